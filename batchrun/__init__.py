@@ -1,0 +1,51 @@
+"""batchrun: a file of prompts in, per-workspace results and token usage out, through Model Studio's sub-workspaces.
+
+The house, from the top (an import goes down or stays, never up)::
+
+    cli/                    talks to people: one thin file a verb
+    one_run.py              joins: one run on one page
+    report/                 a statement as a table or as JSON
+    simulator/server.py     the simulator on a socket
+    engine.py               waits: starts what the scheduler says, records what comes back
+    edge/                   touches: input files, run directory, ledger, network, terminal, keys
+    core/scheduler.py       decides: what to send next, what a result leads to
+    core/statement.py       ledger entries folded to totals
+    core/                   retry, limits, protocols, rows, index, entry, job · simulator/service.py
+    core/model.py           the nouns · core/errors.py what ends a run
+
+The data's way is one street, walked once::
+
+    input line → source → index → scheduler's lanes → engine → transport (protocol) → Reply | Failure
+      → scheduler.settle → Outcome → ledger → statement → report
+
+Public names: `Job` (a job as a value), `load_job` (from a TOML file), `run` (await it), `run_blocking`, `outcomes` (iterate over
+outcomes as they come) and `read_statement` (of a run directory). They are imported when first asked for: the command line's
+``--version`` does not pay for them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchrun.core.job import Job
+    from batchrun.edge.job_file import load_job
+    from batchrun.one_run import outcomes, read_statement, run, run_blocking
+
+__all__ = ["Job", "load_job", "outcomes", "read_statement", "run", "run_blocking"]
+
+_PLACES = {
+    "Job": "batchrun.core.job",
+    "load_job": "batchrun.edge.job_file",
+    "outcomes": "batchrun.one_run",
+    "read_statement": "batchrun.one_run",
+    "run": "batchrun.one_run",
+    "run_blocking": "batchrun.one_run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'batchrun' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

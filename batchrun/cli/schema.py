@@ -1,0 +1,17 @@
+"""``batchrun schema``: what a job file may say, for an editor."""
+
+from __future__ import annotations
+
+import click
+import orjson
+
+from batchrun.core.job import job_schema
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of the job file, for an editor to complete and check it.
+
+    Exits with 0.
+    """
+    click.echo(orjson.dumps(job_schema(), option=orjson.OPT_INDENT_2))

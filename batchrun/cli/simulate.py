@@ -1,0 +1,117 @@
+"""``batchrun simulate``: a simulated provider on a port, until it is stopped; then its bill."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+import orjson
+from pydantic import SecretStr, ValidationError
+
+from batchrun.simulator.scenario import OPEN_KEY_PREFIX, Scenario, SimulatedWorkspace
+from batchrun.simulator.server import Base, serve
+from batchrun.simulator.service import Service
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8800, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--scenario",
+    "scenario_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A TOML file: seed, latency, models, faults, workspaces and their fake keys.",
+)
+@click.option("--seed", type=int, help="Another seed than the scenario's.")
+@click.option("--latency-median", type=click.FloatRange(0, 3600), metavar="SECONDS", help="Another median latency; 0 for none.")
+@click.option("--workspace", "pairs", multiple=True, metavar="NAME=KEY", help="A workspace and its fake key; may be given again.")
+@click.option("--bill", "bill_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the bill here at the end.")
+def simulate(
+    *,
+    host: str,
+    port: int,
+    scenario_file: Path | None,
+    seed: int | None,
+    latency_median: float | None,
+    pairs: tuple[str, ...],
+    bill_file: Path | None,
+) -> None:
+    """Stand in for Model Studio's OpenAI-compatible chat route.
+
+    The first line on standard output is JSON with the base URL. Ctrl-C or SIGTERM stops it; then the bill is the last line, or is
+    written to --bill. Without workspaces, any key sk-sim-NAME is the key of workspace NAME. Keys are the simulator's own fakes: never
+    give it a real one.
+    """
+    scenario = _scenario(scenario_file, seed, latency_median, pairs)
+    service = Service(scenario)
+    try:
+        anyio.run(_until_stopped, service, host, port)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}; --port 0 takes a free one") from None
+    bill = orjson.dumps(service.bill(), option=orjson.OPT_INDENT_2 if bill_file else None)
+    if bill_file is None:
+        click.echo(bill.decode())
+        return
+    try:
+        bill_file.write_bytes(bill + b"\n")
+    except OSError as error:
+        raise click.ClickException(f"--bill {bill_file}: {error.strerror}") from None
+
+
+def _scenario(file: Path | None, seed: int | None, latency_median: float | None, pairs: tuple[str, ...]) -> Scenario:
+    """What the file says, then what the flags say; open to every ``sk-sim-NAME`` where neither names a workspace."""
+    told = _read(file) if file is not None else {}
+    if seed is not None:
+        told["seed"] = seed
+    if latency_median is not None:
+        told["latency"] = {**told.get("latency", {}), "median": latency_median}
+    told["workspaces"] = {**told.get("workspaces", {}), **dict(map(_pair, pairs))}
+    told.setdefault("open_keys", not told["workspaces"])
+    try:
+        return Scenario.model_validate(told)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, one['loc'])) or 'scenario'}: {one['msg']}" for one in error.errors(include_input=False)]
+        raise click.UsageError("\n  ".join([f"{file or 'the flags'}:", *wrong])) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.UsageError(f"{file}: {error}") from None
+
+
+def _pair(text: str) -> tuple[str, SimulatedWorkspace]:
+    name, equals, key = text.partition("=")
+    if not (name and equals and key):
+        raise click.BadParameter("NAME=KEY is wanted, such as marketing=sk-sim-marketing", param_hint="--workspace")
+    return name, SimulatedWorkspace(api_key=SecretStr(key))
+
+
+async def _until_stopped(service: Service, host: str, port: int) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with serve(service, host, port) as base:
+            _tell(service.scenario, base)
+            async for _ in signals:
+                return
+
+
+def _tell(scenario: Scenario, base: Base) -> None:
+    """The URL for a program on standard output, how to use it for a person on standard error."""
+    sys.stdout.write(orjson.dumps({"url": base.url}).decode() + "\n")
+    sys.stdout.flush()
+    notes = [f"simulating Model Studio: base_url {base.url}/compatible-mode/v1"]
+    notes += [f"  workspace {name}: {_variable(name)} is its key in the scenario" for name in scenario.workspaces]
+    if scenario.open_keys:
+        notes.append(f"  any workspace NAME: {_variable('NAME')}={OPEN_KEY_PREFIX}NAME")
+    notes += [f"  bill {base.url}/simulator/bill, calls {base.url}/simulator/calls; Ctrl-C stops it"]
+    click.echo("\n".join(notes), err=True)
+
+
+def _variable(workspace: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in workspace).upper() + "_DASHSCOPE_API_KEY"

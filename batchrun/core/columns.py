@@ -1,0 +1,15 @@
+"""How wide a text stands on a terminal: Chinese characters take two columns."""
+
+from __future__ import annotations
+
+from unicodedata import combining, east_asian_width
+
+
+def width(text: str) -> int:
+    """Columns that *text* takes."""
+    return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def padded(text: str, columns: int) -> str:
+    """Fill *text* with spaces on its right."""
+    return text + " " * (columns - width(text))

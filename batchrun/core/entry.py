@@ -1,0 +1,171 @@
+"""An outcome as a line of its workspace's output file, and such a line read back.
+
+Two forms are written: batchrun's own, and (``[output] form = "openai-batch"``) OpenAI Batch result lines, whose extra object
+``batchrun`` holds what a resume and the statement need. Both are read, whichever the job asks for today.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Usage
+
+Form = Literal["batchrun", "openai-batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the ledger knows of a row: enough to resume and to account for it."""
+
+    id: str
+    workspace: str
+    model: str
+    outcome: Literal["answered", "rejected", "exhausted"]
+    digest: str
+    attempt: str | None
+    usage: Usage | None
+
+
+class NotAnEntryError(ValueError):
+    """A whole line that is no entry: damage, or another program's file."""
+
+
+def write_entry(outcome: Outcome, form: Form, *, raw: bool) -> bytes:
+    """One line, newline included; *raw* keeps the provider's body in batchrun's own form (the other always has it)."""
+    fields = _openai_batch(outcome) if form == "openai-batch" else _own(outcome, raw=raw)
+    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def read_entry(line: bytes) -> Entry:
+    """Read a line of results.jsonl or errors.jsonl back; raise NotAnEntryError for anything that is not one."""
+    try:
+        fields = orjson.loads(line)
+        own = fields["batchrun"] if "custom_id" in fields else fields
+        return Entry(
+            id=_string(fields["custom_id"] if "custom_id" in fields else fields["id"]),
+            workspace=_string(own["workspace"]),
+            model=_string(own["model"]),
+            outcome=_outcome(own.get("outcome", "answered")),
+            digest=_string(own["digest"]),
+            attempt=own.get("attempt"),
+            usage=_usage(own.get("usage")),
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise NotAnEntryError(f"not an entry ({type(error).__name__})") from None
+
+
+def usage_fields(usage: Usage) -> dict[str, Any]:
+    """Return *usage* as an entry tells it: the four counts, and the provider's own object as ``raw``."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "raw": usage.raw,
+    }
+
+
+def _own(outcome: Outcome, *, raw: bool) -> dict[str, Any]:
+    row = outcome.row
+    told = _answer(outcome.reply) if isinstance(outcome, Answered) else {"outcome": _kind(outcome)} | _failed(outcome.failure)
+    fields = {"id": row.id, "workspace": row.workspace, "model": row.model, **told, **_call(outcome.call)}
+    fields |= {"digest": row.digest, "metadata": row.metadata}
+    if raw and isinstance(outcome, Answered):
+        fields["response"] = orjson.Fragment(outcome.reply.body)
+    return fields
+
+
+def _openai_batch(outcome: Outcome) -> dict[str, Any]:
+    row, call = outcome.row, outcome.call
+    own: dict[str, Any] = {"workspace": row.workspace, "model": row.model, "outcome": _kind(outcome)}
+    own |= _call(call) | {"digest": row.digest, "metadata": row.metadata}
+    if isinstance(outcome, Answered):
+        request_id = outcome.reply.request_id
+        own["usage"] = usage_fields(outcome.reply.usage) if outcome.reply.usage else None
+        told: dict[str, Any] = {"response": _response(200, request_id, orjson.Fragment(outcome.reply.body)), "error": None}
+    else:
+        failure = outcome.failure
+        request_id = failure.request_id
+        own |= _failed(failure)
+        error = {"code": failure.code, "message": failure.message}
+        told = {"response": _response(failure.status, request_id, {"error": error}) if failure.status else None, "error": error}
+    name = request_id or (call.attempt if call else row.id)
+    return {"id": f"batch_req_{name}", "custom_id": row.id, **told, "batchrun": own}
+
+
+def _response(status: int, request_id: str | None, body: object) -> dict[str, Any]:
+    return {"status_code": status, "request_id": request_id, "body": body}
+
+
+def _answer(reply: Reply) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "content": reply.content,
+        "finish_reason": reply.finish_reason,
+        "usage": usage_fields(reply.usage) if reply.usage else None,
+        "request_id": reply.request_id,
+    }
+    if reply.reasoning:
+        fields["reasoning"] = reply.reasoning
+    if reply.tool_calls:
+        fields["tool_calls"] = reply.tool_calls
+    if reply.choices:
+        fields["choices"] = reply.choices
+    return fields
+
+
+def _failed(failure: Failure) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "failure": {
+            "fault": failure.fault,
+            "code": failure.code,
+            "message": failure.message,
+            "advice": failure.advice,
+            "status": failure.status,
+            "request_id": failure.request_id,
+            "in_doubt": failure.in_doubt,
+        }
+    }
+    return told | ({"usage": usage_fields(failure.usage)} if failure.usage else {})
+
+
+def _call(call: Call | None) -> dict[str, Any]:
+    if call is None:
+        return {"attempt": None, "attempts": 0}
+    started = datetime.fromtimestamp(call.started_at, UTC).isoformat(timespec="milliseconds")
+    return {"attempt": call.attempt, "attempts": call.attempts, "started_at": started, "latency_ms": call.latency_ms}
+
+
+def _kind(outcome: Outcome) -> str:
+    match outcome:
+        case Answered():
+            return "answered"
+        case Rejected():
+            return "rejected"
+        case Exhausted():
+            return "exhausted"
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise NotAnEntryError("a field that must be text is not")
+    return value
+
+
+def _outcome(value: object) -> Literal["answered", "rejected", "exhausted"]:
+    if value in {"answered", "rejected", "exhausted"}:
+        return value
+    raise NotAnEntryError("an unknown outcome")
+
+
+def _usage(value: Any) -> Usage | None:
+    if value is None:
+        return None
+    counts = [value[name] for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")]
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        raise NotAnEntryError("a token count that is none")
+    input_tokens, output_tokens, cached_tokens, reasoning_tokens = counts
+    return Usage(input_tokens, output_tokens, cached_tokens, reasoning_tokens, value.get("raw"))

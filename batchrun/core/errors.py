@@ -1,0 +1,70 @@
+"""What ends a run, each with its exit code.
+
+::
+
+    BatchrunError            1   a bug, if it is ever seen bare
+    ├── JobError             2   the job file, an argument, a key or (with --strict) an input line is wrong; nothing was called
+    ├── StoppedError         4   the run stopped before its end and can be resumed
+    │   └── LedgerError      4   an output file can no longer be trusted to hold what is written to it
+    ├── RunInUseError        5   another process holds the run directory
+    └── RunDamagedError      6   the run directory is damaged, or belongs to another job
+
+The wire's mishaps are not here: they are `Failure` values (`core/model.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class BatchrunError(Exception):
+    """Anything batchrun raises on purpose; *exit_code* is what the command line returns for it."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in a job, in the words of its file."""
+
+    where: str
+    """File and key path: ``jobs/night.toml: workspaces.legal.concurrency``."""
+    found: str
+    """What stands there, or "nothing"; never a key's value."""
+    allowed: str
+    """What may stand there, and the nearest valid name where a name was mistyped."""
+
+    def __str__(self) -> str:
+        return f"{self.where} = {self.found}: {self.allowed}"
+
+
+class JobError(BatchrunError):
+    """The job cannot be started as it is written; says every mistake at once."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, mistakes: tuple[Mistake, ...] = ()) -> None:
+        super().__init__("\n".join([message, *(f"  {mistake}" for mistake in mistakes)]))
+        self.mistakes = mistakes
+
+
+class StoppedError(BatchrunError):
+    """The run stopped before its end; the same command goes on with it."""
+
+    exit_code = 4
+
+
+class LedgerError(StoppedError):
+    """A write or a sync of an output file failed: what this process wrote since cannot be relied on."""
+
+
+class RunInUseError(BatchrunError):
+    """Another process has the run directory open."""
+
+    exit_code = 5
+
+
+class RunDamagedError(BatchrunError):
+    """The run directory holds damage that is no torn tail, or another job's run."""
+
+    exit_code = 6

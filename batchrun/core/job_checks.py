@@ -1,0 +1,135 @@
+"""What no table of a job can know by itself: that the names in it exist, and fit together.
+
+The job is looked at as it was written, whatever else is wrong with it, so that all mistakes are told at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from batchrun.core.endpoints import KNOWN_NAMES, SIMULATOR, is_url
+from batchrun.core.names import fold
+from batchrun.core.words import Loc, Wrong, one_of, quoted, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEFAULT_WORKSPACE = "default"
+
+
+def misfits(raw: Any) -> Iterator[Wrong]:
+    """Yield every name in *raw* that leads nowhere, or that two things have."""
+    yield from _inputs(raw)
+    yield from _endpoint(raw, ("defaults", "endpoint"), _table(raw, "defaults").get("endpoint"))
+    yield from _endpoint_names(raw)
+    for kind in ("accounts", "workspaces"):
+        yield from _twins(kind, _table(raw, kind))
+    for name in filter(_is_text, _table(raw, "workspaces")):
+        yield from _workspace(raw, name)
+    yield from _simulator(raw)
+
+
+def _table(parent: Any, *keys: Any) -> dict[Any, Any]:
+    for key in keys:
+        parent = parent.get(key) if isinstance(parent, dict) else None
+    return parent if isinstance(parent, dict) else {}
+
+
+def _inputs(raw: Any) -> Iterator[Wrong]:
+    inputs = _table(raw, "job").get("input")
+    alone = not isinstance(inputs, list)
+    known = _workspace_names(raw)
+    for place, one in enumerate([inputs] if alone else inputs or []):
+        workspace = one.get("workspace") if isinstance(one, dict) else None
+        if isinstance(workspace, str) and workspace not in known:
+            loc = ("job", "input", "workspace") if alone else ("job", "input", place, "workspace")
+            yield Wrong(loc, shown(workspace), f"a workspace of this job; {one_of(workspace, known)}")
+
+
+def _is_text(name: Any) -> bool:
+    return isinstance(name, str)
+
+
+def _workspace_names(raw: Any) -> list[str]:
+    return list(filter(_is_text, _table(raw, "workspaces"))) or [DEFAULT_WORKSPACE]
+
+
+def _simulator(raw: Any) -> Iterator[Wrong]:
+    known = _workspace_names(raw)
+    simulator = _table(raw, "simulator")
+    places: list[tuple[Loc, Any]] = [(("workspaces", name), name) for name in _table(simulator, "workspaces")]
+    faults = simulator.get("faults")
+    for number, fault in enumerate(faults if isinstance(faults, list) else []):
+        places.append((("faults", number, "workspace"), _table({0: fault}, 0).get("workspace")))
+    for loc, name in places:
+        if isinstance(name, str) and name not in known:
+            yield Wrong(("simulator", *loc), f"the name {shown(name)}", f"a workspace of this job; {one_of(name, known)}")
+
+
+def _endpoint(raw: Any, loc: tuple[str, ...], name: Any) -> Iterator[Wrong]:
+    known = [*KNOWN_NAMES, *_table(raw, "endpoints")]
+    if isinstance(name, str) and not is_url(name) and name not in known:
+        yield Wrong(loc, shown(name), f"an endpoint's name, or a URL; {one_of(name, map(str, known))}")
+
+
+def _endpoint_names(raw: Any) -> Iterator[Wrong]:
+    for name in _table(raw, "endpoints"):
+        if name in KNOWN_NAMES:
+            yield Wrong(
+                ("endpoints", name), f"the name {shown(name)}", "a name that is not one of batchrun's own: " + ", ".join(KNOWN_NAMES)
+            )
+
+
+def _twins(kind: str, tables: dict[Any, Any]) -> Iterator[Wrong]:
+    first: dict[str, str] = {}
+    for name in tables:
+        if isinstance(name, str):
+            twin = first.setdefault(fold(name), name)
+            if twin != name:
+                yield Wrong((kind, name), f"the name {shown(name)}", f"a name that differs from {shown(twin)} by more than capitals")
+
+
+def _workspace(raw: Any, name: Any) -> Iterator[Wrong]:
+    here = ("workspaces", name)
+    workspace = _table(raw, *here)
+    yield from _endpoint(raw, (*here, "endpoint"), workspace.get("endpoint"))
+    yield from _account(raw, here, workspace)
+    yield from _key(raw, here, workspace)
+    yield from _models(raw, here, workspace)
+
+
+def _account(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
+    accounts = [account for account in _table(raw, "accounts") if isinstance(account, str)]
+    match workspace.get("account"):
+        case None if here[1] in accounts:
+            yield Wrong((*here, "account"), "nothing", f"account = {quoted(here[1])}, or another name for the account: both are called so")
+        case str(account) if not accounts:
+            yield Wrong((*here, "account"), shown(account), "an account of this job, and it has none: declare it as [accounts.NAME]")
+        case str(account) if account not in accounts:
+            yield Wrong((*here, "account"), shown(account), f"an account of this job; {one_of(account, accounts)}")
+
+
+def _key(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
+    endpoint = workspace.get("endpoint") or _table(raw, "defaults").get("endpoint")
+    if endpoint != SIMULATOR and workspace.get("api_key_env") is None:
+        yield Wrong(
+            (*here, "api_key_env"),
+            "nothing",
+            'needed: the name of the environment variable that holds the key, such as "LEGAL_DASHSCOPE_API_KEY"',
+        )
+
+
+def _models(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
+    models = workspace.get("models")
+    if not isinstance(models, list) or not models:
+        return
+    known = [model for model in models if isinstance(model, str)]
+    own, inherited = workspace.get("model"), _table(raw, "defaults").get("model")
+    if isinstance(own, str) and own not in known:
+        yield Wrong((*here, "model"), shown(own), f"a model of this workspace's models; {one_of(own, known)}")
+    if own is None and isinstance(inherited, str) and inherited not in known:
+        allowed = f"models with {shown(inherited)}, which [defaults] gives the workspace, or a model of its own; {one_of(inherited, known)}"
+        yield Wrong((*here, "models"), "a list without the workspace's model", allowed)
+    for model in _table(workspace, "limits"):
+        if isinstance(model, str) and model not in known:
+            yield Wrong((*here, "limits", model), "a limit", f"a limit of one of this workspace's models; {one_of(model, known)}")

@@ -1,0 +1,272 @@
+"""The tables of a job file, each checked by itself.
+
+Every key says in its description what it means, in the words that the JSON Schema shows and a missing key's mistake uses. A key is
+here only when batchrun holds to it: a cap that is read and not kept would be believed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
+
+from batchrun.core.endpoints import KNOWN_NAMES, BaseUrl, EndpointName, Proxy
+from batchrun.core.names import JobName, ModelName, Name, VariableName
+from batchrun.core.words import Wrong, said, shown, wrong
+
+MIB = 1024 * 1024
+STANDARD_INPUT = "-"
+
+_MAX_DEPTH = 64
+"""Of parameters. orjson writes 254 levels; a row that holds more would be refused only after it was read."""
+
+_NOT_PARAMETERS = {
+    "model": "the model is a key of its own, beside parameters",
+    "messages": "the rows bring them",
+}
+
+
+class Table(BaseModel):
+    """What all tables of a job share: nothing is guessed, nothing is ignored, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+def _lone_as_list(value: Any) -> Any:
+    inputs = value if isinstance(value, list) else [value]
+    return [{"path": one} if isinstance(one, str) else one for one in inputs]
+
+
+def _inputs(inputs: tuple[InputTable, ...]) -> tuple[InputTable, ...]:
+    if not inputs:
+        raise wrong("an empty list", "at least one input")
+    if sum(one.path == STANDARD_INPUT for one in inputs) > 1:
+        raise wrong('"-" twice', "standard input once: it can be read only once")
+    return inputs
+
+
+def _models(models: tuple[str, ...]) -> tuple[str, ...]:
+    if not models:
+        raise wrong("an empty list", "at least one model; without the key, it may call every model")
+    return models
+
+
+def _path(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise wrong(shown(text), "a path, without control characters")
+    return text
+
+
+def _parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    wrongs = [unfit for name, value in parameters.items() if (unfit := _unfit_parameter(name, value))]
+    if wrongs:
+        raise ValidationError.from_exception_data("parameters", [one.details() for one in wrongs], hide_input=True)
+    return parameters
+
+
+def _unfit_parameter(name: str, value: Any) -> Wrong | None:
+    if name in _NOT_PARAMETERS:
+        return Wrong((name,), shown(value), f"no parameter: {_NOT_PARAMETERS[name]}")
+    if name == "stream" and value not in {None, False}:
+        return Wrong((name,), shown(value), "false, or nothing: answers are asked for whole")
+    unfit = _unfit_for_json(value)
+    return Wrong((name,), unfit, "what JSON can carry: text, numbers, true, false, lists and tables") if unfit else None
+
+
+def _unfit_for_json(value: Any, depth: int = 1) -> str | None:
+    """Say what in *value* could not be written to the wire: TOML has dates, ``inf`` and integers of any length."""
+    match value:
+        case dict() | list() if depth > _MAX_DEPTH:
+            return f"something nested deeper than {_MAX_DEPTH} levels"
+        case dict():
+            return next((unfit for one in (*value, *value.values()) if (unfit := _unfit_for_json(one, depth + 1))), None)
+        case list():
+            return next((unfit for one in value if (unfit := _unfit_for_json(one, depth + 1))), None)
+    return None if _fits_json(value) else shown(value)
+
+
+def _fits_json(value: Any) -> bool:
+    match value:
+        case bool() | None:
+            return True
+        case int():
+            return -(2**63) <= value < 2**64  # what orjson writes
+        case float():
+            return math.isfinite(value)
+        case str():
+            return not any("\ud800" <= character <= "\udfff" for character in value)
+    return False
+
+
+AtLeastOne = Annotated[int, Field(ge=1, le=2**64 - 1), said("an integer of at least 1")]
+Seconds = Annotated[float, Field(gt=0), said("a number of seconds greater than 0")]
+SecondsOrNone = Annotated[float, Field(ge=0), said("a number of seconds, 0 or more")]
+Flag = Annotated[bool, said("true or false")]
+FilePath = Annotated[str, AfterValidator(_path)]
+Protocol = Annotated[Literal["openai"], said('"openai", the only protocol of this version')]
+Form = Annotated[Literal["batchrun", "openai-batch"], said('"batchrun" or "openai-batch"')]
+Parameters = Annotated[dict[str, Any], AfterValidator(_parameters)]
+Models = Annotated[tuple[ModelName, ...], Strict(False), AfterValidator(_models)]
+
+_ENDPOINT_SCHEMA: dict[str, Any] = {"anyOf": [{"enum": list(KNOWN_NAMES)}, {"type": "string", "format": "uri"}, {"type": "string"}]}
+
+
+class InputTable(Table):
+    """One input, and whose rows it holds."""
+
+    path: FilePath = Field(description='a path, a glob, or "-" for standard input', examples=["samples/tickets.jsonl"])
+    workspace: str | None = Field(default=None, description="the workspace of its untagged rows", examples=["legal"])
+
+
+_InputAsWritten = str | InputTable | list[str | InputTable]
+Inputs = Annotated[
+    tuple[InputTable, ...],
+    Strict(False),
+    BeforeValidator(_lone_as_list, json_schema_input_type=_InputAsWritten),
+    AfterValidator(_inputs),
+]
+
+
+class JobTable(Table):
+    """What is run, and where to."""
+
+    name: JobName = Field(
+        default="job", description="the job's name; the job file's own name, where it is not given", examples=["nightly-summaries"]
+    )
+    input: Inputs = Field(
+        description='a path, a glob, "-" for standard input, a table { path, workspace }, or a list of these; .gz and .zst are unpacked',
+        examples=["samples/tickets.jsonl", [{"path": "legal.jsonl", "workspace": "legal"}]],
+    )
+    output: FilePath | None = Field(
+        default=None, description="the run directory; runs/NAME, where it is not given", examples=["runs/nightly-summaries"]
+    )
+    max_line_bytes: AtLeastOne = Field(default=64 * MIB, description="a longer input line is set aside unread")
+
+
+class DefaultsTable(Table):
+    """What holds for every workspace, and every row, that does not say otherwise."""
+
+    model: ModelName | None = Field(default=None, description="the model of rows that name none", examples=["qwen-plus"])
+    endpoint: EndpointName = Field(
+        default="public",
+        description="a cloud of the provider, the simulator, an endpoint of [endpoints], or a base URL",
+        examples=["public", "simulator", "https://llm.example/compatible-mode/v1"],
+        json_schema_extra=_ENDPOINT_SCHEMA,
+    )
+    protocol: Protocol = Field(default="openai", description="the wire format of requests and answers")
+    concurrency: AtLeastOne = Field(default=8, description="calls in flight, each workspace for itself")
+    parameters: Parameters = Field(
+        default={},
+        description="goes into every request as it is; model, messages and stream = true do not belong here",
+        examples=[{"temperature": 0.2, "max_tokens": 400}],
+    )
+
+
+class AccountTable(Table):
+    """The owner of several workspaces: the provider counts its rate limits over all of them."""
+
+
+class EndpointTable(Table):
+    """A server of one's own, or a workspace's own host."""
+
+    base_url: BaseUrl = Field(
+        description="an https:// or http:// URL with its path, without a query, a user name or a password",
+        examples=["https://llm.example/compatible-mode/v1"],
+    )
+
+
+class LimitTable(Table):
+    """What holds back one model of one workspace."""
+
+    concurrency: AtLeastOne | None = Field(default=None, description="calls in flight to this model, within the workspace's own")
+
+
+class WorkspaceTable(Table):
+    """A tenant: its key, its endpoint, what it may call and how much at a time."""
+
+    api_key_env: VariableName | None = Field(
+        default=None,
+        description="the name of the environment variable that holds the key, never the key; not needed for the simulator",
+        examples=["LEGAL_DASHSCOPE_API_KEY"],
+    )
+    account: Name | None = Field(
+        default=None,
+        description="the account of [accounts] that owns it; an account of its own, where it is not given",
+        examples=["main"],
+    )
+    concurrency: AtLeastOne | None = Field(default=None, description="calls in flight, all models together")
+    models: Models | None = Field(
+        default=None,
+        description="the models it is authorised for; every model, where it is not given",
+        examples=[["qwen-plus", "qwen-flash"]],
+    )
+    model: ModelName | None = Field(default=None, description="the model of its rows that name none", examples=["qwen-plus"])
+    endpoint: EndpointName | None = Field(
+        default=None,
+        description="a cloud of the provider, the simulator, an endpoint of [endpoints], or a base URL",
+        examples=["finance"],
+        json_schema_extra=_ENDPOINT_SCHEMA,
+    )
+    protocol: Protocol | None = Field(default=None, description="the wire format of requests and answers")
+    parameters: Parameters = Field(
+        default={}, description="laid over the parameters of [defaults], key by key", examples=[{"max_tokens": 200}]
+    )
+    limits: dict[ModelName, LimitTable] = Field(
+        default={},
+        description="by model; a name with a dot is quoted",
+        examples=[{"qwen3.5-plus": {"concurrency": 2}}],
+    )
+
+
+class BackoffTable(Table):
+    """How long a row waits before it is tried again."""
+
+    first: Seconds = Field(default=1.0, description="the longest first wait, in seconds; each further one may last twice as long")
+    max: Seconds = Field(default=60.0, description="the longest wait of all, in seconds")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> BackoffTable:
+        if self.first > self.max:
+            raise wrong(f"first = {self.first}, max = {self.max}", "a first wait no longer than the longest")
+        return self
+
+
+class RetryTable(Table):
+    """How often passing trouble is met with another try."""
+
+    max_attempts: AtLeastOne = Field(default=6, description="attempts a row has before it is exhausted; throttled ones do not count")
+    backoff: BackoffTable = Field(default=BackoffTable(), description="the waits between attempts, with full jitter")
+
+
+class TimeoutsTable(Table):
+    """How long a call may take, in seconds."""
+
+    connect: Seconds = Field(default=10.0, description="until the connection stands, in seconds")
+    idle: Seconds = Field(default=120.0, description="between bytes, in seconds")
+    total: Seconds = Field(default=600.0, description="for the whole call, in seconds: no drip outlives it")
+
+
+class StopTable(Table):
+    """How a run ends that is asked to stop, or has parked rows."""
+
+    grace: SecondsOrNone = Field(default=120.0, description="how long calls in flight may still bring their answers, in seconds")
+    probe_every: Seconds = Field(default=300.0, description="how often a parked workspace is tried again while others run, in seconds")
+
+
+class OutputTable(Table):
+    """How entries are written."""
+
+    raw: Flag = Field(default=False, description="keep the provider's whole body in each entry")
+    form: Form = Field(default="batchrun", description="of the lines in results.jsonl: batchrun's own, or those of the OpenAI Batch API")
+
+
+class TransportTable(Table):
+    """How requests reach the network."""
+
+    proxy: Proxy = Field(
+        default="none",
+        description='"none", "environment" (HTTPS_PROXY and its like), or the URL of a proxy',
+        examples=["none", "environment", "http://proxy.example:3128"],
+    )
+    max_response_bytes: AtLeastOne = Field(default=64 * MIB, description="a larger answer is broken off")

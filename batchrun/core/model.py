@@ -1,0 +1,146 @@
+"""The nouns that travel from the input line to the statement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Fault(StrEnum):
+    """What a failed attempt leads to."""
+
+    AGAIN = "again"
+    """Passing trouble: the row is tried again after a backoff, up to its last attempt."""
+    THROTTLED = "throttled"
+    """The provider's rate limit: no attempt is used up, the row goes back to the front."""
+    REJECT = "reject"
+    """Nothing would help this row."""
+    PARK = "park"
+    """Nothing would help any row of the scope until a person acts."""
+
+
+class Scope(StrEnum):
+    """How much of a run a failure concerns."""
+
+    ROW = "row"
+    LANE = "lane"
+    WORKSPACE = "workspace"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call as the provider reported them. Details itemise a total and are never added to it."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    raw: dict[str, Any] | None = None
+    """The provider's own object, kept as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One input line, made ready."""
+
+    id: str
+    workspace: str
+    model: str
+    body: dict[str, Any]
+    """The chat request as the user wrote it plus defaults, ``model`` and ``messages`` included."""
+    digest: str
+    """Of the input line and the settings it is asked under: says whether an answered row would still be asked the same. 16 hex digits."""
+    metadata: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP POST, ready to send."""
+
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    """Holds the API key: kept out of every repr."""
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a good attempt brought: an answer with a finish reason."""
+
+    content: str
+    finish_reason: str
+    usage: Usage | None
+    """None where the provider reported none: the tokens are then in doubt."""
+    request_id: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[Any] | None = None
+    choices: list[Any] | None = None
+    """All choices as they came, where more than one was asked for."""
+    body: bytes = field(default=b"", repr=False)
+    """The provider's body as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a bad attempt brought, classified by code and status, never by message."""
+
+    fault: Fault
+    scope: Scope
+    code: str
+    """The provider's code as it came, or batchrun's own word for a mishap of the wire: ``connection_refused``."""
+    message: str
+    advice: str
+    """What whoever is on call should do, in the words of the job file."""
+    status: int | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+    in_doubt: bool = False
+    """The request was sent and no answer came whole: it may have been billed."""
+    usage: Usage | None = None
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How the last attempt of a row went, as its entry tells it."""
+
+    attempt: str
+    """The attempt's name in attempts.log: opening and number, ``3-17``."""
+    attempts: int
+    """Attempts this row has had in this opening, throttled ones not counted."""
+    started_at: float
+    """Wall time, seconds since the epoch."""
+    latency_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A row that has its answer: final."""
+
+    row: Row
+    reply: Reply
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that nothing would help; tried again only when told."""
+
+    row: Row
+    failure: Failure
+    call: Call | None
+    """None when it was rejected before any call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """A row whose attempts ran out; pending again at the next opening."""
+
+    row: Row
+    failure: Failure
+    call: Call
+
+
+Outcome = Answered | Rejected | Exhausted

@@ -1,0 +1,60 @@
+"""What is left to do: the index less the ledger, a lane at a time.
+
+An answered row is final. A rejected one is left out unless it is asked for again; an exhausted one is pending again. A row whose line,
+or the settings it is asked under, changed since it was answered keeps its answer: it is counted, not asked again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from batchrun.core.entry import Entry
+from batchrun.core.index import Index
+
+_PENDING, _ANSWERED, _REJECTED = 0, 1, 2
+
+
+class Plan:
+    """One byte a row: takes the ledger's entries in, gives each lane's rows left to do."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._states = bytearray(len(index))
+        self._done: Counter[tuple[str, str]] = Counter()
+        self.changed = 0
+        """Answered rows whose line or settings are no longer what was asked."""
+        self.gone = 0
+        """Answered rows that no longer stand in the input."""
+
+    def note(self, entry: Entry) -> None:
+        """Take in one entry of an earlier opening: of a workspace, the failed ones in their order, then the answered."""
+        ordinal = self._index.find(entry.workspace, entry.id)
+        if entry.outcome == "answered":
+            self._done[entry.workspace, entry.model] += 1
+            self.gone += ordinal is None
+            if ordinal is not None:
+                self.changed += entry.digest != f"{self._index.digest(ordinal):016x}"
+        if ordinal is not None and self._states[ordinal] != _ANSWERED:
+            self._states[ordinal] = {"answered": _ANSWERED, "rejected": _REJECTED}.get(entry.outcome, _PENDING)
+
+    def retry_rejected(self) -> None:
+        """Make every rejected row pending again."""
+        self._states = self._states.replace(bytes([_REJECTED]), bytes([_PENDING]))
+
+    def lanes(self) -> dict[tuple[str, str], int]:
+        """Count the rows left to do, by workspace and model; lanes with none are left out."""
+        counts = {lane: sum(1 for _ in self.rows(lane)) for lane in self._index.lanes}
+        return {lane: count for lane, count in counts.items() if count}
+
+    def rows(self, lane: tuple[str, str]) -> Iterator[int]:
+        """Give the ordinals of the rows left to do in *lane*, in input order."""
+        states = self._states
+        return (ordinal for ordinal in self._index.lanes[lane] if not states[ordinal])
+
+    def rows_of_the_run(self) -> dict[tuple[str, str], int]:
+        """Count the rows the run consists of, by the model they were answered with or are to be asked with."""
+        rows = Counter(self._done)
+        for lane, ordinals in self._index.lanes.items():
+            rows[lane] += sum(1 for ordinal in ordinals if self._states[ordinal] != _ANSWERED)
+        return dict(rows)

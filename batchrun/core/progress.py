@@ -1,0 +1,44 @@
+"""What there is to see of a run at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceProgress:
+    """One workspace's numbers."""
+
+    name: str
+    rows: int
+    """Rows of the run."""
+    done: int
+    """Answered, rejected or exhausted, earlier openings included."""
+    in_flight: int
+    throttled: bool
+    parked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """All workspaces' numbers, and the run's own."""
+
+    workspaces: tuple[WorkspaceProgress, ...]
+    tokens: int
+    """Input and output of this opening."""
+    draining: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows of the run."""
+        return sum(each.rows for each in self.workspaces)
+
+    @property
+    def done(self) -> int:
+        """Rows with their outcome."""
+        return sum(each.done for each in self.workspaces)
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return sum(each.in_flight for each in self.workspaces)

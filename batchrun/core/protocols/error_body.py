@@ -1,0 +1,162 @@
+"""Reads what an endpoint says when it refuses: code, message and request id, in any of the shapes that are about.
+
+``{"error": {…}, "request_id": …}`` of the OpenAI-compatible route (the id at the top, or inside as ``id``), ``{"code", "message",
+"request_id"}`` of the native one, either of them in a ``data:`` line of an event stream, and what gateways say: plain text, a web page,
+nothing. Whatever comes is cleaned before it goes anywhere: an endpoint may echo a key, and a header may hold bytes that no JSON can.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from batchrun.core.model import Failure, Usage
+from batchrun.core.protocols.failures import classify, known, seconds_of
+from batchrun.core.protocols.json_body import Document, Unreadable, parse
+from batchrun.core.protocols.mishaps import mishap
+
+_LONGEST_MESSAGE = 500
+_LONGEST_NAME = 200
+_LONGEST_BODY_BYTES = 16_384
+
+_KEYS = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9._*-]{3,}|(?<=Bearer )\S+")
+_KEYS_IN_JSON = re.compile(rb"(?<![A-Za-z0-9])sk-[A-Za-z0-9._*-]{3,}")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_TITLE = re.compile(r"<title[^>]*>(.{1,200}?)</title>", re.IGNORECASE | re.DOTALL)
+_FRAME_STATUS = re.compile(r":HTTP_STATUS/([0-9]{3})")
+
+
+class Complaint(NamedTuple):
+    """What an error body says."""
+
+    code: str | None
+    message: str
+    request_id: str | None = None
+    status: int | None = None
+    """Where the body carries a status of its own (an event stream's ``:HTTP_STATUS/429``)."""
+    body: bytes = b""
+    """The complaint as one line of JSON, keys masked; empty where it was no object, or a long one."""
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    """The failure that an answer outside 2xx is; never raises."""
+    said = _complaint(status, body)
+    if 300 <= status < 400 and (host := _host(header(headers, "location"))):
+        said = said._replace(message=f"the endpoint answered {status} with a redirect to {host}")
+    return classify(
+        status,
+        said.code,
+        said.message,
+        request_id=request_id_of(headers) or said.request_id,
+        retry_after=seconds_of(header(headers, "retry-after")),
+        body=said.body,
+    )
+
+
+def error_in_200(status: int, headers: Mapping[str, str], said: Complaint, usage: Usage | None = None) -> Failure:
+    """The failure that an error under a 2xx *status* is: by its own code where that is known, else one that may have been billed."""
+    request_id = request_id_of(headers) or said.request_id
+    if said.status is not None or (said.code and known(status, said.code)):
+        return replace(classify(said.status or status, said.code, said.message, request_id=request_id, body=said.body), usage=usage)
+    detail = f"{said.code or 'no code'}: {said.message}"
+    return mishap("error_in_200", detail, in_doubt=usage is None, status=status, request_id=request_id, usage=usage)
+
+
+def complaint_of(fields: dict[str, Any], line: bytes = b"") -> Complaint | None:
+    """What the object *fields* complains of; None where it is no error."""
+    error = fields.get("error")
+    if not error and not (isinstance(fields.get("code"), str) and fields["code"] and "choices" not in fields and "output" not in fields):
+        return None
+    return _said_by(fields, line)
+
+
+def complaint_in_stream(body: bytes) -> Complaint | None:
+    """The first error among the frames of an event stream; None where there is none."""
+    status = None
+    for line in body.decode(errors="replace").splitlines():
+        if found := _FRAME_STATUS.match(line):
+            status = int(found[1])
+        if line.startswith("data:"):
+            match parse(line.removeprefix("data:").encode(errors="replace")):
+                case Document(fields, text) if said := complaint_of(fields, text):
+                    return said._replace(status=status)
+                case _:
+                    continue
+    return None
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """The request id among *headers*, fit to be written."""
+    return clean(header(headers, "x-request-id") or "", _LONGEST_NAME) or None
+
+
+def header(headers: Mapping[str, str], name: str) -> str | None:
+    """The header *name* (in lower case), whatever case *headers* spell it in."""
+    value = headers.get(name)
+    if value is not None:
+        return value
+    return next((value for key, value in headers.items() if key.lower() == name), None)
+
+
+def clean(text: str, longest: int = _LONGEST_MESSAGE) -> str:
+    """*text* on one line, without what looks like an API key, cut at *longest* characters."""
+    return _KEYS.sub("***", _UNPRINTABLE.sub(" ", text[: 2 * longest])).strip()[:longest]
+
+
+def _complaint(status: int, body: bytes) -> Complaint:
+    match parse(body):
+        case Document(fields, line):
+            said = _said_by(fields, line)
+            # A server that repeats its status as the code names nothing: "type" does, or the status table.
+            return said._replace(code=None) if said.code == str(status) else said
+        case Unreadable("event_stream"):
+            return complaint_in_stream(body) or Complaint(None, _text(body))
+        case Unreadable("html"):
+            return Complaint(None, _page_title(body))
+        case _:
+            return Complaint(None, _text(body))
+
+
+def _said_by(fields: dict[str, Any], line: bytes) -> Complaint:
+    error = fields.get("error")
+    inner = error if isinstance(error, dict) else fields
+    message = _first_text(error, inner.get("message"), fields.get("message"), fields.get("detail"))
+    return Complaint(_code(inner), clean(message), _request_id(fields, inner), body=_kept(line))
+
+
+def _code(inner: dict[str, Any]) -> str | None:
+    code, kind = inner.get("code"), inner.get("type")
+    word = isinstance(code, str) and not code.isdecimal()
+    return clean(_first_text(code if word else None, kind, code, str(code) if isinstance(code, int) else None), _LONGEST_NAME) or None
+
+
+def _request_id(fields: dict[str, Any], inner: dict[str, Any]) -> str | None:
+    found = _first_text(fields.get("request_id"), inner.get("request_id"), inner.get("id"), fields.get("id"))
+    return clean(found.removeprefix("chatcmpl-"), _LONGEST_NAME) or None
+
+
+def _first_text(*values: object) -> str:
+    return next((value for value in values if isinstance(value, str) and value), "")
+
+
+def _kept(line: bytes) -> bytes:
+    return _KEYS_IN_JSON.sub(b"***", line) if len(line) <= _LONGEST_BODY_BYTES else b""
+
+
+def _text(body: bytes) -> str:
+    return clean(body[: 8 * _LONGEST_MESSAGE].decode("utf-8-sig", errors="replace"))
+
+
+def _page_title(body: bytes) -> str:
+    title = _TITLE.search(body[:_LONGEST_BODY_BYTES].decode(errors="replace"))
+    return clean(f"a web page: {title[1].strip()}" if title else "a web page")
+
+
+def _host(location: str | None) -> str | None:
+    try:
+        return clean(urlsplit(location or "").hostname or "", _LONGEST_NAME) or None
+    except ValueError:
+        return None

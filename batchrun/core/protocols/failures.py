@@ -1,0 +1,212 @@
+"""The provider's error table, and the lookup that turns a status and a code into a Failure.
+
+The code decides first, then the status; the message is shown, never matched. Two codes lie about themselves, and the table says so:
+
+- ``insufficient_quota`` under 429 is a token limit that passes; under 403 it is a free quota that is gone.
+- ``Arrearage`` comes as a 400, and stops the account.
+
+``400 InvalidParameter "Model not exist."`` shares its code with every wrong parameter, so it rejects its row; a lane whose first answers
+are all the same rejection parks, which is what such a model name comes to.
+
+Sources, in the last column: ``page#anchor`` is Model Studio's error-code page (https://help.aliyun.com/zh/model-studio/error-code, copies
+of December 2025 and autumn 2026); ``seen`` is a body from the service that clients have published, 2024 to 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from batchrun.core.model import Failure, Fault, Scope
+
+RETRY_AFTER_CAP = 600.0
+"""Seconds. A longer wait is the lane's own to find out: a header must not stop it for a day."""
+
+
+class Line(NamedTuple):
+    """One line of the table."""
+
+    codes: tuple[str, ...]
+    """The native spelling and the OpenAI-compatible one."""
+    status: int | None
+    """None: under any status."""
+    fault: Fault
+    scope: Scope
+    advice: str
+    source: str
+    in_doubt: bool = False
+
+
+_THEN = "then run the same command again: the rows are still pending"
+
+_KEY = (
+    "check the key in the variable that api_key_env of this workspace names: it must be a live key of this workspace, from the same "
+    f"region as its endpoint; {_THEN}"
+)
+_MODEL_ACCESS = (
+    "ask the account's owner to authorise this model for the workspace in the console (Model Studio > workspace > model authorisation), "
+    f"or give these rows another model; {_THEN}"
+)
+_WORKSPACE_ACCESS = (
+    "ask the account's owner to admit this key to the workspace in the console (Model Studio > workspace), or correct api_key_env and "
+    f"endpoint so that both belong to the same workspace; {_THEN}"
+)
+_CALL_MODE = f"this model does not take this kind of call with this key: give these rows another model or another protocol; {_THEN}"
+_PURCHASE = f"ask the account's owner to activate the service for this model in the console; {_THEN}"
+_FREE_TIER = (
+    "the free quota of this model is used up: ask the account's owner to switch off 'use free tier only' in the console, or give these "
+    f"rows another model; {_THEN}"
+)
+_ARREARS = f"ask the account's owner to pay what is overdue or top up the balance; {_THEN}"
+_BUDGET = f"ask the account's owner to raise the budget set at the provider for this workspace; {_THEN}"
+_MODEL_NAME = f"correct model (in the row, the workspace or [defaults]), or have the workspace authorised for it; {_THEN}"
+_NATIVE_ONLY = f'set protocol = "dashscope" for this workspace: this model does not answer the OpenAI-compatible way; {_THEN}'
+_WORKSPACE_NAME = f"correct endpoint and api_key_env of this workspace: the provider does not know it; {_THEN}"
+_PERMISSION = f"ask the account's owner to give the RAM user the permission the message names; {_THEN}"
+_ADDRESS = f"correct endpoint of this workspace, or model: this address does not serve chat calls for it; {_THEN}"
+_REDIRECT = f"put the URL that really answers into endpoint of this workspace; {_THEN}"
+_PROXY = f"check the proxy that the job or the environment names, and its credentials; {_THEN}"
+_ROW = (
+    "correct the row or the parameters it is asked under; a corrected row runs at the next start, the same one only with --retry-rejected"
+)
+_TOO_LARGE = (
+    "make the row smaller: the provider takes 16 MiB a call, 64 MiB with inline media; the same row runs only with --retry-rejected"
+)
+_INSPECTION = "content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, --retry-rejected may pass"
+_SLOWER = "nothing: the lane slows down and asks again; set rpm and tpm of the quota in the job file if it happens often"
+_BURST = "nothing: the lane climbs more slowly and asks again"
+_SERVICE = "nothing: it is tried again, and the same command goes on with the rows that are left"
+_TIMEOUT = "nothing: it is tried again; if long answers are the reason, lower max_tokens"
+
+
+def _reject(*codes: str, status: int | None = None, advice: str = _ROW, source: str = "page") -> Line:
+    return Line(codes, status, Fault.REJECT, Scope.ROW, advice, source)
+
+
+def _throttled(*codes: str, advice: str = _SLOWER, source: str = "page#rate-limit") -> Line:
+    return Line(codes, None, Fault.THROTTLED, Scope.LANE, advice, source)
+
+
+def _again(*codes: str, advice: str = _SERVICE, source: str = "page", in_doubt: bool = False) -> Line:
+    return Line(codes, None, Fault.AGAIN, Scope.ROW, advice, source, in_doubt)
+
+
+def _park(scope: Scope, *codes: str, advice: str, source: str, status: int | None = None) -> Line:
+    return Line(codes, status, Fault.PARK, scope, advice, source)
+
+
+TABLE: tuple[Line, ...] = (
+    # the row
+    _reject("InvalidParameter", "invalid_parameter_error"),
+    _reject("invalid_request_error", status=400),
+    _reject("invalid_value", source="seen"),
+    _reject("InvalidParameter.NotSupportEnableThinking"),
+    _reject("InvalidURL", source="page#error-url"),
+    _reject("DataInspectionFailed", "data_inspection_failed", advice=_INSPECTION, source="page#inappropriate-content"),
+    _reject("UnsupportedOperation", "CustomRoleBlocked", "FaqRuleBlocked", "IPInfringementSuspect"),
+    _reject("BadRequest.EmptyInput", "BadRequest.EmptyParameters", "BadRequest.EmptyModel", "BadRequest.IllegalInput"),
+    _reject("BadRequest.TooLarge", advice=_TOO_LARGE),
+    _reject("Conflict"),
+    # the key, the workspace, the model
+    _park(Scope.WORKSPACE, "InvalidApiKey", "invalid_api_key", advice=_KEY, source="page#apikey-error"),
+    _park(Scope.WORKSPACE, "NOT AUTHORIZED", advice=_WORKSPACE_ACCESS, source="page"),
+    _park(Scope.WORKSPACE, "Workspace.AccessDenied", "Endpoint.AccessDenied", "App.AccessDenied", advice=_WORKSPACE_ACCESS, source="page"),
+    _park(Scope.WORKSPACE, "WorkSpaceNotFound", advice=_WORKSPACE_NAME, source="page"),
+    _park(Scope.WORKSPACE, "NoPermission", advice=_PERMISSION, source="model calling in sub-workspaces, 2025-03-12"),
+    _park(Scope.LANE, "Model.AccessDenied", advice=_MODEL_ACCESS, source="model calling in sub-workspaces, 2025-03-12; seen"),
+    _park(Scope.LANE, "AccessDenied", "access_denied", advice=_CALL_MODE, source="page"),
+    # The page calls this an account's matter, but it is said of one model: another may well be activated.
+    _park(Scope.LANE, "AccessDenied.Unpurchased", advice=_PURCHASE, source="page; seen"),
+    _park(Scope.LANE, "ModelNotFound", "model_not_found", advice=_MODEL_NAME, source="page; seen"),
+    _park(Scope.LANE, "model_not_supported", advice=_NATIVE_ONLY, source="seen"),
+    # money
+    _park(Scope.ACCOUNT, "Arrearage", advice=_ARREARS, source="page#overdue-payment; seen"),
+    _park(Scope.ACCOUNT, "PrepaidBillOverdue", "PostpaidBillOverdue", advice=_ARREARS, source="page"),
+    _park(Scope.ACCOUNT, "CommodityNotPurchased", advice=_PURCHASE, source="page"),
+    # Set for one workspace as well as for an account: the narrower scope stops nobody who may still spend.
+    _park(Scope.WORKSPACE, "BudgetLimitExceeded", advice=_BUDGET, source="page"),
+    _park(Scope.LANE, "AllocationQuota.FreeTierOnly", advice=_FREE_TIER, source="page; seen"),
+    _park(Scope.LANE, "insufficient_quota", status=403, advice=_FREE_TIER, source="seen"),
+    # rates
+    _throttled("insufficient_quota", "Throttling.AllocationQuota", source="page#token-limit; seen"),
+    _throttled("Throttling", "Throttling.RateQuota", "LimitRequests", "limit_requests"),
+    _throttled("Throttling.BurstRate", "limit_burst_rate", advice=_BURST),
+    _throttled("Throttling.ResourceExhausted", "Throttling.Concurrency", "Throttling.ServiceOverloaded", source="seen"),
+    # the service
+    _again("RequestTimeOut", "InternalError.Timeout", advice=_TIMEOUT, in_doubt=True),
+    _again("InternalError", "internal_error", "InternalError.Algo", "internal_server_error", "SystemError"),
+    _again("ModelServiceFailed", "ModelServingError", "ModelUnavailable"),
+)
+
+BY_STATUS: dict[int, Line] = {
+    401: _park(Scope.WORKSPACE, advice=_KEY, source="RFC 9110"),
+    402: _park(Scope.ACCOUNT, advice=_ARREARS, source="RFC 9110"),
+    403: _park(Scope.LANE, advice=_MODEL_ACCESS, source="RFC 9110"),
+    404: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
+    405: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
+    407: _park(Scope.WORKSPACE, advice=_PROXY, source="RFC 9110"),
+    408: _again(advice=_TIMEOUT, source="RFC 9110", in_doubt=True),
+    410: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
+    413: _reject(advice=_TOO_LARGE, source="RFC 9110"),
+    425: _again(source="RFC 8470"),
+    429: _throttled(source="RFC 6585"),
+}
+"""What is left to the status, for a code that the table does not have."""
+_REDIRECTS = _park(Scope.WORKSPACE, advice=_REDIRECT, source="RFC 9110")
+_OTHER_REFUSALS = _reject(source="RFC 9110")
+_OTHER_TROUBLE = _again(source="RFC 9110")
+
+_BY_CODE = {(code.lower(), line.status): line for line in TABLE for code in line.codes}
+
+
+def known(status: int, code: str) -> Line | None:
+    """The table's line for *code*, the one that names *status* before the one for any; case is overlooked."""
+    spelling = code.lower()
+    return _BY_CODE.get((spelling, status)) or _BY_CODE.get((spelling, None))
+
+
+def classify(
+    status: int,
+    code: str | None,
+    message: str,
+    *,
+    request_id: str | None = None,
+    retry_after: float | None = None,
+    body: bytes = b"",
+) -> Failure:
+    """The failure that an error answer is.
+
+    A code that is not in the table is shown as it came and left to *status*; None is an answer without one, and is shown as ``http_503``.
+    With a code it is the provider's word, and not billed; a 5xx without one is a gateway that gave up on a call that may have been.
+    """
+    line = (known(status, code) if code else None) or _by_status(status)
+    gave_up = code is None and not 300 <= status < 500
+    return Failure(
+        line.fault,
+        line.scope,
+        code or ("redirect" if 300 <= status < 400 else f"http_{status}"),
+        message or f"the endpoint answered {status} and said nothing",
+        line.advice,
+        status=status,
+        request_id=request_id,
+        retry_after=retry_after,
+        in_doubt=line.in_doubt or gave_up,
+        body=body,
+    )
+
+
+def _by_status(status: int) -> Line:
+    if status in BY_STATUS:
+        return BY_STATUS[status]
+    if 300 <= status < 400:
+        return _REDIRECTS
+    return _OTHER_REFUSALS if 400 <= status < 500 else _OTHER_TROUBLE
+
+
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]+)?")
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """A ``Retry-After`` header in seconds, at most ten minutes; None where there is none, or one that is no number (a date, a jest)."""
+    number = (retry_after or "").strip()
+    return min(float(number), RETRY_AFTER_CAP) if _SECONDS.fullmatch(number) else None

@@ -1,0 +1,82 @@
+r"""Reads a body that should be one JSON object.
+
+Two readers stand behind one another. orjson is fast and strict; what it refuses is looked at again with the standard library, because
+some of it is a paid answer: a byte order mark, or half a surrogate pair that a model was cut in (``"\ud83d"``), which becomes U+FFFD.
+What only the second reader would let through (NaN, Infinity, a number beyond every float) stays refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+Flaw = Literal["empty_body", "html", "event_stream", "not_json", "not_an_object", "too_deep"]
+
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_FEW_BRACKETS = 200
+_LEVELS_OF_AN_ENTRY = 20
+
+
+class Document(NamedTuple):
+    """A body that is one JSON object."""
+
+    fields: dict[str, Any]
+    line: bytes
+    """The same object as JSON without a newline, so that it can stand inside a JSON line."""
+
+
+class Unreadable(NamedTuple):
+    """A body that is no JSON object."""
+
+    flaw: Flaw
+
+
+def parse(body: bytes) -> Document | Unreadable:
+    """The object that *body* is; never raises. Every value in it can be dumped again, inside an entry too."""
+    line = body.strip()
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _second_look(line)
+    return _document(value, line)
+
+
+def _document(value: object, line: bytes) -> Document | Unreadable:
+    if not isinstance(value, dict):
+        return Unreadable("not_an_object")
+    if line.count(b"{") + line.count(b"[") > _FEW_BRACKETS and not _can_be_dumped(value):
+        return Unreadable("too_deep")
+    return Document(value, orjson.dumps(value) if b"\n" in line or b"\r" in line else line)
+
+
+def _can_be_dumped(value: object) -> bool:
+    """Say whether orjson, which reads 1,024 levels and writes 254, can write *value* inside an entry."""
+    for _ in range(_LEVELS_OF_AN_ENTRY):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
+def _second_look(line: bytes) -> Document | Unreadable:
+    try:
+        text = line.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        return Unreadable("not_json")
+    if not text:
+        return Unreadable("empty_body")
+    if text.startswith("<"):
+        return Unreadable("html")
+    if text.startswith(("data:", "event:", "id:", ":")):
+        return Unreadable("event_stream")
+    try:
+        value = json.loads(text)
+        clean = _LONE_SURROGATES.sub("\ufffd", json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
+        return _document(orjson.loads(clean), clean)
+    except (ValueError, RecursionError):
+        return Unreadable("not_json")

@@ -1,0 +1,104 @@
+"""batchrun's own words for what goes wrong between it and an endpoint, as a table.
+
+The provider's words stand in ``failures.py``. Whether a mishap is *in doubt* (the request may have been billed) is not the mishap's to
+say: a connection can break before a byte was sent or after. The caller knows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from batchrun.core.model import Failure, Fault, Scope, Usage
+
+
+class Mishap(NamedTuple):
+    """What a mishap leads to, what happened, and what whoever is on call should do."""
+
+    fault: Fault
+    scope: Scope
+    message: str
+    advice: str
+
+
+_PASSES = "usually passes: it is tried again, and the same command goes on with the rows that are left"
+_NETWORK = f"{_PASSES}; if it stays, look at the network between this machine and the workspace's endpoint"
+_SLOW = f"{_PASSES}; if answers are long, raise idle or total under [timeouts], or lower max_tokens"
+_NOT_A_CHAT_ENDPOINT = (
+    f"{_PASSES}; if every row gets this, the workspace's endpoint is not the base URL of a chat API, or a proxy answers for it"
+)
+
+
+def _passing(message: str, advice: str) -> Mishap:
+    return Mishap(Fault.AGAIN, Scope.ROW, message, advice)
+
+
+def _standing(message: str, advice: str) -> Mishap:
+    return Mishap(Fault.PARK, Scope.WORKSPACE, message, advice)
+
+
+MISHAPS: dict[str, Mishap] = {
+    # before the connection stands
+    "invalid_url": _standing("the endpoint is no URL that can be called", "correct endpoint of this workspace in the job file"),
+    "connection_refused": _passing(
+        "the endpoint refused the connection", f"{_PASSES}; if it stays, nothing listens at the workspace's endpoint"
+    ),
+    "dns": _passing(
+        "the endpoint's name could not be resolved", f"{_PASSES}; if it stays, the host in the workspace's endpoint is mistyped"
+    ),
+    "connect_timeout": _passing("no connection stood within timeouts.connect", _NETWORK),
+    "unreachable": _passing("the endpoint could not be reached", _NETWORK),
+    "open_files": _passing("this process may open no more connections", "raise the limit of open files (ulimit -n) or lower concurrency"),
+    "tls_handshake": _passing("the TLS handshake failed", f"{_NETWORK}: is it https that is spoken there?"),
+    "tls": _standing(
+        "the endpoint's TLS certificate could not be verified",
+        "check the host in the workspace's endpoint; where a company proxy opens TLS, name its certificate file in SSL_CERT_FILE; "
+        "then run the same command again",
+    ),
+    "proxy": _passing("the proxy could not be used", f"{_PASSES}; if it stays, check the proxy that the job or the environment names"),
+    "proxy_refused": _standing(
+        "the proxy refused the connection", "check the proxy that the job or the environment names, and its credentials"
+    ),
+    # after it
+    "connection_reset": _passing("the connection was reset", _NETWORK),
+    "disconnected": _passing("the endpoint closed the connection without an answer", _NETWORK),
+    "read_timeout": _passing("no byte came within timeouts.idle", _SLOW),
+    "total_timeout": _passing("no whole answer came within timeouts.total", _SLOW),
+    "half_body": _passing("the answer broke off in its middle", _NETWORK),
+    "stray_answer": _passing("the connection brought an answer that nothing had been asked for; the row was not sent over it", _NETWORK),
+    "bad_http": _passing("the answer was not HTTP as it should be", _NOT_A_CHAT_ENDPOINT),
+    "response_too_large": Mishap(
+        Fault.REJECT,
+        Scope.ROW,
+        "the answer is larger than batchrun takes",
+        "lower max_tokens or n of this row; it is asked again only with --retry-rejected, because each try is billed",
+    ),
+    "redirect": _standing(
+        "the endpoint redirects, which is not followed", "put the URL that really answers into endpoint of this workspace"
+    ),
+    # in a whole answer of status 200
+    "empty_body": _passing("the answer has no body", _NOT_A_CHAT_ENDPOINT),
+    "html": _passing("the answer is a web page", _NOT_A_CHAT_ENDPOINT),
+    "event_stream": _passing("the answer is an event stream, though none was asked for", _NOT_A_CHAT_ENDPOINT),
+    "not_json": _passing("the answer is no JSON", _NOT_A_CHAT_ENDPOINT),
+    "not_an_object": _passing("the answer is no JSON object", _NOT_A_CHAT_ENDPOINT),
+    "too_deep": _passing("the answer is nested too deeply", _NOT_A_CHAT_ENDPOINT),
+    "no_choices": _passing("the answer has no choices", _NOT_A_CHAT_ENDPOINT),
+    "no_message": _passing("the answer's choice has no message", _NOT_A_CHAT_ENDPOINT),
+    "no_finish_reason": _passing("the answer has no finish reason: it is not whole", _PASSES),
+    "error_in_200": _passing("an error came under status 200", _PASSES),
+}
+
+
+def mishap(
+    code: str,
+    detail: str = "",
+    *,
+    in_doubt: bool,
+    status: int | None = None,
+    request_id: str | None = None,
+    usage: Usage | None = None,
+) -> Failure:
+    """The failure that the mishap *code* is; *detail* follows its message and must hold no key and no row's body."""
+    row = MISHAPS[code]
+    message = f"{row.message} ({detail})" if detail else row.message
+    return Failure(row.fault, row.scope, code, message, row.advice, status=status, request_id=request_id, in_doubt=in_doubt, usage=usage)

@@ -1,0 +1,73 @@
+"""A failure becomes the next step of its row: again (when), back to the front, reject, exhaust, or park (what).
+
+Backoff is exponential with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015): uniform between nothing and the
+step's cap, so that rows which failed together do not come back together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchrun.core.model import Failure, Fault
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often, and how patiently, a row is tried."""
+
+    max_attempts: int = 6
+    first: float = 1.0
+    """Seconds: the first backoff's cap; each later one doubles it."""
+    max: float = 60.0
+    """Seconds: no backoff's cap is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The row waits in its lane for *delay* seconds, holding nothing."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackToFront:
+    """The row was throttled: it keeps its place and its attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Nothing would help this row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhaust:
+    """The row had its last attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Nothing would help any row of the failure's scope."""
+
+
+Step = TryAgain | BackToFront | Reject | Exhaust | Park
+
+
+def backoff_cap(policy: RetryPolicy, attempt: int) -> float:
+    """Longest wait after the *attempt*-th failure, in seconds; clamped before the power can overflow."""
+    doublings = min(attempt - 1, 64)
+    return min(policy.max, policy.first * 2.0**doublings)
+
+
+def next_step(policy: RetryPolicy, failure: Failure, attempt: int, jitter: float) -> Step:
+    """What a row's *attempt*-th attempt leads to; *jitter* is uniform in [0, 1). A Retry-After is a floor."""
+    match failure.fault:
+        case Fault.THROTTLED:
+            return BackToFront()
+        case Fault.REJECT:
+            return Reject()
+        case Fault.PARK:
+            return Park()
+        case Fault.AGAIN if attempt >= policy.max_attempts:
+            return Exhaust()
+        case Fault.AGAIN:
+            return TryAgain(max(jitter * backoff_cap(policy, attempt), failure.retry_after or 0.0))

@@ -1,0 +1,1 @@
+"""What touches the world: one module, one kind of side effect; no edge module knows another."""

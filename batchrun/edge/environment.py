@@ -1,0 +1,138 @@
+"""The workspaces' keys: read from the environment or a .env file, and shown to nobody.
+
+Rules:
+
+1. The environment goes before the file. Neither is changed, and nothing in the file is expanded.
+2. A key is a `SecretStr` from the first moment. No message, repr or cause of an error holds a character of what was read.
+3. A key that no header could carry is a mistake, told by its kind: an HTTP library would put it into its own complaint.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dotenv.parser import Binding, parse_stream
+from pydantic import SecretStr
+
+from batchrun.core.errors import JobError, Mistake
+
+if TYPE_CHECKING:
+    from batchrun.core.job import Workspace
+
+_ALLOWED = "the key alone, as the console shows it: visible ASCII characters, without spaces or quotes"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """No key was found for a workspace."""
+
+    variable: str
+    why: str
+    """For a person: ``is set neither in the environment nor in .env``."""
+
+
+Keys = Mapping[str, SecretStr | Missing]
+"""By workspace; workspaces that the simulator answers are not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    text: SecretStr
+    place: str
+
+
+def read_keys(workspaces: Iterable[Workspace], environ: Mapping[str, str], dotenv: Path | None) -> Keys:
+    """Find each workspace's key in *environ*, else in the file *dotenv*; one that is not there, or is empty, is `Missing`.
+
+    Raises JobError where the file cannot be read or understood, and with a `Mistake` for each value that cannot be a key.
+    """
+    variables = {one.name: one.api_key_env for one in workspaces if one.api_key_env is not None and not one.endpoint.simulated}
+    if not variables:
+        return {}
+    in_file = {} if dotenv is None else _read(dotenv)
+    found = {variable: _find(variable, environ, in_file, dotenv) for variable in dict.fromkeys(variables.values())}
+    mistakes = tuple(mistake for variable, one in found.items() if isinstance(one, _Found) for mistake in _mistakes(variable, one))
+    if mistakes:
+        raise JobError("a key cannot be used as it is written (none is shown here)", mistakes)
+    keys = {variable: one.text if isinstance(one, _Found) else one for variable, one in found.items()}
+    return {name: keys[variable] for name, variable in variables.items()}
+
+
+def _read(dotenv: Path) -> dict[str, SecretStr]:
+    try:
+        content = dotenv.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise JobError(f"{dotenv}: cannot be read: {error.strerror}") from None
+    values = {}
+    for binding in parse_stream(io.StringIO(_decoded(content, dotenv))):
+        if binding.error or _is_stray(binding):
+            blank = len(binding.original.string) - len(binding.original.string.lstrip())
+            line = binding.original.line + binding.original.string[:blank].count("\n")
+            raise _malformed(dotenv, line, "is not NAME=VALUE")
+        if binding.key is not None:
+            values[binding.key] = SecretStr(binding.value or "")
+    return values
+
+
+def _is_stray(binding: Binding) -> bool:
+    """Whether a line is a lone word that names no variable: a key without its name, or another kind of file."""
+    return binding.key is not None and binding.value is None and not binding.key.isidentifier()
+
+
+def _decoded(content: bytes, dotenv: Path) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+    # Raised out here: the decoder's error holds the whole file, and would hang on to this one as its context.
+    raise _malformed(dotenv, line, "is not UTF-8")
+
+
+def _malformed(dotenv: Path, line: int, how: str) -> JobError:
+    return JobError(f"{dotenv}: line {line} {how} (the line is not shown: it may hold a key)")
+
+
+def _find(variable: str, environ: Mapping[str, str], in_file: Mapping[str, SecretStr], dotenv: Path | None) -> _Found | Missing:
+    if variable in environ:
+        found = _Found(SecretStr(environ[variable]), "environment")
+    elif variable in in_file:
+        found = _Found(in_file[variable], str(dotenv))
+    else:
+        return Missing(
+            variable, "is not set in the environment" if dotenv is None else f"is set neither in the environment nor in {dotenv}"
+        )
+    if found.text.get_secret_value():
+        return found
+    hides = found.place == "environment" and variable in in_file
+    return Missing(variable, f"is empty in the {found.place}, which goes before {dotenv}" if hides else f"is empty in {_the(found.place)}")
+
+
+def _the(place: str) -> str:
+    return "the environment" if place == "environment" else place
+
+
+def _mistakes(variable: str, found: _Found) -> Iterable[Mistake]:
+    kind = _unfit(found.text.get_secret_value())
+    return () if kind is None else (Mistake(f"{found.place}: {variable}", kind, _ALLOWED),)
+
+
+def _unfit(key: str) -> str | None:
+    """Say what kind of wrong *key* is, without a character of it."""
+    match key:
+        case _ if key.strip() != key:
+            return "a value with white space around it" if key.strip("\r\n") == key else "a value with a line break at its end"
+        case _ if key[0] in "\"'" or key[-1] in "\"'":
+            return "a value with quotes around it"
+        case _ if not key.isascii():
+            return "a value with characters that are not ASCII"
+        case _ if not key.isprintable():
+            return "a value with control characters"
+        case _ if " " in key:
+            return "a value with a space in it"
+    return None

@@ -1,0 +1,108 @@
+"""What earlier openings left in the run directory: tails repaired, entries and attempts read back in one pass.
+
+An unterminated last line that is a whole JSON object is a paid answer (no JSON object is a strict prefix of another): it keeps its
+place and gets its newline. Any other unterminated tail goes to a side file. A line that does not parse anywhere else is damage, not a
+torn tail: it is named and nothing is cut.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+
+from batchrun.core.attempts import Ended, Opened, Started, read_attempt
+from batchrun.core.entry import Entry, NotAnEntryError, read_entry
+from batchrun.core.errors import LedgerError, RunDamagedError
+
+TAIL_CHUNK_BYTES = 1 << 16
+
+
+def repair_tail(path: Path) -> str | None:
+    """Mend an unterminated last line of *path*; say what was done, or None where nothing was. The caller holds the run's lock."""
+    try:
+        with path.open("r+b", buffering=0) as file:
+            tail = _unterminated(file.fileno())
+            if not tail:
+                return None
+            size = file.seek(0, os.SEEK_END)
+            if _is_object(tail):
+                file.write(b"\n")
+                done = f"{path}: the last line had lost only its newline: kept"
+            else:
+                side = path.with_name(f"{path.name}.torn")
+                _keep(side, tail + b"\n")
+                file.truncate(size - len(tail))
+                done = f"{path}: a torn last line of {len(tail)} bytes was moved to {side.name}"
+            os.fsync(file.fileno())
+            return done
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be opened for writing: {error.strerror}") from None
+
+
+def entries(path: Path, workspace: str) -> Iterator[Entry]:
+    """Read the entries of one output file, an unterminated tail left out; raise RunDamagedError naming the line that is none."""
+    for number, line in _lines(path):
+        try:
+            entry = read_entry(line)
+        except NotAnEntryError as error:
+            raise _damaged(path, number, str(error)) from None
+        if entry.workspace != workspace:
+            raise _damaged(path, number, "is an entry of another workspace")
+        yield entry
+
+
+def attempts(path: Path) -> Iterator[Opened | Started | Ended | None]:
+    """Read attempts.log; None for each line that cannot be read."""
+    for _, line in _lines(path):
+        yield read_attempt(line)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        with path.open("rb", buffering=1 << 20) as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n") or _is_object(line):
+                    yield number, line
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _damaged(path: Path, number: int, what: str) -> RunDamagedError:
+    return RunDamagedError(f"{path}: line {number}: {what}; nothing was changed: mend that line or move it away")
+
+
+def _unterminated(descriptor: int) -> bytes:
+    end = os.fstat(descriptor).st_size
+    tail = b""
+    while end > 0:
+        start = max(0, end - TAIL_CHUNK_BYTES)
+        chunk = os.pread(descriptor, end - start, start)
+        newline = chunk.rfind(b"\n")
+        tail = chunk[newline + 1 :] + tail
+        if newline >= 0:
+            break
+        end = start
+    return tail
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _keep(side: Path, tail: bytes) -> None:
+    descriptor = os.open(side, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(descriptor, tail)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,78 @@
+"""A job file read: TOML bytes become a `Job`, or every mistake in them at once."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from batchrun.core.errors import JobError, Mistake
+from batchrun.core.job import Job
+from batchrun.core.words import key_path, nearest, without_keys_in
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+def load_job(path: str | Path) -> Job:
+    """Read the job file at *path*.
+
+    Raises JobError where it cannot be read, is no TOML, or says what no job may say: then with a `Mistake` for each thing wrong.
+    Relative paths in the job stay as they are: relative to where the command runs.
+    """
+    path = Path(path)
+    if path.suffix != ".toml":
+        raise JobError(f"{path}: a job file's name ends in .toml{_meant(path)}")
+    try:
+        return _checked(_tables(_text(path), path), path)
+    except RecursionError:
+        raise JobError(f"{path}: nested too deeply for a job") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise JobError(f"{path}: no such file{_meant(path)}") from None
+    except OSError as error:
+        raise JobError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise JobError(f"{path}: line {line} is not UTF-8; a job file is saved as UTF-8") from None
+
+
+def _meant(path: Path) -> str:
+    try:
+        names = [near.name for near in path.parent.glob("*.toml")]
+    except OSError:
+        return ""
+    name = nearest(path.name, names) or nearest(path.name + ".toml", names)
+    return f"; did you mean '{path.with_name(name)}'?" if name else ""
+
+
+def _tables(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise JobError(f"{path}: not TOML: {without_keys_in(str(error))}") from None
+    except ValueError:
+        # int() alone raises a bare one: it reads no number of more than a few thousand digits.
+        raise JobError(f"{path}: not TOML: a number is too long") from None
+
+
+def _checked(tables: dict[str, Any], path: Path) -> Job:
+    match tables.get("job"):
+        case dict() as named:
+            tables["job"] = {"name": path.stem, **named}
+    try:
+        return Job.model_validate(tables)
+    except ValidationError as error:
+        mistakes = tuple(_mistake(details, path) for details in error.errors(include_url=False))
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    raise JobError(f"{path}: {count}; nothing was called", mistakes)
+
+
+def _mistake(details: ErrorDetails, path: Path) -> Mistake:
+    return Mistake(where=f"{path}: {key_path(details['loc'])}", found=details["ctx"]["found"], allowed=details["msg"])

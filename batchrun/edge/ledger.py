@@ -1,0 +1,141 @@
+"""The ledger being written: entries and attempts appended, synced behind.
+
+The contract
+
+- When `append` returns, the entry is with the kernel: a killed process loses nothing that it had received.
+- The entries files are synced about once a second, off the event loop. A lost machine costs at most what `room` lets pile up: two
+  seconds or 16 MiB, whichever is reached first; after that nothing is launched until the disk has caught up.
+- A new file's name is synced with its directory before anything is written to it (`open_file`, from the run directory, sees to it).
+- The first failed write or sync ends the ledger: every later call raises. A second fsync after a failed one reports success over
+  pages that were dropped (seen on Linux with ext4), so it is never tried; the next opening trusts only what it reads.
+- attempts.log is written at once and never synced: it tells what may be in doubt after a killed process; a lost machine may lose it.
+
+One event loop owns a ledger: nothing here is called from two threads but `_sync_all`, which touches descriptors only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.to_thread import run_sync
+
+from batchrun.core.attempts import Bound, ended_line, opened_line, started_line
+from batchrun.core.entry import Form, write_entry
+from batchrun.core.errors import LedgerError
+from batchrun.core.model import Answered, Failure, Outcome, Reply, Row
+
+SYNC_EVERY = 1.0
+UNSYNCED_SECONDS = 2.0
+UNSYNCED_BYTES = 16 << 20
+
+
+class Ledger:
+    """The append-only files of one opened run. A context manager: leaving it syncs what is left and closes the files."""
+
+    def __init__(
+        self, directory: Path, opening: int, open_file: Callable[[Path], int], *, form: Form = "batchrun", raw: bool = False
+    ) -> None:
+        self._directory = directory
+        self._open_file = open_file
+        self._opening = opening
+        self._form: Form = form
+        self._raw = raw
+        self._files: dict[Path, int] = {}
+        self._dirty: set[Path] = set()
+        self._unsynced_bytes = 0
+        self._unsynced_since: float | None = None
+        self._attempts = 0
+        self._broken: LedgerError | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if self._broken is None:
+                self._sync_all(self._take_dirty())
+        finally:
+            for descriptor in self._files.values():
+                os.close(descriptor)
+            self._files.clear()
+
+    def opened(self, at: float) -> None:
+        """Note in attempts.log that an opening begins."""
+        self._write(self._directory / "attempts.log", opened_line(self._opening, at))
+
+    def start(self, row: Row, most: Bound, at: float) -> str:
+        """Note that an attempt is about to be sent, and name it."""
+        self._attempts += 1
+        name = f"{self._opening}-{self._attempts}"
+        self._write(self._directory / "attempts.log", started_line(name, at, row, most))
+        return name
+
+    def end(self, attempt: str, verdict: str, result: Reply | Failure, at: float) -> None:
+        """Note what an attempt brought; its entry, where it has one, stands in the ledger already."""
+        self._write(self._directory / "attempts.log", ended_line(attempt, at, verdict, result))
+
+    def append(self, outcome: Outcome, now: float) -> None:
+        """Write *outcome*'s entry; on return a killed process can no longer lose it. *now* is the loop's time."""
+        name = "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"
+        path = self._directory / outcome.row.workspace / name
+        line = write_entry(outcome, self._form, raw=self._raw)
+        self._write(path, line)
+        self._dirty.add(path)
+        self._unsynced_bytes += len(line)
+        if self._unsynced_since is None:
+            self._unsynced_since = now
+
+    def room(self, now: float) -> bool:
+        """Whether so little lies unsynced that more may be launched."""
+        return self._unsynced_since is None or (now - self._unsynced_since < UNSYNCED_SECONDS and self._unsynced_bytes < UNSYNCED_BYTES)
+
+    async def keep_synced(self, on_room: Callable[[], None]) -> None:
+        """Sync behind, for as long as the run lasts; calls *on_room* after each sync."""
+        while True:
+            await anyio.sleep(SYNC_EVERY)
+            if not self._dirty:
+                continue
+            began = anyio.current_time()
+            dirty, size = self._take_dirty(), self._unsynced_bytes
+            await run_sync(self._sync_all, dirty)
+            self._unsynced_bytes -= size
+            # What was appended meanwhile is unsynced since the sync began, at the earliest.
+            self._unsynced_since = began if self._dirty else None
+            on_room()
+
+    def _take_dirty(self) -> list[tuple[Path, int]]:
+        dirty = [(path, self._files[path]) for path in self._dirty]
+        self._dirty.clear()
+        return dirty
+
+    def _write(self, path: Path, line: bytes) -> None:
+        if self._broken is not None:
+            raise self._broken
+        try:
+            descriptor = self._files.get(path)
+            if descriptor is None:
+                descriptor = self._files[path] = self._open_file(path)
+            written = os.write(descriptor, line)
+            while written < len(line):
+                written += os.write(descriptor, line[written:])
+        except OSError as error:
+            raise self._break(path, "written", error) from None
+
+    def _sync_all(self, dirty: list[tuple[Path, int]]) -> None:
+        for path, descriptor in dirty:
+            try:
+                os.fdatasync(descriptor)
+            except OSError as error:
+                raise self._break(path, "synced", error) from None
+
+    def _break(self, path: Path, what: str, error: OSError) -> LedgerError:
+        self._broken = LedgerError(
+            f"{path}: could not be {what}: {error.strerror}. Nothing more is sent or written. "
+            "Mend the disk and run the same command again: it goes on from what the files hold"
+        )
+        return self._broken

@@ -1,0 +1,128 @@
+"""Progress on stderr, drawn by a timer: bars where it is a terminal, a plain line every so often where it is not."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+
+import anyio
+from tqdm import tqdm
+
+from batchrun.core.columns import padded, width
+from batchrun.core.progress import Progress, WorkspaceProgress
+
+DRAW_EVERY = 0.2
+LINE_EVERY = 15.0
+_BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
+_TOTAL = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix} {elapsed}<{remaining}"
+_LINES_KEPT = 4
+"""Of the terminal, for the total, what stood there, and the prompt."""
+
+
+async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr) -> None:
+    """Draw what *observe* gives until cancelled; a last time on the way out."""
+    if not stream.isatty():
+        await _lines(observe, stream)
+        return
+    bars = _Bars(observe(), stream)
+    try:
+        while True:
+            bars.draw(observe())
+            await anyio.sleep(DRAW_EVERY)
+    finally:
+        bars.draw(observe())
+        bars.close()
+
+
+async def _lines(observe: Callable[[], Progress], stream: TextIO) -> None:
+    rate = _Rate()
+    try:
+        while True:
+            await anyio.sleep(LINE_EVERY)
+            _write_line(observe(), rate, stream)
+    finally:
+        _write_line(observe(), rate, stream)
+
+
+def _write_line(progress: Progress, rate: _Rate, stream: TextIO) -> None:
+    rows, tokens = rate.of(progress)
+    held = sum(each.throttled for each in progress.workspaces)
+    parked = sum(each.parked for each in progress.workspaces)
+    share = 100 * progress.done / progress.rows if progress.rows else 100.0
+    notes = [f"{progress.in_flight} in flight", *([f"{held} workspaces throttled"] if held else [])]
+    notes += [f"{parked} workspaces parked"] if parked else []
+    notes += ["draining"] if progress.draining else []
+    stream.write(
+        f"{progress.done:,} of {progress.rows:,} rows ({share:.1f} %), {rows:.1f} rows/s, {tokens:,.0f} tokens/s, {', '.join(notes)}\n"
+    )
+    stream.flush()
+
+
+class _Rate:
+    """Rows and tokens a second since the progress was first looked at, on the loop's clock."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, Progress] | None = None
+
+    def of(self, progress: Progress) -> tuple[float, float]:
+        now = anyio.current_time()
+        if self._first is None:
+            self._first = (now, progress)
+        since, first = self._first
+        seconds = max(now - since, 1e-9)
+        if now == since:
+            return 0.0, 0.0
+        return (progress.done - first.done) / seconds, (progress.tokens - first.tokens) / seconds
+
+
+class _Bar(tqdm[Any]):
+    monitor_interval = 0  # No thread: everything is drawn by the timer.
+
+
+class _Bars:
+    """One bar a workspace while they fit; else those with most left to do, and one for the others; and the total."""
+
+    def __init__(self, first: Progress, stream: TextIO) -> None:
+        room = max(1, shutil.get_terminal_size().lines - _LINES_KEPT)
+        ranked = sorted(first.workspaces, key=lambda each: each.done - each.rows)
+        shown = {each.name for each in (ranked if len(ranked) <= room else ranked[: room - 1])}
+        self._names = [each.name for each in first.workspaces if each.name in shown]
+        hidden = len(first.workspaces) - len(self._names)
+        labels = [*self._names, *([f"{hidden} others"] if hidden else []), "total"]
+        columns = max(map(width, labels))
+        self._bars = [
+            _Bar(desc=padded(label, columns), position=place, bar_format=_BAR, file=stream, dynamic_ncols=True, total=1)
+            for place, label in enumerate(labels)
+        ]
+        self._bars[-1].bar_format = _TOTAL
+        self._bars[-1].initial = first.done
+        self._rate = _Rate()
+
+    def draw(self, progress: Progress) -> None:
+        by_name = {each.name: each for each in progress.workspaces}
+        groups = [[by_name.pop(name)] for name in self._names]
+        groups += [list(by_name.values())] if by_name else []
+        for bar, group in zip(self._bars, groups, strict=False):
+            _set(bar, sum(each.done for each in group), sum(each.rows for each in group), _note(group))
+        rows, tokens = self._rate.of(progress)
+        notes = [f"{rows:.1f} rows/s", f"{tokens:,.0f} tokens/s", f"{progress.in_flight} in flight"]
+        _set(self._bars[-1], progress.done, progress.rows, ", ".join(notes + (["draining"] if progress.draining else [])))
+
+    def close(self) -> None:
+        for bar in self._bars:
+            bar.close()
+
+
+def _set(bar: _Bar, done: int, rows: int, note: str) -> None:
+    bar.total, bar.n = rows, done
+    bar.set_postfix_str(note, refresh=False)
+    bar.refresh()
+
+
+def _note(workspaces: Sequence[WorkspaceProgress]) -> str:
+    notes = [f"{sum(each.in_flight for each in workspaces)} in flight"]
+    notes += ["throttled"] if any(each.throttled for each in workspaces) else []
+    notes += ["parked"] if any(each.parked for each in workspaces) else []
+    return ", ".join(notes)

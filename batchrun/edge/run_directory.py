@@ -1,0 +1,111 @@
+"""The run directory: made, locked, described. Directories are 0700, files 0600.
+
+The lock is `flock` on a file that is never unlinked: the kernel lets go of it when the process dies, whoever else has the file open
+cannot take it away, and two processes can never hold two files of the same name. The pid in it is only for the message.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
+
+FORMAT = 1
+"""Of run.json and the files beside it; a run directory of a newer one is refused."""
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[Path]:
+    """Make *directory* where there is none and hold it; raise RunInUseError where another process does."""
+    try:
+        _make(directory)
+        lock = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LedgerError(f"{directory}: cannot be used as a run directory: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
+            raise RunInUseError(f"{directory}: in use by {owner or 'another process'}; wait for it, or stop it, then try again") from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        yield directory
+    finally:
+        os.close(lock)
+
+
+def workspace_directories(directory: Path) -> list[Path]:
+    """List the workspaces' directories that stand in the run directory, by name."""
+    if not directory.is_dir():
+        return []
+    found = (path for path in directory.iterdir() if path.is_dir())
+    return sorted(path for path in found if (path / "results.jsonl").exists() or (path / "errors.jsonl").exists())
+
+
+def read_description(directory: Path) -> dict[str, Any] | None:
+    """Read run.json; None where there is none. Raise RunDamagedError where it cannot be understood."""
+    path = directory / "run.json"
+    try:
+        described = orjson.loads(path.read_bytes())
+        if not isinstance(described, dict) or not isinstance(described["format"], int):
+            raise RunDamagedError(f"{path}: is no description of a run; move it away if it was put there by hand")
+    except FileNotFoundError:
+        return None
+    except (orjson.JSONDecodeError, KeyError):
+        raise RunDamagedError(f"{path}: cannot be read as JSON; the rows are safe in the workspaces' files: move run.json away") from None
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}") from None
+    if described["format"] > FORMAT:
+        raise RunDamagedError(f"{path}: was written by a newer batchrun (format {described['format']}); use that version")
+    return described
+
+
+def write_summary(path: Path, value: Any) -> None:
+    """Write JSON beside *path*, sync it and put it in its place: readers see the old file or the new one, never half."""
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        beside.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be written: {error.strerror}; the rows are safe, this summary can be made again") from None
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in *directory* survive a lost machine."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_to_append(path: Path) -> int:
+    """Open one of the run's files for appending, made and its name synced where it is new; raises OSError."""
+    new = not path.exists()
+    _make(path.parent)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    if new:
+        os.fsync(descriptor)
+        sync_directory(path.parent)
+    return descriptor
+
+
+def _make(directory: Path) -> None:
+    if not directory.exists():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_directory(directory.parent)

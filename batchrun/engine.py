@@ -1,0 +1,172 @@
+"""What waits: starts what the scheduler says, records what comes back, and frees the slot after that.
+
+The engine knows neither files nor sockets: it is given a reader of rows, a sender and a ledger. Workers are as many as were ever in
+flight at once, live as long as the run, and take their next row themselves: a row costs no task and no queue. Only the run's own task
+sleeps; a timer wakes it when the scheduler named a time, the ledger when it has room again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import anyio
+import anyio.abc
+
+from batchrun.core.attempts import Bound
+from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Request, Row
+from batchrun.core.scheduler import Drained, Launch, Scheduler, Ticket, Verdict, WaitUntil
+
+
+class Recorder(Protocol):
+    """What the engine asks of a ledger (`edge/ledger.py` keeps the promises)."""
+
+    def start(self, row: Row, most: Bound, at: float) -> str:
+        """Note that an attempt is about to be sent, and name it."""
+
+    def end(self, attempt: str, verdict: str, result: Reply | Failure, at: float) -> None:
+        """Note what an attempt brought."""
+
+    def append(self, outcome: Outcome, now: float) -> None:
+        """Write an entry."""
+
+    def room(self, now: float) -> bool:
+        """Whether more may be launched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A row made ready to be sent."""
+
+    row: Row
+    request: Request
+    most: Bound
+    """What one attempt can be billed for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that could not be read back: the input changed under the run."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside, as the engine sees it."""
+
+    prepare: Callable[[Ticket], Prepared | Unreadable]
+    send: Callable[[Request], Awaitable[Reply | Failure]]
+    ledger: Recorder
+    hand_on: Callable[[Outcome], Awaitable[None]] | None = None
+    """Gets each outcome once its entry is written; the row's slot is held until it returns."""
+    unreadable: Callable[[Ticket, Unreadable], None] = lambda _ticket, _what: None
+    jitter: Callable[[], float] = random.random
+    wall_time: Callable[[], float] = time.time
+
+
+class Engine:
+    """Drives one scheduler to its end."""
+
+    def __init__(self, scheduler: Scheduler, ports: Ports) -> None:
+        self._scheduler = scheduler
+        self._ports = ports
+        self._resting: list[asyncio.Future[Ticket | None]] = []
+        self._drained: Drained | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._woken = asyncio.Event()
+        self._workers: anyio.abc.TaskGroup | None = None
+
+    async def run(self) -> Drained:
+        """Carry out rows until the scheduler is drained; raises what a port raises, LedgerError above all."""
+        async with anyio.create_task_group() as self._workers:
+            self._launch_all()
+            while self._drained is None:
+                await self._woken.wait()
+                self._woken.clear()
+                self._launch_all()
+            self._set_alarm(math.inf)
+            for worker in self._resting:
+                worker.set_result(None)
+        assert self._drained is not None
+        return self._drained
+
+    def wake(self) -> None:
+        """Look again: the ledger has room, or the scheduler was told to stop."""
+        self._woken.set()
+
+    def _launch_all(self) -> None:
+        while self._drained is None and self._ports.ledger.room(anyio.current_time()):
+            match self._scheduler.next(anyio.current_time()):
+                case Launch(ticket):
+                    self._give(ticket)
+                case WaitUntil(at):
+                    self._set_alarm(at)
+                    return
+                case Drained() as drained:
+                    self._drained = drained
+                    self.wake()
+
+    def _give(self, ticket: Ticket) -> None:
+        if self._resting:
+            self._resting.pop().set_result(ticket)
+        elif self._workers is not None:
+            self._workers.start_soon(self._work, ticket)
+
+    def _set_alarm(self, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = None if at == math.inf else asyncio.get_running_loop().call_at(at, self.wake)
+
+    async def _work(self, ticket: Ticket | None) -> None:
+        while ticket is not None:
+            await self._carry_out(ticket)
+            following: asyncio.Future[Ticket | None] = asyncio.get_running_loop().create_future()
+            self._resting.append(following)
+            self._launch_all()
+            ticket = await following
+
+    async def _carry_out(self, ticket: Ticket) -> None:
+        try:
+            match self._ports.prepare(ticket):
+                case Unreadable() as what:
+                    self._scheduler.drop(ticket)
+                    self._ports.unreadable(ticket, what)
+                case Prepared() as ready:
+                    outcome = await self._attempt(ticket, ready)
+                    if outcome is not None and self._ports.hand_on is not None:
+                        await self._ports.hand_on(outcome)
+        finally:
+            # Only now: a slow disk, and a slow reader of outcomes, slow the lanes.
+            self._scheduler.release(ticket)
+
+    async def _attempt(self, ticket: Ticket, ready: Prepared) -> Outcome | None:
+        """Make one attempt and write down what came of it; cancelled, it leaves a start without an end: a doubt."""
+        ports = self._ports
+        started_at, began = ports.wall_time(), anyio.current_time()
+        name = ports.ledger.start(ready.row, ready.most, started_at)
+        result = await ports.send(ready.request)
+        now = anyio.current_time()
+        verdict = self._scheduler.settle(ticket, result, now, ports.jitter())
+        outcome = _outcome(verdict, ready.row, result, Call(name, ticket.attempt, started_at, round((now - began) * 1000)))
+        if outcome is not None:
+            ports.ledger.append(outcome, now)
+        ports.ledger.end(name, verdict, result, started_at + now - began)
+        return outcome
+
+
+def _outcome(verdict: Verdict, row: Row, result: Any, call: Call) -> Outcome | None:
+    match verdict:
+        case Verdict.ANSWERED:
+            return Answered(row, result, call)
+        case Verdict.REJECTED:
+            return Rejected(row, result, call)
+        case Verdict.EXHAUSTED:
+            return Exhausted(row, result, call)
+        case _:
+            return None

@@ -1,0 +1,1 @@
+"""A statement as people and programs read it."""

@@ -1,0 +1,79 @@
+"""The simulator's own account of what it answered, kept apart from everything a client could have counted itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from typing import Any, NamedTuple
+
+from batchrun.core.model import Usage
+
+_COUNTS = ("calls", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+
+
+class Bill:
+    """What each workspace owes for each model, in calls and tokens."""
+
+    def __init__(self) -> None:
+        self._owed: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * len(_COUNTS))
+
+    def charge(self, workspace: str, model: str, usage: Usage) -> None:
+        """One answered call. Details itemise a total: cached tokens are among the input's, reasoning tokens among the output's."""
+        spent = (1, usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
+        owed = self._owed[workspace, model]
+        for place, amount in enumerate(spent):
+            owed[place] += amount
+
+    def told(self) -> dict[str, Any]:
+        """``{"total": counts, "workspaces": {workspace: {"total": counts, "models": {model: counts}}}}``."""
+        workspaces: dict[str, dict[str, dict[str, int]]] = defaultdict(dict)
+        for (workspace, model), owed in sorted(self._owed.items()):
+            workspaces[workspace][model] = dict(zip(_COUNTS, owed, strict=True))
+        return {
+            "total": _sum(list(self._owed.values())),
+            "workspaces": {
+                name: {"total": _sum([list(counts.values()) for counts in models.values()]), "models": models}
+                for name, models in workspaces.items()
+            },
+        }
+
+
+def _sum(rows: list[list[int]]) -> dict[str, int]:
+    return {name: sum(row[place] for row in rows) for place, name in enumerate(_COUNTS)}
+
+
+class CallNote(NamedTuple):
+    """One call to the chat route, as the journal keeps it."""
+
+    at: float
+    workspace: str
+    """Empty where the key was nobody's."""
+    sha: bytes
+    """SHA-256 of the body."""
+    idempotency_key: str = ""
+    model: str = ""
+    """Empty where the call did not come as far as its model."""
+    status: int = 0
+    code: str = ""
+    """The error's code, the planned fault's kind, ``repeated`` for an answer given before, or empty."""
+    billed: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Journal:
+    """The latest calls in the order they came, a bounded number of them."""
+
+    def __init__(self, most: int) -> None:
+        self._notes: deque[CallNote] = deque(maxlen=most)
+        self.calls = 0
+        """How many there were in all."""
+
+    def note(self, note: CallNote) -> None:
+        """Keep a call; beyond the bound the oldest is forgotten."""
+        self.calls += 1
+        self._notes.append(note)
+
+    def told(self) -> list[dict[str, Any]]:
+        """The kept calls as plain values, numbered from 1 by ``seq``, the body's digest in hexadecimal."""
+        forgotten = self.calls - len(self._notes)
+        return [{"seq": seq, **note._asdict(), "sha": note.sha.hex()} for seq, note in enumerate(self._notes, forgotten + 1)]

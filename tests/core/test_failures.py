@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.model import Fault, Scope
+from batchrun.core.protocols.error_body import clean, refusal
+from batchrun.core.protocols.failures import BY_STATUS, RETRY_AFTER_CAP, TABLE, classify, seconds_of
+from batchrun.core.protocols.mishaps import MISHAPS
+
+AGAIN, PARK, REJECT, THROTTLED = Fault.AGAIN, Fault.PARK, Fault.REJECT, Fault.THROTTLED
+ROW, LANE, WORKSPACE, ACCOUNT = Scope.ROW, Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT
+
+CODES = [
+    (400, "InvalidParameter", REJECT, ROW),
+    (400, "invalid_parameter_error", REJECT, ROW),
+    (400, "invalid_request_error", REJECT, ROW),
+    (400, "invalid_value", REJECT, ROW),
+    (400, "InvalidParameter.NotSupportEnableThinking", REJECT, ROW),
+    (400, "InvalidURL", REJECT, ROW),
+    (400, "DataInspectionFailed", REJECT, ROW),
+    (400, "data_inspection_failed", REJECT, ROW),
+    (400, "Arrearage", PARK, ACCOUNT),
+    (400, "UnsupportedOperation", REJECT, ROW),
+    (400, "BadRequest.EmptyInput", REJECT, ROW),
+    (401, "InvalidApiKey", PARK, WORKSPACE),
+    (401, "invalid_api_key", PARK, WORKSPACE),
+    (401, "NOT AUTHORIZED", PARK, WORKSPACE),
+    (403, "Model.AccessDenied", PARK, LANE),
+    (403, "Workspace.AccessDenied", PARK, WORKSPACE),
+    (403, "Endpoint.AccessDenied", PARK, WORKSPACE),
+    (403, "AccessDenied", PARK, LANE),
+    (403, "AccessDenied.Unpurchased", PARK, LANE),
+    (403, "AllocationQuota.FreeTierOnly", PARK, LANE),
+    (403, "insufficient_quota", PARK, LANE),
+    (404, "ModelNotFound", PARK, LANE),
+    (404, "model_not_found", PARK, LANE),
+    (404, "model_not_supported", PARK, LANE),
+    (404, "WorkSpaceNotFound", PARK, WORKSPACE),
+    (408, "RequestTimeOut", AGAIN, ROW),
+    (409, "Conflict", REJECT, ROW),
+    (413, "BadRequest.TooLarge", REJECT, ROW),
+    (429, "Throttling", THROTTLED, LANE),
+    (429, "Throttling.RateQuota", THROTTLED, LANE),
+    (429, "LimitRequests", THROTTLED, LANE),
+    (429, "limit_requests", THROTTLED, LANE),
+    (429, "Throttling.BurstRate", THROTTLED, LANE),
+    (429, "limit_burst_rate", THROTTLED, LANE),
+    (429, "Throttling.AllocationQuota", THROTTLED, LANE),
+    (429, "insufficient_quota", THROTTLED, LANE),
+    (429, "Throttling.ResourceExhausted", THROTTLED, LANE),
+    (429, "PrepaidBillOverdue", PARK, ACCOUNT),
+    (429, "PostpaidBillOverdue", PARK, ACCOUNT),
+    (429, "CommodityNotPurchased", PARK, ACCOUNT),
+    (429, "BudgetLimitExceeded", PARK, WORKSPACE),
+    (500, "InternalError", AGAIN, ROW),
+    (500, "internal_error", AGAIN, ROW),
+    (500, "InternalError.Timeout", AGAIN, ROW),
+    (500, "SystemError", AGAIN, ROW),
+    (503, "ModelServingError", AGAIN, ROW),
+    (503, "ModelUnavailable", AGAIN, ROW),
+    (403, "NoPermission", PARK, WORKSPACE),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "fault", "scope"), CODES)
+def test_a_known_code_decides_and_is_shown_as_it_came(status, code, fault, scope):
+    failure = classify(status, code, "what the provider says")
+    assert (failure.fault, failure.scope, failure.code) == (fault, scope, code)
+    assert (failure.message, failure.status) == ("what the provider says", status)
+    assert failure.advice
+
+
+@pytest.mark.parametrize(
+    ("status", "fault", "scope"),
+    [
+        (301, PARK, WORKSPACE),
+        (307, PARK, WORKSPACE),
+        (400, REJECT, ROW),
+        (401, PARK, WORKSPACE),
+        (402, PARK, ACCOUNT),
+        (403, PARK, LANE),
+        (404, PARK, LANE),
+        (405, PARK, LANE),
+        (407, PARK, WORKSPACE),
+        (408, AGAIN, ROW),
+        (409, REJECT, ROW),
+        (413, REJECT, ROW),
+        (418, REJECT, ROW),
+        (422, REJECT, ROW),
+        (425, AGAIN, ROW),
+        (429, THROTTLED, LANE),
+        (500, AGAIN, ROW),
+        (502, AGAIN, ROW),
+        (503, AGAIN, ROW),
+        (504, AGAIN, ROW),
+        (529, AGAIN, ROW),
+        (999, AGAIN, ROW),
+    ],
+)
+@pytest.mark.parametrize("code", [None, "never_seen_before"])
+def test_an_unknown_code_is_left_to_the_status(status, code, fault, scope):
+    failure = classify(status, code, "")
+    assert (failure.fault, failure.scope) == (fault, scope)
+    assert failure.code == (code or ("redirect" if status < 400 else f"http_{status}"))
+    assert str(status) in failure.message
+
+
+def test_a_code_outranks_its_status():
+    assert classify(500, "Arrearage", "").scope is ACCOUNT
+    assert classify(400, "limit_requests", "").fault is THROTTLED
+
+
+def test_the_message_never_decides():
+    assert classify(400, "InvalidParameter", "Model not exist.").fault is REJECT
+    assert classify(429, "Throttling.AllocationQuota", "month allocated quota exceeded").fault is THROTTLED
+
+
+def test_the_kind_that_openai_servers_send_with_every_refusal_does_not_hide_a_bad_key():
+    assert classify(401, "invalid_request_error", "").fault is PARK
+    assert classify(400, "invalid_request_error", "").fault is REJECT
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "in_doubt"),
+    [
+        (400, "InvalidParameter", False),
+        (400, None, False),
+        (401, None, False),
+        (429, None, False),
+        (500, "InternalError", False),
+        (500, "InternalError.Timeout", True),
+        (408, "RequestTimeOut", True),
+        (500, "RequestTimeOut", True),
+        (408, None, True),
+        (500, None, True),
+        (502, None, True),
+        (503, None, True),
+        (504, None, True),
+        (503, "never_seen_before", False),
+    ],
+)
+def test_only_a_call_that_may_have_run_is_in_doubt(status, code, in_doubt):
+    assert classify(status, code, "").in_doubt is in_doubt
+
+
+def test_no_code_stands_twice_in_the_table():
+    keys = [(code.lower(), line.status) for line in TABLE for code in line.codes]
+    assert len(keys) == len(set(keys))
+
+
+def test_scope_follows_fault_in_every_line():
+    lines = [(line.fault, line.scope, line.advice) for line in (*TABLE, *BY_STATUS.values())]
+    for fault, scope, advice in lines + [(row.fault, row.scope, row.advice) for row in MISHAPS.values()]:
+        assert advice
+        assert (scope in {LANE, WORKSPACE, ACCOUNT}) if fault is PARK else scope is (LANE if fault is THROTTLED else ROW)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("3", 3.0),
+        (" 3 ", 3.0),
+        ("3\x1f", 3.0),
+        ("0", 0.0),
+        ("0.5", 0.5),
+        ("601", RETRY_AFTER_CAP),
+        ("99999999999", RETRY_AFTER_CAP),
+        (None, None),
+        ("", None),
+        ("-1", None),
+        ("abc", None),
+        ("1e9", None),
+        ("nan", None),
+        ("inf", None),
+        ("1_0", None),
+        ("٣", None),
+        ("9" * 400, None),
+        ("Fri, 31 Dec 2099 23:59:59 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_nothing(header, seconds):
+    assert seconds_of(header) == seconds
+
+
+BODIES = {
+    "front checks": (b'{"error":{"message":"m","type":"t","param":null,"code":"c"},"request_id":"r-1"}', "c", "m", "r-1"),
+    "after routing": (b'{"error":{"code":"c","message":"m"},"id":"chatcmpl-r-1","request_id":"r-1"}', "c", "m", "r-1"),
+    "workspace hosts": (b'{"error":{"message":"m","id":"r-1","type":"c","code":"c"}}', "c", "m", "r-1"),
+    "only a chat id": (b'{"error":{"message":"m","code":"c"},"id":"chatcmpl-r-1"}', "c", "m", "r-1"),
+    "native": (b'{"code":"c","message":"m","request_id":"r-1"}', "c", "m", "r-1"),
+    "a frame": (b'data: {"error":{"message":"m","code":"c"},"request_id":"r-1"}\n\n', "c", "m", "r-1"),
+    "a native frame": (b'id:1\nevent:error\n:HTTP_STATUS/400\ndata:{"code":"c","message":"m","request_id":"r-1"}\n\n', "c", "m", "r-1"),
+    "the status as code, and a type": (b'{"error":{"code":400,"message":"m","type":"c"}}', "c", "m", None),
+    "the status as code": (b'{"error":{"code":"400","message":"m"}}', "http_400", "m", None),
+    "no code": (b'{"error":{"code":null,"message":"m","type":"c"}}', "c", "m", None),
+    "a plain string": (b'{"error":"m"}', "http_400", "m", None),
+    "a detail": (b'{"detail":"m"}', "http_400", "m", None),
+    "plain text": (b"upstream   gone\r\n", "http_400", "upstream   gone", None),
+    "a web page": (b"<html><head><title>403 Forbidden</title></head></html>", "http_400", "a web page: 403 Forbidden", None),
+    "nothing": (b"", "http_400", "the endpoint answered 400 and said nothing", None),
+    "an empty object": (b"{}", "http_400", "the endpoint answered 400 and said nothing", None),
+    "a detail that repeats the row": (
+        b'{"detail":[{"input":"a secret prompt"}]}',
+        "http_400",
+        "the endpoint answered 400 and said nothing",
+        None,
+    ),
+    "no text where text should be": (
+        b'{"error":{"code":[],"message":{}}}',
+        "http_400",
+        "the endpoint answered 400 and said nothing",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "code", "message", "request_id"), BODIES.values(), ids=BODIES.keys())
+def test_every_shape_of_error_body_is_read(body, code, message, request_id):
+    failure = refusal(400, {}, body)
+    assert (failure.code, failure.message, failure.request_id) == (code, message, request_id)
+
+
+def test_the_header_names_the_request_before_the_body_does_in_any_case():
+    assert refusal(400, {"X-Request-ID": "r-2"}, b'{"code":"c","request_id":"r-1"}').request_id == "r-2"
+
+
+def test_a_request_id_that_no_json_can_hold_is_cleaned():
+    assert refusal(400, {"x-request-id": "r\udcff\n1"}, b"").request_id == "r 1"
+
+
+def test_a_redirect_names_the_host_it_points_to_and_nothing_else_of_it():
+    failure = refusal(302, {"Location": "https://user:secret@login.example:8443/path?token=1"}, b"")
+    assert (failure.code, failure.fault, failure.scope) == ("redirect", PARK, WORKSPACE)
+    assert failure.message == "the endpoint answered 302 with a redirect to login.example"
+
+
+@pytest.mark.parametrize("location", ["", "/v2", "http://[::1"])
+def test_a_redirect_to_nowhere_is_a_redirect(location):
+    assert refusal(302, {"location": location}, b"").code == "redirect"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Incorrect API key provided: sk-fake-marketing.", "Incorrect API key provided: ***"),
+        ("key sk-ws-H.ABC.def_1-2, or sk-abc***xyz", "key ***, or ***"),
+        ("got 'Bearer eyJhbGciOi.x'", "got 'Bearer ***"),
+        ("a risk-free task-force", "a risk-free task-force"),
+        ("one\nline\x00\x1b[31m\u2028only\ud800", "one line [31m only"),
+    ],
+)
+def test_what_an_endpoint_says_is_one_line_without_keys(said, shown):
+    assert clean(said) == shown
+
+
+@given(st.text())
+def test_a_message_is_at_most_500_characters_that_any_file_can_hold(text):
+    shown = clean(text + "x" * 600)
+    assert len(shown) <= 500
+    shown.encode()
+    assert "\n" not in shown
+
+
+def test_the_kept_error_body_is_one_line_without_keys():
+    failure = refusal(401, {}, b'{\n "code": "InvalidApiKey",\n "message": "sk-fake-marketing is wrong"\n}\n')
+    assert failure.body == b'{"code":"InvalidApiKey","message":"*** is wrong"}'
+    assert refusal(401, {}, b"no JSON").body == b""

@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.model import Failure, Fault, Reply, Row, Scope, Usage
+from batchrun.core.protocols import openai
+
+MESSAGE = {"role": "assistant", "content": "好"}
+CHOICE = {"index": 0, "finish_reason": "stop", "message": MESSAGE}
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+ANSWER: dict[str, Any] = {"id": "chatcmpl-r-1", "object": "chat.completion", "choices": [CHOICE], "usage": USAGE}
+
+
+def read(answer: Any, headers: dict[str, str] | None = None, status: int = 200) -> Reply | Failure:
+    return openai.read(status, headers or {}, answer if isinstance(answer, bytes) else orjson.dumps(answer))
+
+
+def reply(answer: Any, headers: dict[str, str] | None = None) -> Reply:
+    result = read(answer, headers)
+    assert isinstance(result, Reply), result
+    return result
+
+
+def failure(answer: Any, headers: dict[str, str] | None = None, status: int = 200) -> Failure:
+    result = read(answer, headers, status)
+    assert isinstance(result, Failure), result
+    return result
+
+
+@pytest.mark.parametrize("base", ["https://host/compatible-mode/v1", "https://host/compatible-mode/v1/"])
+def test_calls_go_to_the_chat_path_under_the_base(base):
+    assert openai.url(base) == "https://host/compatible-mode/v1/chat/completions"
+
+
+def test_a_row_is_sent_as_it_stands():
+    body = {"model": "qwen-plus", "messages": [{"role": "user", "content": "说 \u2028 hi"}], "temperature": 0.2, "enable_thinking": False}
+    assert orjson.loads(openai.encode(Row("t-1", "marketing", "qwen-plus", body, "0" * 16))) == body
+
+
+def test_a_plain_answer_is_a_reply():
+    got = reply(ANSWER, {"x-request-id": "r-1"})
+    assert (got.content, got.finish_reason, got.request_id) == ("好", "stop", "r-1")
+    assert got.usage == Usage(7, 3, raw=USAGE)
+    assert (got.reasoning, got.tool_calls, got.choices) == (None, None, None)
+    assert got.body == orjson.dumps(ANSWER)
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "content_filter", "a reason of next year"])
+def test_every_finish_reason_is_an_answer(reason):
+    assert reply(ANSWER | {"choices": [CHOICE | {"finish_reason": reason}]}).finish_reason == reason
+
+
+@pytest.mark.parametrize(
+    ("message", "content"),
+    [
+        ({"content": ""}, ""),
+        ({"content": None, "tool_calls": [{"id": "call_1"}]}, ""),
+        ({"content": None, "reasoning_content": "…"}, ""),
+        ({"tool_calls": [{"id": "call_1"}]}, ""),
+        ({"content": [{"type": "text", "text": "a"}, {"text": "b"}, {"image": "…"}, 7]}, "ab"),
+        ({"content": []}, ""),
+    ],
+)
+def test_an_answer_without_text_is_an_answer(message, content):
+    got = reply(ANSWER | {"choices": [CHOICE | {"message": message}]})
+    assert got.content == content
+    assert got.tool_calls == message.get("tool_calls")
+    assert got.reasoning == message.get("reasoning_content")
+
+
+def test_reasoning_stands_beside_the_content():
+    got = reply(ANSWER | {"choices": [CHOICE | {"message": MESSAGE | {"reasoning_content": "let me see"}}]})
+    assert (got.content, got.reasoning) == ("好", "let me see")
+
+
+def test_of_several_choices_all_are_kept_and_the_first_is_the_content():
+    second = CHOICE | {"index": 1, "message": MESSAGE | {"content": "b"}}
+    got = reply(ANSWER | {"choices": [CHOICE, second]})
+    assert (got.content, got.choices) == ("好", [CHOICE, second])
+
+
+def test_of_several_choices_none_may_be_unfinished():
+    assert failure(ANSWER | {"choices": [CHOICE, CHOICE | {"finish_reason": None}]}).code == "no_finish_reason"
+
+
+@pytest.mark.parametrize(
+    ("headers", "more", "request_id"),
+    [
+        ({"x-request-id": "h"}, {"request_id": "b"}, "h"),
+        ({"X-Request-Id": "h"}, {}, "h"),
+        ({}, {"request_id": "b"}, "b"),
+        ({}, {}, "r-1"),
+        ({}, {"id": 7}, None),
+        ({"x-request-id": "r\udcff"}, {}, "r"),
+    ],
+)
+def test_the_request_id_is_found_in_the_header_then_the_body_then_the_chat_id(headers, more, request_id):
+    assert reply(ANSWER | more, headers).request_id == request_id
+
+
+USAGES = {
+    "plain": (USAGE, (7, 3, 0, 0)),
+    "cached": (USAGE | {"prompt_tokens_details": {"cached_tokens": 5}}, (7, 3, 5, 0)),
+    "cached beside": (USAGE | {"cached_tokens": 5}, (7, 3, 5, 0)),
+    "thinking": (USAGE | {"completion_tokens_details": {"reasoning_tokens": 2, "text_tokens": 3}}, (7, 3, 0, 2)),
+    "details of null": (
+        USAGE | {"completion_tokens_details": None, "prompt_tokens_details": {"audio_tokens": None, "cached_tokens": None}},
+        (7, 3, 0, 0),
+    ),
+    "cached more than asked": (USAGE | {"prompt_tokens_details": {"cached_tokens": 8}}, (7, 3, 0, 0)),
+    "reasoning below nothing": (USAGE | {"completion_tokens_details": {"reasoning_tokens": -1}}, (7, 3, 0, 0)),
+    "nothing used": ({"prompt_tokens": 0, "completion_tokens": 0}, (0, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize(("usage", "counts"), USAGES.values(), ids=USAGES.keys())
+def test_usage_details_itemise_and_are_never_added(usage, counts):
+    got = reply(ANSWER | {"usage": usage}).usage
+    assert got is not None
+    assert (got.input_tokens, got.output_tokens, got.cached_tokens, got.reasoning_tokens) == counts
+    assert got.raw == usage
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        [],
+        "7",
+        {},
+        {"prompt_tokens": 7},
+        USAGE | {"prompt_tokens": -1},
+        USAGE | {"prompt_tokens": "7"},
+        USAGE | {"prompt_tokens": 7.5},
+        USAGE | {"prompt_tokens": True},
+        USAGE | {"completion_tokens": None},
+        USAGE | {"completion_tokens": 10**12},
+    ],
+)
+def test_usage_that_cannot_be_true_leaves_the_tokens_in_doubt_and_keeps_the_answer(usage):
+    assert reply(ANSWER | {"usage": usage}).usage is None
+
+
+def test_usage_too_large_for_a_machine_word_keeps_the_answer():
+    assert reply(orjson.dumps(ANSWER).replace(b'"prompt_tokens":7', b'"prompt_tokens":' + b"7" * 40)).usage is None
+
+
+BROKEN = {
+    "empty": (b"", "empty_body"),
+    "blank": (b" \r\n ", "empty_body"),
+    "only a byte order mark": (b"\xef\xbb\xbf", "empty_body"),
+    "a page": (b"<!DOCTYPE html><html></html>", "html"),
+    "text": (b"OK", "not_json"),
+    "cut short": (orjson.dumps(ANSWER)[:-2], "not_json"),
+    "two answers": (orjson.dumps(ANSWER) * 2, "not_json"),
+    "UTF-16": (json.dumps(ANSWER).encode("utf-16"), "not_json"),
+    "bytes that are no UTF-8": (orjson.dumps(ANSWER).replace("好".encode(), b"\xff"), "not_json"),
+    "NaN": (b'{"choices":[],"x":NaN}', "not_json"),
+    "Infinity": (b'{"choices":[],"x":-Infinity}', "not_json"),
+    "a number without end": (b'{"choices":[],"x":' + b"7" * 5_000 + b"}", "not_json"),
+    "two hundred thousand levels": (b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "not_json"),
+    "six hundred levels": (b'{"x":' + b"[" * 600 + b"]" * 600 + b"}", "too_deep"),
+    "a control character in a string": (b'{"x":"a\x00b"}', "not_json"),
+    "a list": (b"[1]", "not_an_object"),
+    "null": (b"null", "not_an_object"),
+    "a string": (b'"stop"', "not_an_object"),
+    "no choices": ({}, "no_choices"),
+    "empty choices": (ANSWER | {"choices": []}, "no_choices"),
+    "choices of null": (ANSWER | {"choices": None}, "no_choices"),
+    "choices of something else": (ANSWER | {"choices": {"0": CHOICE}}, "no_choices"),
+    "a choice that is none": (ANSWER | {"choices": ["stop"]}, "no_message"),
+    "no message": (ANSWER | {"choices": [{"finish_reason": "stop", "text": "好"}]}, "no_message"),
+    "a message that is none": (ANSWER | {"choices": [CHOICE | {"message": "好"}]}, "no_message"),
+    "content that is none": (ANSWER | {"choices": [CHOICE | {"message": {"content": 7}}]}, "no_message"),
+    "no finish reason": (ANSWER | {"choices": [{"message": MESSAGE}]}, "no_finish_reason"),
+    "a finish reason of null": (ANSWER | {"choices": [CHOICE | {"finish_reason": None}]}, "no_finish_reason"),
+    "the word null for a finish reason": (ANSWER | {"choices": [CHOICE | {"finish_reason": "null"}]}, "no_finish_reason"),
+    "an empty finish reason": (ANSWER | {"choices": [CHOICE | {"finish_reason": ""}]}, "no_finish_reason"),
+    "a finish reason that is no word": (ANSWER | {"choices": [CHOICE | {"finish_reason": 1}]}, "no_finish_reason"),
+    "an event stream": (b'data: {"choices":[{"delta":{"content":"x"}}]}\n\ndata: [DONE]\n\n', "event_stream"),
+    "an error nobody knows": ({"error": {"message": "boo", "code": "never_seen"}}, "error_in_200"),
+    "an error of one word": ({"error": "boo"}, "error_in_200"),
+    "a native error nobody knows": ({"code": "NeverSeen", "message": "boo"}, "error_in_200"),
+}
+
+
+@pytest.mark.parametrize(("body", "code"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_200_that_is_no_whole_answer_is_tried_again_and_said(body, code):
+    got = failure(body)
+    assert (got.code, got.fault, got.scope, got.status) == (code, Fault.AGAIN, Scope.ROW, 200)
+    # Either the provider said what it counted, or it may have counted something.
+    assert got.in_doubt is (got.usage is None)
+
+
+def test_tokens_reported_with_a_broken_answer_are_counted_and_not_doubted():
+    got = failure(ANSWER | {"choices": []})
+    assert (got.usage, got.in_doubt) == (Usage(7, 3, raw=USAGE), False)
+
+
+@pytest.mark.parametrize(
+    ("body", "fault", "scope", "code"),
+    [
+        (b'{"error":{"code":"Arrearage","message":"m"}}', Fault.PARK, Scope.ACCOUNT, "Arrearage"),
+        (b'{"code":"InvalidApiKey","message":"m","request_id":"r"}', Fault.PARK, Scope.WORKSPACE, "InvalidApiKey"),
+        (b'{"error":{"code":"limit_requests","message":"m"}}', Fault.THROTTLED, Scope.LANE, "limit_requests"),
+        (b'data: {"error":{"code":"data_inspection_failed","message":"m"}}\n\n', Fault.REJECT, Scope.ROW, "data_inspection_failed"),
+        (
+            b'id:1\nevent:error\n:HTTP_STATUS/403\ndata:{"code":"insufficient_quota","message":"m"}\n',
+            Fault.PARK,
+            Scope.LANE,
+            "insufficient_quota",
+        ),
+        (b'id:1\nevent:error\n:HTTP_STATUS/401\ndata:{"code":"NeverSeen","message":"m"}\n', Fault.PARK, Scope.WORKSPACE, "NeverSeen"),
+    ],
+)
+def test_an_error_under_200_is_classified_by_its_own_code(body, fault, scope, code):
+    got = failure(body)
+    assert (got.fault, got.scope, got.code, got.message, got.in_doubt) == (fault, scope, code, "m", False)
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500, 503])
+def test_an_answer_outside_2xx_is_no_reply_whatever_it_holds(status):
+    assert failure(ANSWER, status=status).status == status
+
+
+def test_an_answer_cut_inside_a_surrogate_pair_is_kept():
+    got = reply(orjson.dumps(ANSWER).replace("好".encode(), b"ok \\ud83d\\ude00 \\ud83d"))
+    assert got.content == "ok 😀 \ufffd"
+    assert orjson.loads(got.body)["choices"][0]["message"]["content"] == "ok 😀 \ufffd"
+
+
+def test_a_surrogate_in_a_name_is_replaced_too():
+    assert b"\\ud8" not in reply(orjson.dumps(ANSWER | {"x": {"@": 1}}).replace(b"@", b"\\ud800")).body
+
+
+def test_a_pretty_answer_and_one_with_a_byte_order_mark_are_kept_on_one_line():
+    for body in (json.dumps(ANSWER, indent=2).encode(), b"\xef\xbb\xbf" + orjson.dumps(ANSWER), orjson.dumps(ANSWER) + b"\r\n"):
+        assert reply(body).body == orjson.dumps(ANSWER)
+
+
+def test_duplicate_keys_do_not_stop_an_answer():
+    assert reply(orjson.dumps(ANSWER)[:-1] + b',"choices":' + orjson.dumps([CHOICE]) + b"}").content == "好"
+
+
+def test_brackets_in_an_answer_are_no_depth():
+    text = "[{" * 5_000
+    assert reply(ANSWER | {"choices": [CHOICE | {"message": {"content": text}}]}).content == text
+
+
+NAMES = [
+    "choices",
+    "message",
+    "content",
+    "finish_reason",
+    "usage",
+    "prompt_tokens",
+    "completion_tokens",
+    "prompt_tokens_details",
+    "cached_tokens",
+    "error",
+    "code",
+    "type",
+    "request_id",
+    "id",
+    "tool_calls",
+    "reasoning_content",
+    "detail",
+    "output",
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), inner, max_size=4),
+    max_leaves=12,
+)
+PATHS = [
+    (),
+    ("choices",),
+    ("choices", 0),
+    ("choices", 0, "message"),
+    ("choices", 0, "message", "content"),
+    ("choices", 0, "finish_reason"),
+    ("usage",),
+    ("usage", "prompt_tokens"),
+    ("id",),
+    ("error",),
+    ("code",),
+]
+NOISE = st.sampled_from([b"\xef\xbb\xbf", b"data: ", b"\\ud800", b"\x00", b"\n", b"<", b"NaN", b":HTTP_STATUS/429\n", b"\xff", b"[" * 300])
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    """An answer with one place replaced by anything, and bytes put somewhere into it."""
+    answer: Any = orjson.loads(orjson.dumps(ANSWER))
+    path = draw(st.sampled_from(PATHS))
+    if path:
+        place = answer
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = draw(JSON)
+    else:
+        answer = draw(JSON)
+    body = orjson.dumps(answer)
+    for piece in draw(st.lists(NOISE, max_size=2)):
+        at = draw(st.integers(0, len(body)))
+        body = body[:at] + piece + body[at:]
+    return body[: draw(st.none() | st.integers(0, len(body)))]
+
+
+@given(
+    status=st.sampled_from([200, 200, 200, 201, 204, 307, 400, 401, 404, 429, 500, 503, 999]) | st.integers(100, 999),
+    headers=st.dictionaries(st.sampled_from(["x-request-id", "Retry-After", "location", "content-type"]), st.text(max_size=20)),
+    body=bodies() | st.binary(max_size=200),
+)
+def test_whatever_comes_is_a_reply_or_a_failure_that_can_be_written(status, headers, body):
+    got = openai.read(status, headers, body)
+    match got:
+        case Reply(content=content, finish_reason=reason, tool_calls=calls, choices=choices, usage=usage):
+            assert 200 <= status < 300
+            assert reason
+            orjson.dumps([content, reason, got.request_id, got.reasoning, calls, choices, usage and usage.raw])
+            assert isinstance(orjson.loads(got.body), dict)
+        case Failure(code=code, message=message):
+            assert code
+            assert message
+            assert len(message) < 700
+            orjson.dumps([code, message, got.request_id, got.usage and got.usage.raw])
+            assert not got.body or isinstance(orjson.loads(got.body), dict)
+    assert b"\n" not in got.body
+    assert b"\r" not in got.body

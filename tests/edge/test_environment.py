@@ -1,0 +1,155 @@
+import os
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from batchrun.core.errors import JobError
+from batchrun.core.job import Job
+from batchrun.edge.environment import Missing, read_keys
+
+
+def workspaces(*names, **tables):
+    of_name = {name: {"api_key_env": f"{name.upper()}_KEY"} for name in names}
+    return Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": of_name | tables}).workspaces_resolved().values()
+
+
+def secret(found: SecretStr | Missing) -> str:
+    assert not isinstance(found, Missing)
+    return found.get_secret_value()
+
+
+def error_of(environ, dotenv=None, of=("legal",)) -> JobError:
+    with pytest.raises(JobError) as caught:
+        read_keys(workspaces(*of), environ, dotenv)
+    return caught.value
+
+
+def test_the_environment_goes_before_the_file_and_neither_is_changed(tmp_path):
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("LEGAL_KEY=sk-fake-from-file\nHR_KEY='sk-fake-$HOME'\nexport IT_KEY=sk-fake-it # as exported\n")
+    before = dict(os.environ)
+    keys = read_keys(workspaces("legal", "hr", "it"), {"LEGAL_KEY": "sk-fake-from-environment"}, dotenv)
+    assert {name: secret(key) for name, key in keys.items()} == {
+        "legal": "sk-fake-from-environment",
+        "hr": "sk-fake-$HOME",
+        "it": "sk-fake-it",
+    }
+    assert dict(os.environ) == before
+
+
+def test_nothing_in_the_file_is_expanded(tmp_path):
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("OTHER=abc\nLEGAL_KEY=sk-fake-${OTHER}\n")
+    assert secret(read_keys(workspaces("legal"), {}, dotenv)["legal"]) == "sk-fake-${OTHER}"
+
+
+def test_a_missing_or_empty_key_says_where_it_was_looked_for(tmp_path):
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("HR_KEY=\nIT_KEY\nLAB_KEY=sk-fake-lab\n")
+    keys = read_keys(workspaces("legal", "hr", "it", "lab", "ops"), {"LAB_KEY": "", "OPS_KEY": ""}, dotenv)
+    assert keys == {
+        "legal": Missing("LEGAL_KEY", f"is set neither in the environment nor in {dotenv}"),
+        "hr": Missing("HR_KEY", f"is empty in {dotenv}"),
+        "it": Missing("IT_KEY", f"is empty in {dotenv}"),
+        "lab": Missing("LAB_KEY", f"is empty in the environment, which goes before {dotenv}"),
+        "ops": Missing("OPS_KEY", "is empty in the environment"),
+    }
+    assert read_keys(workspaces("legal"), {}, None)["legal"] == Missing("LEGAL_KEY", "is not set in the environment")
+    assert isinstance(read_keys(workspaces("legal"), {}, tmp_path / "none.env")["legal"], Missing)
+
+
+def test_for_the_simulator_nothing_is_read(tmp_path):
+    dotenv = tmp_path / ".env"
+    dotenv.mkdir()  # reading it would be an error
+    simulated = workspaces(legal={"endpoint": "simulator", "api_key_env": "LEGAL_KEY"})
+    named = [replace(one, api_key_env="LEGAL_KEY") for one in simulated]
+    assert read_keys([*simulated, *named], {"LEGAL_KEY": "never a key"}, dotenv) == {}
+
+
+def test_two_workspaces_may_share_a_variable():
+    keys = read_keys(workspaces(a={"api_key_env": "ONE"}, b={"api_key_env": "ONE"}), {"ONE": "sk-fake-one"}, None)
+    assert [secret(key) for key in keys.values()] == ["sk-fake-one"] * 2
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (" sk-fake-legal", "white space around"),
+        ("sk-fake-legal\t", "white space around"),
+        ("sk-fake-legal\n", "a line break at its end"),
+        ("sk-fake-legal\r", "a line break at its end"),
+        (" ", "white space around"),
+        ('"sk-fake-legal"', "quotes"),
+        ("'sk-fake-legal'", "quotes"),
+        ('sk-fake-legal"', "quotes"),
+        ("sk-fake-\u200blegal", "not ASCII"),
+        ("sk-fake-密钥", "not ASCII"),
+        ("sk-fake-\udc80", "not ASCII"),
+        ("sk-fake\x00legal", "control characters"),
+        ("sk-fake\nlegal", "control characters"),
+        ("Bearer sk-fake-legal", "a space in it"),
+    ],
+)
+def test_a_value_that_no_header_could_carry_is_told_by_its_kind(value, kind):
+    error = error_of({"LEGAL_KEY": value})
+    (mistake,) = error.mistakes
+    assert mistake.where == "environment: LEGAL_KEY"
+    assert kind in mistake.found
+    assert "fake" not in str(error)
+
+
+def test_all_wrong_keys_are_told_at_once_with_their_places(tmp_path):
+    dotenv = tmp_path / ".env"
+    dotenv.write_text('HR_KEY=" sk-fake-hr"\n')
+    error = error_of({"LEGAL_KEY": "'sk-fake-legal'"}, dotenv, of=("legal", "hr"))
+    assert [mistake.where for mistake in error.mistakes] == ["environment: LEGAL_KEY", f"{dotenv}: HR_KEY"]
+    assert error.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"A=1\n\n  LEGAL KEY = sk-fake-legal\n", 3),
+        (b"A=1\nLEGAL_KEY='sk-fake-legal\nB=2\n", 2),
+        (b"A=1\n# \xff\nLEGAL_KEY=sk-fake-\xff\n", 2),
+        (b"{\n", 1),
+        (b"A=1\nsk-fake-legal\n", 2),
+    ],
+)
+def test_a_malformed_file_is_named_with_its_line_and_not_shown(tmp_path, content, line):
+    dotenv = tmp_path / "keys.env"
+    dotenv.write_bytes(content)
+    error = error_of({}, dotenv)
+    assert str(error).startswith(f"{dotenv}: line {line} is not ")
+    assert "fake" not in str(error)
+    assert error.__context__ is None
+
+
+def test_a_file_saved_with_a_byte_order_mark_is_read(tmp_path):
+    dotenv = tmp_path / ".env"
+    dotenv.write_bytes("\ufeffLEGAL_KEY=sk-fake-legal\r\n".encode())
+    assert secret(read_keys(workspaces("legal"), {}, dotenv)["legal"]) == "sk-fake-legal"
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
+    assert str(error_of({}, tmp_path)) == f"{tmp_path}: cannot be read: Is a directory"
+
+
+@given(st.text(st.characters(exclude_characters="\x00"), min_size=8), st.sampled_from(["{}", "{} ", '"{}"', "{}\n", "Bearer {}", "{}é"]))
+def test_no_value_is_ever_shown(text, around):
+    key = around.format("sk-" + text)
+    shown = ""
+    try:
+        keys = read_keys(workspaces("legal"), {"LEGAL_KEY": key}, None)
+    except JobError as error:
+        shown = f"{error} {error!r} {error.mistakes} {error.__context__!r}"
+    else:
+        shown = f"{keys} {keys['legal']}"
+        assert secret(keys["legal"]) == key
+        assert key.isascii()
+        assert key.isprintable()
+    assert shown
+    assert "sk-" not in shown

@@ -1,0 +1,292 @@
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batchrun.core.errors import JobError
+from batchrun.edge.job_file import load_job
+
+INPUT = '[job]\ninput = "in.jsonl"\n'
+KEYED = '[workspaces.legal]\napi_key_env = "LEGAL_KEY"\n'
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Write a job file into the directory one stands in, and give its name."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(content, name="x.toml"):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return name
+
+    return write
+
+
+def error_of(name) -> JobError:
+    with pytest.raises(JobError) as caught:
+        load_job(name)
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+WRONG = [
+    # file, where, found, allowed
+    ("", "job", "nothing", "needed: [job]"),
+    ("[job]", "job.input", "nothing", "needed: a path, a glob"),
+    ("[job]\ninput = 3", "job.input", "3", "a table"),
+    ('[job]\ninput = ""', "job.input", '""', "a path"),
+    ("[job]\ninput = []", "job.input", "an empty list", "at least one"),
+    ('[job]\ninput = ["a", 3]', "job.input[1]", "3", "a table"),
+    ('[job]\ninput = ["a", ""]', "job.input[1]", '""', "a path"),
+    ('[job]\ninput = { pth = "a", path = "b" }', "job.input.pth", "an unknown key", "did you mean 'path'?"),
+    ('[job]\ninput = [{ workspace = "default" }]', "job.input[0].path", "nothing", "needed: a path"),
+    ('[job]\ninput = ["-", "-"]', "job.input", '"-" twice', "once"),
+    ('[job]\ninput = { path = "a", workspace = "lega" }\n' + KEYED, "job.input.workspace", '"lega"', "did you mean 'legal'?"),
+    ('[job]\ninput = ["b", { path = "a", workspace = "x" }]', "job.input[1].workspace", '"x"', "one of default"),
+    (INPUT + 'output = ""', "job.output", '""', "a path"),
+    (INPUT + 'name = "../up"', "job.name", '"../up"', "without '/'"),
+    (INPUT + "max_line_bytes = 0", "job.max_line_bytes", "0", "an integer of at least 1"),
+    (INPUT + "outptu = 'x'", "job.outptu", "an unknown key", "did you mean 'output'? One of output, name, input, max_line_bytes"),
+    (INPUT + "[default]\nmodel = 'x'", "default", "an unknown key", "did you mean 'defaults'?"),
+    (INPUT + "[defaults]\nconcurrency = 0", "defaults.concurrency", "0", "an integer of at least 1"),
+    (INPUT + '[defaults]\nconcurrency = "8"', "defaults.concurrency", '"8"', "an integer of at least 1"),
+    (INPUT + "[defaults]\nconcurrency = true", "defaults.concurrency", "true", "an integer of at least 1"),
+    (INPUT + "[defaults]\nconcurrency = 8.0", "defaults.concurrency", "8.0", "an integer of at least 1"),
+    (INPUT + "[defaults]\nConcurrency = 8", "defaults.Concurrency", "an unknown key", "did you mean 'concurrency'?"),
+    (INPUT + '[defaults]\napi_key_env = "A"', "defaults.api_key_env", "an unknown key", "no such key"),
+    (INPUT + '[defaults]\nmodel = ""', "defaults.model", '""', "qwen-plus"),
+    (INPUT + '[defaults]\nmodel = "qwen plus"', "defaults.model", '"qwen plus"', "qwen-plus"),
+    (INPUT + '[defaults]\nprotocol = "dashscope"', "defaults.protocol", '"dashscope"', '"openai"'),
+    (INPUT + '[defaults]\nendpoint = "pubic"', "defaults.endpoint", '"pubic"', "did you mean 'public'? One of public, finance, intl"),
+    (
+        INPUT + '[defaults]\nendpoint = "onw"\n[endpoints.own]\nbase_url = "http://h/v1"',
+        "defaults.endpoint",
+        '"onw"',
+        "did you mean 'own'?",
+    ),
+    (INPUT + '[defaults]\nendpoint = "ftp://host/v1"', "defaults.endpoint", '"ftp://host/v1"', "an https:// or http:// URL"),
+    (INPUT + '[defaults]\nparameters = { model = "a" }', "defaults.parameters.model", '"a"', "beside parameters"),
+    (INPUT + "[defaults]\nparameters = { messages = [] }", "defaults.parameters.messages", "a list", "the rows bring them"),
+    (INPUT + "[defaults]\nparameters = { stream = true }", "defaults.parameters.stream", "true", "false, or nothing"),
+    (INPUT + "[defaults]\nparameters = { a = [{ b = 2026-11-23 }] }", "defaults.parameters.a", "a date", "what JSON can carry"),
+    (INPUT + "[defaults]\nparameters = { temperature = inf }", "defaults.parameters.temperature", "inf", "what JSON can carry"),
+    (INPUT + f"[defaults]\nparameters = {{ seed = {2**64} }}", "defaults.parameters.seed", "more than 64 bits", "what JSON can carry"),
+    (INPUT + f"[defaults]\nconcurrency = 0x{'f' * 9000}", "defaults.concurrency", "more than 64 bits", "an integer of at least 1"),
+    (INPUT + "[defaults]\nparameters = { x" + ".x" * 99 + " = 1 }", "defaults.parameters.x", "nested deeper than 64", "what JSON"),
+    (INPUT + "[accounts.main]\nrpm = 3", "accounts.main.rpm", "an unknown key", "cap named 'rpm'"),
+    (INPUT + '[accounts.main.quotas."qwen-plus"]\nrpm = 3', "accounts.main.quotas", "an unknown key", "cap named 'quotas'"),
+    (INPUT + "[endpoints.own]", "endpoints.own.base_url", "nothing", "needed: an https:// or http:// URL"),
+    (INPUT + '[endpoints.own]\nbase_url = "llm.example/v1"', "endpoints.own.base_url", '"llm.example/v1"', "an https:// or http:// URL"),
+    (INPUT + '[endpoints.own]\nbase_url = "https://h/v1?a=hush"', "endpoints.own.base_url", "a query", "without '?'"),
+    (INPUT + '[endpoints.own]\nbase_url = "https://me:hush@h/v1"', "endpoints.own.base_url", "a password", "no secrets"),
+    (INPUT + '[endpoints.own]\nbase_url = "https://h:99999/v1"', "endpoints.own.base_url", "99999", "URL"),
+    (INPUT + '[endpoints.own]\nbase_url = "https://{WorkspaceId}.h/v1"', "endpoints.own.base_url", "{WorkspaceId}", "URL"),
+    (INPUT + '[endpoints.own]\nbase_url = "http://h/v1/chat/completions"', "endpoints.own.base_url", "h/v1/chat", "added to it"),
+    (INPUT + '[endpoints.intl]\nbase_url = "https://h/v1"', "endpoints.intl", '"intl"', "batchrun's own"),
+    (INPUT + "[workspaces.legal]", "workspaces.legal.api_key_env", "nothing", "environment variable"),
+    (
+        INPUT + '[workspaces.legal]\napi_key_env = "sk-fake-legal"',
+        "workspaces.legal.api_key_env",
+        "looks like a key",
+        "looks like a key; write",
+    ),
+    (INPUT + '[workspaces.legal]\napi_key_env = "LEGAL KEY"', "workspaces.legal.api_key_env", "not shown", "environment variable"),
+    (
+        INPUT + '[workspaces.legal]\napi_key_env = "c0ffee0ddba11c0ffee0ddba11"',
+        "workspaces.legal.api_key_env",
+        "not shown",
+        "environment variable",
+    ),
+    (INPUT + KEYED + "rpm = 600", "workspaces.legal.rpm", "an unknown key", "cap named 'rpm'"),
+    (INPUT + KEYED + 'api_key = "hush"', "workspaces.legal.api_key", "an unknown key", "did you mean 'api_key_env'?"),
+    (INPUT + KEYED + "concurency = 3", "workspaces.legal.concurency", "an unknown key", "did you mean 'concurrency'?"),
+    (INPUT + KEYED + 'account = "man"\n[accounts.main]', "workspaces.legal.account", '"man"', "did you mean 'main'?"),
+    (INPUT + KEYED + 'account = "main"', "workspaces.legal.account", '"main"', "[accounts.NAME]"),
+    (INPUT + KEYED + "[accounts.legal]", "workspaces.legal.account", "nothing", 'account = "legal"'),
+    (INPUT + KEYED + 'endpoint = "finanse"', "workspaces.legal.endpoint", '"finanse"', "did you mean 'finance'?"),
+    (INPUT + KEYED + "models = []", "workspaces.legal.models", "an empty list", "at least one"),
+    (INPUT + KEYED + "models = [3]", "workspaces.legal.models[0]", "3", "a string"),
+    (INPUT + KEYED + 'models = "qwen-plus"', "workspaces.legal.models", '"qwen-plus"', "a list"),
+    (INPUT + KEYED + 'models = ["qwen-plus"]\nmodel = "qwen-plsu"', "workspaces.legal.model", '"qwen-plsu"', "did you mean 'qwen-plus'?"),
+    (
+        INPUT + KEYED + 'models = ["qwen-plus"]\n[defaults]\nmodel = "qwen-max"',
+        "workspaces.legal.models",
+        "a list",
+        'models with "qwen-max"',
+    ),
+    (
+        INPUT + KEYED + '[workspaces.legal.limits."qwen3.5-plus"]\nconcurrency = 0',
+        'workspaces.legal.limits."qwen3.5-plus".concurrency',
+        "0",
+        "an integer of at least 1",
+    ),
+    (
+        INPUT + KEYED + "limits.qwen3.5-plus.concurrency = 2",
+        "workspaces.legal.limits.qwen3.5-plus",
+        "an unknown key",
+        'limits."qwen3.5-plus"',
+    ),
+    (INPUT + KEYED + 'models = ["a"]\nlimits.b.concurrency = 2', "workspaces.legal.limits.b", "a limit", "one of a"),
+    (INPUT + "[workspaces.'市 场']\napi_key_env = 'K'", 'workspaces."市 场"', 'a name with " "', "letters and digits of any script"),
+    (INPUT + '[workspaces."\\u202Ex"]\napi_key_env = "K"', 'workspaces."\\u202ex"', "\\u202e", "letters and digits"),
+    (INPUT + '[workspaces."run.json"]\napi_key_env = "K"', 'workspaces."run.json"', "run.json", "another name"),
+    (INPUT + KEYED + '[workspaces.Legal]\napi_key_env = "K"', "workspaces.Legal", '"Legal"', "capitals"),
+    (INPUT + "[retry]\nmax_attempts = 0", "retry.max_attempts", "0", "an integer of at least 1"),
+    (INPUT + "[retry]\nbackoff = { first = 0 }", "retry.backoff.first", "0", "greater than 0"),
+    (INPUT + "[retry]\nbackoff = { first = 9, max = 3 }", "retry.backoff", "first = 9.0, max = 3.0", "no longer than the longest"),
+    (INPUT + "[retry]\nbackoff = 3", "retry.backoff", "3", "a table"),
+    (INPUT + "[timeouts]\ntotal = 0", "timeouts.total", "0", "greater than 0"),
+    (INPUT + "[timeouts]\ntotal = nan", "timeouts.total", "nan", "greater than 0"),
+    (INPUT + '[timeouts]\nidle = "2m"', "timeouts.idle", '"2m"', "a number of seconds"),
+    (INPUT + "[timeouts]\nconnect = 10:00:00", "timeouts.connect", "a time", "a number of seconds"),
+    (INPUT + "[stop]\ngrace = -1", "stop.grace", "-1", "0 or more"),
+    (INPUT + '[output]\nform = "csv"', "output.form", '"csv"', '"batchrun" or "openai-batch"'),
+    (INPUT + "[output]\nraw = 1", "output.raw", "1", "true or false"),
+    (INPUT + '[transport]\nproxy = "http://me:hush@proxy:3128"', "transport.proxy", "a password", "no secrets"),
+    (INPUT + '[transport]\nproxy = "socks5://proxy:3128"', "transport.proxy", '"socks5://proxy:3128"', '"none", "environment"'),
+    (INPUT + "[transport]\nmax_response_bytes = 0", "transport.max_response_bytes", "0", "an integer of at least 1"),
+    (INPUT + "[simulator]\nsed = 3", "simulator.sed", "an unknown key", "did you mean 'seed'?"),
+    (INPUT + '[[simulator.faults]]\nkind = "thortle"\nrate = 0.1', "simulator.faults[0].kind", '"thortle"', "did you mean 'throttle'?"),
+    (INPUT + '[[simulator.faults]]\nkind = "hang"', "simulator.faults[0]", "a table", "exactly one of rate, every and first"),
+    (INPUT + '[[simulator.faults]]\nkind="hang"\nrate=0.1\nworkspace="defualt"', "simulator.faults[0].workspace", "defualt", "'default'?"),
+    (INPUT + "[simulator.workspaces.legl]\nwrong_key = true\n" + KEYED, "simulator.workspaces.legl", "legl", "did you mean 'legal'?"),
+    (INPUT + '[defaults]\nmodel = "sk-fake0123456789abcdef"', "defaults.model", "something that looks like an API key", "api_key_env"),
+]
+
+
+@pytest.mark.parametrize(("content", "where", "found", "allowed"), WRONG, ids=[f"{place}-{one[1]}" for place, one in enumerate(WRONG)])
+def test_a_mistake_says_where_it_is_what_stands_there_and_what_may(written, content, where, found, allowed):
+    (mistake,) = error_of(written(content)).mistakes
+    assert mistake.where == f"x.toml: {where}"
+    assert found in mistake.found
+    assert allowed in mistake.allowed
+    assert "hush" not in str(mistake)
+    assert not any(jargon in str(mistake) for jargon in ("Input", "validation", "tuple", "Tuple", "dict", "extra", "str_"))
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(written):
+    error = error_of(
+        written("""
+            [job]
+            input = { path = "in.jsonl", workspace = "legl" }
+            nam = "x"
+            [defaults]
+            concurrency = 0
+            endpoint = "pubic"
+            [workspaces.legal]
+            account = "main"
+            endpoint = "simulator"
+            rpm = 600
+            limits."qwen3.5-plus" = { concurrency = "2" }
+            [timeouts]
+            total = 0
+        """)
+    )
+    assert sorted(mistake.where for mistake in error.mistakes) == [
+        "x.toml: defaults.concurrency",
+        "x.toml: defaults.endpoint",
+        "x.toml: job.input.workspace",
+        "x.toml: job.nam",
+        "x.toml: timeouts.total",
+        "x.toml: workspaces.legal.account",
+        'x.toml: workspaces.legal.limits."qwen3.5-plus".concurrency',
+        "x.toml: workspaces.legal.rpm",
+    ]
+    assert str(error).startswith("x.toml: 8 mistakes; nothing was called\n")
+    assert '\n  x.toml: workspaces.legal.limits."qwen3.5-plus".concurrency = "2": an integer of at least 1' in str(error)
+
+
+def test_the_job_is_named_after_its_file_unless_it_names_itself(written):
+    assert load_job(written(INPUT, "夜间-2.toml")).run_directory == "runs/夜间-2"
+    assert load_job(written(INPUT + 'name = "night"', "x.toml")).run_directory == "runs/night"
+    assert load_job(written(INPUT + 'output = "elsewhere"', "x.toml")).run_directory == "elsewhere"
+
+
+def test_chinese_names_of_workspaces_and_accounts_are_taken(written):
+    job = load_job(written(INPUT + "[accounts.'总部']\n[workspaces.'市场部']\napi_key_env = 'MARKETING_KEY'\naccount = '总部'"))
+    assert job.workspaces_resolved()["市场部"].account == "总部"
+
+
+def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(written):
+    assert load_job(written("\ufeff" + INPUT.replace("\n", "\r\n"))).inputs[0].path == "in.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        ("[job\n", "x.toml: not TOML: "),
+        ('[job]\ninput = "a"\napi_key_env = sk-fake0123456789abcdef', "line 3, column 15"),
+        ('[sk-fake0123456789abcdef]\n["sk-fake0123456789abcdef"]', "line 2"),
+        (b"[job]\ninput = '\xff'", "line 2 is not UTF-8"),
+        ("x = " + "1" * 5000, "a number is too long"),
+        ("x = " + "[" * 5000, "nested too deeply"),
+        ("x" + ".x" * 5000 + " = 1", "nested too deeply"),
+    ],
+)
+def test_what_is_no_toml_is_told_with_its_place(written, content, fragment):
+    error = error_of(written(content))
+    assert fragment in str(error)
+    assert "0123456789" not in str(error)
+
+
+def test_a_file_that_is_not_there_is_answered_with_the_nearest(written, tmp_path):
+    written(INPUT, "nightly.toml")
+    assert str(error_of("nigthly.toml")) == "nigthly.toml: no such file; did you mean 'nightly.toml'?"
+    assert str(error_of("nightly")) == "nightly: a job file's name ends in .toml; did you mean 'nightly.toml'?"
+    assert str(error_of(tmp_path / "nightly.json")).endswith(f"did you mean '{tmp_path / 'nightly.toml'}'?")
+    assert str(error_of("other/nightly.toml")) == "other/nightly.toml: no such file"
+    (tmp_path / "directory.toml").mkdir()
+    assert str(error_of("directory.toml")) == "directory.toml: cannot be read: Is a directory"
+
+
+PLACES = [
+    *("job", "job.name", "job.input", "job.output", "job.max_line_bytes", "defaults", "defaults.model", "defaults.endpoint"),
+    *("defaults.protocol", "defaults.concurrency", "defaults.parameters", "defaults.parameters.stop", "defaults.parameters.deep.list"),
+    *("accounts", "accounts.main", "endpoints.own", "endpoints.own.base_url", "workspaces", "workspaces.legal"),
+    *("workspaces.legal.api_key_env", "workspaces.legal.account", "workspaces.legal.models", "workspaces.legal.model"),
+    *("workspaces.legal.endpoint", "workspaces.legal.limits", "workspaces.legal.limits.m", "workspaces.legal.limits.m.concurrency"),
+    *("retry", "retry.backoff", "retry.backoff.first", "timeouts.total", "stop.grace", "output", "output.raw", "output.form"),
+    *(
+        "transport.proxy",
+        "simulator",
+        "simulator.seed",
+        "simulator.latency.median",
+        "simulator.models",
+        "simulator.faults",
+        "new",
+        "new.table",
+    ),
+]
+FORMS = ["KEY", "Bearer KEY", "https://user:KEY@host/v1", "https://host/v1?key=KEY", "https://host/KEY", "runs/KEY/x", "\n KEY"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(
+    place=st.sampled_from(PLACES),
+    secret=st.text("abcdefXYZ0123456789._-", min_size=16, max_size=60),
+    form=st.sampled_from(FORMS),
+    as_name=st.booleans(),
+    in_list=st.booleans(),
+)
+def test_a_key_pasted_anywhere_is_refused_and_never_shown(tmp_path, place, secret, form, as_name, in_list):
+    text = json.dumps(form.replace("KEY", f"sk-{secret}"))
+    value = f"[{text}]" if in_list else text
+    path = tmp_path / "x.toml"
+    path.write_text(f"{place}.{text} = 3\n" if as_name else f"{place} = {value}\n")
+    error = error_of(path)
+    told = f"{error} {error!r} {error.mistakes}"
+    assert "something that looks like an API key" in told
+    assert secret not in told.replace(str(tmp_path), "")
+
+
+def test_a_key_among_the_names_is_not_listed_where_another_name_is_mistyped(written):
+    error = error_of(written(INPUT + KEYED + 'models = ["sk-fake0123456789abcdef"]\nmodel = "qwen-plus"'))
+    assert [mistake.where for mistake in error.mistakes] == ["x.toml: workspaces.legal.models[0]", "x.toml: workspaces.legal.model"]
+    assert "0123456789" not in str(error)
+
+
+def test_a_shorter_pasted_key_is_not_shown_where_a_variables_name_belongs(written):
+    for value in ("sk-fake", "sk-", "sk-fake-legal", "Bearer sk-fake", "fake.key", "fake" * 20):
+        error = error_of(written(INPUT + f'[workspaces.legal]\napi_key_env = "{value}"'))
+        assert "fake" not in str(error)

@@ -1,0 +1,481 @@
+"""From files to rows: every row found once, every other line set aside, every broken input named."""
+
+import gzip
+import hashlib
+import io
+import os
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batchrun.core.errors import JobError
+from batchrun.core.index import Index
+from batchrun.core.model import Row
+from batchrun.core.rows import Inherited
+from batchrun.edge.source import Counts, InputFile, RowChanged, SetAside, Source
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+WORKSPACES = {name: Inherited("qwen-plus", {"seed": 7}, b"salt") for name in ("marketing", "legal")}
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {"plain": bytes, "gzip": gzip.compress, "zstd": zstd.compress}
+
+
+class Opened:
+    """A source with all that it set aside."""
+
+    def __init__(self, spool, *inputs, stdin=None, default="marketing", on_progress=None, **more):
+        self.aside: list[SetAside] = []
+        named = [each if isinstance(each, InputFile) else InputFile(str(each)) for each in inputs]
+        self.source = Source.open(
+            named,
+            workspaces=WORKSPACES,
+            default_workspace=default,
+            spool_dir=spool,
+            set_aside=self.aside.append,
+            stdin=stdin,
+            on_progress=on_progress,
+            **more,
+        )
+
+    def rows(self) -> list[Row]:
+        found = [self.source.read(ordinal) for ordinal in range(len(self.source.index))]
+        assert all(isinstance(each, Row) for each in found), found
+        return [each for each in found if isinstance(each, Row)]
+
+    def prompts(self) -> list[str]:
+        return [row.body["messages"][0]["content"] for row in self.rows()]
+
+
+@pytest.fixture
+def opened(tmp_path):
+    sources: list[Opened] = []
+
+    def open_(*inputs, **more):
+        sources.append(Opened(tmp_path / "spool", *inputs, **more))
+        return sources[-1]
+
+    yield open_
+    for each in sources:
+        each.source.close()
+
+
+def line(prompt: str, **fields: object) -> bytes:
+    return orjson.dumps({"prompt": prompt, **fields}) + b"\n"
+
+
+def written(path: Path, *parts: bytes) -> Path:
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+def refusal(opened, *inputs, **more) -> str:
+    with pytest.raises(JobError) as refused:
+        opened(*inputs, **more)
+    return str(refused.value)
+
+
+# The pass
+
+
+def test_rows_of_every_form_are_indexed_by_lane_and_read_back(tmp_path, opened):
+    batch = {"custom_id": "t-3", "workspace": "legal", "body": {"messages": [{"role": "user", "content": "c"}]}}
+    path = written(tmp_path / "in.jsonl", line("a", id="t-1"), line("b", model="qwen-max", metadata=[1]), orjson.dumps(batch))
+    run = opened(path)
+    assert {lane: list(rows) for lane, rows in run.source.index.lanes.items()} == {
+        ("marketing", "qwen-plus"): [0],
+        ("marketing", "qwen-max"): [1],
+        ("legal", "qwen-plus"): [2],
+    }
+    assert run.prompts() == ["a", "b", "c"]
+    first, second, third = run.rows()
+    assert (first.id, third.id, second.metadata) == ("t-1", "t-3", [1])
+    assert first.body == {"model": "qwen-plus", "messages": [{"role": "user", "content": "a"}], "seed": 7}
+    assert [int(row.digest, 16) for row in run.rows()] == [run.source.index.digest(n) for n in range(3)]
+    assert [run.source.index.find(row.workspace, row.id) for row in run.rows()] == [0, 1, 2]
+    assert run.source.counts == Counts(rows=3)
+
+
+PROMPTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(lambda text: not text.isspace())
+FILES = st.lists(
+    st.tuples(
+        st.booleans(),
+        st.lists(st.tuples(PROMPTS, st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\n \t\r\n", b" \n"])), max_size=8),
+        st.booleans(),
+        st.sampled_from(["plain", "gzip", "zstd"]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(FILES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+def test_every_row_is_found_once_and_read_back_whatever_the_line_ends_marks_and_packing(tmp_path_factory, files):
+    folder = tmp_path_factory.mktemp("files")
+    for number, (mark, rows, ended, packing) in enumerate(files):
+        content = b"\xef\xbb\xbf" * mark + b"".join(
+            line(prompt, id=f"{number}-{place}")[:-1] + end for place, (prompt, end) in enumerate(rows)
+        )
+        content = content if ended else content.rstrip(b"\r\n")
+        pack = PACKINGS[packing]
+        written(folder / f"{number}.jsonl", pack(content))
+    run = Opened(folder / "spool", folder / "*.jsonl")
+    with run.source:
+        assert [(row.id, row.body["messages"][0]["content"]) for row in run.rows()] == [
+            (f"{number}-{place}", prompt) for number, (_, rows, _, _) in enumerate(files) for place, (prompt, _) in enumerate(rows)
+        ]
+        assert run.aside == []
+
+
+@given(st.lists(st.binary(max_size=40) | st.just(b'{"prompt": "x"}'), max_size=8), st.integers(16, 60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+def test_every_line_of_any_file_is_a_row_or_blank_or_set_aside(tmp_path_factory, lines, cap):
+    folder = tmp_path_factory.mktemp("files")
+    content = b"{}\n" + b"\n".join(lines)
+    run = Opened(folder / "spool", written(folder / "in", content), max_line_bytes=cap)
+    with run.source:
+        counts = run.source.counts
+        assert counts.rows + counts.set_aside + counts.blank_lines == content.count(b"\n") + (not content.endswith(b"\n"))
+        assert len(run.aside) == counts.set_aside
+        assert len(run.rows()) == counts.rows
+        starts = [0, *(place + 1 for place, byte in enumerate(content) if byte == 10)]
+        assert [each.offset for each in run.aside] == [starts[each.line - 1] for each in run.aside]
+
+
+def test_a_bad_line_is_set_aside_at_once_with_its_place_and_never_its_text(tmp_path, opened):
+    astray = line("b", id="t-2", workspace="../x")
+    path = written(tmp_path / "in.jsonl", line("a"), b"\n", b"the merger\r\n", astray, line("c", id=" "))
+    run = opened(path)
+    assert run.prompts() == ["a"]
+    assert [(each.file, each.line, each.offset) for each in run.aside] == [
+        (str(path), 3, 16),
+        (str(path), 4, 28),
+        (str(path), 5, 28 + len(astray)),
+    ]
+    assert [(each.id, each.workspace) for each in run.aside] == [(None, None), ("t-2", None), (None, "marketing")]
+    assert "'../x'" in run.aside[1].reason
+    assert "merger" not in repr(run.aside)
+    assert run.aside[0].digest == hashlib.blake2b(b"the merger\r", digest_size=8).hexdigest()
+    assert run.source.counts == Counts(rows=1, set_aside=3, blank_lines=1)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_a_file_without_a_row_is_no_mistake(tmp_path, opened, content):
+    run = opened(written(tmp_path / "in.jsonl", content))
+    assert (len(run.source.index), run.aside) == (0, [])
+
+
+def test_an_id_given_twice_is_set_aside_with_the_line_it_stands_at(tmp_path, opened):
+    many = [line("x" * 300, id=f"n-{n}") for n in range(1000)]
+    first = written(tmp_path / "a.jsonl", line("a", id="t-1"), *many, b"\n", line("a", id="t-2"))
+    second = written(
+        tmp_path / "b.jsonl",
+        line("b", id="t-2"),
+        line("c", id="t-1", workspace="legal"),
+        line("d", id="t-1"),
+        line("e", id=5),
+        line("f", id="5"),
+    )
+    run = opened(first, second)
+    assert [each.reason for each in run.aside] == [
+        f"id 't-2' stands already at {first} line 1003",
+        f"id 't-1' stands already at {first} line 1",
+        f"id '5' stands already at {second} line 4",
+    ]
+    assert [each.id for each in run.aside] == ["t-2", "t-1", "5"]
+    assert run.source.counts.rows == len(run.rows()) == 1004
+
+
+def test_two_ids_with_one_digest_are_both_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchrun.edge.source.Index", lambda: Index(lambda _, row_id: len(row_id)))
+    path = written(tmp_path / "in.jsonl", line("1", id="a"), line("2", id="b"), line("3", id="a"), line("4", id="b"), line("5", id="c"))
+    run = Opened(tmp_path / "spool", path)
+    with run.source:
+        assert run.prompts() == ["1", "2", "5"]
+        assert [each.reason[-6:] for each in run.aside] == ["line 1", "line 2"]
+        assert [run.source.index.find("marketing", each) for each in "abc"] == [0, 1, 2]
+
+
+def test_untagged_rows_keep_their_ids_when_a_line_is_inserted(tmp_path, opened):
+    lines = [line("a"), line("b"), line("a"), line("c"), line("a"), line("b")]
+    before = [row.id for row in opened(written(tmp_path / "in.jsonl", *lines)).rows()]
+    assert len(set(before)) == 6
+    assert [each.removeprefix(before[0]) for each in (before[2], before[4])] == ["-2", "-3"]
+    for place in range(7):
+        changed = written(tmp_path / f"{place}.jsonl", *lines[:place], line("new"), *lines[place:])
+        after = [row.id for row in opened(changed).rows()]
+        assert after[:place] + after[place + 1 :] == before
+
+
+def test_the_workspace_of_a_file_is_that_of_its_untagged_rows_alone(tmp_path, opened):
+    path = written(tmp_path / "in.jsonl", line("a"), line("b", workspace="marketing"))
+    run = opened(InputFile(str(path), "legal"), default=None)
+    assert [row.workspace for row in run.rows()] == ["legal", "marketing"]
+
+
+def test_a_line_of_twenty_megabytes_is_a_row(tmp_path, opened):
+    run = opened(written(tmp_path / "in.jsonl", line("a"), line("x" * 20_000_000), line("b")))
+    assert [len(prompt) for prompt in run.prompts()] == [1, 20_000_000, 1]
+
+
+def test_a_line_over_the_cap_is_set_aside_without_being_held(tmp_path, opened):
+    path = tmp_path / "in.jsonl"
+    with path.open("wb") as file:
+        file.write(line("a"))
+        file.truncate(256 << 20)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\n" + line("b"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run = opened(path, max_line_bytes=1 << 20)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 << 10
+    size = (256 << 20) - len(line("a"))
+    assert [(each.line, each.offset, each.reason) for each in run.aside] == [
+        (2, len(line("a")), f"a line of {size:,} bytes: at most 1,048,576 may be"),
+    ]
+    assert run.prompts() == ["a", "b"]
+
+
+def test_the_cap_holds_for_a_line_that_is_one_byte_over_and_not_for_one_that_just_fits(tmp_path, opened):
+    fits, over = line("x" * 50), line("x" * 51)
+    run = opened(written(tmp_path / "in.jsonl", fits, over, fits[:-1] + b" "), max_line_bytes=len(fits) - 1)
+    assert (len(run.rows()), [each.line for each in run.aside]) == (1, [2, 3])
+    assert run.aside[0].digest == hashlib.blake2b(over[:-1], digest_size=8).hexdigest()
+
+
+def test_a_fingerprint_tells_the_content_of_each_file(tmp_path, opened):
+    content = b"\xef\xbb\xbf" + line("a") * 5000 + b"no row"
+    plain, packed = written(tmp_path / "a.jsonl", content), written(tmp_path / "b.gz", gzip.compress(content))
+    expected = hashlib.blake2b(content, digest_size=16).hexdigest()
+    assert opened(plain, packed).source.fingerprints == [
+        {"path": str(path), "size": path.stat().st_size, "mtime_ns": path.stat().st_mtime_ns, "blake2b": expected}
+        for path in (plain, packed)
+    ]
+
+
+def test_progress_ends_at_all_bytes_and_what_it_raises_ends_the_pass(tmp_path, opened):
+    plain, packed = written(tmp_path / "a.jsonl", line("a") * 20_000), written(tmp_path / "b.gz", gzip.compress(line("a") * 20_000))
+    told: list[tuple[int, int]] = []
+    opened(plain, packed, on_progress=lambda done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert told[-1] == (2 * plain.stat().st_size + packed.stat().st_size,) * 2
+
+    def stop(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        opened(plain, on_progress=stop)
+
+
+def test_more_files_than_may_be_open_are_all_read(tmp_path, opened):
+    for number in range(150):
+        written(tmp_path / f"{number:03}.jsonl", line(str(number)))
+    run = opened(tmp_path / "*.jsonl")
+    held = len(list(Path("/proc/self/fd").iterdir()))
+    assert run.prompts() == [str(number) for number in range(150)]
+    assert len(list(Path("/proc/self/fd").iterdir())) == held < 150
+
+
+# Reading again
+
+
+def test_a_row_edited_cut_or_moved_during_the_run_is_changed_and_the_others_are_read(tmp_path, opened):
+    path = written(tmp_path / "in.jsonl", line("aa"), line("bb"), line("cc"), line("dd"))
+    run = opened(path)
+    written(path, line("aa"), line("xx"), line("cc"), line("dd")[:-4])
+    found = [run.source.read(ordinal) for ordinal in range(4)]
+    assert [isinstance(each, RowChanged) for each in found] == [False, True, False, True]
+    assert found[1] == RowChanged(f"{path}: the line at byte 16 is not the one that was indexed: the input was edited during the run")
+    written(path, b"\n", line("aa"))
+    assert all(isinstance(run.source.read(ordinal), RowChanged) for ordinal in range(4))
+
+
+def test_an_input_deleted_or_replaced_during_the_run_is_still_read(tmp_path, opened):
+    path = written(tmp_path / "in.jsonl", line("a"), line("b"))
+    run = opened(path)
+    written(tmp_path / "new", line("x"), line("y")).rename(path)
+    path.unlink()
+    assert run.prompts() == ["a", "b"]
+
+
+def test_a_row_that_cannot_be_read_again_says_why(tmp_path, opened):
+    path = written(tmp_path / "in.jsonl", line("a"))
+    run = opened(path)
+    run.source.close()
+    path.unlink()
+    assert run.source.read(0) == RowChanged(f"{path}: the input can no longer be read: No such file or directory")
+
+
+# The spool
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("in.gz", gzip.compress), ("in.zst", zstd.compress), ("in.jsonl", gzip.compress), ("in.jsonl", zstd.compress)],
+)
+def test_a_compressed_file_of_several_members_is_unpacked_for_its_owner_alone(tmp_path, opened, name, pack):
+    path = written(tmp_path / name, pack(line("a") + line("b")[:5]), pack(line("b")[5:]), pack(b""), pack(line("c")))
+    assert opened(path).prompts() == ["a", "b", "c"]
+    spool = tmp_path / "spool"
+    assert sorted(each.name for each in spool.iterdir()) == ["001.json", "001.jsonl"]
+    assert spool.stat().st_mode & 0o777 == 0o700
+    assert all(each.stat().st_mode & 0o777 == 0o600 for each in spool.iterdir())
+
+
+@pytest.mark.parametrize(("name", "content"), [("in.gz", line("a")), ("in.zst", gzip.compress(line("a"))), ("in.gz", b"")])
+def test_a_file_that_is_not_what_its_name_says_is_a_mistake(tmp_path, opened, name, content):
+    assert f"a file named {Path(name).suffix} that does not begin like one" in refusal(opened, written(tmp_path / name, content))
+
+
+def test_a_whole_spool_is_used_again_and_a_changed_file_is_unpacked_again(tmp_path, opened):
+    path, spool = written(tmp_path / "in.gz", gzip.compress(line("a"))), tmp_path / "spool" / "001.jsonl"
+    opened(path)
+    first = spool.stat()
+    assert opened(path).prompts() == ["a"]
+    assert spool.stat().st_ino == first.st_ino
+    assert spool.stat().st_mtime_ns == first.st_mtime_ns
+    written(path, gzip.compress(line("other")))
+    assert opened(path).prompts() == ["other"]
+    other = written(tmp_path / "two.gz", gzip.compress(line("two")))
+    assert opened(other, path).prompts() == ["two", "other"]
+
+
+def test_a_spool_cut_short_or_never_finished_is_unpacked_again(tmp_path, opened):
+    path, spool = written(tmp_path / "in.gz", gzip.compress(line("a") + line("b"))), tmp_path / "spool" / "001.jsonl"
+    opened(path)
+    os.truncate(spool, 16)
+    assert opened(path).prompts() == ["a", "b"]
+    spool.with_suffix(".json").unlink()
+    written(spool, line("z"))
+    written(spool.with_suffix(".jsonl.partial"), b"torn" * 1000)
+    again = opened(path)
+    assert (again.prompts(), again.aside) == (["a", "b"], [])
+
+
+def test_a_spool_is_never_taken_for_another_files_when_the_opening_broke_off_between_the_two(tmp_path, opened):
+    first, second = written(tmp_path / "a.gz", gzip.compress(line("a"))), written(tmp_path / "b.gz", gzip.compress(line("b")))
+    opened(first)
+    blocked = tmp_path / "spool" / "001.json.partial"
+    blocked.mkdir()
+    assert "cannot be unpacked" in refusal(opened, second)
+    blocked.rmdir()
+    assert opened(first).prompts() == ["a"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+@pytest.mark.parametrize(
+    "harm", [lambda whole: whole[:-5], lambda whole: whole[:40] + b"\xff\x00\xff" * 9 + whole[67:], lambda whole: whole + b"tail"]
+)
+def test_a_broken_compressed_file_is_named_and_leaves_no_spool(tmp_path, opened, pack, harm):
+    content = b"".join(line(hashlib.sha256(bytes([n])).hexdigest()) for n in range(50))
+    path = written(tmp_path / "in", harm(pack(content)))
+    said = refusal(opened, path)
+    assert f'input "{path}" = a compressed file that is damaged or cut short' in said
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
+def test_standard_input_is_kept_and_never_read_again(tmp_path, opened, pack):
+    assert opened("-", stdin=io.BytesIO(pack(line("a") + b"no row"))).prompts() == ["a"]
+    again = opened("-", stdin=io.BytesIO(line("other")))
+    assert again.prompts() == ["a"]
+    assert "not read again" in again.source.notes[0]
+    assert again.aside[0].file == "-"
+    assert again.source.fingerprints[0]["path"] == "-"
+    assert (tmp_path / "spool" / "stdin.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_empty_standard_input_is_read_again_next_time(opened):
+    assert opened("-", stdin=io.BytesIO()).prompts() == []
+    assert opened("-", stdin=io.BytesIO(line("a"))).prompts() == ["a"]
+
+
+def test_a_spool_directory_that_cannot_be_written_is_named(tmp_path, opened):
+    path = written(tmp_path / "in.gz", gzip.compress(line("a")))
+    written(tmp_path / "spool", b"a file")
+    assert f"cannot be unpacked into {tmp_path / 'spool'}" in refusal(opened, path)
+
+
+# Which files
+
+
+def test_patterns_are_sorted_and_a_file_met_twice_is_read_once(tmp_path, opened):
+    for name in ("b.jsonl", "a.jsonl", "deep/c.jsonl", "x.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        written(tmp_path / name, line(name))
+    (tmp_path / "link.txt").symlink_to("a.jsonl")
+    run = opened(tmp_path / "**" / "*.jsonl", tmp_path / "a.jsonl", tmp_path / "*.txt")
+    assert run.prompts() == ["a.jsonl", "b.jsonl", "deep/c.jsonl", "x.txt"]
+    assert run.source.notes == (f"named more than once, read once: {tmp_path / 'a.jsonl'}, {tmp_path / 'link.txt'}",)
+
+
+def test_a_name_with_brackets_is_that_file(tmp_path, opened):
+    assert opened(written(tmp_path / "in[1].jsonl", line("a"))).prompts() == ["a"]
+
+
+def test_every_input_that_cannot_be_used_is_said_at_once(tmp_path, opened):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / b"\xff.jsonl".decode(errors="surrogateescape")).touch()
+    named = [
+        tmp_path / "missing.jsonl",
+        tmp_path / "none-*.jsonl",
+        tmp_path,
+        tmp_path / "pipe",
+        tmp_path / "loop",
+        "a\0b",
+        tmp_path / "*.jsonl",
+    ]
+    said = refusal(opened, *named, InputFile(str(tmp_path / "missing"), "legall")).splitlines()[1:]
+    for mistake, part in zip(
+        said,
+        [
+            "No such file",
+            "a pattern that no file matches",
+            f'a directory: must be files: "{tmp_path}/*.jsonl"',
+            "a pipe or a device",
+            "Too many levels of symbolic links",
+            "a name that is not UTF-8 text",
+            "a name that is not UTF-8 text",
+            "workspace 'legall': must be one of the job's",
+            "No such file",
+        ],
+        strict=True,
+    ):
+        assert part in mistake
+    assert f'input "{tmp_path}/none-*.jsonl"' in said[1]
+
+
+def test_one_file_with_two_workspaces_is_a_mistake(tmp_path, opened):
+    path = str(written(tmp_path / "in.jsonl", line("a")))
+    assert "already named with workspace 'legal'" in refusal(opened, InputFile(path, "legal"), InputFile(path, "marketing"))
+    assert "already named with workspace 'legal'" in refusal(opened, InputFile("-", "legal"), InputFile("-"), stdin=io.BytesIO())
+    assert opened(InputFile(path), InputFile(path, "marketing")).prompts() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (line("a").decode().encode("utf-16"), "UTF-16"),
+        (line("a").decode().encode("utf-16-le"), "UTF-16"),
+        (line("a").decode().encode("utf-16-be"), "UTF-16"),
+        (gzip.compress(line("a").decode().encode("utf-16")), "UTF-16"),
+        (b"PK\x03\x04....", "a zip archive"),
+        (b"PAR1....", "a Parquet file"),
+        (b"\xfd7zXZ\x00", "an xz file"),
+    ],
+)
+def test_a_file_of_another_kind_is_one_mistake_and_not_a_million_bad_lines(tmp_path, opened, content, kind):
+    path = written(tmp_path / "in.jsonl", content)
+    said = refusal(opened, path)
+    assert kind in said
+    assert f'input "{path}"' in said
+    assert "must be JSON lines in UTF-8" in said

@@ -1,0 +1,488 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import socket
+import ssl
+import subprocess
+import tracemalloc
+import warnings
+import zlib
+from base64 import b64encode
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import orjson
+import pytest
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_writer import StreamWriter
+
+from batchrun.core.model import Failure, Fault, Reply, Request, Scope
+from batchrun.core.protocols import openai
+from batchrun.edge.transport import Transport, _Body, _StrayAnswerError
+from tests.edge import fault_server as server
+
+KEY = "sk-fake-marketing"
+ODD_KEY = "qX9/weird+key==marketing"
+AGAIN, PARK, REJECT, THROTTLED = Fault.AGAIN, Fault.PARK, Fault.REJECT, Fault.THROTTLED
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def transport(*, connect=1.0, idle=0.2, total=2.0, connections=4, proxy="none", max_response_bytes=65_536) -> Transport:
+    return Transport(connect=connect, idle=idle, total=total, connections=connections, proxy=proxy, max_response_bytes=max_response_bytes)
+
+
+def request(url: str, key: str = KEY, body: bytes = b'{"model":"qwen-plus"}') -> Request:
+    return Request(url, {"Authorization": f"Bearer {key}"}, body)
+
+
+def ask(fault: server.Fault, *, key: str = KEY, posts: int = 1, body: bytes = b"{}", tls: ssl.SSLContext | None = None, **settings):
+    """The results of *posts* requests, one after the other over one transport."""
+
+    async def main() -> list[Reply | Failure]:
+        async with server.serving(fault, tls=tls) as endpoint, transport(**settings) as wire:
+            return [await wire.post(request(endpoint.url, key, body), openai.read) for _ in range(posts)]
+
+    return anyio.run(main)
+
+
+def failure_of(fault: server.Fault, **settings) -> Failure:
+    [result] = ask(fault, **settings)
+    assert isinstance(result, Failure), result
+    return result
+
+
+LONG_NAME = b"X-A: " + b"a" * 1_048_576
+MANY_HEADERS = b"".join(b"X-%d: a\r\n" % number for number in range(20_000))
+
+MISHAPS = {
+    "no bytes": (server.says(), "disconnected", AGAIN, True),
+    "reset at once": (server.resets(), "connection_reset", AGAIN, True),
+    "silence": (server.hangs(), "read_timeout", AGAIN, True),
+    "half a status line": (server.says(b"HTTP/1.1 20"), "disconnected", AGAIN, True),
+    "half the headers": (server.says(HEAD + b"X-Requ"), "disconnected", AGAIN, True),
+    "half the headers, then silence": (server.hangs(HEAD), "read_timeout", AGAIN, True),
+    "half the headers, then a reset": (server.resets(HEAD), "connection_reset", AGAIN, True),
+    "half the body": (server.says(server.http(server.ANSWER[:40], length=200)), "half_body", AGAIN, True),
+    "half the body, then silence": (server.hangs(server.http(server.ANSWER[:40], length=200)), "read_timeout", AGAIN, True),
+    "half the body, then a reset": (server.resets(server.http(server.ANSWER[:40], length=200)), "half_body", AGAIN, True),
+    "a drip that never ends": (server.drips(HEAD + b"\r\n", every=0.05), "total_timeout", AGAIN, True),
+    "a length too small": (server.says(server.http(length=30)), "bad_http", AGAIN, True),
+    "bytes behind the answer": (server.says(server.http() + b"extra"), "bad_http", AGAIN, True),
+    "a negative length": (server.says(server.http(length=-1)), "bad_http", AGAIN, True),
+    "a length that is no number": (server.says(server.http(length="NaN")), "bad_http", AGAIN, True),
+    "two lengths": (server.says(server.http(server.ANSWER, "Content-Length: 3")), "bad_http", AGAIN, True),
+    "a length and chunks": (server.says(server.http(server.ANSWER, "Transfer-Encoding: chunked")), "bad_http", AGAIN, True),
+    "a chunk cut short": (server.says(server.chunked(server.ANSWER[:50], end=b"40\r\nabc")), "half_body", AGAIN, True),
+    "no last chunk": (server.says(server.chunked(server.ANSWER, end=b"")), "half_body", AGAIN, True),
+    "a chunk size that is no number": (server.says(server.chunked(end=b"zz\r\nabc\r\n0\r\n\r\n")), "bad_http", AGAIN, True),
+    "a negative chunk size": (server.says(server.chunked(end=b"-5\r\nabc\r\n0\r\n\r\n")), "bad_http", AGAIN, True),
+    "a huge chunk size": (server.says(server.chunked(end=b"f" * 30 + b"\r\nabc")), "bad_http", AGAIN, True),
+    "garbage": (server.says(b"\x00\x01\x02 garbage\r\n\r\n"), "bad_http", AGAIN, True),
+    "another protocol": (server.says(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "bad_http", AGAIN, True),
+    "a status of letters": (server.says(b"HTTP/1.1 abc OK\r\n\r\n"), "bad_http", AGAIN, True),
+    "a version of the future": (server.says(b"HTTP/9.9 200 OK\r\n\r\n"), "bad_http", AGAIN, True),
+    "a header without a colon": (server.says(HEAD + b"nonsense\r\n\r\n"), "bad_http", AGAIN, True),
+    "a NUL in a header": (server.says(HEAD + b"X-A: a\x00b\r\n\r\n"), "bad_http", AGAIN, True),
+    "a header of a mebibyte": (server.says(HEAD + LONG_NAME + b"\r\n\r\n"), "bad_http", AGAIN, True),
+    "twenty thousand headers": (server.says(HEAD + MANY_HEADERS + b"\r\n"), "bad_http", AGAIN, True),
+    "an empty body": (server.says(server.http(b"")), "empty_body", AGAIN, True),
+    "a web page": (server.says(server.http(b"<html>Sign in</html>")), "html", AGAIN, True),
+    "a list": (server.says(server.http(b"[]")), "not_an_object", AGAIN, True),
+    "gzip that is none": (server.says(server.http(b"not gzip at all", "Content-Encoding: gzip")), "bad_http", AGAIN, True),
+    "gzip cut short": (server.says(server.http(server.PACKED[:-40], "Content-Encoding: gzip")), "not_json", AGAIN, True),
+    "a body without a length, cut short": (server.says(HEAD + b"\r\n" + server.ANSWER[:-9]), "not_json", AGAIN, True),
+    "a body that is too large": (server.says(server.http(b" " * 65_537)), "response_too_large", REJECT, True),
+    "a redirect": (server.says(server.http(b"", "Location: http://other.example/v1", status="307 Moved")), "redirect", PARK, False),
+    "a bad gateway": (server.says(server.http(b"<html>", status="502 Bad Gateway")), "http_502", AGAIN, True),
+    "a proxy that wants a password": (server.says(server.http(b"", status="407 Proxy")), "http_407", PARK, False),
+    "a status beyond all": (server.says(server.http(b"", status="999 What")), "http_999", AGAIN, True),
+}
+
+
+@pytest.mark.parametrize(("fault", "code", "leads_to", "in_doubt"), MISHAPS.values(), ids=MISHAPS.keys())
+def test_each_mishap_of_the_wire_has_its_code_its_fault_and_its_doubt(fault, code, leads_to, in_doubt):
+    failure = failure_of(fault, total=0.4)
+    assert (failure.code, failure.fault, failure.in_doubt) == (code, leads_to, in_doubt), failure
+    assert failure.advice
+
+
+PACKED_HEADER = "Content-Encoding: gzip"
+WHOLE = {
+    "with a length": server.says(server.http()),
+    "in one chunk": server.says(server.chunked(server.ANSWER)),
+    "in many chunks": server.says(server.chunked(*(server.ANSWER[at : at + 7] for at in range(0, len(server.ANSWER), 7)))),
+    "until the connection closes": server.says(HEAD + b"\r\n" + server.ANSWER),
+    "in gzip": server.says(server.http(server.PACKED, PACKED_HEADER)),
+    "in gzip and chunks": server.says(server.chunked(server.PACKED, headers=PACKED_HEADER + "\r\n")),
+    "in deflate": server.says(server.http(zlib.compress(server.ANSWER), "Content-Encoding: deflate")),
+    "after three interim answers": server.says(b"HTTP/1.1 100 Continue\r\n\r\n" * 3, server.http()),
+    "with a cookie": server.says(server.http(server.ANSWER, "Set-Cookie: acw_tc=1;path=/;HttpOnly")),
+    "with a byte order mark": server.says(server.http(b"\xef\xbb\xbf" + server.ANSWER)),
+    "of just the largest size": server.says(server.http(server.ANSWER.ljust(65_536))),
+}
+
+
+@pytest.mark.parametrize("fault", WHOLE.values(), ids=WHOLE.keys())
+def test_a_whole_answer_is_a_reply_however_it_is_framed(fault):
+    [reply] = ask(fault)
+    assert isinstance(reply, Reply), reply
+    assert (reply.content, reply.finish_reason, reply.body) == ("好", "stop", server.ANSWER)
+
+
+def test_a_refusal_says_the_providers_code_and_when_to_come_back():
+    body = orjson.dumps({"error": {"code": "limit_requests", "message": "You exceeded your current requests list."}, "request_id": "r-9"})
+    failure = failure_of(server.says(server.http(body, "Retry-After: 3", status="429 Too Many Requests")))
+    assert (failure.fault, failure.code, failure.retry_after, failure.request_id) == (THROTTLED, "limit_requests", 3.0, "r-9")
+
+
+def test_a_redirect_names_the_host_and_is_not_followed():
+    async def main():
+        async with server.serving(server.keeps(server.http())) as other:
+            moved = server.says(server.http(b"", f"Location: {other.url}", status="308 Permanent Redirect"))
+            async with server.serving(moved) as endpoint, transport() as wire:
+                return await wire.post(request(endpoint.url), openai.read), other.connections
+
+    failure, followed = anyio.run(main)
+    assert (failure.code, failure.scope, followed) == ("redirect", Scope.WORKSPACE, 0)
+    assert "127.0.0.1" in failure.message
+
+
+def test_a_refused_connection_was_never_asked():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refused, and nobody else's
+        failure = post_once(f"http://127.0.0.1:{taken.getsockname()[1]}/v1/chat/completions")
+    assert (failure.code, failure.fault, failure.in_doubt) == ("connection_refused", AGAIN, False)
+    assert "127.0.0.1" in failure.message
+    assert "refused" in failure.message
+
+
+def test_a_connection_that_never_stands_was_never_asked():
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = []
+        for _ in range(3):  # fills the backlog, so that the kernel lets further connections wait
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(full.getsockname())
+        failure = post_once(f"http://127.0.0.1:{full.getsockname()[1]}/", connect=0.1)
+        for one in waiting:
+            one.close()
+    assert (failure.code, failure.fault, failure.in_doubt) == ("connect_timeout", AGAIN, False)
+
+
+def test_a_total_time_that_ends_before_the_connection_stands_leaves_no_doubt():
+    async def main():
+        async with server.serving(server.hangs()) as endpoint, transport(connect=5, total=0.1) as wire:
+            return await wire.post(request(endpoint.url.replace("http:", "https:")), openai.read)
+
+    failure = anyio.run(main)
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.in_doubt) == ("total_timeout", False)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".example"])
+def test_a_name_that_does_not_resolve_was_never_asked(host):
+    failure = post_once(f"http://{host}/v1/chat/completions")
+    assert (failure.code, failure.fault, failure.in_doubt) == ("dns", AGAIN, False)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "not a url", "ftp://host/", "http://", "http://[::1", "http://host:99999/", "http://user:secret@host/v1"]
+)
+def test_an_endpoint_that_cannot_be_called_parks_its_workspace(url):
+    failure = post_once(url)
+    assert (failure.code, failure.fault, failure.scope, failure.in_doubt) == ("invalid_url", PARK, Scope.WORKSPACE, False)
+    assert "secret" not in repr(failure)
+
+
+def post_once(url: str, **settings) -> Failure:
+    async def main():
+        async with transport(**settings) as wire:
+            return await wire.post(request(url), openai.read)
+
+    result = anyio.run(main)
+    assert isinstance(result, Failure), result
+    return result
+
+
+def test_an_answer_that_unpacks_to_gigabytes_is_never_held_and_not_asked_for_again():
+    packed = server.bomb(256 * 1_048_576)
+    tracemalloc.start()
+    failure = failure_of(server.says(server.http(packed, PACKED_HEADER)), max_response_bytes=1_048_576)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (failure.code, failure.fault, failure.in_doubt) == ("response_too_large", REJECT, True)
+    assert peak < 16 * 1_048_576
+
+
+def test_an_endless_answer_ends_at_the_largest_size():
+    failure = failure_of(server.pours(HEAD + b"\r\n", b"x" * 65_536), total=0.5)
+    assert (failure.code, failure.fault) == ("response_too_large", REJECT)
+
+
+def test_an_endless_refusal_is_read_as_far_as_is_taken():
+    head = b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\n\r\n"
+    failure = failure_of(server.pours(head, b"no entry " * 1_000), total=0.5)
+    assert (failure.fault, failure.scope, failure.in_doubt) == (PARK, Scope.WORKSPACE, False)
+    assert failure.message.startswith("no entry")
+
+
+def test_connections_are_used_again():
+    async def main():
+        async with server.serving(server.keeps(server.http())) as endpoint, transport() as wire:
+            for _ in range(3):
+                assert isinstance(await wire.post(request(endpoint.url), openai.read), Reply)
+            return endpoint.connections
+
+    assert anyio.run(main) == 1
+
+
+def test_a_pooled_connection_that_the_server_closed_is_in_doubt_and_not_asked_again_behind_our_back():
+    async def main():
+        answered: list[bool] = []
+
+        async def closes_when_asked_again(_, writer):
+            if answered:
+                writer.close()
+                return
+            answered.append(True)
+            writer.write(server.http())
+
+        async with server.serving(closes_when_asked_again) as endpoint, transport() as wire:
+            await wire.post(request(endpoint.url), openai.read)
+            return await wire.post(request(endpoint.url), openai.read), endpoint
+
+    failure, endpoint = anyio.run(main)
+    assert (failure.code, failure.fault, failure.in_doubt) == ("disconnected", AGAIN, True)
+    assert (len(endpoint.requests), endpoint.connections) == (2, 1)
+
+
+def test_an_answer_behind_an_answer_is_never_another_rows():
+    stray = server.ANSWER.replace("好".encode(), b"stray")
+    results = ask(server.keeps(server.http(), server.http(stray)), posts=4)
+    assert [result.content for result in results if isinstance(result, Reply)] == ["好"] * 4
+
+
+def test_an_answer_that_comes_late_and_unasked_is_never_another_rows():
+    stray = server.ANSWER.replace("好".encode(), b"stray")
+
+    async def main():
+        ends: list[server.Writer] = []
+
+        async def answers(_, writer):
+            ends.append(writer)
+            writer.write(server.http())
+
+        async with server.serving(answers) as endpoint, transport() as wire:
+            first = await wire.post(request(endpoint.url), openai.read)
+            ends[0].write(server.http(stray))
+            while not pooled(wire)._buffer:
+                await anyio.lowlevel.checkpoint()
+            return first, await wire.post(request(endpoint.url), openai.read), len(endpoint.requests)
+
+    first, second, requests = anyio.run(main)
+    assert isinstance(first, Reply)
+    assert isinstance(second, Failure), second
+    assert (second.code, second.fault, second.in_doubt, requests) == ("stray_answer", AGAIN, False, 1)
+
+
+def test_a_body_is_not_written_to_a_connection_on_which_an_answer_lies():
+    async def main():
+        loop = asyncio.get_running_loop()
+        connection = ResponseHandler(loop)
+        connection.feed_data(("an answer", "that nobody asked for"), 0)  # type: ignore[arg-type]
+        body = _Body(b"{}")
+        with pytest.raises(_StrayAnswerError):
+            await body.write_with_length(StreamWriter(connection, loop), 2)
+        return body.begun
+
+    assert anyio.run(main) is False
+
+
+def pooled(wire: Transport):
+    """The one connection that lies in the pool."""
+    assert wire._session is not None
+    connector = wire._session.connector
+    assert connector is not None
+    [[(protocol, _)]] = connector._conns.values()
+    return protocol
+
+
+def test_a_cancelled_post_is_cancelled_and_leaves_no_connection():
+    async def main():
+        async with server.serving(server.hangs()) as endpoint, transport(idle=30, total=30) as wire:
+            with anyio.move_on_after(0.1) as scope:
+                await wire.post(request(endpoint.url), openai.read)
+            assert wire._session is not None
+            assert wire._session.connector is not None
+            return scope.cancelled_caught, len(wire._session.connector._acquired)
+
+    assert anyio.run(main) == (True, 0)
+
+
+def test_a_body_of_many_mebibytes_is_sent_whole():
+    body = orjson.dumps({"image": "x" * 5_000_000})
+
+    async def main():
+        async with server.serving(server.keeps(server.http())) as endpoint, transport() as wire:
+            with warnings.catch_warnings(action="error"):
+                result = await wire.post(request(endpoint.url, body=body), openai.read)
+            return result, endpoint.requests[0]
+
+    result, sent = anyio.run(main)
+    assert isinstance(result, Reply)
+    assert sent.endswith(body)
+
+
+def test_what_is_sent_is_one_plain_post():
+    async def main():
+        async with server.serving(server.keeps(server.http(server.ANSWER, "Set-Cookie: a=b"))) as endpoint, transport() as wire:
+            await wire.post(request(endpoint.url), openai.read)
+            await wire.post(request(endpoint.url), openai.read)
+            return endpoint.requests
+
+    requests = anyio.run(main)
+    lines = requests[1].split(b"\r\n")
+    names = sorted(line.split(b":")[0].lower() for line in lines[1:-2])
+    assert lines[0] == b"POST /v1/chat/completions HTTP/1.1"
+    assert names == [b"accept", b"accept-encoding", b"authorization", b"content-length", b"content-type", b"host", b"user-agent"]
+    assert b"Accept-Encoding: gzip, deflate" in lines
+    assert b"Content-Type: application/json" in lines
+
+
+ECHOES = {
+    "in a message": lambda key: server.says(server.http(orjson.dumps({"error": {"message": f"bad key {key}"}}), status="401 No")),
+    "in a code": lambda key: server.says(server.http(orjson.dumps({"code": f"Bad.{key}", "message": "no"}), status="401 No")),
+    "in a request id": lambda key: server.says(server.http(b"{}", f"x-request-id: {key}", status="401 No")),
+    "at the cut of a long text": lambda key: server.says(server.http(b"x" * 490 + key.encode(), status="401 No")),
+    "in a status line": lambda key: server.says(f"HTTP/1.1 {key} OK\r\n\r\n".encode()),
+    "in a header that is none": lambda key: server.says(HEAD + key.encode() + b"\r\n\r\n"),
+    "in a redirect": lambda key: server.says(server.http(b"", f"Location: http://{key}/", status="307 No")),
+    "in an error under 200": lambda key: server.says(server.http(orjson.dumps({"error": {"message": f"bad key {key}"}}))),
+    "nowhere, and a reset": lambda _: server.resets(),
+    "nowhere, and silence": lambda _: server.hangs(),
+    "nowhere, and half a body": lambda _: server.says(server.http(length=9_999)),
+}
+
+
+@pytest.mark.parametrize("key", [KEY, ODD_KEY])
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
+def test_no_failure_and_no_log_line_holds_the_key(echo, key, caplog):
+    caplog.set_level(logging.DEBUG)
+    failure = failure_of(echo(key), key=key)
+    everything = repr(failure) + str(failure) + repr(failure.body) + caplog.text
+    for shape in ("Authorization", key, key[:8], b64encode(key.encode()).decode()):
+        assert shape not in everything
+
+
+def test_a_request_shows_no_key():
+    assert KEY not in repr(request("http://127.0.0.1/"))
+
+
+@pytest.fixture(scope="module")
+def self_signed(tmp_path_factory) -> ssl.SSLContext:
+    openssl = shutil.which("openssl")
+    assert openssl, "this test makes its certificate with the openssl command"
+    place: Path = tmp_path_factory.mktemp("tls")
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem")]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subprocess.run([openssl, "req", "-x509", *kind, *files, *subject], check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(place / "cert.pem", place / "key.pem")
+    return context
+
+
+def test_a_certificate_that_nobody_vouches_for_parks_the_workspace_before_anything_is_sent(self_signed):
+    async def main():
+        async with server.serving(server.keeps(server.http()), tls=self_signed) as endpoint, transport() as wire:
+            return await wire.post(request(endpoint.url), openai.read), endpoint.requests
+
+    failure, requests = anyio.run(main)
+    assert (failure.code, failure.fault, failure.scope, failure.in_doubt) == ("tls", PARK, Scope.WORKSPACE, False)
+    assert "self-signed certificate" in failure.message
+    assert "SSL_CERT_FILE" in failure.advice
+    assert requests == []
+
+
+def test_a_server_without_tls_under_https_fails_the_handshake():
+    async def main():
+        async with server.serving(server.hangs(), greeting=b"HTTP/1.1 400 Bad Request\r\n\r\n") as endpoint, transport() as wire:
+            return await wire.post(request(endpoint.url.replace("http:", "https:")), openai.read)
+
+    failure = anyio.run(main)
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.fault, failure.in_doubt) == ("tls_handshake", AGAIN, False)
+
+
+def through(proxy: server.Fault, url: str, named="http://clerk:hush@127.0.0.1:{port}"):
+    """The result of a request to *url* through *proxy*, and what the proxy was sent."""
+
+    async def main():
+        async with server.serving(proxy) as seen, transport(proxy=named.format(port=seen.port)) as wire:
+            return await wire.post(request(url), openai.read), seen.requests
+
+    return anyio.run(main)
+
+
+def test_a_proxy_is_used_and_told_its_own_password():
+    reply, [sent] = through(server.keeps(server.http()), "http://endpoint.invalid/v1")
+    assert isinstance(reply, Reply)
+    assert sent.startswith(b"POST http://endpoint.invalid/v1 HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic " + b64encode(b"clerk:hush") in sent
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "leads_to"),
+    [("407 No", "proxy_refused", PARK), ("403 No", "proxy_refused", PARK), ("502 Bad", "proxy", AGAIN)],
+)
+def test_a_tunnel_that_is_not_dug_was_never_asked_and_never_shows_the_password_or_the_key(status, code, leads_to):
+    failure, [sent] = through(server.says(f"HTTP/1.1 {status}\r\n\r\n".encode()), "https://endpoint.invalid/v1")
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.fault, failure.in_doubt) == (code, leads_to, False)
+    assert "hush" not in repr(failure)
+    assert KEY.encode() not in sent
+
+
+@pytest.mark.parametrize("named", ["socks5://clerk:hush@127.0.0.1:1080", "http://[::1", "127.0.0.1:8080"])
+def test_a_proxy_that_cannot_be_used_parks(named):
+    failure = post_once("http://127.0.0.1:9/v1", proxy=named)
+    assert (failure.code, failure.fault, failure.in_doubt) == ("proxy_refused", PARK, False)
+    assert "hush" not in repr(failure)
+
+
+def test_a_proxy_that_is_not_there_is_tried_again():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        failure = post_once("http://endpoint.invalid/v1", proxy=f"http://127.0.0.1:{taken.getsockname()[1]}")
+    assert (failure.code, failure.fault, failure.in_doubt) == ("proxy", AGAIN, False)
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "requests_through_it"), [("", 1), ("127.0.0.1", 0), ("127.0.0.1:{port}", 0), ("elsewhere.example", 1)]
+)
+def test_the_environments_proxy_is_used_but_for_the_hosts_it_spares(monkeypatch, no_proxy, requests_through_it):
+    async def main():
+        async with server.serving(server.keeps(server.http())) as endpoint, server.serving(server.keeps(server.http())) as proxy:
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.setenv("no_proxy", no_proxy.format(port=endpoint.port))
+            async with transport(proxy="environment") as wire:
+                await wire.post(request(endpoint.url), openai.read)
+            return len(proxy.requests)
+
+    assert anyio.run(main) == requests_through_it
+
+
+def test_without_a_proxy_in_the_job_the_environments_is_left_alone(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    [reply] = ask(server.keeps(server.http()))
+    assert isinstance(reply, Reply)
+
+
+def test_a_pool_without_a_connection_is_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        transport(connections=0)
