@@ -151,8 +151,9 @@ class Source:
         *,
         max_line_bytes: int,
         notes: tuple[str, ...],
+        index: Index,
     ) -> None:
-        self.index = Index()
+        self.index = index
         self.counts = Counts()
         self.fingerprints: list[dict[str, Any]] = []
         """Of each file: path, size, mtime_ns (of a compressed file itself) and the blake2b-128 of its content, unpacked."""
@@ -165,7 +166,7 @@ class Source:
         self._descriptors = _Descriptors(MAX_OPEN_FILES)
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - the one call of a run; each is a fact that only the run knows
         cls,
         inputs: Sequence[InputFile],
         *,
@@ -176,16 +177,19 @@ class Source:
         on_progress: Callable[[int, int], None] | None = None,
         max_line_bytes: int = MAX_LINE_BYTES,
         stdin: IO[bytes] | None = None,
+        index: Index | None = None,
     ) -> Self:
         """Index *inputs* in one pass; raises `JobError` where they cannot be read as they are named.
 
         *on_progress* gets bytes done and bytes in all; the latter grows as compressed inputs unfold. *stdin* stands in for the
-        process's own.
+        process's own, *index* (an empty one) for an index with the usual digests.
         """
         found, notes = _find(inputs, workspaces, default_workspace)
         progress = _Progress(on_progress, sum(each.size for each in found))
         files = [_unfold(each, spool_dir, number, progress, stdin, notes) for number, each in enumerate(found, 1)]
-        source = cls(files, workspaces, set_aside, max_line_bytes=max_line_bytes, notes=tuple(notes))
+        source = cls(
+            files, workspaces, set_aside, max_line_bytes=max_line_bytes, notes=tuple(notes), index=Index() if index is None else index
+        )
         with ExitStack() as stack:
             stack.callback(source.close)
             for number in range(len(files)):

@@ -195,10 +195,9 @@ def test_an_id_given_twice_is_set_aside_with_the_line_it_stands_at(tmp_path, ope
     assert run.source.counts.rows == len(run.rows()) == 1004
 
 
-def test_two_ids_with_one_digest_are_both_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("batchrun.edge.source.Index", lambda: Index(lambda _, row_id: len(row_id)))
+def test_two_ids_with_one_digest_are_both_kept(tmp_path):
     path = written(tmp_path / "in.jsonl", line("1", id="a"), line("2", id="b"), line("3", id="a"), line("4", id="b"), line("5", id="c"))
-    run = Opened(tmp_path / "spool", path)
+    run = Opened(tmp_path / "spool", path, index=Index(lambda _, row_id: len(row_id)))
     with run.source:
         assert run.prompts() == ["1", "2", "5"]
         assert [each.reason[-6:] for each in run.aside] == ["line 1", "line 2"]

@@ -1,0 +1,65 @@
+"""What talks to people: one thin file a verb, each imported when it is asked for, so that ``--version`` and ``--help`` stay quick."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+_VERBS = {
+    "run": "Carry a job out, or go on with it.",
+    "report": "Show what a run has done and spent.",
+    "simulate": "Stand in for the provider on a local port.",
+    "schema": "Print the JSON Schema of the job file.",
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _VERBS:
+            return None
+        command: click.Command = getattr(import_module(f"batchrun.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_VERBS.items()))
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
+    if wanted:
+        click.echo(f"batchrun {version('batchrun')}")
+        ctx.exit()
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version.")
+def batchrun() -> None:
+    """Send a file of prompts through Model Studio's sub-workspaces: per-workspace results and token usage come out.
+
+    \b
+    Exit codes
+      0  every row is answered
+      1  a bug in batchrun
+      2  the job, an argument, a key or (with --strict) an input line is wrong; nothing was called
+      3  finished, with rejected or exhausted rows or rejected input lines
+      4  stopped before the end and resumable: signal, parked, disk (4 beats 3)
+      5  the run directory is in use by another process
+      6  the run directory is damaged, or another job's
+    """  # noqa: D301 - \b is click's mark for a paragraph kept as it stands
+
+
+def main() -> None:
+    """Run the command line; every error batchrun raises on purpose becomes one message and its exit code."""
+    from batchrun.core.errors import BatchrunError  # noqa: PLC0415 - nothing is imported before it is needed
+
+    try:
+        batchrun.main(standalone_mode=True)
+    except BatchrunError as error:
+        click.echo(f"batchrun: {error}", err=True)
+        sys.exit(error.exit_code)

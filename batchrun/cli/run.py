@@ -1,0 +1,80 @@
+"""``batchrun run``: carries a job out, or goes on with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import click
+import orjson
+
+from batchrun.core.model import Scope
+from batchrun.core.scheduler import ParkedScope
+from batchrun.edge import progress
+from batchrun.edge.job_file import load_job
+from batchrun.one_run import Ending, Wishes, run_blocking
+from batchrun.report.table import table
+
+
+@click.command(epilog="Exit codes: see batchrun --help.")
+@click.argument("job_file", type=click.Path(path_type=Path), metavar="JOB.toml")
+@click.option("--strict", is_flag=True, help="Refuse to start over bad input lines, missing keys or unlisted models (exit 2).")
+@click.option("--retry-rejected", is_flag=True, help="Ask rejected rows again too.")
+@click.option("--wait", is_flag=True, help="When only parked rows are left, go on probing instead of ending.")
+@click.option("--quiet", is_flag=True, help="No progress and no notes on standard error; errors still appear.")
+@click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")
+@click.option("--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read keys from here instead of .env.")
+def run(*, job_file: Path, strict: bool, retry_rejected: bool, wait: bool, quiet: bool, as_json: bool, env_file: Path | None) -> None:
+    """Send every row of the job's input that has no answer yet, and write answers and usage per workspace.
+
+    The same command goes on where a killed or stopped run was. Ctrl-C finishes what is in flight and stops; a second one stops at once.
+    """
+    job = load_job(job_file)
+    note = _silent if quiet else _note
+    wishes = Wishes(
+        strict=strict,
+        retry_rejected=retry_rejected,
+        wait=wait,
+        handle_signals=True,
+        dotenv=env_file or Path(".env"),
+        note=note,
+        show=None if quiet else partial(progress.show, stream=sys.stderr),
+    )
+    ending = run_blocking(job, wishes)
+    if as_json:
+        click.echo(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2))
+    else:
+        click.echo(table(ending.statement))
+        _tell_ending(ending, job_file, job.run_directory, lambda text: click.echo(text, err=True))
+    sys.exit(ending.exit_code)
+
+
+def _tell_ending(ending: Ending, job_file: Path, directory: str, say: Callable[[str], None]) -> None:
+    total = ending.statement.total()
+    for parked in ending.parked:
+        say(_parked(parked))
+    for reason in ending.unreadable[:5]:
+        say(f"not read: {reason}")
+    if total.rejected or total.exhausted:
+        say(f"{total.rejected:,} rows rejected, {total.exhausted:,} exhausted: why stands in {directory}/WORKSPACE/errors.jsonl")
+    if total.pending:
+        stopped = f"stopped by {ending.stopped_by}: " if ending.stopped_by else ""
+        say(f"{stopped}{total.pending:,} rows are left; go on with: batchrun run {job_file}")
+    say(f"results: {directory}/WORKSPACE/results.jsonl")
+
+
+def _parked(parked: ParkedScope) -> str:
+    failure = parked.failure
+    what = {Scope.ACCOUNT: "account", Scope.WORKSPACE: "workspace"}.get(parked.scope, "workspace and model")
+    status = f"{failure.status} " if failure.status else ""
+    return f"parked: {what} {parked.name}, {parked.rows:,} rows: {status}{failure.code}: {failure.message}\n  {failure.advice}"
+
+
+def _note(text: str) -> None:
+    click.echo(f"note: {text}", err=True)
+
+
+def _silent(_text: str) -> None:
+    pass

@@ -1,0 +1,323 @@
+"""One run on one page: everything joined, from the job to the statement."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from time import time
+from typing import Any
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+from pydantic import SecretStr
+
+from batchrun.core.attempts import bound
+from batchrun.core.errors import BatchrunError, JobError, Mistake
+from batchrun.core.job import Job, Workspace
+from batchrun.core.model import Failure, Fault, Outcome, Reply, Request, Scope
+from batchrun.core.progress import Progress, WorkspaceProgress
+from batchrun.core.protocols import openai
+from batchrun.core.retry import RetryPolicy
+from batchrun.core.scheduler import LanePlan, ParkedScope, Scheduler, Ticket
+from batchrun.core.statement import Statement
+from batchrun.edge import run_directory, signals
+from batchrun.edge.environment import Keys, Missing, read_keys
+from batchrun.edge.ledger import Ledger
+from batchrun.edge.source import RowChanged
+from batchrun.edge.transport import Transport
+from batchrun.engine import Engine, Ports, Prepared, Unreadable
+from batchrun.opening import Opening, opened, read_statement, write_usage
+from batchrun.simulator.server import serve
+from batchrun.simulator.service import Service
+
+__all__ = ["Ending", "Wishes", "outcomes", "read_statement", "run", "run_blocking"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the caller wants a run carried out."""
+
+    strict: bool = False
+    """Refuse to start over lines that are no row, missing keys and unauthorised models, instead of leaving them out."""
+    retry_rejected: bool = False
+    wait: bool = False
+    """Go on probing when only parked rows are left, instead of ending."""
+    handle_signals: bool = False
+    """Let Ctrl-C and SIGTERM drain the run; on the main thread only."""
+    dotenv: Path | None = Path(".env")
+    note: Callable[[str], None] = lambda _text: None
+    """Gets what a person may want to know on the way."""
+    show: Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]] | None = None
+    """Shows progress until cancelled."""
+    hand_on: Callable[[Outcome], Awaitable[None]] | None = None
+    """Gets each outcome once it is in the ledger; the row's slot is held until it returns."""
+    on_index: Callable[[int, int], None] | None = None
+    """Gets bytes read and bytes in all while the input is indexed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an opening of a run ended."""
+
+    statement: Statement
+    parked: tuple[ParkedScope, ...] = ()
+    stopped_by: str | None = None
+    """The signal that ended it early."""
+    unreadable: tuple[str, ...] = ()
+    """Rows whose input changed while the run was reading it; pending."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 all answered, 3 finished with rows or lines that were not, 4 stopped before the end and resumable."""
+        total = self.statement.total()
+        if self.stopped_by or self.parked or self.unreadable or total.pending:
+            return 4
+        return 3 if total.rejected or total.exhausted or self.statement.rejected_input else 0
+
+
+@dataclass(slots=True)
+class _Course:
+    """What changes while the run is under way."""
+
+    tokens: int = 0
+    stopped_by: str | None = None
+    unreadable: list[str] = field(default_factory=list)
+
+
+async def run(job: Job, wishes: Wishes = Wishes()) -> Ending:
+    """Carry *job* out, or go on with it; returns when all is done, parked or stopped. Raises what `core/errors.py` lists."""
+    try:
+        return await _run(job, wishes)
+    except BaseExceptionGroup as group:
+        raise _first_of_ours(group) from None
+
+
+def run_blocking(job: Job, wishes: Wishes = Wishes()) -> Ending:
+    """Do the same as `run`, for a caller without an event loop."""
+    return anyio.run(run, job, wishes)
+
+
+@asynccontextmanager
+async def outcomes(job: Job, wishes: Wishes = Wishes()) -> AsyncIterator[MemoryObjectReceiveStream[Outcome]]:
+    """Carry *job* out and iterate over its outcomes as they come.
+
+    An outcome is in the ledger before it is handed out; a slow reader slows the run and loses nothing. Leaving the block early stops the
+    run, resumable.
+    """
+    give, take = anyio.create_memory_object_stream[Outcome](16)
+
+    async def carry_out() -> None:
+        async with give:
+            await run(job, Wishes(**{**_fields(wishes), "hand_on": give.send}))
+
+    try:
+        async with take, anyio.create_task_group() as tasks:
+            tasks.start_soon(carry_out)
+            yield take
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise _first_of_ours(group) from None
+
+
+async def _run(job: Job, wishes: Wishes) -> Ending:
+    workspaces = job.workspaces_resolved()
+    keys = read_keys(workspaces.values(), os.environ, wishes.dotenv)
+    directory = Path(job.run_directory)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(run_directory.locked(directory))
+        opening = await anyio.to_thread.run_sync(_open, stack, job, workspaces, directory, wishes)
+        for note in opening.notes:
+            wishes.note(note)
+        parks = _parks(workspaces, keys, opening)
+        if wishes.strict and parks:
+            raise JobError("not started, for --strict was given:", tuple(_mistake(*park) for park in parks))
+        simulated = await stack.enter_async_context(_simulator(job, workspaces))
+        keys = {**keys, **simulated.keys}
+        scheduler = _scheduler(job, workspaces, opening, wishes)
+        for workspace, model, failure in parks:
+            scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
+        course = _Course()
+        transport = await stack.enter_async_context(_transport(job, workspaces))
+        with Ledger(directory, opening.number, run_directory.open_to_append, form=job.output.form, raw=job.output.raw) as ledger:
+            ledger.opened(time())
+            send = _metered(transport, course)
+            prepare = _preparer(opening, workspaces, keys, simulated.base_url)
+            ports = Ports(prepare, send, ledger, wishes.hand_on, lambda _ticket, what: course.unreadable.append(what.reason))
+            await _drive(Engine(scheduler, ports), scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course))
+        statement = await anyio.to_thread.run_sync(read_statement, directory)
+        await anyio.to_thread.run_sync(write_usage, directory, statement)
+    return Ending(statement, scheduler.parked(), course.stopped_by, tuple(course.unreadable))
+
+
+async def _drive(
+    engine: Engine, scheduler: Scheduler, ledger: Ledger, job: Job, wishes: Wishes, course: _Course, observe: Callable[[], Progress]
+) -> None:
+    """Run the engine with what stands beside it: syncing, progress, signals. Asked to drain, it gives what is in flight its grace."""
+    async with anyio.create_task_group() as beside:
+        under_way = anyio.CancelScope()
+
+        def drain(signal: str) -> None:
+            course.stopped_by = signal
+            under_way.deadline = anyio.current_time() + job.stop.grace
+            scheduler.stop()
+            engine.wake()
+            wishes.note(f"{signal}: no new calls; {scheduler.in_flight} in flight have {job.stop.grace:.0f} s; once more stops at once")
+
+        beside.start_soon(ledger.keep_synced, engine.wake)
+        if wishes.show is not None:
+            beside.start_soon(wishes.show, observe)
+        if wishes.handle_signals:
+            beside.start_soon(signals.watch, drain, under_way.cancel)
+        with under_way:
+            await engine.run()
+        beside.cancel_scope.cancel()
+
+
+def _open(stack: AsyncExitStack, job: Job, workspaces: Mapping[str, Workspace], directory: Path, wishes: Wishes) -> Opening:
+    opening = opened(job, workspaces, directory, strict=wishes.strict, retry_rejected=wishes.retry_rejected, on_progress=wishes.on_index)
+    return stack.enter_context(opening)
+
+
+def _scheduler(job: Job, workspaces: Mapping[str, Workspace], opening: Opening, wishes: Wishes) -> Scheduler:
+    lanes = [
+        LanePlan(name, model, each.account, opening.plan.rows((name, model)), count, each.concurrency, each.limits.get(model))
+        for (name, model), count in opening.plan.lanes().items()
+        for each in [workspaces[name]]
+    ]
+    policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max)
+    return Scheduler(lanes, policy, probe_every=job.stop.probe_every, wait_for_parked=wishes.wait)
+
+
+def _parks(workspaces: Mapping[str, Workspace], keys: Keys, opening: Opening) -> list[tuple[str, str, Failure]]:
+    """What cannot be sent as the job and the environment stand: found before any call."""
+    parks = []
+    for name, model in opening.plan.lanes():
+        workspace, key = workspaces[name], keys.get(name)
+        if isinstance(key, Missing):
+            advice = f"{key.variable} {key.why}: set it to the API key of this workspace and run the same command again"
+            parks.append((name, model, Failure(Fault.PARK, Scope.WORKSPACE, "missing_key", "there is no API key", advice)))
+        elif workspace.models is not None and model not in workspace.models:
+            advice = f'add "{model}" to workspaces.{name}.models once the workspace is authorised for it, or give the rows another model'
+            message = "the job does not list this model for the workspace"
+            parks.append((name, model, Failure(Fault.PARK, Scope.LANE, "model_not_listed", message, advice)))
+    return parks
+
+
+def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:
+    where = f"workspaces.{workspace}" + (f", model {model}" if failure.scope is Scope.LANE else "")
+    return Mistake(where, failure.message, failure.advice)
+
+
+@dataclass(frozen=True, slots=True)
+class _Simulated:
+    base_url: str | None
+    keys: Mapping[str, SecretStr]
+
+
+@asynccontextmanager
+async def _simulator(job: Job, workspaces: Mapping[str, Workspace]) -> AsyncIterator[_Simulated]:
+    """Run the simulator inside this process, where a workspace asks for it, with keys that live as long as it."""
+    simulated = {name: each for name, each in workspaces.items() if each.endpoint.simulated}
+    if not simulated:
+        yield _Simulated(None, {})
+        return
+    keys = {name: SecretStr(f"sk-sim-{secrets.token_hex(16)}") for name in simulated}
+    # A workspace whose key the job wants wrong is known to the simulator under another.
+    known = {name: key if not _wrong(job, name) else SecretStr(f"sk-sim-{secrets.token_hex(16)}") for name, key in keys.items()}
+    scenario = job.simulator.scenario(known, {name: each.account for name, each in simulated.items()})
+    async with serve(Service(scenario)) as base:
+        yield _Simulated(f"{base.url}/compatible-mode/v1", keys)
+
+
+def _wrong(job: Job, workspace: str) -> bool:
+    settings = job.simulator.workspaces.get(workspace)
+    return settings is not None and settings.wrong_key
+
+
+@asynccontextmanager
+async def _transport(job: Job, workspaces: Mapping[str, Workspace]) -> AsyncIterator[Transport]:
+    async with Transport(
+        connect=job.timeouts.connect,
+        idle=job.timeouts.idle,
+        total=job.timeouts.total,
+        connections=sum(each.concurrency for each in workspaces.values()),
+        proxy=job.transport.proxy,
+        max_response_bytes=job.transport.max_response_bytes,
+    ) as transport:
+        yield transport
+
+
+def _metered(transport: Transport, course: _Course) -> Callable[[Request], Awaitable[Reply | Failure]]:
+    async def send(request: Request) -> Reply | Failure:
+        result = await transport.post(request, openai.read)
+        if result.usage is not None:
+            course.tokens += result.usage.input_tokens + result.usage.output_tokens
+        return result
+
+    return send
+
+
+def _preparer(
+    opening: Opening, workspaces: Mapping[str, Workspace], keys: Mapping[str, Any], simulated_url: str | None
+) -> Callable[[Ticket], Prepared | Unreadable]:
+    urls = {name: openai.url(each.endpoint.base_url or simulated_url or "") for name, each in workspaces.items()}
+
+    def prepare(ticket: Ticket) -> Prepared | Unreadable:
+        row = opening.source.read(ticket.ordinal)
+        if isinstance(row, RowChanged):
+            return Unreadable(row.reason)
+        body = openai.encode(row)
+        named = blake2b(f"{opening.run}\0{row.workspace}\0{row.id}\0{row.digest}".encode(), digest_size=16)
+        headers = {"Authorization": f"Bearer {keys[row.workspace].get_secret_value()}", "Idempotency-Key": named.hexdigest()}
+        return Prepared(row, Request(urls[row.workspace], headers, body), bound(row.body, len(body)))
+
+    return prepare
+
+
+def _observer(scheduler: Scheduler, opening: Opening, course: _Course) -> Callable[[], Progress]:
+    rows: dict[str, int] = {}
+    for (workspace, _), count in opening.plan.rows_of_the_run().items():
+        rows[workspace] = rows.get(workspace, 0) + count
+    active = {workspace for workspace, _ in opening.plan.lanes()}
+
+    def observe() -> Progress:
+        left: dict[str, int] = {}
+        for (workspace, _), count in scheduler.left().items():
+            left[workspace] = left.get(workspace, 0) + count
+        held = scheduler.held(anyio.current_time())
+        parked = {name.split(" ", 1)[0] for each in scheduler.parked() if each.scope is not Scope.ACCOUNT for name in [each.name]}
+        return Progress(
+            tuple(
+                WorkspaceProgress(
+                    name,
+                    count,
+                    count - left.get(name, 0),
+                    scheduler.in_flight_of(name) if name in active else 0,
+                    name in held,
+                    name in parked,
+                )
+                for name, count in rows.items()
+            ),
+            course.tokens,
+            draining=course.stopped_by is not None,
+        )
+
+    return observe
+
+
+def _fields(wishes: Wishes) -> dict[str, Any]:
+    return {name: getattr(wishes, name) for name in Wishes.__dataclass_fields__}
+
+
+def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what ended the run where batchrun raised it; otherwise the group as it is."""
+    ours, _ = group.split(BatchrunError)
+    error: BaseException = ours if ours is not None else group
+    while isinstance(error, BaseExceptionGroup) and ours is not None:
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,153 @@
+"""What an opening finds: the run directory described, its ledger mended and read, the input indexed, and so what is left to do."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from batchrun.core.attempts import Opened
+from batchrun.core.errors import JobError, RunDamagedError
+from batchrun.core.job import Job, Workspace, settings_salt
+from batchrun.core.plan import Plan
+from batchrun.core.rows import Inherited
+from batchrun.core.statement import Fold, Statement
+from batchrun.edge import history, run_directory
+from batchrun.edge.set_aside import collecting
+from batchrun.edge.source import InputFile, SetAside, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One opening of a run: what it works on."""
+
+    directory: Path
+    run: str
+    number: int
+    source: Source
+    plan: Plan
+    notes: tuple[str, ...]
+    """For a person: what was mended, what has changed."""
+
+
+@contextmanager
+def opened(
+    job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, retry_rejected: bool,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Opening]:  # fmt: skip
+    """Find out what is left of *job* in the run directory, which the caller holds locked. Blocks: call it in a worker thread."""
+    described = run_directory.read_description(directory) or {}
+    if described and described.get("name") != job.name:
+        raise RunDamagedError(f"{directory}: holds the run of another job, {described.get('name')!r}; give this one an output of its own")
+    notes = _mended(directory)
+    with _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source:
+        plan = _plan(directory, source, retry_rejected=retry_rejected)
+        run = described.get("run") or uuid.uuid4().hex
+        number = 1 + _openings(directory)
+        _describe(directory, job, run, source, plan)
+        notes += [*source.notes, *_changes(plan, described, source)]
+        yield Opening(directory, run, number, source, plan, tuple(notes))
+
+
+def read_statement(directory: str | Path) -> Statement:
+    """Fold the ledger of a run directory, finished or not. Raises JobError where there is none, RunDamagedError where it is damaged."""
+    directory = Path(directory)
+    described = run_directory.read_description(directory)
+    if described is None:
+        raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
+    fold = Fold(described["run"], described["name"], described.get("rejected_input", 0))
+    fold.attempts(history.attempts(directory / "attempts.log"))
+    for workspace in run_directory.workspace_directories(directory):
+        for name in ("errors.jsonl", "results.jsonl"):
+            fold.entries(history.entries(workspace / name, workspace.name))
+    rows = {(workspace, model): count for workspace, models in described["rows"].items() for model, count in models.items()}
+    return fold.close(rows)
+
+
+def write_usage(directory: Path, statement: Statement) -> None:
+    """Write each workspace's usage.json."""
+    for workspace in statement.workspaces():
+        (directory / workspace).mkdir(mode=0o700, exist_ok=True)
+        run_directory.write_summary(directory / workspace / "usage.json", statement.workspace_json(workspace))
+
+
+def _mended(directory: Path) -> list[str]:
+    files = [path / name for path in run_directory.workspace_directories(directory) for name in ("results.jsonl", "errors.jsonl")]
+    mended = (history.repair_tail(path) for path in [*files, directory / "attempts.log"])
+    return [note for note in mended if note is not None]
+
+
+@contextmanager
+def _source(
+    job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, on_progress: Callable[[int, int], None] | None
+) -> Iterator[Source]:  # fmt: skip
+    inherited = {name: Inherited(each.model, each.parameters, settings_salt(each)) for name, each in workspaces.items()}
+    first: list[SetAside] = []
+    with collecting(directory / "rejected-input.jsonl") as collect:
+
+        def set_aside(line: SetAside) -> None:
+            if len(first) < 5:
+                first.append(line)
+            collect(line)
+
+        source = Source.open(
+            [InputFile(each.path, each.workspace) for each in job.inputs],
+            workspaces=inherited,
+            default_workspace=next(iter(workspaces)) if len(workspaces) == 1 else None,
+            spool_dir=directory / "input",
+            set_aside=set_aside,
+            on_progress=on_progress,
+            max_line_bytes=job.job.max_line_bytes,
+        )
+    with source:
+        if strict and source.counts.set_aside:
+            shown = "\n".join(f"  {line.file}, line {line.line}: {line.reason}" for line in first)
+            raise JobError(f"{source.counts.set_aside} input lines are no row (all are in {directory}/rejected-input.jsonl):\n{shown}")
+        yield source
+
+
+def _plan(directory: Path, source: Source, *, retry_rejected: bool) -> Plan:
+    plan = Plan(source.index)
+    for workspace in run_directory.workspace_directories(directory):
+        for name in ("errors.jsonl", "results.jsonl"):
+            for entry in history.entries(workspace / name, workspace.name):
+                plan.note(entry)
+    if retry_rejected:
+        plan.retry_rejected()
+    return plan
+
+
+def _openings(directory: Path) -> int:
+    return max((line.opening for line in history.attempts(directory / "attempts.log") if isinstance(line, Opened)), default=0)
+
+
+def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -> None:
+    rows: dict[str, dict[str, int]] = {}
+    for (workspace, model), count in sorted(plan.rows_of_the_run().items()):
+        rows.setdefault(workspace, {})[model] = count
+    description: dict[str, Any] = {
+        "format": run_directory.FORMAT,
+        "run": run,
+        "name": job.name,
+        "batchrun": version("batchrun"),
+        "opened_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "input": source.fingerprints,
+        "rejected_input": source.counts.set_aside,
+        "rows": rows,
+        "job": job.model_dump(mode="json", exclude_unset=True),
+    }
+    run_directory.write_summary(directory / "run.json", description)
+
+
+def _changes(plan: Plan, described: Mapping[str, Any], source: Source) -> Iterator[str]:
+    if described and described.get("input") != source.fingerprints:
+        yield "the input is no longer what it was when this run was last opened"
+    if plan.changed:
+        yield f"{plan.changed:,} answered rows, or the settings they are asked under, have changed since: they keep their answers"
+    if plan.gone:
+        yield f"{plan.gone:,} answered rows no longer stand in the input: they stay in the results and in the statement"
