@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
 import anyio
 from tqdm import tqdm
@@ -77,7 +77,7 @@ class _Rate:
         return (progress.done - first.done) / seconds, (progress.tokens - first.tokens) / seconds
 
 
-class _Bar(tqdm[Any]):
+class _Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
     monitor_interval = 0  # No thread: everything is drawn by the timer.
 
 
