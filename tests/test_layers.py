@@ -1,0 +1,61 @@
+"""The layers of the house: an import goes down or stays; edge modules do not know each other."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "batchrun"
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+FLOORS = [
+    ("core.model", "core.errors", "core.columns", "core.progress"),
+    ("core", "simulator"),
+    ("core.scheduler", "core.plan", "core.statement"),
+    ("engine", "edge"),
+    ("report", "simulator.server", "opening", "one_run"),
+    ("cli",),
+]
+
+
+def name_of(path):
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def floor_of(name):
+    best = max(
+        ((len(place), floor) for floor, places in enumerate(FLOORS) for place in places if name == place or name.startswith(place + ".")),
+        default=None,
+    )
+    assert best is not None, f"{name} stands in no room of the house"
+    return best[1]
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("batchrun"):
+            found = node.module.removeprefix("batchrun").removeprefix(".")
+            for alias in node.names:
+                inner = f"{found}.{alias.name}".removeprefix(".")
+                yield inner if (PACKAGE / (inner.replace(".", "/") + ".py")).exists() else found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_an_import_goes_down_or_stays(path):
+    above = [found for found in imports(path) if found and floor_of(found) > floor_of(name_of(path))]
+    assert above == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "edge").glob("*.py")), ids=name_of)
+def test_edge_modules_do_not_know_each_other(path):
+    assert [found for found in imports(path) if found.startswith(("edge", "engine"))] == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=name_of)
+def test_the_core_asks_the_world_nothing(path):
+    world = {"time", "random", "secrets", "os", "io", "socket", "asyncio", "anyio", "aiohttp", "logging", "threading", "tempfile", "uuid"}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert names & world == set()
