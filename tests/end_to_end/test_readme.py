@@ -1,0 +1,52 @@
+"""The README is true: its first command runs as it stands, its promises name tests that exist, its tables are complete."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from batchrun.core.job import job_schema
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FIRST, TESTS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.timeout(400)
+def test_the_first_command_makes_its_environment_and_answers_every_row(tmp_path):
+    tree = tmp_path / "batchrun"
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv*", "runs", ".*_cache", ".hypothesis", "__pycache__"))
+    done = subprocess.run(["bash", "-c", FIRST], cwd=tree, capture_output=True, check=False, timeout=390)
+    assert done.returncode == 0, done.stderr[-2000:]
+    answers = [line for path in (tree / "runs/quickstart").glob("*/results.jsonl") for line in path.read_bytes().splitlines()]
+    assert len(answers) == 360
+    assert "360" in done.stdout.decode().splitlines()[-1]
+
+
+def test_the_test_command_is_there():
+    script = TESTS.strip().removeprefix("bash ")
+    assert (ROOT / script).is_file()
+
+
+def test_every_promise_names_tests_that_exist():
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", README)
+    assert len(named) >= 7
+    for file, test in named:
+        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+        names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert not test or test in names, f"{file} has no {test}"
+
+
+def test_every_table_of_the_job_file_is_explained():
+    for table, described in job_schema()["properties"].items():
+        assert f"[{table}" in README, f"the README says nothing of [{table}]: {described.get('description')}"
+
+
+def test_every_exit_code_is_explained_where_a_person_looks():
+    rows = re.findall(r"^\| (\d) \|", README, re.MULTILINE)
+    assert rows == ["0", "1", "2", "3", "4", "5", "6"]
