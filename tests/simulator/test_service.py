@@ -285,6 +285,7 @@ def test_an_idempotency_key_is_honoured_only_when_told():
     assert other["id"] != first["id"]
     assert honest.bill()["total"]["calls"] == 3
     assert [call["code"] for call in honest.calls()] == ["", "repeated", "", ""]
+    assert [call["billed"] for call in honest.calls()] == [True, False, True, True]
     real = Service(scenario())
     assert answered(real, chat(headers=key))["id"] != answered(real, chat(headers=key))["id"]
     assert real.bill()["total"]["calls"] == 2

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from batchrun.core.attempts import Bound
+from batchrun.core.entry import write_entry
+from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
+from batchrun.core.model import Answered, Call, Reply, Row, Usage
+from batchrun.edge import history
+from batchrun.edge.ledger import UNSYNCED_BYTES, UNSYNCED_SECONDS, Ledger
+from batchrun.edge.run_directory import locked, open_to_append
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def outcome(number, workspace="法务"):
+    row = Row(f"行-{number}", workspace, "qwen-plus", {}, f"{number:016x}", {"项目": "q3\u2028"})
+    return Answered(row, Reply(f"答案 {number}: 😀\u2028\n", "stop", Usage(7, 3), "request"), Call(f"1-{number}", 1, 1.0, 12))
+
+
+def line(number):
+    return write_entry(outcome(number), "batchrun", raw=False)
+
+
+def ids(path):
+    return [entry.id for entry in history.entries(path, "法务")]
+
+
+def test_a_ledger_cut_at_any_byte_loses_at_most_the_line_it_tore(tmp_path):
+    lines = [line(number) for number in range(6)]
+    whole = b"".join(lines)
+    path = tmp_path / "results.jsonl"
+    for cut in range(len(whole) + 1):
+        path.write_bytes(whole[:cut])
+        kept = whole[:cut].count(b"\n")
+        # A line that lost only its newline is a whole, paid answer.
+        kept += any(cut == len(b"".join(lines[: end + 1])) - 1 for end in range(6))
+        assert ids(path) == [f"行-{number}" for number in range(kept)], "a reader leaves the torn tail out"
+        history.repair_tail(path)
+        assert path.read_bytes() == b"".join(lines[:kept])
+        assert history.repair_tail(path) is None, "a second repair has nothing to do"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\0" * 40 + b"\n",
+        b"{}\n",
+        b'{"id": 7}\n',
+        b"[1]\n",
+        line(2)[:30] + b"\n",
+        write_entry(outcome(9, "other"), "batchrun", raw=False),
+        b"\n",
+    ],
+)
+def test_damage_in_the_middle_is_named_and_nothing_is_cut(tmp_path, damage):
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(line(0) + damage + line(1))
+    before = path.read_bytes()
+    history.repair_tail(path)
+    with pytest.raises(RunDamagedError, match="line 2"):
+        ids(path)
+    assert path.read_bytes() == before
+
+
+def test_a_second_process_is_refused_and_a_killed_one_lets_go_at_once(tmp_path):
+    program = (
+        "import sys, pathlib\nfrom batchrun.edge.run_directory import locked\n"
+        f"with locked(pathlib.Path({str(tmp_path / 'run')!r})):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"held\n"
+    with pytest.raises(RunInUseError, match=f"process {child.pid} "), locked(tmp_path / "run"):
+        pass
+    child.send_signal(signal.SIGKILL)
+    child.communicate(timeout=10)
+    with locked(tmp_path / "run") as directory:
+        assert (directory.stat().st_mode & 0o777, (directory / "run.lock").stat().st_mode & 0o777) == (0o700, 0o600)
+    assert (tmp_path / "run" / "run.lock").exists(), "unlinking it would let two processes hold two files of one name"
+
+
+def test_an_entry_is_in_the_file_when_append_returns_and_is_private(tmp_path):
+    with Ledger(tmp_path, 1, open_to_append) as ledger:
+        for number in range(3):
+            ledger.append(outcome(number), now=float(number))
+            assert ids(tmp_path / "法务" / "results.jsonl")[-1] == f"行-{number}"
+    assert (tmp_path / "法务" / "results.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_launching_waits_while_too_much_lies_unsynced(tmp_path):
+    with Ledger(tmp_path, 1, open_to_append) as ledger:
+        assert ledger.room(1e9)
+        ledger.append(outcome(1), now=10.0)
+        assert ledger.room(10.0 + UNSYNCED_SECONDS - 0.01)
+        assert not ledger.room(10.0 + UNSYNCED_SECONDS)
+        big = Answered(outcome(2).row, Reply("x" * UNSYNCED_BYTES, "stop", None), outcome(2).call)
+        ledger.append(big, now=10.0)
+        assert not ledger.room(10.0)
+
+
+def test_the_first_failed_write_ends_the_ledger_for_every_file(tmp_path):
+    def open_file(path):
+        return os.open("/dev/full", os.O_WRONLY) if path.name == "results.jsonl" else open_to_append(path)
+
+    with Ledger(tmp_path, 1, open_file) as ledger:
+        ledger.start(outcome(1).row, Bound(1, 1), 0.0)
+        size = (tmp_path / "attempts.log").stat().st_size
+        with pytest.raises(LedgerError, match="No space left"):
+            ledger.append(outcome(1), 0.0)
+        with pytest.raises(LedgerError, match=r"results\.jsonl"):
+            ledger.start(outcome(2).row, Bound(1, 1), 0.0)
+    assert (tmp_path / "attempts.log").stat().st_size == size
+
+
+def test_a_failed_sync_ends_the_ledger_and_is_never_tried_again(tmp_path):
+    reader, writer = os.pipe()
+    ledger = Ledger(tmp_path, 1, lambda _path: writer)
+    ledger.append(outcome(1), 0.0)
+    with pytest.raises(LedgerError, match="could not be synced"):  # A pipe cannot be synced.
+        ledger.__exit__(None, None, None)
+    with pytest.raises(LedgerError, match="could not be synced"):
+        ledger.append(outcome(2), 0.0)
+    os.close(reader)
+
+
+def test_an_output_file_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "法务").mkdir()
+    (tmp_path / "elsewhere").write_bytes(b"")
+    (tmp_path / "法务" / "results.jsonl").symlink_to(tmp_path / "elsewhere")
+    with Ledger(tmp_path, 1, open_to_append) as ledger, pytest.raises(LedgerError):
+        ledger.append(outcome(1), 0.0)
+    assert (tmp_path / "elsewhere").read_bytes() == b""
