@@ -38,6 +38,7 @@ async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr) -> 
 
 async def _lines(observe: Callable[[], Progress], stream: TextIO) -> None:
     rate = _Rate()
+    rate.of(observe())
     try:
         while True:
             await anyio.sleep(LINE_EVERY)
