@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import anyio
 import anyio.abc
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from batchrun.core.attempts import Bound
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Request, Row
@@ -89,6 +90,7 @@ class Engine:
             while self._drained is None:
                 await self._woken.wait()
                 self._woken.clear()
+                await checkpoint_if_cancelled()
                 self._launch_all()
             self._set_alarm(math.inf)
             for worker in self._resting:
@@ -126,6 +128,8 @@ class Engine:
     async def _work(self, ticket: Ticket | None) -> None:
         while ticket is not None:
             await self._carry_out(ticket)
+            # Cancelled while its answer was read: those at rest are cancelled already, and nothing more may be sent.
+            await checkpoint_if_cancelled()
             following: asyncio.Future[Ticket | None] = asyncio.get_running_loop().create_future()
             self._resting.append(following)
             self._launch_all()

@@ -38,12 +38,13 @@ class Throttle:
         """An attempt launched at *launched_at* was throttled; *jitter* is uniform in [0, 1)."""
         if self.since is None:
             self.since = now
+        self.until = max(self.until, now + (retry_after or 0.0))
         if launched_at <= self._episode_at:
             return
         self._episode_at = now
         self._episodes += 1
         pause = min(self.max, self.first * 2.0 ** min(self._episodes - 1, 64)) * (0.5 + jitter / 2)
-        self.until = now + max(pause, retry_after or 0.0)
+        self.until = max(self.until, now + pause)
         self._reopen_fast_to = max(1.0, min(self.cap, self._window) / 2)
         self._window = 1.0
 

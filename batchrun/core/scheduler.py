@@ -157,6 +157,8 @@ class _Parked:
     name: str
     failure: Failure
     lanes: list[_Lane]
+    probed: bool
+    """Whether one of its rows is sent now and then; if not, nothing ends it in this opening."""
     probe_due: bool = False
     """The next of its lanes that may launch sends one row in spite of the park."""
 
@@ -208,20 +210,24 @@ class Scheduler:
         lane.in_flight -= 1
         workspace.in_flight -= 1
         self._in_flight -= 1
-        self._wake(lane)
+        # Those that wait for a slot first: a lane that takes its own slot back each time would keep them waiting to its end.
         self._pass_slot_on(workspace)
+        self._wake(lane)
 
     def drop(self, ticket: Ticket) -> None:
         """Forget a row that could not be read: it is not this opening's any more. `release` follows."""
         ticket.lane.left -= 1
+        for parked in ticket.probes:
+            self._probe(parked)
 
     def park(self, scope: Scope, workspace: str, model: str, failure: Failure, now: float, *, probe: bool = True) -> None:
         """Stop every lane of the scope that *workspace* and *model* stand in; without *probe*, for the rest of this opening."""
         scope = Scope.LANE if scope is Scope.ROW else scope
         name = self._name_of(scope, self._lanes[workspace, model])
-        if (scope, name) in self._parks:
+        if (scope, name) in self._parks and probe:
             return
-        parked = _Parked(scope, name, failure, [lane for lane in self._lanes.values() if self._name_of(scope, lane) == name])
+        lanes = [lane for lane in self._lanes.values() if self._name_of(scope, lane) == name]
+        parked = _Parked(scope, name, failure, lanes, probe)
         self._parks[scope, name] = parked
         if probe:
             self._probe_at(parked, now + self._probe_every)
@@ -332,25 +338,34 @@ class Scheduler:
             if lane.alarm == number:
                 self._wake(lane)
         while self._probe_times and self._probe_times[0][0] <= now and (self._wait_for_parked or self._running()):
-            _, _, parked = heapq.heappop(self._probe_times)
-            if self._parks.get((parked.scope, parked.name)) is parked:
-                parked.probe_due = True
-                for lane in parked.lanes:
-                    self._wake(lane)
+            self._probe(heapq.heappop(self._probe_times)[2])
+
+    def _probe(self, parked: _Parked) -> None:
+        """Let the next of its lanes that may launch send one row, if the park still stands."""
+        if self._parks.get((parked.scope, parked.name)) is parked:
+            parked.probe_due = True
+            for lane in parked.lanes:
+                self._wake(lane)
 
     def _running(self) -> bool:
         while self._lane_times and self._lane_times[0][2].alarm != self._lane_times[0][1]:
             heapq.heappop(self._lane_times)
-        return bool(self._in_flight or self._ready or self._lane_times)
+        # A parked lane's alarm is no reason to go on: the park outlasts it.
+        return bool(self._in_flight or self._ready) or any(
+            lane.alarm == number and not self._parks_of(lane) for _, number, lane in self._lane_times
+        )
 
     def _rest(self) -> WaitUntil | Drained:
         running = self._running()
         times = [heap[0][0] for heap in (self._lane_times, self._probe_times) if heap]
         if running:
             return WaitUntil(min(times, default=math.inf))
-        if self._wait_for_parked and times and self.parked():
+        if self._wait_for_parked and times and self._probes_may_help():
             return WaitUntil(min(times))
         return Drained(self.parked())
+
+    def _probes_may_help(self) -> bool:
+        return any(lane.left and all(parked.probed for parked in self._parks_of(lane)) for lane in self._lanes.values())
 
     # What a result leads to.
 
@@ -395,7 +410,7 @@ class Scheduler:
             lane.varied = lane.first_code not in {None, failure.code}
             lane.first_code = failure.code
             lane.same_rejections += 1
-            if not lane.varied and lane.same_rejections == SAME_REJECTION_PARKS:
+            if not lane.varied and lane.same_rejections >= SAME_REJECTION_PARKS:
                 advice = f"the first {SAME_REJECTION_PARKS} answers were all this: {failure.advice}; then run with --retry-rejected"
                 self.park(Scope.LANE, *lane.key, replace(failure, advice=advice), now)
         return Verdict.REJECTED
@@ -408,7 +423,7 @@ class Scheduler:
         if self._parks.get(key) is not parked:
             return
         match result:
-            case Failure(fault=Fault.AGAIN):
+            case Failure(fault=Fault.AGAIN | Fault.THROTTLED):
                 stays = True
             case Failure(fault=Fault.PARK):
                 stays = (result.scope, self._name_of(result.scope, ticket.lane)) == key

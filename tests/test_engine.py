@@ -1,0 +1,314 @@
+"""The engine on a virtual clock: lanes, slots, the ledger's room, errors and cancellation, with no file and no socket."""
+
+from __future__ import annotations
+
+import random
+
+import anyio
+import pytest
+
+from batchrun.core.errors import LedgerError
+from batchrun.core.model import Answered, Exhausted, Outcome, Reply, Scope
+from batchrun.core.retry import RetryPolicy
+from batchrun.core.scheduler import Drained
+from batchrun.engine import Unreadable
+from tests.laboratory import Listed, Script, Scripted, again, answer, benched, lane, parks, prepared, rejected, throttled
+from tests.virtual_time import run_virtually
+
+HEALTHY = ("alpha", "beta", "gamma")
+TROUBLED = ("wrong-key", "unauthorised", "throttled")
+
+
+def trouble(row, _call, calls):
+    match row.split("/")[0]:
+        case "wrong-key":
+            return parks(Scope.WORKSPACE)
+        case "unauthorised":
+            return parks(Scope.LANE, "Model.AccessDenied")
+        case "throttled":
+            calls.append(row)
+            return throttled() if len(calls) % 3 == 0 else answer()
+        case _:
+            return answer()
+
+
+def six(names, *, seconds=1.0):
+    calls: list[str] = []
+    lanes = [lane(name, rows=60, slots=4) for name in names]
+    return benched(*lanes, endpoint=Scripted(lambda row, call: trouble(row, call, calls), seconds=seconds))
+
+
+# Lanes.
+
+
+def test_healthy_workspaces_beside_three_troubled_ones_take_exactly_the_time_they_take_alone():
+    together = six((*TROUBLED, *HEALTHY))
+    drained = together.run()
+    for name in HEALTHY:
+        alone = six((name,))
+        alone.run()
+        assert together.ledger.done_at(name) == alone.ledger.done_at(name) == 15
+        assert together.endpoint.starts_of(name) == alone.endpoint.starts_of(name)
+    assert {parked.name: parked.rows for parked in drained.parked} == {"wrong-key": 60, "unauthorised qwen-plus": 60}
+    assert together.scheduler.left()["throttled", "qwen-plus"] == 0
+
+
+def test_a_workspace_whose_calls_hang_for_a_minute_delays_no_other():
+    bench = six(("hanging", *HEALTHY), seconds=lambda row: 60.0 if row.startswith("hanging/") else 1.0)
+    assert bench.run() == Drained(())
+    assert {bench.ledger.done_at(name) for name in HEALTHY} == {15}
+    assert bench.ledger.done_at("hanging") == 900
+
+
+def test_every_lane_starts_at_once_though_the_input_is_sorted_by_workspace():
+    bench = benched(*(lane(name, rows=50) for name in "abcdef"))
+    bench.run()
+    assert all(bench.endpoint.starts_of(name)[:4] == [0, 0, 0, 0] for name in "abcdef")
+
+
+def test_a_retry_waits_in_its_lane_and_holds_no_slot():
+    bench = benched(lane(rows=3, slots=1), endpoint=Scripted({"legal/qwen-plus/0": [again(10.0), answer()]}))
+    bench.run()
+    assert bench.endpoint.started == {"legal/qwen-plus/0": [0, 11], "legal/qwen-plus/1": [1], "legal/qwen-plus/2": [2]}
+
+
+def test_a_retry_after_of_an_hour_is_waited_out():
+    bench = benched(lane(rows=1), endpoint=Scripted({"legal/qwen-plus/0": [throttled(3600), answer()]}))
+    bench.run()
+    assert bench.endpoint.started["legal/qwen-plus/0"] == [0, 3601]
+
+
+# Entries and slots.
+
+
+def test_an_entry_tells_how_its_last_attempt_went():
+    script: Script = {"legal/qwen-plus/0": [throttled(), again(), answer()], "legal/qwen-plus/1": [again(), again()]}
+    bench = benched(lane(rows=2), endpoint=Scripted(script, seconds=2.0), retry=RetryPolicy(max_attempts=2))
+    bench.run()
+    outcomes = {outcome.row.id: outcome for _, outcome in bench.ledger.entries}
+    answered, exhausted = outcomes["legal/qwen-plus/0"], outcomes["legal/qwen-plus/1"]
+    assert isinstance(answered, Answered)
+    assert isinstance(exhausted, Exhausted)
+    assert (answered.call.attempts, answered.call.latency_ms, exhausted.call.attempts) == (2, 2000, 2)
+    assert bench.ledger.starts[answered.call.attempt] == answered.row.id
+    assert sorted(bench.ledger.ends.values()) == ["again", "again", "answered", "exhausted", "throttled"]
+
+
+def test_the_slot_is_held_until_the_entry_is_written_and_handed_on():
+    handed: list[str] = []
+
+    async def slowly(outcome):
+        assert outcome.row.id in bench.ledger.ids()
+        assert outcome.call.attempt in bench.ledger.ends
+        if outcome.row.workspace == "slow":
+            await anyio.sleep(9)
+        handed.append(outcome.row.id)
+
+    bench = benched(lane("slow", rows=5, slots=1), lane("quick", rows=50, slots=1), hand_on=slowly)
+    bench.run()
+    assert bench.endpoint.starts_of("slow") == [0, 10, 20, 30, 40]
+    assert bench.endpoint.starts_of("quick") == list(range(50))
+    assert sorted(handed) == sorted(bench.ledger.ids())
+    assert len(set(handed)) == 55
+
+
+def test_only_outcomes_are_handed_on_and_each_once():
+    handed: list[Outcome] = []
+
+    async def take(outcome):
+        handed.append(outcome)
+
+    script: Script = {"legal/qwen-plus/0": [throttled(), again(), answer()], "legal/qwen-plus/1": [rejected()]}
+    bench = benched(lane(rows=3), endpoint=Scripted(script), hand_on=take)
+    bench.run()
+    assert handed == [outcome for _, outcome in bench.ledger.entries]
+    assert len(handed) == 3
+
+
+def test_an_error_of_whom_outcomes_are_handed_to_ends_the_run_after_the_entry_is_written():
+    async def refuse(_outcome):
+        raise ConnectionResetError
+
+    bench = benched(lane(rows=9, slots=2), hand_on=refuse)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        bench.run()
+    assert caught.group_contains(ConnectionResetError)
+    assert len(bench.ledger.entries) <= 2
+    assert len(bench.ledger.ends) == len(bench.ledger.entries)
+
+
+def test_a_ledger_without_room_stops_launching_until_it_wakes_the_engine():
+    async def make_room(engine):
+        await anyio.sleep(30)
+        bench.ledger.full = lambda _ledger: False
+        await anyio.sleep(30)
+        engine.wake()
+
+    bench = benched(lane(rows=12), ledger=Listed(full=lambda ledger: len(ledger.entries) >= 4), beside=make_room)
+    assert bench.run() == Drained(())
+    starts = bench.endpoint.starts_of("legal")
+    assert sum(at < 60 for at in starts) < 8, "what was in flight when the ledger was full, and nothing more"
+    assert all(at >= 60 or at <= 1 for at in starts)
+    assert len(bench.ledger.entries) == 12
+
+
+def test_a_ledger_that_cannot_write_ends_the_run_with_its_error_and_sends_nothing_more():
+    bench = benched(lane("a", rows=60), lane("b", rows=60), ledger=Listed(breaks_at=7))
+    with pytest.raises(BaseExceptionGroup) as caught:
+        bench.run()
+    assert caught.group_contains(LedgerError, match="No space left")
+    assert caught.value.split(LedgerError)[1] is None
+    assert len(bench.ledger.entries) == 7
+    assert max(bench.endpoint.starts_of("a") + bench.endpoint.starts_of("b")) <= 1
+    assert (len(bench.ledger.starts), len(bench.ledger.ends)) == (15, 7), "an answer without an entry stays in doubt"
+
+
+# Ends.
+
+
+def cancelled_at(seconds, bench):
+    async def main():
+        with anyio.move_on_after(seconds) as scope:
+            await bench.drive()
+        return scope.cancelled_caught
+
+    return run_virtually(main)
+
+
+def test_a_cancelled_attempt_leaves_a_start_without_an_end_and_its_row_is_left():
+    bench = benched(lane(rows=10, slots=2))
+    assert cancelled_at(1.5, bench)
+    assert len(bench.ledger.starts) == 4
+    assert bench.ledger.ends == {"1-1": "answered", "1-2": "answered"}
+    assert bench.scheduler.left() == {("legal", "qwen-plus"): 8}
+    assert bench.scheduler.in_flight == 0
+
+
+def test_a_run_cancelled_while_an_answer_is_read_keeps_that_answer_and_sends_nothing_more():
+    """The other worker rests at that moment, because the ledger was full: it is cancelled before the one that reads has gone on."""
+
+    scopes: list[anyio.CancelScope] = []
+
+    def read(row, _call):
+        if row.endswith("/1"):
+            bench.ledger.full = lambda _ledger: False
+            scopes[0].cancel()
+        return answer()
+
+    async def main():
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            await bench.drive()
+        return scope.cancelled_caught
+
+    seconds = {"legal/qwen-plus/0": 1.0, "legal/qwen-plus/1": 2.0}
+    endpoint = Scripted(read, seconds=lambda row: seconds.get(row, 60.0))
+    bench = benched(lane(rows=30), endpoint=endpoint, ledger=Listed(full=lambda ledger: bool(ledger.entries)))
+    assert run_virtually(main)
+    assert bench.ledger.ids() == list(seconds)
+    assert (len(bench.ledger.starts), len(bench.ledger.ends), bench.scheduler.in_flight) == (4, 2, 0)
+
+
+def test_a_run_cancelled_while_it_is_being_woken_sends_nothing_more():
+    scopes: list[anyio.CancelScope] = []
+
+    async def make_room(engine):
+        await anyio.sleep(5)
+        bench.ledger.full = lambda _ledger: False
+        engine.wake()
+        scopes[0].cancel()
+
+    async def main():
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            await bench.drive()
+        return scope.cancelled_caught
+
+    endpoint = Scripted(seconds=lambda row: 1.0 if row.endswith("/0") else 60.0)
+    bench = benched(lane(rows=30), endpoint=endpoint, ledger=Listed(full=lambda ledger: bool(ledger.entries)), beside=make_room)
+    assert run_virtually(main)
+    assert (len(bench.ledger.starts), len(bench.ledger.ends), bench.scheduler.in_flight) == (4, 1, 0)
+
+
+def test_a_stop_lets_what_is_in_flight_end_and_launches_nothing_more():
+    async def stop(engine):
+        await anyio.sleep(1.5)
+        bench.scheduler.stop()
+        engine.wake()
+
+    bench = benched(lane(rows=40, slots=4), beside=stop)
+    assert bench.run() == Drained(())
+    assert (len(bench.ledger.entries), bench.ended_at) == (8, 2)
+    assert bench.scheduler.left() == {("legal", "qwen-plus"): 32}
+
+
+def test_a_stop_does_not_wait_out_a_backoff():
+    async def stop(engine):
+        await anyio.sleep(5)
+        bench.scheduler.stop()
+        engine.wake()
+
+    bench = benched(lane(rows=1), endpoint=Scripted({"legal/qwen-plus/0": [again(3600)]}), beside=stop)
+    bench.run()
+    assert bench.ended_at == 5
+
+
+def test_rows_that_cannot_be_read_are_counted_and_dropped_and_the_run_ends():
+    def prepare(ticket):
+        return Unreadable(f"row {ticket.ordinal} changed") if ticket.ordinal % 2 else prepared(ticket)
+
+    bench = benched(lane(rows=11, slots=3), prepare=prepare)
+    assert bench.run() == Drained(())
+    assert bench.unreadable == [f"row {ordinal} changed" for ordinal in (1, 3, 5, 7, 9)]
+    assert len(bench.ledger.entries) == len(bench.ledger.starts) == 6
+    assert bench.scheduler.left() == {("legal", "qwen-plus"): 0}
+
+
+def test_a_run_of_unreadable_rows_alone_ends():
+    bench = benched(lane(rows=5000), prepare=lambda _ticket: Unreadable("the input changed"))
+    assert bench.run() == Drained(())
+    assert (len(bench.unreadable), bench.ended_at) == (5000, 0)
+
+
+def test_a_run_of_nothing_ends_at_once():
+    bench = benched()
+    assert bench.run() == Drained(())
+    assert bench.ended_at == 0
+
+
+def test_a_parked_workspace_is_probed_on_time_while_nothing_else_happens_for_long():
+    """The alarm alone wakes the engine: the other workspace's only call hangs for an hour."""
+    scripted = Scripted({"legal/qwen-plus/0": [parks(Scope.WORKSPACE)]}, seconds=lambda row: 3600.0 if row.startswith("hangs/") else 1.0)
+    bench = benched(lane("hangs", rows=1), lane(rows=3, slots=1), endpoint=scripted)
+    assert bench.run() == Drained(())
+    assert bench.endpoint.starts_of("legal") == [0, 301, 302, 303]
+
+
+# Size.
+
+
+def test_workers_are_never_more_than_the_most_that_was_in_flight():
+    bench = benched(lane("a", rows=100, slots=3), lane("b", rows=100, slots=5), endpoint=Scripted(seconds=lambda row: 1.0 + len(row) % 3))
+    bench.run()
+    assert bench.endpoint.most == {"a": 3, "b": 5}
+    assert len(bench.endpoint.workers) <= bench.endpoint.most_open == 8
+
+
+@pytest.mark.timeout(60)
+def test_a_hundred_thousand_rows_with_mixed_faults_are_each_answered_once_in_seconds():
+    dice = random.Random(7)
+    results = [throttled()] * 5 + [again()] * 3 + [again(20.0)] + [answer()] * 91
+    workspaces = [f"w{number}" for number in range(8)]
+    bench = benched(
+        *(lane(name, rows=12_500, slots=16) for name in workspaces),
+        endpoint=Scripted(
+            lambda _row, _call: dice.choice(results), seconds=lambda _row: 60.0 if dice.random() < 0.005 else dice.uniform(0.5, 2.0)
+        ),
+        retry=RetryPolicy(max_attempts=12),
+    )
+    assert bench.run() == Drained(())
+    assert sorted(bench.ledger.ids()) == sorted(f"{name}/qwen-plus/{ordinal}" for name in workspaces for ordinal in range(12_500))
+    assert all(isinstance(outcome, Answered) and isinstance(outcome.reply, Reply) for _, outcome in bench.ledger.entries)
+    assert set(bench.endpoint.most.values()) <= set(range(1, 17))
+    assert bench.ledger.starts.keys() == bench.ledger.ends.keys()
+    assert len(bench.endpoint.workers) <= 8 * 16
