@@ -48,6 +48,18 @@ class Prepared:
     request: Request
     most: Bound
     """What one attempt can be billed for."""
+    reading: Any = None
+    """What the sender reads the answer with; the engine only hands it on."""
+    check: Callable[[Reply], Reply | Failure] | None = None
+    """Whether a whole answer is one that the row takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """A row that no call would help: it is rejected, or parked, before one is made."""
+
+    row: Row
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +73,8 @@ class Unreadable:
 class Ports:
     """The outside, as the engine sees it."""
 
-    prepare: Callable[[Ticket], Prepared | Unreadable]
-    send: Callable[[Request], Awaitable[Reply | Failure]]
+    prepare: Callable[[Ticket], Awaitable[Prepared | Unsendable | Unreadable]]
+    send: Callable[[Prepared], Awaitable[Reply | Failure]]
     ledger: Recorder
     hand_on: Callable[[Outcome], Awaitable[None]] | None = None
     """Gets each outcome once its entry is written; the row's slot is held until it returns."""
@@ -137,24 +149,40 @@ class Engine:
 
     async def _carry_out(self, ticket: Ticket) -> None:
         try:
-            match self._ports.prepare(ticket):
-                case Unreadable() as what:
-                    self._scheduler.drop(ticket)
-                    self._ports.unreadable(ticket, what)
-                case Prepared() as ready:
-                    outcome = await self._attempt(ticket, ready)
-                    if outcome is not None and self._ports.hand_on is not None:
-                        await self._ports.hand_on(outcome)
+            outcome = await self._outcome(ticket)
+            if outcome is not None and self._ports.hand_on is not None:
+                await self._ports.hand_on(outcome)
         finally:
             # Only now: a slow disk, and a slow reader of outcomes, slow the lanes.
             self._scheduler.release(ticket)
+
+    async def _outcome(self, ticket: Ticket) -> Outcome | None:
+        match await self._ports.prepare(ticket):
+            case Unreadable() as what:
+                self._scheduler.drop(ticket)
+                self._ports.unreadable(ticket, what)
+                return None
+            case Unsendable(row, failure):
+                return self._refuse(ticket, row, failure)
+            case ready:
+                return await self._attempt(ticket, ready)
+
+    def _refuse(self, ticket: Ticket, row: Row, failure: Failure) -> Outcome | None:
+        now = anyio.current_time()
+        if not self._scheduler.settle(ticket, failure, now, self._ports.jitter()).final:
+            return None
+        outcome = Rejected(row, failure, None)
+        self._ports.ledger.append(outcome, now)
+        return outcome
 
     async def _attempt(self, ticket: Ticket, ready: Prepared) -> Outcome | None:
         """Make one attempt and write down what came of it; cancelled, it leaves a start without an end: a doubt."""
         ports = self._ports
         started_at, began = ports.wall_time(), anyio.current_time()
         name = ports.ledger.start(ready.row, ready.most, started_at)
-        result = await ports.send(ready.request)
+        result = await ports.send(ready)
+        if ready.check is not None and isinstance(result, Reply):
+            result = ready.check(result)
         now = anyio.current_time()
         verdict = self._scheduler.settle(ticket, result, now, ports.jitter())
         outcome = _outcome(verdict, ready.row, result, Call(name, ticket.attempt, started_at, round((now - began) * 1000)))

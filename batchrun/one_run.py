@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from time import time
 from typing import Any
@@ -16,22 +15,21 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 from pydantic import SecretStr
 
-from batchrun.core.attempts import bound
+from batchrun.core.endpoints import Endpoint, simulator_at
 from batchrun.core.errors import BatchrunError, JobError, Mistake
 from batchrun.core.job import Job, Workspace
-from batchrun.core.model import Failure, Fault, Outcome, Reply, Request, Scope
+from batchrun.core.model import Failure, Fault, Outcome, Reply, Scope
 from batchrun.core.progress import Progress, WorkspaceProgress
-from batchrun.core.protocols import openai
 from batchrun.core.retry import RetryPolicy
-from batchrun.core.scheduler import LanePlan, ParkedScope, Scheduler, Ticket
+from batchrun.core.scheduler import LanePlan, ParkedScope, Scheduler
 from batchrun.core.statement import Statement
 from batchrun.edge import run_directory, signals
 from batchrun.edge.environment import Keys, Missing, read_keys
 from batchrun.edge.ledger import Ledger
-from batchrun.edge.source import RowChanged
 from batchrun.edge.transport import Transport
-from batchrun.engine import Engine, Ports, Prepared, Unreadable
-from batchrun.opening import Opening, opened, read_statement, write_usage
+from batchrun.engine import Engine, Ports, Prepared
+from batchrun.opening import Opening, opened, read_schema, read_statement, write_usage
+from batchrun.preparing import Preparer
 from batchrun.simulator.server import serve
 from batchrun.simulator.service import Service
 
@@ -127,6 +125,7 @@ async def outcomes(job: Job, wishes: Wishes = Wishes()) -> AsyncIterator[MemoryO
 async def _run(job: Job, wishes: Wishes) -> Ending:
     workspaces = job.workspaces_resolved()
     keys = read_keys(workspaces.values(), os.environ, wishes.dotenv)
+    schema = read_schema(job.answers.schema_)
     directory = Path(job.run_directory)
     async with AsyncExitStack() as stack:
         stack.enter_context(run_directory.locked(directory))
@@ -146,7 +145,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         with Ledger(directory, opening.number, run_directory.open_to_append, form=job.output.form, raw=job.output.raw) as ledger:
             ledger.opened(time())
             send = _metered(transport, course)
-            prepare = _preparer(opening, workspaces, keys, simulated.base_url)
+            prepare = Preparer(job, workspaces, keys, simulated.endpoint, run=opening.run, source=opening.source, schema=schema)
             ports = Ports(prepare, send, ledger, wishes.hand_on, lambda _ticket, what: course.unreadable.append(what.reason))
             await _drive(Engine(scheduler, ports), scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course))
         statement = await anyio.to_thread.run_sync(read_statement, directory)
@@ -201,7 +200,7 @@ def _parks(workspaces: Mapping[str, Workspace], keys: Keys, opening: Opening) ->
         if isinstance(key, Missing):
             advice = f"{key.variable} {key.why}: set it to the API key of this workspace and run the same command again"
             parks.append((name, model, Failure(Fault.PARK, Scope.WORKSPACE, "missing_key", "there is no API key", advice)))
-        elif workspace.models is not None and model not in workspace.models:
+        elif workspace.models is not None and model not in workspace.models and model not in workspace.deployments:
             advice = f'add "{model}" to workspaces.{name}.models once the workspace is authorised for it, or give the rows another model'
             message = "the job does not list this model for the workspace"
             parks.append((name, model, Failure(Fault.PARK, Scope.LANE, "model_not_listed", message, advice)))
@@ -215,7 +214,7 @@ def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:
 
 @dataclass(frozen=True, slots=True)
 class _Simulated:
-    base_url: str | None
+    endpoint: Endpoint | None
     keys: Mapping[str, SecretStr]
 
 
@@ -231,7 +230,7 @@ async def _simulator(job: Job, workspaces: Mapping[str, Workspace]) -> AsyncIter
     known = {name: key if not _wrong(job, name) else SecretStr(f"sk-sim-{secrets.token_hex(16)}") for name, key in keys.items()}
     scenario = job.simulator.scenario(known, {name: each.account for name, each in simulated.items()})
     async with serve(Service(scenario)) as base:
-        yield _Simulated(f"{base.url}/compatible-mode/v1", keys)
+        yield _Simulated(simulator_at(base.url), keys)
 
 
 def _wrong(job: Job, workspace: str) -> bool:
@@ -252,31 +251,14 @@ async def _transport(job: Job, workspaces: Mapping[str, Workspace]) -> AsyncIter
         yield transport
 
 
-def _metered(transport: Transport, course: _Course) -> Callable[[Request], Awaitable[Reply | Failure]]:
-    async def send(request: Request) -> Reply | Failure:
-        result = await transport.post(request, openai.read)
+def _metered(transport: Transport, course: _Course) -> Callable[[Prepared], Awaitable[Reply | Failure]]:
+    async def send(ready: Prepared) -> Reply | Failure:
+        result = await transport.post(ready.request, ready.reading)
         if result.usage is not None:
             course.tokens += result.usage.input_tokens + result.usage.output_tokens
         return result
 
     return send
-
-
-def _preparer(
-    opening: Opening, workspaces: Mapping[str, Workspace], keys: Mapping[str, Any], simulated_url: str | None
-) -> Callable[[Ticket], Prepared | Unreadable]:
-    urls = {name: openai.url(each.endpoint.base_url or simulated_url or "") for name, each in workspaces.items()}
-
-    def prepare(ticket: Ticket) -> Prepared | Unreadable:
-        row = opening.source.read(ticket.ordinal)
-        if isinstance(row, RowChanged):
-            return Unreadable(row.reason)
-        body = openai.encode(row)
-        named = blake2b(f"{opening.run}\0{row.workspace}\0{row.id}\0{row.digest}".encode(), digest_size=16)
-        headers = {"Authorization": f"Bearer {keys[row.workspace].get_secret_value()}", "Idempotency-Key": named.hexdigest()}
-        return Prepared(row, Request(urls[row.workspace], headers, body), bound(row.body, len(body)))
-
-    return prepare
 
 
 def _observer(scheduler: Scheduler, opening: Opening, course: _Course) -> Callable[[], Progress]:

@@ -11,8 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from batchrun.core.answers import Schema
 from batchrun.core.attempts import Opened
-from batchrun.core.errors import JobError, RunDamagedError
+from batchrun.core.errors import JobError, Mistake, RunDamagedError
 from batchrun.core.job import Job, Workspace, settings_salt
 from batchrun.core.plan import Plan
 from batchrun.core.rows import Inherited
@@ -33,6 +36,25 @@ class Opening:
     plan: Plan
     notes: tuple[str, ...]
     """For a person: what was mended, what has changed."""
+
+
+def read_schema(written: Mapping[str, Any] | str | None) -> Schema | None:
+    """Read the schema of a job, a table or the path of a JSON file; raises JobError where it is none."""
+    if not isinstance(written, str):
+        return None if written is None else Schema(written)
+    try:
+        document = orjson.loads(Path(written).read_bytes())
+    except OSError as error:
+        raise _no_schema(written, error.strerror or "cannot be read") from None
+    except orjson.JSONDecodeError as error:
+        raise _no_schema(written, f"not JSON: {error.msg} at line {error.lineno}") from None
+    if not isinstance(document, dict):
+        raise _no_schema(written, "must be a JSON object")
+    return Schema(document)
+
+
+def _no_schema(path: str, why: str) -> JobError:
+    return JobError("the job cannot be started:", (Mistake("answers.schema", f'"{path}"', why),))
 
 
 @contextmanager
@@ -86,7 +108,7 @@ def _mended(directory: Path) -> list[str]:
 def _source(
     job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, on_progress: Callable[[int, int], None] | None
 ) -> Iterator[Source]:  # fmt: skip
-    inherited = {name: Inherited(each.model, each.parameters, settings_salt(each)) for name, each in workspaces.items()}
+    inherited = {name: Inherited(each.model, _asked(each), settings_salt(each)) for name, each in workspaces.items()}
     first: list[SetAside] = []
     with collecting(directory / "rejected-input.jsonl") as collect:
 
@@ -109,6 +131,11 @@ def _source(
             shown = "\n".join(f"  {line.file}, line {line.line}: {line.reason}" for line in first)
             raise JobError(f"{source.counts.set_aside} input lines are no row (all are in {directory}/rejected-input.jsonl):\n{shown}")
         yield source
+
+
+def _asked(workspace: Workspace) -> Mapping[str, Any]:
+    """What goes into every request of *workspace*; a row's own word on streaming goes before its."""
+    return workspace.parameters if workspace.stream is None else {**workspace.parameters, "stream": workspace.stream}
 
 
 def _plan(directory: Path, source: Source, *, retry_rejected: bool) -> Plan:
@@ -139,7 +166,7 @@ def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -
         "input": source.fingerprints,
         "rejected_input": source.counts.set_aside,
         "rows": rows,
-        "job": job.model_dump(mode="json", exclude_unset=True),
+        "job": job.model_dump(mode="json", exclude_unset=True, by_alias=True),
     }
     run_directory.write_summary(directory / "run.json", description)
 

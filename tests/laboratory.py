@@ -16,7 +16,7 @@ from batchrun.core.errors import LedgerError
 from batchrun.core.model import Failure, Fault, Outcome, Reply, Request, Row, Scope, Usage
 from batchrun.core.retry import RetryPolicy
 from batchrun.core.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
-from batchrun.engine import Engine, Ports, Prepared, Unreadable
+from batchrun.engine import Engine, Ports, Prepared, Unreadable, Unsendable
 from tests.virtual_time import run_virtually
 
 Result = Reply | Failure
@@ -147,8 +147,8 @@ class Scripted:
         self.workers: set[asyncio.Task[object] | None] = set()
         """Those that ever sent."""
 
-    async def send(self, request: Request) -> Result:
-        row = request.url
+    async def send(self, ready: Prepared) -> Result:
+        row = ready.request.url
         workspace = row.split("/")[0]
         self.started[row].append(anyio.current_time())
         self.workers.add(asyncio.current_task())
@@ -228,7 +228,7 @@ class Bench:
     scheduler: Scheduler
     endpoint: Scripted = field(default_factory=Scripted)
     ledger: Listed = field(default_factory=Listed)
-    prepare: Callable[[Ticket], Prepared | Unreadable] = prepared
+    prepare: Callable[[Ticket], Prepared | Unsendable | Unreadable] = prepared
     hand_on: Callable[[Outcome], Awaitable[None]] | None = None
     beside: Callable[[Engine], Coroutine[object, object, None]] | None = None
     unreadable: list[str] = field(default_factory=list)
@@ -248,9 +248,12 @@ class Bench:
             beside.cancel_scope.cancel()
         return drained
 
+    async def _prepared(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable:
+        return self.prepare(ticket)
+
     def _ports(self) -> Ports:
         return Ports(
-            self.prepare,
+            self._prepared,
             self.endpoint.send,
             self.ledger,
             self.hand_on,

@@ -69,13 +69,13 @@ def drive(workspaces, troubles, *, breaks_at=None, concurrency=4, probe_every=30
     scheduler = Scheduler(lanes, RetryPolicy(), probe_every=probe_every)
     endpoint, ledger = Endpoint(troubles), Listed(breaks_at=breaks_at)
 
-    def prepare(ticket):
+    async def prepare(ticket):
         row = Row(f"{ticket.workspace}-{ticket.ordinal}", ticket.workspace, ticket.model, {}, "0" * 16)
         return Prepared(row, Request(ticket.workspace, {}, b""), Bound(1, 1))
 
     async def main():
         engine = Engine(
-            scheduler, Ports(prepare, lambda request: endpoint.send(request.url), ledger, jitter=lambda: jitter, wall_time=lambda: 0.0)
+            scheduler, Ports(prepare, lambda ready: endpoint.send(ready.request.url), ledger, jitter=lambda: jitter, wall_time=lambda: 0.0)
         )
         return await engine.run()
 

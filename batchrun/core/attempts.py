@@ -7,17 +7,22 @@ where it sets none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
-from batchrun.core.entry import usage_fields
+from batchrun.core.entry import read_usage, usage_fields
 from batchrun.core.model import Failure, Reply, Row, Usage
+from batchrun.core.parts import Kind
 
 ASSUMED_OUTPUT_TOKENS = 32_768
 """The longest answer, reasoning included, that a call without a limit is taken to be billed for."""
+
+MOST_TOKENS_OF_MEDIA: Mapping[Kind, int] = MappingProxyType({"image": 16_384, "audio": 131_072, "video": 131_072})
+"""What one image costs at its highest resolution (vl_high_resolution_images), and what fits a model's context of a sound or a video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,8 @@ class Ended:
     """Tokens of an attempt that has no entry of its own."""
 
 
-def bound(body: Mapping[str, Any], body_bytes: int) -> Bound:
-    """Bound what a chat request of *body_bytes* can cost."""
+def bound(body: Mapping[str, Any], text_bytes: int, media: Iterable[Kind] = ()) -> Bound:
+    """Bound what a chat request can cost whose body has *text_bytes*, its *media* left out."""
     limit = body.get("max_completion_tokens")
     if not isinstance(limit, int):
         limit = body.get("max_tokens")
@@ -67,7 +72,8 @@ def bound(body: Mapping[str, Any], body_bytes: int) -> Bound:
         limit = limit + (thinking if isinstance(thinking, int) else ASSUMED_OUTPUT_TOKENS) if isinstance(limit, int) else None
     choices = body.get("n", 1)
     each = limit if limit is not None and limit > 0 else ASSUMED_OUTPUT_TOKENS
-    return Bound(body_bytes, each * (choices if isinstance(choices, int) and choices > 0 else 1))
+    asked = text_bytes + sum(MOST_TOKENS_OF_MEDIA[kind] for kind in media)
+    return Bound(asked, each * (choices if isinstance(choices, int) and choices > 0 else 1))
 
 
 def opened_line(opening: int, at: float) -> bytes:
@@ -104,13 +110,7 @@ def read_attempt(line: bytes) -> Opened | Started | Ended | None:
             most = Bound(int(fields["most"][0]), int(fields["most"][1]))
             return Started(fields["start"], fields["workspace"], fields["model"], fields["id"], most)
         if "end" in fields:
-            return Ended(fields["end"], fields["verdict"], fields.get("doubt", False), _usage(fields.get("usage")))
+            return Ended(fields["end"], fields["verdict"], fields.get("doubt", False), read_usage(fields.get("usage")))
         return Opened(int(fields["opening"]))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, IndexError, AttributeError):
         return None
-
-
-def _usage(fields: dict[str, Any] | None) -> Usage | None:
-    if fields is None:
-        return None
-    return Usage(fields["input_tokens"], fields["output_tokens"], fields["cached_tokens"], fields["reasoning_tokens"], fields["raw"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
@@ -15,18 +15,36 @@ from batchrun.core.words import shown, wrong
 
 SIMULATOR = "simulator"
 
-BASE_URLS: Mapping[str, str] = MappingProxyType(
+_COMPATIBLE, _NATIVE = "/compatible-mode/v1", "/api/v1"
+_OPENAI, _TEXT, _MULTIMODAL = "openai", "dashscope-text", "dashscope-multimodal"
+_ALL = (_OPENAI, _TEXT, _MULTIMODAL)
+
+
+class Cloud(NamedTuple):
+    """A host of the provider, and the protocols that it speaks."""
+
+    host: str
+    protocols: tuple[str, ...] = _ALL
+
+
+CLOUDS: Mapping[str, Cloud] = MappingProxyType(
     {
-        "public": "https://dashscope.aliyuncs.com/compatible-mode/v1",
-        "finance": "https://dashscope-finance.aliyuncs.com/compatible-mode/v1",
-        "intl": "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
-        "us": "https://dashscope-us.aliyuncs.com/compatible-mode/v1",
-        "hongkong": "https://cn-hongkong.dashscope.aliyuncs.com/compatible-mode/v1",
+        "public": Cloud("https://dashscope.aliyuncs.com"),
+        # The page on sub-workspaces (2025-03-12) shows the finance cloud's native route for text alone.
+        "finance": Cloud("https://dashscope-finance.aliyuncs.com", (_OPENAI, _TEXT)),
+        "intl": Cloud("https://dashscope-intl.aliyuncs.com"),
+        "us": Cloud("https://dashscope-us.aliyuncs.com"),
+        "hongkong": Cloud("https://cn-hongkong.dashscope.aliyuncs.com"),
+        # Batch Chat: the same call at half the price, held open until there is room, for up to an hour.
+        "batch": Cloud("https://batch.dashscope.aliyuncs.com", (_OPENAI,)),
     }
 )
-"""The provider's clouds by their names in a job, for the openai protocol (Model Studio's API reference, one page a region)."""
+"""The provider's hosts by their names in a job (Model Studio's page on base URLs, 2026-10-11)."""
 
-KNOWN_NAMES = (*BASE_URLS, SIMULATOR)
+SLOW_ENDPOINTS: Mapping[str, float] = MappingProxyType({"batch": 3600.0})
+"""Endpoints whose calls may take longer than others', in seconds: what the server itself waits."""
+
+KNOWN_NAMES = (*CLOUDS, SIMULATOR)
 
 _HOST = re.compile(r"[A-Za-z0-9_.:-]+")
 _BASE_URL = 'an https:// or http:// URL with its path, such as "https://llm.example/compatible-mode/v1"'
@@ -38,16 +56,37 @@ class Endpoint:
 
     name: str
     """As the job names it; a URL that stands in the job is its own name."""
-    base_url: str | None
-    """Without a slash at its end. None for the simulator, which has a URL only once it listens."""
+    bases: Mapping[str, str] = field(hash=False)
+    """The base URL of each protocol that it speaks, without a slash at its end."""
     simulated: bool = False
 
 
 def endpoint_of(name: str, declared: Mapping[str, str]) -> Endpoint:
     """What *name* stands for in a checked job, *declared* being the base URLs of its own endpoints."""
     if name == SIMULATOR:
-        return Endpoint(name, None, simulated=True)
-    return Endpoint(name, BASE_URLS.get(name) or declared.get(name) or name)
+        return simulator_at("http://simulator.invalid")
+    cloud = CLOUDS.get(name)
+    return Endpoint(name, _at(cloud.host, cloud.protocols) if cloud else _bases(declared.get(name, name)))
+
+
+def simulator_at(url: str) -> Endpoint:
+    """The simulator's endpoint, once it listens at *url*; until then it stands for the protocols alone."""
+    return Endpoint(SIMULATOR, _at(url, _ALL), simulated=True)
+
+
+def _bases(url: str) -> Mapping[str, str]:
+    """The protocols of a URL: all where it is a Model Studio base URL or a host of the provider's, the OpenAI one where it is any other."""
+    for path in (_COMPATIBLE, _NATIVE):
+        if url.endswith(path):
+            return _at(url.removesuffix(path), _ALL)
+    parts = urlsplit(url)
+    if not parts.path and (parts.hostname or "").endswith(".aliyuncs.com"):
+        return _at(url, _ALL)
+    return MappingProxyType({_OPENAI: url})
+
+
+def _at(host: str, protocols: tuple[str, ...]) -> Mapping[str, str]:
+    return MappingProxyType({each: host + (_COMPATIBLE if each == _OPENAI else _NATIVE) for each in protocols})
 
 
 def is_url(text: str) -> bool:
@@ -63,6 +102,8 @@ def _base_url(text: str) -> str:
     path = parts.path.rstrip("/")
     if path.endswith("/chat/completions"):
         raise wrong(shown(text), "the URL without /chat/completions, which is added to it")
+    if path.endswith("/generation"):
+        raise wrong(shown(text), "the URL up to /api/v1: the rest is added to it")
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 

@@ -16,6 +16,8 @@ from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rej
 
 Form = Literal["batchrun", "openai-batch"]
 
+_RARER = ("cache_creation_tokens", "image_tokens", "audio_tokens", "video_tokens", "output_audio_tokens", "searches")
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -52,21 +54,37 @@ def read_entry(line: bytes) -> Entry:
             outcome=_outcome(own.get("outcome", "answered")),
             digest=_string(own["digest"]),
             attempt=own.get("attempt"),
-            usage=_usage(own.get("usage")),
+            usage=read_usage(own.get("usage")),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise NotAnEntryError(f"not an entry ({type(error).__name__})") from None
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:
-    """Return *usage* as an entry tells it: the four counts, and the provider's own object as ``raw``."""
-    return {
+    """Return *usage* as an entry tells it: four counts, others where there is anything to tell, and the provider's object as ``raw``."""
+    fields: dict[str, Any] = {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
         "cached_tokens": usage.cached_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
-        "raw": usage.raw,
     }
+    for name in _RARER:
+        if count := getattr(usage, name):
+            fields[name] = count
+    fields["raw"] = usage.raw
+    return fields
+
+
+def read_usage(fields: Any) -> Usage | None:
+    """Read back what `usage_fields` wrote; raises NotAnEntryError, a ValueError, for a count that is none."""
+    if fields is None:
+        return None
+    counts = [fields[name] for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")]
+    rarer = {name: fields[name] for name in _RARER if name in fields}
+    if not all(isinstance(count, int) and count >= 0 for count in (*counts, *rarer.values())):
+        raise NotAnEntryError("a token count that is none")
+    input_tokens, output_tokens, cached_tokens, reasoning_tokens = counts
+    return Usage(input_tokens, output_tokens, cached_tokens, reasoning_tokens, fields.get("raw"), **rarer)
 
 
 def _own(outcome: Outcome, *, raw: bool) -> dict[str, Any]:
@@ -86,6 +104,7 @@ def _openai_batch(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Answered):
         request_id = outcome.reply.request_id
         own["usage"] = usage_fields(outcome.reply.usage) if outcome.reply.usage else None
+        own |= {name: value for name in ("parsed", "first_token_ms") if (value := getattr(outcome.reply, name)) is not None}
         told: dict[str, Any] = {"response": _response(200, request_id, orjson.Fragment(outcome.reply.body)), "error": None}
     else:
         failure = outcome.failure
@@ -114,6 +133,10 @@ def _answer(reply: Reply) -> dict[str, Any]:
         fields["tool_calls"] = reply.tool_calls
     if reply.choices:
         fields["choices"] = reply.choices
+    if reply.parsed is not None:
+        fields["parsed"] = reply.parsed
+    if reply.first_token_ms is not None:
+        fields["first_token_ms"] = reply.first_token_ms
     return fields
 
 
@@ -129,6 +152,9 @@ def _failed(failure: Failure) -> dict[str, Any]:
             "in_doubt": failure.in_doubt,
         }
     }
+    if failure.reply is not None:
+        # A whole answer that was refused: what was paid for is kept, whatever it is worth.
+        told |= _answer(failure.reply)
     return told | ({"usage": usage_fields(failure.usage)} if failure.usage else {})
 
 
@@ -159,13 +185,3 @@ def _outcome(value: object) -> Literal["answered", "rejected", "exhausted"]:
     if value in {"answered", "rejected", "exhausted"}:
         return value
     raise NotAnEntryError("an unknown outcome")
-
-
-def _usage(value: Any) -> Usage | None:
-    if value is None:
-        return None
-    counts = [value[name] for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")]
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
-        raise NotAnEntryError("a token count that is none")
-    input_tokens, output_tokens, cached_tokens, reasoning_tokens = counts
-    return Usage(input_tokens, output_tokens, cached_tokens, reasoning_tokens, value.get("raw"))

@@ -12,16 +12,18 @@ import orjson
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from batchrun.core.endpoints import Endpoint, endpoint_of
+from batchrun.core.endpoints import SLOW_ENDPOINTS, Endpoint, endpoint_of
 from batchrun.core.job_checks import DEFAULT_WORKSPACE, misfits
 from batchrun.core.job_tables import (
     AccountTable,
+    AnswersTable,
     BackoffTable,
     DefaultsTable,
     EndpointTable,
     InputTable,
     JobTable,
     LimitTable,
+    MediaTable,
     OutputTable,
     RetryTable,
     StopTable,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_WORKSPACE",
     "AccountTable",
+    "AnswersTable",
     "BackoffTable",
     "DefaultsTable",
     "Endpoint",
@@ -49,6 +52,7 @@ __all__ = [
     "Job",
     "JobTable",
     "LimitTable",
+    "MediaTable",
     "OutputTable",
     "RetryTable",
     "StopTable",
@@ -69,11 +73,16 @@ class Workspace:
     account: str
     """The workspace's own name, where the job gives it no account."""
     endpoint: Endpoint
-    protocol: str
+    protocol: str | None
+    """None where the model decides."""
+    stream: bool | None
+    """None where the model decides."""
     model: str | None
     """Of rows that name none."""
     models: frozenset[str] | None
     """What it is authorised for; None for every model."""
+    deployments: frozenset[str]
+    """Its tuned models, which need no authorisation."""
     concurrency: int
     limits: Mapping[str, int] = field(hash=False)
     """Calls in flight by model, within *concurrency*."""
@@ -101,6 +110,8 @@ class Job(Table):
     retry: RetryTable = Field(default=RetryTable(), description="what is done about passing trouble")
     timeouts: TimeoutsTable = Field(default=TimeoutsTable(), description="how long a call may take")
     stop: StopTable = Field(default=StopTable(), description="how a run ends early")
+    media: MediaTable = Field(default=MediaTable(), description="images, sounds and videos that rows name by a path")
+    answers: AnswersTable = Field(default=AnswersTable(), description="what answers must hold to")
     output: OutputTable = Field(default=OutputTable(), description="how entries are written")
     transport: TransportTable = Field(default=TransportTable(), description="how requests reach the network")
     simulator: SimulatorSettings = Field(
@@ -146,6 +157,11 @@ class Job(Table):
         tables = self.workspaces or {DEFAULT_WORKSPACE: WorkspaceTable(api_key_env="DASHSCOPE_API_KEY")}
         return {name: self._resolved(name, table) for name, table in tables.items()}
 
+    def total_timeout(self, endpoint: Endpoint) -> float:
+        """Seconds a call to *endpoint* may take."""
+        given = "total" in self.timeouts.model_fields_set
+        return self.timeouts.total if given else SLOW_ENDPOINTS.get(endpoint.name, self.timeouts.total)
+
     def _resolved(self, name: str, table: WorkspaceTable) -> Workspace:
         defaults = self.defaults
         declared = {own: endpoint.base_url for own, endpoint in self.endpoints.items()}
@@ -156,8 +172,10 @@ class Job(Table):
             account=table.account or name,
             endpoint=endpoint,
             protocol=table.protocol or defaults.protocol,
+            stream=defaults.stream if table.stream is None else table.stream,
             model=table.model or defaults.model,
             models=None if table.models is None else frozenset(table.models),
+            deployments=frozenset(table.deployments or ()),
             concurrency=table.concurrency or defaults.concurrency,
             limits=MappingProxyType(limits),
             parameters=MappingProxyType({**defaults.parameters, **table.parameters}),
@@ -168,9 +186,9 @@ class Job(Table):
 def settings_salt(workspace: Workspace) -> bytes:
     """Digest the settings that rows are asked under, 32 bytes: it is mixed into each row's digest, so that a resumed run sees them changed.
 
-    The endpoint and the limits are not in it: the same is asked elsewhere, or slower.
+    The endpoint, the limits and whether answers are streamed are not in it: the same is asked elsewhere, slower, or piece by piece.
     """
-    settings = {"model": workspace.model, "protocol": workspace.protocol, "parameters": dict(workspace.parameters)}
+    settings = {"model": workspace.model, "protocol": workspace.protocol or "openai", "parameters": dict(workspace.parameters)}
     return blake2b(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS), digest_size=32).digest()
 
 

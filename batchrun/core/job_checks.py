@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from batchrun.core.endpoints import KNOWN_NAMES, SIMULATOR, is_url
+from batchrun.core.endpoints import KNOWN_NAMES, SIMULATOR, endpoint_of, is_url
 from batchrun.core.names import fold
+from batchrun.core.routes import PROTOCOLS, NoRoute, route
+from batchrun.core.routes import one_of as either
 from batchrun.core.words import Loc, Wrong, one_of, quoted, shown
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ def _workspace(raw: Any, name: Any) -> Iterator[Wrong]:
     yield from _account(raw, here, workspace)
     yield from _key(raw, here, workspace)
     yield from _models(raw, here, workspace)
+    yield from _routes(raw, here, workspace)
 
 
 def _account(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
@@ -123,7 +126,7 @@ def _models(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Itera
     models = workspace.get("models")
     if not isinstance(models, list) or not models:
         return
-    known = [model for model in models if isinstance(model, str)]
+    known = [*filter(_is_text, models), *_deployments(workspace)]
     own, inherited = workspace.get("model"), _table(raw, "defaults").get("model")
     if isinstance(own, str) and own not in known:
         yield Wrong((*here, "model"), shown(own), f"a model of this workspace's models; {one_of(own, known)}")
@@ -133,3 +136,29 @@ def _models(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Itera
     for model in _table(workspace, "limits"):
         if isinstance(model, str) and model not in known:
             yield Wrong((*here, "limits", model), "a limit", f"a limit of one of this workspace's models; {one_of(model, known)}")
+
+
+def _deployments(workspace: dict[Any, Any]) -> list[str]:
+    deployments = workspace.get("deployments")
+    return list(filter(_is_text, deployments)) if isinstance(deployments, list) else []
+
+
+def _routes(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
+    """Find models that this workspace names and that its endpoint cannot be asked for; one mistake a workspace."""
+    defaults = _table(raw, "defaults")
+    name = workspace.get("endpoint") or defaults.get("endpoint") or "public"
+    protocol = workspace.get("protocol") or defaults.get("protocol")
+    if not isinstance(name, str) or protocol not in {None, *PROTOCOLS}:
+        return
+    declared = {own: table.get("base_url") for own, table in _table(raw, "endpoints").items() if isinstance(table, dict)}
+    endpoint = endpoint_of(name, {own: url for own, url in declared.items() if isinstance(own, str) and isinstance(url, str)})
+    tuned = _deployments(workspace)
+    models = workspace.get("models")
+    named = [workspace.get("model") or defaults.get("model"), *(models if isinstance(models, list) else ()), *tuned]
+    for model in filter(_is_text, named):
+        found = route(endpoint, protocol, model, tuned=model in tuned)
+        if isinstance(found, NoRoute):
+            where = (*here, "protocol") if workspace.get("protocol") else (*here, "endpoint")
+            shown_name = "the finance cloud" if name == "finance" else f"endpoint {shown(name)}"
+            yield Wrong(where, f"{found.protocol} for {shown(model)}", f"what {shown_name} speaks: {either(endpoint.bases)}")
+            return

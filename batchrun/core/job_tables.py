@@ -24,6 +24,7 @@ _MAX_DEPTH = 64
 _NOT_PARAMETERS = {
     "model": "the model is a key of its own, beside parameters",
     "messages": "the rows bring them",
+    "stream": "stream is a key of its own, beside parameters",
 }
 
 
@@ -68,8 +69,6 @@ def _parameters(parameters: dict[str, Any]) -> dict[str, Any]:
 def _unfit_parameter(name: str, value: Any) -> Wrong | None:
     if name in _NOT_PARAMETERS:
         return Wrong((name,), shown(value), f"no parameter: {_NOT_PARAMETERS[name]}")
-    if name == "stream" and value not in {None, False}:
-        return Wrong((name,), shown(value), "false, or nothing: answers are asked for whole")
     unfit = _unfit_for_json(value)
     return Wrong((name,), unfit, "what JSON can carry: text, numbers, true, false, lists and tables") if unfit else None
 
@@ -104,10 +103,19 @@ Seconds = Annotated[float, Field(gt=0), said("a number of seconds greater than 0
 SecondsOrNone = Annotated[float, Field(ge=0), said("a number of seconds, 0 or more")]
 Flag = Annotated[bool, said("true or false")]
 FilePath = Annotated[str, AfterValidator(_path)]
-Protocol = Annotated[Literal["openai"], said('"openai", the only protocol of this version')]
+Protocol = Annotated[
+    Literal["openai", "dashscope", "dashscope-text", "dashscope-multimodal"],
+    said('"openai", "dashscope", "dashscope-text" or "dashscope-multimodal"'),
+]
 Form = Annotated[Literal["batchrun", "openai-batch"], said('"batchrun" or "openai-batch"')]
 Parameters = Annotated[dict[str, Any], AfterValidator(_parameters)]
 Models = Annotated[tuple[ModelName, ...], Strict(False), AfterValidator(_models)]
+
+_PROTOCOL_SAID = (
+    'the wire format: "openai", or "dashscope" for the native route that serves the model (or that route by its name, "dashscope-text" or '
+    '"dashscope-multimodal"); found from the model, where it is not given'
+)
+_STREAM_SAID = "whether answers are streamed; models that only stream are, where it is not given"
 
 _ENDPOINT_SCHEMA: dict[str, Any] = {"anyOf": [{"enum": list(KNOWN_NAMES)}, {"type": "string", "format": "uri"}, {"type": "string"}]}
 
@@ -154,11 +162,12 @@ class DefaultsTable(Table):
         examples=["public", "simulator", "https://llm.example/compatible-mode/v1"],
         json_schema_extra=_ENDPOINT_SCHEMA,
     )
-    protocol: Protocol = Field(default="openai", description="the wire format of requests and answers")
+    protocol: Protocol | None = Field(default=None, description=_PROTOCOL_SAID, examples=["dashscope"])
+    stream: Flag | None = Field(default=None, description=_STREAM_SAID, examples=[True])
     concurrency: AtLeastOne = Field(default=8, description="calls in flight, each workspace for itself")
     parameters: Parameters = Field(
         default={},
-        description="goes into every request as it is; model, messages and stream = true do not belong here",
+        description="goes into every request as it is; model, messages and stream do not belong here",
         examples=[{"temperature": 0.2, "max_tokens": 400}],
     )
 
@@ -208,7 +217,13 @@ class WorkspaceTable(Table):
         examples=["finance"],
         json_schema_extra=_ENDPOINT_SCHEMA,
     )
-    protocol: Protocol | None = Field(default=None, description="the wire format of requests and answers")
+    protocol: Protocol | None = Field(default=None, description=_PROTOCOL_SAID, examples=["dashscope"])
+    stream: Flag | None = Field(default=None, description=_STREAM_SAID, examples=[True])
+    deployments: Models | None = Field(
+        default=None,
+        description="tuned models deployed in this workspace: called natively by their deployment name, without an authorisation",
+        examples=[["support-tone-v3"]],
+    )
     parameters: Parameters = Field(
         default={}, description="laid over the parameters of [defaults], key by key", examples=[{"max_tokens": 200}]
     )
@@ -243,8 +258,8 @@ class TimeoutsTable(Table):
     """How long a call may take, in seconds."""
 
     connect: Seconds = Field(default=10.0, description="until the connection stands, in seconds")
-    idle: Seconds = Field(default=120.0, description="between bytes, in seconds")
-    total: Seconds = Field(default=600.0, description="for the whole call, in seconds: no drip outlives it")
+    idle: Seconds = Field(default=120.0, description="between bytes of an answer, or between events of a stream, in seconds")
+    total: Seconds = Field(default=600.0, description='for the whole call, in seconds: no drip outlives it; 3600 for endpoint = "batch"')
 
 
 class StopTable(Table):
@@ -259,6 +274,30 @@ class OutputTable(Table):
 
     raw: Flag = Field(default=False, description="keep the provider's whole body in each entry")
     form: Form = Field(default="batchrun", description="of the lines in results.jsonl: batchrun's own, or those of the OpenAI Batch API")
+
+
+class MediaTable(Table):
+    """Images, sounds and videos that rows name by a path."""
+
+    root: FilePath | None = Field(
+        default=None,
+        description="the folder that no such path may leave; each input file's own folder, where it is not given",
+        examples=["samples/media"],
+    )
+
+
+class AnswersTable(Table):
+    """What answers must hold to."""
+
+    schema_: dict[str, Any] | FilePath | None = Field(
+        default=None,
+        alias="schema",
+        description="a JSON Schema that the content of every answer must fit: a table, or the path of a JSON file",
+        examples=["schemas/ticket.json", {"type": "object", "required": ["label"]}],
+    )
+    reasks: Annotated[int, Field(ge=0, le=20), said("an integer from 0 to 20")] = Field(
+        default=2, description="how often a row is asked again, told what was wrong, before its answer is refused; each is billed"
+    )
 
 
 class TransportTable(Table):

@@ -18,6 +18,8 @@ class Fault(StrEnum):
     """Nothing would help this row."""
     PARK = "park"
     """Nothing would help any row of the scope until a person acts."""
+    REASK = "reask"
+    """A whole answer, paid for, that does not hold to what was asked: the row is asked again at once, told what was wrong."""
 
 
 class Scope(StrEnum):
@@ -36,9 +38,23 @@ class Usage:
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    """Of the input: found in the provider's cache."""
     reasoning_tokens: int = 0
+    """Of the output."""
     raw: dict[str, Any] | None = None
     """The provider's own object, kept as it came."""
+    cache_creation_tokens: int = 0
+    """Of the input: written to the explicit cache."""
+    image_tokens: int = 0
+    """Of the input."""
+    audio_tokens: int = 0
+    """Of the input."""
+    video_tokens: int = 0
+    """Of the input."""
+    output_audio_tokens: int = 0
+    """Of the output."""
+    searches: int = 0
+    """Web searches made for the answer; billed apart from tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,8 @@ class Request:
     headers: dict[str, str] = field(repr=False)
     """Holds the API key: kept out of every repr."""
     body: bytes = field(repr=False)
+    total: float | None = None
+    """Seconds the call may take, where that is not what the job gives every call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +97,11 @@ class Reply:
     choices: list[Any] | None = None
     """All choices as they came, where more than one was asked for."""
     body: bytes = field(default=b"", repr=False)
-    """The provider's body as it came."""
+    """The provider's body as it came; of a stream, the plain answer that its events make up."""
+    first_token_ms: int | None = None
+    """From the request to the first token; only a stream tells."""
+    parsed: Any = None
+    """The content as JSON that fits the job's schema, where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +122,8 @@ class Failure:
     """The request was sent and no answer came whole: it may have been billed."""
     usage: Usage | None = None
     body: bytes = field(default=b"", repr=False)
+    reply: Reply | None = field(default=None, repr=False)
+    """The whole answer that was refused here, for it was paid for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class TryAgain:
 
 @dataclass(frozen=True, slots=True)
 class BackToFront:
-    """The row was throttled: it keeps its place and its attempts."""
+    """The row was throttled, or is asked again: it keeps its place and its attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def backoff_cap(policy: RetryPolicy, attempt: int) -> float:
 def next_step(policy: RetryPolicy, failure: Failure, attempt: int, jitter: float) -> Step:
     """What a row's *attempt*-th attempt leads to; *jitter* is uniform in [0, 1). A Retry-After is a floor."""
     match failure.fault:
-        case Fault.THROTTLED:
+        case Fault.THROTTLED | Fault.REASK:
             return BackToFront()
         case Fault.REJECT:
             return Reject()

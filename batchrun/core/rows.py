@@ -34,7 +34,7 @@ BATCH_URL = "/v1/chat/completions"
 _JSON_SPACE = b" \t\r\n"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
-_PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "metadata"})
+_PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
 _BATCH_OWN = frozenset({"custom_id", "method", "url", "body"})
 _BATCH_FIELDS = _BATCH_OWN | {"workspace", "metadata"}
 _KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
@@ -93,7 +93,10 @@ class Line(NamedTuple):
             body["model"] = self.model
             return body
         messages = value.get("messages") or [{"role": "user", "content": value["prompt"]}]
-        return {"model": self.model, "messages": messages, **defaults, **(value.get("parameters") or {})}
+        body = {"model": self.model, "messages": messages, **defaults, **(value.get("parameters") or {})}
+        if value.get("stream") is not None:
+            body["stream"] = value["stream"]
+        return body
 
     def row(self, row_id: str) -> Row:
         """Make the line ready to be asked under *row_id*."""
@@ -182,6 +185,7 @@ def _unfit_plain(value: dict[str, Any]) -> str | None:
         or ("id" in value and _unfit_id(value["id"], "id"))
         or _unfit_question(value.get("prompt"), value.get("messages"))
         or _unfit_parameters(value.get("parameters"))
+        or _unfit_stream(value, "stream")
         or None
     )
 
@@ -197,7 +201,7 @@ def _unfit_batch(value: dict[str, Any]) -> str | None:
         or (value.get("method", "POST") != "POST" and "method must be POST")
         or (value.get("url", BATCH_URL) != BATCH_URL and f"url must be {BATCH_URL}: batchrun asks chat models only")
         or _unfit_messages(body.get("messages"), "body.messages")
-        or _unfit_stream(body, "body")
+        or _unfit_stream(body, "body.stream")
         or None
     )
 
@@ -266,14 +270,14 @@ def _unfit_parameters(parameters: Any) -> str | None:
     for name in ("model", "messages"):
         if name in parameters:
             return f"parameters must not hold {name}: it stands beside them"
-    return _unfit_stream(parameters, "parameters")
+    return _unfit_stream(parameters, "parameters.stream")
 
 
 def _unfit_stream(settings: dict[str, Any], field: str) -> str | None:
     stream = settings.get("stream")
-    if stream is None or stream is False:
+    if stream is None or isinstance(stream, bool):
         return None
-    return f"{field}.stream: batchrun reads whole answers and decides itself how they travel; leave it out"
+    return f"{field} must be true or false"
 
 
 def _unfit_workspace(name: Any, workspaces: Mapping[str, Inherited]) -> str | None:

@@ -47,6 +47,7 @@ class Verdict(StrEnum):
     AGAIN = "again"
     THROTTLED = "throttled"
     PARKED = "parked"
+    REASKED = "reasked"
 
     @property
     def final(self) -> bool:
@@ -381,7 +382,7 @@ class Scheduler:
                 heapq.heappush(lane.retries, (now + delay, self._number, ticket.ordinal, ticket.attempt + 1))
                 return Verdict.AGAIN
             case BackToFront():
-                return self._throttled(ticket, result, now, jitter)
+                return self._back_to_front(ticket, result, now, jitter)
             case Reject():
                 return self._rejected(ticket, result, now)
             case Exhaust():
@@ -391,9 +392,12 @@ class Scheduler:
                 self.park(result.scope, *lane.key, result, now)
                 return Verdict.PARKED
 
-    def _throttled(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
+    def _back_to_front(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
         lane = ticket.lane
         lane.front.appendleft((ticket.ordinal, ticket.attempt))
+        if failure.fault is Fault.REASK:
+            lane.throttle.answered()
+            return Verdict.REASKED
         lane.throttle.throttled(now, ticket.launched_at, jitter, failure.retry_after)
         if lane.throttle.since is not None and now - lane.throttle.since >= THROTTLED_FOR_TOO_LONG:
             advice = f"throttled for {THROTTLED_FOR_TOO_LONG / 60:.0f} minutes without one answer: a quota may be used up; {failure.advice}"

@@ -15,6 +15,8 @@ from batchrun.core.attempts import Ended, Opened, Started
 from batchrun.core.entry import Entry
 from batchrun.core.model import Usage
 
+_COUNTED = tuple(each.name for each in fields(Usage) if each.name != "raw")
+
 
 @dataclass(slots=True)
 class Totals:
@@ -29,10 +31,21 @@ class Totals:
     retries: int = 0
     """Calls that failed and were tried again."""
     throttles: int = 0
+    reasks: int = 0
+    """Calls that were answered, and whose row was asked again because the answer did not fit."""
+    reask_input_tokens: int = 0
+    """Of the input tokens: what those calls cost."""
+    reask_output_tokens: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_creation_tokens: int = 0
+    image_tokens: int = 0
+    audio_tokens: int = 0
+    video_tokens: int = 0
+    output_audio_tokens: int = 0
+    searches: int = 0
     in_doubt: int = 0
     """Calls that may have been billed and left no usage."""
     in_doubt_input_tokens: int = 0
@@ -47,10 +60,8 @@ class Totals:
 
     def add_usage(self, usage: Usage) -> None:
         """Add one call's tokens."""
-        self.input_tokens += usage.input_tokens
-        self.output_tokens += usage.output_tokens
-        self.cached_tokens += usage.cached_tokens
-        self.reasoning_tokens += usage.reasoning_tokens
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(usage, name))
 
     def as_json(self) -> dict[str, int]:
         """Return the counts by name."""
@@ -159,8 +170,12 @@ class Fold:
         totals = self._statement.lane(started.workspace, started.model)
         totals.retries += ended.verdict == "again"
         totals.throttles += ended.verdict == "throttled"
+        totals.reasks += ended.verdict == "reasked"
         if ended.usage is not None:
             totals.add_usage(ended.usage)
+            if ended.verdict == "reasked":
+                totals.reask_input_tokens += ended.usage.input_tokens
+                totals.reask_output_tokens += ended.usage.output_tokens
         if ended.in_doubt:
             self._doubt(started)
 

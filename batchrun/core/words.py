@@ -124,7 +124,7 @@ def without_keys(value: Any, leaks: list[Wrong], loc: Loc = ()) -> Any:
     """
     match value:
         case BaseModel():
-            return without_keys(value.model_dump(exclude_unset=True), leaks, loc)
+            return without_keys(value.model_dump(exclude_unset=True, by_alias=True), leaks, loc)
         case dict():
             return {_name_without_key(key, leaks, loc): without_keys(inner, leaks, (*loc, _hidden(key))) for key, inner in value.items()}
         case list() | tuple():

@@ -221,6 +221,11 @@ class Source:
             )
         return read.row(self._id(ordinal, read))
 
+    def folder(self, ordinal: int) -> Path:
+        """Give the folder of the input file that the row stands in; the working directory for standard input."""
+        number, _ = self.index.position(ordinal)
+        return Path(self._files[number].shown).parent
+
     def _id(self, ordinal: int, read: Line) -> str:
         return read.id if read.id is not None else occurrence_id(read.made_id(), self.index.occurrence(ordinal))
 

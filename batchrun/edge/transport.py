@@ -6,6 +6,9 @@ What is decided here, and why:
 - An answer that was there before its request is nobody's: a pooled connection on which one lies is not written to.
 - Nothing is sent twice behind the caller's back: no redirect is followed, and aiohttp repeats no POST.
 - aiohttp's exceptions hold the request's headers, and so the key: their text is never used, only their class and the errno.
+- Silence is counted from the answer's first byte on: a model may think for as long as *total* before it says a word. In a stream it is
+  counted between events: a comment that keeps the connection alive is no event. An answer whose stream has said everything stands,
+  whatever becomes of its wire.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ import asyncio
 import errno
 import os
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -31,10 +34,10 @@ from yarl import URL
 
 from batchrun.core.model import Failure, Reply, Request
 from batchrun.core.protocols.mishaps import mishap
+from batchrun.core.protocols.reading import Reading
 
-Read = Callable[[int, Mapping[str, str], bytes], Reply | Failure]
-"""A protocol's reader of an answer: status, headers (in any case), body."""
-
+_AFTERWORD = 2.0
+"""Seconds that a stream may take to end after it has said everything; longer, and its connection is not used again."""
 _KEEPALIVE = 30.0
 _NAMES_LAST = 60
 """Seconds a resolved name is trusted; short, so that a run of hours follows an endpoint that moves."""
@@ -45,12 +48,52 @@ class _Target(NamedTuple):
     proxy: URL | None
 
 
-class _Answer(NamedTuple):
+class Page(NamedTuple):
+    """What a GET brought."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes
-    whole: bool
-    """False where the body was left off at the largest size that is taken."""
+
+
+class _TooLargeError(Exception):
+    """The body is larger than is taken."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One answer on its way, and how long it may still take."""
+
+    reading: Reading
+    body: _Body
+    began: float
+    ends: float
+    """When the attempt's time is up, whatever comes."""
+    timeout: asyncio.Timeout
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    first_token: float | None = None
+
+    def feed(self, piece: bytes, now: float, idle: float) -> None:
+        """Take a piece of the answer in, and allow the next its time."""
+        before = self.reading.events
+        self.reading.feed(piece)
+        if self.first_token is None and self.reading.spoken:
+            self.first_token = now
+        if self.reading.complete or self.reading.whole:
+            idle = min(idle, _AFTERWORD)
+        if not before or self.reading.events > before:
+            self.timeout.reschedule(min(self.ends, now + idle))
+
+    def stands(self) -> bool:
+        """Whether a stream has said all that it had to: an answer, or why there is none."""
+        return self.reading.complete or self.reading.whole
+
+    def result(self) -> Reply | Failure:
+        result = self.reading.result(self.status, self.headers)
+        if self.first_token is None or isinstance(result, Failure):
+            return result
+        return replace(result, first_token_ms=round((self.first_token - self.began) * 1000))
 
 
 class _StrayAnswerError(aiohttp.ClientError):
@@ -88,8 +131,8 @@ class _Body(aiohttp.Payload):
 class Transport:
     """One pool of connections for a run. Use it as an async context manager.
 
-    *connect* covers all until a connection stands (a free one of the pool, the name, TCP, TLS), *idle* is the longest silence of an
-    endpoint that was asked, *total* the longest attempt, whatever drips. *connections* is at least the number of posts at a time: one that
+    *connect* covers all until a connection stands (a free one of the pool, the name, TCP, TLS), *idle* is the longest silence in an
+    answer, *total* the longest attempt, whatever drips. *connections* is at least the number of posts at a time: one that
     finds none free spends its *connect* on waiting. *proxy* is ``none``, ``environment`` or a URL. *max_response_bytes* counts after
     decompression.
     """
@@ -97,7 +140,8 @@ class Transport:
     def __init__(self, *, connect: float, idle: float, total: float, connections: int, proxy: str, max_response_bytes: int) -> None:
         if connections < 1:
             raise ValueError(f"connections = {connections}: a pool needs at least one")
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect, sock_read=idle)
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect)
+        self._idle = idle
         self._total = total
         self._connections = connections
         self._max_response_bytes = max_response_bytes
@@ -127,51 +171,84 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, request: Request, read: Read) -> Reply | Failure:
-        """Send *request* once and give its answer to *read*; what comes back holds no key. Cancelling closes the connection."""
+    async def post(self, request: Request, reading: Reading) -> Reply | Failure:
+        """Send *request* once and give its answer to *reading*; what comes back holds no key. Cancelling closes the connection."""
         target = self._target(request.url)
         if isinstance(target, Failure):
             return target
-        result = await self._result(target, request, read)
+        result = await self._result(target, request, reading)
         return _without_key(result, _key(request)) if isinstance(result, Failure) else result
 
-    async def _result(self, target: _Target, request: Request, read: Read) -> Reply | Failure:
-        body = _Body(request.body)
+    async def get(self, url: str, headers: Mapping[str, str]) -> Page | Failure:
+        """Ask for *url*, which costs nothing; what comes back holds no key."""
+        target = self._target(url)
+        if isinstance(target, Failure):
+            return target
+        assert self._session is not None, "a Transport is used inside its own `async with`"
         try:
-            async with asyncio.timeout(self._total):
-                answer = await self._exchange(target, request, body)
-        except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
-            return mishap(_code(error), f"{target.url.host}: {_reason(error)}", in_doubt=body.begun)
-        if answer.status < 300:
-            if not answer.whole:
-                return mishap("response_too_large", f"over {self._max_response_bytes} bytes", in_doubt=True, status=answer.status)
-            return read(answer.status, answer.headers, answer.body)
-        # Masked before it is read: an excerpt could cut a key in two and keep a half.
-        return read(answer.status, answer.headers, _masked(answer.body, _key(request)))
+            async with (
+                asyncio.timeout(min(self._total, self._idle)),
+                self._session.get(target.url, headers=headers, proxy=target.proxy, allow_redirects=False) as response,
+            ):
+                body = _masked(await self._whole(response), headers.get("Authorization", "").removeprefix("Bearer "))
+                return Page(response.status, response.headers, body)
+        except (aiohttp.ClientError, TimeoutError, UnicodeError, _TooLargeError) as error:
+            return mishap(_code(error), f"{target.url.host}: {_reason(error)}", in_doubt=False)
 
-    async def _exchange(self, target: _Target, request: Request, body: _Body) -> _Answer:
+    async def _result(self, target: _Target, request: Request, reading: Reading) -> Reply | Failure:
+        now = asyncio.get_running_loop().time()
+        ends = now + (request.total or self._total)
+        attempt = _Attempt(reading, _Body(request.body), now, ends, asyncio.timeout_at(ends))
+        try:
+            async with attempt.timeout:
+                return await self._exchange(target, request, attempt)
+        except _TooLargeError:
+            return mishap("response_too_large", f"over {self._max_response_bytes} bytes", in_doubt=True, status=attempt.status)
+        except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
+            if attempt.stands():
+                return attempt.result()
+            silent = type(error) is TimeoutError and asyncio.get_running_loop().time() < attempt.ends
+            code = "read_timeout" if silent else _code(error)
+            return mishap(code, f"{target.url.host}: {_reason(error)}", in_doubt=attempt.body.begun)
+
+    async def _exchange(self, target: _Target, request: Request, attempt: _Attempt) -> Reply | Failure:
         assert self._session is not None, "a Transport is used inside its own `async with`"
         response = await self._session.post(
-            target.url, data=body, headers=request.headers, proxy=target.proxy, allow_redirects=False, raise_for_status=False
+            target.url, data=attempt.body, headers=request.headers, proxy=target.proxy, allow_redirects=False, raise_for_status=False
         )
         try:
-            if not body.begun:
+            if not attempt.body.begun:
                 raise _StrayAnswerError
-            return await self._answer(response)
+            attempt.status, attempt.headers = response.status, response.headers
+            if not 200 <= response.status < 300:
+                # Masked before it is read: an excerpt could cut a key in two and keep a half.
+                body = _masked(await self._whole(response), _key(request))
+                return attempt.reading.refused(response.status, response.headers, body)
+            await self._feed(response, attempt)
+            return attempt.result()
         finally:
             # Nothing to close where the answer was read to its end: its connection is back in the pool.
             response.close()
 
-    async def _answer(self, response: aiohttp.ClientResponse) -> _Answer:
+    async def _feed(self, response: aiohttp.ClientResponse, attempt: _Attempt) -> None:
         """Read in pieces, so that a small body that unpacks to gigabytes is never held whole."""
-        pieces = []
+        clock = asyncio.get_running_loop().time
         left = self._max_response_bytes
+        attempt.timeout.reschedule(min(attempt.ends, clock() + self._idle))
         while piece := await response.content.readany():
-            pieces.append(piece[:left])
             left -= len(piece)
             if left < 0:
-                break
-        return _Answer(response.status, response.headers, b"".join(pieces), whole=left >= 0)
+                raise _TooLargeError
+            attempt.feed(piece, clock(), self._idle)
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body of a refusal, cut at the largest size that is taken."""
+        pieces = []
+        left = self._max_response_bytes
+        while left > 0 and (piece := await response.content.readany()):
+            pieces.append(piece[:left])
+            left -= len(piece)
+        return b"".join(pieces)
 
     def _target(self, url: str) -> _Target | Failure:
         target = self._targets.get(url)
@@ -202,7 +279,6 @@ class Transport:
 _CODES: tuple[tuple[type[BaseException], str], ...] = (
     # The first that fits: a class stands before its bases.
     (aiohttp.ConnectionTimeoutError, "connect_timeout"),
-    (aiohttp.SocketTimeoutError, "read_timeout"),
     (TimeoutError, "total_timeout"),
     (UnicodeError, "dns"),
     (aiohttp.ClientConnectorDNSError, "dns"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from batchrun.core.endpoints import BASE_URLS, Endpoint
+from batchrun.core.endpoints import CLOUDS, Endpoint, endpoint_of
 from batchrun.core.job import Job, Workspace, job_schema, settings_salt
 from batchrun.core.names import RUN_DIRECTORY_NAMES
 
@@ -23,8 +23,9 @@ FULL = {
         "model": "qwen-plus",
         "endpoint": "own",
         "protocol": "openai",
+        "stream": True,
         "concurrency": 16,
-        "parameters": {"temperature": 0.2, "max_tokens": 400, "n": 2, "stream": False},
+        "parameters": {"temperature": 0.2, "max_tokens": 400, "n": 2},
     },
     "accounts": {"main": {}},
     "endpoints": {"own": {"base_url": "https://llm.example/compatible-mode/v1/"}},
@@ -37,6 +38,8 @@ FULL = {
             "model": "qwen-max",
             "endpoint": "finance",
             "protocol": "openai",
+            "stream": False,
+            "deployments": ["support-tone-v3"],
             "parameters": {"temperature": 0.9},
             "limits": {"qwen3.5-plus": {"concurrency": 2}},
         },
@@ -45,6 +48,8 @@ FULL = {
     "retry": {"max_attempts": 3, "backoff": {"first": 0.5, "max": 8}},
     "timeouts": {"connect": 5, "idle": 60.0, "total": 300},
     "stop": {"grace": 0, "probe_every": 10},
+    "media": {"root": "samples"},
+    "answers": {"schema": {"type": "object"}, "reasks": 1},
     "output": {"raw": True, "form": "openai-batch"},
     "transport": {"proxy": "http://proxy.example:3128", "max_response_bytes": 1000},
     "simulator": {"seed": 7},
@@ -76,10 +81,12 @@ def test_a_job_without_workspaces_has_one_called_default_with_dashscope_api_key(
     assert workspace_of({"defaults": {"model": "qwen-plus"}}, "default") == Workspace(
         name="default",
         account="default",
-        endpoint=Endpoint("public", "https://dashscope.aliyuncs.com/compatible-mode/v1"),
-        protocol="openai",
+        endpoint=endpoint_of("public", {}),
+        protocol=None,
+        stream=None,
         model="qwen-plus",
         models=None,
+        deployments=frozenset(),
         concurrency=8,
         limits={},
         parameters={},
@@ -94,38 +101,52 @@ def test_a_workspace_overrides_the_defaults_and_its_parameters_are_laid_over_the
     assert resolved["legal"] == Workspace(
         name="legal",
         account="main",
-        endpoint=Endpoint("finance", "https://dashscope-finance.aliyuncs.com/compatible-mode/v1"),
+        endpoint=endpoint_of("finance", {}),
         protocol="openai",
+        stream=False,
         model="qwen-max",
         models=frozenset({"qwen-max", "qwen3.5-plus"}),
+        deployments=frozenset({"support-tone-v3"}),
         concurrency=4,
         limits=MappingProxyType({"qwen3.5-plus": 2}),
-        parameters=MappingProxyType({"temperature": 0.9, "max_tokens": 400, "n": 2, "stream": False}),
+        parameters=MappingProxyType({"temperature": 0.9, "max_tokens": 400, "n": 2}),
         api_key_env="LEGAL_KEY",
     )
     marketing = resolved["marketing"]
     assert (marketing.account, marketing.model, marketing.concurrency) == ("marketing", "qwen-plus", 16)
-    assert marketing.endpoint == Endpoint("own", "https://llm.example/compatible-mode/v1")
+    assert marketing.endpoint == endpoint_of("own", {"own": "https://llm.example/compatible-mode/v1"})
     assert [(one.path, one.workspace) for one in job.inputs] == [("a.jsonl", None), ("b.jsonl", "legal")]
     assert hash(marketing) != hash(resolved["legal"])
 
 
-@pytest.mark.parametrize("name", [*BASE_URLS])
-def test_every_cloud_of_the_provider_has_its_base_url(name):
-    host = {"public": "dashscope", "hongkong": "cn-hongkong.dashscope"}.get(name, f"dashscope-{name}")
-    assert workspace_of({"defaults": {"endpoint": name}}, "default").endpoint == Endpoint(
-        name, f"https://{host}.aliyuncs.com/compatible-mode/v1"
-    )
+@pytest.mark.parametrize("name", [*CLOUDS])
+def test_every_cloud_of_the_provider_has_the_base_urls_of_the_protocols_it_speaks(name):
+    host = {"public": "dashscope", "hongkong": "cn-hongkong.dashscope", "batch": "batch.dashscope"}.get(name, f"dashscope-{name}")
+    spoken = {"openai": "compatible-mode/v1", "dashscope-text": "api/v1", "dashscope-multimodal": "api/v1"}
+    missing = {"finance": {"dashscope-multimodal"}, "batch": {"dashscope-text", "dashscope-multimodal"}}.get(name, set())
+    bases = {protocol: f"https://{host}.aliyuncs.com/{path}" for protocol, path in spoken.items() if protocol not in missing}
+    assert workspace_of({"defaults": {"endpoint": name}}, "default").endpoint == Endpoint(name, bases)
 
 
-def test_an_endpoint_may_be_a_url_and_the_slash_at_its_end_is_taken_off():
-    endpoint = workspace_of({"defaults": {"endpoint": "http://127.0.0.1:8000/v1/"}}, "default").endpoint
-    assert endpoint == Endpoint("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1")
+@pytest.mark.parametrize(
+    ("url", "protocols"),
+    [
+        ("http://127.0.0.1:8000/v1/", ["openai"]),
+        ("https://llm-abc.cn-beijing.maas.aliyuncs.com", ["openai", "dashscope-text", "dashscope-multimodal"]),
+        ("https://llm-abc.cn-beijing.maas.aliyuncs.com/compatible-mode/v1", ["openai", "dashscope-text", "dashscope-multimodal"]),
+        ("http://127.0.0.1:8000/api/v1", ["openai", "dashscope-text", "dashscope-multimodal"]),
+    ],
+)
+def test_an_endpoint_may_be_a_url_whose_path_tells_which_protocols_are_spoken_there(url, protocols):
+    endpoint = workspace_of({"defaults": {"endpoint": url}}, "default").endpoint
+    host = "/".join(url.split("/")[:3])
+    paths = {"openai": "/v1" if len(protocols) == 1 else "/compatible-mode/v1"}
+    assert endpoint == Endpoint(url.rstrip("/"), {each: host + paths.get(each, "/api/v1") for each in protocols})
 
 
-def test_the_simulator_has_no_url_and_needs_no_key():
+def test_the_simulator_needs_no_key():
     resolved = workspace_of({"defaults": {"endpoint": "simulator"}, "workspaces": {"legal": {}, "hr": {"api_key_env": "HR_KEY"}}})
-    assert (resolved.endpoint, resolved.api_key_env) == (Endpoint("simulator", None, simulated=True), None)
+    assert (resolved.endpoint.name, resolved.endpoint.simulated, resolved.api_key_env) == ("simulator", True, None)
     assert workspace_of({"workspaces": {"hr": {"api_key_env": "HR_KEY", "endpoint": "simulator"}}}, "hr").api_key_env is None
 
 
@@ -296,11 +317,11 @@ def test_the_schema_describes_each_key_of_each_table():
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["title"]
     tables = {name: table for name, table in tables_of(Job).items() if table.__module__ == "batchrun.core.job_tables"}
-    assert len(tables) == 13
+    assert len(tables) == 15
     for name, table in tables.items():
         described = schema["$defs"][name]
         assert described["additionalProperties"] is False
-        assert set(described["properties"]) == set(table.model_fields)
+        assert set(described["properties"]) == {field.alias or key for key, field in table.model_fields.items()}
         assert all(key["description"] for key in described["properties"].values()), name
     assert set(schema["properties"]) == set(FULL)
     assert "null" not in str(schema["$defs"]["WorkspaceTable"])
@@ -309,7 +330,7 @@ def test_the_schema_describes_each_key_of_each_table():
 def test_the_schema_completes_the_names_of_endpoints():
     for table in ("DefaultsTable", "WorkspaceTable"):
         names = job_schema()["$defs"][table]["properties"]["endpoint"]["anyOf"][0]["enum"]
-        assert names == ["public", "finance", "intl", "us", "hongkong", "simulator"]
+        assert names == ["public", "finance", "intl", "us", "hongkong", "batch", "simulator"]
 
 
 def test_the_schema_and_the_checks_take_the_shipped_jobs_and_a_job_with_every_key():
@@ -331,7 +352,7 @@ def test_the_schema_and_the_checks_take_the_shipped_jobs_and_a_job_with_every_ke
         {"job": INPUT, "workspaces": {"a": {"api_key_env": "K", "rpm": 3}}},
         {"job": INPUT, "defaults": {"concurrency": 0}},
         {"job": INPUT, "defaults": {"concurrency": "8"}},
-        {"job": INPUT, "defaults": {"protocol": "dashscope"}},
+        {"job": INPUT, "defaults": {"protocol": "grpc"}},
         {"job": INPUT, "timeouts": {"total": 0}},
         {"job": INPUT, "output": {"form": "csv"}},
         {"job": INPUT, "endpoints": {"own": {}}},

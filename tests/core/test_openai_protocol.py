@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.model import Failure, Fault, Reply, Row, Scope, Usage
-from batchrun.core.protocols import openai
+from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
+from batchrun.core.protocols import reading
+from batchrun.core.protocols.openai import OPENAI
 
 MESSAGE = {"role": "assistant", "content": "好"}
 CHOICE = {"index": 0, "finish_reason": "stop", "message": MESSAGE}
@@ -18,7 +19,8 @@ ANSWER: dict[str, Any] = {"id": "chatcmpl-r-1", "object": "chat.completion", "ch
 
 
 def read(answer: Any, headers: dict[str, str] | None = None, status: int = 200) -> Reply | Failure:
-    return openai.read(status, headers or {}, answer if isinstance(answer, bytes) else orjson.dumps(answer))
+    body = answer if isinstance(answer, bytes) else orjson.dumps(answer)
+    return reading.read(OPENAI.dialect, {}, status, headers or {}, body)
 
 
 def reply(answer: Any, headers: dict[str, str] | None = None) -> Reply:
@@ -33,14 +35,9 @@ def failure(answer: Any, headers: dict[str, str] | None = None, status: int = 20
     return result
 
 
-@pytest.mark.parametrize("base", ["https://host/compatible-mode/v1", "https://host/compatible-mode/v1/"])
-def test_calls_go_to_the_chat_path_under_the_base(base):
-    assert openai.url(base) == "https://host/compatible-mode/v1/chat/completions"
-
-
 def test_a_row_is_sent_as_it_stands():
     body = {"model": "qwen-plus", "messages": [{"role": "user", "content": "说 \u2028 hi"}], "temperature": 0.2, "enable_thinking": False}
-    assert orjson.loads(openai.encode(Row("t-1", "marketing", "qwen-plus", body, "0" * 16))) == body
+    assert orjson.loads(OPENAI.encode(body, False)) == body
 
 
 def test_a_plain_answer_is_a_reply():
@@ -183,7 +180,7 @@ BROKEN = {
     "the word null for a finish reason": (ANSWER | {"choices": [CHOICE | {"finish_reason": "null"}]}, "no_finish_reason"),
     "an empty finish reason": (ANSWER | {"choices": [CHOICE | {"finish_reason": ""}]}, "no_finish_reason"),
     "a finish reason that is no word": (ANSWER | {"choices": [CHOICE | {"finish_reason": 1}]}, "no_finish_reason"),
-    "an event stream": (b'data: {"choices":[{"delta":{"content":"x"}}]}\n\ndata: [DONE]\n\n', "event_stream"),
+    "an event stream without a finish reason": (b'data: {"choices":[{"delta":{"content":"x"}}]}\n\ndata: [DONE]\n\n', "no_finish_reason"),
     "an error nobody knows": ({"error": {"message": "boo", "code": "never_seen"}}, "error_in_200"),
     "an error of one word": ({"error": "boo"}, "error_in_200"),
     "a native error nobody knows": ({"code": "NeverSeen", "message": "boo"}, "error_in_200"),
@@ -319,7 +316,7 @@ def bodies(draw: st.DrawFn) -> bytes:
     body=bodies() | st.binary(max_size=200),
 )
 def test_whatever_comes_is_a_reply_or_a_failure_that_can_be_written(status, headers, body):
-    got = openai.read(status, headers, body)
+    got = reading.read(OPENAI.dialect, {}, status, headers, body)
     match got:
         case Reply(content=content, finish_reason=reason, tool_calls=calls, choices=choices, usage=usage):
             assert 200 <= status < 300

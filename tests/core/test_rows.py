@@ -114,8 +114,8 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "parameters as a list": (asks(parameters=[1]), "parameters must be an object"),
     "model in parameters": (asks(parameters={"model": "x"}), "parameters must not hold model"),
     "messages in parameters": (asks(parameters={"messages": []}), "parameters must not hold messages"),
-    "stream": (asks(parameters={"stream": True}), "parameters.stream: batchrun reads whole answers"),
-    "stream as a list": (asks(parameters={"stream": []}), "parameters.stream: batchrun reads whole answers"),
+    "stream as a word": (asks(stream="yes"), "stream must be true or false"),
+    "stream as a list": (asks(parameters={"stream": []}), "parameters.stream must be true or false"),
     "unknown field": (asks(promt="x"), "unknown field 'promt' (nearest: prompt)"),
     "a field of the user's own": (asks(department="x"), 'fields of your own go into "metadata"'),
     "a field without end": (asks(**{"f" * 10_000: 1}), "unknown field '" + "f" * 40),
@@ -125,7 +125,7 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "id in batch form": (batch(id="x"), "unknown field 'id'"),
     "method GET": (batch(method="GET"), "method must be POST"),
     "another URL": (batch(url="/v1/embeddings"), "url must be /v1/chat/completions"),
-    "stream in batch form": (batch(body={"messages": [USER], "stream": True}), "body.stream"),
+    "stream in batch form": (batch(body={"messages": [USER], "stream": 1}), "body.stream must be true or false"),
 }
 
 

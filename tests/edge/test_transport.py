@@ -20,7 +20,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_writer import StreamWriter
 
 from batchrun.core.model import Failure, Fault, Reply, Request, Scope
-from batchrun.core.protocols import openai
+from batchrun.core.protocols.openai import OPENAI
+from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport import Transport, _Body, _StrayAnswerError
 from tests.edge import fault_server as server
 
@@ -28,6 +29,10 @@ KEY = "sk-fake-marketing"
 ODD_KEY = "qX9/weird+key==marketing"
 AGAIN, PARK, REJECT, THROTTLED = Fault.AGAIN, Fault.PARK, Fault.REJECT, Fault.THROTTLED
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def reading() -> Reading:
+    return Reading(OPENAI.dialect, {})
 
 
 def transport(*, connect=1.0, idle=0.2, total=2.0, connections=4, proxy="none", max_response_bytes=65_536) -> Transport:
@@ -43,7 +48,7 @@ def ask(fault: server.Fault, *, key: str = KEY, posts: int = 1, body: bytes = b"
 
     async def main() -> list[Reply | Failure]:
         async with server.serving(fault, tls=tls) as endpoint, transport(**settings) as wire:
-            return [await wire.post(request(endpoint.url, key, body), openai.read) for _ in range(posts)]
+            return [await wire.post(request(endpoint.url, key, body), reading()) for _ in range(posts)]
 
     return anyio.run(main)
 
@@ -60,10 +65,10 @@ MANY_HEADERS = b"".join(b"X-%d: a\r\n" % number for number in range(20_000))
 MISHAPS = {
     "no bytes": (server.says(), "disconnected", AGAIN, True),
     "reset at once": (server.resets(), "connection_reset", AGAIN, True),
-    "silence": (server.hangs(), "read_timeout", AGAIN, True),
+    "silence": (server.hangs(), "total_timeout", AGAIN, True),
     "half a status line": (server.says(b"HTTP/1.1 20"), "disconnected", AGAIN, True),
     "half the headers": (server.says(HEAD + b"X-Requ"), "disconnected", AGAIN, True),
-    "half the headers, then silence": (server.hangs(HEAD), "read_timeout", AGAIN, True),
+    "half the headers, then silence": (server.hangs(HEAD), "total_timeout", AGAIN, True),
     "half the headers, then a reset": (server.resets(HEAD), "connection_reset", AGAIN, True),
     "half the body": (server.says(server.http(server.ANSWER[:40], length=200)), "half_body", AGAIN, True),
     "half the body, then silence": (server.hangs(server.http(server.ANSWER[:40], length=200)), "read_timeout", AGAIN, True),
@@ -143,7 +148,7 @@ def test_a_redirect_names_the_host_and_is_not_followed():
         async with server.serving(server.keeps(server.http())) as other:
             moved = server.says(server.http(b"", f"Location: {other.url}", status="308 Permanent Redirect"))
             async with server.serving(moved) as endpoint, transport() as wire:
-                return await wire.post(request(endpoint.url), openai.read), other.connections
+                return await wire.post(request(endpoint.url), reading()), other.connections
 
     failure, followed = anyio.run(main)
     assert (failure.code, failure.scope, followed) == ("redirect", Scope.WORKSPACE, 0)
@@ -177,7 +182,7 @@ def test_a_connection_that_never_stands_was_never_asked():
 def test_a_total_time_that_ends_before_the_connection_stands_leaves_no_doubt():
     async def main():
         async with server.serving(server.hangs()) as endpoint, transport(connect=5, total=0.1) as wire:
-            return await wire.post(request(endpoint.url.replace("http:", "https:")), openai.read)
+            return await wire.post(request(endpoint.url.replace("http:", "https:")), reading())
 
     failure = anyio.run(main)
     assert isinstance(failure, Failure)
@@ -202,7 +207,7 @@ def test_an_endpoint_that_cannot_be_called_parks_its_workspace(url):
 def post_once(url: str, **settings) -> Failure:
     async def main():
         async with transport(**settings) as wire:
-            return await wire.post(request(url), openai.read)
+            return await wire.post(request(url), reading())
 
     result = anyio.run(main)
     assert isinstance(result, Failure), result
@@ -235,7 +240,7 @@ def test_connections_are_used_again():
     async def main():
         async with server.serving(server.keeps(server.http())) as endpoint, transport() as wire:
             for _ in range(3):
-                assert isinstance(await wire.post(request(endpoint.url), openai.read), Reply)
+                assert isinstance(await wire.post(request(endpoint.url), reading()), Reply)
             return endpoint.connections
 
     assert anyio.run(main) == 1
@@ -253,8 +258,8 @@ def test_a_pooled_connection_that_the_server_closed_is_in_doubt_and_not_asked_ag
             writer.write(server.http())
 
         async with server.serving(closes_when_asked_again) as endpoint, transport() as wire:
-            await wire.post(request(endpoint.url), openai.read)
-            return await wire.post(request(endpoint.url), openai.read), endpoint
+            await wire.post(request(endpoint.url), reading())
+            return await wire.post(request(endpoint.url), reading()), endpoint
 
     failure, endpoint = anyio.run(main)
     assert (failure.code, failure.fault, failure.in_doubt) == ("disconnected", AGAIN, True)
@@ -278,11 +283,11 @@ def test_an_answer_that_comes_late_and_unasked_is_never_another_rows():
             writer.write(server.http())
 
         async with server.serving(answers) as endpoint, transport() as wire:
-            first = await wire.post(request(endpoint.url), openai.read)
+            first = await wire.post(request(endpoint.url), reading())
             ends[0].write(server.http(stray))
             while not pooled(wire)._buffer:
                 await anyio.lowlevel.checkpoint()
-            return first, await wire.post(request(endpoint.url), openai.read), len(endpoint.requests)
+            return first, await wire.post(request(endpoint.url), reading()), len(endpoint.requests)
 
     first, second, requests = anyio.run(main)
     assert isinstance(first, Reply)
@@ -316,7 +321,7 @@ def test_a_cancelled_post_is_cancelled_and_leaves_no_connection():
     async def main():
         async with server.serving(server.hangs()) as endpoint, transport(idle=30, total=30) as wire:
             with anyio.move_on_after(0.1) as scope:
-                await wire.post(request(endpoint.url), openai.read)
+                await wire.post(request(endpoint.url), reading())
             assert wire._session is not None
             assert wire._session.connector is not None
             return scope.cancelled_caught, len(wire._session.connector._acquired)
@@ -330,7 +335,7 @@ def test_a_body_of_many_mebibytes_is_sent_whole():
     async def main():
         async with server.serving(server.keeps(server.http())) as endpoint, transport() as wire:
             with warnings.catch_warnings(action="error"):
-                result = await wire.post(request(endpoint.url, body=body), openai.read)
+                result = await wire.post(request(endpoint.url, body=body), reading())
             return result, endpoint.requests[0]
 
     result, sent = anyio.run(main)
@@ -341,8 +346,8 @@ def test_a_body_of_many_mebibytes_is_sent_whole():
 def test_what_is_sent_is_one_plain_post():
     async def main():
         async with server.serving(server.keeps(server.http(server.ANSWER, "Set-Cookie: a=b"))) as endpoint, transport() as wire:
-            await wire.post(request(endpoint.url), openai.read)
-            await wire.post(request(endpoint.url), openai.read)
+            await wire.post(request(endpoint.url), reading())
+            await wire.post(request(endpoint.url), reading())
             return endpoint.requests
 
     requests = anyio.run(main)
@@ -400,7 +405,7 @@ def self_signed(tmp_path_factory) -> ssl.SSLContext:
 def test_a_certificate_that_nobody_vouches_for_parks_the_workspace_before_anything_is_sent(self_signed):
     async def main():
         async with server.serving(server.keeps(server.http()), tls=self_signed) as endpoint, transport() as wire:
-            return await wire.post(request(endpoint.url), openai.read), endpoint.requests
+            return await wire.post(request(endpoint.url), reading()), endpoint.requests
 
     failure, requests = anyio.run(main)
     assert (failure.code, failure.fault, failure.scope, failure.in_doubt) == ("tls", PARK, Scope.WORKSPACE, False)
@@ -412,7 +417,7 @@ def test_a_certificate_that_nobody_vouches_for_parks_the_workspace_before_anythi
 def test_a_server_without_tls_under_https_fails_the_handshake():
     async def main():
         async with server.serving(server.hangs(), greeting=b"HTTP/1.1 400 Bad Request\r\n\r\n") as endpoint, transport() as wire:
-            return await wire.post(request(endpoint.url.replace("http:", "https:")), openai.read)
+            return await wire.post(request(endpoint.url.replace("http:", "https:")), reading())
 
     failure = anyio.run(main)
     assert isinstance(failure, Failure)
@@ -424,7 +429,7 @@ def through(proxy: server.Fault, url: str, named="http://clerk:hush@127.0.0.1:{p
 
     async def main():
         async with server.serving(proxy) as seen, transport(proxy=named.format(port=seen.port)) as wire:
-            return await wire.post(request(url), openai.read), seen.requests
+            return await wire.post(request(url), reading()), seen.requests
 
     return anyio.run(main)
 
@@ -471,7 +476,7 @@ def test_the_environments_proxy_is_used_but_for_the_hosts_it_spares(monkeypatch,
             monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
             monkeypatch.setenv("no_proxy", no_proxy.format(port=endpoint.port))
             async with transport(proxy="environment") as wire:
-                await wire.post(request(endpoint.url), openai.read)
+                await wire.post(request(endpoint.url), reading())
             return len(proxy.requests)
 
     assert anyio.run(main) == requests_through_it

@@ -17,6 +17,7 @@ from batchrun.core.model import Failure, Usage
 from batchrun.core.protocols.failures import classify, known, seconds_of
 from batchrun.core.protocols.json_body import Document, Unreadable, parse
 from batchrun.core.protocols.mishaps import mishap
+from batchrun.core.protocols.sse import Events
 
 _LONGEST_MESSAGE = 500
 _LONGEST_NAME = 200
@@ -26,7 +27,6 @@ _KEYS = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9._*-]{3,}|(?<=Bearer )\S+")
 _KEYS_IN_JSON = re.compile(rb"(?<![A-Za-z0-9])sk-[A-Za-z0-9._*-]{3,}")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _TITLE = re.compile(r"<title[^>]*>(.{1,200}?)</title>", re.IGNORECASE | re.DOTALL)
-_FRAME_STATUS = re.compile(r":HTTP_STATUS/([0-9]{3})")
 
 
 class Complaint(NamedTuple):
@@ -65,26 +65,21 @@ def error_in_200(status: int, headers: Mapping[str, str], said: Complaint, usage
     return mishap("error_in_200", detail, in_doubt=usage is None, status=status, request_id=request_id, usage=usage)
 
 
-def complaint_of(fields: dict[str, Any], line: bytes = b"") -> Complaint | None:
-    """What the object *fields* complains of; None where it is no error."""
-    error = fields.get("error")
-    if not error and not (isinstance(fields.get("code"), str) and fields["code"] and "choices" not in fields and "output" not in fields):
-        return None
-    return _said_by(fields, line)
+def complaint_of(fields: dict[str, Any], line: bytes = b"", *, expected: bool = False) -> Complaint | None:
+    """What the object *fields* complains of; None where it is no error, unless one is *expected* (an ``event:error``)."""
+    named = isinstance(fields.get("code"), str) and fields["code"] and not fields.get("choices") and not fields.get("output")
+    return _said_by(fields, line) if expected or fields.get("error") or named else None
 
 
-def complaint_in_stream(body: bytes) -> Complaint | None:
-    """The first error among the frames of an event stream; None where there is none."""
-    status = None
-    for line in body.decode(errors="replace").splitlines():
-        if found := _FRAME_STATUS.match(line):
-            status = int(found[1])
-        if line.startswith("data:"):
-            match parse(line.removeprefix("data:").encode(errors="replace")):
-                case Document(fields, text) if said := complaint_of(fields, text):
-                    return said._replace(status=status)
-                case _:
-                    continue
+def _complaint_in_stream(body: bytes) -> Complaint | None:
+    """The first error among the events of a refusal's body; None where there is none."""
+    events = Events()
+    for event in (*events.feed(body), *events.close()):
+        match parse(event.data):
+            case Document(fields, line) if said := complaint_of(fields, line, expected=event.kind == b"error"):
+                return said._replace(status=event.status)
+            case _:
+                continue
     return None
 
 
@@ -113,7 +108,7 @@ def _complaint(status: int, body: bytes) -> Complaint:
             # A server that repeats its status as the code names nothing: "type" does, or the status table.
             return said._replace(code=None) if said.code == str(status) else said
         case Unreadable("event_stream"):
-            return complaint_in_stream(body) or Complaint(None, _text(body))
+            return _complaint_in_stream(body) or Complaint(None, _text(body))
         case Unreadable("html"):
             return Complaint(None, _page_title(body))
         case _:

@@ -36,7 +36,21 @@ def _standing(message: str, advice: str) -> Mishap:
     return Mishap(Fault.PARK, Scope.WORKSPACE, message, advice)
 
 
+def _refused(message: str, advice: str) -> Mishap:
+    return Mishap(Fault.REJECT, Scope.ROW, message, f"{advice}; the row runs at the next start with --retry-rejected")
+
+
 MISHAPS: dict[str, Mishap] = {
+    # before any call
+    "no_route": Mishap(
+        Fault.PARK,
+        Scope.LANE,
+        "the workspace's endpoint cannot be asked for this model",
+        "set protocol or endpoint of this workspace so that they fit, or give these rows another model; then run the same command again",
+    ),
+    "cannot_carry": _refused("the protocol cannot carry this row", "correct the row, or set protocol of its workspace"),
+    "request_too_large": _refused("the request is larger than the provider takes", "make it smaller, or name its media by http(s) URLs"),
+    "media_too_large": _refused("a medium is larger than the provider takes", "make it smaller, or name it by an http(s) URL"),
     # before the connection stands
     "invalid_url": _standing("the endpoint is no URL that can be called", "correct endpoint of this workspace in the job file"),
     "connection_refused": _passing(
@@ -61,7 +75,7 @@ MISHAPS: dict[str, Mishap] = {
     # after it
     "connection_reset": _passing("the connection was reset", _NETWORK),
     "disconnected": _passing("the endpoint closed the connection without an answer", _NETWORK),
-    "read_timeout": _passing("no byte came within timeouts.idle", _SLOW),
+    "read_timeout": _passing("the answer fell silent for timeouts.idle", _SLOW),
     "total_timeout": _passing("no whole answer came within timeouts.total", _SLOW),
     "half_body": _passing("the answer broke off in its middle", _NETWORK),
     "stray_answer": _passing("the connection brought an answer that nothing had been asked for; the row was not sent over it", _NETWORK),
@@ -78,7 +92,8 @@ MISHAPS: dict[str, Mishap] = {
     # in a whole answer of status 200
     "empty_body": _passing("the answer has no body", _NOT_A_CHAT_ENDPOINT),
     "html": _passing("the answer is a web page", _NOT_A_CHAT_ENDPOINT),
-    "event_stream": _passing("the answer is an event stream, though none was asked for", _NOT_A_CHAT_ENDPOINT),
+    "event_stream": _passing("the answer is an event stream that cannot be read", _NOT_A_CHAT_ENDPOINT),
+    "broken_event": _passing("an event of the stream is no JSON object", _PASSES),
     "not_json": _passing("the answer is no JSON", _NOT_A_CHAT_ENDPOINT),
     "not_an_object": _passing("the answer is no JSON object", _NOT_A_CHAT_ENDPOINT),
     "too_deep": _passing("the answer is nested too deeply", _NOT_A_CHAT_ENDPOINT),

@@ -1,0 +1,157 @@
+"""Whether an answer holds to what was asked, and how a row is asked again that got one that does not.
+
+Checked are the content against the job's JSON Schema (draft 2020-12 unless ``$schema`` names another; only references within the schema
+are followed) and the arguments of tool calls, which must be JSON. An answer that was cut at its length is refused without asking again: it
+would be cut again, and paid for again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from batchrun.core.errors import JobError, Mistake
+from batchrun.core.model import Failure, Fault, Reply, Scope
+
+Messages = list[dict[str, Any]]
+
+_FENCED = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+"""Models wrap JSON in a block of Markdown, asked not to or not."""
+_LONGEST_COMPLAINT = 300
+_MOST_COMPLAINTS = 3
+_ADVICE = (
+    "look at the content beside this failure: say in the prompt what is wanted, loosen [answers] schema, or raise max_tokens where it is "
+    "cut; the row is asked again only with --retry-rejected, because each try is billed"
+)
+
+
+class Schema:
+    """A JSON Schema, ready to check answers."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        """Take *document* in; raises JobError where it is no schema, or refers to another."""
+        # Imported here: it costs as much as all the rest together, and few jobs have a schema.
+        import jsonschema  # noqa: PLC0415
+        import referencing  # noqa: PLC0415
+
+        kind = jsonschema.validators.validator_for(document, default=jsonschema.Draft202012Validator)
+        try:
+            kind.check_schema(dict(document))
+        except jsonschema.SchemaError as error:
+            where = "/".join(map(str, error.absolute_path)) or "its top"
+            raise _no_schema(f"{where}: {error.message[:_LONGEST_COMPLAINT]}") from None
+        # An empty registry: nothing is fetched from anywhere.
+        self._validator = kind(document, registry=referencing.Registry())
+        self._unresolvable = referencing.exceptions.Unresolvable
+        self.complaints({})
+
+    def complaints(self, value: Any) -> list[str]:
+        """Say what in *value* does not fit, the worst first, a few at most; raises JobError for a reference that leads nowhere."""
+        try:
+            errors = sorted(self._validator.iter_errors(value), key=lambda error: len(error.absolute_path))
+        except self._unresolvable as error:
+            raise _no_schema(f"a $ref leads nowhere: {error}") from None
+        return [f"{_place(error.absolute_path)}: {error.message[:_LONGEST_COMPLAINT]}" for error in errors[:_MOST_COMPLAINTS]]
+
+
+def _no_schema(why: str) -> JobError:
+    return JobError("the job cannot be started:", (Mistake("answers.schema", "no JSON Schema that can be used", why),))
+
+
+def _place(path: Any) -> str:
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+
+
+@dataclass(slots=True)
+class _Talk:
+    """What has been said about a row's answers in this opening."""
+
+    asks: int = 0
+    """How often it was asked again."""
+    said: Messages = field(default_factory=list)
+    """The latest answer that was refused, and why: the next ask shows it to the model."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """Checks the answers of a run, and knows which rows are being asked again. What it remembers lasts for one opening."""
+
+    schema: Schema | None
+    reasks: int
+    """How often one row may be asked again."""
+    _talks: dict[int, _Talk] = field(default_factory=dict)
+
+    def asked(self, ordinal: int) -> tuple[int, Messages]:
+        """How often the row was asked again so far, and the messages that its next ask has besides its own."""
+        talk = self._talks.get(ordinal)
+        return (talk.asks, talk.said) if talk is not None else (0, [])
+
+    def checking(self, ordinal: int, *, tools: bool) -> Callable[[Reply], Reply | Failure] | None:
+        """Give the check for the row's answer, *tools* having been offered to it or not; None where any answer will do."""
+        return (lambda reply: self._check(ordinal, reply)) if tools or self.schema is not None else None
+
+    def _check(self, ordinal: int, reply: Reply) -> Reply | Failure:
+        code, complaints, parsed = "schema_mismatch", [], None
+        if reply.tool_calls:
+            code, complaints = "bad_tool_arguments", [said for call in reply.tool_calls if (said := _unfit_call(call))]
+        elif self.schema is not None:
+            complaints, parsed = _judged(self.schema, reply.content)
+        if complaints:
+            return self._refused(ordinal, reply, code, "; ".join(complaints))
+        self._talks.pop(ordinal, None)
+        return reply if parsed is None else replace(reply, parsed=parsed)
+
+    def _refused(self, ordinal: int, reply: Reply, code: str, why: str) -> Failure:
+        talk = self._talks.setdefault(ordinal, _Talk())
+        again = talk.asks < self.reasks and reply.finish_reason != "length"
+        if again:
+            talk.asks += 1
+            talk.said = _reproach(reply, why)
+        else:
+            del self._talks[ordinal]
+        return Failure(
+            Fault.REASK if again else Fault.REJECT,
+            Scope.ROW,
+            code,
+            why,
+            _ADVICE,
+            status=200,
+            request_id=reply.request_id,
+            in_doubt=reply.usage is None,
+            usage=reply.usage,
+            reply=reply,
+        )
+
+
+def _reproach(reply: Reply, why: str) -> Messages:
+    """What the next ask adds. A refused tool call is only asked for anew: an answer to a call that cannot be read would be no chat."""
+    if reply.tool_calls:
+        return []
+    wanted = f"This answer does not fit what was asked for ({why}). Answer again, with nothing but the corrected JSON."
+    return [{"role": "assistant", "content": reply.content}, {"role": "user", "content": wanted}]
+
+
+def _judged(schema: Schema, content: str) -> tuple[list[str], Any]:
+    fenced = _FENCED.match(content)
+    try:
+        value = orjson.loads(fenced[1] if fenced else content)
+    except orjson.JSONDecodeError as error:
+        return [f"$: not JSON ({error.msg} at line {error.lineno}, column {error.colno})" if content.strip() else "$: empty"], None
+    return schema.complaints(value), value
+
+
+def _unfit_call(call: object) -> str | None:
+    match call:
+        case {"function": {"name": name, "arguments": str(arguments)}}:
+            try:
+                orjson.loads(arguments or "{}")
+            except orjson.JSONDecodeError as error:
+                return f"the arguments of {name!r} are not JSON ({error.msg} at column {error.colno})"
+            return None
+        case {"function": {"arguments": dict()}}:
+            return None
+    return "a tool call without a function and its arguments"

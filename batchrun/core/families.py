@@ -1,0 +1,55 @@
+"""What a model's name says about how it must be called.
+
+Sources: Model Studio's API reference and model pages (December 2025 to autumn 2026) and the page on models in sub-workspaces (2025-03-12).
+The rules change with the models; each can be overridden in the job (``protocol``, ``stream``), and a new family that needs none of this
+needs no line here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_NATIVE_ONLY = re.compile(r"qwen2?-audio")
+"""The compatible route answers 404 model_not_supported. Omni and ASR models of later years are not among them."""
+_TUNED = re.compile(r"(^|[-.])ft-[0-9a-z]", re.IGNORECASE)
+"""Deployments of models tuned in Model Studio: ``qwen-turbo-ft-202503…``."""
+_OPENAI_ONLY = re.compile(r"omni")
+_MULTIMODAL = re.compile(r"(-|^)(vl|ocr|audio|asr|captioner)(-|$)|^qvq|^qwen3\.[5-9]|^qwen[4-9]")
+"""Served by multimodal-generation; the hybrids from qwen3.5 on too, text alone included."""
+_STREAM_ONLY = re.compile(r"^qwq|^qvq|omni")
+_NEWER = re.compile(r"^qwen3\.[5-9]|^qwen[4-9]|^deepseek|^glm|^kimi")
+"""Think in plain calls too: seen in 2026."""
+_THINKS_UNASKED = re.compile(r"^qwen3-\d[\d.]*b(-a\d+b)?$|-thinking(-|$)")
+"""Open Qwen3 of April 2025 thinks by default; the ``-thinking`` models always do."""
+
+
+def native_only(model: str) -> bool:
+    """Whether the OpenAI-compatible route does not serve *model*."""
+    return bool(_NATIVE_ONLY.search(model) or _TUNED.search(model))
+
+
+def openai_only(model: str) -> bool:
+    """Whether the native routes do not serve *model*."""
+    return bool(_OPENAI_ONLY.search(model))
+
+
+def multimodal(model: str) -> bool:
+    """Whether *model* is served by the native multimodal route rather than the text route."""
+    return bool(_MULTIMODAL.search(model))
+
+
+def stream_only(model: str) -> bool:
+    """Whether *model* answers in streams alone."""
+    return bool(_STREAM_ONLY.search(model))
+
+
+def needs_stream(model: str, body: Mapping[str, Any]) -> bool:
+    """Whether a request must be streamed to be answered: the model streams only, or thinks, and its family thinks in streams only."""
+    if stream_only(model):
+        return True
+    thinking = body.get("enable_thinking")
+    if thinking is None:
+        return bool(_THINKS_UNASKED.search(model))
+    return thinking is True and not _NEWER.search(model)

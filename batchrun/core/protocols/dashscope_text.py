@@ -1,0 +1,38 @@
+"""The native DashScope wire format for text: ``POST {base}/services/aigc/text-generation/generation``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchrun.core.parts import text_only
+from batchrun.core.protocols import native
+from batchrun.core.protocols.wire_format import WireFormat
+
+Fields = dict[str, Any]
+
+
+def _unfit(body: Fields) -> str | None:
+    for message in body["messages"]:
+        content = message.get("content")
+        if isinstance(content, list) and not all(_is_text(part) for part in content):
+            return 'the text route carries text alone: protocol = "dashscope-multimodal" or "openai" can, with a model that sees and hears'
+    return native.unfit_parameters(body)
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("text"), str)
+
+
+def _encode(body: Fields, stream: bool) -> bytes:  # noqa: FBT001 - the port's signature
+    return native.request(body, map(_message, body["messages"]), stream=stream)
+
+
+def _message(message: Fields) -> Fields:
+    """A message whose content is one text: a call without content has an empty one here."""
+    content = message.get("content")
+    return {**message, "content": text_only(content) if isinstance(content, list) else content or ""}
+
+
+DASHSCOPE_TEXT = WireFormat(
+    "dashscope-text", "/services/aigc/text-generation/generation", native.NATIVE, _unfit, _encode, native.STREAM_HEADERS
+)

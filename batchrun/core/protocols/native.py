@@ -1,0 +1,108 @@
+"""What the two native DashScope routes share: how a request is laid out, and how an answer and a stream's frames are read.
+
+A request is ``{"model", "input": {"messages"}, "parameters"}``: everything that is neither model nor messages is a parameter. An answer is
+``{"output", "usage", "request_id"}``, its output ``choices`` (``result_format = "message"``, which is asked for) or ``text``. A frame of a
+stream is such an answer too, with the finish reason ``"null"`` until the last, and with the usage so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from batchrun.core.model import Failure, Reply
+from batchrun.core.protocols.error_body import complaint_of, error_in_200, request_id_of
+from batchrun.core.protocols.folding import Choices, expected_choices
+from batchrun.core.protocols.reading import Dialect
+from batchrun.core.protocols.replies import Around, reply_of, request_id_in
+from batchrun.core.protocols.usage import usage_of
+
+Fields = dict[str, Any]
+
+STREAM_HEADERS = {"X-DashScope-SSE": "enable", "Accept": "text/event-stream"}
+
+_NOT_PARAMETERS = frozenset({"model", "messages", "stream", "stream_options"})
+_SPOKEN = ("modalities", "audio")
+
+
+def unfit_parameters(body: Fields) -> str | None:
+    """Why the parameters of a request cannot go this way."""
+    if any(body.get(name) for name in _SPOKEN):
+        return 'modalities and audio ask for a spoken answer, which the native routes do not give: protocol = "openai" can'
+    return None
+
+
+def request(body: Fields, messages: Iterable[Fields], *, stream: bool) -> bytes:
+    """Write a request whose *messages* are in the route's own spelling."""
+    parameters = {"result_format": "message", **{name: value for name, value in body.items() if name not in _NOT_PARAMETERS}}
+    if stream:
+        # Else each frame repeats all that was said so far.
+        parameters.setdefault("incremental_output", True)
+    return orjson.dumps({"model": body["model"], "input": {"messages": list(messages)}, "parameters": parameters})
+
+
+def _read(status: int, headers: Mapping[str, str], fields: Fields, line: bytes) -> Reply | Failure:
+    usage = usage_of(fields.get("usage"))
+    if said := complaint_of(fields, line):
+        return error_in_200(status, headers, said, usage)
+    around = Around(status, usage, request_id_of(headers) or request_id_in(fields), line)
+    return reply_of(_choices(fields.get("output")), around)
+
+
+def _choices(output: object) -> object:
+    """The choices of an output; one of ``result_format = "text"`` is a choice without saying so."""
+    if not isinstance(output, dict):
+        return None
+    text = output.get("text")
+    if output.get("choices") or not isinstance(text, str):
+        return output.get("choices")
+    message = {name: output[name] for name in ("reasoning_content", "tool_calls") if output.get(name)}
+    return [{"finish_reason": output.get("finish_reason"), "message": {"role": "assistant", "content": text, **message}}]
+
+
+@dataclass(slots=True)
+class _Fold:
+    """Frames to a plain native answer."""
+
+    _choices: Choices
+    _envelope: Fields = field(default_factory=dict)
+    _output: Fields = field(default_factory=dict)
+
+    @property
+    def spoken(self) -> bool:
+        return self._choices.spoken
+
+    @property
+    def whole(self) -> bool:
+        return self._choices.whole
+
+    def take(self, chunk: Fields) -> None:
+        self._envelope.update((name, chunk[name]) for name in ("usage", "request_id") if chunk.get(name))
+        output = chunk.get("output")
+        if not isinstance(output, dict):
+            return
+        self._output.update((name, value) for name, value in output.items() if name not in {"choices", "text", "finish_reason"})
+        choices = _choices(output)
+        for each in choices if isinstance(choices, list) else ():
+            if isinstance(each, dict):
+                self._choice(each)
+
+    def _choice(self, each: Fields) -> None:
+        choice = self._choices.at(each.get("index"))
+        if isinstance(each.get("message"), dict):
+            choice.take(each["message"])
+        choice.weighs(each.get("logprobs"))
+        choice.ends(each.get("finish_reason"))
+
+    def answer(self) -> Fields:
+        return {"output": {**self._output, "choices": self._choices.as_fields()}, **self._envelope}
+
+
+def _fold(asked: Fields) -> _Fold:
+    return _Fold(Choices(expected_choices(asked), cumulative=asked.get("incremental_output") is False))
+
+
+NATIVE = Dialect(_read, _fold)

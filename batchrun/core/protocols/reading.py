@@ -1,0 +1,175 @@
+"""How an answer is read while it comes: a body whole, or a stream of events folded into the body that a plain call would have brought.
+
+So a streamed answer and a plain one go through one reader, and can not come to differ. Which of the two came is told by the body's first
+bytes, not by what was asked for and not by its content type: endpoints answer a streamed call with a plain error, and label either as the
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import orjson
+
+from batchrun.core.model import Failure, Reply
+from batchrun.core.protocols.error_body import Complaint, complaint_of, error_in_200, refusal, request_id_of
+from batchrun.core.protocols.json_body import Document, Unreadable, parse
+from batchrun.core.protocols.mishaps import mishap
+from batchrun.core.protocols.sse import Event, Events, looks_like_events
+from batchrun.core.protocols.usage import usage_of
+
+Fields = dict[str, Any]
+Read = Callable[[int, Mapping[str, str], Fields, bytes], Reply | Failure]
+"""Reads a plain answer: status, headers, its JSON object, and the same as one line of JSON."""
+
+
+class Fold(Protocol):
+    """A dialect's way of making one plain answer of a stream's chunks."""
+
+    @property
+    def spoken(self) -> bool:
+        """Whether a first token has come."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether every choice has its finish reason."""
+
+    def take(self, chunk: Fields) -> None:
+        """Take the next chunk in; never raises, whatever it holds."""
+
+    def answer(self) -> Fields:
+        """Give the plain answer that the chunks make up so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One wire format's way of answering."""
+
+    read: Read
+    fold: Callable[[Fields], Fold]
+    """Begins a fold for the answer to a request body."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """One answer being read: fed its body piece by piece, it gives what the answer comes to."""
+
+    dialect: Dialect
+    asked: Fields
+    """The request body in batchrun's own form."""
+    complete: bool = False
+    """The stream has said its last: what follows changes nothing."""
+    events: int = 0
+    """How many have come: silence is counted from the latest. 0 for a plain body."""
+    _pieces: list[bytes] = field(default_factory=list)
+    _stream: _Stream | None = None
+    _plain: bool = False
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next piece of a body of status 2xx."""
+        if self._stream is not None:
+            self._take(self._stream.events.feed(piece))
+        else:
+            self._pieces.append(piece)
+            if not self._plain:
+                self._look(whole=False)
+
+    @property
+    def spoken(self) -> bool:
+        """Whether a stream's first token has come."""
+        return self._stream is not None and self._stream.fold.spoken
+
+    @property
+    def whole(self) -> bool:
+        """Whether a stream has brought all of the answer's text: should its wire break now, the answer stands."""
+        return self._stream is not None and self._stream.complaint is None and self._stream.fold.whole
+
+    def result(self, status: int, headers: Mapping[str, str]) -> Reply | Failure:
+        """Say what the answer is, now that its body has ended; never raises, whatever it held."""
+        if self._stream is None:
+            self._look(whole=True)
+        if self._stream is None:
+            return self._read(status, headers, b"".join(self._pieces))
+        self._take(self._stream.events.close())
+        return self._stream.result(self.dialect.read, status, headers)
+
+    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Say what an answer outside 2xx is."""
+        return refusal(status, headers, body)
+
+    def _look(self, *, whole: bool) -> None:
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        streamed = looks_like_events(body, whole=whole)
+        if streamed:
+            self._pieces = []
+            self._stream = _Stream(self.dialect.fold(self.asked))
+            self._take(self._stream.events.feed(body))
+        elif streamed is False:
+            self._plain = True
+
+    def _take(self, events: list[Event]) -> None:
+        assert self._stream is not None
+        for event in events:
+            self.events += 1
+            self._stream.take(event)
+        self.complete = self._stream.done
+
+    def _read(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
+        match parse(body):
+            case Document(fields, line):
+                return self.dialect.read(status, headers, fields, line)
+            case Unreadable(flaw):
+                return mishap(flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
+
+
+@dataclass(slots=True)
+class _Stream:
+    fold: Fold
+    events: Events = field(default_factory=Events)
+    complaint: Complaint | None = None
+    broken: bool = False
+    done: bool = False
+
+    def take(self, event: Event) -> None:
+        """Take an event in; after the last, and after an error, nothing more counts."""
+        if self.done or not event.data:
+            return
+        if event.data.strip() == b"[DONE]":
+            self.done = True
+            return
+        match parse(event.data):
+            case Document(fields, line):
+                self._chunk(event, fields, line)
+            case Unreadable():
+                self.broken = True
+
+    def _chunk(self, event: Event, fields: Fields, line: bytes) -> None:
+        said = complaint_of(fields, line, expected=event.kind == b"error")
+        if said is None:
+            self.fold.take(fields)
+        else:
+            self.complaint, self.done = said._replace(status=event.status), True
+
+    def result(self, read: Read, status: int, headers: Mapping[str, str]) -> Reply | Failure:
+        fields = self.fold.answer()
+        if not self.fold.whole:
+            # The native dialect counts as it goes: what it said before the end is less than what may be billed.
+            fields.pop("usage", None)
+        usage = usage_of(fields.get("usage"))
+        if self.complaint is not None:
+            failure = error_in_200(status, headers, self.complaint, usage)
+            return replace(failure, in_doubt=True) if self.fold.spoken and usage is None else failure
+        if self.broken:
+            return mishap("broken_event", in_doubt=usage is None, status=status, request_id=request_id_of(headers), usage=usage)
+        return read(status, headers, fields, orjson.dumps(fields))
+
+
+def read(dialect: Dialect, asked: Fields, status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
+    """Say what an answer is whose *body* is there in one piece; never raises."""
+    reading = Reading(dialect, asked)
+    if not 200 <= status < 300:
+        return reading.refused(status, headers, body)
+    reading.feed(body)
+    return reading.result(status, headers)

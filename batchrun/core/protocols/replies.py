@@ -1,0 +1,80 @@
+"""A plain answer's choices to a Reply: the same for both dialects, once each has found its own choices."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from batchrun.core.model import Failure, Reply, Usage
+from batchrun.core.protocols.error_body import clean
+from batchrun.core.protocols.mishaps import mishap
+
+Fields = dict[str, Any]
+
+
+class Around(NamedTuple):
+    """What an answer is told besides its choices."""
+
+    status: int
+    usage: Usage | None
+    request_id: str | None
+    line: bytes
+    """The whole body as one line of JSON."""
+
+
+def reply_of(found: object, around: Around) -> Reply | Failure:
+    """The Reply that a list of choices is, or why it is none."""
+    choices = found if isinstance(found, list) else []
+    usage = around.usage
+    if flaw := _flaw(choices):
+        return mishap(flaw, in_doubt=usage is None, status=around.status, request_id=around.request_id, usage=usage)
+    message = choices[0]["message"]
+    return Reply(
+        content=_content(message.get("content")),
+        finish_reason=choices[0]["finish_reason"],
+        usage=usage,
+        request_id=around.request_id,
+        reasoning=_reasoning(message),
+        tool_calls=_tool_calls(message),
+        choices=choices if len(choices) > 1 else None,
+        body=around.line,
+    )
+
+
+def request_id_in(fields: Fields) -> str | None:
+    """The request id that a body carries."""
+    for name in ("request_id", "id"):
+        if isinstance(fields.get(name), str):
+            return clean(fields[name].removeprefix("chatcmpl-")) or None
+    return None
+
+
+def _flaw(choices: list[Any]) -> str | None:
+    """Why *choices* are no answer; None where they are one."""
+    if not choices:
+        return "no_choices"
+    for choice in choices:
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(message, dict) or not isinstance(message.get("content"), str | list | None):
+            return "no_message"
+        reason = choice.get("finish_reason")
+        # The native dialect writes the string "null" until an answer ends; so may a gateway before it.
+        if not isinstance(reason, str) or reason in {"", "null"}:
+            return "no_finish_reason"
+    return None
+
+
+def _content(content: str | list[Any] | None) -> str:
+    """The text of an answer; none (a tool call, a budget spent on reasoning) is an empty one, and parts are joined."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return content or ""
+
+
+def _reasoning(message: Fields) -> str | None:
+    reasoning = message.get("reasoning_content")
+    return reasoning if isinstance(reasoning, str) and reasoning else None
+
+
+def _tool_calls(message: Fields) -> list[Any] | None:
+    calls = message.get("tool_calls")
+    return calls if isinstance(calls, list) and calls else None

@@ -1,0 +1,76 @@
+"""Reads a usage object of either dialect: what a call cost in tokens, whichever of the provider's many shapes says it.
+
+``prompt_tokens`` and ``completion_tokens`` (OpenAI-compatible) or ``input_tokens`` and ``output_tokens`` (native) are the whole. Every
+other number itemises one of the two, in a ``…_details`` object, or beside them in older answers; none is ever added to them.
+``text_tokens`` is not read: recorded answers have it with and without the reasoning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchrun.core.model import Usage
+
+_ABSURD = 1_000_000_000
+"""Tokens. No call has used as many: the number is a mistake, and must not become money."""
+
+
+def usage_of(reported: object) -> Usage | None:
+    """Tokens as the provider reported them; None where they are missing or cannot be true, and then in doubt."""
+    if not isinstance(reported, dict):
+        return None
+    asked = _whole(reported, "prompt_tokens", "input_tokens")
+    answered = _whole(reported, "completion_tokens", "output_tokens")
+    if asked is None or answered is None:
+        return None
+    of_asked = _details(reported, "prompt_tokens_details", "input_tokens_details")
+    of_answered = _details(reported, "completion_tokens_details", "output_tokens_details")
+    return Usage(
+        asked,
+        answered,
+        _part("cached_tokens", asked, of_asked, reported),
+        _part("reasoning_tokens", answered, of_answered, reported),
+        reported,
+        cache_creation_tokens=_cache_creation(of_asked, asked),
+        image_tokens=_part("image_tokens", asked, of_asked, reported),
+        audio_tokens=_part("audio_tokens", asked, of_asked, reported),
+        video_tokens=_part("video_tokens", asked, of_asked, reported),
+        output_audio_tokens=_part("audio_tokens", answered, of_answered),
+        searches=_searches(reported.get("plugins")),
+    )
+
+
+def _whole(reported: dict[str, Any], *names: str) -> int | None:
+    return next((count for name in names if (count := _tokens(reported.get(name))) is not None), None)
+
+
+def _tokens(count: object) -> int | None:
+    return count if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _ABSURD else None
+
+
+def _details(reported: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The itemisation of one whole: both names stand in one answer, each with a part of the truth."""
+    found = [each for name in names if isinstance(each := reported.get(name), dict)]
+    return found[0] if len(found) == 1 else {key: value for each in found for key, value in each.items()}
+
+
+def _part(name: str, whole: int, *places: dict[str, Any]) -> int:
+    """A part of *whole* tokens, from the first place that has it; 0 where it is larger than the whole: a mistake earns no discount."""
+    count = next((count for place in places if (count := _tokens(place.get(name))) is not None), 0)
+    return count if count <= whole else 0
+
+
+def _cache_creation(of_asked: dict[str, Any], asked: int) -> int:
+    count = _part("cache_creation_input_tokens", asked, of_asked)
+    by_lifetime = of_asked.get("cache_creation")
+    if count or not isinstance(by_lifetime, dict):
+        return count
+    total = sum(_tokens(each) or 0 for each in by_lifetime.values())
+    return total if total <= asked else 0
+
+
+def _searches(plugins: object) -> int:
+    match plugins:
+        case {"search": {"count": int(count)}} if 0 <= count < _ABSURD:
+            return int(count)
+    return 0

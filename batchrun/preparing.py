@@ -1,0 +1,140 @@
+"""A row made ready to be sent: its route, its media, its body, and how its answer will be read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import anyio
+from pydantic import SecretStr
+
+from batchrun.core.answers import Answers, Schema
+from batchrun.core.attempts import bound
+from batchrun.core.endpoints import Endpoint
+from batchrun.core.families import needs_stream
+from batchrun.core.job import Job, Workspace
+from batchrun.core.model import Failure, Request, Row
+from batchrun.core.parts import Medium, media_of, unfit_data_url, with_urls
+from batchrun.core.protocols.mishaps import mishap
+from batchrun.core.protocols.reading import Reading
+from batchrun.core.routes import NoRoute, Route, route
+from batchrun.core.scheduler import Ticket
+from batchrun.edge.media import MediaRoot
+from batchrun.edge.source import RowChanged, Source
+from batchrun.engine import Prepared, Unreadable, Unsendable
+
+_MOST_BYTES = 16 << 20
+_MOST_BYTES_WITH_MEDIA = 64 << 20
+"""Of a request's body, as the provider takes it without and with data URLs (Model Studio's API reference)."""
+
+Body = dict[str, Any]
+
+
+class Preparer:
+    """Makes rows ready, one attempt at a time; the engine's `prepare`."""
+
+    def __init__(
+        self,
+        job: Job,
+        workspaces: Mapping[str, Workspace],
+        keys: Mapping[str, Any],
+        simulator: Endpoint | None,
+        *,
+        run: str,
+        source: Source,
+        schema: Schema | None,
+    ) -> None:
+        self._job = job
+        self._workspaces = workspaces
+        self._keys = keys
+        self._simulator = simulator
+        self._run = run
+        self._source = source
+        self._answers = Answers(schema, job.answers.reasks)
+        self._routes: dict[tuple[str, str, bool], Route | NoRoute] = {}
+        self._roots: dict[Path, MediaRoot] = {}
+
+    async def __call__(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable:
+        """Make the ticket's row ready for one attempt; only local media are waited for."""
+        row = self._source.read(ticket.ordinal)
+        if isinstance(row, RowChanged):
+            return Unreadable(row.reason)
+        media = [*media_of(row.body["messages"])]
+        found = self._route(row, media=bool(media))
+        if isinstance(found, NoRoute):
+            return Unsendable(row, mishap("no_route", found.reason, in_doubt=False))
+        body = {name: value for name, value in row.body.items() if name != "stream"}
+        if media:
+            urls = await self._urls(media, ticket.ordinal)
+            if isinstance(urls, Failure):
+                return Unsendable(row, urls)
+            body["messages"] = with_urls(body["messages"], lambda medium: urls[medium])
+        return self._written(ticket, row, found, body, media)
+
+    def _route(self, row: Row, *, media: bool) -> Route | NoRoute:
+        key = (row.workspace, row.model, media)
+        found = self._routes.get(key)
+        if found is None:
+            workspace = self._workspaces[row.workspace]
+            endpoint = self._simulator if workspace.endpoint.simulated and self._simulator else workspace.endpoint
+            tuned = row.model in workspace.deployments
+            found = self._routes[key] = route(endpoint, workspace.protocol, row.model, tuned=tuned, media=media)
+        return found
+
+    async def _urls(self, media: list[Medium], ordinal: int) -> Mapping[Medium, str] | Failure:
+        """What each medium is sent as: the contents of a local file, and what else the row has as it is."""
+        urls: dict[Medium, str] = {}
+        beside = self._source.folder(ordinal)
+        for medium in media:
+            url: str | Failure = medium.url
+            if medium.is_bare_base64:
+                url = medium.as_data_url
+            elif medium.is_local:
+                url = await anyio.to_thread.run_sync(self._root(beside).read, medium, beside)
+            if isinstance(url, Failure):
+                return url
+            if why := unfit_data_url(url):
+                return mishap("media_too_large", why, in_doubt=False)
+            urls[medium] = url
+        return urls
+
+    def _root(self, beside: Path) -> MediaRoot:
+        folder = Path(self._job.media.root) if self._job.media.root else beside
+        if folder not in self._roots:
+            self._roots[folder] = MediaRoot(folder)
+        return self._roots[folder]
+
+    def _written(self, ticket: Ticket, row: Row, way: Route, body: Body, media: list[Medium]) -> Prepared | Unsendable:
+        asks, said = self._answers.asked(ticket.ordinal)
+        if said:
+            body["messages"] = [*body["messages"], *said]
+        wire_format = way.wire_format
+        if why := wire_format.unfit(body):
+            return Unsendable(row, mishap("cannot_carry", why, in_doubt=False))
+        explicit = row.body.get("stream")
+        stream = needs_stream(row.model, body) if explicit is None else explicit
+        written = wire_format.encode(body, stream)
+        sent_media = sum(len(each.url) for each in media_of(body["messages"])) if media else 0
+        if len(written) > (_MOST_BYTES_WITH_MEDIA if sent_media > _MOST_BYTES // 2 else _MOST_BYTES):
+            return Unsendable(row, mishap("request_too_large", f"{len(written):,} bytes", in_doubt=False))
+        headers = self._headers(row, asks, {**wire_format.stream_headers} if stream else {})
+        if any(each.url.startswith("oss://") for each in media):
+            headers["X-DashScope-OssResourceResolve"] = "enable"
+        total = self._job.total_timeout(self._workspaces[row.workspace].endpoint)
+        return Prepared(
+            row,
+            Request(way.url, headers, written, total),
+            bound(body, len(written) - sent_media, (each.kind for each in media)),
+            Reading(wire_format.dialect, body),
+            self._answers.checking(ticket.ordinal, tools="tools" in body),
+        )
+
+    def _headers(self, row: Row, asks: int, headers: dict[str, str]) -> dict[str, str]:
+        key: SecretStr = self._keys[row.workspace]
+        # One a row and ask, the same over its retries: a server that honours it bills a repeated call once.
+        named = "\0".join([self._run, row.workspace, row.id, row.digest, *([str(asks)] if asks else [])])
+        headers["Authorization"] = f"Bearer {key.get_secret_value()}"
+        headers["Idempotency-Key"] = blake2b(named.encode(), digest_size=16).hexdigest()
+        return headers
