@@ -56,7 +56,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Unsendable:
-    """A row that no call would help: it is rejected, or parked, before one is made."""
+    """A row that cannot be sent as it is: what its failure leads to happens before any call."""
 
     row: Row
     failure: Failure
@@ -169,10 +169,9 @@ class Engine:
 
     def _refuse(self, ticket: Ticket, row: Row, failure: Failure) -> Outcome | None:
         now = anyio.current_time()
-        if not self._scheduler.settle(ticket, failure, now, self._ports.jitter()).final:
-            return None
-        outcome = Rejected(row, failure, None)
-        self._ports.ledger.append(outcome, now)
+        outcome = _outcome(self._scheduler.settle(ticket, failure, now, self._ports.jitter()), row, failure, None)
+        if outcome is not None:
+            self._ports.ledger.append(outcome, now)
         return outcome
 
     async def _attempt(self, ticket: Ticket, ready: Prepared) -> Outcome | None:
@@ -192,9 +191,9 @@ class Engine:
         return outcome
 
 
-def _outcome(verdict: Verdict, row: Row, result: Any, call: Call) -> Outcome | None:
+def _outcome(verdict: Verdict, row: Row, result: Any, call: Call | None) -> Outcome | None:
     match verdict:
-        case Verdict.ANSWERED:
+        case Verdict.ANSWERED if call is not None:
             return Answered(row, result, call)
         case Verdict.REJECTED:
             return Rejected(row, result, call)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,9 +12,7 @@ from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
-from pydantic import SecretStr
 
-from batchrun.core.endpoints import Endpoint, simulator_at
 from batchrun.core.errors import BatchrunError, JobError, Mistake
 from batchrun.core.job import Job, Workspace
 from batchrun.core.model import Failure, Fault, Outcome, Reply, Scope
@@ -29,9 +26,8 @@ from batchrun.edge.ledger import Ledger
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports, Prepared
 from batchrun.opening import Opening, opened, read_schema, read_statement, write_usage
-from batchrun.preparing import Preparer
-from batchrun.simulator.server import serve
-from batchrun.simulator.service import Service
+from batchrun.preparing import Preparer, transport_of
+from batchrun.simulated import simulated
 
 __all__ = ["Ending", "Wishes", "outcomes", "read_statement", "run", "run_blocking"]
 
@@ -135,17 +131,17 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         parks = _parks(workspaces, keys, opening)
         if wishes.strict and parks:
             raise JobError("not started, for --strict was given:", tuple(_mistake(*park) for park in parks))
-        simulated = await stack.enter_async_context(_simulator(job, workspaces))
-        keys = {**keys, **simulated.keys}
+        simulator = await stack.enter_async_context(simulated(job, workspaces))
+        keys = {**keys, **simulator.keys}
         scheduler = _scheduler(job, workspaces, opening, wishes)
         for workspace, model, failure in parks:
             scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
         course = _Course()
-        transport = await stack.enter_async_context(_transport(job, workspaces))
+        transport = await stack.enter_async_context(transport_of(job, sum(each.concurrency for each in workspaces.values())))
         with Ledger(directory, opening.number, run_directory.open_to_append, form=job.output.form, raw=job.output.raw) as ledger:
             ledger.opened(time())
             send = _metered(transport, course)
-            prepare = Preparer(job, workspaces, keys, simulated.endpoint, run=opening.run, source=opening.source, schema=schema)
+            prepare = Preparer(job, workspaces, keys, simulator.endpoint, run=opening.run, source=opening.source, schema=schema)
             ports = Ports(prepare, send, ledger, wishes.hand_on, lambda _ticket, what: course.unreadable.append(what.reason))
             await _drive(Engine(scheduler, ports), scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course))
         statement = await anyio.to_thread.run_sync(read_statement, directory)
@@ -210,45 +206,6 @@ def _parks(workspaces: Mapping[str, Workspace], keys: Keys, opening: Opening) ->
 def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:
     where = f"workspaces.{workspace}" + (f", model {model}" if failure.scope is Scope.LANE else "")
     return Mistake(where, failure.message, failure.advice)
-
-
-@dataclass(frozen=True, slots=True)
-class _Simulated:
-    endpoint: Endpoint | None
-    keys: Mapping[str, SecretStr]
-
-
-@asynccontextmanager
-async def _simulator(job: Job, workspaces: Mapping[str, Workspace]) -> AsyncIterator[_Simulated]:
-    """Run the simulator inside this process, where a workspace asks for it, with keys that live as long as it."""
-    simulated = {name: each for name, each in workspaces.items() if each.endpoint.simulated}
-    if not simulated:
-        yield _Simulated(None, {})
-        return
-    keys = {name: SecretStr(f"sk-sim-{secrets.token_hex(16)}") for name in simulated}
-    # A workspace whose key the job wants wrong is known to the simulator under another.
-    known = {name: key if not _wrong(job, name) else SecretStr(f"sk-sim-{secrets.token_hex(16)}") for name, key in keys.items()}
-    scenario = job.simulator.scenario(known, {name: each.account for name, each in simulated.items()})
-    async with serve(Service(scenario)) as base:
-        yield _Simulated(simulator_at(base.url), keys)
-
-
-def _wrong(job: Job, workspace: str) -> bool:
-    settings = job.simulator.workspaces.get(workspace)
-    return settings is not None and settings.wrong_key
-
-
-@asynccontextmanager
-async def _transport(job: Job, workspaces: Mapping[str, Workspace]) -> AsyncIterator[Transport]:
-    async with Transport(
-        connect=job.timeouts.connect,
-        idle=job.timeouts.idle,
-        total=job.timeouts.total,
-        connections=sum(each.concurrency for each in workspaces.values()),
-        proxy=job.transport.proxy,
-        max_response_bytes=job.transport.max_response_bytes,
-    ) as transport:
-        yield transport
 
 
 def _metered(transport: Transport, course: _Course) -> Callable[[Prepared], Awaitable[Reply | Failure]]:

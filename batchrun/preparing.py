@@ -23,6 +23,7 @@ from batchrun.core.routes import NoRoute, Route, route
 from batchrun.core.scheduler import Ticket
 from batchrun.edge.media import MediaRoot
 from batchrun.edge.source import RowChanged, Source
+from batchrun.edge.transport import Transport
 from batchrun.engine import Prepared, Unreadable, Unsendable
 
 _MOST_BYTES = 16 << 20
@@ -30,6 +31,18 @@ _MOST_BYTES_WITH_MEDIA = 64 << 20
 """Of a request's body, as the provider takes it without and with data URLs (Model Studio's API reference)."""
 
 Body = dict[str, Any]
+
+
+def transport_of(job: Job, connections: int) -> Transport:
+    """The pool of connections that *job* describes."""
+    return Transport(
+        connect=job.timeouts.connect,
+        idle=job.timeouts.idle,
+        total=job.timeouts.total,
+        connections=connections,
+        proxy=job.transport.proxy,
+        max_response_bytes=job.transport.max_response_bytes,
+    )
 
 
 class Preparer:

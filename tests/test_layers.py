@@ -14,7 +14,7 @@ FLOORS = [
     ("core", "simulator"),
     ("core.scheduler", "core.plan", "core.statement"),
     ("engine", "edge"),
-    ("report", "simulator.server", "opening", "preparing", "one_run"),
+    ("report", "simulator.server", "opening", "preparing", "simulated", "doctor", "one_run"),
     ("cli",),
 ]
 

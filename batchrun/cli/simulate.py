@@ -13,9 +13,20 @@ import click
 import orjson
 from pydantic import SecretStr, ValidationError
 
-from batchrun.simulator.scenario import OPEN_KEY_PREFIX, Scenario, SimulatedWorkspace
+from batchrun.core.errors import Mistake
+from batchrun.core.rewording import reworded
+from batchrun.core.words import Wrong, key_path, without_keys_in
+from batchrun.simulator.example import EXAMPLE
+from batchrun.simulator.scenario import OPEN_KEY_PREFIX, Scenario
 from batchrun.simulator.server import Base, serve
 from batchrun.simulator.service import Service
+from batchrun.simulator.strangers import strangers
+
+
+def _print_example(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - as click calls it
+    if wanted:
+        click.echo(EXAMPLE, nl=False)
+        context.exit()
 
 
 @click.command()
@@ -25,11 +36,25 @@ from batchrun.simulator.service import Service
     "--scenario",
     "scenario_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A TOML file: seed, latency, models, faults, workspaces and their fake keys.",
+    help="A TOML file that says what the provider is like; --example shows what it may say.",
+)
+@click.option(
+    "--example",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_example,
+    help="Print a scenario with every setting, and end.",
 )
 @click.option("--seed", type=int, help="Another seed than the scenario's.")
 @click.option("--latency-median", type=click.FloatRange(0, 3600), metavar="SECONDS", help="Another median latency; 0 for none.")
-@click.option("--workspace", "pairs", multiple=True, metavar="NAME=KEY", help="A workspace and its fake key; may be given again.")
+@click.option(
+    "--workspace",
+    "pairs",
+    multiple=True,
+    metavar="NAME=KEY",
+    help="A workspace and its fake key; may be given again. One of the scenario's gets this key.",
+)
 @click.option("--bill", "bill_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the bill here at the end.")
 def simulate(
     *,
@@ -41,11 +66,17 @@ def simulate(
     pairs: tuple[str, ...],
     bill_file: Path | None,
 ) -> None:
-    """Stand in for Model Studio's OpenAI-compatible chat route.
+    """Stand in for Model Studio: its OpenAI-compatible and native chat routes, its model list, limits and permissions.
 
     The first line on standard output is JSON with the base URL. Ctrl-C or SIGTERM stops it; then the bill is the last line, or is
     written to --bill. Without workspaces, any key sk-sim-NAME is the key of workspace NAME. Keys are the simulator's own fakes: never
     give it a real one.
+
+    A scenario sets what the provider keeps: workspaces with their keys, authorised models and limits; accounts with shared quotas in
+    short windows, limits of growth, balances and free tokens; planned faults; and changes at given times of the run. What a job file
+    says under [simulator] is the same but for keys and accounts' workspaces, which the job itself says.
+
+    Exits with 0 when it was stopped, with 2 where a scenario or a flag is wrong, and with 1 where it cannot listen or write the bill.
     """
     scenario = _scenario(scenario_file, seed, latency_median, pairs)
     service = Service(scenario)
@@ -69,28 +100,49 @@ def _scenario(file: Path | None, seed: int | None, latency_median: float | None,
     if seed is not None:
         told["seed"] = seed
     if latency_median is not None:
-        told["latency"] = {**told.get("latency", {}), "median": latency_median}
-    told["workspaces"] = {**told.get("workspaces", {}), **dict(map(_pair, pairs))}
-    told.setdefault("open_keys", not told["workspaces"])
+        _lay_over(told, "latency", {"median": latency_median})
+    for name, key in map(_pair, pairs):
+        _lay_over(told, "workspaces", {})
+        if isinstance(told["workspaces"], dict):
+            _lay_over(told["workspaces"], name, {"api_key": key})
+    told.setdefault("open_keys", not told.get("workspaces"))
     try:
-        return Scenario.model_validate(told)
+        scenario = Scenario.model_validate(told)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, one['loc'])) or 'scenario'}: {one['msg']}" for one in error.errors(include_input=False)]
-        raise click.UsageError("\n  ".join([f"{file or 'the flags'}:", *wrong])) from None
+        raise _mistaken(file, list(reworded(error, Scenario, told))) from None
+    if wrongs := list(strangers(scenario)):
+        raise _mistaken(file, wrongs)
+    return scenario
+
+
+def _lay_over(tables: dict[str, Any], name: str, table: dict[str, Any]) -> None:
+    """Lay *table* over the one of that name; what stands there and is no table is left for the check to find."""
+    below = tables.get(name, {})
+    if isinstance(below, dict):
+        tables[name] = {**below, **table}
+
+
+def _mistaken(file: Path | None, wrongs: list[Wrong]) -> click.UsageError:
+    mistakes = [f"  {Mistake(key_path(wrong.loc) or 'scenario', wrong.found, wrong.allowed)}" for wrong in wrongs]
+    return click.UsageError("\n".join([f"{file or 'the flags'}:", *mistakes]))
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.UsageError(f"{file}: {error}") from None
+    except OSError as error:
+        raise click.UsageError(f"{file}: cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise click.UsageError(f"{file}: nested too deeply for a scenario") from None
+    except ValueError as error:  # No TOML, no UTF-8, or a number of more digits than Python reads.
+        raise click.UsageError(f"{file}: not TOML: {without_keys_in(str(error))}") from None
 
 
-def _pair(text: str) -> tuple[str, SimulatedWorkspace]:
+def _pair(text: str) -> tuple[str, SecretStr]:
     name, equals, key = text.partition("=")
     if not (name and equals and key):
         raise click.BadParameter("NAME=KEY is wanted, such as marketing=sk-sim-marketing", param_hint="--workspace")
-    return name, SimulatedWorkspace(api_key=SecretStr(key))
+    return name, SecretStr(key)
 
 
 async def _until_stopped(service: Service, host: str, port: int) -> None:

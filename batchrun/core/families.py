@@ -24,6 +24,9 @@ _NEWER = re.compile(r"^qwen3\.[5-9]|^qwen[4-9]|^deepseek|^glm|^kimi")
 _THINKS_UNASKED = re.compile(r"^qwen3-\d[\d.]*b(-a\d+b)?$|-thinking(-|$)")
 """Open Qwen3 of April 2025 thinks by default; the ``-thinking`` models always do."""
 
+_CAN_BE_TOLD = re.compile(r"^qwen3-\d[\d.]*b(-a\d+b)?$|^qwen3\.[5-9]|^qwen[4-9]")
+"""Hybrids, open Qwen3 and all from qwen3.5 on."""
+
 
 def native_only(model: str) -> bool:
     """Whether the OpenAI-compatible route does not serve *model*."""
@@ -43,6 +46,11 @@ def multimodal(model: str) -> bool:
 def stream_only(model: str) -> bool:
     """Whether *model* answers in streams alone."""
     return bool(_STREAM_ONLY.search(model))
+
+
+def thinks_unasked(model: str) -> bool:
+    """Whether *model* thinks unless told not to, and can be told."""
+    return bool(_CAN_BE_TOLD.search(model))
 
 
 def needs_stream(model: str, body: Mapping[str, Any]) -> bool:

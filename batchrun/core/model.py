@@ -164,7 +164,8 @@ class Exhausted:
 
     row: Row
     failure: Failure
-    call: Call
+    call: Call | None
+    """None when its last attempt ended before any call."""
 
 
 Outcome = Answered | Rejected | Exhausted
