@@ -123,8 +123,19 @@ def _lay_over(tables: dict[str, Any], name: str, table: dict[str, Any]) -> None:
 
 
 def _mistaken(file: Path | None, wrongs: list[Wrong]) -> click.UsageError:
-    mistakes = [f"  {Mistake(key_path(wrong.loc) or 'scenario', wrong.found, wrong.allowed)}" for wrong in wrongs]
+    mistakes = [f"  {Mistake(key_path(one.loc) or 'scenario', one.found, one.allowed)}" for one in map(_in_our_words, wrongs)]
     return click.UsageError("\n".join([f"{file or 'the flags'}:", *mistakes]))
+
+
+def _in_our_words(wrong: Wrong) -> Wrong:
+    """What a job file's words would tell wrongly of a scenario: a key is never shown, and rates have a place here."""
+    match wrong.loc:
+        case (*_, "api_key") if wrong.found != "nothing":
+            return wrong._replace(found="something that is not shown")
+        case (*_, "rpm" | "tpm" | "quotas"):
+            if wrong.found == "an unknown key":
+                return wrong._replace(allowed="no such key here; rates stand in a workspace's limits and in an account's quotas, by model")
+    return wrong
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from batchrun.core.model import Usage
-from batchrun.simulator import phrasing, tokens
+from batchrun.simulator import media, phrasing, tokens
+from batchrun.simulator.caching import NOTHING, Cached
 from batchrun.simulator.dice import Draw
 
 Body = dict[str, Any]
@@ -17,6 +19,8 @@ Body = dict[str, Any]
 _READ = 6_000
 """Characters of a text that an answer is made from: a long document costs the simulator no more than a short one."""
 
+_SOUND_A_TOKEN = 4
+"""Tokens of sound that a token of text takes to say."""
 _LINE = 300
 """Characters of a line within which it says what it asks for."""
 _KIND = re.compile(
@@ -43,23 +47,45 @@ class Answer:
 
     choices: tuple[Choice, ...]
     usage: Usage
-    media_tokens: int
+    explicit_cache: bool = False
+    """The call marked what is to be kept in the cache: its usage then itemises the cache."""
+    spoken: bool = False
+    """The words come as sound too."""
+    likely: int | None = None
+    """How many alternatives to each token are told; None where its likelihood is not."""
 
 
-def compose(body: Body, draw: Draw, *, thinking: bool, cached_tokens: int) -> Answer:
+def compose(body: Body, draw: Draw, *, thinking: bool, cached: Cached = NOTHING) -> Answer:
     """Answer a chat whose parameters were checked. The same body and draw give the same answer."""
     messages: list[Body] = body["messages"]
-    media = tokens.media(messages)
     tools = body.get("tools")
-    asked = tokens.prompt(messages) + media + (tokens.count(orjson.dumps(tools).decode()) if tools else 0)
+    seen = media.tokens(messages)
+    asked = tokens.prompt(messages) + sum(seen) + (tokens.count(orjson.dumps(tools).decode()) if tools else 0)
     choices = tuple(_choice(body, draw, place, thinking=thinking) for place in range(body.get("n") or 1))
     reasoned = sum(tokens.count(choice.reasoning) for choice in choices)
-    said = sum(tokens.count(choice.content) + sum(_call_tokens(call) for call in choice.tool_calls) for choice in choices)
-    return Answer(choices, Usage(asked, max(1, reasoned + said), min(cached_tokens, asked), reasoned), media)
+    written = sum(tokens.count(choice.content) + calls_tokens(choice.tool_calls) for choice in choices)
+    modalities = body.get("modalities")
+    spoken = isinstance(modalities, list) and "audio" in modalities
+    sound = _SOUND_A_TOKEN * written if spoken else 0
+    usage = Usage(
+        asked,
+        max(1, reasoned + written + sound),
+        min(cached.read, asked),
+        reasoned,
+        cache_creation_tokens=max(0, min(cached.written, asked - cached.read)),
+        image_tokens=seen.image,
+        audio_tokens=seen.audio,
+        video_tokens=seen.video,
+        output_audio_tokens=sound,
+        searches=int(body.get("enable_search") is True),
+    )
+    likely = (body.get("top_logprobs") or 0) if body.get("logprobs") is True else None
+    return Answer(choices, usage, cached.explicit, spoken, likely)
 
 
-def _call_tokens(call: Body) -> int:
-    return tokens.count(call["function"]["name"] + call["function"]["arguments"]) + 8
+def calls_tokens(calls: Iterable[Body]) -> int:
+    """What calls of functions cost, whole or so far."""
+    return sum(tokens.count(call["function"]["name"] + call["function"]["arguments"]) + 8 for call in calls)
 
 
 def _choice(body: Body, draw: Draw, place: int, *, thinking: bool) -> Choice:
@@ -68,8 +94,19 @@ def _choice(body: Body, draw: Draw, place: int, *, thinking: bool) -> Choice:
     if (function := _forced_tool(body)) is not None:
         return Choice("", "stop", tool_calls=(_tool_call(function, prompt, draw, place),))
     reasoning = phrasing.reasoning(prompt[:_READ], pick) if thinking else ""
-    content = _content(body, system, prompt, pick)
+    if (budget := body.get("thinking_budget")) is not None:
+        reasoning = tokens.cut(reasoning, budget)
+    if functions := _named_tools(body, prompt[:_READ]):
+        calls = tuple(_tool_call(function, prompt, draw, place, index) for index, function in enumerate(functions))
+        return Choice("", "tool_calls", reasoning, calls)
+    content = _before(body.get("stop"), _content(body, system, prompt, pick))
     return _within(Choice(content, "stop", reasoning), body.get("max_tokens"), body.get("max_completion_tokens"))
+
+
+def _before(stop: object, content: str) -> str:
+    """Nothing from the first stop word on; stops that are given as token ids are none that this model has."""
+    words = [word for word in (stop if isinstance(stop, list) else [stop]) if isinstance(word, str) and word]
+    return content[: min((content.find(word) for word in words if word in content), default=len(content))]
 
 
 def _within(choice: Choice, most: int | None, most_in_all: int | None) -> Choice:
@@ -165,21 +202,49 @@ def _fitting(schema: object, guess: Any, text: str) -> Any:
     return guess
 
 
+def _offered(body: Body) -> list[Body]:
+    """The functions among a chat's tools that have a name."""
+    tools = body.get("tools")
+    offered = [tool.get("function") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    return [one for one in offered if isinstance(one, dict) and isinstance(one.get("name"), str)]
+
+
 def _forced_tool(body: Body) -> Body | None:
     """The function that tool_choice names, if it is among the tools."""
     match body.get("tool_choice"):
         case {"function": {"name": str(name)}}:
-            tools = body.get("tools")
-            offered = [tool.get("function") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-            return next((one for one in offered if isinstance(one, dict) and one.get("name") == name), None)
+            return next((one for one in _offered(body) if one["name"] == name), None)
     return None
 
 
-def _tool_call(function: Body, prompt: str, draw: Draw, place: int) -> Body:
+def _named_tools(body: Body, prompt: str) -> list[Body]:
+    """The functions that the user's words name, the likeliest first; one alone unless calls may be made side by side."""
+    if body.get("tool_choice") == "none" or body["messages"][-1].get("role") != "user":
+        return []
+    said, heard = phrasing.words(prompt), prompt.lower()
+    scored = [(_likeness(function, said, heard), function) for function in _offered(body)]
+    named = [function for score, function in sorted(scored, key=lambda each: -each[0]) if score >= 1]
+    return named if body.get("parallel_tool_calls") is True else named[:1]
+
+
+def _likeness(function: Body, said: set[str], heard: str) -> float:
+    """From 1 on the function is meant: its name stands there, all the words of its name, or half of those that describe it."""
+    name, described = function["name"], phrasing.words(str(function.get("description") or ""))
+    if name and name.lower() in heard:
+        return 3
+    parts = phrasing.words(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))
+    if parts and parts <= said:
+        return 2
+    common = described & said | {word for word in described if not word.isascii() and word in heard}
+    return 2 * len(common) / len(described) if len(common) >= min(2, len(described)) and described else 0
+
+
+def _tool_call(function: Body, prompt: str, draw: Draw, place: int, index: int = 0) -> Body:
     match function.get("parameters"):
         case {"properties": dict(properties)}:
             arguments = _by_schema(properties, prompt[:_READ])
         case _:
             arguments = {}
     called = {"name": function["name"], "arguments": _json(arguments)}
-    return {"function": called, "index": 0, "id": f"{draw.call_id}{place or ''}", "type": "function"}
+    suffix = f"{place or ''}{f'{index:02d}' if index else ''}"
+    return {"function": called, "index": index, "id": f"{draw.call_id}{suffix}", "type": "function"}

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from batchrun.core.model import Usage
 
-_COUNTS = ("calls", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+_USED = (
+    *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cache_creation_tokens"),
+    *("image_tokens", "audio_tokens", "video_tokens", "output_audio_tokens", "searches"),
+)
+"""Of a usage; all but the first two and the last itemise those."""
+_COUNTS = ("calls", *_USED)
+_used = attrgetter(*_USED)
 
 
 class Bill:
@@ -18,9 +25,8 @@ class Bill:
 
     def charge(self, workspace: str, model: str, usage: Usage) -> None:
         """One answered call. Details itemise a total: cached tokens are among the input's, reasoning tokens among the output's."""
-        spent = (1, usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
         owed = self._owed[workspace, model]
-        for place, amount in enumerate(spent):
+        for place, amount in enumerate((1, *_used(usage))):
             owed[place] += amount
 
     def told(self) -> dict[str, Any]:
@@ -42,7 +48,7 @@ def _sum(rows: list[list[int]]) -> dict[str, int]:
 
 
 class CallNote(NamedTuple):
-    """One call to the chat route, as the journal keeps it."""
+    """One call to a chat route, as the journal keeps it."""
 
     at: float
     workspace: str
@@ -58,6 +64,8 @@ class CallNote(NamedTuple):
     billed: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
+    path: str = ""
+    """Of the route."""
 
 
 class Journal:

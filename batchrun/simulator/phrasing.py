@@ -55,6 +55,12 @@ def terms(text: str, most: int = 3) -> list[str]:
     return [chosen[place % len(chosen)] for place in range(most)]
 
 
+def words(text: str) -> set[str]:
+    """The words of a text that mean something, in lower case: English ones of four letters and more, runs of Chinese."""
+    english = {word.lower().removesuffix("s") for word in _ENGLISH_WORD.findall(text.replace("_", " ")) if word.lower() not in _DULL}
+    return english | {run for run in _CHINESE_BREAK.split(text) if 2 <= len(run) <= 8}
+
+
 def summary(text: str) -> str:
     """The leading sentences: a third of the text, one at least and three at most."""
     every = sentences(text)

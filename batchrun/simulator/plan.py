@@ -22,6 +22,12 @@ class Wire(Enum):
     """Content-Length is half of what comes, and the connection stays open."""
     DRIP = "drip"
     """Content-Length tells the truth, and `Plan.spread` seconds pass until it has all come."""
+    EVENTS = "events"
+    """Chunked: each server-sent event by itself, `Plan.spread` seconds from the first to the last."""
+    EVENTS_CUT = "events_cut"
+    """As EVENTS, but only the first half of them; then the connection closes."""
+    EVENTS_STALL = "events_stall"
+    """As EVENTS, but after the first half nothing more comes until the client goes away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +53,4 @@ class Plan:
     """Seconds until the first byte."""
     wire: Wire = Wire.WHOLE
     spread: float = 0.0
-    """Seconds from the first byte to the last, where the body drips."""
+    """Seconds from the first byte to the last, where the body comes in pieces."""

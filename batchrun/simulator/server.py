@@ -115,8 +115,8 @@ class _Connection(asyncio.Protocol):
             except MalformedError:
                 self._deliver(Delivery((b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",), 0.0, keep=False))
                 return
-            except OversizeError:
-                self._start(self._service.too_large(self._now()), keep=False)
+            except OversizeError as error:
+                self._start(self._service.too_large(error.path, self._now()), keep=False)
                 return
             if call is None:
                 if self._reader.wants_continue():
@@ -154,6 +154,8 @@ class _Connection(asyncio.Protocol):
             self._after(answer.pause, lambda: self._deliver(answer, sent + 1))
             return
         self._transport.write(b"".join(answer.pieces[sent:]))
+        if answer.silent:
+            return
         self._busy = False
         if not answer.keep:
             self._transport.close()

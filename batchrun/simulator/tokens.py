@@ -10,8 +10,6 @@ _NARROW = 0.25
 """Tokens a character: Chinese, Japanese and Korean against the rest, near enough to Qwen's vocabulary."""
 _MESSAGE = 4
 """Each message's role and separators."""
-_MEDIUM = 1_230
-"""An image of about 980 x 980 pixels, or any other part that is no text."""
 
 
 def count(text: str) -> int:
@@ -38,12 +36,6 @@ def text_of(content: Any) -> str:
     parts = content if isinstance(content, list) else []
     texts = [part.get("text") for part in parts if isinstance(part, dict)]
     return "\n".join(text for text in texts if isinstance(text, str))
-
-
-def media(messages: list[dict[str, Any]]) -> int:
-    """Tokens of everything in the messages that is no text."""
-    parts = [part for message in messages if isinstance(message.get("content"), list) for part in message["content"]]
-    return _MEDIUM * sum(not (isinstance(part, dict) and isinstance(part.get("text"), str)) for part in parts)
 
 
 def prompt(messages: list[dict[str, Any]]) -> int:

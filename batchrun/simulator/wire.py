@@ -22,6 +22,10 @@ class MalformedError(Exception):
 class OversizeError(Exception):
     """The body is larger than the provider takes."""
 
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
 
 @dataclass(frozen=True, slots=True)
 class _Head:
@@ -47,7 +51,7 @@ class Reader:
     def take(self) -> Call | None:
         """The next whole call, or None until more comes. Raises `MalformedError` or `OversizeError`."""
         if len(self._buffer) > _BODY_LIMIT_BYTES + _HEAD_LIMIT_BYTES:
-            raise OversizeError
+            raise OversizeError(self._head.path if self._head else "")
         if self._head is None and not self._read_head():
             return None
         head = self._head
@@ -73,7 +77,7 @@ class Reader:
         self._head = _parsed_head(bytes(self._buffer[:end]))
         del self._buffer[: end + 4]
         if (self._head.length or 0) > _BODY_LIMIT_BYTES:
-            raise OversizeError
+            raise OversizeError(self._head.path)
         return True
 
     def _counted(self, length: int) -> bytes | None:
@@ -153,6 +157,8 @@ class Delivery:
     """Seconds between two pieces."""
     keep: bool
     """Whether the connection stays open for the next call."""
+    silent: bool = False
+    """The answer is never finished: nothing follows the last piece, and the connection stays open."""
 
 
 def delivery(plan: Plan, *, keep: bool) -> Delivery | None:
@@ -161,17 +167,30 @@ def delivery(plan: Plan, *, keep: bool) -> Delivery | None:
     match plan.wire:
         case Wire.RESET | Wire.HANG:
             return None
-        case Wire.WHOLE:
-            return Delivery((_head(plan, len(body), keep=keep) + body,), 0.0, keep)
+        case Wire.WHOLE | Wire.MISCOUNTED:
+            told = half if plan.wire is Wire.MISCOUNTED else len(body)
+            return Delivery((_head(plan, told, keep=keep) + body,), 0.0, keep)
         case Wire.TORN:
             return Delivery((_head(plan, len(body), keep=True) + body[:half],), 0.0, keep=False)
         case Wire.CUT:
             return Delivery((_head(plan, None, keep=True) + b"%x\r\n%b\r\n" % (half, body[:half]),), 0.0, keep=False)
-        case Wire.MISCOUNTED:
-            return Delivery((_head(plan, half, keep=keep) + body,), 0.0, keep)
         case Wire.DRIP:
             pieces = tuple(_sliced(body))
             return Delivery((_head(plan, len(body), keep=keep), *pieces), plan.spread / max(1, len(pieces)), keep)
+        case Wire.EVENTS | Wire.EVENTS_CUT | Wire.EVENTS_STALL:
+            return _events(plan, keep=keep)
+
+
+def _events(plan: Plan, *, keep: bool) -> Delivery:
+    """Each event a chunk and a piece, the head with the first; a broken stream keeps its pace up to where it breaks."""
+    events = [event + b"\n\n" for event in plan.body.split(b"\n\n") if event]
+    pause = plan.spread / max(1, len(events) - 1)
+    whole = plan.wire is Wire.EVENTS
+    pieces = [b"%x\r\n%b\r\n" % (len(event), event) for event in (events if whole else events[: (len(events) + 1) // 2])] or [b""]
+    pieces[0] = _head(plan, None, keep=keep or not whole) + pieces[0]
+    if whole:
+        pieces[-1] += b"0\r\n\r\n"
+    return Delivery(tuple(pieces), pause, keep and plan.wire is not Wire.EVENTS_CUT, silent=plan.wire is Wire.EVENTS_STALL)
 
 
 def _sliced(body: bytes) -> Iterator[bytes]:

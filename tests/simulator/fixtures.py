@@ -15,6 +15,8 @@ from batchrun.simulator.server import serve
 from batchrun.simulator.service import Call, Service
 
 CHAT = "/compatible-mode/v1/chat/completions"
+TEXT = "/api/v1/services/aigc/text-generation/generation"
+MULTIMODAL = "/api/v1/services/aigc/multimodal-generation/generation"
 NOW = 1_760_000_000.0
 MARKETING = "sk-fake-marketing"
 LEGAL = "sk-fake-legal"
@@ -31,6 +33,40 @@ def scenario(*faults: PlannedFault, **settings: Any) -> Scenario:
 def chat(prompt: str = "Why is the sky blue?", *, key: str = MARKETING, headers: dict[str, str] | None = None, **fields: Any) -> Call:
     body = {"model": "qwen-plus", "messages": [{"role": "user", "content": prompt}], **fields}
     return Call("POST", CHAT, {"authorization": f"Bearer {key}", **(headers or {})}, orjson.dumps(body))
+
+
+def native(
+    prompt: Any = "Why is the sky blue?",
+    *,
+    path: str = TEXT,
+    key: str = MARKETING,
+    model: Any = "qwen-plus",
+    stream: bool = False,
+    headers: dict[str, str] | None = None,
+    **parameters: Any,
+) -> Call:
+    """A call in DashScope's own dialect; a prompt that is no text stands for the content of the user's message."""
+    content = prompt if isinstance(prompt, list) or path == TEXT else [{"text": prompt}]
+    messages = parameters.pop("messages", [{"role": "user", "content": content}])
+    body = {"model": model, "input": {"messages": messages}, "parameters": parameters}
+    asked = {"accept": "text/event-stream"} if stream else {}
+    return Call("POST", path, {"authorization": f"Bearer {key}", **asked, **(headers or {})}, orjson.dumps(body))
+
+
+def compat_events(body: bytes) -> list[Any]:
+    """The chunks of a compatible stream, its end left out."""
+    assert body.endswith(b"data: [DONE]\n\n")
+    return [orjson.loads(event.removeprefix(b"data: ")) for event in body.split(b"\n\n")[:-2]]
+
+
+def native_events(body: bytes) -> list[Any]:
+    """The data of a native stream's events, which are numbered from 1 and good."""
+    events = []
+    for number, event in enumerate(body.split(b"\n\n")[:-1], 1):
+        named, kind, status, data = event.split(b"\n")
+        assert (named, kind, status) == (b"id:%d" % number, b"event:result", b":HTTP_STATUS/200")
+        events.append(orjson.loads(data.removeprefix(b"data:")))
+    return events
 
 
 def answered(service: Service, call: Call, now: float = NOW) -> Any:

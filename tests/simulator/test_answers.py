@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 
 from batchrun.simulator import tokens
 from batchrun.simulator.phrasing import is_chinese
 from batchrun.simulator.service import Service
-from tests.simulator.fixtures import answered, chat, scenario
+from tests.simulator.fixtures import NOW, answered, chat, compat_events, native, scenario
 
 
 def content(prompt: str, **fields) -> str:
@@ -68,12 +69,12 @@ def test_an_answer_is_cut_at_max_tokens_and_says_so():
     body = answered(Service(scenario()), chat("Why do leaves change colour in autumn?", max_tokens=5))
     assert body["choices"][0]["finish_reason"] == "length"
     assert body["usage"]["completion_tokens"] == 5
-    thinking = answered(Service(scenario()), chat("Why?", enable_thinking=True, extra=1, max_completion_tokens=6))
+    thinking = answered(Service(scenario()), chat("Why?", model="qwen3.6-plus", extra=1, max_completion_tokens=6))
     assert (thinking["choices"][0]["message"]["content"], thinking["usage"]["completion_tokens"]) == ("", 6)
 
 
 def test_thinking_is_told_apart_and_itemises_the_output():
-    body = answered(Service(scenario()), chat("Why do leaves change?", enable_thinking=True))
+    body = answered(Service(scenario()), chat("Why do leaves change?", model="qwen3-max", enable_thinking=True))
     message, usage = body["choices"][0]["message"], body["usage"]
     details = usage["completion_tokens_details"]
     assert details == {"reasoning_tokens": tokens.count(message["reasoning_content"]), "text_tokens": usage["completion_tokens"]}
@@ -110,3 +111,79 @@ def test_a_picture_costs_tokens_that_are_itemised():
     details = usage["prompt_tokens_details"]
     assert details["image_tokens"] + details["text_tokens"] == usage["prompt_tokens"]
     assert details["image_tokens"] > 0
+
+
+def test_an_answer_ends_before_the_first_stop_word_of_any():
+    prompt = "Summarise: The first ship left the harbour at dawn. The second one stayed."
+    assert content(prompt) == "The first ship left the harbour at dawn."
+    assert content(prompt, stop="ship") == "The first "
+    assert content(prompt, stop=["harbour", "ship", "galley"]) == "The first "
+    assert content(prompt, stop=["galley", [5, 7]]) == content(prompt)
+
+
+def test_reasoning_keeps_to_its_budget():
+    told = answered(Service(scenario()), chat(model="qwen3.6-plus", thinking_budget=7))["usage"]["completion_tokens_details"]
+    assert told["reasoning_tokens"] == 7
+
+
+BOOK = {"name": "book_table", "description": "Reserves a table in a restaurant", "parameters": {}}
+WEATHER = {"name": "getWeather", "description": "查询城市天气", "parameters": {"properties": {"city": {"type": "string"}}}}
+TOOLS = [{"type": "function", "function": function} for function in (BOOK, WEATHER)]
+
+
+def called(prompt: str, **fields: Any) -> tuple[list[str], str]:
+    (choice,) = answered(Service(scenario()), chat(prompt, tools=TOOLS, **fields))["choices"]
+    calls = choice["message"].get("tool_calls", [])
+    assert [call["index"] for call in calls] == list(range(len(calls)))
+    assert len({call["id"] for call in calls}) == len(calls)
+    return [call["function"]["name"] for call in calls], choice["finish_reason"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names"),
+    [
+        ("Call book_table for tonight", ["book_table"]),
+        ("Please book us a table", ["book_table"]),
+        ("Is there a restaurant where someone reserves tables?", ["book_table"]),
+        ("Get the weather in Hangzhou", ["getWeather"]),
+        ("帮我查询城市天气，杭州", ["getWeather"]),
+        ("Why do leaves change colour?", []),
+        ("Is a restaurant far?", []),
+    ],
+)
+def test_a_free_choice_calls_the_function_that_the_words_name(prompt, names):
+    assert called(prompt) == called(prompt, tool_choice="auto") == (names, "tool_calls" if names else "stop")
+    assert called(prompt, tool_choice="none") == ([], "stop")
+
+
+def test_functions_are_called_side_by_side_only_when_allowed():
+    prompt = "Call book_table, and get the weather"
+    assert called(prompt) == (["book_table"], "tool_calls")
+    assert called(prompt, parallel_tool_calls=True) == (["book_table", "getWeather"], "tool_calls")
+
+
+def test_what_a_function_said_is_answered_in_words():
+    call = {"function": {"name": "book_table", "arguments": "{}"}, "index": 0, "id": "call_1", "type": "function"}
+    messages = [
+        {"role": "user", "content": "Please book us a table"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "Booked."},
+    ]
+    assert called("x", messages=messages) == ([], "stop")
+
+
+def test_likelihoods_come_with_the_tokens_when_asked_for_in_both_dialects():
+    asked: dict[str, Any] = {"logprobs": True, "top_logprobs": 2}
+    (choice,) = answered(Service(scenario()), chat(**asked))["choices"]
+    entries = choice["logprobs"]["content"]
+    assert "".join(entry["token"] for entry in entries) == choice["message"]["content"]
+    assert list(entries[0]) == ["token", "bytes", "logprob", "top_logprobs"]
+    assert bytes(entries[0]["bytes"]).decode() == entries[0]["token"]
+    assert [len(entry["top_logprobs"]) for entry in entries] == [2] * len(entries)
+    own = answered(Service(scenario()), native(**asked, result_format="message"))["output"]["choices"][0]
+    assert "".join(entry["token"] for entry in own["logprobs"]["content"]) == own["message"]["content"]
+    chunks = compat_events(Service(scenario()).answer(chat(**asked, stream=True), NOW).body)
+    pieces = [chunk["choices"][0] for chunk in chunks]
+    told = "".join(entry["token"] for piece in pieces if piece["logprobs"] for entry in piece["logprobs"]["content"])
+    assert told == "".join(piece["delta"]["content"] for piece in pieces)
+    assert answered(Service(scenario()), chat())["choices"][0]["logprobs"] is None

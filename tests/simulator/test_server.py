@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from batchrun.simulator.scenario import Latency, Mishap, PlannedFault, SimulatedWorkspace
 from batchrun.simulator.server import serve
 from batchrun.simulator.service import Call, Service
-from tests.simulator.fixtures import LEGAL, MARKETING, ask, chat, openai_client, raw, request, scenario
+from tests.simulator.fixtures import CHAT, LEGAL, MARKETING, TEXT, ask, chat, openai_client, raw, request, scenario
 
 pytestmark = pytest.mark.anyio
 
@@ -152,7 +152,7 @@ async def test_a_hang_sends_nothing_until_the_client_goes_away_and_is_billed():
 
 
 async def test_a_slow_body_comes_in_many_pieces_and_whole():
-    service = Service(scenario(PlannedFault(kind="slow", every=1, seconds=0.4)))
+    service = Service(scenario(PlannedFault(kind=Mishap.SLOW, every=1, seconds=0.4)))
     async with serve(service) as base, await anyio.connect_tcp("127.0.0.1", base.port) as stream:
         began = time.monotonic()
         await stream.send(request(chat()))
@@ -289,3 +289,12 @@ async def test_a_workspace_in_arrears_is_refused_while_others_go_on():
     assert caught.value.code == "Arrearage"
     async with openai_client(service) as client:
         assert (await ask(client)).choices
+
+
+async def test_a_body_that_is_too_large_is_refused_in_its_routes_dialect():
+    for path, keys in ((TEXT, ["code", "message", "request_id"]), (CHAT, ["error", "request_id"])):
+        async with serve(Service(scenario())) as base, await anyio.connect_tcp("127.0.0.1", base.port) as stream:
+            await stream.send(f"POST {path} HTTP/1.1\r\ncontent-length: {64 * 1024 * 1024 + 1}\r\n\r\n".encode())
+            came = b"".join([piece async for piece in stream])
+        assert came.startswith(b"HTTP/1.1 413")
+        assert list(orjson.loads(came.partition(b"\r\n\r\n")[2])) == keys

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from batchrun.simulator.scenario import Latency, Mishap, PlannedFault, Scenario, SimulatedWorkspace, SimulatorSettings, WorkspaceSettings
+from batchrun.simulator.scenario import (
+    STREAM_MISHAPS,
+    Latency,
+    Mishap,
+    PlannedFault,
+    Scenario,
+    SimulatedWorkspace,
+    SimulatorSettings,
+    WorkspaceSettings,
+)
 from batchrun.simulator.service import Call, Plan, Service, Wire
 from tests.simulator.fixtures import CHAT, LEGAL, MARKETING, NOW, answered, chat, scenario
 
@@ -142,7 +151,7 @@ def test_the_floors_answer_in_the_providers_order():
         "legal": SimulatedWorkspace(api_key=SecretStr(LEGAL), models=("qwen-plus",)),
         "misled": SimulatedWorkspace(api_key=SecretStr("sk-fake-misled"), wrong_key=True),
     }
-    faults = [PlannedFault(kind="internal", every=1), PlannedFault(kind="throttle", every=1, model="qwen-plus")]
+    faults = [PlannedFault(kind=Mishap.INTERNAL, every=1), PlannedFault(kind=Mishap.THROTTLE, every=1, model="qwen-plus")]
     service = Service(scenario(*faults, workspaces=workspaces, models=("qwen-plus", "qwen-max")))
     garbage = Call("POST", CHAT, {"authorization": "Bearer sk-fake-late"}, b"{")
     legal_garbage = Call("POST", CHAT, {"authorization": f"Bearer {LEGAL}"}, b"[1]")
@@ -204,7 +213,7 @@ def test_a_bad_parameter_is_refused_in_the_providers_words_and_not_billed(fields
 
 def test_the_same_seed_gives_the_same_answers_and_delays_however_workspaces_interleave():
     settings = scenario(
-        PlannedFault(kind="internal", rate=0.3), PlannedFault(kind="throttle", every=3), seed=7, latency=Latency(median=0.5)
+        PlannedFault(kind=Mishap.INTERNAL, rate=0.3), PlannedFault(kind=Mishap.THROTTLE, every=3), seed=7, latency=Latency(median=0.5)
     )
     calls = [chat(f"Question {number % 5}", key=key) for number in range(40) for key in (MARKETING, LEGAL)]
     by_workspace = sorted(calls, key=lambda call: call.headers["authorization"])
@@ -236,12 +245,12 @@ def test_delays_are_lognormal_around_the_median():
 
 
 def test_planned_faults_strike_as_often_as_planned():
-    every = Service(scenario(PlannedFault(kind="unavailable", every=4)))
+    every = Service(scenario(PlannedFault(kind=Mishap.UNAVAILABLE, every=4)))
     assert [every.answer(chat(), NOW).status for _ in range(8)] == [200, 200, 200, 503] * 2
-    first = Service(scenario(PlannedFault(kind="serving", first=2, workspace="legal")))
+    first = Service(scenario(PlannedFault(kind=Mishap.SERVING, first=2, workspace="legal")))
     assert [first.answer(chat(key=LEGAL), NOW).status for _ in range(4)] == [503, 503, 200, 200]
     assert first.answer(chat(), NOW).status == 200
-    rate = Service(scenario(PlannedFault(kind="burst", rate=0.1, model="qwen-plus")))
+    rate = Service(scenario(PlannedFault(kind=Mishap.BURST, rate=0.1, model="qwen-plus")))
     struck = sum(rate.answer(chat(f"{number}"), NOW).status == 429 for number in range(2000))
     assert 150 < struck < 250
     assert rate.answer(chat(model="qwen-max"), NOW).status == 200
@@ -249,12 +258,12 @@ def test_planned_faults_strike_as_often_as_planned():
 
 @pytest.mark.parametrize("kind", Mishap)
 def test_a_call_is_billed_exactly_when_the_model_answered(kind):
-    service = Service(scenario(PlannedFault(kind=kind, every=1)))
-    plan = service.answer(chat(), NOW)
-    reached = kind in {"reset", "torn", "cut", "hang", "wrong_length", "slow", "no_finish", "not_json", "empty"}
+    service = Service(scenario(PlannedFault(kind=kind, every=1, code="SystemError" if kind is Mishap.ERROR else None)))
+    plan = service.answer(chat(stream=kind in STREAM_MISHAPS), NOW)
+    reached = kind in {"reset", "torn", "cut", "hang", "wrong_length", "slow", "no_finish", "not_json", "empty"} | STREAM_MISHAPS
     assert service.bill()["total"]["calls"] == int(reached)
     assert service.calls()[0]["billed"] is reached
-    assert reached == (plan.status == 200 and kind is not Mishap.HTML)
+    assert reached == (plan.status == 200 and kind not in {Mishap.HTML, Mishap.ERROR_IN_200})
     if plan.wire is Wire.WHOLE and plan.status == 200:
         with pytest.raises((orjson.JSONDecodeError, KeyError)):
             orjson.loads(plan.body)["choices"][0]["finish_reason"]

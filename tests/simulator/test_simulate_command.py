@@ -64,10 +64,32 @@ def test_a_scenario_file_names_the_workspaces_and_the_flags_come_on_top(tmp_path
 @pytest.mark.parametrize(
     ("scenario", "flags", "said"),
     [
-        ("sed = 4", [], "sed: Extra inputs are not permitted"),
-        ("seed = ", [], "Invalid value"),
-        ('[[faults]]\nkind = "reset"', [], "exactly one of rate, every and first"),
+        ("sed = 4", [], "sed = an unknown key: no such key; did you mean 'seed'?"),
+        ('seed = "7"', [], 'seed = "7": an integer'),
+        ("journal = 3.0", [], "journal = 3.0: an integer"),
+        ("open_keys = 1", [], "open_keys = 1: true or false"),
+        ("seed = ", [], "not TOML: Invalid value"),
+        ("seed = " + "9" * 5000, [], "not TOML"),
+        ("latency = 5", ["--latency-median", "0"], "latency = 5: a table"),
+        ("workspaces = 5", ["--workspace", "a=sk-fake-a"], "workspaces = 5: a table"),
+        ("[workspaces]\na = 5", ["--workspace", "a=sk-fake-a"], "workspaces.a = 5: a table"),
+        ("[workspaces.a]", [], "workspaces.a.api_key = nothing: needed: its fake key"),
+        ("[workspaces.a]\napi_key = 314159", [], "workspaces.a.api_key = something that is not shown: a string"),
+        ('[workspaces.a]\napi_key = ["sk-fake-a"]', [], "workspaces.a.api_key = something that is not shown: a string"),
+        ('[workspaces.a]\napi_key = "sk-fake-a"\nrpm = 3', [], "rates stand in a workspace's limits and in an account's quotas, by model"),
+        ('[[faults]]\nkind = "reset"', [], "faults[0] = a table: a planned fault has exactly one of rate, every and first"),
+        ('[[faults]]\nkind = "rest"\nfirst = 1', [], "faults[0].kind = \"rest\": did you mean 'reset'?"),
+        ('[accounts.a.quotas."qwen3.5-plus"]\nwindow = "slide"', [], 'accounts.a.quotas."qwen3.5-plus".window = "slide": did you mean'),
+        ("[accounts.a.quotas.qwen-plus]\nrpm = 9\nperiod = 6", [], "rpm = 9 comes to nothing in a window of 6 seconds: at least 10"),
+        ("[[changes]]\nat = 1.0\nbalance = 3", [], "changes[0] = a table: a change has an account or a workspace, and not both"),
         ('[workspaces.a]\napi_key = "sk-fake-same"\n[workspaces.b]\napi_key = "sk-fake-same"', [], "have the same api_key"),
+        ('[workspaces.a]\napi_key = "k"\n[[faults]]\nkind = "reset"\nfirst = 1\nworkspace = "A"', [], 'faults[0].workspace = the name "A"'),
+        ('[workspaces.a]\napi_key = "k"\nmodels = ["qwen-pluss"]', [], 'workspaces.a.models[0] = the name "qwen-pluss": a model of'),
+        (
+            '[workspaces.a]\napi_key = "k"\naccount = "main"\n[accounts.man]',
+            [],
+            'accounts.man = the name "man": an account that a workspace',
+        ),
         ("", ["--workspace", "marketing"], "NAME=KEY"),
     ],
 )
@@ -78,3 +100,47 @@ def test_a_mistake_is_told_with_its_place_and_without_a_key(scenario, flags, sai
     assert result.exit_code == 2
     assert said in result.output
     assert "sk-fake" not in result.output
+    assert "314159" not in result.output
+
+
+def test_the_example_is_a_scenario_that_can_be_started(tmp_path):
+    printed = CliRunner().invoke(simulate, ["--example"])
+    assert (printed.exit_code, printed.stderr) == (0, "")
+    file = tmp_path / "scenario.toml"
+    file.write_text(printed.stdout)
+    with subprocess.Popen([*COMMAND, "--scenario", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        url = json.loads(child.stdout.readline())["url"]
+        assert ask(url, "sk-fake-marketing") == 200
+        with pytest.raises(urllib.error.HTTPError, match="401") as caught:
+            ask(url, "sk-fake-hr")
+        caught.value.close()
+        child.send_signal(signal.SIGTERM)
+        _, notes = child.communicate(timeout=20)
+    assert child.returncode == 0, notes
+
+
+def test_a_key_given_by_flag_keeps_what_the_scenario_says_of_its_workspace(tmp_path):
+    file = tmp_path / "scenario.toml"
+    file.write_text('[workspaces.legal]\napi_key = "sk-fake-old"\nlimits = { qwen-plus = { rpm = 1 } }\n')
+    arguments = ["--scenario", str(file), "--workspace", "legal=sk-fake-new"]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        url = json.loads(child.stdout.readline())["url"]
+        assert ask(url, "sk-fake-new") == 200
+        for key, status in (("sk-fake-new", "429"), ("sk-fake-old", "401")):
+            with pytest.raises(urllib.error.HTTPError, match=status) as caught:
+                ask(url, key)
+            caught.value.close()
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=20)
+
+
+def test_the_help_tells_every_flag_and_where_a_scenario_is_shown():
+    told = CliRunner().invoke(simulate, ["--help"]).output
+    assert all(
+        f"--{parameter.name.replace('_', '-')}" in told
+        for parameter in simulate.params
+        if parameter.name not in {"scenario_file", "pairs", "bill_file"}
+    )
+    assert all(flag in told for flag in ("--scenario FILE", "--workspace NAME=KEY", "--bill FILE", "Exits with 0"))
