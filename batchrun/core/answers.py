@@ -22,7 +22,10 @@ Messages = list[dict[str, Any]]
 _FENCED = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 """Models wrap JSON in a block of Markdown, asked not to or not."""
 _LONGEST_COMPLAINT = 300
+_LONGEST_PLACE = 100
 _MOST_COMPLAINTS = 3
+_SURELY_WRITABLE = 200
+"""Brackets, and so levels at the most."""
 _ADVICE = (
     "look at the content beside this failure: say in the prompt what is wanted, loosen [answers] schema, or raise max_tokens where it is "
     "cut; the row is asked again only with --retry-rejected, because each try is billed"
@@ -38,24 +41,52 @@ class Schema:
         import jsonschema  # noqa: PLC0415
         import referencing  # noqa: PLC0415
 
+        if not isinstance(document.get("$schema", ""), str):
+            raise _no_schema("$schema: must be a URL")
         kind = jsonschema.validators.validator_for(document, default=jsonschema.Draft202012Validator)
         try:
             kind.check_schema(dict(document))
+            _follow(document, kind.META_SCHEMA["$schema"])
+            # An empty registry: nothing is fetched from anywhere.
+            self._validator = kind(document, registry=referencing.Registry())
+            # Nothing may be refused for the schema's own sake once answers are paid for.
+            for _ in self._validator.iter_errors({}):
+                pass
         except jsonschema.SchemaError as error:
             where = "/".join(map(str, error.absolute_path)) or "its top"
             raise _no_schema(f"{where}: {error.message[:_LONGEST_COMPLAINT]}") from None
-        # An empty registry: nothing is fetched from anywhere.
-        self._validator = kind(document, registry=referencing.Registry())
-        self._unresolvable = referencing.exceptions.Unresolvable
-        self.complaints({})
+        except (referencing.exceptions.Unresolvable, ValueError) as error:
+            raise _no_schema(f"a $ref leads nowhere in it: {str(error)[:_LONGEST_COMPLAINT]}") from None
+        except RecursionError:
+            raise _no_schema("a $ref leads back to itself, or it is nested too deeply") from None
 
     def complaints(self, value: Any) -> list[str]:
-        """Say what in *value* does not fit, the worst first, a few at most; raises JobError for a reference that leads nowhere."""
+        """Say what in *value* does not fit, the worst first, a few at most."""
         try:
             errors = sorted(self._validator.iter_errors(value), key=lambda error: len(error.absolute_path))
-        except self._unresolvable as error:
-            raise _no_schema(f"a $ref leads nowhere: {error}") from None
-        return [f"{_place(error.absolute_path)}: {error.message[:_LONGEST_COMPLAINT]}" for error in errors[:_MOST_COMPLAINTS]]
+        except RecursionError:
+            return ["$: nested too deeply"]
+        return [f"{_place(error.absolute_path)}: {error.message}" for error in errors[:_MOST_COMPLAINTS]]
+
+
+def _follow(document: Mapping[str, Any], dialect: str) -> None:
+    """Follow every reference of a schema; raises what `referencing` raises for one that leads out of it, or nowhere."""
+    import referencing  # noqa: PLC0415
+
+    kind = referencing.jsonschema.specification_with(dialect)
+    top = kind.create_resource(document)
+    waiting = [(top, referencing.Registry().resolver_with_root(top))]
+    seen: set[int] = set()
+    while waiting:
+        schema, resolver = waiting.pop()
+        if id(schema.contents) in seen or not isinstance(schema.contents, Mapping):
+            continue
+        seen.add(id(schema.contents))
+        for word in ("$ref", "$dynamicRef"):
+            if isinstance(where := schema.contents.get(word), str):
+                found = resolver.lookup(where)
+                waiting.append((kind.create_resource(found.contents), found.resolver))
+        waiting += [(inner, resolver.in_subresource(inner)) for inner in schema.subresources()]
 
 
 def _no_schema(why: str) -> JobError:
@@ -63,7 +94,7 @@ def _no_schema(why: str) -> JobError:
 
 
 def _place(path: Any) -> str:
-    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return ("$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path))[:_LONGEST_PLACE]
 
 
 @dataclass(slots=True)
@@ -101,7 +132,7 @@ class Answers:
         elif self.schema is not None:
             complaints, parsed = _judged(self.schema, reply.content)
         if complaints:
-            return self._refused(ordinal, reply, code, "; ".join(complaints))
+            return self._refused(ordinal, reply, code, "; ".join(said[:_LONGEST_COMPLAINT] for said in complaints[:_MOST_COMPLAINTS]))
         self._talks.pop(ordinal, None)
         return reply if parsed is None else replace(reply, parsed=parsed)
 
@@ -141,7 +172,18 @@ def _judged(schema: Schema, content: str) -> tuple[list[str], Any]:
         value = orjson.loads(fenced[1] if fenced else content)
     except orjson.JSONDecodeError as error:
         return [f"$: not JSON ({error.msg} at line {error.lineno}, column {error.colno})" if content.strip() else "$: empty"], None
-    return schema.complaints(value), value
+    return ["$: nested too deeply"] if _too_deep(content, value) else schema.complaints(value), value
+
+
+def _too_deep(content: str, value: object) -> bool:
+    """Whether no entry could hold *value*: orjson reads 1,024 levels and writes 254."""
+    if content.count("{") + content.count("[") <= _SURELY_WRITABLE:
+        return False
+    try:
+        orjson.dumps([[[[value]]]])
+    except orjson.JSONEncodeError:
+        return True
+    return False
 
 
 def _unfit_call(call: object) -> str | None:
@@ -150,7 +192,7 @@ def _unfit_call(call: object) -> str | None:
             try:
                 orjson.loads(arguments or "{}")
             except orjson.JSONDecodeError as error:
-                return f"the arguments of {name!r} are not JSON ({error.msg} at column {error.colno})"
+                return f"the arguments of {name!r:.80} are not JSON ({error.msg} at column {error.colno})"
             return None
         case {"function": {"arguments": dict()}}:
             return None

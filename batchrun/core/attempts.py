@@ -64,16 +64,24 @@ class Ended:
 
 def bound(body: Mapping[str, Any], text_bytes: int, media: Iterable[Kind] = ()) -> Bound:
     """Bound what a chat request can cost whose body has *text_bytes*, its *media* left out."""
-    limit = body.get("max_completion_tokens")
-    if not isinstance(limit, int):
-        limit = body.get("max_tokens")
-        # max_tokens caps the answer and not the reasoning, which has a cap of its own where it is asked for.
-        thinking = body.get("thinking_budget", ASSUMED_OUTPUT_TOKENS) if body.get("enable_thinking") is not False else 0
-        limit = limit + (thinking if isinstance(thinking, int) else ASSUMED_OUTPUT_TOKENS) if isinstance(limit, int) else None
-    choices = body.get("n", 1)
-    each = limit if limit is not None and limit > 0 else ASSUMED_OUTPUT_TOKENS
     asked = text_bytes + sum(MOST_TOKENS_OF_MEDIA[kind] for kind in media)
-    return Bound(asked, each * (choices if isinstance(choices, int) and choices > 0 else 1))
+    return Bound(asked, _longest_answer(body) * (_count(body.get("n")) or 1))
+
+
+def _longest_answer(body: Mapping[str, Any]) -> int:
+    if whole := _count(body.get("max_completion_tokens")):
+        return whole
+    said = _count(body.get("max_tokens"))
+    if said is None:
+        return ASSUMED_OUTPUT_TOKENS
+    # max_tokens caps the answer and not the reasoning, which has a cap of its own where it is asked for.
+    thinks = body.get("enable_thinking") is not False
+    return said + (_count(body.get("thinking_budget")) or ASSUMED_OUTPUT_TOKENS if thinks else 0)
+
+
+def _count(value: object) -> int | None:
+    """*value* where it is a limit: anything else the provider refuses, or takes for no limit."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def opened_line(opening: int, at: float) -> bytes:
@@ -107,10 +115,33 @@ def read_attempt(line: bytes) -> Opened | Started | Ended | None:
     try:
         fields = orjson.loads(line)
         if "start" in fields:
-            most = Bound(int(fields["most"][0]), int(fields["most"][1]))
-            return Started(fields["start"], fields["workspace"], fields["model"], fields["id"], most)
+            name, workspace, model, row_id = (_text(fields[key]) for key in ("start", "workspace", "model", "id"))
+            most_input, most_output = fields["most"]
+            return Started(name, workspace, model, row_id, Bound(_whole(most_input), _whole(most_output)))
         if "end" in fields:
-            return Ended(fields["end"], fields["verdict"], fields.get("doubt", False), read_usage(fields.get("usage")))
-        return Opened(int(fields["opening"]))
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, IndexError, AttributeError):
+            doubt = fields.get("doubt", False) is not False
+            return Ended(_text(fields["end"]), _text(fields["verdict"]), doubt, read_usage(fields.get("usage")))
+        return Opened(_whole(fields["opening"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError
+
+
+def _whole(value: object) -> int:
+    if type(value) is int and value >= 0:
+        return value
+    raise TypeError
+
+
+def opening_of(name: str) -> int:
+    """Tell the opening from an attempt's name; 0 from a name that has none.
+
+    A lost machine can lose an opening's line and keep entries of it: the next one must not be numbered, and name its attempts, the same.
+    """
+    number, _, _ = name.partition("-")
+    return int(number) if number.isascii() and number.isdecimal() else 0

@@ -53,7 +53,7 @@ def read_entry(line: bytes) -> Entry:
             model=_string(own["model"]),
             outcome=_outcome(own.get("outcome", "answered")),
             digest=_string(own["digest"]),
-            attempt=own.get("attempt"),
+            attempt=None if own.get("attempt") is None else _string(own["attempt"]),
             usage=read_usage(own.get("usage")),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
@@ -81,7 +81,8 @@ def read_usage(fields: Any) -> Usage | None:
         return None
     counts = [fields[name] for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")]
     rarer = {name: fields[name] for name in _RARER if name in fields}
-    if not all(isinstance(count, int) and count >= 0 for count in (*counts, *rarer.values())):
+    # By its type, not isinstance: true is no count.
+    if not all(type(count) is int and count >= 0 for count in (*counts, *rarer.values())):
         raise NotAnEntryError("a token count that is none")
     input_tokens, output_tokens, cached_tokens, reasoning_tokens = counts
     return Usage(input_tokens, output_tokens, cached_tokens, reasoning_tokens, fields.get("raw"), **rarer)
@@ -93,7 +94,7 @@ def _own(outcome: Outcome, *, raw: bool) -> dict[str, Any]:
     fields = {"id": row.id, "workspace": row.workspace, "model": row.model, **told, **_call(outcome.call)}
     fields |= {"digest": row.digest, "metadata": row.metadata}
     if raw and isinstance(outcome, Answered):
-        fields["response"] = orjson.Fragment(outcome.reply.body)
+        fields["response"] = _as_it_came(outcome.reply)
     return fields
 
 
@@ -105,7 +106,7 @@ def _openai_batch(outcome: Outcome) -> dict[str, Any]:
         request_id = outcome.reply.request_id
         own["usage"] = usage_fields(outcome.reply.usage) if outcome.reply.usage else None
         own |= {name: value for name in ("parsed", "first_token_ms") if (value := getattr(outcome.reply, name)) is not None}
-        told: dict[str, Any] = {"response": _response(200, request_id, orjson.Fragment(outcome.reply.body)), "error": None}
+        told: dict[str, Any] = {"response": _response(200, request_id, _as_it_came(outcome.reply)), "error": None}
     else:
         failure = outcome.failure
         request_id = failure.request_id
@@ -114,6 +115,11 @@ def _openai_batch(outcome: Outcome) -> dict[str, Any]:
         told = {"response": _response(failure.status, request_id, {"error": error}) if failure.status else None, "error": error}
     name = request_id or (call.attempt if call else row.id)
     return {"id": f"batch_req_{name}", "custom_id": row.id, **told, "batchrun": own}
+
+
+def _as_it_came(reply: Reply) -> orjson.Fragment | None:
+    # Of a reply that was made and not received there is no body, and an empty one would tear the line.
+    return orjson.Fragment(reply.body) if reply.body else None
 
 
 def _response(status: int, request_id: str | None, body: object) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 The job's word comes first. Without one a model that only the native routes serve goes natively, and every other the OpenAI-compatible way.
 ``protocol = "dashscope"`` means the native route that serves the model: text, or multimodal for models that see or hear and for rows that
-hold media.
+hold media; a model that no native route serves goes the OpenAI-compatible way even so.
 """
 
 from __future__ import annotations
@@ -58,4 +58,6 @@ def _name(protocol: str | None, model: str, *, tuned: bool, media: bool) -> str:
         protocol = EITHER_NATIVE if tuned or families.native_only(model) else "openai"
     if protocol != EITHER_NATIVE:
         return protocol
+    if families.openai_only(model):
+        return "openai"
     return "dashscope-multimodal" if media or families.multimodal(model) else "dashscope-text"

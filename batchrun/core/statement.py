@@ -127,7 +127,7 @@ class Fold:
             match line:
                 case Started():
                     self._statement.lane(line.workspace, line.model).calls += 1
-                    self._open[line.name] = line
+                    self._started(line)
                 case Ended():
                     started = self._open.pop(line.name, None)
                     if started is not None:
@@ -143,7 +143,7 @@ class Fold:
             totals = self._statement.lane(entry.workspace, entry.model)
             if entry.usage is not None:
                 totals.add_usage(entry.usage)
-                self._open.pop(entry.attempt or "", None)
+                self._told(entry)
             if entry.outcome == "answered":
                 totals.answered += 1
                 self._failed.pop((entry.workspace, entry.id), None)
@@ -165,6 +165,18 @@ class Fold:
             totals.pending = max(0, count - totals.answered - totals.rejected - totals.exhausted)
         self._statement.lanes = dict(sorted(self._statement.lanes.items()))
         return self._statement
+
+    def _started(self, started: Started) -> None:
+        # A lost machine can lose the line that numbers an opening, and the next one names its attempts the same.
+        if earlier := self._open.get(started.name):
+            self._doubt(earlier)
+        self._open[started.name] = started
+
+    def _told(self, entry: Entry) -> None:
+        """An attempt whose usage stands in its row's entry is in no doubt, whether its end was noted or not."""
+        started = self._open.get(entry.attempt or "")
+        if started is not None and (started.workspace, started.row_id) == (entry.workspace, entry.id):
+            del self._open[started.name]
 
     def _ended(self, started: Started, ended: Ended) -> None:
         totals = self._statement.lane(started.workspace, started.model)

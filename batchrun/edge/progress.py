@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TextIO
 
 import anyio
@@ -22,10 +24,12 @@ _LINES_KEPT = 4
 
 
 async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr) -> None:
-    """Draw what *observe* gives until cancelled; a last time on the way out."""
-    if not stream.isatty():
-        await _lines(observe, stream)
-        return
+    """Draw what *observe* gives until cancelled; a last time on the way out. A stream that is gone ends the drawing, never the run."""
+    with suppress(OSError):
+        await (_bars if stream.isatty() else _lines)(observe, stream)
+
+
+async def _bars(observe: Callable[[], Progress], stream: TextIO) -> None:
     bars = _Bars(observe(), stream)
     try:
         while True:
@@ -52,13 +56,18 @@ def _write_line(progress: Progress, rate: _Rate, stream: TextIO) -> None:
     held = sum(each.throttled for each in progress.workspaces)
     parked = sum(each.parked for each in progress.workspaces)
     share = 100 * progress.done / progress.rows if progress.rows else 100.0
-    notes = [f"{progress.in_flight} in flight", *([f"{held} workspaces throttled"] if held else [])]
-    notes += [f"{parked} workspaces parked"] if parked else []
+    notes = [f"{progress.in_flight} in flight"]
+    notes += [f"{_workspaces(held)} throttled"] if held else []
+    notes += [f"{_workspaces(parked)} parked"] if parked else []
     notes += ["draining"] if progress.draining else []
     stream.write(
         f"{progress.done:,} of {progress.rows:,} rows ({share:.1f} %), {rows:.1f} rows/s, {tokens:,.0f} tokens/s, {', '.join(notes)}\n"
     )
     stream.flush()
+
+
+def _workspaces(count: int) -> str:
+    return f"{count} workspace{'s' if count > 1 else ''}"
 
 
 class _Rate:
@@ -86,7 +95,7 @@ class _Bars:
     """One bar a workspace while they fit; else those with most left to do, and one for the others; and the total."""
 
     def __init__(self, first: Progress, stream: TextIO) -> None:
-        room = max(1, shutil.get_terminal_size().lines - _LINES_KEPT)
+        room = max(1, _lines_of(stream) - _LINES_KEPT)
         ranked = sorted(first.workspaces, key=lambda each: each.done - each.rows)
         shown = {each.name for each in (ranked if len(ranked) <= room else ranked[: room - 1])}
         self._names = [each.name for each in first.workspaces if each.name in shown]
@@ -114,6 +123,14 @@ class _Bars:
     def close(self) -> None:
         for bar in self._bars:
             bar.close()
+
+
+def _lines_of(stream: TextIO) -> int:
+    """Lines of the terminal that is drawn on: standard output may be another, or none."""
+    with suppress(OSError):
+        if lines := os.get_terminal_size(stream.fileno()).lines:
+            return lines
+    return shutil.get_terminal_size().lines
 
 
 def _set(bar: _Bar, done: int, rows: int, note: str) -> None:

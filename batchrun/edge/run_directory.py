@@ -31,16 +31,22 @@ def locked(directory: Path) -> Iterator[Path]:
     except OSError as error:
         raise LedgerError(f"{directory}: cannot be used as a run directory: {error.strerror}") from None
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
-            raise RunInUseError(f"{directory}: in use by {owner or 'another process'}; wait for it, or stop it, then try again") from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        _hold(lock, directory)
         yield directory
     finally:
         os.close(lock)
+
+
+def _hold(lock: int, directory: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except BlockingIOError:
+        owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
+        raise RunInUseError(f"{directory}: in use by {owner or 'another process'}; wait for it, or stop it, then try again") from None
+    except OSError as error:
+        raise LedgerError(f"{directory}: cannot be locked: {error.strerror}") from None
 
 
 def workspace_directories(directory: Path) -> list[Path]:
@@ -69,16 +75,25 @@ def read_description(directory: Path) -> dict[str, Any] | None:
     return described
 
 
+def read_summary(path: Path) -> dict[str, Any]:
+    """Read what `write_summary` wrote; nothing where it is not there or cannot be understood, for a summary can be made again."""
+    try:
+        value = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def write_summary(path: Path, value: Any) -> None:
     """Write JSON beside *path*, sync it and put it in its place: readers see the old file or the new one, never half."""
     beside = path.with_name(f".{path.name}.new")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        # A file object writes all or raises: a bare write to a disk that fills up takes a part and says so by its count alone.
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            file.flush()
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         beside.replace(path)
         sync_directory(path.parent)
     except OSError as error:

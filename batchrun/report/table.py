@@ -15,6 +15,7 @@ _COLUMNS = (
     ("calls", "calls"),
     ("retries", "retries"),
     ("throttles", "throttles"),
+    ("reasks", "reasks"),
     ("in doubt", "in_doubt"),
     ("input", "input_tokens"),
     ("cached", "cached_tokens"),
@@ -49,6 +50,11 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _notes(statement: Statement, total: Totals) -> list[str]:
     notes = []
+    if total.reasks:
+        notes.append(
+            f"reasks: {total.reasks:,} answers did not fit and were asked for again; of the tokens above they cost "
+            f"{total.reask_input_tokens:,} input and {total.reask_output_tokens:,} output"
+        )
     if total.in_doubt:
         notes.append(
             f"in doubt: {total.in_doubt:,} calls may have been billed beyond this: at most "

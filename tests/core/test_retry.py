@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.model import Fault
-from batchrun.core.retry import Exhaust, RetryPolicy, TryAgain, backoff_cap, next_step
+from batchrun.core.retry import BackToFront, Exhaust, RetryPolicy, TryAgain, backoff_cap, next_step
 from tests.laboratory import again
 
 JITTERS = st.floats(0, 1, exclude_max=True)
@@ -54,3 +54,8 @@ def test_only_passing_trouble_uses_attempts_up(fault):
     early, late = (next_step(RetryPolicy(max_attempts=1), replace(again(), fault=fault), attempt, 0.5) for attempt in (1, 99))
     assert early == late
     assert not isinstance(early, TryAgain | Exhaust)
+
+
+@given(st.integers(1, 10**6), JITTERS)
+def test_a_row_that_is_asked_again_waits_for_nothing(attempt, jitter):
+    assert next_step(RetryPolicy(max_attempts=1), replace(again(30.0), fault=Fault.REASK), attempt, jitter) == BackToFront()

@@ -15,7 +15,7 @@ def _unfit(body: Fields) -> str | None:
     for message in body["messages"]:
         content = message.get("content")
         if isinstance(content, list) and any(to_native(part) is None for part in content):
-            return "a content part is none that this route has (text, image, video, audio)"
+            return 'a content part is none that this route has (text, image, video, audio): protocol = "openai" sends any part as it stands'
     return native.unfit_parameters(body)
 
 

@@ -13,18 +13,24 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import orjson
+
 from batchrun.core.model import Failure, Usage
 from batchrun.core.protocols.failures import classify, known, seconds_of
 from batchrun.core.protocols.json_body import Document, Unreadable, parse
 from batchrun.core.protocols.mishaps import mishap
-from batchrun.core.protocols.sse import Events
+from batchrun.core.protocols.sse import Events, looks_like_events
 
 _LONGEST_MESSAGE = 500
 _LONGEST_NAME = 200
 _LONGEST_BODY_BYTES = 16_384
 
 _KEYS = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9._*-]{3,}|(?<=Bearer )\S+")
-_KEYS_IN_JSON = re.compile(rb"(?<![A-Za-z0-9])sk-[A-Za-z0-9._*-]{3,}")
+_KEYS_IN_JSON = re.compile(
+    # The letter before a key may be an escape's: "\nsk-…".
+    rb"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9a-f]{4}))sk-[A-Za-z0-9._*-]{3,}"
+    rb"|(?<=Bearer )[^\s\"\\]+"
+)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _TITLE = re.compile(r"<title[^>]*>(.{1,200}?)</title>", re.IGNORECASE | re.DOTALL)
 
@@ -107,7 +113,7 @@ def _complaint(status: int, body: bytes) -> Complaint:
             said = _said_by(fields, line)
             # A server that repeats its status as the code names nothing: "type" does, or the status table.
             return said._replace(code=None) if said.code == str(status) else said
-        case Unreadable("event_stream"):
+        case Unreadable() if looks_like_events(body, whole=True):
             return _complaint_in_stream(body) or Complaint(None, _text(body))
         case Unreadable("html"):
             return Complaint(None, _page_title(body))
@@ -119,7 +125,7 @@ def _said_by(fields: dict[str, Any], line: bytes) -> Complaint:
     error = fields.get("error")
     inner = error if isinstance(error, dict) else fields
     message = _first_text(error, inner.get("message"), fields.get("message"), fields.get("detail"))
-    return Complaint(_code(inner), clean(message), _request_id(fields, inner), body=_kept(line))
+    return Complaint(_code(inner), clean(message), _request_id(fields, inner), body=_kept(fields, line))
 
 
 def _code(inner: dict[str, Any]) -> str | None:
@@ -137,8 +143,9 @@ def _first_text(*values: object) -> str:
     return next((value for value in values if isinstance(value, str) and value), "")
 
 
-def _kept(line: bytes) -> bytes:
-    return _KEYS_IN_JSON.sub(b"***", line) if len(line) <= _LONGEST_BODY_BYTES else b""
+def _kept(fields: dict[str, Any], line: bytes) -> bytes:
+    # Written anew: a key may hide behind an escape that JSON does not need ("sk\u002d…").
+    return _KEYS_IN_JSON.sub(b"***", orjson.dumps(fields)) if 0 < len(line) <= _LONGEST_BODY_BYTES else b""
 
 
 def _text(body: bytes) -> str:

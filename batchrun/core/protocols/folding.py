@@ -13,6 +13,7 @@ Fields = dict[str, Any]
 
 _TEXTS = ("content", "reasoning_content", "refusal")
 _FOLDED = (*_TEXTS, "tool_calls", "audio")
+_SOUNDS = frozenset({"data", "transcript"})
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Choice:
     """Its content comes in parts, as the multimodal route has it."""
     _calls: dict[int, _Call] = field(default_factory=dict)
     _audio: Fields = field(default_factory=dict)
+    _sounds: dict[str, list[str]] = field(default_factory=dict)
     _rest: Fields = field(default_factory=dict)
     _logprobs: list[Any] = field(default_factory=list)
 
@@ -74,8 +76,8 @@ class Choice:
                 message[name] = "".join(self._texts[name])
         if self._calls:
             message["tool_calls"] = [_called(call, index) for index, call in sorted(self._calls.items())]
-        if self._audio:
-            message["audio"] = {name: "".join(value) if isinstance(value, list) else value for name, value in self._audio.items()}
+        if self._audio or self._sounds:
+            message["audio"] = {**self._audio, **{name: "".join(pieces) for name, pieces in self._sounds.items()}}
         fields: Fields = {"index": index, "message": message, "finish_reason": self.finish_reason}
         return fields | ({"logprobs": {"content": self._logprobs}} if self._logprobs else {})
 
@@ -109,9 +111,9 @@ class Choice:
     def _sound(self, delta: Fields) -> None:
         self.spoken = True
         for name, value in delta.items():
-            if isinstance(value, str) and name in {"data", "transcript"}:
-                self._audio.setdefault(name, []).append(value)
-            elif value is not None:
+            if isinstance(value, str) and name in _SOUNDS:
+                self._sounds.setdefault(name, []).append(value)
+            elif value is not None and name not in _SOUNDS:
                 self._audio[name] = value
 
 

@@ -48,6 +48,9 @@ MISHAPS: dict[str, Mishap] = {
         "the workspace's endpoint cannot be asked for this model",
         "set protocol or endpoint of this workspace so that they fit, or give these rows another model; then run the same command again",
     ),
+    "never_fits": _refused(
+        "the row has more input tokens than its tightest quota lets through in a minute", "raise tpm in the job, or make the row smaller"
+    ),
     "cannot_carry": _refused("the protocol cannot carry this row", "correct the row, or set protocol of its workspace"),
     "request_too_large": _refused("the request is larger than the provider takes", "make it smaller, or name its media by http(s) URLs"),
     "media_too_large": _refused("a medium is larger than the provider takes", "make it smaller, or name it by an http(s) URL"),

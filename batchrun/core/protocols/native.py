@@ -38,9 +38,9 @@ def unfit_parameters(body: Fields) -> str | None:
 def request(body: Fields, messages: Iterable[Fields], *, stream: bool) -> bytes:
     """Write a request whose *messages* are in the route's own spelling."""
     parameters = {"result_format": "message", **{name: value for name, value in body.items() if name not in _NOT_PARAMETERS}}
-    if stream:
+    if stream and parameters.get("incremental_output") is None:
         # Else each frame repeats all that was said so far.
-        parameters.setdefault("incremental_output", True)
+        parameters["incremental_output"] = True
     return orjson.dumps({"model": body["model"], "input": {"messages": list(messages)}, "parameters": parameters})
 
 

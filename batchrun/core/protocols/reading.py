@@ -84,7 +84,8 @@ class Reading:
     @property
     def whole(self) -> bool:
         """Whether a stream has brought all of the answer's text: should its wire break now, the answer stands."""
-        return self._stream is not None and self._stream.complaint is None and self._stream.fold.whole
+        stream = self._stream
+        return stream is not None and stream.complaint is None and not stream.broken and stream.fold.whole
 
     def result(self, status: int, headers: Mapping[str, str]) -> Reply | Failure:
         """Say what the answer is, now that its body has ended; never raises, whatever it held."""
@@ -143,7 +144,8 @@ class _Stream:
             case Document(fields, line):
                 self._chunk(event, fields, line)
             case Unreadable():
-                self.broken = True
+                # Once all of the text is there the answer stands: an event that the wire tore then was not part of it.
+                self.broken = self.broken or not self.fold.whole
 
     def _chunk(self, event: Event, fields: Fields, line: bytes) -> None:
         said = complaint_of(fields, line, expected=event.kind == b"error")

@@ -43,8 +43,8 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
 def request_id_in(fields: Fields) -> str | None:
     """The request id that a body carries."""
     for name in ("request_id", "id"):
-        if isinstance(fields.get(name), str):
-            return clean(fields[name].removeprefix("chatcmpl-")) or None
+        if isinstance(fields.get(name), str) and (found := clean(fields[name].removeprefix("chatcmpl-"))):
+            return found
     return None
 
 

@@ -33,7 +33,7 @@ def looks_like_events(start: bytes, *, whole: bool) -> bool | None:
     text = start.removeprefix(_MARK).lstrip()
     if text.startswith(_STARTS):
         return True
-    if not whole and len(text) < _LONGEST_START and any(each.startswith(text) for each in _STARTS):
+    if not whole and len(text) < _LONGEST_START and any(each.startswith(text) for each in (_MARK, *_STARTS)):
         return None
     return False
 

@@ -5,8 +5,6 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.protocols import reading
@@ -248,86 +246,3 @@ def test_duplicate_keys_do_not_stop_an_answer():
 def test_brackets_in_an_answer_are_no_depth():
     text = "[{" * 5_000
     assert reply(ANSWER | {"choices": [CHOICE | {"message": {"content": text}}]}).content == text
-
-
-NAMES = [
-    "choices",
-    "message",
-    "content",
-    "finish_reason",
-    "usage",
-    "prompt_tokens",
-    "completion_tokens",
-    "prompt_tokens_details",
-    "cached_tokens",
-    "error",
-    "code",
-    "type",
-    "request_id",
-    "id",
-    "tool_calls",
-    "reasoning_content",
-    "detail",
-    "output",
-]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), inner, max_size=4),
-    max_leaves=12,
-)
-PATHS = [
-    (),
-    ("choices",),
-    ("choices", 0),
-    ("choices", 0, "message"),
-    ("choices", 0, "message", "content"),
-    ("choices", 0, "finish_reason"),
-    ("usage",),
-    ("usage", "prompt_tokens"),
-    ("id",),
-    ("error",),
-    ("code",),
-]
-NOISE = st.sampled_from([b"\xef\xbb\xbf", b"data: ", b"\\ud800", b"\x00", b"\n", b"<", b"NaN", b":HTTP_STATUS/429\n", b"\xff", b"[" * 300])
-
-
-@st.composite
-def bodies(draw: st.DrawFn) -> bytes:
-    """An answer with one place replaced by anything, and bytes put somewhere into it."""
-    answer: Any = orjson.loads(orjson.dumps(ANSWER))
-    path = draw(st.sampled_from(PATHS))
-    if path:
-        place = answer
-        for step in path[:-1]:
-            place = place[step]
-        place[path[-1]] = draw(JSON)
-    else:
-        answer = draw(JSON)
-    body = orjson.dumps(answer)
-    for piece in draw(st.lists(NOISE, max_size=2)):
-        at = draw(st.integers(0, len(body)))
-        body = body[:at] + piece + body[at:]
-    return body[: draw(st.none() | st.integers(0, len(body)))]
-
-
-@given(
-    status=st.sampled_from([200, 200, 200, 201, 204, 307, 400, 401, 404, 429, 500, 503, 999]) | st.integers(100, 999),
-    headers=st.dictionaries(st.sampled_from(["x-request-id", "Retry-After", "location", "content-type"]), st.text(max_size=20)),
-    body=bodies() | st.binary(max_size=200),
-)
-def test_whatever_comes_is_a_reply_or_a_failure_that_can_be_written(status, headers, body):
-    got = reading.read(OPENAI.dialect, {}, status, headers, body)
-    match got:
-        case Reply(content=content, finish_reason=reason, tool_calls=calls, choices=choices, usage=usage):
-            assert 200 <= status < 300
-            assert reason
-            orjson.dumps([content, reason, got.request_id, got.reasoning, calls, choices, usage and usage.raw])
-            assert isinstance(orjson.loads(got.body), dict)
-        case Failure(code=code, message=message):
-            assert code
-            assert message
-            assert len(message) < 700
-            orjson.dumps([code, message, got.request_id, got.usage and got.usage.raw])
-            assert not got.body or isinstance(orjson.loads(got.body), dict)
-    assert b"\n" not in got.body
-    assert b"\r" not in got.body

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -267,3 +268,45 @@ def test_the_kept_error_body_is_one_line_without_keys():
     failure = refusal(401, {}, b'{\n "code": "InvalidApiKey",\n "message": "sk-fake-marketing is wrong"\n}\n')
     assert failure.body == b'{"code":"InvalidApiKey","message":"*** is wrong"}'
     assert refusal(401, {}, b"no JSON").body == b""
+
+
+ECHOES = [
+    b'{"code":"InvalidApiKey","message":"sk-fake-marketing is wrong"}',
+    b'{"code":"InvalidApiKey","message":"wrong:\\nsk-fake-marketing"}',
+    b'{"code":"InvalidApiKey","message":"wrong:\\u0007sk-fake-marketing"}',
+    b'{"code":"InvalidApiKey","message":"sk\\u002dfake-marketing"}',
+    b'{"code":"InvalidApiKey","message":"\\u0073k-fake-marketing"}',
+    b'{"code":"InvalidApiKey","message":"Bearer fake-marketing"}',
+    b'{"code":"InvalidApiKey","message":"m","sk-fake-marketing":["sk-fake-marketing"]}',
+    b'{"error":{"code":"sk-fake-marketing","message":"m"},"request_id":"sk-fake-marketing"}',
+    b'data: {"error":{"code":"invalid_api_key","message":"wrong:\\tsk-fake-marketing"}}\n\n',
+    b"<html><title>no sk-fake-marketing</title></html>",
+    b"no sk-fake-marketing",
+]
+
+
+@pytest.mark.parametrize("body", ECHOES)
+def test_no_spelling_of_an_echoed_key_is_kept(body):
+    failure = refusal(401, {}, body)
+    kept = failure.body.decode()
+    shown = [failure.message, failure.code, failure.request_id or "", str(orjson.loads(kept)) if kept else ""]
+    assert not any("fake" in each for each in shown), shown
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'retry: 3\nevent:error\n:HTTP_STATUS/429\ndata:{"code":"limit_requests","message":"m"}\n\n',
+        b'data: \xff\n\ndata: {"code":"limit_requests","message":"m"}\n\n',
+        b'\xef\xbb\xbfid:1\r\nevent:error\r\ndata:{"code":"limit_requests","message":"m"}',
+        b': wait\n\ndata: {"error":{"code":"limit_requests","message":"m"}}',
+        b'data: {"choices":[]}\n\ndata: {"error":{"code":"limit_requests","message":"m"}}',
+    ],
+)
+def test_an_error_is_found_in_any_stream_that_a_refusal_s_body_is(body):
+    failure = refusal(400, {}, body)
+    assert (failure.code, failure.message, failure.fault) == ("limit_requests", "m", THROTTLED)
+
+
+def test_a_stream_without_an_error_is_a_refusal_all_the_same():
+    assert refusal(503, {}, b"data: soon\n\n").message == "data: soon"

@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.model import Failure, Fault, Reply, Scope
+from batchrun.core.protocols import reading
+from batchrun.core.protocols.formats import FORMATS
+from batchrun.core.protocols.reading import Reading
+from tests.core.protocols import recorded
+from tests.core.protocols.recorded import ID, MULTIMODAL, NATIVE, OPENAI, PROTOCOLS, TEXT, TWINS
+
+HEADERS = recorded.EVENT_STREAM
+EACH_TWIN = pytest.mark.parametrize("twin", TWINS, ids=lambda twin: f"{twin.protocol}: {twin.name}")
+
+
+def fed(protocol, asked, *pieces):
+    read = Reading(FORMATS[protocol].dialect, asked)
+    for piece in pieces:
+        read.feed(piece)
+    return read
+
+
+def streamed(protocol, *pieces, asked=None) -> Any:
+    return fed(protocol, asked or {}, *pieces).result(200, HEADERS)
+
+
+def plain(twin) -> Any:
+    return reading.read(FORMATS[twin.protocol].dialect, twin.asked, 200, HEADERS, orjson.dumps(twin.plain))
+
+
+def without_nulls(value):
+    """A plain answer names what it does not have; a stream does not."""
+    match value:
+        case dict():
+            return {key: without_nulls(each) for key, each in value.items() if each is not None}
+        case list():
+            return [without_nulls(each) for each in value]
+    return value
+
+
+def comparable(reply):
+    """A reply but for its body, and for how much of the usage the provider spells out."""
+    assert isinstance(reply, Reply), reply
+    usage = reply.usage and replace(reply.usage, raw=None)
+    return replace(reply, body=b"", usage=usage, choices=without_nulls(reply.choices))
+
+
+@EACH_TWIN
+def test_a_stream_makes_the_reply_that_a_plain_call_would_have_brought(twin):
+    assert comparable(streamed(twin.protocol, twin.stream, asked=twin.asked)) == comparable(plain(twin))
+
+
+@EACH_TWIN
+def test_the_body_that_a_stream_makes_up_reads_as_a_plain_answer(twin):
+    got = streamed(twin.protocol, twin.stream, asked=twin.asked)
+    again = reading.read(FORMATS[twin.protocol].dialect, twin.asked, 200, HEADERS, got.body)
+    assert again == got
+
+
+@EACH_TWIN
+def test_a_stream_cut_anywhere_is_the_whole_answer_or_none_of_it(twin):
+    whole, unsaid = comparable(plain(twin)), replace(comparable(plain(twin)), usage=None)
+    for at in range(len(twin.stream) + 1):
+        got = streamed(twin.protocol, twin.stream[:at], asked=twin.asked)
+        if at < twin.said:
+            assert isinstance(got, Failure), (at, got)
+            assert (got.fault, got.scope, got.usage, got.in_doubt) == (Fault.AGAIN, Scope.ROW, None, True)
+        else:
+            assert comparable(got) in (whole, unsaid), at
+
+
+@EACH_TWIN
+def test_the_answer_stands_from_its_last_finish_reason_on_and_is_never_taken_back(twin):
+    read = Reading(FORMATS[twin.protocol].dialect, twin.asked)
+    seen: list[tuple[bool, bool, bool]] = []
+    for event in twin.events:
+        read.feed(event)
+        seen.append((read.spoken, read.whole, read.complete))
+    assert [whole for _, whole, _ in seen] == [number >= twin.last for number in range(len(twin.events))]
+    assert [spoken for spoken, _, _ in seen] == sorted(spoken for spoken, _, _ in seen)
+    assert [complete for *_, complete in seen] == [b"[DONE]" in event for event in twin.events]
+    assert read.events == len(twin.events)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "first"),
+    [
+        (OPENAI, recorded.events([recorded.chunk({"content": "", "role": "assistant"})], done=False)[0]),
+        (TEXT, recorded.frames([recorded.frame({"content": ""}, output_tokens=0)])[0]),
+        (MULTIMODAL, recorded.frames([recorded.frame({"content": []}, output_tokens=0)])[0]),
+    ],
+)
+def test_an_empty_delta_is_no_first_token(protocol, first):
+    assert not fed(protocol, {}, first).spoken
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [{"content": "一"}, {"reasoning_content": "嗯"}, {"tool_calls": [{"index": 0, "id": "call_a", "function": {"name": "f"}}]}],
+)
+def test_the_first_token_is_of_text_of_reasoning_or_of_a_call(delta):
+    assert fed(OPENAI, {}, *recorded.events([recorded.chunk(delta)], done=False)).spoken
+    assert fed(TEXT, {}, *recorded.frames([recorded.frame({"content": "", **delta})])).spoken
+
+
+# However it is laid out, and however it is cut
+
+
+def marked(text):
+    return b"\xef\xbb\xbf" + text
+
+
+def commented(text):
+    return b": keep-alive\n\n" + text.replace(b"data:", b": ping\ndata:")
+
+
+def in_many_lines(text):
+    """Each JSON object over several data lines: a line may end wherever JSON has room."""
+    return text.replace(b'":{"', b'":\ndata: {"')
+
+
+LAYOUTS = {
+    "as it comes": lambda text: text,
+    "CR LF": lambda text: text.replace(b"\n", b"\r\n"),
+    "CR": lambda text: text.replace(b"\n", b"\r"),
+    "marked": marked,
+    "with comments": commented,
+    "data in many lines": in_many_lines,
+    "no last blank line": lambda text: text.removesuffix(b"\n"),
+    "no last line end": lambda text: text.rstrip(b"\n"),
+    "blank lines first": lambda text: b"\r\n\n" + text,
+    "all of it": lambda text: marked(commented(in_many_lines(text))).rstrip(b"\n").replace(b"\n", b"\r\n"),
+}
+
+
+@EACH_TWIN
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_the_layout_of_a_stream_changes_nothing(twin, layout):
+    assert comparable(streamed(twin.protocol, layout(twin.stream), asked=twin.asked)) == comparable(plain(twin))
+
+
+@given(st.sampled_from(TWINS), st.sampled_from([*LAYOUTS.values()]), st.lists(st.integers(0, 5000), max_size=12))
+def test_however_a_stream_is_cut_into_pieces_it_is_read_the_same(twin, layout, places):
+    text = layout(twin.stream)
+    whole, cut = fed(twin.protocol, twin.asked, text), fed(twin.protocol, twin.asked, *recorded.cut(text, places))
+    assert (cut.spoken, cut.whole, cut.complete, cut.events) == (whole.spoken, whole.whole, whole.complete, whole.events)
+    assert cut.result(200, HEADERS) == whole.result(200, HEADERS)
+
+
+@EACH_TWIN
+def test_byte_by_byte_it_is_read_the_same(twin):
+    for layout in LAYOUTS.values():
+        text = layout(twin.stream)
+        got = streamed(twin.protocol, *(text[at : at + 1] for at in range(len(text))), asked=twin.asked)
+        assert got == streamed(twin.protocol, text, asked=twin.asked)
+
+
+@given(st.sampled_from(recorded.WRITTEN), st.lists(st.integers(0, 3000), max_size=8))
+def test_a_plain_body_in_pieces_is_read_as_in_one(case, places):
+    dialect = FORMATS[case.protocol].dialect
+    read = fed(case.protocol, case.asked, *recorded.cut(case.body, places))
+    assert read.result(200, {}) == reading.read(dialect, case.asked, 200, {}, case.body)
+    assert case.kind in {"stream", "error in a stream"} or not (read.spoken or read.whole or read.complete or read.events)
+
+
+# Cumulative and incremental frames
+
+
+def test_cumulative_frames_are_not_added_up():
+    chunks = [recorded.frame({"content": "我"}), recorded.frame({"content": "我是"}, "stop")]
+    text = b"".join(recorded.frames(chunks))
+    assert streamed(TEXT, text, asked={"incremental_output": False}).content == "我是"
+    assert streamed(TEXT, text, asked={"incremental_output": True}).content == "我我是"
+
+
+@pytest.mark.parametrize("said", [{}, {"incremental_output": None}])
+def test_frames_are_incremental_unless_the_row_says_otherwise(said):
+    """What was asked for and how the answer is read may never differ: else each frame is doubled."""
+    body = {"model": "qwen-plus", "messages": [], **said}
+    assert orjson.loads(FORMATS[TEXT].encode(body, True))["parameters"]["incremental_output"] is True
+    text = b"".join(recorded.frames([recorded.frame({"content": "我"}), recorded.frame({"content": "是"}, "stop")]))
+    assert streamed(TEXT, text, asked=body).content == "我是"
+
+
+def test_log_probabilities_are_gathered_once_each():
+    def weighed(*tokens):
+        return {"logprobs": {"content": [{"token": token} for token in tokens]}}
+
+    pieces = [recorded.frame({"content": "a"}, **weighed("a")), recorded.frame({"content": "b"}, "stop", **weighed("b"))]
+    sums = [recorded.frame({"content": "a"}, **weighed("a")), recorded.frame({"content": "ab"}, "stop", **weighed("a", "b"))]
+    for chunks, cumulative in ((pieces, False), (sums, True)):
+        got = streamed(TEXT, *recorded.frames(chunks), asked={"incremental_output": not cumulative})
+        logprobs = orjson.loads(got.body)["output"]["choices"][0]["logprobs"]
+        assert logprobs == {"content": [{"token": "a"}, {"token": "b"}]}
+
+
+def test_a_spoken_answer_is_put_together():
+    deltas: list[dict[str, Any]] = [
+        {"audio": {"id": "a-1", "data": "AA"}},
+        {"audio": {"transcript": "你"}},
+        {"audio": {"data": "BB", "transcript": "好", "expires_at": 7}},
+    ]
+    got = streamed(OPENAI, *recorded.events([*(recorded.chunk(delta) for delta in deltas), recorded.chunk({}, "stop")]))
+    audio = orjson.loads(got.body)["choices"][0]["message"]["audio"]
+    assert audio == {"id": "a-1", "data": "AABB", "transcript": "你好", "expires_at": 7}
+
+
+@pytest.mark.parametrize(
+    "sounds",
+    [
+        [{"data": 7}, {"data": "AA"}],
+        [{"data": [1]}, {"data": "AA"}],
+        [{"data": "AA"}, {"data": [1]}],
+        [{"transcript": {}}, {"transcript": "a"}],
+        [{"voices": [1, 2]}],
+    ],
+)
+def test_a_sound_of_the_wrong_shape_costs_no_answer(sounds):
+    chunks = [recorded.chunk({"content": "好", "audio": sound}) for sound in sounds]
+    assert streamed(OPENAI, *recorded.events([*chunks, recorded.chunk({}, "stop")])).content == "好" * len(sounds)
+
+
+# Errors in the middle, and what stands around the end
+
+SAYS = [recorded.chunk({"content": "我", "role": "assistant"}), recorded.chunk({"content": "是"})]
+FRAMES = [recorded.frame({"content": "我"}, output_tokens=1), recorded.frame({"content": "是"}, output_tokens=2)]
+TEXTS = {OPENAI: recorded.events(SAYS, done=False), TEXT: recorded.frames(FRAMES), MULTIMODAL: recorded.frames(FRAMES)}
+FORMS = {
+    "an event": recorded.error_event(recorded.refused("A", "data_inspection_failed", "data_inspection_failed", "m")),
+    "an event of shape C": recorded.error_event(recorded.refused("C", "data_inspection_failed", "data_inspection_failed", "m")),
+    "a native object": recorded.error_event(recorded.refused_natively("data_inspection_failed", "m")),
+    "a frame": recorded.error_frame(recorded.refused_natively("DataInspectionFailed", "m"), 400),
+    "a frame around the compatible object": recorded.error_frame(
+        recorded.refused("B", "data_inspection_failed", "data_inspection_failed", "m"), 400
+    ),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "in the middle", "after the text"])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_an_error_ends_a_stream_wherever_it_comes(protocol, place, form):
+    texts = TEXTS[protocol]
+    read = fed(protocol, {}, *texts[:place], form)
+    assert (read.complete, read.whole, read.spoken) == (True, False, place > 0)
+    for rest in (b"", b"".join(texts[place:]), b"data: [DONE]\n\n"):
+        got = streamed(protocol, *texts[:place], form, rest)
+        assert (got.fault, got.scope, got.message, got.request_id) == (Fault.REJECT, Scope.ROW, "m", ID)
+        # What was said before it may have been billed, and what it cost was not said.
+        assert (got.usage, got.in_doubt) == (None, place > 0)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("status", [None, 200, 400, 500])
+def test_an_error_that_nobody_knows_is_left_to_its_frame_s_status(protocol, status):
+    body = recorded.refused_natively("NeverSeen", "m")
+    frame = recorded.error_frame(body, status) if status else recorded.error_event(body)
+    got = streamed(protocol, frame)
+    assert got.fault is (Fault.REJECT if status == 400 else Fault.AGAIN)
+
+
+@pytest.mark.parametrize("protocol", NATIVE)
+def test_an_error_frame_without_a_code_is_an_error(protocol):
+    got = streamed(protocol, b'event:error\n:HTTP_STATUS/503\ndata:{"message":"m"}\n\n')
+    assert (got.fault, got.code, got.message) == (Fault.AGAIN, "http_503", "m")
+
+
+def test_done_without_a_finish_reason_is_no_answer():
+    got = streamed(OPENAI, *recorded.events(SAYS))
+    assert (got.code, got.fault, got.in_doubt) == ("no_finish_reason", Fault.AGAIN, True)
+
+
+def test_done_alone_is_no_answer():
+    assert streamed(OPENAI, b"data: [DONE]\n\n").code == "no_choices"
+
+
+@pytest.mark.parametrize("afterwards", [*FORMS.values(), b"data: {\n\n", *recorded.events([recorded.chunk({"content": "!"})], done=False)])
+def test_nothing_counts_after_done(afterwards):
+    twin = TWINS[0]
+    assert streamed(OPENAI, twin.stream, afterwards) == streamed(OPENAI, twin.stream)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"data: OK\n\n", b"data: [1]\n\n", b"data: {\n\n", b"data: null\n\n", b"data: \xff\n\n", b"data: <html>\n\n"]
+)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_event_that_is_no_json_object_before_the_end_is_a_hole_in_the_answer(protocol, junk):
+    last = (
+        recorded.events([recorded.chunk({}, "stop")]) if protocol == OPENAI else recorded.frames([recorded.frame({"content": ""}, "stop")])
+    )
+    texts = TEXTS[protocol]
+    for place in range(len(texts) + 1):
+        read = fed(protocol, {}, *texts[:place], junk, *texts[place:], *last)
+        got = read.result(200, HEADERS)
+        assert isinstance(got, Failure)
+        assert (got.code, got.fault, read.whole) == ("broken_event", Fault.AGAIN, False)
+
+
+@pytest.mark.parametrize("torn", [b"data: {", b"data: [DON", b"data: \n\n", b"dat", b"data: OK\n\n", b"event: ping\n\n"])
+@EACH_TWIN
+def test_an_event_torn_after_the_answer_is_whole_costs_no_answer(twin, torn):
+    """`Reading.whole` promises it: should the wire break now, the answer stands."""
+    said = b"".join(twin.events[: twin.last + 1])
+    read = fed(twin.protocol, twin.asked, said, torn)
+    assert read.whole
+    got = read.result(200, HEADERS)
+    assert comparable(got) in (comparable(plain(twin)), replace(comparable(plain(twin)), usage=None))
+
+
+def test_of_two_choices_one_that_never_ends_is_no_answer():
+    chunks = [recorded.chunk({"content": "a"}, "stop"), recorded.chunk({"content": "b"}, index=1), recorded.counted()]
+    got = streamed(OPENAI, *recorded.events(chunks), asked={"n": 2})
+    assert (got.code, got.usage) == ("no_finish_reason", None)
+
+
+def test_of_two_choices_that_were_asked_for_one_alone_does_not_stand_yet():
+    chunks = [recorded.chunk({"content": "a"}, "stop")]
+    assert not fed(OPENAI, {"n": 2}, *recorded.events(chunks, done=False)).whole
+    assert fed(OPENAI, {}, *recorded.events(chunks, done=False)).whole
+
+
+def test_a_stream_that_a_plain_call_was_asked_for_is_read_and_so_is_the_other_way_round():
+    twin = TWINS[0]
+    for body in (twin.stream, orjson.dumps(twin.plain)):
+        for asked in ({"stream": True}, {}):
+            assert streamed(OPENAI, body, asked=asked).content == plain(twin).content
+
+
+def test_calls_without_an_index_go_by_their_place():
+    chunks = [
+        recorded.chunk({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{"}}, {"id": "b", "function": {"name": "g"}}]}),
+        recorded.chunk({"tool_calls": [{"function": {"arguments": "}"}}, {"function": {"arguments": "[]"}}]}),
+        recorded.chunk({}, "tool_calls"),
+    ]
+    got = streamed(OPENAI, *recorded.events(chunks))
+    assert [(call["id"], call["function"]) for call in got.tool_calls] == [
+        ("a", {"name": "f", "arguments": "{}"}),
+        ("b", {"name": "g", "arguments": "[]"}),
+    ]
+
+
+@pytest.mark.parametrize("call", [7, None, {}, {"function": 7}, {"index": "0", "function": {"name": 7, "arguments": 7}}, {"index": -1}])
+def test_a_call_of_the_wrong_shape_costs_no_answer(call):
+    chunks = [recorded.chunk({"content": "好", "tool_calls": [call]}), recorded.chunk({"tool_calls": call}), recorded.chunk({}, "stop")]
+    assert streamed(OPENAI, *recorded.events(chunks)).content == "好"
+
+
+@pytest.mark.parametrize("content", [7, {}, [7], [None, {"image": "x"}, {"text": 7}], {"text": "x"}, True])
+def test_content_of_the_wrong_shape_costs_no_answer(content):
+    chunks = [recorded.frame({"content": [{"text": "好"}]}), recorded.frame({"content": content}), recorded.frame({"content": []}, "stop")]
+    assert streamed(MULTIMODAL, *recorded.frames(chunks)).content == "好"
+
+
+@pytest.mark.parametrize(
+    "chunk", [{}, {"choices": 7}, {"choices": [7]}, {"choices": [{"delta": 7}]}, {"output": 7}, {"output": {"choices": {}}}]
+)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_chunk_that_says_nothing_costs_no_answer(protocol, chunk):
+    last = (
+        recorded.events([recorded.chunk({}, "stop")]) if protocol == OPENAI else recorded.frames([recorded.frame({"content": ""}, "stop")])
+    )
+    assert streamed(protocol, *TEXTS[protocol], recorded.error_event(chunk), *last).content == "我是"
+
+
+def test_whole_messages_in_a_stream_are_understood_too():
+    """A server that was asked for a stream, and streams one plain answer."""
+    got = streamed(OPENAI, b"data: " + orjson.dumps(recorded.compat()) + b"\n\n")
+    assert comparable(got) == comparable(plain(TWINS[0]))

@@ -1,0 +1,196 @@
+"""What a person sees while a run is under way: lines in a log, bars on a terminal."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import termios
+
+import anyio
+import pytest
+
+from batchrun.core.columns import width
+from batchrun.core.progress import Progress, WorkspaceProgress
+from batchrun.edge.progress import LINE_EVERY, show
+from tests.virtual_time import run_virtually
+
+NAMES = ("市场部", "legal", "客户支持与培训")
+
+
+class Terminal(io.StringIO):
+    """A terminal that remembers what is written to it; its size is that of a real one."""
+
+    encoding = "utf-8"
+
+    def __init__(self, descriptor):
+        super().__init__()
+        self._descriptor = descriptor
+
+    def isatty(self):
+        return True
+
+    def fileno(self):
+        return self._descriptor
+
+    def lines(self):
+        """What stands on each line in the end: the last text that was written to it."""
+        shown, line = {}, 0
+        for part in re.split(r"(\n|\x1b\[A|\r)", self.getvalue()):
+            if part == "\n":
+                line += 1
+            elif part == "\x1b[A":
+                line -= 1
+            elif part not in {"", "\r"}:
+                shown[line] = part
+        return [shown[line].rstrip() for line in sorted(shown) if shown[line].strip()]
+
+
+class Gone(io.StringIO):
+    """A stream whose reader has left."""
+
+    def __init__(self, *, terminal):
+        super().__init__()
+        self.terminal, self.refused = terminal, 0
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, _text):
+        self.refused += 1
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def of(name, done=0, rows=100, in_flight=2, *, throttled=False, parked=False):
+    return WorkspaceProgress(name, rows, done, in_flight, throttled, parked)
+
+
+def three(done=0, tokens=0, **more):
+    return Progress((of(NAMES[0], done), of(NAMES[1], done, throttled=True), of(NAMES[2], 0, 1000, 0, parked=True)), tokens, **more)
+
+
+def shown(observe, stream, *, seconds):
+    """Show *observe*, told the time, on *stream* for some seconds of virtual time."""
+
+    async def main():
+        with anyio.move_on_after(seconds) as scope:
+            await show(lambda: observe(anyio.current_time()), stream)
+        return scope.cancelled_caught
+
+    return run_virtually(main)
+
+
+@pytest.fixture
+def terminal():
+    ours, theirs = os.openpty()
+
+    def of_size(lines=24, columns=120):
+        termios.tcsetwinsize(theirs, (lines, columns))
+        return Terminal(theirs)
+
+    yield of_size
+    os.close(ours)
+    os.close(theirs)
+
+
+# Lines
+
+
+def test_where_there_is_no_terminal_a_line_comes_every_so_often_and_one_at_the_end():
+    stream = io.StringIO()
+    shown(lambda now: three(int(now), int(100 * now)), stream, seconds=2 * LINE_EVERY + 5)
+    tail = "4 in flight, 1 workspace throttled, 1 workspace parked"
+    assert stream.getvalue().splitlines() == [
+        f"30 of 1,200 rows (2.5 %), 2.0 rows/s, 100 tokens/s, {tail}",
+        f"60 of 1,200 rows (5.0 %), 2.0 rows/s, 100 tokens/s, {tail}",
+        f"70 of 1,200 rows (5.8 %), 2.0 rows/s, 100 tokens/s, {tail}",
+    ]
+
+
+def test_a_rate_is_of_this_opening_and_what_was_done_before_it_is_not_in_it():
+    stream = io.StringIO()
+    shown(lambda now: Progress((of("legal", 50 + int(now) // 3),), 0), stream, seconds=LINE_EVERY + 0.1)
+    assert stream.getvalue().startswith("55 of 100 rows (55.0 %), 0.3 rows/s, 0 tokens/s, 2 in flight\n")
+
+
+def test_a_line_says_when_a_run_drains_and_how_many_workspaces_stand_still():
+    stream = io.StringIO()
+    workspaces = tuple(of(f"w{number}", throttled=number < 2, parked=number > 2) for number in range(5))
+    shown(lambda _now: Progress(workspaces, 0, draining=True), stream, seconds=1)
+    assert stream.getvalue().endswith(", 10 in flight, 2 workspaces throttled, 2 workspaces parked, draining\n")
+
+
+def test_a_line_has_one_size_however_many_workspaces_there_are():
+    stream = io.StringIO()
+    shown(lambda _now: Progress(tuple(of(f"部门{number}") for number in range(60)), 0), stream, seconds=1)
+    assert stream.getvalue() == "0 of 6,000 rows (0.0 %), 0.0 rows/s, 0 tokens/s, 120 in flight\n"
+
+
+def test_a_run_of_nothing_is_done():
+    stream = io.StringIO()
+    shown(lambda _now: Progress((), 0), stream, seconds=1)
+    assert stream.getvalue() == "0 of 0 rows (100.0 %), 0.0 rows/s, 0 tokens/s, 0 in flight\n"
+
+
+# Bars
+
+
+def test_three_workspaces_have_a_bar_each_under_one_another_and_a_total(terminal):
+    stream = terminal()
+    shown(lambda now: three(min(50, int(10 * now)), int(1000 * now)), stream, seconds=5.05)
+    first, second, third, total = stream.lines()
+    assert re.fullmatch(r"市场部          50%\|█+[^ █|]? +\| 50/100, 2 in flight", first)
+    assert re.fullmatch(r"legal           50%\|█+[^ █|]? +\| 50/100, 2 in flight, throttled", second)
+    assert re.fullmatch(r"客户支持与培训   0%\| +\| 0/1000, 0 in flight, parked", third)
+    assert re.fullmatch(r"total            8%\|█.* +\| 100/1200, 19\.8 rows/s, 1,000 tokens/s, 4 in flight \S+<\S+", total)
+    assert len({width(line[: line.index("%")]) for line in (first, second, third, total)}) == 1, (
+        "Chinese names take two columns a character"
+    )
+    assert all(width(line) <= 120 for line in stream.lines())
+
+
+def test_of_sixty_workspaces_those_with_most_left_are_shown_and_the_others_as_one_bar(terminal):
+    workspaces = tuple(of(f"部门{number}", done=number, in_flight=1) for number in range(60))
+    stream = terminal()
+    shown(lambda _now: Progress(workspaces, 0), stream, seconds=1)
+    lines = stream.lines()
+    assert len(lines) == 21
+    assert [line.split()[0] for line in lines[:19]] == [f"部门{number}" for number in range(19)]
+    assert re.fullmatch(r"41 others +39%\|█+.* +\| 1599/4100, 41 in flight", lines[19])
+    assert re.match(r"total +30%\|", lines[20])
+    assert "more hidden" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(("lines", "bars"), [(5, 2), (6, 3), (7, 4), (8, 4), (50, 4)])
+def test_bars_fit_the_window_and_every_row_is_in_one_of_them(terminal, lines, bars):
+    stream = terminal(lines, 100)
+    shown(lambda _now: three(10), stream, seconds=1)
+    counts = [re.search(r"(\d+)/(\d+)", line) for line in stream.lines()]
+    told = [(int(each[1]), int(each[2])) for each in counts if each]
+    assert len(told) == len(counts) == bars
+    assert tuple(map(sum, zip(*told[:-1], strict=True))) == told[-1] == (20, 1200)
+
+
+def test_the_last_state_is_drawn_on_the_way_out(terminal):
+    stream = terminal()
+    states = iter([three(), three(), three(100, draining=True)])
+    shown(lambda _now: next(states), stream, seconds=0.1)
+    assert "200/1200" in stream.lines()[-1]
+    assert "draining" in stream.lines()[-1]
+
+
+def test_a_workspace_and_a_run_without_rows_are_drawn_too(terminal):
+    stream = terminal()
+    shown(lambda _now: Progress((of("空", rows=0, in_flight=0),), 0), stream, seconds=1)
+    assert len(stream.lines()) == 2
+
+
+# A stream that is gone
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_stream_that_is_gone_ends_the_drawing_and_not_the_run(terminal):
+    stream = Gone(terminal=terminal)
+    assert not shown(lambda _now: three(), stream, seconds=100), "it ended by itself"
+    assert stream.refused

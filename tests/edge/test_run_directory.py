@@ -1,0 +1,177 @@
+"""The run directory: made, described, summaries put in place whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from contextlib import contextmanager
+
+import orjson
+import pytest
+
+from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
+from batchrun.edge.run_directory import FORMAT, locked, open_to_append, read_description, workspace_directories, write_summary
+
+
+def mode(path):
+    return path.stat().st_mode & 0o777
+
+
+@contextmanager
+def files_no_larger_than(size):
+    """A disk that is full after *size* bytes a file: the write that crosses it takes a part, and the next is refused."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+# The lock
+
+
+def test_a_run_directory_is_made_for_its_owner_alone(tmp_path):
+    with locked(tmp_path / "runs" / "night") as directory:
+        assert (directory, mode(directory), mode(directory / "run.lock")) == (tmp_path / "runs" / "night", 0o700, 0o600)
+        assert (directory / "run.lock").read_text().startswith(f"process {os.getpid()} on ")
+
+
+def test_a_held_directory_is_refused_in_the_same_process_too_and_free_again_afterwards(tmp_path):
+    with locked(tmp_path):
+        with pytest.raises(RunInUseError, match=f"in use by process {os.getpid()} "), locked(tmp_path):
+            pass
+        with pytest.raises(RunInUseError), locked(tmp_path):
+            pass
+    with locked(tmp_path):
+        pass
+
+
+def test_a_lock_is_given_back_when_the_run_ends_in_an_error(tmp_path):
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        raise ZeroDivisionError
+    with locked(tmp_path):
+        pass
+
+
+def test_an_older_and_longer_owner_leaves_nothing_of_its_name(tmp_path):
+    (tmp_path / "run.lock").write_text("process 123456789 on " + "x" * 300 + "\n")
+    with locked(tmp_path):
+        assert (tmp_path / "run.lock").read_text().count("\n") == 1
+        assert "x" * 300 not in (tmp_path / "run.lock").read_text()
+
+
+def test_an_error_of_the_run_is_not_taken_for_one_of_the_lock(tmp_path):
+    with pytest.raises(FileNotFoundError), locked(tmp_path):
+        raise FileNotFoundError(errno.ENOENT, "of the run")
+
+
+@pytest.mark.parametrize("inside", ["", "run"])
+def test_a_path_that_can_be_no_directory_is_a_ledger_error_that_names_it(tmp_path, inside):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LedgerError, match=r"file.*cannot be used as a run directory"), locked(tmp_path / "file" / inside):
+        pass
+
+
+def test_a_disk_too_full_to_name_the_owner_is_a_ledger_error_and_the_lock_is_given_back(tmp_path):
+    with files_no_larger_than(0), pytest.raises(LedgerError, match="cannot be locked"), locked(tmp_path):
+        pass
+    with locked(tmp_path):
+        pass
+
+
+# What stands in it
+
+
+def test_only_directories_with_entries_are_workspaces(tmp_path):
+    for name, file in {"法务": "results.jsonl", "b": "errors.jsonl", "input": "000.jsonl", "empty": None}.items():
+        (tmp_path / name).mkdir()
+        if file:
+            (tmp_path / name / file).write_bytes(b"")
+    (tmp_path / "results.jsonl").write_bytes(b"")
+    assert [path.name for path in workspace_directories(tmp_path)] == ["b", "法务"]
+    assert workspace_directories(tmp_path / "nowhere") == []
+
+
+def test_a_description_reads_back_as_it_was_written(tmp_path):
+    assert read_description(tmp_path) is None
+    written = {"format": FORMAT, "run": "r", "name": "夜", "rows": {"法务": {"qwen-plus": 3}}}
+    write_summary(tmp_path / "run.json", written)
+    assert read_description(tmp_path) == written
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\0\0", b"{}", b"[]", b"7", b'{"format": "1"}', b'{"format": null}'])
+def test_a_description_that_cannot_be_understood_is_damage_and_is_left_as_it_is(tmp_path, content):
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(RunDamagedError, match=r"run\.json.*move"):
+        read_description(tmp_path)
+    assert (tmp_path / "run.json").read_bytes() == content
+
+
+def test_a_description_of_a_newer_format_is_refused(tmp_path):
+    write_summary(tmp_path / "run.json", {"format": FORMAT + 1})
+    with pytest.raises(RunDamagedError, match="newer batchrun"):
+        read_description(tmp_path)
+
+
+def test_a_description_that_is_a_directory_is_a_ledger_error(tmp_path):
+    (tmp_path / "run.json").mkdir()
+    with pytest.raises(LedgerError, match=r"run\.json"):
+        read_description(tmp_path)
+
+
+# Summaries
+
+
+def test_a_summary_is_put_in_place_whole_private_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "usage.json"
+    for number in range(2):
+        write_summary(path, {"number": number})
+        assert orjson.loads(path.read_bytes()) == {"number": number}
+    assert (mode(path), [each.name for each in tmp_path.iterdir()]) == (0o600, ["usage.json"])
+
+
+def test_a_disk_that_fills_up_leaves_the_old_summary_and_never_half_a_new_one(tmp_path):
+    path = tmp_path / "usage.json"
+    write_summary(path, {"old": True})
+    with files_no_larger_than(1000), pytest.raises(LedgerError, match=r"usage\.json: cannot be written.*made again"):
+        write_summary(path, {"new": "x" * 10_000})
+    assert orjson.loads(path.read_bytes()) == {"old": True}
+    write_summary(path, {"new": True})
+    assert orjson.loads(path.read_bytes()) == {"new": True}
+
+
+def test_what_a_killed_process_left_beside_a_summary_is_written_over(tmp_path):
+    (tmp_path / ".usage.json.new").write_bytes(b"x" * 1000)
+    write_summary(tmp_path / "usage.json", {})
+    assert (tmp_path / "usage.json").read_bytes() == b"{}\n"
+
+
+def test_a_summary_without_its_directory_is_a_ledger_error(tmp_path):
+    with pytest.raises(LedgerError, match="No such file"):
+        write_summary(tmp_path / "gone" / "usage.json", {})
+
+
+# Files of the ledger
+
+
+def test_a_file_opened_to_append_keeps_what_it_holds_and_is_private_with_its_directory(tmp_path):
+    path = tmp_path / "法务" / "results.jsonl"
+    for part in (b"one\n", b"two\n"):
+        descriptor = open_to_append(path)
+        os.write(descriptor, part)
+        assert not os.get_inheritable(descriptor)
+        os.close(descriptor)
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+
+
+def test_a_link_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").write_bytes(b"")
+    (tmp_path / "attempts.log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        open_to_append(tmp_path / "attempts.log")

@@ -1,0 +1,82 @@
+"""The statement on a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchrun.core.columns import width
+from batchrun.core.statement import Statement, Totals
+from batchrun.report.table import table
+
+ALWAYS = ["workspace", "model", "answered", "pending", "calls", "input", "output"]
+
+
+def stated(*lanes, **counts):
+    statement = Statement("run-id", "night", **counts)
+    for workspace, model, totals in lanes:
+        statement.lane(workspace, model).add(totals)
+    return statement
+
+
+def heads(statement):
+    return table(statement).splitlines()[0].replace("in doubt", "in_doubt").split()
+
+
+def test_there_is_a_line_a_workspace_and_model_and_a_total_with_chinese_names_in_line():
+    statement = stated(
+        ("legal", "qwen-plus", Totals(answered=1200, calls=1200, input_tokens=1_234_567, output_tokens=89)),
+        ("市场部", "qwen-max", Totals(answered=3, pending=4, calls=5, input_tokens=60, output_tokens=7)),
+    )
+    assert table(statement).splitlines() == [
+        "workspace  model      answered  pending  calls      input  output",
+        "─" * 65,
+        "legal      qwen-plus     1,200        0  1,200  1,234,567      89",
+        "市场部     qwen-max          3        4      5         60       7",
+        "─" * 65,
+        "total                    1,203        4  1,205  1,234,627      96",
+    ]
+    assert {width(line) for line in table(statement).splitlines()} == {65}
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("rejected", "rejected"),
+        ("exhausted", "exhausted"),
+        ("retries", "retries"),
+        ("throttles", "throttles"),
+        ("reasks", "reasks"),
+        ("in_doubt", "in_doubt"),
+        ("cached_tokens", "cached"),
+        ("reasoning_tokens", "reasoning"),
+    ],
+)
+def test_a_column_stands_there_where_any_workspace_has_something_in_it(name, head):
+    quiet = ("legal", "qwen-plus", Totals(answered=1))
+    assert heads(stated(quiet)) == ALWAYS
+    loud = ("sales", "qwen-plus", Totals(**{name: 7}))
+    assert set(heads(stated(quiet, loud))) == {*ALWAYS, head}
+    assert [line.split().count("7") for line in table(stated(quiet, loud)).splitlines()[2:6]] == [0, 1, 0, 1]
+
+
+def test_doubt_is_shown_with_what_it_may_have_cost_at_the_most():
+    doubt = Totals(in_doubt=3, in_doubt_input_tokens=12_000, in_doubt_output_tokens=98_304)
+    note = table(stated(("legal", "qwen-plus", doubt))).splitlines()[-1]
+    assert note == "in doubt: 3 calls may have been billed beyond this: at most 12,000 input and 98,304 output tokens"
+
+
+def test_reasks_are_shown_with_what_they_cost():
+    reasks = Totals(input_tokens=5000, reasks=2, reask_input_tokens=1100, reask_output_tokens=70)
+    note = table(stated(("legal", "qwen-plus", reasks))).splitlines()[-1]
+    assert note == "reasks: 2 answers did not fit and were asked for again; of the tokens above they cost 1,100 input and 70 output"
+
+
+def test_lines_that_were_no_row_or_could_not_be_read_are_told_below():
+    statement = stated(("legal", "qwen-plus", Totals(answered=1)), rejected_input=1200, unreadable_attempts=2)
+    first, second = table(statement).splitlines()[-2:]
+    assert first == "1,200 input lines were no row: see rejected-input.jsonl"
+    assert second.startswith("2 lines of attempts.log could not be read")
+
+
+def test_a_run_of_nothing_has_a_table_too():
+    assert [line.split() for line in table(stated()).splitlines()[::3]] == [ALWAYS, ["total", "0", "0", "0", "0", "0"]]
