@@ -89,6 +89,7 @@ def test_an_entry_tells_how_its_last_attempt_went():
     answered, exhausted = outcomes["legal/qwen-plus/0"], outcomes["legal/qwen-plus/1"]
     assert isinstance(answered, Answered)
     assert isinstance(exhausted, Exhausted)
+    assert exhausted.call is not None
     assert (answered.call.attempts, answered.call.latency_ms, exhausted.call.attempts) == (2, 2000, 2)
     assert bench.ledger.starts[answered.call.attempt] == answered.row.id
     assert sorted(bench.ledger.ends.values()) == ["again", "again", "answered", "exhausted", "throttled"]

@@ -80,7 +80,12 @@ WRONG = [
     (INPUT + '[defaults]\nendpoint = "ftp://host/v1"', "defaults.endpoint", '"ftp://host/v1"', "an https:// or http:// URL"),
     (INPUT + '[defaults]\nparameters = { model = "a" }', "defaults.parameters.model", '"a"', "beside parameters"),
     (INPUT + "[defaults]\nparameters = { messages = [] }", "defaults.parameters.messages", "a list", "the rows bring them"),
-    (INPUT + "[defaults]\nparameters = { stream = true }", "defaults.parameters.stream", "true", "stream is a key of its own, beside parameters"),
+    (
+        INPUT + "[defaults]\nparameters = { stream = true }",
+        "defaults.parameters.stream",
+        "true",
+        "stream is a key of its own, beside parameters",
+    ),
     (INPUT + "[defaults]\nparameters = { a = [{ b = 2026-11-23 }] }", "defaults.parameters.a", "a date", "what JSON can carry"),
     (INPUT + "[defaults]\nparameters = { temperature = inf }", "defaults.parameters.temperature", "inf", "what JSON can carry"),
     (INPUT + f"[defaults]\nparameters = {{ seed = {2**64} }}", "defaults.parameters.seed", "more than 64 bits", "what JSON can carry"),

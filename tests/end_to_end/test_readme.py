@@ -17,10 +17,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIRST, TESTS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 
 
+NOT_THE_TREE = shutil.ignore_patterns(".git", ".venv*", ".environments", "runs", ".*_cache", ".hypothesis", "__pycache__")
+
+
 @pytest.mark.timeout(400)
 def test_the_first_command_makes_its_environment_and_answers_every_row(tmp_path):
     tree = tmp_path / "batchrun"
-    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv*", ".environments", "runs", ".*_cache", ".hypothesis", "__pycache__"))
+    shutil.copytree(ROOT, tree, ignore=NOT_THE_TREE)
     done = subprocess.run(["bash", "-c", FIRST], cwd=tree, capture_output=True, check=False, timeout=390)
     assert done.returncode == 0, done.stderr[-2000:]
     answers = [line for path in (tree / "runs/quickstart").glob("*/results.jsonl") for line in path.read_bytes().splitlines()]
