@@ -20,7 +20,7 @@ import anyio.abc
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from batchrun.core.attempts import Bound
-from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Request, Row
+from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Request, Row, Usage
 from batchrun.core.scheduler import Drained, Launch, Scheduler, Ticket, Verdict, WaitUntil
 
 
@@ -52,6 +52,12 @@ class Prepared:
     """What the sender reads the answer with; the engine only hands it on."""
     check: Callable[[Reply], Reply | Failure] | None = None
     """Whether a whole answer is one that the row takes."""
+    tokens: float | None = None
+    """What one attempt is expected to cost, now that the row is known."""
+    learn: Callable[[Usage], None] = lambda _usage: None
+    """Gets what an attempt did cost."""
+    done: Callable[[], None] = lambda: None
+    """Called when the row leaves the run, whatever became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,7 @@ class Engine:
     async def _outcome(self, ticket: Ticket) -> Outcome | None:
         match await self._ports.prepare(ticket):
             case Unreadable() as what:
+                self._scheduler.unsent(ticket)
                 self._scheduler.drop(ticket)
                 self._ports.unreadable(ticket, what)
                 return None
@@ -169,6 +176,7 @@ class Engine:
 
     def _refuse(self, ticket: Ticket, row: Row, failure: Failure) -> Outcome | None:
         now = anyio.current_time()
+        self._scheduler.unsent(ticket)
         outcome = _outcome(self._scheduler.settle(ticket, failure, now, self._ports.jitter()), row, failure, None)
         if outcome is not None:
             self._ports.ledger.append(outcome, now)
@@ -177,9 +185,13 @@ class Engine:
     async def _attempt(self, ticket: Ticket, ready: Prepared) -> Outcome | None:
         """Make one attempt and write down what came of it; cancelled, it leaves a start without an end: a doubt."""
         ports = self._ports
+        if ready.tokens is not None:
+            self._scheduler.reprice(ticket, ready.tokens)
         started_at, began = ports.wall_time(), anyio.current_time()
         name = ports.ledger.start(ready.row, ready.most, started_at)
         result = await ports.send(ready)
+        if result.usage is not None:
+            ready.learn(result.usage)
         if ready.check is not None and isinstance(result, Reply):
             result = ready.check(result)
         now = anyio.current_time()
@@ -187,6 +199,7 @@ class Engine:
         outcome = _outcome(verdict, ready.row, result, Call(name, ticket.attempt, started_at, round((now - began) * 1000)))
         if outcome is not None:
             ports.ledger.append(outcome, now)
+            ready.done()
         ports.ledger.end(name, verdict, result, started_at + now - began)
         return outcome
 

@@ -13,19 +13,21 @@ from typing import Any
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from batchrun.closing import by_the_clock, windows_of
 from batchrun.core.errors import BatchrunError, JobError, Mistake
 from batchrun.core.job import Job, Workspace
-from batchrun.core.model import Failure, Fault, Outcome, Reply, Scope
+from batchrun.core.model import Failure, Outcome, Reply, Scope
 from batchrun.core.progress import Progress, WorkspaceProgress
-from batchrun.core.retry import RetryPolicy
-from batchrun.core.scheduler import LanePlan, ParkedScope, Scheduler
+from batchrun.core.scheduler import ParkedScope, Scheduler
 from batchrun.core.statement import Statement
 from batchrun.edge import run_directory, signals
-from batchrun.edge.environment import Keys, Missing, read_keys
+from batchrun.edge.environment import read_keys
 from batchrun.edge.ledger import Ledger
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports, Prepared
 from batchrun.opening import Opening, opened, read_schema, read_statement, write_usage
+from batchrun.parks import parks_before_any_call
+from batchrun.planning import keep_learnt, read_learnt, schedule, write_learnt
 from batchrun.preparing import Preparer, transport_of
 from batchrun.simulated import simulated
 
@@ -40,7 +42,7 @@ class Wishes:
     """Refuse to start over lines that are no row, missing keys and unauthorised models, instead of leaving them out."""
     retry_rejected: bool = False
     wait: bool = False
-    """Go on probing when only parked rows are left, instead of ending."""
+    """Go on probing, and wait for workspaces that are closed, when only such rows are left, instead of ending."""
     handle_signals: bool = False
     """Let Ctrl-C and SIGTERM drain the run; on the main thread only."""
     dotenv: Path | None = Path(".env")
@@ -128,22 +130,32 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         opening = await anyio.to_thread.run_sync(_open, stack, job, workspaces, directory, wishes)
         for note in opening.notes:
             wishes.note(note)
-        parks = _parks(workspaces, keys, opening)
+        parks = parks_before_any_call(workspaces, keys, opening.plan.lanes())
         if wishes.strict and parks:
             raise JobError("not started, for --strict was given:", tuple(_mistake(*park) for park in parks))
         simulator = await stack.enter_async_context(simulated(job, workspaces))
         keys = {**keys, **simulator.keys}
-        scheduler = _scheduler(job, workspaces, opening, wishes)
+        learnt = read_learnt(directory)
+        scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait)
         for workspace, model, failure in parks:
             scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
+        windows = windows_of(workspaces, scheduler, wishes.note)
         course = _Course()
         transport = await stack.enter_async_context(transport_of(job, sum(each.concurrency for each in workspaces.values())))
         with Ledger(directory, opening.number, run_directory.open_to_append, form=job.output.form, raw=job.output.raw) as ledger:
             ledger.opened(time())
             send = _metered(transport, course)
-            prepare = Preparer(job, workspaces, keys, simulator.endpoint, run=opening.run, source=opening.source, schema=schema)
+            prepare = Preparer(
+                job, workspaces, keys, simulator.endpoint, run=opening.run, source=opening.source, schema=schema, learnt=learnt
+            )
             ports = Ports(prepare, send, ledger, wishes.hand_on, lambda _ticket, what: course.unreadable.append(what.reason))
-            await _drive(Engine(scheduler, ports), scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course))
+            engine = Engine(scheduler, ports)
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(keep_learnt, directory, learnt, scheduler)
+                beside.start_soon(by_the_clock, windows, job.deadline, engine.wake)
+                await _drive(engine, scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course))
+                beside.cancel_scope.cancel()
+        await write_learnt(directory, learnt, scheduler)
         statement = await anyio.to_thread.run_sync(read_statement, directory)
         await anyio.to_thread.run_sync(write_usage, directory, statement)
     return Ending(statement, scheduler.parked(), course.stopped_by, tuple(course.unreadable))
@@ -176,31 +188,6 @@ async def _drive(
 def _open(stack: AsyncExitStack, job: Job, workspaces: Mapping[str, Workspace], directory: Path, wishes: Wishes) -> Opening:
     opening = opened(job, workspaces, directory, strict=wishes.strict, retry_rejected=wishes.retry_rejected, on_progress=wishes.on_index)
     return stack.enter_context(opening)
-
-
-def _scheduler(job: Job, workspaces: Mapping[str, Workspace], opening: Opening, wishes: Wishes) -> Scheduler:
-    lanes = [
-        LanePlan(name, model, each.account, opening.plan.rows((name, model)), count, each.concurrency, each.limits.get(model))
-        for (name, model), count in opening.plan.lanes().items()
-        for each in [workspaces[name]]
-    ]
-    policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max)
-    return Scheduler(lanes, policy, probe_every=job.stop.probe_every, wait_for_parked=wishes.wait)
-
-
-def _parks(workspaces: Mapping[str, Workspace], keys: Keys, opening: Opening) -> list[tuple[str, str, Failure]]:
-    """What cannot be sent as the job and the environment stand: found before any call."""
-    parks = []
-    for name, model in opening.plan.lanes():
-        workspace, key = workspaces[name], keys.get(name)
-        if isinstance(key, Missing):
-            advice = f"{key.variable} {key.why}: set it to the API key of this workspace and run the same command again"
-            parks.append((name, model, Failure(Fault.PARK, Scope.WORKSPACE, "missing_key", "there is no API key", advice)))
-        elif workspace.models is not None and model not in workspace.models and model not in workspace.deployments:
-            advice = f'add "{model}" to workspaces.{name}.models once the workspace is authorised for it, or give the rows another model'
-            message = "the job does not list this model for the workspace"
-            parks.append((name, model, Failure(Fault.PARK, Scope.LANE, "model_not_listed", message, advice)))
-    return parks
 
 
 def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.answers import Schema
-from batchrun.core.attempts import Opened
+from batchrun.core.attempts import Opened, opening_of
 from batchrun.core.errors import JobError, Mistake, RunDamagedError
 from batchrun.core.job import Job, Workspace, settings_salt
 from batchrun.core.plan import Plan
@@ -63,17 +63,26 @@ def opened(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out what is left of *job* in the run directory, which the caller holds locked. Blocks: call it in a worker thread."""
-    described = run_directory.read_description(directory) or {}
-    if described and described.get("name") != job.name:
-        raise RunDamagedError(f"{directory}: holds the run of another job, {described.get('name')!r}; give this one an output of its own")
+    described = _description(directory, job)
     notes = _mended(directory)
     with _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source:
-        plan = _plan(directory, source, retry_rejected=retry_rejected)
+        plan, latest = _plan(directory, source, retry_rejected=retry_rejected)
         run = described.get("run") or uuid.uuid4().hex
-        number = 1 + _openings(directory)
+        number = 1 + max(latest, _openings(directory))
         _describe(directory, job, run, source, plan)
         notes += [*source.notes, *_changes(plan, described, source)]
         yield Opening(directory, run, number, source, plan, tuple(notes))
+
+
+@contextmanager
+def looked_into(
+    job: Job, workspaces: Mapping[str, Workspace], directory: Path, scratch: Path, *, on_progress: Callable[[int, int], None] | None = None
+) -> Iterator[Opening]:  # fmt: skip
+    """Find out the same and change nothing: *directory* need not be there, and may be held by another process. Spools go to *scratch*."""
+    described = _description(directory, job)
+    with _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source:
+        plan, latest = _plan(directory, source, retry_rejected=False)
+        yield Opening(directory, described.get("run", ""), latest, source, plan, (*source.notes, *_changes(plan, described, source)))
 
 
 def read_statement(directory: str | Path) -> Statement:
@@ -96,6 +105,13 @@ def write_usage(directory: Path, statement: Statement) -> None:
     for workspace in statement.workspaces():
         (directory / workspace).mkdir(mode=0o700, exist_ok=True)
         run_directory.write_summary(directory / workspace / "usage.json", statement.workspace_json(workspace))
+
+
+def _description(directory: Path, job: Job) -> dict[str, Any]:
+    described = run_directory.read_description(directory) or {}
+    if described and described.get("name") != job.name:
+        raise RunDamagedError(f"{directory}: holds the run of another job, {described.get('name')!r}; give this one an output of its own")
+    return described
 
 
 def _mended(directory: Path) -> list[str]:
@@ -138,15 +154,18 @@ def _asked(workspace: Workspace) -> Mapping[str, Any]:
     return workspace.parameters if workspace.stream is None else {**workspace.parameters, "stream": workspace.stream}
 
 
-def _plan(directory: Path, source: Source, *, retry_rejected: bool) -> Plan:
+def _plan(directory: Path, source: Source, *, retry_rejected: bool) -> tuple[Plan, int]:
+    """What is left to do, and the latest opening that an entry tells of: the log, which is never synced, may have lost it."""
     plan = Plan(source.index)
+    latest = 0
     for workspace in run_directory.workspace_directories(directory):
         for name in ("errors.jsonl", "results.jsonl"):
             for entry in history.entries(workspace / name, workspace.name):
                 plan.note(entry)
+                latest = max(latest, opening_of(entry.attempt or ""))
     if retry_rejected:
         plan.retry_rejected()
-    return plan
+    return plan, latest
 
 
 def _openings(directory: Path) -> int:

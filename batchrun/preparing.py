@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import orjson
 from pydantic import SecretStr
 
 from batchrun.core.answers import Answers, Schema
 from batchrun.core.attempts import bound
 from batchrun.core.endpoints import Endpoint
+from batchrun.core.estimates import Size
 from batchrun.core.families import needs_stream
 from batchrun.core.job import Job, Workspace
 from batchrun.core.model import Failure, Request, Row
@@ -25,6 +27,7 @@ from batchrun.edge.media import MediaRoot
 from batchrun.edge.source import RowChanged, Source
 from batchrun.edge.transport import Transport
 from batchrun.engine import Prepared, Unreadable, Unsendable
+from batchrun.planning import Learnt, least_tpm
 
 _MOST_BYTES = 16 << 20
 _MOST_BYTES_WITH_MEDIA = 64 << 20
@@ -58,6 +61,7 @@ class Preparer:
         run: str,
         source: Source,
         schema: Schema | None,
+        learnt: Learnt | None = None,
     ) -> None:
         self._job = job
         self._workspaces = workspaces
@@ -65,6 +69,7 @@ class Preparer:
         self._simulator = simulator
         self._run = run
         self._source = source
+        self._learnt = learnt or Learnt()
         self._answers = Answers(schema, job.answers.reasks)
         self._routes: dict[tuple[str, str, bool], Route | NoRoute] = {}
         self._roots: dict[Path, MediaRoot] = {}
@@ -130,6 +135,11 @@ class Preparer:
         stream = needs_stream(row.model, body) if explicit is None else explicit
         written = wire_format.encode(body, stream)
         sent_media = sum(len(each.url) for each in media_of(body["messages"])) if media else 0
+        size = _size(written if not sent_media else orjson.dumps(row.body), body, len(media))
+        estimate = self._learnt.estimate((row.workspace, row.model))
+        most = least_tpm(self._workspaces[row.workspace], row.model)
+        if most is not None and estimate.input_of(size) > most:
+            return Unsendable(row, mishap("never_fits", f"about {estimate.input_of(size):,.0f} against {most:,.0f}", in_doubt=False))
         if len(written) > (_MOST_BYTES_WITH_MEDIA if sent_media > _MOST_BYTES // 2 else _MOST_BYTES):
             return Unsendable(row, mishap("request_too_large", f"{len(written):,} bytes", in_doubt=False))
         headers = self._headers(row, asks, {**wire_format.stream_headers} if stream else {})
@@ -142,6 +152,9 @@ class Preparer:
             bound(body, len(written) - sent_media, (each.kind for each in media)),
             Reading(wire_format.dialect, body),
             self._answers.checking(ticket.ordinal, tools="tools" in body),
+            estimate.of(size),
+            lambda usage: estimate.learn(size, self._source.line_bytes(ticket.ordinal), usage),
+            lambda: self._answers.forget(ticket.ordinal),
         )
 
     def _headers(self, row: Row, asks: int, headers: dict[str, str]) -> dict[str, str]:
@@ -151,3 +164,9 @@ class Preparer:
         headers["Authorization"] = f"Bearer {key.get_secret_value()}"
         headers["Idempotency-Key"] = blake2b(named.encode(), digest_size=16).hexdigest()
         return headers
+
+
+def _size(text: bytes, body: Body, media: int) -> Size:
+    """What can be seen of a request whose *text* stands for it, its media left out."""
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    return Size(len(text.decode()), len(text), media, limit if isinstance(limit, int) else None)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from dataclasses import replace
 
 import anyio
 import pytest
 
 from batchrun.core.errors import LedgerError
-from batchrun.core.model import Answered, Exhausted, Outcome, Reply, Scope
+from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Scope
 from batchrun.core.retry import RetryPolicy
 from batchrun.core.scheduler import Drained
-from batchrun.engine import Unreadable
+from batchrun.engine import Prepared, Unreadable, Unsendable
 from tests.laboratory import Listed, Script, Scripted, again, answer, benched, lane, parks, prepared, rejected, throttled
 from tests.virtual_time import run_virtually
 
@@ -162,6 +164,140 @@ def test_a_ledger_that_cannot_write_ends_the_run_with_its_error_and_sends_nothin
     assert len(bench.ledger.entries) == 7
     assert max(bench.endpoint.starts_of("a") + bench.endpoint.starts_of("b")) <= 1
     assert (len(bench.ledger.starts), len(bench.ledger.ends)) == (15, 7), "an answer without an entry stays in doubt"
+
+
+# Rows that no call would help.
+
+
+def refusing(failure, refused=lambda row: row.endswith(("/1", "/3"))):
+    """Prepare rows, those that *refused* names as unsendable."""
+
+    def prepare(ticket):
+        ready = prepared(ticket)
+        assert isinstance(ready, Prepared)
+        return Unsendable(ready.row, failure) if refused(ready.row.id) else ready
+
+    return prepare
+
+
+def test_a_row_that_cannot_be_sent_is_rejected_before_any_call_and_the_others_go_on():
+    handed: list[Outcome] = []
+
+    async def take(outcome):
+        handed.append(outcome)
+
+    failure = rejected("request_too_large")
+    bench = benched(lane(rows=5, slots=1), prepare=refusing(failure), hand_on=take)
+    assert bench.run() == Drained(())
+    outcomes = {outcome.row.id.rpartition("/")[2]: outcome for _, outcome in bench.ledger.entries}
+    unsent = [outcomes["1"], outcomes["3"]]
+    assert unsent == [Rejected(outcome.row, failure, None) for outcome in unsent]
+    assert all(isinstance(outcomes[name], Answered) for name in "024")
+    assert sorted(bench.ledger.starts.values()) == sorted(bench.endpoint.started) == [f"legal/qwen-plus/{n}" for n in (0, 2, 4)]
+    assert handed == [outcome for _, outcome in bench.ledger.entries]
+    assert (bench.scheduler.left(), bench.scheduler.in_flight) == ({("legal", "qwen-plus"): 0}, 0)
+
+
+def test_rows_that_cannot_be_sent_cost_no_time_and_hold_no_slot():
+    bench = benched(lane(rows=300, slots=2), prepare=refusing(rejected(), lambda row: int(row.rpartition("/")[2]) % 3 != 0))
+    bench.run()
+    assert bench.ended_at == 50, "100 rows at 2 a second"
+
+
+def test_a_lane_without_a_route_is_parked_without_a_call_or_an_entry_and_its_rows_stay_pending():
+    failure = parks(Scope.LANE, "no_route")
+    bench = benched(lane("a", rows=30), lane("b", rows=30), prepare=refusing(failure, lambda row: row.startswith("a/")))
+    (parked,) = bench.run().parked
+    assert (parked.name, parked.rows, parked.failure.code) == ("a qwen-plus", 30, "no_route")
+    assert all(row.startswith("b/") for row in bench.ledger.ids())
+    assert len(bench.ledger.starts) == 30
+
+
+def test_twenty_rows_that_cannot_be_sent_for_one_reason_park_their_lane():
+    bench = benched(lane(rows=1000), prepare=refusing(rejected("cannot_carry"), lambda _row: True))
+    (parked,) = bench.run().parked
+    assert parked.rows == 980
+    assert (len(bench.ledger.entries), bench.ledger.starts) == (20, {})
+
+
+def test_a_row_that_cannot_be_read_for_the_moment_waits_out_its_backoff_and_is_sent():
+    looks: Counter[str] = Counter()
+
+    def passing(row):
+        looks[row] += 1
+        return looks[row] < 3
+
+    bench = benched(lane(rows=1), prepare=refusing(again(10.0), passing))
+    bench.run()
+    assert bench.endpoint.started == {"legal/qwen-plus/0": [20]}
+    assert len(bench.ledger.starts) == 1
+
+
+def test_a_row_that_can_never_be_read_is_exhausted_without_a_call_and_so_pending_again_at_the_next_opening():
+    bench = benched(lane(rows=1), prepare=refusing(again(), lambda _row: True), retry=RetryPolicy(max_attempts=3))
+    assert bench.run() == Drained(())
+    ((_, outcome),) = bench.ledger.entries
+    assert outcome == Exhausted(outcome.row, again(), None)
+    assert bench.ledger.starts == {}
+
+
+# Answers that are checked.
+
+
+def checking(verdicts):
+    """Prepare rows whose answers are refused with each of the row's *verdicts* in turn, and taken after that."""
+    left = {row: list(failures) for row, failures in verdicts.items()}
+
+    def prepare(ticket):
+        ready = prepared(ticket)
+        assert isinstance(ready, Prepared)
+        due = left.get(ready.row.id, [])
+        return replace(ready, check=lambda reply: due.pop(0) if due else replace(reply, parsed={"fits": True}))
+
+    return prepare
+
+
+def refused(fault):
+    return Failure(fault, Scope.ROW, "schema_mismatch", "$: empty", "loosen it", status=200, reply=answer())
+
+
+def test_a_refused_answer_is_asked_for_again_at_once_before_new_rows_and_uses_up_no_attempt():
+    row = "legal/qwen-plus/0"
+    bench = benched(lane(rows=3, slots=1), prepare=checking({row: [refused(Fault.REASK)] * 2}), retry=RetryPolicy(max_attempts=1))
+    bench.run()
+    assert bench.endpoint.started == {row: [0, 1, 2], "legal/qwen-plus/1": [3], "legal/qwen-plus/2": [4]}
+    assert bench.ledger.ends == {"1-1": "reasked", "1-2": "reasked", "1-3": "answered", "1-4": "answered", "1-5": "answered"}
+    _, outcome = bench.ledger.entries[0]
+    assert isinstance(outcome, Answered)
+    assert (outcome.call.attempt, outcome.call.attempts, outcome.reply.parsed) == ("1-3", 1, {"fits": True})
+
+
+def test_a_refused_answer_that_is_not_asked_for_again_is_an_entry_with_what_was_paid_for():
+    row, last = "legal/qwen-plus/0", refused(Fault.REJECT)
+    bench = benched(lane(rows=1), prepare=checking({row: [refused(Fault.REASK), last]}))
+    bench.run()
+    ((_, outcome),) = bench.ledger.entries
+    assert isinstance(outcome, Rejected)
+    assert outcome.failure is last
+    assert outcome.call is not None
+    assert outcome.call.attempt == "1-2"
+    assert bench.ledger.ends == {"1-1": "reasked", "1-2": "rejected"}
+
+
+def test_only_whole_answers_are_checked():
+    def check(reply):
+        assert isinstance(reply, Reply)
+        return reply
+
+    def prepare(ticket):
+        ready = prepared(ticket)
+        assert isinstance(ready, Prepared)
+        return replace(ready, check=check)
+
+    script: Script = {"legal/qwen-plus/0": [throttled(), again(), answer()], "legal/qwen-plus/1": [rejected()]}
+    bench = benched(lane(rows=2), endpoint=Scripted(script), prepare=prepare)
+    bench.run()
+    assert sorted(bench.ledger.ends.values()) == ["again", "answered", "rejected", "throttled"]
 
 
 # Ends.

@@ -12,9 +12,9 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 FLOORS = [
     ("core.model", "core.errors", "core.columns", "core.progress"),
     ("core", "simulator"),
-    ("core.scheduler", "core.plan", "core.statement"),
+    ("core.scheduler", "core.lanes", "core.plan", "core.statement", "core.forecast", "core.prospects"),
     ("engine", "edge"),
-    ("report", "simulator.server", "opening", "preparing", "simulated", "doctor", "one_run"),
+    ("report", "simulator.server", "opening", "closing", "planning", "preparing", "simulated", "doctor", "one_run", "parks", "foresight"),
     ("cli",),
 ]
 

@@ -121,6 +121,10 @@ class Answers:
         talk = self._talks.get(ordinal)
         return (talk.asks, talk.said) if talk is not None else (0, [])
 
+    def forget(self, ordinal: int) -> None:
+        """The row is done, one way or another."""
+        self._talks.pop(ordinal, None)
+
     def checking(self, ordinal: int, *, tools: bool) -> Callable[[Reply], Reply | Failure] | None:
         """Give the check for the row's answer, *tools* having been offered to it or not; None where any answer will do."""
         return (lambda reply: self._check(ordinal, reply)) if tools or self.schema is not None else None

@@ -75,14 +75,19 @@ def simulator_at(url: str) -> Endpoint:
 
 
 def _bases(url: str) -> Mapping[str, str]:
-    """The protocols of a URL: all where it is a Model Studio base URL or a host of the provider's, the OpenAI one where it is any other."""
-    for path in (_COMPATIBLE, _NATIVE):
-        if url.endswith(path):
-            return _at(url.removesuffix(path), _ALL)
+    """The protocols of a URL: those of a host of the provider; all for a Model Studio path elsewhere; else what stands there, as it is."""
     parts = urlsplit(url)
-    if not parts.path and (parts.hostname or "").endswith(".aliyuncs.com"):
-        return _at(url, _ALL)
-    return MappingProxyType({_OPENAI: url})
+    for cloud in CLOUDS.values():
+        if parts.hostname == urlsplit(cloud.host).hostname:
+            return _at(_host_of(url), cloud.protocols)
+    if url.endswith(_COMPATIBLE) or (parts.hostname or "").endswith(".aliyuncs.com"):
+        return _at(_host_of(url), _ALL)
+    # Others have an /api/v1 too, and mean the OpenAI protocol by it.
+    return MappingProxyType(dict.fromkeys(_ALL if url.endswith(_NATIVE) else (_OPENAI,), url))
+
+
+def _host_of(url: str) -> str:
+    return url.removesuffix(_COMPATIBLE).removesuffix(_NATIVE)
 
 
 def _at(host: str, protocols: tuple[str, ...]) -> Mapping[str, str]:

@@ -12,7 +12,9 @@ import orjson
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from batchrun.core.deadline import Deadline, read_deadline
 from batchrun.core.endpoints import SLOW_ENDPOINTS, Endpoint, endpoint_of
+from batchrun.core.hours import Hours, read_hours
 from batchrun.core.job_checks import DEFAULT_WORKSPACE, misfits
 from batchrun.core.job_tables import (
     AccountTable,
@@ -25,6 +27,7 @@ from batchrun.core.job_tables import (
     LimitTable,
     MediaTable,
     OutputTable,
+    QuotaTable,
     RetryTable,
     StopTable,
     Table,
@@ -32,6 +35,7 @@ from batchrun.core.job_tables import (
     TransportTable,
     WorkspaceTable,
 )
+from batchrun.core.limiter import Quota
 from batchrun.core.names import Name, WorkspaceName
 from batchrun.core.rewording import reworded
 from batchrun.core.words import Loc, Wrong, without_keys
@@ -54,6 +58,7 @@ __all__ = [
     "LimitTable",
     "MediaTable",
     "OutputTable",
+    "QuotaTable",
     "RetryTable",
     "StopTable",
     "TimeoutsTable",
@@ -86,10 +91,20 @@ class Workspace:
     concurrency: int
     limits: Mapping[str, int] = field(hash=False)
     """Calls in flight by model, within *concurrency*."""
+    weight: float
+    """Its share of a pool."""
+    quota: Quota
+    """Of all its models together."""
+    quotas: Mapping[str, Quota] = field(hash=False)
+    """Of single models."""
+    account_quotas: Mapping[str, Quota] = field(hash=False)
+    """By model, shared with the account's other workspaces."""
     parameters: Mapping[str, Any] = field(hash=False)
     """Go into every request as they are. Shared by all rows: copied before they are changed."""
     api_key_env: str | None
     """The name of the variable that holds its key. None where the simulator answers."""
+    window: Hours | None
+    """None where it may be called at any time."""
 
 
 class Job(Table):
@@ -152,6 +167,11 @@ class Job(Table):
         """Where its run is kept."""
         return self.job.output or f"runs/{self.job.name}"
 
+    @property
+    def deadline(self) -> Deadline | None:
+        """When it is to be done."""
+        return read_deadline(self.job.deadline) if self.job.deadline else None
+
     def workspaces_resolved(self) -> dict[str, Workspace]:
         """Every workspace with the defaults laid under it, in the order of the job. Made anew by each call: keep it."""
         tables = self.workspaces or {DEFAULT_WORKSPACE: WorkspaceTable(api_key_env="DASHSCOPE_API_KEY")}
@@ -178,9 +198,18 @@ class Job(Table):
             deployments=frozenset(table.deployments or ()),
             concurrency=table.concurrency or defaults.concurrency,
             limits=MappingProxyType(limits),
+            weight=table.weight,
+            quota=Quota(table.rpm, table.tpm),
+            quotas=_quotas(table.limits),
+            account_quotas=_quotas(self.accounts[table.account].quotas if table.account else {}),
             parameters=MappingProxyType({**defaults.parameters, **table.parameters}),
             api_key_env=None if endpoint.simulated else table.api_key_env,
+            window=read_hours(window) if (window := table.window or self.job.window) else None,
         )
+
+
+def _quotas(tables: Mapping[str, QuotaTable]) -> Mapping[str, Quota]:
+    return MappingProxyType({model: Quota(each.rpm, each.tpm) for model, each in tables.items()})
 
 
 def settings_salt(workspace: Workspace) -> bytes:

@@ -63,6 +63,9 @@ def _simulator(raw: Any) -> Iterator[Wrong]:
     faults = simulator.get("faults")
     for number, fault in enumerate(faults if isinstance(faults, list) else []):
         places.append((("faults", number, "workspace"), _table({0: fault}, 0).get("workspace")))
+    changes = simulator.get("changes")
+    for number, change in enumerate(changes if isinstance(changes, list) else []):
+        places.append((("changes", number, "workspace"), _table({0: change}, 0).get("workspace")))
     for loc, name in places:
         if isinstance(name, str) and name not in known:
             yield Wrong(("simulator", *loc), f"the name {shown(name)}", f"a workspace of this job; {one_of(name, known)}")

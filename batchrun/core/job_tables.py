@@ -7,11 +7,14 @@ here only when batchrun holds to it: a cap that is read and not kept would be be
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
 
+from batchrun.core.deadline import read_deadline
 from batchrun.core.endpoints import KNOWN_NAMES, BaseUrl, EndpointName, Proxy
+from batchrun.core.hours import read_hours
 from batchrun.core.names import JobName, ModelName, Name, VariableName
 from batchrun.core.words import Wrong, said, shown, wrong
 
@@ -59,6 +62,21 @@ def _path(text: str) -> str:
     return text
 
 
+def _window(text: str) -> str:
+    read_hours(text)
+    return text
+
+
+def _deadline(text: str) -> str:
+    read_deadline(text)
+    return text
+
+
+def _moment_as_text(value: Any) -> Any:
+    """TOML has moments of its own, which need no quotes."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
 def _parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     wrongs = [unfit for name, value in parameters.items() if (unfit := _unfit_parameter(name, value))]
     if wrongs:
@@ -101,8 +119,17 @@ def _fits_json(value: Any) -> bool:
 AtLeastOne = Annotated[int, Field(ge=1, le=2**64 - 1), said("an integer of at least 1")]
 Seconds = Annotated[float, Field(gt=0), said("a number of seconds greater than 0")]
 SecondsOrNone = Annotated[float, Field(ge=0), said("a number of seconds, 0 or more")]
+PerMinute = Annotated[float, Field(gt=0, le=1e12), said("a number greater than 0")]
+Weight = Annotated[float, Field(ge=0.001, le=1000), said("a number from 0.001 to 1000")]
 Flag = Annotated[bool, said("true or false")]
 FilePath = Annotated[str, AfterValidator(_path)]
+Window = Annotated[str, said('hours and their time zone, such as "22:00-08:00 Asia/Shanghai"'), AfterValidator(_window)]
+DeadlineText = Annotated[
+    str,
+    said('a time and its zone, such as "08:00 Asia/Shanghai", or a moment, such as "2026-11-24T08:00:00+08:00"'),
+    BeforeValidator(_moment_as_text, json_schema_input_type=str),
+    AfterValidator(_deadline),
+]
 Protocol = Annotated[
     Literal["openai", "dashscope", "dashscope-text", "dashscope-multimodal"],
     said('"openai", "dashscope", "dashscope-text" or "dashscope-multimodal"'),
@@ -115,6 +142,7 @@ _PROTOCOL_SAID = (
     'the wire format: "openai", or "dashscope" for the native route that serves the model (or that route by its name, "dashscope-text" or '
     '"dashscope-multimodal"); found from the model, where it is not given'
 )
+_WINDOWS = ["22:00-08:00 Asia/Shanghai", "Mon-Fri 22:00-08:00, Sat-Sun 00:00-24:00 Asia/Shanghai"]
 _STREAM_SAID = "whether answers are streamed; models that only stream are, where it is not given"
 
 _ENDPOINT_SCHEMA: dict[str, Any] = {"anyOf": [{"enum": list(KNOWN_NAMES)}, {"type": "string", "format": "uri"}, {"type": "string"}]}
@@ -150,6 +178,16 @@ class JobTable(Table):
         default=None, description="the run directory; runs/NAME, where it is not given", examples=["runs/nightly-summaries"]
     )
     max_line_bytes: AtLeastOne = Field(default=64 * MIB, description="a longer input line is set aside unread")
+    window: Window | None = Field(
+        default=None,
+        description="the hours in which calls are made, with their time zone, where a workspace has none of its own",
+        examples=_WINDOWS,
+    )
+    deadline: DeadlineText | None = Field(
+        default=None,
+        description="when the run is to be done, the next such time or a moment: it is noted as soon as the run is too slow for it",
+        examples=["08:00 Asia/Shanghai", "2026-11-24T08:00:00+08:00"],
+    )
 
 
 class DefaultsTable(Table):
@@ -172,8 +210,23 @@ class DefaultsTable(Table):
     )
 
 
+class QuotaTable(Table):
+    """What may be called in a minute."""
+
+    rpm: PerMinute | None = Field(default=None, description="requests a minute; found by trying, where it is not given", examples=[1200])
+    tpm: PerMinute | None = Field(
+        default=None, description="tokens a minute, input and output together; found by trying, where it is not given", examples=[1_000_000]
+    )
+
+
 class AccountTable(Table):
     """The owner of several workspaces: the provider counts its rate limits over all of them."""
+
+    quotas: dict[ModelName, QuotaTable] = Field(
+        default={},
+        description="by model, shared by all workspaces of the account; a name with a dot is quoted",
+        examples=[{"qwen-plus": {"rpm": 30_000, "tpm": 5_000_000}}],
+    )
 
 
 class EndpointTable(Table):
@@ -185,14 +238,14 @@ class EndpointTable(Table):
     )
 
 
-class LimitTable(Table):
+class LimitTable(QuotaTable):
     """What holds back one model of one workspace."""
 
     concurrency: AtLeastOne | None = Field(default=None, description="calls in flight to this model, within the workspace's own")
 
 
-class WorkspaceTable(Table):
-    """A tenant: its key, its endpoint, what it may call and how much at a time."""
+class WorkspaceTable(QuotaTable):
+    """A tenant: its key, its endpoint, what it may call and how much at a time; rpm and tpm are those of all its models together."""
 
     api_key_env: VariableName | None = Field(
         default=None,
@@ -205,6 +258,9 @@ class WorkspaceTable(Table):
         examples=["main"],
     )
     concurrency: AtLeastOne | None = Field(default=None, description="calls in flight, all models together")
+    weight: Weight = Field(
+        default=1.0, description="its share of a quota that it has in common with other workspaces, against their weights", examples=[2]
+    )
     models: Models | None = Field(
         default=None,
         description="the models it is authorised for; every model, where it is not given",
@@ -231,6 +287,11 @@ class WorkspaceTable(Table):
         default={},
         description="by model; a name with a dot is quoted",
         examples=[{"qwen3.5-plus": {"concurrency": 2}}],
+    )
+    window: Window | None = Field(
+        default=None,
+        description="the hours in which it may be called, with their time zone; those of [job], where it is not given",
+        examples=_WINDOWS,
     )
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-_NOT_HELD = frozenset({"rpm", "tpm", "weight", "budget", "quotas"})
+_NOT_HELD = frozenset({"budget"})
 """Caps that a job may not name yet: one that is read and not kept would be believed."""
 
-_NAMED_TABLES = frozenset({"accounts", "endpoints", "limits", "workspaces"})
+_NAMED_TABLES = frozenset({"accounts", "endpoints", "limits", "quotas", "workspaces"})
 
 _ALLOWED = {
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),

@@ -2,21 +2,27 @@
 
 Rules
 
-- `next(now)` takes a slot when it launches; `release(ticket)` gives it back, once, whatever happened between. Nothing else holds one.
+- `next(now)` takes a slot and pays the quotas when it launches, all or none; `release(ticket)` gives the slot back, once, whatever happened
+  between. Nothing is held while something else is waited for.
 - A row is in exactly one place: not yet drawn from its lane, at the lane's front, in the lane's heap of retries, in flight, or
   settled for good. `settle` moves it; nothing copies it.
-- A lane that cannot launch is registered with exactly one thing that holds it back: a time, its own window, a slot of its workspace,
-  a park, or nothing left to send. Only what frees that thing wakes it, so a decision costs the same with one lane as with a thousand.
+- A lane that cannot launch is registered with exactly one thing that holds it back: a time, its own slots, its workspace, its pool, a
+  park, or nothing left to send. Only what frees that thing wakes it, so a decision costs the same with one lane as with a thousand.
 - A throttled, parked or empty lane is in no queue that another lane waits behind: it costs the others nothing.
 
-Theory of operation. `_ready` holds the lanes worth a look. `next` takes the first: if nothing holds it back one of its rows is
-launched and the lane goes to the back of the queue, so that lanes take turns; otherwise it is registered with what holds it back.
-A lane that waits for a slot stands in its workspace's queue, and each slot given back wakes one of them; a lane that was woken for a
-slot and turns out to be held back by something else passes the wake-up on. Times stand in one heap; a lane whose reason has changed
-leaves a stale entry behind, which is recognised by its number and dropped when its time comes.
+Theory of operation. `_ready` holds the lanes worth a look. A lane that nothing of its own holds back (rows, a pause, slots, its workspace's
+rate) joins the queue of its pool; a pool that its quota lets go takes the lane whose fair turn it is, looks at it once more, and launches
+one of its rows. What an attempt will cost is estimated; settling it corrects lane, workspace and pool. A lane that waits for its workspace
+stands in the workspace's queue: each slot given back, and each time its rate allows, gives one of them its turn, for which a slot is kept
+until it launches, or turns out to be held back by something else and passes the turn on. Times stand in one heap; whatever changes its
+mind leaves a stale entry behind, which is recognised by its number and dropped when its time comes.
+
+A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
+provider, which must not slow the others.
 
 A park stops every lane of its scope. While anything else runs, one of the scope's rows is sent every *probe_every* seconds; when the
-provider takes it, the whole scope goes on.
+provider takes it, the whole scope goes on. A closed workspace stands beside that: it is stopped as by a park, until it is opened, and each
+of the two stays what it is whatever becomes of the other.
 """
 
 from __future__ import annotations
@@ -24,18 +30,26 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
-from batchrun.core.limits import Throttle
+from batchrun.core.lanes import Lane, LanePlan, Pool, Workspace
+from batchrun.core.limiter import NO_QUOTA, Limiter, limiter
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.retry import BackToFront, Exhaust, Park, Reject, RetryPolicy, TryAgain, next_step
+
+__all__ = ["Drained", "LanePlan", "Launch", "ParkedScope", "Scheduler", "Ticket", "Verdict", "WaitUntil"]
 
 SAME_REJECTION_PARKS = 20
 """A lane whose first answers are this many times the same rejection parks: a typo must not reject two million rows."""
 THROTTLED_FOR_TOO_LONG = 600.0
 """Seconds of throttles without one success: some 429s are a month's quota used up, under the same code."""
+_TICK = 2e-9
+"""Seconds that are no time at all: what a bucket's arithmetic may be off by."""
+_SHARED_WITHIN = 10.0
+"""Seconds within which refusals of two lanes are one affair of their pool."""
 
 
 class Verdict(StrEnum):
@@ -55,23 +69,7 @@ class Verdict(StrEnum):
         return self in {Verdict.ANSWERED, Verdict.REJECTED, Verdict.EXHAUSTED}
 
 
-@dataclass(frozen=True, slots=True)
-class LanePlan:
-    """What one lane has to do, and within which bounds."""
-
-    workspace: str
-    model: str
-    account: str
-    rows: Iterable[int]
-    """Ordinals of the rows left to do, drawn one by one."""
-    count: int
-    concurrency: int
-    """Slots of the workspace, shared by its lanes; equal for all lanes of a workspace."""
-    lane_concurrency: int | None = None
-    """Slots of this lane alone."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Ticket:
     """One row on its way: the permit to make one attempt."""
 
@@ -81,7 +79,9 @@ class Ticket:
     attempt: int
     """1 for a row's first attempt of this opening; throttled attempts do not count."""
     launched_at: float
-    lane: _Lane = field(repr=False)
+    lane: Lane = field(repr=False)
+    paid: float = 0.0
+    """Tokens that the attempt is expected to cost, as its quotas were charged."""
     probes: tuple[_Parked, ...] = field(default=(), repr=False)
     """The parks whose end this attempt tries."""
 
@@ -118,48 +118,14 @@ class Drained:
 
 
 @dataclass(slots=True, eq=False)
-class _Workspace:
-    name: str
-    slots: int
-    in_flight: int = 0
-    waiting: deque[_Lane] = field(default_factory=deque)
-
-
-@dataclass(slots=True, eq=False)
-class _Lane:
-    plan: LanePlan
-    workspace: _Workspace
-    fresh: Iterator[int]
-    undrawn: int
-    left: int
-    throttle: Throttle
-    front: deque[tuple[int, int]] = field(default_factory=deque)
-    """Ordinal and attempt of rows that go before any other."""
-    retries: list[tuple[float, int, int, int]] = field(default_factory=list)
-    """A heap: when, a number that breaks ties, ordinal, attempt."""
-    in_flight: int = 0
-    queued: bool = False
-    """Stands in `_ready` or in its workspace's queue."""
-    alarm: int = 0
-    """Number of its live entry in the heap of times; 0 for none."""
-    varied: bool = False
-    """It has had a good answer, or two kinds of rejection."""
-    first_code: str | None = None
-    same_rejections: int = 0
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.plan.workspace, self.plan.model
-
-
-@dataclass(slots=True, eq=False)
 class _Parked:
     scope: Scope
     name: str
     failure: Failure
-    lanes: list[_Lane]
+    lanes: list[Lane]
     probed: bool
     """Whether one of its rows is sent now and then; if not, nothing ends it in this opening."""
+    alarm: int = 0
     probe_due: bool = False
     """The next of its lanes that may launch sends one row in spite of the park."""
 
@@ -171,39 +137,49 @@ class Scheduler:
         self._retry = retry
         self._probe_every = probe_every
         self._wait_for_parked = wait_for_parked
-        self._workspaces: dict[str, _Workspace] = {}
-        self._lanes: dict[tuple[str, str], _Lane] = {}
-        self._ready: deque[_Lane] = deque()
-        self._lane_times: list[tuple[float, int, _Lane]] = []
-        self._probe_times: list[tuple[float, int, _Parked]] = []
+        self._workspaces: dict[str, Workspace] = {}
+        self._pools: dict[str, Pool] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._ready: deque[Lane] = deque()
+        self._ready_pools: deque[Pool] = deque()
+        self._times: list[tuple[float, int, Lane | Pool | Workspace | _Parked]] = []
         self._number = 0
         self._parks: dict[tuple[Scope, str], _Parked] = {}
+        self._closed: dict[str, _Parked] = {}
         self._in_flight = 0
         self._stopping = False
         for plan in lanes:
             self._add(plan)
 
     def next(self, now: float) -> Launch | WaitUntil | Drained:
-        """Decide what to do at *now*; a launch takes its slot."""
+        """Decide what to do at *now*; a launch takes its slot and pays its quotas."""
         if self._stopping:
             return WaitUntil(math.inf) if self._in_flight else Drained(self.parked())
         self._ring(now)
-        while self._ready:
-            lane = self._ready.popleft()
-            lane.queued = False
-            if self._may_launch(lane, now):
-                self._wake(lane)
-                return self._launch(lane, now)
-        return self._rest()
+        while self._ready or self._ready_pools:
+            while self._ready:
+                lane = self._ready.popleft()
+                lane.queued = False
+                if not lane.in_pool and self._may_launch(lane, now):
+                    self._join(lane)
+            ticket = self._from_pools(now)
+            if ticket is not None:
+                return Launch(ticket)
+        return self._rest(now)
 
     def settle(self, ticket: Ticket, result: Reply | Failure, now: float, jitter: float) -> Verdict:
         """Take in what an attempt brought; *jitter* is uniform in [0, 1). The slot is still held: `release` follows."""
         for parked in ticket.probes:
             self._probed(parked, ticket, result, now)
+        self._charge(ticket, result, now)
         verdict = self._judge(ticket, result, now, jitter)
         if verdict.final:
-            ticket.lane.left -= 1
+            self._leave(ticket.lane)
         return verdict
+
+    def reprice(self, ticket: Ticket, tokens: float) -> None:
+        """Correct what the attempt is expected to cost, now that its row is known; before it settles."""
+        self._correct(ticket, tokens)
 
     def release(self, ticket: Ticket) -> None:
         """Give a ticket's slot back: exactly once, when nothing of the attempt is left to do."""
@@ -212,12 +188,18 @@ class Scheduler:
         workspace.in_flight -= 1
         self._in_flight -= 1
         # Those that wait for a slot first: a lane that takes its own slot back each time would keep them waiting to its end.
-        self._pass_slot_on(workspace)
+        self._pass_turn_on(workspace)
         self._wake(lane)
+
+    def unsent(self, ticket: Ticket) -> None:
+        """Take note that no call was made: the quotas get back what it paid. `settle` or `drop` follows."""
+        self._correct(ticket, 0.0)
+        for each in self._limiters(ticket.lane):
+            each.unsent()
 
     def drop(self, ticket: Ticket) -> None:
         """Forget a row that could not be read: it is not this opening's any more. `release` follows."""
-        ticket.lane.left -= 1
+        self._leave(ticket.lane)
         for parked in ticket.probes:
             self._probe(parked)
 
@@ -231,7 +213,19 @@ class Scheduler:
         parked = _Parked(scope, name, failure, lanes, probe)
         self._parks[scope, name] = parked
         if probe:
-            self._probe_at(parked, now + self._probe_every)
+            self._ring_at(parked, now + self._probe_every)
+
+    def close(self, workspace: str, failure: Failure) -> None:
+        """Launch nothing more of *workspace* until it is opened; a run that waits for parked rows waits for that too."""
+        lanes = [lane for lane in self._lanes.values() if lane.plan.workspace == workspace]
+        self._closed[workspace] = _Parked(Scope.WORKSPACE, workspace, failure, lanes, probed=False)
+
+    def open(self, workspace: str) -> None:
+        """End what `close` began, and no park."""
+        closed = self._closed.pop(workspace, None)
+        for lane in closed.lanes if closed else ():
+            lane.throttled_since = None  # The hours while it was closed are no hours of throttles.
+            self._wake(lane)
 
     def stop(self) -> None:
         """Launch nothing more; what is in flight may settle."""
@@ -252,25 +246,47 @@ class Scheduler:
 
     def held(self, now: float) -> frozenset[str]:
         """Workspaces with a lane that is waiting out a throttle at *now*."""
-        return frozenset(lane.plan.workspace for lane in self._lanes.values() if lane.throttle.until > now and lane.left)
+        lanes = (lane for lane in self._lanes.values() if lane.left)
+        return frozenset(lane.plan.workspace for lane in lanes if max(lane.limiter.waits_until, lane.pool.limiter.waits_until) > now)
+
+    def learnt(self, now: float) -> dict[str, Any]:
+        """Return what the pools' limiters have found, by pool, to be kept."""
+        return {name: found for name, pool in self._pools.items() if (found := pool.limiter.learnt(now))}
+
+    def teach(self, kept: Mapping[str, Any], now: float) -> None:
+        """Take up what an earlier opening found; a quota that the job names goes before it."""
+        for name, pool in self._pools.items():
+            pool.limiter.teach(kept.get(name), now)
 
     def parked(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting."""
-        scopes = (ParkedScope(p.scope, p.name, p.failure, sum(lane.left for lane in p.lanes)) for p in self._parks.values())
+        standing = (*self._parks.values(), *self._closed.values())
+        scopes = (ParkedScope(p.scope, p.name, p.failure, sum(lane.left for lane in p.lanes)) for p in standing)
         return tuple(scope for scope in scopes if scope.rows)
 
     # How a lane comes to launch, or to wait.
 
     def _add(self, plan: LanePlan) -> None:
-        workspace = self._workspaces.setdefault(plan.workspace, _Workspace(plan.workspace, plan.concurrency))
-        cap = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)
-        throttle = Throttle(cap, self._retry.first, self._retry.max)
-        lane = _Lane(plan, workspace, iter(plan.rows), plan.count, plan.count, throttle)
+        workspace = self._workspaces.get(plan.workspace)
+        if workspace is None:
+            own = limiter(plan.workspace_quota) if plan.workspace_quota != NO_QUOTA else None
+            workspace = self._workspaces[plan.workspace] = Workspace(plan.workspace, plan.concurrency, own)
+        pool = self._pools.get(plan.pool_name)
+        if pool is None:
+            pool = self._pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota))
+        slots = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)
+        of_lane = limiter(plan.quota, under_known=plan.pool_quota != NO_QUOTA or plan.workspace_quota != NO_QUOTA)
+        lane = Lane(plan, workspace, pool, of_lane, slots, iter(plan.rows), plan.count, plan.count)
         self._lanes[lane.key] = lane
+        pool.unfinished += bool(lane.left)
         self._wake(lane)
 
-    def _may_launch(self, lane: _Lane, now: float) -> bool:
-        """Whether *lane* may launch at *now*; if not, it stands registered with what holds it back when this returns."""
+    def _leave(self, lane: Lane) -> None:
+        lane.left -= 1
+        lane.pool.unfinished -= not lane.left
+
+    def _may_launch(self, lane: Lane, now: float) -> bool:
+        """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
         self._take_due_retries(lane, now)
         workspace = lane.workspace
         if any(not parked.probe_due for parked in self._parks_of(lane)):
@@ -278,68 +294,182 @@ class Scheduler:
         elif not (lane.front or lane.undrawn):
             if lane.retries:
                 self._ring_at(lane, lane.retries[0][0])
-        elif lane.throttle.until > now:
-            self._ring_at(lane, lane.throttle.until)
-        elif lane.in_flight >= lane.throttle.window:
+        elif (at := lane.limiter.free_at(now)) > now:
+            self._ring_at(lane, at)
+        elif lane.in_flight >= lane.slots:
             pass  # Its own next release wakes it.
-        elif workspace.in_flight >= workspace.slots:
-            lane.queued = True
-            workspace.waiting.append(lane)
+        elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
+            self._queue(lane)
+            return False
+        elif workspace.limiter is not None and (at := workspace.limiter.free_at(now)) > now:
+            self._queue(lane)
+            self._ring_at(workspace, at)
             return False
         else:
             return True
-        self._pass_slot_on(workspace)
+        lane.rested = True
+        self._end_turn(lane)
+        self._pass_turn_on(workspace)
         return False
 
-    def _launch(self, lane: _Lane, now: float) -> Launch:
-        if lane.front:
-            ordinal, attempt = lane.front.popleft()
+    def _queue(self, lane: Lane) -> None:
+        """Let *lane* wait for its workspace: first of all, if it was its turn and another was quicker."""
+        lane.queued = lane.rested = True
+        waiting = lane.workspace.waiting
+        if lane.in_turn:
+            self._end_turn(lane)
+            waiting.appendleft(lane)
         else:
-            ordinal, attempt = next(lane.fresh), 1
-            lane.undrawn -= 1
+            waiting.append(lane)
+
+    @staticmethod
+    def _end_turn(lane: Lane) -> None:
+        lane.workspace.turns -= lane.in_turn
+        lane.in_turn = False
+
+    def _join(self, lane: Lane) -> None:
+        lane.pool.join(lane)
+        lane.pool.turns.append(lane)
+        self._look_at(lane.pool)
+
+    def _look_at(self, pool: Pool) -> None:
+        if not pool.active:
+            pool.active = True
+            pool.alarm = 0
+            self._ready_pools.append(pool)
+
+    def _from_pools(self, now: float) -> Ticket | None:
+        """Launch from the first pool that its quota lets go; pools take turns."""
+        while self._ready_pools:
+            pool = self._ready_pools[0]
+            if not pool:
+                self._rest_pool()
+            elif (at := pool.limiter.free_at(now)) > now:
+                self._rest_pool()
+                self._ring_at(pool, at)
+                self._pass_turns_on(pool)
+            else:
+                lane = pool.pop()
+                if pool:
+                    self._ready_pools.rotate(-1)
+                else:
+                    self._rest_pool()
+                if self._may_launch(lane, now):
+                    return self._launch(lane, now)
+        return None
+
+    def _rest_pool(self) -> None:
+        self._ready_pools.popleft().active = False
+
+    def _launch(self, lane: Lane, now: float) -> Ticket:
+        ordinal, attempt = lane.draw()
         probes = tuple(self._parks_of(lane))
         for parked in probes:
             parked.probe_due = False
+        workspace = lane.workspace
+        self._end_turn(lane)
         lane.in_flight += 1
-        lane.workspace.in_flight += 1
+        workspace.in_flight += 1
         self._in_flight += 1
-        return Launch(Ticket(lane.plan.workspace, lane.plan.model, ordinal, attempt, now, lane, probes))
+        tokens = lane.plan.tokens(ordinal)
+        lane.tag += tokens / lane.plan.weight
+        lane.limiter.pay(now, tokens)
+        lane.pool.limiter.pay(now, tokens)
+        if workspace.limiter is not None:
+            workspace.limiter.pay(now, tokens)
+        self._wake(lane)
+        if workspace.limiter is not None:
+            # Where the workspace's rate is what limits, each launch sets the next lane's time.
+            self._pass_turn_on(workspace)
+        return Ticket(lane.plan.workspace, lane.plan.model, ordinal, attempt, now, lane, tokens, probes)
 
-    def _take_due_retries(self, lane: _Lane, now: float) -> None:
+    def _take_due_retries(self, lane: Lane, now: float) -> None:
         while lane.retries and lane.retries[0][0] <= now:
             _, _, ordinal, attempt = heapq.heappop(lane.retries)
             lane.front.append((ordinal, attempt))
 
-    def _wake(self, lane: _Lane) -> None:
-        if not lane.queued:
+    def _wake(self, lane: Lane) -> None:
+        if not (lane.queued or lane.in_pool):
             lane.queued = True
             lane.alarm = 0
             self._ready.append(lane)
 
-    def _pass_slot_on(self, workspace: _Workspace) -> None:
-        if workspace.waiting and workspace.in_flight < workspace.slots:
+    def _pass_turn_on(self, workspace: Workspace) -> None:
+        if workspace.waiting and workspace.in_flight + workspace.turns < workspace.slots:
             lane = workspace.waiting.popleft()
-            lane.queued = False
+            lane.queued, lane.in_turn = False, True
+            workspace.turns += 1
             self._wake(lane)
+
+    def _pass_turns_on(self, pool: Pool) -> None:
+        """Let other lanes have the turns of those that are seen to wait for the pool."""
+        turns, pool.turns = pool.turns, []
+        for lane in turns:
+            self._end_turn(lane)
+            self._pass_turn_on(lane.workspace)
+
+    # What an attempt costs.
+
+    def _charge(self, ticket: Ticket, result: Reply | Failure, now: float) -> None:
+        """Settle what was estimated: a refusal cost nothing, and what nobody can tell stays as it was estimated."""
+        usage = result.usage
+        if usage is not None:
+            self._correct(ticket, usage.input_tokens + usage.output_tokens)
+        elif isinstance(result, Failure) and not result.in_doubt:
+            self._correct(ticket, 0.0)
+        if isinstance(result, Reply) or result.fault is Fault.REASK:
+            for each in self._limiters(ticket.lane):
+                each.took(now, ticket.launched_at, ticket.paid)
+            self._look_again(ticket.lane)
+
+    def _correct(self, ticket: Ticket, tokens: float) -> None:
+        lane = ticket.lane
+        if tokens == ticket.paid:
+            return
+        for each in self._limiters(lane):
+            each.settle(ticket.paid, tokens)
+        lane.tag += (tokens - ticket.paid) / lane.plan.weight
+        ticket.paid = tokens
+        self._look_again(lane)
+
+    def _look_again(self, lane: Lane) -> None:
+        """A limiter of the lane may have more room than it had: what waits for its pool or its workspace is due another look."""
+        if lane.pool:
+            self._look_at(lane.pool)
+        self._pass_turn_on(lane.workspace)
+
+    @staticmethod
+    def _limiters(lane: Lane) -> tuple[Limiter, ...]:
+        own = lane.workspace.limiter
+        return (lane.limiter, lane.pool.limiter) if own is None else (lane.limiter, lane.pool.limiter, own)
 
     # Time.
 
-    def _ring_at(self, lane: _Lane, at: float) -> None:
+    def _ring_at(self, thing: Lane | Pool | Workspace | _Parked, at: float) -> None:
         self._number += 1
-        lane.alarm = self._number
-        heapq.heappush(self._lane_times, (at, self._number, lane))
-
-    def _probe_at(self, parked: _Parked, at: float) -> None:
-        self._number += 1
-        heapq.heappush(self._probe_times, (at, self._number, parked))
+        thing.alarm = self._number
+        heapq.heappush(self._times, (at, self._number, thing))
 
     def _ring(self, now: float) -> None:
-        while self._lane_times and self._lane_times[0][0] <= now:
-            _, number, lane = heapq.heappop(self._lane_times)
-            if lane.alarm == number:
-                self._wake(lane)
-        while self._probe_times and self._probe_times[0][0] <= now and (self._wait_for_parked or self._running()):
-            self._probe(heapq.heappop(self._probe_times)[2])
+        late: list[tuple[float, int, _Parked]] = []
+        while self._times and self._times[0][0] <= now + _TICK:
+            at, number, thing = heapq.heappop(self._times)
+            if thing.alarm != number:
+                continue
+            match thing:
+                case Lane():
+                    self._wake(thing)
+                case Pool():
+                    self._look_at(thing)
+                case Workspace():
+                    self._pass_turn_on(thing)
+                case _Parked():
+                    late.append((at, number, thing))
+        for at, number, parked in late:
+            if self._wait_for_parked or self._running():
+                self._probe(parked)
+            else:
+                heapq.heappush(self._times, (at, number, parked))
 
     def _probe(self, parked: _Parked) -> None:
         """Let the next of its lanes that may launch send one row, if the park still stands."""
@@ -349,31 +479,35 @@ class Scheduler:
                 self._wake(lane)
 
     def _running(self) -> bool:
-        while self._lane_times and self._lane_times[0][2].alarm != self._lane_times[0][1]:
-            heapq.heappop(self._lane_times)
-        # A parked lane's alarm is no reason to go on: the park outlasts it.
-        return bool(self._in_flight or self._ready) or any(
-            lane.alarm == number and not self._parks_of(lane) for _, number, lane in self._lane_times
-        )
+        """Whether anything but parked rows is left to do."""
+        return bool(self._in_flight) or any(lane.left and not self._parks_of(lane) for lane in self._lanes.values())
 
-    def _rest(self) -> WaitUntil | Drained:
-        running = self._running()
-        times = [heap[0][0] for heap in (self._lane_times, self._probe_times) if heap]
-        if running:
-            return WaitUntil(min(times, default=math.inf))
-        if self._wait_for_parked and times and self._probes_may_help():
-            return WaitUntil(min(times))
+    def _rest(self, now: float) -> WaitUntil | Drained:
+        while self._times and self._times[0][2].alarm != self._times[0][1]:
+            heapq.heappop(self._times)
+        at = self._times[0][0] if self._times else math.inf
+        if self._running():
+            return WaitUntil(at)
+        if self._wait_for_parked and at < math.inf and self._probes_may_help():
+            return WaitUntil(max(now, at))
+        if self._wait_for_parked and self._openings_may_help():
+            return WaitUntil(max(now, at))
         return Drained(self.parked())
 
     def _probes_may_help(self) -> bool:
         return any(lane.left and all(parked.probed for parked in self._parks_of(lane)) for lane in self._lanes.values())
+
+    def _openings_may_help(self) -> bool:
+        """Whether a closed workspace has rows that nothing but a probed park will hold back once it is opened."""
+        lanes = (lane for closed in self._closed.values() for lane in closed.lanes if lane.left)
+        return any(all(parked.probed for parked in self._parks_of(lane)[:-1]) for lane in lanes)
 
     # What a result leads to.
 
     def _judge(self, ticket: Ticket, result: Reply | Failure, now: float, jitter: float) -> Verdict:
         lane = ticket.lane
         if isinstance(result, Reply):
-            lane.throttle.answered()
+            lane.throttled_since = None
             lane.varied = True
             return Verdict.ANSWERED
         match next_step(self._retry, result, ticket.attempt, jitter):
@@ -396,13 +530,29 @@ class Scheduler:
         lane = ticket.lane
         lane.front.appendleft((ticket.ordinal, ticket.attempt))
         if failure.fault is Fault.REASK:
-            lane.throttle.answered()
+            lane.throttled_since = None
             return Verdict.REASKED
-        lane.throttle.throttled(now, ticket.launched_at, jitter, failure.retry_after)
-        if lane.throttle.since is not None and now - lane.throttle.since >= THROTTLED_FOR_TOO_LONG:
+        self._refused(ticket, failure, now, jitter)
+        since = lane.throttled_since = now if lane.throttled_since is None else lane.throttled_since
+        if now - since >= THROTTLED_FOR_TOO_LONG:
             advice = f"throttled for {THROTTLED_FOR_TOO_LONG / 60:.0f} minutes without one answer: a quota may be used up; {failure.advice}"
             self.park(Scope.LANE, *lane.key, replace(failure, advice=advice), now)
         return Verdict.THROTTLED
+
+    def _refused(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> None:
+        """Tell the limiter that a refusal is about: the lane's own, or its pool's.
+
+        A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own.
+        """
+        lane, pool = ticket.lane, ticket.lane.pool
+        told = (now, ticket.launched_at, failure.code, failure.retry_after, jitter)
+        shared = pool.shared_refusal(lane, now, _SHARED_WITHIN)
+        if shared:
+            lane.limiter.forget()
+        else:
+            lane.limiter.refused(*told)
+        if shared or (lane.plan.pool_quota != NO_QUOTA and not lane.limiter.has_found):
+            pool.limiter.refused(*told)
 
     def _rejected(self, ticket: Ticket, failure: Failure, now: float) -> Verdict:
         lane = ticket.lane
@@ -436,21 +586,24 @@ class Scheduler:
             case _:
                 stays = False
         if stays:
-            self._probe_at(parked, now + self._probe_every)
+            self._ring_at(parked, now + self._probe_every)
             return
         del self._parks[key]
         for lane in parked.lanes:
-            lane.throttle.since = None
+            lane.throttled_since = None
             self._wake(lane)
 
-    def _parks_of(self, lane: _Lane) -> list[_Parked]:
-        if not self._parks:
+    def _parks_of(self, lane: Lane) -> list[_Parked]:
+        """All that stops *lane*; last, that its workspace is closed."""
+        if not (self._parks or self._closed):
             return []
         keys = ((scope, self._name_of(scope, lane)) for scope in (Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT))
-        return [self._parks[key] for key in keys if key in self._parks]
+        parks = [self._parks[key] for key in keys if key in self._parks]
+        closed = self._closed.get(lane.plan.workspace)
+        return parks if closed is None else [*parks, closed]
 
     @staticmethod
-    def _name_of(scope: Scope, lane: _Lane) -> str:
+    def _name_of(scope: Scope, lane: Lane) -> str:
         match scope:
             case Scope.ACCOUNT:
                 return lane.plan.account

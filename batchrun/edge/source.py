@@ -221,6 +221,16 @@ class Source:
             )
         return read.row(self._id(ordinal, read))
 
+    def line_bytes(self, ordinal: int) -> int:
+        """Tell how long the row's line is, with whatever stands between it and the next row."""
+        number, offset = self.index.position(ordinal)
+        if ordinal + 1 < len(self.index):
+            next_number, next_offset = self.index.position(ordinal + 1)
+            if next_number == number:
+                return next_offset - offset
+        # A compressed file tells its packed size.
+        return max(0, self._files[number].size - offset)
+
     def folder(self, ordinal: int) -> Path:
         """Give the folder of the input file that the row stands in; the working directory for standard input."""
         number, _ = self.index.position(ordinal)

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from batchrun.core.deadline import read_deadline
 from batchrun.core.endpoints import CLOUDS, Endpoint, endpoint_of
+from batchrun.core.hours import read_hours
 from batchrun.core.job import Job, Workspace, job_schema, settings_salt
+from batchrun.core.limiter import Quota
 from batchrun.core.names import RUN_DIRECTORY_NAMES
 
 JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*.toml"))
@@ -18,7 +21,14 @@ INPUT = {"input": "in.jsonl"}
 KEY = "sk-fake0123456789abcdef"
 
 FULL = {
-    "job": {"name": "night", "input": ["a.jsonl", {"path": "b.jsonl", "workspace": "legal"}], "output": "runs/x", "max_line_bytes": 1000},
+    "job": {
+        "name": "night",
+        "input": ["a.jsonl", {"path": "b.jsonl", "workspace": "legal"}],
+        "output": "runs/x",
+        "max_line_bytes": 1000,
+        "window": "22:00-08:00 Asia/Shanghai",
+        "deadline": "08:00 Asia/Shanghai",
+    },
     "defaults": {
         "model": "qwen-plus",
         "endpoint": "own",
@@ -27,7 +37,7 @@ FULL = {
         "concurrency": 16,
         "parameters": {"temperature": 0.2, "max_tokens": 400, "n": 2},
     },
-    "accounts": {"main": {}},
+    "accounts": {"main": {"quotas": {"qwen-max": {"rpm": 1200, "tpm": 1_000_000}}}},
     "endpoints": {"own": {"base_url": "https://llm.example/compatible-mode/v1/"}},
     "workspaces": {
         "legal": {
@@ -41,7 +51,10 @@ FULL = {
             "stream": False,
             "deployments": ["support-tone-v3"],
             "parameters": {"temperature": 0.9},
-            "limits": {"qwen3.5-plus": {"concurrency": 2}},
+            "weight": 2,
+            "rpm": 600,
+            "limits": {"qwen3.5-plus": {"concurrency": 2, "tpm": 100_000}},
+            "window": "Sat-Sun 00:00-24:00 Europe/Berlin",
         },
         "marketing": {"api_key_env": "MARKETING_KEY"},
     },
@@ -89,8 +102,13 @@ def test_a_job_without_workspaces_has_one_called_default_with_dashscope_api_key(
         deployments=frozenset(),
         concurrency=8,
         limits={},
+        weight=1.0,
+        quota=Quota(),
+        quotas={},
+        account_quotas={},
         parameters={},
         api_key_env="DASHSCOPE_API_KEY",
+        window=None,
     )
 
 
@@ -109,14 +127,52 @@ def test_a_workspace_overrides_the_defaults_and_its_parameters_are_laid_over_the
         deployments=frozenset({"support-tone-v3"}),
         concurrency=4,
         limits=MappingProxyType({"qwen3.5-plus": 2}),
+        weight=2.0,
+        quota=Quota(600, None),
+        quotas=MappingProxyType({"qwen3.5-plus": Quota(None, 100_000)}),
+        account_quotas=MappingProxyType({"qwen-max": Quota(1200, 1_000_000)}),
         parameters=MappingProxyType({"temperature": 0.9, "max_tokens": 400, "n": 2}),
         api_key_env="LEGAL_KEY",
+        window=read_hours("Sat-Sun 00:00-24:00 Europe/Berlin"),
     )
     marketing = resolved["marketing"]
     assert (marketing.account, marketing.model, marketing.concurrency) == ("marketing", "qwen-plus", 16)
     assert marketing.endpoint == endpoint_of("own", {"own": "https://llm.example/compatible-mode/v1"})
     assert [(one.path, one.workspace) for one in job.inputs] == [("a.jsonl", None), ("b.jsonl", "legal")]
+    assert marketing.window == read_hours("22:00-08:00 Asia/Shanghai")
+    assert job.deadline == read_deadline("08:00 Asia/Shanghai")
     assert hash(marketing) != hash(resolved["legal"])
+
+
+def test_a_workspace_has_the_hours_of_the_job_or_its_own_which_may_be_all_of_the_week():
+    tables = {"job": {**INPUT, "window": "22:00-08:00 UTC"}, "defaults": {"endpoint": "simulator"}}
+    resolved = Job.model_validate({**tables, "workspaces": {"hr": {}, "legal": {"window": "00:00-24:00 UTC"}}}).workspaces_resolved()
+    assert {name: each.window for name, each in resolved.items()} == {
+        "hr": read_hours("22:00-08:00 UTC"),
+        "legal": read_hours("00:00-24:00 UTC"),
+    }
+
+
+def test_mistakes_in_hours_and_deadlines_are_told_where_they_stand():
+    mistakes = refused(
+        {
+            "job": {**INPUT, "window": "22:00-08:00", "deadline": 8},
+            "workspaces": {"legal": {"api_key_env": "K", "window": "22:00-08:00 Asia/Shangai"}, "hr": {"api_key_env": "K", "window": 22}},
+        }
+    )
+    assert set(mistakes) == {"job.window", "job.deadline", "workspaces.legal.window", "workspaces.hr.window"}
+    assert "with their time zone at the end" in mistakes["job.window"]
+    assert "did you mean 'Asia/Shanghai'?" in mistakes["workspaces.legal.window"]
+
+
+def test_a_deadline_may_be_a_moment_as_toml_writes_it():
+    bare, quoted = (
+        Job.model_validate(tomllib.loads(f'[job]\ninput = "in.jsonl"\ndeadline = {written}'))
+        for written in ("2026-11-24T08:00:00+08:00", '"2026-11-24T08:00:00+08:00"')
+    )
+    assert bare.deadline == quoted.deadline == read_deadline("2026-11-24 08:00+08:00")
+    assert Job.model_validate(bare.model_dump(mode="json", exclude_unset=True, by_alias=True)).deadline == bare.deadline
+    assert "job.deadline" in refused(tomllib.loads('[job]\ninput = "in.jsonl"\ndeadline = 2026-11-24T08:00:00'))
 
 
 @pytest.mark.parametrize("name", [*CLOUDS])
@@ -134,7 +190,8 @@ def test_every_cloud_of_the_provider_has_the_base_urls_of_the_protocols_it_speak
         ("http://127.0.0.1:8000/v1/", ["openai"]),
         ("https://llm-abc.cn-beijing.maas.aliyuncs.com", ["openai", "dashscope-text", "dashscope-multimodal"]),
         ("https://llm-abc.cn-beijing.maas.aliyuncs.com/compatible-mode/v1", ["openai", "dashscope-text", "dashscope-multimodal"]),
-        ("http://127.0.0.1:8000/api/v1", ["openai", "dashscope-text", "dashscope-multimodal"]),
+        ("http://127.0.0.1:8000/compatible-mode/v1", ["openai", "dashscope-text", "dashscope-multimodal"]),
+        ("https://dashscope-finance.aliyuncs.com/api/v1", ["openai", "dashscope-text"]),
     ],
 )
 def test_an_endpoint_may_be_a_url_whose_path_tells_which_protocols_are_spoken_there(url, protocols):
@@ -142,6 +199,11 @@ def test_an_endpoint_may_be_a_url_whose_path_tells_which_protocols_are_spoken_th
     host = "/".join(url.split("/")[:3])
     paths = {"openai": "/v1" if len(protocols) == 1 else "/compatible-mode/v1"}
     assert endpoint == Endpoint(url.rstrip("/"), {each: host + paths.get(each, "/api/v1") for each in protocols})
+
+
+def test_an_api_v1_of_somebody_else_is_an_openai_base_url_as_it_stands():
+    endpoint = workspace_of({"defaults": {"endpoint": "https://router.example/api/v1"}}, "default").endpoint
+    assert set(endpoint.bases.values()) == {"https://router.example/api/v1"}
 
 
 def test_the_simulator_needs_no_key():
@@ -317,7 +379,7 @@ def test_the_schema_describes_each_key_of_each_table():
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["title"]
     tables = {name: table for name, table in tables_of(Job).items() if table.__module__ == "batchrun.core.job_tables"}
-    assert len(tables) == 15
+    assert len(tables) == 16
     for name, table in tables.items():
         described = schema["$defs"][name]
         assert described["additionalProperties"] is False
@@ -349,7 +411,7 @@ def test_the_schema_and_the_checks_take_the_shipped_jobs_and_a_job_with_every_ke
         {"job": {"input": [3]}},
         {"job": {"input": {"pth": "a"}}},
         {"job": INPUT, "nonsense": {}},
-        {"job": INPUT, "workspaces": {"a": {"api_key_env": "K", "rpm": 3}}},
+        {"job": INPUT, "workspaces": {"a": {"api_key_env": "K", "budget": 3}}},
         {"job": INPUT, "defaults": {"concurrency": 0}},
         {"job": INPUT, "defaults": {"concurrency": "8"}},
         {"job": INPUT, "defaults": {"protocol": "grpc"}},

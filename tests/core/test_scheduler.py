@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from batchrun.core.model import Scope
+from batchrun.core.model import Failure, Fault, Scope, Usage
 from batchrun.core.retry import RetryPolicy
 from batchrun.core.scheduler import Drained, LanePlan, Launch, ParkedScope, Scheduler, Verdict, WaitUntil
 from tests.laboratory import Events, Result, again, answer, ended, lane, launched, parks, rejected, throttled
@@ -148,7 +148,12 @@ def test_a_throttled_row_goes_back_to_the_front_and_uses_up_no_attempt():
         ticket = one(scheduler, at)
         assert (ticket.ordinal, ticket.attempt) == (0, 1)
         assert ended(scheduler, ticket, throttled(), at) is Verdict.THROTTLED
-        at = scheduler.next(at).at
+        match scheduler.next(at):
+            case WaitUntil(then):
+                at = then
+            case Launch(ticket):
+                ended(scheduler, ticket, throttled(), at)
+                at += 10.0
     assert ended(scheduler, one(scheduler, at), answer(), at) is Verdict.ANSWERED
 
 
@@ -169,12 +174,17 @@ def test_rows_of_an_episode_go_before_a_retry_that_came_due_in_its_pause():
 
 def test_an_episode_pauses_the_lane_once_however_many_rows_it_caught():
     scheduler = schedule(lane(rows=20, slots=8))
-    for ticket in launched(scheduler, 0.0):
-        ended(scheduler, ticket, throttled(), 1.0, jitter=0.0)
-    assert scheduler.next(1.0) == WaitUntil(1.5)
-    assert len(launched(scheduler, 1.5)) == 1, "slow start"
-    assert scheduler.held(1.2) == {"legal"}
-    assert scheduler.held(1.5) == frozenset()
+    at = 0.0
+    while scheduler.held(at) != {"legal"}:
+        for ticket in launched(scheduler, at):
+            ended(scheduler, ticket, throttled(), at + 0.05, jitter=0.0)
+        at += 0.05
+        assert at < 1.0, "refusals one after the other pause the lane"
+    resumed = scheduler.next(at)
+    assert isinstance(resumed, WaitUntil)
+    assert at < resumed.at <= at + 1.0
+    assert len(launched(scheduler, resumed.at)) == 1, "one is let through to see"
+    assert scheduler.held(resumed.at) == frozenset()
 
 
 def test_a_throttled_lane_holds_back_no_other_lane_of_its_workspace():
@@ -222,8 +232,8 @@ def test_time_spent_parked_does_not_count_as_throttled():
     lanes = [lane(model=model, rows=10, slots=2) for model in "ab"]
     scheduler = schedule(*lanes, probe_every=700.0, wait_for_parked=True)
     first, second = launched(scheduler, 0.0)
-    ended(scheduler, second, throttled(), 1.0)
     ended(scheduler, first, parks(Scope.WORKSPACE), 1.0)
+    ended(scheduler, second, throttled(), 1.0)
     probe = one(scheduler, 701.0)
     assert probe.model == "a"
     ended(scheduler, probe, answer(), 702.0)
@@ -281,6 +291,99 @@ def test_a_typo_rejects_no_second_twenty_whatever_its_probe_met(probe):
     events = Events(scheduler, respond)
     events.run(until=2900)
     assert events.verdicts()[Verdict.REJECTED] <= 20 + probes["sent"]
+
+
+# Asking again.
+
+
+def reasked():
+    return Failure(Fault.REASK, Scope.ROW, "schema_mismatch", "$: empty", "loosen it", status=200, usage=Usage(1, 1))
+
+
+def test_a_row_that_is_asked_again_goes_first_at_once_and_uses_up_no_attempt():
+    scheduler = schedule(lane(rows=3, slots=1), retry=RetryPolicy(max_attempts=1))
+    for _ in range(5):
+        ticket = one(scheduler, 7.0)
+        assert (ticket.ordinal, ticket.attempt) == (0, 1)
+        assert ended(scheduler, ticket, reasked(), 7.0) is Verdict.REASKED
+    assert not Verdict.REASKED.final
+    assert scheduler.left() == {("legal", "qwen-plus"): 3}
+    assert ended(scheduler, one(scheduler, 7.0), answer(), 7.0) is Verdict.ANSWERED
+    assert one(scheduler, 7.0).ordinal == 1
+
+
+def test_a_row_keeps_the_attempts_it_had_when_it_is_asked_again():
+    script = iter([again(), reasked(), again(), reasked(), again()])
+    events = Events(schedule(lane(rows=1), retry=RetryPolicy(max_attempts=3)), lambda _ticket: (next(script), 1.0))
+    assert events.run() == Drained(())
+    assert [(each.ticket.attempt, each.verdict) for each in events.settled] == [
+        (1, "again"),
+        (2, "reasked"),
+        (2, "again"),
+        (3, "reasked"),
+        (3, "exhausted"),
+    ]
+
+
+def test_a_reask_opens_a_throttled_lane_as_an_answer_does():
+    opened = []
+    for result in (answer(), reasked()):
+        scheduler = schedule(lane(rows=20, slots=8))
+        at = 0.0
+        while scheduler.held(at) != {"legal"}:
+            for ticket in launched(scheduler, at):
+                ended(scheduler, ticket, throttled(), at + 0.05, jitter=0.0)
+            at += 0.05
+        resumed = scheduler.next(at)
+        assert isinstance(resumed, WaitUntil)
+        ended(scheduler, one(scheduler, resumed.at), result, resumed.at + 20)
+        opened.append(len(launched(scheduler, resumed.at + 20)))
+    assert opened[0] == opened[1] > 0
+
+
+def test_reasks_in_between_keep_throttles_from_parking():
+    calls: Counter[str] = Counter()
+
+    def respond(_ticket):
+        calls["all"] += 1
+        return ((throttled(), reasked(), throttled(), answer())[calls["all"] % 4], 1.0)
+
+    events = Events(schedule(lane(rows=1500, slots=1)), respond)
+    assert events.run() == Drained(())
+    assert events.now > 3000
+
+
+def test_a_schema_that_no_answer_fits_parks_the_lane_after_twenty_rows_however_often_each_was_asked():
+    asked: Counter[int] = Counter()
+
+    def respond(ticket):
+        asked[ticket.ordinal] += 1
+        return (reasked() if asked[ticket.ordinal] < 3 else rejected("schema_mismatch"), 1.0)
+
+    events = Events(schedule(lane(rows=1000, slots=1)), respond)
+    drained = events.run()
+    assert names(drained) == {(Scope.LANE, "legal qwen-plus"): 980}
+    assert events.verdicts() == {Verdict.REASKED: 40, Verdict.REJECTED: 20}
+
+
+def test_a_probe_that_is_asked_again_ends_the_park_for_the_provider_took_it():
+    scheduler = schedule(lane(rows=10, slots=2), probe_every=100.0, wait_for_parked=True)
+    for ticket in launched(scheduler, 0.0):
+        ended(scheduler, ticket, parks(Scope.WORKSPACE), 0.0)
+    (probe,) = launched(scheduler, 100.0)
+    assert ended(scheduler, probe, reasked(), 101.0) is Verdict.REASKED
+    assert probe.ordinal in ordinals(launched(scheduler, 101.0))
+    assert scheduler.in_flight == 2
+    assert scheduler.parked() == ()
+
+
+def test_a_row_asked_again_while_the_run_stops_stays_pending():
+    scheduler = schedule(lane(rows=1))
+    ticket = one(scheduler)
+    scheduler.stop()
+    ended(scheduler, ticket, reasked(), 1.0)
+    assert scheduler.next(1.0) == Drained(())
+    assert scheduler.left() == {("legal", "qwen-plus"): 1}
 
 
 # Parks.

@@ -91,8 +91,9 @@ WRONG = [
     (INPUT + f"[defaults]\nparameters = {{ seed = {2**64} }}", "defaults.parameters.seed", "more than 64 bits", "what JSON can carry"),
     (INPUT + f"[defaults]\nconcurrency = 0x{'f' * 9000}", "defaults.concurrency", "more than 64 bits", "an integer of at least 1"),
     (INPUT + "[defaults]\nparameters = { x" + ".x" * 99 + " = 1 }", "defaults.parameters.x", "nested deeper than 64", "what JSON"),
-    (INPUT + "[accounts.main]\nrpm = 3", "accounts.main.rpm", "an unknown key", "cap named 'rpm'"),
-    (INPUT + '[accounts.main.quotas."qwen-plus"]\nrpm = 3', "accounts.main.quotas", "an unknown key", "cap named 'quotas'"),
+    (INPUT + "[accounts.main]\nrpm = 3", "accounts.main.rpm", "an unknown key", "one of quotas"),
+    (INPUT + '[accounts.main.quotas."qwen-plus"]\nrpm = 0', "accounts.main.quotas.qwen-plus.rpm", "0", "greater than 0"),
+    (INPUT + KEYED + "weight = 0", "workspaces.legal.weight", "0", "a number from 0.001 to 1000"),
     (INPUT + "[endpoints.own]", "endpoints.own.base_url", "nothing", "needed: an https:// or http:// URL"),
     (INPUT + '[endpoints.own]\nbase_url = "llm.example/v1"', "endpoints.own.base_url", '"llm.example/v1"', "an https:// or http:// URL"),
     (INPUT + '[endpoints.own]\nbase_url = "https://h/v1?a=hush"', "endpoints.own.base_url", "a query", "without '?'"),
@@ -115,7 +116,7 @@ WRONG = [
         "not shown",
         "environment variable",
     ),
-    (INPUT + KEYED + "rpm = 600", "workspaces.legal.rpm", "an unknown key", "cap named 'rpm'"),
+    (INPUT + KEYED + "budget = 600", "workspaces.legal.budget", "an unknown key", "cap named 'budget'"),
     (INPUT + KEYED + 'api_key = "hush"', "workspaces.legal.api_key", "an unknown key", "did you mean 'api_key_env'?"),
     (INPUT + KEYED + "concurency = 3", "workspaces.legal.concurency", "an unknown key", "did you mean 'concurrency'?"),
     (INPUT + KEYED + 'account = "man"\n[accounts.main]', "workspaces.legal.account", '"man"', "did you mean 'main'?"),
@@ -194,7 +195,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(written):
             [workspaces.legal]
             account = "main"
             endpoint = "simulator"
-            rpm = 600
+            rpm = -600
             limits."qwen3.5-plus" = { concurrency = "2" }
             [timeouts]
             total = 0

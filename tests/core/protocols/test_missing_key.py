@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import cast
-
 from pydantic import SecretStr
 
 from batchrun.core.job import Job
 from batchrun.core.model import Fault, Scope
 from batchrun.edge.environment import Missing
-from batchrun.one_run import _parks
-from batchrun.opening import Opening
+from batchrun.parks import parks_before_any_call
 
 
 def test_a_missing_key_parks_its_workspace_before_any_call():
     """The page's last two lines, of either SDK; where the key was looked for is said by tests/edge/test_environment.py."""
     settings = {"job": {"input": "in.jsonl"}, "workspaces": {name: {"api_key_env": f"{name.upper()}_KEY"} for name in ("legal", "hr")}}
     workspaces = Job.model_validate(settings).workspaces_resolved()
-    opening = cast("Opening", SimpleNamespace(plan=SimpleNamespace(lanes=lambda: [("hr", "qwen-plus"), ("legal", "qwen-plus")])))
+    lanes = [("hr", "qwen-plus"), ("legal", "qwen-plus")]
     keys: dict[str, SecretStr | Missing] = {"hr": SecretStr("sk-fake-hr"), "legal": Missing("LEGAL_KEY", "is not set in the environment")}
-    [(workspace, model, got)] = _parks(workspaces, keys, opening)
+    [(workspace, model, got)] = parks_before_any_call(workspaces, keys, lanes)
     assert (workspace, model, got.fault, got.scope, got.code, got.status) == (
         "legal",
         "qwen-plus",

@@ -1,0 +1,110 @@
+"""A quota as a bucket in debt form, and counts of what went through lately.
+
+A bucket fills at its rate up to its burst. Whoever finds it out of debt may go, and then pays its whole cost, however large: so a row of
+any size goes in its turn, nobody overtakes it, and what is learnt later (the answer was shorter) is paid back or paid on top. The level is
+kept as of a moment and a rate, never by counting ticks: a night of payments leaves no drift that could be seen.
+
+The most that is paid in any window of W seconds is rate x W + burst + the largest single cost; and where something is paid back, a tenth
+of a second's more than that and than what is paid back in the window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+_DUST = 1e-9
+"""Seconds: less debt than a bucket pays off in a nanosecond is none."""
+_MOST_BACK = 0.1
+"""Seconds of its rate that a bucket holds above its burst of what is paid back: an estimate that was too high costs no time."""
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A rate in units a second; told the time. It begins with nothing saved up."""
+
+    rate: float
+    burst: float
+    """Units."""
+    _paid_until: float = -math.inf
+    _back: float = 0.0
+    """Seconds that were paid back and not used yet."""
+
+    def free_at(self, now: float) -> float:
+        """When the bucket is out of debt: *now*, or later."""
+        return self._paid_until if self._paid_until > now + _DUST else now
+
+    def pay(self, now: float, cost: float) -> None:
+        """Take *cost* out, into debt if need be."""
+        if self._paid_until == -math.inf:
+            self._paid_until = now
+        full = now - self.burst / self.rate
+        self._paid_until = max(self._paid_until, full - self._back) + cost / self.rate
+        self._back = min(self._back, max(0.0, full - self._paid_until))
+
+    def pay_back(self, cost: float) -> None:
+        """Give back what was paid too much; negative where it was too little. What is far above the burst is lost."""
+        seconds = cost / self.rate
+        self._paid_until -= seconds
+        self._back = min(_MOST_BACK, self._back + max(0.0, seconds))
+
+    def change(self, now: float, rate: float, burst: float) -> None:
+        """Go on at another rate; the debt stands, and so does what is saved up."""
+        ahead = max(self._paid_until - now, -self.burst / self.rate - self._back)
+        self._paid_until = now + ahead * self.rate / rate
+        self.rate, self.burst = rate, burst
+
+
+@dataclass(slots=True)
+class Trail:
+    """How much went through in each half of the latest seconds: at most 122 numbers."""
+
+    seconds: int = 60
+    _counts: deque[list[float]] = field(default_factory=deque)
+
+    def add(self, now: float, amount: float) -> None:
+        """Count *amount* at *now*; what comes late or is taken back counts in the latest half second."""
+        half = math.floor(2 * now)
+        if not self._counts or self._counts[-1][0] < half:
+            self._counts.append([half, 0.0])
+            while self._counts[0][0] < half - 2 * self.seconds - 1:
+                self._counts.popleft()
+        self._counts[-1][1] += amount
+
+    def correct(self, amount: float) -> None:
+        """Count *amount* more, or less, lately."""
+        if self._counts:
+            self._counts[-1][1] += amount
+
+    def sum(self, now: float, seconds: float) -> float:
+        """What went through in the *seconds* before *now*; the half second that lies across the beginning counts in part."""
+        start = 2 * (now - seconds)
+        total = 0.0
+        for half, amount in reversed(self._counts):
+            if half + 1 <= start:
+                break
+            total += amount * min(1.0, half + 1 - start)
+        return max(0.0, total)
+
+
+@dataclass(slots=True)
+class Flow:
+    """What comes in a second, of late: older counts fade away."""
+
+    fades_in: float = 5.0
+    """Seconds."""
+    _amount: float = 0.0
+    _at: float = -math.inf
+
+    def add(self, now: float, amount: float) -> None:
+        """Count *amount* at *now*."""
+        self._amount = self._faded(now) + amount
+        self._at = max(now, self._at)
+
+    def rate(self, now: float) -> float:
+        """Units a second."""
+        return self._faded(now) / self.fades_in
+
+    def _faded(self, now: float) -> float:
+        return self._amount * math.exp(-max(0.0, now - self._at) / self.fades_in) if self._amount else 0.0

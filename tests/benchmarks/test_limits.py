@@ -1,0 +1,62 @@
+"""The bars of the limiter that are quick to play; `python -m tests.benchmarks.limits` plays them all."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchrun.core.limiter import NO_QUOTA, Quota
+from tests.benchmarks.limits import Play, World, changed, known_requests, known_tokens, measure, others, requests, tokens, unknown
+
+KNOWN = [
+    *(known_requests(rpm, period, kind, 8.0) for rpm in (60, 600) for period in (1, 6, 60) for kind in ("sliding", "aligned")),
+    known_requests(600, 1, "sliding", 20.0, 0.02),
+    *(known_tokens(1_000_000, 60, kind, debit, 10.0) for kind in ("sliding", "aligned") for debit in ("admission", "completion")),
+    known_tokens(5_000_000, 6, "aligned", "admission", 4.0),
+]
+UNKNOWN = [
+    *(unknown(requests(600, period, kind), f"600 rpm, {period} s", 0.5) for period in (6, 60) for kind in ("sliding", "aligned")),
+    unknown(requests(60, 60), "60 rpm, 60 s", 4.0, latency=8.0),
+    unknown(requests(60, 6), "60 rpm, 6 s", 4.0),
+    unknown(requests(6000, 6), "6000 rpm, 6 s", 0.1, cap=16),
+    unknown(tokens(1_000_000, 60), "1000000 tpm, 60 s", 0.5),
+]
+
+
+@pytest.mark.parametrize("bar", [*KNOWN, *UNKNOWN, *others()], ids=lambda bar: bar.name)
+def test_a_quota_is_used_up_and_hardly_overrun(bar):
+    seen = measure(bar)
+    assert seen.reaches(bar), seen
+
+
+@pytest.mark.parametrize(
+    "bar", [bar for period in (6, 60) for bar in changed(requests(600, period), f"{period} s")], ids=lambda bar: bar.name
+)
+def test_three_minutes_after_a_quota_changed_it_is_used_again(bar):
+    seen = measure(bar)
+    assert seen.reaches(bar), seen
+
+
+def test_no_minute_of_a_night_is_frozen():
+    report = Play(World(requests(600, 6), seconds=3600, jitter=0.02, changes=((1200, 0.25), (2000, 1)))).run()
+    assert min(report.minutes(0, 3600)) > 1.0
+
+
+def test_slots_that_bind_let_nothing_grow():
+    play = Play(World(requests(6000, 60), NO_QUOTA, seconds=600, cap=16))
+    play.limiters[0].teach({"attempts": {"rate": 50.0, "window": 60.0}}, 0.0)
+    play.run()
+    assert play.limiters[0].attempts.rate(600.0) == 50.0
+    assert play.report.refused == 0
+
+
+def test_failures_that_are_no_refusals_let_nothing_grow():
+    play = Play(World(requests(600, 6), seconds=300, failing=1.0))
+    play.limiters[0].teach({"attempts": {"rate": 9.0, "window": 6.0}}, 0.0)
+    play.run()
+    assert play.limiters[0].attempts.rate(300.0) == 9.0
+
+
+def test_a_pool_that_keeps_its_known_quota_takes_no_rate_from_its_lane():
+    play = Play(World(requests(600, 6), pool=Quota(rpm=600), seconds=600, jitter=0.02))
+    play.run()
+    assert not play.limiters[0].attempts.is_found
