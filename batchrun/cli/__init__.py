@@ -11,6 +11,7 @@ import click
 _VERBS = {
     "run": "Carry a job out, or go on with it.",
     "doctor": "Check keys, endpoints, authorisations and quotas before a run.",
+    "plan": "Forecast a run: how long it takes, what limits it, what is wrong; without a call.",
     "report": "Show what a run has done and spent.",
     "simulate": "Stand in for the provider on a local port.",
     "schema": "Print the JSON Schema of the job file.",

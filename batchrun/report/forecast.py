@@ -1,0 +1,96 @@
+"""A forecast as text for a terminal: a line a lane, then what it rests on, what would help, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from batchrun.core.columns import padded, width
+from batchrun.core.prospects import Forecast, Prospect
+
+_HEADS = ("workspace", "model", "rows", "input", "output", "limited by", "finishes in", "finishes at")
+_LEFT = {0, 1, 5}
+"""Columns of words; the others are numbers."""
+_NEVER = "-"
+_MOST_ADVICE = 6
+
+
+def forecast_table(forecast: Forecast) -> str:
+    """Return a line a workspace and model that has rows left, and a total; then the notes."""
+    if not forecast.lanes:
+        return "\n".join(["no row is left to do", *_notes(forecast)])
+    lines = [list(_HEADS), *(_lane(each, forecast) for each in forecast.lanes), _total(forecast)]
+    widths = [max(width(line[column]) for line in lines) for column in range(len(_HEADS))]
+    drawn = [_line(line, widths) for line in lines]
+    rule = "─" * sum(widths, 2 * (len(widths) - 1))
+    return "\n".join([drawn[0], rule, *drawn[1:-1], rule, drawn[-1], *_notes(forecast)])
+
+
+def duration(seconds: float) -> str:
+    """*seconds* as a person says it: ``12 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24:,} d {hours % 24} h"
+
+
+def clock(at: datetime | None, begins_at: datetime) -> str:
+    """*at* as a clock on the wall shows it, with its day where that is another, and its date where that is far off."""
+    if at is None:
+        return "beyond any calendar"
+    if at.date() == begins_at.date():
+        return f"{at:%H:%M:%S}"
+    return f"{at:%a %H:%M}" if at - begins_at < timedelta(days=6) else f"{at:%Y-%m-%d %H:%M}"
+
+
+def _lane(each: Prospect, forecast: Forecast) -> list[str]:
+    ends = [_NEVER, _NEVER] if each.seconds is None else _ends(each.seconds, forecast)
+    return [each.workspace, each.model, f"{each.rows:,}", f"{each.input_tokens:,}", f"{each.output_tokens:,}", each.limited_by, *ends]
+
+
+def _total(forecast: Forecast) -> list[str]:
+    sums = [sum(getattr(each, name) for each in forecast.lanes) for name in ("rows", "input_tokens", "output_tokens")]
+    return ["total", "", *(f"{each:,}" for each in sums), "", *_ends(forecast.seconds, forecast)]
+
+
+def _ends(seconds: float, forecast: Forecast) -> list[str]:
+    return [duration(seconds), clock(forecast.at(seconds), forecast.begins_at)]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    drawn = [
+        padded(cell, columns) if place in _LEFT else cell.rjust(columns)
+        for place, (cell, columns) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(drawn).rstrip()
+
+
+def _notes(forecast: Forecast) -> Iterator[str]:
+    yield from forecast.assumed
+    yield from forecast.notes
+    helps: dict[str, list[str]] = {}
+    for each in forecast.lanes:
+        if each.help:
+            helps.setdefault(each.help, []).append(f"{each.workspace} {each.model}")
+    yield from (f"faster: {_names(lanes)}: {text}" for text, lanes in list(helps.items())[:_MOST_ADVICE])
+    if len(helps) > _MOST_ADVICE:
+        yield f"faster: {len(helps) - _MOST_ADVICE:,} more pieces of advice stand in --json"
+    for wrong in forecast.obstacles:
+        yield f"WRONG: {wrong.where}: {wrong.said} ({_rows(wrong.rows)})"
+        yield f"  {wrong.advice}"
+    if not forecast.obstacles:
+        yield "nothing is wrong that can be seen without a call; batchrun doctor asks the endpoints"
+
+
+def _names(lanes: Sequence[str]) -> str:
+    return ", ".join(lanes if len(lanes) <= 4 else [*lanes[:3], f"{len(lanes) - 3:,} others"])
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

@@ -1,0 +1,84 @@
+"""A forecast on a terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from batchrun.core.forecast import Hold, What, Whose
+from batchrun.core.prospects import Forecast, Obstacle, Prospect
+from batchrun.report.forecast import clock, duration, forecast_table
+
+BEGINS = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+SLOTS, TPM = Hold(Whose.WORKSPACE, What.CONCURRENCY), Hold(Whose.POOL, What.TPM)
+
+
+def test_there_is_a_line_a_lane_and_a_total_with_chinese_names_in_line():
+    told = Forecast(
+        BEGINS,
+        (
+            Prospect("legal", "qwen-plus", 1200, 1_234_567, 89, 75.0, SLOTS, 0.98, "raise it"),
+            Prospect("市场部", "qwen-max", 3, 60, 7, 7260.0, TPM, 0.5),
+            Prospect("sales", "qwen-max", 4, 80, 9),
+        ),
+        (Obstacle("workspace sales", 4, "there is no API key", "set it"),),
+        ("answers are taken to take 2 s",),
+        ("a note",),
+    )
+    assert forecast_table(told).splitlines() == [
+        "workspace  model       rows      input  output  limited by          finishes in  finishes at",
+        "─" * 92,
+        "legal      qwen-plus  1,200  1,234,567      89  concurrency          1 min 15 s     22:01:15",
+        "市场部     qwen-max       3         60       7  tpm of the account   2 h 01 min    Tue 00:01",
+        "sales      qwen-max       4         80       9  parked                        -            -",
+        "─" * 92,
+        "total                 1,207  1,234,707     105                       2 h 01 min    Tue 00:01",
+        "answers are taken to take 2 s",
+        "a note",
+        "faster: legal qwen-plus: raise it",
+        "WRONG: workspace sales: there is no API key (4 rows)",
+        "  set it",
+    ]
+
+
+def test_nothing_left_is_said_and_so_is_nothing_wrong():
+    assert forecast_table(Forecast(BEGINS, ())).splitlines()[0] == "no row is left to do"
+    assert "nothing is wrong" in forecast_table(Forecast(BEGINS, ()))
+
+
+def test_advice_for_many_lanes_is_cut_and_says_so():
+    lanes = tuple(Prospect(f"w{number}", "m", 1, 1, 1, 1.0, SLOTS, 1.0, f"raise {number}") for number in range(20))
+    helps = [line for line in forecast_table(Forecast(BEGINS, lanes)).splitlines() if line.startswith("faster")]
+    assert len(helps) == 7
+    assert helps[-1] == "faster: 14 more pieces of advice stand in --json"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (3599.6, "1 h 00 min"),
+        (7500, "2 h 05 min"),
+        (86_390, "1 d 0 h"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_durations_are_said_as_a_person_says_them(seconds, said):
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown"), [(1, "23:00:00"), (3, "Tue 01:00"), (24 * 10, "2026-12-03 22:00")], ids=["today", "tomorrow", "far off"]
+)
+def test_a_moment_has_its_day_or_its_date_where_it_needs_it(hours, shown):
+    assert clock(BEGINS + timedelta(hours=hours), BEGINS) == shown
+
+
+def test_an_end_that_no_calendar_reaches_is_said():
+    told = Forecast(BEGINS, (Prospect("legal", "m", 1, 1, 1, 1e14, SLOTS),))
+    assert "beyond any calendar" in forecast_table(told)
+    assert told.as_json()["finishes_at"] is None
