@@ -3,14 +3,18 @@
 The house, from the top (an import goes down or stays, never up)::
 
     cli/                    talks to people: one thin file a verb
-    one_run.py              joins: one run on one page
-    report/                 a statement as a table or as JSON
+    one_run.py              joins: one run on one page; beside it what it is made of: opening.py (what a run directory and the input
+                            say), parks.py (what cannot be sent), planning.py (the scheduler and what was learnt), preparing.py (a row
+                            to a request), closing.py (windows and deadline), simulated.py (the simulator in this process)
+    doctor.py foresight.py  join too: a job examined, and forecast, before it runs
+    report/                 a statement, a diagnosis, a forecast as a table
     simulator/server.py     the simulator on a socket
     engine.py               waits: starts what the scheduler says, records what comes back
-    edge/                   touches: input files, run directory, ledger, network, terminal, keys
-    core/scheduler.py       decides: what to send next, what a result leads to
+    edge/                   touches: input files, media, run directory, ledger, network, terminal, keys
+    core/scheduler.py       decides: what to send next, what a result leads to; lanes.py what it moves about; forecast.py runs it ahead
     core/statement.py       ledger entries folded to totals
-    core/                   retry, limits, protocols, rows, index, entry, job · simulator/service.py
+    core/                   retry, limiter (pace, buckets), estimates, routes, protocols/, answers, hours, rows, index, entry, job ·
+                            simulator/service.py
     core/model.py           the nouns · core/errors.py what ends a run
 
 The data's way is one street, walked once::

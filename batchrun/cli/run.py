@@ -22,7 +22,9 @@ from batchrun.report.table import table
 @click.argument("job_file", type=click.Path(path_type=Path), metavar="JOB.toml")
 @click.option("--strict", is_flag=True, help="Refuse to start over bad input lines, missing keys or unlisted models (exit 2).")
 @click.option("--retry-rejected", is_flag=True, help="Ask rejected rows again too.")
-@click.option("--wait", is_flag=True, help="When only parked rows are left, go on probing instead of ending.")
+@click.option(
+    "--wait", is_flag=True, help="When only parked rows, or rows outside their window, are left, wait for them instead of ending."
+)
 @click.option("--quiet", is_flag=True, help="No progress and no notes on standard error; errors still appear.")
 @click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")
 @click.option("--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read keys from here instead of .env.")

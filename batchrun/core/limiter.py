@@ -36,6 +36,8 @@ _PATIENCE, _KNOWN_PATIENCE = 2, 6
 """Refusals in a row that begin an episode: where a rate was found, it may be a climb's end; where one is known, it may be chance."""
 _COLD_PATIENCE = 3
 """The same where nothing was found yet."""
+_LATEST, _LATEST_SHARE = 20.0, 0.5
+"""How many attempts are the latest, and how many of them are refused where a window is full."""
 _ROWS_OF_NOISE = 40
 """More of them, for each one that is refused whatever the rate."""
 _IN_A_ROW, _IN_A_ROW_GAPS = 0.15, 2.5
@@ -149,6 +151,9 @@ class Limiter:
     """Attempts launched before this were refused for what has been mended since."""
     _ended_at: float = -math.inf
     _refused_within: float = _REFUSED_WITHIN
+    _tried: float = 0.0
+    _shut_out: float = 0.0
+    """Of the latest attempts: how many were made, and refused."""
     _refunded: float = 0.0
     """Tokens of the latest attempt that cost none."""
 
@@ -169,6 +174,9 @@ class Limiter:
         self.ramp.pay(now)
         self.attempts.pay(now, 1.0)
         self.tokens.pay(now, tokens)
+        self._tried += 1.0
+        if self._tried > _LATEST:
+            self._tried, self._shut_out = self._tried / 2, self._shut_out / 2
         if self._episode is not None and self._episode.tried_at is None:
             self._episode.tried_at = now
 
@@ -199,8 +207,12 @@ class Limiter:
         self._refused_within += 0.2 * (min(_MOST_REFUSED_WITHIN, max(0.1, now - launched_at)) - self._refused_within)
         if retry_after:
             self._wait(now, now + retry_after)
+        self._shut_out += 1.0
         if self._episode is not None:
             self._refused_again(self._episode, now, launched_at, jitter)
+        elif self._is_shut(code):
+            self._pause(self._about(code), now, jitter)
+            self._fell_at = now
         elif launched_at < self._fell_at:
             (self.tokens if about(code) is About.TOKENS else self.attempts).widen(_WIDER_STILL)
         else:
@@ -249,7 +261,7 @@ class Limiter:
             self._strikes = 0
         self._strikes += 1
         if self._strikes >= self._patience(pace):
-            self._begin(pace, now, now + (1 + jitter) * max(0.5, min(pace.gap(now), _LONGEST_PAUSE / 2)))
+            self._pause(pace, now, jitter)
         elif pace.quota < math.inf or (self._strikes == 1 and not self._is_chance(pace, now)):
             pace.ease(now)
         if pace is self.tokens:
@@ -259,6 +271,18 @@ class Limiter:
     def _is_chance(self, pace: Pace, now: float) -> bool:
         # A large row is refused alone again and again, at any rate: of tokens nothing is noise.
         return (pace is self.attempts or not pace.is_found) and pace.is_chance(now)
+
+    def _pause(self, pace: Pace, now: float, jitter: float) -> None:
+        self._begin(pace, now, now + (1 + jitter) * max(0.5, min(pace.gap(now), _LONGEST_PAUSE / 2)))
+
+    def _is_shut(self, code: str) -> bool:
+        """Whether nothing is known, and most of the latest attempts were refused: no more need be sent for it to show."""
+        pace = self._about(code)
+        cold = about(code) is not About.GROWTH and not pace.is_found and not self._is_known(pace)
+        return cold and self._shut_out >= _COLD_PATIENCE and self._shut_out >= _LATEST_SHARE * self._tried
+
+    def _about(self, code: str) -> Pace:
+        return self.tokens if about(code) is About.TOKENS else self.attempts
 
     def _patience(self, pace: Pace) -> int:
         if pace.is_found:
@@ -297,6 +321,7 @@ class Limiter:
         if episode.of is not None:
             self._ended_at = tried_at
         self._strikes = 0
+        self._tried = self._shut_out = 0.0
         self._episode = None
 
 

@@ -232,12 +232,12 @@ def test_time_spent_parked_does_not_count_as_throttled():
     lanes = [lane(model=model, rows=10, slots=2) for model in "ab"]
     scheduler = schedule(*lanes, probe_every=700.0, wait_for_parked=True)
     first, second = launched(scheduler, 0.0)
-    ended(scheduler, first, parks(Scope.WORKSPACE), 1.0)
-    ended(scheduler, second, throttled(), 1.0)
+    ended(scheduler, first, throttled(), 1.0)
+    ended(scheduler, second, parks(Scope.WORKSPACE), 1.0)
     probe = one(scheduler, 701.0)
-    assert probe.model == "a"
+    assert probe.model == second.model
     ended(scheduler, probe, answer(), 702.0)
-    throttled_again = next(ticket for ticket in launched(scheduler, 702.0) if ticket.model == "b")
+    throttled_again = next(ticket for ticket in launched(scheduler, 702.0) if ticket.model == first.model)
     ended(scheduler, throttled_again, throttled(), 703.0)
     assert scheduler.parked() == ()
 
