@@ -40,7 +40,7 @@ _LATEST, _LATEST_SHARE = 20.0, 0.5
 """How many attempts are the latest, and how many of them are refused where a window is full."""
 _ROWS_OF_NOISE = 40
 """More of them, for each one that is refused whatever the rate."""
-_IN_A_ROW, _IN_A_ROW_GAPS = 0.15, 2.5
+_IN_A_ROW, _IN_A_ROW_GAPS = 0.02, 2.5
 """A refused attempt was launched right after the refusal before it: within so many seconds, or so many usual gaps."""
 _WIDER_STILL = 1.05
 """What each refusal of an attempt that was in flight at the one before widens a known quota's margin by."""
@@ -257,7 +257,7 @@ class Limiter:
             self._begin(None, now, now + 0.5 + jitter / 2)
             return
         pace = self.tokens if subject is About.TOKENS else self.attempts
-        if launched_at - self._fell_at > max(_IN_A_ROW, _IN_A_ROW_GAPS * pace.gap(now)):
+        if launched_at - self._fell_at > max(_IN_A_ROW, _IN_A_ROW_GAPS * self._gap(pace, now)):
             self._strikes = 0
         self._strikes += 1
         if self._strikes >= self._patience(pace):
@@ -274,6 +274,10 @@ class Limiter:
 
     def _pause(self, pace: Pace, now: float, jitter: float) -> None:
         self._begin(pace, now, now + (1 + jitter) * max(0.5, min(pace.gap(now), _LONGEST_PAUSE / 2)))
+
+    def _gap(self, pace: Pace, now: float) -> float:
+        """Seconds between two attempts: as the rate has it, or as they lately went where nothing bounds it."""
+        return pace.gap(now) or 5.0 / max(1.0, self.attempts.trail.sum(now, 5.0))
 
     def _is_shut(self, code: str) -> bool:
         """Whether nothing is known, and most of the latest attempts were refused: no more need be sent for it to show."""
