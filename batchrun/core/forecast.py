@@ -293,8 +293,8 @@ def hold_of(lane: Lane, now: float) -> Hold | None:
         return None
     if lane.limiter.free_at(now) > now:
         return Hold(Whose.LANE, _rate(lane.limiter, now))
-    if lane.in_flight >= lane.slots:
-        return Hold(Whose.LANE if lane.slots < workspace.slots else Whose.WORKSPACE, What.CONCURRENCY)
+    if lane.in_flight >= lane.slots.limit:
+        return Hold(Whose.LANE if lane.slots.cap < workspace.slots else Whose.WORKSPACE, What.CONCURRENCY)
     if workspace.in_flight >= workspace.slots:
         return Hold(Whose.WORKSPACE, What.CONCURRENCY)
     if workspace.limiter is not None and workspace.limiter.free_at(now) > now:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from batchrun.core.limiter import NO_QUOTA, Limiter, Quota
+from batchrun.core.slots import Slots
 
 
 def _one_token(_ordinal: int) -> float:
@@ -121,7 +122,7 @@ class Lane:
     workspace: Workspace
     pool: Pool
     limiter: Limiter
-    slots: int
+    slots: Slots
     fresh: Iterator[int]
     undrawn: int
     left: int

@@ -1,7 +1,7 @@
 """What bounds the attempts of a lane, a workspace or a pool: attempts a minute, tokens a minute, how fast both may grow, and pauses.
 
 Theory of operation. `Pace` keeps or finds each rate; `Ramp` lets the first minute of a run climb; `Limiter` joins them and reads refusals.
-Which rate a refusal is about is said by its code: the provider names tokens, growth, or else attempts.
+Which rate a refusal is about is said by its code: the provider names tokens, growth, capacity (no rate: many in a row pause) or attempts.
 
 A refusal that comes alone needs no pause: a known quota's pace goes a little further under it, a found one's falls back. Refusals in a row
 begin an *episode*, and so does the first one of all where no quota is known. An episode takes in all that was in flight by then. It pauses,
@@ -24,6 +24,7 @@ from batchrun.core.pace import LEAST_MARGIN, LEAST_TOKEN_MARGIN, Pace
 
 _TOKEN_CODES = frozenset({"insufficient_quota", "throttling.allocationquota"})
 _GROWTH_CODES = frozenset({"limit_burst_rate", "throttling.burstrate"})
+_CAPACITY_CODES = frozenset({"throttling.resourceexhausted", "throttling.concurrency", "throttling.serviceoverloaded"})
 
 _FIRST_RATE, _FIRST_BURST, _DOUBLES_IN, _SLOWEST = 50.0, 16.0, 0.5, 30.0
 _NO_RAMP = 1e5
@@ -36,6 +37,8 @@ _PATIENCE, _KNOWN_PATIENCE = 2, 6
 """Refusals in a row that begin an episode: where a rate was found, it may be a climb's end; where one is known, it may be chance."""
 _COLD_PATIENCE = 3
 """The same where nothing was found yet."""
+_CAPACITY_PATIENCE = 8
+"""The same where capacity is wanting: slots are taken away first."""
 _LATEST, _LATEST_SHARE = 20.0, 0.5
 """How many attempts are the latest, and how many of them are refused where a window is full."""
 _ROWS_OF_NOISE = 40
@@ -55,12 +58,20 @@ class About(Enum):
     ATTEMPTS = "attempts"
     TOKENS = "tokens"
     GROWTH = "growth"
+    CAPACITY = "capacity"
+    """Too much at once, or too little of the provider's: no rate's fault."""
 
 
 def about(code: str) -> About:
     """What the refusal with this code is about."""
-    spelling = code.lower()
-    return About.TOKENS if spelling in _TOKEN_CODES else About.GROWTH if spelling in _GROWTH_CODES else About.ATTEMPTS
+    return _SUBJECTS.get(code.lower(), About.ATTEMPTS)
+
+
+_SUBJECTS = {
+    **dict.fromkeys(_TOKEN_CODES, About.TOKENS),
+    **dict.fromkeys(_GROWTH_CODES, About.GROWTH),
+    **dict.fromkeys(_CAPACITY_CODES, About.CAPACITY),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +225,8 @@ class Limiter:
             self._pause(self._about(code), now, jitter)
             self._fell_at = now
         elif launched_at < self._fell_at:
-            (self.tokens if about(code) is About.TOKENS else self.attempts).widen(_WIDER_STILL)
+            if about(code) is not About.CAPACITY:
+                self._about(code).widen(_WIDER_STILL)
         else:
             self._refused_first(now, launched_at, code, jitter)
         self._refunded = 0.0
@@ -256,6 +268,12 @@ class Limiter:
             self.ramp.too_fast(now, self.attempts.trail.sum(now, 5.0) / 5.0)
             self._begin(None, now, now + 0.5 + jitter / 2)
             return
+        if subject is About.CAPACITY:
+            self._strikes += 1
+            if self._strikes >= _CAPACITY_PATIENCE:
+                self._begin(None, now, now + 0.5 + jitter / 2)
+                self._fell_at = now
+            return
         pace = self.tokens if subject is About.TOKENS else self.attempts
         if launched_at - self._fell_at > max(_IN_A_ROW, _IN_A_ROW_GAPS * self._gap(pace, now)):
             self._strikes = 0
@@ -282,7 +300,7 @@ class Limiter:
     def _is_shut(self, code: str) -> bool:
         """Whether nothing is known, and most of the latest attempts were refused: no more need be sent for it to show."""
         pace = self._about(code)
-        cold = about(code) is not About.GROWTH and not pace.is_found and not self._is_known(pace)
+        cold = about(code) in {About.ATTEMPTS, About.TOKENS} and not pace.is_found and not self._is_known(pace)
         return cold and self._shut_out >= _COLD_PATIENCE and self._shut_out >= _LATEST_SHARE * self._tried
 
     def _about(self, code: str) -> Pace:

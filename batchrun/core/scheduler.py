@@ -36,9 +36,10 @@ from enum import StrEnum
 from typing import Any
 
 from batchrun.core.lanes import Lane, LanePlan, Pool, Workspace
-from batchrun.core.limiter import NO_QUOTA, Limiter, limiter
+from batchrun.core.limiter import NO_QUOTA, About, Limiter, about, limiter
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.retry import BackToFront, Exhaust, Park, Reject, RetryPolicy, TryAgain, next_step
+from batchrun.core.slots import Slots
 
 __all__ = ["Drained", "LanePlan", "Launch", "ParkedScope", "Scheduler", "Ticket", "Verdict", "WaitUntil"]
 
@@ -276,7 +277,7 @@ class Scheduler:
             pool = self._pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota))
         slots = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)
         of_lane = limiter(plan.quota, under_known=plan.pool_quota != NO_QUOTA or plan.workspace_quota != NO_QUOTA)
-        lane = Lane(plan, workspace, pool, of_lane, slots, iter(plan.rows), plan.count, plan.count)
+        lane = Lane(plan, workspace, pool, of_lane, Slots(slots), iter(plan.rows), plan.count, plan.count)
         self._lanes[lane.key] = lane
         pool.unfinished += bool(lane.left)
         self._wake(lane)
@@ -296,7 +297,7 @@ class Scheduler:
                 self._ring_at(lane, lane.retries[0][0])
         elif (at := lane.limiter.free_at(now)) > now:
             self._ring_at(lane, at)
-        elif lane.in_flight >= lane.slots:
+        elif lane.in_flight >= lane.slots.limit:
             pass  # Its own next release wakes it.
         elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
             self._queue(lane)
@@ -369,6 +370,7 @@ class Scheduler:
         workspace = lane.workspace
         self._end_turn(lane)
         lane.in_flight += 1
+        lane.slots.sent()
         workspace.in_flight += 1
         self._in_flight += 1
         tokens = lane.plan.tokens(ordinal)
@@ -421,6 +423,10 @@ class Scheduler:
             for each in self._limiters(ticket.lane):
                 each.took(now, ticket.launched_at, ticket.paid)
             self._look_again(ticket.lane)
+            output_tokens = 0 if usage is None else usage.output_tokens
+            ticket.lane.slots.took(now, ticket.launched_at, output_tokens, ticket.lane.in_flight)
+        elif result.fault is Fault.AGAIN:
+            ticket.lane.slots.failed(ticket.launched_at)
 
     def _correct(self, ticket: Ticket, tokens: float) -> None:
         lane = ticket.lane
@@ -542,9 +548,14 @@ class Scheduler:
     def _refused(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> None:
         """Tell the limiter that a refusal is about: the lane's own, or its pool's.
 
-        A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own.
+        A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own. Want of capacity is
+        about the lane's slots, and no rate.
         """
         lane, pool = ticket.lane, ticket.lane.pool
+        if about(failure.code) is About.CAPACITY:
+            lane.slots.refused(now, ticket.launched_at)
+            lane.limiter.refused(now, ticket.launched_at, failure.code, failure.retry_after, jitter)
+            return
         told = (now, ticket.launched_at, failure.code, failure.retry_after, jitter)
         shared = pool.shared_refusal(lane, now, _SHARED_WITHIN)
         if shared:

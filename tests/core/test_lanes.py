@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.lanes import Lane, LanePlan, Pool, Workspace
 from batchrun.core.limiter import NO_QUOTA, limiter
+from batchrun.core.slots import Slots
 
 
 def lanes_of(pool: Pool, weights: list[float]) -> list[Lane]:
@@ -16,7 +17,7 @@ def lanes_of(pool: Pool, weights: list[float]) -> list[Lane]:
             Workspace(f"w{place}", 1, None),
             pool,
             limiter(NO_QUOTA),
-            1,
+            Slots(1),
             iter(()),
             0,
             0,

@@ -252,7 +252,7 @@ class Machine(RuleBasedStateMachine):
         """When *lane* may launch its next row, as far as slots and quotas let it: infinity where no time alone helps."""
         real = self.scheduler._lanes[lane.key]
         flying = len(lane.out) + lane.unreleased
-        blocked = flying >= real.slots or self._in_flight(lane.plan.workspace) >= lane.plan.concurrency
+        blocked = flying >= real.slots.limit or self._in_flight(lane.plan.workspace) >= lane.plan.concurrency
         if self.stopped or blocked or not lane.pending:
             return math.inf
         due = min(at for at, _ in lane.pending.values())
