@@ -185,6 +185,8 @@ class Engine:
     async def _attempt(self, ticket: Ticket, ready: Prepared) -> Outcome | None:
         """Make one attempt and write down what came of it; cancelled, it leaves a start without an end: a doubt."""
         ports = self._ports
+        if not self._scheduler.afford(ticket, ready.most, anyio.current_time()):
+            return None
         if ready.tokens is not None:
             self._scheduler.reprice(ticket, ready.tokens)
         started_at, began = ports.wall_time(), anyio.current_time()

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from batchrun.core.budget import Purse
 from batchrun.core.limiter import NO_QUOTA, Limiter, Quota
 from batchrun.core.slots import Slots
 
@@ -48,6 +49,8 @@ class LanePlan:
     """Of all its workspace's lanes together; equal for all of them."""
     pool_quota: Quota = NO_QUOTA
     """Equal for all lanes of the pool."""
+    purses: tuple[Purse, ...] = ()
+    """The budgets that its attempts are paid from."""
 
     @property
     def pool_name(self) -> str:
@@ -147,6 +150,8 @@ class Lane:
     """When the first throttle without a later success came."""
     varied: bool = False
     """It has had a good answer, or two kinds of rejection."""
+    short_of: Purse | None = None
+    """The budget that had too little left for its next row, while others' attempts are under way that are paid from it."""
     first_code: str | None = None
     same_rejections: int = 0
 

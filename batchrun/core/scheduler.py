@@ -23,18 +23,24 @@ provider, which must not slow the others.
 A park stops every lane of its scope. While anything else runs, one of the scope's rows is sent every *probe_every* seconds; when the
 provider takes it, the whole scope goes on. A closed workspace stands beside that: it is stopped as by a park, until it is opened, and each
 of the two stays what it is whatever becomes of the other.
+
+Budgets are asked when a row was read, for only then its bound is known. A row that they have too little left for goes back, and its lane
+waits for what is under way, which may cost less than was set aside; where nothing is, it parks.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from batchrun.core.attempts import Bound
+from batchrun.core.budget import Lack, Purse, broke, promise_all
 from batchrun.core.lanes import Lane, LanePlan, Pool, Workspace
 from batchrun.core.limiter import NO_QUOTA, About, Limiter, about, limiter
 from batchrun.core.model import Failure, Fault, Reply, Scope
@@ -85,6 +91,8 @@ class Ticket:
     """Tokens that the attempt is expected to cost, as its quotas were charged."""
     probes: tuple[_Parked, ...] = field(default=(), repr=False)
     """The parks whose end this attempt tries."""
+    promised: tuple[Decimal, ...] = field(default=(), repr=False)
+    """What the attempt may cost, set aside in each of its lane's budgets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,8 @@ class _Parked:
     probed: bool
     """Whether one of its rows is sent now and then; if not, nothing ends it in this opening."""
     alarm: int = 0
+    purse: Purse | None = None
+    """The budget that is spent."""
     probe_due: bool = False
     """The next of its lanes that may launch sends one row in spite of the park."""
 
@@ -147,6 +157,7 @@ class Scheduler:
         self._number = 0
         self._parks: dict[tuple[Scope, str], _Parked] = {}
         self._closed: dict[str, _Parked] = {}
+        self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
         self._in_flight = 0
         self._stopping = False
         for plan in lanes:
@@ -173,6 +184,7 @@ class Scheduler:
         for parked in ticket.probes:
             self._probed(parked, ticket, result, now)
         self._charge(ticket, result, now)
+        self._pay(ticket, result)
         verdict = self._judge(ticket, result, now, jitter)
         if verdict.final:
             self._leave(ticket.lane)
@@ -197,6 +209,32 @@ class Scheduler:
         self._correct(ticket, 0.0)
         for each in self._limiters(ticket.lane):
             each.unsent()
+
+    def afford(self, ticket: Ticket, most: Bound, now: float) -> bool:
+        """Set aside what the attempt may cost in every budget of its lane, before it is sent.
+
+        Where that is not left, say so: the row goes back to the front and the lane waits for what is under way, or parks where nothing is.
+        No call may be made then; `release` follows.
+        """
+        lane = ticket.lane
+        promised = promise_all(lane.plan.purses, ticket.model, most)
+        if not isinstance(promised, Lack):
+            ticket.promised = promised
+            return True
+        self.unsent(ticket)
+        lane.front.appendleft((ticket.ordinal, ticket.attempt))
+        self._unaffordable(lane, promised, now)
+        for parked in ticket.probes:
+            self._probe(parked)
+        return False
+
+    def refill(self, purse: Purse) -> None:
+        """Take note that a budget has more left for another reason than an attempt's end: what it held back goes on."""
+        for key in [key for key, parked in self._parks.items() if parked.purse is purse]:
+            for lane in self._parks.pop(key).lanes:
+                lane.throttled_since = None
+                self._wake(lane)
+        self._look_again_for(purse)
 
     def drop(self, ticket: Ticket) -> None:
         """Forget a row that could not be read: it is not this opening's any more. `release` follows."""
@@ -292,6 +330,8 @@ class Scheduler:
         workspace = lane.workspace
         if any(not parked.probe_due for parked in self._parks_of(lane)):
             pass  # The end of the park, or its next probe, wakes it.
+        elif lane.short_of is not None:
+            pass  # The end of an attempt that is paid from the same budget wakes it.
         elif not (lane.front or lane.undrawn):
             if lane.retries:
                 self._ring_at(lane, lane.retries[0][0])
@@ -437,6 +477,30 @@ class Scheduler:
         lane.tag += (tokens - ticket.paid) / lane.plan.weight
         ticket.paid = tokens
         self._look_again(lane)
+
+    def _pay(self, ticket: Ticket, result: Reply | Failure) -> None:
+        if not ticket.promised:
+            return
+        in_doubt = isinstance(result, Reply) or result.in_doubt
+        promised, ticket.promised = ticket.promised, ()
+        for purse, amount in zip(ticket.lane.plan.purses, promised, strict=True):
+            purse.settle(ticket.model, amount, result.usage, in_doubt=in_doubt)
+            self._look_again_for(purse)
+
+    def _look_again_for(self, purse: Purse) -> None:
+        """Let the lanes look again that *purse* had too little left for."""
+        for lane in self._short.pop(purse, ()):
+            lane.short_of = None
+            self._wake(lane)
+
+    def _unaffordable(self, lane: Lane, lack: Lack, now: float) -> None:
+        """Hold *lane* back: until an attempt ends that is paid from the same budget, or for good where none is under way."""
+        if lack.price is not None and lack.purse.promised:
+            lane.short_of = lack.purse
+            self._short[lack.purse].append(lane)
+            return
+        self.park(Scope.LANE, *lane.key, broke(lack, lane.plan.model), now, probe=False)
+        self._parks[Scope.LANE, self._name_of(Scope.LANE, lane)].purse = lack.purse
 
     def _look_again(self, lane: Lane) -> None:
         """A limiter of the lane may have more room than it had: what waits for its pool or its workspace is due another look."""
