@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-from batchrun.core.entry import read_usage, usage_fields
-from batchrun.core.model import Failure, Reply, Row, Usage
+from batchrun.core.entry import cost_fields, read_cost, read_usage, usage_fields
+from batchrun.core.model import Failure, Money, Reply, Row, Usage
 from batchrun.core.parts import Kind
 
 ASSUMED_OUTPUT_TOKENS = 32_768
@@ -49,6 +49,8 @@ class Started:
     model: str
     row_id: str
     bound: Bound
+    at: float = 0.0
+    """Wall time, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,12 @@ class Ended:
     in_doubt: bool
     usage: Usage | None
     """Tokens of an attempt that has no entry of its own."""
+    cost: Money | None = None
+    """Of those tokens; None where it is unknown."""
+    at: float = 0.0
+    """Wall time, seconds since the epoch."""
+    code: str | None = None
+    status: int | None = None
 
 
 def bound(body: Mapping[str, Any], text_bytes: int, media: Iterable[Kind] = ()) -> Bound:
@@ -95,14 +103,14 @@ def started_line(name: str, at: float, row: Row, most: Bound) -> bytes:
     return orjson.dumps(fields | {"most": [most.input_tokens, most.output_tokens]}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def ended_line(name: str, at: float, verdict: str, result: Reply | Failure) -> bytes:
-    """Return the line written when an attempt has come back."""
+def ended_line(name: str, at: float, verdict: str, result: Reply | Failure, cost: Money | None = None) -> bytes:
+    """Return the line written when an attempt has come back; *cost* is that of its tokens, None where that is unknown."""
     fields: dict[str, Any] = {"end": name, "at": at, "verdict": verdict}
     if isinstance(result, Failure):
         fields |= {"code": result.code, "status": result.status}
         # A final failure's usage stands in its entry.
         if result.usage is not None and verdict not in {"rejected", "exhausted"}:
-            fields["usage"] = usage_fields(result.usage)
+            fields |= {"usage": usage_fields(result.usage), "cost": cost_fields(cost)}
         if result.in_doubt and result.usage is None:
             fields["doubt"] = True
     elif result.usage is None:
@@ -117,18 +125,26 @@ def read_attempt(line: bytes) -> Opened | Started | Ended | None:
         if "start" in fields:
             name, workspace, model, row_id = (_text(fields[key]) for key in ("start", "workspace", "model", "id"))
             most_input, most_output = fields["most"]
-            return Started(name, workspace, model, row_id, Bound(_whole(most_input), _whole(most_output)))
+            return Started(name, workspace, model, row_id, Bound(_whole(most_input), _whole(most_output)), _moment(fields["at"]))
         if "end" in fields:
             doubt = fields.get("doubt", False) is not False
-            return Ended(_text(fields["end"]), _text(fields["verdict"]), doubt, read_usage(fields.get("usage")))
+            usage, cost = read_usage(fields.get("usage")), read_cost(fields.get("cost"))
+            name, verdict, at = _text(fields["end"]), _text(fields["verdict"]), _moment(fields["at"])
+            return Ended(name, verdict, doubt, usage, cost, at, fields.get("code"), fields.get("status"))
         return Opened(_whole(fields["opening"]))
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         return None
 
 
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
+    raise TypeError
+
+
+def _moment(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
     raise TypeError
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 import orjson
 
-from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Usage
+from batchrun.core.model import Answered, Call, Exhausted, Failure, Money, Outcome, Rejected, Reply, Usage
 
 Form = Literal["batchrun", "openai-batch"]
 
@@ -30,15 +31,31 @@ class Entry:
     digest: str
     attempt: str | None
     usage: Usage | None
+    cost: Money | None = None
+    """As it was when the entry was written."""
+    has_cost: bool = False
+    """Whether the line says what it cost, be it that this is unknown; older lines say nothing."""
+    started_at: float | None = None
+    """Wall time, seconds since the epoch, of the last attempt."""
+    latency_ms: float | None = None
+    first_token_ms: float | None = None
+    finish_reason: str | None = None
+    attempts: int = 0
+    code: str | None = None
+    """Of its failure."""
+    metadata: Any = None
 
 
 class NotAnEntryError(ValueError):
     """A whole line that is no entry: damage, or another program's file."""
 
 
-def write_entry(outcome: Outcome, form: Form, *, raw: bool) -> bytes:
-    """One line, newline included; *raw* keeps the provider's body in batchrun's own form (the other always has it)."""
-    fields = _openai_batch(outcome) if form == "openai-batch" else _own(outcome, raw=raw)
+def write_entry(outcome: Outcome, form: Form, *, raw: bool, cost: Money | None = None) -> bytes:
+    """One line, newline included; *raw* keeps the provider's body in batchrun's own form (the other always has it).
+
+    *cost* is what its tokens cost; None where that is unknown.
+    """
+    fields = _openai_batch(outcome, cost) if form == "openai-batch" else _own(outcome, cost, raw=raw)
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -55,8 +72,17 @@ def read_entry(line: bytes) -> Entry:
             digest=_string(own["digest"]),
             attempt=None if own.get("attempt") is None else _string(own["attempt"]),
             usage=read_usage(own.get("usage")),
+            cost=read_cost(own.get("cost")),
+            has_cost="cost" in own,
+            started_at=_moment(own.get("started_at")),
+            latency_ms=_number(own.get("latency_ms")),
+            first_token_ms=_number(own.get("first_token_ms")),
+            finish_reason=_finish_reason(fields, own),
+            attempts=own["attempts"] if type(own.get("attempts")) is int else 0,
+            code=(own.get("failure") or {}).get("code"),
+            metadata=own.get("metadata"),
         )
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise NotAnEntryError(f"not an entry ({type(error).__name__})") from None
 
 
@@ -88,20 +114,52 @@ def read_usage(fields: Any) -> Usage | None:
     return Usage(input_tokens, output_tokens, cached_tokens, reasoning_tokens, fields.get("raw"), **rarer)
 
 
-def _own(outcome: Outcome, *, raw: bool) -> dict[str, Any]:
+def cost_fields(cost: Money | None) -> dict[str, str] | None:
+    """Return *cost* as a line tells it: exact, in text."""
+    return None if cost is None else {"currency": cost.currency, "amount": format(cost.amount, "f")}
+
+
+def read_cost(fields: Any) -> Money | None:
+    """Read back what `cost_fields` wrote; raises a ValueError, TypeError, KeyError or ArithmeticError for anything else."""
+    if fields is None:
+        return None
+    amount = Decimal(_string(fields["amount"]))
+    if not amount.is_finite() or amount < 0:
+        raise NotAnEntryError("a cost that is none")
+    return Money(_string(fields["currency"]), amount)
+
+
+def _moment(text: Any) -> float | None:
+    return None if text is None else datetime.fromisoformat(text).timestamp()
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _finish_reason(fields: Any, own: Any) -> str | None:
+    if "custom_id" not in fields:
+        told = own.get("finish_reason")
+    else:
+        choices = ((fields.get("response") or {}).get("body") or {}).get("choices") or [{}]
+        told = choices[0].get("finish_reason")
+    return told if isinstance(told, str) else None
+
+
+def _own(outcome: Outcome, cost: Money | None, *, raw: bool) -> dict[str, Any]:
     row = outcome.row
     told = _answer(outcome.reply) if isinstance(outcome, Answered) else {"outcome": _kind(outcome)} | _failed(outcome.failure)
     fields = {"id": row.id, "workspace": row.workspace, "model": row.model, **told, **_call(outcome.call)}
-    fields |= {"digest": row.digest, "metadata": row.metadata}
+    fields |= {"cost": cost_fields(cost), "digest": row.digest, "metadata": row.metadata}
     if raw and isinstance(outcome, Answered):
         fields["response"] = _as_it_came(outcome.reply)
     return fields
 
 
-def _openai_batch(outcome: Outcome) -> dict[str, Any]:
+def _openai_batch(outcome: Outcome, cost: Money | None) -> dict[str, Any]:
     row, call = outcome.row, outcome.call
     own: dict[str, Any] = {"workspace": row.workspace, "model": row.model, "outcome": _kind(outcome)}
-    own |= _call(call) | {"digest": row.digest, "metadata": row.metadata}
+    own |= _call(call) | {"cost": cost_fields(cost), "digest": row.digest, "metadata": row.metadata}
     if isinstance(outcome, Answered):
         request_id = outcome.reply.request_id
         own["usage"] = usage_fields(outcome.reply.usage) if outcome.reply.usage else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -55,6 +56,15 @@ class Usage:
     """Of the output."""
     searches: int = 0
     """Web searches made for the answer; billed apart from tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount, exact."""
+
+    currency: str
+    """``CNY`` or ``USD``."""
+    amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)

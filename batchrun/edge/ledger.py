@@ -27,24 +27,30 @@ from anyio.to_thread import run_sync
 from batchrun.core.attempts import Bound, ended_line, opened_line, started_line
 from batchrun.core.entry import Form, write_entry
 from batchrun.core.errors import LedgerError
-from batchrun.core.model import Answered, Failure, Outcome, Reply, Row
+from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, Usage
 
 SYNC_EVERY = 1.0
 UNSYNCED_SECONDS = 2.0
 UNSYNCED_BYTES = 16 << 20
+
+Pricer = Callable[[str, str, Usage, float], Money | None]
+"""What a call of a workspace and model cost that began at a wall time; None where that is unknown."""
 
 
 class Ledger:
     """The append-only files of one opened run. A context manager: leaving it syncs what is left and closes the files."""
 
     def __init__(
-        self, directory: Path, opening: int, open_file: Callable[[Path], int], *, form: Form = "batchrun", raw: bool = False
-    ) -> None:
+        self, directory: Path, opening: int, open_file: Callable[[Path], int], *, form: Form = "batchrun", raw: bool = False,
+        price: Pricer = lambda _workspace, _model, _usage, _at: None,
+    ) -> None:  # fmt: skip
         self._directory = directory
         self._open_file = open_file
         self._opening = opening
         self._form: Form = form
         self._raw = raw
+        self._price = price
+        self._under_way: dict[str, Row] = {}
         self._files: dict[Path, int] = {}
         self._dirty: set[Path] = set()
         self._unsynced_bytes = 0
@@ -73,22 +79,31 @@ class Ledger:
         self._attempts += 1
         name = f"{self._opening}-{self._attempts}"
         self._write(self._directory / "attempts.log", started_line(name, at, row, most))
+        self._under_way[name] = row
         return name
 
     def end(self, attempt: str, verdict: str, result: Reply | Failure, at: float) -> None:
         """Note what an attempt brought; its entry, where it has one, stands in the ledger already."""
-        self._write(self._directory / "attempts.log", ended_line(attempt, at, verdict, result))
+        row = self._under_way.pop(attempt)
+        cost = self._price(row.workspace, row.model, result.usage, at) if result.usage is not None else None
+        self._write(self._directory / "attempts.log", ended_line(attempt, at, verdict, result, cost))
 
     def append(self, outcome: Outcome, now: float) -> None:
         """Write *outcome*'s entry; on return a killed process can no longer lose it. *now* is the loop's time."""
         name = "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"
         path = self._directory / outcome.row.workspace / name
-        line = write_entry(outcome, self._form, raw=self._raw)
+        line = write_entry(outcome, self._form, raw=self._raw, cost=self._cost(outcome))
         self._write(path, line)
         self._dirty.add(path)
         self._unsynced_bytes += len(line)
         if self._unsynced_since is None:
             self._unsynced_since = now
+
+    def _cost(self, outcome: Outcome) -> Money | None:
+        usage = outcome.reply.usage if isinstance(outcome, Answered) else outcome.failure.usage
+        if usage is None or outcome.call is None:
+            return None
+        return self._price(outcome.row.workspace, outcome.row.model, usage, outcome.call.started_at)
 
     def room(self, now: float) -> bool:
         """Whether so little lies unsynced that more may be launched."""

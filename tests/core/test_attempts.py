@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import orjson
 import pytest
 from hypothesis import given
@@ -20,7 +22,7 @@ from batchrun.core.attempts import (
     read_attempt,
     started_line,
 )
-from batchrun.core.model import Failure, Fault, Reply, Row, Scope, Usage
+from batchrun.core.model import Failure, Fault, Money, Reply, Row, Scope, Usage
 from tests.core.test_entry import COUNTS, FAILURES, REPLIES, ROWS, VALUES
 
 NAMES = st.builds("{}-{}".format, COUNTS, COUNTS)
@@ -41,7 +43,7 @@ def test_an_opening_reads_back(opening, at):
 def test_a_start_reads_back(name, at, row, most):
     line = started_line(name, at, row, most)
     assert line.count(b"\n") == line.endswith(b"\n") == 1
-    assert read_attempt(line) == Started(name, row.workspace, row.model, row.id, most)
+    assert read_attempt(line) == Started(name, row.workspace, row.model, row.id, most, at)
 
 
 @given(NAMES, TIMES, VERDICTS, REPLIES | FAILURES)
@@ -50,7 +52,15 @@ def test_an_end_reads_back_with_the_tokens_that_stand_nowhere_else(name, at, ver
     assert line.count(b"\n") == line.endswith(b"\n") == 1
     in_entry = isinstance(result, Reply) or verdict in {"rejected", "exhausted"}
     doubt = result.usage is None and (isinstance(result, Reply) or result.in_doubt)
-    assert read_attempt(line) == Ended(name, verdict, doubt, None if in_entry else result.usage)
+    code, status = (None, None) if isinstance(result, Reply) else (result.code, result.status)
+    assert read_attempt(line) == Ended(name, verdict, doubt, None if in_entry else result.usage, None, at, code, status)
+
+
+def test_an_end_tells_what_its_tokens_cost():
+    failure = Failure(Fault.REASK, Scope.ROW, "c", "m", "a", usage=Usage(1, 2))
+    ended = read_attempt(ended_line("3-1", 1.0, "reasked", failure, Money("CNY", Decimal("0.00000120"))))
+    assert isinstance(ended, Ended)
+    assert ended.cost == Money("CNY", Decimal("0.0000012"))
 
 
 @given(st.binary(max_size=60) | VALUES.map(orjson.dumps))

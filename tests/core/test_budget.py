@@ -103,7 +103,7 @@ def test_a_budget_of_the_job_is_shared_and_one_of_a_lane_stops_no_other():
     ]
     night = Night(lanes, lambda _ticket: Bound(0, 100), lambda _ticket: used(100))
     drained = night.run()
-    assert (own.spent, whole.spent) == (500, 2_500)
+    assert [own.spent, whole.spent] == [500, 2_500]
     assert [(parked.name, parked.rows) for parked in drained.parked] == [("legal qwen-plus", 95)]
     assert night.scheduler.left() == {("legal", MODEL): 95, ("sales", MODEL): 0}
 
@@ -138,9 +138,9 @@ def test_when_a_new_period_begins_parked_lanes_go_on():
 def test_what_is_refused_costs_nothing_and_what_is_in_doubt_its_bound():
     one = purse(1_000)
     for usage, in_doubt, spent in ((Usage(30, 12), False, 42), (None, False, 42), (None, True, 142)):
-        assert promise_all((one,), MODEL, Bound(50, 50)) == (100,)
+        assert promise_all((one,), MODEL, Bound(50, 50)) == (Decimal(100),)
         one.settle(MODEL, Decimal(100), usage, in_doubt=in_doubt)
-        assert (one.spent, one.promised) == (spent, 0)
+        assert [one.spent, one.promised] == [spent, 0]
 
 
 def test_all_budgets_are_promised_or_none():
@@ -148,7 +148,7 @@ def test_all_budgets_are_promised_or_none():
     lack = promise_all((large, small), MODEL, Bound(5, 6))
     assert isinstance(lack, Lack)
     assert lack.purse is small
-    assert (large.promised, small.promised) == (0, 0)
+    assert [large.promised, small.promised] == [0, 0]
 
 
 def test_half_four_fifths_and_nineteen_twentieths_are_told_once():

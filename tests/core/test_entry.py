@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import orjson
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.entry import Entry, NotAnEntryError, read_entry, read_usage, usage_fields, write_entry
-from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Rejected, Reply, Row, Scope, Usage
+from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
 
 # Lone surrogates never get this far: what reads requests and answers replaces them.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('\u2028\u2029\0\x7f\ufeff"\\\r\n😀'), max_size=12)
@@ -125,6 +126,7 @@ def test_an_answered_entry_tells_the_answer_and_its_call():
         "attempts": 2,
         "started_at": "2023-11-14T22:13:20.250+00:00",
         "latency_ms": 1234,
+        "cost": None,
         "digest": "0123456789abcdef",
         "metadata": {"项目": "q3"},
     }
@@ -143,7 +145,28 @@ def test_a_failed_entry_tells_the_failure_and_its_advice():
     }
     assert (told["outcome"], told["attempt"], told["attempts"]) == ("rejected", None, 0)
     assert "usage" not in told
-    assert read_entry(orjson.dumps(told)) == Entry("行-1", "法务", "qwen-plus", "rejected", ROW.digest, None, None)
+    read = Entry(
+        "行-1", "法务", "qwen-plus", "rejected", ROW.digest, None, None, has_cost=True, code="InvalidParameter", metadata=ROW.metadata
+    )
+    assert read_entry(orjson.dumps(told)) == read
+
+
+@pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
+def test_an_entry_reads_back_with_its_cost_and_its_call(form):
+    reply = replace(REPLY, body=orjson.dumps({"choices": [{"finish_reason": "stop"}]}))
+    cost = Money("CNY", Decimal("0.0000000000000000000120"))
+    read = read_entry(write_entry(Answered(ROW, reply, CALL), form, raw=False, cost=cost))
+    assert (read.cost, read.has_cost) == (cost, True)
+    assert (read.started_at, read.latency_ms, read.attempts, read.finish_reason) == (1_700_000_000.25, 1234, 2, "stop")
+    assert (read.code, read.metadata) == (None, ROW.metadata)
+    assert not read_entry(b'{"id":"a","workspace":"b","model":"c","digest":"d"}').has_cost
+
+
+@pytest.mark.parametrize("cost", [1, "1", {"currency": "CNY"}, {"currency": "CNY", "amount": "NaN"}, {"currency": "CNY", "amount": "-1"}])
+def test_a_cost_that_is_none_is_no_entry(cost):
+    fields = fields_of(Answered(ROW, REPLY, CALL)) | {"cost": cost}
+    with pytest.raises(NotAnEntryError):
+        read_entry(orjson.dumps(fields))
 
 
 def test_an_openai_batch_line_is_what_a_reader_of_batch_results_expects():
