@@ -25,6 +25,7 @@ from batchrun.edge.environment import read_keys
 from batchrun.edge.ledger import Ledger
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports, Prepared
+from batchrun.money import pricer, prices_of, purses_of, take_up, tell_budgets, tell_spent
 from batchrun.opening import Opening, opened, read_schema, read_statement, write_usage
 from batchrun.parks import parks_before_any_call
 from batchrun.planning import keep_learnt, read_learnt, schedule, write_learnt
@@ -136,13 +137,19 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         simulator = await stack.enter_async_context(simulated(job, workspaces))
         keys = {**keys, **simulator.keys}
         learnt = read_learnt(directory)
-        scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait)
+        prices = prices_of(job)
+        purses = purses_of(job, workspaces, opening.plan.lanes(), prices)
+        await anyio.to_thread.run_sync(take_up, purses, directory)
+        scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait, purses=purses)
         for workspace, model, failure in parks:
             scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
         windows = windows_of(workspaces, scheduler, wishes.note)
         course = _Course()
         transport = await stack.enter_async_context(transport_of(job, sum(each.concurrency for each in workspaces.values())))
-        with Ledger(directory, opening.number, run_directory.open_to_append, form=job.output.form, raw=job.output.raw) as ledger:
+        with Ledger(
+            directory, opening.number, run_directory.open_to_append,
+            form=job.output.form, raw=job.output.raw, price=pricer(prices, workspaces),
+        ) as ledger:  # fmt: skip
             ledger.opened(time())
             send = _metered(transport, course)
             prepare = Preparer(
@@ -152,9 +159,11 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
             engine = Engine(scheduler, ports)
             async with anyio.create_task_group() as beside:
                 beside.start_soon(keep_learnt, directory, learnt, scheduler)
+                beside.start_soon(tell_budgets, purses, wishes.note)
                 beside.start_soon(by_the_clock, windows, job.deadline, engine.wake)
                 await _drive(engine, scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course))
                 beside.cancel_scope.cancel()
+        tell_spent(purses, wishes.note)
         await write_learnt(directory, learnt, scheduler)
         statement = await anyio.to_thread.run_sync(read_statement, directory)
         await anyio.to_thread.run_sync(write_usage, directory, statement)

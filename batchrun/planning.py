@@ -6,8 +6,9 @@ What is learnt stands in the run directory as ``learnt.json``: a summary like th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -18,12 +19,14 @@ from batchrun.core.limiter import NO_QUOTA, Quota
 from batchrun.core.retry import RetryPolicy
 from batchrun.core.scheduler import LanePlan, Scheduler
 from batchrun.edge import run_directory
+from batchrun.money import Purses
 from batchrun.opening import Opening
 
 _KEPT_EVERY = 30.0
 _FILE = "learnt.json"
 
 LaneKey = tuple[str, str]
+_NO_PURSES: Purses = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -68,10 +71,12 @@ async def keep_learnt(directory: Path, learnt: Learnt, scheduler: Scheduler) -> 
         await write_learnt(directory, learnt, scheduler)
 
 
-def schedule(job: Job, workspaces: Mapping[str, Workspace], opening: Opening, learnt: Learnt, *, wait: bool) -> Scheduler:
+def schedule(
+    job: Job, workspaces: Mapping[str, Workspace], opening: Opening, learnt: Learnt, *, wait: bool, purses: Purses = _NO_PURSES
+) -> Scheduler:
     """Make the scheduler of an opening."""
     lanes = [
-        lane_of(workspaces[name], model, count, opening, learnt.estimate((name, model)))
+        replace(lane_of(workspaces[name], model, count, opening, learnt.estimate((name, model))), purses=purses.get((name, model), ()))
         for (name, model), count in opening.plan.lanes().items()
     ]
     policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max)

@@ -14,7 +14,21 @@ FLOORS = [
     ("core", "simulator"),
     ("core.scheduler", "core.lanes", "core.plan", "core.statement", "core.forecast", "core.prospects"),
     ("engine", "edge"),
-    ("report", "simulator.server", "opening", "closing", "planning", "preparing", "simulated", "doctor", "one_run", "parks", "foresight"),
+    (
+        "report",
+        "simulator.server",
+        "opening",
+        "closing",
+        "planning",
+        "money",
+        "preparing",
+        "simulated",
+        "doctor",
+        "one_run",
+        "parks",
+        "foresight",
+        "reconciling",
+    ),
     ("cli",),
 ]
 

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.entry import cost_fields, read_cost, read_usage, usage_fields
+from batchrun.core.families import thinks_only_when_asked
 from batchrun.core.model import Failure, Money, Reply, Row, Usage
 from batchrun.core.parts import Kind
 
@@ -83,7 +84,8 @@ def _longest_answer(body: Mapping[str, Any]) -> int:
     if said is None:
         return ASSUMED_OUTPUT_TOKENS
     # max_tokens caps the answer and not the reasoning, which has a cap of its own where it is asked for.
-    thinks = body.get("enable_thinking") is not False
+    asked, model = body.get("enable_thinking"), body.get("model")
+    thinks = asked is not False and not (asked is None and isinstance(model, str) and thinks_only_when_asked(model))
     return said + (_count(body.get("thinking_budget")) or ASSUMED_OUTPUT_TOKENS if thinks else 0)
 
 

@@ -5,19 +5,19 @@ stays at its bound. So however many are under way at once, what is spent is neve
 what is left waits for what is under way: that may cost less than was promised. When nothing is, the row can not be afforded, and the lane
 parks.
 
-A purse is shared by all lanes that its cap is about. It holds for a period (the run, or a day or month in the owner's time zone) and is
-emptied when the next begins: told so, it has no clock.
+A purse is shared by all lanes that its cap is about. What earlier openings of the run have spent is read from its ledger (`Spending`), what
+is in doubt at its bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
 
-from batchrun.core.attempts import Bound
-from batchrun.core.model import Failure, Fault, Scope, Usage
+from batchrun.core.attempts import Bound, Ended, Opened, Started
+from batchrun.core.entry import Entry
+from batchrun.core.model import Failure, Fault, Money, Scope, Usage
 
 TOKENS = "tokens"
 """The unit of a cap that is not in money."""
@@ -25,14 +25,6 @@ WARNED_AT = (Decimal("0.5"), Decimal("0.8"), Decimal("0.95"))
 """Shares of a cap that are told when they are spent."""
 
 _NOTHING = Decimal(0)
-
-
-class Period(StrEnum):
-    """What a cap holds for."""
-
-    RUN = "run"
-    DAY = "day"
-    MONTH = "month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +36,22 @@ class Cap:
     amount: Decimal
     unit: str
     """``tokens``, or a currency."""
-    period: Period = Period.RUN
 
 
-Cost = Callable[[str, int, int], Decimal | None]
-"""What so many input and output tokens of a model cost at the most, in the cap's unit; None where that is unknown."""
-Spent = Callable[[str, Usage], Decimal | None]
-"""What a call of a model cost."""
+LaneKey = tuple[str, str]
+"""Workspace and model."""
+Cost = Callable[[LaneKey, int, int], Decimal | None]
+"""What so many input and output tokens of a lane cost at the most, in the cap's unit; None where that is unknown."""
+Spent = Callable[[LaneKey, Usage], Decimal | None]
+"""What a call of a lane cost."""
 
 
-def tokens_at_most(_model: str, input_tokens: int, output_tokens: int) -> Decimal:
+def tokens_at_most(_lane: LaneKey, input_tokens: int, output_tokens: int) -> Decimal:
     """Count tokens."""
     return Decimal(input_tokens + output_tokens)
 
 
-def tokens_of(_model: str, usage: Usage) -> Decimal:
+def tokens_of(_lane: LaneKey, usage: Usage) -> Decimal:
     """Count tokens."""
     return Decimal(usage.input_tokens + usage.output_tokens)
 
@@ -81,9 +74,9 @@ class Purse:
         """What nobody has spent or been promised; below nothing where an earlier opening overspent a cap that was lowered since."""
         return self.cap.amount - self.spent - self.promised
 
-    def price(self, model: str, most: Bound) -> Decimal | None:
+    def price(self, lane: LaneKey, most: Bound) -> Decimal | None:
         """What an attempt costs at the most; None where that is unknown."""
-        return self.most(model, most.input_tokens, most.output_tokens)
+        return self.most(lane, most.input_tokens, most.output_tokens)
 
     def promise(self, amount: Decimal) -> bool:
         """Set *amount* aside, if it is left."""
@@ -96,17 +89,13 @@ class Purse:
         """Give back what was promised: the attempt was not sent."""
         self.promised -= amount
 
-    def settle(self, model: str, promised: Decimal, usage: Usage | None, *, in_doubt: bool) -> None:
+    def settle(self, lane: LaneKey, promised: Decimal, usage: Usage | None, *, in_doubt: bool) -> None:
         """Spend what an attempt cost that was *promised* so much: its bound, where nobody can tell."""
         self.promised -= promised
-        cost = self.cost(model, usage) if usage is not None else None
+        cost = self.cost(lane, usage) if usage is not None else None
         if cost is None:
             cost = promised if in_doubt or usage is not None else _NOTHING
         self.spent += cost
-
-    def restart(self, spent: Decimal = _NOTHING) -> None:
-        """A new period begins, in which *spent* is spent already; what is under way stays promised."""
-        self.spent, self.warned = spent, _NOTHING
 
     def warning(self) -> Decimal | None:
         """The share of WARNED_AT that is spent now and was not told yet."""
@@ -126,11 +115,11 @@ class Lack:
     """None where it is unknown."""
 
 
-def promise_all(purses: tuple[Purse, ...], model: str, most: Bound) -> tuple[Decimal, ...] | Lack:
+def promise_all(purses: tuple[Purse, ...], lane: LaneKey, most: Bound) -> tuple[Decimal, ...] | Lack:
     """Set an attempt's bound aside in every one of *purses*, or in none."""
     promised: list[Decimal] = []
     for purse in purses:
-        price = purse.price(model, most)
+        price = purse.price(lane, most)
         if price is None or not purse.promise(price):
             for other, amount in zip(purses, promised, strict=False):
                 other.keep(amount)
@@ -142,7 +131,7 @@ def promise_all(purses: tuple[Purse, ...], model: str, most: Bound) -> tuple[Dec
 def broke(lack: Lack, model: str) -> Failure:
     """What parks a lane that can not afford its next row."""
     cap = lack.purse.cap
-    where = f"{cap.name} = {told(cap.amount, cap.unit)}{_PERIODS[cap.period]}"
+    where = f"{cap.name} = {told(cap.amount, cap.unit)}"
     if lack.price is None:
         advice = f"give {model} a price in [prices], or say in the budget what an unpriced model counts as"
         return Failure(Fault.PARK, Scope.LANE, "no_price", f"{where}: {model} has no price in {cap.unit}", advice)
@@ -156,4 +145,55 @@ def told(amount: Decimal, unit: str) -> str:
     return f"{amount:,.0f} tokens" if unit == TOKENS else f"{amount:,.4f}".rstrip("0").rstrip(".") + f" {unit}"
 
 
-_PERIODS = {Period.RUN: "", Period.DAY: " a day", Period.MONTH: " a month"}
+class Spending:
+    """Reads a run's ledger into its purses: all attempts first, then the entries of each workspace. `close` ends it."""
+
+    def __init__(self, purses: Mapping[LaneKey, tuple[Purse, ...]]) -> None:
+        self._purses = purses
+        self._open: dict[str, Started] = {}
+
+    def attempts(self, lines: Iterable[Opened | Started | Ended | None]) -> None:
+        """Take in attempts.log."""
+        for line in lines:
+            match line:
+                case Started():
+                    if earlier := self._open.get(line.name):
+                        self._doubt(earlier)
+                    self._open[line.name] = line
+                case Ended():
+                    started = self._open.pop(line.name, None)
+                    if started is not None:
+                        self._ended(started, line)
+
+    def entries(self, entries: Iterable[Entry]) -> None:
+        """Take in one output file."""
+        for entry in entries:
+            if entry.usage is None:
+                continue
+            self._spend((entry.workspace, entry.model), entry.usage, entry.cost)
+            started = self._open.get(entry.attempt or "")
+            if started is not None and (started.workspace, started.row_id) == (entry.workspace, entry.id):
+                del self._open[started.name]
+
+    def close(self) -> None:
+        """What has no end may have been billed."""
+        for started in self._open.values():
+            self._doubt(started)
+        self._open.clear()
+
+    def _ended(self, started: Started, ended: Ended) -> None:
+        if ended.usage is not None:
+            self._spend((started.workspace, started.model), ended.usage, ended.cost)
+        if ended.in_doubt:
+            self._doubt(started)
+
+    def _spend(self, lane: LaneKey, usage: Usage, told: Money | None) -> None:
+        for purse in self._purses.get(lane, ()):
+            # What was written down then holds, whatever prices have become.
+            known = told.amount if told is not None and told.currency == purse.cap.unit else purse.cost(lane, usage)
+            purse.spent += known or _NOTHING
+
+    def _doubt(self, started: Started) -> None:
+        lane = started.workspace, started.model
+        for purse in self._purses.get(lane, ()):
+            purse.spent += purse.price(lane, started.bound) or _NOTHING

@@ -26,6 +26,10 @@ _THINKS_UNASKED = re.compile(r"^qwen3-\d[\d.]*b(-a\d+b)?$|-thinking(-|$)")
 
 _CAN_BE_TOLD = re.compile(r"^qwen3-\d[\d.]*b(-a\d+b)?$|^qwen3\.[5-9]|^qwen[4-9]")
 """Hybrids, open Qwen3 and all from qwen3.5 on."""
+_THINKS_WHEN_ASKED = re.compile(
+    r"^qwen-(plus|turbo|flash|max|long|vl-plus|vl-max)(-|$)|^qwen3-max(-|$)|^qwen3-vl-(plus|flash)(-|$)|^qwen(2|2\.5)-"
+)
+"""Commercial hybrids before qwen3.5, which think with ``enable_thinking`` alone, and models that cannot."""
 
 
 def native_only(model: str) -> bool:
@@ -46,6 +50,11 @@ def multimodal(model: str) -> bool:
 def stream_only(model: str) -> bool:
     """Whether *model* answers in streams alone."""
     return bool(_STREAM_ONLY.search(model))
+
+
+def thinks_only_when_asked(model: str) -> bool:
+    """Whether *model* is known not to think unless ``enable_thinking`` asks for it."""
+    return bool(_THINKS_WHEN_ASKED.search(model)) and "thinking" not in model
 
 
 def thinks_unasked(model: str) -> bool:

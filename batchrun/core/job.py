@@ -20,6 +20,7 @@ from batchrun.core.job_tables import (
     AccountTable,
     AnswersTable,
     BackoffTable,
+    BudgetTable,
     DefaultsTable,
     EndpointTable,
     InputTable,
@@ -27,6 +28,7 @@ from batchrun.core.job_tables import (
     LimitTable,
     MediaTable,
     OutputTable,
+    PricesTable,
     QuotaTable,
     RetryTable,
     StopTable,
@@ -36,7 +38,7 @@ from batchrun.core.job_tables import (
     WorkspaceTable,
 )
 from batchrun.core.limiter import Quota
-from batchrun.core.names import Name, WorkspaceName
+from batchrun.core.names import ModelName, Name, WorkspaceName
 from batchrun.core.rewording import reworded
 from batchrun.core.words import Loc, Wrong, without_keys
 from batchrun.simulator.scenario import SimulatorSettings
@@ -49,6 +51,7 @@ __all__ = [
     "AccountTable",
     "AnswersTable",
     "BackoffTable",
+    "BudgetTable",
     "DefaultsTable",
     "Endpoint",
     "EndpointTable",
@@ -58,6 +61,7 @@ __all__ = [
     "LimitTable",
     "MediaTable",
     "OutputTable",
+    "PricesTable",
     "QuotaTable",
     "RetryTable",
     "StopTable",
@@ -121,6 +125,9 @@ class Job(Table):
     workspaces: dict[WorkspaceName, WorkspaceTable] = Field(
         default={},
         description="the tenants, by name; without any, one called default with the key in DASHSCOPE_API_KEY",
+    )
+    prices: dict[ModelName, PricesTable] = Field(
+        default={}, description="what models cost, by name: in place of the shipped prices, or where there are none"
     )
     retry: RetryTable = Field(default=RetryTable(), description="what is done about passing trouble")
     timeouts: TimeoutsTable = Field(default=TimeoutsTable(), description="how long a call may take")

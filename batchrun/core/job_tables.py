@@ -7,10 +7,12 @@ here only when batchrun holds to it: a cap that is read and not kept would be be
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, WithJsonSchema, model_validator
 
 from batchrun.core.deadline import read_deadline
 from batchrun.core.endpoints import KNOWN_NAMES, BaseUrl, EndpointName, Proxy
@@ -164,6 +166,104 @@ Inputs = Annotated[
 ]
 
 
+def _exact(value: Any) -> Any:
+    """TOML's numbers with a point arrive as floats: the shortest text that means the same is what was written."""
+    return Decimal(repr(value)) if isinstance(value, float) and math.isfinite(value) else value
+
+
+_AMOUNT = {"type": "number", "exclusiveMinimum": 0}
+Amount = Annotated[
+    Decimal, Strict(False), Field(gt=0, le=10**12), said("a number greater than 0"), BeforeValidator(_exact), WithJsonSchema(_AMOUNT)
+]
+Price = Annotated[
+    Decimal,
+    Strict(False),
+    Field(ge=0, le=10**9),
+    said("a number, 0 or more"),
+    BeforeValidator(_exact),
+    WithJsonSchema({"type": "number", "minimum": 0}),
+]
+Share = Annotated[
+    Decimal,
+    Strict(False),
+    Field(ge=0, lt=1),
+    said("a share from 0 to less than 1: 0.15 for 15 %"),
+    BeforeValidator(_exact),
+    WithJsonSchema({"type": "number", "minimum": 0, "exclusiveMaximum": 1}),
+]
+Currency = Annotated[Literal["CNY", "USD"], said('"CNY" or "USD"')]
+
+
+class UnpricedTable(Table):
+    """What a model without a price counts as."""
+
+    input: Price = Field(description="for a million input tokens, in the budget's currency", examples=[2.5])
+    output: Price = Field(description="for a million output tokens", examples=[10])
+
+
+class BudgetTable(Table):
+    """What a run may spend; a call's upper bound is set aside before it is sent."""
+
+    tokens: AtLeastOne | None = Field(default=None, description="input and output together", examples=[5_000_000])
+    amount: Amount | None = Field(default=None, description="money", examples=[20])
+    currency: Currency = Field(default="CNY", description="of amount")
+    unpriced: UnpricedTable | None = Field(
+        default=None,
+        description="what a model without a price counts as; not called, where it is not given",
+        examples=[{"input": 3, "output": 12}],
+    )
+
+    @model_validator(mode="after")
+    def _one_cap(self) -> BudgetTable:
+        if (self.tokens is None) == (self.amount is None):
+            raise wrong("both tokens and amount" if self.tokens else "neither tokens nor amount", "one of the two")
+        return self
+
+
+class PriceTable(Table):
+    """What a model costs; a million tokens."""
+
+    up_to: AtLeastOne | None = Field(
+        default=None, description="input tokens of a request up to which this price holds; any, where not given"
+    )
+    input: Price = Field(description="for a million input tokens", examples=[0.8])
+    output: Price = Field(description="for a million output tokens", examples=[2])
+    thinking: Price | None = Field(default=None, description="for a million output tokens of an answer that reasoned", examples=[8])
+
+
+def _lone_price(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _tiers(tiers: tuple[PriceTable, ...]) -> tuple[PriceTable, ...]:
+    tops = [tier.up_to for tier in tiers]
+    lower = [top for top in tops[:-1] if top is not None]
+    whole = [*lower, *(top for top in tops[-1:] if top is not None)]
+    if not tiers or len(lower) < len(tops) - 1 or any(one >= other for one, other in pairwise(whole)):
+        raise wrong("tiers out of order", "at least one, each up_to higher than the one before; only the last may leave it out")
+    return tiers
+
+
+Tiers = Annotated[
+    tuple[PriceTable, ...],
+    Strict(False),
+    BeforeValidator(_lone_price, json_schema_input_type=PriceTable | list[PriceTable]),
+    AfterValidator(_tiers),
+]
+
+
+class PricesTable(Table):
+    """What one model costs from a day on."""
+
+    currency: Currency = Field(default="CNY", description="of the prices")
+    since: Annotated[date, Strict(False), said("a day, such as 2026-12-01")] = Field(
+        default=date(2025, 1, 1), description="the first day that they hold", examples=["2026-12-01"]
+    )
+    tiers: Tiers = Field(
+        description="a price, or a list of prices for longer and longer requests", examples=[{"input": 0.8, "output": 2, "thinking": 8}]
+    )
+
+
 class JobTable(Table):
     """What is run, and where to."""
 
@@ -183,6 +283,7 @@ class JobTable(Table):
         description="the hours in which calls are made, with their time zone, where a workspace has none of its own",
         examples=_WINDOWS,
     )
+    budget: BudgetTable | None = Field(default=None, description="what the run may spend in all", examples=[{"amount": 200}])
     deadline: DeadlineText | None = Field(
         default=None,
         description="when the run is to be done, the next such time or a moment: it is noted as soon as the run is too slow for it",
@@ -227,6 +328,8 @@ class AccountTable(Table):
         description="by model, shared by all workspaces of the account; a name with a dot is quoted",
         examples=[{"qwen-plus": {"rpm": 30_000, "tpm": 5_000_000}}],
     )
+    discount: Share = Field(default=Decimal(0), description="taken off the prices of all models", examples=[0.1])
+    discounts: dict[ModelName, Share] = Field(default={}, description="by model; goes before discount", examples=[{"qwen-max": 0.25}])
 
 
 class EndpointTable(Table):
@@ -242,6 +345,7 @@ class LimitTable(QuotaTable):
     """What holds back one model of one workspace."""
 
     concurrency: AtLeastOne | None = Field(default=None, description="calls in flight to this model, within the workspace's own")
+    budget: BudgetTable | None = Field(default=None, description="what the run may spend on this model, within the workspace's own")
 
 
 class WorkspaceTable(QuotaTable):
@@ -279,6 +383,9 @@ class WorkspaceTable(QuotaTable):
         default=None,
         description="tuned models deployed in this workspace: called natively by their deployment name, without an authorisation",
         examples=[["support-tone-v3"]],
+    )
+    budget: BudgetTable | None = Field(
+        default=None, description="what the run may spend here, all models together", examples=[{"amount": 20, "currency": "CNY"}]
     )
     parameters: Parameters = Field(
         default={}, description="laid over the parameters of [defaults], key by key", examples=[{"max_tokens": 200}]

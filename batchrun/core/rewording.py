@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-_NOT_HELD = frozenset({"budget"})
-"""Caps that a job may not name yet: one that is read and not kept would be believed."""
-
-_NAMED_TABLES = frozenset({"accounts", "endpoints", "limits", "quotas", "workspaces"})
+_NAMED_TABLES = frozenset({"accounts", "endpoints", "limits", "prices", "quotas", "workspaces"})
 
 _ALLOWED = {
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
@@ -80,8 +77,6 @@ def _known_keys(details: ErrorDetails, root: type[BaseModel]) -> str:
     *parents, name = details["loc"]
     table = _table_at(root, parents)
     names = _names_of(table) if table else []
-    if name in _NOT_HELD:
-        return f"this version does not hold to a cap named '{name}', and refuses what it would not keep"
     known = f"no such key; {one_of(str(name), names)}" if names else "no such key; nothing is set here"
     if isinstance(details["input"], dict) and parents[-2:-1] and parents[-2] in _NAMED_TABLES:
         known += f"; a name with a dot is quoted: {parents[-2]}.{quoted(f'{parents[-1]}.{name}')}"

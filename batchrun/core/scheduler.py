@@ -135,8 +135,6 @@ class _Parked:
     probed: bool
     """Whether one of its rows is sent now and then; if not, nothing ends it in this opening."""
     alarm: int = 0
-    purse: Purse | None = None
-    """The budget that is spent."""
     probe_due: bool = False
     """The next of its lanes that may launch sends one row in spite of the park."""
 
@@ -217,7 +215,7 @@ class Scheduler:
         No call may be made then; `release` follows.
         """
         lane = ticket.lane
-        promised = promise_all(lane.plan.purses, ticket.model, most)
+        promised = promise_all(lane.plan.purses, lane.key, most)
         if not isinstance(promised, Lack):
             ticket.promised = promised
             return True
@@ -227,14 +225,6 @@ class Scheduler:
         for parked in ticket.probes:
             self._probe(parked)
         return False
-
-    def refill(self, purse: Purse) -> None:
-        """Take note that a budget has more left for another reason than an attempt's end: what it held back goes on."""
-        for key in [key for key, parked in self._parks.items() if parked.purse is purse]:
-            for lane in self._parks.pop(key).lanes:
-                lane.throttled_since = None
-                self._wake(lane)
-        self._look_again_for(purse)
 
     def drop(self, ticket: Ticket) -> None:
         """Forget a row that could not be read: it is not this opening's any more. `release` follows."""
@@ -484,7 +474,7 @@ class Scheduler:
         in_doubt = isinstance(result, Reply) or result.in_doubt
         promised, ticket.promised = ticket.promised, ()
         for purse, amount in zip(ticket.lane.plan.purses, promised, strict=True):
-            purse.settle(ticket.model, amount, result.usage, in_doubt=in_doubt)
+            purse.settle(ticket.lane.key, amount, result.usage, in_doubt=in_doubt)
             self._look_again_for(purse)
 
     def _look_again_for(self, purse: Purse) -> None:
@@ -500,7 +490,6 @@ class Scheduler:
             self._short[lack.purse].append(lane)
             return
         self.park(Scope.LANE, *lane.key, broke(lack, lane.plan.model), now, probe=False)
-        self._parks[Scope.LANE, self._name_of(Scope.LANE, lane)].purse = lack.purse
 
     def _look_again(self, lane: Lane) -> None:
         """A limiter of the lane may have more room than it had: what waits for its pool or its workspace is due another look."""

@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.attempts import Bound
-from batchrun.core.budget import Cap, Lack, Period, Purse, broke, promise_all, told
-from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
+from batchrun.core.attempts import Bound, Ended, Opened, Started
+from batchrun.core.budget import Cap, Lack, Purse, Spending, broke, promise_all, told
+from batchrun.core.entry import Entry
+from batchrun.core.model import Failure, Fault, Money, Reply, Scope, Usage
 from batchrun.core.retry import RetryPolicy
 from batchrun.core.scheduler import Drained, Launch, Scheduler, WaitUntil
 from tests.laboratory import lane, throttled
 
 MODEL = "qwen-plus"
+LANE = ("legal", MODEL)
 
 
 def purse(amount: int | str, unit: str = "tokens", name: str = "workspaces.legal.budget") -> Purse:
@@ -119,33 +121,23 @@ def test_a_large_row_waits_for_what_is_under_way_and_a_budget_that_it_never_fits
 
 
 def test_a_model_without_a_price_is_refused_by_a_budget_in_money():
-    one = Purse(Cap("job.budget", Decimal(5), "CNY"), lambda _model, _input, _output: None)
+    one = Purse(Cap("job.budget", Decimal(5), "CNY"), lambda _lane, _input, _output: None)
     night = Night([replace(lane(rows=3), purses=(one,))], lambda _ticket: Bound(1, 1), lambda _ticket: used(1))
     drained = night.run()
     assert (drained.parked[0].failure.code, night.sent) == ("no_price", 0)
 
 
-def test_when_a_new_period_begins_parked_lanes_go_on():
-    one = Purse(Cap("job.budget", Decimal(100), "tokens", Period.DAY))
-    night = Night([replace(lane(rows=15), purses=(one,))], lambda _ticket: Bound(0, 10), lambda _ticket: used(10))
-    assert [parked.rows for parked in night.run().parked] == [5]
-    one.restart()
-    night.scheduler.refill(one)
-    assert night.run() == Drained(())
-    assert one.spent == 50
-
-
 def test_what_is_refused_costs_nothing_and_what_is_in_doubt_its_bound():
     one = purse(1_000)
     for usage, in_doubt, spent in ((Usage(30, 12), False, 42), (None, False, 42), (None, True, 142)):
-        assert promise_all((one,), MODEL, Bound(50, 50)) == (Decimal(100),)
-        one.settle(MODEL, Decimal(100), usage, in_doubt=in_doubt)
+        assert promise_all((one,), LANE, Bound(50, 50)) == (Decimal(100),)
+        one.settle(LANE, Decimal(100), usage, in_doubt=in_doubt)
         assert [one.spent, one.promised] == [spent, 0]
 
 
 def test_all_budgets_are_promised_or_none():
     large, small = purse(1_000), purse(10)
-    lack = promise_all((large, small), MODEL, Bound(5, 6))
+    lack = promise_all((large, small), LANE, Bound(5, 6))
     assert isinstance(lack, Lack)
     assert lack.purse is small
     assert [large.promised, small.promised] == [0, 0]
@@ -169,7 +161,36 @@ def test_amounts_are_told_plainly(amount, unit, text):
 
 
 def test_a_park_says_what_was_spent_and_what_to_do():
-    one = Purse(Cap("workspaces.legal.budget", Decimal(20), "CNY", Period.MONTH), spent=Decimal("19.98"))
+    one = Purse(Cap("workspaces.legal.budget", Decimal(20), "CNY"), spent=Decimal("19.98"))
     failure = broke(Lack(one, Decimal("0.05")), MODEL)
-    assert failure.message == "workspaces.legal.budget = 20 CNY a month: 19.98 CNY spent; the next row may cost 0.05 CNY"
+    assert failure.message == "workspaces.legal.budget = 20 CNY: 19.98 CNY spent; the next row may cost 0.05 CNY"
     assert "max_tokens" in failure.advice
+
+
+def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doubt_at_its_bound():
+    tokens, money = purse(1_000), Purse(Cap("job.budget", Decimal(9), "CNY"), lambda *_: Decimal(7), lambda *_: Decimal("0.5"))
+    spending = Spending({LANE: (tokens, money)})
+    starts = [Started(f"1-{number}", *LANE, f"r-{number}", Bound(10, 90)) for number in range(6)]
+    spending.attempts(
+        [
+            Opened(1),
+            *starts,
+            Ended("1-0", "answered", in_doubt=False, usage=None),
+            Ended("1-1", "reasked", in_doubt=False, usage=Usage(2, 3), cost=Money("CNY", Decimal("0.25"))),
+            Ended("1-2", "again", in_doubt=True, usage=None),
+            Ended("1-3", "throttled", in_doubt=False, usage=None),
+            None,
+        ]
+    )
+    usage, cost = Usage(4, 5), Money("CNY", Decimal("0.125"))
+    spending.entries(
+        [
+            Entry("r-0", *LANE, "answered", "d", "1-0", usage, cost, has_cost=True),
+            Entry("r-4", *LANE, "answered", "d", "1-4", usage, None, has_cost=True),
+            Entry("r-9", "sales", MODEL, "answered", "d", "1-9", usage, cost, has_cost=True),
+            Entry("r-8", *LANE, "rejected", "d", None, None),
+        ]
+    )
+    spending.close()
+    assert tokens.spent == 9 + 5 + 100 + 9 + 100
+    assert money.spent == Decimal("0.125") + Decimal("0.25") + 7 + Decimal("0.5") + 7

@@ -1,5 +1,6 @@
 import tomllib
 import unicodedata
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -37,7 +38,7 @@ FULL = {
         "concurrency": 16,
         "parameters": {"temperature": 0.2, "max_tokens": 400, "n": 2},
     },
-    "accounts": {"main": {"quotas": {"qwen-max": {"rpm": 1200, "tpm": 1_000_000}}}},
+    "accounts": {"main": {"quotas": {"qwen-max": {"rpm": 1200, "tpm": 1_000_000}}, "discount": 0.1, "discounts": {"qwen-max": 0.25}}},
     "endpoints": {"own": {"base_url": "https://llm.example/compatible-mode/v1/"}},
     "workspaces": {
         "legal": {
@@ -53,7 +54,8 @@ FULL = {
             "parameters": {"temperature": 0.9},
             "weight": 2,
             "rpm": 600,
-            "limits": {"qwen3.5-plus": {"concurrency": 2, "tpm": 100_000}},
+            "budget": {"amount": 0.1, "currency": "USD", "unpriced": {"input": 3, "output": 12.5}},
+            "limits": {"qwen3.5-plus": {"concurrency": 2, "tpm": 100_000, "budget": {"tokens": 1000}}},
             "window": "Sat-Sun 00:00-24:00 Europe/Berlin",
         },
         "marketing": {"api_key_env": "MARKETING_KEY"},
@@ -63,6 +65,9 @@ FULL = {
     "stop": {"grace": 0, "probe_every": 10},
     "media": {"root": "samples"},
     "answers": {"schema": {"type": "object"}, "reasks": 1},
+    "prices": {
+        "own-model": {"currency": "USD", "since": "2026-12-01", "tiers": [{"up_to": 1000, "input": 0.1, "output": 2, "thinking": 3.5}]},
+    },
     "output": {"raw": True, "form": "openai-batch"},
     "transport": {"proxy": "http://proxy.example:3128", "max_response_bytes": 1000},
     "simulator": {"seed": 7},
@@ -88,6 +93,13 @@ def test_a_job_of_an_input_alone_has_the_documented_defaults():
     assert (job.stop.grace, job.stop.probe_every) == (120, 300)
     assert (job.output.raw, job.output.form) == (False, "batchrun")
     assert (job.transport.proxy, job.transport.max_response_bytes, job.job.max_line_bytes) == ("none", 64 * 2**20, 64 * 2**20)
+
+
+def test_amounts_and_prices_are_exactly_what_was_written():
+    job = Job.model_validate(FULL | {"job": {**INPUT, "budget": {"amount": 0.1}}})
+    assert job.job.budget is not None
+    assert (job.job.budget.amount, job.prices["own-model"].tiers[0].input) == (Decimal("0.1"), Decimal("0.1"))
+    assert job.accounts["main"].discounts == {"qwen-max": Decimal("0.25")}
 
 
 def test_a_job_without_workspaces_has_one_called_default_with_dashscope_api_key():
@@ -379,7 +391,7 @@ def test_the_schema_describes_each_key_of_each_table():
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["title"]
     tables = {name: table for name, table in tables_of(Job).items() if table.__module__ == "batchrun.core.job_tables"}
-    assert len(tables) == 16
+    assert len(tables) == 20
     for name, table in tables.items():
         described = schema["$defs"][name]
         assert described["additionalProperties"] is False
