@@ -30,6 +30,21 @@ def prices_of(job: Job) -> Prices:
     return Prices([*shipped(), *own], discounts)
 
 
+def listed(job: Job) -> list[tuple[PriceRow, Decimal]]:
+    """What applies in *job*: the rows of each model and place that its workspaces call, the newest, and the share taken off.
+
+    Where a discount is one account's, its rows are listed once for each discount.
+    """
+    prices, found = prices_of(job), {}
+    for workspace in job.workspaces_resolved().values():
+        for model in prices.models():
+            row = prices.row(model, region_of(workspace.endpoint), _day(time()))
+            if row is not None and (workspace.models is None or model in workspace.models):
+                discount = prices.discount(model, workspace.account)
+                found[model, row.region or "", discount] = (row, discount)
+    return [found[key] for key in sorted(found)]
+
+
 def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Callable[[str, str, Usage, float], Money | None]:
     """What a call of a workspace and model cost that began at a wall time."""
 

@@ -1,0 +1,74 @@
+"""A price list as text for a terminal, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from batchrun.core.columns import padded, width
+from batchrun.core.price_list import PriceRow
+
+_HEADS = ("model", "where", "since", "input up to", "input", "output", "thinking", "discount")
+_WORDS = 3
+"""Columns that are no numbers."""
+
+Listed = Sequence[tuple[PriceRow, Decimal]]
+"""Rows, and the share taken off each."""
+
+
+def price_table(listed: Listed) -> str:
+    """Return a line a tier, prices for a million tokens, then where they come from."""
+    lines = [list(_HEADS), *(line for row, discount in listed for line in _lines(row, discount))]
+    widths = [max(width(line[column]) for line in lines) for column in range(len(_HEADS))]
+    drawn = [_drawn(line, widths) for line in lines]
+    sources = dict.fromkeys(_source(row) for row, _ in listed)
+    return "\n".join([drawn[0], "─" * sum(widths, 2 * (len(widths) - 1)), *drawn[1:], *sources])
+
+
+def prices_json(listed: Listed) -> list[dict[str, Any]]:
+    """Return each row with its tiers; amounts as text, exact."""
+    return [
+        {
+            "model": row.model,
+            "region": row.region,
+            "currency": row.currency,
+            "since": row.since.isoformat(),
+            "tiers": [
+                {"up_to": tier.up_to, "input": str(tier.input), "output": str(tier.output), "thinking": _text(tier.thinking)}
+                for tier in row.tiers
+            ],
+            **{name: _text(getattr(row, name)) for name in ("cached", "cache_hit", "cache_write", "audio_input", "image_input")},
+            **{name: _text(getattr(row, name)) for name in ("output_of_media", "audio_output")},
+            "discount": str(discount),
+            "source": row.source,
+            "sure": row.sure,
+        }
+        for row, discount in listed
+    ]
+
+
+def _lines(row: PriceRow, discount: Decimal) -> list[list[str]]:
+    lines = []
+    for place, tier in enumerate(row.tiers):
+        names = [row.model, row.region or "anywhere", row.since.isoformat()] if place == 0 else [""] * _WORDS
+        prices = [f"{tier.input} {row.currency}", str(tier.output), _text(tier.thinking) or ""]
+        off = f"{discount:.2%}" if discount and place == 0 else ""
+        lines.append([*names, "" if tier.up_to is None else f"{tier.up_to:,}", *prices, off])
+    return lines
+
+
+def _drawn(line: list[str], widths: list[int]) -> str:
+    cells = [
+        padded(cell, columns) if place < _WORDS else cell.rjust(columns)
+        for place, (cell, columns) in enumerate(zip(line, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _source(row: PriceRow) -> str:
+    return f"{row.currency}, {row.region or 'anywhere'}: {row.source}"
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
