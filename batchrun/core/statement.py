@@ -1,4 +1,4 @@
-"""The ledger folded to totals: rows, calls and tokens by workspace and model, and what is in doubt.
+"""The ledger folded to totals: rows, calls, tokens and money by workspace and model, and what is in doubt.
 
 The fold reads attempts.log first (every call, and which of them have no end), then each workspace's errors.jsonl and results.jsonl
 (what became of rows, and their tokens). An entry names its attempt, so an attempt whose end was never noted but whose answer stands in
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from typing import Any
 
 from batchrun.core.attempts import Ended, Opened, Started
 from batchrun.core.entry import Entry
-from batchrun.core.model import Usage
+from batchrun.core.model import Money, Usage
 
 _COUNTED = tuple(each.name for each in fields(Usage) if each.name != "raw")
 
@@ -52,20 +53,41 @@ class Totals:
     """At the most."""
     in_doubt_output_tokens: int = 0
     """At the most."""
+    unpriced_calls: int = 0
+    """Calls with tokens whose cost is not known: it is in no sum."""
+    unpriced_tokens: int = 0
+    cost: dict[str, Decimal] = field(default_factory=dict)
+    """By currency, as it was written down with each call."""
 
     def add(self, other: Totals) -> None:
         """Add *other* to this, count by count."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for currency, amount in other.cost.items():
+            self.pay(Money(currency, amount))
 
-    def add_usage(self, usage: Usage) -> None:
-        """Add one call's tokens."""
+    def pay(self, cost: Money) -> None:
+        """Add what something cost."""
+        self.cost[cost.currency] = self.cost.get(cost.currency, Decimal(0)) + cost.amount
+
+    def add_usage(self, usage: Usage, cost: Money | None = None) -> None:
+        """Add one call's tokens, and what they *cost*; None where that is not known."""
         for name in _COUNTED:
             setattr(self, name, getattr(self, name) + getattr(usage, name))
+        if cost is not None:
+            self.pay(cost)
+        else:
+            self.unpriced_calls += 1
+            self.unpriced_tokens += usage.input_tokens + usage.output_tokens
 
-    def as_json(self) -> dict[str, int]:
-        """Return the counts by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts by name; amounts as text, exact."""
+        return {name: getattr(self, name) for name in _COUNTS} | {
+            "cost": {name: format(each, "f") for name, each in sorted(self.cost.items())}
+        }
+
+
+_COUNTS = tuple(each.name for each in fields(Totals) if each.name != "cost")
 
 
 @dataclass(slots=True)
@@ -142,7 +164,7 @@ class Fold:
         for entry in entries:
             totals = self._statement.lane(entry.workspace, entry.model)
             if entry.usage is not None:
-                totals.add_usage(entry.usage)
+                totals.add_usage(entry.usage, entry.cost)
                 self._told(entry)
             if entry.outcome == "answered":
                 totals.answered += 1
@@ -184,7 +206,7 @@ class Fold:
         totals.throttles += ended.verdict == "throttled"
         totals.reasks += ended.verdict == "reasked"
         if ended.usage is not None:
-            totals.add_usage(ended.usage)
+            totals.add_usage(ended.usage, ended.cost)
             if ended.verdict == "reasked":
                 totals.reask_input_tokens += ended.usage.input_tokens
                 totals.reask_output_tokens += ended.usage.output_tokens

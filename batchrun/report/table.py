@@ -29,9 +29,10 @@ def table(statement: Statement) -> str:
     """Return a line a workspace and model, and a total; columns that hold nothing but zeros are left out."""
     total = statement.total()
     columns = [(head, name) for head, name in _COLUMNS if name in _ALWAYS or getattr(total, name)]
-    lines = [["workspace", "model", *(head for head, _ in columns)]]
-    lines += [[*lane, *_counts(totals, columns)] for lane, totals in statement.lanes.items()]
-    lines.append(["total", "", *_counts(total, columns)])
+    currencies = sorted(total.cost)
+    lines = [["workspace", "model", *(head for head, _ in columns), *currencies]]
+    lines += [[*lane, *_counts(totals, columns), *_amounts(totals, currencies)] for lane, totals in statement.lanes.items()]
+    lines.append(["total", "", *_counts(total, columns), *_amounts(total, currencies)])
     widths = [max(width(line[column]) for line in lines) for column in range(len(lines[0]))]
     drawn = [_line(line, widths) for line in lines]
     rule = "─" * sum(widths, 2 * (len(widths) - 1))
@@ -40,6 +41,18 @@ def table(statement: Statement) -> str:
 
 def _counts(totals: Totals, columns: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{getattr(totals, name):,}" for _, name in columns]
+
+
+def _amounts(totals: Totals, currencies: Sequence[str]) -> list[str]:
+    """Amounts to four places; a sum that leaves calls out is marked, and one of nothing but such calls is unknown."""
+    return [_amount(totals, currency) for currency in currencies]
+
+
+def _amount(totals: Totals, currency: str) -> str:
+    amount = totals.cost.get(currency)
+    if amount is None:
+        return "unknown" if totals.unpriced_calls and not totals.cost else ""
+    return f"{amount:,.4f}{'+' if totals.unpriced_calls else ''}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -59,6 +72,11 @@ def _notes(statement: Statement, total: Totals) -> list[str]:
         notes.append(
             f"in doubt: {total.in_doubt:,} calls may have been billed beyond this: at most "
             f"{total.in_doubt_input_tokens:,} input and {total.in_doubt_output_tokens:,} output tokens"
+        )
+    if total.unpriced_calls:
+        notes.append(
+            f"cost unknown: {total.unpriced_calls:,} calls with {total.unpriced_tokens:,} tokens have no known price and are in no sum; "
+            "prices can be given in [prices]"
         )
     if statement.rejected_input:
         notes.append(f"{statement.rejected_input:,} input lines were no row: see rejected-input.jsonl")

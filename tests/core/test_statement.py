@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 import orjson
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.attempts import Bound, Opened, ended_line, opened_line, opening_of, read_attempt, started_line
 from batchrun.core.entry import Form, read_entry, write_entry
-from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Rejected, Reply, Row, Scope, Usage
+from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
 from batchrun.core.statement import Fold, Statement, Totals
 
 MOST = Bound(10, 20)
@@ -286,6 +287,7 @@ ANSWER = Reply("a", "stop", Usage(3, 4, cached_tokens=2, image_tokens=1, searche
 def test_an_answer_in_the_ledger_is_in_no_doubt_and_counted_once(ended):
     totals = one_call("answered", ANSWER, Answered(ROWS[0], ANSWER, CALL), ended=ended)
     expected = Totals(answered=1, calls=1, input_tokens=3, output_tokens=4, cached_tokens=2, image_tokens=1, searches=5)
+    expected.unpriced_calls, expected.unpriced_tokens = 1, 7
     assert totals == expected
 
 
@@ -294,6 +296,21 @@ def test_an_answer_without_usage_stays_in_doubt_once(ended):
     bare = replace(ANSWER, usage=None)
     totals = one_call("answered", bare, Answered(ROWS[0], bare, CALL), ended=ended)
     assert (totals.answered, totals.in_doubt, totals.in_doubt_input_tokens, totals.in_doubt_output_tokens) == (1, 1, 10, 20)
+
+
+def test_what_entries_and_reasks_say_they_cost_is_summed_by_currency_and_what_is_unknown_is_in_no_sum():
+    fold = Fold("run", "job")
+    starts = [started_line(f"1-{number}", 0.0, ROWS[0], MOST) for number in (1, 2, 3)]
+    asked = ended_line("1-1", 0.0, "reasked", refused(Fault.REASK, Usage(5, 6)), Money("CNY", Decimal("0.00001")))
+    unknown = ended_line("1-2", 0.0, "reasked", refused(Fault.REASK, Usage(5, 6)))
+    fold.attempts(map(read_attempt, [*starts, asked, unknown]))
+    costs = [Money("CNY", Decimal("0.000002")), Money("USD", Decimal("0.3")), None]
+    lines = [write_entry(Answered(row, ANSWER, CALL), "batchrun", raw=False, cost=cost) for row, cost in zip(ROWS[:3], costs, strict=True)]
+    fold.entries(map(read_entry, lines))
+    total = fold.close({}).total()
+    assert total.cost == {"CNY": Decimal("0.000012"), "USD": Decimal("0.3")}
+    assert (total.unpriced_calls, total.unpriced_tokens) == (2, 11 + 7)
+    assert total.as_json()["cost"] == {"CNY": "0.000012", "USD": "0.3"}
 
 
 def test_a_start_without_an_end_is_in_doubt():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from batchrun.core.columns import width
@@ -54,7 +56,8 @@ def test_there_is_a_line_a_workspace_and_model_and_a_total_with_chinese_names_in
 def test_a_column_stands_there_where_any_workspace_has_something_in_it(name, head):
     quiet = ("legal", "qwen-plus", Totals(answered=1))
     assert heads(stated(quiet)) == ALWAYS
-    loud = ("sales", "qwen-plus", Totals(**{name: 7}))
+    loud = ("sales", "qwen-plus", Totals())
+    setattr(loud[2], name, 7)
     assert set(heads(stated(quiet, loud))) == {*ALWAYS, head}
     assert [line.split().count("7") for line in table(stated(quiet, loud)).splitlines()[2:6]] == [0, 1, 0, 1]
 
@@ -63,6 +66,22 @@ def test_doubt_is_shown_with_what_it_may_have_cost_at_the_most():
     doubt = Totals(in_doubt=3, in_doubt_input_tokens=12_000, in_doubt_output_tokens=98_304)
     note = table(stated(("legal", "qwen-plus", doubt))).splitlines()[-1]
     assert note == "in doubt: 3 calls may have been billed beyond this: at most 12,000 input and 98,304 output tokens"
+
+
+def test_what_it_cost_stands_at_the_end_and_what_is_not_known_is_no_nothing():
+    priced = Totals(answered=2, cost={"CNY": Decimal("1234.56789")})
+    partly = Totals(answered=2, unpriced_calls=1, unpriced_tokens=1500, cost={"CNY": Decimal("0.5")})
+    unknown = Totals(answered=2, unpriced_calls=2, unpriced_tokens=4000)
+    lines = table(stated(("a", "m", priced), ("b", "m", partly), ("c", "m", unknown), ("d", "m", Totals(pending=1)))).splitlines()
+    assert [line.split()[-1] for line in (lines[0], *lines[2:6], lines[7])] == [
+        "CNY",
+        "1,234.5679",
+        "0.5000+",
+        "unknown",
+        "0",
+        "1,235.0679+",
+    ]
+    assert lines[-1].startswith("cost unknown: 3 calls with 5,500 tokens have no known price")
 
 
 def test_reasks_are_shown_with_what_they_cost():
