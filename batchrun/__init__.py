@@ -7,7 +7,7 @@ The house, from the top (an import goes down or stays, never up)::
                             say), parks.py (what cannot be sent), money.py (prices and budgets), planning.py (the scheduler and what
                             was learnt), preparing.py (a row to a request), closing.py (windows and deadline), simulated.py (the
                             simulator in this process)
-    doctor.py foresight.py  join too: a job examined, and forecast, before it runs
+    doctor.py foresight.py  join too: a job examined, and forecast, before it runs; reconciling.py: a bill held against runs after it
     report/                 a statement, a diagnosis, a forecast as a table
     simulator/server.py     the simulator on a socket
     engine.py               waits: starts what the scheduler says, records what comes back

@@ -55,7 +55,12 @@ def _print_example(context: click.Context, _option: click.Parameter, wanted: boo
     metavar="NAME=KEY",
     help="A workspace and its fake key; may be given again. One of the scenario's gets this key.",
 )
-@click.option("--bill", "bill_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the bill here at the end.")
+@click.option(
+    "--bill",
+    "bill_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the bill here at the end; as the console's export, where the name ends in .csv.",
+)
 def simulate(
     *,
     host: str,
@@ -84,12 +89,13 @@ def simulate(
         anyio.run(_until_stopped, service, host, port)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}; --port 0 takes a free one") from None
-    bill = orjson.dumps(service.bill(), option=orjson.OPT_INDENT_2 if bill_file else None)
     if bill_file is None:
-        click.echo(bill.decode())
+        click.echo(orjson.dumps(service.bill()).decode())
         return
+    in_json = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    bill = service.bill_export() if bill_file.suffix.lower() == ".csv" else orjson.dumps(service.bill(), option=in_json)
     try:
-        bill_file.write_bytes(bill + b"\n")
+        bill_file.write_bytes(bill)
     except OSError as error:
         raise click.ClickException(f"--bill {bill_file}: {error.strerror}") from None
 
@@ -172,7 +178,9 @@ def _tell(scenario: Scenario, base: Base) -> None:
     notes += [f"  workspace {name}: {_variable(name)} is its key in the scenario" for name in scenario.workspaces]
     if scenario.open_keys:
         notes.append(f"  any workspace NAME: {_variable('NAME')}={OPEN_KEY_PREFIX}NAME")
-    notes += [f"  bill {base.url}/simulator/bill, calls {base.url}/simulator/calls; Ctrl-C stops it"]
+    notes += [
+        f"  bill {base.url}/simulator/bill (as an export: {base.url}/simulator/bill.csv), calls {base.url}/simulator/calls; Ctrl-C stops it"
+    ]
     click.echo("\n".join(notes), err=True)
 
 

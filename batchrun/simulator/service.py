@@ -26,6 +26,7 @@ from batchrun.simulator.accounts import Accounts, Passage, count, patience
 from batchrun.simulator.admission import Admission, Asked
 from batchrun.simulator.answers import compose
 from batchrun.simulator.bill import Bill, CallNote, Journal
+from batchrun.simulator.bill_export import Export, Form
 from batchrun.simulator.caching import PrefixCache
 from batchrun.simulator.dice import Dice, Draw
 from batchrun.simulator.management import is_management, manage
@@ -40,9 +41,11 @@ __all__ = ["Call", "Plan", "Service", "Wire"]
 
 _MODELS = "/compatible-mode/v1/models"
 _BILL = "/simulator/bill"
+_EXPORT = "/simulator/bill.csv"
 _CALLS = "/simulator/calls"
 
 _OURS = "/simulator/"
+_OURS_TO_READ = frozenset({_BILL, _EXPORT, _CALLS})
 _BETWEEN = frozenset({Mishap.HTML, Mishap.REDIRECT})
 """What something between client and provider says: the provider never saw the call."""
 _REFUSALS = {**refusals.THROTTLES, **refusals.FAILURES}
@@ -65,6 +68,7 @@ class Service:
         self._given: dict[tuple[str, str, bytes], Given] = {}
         self._chats = {route.value: route for route in Route if not (route is Route.MULTIMODAL and scenario.cloud == "finance")}
         self._bill = Bill()
+        self._export = Export()
         self._journal = Journal(scenario.journal)
 
     def bill(self) -> dict[str, Any]:
@@ -73,6 +77,10 @@ class Service:
         Counts are calls and the numbers of `Usage`: input_tokens, output_tokens, cached_tokens, reasoning_tokens and the others.
         """
         return self._bill.told()
+
+    def bill_export(self, form: Form = "2025") -> bytes:
+        """The same by day and amount type, as the provider's console exports it: CSV in UTF-8 with its mark."""
+        return self._export.csv(form).encode("utf-8-sig")
 
     def calls(self) -> list[dict[str, Any]]:
         """The latest calls to the chat routes, in the order they came: the fields of `CallNote`."""
@@ -90,11 +98,16 @@ class Service:
         match call.method, path:
             case "GET", path if path == _MODELS:
                 return self._model_list(call, now)
-            case "GET", path if path == _BILL:
-                return Plan(200, {"content-type": JSON}, orjson.dumps(self.bill()), 0.0)
-            case "GET", path if path == _CALLS:
-                return Plan(200, {"content-type": JSON}, orjson.dumps(self.calls()), 0.0)
+            case "GET", path if path in _OURS_TO_READ:
+                return self._ours(path, call.path)
         return self._refuse(refusals.NO_SUCH_PATH, self._dice.draw("", call.body), now, native=is_native(path))
+
+    def _ours(self, path: str, asked: str) -> Plan:
+        """What no provider tells: the bill, as it is or as its export, and the journal."""
+        if path == _EXPORT:
+            form: Form = "2024" if asked.endswith("?form=2024") else "2025"
+            return Plan(200, {"content-type": "text/csv; charset=utf-8"}, self.bill_export(form), 0.0)
+        return Plan(200, {"content-type": JSON}, orjson.dumps(self.bill() if path == _BILL else self.calls()), 0.0)
 
     def too_large(self, path: str, now: float) -> Plan:
         """The answer to a request whose body nobody wants to read to its end."""
@@ -197,14 +210,15 @@ class Service:
         if refusal is not None:
             return _REFUSALS[refusal]
         self._cache.keep(cached, note.at)
-        self._settle(asked, usage)
+        self._settle(asked, usage, note.at, explicit_cache=cached.explicit)
         if honoured:
             self._given[remembered] = given
         return given, False
 
-    def _settle(self, asked: Asked, usage: Usage) -> None:
+    def _settle(self, asked: Asked, usage: Usage, at: float, *, explicit_cache: bool) -> None:
         """An answer was made: its tokens are owed."""
         self._bill.charge(asked.workspace, asked.model, usage)
+        self._export.charge(asked.workspace, asked.model, usage, at, explicit_cache=explicit_cache)
         self._accounts.account_of(asked.workspace).charge(asked.model, usage.input_tokens + usage.output_tokens)
 
     def _latency(self, draw: Draw) -> float:

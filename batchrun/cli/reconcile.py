@@ -1,0 +1,93 @@
+"""``batchrun reconcile``: the provider's bill held against the ledgers of runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+import orjson
+
+from batchrun.core.bill import KINDS
+from batchrun.core.hours import A_ZONE
+from batchrun.reconciling import reconciled
+from batchrun.report.reconcile import reconciliation_table
+
+_EPILOG = """\b
+Exit codes
+  0  it closes: equal to the token, or every difference is explained by calls in doubt (within their bound), midnight or rounding
+  2  an argument is wrong, a directory is no run, a file is no bill export
+  3  it does not close: something differs without an explanation, others called, or a line of the bill was not understood
+  6  a run directory is damaged
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option(
+    "--bill",
+    "bills",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A bill's details, exported as CSV by billable item and day; may be given again.",
+)
+@click.option("--timezone", default="Asia/Shanghai", show_default=True, metavar="ZONE", help="Where the bill's days begin and end.")
+@click.option(
+    "--id", "ids", multiple=True, metavar="ID=NAME", help="The workspace of a workspace id of the bill: llm-xxx=legal; may be given again."
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    metavar="TYPE=KIND",
+    help=f"What an amount type of the bill means that is not known: one of {', '.join(KINDS)}; may be given again.",
+)
+@click.option("--allow-others", is_flag=True, help="Others call these workspaces too: what only they can have used keeps nothing open.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, every line of it.")
+def reconcile(
+    *,
+    runs: tuple[Path, ...],
+    bills: tuple[Path, ...],
+    timezone: str,
+    ids: tuple[str, ...],
+    kinds: tuple[str, ...],
+    allow_others: bool,
+    as_json: bool,
+) -> None:
+    """Hold the provider's bill against the run directories RUN: by day, workspace, model and kind of tokens.
+
+    Differences are explained where the ledgers can: calls in doubt, calls near midnight that stand on the next day, numbers that were
+    rounded, calls by others. What is left is listed with the bill's lines. A bill has no request ids: whose a single call was, and whether
+    two mistakes cancel out within one line, cannot be told. Name every run of the days that are compared: what another run called counts
+    as others'.
+
+    The bill's instance ids hold workspace ids: --id names their workspaces, where a job has no workspace_id.
+    """
+    zone = _zone(timezone)
+    meant = _pairs("--kind", kinds)
+    if unknown := sorted(set(meant.values()) - set(KINDS)):
+        raise click.BadParameter(f"{', '.join(unknown)}: one of {', '.join(KINDS)} is wanted", param_hint="--kind")
+    found = reconciled(runs, bills, zone, ids=_pairs("--id", ids), kinds=meant, others_allowed=allow_others)
+    click.echo(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2) if as_json else reconciliation_table(found))
+    sys.exit(0 if found.closes else 3)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):  # OSError: a folder of zones, or a name that no disk takes.
+        raise click.BadParameter(f"{name!r}: {A_ZONE} is wanted", param_hint="--timezone") from None
+
+
+def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, meaning = text.partition("=")
+        if not (name and equals and meaning):
+            raise click.BadParameter(f"{text!r}: NAME=MEANING is wanted", param_hint=option)
+        if pairs.setdefault(name, meaning) != meaning:
+            raise click.BadParameter(f"{name} means {pairs[name]} and {meaning}", param_hint=option)
+    return pairs

@@ -1,0 +1,221 @@
+"""A bill export read: CSV as the provider's console saves it, or as a spreadsheet saved it again.
+
+UTF-8 with or without its mark, UTF-16 with one, or GBK (GB18030); Chinese or English headings, in any order, after any preamble; commas,
+semicolons or tabs between fields. A line that is not understood is handed on with its number: none is dropped.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from itertools import chain, islice
+from pathlib import Path
+from types import MappingProxyType
+
+from batchrun.core.bill import BillLine, OtherLine, UnreadableLine, read_instance
+from batchrun.core.errors import JobError
+
+_CHUNK_BYTES = 1 << 20
+_LONGEST_PREAMBLE = 50
+_HEADINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "instance": ("instanceid", "instance", "实例id", "资产/资源实例id", "资源实例id", "资源id", "resourceid"),
+        "day": (
+            "billingdate",
+            "date",
+            "账单日期",
+            "日期",
+            "consumedate",
+            "消费日期",
+            "消费时间",
+            "consumptiontime",
+            "usagestarttime",
+            "开始时间",
+        ),
+        "usage": ("usage", "用量", "使用量", "usageamount", "quantity"),
+        "unit": ("usageunit", "用量单位", "使用量单位", "unit", "单位"),
+        "amount": ("pretaxamount", "应付金额", "payableamount", "amountpayable", "应付金额(含税)", "优惠后金额", "afterdiscountamount"),
+        "currency": ("currency", "币种", "货币", "货币单位"),
+        "product": ("productname", "product", "产品", "产品名称", "productdetail", "产品明细", "商品名称"),
+    }
+)
+"""By what is looked for, the best first; as `_plain` writes them."""
+_NEEDED = ("instance", "day", "usage")
+_PRODUCTS = ("百炼", "modelstudio", "bailian", "大模型", "dashscope", "sfm")
+_TOTALS = frozenset({"合计", "总计", "小计", "汇总", "total", "subtotal", "sum", "grandtotal"})
+_DAY = re.compile(r"(\d{4})(?:[-/.年](\d{1,2})[-/.月](\d{1,2})日?|(\d{2})(\d{2}))(?:\D.*)?")
+_NARROW = str.maketrans("\uff08\uff09\uff1a", "():")
+"""Chinese brackets and colons."""
+_UNIT = re.compile(
+    r"(?:每|per|/)?([\d,]*)(k|m|千|万|百万|thousand|million)?(?:个)?tokens?|(千|万|百万)(?:个)?(?:词元|令牌)|(?:个)?(?:词元|令牌)"
+)
+_TIMES = {None: 1, "": 1, "k": 1000, "千": 1000, "thousand": 1000, "万": 10_000, "m": 10**6, "百万": 10**6, "million": 10**6}
+
+Read = BillLine | OtherLine | UnreadableLine
+
+
+def read_bill(path: Path) -> Iterator[Read]:
+    """Read the export at *path* line by line; raise JobError where it is none."""
+    try:
+        with path.open(encoding=_encoding(path), errors="replace", newline="") as file:
+            yield from _read(file, path)
+    except OSError as error:
+        raise JobError(f"{path}: cannot be read: {error.strerror}") from None
+    except csv.Error as error:
+        raise JobError(f"{path}: not CSV: {error}") from None
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(3)
+        if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            return "utf-16"
+        decoder = getincrementaldecoder("utf-8")()
+        try:
+            decoder.decode(start.removeprefix(BOM_UTF8))
+            while chunk := file.read(_CHUNK_BYTES):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "gb18030"
+    return "utf-8-sig"
+
+
+def _read(file: Iterator[str], path: Path) -> Iterator[Read]:
+    first = list(islice(file, _LONGEST_PREAMBLE))
+    delimiter, number, columns = _header(first, path)
+    reader = csv.reader(chain(first[number:], file), delimiter=delimiter)
+    for fields in reader:
+        at = number + reader.line_num
+        cells = [_cell(field) for field in fields]
+        if any(cells):
+            yield _line(_Fields(cells, columns), str(path), at)
+
+
+def _header(first: Sequence[str], path: Path) -> tuple[str, int, dict[str, int]]:
+    """The delimiter, how many lines there are with the heading, and where each column stands."""
+    for number, line in enumerate(first, 1):
+        for delimiter in (",", "\t", ";"):
+            found = _columns(next(csv.reader([line], delimiter=delimiter), []))
+            if all(name in found for name in _NEEDED):
+                return delimiter, number, found
+    raise JobError(
+        f"{path}: is no bill export: a heading with the instance id (实例ID), the day (账单日期) and the usage (用量) is wanted among the "
+        f"first {_LONGEST_PREAMBLE} lines; export the bill's details by billable item (计费项) and day"
+    )
+
+
+def _columns(headings: Sequence[str]) -> dict[str, int]:
+    plain = [_plain(heading) for heading in headings]
+    return {name: plain.index(spelling) for name, wanted in _HEADINGS.items() for spelling in reversed(wanted) if spelling in plain}
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_\-]+", "", _cell(text)).translate(_NARROW).lower()
+
+
+def _cell(text: str) -> str:
+    """A field without what consoles and spreadsheets put around long numbers: tabs, an apostrophe, ``="…"``."""
+    text = text.strip().lstrip("\ufeff").strip()
+    if text.startswith('="') and text.endswith('"'):
+        text = text[2:-1]
+    return text.removeprefix("'").strip()
+
+
+class _Fields:
+    """The fields of one line, by what they are."""
+
+    def __init__(self, cells: Sequence[str], columns: Mapping[str, int]) -> None:
+        self.cells, self._columns = cells, columns
+
+    def __getitem__(self, name: str) -> str:
+        place = self._columns.get(name)
+        return self.cells[place] if place is not None and place < len(self.cells) else ""
+
+
+class _NotReadError(ValueError):
+    """Why a line cannot be understood."""
+
+
+def _line(fields: _Fields, file: str, at: int) -> Read:
+    if _is_total(fields):
+        return OtherLine(file, at, "totals")
+    product = fields["product"]
+    instance = read_instance(fields["instance"])
+    if instance is None and product and not any(name in _plain(product) for name in _PRODUCTS):
+        return OtherLine(file, at, f"another product: {product}")
+    try:
+        times = _unit(fields["unit"])
+        if times is None:
+            return OtherLine(file, at, f"not tokens: {fields['unit']}")
+        if instance is None:
+            raise _NotReadError(f"instance id {fields['instance']!r}: neither of the forms with workspace, model and amount type")  # noqa: TRY301
+        tokens, step, shortened = _tokens(fields["usage"], times)
+        amount = _amount(fields["amount"])
+        return BillLine(
+            file, at, _day(fields["day"]), instance, tokens, _plain(fields["unit"]), step, shortened, amount, fields["currency"]
+        )
+    except _NotReadError as error:
+        return UnreadableLine(file, at, str(error))
+
+
+def _is_total(fields: _Fields) -> bool:
+    first = next(cell for cell in fields.cells if cell)
+    return not fields["instance"] and _plain(first).rstrip(":") in _TOTALS
+
+
+def _unit(text: str) -> int | None:
+    """Tokens in one of the unit; None for what is no tokens. Without a unit it is tokens."""
+    plain = _plain(text)
+    if not plain:
+        return 1
+    match = _UNIT.fullmatch(plain)
+    if match is None:
+        return None
+    count, times, other = match.groups()
+    return int((count or "1").replace(",", "") or "1") * _TIMES[times or other]
+
+
+def _tokens(text: str, times: int) -> tuple[int, int, bool]:
+    """The tokens, what the last digit stands for where that is more than one, and whether the number was written with an exponent."""
+    number = _number(text, "usage")
+    tokens = number * times
+    if tokens < 0 or tokens != tokens.to_integral_value():
+        raise _NotReadError(f"usage {text!r}: no whole number of tokens")
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)  # A number that is none was refused above.
+    step = int(Decimal(times).scaleb(exponent)) if exponent >= -len(str(times)) else 0
+    return int(tokens), step if step > 1 else 0, "e" in text.lower()
+
+
+def _amount(text: str) -> Decimal | None:
+    bare = re.sub("[\u00a5\uffe5$]", "", text)
+    return _number(bare, "amount") if bare.strip("-") else None
+
+
+def _number(text: str, what: str) -> Decimal:
+    plain = text.replace(" ", "").replace("\u00a0", "")
+    # A comma is a thousands separator or nothing: one in another place would change the number by its size.
+    if "," in plain and not re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", plain):
+        raise _NotReadError(f"{what} {text!r}: no number")
+    try:
+        number = Decimal(plain.replace(",", ""))
+    except InvalidOperation:
+        raise _NotReadError(f"{what} {text!r}: no number") from None
+    if not number.is_finite() or abs(number.adjusted()) > 30:
+        raise _NotReadError(f"{what} {text!r}: no number that can be")
+    return number
+
+
+def _day(text: str) -> date:
+    match = _DAY.fullmatch(text)
+    try:
+        if match is not None:
+            return date(*(int(part) for part in match.groups() if part))
+    except ValueError:
+        pass
+    raise _NotReadError(f"day {text!r}: no day; export the bill by day (统计周期: 按天)")

@@ -1,0 +1,143 @@
+"""A bill held against ledgers, as a table for a terminal: what differs, the sums, and what can and cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from batchrun.core.columns import padded, width
+from batchrun.core.reconcile import Line, Reconciliation, Sum
+
+_REASONS = (
+    ("midnight", "counted on a neighbouring day"),
+    ("in_doubt", "in doubt"),
+    ("rounded", "the bill's numbers are rounded"),
+    ("others", "others' calls, or runs that were not named"),
+)
+_SUMS = ("billed", "counted", "in_doubt", "others", "unexplained")
+_MOST_LINES = 200
+_MOST_NAMED = 20
+
+
+def reconciliation_table(found: Reconciliation) -> str:
+    """Return the lines that differ, a sum a workspace, notes, and last whether it closes."""
+    parts = [*_differences(found), *_sums(found), *_notes(found), _verdict(found)]
+    return "\n".join(parts)
+
+
+def _differences(found: Reconciliation) -> list[str]:
+    different = sorted((line for line in found.lines if not line.equal), key=lambda line: (not line.unexplained, not line.others))
+    equal = f"{len(found.lines) - len(different):,} of {len(found.lines):,} lines (day, workspace, model, kind) are equal to the token"
+    if not different:
+        return [equal, ""]
+    rows = [["day", "workspace", "model", "kind", "billed", "counted", "difference"]]
+    rows += [_row(line) for line in different[:_MOST_LINES]]
+    told = _drawn(rows, names=4)
+    for place, line in enumerate(different[:_MOST_LINES], 1):
+        told[place] += f"  {_why(line)}"
+    more = [f"… and {len(different) - _MOST_LINES:,} more: --json tells all"] if len(different) > _MOST_LINES else []
+    return [*told, *more, equal, ""]
+
+
+def _row(line: Line) -> list[str]:
+    difference = line.billed - line.counted
+    return [line.day.isoformat(), line.workspace, line.model, line.kind, f"{line.billed:,}", f"{line.counted:,}", f"{difference:+,}"]
+
+
+def _why(line: Line) -> str:
+    reasons = [f"{getattr(line, name):+,} {words}" for name, words in _REASONS if getattr(line, name)]
+    if line.unexplained:
+        what = "unexplained" if line.known else "amount type not known: --kind says what it means"
+        reasons.append(f"{line.unexplained:+,} {what} ({_where(line)})")
+    if line.others and len(line.keys) > 1:
+        reasons.append("by API key id: " + ", ".join(f"{key or 'console'} {tokens:,}" for key, tokens in sorted(line.keys.items())))
+    return "; ".join(reasons)
+
+
+def _where(line: Line) -> str:
+    if not line.places:
+        return "no line of the bill"
+    more = line.bill_lines - len(line.places)
+    return ", ".join(line.places) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _sums(found: Reconciliation) -> list[str]:
+    rows = [["tokens", *(name.replace("_", " ") for name in _SUMS), "money billed", "money counted"]]
+    rows += [[name, *_sum_row(one)] for name, one in found.sums.items()]
+    if len(found.sums) != 1:
+        rows.append(["total", *_sum_row(found.total())])
+    return [*_drawn(rows, names=1), ""]
+
+
+def _sum_row(one: Sum) -> list[str]:
+    unknown = ["unknown"] if one.unpriced_tokens else []
+    return [*(f"{getattr(one, name):,}" for name in _SUMS), _money(one.billed_money), _money(one.counted_money, unknown)]
+
+
+def _money(amounts: dict[str, Decimal], unknown: Sequence[str] = ()) -> str:
+    return " + ".join([*(f"{amount:,.4f} {currency}".rstrip() for currency, amount in sorted(amounts.items())), *unknown]) or "-"
+
+
+def _drawn(rows: Sequence[Sequence[str]], names: int) -> list[str]:
+    widths = [max(width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(_cells(row, widths, names)).rstrip() for row in rows]
+
+
+def _cells(row: Sequence[str], widths: Sequence[int], names: int) -> list[str]:
+    left = [padded(cell, columns) for cell, columns in zip(row[:names], widths[:names], strict=True)]
+    return left + [cell.rjust(columns) for cell, columns in zip(row[names:], widths[names:], strict=True)]
+
+
+def _notes(found: Reconciliation) -> list[str]:
+    total = found.total()
+    notes = []
+    if found.days is not None:
+        notes.append(f"compared: {found.days[0]} to {found.days[1]} ({found.timezone}), the days on which the runs made calls")
+    notes += _of_the_bill(found)
+    if total.doubtful_calls:
+        notes.append(f"in doubt: {total.doubtful_calls:,} calls, of at most {total.most_in_doubt:,} tokens")
+    notes += [
+        f"{each.workspace} {each.model}: the bill does not tell {each.kind} apart; {each.tokens:,} tokens are compared as {each.under}"
+        for each in found.folded
+    ]
+    if found.undated_tokens:
+        notes.append(f"{found.undated_tokens:,} tokens of entries that do not tell when they were called are in no day")
+    if found.unreadable_attempts:
+        notes.append(f"{found.unreadable_attempts:,} lines of attempts.log could not be read: doubt may be higher")
+    notes.append(
+        "a bill has no request ids: sums by day, workspace, model and kind are compared, and whose a single call was cannot be told"
+    )
+    return notes
+
+
+def _of_the_bill(found: Reconciliation) -> list[str]:
+    notes = []
+    if found.days and found.bill_days and found.bill_days[1] < found.days[1]:
+        notes.append(f"the bill ends on {found.bill_days[1]}, before the runs do: it is complete a day or so later")
+    if found.strangers:
+        named = ", ".join(f"{name} {tokens:,}" for name, tokens in list(found.strangers.items())[:_MOST_NAMED])
+        notes.append(f"not compared, for these runs do not name the workspace (--id WORKSPACE_ID=NAME does): {named} tokens")
+    if found.other_days_tokens:
+        notes.append(f"not compared, for they stand on other days: {found.other_days_tokens:,} tokens")
+    notes += [f"not compared: {count:,} lines, {what}" for what, count in sorted(found.other_lines.items())]
+    notes += [f"not understood: {told}" for told in found.unreadable[:_MOST_NAMED]]
+    if len(found.unreadable) > _MOST_NAMED:
+        notes.append(f"… and {len(found.unreadable) - _MOST_NAMED:,} more lines that were not understood: --json tells all")
+    return notes
+
+
+def _verdict(found: Reconciliation) -> str:
+    total = found.total()
+    if found.closes:
+        reasons = [words for name, words in (*_REASONS,) if any(getattr(line, name) for line in found.lines)]
+        return "it closes: " + (f"every difference is explained ({', '.join(reasons)})" if reasons else "equal to the token")
+    wrong = []
+    if lines := sum(1 for line in found.lines if line.unexplained):
+        wrong.append(f"{lines:,} lines differ without an explanation")
+    if total.others and not found.others_allowed:
+        wrong.append(f"{total.others:,} tokens are others' (--allow-others accepts them)")
+    if found.unreadable:
+        wrong.append(f"{len(found.unreadable):,} lines of the bill were not understood")
+    if found.undated_tokens:
+        wrong.append("some entries have no day")
+    return "it does not close: " + "; ".join(wrong)

@@ -1,0 +1,190 @@
+"""Every form in which a bill export comes, and every line of it that is not understood, named."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from batchrun.core.bill import BillLine, OtherLine, UnreadableLine
+from batchrun.core.errors import JobError
+from batchrun.edge.bill_file import read_bill
+
+CHINESE = "账期,账单日期,产品名称,实例ID,标签,计费项,用量,用量单位,应付金额,币种"
+ENGLISH = "Billing Cycle,Billing Date,Product Name,Instance ID,Tags,Billing Item,Usage,Usage Unit,Pretax Amount,Currency"
+KEYED = "12345;llm-x;qwen-max;output_token;app"
+TYPED = "text_token;llm-x;qwen-max;output_token;app"
+
+
+def a_line(instance=KEYED, *, day="2026-11-24", usage="1234", unit="token", amount="0.5", product="大模型服务平台百炼"):
+    return f'2026-11,{day},{product},{instance},key:a value:b; key:c value:d,output_token,"{usage}",{unit},{amount},CNY'
+
+
+def read(tmp_path, text, encoding="utf-8"):
+    file = tmp_path / "bill.csv"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+    return list(read_bill(file))
+
+
+def the_line(tmp_path, **fields):
+    (found,) = read(tmp_path, f"{CHINESE}\n{a_line(**fields)}\n")
+    return found
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_every_encoding_of_a_chinese_console_is_read(tmp_path, encoding, newline):
+    (found,) = read(tmp_path, newline.join([CHINESE, a_line(), ""]), encoding)
+    assert isinstance(found, BillLine)
+    assert (found.day, found.tokens, found.amount, found.currency, found.line) == (date(2026, 11, 24), 1234, Decimal("0.5"), "CNY", 2)
+
+
+def test_an_encoding_is_told_by_the_whole_file_and_not_by_its_beginning(tmp_path):
+    many = "\n".join([ENGLISH, *[a_line(product="Model Studio")] * 20_000, a_line()])
+    found = read(tmp_path, many, "gbk")
+    assert len(found) == 20_001
+    assert all(isinstance(each, BillLine) for each in found)
+
+
+@pytest.mark.parametrize("headings", [CHINESE, ENGLISH, CHINESE.replace("实例ID", "资产/资源实例ID"), ENGLISH.replace(" ", "")])
+def test_chinese_and_english_headings_are_known(tmp_path, headings):
+    (found,) = read(tmp_path, f"{headings}\n{a_line()}\n")
+    assert isinstance(found, BillLine)
+    assert found.instance == ("llm-x", "qwen-max", "output_token", "12345")
+
+
+def test_columns_may_stand_in_any_order_and_a_preamble_may_come_first(tmp_path):
+    text = f"Account,1234\n\nExported,2026-11-25\nUsage,Instance ID,Billing Date\n77,{TYPED},2026-11-24\n"
+    (found,) = read(tmp_path, text)
+    assert isinstance(found, BillLine)
+    assert (found.tokens, found.line, found.amount, found.instance.key_id) == (77, 5, None, None)
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ","])
+def test_tabs_and_commas_separate_fields(tmp_path, delimiter):
+    (found,) = read(tmp_path, f"Usage{delimiter}Instance ID{delimiter}Billing Date\n77{delimiter}{KEYED}{delimiter}20261124\n")
+    assert isinstance(found, BillLine)
+
+
+def test_a_file_without_a_heading_that_is_needed_is_no_export(tmp_path):
+    with pytest.raises(JobError, match="is no bill export: a heading with the instance id"):
+        read(tmp_path, "a,b,c\n1,2,3\n")
+    with pytest.raises(JobError, match="is no bill export"):
+        read(tmp_path, b"")
+    with pytest.raises(JobError, match="cannot be read"):
+        list(read_bill(tmp_path / "none.csv"))
+
+
+@pytest.mark.parametrize(
+    ("usage", "unit", "tokens", "step"),
+    [
+        ("1234", "token", 1234, 0),
+        ("1234", "", 1234, 0),
+        ("1234", "Tokens", 1234, 0),
+        ("1,234,567", "token", 1_234_567, 0),
+        ("1234.000000", "token", 1234, 0),
+        ("1.234567E+06", "token", 1_234_567, 0),
+        ("1.23E+06", "token", 1_230_000, 10_000),
+        ("1.234", "1K tokens", 1234, 0),
+        ("1.234", "千tokens", 1234, 0),
+        ("1.234000", "千token", 1234, 0),
+        ("12.3", "Ktoken", 12_300, 100),
+        ("1,234.5", "1,000 tokens", 1_234_500, 100),
+        ("1.5", "百万tokens", 1_500_000, 100_000),
+        ("2", "万token", 20_000, 10_000),
+        ("0", "token", 0, 0),
+        ("0.000", "1K tokens", 0, 0),
+        ("'1234", "token", 1234, 0),
+    ],
+)
+def test_numbers_and_units_become_tokens(tmp_path, usage, unit, tokens, step):
+    found = the_line(tmp_path, usage=usage, unit=f'"{unit}"')
+    assert isinstance(found, BillLine), found
+    assert (found.tokens, found.step) == (tokens, step)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"usage": "1.2"}, "usage '1.2': no whole number of tokens"),
+        ({"usage": "-5"}, "usage '-5': no whole number of tokens"),
+        ({"usage": ""}, "usage '': no number"),
+        ({"usage": "12,34"}, "usage '12,34': no number"),
+        ({"usage": "NaN"}, "usage 'NaN': no number that can be"),
+        ({"usage": "1e99999"}, "usage '1e99999': no number that can be"),
+        ({"day": "2026-11"}, "day '2026-11': no day; export the bill by day"),
+        ({"day": "2026-13-01"}, "day '2026-13-01': no day"),
+        ({"day": ""}, "day '': no day"),
+        ({"instance": "i-bp1"}, "instance id 'i-bp1': neither of the forms"),
+        ({"instance": ""}, "instance id '': neither of the forms"),
+        ({"amount": "free"}, "amount 'free': no number"),
+    ],
+)
+def test_a_line_that_is_not_understood_is_named_with_its_reason(tmp_path, fields, why):
+    found = the_line(tmp_path, **fields)
+    assert isinstance(found, UnreadableLine), found
+    assert found.why.startswith(why)
+    assert found.line == 2
+
+
+@pytest.mark.parametrize(
+    "day", ["2026-11-24", "2026/11/24", "20261124", "2026-11-24 13:00:00", "2026年11月24日", "2026/1/2", "\t2026-11-24"]
+)
+def test_days_are_read_as_they_are_written(tmp_path, day):
+    found = the_line(tmp_path, day=day)
+    assert isinstance(found, BillLine), found
+    assert found.day == (date(2026, 1, 2) if day == "2026/1/2" else date(2026, 11, 24))
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"product": "云服务器ECS", "instance": "i-bp1", "unit": "小时"}, "another product: 云服务器ECS"),
+        ({"unit": "张"}, "not tokens: 张"),
+        ({"unit": "秒"}, "not tokens: 秒"),
+    ],
+)
+def test_what_is_no_tokens_of_a_model_is_told_as_that(tmp_path, fields, what):
+    found = the_line(tmp_path, **fields)
+    assert isinstance(found, OtherLine), found
+    assert found.what == what
+
+
+def test_empty_lines_and_totals_are_no_lines_of_tokens(tmp_path):
+    text = f"{CHINESE}\n\n{a_line()}\n,,,,,,,,,\n合计,,,,,,1234,,0.5,CNY\nTotal:,,,,,,,,,\n"
+    line, *totals = read(tmp_path, text)
+    assert isinstance(line, BillLine)
+    assert [(each.line, getattr(each, "what", None)) for each in totals] == [(5, "totals"), (6, "totals")]
+
+
+def test_a_total_with_an_instance_id_is_a_line(tmp_path):
+    text = CHINESE.replace("账期", "小计") + "\n" + a_line().replace("2026-11,", "小计,", 1) + "\n"
+    assert isinstance(read(tmp_path, text)[0], BillLine)
+
+
+@pytest.mark.parametrize("written", ["{}", "\t{}", '"=""{}"""', "'{}"])
+def test_what_protects_ids_from_spreadsheets_is_taken_off(tmp_path, written):
+    found = the_line(tmp_path, instance=written.format(KEYED))
+    assert isinstance(found, BillLine), found
+    assert found.instance.key_id == "12345"
+
+
+def test_a_quoted_field_may_hold_commas_and_line_breaks(tmp_path):
+    text = f"{CHINESE}\n{a_line().replace('key:a', 'key:a')}\n".replace("key:a value:b; key:c value:d", '"key:a, b\nkey:c"')
+    first, second = read(tmp_path, text + a_line() + "\n")
+    assert isinstance(first, BillLine)
+    assert isinstance(second, BillLine)
+    assert second.line == 4
+
+
+@pytest.mark.parametrize(("amount", "read_as"), [("¥1,234.50", "1234.50"), ("￥0.1", "0.1"), ("-", None), ("", None), ("-3", "-3")])
+def test_amounts_are_exact(tmp_path, amount, read_as):
+    found = the_line(tmp_path, amount=f'"{amount}"')
+    assert isinstance(found, BillLine), found
+    assert found.amount == (None if read_as is None else Decimal(read_as))
+
+
+def test_a_short_line_is_not_understood(tmp_path):
+    (found,) = read(tmp_path, f"{CHINESE}\n2026-11,2026-11-24\n")
+    assert isinstance(found, UnreadableLine)
