@@ -12,7 +12,8 @@ The house, from the top (an import goes down or stays, never up)::
     simulator/server.py     the simulator on a socket
     engine.py               waits: starts what the scheduler says, records what comes back
     edge/                   touches: input files, media, run directory, ledger, network, terminal, keys
-    core/scheduler.py       decides: what to send next, what a result leads to; lanes.py what it moves about; forecast.py runs it ahead
+    core/scheduler.py       decides: what to send next, what a result leads to; lanes.py what it moves about; parking.py
+                            what stands still; alarms.py when; decisions.py what it says; forecast.py runs it ahead
     core/statement.py       ledger entries folded to totals
     core/                   retry, limiter (pace, buckets), slots, estimates, routes, protocols/, answers, hours, rows, index, entry, job ·
                             simulator/service.py

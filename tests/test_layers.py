@@ -12,7 +12,16 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 FLOORS = [
     ("core.model", "core.errors", "core.columns", "core.progress"),
     ("core", "simulator"),
-    ("core.scheduler", "core.lanes", "core.plan", "core.statement", "core.forecast", "core.prospects"),
+    (
+        "core.scheduler",
+        "core.lanes",
+        "core.parking",
+        "core.decisions",
+        "core.plan",
+        "core.statement",
+        "core.forecast",
+        "core.prospects",
+    ),
     ("engine", "edge"),
     (
         "report",

@@ -4,6 +4,9 @@ A pool serves its lanes by start-time fair queueing (Goyal, Vin and Cheng, 1996)
 served, divided by its weight, and the lane with the lowest goes next. So over any time in which two lanes both have work, what they were
 served differs from their weights' ratio by no more than their largest rows; and a lane that comes back after a rest starts where the
 others are: it owes nothing for its rest, and has saved nothing up.
+
+A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
+provider, which must not slow the others.
 """
 
 from __future__ import annotations
@@ -15,8 +18,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from batchrun.core.budget import Purse
-from batchrun.core.limiter import NO_QUOTA, Limiter, Quota
+from batchrun.core.limiter import NO_QUOTA, About, Limiter, Quota, about
+from batchrun.core.model import Failure
 from batchrun.core.slots import Slots
+
+_SHARED_WITHIN = 10.0
+"""Seconds within which refusals of two lanes are one affair of their pool."""
 
 
 def _one_token(_ordinal: int) -> float:
@@ -154,6 +161,12 @@ class Lane:
     """The budget that had too little left for its next row, while others' attempts are under way that are paid from it."""
     first_code: str | None = None
     same_rejections: int = 0
+    limiters: tuple[Limiter, ...] = field(init=False)
+    """All that its attempts pay."""
+
+    def __post_init__(self) -> None:
+        own = self.workspace.limiter
+        self.limiters = (self.limiter, self.pool.limiter) if own is None else (self.limiter, self.pool.limiter, own)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -166,3 +179,31 @@ class Lane:
             return self.front.popleft()
         self.undrawn -= 1
         return next(self.fresh), 1
+
+    def refused(self, launched_at: float, failure: Failure, now: float, jitter: float) -> None:
+        """Tell the limiter that a refusal is about: its own, or its pool's.
+
+        A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own. Want of capacity is
+        about the lane's slots, and no rate.
+        """
+        told = (now, launched_at, failure.code, failure.retry_after, jitter)
+        if about(failure.code) is About.CAPACITY:
+            self.slots.refused(now, launched_at)
+            self.limiter.refused(*told)
+            return
+        shared = self.pool.shared_refusal(self, now, _SHARED_WITHIN)
+        if shared:
+            self.limiter.forget()
+        else:
+            self.limiter.refused(*told)
+        if shared or (self.plan.pool_quota != NO_QUOTA and not self.limiter.has_found):
+            self.pool.limiter.refused(*told)
+
+    def same_rejections_in_a_row(self, code: str) -> int:
+        """Count a rejection; how many there were, where all that ever came was the same: 0 once anything else did."""
+        if self.varied:
+            return 0
+        self.varied = self.first_code not in {None, code}
+        self.first_code = code
+        self.same_rejections += 1
+        return 0 if self.varied else self.same_rejections

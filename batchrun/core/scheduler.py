@@ -17,9 +17,6 @@ stands in the workspace's queue: each slot given back, and each time its rate al
 until it launches, or turns out to be held back by something else and passes the turn on. Times stand in one heap; whatever changes its
 mind leaves a stale entry behind, which is recognised by its number and dropped when its time comes.
 
-A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
-provider, which must not slow the others.
-
 A park stops every lane of its scope. While anything else runs, one of the scope's rows is sent every *probe_every* seconds; when the
 provider takes it, the whole scope goes on. A closed workspace stands beside that: it is stopped as by a park, until it is opened, and each
 of the two stays what it is whatever becomes of the other.
@@ -34,16 +31,17 @@ import heapq
 import math
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any
 
+from batchrun.core.alarms import Alarms
 from batchrun.core.attempts import Bound
 from batchrun.core.budget import Lack, Purse, broke, promise_all
+from batchrun.core.decisions import Drained, Launch, Ticket, Verdict, WaitUntil
 from batchrun.core.lanes import Lane, LanePlan, Pool, Workspace
-from batchrun.core.limiter import NO_QUOTA, About, Limiter, about, limiter
+from batchrun.core.limiter import NO_QUOTA, limiter
 from batchrun.core.model import Failure, Fault, Reply, Scope
+from batchrun.core.parking import Parked, ParkedScope, Parking, outlasts
 from batchrun.core.retry import BackToFront, Exhaust, Park, Reject, RetryPolicy, TryAgain, next_step
 from batchrun.core.slots import Slots
 
@@ -53,90 +51,6 @@ SAME_REJECTION_PARKS = 20
 """A lane whose first answers are this many times the same rejection parks: a typo must not reject two million rows."""
 THROTTLED_FOR_TOO_LONG = 600.0
 """Seconds of throttles without one success: some 429s are a month's quota used up, under the same code."""
-_TICK = 2e-9
-"""Seconds that are no time at all: what a bucket's arithmetic may be off by."""
-_SHARED_WITHIN = 10.0
-"""Seconds within which refusals of two lanes are one affair of their pool."""
-
-
-class Verdict(StrEnum):
-    """What an attempt's result means for its row."""
-
-    ANSWERED = "answered"
-    REJECTED = "rejected"
-    EXHAUSTED = "exhausted"
-    AGAIN = "again"
-    THROTTLED = "throttled"
-    PARKED = "parked"
-    REASKED = "reasked"
-
-    @property
-    def final(self) -> bool:
-        """Whether the row leaves the scheduler."""
-        return self in {Verdict.ANSWERED, Verdict.REJECTED, Verdict.EXHAUSTED}
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """One row on its way: the permit to make one attempt."""
-
-    workspace: str
-    model: str
-    ordinal: int
-    attempt: int
-    """1 for a row's first attempt of this opening; throttled attempts do not count."""
-    launched_at: float
-    lane: Lane = field(repr=False)
-    paid: float = 0.0
-    """Tokens that the attempt is expected to cost, as its quotas were charged."""
-    probes: tuple[_Parked, ...] = field(default=(), repr=False)
-    """The parks whose end this attempt tries."""
-    promised: tuple[Decimal, ...] = field(default=(), repr=False)
-    """What the attempt may cost, set aside in each of its lane's budgets."""
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Send this one now."""
-
-    ticket: Ticket
-
-
-@dataclass(frozen=True, slots=True)
-class WaitUntil:
-    """Nothing may go before *at*, or before an attempt is released; infinity where only the latter helps."""
-
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class ParkedScope:
-    """What stands still, why, and how many rows wait behind it."""
-
-    scope: Scope
-    name: str
-    failure: Failure
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Drained:
-    """All done, or all that is left is parked or was stopped; nothing is in flight."""
-
-    parked: tuple[ParkedScope, ...]
-
-
-@dataclass(slots=True, eq=False)
-class _Parked:
-    scope: Scope
-    name: str
-    failure: Failure
-    lanes: list[Lane]
-    probed: bool
-    """Whether one of its rows is sent now and then; if not, nothing ends it in this opening."""
-    alarm: int = 0
-    probe_due: bool = False
-    """The next of its lanes that may launch sends one row in spite of the park."""
 
 
 class Scheduler:
@@ -151,10 +65,9 @@ class Scheduler:
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._ready: deque[Lane] = deque()
         self._ready_pools: deque[Pool] = deque()
-        self._times: list[tuple[float, int, Lane | Pool | Workspace | _Parked]] = []
+        self._alarms: Alarms[Lane | Pool | Workspace | Parked] = Alarms()
         self._number = 0
-        self._parks: dict[tuple[Scope, str], _Parked] = {}
-        self._closed: dict[str, _Parked] = {}
+        self._parking = Parking(self._lanes)
         self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
         self._in_flight = 0
         self._stopping = False
@@ -205,7 +118,7 @@ class Scheduler:
     def unsent(self, ticket: Ticket) -> None:
         """Take note that no call was made: the quotas get back what it paid. `settle` or `drop` follows."""
         self._correct(ticket, 0.0)
-        for each in self._limiters(ticket.lane):
+        for each in ticket.lane.limiters:
             each.unsent()
 
     def afford(self, ticket: Ticket, most: Bound, now: float) -> bool:
@@ -234,25 +147,17 @@ class Scheduler:
 
     def park(self, scope: Scope, workspace: str, model: str, failure: Failure, now: float, *, probe: bool = True) -> None:
         """Stop every lane of the scope that *workspace* and *model* stand in; without *probe*, for the rest of this opening."""
-        scope = Scope.LANE if scope is Scope.ROW else scope
-        name = self._name_of(scope, self._lanes[workspace, model])
-        if (scope, name) in self._parks and probe:
-            return
-        lanes = [lane for lane in self._lanes.values() if self._name_of(scope, lane) == name]
-        parked = _Parked(scope, name, failure, lanes, probe)
-        self._parks[scope, name] = parked
-        if probe:
-            self._ring_at(parked, now + self._probe_every)
+        parked = self._parking.park(scope, self._lanes[workspace, model], failure, probe=probe)
+        if parked is not None and probe:
+            self._alarms.ring_at(parked, now + self._probe_every)
 
     def close(self, workspace: str, failure: Failure) -> None:
         """Launch nothing more of *workspace* until it is opened; a run that waits for parked rows waits for that too."""
-        lanes = [lane for lane in self._lanes.values() if lane.plan.workspace == workspace]
-        self._closed[workspace] = _Parked(Scope.WORKSPACE, workspace, failure, lanes, probed=False)
+        self._parking.close(workspace, failure)
 
     def open(self, workspace: str) -> None:
         """End what `close` began, and no park."""
-        closed = self._closed.pop(workspace, None)
-        for lane in closed.lanes if closed else ():
+        for lane in self._parking.open(workspace):
             lane.throttled_since = None  # The hours while it was closed are no hours of throttles.
             self._wake(lane)
 
@@ -289,9 +194,7 @@ class Scheduler:
 
     def parked(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting."""
-        standing = (*self._parks.values(), *self._closed.values())
-        scopes = (ParkedScope(p.scope, p.name, p.failure, sum(lane.left for lane in p.lanes)) for p in standing)
-        return tuple(scope for scope in scopes if scope.rows)
+        return self._parking.scopes()
 
     # How a lane comes to launch, or to wait.
 
@@ -318,15 +221,15 @@ class Scheduler:
         """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
         self._take_due_retries(lane, now)
         workspace = lane.workspace
-        if any(not parked.probe_due for parked in self._parks_of(lane)):
+        if any(not parked.probe_due for parked in self._parking.of(lane)):
             pass  # The end of the park, or its next probe, wakes it.
         elif lane.short_of is not None:
             pass  # The end of an attempt that is paid from the same budget wakes it.
         elif not (lane.front or lane.undrawn):
             if lane.retries:
-                self._ring_at(lane, lane.retries[0][0])
+                self._alarms.ring_at(lane, lane.retries[0][0])
         elif (at := lane.limiter.free_at(now)) > now:
-            self._ring_at(lane, at)
+            self._alarms.ring_at(lane, at)
         elif lane.in_flight >= lane.slots.limit:
             pass  # Its own next release wakes it.
         elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
@@ -334,7 +237,7 @@ class Scheduler:
             return False
         elif workspace.limiter is not None and (at := workspace.limiter.free_at(now)) > now:
             self._queue(lane)
-            self._ring_at(workspace, at)
+            self._alarms.ring_at(workspace, at)
             return False
         else:
             return True
@@ -377,7 +280,7 @@ class Scheduler:
                 self._rest_pool()
             elif (at := pool.limiter.free_at(now)) > now:
                 self._rest_pool()
-                self._ring_at(pool, at)
+                self._alarms.ring_at(pool, at)
                 self._pass_turns_on(pool)
             else:
                 lane = pool.pop()
@@ -394,7 +297,7 @@ class Scheduler:
 
     def _launch(self, lane: Lane, now: float) -> Ticket:
         ordinal, attempt = lane.draw()
-        probes = tuple(self._parks_of(lane))
+        probes = tuple(self._parking.of(lane))
         for parked in probes:
             parked.probe_due = False
         workspace = lane.workspace
@@ -405,10 +308,8 @@ class Scheduler:
         self._in_flight += 1
         tokens = lane.plan.tokens(ordinal)
         lane.tag += tokens / lane.plan.weight
-        lane.limiter.pay(now, tokens)
-        lane.pool.limiter.pay(now, tokens)
-        if workspace.limiter is not None:
-            workspace.limiter.pay(now, tokens)
+        for each in lane.limiters:
+            each.pay(now, tokens)
         self._wake(lane)
         if workspace.limiter is not None:
             # Where the workspace's rate is what limits, each launch sets the next lane's time.
@@ -450,7 +351,7 @@ class Scheduler:
         elif isinstance(result, Failure) and not result.in_doubt:
             self._correct(ticket, 0.0)
         if isinstance(result, Reply) or result.fault is Fault.REASK:
-            for each in self._limiters(ticket.lane):
+            for each in ticket.lane.limiters:
                 each.took(now, ticket.launched_at, ticket.paid)
             self._look_again(ticket.lane)
             output_tokens = 0 if usage is None else usage.output_tokens
@@ -462,7 +363,7 @@ class Scheduler:
         lane = ticket.lane
         if tokens == ticket.paid:
             return
-        for each in self._limiters(lane):
+        for each in lane.limiters:
             each.settle(ticket.paid, tokens)
         lane.tag += (tokens - ticket.paid) / lane.plan.weight
         ticket.paid = tokens
@@ -497,69 +398,46 @@ class Scheduler:
             self._look_at(lane.pool)
         self._pass_turn_on(lane.workspace)
 
-    @staticmethod
-    def _limiters(lane: Lane) -> tuple[Limiter, ...]:
-        own = lane.workspace.limiter
-        return (lane.limiter, lane.pool.limiter) if own is None else (lane.limiter, lane.pool.limiter, own)
-
     # Time.
 
-    def _ring_at(self, thing: Lane | Pool | Workspace | _Parked, at: float) -> None:
-        self._number += 1
-        thing.alarm = self._number
-        heapq.heappush(self._times, (at, self._number, thing))
-
     def _ring(self, now: float) -> None:
-        late: list[tuple[float, int, _Parked]] = []
-        while self._times and self._times[0][0] <= now + _TICK:
-            at, number, thing = heapq.heappop(self._times)
-            if thing.alarm != number:
-                continue
-            match thing:
-                case Lane():
-                    self._wake(thing)
-                case Pool():
-                    self._look_at(thing)
-                case Workspace():
-                    self._pass_turn_on(thing)
-                case _Parked():
-                    late.append((at, number, thing))
-        for at, number, parked in late:
+        late: list[tuple[float, Parked]] = []
+        while (due := self._alarms.pop(now)) is not None:
+            match due:
+                case _, Lane() as lane:
+                    self._wake(lane)
+                case _, Pool() as pool:
+                    self._look_at(pool)
+                case _, Workspace() as workspace:
+                    self._pass_turn_on(workspace)
+                case at, Parked() as parked:
+                    late.append((at, parked))
+        for at, parked in late:
             if self._wait_for_parked or self._running():
                 self._probe(parked)
             else:
-                heapq.heappush(self._times, (at, number, parked))
+                self._alarms.put_back(parked, at)
 
-    def _probe(self, parked: _Parked) -> None:
+    def _probe(self, parked: Parked) -> None:
         """Let the next of its lanes that may launch send one row, if the park still stands."""
-        if self._parks.get((parked.scope, parked.name)) is parked:
+        if self._parking.stands(parked):
             parked.probe_due = True
             for lane in parked.lanes:
                 self._wake(lane)
 
     def _running(self) -> bool:
         """Whether anything but parked rows is left to do."""
-        return bool(self._in_flight) or any(lane.left and not self._parks_of(lane) for lane in self._lanes.values())
+        return bool(self._in_flight) or any(lane.left and not self._parking.of(lane) for lane in self._lanes.values())
 
     def _rest(self, now: float) -> WaitUntil | Drained:
-        while self._times and self._times[0][2].alarm != self._times[0][1]:
-            heapq.heappop(self._times)
-        at = self._times[0][0] if self._times else math.inf
+        at = self._alarms.next_at()
         if self._running():
             return WaitUntil(at)
-        if self._wait_for_parked and at < math.inf and self._probes_may_help():
+        if self._wait_for_parked and at < math.inf and self._parking.probes_may_help():
             return WaitUntil(max(now, at))
-        if self._wait_for_parked and self._openings_may_help():
+        if self._wait_for_parked and self._parking.openings_may_help():
             return WaitUntil(max(now, at))
         return Drained(self.parked())
-
-    def _probes_may_help(self) -> bool:
-        return any(lane.left and all(parked.probed for parked in self._parks_of(lane)) for lane in self._lanes.values())
-
-    def _openings_may_help(self) -> bool:
-        """Whether a closed workspace has rows that nothing but a probed park will hold back once it is opened."""
-        lanes = (lane for closed in self._closed.values() for lane in closed.lanes if lane.left)
-        return any(all(parked.probed for parked in self._parks_of(lane)[:-1]) for lane in lanes)
 
     # What a result leads to.
 
@@ -591,87 +469,32 @@ class Scheduler:
         if failure.fault is Fault.REASK:
             lane.throttled_since = None
             return Verdict.REASKED
-        self._refused(ticket, failure, now, jitter)
+        lane.refused(ticket.launched_at, failure, now, jitter)
         since = lane.throttled_since = now if lane.throttled_since is None else lane.throttled_since
         if now - since >= THROTTLED_FOR_TOO_LONG:
             advice = f"throttled for {THROTTLED_FOR_TOO_LONG / 60:.0f} minutes without one answer: a quota may be used up; {failure.advice}"
             self.park(Scope.LANE, *lane.key, replace(failure, advice=advice), now)
         return Verdict.THROTTLED
 
-    def _refused(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> None:
-        """Tell the limiter that a refusal is about: the lane's own, or its pool's.
-
-        A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own. Want of capacity is
-        about the lane's slots, and no rate.
-        """
-        lane, pool = ticket.lane, ticket.lane.pool
-        if about(failure.code) is About.CAPACITY:
-            lane.slots.refused(now, ticket.launched_at)
-            lane.limiter.refused(now, ticket.launched_at, failure.code, failure.retry_after, jitter)
-            return
-        told = (now, ticket.launched_at, failure.code, failure.retry_after, jitter)
-        shared = pool.shared_refusal(lane, now, _SHARED_WITHIN)
-        if shared:
-            lane.limiter.forget()
-        else:
-            lane.limiter.refused(*told)
-        if shared or (lane.plan.pool_quota != NO_QUOTA and not lane.limiter.has_found):
-            pool.limiter.refused(*told)
-
     def _rejected(self, ticket: Ticket, failure: Failure, now: float) -> Verdict:
         lane = ticket.lane
-        parked = self._parks.get((Scope.LANE, self._name_of(Scope.LANE, lane)))
+        parked = self._parking.of_lane_alone(lane)
         if parked is not None and parked.failure.code == failure.code:
             lane.front.appendleft((ticket.ordinal, ticket.attempt))
             return Verdict.PARKED
-        if not lane.varied:
-            lane.varied = lane.first_code not in {None, failure.code}
-            lane.first_code = failure.code
-            lane.same_rejections += 1
-            if not lane.varied and lane.same_rejections >= SAME_REJECTION_PARKS:
-                advice = f"the first {SAME_REJECTION_PARKS} answers were all this: {failure.advice}; then run with --retry-rejected"
-                self.park(Scope.LANE, *lane.key, replace(failure, advice=advice), now)
+        if lane.same_rejections_in_a_row(failure.code) >= SAME_REJECTION_PARKS:
+            advice = f"the first {SAME_REJECTION_PARKS} answers were all this: {failure.advice}; then run with --retry-rejected"
+            self.park(Scope.LANE, *lane.key, replace(failure, advice=advice), now)
         return Verdict.REJECTED
 
-    # Parks.
-
-    def _probed(self, parked: _Parked, ticket: Ticket, result: Reply | Failure, now: float) -> None:
+    def _probed(self, parked: Parked, ticket: Ticket, result: Reply | Failure, now: float) -> None:
         """End the park if the provider took the probe; otherwise set the next."""
-        key = (parked.scope, parked.name)
-        if self._parks.get(key) is not parked:
+        if not self._parking.stands(parked):
             return
-        match result:
-            case Failure(fault=Fault.AGAIN | Fault.THROTTLED):
-                stays = True
-            case Failure(fault=Fault.PARK):
-                stays = (result.scope, self._name_of(result.scope, ticket.lane)) == key
-            case Failure(fault=Fault.REJECT):
-                stays = result.code == parked.failure.code
-            case _:
-                stays = False
-        if stays:
-            self._ring_at(parked, now + self._probe_every)
+        if outlasts(parked, ticket.lane, result):
+            self._alarms.ring_at(parked, now + self._probe_every)
             return
-        del self._parks[key]
+        self._parking.end(parked)
         for lane in parked.lanes:
             lane.throttled_since = None
             self._wake(lane)
-
-    def _parks_of(self, lane: Lane) -> list[_Parked]:
-        """All that stops *lane*; last, that its workspace is closed."""
-        if not (self._parks or self._closed):
-            return []
-        keys = ((scope, self._name_of(scope, lane)) for scope in (Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT))
-        parks = [self._parks[key] for key in keys if key in self._parks]
-        closed = self._closed.get(lane.plan.workspace)
-        return parks if closed is None else [*parks, closed]
-
-    @staticmethod
-    def _name_of(scope: Scope, lane: Lane) -> str:
-        match scope:
-            case Scope.ACCOUNT:
-                return lane.plan.account
-            case Scope.WORKSPACE:
-                return lane.plan.workspace
-            case _:
-                return f"{lane.plan.workspace} {lane.plan.model}"

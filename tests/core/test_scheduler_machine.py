@@ -256,7 +256,7 @@ class Machine(RuleBasedStateMachine):
         if self.stopped or blocked or not lane.pending:
             return math.inf
         due = min(at for at, _ in lane.pending.values())
-        free = max(each.free_at(self.now) for each in self.scheduler._limiters(real))
+        free = max(each.free_at(self.now) for each in real.limiters)
         return max(due, free, *(park.at if park.probes else math.inf for park in self._parks_of(lane)), -math.inf)
 
     def _running(self):
