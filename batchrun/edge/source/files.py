@@ -1,0 +1,79 @@
+"""The input files once their lines can be read by position: how many are held open, and how a line is read again."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CHUNK = 128 << 10
+"""Bytes that a pass reads at once."""
+MAX_OPEN_FILES = 128
+_FIRST_READ = 8 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An input file whose lines can be read by position."""
+
+    shown: str
+    """The path as written, or as a glob gave it."""
+    workspace: str | None
+    content: Path
+    """Where its lines are read: itself, or its spool."""
+    size: int
+    mtime_ns: int
+    newlines: array[int] = field(default_factory=lambda: array("Q"))
+    """Line feeds before each chunk, so that a byte's line is found by counting within one chunk."""
+
+
+class Files:
+    """Reads lines by position; at most MAX_OPEN_FILES files are held open, the one longest unused makes room."""
+
+    def __init__(self, files: Sequence[File], max_line_bytes: int) -> None:
+        self._files = files
+        self._max_line_bytes = max_line_bytes
+        self._held: dict[int, int] = {}
+
+    def __getitem__(self, number: int) -> File:
+        return self._files[number]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def hold(self, number: int) -> int:
+        """Open a file, so that one deleted or replaced from here on can still be read; raises OSError."""
+        descriptor = self._held.pop(number, None)
+        if descriptor is None:
+            descriptor = os.open(self._files[number].content, os.O_RDONLY | os.O_CLOEXEC)
+            if len(self._held) >= MAX_OPEN_FILES:
+                os.close(self._held.pop(next(iter(self._held))))
+        self._held[number] = descriptor
+        return descriptor
+
+    def line(self, number: int, offset: int) -> bytes:
+        """Read the line that starts at *offset*, without its end; raises OSError."""
+        descriptor = self.hold(number)
+        pieces: list[bytes] = []
+        size, wanted = 0, _FIRST_READ
+        while size <= self._max_line_bytes and (piece := os.pread(descriptor, wanted, offset + size)):
+            end = piece.find(b"\n")
+            if end >= 0:
+                pieces.append(piece[:end])
+                break
+            pieces.append(piece)
+            size, wanted = size + len(piece), min(wanted * 4, 1 << 20)
+        return b"".join(pieces)
+
+    def line_number(self, number: int, offset: int) -> int:
+        """Count the lines up to *offset*, from 1; of what the pass has read."""
+        chunk = offset // CHUNK
+        start = os.pread(self.hold(number), offset - chunk * CHUNK, chunk * CHUNK)
+        return self._files[number].newlines[chunk] + start.count(b"\n") + 1
+
+    def close(self) -> None:
+        """Close what is open; a file is opened again when it is read."""
+        while self._held:
+            os.close(self._held.popitem()[1])

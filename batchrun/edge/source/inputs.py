@@ -1,0 +1,144 @@
+"""Which files the job names, and whether each may be read.
+
+Everything that makes an input unusable is said at once, before any of it is read. How a file is packed is told by its first bytes.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchrun.core.errors import Mistake
+from batchrun.core.index import MAX_FILES
+from batchrun.core.rows import Inherited
+from batchrun.edge.source.mistakes import STDIN, printable, unusable, where
+
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+READABLE = "must be JSON lines in UTF-8, plain or compressed with gzip or zstd"
+_FOREIGN = {
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"{\x00": "UTF-16 text",
+    b"\x00{": "UTF-16 text",
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"PAR1": "a Parquet file",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One input as the job names it: a path, a glob, or ``-`` for standard input."""
+
+    path: str
+    workspace: str | None = None
+    """The workspace of its lines that name none; the job's own default where this is None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An input file before it is known where its lines can be read."""
+
+    shown: str
+    workspace: str | None
+    size: int
+    mtime_ns: int
+    head: bytes
+    """Its first bytes, which tell how it is packed."""
+
+
+def find(inputs: Sequence[InputFile], workspaces: Mapping[str, Inherited], default_workspace: str | None) -> tuple[list[Found], list[str]]:
+    """Look at every path the inputs name; every one that cannot be used is said at once."""
+    taken: dict[object, Found] = {}
+    mistakes: list[Mistake] = []
+    twice: list[str] = []
+    for looked in _looks(inputs, workspaces, default_workspace):
+        match looked:
+            case Mistake():
+                mistakes.append(looked)
+            case same, found:
+                earlier = taken.setdefault(same, found)
+                if earlier.workspace != found.workspace:
+                    mistakes.append(_two_workspaces(earlier, found))
+                elif earlier is not found:
+                    twice.append(found.shown)
+    if len(taken) > MAX_FILES:
+        mistakes.append(Mistake("input", f"{len(taken):,} files", f"must be at most {MAX_FILES:,}: join some"))
+    if mistakes:
+        raise unusable(mistakes)
+    return list(taken.values()), [f"named more than once, read once: {', '.join(twice[:3])}{', …' * (len(twice) > 3)}"] if twice else []
+
+
+def _looks(
+    inputs: Sequence[InputFile], workspaces: Mapping[str, Inherited], default_workspace: str | None
+) -> Iterator[tuple[object, Found] | Mistake]:
+    for each in inputs:
+        if each.workspace is not None and each.workspace not in workspaces:
+            yield Mistake(where(each.path), f"workspace {each.workspace!r}", "must be one of the job's workspaces")
+        paths = _paths(each.path)
+        if not paths:
+            yield Mistake(where(each.path), "a pattern that no file matches", "must match at least one file")
+        for path in paths:
+            yield _look(path, each.workspace or default_workspace)
+
+
+def _two_workspaces(earlier: Found, later: Found) -> Mistake:
+    found = f"workspace {later.workspace!r} for a file that is already named with workspace {earlier.workspace!r}"
+    return Mistake(where(later.shown), found, f"must be named once: see {where(earlier.shown)}")
+
+
+def _paths(path: str) -> list[str]:
+    # A file whose very name holds brackets is that file, not a pattern.
+    if path == STDIN or "\0" in path or os.path.lexists(path) or not glob.has_magic(path):
+        return [path]
+    matches = glob.glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return sorted(match for match in matches if not Path(match).is_dir())
+
+
+def _look(path: str, workspace: str | None) -> tuple[object, Found] | Mistake:
+    """Tell which file a path leads to, whatever it is called there, and how it begins."""
+    if path == STDIN:
+        return STDIN, Found(STDIN, workspace, 0, 0, b"")
+    if "\0" in path or printable(path) != path:
+        return Mistake(where(path), "a name that is not UTF-8 text", "must be a name that a report can hold: rename it")
+    try:
+        status = Path(path).stat()
+        # A pipe must not be opened: that would wait for its writer.
+        head = _head(path) if stat.S_ISREG(status.st_mode) else b""
+    except OSError as error:
+        return Mistake(where(path), f"a path that cannot be read ({error.strerror})", "must be a file that is there and may be read")
+    return _unfit(path, status.st_mode, head) or (
+        (status.st_dev, status.st_ino),
+        Found(path, workspace, status.st_size, status.st_mtime_ns, head),
+    )
+
+
+def _head(path: str) -> bytes:
+    with Path(path).open("rb") as file:
+        return file.read(8)
+
+
+def _unfit(path: str, mode: int, head: bytes) -> Mistake | None:
+    if stat.S_ISDIR(mode):
+        return Mistake(where(path), "a directory", f'must be files: "{path.rstrip("/")}/*.jsonl"')
+    if not stat.S_ISREG(mode):
+        return Mistake(where(path), "a pipe or a device", 'must be a file; pipe into batchrun and name "-" instead')
+    kind = foreign(head) or _misnamed(path, head)
+    return Mistake(where(path), kind, READABLE) if kind else None
+
+
+def foreign(head: bytes) -> str | None:
+    """Name the kind of file that begins with *head*, where it is one that batchrun does not read."""
+    return next((kind for magic, kind in _FOREIGN.items() if head.startswith(magic)), None)
+
+
+def _misnamed(path: str, head: bytes) -> str | None:
+    for suffix, magic in ((".gz", GZIP), (".zst", ZSTD)):
+        if path.lower().endswith(suffix) and not head.startswith(magic):
+            return f"a file named {suffix} that does not begin like one"
+    return None

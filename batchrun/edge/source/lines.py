@@ -1,0 +1,71 @@
+"""A file's content cut into chunks, and those into lines, each with the byte it starts at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from batchrun.edge.source.files import CHUNK, File
+from batchrun.edge.source.mistakes import reading
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """A line that is longer than may be: its length, and 16 hex digits of blake2b over it."""
+
+    size: int
+    digest: str
+
+
+def chunks(file: File) -> Iterator[bytes]:
+    """Read a file's content, `CHUNK` bytes at a time."""
+    with reading(file.shown), file.content.open("rb", buffering=CHUNK) as stream:
+        while len(chunk := stream.read(CHUNK)) == CHUNK:
+            yield chunk
+        # A short chunk is the end, even of a file that is still being written: a byte's chunk must follow from its offset.
+        if chunk:
+            yield chunk
+
+
+def lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, bytes | TooLong]]:
+    """Cut *chunks* at line feeds; each line with the offset of its first byte."""
+    line, offset = _Unfinished(limit), 0
+    for chunk in chunks:
+        *ended, rest = chunk.split(b"\n")
+        for piece in ended:
+            # The usual line stands whole in its chunk and is handed on as it was cut.
+            whole = piece if not line.size and len(piece) <= limit else line.end(piece)
+            yield offset, whole
+            offset += (len(whole) if isinstance(whole, bytes) else whole.size) + 1
+        if rest:
+            line.add(rest)
+    if line.size:
+        yield offset, line.end(b"")
+
+
+class _Unfinished:
+    """A line that has not met its end; past *limit* only its length and digest are kept."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._begin()
+
+    def _begin(self) -> None:
+        self.size = 0
+        self._pieces: list[bytes] = []
+        self._digest = blake2b(digest_size=8)
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self._pieces.append(piece)
+        if self.size > self._limit:
+            for each in self._pieces:
+                self._digest.update(each)
+            self._pieces.clear()
+
+    def end(self, piece: bytes) -> bytes | TooLong:
+        self.add(piece)
+        whole = b"".join(self._pieces) if self.size <= self._limit else TooLong(self.size, self._digest.hexdigest())
+        self._begin()
+        return whole

@@ -1,0 +1,24 @@
+"""How far a pass has come, in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Progress:
+    """Tells bytes done and bytes in all, whenever some were done; what *tell* raises ends the pass."""
+
+    def __init__(self, tell: Callable[[int, int], None] | None, expected: int) -> None:
+        self._tell = tell
+        self._done = 0
+        self._expected = expected
+
+    def expect(self, size: int) -> None:
+        """Note that there is more to do than was known."""
+        self._expected += size
+
+    def add(self, size: int) -> None:
+        """Note what was done."""
+        self._done += size
+        if self._tell is not None:
+            self._tell(self._done, max(self._done, self._expected))

@@ -1,0 +1,123 @@
+"""The input: one pass that indexes every row by position, then single rows read when their turn comes.
+
+Rules
+
+1. Everything that makes the input unusable as a whole (a path that leads nowhere, a broken archive, UTF-16) is a `JobError` that names the
+   file; a line that is no row is handed to *set_aside* at once, and the pass goes on. Memory grows by the index alone.
+2. What cannot be read twice or by position (a compressed file, standard input) is unpacked into the spool directory first, under another
+   name until it is whole. A later opening uses a whole spool again: a compressed file's where path, size and time still agree, standard
+   input's always: what was piped in once is the run's input, and standard input is left alone. Compression is told by the first bytes.
+3. A row is read again from the file as it is then; a line that is not the one that was indexed is a `RowChanged`, never sent.
+4. `Source.open` blocks and touches no event loop: call it in a worker thread. *on_progress* is called every 128 KiB, and whatever it raises
+   ends the pass. `Source.read` is one read of the page cache as a rule; one thread at a time may call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from batchrun.core.index import Index
+from batchrun.core.model import Row
+from batchrun.core.rows import Inherited, NotARow, read_line
+from batchrun.edge.source.files import Files
+from batchrun.edge.source.inputs import InputFile, find
+from batchrun.edge.source.progress import Progress
+from batchrun.edge.source.scan import Scan, SetAside, id_of
+from batchrun.edge.source.spool import unfold
+
+MAX_LINE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RowChanged:
+    """A row that can no longer be read as it was indexed: the input was edited, cut or lost during the run."""
+
+    reason: str
+
+
+class Source:
+    """The rows of a run: *index* says where each stands, `read` gets one."""
+
+    def __init__(self, files: Files, workspaces: Mapping[str, Inherited], index: Index, scan: Scan, notes: tuple[str, ...]) -> None:
+        self.index = index
+        self.counts = scan.counts
+        self.fingerprints = scan.fingerprints
+        self.notes = notes
+        """What the user may want to know about how the input was taken."""
+        self._files = files
+        self._workspaces = workspaces
+
+    @classmethod
+    def open(  # noqa: PLR0913 - the one call of a run; each is a fact that only the run knows
+        cls,
+        inputs: Sequence[InputFile],
+        *,
+        workspaces: Mapping[str, Inherited],
+        default_workspace: str | None,
+        spool_dir: Path,
+        set_aside: Callable[[SetAside], None],
+        on_progress: Callable[[int, int], None] | None = None,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        stdin: IO[bytes] | None = None,
+        index: Index | None = None,
+    ) -> Self:
+        """Index *inputs* in one pass; raises `JobError` where they cannot be read as they are named.
+
+        *on_progress* gets bytes done and bytes in all; the latter grows as compressed inputs unfold. *stdin* stands in for the
+        process's own, *index* (an empty one) for an index with the usual digests.
+        """
+        found, notes = find(inputs, workspaces, default_workspace)
+        progress = Progress(on_progress, sum(each.size for each in found))
+        files = Files([unfold(each, spool_dir, number, progress, stdin, notes) for number, each in enumerate(found, 1)], max_line_bytes)
+        index = Index() if index is None else index
+        scan = Scan(files, workspaces, set_aside, index, max_line_bytes)
+        with ExitStack() as stack:
+            stack.callback(files.close)
+            for number in range(len(files)):
+                scan.file(number, progress)
+            stack.pop_all()
+        return cls(files, workspaces, index, scan, tuple(notes))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the input files."""
+        self._files.close()
+
+    def read(self, ordinal: int) -> Row | RowChanged:
+        """Read the row with this ordinal, made ready to be asked."""
+        number, offset = self.index.position(ordinal)
+        file = self._files[number]
+        try:
+            read = read_line(self._files.line(number, offset), self._workspaces, file.workspace)
+        except OSError as error:
+            return RowChanged(f"{file.shown}: the input can no longer be read: {error.strerror}")
+        if isinstance(read, NotARow) or read.digest != self.index.digest(ordinal):
+            return RowChanged(
+                f"{file.shown}: the line at byte {offset} is not the one that was indexed: the input was edited during the run"
+            )
+        return read.row(id_of(self.index, ordinal, read))
+
+    def line_bytes(self, ordinal: int) -> int:
+        """Tell how long the row's line is, with whatever stands between it and the next row."""
+        number, offset = self.index.position(ordinal)
+        if ordinal + 1 < len(self.index):
+            next_number, next_offset = self.index.position(ordinal + 1)
+            if next_number == number:
+                return next_offset - offset
+        # A compressed file tells its packed size.
+        return max(0, self._files[number].size - offset)
+
+    def folder(self, ordinal: int) -> Path:
+        """Give the folder of the input file that the row stands in; the working directory for standard input."""
+        number, _ = self.index.position(ordinal)
+        return Path(self._files[number].shown).parent

@@ -1,0 +1,152 @@
+"""What cannot be read by position (a compressed file, standard input) is unpacked into a spool first.
+
+A spool has its name only when it is whole and on disk, and is for its owner alone. A later opening uses a whole spool again: a compressed
+file's where path, size and time still agree, standard input's always: what was piped in once is the run's input.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, Any, cast
+
+import orjson
+
+from batchrun.core.errors import Mistake
+from batchrun.edge.source.files import CHUNK, File
+from batchrun.edge.source.inputs import GZIP, ZSTD, Found
+from batchrun.edge.source.mistakes import STDIN, printable, reading, unusable, where
+from batchrun.edge.source.progress import Progress
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_WHOLE = "must be whole: pack it or fetch it again"
+_BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError)
+
+
+def unfold(found: Found, spool_dir: Path, number: int, progress: Progress, stdin: IO[bytes] | None, notes: list[str]) -> File:
+    """Make sure that the file's lines can be read by position, unpacking it first where they cannot."""
+    with reading(found.shown):
+        if found.shown == STDIN:
+            return _unfold_stdin(found, spool_dir / "stdin.jsonl", progress, stdin, notes)
+        path = Path(found.shown).absolute()
+        if found.head.startswith((GZIP, ZSTD)):
+            path = _unfold_packed(found, path, spool_dir / f"{number:03}.jsonl", progress)
+        return File(found.shown, found.workspace, path, found.size, found.mtime_ns)
+
+
+def _unfold_stdin(found: Found, spool: Path, progress: Progress, stdin: IO[bytes] | None, notes: list[str]) -> File:
+    # An empty spool is no input to hold on to: most likely the pipe was forgotten.
+    if spool.is_file() and spool.stat().st_size:
+        notes.append(f"standard input was taken when the run was first opened, and is not read again: {spool}")
+    elif stdin is None and os.isatty(0):
+        raise unusable([Mistake(where(STDIN), "a terminal", "must be a pipe or a redirected file")])
+    else:
+        with ExitStack() as stack:
+            stream = stdin or stack.enter_context(open(0, "rb", closefd=False))
+            _spool(spool, _unpacked(_Watched(stream, progress, endless=True), STDIN), STDIN)
+    status = spool.stat()
+    progress.expect(status.st_size)
+    return File(STDIN, found.workspace, spool, status.st_size, status.st_mtime_ns)
+
+
+def _unfold_packed(found: Found, path: Path, spool: Path, progress: Progress) -> Path:
+    sidecar = spool.with_suffix(".json")
+    if _is_spool_of(found, path, spool, sidecar):
+        progress.add(found.size)
+    else:
+        with path.open("rb") as packed_file:
+            _spool(spool, _unpacked(_Watched(packed_file, progress), found.shown), found.shown)
+        # Last: where it stands, the spool beside it is whole.
+        _spool(sidecar, [_sidecar(found, path, spool)], found.shown)
+    progress.expect(spool.stat().st_size)
+    return spool
+
+
+def _is_spool_of(found: Found, path: Path, spool: Path, sidecar: Path) -> bool:
+    return spool.is_file() and sidecar.is_file() and sidecar.read_bytes() == _sidecar(found, path, spool)
+
+
+def _sidecar(found: Found, path: Path, spool: Path) -> bytes:
+    unpacked_bytes = spool.stat().st_size
+    return orjson.dumps({"path": printable(str(path)), "size": found.size, "mtime_ns": found.mtime_ns, "unpacked_bytes": unpacked_bytes})
+
+
+class _Watched(io.RawIOBase):
+    """A stream whose first bytes have been looked at, and whose reading is progress."""
+
+    def __init__(self, stream: IO[bytes], progress: Progress, *, endless: bool = False) -> None:
+        self._stream = stream
+        self._progress = progress
+        self._endless = endless
+        self.head = stream.read(8)
+        self._left = self.head
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece, self._left = self._left or self._stream.read(len(buffer)), b""
+        buffer[: len(piece)] = piece
+        if self._endless:
+            self._progress.expect(len(piece))
+        self._progress.add(len(piece))
+        return len(piece)
+
+
+def _unpacked(stream: _Watched, shown: str) -> Iterator[bytes]:
+    try:
+        with _unpacking(stream) as unpacked:
+            while piece := unpacked.read(1 << 20):
+                yield piece
+    except _BROKEN as error:
+        raise unusable([Mistake(where(shown), "a compressed file that is damaged or cut short", _WHOLE)]) from error
+
+
+def _unpacking(stream: _Watched) -> IO[bytes]:
+    buffered = io.BufferedReader(stream, CHUNK)
+    if stream.head.startswith(GZIP):
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=buffered, mode="rb"))
+    if stream.head.startswith(ZSTD):
+        return cast("IO[bytes]", zstd.ZstdFile(buffered))
+    return buffered
+
+
+def _spool(target: Path, pieces: Iterable[bytes], shown: str) -> None:
+    """Write *pieces* to a file for the owner alone, which has its name only when it is whole and on disk."""
+    partial = target.with_suffix(f"{target.suffix}.partial")
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What vouched for an older spool must not vouch for this one.
+        target.with_suffix(".json").unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        found = f"an input that cannot be unpacked into {target.parent} ({error.strerror})"
+        raise unusable([Mistake(where(shown), found, "needs room there for its unpacked size, and the right to write")]) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
