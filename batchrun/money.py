@@ -25,9 +25,9 @@ Purses = Mapping[LaneKey, tuple[Purse, ...]]
 
 def prices_of(job: Job) -> Prices:
     """The shipped prices, with the job's own in their place and its discounts."""
-    own = (_row(model, table) for model, table in job.prices.items())
+    own = (_row(model, table) for model, tables in job.prices.items() for table in tables)
     discounts = {name: Discounts(table.discount, table.discounts) for name, table in job.accounts.items()}
-    return Prices([*shipped(), *own], discounts)
+    return Prices(shipped(), discounts, own=own)
 
 
 def listed(job: Job) -> list[tuple[PriceRow, Decimal]]:
@@ -129,8 +129,14 @@ def _purse(where: str, table: BudgetTable, workspaces: Mapping[str, Workspace], 
 
 
 def _row(model: str, table: PricesTable) -> PriceRow:
-    tiers = tuple(Tier(tier.up_to, tier.input, tier.output, tier.thinking) for tier in table.tiers)
-    return PriceRow(model, None, table.currency, table.since, tiers, "the job file")
+    tiers = tuple(
+        Tier(tier.up_to, tier.input, tier.output, tier.thinking, tier.cached, tier.cache_hit, tier.cache_write) for tier in table.tiers
+    )
+    return PriceRow(
+        model, table.region, table.currency, table.since, tiers, table.source,
+        audio_input=table.audio_input, image_input=table.image_input,
+        output_of_media=table.output_of_media, audio_output=table.audio_output,
+    )  # fmt: skip
 
 
 def _day(at: float) -> date:

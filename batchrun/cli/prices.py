@@ -1,29 +1,53 @@
-"""``batchrun prices``: what tokens cost, and where that is from."""
+"""``batchrun prices``: what tokens cost, and where that is from; ``batchrun prices import``: another table taken in."""
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
 
+from batchrun.core.errors import JobError
+from batchrun.core.litellm_prices import Difference, NotTaken, differences, taken
 from batchrun.core.price_list import shipped
+from batchrun.core.pricing import standard_prices
 from batchrun.edge.job_file import load_job
 from batchrun.money import listed
-from batchrun.report.prices import price_table, prices_json
+from batchrun.report.prices import price_table, prices_json, prices_toml
+
+_LIST = "list"
 
 
-@click.command()
+class _ListsUnlessTold(click.Group):
+    """``prices JOB.toml`` is short for ``prices list JOB.toml``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {*self.commands, *ctx.help_option_names}
+        return super().parse_args(ctx, args if args and args[0] in own else [_LIST, *args])
+
+
+@click.group(cls=_ListsUnlessTold, subcommand_metavar="[list] [JOB.toml] | import")
+def prices() -> None:
+    """List what models cost, for a million tokens: the shipped prices or, with JOB.toml, what applies in that job.
+
+    `batchrun prices list --help` tells how, `batchrun prices import --help` how another table of prices is taken in.
+    """
+
+
+@prices.command(_LIST)
 @click.argument("job_file", type=click.Path(path_type=Path), metavar="[JOB.toml]", required=False)
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be given again.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
-def prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool) -> None:
-    """List what models cost, for a million tokens: the shipped prices or, with JOB.toml, what applies in that job.
+def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool) -> None:
+    """List what models cost, for a million tokens: the shipped prices or, with JOB.toml, what applies in that job today.
 
     A model that is not listed has no known price: its cost is told as unknown, never as nothing. The job's own prices stand in [prices],
-    its discounts in [accounts]. Thinking is the price of all output of an answer that reasoned. Of the input price, 20 % is paid for what
-    the provider found in its cache, and half of all for calls to the batch endpoint.
+    or in the files that [job] prices names, its discounts in [accounts]. Thinking is the price of all output of an answer that reasoned.
+    Of the input price, 20 % is paid for what the provider found in its cache by itself, 125 % for what a row had it write to the cache and
+    10 % for what it finds there again, and half of all for calls to the batch endpoint. A price holds from its day until the next one.
 
     Exits with 0, or 2 where the job is wrong.
     """
@@ -34,3 +58,46 @@ def prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool) -> 
         if all(row.model != model for row, _ in chosen):
             click.echo(f"note: {model} has no known price", err=True)
     click.echo(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2) if as_json else price_table(chosen))
+
+
+@prices.command("import")
+@click.option("--litellm", "file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="LiteLLM's table of prices, JSON.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="The first day that the prices hold; today.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be given again.")
+def import_prices(*, file: Path, since: datetime | None, models: tuple[str, ...]) -> None:
+    """Make tables of [prices] of the dashscope/ entries in LiteLLM's table: in dollars, for endpoint "intl".
+
+    They go to standard output: keep them in a file that jobs name as [job] prices = "FILE.toml", or copy them into a job. What could not
+    be taken, and where the table differs from the shipped prices, with the likely reason, goes to standard error.
+
+    Exits with 0, or 2 where FILE is no such table.
+    """
+    day = since.date() if since else datetime.now(UTC).date()
+    rows, left = taken(_table(file), day, f"LiteLLM's table, taken in on {datetime.now(UTC):%Y-%m-%d}")
+    if models:
+        rows, left = [row for row in rows if row.model in models], [each for each in left if each.model in models]
+    click.echo(prices_toml(rows), nl=False)
+    _tell(len(rows), left, list(differences(rows, standard_prices(), max(day, _newest()))))
+
+
+def _newest() -> date:
+    return max(row.since for row in shipped())
+
+
+def _tell(count: int, left: list[NotTaken], found: list[Difference]) -> None:
+    lines = [f"{count} models taken, {len(left)} entries left"]
+    lines += [f"left: {each.model}: {each.why}" for each in left]
+    lines += [f"differs: {each.model}: {each.what}: {each.theirs}, shipped {each.ours} ({each.why})" for each in found]
+    click.echo("\n".join(lines), err=True)
+
+
+def _table(file: Path) -> dict[str, Any]:
+    try:
+        table = orjson.loads(file.read_bytes())
+    except OSError as error:
+        raise JobError(f"{file}: cannot be read: {error.strerror}") from None
+    except orjson.JSONDecodeError:
+        table = None
+    if not isinstance(table, dict) or not any(name.startswith("dashscope/") for name in table):
+        raise JobError(f"{file}: is no table of LiteLLM's with dashscope/ entries (model_prices_and_context_window.json)")
+    return table

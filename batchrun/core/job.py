@@ -27,6 +27,7 @@ from batchrun.core.job_tables import (
     JobTable,
     LimitTable,
     MediaTable,
+    ModelPrices,
     OutputTable,
     PricesTable,
     QuotaTable,
@@ -126,8 +127,8 @@ class Job(Table):
         default={},
         description="the tenants, by name; without any, one called default with the key in DASHSCOPE_API_KEY",
     )
-    prices: dict[ModelName, PricesTable] = Field(
-        default={}, description="what models cost, by name: in place of the shipped prices, or where there are none"
+    prices: dict[ModelName, ModelPrices] = Field(
+        default={}, description="what models cost, by name, a table or one for each day and region: before the shipped prices"
     )
     retry: RetryTable = Field(default=RetryTable(), description="what is done about passing trouble")
     timeouts: TimeoutsTable = Field(default=TimeoutsTable(), description="how long a call may take")

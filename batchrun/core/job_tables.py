@@ -44,6 +44,10 @@ def _lone_as_list(value: Any) -> Any:
     return [{"path": one} if isinstance(one, str) else one for one in inputs]
 
 
+def _lone_path(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
 def _inputs(inputs: tuple[InputTable, ...]) -> tuple[InputTable, ...]:
     if not inputs:
         raise wrong("an empty list", "at least one input")
@@ -125,6 +129,7 @@ PerMinute = Annotated[float, Field(gt=0, le=1e12), said("a number greater than 0
 Weight = Annotated[float, Field(ge=0.001, le=1000), said("a number from 0.001 to 1000")]
 Flag = Annotated[bool, said("true or false")]
 FilePath = Annotated[str, AfterValidator(_path)]
+PriceFiles = Annotated[tuple[FilePath, ...], Strict(False), BeforeValidator(_lone_path, json_schema_input_type=FilePath | list[FilePath])]
 Window = Annotated[str, said('hours and their time zone, such as "22:00-08:00 Asia/Shanghai"'), AfterValidator(_window)]
 DeadlineText = Annotated[
     str,
@@ -229,6 +234,15 @@ class PriceTable(Table):
     input: Price = Field(description="for a million input tokens", examples=[0.8])
     output: Price = Field(description="for a million output tokens", examples=[2])
     thinking: Price | None = Field(default=None, description="for a million output tokens of an answer that reasoned", examples=[8])
+    cached: Price | None = Field(
+        default=None, description="for a million input tokens found in the implicit cache; 20 % of input, where not given", examples=[0.16]
+    )
+    cache_hit: Price | None = Field(
+        default=None, description="for a million input tokens found in the explicit cache; 10 % of input, where not given", examples=[0.08]
+    )
+    cache_write: Price | None = Field(
+        default=None, description="for a million input tokens written to the explicit cache; 125 % of input, where not given", examples=[1]
+    )
 
 
 def _lone_price(value: Any) -> Any:
@@ -255,6 +269,12 @@ Tiers = Annotated[
 class PricesTable(Table):
     """What one model costs from a day on."""
 
+    region: Name | None = Field(
+        default=None,
+        description="where it holds: cn (endpoints public, batch and simulator), intl, or the name of another endpoint; everywhere, "
+        "where it is not given",
+        examples=["cn", "intl"],
+    )
     currency: Currency = Field(default="CNY", description="of the prices")
     since: Annotated[date, Strict(False), said("a day, such as 2026-12-01")] = Field(
         default=date(2025, 1, 1), description="the first day that they hold", examples=["2026-12-01"]
@@ -262,6 +282,24 @@ class PricesTable(Table):
     tiers: Tiers = Field(
         description="a price, or a list of prices for longer and longer requests", examples=[{"input": 0.8, "output": 2, "thinking": 8}]
     )
+    audio_input: Price | None = Field(default=None, description="for a million tokens of sound that go in; as input, where not given")
+    image_input: Price | None = Field(default=None, description="for a million tokens of images and videos; as input, where not given")
+    output_of_media: Price | None = Field(
+        default=None, description="for a million tokens of text that answers an image, a sound or a video; as output, where not given"
+    )
+    audio_output: Price | None = Field(
+        default=None, description="for a million tokens of sound that come out, the text beside it being free; as output, where not given"
+    )
+    source: Annotated[str, said("text"), Field(max_length=200)] = Field(
+        default="the job file", description="where they were read", examples=["our contract of 2026-01"]
+    )
+
+
+ModelPrices = Annotated[
+    tuple[PricesTable, ...],
+    Strict(False),
+    BeforeValidator(_lone_price, json_schema_input_type=PricesTable | list[PricesTable]),
+]
 
 
 class JobTable(Table):
@@ -282,6 +320,11 @@ class JobTable(Table):
         default=None,
         description="the hours in which calls are made, with their time zone, where a workspace has none of its own",
         examples=_WINDOWS,
+    )
+    prices: PriceFiles = Field(
+        default=(),
+        description="files with tables of [prices], as batchrun prices import writes them; what the job says of a model goes before them",
+        examples=["prices/singapore.toml"],
     )
     budget: BudgetTable | None = Field(default=None, description="what the run may spend in all", examples=[{"amount": 200}])
     deadline: DeadlineText | None = Field(

@@ -1,8 +1,10 @@
 """The prices that are shipped: dated rows, each with where it was read and how sure it is. Money a million tokens.
 
 Chinese prices are those of Model Studio's page on prices as it stood about April 2026, Singapore's are the dollars that the same page gives
-as renminbi at about 7.339, so to the cent. Prices of dated snapshots, of the newest generation and of the finance cloud were not found:
-what is not here is unknown, and a job can name it. "K" is 1,024 tokens and "M" a million, as the models' context lengths are.
+as renminbi at about 7.339, so to the cent. Those of the spring of 2025 stand before them, for runs of that time; a price holds until the
+next one of its model, though the day of a change is only known to lie between the two readings. Prices of dated snapshots, of the newest
+generation in China and of the finance cloud were not found: what is not here is unknown, and a job can name it. "K" is 1,024 tokens and "M"
+a million, as the models' context lengths are (the last tier of qwen3-max ends at 252K, and the model takes 258,048 tokens).
 """
 
 from __future__ import annotations
@@ -14,10 +16,6 @@ from functools import cache
 
 _K, _M = 1024, 1_000_000
 CHINA, SINGAPORE = "cn", "intl"
-_PAGE = "Model Studio, page on prices, about 2026-04"
-_SINGAPORE_PAGE = "Model Studio, page on prices, about 2026-04; dollars by division"
-_FIRST = date(2025, 3, 1)
-"""The prices of the spring of 2025 were the same for the models that were sold then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,12 @@ class Tier:
     output: Decimal
     thinking: Decimal | None = None
     """Of all output of an answer that reasoned; as other output, where it is None."""
+    cached: Decimal | None = None
+    """What was found in the implicit cache; the row's share of the input price, where it is None, as with the next two."""
+    cache_hit: Decimal | None = None
+    """What was found in the explicit cache."""
+    cache_write: Decimal | None = None
+    """What was written to the explicit cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,45 @@ class PriceRow:
     """Sound that comes out; the text beside it is free."""
 
 
-_CHINA = """
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page of prices as it was read."""
+
+    region: str
+    currency: str
+    since: date
+    source: str
+    lines: str
+    sure: bool = True
+
+
+_PAGES = (
+    _Page(
+        CHINA,
+        "CNY",
+        date(2024, 11, 1),
+        "Model Studio, page on models, about 2024-11",
+        """
+qwen-max             - 20 60
+""",
+    ),
+    _Page(
+        CHINA,
+        "CNY",
+        date(2025, 3, 1),
+        "Model Studio, page on models, about 2025-03",
+        """
+qwen-max             - 2.4 9.6
+qwen-plus            - 0.8 2
+qwen-turbo           - 0.3 0.6
+""",
+    ),
+    _Page(
+        CHINA,
+        "CNY",
+        date(2026, 4, 1),
+        "Model Studio, page on prices, about 2026-04",
+        """
 qwen3-max            32K 2.5 10         128K 4 16          252K 7 28
 qwen-max             - 2.4 9.6
 qwen3.6-plus         256K 2 12          1M 8 48
@@ -79,8 +121,14 @@ qvq-max              - 8 32
 qvq-plus             - 2 5
 qwen-omni-turbo      - 0.4 1.6
 qwen3-omni-flash     - 1.8 6.9
-"""
-_SINGAPORE = """
+""",
+    ),
+    _Page(
+        SINGAPORE,
+        "USD",
+        date(2026, 4, 1),
+        "Model Studio, page on prices, about 2026-04; dollars by division",
+        """
 qwen-plus            256K 0.4 1.2 4     1M 1.2 3.6 12
 qwen-flash           256K 0.05 0.4      1M 0.25 2
 qwen3-max            32K 1.2 6          128K 2.4 12        252K 3 15
@@ -89,7 +137,19 @@ qwen-turbo           - 0.05 0.2 0.5
 qwq-plus             - 0.8 2.4
 qvq-max              - 1.2 4.8
 qwen3-vl-plus        32K 0.2 1.6        128K 0.3 2.4       256K 0.6 4.8
-"""
+""",
+        sure=False,
+    ),
+    _Page(
+        SINGAPORE,
+        "USD",
+        date(2026, 8, 27),
+        "QwenCloud, page on prices, 2026-08-27",
+        """
+qwen3.8-flash        - 0.15 0.47
+""",
+    ),
+)
 _OF_MEDIA = {
     ("qwen-omni-turbo", CHINA): ("25", "1.5", "4.5", "50"),
     ("qwen3-omni-flash", CHINA): ("15.8", "3.3", "12.7", "62.6"),
@@ -100,25 +160,18 @@ _OF_MEDIA = {
 @cache
 def shipped() -> tuple[PriceRow, ...]:
     """Every shipped row."""
-    return (
-        *_rows(_CHINA, CHINA, "CNY", _PAGE, sure=True),
-        *_rows(_SINGAPORE, SINGAPORE, "USD", _SINGAPORE_PAGE, sure=False),
-    )
+    return tuple(_row(line.split(), page) for page in _PAGES for line in page.lines.strip().splitlines())
 
 
-def _rows(text: str, region: str, currency: str, source: str, *, sure: bool) -> tuple[PriceRow, ...]:
-    return tuple(_row(line.split(), region, currency, source, sure=sure) for line in text.strip().splitlines())
-
-
-def _row(words: list[str], region: str, currency: str, source: str, *, sure: bool) -> PriceRow:
+def _row(words: list[str], page: _Page) -> PriceRow:
     model, tiers = words[0], []
     starts = [place for place, word in enumerate(words) if word == "-" or word[-1] in "KM"]
     for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
         tiers.append(Tier(_tokens(words[start]), *map(Decimal, words[start + 1 : end])))
-    row = PriceRow(model, region, currency, _FIRST, tuple(tiers), source, sure)
-    if (model, region) not in _OF_MEDIA:
+    row = PriceRow(model, page.region, page.currency, page.since, tuple(tiers), page.source, page.sure)
+    if (model, page.region) not in _OF_MEDIA:
         return row
-    audio, image, text, sound = map(Decimal, _OF_MEDIA[model, region])
+    audio, image, text, sound = map(Decimal, _OF_MEDIA[model, page.region])
     return replace(row, audio_input=audio, image_input=image, output_of_media=text, audio_output=sound)
 
 

@@ -79,15 +79,19 @@ class Discounts:
 
 
 class Prices:
-    """What applies. Of rows of one model and region the later goes before the earlier, and one given later before one of the same day."""
+    """What applies. Of rows of one model and region the later goes before the earlier, and one given later before one of the same day.
 
-    def __init__(self, rows: Iterable[PriceRow], discounts: Mapping[str, Discounts] | None = None) -> None:
+    Rows that are a job's *own* go before all others, from the day that they hold.
+    """
+
+    def __init__(
+        self, rows: Iterable[PriceRow], discounts: Mapping[str, Discounts] | None = None, *, own: Iterable[PriceRow] = ()
+    ) -> None:  # fmt: skip
         self._rows: defaultdict[str, list[PriceRow]] = defaultdict(list)
         self._discounts = discounts or {}
-        for row in rows:
-            self._rows[row.model].append(row)
-        for of_model in self._rows.values():
-            of_model.sort(key=lambda row: row.since)
+        for some in (rows, own):
+            for row in sorted(some, key=lambda row: row.since):
+                self._rows[row.model].append(row)
 
     def row(self, model: str, region: str, day: date) -> PriceRow | None:
         """The price of *model* on *day*; None where none is known."""
@@ -99,7 +103,7 @@ class Prices:
         return sorted(self._rows)
 
     def rows_of(self, model: str) -> tuple[PriceRow, ...]:
-        """All rows of *model*, the oldest first."""
+        """All rows of *model*; of two that hold the same day, the one that applies comes later."""
         return tuple(self._rows.get(model, ()))
 
     def discount(self, model: str, account: str) -> Decimal:
@@ -129,7 +133,7 @@ class Prices:
         if row is None:
             return None
         reached = [tier for place, tier in enumerate(row.tiers) if place == 0 or (row.tiers[place - 1].up_to or 0) < input_tokens]
-        asked = max(max(tier.input for tier in reached) * max(Decimal(1), row.cache_write), *_given(row.audio_input, row.image_input))
+        asked = max(*(_dearest_input(row, tier) for tier in reached), *_given(row.audio_input, row.image_input))
         told = max(*(tier.output for tier in reached), *_given(*(tier.thinking for tier in reached), row.output_of_media, row.audio_output))
         share = (1 - self.discount(model, account)) * (_BATCH if batch else 1)
         return row.currency, (input_tokens * asked + output_tokens * told) / _MILLION * share
@@ -158,6 +162,22 @@ def _given(*prices: Decimal | None) -> list[Decimal]:
     return [_NOTHING, *(price for price in prices if price is not None)]
 
 
+def _dearest_input(row: PriceRow, tier: Tier) -> Decimal:
+    return max(tier.input, _cached(row, tier), _cache_hit(row, tier), _cache_write(row, tier))
+
+
+def _cached(row: PriceRow, tier: Tier) -> Decimal:
+    return tier.input * row.cached if tier.cached is None else tier.cached
+
+
+def _cache_hit(row: PriceRow, tier: Tier) -> Decimal:
+    return tier.input * row.cache_hit if tier.cache_hit is None else tier.cache_hit
+
+
+def _cache_write(row: PriceRow, tier: Tier) -> Decimal:
+    return tier.input * row.cache_write if tier.cache_write is None else tier.cache_write
+
+
 def _tier(row: PriceRow, input_tokens: int) -> Tier | None:
     return next((tier for tier in row.tiers if tier.up_to is None or input_tokens <= tier.up_to), None)
 
@@ -167,8 +187,8 @@ def _metered(row: PriceRow, tier: Tier, usage: Usage) -> Iterator[tuple[str, int
     seen = usage.image_tokens + usage.video_tokens if row.image_input is not None else 0
     plain = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_creation_tokens - audio - seen)
     yield "input_token", plain, tier.input
-    yield "cached_token", usage.cached_tokens, tier.input * (row.cache_hit if _is_explicit(usage) else row.cached)
-    yield "cache_creation_token", usage.cache_creation_tokens, tier.input * row.cache_write
+    yield "cached_token", usage.cached_tokens, _cache_hit(row, tier) if _is_explicit(usage) else _cached(row, tier)
+    yield "cache_creation_token", usage.cache_creation_tokens, _cache_write(row, tier)
     yield "audio_input_token", audio, row.audio_input or _NOTHING
     yield "image_input_token", seen, row.image_input or _NOTHING
     yield from _metered_output(row, tier, usage)

@@ -26,7 +26,7 @@ def load_job(path: str | Path) -> Job:
     if path.suffix != ".toml":
         raise JobError(f"{path}: a job file's name ends in .toml{_meant(path)}")
     try:
-        return _checked(_tables(_text(path), path), path)
+        return _checked(_with_prices(_tables(_text(path), path), path), path)
     except RecursionError:
         raise JobError(f"{path}: nested too deeply for a job") from None
 
@@ -60,6 +60,20 @@ def _tables(text: str, path: Path) -> dict[str, Any]:
     except ValueError:
         # int() alone raises a bare one: it reads no number of more than a few thousand digits.
         raise JobError(f"{path}: not TOML: a number is too long") from None
+
+
+def _with_prices(tables: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Lay what the job says of prices over the tables of the files that [job] prices names, model by model."""
+    named = (tables.get("job") or {}).get("prices") if isinstance(tables.get("job"), dict) else None
+    files = [name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str)]
+    found: dict[str, Any] = {}
+    for name in files:
+        given = _tables(_text(Path(name)), Path(name))
+        if given.keys() - {"prices"} or not isinstance(given.get("prices"), dict):
+            raise JobError(f"{path}: job.prices: {name}: holds tables of [prices] and nothing else, as batchrun prices import writes them")
+        found |= given["prices"]
+    own = tables.get("prices", {})
+    return {**tables, "prices": {**found, **own}} if found and isinstance(own, dict) else tables
 
 
 def _checked(tables: dict[str, Any], path: Path) -> Job:

@@ -1,7 +1,8 @@
-"""A price list as text for a terminal, and as JSON."""
+"""A price list as text for a terminal, as JSON, and as tables of a job file."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,8 @@ from batchrun.core.columns import padded, width
 from batchrun.core.price_list import PriceRow
 
 _HEADS = ("model", "where", "since", "input up to", "input", "output", "thinking", "discount")
+_PLAIN = ("input", "output", "thinking")
+_CACHES = ("cached", "cache_hit", "cache_write")
 _WORDS = 3
 """Columns that are no numbers."""
 
@@ -35,10 +38,12 @@ def prices_json(listed: Listed) -> list[dict[str, Any]]:
             "currency": row.currency,
             "since": row.since.isoformat(),
             "tiers": [
-                {"up_to": tier.up_to, "input": str(tier.input), "output": str(tier.output), "thinking": _text(tier.thinking)}
+                {"up_to": tier.up_to}
+                | {name: _text(getattr(tier, name)) for name in _PLAIN}
+                | {name: str(each) for name in _CACHES if (each := getattr(tier, name)) is not None}
                 for tier in row.tiers
             ],
-            **{name: _text(getattr(row, name)) for name in ("cached", "cache_hit", "cache_write", "audio_input", "image_input")},
+            **{name: _text(getattr(row, name)) for name in (*_CACHES, "audio_input", "image_input")},
             **{name: _text(getattr(row, name)) for name in ("output_of_media", "audio_output")},
             "discount": str(discount),
             "source": row.source,
@@ -67,8 +72,29 @@ def _drawn(line: list[str], widths: list[int]) -> str:
 
 
 def _source(row: PriceRow) -> str:
-    return f"{row.currency}, {row.region or 'anywhere'}: {row.source}"
+    return f"{row.currency}, {row.region or 'anywhere'}: {row.source}{'' if row.sure else '; to the cent'}"
 
 
 def _text(amount: Decimal | None) -> str | None:
     return None if amount is None else str(amount)
+
+
+def prices_toml(rows: Sequence[PriceRow]) -> str:
+    """Return *rows* as tables of [prices], which a job or a file of prices may hold."""
+    return "\n".join(_toml(row) for row in rows)
+
+
+def _toml(row: PriceRow) -> str:
+    lines = [f"[[prices.{_quoted(row.model)}]]"]
+    if row.region is not None:
+        lines.append(f"region = {_quoted(row.region)}")
+    lines += [f"currency = {_quoted(row.currency)}", f"since = {row.since.isoformat()}", f"source = {_quoted(row.source)}", "tiers = ["]
+    for tier in row.tiers:
+        told = {} if tier.up_to is None else {"up_to": str(tier.up_to)}
+        told |= {name: f"{each:f}" for name in (*_PLAIN, *_CACHES) if (each := getattr(tier, name)) is not None}
+        lines.append(f"    {{ {', '.join(f'{name} = {each}' for name, each in told.items())} }},")
+    return "\n".join([*lines, "]", ""])
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

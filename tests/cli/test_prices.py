@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from batchrun.cli.prices import prices
+from batchrun.core.errors import JobError
+
+TABLE = Path(__file__).parent.parent / "core" / "litellm_prices.json"
 
 JOB = """
 [job]
@@ -31,9 +36,11 @@ def told(*arguments):
 
 def test_the_shipped_list_says_what_a_tier_costs_and_where_that_is_from():
     lines = told("--model", "qwen-plus").stdout.splitlines()
-    assert lines[2].split() == ["qwen-plus", "cn", "2025-03-01", "131,072", "0.8", "CNY", "2", "8"]
-    assert lines[3].split() == ["262,144", "2.4", "CNY", "20", "24"]
-    assert any(line.startswith("CNY, cn: Model Studio") for line in lines)
+    assert lines[2].split() == ["qwen-plus", "cn", "2025-03-01", "0.8", "CNY", "2"]
+    assert lines[3].split() == ["qwen-plus", "cn", "2026-04-01", "131,072", "0.8", "CNY", "2", "8"]
+    assert lines[4].split() == ["262,144", "2.4", "CNY", "20", "24"]
+    assert "CNY, cn: Model Studio, page on models, about 2025-03" in lines
+    assert "USD, intl: Model Studio, page on prices, about 2026-04; dollars by division; to the cent" in lines
 
 
 def test_in_a_job_its_own_prices_and_discounts_apply_and_only_its_models(tmp_path):
@@ -44,6 +51,68 @@ def test_in_a_job_its_own_prices_and_discounts_apply_and_only_its_models(tmp_pat
     text = told(str(tmp_path / "job.toml")).stdout
     assert "25.00%" in text
     assert "the job file" in text
+
+
+IMPORTED = """
+[job]
+input = "rows.jsonl"
+prices = "singapore.toml"
+[prices."qwen-plus"]
+tiers = { input = 7, output = 8 }
+[workspaces.legal]
+endpoint = "intl"
+api_key_env = "LEGAL_KEY"
+models = ["qwen-plus", "qwen3.7-max", "qwen3.8-flash"]
+[workspaces.sales]
+endpoint = "simulator"
+models = ["qwen3.7-max", "qwen-max"]
+"""
+
+
+def test_prices_taken_in_from_another_table_hold_in_a_job_that_names_them_where_they_are_charged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = told("import", "--litellm", str(TABLE), "--since", "2026-10-01")
+    (tmp_path / "singapore.toml").write_text(done.stdout)
+    (tmp_path / "job.toml").write_text(IMPORTED)
+    rows = json.loads(told("job.toml", "--json").stdout)
+    assert [(row["model"], row["region"], row["currency"], row["tiers"][0]["input"]) for row in rows] == [
+        ("qwen-max", "cn", "CNY", "2.4"),
+        ("qwen-plus", None, "CNY", "7"),
+        ("qwen3.7-max", "intl", "USD", "2.5"),
+        ("qwen3.8-flash", "intl", "USD", "0.15"),
+    ]
+    assert rows[2]["tiers"][0] | {"cached": "0.5", "cache_hit": "0.25", "cache_write": "3.125"} == rows[2]["tiers"][0]
+    assert rows[2]["since"] == "2026-10-01"
+    assert rows[2]["source"].startswith("LiteLLM's table")
+
+
+def test_what_is_not_taken_and_what_differs_is_told_with_its_reason():
+    said = told("import", "--litellm", str(TABLE)).stderr
+    assert "13 models taken, 2 entries left" in said
+    assert "left: qwen3-tts-flash: it is no chat model: audio_speech" in said
+    assert "differs: qwen-flash: tier 1: input up to: 256,000, shipped 262,144 (K of 1,000 or of 1,024)" in said
+    only = told("import", "--litellm", str(TABLE), "--model", "qwen3.7-max")
+    assert only.stdout.count("[[prices.") == 1
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", '{"gpt": {}}', None])
+def test_a_file_that_is_no_such_table_is_refused(tmp_path, content):
+    file = tmp_path / "table.json"
+    if content is not None:
+        file.write_text(content)
+    done = CliRunner().invoke(prices, ["import", "--litellm", str(file)])
+    assert isinstance(done.exception, JobError)
+    assert "table.json" in str(done.exception)
+
+
+@pytest.mark.parametrize("content", ["[prices]\n[job]\n", "prices = 3", "[[prices"])
+def test_a_file_of_prices_that_holds_something_else_is_refused(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "singapore.toml").write_text(content)
+    (tmp_path / "job.toml").write_text(IMPORTED)
+    done = CliRunner().invoke(prices, ["job.toml"])
+    assert isinstance(done.exception, JobError)
+    assert "singapore.toml" in str(done.exception)
 
 
 def test_a_model_without_a_price_is_named():

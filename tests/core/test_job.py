@@ -98,7 +98,7 @@ def test_a_job_of_an_input_alone_has_the_documented_defaults():
 def test_amounts_and_prices_are_exactly_what_was_written():
     job = Job.model_validate(FULL | {"job": {**INPUT, "budget": {"amount": 0.1}}})
     assert job.job.budget is not None
-    assert (job.job.budget.amount, job.prices["own-model"].tiers[0].input) == (Decimal("0.1"), Decimal("0.1"))
+    assert (job.job.budget.amount, job.prices["own-model"][0].tiers[0].input) == (Decimal("0.1"), Decimal("0.1"))
     assert job.accounts["main"].discounts == {"qwen-max": Decimal("0.25")}
 
 
@@ -348,10 +348,14 @@ def test_a_word_that_ends_in_sk_is_no_key(path):
 def tables_of(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
     found = {model.__name__: model}
     for field in model.model_fields.values():
-        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+        for kind in kinds_in(field.annotation):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 found |= tables_of(kind)
     return found
+
+
+def kinds_in(annotation: Any) -> list[Any]:
+    return [annotation, *(inner for each in getattr(annotation, "__args__", ()) for inner in kinds_in(each))]
 
 
 def unfit(value: object, schema: dict[str, Any], root: dict[str, Any]) -> str | None:
