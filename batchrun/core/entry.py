@@ -44,6 +44,11 @@ class Entry:
     code: str | None = None
     """Of its failure."""
     metadata: Any = None
+    status: int | None = None
+    """Of its failure."""
+    message: str | None = None
+    """The provider's."""
+    advice: str | None = None
 
 
 class NotAnEntryError(ValueError):
@@ -64,6 +69,7 @@ def read_entry(line: bytes) -> Entry:
     try:
         fields = orjson.loads(line)
         own = fields["batchrun"] if "custom_id" in fields else fields
+        failure = own.get("failure") or {}
         return Entry(
             id=_string(fields["custom_id"] if "custom_id" in fields else fields["id"]),
             workspace=_string(own["workspace"]),
@@ -79,8 +85,11 @@ def read_entry(line: bytes) -> Entry:
             first_token_ms=_number(own.get("first_token_ms")),
             finish_reason=_finish_reason(fields, own),
             attempts=own["attempts"] if type(own.get("attempts")) is int else 0,
-            code=(own.get("failure") or {}).get("code"),
+            code=failure.get("code"),
             metadata=own.get("metadata"),
+            status=failure.get("status"),
+            message=failure.get("message"),
+            advice=failure.get("advice"),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise NotAnEntryError(f"not an entry ({type(error).__name__})") from None

@@ -1,0 +1,82 @@
+"""What a described job says may be called in a minute, and spent: read from run.json, whichever version wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+TOKENS = "tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class StatedQuota:
+    """A quota that is known: an account's for a model, a workspace's for all its models, or for one of them."""
+
+    account: str | None
+    workspace: str | None
+    """None where the account's workspaces share it."""
+    model: str | None
+    """None for all models together."""
+    rpm: int | None
+    """Requests a minute; None where only tokens are counted."""
+    tpm: int | None
+    """Tokens of input and output a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatedBudget:
+    """A budget: of the job, of a workspace, of one of its models."""
+
+    workspace: str | None
+    model: str | None
+    amount: Decimal
+    unit: str
+    """A currency, or ``tokens``."""
+
+
+def quotas_of(job: Mapping[str, Any], workspace: str, model: str) -> Iterator[StatedQuota]:
+    """The known quotas that a call of *workspace* and *model* counts against."""
+    table = _table(_table(job, "workspaces"), workspace)
+    account = str(table.get("account", workspace))
+    shared = _table(_table(_table(_table(job, "accounts"), account), "quotas"), model)
+    for owner, name, of, quota in (
+        (account, None, model, shared),
+        (None, workspace, None, table),
+        (None, workspace, model, _table(_table(table, "limits"), model)),
+    ):
+        rpm, tpm = _whole(quota.get("rpm")), _whole(quota.get("tpm"))
+        if rpm or tpm:
+            yield StatedQuota(owner, name, of, rpm, tpm)
+
+
+def budgets_of(job: Mapping[str, Any]) -> Iterator[StatedBudget]:
+    """The budgets of a job, its own first."""
+    yield from _budget(None, None, _table(job, "job"))
+    for workspace, table in _table(job, "workspaces").items():
+        if isinstance(table, dict):
+            yield from _budget(workspace, None, table)
+            for model, limit in _table(table, "limits").items():
+                yield from _budget(workspace, model, limit if isinstance(limit, dict) else {})
+
+
+def _budget(workspace: str | None, model: str | None, table: Mapping[str, Any]) -> Iterator[StatedBudget]:
+    budget = _table(table, "budget")
+    tokens = _whole(budget.get("tokens"))
+    try:
+        if tokens:
+            yield StatedBudget(workspace, model, Decimal(tokens), TOKENS)
+        elif "amount" in budget:
+            yield StatedBudget(workspace, model, Decimal(str(budget["amount"])), str(budget["currency"]))
+    except (InvalidOperation, KeyError):
+        return
+
+
+def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = table.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
