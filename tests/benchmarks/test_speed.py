@@ -1,0 +1,26 @@
+"""What the measure of speed rests on; `python -m tests.benchmarks.speed` measures."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, SMALL
+from tests.benchmarks.speed.endpoint import greedy, lognormal, serving
+from tests.benchmarks.speed.measure import Weighed, Weight, alternate
+
+
+def test_the_greedy_ideal_gives_each_call_the_first_free_slot():
+    assert greedy([1.0, 2.0, 3.0, 1.0], 2) == 4.0
+    assert greedy([0.5] * 8, 4) == 1.0
+
+
+def test_the_start_is_taken_off_what_a_row_costs():
+    start, run = Weight(0.3, 1.0, 10, 0.5, 4), Weight(0.3 + 1e-4 * 1_000, 2.0, 20, 1.0, 4)
+    assert Weighed(NAIVE, SMALL + 1_000, [start], [run]).micros() == [pytest.approx(100)]
+
+
+def test_each_contestant_answers_every_row_on_no_more_connections_than_it_was_given(tmp_path):
+    with serving(tmp_path, lognormal(300, 0.02, 0.5)) as url:
+        for weighed in alternate([NAIVE, BATCHRUN, BARE], 300, 4, url, 16, 1, tmp_path):
+            assert weighed.runs[0].connections <= 16, weighed
+            assert weighed.micros()[0] > 0
