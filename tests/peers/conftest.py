@@ -13,7 +13,7 @@ import pytest
 
 from tests.peers.peer import REQUIREMENTS, Tell
 
-_COUNTS = pytest.StashKey[list[tuple[str, dict[str, object]]]]()
+_COUNTS = "counts of peers"
 
 
 @pytest.fixture(scope="session")
@@ -53,12 +53,14 @@ def _build(home: Path, pins: Path) -> None:
 def tell(request) -> Tell:
     """Note counts of this test for the table at the end."""
     counts: dict[str, object] = {}
-    request.config.stash.setdefault(_COUNTS, []).append((request.node.name.removeprefix("test_"), counts))
+    # A property travels with the test's report: the table is drawn by the process that ran none of the tests.
+    request.node.user_properties.append((_COUNTS, (request.node.name.removeprefix("test_"), counts)))
     return counts.update
 
 
-def pytest_terminal_summary(terminalreporter, config) -> None:
-    told = [(name, counts) for name, counts in config.stash.get(_COUNTS, []) if counts]
+def pytest_terminal_summary(terminalreporter) -> None:
+    ended = (report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome) if report.when == "call")
+    told = [(name, counts) for report in ended for key, (name, counts) in report.user_properties if key == _COUNTS and counts]
     if told:
         terminalreporter.section("peers")
     for name, counts in told:
