@@ -9,12 +9,15 @@ from pathlib import Path
 from time import time
 
 import anyio
+from pydantic import ValidationError
 
+from batchrun.core.attempts import Bound
 from batchrun.core.budget import TOKENS, Cap, LaneKey, Purse, Spending, told
 from batchrun.core.job import BudgetTable, Job, PricesTable, Workspace
 from batchrun.core.model import Money, Usage
 from batchrun.core.price_list import PriceRow, Tier, shipped
 from batchrun.core.pricing import Discounts, Prices, cloud_of, region_of
+from batchrun.core.statement import Most
 from batchrun.edge import history, run_directory
 
 _MILLION = Decimal(1_000_000)
@@ -51,9 +54,27 @@ def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Callable[[str
     def price(workspace: str, model: str, usage: Usage, at: float) -> Money | None:
         where = workspaces[workspace]
         cost = prices.cost(model, region_of(where.endpoint), usage, _day(at), account=where.account, batch=_is_batch(where))
-        return None if cost is None else Money(cost.currency, cost.amount)
+        return None if cost is None else cost.money()
 
     return price
+
+
+def most_of(job: object) -> Most:
+    """What a call can cost at the most, by the prices of *job* as a run describes it; nothing is known where it is no job any more."""
+    try:
+        known = Job.model_validate(job)
+    except ValidationError:
+        return lambda *_call: None
+    workspaces, prices = known.workspaces_resolved(), prices_of(known)
+
+    def most(workspace: str, model: str, bound: Bound, at: float) -> Money | None:
+        if (where := workspaces.get(workspace)) is None:
+            return None
+        asked, region = (bound.input_tokens, bound.output_tokens), region_of(where.endpoint)
+        found = prices.most(model, region, *asked, _day(at), account=where.account, batch=_is_batch(where))
+        return None if found is None else Money(*found)
+
+    return most
 
 
 def purses_of(job: Job, workspaces: Mapping[str, Workspace], lanes: Iterable[LaneKey], prices: Prices) -> Purses:

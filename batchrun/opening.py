@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -23,6 +24,7 @@ from batchrun.core.statement import Fold, Statement
 from batchrun.edge import history, run_directory
 from batchrun.edge.set_aside import collecting
 from batchrun.edge.source import InputFile, SetAside, Source
+from batchrun.money import most_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +87,41 @@ def looked_into(
         yield Opening(directory, described.get("run", ""), latest, source, plan, (*source.notes, *_changes(plan, described, source)))
 
 
-def read_statement(directory: str | Path) -> Statement:
-    """Fold the ledger of a run directory, finished or not. Raises JobError where there is none, RunDamagedError where it is damaged."""
+def read_statement(
+    directory: str | Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None
+) -> Statement:  # fmt: skip
+    """Fold the ledger of a run directory, finished or not. Raises JobError where there is none, RunDamagedError where it is damaged.
+
+    *by* names what it is to tell apart beside workspace and model: ``day`` and ``hour`` of *zone*, ``metadata.KEY``. With *only*, it is
+    the statement of that workspace, and nothing of the others is in it.
+    """
     directory = Path(directory)
     described = run_directory.read_description(directory)
     if described is None:
         raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
-    fold = Fold(described["run"], described["name"], described.get("rejected_input", 0))
+    run, name, rejected_input, rows = _told(directory, described, only)
+    fold = Fold(run, name, rejected_input, by=by, zone=zone, only=only, most=most_of(described.get("job")))
     fold.attempts(history.attempts(directory / "attempts.log"))
     for workspace in run_directory.workspace_directories(directory):
-        for name in ("errors.jsonl", "results.jsonl"):
-            fold.entries(history.entries(workspace / name, workspace.name))
-    rows = {(workspace, model): count for workspace, models in described["rows"].items() for model, count in models.items()}
+        if only in {None, workspace.name}:
+            for file in ("errors.jsonl", "results.jsonl"):
+                fold.entries(history.entries(workspace / file, workspace.name))
     return fold.close(rows)
+
+
+def _told(directory: Path, described: Mapping[str, Any], only: str | None) -> tuple[str, str, int, dict[tuple[str, str], int]]:
+    """The run's id, its name, its input lines that were no row, and its rows by workspace and model."""
+    try:
+        rows = {
+            (workspace, model): int(count)
+            for workspace, models in described["rows"].items()
+            if only in {None, workspace}
+            for model, count in models.items()
+        }
+        # Whose a line is that is no row, nobody knows: none of them is told to a single workspace.
+        return described["run"], described["name"], described.get("rejected_input", 0) if only is None else 0, rows
+    except (KeyError, AttributeError, TypeError, ValueError):
+        raise RunDamagedError(f"{directory / 'run.json'}: is no description of a run; move it away if it was put there by hand") from None
 
 
 def write_usage(directory: Path, statement: Statement) -> None:

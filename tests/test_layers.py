@@ -37,6 +37,7 @@ FLOORS = [
         "parks",
         "foresight",
         "reconciling",
+        "reporting",
     ),
     ("cli",),
 ]

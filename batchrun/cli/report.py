@@ -1,23 +1,52 @@
-"""``batchrun report``: the statement of a run, made from its ledger."""
+"""``batchrun report``: the statement of runs, made from their ledgers."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 import orjson
 
-from batchrun.opening import read_statement
+from batchrun.cli.options import by_option, workspace_option, zone_option
+from batchrun.core.attribution import LANE
 from batchrun.report.table import table
+from batchrun.reporting import Report, reported
+
+_EPILOG = """\b
+Exit codes
+  0  every run that was named is in the sums
+  2  an argument is wrong, or there is no run directory
+  6  a run could not be read: it is left out, and told
+"""
 
 
-@click.command(epilog="Exit codes: 0, 2 no run directory, 6 a damaged one.")
-@click.argument("directory", type=click.Path(path_type=Path), metavar="RUN")
+@click.command(epilog=_EPILOG)
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@by_option("Add up by workspace, model, day, hour or metadata.KEY (metadata.KEY.KEY within a table); may be given again, in order.")
+@zone_option("--zone", "--timezone", "zone", about="Whose days and hours; that of the provider's bills, where none is given.")
+@workspace_option("The report of this workspace alone: nothing of the others is in it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")
-def report(*, directory: Path, as_json: bool) -> None:
-    """Show rows, calls and tokens by workspace and model of the run directory RUN, finished or under way.
+def report(*, runs: tuple[Path, ...], by: tuple[str, ...], zone: ZoneInfo, only: str | None, as_json: bool) -> None:
+    """Show rows, calls, tokens and money of the run directories RUN, finished or under way: by workspace and model, or as --by says.
 
-    While a run is under way its calls in flight stand under "in doubt".
+    Of several (runs/*) the sums, each run once, whatever paths it is named by. A call belongs to the day on which it began. While a run is
+    under way its calls in flight stand under "in doubt".
     """
-    statement = read_statement(directory)
-    click.echo(orjson.dumps(statement.as_json(), option=orjson.OPT_INDENT_2) if as_json else table(statement))
+    found = reported(runs, by=by, zone=zone, only=only)
+    if as_json:
+        told = found.as_json() | ({"attribution": found.statement.by(by).as_json()} if by else {})
+        click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    else:
+        click.echo(table(found.statement, by or LANE))
+    _tell(found)
+    sys.exit(0 if found.complete else 6)
+
+
+def _tell(found: Report) -> None:
+    """Say on stderr which runs the sums are of, where that is a question."""
+    if len(found.taken) != 1 or found.left_out:
+        click.echo(f"{len(found.taken):,} runs: {', '.join(str(each.path) for each in found.taken)}", err=True)
+    for each in found.left_out:
+        click.echo(f"not counted: {each.why}", err=True)

@@ -69,6 +69,10 @@ class Ended:
     """Wall time, seconds since the epoch."""
     code: str | None = None
     status: int | None = None
+    metadata: Any = None
+    """Of its row, where there is usage or doubt that no entry tells of."""
+    has_metadata: bool = False
+    """Whether the line tells it, be it that there is none; older lines do not."""
 
 
 def bound(body: Mapping[str, Any], text_bytes: int, media: Iterable[Kind] = ()) -> Bound:
@@ -105,8 +109,13 @@ def started_line(name: str, at: float, row: Row, most: Bound) -> bytes:
     return orjson.dumps(fields | {"most": [most.input_tokens, most.output_tokens]}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def ended_line(name: str, at: float, verdict: str, result: Reply | Failure, cost: Money | None = None) -> bytes:
-    """Return the line written when an attempt has come back; *cost* is that of its tokens, None where that is unknown."""
+def ended_line(
+    name: str, at: float, verdict: str, result: Reply | Failure, cost: Money | None = None, *, metadata: Any = None
+) -> bytes:  # fmt: skip
+    """Return the line written when an attempt has come back; *cost* is that of its tokens, None where that is unknown.
+
+    *metadata* is its row's. It stands in lines that tell usage or doubt, so that those can be attributed as entries are.
+    """
     fields: dict[str, Any] = {"end": name, "at": at, "verdict": verdict}
     if isinstance(result, Failure):
         fields |= {"code": result.code, "status": result.status}
@@ -117,6 +126,8 @@ def ended_line(name: str, at: float, verdict: str, result: Reply | Failure, cost
             fields["doubt"] = True
     elif result.usage is None:
         fields["doubt"] = True
+    if "usage" in fields or "doubt" in fields:
+        fields["metadata"] = metadata
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -132,7 +143,8 @@ def read_attempt(line: bytes) -> Opened | Started | Ended | None:
             doubt = fields.get("doubt", False) is not False
             usage, cost = read_usage(fields.get("usage")), read_cost(fields.get("cost"))
             name, verdict, at = _text(fields["end"]), _text(fields["verdict"]), _moment(fields["at"])
-            return Ended(name, verdict, doubt, usage, cost, at, fields.get("code"), fields.get("status"))
+            told = fields.get("code"), fields.get("status"), fields.get("metadata"), "metadata" in fields
+            return Ended(name, verdict, doubt, usage, cost, at, *told)
         return Opened(_whole(fields["opening"]))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         return None

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
-from batchrun.core.model import Answered, Call, Exhausted, Failure, Money, Outcome, Rejected, Reply, Usage
+from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Money, Outcome, Rejected, Reply, Usage
 
 Form = Literal["batchrun", "openai-batch"]
 
@@ -123,19 +123,51 @@ def read_usage(fields: Any) -> Usage | None:
     return Usage(input_tokens, output_tokens, cached_tokens, reasoning_tokens, fields.get("raw"), **rarer)
 
 
-def cost_fields(cost: Money | None) -> dict[str, str] | None:
-    """Return *cost* as a line tells it: exact, in text."""
-    return None if cost is None else {"currency": cost.currency, "amount": format(cost.amount, "f")}
+def cost_fields(cost: Money | None) -> dict[str, Any] | None:
+    """Return *cost* as a line tells it: exact, amounts and prices in text, and what it is made of where that is known."""
+    if cost is None:
+        return None
+    fields: dict[str, Any] = {"currency": cost.currency, "amount": _plain(cost.amount)}
+    if (made_of := cost.charges) is not None:
+        fields["charges"] = {meter: [tokens, _plain(price)] for meter, tokens, price in made_of.meters}
+        fields |= {name: _plain(value) for name, plain in _PLAINLY.items() if (value := getattr(made_of, name)) != plain}
+    return fields
 
 
 def read_cost(fields: Any) -> Money | None:
     """Read back what `cost_fields` wrote; raises a ValueError, TypeError, KeyError or ArithmeticError for anything else."""
     if fields is None:
         return None
-    amount = Decimal(_string(fields["amount"]))
-    if not amount.is_finite() or amount < 0:
-        raise NotAnEntryError("a cost that is none")
-    return Money(_string(fields["currency"]), amount)
+    amount = _decimal(fields["amount"])
+    charges = None if fields.get("charges") is None else _charges(fields, fields["charges"])
+    return Money(_string(fields["currency"]), amount, charges)
+
+
+_PLAINLY = {"discount": Decimal(0), "share": Decimal(1), "saved": Decimal(0)}
+"""Of charges: what a line leaves out."""
+
+
+def _charges(fields: Any, written: Any) -> Charges:
+    meters = tuple((meter, _count(tokens), _decimal(price)) for meter, (tokens, price) in written.items())
+    discount, share = (_decimal(fields[name]) if name in fields else _PLAINLY[name] for name in ("discount", "share"))
+    return Charges(meters, discount, share, Decimal(_string(fields.get("saved", "0"))))
+
+
+def _plain(value: Decimal) -> str:
+    return format(value, "f")
+
+
+def _decimal(text: object) -> Decimal:
+    value = Decimal(_string(text))
+    if not value.is_finite() or value < 0:
+        raise NotAnEntryError("an amount that is none")
+    return value
+
+
+def _count(value: object) -> int:
+    if type(value) is int and value >= 0:
+        return value
+    raise NotAnEntryError("a token count that is none")
 
 
 def _moment(text: Any) -> float | None:

@@ -59,12 +59,28 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Charges:
+    """What an amount is made of: each is tokens x unit price / 1,000,000 x (1 - discount), and they add up to it."""
+
+    meters: tuple[tuple[str, int, Decimal], ...]
+    """Kind as the provider's bill names it, tokens, and what a million of them cost without the discount."""
+    discount: Decimal = Decimal(0)
+    """The share taken off."""
+    share: Decimal = Decimal(1)
+    """Of the plain prices: a half in unit prices of batch calls."""
+    saved: Decimal = Decimal(0)
+    """What the tokens found in a cache would have cost more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Money:
     """An amount, exact."""
 
     currency: str
     """``CNY`` or ``USD``."""
     amount: Decimal
+    charges: Charges | None = field(default=None, compare=False)
+    """None where nothing tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from datetime import date
 from decimal import Decimal
 
 from batchrun.core.endpoints import CLOUDS, Endpoint
-from batchrun.core.model import Usage
+from batchrun.core.model import Charges, Money, Usage
 from batchrun.core.price_list import CHINA, SINGAPORE, PriceRow, Tier, shipped
 
 _MILLION = Decimal(1_000_000)
@@ -53,6 +53,8 @@ class Cost:
     charges: tuple[Charge, ...]
     saved: Decimal
     """What the tokens found in a cache would have cost more."""
+    share: Decimal = Decimal(1)
+    """Of the plain prices: a half in a batch."""
 
     @property
     def amount(self) -> Decimal:
@@ -63,6 +65,12 @@ class Cost:
     def list_amount(self) -> Decimal:
         """The sum without discounts."""
         return sum((charge.list_amount for charge in self.charges), _NOTHING)
+
+    def money(self) -> Money:
+        """Tell it as a line of the ledger does."""
+        meters = tuple((charge.meter, charge.tokens, charge.unit_price) for charge in self.charges)
+        discount = self.charges[0].discount if self.charges else _NOTHING
+        return Money(self.currency, self.amount, Charges(meters, discount, self.share, self.saved))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +128,7 @@ class Prices:
         charges = tuple(Charge(meter, tokens, price * share, discount) for meter, tokens, price in _metered(row, tier, usage) if tokens)
         cached = sum((each.list_amount for each in charges if each.meter == "cached_token"), _NOTHING)
         saved = (usage.cached_tokens * tier.input * share / _MILLION - cached) * (1 - discount)
-        return Cost(row.currency, charges, saved)
+        return Cost(row.currency, charges, saved, share)
 
     def most(
         self, model: str, region: str, input_tokens: int, output_tokens: int, day: date, *, account: str = "", batch: bool = False

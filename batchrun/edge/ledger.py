@@ -86,7 +86,7 @@ class Ledger:
         """Note what an attempt brought; its entry, where it has one, stands in the ledger already."""
         row = self._under_way.pop(attempt)
         cost = self._price(row.workspace, row.model, result.usage, at) if result.usage is not None else None
-        self._write(self._directory / "attempts.log", ended_line(attempt, at, verdict, result, cost))
+        self._write(self._directory / "attempts.log", ended_line(attempt, at, verdict, result, cost, metadata=row.metadata))
 
     def append(self, outcome: Outcome, now: float) -> None:
         """Write *outcome*'s entry; on return a killed process can no longer lose it. *now* is the loop's time."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
+from batchrun.core.attribution import LANE, Attribution, Label
 from batchrun.core.columns import padded, width
-from batchrun.core.statement import Statement, Totals
+from batchrun.core.statement import Statement
+from batchrun.core.totals import Part, Totals
 
 _COLUMNS = (
     ("answered", "answered"),
@@ -23,20 +26,61 @@ _COLUMNS = (
     ("reasoning", "reasoning_tokens"),
 )
 _ALWAYS = {"answered", "pending", "calls", "input_tokens", "output_tokens"}
+_OF_CALLS = {"calls", "retries", "throttles"}
+"""Not every call tells of which row's metadata it is."""
+_WASTED = {
+    "retried": "calls that brought no answer were billed and made again",
+    "reasked": "answers did not fit and were asked for again",
+    "refused": "calls of rows that were rejected or exhausted were billed",
+    "truncated": "answers ended at the limit of their length",
+}
+_SAVED = {"cache": "by what was found in a cache", "batch": "by batch prices", "discount": "by discounts"}
 
 
-def table(statement: Statement) -> str:
-    """Return a line a workspace and model, and a total; columns that hold nothing but zeros are left out."""
-    total = statement.total()
-    columns = [(head, name) for head, name in _COLUMNS if name in _ALWAYS or getattr(total, name)]
-    currencies = sorted(total.cost)
-    lines = [["workspace", "model", *(head for head, _ in columns), *currencies]]
-    lines += [[*lane, *_counts(totals, columns), *_amounts(totals, currencies)] for lane, totals in statement.lanes.items()]
-    lines.append(["total", "", *_counts(total, columns), *_amounts(total, currencies)])
+def table(statement: Statement, by: Sequence[str] = LANE) -> str:
+    """Return a line a workspace and model, or what *by* asks, and a total; columns that hold nothing but zeros are left out."""
+    groups, total = statement.by(by), statement.total()
+    columns = [(head, name) for head, name in _COLUMNS if (name in _ALWAYS or getattr(total, name)) and _is_told(name, groups)]
+    currencies = sorted(total.cost) or ["cost"] * bool(total.unpriced_calls)
+    told = {key: totals for key, totals in groups.groups.items() if _tells(totals, columns) or set(by) <= set(LANE)}
+    lines = [[*by, *(head for head, _ in columns), *currencies]]
+    lines += [[*map(_label, key), *_counts(each, columns), *_amounts(each, currencies)] for key, each in told.items()]
+    lines.append([*["total", *[""] * len(by)][: len(by)], *_counts(total, columns), *_amounts(total, currencies)])
+    drawn = ruled(lines, len(by))
+    return "\n".join([*drawn, *_notes(statement, total), *(["(others): beyond the first values of metadata"] if groups.crowded else [])])
+
+
+def ruled(lines: Sequence[Sequence[str]], names: int) -> list[str]:
+    """Draw a heading, lines and a total, the first columns of which are *names* and the others numbers."""
     widths = [max(width(line[column]) for line in lines) for column in range(len(lines[0]))]
-    drawn = [_line(line, widths) for line in lines]
+    drawn = [_line(line, widths, names) for line in lines]
     rule = "─" * sum(widths, 2 * (len(widths) - 1))
-    return "\n".join([drawn[0], rule, *drawn[1:-1], rule, drawn[-1], *_notes(statement, total)])
+    return [drawn[0], rule, *drawn[1:-1], rule, drawn[-1]]
+
+
+def money(amounts: Mapping[str, Decimal], unpriced: int = 0) -> str:
+    """Amounts to four places, of every currency, and how many calls are in none of them; empty where there is nothing to tell."""
+    told = [f"{amount:,.4f} {currency}" for currency, amount in sorted(amounts.items())]
+    if unpriced:
+        told.append(f"{unpriced:,} calls of unknown cost" if told else "cost unknown")
+    return ", ".join(told)
+
+
+def _is_told(name: str, groups: Attribution) -> bool:
+    """Rows that are pending have no day and no metadata that anybody has read yet."""
+    if name == "pending":
+        return set(groups.by) <= set(LANE)
+    return name not in _OF_CALLS or not any(each.startswith("metadata.") for each in groups.by)
+
+
+def _tells(totals: Totals, columns: Sequence[tuple[str, str]]) -> bool:
+    return any(getattr(totals, name) for _, name in columns)
+
+
+def _label(label: Label) -> str:
+    if label is None:
+        return "unknown"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in label) or "-"
 
 
 def _counts(totals: Totals, columns: Sequence[tuple[str, str]]) -> list[str]:
@@ -55,24 +99,20 @@ def _amount(totals: Totals, currency: str) -> str:
     return f"{amount:,.4f}{'+' if totals.unpriced_calls else ''}"
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    names = [padded(cell, columns) for cell, columns in zip(cells[:2], widths[:2], strict=True)]
-    counts = [cell.rjust(columns) for cell, columns in zip(cells[2:], widths[2:], strict=True)]
-    return "  ".join([*names, *counts]).rstrip()
+def _line(cells: Sequence[str], widths: Sequence[int], names: int) -> str:
+    told = [padded(cell, columns) for cell, columns in zip(cells[:names], widths[:names], strict=True)]
+    counts = [cell.rjust(columns) for cell, columns in zip(cells[names:], widths[names:], strict=True)]
+    return "  ".join([*told, *counts]).rstrip()
 
 
 def _notes(statement: Statement, total: Totals) -> list[str]:
-    notes = []
-    if total.reasks:
-        notes.append(
-            f"reasks: {total.reasks:,} answers did not fit and were asked for again; of the tokens above they cost "
-            f"{total.reask_input_tokens:,} input and {total.reask_output_tokens:,} output"
-        )
+    waste, notes = total.waste(), []
+    notes += [_wasted(name, waste[name]) for name in _WASTED if waste[name].calls]
     if total.in_doubt:
-        notes.append(
-            f"in doubt: {total.in_doubt:,} calls may have been billed beyond this: at most "
-            f"{total.in_doubt_input_tokens:,} input and {total.in_doubt_output_tokens:,} output tokens"
-        )
+        most = f"{total.in_doubt_input_tokens:,} input and {total.in_doubt_output_tokens:,} output tokens"
+        paid = money(total.in_doubt_cost, total.in_doubt_unpriced)
+        notes.append(f"in doubt: {total.in_doubt:,} calls may have been billed beyond this: at most {_joined(most, paid)}")
+    notes += [f"saved: {money(saved)} {_SAVED[name]}" for name, saved in total.savings().items() if any(saved.values())]
     if total.unpriced_calls:
         notes.append(
             f"cost unknown: {total.unpriced_calls:,} calls with {total.unpriced_tokens:,} tokens have no known price and are in no sum; "
@@ -83,3 +123,13 @@ def _notes(statement: Statement, total: Totals) -> list[str]:
     if statement.unreadable_attempts:
         notes.append(f"{statement.unreadable_attempts:,} lines of attempts.log could not be read: calls and doubt may be higher")
     return notes
+
+
+def _wasted(name: str, part: Part) -> str:
+    tokens = f"{part.input_tokens:,} input and {part.output_tokens:,} output"
+    paid = money(part.cost, part.unpriced_calls)
+    return f"{name}: {part.calls:,} {_WASTED[name]}; of the tokens above they are {_joined(tokens, paid)}"
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)

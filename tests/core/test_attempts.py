@@ -53,7 +53,8 @@ def test_an_end_reads_back_with_the_tokens_that_stand_nowhere_else(name, at, ver
     in_entry = isinstance(result, Reply) or verdict in {"rejected", "exhausted"}
     doubt = result.usage is None and (isinstance(result, Reply) or result.in_doubt)
     code, status = (None, None) if isinstance(result, Reply) else (result.code, result.status)
-    assert read_attempt(line) == Ended(name, verdict, doubt, None if in_entry else result.usage, None, at, code, status)
+    usage = None if in_entry else result.usage
+    assert read_attempt(line) == Ended(name, verdict, doubt, usage, None, at, code, status, has_metadata=doubt or usage is not None)
 
 
 def test_an_end_tells_what_its_tokens_cost():

@@ -87,7 +87,7 @@ def test_what_it_cost_stands_at_the_end_and_what_is_not_known_is_no_nothing():
 def test_reasks_are_shown_with_what_they_cost():
     reasks = Totals(input_tokens=5000, reasks=2, reask_input_tokens=1100, reask_output_tokens=70)
     note = table(stated(("legal", "qwen-plus", reasks))).splitlines()[-1]
-    assert note == "reasks: 2 answers did not fit and were asked for again; of the tokens above they cost 1,100 input and 70 output"
+    assert note == "reasked: 2 answers did not fit and were asked for again; of the tokens above they are 1,100 input and 70 output"
 
 
 def test_lines_that_were_no_row_or_could_not_be_read_are_told_below():
