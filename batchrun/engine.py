@@ -201,6 +201,7 @@ class Engine:
         outcome = _outcome(verdict, ready.row, result, Call(name, ticket.attempt, started_at, round((now - began) * 1000)))
         if outcome is not None:
             ports.ledger.append(outcome, now)
+        if verdict.final:
             ready.done()
         ports.ledger.end(name, verdict, result, started_at + now - began)
         return outcome

@@ -206,7 +206,7 @@ def _set_aside(scratch: Path, opening: Opening) -> Iterator[Obstacle]:
 
 def _seen(directory: Path, workspaces: Mapping[str, Workspace], opening: Opening) -> _Seen:
     fold = Fold(opening.run, "")
-    fold.attempts(history.attempts(directory / "attempts.log"))
+    fold.attempts(history.Attempts(directory / "attempts.log"))
     seen = _Seen(totals=fold.close({}).lanes, learnt=read_learnt(directory))
     for name in workspaces:
         for line in latest_lines(directory / name / "results.jsonl", _LATEST_BYTES):

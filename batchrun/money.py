@@ -18,7 +18,7 @@ from batchrun.core.model import Money, Usage
 from batchrun.core.price_list import PriceRow, Tier, shipped
 from batchrun.core.pricing import Discounts, Prices, cloud_of, region_of
 from batchrun.core.statement import Most
-from batchrun.edge import history, run_directory
+from batchrun.reading import read_into
 
 _MILLION = Decimal(1_000_000)
 _LOOK_EVERY = 1.0
@@ -93,10 +93,7 @@ def take_up(purses: Purses, directory: Path) -> None:
     if not any(purses.values()):
         return
     spending = Spending(purses)
-    spending.attempts(history.attempts(directory / "attempts.log"))
-    for workspace in run_directory.workspace_directories(directory):
-        for name in ("errors.jsonl", "results.jsonl"):
-            spending.entries(history.entries(workspace / name, workspace.name))
+    read_into(directory, spending)
     spending.close()
 
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -42,6 +42,8 @@ class Wishes:
     strict: bool = False
     """Refuse to start over lines that are no row, missing keys and unauthorised models, instead of leaving them out."""
     retry_rejected: bool = False
+    in_doubt: Literal["send", "hold"] | None = None
+    """What becomes of rows of which a call may have been billed; None: as the job says."""
     wait: bool = False
     """Go on probing, and wait for workspaces that are closed, when only such rows are left, instead of ending."""
     handle_signals: bool = False
@@ -67,12 +69,14 @@ class Ending:
     """The signal that ended it early."""
     unreadable: tuple[str, ...] = ()
     """Rows whose input changed while the run was reading it; pending."""
+    held: int = 0
+    """Rows that wait for a person, for a call of theirs may have been billed."""
 
     @property
     def exit_code(self) -> int:
         """0 all answered, 3 finished with rows or lines that were not, 4 stopped before the end and resumable."""
         total = self.statement.total()
-        if self.stopped_by or self.parked or self.unreadable or total.pending:
+        if self.stopped_by or self.parked or self.unreadable or self.held or total.pending:
             return 4
         return 3 if total.rejected or total.exhausted or self.statement.rejected_input else 0
 
@@ -140,7 +144,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         prices = prices_of(job)
         purses = purses_of(job, workspaces, opening.plan.lanes(), prices)
         await anyio.to_thread.run_sync(take_up, purses, directory)
-        scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait, purses=purses)
+        scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait, hold_in_doubt=_hold_in_doubt(job, wishes), purses=purses)
         for workspace, model, failure in parks:
             scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
         windows = windows_of(workspaces, scheduler, wishes.note)
@@ -167,7 +171,8 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         await write_learnt(directory, learnt, scheduler)
         statement = await anyio.to_thread.run_sync(read_statement, directory)
         await anyio.to_thread.run_sync(write_usage, directory, statement)
-    return Ending(statement, scheduler.parked(), course.stopped_by, tuple(course.unreadable))
+    held = statement.total().rows_in_doubt if _hold_in_doubt(job, wishes) else 0
+    return Ending(statement, scheduler.parked(), course.stopped_by, tuple(course.unreadable), held)
 
 
 async def _drive(
@@ -195,8 +200,15 @@ async def _drive(
 
 
 def _open(stack: AsyncExitStack, job: Job, workspaces: Mapping[str, Workspace], directory: Path, wishes: Wishes) -> Opening:
-    opening = opened(job, workspaces, directory, strict=wishes.strict, retry_rejected=wishes.retry_rejected, on_progress=wishes.on_index)
+    opening = opened(
+        job, workspaces, directory, strict=wishes.strict, retry_rejected=wishes.retry_rejected,
+        hold_in_doubt=_hold_in_doubt(job, wishes), on_progress=wishes.on_index,
+    )  # fmt: skip
     return stack.enter_context(opening)
+
+
+def _hold_in_doubt(job: Job, wishes: Wishes) -> bool:
+    return (wishes.in_doubt or job.retry.in_doubt) == "hold"
 
 
 def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:

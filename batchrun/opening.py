@@ -15,7 +15,9 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from batchrun.core.answers import Schema
-from batchrun.core.attempts import Opened, opening_of
+from batchrun.core.attempts import opening_of
+from batchrun.core.doubt import Calls, Line
+from batchrun.core.entry import Entry
 from batchrun.core.errors import JobError, Mistake, RunDamagedError
 from batchrun.core.job import Job, Workspace, settings_salt
 from batchrun.core.plan import Plan
@@ -25,6 +27,7 @@ from batchrun.edge import history, run_directory
 from batchrun.edge.set_aside import collecting
 from batchrun.edge.source import InputFile, SetAside, Source
 from batchrun.money import most_of
+from batchrun.reading import FILES, LOG, read_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +64,20 @@ def _no_schema(path: str, why: str) -> JobError:
 
 @contextmanager
 def opened(
-    job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, retry_rejected: bool,
+    job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, retry_rejected: bool, hold_in_doubt: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out what is left of *job* in the run directory, which the caller holds locked. Blocks: call it in a worker thread."""
     described = _description(directory, job)
     notes = _mended(directory)
     with _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source:
-        plan, latest = _plan(directory, source, retry_rejected=retry_rejected)
+        past, held = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt)
         run = described.get("run") or uuid.uuid4().hex
-        number = 1 + max(latest, _openings(directory))
-        _describe(directory, job, run, source, plan)
-        notes += [*source.notes, *_changes(plan, described, source)]
-        yield Opening(directory, run, number, source, plan, tuple(notes))
+        _describe(directory, job, run, source, past.plan)
+        notes += [*source.notes, *_changes(past.plan, described, source)]
+        if held:
+            notes.append(f"{held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt")
+        yield Opening(directory, run, past.latest + 1, source, past.plan, tuple(notes))
 
 
 @contextmanager
@@ -83,8 +87,9 @@ def looked_into(
     """Find out the same and change nothing: *directory* need not be there, and may be held by another process. Spools go to *scratch*."""
     described = _description(directory, job)
     with _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source:
-        plan, latest = _plan(directory, source, retry_rejected=False)
-        yield Opening(directory, described.get("run", ""), latest, source, plan, (*source.notes, *_changes(plan, described, source)))
+        past, _ = _past(directory, source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
+        notes = (*source.notes, *_changes(past.plan, described, source))
+        yield Opening(directory, described.get("run", ""), past.latest, source, past.plan, notes)
 
 
 def read_statement(
@@ -101,11 +106,7 @@ def read_statement(
         raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
     run, name, rejected_input, rows = _told(directory, described, only)
     fold = Fold(run, name, rejected_input, by=by, zone=zone, only=only, most=most_of(described.get("job")))
-    fold.attempts(history.attempts(directory / "attempts.log"))
-    for workspace in run_directory.workspace_directories(directory):
-        if only in {None, workspace.name}:
-            for file in ("errors.jsonl", "results.jsonl"):
-                fold.entries(history.entries(workspace / file, workspace.name))
+    read_into(directory, fold, only)
     return fold.close(rows)
 
 
@@ -139,8 +140,8 @@ def _description(directory: Path, job: Job) -> dict[str, Any]:
 
 
 def _mended(directory: Path) -> list[str]:
-    files = [path / name for path in run_directory.workspace_directories(directory) for name in ("results.jsonl", "errors.jsonl")]
-    mended = (history.repair_tail(path) for path in [*files, directory / "attempts.log"])
+    files = [path / name for path in run_directory.workspace_directories(directory) for name in FILES]
+    mended = (history.repair_tail(path) for path in [*files, directory / LOG])
     return [note for note in mended if note is not None]
 
 
@@ -178,22 +179,35 @@ def _asked(workspace: Workspace) -> Mapping[str, Any]:
     return workspace.parameters if workspace.stream is None else {**workspace.parameters, "stream": workspace.stream}
 
 
-def _plan(directory: Path, source: Source, *, retry_rejected: bool) -> tuple[Plan, int]:
-    """What is left to do, and the latest opening that an entry tells of: the log, which is never synced, may have lost it."""
-    plan = Plan(source.index)
-    latest = 0
-    for workspace in run_directory.workspace_directories(directory):
-        for name in ("errors.jsonl", "results.jsonl"):
-            for entry in history.entries(workspace / name, workspace.name):
-                plan.note(entry)
-                latest = max(latest, opening_of(entry.attempt or ""))
+class _Past:
+    """What earlier openings left to do, and what is in doubt of it."""
+
+    def __init__(self, source: Source) -> None:
+        self.calls = Calls()
+        self.plan = Plan(source.index)
+        self.latest = 0
+        """The latest opening that a line tells of: the end of the log may be lost, and the opening's number with it."""
+
+    def attempts(self, lines: Iterable[Line]) -> None:
+        for _ in self.calls.take(lines):
+            pass
+        self.latest = self.calls.latest
+
+    def entries(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self.calls.told(entry)
+            self.plan.note(entry)
+            self.latest = max(self.latest, opening_of(entry.attempt or ""))
+
+
+def _past(directory: Path, source: Source, *, retry_rejected: bool, hold_in_doubt: bool) -> tuple[_Past, int]:
+    """What is left to do, and how many rows of it are held."""
+    past = _Past(source)
+    read_into(directory, past)
     if retry_rejected:
-        plan.retry_rejected()
-    return plan, latest
-
-
-def _openings(directory: Path) -> int:
-    return max((line.opening for line in history.attempts(directory / "attempts.log") if isinstance(line, Opened)), default=0)
+        past.plan.retry_rejected()
+    rows = dict.fromkeys((started.workspace, started.row_id) for started, *_ in past.calls.in_doubt()) if hold_in_doubt else ()
+    return past, past.plan.hold(rows)
 
 
 def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -> None:

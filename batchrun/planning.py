@@ -72,14 +72,15 @@ async def keep_learnt(directory: Path, learnt: Learnt, scheduler: Scheduler) -> 
 
 
 def schedule(
-    job: Job, workspaces: Mapping[str, Workspace], opening: Opening, learnt: Learnt, *, wait: bool, purses: Purses = _NO_PURSES
-) -> Scheduler:
+    job: Job, workspaces: Mapping[str, Workspace], opening: Opening, learnt: Learnt, *,
+    wait: bool, hold_in_doubt: bool = False, purses: Purses = _NO_PURSES,
+) -> Scheduler:  # fmt: skip
     """Make the scheduler of an opening."""
     lanes = [
         replace(lane_of(workspaces[name], model, count, opening, learnt.estimate((name, model))), purses=purses.get((name, model), ()))
         for (name, model), count in opening.plan.lanes().items()
     ]
-    policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max)
+    policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max, hold_in_doubt)
     scheduler = Scheduler(lanes, policy, probe_every=job.stop.probe_every, wait_for_parked=wait)
     scheduler.teach(learnt.pools, anyio.current_time())
     return scheduler

@@ -10,8 +10,9 @@ from batchrun.core.bill import Bill
 from batchrun.core.daybook import Daybook
 from batchrun.core.errors import JobError
 from batchrun.core.reconcile import Reconciliation, reconcile
-from batchrun.edge import history, run_directory
+from batchrun.edge import run_directory
 from batchrun.edge.bill_file import read_bill
+from batchrun.reading import read_into
 
 
 def reconciled(
@@ -41,7 +42,8 @@ def reconciled(
             raise JobError(f"{directory}: holds the same run as {other}: its calls would be counted twice; name one of them")
         workspaces |= set(described["rows"])
         named |= _named_ids(described.get("job"))
-        _read(directory, book)
+        read_into(directory, book)
+        book.end_run()
     unknown = set(ids.values()) - workspaces - {key[1] for key in book.counted}
     if unknown:
         raise JobError(f"--id: the runs have no workspace {', '.join(sorted(unknown))}; they have {', '.join(sorted(workspaces))}")
@@ -64,11 +66,3 @@ def _named_ids(job: object) -> dict[str, str]:
         if isinstance(workspace_id, str):
             named[workspace_id] = name
     return named
-
-
-def _read(directory: Path, book: Daybook) -> None:
-    book.attempts(history.attempts(directory / "attempts.log"))
-    for workspace in run_directory.workspace_directories(directory):
-        for name in ("errors.jsonl", "results.jsonl"):
-            book.entries(history.entries(workspace / name, workspace.name))
-    book.end_run()

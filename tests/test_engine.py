@@ -449,3 +449,13 @@ def test_a_hundred_thousand_rows_with_mixed_faults_are_each_answered_once_in_sec
     assert set(bench.endpoint.most.values()) <= set(range(1, 17))
     assert bench.ledger.starts.keys() == bench.ledger.ends.keys()
     assert len(bench.endpoint.workers) <= 8 * 16
+
+
+def test_a_row_in_doubt_is_held_and_ends_the_run_without_an_entry_or_another_call():
+    doubtful = replace(again(), in_doubt=True)
+    script: Script = {"legal/qwen-plus/0": [again(), doubtful, answer()]}
+    bench = benched(lane(rows=2), endpoint=Scripted(script), retry=RetryPolicy(hold_in_doubt=True))
+    assert bench.run() == Drained(())
+    assert len(bench.endpoint.started["legal/qwen-plus/0"]) == 2
+    assert bench.ledger.ids() == ["legal/qwen-plus/1"]
+    assert sorted(bench.ledger.ends.values()) == ["again", "answered", "held"]

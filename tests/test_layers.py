@@ -38,6 +38,7 @@ FLOORS = [
         "foresight",
         "reconciling",
         "reporting",
+        "reading",
     ),
     ("cli",),
 ]

@@ -11,6 +11,8 @@ import orjson
 
 from batchrun.cli.options import by_option, workspace_option, zone_option
 from batchrun.core.attribution import LANE
+from batchrun.reading import doubtful_calls
+from batchrun.report.doubt import doubt_json, doubt_table
 from batchrun.report.table import table
 from batchrun.reporting import Report, reported
 
@@ -27,15 +29,19 @@ Exit codes
 @by_option("Add up by workspace, model, day, hour or metadata.KEY (metadata.KEY.KEY within a table); may be given again, in order.")
 @zone_option("--zone", "--timezone", "zone", about="Whose days and hours; that of the provider's bills, where none is given.")
 @workspace_option("The report of this workspace alone: nothing of the others is in it.")
+@click.option("--in-doubt", is_flag=True, help="List the calls that may have been billed and left no usage, and what became of their rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")
-def report(*, runs: tuple[Path, ...], by: tuple[str, ...], zone: ZoneInfo, only: str | None, as_json: bool) -> None:
+def report(*, runs: tuple[Path, ...], by: tuple[str, ...], zone: ZoneInfo, only: str | None, in_doubt: bool, as_json: bool) -> None:
     """Show rows, calls, tokens and money of the run directories RUN, finished or under way: by workspace and model, or as --by says.
 
     Of several (runs/*) the sums, each run once, whatever paths it is named by. A call belongs to the day on which it began. While a run is
     under way its calls in flight stand under "in doubt".
     """
     found = reported(runs, by=by, zone=zone, only=only)
-    if as_json:
+    if in_doubt:
+        calls = [call for each in found.taken for call in doubtful_calls(each.path, only)]
+        click.echo(orjson.dumps(doubt_json(calls), option=orjson.OPT_INDENT_2) if as_json else doubt_table(calls))
+    elif as_json:
         told = found.as_json() | ({"attribution": found.statement.by(by).as_json()} if by else {})
         click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     else:

@@ -23,12 +23,28 @@ from batchrun.report.table import table
 @click.option("--strict", is_flag=True, help="Refuse to start over bad input lines, missing keys or unlisted models (exit 2).")
 @click.option("--retry-rejected", is_flag=True, help="Ask rejected rows again too.")
 @click.option(
+    "--hold-in-doubt/--send-in-doubt",
+    "hold",
+    default=None,
+    help="Hold rows of which a call may have been billed until a run sends them again; sent again where the job does not say otherwise.",
+)
+@click.option(
     "--wait", is_flag=True, help="When only parked rows, or rows outside their window, are left, wait for them instead of ending."
 )
 @click.option("--quiet", is_flag=True, help="No progress and no notes on standard error; errors still appear.")
 @click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")
 @click.option("--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read keys from here instead of .env.")
-def run(*, job_file: Path, strict: bool, retry_rejected: bool, wait: bool, quiet: bool, as_json: bool, env_file: Path | None) -> None:
+def run(
+    *,
+    job_file: Path,
+    strict: bool,
+    retry_rejected: bool,
+    hold: bool | None,
+    wait: bool,
+    quiet: bool,
+    as_json: bool,
+    env_file: Path | None,
+) -> None:
     """Send every row of the job's input that has no answer yet, and write answers and usage per workspace.
 
     The same command goes on where a killed or stopped run was. Ctrl-C finishes what is in flight and stops; a second one stops at once.
@@ -38,6 +54,7 @@ def run(*, job_file: Path, strict: bool, retry_rejected: bool, wait: bool, quiet
     wishes = Wishes(
         strict=strict,
         retry_rejected=retry_rejected,
+        in_doubt=None if hold is None else "hold" if hold else "send",
         wait=wait,
         handle_signals=True,
         dotenv=env_file or Path(".env"),
@@ -61,9 +78,14 @@ def _tell_ending(ending: Ending, job_file: Path, directory: str, say: Callable[[
         say(f"not read: {reason}")
     if total.rejected or total.exhausted:
         say(f"{total.rejected:,} rows rejected, {total.exhausted:,} exhausted: why stands in {directory}/WORKSPACE/errors.jsonl")
-    if total.pending:
+    if ending.held:
+        say(
+            f"{ending.held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt lists them; "
+            f"send them again with: batchrun run {job_file} --send-in-doubt"
+        )
+    if left := max(0, total.pending - ending.held):
         stopped = f"stopped by {ending.stopped_by}: " if ending.stopped_by else ""
-        say(f"{stopped}{total.pending:,} rows are left; go on with: batchrun run {job_file}")
+        say(f"{stopped}{left:,} rows are left; go on with: batchrun run {job_file}")
     say(f"results: {directory}/WORKSPACE/results.jsonl")
 
 

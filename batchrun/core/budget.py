@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from batchrun.core.attempts import Bound, Ended, Opened, Started
+from batchrun.core.attempts import Bound
+from batchrun.core.doubt import Calls, Line
 from batchrun.core.entry import Entry
 from batchrun.core.model import Failure, Fault, Money, Scope, Usage
 
@@ -150,50 +151,30 @@ class Spending:
 
     def __init__(self, purses: Mapping[LaneKey, tuple[Purse, ...]]) -> None:
         self._purses = purses
-        self._open: dict[str, Started] = {}
+        self.calls = Calls()
 
-    def attempts(self, lines: Iterable[Opened | Started | Ended | None]) -> None:
+    def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
-        for line in lines:
-            match line:
-                case Started():
-                    if earlier := self._open.get(line.name):
-                        self._doubt(earlier)
-                    self._open[line.name] = line
-                case Ended():
-                    started = self._open.pop(line.name, None)
-                    if started is not None:
-                        self._ended(started, line)
+        for started, ended in self.calls.take(lines):
+            if ended is not None and ended.usage is not None:
+                self._spend((started.workspace, started.model), ended.usage, ended.cost)
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
         for entry in entries:
-            if entry.usage is None:
-                continue
-            self._spend((entry.workspace, entry.model), entry.usage, entry.cost)
-            started = self._open.get(entry.attempt or "")
-            if started is not None and (started.workspace, started.row_id) == (entry.workspace, entry.id):
-                del self._open[started.name]
+            self.calls.told(entry)
+            if entry.usage is not None:
+                self._spend((entry.workspace, entry.model), entry.usage, entry.cost)
 
     def close(self) -> None:
-        """What has no end may have been billed."""
-        for started in self._open.values():
-            self._doubt(started)
-        self._open.clear()
-
-    def _ended(self, started: Started, ended: Ended) -> None:
-        if ended.usage is not None:
-            self._spend((started.workspace, started.model), ended.usage, ended.cost)
-        if ended.in_doubt:
-            self._doubt(started)
+        """What is in doubt may have been billed."""
+        for started, *_ in self.calls.in_doubt():
+            lane = started.workspace, started.model
+            for purse in self._purses.get(lane, ()):
+                purse.spent += purse.price(lane, started.bound) or _NOTHING
 
     def _spend(self, lane: LaneKey, usage: Usage, told: Money | None) -> None:
         for purse in self._purses.get(lane, ()):
             # What was written down then holds, whatever prices have become.
             known = told.amount if told is not None and told.currency == purse.cap.unit else purse.cost(lane, usage)
             purse.spent += known or _NOTHING
-
-    def _doubt(self, started: Started) -> None:
-        lane = started.workspace, started.model
-        for purse in self._purses.get(lane, ()):
-            purse.spent += purse.price(lane, started.bound) or _NOTHING

@@ -13,8 +13,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from batchrun.core.attempts import Bound, Ended, Opened, Started
+from batchrun.core.attempts import Bound, Started
 from batchrun.core.bill import INPUT_KINDS
+from batchrun.core.doubt import Calls, Line
 from batchrun.core.entry import Entry
 from batchrun.core.model import Money, Usage
 
@@ -75,7 +76,8 @@ class Daybook:
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
-        self._open: dict[str, Started] = {}
+        self.calls = Calls()
+        """Of the run that is being taken in."""
         self.counted: dict[tuple[date, str, str, str], Counted] = defaultdict(Counted)
         """By day, workspace, model and kind."""
         self.doubts: dict[tuple[date, str, str], Doubt] = defaultdict(Doubt)
@@ -84,25 +86,16 @@ class Daybook:
         """Of entries that do not tell when their call was made."""
         self.unreadable_attempts = 0
 
-    def attempts(self, lines: Iterable[Opened | Started | Ended | None]) -> None:
+    def attempts(self, lines: Iterable[Line]) -> None:
         """Take in a run's attempts.log."""
-        for line in lines:
-            match line:
-                case Started():
-                    if earlier := self._open.get(line.name):
-                        self._doubt(earlier)
-                    self._open[line.name] = line
-                case Ended():
-                    if (started := self._open.pop(line.name, None)) is not None:
-                        self._ended(started, line)
-                case None:
-                    self.unreadable_attempts += 1
-                case Opened():
-                    pass
+        for started, ended in self.calls.take(lines):
+            if ended is not None and ended.usage is not None:
+                self._book(started.workspace, started.model, ended.usage, ended.cost, started.at, ended.at)
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file of the run."""
         for entry in entries:
+            self.calls.told(entry)
             if entry.usage is None:
                 continue
             if entry.started_at is None:
@@ -110,26 +103,18 @@ class Daybook:
             else:
                 end = entry.started_at + (entry.latency_ms or 0) / 1000
                 self._book(entry.workspace, entry.model, entry.usage, entry.cost, entry.started_at, end)
-            started = self._open.get(entry.attempt or "")
-            if started is not None and (started.workspace, started.row_id) == (entry.workspace, entry.id):
-                del self._open[started.name]
 
     def end_run(self) -> None:
-        """What has begun and not ended in the run is in doubt."""
-        for started in self._open.values():
+        """What is in doubt in the run is booked; another run may follow."""
+        for started, *_ in self.calls.in_doubt():
             self._doubt(started)
-        self._open.clear()
+        self.unreadable_attempts += self.calls.unreadable
+        self.calls = Calls()
 
     def days(self) -> tuple[date, date] | None:
         """The first and the last day on which a call was made."""
         days = {key[0] for key in self.counted} | {key[0] for key in self.doubts}
         return (min(days), max(days)) if days else None
-
-    def _ended(self, started: Started, ended: Ended) -> None:
-        if ended.usage is not None:
-            self._book(started.workspace, started.model, ended.usage, ended.cost, started.at, ended.at)
-        if ended.in_doubt:
-            self._doubt(started)
 
     def _book(self, workspace: str, model: str, usage: Usage, cost: Money | None, start: float, end: float) -> None:
         day, early, late = self._day(start, end)

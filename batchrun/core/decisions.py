@@ -20,11 +20,13 @@ class Verdict(StrEnum):
     THROTTLED = "throttled"
     PARKED = "parked"
     REASKED = "reasked"
+    HELD = "held"
+    """In doubt, and not to be sent again until a person says so: pending, and out of this opening."""
 
     @property
     def final(self) -> bool:
         """Whether the row leaves the scheduler."""
-        return self in {Verdict.ANSWERED, Verdict.REJECTED, Verdict.EXHAUSTED}
+        return self in {Verdict.ANSWERED, Verdict.REJECTED, Verdict.EXHAUSTED, Verdict.HELD}
 
 
 @dataclass(slots=True, eq=False)

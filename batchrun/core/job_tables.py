@@ -142,6 +142,7 @@ Protocol = Annotated[
     said('"openai", "dashscope", "dashscope-text" or "dashscope-multimodal"'),
 ]
 Form = Annotated[Literal["batchrun", "openai-batch"], said('"batchrun" or "openai-batch"')]
+InDoubt = Annotated[Literal["send", "hold"], said('"send" or "hold"')]
 Parameters = Annotated[dict[str, Any], AfterValidator(_parameters)]
 Models = Annotated[tuple[ModelName, ...], Strict(False), AfterValidator(_models)]
 
@@ -463,6 +464,9 @@ class RetryTable(Table):
 
     max_attempts: AtLeastOne = Field(default=6, description="attempts a row has before it is exhausted; throttled ones do not count")
     backoff: BackoffTable = Field(default=BackoffTable(), description="the waits between attempts, with full jitter")
+    in_doubt: InDoubt = Field(
+        default="send", description='a row of which a call may have been billed is sent again, or waits for --send-in-doubt ("hold")'
+    )
 
 
 class TimeoutsTable(Table):

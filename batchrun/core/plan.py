@@ -7,12 +7,12 @@ or the settings it is asked under, changed since it was answered keeps its answe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from batchrun.core.entry import Entry
 from batchrun.core.index import Index
 
-_PENDING, _ANSWERED, _REJECTED = 0, 1, 2
+_PENDING, _ANSWERED, _REJECTED, _HELD = 0, 1, 2, 3
 
 
 class Plan:
@@ -41,6 +41,16 @@ class Plan:
     def retry_rejected(self) -> None:
         """Make every rejected row pending again."""
         self._states = self._states.replace(bytes([_REJECTED]), bytes([_PENDING]))
+
+    def hold(self, rows: Iterable[tuple[str, str]]) -> int:
+        """Leave out of this opening what is pending of *rows*, workspace and id; how many rows that are."""
+        held = 0
+        for workspace, row_id in rows:
+            ordinal = self._index.find(workspace, row_id)
+            if ordinal is not None and self._states[ordinal] == _PENDING:
+                self._states[ordinal] = _HELD
+                held += 1
+        return held
 
     def lanes(self) -> dict[tuple[str, str], int]:
         """Count the rows left to do, by workspace and model; lanes with none are left out."""

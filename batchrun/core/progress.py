@@ -13,7 +13,7 @@ class WorkspaceProgress:
     rows: int
     """Rows of the run."""
     done: int
-    """Answered, rejected or exhausted, earlier openings included."""
+    """Answered, rejected, exhausted or held, earlier openings included."""
     in_flight: int
     throttled: bool
     parked: bool

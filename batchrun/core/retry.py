@@ -1,4 +1,4 @@
-"""A failure becomes the next step of its row: again (when), back to the front, reject, exhaust, or park (what).
+"""A failure becomes the next step of its row: again (when), back to the front, reject, exhaust, hold, or park (what).
 
 Backoff is exponential with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015): uniform between nothing and the
 step's cap, so that rows which failed together do not come back together.
@@ -20,6 +20,8 @@ class RetryPolicy:
     """Seconds: the first backoff's cap; each later one doubles it."""
     max: float = 60.0
     """Seconds: no backoff's cap is longer."""
+    hold_in_doubt: bool = False
+    """A row of which a call may have been billed is not sent again until a person says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,12 @@ class Park:
     """Nothing would help any row of the failure's scope."""
 
 
-Step = TryAgain | BackToFront | Reject | Exhaust | Park
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A call of the row may have been billed: it waits for a person."""
+
+
+Step = TryAgain | BackToFront | Reject | Exhaust | Park | Hold
 
 
 def backoff_cap(policy: RetryPolicy, attempt: int) -> float:
@@ -67,6 +74,8 @@ def next_step(policy: RetryPolicy, failure: Failure, attempt: int, jitter: float
             return Reject()
         case Fault.PARK:
             return Park()
+        case Fault.AGAIN if policy.hold_in_doubt and failure.in_doubt and failure.usage is None:
+            return Hold()
         case Fault.AGAIN if attempt >= policy.max_attempts:
             return Exhaust()
         case Fault.AGAIN:

@@ -42,7 +42,7 @@ from batchrun.core.lanes import Lane, LanePlan, Pool, Workspace
 from batchrun.core.limiter import NO_QUOTA, limiter
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.parking import Parked, ParkedScope, Parking, outlasts
-from batchrun.core.retry import BackToFront, Exhaust, Park, Reject, RetryPolicy, TryAgain, next_step
+from batchrun.core.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
 from batchrun.core.slots import Slots
 
 __all__ = ["Drained", "LanePlan", "Launch", "ParkedScope", "Scheduler", "Ticket", "Verdict", "WaitUntil"]
@@ -456,8 +456,8 @@ class Scheduler:
                 return self._back_to_front(ticket, result, now, jitter)
             case Reject():
                 return self._rejected(ticket, result, now)
-            case Exhaust():
-                return Verdict.EXHAUSTED
+            case Exhaust() | Hold() as step:
+                return Verdict.HELD if isinstance(step, Hold) else Verdict.EXHAUSTED
             case Park():
                 lane.front.appendleft((ticket.ordinal, ticket.attempt))
                 self.park(result.scope, *lane.key, result, now)

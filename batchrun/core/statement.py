@@ -1,12 +1,11 @@
 """The ledger folded to totals: rows, calls, tokens and money by workspace and model (and by what else is asked), and what is in doubt.
 
 The fold reads attempts.log first (every call, and which of them have no end), then each workspace's errors.jsonl and results.jsonl
-(what became of rows, and their tokens). An entry names its attempt, so an attempt whose end was never noted but whose answer stands in
-the ledger is not in doubt. What remains is: statement ≤ bill ≤ statement + doubt.
+(what became of rows, and their tokens); `doubt.py` holds the two against each other. What remains is: statement ≤ bill ≤ statement + doubt.
 
-Memory does not grow with rows, but for two things: a call that has begun is held until its end comes (what was in flight at once, and
-what each kill left), and a row that was rejected or exhausted is remembered by its digest, 18 to 36 bytes each, for a later entry undoes
-it.
+Memory does not grow with rows, but for three things: a call that has begun is held until its end comes (what was in flight at once, and
+what each kill left), then in five bytes; and a row that was rejected or exhausted is remembered by its digest, 18 to 36 bytes each, for a
+later entry undoes it.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from batchrun.core.attempts import Bound, Ended, Opened, Started
+from batchrun.core.attempts import Bound, Ended, Started
 from batchrun.core.attribution import LANE, Attribution, Groups
 from batchrun.core.digests import Digests
+from batchrun.core.doubt import Calls, Line
 from batchrun.core.entry import Entry
 from batchrun.core.index import id_digest
 from batchrun.core.model import Money
@@ -106,46 +106,40 @@ class Fold:
     ) -> None:  # fmt: skip
         self._groups = Groups(by, zone)
         self._statement = Statement(run, name, rejected_input=rejected_input, attribution=self._groups.attribution)
-        self._only = only
         self._most = most
-        self._open: dict[str, Started] = {}
-        self._lost: list[Started] = []
+        self.calls = Calls(only)
+        self._doubtful: frozenset[tuple[str, str]] = frozenset()
+        self._final: set[tuple[str, str]] = set()
+        """Rows for which a call in doubt was made, and which are answered or rejected all the same."""
         self._metadata: dict[tuple[str, str], tuple[Any] | None] | None = None
         self._failed = _FailedRows()
 
-    def attempts(self, lines: Iterable[Opened | Started | Ended | None]) -> None:
+    def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
-        for line in lines:
-            match line:
-                case Ended():
-                    started = self._open.pop(line.name, None)
-                    if started is not None:
-                        self._ended(started, line)
-                case Started() if self._only in {None, line.workspace}:
-                    self._started(line)
-                case None:
-                    self._statement.unreadable_attempts += 1
-                case _:
-                    pass
+        for started, ended in self.calls.take(lines):
+            if ended is None:
+                self._groups.of(started.workspace, started.model, started.at, None, known=False).calls += 1
+            else:
+                self._ended(started, ended)
+        self._statement.unreadable_attempts = self.calls.unreadable
+        self._doubtful = self.calls.suspects()
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
         if self._metadata is None:
-            waiting = [*self._lost, *self._open.values()] if self._groups.wants_metadata else []
-            self._metadata = {(started.workspace, started.row_id): None for started in waiting}
+            self._metadata = dict.fromkeys(self._doubtful) if self._groups.wants_metadata else {}
         for entry in entries:
             totals = self._groups.of(entry.workspace, entry.model, entry.started_at, entry.metadata)
             self._count(totals, entry)
-            if entry.usage is not None:
-                self._told(entry)
+            self.calls.told(entry)
+            if (entry.workspace, entry.id) in self._doubtful and entry.outcome != "exhausted":
+                self._final.add((entry.workspace, entry.id))
             if self._metadata and (entry.workspace, entry.id) in self._metadata:
                 self._metadata[entry.workspace, entry.id] = (entry.metadata,)
 
     def close(self, rows: Mapping[tuple[str, str], int]) -> Statement:
         """Return the statement; *rows* counts what the run is to do, by workspace and model: the rest of it is pending."""
-        for started in (*self._lost, *self._open.values()):
-            told = (self._metadata or {}).get((started.workspace, started.row_id))
-            self._doubt(started, told[0] if told else None, known=told is not None)
+        rows_in_doubt = self._doubt()
         statement = self._statement
         only_lanes = self._groups.attribution.by == LANE
         lanes = self._groups.attribution.groups if only_lanes else self._groups.attribution.collapsed(LANE).groups
@@ -153,15 +147,11 @@ class Fold:
         for (workspace, model), count in rows.items():
             totals = statement.lane(workspace, model)
             totals.pending = max(0, count - totals.answered - totals.rejected - totals.exhausted)
+        for workspace, model, _ in rows_in_doubt:
+            totals = statement.lane(workspace, model)
+            totals.rows_in_doubt = min(totals.rows_in_doubt + 1, totals.pending + totals.exhausted)
         statement.lanes = dict(sorted(statement.lanes.items()))
         return statement
-
-    def _started(self, started: Started) -> None:
-        self._groups.of(started.workspace, started.model, started.at, None, known=False).calls += 1
-        # A lost machine can lose the line that numbers an opening, and the next one names its attempts the same.
-        if earlier := self._open.get(started.name):
-            self._lost.append(earlier)
-        self._open[started.name] = started
 
     def _count(self, totals: Totals, entry: Entry) -> None:
         if entry.usage is not None:
@@ -176,12 +166,6 @@ class Fold:
         if entry.usage is not None:
             totals.refused.count(entry.usage, entry.cost)
 
-    def _told(self, entry: Entry) -> None:
-        """An attempt whose usage stands in its row's entry is in no doubt, whether its end was noted or not."""
-        started = self._open.get(entry.attempt or "")
-        if started is not None and (started.workspace, started.row_id) == (entry.workspace, entry.id):
-            del self._open[started.name]
-
     def _ended(self, started: Started, ended: Ended) -> None:
         totals = self._groups.of(started.workspace, started.model, started.at, ended.metadata, known=ended.has_metadata)
         totals.retries += ended.verdict == "again"
@@ -193,12 +177,18 @@ class Fold:
                 totals.reasked(ended.usage, ended.cost)
             else:
                 totals.retried.count(ended.usage, ended.cost)
-        if ended.in_doubt:
-            self._doubt(started, ended.metadata, known=ended.has_metadata)
 
-    def _doubt(self, started: Started, metadata: Any, *, known: bool) -> None:
-        totals = self._groups.of(started.workspace, started.model, started.at, metadata, known=known)
-        totals.doubt(started.bound, self._most(started.workspace, started.model, started.bound, started.at))
+    def _doubt(self) -> set[tuple[str, str, str]]:
+        """Count what is in doubt; the rows it is of that have no final entry, by workspace, model and id."""
+        rows = set()
+        for started, _, ended in self.calls.in_doubt():
+            told = (ended.metadata,) if ended is not None else (self._metadata or {}).get((started.workspace, started.row_id))
+            known = told is not None if ended is None else ended.has_metadata
+            totals = self._groups.of(started.workspace, started.model, started.at, told[0] if told else None, known=known)
+            totals.doubt(started.bound, self._most(started.workspace, started.model, started.bound, started.at))
+            if (started.workspace, started.row_id) not in self._final:
+                rows.add((started.workspace, started.model, started.row_id))
+        return rows
 
 
 class _FailedRows:

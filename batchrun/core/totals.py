@@ -113,6 +113,8 @@ class Totals:
     """At the most."""
     in_doubt_unpriced: int = 0
     """Of the calls in doubt: what they can cost in money is not known."""
+    rows_in_doubt: int = 0
+    """Rows left to do for which a call in doubt was made: they are sent again, or held."""
     billed_calls: int = 0
     """Calls with tokens."""
     unpriced_calls: int = 0

@@ -8,7 +8,8 @@ torn tail: it is named and nothing is cut.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -44,8 +45,11 @@ def repair_tail(path: Path) -> str | None:
         raise LedgerError(f"{path}: cannot be opened for writing: {error.strerror}") from None
 
 
-def entries(path: Path, workspace: str) -> Iterator[Entry]:
-    """Read the entries of one output file, an unterminated tail left out; raise RunDamagedError naming the line that is none."""
+def entries(path: Path, workspace: str, wrong: Callable[[Entry], str | None] = lambda _entry: None) -> Iterator[Entry]:
+    """Read the entries of one output file, an unterminated tail left out; raise RunDamagedError naming the line that is none.
+
+    *wrong* says what contradicts an entry, before it is given: that is damage too.
+    """
     for number, line in _lines(path):
         try:
             entry = read_entry(line)
@@ -53,13 +57,20 @@ def entries(path: Path, workspace: str) -> Iterator[Entry]:
             raise _damaged(path, number, str(error)) from None
         if entry.workspace != workspace:
             raise _damaged(path, number, "is an entry of another workspace")
+        if (what := wrong(entry)) is not None:
+            raise _damaged(path, number, what)
         yield entry
 
 
-def attempts(path: Path) -> Iterator[Opened | Started | Ended | None]:
-    """Read attempts.log; None for each line that cannot be read."""
-    for _, line in _lines(path):
-        yield read_attempt(line)
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """The lines of an attempts.log, read anew each time they are iterated over; None for each that cannot be read."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[Opened | Started | Ended | None]:
+        for _, line in _lines(self.path):
+            yield read_attempt(line)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

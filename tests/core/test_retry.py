@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.model import Fault
-from batchrun.core.retry import BackToFront, Exhaust, RetryPolicy, TryAgain, backoff_cap, next_step
+from batchrun.core.model import Fault, Usage
+from batchrun.core.retry import BackToFront, Exhaust, Hold, RetryPolicy, TryAgain, backoff_cap, next_step
 from tests.laboratory import again
 
 JITTERS = st.floats(0, 1, exclude_max=True)
@@ -59,3 +59,12 @@ def test_only_passing_trouble_uses_attempts_up(fault):
 @given(st.integers(1, 10**6), JITTERS)
 def test_a_row_that_is_asked_again_waits_for_nothing(attempt, jitter):
     assert next_step(RetryPolicy(max_attempts=1), replace(again(30.0), fault=Fault.REASK), attempt, jitter) == BackToFront()
+
+
+def test_a_row_that_may_have_been_billed_is_held_where_that_is_wished_and_sent_again_where_not():
+    doubtful = replace(again(), in_doubt=True)
+    assert next_step(RetryPolicy(hold_in_doubt=True), doubtful, 6, 0.5) == Hold()
+    assert next_step(RetryPolicy(), doubtful, 1, 0.5) == TryAgain(0.5)
+    billed = replace(doubtful, in_doubt=False, usage=Usage(1, 1))
+    assert next_step(RetryPolicy(hold_in_doubt=True), billed, 1, 0.5) == TryAgain(0.5)
+    assert next_step(RetryPolicy(hold_in_doubt=True), again(), 1, 0.5) == TryAgain(0.5)

@@ -1,0 +1,51 @@
+"""Calls in doubt as a table for a terminal, and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from batchrun.core.columns import padded, width
+from batchrun.core.doubt import Doubtful
+
+Calls = Sequence[tuple[Doubtful, str]]
+"""Each with its row's outcome."""
+
+
+def doubt_table(calls: Calls) -> str:
+    """Return a line a call, the rows left to do told as such: those are what --hold-in-doubt holds."""
+    if not calls:
+        return "no call is in doubt"
+    lines = [["workspace", "model", "id", "sent at", "at most", "why", "its row"]]
+    lines += [_cells(doubtful, outcome) for doubtful, outcome in calls]
+    widths = [max(width(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(padded(cell, columns) for cell, columns in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def doubt_json(calls: Calls) -> list[dict[str, Any]]:
+    """Return the same as plain values."""
+    return [
+        {
+            "attempt": started.name,
+            "workspace": started.workspace,
+            "model": started.model,
+            "id": started.row_id,
+            "sent_at": _moment(started.at),
+            "input_tokens": started.bound.input_tokens,
+            "output_tokens": started.bound.output_tokens,
+            "why": why,
+            "row": outcome,
+        }
+        for (started, why, _), outcome in calls
+    ]
+
+
+def _cells(doubtful: Doubtful, outcome: str) -> list[str]:
+    started, most = doubtful.started, doubtful.started.bound
+    told = f"{most.input_tokens:,} + {most.output_tokens:,} tokens"
+    return [started.workspace, started.model, started.row_id, _moment(started.at), told, doubtful.why, outcome]
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,61 @@
+"""Calls in doubt end to end: what may have been billed is bounded, held where that is wished, and sent again under the same key."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from decimal import Decimal
+
+from tests.end_to_end.test_run import answered, bill, calls, rows_of, run, simulator, write_job
+
+RESETS = '[[faults]]\nkind = "reset"\nfirst = 3\n'
+PRICED = '[prices."qwen-plus"]\ntiers = { input = 0.8, output = 2 }\n'
+
+
+def test_rows_in_doubt_are_held_listed_and_sent_again_only_when_told(tmp_path):
+    with simulator(tmp_path, scenario=RESETS) as url:
+        job = write_job(tmp_path, url, rows_of(40))
+        job.write_text(job.read_text() + PRICED)
+        first = run(tmp_path, "run", str(job), "--hold-in-doubt")
+        assert first.returncode == 4, first.stderr
+        assert b"12 rows are held" in first.stderr
+        assert b"--send-in-doubt" in first.stderr
+        listed = json.loads(run(tmp_path, "report", "run", "--in-doubt", "--json").stdout)
+        assert (len(calls(url)), len(answered(tmp_path)), len(listed)) == (40, 28, 12)
+        assert {(call["why"], call["row"]) for call in listed} <= {("connection_reset", "pending"), ("disconnected", "pending")}
+        assert not {call["id"] for call in listed} & {entry["id"] for entry in answered(tmp_path)}
+
+        again = run(tmp_path, "run", str(job), "--hold-in-doubt")
+        assert (again.returncode, len(calls(url))) == (4, 40), "what is held is not sent"
+
+        last = run(tmp_path, "run", str(job), "--send-in-doubt", "--json")
+        assert (last.returncode, len(calls(url))) == (0, 52), last.stderr
+        told, billed, noted = json.loads(last.stdout)["total"], bill(url)["total"], calls(url)
+    assert (told["in_doubt"], told["rows_in_doubt"], told["answered"]) == (12, 0, 40)
+    for kind in ("input_tokens", "output_tokens"):
+        assert told[kind] < billed[kind] <= told[kind] + told[f"in_doubt_{kind}"]
+    # Input at its dearest, which is that of what a cache takes in.
+    plain = sum(Decimal(call["input_tokens"]) * 8 + call["output_tokens"] * 20 for call in listed) / 10_000_000
+    assert plain <= Decimal(told["in_doubt_cost"]["CNY"]) <= plain * Decimal("1.25")
+    # Sent again by another process, each of these rows has kept its key.
+    keys = Counter(call["idempotency_key"] for call in noted)
+    assert (len(keys), Counter(keys.values())) == (40, {1: 28, 2: 12})
+
+
+def test_a_job_may_say_that_rows_in_doubt_are_held(tmp_path):
+    with simulator(tmp_path, scenario=RESETS) as url:
+        job = write_job(tmp_path, url, rows_of(20))
+        job.write_text(job.read_text().replace("[retry]\n", '[retry]\nin_doubt = "hold"\n'))
+        assert run(tmp_path, "run", str(job)).returncode == 4
+        assert (len(calls(url)), len(answered(tmp_path))) == (20, 8)
+        assert run(tmp_path, "run", str(job), "--send-in-doubt").returncode == 0
+        assert len(calls(url)) == 32
+
+
+def test_one_row_keeps_one_key_over_its_throttles_and_retries(tmp_path):
+    faults = "".join(f'[[faults]]\nkind = "{kind}"\nfirst = {first}\n' for kind, first in (("throttle", 1), ("internal", 9), ("reset", 6)))
+    with simulator(tmp_path, latency=0.0, scenario=faults) as url:
+        assert run(tmp_path, "run", str(write_job(tmp_path, url, rows_of(80)))).returncode == 0
+        made = calls(url)
+    assert len(made) > 80
+    assert len({(call["workspace"], call["sha"]) for call in made}) == len({call["idempotency_key"] for call in made}) == 80
