@@ -1,8 +1,9 @@
-"""Where every row of the input stands, in about 40 bytes a row.
+"""Where every row of the input stands, in at most 40 bytes a row.
 
 Theory of operation: rows are numbered as they come (the *ordinal*). Arrays by ordinal hold position, digest and the digest
-of (workspace, id); each lane has an array of its ordinals. Rows are found by id through an open-addressing table that holds ordinals alone
-(linear probing, doubled at two thirds full), so that its slack costs 4 bytes a slot and not 12.
+of (workspace, id), 8 bytes each; each lane has an array of its ordinals, 4 bytes. Rows are found by id through an open-addressing table
+that holds ordinals alone (linear probing, made larger at seven tenths full), so that its slack costs 4 bytes a slot and not 12. Once
+nothing is looked up by id any more, `forget_ids` gives back what only that needs: 20 bytes a row are left.
 
 Two ids with one 64-bit digest are so rare that only the second of them is kept by name. A look-up of an id that was never added
 may be answered by such a twin (one in 10**13 at a million rows): whoever acts on it compares the row's digest too.
@@ -11,14 +12,13 @@ may be answered by such a twin (one in 10**13 at a million rows): whoever acts o
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self
 
 MAX_FILES = 1 << 16
+_FIRST_SLOTS = 1024
 _OFFSET_BITS = 48
 _OFFSET_MASK = (1 << _OFFSET_BITS) - 1
 
@@ -43,6 +43,10 @@ def packed(file: int, offset: int) -> int:
     return file << _OFFSET_BITS | offset
 
 
+LaneKey = tuple[str, str]
+"""Workspace and model."""
+
+
 def id_digest(workspace: str, row_id: str) -> int:
     """64 bits of a row's name; the same id in two workspaces is two names."""
     return int.from_bytes(blake2b(f"{workspace}\0{row_id}".encode(), digest_size=8).digest(), "big")
@@ -56,21 +60,24 @@ class Index:
         self._positions = array("Q")
         self._digests = array("Q")
         self._names = array("Q")
-        self._table = _empty_table(1024)
+        self._table = _numbers(_FIRST_SLOTS)
+        self._room = _FIRST_SLOTS * 7 // 10
         self._twins: dict[tuple[str, str], int] = {}
         self._repeats = array("I")
         self._occurrences = array("I")
-        self._lanes: dict[tuple[str, str], array[int]] = {}
+        self._lanes: dict[LaneKey, array[int]] = {}
+        self.expected = 0
+        """Rows that there may be in all, where somebody can tell: the table then grows fewer times."""
 
     def __len__(self) -> int:
         return len(self._positions)
 
     @property
-    def lanes(self) -> Mapping[tuple[str, str], array[int]]:
+    def lanes(self) -> Mapping[LaneKey, array[int]]:
         """Ordinals by (workspace, model), each lane's in input order."""
         return self._lanes
 
-    def counts(self) -> dict[tuple[str, str], int]:
+    def counts(self) -> dict[LaneKey, int]:
         """Rows a lane."""
         return {lane: len(ordinals) for lane, ordinals in self._lanes.items()}
 
@@ -87,30 +94,34 @@ class Index:
         """Which one it is of the rows with the same made id: 1 for the first, and for every row that brought its own."""
         return max(_at(self._occurrences, ordinal), 1)
 
-    def add(self, workspace: str, model: str, row_id: str, digest: int, position: int) -> int | Duplicate:
+    def add(self, lane: LaneKey, row_id: str, digest: int, position: int) -> int | Duplicate:
         """Note a row at a `packed` position and return its ordinal; a `Duplicate` is not noted."""
-        name = self._digest_of(workspace, row_id)
-        slot = self._slot(name)
-        if self._table[slot]:
-            return Duplicate(self._twins.get((workspace, row_id), self._table[slot] - 1))
-        self._table[slot] = len(self._positions) + 1
-        return self._append(workspace, model, name, digest, position)
+        name = self._digest_of(lane[0], row_id)
+        table, names = self._table, self._names
+        slots = len(table)
+        slot = name % slots
+        while held := table[slot]:
+            if names[held - 1] == name:
+                return Duplicate(self._twins.get((lane[0], row_id), held - 1))
+            slot = slot + 1 if slot + 1 < slots else 0
+        table[slot] = len(names) + 1
+        return self._append(lane, name, digest, position)
 
-    def add_twin(self, workspace: str, model: str, row_id: str, digest: int, position: int) -> int:
+    def add_twin(self, lane: LaneKey, row_id: str, digest: int, position: int) -> int:
         """Note a row that `add` took for a duplicate, and whose id is another."""
-        ordinal = self._append(workspace, model, self._digest_of(workspace, row_id), digest, position)
-        self._twins[workspace, row_id] = ordinal
+        ordinal = self._append(lane, self._digest_of(lane[0], row_id), digest, position)
+        self._twins[lane[0], row_id] = ordinal
         return ordinal
 
-    def add_made(self, workspace: str, model: str, made_id: str, digest: int, position: int) -> int:
+    def add_made(self, lane: LaneKey, made_id: str, digest: int, position: int) -> int:
         """Note a row without an id of its own under its made id; a repeat becomes ``made_id-2``, ``made_id-3`` and so on."""
-        added = self.add(workspace, model, made_id, digest, position)
+        added = self.add(lane, made_id, digest, position)
         if isinstance(added, int):
             return added
         first, occurrence = added.of, _at(self._repeats, added.of) + 1
         while isinstance(added, Duplicate):
             occurrence += 1
-            added = self.add(workspace, model, occurrence_id(made_id, occurrence), digest, position)
+            added = self.add(lane, occurrence_id(made_id, occurrence), digest, position)
         _put(self._repeats, first, occurrence - 1)
         _put(self._occurrences, added, occurrence)
         return added
@@ -120,41 +131,76 @@ class Index:
         twin = self._twins.get((workspace, row_id)) if self._twins else None
         if twin is not None:
             return twin
-        held = self._table[self._slot(self._digest_of(workspace, row_id))]
-        return held - 1 if held else None
+        if len(self._names) > self._room:
+            self._grow()
+        name = self._digest_of(workspace, row_id)
+        table, names = self._table, self._names
+        slots = len(table)
+        slot = name % slots
+        while held := table[slot]:
+            if names[held - 1] == name:
+                return held - 1
+            slot = slot + 1 if slot + 1 < slots else 0
+        return None
 
-    def _append(self, workspace: str, model: str, name: int, digest: int, position: int) -> int:
+    def forget_ids(self) -> None:
+        """Give back what only adding and finding need: neither is possible from here on."""
+        self._names = self._table = self._repeats = array("I")
+
+    def parts(self) -> tuple[dict[str, Any], list[array[int]]]:
+        """What the index is made of: a JSON object, and arrays; `of_parts` takes both."""
+        lanes = [[*lane, len(ordinals)] for lane, ordinals in self._lanes.items()]
+        twins = [[*name, ordinal] for name, ordinal in self._twins.items()]
+        told = {"rows": len(self), "repeated": len(self._occurrences), "lanes": lanes, "twins": twins}
+        return told, [self._positions, self._digests, self._names, self._occurrences, *self._lanes.values()]
+
+    @staticmethod
+    def shape(told: Mapping[str, Any]) -> list[tuple[str, int]]:
+        """Typecode and length of each array that belongs to what `parts` *told*."""
+        counts = [("I", told["repeated"]), *(("I", count) for _, _, count in told["lanes"])]
+        return [("Q", told["rows"])] * 3 + counts
+
+    @classmethod
+    def of_parts(cls, told: Mapping[str, Any], arrays: Sequence[array[int]], digest_of: Callable[[str, str], int] = id_digest) -> Self:
+        """Make an index of what `parts` gave; nothing can be added to it."""
+        index = cls(digest_of)
+        index._room = -1  # The table is made when something is looked up.
+        index._positions, index._digests, index._names, index._occurrences, *lanes = arrays
+        index._lanes = {(workspace, model): ordinals for (workspace, model, _), ordinals in zip(told["lanes"], lanes, strict=True)}
+        index._twins = {(workspace, row_id): ordinal for workspace, row_id, ordinal in told["twins"]}
+        return index
+
+    def _append(self, lane: LaneKey, name: int, digest: int, position: int) -> int:
         ordinal = len(self._positions)
         self._positions.append(position)
         self._digests.append(digest)
         self._names.append(name)
-        lane = self._lanes.get((workspace, model))
-        if lane is None:
-            lane = self._lanes[workspace, model] = array("I")
-        lane.append(ordinal)
-        if ordinal * 3 >= len(self._table) * 2:
+        ordinals = self._lanes.get(lane)
+        if ordinals is None:
+            ordinals = self._lanes[lane] = array("I")
+        ordinals.append(ordinal)
+        if ordinal >= self._room:
             self._grow()
         return ordinal
 
-    def _slot(self, name: int) -> int:
-        """Where the table holds *name*, or where it would."""
-        table, names = self._table, self._names
-        mask = len(table) - 1
-        slot = name & mask
-        while (held := table[slot]) and names[held - 1] != name:
-            slot = (slot + 1) & mask
-        return slot
-
     def _grow(self) -> None:
-        table, names = _empty_table(len(self._table) * 2), self._names
-        mask = len(table) - 1
-        for held, name in enumerate(names, 1):
-            slot = name & mask
-            while table[slot]:
-                slot = (slot + 1) & mask
-            # A twin comes to lie behind the row it shares its digest with: no look-up gets that far.
-            table[slot] = held
-        self._table = table
+        """Make the table anew, with room for half as many rows again, or for those that are expected."""
+        rows = len(self._names)
+        self._room = max(rows * 3 // 2, min(self.expected, rows * 4))
+        # The old one first: it is made of the names alone.
+        del self._table
+        self._table = _numbers(self._room * 10 // 7 + 1)
+        _fill(self._table, self._names)
+
+
+def _fill(table: array[int], names: Iterable[int]) -> None:
+    slots = len(table)
+    for held, name in enumerate(names, 1):
+        slot = name % slots
+        while table[slot]:
+            slot = slot + 1 if slot + 1 < slots else 0
+        # A twin comes to lie behind the row it shares its digest with: no look-up gets that far.
+        table[slot] = held
 
 
 def occurrence_id(made_id: str, occurrence: int) -> str:
@@ -162,8 +208,8 @@ def occurrence_id(made_id: str, occurrence: int) -> str:
     return made_id if occurrence == 1 else f"{made_id}-{occurrence}"
 
 
-def _empty_table(slots: int) -> array[int]:
-    return array("I", bytes(4 * slots))
+def _numbers(count: int) -> array[int]:
+    return array("I", [0]) * count
 
 
 def _at(numbers: array[int], ordinal: int) -> int:

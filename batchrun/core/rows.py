@@ -35,6 +35,7 @@ _JSON_SPACE = b" \t\r\n"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
 _PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
+_FLAT_FIELDS = frozenset({"id", "workspace", "prompt", "model"})
 _BATCH_OWN = frozenset({"custom_id", "method", "url", "body"})
 _BATCH_FIELDS = _BATCH_OWN | {"workspace", "metadata"}
 _KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
@@ -108,6 +109,76 @@ class Line(NamedTuple):
             digest=hex_digest(self.digest),
             metadata=self.value.get("metadata"),
         )
+
+
+class Glances:
+    """Reads lines of the usual forms quickly, for a pass over millions of them: the same as `read_line`, or nothing.
+
+    What is glanced at is a row with an id of its own. Whatever else a line may be, there is no glance of it, and `read_line` tells. Hashes
+    are begun once a workspace, and a lane is the same object each time.
+    """
+
+    def __init__(self, workspaces: Mapping[str, Inherited], default_workspace: str | None) -> None:
+        self._default = default_workspace
+        self._known = {
+            name: (inherited.model, blake2b(digest_size=8, key=inherited.salt).copy, name.encode())
+            for name, inherited in workspaces.items()
+        }
+        self._lanes: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def of(self, line: bytes) -> tuple[tuple[str, str], str, int] | None:
+        """Glance at one line, with or without its line end: its lane (workspace and model), id and digest."""
+        text = line.strip(_JSON_SPACE)
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return None
+        seen = _seen(text, value)
+        if seen is None:
+            return None
+        row_id, own_model = seen
+        name = value.get("workspace", self._default)
+        known = self._known.get(name) if type(name) is str else None
+        if known is None or (model := own_model or known[0]) is None:
+            return None
+        _, salted, encoded = known
+        mixed = salted()
+        mixed.update(text)
+        mixed.update(encoded)
+        lane = (name, model)
+        return self._lanes.setdefault(lane, lane), row_id, int.from_bytes(mixed.digest(), "big")
+
+
+def _seen(text: bytes, value: Any) -> tuple[str, str | None] | None:
+    """The id and the model of a line that is fit but perhaps for its workspace; nothing of one that is not clear to be."""
+    if type(value) is not dict:
+        return None
+    if _PLAIN_FIELDS.issuperset(value):
+        row_id, model, fit = value.get("id"), value.get("model"), _plainly_fit(text, value)
+    else:
+        fit = not (_BATCH_OWN.isdisjoint(value) or _unfit_depth(text, value) or _unfit_batch(value))
+        row_id, model = value.get("custom_id"), value["body"].get("model") if fit else None
+    if not fit or row_id is None or not _plain_name(row_id, MAX_ID_CHARACTERS):
+        return None
+    return (row_id, model) if model is None or _plain_name(model, MAX_MODEL_CHARACTERS) else None
+
+
+def _plainly_fit(text: bytes, value: dict[str, Any]) -> bool:
+    """Whether a line in batchrun's own form is fit but for its id, workspace and model."""
+    prompt = value.get("prompt")
+    if type(prompt) is str and _FLAT_FIELDS.issuperset(value):
+        return prompt != "" and not prompt.isspace()
+    return not (
+        _unfit_depth(text, value)
+        or _unfit_question(prompt, value.get("messages"))
+        or _unfit_parameters(value.get("parameters"))
+        or _unfit_stream(value, "stream")
+    )
+
+
+def _plain_name(name: Any, most: int) -> bool:
+    """Whether *name* is text without anything that would have to be looked at twice."""
+    return type(name) is str and 0 < len(name) <= most and name.isprintable() and not name.isspace()
 
 
 def hex_digest(digest: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.rows import MAX_REASON_CHARACTERS, Inherited, Line, NotARow, read_line
+from batchrun.core.rows import MAX_REASON_CHARACTERS, Glances, Inherited, Line, NotARow, read_line
 
 WORKSPACES = {
     "marketing": Inherited("qwen-plus", {"temperature": 0.2, "max_tokens": 400}, b"settings"),
@@ -261,3 +261,42 @@ def test_any_bytes_are_a_row_or_have_a_reason(line, default):
             assert reason.isprintable()
         case made:
             orjson.dumps(made.row(made.id or made.made_id()))
+
+
+def glance_and_line(line: bytes, default: str | None = "marketing") -> tuple[object, object]:
+    seen, read = Glances(WORKSPACES, default).of(line), read_line(line, WORKSPACES, default)
+    return seen, ((read.workspace, read.model), read.id, read.digest) if isinstance(read, Line) and read.id is not None else None
+
+
+@pytest.mark.parametrize("kind", [*NOT_ROWS, *ROWS])
+def test_a_glance_at_a_line_of_any_kind_tells_the_same_as_a_careful_look_or_nothing(kind):
+    line = NOT_ROWS[kind][0] if kind in NOT_ROWS else ROWS[kind]
+    written = line if isinstance(line, bytes) else orjson.dumps(line)
+    seen, careful = glance_and_line(written)
+    assert seen in {None, careful}
+    with_id, careful = glance_and_line(written.replace(b"{", b'{"id":"t-9",', 1))
+    assert with_id in {None, careful}
+
+
+@given(
+    st.binary() | JSON.map(json.dumps).map(str.encode) | NEAR_ROWS.map(json.dumps).map(str.encode), st.sampled_from([None, "legal", "bare"])
+)
+def test_a_glance_at_any_bytes_tells_the_same_as_a_careful_look_or_nothing(line, default):
+    seen, careful = glance_and_line(line, default)
+    assert seen in {None, careful}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        asks(id="t-1"),
+        asks(id="编号", workspace="café", model="qwen-max"),
+        asks(id="a", parameters={"seed": 1}, stream=True, metadata=[1]),
+        messages(USER),
+        batch(),
+        batch(body={"model": "qwen-max", "messages": [USER]}),
+    ],
+)
+def test_a_row_of_a_usual_form_is_seen_at_a_glance(line):
+    seen, careful = glance_and_line(orjson.dumps(line) + b"\r\n")
+    assert seen == careful is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -17,6 +17,9 @@ class TooLong:
     size: int
     digest: str
 
+    def __len__(self) -> int:
+        return self.size
+
 
 def chunks(file: File) -> Iterator[bytes]:
     """Read a file's content, `CHUNK` bytes at a time."""
@@ -28,20 +31,21 @@ def chunks(file: File) -> Iterator[bytes]:
             yield chunk
 
 
-def lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, bytes | TooLong]]:
-    """Cut *chunks* at line feeds; each line with the offset of its first byte."""
+def lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, Sequence[bytes | TooLong]]]:
+    """Cut *chunks* at line feeds: the lines that end in each, with the offset of the first one's first byte."""
     line, offset = _Unfinished(limit), 0
     for chunk in chunks:
         *ended, rest = chunk.split(b"\n")
-        for piece in ended:
-            # The usual line stands whole in its chunk and is handed on as it was cut.
-            whole = piece if not line.size and len(piece) <= limit else line.end(piece)
-            yield offset, whole
-            offset += (len(whole) if isinstance(whole, bytes) else whole.size) + 1
+        cut: Sequence[bytes | TooLong] = ended
+        # The usual line stands whole in its chunk and is handed on as it was cut.
+        if ended and (line.size or max(map(len, ended)) > limit):
+            cut = [line.end(piece) for piece in ended]
+        yield offset, cut
+        offset += sum(map(len, cut)) + len(cut)
         if rest:
             line.add(rest)
     if line.size:
-        yield offset, line.end(b"")
+        yield offset, [line.end(b"")]
 
 
 class _Unfinished:

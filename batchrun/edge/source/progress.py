@@ -22,3 +22,8 @@ class Progress:
         self._done += size
         if self._tell is not None:
             self._tell(self._done, max(self._done, self._expected))
+
+    @property
+    def ahead(self) -> float:
+        """How many times what is done there is in all, as far as is known."""
+        return max(1.0, self._expected / self._done) if self._done else 1.0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from batchrun.core.errors import Mistake
 from batchrun.core.index import Duplicate, Index, occurrence_id, packed
-from batchrun.core.rows import Inherited, Line, NotARow, read_line
+from batchrun.core.rows import Glances, Inherited, Line, NotARow, read_line
 from batchrun.edge.source.files import File, Files
 from batchrun.edge.source.inputs import READABLE, foreign
 from batchrun.edge.source.lines import TooLong, chunks, lines
@@ -64,9 +64,12 @@ class Scan:
         file = self._files[number]
         with reading(file.shown):
             self._files.hold(number)
-        cut = lines(self._watched(file, progress), self._max_line_bytes)
-        for line_number, (offset, line) in enumerate(cut, 1):
-            self._take(number, line_number, offset, line)
+        glances = Glances(self._workspaces, file.workspace)
+        line_number = 1
+        for offset, cut in lines(self._watched(file, progress), self._max_line_bytes):
+            self._take_all(number, line_number, offset, cut, glances)
+            line_number += len(cut)
+            self._index.expected = round(len(self._index) * progress.ahead)
 
     def _watched(self, file: File, progress: Progress) -> Iterator[bytes]:
         """Give the file's chunks, and note in the same pass what is noted of them."""
@@ -82,6 +85,19 @@ class Scan:
         self.fingerprints.append(
             {"path": file.shown, "size": file.size, "mtime_ns": file.mtime_ns, "blake2b": content.hexdigest()},
         )
+
+    def _take_all(self, number: int, line_number: int, offset: int, cut: Iterable[bytes | TooLong], glances: Glances) -> None:
+        glance, add, start, rows = glances.of, self._index.add, packed(number, 0), 0
+        for line in cut:
+            seen = glance(line) if type(line) is bytes else None
+            # What is not at once clear to be a row is looked at with care, a second time where it has to be.
+            if seen is not None and type(add(*seen, start + offset)) is int:
+                rows += 1
+            else:
+                self._take(number, line_number, offset, line)
+            offset += len(line) + 1
+            line_number += 1
+        self.counts.rows += rows
 
     def _take(self, number: int, line_number: int, offset: int, line: bytes | TooLong) -> None:
         if isinstance(line, TooLong):
@@ -102,9 +118,9 @@ class Scan:
 
     def _add(self, read: Line, position: int) -> NotARow | None:
         if read.id is None:
-            self._index.add_made(read.workspace, read.model, read.made_id(), read.digest, position)
+            self._index.add_made((read.workspace, read.model), read.made_id(), read.digest, position)
             return None
-        added = self._index.add(read.workspace, read.model, read.id, read.digest, position)
+        added = self._index.add((read.workspace, read.model), read.id, read.digest, position)
         if isinstance(added, Duplicate):
             return self._settle(read, position, added.of)
         return None
@@ -118,7 +134,7 @@ class Scan:
             line_number = self._files.line_number(number, offset)
         if isinstance(first, Line) and (first.workspace, id_of(self._index, earlier, first)) != (read.workspace, read.id):
             assert read.id is not None
-            self._index.add_twin(read.workspace, read.model, read.id, read.digest, position)
+            self._index.add_twin((read.workspace, read.model), read.id, read.digest, position)
             return None
         shown = repr(read.id)
         shown = shown if len(shown) <= 80 else shown[:80] + "…"
