@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import logging
 import shutil
 import socket
@@ -16,13 +15,11 @@ import anyio
 import anyio.lowlevel
 import orjson
 import pytest
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_writer import StreamWriter
 
 from batchrun.core.model import Failure, Fault, Reply, Request, Scope
 from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
-from batchrun.edge.transport import Transport, _Body, _StrayAnswerError
+from batchrun.edge.transport import Transport
 from tests.edge import fault_server as server
 
 KEY = "sk-fake-marketing"
@@ -297,15 +294,14 @@ def test_an_answer_that_comes_late_and_unasked_is_never_another_rows():
 
 def test_a_body_is_not_written_to_a_connection_on_which_an_answer_lies():
     async def main():
-        loop = asyncio.get_running_loop()
-        connection = ResponseHandler(loop)
-        connection.feed_data(("an answer", "that nobody asked for"), 0)  # type: ignore[arg-type]
-        body = _Body(b"{}")
-        with pytest.raises(_StrayAnswerError):
-            await body.write_with_length(StreamWriter(connection, loop), 2)
-        return body.begun
+        async with server.serving(server.keeps(server.http())) as endpoint, transport() as wire:
+            await wire.post(request(endpoint.url), reading())
+            pooled(wire).feed_data(("an answer", "that nobody asked for"), 0)
+            return await wire.post(request(endpoint.url), reading()), len(endpoint.requests)
 
-    assert anyio.run(main) is False
+    failure, requests = anyio.run(main)
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.in_doubt, requests) == ("stray_answer", False, 1)
 
 
 def pooled(wire: Transport):

@@ -1,0 +1,10 @@
+"""HTTP: one attempt sent over a pool of connections, every mishap a Failure.
+
+`transport` is what a run holds; `attempt` is one answer on its way and `watch` its time; `targets` says where a URL leads and what stands
+before every body that goes there; `mishaps` names what went wrong.
+"""
+
+from batchrun.edge.transport.targets import Page
+from batchrun.edge.transport.transport import Transport
+
+__all__ = ["Page", "Transport"]

@@ -1,0 +1,72 @@
+"""What aiohttp raises, by batchrun's own words; its text is never used, for it may hold headers, and so the key."""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+
+import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
+
+
+class TooLargeError(Exception):
+    """The body is larger than is taken."""
+
+
+class StrayAnswerError(aiohttp.ClientError):
+    """An answer was there before its request."""
+
+
+_CODES: tuple[tuple[type[BaseException], str], ...] = (
+    # The first that fits: a class stands before its bases.
+    (aiohttp.ConnectionTimeoutError, "connect_timeout"),
+    (TimeoutError, "total_timeout"),
+    (UnicodeError, "dns"),
+    (aiohttp.ClientConnectorDNSError, "dns"),
+    (aiohttp.ClientProxyConnectionError, "proxy"),
+    (aiohttp.ClientConnectorCertificateError, "tls"),
+    (aiohttp.ClientConnectorSSLError, "tls_handshake"),
+    (aiohttp.ClientConnectorError, "unreachable"),
+    (aiohttp.ServerDisconnectedError, "disconnected"),
+    (aiohttp.ClientHttpProxyError, "proxy"),
+    (aiohttp.ClientResponseError, "bad_http"),
+    (HttpProcessingError, "bad_http"),
+    (aiohttp.ClientPayloadError, "half_body"),
+    (aiohttp.InvalidURL, "invalid_url"),
+    (StrayAnswerError, "stray_answer"),
+)
+_CODES_OF_ERRNO = {
+    errno.ECONNREFUSED: "connection_refused",
+    errno.ETIMEDOUT: "connect_timeout",
+    errno.EMFILE: "open_files",
+    errno.ENFILE: "open_files",
+}
+
+
+def code_of(error: BaseException) -> str:
+    """The mishap that *error* is."""
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), "connection_reset")
+    match code, error:
+        case "unreachable", OSError(errno=int(number)):
+            return _CODES_OF_ERRNO.get(number, code)
+        case "proxy", aiohttp.ClientHttpProxyError(status=status) if status < 500:
+            return "proxy_refused"
+        case "half_body", _ if isinstance(error.__cause__, ContentEncodingError):
+            return "bad_http"
+        case _:
+            return code
+
+
+def reason_of(error: BaseException) -> str:
+    """The class of *error*, and what the system says of it; nothing that aiohttp wrote into it."""
+    kind = type(error).__name__
+    match error:
+        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError(verify_message=said)):
+            return f"{kind}: {said}"
+        case aiohttp.ClientHttpProxyError(status=status):
+            return f"{kind}: {status}"
+        case OSError(errno=int(number)) if number > 0 and not isinstance(error, ssl.SSLError):
+            return f"{kind}: {os.strerror(number)}"
+        case _:
+            return kind
