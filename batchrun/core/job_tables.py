@@ -523,4 +523,4 @@ class TransportTable(Table):
         description='"none", "environment" (HTTPS_PROXY and its like), or the URL of a proxy',
         examples=["none", "environment", "http://proxy.example:3128"],
     )
-    max_response_bytes: AtLeastOne = Field(default=64 * MIB, description="a larger answer is broken off")
+    max_response_bytes: AtLeastOne = Field(default=16 * MIB, description="a larger answer is broken off")

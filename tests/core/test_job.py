@@ -92,7 +92,7 @@ def test_a_job_of_an_input_alone_has_the_documented_defaults():
     assert (job.timeouts.connect, job.timeouts.idle, job.timeouts.total) == (10, 120, 600)
     assert (job.stop.grace, job.stop.probe_every) == (120, 300)
     assert (job.output.raw, job.output.form) == (False, "batchrun")
-    assert (job.transport.proxy, job.transport.max_response_bytes, job.job.max_line_bytes) == ("none", 64 * 2**20, 64 * 2**20)
+    assert (job.transport.proxy, job.transport.max_response_bytes, job.job.max_line_bytes) == ("none", 16 * 2**20, 64 * 2**20)
 
 
 def test_amounts_and_prices_are_exactly_what_was_written():

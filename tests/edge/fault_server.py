@@ -148,15 +148,15 @@ def resets(*pieces: bytes) -> Fault:
     return fault
 
 
-def drips(head: bytes, *, every: float) -> Fault:
-    """Say *head*, then a space now and then, for ever."""
+def drips(head: bytes, *, every: float, drop: bytes = b" ") -> Fault:
+    """Say *head*, then a *drop* now and then, for ever."""
 
     async def fault(_: Reader, writer: Writer) -> None:
         writer.write(head)
         while not writer.is_closing():
             await writer.drain()
             await anyio.sleep(every)
-            writer.write(b" ")
+            writer.write(drop)
 
     return fault
 
@@ -169,6 +169,8 @@ def pours(head: bytes, piece: bytes) -> Fault:
         while not writer.is_closing():
             writer.write(piece)
             await writer.drain()
+            # Draining does not wait while the other side reads fast enough: others would have no turn.
+            await anyio.lowlevel.checkpoint()
 
     return fault
 

@@ -7,7 +7,6 @@ import ssl
 import subprocess
 import tracemalloc
 import warnings
-import zlib
 from base64 import b64encode
 from pathlib import Path
 
@@ -56,82 +55,7 @@ def failure_of(fault: server.Fault, **settings) -> Failure:
     return result
 
 
-LONG_NAME = b"X-A: " + b"a" * 1_048_576
-MANY_HEADERS = b"".join(b"X-%d: a\r\n" % number for number in range(20_000))
-
-MISHAPS = {
-    "no bytes": (server.says(), "disconnected", AGAIN, True),
-    "reset at once": (server.resets(), "connection_reset", AGAIN, True),
-    "silence": (server.hangs(), "total_timeout", AGAIN, True),
-    "half a status line": (server.says(b"HTTP/1.1 20"), "disconnected", AGAIN, True),
-    "half the headers": (server.says(HEAD + b"X-Requ"), "disconnected", AGAIN, True),
-    "half the headers, then silence": (server.hangs(HEAD), "total_timeout", AGAIN, True),
-    "half the headers, then a reset": (server.resets(HEAD), "connection_reset", AGAIN, True),
-    "half the body": (server.says(server.http(server.ANSWER[:40], length=200)), "half_body", AGAIN, True),
-    "half the body, then silence": (server.hangs(server.http(server.ANSWER[:40], length=200)), "read_timeout", AGAIN, True),
-    "half the body, then a reset": (server.resets(server.http(server.ANSWER[:40], length=200)), "half_body", AGAIN, True),
-    "a drip that never ends": (server.drips(HEAD + b"\r\n", every=0.05), "total_timeout", AGAIN, True),
-    "a length too small": (server.says(server.http(length=30)), "bad_http", AGAIN, True),
-    "bytes behind the answer": (server.says(server.http() + b"extra"), "bad_http", AGAIN, True),
-    "a negative length": (server.says(server.http(length=-1)), "bad_http", AGAIN, True),
-    "a length that is no number": (server.says(server.http(length="NaN")), "bad_http", AGAIN, True),
-    "two lengths": (server.says(server.http(server.ANSWER, "Content-Length: 3")), "bad_http", AGAIN, True),
-    "a length and chunks": (server.says(server.http(server.ANSWER, "Transfer-Encoding: chunked")), "bad_http", AGAIN, True),
-    "a chunk cut short": (server.says(server.chunked(server.ANSWER[:50], end=b"40\r\nabc")), "half_body", AGAIN, True),
-    "no last chunk": (server.says(server.chunked(server.ANSWER, end=b"")), "half_body", AGAIN, True),
-    "a chunk size that is no number": (server.says(server.chunked(end=b"zz\r\nabc\r\n0\r\n\r\n")), "bad_http", AGAIN, True),
-    "a negative chunk size": (server.says(server.chunked(end=b"-5\r\nabc\r\n0\r\n\r\n")), "bad_http", AGAIN, True),
-    "a huge chunk size": (server.says(server.chunked(end=b"f" * 30 + b"\r\nabc")), "bad_http", AGAIN, True),
-    "garbage": (server.says(b"\x00\x01\x02 garbage\r\n\r\n"), "bad_http", AGAIN, True),
-    "another protocol": (server.says(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "bad_http", AGAIN, True),
-    "a status of letters": (server.says(b"HTTP/1.1 abc OK\r\n\r\n"), "bad_http", AGAIN, True),
-    "a version of the future": (server.says(b"HTTP/9.9 200 OK\r\n\r\n"), "bad_http", AGAIN, True),
-    "a header without a colon": (server.says(HEAD + b"nonsense\r\n\r\n"), "bad_http", AGAIN, True),
-    "a NUL in a header": (server.says(HEAD + b"X-A: a\x00b\r\n\r\n"), "bad_http", AGAIN, True),
-    "a header of a mebibyte": (server.says(HEAD + LONG_NAME + b"\r\n\r\n"), "bad_http", AGAIN, True),
-    "twenty thousand headers": (server.says(HEAD + MANY_HEADERS + b"\r\n"), "bad_http", AGAIN, True),
-    "an empty body": (server.says(server.http(b"")), "empty_body", AGAIN, True),
-    "a web page": (server.says(server.http(b"<html>Sign in</html>")), "html", AGAIN, True),
-    "a list": (server.says(server.http(b"[]")), "not_an_object", AGAIN, True),
-    "gzip that is none": (server.says(server.http(b"not gzip at all", "Content-Encoding: gzip")), "bad_http", AGAIN, True),
-    "gzip cut short": (server.says(server.http(server.PACKED[:-40], "Content-Encoding: gzip")), "not_json", AGAIN, True),
-    "a body without a length, cut short": (server.says(HEAD + b"\r\n" + server.ANSWER[:-9]), "not_json", AGAIN, True),
-    "a body that is too large": (server.says(server.http(b" " * 65_537)), "response_too_large", REJECT, True),
-    "a redirect": (server.says(server.http(b"", "Location: http://other.example/v1", status="307 Moved")), "redirect", PARK, False),
-    "a bad gateway": (server.says(server.http(b"<html>", status="502 Bad Gateway")), "http_502", AGAIN, True),
-    "a proxy that wants a password": (server.says(server.http(b"", status="407 Proxy")), "http_407", PARK, False),
-    "a status beyond all": (server.says(server.http(b"", status="999 What")), "http_999", AGAIN, True),
-}
-
-
-@pytest.mark.parametrize(("fault", "code", "leads_to", "in_doubt"), MISHAPS.values(), ids=MISHAPS.keys())
-def test_each_mishap_of_the_wire_has_its_code_its_fault_and_its_doubt(fault, code, leads_to, in_doubt):
-    failure = failure_of(fault, total=0.4)
-    assert (failure.code, failure.fault, failure.in_doubt) == (code, leads_to, in_doubt), failure
-    assert failure.advice
-
-
 PACKED_HEADER = "Content-Encoding: gzip"
-WHOLE = {
-    "with a length": server.says(server.http()),
-    "in one chunk": server.says(server.chunked(server.ANSWER)),
-    "in many chunks": server.says(server.chunked(*(server.ANSWER[at : at + 7] for at in range(0, len(server.ANSWER), 7)))),
-    "until the connection closes": server.says(HEAD + b"\r\n" + server.ANSWER),
-    "in gzip": server.says(server.http(server.PACKED, PACKED_HEADER)),
-    "in gzip and chunks": server.says(server.chunked(server.PACKED, headers=PACKED_HEADER + "\r\n")),
-    "in deflate": server.says(server.http(zlib.compress(server.ANSWER), "Content-Encoding: deflate")),
-    "after three interim answers": server.says(b"HTTP/1.1 100 Continue\r\n\r\n" * 3, server.http()),
-    "with a cookie": server.says(server.http(server.ANSWER, "Set-Cookie: acw_tc=1;path=/;HttpOnly")),
-    "with a byte order mark": server.says(server.http(b"\xef\xbb\xbf" + server.ANSWER)),
-    "of just the largest size": server.says(server.http(server.ANSWER.ljust(65_536))),
-}
-
-
-@pytest.mark.parametrize("fault", WHOLE.values(), ids=WHOLE.keys())
-def test_a_whole_answer_is_a_reply_however_it_is_framed(fault):
-    [reply] = ask(fault)
-    assert isinstance(reply, Reply), reply
-    assert (reply.content, reply.finish_reason, reply.body) == ("好", "stop", server.ANSWER)
 
 
 def test_a_refusal_says_the_providers_code_and_when_to_come_back():

@@ -109,6 +109,9 @@ class Reading:
             self._take(self._stream.events.feed(body))
         elif streamed is False:
             self._plain = True
+        else:
+            # Blanks tell nothing and are not kept: they may come without end.
+            self._pieces = [body.lstrip()]
 
     def _take(self, events: list[Event]) -> None:
         assert self._stream is not None

@@ -42,7 +42,8 @@ class Events:
     """Bytes in, events out."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
+        """Of a line that has not met its end: joined once, when it has, for it may come in a thousand pieces."""
         self._data: list[bytes] = []
         self._kind = b""
         self._status: int | None = None
@@ -50,17 +51,21 @@ class Events:
 
     def feed(self, piece: bytes) -> list[Event]:
         """Take *piece*; give the events that it completed."""
-        text = self._rest + piece
+        self._rest.append(piece)
+        if self._begun and b"\n" not in piece and b"\r" not in piece and not self._rest[0].endswith(b"\r"):
+            return []
+        text = b"".join(self._rest)
         if not self._begun and len(text) >= len(_MARK):
             text = text.removeprefix(_MARK)
             self._begun = True
-        *lines, self._rest = _LINE_END.split(text) if b"\r" in text else text.split(b"\n")
+        *lines, rest = _LINE_END.split(text) if b"\r" in text else text.split(b"\n")
+        self._rest = [rest]
         return [event for line in lines if (event := self._line(line)) is not None]
 
     def close(self) -> list[Event]:
         """Give the event that only lacked its blank line; the provider's own last one has been seen without."""
-        last = self._rest.removesuffix(b"\r")
-        self._rest = b""
+        last = b"".join(self._rest).removesuffix(b"\r")
+        self._rest = []
         return [event for line in (last, b"") if (event := self._line(line)) is not None]
 
     def _line(self, line: bytes) -> Event | None:

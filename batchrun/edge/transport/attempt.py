@@ -9,6 +9,7 @@ from dataclasses import replace
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.streams import StreamReader
+from anyio.lowlevel import checkpoint
 
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.reading import Reading
@@ -17,6 +18,9 @@ from batchrun.edge.transport.watch import TICK
 
 _AFTERWORD = 2.0
 """Seconds that a stream may take to end after it has said everything; longer, and its connection is not used again."""
+_TURN_BYTES = 1 << 18
+"""Of an answer are read before the other calls have their turn: aiohttp unpacks a bomb without a wait in between."""
+_REFUSAL_BYTES = 1 << 20
 _ONE_WRITE = 1 << 16
 """Bytes of a body that are worth copying behind their head, so that one packet holds both."""
 
@@ -87,16 +91,25 @@ class Attempt:
         clock = self._loop.time
         if not payload.is_eof():
             self._allow(clock() + idle)
+        turn = most_bytes - _TURN_BYTES
         while piece := await payload.readany():
             most_bytes -= len(piece)
             if most_bytes < 0:
+                # A stream may have said all that it had to by now.
+                self._take(piece[:most_bytes], clock(), idle)
                 raise TooLargeError
             self._take(piece, clock(), idle)
             if payload.at_eof():
                 return
+            if most_bytes < turn:
+                turn = most_bytes - _TURN_BYTES
+                await checkpoint()
 
-    async def refusal(self, payload: StreamReader, most_bytes: int) -> bytes:
-        """The body of a refusal, cut at the largest size that is taken."""
+    async def refusal(self, payload: StreamReader, most_bytes: int, idle: float) -> bytes:
+        """The body of a refusal: what comes of it within *idle*, cut at the largest size that is taken."""
+        if not payload.is_eof():
+            self._allow(self._loop.time() + idle)
+        most_bytes = min(most_bytes, _REFUSAL_BYTES)
         pieces = []
         while most_bytes > 0 and (piece := await payload.readany()):
             pieces.append(piece[:most_bytes])

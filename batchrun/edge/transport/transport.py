@@ -29,6 +29,7 @@ from batchrun.core.model import Failure, Reply, Request
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import Attempt
+from batchrun.edge.transport.connections import Connector
 from batchrun.edge.transport.mishaps import TooLargeError, code_of, reason_of
 from batchrun.edge.transport.secrets import key_of, masked, without_key
 from batchrun.edge.transport.targets import Page, Target, Targets, common_headers
@@ -65,7 +66,7 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEEPALIVE, ttl_dns_cache=_NAMES_LAST)
+        self._connector = Connector(limit=self._connections, keepalive_timeout=_KEEPALIVE, ttl_dns_cache=_NAMES_LAST)
         self._session = aiohttp.ClientSession(
             connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -115,6 +116,8 @@ class Transport:
         try:
             return await self._exchange(target, request, attempt)
         except TooLargeError:
+            if attempt.stands():
+                return attempt.result()
             return mishap("response_too_large", f"over {self._max_response_bytes} bytes", in_doubt=True, status=attempt.status)
         except (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError) as error:
             if attempt.stands():
@@ -131,7 +134,7 @@ class Transport:
             payload = await attempt.answered()
             if not 200 <= attempt.status < 300:
                 # Masked before it is read: an excerpt could cut a key in two and keep a half.
-                body = masked(await attempt.refusal(payload, self._max_response_bytes), key_of(request.headers))
+                body = masked(await attempt.refusal(payload, self._max_response_bytes, self._idle), key_of(request.headers))
                 return attempt.reading.refused(attempt.status, attempt.headers, body)
             await attempt.feed(payload, self._max_response_bytes, self._idle)
             return attempt.result()

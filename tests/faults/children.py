@@ -1,0 +1,48 @@
+"""Child processes: the command line, and servers that print where they listen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+BATCHRUN = [sys.executable, "-c", "from batchrun.cli import main; main()"]
+
+
+def environment(keys: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **(keys or {})}
+
+
+@contextlib.contextmanager
+def server(*arguments: str, cwd: Path = ROOT) -> Iterator[dict[str, Any]]:
+    """Start ``python *arguments*`` and give the line of JSON that it says first."""
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, cwd=cwd, env=environment())
+    try:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+def batchrun(cwd: Path, *arguments: str, keys: Mapping[str, str] | None = None, timeout: float = 100) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*BATCHRUN, *arguments], capture_output=True, cwd=cwd, env=environment(keys), timeout=timeout, check=False)
+
+
+def starting(cwd: Path, *arguments: str, keys: Mapping[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*BATCHRUN, *arguments], cwd=cwd, env=environment(keys), **more)
+
+
+def jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def entries(directory: Path, name: str = "results") -> list[dict[str, Any]]:
+    """All entries of a kind of file, over all workspaces of a run directory."""
+    return [json.loads(line) for path in sorted(directory.glob(f"*/{name}.jsonl")) for line in path.read_bytes().splitlines()]
