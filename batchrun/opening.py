@@ -74,9 +74,7 @@ def opened(
         past, held = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt)
         run = described.get("run") or uuid.uuid4().hex
         _describe(directory, job, run, source, past.plan)
-        notes += [*source.notes, *_changes(past.plan, described, source)]
-        if held:
-            notes.append(f"{held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt")
+        notes += [*source.notes, *_changes(past.plan, described, source), *_left(past, held, directory)]
         yield Opening(directory, run, past.latest + 1, source, past.plan, tuple(notes))
 
 
@@ -179,14 +177,31 @@ def _asked(workspace: Workspace) -> Mapping[str, Any]:
     return workspace.parameters if workspace.stream is None else {**workspace.parameters, "stream": workspace.stream}
 
 
+class _Calls(Calls):
+    """Knows rows too: an answered row is answered once."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def wrong(self, entry: Entry) -> str | None:
+        if entry.outcome == "answered" and self._plan.is_answered(entry.workspace, entry.id):
+            return "answers a row that is answered already"
+        return super().wrong(entry)
+
+
 class _Past:
     """What earlier openings left to do, and what is in doubt of it."""
 
     def __init__(self, source: Source) -> None:
-        self.calls = Calls()
         self.plan = Plan(source.index)
+        self.calls: Calls = _Calls(self.plan)
         self.latest = 0
         """The latest opening that a line tells of: the end of the log may be lost, and the opening's number with it."""
+        self.lost = 0
+        """Calls that were answered, and whose entries are not in the ledger."""
+        self.unknown = 0
+        """Entries with fields of a newer version."""
 
     def attempts(self, lines: Iterable[Line]) -> None:
         for _ in self.calls.take(lines):
@@ -197,6 +212,7 @@ class _Past:
         for entry in entries:
             self.calls.told(entry)
             self.plan.note(entry)
+            self.unknown += bool(entry.unknown)
             self.latest = max(self.latest, opening_of(entry.attempt or ""))
 
 
@@ -206,8 +222,11 @@ def _past(directory: Path, source: Source, *, retry_rejected: bool, hold_in_doub
     read_into(directory, past)
     if retry_rejected:
         past.plan.retry_rejected()
-    rows = dict.fromkeys((started.workspace, started.row_id) for started, *_ in past.calls.in_doubt()) if hold_in_doubt else ()
-    return past, past.plan.hold(rows)
+    rows: dict[tuple[str, str], None] = {}
+    for started, why, _ in past.calls.in_doubt():
+        past.lost += why == Calls.MISSING
+        rows[started.workspace, started.row_id] = None
+    return past, past.plan.hold(rows) if hold_in_doubt else 0
 
 
 def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -> None:
@@ -223,9 +242,20 @@ def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -
         "input": source.fingerprints,
         "rejected_input": source.counts.set_aside,
         "rows": rows,
-        "job": job.model_dump(mode="json", exclude_unset=True, by_alias=True),
+        "job": (told := job.model_dump(mode="json", exclude_unset=True, by_alias=True)),
+        "job_digest": run_directory.digest_of(told),
     }
-    run_directory.write_summary(directory / "run.json", description)
+    run_directory.write_description(directory, description)
+
+
+def _left(past: _Past, held: int, directory: Path) -> Iterator[str]:
+    if past.lost:
+        why = "a machine was lost, or lines were taken out"
+        yield f"{past.lost:,} calls were answered, and their entries are gone ({why}): they count as in doubt, their rows are asked again"
+    if past.unknown:
+        yield f"{past.unknown:,} entries have fields of a newer batchrun: they are kept"
+    if held:
+        yield f"{held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt"
 
 
 def _changes(plan: Plan, described: Mapping[str, Any], source: Source) -> Iterator[str]:

@@ -39,6 +39,7 @@ FLOORS = [
         "reconciling",
         "reporting",
         "reading",
+        "checking",
     ),
     ("cli",),
 ]

@@ -13,6 +13,7 @@ _VERBS = {
     "doctor": "Check keys, endpoints, authorisations and quotas before a run.",
     "plan": "Forecast a run: how long it takes, what limits it, what is wrong; without a call.",
     "report": "Show what a run has done and spent.",
+    "check": "Verify a run directory, and mend it.",
     "reconcile": "Hold the provider's bill against what runs have counted.",
     "prices": "List what models cost, and where that is from.",
     "simulate": "Stand in for the provider on a local port.",

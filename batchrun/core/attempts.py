@@ -18,7 +18,11 @@ from batchrun.core.entry import cost_fields, read_cost, read_usage, usage_fields
 from batchrun.core.families import thinks_only_when_asked
 from batchrun.core.model import Failure, Money, Reply, Row, Usage
 from batchrun.core.parts import Kind
+from batchrun.core.seal import FIELD, is_whole, sealed
 
+_FIELDS = frozenset(
+    {"opening", "at", "start", "workspace", "model", "id", "most", "end", "verdict", "code", "status", "usage", "cost", "doubt", "metadata"}
+)
 ASSUMED_OUTPUT_TOKENS = 32_768
 """The longest answer, reasoning included, that a call without a limit is taken to be billed for."""
 
@@ -100,13 +104,13 @@ def _count(value: object) -> int | None:
 
 def opened_line(opening: int, at: float) -> bytes:
     """Return the line that begins an opening; *at* is wall time."""
-    return orjson.dumps({"opening": opening, "at": at}, option=orjson.OPT_APPEND_NEWLINE)
+    return sealed(orjson.dumps({"opening": opening, "at": at}))
 
 
 def started_line(name: str, at: float, row: Row, most: Bound) -> bytes:
     """Return the line written before an attempt is sent."""
     fields = {"start": name, "at": at, "workspace": row.workspace, "model": row.model, "id": row.id}
-    return orjson.dumps(fields | {"most": [most.input_tokens, most.output_tokens]}, option=orjson.OPT_APPEND_NEWLINE)
+    return sealed(orjson.dumps(fields | {"most": [most.input_tokens, most.output_tokens]}))
 
 
 def ended_line(
@@ -128,13 +132,16 @@ def ended_line(
         fields["doubt"] = True
     if "usage" in fields or "doubt" in fields:
         fields["metadata"] = metadata
-    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+    return sealed(orjson.dumps(fields))
 
 
 def read_attempt(line: bytes) -> Opened | Started | Ended | None:
     """Read a line back; None for one that cannot be read (the file is never synced: a lost machine can leave such lines)."""
     try:
         fields = orjson.loads(line)
+        # A line that has no seal is older than these fields' last; one of a newer version may have others.
+        if not is_whole(line) if FIELD in fields else not _FIELDS.issuperset(fields):
+            return None
         if "start" in fields:
             name, workspace, model, row_id = (_text(fields[key]) for key in ("start", "workspace", "model", "id"))
             most_input, most_output = fields["most"]

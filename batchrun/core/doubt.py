@@ -50,6 +50,9 @@ class _Attempts:
 class Calls:
     """Takes attempts.log in, then the entries; what is left over is in doubt."""
 
+    MISSING = "its answer is not in the ledger"
+    KILLED = "it has no end: the process was killed"
+
     def __init__(self, only: str | None = None) -> None:
         self._only = only
         """Calls of other workspaces are left out."""
@@ -114,14 +117,14 @@ class Calls:
     def in_doubt(self) -> Iterator[Doubtful]:
         """Give what is left over, once all is taken in."""
         yield from self._doubts
-        yield from (Doubtful(started, "it has no end: the process was killed") for started in self._open.values())
+        yield from (Doubtful(started, self.KILLED) for started in self._open.values())
         if self._entries_came:
-            yield from (Doubtful(started, "its answer is not in the ledger") for started in self._missing())
+            yield from (Doubtful(started, self.MISSING) for started in self._missing())
 
     def _started(self, started: Started) -> None:
         # A lost machine can lose the line that numbers an opening, and the next one names its attempts the same.
         if earlier := self._open.get(started.name):
-            self._doubts.append(Doubtful(earlier, "it has no end: the process was killed"))
+            self._doubts.append(Doubtful(earlier, self.KILLED))
         self._open[started.name] = started
         found = self._find(started.name, reach=True)
         if found is not None:

@@ -14,9 +14,17 @@ from typing import Any, Literal
 import orjson
 
 from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Money, Outcome, Rejected, Reply, Usage
+from batchrun.core.seal import FIELD, is_whole, sealed
 
 Form = Literal["batchrun", "openai-batch"]
 
+_FIELDS = frozenset(
+    {
+        *("id", "workspace", "model", "outcome", "digest", "metadata", "content", "finish_reason", "usage", "request_id", "reasoning"),
+        *("tool_calls", "choices", "parsed", "first_token_ms", "response", "failure", "attempt", "attempts", "started_at", "latency_ms"),
+        *("cost", "custom_id", "error", "batchrun", FIELD),
+    }
+)
 _RARER = ("cache_creation_tokens", "image_tokens", "audio_tokens", "video_tokens", "output_audio_tokens", "searches")
 
 
@@ -49,10 +57,16 @@ class Entry:
     message: str | None = None
     """The provider's."""
     advice: str | None = None
+    unknown: tuple[str, ...] = ()
+    """Fields of its line that a newer version must have written."""
 
 
 class NotAnEntryError(ValueError):
     """A whole line that is no entry: damage, or another program's file."""
+
+
+class ChangedError(NotAnEntryError):
+    """A line that is no longer what was written."""
 
 
 def write_entry(outcome: Outcome, form: Form, *, raw: bool, cost: Money | None = None) -> bytes:
@@ -61,7 +75,7 @@ def write_entry(outcome: Outcome, form: Form, *, raw: bool, cost: Money | None =
     *cost* is what its tokens cost; None where that is unknown.
     """
     fields = _openai_batch(outcome, cost) if form == "openai-batch" else _own(outcome, cost, raw=raw)
-    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+    return sealed(orjson.dumps(fields))
 
 
 def read_entry(line: bytes) -> Entry:
@@ -69,6 +83,7 @@ def read_entry(line: bytes) -> Entry:
     try:
         fields = orjson.loads(line)
         own = fields["batchrun"] if "custom_id" in fields else fields
+        unknown = _strange(line, fields, own)
         failure = own.get("failure") or {}
         return Entry(
             id=_string(fields["custom_id"] if "custom_id" in fields else fields["id"]),
@@ -90,9 +105,23 @@ def read_entry(line: bytes) -> Entry:
             status=failure.get("status"),
             message=failure.get("message"),
             advice=failure.get("advice"),
+            unknown=unknown,
         )
+    except ChangedError:
+        raise
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise NotAnEntryError(f"not an entry ({type(error).__name__})") from None
+
+
+def _strange(line: bytes, fields: Any, own: Any) -> tuple[str, ...]:
+    """The fields that are not known here; raises ChangedError where the line is not what was written."""
+    unknown = () if _FIELDS.issuperset(fields) and _FIELDS.issuperset(own) else tuple(sorted({*fields, *own} - _FIELDS))
+    if FIELD in fields and not is_whole(line):
+        raise ChangedError(f"was changed after it was written: its {FIELD} is not that of its text")
+    if unknown and FIELD not in fields:
+        # No version has written such a line: one that is newer than this seals what it writes.
+        raise ChangedError(f"was changed after it was written: there is no field {unknown[0]!r}")
+    return unknown
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:

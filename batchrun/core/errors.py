@@ -8,6 +8,7 @@
     │   └── LedgerError      4   an output file can no longer be trusted to hold what is written to it
     ├── RunInUseError        5   another process holds the run directory
     └── RunDamagedError      6   the run directory is damaged, or belongs to another job
+        └── RunTooNewError   6   it was written by a newer batchrun
 
 The wire's mishaps are not here: they are `Failure` values (`core/model.py`).
 """
@@ -68,3 +69,7 @@ class RunDamagedError(BatchrunError):
     """The run directory holds damage that is no torn tail, or another job's run."""
 
     exit_code = 6
+
+
+class RunTooNewError(RunDamagedError):
+    """The run directory was written by a newer version, which may mean something else by what stands in it."""

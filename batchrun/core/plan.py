@@ -38,6 +38,11 @@ class Plan:
         if ordinal is not None and self._states[ordinal] != _ANSWERED:
             self._states[ordinal] = {"answered": _ANSWERED, "rejected": _REJECTED}.get(entry.outcome, _PENDING)
 
+    def is_answered(self, workspace: str, row_id: str) -> bool:
+        """Whether an answer of the row was noted."""
+        ordinal = self._index.find(workspace, row_id)
+        return ordinal is not None and self._states[ordinal] == _ANSWERED
+
     def retry_rejected(self) -> None:
         """Make every rejected row pending again."""
         self._states = self._states.replace(bytes([_REJECTED]), bytes([_PENDING]))

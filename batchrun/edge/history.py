@@ -19,6 +19,18 @@ from batchrun.core.entry import Entry, NotAnEntryError, read_entry
 from batchrun.core.errors import LedgerError, RunDamagedError
 
 TAIL_CHUNK_BYTES = 1 << 16
+_AGAIN = "mend the disk and run the same command again"
+
+
+def torn_tail(path: Path) -> int:
+    """Bytes of an unterminated last line of *path*."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return len(_unterminated(file.fileno()))
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def repair_tail(path: Path) -> str | None:
@@ -42,7 +54,7 @@ def repair_tail(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise LedgerError(f"{path}: cannot be opened for writing: {error.strerror}") from None
+        raise LedgerError(f"{path}: its last line cannot be mended: {error.strerror}; nothing is lost: {_AGAIN}") from None
 
 
 def entries(path: Path, workspace: str, wrong: Callable[[Entry], str | None] = lambda _entry: None) -> Iterator[Entry]:
@@ -86,7 +98,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _damaged(path: Path, number: int, what: str) -> RunDamagedError:
-    return RunDamagedError(f"{path}: line {number}: {what}; nothing was changed: mend that line or move it away")
+    way_out = f"batchrun check {path.parent.parent} lists all damage, and moves it aside with --repair"
+    return RunDamagedError(f"{path}: line {number}: {what}. Nothing was changed. {way_out}")
 
 
 def _unterminated(descriptor: int) -> bytes:
@@ -112,8 +125,13 @@ def _is_object(line: bytes) -> bool:
 
 def _keep(side: Path, tail: bytes) -> None:
     descriptor = os.open(side, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        os.write(descriptor, tail)
+    # A file object writes all or raises: a bare write to a disk that fills up takes a part and says so by its count alone.
+    with os.fdopen(descriptor, "ab") as file:
+        file.write(tail)
+        file.flush()
         os.fsync(descriptor)
+    names = os.open(side.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(names)
     finally:
-        os.close(descriptor)
+        os.close(names)

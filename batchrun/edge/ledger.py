@@ -2,13 +2,22 @@
 
 The contract
 
-- When `append` returns, the entry is with the kernel: a killed process loses nothing that it had received.
-- The entries files are synced about once a second, off the event loop. A lost machine costs at most what `room` lets pile up: two
-  seconds or 16 MiB, whichever is reached first; after that nothing is launched until the disk has caught up.
-- A new file's name is synced with its directory before anything is written to it (`open_file`, from the run directory, sees to it).
-- The first failed write or sync ends the ledger: every later call raises. A second fsync after a failed one reports success over
-  pages that were dropped (seen on Linux with ext4), so it is never tried; the next opening trusts only what it reads.
-- attempts.log is written at once and never synced: it tells what may be in doubt after a killed process; a lost machine may lose it.
+- When `append` returns, the entry is with the kernel: a killed process loses nothing that it had received. It costs at most the calls that
+  were under way, and they are in doubt (`test_an_entry_is_in_the_file_when_append_returns_and_is_private`; `tests/faults/kills.py`: killed
+  at random; `tests/faults/points.py`: killed at every call to the kernel).
+- All files are synced about once a second, off the event loop, several at a time. A lost machine costs at most what `room` lets pile up:
+  two seconds or 16 MiB, whichever is reached first; after that nothing is launched until the disk has caught up
+  (`test_launching_waits_while_too_much_lies_unsynced`; `tests/faults/power.py`: what was not synced is dropped). The end of attempts.log
+  goes with it: a call that was sent within that time, and whose answer is lost too, is then in no statement.
+- A new file's name is synced with its directory before anything is written to it, and a new directory's with its own (`open_file`, from
+  the run directory, sees to it; `tests/faults/power.py`).
+- The first failed write or sync ends the ledger: every later call raises, nothing more is launched, and the run ends with exit code 4, the
+  file and the reason. What was under way then is counted and told, and stands in doubt
+  (`test_the_first_failed_write_ends_the_ledger_for_every_file`; `tests/faults/disk.py`, `points.py`).
+- A second fsync after a failed one reports success over pages that were dropped (seen on Linux with ext4), so it is never tried
+  (`test_a_failed_sync_ends_the_ledger_and_is_never_tried_again`). The kernel still shows the lost pages to whoever reads: they are put out
+  of its cache, so that the next opening reads what the disk has, and trusts nothing else (`tests/faults/disk.py`: a genuine failure).
+- Each line has a seal: one that was changed later is told from one that stands as it was written (`tests/faults/damage.py`).
 
 One event loop owns a ledger: nothing here is called from two threads but `_sync_all`, which touches descriptors only.
 """
@@ -17,6 +26,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,6 +43,10 @@ from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, U
 SYNC_EVERY = 1.0
 UNSYNCED_SECONDS = 2.0
 UNSYNCED_BYTES = 16 << 20
+SYNCERS = 16
+"""Files that are synced at a time: a journal's commit is paid once for all that wait for it. One by one, a thousand take seconds."""
+_ALONE = 4
+"""So few files are synced one after the other."""
 
 Pricer = Callable[[str, str, Usage, float], Money | None]
 """What a call of a workspace and model cost that began at a wall time; None where that is unknown."""
@@ -94,7 +109,6 @@ class Ledger:
         path = self._directory / outcome.row.workspace / name
         line = write_entry(outcome, self._form, raw=self._raw, cost=self._cost(outcome))
         self._write(path, line)
-        self._dirty.add(path)
         self._unsynced_bytes += len(line)
         if self._unsynced_since is None:
             self._unsynced_since = now
@@ -106,7 +120,9 @@ class Ledger:
         return self._price(outcome.row.workspace, outcome.row.model, usage, outcome.call.started_at)
 
     def room(self, now: float) -> bool:
-        """Whether so little lies unsynced that more may be launched."""
+        """Whether so little lies unsynced that more may be launched; never again after a failure."""
+        if self._broken is not None:
+            return False
         return self._unsynced_since is None or (now - self._unsynced_since < UNSYNCED_SECONDS and self._unsynced_bytes < UNSYNCED_BYTES)
 
     async def keep_synced(self, on_room: Callable[[], None]) -> None:
@@ -135,6 +151,7 @@ class Ledger:
             descriptor = self._files.get(path)
             if descriptor is None:
                 descriptor = self._files[path] = self._open_file(path)
+            self._dirty.add(path)
             written = os.write(descriptor, line)
             while written < len(line):
                 written += os.write(descriptor, line[written:])
@@ -142,15 +159,28 @@ class Ledger:
             raise self._break(path, "written", error) from None
 
     def _sync_all(self, dirty: list[tuple[Path, int]]) -> None:
-        for path, descriptor in dirty:
-            try:
-                os.fdatasync(descriptor)
-            except OSError as error:
-                raise self._break(path, "synced", error) from None
+        if len(dirty) <= _ALONE:
+            for each in dirty:
+                self._sync(each)
+            return
+        with ThreadPoolExecutor(min(SYNCERS, len(dirty) // 2)) as threads:
+            for _ in threads.map(self._sync, dirty):
+                pass
+
+    def _sync(self, dirty: tuple[Path, int]) -> None:
+        path, descriptor = dirty
+        try:
+            os.fdatasync(descriptor)
+        except OSError as error:
+            with suppress(OSError):
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            raise self._break(path, "synced", error) from None
 
     def _break(self, path: Path, what: str, error: OSError) -> LedgerError:
+        count = len(self._under_way)
+        doubt = f"{count:,} calls were under way: they may have been billed, and count as in doubt. " if count else ""
         self._broken = LedgerError(
-            f"{path}: could not be {what}: {error.strerror}. Nothing more is sent or written. "
+            f"{path}: could not be {what}: {error.strerror}. Nothing more is sent or written. {doubt}"
             "Mend the disk and run the same command again: it goes on from what the files hold"
         )
         return self._broken

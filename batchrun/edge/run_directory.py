@@ -11,15 +11,18 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
+from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError, RunTooNewError
 
 FORMAT = 1
 """Of run.json and the files beside it; a run directory of a newer one is refused."""
+_DIGEST = "blake2b"
+"""The field that holds the digest of the others."""
 
 
 @contextmanager
@@ -71,8 +74,20 @@ def read_description(directory: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise LedgerError(f"{path}: {error.strerror}") from None
     if described["format"] > FORMAT:
-        raise RunDamagedError(f"{path}: was written by a newer batchrun (format {described['format']}); use that version")
+        raise RunTooNewError(f"{path}: was written by a newer batchrun (format {described['format']}); use that version")
+    if described.pop(_DIGEST, None) not in {None, digest_of(described)}:
+        raise RunDamagedError(f"{path}: was changed after it was written; the rows are safe in the workspaces' files: move run.json away")
     return described
+
+
+def write_description(directory: Path, described: dict[str, Any]) -> None:
+    """Write run.json, with a digest of what stands in it."""
+    write_summary(directory / "run.json", {**described, _DIGEST: digest_of(as_read(described))})
+
+
+def digest_of(told: object) -> str:
+    """Of any JSON value, however it is laid out."""
+    return blake2b(orjson.dumps(told, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -82,6 +97,11 @@ def read_summary(path: Path) -> dict[str, Any]:
     except (OSError, orjson.JSONDecodeError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def as_read(value: Any) -> Any:
+    """*value* as it is read back after `write_summary`."""
+    return orjson.loads(orjson.dumps(value))
 
 
 def write_summary(path: Path, value: Any) -> None:
@@ -121,6 +141,8 @@ def open_to_append(path: Path) -> int:
 
 
 def _make(directory: Path) -> None:
+    """Make *directory* and what it stands in; each new name is synced, and not only the last one's."""
     if not directory.exists():
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
         sync_directory(directory.parent)

@@ -83,7 +83,9 @@ def usage_of(outcome):
 
 
 def fields_of(outcome, form="batchrun", *, raw=False):
-    return orjson.loads(write_entry(outcome, form, raw=raw))
+    fields = orjson.loads(write_entry(outcome, form, raw=raw))
+    assert len(fields.pop("crc32")) == 8
+    return fields
 
 
 def own(fields):

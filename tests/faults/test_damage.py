@@ -1,0 +1,133 @@
+"""Damage of every kind is found, named, and refused or moved aside: never is a statement wrong, and never is a byte lost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from batchrun.checking import checked
+from batchrun.cli import batchrun
+from batchrun.core.errors import RunDamagedError
+from batchrun.edge import run_directory
+from batchrun.opening import read_statement
+from tests.faults.damage import DAMAGE
+from tests.faults.made_run import ROWS, WORKSPACES, made_run
+
+HARMLESS = {"line ends of another system", "a digit of usage.json is another"}
+"""Nothing that a statement is made of was changed."""
+IN_DOUBT = {"a line is gone", "a bit of attempts.log is flipped", "a line of attempts.log is cut"}
+"""The statement says what it does not know."""
+TWICE = {"a row is answered twice, by two attempts"}
+"""Found where rows are known by their ids: by a check, and when the run is opened."""
+LEFT = {"the files of two workspaces are swapped", "the file of another run", "a run of a newer version"}
+"""A person has to put them right."""
+
+
+def state(directory):
+    return {path: path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file() and path.name != "run.lock"}
+
+
+def covers(statement, truth):
+    """Whether the truth is between the statement and the statement with its doubt."""
+    told, true = statement.total(), truth.total()
+    bounds = ((getattr(told, kind), getattr(true, kind), getattr(told, f"in_doubt_{kind}")) for kind in ("input_tokens", "output_tokens"))
+    return all(stated <= billed <= stated + doubt for stated, billed, doubt in bounds)
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_found_and_no_statement_is_wrong(tmp_path, kind):
+    truth = made_run(tmp_path / "run")
+    assert checked(tmp_path / "run", repair=False).findings == []
+    DAMAGE[kind](tmp_path / "run")
+    before = state(tmp_path / "run")
+    if kind in HARMLESS:
+        assert read_statement(tmp_path / "run").as_json() == truth.as_json()
+    elif kind in IN_DOUBT:
+        told = read_statement(tmp_path / "run")
+        assert covers(told, truth) or told.unreadable_attempts, "what is not known is said"
+        assert told.total().in_doubt or told.unreadable_attempts
+    elif kind not in TWICE:
+        with pytest.raises(RunDamagedError) as refused:
+            read_statement(tmp_path / "run")
+        assert "line " in str(refused.value) or "run.json" in str(refused.value)
+    if kind != "a run of a newer version":
+        found = checked(tmp_path / "run", repair=False)
+        assert found.findings or kind in HARMLESS
+        assert found.whole == (kind == "line ends of another system")
+    assert state(tmp_path / "run") == before, "looking changes nothing"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DAMAGE if kind not in LEFT])
+def test_what_is_mended_loses_no_byte_and_the_statement_holds_again(tmp_path, kind):
+    truth = made_run(tmp_path / "run")
+    DAMAGE[kind](tmp_path / "run")
+    before = state(tmp_path / "run")
+    assert checked(tmp_path / "run", repair=True).whole
+    again = checked(tmp_path / "run", repair=False)
+    assert again.whole, again.findings
+    if "run.json" not in kind:
+        told = read_statement(tmp_path / "run")
+        assert covers(told, truth) or "attempts.log" in kind
+        assert told.total().answered + told.total().rejected + told.total().pending == len(WORKSPACES) * ROWS
+    after = state(tmp_path / "run")
+    for path, content in before.items():
+        if path.suffix in {".jsonl", ".log"}:
+            kept = content_lines(after.get(path, b"")) + content_lines(after.get(Path(f"{path}.damaged"), b""))
+            assert not content_lines(content) - kept, "every line stands in its file or beside it"
+
+
+def content_lines(content):
+    return Counter(line.removeprefix(b"\xef\xbb\xbf") for line in content.splitlines())
+
+
+@pytest.mark.parametrize("kind", sorted(LEFT))
+def test_what_only_a_person_can_put_right_is_left_as_it_is(tmp_path, kind):
+    made_run(tmp_path / "run")
+    DAMAGE[kind](tmp_path / "run")
+    before = state(tmp_path / "run")
+    done = CliRunner().invoke(batchrun, ["check", str(tmp_path / "run"), "--repair"])
+    assert (getattr(done.exception, "exit_code", done.exit_code), state(tmp_path / "run")) == (6, before)
+
+
+def test_check_says_what_it_found_and_mends_it(tmp_path):
+    made_run(tmp_path / "run")
+    runner = CliRunner()
+    assert runner.invoke(batchrun, ["check", str(tmp_path / "run")]).output.splitlines()[-1] == "the run is whole"
+    DAMAGE["a block of zeros in the middle"](tmp_path / "run")
+    (tmp_path / "run" / "sales" / "results.jsonl").chmod(0o644)
+    told = runner.invoke(batchrun, ["check", str(tmp_path / "run"), "--json"])
+    found = json.loads(told.stdout)
+    assert (told.exit_code, found["whole"]) == (6, False)
+    assert "法务/results.jsonl line 5" in [each["place"] for each in found["findings"] if each["damage"]]
+    assert "sales/results.jsonl" in [each["place"] for each in found["findings"] if not each["damage"]]
+    mended = runner.invoke(batchrun, ["check", str(tmp_path / "run"), "--repair"])
+    assert (mended.exit_code, "mended: 法务/results.jsonl line 5: not an entry" in mended.output) == (0, True)
+    assert (tmp_path / "run" / "sales" / "results.jsonl").stat().st_mode & 0o777 == 0o600
+    last = runner.invoke(batchrun, ["check", str(tmp_path / "run")])
+    assert last.exit_code == 0
+    assert "its entry is not in the ledger: it counts as in doubt" in last.output
+
+
+def test_a_run_that_is_held_is_not_checked_and_what_is_no_run_is_refused(tmp_path):
+    made_run(tmp_path / "run")
+    runner = CliRunner()
+    with run_directory.locked(tmp_path / "run"):
+        held = runner.invoke(batchrun, ["check", str(tmp_path / "run")])
+    assert getattr(held.exception, "exit_code", None) == 5
+    none = runner.invoke(batchrun, ["check", str(tmp_path)])
+    assert getattr(none.exception, "exit_code", None) == 2
+
+
+def test_a_torn_tail_is_told_and_mended_without_being_damage(tmp_path):
+    made_run(tmp_path / "run")
+    with (tmp_path / "run" / "sales" / "results.jsonl").open("ab") as file:
+        file.write(b'{"id":"torn')
+    found = checked(tmp_path / "run", repair=False)
+    assert found.whole
+    assert [each.place for each in found.findings] == ["sales/results.jsonl"]
+    assert checked(tmp_path / "run", repair=True).whole
+    assert (tmp_path / "run" / "sales" / "results.jsonl.torn").read_bytes() == b'{"id":"torn\n'
