@@ -128,7 +128,7 @@ def _borrow_spools(theirs: Path, ours: Path) -> None:
     if theirs.is_dir():
         ours.mkdir(mode=0o700)
         for each in theirs.iterdir():
-            if each.suffix in {".jsonl", ".json"}:
+            if each.suffix in {".jsonl", ".json", ".bin"}:
                 (ours / each.name).symlink_to(each.absolute())
 
 

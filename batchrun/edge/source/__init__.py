@@ -1,7 +1,7 @@
 """The input, from the files that the job names to single rows read by position.
 
 Each module is one step: `inputs` finds the files, `spool` unpacks what cannot be read by position, `lines` cuts, `scan` makes the pass,
-`files` reads a line again, and `source` is what a run holds.
+`kept` keeps what it made, `files` reads a line again, and `source` is what a run holds.
 """
 
 from batchrun.edge.source.inputs import InputFile

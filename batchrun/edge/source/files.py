@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,9 @@ class Files:
         self._files = files
         self._max_line_bytes = max_line_bytes
         self._held: dict[int, int] = {}
+
+    def __iter__(self) -> Iterator[File]:
+        return iter(self._files)
 
     def __getitem__(self, number: int) -> File:
         return self._files[number]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 from batchrun.core.errors import Mistake
 from batchrun.core.index import Duplicate, Index, occurrence_id, packed
@@ -44,26 +43,38 @@ class Counts:
     blank_lines: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a pass has made."""
+
+    index: Index
+    counts: Counts
+    digests: tuple[str, ...]
+    """Of each file: blake2b-128 of its content, unpacked."""
+
+
 class Scan:
     """One pass over *files* into *index*; what is no row goes to *tell* at once."""
 
     def __init__(
         self, files: Files, workspaces: Mapping[str, Inherited], tell: Callable[[SetAside], None], index: Index, max_line_bytes: int
     ) -> None:
-        self.counts = Counts()
-        self.fingerprints: list[dict[str, Any]] = []
-        """Of each file: path, size, mtime_ns (of a compressed file itself) and the blake2b-128 of its content, unpacked."""
+        self._counts = Counts()
+        self._digests: list[str] = []
         self._files = files
         self._workspaces = workspaces
         self._tell = tell
         self._index = index
         self._max_line_bytes = max_line_bytes
 
-    def file(self, number: int, progress: Progress) -> None:
-        """Take in one file; raises JobError where it cannot be read to its end, or is of another kind."""
+    def all(self, progress: Progress) -> Scanned:
+        """Take in every file; raises JobError where one cannot be read to its end, or is of another kind."""
+        for number in range(len(self._files)):
+            self._file(number, progress)
+        return Scanned(self._index, self._counts, tuple(self._digests))
+
+    def _file(self, number: int, progress: Progress) -> None:
         file = self._files[number]
-        with reading(file.shown):
-            self._files.hold(number)
         glances = Glances(self._workspaces, file.workspace)
         line_number = 1
         for offset, cut in lines(self._watched(file, progress), self._max_line_bytes):
@@ -82,9 +93,7 @@ class Scan:
             content.update(chunk)
             yield chunk
             progress.add(len(chunk))
-        self.fingerprints.append(
-            {"path": file.shown, "size": file.size, "mtime_ns": file.mtime_ns, "blake2b": content.hexdigest()},
-        )
+        self._digests.append(content.hexdigest())
 
     def _take_all(self, number: int, line_number: int, offset: int, cut: Iterable[bytes | TooLong], glances: Glances) -> None:
         glance, add, start, rows = glances.of, self._index.add, packed(number, 0), 0
@@ -97,7 +106,7 @@ class Scan:
                 self._take(number, line_number, offset, line)
             offset += len(line) + 1
             line_number += 1
-        self.counts.rows += rows
+        self._counts.rows += rows
 
     def _take(self, number: int, line_number: int, offset: int, line: bytes | TooLong) -> None:
         if isinstance(line, TooLong):
@@ -107,12 +116,12 @@ class Scan:
         if offset == 0 and line.startswith(_UTF8_MARK):
             offset, line = len(_UTF8_MARK), line[len(_UTF8_MARK) :]
         if not line or line.isspace():
-            self.counts.blank_lines += 1
+            self._counts.blank_lines += 1
             return
         read = read_line(line, self._workspaces, self._files[number].workspace)
         refused = read if isinstance(read, NotARow) else self._add(read, packed(number, offset))
         if refused is None:
-            self.counts.rows += 1
+            self._counts.rows += 1
         else:
             self._set_aside(number, line_number, offset, refused, blake2b(line, digest_size=8).hexdigest())
 
@@ -141,7 +150,7 @@ class Scan:
         return NotARow(f"id {shown} stands already at {file.shown} line {line_number}", read.id, read.workspace)
 
     def _set_aside(self, number: int, line_number: int, offset: int, refused: NotARow, digest: str) -> None:
-        self.counts.set_aside += 1
+        self._counts.set_aside += 1
         file = self._files[number].shown
         self._tell(SetAside(file, line_number, offset, refused.reason, refused.id, refused.workspace, digest))
 

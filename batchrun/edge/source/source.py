@@ -8,7 +8,8 @@ Rules
    name until it is whole. A later opening uses a whole spool again: a compressed file's where path, size and time still agree, standard
    input's always: what was piped in once is the run's input, and standard input is left alone. Compression is told by the first bytes.
 3. A row is read again from the file as it is then; a line that is not the one that was indexed is a `RowChanged`, never sent.
-4. `Source.open` blocks and touches no event loop: call it in a worker thread. *on_progress* is called every 128 KiB, and whatever it raises
+4. The index is kept in the spool directory; a later opening of the same input reads it there, and what it does not trust is made again.
+5. `Source.open` blocks and touches no event loop: call it in a worker thread. *on_progress* is called every 128 KiB, and whatever it raises
    ends the pass. `Source.read` is one read of the page cache as a rule; one thread at a time may call it.
 """
 
@@ -26,8 +27,10 @@ from batchrun.core.model import Row
 from batchrun.core.rows import Inherited, NotARow, read_line
 from batchrun.edge.source.files import Files
 from batchrun.edge.source.inputs import InputFile, find
+from batchrun.edge.source.kept import Keeper
+from batchrun.edge.source.mistakes import reading
 from batchrun.edge.source.progress import Progress
-from batchrun.edge.source.scan import Scan, SetAside, id_of
+from batchrun.edge.source.scan import Scan, Scanned, SetAside, id_of
 from batchrun.edge.source.spool import unfold
 
 MAX_LINE_BYTES = 64 << 20
@@ -43,10 +46,14 @@ class RowChanged:
 class Source:
     """The rows of a run: *index* says where each stands, `read` gets one."""
 
-    def __init__(self, files: Files, workspaces: Mapping[str, Inherited], index: Index, scan: Scan, notes: tuple[str, ...]) -> None:
-        self.index = index
-        self.counts = scan.counts
-        self.fingerprints = scan.fingerprints
+    def __init__(self, files: Files, workspaces: Mapping[str, Inherited], scanned: Scanned, notes: tuple[str, ...]) -> None:
+        self.index = scanned.index
+        self.counts = scanned.counts
+        self.fingerprints = [
+            {"path": file.shown, "size": file.size, "mtime_ns": file.mtime_ns, "blake2b": digest}
+            for file, digest in zip(files, scanned.digests, strict=True)
+        ]
+        """Of each file: path, size, mtime_ns (of a compressed file itself) and the blake2b-128 of its content, unpacked."""
         self.notes = notes
         """What the user may want to know about how the input was taken."""
         self._files = files
@@ -69,19 +76,25 @@ class Source:
         """Index *inputs* in one pass; raises `JobError` where they cannot be read as they are named.
 
         *on_progress* gets bytes done and bytes in all; the latter grows as compressed inputs unfold. *stdin* stands in for the
-        process's own, *index* (an empty one) for an index with the usual digests.
+        process's own, *index* (an empty one) for an index with the usual digests; such a one is not kept.
         """
         found, notes = find(inputs, workspaces, default_workspace)
         progress = Progress(on_progress, sum(each.size for each in found))
         files = Files([unfold(each, spool_dir, number, progress, stdin, notes) for number, each in enumerate(found, 1)], max_line_bytes)
-        index = Index() if index is None else index
-        scan = Scan(files, workspaces, set_aside, index, max_line_bytes)
         with ExitStack() as stack:
             stack.callback(files.close)
-            for number in range(len(files)):
-                scan.file(number, progress)
+            for number, file in enumerate(files):
+                with reading(file.shown):
+                    # Held from here on, so that a file deleted or replaced during the run can still be read.
+                    files.hold(number)
+            if index is not None:
+                scanned = Scan(files, workspaces, set_aside, index, max_line_bytes).all(progress)
+            else:
+                scanned = _scanned(
+                    files, workspaces, set_aside, max_line_bytes, progress, Keeper(spool_dir, files, workspaces, max_line_bytes)
+                )
             stack.pop_all()
-        return cls(files, workspaces, index, scan, tuple(notes))
+        return cls(files, workspaces, scanned, tuple(notes))
 
     def __enter__(self) -> Self:
         return self
@@ -121,3 +134,14 @@ class Source:
         """Give the folder of the input file that the row stands in; the working directory for standard input."""
         number, _ = self.index.position(ordinal)
         return Path(self._files[number].shown).parent
+
+
+def _scanned(
+    files: Files, workspaces: Mapping[str, Inherited], set_aside: Callable[[SetAside], None], max_line_bytes: int,
+    progress: Progress, keeper: Keeper,
+) -> Scanned:  # fmt: skip
+    scanned = keeper.read(set_aside, progress)
+    if scanned is None:
+        scanned = Scan(files, workspaces, keeper.watching(set_aside), Index(), max_line_bytes).all(progress)
+        keeper.write(scanned)
+    return scanned

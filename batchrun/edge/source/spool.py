@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import zlib
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -122,11 +123,19 @@ def _unpacking(stream: _Watched) -> IO[bytes]:
 
 
 def _spool(target: Path, pieces: Iterable[bytes], shown: str) -> None:
-    """Write *pieces* to a file for the owner alone, which has its name only when it is whole and on disk."""
+    try:
+        write_whole(target, pieces)
+    except OSError as error:
+        found = f"an input that cannot be unpacked into {target.parent} ({error.strerror})"
+        raise unusable([Mistake(where(shown), found, "needs room there for its unpacked size, and the right to write")]) from error
+
+
+def write_whole(target: Path, pieces: Iterable[bytes | array[int]]) -> None:
+    """Write *pieces* to a file for the owner alone, which has its name only when it is whole and on disk; raises OSError."""
     partial = target.with_suffix(f"{target.suffix}.partial")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # What vouched for an older spool must not vouch for this one.
+        # What vouched for an older file must not vouch for this one.
         target.with_suffix(".json").unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
@@ -136,9 +145,6 @@ def _spool(target: Path, pieces: Iterable[bytes], shown: str) -> None:
             os.fsync(file.fileno())
         partial.rename(target)
         _sync_directory(target.parent)
-    except OSError as error:
-        found = f"an input that cannot be unpacked into {target.parent} ({error.strerror})"
-        raise unusable([Mistake(where(shown), found, "needs room there for its unpacked size, and the right to write")]) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

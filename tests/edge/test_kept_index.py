@@ -1,0 +1,192 @@
+"""The index on disk: read where it is of this input, and made again wherever there is a doubt."""
+
+import gzip
+import os
+import shutil
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from batchrun.core.rows import Inherited
+from batchrun.edge.source import InputFile, SetAside, Source, kept
+from batchrun.edge.source.kept import FROM_ROWS, MOST_SET_ASIDE_BYTES
+
+WORKSPACES = {name: Inherited("qwen-plus", {"seed": 7}, b"salt") for name in ("marketing", "legal")}
+ROWS = FROM_ROWS + 10
+
+
+def line(number: int, **fields: object) -> bytes:
+    return orjson.dumps({"id": f"t-{number}", "workspace": "legal" if number % 3 else "marketing", "prompt": "x"} | fields) + b"\n"
+
+
+@pytest.fixture(scope="module")
+def content():
+    own = b"".join(map(line, range(ROWS)))
+    made = b"".join(orjson.dumps({"workspace": "legal", "prompt": f"{number % 2}"}) + b"\n" for number in range(6))
+    return b"\xef\xbb\xbf" + own + b"no row\n\n" + made + line(7) + line(-1, model="qwen-max", metadata=[1]) + line(-2, id=" ")
+
+
+class Looked:
+    """What an opening of the input tells."""
+
+    def __init__(self, spool, *paths, workspaces=WORKSPACES, **more):
+        self.aside: list[SetAside] = []
+        self.bytes_done: list[tuple[int, int]] = []
+        inputs = [InputFile(str(path)) for path in paths]
+        more = {"default_workspace": "legal", "on_progress": lambda *told: self.bytes_done.append(told)} | more
+        open_ = cast("Any", Source.open)
+        with open_(inputs, workspaces=workspaces, spool_dir=spool, set_aside=self.aside.append, **more) as source:
+            index = source.index
+            self.told = index.parts(), source.counts, source.fingerprints, self.aside
+            self.rows = len(index)
+            shown = [*range(0, self.rows, 997), *range(max(0, self.rows - 10), self.rows)]
+            self.read = [source.read(ordinal) for ordinal in shown]
+            self.found = [index.find(row.workspace, row.id) for row in self.read] == shown
+        self.kept = (spool / "index.bin").stat().st_ino if (spool / "index.bin").is_file() else None
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def path(tmp_path, content):
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def fine_clock(monkeypatch):
+    """Trust the file system's clock to the nanosecond: a file made a moment ago has settled."""
+    monkeypatch.setattr(kept, "_TICKS_NS", -(10**15))
+
+
+def test_a_second_opening_makes_no_pass_and_tells_the_same(path, spool):
+    first = Looked(spool, path)
+    second = Looked(spool, path)
+    assert second.told == first.told
+    assert second.read == first.read
+    assert first.found
+    assert second.found
+    assert second.kept == first.kept is not None
+    assert len(first.aside) == 3
+    assert second.bytes_done[-1] == (path.stat().st_size,) * 2
+
+
+def test_a_compressed_input_is_indexed_once_too(tmp_path, content, spool):
+    packed = tmp_path / "in.gz"
+    packed.write_bytes(gzip.compress(content, 1))
+    first, second = Looked(spool, packed), Looked(spool, packed)
+    assert (second.told, second.kept) == (first.told, first.kept)
+    packed.write_bytes(gzip.compress(content + line(-5), 1))
+    assert Looked(spool, packed).rows == first.rows + 1
+
+
+def test_the_same_contents_under_a_new_time_are_read_and_not_indexed_again(path, spool):
+    first = Looked(spool, path)
+    os.utime(path)
+    second = Looked(spool, path)
+    assert second.kept == first.kept
+    assert second.told[0] == first.told[0]
+
+
+@pytest.mark.usefixtures("fine_clock")
+def test_a_file_that_has_not_been_touched_since_is_not_read_again(path, spool):
+    assert len(Looked(spool, path).bytes_done) > 1
+    assert Looked(spool, path).bytes_done == [(path.stat().st_size,) * 2]
+    os.utime(path)
+    assert len(Looked(spool, path).bytes_done) > 1
+    assert len(Looked(spool, path).bytes_done) == 1
+
+
+def test_a_file_written_a_moment_before_the_pass_is_read_again(path, spool):
+    Looked(spool, path)
+    assert len(Looked(spool, path).bytes_done) > 1
+
+
+def harmed(path, how):
+    path.write_bytes(how(path.read_bytes()))
+
+
+def told(whole, **changes):
+    return orjson.dumps(orjson.loads(whole) | changes)
+
+
+HARMS = {
+    "cut short": ("index.bin", lambda whole: whole[:-1]),
+    "longer": ("index.bin", lambda whole: whole + b"\0"),
+    "empty": ("index.bin", lambda _: b""),
+    "the first bit": ("index.bin", lambda whole: bytes([whole[0] ^ 1]) + whole[1:]),
+    "the last bit": ("index.bin", lambda whole: whole[:-1] + bytes([whole[-1] ^ 128])),
+    "zeros after a lost machine": ("index.bin", lambda whole: whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2)),
+    "no description": ("index.json", lambda _: b""),
+    "half a description": ("index.json", lambda whole: whole[: len(whole) // 2]),
+    "a description of nothing": ("index.json", lambda _: b"[]"),
+    "another format": ("index.json", lambda whole: told(whole, format=2)),
+    "another machine": ("index.json", lambda whole: told(whole, byteorder="middle")),
+    "another key": ("index.json", lambda whole: told(whole, key="0" * 32)),
+    "no files": ("index.json", lambda whole: told(whole, files=[])),
+    "files of another kind": ("index.json", lambda whole: told(whole, files=[1])),
+    "fewer rows": ("index.json", lambda whole: told(whole, index=orjson.loads(whole)["index"] | {"rows": 5})),
+    "a lane less": ("index.json", lambda whole: told(whole, index=orjson.loads(whole)["index"] | {"lanes": []})),
+    "no rows": ("index.json", lambda whole: told(whole, index=None)),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_an_index_that_is_torn_stale_or_foreign_is_never_believed_and_is_made_again(path, spool, harm):
+    first = Looked(spool, path)
+    name, how = HARMS[harm]
+    harmed(spool / name, how)
+    second = Looked(spool, path)
+    assert second.told == first.told
+    assert second.kept != first.kept
+    assert Looked(spool, path).kept == second.kept
+
+
+@pytest.mark.parametrize("clock", ["coarse", "fine"])
+def test_an_edit_of_the_same_length_whose_time_was_set_back_is_noticed(path, spool, content, request, clock):
+    if clock == "fine":
+        request.getfixturevalue("fine_clock")
+    first = Looked(spool, path)
+    before = path.stat()
+    path.write_bytes(content.replace(b'"t-5"', b'"t+5"', 1))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    second = Looked(spool, path)
+    assert second.kept != first.kept
+    assert second.told[0] != first.told[0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"workspaces": {**WORKSPACES, "legal": Inherited("qwen-max", {"seed": 7}, b"salt")}},
+        {"workspaces": {**WORKSPACES, "legal": Inherited("qwen-plus", {"seed": 8}, b"pepper")}},
+        {"workspaces": {**WORKSPACES, "sales": Inherited("qwen-plus", {}, b"")}},
+        {"default_workspace": "marketing"},
+        {"max_line_bytes": 60},
+    ],
+)
+def test_an_index_under_other_settings_is_another(path, spool, other):
+    first = Looked(spool, path)
+    again = Looked(spool, path, **other)
+    assert again.kept != first.kept
+    shutil.rmtree(spool)
+    assert Looked(spool, path, **other).told == again.told
+
+
+def test_an_input_of_few_rows_or_of_mostly_bad_lines_is_not_worth_keeping(tmp_path, path, spool):
+    few = tmp_path / "few.jsonl"
+    few.write_bytes(line(1))
+    assert Looked(spool, few).kept is None
+    with path.open("ab") as file:
+        file.write(b'{"id": "%s"}\n' % (b"x" * 500) * (MOST_SET_ASIDE_BYTES // 700))
+    assert Looked(spool, path).kept is None
+
+
+def test_an_index_that_cannot_be_kept_hinders_nothing(path, spool):
+    spool.write_bytes(b"a file where the directory should be")
+    assert Looked(spool, path).rows == Looked(spool, path).rows > ROWS
