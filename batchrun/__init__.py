@@ -15,7 +15,8 @@ The house, from the top (an import goes down or stays, never up)::
     edge/                   touches: input files, media, run directory, ledger, network, terminal, keys
     core/scheduler.py       decides: what to send next, what a result leads to; lanes.py what it moves about; parking.py
                             what stands still; alarms.py when; decisions.py what it says; forecast.py runs it ahead
-    core/statement.py       ledger entries folded to totals; attribution.py: by day, hour and metadata too
+    core/statement.py       ledger entries folded to totals; attribution.py: by day, hour and metadata too; focus.py: as
+                            charges in FOCUS's columns
     core/                   retry, limiter (pace, buckets), slots, estimates, routes, protocols/, answers, hours, rows, index, entry, job ·
                             simulator/service.py
     core/model.py           the nouns · core/errors.py what ends a run

@@ -7,12 +7,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from time import time
+from typing import Any
 
 import anyio
 from pydantic import ValidationError
 
 from batchrun.core.attempts import Bound
 from batchrun.core.budget import TOKENS, Cap, LaneKey, Purse, Spending, told
+from batchrun.core.endpoints import CLOUDS
+from batchrun.core.focus import ALIBABA, Place
 from batchrun.core.job import BudgetTable, Job, PricesTable, Workspace
 from batchrun.core.model import Money, Usage
 from batchrun.core.price_list import PriceRow, Tier, shipped
@@ -22,6 +25,16 @@ from batchrun.reading import read_into
 
 _MILLION = Decimal(1_000_000)
 _LOOK_EVERY = 1.0
+
+_BEIJING = ("cn-beijing", "China (Beijing)")
+_PLACES: Mapping[str, tuple[str, str]] = {
+    "public": _BEIJING,
+    "batch": _BEIJING,
+    "intl": ("ap-southeast-1", "Singapore"),
+    "us": ("us-east-1", "US (Virginia)"),
+    "hongkong": ("cn-hongkong", "China (Hong Kong)"),
+}
+"""The provider's regions (its page on base URLs, 2026-10-11). That of the finance cloud it does not tell there."""
 
 Purses = Mapping[LaneKey, tuple[Purse, ...]]
 
@@ -59,11 +72,17 @@ def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Callable[[str
     return price
 
 
-def most_of(job: object) -> Most:
-    """What a call can cost at the most, by the prices of *job* as a run describes it; nothing is known where it is no job any more."""
+def described_job(described: Mapping[str, Any]) -> Job | None:
+    """The job of a run as its description has it; None where this batchrun would not take it any more."""
     try:
-        known = Job.model_validate(job)
+        return Job.model_validate(described.get("job"))
     except ValidationError:
+        return None
+
+
+def most_of(known: Job | None) -> Most:
+    """What a call can cost at the most, by the prices of a job; nothing is known where there is none."""
+    if known is None:
         return lambda *_call: None
     workspaces, prices = known.workspaces_resolved(), prices_of(known)
 
@@ -75,6 +94,17 @@ def most_of(job: object) -> Most:
         return None if found is None else Money(*found)
 
     return most
+
+
+def places_of(known: Job | None) -> dict[str, Place]:
+    """Where each workspace's calls went, and whose they were, as FOCUS tells it."""
+    return {name: _place(workspace) for name, workspace in (known.workspaces_resolved() if known else {}).items()}
+
+
+def _place(workspace: Workspace) -> Place:
+    cloud = cloud_of(workspace.endpoint)
+    ours = workspace.endpoint.simulated or cloud in CLOUDS
+    return Place(workspace.account, cloud, ALIBABA if ours else workspace.endpoint.name, _PLACES.get(cloud))
 
 
 def purses_of(job: Job, workspaces: Mapping[str, Workspace], lanes: Iterable[LaneKey], prices: Prices) -> Purses:

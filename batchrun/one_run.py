@@ -30,6 +30,7 @@ from batchrun.opening import Opening, opened, read_schema, read_statement, write
 from batchrun.parks import parks_before_any_call
 from batchrun.planning import keep_learnt, read_learnt, schedule, write_learnt
 from batchrun.preparing import Preparer, transport_of
+from batchrun.reporting import write_usage_csv
 from batchrun.simulated import simulated
 
 __all__ = ["Ending", "Wishes", "outcomes", "read_statement", "run", "run_blocking"]
@@ -169,8 +170,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
                 beside.cancel_scope.cancel()
         tell_spent(purses, wishes.note)
         await write_learnt(directory, learnt, scheduler)
-        statement = await anyio.to_thread.run_sync(read_statement, directory)
-        await anyio.to_thread.run_sync(write_usage, directory, statement)
+        statement = await anyio.to_thread.run_sync(_accounted, directory)
     held = statement.total().rows_in_doubt if _hold_in_doubt(job, wishes) else 0
     return Ending(statement, scheduler.parked(), course.stopped_by, tuple(course.unreadable), held)
 
@@ -209,6 +209,14 @@ def _open(stack: AsyncExitStack, job: Job, workspaces: Mapping[str, Workspace], 
 
 def _hold_in_doubt(job: Job, wishes: Wishes) -> bool:
     return (wishes.in_doubt or job.retry.in_doubt) == "hold"
+
+
+def _accounted(directory: Path) -> Statement:
+    """Fold the run's ledger, and write what it comes to beside it."""
+    statement = read_statement(directory, by=("day",))
+    write_usage(directory, statement)
+    write_usage_csv(directory / "usage.csv", statement)
+    return statement
 
 
 def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:

@@ -26,7 +26,7 @@ from batchrun.core.statement import Fold, Statement
 from batchrun.edge import history, run_directory
 from batchrun.edge.set_aside import collecting
 from batchrun.edge.source import InputFile, SetAside, Source
-from batchrun.money import most_of
+from batchrun.money import described_job, most_of
 from batchrun.reading import FILES, LOG, read_into
 
 
@@ -103,7 +103,7 @@ def read_statement(
     if described is None:
         raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
     run, name, rejected_input, rows = _told(directory, described, only)
-    fold = Fold(run, name, rejected_input, by=by, zone=zone, only=only, most=most_of(described.get("job")))
+    fold = Fold(run, name, rejected_input, by=by, zone=zone, only=only, most=most_of(described_job(described)))
     read_into(directory, fold, only)
     return fold.close(rows)
 

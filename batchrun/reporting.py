@@ -1,4 +1,4 @@
-"""Runs read for a report, one after the other: their statements added up, and which they were."""
+"""Runs read for a report, one after the other: their statements added up, which they were, and the files that are made of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from batchrun.core.attribution import Groups
+from batchrun.core.attribution import LANE, Groups
 from batchrun.core.errors import BatchrunError, JobError
+from batchrun.core.focus import COLUMNS, Focus
 from batchrun.core.statement import Statement
 from batchrun.edge import run_directory
+from batchrun.edge.table_file import write_csv, write_parquet
+from batchrun.money import described_job, places_of
 from batchrun.opening import read_statement
+from batchrun.report.usage_csv import usage_table
 
 _FILES = ("attempts.log", "*/results.jsonl", "*/errors.jsonl")
 
@@ -60,8 +64,10 @@ class Report:
         return {"runs": runs, "left_out": left_out, **told}
 
 
-def reported(paths: Sequence[Path], *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None) -> Report:
-    """Read the run directories *paths* in one pass, no run twice.
+def reported(
+    paths: Sequence[Path], *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None, focus: Focus | None = None
+) -> Report:
+    """Read the run directories *paths* in one pass, no run twice; *focus* gets what each has spent.
 
     Of one path, whatever is wrong is raised: JobError, RunDamagedError. Of several, what cannot be read is left out and told.
     """
@@ -69,6 +75,7 @@ def reported(paths: Sequence[Path], *, by: Iterable[str] = (), zone: ZoneInfo | 
     if len(paths) == 1:
         statement = read_statement(paths[0], by=by, zone=zone, only=only)
         report = Report(statement, [Taken(paths[0], statement.run, statement.name)])
+        _charge(focus, paths[0], statement)
     else:
         report = Report(Statement("", "", attribution=Groups(by, zone).attribution))
         for path in _each_once(paths, report.left_out):
@@ -78,12 +85,32 @@ def reported(paths: Sequence[Path], *, by: Iterable[str] = (), zone: ZoneInfo | 
                 report.left_out.append(LeftOut(path, str(error)))
             else:
                 report.statement.add(statement)
+                _charge(focus, path, statement)
                 report.taken.append(Taken(path, statement.run, statement.name))
     if not report.taken and not report.left_out:
         raise JobError(f"{paths[0]} and {len(paths) - 1} more: there is no run directory among them")
     if only is not None and not report.statement.lanes:
         raise JobError(f"--workspace {only}: {'no run that was named' if len(paths) > 1 else paths[0]} has such a workspace")
     return report
+
+
+def write_usage_csv(path: Path, statement: Statement, by: Sequence[str] = (*LANE, "day")) -> None:
+    """Write usage.csv; raises LedgerError where it cannot be."""
+    heading, rows = usage_table(statement, by)
+    write_csv(path, heading, rows, for_spreadsheets=True)
+
+
+def write_focus(path: Path, focus: Focus) -> None:
+    """Write the charges as CSV or, by the name's ending, as Parquet; raises LedgerError where it cannot be, JobError without pyarrow."""
+    if path.suffix == ".parquet":
+        write_parquet(path, COLUMNS, focus.rows())
+    else:
+        write_csv(path, list(COLUMNS), focus.rows())
+
+
+def _charge(focus: Focus | None, path: Path, statement: Statement) -> None:
+    if focus is not None:
+        focus.add(statement.attribution, places_of(described_job(run_directory.read_description(path) or {})))
 
 
 def _each_once(paths: Sequence[Path], left_out: list[LeftOut]) -> list[Path]:

@@ -29,6 +29,11 @@ def by_option(about: str) -> Callable[[_Command], _Command]:
     return click.option("--by", multiple=True, metavar="WHAT", callback=_by, help=about)
 
 
+def pairs_option(*names: str, metavar: str, about: str) -> Callable[[_Command], _Command]:
+    """Pairs of names, as a dict."""
+    return click.option(*names, multiple=True, metavar=metavar, callback=_pairs, help=about)
+
+
 def _zone(_ctx: click.Context, _option: click.Parameter, name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -41,3 +46,14 @@ def _by(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -
         return checked(name.strip() for text in texts for name in text.split(","))
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _pairs(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, meaning = text.partition("=")
+        if not (name and equals and meaning):
+            raise click.BadParameter(f"{text!r}: NAME=MEANING is wanted")
+        if pairs.setdefault(name, meaning) != meaning:
+            raise click.BadParameter(f"{name} means {pairs[name]} and {meaning}")
+    return pairs

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
 import orjson
 
+from batchrun.cli.options import pairs_option, zone_option
 from batchrun.core.bill import KINDS
-from batchrun.core.hours import A_ZONE
 from batchrun.reconciling import reconciled
 from batchrun.report.reconcile import reconciliation_table
 
@@ -34,26 +33,21 @@ Exit codes
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A bill's details, exported as CSV by billable item and day; may be given again.",
 )
-@click.option("--timezone", default="Asia/Shanghai", show_default=True, metavar="ZONE", help="Where the bill's days begin and end.")
-@click.option(
-    "--id", "ids", multiple=True, metavar="ID=NAME", help="The workspace of a workspace id of the bill: llm-xxx=legal; may be given again."
-)
-@click.option(
-    "--kind",
-    "kinds",
-    multiple=True,
-    metavar="TYPE=KIND",
-    help=f"What an amount type of the bill means that is not known: one of {', '.join(KINDS)}; may be given again.",
-)
+@zone_option("--timezone", "--zone", "zone", about="Where the bill's days begin and end.")
+@pairs_option("--id", "ids", metavar="ID=NAME", about="The workspace of a workspace id of the bill: llm-xxx=legal; may be given again.")
+@pairs_option(
+    "--kind", "kinds", metavar="TYPE=KIND",
+    about=f"What an amount type of the bill means that is not known: one of {', '.join(KINDS)}; may be given again.",
+)  # fmt: skip
 @click.option("--allow-others", is_flag=True, help="Others call these workspaces too: what only they can have used keeps nothing open.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, every line of it.")
 def reconcile(
     *,
     runs: tuple[Path, ...],
     bills: tuple[Path, ...],
-    timezone: str,
-    ids: tuple[str, ...],
-    kinds: tuple[str, ...],
+    zone: ZoneInfo,
+    ids: dict[str, str],
+    kinds: dict[str, str],
     allow_others: bool,
     as_json: bool,
 ) -> None:
@@ -66,28 +60,8 @@ def reconcile(
 
     The bill's instance ids hold workspace ids: --id names their workspaces, where a job has no workspace_id.
     """
-    zone = _zone(timezone)
-    meant = _pairs("--kind", kinds)
-    if unknown := sorted(set(meant.values()) - set(KINDS)):
+    if unknown := sorted(set(kinds.values()) - set(KINDS)):
         raise click.BadParameter(f"{', '.join(unknown)}: one of {', '.join(KINDS)} is wanted", param_hint="--kind")
-    found = reconciled(runs, bills, zone, ids=_pairs("--id", ids), kinds=meant, others_allowed=allow_others)
+    found = reconciled(runs, bills, zone, ids=ids, kinds=kinds, others_allowed=allow_others)
     click.echo(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2) if as_json else reconciliation_table(found))
     sys.exit(0 if found.closes else 3)
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):  # OSError: a folder of zones, or a name that no disk takes.
-        raise click.BadParameter(f"{name!r}: {A_ZONE} is wanted", param_hint="--timezone") from None
-
-
-def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, meaning = text.partition("=")
-        if not (name and equals and meaning):
-            raise click.BadParameter(f"{text!r}: NAME=MEANING is wanted", param_hint=option)
-        if pairs.setdefault(name, meaning) != meaning:
-            raise click.BadParameter(f"{name} means {pairs[name]} and {meaning}", param_hint=option)
-    return pairs

@@ -9,19 +9,23 @@ from zoneinfo import ZoneInfo
 import click
 import orjson
 
-from batchrun.cli.options import by_option, workspace_option, zone_option
+from batchrun.cli.options import by_option, pairs_option, workspace_option, zone_option
 from batchrun.core.attribution import LANE
+from batchrun.core.focus import Focus
 from batchrun.reading import doubtful_calls
 from batchrun.report.doubt import doubt_json, doubt_table
-from batchrun.report.table import table
-from batchrun.reporting import Report, reported
+from batchrun.report.table import money, table
+from batchrun.reporting import Report, reported, write_focus, write_usage_csv
 
 _EPILOG = """\b
 Exit codes
   0  every run that was named is in the sums
-  2  an argument is wrong, or there is no run directory
+  2  an argument is wrong, there is no run directory, or Parquet is asked for and pyarrow is not there
+  4  a file could not be written
   6  a run could not be read: it is left out, and told
 """
+_BESIDE = "usage.csv"
+"""What --csv writes without a path: in the run directory."""
 
 
 @click.command(epilog=_EPILOG)
@@ -31,13 +35,37 @@ Exit codes
 @workspace_option("The report of this workspace alone: nothing of the others is in it.")
 @click.option("--in-doubt", is_flag=True, help="List the calls that may have been billed and left no usage, and what became of their rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")
-def report(*, runs: tuple[Path, ...], by: tuple[str, ...], zone: ZoneInfo, only: str | None, in_doubt: bool, as_json: bool) -> None:
+@click.option(
+    "--csv",
+    "csv_path",
+    is_flag=False,
+    flag_value=_BESIDE,
+    metavar="[PATH]",
+    help="Write a line a workspace, model and day (or what --by says) for a spreadsheet; without a path usage.csv in the run directory.",
+)
+@click.option(
+    "--focus",
+    "focus_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Write the charges in the columns of FOCUS 1.2, by day, or by hour with --by hour; metadata of --by becomes tags. "
+    "PATH ends in .csv or .parquet.",
+)
+@pairs_option("--id", "ids", metavar="ID=NAME", about="The provider's id of a workspace, for --focus: llm-xxx=legal; may be given again.")
+def report(  # noqa: PLR0913 - an option each
+    *, runs: tuple[Path, ...], by: tuple[str, ...], zone: ZoneInfo, only: str | None, in_doubt: bool, as_json: bool,
+    csv_path: str | None, focus_path: Path | None, ids: dict[str, str],
+) -> None:  # fmt: skip
     """Show rows, calls, tokens and money of the run directories RUN, finished or under way: by workspace and model, or as --by says.
 
     Of several (runs/*) the sums, each run once, whatever paths it is named by. A call belongs to the day on which it began. While a run is
     under way its calls in flight stand under "in doubt".
     """
-    found = reported(runs, by=by, zone=zone, only=only)
+    table_path = _csv_path(csv_path, runs, only)
+    focus = _focus(focus_path, ids)
+    # Days are told apart where a file needs them; hours are parts of days, and do for both.
+    needed = ("day",) if (table_path and not by) or (focus and "hour" not in by) else ()
+    found = reported(runs, by=(*by, *needed), zone=zone, only=only, focus=focus)
     if in_doubt:
         calls = [call for each in found.taken for call in doubtful_calls(each.path, only)]
         click.echo(orjson.dumps(doubt_json(calls), option=orjson.OPT_INDENT_2) if as_json else doubt_table(calls))
@@ -46,12 +74,45 @@ def report(*, runs: tuple[Path, ...], by: tuple[str, ...], zone: ZoneInfo, only:
         click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     else:
         click.echo(table(found.statement, by or LANE))
+    if table_path is not None:
+        write_usage_csv(table_path, found.statement, by or (*LANE, "day"))
+        click.echo(f"written: {table_path}", err=True)
+    if focus_path is not None and focus is not None:
+        write_focus(focus_path, focus)
+        _tell_focus(focus_path, focus)
     _tell(found)
     sys.exit(0 if found.complete else 6)
 
 
+def _csv_path(given: str | None, runs: tuple[Path, ...], only: str | None) -> Path | None:
+    if given is None:
+        return None
+    if given != _BESIDE:
+        return Path(given)
+    if len(runs) > 1:
+        raise click.BadParameter("a path is wanted where several runs are added up", param_hint="--csv")
+    return runs[0] / (only or "") / _BESIDE
+
+
+def _focus(path: Path | None, ids: dict[str, str]) -> Focus | None:
+    if path is None:
+        return None
+    if path.suffix not in {".csv", ".parquet"}:
+        raise click.BadParameter(f"{path}: a name that ends in .csv or .parquet is wanted", param_hint="--focus")
+    return Focus({name: workspace_id for workspace_id, name in ids.items()})
+
+
+def _tell_focus(path: Path, focus: Focus) -> None:
+    """Say what is written, and what could not be: FOCUS has no place for it."""
+    click.echo(f"written: {path}", err=True)
+    if focus.unpriced_calls:
+        click.echo(f"not in it: {focus.unpriced_calls:,} calls with {focus.unpriced_tokens:,} tokens, whose cost is unknown", err=True)
+    if focus.undated:
+        click.echo(f"not in it: {money(focus.undated)} of calls that do not tell when they were made", err=True)
+
+
 def _tell(found: Report) -> None:
-    """Say on stderr which runs the sums are of, where that is a question."""
+    """Say which runs the sums are of, where that is a question."""
     if len(found.taken) != 1 or found.left_out:
         click.echo(f"{len(found.taken):,} runs: {', '.join(str(each.path) for each in found.taken)}", err=True)
     for each in found.left_out:

@@ -243,7 +243,13 @@ def add_amounts(to: Amounts, other: Mapping[str, Decimal]) -> None:
 
 def amounts_json(amounts: Mapping[str, Decimal]) -> dict[str, str]:
     """Amounts as text, exact."""
-    return {currency: format(amount, "f") for currency, amount in sorted(amounts.items())}
+    return {currency: plain(amount) for currency, amount in sorted(amounts.items())}
+
+
+def plain(amount: Decimal) -> str:
+    """A number as text: exact, without an exponent, and without zeros that tell nothing."""
+    text = format(amount, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _pay(to: Amounts, currency: str, amount: Decimal) -> None:

@@ -1,0 +1,265 @@
+"""`batchrun report` on run directories: one, many, one workspace's; what it writes, and what it says of what it cannot read."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import defaultdict
+from decimal import Decimal
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner
+from pyarrow import parquet as pq
+
+from batchrun.cli.report import report
+from batchrun.core.errors import JobError, RunDamagedError
+from batchrun.core.model import Usage
+from batchrun.edge.job_file import load_job
+from batchrun.money import described_job
+from batchrun.reporting import reported
+from tests.core.test_attribution import MIDNIGHT, World, at_hours
+from tests.focus_spec import violations
+from tests.runs import write_run
+
+PRICE = Decimal("0.8")
+
+
+def row(workspace, project, *kinds, hours=0.0, price: Decimal | None = PRICE):
+    numbers = [(hours, Usage(30, 40), price, Decimal("0.25"))] * 4
+    return (workspace, "qwen-plus", {"project": project}, (list(kinds[:-1]), kinds[-1]), numbers)
+
+
+NIGHT = [
+    row("legal", "q3", "again", "answered", hours=-1),
+    row("legal", "q3", "reasked", "cut"),
+    row("legal", "q4", "rejected-billed"),
+    row("sales", "q3", "killed"),
+    row("sales", "q3", "answered", price=None),
+]
+
+
+def night(directory, run="run-1", rows=NIGHT):
+    world = World(rows)
+    files: dict[str, list[bytes]] = defaultdict(list)
+    for name, lines in world.entries.items():
+        for line in lines:
+            files[f"{orjson.loads(line)['workspace']}/{name}.jsonl"].append(line)
+    count = {each[0]: {"qwen-plus": sum(other[0] == each[0] for other in rows)} for each in rows}
+    return write_run(directory, run, world.log, files, rows=count)
+
+
+def ask(*arguments, code=0):
+    result = CliRunner().invoke(report, [str(each) for each in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def lines_of(path, encoding="utf-8-sig"):
+    with path.open(encoding=encoding, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_is_told_by_workspace_and_model_with_what_was_wasted_saved_and_is_unknown(tmp_path):
+    shown = ask(night(tmp_path / "night")).stdout.splitlines()
+    assert " ".join(shown[0].split()) == "workspace model answered rejected pending calls retries reasks in doubt input output CNY"
+    assert shown[2].split()[:6] == ["legal", "qwen-plus", "2", "1", "0", "5"]
+    assert shown[3].split()[-1] == "unknown"
+    notes = "\n".join(shown[6:])
+    for told in (
+        "reasked: 1 answers did not fit and were asked for again; of the tokens above they are 30 input and 40 output, 0.0001 CNY",
+        "refused: 1 calls of rows that were rejected or exhausted were billed",
+        "truncated: 1 answers ended at the limit of their length",
+        # 50 tokens written to a cache, at 1, and 60 of thinking, at 8.
+        "in doubt: 1 calls may have been billed beyond this: at most 50 input and 60 output tokens, 0.0005 CNY",
+        "saved: 0.0001 CNY by discounts",
+        "cost unknown: 1 calls with 70 tokens have no known price and are in no sum",
+    ):
+        assert told in notes
+
+
+def test_by_names_the_columns_in_their_order_and_comes_in_json_too(tmp_path):
+    directory = night(tmp_path / "night")
+    shown = ask(directory, "--by", "metadata.project,day", "--by", "workspace").stdout.splitlines()
+    assert shown[0].split()[:3] == ["metadata.project", "day", "workspace"]
+    assert [line.split()[:3] for line in shown[2:7]] == [
+        ["q3", "2026-11-25", "legal"],
+        ["q3", "2026-11-26", "legal"],
+        ["q3", "2026-11-26", "sales"],
+        ["q4", "2026-11-26", "legal"],
+        ["unknown", "2026-11-26", "sales"],
+    ]
+    told = orjson.loads(ask(directory, "--by", "day", "--zone", "UTC", "--json").stdout)
+    assert [(group["of"], group["answered"]) for group in told["attribution"]["groups"]] == [({"day": "2026-11-25"}, 3)]
+    assert told["attribution"]["zone"] == "UTC"
+    assert told["total"]["waste"]["truncated"]["cost"] == {"CNY": "0.00009"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--by", "week"], "workspace, model, day, hour or metadata.KEY is wanted"),
+        (["--zone", "Mars/Base"], "a time zone, such as"),
+        (["--focus", "x.xlsx"], "ends in .csv or .parquet"),
+        (["--id", "llm-1"], "NAME=MEANING is wanted"),
+    ],
+)
+def test_a_wrong_argument_is_told_with_what_is_wanted(tmp_path, arguments, told):
+    assert told in ask(night(tmp_path / "night"), *arguments, code=2).output
+
+
+def test_usage_csv_has_a_line_a_day_and_an_unknown_cost_is_empty(tmp_path):
+    directory = night(tmp_path / "night")
+    ask(directory, "--csv")
+    lines = lines_of(directory / "usage.csv")
+    assert [(line["workspace"], line["day"], line["answered"], line["cost_CNY"]) for line in lines] == [
+        *(("legal", day, answered, cost) for day, answered, cost in [("2026-11-25", "1", "0.00009"), ("2026-11-26", "1", "0.00027")]),
+        ("sales", "2026-11-26", "1", ""),
+    ]
+    assert (lines[2]["unpriced_calls"], lines[2]["unpriced_tokens"], lines[2]["cost_USD"]) == ("1", "70", "")
+    assert (lines[1]["saved_by_discount_CNY"], lines[1]["refused_cost_CNY"], lines[1]["truncated_calls"]) == ("0.00009", "0.00009", "1")
+    ask(directory, "--csv", tmp_path / "projects.csv", "--by", "metadata.project")
+    assert [line["metadata.project"] for line in lines_of(tmp_path / "projects.csv")] == ["q3", "q4", "unknown"]
+
+
+def test_focus_is_valid_adds_up_and_says_what_is_not_in_it(tmp_path):
+    directory = night(tmp_path / "night")
+    result = ask(directory, "--focus", tmp_path / "focus.csv", "--by", "metadata.project", "--id", "llm-9=legal")
+    assert "not in it: 1 calls with 70 tokens, whose cost is unknown" in result.stderr
+    rows = [{name: value or None for name, value in line.items()} for line in lines_of(tmp_path / "focus.csv", "utf-8")]
+    assert violations(list(rows[0]), rows) == []
+    assert sum(Decimal(line["BilledCost"] or 0) for line in rows) == reported([directory]).statement.total().cost["CNY"]
+    assert {(line["SubAccountId"], line["Tags"]) for line in rows} == {("llm-9", '{"project":"q3"}'), ("llm-9", '{"project":"q4"}')}
+
+
+def test_focus_as_parquet_says_what_the_csv_says(tmp_path):
+    directory = night(tmp_path / "night")
+    ask(directory, "--focus", tmp_path / "focus.csv", "--by", "hour")
+    ask(directory, "--focus", tmp_path / "focus.parquet", "--by", "hour")
+    table = pq.read_table(tmp_path / "focus.parquet")
+    lines = lines_of(tmp_path / "focus.csv", "utf-8")
+    assert table.column_names == list(lines[0])
+    assert [str(each.normalize()) for each in table["BilledCost"].to_pylist()] == [
+        str(Decimal(line["BilledCost"]).normalize()) for line in lines
+    ]
+
+
+ROOT = Path(__file__).parents[2]
+JOBS = sorted((ROOT / "jobs").rglob("*.toml"))
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
+def test_the_job_that_a_run_describes_is_read_back_for_its_prices(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    job = load_job(path)
+    described = {"job": job.model_dump(mode="json", exclude_unset=True, by_alias=True)}
+    assert described_job(orjson.loads(orjson.dumps(described))) == job
+
+
+# One workspace
+
+
+def test_a_workspaces_report_has_nothing_of_the_others_in_any_output(tmp_path):
+    directory = night(tmp_path / "night")
+    description = orjson.loads((directory / "run.json").read_bytes()) | {"rejected_input": 7}
+    (directory / "run.json").write_bytes(orjson.dumps(description))
+    wanted = [directory, "--workspace", "legal", "--by", "workspace,metadata.project"]
+    files = ["--csv", tmp_path / "own.csv", "--focus", tmp_path / "own-focus.csv"]
+    result = ask(*wanted, *files)
+    told = [result.stdout, ask(*wanted, "--json").stdout, *(path.read_text("utf-8") for path in tmp_path.glob("own*"))]
+    assert len(told) == 4
+    assert all("legal" in each and "sales" not in each for each in told)
+    assert orjson.loads(told[1])["rejected_input"] == 0
+    whole = reported([directory]).statement.total("legal").as_json()
+    assert orjson.loads(told[1])["total"] == whole
+
+
+def test_a_workspace_that_no_run_has_is_told_without_naming_the_others(tmp_path):
+    first, second = night(tmp_path / "a"), night(tmp_path / "b", "run-2")
+    for paths in ([first], [first, second]):
+        with pytest.raises(JobError, match="--workspace hr: ") as error:
+            reported(paths, only="hr")
+        assert "legal" not in str(error.value)
+
+
+# Many runs
+
+
+def test_runs_are_added_up_each_once_and_named(tmp_path):
+    one = night(tmp_path / "1")
+    night(tmp_path / "2", "run-2", NIGHT[:2])
+    copy = tmp_path / "copy-of-1"
+    shutil.copytree(one, copy)
+    (tmp_path / "accounts.jsonl").write_text("no directory is no run")
+    paths = sorted(tmp_path.iterdir())
+    result = ask(*paths, "--json")
+    told = orjson.loads(result.stdout)
+    assert [each["run"] for each in told["runs"]] == ["run-1", "run-2"]
+    assert [(each["path"], each["repeated"]) for each in told["left_out"]] == [(str(copy), True)]
+    assert told["total"]["answered"] == 5
+    assert told["total"]["cost"] == {"CNY": "0.00063"}
+    assert told["workspaces"]["legal"]["total"]["pending"] == 0
+    assert "2 runs: " in result.stderr
+    assert "holds the same run" in result.stderr
+
+
+def test_of_a_run_and_its_older_copy_the_longer_is_counted_whatever_the_order(tmp_path):
+    older, newer = night(tmp_path / "older", rows=NIGHT[:2]), night(tmp_path / "newer")
+    for paths in ([older, newer], [newer, older]):
+        found = reported(paths)
+        assert [each.path for each in found.taken] == [newer]
+        assert found.complete
+
+
+def test_one_path_given_twice_is_one_run(tmp_path):
+    directory = night(tmp_path / "1")
+    found = reported([directory, tmp_path / "." / "1", tmp_path / "1" / ".." / "1"])
+    assert len(found.taken) == 1
+    assert found.statement.total().answered == 3
+
+
+def test_a_damaged_run_is_left_out_whole_named_and_the_exit_code_says_so(tmp_path):
+    good, bad = night(tmp_path / "1"), night(tmp_path / "2", "run-2")
+    with (bad / "sales" / "results.jsonl").open("ab") as file:
+        file.write(b"{}\n")
+    (tmp_path / "3").mkdir()
+    shutil.copy(bad / "run.json", tmp_path / "4-torn.json")
+    result = ask(good, bad, tmp_path / "3", code=6)
+    assert "results.jsonl: line 2" in result.stderr
+    assert "is no run directory" in result.stderr
+    assert reported([good, bad]).statement.total().as_json() == reported([good]).statement.total().as_json()
+    with pytest.raises(RunDamagedError):
+        reported([bad])
+
+
+@pytest.mark.parametrize(
+    "described", [b"{", b"[]", b'{"format":1}', b'{"format":1,"run":"r","name":"n","rows":{"legal":7}}', b'{"format":9}']
+)
+def test_a_description_that_cannot_be_read_is_damage_and_not_a_bug(tmp_path, described):
+    good, bad = night(tmp_path / "1"), night(tmp_path / "2", "run-2")
+    (bad / "run.json").write_bytes(described)
+    found = reported([good, bad])
+    assert [each.path for each in found.left_out] == [bad]
+    assert not found.complete
+    with pytest.raises(RunDamagedError):
+        reported([bad])
+
+
+def test_no_run_among_the_paths_is_told(tmp_path):
+    (tmp_path / "x").write_text("")
+    with pytest.raises(JobError, match="no run directory"):
+        reported([tmp_path / "x", tmp_path / "x"])
+
+
+def test_the_sum_of_many_runs_is_the_sum_of_their_reports_by_anything(tmp_path):
+    paths = [night(tmp_path / str(number), f"run-{number}", NIGHT[number:] + NIGHT[:2]) for number in range(4)]
+    by = ("day", "metadata.project")
+    whole = reported(paths, by=by).statement
+    for names in (("workspace",), ("day",), ("metadata.project", "day")):
+        sums: dict[object, Decimal] = defaultdict(Decimal)
+        for path in paths:
+            for key, totals in reported([path], by=by).statement.by(names).groups.items():
+                sums[key] += totals.cost.get("CNY", Decimal(0))
+        assert {key: totals.cost.get("CNY", Decimal(0)) for key, totals in whole.by(names).groups.items()} == sums
+    assert at_hours(0) == MIDNIGHT
