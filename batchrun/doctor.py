@@ -25,7 +25,7 @@ from batchrun.core.diagnosis import (
 )
 from batchrun.core.endpoints import Endpoint
 from batchrun.core.job import Job, Workspace
-from batchrun.core.model import Failure, Request
+from batchrun.core.model import Failure, Hidden, Request
 from batchrun.core.protocols.error_body import refusal
 from batchrun.core.protocols.json_body import Document, parse
 from batchrun.core.protocols.reading import Reading
@@ -51,7 +51,7 @@ class _Patient:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key.get_secret_value()}"}
+        return {"Authorization": Hidden(f"Bearer {self.key.get_secret_value()}")}
 
     def way(self, model: str) -> Route | NoRoute:
         return route(self.endpoint, self.workspace.protocol, model, tuned=model in self.workspace.deployments)

@@ -17,7 +17,7 @@ from batchrun.core.endpoints import Endpoint
 from batchrun.core.estimates import Size
 from batchrun.core.families import needs_stream
 from batchrun.core.job import Job, Workspace
-from batchrun.core.model import Failure, Request, Row
+from batchrun.core.model import Failure, Hidden, Request, Row
 from batchrun.core.parts import Medium, media_of, unfit_data_url, with_urls
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
@@ -161,7 +161,7 @@ class Preparer:
         key: SecretStr = self._keys[row.workspace]
         # One a row and ask, the same over its retries: a server that honours it bills a repeated call once.
         named = "\0".join([self._run, row.workspace, row.id, row.digest, *([str(asks)] if asks else [])])
-        headers["Authorization"] = f"Bearer {key.get_secret_value()}"
+        headers["Authorization"] = Hidden(f"Bearer {key.get_secret_value()}")
         headers["Idempotency-Key"] = blake2b(named.encode(), digest_size=16).hexdigest()
         return headers
 

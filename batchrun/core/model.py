@@ -97,6 +97,15 @@ class Row:
     metadata: Any = None
 
 
+class Hidden(str):
+    """Text that no repr shows: a header that holds a key, wherever it is on its way when a traceback tells its locals."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP POST, ready to send."""

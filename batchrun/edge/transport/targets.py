@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
 from batchrun.core.model import Failure
 from batchrun.core.protocols.mishaps import mishap
+from batchrun.edge.transport.connections import Opening
 
 
 class Page(NamedTuple):
@@ -28,18 +27,18 @@ class Page(NamedTuple):
 
 @dataclass(slots=True)
 class Target:
-    """A URL that can be called."""
+    """A URL that can be called with one key."""
 
     url: URL
     proxy: URL | None
-    _opening: aiohttp.ClientRequest | None = None
+    _key: str = field(default="", repr=False)
+    _opening: Opening | None = None
     _head: bytes | None = None
 
-    def opening(self) -> aiohttp.ClientRequest:
-        """What aiohttp opens a connection for, or finds a free one: every request to this URL alike, so it holds no key."""
+    def opening(self) -> Opening:
+        """What a connection is opened for, or a free one found; it says no key itself."""
         if self._opening is None:
-            loop = asyncio.get_running_loop()
-            self._opening = aiohttp.ClientRequest(hdrs.METH_POST, self.url, headers=common_headers(), proxy=self.proxy, loop=loop)
+            self._opening = Opening(self.url, common_headers(), self.proxy, self._key)
         return self._opening
 
     def head(self, headers: Mapping[str, str], body_bytes: int) -> bytes:
@@ -53,10 +52,9 @@ class Target:
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
-        raise ValueError("a line break or a NUL in a header: is there one in an API key?")
-    return lines.encode()
+    if any(not one.isprintable() for header in headers.items() for one in header):
+        raise ValueError("a character in a header that does not print: is there one in an API key?")
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
 
 
 def common_headers() -> dict[str, str]:
@@ -75,16 +73,16 @@ class Targets:
     def __init__(self, proxy: str) -> None:
         self._proxies = getproxies() if proxy == "environment" else {} if proxy == "none" else {"all": proxy}
         self._bypass = proxy == "environment"
-        self._known: dict[str, Target | Failure] = {}
+        self._known: dict[tuple[str, str], Target | Failure] = {}
 
-    def of(self, url: str) -> Target | Failure:
-        """Where *url* leads, or why it cannot be called."""
-        target = self._known.get(url)
+    def of(self, url: str, key: str = "") -> Target | Failure:
+        """Where *url* leads with *key*, or why it cannot be called."""
+        target = self._known.get((url, key))
         if target is None:
-            target = self._known[url] = self._resolved(url)
+            target = self._known[url, key] = self._resolved(url, key)
         return target
 
-    def _resolved(self, url: str) -> Target | Failure:
+    def _resolved(self, url: str, key: str) -> Target | Failure:
         try:
             parsed = URL(url)
         except ValueError:
@@ -93,14 +91,14 @@ class Targets:
             return mishap("invalid_url", "http or https, a host, and no user or password", in_doubt=False)
         named = self._proxies.get(parsed.scheme) or self._proxies.get("all")
         if not named or (self._bypass and proxy_bypass(f"{parsed.host}:{parsed.port}")):
-            return Target(parsed, None)
+            return Target(parsed, None, key)
         try:
             proxy = URL(named)
         except ValueError:
             return mishap("proxy_refused", "it is no URL", in_doubt=False)
         if proxy.scheme not in {"http", "https"} or not proxy.host:
             return mishap("proxy_refused", "only http and https proxies can be used", in_doubt=False)
-        return Target(parsed, proxy)
+        return Target(parsed, proxy, key)
 
 
 @cache

@@ -17,6 +17,7 @@ What is decided here, and why:
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -31,7 +32,8 @@ from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import Attempt
 from batchrun.edge.transport.connections import Connector
 from batchrun.edge.transport.mishaps import TooLargeError, code_of, reason_of
-from batchrun.edge.transport.secrets import key_of, masked, without_key
+from batchrun.edge.transport.names import Lookup
+from batchrun.edge.transport.secrets import failure_without_key, key_of, masked, reply_without_key
 from batchrun.edge.transport.targets import Page, Target, Targets, common_headers
 from batchrun.edge.transport.watch import Watch
 
@@ -41,15 +43,25 @@ _NAMES_LAST = 60
 
 
 class Transport:
-    """One pool of connections for a run. Use it as an async context manager.
+    """The connections of a run, a pool for each key and endpoint. Use it as an async context manager.
 
     *connect* covers all until a connection stands (a free one of the pool, the name, TCP, TLS), *idle* is the longest silence in an
     answer, *total* the longest attempt, whatever drips. *connections* is at least the number of posts at a time: one that
     finds none free spends its *connect* on waiting. *proxy* is ``none``, ``environment`` or a URL. *max_response_bytes* counts after
-    decompression.
+    decompression. *lookup* stands in for `socket.getaddrinfo`.
     """
 
-    def __init__(self, *, connect: float, idle: float, total: float, connections: int, proxy: str, max_response_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        connect: float,
+        idle: float,
+        total: float,
+        connections: int,
+        proxy: str,
+        max_response_bytes: int,
+        lookup: Lookup = socket.getaddrinfo,
+    ) -> None:
         if connections < 1:
             raise ValueError(f"connections = {connections}: a pool needs at least one")
         self._timeout = aiohttp.ClientTimeout(total=None, connect=min(connect, total))
@@ -59,6 +71,7 @@ class Transport:
         self._connections = connections
         self._max_response_bytes = max_response_bytes
         self._targets = Targets(proxy)
+        self._lookup = lookup
         self._watches: dict[float, Watch] = {}
         self._loop: asyncio.AbstractEventLoop
         self._connector: aiohttp.TCPConnector
@@ -66,7 +79,7 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._connector = Connector(limit=self._connections, keepalive_timeout=_KEEPALIVE, ttl_dns_cache=_NAMES_LAST)
+        self._connector = Connector(limit=self._connections, keepalive_timeout=_KEEPALIVE, ttl_dns_cache=_NAMES_LAST, lookup=self._lookup)
         self._session = aiohttp.ClientSession(
             connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -85,11 +98,12 @@ class Transport:
 
     async def post(self, request: Request, reading: Reading) -> Reply | Failure:
         """Send *request* once and give its answer to *reading*; what comes back holds no key. Cancelling closes the connection."""
-        target = self._targets.of(request.url)
+        key = key_of(request.headers)
+        target = self._targets.of(request.url, key)
         if isinstance(target, Failure):
             return target
         result = await self._result(target, request, reading)
-        return without_key(result, key_of(request.headers)) if isinstance(result, Failure) else result
+        return failure_without_key(result, key) if isinstance(result, Failure) else reply_without_key(result, key)
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Page | Failure:
         """Ask for *url*, which costs nothing; what comes back holds no key."""
