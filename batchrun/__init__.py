@@ -4,9 +4,9 @@ The house, from the top (an import goes down or stays, never up)::
 
     cli/                    talks to people: one thin file a verb
     one_run.py              joins: one run on one page; beside it what it is made of: opening.py (what a run directory and the input
-                            say), parks.py (what cannot be sent), money.py (prices and budgets), planning.py (the scheduler and what
-                            was learnt), preparing.py (a row to a request), closing.py (windows and deadline), simulated.py (the
-                            simulator in this process)
+                            say), parks.py (what cannot be sent), money.py (prices), budgets.py and bookkeeping.py (what may be
+                            spent, also by the day and over runs), planning.py (the scheduler and what was learnt), preparing.py (a
+                            row to a request), closing.py (windows and deadline), simulated.py (the simulator in this process)
     doctor.py foresight.py  join too: a job examined, and forecast, before it runs; reconciling.py: a bill held against runs after it;
                             reporting.py: the statements of runs added up
     report/                 a statement, a diagnosis, a forecast as a table

@@ -85,6 +85,8 @@ class Ports:
     hand_on: Callable[[Outcome], Awaitable[None]] | None = None
     """Gets each outcome once its entry is written; the row's slot is held until it returns."""
     unreadable: Callable[[Ticket, Unreadable], None] = lambda _ticket, _what: None
+    fund: Callable[[Ticket, Bound, float], None] = lambda _ticket, _most, _at: None
+    """Sees to it that budgets which are shared with other runs have what an attempt may cost, sent at a wall time, if there is any."""
     jitter: Callable[[], float] = random.random
     wall_time: Callable[[], float] = time.time
 
@@ -185,11 +187,12 @@ class Engine:
     async def _attempt(self, ticket: Ticket, ready: Prepared) -> Outcome | None:
         """Make one attempt and write down what came of it; cancelled, it leaves a start without an end: a doubt."""
         ports = self._ports
-        if not self._scheduler.afford(ticket, ready.most, anyio.current_time()):
+        started_at, began = ports.wall_time(), anyio.current_time()
+        ports.fund(ticket, ready.most, started_at)
+        if not self._scheduler.afford(ticket, ready.most, started_at):
             return None
         if ready.tokens is not None:
             self._scheduler.reprice(ticket, ready.tokens)
-        started_at, began = ports.wall_time(), anyio.current_time()
         name = ports.ledger.start(ready.row, ready.most, started_at)
         result = await ports.send(ready)
         if result.usage is not None:

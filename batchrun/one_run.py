@@ -13,6 +13,8 @@ from typing import Any, Literal
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from batchrun.bookkeeping import Bookkeeper
+from batchrun.budgets import each_purse, purses_of, take_up, tell_budgets, tell_spent
 from batchrun.closing import by_the_clock, windows_of
 from batchrun.core.errors import BatchrunError, JobError, Mistake
 from batchrun.core.job import Job, Workspace
@@ -25,7 +27,7 @@ from batchrun.edge.environment import read_keys
 from batchrun.edge.ledger import Ledger
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports, Prepared
-from batchrun.money import pricer, prices_of, purses_of, take_up, tell_budgets, tell_spent
+from batchrun.money import pricer, prices_of
 from batchrun.opening import Opening, opened, read_schema, read_statement, write_usage
 from batchrun.parks import parks_before_any_call
 from batchrun.planning import keep_learnt, read_learnt, schedule, write_learnt
@@ -145,6 +147,8 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         prices = prices_of(job)
         purses = purses_of(job, workspaces, opening.plan.lanes(), prices)
         await anyio.to_thread.run_sync(take_up, purses, directory)
+        books = Bookkeeper(directory, each_purse(purses), wishes.note)
+        await anyio.to_thread.run_sync(stack.enter_context, books.open())
         scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait, hold_in_doubt=_hold_in_doubt(job, wishes), purses=purses)
         for workspace, model, failure in parks:
             scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
@@ -160,11 +164,15 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
             prepare = Preparer(
                 job, workspaces, keys, simulator.endpoint, run=opening.run, source=opening.source, schema=schema, learnt=learnt
             )
-            ports = Ports(prepare, send, ledger, wishes.hand_on, lambda _ticket, what: course.unreadable.append(what.reason))
+            ports = Ports(
+                prepare, send, ledger, wishes.hand_on, lambda _ticket, what: course.unreadable.append(what.reason),
+                fund=lambda ticket, most, at: books.fund(ticket.lane.plan.purses, ticket.lane.key, most, at),
+            )  # fmt: skip
             engine = Engine(scheduler, ports)
             async with anyio.create_task_group() as beside:
                 beside.start_soon(keep_learnt, directory, learnt, scheduler)
                 beside.start_soon(tell_budgets, purses, wishes.note)
+                beside.start_soon(books.keep, scheduler, engine.wake)
                 beside.start_soon(by_the_clock, windows, job.deadline, engine.wake)
                 await _drive(engine, scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course))
                 beside.cancel_scope.cancel()

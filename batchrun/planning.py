@@ -13,13 +13,13 @@ from typing import Any
 
 import anyio
 
+from batchrun.budgets import Purses
 from batchrun.core.estimates import Estimate
 from batchrun.core.job import Job, Workspace
 from batchrun.core.limiter import NO_QUOTA, Quota
 from batchrun.core.retry import RetryPolicy
 from batchrun.core.scheduler import LanePlan, Scheduler
 from batchrun.edge import run_directory
-from batchrun.money import Purses
 from batchrun.opening import Opening
 
 _KEPT_EVERY = 30.0

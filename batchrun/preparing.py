@@ -11,6 +11,7 @@ import anyio
 import orjson
 from pydantic import SecretStr
 
+from batchrun.budgets import most_tokens
 from batchrun.core.answers import Answers, Schema
 from batchrun.core.attempts import bound
 from batchrun.core.endpoints import Endpoint
@@ -73,6 +74,7 @@ class Preparer:
         self._answers = Answers(schema, job.answers.reasks)
         self._routes: dict[tuple[str, str, bool], Route | NoRoute] = {}
         self._roots: dict[Path, MediaRoot] = {}
+        self._most_tokens: dict[tuple[str, str], int | None] = {}
 
     async def __call__(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable:
         """Make the ticket's row ready for one attempt; only local media are waited for."""
@@ -84,12 +86,21 @@ class Preparer:
         if isinstance(found, NoRoute):
             return Unsendable(row, mishap("no_route", found.reason, in_doubt=False))
         body = {name: value for name, value in row.body.items() if name != "stream"}
+        if body.get("max_tokens") is None and body.get("max_completion_tokens") is None and (most := self._most(row)) is not None:
+            body["max_tokens"] = most
         if media:
             urls = await self._urls(media, ticket.ordinal)
             if isinstance(urls, Failure):
                 return Unsendable(row, urls)
             body["messages"] = with_urls(body["messages"], lambda medium: urls[medium])
         return self._written(ticket, row, found, body, media)
+
+    def _most(self, row: Row) -> int | None:
+        """The limit that a budget puts into rows that set none."""
+        key = (row.workspace, row.model)
+        if key not in self._most_tokens:
+            self._most_tokens[key] = most_tokens(self._job, *key)
+        return self._most_tokens[key]
 
     def _route(self, row: Row, *, media: bool) -> Route | NoRoute:
         key = (row.workspace, row.model, media)

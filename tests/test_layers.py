@@ -30,6 +30,8 @@ FLOORS = [
         "closing",
         "planning",
         "money",
+        "budgets",
+        "bookkeeping",
         "preparing",
         "simulated",
         "doctor",

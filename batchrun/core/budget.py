@@ -5,20 +5,22 @@ stays at its bound. So however many are under way at once, what is spent is neve
 what is left waits for what is under way: that may cost less than was promised. When nothing is, the row can not be afforded, and the lane
 parks.
 
-A purse is shared by all lanes that its cap is about. What earlier openings of the run have spent is read from its ledger (`Spending`), what
-is in doubt at its bound.
+A purse is shared by all lanes that its cap is about. A cap of the run is one page; one that comes anew with each day or month has a page
+for each, and an attempt is paid from the page of the moment when it was sent, whenever it ends. Such a cap is shared with other runs: a
+page may spend what the books lent this process (`core/books.py`), and no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from batchrun.core.attempts import Bound
-from batchrun.core.doubt import Calls, Line
-from batchrun.core.entry import Entry
-from batchrun.core.model import Failure, Fault, Money, Scope, Usage
+from batchrun.core.model import Failure, Fault, Scope, Usage
+from batchrun.core.periods import ALWAYS, Period, Span
 
 TOKENS = "tokens"
 """The unit of a cap that is not in money."""
@@ -37,6 +39,17 @@ class Cap:
     amount: Decimal
     unit: str
     """``tokens``, or a currency."""
+    period: Period | None = None
+    """None: of the run."""
+    whose: str = ""
+    """Of a cap with a period: what the books know it by, in every run."""
+
+    def key(self, page: str) -> str:
+        """What the books call a page of this cap."""
+        return f"{self.whose} | {self.unit} | {self.period} | {page}"
+
+    def __str__(self) -> str:
+        return f"{self.name} = {told(self.amount, self.unit)}" + (f" {self.period}" if self.period else "")
 
 
 LaneKey = tuple[str, str]
@@ -58,52 +71,77 @@ def tokens_of(_lane: LaneKey, usage: Usage) -> Decimal:
 
 
 @dataclass(slots=True, eq=False)
+class Page:
+    """One day or month of a cap, or the whole of a run's."""
+
+    span: Span
+    allowed: Decimal
+    """What this process may spend and promise in all."""
+    spent: Decimal = _NOTHING
+    promised: Decimal = _NOTHING
+    """At the most, by what is under way."""
+    others: Decimal = _NOTHING
+    """What other runs have taken, when the books were last looked into."""
+    contested: bool = False
+    """Other runs hold some of it for calls to come, and may give it back."""
+    refused_at: float = -math.inf
+    """When nothing more was lent, in wall time."""
+    warned: Decimal = _NOTHING
+    """The largest of WARNED_AT that was told."""
+
+    @property
+    def left(self) -> Decimal:
+        """What nobody has spent or been promised; below nothing where an earlier opening overspent a cap that was lowered since."""
+        return self.allowed - self.spent - self.promised
+
+
+class Promise(NamedTuple):
+    """What was set aside for an attempt, and where."""
+
+    page: Page
+    amount: Decimal
+
+
+@dataclass(slots=True, eq=False)
 class Purse:
     """What is left of one cap."""
 
     cap: Cap
     most: Cost = tokens_at_most
     cost: Spent = tokens_of
-    spent: Decimal = _NOTHING
-    promised: Decimal = _NOTHING
-    """At the most, by what is under way."""
-    warned: Decimal = field(default=_NOTHING)
-    """The largest of WARNED_AT that was told."""
+    pages: dict[str, Page] = field(default_factory=dict)
+    _now: Page = field(default_factory=lambda: Page(Span("", 0.0, 0.0), _NOTHING))
 
-    @property
-    def left(self) -> Decimal:
-        """What nobody has spent or been promised; below nothing where an earlier opening overspent a cap that was lowered since."""
-        return self.cap.amount - self.spent - self.promised
+    def page(self, at: float) -> Page:
+        """The page of a moment, begun where there is none."""
+        if self._now.span.starts <= at < self._now.span.ends:
+            return self._now
+        span = self.cap.period.around(at) if self.cap.period else ALWAYS
+        allowed = _NOTHING if self.cap.period else self.cap.amount
+        self._now = self.pages.setdefault(span.name, Page(span, allowed))
+        return self._now
 
     def price(self, lane: LaneKey, most: Bound) -> Decimal | None:
         """What an attempt costs at the most; None where that is unknown."""
         return self.most(lane, most.input_tokens, most.output_tokens)
 
-    def promise(self, amount: Decimal) -> bool:
-        """Set *amount* aside, if it is left."""
-        if amount > self.left:
-            return False
-        self.promised += amount
-        return True
-
-    def keep(self, amount: Decimal) -> None:
-        """Give back what was promised: the attempt was not sent."""
-        self.promised -= amount
-
-    def settle(self, lane: LaneKey, promised: Decimal, usage: Usage | None, *, in_doubt: bool) -> None:
-        """Spend what an attempt cost that was *promised* so much: its bound, where nobody can tell."""
-        self.promised -= promised
+    def settle(self, lane: LaneKey, promise: Promise, usage: Usage | None, *, in_doubt: bool) -> None:
+        """Spend what an attempt cost that was promised so much: its bound, where nobody can tell."""
+        page, promised = promise
+        page.promised -= promised
         cost = self.cost(lane, usage) if usage is not None else None
         if cost is None:
             cost = promised if in_doubt or usage is not None else _NOTHING
-        self.spent += cost
+        page.spent += cost
 
-    def warning(self) -> Decimal | None:
-        """The share of WARNED_AT that is spent now and was not told yet."""
-        share = max((each for each in WARNED_AT if self.spent >= each * self.cap.amount), default=_NOTHING)
-        if share <= self.warned:
+    def warning(self, at: float) -> Decimal | None:
+        """The share of WARNED_AT that is spent at a moment and was not told yet."""
+        page = self.page(at)
+        spent = page.spent + page.others
+        share = max((each for each in WARNED_AT if spent >= each * self.cap.amount), default=_NOTHING)
+        if share <= page.warned:
             return None
-        self.warned = share
+        page.warned = share
         return share
 
 
@@ -112,69 +150,51 @@ class Lack:
     """Why an attempt can not be afforded."""
 
     purse: Purse
+    page: Page
     price: Decimal | None
     """None where it is unknown."""
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether what is under way, here or in other runs, may leave enough."""
+        return self.price is not None and (bool(self.page.promised) or self.page.contested)
 
-def promise_all(purses: tuple[Purse, ...], lane: LaneKey, most: Bound) -> tuple[Decimal, ...] | Lack:
-    """Set an attempt's bound aside in every one of *purses*, or in none."""
-    promised: list[Decimal] = []
+
+def promise_all(purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float = 0.0) -> tuple[Promise, ...] | Lack:
+    """Set the bound of an attempt that is sent at a moment aside in every one of *purses*, or in none."""
+    promised: list[Promise] = []
     for purse in purses:
-        price = purse.price(lane, most)
-        if price is None or not purse.promise(price):
-            for other, amount in zip(purses, promised, strict=False):
-                other.keep(amount)
-            return Lack(purse, price)
-        promised.append(price)
+        price, page = purse.price(lane, most), purse.page(at)
+        if price is None or price > page.left:
+            for promise in promised:
+                promise.page.promised -= promise.amount
+            return Lack(purse, page, price)
+        page.promised += price
+        promised.append(Promise(page, price))
     return tuple(promised)
 
 
 def broke(lack: Lack, model: str) -> Failure:
     """What parks a lane that can not afford its next row."""
-    cap = lack.purse.cap
-    where = f"{cap.name} = {told(cap.amount, cap.unit)}"
+    cap, page = lack.purse.cap, lack.page
     if lack.price is None:
         advice = f"give {model} a price in [prices], or say in the budget what an unpriced model counts as"
-        return Failure(Fault.PARK, Scope.LANE, "no_price", f"{where}: {model} has no price in {cap.unit}", advice)
-    message = f"{where}: {told(lack.purse.spent, cap.unit)} spent; the next row may cost {told(lack.price, cap.unit)}"
-    advice = "raise the budget, or set max_tokens: without it a row is taken to be answered at full length; then run the same command again"
-    return Failure(Fault.PARK, Scope.LANE, "budget_spent", message, advice)
+        return Failure(Fault.PARK, Scope.LANE, "no_price", f"{cap}: {model} has no price in {cap.unit}", advice)
+    spent = f"{told(page.spent + page.others, cap.unit)} spent"
+    if page.others:
+        spent += f", {told(page.others, cap.unit)} of it by other runs"
+    message = f"{cap}: {spent}; the next row may cost {told(lack.price, cap.unit)}"
+    return Failure(Fault.PARK, Scope.LANE, "budget_spent", message, _ways_out(cap))
+
+
+def _ways_out(cap: Cap) -> str:
+    later = f", or wait for the next {cap.period.per} (--wait goes on by itself)" if cap.period else ""
+    return (
+        f"raise the budget{later}, or set max_tokens: without it a row is taken to be answered at full length; "
+        "then run the same command again"
+    )
 
 
 def told(amount: Decimal, unit: str) -> str:
     """An amount as a person reads it."""
     return f"{amount:,.0f} tokens" if unit == TOKENS else f"{amount:,.4f}".rstrip("0").rstrip(".") + f" {unit}"
-
-
-class Spending:
-    """Reads a run's ledger into its purses: all attempts first, then the entries of each workspace. `close` ends it."""
-
-    def __init__(self, purses: Mapping[LaneKey, tuple[Purse, ...]]) -> None:
-        self._purses = purses
-        self.calls = Calls()
-
-    def attempts(self, lines: Iterable[Line]) -> None:
-        """Take in attempts.log."""
-        for started, ended in self.calls.take(lines):
-            if ended is not None and ended.usage is not None:
-                self._spend((started.workspace, started.model), ended.usage, ended.cost)
-
-    def entries(self, entries: Iterable[Entry]) -> None:
-        """Take in one output file."""
-        for entry in entries:
-            self.calls.told(entry)
-            if entry.usage is not None:
-                self._spend((entry.workspace, entry.model), entry.usage, entry.cost)
-
-    def close(self) -> None:
-        """What is in doubt may have been billed."""
-        for started, *_ in self.calls.in_doubt():
-            lane = started.workspace, started.model
-            for purse in self._purses.get(lane, ()):
-                purse.spent += purse.price(lane, started.bound) or _NOTHING
-
-    def _spend(self, lane: LaneKey, usage: Usage, told: Money | None) -> None:
-        for purse in self._purses.get(lane, ()):
-            # What was written down then holds, whatever prices have become.
-            known = told.amount if told is not None and told.currency == purse.cap.unit else purse.cost(lane, usage)
-            purse.spent += known or _NOTHING

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 from enum import StrEnum
 
+from batchrun.core.budget import Promise
 from batchrun.core.lanes import Lane
 from batchrun.core.parking import Parked, ParkedScope
 
@@ -44,7 +44,7 @@ class Ticket:
     """Tokens that the attempt is expected to cost, as its quotas were charged."""
     probes: tuple[Parked, ...] = field(default=(), repr=False)
     """The parks whose end this attempt tries."""
-    promised: tuple[Decimal, ...] = field(default=(), repr=False)
+    promised: tuple[Promise, ...] = field(default=(), repr=False)
     """What the attempt may cost, set aside in each of its lane's budgets."""
 
 

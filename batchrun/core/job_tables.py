@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from batchrun.core.deadline import read_deadline
 from batchrun.core.endpoints import KNOWN_NAMES, BaseUrl, EndpointName, Proxy
-from batchrun.core.hours import read_hours
+from batchrun.core.hours import read_hours, read_zone
 from batchrun.core.names import JobName, ModelName, Name, VariableName
 from batchrun.core.words import Wrong, said, shown, wrong
 
@@ -208,7 +208,7 @@ class UnpricedTable(Table):
 
 
 class BudgetTable(Table):
-    """What a run may spend; a call's upper bound is set aside before it is sent."""
+    """What may be spent, by the run or by the day or month; a call's upper bound is set aside before it is sent."""
 
     tokens: AtLeastOne | None = Field(default=None, description="input and output together", examples=[5_000_000])
     amount: Amount | None = Field(default=None, description="money", examples=[20])
@@ -218,12 +218,43 @@ class BudgetTable(Table):
         description="what a model without a price counts as; not called, where it is not given",
         examples=[{"input": 3, "output": 12}],
     )
+    per: Annotated[Literal["run", "day", "month"], said('"run", "day" or "month"')] = Field(
+        default="run", description="how long it lasts; a day's or a month's is shared by all runs beside this one", examples=["day"]
+    )
+    zone: Annotated[str, said("the name of a time zone, such as Asia/Shanghai"), AfterValidator(read_zone)] = Field(
+        default="Asia/Shanghai", description="by whose clocks days and months begin", examples=["Europe/Berlin"]
+    )
+    max_tokens: AtLeastOne | None = Field(
+        default=None,
+        description="put into rows that set no limit of their own; without any, a row is taken to be answered at 32,768 tokens",
+        examples=[2000],
+    )
 
     @model_validator(mode="after")
     def _one_cap(self) -> BudgetTable:
         if (self.tokens is None) == (self.amount is None):
             raise wrong("both tokens and amount" if self.tokens else "neither tokens nor amount", "one of the two")
         return self
+
+
+def _budgets(budgets: tuple[BudgetTable, ...]) -> tuple[BudgetTable, ...]:
+    kinds = [(each.per, each.zone if each.per != "run" else "", each.currency if each.tokens is None else "tokens") for each in budgets]
+    twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
+    if twice is not None:
+        raise wrong(f"two budgets per {twice[0]} in {twice[2]}", "one of a kind: the smaller is what would hold")
+    return budgets
+
+
+def _lone_budget(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Budgets = Annotated[
+    tuple[BudgetTable, ...],
+    Strict(False),
+    BeforeValidator(_lone_budget, json_schema_input_type=BudgetTable | list[BudgetTable]),
+    AfterValidator(_budgets),
+]
 
 
 class PriceTable(Table):
@@ -327,7 +358,7 @@ class JobTable(Table):
         description="files with tables of [prices], as batchrun prices import writes them; what the job says of a model goes before them",
         examples=["prices/singapore.toml"],
     )
-    budget: BudgetTable | None = Field(default=None, description="what the run may spend in all", examples=[{"amount": 200}])
+    budget: Budgets = Field(default=(), description="what the run may spend in all, one budget or a list", examples=[{"amount": 200}])
     deadline: DeadlineText | None = Field(
         default=None,
         description="when the run is to be done, the next such time or a moment: it is noted as soon as the run is too slow for it",
@@ -389,7 +420,7 @@ class LimitTable(QuotaTable):
     """What holds back one model of one workspace."""
 
     concurrency: AtLeastOne | None = Field(default=None, description="calls in flight to this model, within the workspace's own")
-    budget: BudgetTable | None = Field(default=None, description="what the run may spend on this model, within the workspace's own")
+    budget: Budgets = Field(default=(), description="what may be spent on this model, within the workspace's own; one budget or a list")
 
 
 class WorkspaceTable(QuotaTable):
@@ -428,8 +459,10 @@ class WorkspaceTable(QuotaTable):
         description="tuned models deployed in this workspace: called natively by their deployment name, without an authorisation",
         examples=[["support-tone-v3"]],
     )
-    budget: BudgetTable | None = Field(
-        default=None, description="what the run may spend here, all models together", examples=[{"amount": 20, "currency": "CNY"}]
+    budget: Budgets = Field(
+        default=(),
+        description="what may be spent here, all models together; one budget or a list",
+        examples=[{"amount": 20, "currency": "CNY"}, [{"amount": 20, "per": "day"}, {"amount": 300, "per": "month"}]],
     )
     parameters: Parameters = Field(
         default={}, description="laid over the parameters of [defaults], key by key", examples=[{"max_tokens": 200}]

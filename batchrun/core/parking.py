@@ -35,6 +35,8 @@ class Parked:
     alarm: int = 0
     probe_due: bool = False
     """The next of its lanes that may launch sends one row in spite of the park."""
+    renews: bool = False
+    """A budget is spent that comes anew."""
 
     @property
     def rows(self) -> int:
@@ -99,6 +101,11 @@ class Parking:
         """Whether a closed workspace has rows that nothing but a probed park will hold back once it is opened."""
         lanes = (lane for closed in self._closed.values() for lane in closed.lanes if lane.left)
         return any(all(parked.probed for parked in self.of(lane)[:-1]) for lane in lanes)
+
+    def renewals_may_help(self) -> bool:
+        """Whether there are rows that nothing but probed parks and spent budgets that come anew hold back."""
+        standing = [self.of(lane) for lane in self.lanes.values() if lane.left]
+        return any(parks and all(each.probed or each.renews for each in parks) for parks in standing if any(each.renews for each in parks))
 
     def scopes(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting."""

@@ -22,7 +22,8 @@ provider takes it, the whole scope goes on. A closed workspace stands beside tha
 of the two stays what it is whatever becomes of the other.
 
 Budgets are asked when a row was read, for only then its bound is known. A row that they have too little left for goes back, and its lane
-waits for what is under way, which may cost less than was set aside; where nothing is, it parks.
+waits for what is under way, which may cost less than was set aside; where nothing is, it parks. A budget by the day or the month that comes
+anew ends such parks (`renew`).
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class Scheduler:
         self._number = 0
         self._parking = Parking(self._lanes)
         self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
+        self._broke: defaultdict[Purse, list[Parked]] = defaultdict(list)
         self._in_flight = 0
         self._stopping = False
         for plan in lanes:
@@ -121,20 +123,20 @@ class Scheduler:
         for each in ticket.lane.limiters:
             each.unsent()
 
-    def afford(self, ticket: Ticket, most: Bound, now: float) -> bool:
-        """Set aside what the attempt may cost in every budget of its lane, before it is sent.
+    def afford(self, ticket: Ticket, most: Bound, at: float) -> bool:
+        """Set aside what the attempt may cost in every budget of its lane, before it is sent at a wall time.
 
         Where that is not left, say so: the row goes back to the front and the lane waits for what is under way, or parks where nothing is.
         No call may be made then; `release` follows.
         """
         lane = ticket.lane
-        promised = promise_all(lane.plan.purses, lane.key, most)
+        promised = promise_all(lane.plan.purses, lane.key, most, at)
         if not isinstance(promised, Lack):
             ticket.promised = promised
             return True
         self.unsent(ticket)
         lane.front.appendleft((ticket.ordinal, ticket.attempt))
-        self._unaffordable(lane, promised, now)
+        self._unaffordable(lane, promised)
         for parked in ticket.probes:
             self._probe(parked)
         return False
@@ -374,23 +376,35 @@ class Scheduler:
             return
         in_doubt = isinstance(result, Reply) or result.in_doubt
         promised, ticket.promised = ticket.promised, ()
-        for purse, amount in zip(ticket.lane.plan.purses, promised, strict=True):
-            purse.settle(ticket.lane.key, amount, result.usage, in_doubt=in_doubt)
-            self._look_again_for(purse)
+        for purse, promise in zip(ticket.lane.plan.purses, promised, strict=True):
+            purse.settle(ticket.lane.key, promise, result.usage, in_doubt=in_doubt)
+            self.reconsider(purse)
 
-    def _look_again_for(self, purse: Purse) -> None:
-        """Let the lanes look again that *purse* had too little left for."""
+    def reconsider(self, purse: Purse) -> None:
+        """Let the lanes look again that *purse* had too little left for, and that wait for it."""
         for lane in self._short.pop(purse, ()):
             lane.short_of = None
             self._wake(lane)
 
-    def _unaffordable(self, lane: Lane, lack: Lack, now: float) -> None:
+    def _unaffordable(self, lane: Lane, lack: Lack) -> None:
         """Hold *lane* back: until an attempt ends that is paid from the same budget, or for good where none is under way."""
-        if lack.price is not None and lack.purse.promised:
+        if lack.may_pass:
             lane.short_of = lack.purse
             self._short[lack.purse].append(lane)
             return
-        self.park(Scope.LANE, *lane.key, broke(lack, lane.plan.model), now, probe=False)
+        parked = self._parking.park(Scope.LANE, lane, broke(lack, lane.plan.model), probe=False)
+        if parked is not None and lack.purse.cap.period is not None and lack.price is not None:
+            parked.renews = True
+            self._broke[lack.purse].append(parked)
+
+    def renew(self, purse: Purse) -> None:
+        """Take note that a day or a month of *purse* has begun: what it parked goes on."""
+        for parked in self._broke.pop(purse, ()):
+            if self._parking.stands(parked):
+                self._parking.end(parked)
+                for lane in parked.lanes:
+                    self._wake(lane)
+        self.reconsider(purse)
 
     def _look_again(self, lane: Lane) -> None:
         """A limiter of the lane may have more room than it had: what waits for its pool or its workspace is due another look."""
@@ -435,7 +449,7 @@ class Scheduler:
             return WaitUntil(at)
         if self._wait_for_parked and at < math.inf and self._parking.probes_may_help():
             return WaitUntil(max(now, at))
-        if self._wait_for_parked and self._parking.openings_may_help():
+        if self._wait_for_parked and (self._parking.openings_may_help() or self._parking.renewals_may_help()):
             return WaitUntil(max(now, at))
         return Drained(self.parked())
 

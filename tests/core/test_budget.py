@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.attempts import Bound, Ended, Opened, Started
-from batchrun.core.budget import Cap, Lack, Purse, Spending, broke, promise_all, told
+from batchrun.core.budget import Cap, Lack, Promise, Purse, broke, promise_all, told
 from batchrun.core.entry import Entry
 from batchrun.core.model import Failure, Fault, Money, Reply, Scope, Usage
 from batchrun.core.retry import RetryPolicy
 from batchrun.core.scheduler import Drained, Launch, Scheduler, WaitUntil
+from batchrun.core.spending import Spending
 from tests.laboratory import lane, throttled
 
 MODEL = "qwen-plus"
@@ -74,15 +75,15 @@ def test_a_budget_is_never_overspent_and_what_is_left_at_the_end_buys_no_row(cap
     plan = replace(lane(rows=500, slots=slots), purses=(one,))
 
     def cost(_ticket):
-        assert one.spent + one.promised <= cap
+        assert one.page(0).spent + one.page(0).promised <= cap
         return dice.choice([used(dice.randint(0, bound)), doubt(), throttled()])
 
     night = Night([plan], lambda _ticket: Bound(0, bound), cost)
     drained = night.run()
-    assert one.spent <= cap
-    assert one.promised == 0
+    assert one.page(0).spent <= cap
+    assert one.page(0).promised == 0
     if drained.parked:
-        assert one.left < bound, "it could have afforded another row"
+        assert one.page(0).left < bound, "it could have afforded another row"
         assert drained.parked[0].failure.code == "budget_spent"
     else:
         assert sum(night.scheduler.left().values()) == 0
@@ -93,8 +94,8 @@ def test_two_hundred_at_once_stop_within_one_row_of_the_budget():
     night = Night([replace(lane(rows=5_000, slots=200), purses=(one,))], lambda _ticket: Bound(100, 900), lambda _ticket: used(300))
     drained = night.run()
     assert 90 <= night.most_under_way <= 100, "as many as their bounds leave room for"
-    assert 99_000 < one.spent <= 100_000
-    assert drained.parked[0].rows == 5_000 - one.spent / 300
+    assert 99_000 < one.page(0).spent <= 100_000
+    assert drained.parked[0].rows == 5_000 - one.page(0).spent / 300
 
 
 def test_a_budget_of_the_job_is_shared_and_one_of_a_lane_stops_no_other():
@@ -105,7 +106,7 @@ def test_a_budget_of_the_job_is_shared_and_one_of_a_lane_stops_no_other():
     ]
     night = Night(lanes, lambda _ticket: Bound(0, 100), lambda _ticket: used(100))
     drained = night.run()
-    assert [own.spent, whole.spent] == [500, 2_500]
+    assert [own.page(0).spent, whole.page(0).spent] == [500, 2_500]
     assert [(parked.name, parked.rows) for parked in drained.parked] == [("legal qwen-plus", 95)]
     assert night.scheduler.left() == {("legal", MODEL): 95, ("sales", MODEL): 0}
 
@@ -130,9 +131,10 @@ def test_a_model_without_a_price_is_refused_by_a_budget_in_money():
 def test_what_is_refused_costs_nothing_and_what_is_in_doubt_its_bound():
     one = purse(1_000)
     for usage, in_doubt, spent in ((Usage(30, 12), False, 42), (None, False, 42), (None, True, 142)):
-        assert promise_all((one,), LANE, Bound(50, 50)) == (Decimal(100),)
-        one.settle(LANE, Decimal(100), usage, in_doubt=in_doubt)
-        assert [one.spent, one.promised] == [spent, 0]
+        promised = promise_all((one,), LANE, Bound(50, 50))
+        assert promised == (Promise(one.page(0), Decimal(100)),)
+        one.settle(LANE, promised[0], usage, in_doubt=in_doubt)
+        assert [one.page(0).spent, one.page(0).promised] == [spent, 0]
 
 
 def test_all_budgets_are_promised_or_none():
@@ -140,14 +142,14 @@ def test_all_budgets_are_promised_or_none():
     lack = promise_all((large, small), LANE, Bound(5, 6))
     assert isinstance(lack, Lack)
     assert lack.purse is small
-    assert [large.promised, small.promised] == [0, 0]
+    assert [large.page(0).promised, small.page(0).promised] == [0, 0]
 
 
 def test_half_four_fifths_and_nineteen_twentieths_are_told_once():
     one, seen = purse(100), []
     for spent in range(101):
-        one.spent = Decimal(spent)
-        if (share := one.warning()) is not None:
+        one.page(0).spent = Decimal(spent)
+        if (share := one.warning(0)) is not None:
             seen.append((spent, share))
     assert seen == [(50, Decimal("0.5")), (80, Decimal("0.8")), (95, Decimal("0.95"))]
 
@@ -161,15 +163,16 @@ def test_amounts_are_told_plainly(amount, unit, text):
 
 
 def test_a_park_says_what_was_spent_and_what_to_do():
-    one = Purse(Cap("workspaces.legal.budget", Decimal(20), "CNY"), spent=Decimal("19.98"))
-    failure = broke(Lack(one, Decimal("0.05")), MODEL)
+    one = Purse(Cap("workspaces.legal.budget", Decimal(20), "CNY"))
+    one.page(0).spent = Decimal("19.98")
+    failure = broke(Lack(one, one.page(0), Decimal("0.05")), MODEL)
     assert failure.message == "workspaces.legal.budget = 20 CNY: 19.98 CNY spent; the next row may cost 0.05 CNY"
     assert "max_tokens" in failure.advice
 
 
 def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doubt_at_its_bound():
     tokens, money = purse(1_000), Purse(Cap("job.budget", Decimal(9), "CNY"), lambda *_: Decimal(7), lambda *_: Decimal("0.5"))
-    spending = Spending({LANE: (tokens, money)})
+    spending = Spending(lambda lane: (tokens, money) if lane == LANE else ())
     starts = [Started(f"1-{number}", *LANE, f"r-{number}", Bound(10, 90)) for number in range(6)]
     spending.attempts(
         [
@@ -192,5 +195,5 @@ def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doub
         ]
     )
     spending.close()
-    assert tokens.spent == 9 + 5 + 100 + 9 + 100
-    assert money.spent == Decimal("0.125") + Decimal("0.25") + 7 + Decimal("0.5") + 7
+    assert tokens.page(0).spent == 9 + 5 + 100 + 9 + 100
+    assert money.page(0).spent == Decimal("0.125") + Decimal("0.25") + 7 + Decimal("0.5") + 7

@@ -54,7 +54,10 @@ FULL = {
             "parameters": {"temperature": 0.9},
             "weight": 2,
             "rpm": 600,
-            "budget": {"amount": 0.1, "currency": "USD", "unpriced": {"input": 3, "output": 12.5}},
+            "budget": [
+                {"amount": 0.1, "currency": "USD", "unpriced": {"input": 3, "output": 12.5}, "max_tokens": 500},
+                {"tokens": 10_000, "per": "month", "zone": "Europe/Berlin"},
+            ],
             "limits": {"qwen3.5-plus": {"concurrency": 2, "tpm": 100_000, "budget": {"tokens": 1000}}},
             "window": "Sat-Sun 00:00-24:00 Europe/Berlin",
         },
@@ -97,8 +100,7 @@ def test_a_job_of_an_input_alone_has_the_documented_defaults():
 
 def test_amounts_and_prices_are_exactly_what_was_written():
     job = Job.model_validate(FULL | {"job": {**INPUT, "budget": {"amount": 0.1}}})
-    assert job.job.budget is not None
-    assert (job.job.budget.amount, job.prices["own-model"][0].tiers[0].input) == (Decimal("0.1"), Decimal("0.1"))
+    assert (job.job.budget[0].amount, job.prices["own-model"][0].tiers[0].input) == (Decimal("0.1"), Decimal("0.1"))
     assert job.accounts["main"].discounts == {"qwen-max": Decimal("0.25")}
 
 

@@ -25,6 +25,11 @@ def cost(input_tokens, output_tokens):
     return (input_tokens * Decimal("0.8") + output_tokens * 2) / 1_000_000
 
 
+def most(input_tokens, output_tokens):
+    """The bound of a call: its input may have to be written to a cache."""
+    return cost(input_tokens * Decimal("1.25"), output_tokens)
+
+
 def in_bill(url):
     return sum((cost(*tokens) for tokens in billed(url).values()), Decimal(0))
 
@@ -85,3 +90,84 @@ def test_what_an_unpriced_model_counts_as_can_be_said(tmp_path):
         done = run(tmp_path, "run", str(budgeted(tmp_path, url, budget, rows=8, prices="")))
     assert done.returncode == 0, done.stderr
     assert {entry["cost"] for entry in answered(tmp_path)} == {None}
+
+
+def shared(tmp_path, url, name, *, rows, cap, per="day", concurrency=50):
+    """A job whose workspaces each have a budget of the day, its run beside the others' under runs/."""
+    job = write_job(tmp_path, url, rows_of(rows), concurrency=concurrency)
+    text = job.read_text().replace('output = "run"', f'name = "{name}"\noutput = "runs/{name}"')
+    text = text.replace("[defaults]\n", f"[defaults]\n{PARAMETERS}", 1)
+    text = text.replace('_KEY"\n', f'_KEY"\nbudget = [{{ amount = {cap}, per = "{per}" }}, {{ tokens = 10_000_000, per = "month" }}]\n')
+    job.rename(tmp_path / f"{name}.toml")
+    (tmp_path / f"{name}.toml").write_text(text + PRICES)
+    return tmp_path / f"{name}.toml"
+
+
+def started(tmp_path, job):
+    return subprocess.Popen(
+        [*BATCHRUN, "run", str(job), "--quiet"], cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
+def statement(tmp_path, run_directory):
+    return json.loads(run(tmp_path, "report", f"runs/{run_directory}", "--json").stdout)["workspaces"]
+
+
+def test_two_runs_at_once_and_a_kill_in_one_of_them_overspend_no_budget_of_the_day(tmp_path):
+    cap = Decimal("0.014")
+    with simulator(tmp_path, latency=0.1) as url:
+        jobs = [shared(tmp_path, url, name, rows=1500, cap=cap) for name in ("a", "b")]
+        both = [started(tmp_path, job) for job in jobs]
+        while len(calls(url)) < 300:
+            assert all(process.poll() is None for process in both)
+            time.sleep(0.05)
+        both[0].kill()
+        both[0].communicate(timeout=20)
+        again = started(tmp_path, jobs[0])
+        for process in (again, both[1]):
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 4, said
+            assert b"by other runs" in said
+        bill = billed(url)
+        later = run(tmp_path, "run", str(jobs[0]))
+        assert later.returncode == 4
+        assert billed(url) == bill, "a spent budget was called for"
+    stated = [statement(tmp_path, name) for name in ("a", "b")]
+    row = most(150, 60)
+    for workspace, tokens in bill.items():
+        totals = [each[workspace]["total"] for each in stated]
+        spent = sum(cost(each["input_tokens"], each["output_tokens"]) for each in totals)
+        doubt = sum(most(each["in_doubt_input_tokens"], each["in_doubt_output_tokens"]) for each in totals)
+        assert spent <= cost(*tokens) <= spent + doubt
+        assert spent + doubt <= cap, workspace
+        assert spent + doubt > cap - row, "a row more could have been afforded"
+
+
+def test_lost_books_are_made_again_from_the_ledgers_and_a_later_run_has_what_is_left_of_the_day(tmp_path):
+    cap = Decimal("0.004")
+    with simulator(tmp_path, latency=0.01) as url:
+        first = run(tmp_path, "run", str(shared(tmp_path, url, "first", rows=40, cap=cap)))
+        assert first.returncode == 0, first.stderr
+        books = tmp_path / "runs" / ".books.json"
+        kept = json.loads(books.read_bytes())["runs"]
+        second = None
+        for damage in (books.unlink, lambda: books.write_text("{")):
+            damage()
+            second = run(tmp_path, "run", str(shared(tmp_path, url, "second", rows=600, cap=cap)))
+            assert second.returncode == 4, second.stderr
+            again = json.loads(books.read_bytes())["runs"]
+            assert again["first"]["spent"].items() >= {page: each for page, each in kept["first"]["spent"].items() if "day" in page}.items()
+        assert second is not None
+        assert b"was lost or damaged, and was made again from the ledgers" in second.stderr
+        bill = {workspace: cost(*tokens) for workspace, tokens in billed(url).items()}
+    assert all(cap - cost(200, 60) < each <= cap for each in bill.values())
+
+
+def test_a_budget_puts_max_tokens_into_rows_that_set_none(tmp_path):
+    with simulator(tmp_path) as url:
+        job = write_job(tmp_path, url, [*rows_of(8), {"id": "own", "workspace": "legal", "prompt": "x", "parameters": {"max_tokens": 7}}])
+        job.write_text(job.read_text().replace("[defaults]\n", "budget = { tokens = 100_000, max_tokens = 33 }\n[defaults]\n", 1))
+        done = run(tmp_path, "run", str(job))
+        assert done.returncode == 0, done.stderr
+    assert max(entry["usage"]["output_tokens"] for entry in answered(tmp_path)) <= 33
+    assert next(entry for entry in answered(tmp_path) if entry["id"] == "own")["usage"]["output_tokens"] <= 7

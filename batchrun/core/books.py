@@ -1,0 +1,114 @@
+"""The books: what runs beside each other have spent of budgets that come anew, and what they hold of them for calls to come.
+
+Rules
+
+- What a run has *taken* of a page is what it may have spent in all: it borrows before it sends, in small lots, and never sends beyond.
+  So the sum of what all runs have taken is never more than the cap, however many are under way and whatever kills them.
+- When a run ends, what it has taken becomes what it has spent. A run that was killed keeps what it had taken until its ledger was read:
+  then that decides, with what is in doubt at its bound.
+- The ledgers are the truth. The books can be deleted and are made again from them; that they were lost shows by their *name*, which each
+  making chooses anew.
+
+A page is named by `Cap.key`: whose budget it is, its unit, its period, and which day or month.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import orjson
+
+FORMAT = 1
+_NOTHING = Decimal(0)
+_KEPT_MONTHS = 3
+
+
+@dataclass(slots=True)
+class Part:
+    """One run's part."""
+
+    taken: dict[str, Decimal] = field(default_factory=dict)
+    """By page."""
+    spent: dict[str, Decimal] = field(default_factory=dict)
+    """Of that, what was settled when the run last wrote."""
+    open: bool = False
+    """A process has it, or had it when it was killed."""
+    size: int = -1
+    """Of the run's ledger when it was read or closed, in bytes: another size means that there is more to read."""
+
+    def idle(self, page: str) -> Decimal:
+        """What it holds for calls to come, or under way."""
+        return self.taken.get(page, _NOTHING) - self.spent.get(page, _NOTHING) if self.open else _NOTHING
+
+
+@dataclass(slots=True)
+class Books:
+    """What is written down of all runs of one folder, by the names of their directories."""
+
+    name: str
+    runs: dict[str, Part] = field(default_factory=dict)
+
+    def others(self, run: str, page: str) -> Decimal:
+        """What the other runs have taken of *page*."""
+        return sum((part.taken.get(page, _NOTHING) for name, part in self.runs.items() if name != run), _NOTHING)
+
+    def holders(self, run: str, page: str) -> list[str]:
+        """Which other runs hold some of *page* that they may give back."""
+        return [name for name, part in self.runs.items() if name != run and part.idle(page) > 0]
+
+    def lend(self, run: str, page: str, cap: Decimal, need: Decimal, wish: Decimal) -> Decimal:
+        """Let *run* take more of *page*: what it wishes, or what there is, if that is what it needs; otherwise nothing."""
+        part = self.runs[run]
+        had = part.taken.get(page, _NOTHING)
+        room = cap - had - self.others(run, page)
+        lent = min(max(need, wish), room) if room >= need else _NOTHING
+        part.taken[page] = had + lent
+        return lent
+
+    def forget_before(self, month: str) -> None:
+        """Drop the pages of months long gone; *month* is the present one, ``2026-11``."""
+        year, number = int(month[:4]), int(month[5:7])
+        whole = year * 12 + number - 1 - _KEPT_MONTHS
+        oldest = f"{whole // 12:04}-{whole % 12 + 1:02}"
+        for part in self.runs.values():
+            for amounts in (part.taken, part.spent):
+                for page in [page for page in amounts if page.rpartition(" | ")[2] < oldest]:
+                    del amounts[page]
+
+    def as_bytes(self) -> bytes:
+        """Return the file's content."""
+        runs = {
+            name: {"open": part.open, "size": part.size, "taken": _told(part.taken), "spent": _told(part.spent)}
+            for name, part in sorted(self.runs.items())
+        }
+        return orjson.dumps({"format": FORMAT, "name": self.name, "runs": runs}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def read_books(content: bytes) -> Books | None:
+    """Read what `Books.as_bytes` gave; None where that is not what stands there."""
+    try:
+        told = orjson.loads(content)
+        if told["format"] != FORMAT or not isinstance(told["name"], str):
+            return None
+        return Books(told["name"], {name: _part(each) for name, each in told["runs"].items()})
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, InvalidOperation):
+        return None
+
+
+def _part(told: Any) -> Part:
+    if not isinstance(told["open"], bool) or not isinstance(told["size"], int):
+        raise TypeError("a part that is none")
+    return Part(_amounts(told["taken"]), _amounts(told["spent"]), told["open"], told["size"])
+
+
+def _amounts(told: Any) -> dict[str, Decimal]:
+    amounts = {page: Decimal(amount) for page, amount in told.items()}
+    if not all(amount.is_finite() and amount >= 0 for amount in amounts.values()):
+        raise ValueError("an amount that is none")
+    return amounts
+
+
+def _told(amounts: dict[str, Decimal]) -> dict[str, str]:
+    return {page: format(amount, "f") for page, amount in sorted(amounts.items())}

@@ -1,0 +1,106 @@
+"""The books on disk, beside the run directories that they are about: read, changed by one process at a time, and put in place whole.
+
+A hidden file, so that ``runs/*`` names runs alone. The lock is a file of its own, for the books are replaced and not written over; it is
+never unlinked. A process that has borrowed holds a second lock in its own run directory, so that others see whether it lives.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchrun.core.books import Books, read_books
+from batchrun.core.errors import LedgerError
+
+_FILE, _LOCK, _HOLDER = ".books.json", ".books.lock", "books.lock"
+
+
+class BooksFile:
+    """The books of one folder of runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / _FILE
+        self._lock = folder / _LOCK
+
+    @contextmanager
+    def locked(self) -> Iterator[BooksFile]:
+        """Keep other processes, and other threads, from the books; waits for them."""
+        try:
+            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unusable(self._lock, error) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield self
+        finally:
+            os.close(lock)
+
+    def read(self) -> Books | None:
+        """Read the books; None where there are none that can be understood."""
+        try:
+            return read_books(self.path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unusable(self.path, error) from None
+
+    def write(self, books: Books) -> None:
+        """Put *books* in place: a reader, and whoever comes after a killed process, sees the old ones or the new ones."""
+        beside = self.path.with_name(f"{_FILE}.new")
+        try:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(books.as_bytes())
+            beside.replace(self.path)
+        except OSError as error:
+            raise _unusable(self.path, error) from None
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Show that a process lives which has borrowed for the run in *directory*; it holds the run's own lock already."""
+    try:
+        lock = os.open(directory / _HOLDER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(directory / _HOLDER, error) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a process lives that has borrowed for the run in *directory*."""
+    try:
+        lock = os.open(directory / _HOLDER, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def runs_beside(directory: Path) -> list[Path]:
+    """The other run directories of the folder that *directory* stands in."""
+    own = directory.absolute()
+    found = (path for path in own.parent.iterdir() if path != own and (path / "run.json").is_file())
+    return sorted(found)
+
+
+def ledger_bytes(directory: Path) -> tuple[int, float]:
+    """How large a run's ledger is, and when it was last written to, in seconds since the epoch."""
+    files = [directory / "attempts.log", *directory.glob("*/results.jsonl"), *directory.glob("*/errors.jsonl")]
+    status = [path.stat() for path in files if path.exists()]
+    return sum(each.st_size for each in status), max((each.st_mtime for each in status), default=0.0)
+
+
+def _unusable(path: Path, error: OSError) -> LedgerError:
+    return LedgerError(f"{path}: the books of budgets cannot be kept: {error.strerror}; nothing is sent that they would not know of")
