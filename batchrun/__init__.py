@@ -8,15 +8,15 @@ The house, from the top (an import goes down or stays, never up)::
                             spent, also by the day and over runs), planning.py (the scheduler and what was learnt), preparing.py (a
                             row to a request), closing.py (windows and deadline), simulated.py (the simulator in this process)
     doctor.py foresight.py  join too: a job examined, and forecast, before it runs; reconciling.py: a bill held against runs after it;
-                            reporting.py: the statements of runs added up
-    report/                 a statement, a diagnosis, a forecast as a table
+                            reporting.py: the statements of runs added up; publishing.py: their page
+    report/                 a statement, a diagnosis, a forecast as a table; page/ as a page for a browser
     simulator/server.py     the simulator on a socket
     engine.py               waits: starts what the scheduler says, records what comes back
     edge/                   touches: input files, media, run directory, ledger, network, terminal, keys
     core/scheduler.py       decides: what to send next, what a result leads to; lanes.py what it moves about; parking.py
                             what stands still; alarms.py when; decisions.py what it says; forecast.py runs it ahead
-    core/statement.py       ledger entries folded to totals; attribution.py: by day, hour and metadata too; focus.py: as
-                            charges in FOCUS's columns
+    core/statement.py       ledger entries folded to totals; course.py: how it went; attribution.py: by day, hour and metadata too;
+                            focus.py: as charges in FOCUS's columns
     core/                   retry, limiter (pace, buckets), slots, estimates, routes, protocols/, answers, hours, rows, index, entry, job ·
                             simulator/service.py
     core/model.py           the nouns · core/errors.py what ends a run

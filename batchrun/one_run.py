@@ -16,6 +16,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from batchrun.bookkeeping import Bookkeeper
 from batchrun.budgets import each_purse, purses_of, take_up, tell_budgets, tell_spent
 from batchrun.closing import by_the_clock, windows_of
+from batchrun.core.course import Course
 from batchrun.core.errors import BatchrunError, JobError, Mistake
 from batchrun.core.job import Job, Workspace
 from batchrun.core.model import Failure, Outcome, Reply, Scope
@@ -32,6 +33,7 @@ from batchrun.opening import Opening, opened, read_schema, read_statement, write
 from batchrun.parks import parks_before_any_call
 from batchrun.planning import keep_learnt, read_learnt, schedule, write_learnt
 from batchrun.preparing import Preparer, transport_of
+from batchrun.report.page.languages import Language
 from batchrun.reporting import write_usage_csv
 from batchrun.simulated import simulated
 
@@ -52,6 +54,8 @@ class Wishes:
     handle_signals: bool = False
     """Let Ctrl-C and SIGTERM drain the run; on the main thread only."""
     dotenv: Path | None = Path(".env")
+    page: Language | None = "en"
+    """The language of the page that is written at the end; None for no page."""
     note: Callable[[str], None] = lambda _text: None
     """Gets what a person may want to know on the way."""
     show: Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]] | None = None
@@ -74,6 +78,8 @@ class Ending:
     """Rows whose input changed while the run was reading it; pending."""
     held: int = 0
     """Rows that wait for a person, for a call of theirs may have been billed."""
+    page: Path | None = None
+    """Where its page was written."""
 
     @property
     def exit_code(self) -> int:
@@ -178,9 +184,10 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
                 beside.cancel_scope.cancel()
         tell_spent(purses, wishes.note)
         await write_learnt(directory, learnt, scheduler)
-        statement = await anyio.to_thread.run_sync(_accounted, directory)
+        parked = scheduler.parked()
+        statement, page = await anyio.to_thread.run_sync(_summed_up, directory, parked, course.stopped_by, wishes.page)
     held = statement.total().rows_in_doubt if _hold_in_doubt(job, wishes) else 0
-    return Ending(statement, scheduler.parked(), course.stopped_by, tuple(course.unreadable), held)
+    return Ending(statement, parked, course.stopped_by, tuple(course.unreadable), held, page)
 
 
 async def _drive(
@@ -219,12 +226,19 @@ def _hold_in_doubt(job: Job, wishes: Wishes) -> bool:
     return (wishes.in_doubt or job.retry.in_doubt) == "hold"
 
 
-def _accounted(directory: Path) -> Statement:
-    """Fold the run's ledger, and write what it comes to beside it."""
-    statement = read_statement(directory, by=("day",))
+def _summed_up(
+    directory: Path, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None
+) -> tuple[Statement, Path | None]:
+    """Write what is made from the ledger at the end: the statements, how it ended, the page."""
+    from batchrun.publishing import BY, note_ending, publish_run  # noqa: PLC0415 - a run does not begin later for its page
+
+    went = None if language is None else Course()
+    statement = read_statement(directory, by=BY, course=went)
     write_usage(directory, statement)
     write_usage_csv(directory / "usage.csv", statement)
-    return statement
+    note_ending(directory, parked, stopped_by)
+    page = None if language is None or went is None else publish_run(directory, statement, went, language=language)
+    return statement, page
 
 
 def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:

@@ -16,6 +16,7 @@ import orjson
 
 from batchrun.core.answers import Schema
 from batchrun.core.attempts import opening_of
+from batchrun.core.course import Course, Watched
 from batchrun.core.doubt import Calls, Line
 from batchrun.core.entry import Entry
 from batchrun.core.errors import JobError, Mistake, RunDamagedError
@@ -91,12 +92,12 @@ def looked_into(
 
 
 def read_statement(
-    directory: str | Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None
+    directory: str | Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None, course: Course | None = None
 ) -> Statement:  # fmt: skip
     """Fold the ledger of a run directory, finished or not. Raises JobError where there is none, RunDamagedError where it is damaged.
 
     *by* names what it is to tell apart beside workspace and model: ``day`` and ``hour`` of *zone*, ``metadata.KEY``. With *only*, it is
-    the statement of that workspace, and nothing of the others is in it.
+    the statement of that workspace, and nothing of the others is in it. A *course* sees the same lines in the same pass.
     """
     directory = Path(directory)
     described = run_directory.read_description(directory)
@@ -104,7 +105,11 @@ def read_statement(
         raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
     run, name, rejected_input, rows = _told(directory, described, only)
     fold = Fold(run, name, rejected_input, by=by, zone=zone, only=only, most=most_of(described_job(described)))
-    read_into(directory, fold, only)
+    if course is None:
+        read_into(directory, fold, only)
+    else:
+        course.begin(described.get("job"), only)
+        read_into(directory, Watched(fold, course), only)
     return fold.close(rows)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from batchrun.core.attribution import LANE, Groups
+from batchrun.core.course import Course
 from batchrun.core.errors import BatchrunError, JobError
 from batchrun.core.focus import COLUMNS, Focus
 from batchrun.core.statement import Statement
@@ -47,6 +48,8 @@ class Report:
     statement: Statement
     taken: list[Taken] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    course: Course | None = None
+    """How they went, where that was asked for."""
 
     @property
     def complete(self) -> bool:
@@ -65,28 +68,33 @@ class Report:
 
 
 def reported(
-    paths: Sequence[Path], *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None, focus: Focus | None = None
-) -> Report:
+    paths: Sequence[Path], *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None, focus: Focus | None = None,
+    with_course: bool = False,
+) -> Report:  # fmt: skip
     """Read the run directories *paths* in one pass, no run twice; *focus* gets what each has spent.
 
     Of one path, whatever is wrong is raised: JobError, RunDamagedError. Of several, what cannot be read is left out and told.
     """
     by = tuple(by)
     if len(paths) == 1:
-        statement = read_statement(paths[0], by=by, zone=zone, only=only)
-        report = Report(statement, [Taken(paths[0], statement.run, statement.name)])
+        course = Course() if with_course else None
+        statement = read_statement(paths[0], by=by, zone=zone, only=only, course=course)
+        report = Report(statement, [Taken(paths[0], statement.run, statement.name)], course=course)
         _charge(focus, paths[0], statement)
     else:
-        report = Report(Statement("", "", attribution=Groups(by, zone).attribution))
+        report = Report(Statement("", "", attribution=Groups(by, zone).attribution), course=Course() if with_course else None)
         for path in _each_once(paths, report.left_out):
+            course = Course() if with_course else None
             try:
-                statement = read_statement(path, by=by, zone=zone, only=only)
+                statement = read_statement(path, by=by, zone=zone, only=only, course=course)
             except BatchrunError as error:
                 report.left_out.append(LeftOut(path, str(error)))
             else:
                 report.statement.add(statement)
                 _charge(focus, path, statement)
                 report.taken.append(Taken(path, statement.run, statement.name))
+                if report.course is not None and course is not None:
+                    report.course.add(course)
     if not report.taken and not report.left_out:
         raise JobError(f"{paths[0]} and {len(paths) - 1} more: there is no run directory among them")
     if only is not None and not report.statement.lanes:

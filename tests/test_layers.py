@@ -42,6 +42,7 @@ FLOORS = [
         "reporting",
         "reading",
         "checking",
+        "publishing",
     ),
     ("cli",),
 ]

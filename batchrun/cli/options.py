@@ -10,6 +10,7 @@ import click
 
 from batchrun.core.attribution import DEFAULT_ZONE, checked
 from batchrun.core.hours import A_ZONE
+from batchrun.report.page.languages import LANGUAGES
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -32,6 +33,29 @@ def by_option(about: str) -> Callable[[_Command], _Command]:
 def pairs_option(*names: str, metavar: str, about: str) -> Callable[[_Command], _Command]:
     """Pairs of names, as a dict."""
     return click.option(*names, multiple=True, metavar=metavar, callback=_pairs, help=about)
+
+
+def html_option(command: _Command) -> _Command:
+    """A page to be written: its path, its name alone where it goes into the run directory, None where none is wanted."""
+    about = "Write the page, for a browser; without a path report.html in the run directory."
+    return click.option("--html", "html_path", is_flag=False, flag_value="report.html", metavar="[PATH]", help=about)(command)
+
+
+def language_option(command: _Command) -> _Command:
+    """The language that a page opens in; its reader may switch."""
+    return click.option("--language", type=click.Choice(LANGUAGES), default=LANGUAGES[0], help="What the page opens in.")(command)
+
+
+def page_option(command: _Command) -> _Command:
+    """The language of the page that is written at the end; None where none is wanted."""
+
+    def chosen(_ctx: click.Context, _option: click.Parameter, name: str) -> str | None:
+        return None if name == "none" else name
+
+    about = "Write report.html at the end, in this language; its reader may switch."
+    return click.option(
+        "--page", type=click.Choice([*LANGUAGES, "none"]), default=LANGUAGES[0], show_default=True, callback=chosen, help=about
+    )(command)
 
 
 def _zone(_ctx: click.Context, _option: click.Parameter, name: str) -> ZoneInfo:

@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 import click
 import orjson
 
-from batchrun.cli.options import by_option, pairs_option, workspace_option, zone_option
+from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
 from batchrun.core.attribution import LANE
 from batchrun.core.focus import Focus
+from batchrun.publishing import BY, publish
 from batchrun.reading import doubtful_calls
 from batchrun.report.doubt import doubt_json, doubt_table
+from batchrun.report.page.languages import Language
 from batchrun.report.table import money, table
 from batchrun.reporting import Report, reported, write_focus, write_usage_csv
 
@@ -25,6 +27,7 @@ Exit codes
   6  a run could not be read: it is left out, and told
 """
 _BESIDE = "usage.csv"
+_PAGE = "report.html"
 """What --csv writes without a path: in the run directory."""
 
 
@@ -52,20 +55,22 @@ _BESIDE = "usage.csv"
     "PATH ends in .csv or .parquet.",
 )
 @pairs_option("--id", "ids", metavar="ID=NAME", about="The provider's id of a workspace, for --focus: llm-xxx=legal; may be given again.")
+@html_option
+@language_option
 def report(  # noqa: PLR0913 - an option each
     *, runs: tuple[Path, ...], by: tuple[str, ...], zone: ZoneInfo, only: str | None, in_doubt: bool, as_json: bool,
-    csv_path: str | None, focus_path: Path | None, ids: dict[str, str],
+    csv_path: str | None, focus_path: Path | None, ids: dict[str, str], html_path: str | None, language: Language,
 ) -> None:  # fmt: skip
     """Show rows, calls, tokens and money of the run directories RUN, finished or under way: by workspace and model, or as --by says.
 
     Of several (runs/*) the sums, each run once, whatever paths it is named by. A call belongs to the day on which it began. While a run is
     under way its calls in flight stand under "in doubt".
     """
-    table_path = _csv_path(csv_path, runs, only)
+    table_path, page_path = _path(csv_path, _BESIDE, runs, only), _path(html_path, _PAGE, runs, only)
     focus = _focus(focus_path, ids)
     # Days are told apart where a file needs them; hours are parts of days, and do for both.
-    needed = ("day",) if (table_path and not by) or (focus and "hour" not in by) else ()
-    found = reported(runs, by=(*by, *needed), zone=zone, only=only, focus=focus)
+    needed = ("day",) if ((table_path or page_path) and not by) or (focus and "hour" not in by) else ()
+    found = reported(runs, by=(*by, *needed), zone=zone, only=only, focus=focus, with_course=page_path is not None)
     if in_doubt:
         calls = [call for each in found.taken for call in doubtful_calls(each.path, only)]
         click.echo(orjson.dumps(doubt_json(calls), option=orjson.OPT_INDENT_2) if as_json else doubt_table(calls))
@@ -77,6 +82,9 @@ def report(  # noqa: PLR0913 - an option each
     if table_path is not None:
         write_usage_csv(table_path, found.statement, by or (*LANE, "day"))
         click.echo(f"written: {table_path}", err=True)
+    if page_path is not None:
+        publish(found, page_path, by=by or BY, only=only, language=language)
+        click.echo(f"written: {page_path}", err=True)
     if focus_path is not None and focus is not None:
         write_focus(focus_path, focus)
         _tell_focus(focus_path, focus)
@@ -84,14 +92,14 @@ def report(  # noqa: PLR0913 - an option each
     sys.exit(0 if found.complete else 6)
 
 
-def _csv_path(given: str | None, runs: tuple[Path, ...], only: str | None) -> Path | None:
+def _path(given: str | None, beside: str, runs: tuple[Path, ...], only: str | None) -> Path | None:
     if given is None:
         return None
-    if given != _BESIDE:
+    if given != beside:
         return Path(given)
     if len(runs) > 1:
-        raise click.BadParameter("a path is wanted where several runs are added up", param_hint="--csv")
-    return runs[0] / (only or "") / _BESIDE
+        raise click.BadParameter(f"a path is wanted for {beside} where several runs are added up")
+    return runs[0] / (only or "") / beside
 
 
 def _focus(path: Path | None, ids: dict[str, str]) -> Focus | None:

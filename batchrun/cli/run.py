@@ -10,11 +10,13 @@ from pathlib import Path
 import click
 import orjson
 
+from batchrun.cli.options import page_option
 from batchrun.core.model import Scope
 from batchrun.core.scheduler import ParkedScope
 from batchrun.edge import progress
 from batchrun.edge.job_file import load_job
 from batchrun.one_run import Ending, Wishes, run_blocking
+from batchrun.report.page.languages import Language
 from batchrun.report.table import table
 
 
@@ -33,8 +35,9 @@ from batchrun.report.table import table
 )
 @click.option("--quiet", is_flag=True, help="No progress and no notes on standard error; errors still appear.")
 @click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")
+@page_option
 @click.option("--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read keys from here instead of .env.")
-def run(
+def run(  # noqa: PLR0913 - an argument an option
     *,
     job_file: Path,
     strict: bool,
@@ -43,6 +46,7 @@ def run(
     wait: bool,
     quiet: bool,
     as_json: bool,
+    page: Language | None,
     env_file: Path | None,
 ) -> None:
     """Send every row of the job's input that has no answer yet, and write answers and usage per workspace.
@@ -58,6 +62,7 @@ def run(
         wait=wait,
         handle_signals=True,
         dotenv=env_file or Path(".env"),
+        page=page,
         note=note,
         show=None if quiet else partial(progress.show, stream=sys.stderr),
     )
@@ -87,6 +92,8 @@ def _tell_ending(ending: Ending, job_file: Path, directory: str, say: Callable[[
         stopped = f"stopped by {ending.stopped_by}: " if ending.stopped_by else ""
         say(f"{stopped}{left:,} rows are left; go on with: batchrun run {job_file}")
     say(f"results: {directory}/WORKSPACE/results.jsonl")
+    if ending.page is not None:
+        say(f"page: {ending.page}")
 
 
 def _parked(parked: ParkedScope) -> str:

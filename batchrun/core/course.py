@@ -1,21 +1,25 @@
 """How a run went, folded from the same lines as its statement: tokens and trouble over time, how long answers took, why rows failed.
 
-One pass, in memory that grows with workspaces, models and kinds of failure, and not with rows; but for the failed rows of one workspace,
-which are known until its answered ones have been seen. Calls and their tokens are counted at the moment the call began.
+One pass, in memory that grows with workspaces, models and kinds of failure, and not with rows, but for what the statement's fold
+remembers too: calls that have not ended, and a digest of each row that failed. Calls and their tokens are counted at the moment the call
+began.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from batchrun.core.attempts import Ended, Opened, Started
+from batchrun.core.attempts import Ended, Started
+from batchrun.core.digests import Digests
+from batchrun.core.doubt import Calls, Line
 from batchrun.core.durations import Durations
 from batchrun.core.entry import Entry
-from batchrun.core.stated import StatedQuota
-from batchrun.core.timeline import Timeline
+from batchrun.core.index import id_digest
+from batchrun.core.stated import StatedQuota, quotas_of
+from batchrun.core.timeline import Timeline, plausible
 
 MOST_REASONS = 2000
 """Kinds of failure that are told apart: codes come from outside, and may be as many as rows."""
@@ -43,14 +47,6 @@ class Trouble(NamedTuple):
     code: str
 
 
-class Finish(NamedTuple):
-    """How answers of a lane ended: ``stop``, ``length``."""
-
-    workspace: str
-    model: str
-    reason: str
-
-
 @dataclass(slots=True)
 class Told:
     """How many rows, and what the first of them was told."""
@@ -72,35 +68,61 @@ class Standstill:
 
 
 class Course:
-    """Looks on while a ledger is folded: `attempts` and `entries` hand on what they are given. Of several runs, one after the other."""
+    """Looks on while the ledger of one run is folded: `attempts` and `entries` hand on what they are given. Those of several add up."""
 
-    def __init__(self, quotas: Callable[[str, str], Iterable[StatedQuota]] = lambda _workspace, _model: ()) -> None:
+    def __init__(self) -> None:
         self.timeline = Timeline()
-        """By workspace and ``calls``, ``input``, ``output``, ``answered``, ``throttled`` or ``again``."""
+        """By workspace and ``calls``, ``input``, ``output``, ``answered``, ``throttled``, ``again`` or ``parked``."""
         self.minutes = Timeline(most=1500, narrowest=60)
         """By quota and ``calls`` or ``tokens``, in whole minutes at the least."""
         self.latency: dict[Lane, Durations] = {}
         """Of answers, from the request to the last byte; of the attempt that was answered, waiting before it not counted."""
         self.first_token: dict[Lane, Durations] = {}
         self.trouble: Counter[Trouble] = Counter()
-        self.finished: Counter[Finish] = Counter()
         self.standstills: dict[Lane, Standstill] = {}
         self.untimed = 0
         """Calls whose time is not known, or cannot be right: they are in no series."""
         self.began: float | None = None
         self.ended: float | None = None
-        self._quotas = quotas
-        self._quotas_of: dict[Lane, tuple[StatedQuota, ...]] = {}
+        self._job: Mapping[str, Any] = {}
+        self._only: str | None = None
+        self._quotas: dict[Lane, tuple[StatedQuota, ...]] = {}
         self._open: dict[str, Started] = {}
-        self._told_of: dict[Reason, Told] = {}
-        self._failed: dict[str, Told] = {}
-        self._workspace: str | None = None
+        self._reasons: dict[Reason, Told] = {}
+        self._told: list[Told] = []
+        self._places: dict[int, int] = {}
+        self._failed = Digests()
 
-    def attempts(self, lines: Iterable[Opened | Started | Ended | None]) -> Iterator[Opened | Started | Ended | None]:
+    def begin(self, job: object, only: str | None = None) -> None:
+        """Take a run's *job* as run.json describes it, whose quotas are to be held against its calls; *only* one workspace's count."""
+        self._job = job if isinstance(job, dict) else {}
+        self._only = only
+
+    def add(self, other: Course) -> None:
+        """Add another run's."""
+        self.timeline.merge(other.timeline)
+        self.minutes.merge(other.minutes)
+        for mine, its in ((self.latency, other.latency), (self.first_token, other.first_token)):
+            for lane, durations in its.items():
+                _durations(mine, lane).merge(durations)
+        self.trouble.update(other.trouble)
+        self.standstills.update(other.standstills)
+        for reason, told in other.reasons().items():
+            self._reasons.setdefault(reason, Told(0, told.message, told.advice)).rows += told.rows
+        self.untimed += other.untimed
+        for at in (other.began, other.ended):
+            if at is not None:
+                self._passed(at)
+
+    def reasons(self) -> dict[Reason, Told]:
+        """Why rows have no answer: of those whose latest entry is none."""
+        return {reason: told for reason, told in self._reasons.items() if told.rows}
+
+    def attempts(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Look at attempts.log."""
         for line in lines:
             match line:
-                case Started():
+                case Started() if self._only in {None, line.workspace}:
                     self._open[line.name] = line
                     self._called(line)
                 case Ended():
@@ -112,25 +134,14 @@ class Course:
     def entries(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Look at one output file; a workspace's errors.jsonl comes before its results.jsonl."""
         for entry in entries:
-            if entry.workspace != self._workspace:
-                self._settle()
-                self._workspace = entry.workspace
+            self._undo(entry)
             if entry.outcome == "answered":
                 self._answered(entry)
             else:
-                self._failed[entry.id] = self._told(entry)
+                self._fail(entry)
             if entry.usage is not None:
                 self._spent(entry.workspace, entry.model, entry.started_at, entry.usage.input_tokens, entry.usage.output_tokens)
             yield entry
-
-    def reasons(self) -> dict[Reason, Told]:
-        """Why rows have no answer: of those whose latest entry is none."""
-        return {reason: told for reason, told in self._told_of.items() if told.rows}
-
-    def close(self) -> None:
-        """The ledger of a run has been seen whole; another may follow."""
-        self._settle()
-        self._open.clear()
 
     def _called(self, started: Started) -> None:
         self._passed(started.at)
@@ -154,8 +165,6 @@ class Course:
 
     def _answered(self, entry: Entry) -> None:
         lane = (entry.workspace, entry.model)
-        self._failed.pop(entry.id, None)
-        self._finished(Finish(*lane, _word(entry.finish_reason)))
         if entry.latency_ms is not None:
             _durations(self.latency, lane).add(entry.latency_ms)
             if entry.started_at is not None:
@@ -174,35 +183,41 @@ class Course:
             self.minutes.add((quota, "tokens"), at, input_tokens + output_tokens)
 
     def _passed(self, at: float) -> None:
+        if not plausible(at):
+            return
         self.began = at if self.began is None else min(self.began, at)
         self.ended = at if self.ended is None else max(self.ended, at)
 
     def _quotas_for(self, workspace: str, model: str) -> tuple[StatedQuota, ...]:
         lane = (workspace, model)
-        found = self._quotas_of.get(lane)
+        found = self._quotas.get(lane)
         if found is None:
-            found = self._quotas_of[lane] = tuple(self._quotas(workspace, model))
+            found = self._quotas[lane] = tuple(quotas_of(self._job, workspace, model))
         return found
 
     def _met(self, trouble: Trouble) -> None:
         known = trouble in self.trouble or len(self.trouble) < MOST_REASONS
         self.trouble[trouble if known else trouble._replace(code=REST)] += 1
 
-    def _finished(self, finish: Finish) -> None:
-        known = finish in self.finished or len(self.finished) < MOST_REASONS
-        self.finished[finish if known else finish._replace(reason=REST)] += 1
-
-    def _told(self, entry: Entry) -> Told:
+    def _fail(self, entry: Entry) -> None:
         reason = Reason(entry.workspace, entry.outcome, _word(entry.code), _status(entry.status))
-        known = reason in self._told_of or len(self._told_of) < MOST_REASONS
-        told = Told(0, _word(entry.message), _word(entry.advice))
-        return self._told_of.setdefault(reason if known else reason._replace(code=REST, status=None), told)
+        if reason not in self._reasons and len(self._reasons) >= MOST_REASONS:
+            reason = reason._replace(code=REST, status=None)
+        told = self._reasons.setdefault(reason, Told(0, _word(entry.message), _word(entry.advice)))
+        told.rows += 1
+        place = self._places.setdefault(id(told), len(self._told))
+        if place == len(self._told):
+            self._told.append(told)
+        self._failed.put(id_digest(entry.workspace, entry.id), place + 1)
 
-    def _settle(self) -> None:
-        """What has failed in a workspace and was not answered after all has failed for good."""
-        for told in self._failed.values():
-            told.rows += 1
-        self._failed.clear()
+    def _undo(self, entry: Entry) -> None:
+        """A row's latest entry decides."""
+        if not len(self._failed):
+            return
+        digest = id_digest(entry.workspace, entry.id)
+        if place := self._failed.get(digest):
+            self._told[place - 1].rows -= 1
+            self._failed.put(digest, 0)
 
 
 def _durations(found: dict[Lane, Durations], lane: Lane) -> Durations:
@@ -219,3 +234,40 @@ def _word(value: object) -> str:
 
 def _status(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+class _Fold(Protocol):
+    calls: Calls
+
+    def attempts(self, lines: Iterable[Line]) -> None: ...
+
+    def entries(self, entries: Iterable[Entry]) -> None: ...
+
+
+class Watched:
+    """A fold of a ledger, and a course that looks on."""
+
+    def __init__(self, fold: _Fold, course: Course) -> None:
+        self.calls = fold.calls
+        self._fold = fold
+        self._course = course
+
+    def attempts(self, lines: Iterable[Line]) -> None:
+        """Take in attempts.log."""
+        self._fold.attempts(_SeenOnce(lines, self._course))
+
+    def entries(self, entries: Iterable[Entry]) -> None:
+        """Take in one output file."""
+        self._fold.entries(self._course.entries(entries))
+
+
+class _SeenOnce:
+    """Lines that the course sees the first time they are read: a fold may read them again."""
+
+    def __init__(self, lines: Iterable[Line], course: Course) -> None:
+        self._lines = lines
+        self._course: Course | None = course
+
+    def __iter__(self) -> Iterator[Line]:
+        course, self._course = self._course, None
+        return iter(self._lines) if course is None else course.attempts(self._lines)

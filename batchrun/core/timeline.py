@@ -25,7 +25,7 @@ class Timeline:
 
     def add(self, key: Hashable, at: float, count: int = 1) -> bool:
         """Count at a wall time; False where that is no time a run can have had, and nothing was counted."""
-        if not _EARLIEST < at < _LATEST:
+        if not plausible(at):
             return False
         bucket = int(at // self.width)
         if not self._first <= bucket <= self._last:
@@ -53,6 +53,14 @@ class Timeline:
         """The count of the fullest bucket."""
         return max(self._counts.get(key, {}).values(), default=0)
 
+    def merge(self, other: Timeline) -> None:
+        """Add all that *other*, which began as narrow as this, has counted."""
+        while self.width < other.width:
+            self._widen()
+        for key, counts in other._counts.items():
+            for bucket, count in counts.items():
+                self.add(key, bucket * other.width, count)
+
     def _reach(self, at: float) -> int:
         """Take a moment outside into the course; its bucket, once all are wide enough."""
         while True:
@@ -72,3 +80,8 @@ class Timeline:
                 merged[bucket // factor] = merged.get(bucket // factor, 0) + count
             self._counts[key] = merged
         self.width, self._first, self._last = wider, self._first // factor, self._last // factor
+
+
+def plausible(at: float) -> bool:
+    """Whether *at* is a wall time that a run can have had."""
+    return _EARLIEST < at < _LATEST

@@ -105,13 +105,18 @@ def as_read(value: Any) -> Any:
 
 
 def write_summary(path: Path, value: Any) -> None:
-    """Write JSON beside *path*, sync it and put it in its place: readers see the old file or the new one, never half."""
+    """Write JSON as `write_whole` does."""
+    write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write beside *path*, sync it and put it in its place: readers see the old file or the new one, never half."""
     beside = path.with_name(f".{path.name}.new")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         # A file object writes all or raises: a bare write to a disk that fills up takes a part and says so by its count alone.
         with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            file.write(content)
             file.flush()
             os.fsync(descriptor)
         beside.replace(path)

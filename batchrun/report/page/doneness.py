@@ -1,0 +1,111 @@
+"""Is it done: rows answered and left, what is parked, what the budgets have left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from batchrun.core.stated import TOKENS, StatedBudget, budgets_of
+from batchrun.core.statement import Totals
+from batchrun.report.page.figures import amount, bar, percent, whole
+from batchrun.report.page.markup import Markup, h, name, visible
+from batchrun.report.page.spending import MOST_ROWS
+from batchrun.report.page.subject import Parked, Subject, rows_of
+from batchrun.report.page.tables import Cell, Column, count, table, text
+from batchrun.report.page.words import Words
+
+_FIRST = 10
+"""Unfinished workspaces that are not folded away."""
+
+
+def done(subject: Subject, words: Words) -> Markup:
+    """The whole section."""
+    lead = words.say("done_lead", answered=whole(subject.total.answered), rows=whole(rows_of(subject.total)))
+    parts = [_endings(subject, words), _parked(subject, words), _unfinished(subject, words), _budgets(subject, words)]
+    return h("section", h("h2", words.say("is_done")), h("p", lead, class_="lead"), parts, id="done")
+
+
+def _endings(subject: Subject, words: Words) -> Iterator[Markup]:
+    for run in subject.runs:
+        if subject.total.pending and run.stopped_by:
+            yield h("p", words.say("stopped_by", signal=visible(run.stopped_by)))
+        elif subject.total.pending and not run.finished:
+            yield h("p", words.say("under_way"))
+    if subject.statement.rejected_input and subject.workspace is None:
+        yield h("p", words.say("set_aside", n=whole(subject.statement.rejected_input)), class_="warn")
+
+
+def _parked(subject: Subject, words: Words) -> Markup | None:
+    if not subject.parked:
+        return None
+    return h("div", h("h3", words.say("parked")), [_scope(each, words) for each in subject.parked[:MOST_ROWS]], class_="parked")
+
+
+def _scope(parked: Parked, words: Words) -> Markup:
+    kind = words.say(f"parked_{parked.scope}" if parked.scope in {"lane", "workspace", "account"} else "parked_lane")
+    status = f" {parked.status}" if parked.status else ""
+    head = h(
+        "p",
+        h("strong", name(parked.name)),
+        " ",
+        h("span", kind, class_="quiet"),
+        h("span", words.say("rows_wait", n=whole(parked.rows)), class_="right"),
+    )
+    told = h("p", h("code", name(parked.code), status), " ", name(parked.message, 300), class_="quiet")
+    return h("div", head, h("p", h("span", visible(parked.advice), lang="en")) if parked.advice else None, told, class_="box bad")
+
+
+def _unfinished(subject: Subject, words: Words) -> Markup | None:
+    """The workspaces that have not all their answers; the others are only counted."""
+    left = {key: totals for key, totals in subject.of_workspaces.items() if totals.answered < rows_of(totals)}
+    if not left:
+        return None
+    columns = [Column(words.say("workspace"), number=False), Column(words.say("progress"), number=False, sorts=False, kind="wide")]
+    columns += [Column(words.say(key)) for key in ("answered", "rejected", "exhausted", "pending")]
+    worst = sorted(left.items(), key=lambda each: -each[1].pending - each[1].rejected - each[1].exhausted)
+    rows = [_progress(key, totals) for key, totals in worst[:MOST_ROWS]]
+    others = len(subject.of_workspaces) - len(left)
+    note = h("p", words.say("others_done", n=whole(others)), class_="note") if others else None
+    shown = table(words, "is_done", columns, rows[:_FIRST])
+    if rest := rows[_FIRST:]:
+        more = h("summary", words.say("more_unfinished", n=whole(len(left) - _FIRST)))
+        shown = Markup(shown + h("details", more, table(words, "is_done", columns, rest, searched=True)))
+    return Markup(shown + (note or ""))
+
+
+def _progress(workspace: str, totals: Totals) -> list[Cell]:
+    rows = rows_of(totals)
+    drawn = bar([(totals.answered / rows, "good", ""), ((totals.rejected + totals.exhausted) / rows, "bad", "")])
+    shown = [drawn, h("span", percent(totals.answered / rows), class_="share")]
+    counts = [count(getattr(totals, key)) for key in ("answered", "rejected", "exhausted", "pending")]
+    return [text(name(workspace)), Cell(shown, totals.answered / rows), *counts]
+
+
+def _budgets(subject: Subject, words: Words) -> Markup | None:
+    """What was spent of each budget; a workspace's own page has its own ones only."""
+    stated = [each for each in budgets_of(subject.job) if subject.workspace in {None, each.workspace}]
+    if not stated or len(subject.runs) > 1:
+        return None
+    columns = [
+        Column(words.say("budget"), number=False),
+        Column(words.say("progress"), number=False, sorts=False, kind="wide"),
+        Column(words.say("used")),
+        Column(words.say("limit")),
+    ]
+    rows = [_budget(each, subject, words) for each in stated[:MOST_ROWS]]
+    return Markup(h("h3", words.say("budgets")) + table(words, "budgets", columns, rows, searched=True))
+
+
+def _budget(budget: StatedBudget, subject: Subject, words: Words) -> list[Cell]:
+    spent = Decimal(0)
+    for (workspace, model), totals in subject.statement.lanes.items():
+        if budget.workspace in {None, workspace} and budget.model in {None, model}:
+            tokens = totals.input_tokens + totals.output_tokens
+            spent += tokens if budget.unit == TOKENS else totals.cost.get(budget.unit, Decimal(0))
+    share = float(spent / budget.amount) if budget.amount else 1.0
+    whose = name(budget.workspace) if budget.workspace else words.say("of_job")
+    what = [" · ", name(budget.model)] if budget.model else []
+    decimals = 0 if budget.unit == TOKENS else 2 if budget.amount >= 10 else 4
+    drawn = [bar([(min(share, 1.0), "bad" if share >= 0.95 else "good", "")]), h("span", percent(share), class_="share")]
+    shown = [amount(spent, decimals), [amount(budget.amount, decimals), " ", visible(budget.unit)]]
+    return [text([whose, what]), Cell(drawn, share), Cell(shown[0], float(spent)), Cell(shown[1], float(budget.amount))]

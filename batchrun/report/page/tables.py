@@ -1,0 +1,82 @@
+"""Tables that can be sorted and searched, and are read by a screen reader as what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from batchrun.report.page.markup import Child, Markup, h
+from batchrun.report.page.words import Words
+
+SEARCHED_FROM = 12
+"""Rows from which on a table has a field to find some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a cell shows, and what it is sorted by; None where it shows text that sorts as it reads."""
+
+    shown: Child
+    value: float | None = None
+    number: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The head of a column."""
+
+    head: Child
+    number: bool = True
+    sorts: bool = True
+    kind: str = ""
+    """Its class: ``wide`` takes what room is left, ``minor`` is left out on narrow paper."""
+
+
+def text(shown: Child) -> Cell:
+    """A cell of text."""
+    return Cell(shown, number=False)
+
+
+def count(value: int, *, quiet: bool = True) -> Cell:
+    """A cell of a count; nothing is shown as a quiet dash."""
+    return Cell(f"{value:,}" if value or not quiet else h("span", "–", class_="none"), value)
+
+
+def table(
+    words: Words, label: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *,
+    foot: Sequence[Cell] = (), searched: bool = False, roomy: bool = False,
+) -> Markup:  # fmt: skip
+    """Make a table whose first column names its rows; *label* is the key of what it is about; a *roomy* one is never narrow."""
+    head = h("tr", [_head(column) for column in columns])
+    body = [h("tr", [_cell(cell, columns[place], first=not place) for place, cell in enumerate(row)]) for row in rows]
+    last = h("tfoot", h("tr", [_cell(cell, columns[place], first=not place) for place, cell in enumerate(foot)])) if foot else None
+    drawn = h("table", h("thead", head), h("tbody", body), last, class_="roomy" if roomy else None)
+    region = h("div", drawn, class_="scroll", role="region", tabindex=0, aria_label=words.plain(label), data_l=label)
+    return Markup((_search(words) if searched and len(rows) >= SEARCHED_FROM else "") + region)
+
+
+def _search(words: Words) -> Markup:
+    return h("label", words.say("find"), " ", h("input", type="search", class_="find", autocomplete="off"), class_="controls search")
+
+
+def _head(column: Column) -> Markup:
+    kind = _kind(column)
+    if not column.sorts:
+        return h("th", column.head, scope="col", class_=kind)
+    return h("th", h("button", column.head, type="button", class_="sort"), scope="col", class_=kind, aria_sort="none")
+
+
+def _cell(cell: Cell, column: Column, *, first: bool) -> Markup:
+    value = None if cell.value is None else f"{cell.value:.10g}"
+    if first:
+        return h("th", cell.shown, scope="row", class_=_kind(column))
+    return h("td", cell.shown, class_=_kind(column), data_v=value)
+
+
+def _kind(column: Column) -> str | None:
+    return " ".join(filter(None, ("n" if column.number else "", column.kind))) or None
+
+
+def listed(items: Iterable[Child]) -> Markup:
+    """Items one below the other."""
+    return h("ul", [h("li", item) for item in items])

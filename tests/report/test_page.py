@@ -1,0 +1,296 @@
+"""The page as text: what it says, what it leaves out, and that nothing from outside is anything but text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from html.parser import HTMLParser
+from string import Formatter
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.course import Course
+from batchrun.core.statement import Statement, Totals
+from batchrun.publishing import publish
+from batchrun.report.page.document import page
+from batchrun.report.page.figures import amount, percent, seconds, short
+from batchrun.report.page.markup import h, name, visible
+from batchrun.report.page.subject import Parked, Ran, Subject
+from batchrun.report.page.words import _SAID, Said, Words
+from batchrun.reporting import reported
+from tests.report.written import MODELS, Night, departments, hostile, job_of, write_night
+
+_SPACES = dict.fromkeys((160, 5760, *range(8192, 8203), 8239, 8287, 12288), " ")
+EVERYTHING = st.text(st.characters(codec=None), max_size=40)
+
+
+def written(tmp_path, night, *, only=None, language="en", by=("day",)):
+    directory = write_night(tmp_path / "run", night)
+    publish(reported([directory], by=by, only=only, with_course=True), directory / "page.html", by=by, only=only, language=language)
+    return (directory / "page.html").read_text(encoding="utf-8")
+
+
+def subject(*lanes, **fields):
+    statement = Statement("run-id", "night")
+    for workspace, model, totals in lanes:
+        statement.lane(workspace, model).add(totals)
+    told: dict[str, Any] = {"runs": [Ran("run-id", "night")], "course": Course(), "made_at": datetime(2026, 11, 25, tzinfo=UTC)} | fields
+    return Subject(statement=statement, zone=ZoneInfo("Asia/Shanghai"), **told)
+
+
+class _Text(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.said: list[str] = []
+        self.tags: list[str] = []
+        self._quiet = False
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self._quiet = tag in {"script", "style"}
+
+    def handle_endtag(self, tag):
+        self._quiet = False
+
+    def handle_data(self, data):
+        if not self._quiet:
+            self.said.append(data)
+
+
+def text_of(html):
+    parser = _Text()
+    parser.feed(html)
+    return re.sub(r"\s+", " ", " ".join(parser.said))
+
+
+def test_every_sentence_is_said_in_both_languages_with_the_same_things_put_in():
+    for key, said in _SAID.items():
+        english, chinese = ({field for _, field, _, _ in Formatter().parse(each) if field} for each in said)
+        assert english == chinese, key
+    assert Words("zh").plain("busiest", width=Said("width_minutes", {"n": "2"})) == "最忙的 2 分钟"
+
+
+@given(text=EVERYTHING)
+def test_no_text_becomes_an_element_or_an_attribute(text):
+    parser = _Text()
+    parser.feed(h("p", text, name(text), title=text, data_a=text))
+    assert parser.tags == ["p", "bdi"]
+
+
+@given(text=EVERYTHING)
+def test_nothing_that_hides_or_turns_text_about_is_left_in_a_name(text):
+    shown = visible(text)
+    assert shown.translate(_SPACES).isprintable()
+    assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200e\u200f\ufeff\x00")
+
+
+def test_a_long_name_is_cut_and_whole_in_its_title():
+    assert name("n" * 300) == f'<bdi title="{"n" * 300}">{"n" * 59}…</bdi>'
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0, "0.0 %"), (1e-9, "<0.1 %"), (0.5, "50.0 %"), (0.99999, "99.9 %"), (1, "100.0 %"), (1.8, "180.0 %")]
+)
+def test_a_share_that_is_neither_nothing_nor_all_is_never_shown_as_that(share, shown):
+    assert percent(share) == shown
+
+
+def test_figures_are_rounded_as_a_reader_expects():
+    assert (amount(Decimal("1234.56789"), 2), amount(Decimal("0.00001"), 4), amount(Decimal(0), 4)) == ("1,234.57", "<0.0001", "0.0000")
+    assert [seconds(each) for each in (7, 840, 12_345)] == ["7 ms", "0.84 s", "12.3 s"]
+    assert [short(each) for each in (999, 15_000, 2_500_000)] == ["999", "15.0 k", "2.5 M"]
+
+
+def test_it_opens_with_who_spent_what_whether_it_is_done_and_what_went_wrong(tmp_path):
+    three = departments(3)
+    html = written(tmp_path, Night(three, rows=200, job=job_of(three), pending=12))
+    said = text_of(html)
+    statement = reported([tmp_path / "run"]).statement
+    total = statement.total()
+    opening = said[: said.index("Who spent what")]
+    assert "Not done: 12 rows are still waiting, and something needs a person." in opening
+    assert f"{total.input_tokens:,} input and {total.output_tokens:,} output tokens" in opening
+    assert f"{total.answered:,} of {total.answered + total.rejected + total.exhausted + 12:,} rows" in opening
+    assert f"{total.rejected + total.exhausted} rows failed" in opening
+    assert f"{total.retries} retries, {total.throttles} throttled calls" in opening
+    assert [f"{each} " in opening for each in three] == [True] * 3
+    headings = re.findall(r"<h2>.*?>(.*?)<", html)
+    assert headings == ["Who spent what", "On what", "Is it done", "What went wrong", "How it went", "About this page"]
+
+
+def test_every_amount_of_the_statement_stands_on_it(tmp_path):
+    html = written(tmp_path, Night(departments(5), rows=150, models=MODELS[:5]))
+    for totals in reported([tmp_path / "run"]).statement.lanes.values():
+        for value in totals.cost.values():
+            assert f'title="{value:f} CNY"' in html
+        assert f">{totals.input_tokens:,}<" in html
+
+
+def test_what_has_no_price_is_unknown_and_a_sum_that_leaves_it_out_is_marked():
+    known = Totals(answered=2, calls=2, cost={"CNY": Decimal("1.5")}, input_tokens=9)
+    unknown = Totals(answered=3, calls=3, unpriced_calls=3, unpriced_tokens=70, input_tokens=60, output_tokens=10)
+    html = page(subject(("legal", "a", known), ("legal", "b", unknown), ("sales", "b", unknown)))
+    said = text_of(html)
+    assert "1.5000+" in said
+    assert "without 6 calls whose price is not known" in said
+    assert re.search(r'<th scope="row"><bdi class="short">sales</bdi>.*?unknown', html)
+    assert "0.0000" not in said
+    alone = text_of(page(subject(("sales", "b", unknown))))
+    assert "Tokens by workspace, for their cost is not known" in alone
+    assert "the price of no call is known" in alone
+
+
+def test_two_currencies_are_never_added_up():
+    lanes = [
+        (name, "m", Totals(answered=1, cost={currency: Decimal(amount)}, input_tokens=5))
+        for name, currency, amount in (("a", "CNY", "2"), ("b", "USD", "3"))
+    ]
+    said = text_of(page(subject(*lanes)))
+    assert "2.0000 CNY" in said
+    assert "3.0000 USD" in said
+    assert "5.0000" not in said
+    assert "Tokens by workspace" in said
+
+
+def test_doubt_is_told_with_its_bound_in_tokens_and_in_money():
+    doubt = Totals(in_doubt=3, in_doubt_input_tokens=12_000, in_doubt_output_tokens=98_304, in_doubt_cost={"CNY": Decimal("1.25")})
+    said = text_of(page(subject(("legal", "m", doubt))))
+    assert "higher than this page by 12,000 input and 98,304 output tokens at the most, or 1.2500 CNY." in said
+    assert "in doubt: the provider's bill should be what stands here" in text_of(page(subject(("legal", "m", Totals(answered=1)))))
+
+
+def test_a_departments_page_shows_nothing_of_the_others(tmp_path):
+    names = ["legal", "warehouse-zürich", "人力资源部", "skunkworks"]
+    night = Night(names, rows=120, job=job_of(names), pending=9, text="The secret of every answer.", failing=0.2)
+    whole = written(tmp_path, night, by=("day", "metadata.project"))
+    assert all(each in whole for each in names)
+    own = written(tmp_path, night, only="legal", by=("day", "metadata.project"))
+    for each in [*names[1:], "secret"]:
+        assert each not in own
+        assert orjson.dumps(each).decode().strip('"') not in own
+    assert "legal" in own
+    assert "rejected-input" not in text_of(own)
+    lines = [orjson.loads(line) for each in names[1:] for line in (tmp_path / "run" / each / "results.jsonl").read_bytes().splitlines()]
+    ids = {line["id"] for line in lines} | {line["request_id"] for line in lines}
+    assert len(ids) > 200
+    assert not {each for each in ids if each in own}
+    sums = reported([tmp_path / "run"]).statement
+    for totals in (sums.total(), *(sums.total(each) for each in names[1:])):
+        assert f"{totals.input_tokens:,}" not in own
+
+
+def test_a_departments_page_tells_that_its_account_is_parked_and_not_in_the_words_of_the_others_rows(tmp_path):
+    names = ["legal", "skunkworks"]
+    directory = write_night(tmp_path / "run", Night(names, rows=20, job=job_of(names)))
+    described = orjson.loads((directory / "run.json").read_bytes())
+    described["rows"]["legal"]["qwen-plus"] += 5
+    scope = {
+        "scope": "account",
+        "name": "main",
+        "rows": 905,
+        "code": "Arrearage",
+        "status": 400,
+        "message": "skunkworks owes",
+        "advice": "pay the bill",
+    }
+    described["ended"]["parked"] = [
+        scope,
+        scope | {"scope": "workspace", "name": "skunkworks"},
+        scope | {"scope": "lane", "name": "skunkworks qwen-plus"},
+    ]
+    (directory / "run.json").write_bytes(orjson.dumps(described))
+    publish(reported([directory], by=("day",), only="legal", with_course=True), directory / "own.html", only="legal")
+    own = (directory / "own.html").read_text(encoding="utf-8")
+    assert "pay the bill" in own
+    assert "5 rows wait" in text_of(own)
+    assert "skunkworks" not in own
+    assert "905" not in own
+
+
+def test_of_a_killed_run_the_lanes_that_were_refused_are_told_from_the_attempts(tmp_path):
+    html = written(tmp_path, Night(["legal", "sales"], rows=30, pending=7, stopped=False))
+    said = text_of(html)
+    assert "was under way, or was killed" in said
+    assert "7 rows wait" in said
+    assert "Model.AccessDenied 403" in said
+
+
+def test_a_run_that_was_all_answered_says_so_and_names_no_trouble():
+    said = text_of(page(subject(("legal", "m", Totals(answered=40, calls=40)))))
+    assert "Done: every row is answered." in said
+    assert "Nothing: every call brought its answer." in said
+    assert "Parked" not in said
+
+
+def test_a_run_of_nothing_has_a_page_too():
+    assert "There was nothing to do." in text_of(page(subject()))
+    assert "没有需要处理的行" in text_of(page(subject(), "zh"))
+
+
+def test_what_comes_from_a_ledger_is_only_ever_text(tmp_path):
+    night = hostile(Night(["legal", "sales"], rows=120, failing=0.3, pending=3))
+    for only in (None, "legal"):
+        html = written(tmp_path, night, only=only, by=("day", "metadata.project"))
+        parser = _Text()
+        parser.feed(html)
+        assert set(parser.tags).isdisjoint({"img", "iframe", "link", "object", "form", "base"})
+        assert parser.tags.count("script") == 3
+        assert "<script>window.hacked" not in html
+        assert "\u202e" not in html
+
+
+def test_the_policy_lets_nothing_in_and_names_what_runs_by_its_digest():
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', page(subject()))
+    assert policy is not None
+    directives = dict(each.strip().split(" ", 1) for each in policy[1].replace("&#x27;", "'").split(";"))
+    assert directives["default-src"] == directives["base-uri"] == directives["form-action"] == "'none'"
+    assert re.fullmatch(r"('sha256-[A-Za-z0-9+/=]{44}' ?){2}", directives["script-src"])
+    assert re.fullmatch(r"'sha256-[A-Za-z0-9+/=]{44}'", directives["style-src"])
+
+
+def test_no_element_carries_a_style_or_a_handler_which_the_policy_would_forbid(tmp_path):
+    html = written(tmp_path, Night(departments(4), rows=60, pending=3, job=job_of(departments(4))))
+    assert not re.search(r"<[^>]* (style|on\w+)=", html)
+    assert not re.search(r"""(src|href)="(?!#)""", html)
+
+
+def test_the_same_ledger_gives_the_same_bytes():
+    lanes = [("legal", "m", Totals(answered=1, cost={"CNY": Decimal(1)})), ("sales", "m", Totals(answered=1, cost={"CNY": Decimal(1)}))]
+    assert page(subject(*lanes)) == page(subject(*reversed(lanes)))
+
+
+def test_a_thousand_workspaces_are_cut_to_what_a_reader_reads_and_the_rest_is_added_up():
+    lanes = [(f"department-{n:04}", "m", Totals(answered=1, calls=1, cost={"CNY": Decimal(n)}, input_tokens=n)) for n in range(1000)]
+    html = page(subject(*lanes, parked=[Parked("workspace", f"department-{n:04}", 1, "E") for n in range(1000)]))
+    assert len(html.encode()) < 1_500_000
+    assert "600 more" in text_of(html)
+    assert f'title="{sum(range(1000))} CNY"' in html
+
+
+def test_many_runs_make_one_page(tmp_path):
+    paths = [write_night(tmp_path / str(n), Night(departments(2), rows=30)) for n in range(2)]
+    for n, path in enumerate(paths):
+        described = orjson.loads((path / "run.json").read_bytes())
+        (path / "run.json").write_bytes(orjson.dumps(described | {"run": f"run-{n}", "name": f"night-{n}"}))
+    report = reported(paths, by=("day",), with_course=True)
+    publish(report, tmp_path / "page.html")
+    said = text_of((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "night-0 and 1 more" in said
+    assert "2 runs" in said
+    assert report.course is not None
+    assert sum(each.count for each in report.course.latency.values()) == report.statement.total().answered
+
+
+def test_the_end_of_a_night_with_one_workspace_has_no_table_of_lanes_of_others():
+    lone = subject(("legal", "m", Totals(answered=1)))
+    assert "Every workspace and model" not in text_of(page(lone))
+    assert "Every workspace and model" in text_of(
+        page(replace(lone, statement=subject(("a", "m", Totals(answered=1)), ("b", "m", Totals(answered=1))).statement))
+    )
