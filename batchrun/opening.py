@@ -24,7 +24,7 @@ from batchrun.core.job import Job, Workspace, settings_salt
 from batchrun.core.plan import Plan
 from batchrun.core.rows import Inherited
 from batchrun.core.statement import Fold, Statement
-from batchrun.edge import history, run_directory
+from batchrun.edge import history, run_directory, trust
 from batchrun.edge.set_aside import collecting
 from batchrun.edge.source import InputFile, SetAside, Source
 from batchrun.money import described_job, most_of
@@ -69,9 +69,11 @@ def opened(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out what is left of *job* in the run directory, which the caller holds locked. Blocks: call it in a worker thread."""
+    trust.look_over(directory)
     described = _description(directory, job)
     notes = _mended(directory)
     with _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source:
+        _refuse_its_own(source, directory)
         past, held = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt)
         run = described.get("run") or uuid.uuid4().hex
         _describe(directory, job, run, source, past.plan)
@@ -86,6 +88,7 @@ def looked_into(
     """Find out the same and change nothing: *directory* need not be there, and may be held by another process. Spools go to *scratch*."""
     described = _description(directory, job)
     with _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source:
+        _refuse_its_own(source, directory)
         past, _ = _past(directory, source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
         notes = (*source.notes, *_changes(past.plan, described, source))
         yield Opening(directory, described.get("run", ""), past.latest, source, past.plan, notes)
@@ -175,6 +178,19 @@ def _source(
             shown = "\n".join(f"  {line.file}, line {line.line}: {line.reason}" for line in first)
             raise JobError(f"{source.counts.set_aside} input lines are no row (all are in {directory}/rejected-input.jsonl):\n{shown}")
         yield source
+
+
+def _refuse_its_own(source: Source, directory: Path) -> None:
+    """Refuse an input that stands in the run directory: a run that reads what it writes never ends."""
+    own = directory.resolve()
+    inputs = [str(each["path"]) for each in source.fingerprints]
+    mistakes = tuple(
+        Mistake(f'input "{path}"', "a file of this run's own directory", "must stand elsewhere, or the job have another output")
+        for path in inputs
+        if path != "-" and Path(path).resolve().is_relative_to(own)
+    )
+    if mistakes:
+        raise JobError("the input cannot be read as it is named", mistakes)
 
 
 def _asked(workspace: Workspace) -> Mapping[str, Any]:

@@ -14,7 +14,10 @@ from pydantic import AfterValidator
 from batchrun.core.words import quoted, shown, wrong
 
 RUN_DIRECTORY_NAMES = frozenset(
-    {"run.json", "attempts.log", "rejected-input.jsonl", "report.html", "usage.csv", "run.lock", "input"},
+    {
+        *("run.json", "attempts.log", "rejected-input.jsonl", "report.html", "usage.csv", "run.lock", "input"),
+        *("learnt.json", "index.bin", "index.json"),
+    },
 )
 """What a run directory holds beside its workspaces' directories, in lower case."""
 

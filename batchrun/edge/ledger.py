@@ -17,6 +17,8 @@ The contract
 - A second fsync after a failed one reports success over pages that were dropped (seen on Linux with ext4), so it is never tried
   (`test_a_failed_sync_ends_the_ledger_and_is_never_tried_again`). The kernel still shows the lost pages to whoever reads: they are put out
   of its cache, so that the next opening reads what the disk has, and trusts nothing else (`tests/faults/disk.py`: a genuine failure).
+- A file that is moved or deleted under the run ends the ledger too, at the next sync: what is written to it would be nowhere
+  (`tests/faults/test_run_directory.py`).
 - Each line has a seal: one that was changed later is told from one that stands as it was written (`tests/faults/damage.py`).
 
 One event loop owns a ledger: nothing here is called from two threads but `_sync_all`, which touches descriptors only.
@@ -24,6 +26,7 @@ One event loop owns a ledger: nothing here is called from two threads but `_sync
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -171,6 +174,7 @@ class Ledger:
         path, descriptor = dirty
         try:
             os.fdatasync(descriptor)
+            _must_stand(path, descriptor)
         except OSError as error:
             with suppress(OSError):
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -184,3 +188,11 @@ class Ledger:
             "Mend the disk and run the same command again: it goes on from what the files hold"
         )
         return self._broken
+
+
+def _must_stand(path: Path, descriptor: int) -> None:
+    """Raise OSError unless what is written to *descriptor* stands at *path*: a file that was deleted takes everything and keeps nothing."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(path.stat(follow_symlinks=False), os.fstat(descriptor)):
+            return
+    raise OSError(errno.ENOENT, "it was moved or deleted while the run was writing to it")

@@ -30,7 +30,7 @@ def locked(directory: Path) -> Iterator[Path]:
     """Make *directory* where there is none and hold it; raise RunInUseError where another process does."""
     try:
         _make(directory)
-        lock = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise LedgerError(f"{directory}: cannot be used as a run directory: {error.strerror}") from None
     try:
@@ -113,7 +113,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write beside *path*, sync it and put it in its place: readers see the old file or the new one, never half."""
     beside = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         # A file object writes all or raises: a bare write to a disk that fills up takes a part and says so by its count alone.
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

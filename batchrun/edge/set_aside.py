@@ -39,7 +39,7 @@ def collecting(path: Path) -> Iterator[Callable[[Any], None]]:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "wb")
 
 
 def _put_in_place(file: IO[bytes], beside: Path, path: Path) -> None:

@@ -69,7 +69,7 @@ def _in_batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _beside(path: Path) -> Iterator[IO[bytes]]:
     beside = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file

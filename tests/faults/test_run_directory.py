@@ -1,0 +1,174 @@
+"""A run directory that leads elsewhere, is somebody else's, or goes away under the run: refused before any call, or ended with one line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from batchrun.core.errors import JobError, LedgerError, RunDamagedError
+from batchrun.core.job import Job
+from batchrun.core.names import RUN_DIRECTORY_NAMES
+from batchrun.edge.trust import look_over
+from batchrun.one_run import Wishes, run_blocking
+from tests.faults.children import entries, jsonl
+
+WORKSPACES = ("marketing", "legal")
+FILES = ("results.jsonl", "errors.jsonl", "usage.json")
+
+
+def job(place: Path, *, rows: int = 4, latency: float = 0.0, **tables) -> Job:
+    source = place / "rows.jsonl"
+    if not source.exists():
+        jsonl(source, [{"id": f"{name}-{n}", "workspace": name, "prompt": "hello"} for n in range(rows) for name in WORKSPACES])
+    return Job.model_validate(
+        {
+            "job": {"input": str(source), "output": str(place / "run"), "name": "night"} | tables.pop("job", {}),
+            "defaults": {"endpoint": "simulator", "model": "qwen-plus", "concurrency": 1},
+            "workspaces": {name: {} for name in WORKSPACES},
+            "simulator": {"latency": {"median": latency, "sigma": 0}},
+            **tables,
+        }
+    )
+
+
+def calls(place: Path) -> int:
+    log = place / "run" / "attempts.log"
+    return log.read_bytes().count(b"\n") if log.exists() and log.is_file() else 0
+
+
+@pytest.fixture
+def done(tmp_path):
+    """A run of which half is answered."""
+    run_blocking(job(tmp_path), Wishes(dotenv=None))
+    return tmp_path
+
+
+def a_link_of_a_workspace(run: Path) -> None:
+    shutil.rmtree(run / "legal")
+    (run / "legal").symlink_to("marketing")
+
+
+def a_link_out(run: Path) -> None:
+    shutil.move(run / "legal", run.parent / "elsewhere")
+    (run / "legal").symlink_to(run.parent / "elsewhere")
+
+
+def links(name: str) -> Callable[[Path], None]:
+    def harm(run: Path) -> None:
+        (run / name).unlink(missing_ok=True)
+        (run / name).symlink_to(run.parent / "precious")
+
+    return harm
+
+
+def a_pipe(run: Path) -> None:
+    (run / "legal" / "results.jsonl").unlink()
+    os.mkfifo(run / "legal" / "results.jsonl")
+
+
+def one_file_twice(run: Path) -> None:
+    (run / "legal" / "results.jsonl").unlink()
+    os.link(run / "marketing" / "results.jsonl", run / "legal" / "results.jsonl")
+
+
+HARMS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a workspace that leads to another": (a_link_of_a_workspace, "legal: is a link"),
+    "a workspace that leads out": (a_link_out, "legal: is a link"),
+    "answers that lead out": (links("legal/results.jsonl"), "legal/results.jsonl: is a link"),
+    "errors that lead out": (links("legal/errors.jsonl"), "legal/errors.jsonl: is a link"),
+    "a log that leads out": (links("attempts.log"), "attempts.log: is a link"),
+    "a description that leads out": (links("run.json"), "run.json: is a link"),
+    "a description on its way that leads out": (links(".run.json.new"), ".run.json.new: is a link"),
+    "lines set aside that lead out": (links(".rejected-input.jsonl.new"), "is a link"),
+    "what was learnt leads out": (links("learnt.json"), "learnt.json: is a link"),
+    "a pipe for answers": (a_pipe, "legal/results.jsonl: is a pipe"),
+    "two workspaces with one file": (one_file_twice, "results.jsonl: is the same file as"),
+}
+
+
+@pytest.mark.parametrize(("harm", "says"), HARMS.values(), ids=HARMS.keys())
+def test_a_run_directory_that_leads_elsewhere_is_refused_before_any_call(done, harm, says):
+    (done / "precious").write_bytes(b"not the run's")
+    harm(done / "run")
+    before = calls(done)
+    with pytest.raises(RunDamagedError, match=r": (remove|put|is)") as refused:
+        run_blocking(job(done), Wishes(dotenv=None))
+    assert says in str(refused.value)
+    assert calls(done) == before
+    assert (done / "precious").read_bytes() == b"not the run's"
+
+
+def test_a_lock_that_leads_out_is_refused_and_what_it_leads_to_stays_as_it_is(tmp_path):
+    (tmp_path / "precious").write_bytes(b"not the run's")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(LedgerError, match="symbolic links"):
+        run_blocking(job(tmp_path), Wishes(dotenv=None))
+    assert (tmp_path / "precious").read_bytes() == b"not the run's"
+
+
+def test_a_run_directory_may_itself_be_a_link_to_where_there_is_room(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    assert run_blocking(job(tmp_path), Wishes(dotenv=None)).exit_code == 0
+    assert len(entries(tmp_path / "disk")) == 8
+
+
+def test_files_of_another_user_are_refused_and_the_way_out_is_said(done):
+    look_over(done / "run")
+    with pytest.raises(RunDamagedError, match=f"belongs to user {os.geteuid()}, and this run to user 54321: .*chown"):
+        look_over(done / "run", owner=54321)
+
+
+def test_all_that_a_run_makes_is_private_and_has_a_name_that_no_workspace_can_take(done):
+    jsonl(done / "rows.jsonl", [{"id": "odd"}])
+    run_blocking(job(done, rows=1), Wishes(dotenv=None))
+    made = [path for path in (done / "run").rglob("*") if path.is_file() or path.is_dir()]
+    assert {path: oct(path.stat().st_mode & 0o777) for path in made} == {path: "0o700" if path.is_dir() else "0o600" for path in made}
+    assert {path.name for path in (done / "run").iterdir()} - set(WORKSPACES) <= RUN_DIRECTORY_NAMES
+
+
+@pytest.mark.parametrize("name", ["run/rows.jsonl", "run/*/results.jsonl", "run/../run/marketing/results.jsonl", "link.jsonl"])
+def test_an_input_in_the_runs_own_directory_is_a_mistake(done, name):
+    shutil.copy(done / "rows.jsonl", done / "run" / "rows.jsonl")
+    (done / "link.jsonl").symlink_to(done / "run" / "rows.jsonl")
+    before = calls(done)
+    with pytest.raises(JobError, match="own directory"):
+        run_blocking(job(done, job={"input": str(done / name)}), Wishes(dotenv=None))
+    assert calls(done) == before
+
+
+def test_the_answers_of_one_run_may_be_the_input_of_another(done):
+    jsonl(done / "next.jsonl", [{"id": entry["id"], "workspace": entry["workspace"], "prompt": "more"} for entry in entries(done / "run")])
+    shutil.copy(done / "next.jsonl", done / "run" / "next.jsonl")
+    following = job(done, job={"input": str(done / "run" / "next.jsonl"), "output": str(done / "following")})
+    assert run_blocking(following, Wishes(dotenv=None)).exit_code == 0
+
+
+def moved(run: Path) -> None:
+    run.rename(run.with_name("moved"))
+
+
+def replaced(run: Path) -> None:
+    results = run / "marketing" / "results.jsonl"
+    results.rename(results.with_suffix(".1"))
+    results.touch()
+
+
+@pytest.mark.parametrize("harm", [shutil.rmtree, moved, replaced], ids=["deleted", "moved", "rotated"])
+def test_a_run_whose_files_go_away_under_it_stops_within_seconds_and_says_so(tmp_path, harm):
+    """It would go on to the end, otherwise, and write what it pays for to nowhere."""
+    harmed: list[int] = []
+
+    async def after_three(outcome) -> None:
+        harmed.append(1)
+        if len(harmed) == 3:
+            harm(tmp_path / "run")
+
+    with pytest.raises(LedgerError, match="moved or deleted while the run was writing to it"):
+        run_blocking(job(tmp_path, rows=100, latency=0.1), Wishes(dotenv=None, hand_on=after_three))
+    assert len(harmed) < 100
