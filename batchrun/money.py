@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from time import time
 from typing import Any
@@ -19,6 +19,7 @@ from batchrun.core.price_list import PriceRow, Tier, shipped
 from batchrun.core.pricing import Discounts, Prices, cloud_of, region_of
 from batchrun.core.statement import Most
 
+_FIRST_DAY = date(1970, 1, 1).toordinal()
 _BEIJING = ("cn-beijing", "China (Beijing)")
 _PLACES: Mapping[str, tuple[str, str]] = {
     "public": _BEIJING,
@@ -54,10 +55,11 @@ def listed(job: Job) -> list[tuple[PriceRow, Decimal]]:
 
 def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Callable[[str, str, Usage, float], Money | None]:
     """What a call of a workspace and model cost that began at a wall time."""
+    places = {name: (region_of(each.endpoint), each.account, is_batch(each)) for name, each in workspaces.items()}
 
     def price(workspace: str, model: str, usage: Usage, at: float) -> Money | None:
-        where = workspaces[workspace]
-        cost = prices.cost(model, region_of(where.endpoint), usage, day_of(at), account=where.account, batch=is_batch(where))
+        region, account, batch = places[workspace]
+        cost = prices.cost(model, region, usage, day_of(at), account=account, batch=batch)
         return None if cost is None else cost.money()
 
     return price
@@ -111,7 +113,7 @@ def _row(model: str, table: PricesTable) -> PriceRow:
 
 def day_of(at: float) -> date:
     """The day by whose prices a call is priced that began at a wall time."""
-    return datetime.fromtimestamp(at, UTC).date()
+    return date.fromordinal(_FIRST_DAY + int(at // 86_400))
 
 
 def is_batch(workspace: Workspace) -> bool:

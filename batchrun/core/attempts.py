@@ -109,8 +109,8 @@ def opened_line(opening: int, at: float) -> bytes:
 
 def started_line(name: str, at: float, row: Row, most: Bound) -> bytes:
     """Return the line written before an attempt is sent."""
-    fields = {"start": name, "at": at, "workspace": row.workspace, "model": row.model, "id": row.id}
-    return sealed(orjson.dumps(fields | {"most": [most.input_tokens, most.output_tokens]}))
+    tokens = (most.input_tokens, most.output_tokens)
+    return sealed(orjson.dumps({"start": name, "at": at, "workspace": row.workspace, "model": row.model, "id": row.id, "most": tokens}))
 
 
 def ended_line(

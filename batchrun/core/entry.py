@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
@@ -295,8 +296,20 @@ def _failed(failure: Failure) -> dict[str, Any]:
 def _call(call: Call | None) -> dict[str, Any]:
     if call is None:
         return {"attempt": None, "attempts": 0}
-    started = datetime.fromtimestamp(call.started_at, UTC).isoformat(timespec="milliseconds")
+    started = _written(call.started_at)
     return {"attempt": call.attempt, "attempts": call.attempts, "started_at": started, "latency_ms": call.latency_ms}
+
+
+def _written(moment: float) -> str:
+    """ISO 8601 in UTC, to the millisecond below."""
+    second, micros = divmod(round(moment * 1e6), 1_000_000)
+    return f"{_second(second)}.{micros // 1000:03d}+00:00"
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    # A second has thousands of entries.
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _kind(outcome: Outcome) -> str:

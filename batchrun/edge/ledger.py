@@ -19,6 +19,8 @@ The contract
   of its cache, so that the next opening reads what the disk has, and trusts nothing else (`tests/faults/disk.py`: a genuine failure).
 - A file that is moved or deleted under the run ends the ledger too, at the next sync: what is written to it would be nowhere
   (`tests/faults/test_run_directory.py`).
+- The start of a call stands in attempts.log before it is sent. The end of an answer, whose entry stands by then, is written with the next
+  line, within a second: without it the entry says as much.
 - Each line has a seal: one that was changed later is told from one that stands as it was written (`tests/faults/damage.py`).
 
 One event loop owns a ledger: nothing here is called from two threads but `_sync_all`, which touches descriptors only.
@@ -33,7 +35,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import anyio
 from anyio.to_thread import run_sync
@@ -51,8 +53,17 @@ SYNCERS = 16
 _ALONE = 4
 """So few files are synced one after the other."""
 
+_Place = tuple[str, ...]
+"""A file's path within the run directory."""
+_LOG: _Place = ("attempts.log",)
+
 Pricer = Callable[[str, str, Usage, float], Money | None]
 """What a call of a workspace and model cost that began at a wall time; None where that is unknown."""
+
+
+class _File(NamedTuple):
+    path: Path
+    descriptor: int
 
 
 class Ledger:
@@ -69,8 +80,10 @@ class Ledger:
         self._raw = raw
         self._price = price
         self._under_way: dict[str, Row] = {}
-        self._files: dict[Path, int] = {}
-        self._dirty: set[Path] = set()
+        self._files: dict[_Place, _File] = {}
+        self._dirty: set[_Place] = set()
+        self._behind: list[bytes] = []
+        """Ends that the next line of attempts.log takes along."""
         self._unsynced_bytes = 0
         self._unsynced_since: float | None = None
         self._attempts = 0
@@ -82,36 +95,38 @@ class Ledger:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             if self._broken is None:
+                self._catch_up()
                 self._sync_all(self._take_dirty())
         finally:
-            for descriptor in self._files.values():
-                os.close(descriptor)
+            for file in self._files.values():
+                os.close(file.descriptor)
             self._files.clear()
 
     def opened(self, at: float) -> None:
         """Note in attempts.log that an opening begins."""
-        self._write(self._directory / "attempts.log", opened_line(self._opening, at))
+        self._log(opened_line(self._opening, at))
 
     def start(self, row: Row, most: Bound, at: float) -> str:
         """Note that an attempt is about to be sent, and name it."""
         self._attempts += 1
         name = f"{self._opening}-{self._attempts}"
-        self._write(self._directory / "attempts.log", started_line(name, at, row, most))
+        self._log(started_line(name, at, row, most))
         self._under_way[name] = row
         return name
 
     def end(self, attempt: str, verdict: str, result: Reply | Failure, at: float) -> None:
         """Note what an attempt brought; its entry, where it has one, stands in the ledger already."""
         row = self._under_way.pop(attempt)
+        if verdict == "answered" and result.usage is not None:
+            self._behind.append(ended_line(attempt, at, verdict, result))
+            return
         cost = self._price(row.workspace, row.model, result.usage, at) if result.usage is not None else None
-        self._write(self._directory / "attempts.log", ended_line(attempt, at, verdict, result, cost, metadata=row.metadata))
+        self._log(ended_line(attempt, at, verdict, result, cost, metadata=row.metadata))
 
     def append(self, outcome: Outcome, now: float) -> None:
         """Write *outcome*'s entry; on return a killed process can no longer lose it. *now* is the loop's time."""
-        name = "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"
-        path = self._directory / outcome.row.workspace / name
         line = write_entry(outcome, self._form, raw=self._raw, cost=self._cost(outcome))
-        self._write(path, line)
+        self._write((outcome.row.workspace, "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"), line)
         self._unsynced_bytes += len(line)
         if self._unsynced_since is None:
             self._unsynced_since = now
@@ -132,6 +147,7 @@ class Ledger:
         """Sync behind, for as long as the run lasts; calls *on_room* after each sync."""
         while True:
             await anyio.sleep(SYNC_EVERY)
+            self._catch_up()
             if not self._dirty:
                 continue
             began = anyio.current_time()
@@ -142,26 +158,42 @@ class Ledger:
             self._unsynced_since = began if self._dirty else None
             on_room()
 
-    def _take_dirty(self) -> list[tuple[Path, int]]:
-        dirty = [(path, self._files[path]) for path in self._dirty]
+    def _take_dirty(self) -> list[_File]:
+        dirty = [self._files[place] for place in self._dirty]
         self._dirty.clear()
         return dirty
 
-    def _write(self, path: Path, line: bytes) -> None:
+    def _log(self, line: bytes) -> None:
+        if self._behind:
+            line = b"".join([*self._behind, line])
+            self._behind.clear()
+        self._write(_LOG, line)
+
+    def _catch_up(self) -> None:
+        if self._behind:
+            self._log(b"")
+
+    def _write(self, place: _Place, line: bytes) -> None:
         if self._broken is not None:
             raise self._broken
+        file = self._files.get(place) or self._opened(place)
+        self._dirty.add(place)
         try:
-            descriptor = self._files.get(path)
-            if descriptor is None:
-                descriptor = self._files[path] = self._open_file(path)
-            self._dirty.add(path)
-            written = os.write(descriptor, line)
+            written = os.write(file.descriptor, line)
             while written < len(line):
-                written += os.write(descriptor, line[written:])
+                written += os.write(file.descriptor, line[written:])
+        except OSError as error:
+            raise self._break(file.path, "written", error) from None
+
+    def _opened(self, place: _Place) -> _File:
+        path = self._directory.joinpath(*place)
+        try:
+            file = self._files[place] = _File(path, self._open_file(path))
         except OSError as error:
             raise self._break(path, "written", error) from None
+        return file
 
-    def _sync_all(self, dirty: list[tuple[Path, int]]) -> None:
+    def _sync_all(self, dirty: list[_File]) -> None:
         if len(dirty) <= _ALONE:
             for each in dirty:
                 self._sync(each)
@@ -170,7 +202,7 @@ class Ledger:
             for _ in threads.map(self._sync, dirty):
                 pass
 
-    def _sync(self, dirty: tuple[Path, int]) -> None:
+    def _sync(self, dirty: _File) -> None:
         path, descriptor = dirty
         try:
             os.fdatasync(descriptor)
