@@ -100,19 +100,24 @@ class Engine:
         self._resting: list[asyncio.Future[Ticket | None]] = []
         self._drained: Drained | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._woken = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop
+        self._asleep: asyncio.Future[None]
+        """What the run's own task waits for."""
         self._workers: anyio.abc.TaskGroup | None = None
 
     async def run(self) -> Drained:
         """Carry out rows until the scheduler is drained; raises what a port raises, LedgerError above all."""
+        self._loop = asyncio.get_running_loop()
         async with anyio.create_task_group() as self._workers:
+            self._asleep = self._loop.create_future()
             self._launch_all()
             while self._drained is None:
-                await self._woken.wait()
-                self._woken.clear()
+                await self._asleep
+                self._asleep = self._loop.create_future()
                 await checkpoint_if_cancelled()
                 self._launch_all()
-            self._set_alarm(math.inf)
+            if self._alarm is not None:
+                self._alarm.cancel()
             for worker in self._resting:
                 worker.set_result(None)
         assert self._drained is not None
@@ -120,40 +125,58 @@ class Engine:
 
     def wake(self) -> None:
         """Look again: the ledger has room, or the scheduler was told to stop."""
-        self._woken.set()
+        # Before the run, and while it is awake already, there is nothing to wake.
+        asleep = getattr(self, "_asleep", None)
+        if asleep is not None and not asleep.done():
+            asleep.set_result(None)
 
     def _launch_all(self) -> None:
-        while self._drained is None and self._ports.ledger.room(anyio.current_time()):
-            match self._scheduler.next(anyio.current_time()):
-                case Launch(ticket):
-                    self._give(ticket)
-                case WaitUntil(at):
-                    self._set_alarm(at)
-                    return
-                case Drained() as drained:
-                    self._drained = drained
-                    self.wake()
+        while (ticket := self._next()) is not None:
+            if self._resting:
+                self._resting.pop().set_result(ticket)
+            elif self._workers is not None:
+                self._workers.start_soon(self._work, ticket)
 
-    def _give(self, ticket: Ticket) -> None:
-        if self._resting:
-            self._resting.pop().set_result(ticket)
-        elif self._workers is not None:
-            self._workers.start_soon(self._work, ticket)
+    def _next(self) -> Ticket | None:
+        """What may go now; where nothing may, whoever frees the next is set to wake the run."""
+        now = self._loop.time()
+        if self._drained is not None or not self._ports.ledger.room(now):
+            return None
+        match self._scheduler.next(now):
+            case Launch(ticket):
+                return ticket
+            case WaitUntil(at):
+                self._wake_at(at)
+            case Drained() as drained:
+                self._drained = drained
+                self.wake()
+        return None
 
-    def _set_alarm(self, at: float) -> None:
-        if self._alarm is not None:
+    def _wake_at(self, at: float) -> None:
+        # An alarm that rings early does no harm; setting one anew for each row would cost more than all the rest here.
+        if self._alarm is not None and self._alarm.when() > at:
             self._alarm.cancel()
-        self._alarm = None if at == math.inf else asyncio.get_running_loop().call_at(at, self.wake)
+            self._alarm = None
+        if self._alarm is None and at < math.inf:
+            self._alarm = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self.wake()
 
     async def _work(self, ticket: Ticket | None) -> None:
         while ticket is not None:
             await self._carry_out(ticket)
-            # Cancelled while its answer was read: those at rest are cancelled already, and nothing more may be sent.
-            await checkpoint_if_cancelled()
-            following: asyncio.Future[Ticket | None] = asyncio.get_running_loop().create_future()
-            self._resting.append(following)
-            self._launch_all()
-            ticket = await following
+            if self._asleep.done():
+                # Cancelled while its answer was read, it may be: those at rest are cancelled then, and nothing more may be sent.
+                await checkpoint_if_cancelled()
+            ticket = self._next()
+            if ticket is not None:
+                self._launch_all()
+            else:
+                following: asyncio.Future[Ticket | None] = self._loop.create_future()
+                self._resting.append(following)
+                ticket = await following
 
     async def _carry_out(self, ticket: Ticket) -> None:
         try:
@@ -177,7 +200,7 @@ class Engine:
                 return await self._attempt(ticket, ready)
 
     def _refuse(self, ticket: Ticket, row: Row, failure: Failure) -> Outcome | None:
-        now = anyio.current_time()
+        now = self._loop.time()
         self._scheduler.unsent(ticket)
         outcome = _outcome(self._scheduler.settle(ticket, failure, now, self._ports.jitter()), row, failure, None)
         if outcome is not None:
@@ -187,7 +210,7 @@ class Engine:
     async def _attempt(self, ticket: Ticket, ready: Prepared) -> Outcome | None:
         """Make one attempt and write down what came of it; cancelled, it leaves a start without an end: a doubt."""
         ports = self._ports
-        started_at, began = ports.wall_time(), anyio.current_time()
+        started_at, began = ports.wall_time(), self._loop.time()
         ports.fund(ticket, ready.most, started_at)
         if not self._scheduler.afford(ticket, ready.most, started_at):
             return None
@@ -199,7 +222,7 @@ class Engine:
             ready.learn(result.usage)
         if ready.check is not None and isinstance(result, Reply):
             result = ready.check(result)
-        now = anyio.current_time()
+        now = self._loop.time()
         verdict = self._scheduler.settle(ticket, result, now, ports.jitter())
         outcome = _outcome(verdict, ready.row, result, Call(name, ticket.attempt, started_at, round((now - began) * 1000)))
         if outcome is not None:
