@@ -8,9 +8,8 @@ where it sets none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -30,23 +29,20 @@ MOST_TOKENS_OF_MEDIA: Mapping[Kind, int] = MappingProxyType({"image": 16_384, "a
 """What one image costs at its highest resolution (vl_high_resolution_images), and what fits a model's context of a sound or a video."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """Tokens that a call can be billed for at the most."""
 
     input_tokens: int
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """The run was opened: later attempts are named after this number."""
 
     opening: int
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """An attempt is about to be sent."""
 
     name: str
@@ -58,8 +54,7 @@ class Started:
     """Wall time, seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """An attempt came back."""
 
     name: str
@@ -143,8 +138,10 @@ def read_attempt(line: bytes) -> Opened | Started | Ended | None:
         if not is_whole(line) if FIELD in fields else not _FIELDS.issuperset(fields):
             return None
         if "start" in fields:
-            name, workspace, model, row_id = (_text(fields[key]) for key in ("start", "workspace", "model", "id"))
+            name, workspace, model, row_id = fields["start"], fields["workspace"], fields["model"], fields["id"]
             most_input, most_output = fields["most"]
+            if not (type(name) is type(workspace) is type(model) is type(row_id) is str):
+                return None
             return Started(name, workspace, model, row_id, Bound(_whole(most_input), _whole(most_output)), _moment(fields["at"]))
         if "end" in fields:
             doubt = fields.get("doubt", False) is not False

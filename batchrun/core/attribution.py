@@ -23,7 +23,7 @@ from batchrun.core.totals import Totals
 
 DEFAULT_ZONE = "Asia/Shanghai"
 """Where the provider's days begin: a report's days are then those of the bill."""
-MOST_GROUPS = 20_000
+MOST_GROUPS = 10_000
 OTHERS = "(others)"
 LANE = ("workspace", "model")
 

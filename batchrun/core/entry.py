@@ -6,11 +6,10 @@ Two forms are written: batchrun's own, and (``[output] form = "openai-batch"``) 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -26,11 +25,12 @@ _FIELDS = frozenset(
         *("cost", "custom_id", "error", "batchrun", FIELD),
     }
 )
+_USUALLY = 5
+"""Fields of a usage: four counts and what the provider said."""
 _RARER = ("cache_creation_tokens", "image_tokens", "audio_tokens", "video_tokens", "output_audio_tokens", "searches")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What the ledger knows of a row: enough to resume and to account for it."""
 
     id: str
@@ -144,13 +144,14 @@ def read_usage(fields: Any) -> Usage | None:
     """Read back what `usage_fields` wrote; raises NotAnEntryError, a ValueError, for a count that is none."""
     if fields is None:
         return None
-    counts = [fields[name] for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")]
-    rarer = {name: fields[name] for name in _RARER if name in fields}
+    counts = fields["input_tokens"], fields["output_tokens"], fields["cached_tokens"], fields["reasoning_tokens"]
     # By its type, not isinstance: true is no count.
-    if not all(type(count) is int and count >= 0 for count in (*counts, *rarer.values())):
-        raise NotAnEntryError("a token count that is none")
-    input_tokens, output_tokens, cached_tokens, reasoning_tokens = counts
-    return Usage(input_tokens, output_tokens, cached_tokens, reasoning_tokens, fields.get("raw"), **rarer)
+    for count in counts:
+        if type(count) is not int or count < 0:
+            raise NotAnEntryError("a token count that is none")
+    if len(fields) == _USUALLY and "raw" in fields:
+        return Usage(*counts, fields["raw"])
+    return Usage(*counts, fields.get("raw"), **{name: _count(fields[name]) for name in _RARER if name in fields})
 
 
 def cost_fields(cost: Money | None) -> dict[str, Any] | None:
@@ -178,8 +179,10 @@ _PLAINLY = {"discount": Decimal(0), "share": Decimal(1), "saved": Decimal(0)}
 
 
 def _charges(fields: Any, written: Any) -> Charges:
-    meters = tuple((meter, _count(tokens), _decimal(price)) for meter, (tokens, price) in written.items())
-    discount, share = (_decimal(fields[name]) if name in fields else _PLAINLY[name] for name in ("discount", "share"))
+    meters = tuple([(meter, _count(tokens), _price(price)) for meter, (tokens, price) in written.items()])
+    if "discount" not in fields and "share" not in fields and "saved" not in fields:
+        return Charges(meters)
+    discount, share = (_price(fields[name]) if name in fields else _PLAINLY[name] for name in ("discount", "share"))
     return Charges(meters, discount, share, Decimal(_string(fields.get("saved", "0"))))
 
 
@@ -192,6 +195,10 @@ def _decimal(text: object) -> Decimal:
     if not value.is_finite() or value < 0:
         raise NotAnEntryError("an amount that is none")
     return value
+
+
+# Prices are few, and each stands in millions of lines. What is no text is no key either, or is refused inside.
+_price = lru_cache(maxsize=4096)(_decimal)
 
 
 def _count(value: object) -> int:
