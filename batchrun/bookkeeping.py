@@ -112,8 +112,6 @@ class Bookkeeper:
             key, part = purse.cap.key(page.span.name), books.runs[self._run]
             part.taken[key], part.spent[key] = page.allowed, page.spent
             lent = books.lend(self._run, key, purse.cap.amount, need, need + page.promised)
-            if not lent and not page.promised:
-                part.taken[key] = page.spent
             page.allowed, page.others = part.taken[key], books.others(self._run, key)
             page.contested = not lent and bool(books.holders(self._run, key))
             page.refused_at = -math.inf if lent else now
