@@ -51,7 +51,7 @@ def table(
     body = [h("tr", [_cell(cell, columns[place], first=not place) for place, cell in enumerate(row)]) for row in rows]
     last = h("tfoot", h("tr", [_cell(cell, columns[place], first=not place) for place, cell in enumerate(foot)])) if foot else None
     drawn = h("table", h("thead", head), h("tbody", body), last, class_="roomy" if roomy else None)
-    region = h("div", drawn, class_="scroll", role="region", tabindex=0, aria_label=words.plain(label), data_l=label)
+    region = h("div", drawn, class_="scroll", role="group", tabindex=0, aria_label=words.plain(label), data_l=label)
     return Markup((_search(words) if searched and len(rows) >= SEARCHED_FROM else "") + region)
 
 

@@ -258,7 +258,7 @@
       }
       const region = make("div", "scroll");
       region.tabIndex = 0;
-      region.setAttribute("role", "region");
+      region.setAttribute("role", "group");
       region.setAttribute("aria-label", `${say(details.parentNode.querySelector("[data-plot]").dataset.title)}: ${say(plot.unit)}`);
       region.append(make("p", "sub", say(plot.unit)), table);
       data.replaceChildren(region);
