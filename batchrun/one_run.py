@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import time
 from typing import Any, Literal
@@ -17,13 +17,13 @@ from batchrun.bookkeeping import Bookkeeper
 from batchrun.budgets import each_purse, purses_of, take_up, tell_budgets, tell_spent
 from batchrun.closing import by_the_clock, windows_of
 from batchrun.core.course import Course
-from batchrun.core.errors import BatchrunError, JobError, Mistake
+from batchrun.core.errors import BatchrunError, JobError, Mistake, StoppedError
 from batchrun.core.job import Job, Workspace
 from batchrun.core.model import Failure, Outcome, Reply, Scope
 from batchrun.core.progress import Progress, WorkspaceProgress
 from batchrun.core.scheduler import ParkedScope, Scheduler
 from batchrun.core.statement import Statement
-from batchrun.edge import run_directory, signals
+from batchrun.edge import descriptors, run_directory, signals
 from batchrun.edge.environment import read_keys
 from batchrun.edge.ledger import Ledger
 from batchrun.edge.transport import Transport
@@ -141,7 +141,8 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
     directory = Path(job.run_directory)
     async with AsyncExitStack() as stack:
         stack.enter_context(run_directory.locked(directory))
-        opening = await anyio.to_thread.run_sync(_open, stack, job, workspaces, directory, wishes)
+        opening = await _begun(stack, job, workspaces, directory, wishes)
+        _provide_descriptors(workspaces, opening)
         for note in opening.notes:
             wishes.note(note)
         parks = parks_before_any_call(workspaces, keys, opening.plan.lanes())
@@ -212,6 +213,35 @@ async def _drive(
         with under_way:
             await engine.run()
         beside.cancel_scope.cancel()
+
+
+async def _begun(stack: AsyncExitStack, job: Job, workspaces: Mapping[str, Workspace], directory: Path, wishes: Wishes) -> Opening:
+    """Open the run; a signal that comes meanwhile ends it before any call, and another one at once."""
+    asked: list[str] = []
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise StoppedError(f"{asked[0]}: stopped before any call; go on with the same command")
+
+    def on_index(done: int, expected: int) -> None:
+        stop_if_asked()
+        if wishes.on_index is not None:
+            wishes.on_index(done, expected)
+
+    async with anyio.create_task_group() as beside:
+        if wishes.handle_signals:
+            beside.start_soon(signals.watch, asked.append, signals.die)
+        opening = await anyio.to_thread.run_sync(_open, stack, job, workspaces, directory, replace(wishes, on_index=on_index))
+        beside.cancel_scope.cancel()
+    stop_if_asked()
+    return opening
+
+
+def _provide_descriptors(workspaces: Mapping[str, Workspace], opening: Opening) -> None:
+    active = {workspace for workspace, _ in opening.plan.lanes()}
+    # The simulator answers in this process: each of its connections has both its ends here.
+    ends = sum(workspaces[name].concurrency * (2 if workspaces[name].endpoint.simulated else 1) for name in active)
+    descriptors.provide(ends, 2 * len(active) + 1)
 
 
 def _open(stack: AsyncExitStack, job: Job, workspaces: Mapping[str, Workspace], directory: Path, wishes: Wishes) -> Opening:

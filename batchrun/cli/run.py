@@ -6,14 +6,17 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import click
 import orjson
 
 from batchrun.cli.options import page_option
+from batchrun.cli.saying import say
 from batchrun.core.model import Scope
 from batchrun.core.scheduler import ParkedScope
-from batchrun.edge import progress
+from batchrun.edge import progress, signals
+from batchrun.edge.aside import Aside
 from batchrun.edge.job_file import load_job
 from batchrun.one_run import Ending, Wishes, run_blocking
 from batchrun.report.page.languages import Language
@@ -53,25 +56,26 @@ def run(  # noqa: PLR0913 - an argument an option
 
     The same command goes on where a killed or stopped run was. Ctrl-C finishes what is in flight and stops; a second one stops at once.
     """
+    signals.outlive_the_terminal()
     job = load_job(job_file)
-    note = _silent if quiet else _note
-    wishes = Wishes(
-        strict=strict,
-        retry_rejected=retry_rejected,
-        in_doubt=None if hold is None else "hold" if hold else "send",
-        wait=wait,
-        handle_signals=True,
-        dotenv=env_file or Path(".env"),
-        page=page,
-        note=note,
-        show=None if quiet else partial(progress.show, stream=sys.stderr),
-    )
-    ending = run_blocking(job, wishes)
+    with Aside(sys.stderr) as aside:
+        wishes = Wishes(
+            strict=strict,
+            retry_rejected=retry_rejected,
+            in_doubt=None if hold is None else "hold" if hold else "send",
+            wait=wait,
+            handle_signals=True,
+            dotenv=env_file or Path(".env"),
+            page=page,
+            note=_silent if quiet else partial(_note, aside),
+            show=None if quiet else partial(progress.show, stream=aside),
+        )
+        ending = run_blocking(job, wishes)
     if as_json:
-        click.echo(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2))
+        say(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2))
     else:
-        click.echo(table(ending.statement))
-        _tell_ending(ending, job_file, job.run_directory, lambda text: click.echo(text, err=True))
+        say(table(ending.statement))
+        _tell_ending(ending, job_file, job.run_directory, partial(say, err=True))
     sys.exit(ending.exit_code)
 
 
@@ -103,8 +107,8 @@ def _parked(parked: ParkedScope) -> str:
     return f"parked: {what} {parked.name}, {parked.rows:,} rows: {status}{failure.code}: {failure.message}\n  {failure.advice}"
 
 
-def _note(text: str) -> None:
-    click.echo(f"note: {text}", err=True)
+def _note(aside: TextIO, text: str) -> None:
+    aside.write(f"note: {text}\n")
 
 
 def _silent(_text: str) -> None:

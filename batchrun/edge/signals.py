@@ -1,7 +1,8 @@
-"""The first Ctrl-C or SIGTERM asks a run to drain; a second one stops it at once."""
+"""The first Ctrl-C or SIGTERM asks a run to drain; a second one stops it at once. A terminal that is closed stops nothing."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 
@@ -18,3 +19,13 @@ async def watch(drain: Callable[[str], None], stop: Callable[[], None]) -> None:
                 return
             asked = True
             drain(signal.Signals(number).name)
+
+
+def outlive_the_terminal() -> None:
+    """Take no notice of a terminal that is closed; on the main thread only."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def die() -> None:
+    """End the process at once, as a kill would: nothing that was written is lost by it."""
+    os.kill(os.getpid(), signal.SIGKILL)

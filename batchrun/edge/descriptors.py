@@ -1,0 +1,36 @@
+"""Files and connections that a process may have open: enough of them are provided before a run begins, or it does not begin.
+
+A run that meets the limit on its way fails calls that it could have made, and may find no descriptor for the answer that it has paid for.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from batchrun.core.errors import JobError
+
+_SPARE = 64
+"""For what comes and goes: name lookups, media, summaries, the syncing of directories."""
+
+
+def provide(connections: int, files: int) -> None:
+    """Make sure that so many can be open beside what is open now, raising the soft limit where the hard one allows.
+
+    Raises JobError where it does not.
+    """
+    needed = _open_now() + connections + files + _SPARE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    except (ValueError, OSError):
+        raise JobError(
+            f"this run may have {needed:,} files and connections open at a time ({connections:,} calls in flight, {files:,} output files), "
+            f"and this process may have {hard:,}: raise its limit of open files (ulimit -n {needed}), or lower concurrency"
+        ) from None
+
+
+def _open_now() -> int:
+    return len(os.listdir("/dev/fd"))  # noqa: PTH208 - names alone

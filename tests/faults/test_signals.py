@@ -1,0 +1,168 @@
+"""What a terminal, a pipe or a person does to the process: it goes on, or ends as it should, with what it was told on disk."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from batchrun import read_statement
+from tests.faults import children
+from tests.faults.children import entries, jsonl, starting
+
+F_SETPIPE_SZ = 1031
+
+
+@pytest.fixture(scope="module")
+def port():
+    with children.server("-m", "tests.faults.endpoints") as where:
+        yield where["port"]
+
+
+def job(place: Path, port: int, rows: int = 40, *, concurrency: int = 4) -> dict[str, str]:
+    jsonl(place / "rows.jsonl", [{"id": f"r-{number}", "prompt": "hello"} for number in range(rows)])
+    (place / "job.toml").write_text(
+        f'[job]\ninput = "rows.jsonl"\noutput = "run"\n[defaults]\nmodel = "m"\nconcurrency = {concurrency}\n'
+        f'[workspaces.hr]\napi_key_env = "HR_KEY"\nendpoint = "http://127.0.0.1:{port}/good/v1"\n'
+    )
+    return {"HR_KEY": "sk-fake-hr-0123456789"}
+
+
+def until(true, seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def _free(lock) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def answered(place: Path) -> int:
+    return len(entries(place / "run"))
+
+
+def test_a_closed_terminal_stops_nothing(tmp_path, port):
+    ours, theirs = pty.openpty()
+    process = starting(
+        tmp_path, "run", "job.toml", keys=job(tmp_path, port, 120), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    until(lambda: answered(tmp_path) > 5)
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(30) == 0
+    assert answered(tmp_path) == 120
+
+
+def test_a_terminal_that_is_stopped_holds_nothing_up(tmp_path, port):
+    """Nobody reads the other end, as after Ctrl-S: what is drawn fills it up."""
+    ours, theirs = pty.openpty()
+    process = starting(tmp_path, "run", "job.toml", "--json", keys=job(tmp_path, port, 200), stdout=subprocess.PIPE, stderr=theirs)
+    os.set_blocking(theirs, True)
+    filler = os.dup(theirs)
+    os.set_blocking(filler, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(filler, b"x" * 4096)
+    out, _ = process.communicate(timeout=40)
+    assert (process.returncode, json.loads(out)["total"]["answered"]) == (0, 200)
+    for end in (ours, theirs, filler):
+        os.close(end)
+
+
+def test_a_pipe_for_notes_that_nobody_empties_holds_nothing_up(tmp_path, port):
+    read, write = os.pipe()
+    fcntl.fcntl(write, F_SETPIPE_SZ, 4096)
+    os.write(write, b"x" * 4096)
+    process = starting(tmp_path, "run", "job.toml", "--json", keys=job(tmp_path, port), stdout=subprocess.PIPE, stderr=write)
+    out, _ = process.communicate(timeout=40)
+    assert (process.returncode, json.loads(out)["total"]["answered"]) == (0, 40)
+    os.close(read)
+    os.close(write)
+
+
+def test_readers_that_are_gone_change_no_exit_code(tmp_path, port):
+    read, write = os.pipe()
+    os.close(read)
+    process = starting(tmp_path, "run", "job.toml", keys=job(tmp_path, port), stdout=write, stderr=write)
+    os.close(write)
+    assert process.wait(30) == 0
+    assert answered(tmp_path) == 40
+
+
+def test_a_result_that_nobody_reads_comes_after_the_run_is_over_and_its_directory_free(tmp_path, port):
+    read, write = os.pipe()
+    fcntl.fcntl(write, F_SETPIPE_SZ, 4096)
+    os.write(write, b"x" * 4096)
+    keys = job(tmp_path, port)
+    process = starting(tmp_path, "run", "job.toml", "--json", "--quiet", keys=keys, stdout=write, stderr=subprocess.PIPE)
+    until((tmp_path / "run" / "hr" / "usage.json").exists)
+    with (tmp_path / "run" / "run.lock").open() as lock:
+        until(lambda: _free(lock))
+    assert process.poll() is None
+    os.read(read, 65536)
+    os.close(read)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_one_signal_drains_and_leaves_nothing_in_doubt(tmp_path, port, name):
+    keys = job(tmp_path, port, 4000)
+    process = starting(tmp_path, "run", "job.toml", keys=keys, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until(lambda: answered(tmp_path) > 10)
+    began = time.monotonic()
+    process.send_signal(signal.Signals[name])
+    out, said = process.communicate(timeout=30)
+    assert (process.returncode, time.monotonic() - began < 10) == (4, True)
+    assert b"go on with: batchrun run job.toml" in said
+    assert b"Traceback" not in said + out
+    told = read_statement(tmp_path / "run").total()
+    assert (told.answered, told.in_doubt) == (answered(tmp_path), 0)
+
+
+def test_a_second_signal_stops_at_once_and_what_was_in_flight_is_in_doubt(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        keys = job(tmp_path, silent.getsockname()[1], 20)
+        process = starting(tmp_path, "run", "job.toml", keys=keys, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        log = tmp_path / "run" / "attempts.log"
+        until(lambda: log.exists() and log.read_bytes().count(b"\n") >= 5)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=5)
+    assert process.returncode == 4, said
+    assert b"Traceback" not in said + out
+    told = read_statement(tmp_path / "run").total()
+    assert (told.answered, told.in_doubt) == (0, 4)
+
+
+@pytest.mark.parametrize("name", ["SIGINT"])
+def test_a_signal_while_the_input_is_read_ends_it_in_one_line_before_any_call(tmp_path, port, name):
+    keys = job(tmp_path, port, 400_000)
+    process = starting(tmp_path, "run", "job.toml", keys=keys, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until((tmp_path / "run" / ".rejected-input.jsonl.new").exists)
+    process.send_signal(signal.Signals[name])
+    out, said = process.communicate(timeout=10)
+    assert (process.returncode, said.decode().splitlines()) == (
+        4,
+        [f"batchrun: {name}: stopped before any call; go on with the same command"],
+    )
+    assert out == b""
+    assert answered(tmp_path) == 0
