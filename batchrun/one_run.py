@@ -29,7 +29,7 @@ from batchrun.edge.ledger import Ledger
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports, Prepared
 from batchrun.money import pricer, prices_of
-from batchrun.opening import Opening, opened, read_schema, read_statement, write_usage
+from batchrun.opening import Opening, keep_plan, opened, read_schema, read_statement, write_usage
 from batchrun.parks import parks_before_any_call
 from batchrun.planning import keep_learnt, read_learnt, schedule, write_learnt
 from batchrun.preparing import Preparer, transport_of
@@ -186,7 +186,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         tell_spent(purses, wishes.note)
         await write_learnt(directory, learnt, scheduler)
         parked = scheduler.parked()
-        statement, page = await anyio.to_thread.run_sync(_summed_up, directory, parked, course.stopped_by, wishes.page)
+        statement, page = await anyio.to_thread.run_sync(_summed_up, opening, parked, course.stopped_by, wishes.page)
     held = statement.total().rows_in_doubt if _hold_in_doubt(job, wishes) else 0
     return Ending(statement, parked, course.stopped_by, tuple(course.unreadable), held, page)
 
@@ -257,13 +257,15 @@ def _hold_in_doubt(job: Job, wishes: Wishes) -> bool:
 
 
 def _summed_up(
-    directory: Path, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None
+    opening: Opening, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None
 ) -> tuple[Statement, Path | None]:
     """Write what is made from the ledger at the end: the statements, how it ended, the page."""
     from batchrun.publishing import BY, note_ending, publish_run  # noqa: PLC0415 - a run does not begin later for its page
 
+    directory = opening.directory
     went = None if language is None else Course()
-    statement = read_statement(directory, by=BY, course=went)
+    statement = read_statement(directory, by=BY, course=went, keep=True)
+    keep_plan(opening)
     write_usage(directory, statement)
     write_usage_csv(directory / "usage.csv", statement)
     note_ending(directory, parked, stopped_by)

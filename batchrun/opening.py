@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import orjson
 
+from batchrun.checkpoints import AReader, Checkpoint
 from batchrun.core.answers import Schema
-from batchrun.core.attempts import opening_of
 from batchrun.core.course import Course, Watched
-from batchrun.core.doubt import Calls, Line
-from batchrun.core.entry import Entry
+from batchrun.core.doubt import Calls
 from batchrun.core.errors import JobError, Mistake, RunDamagedError
 from batchrun.core.job import Job, Workspace, settings_salt
+from batchrun.core.past import Past
 from batchrun.core.plan import Plan
 from batchrun.core.rows import Inherited
 from batchrun.core.statement import Fold, Statement
@@ -74,10 +74,10 @@ def opened(
     notes = _mended(directory)
     with _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source:
         _refuse_its_own(source, directory)
-        past, held = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt)
+        past, held, told = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
         run = described.get("run") or uuid.uuid4().hex
         _describe(directory, job, run, source, past.plan)
-        notes += [*source.notes, *_changes(past.plan, described, source), *_left(past, held, directory)]
+        notes += [*told, *source.notes, *_changes(past.plan, described, source), *_left(past, held, directory)]
         yield Opening(directory, run, past.latest + 1, source, past.plan, tuple(notes))
 
 
@@ -89,31 +89,54 @@ def looked_into(
     described = _description(directory, job)
     with _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source:
         _refuse_its_own(source, directory)
-        past, _ = _past(directory, source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
+        past, _, _ = _past(directory, source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
         notes = (*source.notes, *_changes(past.plan, described, source))
         yield Opening(directory, described.get("run", ""), past.latest, source, past.plan, notes)
 
 
 def read_statement(
-    directory: str | Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None, course: Course | None = None
+    directory: str | Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None,
+    course: Course | None = None, keep: bool = False,
 ) -> Statement:  # fmt: skip
     """Fold the ledger of a run directory, finished or not. Raises JobError where there is none, RunDamagedError where it is damaged.
 
     *by* names what it is to tell apart beside workspace and model: ``day`` and ``hour`` of *zone*, ``metadata.KEY``. With *only*, it is
-    the statement of that workspace, and nothing of the others is in it. A *course* sees the same lines in the same pass.
+    the statement of that workspace, and nothing of the others is in it. A *course* sees the same lines in the same pass. With *keep*, what
+    was read is not read again next time: the caller holds the run.
     """
     directory = Path(directory)
     described = run_directory.read_description(directory)
     if described is None:
         raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
     run, name, rejected_input, rows = _told(directory, described, only)
-    fold = Fold(run, name, rejected_input, by=by, zone=zone, only=only, most=most_of(described_job(described)))
+    by, most = tuple(by), most_of(described_job(described))
+    key = [run, name, rejected_input, by, zone and zone.key, described.get("job")]
+
+    def fold() -> Fold:
+        return Fold(run, name, rejected_input, by=by, zone=zone, only=only, most=most)
+
+    def watched() -> Watched:
+        looking_on = Course()
+        looking_on.begin(described.get("job"), only)
+        return Watched(fold(), looking_on)
+
+    def read(kept: str, new: Callable[[], AReader]) -> AReader:
+        # Of rows whose calls are in doubt, metadata are looked for from the first entry on.
+        if only is None and not any(each.startswith("metadata.") for each in by):
+            return Checkpoint(directory, kept, key, {"most": most}).read_on(new, keep=keep)
+        read_into(directory, reader := new(), only)
+        return reader
+
     if course is None:
-        read_into(directory, fold, only)
-    else:
-        course.begin(described.get("job"), only)
-        read_into(directory, Watched(fold, course), only)
-    return fold.close(rows)
+        return read("statement", fold).close(rows)
+    both = read("course", watched)
+    course.add(both.course)
+    return cast("Fold", both.fold).close(rows)
+
+
+def keep_plan(opening: Opening) -> None:
+    """Keep what the next opening has to know of the ledger, now that nothing is written to it any more."""
+    _checkpoint(opening.directory, opening.source).read_on(lambda: Past(opening.source.index), keep=True)
 
 
 def _told(directory: Path, described: Mapping[str, Any], only: str | None) -> tuple[str, str, int, dict[tuple[str, str], int]]:
@@ -198,56 +221,23 @@ def _asked(workspace: Workspace) -> Mapping[str, Any]:
     return workspace.parameters if workspace.stream is None else {**workspace.parameters, "stream": workspace.stream}
 
 
-class _Calls(Calls):
-    """Knows rows too: an answered row is answered once."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        self._plan = plan
-
-    def wrong(self, entry: Entry) -> str | None:
-        if entry.outcome == "answered" and self._plan.is_answered(entry.workspace, entry.id):
-            return "answers a row that is answered already"
-        return super().wrong(entry)
+def _checkpoint(directory: Path, source: Source) -> Checkpoint:
+    return Checkpoint(directory, "plan", source.identity, {"index": source.index})
 
 
-class _Past:
-    """What earlier openings left to do, and what is in doubt of it."""
-
-    def __init__(self, source: Source) -> None:
-        self.plan = Plan(source.index)
-        self.calls: Calls = _Calls(self.plan)
-        self.latest = 0
-        """The latest opening that a line tells of: the end of the log may be lost, and the opening's number with it."""
-        self.lost = 0
-        """Calls that were answered, and whose entries are not in the ledger."""
-        self.unknown = 0
-        """Entries with fields of a newer version."""
-
-    def attempts(self, lines: Iterable[Line]) -> None:
-        for _ in self.calls.take(lines):
-            pass
-        self.latest = self.calls.latest
-
-    def entries(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            self.calls.told(entry)
-            self.plan.note(entry)
-            self.unknown += bool(entry.unknown)
-            self.latest = max(self.latest, opening_of(entry.attempt or ""))
-
-
-def _past(directory: Path, source: Source, *, retry_rejected: bool, hold_in_doubt: bool) -> tuple[_Past, int]:
-    """What is left to do, and how many rows of it are held."""
-    past = _Past(source)
-    read_into(directory, past)
+def _past(
+    directory: Path, source: Source, *, retry_rejected: bool, hold_in_doubt: bool, keep: bool = False
+) -> tuple[Past, int, list[str]]:  # fmt: skip
+    """What is left to do, how many rows of it are held, and what a person may want to know of how that was read."""
+    checkpoint = _checkpoint(directory, source)
+    past = checkpoint.read_on(lambda: Past(source.index), keep=keep)
     if retry_rejected:
         past.plan.retry_rejected()
     rows: dict[tuple[str, str], None] = {}
     for started, why, _ in past.calls.in_doubt():
         past.lost += why == Calls.MISSING
         rows[started.workspace, started.row_id] = None
-    return past, past.plan.hold(rows) if hold_in_doubt else 0
+    return past, past.plan.hold(rows) if hold_in_doubt else 0, [checkpoint.note] if checkpoint.note else []
 
 
 def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -> None:
@@ -269,7 +259,7 @@ def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -
     run_directory.write_description(directory, description)
 
 
-def _left(past: _Past, held: int, directory: Path) -> Iterator[str]:
+def _left(past: Past, held: int, directory: Path) -> Iterator[str]:
     if past.lost:
         why = "a machine was lost, or lines were taken out"
         yield f"{past.lost:,} calls were answered, and their entries are gone ({why}): they count as in doubt, their rows are asked again"

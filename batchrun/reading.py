@@ -5,16 +5,19 @@ What contradicts itself is damage: two entries of one attempt, or an entry of an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from batchrun.core.doubt import Calls, Doubtful, Line
 from batchrun.core.entry import Entry
 from batchrun.edge import history, run_directory
+from batchrun.edge.marks import NOTHING, Mark
 
 LOG = "attempts.log"
 FILES = ("errors.jsonl", "results.jsonl")
+_FROM_THE_BEGINNING: Mapping[str, Mark] = MappingProxyType({})
 
 
 class Reader(Protocol):
@@ -29,16 +32,23 @@ class Reader(Protocol):
         """Take in one output file."""
 
 
-def read_into(directory: Path, reader: Reader, only: str | None = None) -> None:
+def files_of(directory: Path) -> list[str]:
+    """Name the files of the ledger of *directory*, relative to it."""
+    return [LOG, *(f"{workspace.name}/{name}" for workspace in run_directory.workspace_directories(directory) for name in FILES)]
+
+
+def read_into(directory: Path, reader: Reader, only: str | None = None, *, since: Mapping[str, Mark] = _FROM_THE_BEGINNING) -> None:
     """Give the ledger of *directory* to *reader*; raises RunDamagedError naming the line that is none, or that contradicts another.
 
-    With *only*, other workspaces' output files are left out.
+    With *only*, other workspaces' output files are left out. *since* says how far the reader has read each file already, by its name
+    relative to *directory*.
     """
-    reader.attempts(history.Attempts(directory / LOG))
+    reader.attempts(history.Attempts(directory / LOG, since.get(LOG, NOTHING).end))
     for workspace in run_directory.workspace_directories(directory):
         if only in {None, workspace.name}:
             for name in FILES:
-                reader.entries(history.entries(workspace / name, workspace.name, reader.calls.wrong))
+                read = since.get(f"{workspace.name}/{name}", NOTHING)
+                reader.entries(history.entries(workspace / name, workspace.name, reader.calls.wrong, read.end, read.lines))
 
 
 class DoubtfulCalls:

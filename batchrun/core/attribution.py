@@ -115,6 +115,14 @@ class Groups:
         self.wants_metadata = any(name.startswith("metadata.") for name in names)
         self._times: dict[tuple[str, int], Label] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What is made of functions is made anew.
+        return {"zone": self._zone.key, "attribution": self.attribution}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["attribution"].by, ZoneInfo(state["zone"]))  # type: ignore[misc]  # no other class stands between
+        self.attribution = state["attribution"]
+
     def of(self, workspace: str, model: str, at: float | None, metadata: Any, *, known: bool = True) -> Totals:
         """The totals of a call that began *at*; *known* says whether its row's *metadata* is."""
         told = (metadata,) if known else None

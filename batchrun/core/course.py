@@ -93,6 +93,10 @@ class Course:
         self._places: dict[int, int] = {}
         self._failed = Digests()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Places are found by identity, which nothing keeps that is written down and read back: they are given anew.
+        return {**self.__dict__, "_places": {}}
+
     def begin(self, job: object, only: str | None = None) -> None:
         """Take a run's *job* as run.json describes it, whose quotas are to be held against its calls; *only* one workspace's count."""
         self._job = job if isinstance(job, dict) else {}
@@ -249,16 +253,16 @@ class Watched:
 
     def __init__(self, fold: _Fold, course: Course) -> None:
         self.calls = fold.calls
-        self._fold = fold
-        self._course = course
+        self.fold = fold
+        self.course = course
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
-        self._fold.attempts(_SeenOnce(lines, self._course))
+        self.fold.attempts(_SeenOnce(lines, self.course))
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
-        self._fold.entries(self._course.entries(entries))
+        self.fold.entries(self.course.entries(entries))
 
 
 class _SeenOnce:

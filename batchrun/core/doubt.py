@@ -86,6 +86,10 @@ class Calls:
                 case _:
                     pass
 
+    def reads_again(self, log: Iterable[Line]) -> None:
+        """Say what all lines are, where `take` was given the last of them alone."""
+        self._log = log
+
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls in *entry*; None where nothing does. It is not taken in."""
         found = self._find(entry.attempt)

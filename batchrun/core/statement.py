@@ -20,6 +20,7 @@ from batchrun.core.attribution import LANE, Attribution, Groups
 from batchrun.core.digests import Digests
 from batchrun.core.doubt import Calls, Line
 from batchrun.core.entry import Entry
+from batchrun.core.index import id_digest
 from batchrun.core.model import Money
 from batchrun.core.totals import Totals
 
@@ -187,22 +188,31 @@ class Fold:
             known = told is not None if ended is None else ended.has_metadata
             totals = self._groups.of(started.workspace, started.model, started.at, told[0] if told else None, known=known)
             totals.doubt(started.bound, self._most(started.workspace, started.model, started.bound, started.at))
-            if (started.workspace, started.row_id) not in self._final:
+            row = started.workspace, started.row_id
+            # A call may have been made for a row that was rejected before the calls in doubt were known: it was asked again.
+            if row not in self._final and not self._failed.is_rejected(*row):
                 rows.add((started.workspace, started.model, started.row_id))
         return rows
 
 
 class _FailedRows:
-    """Counts rows that were rejected or exhausted, until a later entry of the row says otherwise."""
+    """Counts rows that were rejected or exhausted, until a later entry of the row says otherwise.
+
+    What it remembers is kept from one opening to the next: no digest here may be one of this process alone, as Python's own hash is.
+    """
 
     def __init__(self) -> None:
         self._rows = Digests()
         self._counted: list[tuple[Totals, str]] = []
         self._places: dict[tuple[int, str], int] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Places are found by identity, which nothing keeps that is written down and read back: they are given anew.
+        return {**self.__dict__, "_places": {}}
+
     def add(self, entry: Entry, totals: Totals) -> None:
         """Count the row of *entry* in *totals*, and nowhere else."""
-        digest = _digest(entry)
+        digest = id_digest(entry.workspace, entry.id)
         self._undo(digest)
         setattr(totals, entry.outcome, getattr(totals, entry.outcome) + 1)
         place = self._places.setdefault((id(totals), entry.outcome), len(self._counted) + 1)
@@ -210,10 +220,15 @@ class _FailedRows:
             self._counted.append((totals, entry.outcome))
         self._rows.put(digest, place)
 
+    def is_rejected(self, workspace: str, row_id: str) -> bool:
+        """Whether the row's latest entry rejects it."""
+        place = self._rows.get(id_digest(workspace, row_id))
+        return place is not None and place > 0 and self._counted[place - 1][1] == "rejected"
+
     def answered(self, entry: Entry) -> None:
         """Count the row of *entry* no more."""
         if len(self._rows):
-            digest = _digest(entry)
+            digest = id_digest(entry.workspace, entry.id)
             if self._undo(digest):
                 self._rows.put(digest, 0)
 
@@ -224,8 +239,3 @@ class _FailedRows:
         totals, outcome = self._counted[place - 1]
         setattr(totals, outcome, getattr(totals, outcome) - 1)
         return True
-
-
-def _digest(entry: Entry) -> int:
-    """64 bits of a row's name, good for as long as the process lives: Python's own hash of text is ten times as quick as others."""
-    return hash((entry.workspace, entry.id)) & 0xFFFF_FFFF_FFFF_FFFF

@@ -57,12 +57,15 @@ def repair_tail(path: Path) -> str | None:
         raise LedgerError(f"{path}: its last line cannot be mended: {error.strerror}; nothing is lost: {_AGAIN}") from None
 
 
-def entries(path: Path, workspace: str, wrong: Callable[[Entry], str | None] = lambda _entry: None) -> Iterator[Entry]:
+def entries(
+    path: Path, workspace: str, wrong: Callable[[Entry], str | None] = lambda _entry: None, start: int = 0, lines_before: int = 0
+) -> Iterator[Entry]:  # fmt: skip
     """Read the entries of one output file, an unterminated tail left out; raise RunDamagedError naming the line that is none.
 
-    *wrong* says what contradicts an entry, before it is given: that is damage too.
+    They are read from the byte *start* on, where a line begins. *wrong* says what contradicts an entry, before it is given: that is
+    damage too.
     """
-    for number, line in _lines(path):
+    for number, line in _lines(path, start, lines_before):
         try:
             entry = read_entry(line)
         except NotAnEntryError as error:
@@ -79,16 +82,19 @@ class Attempts:
     """The lines of an attempts.log, read anew each time they are iterated over; None for each that cannot be read."""
 
     path: Path
+    start: int = 0
+    """The byte, where a line begins, from which they are read."""
 
     def __iter__(self) -> Iterator[Opened | Started | Ended | None]:
-        for _, line in _lines(self.path):
+        for _, line in _lines(self.path, self.start):
             yield read_attempt(line)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _lines(path: Path, start: int = 0, before: int = 0) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb", buffering=1 << 20) as file:
-            for number, line in enumerate(file, 1):
+            file.seek(start)
+            for number, line in enumerate(file, before + 1):
                 if line.endswith(b"\n") or _is_object(line):
                     yield number, line
     except FileNotFoundError:

@@ -34,7 +34,7 @@ class Files:
 
     def __init__(self, files: Sequence[File], max_line_bytes: int) -> None:
         self._files = files
-        self._max_line_bytes = max_line_bytes
+        self.max_line_bytes = max_line_bytes
         self._held: dict[int, int] = {}
 
     def __iter__(self) -> Iterator[File]:
@@ -61,7 +61,7 @@ class Files:
         descriptor = self.hold(number)
         pieces: list[bytes] = []
         size, wanted = 0, _FIRST_READ
-        while size <= self._max_line_bytes and (piece := os.pread(descriptor, wanted, offset + size)):
+        while size <= self.max_line_bytes and (piece := os.pread(descriptor, wanted, offset + size)):
             end = piece.find(b"\n")
             if end >= 0:
                 pieces.append(piece[:end])

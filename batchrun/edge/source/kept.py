@@ -48,7 +48,7 @@ class Keeper:
         self._files = files
         self._began_ns = time_ns()
         self._stats = [_stat(file) for file in files]
-        self._key = _key(files, workspaces, max_line_bytes)
+        self._key = settings_key(files, workspaces, max_line_bytes)
         self._set_aside: list[bytes] = []
         self._set_aside_bytes = 0
 
@@ -122,7 +122,7 @@ class Keeper:
         return content.hexdigest()
 
 
-def _key(files: Files, workspaces: Mapping[str, Inherited], max_line_bytes: int) -> str:
+def settings_key(files: Files, workspaces: Mapping[str, Inherited], max_line_bytes: int) -> str:
     """Digest of all but the contents that decides which lines are rows, of which lanes, and with which digests."""
     known = [[name, each.model, each.salt.hex()] for name, each in sorted(workspaces.items())]
     # The path too, for lines that are set aside are told by it.

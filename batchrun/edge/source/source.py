@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -27,7 +28,7 @@ from batchrun.core.model import Row
 from batchrun.core.rows import Inherited, NotARow, read_line
 from batchrun.edge.source.files import Files
 from batchrun.edge.source.inputs import InputFile, find
-from batchrun.edge.source.kept import Keeper
+from batchrun.edge.source.kept import Keeper, settings_key
 from batchrun.edge.source.mistakes import reading
 from batchrun.edge.source.progress import Progress
 from batchrun.edge.source.scan import Scan, Scanned, SetAside, id_of
@@ -54,6 +55,9 @@ class Source:
             for file, digest in zip(files, scanned.digests, strict=True)
         ]
         """Of each file: path, size, mtime_ns (of a compressed file itself) and the blake2b-128 of its content, unpacked."""
+        key = settings_key(files, workspaces, files.max_line_bytes)
+        self.identity = blake2b("\n".join([key, *scanned.digests]).encode(), digest_size=16).hexdigest()
+        """Of the index: two sources with the same have the same rows at the same ordinals."""
         self.notes = notes
         """What the user may want to know about how the input was taken."""
         self._files = files

@@ -1,0 +1,84 @@
+"""How far a file that is only appended to has been read, and whether that part of it is still what it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+_CHUNK = 1 << 20
+_MOST_SEGMENTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A part of a file, from its beginning on, in segments: each with its end and the digest of its bytes."""
+
+    segments: tuple[tuple[int, str], ...] = ()
+    lines: int = 0
+
+    @property
+    def end(self) -> int:
+        """Where the part ends, in bytes."""
+        return self.segments[-1][0] if self.segments else 0
+
+
+NOTHING = Mark()
+
+
+def marked(directory: Path, ends: Mapping[str, int], earlier: Mapping[str, Mark]) -> dict[str, Mark]:
+    """Mark files of *directory* up to *ends*; of what is marked *earlier*, no byte is read again. Raises OSError."""
+    return {name: _marked(directory / name, end, earlier.get(name, NOTHING)) for name, end in ends.items()}
+
+
+def all_stand(directory: Path, marks: Mapping[str, Mark]) -> bool:
+    """Whether every marked part still stands as it was marked. Hashing leaves the interpreter to others: files go side by side."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return all(threads.map(_stands, (directory / name for name in marks), marks.values()))
+
+
+def sizes(directory: Path, names: Iterable[str]) -> dict[str, int]:
+    """Give the size of each file that is there."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = (directory / name).stat().st_size
+        except OSError:
+            continue
+    return found
+
+
+def _marked(path: Path, end: int, earlier: Mark) -> Mark:
+    # A part that is marked bit by bit is marked in one at last: the list of its segments must not grow with the run.
+    if len(earlier.segments) >= _MOST_SEGMENTS:
+        earlier = NOTHING
+    if end == earlier.end:
+        return earlier
+    digest, lines = _digest(path, earlier.end, end)
+    return Mark((*earlier.segments, (end, digest)), earlier.lines + lines)
+
+
+def _stands(path: Path, mark: Mark) -> bool:
+    begin = 0
+    try:
+        for end, digest in mark.segments:
+            if _digest(path, begin, end)[0] != digest:
+                return False
+            begin = end
+    except OSError:
+        return False
+    return True
+
+
+def _digest(path: Path, begin: int, end: int) -> tuple[str, int]:
+    digest, lines = sha256(), 0
+    with path.open("rb", buffering=0) as file:
+        file.seek(begin)
+        while begin < end and (chunk := file.read(min(_CHUNK, end - begin))):
+            digest.update(chunk)
+            lines += chunk.count(b"\n")
+            begin += len(chunk)
+    return digest.hexdigest() if begin == end else "cut short", lines
