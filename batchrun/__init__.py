@@ -17,8 +17,8 @@ The house, from the top (an import goes down or stays, never up)::
                             what stands still; alarms.py when; decisions.py what it says; forecast.py runs it ahead
     core/statement.py       ledger entries folded to totals; course.py: how it went; attribution.py: by day, hour and metadata too;
                             focus.py: as charges in FOCUS's columns
-    core/                   retry, limiter (pace, buckets), slots, estimates, routes, protocols/, answers, hours, rows, index, entry, job ·
-                            simulator/service.py
+    core/                   retry, limiter (pace, buckets, reckoning, tape), slots, estimates, routes, protocols/, answers, hours, rows,
+                            index, entry, job · simulator/service.py
     core/model.py           the nouns · core/errors.py what ends a run
 
 The data's way is one street, walked once::

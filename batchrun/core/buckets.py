@@ -5,7 +5,7 @@ any size goes in its turn, nobody overtakes it, and what is learnt later (the an
 kept as of a moment and a rate, never by counting ticks: a night of payments leaves no drift that could be seen.
 
 The most that is paid in any window of W seconds is rate x W + burst + the largest single cost; and where something is paid back, a tenth
-of a second's more than that and than what is paid back in the window.
+of a second's more than that and than what is paid back in the window. What is to be made up for comes on top.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Bucket:
     """Units."""
     _paid_until: float = -math.inf
     _back: float = 0.0
-    """Seconds that were paid back and not used yet."""
+    """Seconds that were paid back, or are to be made up for, and were not used yet."""
 
     def free_at(self, now: float) -> float:
         """When the bucket is out of debt: *now*, or later."""
@@ -47,7 +47,11 @@ class Bucket:
         """Give back what was paid too much; negative where it was too little. What is far above the burst is lost."""
         seconds = cost / self.rate
         self._paid_until -= seconds
-        self._back = min(_MOST_BACK, self._back + max(0.0, seconds))
+        self._back = min(max(_MOST_BACK, self._back), self._back + max(0.0, seconds))
+
+    def make_up_for(self, seconds: float, most: float) -> None:
+        """Something else held back for *seconds* what might have gone: it may go on top of the burst, up to *most* seconds of it."""
+        self._back = max(self._back, min(most, self._back + seconds))
 
     def change(self, now: float, rate: float, burst: float) -> None:
         """Go on at another rate; the debt stands, and so does what is saved up."""

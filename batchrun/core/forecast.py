@@ -25,7 +25,7 @@ from typing import NamedTuple
 from batchrun.core.hours import Hours
 from batchrun.core.lanes import Lane
 from batchrun.core.limiter import Limiter
-from batchrun.core.model import Failure, Fault, Reply, Scope
+from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.retry import RetryPolicy
 from batchrun.core.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, WaitUntil
 
@@ -162,7 +162,6 @@ def _on_line(rows: int, less: tuple[int, float], more: tuple[int, float]) -> flo
 
 
 _ANSWER = Reply("", "stop", None)
-"""Without usage: what was estimated stands."""
 
 
 def _failure(fault: Fault) -> Failure:
@@ -258,6 +257,9 @@ class _Run:
         ends = self._ends
         while ends and ends[0][0] <= until:
             _, number, ticket, result = heapq.heappop(ends)
+            if result is _ANSWER:
+                # What was expected comes true.
+                result = replace(_ANSWER, usage=Usage(round(ticket.paid), 0))
             scheduler.settle(ticket, result, until, _draw(number) / 2**32)
             scheduler.release(ticket)
             if not ticket.lane.left:
@@ -291,19 +293,25 @@ def hold_of(lane: Lane, now: float) -> Hold | None:
     workspace = lane.workspace
     if not (lane.front or lane.undrawn):
         return None
-    if lane.limiter.free_at(now) > now:
-        return Hold(Whose.LANE, _rate(lane.limiter, now))
+    tokens = lane.next_tokens()
+    if lane.limiter.free_at(now, tokens) > now:
+        return Hold(Whose.LANE, _rate(lane.limiter, now, tokens))
     if lane.in_flight >= lane.slots.limit:
         return Hold(Whose.LANE if lane.slots.cap < workspace.slots else Whose.WORKSPACE, What.CONCURRENCY)
     if workspace.in_flight >= workspace.slots:
         return Hold(Whose.WORKSPACE, What.CONCURRENCY)
-    if workspace.limiter is not None and workspace.limiter.free_at(now) > now:
-        return Hold(Whose.WORKSPACE, _rate(workspace.limiter, now))
-    return Hold(Whose.POOL, _rate(lane.pool.limiter, now)) if lane.pool.limiter.free_at(now) > now else None
+    if workspace.limiter is not None and workspace.limiter.free_at(now, tokens) > now:
+        return Hold(Whose.WORKSPACE, _rate(workspace.limiter, now, tokens))
+    pool = lane.pool.limiter
+    return Hold(Whose.POOL, _rate(pool, now, tokens)) if pool.free_at(now, tokens) > now else None
 
 
-def _rate(limiter: Limiter, now: float) -> What:
+def _rate(limiter: Limiter, now: float, tokens: float) -> What:
     if limiter.waits_until > now:
         return What.THROTTLES
-    free = {What.RPM: limiter.attempts.free_at(now), What.TPM: limiter.tokens.free_at(now), What.START: limiter.ramp.free_at(now)}
+    free = {
+        What.RPM: limiter.attempts.free_at(now, 1.0),
+        What.TPM: limiter.tokens.free_at(now, tokens),
+        What.START: limiter.ramp.free_at(now),
+    }
     return max(free, key=lambda what: free[what])

@@ -114,6 +114,10 @@ class Pool:
         self._served = max(self._served, tag)
         return lane
 
+    def first(self) -> Lane:
+        """Return the lane whose turn it is."""
+        return self._queue[0][2]
+
     def __len__(self) -> int:
         return len(self._queue)
 
@@ -161,6 +165,8 @@ class Lane:
     """The budget that had too little left for its next row, while others' attempts are under way that are paid from it."""
     first_code: str | None = None
     same_rejections: int = 0
+    seen: tuple[int, float] = (-1, 0.0)
+    """The latest row whose tokens were asked for, and what they are expected to be."""
     limiters: tuple[Limiter, ...] = field(init=False)
     """All that its attempts pay."""
 
@@ -179,6 +185,15 @@ class Lane:
             return self.front.popleft()
         self.undrawn -= 1
         return next(self.fresh), 1
+
+    def next_tokens(self) -> float:
+        """What the next row, of which there is one, is expected to cost."""
+        if not self.front:
+            self.front.append(self.draw())
+        ordinal = self.front[0][0]
+        if ordinal != self.seen[0]:
+            self.seen = ordinal, self.plan.tokens(ordinal)
+        return self.seen[1]
 
     def refused(self, launched_at: float, failure: Failure, now: float, jitter: float) -> None:
         """Tell the limiter that a refusal is about: its own, or its pool's.

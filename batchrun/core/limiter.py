@@ -21,6 +21,7 @@ from enum import Enum
 
 from batchrun.core.buckets import Bucket
 from batchrun.core.pace import LEAST_MARGIN, LEAST_TOKEN_MARGIN, Pace
+from batchrun.core.reckoning import Reckoning
 
 _TOKEN_CODES = frozenset({"insufficient_quota", "throttling.allocationquota"})
 _GROWTH_CODES = frozenset({"limit_burst_rate", "throttling.burstrate"})
@@ -168,8 +169,8 @@ class Limiter:
     _refunded: float = 0.0
     """Tokens of the latest attempt that cost none."""
 
-    def free_at(self, now: float) -> float:
-        """When the next attempt may go: *now*, or later."""
+    def free_at(self, now: float, tokens: float = 1.0) -> float:
+        """When the next attempt may go, which is expected to cost *tokens*: *now*, or later."""
         episode = self._episode
         if episode is not None:
             if episode.tried_at is None:
@@ -178,7 +179,7 @@ class Limiter:
             if now < taken_at:
                 return taken_at
             self._end(episode, now)
-        return max(self.attempts.free_at(now), self.tokens.free_at(now), self.ramp.free_at(now))
+        return max(self.attempts.free_at(now, 1.0), self.tokens.free_at(now, tokens), self.ramp.free_at(now))
 
     def pay(self, now: float, tokens: float) -> None:
         """An attempt goes that is expected to cost *tokens*."""
@@ -191,9 +192,17 @@ class Limiter:
         if self._episode is not None and self._episode.tried_at is None:
             self._episode.tried_at = now
 
-    def settle(self, paid: float, tokens: float) -> None:
+    def reprice(self, launched_at: float, paid: float, tokens: float) -> None:
+        """An attempt under way that was expected to cost *paid* tokens is expected to cost *tokens*."""
+        self.tokens.pay_back(paid - tokens)
+        if self.tokens.reckoning is not None:
+            self.tokens.reckoning.reprice(launched_at, paid, tokens)
+
+    def settle(self, launched_at: float, paid: float, tokens: float) -> None:
         """An attempt that was expected to cost *paid* tokens cost *tokens*."""
         self.tokens.pay_back(paid - tokens)
+        if self.tokens.reckoning is not None:
+            self.tokens.reckoning.settle(launched_at, paid, tokens)
         if not tokens:
             self._refunded = paid
 
@@ -226,7 +235,7 @@ class Limiter:
             self._fell_at = now
         elif launched_at < self._fell_at:
             if about(code) is not About.CAPACITY:
-                self._about(code).widen(_WIDER_STILL)
+                self._about(code).refused_too(_WIDER_STILL)
         else:
             self._refused_first(now, launched_at, code, jitter)
         self._refunded = 0.0
@@ -281,8 +290,8 @@ class Limiter:
         if self._strikes >= self._patience(pace):
             self._pause(pace, now, jitter)
         elif pace.quota < math.inf or (self._strikes == 1 and not self._is_chance(pace, now)):
-            pace.ease(now)
-        if pace is self.tokens:
+            pace.ease(now, launched_at, self._refunded)
+        if pace is self.tokens and pace.reckoning is None:
             pace.prepay(now, self._refunded)
         self._fell_at = now
 
@@ -349,8 +358,10 @@ class Limiter:
 
 def limiter(quota: Quota, *, under_known: bool = False) -> Limiter:
     """A limiter for *quota*; *under_known* says that a wider quota is known, so that a single refusal means little."""
-    return Limiter(_pace(quota.rpm, LEAST_MARGIN), _pace(quota.tpm, LEAST_TOKEN_MARGIN), under_known)
+    return Limiter(_pace(quota.rpm, LEAST_MARGIN), _pace(quota.tpm, LEAST_TOKEN_MARGIN, reckoned=True), under_known)
 
 
-def _pace(a_minute: float | None, least_margin: float) -> Pace:
-    return Pace(math.inf if a_minute is None else a_minute / 60.0, least_margin=least_margin)
+def _pace(a_minute: float | None, least_margin: float, *, reckoned: bool = False) -> Pace:
+    if a_minute is None:
+        return Pace()
+    return Pace(a_minute / 60.0, least_margin=least_margin, reckoning=Reckoning() if reckoned else None)

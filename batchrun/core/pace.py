@@ -4,9 +4,10 @@ Theory of operation. A provider counts in windows (one second, six, sixty; align
 refuses does not count.
 
 *A known quota* is paced evenly, a margin under it. Half a percent is enough for every kind of window as long as nothing lies between; the
-wobble of a network, an estimate that was wrong or tokens that count when an answer ends make some calls come too early by chance. Each
-such refusal widens the margin by a quarter, each call that was taken narrows it by three thousandths of that: so of n calls no more than
-some 0.35 % n + 21 are refused, beside those in flight at each, while the margin is under its widest, and it is no wider than that asks for.
+wobble of a network makes some calls come too early by chance. Each such refusal widens the margin by a quarter, each call that was taken
+narrows it by three thousandths of that: so of n calls no more than some 0.35 % n + 21 are refused, beside those in flight at each, while
+the margin is under its widest, and it is no wider than that asks for. Tokens are reckoned besides (`reckoning.py`): rows differ in cost,
+and a large one waits until there is room for it in the provider's window, which is made up for after.
 
 *An unknown quota* shows at a refusal: one of the windows is full, and what went in it is the quota. Which window it is shows in how long
 refusals last, and in what the short window still holds by then. The rate is held just under what was found. After the hold it climbs: a
@@ -24,9 +25,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from batchrun.core.buckets import Bucket, Flow, Trail
+from batchrun.core.reckoning import Reckoning
 
-LEAST_MARGIN, LEAST_TOKEN_MARGIN, _MOST_MARGIN = 0.005, 0.02, 0.5
-"""Of a known quota: what stays unused of attempts, of tokens (a window has to have room for a row), and at the most."""
+LEAST_MARGIN, LEAST_TOKEN_MARGIN, _MOST_MARGIN = 0.005, 0.001, 0.5
+"""Of a known quota: what stays unused of attempts, of tokens (which are reckoned too), and at the most."""
 _WIDER, _NARROWER = 1.25, 1 - 0.25 * 0.003
 """What a refusal, and an attempt that was taken, make of the margin."""
 
@@ -51,6 +53,8 @@ _DRAINED = 0.3
 """Of what a short window held at first: a refusal when it holds less than that is a longer window's."""
 _CATCH_UP, _STRICT_CATCH_UP = 0.03, 0.005
 """Seconds that may be saved up for a loop that wakes late; as long as nothing was refused, and after."""
+_MADE_UP_FOR = 0.25
+"""Of a window: the longest wait for room in it that is made up for."""
 _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE, _COLD_UNDER = 400, 3, 0.02, 0.9
 _BROKEN_HOLDS, _LOWER, _MOST_NOISE, _JUDGED_BY = 3, 0.95, 0.1, 100
 _NEVER_LONGER = 15.0
@@ -73,6 +77,8 @@ class Pace:
     """What went and was not refused."""
     typical: float = 1.0
     """Units of a usual attempt."""
+    reckoning: Reckoning | None = None
+    """Of a known quota whose attempts differ in what they cost."""
     margin: float = field(init=False)
     """Under a known quota."""
     _taken: Flow = field(default_factory=Flow)
@@ -103,18 +109,26 @@ class Pace:
         """The rate at *now*; infinity where nothing bounds it."""
         return min(self.quota * (1 - self.margin), self._found(now))
 
-    def free_at(self, now: float) -> float:
-        """When the next may go."""
+    def free_at(self, now: float, cost: float = 1.0) -> float:
+        """When the next may go, which is expected to cost so much."""
         bucket = self._at(now)
         if bucket is None:
             return now
         free = bucket.free_at(now)
+        if self.reckoning is not None:
+            return free if free > now else self.reckoning.free_at(now, self._counted(now), cost)
         return free if self.quota < math.inf or free <= now else max(now, min(free, self._paid_at + _NEVER_LONGER))
+
+    def _counted(self, now: float) -> float:
+        """The rate that the provider is taken to count by."""
+        return min(self.quota, self._found(now))
 
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""
         bucket = self._at(now)
         if bucket is not None:
+            if self.reckoning is not None:
+                bucket.make_up_for(self.reckoning.pay(now, cost), self.reckoning.window * _MADE_UP_FOR)
             bucket.pay(now, max(0.0, cost - self._prepaid))
         self._prepaid, self._paid_at = 0.0, now
         self._tries += 1
@@ -141,7 +155,9 @@ class Pace:
         """The provider took an attempt of *amount*."""
         self._taken.add(now, amount)
         self.typical += (amount - self.typical) * 0.05
-        if self.margin > self.least_margin:
+        if self.reckoning is not None:
+            self.reckoning.took(now, self._counted(now), amount)
+        elif self.margin > self.least_margin:
             self.margin = max(self.least_margin, self.margin * _NARROWER)
 
     @property
@@ -187,14 +203,20 @@ class Pace:
         self._hold(now, max(self._fell_from, self.held))
         return True
 
-    def widen(self, times: float) -> None:
-        """Go further under the quota, if it is known."""
-        self.margin = min(_MOST_MARGIN, self.margin * times)
+    def refused_too(self, times: float) -> None:
+        """Take note of a refusal that belongs to another: go further under the quota, if it is known, so many times."""
+        if self.reckoning is not None:
+            self.reckoning.refused_too()
+        else:
+            self.margin = min(_MOST_MARGIN, self.margin * times)
 
-    def ease(self, now: float) -> None:
+    def ease(self, now: float, launched_at: float, cost: float) -> None:
         """Take note of a refusal that only says that the rate has come to the quota, or was over it by chance."""
+        if self.reckoning is not None:
+            self.reckoning.refused(now, launched_at, self._counted(now), cost)
+        elif self.held == math.inf:
+            self.margin = min(_MOST_MARGIN, self.margin * _WIDER)
         if self.held == math.inf:
-            self.widen(_WIDER)
             return
         self.note_full(now)
         rate, minute = self._found(now), self._at_last[1]
@@ -227,6 +249,8 @@ class Pace:
 
     def learnt(self) -> dict[str, float]:
         """Return what was found, to be kept."""
+        if self.reckoning is not None:
+            return self.reckoning.learnt()
         if self.quota < math.inf:
             return {"margin": self.margin} if self.margin > self.least_margin else {}
         return {"rate": self.held, "window": self.window} if self.is_found else {}
@@ -234,7 +258,9 @@ class Pace:
     def teach(self, kept: Mapping[str, object], now: float) -> None:
         """Begin with what an earlier opening found; what is no such number is passed over."""
         rate, window, margin = (kept.get(name) for name in ("rate", "window", "margin"))
-        if self.quota < math.inf:
+        if self.reckoning is not None:
+            self.reckoning.teach(kept, now)
+        elif self.quota < math.inf:
             if isinstance(margin, float) and self.least_margin <= margin <= _MOST_MARGIN:
                 self.margin = margin
         elif isinstance(rate, float) and 0 < rate < math.inf:

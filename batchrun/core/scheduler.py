@@ -105,7 +105,9 @@ class Scheduler:
 
     def reprice(self, ticket: Ticket, tokens: float) -> None:
         """Correct what the attempt is expected to cost, now that its row is known; before it settles."""
-        self._correct(ticket, tokens)
+        for each in ticket.lane.limiters:
+            each.reprice(ticket.launched_at, ticket.paid, tokens)
+        self._corrected(ticket, tokens)
 
     def release(self, ticket: Ticket) -> None:
         """Give a ticket's slot back: exactly once, when nothing of the attempt is left to do."""
@@ -230,14 +232,14 @@ class Scheduler:
         elif not (lane.front or lane.undrawn):
             if lane.retries:
                 self._alarms.ring_at(lane, lane.retries[0][0])
-        elif (at := lane.limiter.free_at(now)) > now:
-            self._alarms.ring_at(lane, at)
         elif lane.in_flight >= lane.slots.limit:
             pass  # Its own next release wakes it.
+        elif (at := lane.limiter.free_at(now, lane.next_tokens())) > now:
+            self._alarms.ring_at(lane, at)
         elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
             self._queue(lane)
             return False
-        elif workspace.limiter is not None and (at := workspace.limiter.free_at(now)) > now:
+        elif workspace.limiter is not None and (at := workspace.limiter.free_at(now, lane.next_tokens())) > now:
             self._queue(lane)
             self._alarms.ring_at(workspace, at)
             return False
@@ -280,7 +282,7 @@ class Scheduler:
             pool = self._ready_pools[0]
             if not pool:
                 self._rest_pool()
-            elif (at := pool.limiter.free_at(now)) > now:
+            elif (at := pool.limiter.free_at(now, pool.first().next_tokens())) > now:
                 self._rest_pool()
                 self._alarms.ring_at(pool, at)
                 self._pass_turns_on(pool)
@@ -298,6 +300,7 @@ class Scheduler:
         self._ready_pools.popleft().active = False
 
     def _launch(self, lane: Lane, now: float) -> Ticket:
+        tokens = lane.next_tokens()
         ordinal, attempt = lane.draw()
         probes = tuple(self._parking.of(lane))
         for parked in probes:
@@ -308,7 +311,6 @@ class Scheduler:
         lane.slots.sent()
         workspace.in_flight += 1
         self._in_flight += 1
-        tokens = lane.plan.tokens(ordinal)
         lane.tag += tokens / lane.plan.weight
         for each in lane.limiters:
             each.pay(now, tokens)
@@ -362,11 +364,14 @@ class Scheduler:
             ticket.lane.slots.failed(ticket.launched_at)
 
     def _correct(self, ticket: Ticket, tokens: float) -> None:
+        for each in ticket.lane.limiters:
+            each.settle(ticket.launched_at, ticket.paid, tokens)
+        self._corrected(ticket, tokens)
+
+    def _corrected(self, ticket: Ticket, tokens: float) -> None:
         lane = ticket.lane
         if tokens == ticket.paid:
             return
-        for each in lane.limiters:
-            each.settle(ticket.paid, tokens)
         lane.tag += (tokens - ticket.paid) / lane.plan.weight
         ticket.paid = tokens
         self._look_again(lane)

@@ -10,8 +10,9 @@ from tests.benchmarks.limits import Play, World, changed, known_requests, known_
 KNOWN = [
     *(known_requests(rpm, period, kind, 8.0) for rpm in (60, 600) for period in (1, 6, 60) for kind in ("sliding", "aligned")),
     known_requests(600, 1, "sliding", 20.0, 0.02),
-    *(known_tokens(1_000_000, 60, kind, debit, 10.0) for kind in ("sliding", "aligned") for debit in ("admission", "completion")),
-    known_tokens(5_000_000, 6, "aligned", "admission", 4.0),
+    *(known_tokens(1_000_000, 60, kind, "admission", 10.0) for kind in ("sliding", "aligned")),
+    *(known_tokens(5_000_000, 6, kind, "admission", 4.0) for kind in ("sliding", "aligned")),
+    known_tokens(100_000, 6, "sliding", "completion", 60.0),
 ]
 UNKNOWN = [
     *(unknown(requests(600, period, kind), f"600 rpm, {period} s", 0.5) for period in (6, 60) for kind in ("sliding", "aligned")),

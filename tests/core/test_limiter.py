@@ -20,7 +20,7 @@ def go(limits, now, until, tokens=1.0):
     count = 0
     while (now := max(limits.free_at(now), now)) < until:
         limits.pay(now, tokens)
-        limits.settle(tokens, tokens)
+        limits.settle(now, tokens, tokens)
         limits.took(now, now, tokens)
         now += 0.001
         count += 1
@@ -35,7 +35,7 @@ def refuse(limits, now, code=RPM, *, tokens=1.0, launched_at=None, retry_after=N
     """Launch at *now* and be refused 50 ms later, so many *times* in a row. Return when."""
     for _ in range(times):
         limits.pay(now, tokens)
-        limits.settle(tokens, 0.0)
+        limits.settle(now, tokens, 0.0)
         limits.refused(now + 0.05, now if launched_at is None else launched_at, code, retry_after, jitter)
         now += 0.05
     return now
@@ -93,13 +93,13 @@ def test_an_attempt_is_never_free_in_the_past(events, jitter):
         now = due + (40.0 if event == "rest" else 0.0)
         limits.pay(now, 10.0)
         if event == "took":
-            limits.settle(10.0, 12.0)
+            limits.settle(now, 10.0, 12.0)
             limits.took(now + 1, now, 12.0)
         elif event == "unsent":
-            limits.settle(10.0, 0.0)
+            limits.settle(now, 10.0, 0.0)
             limits.unsent()
         elif event in {"refused", "late"}:
-            limits.settle(10.0, 0.0)
+            limits.settle(now, 10.0, 0.0)
             limits.refused(now + 0.05, now - (5 if event == "late" else 0), RPM, None, jitter)
 
 
@@ -144,7 +144,7 @@ def test_refusals_that_no_lower_rate_mends_do_not_slow_a_quota_that_is_unknown()
         answered += now >= 600.0
         limits.pay(now, 1.0)
         if answered % 25 == 24 or (now < 600.0 and round(now * 10) % 25 == 0):
-            limits.settle(1.0, 0.0)
+            limits.settle(now, 1.0, 0.0)
             limits.refused(now + 0.05, now, RPM, None, 0.5)
         else:
             limits.took(now + 0.05, now, 1.0)

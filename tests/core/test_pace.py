@@ -18,7 +18,7 @@ def go(pace, now, until, *, answered=True, refuses=lambda _now: False):
         pace.pay(now, 1.0)
         if refuses(now):
             pace.uncount(1.0)
-            pace.ease(now)
+            pace.ease(now, now, 1.0)
         elif answered:
             pace.took(now, 1.0)
         count += 1
@@ -55,7 +55,7 @@ def test_chance_refusals_are_few_while_the_margin_is_not_at_its_widest(chances, 
         count += 1
         if chance and pace.margin < 0.4 * lean:
             pace.uncount(1.0)
-            pace.ease(now)
+            pace.ease(now, now, 1.0)
             refused += 1
         else:
             pace.took(now, 1.0)
@@ -65,7 +65,7 @@ def test_chance_refusals_are_few_while_the_margin_is_not_at_its_widest(chances, 
 def test_a_margin_narrows_again_to_its_least():
     pace = Pace(10.0)
     for _ in range(10):
-        pace.ease(0.0)
+        pace.ease(0.0, 0.0, 1.0)
     assert pace.margin == pytest.approx(LEAST_MARGIN * 1.25**10)
     for _ in range(4000):
         pace.took(0.0, 1.0)
@@ -131,7 +131,7 @@ def test_a_refusal_in_the_climb_sets_the_rate_just_under_what_was_too_much():
 def test_in_a_minutes_window_the_last_minute_is_the_quota():
     pace = found(10.0, window=60.0)
     go(pace, 0.0, 60.0)
-    pace.ease(60.0)
+    pace.ease(60.0, 60.0, 1.0)
     assert pace.held == pytest.approx(10.0 * UNDER, rel=0.01)
 
 
@@ -160,7 +160,7 @@ def test_what_was_found_is_kept_and_taught():
     assert (again.held, again.window) == (7.5, 60.0)
     known = Pace(10.0)
     assert known.learnt() == {}
-    known.ease(0.0)
+    known.ease(0.0, 0.0, 1.0)
     other = Pace(10.0)
     other.teach(known.learnt(), 0.0)
     assert other.margin == known.margin

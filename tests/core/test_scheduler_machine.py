@@ -256,7 +256,9 @@ class Machine(RuleBasedStateMachine):
         if self.stopped or blocked or not lane.pending:
             return math.inf
         due = min(at for at, _ in lane.pending.values())
-        free = max(each.free_at(self.now) for each in real.limiters)
+        self.scheduler._take_due_retries(real, self.now)
+        tokens = real.next_tokens() if real.front or real.undrawn else real.plan.tokens(real.retries[0][2])
+        free = max(each.free_at(self.now, tokens) for each in real.limiters)
         return max(due, free, *(park.at if park.probes else math.inf for park in self._parks_of(lane)), -math.inf)
 
     def _running(self):
@@ -291,7 +293,8 @@ class Machine(RuleBasedStateMachine):
             if not lane.unreleased:
                 opens = self._opens_at(lane)
                 assert opens > self.now, "a lane that could launch did not"
-                assert at <= opens + 1e-6, "the next thing due would be missed"
+                # A ramp grows while it is waited for: what it said before was a little late.
+                assert at <= opens + 1e-3, "the next thing due would be missed"
 
     def _check_drained(self, parked):
         assert not self._running()

@@ -1,0 +1,147 @@
+"""What went in the latest seconds, entry by entry: an exact account of a sliding window, some of which is only guessed yet.
+
+Entries of one hundred-and-twenty-eighth of a second stand in one cell, and leave together, when the last of them could: so a tape holds
+no more than 128 cells a second, however many entries there are, and never less than what went.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+LONGEST = 75.0
+"""Seconds that a tape can look back."""
+_CELLS = 128
+"""A second."""
+
+
+class Amount(NamedTuple):
+    """A sum of entries."""
+
+    known: float
+    guessed: float
+    """What was guessed of those that are not known yet."""
+    squares: float
+    """Of each of these guesses."""
+
+
+@dataclass(slots=True, eq=False)
+class _Cell:
+    index: int
+    known: float = 0.0
+    guessed: float = 0.0
+    squares: float = 0.0
+
+
+@dataclass(slots=True)
+class Tape:
+    """The latest *seconds*; told the time, which never goes back."""
+
+    seconds: float
+    late: float = 0.0
+    """Seconds that an entry stays longer: how much later one call may have come to the provider than another."""
+    _live: deque[_Cell] = field(default_factory=deque)
+    _past: deque[_Cell] = field(default_factory=deque)
+    """Older ones, in case that *seconds* grow."""
+    _cells: dict[int, _Cell] = field(default_factory=dict)
+    _known: float = 0.0
+    _guessed: float = 0.0
+    _squares: float = 0.0
+
+    def know(self, now: float, amount: float) -> None:
+        """Add an entry that is known."""
+        self._cell(now).known += amount
+        self._known += amount
+
+    def guess(self, now: float, amount: float) -> None:
+        """Add an entry that is guessed."""
+        cell = self._cell(now)
+        cell.guessed += amount
+        cell.squares += amount * amount
+        self._guessed += amount
+        self._squares += amount * amount
+
+    def learn(self, at: float, guessed: float, amount: float) -> None:
+        """The entry of *at* that was *guessed* is known now."""
+        self._correct(at, amount, -guessed, -guessed * guessed)
+
+    def guess_again(self, at: float, guessed: float, amount: float) -> None:
+        """The entry of *at* that was *guessed* is now guessed to be *amount*."""
+        self._correct(at, 0.0, amount - guessed, amount * amount - guessed * guessed)
+
+    def held(self, now: float) -> Amount:
+        """What the window holds at *now*."""
+        self._roll(now)
+        return Amount(self._known, self._guessed, max(0.0, self._squares))
+
+    def drain(self, now: float) -> Iterator[tuple[float, Amount]]:
+        """When the window will hold how much, if nothing more goes: each time at which something leaves it, from the next on."""
+        self._roll(now)
+        known, guessed, squares = self._known, self._guessed, self._squares
+        for cell in self._live:
+            known, guessed, squares = known - cell.known, guessed - cell.guessed, squares - cell.squares
+            yield self._leaves(cell), Amount(known, guessed, max(0.0, squares))
+
+    def sum(self, now: float, seconds: float) -> float:
+        """What is known to have gone in the *seconds* before *now*, which may lie in the past, however long the window is."""
+        since, until = math.floor((now - seconds) * _CELLS), math.floor(now * _CELLS)
+        total = 0.0
+        for cells in (reversed(self._live), reversed(self._past)):
+            for cell in cells:
+                if cell.index < since:
+                    return total
+                if cell.index <= until:
+                    total += cell.known
+        return total
+
+    def look_back(self, now: float, seconds: float) -> None:
+        """Go on with a longer or a shorter window."""
+        self.seconds = seconds
+        while self._past and self._leaves(self._past[-1]) > now:
+            cell = self._past.pop()
+            self._live.appendleft(cell)
+            self._count(cell, 1)
+        self._roll(now)
+
+    def _leaves(self, cell: _Cell) -> float:
+        return (cell.index + 1) / _CELLS + self.seconds + self.late
+
+    def _cell(self, now: float) -> _Cell:
+        index = math.floor(now * _CELLS)
+        if self._live and self._live[-1].index >= index:
+            return self._live[-1]
+        self._roll(now)
+        cell = self._cells[index] = _Cell(index)
+        self._live.append(cell)
+        return cell
+
+    def _correct(self, at: float, known: float, guessed: float, squares: float) -> None:
+        cell = self._cells.get(math.floor(at * _CELLS))
+        if cell is None:
+            return
+        cell.known += known
+        cell.guessed += guessed
+        cell.squares += squares
+        if self._live and cell.index >= self._live[0].index:
+            self._known += known
+            self._guessed += guessed
+            self._squares += squares
+
+    def _roll(self, now: float) -> None:
+        live, past = self._live, self._past
+        while live and self._leaves(live[0]) <= now:
+            cell = live.popleft()
+            self._count(cell, -1)
+            past.append(cell)
+        if not live:
+            self._known = self._guessed = self._squares = 0.0
+        while past and (past[0].index + 1) / _CELLS + LONGEST <= now:
+            del self._cells[past.popleft().index]
+
+    def _count(self, cell: _Cell, sign: int) -> None:
+        self._known += sign * cell.known
+        self._guessed += sign * cell.guessed
+        self._squares += sign * cell.squares
