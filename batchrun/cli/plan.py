@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import orjson
-from tqdm import tqdm
 
 from batchrun.edge.job_file import load_job
+from batchrun.edge.progress import ReadingBar
 from batchrun.foresight import look_ahead
 from batchrun.report.forecast import forecast_table
 
@@ -26,18 +27,10 @@ def plan(*, job_file: Path, as_json: bool, env_file: Path | None) -> None:
     throttles, rates) is taken up. Exit 0: nothing is wrong; 4: a run would park or reject something; 2: the job cannot be started.
     """
     job = load_job(job_file)
-    with _Bar(desc="reading the input", unit="B", unit_scale=True, delay=1.0, leave=False, disable=None, file=sys.stderr) as bar:
+    with closing(ReadingBar()) as bar:
         forecast = look_ahead(job, datetime.now(UTC).astimezone(), dotenv=env_file or Path(".env"), on_index=bar.show)
     if as_json:
         click.echo(orjson.dumps(forecast.as_json(), option=orjson.OPT_INDENT_2))
     else:
         click.echo(forecast_table(forecast))
     sys.exit(forecast.exit_code)
-
-
-class _Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
-    monitor_interval = 0  # No thread beside the pass.
-
-    def show(self, done: int, expected: int) -> None:
-        self.total = expected
-        self.update(done - self.n)

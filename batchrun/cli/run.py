@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -14,6 +15,7 @@ import orjson
 from batchrun.cli.options import page_option
 from batchrun.cli.saying import say
 from batchrun.core.model import Scope
+from batchrun.core.progress import Progress
 from batchrun.core.scheduler import ParkedScope
 from batchrun.edge import progress, signals
 from batchrun.edge.aside import Aside
@@ -58,7 +60,16 @@ def run(  # noqa: PLR0913 - an argument an option
     """
     signals.outlive_the_terminal()
     job = load_job(job_file)
-    with Aside(sys.stderr) as aside:
+    with Aside(sys.stderr) as aside, closing(progress.ReadingBar(aside)) as bar:
+
+        def tell(text: str) -> None:
+            bar.close()
+            _note(aside, text)
+
+        async def show(observe: Callable[[], Progress]) -> None:
+            bar.close()
+            await progress.show(observe, aside)
+
         wishes = Wishes(
             strict=strict,
             retry_rejected=retry_rejected,
@@ -67,8 +78,9 @@ def run(  # noqa: PLR0913 - an argument an option
             handle_signals=True,
             dotenv=env_file or Path(".env"),
             page=page,
-            note=_silent if quiet else partial(_note, aside),
-            show=None if quiet else partial(progress.show, stream=aside),
+            note=_silent if quiet else tell,
+            show=None if quiet else show,
+            on_index=None if quiet else bar.show,
         )
         ending = run_blocking(job, wishes)
     if as_json:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from batchrun.core.entry import Entry
-from batchrun.core.index import Index
+from batchrun.core.index import Index, LaneKey
 
 _PENDING, _ANSWERED, _REJECTED, _HELD = 0, 1, 2, 3
 
@@ -26,9 +26,11 @@ class Plan:
         """Answered rows whose line or settings are no longer what was asked."""
         self.gone = 0
         """Answered rows that no longer stand in the input."""
+        self._counted: dict[LaneKey, tuple[int, int]] | None = None
 
     def note(self, entry: Entry) -> None:
         """Take in one entry of an earlier opening: of a workspace, the failed ones in their order, then the answered."""
+        self._counted = None
         ordinal = self._index.find(entry.workspace, entry.id)
         if entry.outcome == "answered":
             self._done[entry.workspace, entry.model] += 1
@@ -45,11 +47,12 @@ class Plan:
 
     def retry_rejected(self) -> None:
         """Make every rejected row pending again."""
+        self._counted = None
         self._states = self._states.replace(bytes([_REJECTED]), bytes([_PENDING]))
 
     def hold(self, rows: Iterable[tuple[str, str]]) -> int:
         """Leave out of this opening what is pending of *rows*, workspace and id; how many rows that are."""
-        held = 0
+        held, self._counted = 0, None
         for workspace, row_id in rows:
             ordinal = self._index.find(workspace, row_id)
             if ordinal is not None and self._states[ordinal] == _PENDING:
@@ -59,8 +62,7 @@ class Plan:
 
     def lanes(self) -> dict[tuple[str, str], int]:
         """Count the rows left to do, by workspace and model; lanes with none are left out."""
-        counts = {lane: sum(1 for _ in self.rows(lane)) for lane in self._index.lanes}
-        return {lane: count for lane, count in counts.items() if count}
+        return {lane: pending for lane, (pending, _) in self._counts().items() if pending}
 
     def rows(self, lane: tuple[str, str]) -> Iterator[int]:
         """Give the ordinals of the rows left to do in *lane*, in input order."""
@@ -70,6 +72,14 @@ class Plan:
     def rows_of_the_run(self) -> dict[tuple[str, str], int]:
         """Count the rows the run consists of, by the model they were answered with or are to be asked with."""
         rows = Counter(self._done)
-        for lane, ordinals in self._index.lanes.items():
-            rows[lane] += sum(1 for ordinal in ordinals if self._states[ordinal] != _ANSWERED)
+        for lane, (_, unanswered) in self._counts().items():
+            rows[lane] += unanswered
         return dict(rows)
+
+    def _counts(self) -> dict[LaneKey, tuple[int, int]]:
+        """Rows that are pending and rows that are not answered, by lane; counted once, for a lane may have millions."""
+        if self._counted is None:
+            states = self._states
+            of_lanes = {lane: bytes(map(states.__getitem__, ordinals)) for lane, ordinals in self._index.lanes.items()}
+            self._counted = {lane: (found.count(_PENDING), len(found) - found.count(_ANSWERED)) for lane, found in of_lanes.items()}
+        return self._counted

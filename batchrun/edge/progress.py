@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import TextIO
 
 import anyio
@@ -89,6 +90,37 @@ class _Rate:
 
 class _Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
     monitor_interval = 0  # No thread: everything is drawn by the timer.
+
+
+class ReadingBar:
+    """Shows how much of the input was read, where that takes longer than a moment; off a terminal, a line every so often.
+
+    `show` may be called from another thread, `close` more than once.
+    """
+
+    def __init__(self, stream: TextIO = sys.stderr, clock: Callable[[], float] = monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._bar = _Bar(
+            desc="reading the input", unit="B", unit_scale=True, delay=1.0, leave=False, file=stream, disable=not stream.isatty()
+        )
+        self._told_at = clock()
+
+    def show(self, done: int, expected: int) -> None:
+        """Take bytes read and bytes in all; the latter may grow."""
+        with suppress(OSError):
+            if not self._bar.disable:
+                self._bar.total = expected
+                self._bar.update(done - self._bar.n)
+            elif self._clock() - self._told_at >= LINE_EVERY:
+                self._told_at = self._clock()
+                self._stream.write(f"reading the input: {done / 1e6:,.0f} of {expected / 1e6:,.0f} MB\n")
+                self._stream.flush()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        with suppress(OSError):
+            self._bar.close()
 
 
 class _Bars:

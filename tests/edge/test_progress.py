@@ -13,7 +13,7 @@ import pytest
 
 from batchrun.core.columns import width
 from batchrun.core.progress import Progress, WorkspaceProgress
-from batchrun.edge.progress import LINE_EVERY, show
+from batchrun.edge.progress import LINE_EVERY, ReadingBar, show
 from tests.virtual_time import run_virtually
 
 NAMES = ("市场部", "legal", "客户支持与培训")
@@ -194,3 +194,29 @@ def test_a_stream_that_is_gone_ends_the_drawing_and_not_the_run(terminal):
     stream = Gone(terminal=terminal)
     assert not shown(lambda _now: three(), stream, seconds=100), "it ended by itself"
     assert stream.refused
+
+
+def test_reading_the_input_is_told_in_a_line_every_so_often_where_there_is_no_terminal():
+    stream, now = io.StringIO(), [0.0]
+    bar = ReadingBar(stream, lambda: now[0])
+    for second in range(40):
+        now[0] = float(second)
+        bar.show(second * 1_000_000, 60_000_000)
+    bar.close()
+    assert stream.getvalue() == "reading the input: 15 of 60 MB\nreading the input: 30 of 60 MB\n"
+
+
+def test_reading_the_input_is_a_bar_on_a_terminal_and_leaves_nothing_behind():
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    bar = ReadingBar(stream)
+    bar._bar.delay = 0.0
+    bar._bar.mininterval = 0.0
+    bar.show(30_000_000, 60_000_000)
+    assert "reading the input:  50%" in stream.getvalue()
+    bar.close()
+    bar.close()
+    assert not stream.getvalue().rsplit("\r", 2)[-2].strip()
