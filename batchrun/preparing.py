@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import anyio
 import orjson
-from pydantic import SecretStr
 
 from batchrun.budgets import most_tokens
 from batchrun.core.answers import Answers, Schema
 from batchrun.core.attempts import bound
 from batchrun.core.endpoints import Endpoint
-from batchrun.core.estimates import Size
+from batchrun.core.estimates import Estimate, Size
 from batchrun.core.families import needs_stream
 from batchrun.core.job import Job, Workspace
 from batchrun.core.model import Failure, Hidden, Request, Row
@@ -49,6 +49,19 @@ def transport_of(job: Job, connections: int) -> Transport:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """What all rows of a workspace and model share."""
+
+    authorization: str
+    estimate: Estimate
+    total: float
+    """Seconds a call may take."""
+    least_tpm: float | None
+    most_tokens: int | None
+    """The limit that a budget puts into rows that set none."""
+
+
 class Preparer:
     """Makes rows ready, one attempt at a time; the engine's `prepare`."""
 
@@ -74,7 +87,7 @@ class Preparer:
         self._answers = Answers(schema, job.answers.reasks)
         self._routes: dict[tuple[str, str, bool], Route | NoRoute] = {}
         self._roots: dict[Path, MediaRoot] = {}
-        self._most_tokens: dict[tuple[str, str], int | None] = {}
+        self._lanes: dict[tuple[str, str], _Lane] = {}
 
     async def __call__(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable:
         """Make the ticket's row ready for one attempt; only local media are waited for."""
@@ -85,22 +98,31 @@ class Preparer:
         found = self._route(row, media=bool(media))
         if isinstance(found, NoRoute):
             return Unsendable(row, mishap("no_route", found.reason, in_doubt=False))
-        body = {name: value for name, value in row.body.items() if name != "stream"}
-        if body.get("max_tokens") is None and body.get("max_completion_tokens") is None and (most := self._most(row)) is not None:
-            body["max_tokens"] = most
+        body = row.body.copy()
+        explicit = body.pop("stream", None)
+        lane = self._lane(row.workspace, row.model)
+        if lane.most_tokens is not None and body.get("max_tokens") is None and body.get("max_completion_tokens") is None:
+            body["max_tokens"] = lane.most_tokens
         if media:
             urls = await self._urls(media, ticket.ordinal)
             if isinstance(urls, Failure):
                 return Unsendable(row, urls)
             body["messages"] = with_urls(body["messages"], lambda medium: urls[medium])
-        return self._written(ticket, row, found, body, media)
+        stream = needs_stream(row.model, body) if explicit is None else explicit
+        return self._written(ticket, lane, row, found, body, media, stream=stream)
 
-    def _most(self, row: Row) -> int | None:
-        """The limit that a budget puts into rows that set none."""
-        key = (row.workspace, row.model)
-        if key not in self._most_tokens:
-            self._most_tokens[key] = most_tokens(self._job, *key)
-        return self._most_tokens[key]
+    def _lane(self, name: str, model: str) -> _Lane:
+        lane = self._lanes.get((name, model))
+        if lane is None:
+            workspace, key = self._workspaces[name], self._keys[name].get_secret_value()
+            lane = self._lanes[name, model] = _Lane(
+                Hidden(f"Bearer {key}"),
+                self._learnt.estimate((name, model)),
+                self._job.total_timeout(workspace.endpoint),
+                least_tpm(workspace, model),
+                most_tokens(self._job, name, model),
+            )
+        return lane
 
     def _route(self, row: Row, *, media: bool) -> Route | NoRoute:
         key = (row.workspace, row.model, media)
@@ -135,31 +157,31 @@ class Preparer:
             self._roots[folder] = MediaRoot(folder)
         return self._roots[folder]
 
-    def _written(self, ticket: Ticket, row: Row, way: Route, body: Body, media: list[Medium]) -> Prepared | Unsendable:
+    def _written(
+        self, ticket: Ticket, lane: _Lane, row: Row, way: Route, body: Body, media: list[Medium], *, stream: bool
+    ) -> Prepared | Unsendable:  # fmt: skip
         asks, said = self._answers.asked(ticket.ordinal)
         if said:
             body["messages"] = [*body["messages"], *said]
         wire_format = way.wire_format
         if why := wire_format.unfit(body):
             return Unsendable(row, mishap("cannot_carry", why, in_doubt=False))
-        explicit = row.body.get("stream")
-        stream = needs_stream(row.model, body) if explicit is None else explicit
         written = wire_format.encode(body, stream)
         sent_media = sum(len(each.url) for each in media_of(body["messages"])) if media else 0
         size = _size(written if not sent_media else orjson.dumps(row.body), body, len(media))
-        estimate = self._learnt.estimate((row.workspace, row.model))
-        most = least_tpm(self._workspaces[row.workspace], row.model)
+        estimate, most = lane.estimate, lane.least_tpm
         if most is not None and estimate.input_of(size) > most:
             return Unsendable(row, mishap("never_fits", f"about {estimate.input_of(size):,.0f} against {most:,.0f}", in_doubt=False))
         if len(written) > (_MOST_BYTES_WITH_MEDIA if sent_media > _MOST_BYTES // 2 else _MOST_BYTES):
             return Unsendable(row, mishap("request_too_large", f"{len(written):,} bytes", in_doubt=False))
-        headers = self._headers(row, asks, {**wire_format.stream_headers} if stream else {})
+        headers: dict[str, str] = {"Authorization": lane.authorization, "Idempotency-Key": self._idempotency_key(row, asks)}
+        if stream:
+            headers |= wire_format.stream_headers
         if any(each.url.startswith("oss://") for each in media):
             headers["X-DashScope-OssResourceResolve"] = "enable"
-        total = self._job.total_timeout(self._workspaces[row.workspace].endpoint)
         return Prepared(
             row,
-            Request(way.url, headers, written, total),
+            Request(way.url, headers, written, lane.total),
             bound(body, len(written) - sent_media, (each.kind for each in media)),
             Reading(wire_format.dialect, body),
             self._answers.checking(ticket.ordinal, tools="tools" in body),
@@ -168,13 +190,10 @@ class Preparer:
             lambda: self._answers.forget(ticket.ordinal),
         )
 
-    def _headers(self, row: Row, asks: int, headers: dict[str, str]) -> dict[str, str]:
-        key: SecretStr = self._keys[row.workspace]
-        # One a row and ask, the same over its retries: a server that honours it bills a repeated call once.
-        named = "\0".join([self._run, row.workspace, row.id, row.digest, *([str(asks)] if asks else [])])
-        headers["Authorization"] = Hidden(f"Bearer {key.get_secret_value()}")
-        headers["Idempotency-Key"] = blake2b(named.encode(), digest_size=16).hexdigest()
-        return headers
+    def _idempotency_key(self, row: Row, asks: int) -> str:
+        """One a row and ask, the same over its retries: a server that honours it bills a repeated call once."""
+        named = f"{self._run}\0{row.workspace}\0{row.id}\0{row.digest}"
+        return blake2b((f"{named}\0{asks}" if asks else named).encode(), digest_size=16).hexdigest()
 
 
 def _size(text: bytes, body: Body, media: int) -> Size:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 _NATIVE_ONLY = re.compile(r"qwen2?-audio")
 """The compatible route answers 404 model_not_supported. Omni and ASR models of later years are not among them."""
@@ -49,12 +50,12 @@ def multimodal(model: str) -> bool:
 
 def stream_only(model: str) -> bool:
     """Whether *model* answers in streams alone."""
-    return bool(_STREAM_ONLY.search(model))
+    return _of_a_name(model).stream_only
 
 
 def thinks_only_when_asked(model: str) -> bool:
     """Whether *model* is known not to think unless ``enable_thinking`` asks for it."""
-    return bool(_THINKS_WHEN_ASKED.search(model)) and "thinking" not in model
+    return _of_a_name(model).thinks_only_when_asked
 
 
 def thinks_unasked(model: str) -> bool:
@@ -68,5 +69,18 @@ def needs_stream(model: str, body: Mapping[str, Any]) -> bool:
         return True
     thinking = body.get("enable_thinking")
     if thinking is None:
-        return bool(_THINKS_UNASKED.search(model))
+        return _of_a_name(model).thinks_in_streams
     return thinking is True and not _NEWER.search(model)
+
+
+class _Habits(NamedTuple):
+    stream_only: bool
+    thinks_only_when_asked: bool
+    thinks_in_streams: bool
+
+
+@lru_cache(maxsize=1024)
+def _of_a_name(model: str) -> _Habits:
+    """What is asked for every row of a model."""
+    asked = bool(_THINKS_WHEN_ASKED.search(model)) and "thinking" not in model
+    return _Habits(bool(_STREAM_ONLY.search(model)), asked, bool(_THINKS_UNASKED.search(model)))

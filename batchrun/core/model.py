@@ -1,11 +1,23 @@
-"""The nouns that travel from the input line to the statement."""
+"""The nouns that travel from the input line to the statement.
+
+Those that every row has several of are `value`s: frozen for the type checker and not at run time, where freezing makes their making cost
+five times as much.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar, dataclass_transform
+
+_T = TypeVar("_T")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def value(cls: type[_T]) -> type[_T]:
+    """Make a slotted dataclass whose fields nobody may set: a type checker says so."""
+    return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
 class Fault(StrEnum):
@@ -32,7 +44,7 @@ class Scope(StrEnum):
     ACCOUNT = "account"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """Tokens of one call as the provider reported them. Details itemise a total and are never added to it."""
 
@@ -83,7 +95,7 @@ class Money:
     """None where nothing tells."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Row:
     """One input line, made ready."""
 
@@ -106,7 +118,7 @@ class Hidden(str):
         return "'***'"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """One HTTP POST, ready to send."""
 
@@ -118,7 +130,7 @@ class Request:
     """Seconds the call may take, where that is not what the job gives every call."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """What a good attempt brought: an answer with a finish reason."""
 
@@ -161,7 +173,7 @@ class Failure:
     """The whole answer that was refused here, for it was paid for."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """How the last attempt of a row went, as its entry tells it."""
 
@@ -174,7 +186,7 @@ class Call:
     latency_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answered:
     """A row that has its answer: final."""
 

@@ -225,7 +225,7 @@ class Scheduler:
         """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
         self._take_due_retries(lane, now)
         workspace = lane.workspace
-        if any(not parked.probe_due for parked in self._parking.of(lane)):
+        if (parks := self._parking.of(lane)) and any(not parked.probe_due for parked in parks):
             pass  # The end of the park, or its next probe, wakes it.
         elif lane.short_of is not None:
             pass  # The end of an attempt that is paid from the same budget wakes it.

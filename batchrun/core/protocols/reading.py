@@ -89,7 +89,7 @@ class Reading:
 
     def result(self, status: int, headers: Mapping[str, str]) -> Reply | Failure:
         """Say what the answer is, now that its body has ended; never raises, whatever it held."""
-        if self._stream is None:
+        if self._stream is None and not self._plain:
             self._look(whole=True)
         if self._stream is None:
             return self._read(status, headers, b"".join(self._pieces))

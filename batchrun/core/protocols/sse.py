@@ -30,6 +30,8 @@ class Event(NamedTuple):
 
 def looks_like_events(start: bytes, *, whole: bool) -> bool | None:
     """Whether a body that begins with *start* is an event stream; None where it is too short to tell, unless it is the *whole*."""
+    if start.startswith(b"{"):
+        return False
     text = start.removeprefix(_MARK).lstrip()
     if text.startswith(_STARTS):
         return True

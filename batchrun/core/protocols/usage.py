@@ -41,7 +41,10 @@ def usage_of(reported: object) -> Usage | None:
 
 
 def _whole(reported: dict[str, Any], *names: str) -> int | None:
-    return next((count for name in names if (count := _tokens(reported.get(name))) is not None), None)
+    for name in names:
+        if (count := _tokens(reported.get(name))) is not None:
+            return count
+    return None
 
 
 def _tokens(count: object) -> int | None:
@@ -56,8 +59,10 @@ def _details(reported: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _part(name: str, whole: int, *places: dict[str, Any]) -> int:
     """A part of *whole* tokens, from the first place that has it; 0 where it is larger than the whole: a mistake earns no discount."""
-    count = next((count for place in places if (count := _tokens(place.get(name))) is not None), 0)
-    return count if count <= whole else 0
+    for place in places:
+        if name in place and (count := _tokens(place[name])) is not None:
+            return count if count <= whole else 0
+    return 0
 
 
 def _cache_creation(of_asked: dict[str, Any], asked: int) -> int:

@@ -52,7 +52,7 @@ class Target:
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:
-    if any(not one.isprintable() for header in headers.items() for one in header):
+    if not "".join([*headers, *headers.values()]).isprintable():
         raise ValueError("a character in a header that does not print: is there one in an API key?")
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
 
