@@ -66,6 +66,8 @@ class CallNote(NamedTuple):
     output_tokens: int = 0
     path: str = ""
     """Of the route."""
+    request_id: str = ""
+    """Of the answer that was made."""
 
 
 class Journal:

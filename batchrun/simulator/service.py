@@ -187,6 +187,7 @@ class Service:
                 billed=not repeated,
                 input_tokens=given.answer.usage.input_tokens,
                 output_tokens=given.answer.usage.output_tokens,
+                request_id=given.draw.request_id,
             )
         )
         plan = told(asked, given, delay, fault)
