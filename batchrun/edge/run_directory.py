@@ -56,8 +56,11 @@ def workspace_directories(directory: Path) -> list[Path]:
     """List the workspaces' directories that stand in the run directory, by name."""
     if not directory.is_dir():
         return []
-    found = (path for path in directory.iterdir() if path.is_dir())
-    return sorted(path for path in found if (path / "results.jsonl").exists() or (path / "errors.jsonl").exists())
+    try:
+        found = [path for path in directory.iterdir() if path.is_dir()]
+        return sorted(path for path in found if (path / "results.jsonl").exists() or (path / "errors.jsonl").exists())
+    except OSError as error:
+        raise LedgerError(f"{directory}: cannot be read: {error.strerror}") from None
 
 
 def read_description(directory: Path) -> dict[str, Any] | None:

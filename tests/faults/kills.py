@@ -29,7 +29,10 @@ def campaign(home: Path, *, kills: int, rows: int, seed: int) -> Account:
     with simulator(home, latency=0.03, scenario=f"seed = {seed}\n{TROUBLE}") as url:
         job = write_job(home, url, asked)
         for _ in range(kills):
-            process = subprocess.Popen([*BATCHRUN, "run", str(job), "--quiet"], cwd=home, env=environment(), stdout=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                [*BATCHRUN, "run", str(job), "--quiet"], cwd=home, env=environment(), stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )  # fmt: skip
             _killed(process, home / "run" / "attempts.log", dice, 340 * 2 * rows // (kills + 1))
         done = subprocess.run([*BATCHRUN, "run", str(job)], cwd=home, env=environment(), capture_output=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr.decode()

@@ -1,0 +1,108 @@
+"""One run of a small job under strace, which makes calls to the kernel fail or kills the process at them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from batchrun.checking import checked
+from batchrun.edge.job_file import load_job
+from batchrun.one_run import run_blocking
+from batchrun.opening import read_statement
+from tests.end_to_end.test_run import BATCHRUN, ROOT
+from tests.faults.accounts import entries_of
+from tests.peers.peer import program
+
+WORKSPACES = ("marketing", "legal")
+CALLS = ("mkdir", "openat", "flock", "ftruncate", "pwrite64", "write", "fsync", "fdatasync", "rename", "unlink", "close")
+FILES = ("run.json", ".run.json.new", "run.lock", "attempts.log", "learnt.json", ".learnt.json.new", ".rejected-input.jsonl.new")
+OF_WORKSPACE = ("results.jsonl", "errors.jsonl", "usage.json", ".usage.json.new")
+
+
+class Point(NamedTuple):
+    """A call to the kernel: the *number*-th of its name that a thread makes on the run directory."""
+
+    call: str
+    number: int
+
+
+class Ended(NamedTuple):
+    """How a run ended."""
+
+    code: int
+    said: str
+    struck: bool
+    """Whether the injected fault was met."""
+
+
+ROWS = 12
+
+
+def small_job(home: Path, rows: int = ROWS) -> Path:
+    """A job with the simulator in its own process: everything that it calls the kernel for is its own."""
+    asked = [{"id": f"r-{number}", "workspace": WORKSPACES[number % 2], "prompt": f"Say {number}."} for number in range(rows)]
+    (home / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    tables = "".join(f'[workspaces.{name}]\nconcurrency = 2\nendpoint = "simulator"\n' for name in WORKSPACES)
+    job = home / "job.toml"
+    job.write_text(
+        f'[job]\ninput = "{home}/rows.jsonl"\noutput = "{home}/run"\n[defaults]\nmodel = "qwen-plus"\n'
+        f"[simulator]\nlatency = {{ median = 0.01, sigma = 0.3 }}\n{tables}"
+    )
+    return job
+
+
+def run(home: Path, inject: str | None = None, *, log: Path | None = None, prefix: Sequence[str | Path] = ()) -> Ended:
+    """Run the job of *home*, with strace's *inject* where there is one: ``write:error=ENOSPC:when=3+``."""
+    command = [*map(str, prefix), *BATCHRUN, "run", str(home / "job.toml"), "--quiet"]
+    log = log or home / "strace.log"
+    if inject is not None:
+        named = [home / "run", *(home / "run" / name for name in (*FILES, *WORKSPACES))]
+        named += [home / "run" / name / file for name in WORKSPACES for file in OF_WORKSPACE]
+        paths = [part for path in named for part in ("-P", str(path))]
+        wanted = ["-e", f"trace={','.join(CALLS)}"] + (["-e", f"inject={inject}"] if inject else [])
+        command = [program("strace", "strace"), "-f", "-qq", "-o", str(log), *paths, *wanted, *command]
+    done = subprocess.run(command, cwd=home, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=120, check=False)
+    traced = log.read_text(errors="replace") if inject is not None and log.exists() else ""
+    return Ended(done.returncode, done.stderr.decode(errors="replace"), "INJECTED" in traced or "killed by SIGKILL" in traced)
+
+
+def points(home: Path) -> list[Point]:
+    """Every point of an undisturbed run."""
+    small_job(home)
+    assert run(home, "").code == 0
+    made: Counter[tuple[str, str]] = Counter()
+    for line in (home / "strace.log").read_text(errors="replace").splitlines():
+        if found := re.match(r"(\d+)\s+(\w+)\(", line):
+            made[found[1], found[2]] += 1
+    most = {call: max((count for (_, name), count in made.items() if name == call), default=0) for call in CALLS}
+    return [Point(call, number) for call in CALLS for number in range(1, most[call] + 1)]
+
+
+def struck_cleanly(ended: Ended, *, killed: bool) -> None:
+    """Hold that a run which met a fault has said what is wrong, in one line, and left with the code of a run that can go on."""
+    if killed:
+        assert ended.code in {-9, 137, 0}, ended
+        return
+    assert ended.code in {0, 4}, ended
+    assert "Traceback" not in ended.said, ended.said
+    if ended.code == 4:
+        told = [line for line in ended.said.splitlines() if line.startswith("batchrun: ")]
+        assert len(told) == 1, ended.said
+        assert "/run" in told[0], told
+
+
+def goes_on(home: Path, rows: int = ROWS) -> None:
+    """Hold that the same job finishes the run, with every row answered once and sums that are its ledger's."""
+    assert run_blocking(load_job(home / "job.toml")).exit_code == 0
+    ids = [entry["id"] for entry in entries_of(home / "run")]
+    assert sorted(ids) == sorted(f"r-{number}" for number in range(rows))
+    found = checked(home / "run", repair=False)
+    assert found.findings == [] or all(not each.damage for each in found.findings), found.findings
+    total = read_statement(home / "run").total()
+    assert (total.answered, total.pending) == (rows, 0)

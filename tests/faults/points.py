@@ -1,0 +1,57 @@
+"""Every point at which a run calls the kernel for its directory: ``python -m tests.faults.points``.
+
+At each the process is killed, the call fails once, and it and all that follow of its kind find the disk full. Whatever happens, the run
+ends with one line and a code that says that it can go on, and the same command finishes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.faults.inject import Ended, Point, goes_on, points, run, small_job, struck_cleanly
+
+WAYS = {"killed": "signal=SIGKILL:when={}", "fails once": "error=EIO:when={}", "full from then on": "error=ENOSPC:when={}+"}
+
+
+def struck(home: Path, point: Point, way: str) -> Ended:
+    """Strike one run at one point, hold that it ends well, and that the next finishes it."""
+    small_job(home)
+    ended = run(home, f"{point.call}:{WAYS[way].format(point.number)}")
+    if ended.struck:
+        struck_cleanly(ended, killed=way == "killed")
+    goes_on(home)
+    return ended
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every", type=int, default=1, help="only every n-th injection")
+    wished = parser.parse_args()
+    began, hit, wrong, codes = time.monotonic(), 0, 0, Counter[tuple[str, int]]()
+    with tempfile.TemporaryDirectory() as home:
+        found = points(Path(home))
+    injections = [(point, way) for point in found for way in WAYS if (point.call, way) != ("close", "full from then on")][:: wished.every]
+    print(f"{len(found)} points: {dict(Counter(point.call for point in found))}; {len(injections)} injections", flush=True)
+    for point, way in injections:
+        with tempfile.TemporaryDirectory() as home:
+            try:
+                ended = struck(Path(home), point, way)
+            except AssertionError as error:
+                wrong += 1
+                print(f"WRONG: {point.call} {point.number}, {way}: {str(error)[:1500]}", flush=True)
+                continue
+        hit += ended.struck
+        codes[way, ended.code] += 1
+    print(
+        f"{len(injections)} injections, {hit} met, {wrong} wrong; all others went on to the last row; codes: "
+        f"{ {f'{way}: {code}': count for (way, code), count in sorted(codes.items())} }; {time.monotonic() - began:.0f} s"
+    )
+    raise SystemExit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
