@@ -128,7 +128,7 @@ class _Check:
     def _tail(self, path: Path) -> None:
         torn = history.torn_tail(path)
         if torn and self._repair:
-            self._tell(path, history.repair_tail(path) or "", damage=False, mended=True)
+            self._tell(path, history.repair_tail(path, keep_zeros=path.name == LOG) or "", damage=False, mended=True)
         elif torn:
             self._tell(
                 path, f"ends in {torn:,} bytes of a line that was never finished: a killed process; the next run mends it", damage=False
@@ -142,8 +142,8 @@ class _Check:
         bad = [line.number for line in mending.lines_of(path) if line.text.endswith(b"\n") and read_attempt(line.text) is None]
         if bad:
             shown = ", ".join(map(str, bad[:5])) + (" …" if len(bad) > 5 else "")
-            mended = self._repair and self._make_anew(path, dict.fromkeys(bad, ""), {})
-            self._tell(path, f"{len(bad):,} lines cannot be read (line {shown}): calls and doubt may be higher", mended=mended)
+            # They stay: the statement says as long that it does not know all.
+            self._tell(path, f"{len(bad):,} lines cannot be read (line {shown}): calls and doubt may be higher", damage=False)
 
     def _file(self, path: Path) -> None:
         damaged: dict[int, str] = {}

@@ -170,7 +170,7 @@ def _description(directory: Path, job: Job) -> dict[str, Any]:
 
 def _mended(directory: Path) -> list[str]:
     files = [path / name for path in run_directory.workspace_directories(directory) for name in FILES]
-    mended = (history.repair_tail(path) for path in [*files, directory / LOG])
+    mended = [*(history.repair_tail(path) for path in files), history.repair_tail(directory / LOG, keep_zeros=True)]
     return [note for note in mended if note is not None]
 
 

@@ -33,8 +33,11 @@ def torn_tail(path: Path) -> int:
         raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def repair_tail(path: Path) -> str | None:
-    """Mend an unterminated last line of *path*; say what was done, or None where nothing was. The caller holds the run's lock."""
+def repair_tail(path: Path, *, keep_zeros: bool = False) -> str | None:
+    """Mend an unterminated last line of *path*; say what was done, or None where nothing was. The caller holds the run's lock.
+
+    Zeros are lines that a disk took and lost: with *keep_zeros* they stay, a line that cannot be read and is counted as such.
+    """
     try:
         with path.open("r+b", buffering=0) as file:
             tail = _unterminated(file.fileno())
@@ -44,6 +47,9 @@ def repair_tail(path: Path) -> str | None:
             if _is_object(tail):
                 file.write(b"\n")
                 done = f"{path}: the last line had lost only its newline: kept"
+            elif b"\0" in tail and keep_zeros:
+                file.write(b"\n")
+                done = f"{path}: its end was lost on the disk: calls and doubt may be higher by what stood in {len(tail):,} bytes"
             else:
                 side = path.with_name(f"{path.name}.torn")
                 _keep(side, tail + b"\n")

@@ -14,9 +14,10 @@ The contract
 - The first failed write or sync ends the ledger: every later call raises, nothing more is launched, and the run ends with exit code 4, the
   file and the reason. What was under way then is counted and told, and stands in doubt
   (`test_the_first_failed_write_ends_the_ledger_for_every_file`; `tests/faults/disk.py`, `points.py`).
-- A second fsync after a failed one reports success over pages that were dropped (seen on Linux with ext4), so it is never tried
-  (`test_a_failed_sync_ends_the_ledger_and_is_never_tried_again`). The kernel still shows the lost pages to whoever reads: they are put out
-  of its cache, so that the next opening reads what the disk has, and trusts nothing else (`tests/faults/disk.py`: a genuine failure).
+- A second fsync after a failed one reports success over pages that were dropped (seen on Linux with ext4), so none is ever believed
+  (`test_a_failed_sync_ends_the_ledger_and_is_never_tried_again`). The kernel still shows the lost pages to whoever reads: all files are put
+  out of its cache, so that the next opening reads what the disk has, and trusts nothing else (`tests/faults/disk.py`: a genuine failure,
+  and a control that believes the cache).
 - A file that is moved or deleted under the run ends the ledger too, at the next sync: what is written to it would be nowhere
   (`tests/faults/test_run_directory.py`).
 - The start of a call stands in attempts.log before it is sent. The end of an answer, whose entry stands by then, is written with the next
@@ -98,6 +99,8 @@ class Ledger:
                 self._catch_up()
                 self._sync_all(self._take_dirty())
         finally:
+            if self._broken is not None:
+                self._forget_what_the_disk_has_not()
             for file in self._files.values():
                 os.close(file.descriptor)
             self._files.clear()
@@ -208,9 +211,15 @@ class Ledger:
             os.fdatasync(descriptor)
             _must_stand(path, descriptor)
         except OSError as error:
-            with suppress(OSError):
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             raise self._break(path, "synced", error) from None
+
+    def _forget_what_the_disk_has_not(self) -> None:
+        """Have every page written, or not: whatever the kernel says to that, it is believed no more, and what it holds is put out."""
+        for file in self._files.values():
+            with suppress(OSError):
+                os.fdatasync(file.descriptor)
+            with suppress(OSError):
+                os.posix_fadvise(file.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _break(self, path: Path, what: str, error: OSError) -> LedgerError:
         count = len(self._under_way)

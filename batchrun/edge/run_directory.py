@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -21,6 +22,8 @@ from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError, Ru
 
 FORMAT = 1
 """Of run.json and the files beside it; a run directory of a newer one is refused."""
+_GLANCES, _GLANCE = 25, 0.02
+"""How often, and after how many seconds, it is looked who holds a run that another process has just taken."""
 _DIGEST = "blake2b"
 """The field that holds the digest of the others."""
 
@@ -46,10 +49,32 @@ def _hold(lock: int, directory: Path) -> None:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except BlockingIOError:
-        owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
-        raise RunInUseError(f"{directory}: in use by {owner or 'another process'}; wait for it, or stop it, then try again") from None
+        raise RunInUseError(f"{directory}: in use by {_owner(lock)}; wait for it, or stop it, then try again") from None
     except OSError as error:
         raise LedgerError(f"{directory}: cannot be locked: {error.strerror}") from None
+
+
+def _owner(lock: int) -> str:
+    """Who holds the lock: what stands in it may be of an owner that is gone, for the moment in which the new one has not signed yet."""
+    for _ in range(_GLANCES):
+        owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
+        if owner and not _is_gone(owner):
+            return owner
+        time.sleep(_GLANCE)
+    return "another process"
+
+
+def _is_gone(owner: str) -> bool:
+    _, pid, *_ = [*owner.split(), "", ""]
+    if not owner.endswith(f" on {socket.gethostname()}") or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def workspace_directories(directory: Path) -> list[Path]:

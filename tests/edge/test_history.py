@@ -47,6 +47,29 @@ def test_a_ledger_cut_at_any_byte_loses_at_most_the_line_it_tore(tmp_path):
         assert history.repair_tail(path) is None, "a second repair has nothing to do"
 
 
+def test_a_crash_in_the_midst_of_a_repair_costs_nothing_wherever_it_comes(tmp_path):
+    whole, torn = line(0) + line(1), line(2)[:-9]
+    path, side = tmp_path / "results.jsonl", tmp_path / "results.jsonl.torn"
+    # What a repair leaves that was killed, or lost the machine: the side file written in part, or whole, and the tail not yet cut off.
+    for kept in range(len(torn) + 2):
+        path.write_bytes(whole + torn)
+        side.write_bytes((torn + b"\n")[:kept])
+        assert history.repair_tail(path) is not None
+        assert path.read_bytes() == whole
+        assert side.read_bytes().endswith(torn + b"\n")
+        assert history.repair_tail(path) is None
+
+
+def test_an_end_of_zeros_is_cut_off_entries_and_stays_in_attempts_where_it_is_counted(tmp_path):
+    path = tmp_path / "attempts.log"
+    path.write_bytes(line(0) + bytes(40))
+    assert "calls and doubt may be higher" in (history.repair_tail(path, keep_zeros=True) or "")
+    assert path.read_bytes() == line(0) + bytes(40) + b"\n"
+    path.write_bytes(line(0) + bytes(40))
+    assert "moved to attempts.log.torn" in (history.repair_tail(path) or "")
+    assert path.read_bytes() == line(0)
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import signal
+import socket
 from contextlib import contextmanager
 
 import orjson
@@ -49,6 +50,16 @@ def test_a_held_directory_is_refused_in_the_same_process_too_and_free_again_afte
             pass
     with locked(tmp_path):
         pass
+
+
+def test_an_owner_that_is_gone_is_not_named_for_the_one_that_holds_the_run(tmp_path):
+    with locked(tmp_path):
+        (tmp_path / "run.lock").write_text(f"process {2**22 + 1} on {socket.gethostname()}\n")
+        with pytest.raises(RunInUseError, match="in use by another process"), locked(tmp_path):
+            pass
+        (tmp_path / "run.lock").write_text(f"process {2**22 + 1} on elsewhere\n")
+        with pytest.raises(RunInUseError, match="on elsewhere"), locked(tmp_path):
+            pass
 
 
 def test_a_lock_is_given_back_when_the_run_ends_in_an_error(tmp_path):

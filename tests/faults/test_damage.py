@@ -57,7 +57,7 @@ def test_damage_is_found_and_no_statement_is_wrong(tmp_path, kind):
     if kind != "a run of a newer version":
         found = checked(tmp_path / "run", repair=False)
         assert found.findings or kind in HARMLESS
-        assert found.whole == (kind == "line ends of another system")
+        assert found.whole == (kind == "line ends of another system" or "attempts.log" in kind)
     assert state(tmp_path / "run") == before, "looking changes nothing"
 
 
@@ -71,7 +71,7 @@ def test_what_is_mended_loses_no_byte_and_the_statement_holds_again(tmp_path, ki
     assert again.whole, again.findings
     if "run.json" not in kind:
         told = read_statement(tmp_path / "run")
-        assert covers(told, truth) or "attempts.log" in kind
+        assert covers(told, truth) or told.unreadable_attempts
         assert told.total().answered + told.total().rejected + told.total().pending == len(WORKSPACES) * ROWS
     after = state(tmp_path / "run")
     for path, content in before.items():
