@@ -14,7 +14,7 @@ from batchrun.core.errors import JobError, RunDamagedError, RunTooNewError
 from batchrun.core.index import id_digest
 from batchrun.core.statement import Fold, Statement
 from batchrun.edge import history, mending, run_directory
-from batchrun.money import most_of
+from batchrun.money import described_job, most_of
 from batchrun.reading import FILES, LOG
 
 _SHOWN = 5
@@ -79,7 +79,7 @@ class _Check:
         self._found = Checked(directory, "")
         self._described = self._description()
         self._found.run = str(self._described.get("run", ""))
-        most = most_of(self._described.get("job"))
+        most = most_of(described_job(self._described))
         self._fold = Fold(self._found.run, str(self._described.get("name", "")), self._described.get("rejected_input", 0), most=most)
         self._answered = Digests()
 
