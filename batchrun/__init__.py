@@ -7,9 +7,10 @@ The house, from the top (an import goes down or stays, never up)::
                             say), parks.py (what cannot be sent), money.py (prices), budgets.py and bookkeeping.py (what may be
                             spent, also by the day and over runs), planning.py (the scheduler and what was learnt), preparing.py (a
                             row to a request), closing.py (windows and deadline), simulated.py (the simulator in this process)
-    doctor.py foresight.py  join too: a job examined, and forecast, before it runs; reconciling.py: a bill held against runs after it;
-                            reporting.py: the statements of runs added up; publishing.py: their page; checking.py: a run directory held
-                            against itself; reading.py: a ledger read back, into whatever folds it
+    doctor.py foresight.py  join too: a job examined, and forecast, before it runs (affording.py: against its budgets);
+                            reconciling.py: a bill held against runs after it; reporting.py: the statements of runs added up;
+                            publishing.py: their page; checking.py: a run directory held against itself; reading.py: a ledger read
+                            back, into whatever folds it
     report/                 a statement, a diagnosis, a forecast as a table; page/ as a page for a browser
     simulator/server.py     the simulator on a socket
     engine.py               waits: starts what the scheduler says, records what comes back

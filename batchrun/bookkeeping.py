@@ -70,6 +70,19 @@ class Bookkeeper:
             finally:
                 self._close()
 
+    def look_in(self) -> None:
+        """Only see what the other runs have taken of the present pages: nothing is written. Blocks."""
+        if not self._purses or not self._file.path.parent.is_dir():
+            return
+        present = self._present()
+        since = min(purse.page(self._wall_time()).span.starts for purse in self._purses)
+        books = self._file.read() or Books("")
+        stale = [path for path in runs_beside(self._directory) if _is_stale(books.runs.get(path.name), path, present.keys(), since)]
+        for path, read in self._counted(stale).items():
+            _merge(books, path.name, read, alive=is_held(path))
+        for key, purse in present.items():
+            purse.page(self._wall_time()).others = books.others(self._run, key)
+
     def fund(self, purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float) -> None:
         """Borrow what an attempt may cost that is sent at a moment, where its budgets have too little of their own."""
         for purse in purses:

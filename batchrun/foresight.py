@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from batchrun.affording import Affording
 from batchrun.core.estimates import Estimate, Size
 from batchrun.core.forecast import Calendar, Expected, LaneKey, foresee, lognormal
 from batchrun.core.hours import Hours
@@ -117,10 +118,20 @@ def look_ahead(
             lanes = [_lane(job, workspaces[lane[0]], lane[1], opening, seen, unfit.get(lane, frozenset())) for lane in counts]
             obstacles = (*_parked(parked, counts), *_unfitting(unfit), *_set_aside(scratch, opening))
             told = _told(job, workspaces, lanes, parked.keys(), begins_at)
+            affording, means = Affording(job, workspaces, directory, list(counts), begins_at), _mean_bytes(lanes, opening)
+            obstacles = (*obstacles, *affording.obstacles(told, means.__getitem__))
+            affordable = (*affording.notes(told, means.__getitem__),)
             notes = tuple(note.replace(str(scratch), str(directory)) for note in opening.notes)
             done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values())
     notes += (f"{done:,} rows are answered or rejected already",) if done else ()
-    return Forecast(begins_at, told, obstacles, _assumptions(lanes), (*notes, *_by_the_clock(job, workspaces, told, begins_at)))
+    return Forecast(
+        begins_at, told, obstacles, _assumptions(lanes), (*notes, *affordable, *_by_the_clock(job, workspaces, told, begins_at))
+    )  # fmt: skip
+
+
+def _mean_bytes(lanes: Iterable[_Lane], opening: Opening) -> dict[LaneKey, float]:
+    line_bytes = opening.source.line_bytes
+    return {lane.key: sum(max(0, line_bytes(row)) for row in lane.plan.rows) / max(1, lane.plan.count) for lane in lanes}
 
 
 def _borrow_spools(theirs: Path, ours: Path) -> None:

@@ -6,10 +6,12 @@ import gzip
 import io
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from batchrun.core.books import Books, Part
 from batchrun.core.errors import JobError, RunDamagedError
 from batchrun.core.job import Job
 from batchrun.edge import run_directory
@@ -207,7 +209,7 @@ def test_failures_seen_in_the_log_cost_time_again():
     write(rows_of(140))
     log: list[dict[str, object]] = [{"opening": 1, "at": 0}]
     for number in range(100):
-        log.append({"start": f"1-{number}", "at": 0, "workspace": "legal", "model": "qwen-plus", "id": "x", "most": [1, 1]})
+        log.append({"start": f"1-{number}", "at": 0, "workspace": "legal", "model": "qwen-plus", "id": f"legal-{number}", "most": [1, 1]})
         log.append({"end": f"1-{number}", "at": 1, "verdict": "again" if number % 2 else "answered"})
     left([entry(number) for number in range(40)], attempts=log)
     told = planned(job_of(workspaces={"legal": {"concurrency": 4}}))
@@ -246,3 +248,62 @@ def test_the_latest_lines_are_whole_ones(tmp_path):
     assert latest_lines(path, 100) == [b"one", b"two", b"three"]
     assert latest_lines(path, 13) == [b"three"]
     assert latest_lines(tmp_path / "none", 100) == ()
+
+
+PRICED: dict[str, object] = {"qwen-plus": {"tiers": {"input": 1, "output": 1}}}
+
+
+def affordable(budget, *, rows=1000, job_name="job", **tables):
+    """The obstacles and notes of a plan whose rows cost 100 tokens each, of input and output, after what was answered so far."""
+    write(rows_of(rows))
+    left([entry(number, output=100) for number in range(20)])
+    job = job_of(
+        job={"name": job_name, "input": "in.jsonl", "output": "run"},
+        workspaces={"legal": {"concurrency": 4, "budget": budget, "parameters": {"max_tokens": 200}}},
+        prices=PRICED,
+        **tables,
+    )
+    told = planned(job)
+    return told, [each for each in told.obstacles if "budget" in each.where or "price" in each.said]
+
+
+def test_a_budget_that_suffices_is_noted_with_what_would_be_spent():
+    told, wrong = affordable({"amount": 1})
+    assert wrong == []
+    (note,) = [each for each in told.notes if "budget" in each]
+    assert note.startswith("workspaces.legal.budget = 1 CNY: 0.004 CNY spent so far; the run would spend about 0.")
+    assert float(note.split()[-2]) == pytest.approx(980 * 0.0002, rel=0.05)
+    assert told.exit_code == 0
+
+
+def test_a_budget_that_does_not_says_when_and_with_how_many_rows_left_over():
+    told, (wrong,) = affordable({"amount": 0.1})
+    assert told.exit_code == 4
+    assert wrong.where == "workspaces.legal.budget"
+    # Twenty rows are paid; 0.096 less one row's bound buy some 477 more, at 0.0002 each.
+    assert wrong.rows == pytest.approx(980 - 477, abs=25)
+    assert "0.004 CNY spent so far; it would be spent after " in wrong.said
+    assert "raise it by about 0.1" in wrong.advice
+
+
+def test_a_budget_in_tokens_or_of_the_day_is_looked_at_too_and_other_runs_have_their_part_of_it():
+    _, (wrong,) = affordable({"tokens": 50_000, "per": "month"})
+    assert "a month (Asia/Shanghai)" in wrong.said
+    assert "use --wait, which goes on with the next month" in wrong.advice
+    assert wrong.rows > 700
+    Path(".books.json").write_bytes(_books({"another": 49_900}))
+    _, (wrong,) = affordable({"tokens": 50_000, "per": "month"})
+    assert wrong.rows == 980
+    assert "49,900 tokens of it by other runs" in wrong.said
+    assert "is spent, or has too little left for a row" in wrong.said
+
+
+def _books(taken):
+    page = f"workspace legal | tokens | a month (Asia/Shanghai) | {BEGINS:%Y-%m}"
+    return Books("kept", {name: Part({page: Decimal(each)}, {page: Decimal(each)}) for name, each in taken.items()}).as_bytes()
+
+
+def test_a_model_without_a_price_is_told_before_it_is_not_called():
+    _, (wrong,) = affordable({"amount": 1, "currency": "USD"})
+    assert wrong.said == "workspaces.legal.budget = 1 USD: qwen-plus has no price in USD: it would not be called"
+    assert wrong.rows == 980

@@ -33,6 +33,7 @@ FLOORS = [
         "planning",
         "money",
         "budgets",
+        "affording",
         "bookkeeping",
         "preparing",
         "simulated",

@@ -64,6 +64,11 @@ class CallNote(NamedTuple):
     billed: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cache_creation_tokens: int = 0
+    explicit_cache: bool = False
+    """What the call found or wrote in the cache was asked for."""
     path: str = ""
     """Of the route."""
     request_id: str = ""

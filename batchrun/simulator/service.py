@@ -180,13 +180,18 @@ class Service:
         if isinstance(found, Refusal):
             return self._turn_away(found, draw, note, asked.route, events=asked.stream)
         given, repeated = found
+        usage = given.answer.usage
         self._journal.note(
             note._replace(
                 status=200,
                 code=fault.kind if fault else "repeated" if repeated else "",
                 billed=not repeated,
-                input_tokens=given.answer.usage.input_tokens,
-                output_tokens=given.answer.usage.output_tokens,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                cached_tokens=usage.cached_tokens,
+                reasoning_tokens=usage.reasoning_tokens,
+                cache_creation_tokens=usage.cache_creation_tokens,
+                explicit_cache=given.answer.explicit_cache,
                 request_id=given.draw.request_id,
             )
         )

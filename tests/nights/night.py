@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from batchrun.core.model import Usage
 from batchrun.core.price_list import shipped
 from batchrun.core.pricing import standard_prices
 from batchrun.report.prices import prices_toml
@@ -25,11 +26,24 @@ from tests.nights.rows import MODELS, SCHEMA, WORKSPACES, plain, structured
 
 ROOT = Path(__file__).parent.parent.parent
 BATCHRUN = [sys.executable, "-c", "from batchrun.cli import main; main()"]
+_ASKED_FOR = {"prompt_tokens_details": {"cache_type": "ephemeral"}}
 KINDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cache_creation_tokens")
 FAULTS = {"throttle": 0.03, "burst": 0.01, "token_quota": 0.01, "internal": 0.03, "unavailable": 0.01, "timeout_500": 0.005}
 LOSSES = {"reset": 0.01, "torn": 0.01, "cut": 0.005, "no_finish": 0.005, "not_json": 0.005, "stream_cut": 0.05, "stream_native_error": 0.02}
 
 Lane = tuple[str, str]
+
+
+class Billed(NamedTuple):
+    """A call by what it used."""
+
+    workspace: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    cache_creation_tokens: int
 
 
 @dataclass(slots=True)
@@ -44,25 +58,30 @@ class Reckoning:
     stated: dict[Lane, dict[str, Any]]
     owed: dict[Lane, Decimal]
     """What the simulator's export asks for."""
-    made: Counter[tuple[str, str, int, int]]
+    made: Counter[Billed]
     """Calls that were billed, by workspace, model and tokens."""
-    counted: Counter[tuple[str, str, int, int]]
+    counted: Counter[Billed]
     """Calls that the ledgers tell of."""
     reconciled: dict[str, Any]
     closes: bool
     kinds: set[str] = field(default_factory=set)
+    asked_for: dict[Billed, set[bool]] = field(default_factory=dict)
+    """Whether what calls of such tokens found in the cache was asked for."""
 
-    def lost(self, lane: Lane) -> Counter[tuple[str, str, int, int]]:
+    def lost(self, lane: Lane) -> Counter[Billed]:
         """Billed calls of a lane that no ledger has the tokens of."""
         return Counter({call: count for call, count in (self.made - self.counted).items() if call[:2] == lane})
 
-    def most_of_lost(self, lane: Lane) -> Decimal:
-        """What the billed calls of a lane that no ledger has the tokens of can have cost, whatever kinds of tokens those were."""
-        bounds = [
-            (standard_prices().most(call[1], "cn", call[2], call[3], datetime.now(UTC).date()), count)
-            for call, count in self.lost(lane).items()
-        ]
-        return sum((bound[1] * count for bound, count in bounds if bound), Decimal(0))
+    def cost_of_lost(self, lane: Lane) -> tuple[Decimal, Decimal]:
+        """What the billed calls of a lane cost that no ledger has the tokens of, at the least and at the most.
+
+        The two differ only where calls of the same tokens found some in the cache, of which one had asked for it and another had not.
+        """
+        least, most = Decimal(0), Decimal(0)
+        for call, count in self.lost(lane).items():
+            costs = [_cost(call, explicit=explicit) for explicit in self.asked_for[call]]
+            least, most = least + count * min(costs), most + count * max(costs)
+        return least, most
 
     def figures(self) -> dict[str, Any]:
         """What a person wants to see of it."""
@@ -112,6 +131,9 @@ def _reckon(folder: Path, told: Any, calls: Any, rows: int, kills: int, seconds:
     stated = _stated(folder)
     reconciled = _batchrun(folder, "reconcile", "runs/plain", "runs/structured", "--bill", "bill.csv", "--json")
     lines = json.loads(reconciled.stdout)
+    asked_for: dict[Billed, set[bool]] = {}
+    for each in calls:
+        asked_for.setdefault(Billed(*(each[name] for name in Billed._fields)), set()).add(each["explicit_cache"])
     return Reckoning(
         rows,
         sum(lane["answered"] for lane in stated.values()),
@@ -120,11 +142,12 @@ def _reckon(folder: Path, told: Any, calls: Any, rows: int, kills: int, seconds:
         {(name, model): counts for name, part in told["workspaces"].items() for model, counts in part["models"].items()},
         stated,
         _owed(folder / "bill.csv"),
-        Counter((each["workspace"], each["model"], each["input_tokens"], each["output_tokens"]) for each in calls if each["billed"]),
+        Counter(Billed(*(each[name] for name in Billed._fields)) for each in calls if each["billed"]),
         Counter(_counted(folder)),
         lines,
         reconciled.returncode == 0,
         {line["kind"] for line in lines["lines"]},
+        asked_for,
     )
 
 
@@ -154,7 +177,7 @@ def _owed(export: Path) -> dict[Lane, Decimal]:
     return owed
 
 
-def _counted(folder: Path) -> Iterator[tuple[str, str, int, int]]:
+def _counted(folder: Path) -> Iterator[Billed]:
     for directory in (folder / "runs").iterdir():
         if not directory.is_dir():
             continue
@@ -163,11 +186,23 @@ def _counted(folder: Path) -> Iterator[tuple[str, str, int, int]]:
             if "start" in fields:
                 lanes[fields["start"]] = fields["workspace"], fields["model"]
             elif usage := fields.get("usage"):
-                yield (*lanes[fields["end"]], usage["input_tokens"], usage["output_tokens"])
+                yield _billed(*lanes[fields["end"]], usage)
         for path in (*directory.glob("*/results.jsonl"), *directory.glob("*/errors.jsonl")):
             for fields in map(json.loads, path.read_bytes().splitlines()):
                 if usage := fields.get("usage"):
-                    yield fields["workspace"], fields["model"], usage["input_tokens"], usage["output_tokens"]
+                    yield _billed(fields["workspace"], fields["model"], usage)
+
+
+def _billed(workspace: str, model: str, usage: dict[str, Any]) -> Billed:
+    return Billed(workspace, model, *(usage.get(kind, 0) for kind in KINDS))
+
+
+def _cost(call: Billed, *, explicit: bool) -> Decimal:
+    raw = _ASKED_FOR if explicit else None
+    used = Usage(call.input_tokens, call.output_tokens, call.cached_tokens, call.reasoning_tokens, raw, call.cache_creation_tokens)
+    found = standard_prices().cost(call.model, "cn", used, datetime.now(UTC).date())
+    assert found is not None
+    return found.amount
 
 
 @contextmanager
