@@ -46,3 +46,11 @@ def jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def entries(directory: Path, name: str = "results") -> list[dict[str, Any]]:
     """All entries of a kind of file, over all workspaces of a run directory."""
     return [json.loads(line) for path in sorted(directory.glob(f"*/{name}.jsonl")) for line in path.read_bytes().splitlines()]
+
+
+def measured(cwd: Path, *arguments: str, keys: Mapping[str, str]) -> tuple[int, float]:
+    """Carry the command out with its words thrown away; give its exit code and the most MiB it had in memory."""
+    process = starting(cwd, *arguments, keys=keys, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, used.ru_maxrss / 1024
