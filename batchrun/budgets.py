@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from time import time
@@ -13,9 +14,11 @@ from batchrun.bookkeeping import spend
 from batchrun.core.budget import TOKENS, Cap, LaneKey, Purse, told
 from batchrun.core.job import BudgetTable, Job, Workspace
 from batchrun.core.model import Usage
+from batchrun.core.parking import ParkedScope
 from batchrun.core.periods import Period
 from batchrun.core.pricing import Prices, region_of
 from batchrun.core.spending import Spending
+from batchrun.core.statement import Statement
 from batchrun.money import day_of, is_batch, pricer
 
 _MILLION = Decimal(1_000_000)
@@ -64,6 +67,18 @@ def tell_spent(purses: Purses, note: Callable[[str], None]) -> None:
             when = f" on {page.span.name}" if cap.period and cap.period.per == "day" else f" in {page.span.name}" if cap.period else ""
             spent = told(page.spent + page.others, cap.unit)
             note(f"{cap.name}: {share:.0%} is spent: {spent} of {told(cap.amount, cap.unit)}{when}")
+
+
+def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:
+    """Have the park of a spent budget say what its rows would come to, by what the lane's answers came to so far."""
+    totals = statement.lane(*parked.name.split(" ", 1)) if parked.failure.code == "budget_spent" else None
+    if totals is None or not totals.billed_calls:
+        return parked
+    share = Decimal(parked.rows) / totals.billed_calls
+    about = [told((totals.input_tokens + totals.output_tokens) * share, TOKENS)]
+    about += [told(amount * share, currency) for currency, amount in sorted(totals.cost.items())]
+    message = f"{parked.failure.message}; the {parked.rows:,} rows left would come to about {', '.join(about)}"
+    return replace(parked, failure=replace(parked.failure, message=message))
 
 
 def most_tokens(job: Job, name: str, model: str) -> int | None:

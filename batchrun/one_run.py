@@ -14,7 +14,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from batchrun.bookkeeping import Bookkeeper
-from batchrun.budgets import each_purse, purses_of, take_up, tell_budgets, tell_spent
+from batchrun.budgets import each_purse, purses_of, take_up, tell_budgets, tell_spent, with_what_is_left
 from batchrun.closing import by_the_clock, windows_of
 from batchrun.core.course import Course
 from batchrun.core.errors import BatchrunError, JobError, Mistake, StoppedError
@@ -186,7 +186,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         tell_spent(purses, wishes.note)
         await write_learnt(directory, learnt, scheduler)
         parked = scheduler.parked()
-        statement, page = await anyio.to_thread.run_sync(_summed_up, opening, parked, course.stopped_by, wishes.page)
+        statement, parked, page = await anyio.to_thread.run_sync(_summed_up, opening, parked, course.stopped_by, wishes.page)
     held = statement.total().rows_in_doubt if _hold_in_doubt(job, wishes) else 0
     return Ending(statement, parked, course.stopped_by, tuple(course.unreadable), held, page)
 
@@ -258,7 +258,7 @@ def _hold_in_doubt(job: Job, wishes: Wishes) -> bool:
 
 def _summed_up(
     opening: Opening, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None
-) -> tuple[Statement, Path | None]:
+) -> tuple[Statement, tuple[ParkedScope, ...], Path | None]:
     """Write what is made from the ledger at the end: the statements, how it ended, the page."""
     from batchrun.publishing import BY, note_ending, publish_run  # noqa: PLC0415 - a run does not begin later for its page
 
@@ -268,9 +268,10 @@ def _summed_up(
     keep_plan(opening)
     write_usage(directory, statement)
     write_usage_csv(directory / "usage.csv", statement)
+    parked = tuple(with_what_is_left(each, statement) for each in parked)
     note_ending(directory, parked, stopped_by)
     page = None if language is None or went is None else publish_run(directory, statement, went, language=language)
-    return statement, page
+    return statement, parked, page
 
 
 def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:

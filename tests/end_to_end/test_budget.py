@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from decimal import Decimal
@@ -68,6 +69,12 @@ def test_a_raised_budget_is_taken_up_by_the_same_command(tmp_path):
         assert first.returncode == 4, first.stderr
         assert sum(sum(tokens) for tokens in billed(url).values()) <= 2000
         assert b"budget_spent: job.budget = 2,000 tokens: " in first.stderr
+        left = re.search(
+            rb", (\d+) rows: budget_spent: .* spent; .*; the (\d+) rows left would come to about ([\d,]+) tokens", first.stderr
+        )
+        assert left is not None
+        assert left[1] == left[2]
+        assert 5 * int(left[1]) < int(left[3].replace(b",", b"")) < 200 * int(left[1])
         assert b"note: job.budget: 80% is spent: " in first.stderr or b"note: job.budget: 95% is spent: " in first.stderr
         job.write_text(job.read_text().replace("tokens = 2000", "tokens = 200000"))
         second = run(tmp_path, "run", str(job))
