@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from batchrun.checkpoints import AReader, Checkpoint
+from batchrun.core import job_changes
 from batchrun.core.answers import Schema
 from batchrun.core.course import Course, Watched
 from batchrun.core.doubt import Calls
@@ -75,9 +76,14 @@ def opened(
     with _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source:
         _refuse_its_own(source, directory)
         past, held, told = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
+        if past.plan.is_of_another_input:
+            raise RunDamagedError(
+                f"{directory}: none of its {past.plan.gone:,} answered rows stands in the input: that is the input of another run; "
+                "give this one an output of its own, or name the rows as before"
+            )
         run = described.get("run") or uuid.uuid4().hex
         _describe(directory, job, run, source, past.plan)
-        notes += [*told, *source.notes, *_changes(past.plan, described, source), *_left(past, held, directory)]
+        notes += [*told, *source.notes, *_changes(past.plan, described, job, source), *_left(past, held, directory)]
         yield Opening(directory, run, past.latest + 1, source, past.plan, tuple(notes))
 
 
@@ -90,7 +96,7 @@ def looked_into(
     with _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source:
         _refuse_its_own(source, directory)
         past, _, _ = _past(directory, source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
-        notes = (*source.notes, *_changes(past.plan, described, source))
+        notes = (*source.notes, *_changes(past.plan, described, job, source))
         yield Opening(directory, described.get("run", ""), past.latest, source, past.plan, notes)
 
 
@@ -253,7 +259,7 @@ def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -
         "input": source.fingerprints,
         "rejected_input": source.counts.set_aside,
         "rows": rows,
-        "job": (told := job.model_dump(mode="json", exclude_unset=True, by_alias=True)),
+        "job": (told := _dumped(job)),
         "job_digest": run_directory.digest_of(told),
     }
     run_directory.write_description(directory, description)
@@ -269,9 +275,18 @@ def _left(past: Past, held: int, directory: Path) -> Iterator[str]:
         yield f"{held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt"
 
 
-def _changes(plan: Plan, described: Mapping[str, Any], source: Source) -> Iterator[str]:
+def _dumped(job: Job) -> dict[str, Any]:
+    told: dict[str, Any] = job.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    return told
+
+
+def _changes(plan: Plan, described: Mapping[str, Any], job: Job, source: Source) -> Iterator[str]:
+    if described:
+        yield from job_changes.told(described.get("job"), _dumped(job))
     if described and described.get("input") != source.fingerprints:
-        yield "the input is no longer what it was when this run was last opened"
+        more = job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()) or 0
+        by = f": it has {abs(more):,} rows {'more' if more > 0 else 'fewer'}" if more else ""
+        yield f"the input is no longer what it was when this run was last opened{by}"
     if plan.changed:
         yield f"{plan.changed:,} answered rows, or the settings they are asked under, have changed since: they keep their answers"
     if plan.gone:

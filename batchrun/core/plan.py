@@ -40,6 +40,11 @@ class Plan:
         if ordinal is not None and self._states[ordinal] != _ANSWERED:
             self._states[ordinal] = {"answered": _ANSWERED, "rejected": _REJECTED}.get(entry.outcome, _PENDING)
 
+    @property
+    def is_of_another_input(self) -> bool:
+        """Whether rows are answered, and none of them stands in the input."""
+        return 0 < self.gone == sum(self._done.values())
+
     def is_answered(self, workspace: str, row_id: str) -> bool:
         """Whether an answer of the row was noted."""
         ordinal = self._index.find(workspace, row_id)

@@ -192,6 +192,22 @@ def test_the_first_signal_drains_and_the_run_can_go_on(tmp_path):
         assert len(calls(url)) == 400
 
 
+def test_what_may_change_between_two_openings_is_told_and_another_input_is_refused(tmp_path):
+    with simulator(tmp_path) as url:
+        assert run(tmp_path, "run", str(write_job(tmp_path, url, rows_of(8)))).returncode == 0
+        job = write_job(tmp_path, url, [{**row, "prompt": "Another text."} for row in rows_of(2)] + rows_of(11)[2:], concurrency=3)
+        again = run(tmp_path, "run", str(job))
+        said = again.stderr.decode()
+        assert again.returncode == 0, said
+        assert "changed in the job: defaults.concurrency: it holds from now on" in said
+        assert "the input is no longer what it was when this run was last opened: it has 3 rows more" in said
+        assert "2 answered rows, or the settings they are asked under, have changed since: they keep their answers" in said
+        assert len(calls(url)) == 11
+        other = run(tmp_path, "run", str(write_job(tmp_path, url, [{**row, "id": f"other-{row['id']}"} for row in rows_of(4)])))
+        assert (other.returncode, len(calls(url))) == (6, 11)
+        assert b"none of its 11 answered rows stands in the input" in other.stderr
+
+
 def test_another_jobs_run_directory_is_refused(tmp_path):
     with simulator(tmp_path) as url:
         job = write_job(tmp_path, url, rows_of(4))
