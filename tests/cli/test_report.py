@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from collections import defaultdict
 from decimal import Decimal
@@ -155,6 +156,24 @@ def test_the_job_that_a_run_describes_is_read_back_for_its_prices(path, monkeypa
     job = load_job(path)
     described = {"job": job.model_dump(mode="json", exclude_unset=True, by_alias=True)}
     assert described_job(orjson.loads(orjson.dumps(described))) == job
+
+
+def test_a_run_of_an_older_version_is_read_as_far_as_its_lines_tell(tmp_path):
+    """Lines had no checksum at first, then no cost, and no metadata of calls without an entry."""
+    directory = night(tmp_path / "night")
+    for path in directory.rglob("*.*l*"):
+        if path.suffix in {".jsonl", ".log"}:
+            path.write_bytes(re.sub(rb',"(crc32|charges|discount)":("[^"]*"|{[^}]*})', b"", path.read_bytes()))
+    undivided = orjson.loads(ask(directory, "--json", "--focus", tmp_path / "focus.csv").stdout)
+    rows = [{name: value or None for name, value in line.items()} for line in lines_of(tmp_path / "focus.csv", "utf-8")]
+    assert violations(list(rows[0]), rows) == []
+    assert {row["ChargeCategory"] for row in rows} == {"Adjustment"}
+    assert sum(Decimal(row["BilledCost"] or 0) for row in rows) == Decimal(undivided["total"]["cost"]["CNY"])
+    for path in [directory / "attempts.log", *directory.glob("*/*.jsonl")]:
+        path.write_bytes(re.sub(rb',"cost":(null|{[^}]*})|,"metadata":{[^}]*}', b"", path.read_bytes()))
+    told = orjson.loads(ask(directory, "--json", "--by", "metadata.project").stdout)
+    assert (told["total"]["cost"], told["total"]["unpriced_calls"], told["total"]["answered"]) == ({}, 5, 3)
+    assert {group["of"]["metadata.project"] for group in told["attribution"]["groups"]} == {"", None}
 
 
 # One workspace

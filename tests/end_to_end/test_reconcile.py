@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -10,7 +11,10 @@ from decimal import Decimal
 
 import pytest
 
+from batchrun.core.bill import BillLine
+from batchrun.edge.bill_file import read_bill
 from tests.end_to_end.test_run import BATCHRUN, KEYS, bill, calls, environment, rows_of, run, simulator, write_job
+from tests.focus_spec import violations
 from tests.simulator.fixtures import chat
 
 FAULTS = "".join(f'[[faults]]\nkind = "{kind}"\nrate = 0.05\n' for kind in ("throttle", "internal", "burst"))
@@ -75,6 +79,31 @@ def test_a_run_with_faults_closes_to_the_token_and_in_money(settled, form):
     assert total["unpriced_tokens"] == 0
     code, table = reconcile(folder)
     assert (code, table.splitlines()[-1]) == (0, "it closes: equal to the token")
+
+
+@pytest.mark.parametrize("form", ["2024", "2025"])
+def test_finance_can_join_the_focus_export_with_the_bill_by_the_instance_id_to_the_token_and_the_last_digit(settled, form):
+    folder, forms, _ = settled
+    (folder / "bill.csv").write_bytes(forms[form])
+    ids = [argument for name in KEYS for argument in ("--id", f"llm-{name}={name}")]
+    assert run(folder, "report", "run", "--focus", "focus.csv", *ids).returncode == 0
+    billed: dict[str, list[Decimal]] = {}
+    for line in read_bill(folder / "bill.csv"):
+        assert isinstance(line, BillLine)
+        _add(billed, ";".join(line.instance[:3]), line.tokens, line.amount or 0)
+    charged: dict[str, list[Decimal]] = {}
+    with (folder / "focus.csv").open(encoding="utf-8", newline="") as file:
+        rows = [{name: value or None for name, value in row.items()} for row in csv.DictReader(file)]
+    for row in rows:
+        _add(charged, ";".join((row["x_AliyunInstanceId"] or "").split(";")[1:4]), row["ConsumedQuantity"] or 0, row["BilledCost"] or 0)
+    assert charged == billed
+    assert violations(list(rows[0]), rows) == []
+
+
+def _add(sums, key, tokens, amount):
+    counted = sums.setdefault(key, [Decimal(0), Decimal(0)])
+    counted[0] += Decimal(tokens)
+    counted[1] += Decimal(amount)
 
 
 @pytest.mark.parametrize("more", [1, -1, 1000])
