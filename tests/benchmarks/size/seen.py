@@ -1,0 +1,116 @@
+"""A run in a child process, looked at from outside: what it had cost when each workspace's first call came, and what it costs by now."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar, Self
+
+from tests.benchmarks.speed.endpoint import ANSWER
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a process has taken so far."""
+
+    wall: float
+    cpu: float
+    """Seconds, user and system."""
+    resident_mb: float
+    peak_mb: float
+
+
+@dataclass(slots=True)
+class Child:
+    """One run of a job."""
+
+    process: subprocess.Popen[bytes]
+    began: float
+    first_calls: dict[str, Cost] = field(default_factory=dict)
+    """By workspace: what the run had cost when its first call came."""
+
+    def cost(self) -> Cost:
+        """What it has cost by now."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        told = Path(f"/proc/{self.process.pid}/status").read_text()
+        resident, peak = (int(told.partition(name)[2].split()[0]) / 1024 for name in ("VmRSS:", "VmHWM:"))
+        return Cost(time.perf_counter() - self.began, (int(stat[11]) + int(stat[12])) / _TICKS, resident, peak)
+
+    def open_files(self) -> int:
+        """Descriptors it holds."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+class Endpoint:
+    """Answers each call at once, and notes the first of each workspace; the key says whose it is."""
+
+    def __init__(self) -> None:
+        self.child: Child | None = None
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"endpoint": self}))
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/compatible-mode/v1"
+
+    def called(self, key: str) -> None:
+        """Take note of a call."""
+        child = self.child
+        if child is not None and key not in child.first_calls:
+            child.first_calls[key] = child.cost()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 500
+
+    def handle_error(self, *_connection: object) -> None:
+        """Say nothing: a run that is killed leaves its calls half-way."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    endpoint: ClassVar[Endpoint]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.endpoint.called(self.headers["Authorization"].removeprefix("Bearer sk-fake-"))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(ANSWER)))
+        self.end_headers()
+        self.wfile.write(ANSWER)
+
+    def log_message(self, *_said: object) -> None:
+        pass
+
+
+@contextmanager
+def running(job: Path, keys: Mapping[str, str], endpoint: Endpoint | None = None) -> Iterator[Child]:
+    """Run *job* in a process of its own, which is killed on the way out where it is still there."""
+    command = [sys.executable, "-c", "from batchrun.cli import main; main()", "run", str(job), "--quiet"]
+    environment = {**os.environ, **keys, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with (job.parent / "said").open("wb") as said:
+        process = subprocess.Popen(command, cwd=job.parent, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        child = Child(process, time.perf_counter())
+        if endpoint is not None:
+            endpoint.child = child
+        try:
+            yield child
+        finally:
+            process.kill()
+            process.wait()
