@@ -60,6 +60,8 @@ class Calls:
         self._open: dict[str, Started] = {}
         self._doubts: list[Doubtful] = []
         self._openings: dict[int, _Attempts] = {}
+        self._named: dict[str, _Attempts] = {}
+        """The same, as attempts name them."""
         self._entries_came = False
         self.unreadable = 0
         """Lines of attempts.log that could not be read."""
@@ -162,12 +164,17 @@ class Calls:
 
     def _find(self, name: str | None, *, reach: bool = False) -> tuple[_Attempts, int] | None:
         opening, _, number = (name or "").partition("-")
-        if not (number.isascii() and number.isdecimal() and opening.isascii() and opening.isdecimal()) or len(number) > 9:
+        if not (number.isdecimal() and number.isascii()) or len(number) > 9:
             return None
         at = int(number)
-        attempts = self._openings.setdefault(int(opening), _Attempts()) if reach else self._openings.get(int(opening))
+        attempts = self._named.get(opening)
         if attempts is None:
-            return None
+            if not (opening.isdecimal() and opening.isascii()):
+                return None
+            attempts = self._openings.setdefault(int(opening), _Attempts()) if reach else self._openings.get(int(opening))
+            if attempts is None:
+                return None
+            self._named[opening] = attempts
         if reach and at < len(attempts.marks) + _FARTHEST:
             attempts.reach(at)
         return (attempts, at) if at < len(attempts.marks) else None

@@ -26,12 +26,13 @@ class Plan:
         """Answered rows whose line or settings are no longer what was asked."""
         self.gone = 0
         """Answered rows that no longer stand in the input."""
+        self._found: tuple[str, str, int | None] = ("", "", None)
         self._counted: dict[LaneKey, tuple[int, int]] | None = None
 
     def note(self, entry: Entry) -> None:
         """Take in one entry of an earlier opening: of a workspace, the failed ones in their order, then the answered."""
         self._counted = None
-        ordinal = self._index.find(entry.workspace, entry.id)
+        ordinal = self._find(entry.workspace, entry.id)
         if entry.outcome == "answered":
             self._done[entry.workspace, entry.model] += 1
             self.gone += ordinal is None
@@ -45,9 +46,15 @@ class Plan:
         """Whether rows are answered, and none of them stands in the input."""
         return 0 < self.gone == sum(self._done.values())
 
+    def _find(self, workspace: str, row_id: str) -> int | None:
+        # An entry is asked about, and then noted: the second look-up is of the very same texts.
+        if row_id is not self._found[1] or workspace is not self._found[0]:
+            self._found = (workspace, row_id, self._index.find(workspace, row_id))
+        return self._found[2]
+
     def is_answered(self, workspace: str, row_id: str) -> bool:
         """Whether an answer of the row was noted."""
-        ordinal = self._index.find(workspace, row_id)
+        ordinal = self._find(workspace, row_id)
         return ordinal is not None and self._states[ordinal] == _ANSWERED
 
     def retry_rejected(self) -> None:
