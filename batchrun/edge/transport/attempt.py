@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.mishaps import StrayAnswerError, TooLargeError
-from batchrun.edge.transport.watch import TICK
+from batchrun.edge.transport.watch import TICK, overslept
 
 _AFTERWORD = 2.0
 """Seconds that a stream may take to end after it has said everything; longer, and its connection is not used again."""
@@ -164,6 +164,8 @@ class Attempt:
             self._timer = self._loop.call_at(self._until, self._ring)
 
     def _ring(self) -> None:
+        assert self._timer is not None
+        self._until += overslept(self._timer.when(), self._loop.time())
         self._timer = None
         if self._until > self._loop.time() + TICK:
             self._timer = self._loop.call_at(self._until, self._ring)

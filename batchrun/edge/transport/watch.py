@@ -7,6 +7,13 @@ from typing import Protocol
 
 TICK = 1e-3
 """Seconds that a timer may ring early."""
+LATE = 1.0
+"""Seconds by which a timer that rings later tells that the process was stopped: nobody could read the answers that came meanwhile."""
+
+
+def overslept(due: float, now: float) -> float:
+    """What time must be given back when a timer that was *due* rings *now*: as long as the process was stopped, and a moment to read."""
+    return now - due + LATE if now - due > LATE else 0.0
 
 
 class Watched(Protocol):
@@ -45,7 +52,12 @@ class Watch:
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
+        assert self._timer is not None
+        stopped = overslept(self._timer.when(), loop.time())
         self._timer = None
+        if stopped:
+            for thing in self._watched:
+                thing.ends += stopped
         while self._watched:
             first = next(iter(self._watched))
             if first.ends > loop.time() + TICK:
