@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
+
+from tests.canaries import WATCH, no_key_is_written_anywhere, watch_children
+
+__all__ = ["no_key_is_written_anywhere"]
 
 # A machine that is busy with something else is no falsifying example.
 settings.register_profile("suite", deadline=None, print_blob=True)
 settings.load_profile("suite")
+watch_children()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was searched for keys."""
+    if WATCH.searched_children:
+        terminalreporter.write_line(
+            f"keys: {len(WATCH.keys)} searched for in {WATCH.searched_bytes:,} bytes that {WATCH.searched_children} children left"
+        )
