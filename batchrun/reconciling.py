@@ -17,7 +17,7 @@ from batchrun.reading import read_into
 
 def reconciled(
     runs: Sequence[Path], bills: Sequence[Path], zone: ZoneInfo, *,
-    ids: Mapping[str, str], kinds: Mapping[str, str], others_allowed: bool = False,
+    ids: Mapping[str, str], kinds: Mapping[str, str], others_allowed: bool = False, money_decides: bool = False,
 ) -> Reconciliation:  # fmt: skip
     """Hold the exports *bills* against the run directories *runs*; the bill's days are those of *zone*.
 
@@ -47,7 +47,9 @@ def reconciled(
     unknown = set(ids.values()) - workspaces - {key[1] for key in book.counted}
     if unknown:
         raise JobError(f"--id: the runs have no workspace {', '.join(sorted(unknown))}; they have {', '.join(sorted(workspaces))}")
-    return reconcile(book, bill, {**named, **ids}, workspaces, timezone=zone.key, others_allowed=others_allowed)
+    return reconcile(
+        book, bill, {**named, **ids}, workspaces, timezone=zone.key, others_allowed=others_allowed, money_decides=money_decides
+    )  # fmt: skip
 
 
 def _once(what: str, paths: Sequence[Path]) -> None:

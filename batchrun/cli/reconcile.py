@@ -40,6 +40,7 @@ Exit codes
     about=f"What an amount type of the bill means that is not known: one of {', '.join(KINDS)}; may be given again.",
 )  # fmt: skip
 @click.option("--allow-others", is_flag=True, help="Others call these workspaces too: what only they can have used keeps nothing open.")
+@click.option("--money", is_flag=True, help="Money must agree too, where tokens do: to the rounding of the bill's lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, every line of it.")
 def reconcile(
     *,
@@ -49,6 +50,7 @@ def reconcile(
     ids: dict[str, str],
     kinds: dict[str, str],
     allow_others: bool,
+    money: bool,
     as_json: bool,
 ) -> None:
     """Hold the provider's bill against the run directories RUN: by day, workspace, model and kind of tokens.
@@ -58,10 +60,12 @@ def reconcile(
     two mistakes cancel out within one line, cannot be told. Name every run of the days that are compared: what another run called counts
     as others'.
 
+    Money is compared by workspace and model, and decides only with --money: a job may not know of each discount and coupon.
+
     The bill's instance ids hold workspace ids: --id names their workspaces, where a job has no workspace_id.
     """
     if unknown := sorted(set(kinds.values()) - set(KINDS)):
         raise click.BadParameter(f"{', '.join(unknown)}: one of {', '.join(KINDS)} is wanted", param_hint="--kind")
-    found = reconciled(runs, bills, zone, ids=ids, kinds=kinds, others_allowed=allow_others)
+    found = reconciled(runs, bills, zone, ids=ids, kinds=kinds, others_allowed=allow_others, money_decides=money)
     click.echo(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2) if as_json else reconciliation_table(found))
     sys.exit(0 if found.closes else 3)

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 
 from batchrun.core.bill import INPUT_KINDS, KINDS, OUTPUT_KINDS, Bill, Billed
 from batchrun.core.daybook import Counted, Daybook, Doubt
+from batchrun.core.reconcile_money import LaneMoney, MoneyLine, money_lines
 
 _PART_OF: Mapping[str, str] = MappingProxyType(
     {
@@ -146,14 +147,20 @@ class Reconciliation:
     undated_tokens: int
     unreadable_attempts: int
     others_allowed: bool = False
+    money: list[MoneyLine] = field(default_factory=list)
+    """By workspace, model and currency, on the days that are compared; nothing where the bill tells no amounts."""
+    money_decides: bool = False
 
     @property
     def closes(self) -> bool:
-        """Whether every token of the bill is accounted for: by a call, within doubt and rounding, or (where allowed) by others."""
+        """Whether every token of the bill is accounted for: by a call, within doubt and rounding, or (where allowed) by others.
+
+        Money is accounted for too, where it decides.
+        """
         total = self.total()
-        return not (self.unreadable or self.undated_tokens or any(line.unexplained for line in self.lines)) and (
-            self.others_allowed or not total.others
-        )
+        wrong = self.unreadable or self.undated_tokens or any(line.unexplained for line in self.lines)
+        wrong = wrong or (self.money_decides and any(line.unexplained for line in self.money))
+        return not wrong and (self.others_allowed or not total.others)
 
     def total(self) -> Sum:
         """Add all workspaces up."""
@@ -172,6 +179,7 @@ class Reconciliation:
             "lines": [line.as_json() for line in self.lines],
             "workspaces": {name: one.as_json() for name, one in self.sums.items()},
             "total": self.total().as_json(),
+            "money": [line.as_json() for line in self.money],
             "folded_kinds": [each._asdict() for each in self.folded],
             "other_workspace_ids": self.strangers,
             "other_days_tokens": self.other_days_tokens,
@@ -191,8 +199,9 @@ Lane = tuple[str, str]
 
 
 def reconcile(
-    book: Daybook, bill: Bill, ids: Mapping[str, str], workspaces: Iterable[str], *, timezone: str, others_allowed: bool = False
-) -> Reconciliation:
+    book: Daybook, bill: Bill, ids: Mapping[str, str], workspaces: Iterable[str], *,
+    timezone: str, others_allowed: bool = False, money_decides: bool = False,
+) -> Reconciliation:  # fmt: skip
     """Hold *bill* against *book*. *workspaces* are those of the runs, with calls or without.
 
     *ids* names the workspace of a workspace id; an id that is a workspace's name, with or without ``llm-`` before it, is that one's.
@@ -222,6 +231,7 @@ def reconcile(
         undated_tokens=book.undated_tokens,
         unreadable_attempts=book.unreadable_attempts,
         others_allowed=others_allowed,
+        money_decides=money_decides,
     )
     counted: dict[Lane, dict[tuple[date, str], Counted]] = defaultdict(dict)
     for (day, workspace, model, kind), tokens in book.counted.items():
@@ -229,12 +239,16 @@ def reconcile(
     doubts: dict[Lane, dict[date, Doubt]] = defaultdict(dict)
     for (day, workspace, model), doubt in book.doubts.items():
         doubts[workspace, model][day] = doubt
+    money: dict[Lane, LaneMoney] = defaultdict(LaneMoney)
     for lane in sorted({*by_lane, *counted, *doubts}):
-        _Lane(lane, by_lane.get(lane, {}), counted.get(lane, {}), doubts.get(lane, {}), bill).into(found)
-    for (_, workspace, _), cost in book.costs.items():
+        _Lane(lane, by_lane.get(lane, {}), counted.get(lane, {}), doubts.get(lane, {}), bill).into(found, money[lane])
+    for (_, workspace, model), cost in book.costs.items():
         total = found.sums.setdefault(workspace, Sum())
         total.unpriced_tokens += cost.unpriced_tokens
-        _add_money(total.counted_money, cost.amounts)
+        money[workspace, model].unpriced_tokens += cost.unpriced_tokens
+        for into in (total.counted_money, money[workspace, model].counted):
+            _add_money(into, cost.amounts)
+    found.money = list(money_lines(money))
     found.lines.sort(key=lambda line: (line.day, line.workspace, line.model, _rank(line.kind)))
     return found
 
@@ -303,8 +317,8 @@ class _Lane:
             into.late += tokens.late
             into.early += tokens.early
 
-    def into(self, found: Reconciliation) -> None:
-        """Add what is found to *found*."""
+    def into(self, found: Reconciliation, money: LaneMoney) -> None:
+        """Add what is found to *found*, and what the bill asks for to *money*."""
         if found.days is None:
             found.other_days_tokens += sum(each.tokens for each in self._billed.values())
             return
@@ -321,11 +335,13 @@ class _Lane:
         lines = [line for line in lines if line.billed or line.counted]
         _find_others(lines)
         found.lines += lines
+        money.tokens_differ = any(not line.equal for line in lines)
         total = found.sums.setdefault(workspace, Sum())
         _sum_up(total, lines, self._doubts.values())
         for (day, _), billed in self._billed.items():
             if days[0] <= day <= days[-1]:
                 _add_money(total.billed_money, billed.amounts)
+                money.take(billed)
             else:
                 found.other_days_tokens += billed.tokens
 

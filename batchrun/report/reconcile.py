@@ -21,7 +21,7 @@ _MOST_NAMED = 20
 
 def reconciliation_table(found: Reconciliation) -> str:
     """Return the lines that differ, a sum a workspace, notes, and last whether it closes."""
-    parts = [*_differences(found), *_sums(found), *_notes(found), _verdict(found)]
+    parts = [*_differences(found), *_sums(found), *_money_differences(found), *_notes(found), _verdict(found)]
     return "\n".join(parts)
 
 
@@ -67,6 +67,14 @@ def _sums(found: Reconciliation) -> list[str]:
     if len(found.sums) != 1:
         rows.append(["total", *_sum_row(found.total())])
     return [*_drawn(rows, names=1), ""]
+
+
+def _money_differences(found: Reconciliation) -> list[str]:
+    told = [line for line in found.money if line.unexplained]
+    return [
+        f"money: {each.workspace} {each.model}: {each.billed:,.4f} {each.currency} billed, {each.counted:,.4f} counted: {each.why}".rstrip()
+        for each in told[:_MOST_NAMED]
+    ] + ([f"… and {len(told) - _MOST_NAMED:,} more: --json tells all"] if len(told) > _MOST_NAMED else [])
 
 
 def _sum_row(one: Sum) -> list[str]:
@@ -140,4 +148,6 @@ def _verdict(found: Reconciliation) -> str:
         wrong.append(f"{len(found.unreadable):,} lines of the bill were not understood")
     if found.undated_tokens:
         wrong.append("some entries have no day")
+    if found.money_decides and (lines := sum(1 for line in found.money if line.unexplained)):
+        wrong.append(f"the money of {lines:,} workspaces and models differs for the same tokens")
     return "it does not close: " + "; ".join(wrong)

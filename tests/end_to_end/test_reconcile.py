@@ -77,6 +77,9 @@ def test_a_run_with_faults_closes_to_the_token_and_in_money(settled, form):
     }
     assert Decimal(total["billed_money"]["CNY"]) > 0
     assert total["unpriced_tokens"] == 0
+    assert found(folder, "--money")[0] == 0
+    assert told["money"]
+    assert not any(each["why"] for each in told["money"])
     code, table = reconcile(folder)
     assert (code, table.splitlines()[-1]) == (0, "it closes: equal to the token")
 
@@ -123,6 +126,25 @@ def test_a_tampered_line_is_named_and_keeps_it_open(settled, more):
     code, table = reconcile(folder)
     assert code == 3
     assert f"{more:+,} unexplained (bill.csv, line {place + 1})" in table
+
+
+def test_a_price_that_is_no_longer_the_providers_is_found_where_money_decides(settled):
+    folder, forms, _ = settled
+    lines = forms["2025"].decode("utf-8-sig").splitlines()
+    dearer = [_with_amount(text, "1.5") if ";llm-legal;qwen-max;" in text else text for text in lines]
+    (folder / "bill.csv").write_text("\n".join(dearer) + "\n", encoding="utf-8-sig")
+    assert found(folder)[0] == 0
+    code, told = found(folder, "--money")
+    assert code == 3
+    (wrong,) = [each for each in told["money"] if each["unexplained"]]
+    assert (wrong["workspace"], wrong["model"]) == ("legal", "qwen-max")
+    assert wrong["why"].startswith("1.5000 of what was counted for the same tokens: another price")
+
+
+def _with_amount(text, share):
+    cells = text.split(",")
+    cells[11] = str(Decimal(cells[11]) * Decimal(share))
+    return ",".join(cells)
 
 
 def test_a_call_by_somebody_else_with_the_same_key_is_shown_as_others(tmp_path):
