@@ -10,7 +10,7 @@ The house, from the top (an import goes down or stays, never up)::
     doctor.py foresight.py  join too: a job examined, and forecast, before it runs (affording.py: against its budgets);
                             reconciling.py: a bill held against runs after it; reporting.py: the statements of runs added up;
                             publishing.py: their page; checking.py: a run directory held against itself; reading.py: a ledger read
-                            back, into whatever folds it
+                            back, into whatever folds it; checkpoints.py: from where it was read to
     report/                 a statement, a diagnosis, a forecast as a table; page/ as a page for a browser
     simulator/server.py     the simulator on a socket
     engine.py               waits: starts what the scheduler says, records what comes back
