@@ -102,7 +102,8 @@ class Ledger:
             if self._broken is not None:
                 self._forget_what_the_disk_has_not()
             for file in self._files.values():
-                os.close(file.descriptor)
+                with suppress(OSError):  # What is synced is synced, and what is broken is told already.
+                    os.close(file.descriptor)
             self._files.clear()
 
     def opened(self, at: float) -> None:

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ def locked(directory: Path) -> Iterator[Path]:
         _hold(lock, directory)
         yield directory
     finally:
-        os.close(lock)
+        with suppress(OSError):  # The kernel has let go of it all the same.
+            os.close(lock)
 
 
 def _hold(lock: int, directory: Path) -> None:

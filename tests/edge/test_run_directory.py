@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 from contextlib import contextmanager
+from pathlib import Path
 
 import orjson
 import pytest
@@ -50,6 +51,14 @@ def test_a_held_directory_is_refused_in_the_same_process_too_and_free_again_afte
             pass
     with locked(tmp_path):
         pass
+
+
+def test_a_lock_that_cannot_be_closed_ends_no_run_that_has_ended_well(tmp_path):
+    with locked(tmp_path):
+        held = [int(each.name) for each in Path("/proc/self/fd").iterdir() if each.is_symlink() and each.resolve() == tmp_path / "run.lock"]
+        for descriptor in held:
+            os.close(descriptor)
+    assert len(held) == 1
 
 
 def test_an_owner_that_is_gone_is_not_named_for_the_one_that_holds_the_run(tmp_path):

@@ -29,12 +29,14 @@ def struck(home: Path, point: Point, way: str) -> Ended:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--call", help="only this call: close")
     parser.add_argument("--every", type=int, default=1, help="only every n-th injection")
     wished = parser.parse_args()
     began, hit, wrong, codes = time.monotonic(), 0, 0, Counter[tuple[str, int]]()
     with tempfile.TemporaryDirectory() as home:
         found = points(Path(home))
-    injections = [(point, way) for point in found for way in WAYS if (point.call, way) != ("close", "full from then on")][:: wished.every]
+    wanted = [point for point in found if wished.call in {None, point.call}]
+    injections = [(point, way) for point in wanted for way in WAYS if (point.call, way) != ("close", "full from then on")][:: wished.every]
     print(f"{len(found)} points: {dict(Counter(point.call for point in found))}; {len(injections)} injections", flush=True)
     for point, way in injections:
         with tempfile.TemporaryDirectory() as home:
@@ -42,7 +44,7 @@ def main() -> None:
                 ended = struck(Path(home), point, way)
             except AssertionError as error:
                 wrong += 1
-                print(f"WRONG: {point.call} {point.number}, {way}: {str(error)[:1500]}", flush=True)
+                print(f"WRONG: {point.call} {point.number}, {way}: {str(error)[-900:]}", flush=True)
                 continue
         hit += ended.struck
         codes[way, ended.code] += 1
