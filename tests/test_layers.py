@@ -93,3 +93,16 @@ def test_the_core_asks_the_world_nothing(path):
     names = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert names & world == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_is_added_to_what_was_read_before_an_await(path):
+    """``total += await …`` reads the total first, and forgets what others have added by the time it is written."""
+    found = [
+        node.lineno for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.AugAssign) and awaits(node)
+    ]
+    assert found == []
+
+
+def awaits(node):
+    return any(isinstance(each, ast.Await) for each in ast.walk(node.value))

@@ -7,6 +7,8 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,6 +53,14 @@ def test_a_held_directory_is_refused_in_the_same_process_too_and_free_again_afte
             pass
     with locked(tmp_path):
         pass
+
+
+def test_the_lock_holds_though_another_descriptor_of_its_file_is_closed(tmp_path):
+    with locked(tmp_path):
+        os.close(os.open(tmp_path / "run.lock", os.O_RDWR))
+        program = f"from pathlib import Path; from batchrun.edge.run_directory import locked; locked(Path({str(tmp_path)!r})).__enter__()"
+        other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert f"in use by process {os.getpid()} on " in other.stderr
 
 
 def test_a_lock_that_cannot_be_closed_ends_no_run_that_has_ended_well(tmp_path):
