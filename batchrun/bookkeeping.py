@@ -103,7 +103,8 @@ class Bookkeeper:
             if turned or not self._look(waiting):
                 read: dict[Path, Part] = {}
                 while unread := self._take_part(read):
-                    read |= await anyio.to_thread.run_sync(self._counted, unread)
+                    counted = await anyio.to_thread.run_sync(self._counted, unread)
+                    read |= counted
             for purse in turned:
                 scheduler.renew(purse)
             for purse in waiting:
