@@ -111,4 +111,5 @@ class Flow:
         return self._faded(now) / self.fades_in
 
     def _faded(self, now: float) -> float:
-        return self._amount * math.exp(-max(0.0, now - self._at) / self.fades_in) if self._amount else 0.0
+        passed = now - self._at
+        return self._amount * math.exp(-passed / self.fades_in) if passed > 0 and self._amount else self._amount

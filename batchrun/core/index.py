@@ -86,6 +86,14 @@ class Index:
         place = self._positions[ordinal]
         return Position(place >> _OFFSET_BITS, place & _OFFSET_MASK)
 
+    def span(self, ordinal: int) -> int | None:
+        """Bytes from the row's line to the next row's; None where that stands in another file, or there is none."""
+        places = self._positions
+        if ordinal + 1 == len(places):
+            return None
+        place, following = places[ordinal], places[ordinal + 1]
+        return following - place if place >> _OFFSET_BITS == following >> _OFFSET_BITS else None
+
     def digest(self, ordinal: int) -> int:
         """The row's digest, 64 bits."""
         return self._digests[ordinal]

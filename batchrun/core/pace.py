@@ -321,6 +321,9 @@ class Pace:
         return self.held * (1.0 + _STEP + _CUBE * max(0.0, climbed - self.window) ** 3) if climbed else self.held
 
     def _at(self, now: float) -> Bucket | None:
+        if self.held == self.quota == math.inf:
+            self._bucket = None
+            return None
         rate = self.rate(now)
         if rate == math.inf:
             self._bucket = None

@@ -126,11 +126,9 @@ class Source:
 
     def line_bytes(self, ordinal: int) -> int:
         """Tell how long the row's line is, with whatever stands between it and the next row."""
+        if (span := self.index.span(ordinal)) is not None:
+            return span
         number, offset = self.index.position(ordinal)
-        if ordinal + 1 < len(self.index):
-            next_number, next_offset = self.index.position(ordinal + 1)
-            if next_number == number:
-                return next_offset - offset
         # A compressed file tells its packed size.
         return max(0, self._files[number].size - offset)
 

@@ -27,8 +27,15 @@ _LEAST_SECRET = 16
 
 def key_of(headers: Mapping[str, str]) -> Hidden:
     """The key among a request's headers; empty where there is none."""
-    named = (value for name, value in headers.items() if name.lower() == "authorization")
-    return Hidden(next(named, "").removeprefix("Bearer "))
+    named = headers.get("Authorization")
+    if named is None:
+        named = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
+    return _bare(named)
+
+
+@lru_cache(maxsize=4096)
+def _bare(named: str) -> Hidden:
+    return Hidden(named.removeprefix("Bearer "))
 
 
 def masked(body: bytes, key: str) -> bytes:
@@ -77,10 +84,17 @@ def reply_without_key(reply: Reply, key: str) -> Reply:
 def _may_hold(reply: Reply, key: str) -> bool:
     """Whether a closer look is worth its time; a body that spells letters as escapes may hide anything."""
     body = reply.body
-    if b"\\u" in body or any(spelling in body for spelling in _spellings_in_bytes(key)):
+    if b"\\u" in body:
         return True
+    for written in _spellings_in_bytes(key):
+        if written in body:
+            return True
     # Of a stream, the text was put together here: no piece of it may have held the whole.
-    return any(spelling in text for spelling in _spellings(key) for text in (reply.content, reply.reasoning or "", reply.request_id or ""))
+    content, reasoning, request_id = reply.content, reply.reasoning or "", reply.request_id or ""
+    for spelling in _spellings(key):  # noqa: SIM110 - a generator costs more than the search; this is done for every answer
+        if spelling in content or spelling in reasoning or spelling in request_id:
+            return True
+    return False
 
 
 def _each(value: Any, clean: Callable[[str], str]) -> Any:
