@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, Contestant
+from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, PEERS, Contestant, contestant_of
 from tests.benchmarks.speed.endpoint import greedy, lognormal, serving
 from tests.benchmarks.speed.measure import alternate
 
@@ -30,6 +30,8 @@ def main() -> None:
         if "cpu" in asked.what:
             for in_flight in asked.in_flight:
                 _cpu(contestants, asked.rows, in_flight, asked.rounds, folder)
+        if "peers" in asked.what:
+            _peers(contestants, asked.rows, asked.in_flight[0], asked.rounds, folder)
         if "latency" in asked.what:
             for in_flight in asked.in_flight:
                 if in_flight > 64:
@@ -38,11 +40,21 @@ def main() -> None:
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.speed", description=__doc__)
-    parser.add_argument("what", nargs="*", default=["cpu", "latency"], help="cpu, latency; all of them where nothing is named")
+    parser.add_argument(
+        "what", nargs="*", default=["cpu", "latency", "peers"], help="cpu, latency, peers; all of them where nothing is named"
+    )
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--in-flight", type=int, nargs="+", default=[64, 256, 1000])
     return parser.parse_args()
+
+
+def _peers(contestants: Sequence[Contestant], count: int, in_flight: int, rounds: int, folder: Path) -> None:
+    found = [(peer.name, contestant_of(peer)) for peer in PEERS]
+    for name, each in found:
+        if isinstance(each, str):
+            _say(f"\n{name} is left out: {each}\n")
+    _cpu([*contestants, *(each for _, each in found if isinstance(each, Contestant))], count, in_flight, rounds, folder)
 
 
 def _cpu(contestants: Sequence[Contestant], count: int, in_flight: int, rounds: int, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.benchmarks.speed import rows
+from tests.sdk.environments import Sdk, built
 
 _HERE = Path(__file__).parent
 _MAIN = "from batchrun.cli import main; main()"
@@ -56,10 +58,10 @@ class Contestant:
         return {**kept, "BENCHMARK_KEY": rows.KEY, **self.environment}
 
 
-def script(name: str, python: str = sys.executable) -> Command:
-    """A client of this folder, run with *python*."""
+def script(name: str, python: str = sys.executable, *first: str) -> Command:
+    """A client of this folder, run with *python*; *first* goes before its arguments."""
     return lambda task: [
-        python, str(_HERE / f"{name}.py"), str(task.source), str(task.folder / "out"), task.url, rows.KEY, str(task.in_flight)
+        python, str(_HERE / f"{name}.py"), *first, str(task.source), str(task.folder / "out"), task.url, rows.KEY, str(task.in_flight)
     ]  # fmt: skip
 
 
@@ -76,6 +78,45 @@ def batchrun(*options: str, more: str = "") -> Command:
 
 def _of_a_run(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("run/*/results.jsonl"))
+
+
+class Peer(NamedTuple):
+    """A program that does the same job."""
+
+    name: str
+    package: Sdk
+    extra: str = ""
+    most: int = 20_000
+
+
+PEERS = (
+    Peer("lm-deluge", Sdk("lm-deluge", "0.0.168"), most=4_000),
+    Peer("async-batch-llm", Sdk("async-batch-llm", "0.28.0"), "[openai]", 2_000),
+    Peer("flexllm", Sdk("flexllm", "0.17.10"), most=4_000),
+    Peer("openai", Sdk("openai", "3.57.0"), most=2_000),
+    Peer("curator", Sdk("bespokelabs-curator", "0.1.31"), most=2_000),
+    Peer("litellm", Sdk("litellm", "1.110.2"), most=1_000),
+)
+"""The slow ones carry out fewer rows."""
+
+
+def contestant_of(peer: Peer) -> Contestant | str:
+    """The peer in an environment of its own, which is built the first time; or why it can not be had."""
+
+    def build(place: Path, sdk: Sdk) -> None:
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True, timeout=120)
+        pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, f"{sdk.package}{peer.extra}=={sdk.version}"], check=True, timeout=900, capture_output=True)
+
+    try:
+        python = str(built(peer.package, build=build) / "bin" / "python")
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        return f"{peer.package.pin} could not be installed ({type(error).__name__})"
+    return Contestant(peer.name, script("peer_client", python, peer.name), peer.most, answered=_told)
+
+
+def _told(folder: Path) -> int:
+    return (folder / "out" / "answered.jsonl").read_bytes().count(b"\n")
 
 
 NAIVE = Contestant("naive aiohttp loop", script("naive_loop"))
