@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from batchrun.core.entry import Entry, read_entry
 from batchrun.core.errors import LedgerError
 from batchrun.edge import history, marks, run_directory
 from batchrun.edge.marks import Mark
@@ -47,10 +48,14 @@ AReader = TypeVar("AReader", bound=Reader)
 class Checkpoint:
     """One reader's, in one file of the run directory.
 
-    *key* is all that decides what it reads beside the ledger; *outside* are the objects, by name, that it refers to and are not its own.
+    *key* is all that decides what it reads beside the ledger; *outside* are the objects, by name, that it refers to and are not its own;
+    *read* is how it wants entries read.
     """
 
-    def __init__(self, directory: Path, name: str, key: object, outside: Mapping[str, object]) -> None:
+    def __init__(
+        self, directory: Path, name: str, key: object, outside: Mapping[str, object], read: Callable[[bytes], Entry] = read_entry
+    ) -> None:  # fmt: skip
+        self._read = read
         self._directory = directory
         self._path = directory / f"{name}.checkpoint"
         self._key = _seal(orjson.dumps([key, _code()])).hex()
@@ -66,7 +71,7 @@ class Checkpoint:
         """
         reader, read = self._kept() or (new(), {})
         ends = marks.sizes(self._directory, files_of(self._directory))
-        read_into(self._directory, reader, since=read)
+        read_into(self._directory, reader, since=read, read=self._read)
         reader.calls.reads_again(self._log)
         if keep and sum(ends.values()) - sum(mark.end for mark in read.values()) >= FROM_BYTES:
             self._keep(reader, ends, read)

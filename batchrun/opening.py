@@ -19,6 +19,7 @@ from batchrun.core import job_changes
 from batchrun.core.answers import Schema
 from batchrun.core.course import Course, Watched
 from batchrun.core.doubt import Calls
+from batchrun.core.entry import read_outcome
 from batchrun.core.errors import JobError, Mistake, RunDamagedError
 from batchrun.core.job import Job, Workspace, settings_salt
 from batchrun.core.past import Past
@@ -228,7 +229,7 @@ def _asked(workspace: Workspace) -> Mapping[str, Any]:
 
 
 def _checkpoint(directory: Path, source: Source) -> Checkpoint:
-    return Checkpoint(directory, "plan", source.identity, {"index": source.index})
+    return Checkpoint(directory, "plan", source.identity, {"index": source.index}, read_outcome)
 
 
 def _past(

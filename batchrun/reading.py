@@ -5,13 +5,13 @@ What contradicts itself is damage: two entries of one attempt, or an entry of an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
 from batchrun.core.doubt import Calls, Doubtful, Line
-from batchrun.core.entry import Entry
+from batchrun.core.entry import Entry, read_entry
 from batchrun.edge import history, run_directory
 from batchrun.edge.marks import NOTHING, Mark
 
@@ -37,18 +37,21 @@ def files_of(directory: Path) -> list[str]:
     return [LOG, *(f"{workspace.name}/{name}" for workspace in run_directory.workspace_directories(directory) for name in FILES)]
 
 
-def read_into(directory: Path, reader: Reader, only: str | None = None, *, since: Mapping[str, Mark] = _FROM_THE_BEGINNING) -> None:
+def read_into(
+    directory: Path, reader: Reader, only: str | None = None, *,
+    since: Mapping[str, Mark] = _FROM_THE_BEGINNING, read: Callable[[bytes], Entry] = read_entry,
+) -> None:  # fmt: skip
     """Give the ledger of *directory* to *reader*; raises RunDamagedError naming the line that is none, or that contradicts another.
 
     With *only*, other workspaces' output files are left out. *since* says how far the reader has read each file already, by its name
-    relative to *directory*.
+    relative to *directory*, *read* how a line of an output file is read.
     """
     reader.attempts(history.Attempts(directory / LOG, since.get(LOG, NOTHING).end))
     for workspace in run_directory.workspace_directories(directory):
         if only in {None, workspace.name}:
             for name in FILES:
-                read = since.get(f"{workspace.name}/{name}", NOTHING)
-                reader.entries(history.entries(workspace / name, workspace.name, reader.calls.wrong, read.end, read.lines))
+                mark = since.get(f"{workspace.name}/{name}", NOTHING)
+                reader.entries(history.entries(workspace / name, workspace.name, reader.calls.wrong, mark.end, mark.lines, read))
 
 
 class DoubtfulCalls:

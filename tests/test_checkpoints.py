@@ -14,7 +14,7 @@ from batchrun import checkpoints
 from batchrun.checkpoints import Checkpoint
 from batchrun.core.attempts import Bound, ended_line, opened_line, started_line
 from batchrun.core.course import Course, Watched
-from batchrun.core.entry import write_entry
+from batchrun.core.entry import read_outcome, write_entry
 from batchrun.core.index import Index
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Rejected, Reply, Row, Scope, Usage
 from batchrun.core.past import Past
@@ -136,7 +136,7 @@ def test_a_reader_that_goes_on_from_a_checkpoint_knows_what_one_knows_that_read_
     for calls in openings:
         run.opening(calls)
         index = index_of_rows()
-        past = run.checkpoint("plan", {"index": index}).read_on(lambda: Past(index), keep=True)  # noqa: B023 - called at once
+        past = Checkpoint(run.directory, "plan", "input", {"index": index}, read_outcome).read_on(lambda: Past(index), keep=True)  # noqa: B023
         fold = run.checkpoint("statement", {"most": most}).read_on(new_fold, keep=True)
         watched = run.checkpoint("course", {"most": most}).read_on(new_watched, keep=True)
         whole_past, whole_fold, whole_watched = Past(index), new_fold(), new_watched()

@@ -64,16 +64,17 @@ def repair_tail(path: Path, *, keep_zeros: bool = False) -> str | None:
 
 
 def entries(
-    path: Path, workspace: str, wrong: Callable[[Entry], str | None] = lambda _entry: None, start: int = 0, lines_before: int = 0
+    path: Path, workspace: str, wrong: Callable[[Entry], str | None] = lambda _entry: None, start: int = 0, lines_before: int = 0,
+    read: Callable[[bytes], Entry] = read_entry,
 ) -> Iterator[Entry]:  # fmt: skip
     """Read the entries of one output file, an unterminated tail left out; raise RunDamagedError naming the line that is none.
 
-    They are read from the byte *start* on, where a line begins. *wrong* says what contradicts an entry, before it is given: that is
-    damage too.
+    They are read from the byte *start* on, where a line begins, each by *read*. *wrong* says what contradicts an entry, before it is
+    given: that is damage too.
     """
     for number, line in _lines(path, start, lines_before):
         try:
-            entry = read_entry(line)
+            entry = read(line)
         except NotAnEntryError as error:
             raise _damaged(path, number, str(error)) from None
         if entry.workspace != workspace:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.entry import Entry, NotAnEntryError, read_entry, read_usage, usage_fields, write_entry
+from batchrun.core.entry import Entry, NotAnEntryError, read_entry, read_outcome, read_usage, usage_fields, write_entry
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
 
 # Lone surrogates never get this far: what reads requests and answers replaces them.
@@ -279,3 +279,22 @@ def test_a_field_that_is_not_what_it_must_be_is_damage(wrong):
 def test_an_entry_that_lacks_what_a_resume_needs_is_damage(missing):
     with pytest.raises(NotAnEntryError):
         read_entry(orjson.dumps({name: value for name, value in WHOLE.items() if name != missing}))
+
+
+def needed(entry: Entry) -> object:
+    return entry.id, entry.workspace, entry.model, entry.outcome, entry.digest, entry.attempt, entry.usage is None, entry.unknown
+
+
+@given(OUTCOMES, FORMS, st.booleans(), st.data())
+def test_what_a_resume_needs_of_a_line_is_read_alike_and_no_changed_line_passes(outcome, form, raw, data):
+    line = write_entry(outcome, form, raw=raw)
+    assert needed(read_outcome(line)) == needed(read_entry(line))
+    place = data.draw(st.integers(0, len(line) - 2))
+    changed = line[:place] + bytes([line[place] ^ data.draw(st.integers(1, 255))]) + line[place + 1 :]
+    try:
+        expected: object = needed(read_entry(changed))
+    except NotAnEntryError:
+        with pytest.raises(NotAnEntryError):
+            read_outcome(changed)
+    else:
+        assert needed(read_outcome(changed)) == expected
