@@ -115,7 +115,7 @@ def new_watched() -> Watched:
 def told_of_course(course: Course) -> object:
     counted = course.timeline.keys()
     times = {key: course.timeline.counts(key) for key in counted}
-    latency = {lane: durations.buckets() for lane, durations in course.latency.items()}
+    latency = {lane: durations.buckets() for lane, durations in course.latency().items()}
     return times, latency, course.trouble, course.standstills, course.reasons(), course.untimed, course.began, course.ended
 
 

@@ -18,7 +18,8 @@ from batchrun.core.doubt import Calls, Line
 from batchrun.core.durations import Durations
 from batchrun.core.entry import Entry
 from batchrun.core.index import id_digest
-from batchrun.core.stated import StatedQuota, quotas_of
+from batchrun.core.model import Usage
+from batchrun.core.stated import quotas_of
 from batchrun.core.timeline import Timeline, plausible
 
 MOST_REASONS = 2000
@@ -57,6 +58,19 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class _Tracks:
+    """Where the calls of a lane are counted: found once, for there are millions."""
+
+    calls: dict[int, int]
+    input: dict[int, int]
+    output: dict[int, int]
+    quota_calls: tuple[dict[int, int], ...]
+    quota_tokens: tuple[dict[int, int], ...]
+    latency: Durations
+    first_token: Durations
+
+
+@dataclass(frozen=True, slots=True)
 class Standstill:
     """A lane whose last word was a refusal that only a person can mend."""
 
@@ -72,12 +86,9 @@ class Course:
 
     def __init__(self) -> None:
         self.timeline = Timeline()
-        """By workspace and ``calls``, ``input``, ``output``, ``answered``, ``throttled``, ``again`` or ``parked``."""
+        """By workspace and ``calls``, ``input``, ``output``, ``throttled``, ``again`` or ``parked``."""
         self.minutes = Timeline(most=1500, narrowest=60)
         """By quota and ``calls`` or ``tokens``, in whole minutes at the least."""
-        self.latency: dict[Lane, Durations] = {}
-        """Of answers, from the request to the last byte; of the attempt that was answered, waiting before it not counted."""
-        self.first_token: dict[Lane, Durations] = {}
         self.trouble: Counter[Trouble] = Counter()
         self.standstills: dict[Lane, Standstill] = {}
         self.untimed = 0
@@ -86,7 +97,9 @@ class Course:
         self.ended: float | None = None
         self._job: Mapping[str, Any] = {}
         self._only: str | None = None
-        self._quotas: dict[Lane, tuple[StatedQuota, ...]] = {}
+        self._tracks: dict[Lane, _Tracks] = {}
+        self._latency: dict[Lane, Durations] = {}
+        self._first_token: dict[Lane, Durations] = {}
         self._open: dict[str, Started] = {}
         self._reasons: dict[Reason, Told] = {}
         self._told: list[Told] = []
@@ -106,7 +119,7 @@ class Course:
         """Add another run's."""
         self.timeline.merge(other.timeline)
         self.minutes.merge(other.minutes)
-        for mine, its in ((self.latency, other.latency), (self.first_token, other.first_token)):
+        for mine, its in ((self._latency, other.latency()), (self._first_token, other.first_token())):
             for lane, durations in its.items():
                 _durations(mine, lane).merge(durations)
         self.trouble.update(other.trouble)
@@ -118,6 +131,14 @@ class Course:
             if at is not None:
                 self._passed(at)
 
+    def latency(self) -> dict[Lane, Durations]:
+        """Of answers, from the request to the last byte; of the call that was answered, waiting before it not counted."""
+        return {lane: durations for lane, durations in self._latency.items() if durations.count}
+
+    def first_token(self) -> dict[Lane, Durations]:
+        """Of streamed answers, from the request to the first token."""
+        return {lane: durations for lane, durations in self._first_token.items() if durations.count}
+
     def reasons(self) -> dict[Reason, Told]:
         """Why rows have no answer: of those whose latest entry is none."""
         return {reason: told for reason, told in self._reasons.items() if told.rows}
@@ -125,79 +146,91 @@ class Course:
     def attempts(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Look at attempts.log."""
         for line in lines:
-            match line:
-                case Started() if self._only in {None, line.workspace}:
+            if isinstance(line, Started):
+                if self._only is None or line.workspace == self._only:
                     self._open[line.name] = line
                     self._called(line)
-                case Ended():
-                    started = self._open.pop(line.name, None)
-                    if started is not None:
-                        self._came_back(started, line)
+            elif isinstance(line, Ended):
+                started = self._open.pop(line.name, None)
+                if started is not None:
+                    self._came_back(started, line)
             yield line
 
     def entries(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Look at one output file; a workspace's errors.jsonl comes before its results.jsonl."""
         for entry in entries:
+            tracks = self._tracks_of(entry.workspace, entry.model)
             self._undo(entry)
             if entry.outcome == "answered":
-                self._answered(entry)
+                if entry.latency_ms is not None:
+                    tracks.latency.add(entry.latency_ms)
+                if entry.first_token_ms is not None:
+                    tracks.first_token.add(entry.first_token_ms)
             else:
                 self._fail(entry)
             if entry.usage is not None:
-                self._spent(entry.workspace, entry.model, entry.started_at, entry.usage.input_tokens, entry.usage.output_tokens)
+                self._spent(tracks, entry.started_at, entry.usage)
             yield entry
 
     def _called(self, started: Started) -> None:
-        self._passed(started.at)
-        if not self.timeline.add((started.workspace, "calls"), started.at):
+        tracks = self._tracks_of(started.workspace, started.model)
+        bucket = self.timeline.bucket(started.at)
+        if bucket is None:
             self.untimed += 1
-        for quota in self._quotas_for(started.workspace, started.model):
-            self.minutes.add((quota, "calls"), started.at)
+            return
+        self._passed(started.at)
+        tracks.calls[bucket] = tracks.calls.get(bucket, 0) + 1
+        for track in tracks.quota_calls:
+            self._put(track, started.at, 1)
 
     def _came_back(self, started: Started, ended: Ended) -> None:
-        self._passed(ended.at)
+        if plausible(ended.at):
+            self._passed(ended.at)
         lane = (started.workspace, started.model)
         if ended.verdict == "answered":
-            self.standstills.pop(lane, None)
+            if self.standstills:
+                self.standstills.pop(lane, None)
         elif ended.verdict in _TROUBLE:
             self._met(Trouble(started.workspace, ended.verdict, _word(ended.code)))
             self.timeline.add((started.workspace, ended.verdict), ended.at)
             if ended.verdict == "parked":
                 self.standstills[lane] = Standstill(*lane, _word(ended.code), _status(ended.status), ended.at)
         if ended.usage is not None:
-            self._spent(*lane, started.at, ended.usage.input_tokens, ended.usage.output_tokens)
+            self._spent(self._tracks_of(*lane), started.at, ended.usage)
 
-    def _answered(self, entry: Entry) -> None:
-        lane = (entry.workspace, entry.model)
-        if entry.latency_ms is not None:
-            _durations(self.latency, lane).add(entry.latency_ms)
-            if entry.started_at is not None:
-                self._passed(entry.started_at)
-                self.timeline.add((entry.workspace, "answered"), entry.started_at + entry.latency_ms / 1000)
-        if entry.first_token_ms is not None:
-            _durations(self.first_token, lane).add(entry.first_token_ms)
-
-    def _spent(self, workspace: str, model: str, at: float | None, input_tokens: int, output_tokens: int) -> None:
-        if at is None:
+    def _spent(self, tracks: _Tracks, at: float | None, usage: Usage) -> None:
+        bucket = None if at is None else self.timeline.bucket(at)
+        if bucket is None or at is None:
             self.untimed += 1
             return
-        self.timeline.add((workspace, "input"), at, input_tokens)
-        self.timeline.add((workspace, "output"), at, output_tokens)
-        for quota in self._quotas_for(workspace, model):
-            self.minutes.add((quota, "tokens"), at, input_tokens + output_tokens)
+        tracks.input[bucket] = tracks.input.get(bucket, 0) + usage.input_tokens
+        tracks.output[bucket] = tracks.output.get(bucket, 0) + usage.output_tokens
+        for track in tracks.quota_tokens:
+            self._put(track, at, usage.input_tokens + usage.output_tokens)
+
+    def _put(self, track: dict[int, int], at: float, count: int) -> None:
+        bucket = self.minutes.bucket(at)
+        if bucket is not None:
+            track[bucket] = track.get(bucket, 0) + count
 
     def _passed(self, at: float) -> None:
-        if not plausible(at):
-            return
-        self.began = at if self.began is None else min(self.began, at)
-        self.ended = at if self.ended is None else max(self.ended, at)
+        if self.began is None or self.ended is None:
+            self.began = self.ended = at
+        elif at > self.ended:
+            self.ended = at
+        elif at < self.began:
+            self.began = at
 
-    def _quotas_for(self, workspace: str, model: str) -> tuple[StatedQuota, ...]:
+    def _tracks_of(self, workspace: str, model: str) -> _Tracks:
         lane = (workspace, model)
-        found = self._quotas.get(lane)
-        if found is None:
-            found = self._quotas[lane] = tuple(quotas_of(self._job, workspace, model))
-        return found
+        tracks = self._tracks.get(lane)
+        if tracks is None:
+            calls, asked, told = (self.timeline.track((workspace, kind)) for kind in ("calls", "input", "output"))
+            quotas = tuple(quotas_of(self._job, workspace, model))
+            sent, spent = (tuple(self.minutes.track((quota, kind)) for quota in quotas) for kind in ("calls", "tokens"))
+            durations = _durations(self._latency, lane), _durations(self._first_token, lane)
+            tracks = self._tracks[lane] = _Tracks(calls, asked, told, sent, spent, *durations)
+        return tracks
 
     def _met(self, trouble: Trouble) -> None:
         known = trouble in self.trouble or len(self.trouble) < MOST_REASONS

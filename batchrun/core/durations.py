@@ -29,11 +29,12 @@ class Durations:
 
     def add(self, milliseconds: float) -> None:
         """Count one; what is below a millisecond counts as one."""
-        value = min(max(milliseconds, 1.0), _LONGEST_MS)
+        value = milliseconds if 1.0 <= milliseconds <= _LONGEST_MS else min(max(milliseconds, 1.0), _LONGEST_MS)
         bucket = ceil(log(value) * _PER_BUCKET)
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
-        self.least = value if not self.count else min(self.least, value)
         self.greatest = max(self.greatest, value)
+        if value < self.least or not self.count:
+            self.least = value
         self.count += 1
 
     def merge(self, other: Durations) -> None:

@@ -34,6 +34,8 @@ class StatedBudget:
     amount: Decimal
     unit: str
     """A currency, or ``tokens``."""
+    per: str = "run"
+    """``run``; or ``day`` or ``month``, for which other runs share it."""
 
 
 def quotas_of(job: Mapping[str, Any], workspace: str, model: str) -> Iterator[StatedQuota]:
@@ -63,13 +65,13 @@ def budgets_of(job: Mapping[str, Any]) -> Iterator[StatedBudget]:
 
 def _budget(workspace: str | None, model: str | None, table: Mapping[str, Any]) -> Iterator[StatedBudget]:
     budget = _table(table, "budget")
-    tokens = _whole(budget.get("tokens"))
+    tokens, per = _whole(budget.get("tokens")), str(budget.get("per", "run"))
     try:
         if tokens:
-            yield StatedBudget(workspace, model, Decimal(tokens), TOKENS)
+            yield StatedBudget(workspace, model, Decimal(tokens), TOKENS, per)
         elif "amount" in budget:
-            yield StatedBudget(workspace, model, Decimal(str(budget["amount"])), str(budget["currency"]))
-    except (InvalidOperation, KeyError):
+            yield StatedBudget(workspace, model, Decimal(str(budget["amount"])), str(budget.get("currency", "CNY")), per)
+    except InvalidOperation:
         return
 
 

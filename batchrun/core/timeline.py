@@ -25,29 +25,39 @@ class Timeline:
 
     def add(self, key: Hashable, at: float, count: int = 1) -> bool:
         """Count at a wall time; False where that is no time a run can have had, and nothing was counted."""
-        if not plausible(at):
+        bucket = self.bucket(at)
+        if bucket is None:
             return False
-        bucket = int(at // self.width)
-        if not self._first <= bucket <= self._last:
-            bucket = self._reach(at)
-        counts = self._counts.get(key)
-        if counts is None:
-            counts = self._counts[key] = {}
-        counts[bucket] = counts.get(bucket, 0) + count
+        track = self.track(key)
+        track[bucket] = track.get(bucket, 0) + count
         return True
+
+    def track(self, key: Hashable) -> dict[int, int]:
+        """The counts of *key* by bucket, for whoever counts so often that looking them up is what it costs; stays the same for good."""
+        track = self._counts.get(key)
+        if track is None:
+            track = self._counts[key] = {}
+        return track
+
+    def bucket(self, at: float) -> int | None:
+        """The bucket of a wall time, which is taken into the course; None where no run can have had it. Good until the next is asked."""
+        bucket = int(at // self.width) if _EARLIEST < at < _LATEST else None
+        if bucket is None or self._first <= bucket <= self._last:
+            return bucket
+        return self._reach(at)
 
     def keys(self) -> list[Hashable]:
         """What was counted, in the order it was first met."""
-        return list(self._counts)
+        return [key for key, track in self._counts.items() if track]
 
     def moments(self) -> list[int]:
         """The wall time at which each bucket begins, gaps included; none where nothing was counted."""
-        return [bucket * self.width for bucket in range(self._first, self._last + 1)] if self._counts else []
+        return [bucket * self.width for bucket in range(self._first, self._last + 1)] if self._last >= 0 else []
 
     def counts(self, key: Hashable) -> list[int]:
         """The count of each bucket of `moments`."""
         counts = self._counts.get(key, {})
-        return [counts.get(bucket, 0) for bucket in range(self._first, self._last + 1)] if self._counts else []
+        return [counts.get(bucket, 0) for bucket in range(self._first, self._last + 1)] if self._last >= 0 else []
 
     def most(self, key: Hashable) -> int:
         """The count of the fullest bucket."""
@@ -65,7 +75,7 @@ class Timeline:
         """Take a moment outside into the course; its bucket, once all are wide enough."""
         while True:
             bucket = int(at // self.width)
-            first, last = (min(self._first, bucket), max(self._last, bucket)) if self._counts else (bucket, bucket)
+            first, last = (min(self._first, bucket), max(self._last, bucket)) if self._last >= 0 else (bucket, bucket)
             if last - first < self._most:
                 self._first, self._last = first, last
                 return bucket
@@ -74,12 +84,15 @@ class Timeline:
     def _widen(self) -> None:
         wider = next((width for width in WIDTHS if width > self.width and not width % self.width), self.width * 2)
         factor = wider // self.width
-        for key, counts in self._counts.items():
+        for track in self._counts.values():
             merged: dict[int, int] = {}
-            for bucket, count in counts.items():
+            for bucket, count in track.items():
                 merged[bucket // factor] = merged.get(bucket // factor, 0) + count
-            self._counts[key] = merged
-        self.width, self._first, self._last = wider, self._first // factor, self._last // factor
+            track.clear()
+            track.update(merged)
+        self.width = wider
+        if self._last >= 0:
+            self._first, self._last = self._first // factor, self._last // factor
 
 
 def plausible(at: float) -> bool:

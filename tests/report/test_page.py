@@ -16,9 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun import closing
 from batchrun.core.course import Course
+from batchrun.core.protocols import failures
 from batchrun.core.statement import Statement, Totals
 from batchrun.publishing import publish
+from batchrun.report.page.advice import advised, chinese
 from batchrun.report.page.document import page
 from batchrun.report.page.figures import amount, percent, seconds, short
 from batchrun.report.page.markup import h, name, visible
@@ -75,6 +78,31 @@ def test_every_sentence_is_said_in_both_languages_with_the_same_things_put_in():
         english, chinese = ({field for _, field, _, _ in Formatter().parse(each) if field} for each in said)
         assert english == chinese, key
     assert Words("zh").plain("busiest", width=Said("width_minutes", {"n": "2"})) == "最忙的 2 分钟"
+
+
+def test_every_advice_that_the_table_of_failures_gives_is_there_in_chinese():
+    advices = {line.advice for line in (*failures.TABLE, *failures.BY_STATUS.values())} | {closing._ADVICE}
+    assert {advice for advice in advices if chinese(advice) is None} == set()
+    assert advised("<b>", "zh") == '<span lang="en">&lt;b&gt;</span>'
+
+
+def test_what_waits_for_its_hours_needs_no_person():
+    waiting = Totals(answered=1, pending=4)
+    closed = Parked("workspace", "legal", 4, "window_closed", None, "closed until 22:00", closing._ADVICE)
+    said = text_of(page(subject(("legal", "m", waiting), parked=[closed])))
+    assert "Not done: 4 rows are still waiting." in said
+    assert "Closed until their hours begin" in said
+    assert "Parked until a person acts" not in said
+
+
+def test_a_budget_that_other_runs_share_is_not_held_against_this_run_alone():
+    spent = Totals(answered=1, cost={"CNY": Decimal(3)})
+    budget = {"amount": "4", "currency": "CNY"}
+    own = text_of(page(subject(("legal", "m", spent), job={"workspaces": {"legal": {"budget": budget}}})))
+    assert "75.0 %" in own
+    daily = text_of(page(subject(("legal", "m", spent), job={"workspaces": {"legal": {"budget": budget | {"per": "day"}}}})))
+    assert "75.0 %" not in daily
+    assert "4.0000 CNY a day" in daily
 
 
 @given(text=EVERYTHING)
@@ -285,7 +313,7 @@ def test_many_runs_make_one_page(tmp_path):
     assert "night-0 and 1 more" in said
     assert "2 runs" in said
     assert report.course is not None
-    assert sum(each.count for each in report.course.latency.values()) == report.statement.total().answered
+    assert sum(each.count for each in report.course.latency().values()) == report.statement.total().answered
 
 
 def test_the_end_of_a_night_with_one_workspace_has_no_table_of_lanes_of_others():

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from batchrun.core.stated import TOKENS, StatedBudget, budgets_of
 from batchrun.core.statement import Totals
+from batchrun.report.page.advice import advised
 from batchrun.report.page.figures import amount, bar, percent, whole
 from batchrun.report.page.markup import Markup, h, name, visible
 from batchrun.report.page.spending import MOST_ROWS
@@ -35,24 +36,27 @@ def _endings(subject: Subject, words: Words) -> Iterator[Markup]:
         yield h("p", words.say("set_aside", n=whole(subject.statement.rejected_input)), class_="warn")
 
 
-def _parked(subject: Subject, words: Words) -> Markup | None:
-    if not subject.parked:
-        return None
-    return h("div", h("h3", words.say("parked")), [_scope(each, words) for each in subject.parked[:MOST_ROWS]], class_="parked")
+def _parked(subject: Subject, words: Words) -> list[Markup]:
+    """What needs a person, and what only waits for its hours."""
+    parts = []
+    for key, kind, scopes in (("parked", "bad", subject.needs_a_person), ("closed", "wait", subject.closed)):
+        if scopes:
+            parts.append(h("div", h("h3", words.say(key)), [_scope(each, kind, words) for each in scopes[:MOST_ROWS]]))
+    return parts
 
 
-def _scope(parked: Parked, words: Words) -> Markup:
-    kind = words.say(f"parked_{parked.scope}" if parked.scope in {"lane", "workspace", "account"} else "parked_lane")
+def _scope(parked: Parked, kind: str, words: Words) -> Markup:
+    scope = words.say(f"parked_{parked.scope}" if parked.scope in {"lane", "workspace", "account"} else "parked_lane")
     status = f" {parked.status}" if parked.status else ""
     head = h(
         "p",
         h("strong", name(parked.name)),
         " ",
-        h("span", kind, class_="quiet"),
+        h("span", scope, class_="quiet"),
         h("span", words.say("rows_wait", n=whole(parked.rows)), class_="right"),
     )
     told = h("p", h("code", name(parked.code), status), " ", name(parked.message, 300), class_="quiet")
-    return h("div", head, h("p", h("span", visible(parked.advice), lang="en")) if parked.advice else None, told, class_="box bad")
+    return h("div", head, h("p", advised(parked.advice, words.language)) if parked.advice else None, told, class_=f"box {kind}")
 
 
 def _unfinished(subject: Subject, words: Words) -> Markup | None:
@@ -93,7 +97,9 @@ def _budgets(subject: Subject, words: Words) -> Markup | None:
         Column(words.say("limit")),
     ]
     rows = [_budget(each, subject, words) for each in stated[:MOST_ROWS]]
-    return Markup(h("h3", words.say("budgets")) + table(words, "budgets", columns, rows, searched=True))
+    own = {each.per for each in stated}
+    note = h("p", words.say("budget_shared"), class_="note") if own != {"run"} else ""
+    return Markup(h("h3", words.say("budgets")) + table(words, "budgets", columns, rows, searched=True) + note)
 
 
 def _budget(budget: StatedBudget, subject: Subject, words: Words) -> list[Cell]:
@@ -106,6 +112,15 @@ def _budget(budget: StatedBudget, subject: Subject, words: Words) -> list[Cell]:
     whose = name(budget.workspace) if budget.workspace else words.say("of_job")
     what = [" · ", name(budget.model)] if budget.model else []
     decimals = 0 if budget.unit == TOKENS else 2 if budget.amount >= 10 else 4
+    if budget.per != "run":
+        limit = [
+            amount(budget.amount, decimals),
+            " ",
+            visible(budget.unit),
+            " ",
+            words.say("per_day" if budget.per == "day" else "per_month"),
+        ]
+        return [text([whose, what]), Cell("–", -1), Cell(amount(spent, decimals), float(spent)), Cell(limit, float(budget.amount))]
     drawn = [bar([(min(share, 1.0), "bad" if share >= 0.95 else "good", "")]), h("span", percent(share), class_="share")]
     shown = [amount(spent, decimals), [amount(budget.amount, decimals), " ", visible(budget.unit)]]
     return [text([whose, what]), Cell(drawn, share), Cell(shown[0], float(spent)), Cell(shown[1], float(budget.amount))]

@@ -34,7 +34,7 @@ def how(subject: Subject, words: Words) -> tuple[Markup, dict[str, Any]]:
     """The section, and the numbers of its plots by name."""
     wide = width(subject.course.timeline.width)
     plots = [plot for plot in (_tokens(subject), _trouble(subject)) if plot is not None]
-    spreads = [("latency", "plot_latency", subject.course.latency), ("first", "plot_first", subject.course.first_token)]
+    spreads = [("latency", "plot_latency", subject.course.latency()), ("first", "plot_first", subject.course.first_token())]
     figures: list[Child] = [_figure(plot, words, width=wide) for plot in plots]
     for key, title, of_lanes in spreads:
         models = _by_model(of_lanes, subject)

@@ -83,7 +83,7 @@ def _by_model(subject: Subject, words: Words) -> Markup:
     for key, label, totals in _cut(subject.of_models, words):
         colour = subject.colours.get(key or "", COLOURS)
         row = [
-            text([h("span", class_=f"swatch c{colour}"), label]),
+            text(h("span", h("span", class_=f"swatch c{colour}"), label, class_="keyed")),
             Cell(bar([(subject.share(totals), f"c{colour}", "")]), float(subject.weight(totals))),
             *_spent(subject, totals, decimals, words),
             count(totals.cached_tokens),

@@ -61,6 +61,16 @@ class Subject:
     by: Sequence[str] = ()
     """What the statement tells apart beside workspace and model."""
 
+    @property
+    def needs_a_person(self) -> list[Parked]:
+        """What a person must see to."""
+        return [each for each in self.parked if each.code != "window_closed"]
+
+    @property
+    def closed(self) -> list[Parked]:
+        """What only waits for its hours."""
+        return [each for each in self.parked if each.code == "window_closed"]
+
     @cached_property
     def total(self) -> Totals:
         """All of it."""

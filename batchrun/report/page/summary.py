@@ -23,7 +23,7 @@ def answers(subject: Subject, words: Words) -> Markup:
     """Four cards: spent, by whom, done, trouble; each leads to its section."""
     cards = (
         _card(words, "spent", "who", _spent(subject, words)),
-        _card(words, "spent_by", "what" if subject.workspace else "who", _by_whom(subject, words)),
+        _card(words, "what" if subject.workspace else "spent_by", "who", _by_whom(subject, words)),
         _card(words, "done", "done", _done(subject, words)),
         _card(words, "trouble", "wrong", _trouble(subject, words)),
     )
@@ -66,7 +66,9 @@ def _verdict(subject: Subject, words: Words) -> Markup:
     total = subject.total
     failed = total.rejected + total.exhausted
     if total.pending:
-        return _say_verdict(words, "bad" if subject.parked else "wait", "not_done_parked" if subject.parked else "not_done", total.pending)
+        return _say_verdict(
+            words, "bad" if subject.needs_a_person else "wait", "not_done_parked" if subject.needs_a_person else "not_done", total.pending
+        )
     if failed:
         return _say_verdict(words, "wait", "finished_with_failures", failed)
     return _say_verdict(words, "good", "all_done" if total.answered else "nothing_to_do", total.answered)

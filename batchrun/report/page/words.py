@@ -102,6 +102,13 @@ _SAID: dict[str, tuple[str, str]] = {
     "more_unfinished": ("{n} more workspaces without all their answers", "另外 {n} 个未全部回答的业务空间"),
     "others_done": ("The other {n} workspaces have all their answers.", "其余 {n} 个业务空间已全部回答。"),
     "parked": ("Parked until a person acts", "已暂停，等待人工处理"),
+    "closed": ("Closed until their hours begin", "等待开放时段"),
+    "budget_shared": (
+        "A budget by the day or the month is shared with other runs: how much of it is left is not told here, but what this run spent.",
+        "按日或按月的预算由多次运行共用：此处只列本次运行的花费，不显示余额。",
+    ),
+    "per_day": ("a day", "每日"),
+    "per_month": ("a month", "每月"),
     "parked_workspace": ("workspace", "业务空间"),
     "parked_account": ("account", "账号"),
     "parked_lane": ("workspace and model", "业务空间与模型"),

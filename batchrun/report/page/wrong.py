@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from batchrun.core.course import Told
 from batchrun.core.totals import Totals
+from batchrun.report.page.advice import advised
 from batchrun.report.page.figures import money, whole
-from batchrun.report.page.markup import Child, Markup, h, name, visible
+from batchrun.report.page.markup import Child, Markup, h, name
 from batchrun.report.page.subject import Subject
 from batchrun.report.page.tables import Cell, Column, count, table, text
 from batchrun.report.page.words import Said, Words
@@ -41,7 +42,7 @@ def _reasons(subject: Subject, words: Words) -> Child:
     for (outcome, code, status), where in ranked[:_MOST_REASONS]:
         first = max(where.values(), key=lambda told: told.rows)
         what = [h("code", name(code or "–")), f" {status}" if status else "", h("span", words.say(outcome), class_="sub")]
-        advice = h("span", visible(first.advice), lang="en") if first.advice else None
+        advice = advised(first.advice, words.language) if first.advice else None
         message = h("span", name(first.message, 200), class_="sub") if first.message else None
         rows.append(
             [

@@ -12,6 +12,7 @@
   const speak = () => {
     root.lang = told.languages[language];
     for (const each of all("[data-t]")) each.textContent = say(each.dataset.t, each.dataset.a ? JSON.parse(each.dataset.a) : {});
+    for (const each of all("[data-en]")) each.textContent = each.dataset[language];
     for (const each of all("[data-l]")) each.setAttribute("aria-label", say(each.dataset.l));
   };
   document.getElementById("language").addEventListener("click", () => {
@@ -154,7 +155,7 @@
       },
       axes: [
         plot.kind === "spread"
-          ? { ...axis, values: (_, splits) => splits.map((each) => (each === null ? null : lasting(each))), splits: (_, __, least, most) => decades(least, most) }
+          ? { ...axis, values: (_, splits) => splits.map((each) => (each === null ? null : lasting(each))), splits: (_, __, least, most) => decades(least, most), filter: (_, splits) => splits }
           : { ...axis, space: 80, values: (_, splits, __, ___, step) => clocked(splits, step) },
         { ...axis, size: onPaper ? 46 : 62, values: (_, splits) => splits.map((each) => shownY(plot, each)) },
       ],

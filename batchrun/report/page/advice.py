@@ -1,0 +1,78 @@
+"""What to do, in Chinese. The ledger has advice in English; what has no translation here stays so."""
+
+from __future__ import annotations
+
+from batchrun.report.page.markup import Markup, h, visible
+
+_AGAIN = "; then run the same command again: the rows are still pending"
+_AGAIN_CHINESE = "；然后再次运行同一命令：这些行仍在等待"
+
+_CHINESE = {
+    "correct the row or the parameters it is asked under; a corrected row runs at the next start, the same one only with "
+    "--retry-rejected": ("修正该行或其请求参数；修正后的行在下次启动时运行，未修改的行只有加 --retry-rejected 才会重试"),
+    "content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, --retry-rejected may pass": (
+        "该行被内容审核拦截：请改写提示词；若被拦截的是回答，加 --retry-rejected 重试可能通过"
+    ),
+    "make the row smaller: the provider takes 16 MiB a call, 64 MiB with inline media; the same row runs only with --retry-rejected": (
+        "缩小该行：服务商每次调用最多接收 16 MiB，含内联媒体时为 64 MiB；未修改的行只有加 --retry-rejected 才会重试"
+    ),
+    "check the key in the variable that api_key_env of this workspace names: it must be a live key of this workspace, from the same region "
+    "as its endpoint": "检查该业务空间 api_key_env 所指变量中的密钥：须为该业务空间的有效密钥，且与 endpoint 属于同一地域",
+    "ask the account's owner to admit this key to the workspace in the console (Model Studio > workspace), or correct api_key_env and "
+    "endpoint so that both belong to the same workspace": (
+        "请账号所有者在控制台（百炼 > 业务空间）允许该密钥访问此业务空间，或修正 api_key_env 与 endpoint，使两者属于同一业务空间"
+    ),
+    "correct endpoint and api_key_env of this workspace: the provider does not know it": (
+        "修正该业务空间的 endpoint 与 api_key_env：服务商不认识它"
+    ),
+    "ask the account's owner to give the RAM user the permission the message names": "请账号所有者授予 RAM 用户消息中所述的权限",
+    "ask the account's owner to authorise this model for the workspace in the console (Model Studio > workspace > model authorisation), or "
+    "give these rows another model": "请账号所有者在控制台（百炼 > 业务空间 > 模型授权）为该业务空间授权此模型，或为这些行换用其他模型",
+    "this model does not take this kind of call with this key: give these rows another model or another protocol": (
+        "此密钥不能以这种方式调用该模型：为这些行换用其他模型或其他协议"
+    ),
+    "ask the account's owner to activate the service for this model in the console": "请账号所有者在控制台开通该模型的服务",
+    "correct model (in the row, the workspace or [defaults]), or have the workspace authorised for it": (
+        "修正 model（在行、业务空间或 [defaults] 中），或为该业务空间授权此模型"
+    ),
+    'set protocol = "dashscope" for this workspace: this model does not answer the OpenAI-compatible way': (
+        '为该业务空间设置 protocol = "dashscope"：此模型不支持 OpenAI 兼容方式'
+    ),
+    "ask the account's owner to pay what is overdue or top up the balance": "请账号所有者结清欠费或充值",
+    "ask the account's owner to raise the budget set at the provider for this workspace": (
+        "请账号所有者提高在服务商处为该业务空间设置的预算"
+    ),
+    "the free quota of this model is used up: ask the account's owner to switch off 'use free tier only' in the console, or give these "
+    "rows another model": "该模型的免费额度已用尽：请账号所有者在控制台关闭“仅使用免费额度”，或为这些行换用其他模型",
+    "nothing: the lane slows down and asks again; set rpm and tpm of the quota in the job file if it happens often": (
+        "无需处理：会自动降速并重试；若经常发生，请在作业文件中设置配额的 rpm 与 tpm"
+    ),
+    "nothing: the lane climbs more slowly and asks again": "无需处理：会放慢提速并重试",
+    "nothing: it is tried again; if long answers are the reason, lower max_tokens": "无需处理：会自动重试；若因回答过长，请调低 max_tokens",
+    "nothing: it is tried again, and the same command goes on with the rows that are left": (
+        "无需处理：会自动重试，同一命令会继续处理剩余的行"
+    ),
+    "correct endpoint of this workspace, or model: this address does not serve chat calls for it": (
+        "修正该业务空间的 endpoint 或 model：此地址不提供该模型的对话调用"
+    ),
+    "check the proxy that the job or the environment names, and its credentials": "检查作业或环境变量所指的代理及其凭据",
+    "put the URL that really answers into endpoint of this workspace": "将实际应答的 URL 填入该业务空间的 endpoint",
+    "the rows stay pending; run the same command again then, or with --wait, which goes on by itself": (
+        "这些行保持待处理；届时再次运行同一命令，或加 --wait 自动继续"
+    ),
+}
+
+
+def chinese(advice: str) -> str | None:
+    """*advice* in Chinese; None where there is no translation."""
+    head = advice.removesuffix(_AGAIN)
+    known = _CHINESE.get(head)
+    return known if known is None or head == advice else known + _AGAIN_CHINESE
+
+
+def advised(advice: str, language: str) -> Markup:
+    """*advice* as an element that the switch can change; what it cannot stays English, and is marked as that."""
+    other = chinese(advice)
+    if other is None:
+        return h("span", visible(advice), lang="en")
+    return h("span", other if language == "zh" else advice, data_en=advice, data_zh=other)
