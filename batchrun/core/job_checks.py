@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEFAULT_WORKSPACE = "default"
+MAX_WORKSPACES = 10_000
+"""Of one job: each has files and connections of its own."""
 
 
 def misfits(raw: Any) -> Iterator[Wrong]:
     """Yield every name in *raw* that leads nowhere, or that two things have."""
+    if len(_table(raw, "workspaces")) > MAX_WORKSPACES:
+        found = f"{len(_table(raw, 'workspaces')):,} workspaces"
+        yield Wrong(("workspaces",), found, f"at most {MAX_WORKSPACES:,}: make several jobs of it, each with an output of its own")
+        return
     yield from _inputs(raw)
     yield from _endpoint(raw, ("defaults", "endpoint"), _table(raw, "defaults").get("endpoint"))
     yield from _endpoint_names(raw)

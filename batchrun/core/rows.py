@@ -29,9 +29,12 @@ MAX_MODEL_CHARACTERS = 256
 MAX_REASON_CHARACTERS = 300
 MAX_DEPTH = 128
 """orjson reads 1,024 levels and writes 254: a row between the two would be asked and paid for, and its entry could not be written."""
+MAX_VALUES = 1_000_000
+"""A line of empty lists takes thirty times its bytes as Python's objects: 64 MiB of them fill a machine."""
 BATCH_URL = "/v1/chat/completions"
 
 _JSON_SPACE = b" \t\r\n"
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
 _PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
@@ -129,6 +132,9 @@ class Glances:
     def of(self, line: bytes) -> tuple[tuple[str, str], str, int] | None:
         """Glance at one line, with or without its line end: its lane (workspace and model), id and digest."""
         text = line.strip(_JSON_SPACE)
+        if len(text) > MAX_VALUES:
+            # So long a line deserves a careful look, before it is read.
+            return None
         try:
             value = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -189,6 +195,8 @@ def hex_digest(digest: int) -> str:
 def read_line(line: bytes, workspaces: Mapping[str, Inherited], default_workspace: str | None) -> Line | NotARow:
     """Read one input line, with or without its line end; *default_workspace* is for a line that names none."""
     text = line.strip(_JSON_SPACE)
+    if len(text) > MAX_VALUES and _holds_too_many(text):
+        return NotARow(f"more than {MAX_VALUES:,} values")
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -219,6 +227,11 @@ def _digest(text: bytes, workspace: str, salt: bytes) -> int:
     mixed = blake2b(text, digest_size=8, key=salt)
     mixed.update(workspace.encode())
     return int.from_bytes(mixed.digest(), "big")
+
+
+def _holds_too_many(text: bytes) -> bool:
+    """Whether more values stand in *text* than may, before a single one is made: commas are counted, those of its strings left out."""
+    return text.count(b",") >= MAX_VALUES and _STRINGS.sub(b"", text).count(b",") >= MAX_VALUES
 
 
 def _why_not_json(text: bytes, error: orjson.JSONDecodeError) -> str:

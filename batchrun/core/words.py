@@ -25,6 +25,7 @@ _KEY = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9._-]{16,}")
 _BEGINS_LIKE_A_KEY = re.compile(r"(?<![A-Za-z0-9])sk-\S")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_SHOWN = 60
+_MOST_LISTED = 40
 
 
 class Wrong(NamedTuple):
@@ -104,12 +105,17 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def one_of(name: str, names: Iterable[str]) -> str:
-    """Ask for the nearest of *names*, then list them all, the nearest first."""
+    """Ask for the nearest of *names*, then list them, the nearest first; of a thousand, as many as a person reads."""
     names = list(names)
     meant = nearest(name, names)
     if meant is None:
-        return "one of " + ", ".join(names)
-    return f"did you mean '{meant}'? One of " + ", ".join([meant, *(known for known in names if known != meant)])
+        return "one of " + _listed(names)
+    return f"did you mean '{meant}'? One of " + _listed([meant, *(known for known in names if known != meant)])
+
+
+def _listed(names: list[str]) -> str:
+    rest = len(names) - _MOST_LISTED
+    return ", ".join(names) if rest <= 0 else f"{', '.join(names[:_MOST_LISTED])} and {rest:,} others"
 
 
 def without_keys_in(text: str) -> str:

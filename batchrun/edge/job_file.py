@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from batchrun.core.words import key_path, nearest, without_keys_in
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+_MOST_BYTES = 32 << 20
 
 
 def load_job(path: str | Path) -> Job:
@@ -33,6 +36,11 @@ def load_job(path: str | Path) -> Job:
 
 def _text(path: Path) -> str:
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise JobError(f"{path}: is no file but a pipe or a device")
+        if found.st_size > _MOST_BYTES:
+            raise JobError(f"{path}: {found.st_size:,} bytes are no job file: at most {_MOST_BYTES:,} are read")
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise JobError(f"{path}: no such file{_meant(path)}") from None

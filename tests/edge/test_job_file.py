@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -313,3 +314,26 @@ def test_a_shorter_pasted_key_is_not_shown_where_a_variables_name_belongs(writte
     for value in ("sk-fake", "sk-", "sk-fake-legal", "Bearer sk-fake", "fake.key", "fake" * 20):
         error = error_of(written(INPUT + f'[workspaces.legal]\napi_key_env = "{value}"'))
         assert "fake" not in str(error)
+
+
+def test_what_is_no_file_or_no_job_by_its_size_is_told_and_not_read(written, tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    with (tmp_path / "huge.toml").open("wb") as huge:
+        huge.truncate(1 << 40)
+    assert str(error_of("pipe.toml")) == "pipe.toml: is no file but a pipe or a device"
+    assert str(error_of("zero.toml")) == "zero.toml: is no file but a pipe or a device"
+    assert "1,099,511,627,776 bytes are no job file" in str(error_of("huge.toml"))
+
+
+def test_a_job_of_more_workspaces_than_may_be_is_one_mistake(written):
+    many = "".join(f'[workspaces.w{number}]\napi_key_env = "K"\naccount = "x"\n' for number in range(10_001))
+    (mistake,) = error_of(written(INPUT + many)).mistakes
+    assert (mistake.where, mistake.found) == ("x.toml: workspaces", "10,001 workspaces")
+
+
+def test_a_mistaken_name_among_thousands_is_told_without_listing_them_all(written):
+    many = "".join(f'[workspaces.w{number}]\napi_key_env = "K"\n' for number in range(3000))
+    (mistake,) = error_of(written('[job]\ninput = { path = "a", workspace = "w9999" }\n' + many)).mistakes
+    assert mistake.allowed.endswith("and 2,960 others")
+    assert len(str(mistake)) < 600
