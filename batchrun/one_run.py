@@ -40,6 +40,9 @@ from batchrun.simulated import simulated
 __all__ = ["Ending", "Wishes", "outcomes", "read_statement", "run", "run_blocking"]
 
 
+_MOST_UNREADABLE = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """How the caller wants a run carried out."""
@@ -75,7 +78,7 @@ class Ending:
     stopped_by: str | None = None
     """The signal that ended it early."""
     unreadable: tuple[str, ...] = ()
-    """Rows whose input changed while the run was reading it; pending."""
+    """Rows whose input changed while the run was reading it, the first hundred; pending."""
     held: int = 0
     """Rows that wait for a person, for a call of theirs may have been billed."""
     page: Path | None = None
@@ -97,6 +100,11 @@ class _Course:
     tokens: int = 0
     stopped_by: str | None = None
     unreadable: list[str] = field(default_factory=list)
+
+    def not_read(self, reason: str) -> None:
+        """Take note of a row that could not be read; of an input that was replaced, that may be all of them."""
+        if len(self.unreadable) < _MOST_UNREADABLE:
+            self.unreadable.append(reason)
 
 
 async def run(job: Job, wishes: Wishes = Wishes()) -> Ending:
@@ -172,7 +180,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
                 job, workspaces, keys, simulator.endpoint, run=opening.run, source=opening.source, schema=schema, learnt=learnt
             )
             ports = Ports(
-                prepare, send, ledger, wishes.hand_on, lambda _ticket, what: course.unreadable.append(what.reason),
+                prepare, send, ledger, wishes.hand_on, lambda _ticket, what: course.not_read(what.reason),
                 fund=lambda ticket, most, at: books.fund(ticket.lane.plan.purses, ticket.lane.key, most, at),
             )  # fmt: skip
             engine = Engine(scheduler, ports)
