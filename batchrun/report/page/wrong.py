@@ -36,7 +36,7 @@ def _reasons(subject: Subject, words: Words) -> Child:
     if not grouped:
         return None
     ranked = sorted(grouped.items(), key=lambda each: (-_rows(each[1]), each[0][1]))
-    columns = [Column(words.say("reason"), number=False), Column(words.say("rows")), Column(words.say("where"), number=False, sorts=False)]
+    columns = [Column(words.say("reason"), number=False), Column(words.say("rows")), *_where_column(subject, words)]
     columns.append(Column(words.say("advice"), number=False, sorts=False, kind="wide"))
     rows = []
     for (outcome, code, status), where in ranked[:_MOST_REASONS]:
@@ -48,7 +48,7 @@ def _reasons(subject: Subject, words: Words) -> Child:
             [
                 text(what),
                 count(_rows(where)),
-                text(_named({key: told.rows for key, told in where.items()}, subject, words)),
+                *_where({key: told.rows for key, told in where.items()}, subject, words),
                 text([advice, message]),
             ]
         )
@@ -60,15 +60,20 @@ def _rows(where: Mapping[str, Told]) -> int:
     return sum(told.rows for told in where.values())
 
 
-def _named(where: Mapping[str, int], subject: Subject, words: Words) -> Child:
-    """The workspaces that have most of it; nothing on a workspace's own page."""
+def _where_column(subject: Subject, words: Words) -> list[Column]:
+    """A workspace's own page needs none."""
+    return [Column(words.say("where"), number=False, sorts=False)] if subject.workspace is None else []
+
+
+def _where(where: Mapping[str, int], subject: Subject, words: Words) -> list[Cell]:
+    """The workspaces that have most of it."""
     if subject.workspace is not None:
-        return "–"
+        return []
     ranked = sorted(where.items(), key=lambda each: (-each[1], each[0]))
     shown: list[Child] = [h("span", name(key, 32), h("span", f"{rows:,}"), class_="line") for key, rows in ranked[:_NAMED]]
     if len(ranked) > _NAMED:
         shown.append(h("span", words.say("and_more", n=whole(len(ranked) - _NAMED)), class_="sub"))
-    return shown
+    return [text(shown)]
 
 
 def _trouble(subject: Subject, words: Words) -> Child:
@@ -79,13 +84,13 @@ def _trouble(subject: Subject, words: Words) -> Child:
         return None
     ranked = sorted(grouped.items(), key=lambda each: (-each[1].total(), each[0]))
     columns = [Column(words.say("reason"), number=False), Column(words.say("verdict"), number=False), Column(words.say("calls"))]
-    columns.append(Column(words.say("where"), number=False, sorts=False, kind="wide"))
+    columns += _where_column(subject, words)
     rows = [
         [
             text(h("code", name(code or "–"))),
             text(words.say(f"verdict_{verdict}")),
             count(where.total()),
-            text(_named(where, subject, words)),
+            *_where(where, subject, words),
         ]
         for (verdict, code), where in ranked[:_MOST_REASONS]
     ]
