@@ -93,7 +93,7 @@ class Affording:
         else:
             when = f"is spent, or has too little left for a row: one may cost {most}"
         wanted = told(_round(found.missing), cap.unit)
-        said = f"{cap}: {self._had(purse)}; it {when}; the rows left over would cost about {wanted}"
+        said = f"{cap.told}: {self._had(purse)}; it {when}; the rows left over would cost about {wanted}"
         wait = f", or use --wait, which goes on with the next {cap.period.per}" if cap.period else ""
         advice = f"raise it by about {wanted}, and by {most} for each call at once{wait}; max_tokens makes that less"
         yield Obstacle(cap.name, found.rows, said, advice)

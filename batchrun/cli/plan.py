@@ -24,7 +24,8 @@ def plan(*, job_file: Path, as_json: bool, env_file: Path | None) -> None:
     """Forecast the run: rows and tokens by workspace and model, what limits each, when it would be done, and what is wrong.
 
     Makes no call and changes nothing; the job may be running meanwhile. What earlier openings of the run have seen (latencies, lengths,
-    throttles, rates) is taken up. Exit 0: nothing is wrong; 4: a run would park or reject something; 2: the job cannot be started.
+    throttles, rates) is taken up, and what was spent of its budgets, by other runs too: those that would run out are told, with when and
+    how many rows would be left over. Exit 0: nothing is wrong; 4: a run would park or reject something; 2: the job cannot be started.
     """
     job = load_job(job_file)
     with closing(ReadingBar()) as bar:

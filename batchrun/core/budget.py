@@ -48,8 +48,13 @@ class Cap:
         """What the books call a page of this cap."""
         return f"{self.whose} | {self.unit} | {self.period} | {page}"
 
+    @property
+    def told(self) -> str:
+        """How much, and how often."""
+        return told(self.amount, self.unit) + (f" {self.period}" if self.period else "")
+
     def __str__(self) -> str:
-        return f"{self.name} = {told(self.amount, self.unit)}" + (f" {self.period}" if self.period else "")
+        return f"{self.name} = {self.told}"
 
 
 LaneKey = tuple[str, str]
