@@ -187,7 +187,8 @@ class Bookkeeper:
         return []
 
     def _write_own(self, books: Books, now: float) -> None:
-        part = books.runs[self._run] = Part(open=True)
+        part = books.runs.setdefault(self._run, Part())
+        part.open, part.sizes = True, {}
         for key, page in self._written():
             page.allowed = max(page.allowed, page.spent + page.promised)
             part.taken[key], part.spent[key] = page.allowed, page.spent
@@ -209,7 +210,7 @@ class Bookkeeper:
 
         spend(Spending(purses), directory)
         spent = {key: copy.page(self._wall_time()).spent for key, copy in copies.items()}
-        return Part(spent, dict(spent), size=size)
+        return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size))
 
     def _close(self) -> None:
         with self._file.locked():
@@ -217,7 +218,7 @@ class Bookkeeper:
             if not self._is_ours(books):
                 return  # Whoever comes next reads the ledger.
             spent = {key: page.spent + page.promised for key, page in self._written()}
-            books.runs[self._run] = Part(spent, dict(spent), size=ledger_bytes(self._directory)[0])
+            books.runs[self._run].settle(spent, ledger_bytes(self._directory)[0])
             self._file.write(books)
 
 
@@ -233,14 +234,14 @@ def _is_stale(part: Part | None, directory: Path, keys: Collection[str], since: 
         return not is_held(directory) or any(key not in part.taken for key in keys)
     if written_at < since:
         return False
-    return part is None or part.size != size or any(key not in part.taken for key in keys)
+    return part is None or any(part.sizes.get(key) != size for key in keys)
 
 
 def _merge(books: Books, name: str, read: Part, *, alive: bool) -> None:
     """Write down what was read of another run; what a process that lives keeps itself stays as it is."""
-    part = books.runs.get(name)
-    if part is None or not (part.open and alive):
-        books.runs[name] = read
+    part = books.runs.setdefault(name, Part())
+    if not (part.open and alive):
+        part.settle(read.spent, next(iter(read.sizes.values()), 0))
         return
     for key, amount in read.taken.items():
         part.taken.setdefault(key, amount)

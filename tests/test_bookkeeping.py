@@ -275,6 +275,21 @@ def test_a_call_is_paid_by_the_day_on_which_it_was_sent_whenever_it_ends(tmp_pat
     assert spent_in_ledgers(tmp_path, "2026-11-26") == 100
 
 
+def test_runs_with_budgets_of_other_kinds_leave_each_others_pages_alone(tmp_path):
+    by_month, killed = (Run(tmp_path, name, per="month", cap=60).open() for name in ("a", "b"))
+    assert all(killed.send() for _ in range(2))
+    killed.kill()
+    by_day = Run(tmp_path, "c").open()
+    assert by_day.page.others == 20
+    sent = [by_month.send() for _ in range(6)].count(True)
+    assert sent <= 4, "the page of the month that the killed run had taken was lost"
+    by_day.close()
+    by_month.close()
+    again = Run(tmp_path, "d", per="month", cap=60).open()
+    assert again.page.others == 20 + 10 * sent
+    again.close()
+
+
 def test_a_process_that_lives_is_told_from_one_that_does_not(tmp_path):
     run = Run(tmp_path, "a")
     assert not is_held(run.directory)

@@ -14,6 +14,7 @@ A page is named by `Cap.key`: whose budget it is, its unit, its period, and whic
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -35,8 +36,20 @@ class Part:
     """Of that, what was settled when the run last wrote."""
     open: bool = False
     """A process has it, or had it when it was killed."""
-    size: int = -1
-    """Of the run's ledger when it was read or closed, in bytes: another size means that there is more to read."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Of the run's ledger when a page was read from it or settled, in bytes: another size means that there is more to read."""
+
+    def settle(self, spent: Mapping[str, Decimal], size: int) -> None:
+        """Take note that this is what was spent of these pages when the ledger had so many bytes, and that no process has the run.
+
+        Other pages stay as they were, for runs that know of them; what they tell is to be read again.
+        """
+        self.open = False
+        self.taken |= spent
+        self.spent |= spent
+        self.sizes = {page: size for page in self.taken if page in spent} | {
+            page: each for page, each in self.sizes.items() if page not in spent and each == size
+        }
 
     def idle(self, page: str) -> Decimal:
         """What it holds for calls to come, or under way."""
@@ -73,14 +86,14 @@ class Books:
         whole = year * 12 + number - 1 - _KEPT_MONTHS
         oldest = f"{whole // 12:04}-{whole % 12 + 1:02}"
         for part in self.runs.values():
-            for amounts in (part.taken, part.spent):
-                for page in [page for page in amounts if page.rpartition(" | ")[2] < oldest]:
-                    del amounts[page]
+            for pages in (part.taken, part.spent, part.sizes):
+                for page in [page for page in pages if page.rpartition(" | ")[2] < oldest]:
+                    del pages[page]
 
     def as_bytes(self) -> bytes:
         """Return the file's content."""
         runs = {
-            name: {"open": part.open, "size": part.size, "taken": _told(part.taken), "spent": _told(part.spent)}
+            name: {"open": part.open, "sizes": part.sizes, "taken": _told(part.taken), "spent": _told(part.spent)}
             for name, part in sorted(self.runs.items())
         }
         return orjson.dumps({"format": FORMAT, "name": self.name, "runs": runs}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -98,9 +111,9 @@ def read_books(content: bytes) -> Books | None:
 
 
 def _part(told: Any) -> Part:
-    if not isinstance(told["open"], bool) or not isinstance(told["size"], int):
+    if not isinstance(told["open"], bool) or not all(isinstance(size, int) for size in told["sizes"].values()):
         raise TypeError("a part that is none")
-    return Part(_amounts(told["taken"]), _amounts(told["spent"]), told["open"], told["size"])
+    return Part(_amounts(told["taken"]), _amounts(told["spent"]), told["open"], dict(told["sizes"]))
 
 
 def _amounts(told: Any) -> dict[str, Decimal]:

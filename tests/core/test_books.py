@@ -53,7 +53,7 @@ def test_who_may_give_back_is_who_has_a_process_and_took_more_than_it_spent():
             st.dictionaries(st.sampled_from([PAGE, "x"]), AMOUNTS),
             st.dictionaries(st.just(PAGE), AMOUNTS),
             st.booleans(),
-            st.integers(-1, 2**60),
+            st.dictionaries(st.just(PAGE), st.integers(0, 2**60)),
         ),
         max_size=5,
     )
@@ -67,10 +67,10 @@ def test_what_is_written_is_read_back(parts):
     "content",
     [
         *(b"", b"{", b"[]", b"7", b'{"format": 1}', b'{"format": 2, "name": "x", "runs": {}}', b'{"format": 1, "name": 3, "runs": {}}'),
-        b'{"format": 1, "name": "x", "runs": {"a": {"open": 1, "size": 0, "taken": {}, "spent": {}}}}',
-        b'{"format": 1, "name": "x", "runs": {"a": {"open": true, "size": 0, "taken": {"p": "-1"}, "spent": {}}}}',
-        b'{"format": 1, "name": "x", "runs": {"a": {"open": true, "size": 0, "taken": {"p": "NaN"}, "spent": {}}}}',
-        b'{"format": 1, "name": "x", "runs": {"a": {"open": true, "size": 0, "taken": {"p": "many"}, "spent": {}}}}',
+        b'{"format": 1, "name": "x", "runs": {"a": {"open": 1, "sizes": {}, "taken": {}, "spent": {}}}}',
+        b'{"format": 1, "name": "x", "runs": {"a": {"open": true, "sizes": {}, "taken": {"p": "-1"}, "spent": {}}}}',
+        b'{"format": 1, "name": "x", "runs": {"a": {"open": true, "sizes": {}, "taken": {"p": "NaN"}, "spent": {}}}}',
+        b'{"format": 1, "name": "x", "runs": {"a": {"open": true, "sizes": {}, "taken": {"p": "many"}, "spent": {}}}}',
     ],
 )
 def test_anything_else_is_no_books(content):
@@ -82,6 +82,15 @@ def test_books_cut_at_any_byte_are_no_books_or_the_whole(cut):
     whole = books(a=(15, 12, True)).as_bytes()
     found = read_books(whole[:cut])
     assert found is None or whole[:cut].strip() == whole.strip()
+
+
+def test_a_run_that_is_settled_for_some_pages_keeps_the_others_to_be_read_again():
+    part = Part({PAGE: Decimal(9), "month": Decimal(9), "old": Decimal(3)}, {PAGE: Decimal(4)}, open=True, sizes={"old": 70, "older": 60})
+    part.settle({PAGE: Decimal(5)}, 70)
+    assert not part.open
+    assert part.taken == {PAGE: Decimal(5), "month": Decimal(9), "old": Decimal(3)}
+    assert part.spent == {PAGE: Decimal(5)}
+    assert part.sizes == {PAGE: 70, "old": 70}
 
 
 def test_pages_of_months_long_gone_are_dropped():
