@@ -100,6 +100,7 @@ class Engine:
         self._resting: list[asyncio.Future[Ticket | None]] = []
         self._drained: Drained | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf
         self._loop: asyncio.AbstractEventLoop
         self._asleep: asyncio.Future[None]
         """What the run's own task waits for."""
@@ -154,14 +155,13 @@ class Engine:
 
     def _wake_at(self, at: float) -> None:
         # An alarm that rings early does no harm; setting one anew for each row would cost more than all the rest here.
-        if self._alarm is not None and self._alarm.when() > at:
-            self._alarm.cancel()
-            self._alarm = None
-        if self._alarm is None and at < math.inf:
-            self._alarm = self._loop.call_at(at, self._ring)
+        if at < self._rings_at:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm, self._rings_at = self._loop.call_at(at, self._ring), at
 
     def _ring(self) -> None:
-        self._alarm = None
+        self._alarm, self._rings_at = None, math.inf
         self.wake()
 
     async def _work(self, ticket: Ticket | None) -> None:

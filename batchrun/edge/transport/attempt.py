@@ -32,6 +32,7 @@ class Attempt:
         "_loop",
         "_payload",
         "_protocol",
+        "_rings_at",
         "_timer",
         "_until",
         "began",
@@ -59,6 +60,8 @@ class Attempt:
         self._protocol: ResponseHandler | None = None
         self._payload: StreamReader | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = ends
+        """When the timer does. uvloop's handles can not always tell."""
         self._until = ends
 
     def send(self, connection: Connection, head: bytes, body: bytes) -> None:
@@ -158,16 +161,18 @@ class Attempt:
     def _allow(self, until: float) -> None:
         self._until = min(until, self.ends)
         # Put off when it rings, not at each piece: a stream has thousands.
-        if self._timer is not None and self._timer.when() > self._until:
+        if self._timer is not None and self._rings_at > self._until:
             self.close()
         if self._timer is None:
-            self._timer = self._loop.call_at(self._until, self._ring)
+            self._wind()
+
+    def _wind(self) -> None:
+        self._timer, self._rings_at = self._loop.call_at(self._until, self._ring), self._until
 
     def _ring(self) -> None:
-        assert self._timer is not None
-        self._until += overslept(self._timer.when(), self._loop.time())
+        self._until += overslept(self._rings_at, self._loop.time())
         self._timer = None
         if self._until > self._loop.time() + TICK:
-            self._timer = self._loop.call_at(self._until, self._ring)
+            self._wind()
         else:
             self.expire("read_timeout" if self._until < self.ends else "total_timeout")

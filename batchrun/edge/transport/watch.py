@@ -32,12 +32,13 @@ class Watch:
     def __init__(self) -> None:
         self._watched: dict[Watched, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
 
     def add(self, thing: Watched) -> None:
         """Watch *thing*, the last to end."""
         self._watched[thing] = None
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(thing.ends, self._look)
+            self._wind(thing)
 
     def remove(self, thing: Watched) -> None:
         """It has ended."""
@@ -50,10 +51,13 @@ class Watch:
             self._timer.cancel()
             self._timer = None
 
+    def _wind(self, thing: Watched) -> None:
+        self._rings_at = thing.ends
+        self._timer = asyncio.get_running_loop().call_at(thing.ends, self._look)
+
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        assert self._timer is not None
-        stopped = overslept(self._timer.when(), loop.time())
+        stopped = overslept(self._rings_at, loop.time())
         self._timer = None
         if stopped:
             for thing in self._watched:
@@ -62,7 +66,7 @@ class Watch:
             first = next(iter(self._watched))
             if first.ends > loop.time() + TICK:
                 # Set for the first of those that are under way now: the timer rings once in the time that one may take.
-                self._timer = loop.call_at(first.ends, self._look)
+                self._wind(first)
                 return
             del self._watched[first]
             first.expire("total_timeout")
