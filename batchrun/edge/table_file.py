@@ -25,12 +25,13 @@ Row = Mapping[str, str | Decimal | datetime | None]
 def write_csv(path: Path, heading: Sequence[str], rows: Iterable[Row], *, for_spreadsheets: bool = False) -> None:
     """Write *rows* with the columns of *heading*; nothing is an empty field. Raises LedgerError where *path* cannot be written.
 
-    *for_spreadsheets* has the mark by which they know UTF-8, and no text that they would take for a formula.
+    *for_spreadsheets* has the mark by which they know UTF-8, and no text that they would take for a formula. Otherwise every number has a
+    point, by which programs that guess a column's type from its values know a decimal.
     """
     with _beside(path) as file, TextIOWrapper(file, "utf-8-sig" if for_spreadsheets else "utf-8", newline="") as text:
         writer = csv.writer(text)
         writer.writerow(heading)
-        written: Callable[[Any], str] = _harmless if for_spreadsheets else _field
+        written: Callable[[Any], str] = _harmless if for_spreadsheets else _pointed
         writer.writerows([written(row[name]) for name in heading] for row in rows)
 
 
@@ -89,6 +90,11 @@ def _field(value: str | Decimal | datetime | None) -> str:
         case datetime():
             return value.strftime("%Y-%m-%dT%H:%M:%SZ")
     return value
+
+
+def _pointed(value: str | Decimal | datetime | None) -> str:
+    field = _field(value)
+    return f"{field}.0" if isinstance(value, Decimal) and "." not in field else field
 
 
 def _harmless(value: str | Decimal | datetime | None) -> str:

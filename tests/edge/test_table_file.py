@@ -20,14 +20,15 @@ ROWS: list[Row] = [
 ]
 
 
-def test_csv_is_exact_without_exponents_and_nothing_is_an_empty_field(tmp_path):
-    write_csv(tmp_path / "x.csv", list(COLUMNS), ROWS)
+def test_csv_is_exact_without_exponents_each_number_has_a_point_and_nothing_is_an_empty_field(tmp_path):
+    write_csv(tmp_path / "x.csv", list(COLUMNS), [*ROWS, {"name": "7", "amount": Decimal("1E+3"), "at": None}])
     with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
             ["name", "amount", "at"],
             ['法务, "x"\n', "0.000000000001", "2026-11-25T16:00:00Z"],
             ["", "", ""],
             ["sales", "123456789012345678.00000000000000000001", "2026-11-25T16:00:00Z"],
+            ["7", "1000.0", ""],
         ]
 
 
