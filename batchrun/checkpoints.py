@@ -19,7 +19,7 @@ from hashlib import blake2b
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import orjson
 
@@ -83,22 +83,26 @@ class Checkpoint:
         try:
             marked = marks.marked(self._directory, ends, read)
             head = orjson.dumps({"key": self._key, "marks": {name: [mark.segments, mark.lines] for name, mark in marked.items()}})
-            body = head + b"\n" + _pickled(reader, self._outside)
-            run_directory.write_whole(self._path, _seal(body) + body)
+            run_directory.write_whole(self._path, _sealed(head, reader, self._outside))
         except (OSError, LedgerError):
             return  # It is made again when there is room for it.
 
     def _kept(self) -> tuple[Any, Mapping[str, Mark]] | None:
         try:
-            whole = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                return self._unsealed(file)
         except OSError:
             return None
-        seal, body = whole[:_SEAL_BYTES], whole[_SEAL_BYTES:]
-        if _seal(body) != seal:
+
+    def _unsealed(self, file: IO[bytes]) -> tuple[Any, Mapping[str, Mark]] | None:
+        seal, whole = file.read(_SEAL_BYTES), blake2b(digest_size=_SEAL_BYTES)
+        while chunk := file.read(1 << 20):
+            whole.update(chunk)
+        if whole.digest() != seal:
             self._refuse("it is damaged")
             return None
-        head, _, contents = body.partition(b"\n")
-        told = orjson.loads(head)
+        file.seek(_SEAL_BYTES)
+        told = orjson.loads(file.readline())
         if told["key"] != self._key:
             return None
         read = {name: Mark(tuple((end, digest) for end, digest in segments), lines) for name, (segments, lines) in told["marks"].items()}
@@ -106,7 +110,7 @@ class Checkpoint:
             self._refuse("the ledger is no longer what it was when it was read")
             return None
         try:
-            return _Unpickler(io.BytesIO(contents), self._outside).load(), read
+            return _Unpickler(file, self._outside).load(), read
         except (pickle.UnpicklingError, AttributeError, LookupError, TypeError, ValueError, EOFError):
             self._refuse("it is not made of what a checkpoint is made of")
             return None
@@ -115,7 +119,7 @@ class Checkpoint:
         self.note = f"{self._path} is not used: {why}; the ledger was read from its beginning"
 
 
-def _seal(content: bytes) -> bytes:
+def _seal(content: bytes | memoryview) -> bytes:
     return blake2b(content, digest_size=_SEAL_BYTES).digest()
 
 
@@ -129,10 +133,14 @@ def _code() -> str:
     return whole.hexdigest()
 
 
-def _pickled(reader: object, outside: Mapping[str, object]) -> bytes:
+def _sealed(head: bytes, reader: object, outside: Mapping[str, object]) -> memoryview:
+    """Return what stands in the file. A reader may hold hundreds of megabytes: they are copied once."""
     written = io.BytesIO()
+    written.write(bytes(_SEAL_BYTES) + head + b"\n")
     _Pickler(written, outside).dump(reader)
-    return written.getvalue()
+    whole = written.getbuffer()
+    whole[:_SEAL_BYTES] = _seal(whole[_SEAL_BYTES:])
+    return whole
 
 
 class _Pickler(pickle.Pickler):
@@ -145,7 +153,7 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, read: io.BytesIO, outside: Mapping[str, object]) -> None:
+    def __init__(self, read: IO[bytes], outside: Mapping[str, object]) -> None:
         super().__init__(read)
         self._outside = outside
 

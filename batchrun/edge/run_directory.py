@@ -138,7 +138,7 @@ def write_summary(path: Path, value: Any) -> None:
     write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write beside *path*, sync it and put it in its place: readers see the old file or the new one, never half."""
     beside = path.with_name(f".{path.name}.new")
     try:
