@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from batchrun.core.attempts import Bound
+from batchrun.core.attempts import Bound, Ended, Started
 from batchrun.core.entry import write_entry
 from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
-from batchrun.core.model import Answered, Call, Reply, Row, Usage
+from batchrun.core.model import Answered, Call, Failure, Fault, Reply, Row, Scope, Usage
 from batchrun.edge import history
 from batchrun.edge.ledger import UNSYNCED_BYTES, UNSYNCED_SECONDS, Ledger
 from batchrun.edge.run_directory import locked, open_to_append
@@ -115,6 +115,15 @@ def test_an_entry_is_in_the_file_when_append_returns_and_is_private(tmp_path):
             ledger.append(outcome(number), now=float(number))
             assert ids(tmp_path / "法务" / "results.jsonl")[-1] == f"行-{number}"
     assert (tmp_path / "法务" / "results.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_call_stands_in_the_log_before_it_is_sent_and_a_failure_as_soon_as_it_is_known(tmp_path):
+    log = tmp_path / "attempts.log"
+    with Ledger(tmp_path, 1, open_to_append) as ledger:
+        name = ledger.start(outcome(1).row, Bound(7, 8), 1.0)
+        assert [*history.Attempts(log)] == [Started(name, "法务", "qwen-plus", "行-1", Bound(7, 8), 1.0)]
+        ledger.end(name, "again", Failure(Fault.AGAIN, Scope.ROW, "read_timeout", "m", "a", in_doubt=True), 2.0)
+        assert [line.in_doubt for line in history.Attempts(log) if isinstance(line, Ended)] == [True]
 
 
 def test_launching_waits_while_too_much_lies_unsynced(tmp_path):
