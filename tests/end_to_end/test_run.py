@@ -173,7 +173,7 @@ def test_bad_lines_are_set_aside_and_strict_refuses_to_start(tmp_path):
 
 
 def test_the_first_signal_drains_and_the_run_can_go_on(tmp_path):
-    with simulator(tmp_path, latency=0.2) as url:
+    with simulator(tmp_path, latency=0.4) as url:
         job = write_job(tmp_path, url, rows_of(400))
         process = subprocess.Popen(
             [*BATCHRUN, "run", str(job)], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
