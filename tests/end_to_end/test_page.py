@@ -153,6 +153,7 @@ def test_the_switch_says_everything_in_the_other_language_and_back(browser, page
     with shown(browser, pages["three"]) as (page, _, _):
         before = page.locator("body").inner_text()
         assert page.evaluate("document.documentElement.lang") == "en"
+        assert page.locator("[data-l='who']").get_attribute("aria-label") == "Who spent what"
         page.click("#language")
         chinese = page.locator("body").inner_text()
         assert page.evaluate("document.documentElement.lang") == "zh-Hans"

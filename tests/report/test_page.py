@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +23,7 @@ from batchrun.core.protocols import failures
 from batchrun.core.statement import Statement, Totals
 from batchrun.publishing import publish
 from batchrun.report.page.advice import advised, chinese
-from batchrun.report.page.document import page
+from batchrun.report.page.document import _data, page
 from batchrun.report.page.figures import amount, percent, seconds, short
 from batchrun.report.page.markup import h, name, visible
 from batchrun.report.page.subject import Parked, Ran, Subject
@@ -168,7 +169,9 @@ def test_what_has_no_price_is_unknown_and_a_sum_that_leaves_it_out_is_marked():
     said = text_of(html)
     assert "1.5000+" in said
     assert "without 6 calls whose price is not known" in said
-    assert re.search(r'<th scope="row"><bdi class="short">sales</bdi>.*?unknown', html)
+    rows = re.findall(r'<th scope="row"><bdi class="short">sales</bdi>.*?</tr>', html)
+    assert rows
+    assert "unknown" in rows[0]
     assert "0.0000" not in said
     alone = text_of(page(subject(("sales", "b", unknown))))
     assert "Tokens by workspace, for their cost is not known" in alone
@@ -205,6 +208,7 @@ def test_a_departments_page_shows_nothing_of_the_others(tmp_path):
         assert orjson.dumps(each).decode().strip('"') not in own
     assert "legal" in own
     assert "rejected-input" not in text_of(own)
+    assert "main ·" not in text_of(own)
     lines = [orjson.loads(line) for each in names[1:] for line in (tmp_path / "run" / each / "results.jsonl").read_bytes().splitlines()]
     ids = {line["id"] for line in lines} | {line["request_id"] for line in lines}
     assert len(ids) > 200
@@ -212,6 +216,35 @@ def test_a_departments_page_shows_nothing_of_the_others(tmp_path):
     sums = reported([tmp_path / "run"]).statement
     for totals in (sums.total(), *(sums.total(each) for each in names[1:])):
         assert f"{totals.input_tokens:,}" not in own
+
+
+def test_a_departments_page_is_the_page_of_a_run_that_never_had_the_others(tmp_path):
+    names = ["legal", "warehouse", "skunkworks"]
+    night = Night(names, rows=80, job=job_of(names), pending=9, failing=0.2)
+    directory = write_night(tmp_path / "run", night)
+    own = _own(directory)
+    for each in names[1:]:
+        shutil.rmtree(directory / each)
+    log = directory / "attempts.log"
+    mine = {line["start"] for line in map(orjson.loads, log.read_bytes().splitlines()) if line.get("workspace") == "legal"}
+    kept = [line for line in log.read_bytes().splitlines() if {orjson.loads(line).get("start"), orjson.loads(line).get("end")} & mine]
+    log.write_bytes(b"".join(line + b"\n" for line in kept))
+    described = orjson.loads((directory / "run.json").read_bytes())
+    described["rows"] = {"legal": described["rows"]["legal"]}
+    described["ended"]["parked"] = []
+    described["job"]["workspaces"] = {"legal": described["job"]["workspaces"]["legal"]}
+    described["rejected_input"] = 0
+    (directory / "run.json").write_bytes(orjson.dumps(described))
+    assert own == _own(directory)
+
+
+def _own(directory):
+    publish(reported([directory], by=("day", "metadata.project"), only="legal", with_course=True), directory / "own.html", only="legal")
+    return re.sub(r"Made \d{4}-\d\d-\d\d \d\d:\d\d|&quot;at&quot;:&quot;[^&]*", "", (directory / "own.html").read_text(encoding="utf-8"))
+
+
+def test_numbers_cannot_end_their_element_nor_begin_a_comment_in_it():
+    assert not set(_data({"name": "<!--<script >&</script >"})) & set("<>&")
 
 
 def test_a_departments_page_tells_that_its_account_is_parked_and_not_in_the_words_of_the_others_rows(tmp_path):
