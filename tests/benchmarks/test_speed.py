@@ -20,7 +20,7 @@ def test_the_start_is_taken_off_what_a_row_costs():
 
 
 def test_each_contestant_answers_every_row_on_no_more_connections_than_it_was_given(tmp_path):
-    with serving(tmp_path, lognormal(300, 0.02, 0.5)) as url:
-        for weighed in alternate([NAIVE, BATCHRUN, BARE], 300, 4, url, 16, 1, tmp_path):
+    with serving(tmp_path, lognormal(220, 0.02, 0.5)) as url:
+        for weighed in alternate([NAIVE, BATCHRUN, BARE], 220, 4, url, 16, 1, tmp_path):
             assert weighed.runs[0].connections <= 16, weighed
-            assert weighed.micros()[0] > 0
+            assert weighed.runs[0].cpu > 0

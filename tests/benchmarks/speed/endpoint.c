@@ -102,8 +102,8 @@ static int say(int number, const char *bytes, size_t size) {
 
 static int count(int number) {
     char body[192], text[320];
-    int size = sprintf(body, "{\"calls\": %ld, \"connections\": %ld, \"most_in_flight\": %d, \"seconds\": %.6f}", calls, connections,
-        most_in_flight, last_answer - first_call);
+    int size = sprintf(body, "{\"calls\": %ld, \"connections\": %ld, \"most_in_flight\": %d, \"seconds\": %.6f}", calls, connections - 1,
+        most_in_flight, last_answer - first_call);    /* Less the one that this is asked on. */
     calls = connections = most_in_flight = 0;
     size = sprintf(text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", size, body);
     return say(number, text, size);
