@@ -125,8 +125,9 @@ def test_files_of_another_user_are_refused_and_the_way_out_is_said(done):
 
 
 def test_all_that_a_run_makes_is_private_and_has_a_name_that_no_workspace_can_take(done):
-    jsonl(done / "rows.jsonl", [{"id": "odd"}])
-    run_blocking(job(done, rows=1), Wishes(dotenv=None))
+    with (done / "rows.jsonl").open("a") as rows:
+        rows.write('{"id": "no row"}\n')
+    run_blocking(job(done), Wishes(dotenv=None))
     made = [path for path in (done / "run").rglob("*") if path.is_file() or path.is_dir()]
     assert {path: oct(path.stat().st_mode & 0o777) for path in made} == {path: "0o700" if path.is_dir() else "0o600" for path in made}
     assert {path.name for path in (done / "run").iterdir()} - set(WORKSPACES) <= RUN_DIRECTORY_NAMES
