@@ -13,7 +13,7 @@ import random
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from batchrun.core.limiter import NO_QUOTA, Limiter, Quota, limiter
@@ -43,6 +43,8 @@ class World:
     changes: tuple[tuple[float, float], ...] = ()
     """From when the quota is how many times what it was at first."""
     growth: tuple[float, int, int] | None = None
+    misjudged: float = 0.3
+    """By how much a row's cost is not what was expected: the deviation of its logarithm."""
     seed: int = 1
 
 
@@ -79,10 +81,10 @@ class Report:
         return self.refused / max(1, self.calls)
 
 
-def heavy_tailed(dice: random.Random) -> tuple[int, float]:
+def heavy_tailed(dice: random.Random, misjudged: float) -> tuple[int, float]:
     """A row's tokens, and what was expected before the call."""
     cost = int(min(20_000, dice.lognormvariate(math.log(800), 1.0))) + 300
-    return cost, cost * dice.lognormvariate(0.0, 0.3)
+    return cost, cost * dice.lognormvariate(0.0, misjudged)
 
 
 class Play:
@@ -140,7 +142,7 @@ class Play:
     def _next(self) -> Call:
         if not self.fronts:
             self.begun += 1
-            self.fronts.append(Call(math.nan, *heavy_tailed(self.dice)) if self.by_tokens else Call(math.nan, 1, 1.0))
+            self.fronts.append(Call(math.nan, *heavy_tailed(self.dice, self.world.misjudged)) if self.by_tokens else Call(math.nan, 1, 1.0))
         return self.fronts[-1]
 
     def _arrive(self, at: float, call: Call) -> None:
@@ -207,8 +209,9 @@ class Bar:
     of: float = 1.0
     """The quota from *since* on, in terms of the first."""
     missed: bool = False
-    """Not reached, and known not to be. Where large rows meet a short window, a pace would have to know the window, and each row's cost
-    before it goes; where a quota is small, each look at whether it rose is a refusal that few calls share."""
+    """Not reached, and known not to be. What is under way in a short window is a large part of it, and is only guessed: the column *exact*
+    tells what the same limiter makes of it where it is known. Where a quota is small, each look at whether it rose is a refusal that few
+    calls share."""
 
 
 class Seen(NamedTuple):
@@ -226,6 +229,38 @@ def measure(bar: Bar) -> Seen:
     """Play a bar's world."""
     report = Play(bar.world).run()
     return Seen(report.between(bar.since, report.finished) / (allowed(bar.world) * bar.of), report.refused_share)
+
+
+class Possible(NamedTuple):
+    """The makespan, in terms of the quota's time, of one who knows all, and of the limiter where it knows each row's cost."""
+
+    oracle: float
+    exact: float
+
+
+def possible(bar: Bar) -> Possible | None:
+    """Of a known quota of tokens; None of any other."""
+    world = bar.world
+    if world.known.tpm is None or world.caps.tokens is None:
+        return None
+    exact = Play(replace(world, misjudged=0.0)).run()
+    return Possible(oracle(world), allowed(world) / exact.between(0.0, exact.finished))
+
+
+def oracle(world: World) -> float:
+    """Rows in order, each the moment the provider would take it, its cost and the window known, nothing between; and never ahead of the
+    quota by more than a window."""
+    caps, dice = world.caps, random.Random(world.seed)
+    assert caps.tokens is not None
+    meter, rate, step = Meter(caps), caps.tokens / caps.token_period, caps.token_period / 2000
+    now, sent = 0.0, 0.0
+    for _ in range(int(world.rows)):
+        cost, _ = heavy_tailed(dice, 0.0)
+        while meter.refuses(now, cost) or sent > rate * now + caps.tokens:
+            now += step
+        meter.count(now, cost, now + dice.lognormvariate(math.log(world.latency), 0.5))
+        sent += cost
+    return now * rate / sent
 
 
 def allowed(world: World) -> float:
@@ -338,16 +373,20 @@ def told(bar: Bar) -> str:
     """A line of the table."""
     if impossible(bar.world):
         return f"{bar.name:75} impossible: a row is more than a window's quota"
-    seen = measure(bar)
+    seen, others = measure(bar), possible(bar)
     verdict = "" if seen.reaches(bar) else "  short, as expected" if bar.missed else "  SHORT"
     makespan = 1 / seen.used if seen.used else math.inf
-    return f"{bar.name:75} {makespan:8.4f} {seen.used:7.2%} {bar.used:7.2%} {seen.refused:8.3%} {bar.refused:7.2%}{verdict}"
+    known_better = " " * 17 if others is None else f" {others.exact:8.4f}{others.oracle:8.4f}"
+    figures = f"{makespan:8.4f} {seen.used:7.2%} {bar.used:7.2%} {seen.refused:8.3%} {bar.refused:7.2%}{known_better}"
+    return f"{bar.name:75} {figures}{verdict or '  pass'}"
 
 
 def main() -> None:
     """Write every bar to standard output."""
-    head = f"{'bar':75} {'makespan':>8} {'used':>7} {'asked':>7} {'refused':>8} {'asked':>7}"
-    for line in itertools.chain([head], map(told, bars())):
+    head = f"{'bar':75} {'makespan':>8} {'used':>7} {'asked':>7} {'refused':>8} {'asked':>7} {'exact':>8}{'oracle':>8}"
+    wanted = sys.argv[1:]
+    chosen = (bar for bar in bars() if all(word in bar.name for word in wanted))
+    for line in itertools.chain([head], map(told, chosen)):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from batchrun.core.attempts import Bound
+from batchrun.core.budget import TOKENS, Cap, Purse
 from batchrun.core.limiter import Quota
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.retry import BackToFront, Exhaust, Park, Reject, RetryPolicy, TryAgain, next_step
@@ -37,6 +40,8 @@ RESULTS = st.one_of(
     st.builds(parks, st.sampled_from(SCOPES)),
 )
 QUOTAS = st.sampled_from([Quota(), Quota(), Quota(), Quota(rpm=60.0), Quota(rpm=6.0), Quota(tpm=6_000.0), Quota(600.0, 600.0)])
+BOUND = Bound(10, 10)
+"""An answer costs 15."""
 JITTERS = st.floats(0, 0.999)
 PLACES = st.integers(0, 30)
 STEPS = st.sampled_from([0.0, 0.3, 1.0, 5.0, 49.0, 60.0, 700.0])
@@ -65,6 +70,8 @@ class SlowLane:
     since: float | None = None
     codes: list[str] = field(default_factory=list)
     varied: bool = False
+    short: bool = False
+    """Its budget has too little left, and others' attempts are paid from it."""
 
     @property
     def key(self) -> Key:
@@ -78,6 +85,18 @@ class SlowLane:
         return scope, names[scope]
 
 
+@dataclass(eq=False)
+class SlowPurse:
+    purse: Purse
+    cap: int
+    spent: int = 0
+    promised: int = 0
+
+    @classmethod
+    def of(cls, tokens: int) -> SlowPurse:
+        return cls(Purse(Cap("budget", Decimal(tokens), TOKENS)), tokens)
+
+
 class Machine(RuleBasedStateMachine):
     @initialize(
         shapes=st.lists(
@@ -88,9 +107,11 @@ class Machine(RuleBasedStateMachine):
         of_lanes=QUOTAS,
         of_workspaces=QUOTAS,
         tokens=st.sampled_from([1.0, 40.0, 900.0]),
+        budget=st.sampled_from([None, None, 0, 50, 90, 400]),
         wait=st.booleans(),
     )
-    def begin(self, shapes, lane_slots, pools, of_lanes, of_workspaces, tokens, wait):
+    def begin(self, shapes, lane_slots, pools, of_lanes, of_workspaces, tokens, budget, wait):
+        self.purses = {} if budget is None else {f"w{place}": SlowPurse.of(budget) for place in range(len(shapes))}
         plans = [
             LanePlan(
                 f"w{place}",
@@ -105,6 +126,7 @@ class Machine(RuleBasedStateMachine):
                 quota=of_lanes,
                 workspace_quota=of_workspaces,
                 pool_quota=pools[account],
+                purses=(self.purses[f"w{place}"].purse,) if self.purses else (),
             )
             for place, (slots, account, counts) in enumerate(shapes)
             for model, rows in enumerate(counts)
@@ -113,6 +135,7 @@ class Machine(RuleBasedStateMachine):
         self.lanes = {(plan.workspace, plan.model): SlowLane(plan, dict.fromkeys(plan.rows, (0.0, 1))) for plan in plans}
         self.wait, self.now, self.stopped = wait, 0.0, False
         self.parks: dict[tuple[Scope, str], SlowPark] = {}
+        self.closed: set[str] = set()
         self.held: list[Ticket] = []
         self.last: WaitUntil | Drained | None = None
 
@@ -127,6 +150,7 @@ class Machine(RuleBasedStateMachine):
                 break
             assert opens[step.ticket.workspace, step.ticket.model] <= self.now, "it was held back"
             self._launched(step.ticket)
+            self._pay_for(step.ticket)
         self.last = step
         match step:
             case WaitUntil(at):
@@ -169,7 +193,7 @@ class Machine(RuleBasedStateMachine):
     def an_entry_is_handed_on(self):
         self._release(self.held.pop(0))
 
-    @precondition(lambda self: any(lane.out for lane in self.lanes.values()))
+    @precondition(lambda self: not self.purses and any(lane.out for lane in self.lanes.values()))
     @rule(place=PLACES)
     def a_row_cannot_be_read(self, place):
         ticket = self._out_at(place)
@@ -187,6 +211,18 @@ class Machine(RuleBasedStateMachine):
             lane = list(self.lanes.values())[place % len(self.lanes)]
             self.scheduler.park(scope, lane.plan.workspace, lane.plan.model, parks(scope), self.now, probe=probe)
             self._park(lane.named(scope), parks(scope), probes=probe)
+
+    @rule(place=PLACES, rarely=st.integers(0, 3))
+    def a_workspace_closes(self, place, rarely):
+        if not rarely:
+            name = list(self.lanes)[place % len(self.lanes)][0]
+            self.scheduler.close(name, parks(Scope.WORKSPACE))
+            self.closed.add(name)
+
+    @precondition(lambda self: self.closed)
+    @rule(place=PLACES)
+    def a_workspace_opens(self, place):
+        self._open(sorted(self.closed)[place % len(self.closed)])
 
     @rule(rarely=st.integers(0, 15))
     def someone_stops(self, rarely):
@@ -212,10 +248,20 @@ class Machine(RuleBasedStateMachine):
             assert len(lane.pending) + len(lane.out) + len(lane.settled) == lane.plan.count
         assert self.scheduler.left() == {key: len(lane.pending) + len(lane.out) for key, lane in self.lanes.items()}
 
+    @invariant()
+    def no_budget_is_overspent(self):
+        for slow in self.purses.values():
+            page = slow.purse.page(0.0)
+            assert slow.spent + slow.promised <= slow.cap
+            assert page.spent == slow.spent
+            assert page.promised == slow.promised
+
     def teardown(self):
-        """Whatever happened, answers alone bring the run to its end in bounded steps."""
+        """Whatever happened, answers alone bring the run to its end in bounded steps, once all is open."""
         if not hasattr(self, "scheduler"):
             return
+        for name in sorted(self.closed):
+            self._open(name)
         for _ in range(2000):
             self.launch_all()
             if not isinstance(self.last, WaitUntil):
@@ -253,7 +299,7 @@ class Machine(RuleBasedStateMachine):
         real = self.scheduler._lanes[lane.key]
         flying = len(lane.out) + lane.unreleased
         blocked = flying >= real.slots.limit or self._in_flight(lane.plan.workspace) >= lane.plan.concurrency
-        if self.stopped or blocked or not lane.pending:
+        if self.stopped or blocked or not lane.pending or lane.short or lane.plan.workspace in self.closed:
             return math.inf
         due = min(at for at, _ in lane.pending.values())
         self.scheduler._take_due_retries(real, self.now)
@@ -263,11 +309,13 @@ class Machine(RuleBasedStateMachine):
 
     def _running(self):
         """Something is in flight, or will be without any probe."""
-        waiting = not self.stopped and any(lane.pending and not self._parks_of(lane) for lane in self.lanes.values())
+        waiting = not self.stopped and any(
+            lane.pending and not self._parks_of(lane) and lane.plan.workspace not in self.closed for lane in self.lanes.values()
+        )
         return waiting or self.scheduler.in_flight > 0
 
     def _worth_waiting_for(self):
-        """A parked lane has rows, and all that parks it is probed."""
+        """A parked or closed lane has rows, and all that parks it is probed."""
         return (
             self.wait
             and not self.stopped
@@ -285,6 +333,44 @@ class Machine(RuleBasedStateMachine):
             park.at = math.inf
         lane.out[ticket.ordinal] = ticket, probed
 
+    def _pay_for(self, ticket):
+        """Set aside what the attempt may cost, or take the row back."""
+        lane, slow = self.lanes[ticket.workspace, ticket.model], self.purses.get(ticket.workspace)
+        if self.scheduler.afford(ticket, BOUND, 0.0):
+            if slow is not None:
+                assert slow.spent + slow.promised + sum(BOUND) <= slow.cap
+                slow.promised += sum(BOUND)
+            return
+        assert slow is not None
+        assert slow.spent + slow.promised + sum(BOUND) > slow.cap
+        _, probed = lane.out.pop(ticket.ordinal)
+        lane.pending[ticket.ordinal] = self.now, ticket.attempt
+        if slow.promised:
+            lane.short = True
+        else:
+            self._park(lane.named(Scope.LANE), parks(Scope.LANE), probes=False)
+        for park in probed:
+            if self.parks.get(park.key) is park:
+                park.at = self.now
+        self.scheduler.release(ticket)
+
+    def _spend(self, lane, result):
+        slow = self.purses.get(lane.plan.workspace)
+        if slow is None:
+            return
+        slow.promised -= sum(BOUND)
+        if isinstance(result, Reply):
+            slow.spent += 15
+        for each in self.lanes.values():
+            each.short = each.short and each.plan.workspace != lane.plan.workspace
+
+    def _open(self, name):
+        self.scheduler.open(name)
+        self.closed.discard(name)
+        for lane in self.lanes.values():
+            if lane.plan.workspace == name:
+                lane.since = None
+
     def _check_wait(self, at):
         assert at > self.now
         assert self._running() or self._worth_waiting_for()
@@ -299,7 +385,8 @@ class Machine(RuleBasedStateMachine):
     def _check_drained(self, parked):
         assert not self._running()
         assert not self._worth_waiting_for()
-        rows = {key: sum(len(lane.pending) for lane in self.lanes.values() if lane.stands_in(key)) for key in self.parks}
+        standing = [*self.parks, *((Scope.WORKSPACE, name) for name in self.closed)]
+        rows = {key: sum(len(lane.pending) for lane in self.lanes.values() if lane.stands_in(key)) for key in standing}
         assert {(each.scope, each.name): each.rows for each in parked} == {key: count for key, count in rows.items() if count}
 
     def _park(self, key, failure, *, probes):
@@ -312,6 +399,7 @@ class Machine(RuleBasedStateMachine):
         verdict = self.scheduler.settle(ticket, result, self.now, jitter)
         for park in probed:
             self._probed(park, lane, result)
+        self._spend(lane, result)
         self._judge(lane, ticket, result, jitter, verdict)
         lane.unreleased += 1
         if verdict.final and hold:
