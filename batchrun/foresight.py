@@ -27,6 +27,7 @@ from batchrun.core.lanes import LanePlan
 from batchrun.core.limiter import Quota
 from batchrun.core.model import Scope
 from batchrun.core.parts import media_of
+from batchrun.core.priors import first_output
 from batchrun.core.prospects import Forecast, Obstacle, Prospect, helps
 from batchrun.core.retry import RetryPolicy
 from batchrun.core.routes import NoRoute, route
@@ -251,7 +252,7 @@ def _lane(job: Job, workspace: Workspace, model: str, opening: Opening, seen: _S
         output = math.fsum(each.output_tokens for each in answers) / len(answers)
         latencies: Sequence[float] = sorted(each.seconds for each in answers)
     else:
-        tokens_a_byte, output = estimate.tokens_a_byte, _first_output(workspace)
+        tokens_a_byte, output = estimate.tokens_a_byte, _first_output(workspace, model)
         latencies, told = _assumed(job, workspace, output)
     rows = array("I", (row for row in opening.plan.rows(key) if row not in unfit))
     line_bytes = opening.source.line_bytes
@@ -266,10 +267,10 @@ def _lane(job: Job, workspace: Workspace, model: str, opening: Opening, seen: _S
     return lane
 
 
-def _first_output(workspace: Workspace) -> float:
-    """Tokens of an answer, before any was seen: as the run expects them."""
+def _first_output(workspace: Workspace, model: str) -> float:
+    """Tokens of an answer, before any was seen."""
     caps = (workspace.parameters.get(name) for name in ("max_completion_tokens", "max_tokens"))
-    return min([Estimate().of_line(0), *(float(cap) for cap in caps if isinstance(cap, int) and cap > 0)])
+    return first_output(model, min((float(cap) for cap in caps if isinstance(cap, int) and cap > 0), default=None))
 
 
 def _assumed(job: Job, workspace: Workspace, output: float) -> tuple[Sequence[float], str]:

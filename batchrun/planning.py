@@ -36,6 +36,8 @@ class Learnt:
     estimates: dict[LaneKey, Estimate] = field(default_factory=dict)
     pools: dict[str, Any] = field(default_factory=dict)
     """By pool, what its limiter found."""
+    slots: dict[LaneKey, Any] = field(default_factory=dict)
+    """Of lanes that have no use for all of theirs."""
 
     def estimate(self, lane: LaneKey) -> Estimate:
         """Give the lane's estimate, begun where there is none."""
@@ -52,14 +54,23 @@ def read_learnt(directory: Path) -> Learnt:
         if isinstance(models, dict)
         for model, told in models.items()
     }
-    return Learnt(estimates, pools if isinstance(pools, dict) else {})
+    slots = {
+        (workspace, model): told["slots"]
+        for workspace, models in (lanes.items() if isinstance(lanes, dict) else ())
+        if isinstance(models, dict)
+        for model, told in models.items()
+        if isinstance(told, dict) and "slots" in told
+    }
+    return Learnt(estimates, pools if isinstance(pools, dict) else {}, slots)
 
 
 async def write_learnt(directory: Path, learnt: Learnt, scheduler: Scheduler) -> None:
     """Keep what is known now."""
     lanes: dict[str, dict[str, Any]] = {}
+    slots = scheduler.learnt_slots()
     for (workspace, model), estimate in learnt.estimates.items():
-        lanes.setdefault(workspace, {})[model] = estimate.as_json()
+        found = slots.get((workspace, model))
+        lanes.setdefault(workspace, {})[model] = estimate.as_json() | ({"slots": found} if found else {})
     known = {"lanes": lanes, "pools": learnt.pools | scheduler.learnt(anyio.current_time())}
     await anyio.to_thread.run_sync(run_directory.write_summary, directory / _FILE, known)
 
@@ -83,6 +94,7 @@ def schedule(
     policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max, hold_in_doubt)
     scheduler = Scheduler(lanes, policy, probe_every=job.stop.probe_every, wait_for_parked=wait)
     scheduler.teach(learnt.pools, anyio.current_time())
+    scheduler.teach_slots(learnt.slots)
     return scheduler
 
 

@@ -196,6 +196,16 @@ class Scheduler:
         for name, pool in self._pools.items():
             pool.limiter.teach(kept.get(name), now)
 
+    def learnt_slots(self) -> dict[tuple[str, str], dict[str, float]]:
+        """Return how many slots lanes were found to have use for, to be kept."""
+        return {key: found for key, lane in self._lanes.items() if (found := lane.slots.learnt())}
+
+    def teach_slots(self, kept: Mapping[tuple[str, str], Any]) -> None:
+        """Take up what an earlier opening found of slots."""
+        for key, found in kept.items():
+            if key in self._lanes:
+                self._lanes[key].slots.teach(found)
+
     def parked(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting."""
         return self._parking.scopes()

@@ -82,6 +82,16 @@ class Slots:
     def __post_init__(self) -> None:
         self.limit = self.cap
 
+    def learnt(self) -> dict[str, float]:
+        """Return what was found, to be kept; nothing where all slots are in use."""
+        return {"limit": self.limit, "best": self._best} if self.limit < self.cap and self._best < math.inf else {}
+
+    def teach(self, kept: object) -> None:
+        """Begin with what an earlier opening found; what makes no sense is passed over."""
+        limit, best = (kept.get(name) for name in ("limit", "best")) if isinstance(kept, dict) else (None, None)
+        if isinstance(limit, int) and isinstance(best, float) and 1 <= limit <= self.cap and 0 < best < math.inf:
+            self.limit, self._best = limit, best
+
     def sent(self) -> None:
         """An attempt is launched."""
         self._tried += 1

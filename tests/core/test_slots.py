@@ -173,3 +173,20 @@ def test_nothing_grows_while_attempts_fail():
         slots.took(now, now - 0.5, 100, low)
         slots.failed(now - 0.1)
     assert slots.limit <= low
+
+
+def test_what_was_found_of_slots_is_kept_and_the_next_opening_begins_with_it():
+    adapted = played(Queueing(8))
+    kept = {("legal", "qwen-plus"): adapted.scheduler.learnt_slots()["legal", "qwen-plus"], ("gone", "qwen-plus"): {"limit": 3}}
+    again = Scheduler([lane(rows=100, slots=64)], RetryPolicy())
+    again.teach_slots(kept)
+    assert again._lanes["legal", "qwen-plus"].slots.limit == limit(adapted)
+    assert again.learnt_slots() == {key: found for key, found in kept.items() if key[0] == "legal"}
+
+
+@pytest.mark.parametrize("kept", [None, 3, {}, {"limit": 0, "best": 0.1}, {"limit": 65, "best": 0.1}, {"limit": 8, "best": "quick"}])
+def test_slots_that_make_no_sense_are_not_taken_up(kept):
+    scheduler = Scheduler([lane(rows=100, slots=64)], RetryPolicy())
+    scheduler.teach_slots({("legal", "qwen-plus"): kept})
+    assert scheduler._lanes["legal", "qwen-plus"].slots.limit == 64
+    assert scheduler.learnt_slots() == {}
