@@ -14,6 +14,7 @@ import pytest
 from batchrun.core.books import Books, Part
 from batchrun.core.errors import JobError, RunDamagedError
 from batchrun.core.job import Job
+from batchrun.core.priors import first_output
 from batchrun.edge import run_directory
 from batchrun.edge.latest import latest_lines
 from batchrun.foresight import look_ahead
@@ -177,14 +178,16 @@ def left(entries, workspace="legal", **log):
     write(log.get("attempts", []), "run/attempts.log")
 
 
-def test_nothing_seen_is_taken_from_the_jobs_cap_on_answers(monkeypatch):
+def test_where_nothing_was_seen_answers_are_taken_to_be_as_long_as_a_models_usually_are_within_the_jobs_cap(monkeypatch):
     monkeypatch.setenv("A_KEY", "sk-fake-a")
     write(rows_of(100))
     tables = {"endpoint": NOWHERE, "api_key_env": "A_KEY", "concurrency": 4, "parameters": {"max_tokens": 200}}
     told = planned(job_of(workspaces={"legal": tables}))
-    # One second and twenty milliseconds a token: five seconds an answer.
-    assert told.seconds == pytest.approx(100 * 5 / 4, rel=0.1)
-    assert told.lanes[0].output_tokens == 100 * 200
+    tokens = first_output("qwen-plus", 200)
+    assert 100 < tokens < 150
+    # One second and twenty milliseconds a token.
+    assert told.seconds == pytest.approx(100 * (1 + 0.02 * tokens) / 4, rel=0.1)
+    assert told.lanes[0].output_tokens == round(100 * tokens)
     assert "1.0 s and 20 ms a token" in told.assumed[0]
 
 

@@ -1,8 +1,8 @@
 """How long answers are taken to be before any was seen: by what a model is for, and cut at what the job lets them have.
 
-Lengths of answers are lognormal, near enough; so a cap well above most of them hardly shortens the mean, and one well below is the mean. The
-medians are assumptions (what short questions and summaries of a page bring), stated in every forecast that rests on them, and gone as soon
-as ten answers were seen.
+Lengths of answers are lognormal, near enough; so a cap well above most of them hardly shortens the mean, and one well below is the mean.
+The medians are assumptions (what short questions and summaries of a page bring), stated in every forecast that rests on them, and gone as
+soon as ten answers were seen.
 """
 
 from __future__ import annotations
@@ -30,4 +30,4 @@ def first_output(model: str, most: float | None = None) -> float:
     # The mean of a lognormal that is cut at *most* (its limited expected value).
     place = (math.log(most) - math.log(median)) / _SPREAD
     normal = NormalDist()
-    return median * math.exp(_SPREAD**2 / 2) * normal.cdf(place - _SPREAD) + most * (1.0 - normal.cdf(place))
+    return min(most, median * math.exp(_SPREAD**2 / 2) * normal.cdf(place - _SPREAD) + most * (1.0 - normal.cdf(place)))

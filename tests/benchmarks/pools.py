@@ -206,9 +206,11 @@ def main() -> None:
         ("unknown, 60 s", NO_QUOTA, Caps(tokens=1_200_000, token_period=60)),
     ):
         fair, use = twelve(known, caps)
-        say(f"twelve workspaces, weights 1..3, {name}: Jain {fair:.4f} (>= 0.99), pool used {use:.4f} (>= 0.98)\n")
+        verdict = "pass" if fair >= 0.99 and use >= 0.98 else "SHORT"
+        say(f"twelve workspaces, weights 1..3, {name}: Jain {fair:.4f} (>= 0.99), pool used {use:.4f} (>= 0.98)  {verdict}\n")
     worst = max(head_of_line().values())
-    say(f"one of eight workspaces throttled to a crawl: the others end {worst:+.3%} later (<= 1 %)\n")
+    verdict = "pass" if worst <= 0.01 else "SHORT"
+    say(f"one of eight workspaces throttled to a crawl: the others end {worst:+.3%} later (<= 1 %)  {verdict}\n")
     one, many, deep = cost(1, 10_000_000), cost(1_000, 1_000), cost(50, 1_000_000)
     say(f"scheduler CPU a row: {one:.1f} us with 1 lane, {many:.1f} us with 1,000 ({many / one:.1f} x, <= 3), ")
     say(f"{deep:.1f} us with 50 million rows waiting\n")
