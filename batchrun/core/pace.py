@@ -6,8 +6,8 @@ refuses does not count.
 *A known quota* is paced evenly, a margin under it. Half a percent is enough for every kind of window as long as nothing lies between; the
 wobble of a network makes some calls come too early by chance. Each such refusal widens the margin by a quarter, each call that was taken
 narrows it by three thousandths of that: so of n calls no more than some 0.35 % n + 21 are refused, beside those in flight at each, while
-the margin is under its widest, and it is no wider than that asks for. Tokens are reckoned besides (`reckoning.py`): rows differ in cost,
-and a large one waits until there is room for it in the provider's window, which is made up for after.
+the margin is under its widest, a tenth: what is refused still is no pace's fault. Tokens are reckoned besides (`reckoning.py`): rows differ
+in cost, and a large one waits until there is room for it in the provider's window, which is made up for after.
 
 *An unknown quota* shows at a refusal: one of the windows is full, and what went in it is the quota. Which window it is shows in how long
 refusals last, and in what the short window still holds by then. The rate is held just under what was found. After the hold it climbs: a
@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from batchrun.core.buckets import Bucket, Flow, Trail
 from batchrun.core.reckoning import Reckoning
 
-LEAST_MARGIN, LEAST_TOKEN_MARGIN, _MOST_MARGIN = 0.005, 0.001, 0.5
+LEAST_MARGIN, LEAST_TOKEN_MARGIN, _MOST_MARGIN = 0.005, 0.001, 0.1
 """Of a known quota: what stays unused of attempts, of tokens (which are reckoned too), and at the most."""
 _WIDER, _NARROWER = 1.25, 1 - 0.25 * 0.003
 """What a refusal, and an attempt that was taken, make of the margin."""

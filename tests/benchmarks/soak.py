@@ -48,7 +48,7 @@ class Scene:
     @property
     def rpm(self) -> int:
         """A quota that makes it take a day and a night."""
-        return max(6, math.ceil(self.rows * 60 / (_DAY * 0.83)))
+        return max(6, math.ceil(self.rows * 60 / (_DAY * 0.72)))
 
 
 @dataclass(slots=True)

@@ -53,7 +53,7 @@ def test_chance_refusals_are_few_while_the_margin_is_not_at_its_widest(chances, 
         now = pace.free_at(now)
         pace.pay(now, 1.0)
         count += 1
-        if chance and pace.margin < 0.4 * lean:
+        if chance and pace.margin < 0.1 * lean:
             pace.uncount(1.0)
             pace.ease(now, now, 1.0)
             refused += 1
