@@ -3,24 +3,21 @@
 The house, from the top (an import goes down or stays, never up)::
 
     cli/                    talks to people: one thin file a verb
-    one_run.py              joins: one run on one page; beside it what it is made of: opening.py (what a run directory and the input
-                            say), parks.py (what cannot be sent), money.py (prices), budgets.py and bookkeeping.py (what may be
-                            spent, also by the day and over runs), planning.py (the scheduler and what was learnt), preparing.py (a
-                            row to a request), closing.py (windows and deadline), simulated.py (the simulator in this process)
-    doctor.py foresight.py  join too: a job examined, and forecast, before it runs (affording.py: against its budgets);
-                            reconciling.py: a bill held against runs after it; reporting.py: the statements of runs added up;
-                            publishing.py: their page; checking.py: a run directory held against itself; reading.py: a ledger read
-                            back, into whatever folds it; checkpoints.py: from where it was read to
+    running/                joins: a run on one page (one_run.py), and what it is made of: what an opening finds and keeps of it, what
+                            cannot be sent, prices and budgets, the scheduler's plan, a row to a request, hours and deadline
+    telling/                joins too: what is told of jobs and runs without carrying one out: a job examined (doctor.py) and forecast
+                            (foresight.py), a run directory checked, runs reported, their page made, a bill held against them
     report/                 a statement, a diagnosis, a forecast as a table; page/ as a page for a browser
     simulator/server.py     the simulator on a socket
     engine.py               waits: starts what the scheduler says, records what comes back
     edge/                   touches: input files, media, run directory, ledger, network, terminal, keys
-    core/scheduler.py       decides: what to send next, what a result leads to; lanes.py what it moves about; parking.py
-                            what stands still; alarms.py when; decisions.py what it says; forecast.py runs it ahead
-    core/statement.py       ledger entries folded to totals; course.py: how it went; attribution.py: by day, hour and metadata too;
-                            focus.py: as charges in FOCUS's columns
-    core/                   retry, limiter (pace, buckets, reckoning, tape), slots, estimates, routes, protocols/, answers, hours, rows,
-                            index, entry, job · simulator/service.py
+    core/scheduling/        decides: what to send next, what a result leads to; forecast.py runs it ahead
+    core/limits/            how fast: quotas known and found, slots, what a row is expected to cost
+    core/money/             prices, budgets, the provider's bill
+    core/ledger/            the ledger's lines, and what they fold to: doubt, statement, attribution, course, charges
+    core/rows/              an input line, its place in the index, its route, its answer checked
+    core/protocols/         a wire format each
+    core/jobs/              what the user wrote, checked · simulator/service.py
     core/model.py           the nouns · core/errors.py what ends a run
 
 The data's way is one street, walked once::
@@ -39,19 +36,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batchrun.core.job import Job
+    from batchrun.core.jobs.job import Job
     from batchrun.edge.job_file import load_job
-    from batchrun.one_run import outcomes, read_statement, run, run_blocking
+    from batchrun.running.one_run import outcomes, read_statement, run, run_blocking
 
 __all__ = ["Job", "load_job", "outcomes", "read_statement", "run", "run_blocking"]
 
 _PLACES = {
-    "Job": "batchrun.core.job",
+    "Job": "batchrun.core.jobs.job",
     "load_job": "batchrun.edge.job_file",
-    "outcomes": "batchrun.one_run",
-    "read_statement": "batchrun.one_run",
-    "run": "batchrun.one_run",
-    "run_blocking": "batchrun.one_run",
+    "outcomes": "batchrun.running.one_run",
+    "read_statement": "batchrun.running.one_run",
+    "run": "batchrun.running.one_run",
+    "run_blocking": "batchrun.running.one_run",
 }
 
 

@@ -19,9 +19,9 @@ import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from batchrun.core.attempts import Bound
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Request, Row, Usage
-from batchrun.core.scheduler import Drained, Launch, Scheduler, Ticket, Verdict, WaitUntil
+from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Ticket, Verdict, WaitUntil
 
 
 class Recorder(Protocol):

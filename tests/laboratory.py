@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from batchrun.core.attempts import Bound
 from batchrun.core.errors import LedgerError
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Failure, Fault, Outcome, Reply, Request, Row, Scope, Usage
-from batchrun.core.retry import RetryPolicy
-from batchrun.core.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
 from batchrun.engine import Engine, Ports, Prepared, Unreadable, Unsendable
 from tests.virtual_time import run_virtually
 

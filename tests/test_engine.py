@@ -11,8 +11,8 @@ import pytest
 
 from batchrun.core.errors import LedgerError
 from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Scope
-from batchrun.core.retry import RetryPolicy
-from batchrun.core.scheduler import Drained
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Drained
 from batchrun.engine import Prepared, Unreadable, Unsendable
 from tests.laboratory import Listed, Script, Scripted, again, answer, benched, lane, parks, prepared, rejected, throttled
 from tests.virtual_time import run_virtually

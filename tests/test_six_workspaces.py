@@ -5,11 +5,11 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from batchrun.core.attempts import Bound
 from batchrun.core.errors import LedgerError
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Failure, Fault, Reply, Request, Row, Scope, Usage
-from batchrun.core.retry import RetryPolicy
-from batchrun.core.scheduler import LanePlan, Scheduler
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import LanePlan, Scheduler
 from batchrun.engine import Engine, Ports, Prepared
 from tests.virtual_time import run_virtually
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import orjson
 
-from batchrun.checking import Checked, checked
+from batchrun.telling.checking import Checked, checked
 
 _EPILOG = """\b
 Exit codes

@@ -11,9 +11,9 @@ import click
 import orjson
 
 from batchrun.core.diagnosis import asked_of_the_owner
-from batchrun.doctor import examine
 from batchrun.edge.job_file import load_job
 from batchrun.report.diagnosis import diagnosis
+from batchrun.telling.doctor import examine
 
 
 @click.command()

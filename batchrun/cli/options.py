@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from batchrun.core.attribution import DEFAULT_ZONE, checked
-from batchrun.core.hours import A_ZONE
+from batchrun.core.jobs.hours import A_ZONE
+from batchrun.core.ledger.attribution import DEFAULT_ZONE, checked
 from batchrun.report.page.languages import LANGUAGES
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

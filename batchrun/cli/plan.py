@@ -12,8 +12,8 @@ import orjson
 
 from batchrun.edge.job_file import load_job
 from batchrun.edge.progress import ReadingBar
-from batchrun.foresight import look_ahead
 from batchrun.report.forecast import forecast_table
+from batchrun.telling.foresight import look_ahead
 
 
 @click.command()

@@ -11,12 +11,12 @@ import click
 import orjson
 
 from batchrun.core.errors import JobError
-from batchrun.core.litellm_prices import Difference, NotTaken, differences, taken
-from batchrun.core.price_list import shipped
-from batchrun.core.pricing import standard_prices
+from batchrun.core.money.litellm_prices import Difference, NotTaken, differences, taken
+from batchrun.core.money.price_list import shipped
+from batchrun.core.money.pricing import standard_prices
 from batchrun.edge.job_file import load_job
-from batchrun.money import listed
 from batchrun.report.prices import price_table, prices_json, prices_toml
+from batchrun.running.money import listed
 
 _LIST = "list"
 

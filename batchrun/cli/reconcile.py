@@ -10,9 +10,9 @@ import click
 import orjson
 
 from batchrun.cli.options import pairs_option, zone_option
-from batchrun.core.bill import KINDS
-from batchrun.reconciling import reconciled
+from batchrun.core.money.bill import KINDS
 from batchrun.report.reconcile import reconciliation_table
+from batchrun.telling.reconciling import reconciled
 
 _EPILOG = """\b
 Exit codes

@@ -10,14 +10,14 @@ import click
 import orjson
 
 from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
-from batchrun.core.attribution import LANE
-from batchrun.core.focus import Focus
-from batchrun.publishing import BY, publish
-from batchrun.reading import doubtful_calls
+from batchrun.core.ledger.attribution import LANE
+from batchrun.core.ledger.focus import Focus
 from batchrun.report.doubt import doubt_json, doubt_table
 from batchrun.report.page.languages import Language
 from batchrun.report.table import money, table
-from batchrun.reporting import Report, reported, write_focus, write_usage_csv
+from batchrun.telling.publishing import BY, publish
+from batchrun.telling.reading import doubtful_calls
+from batchrun.telling.reporting import Report, reported, write_focus, write_usage_csv
 
 _EPILOG = """\b
 Exit codes

@@ -16,13 +16,13 @@ from batchrun.cli.options import page_option
 from batchrun.cli.saying import say
 from batchrun.core.model import Scope
 from batchrun.core.progress import Progress
-from batchrun.core.scheduler import ParkedScope
+from batchrun.core.scheduling.scheduler import ParkedScope
 from batchrun.edge import progress, signals
 from batchrun.edge.aside import Aside
 from batchrun.edge.job_file import load_job
-from batchrun.one_run import Ending, Wishes, run_blocking
 from batchrun.report.page.languages import Language
 from batchrun.report.table import table
+from batchrun.running.one_run import Ending, Wishes, run_blocking
 
 
 @click.command(epilog="Exit codes: see batchrun --help.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import orjson
 
-from batchrun.core.job import job_schema
+from batchrun.core.jobs.job import job_schema
 
 
 @click.command()

@@ -14,8 +14,8 @@ import orjson
 from pydantic import SecretStr, ValidationError
 
 from batchrun.core.errors import Mistake
-from batchrun.core.rewording import reworded
-from batchrun.core.words import Wrong, key_path, without_keys_in
+from batchrun.core.jobs.rewording import reworded
+from batchrun.core.jobs.words import Wrong, key_path, without_keys_in
 from batchrun.simulator.example import EXAMPLE
 from batchrun.simulator.scenario import OPEN_KEY_PREFIX, Scenario
 from batchrun.simulator.server import Base, serve

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from batchrun.core import families
 from batchrun.core.model import Failure, Fault, Reply, Scope
-from batchrun.core.routes import NoRoute, Route
+from batchrun.core.rows import families
+from batchrun.core.rows.routes import NoRoute, Route
 
 
 class State(StrEnum):

@@ -16,8 +16,8 @@ from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
 
-from batchrun.core.bill import BillLine, OtherLine, UnreadableLine, read_instance
 from batchrun.core.errors import JobError
+from batchrun.core.money.bill import BillLine, OtherLine, UnreadableLine, read_instance
 
 _CHUNK_BYTES = 1 << 20
 _LONGEST_PREAMBLE = 50

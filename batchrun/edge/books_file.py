@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchrun.core.books import Books, read_books
 from batchrun.core.errors import LedgerError
+from batchrun.core.money.books import Books, read_books
 
 _FILE, _LOCK, _HOLDER = ".books.json", ".books.lock", "books.lock"
 

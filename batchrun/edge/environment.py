@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from batchrun.core.errors import JobError, Mistake
 
 if TYPE_CHECKING:
-    from batchrun.core.job import Workspace
+    from batchrun.core.jobs.job import Workspace
 
 _ALLOWED = "the key alone, as the console shows it: visible ASCII characters, without spaces or quotes"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import orjson
 
-from batchrun.core.attempts import Ended, Opened, Started, read_attempt
-from batchrun.core.entry import Entry, NotAnEntryError, read_entry
 from batchrun.core.errors import LedgerError, RunDamagedError
+from batchrun.core.ledger.attempts import Ended, Opened, Started, read_attempt
+from batchrun.core.ledger.entry import Entry, NotAnEntryError, read_entry
 
 TAIL_CHUNK_BYTES = 1 << 16
 _AGAIN = "mend the disk and run the same command again"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from batchrun.core.errors import JobError, Mistake
-from batchrun.core.job import Job
-from batchrun.core.words import key_path, nearest, without_keys_in
+from batchrun.core.jobs.job import Job
+from batchrun.core.jobs.words import key_path, nearest, without_keys_in
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -41,9 +41,9 @@ from typing import NamedTuple, Self
 import anyio
 from anyio.to_thread import run_sync
 
-from batchrun.core.attempts import Bound, ended_line, opened_line, started_line
-from batchrun.core.entry import Form, write_entry
 from batchrun.core.errors import LedgerError
+from batchrun.core.ledger.attempts import Bound, ended_line, opened_line, started_line
+from batchrun.core.ledger.entry import Form, write_entry
 from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, Usage
 
 SYNC_EVERY = 1.0

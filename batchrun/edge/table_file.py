@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from batchrun.core.errors import JobError, LedgerError
-from batchrun.core.totals import plain
+from batchrun.core.ledger.totals import plain
 
 PRECISION, SCALE = 38, 20
 """Of numbers in Parquet: a decimal128 that holds eighteen digits before the point and twenty behind it."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batchrun.core.columns import padded, width
-from batchrun.core.doubt import Doubtful
+from batchrun.core.ledger.doubt import Doubtful
 
 Calls = Sequence[tuple[Doubtful, str]]
 """Each with its row's outcome."""

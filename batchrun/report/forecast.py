@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from batchrun.core.columns import padded, width
-from batchrun.core.prospects import Forecast, Prospect
+from batchrun.core.scheduling.prospects import Forecast, Prospect
 
 _HEADS = ("workspace", "model", "rows", "input", "output", "limited by", "finishes in", "finishes at")
 _LEFT = {0, 1, 5}

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from batchrun.core.columns import padded, width
-from batchrun.core.price_list import PriceRow
+from batchrun.core.money.price_list import PriceRow
 
 _HEADS = ("model", "where", "since", "input up to", "input", "output", "thinking", "discount")
 _PLAIN = ("input", "output", "thinking")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from batchrun.core.columns import padded, width
-from batchrun.core.reconcile import Line, Reconciliation, Sum
+from batchrun.core.money.reconcile import Line, Reconciliation, Sum
 
 _REASONS = (
     ("midnight", "counted on a neighbouring day"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from batchrun.core.attribution import LANE, Attribution, Label
 from batchrun.core.columns import padded, width
-from batchrun.core.statement import Statement
-from batchrun.core.totals import Part, Totals
+from batchrun.core.ledger.attribution import LANE, Attribution, Label
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.totals import Part, Totals
 
 _COLUMNS = (
     ("answered", "answered"),

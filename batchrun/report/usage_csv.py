@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from batchrun.core.attribution import LANE, Attribution, Label
-from batchrun.core.statement import Statement
-from batchrun.core.totals import Part, Totals
+from batchrun.core.ledger.attribution import LANE, Attribution, Label
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.totals import Part, Totals
 
 Row = dict[str, str | Decimal | None]
 

@@ -19,7 +19,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from batchrun.core.model import Usage
-from batchrun.core.pricing import Prices, standard_prices
+from batchrun.core.money.pricing import Prices, standard_prices
 
 Form = Literal["2024", "2025"]
 """The year in which the form of the instance id began."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from batchrun.core.words import Loc, Wrong, one_of, shown
+from batchrun.core.jobs.words import Loc, Wrong, one_of, shown
 from batchrun.simulator.scenario import Scenario
 from batchrun.simulator.tables import ALL_MODELS
 

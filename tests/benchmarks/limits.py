@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from batchrun.core.limiter import NO_QUOTA, Limiter, Quota, limiter
+from batchrun.core.limits.limiter import NO_QUOTA, Limiter, Quota, limiter
 from batchrun.simulator.quotas import Caps, Growth, Meter
 from batchrun.simulator.scenario import Mishap
 

@@ -23,10 +23,10 @@ from typing import IO
 import click
 import orjson
 
-from batchrun.core.attempts import Bound, ended_line, started_line
-from batchrun.core.entry import write_entry
+from batchrun.core.ledger.attempts import Bound, ended_line, started_line
+from batchrun.core.ledger.entry import write_entry
 from batchrun.core.model import Answered, Call, Failure, Fault, Rejected, Reply, Row, Scope, Usage
-from batchrun.core.pricing import standard_prices
+from batchrun.core.money.pricing import standard_prices
 
 WORKSPACES = tuple(f"department-{number:02}" for number in range(12))
 MODELS = ("qwen-plus", "qwen-flash", "qwen-max", "qwen3-max")

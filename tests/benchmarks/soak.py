@@ -17,14 +17,14 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from batchrun.core.attempts import Bound, Ended, Started, ended_line, opened_line, read_attempt, started_line
-from batchrun.core.decisions import Drained, Launch, Ticket, Verdict
-from batchrun.core.entry import read_entry, write_entry
-from batchrun.core.lanes import LanePlan
-from batchrun.core.limiter import Quota
+from batchrun.core.ledger.attempts import Bound, Ended, Started, ended_line, opened_line, read_attempt, started_line
+from batchrun.core.ledger.entry import read_entry, write_entry
+from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Reply, Row, Scope, Usage
-from batchrun.core.retry import RetryPolicy
-from batchrun.core.scheduler import Scheduler
+from batchrun.core.scheduling.decisions import Drained, Launch, Ticket, Verdict
+from batchrun.core.scheduling.lanes import LanePlan
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.simulator.quotas import Caps, Meter
 
 MODEL = "qwen-plus"

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from batchrun.core.limiter import NO_QUOTA, Quota
+from batchrun.core.limits.limiter import NO_QUOTA, Quota
 
 _MAIN = "from batchrun.cli import main; main()"
 _WORDS = Path(__file__).parents[2] / "samples" / "dataset.jsonl"

@@ -17,7 +17,7 @@ from statistics import median
 
 import anyio
 
-from batchrun.core.attempts import Bound
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Reply, Row, Usage
 from batchrun.edge import run_directory
 from batchrun.edge.ledger import Ledger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchrun.core.limiter import NO_QUOTA, Quota
+from batchrun.core.limits.limiter import NO_QUOTA, Quota
 from tests.benchmarks.limits import Play, World, changed, known_requests, known_tokens, measure, others, requests, tokens, unknown
 
 KNOWN = [

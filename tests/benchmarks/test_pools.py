@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchrun.core.limiter import Quota
+from batchrun.core.limits.limiter import Quota
 from batchrun.simulator.quotas import Caps
 from tests.benchmarks.pools import head_of_line, twelve
 

@@ -18,9 +18,9 @@ from batchrun.cli.report import report
 from batchrun.core.errors import JobError, RunDamagedError
 from batchrun.core.model import Usage
 from batchrun.edge.job_file import load_job
-from batchrun.money import described_job
-from batchrun.reporting import reported
-from tests.core.test_attribution import MIDNIGHT, World, at_hours
+from batchrun.running.money import described_job
+from batchrun.telling.reporting import reported
+from tests.core.ledger.test_attribution import MIDNIGHT, World, at_hours
 from tests.focus_spec import violations
 from tests.runs import write_run
 

@@ -3,7 +3,7 @@ import json
 from click.testing import CliRunner
 
 from batchrun.cli.schema import schema
-from batchrun.core.job import job_schema
+from batchrun.core.jobs.job import job_schema
 
 
 def test_schema_prints_the_schema_of_the_job_file_and_nothing_else():

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from batchrun.core.bill import BillLine, OtherLine, UnreadableLine
 from batchrun.core.errors import JobError
+from batchrun.core.money.bill import BillLine, OtherLine, UnreadableLine
 from batchrun.edge.bill_file import read_bill
 
 CHINESE = "账期,账单日期,产品名称,实例ID,标签,计费项,用量,用量单位,应付金额,币种"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from batchrun.core.errors import JobError
-from batchrun.core.job import Job
+from batchrun.core.jobs.job import Job
 from batchrun.edge.descriptors import provide
-from batchrun.one_run import Wishes, run_blocking
+from batchrun.running.one_run import Wishes, run_blocking
 
 
 @contextmanager

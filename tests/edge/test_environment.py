@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from batchrun.core.errors import JobError
-from batchrun.core.job import Job
+from batchrun.core.jobs.job import Job
 from batchrun.edge.environment import Missing, read_keys
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from batchrun.core.attempts import Bound, Ended, Started
-from batchrun.core.entry import write_entry
 from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
+from batchrun.core.ledger.attempts import Bound, Ended, Started
+from batchrun.core.ledger.entry import write_entry
 from batchrun.core.model import Answered, Call, Failure, Fault, Reply, Row, Scope, Usage
 from batchrun.edge import history
 from batchrun.edge.ledger import UNSYNCED_BYTES, UNSYNCED_SECONDS, Ledger

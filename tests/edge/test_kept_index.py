@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from batchrun.core.rows import Inherited
+from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source import InputFile, SetAside, Source, kept
 from batchrun.edge.source.kept import FROM_ROWS, MOST_SET_ASIDE_BYTES
 

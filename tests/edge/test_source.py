@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchrun.core.errors import JobError
-from batchrun.core.index import Index
 from batchrun.core.model import Row
-from batchrun.core.rows import Inherited
+from batchrun.core.rows.index import Index
+from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source import Counts, InputFile, RowChanged, SetAside, Source
 
 if sys.version_info >= (3, 14):

@@ -9,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from batchrun.publishing import publish
-from batchrun.reporting import reported
+from batchrun.telling.publishing import publish
+from batchrun.telling.reporting import reported
 from tests.report.written import MODELS, NIGHT, Night, departments, hostile, job_of, write_night
 
 CHROMIUM = "/usr/bin/chromium"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from batchrun.core.job import job_schema
+from batchrun.core.jobs.job import job_schema
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

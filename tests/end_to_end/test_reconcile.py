@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pytest
 
-from batchrun.core.bill import BillLine
+from batchrun.core.money.bill import BillLine
 from batchrun.edge.bill_file import read_bill
 from tests.end_to_end.test_run import BATCHRUN, KEYS, bill, calls, environment, rows_of, run, simulator, write_job
 from tests.focus_spec import violations

@@ -9,9 +9,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from batchrun.checking import checked
-from batchrun.opening import read_statement
-from batchrun.reading import doubtful_calls
+from batchrun.running.opening import read_statement
+from batchrun.telling.checking import checked
+from batchrun.telling.reading import doubtful_calls
 
 KINDS = ("input_tokens", "output_tokens")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 
-from batchrun.core.seal import sealed
+from batchrun.core.ledger.seal import sealed
 from batchrun.edge import run_directory
 from tests.faults.made_run import ROWS, WORKSPACES, made_run
 

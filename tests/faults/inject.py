@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from batchrun.checking import checked
 from batchrun.edge.job_file import load_job
-from batchrun.one_run import run_blocking
-from batchrun.opening import read_statement
+from batchrun.running.one_run import run_blocking
+from batchrun.running.opening import read_statement
+from batchrun.telling.checking import checked
 from tests.end_to_end.test_run import BATCHRUN, ROOT
 from tests.faults.accounts import entries_of
 from tests.peers.peer import program

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchrun.core.attempts import Bound
+from batchrun.core.ledger.attempts import Bound
+from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Answered, Call, Failure, Fault, Outcome, Rejected, Reply, Row, Scope, Usage
-from batchrun.core.statement import Statement
 from batchrun.edge import run_directory
 from batchrun.edge.ledger import Ledger
-from batchrun.opening import read_statement, write_usage
+from batchrun.running.opening import read_statement, write_usage
 
 WORKSPACES = ("法务", "sales")
 MODEL = "qwen-plus"

@@ -22,9 +22,9 @@ from typing import Any
 
 import orjson
 
-from batchrun.checking import checked
 from batchrun.edge.ledger import UNSYNCED_SECONDS
-from batchrun.opening import read_statement
+from batchrun.running.opening import read_statement
+from batchrun.telling.checking import checked
 from tests.end_to_end.test_run import ROOT, calls, environment, rows_of, simulator, write_job
 from tests.faults.accounts import KINDS, entries_of
 from tests.peers.peer import program, until

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from batchrun.checking import checked
 from batchrun.cli import batchrun
 from batchrun.core.errors import RunDamagedError
 from batchrun.edge import run_directory
-from batchrun.opening import read_statement
+from batchrun.running.opening import read_statement
+from batchrun.telling.checking import checked
 from tests.faults.damage import DAMAGE
 from tests.faults.made_run import ROWS, WORKSPACES, made_run
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from batchrun.core.errors import JobError, LedgerError, RunDamagedError
-from batchrun.core.job import Job
-from batchrun.core.names import RUN_DIRECTORY_NAMES
+from batchrun.core.jobs.job import Job
+from batchrun.core.jobs.names import RUN_DIRECTORY_NAMES
 from batchrun.edge.trust import look_over
-from batchrun.one_run import Wishes, run_blocking
+from batchrun.running.one_run import Wishes, run_blocking
 from tests.faults.children import entries, jsonl
 
 WORKSPACES = ("marketing", "legal")

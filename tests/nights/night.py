@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from batchrun.core.model import Usage
-from batchrun.core.price_list import shipped
-from batchrun.core.pricing import standard_prices
+from batchrun.core.money.price_list import shipped
+from batchrun.core.money.pricing import standard_prices
 from batchrun.report.prices import prices_toml
 from tests.nights.rows import MODELS, SCHEMA, WORKSPACES, plain, structured
 

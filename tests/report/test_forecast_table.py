@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from batchrun.core.forecast import Hold, What, Whose
-from batchrun.core.prospects import Forecast, Obstacle, Prospect
+from batchrun.core.scheduling.forecast import Hold, What, Whose
+from batchrun.core.scheduling.prospects import Forecast, Obstacle, Prospect
 from batchrun.report.forecast import clock, duration, forecast_table
 
 BEGINS = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)

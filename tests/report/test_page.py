@@ -17,18 +17,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun import closing
-from batchrun.core.course import Course
+from batchrun.core.ledger.course import Course
+from batchrun.core.ledger.statement import Statement, Totals
 from batchrun.core.protocols import failures
-from batchrun.core.statement import Statement, Totals
-from batchrun.publishing import publish
 from batchrun.report.page.advice import advised, chinese
 from batchrun.report.page.document import _data, page
 from batchrun.report.page.figures import amount, percent, seconds, short
 from batchrun.report.page.markup import h, name, visible
 from batchrun.report.page.subject import Parked, Ran, Subject
 from batchrun.report.page.words import _SAID, Said, Words
-from batchrun.reporting import reported
+from batchrun.running import closing
+from batchrun.telling.publishing import publish
+from batchrun.telling.reporting import reported
 from tests.report.written import MODELS, Night, departments, hostile, job_of, write_night
 
 _SPACES = dict.fromkeys((160, 5760, *range(8192, 8203), 8239, 8287, 12288), " ")

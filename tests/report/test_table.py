@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from batchrun.core.columns import width
-from batchrun.core.statement import Statement, Totals
+from batchrun.core.ledger.statement import Statement, Totals
 from batchrun.report.table import table
 
 ALWAYS = ["workspace", "model", "answered", "pending", "calls", "input", "output"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from batchrun.core.job import job_schema
+from batchrun.core.jobs.job import job_schema
 from batchrun.simulator.example import EXAMPLE
 from batchrun.simulator.scenario import Scenario, SimulatorSettings
 from batchrun.simulator.service import Service

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchrun.core.parts import to_native
 from batchrun.core.protocols import native
 from batchrun.core.protocols.wire_format import WireFormat
+from batchrun.core.rows.parts import to_native
 
 Fields = dict[str, Any]
 

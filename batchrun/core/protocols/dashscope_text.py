@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchrun.core.parts import text_only
 from batchrun.core.protocols import native
 from batchrun.core.protocols.wire_format import WireFormat
+from batchrun.core.rows.parts import text_only
 
 Fields = dict[str, Any]
 

@@ -14,13 +14,13 @@ from typing import Any
 import orjson
 
 from batchrun.core.model import Failure, Reply
-from batchrun.core.parts import to_openai
 from batchrun.core.protocols.error_body import complaint_of, error_in_200, request_id_of
 from batchrun.core.protocols.folding import Choices, expected_choices
 from batchrun.core.protocols.reading import Dialect
 from batchrun.core.protocols.replies import Around, reply_of, request_id_in
 from batchrun.core.protocols.usage import usage_of
 from batchrun.core.protocols.wire_format import WireFormat
+from batchrun.core.rows.parts import to_openai
 
 Fields = dict[str, Any]
 

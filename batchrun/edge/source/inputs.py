@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.core.errors import Mistake
-from batchrun.core.index import MAX_FILES
-from batchrun.core.rows import Inherited
+from batchrun.core.rows.index import MAX_FILES
+from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source.mistakes import STDIN, printable, unusable, where
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"

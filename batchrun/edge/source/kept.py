@@ -23,8 +23,8 @@ from typing import Any
 
 import orjson
 
-from batchrun.core.index import Index
-from batchrun.core.rows import Inherited
+from batchrun.core.rows.index import Index
+from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source.files import File, Files
 from batchrun.edge.source.lines import chunks
 from batchrun.edge.source.progress import Progress

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from batchrun.core.errors import Mistake
-from batchrun.core.index import Duplicate, Index, occurrence_id, packed
-from batchrun.core.rows import Glances, Inherited, Line, NotARow, read_line
+from batchrun.core.rows.index import Duplicate, Index, occurrence_id, packed
+from batchrun.core.rows.rows import Glances, Inherited, Line, NotARow, read_line
 from batchrun.edge.source.files import File, Files
 from batchrun.edge.source.inputs import READABLE, foreign
 from batchrun.edge.source.lines import TooLong, chunks, lines

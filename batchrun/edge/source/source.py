@@ -23,9 +23,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from batchrun.core.index import Index
 from batchrun.core.model import Row
-from batchrun.core.rows import Inherited, NotARow, read_line
+from batchrun.core.rows.index import Index
+from batchrun.core.rows.rows import Inherited, NotARow, read_line
 from batchrun.edge.source.files import Files
 from batchrun.edge.source.inputs import InputFile, find
 from batchrun.edge.source.kept import Keeper, settings_key

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from batchrun.core.stated import TOKENS, StatedBudget, budgets_of
-from batchrun.core.statement import Totals
+from batchrun.core.jobs.stated import TOKENS, StatedBudget, budgets_of
+from batchrun.core.ledger.statement import Totals
 from batchrun.report.page.advice import advised
 from batchrun.report.page.figures import amount, bar, percent, whole
 from batchrun.report.page.markup import Markup, h, name, visible

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from batchrun.core.durations import GAMMA, Durations
-from batchrun.core.stated import StatedQuota
-from batchrun.core.timeline import Timeline
+from batchrun.core.jobs.stated import StatedQuota
+from batchrun.core.ledger.durations import GAMMA, Durations
+from batchrun.core.ledger.timeline import Timeline
 from batchrun.report.page.figures import bar, percent, seconds, whole, width
 from batchrun.report.page.markup import Child, Markup, h, name, visible
 from batchrun.report.page.subject import COLOURS, Subject

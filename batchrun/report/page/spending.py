@@ -7,8 +7,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import TypeVar
 
-from batchrun.core.attribution import LANE
-from batchrun.core.totals import Totals
+from batchrun.core.ledger.attribution import LANE
+from batchrun.core.ledger.totals import Totals
 from batchrun.report.page.figures import amount, bar, percent, places, whole
 from batchrun.report.page.markup import Child, Markup, h, name, visible
 from batchrun.report.page.subject import COLOURS, Subject

@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from batchrun.core.course import Course
-from batchrun.core.statement import Statement, Totals
+from batchrun.core.ledger.course import Course
+from batchrun.core.ledger.statement import Statement, Totals
 
 _Key = TypeVar("_Key")
 

@@ -28,7 +28,7 @@ _INDEX = """
 import json, resource, sys, time
 from pathlib import Path
 import orjson
-from batchrun.core.rows import Inherited
+from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source import InputFile, Source
 folder, workspaces = Path(sys.argv[1]), int(sys.argv[2])
 known = {f"w-{number}": Inherited("qwen-plus", {}, b"salt") for number in range(workspaces)}

@@ -10,12 +10,12 @@ from typing import IO
 
 import orjson
 
-from batchrun.core.attempts import Bound, ended_line, opened_line, started_line
-from batchrun.core.entry import write_entry
-from batchrun.core.job import Job, settings_salt
+from batchrun.core.jobs.job import Job, settings_salt
+from batchrun.core.ledger.attempts import Bound, ended_line, opened_line, started_line
+from batchrun.core.ledger.entry import write_entry
 from batchrun.core.model import Answered, Call, Reply, Usage
-from batchrun.core.rows import Inherited, Line, read_line
-from batchrun.opening import _asked
+from batchrun.core.rows.rows import Inherited, Line, read_line
+from batchrun.running.opening import _asked
 
 _WORDS = "the customer asks for a refund of order and was told to wait 客户 询问 退款 naïve café summary please answer in two lines"
 _TEXTS = 1000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from time import process_time
 
-from batchrun.core.decisions import Launch
-from batchrun.core.lanes import LanePlan
 from batchrun.core.model import Reply, Usage
-from batchrun.core.retry import RetryPolicy
-from batchrun.core.scheduler import Scheduler
+from batchrun.core.scheduling.decisions import Launch
+from batchrun.core.scheduling.lanes import LanePlan
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Scheduler
 
 _REPLY = Reply("an answer", "stop", Usage(10, 5))
 _IN_FLIGHT = 1000

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import SecretStr
 
-from batchrun.core.job import Job
+from batchrun.core.jobs.job import Job
 from batchrun.core.model import Fault, Scope
 from batchrun.edge.environment import Missing
-from batchrun.parks import parks_before_any_call
+from batchrun.running.parks import parks_before_any_call
 
 
 def test_a_missing_key_parks_its_workspace_before_any_call():

@@ -1,0 +1,173 @@
+"""What no table of a job can know by itself: that the names in it exist, and fit together.
+
+The job is looked at as it was written, whatever else is wrong with it, so that all mistakes are told at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from batchrun.core.jobs.endpoints import KNOWN_NAMES, SIMULATOR, endpoint_of, is_url
+from batchrun.core.jobs.names import fold
+from batchrun.core.jobs.words import Loc, Wrong, one_of, quoted, shown
+from batchrun.core.rows.routes import PROTOCOLS, NoRoute, route
+from batchrun.core.rows.routes import one_of as either
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEFAULT_WORKSPACE = "default"
+MAX_WORKSPACES = 10_000
+"""Of one job: each has files and connections of its own."""
+
+
+def misfits(raw: Any) -> Iterator[Wrong]:
+    """Yield every name in *raw* that leads nowhere, or that two things have."""
+    if len(_table(raw, "workspaces")) > MAX_WORKSPACES:
+        found = f"{len(_table(raw, 'workspaces')):,} workspaces"
+        yield Wrong(("workspaces",), found, f"at most {MAX_WORKSPACES:,}: make several jobs of it, each with an output of its own")
+        return
+    yield from _inputs(raw)
+    yield from _endpoint(raw, ("defaults", "endpoint"), _table(raw, "defaults").get("endpoint"))
+    yield from _endpoint_names(raw)
+    for kind in ("accounts", "workspaces"):
+        yield from _twins(kind, _table(raw, kind))
+    for name in filter(_is_text, _table(raw, "workspaces")):
+        yield from _workspace(raw, name)
+    yield from _simulator(raw)
+
+
+def _table(parent: Any, *keys: Any) -> dict[Any, Any]:
+    for key in keys:
+        parent = parent.get(key) if isinstance(parent, dict) else None
+    return parent if isinstance(parent, dict) else {}
+
+
+def _inputs(raw: Any) -> Iterator[Wrong]:
+    inputs = _table(raw, "job").get("input")
+    alone = not isinstance(inputs, list)
+    known = _workspace_names(raw)
+    for place, one in enumerate([inputs] if alone else inputs or []):
+        workspace = one.get("workspace") if isinstance(one, dict) else None
+        if isinstance(workspace, str) and workspace not in known:
+            loc = ("job", "input", "workspace") if alone else ("job", "input", place, "workspace")
+            yield Wrong(loc, shown(workspace), f"a workspace of this job; {one_of(workspace, known)}")
+
+
+def _is_text(name: Any) -> bool:
+    return isinstance(name, str)
+
+
+def _workspace_names(raw: Any) -> list[str]:
+    return list(filter(_is_text, _table(raw, "workspaces"))) or [DEFAULT_WORKSPACE]
+
+
+def _simulator(raw: Any) -> Iterator[Wrong]:
+    known = _workspace_names(raw)
+    simulator = _table(raw, "simulator")
+    places: list[tuple[Loc, Any]] = [(("workspaces", name), name) for name in _table(simulator, "workspaces")]
+    faults = simulator.get("faults")
+    for number, fault in enumerate(faults if isinstance(faults, list) else []):
+        places.append((("faults", number, "workspace"), _table({0: fault}, 0).get("workspace")))
+    changes = simulator.get("changes")
+    for number, change in enumerate(changes if isinstance(changes, list) else []):
+        places.append((("changes", number, "workspace"), _table({0: change}, 0).get("workspace")))
+    for loc, name in places:
+        if isinstance(name, str) and name not in known:
+            yield Wrong(("simulator", *loc), f"the name {shown(name)}", f"a workspace of this job; {one_of(name, known)}")
+
+
+def _endpoint(raw: Any, loc: tuple[str, ...], name: Any) -> Iterator[Wrong]:
+    known = [*KNOWN_NAMES, *_table(raw, "endpoints")]
+    if isinstance(name, str) and not is_url(name) and name not in known:
+        yield Wrong(loc, shown(name), f"an endpoint's name, or a URL; {one_of(name, map(str, known))}")
+
+
+def _endpoint_names(raw: Any) -> Iterator[Wrong]:
+    for name in _table(raw, "endpoints"):
+        if name in KNOWN_NAMES:
+            yield Wrong(
+                ("endpoints", name), f"the name {shown(name)}", "a name that is not one of batchrun's own: " + ", ".join(KNOWN_NAMES)
+            )
+
+
+def _twins(kind: str, tables: dict[Any, Any]) -> Iterator[Wrong]:
+    first: dict[str, str] = {}
+    for name in tables:
+        if isinstance(name, str):
+            twin = first.setdefault(fold(name), name)
+            if twin != name:
+                yield Wrong((kind, name), f"the name {shown(name)}", f"a name that differs from {shown(twin)} by more than capitals")
+
+
+def _workspace(raw: Any, name: Any) -> Iterator[Wrong]:
+    here = ("workspaces", name)
+    workspace = _table(raw, *here)
+    yield from _endpoint(raw, (*here, "endpoint"), workspace.get("endpoint"))
+    yield from _account(raw, here, workspace)
+    yield from _key(raw, here, workspace)
+    yield from _models(raw, here, workspace)
+    yield from _routes(raw, here, workspace)
+
+
+def _account(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
+    accounts = [account for account in _table(raw, "accounts") if isinstance(account, str)]
+    match workspace.get("account"):
+        case None if here[1] in accounts:
+            yield Wrong((*here, "account"), "nothing", f"account = {quoted(here[1])}, or another name for the account: both are called so")
+        case str(account) if not accounts:
+            yield Wrong((*here, "account"), shown(account), "an account of this job, and it has none: declare it as [accounts.NAME]")
+        case str(account) if account not in accounts:
+            yield Wrong((*here, "account"), shown(account), f"an account of this job; {one_of(account, accounts)}")
+
+
+def _key(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
+    endpoint = workspace.get("endpoint") or _table(raw, "defaults").get("endpoint")
+    if endpoint != SIMULATOR and workspace.get("api_key_env") is None:
+        yield Wrong(
+            (*here, "api_key_env"),
+            "nothing",
+            'needed: the name of the environment variable that holds the key, such as "LEGAL_DASHSCOPE_API_KEY"',
+        )
+
+
+def _models(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
+    models = workspace.get("models")
+    if not isinstance(models, list) or not models:
+        return
+    known = [*filter(_is_text, models), *_deployments(workspace)]
+    own, inherited = workspace.get("model"), _table(raw, "defaults").get("model")
+    if isinstance(own, str) and own not in known:
+        yield Wrong((*here, "model"), shown(own), f"a model of this workspace's models; {one_of(own, known)}")
+    if own is None and isinstance(inherited, str) and inherited not in known:
+        allowed = f"models with {shown(inherited)}, which [defaults] gives the workspace, or a model of its own; {one_of(inherited, known)}"
+        yield Wrong((*here, "models"), "a list without the workspace's model", allowed)
+    for model in _table(workspace, "limits"):
+        if isinstance(model, str) and model not in known:
+            yield Wrong((*here, "limits", model), "a limit", f"a limit of one of this workspace's models; {one_of(model, known)}")
+
+
+def _deployments(workspace: dict[Any, Any]) -> list[str]:
+    deployments = workspace.get("deployments")
+    return list(filter(_is_text, deployments)) if isinstance(deployments, list) else []
+
+
+def _routes(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
+    """Find models that this workspace names and that its endpoint cannot be asked for; one mistake a workspace."""
+    defaults = _table(raw, "defaults")
+    name = workspace.get("endpoint") or defaults.get("endpoint") or "public"
+    protocol = workspace.get("protocol") or defaults.get("protocol")
+    if not isinstance(name, str) or protocol not in {None, *PROTOCOLS}:
+        return
+    declared = {own: table.get("base_url") for own, table in _table(raw, "endpoints").items() if isinstance(table, dict)}
+    endpoint = endpoint_of(name, {own: url for own, url in declared.items() if isinstance(own, str) and isinstance(url, str)})
+    tuned = _deployments(workspace)
+    models = workspace.get("models")
+    named = [workspace.get("model") or defaults.get("model"), *(models if isinstance(models, list) else ()), *tuned]
+    for model in filter(_is_text, named):
+        found = route(endpoint, protocol, model, tuned=model in tuned)
+        if isinstance(found, NoRoute):
+            where = (*here, "protocol") if workspace.get("protocol") else (*here, "endpoint")
+            shown_name = "the finance cloud" if name == "finance" else f"endpoint {shown(name)}"
+            yield Wrong(where, f"{found.protocol} for {shown(model)}", f"what {shown_name} speaks: {either(endpoint.bases)}")
+            return

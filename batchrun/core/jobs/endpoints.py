@@ -1,0 +1,150 @@
+"""Where a workspace's requests go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator
+
+from batchrun.core.jobs.words import shown, wrong
+
+SIMULATOR = "simulator"
+
+_COMPATIBLE, _NATIVE = "/compatible-mode/v1", "/api/v1"
+_OPENAI, _TEXT, _MULTIMODAL = "openai", "dashscope-text", "dashscope-multimodal"
+_ALL = (_OPENAI, _TEXT, _MULTIMODAL)
+
+
+class Cloud(NamedTuple):
+    """A host of the provider, and the protocols that it speaks."""
+
+    host: str
+    protocols: tuple[str, ...] = _ALL
+
+
+CLOUDS: Mapping[str, Cloud] = MappingProxyType(
+    {
+        "public": Cloud("https://dashscope.aliyuncs.com"),
+        # The page on sub-workspaces (2025-03-12) shows the finance cloud's native route for text alone.
+        "finance": Cloud("https://dashscope-finance.aliyuncs.com", (_OPENAI, _TEXT)),
+        "intl": Cloud("https://dashscope-intl.aliyuncs.com"),
+        "us": Cloud("https://dashscope-us.aliyuncs.com"),
+        "hongkong": Cloud("https://cn-hongkong.dashscope.aliyuncs.com"),
+        # Batch Chat: the same call at half the price, held open until there is room, for up to an hour.
+        "batch": Cloud("https://batch.dashscope.aliyuncs.com", (_OPENAI,)),
+    }
+)
+"""The provider's hosts by their names in a job (Model Studio's page on base URLs, 2026-10-11)."""
+
+SLOW_ENDPOINTS: Mapping[str, float] = MappingProxyType({"batch": 3600.0})
+"""Endpoints whose calls may take longer than others', in seconds: what the server itself waits."""
+
+KNOWN_NAMES = (*CLOUDS, SIMULATOR)
+
+_HOST = re.compile(r"[A-Za-z0-9_.:-]+")
+_BASE_URL = 'an https:// or http:// URL with its path, such as "https://llm.example/compatible-mode/v1"'
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests go: a cloud of the provider, a server of one's own, or the simulator."""
+
+    name: str
+    """As the job names it; a URL that stands in the job is its own name."""
+    bases: Mapping[str, str] = field(hash=False)
+    """The base URL of each protocol that it speaks, without a slash at its end."""
+    simulated: bool = False
+
+
+def endpoint_of(name: str, declared: Mapping[str, str]) -> Endpoint:
+    """What *name* stands for in a checked job, *declared* being the base URLs of its own endpoints."""
+    if name == SIMULATOR:
+        return simulator_at("http://simulator.invalid")
+    cloud = CLOUDS.get(name)
+    return Endpoint(name, _at(cloud.host, cloud.protocols) if cloud else _bases(declared.get(name, name)))
+
+
+def simulator_at(url: str) -> Endpoint:
+    """The simulator's endpoint, once it listens at *url*; until then it stands for the protocols alone."""
+    return Endpoint(SIMULATOR, _at(url, _ALL), simulated=True)
+
+
+def _bases(url: str) -> Mapping[str, str]:
+    """The protocols of a URL: those of a host of the provider; all for a Model Studio path elsewhere; else what stands there, as it is."""
+    parts = urlsplit(url)
+    for cloud in CLOUDS.values():
+        if parts.hostname == urlsplit(cloud.host).hostname:
+            return _at(_host_of(url), cloud.protocols)
+    if url.endswith(_COMPATIBLE) or (parts.hostname or "").endswith(".aliyuncs.com"):
+        return _at(_host_of(url), _ALL)
+    # Others have an /api/v1 too, and mean the OpenAI protocol by it.
+    return MappingProxyType(dict.fromkeys(_ALL if url.endswith(_NATIVE) else (_OPENAI,), url))
+
+
+def _host_of(url: str) -> str:
+    return url.removesuffix(_COMPATIBLE).removesuffix(_NATIVE)
+
+
+def _at(host: str, protocols: tuple[str, ...]) -> Mapping[str, str]:
+    return MappingProxyType({each: host + (_COMPATIBLE if each == _OPENAI else _NATIVE) for each in protocols})
+
+
+def is_url(text: str) -> bool:
+    """Whether *text* was meant as a URL rather than as a name."""
+    return "://" in text
+
+
+def _base_url(text: str) -> str:
+    """Check a base URL and take the slash from its end; what may hold a secret is not shown."""
+    parts = _parts(text, _BASE_URL)
+    if "?" in text or "#" in text:
+        raise wrong("a URL with a query or a fragment", _BASE_URL + ", without '?' and '#'")
+    path = parts.path.rstrip("/")
+    if path.endswith("/chat/completions"):
+        raise wrong(shown(text), "the URL without /chat/completions, which is added to it")
+    if path.endswith("/generation"):
+        raise wrong(shown(text), "the URL up to /api/v1: the rest is added to it")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _endpoint(text: str) -> str:
+    return _base_url(text) if is_url(text) else text
+
+
+def _proxy(text: str) -> str:
+    if text in {"none", "environment"}:
+        return text
+    allowed = '"none", "environment" or the URL of a proxy, such as "http://proxy.example:3128"'
+    parts = _parts(text, allowed)
+    if parts.path.strip("/") or "?" in text or "#" in text:
+        raise wrong("a URL with a path or a query", allowed)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _parts(text: str, allowed: str) -> SplitResult:
+    if "@" in text:
+        raise wrong("a URL with a user name or a password", allowed + ", without '@': a job file holds no secrets")
+    parts = _split(text)
+    if parts is None or not text.isascii() or not text.isprintable() or " " in text:
+        raise wrong("a URL with a query" if "?" in text else shown(text), allowed)
+    return parts
+
+
+def _split(text: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(text)
+        port_fits = parts.port is None or parts.port > 0
+    except ValueError:
+        return None
+    host = _HOST.fullmatch(parts.hostname or "")
+    return parts if port_fits and host and parts.scheme in {"http", "https"} else None
+
+
+EndpointName = Annotated[str, AfterValidator(_endpoint)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Proxy = Annotated[str, AfterValidator(_proxy)]

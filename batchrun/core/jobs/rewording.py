@@ -1,0 +1,124 @@
+"""Pydantic's complaints about a job, in the words of the job file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from batchrun.core.jobs.words import Loc, Wrong, one_of, quoted, shown, without_keys_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pydantic_core import ErrorDetails
+
+_NAMED_TABLES = frozenset({"accounts", "endpoints", "limits", "prices", "quotas", "workspaces"})
+
+_ALLOWED = {
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type"), "a table"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    "finite_number": "a finite number",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "an integer"),
+    "string_type": "a string",
+    "tuple_type": "a list",
+}
+
+
+def reworded(error: ValidationError, root: type[BaseModel], raw: Any) -> Iterator[Wrong]:
+    """Pydantic's mistakes about *raw*, read as a *root*, in the words of the job file."""
+    for details in error.errors(include_url=False):
+        loc = _as_written(details["loc"], raw)
+        match details["type"]:
+            case "extra_forbidden":
+                yield Wrong(loc, "an unknown key", _known_keys(details, root))
+            case "missing":
+                yield Wrong(loc, "nothing", _needed(details, root))
+            case _:
+                yield Wrong(loc, *_found_and_allowed(details))
+
+
+def _found_and_allowed(details: ErrorDetails) -> tuple[str, str]:
+    told = details.get("ctx", {})
+    if "found" in told and "allowed" in told:
+        return told["found"], told["allowed"]
+    if details["type"] in {"enum", "literal_error"}:
+        return shown(details["input"]), one_of(str(details["input"]), re.findall(r"'([^']+)'", told["expected"]))
+    message = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return shown(details["input"]), _ALLOWED.get(details["type"], without_keys_in(message))
+
+
+def _as_written(loc: Loc, raw: Any) -> Loc:
+    """*loc* without the steps that the file does not have: a lone input stands for a list of tables."""
+    if loc[-1:] == ("[key]",):
+        return loc[:-1]
+    written: list[str | int] = []
+    for step in loc:
+        match raw:
+            case dict() if isinstance(step, str):
+                raw = raw.get(step)
+            case dict():
+                continue
+            case list() if isinstance(step, int):
+                raw = raw[step]
+            case None:
+                pass
+            case _:
+                break
+        written.append(step)
+    return tuple(written)
+
+
+def _known_keys(details: ErrorDetails, root: type[BaseModel]) -> str:
+    *parents, name = details["loc"]
+    table = _table_at(root, parents)
+    names = _names_of(table) if table else []
+    known = f"no such key; {one_of(str(name), names)}" if names else "no such key; nothing is set here"
+    if isinstance(details["input"], dict) and parents[-2:-1] and parents[-2] in _NAMED_TABLES:
+        known += f"; a name with a dot is quoted: {parents[-2]}.{quoted(f'{parents[-1]}.{name}')}"
+    return known
+
+
+def _needed(details: ErrorDetails, root: type[BaseModel]) -> str:
+    *parents, name = details["loc"]
+    table = _table_at(root, parents)
+    field = table.model_fields.get(str(name)) if table else None
+    return f"needed: {field.description}" if field and field.description else "needed"
+
+
+def _names_of(table: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in table.model_fields.items()]
+
+
+def _table_at(root: type[BaseModel], loc: Iterable[str | int]) -> type[BaseModel] | None:
+    kind: Any = root
+    for step in loc:
+        kind = _below(_bare(kind), step)
+    kind = _bare(kind)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _below(kind: Any, step: str | int) -> Any:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get(str(step))
+        return field.annotation if field else None
+    match get_origin(kind), get_args(kind):
+        case (origin, (_, inner)) if origin in {dict, Mapping}:
+            return inner
+        case (origin, (inner, *_)) if origin in {list, tuple}:
+            return inner
+    return None
+
+
+def _bare(kind: Any) -> Any:
+    """*kind* without ``Annotated`` and ``| None``."""
+    if get_origin(kind) is Annotated:
+        return _bare(get_args(kind)[0])
+    if get_origin(kind) in {Union, UnionType}:
+        some = [inner for inner in get_args(kind) if inner is not NoneType]
+        return _bare(some[0]) if len(some) == 1 else None
+    return kind

@@ -1,0 +1,1 @@
+"""The ledger's lines, and what they fold to: doubt, totals, statement, course, charges."""

@@ -1,0 +1,181 @@
+"""The lines of attempts.log: each attempt noted before it is sent and when it ends, so that a crash leaves its doubt behind.
+
+An attempt that starts and never ends, or that broke after it was sent, may have been billed. Its start line says how much that can be
+at the most: a token is at least one byte of the body, and the answer ends at the limit the request sets, or at ASSUMED_OUTPUT_TOKENS
+where it sets none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import orjson
+
+from batchrun.core.ledger.entry import cost_fields, read_cost, read_usage, usage_fields
+from batchrun.core.ledger.seal import FIELD, is_whole, sealed
+from batchrun.core.model import Failure, Money, Reply, Row, Usage
+from batchrun.core.rows.families import thinks_only_when_asked
+from batchrun.core.rows.parts import Kind
+
+_FIELDS = frozenset(
+    {"opening", "at", "start", "workspace", "model", "id", "most", "end", "verdict", "code", "status", "usage", "cost", "doubt", "metadata"}
+)
+ASSUMED_OUTPUT_TOKENS = 32_768
+"""The longest answer, reasoning included, that a call without a limit is taken to be billed for."""
+
+MOST_TOKENS_OF_MEDIA: Mapping[Kind, int] = MappingProxyType({"image": 16_384, "audio": 131_072, "video": 131_072})
+"""What one image costs at its highest resolution (vl_high_resolution_images), and what fits a model's context of a sound or a video."""
+
+
+class Bound(NamedTuple):
+    """Tokens that a call can be billed for at the most."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class Opened(NamedTuple):
+    """The run was opened: later attempts are named after this number."""
+
+    opening: int
+
+
+class Started(NamedTuple):
+    """An attempt is about to be sent."""
+
+    name: str
+    workspace: str
+    model: str
+    row_id: str
+    bound: Bound
+    at: float = 0.0
+    """Wall time, seconds since the epoch."""
+
+
+class Ended(NamedTuple):
+    """An attempt came back."""
+
+    name: str
+    verdict: str
+    in_doubt: bool
+    usage: Usage | None
+    """Tokens of an attempt that has no entry of its own."""
+    cost: Money | None = None
+    """Of those tokens; None where it is unknown."""
+    at: float = 0.0
+    """Wall time, seconds since the epoch."""
+    code: str | None = None
+    status: int | None = None
+    metadata: Any = None
+    """Of its row, where there is usage or doubt that no entry tells of."""
+    has_metadata: bool = False
+    """Whether the line tells it, be it that there is none; older lines do not."""
+
+
+def bound(body: Mapping[str, Any], text_bytes: int, media: Iterable[Kind] = ()) -> Bound:
+    """Bound what a chat request can cost whose body has *text_bytes*, its *media* left out."""
+    asked = text_bytes + sum(MOST_TOKENS_OF_MEDIA[kind] for kind in media)
+    return Bound(asked, _longest_answer(body) * (_count(body.get("n")) or 1))
+
+
+def _longest_answer(body: Mapping[str, Any]) -> int:
+    if whole := _count(body.get("max_completion_tokens")):
+        return whole
+    said = _count(body.get("max_tokens"))
+    if said is None:
+        return ASSUMED_OUTPUT_TOKENS
+    # max_tokens caps the answer and not the reasoning, which has a cap of its own where it is asked for.
+    asked, model = body.get("enable_thinking"), body.get("model")
+    thinks = asked is not False and not (asked is None and isinstance(model, str) and thinks_only_when_asked(model))
+    return said + (_count(body.get("thinking_budget")) or ASSUMED_OUTPUT_TOKENS if thinks else 0)
+
+
+def _count(value: object) -> int | None:
+    """*value* where it is a limit: anything else the provider refuses, or takes for no limit."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def opened_line(opening: int, at: float) -> bytes:
+    """Return the line that begins an opening; *at* is wall time."""
+    return sealed(orjson.dumps({"opening": opening, "at": at}))
+
+
+def started_line(name: str, at: float, row: Row, most: Bound) -> bytes:
+    """Return the line written before an attempt is sent."""
+    tokens = (most.input_tokens, most.output_tokens)
+    return sealed(orjson.dumps({"start": name, "at": at, "workspace": row.workspace, "model": row.model, "id": row.id, "most": tokens}))
+
+
+def ended_line(
+    name: str, at: float, verdict: str, result: Reply | Failure, cost: Money | None = None, *, metadata: Any = None
+) -> bytes:  # fmt: skip
+    """Return the line written when an attempt has come back; *cost* is that of its tokens, None where that is unknown.
+
+    *metadata* is its row's. It stands in lines that tell usage or doubt, so that those can be attributed as entries are.
+    """
+    fields: dict[str, Any] = {"end": name, "at": at, "verdict": verdict}
+    if isinstance(result, Failure):
+        fields |= {"code": result.code, "status": result.status}
+        # A final failure's usage stands in its entry.
+        if result.usage is not None and verdict not in {"rejected", "exhausted"}:
+            fields |= {"usage": usage_fields(result.usage), "cost": cost_fields(cost)}
+        if result.in_doubt and result.usage is None:
+            fields["doubt"] = True
+    elif result.usage is None:
+        fields["doubt"] = True
+    if "usage" in fields or "doubt" in fields:
+        fields["metadata"] = metadata
+    return sealed(orjson.dumps(fields))
+
+
+def read_attempt(line: bytes) -> Opened | Started | Ended | None:
+    """Read a line back; None for one that cannot be read (the file is never synced: a lost machine can leave such lines)."""
+    try:
+        fields = orjson.loads(line)
+        # A line that has no seal is older than these fields' last; one of a newer version may have others.
+        if not is_whole(line) if FIELD in fields else not _FIELDS.issuperset(fields):
+            return None
+        if "start" in fields:
+            name, workspace, model, row_id = fields["start"], fields["workspace"], fields["model"], fields["id"]
+            most_input, most_output = fields["most"]
+            if not (type(name) is type(workspace) is type(model) is type(row_id) is str):
+                return None
+            return Started(name, workspace, model, row_id, Bound(_whole(most_input), _whole(most_output)), _moment(fields["at"]))
+        if "end" in fields:
+            doubt = fields.get("doubt", False) is not False
+            usage, cost = read_usage(fields.get("usage")), read_cost(fields.get("cost"))
+            name, verdict, at = _text(fields["end"]), _text(fields["verdict"]), _moment(fields["at"])
+            told = fields.get("code"), fields.get("status"), fields.get("metadata"), "metadata" in fields
+            return Ended(name, verdict, doubt, usage, cost, at, *told)
+        return Opened(_whole(fields["opening"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError
+
+
+def _moment(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise TypeError
+
+
+def _whole(value: object) -> int:
+    if type(value) is int and value >= 0:
+        return value
+    raise TypeError
+
+
+def opening_of(name: str) -> int:
+    """Tell the opening from an attempt's name; 0 from a name that has none.
+
+    A lost machine can lose an opening's line and keep entries of it: the next one must not be numbered, and name its attempts, the same.
+    """
+    number, _, _ = name.partition("-")
+    return int(number) if number.isascii() and number.isdecimal() else 0

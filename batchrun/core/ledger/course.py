@@ -1,0 +1,310 @@
+"""How a run went, folded from the same lines as its statement: tokens and trouble over time, how long answers took, why rows failed.
+
+One pass, in memory that grows with workspaces, models and kinds of failure, and not with rows, but for what the statement's fold
+remembers too: calls that have not ended, and a digest of each row that failed. Calls and their tokens are counted at the moment the call
+began.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from batchrun.core.jobs.stated import quotas_of
+from batchrun.core.ledger.attempts import Ended, Started
+from batchrun.core.ledger.digests import Digests
+from batchrun.core.ledger.doubt import Calls, Line
+from batchrun.core.ledger.durations import Durations
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.timeline import Timeline, plausible
+from batchrun.core.model import Usage
+from batchrun.core.rows.index import id_digest
+
+MOST_REASONS = 2000
+"""Kinds of failure that are told apart: codes come from outside, and may be as many as rows."""
+REST = "…"
+"""The code of what is beyond."""
+_TROUBLE = frozenset({"again", "throttled", "parked"})
+
+Lane = tuple[str, str]
+
+
+class Reason(NamedTuple):
+    """Why rows of a workspace have no answer."""
+
+    workspace: str
+    outcome: str
+    code: str
+    status: int | None
+
+
+class Trouble(NamedTuple):
+    """Why calls of a workspace brought nothing, though their rows were not lost by it."""
+
+    workspace: str
+    verdict: str
+    code: str
+
+
+@dataclass(slots=True)
+class Told:
+    """How many rows, and what the first of them was told."""
+
+    rows: int
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracks:
+    """Where the calls of a lane are counted: found once, for there are millions."""
+
+    calls: dict[int, int]
+    input: dict[int, int]
+    output: dict[int, int]
+    quota_calls: tuple[dict[int, int], ...]
+    quota_tokens: tuple[dict[int, int], ...]
+    latency: Durations
+    first_token: Durations
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """A lane whose last word was a refusal that only a person can mend."""
+
+    workspace: str
+    model: str
+    code: str
+    status: int | None
+    at: float
+
+
+class Course:
+    """Looks on while the ledger of one run is folded: `attempts` and `entries` hand on what they are given. Those of several add up."""
+
+    def __init__(self) -> None:
+        self.timeline = Timeline()
+        """By workspace and ``calls``, ``input``, ``output``, ``throttled``, ``again`` or ``parked``."""
+        self.minutes = Timeline(most=1500, narrowest=60)
+        """By quota and ``calls`` or ``tokens``, in whole minutes at the least."""
+        self.trouble: Counter[Trouble] = Counter()
+        self.standstills: dict[Lane, Standstill] = {}
+        self.untimed = 0
+        """Calls whose time is not known, or cannot be right: they are in no series."""
+        self.began: float | None = None
+        self.ended: float | None = None
+        self._job: Mapping[str, Any] = {}
+        self._only: str | None = None
+        self._tracks: dict[Lane, _Tracks] = {}
+        self._latency: dict[Lane, Durations] = {}
+        self._first_token: dict[Lane, Durations] = {}
+        self._open: dict[str, Started] = {}
+        self._reasons: dict[Reason, Told] = {}
+        self._told: list[Told] = []
+        self._places: dict[int, int] = {}
+        self._failed = Digests()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Places are found by identity, which nothing keeps that is written down and read back: they are given anew.
+        return {**self.__dict__, "_places": {}}
+
+    def begin(self, job: object, only: str | None = None) -> None:
+        """Take a run's *job* as run.json describes it, whose quotas are to be held against its calls; *only* one workspace's count."""
+        self._job = job if isinstance(job, dict) else {}
+        self._only = only
+
+    def add(self, other: Course) -> None:
+        """Add another run's."""
+        self.timeline.merge(other.timeline)
+        self.minutes.merge(other.minutes)
+        for mine, its in ((self._latency, other.latency()), (self._first_token, other.first_token())):
+            for lane, durations in its.items():
+                _durations(mine, lane).merge(durations)
+        self.trouble.update(other.trouble)
+        self.standstills.update(other.standstills)
+        for reason, told in other.reasons().items():
+            self._reasons.setdefault(reason, Told(0, told.message, told.advice)).rows += told.rows
+        self.untimed += other.untimed
+        for at in (other.began, other.ended):
+            if at is not None:
+                self._passed(at)
+
+    def latency(self) -> dict[Lane, Durations]:
+        """Of answers, from the request to the last byte; of the call that was answered, waiting before it not counted."""
+        return {lane: durations for lane, durations in self._latency.items() if durations.count}
+
+    def first_token(self) -> dict[Lane, Durations]:
+        """Of streamed answers, from the request to the first token."""
+        return {lane: durations for lane, durations in self._first_token.items() if durations.count}
+
+    def reasons(self) -> dict[Reason, Told]:
+        """Why rows have no answer: of those whose latest entry is none."""
+        return {reason: told for reason, told in self._reasons.items() if told.rows}
+
+    def attempts(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Look at attempts.log."""
+        for line in lines:
+            if isinstance(line, Started):
+                if self._only is None or line.workspace == self._only:
+                    self._open[line.name] = line
+                    self._called(line)
+            elif isinstance(line, Ended):
+                started = self._open.pop(line.name, None)
+                if started is not None:
+                    self._came_back(started, line)
+            yield line
+
+    def entries(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Look at one output file; a workspace's errors.jsonl comes before its results.jsonl."""
+        for entry in entries:
+            tracks = self._tracks_of(entry.workspace, entry.model)
+            self._undo(entry)
+            if entry.outcome == "answered":
+                if entry.latency_ms is not None:
+                    tracks.latency.add(entry.latency_ms)
+                if entry.first_token_ms is not None:
+                    tracks.first_token.add(entry.first_token_ms)
+            else:
+                self._fail(entry)
+            if entry.usage is not None:
+                self._spent(tracks, entry.started_at, entry.usage)
+            yield entry
+
+    def _called(self, started: Started) -> None:
+        tracks = self._tracks_of(started.workspace, started.model)
+        bucket = self.timeline.bucket(started.at)
+        if bucket is None:
+            self.untimed += 1
+            return
+        self._passed(started.at)
+        tracks.calls[bucket] = tracks.calls.get(bucket, 0) + 1
+        for track in tracks.quota_calls:
+            self._put(track, started.at, 1)
+
+    def _came_back(self, started: Started, ended: Ended) -> None:
+        if plausible(ended.at):
+            self._passed(ended.at)
+        lane = (started.workspace, started.model)
+        if ended.verdict == "answered":
+            if self.standstills:
+                self.standstills.pop(lane, None)
+        elif ended.verdict in _TROUBLE:
+            self._met(Trouble(started.workspace, ended.verdict, _word(ended.code)))
+            self.timeline.add((started.workspace, ended.verdict), ended.at)
+            if ended.verdict == "parked":
+                self.standstills[lane] = Standstill(*lane, _word(ended.code), _status(ended.status), ended.at)
+        if ended.usage is not None:
+            self._spent(self._tracks_of(*lane), started.at, ended.usage)
+
+    def _spent(self, tracks: _Tracks, at: float | None, usage: Usage) -> None:
+        bucket = None if at is None else self.timeline.bucket(at)
+        if bucket is None or at is None:
+            self.untimed += 1
+            return
+        tracks.input[bucket] = tracks.input.get(bucket, 0) + usage.input_tokens
+        tracks.output[bucket] = tracks.output.get(bucket, 0) + usage.output_tokens
+        for track in tracks.quota_tokens:
+            self._put(track, at, usage.input_tokens + usage.output_tokens)
+
+    def _put(self, track: dict[int, int], at: float, count: int) -> None:
+        bucket = self.minutes.bucket(at)
+        if bucket is not None:
+            track[bucket] = track.get(bucket, 0) + count
+
+    def _passed(self, at: float) -> None:
+        if self.began is None or self.ended is None:
+            self.began = self.ended = at
+        elif at > self.ended:
+            self.ended = at
+        elif at < self.began:
+            self.began = at
+
+    def _tracks_of(self, workspace: str, model: str) -> _Tracks:
+        lane = (workspace, model)
+        tracks = self._tracks.get(lane)
+        if tracks is None:
+            calls, asked, told = (self.timeline.track((workspace, kind)) for kind in ("calls", "input", "output"))
+            quotas = tuple(quotas_of(self._job, workspace, model))
+            sent, spent = (tuple(self.minutes.track((quota, kind)) for quota in quotas) for kind in ("calls", "tokens"))
+            durations = _durations(self._latency, lane), _durations(self._first_token, lane)
+            tracks = self._tracks[lane] = _Tracks(calls, asked, told, sent, spent, *durations)
+        return tracks
+
+    def _met(self, trouble: Trouble) -> None:
+        known = trouble in self.trouble or len(self.trouble) < MOST_REASONS
+        self.trouble[trouble if known else trouble._replace(code=REST)] += 1
+
+    def _fail(self, entry: Entry) -> None:
+        reason = Reason(entry.workspace, entry.outcome, _word(entry.code), _status(entry.status))
+        if reason not in self._reasons and len(self._reasons) >= MOST_REASONS:
+            reason = reason._replace(code=REST, status=None)
+        told = self._reasons.setdefault(reason, Told(0, _word(entry.message), _word(entry.advice)))
+        told.rows += 1
+        place = self._places.setdefault(id(told), len(self._told))
+        if place == len(self._told):
+            self._told.append(told)
+        self._failed.put(id_digest(entry.workspace, entry.id), place + 1)
+
+    def _undo(self, entry: Entry) -> None:
+        """A row's latest entry decides."""
+        if not len(self._failed):
+            return
+        digest = id_digest(entry.workspace, entry.id)
+        if place := self._failed.get(digest):
+            self._told[place - 1].rows -= 1
+            self._failed.put(digest, 0)
+
+
+def _durations(found: dict[Lane, Durations], lane: Lane) -> Durations:
+    durations = found.get(lane)
+    if durations is None:
+        durations = found[lane] = Durations()
+    return durations
+
+
+def _word(value: object) -> str:
+    """What stands in a ledger was text when it was written; whoever wrote in it since may have left anything."""
+    return value if isinstance(value, str) else ""
+
+
+def _status(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+class _Fold(Protocol):
+    calls: Calls
+
+    def attempts(self, lines: Iterable[Line]) -> None: ...
+
+    def entries(self, entries: Iterable[Entry]) -> None: ...
+
+
+class Watched:
+    """A fold of a ledger, and a course that looks on."""
+
+    def __init__(self, fold: _Fold, course: Course) -> None:
+        self.calls = fold.calls
+        self.fold = fold
+        self.course = course
+
+    def attempts(self, lines: Iterable[Line]) -> None:
+        """Take in attempts.log."""
+        self.fold.attempts(_SeenOnce(lines, self.course))
+
+    def entries(self, entries: Iterable[Entry]) -> None:
+        """Take in one output file."""
+        self.fold.entries(self.course.entries(entries))
+
+
+class _SeenOnce:
+    """Lines that the course sees the first time they are read: a fold may read them again."""
+
+    def __init__(self, lines: Iterable[Line], course: Course) -> None:
+        self._lines = lines
+        self._course: Course | None = course
+
+    def __iter__(self) -> Iterator[Line]:
+        course, self._course = self._course, None
+        return iter(self._lines) if course is None else course.attempts(self._lines)

@@ -1,0 +1,189 @@
+"""Which calls may have been billed and left no usage: starts held against their ends and their entries.
+
+In doubt is a call that began and has no end; that ended without a whole answer, or with one that tells no usage; and that ended with an
+entry which does not stand in the ledger, for a lost machine took it, or somebody did. An attempt whose end was never noted but whose usage
+stands in its row's entry is in no doubt.
+
+A run has millions of calls: those that have ended are kept in five bytes each.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from zlib import crc32
+
+from batchrun.core.ledger.attempts import Ended, Opened, Started
+from batchrun.core.ledger.entry import Entry
+
+_WRITTEN, _FOUND = 1, 2
+_FARTHEST = 1 << 20
+"""Attempts are numbered one by one: a number farther ahead than this is damage, and no reason to set memory aside."""
+
+Line = Opened | Started | Ended | None
+
+
+class Doubtful(NamedTuple):
+    """A call that may have been billed, and why that is not known."""
+
+    started: Started
+    why: str
+    ended: Ended | None = None
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """What is known of the attempts of one opening, by number."""
+
+    marks: bytearray = field(default_factory=bytearray)
+    rows: array[int] = field(default_factory=lambda: array("I"))
+
+    def reach(self, number: int) -> None:
+        if number >= len(self.marks):
+            more = max(number + 1 - len(self.marks), len(self.marks) // 2)
+            self.marks.extend(bytes(more))
+            self.rows.frombytes(bytes(more * self.rows.itemsize))
+
+
+class Calls:
+    """Takes attempts.log in, then the entries; what is left over is in doubt."""
+
+    MISSING = "its answer is not in the ledger"
+    KILLED = "it has no end: the process was killed"
+
+    def __init__(self, only: str | None = None) -> None:
+        self._only = only
+        """Calls of other workspaces are left out."""
+        self._log: Iterable[Line] = ()
+        self._open: dict[str, Started] = {}
+        self._doubts: list[Doubtful] = []
+        self._openings: dict[int, _Attempts] = {}
+        self._named: dict[str, _Attempts] = {}
+        """The same, as attempts name them."""
+        self._entries_came = False
+        self.unreadable = 0
+        """Lines of attempts.log that could not be read."""
+        self.latest = 0
+        """The latest opening that a line tells of."""
+
+    def take(self, lines: Iterable[Line]) -> Iterator[tuple[Started, Ended | None]]:
+        """Give each call when it starts, and again when it ends. *lines* are read once more where an entry turns out to be missing."""
+        self._log = lines
+        for line in lines:
+            match line:
+                case Started() if self._concerns(line):
+                    self._started(line)
+                    yield line, None
+                case Ended():
+                    started = self._open.pop(line.name, None)
+                    if started is not None:
+                        self._ended(started, line)
+                        yield started, line
+                case Opened(opening):
+                    self.latest = max(self.latest, opening)
+                case None:
+                    self.unreadable += 1
+                case _:
+                    pass
+
+    def reads_again(self, log: Iterable[Line]) -> None:
+        """Say what all lines are, where `take` was given the last of them alone."""
+        self._log = log
+
+    def wrong(self, entry: Entry) -> str | None:
+        """What contradicts the calls in *entry*; None where nothing does. It is not taken in."""
+        found = self._find(entry.attempt)
+        if found is None:
+            return None
+        attempts, number = found
+        if attempts.marks[number] & _FOUND:
+            return f"names the attempt {entry.attempt}, which another entry names already"
+        if attempts.rows[number] not in {0, _row(entry.workspace, entry.id)}:
+            return f"names the attempt {entry.attempt}, which was made for another row"
+        return None
+
+    def told(self, entry: Entry) -> None:
+        """Take an entry in."""
+        self._entries_came = True
+        started = self._open.get(entry.attempt or "")
+        if entry.usage is not None and started is not None and (started.workspace, started.row_id) == (entry.workspace, entry.id):
+            del self._open[started.name]
+        found = self._find(entry.attempt)
+        if found is not None:
+            attempts, number = found
+            attempts.marks[number] = _FOUND
+
+    def suspects(self) -> frozenset[tuple[str, str]]:
+        """Workspace and id of each row for which a call in doubt was made, as far as attempts.log alone can tell."""
+        started = [*(doubtful.started for doubtful in self._doubts), *self._open.values()]
+        return frozenset((each.workspace, each.row_id) for each in started)
+
+    def in_doubt(self) -> Iterator[Doubtful]:
+        """Give what is left over, once all is taken in."""
+        yield from self._doubts
+        yield from (Doubtful(started, self.KILLED) for started in self._open.values())
+        if self._entries_came:
+            yield from (Doubtful(started, self.MISSING) for started in self._missing())
+
+    def _started(self, started: Started) -> None:
+        # A lost machine can lose the line that numbers an opening, and the next one names its attempts the same.
+        if earlier := self._open.get(started.name):
+            self._doubts.append(Doubtful(earlier, self.KILLED))
+        self._open[started.name] = started
+        found = self._find(started.name, reach=True)
+        if found is not None:
+            attempts, number = found
+            attempts.rows[number] = _row(started.workspace, started.row_id)
+            attempts.marks[number] = 0
+
+    def _ended(self, started: Started, ended: Ended) -> None:
+        if ended.in_doubt:
+            self._doubts.append(Doubtful(started, ended.code or "its answer told no usage", ended))
+        elif ended.verdict == "answered" or (ended.verdict in {"rejected", "exhausted"} and _may_cost(ended)):
+            found = self._find(started.name)
+            if found is not None:
+                attempts, number = found
+                attempts.marks[number] = _WRITTEN
+
+    def _missing(self) -> Iterator[Started]:
+        missing = {
+            f"{opening}-{number}"
+            for opening, attempts in self._openings.items()
+            if _WRITTEN in attempts.marks
+            for number, mark in enumerate(attempts.marks)
+            if mark == _WRITTEN
+        }
+        if missing:
+            latest = {line.name: line for line in self._log if isinstance(line, Started) and line.name in missing and self._concerns(line)}
+            yield from latest.values()
+
+    def _concerns(self, started: Started) -> bool:
+        return self._only in {None, started.workspace}
+
+    def _find(self, name: str | None, *, reach: bool = False) -> tuple[_Attempts, int] | None:
+        opening, _, number = (name or "").partition("-")
+        if not (number.isdecimal() and number.isascii()) or len(number) > 9:
+            return None
+        at = int(number)
+        attempts = self._named.get(opening)
+        if attempts is None:
+            if not (opening.isdecimal() and opening.isascii()):
+                return None
+            attempts = self._openings.setdefault(int(opening), _Attempts()) if reach else self._openings.get(int(opening))
+            if attempts is None:
+                return None
+            self._named[opening] = attempts
+        if reach and at < len(attempts.marks) + _FARTHEST:
+            attempts.reach(at)
+        return (attempts, at) if at < len(attempts.marks) else None
+
+
+def _may_cost(ended: Ended) -> bool:
+    """Whether a final failure may hold a whole answer that was paid for: a refusal by the provider costs nothing."""
+    return ended.status is not None and ended.status < 300
+
+
+def _row(workspace: str, row_id: str) -> int:
+    return crc32(f"{workspace}\0{row_id}".encode()) or 1

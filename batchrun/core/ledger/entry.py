@@ -1,0 +1,362 @@
+"""An outcome as a line of its workspace's output file, and such a line read back.
+
+Two forms are written: batchrun's own, and (``[output] form = "openai-batch"``) OpenAI Batch result lines, whose extra object
+``batchrun`` holds what a resume and the statement need. Both are read, whichever the job asks for today.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from batchrun.core.ledger.seal import FIELD, is_whole, sealed
+from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Money, Outcome, Rejected, Reply, Usage
+
+Form = Literal["batchrun", "openai-batch"]
+
+_FIELDS = frozenset(
+    {
+        *("id", "workspace", "model", "outcome", "digest", "metadata", "content", "finish_reason", "usage", "request_id", "reasoning"),
+        *("tool_calls", "choices", "parsed", "first_token_ms", "response", "failure", "attempt", "attempts", "started_at", "latency_ms"),
+        *("cost", "custom_id", "error", "batchrun", FIELD),
+    }
+)
+_USUALLY = 5
+"""Fields of a usage: four counts and what the provider said."""
+_RARER = ("cache_creation_tokens", "image_tokens", "audio_tokens", "video_tokens", "output_audio_tokens", "searches")
+
+
+class Entry(NamedTuple):
+    """What the ledger knows of a row: enough to resume and to account for it."""
+
+    id: str
+    workspace: str
+    model: str
+    outcome: Literal["answered", "rejected", "exhausted"]
+    digest: str
+    attempt: str | None
+    usage: Usage | None
+    cost: Money | None = None
+    """As it was when the entry was written."""
+    has_cost: bool = False
+    """Whether the line says what it cost, be it that this is unknown; older lines say nothing."""
+    started_at: float | None = None
+    """Wall time, seconds since the epoch, of the last attempt."""
+    latency_ms: float | None = None
+    first_token_ms: float | None = None
+    finish_reason: str | None = None
+    attempts: int = 0
+    code: str | None = None
+    """Of its failure."""
+    metadata: Any = None
+    status: int | None = None
+    """Of its failure."""
+    message: str | None = None
+    """The provider's."""
+    advice: str | None = None
+    unknown: tuple[str, ...] = ()
+    """Fields of its line that a newer version must have written."""
+
+
+class NotAnEntryError(ValueError):
+    """A whole line that is no entry: damage, or another program's file."""
+
+
+class ChangedError(NotAnEntryError):
+    """A line that is no longer what was written."""
+
+
+def write_entry(outcome: Outcome, form: Form, *, raw: bool, cost: Money | None = None) -> bytes:
+    """One line, newline included; *raw* keeps the provider's body in batchrun's own form (the other always has it).
+
+    *cost* is what its tokens cost; None where that is unknown.
+    """
+    fields = _openai_batch(outcome, cost) if form == "openai-batch" else _own(outcome, cost, raw=raw)
+    return sealed(orjson.dumps(fields))
+
+
+def read_entry(line: bytes) -> Entry:
+    """Read a line of results.jsonl or errors.jsonl back; raise NotAnEntryError for anything that is not one."""
+    try:
+        fields = orjson.loads(line)
+        own = fields["batchrun"] if "custom_id" in fields else fields
+        unknown = _strange(line, fields, own)
+        failure = own.get("failure") or {}
+        return Entry(
+            id=_string(fields["custom_id"] if "custom_id" in fields else fields["id"]),
+            workspace=_string(own["workspace"]),
+            model=_string(own["model"]),
+            outcome=_outcome(own.get("outcome", "answered")),
+            digest=_string(own["digest"]),
+            attempt=None if own.get("attempt") is None else _string(own["attempt"]),
+            usage=read_usage(own.get("usage")),
+            cost=read_cost(own.get("cost")),
+            has_cost="cost" in own,
+            started_at=_moment(own.get("started_at")),
+            latency_ms=_number(own.get("latency_ms")),
+            first_token_ms=_number(own.get("first_token_ms")),
+            finish_reason=_finish_reason(fields, own),
+            attempts=own["attempts"] if type(own.get("attempts")) is int else 0,
+            code=failure.get("code"),
+            metadata=own.get("metadata"),
+            status=failure.get("status"),
+            message=failure.get("message"),
+            advice=failure.get("advice"),
+            unknown=unknown,
+        )
+    except ChangedError:
+        raise
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise NotAnEntryError(f"not an entry ({type(error).__name__})") from None
+
+
+UNREAD = Usage(0, 0)
+"""Stands for tokens that were told, and not looked at."""
+
+
+def read_outcome(line: bytes) -> Entry:
+    """Read what a resume needs of a line, which is less: of a sealed answer, tokens, cost and times are not looked at.
+
+    Its seal says that all of them are as they were written. Anything else is read as `read_entry` reads it.
+    """
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return read_entry(line)
+    if type(fields) is dict and FIELD in fields and not ("outcome" in fields or "custom_id" in fields) and _FIELDS.issuperset(fields):
+        named = fields.get("id"), fields.get("workspace"), fields.get("model"), fields.get("digest"), fields.get("attempt")
+        row_id, workspace, model, digest, attempt = named
+        if type(row_id) is type(workspace) is type(model) is type(digest) is type(attempt) is str and is_whole(line):
+            return Entry(row_id, workspace, model, "answered", digest, attempt, UNREAD if fields.get("usage") is not None else None)
+    return read_entry(line)
+
+
+def _strange(line: bytes, fields: Any, own: Any) -> tuple[str, ...]:
+    """The fields that are not known here; raises ChangedError where the line is not what was written."""
+    unknown = () if _FIELDS.issuperset(fields) and _FIELDS.issuperset(own) else tuple(sorted({*fields, *own} - _FIELDS))
+    if FIELD in fields and not is_whole(line):
+        raise ChangedError(f"was changed after it was written: its {FIELD} is not that of its text")
+    if unknown and FIELD not in fields:
+        # No version has written such a line: one that is newer than this seals what it writes.
+        raise ChangedError(f"was changed after it was written: there is no field {unknown[0]!r}")
+    return unknown
+
+
+def usage_fields(usage: Usage) -> dict[str, Any]:
+    """Return *usage* as an entry tells it: four counts, others where there is anything to tell, and the provider's object as ``raw``."""
+    fields: dict[str, Any] = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+    for name in _RARER:
+        if count := getattr(usage, name):
+            fields[name] = count
+    fields["raw"] = usage.raw
+    return fields
+
+
+def read_usage(fields: Any) -> Usage | None:
+    """Read back what `usage_fields` wrote; raises NotAnEntryError, a ValueError, for a count that is none."""
+    if fields is None:
+        return None
+    counts = fields["input_tokens"], fields["output_tokens"], fields["cached_tokens"], fields["reasoning_tokens"]
+    # By its type, not isinstance: true is no count.
+    for count in counts:
+        if type(count) is not int or count < 0:
+            raise NotAnEntryError("a token count that is none")
+    if len(fields) == _USUALLY and "raw" in fields:
+        return Usage(*counts, fields["raw"])
+    return Usage(*counts, fields.get("raw"), **{name: _count(fields[name]) for name in _RARER if name in fields})
+
+
+def cost_fields(cost: Money | None) -> dict[str, Any] | None:
+    """Return *cost* as a line tells it: exact, amounts and prices in text, and what it is made of where that is known."""
+    if cost is None:
+        return None
+    fields: dict[str, Any] = {"currency": cost.currency, "amount": _plain(cost.amount)}
+    if (made_of := cost.charges) is not None:
+        fields["charges"] = {meter: [tokens, _plain(price)] for meter, tokens, price in made_of.meters}
+        fields |= {name: _plain(value) for name, plain in _PLAINLY.items() if (value := getattr(made_of, name)) != plain}
+    return fields
+
+
+def read_cost(fields: Any) -> Money | None:
+    """Read back what `cost_fields` wrote; raises a ValueError, TypeError, KeyError or ArithmeticError for anything else."""
+    if fields is None:
+        return None
+    amount = _decimal(fields["amount"])
+    charges = None if fields.get("charges") is None else _charges(fields, fields["charges"])
+    return Money(_string(fields["currency"]), amount, charges)
+
+
+_PLAINLY = {"discount": Decimal(0), "share": Decimal(1), "saved": Decimal(0)}
+"""Of charges: what a line leaves out."""
+
+
+def _charges(fields: Any, written: Any) -> Charges:
+    meters = tuple([(meter, _count(tokens), _price(price)) for meter, (tokens, price) in written.items()])
+    if "discount" not in fields and "share" not in fields and "saved" not in fields:
+        return Charges(meters)
+    discount, share = (_price(fields[name]) if name in fields else _PLAINLY[name] for name in ("discount", "share"))
+    return Charges(meters, discount, share, Decimal(_string(fields.get("saved", "0"))))
+
+
+def _plain(value: Decimal) -> str:
+    return format(value, "f")
+
+
+def _decimal(text: object) -> Decimal:
+    value = Decimal(_string(text))
+    if not value.is_finite() or value < 0:
+        raise NotAnEntryError("an amount that is none")
+    return value
+
+
+# Prices are few, and each stands in millions of lines. What is no text is no key either, or is refused inside.
+_price = lru_cache(maxsize=4096)(_decimal)
+
+
+def _count(value: object) -> int:
+    if type(value) is int and value >= 0:
+        return value
+    raise NotAnEntryError("a token count that is none")
+
+
+def _moment(text: Any) -> float | None:
+    return None if text is None else datetime.fromisoformat(text).timestamp()
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _finish_reason(fields: Any, own: Any) -> str | None:
+    if "custom_id" not in fields:
+        told = own.get("finish_reason")
+    else:
+        choices = ((fields.get("response") or {}).get("body") or {}).get("choices") or [{}]
+        told = choices[0].get("finish_reason")
+    return told if isinstance(told, str) else None
+
+
+def _own(outcome: Outcome, cost: Money | None, *, raw: bool) -> dict[str, Any]:
+    row = outcome.row
+    told = _answer(outcome.reply) if isinstance(outcome, Answered) else {"outcome": _kind(outcome)} | _failed(outcome.failure)
+    fields = {"id": row.id, "workspace": row.workspace, "model": row.model, **told, **_call(outcome.call)}
+    fields |= {"cost": cost_fields(cost), "digest": row.digest, "metadata": row.metadata}
+    if raw and isinstance(outcome, Answered):
+        fields["response"] = _as_it_came(outcome.reply)
+    return fields
+
+
+def _openai_batch(outcome: Outcome, cost: Money | None) -> dict[str, Any]:
+    row, call = outcome.row, outcome.call
+    own: dict[str, Any] = {"workspace": row.workspace, "model": row.model, "outcome": _kind(outcome)}
+    own |= _call(call) | {"cost": cost_fields(cost), "digest": row.digest, "metadata": row.metadata}
+    if isinstance(outcome, Answered):
+        request_id = outcome.reply.request_id
+        own["usage"] = usage_fields(outcome.reply.usage) if outcome.reply.usage else None
+        own |= {name: value for name in ("parsed", "first_token_ms") if (value := getattr(outcome.reply, name)) is not None}
+        told: dict[str, Any] = {"response": _response(200, request_id, _as_it_came(outcome.reply)), "error": None}
+    else:
+        failure = outcome.failure
+        request_id = failure.request_id
+        own |= _failed(failure)
+        error = {"code": failure.code, "message": failure.message}
+        told = {"response": _response(failure.status, request_id, {"error": error}) if failure.status else None, "error": error}
+    name = request_id or (call.attempt if call else row.id)
+    return {"id": f"batch_req_{name}", "custom_id": row.id, **told, "batchrun": own}
+
+
+def _as_it_came(reply: Reply) -> orjson.Fragment | None:
+    # Of a reply that was made and not received there is no body, and an empty one would tear the line.
+    return orjson.Fragment(reply.body) if reply.body else None
+
+
+def _response(status: int, request_id: str | None, body: object) -> dict[str, Any]:
+    return {"status_code": status, "request_id": request_id, "body": body}
+
+
+def _answer(reply: Reply) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "content": reply.content,
+        "finish_reason": reply.finish_reason,
+        "usage": usage_fields(reply.usage) if reply.usage else None,
+        "request_id": reply.request_id,
+    }
+    if reply.reasoning:
+        fields["reasoning"] = reply.reasoning
+    if reply.tool_calls:
+        fields["tool_calls"] = reply.tool_calls
+    if reply.choices:
+        fields["choices"] = reply.choices
+    if reply.parsed is not None:
+        fields["parsed"] = reply.parsed
+    if reply.first_token_ms is not None:
+        fields["first_token_ms"] = reply.first_token_ms
+    return fields
+
+
+def _failed(failure: Failure) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "failure": {
+            "fault": failure.fault,
+            "code": failure.code,
+            "message": failure.message,
+            "advice": failure.advice,
+            "status": failure.status,
+            "request_id": failure.request_id,
+            "in_doubt": failure.in_doubt,
+        }
+    }
+    if failure.reply is not None:
+        # A whole answer that was refused: what was paid for is kept, whatever it is worth.
+        told |= _answer(failure.reply)
+    return told | ({"usage": usage_fields(failure.usage)} if failure.usage else {})
+
+
+def _call(call: Call | None) -> dict[str, Any]:
+    if call is None:
+        return {"attempt": None, "attempts": 0}
+    started = _written(call.started_at)
+    return {"attempt": call.attempt, "attempts": call.attempts, "started_at": started, "latency_ms": call.latency_ms}
+
+
+def _written(moment: float) -> str:
+    """ISO 8601 in UTC, to the millisecond below."""
+    second, micros = divmod(round(moment * 1e6), 1_000_000)
+    return f"{_second(second)}.{micros // 1000:03d}+00:00"
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    # A second has thousands of entries.
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _kind(outcome: Outcome) -> str:
+    match outcome:
+        case Answered():
+            return "answered"
+        case Rejected():
+            return "rejected"
+        case Exhausted():
+            return "exhausted"
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise NotAnEntryError("a field that must be text is not")
+    return value
+
+
+def _outcome(value: object) -> Literal["answered", "rejected", "exhausted"]:
+    if value in {"answered", "rejected", "exhausted"}:
+        return value
+    raise NotAnEntryError("an unknown outcome")

@@ -1,0 +1,241 @@
+"""The ledger folded to totals: rows, calls, tokens and money by workspace and model (and by what else is asked), and what is in doubt.
+
+The fold reads attempts.log first (every call, and which of them have no end), then each workspace's errors.jsonl and results.jsonl
+(what became of rows, and their tokens); `doubt.py` holds the two against each other. What remains is: statement ≤ bill ≤ statement + doubt.
+
+Memory does not grow with rows, but for three things: a call that has begun is held until its end comes (what was in flight at once, and
+what each kill left), then in five bytes; and a row that was rejected or exhausted is remembered by its digest, 18 to 36 bytes each, for a
+later entry undoes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from batchrun.core.ledger.attempts import Bound, Ended, Started
+from batchrun.core.ledger.attribution import LANE, Attribution, Groups
+from batchrun.core.ledger.digests import Digests
+from batchrun.core.ledger.doubt import Calls, Line
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.totals import Totals
+from batchrun.core.model import Money
+from batchrun.core.rows.index import id_digest
+
+__all__ = ["Fold", "Most", "Statement", "Totals"]
+
+Most = Callable[[str, str, Bound, float], Money | None]
+"""What a call of a workspace and model, bounded in tokens, that began at a wall time costs at the most; None where that is unknown."""
+
+
+@dataclass(slots=True)
+class Statement:
+    """What a run has done and spent so far."""
+
+    run: str
+    name: str
+    lanes: dict[tuple[str, str], Totals] = field(default_factory=dict)
+    rejected_input: int = 0
+    """Input lines that were no row."""
+    unreadable_attempts: int = 0
+    """Lines of attempts.log that could not be read: calls and doubt may be higher by as many."""
+    attribution: Attribution = field(default_factory=lambda: Groups().attribution)
+    """By workspace, model and what else was asked; without the rows that are pending."""
+
+    def by(self, names: Iterable[str]) -> Attribution:
+        """Add up by *names*, in their order; raises ValueError for one that was not asked when the ledger was read."""
+        wanted = tuple(names)
+        if set(wanted) <= set(LANE):
+            return Attribution(LANE, self.attribution.zone, {(*lane,): totals for lane, totals in self.lanes.items()}).collapsed(wanted)
+        return self.attribution.collapsed(wanted)
+
+    def add(self, other: Statement) -> None:
+        """Add another run's, folded by the same names; which run this is of stays as it is."""
+        for lane, totals in other.lanes.items():
+            self.lane(*lane).add(totals)
+        self.lanes = dict(sorted(self.lanes.items()))
+        self.rejected_input += other.rejected_input
+        self.unreadable_attempts += other.unreadable_attempts
+        self.attribution.add(other.attribution)
+
+    def lane(self, workspace: str, model: str) -> Totals:
+        """Return the totals of one workspace and model, begun where there are none."""
+        return self.lanes.setdefault((workspace, model), Totals())
+
+    def workspaces(self) -> list[str]:
+        """List the workspaces by name."""
+        return sorted({workspace for workspace, _ in self.lanes})
+
+    def total(self, workspace: str | None = None) -> Totals:
+        """Add up one workspace, or all."""
+        total = Totals()
+        for (name, _), totals in self.lanes.items():
+            if workspace is None or name == workspace:
+                total.add(totals)
+        return total
+
+    def workspace_json(self, workspace: str) -> dict[str, Any]:
+        """Return one workspace's part, as its usage.json holds it; nothing of the others is in it."""
+        models = {model: totals.as_json() for (name, model), totals in sorted(self.lanes.items()) if name == workspace}
+        return {"run": self.run, "name": self.name, "workspace": workspace, "total": self.total(workspace).as_json(), "models": models}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole, as ``report --json`` prints it."""
+        return {
+            "run": self.run,
+            "name": self.name,
+            "rejected_input": self.rejected_input,
+            "unreadable_attempts": self.unreadable_attempts,
+            "total": self.total().as_json(),
+            "workspaces": {workspace: self.workspace_json(workspace) for workspace in self.workspaces()},
+        }
+
+
+class Fold:
+    """Takes a ledger in, line by line: all attempts first, then entries, the rejected and exhausted of a workspace before its answered.
+
+    *by* says what is wanted beside workspace and model, *zone* whose days and hours, *most* what calls in doubt can cost. With *only*,
+    calls of other workspaces are left out.
+    """
+
+    def __init__(
+        self, run: str, name: str, rejected_input: int = 0, *,
+        by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None, most: Most = lambda *_call: None,
+    ) -> None:  # fmt: skip
+        self._groups = Groups(by, zone)
+        self._statement = Statement(run, name, rejected_input=rejected_input, attribution=self._groups.attribution)
+        self._most = most
+        self.calls = Calls(only)
+        self._doubtful: frozenset[tuple[str, str]] = frozenset()
+        self._final: set[tuple[str, str]] = set()
+        """Rows for which a call in doubt was made, and which are answered or rejected all the same."""
+        self._metadata: dict[tuple[str, str], tuple[Any] | None] | None = None
+        self._failed = _FailedRows()
+
+    def attempts(self, lines: Iterable[Line]) -> None:
+        """Take in attempts.log."""
+        for started, ended in self.calls.take(lines):
+            if ended is None:
+                self._groups.of(started.workspace, started.model, started.at, None, known=False).calls += 1
+            else:
+                self._ended(started, ended)
+        self._statement.unreadable_attempts = self.calls.unreadable
+        self._doubtful = self.calls.suspects()
+
+    def entries(self, entries: Iterable[Entry]) -> None:
+        """Take in one output file."""
+        if self._metadata is None:
+            self._metadata = dict.fromkeys(self._doubtful) if self._groups.wants_metadata else {}
+        for entry in entries:
+            totals = self._groups.of(entry.workspace, entry.model, entry.started_at, entry.metadata)
+            self._count(totals, entry)
+            self.calls.told(entry)
+            if (entry.workspace, entry.id) in self._doubtful and entry.outcome != "exhausted":
+                self._final.add((entry.workspace, entry.id))
+            if self._metadata and (entry.workspace, entry.id) in self._metadata:
+                self._metadata[entry.workspace, entry.id] = (entry.metadata,)
+
+    def close(self, rows: Mapping[tuple[str, str], int]) -> Statement:
+        """Return the statement; *rows* counts what the run is to do, by workspace and model: the rest of it is pending."""
+        rows_in_doubt = self._doubt()
+        statement = self._statement
+        only_lanes = self._groups.attribution.by == LANE
+        lanes = self._groups.attribution.groups if only_lanes else self._groups.attribution.collapsed(LANE).groups
+        statement.lanes = {(workspace or "", model or ""): totals for (workspace, model), totals in lanes.items()}
+        for (workspace, model), count in rows.items():
+            totals = statement.lane(workspace, model)
+            totals.pending = max(0, count - totals.answered - totals.rejected - totals.exhausted)
+        for workspace, model, _ in rows_in_doubt:
+            totals = statement.lane(workspace, model)
+            totals.rows_in_doubt = min(totals.rows_in_doubt + 1, totals.pending + totals.exhausted)
+        statement.lanes = dict(sorted(statement.lanes.items()))
+        return statement
+
+    def _count(self, totals: Totals, entry: Entry) -> None:
+        if entry.usage is not None:
+            totals.add_usage(entry.usage, entry.cost)
+        if entry.outcome == "answered":
+            totals.answered += 1
+            self._failed.answered(entry)
+            if entry.finish_reason == "length":
+                totals.truncated.count(entry.usage, entry.cost)
+            return
+        self._failed.add(entry, totals)
+        if entry.usage is not None:
+            totals.refused.count(entry.usage, entry.cost)
+
+    def _ended(self, started: Started, ended: Ended) -> None:
+        if ended.verdict == "answered":
+            return  # Its entry tells the rest.
+        totals = self._groups.of(started.workspace, started.model, started.at, ended.metadata, known=ended.has_metadata)
+        totals.retries += ended.verdict == "again"
+        totals.throttles += ended.verdict == "throttled"
+        totals.reasks += ended.verdict == "reasked"
+        if ended.usage is not None:
+            totals.add_usage(ended.usage, ended.cost)
+            if ended.verdict == "reasked":
+                totals.reasked(ended.usage, ended.cost)
+            else:
+                totals.retried.count(ended.usage, ended.cost)
+
+    def _doubt(self) -> set[tuple[str, str, str]]:
+        """Count what is in doubt; the rows it is of that have no final entry, by workspace, model and id."""
+        rows = set()
+        for started, _, ended in self.calls.in_doubt():
+            told = (ended.metadata,) if ended is not None else (self._metadata or {}).get((started.workspace, started.row_id))
+            known = told is not None if ended is None else ended.has_metadata
+            totals = self._groups.of(started.workspace, started.model, started.at, told[0] if told else None, known=known)
+            totals.doubt(started.bound, self._most(started.workspace, started.model, started.bound, started.at))
+            row = started.workspace, started.row_id
+            # A call may have been made for a row that was rejected before the calls in doubt were known: it was asked again.
+            if row not in self._final and not self._failed.is_rejected(*row):
+                rows.add((started.workspace, started.model, started.row_id))
+        return rows
+
+
+class _FailedRows:
+    """Counts rows that were rejected or exhausted, until a later entry of the row says otherwise.
+
+    What it remembers is kept from one opening to the next: no digest here may be one of this process alone, as Python's own hash is.
+    """
+
+    def __init__(self) -> None:
+        self._rows = Digests()
+        self._counted: list[tuple[Totals, str]] = []
+        self._places: dict[tuple[int, str], int] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Places are found by identity, which nothing keeps that is written down and read back: they are given anew.
+        return {**self.__dict__, "_places": {}}
+
+    def add(self, entry: Entry, totals: Totals) -> None:
+        """Count the row of *entry* in *totals*, and nowhere else."""
+        digest = id_digest(entry.workspace, entry.id)
+        self._undo(digest)
+        setattr(totals, entry.outcome, getattr(totals, entry.outcome) + 1)
+        place = self._places.setdefault((id(totals), entry.outcome), len(self._counted) + 1)
+        if place > len(self._counted):
+            self._counted.append((totals, entry.outcome))
+        self._rows.put(digest, place)
+
+    def is_rejected(self, workspace: str, row_id: str) -> bool:
+        """Whether the row's latest entry rejects it."""
+        place = self._rows.get(id_digest(workspace, row_id))
+        return place is not None and place > 0 and self._counted[place - 1][1] == "rejected"
+
+    def answered(self, entry: Entry) -> None:
+        """Count the row of *entry* no more."""
+        if len(self._rows):
+            digest = id_digest(entry.workspace, entry.id)
+            if self._undo(digest):
+                self._rows.put(digest, 0)
+
+    def _undo(self, digest: int) -> bool:
+        place = self._rows.get(digest)
+        if not place:
+            return False
+        totals, outcome = self._counted[place - 1]
+        setattr(totals, outcome, getattr(totals, outcome) - 1)
+        return True

@@ -1,0 +1,340 @@
+"""How fast one thing may go: a quota that is known is kept to, one that is not is found.
+
+Theory of operation. A provider counts in windows (one second, six, sixty; aligned or sliding) and refuses what is too much; what it
+refuses does not count.
+
+*A known quota* is paced evenly, a margin under it. Half a percent is enough for every kind of window as long as nothing lies between; the
+wobble of a network makes some calls come too early by chance. Each such refusal widens the margin by a quarter, each call that was taken
+narrows it by three thousandths of that: so of n calls no more than some 0.35 % n + 21 are refused, beside those in flight at each, while
+the margin is under its widest, a tenth: what is refused still is no pace's fault. Tokens are reckoned besides (`reckoning.py`): rows differ
+in cost, and a large one waits until there is room for it in the provider's window, which is made up for after.
+
+*An unknown quota* shows at a refusal: one of the windows is full, and what went in it is the quota. Which window it is shows in how long
+refusals last, and in what the short window still holds by then. The rate is held just under what was found. After the hold it climbs: a
+step, kept up for one window, which shows whether the quota is where it was; then by the third power of the time, so that a quota twice as
+high is found within three minutes of its rise (a little more where it is a small one: each look costs a refusal, and few calls share it).
+A refusal in the climb sets the rate anew, from the last minute where the window is one, and else from the rate of three seconds before,
+which is what filled the window, corrected by the last minute's. A window that holds the same at two refusals, while the other does not,
+is the one that was full. Only what is answered lets a rate climb, and only while it is used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from batchrun.core.limits.buckets import Bucket, Flow, Trail
+from batchrun.core.limits.reckoning import Reckoning
+
+LEAST_MARGIN, LEAST_TOKEN_MARGIN, _MOST_MARGIN = 0.005, 0.001, 0.1
+"""Of a known quota: what stays unused of attempts, of tokens (which are reckoned too), and at the most."""
+_WIDER, _NARROWER = 1.25, 1 - 0.25 * 0.003
+"""What a refusal, and an attempt that was taken, make of the margin."""
+
+UNDER = 0.98
+"""Of a quota that was found: where the rate is held."""
+_UNDER_A_GUESS = 0.955
+"""Of the rate of three seconds before a refusal, where a window is short."""
+_HOLD_LEAST, _HOLD_MOST, _HOLD_ATTEMPTS = 30.0, 140.0, 200
+"""A hold lasts for so many attempts, within so many seconds: on a small quota, each refusal is a larger share of the calls. Where the
+window is a minute it is a minute, or two: if it is aligned, the climb then begins when it does, and its end tells whether that was much."""
+_STEP, _CUBE = 0.045, 1e-4
+"""A climb's share of the held rate: the step that it begins with and stays on for one window, which would show that it is too much; and
+after that the cube of the seconds, so that it is twice as much after 21 of them."""
+_STEPS = 0.1
+"""Seconds between two looks at the climb."""
+_USED, _ANSWERED = 0.8, 0.4
+"""Of the rate: what must be sent, and what must be answered of late, for the climb to go on."""
+_SHORT, _LONG = 6.0, 60.0
+_LASTS_LONG = 6.5
+"""Seconds of refusals that a window of six seconds cannot explain."""
+_DRAINED = 0.3
+"""Of what a short window held at first: a refusal when it holds less than that is a longer window's."""
+_CATCH_UP, _STRICT_CATCH_UP = 0.03, 0.005
+"""Seconds that may be saved up for a loop that wakes late; as long as nothing was refused, and after."""
+_MADE_UP_FOR = 0.25
+"""Of a window: the longest wait for room in it that is made up for."""
+_COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE, _COLD_UNDER = 400, 3, 0.02, 0.9
+_BROKEN_HOLDS, _LOWER, _MOST_NOISE, _JUDGED_BY = 3, 0.95, 0.1, 100
+_NEVER_LONGER = 15.0
+"""Seconds that debt keeps the next attempt waiting where the quota is a guess."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """The rate of one unit (attempts, tokens) of one quota; told the time. Rates are units a second."""
+
+    quota: float = math.inf
+    """Known; infinity where it is to be found."""
+    held: float = math.inf
+    """The rate that was found; infinity where nothing was refused yet, and where a known quota holds again."""
+    window: float = _SHORT
+    """Seconds that the provider counts over, as far as refusals have shown."""
+    least_margin: float = LEAST_MARGIN
+    """Under a known quota, before anything was refused."""
+    trail: Trail = field(default_factory=Trail)
+    """What went and was not refused."""
+    typical: float = 1.0
+    """Units of a usual attempt."""
+    reckoning: Reckoning | None = None
+    """Of a known quota whose attempts differ in what they cost."""
+    margin: float = field(init=False)
+    """Under a known quota."""
+    _taken: Flow = field(default_factory=Flow)
+    _held_until: float = -math.inf
+    _climbed: float = 0.0
+    _looked_at: float = -math.inf
+    _at_first: tuple[float, float] = (0.0, 0.0)
+    _at_last: tuple[float, float] = (0.0, 0.0)
+    _paid_at: float = -math.inf
+    _prepaid: float = 0.0
+    noise: float = 0.0
+    """Of the attempts: what is refused whatever the rate."""
+    _tries: int = 0
+    _refusals: int = 0
+    """Since the rate was last set."""
+    _judged: bool = False
+    """The latest hold was looked at."""
+    _broken: int = 0
+    """Holds in a row that a refusal broke."""
+    _fell_from: float = math.inf
+    """The rate before the first of them."""
+    _bucket: Bucket | None = None
+
+    def __post_init__(self) -> None:
+        self.margin = self.least_margin
+
+    def rate(self, now: float) -> float:
+        """The rate at *now*; infinity where nothing bounds it."""
+        return min(self.quota * (1 - self.margin), self._found(now))
+
+    def free_at(self, now: float, cost: float = 1.0) -> float:
+        """When the next may go, which is expected to cost so much."""
+        bucket = self._at(now)
+        if bucket is None:
+            return now
+        free = bucket.free_at(now)
+        if self.reckoning is not None:
+            return free if free > now else self.reckoning.free_at(now, self._counted(now), cost)
+        return free if self.quota < math.inf or free <= now else max(now, min(free, self._paid_at + _NEVER_LONGER))
+
+    def _counted(self, now: float) -> float:
+        """The rate that the provider is taken to count by."""
+        return min(self.quota, self._found(now))
+
+    def pay(self, now: float, cost: float) -> None:
+        """Take the cost of an attempt that goes now."""
+        bucket = self._at(now)
+        if bucket is not None:
+            if self.reckoning is not None:
+                bucket.make_up_for(self.reckoning.pay(now, cost), self.reckoning.window * _MADE_UP_FOR)
+            bucket.pay(now, max(0.0, cost - self._prepaid))
+        self._prepaid, self._paid_at = 0.0, now
+        self._tries += 1
+        self.trail.add(now, cost)
+
+    def pay_back(self, cost: float) -> None:
+        """Give back what was paid too much, or pay what was too little."""
+        if self._bucket is not None:
+            self._bucket.pay_back(cost)
+        self.uncount(cost)
+
+    def prepay(self, now: float, cost: float) -> None:
+        """Take the cost of a refused attempt again, ahead of its retry: by then there is room for it."""
+        bucket = self._at(now)
+        if bucket is not None and not self._prepaid:
+            bucket.pay(now, cost)
+            self._prepaid = cost
+
+    def uncount(self, cost: float) -> None:
+        """Take note that *cost* was paid for what the provider did not count."""
+        self.trail.correct(-cost)
+
+    def took(self, now: float, amount: float) -> None:
+        """The provider took an attempt of *amount*."""
+        self._taken.add(now, amount)
+        self.typical += (amount - self.typical) * 0.05
+        if self.reckoning is not None:
+            self.reckoning.took(now, self._counted(now), amount)
+        elif self.margin > self.least_margin:
+            self.margin = max(self.least_margin, self.margin * _NARROWER)
+
+    @property
+    def is_found(self) -> bool:
+        """Whether a rate was found that holds."""
+        return self.held < math.inf
+
+    def gap(self, now: float) -> float:
+        """Seconds between two usual attempts."""
+        return self.typical / self.rate(now)
+
+    def is_chance(self, now: float) -> bool:
+        """Count a refusal that came alone; say whether it may be none of the rate's doing.
+
+        Where nothing was found yet, a few in a hundred are, for a full window refuses one after the other. Where a rate is held, none are
+        until holds have been broken again and again, each at a lower rate: what a lower rate does not mend is not its doing.
+        """
+        self._refusals += 1
+        if self.held == math.inf:
+            if self._tries > _COLD_TRIES:
+                self._tries, self._refusals = self._tries // 2, self._refusals // 2
+            chance = self._refusals <= _COLD_REFUSALS or self._refusals <= (_COLD_SHARE + 2 * self.noise) * self._tries
+            if not chance:
+                self._hold(now, _COLD_UNDER * max(self.trail.sum(now, 5.0) / 5.0, self.trail.sum(now, _LONG) / _LONG))
+            return chance
+        if self.noise and self._refusals <= 1 + 2 * self.noise * self._tries:
+            return True
+        if now < self._held_until:
+            self._broken += 1
+            if self._broken >= _BROKEN_HOLDS and self._tries >= _JUDGED_BY and self.held <= _LOWER * self._fell_from:
+                return self._is_noise(now)
+        else:
+            self._broken, self._fell_from = 0, self.held
+        return False
+
+    def _is_noise(self, now: float) -> bool:
+        """Look at what holds at lower and lower rates have brought: a share of refusals that is small and stays is no quota's."""
+        share = self._refusals / self._tries
+        if share > _MOST_NOISE:
+            return False
+        self.noise = max(self.noise, share)
+        self._broken = 0
+        self._hold(now, max(self._fell_from, self.held))
+        return True
+
+    def refused_too(self, times: float) -> None:
+        """Take note of a refusal that belongs to another: go further under the quota, if it is known, so many times."""
+        if self.reckoning is not None:
+            self.reckoning.refused_too()
+        else:
+            self.margin = min(_MOST_MARGIN, self.margin * times)
+
+    def ease(self, now: float, launched_at: float, cost: float) -> None:
+        """Take note of a refusal that only says that the rate has come to the quota, or was over it by chance."""
+        if self.reckoning is not None:
+            self.reckoning.refused(now, launched_at, self._counted(now), cost)
+        elif self.held == math.inf:
+            self.margin = min(_MOST_MARGIN, self.margin * _WIDER)
+        if self.held == math.inf:
+            return
+        self.note_full(now)
+        rate, minute = self._found(now), self._at_last[1]
+        if self.window == _LONG:
+            if self._bucket is not None:
+                self._bucket.pay(now, self.typical)
+            self._hold(now, min(rate, minute * UNDER))
+        else:
+            before = self._climb_at(max(0.0, self._climbed - _SHORT / 2)) if self._climbed else rate
+            guess = before * _UNDER_A_GUESS
+            steady = minute >= 0.9 * before
+            self._hold(now, min(rate * 0.99, max(minute * 0.98, min(guess, minute * 1.02)) if steady else guess))
+
+    def note_full(self, now: float, *, first: bool = False) -> None:
+        """Remember what the windows held at a refusal, which may be the *first* of an episode."""
+        short, minute = self._at_last
+        self._at_last = self.trail.sum(now, _SHORT) / _SHORT, self.trail.sum(now, _LONG) / _LONG
+        if first:
+            self._at_first = self._at_last
+        if _differ(self._at_last[0], short, 0.3) and not _differ(self._at_last[1], minute, 0.015):
+            self.window = _LONG
+
+    def find(self, now: float, lasted: float) -> None:
+        """Set the rate after an episode whose refusals *lasted* so many seconds."""
+        if lasted > _LASTS_LONG or self._at_last[0] < _DRAINED * self._at_first[0]:
+            self.window = _LONG
+        # A quota that others used up says nothing at first but that there is one.
+        least = self.typical if self.held == self.quota == math.inf else 0.0
+        self._hold(now, min(self._found(now), max(least, self._full_rate() * UNDER)))
+
+    def learnt(self) -> dict[str, float]:
+        """Return what was found, to be kept."""
+        if self.reckoning is not None:
+            return self.reckoning.learnt()
+        if self.quota < math.inf:
+            return {"margin": self.margin} if self.margin > self.least_margin else {}
+        return {"rate": self.held, "window": self.window} if self.is_found else {}
+
+    def teach(self, kept: Mapping[str, object], now: float) -> None:
+        """Begin with what an earlier opening found; what is no such number is passed over."""
+        rate, window, margin = (kept.get(name) for name in ("rate", "window", "margin"))
+        if self.reckoning is not None:
+            self.reckoning.teach(kept, now)
+        elif self.quota < math.inf:
+            if isinstance(margin, float) and self.least_margin <= margin <= _MOST_MARGIN:
+                self.margin = margin
+        elif isinstance(rate, float) and 0 < rate < math.inf:
+            self.window = _LONG if window == _LONG else _SHORT
+            self._hold(now, rate)
+
+    def forget(self) -> None:
+        """Let go of what was found: it was another quota's doing."""
+        self.held = math.inf
+        if self.quota == math.inf:
+            self._bucket = None
+
+    def _full_rate(self) -> float:
+        """What the window took when it was full: filled in a rush at first, and evenly later, when the quota may have fallen since."""
+        short, minute = self._at_first if self.held == self.quota == math.inf else self._at_last
+        return minute if self.window == _LONG else max(short, minute) if self.held == math.inf else short
+
+    def _hold(self, now: float, rate: float) -> None:
+        self._judged = False
+        if not self._broken:
+            self._fell_from, self._tries, self._refusals = rate, 0, 0
+        self.held = min(max(rate, self.typical / _NEVER_LONGER), self.quota)
+        self._looked_at = now
+        self._climbed = 0.0
+        shorter = max(_HOLD_LEAST, min(_HOLD_MOST, _HOLD_ATTEMPTS * self.typical / self.held))
+        whole = _LONG if shorter < _HOLD_MOST else 2 * _LONG
+        self._held_until = now + (whole if self.window == _LONG else shorter)
+        self._taken.fades_in = max(5.0, 20 * self.typical / self.held)
+
+    def _found(self, now: float) -> float:
+        if self.held == math.inf or now < self._held_until:
+            return self.held
+        if not self._judged:
+            self._judge_hold()
+        passed = now - max(self._looked_at, self._held_until)
+        if passed > _STEPS:
+            if self._is_used(now, self._climb_at(self._climbed)):
+                self._climbed += min(passed, 1.0)
+            self._looked_at = now
+        found = self._climb_at(self._climbed)
+        if found >= self.quota:
+            self.held = found = math.inf
+        return found
+
+    def _judge_hold(self) -> None:
+        """A hold came to its end: what was refused in it is all the noise there is."""
+        self._judged, self._broken = True, 0
+        if self._tries >= _JUDGED_BY:
+            self.noise = min(self.noise, (self.noise + self._refusals / self._tries) / 2)
+        self._tries = self._refusals = 0
+
+    def _is_used(self, now: float, rate: float) -> bool:
+        """Whether what is sent keeps up with *rate*, and what is answered follows."""
+        seconds = max(5.0, 10 * self.typical / rate)
+        return self._taken.rate(now) >= _ANSWERED * rate and self.trail.sum(now, seconds) >= _USED * rate * seconds
+
+    def _climb_at(self, climbed: float) -> float:
+        return self.held * (1.0 + _STEP + _CUBE * max(0.0, climbed - self.window) ** 3) if climbed else self.held
+
+    def _at(self, now: float) -> Bucket | None:
+        if self.held == self.quota == math.inf:
+            self._bucket = None
+            return None
+        rate = self.rate(now)
+        if rate == math.inf:
+            self._bucket = None
+            return None
+        burst = rate * (_STRICT_CATCH_UP if self.margin > self.least_margin else _CATCH_UP)
+        if self._bucket is None:
+            self._bucket = Bucket(rate, burst)
+        elif self._bucket.rate != rate:
+            self._bucket.change(now, rate, burst)
+        return self._bucket
+
+
+def _differ(one: float, other: float, share: float) -> bool:
+    return abs(one - other) > share * max(one, other)

@@ -1,0 +1,281 @@
+"""What a provider has counted of a token quota that is known, and when the next row finds room in its window.
+
+Theory of operation. A provider counts tokens over some window and refuses what would be more than the quota of that window. Where the
+window is known, a row of any size may go as soon as enough of the window's contents has left it, and not before: what went stands on a
+tape, at what it did cost where that is known, and at what it was expected to cost where it is still under way, corrected by how far such
+expectations lately were off. How far single ones are off is learnt too; so many of their standard deviations are kept free as it takes to
+be refused no more than a few times in a thousand: a refusal widens that by a quarter, what is taken narrows it by three thousandths of it.
+
+A row that is larger than others leaves less free: the window stays emptier for its sake for longer, and a refusal costs but one call.
+
+Which window it is nobody says. The reckoning begins with six seconds, the shortest that was seen of tokens, or with more where that is a
+few rows. A row that was taken though it alone is more than a window's quota shows that the window is longer. Some seconds after a refusal,
+when what was under way is known, it is looked at which windows were full then: one that was not full at most of the latest refusals is not
+the one, and one that always was is. Where nothing is refused for minutes, a longer one is tried.
+
+Some providers count an answer's tokens when it ends, and then take any call as long as a single token is left. That shows in refusals that
+find no window full of what went, and one full of answers; from then on calls wait for that alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from batchrun.core.limits.tape import Amount, Tape
+
+WINDOWS = (1.0, 2.0, 6.0, 20.0, 60.0)
+"""Seconds; what lies between two is served as the shorter."""
+_FIRST = 2
+_LATE = 0.025
+"""Seconds that the network may hold one call up longer than another."""
+_FIRST_DEVIATIONS, _LEAST_DEVIATIONS, _MOST_DEVIATIONS = 1.0, 0.25, 8.0
+_LOOKED_AT_AFTER = 3.0
+"""Seconds after a refusal, by when most of what was under way is known: which windows were full then."""
+_LOOKS, _EXPLAINS, _FAILS = 4.0, 0.8, 0.5
+"""Refusals that a verdict needs, and the share of them for which a window was full, where it is the one, and where it is not."""
+_AS_WELL = 0.98
+_FORGETS = 0.1
+"""Of what refusals showed, at each further one."""
+_FULL, _FULL_OF_ANSWERS = 0.99, 0.985
+"""Of a window's quota: what makes it full, the refused row included, or the answers that came."""
+_APART = 0.5
+"""Seconds between two refusals that are looked at: those of one moment tell the same."""
+_ENOUGH_DEVIATIONS = 4.0
+"""However many were under way when one was refused."""
+_WIDER, _WIDER_STILL, _NARROWER = 1.25, 1.05, 1 - 0.25 * 0.003
+_FIRST_SPREAD, _LEARNS = 0.3, 0.02
+_LARGER = 1.1
+"""Times a window's quota: what such a row costs shows that the window is longer, if it is taken."""
+_ROWS = 30
+"""Usual rows that a window has room for, which is taken for the one before anything was refused."""
+_STEPS_BACK, _BACK_FOR = 0.5, 2.0
+"""Deviations that the next row stays under what was refused, and for how many seconds."""
+_CLEAN_CALLS, _CLEAN_SECONDS, _LONGEST_REST = 300, 120.0, 3600.0
+"""Calls and seconds without a refusal after which a longer window is tried."""
+_TRIAL_REFUSALS, _TRIAL_SHARE = 4, 0.01
+"""Refusals that end a trial, and such a share of its calls more."""
+_AT_END_SHARE = 1.0
+"""Of a usual row, for each deviation: what is kept free of answers."""
+
+
+class _Refusal(NamedTuple):
+    launched_at: float
+    refused_at: float
+    rate: float
+    cost: float
+    """What the row costs at the most."""
+
+
+@dataclass(slots=True)
+class Reckoning:
+    """One quota's; told the time. Rates are tokens a second."""
+
+    deviations: float = _FIRST_DEVIATIONS
+    """Standard deviations of what is under way that are kept free."""
+    at_end: bool = False
+    """The provider counts an answer when it ends."""
+    _rung: int = _FIRST
+    _went: Tape = field(default_factory=lambda: Tape(WINDOWS[_FIRST], _LATE))
+    _ended: Tape = field(default_factory=lambda: Tape(WINDOWS[_FIRST]))
+    _guesses: float = 0.0
+    _costs: float = 0.0
+    """Of the latest rows: what they were expected to cost, and did."""
+    _weight: float = 0.0
+    """How many these are."""
+    _spread: float = _FIRST_SPREAD * _FIRST_SPREAD
+    """The variance of a row's cost, by the square of what it was expected to be."""
+    _refused: bool = False
+    _waits_since: float = math.inf
+    _ceiling: float = math.inf
+    _ceiling_until: float = -math.inf
+    _clean_since: float = 0.0
+    _clean_calls: int = 0
+    _rest: float = _CLEAN_SECONDS
+    _refusals: deque[_Refusal] = field(default_factory=deque)
+    """Not looked at yet."""
+    _looks: float = 0.0
+    _was_full: list[float] = field(default_factory=lambda: [0.0] * len(WINDOWS))
+    _was_full_of_answers: list[float] = field(default_factory=lambda: [0.0] * len(WINDOWS))
+    """Of the latest refusals: how many there were, and for how many each window was full of what went, or of answers."""
+    _trial_until: float = -math.inf
+    _trial_calls: int = 0
+    _trial_refusals: int = 0
+
+    @property
+    def window(self) -> float:
+        """Seconds that the provider is taken to count over."""
+        return WINDOWS[self._rung]
+
+    def free_at(self, now: float, rate: float, cost: float) -> float:
+        """When a row that is expected to cost so much may go, if nothing more is heard: *now*, or later."""
+        at = self._free_at(now, rate, cost)
+        if at <= now:
+            return now
+        self._waits_since = min(self._waits_since, now)
+        return at
+
+    def _free_at(self, now: float, rate: float, cost: float) -> float:
+        quota = rate * self.window
+        if self.at_end:
+            return self._below(now, quota - self.deviations * _AT_END_SHARE * self._costs / max(1.0, self._weight))
+        if now >= self._ceiling_until or self._ceiling >= quota:
+            return self._room_at(now, quota, cost)
+        # What was refused of late is believed for a while, and then the tape again.
+        later = max(self._ceiling_until, self._room_at(now, quota, cost))
+        return min(self._room_at(now, self._ceiling, cost), later)
+
+    def pay(self, now: float, cost: float) -> float:
+        """A row goes that is expected to cost so much; for how many seconds it waited for room, which is no time that the rate lost."""
+        waited = max(0.0, now - self._waits_since)
+        self._waits_since = math.inf
+        self._went.guess(now, cost)
+        return waited
+
+    def reprice(self, launched_at: float, paid: float, cost: float) -> None:
+        """A row under way that was expected to cost *paid* is expected to cost *cost*."""
+        self._went.guess_again(launched_at, paid, cost)
+
+    def settle(self, launched_at: float, paid: float, cost: float) -> None:
+        """A row that was expected to cost *paid* did cost *cost*; nothing, where the provider refused it."""
+        self._went.learn(launched_at, paid, cost)
+        if cost > 0 and paid > 0:
+            self._learn(paid, cost)
+
+    def took(self, now: float, rate: float, cost: float) -> None:
+        """The provider took and answered a row."""
+        quota = rate * self.window
+        self._ended.know(now, cost)
+        if self._refusals and now - self._refusals[0].refused_at >= _LOOKED_AT_AFTER:
+            self._look_at(self._refusals.popleft())
+            self._judge(now)
+        self.deviations = max(_LEAST_DEVIATIONS, self.deviations * _NARROWER)
+        if self._clean_calls == 0:
+            self._clean_since = now
+        self._clean_calls += 1
+        self._trial_calls += 1
+        if self.at_end or self._rung + 1 == len(WINDOWS):
+            return
+        if cost > _LARGER * quota or (not self._refused and _ROWS * self._costs > quota * self._weight):
+            self._count_over(now, self._rung + 1)
+        elif self._clean_calls >= _CLEAN_CALLS and now - self._clean_since >= self._rest:
+            self._count_over(now, self._rung + 1)
+            self._trial_until, self._trial_calls, self._trial_refusals = now + 2 * self.window, 0, 0
+
+    def refused(self, now: float, launched_at: float, rate: float, cost: float) -> None:
+        """The provider refused a row that was expected to cost *cost*, and that `settle` has taken back."""
+        quota = rate * self.window
+        held = self._went.held(now)
+        self._refused = True
+        deviation = self._ratio * math.sqrt(self._spread * (held.squares + cost * cost))
+        self._ceiling = min(quota, held.known + self._ratio * (held.guessed + cost)) - _STEPS_BACK * deviation
+        self._ceiling_until = now + min(_BACK_FOR, self.window / 2)
+        self.deviations = min(_MOST_DEVIATIONS, self.deviations * _WIDER)
+        self._clean_calls = 0
+        if not self._refusals or launched_at - self._refusals[-1].launched_at >= _APART:
+            most = self._ratio * cost * (1 + math.sqrt(self._spread))
+            self._refusals.append(_Refusal(launched_at, now, rate, most))
+        if now < self._trial_until:
+            self._trial_refusals += 1
+            if self._trial_refusals >= _TRIAL_REFUSALS + _TRIAL_SHARE * self._trial_calls:
+                self._rest = min(_LONGEST_REST, 2 * self._rest)
+                self._count_over(now, self._rung - 1)
+
+    def refused_too(self) -> None:
+        """The provider refused a row that was under way when it refused another."""
+        if self.deviations < _ENOUGH_DEVIATIONS:
+            self.deviations *= _WIDER_STILL
+
+    def _look_at(self, refusal: _Refusal) -> None:
+        """Note which windows were full at a refusal."""
+        at, ended, rate, cost = refusal
+        self._looks += 1.0 - _FORGETS * self._looks
+        for place, seconds in enumerate(WINDOWS):
+            full = self._went.sum(at, seconds) + cost >= _FULL * rate * seconds
+            self._was_full[place] += full - _FORGETS * self._was_full[place]
+        for place, seconds in enumerate(WINDOWS):
+            # An answer counted when the refusal was made that only came here after it.
+            full = self._ended.sum(ended, seconds + ended - at) >= _FULL_OF_ANSWERS * rate * seconds
+            self._was_full_of_answers[place] += full - _FORGETS * self._was_full_of_answers[place]
+
+    def _judge(self, now: float) -> None:
+        """Count over another window where the one in use was not full at most of the latest refusals, or a longer one was as well."""
+        if self._looks < _LOOKS:
+            return
+        best = max(*self._was_full, *self._was_full_of_answers)
+        if best < _EXPLAINS * self._looks:
+            return
+        in_use = (self._was_full_of_answers if self.at_end else self._was_full)[self._rung]
+        longest = self._longest(self._was_full, best)
+        if in_use < _FAILS * self._looks:
+            self.at_end = longest is None
+            rung = self._longest(self._was_full_of_answers, best) if longest is None else longest
+            self._count_over(now, self._rung if rung is None else rung)
+        elif longest is not None and longest > self._rung and not self.at_end:
+            self._count_over(now, longest)
+
+    @staticmethod
+    def _longest(was_full: list[float], best: float) -> int | None:
+        """The longest window that explains refusals as well as any."""
+        return max((place for place, count in enumerate(was_full) if count >= _AS_WELL * best), default=None)
+
+    def learnt(self) -> dict[str, float]:
+        """Return what refusals have shown, to be kept; nothing where there were none."""
+        if self._rung == _FIRST and self.deviations <= _FIRST_DEVIATIONS and not self.at_end:
+            return {}
+        return {"window": self.window, "deviations": self.deviations, "at_end": float(self.at_end)}
+
+    def teach(self, kept: Mapping[str, object], now: float) -> None:
+        """Begin with what was kept; what is no such number is passed over."""
+        window, deviations = kept.get("window"), kept.get("deviations")
+        if window in WINDOWS:
+            self._count_over(now, WINDOWS.index(window))
+            self.at_end = kept.get("at_end") == 1.0
+        if isinstance(deviations, float) and _LEAST_DEVIATIONS <= deviations <= _MOST_DEVIATIONS:
+            self.deviations = deviations
+
+    @property
+    def _ratio(self) -> float:
+        return self._costs / self._guesses if self._guesses else 1.0
+
+    def _learn(self, paid: float, cost: float) -> None:
+        self._guesses += paid - _LEARNS * self._guesses
+        self._costs += cost - _LEARNS * self._costs
+        self._weight += 1.0 - _LEARNS * self._weight
+        off = min(3.0, cost / (self._ratio * paid)) - 1.0
+        self._spread += _LEARNS * (off * off - self._spread)
+
+    def _count_over(self, now: float, rung: int) -> None:
+        self._rung = rung
+        self.deviations, self._clean_calls, self._trial_until, self._looks = _FIRST_DEVIATIONS, 0, -math.inf, 0.0
+        self._was_full, self._was_full_of_answers = [0.0] * len(WINDOWS), [0.0] * len(WINDOWS)
+        self._went.look_back(now, self.window)
+        self._ended.look_back(now, self.window)
+
+    def _room_at(self, now: float, quota: float, cost: float) -> float:
+        if self._fits(self._went.held(now), quota, cost):
+            return now
+        leaves = now
+        for leaves, left in self._went.drain(now):  # noqa: B007 - a row that fits no window goes into an empty one.
+            if self._fits(left, quota, cost):
+                break
+        return leaves
+
+    def _fits(self, held: Amount, quota: float, cost: float) -> bool:
+        return held.known + self._ratio * (held.guessed + cost) + self._kept_free(held.squares, cost) <= quota
+
+    def _kept_free(self, squares: float, cost: float) -> float:
+        """What a row leaves free besides its cost: less of it, the longer the window would stay emptier for its sake."""
+        deviation = self._ratio * math.sqrt(self._spread * (squares + cost * cost))
+        usual = self._guesses / self._weight if self._weight else cost
+        dearer = deviation * cost / (usual * self._ratio * math.sqrt(self._spread * (squares + usual * usual)))
+        deviations = math.sqrt(max(0.0, self.deviations * self.deviations - 2 * math.log(max(1.0, dearer))))
+        return deviations * deviation
+
+    def _below(self, now: float, quota: float) -> float:
+        if self._ended.held(now).known < quota:
+            return now
+        return next((at for at, left in self._ended.drain(now) if left.known < quota), now)

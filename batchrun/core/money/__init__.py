@@ -1,0 +1,1 @@
+"""Usage to money: prices, budgets, and the provider's bill."""

@@ -1,0 +1,205 @@
+"""May another attempt be afforded: what was spent and what is promised, against a cap in money or tokens.
+
+An attempt is promised at its upper bound before it is sent, and settled after at what it cost; one that nobody can tell the cost of
+stays at its bound. So however many are under way at once, what is spent is never more than the cap. A lane whose next row is more than
+what is left waits for what is under way: that may cost less than was promised. When nothing is, the row can not be afforded, and the lane
+parks.
+
+A purse is shared by all lanes that its cap is about. A cap of the run is one page; one that comes anew with each day or month has a page
+for each, and an attempt is paid from the page of the moment when it was sent, whenever it ends. Such a cap is shared with other runs: a
+page may spend what the books lent this process (`core/money/books.py`), and no more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+from batchrun.core.ledger.attempts import Bound
+from batchrun.core.model import Failure, Fault, Scope, Usage
+from batchrun.core.money.periods import ALWAYS, Period, Span
+
+TOKENS = "tokens"
+"""The unit of a cap that is not in money."""
+WARNED_AT = (Decimal("0.5"), Decimal("0.8"), Decimal("0.95"))
+"""Shares of a cap that are told when they are spent."""
+
+_NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """What may be spent."""
+
+    name: str
+    """Whose, in the words of the job file."""
+    amount: Decimal
+    unit: str
+    """``tokens``, or a currency."""
+    period: Period | None = None
+    """None: of the run."""
+    whose: str = ""
+    """Of a cap with a period: what the books know it by, in every run."""
+
+    def key(self, page: str) -> str:
+        """What the books call a page of this cap."""
+        return f"{self.whose} | {self.unit} | {self.period} | {page}"
+
+    @property
+    def told(self) -> str:
+        """How much, and how often."""
+        return told(self.amount, self.unit) + (f" {self.period}" if self.period else "")
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.told}"
+
+
+LaneKey = tuple[str, str]
+"""Workspace and model."""
+Cost = Callable[[LaneKey, int, int], Decimal | None]
+"""What so many input and output tokens of a lane cost at the most, in the cap's unit; None where that is unknown."""
+Spent = Callable[[LaneKey, Usage], Decimal | None]
+"""What a call of a lane cost."""
+
+
+def tokens_at_most(_lane: LaneKey, input_tokens: int, output_tokens: int) -> Decimal:
+    """Count tokens."""
+    return Decimal(input_tokens + output_tokens)
+
+
+def tokens_of(_lane: LaneKey, usage: Usage) -> Decimal:
+    """Count tokens."""
+    return Decimal(usage.input_tokens + usage.output_tokens)
+
+
+@dataclass(slots=True, eq=False)
+class Page:
+    """One day or month of a cap, or the whole of a run's."""
+
+    span: Span
+    allowed: Decimal
+    """What this process may spend and promise in all."""
+    spent: Decimal = _NOTHING
+    promised: Decimal = _NOTHING
+    """At the most, by what is under way."""
+    others: Decimal = _NOTHING
+    """What other runs have taken, when the books were last looked into."""
+    contested: bool = False
+    """Other runs hold some of it for calls to come, and may give it back."""
+    refused_at: float = -math.inf
+    """When nothing more was lent, in wall time."""
+    warned: Decimal = _NOTHING
+    """The largest of WARNED_AT that was told."""
+
+    @property
+    def left(self) -> Decimal:
+        """What nobody has spent or been promised; below nothing where an earlier opening overspent a cap that was lowered since."""
+        return self.allowed - self.spent - self.promised
+
+
+class Promise(NamedTuple):
+    """What was set aside for an attempt, and where."""
+
+    page: Page
+    amount: Decimal
+
+
+@dataclass(slots=True, eq=False)
+class Purse:
+    """What is left of one cap."""
+
+    cap: Cap
+    most: Cost = tokens_at_most
+    cost: Spent = tokens_of
+    pages: dict[str, Page] = field(default_factory=dict)
+    _now: Page = field(default_factory=lambda: Page(Span("", 0.0, 0.0), _NOTHING))
+
+    def page(self, at: float) -> Page:
+        """The page of a moment, begun where there is none."""
+        if self._now.span.starts <= at < self._now.span.ends:
+            return self._now
+        span = self.cap.period.around(at) if self.cap.period else ALWAYS
+        allowed = _NOTHING if self.cap.period else self.cap.amount
+        self._now = self.pages.setdefault(span.name, Page(span, allowed))
+        return self._now
+
+    def price(self, lane: LaneKey, most: Bound) -> Decimal | None:
+        """What an attempt costs at the most; None where that is unknown."""
+        return self.most(lane, most.input_tokens, most.output_tokens)
+
+    def settle(self, lane: LaneKey, promise: Promise, usage: Usage | None, *, in_doubt: bool) -> None:
+        """Spend what an attempt cost that was promised so much: its bound, where nobody can tell."""
+        page, promised = promise
+        page.promised -= promised
+        cost = self.cost(lane, usage) if usage is not None else None
+        if cost is None:
+            cost = promised if in_doubt or usage is not None else _NOTHING
+        page.spent += cost
+
+    def warning(self, at: float) -> Decimal | None:
+        """The share of WARNED_AT that is spent at a moment and was not told yet."""
+        page = self.page(at)
+        spent = page.spent + page.others
+        share = max((each for each in WARNED_AT if spent >= each * self.cap.amount), default=_NOTHING)
+        if share <= page.warned:
+            return None
+        page.warned = share
+        return share
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Why an attempt can not be afforded."""
+
+    purse: Purse
+    page: Page
+    price: Decimal | None
+    """None where it is unknown."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether what is under way, here or in other runs, may leave enough."""
+        return self.price is not None and (bool(self.page.promised) or self.page.contested)
+
+
+def promise_all(purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float = 0.0) -> tuple[Promise, ...] | Lack:
+    """Set the bound of an attempt that is sent at a moment aside in every one of *purses*, or in none."""
+    promised: list[Promise] = []
+    for purse in purses:
+        price, page = purse.price(lane, most), purse.page(at)
+        if price is None or price > page.left:
+            for promise in promised:
+                promise.page.promised -= promise.amount
+            return Lack(purse, page, price)
+        page.promised += price
+        promised.append(Promise(page, price))
+    return tuple(promised)
+
+
+def broke(lack: Lack, model: str) -> Failure:
+    """What parks a lane that can not afford its next row."""
+    cap, page = lack.purse.cap, lack.page
+    if lack.price is None:
+        advice = f"give {model} a price in [prices], or say in the budget what an unpriced model counts as"
+        return Failure(Fault.PARK, Scope.LANE, "no_price", f"{cap}: {model} has no price in {cap.unit}", advice)
+    spent = f"{told(page.spent + page.others, cap.unit)} spent"
+    if page.others:
+        spent += f", {told(page.others, cap.unit)} of it by other runs"
+    message = f"{cap}: {spent}; the next row may cost {told(lack.price, cap.unit)}"
+    return Failure(Fault.PARK, Scope.LANE, "budget_spent", message, _ways_out(cap))
+
+
+def _ways_out(cap: Cap) -> str:
+    later = f", or wait for the next {cap.period.per} (--wait goes on by itself)" if cap.period else ""
+    return (
+        f"raise the budget{later}, or set max_tokens: without it a row is taken to be answered at full length; "
+        "then run the same command again"
+    )
+
+
+def told(amount: Decimal, unit: str) -> str:
+    """An amount as a person reads it."""
+    return f"{amount:,.0f} tokens" if unit == TOKENS else f"{amount:,.4f}".rstrip("0").rstrip(".") + f" {unit}"

@@ -1,0 +1,81 @@
+"""When budgets would be spent, if lanes spend evenly until they are done: a forecast in arithmetic, told before a run begins.
+
+What a row may cost at the most is set aside before it is sent, so the last of a budget buys nothing that is smaller than such a bound. A
+budget that comes anew with each day is looked at day by day: the first day that does not suffice is when rows would be left over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from batchrun.core.money.periods import Period
+
+_MOST_PERIODS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Outlay:
+    """What one lane would spend of a budget."""
+
+    rows: int
+    seconds: float
+    """Until its last row is done, from now on."""
+    amount: Decimal
+    """By all its rows."""
+    most: Decimal
+    """What one row may cost, and is set aside for it."""
+
+    def spent(self, at: float) -> Decimal:
+        """By the time *at*."""
+        return self.amount if at >= self.seconds else self.amount * Decimal(max(0.0, at) / self.seconds)
+
+    def left(self, at: float) -> int:
+        """Rows that are not done by then."""
+        return 0 if at >= self.seconds else round(self.rows * (1 - max(0.0, at) / self.seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class RunsOut:
+    """A budget that would not suffice."""
+
+    at: float
+    """Seconds from now."""
+    rows: int
+    """That would be left over then."""
+    missing: Decimal
+    """What these would cost."""
+
+
+def total(lanes: Sequence[Outlay]) -> Decimal:
+    """What all rows would cost."""
+    return sum((lane.amount for lane in lanes), Decimal(0))
+
+
+def runs_out(lanes: Sequence[Outlay], cap: Decimal, left: Decimal, period: Period | None = None, begins_at: float = 0.0) -> RunsOut | None:
+    """Say when *lanes* would have spent what is *left* of *cap*, or all of it on a later day; None where it suffices to the end."""
+    starts, end = 0.0, max((lane.seconds for lane in lanes), default=0.0)
+    for _ in range(_MOST_PERIODS if period else 1):
+        ends = min(end, period.around(begins_at + starts).ends - begins_at) if period else end
+        at = _spent_at(lanes, starts, ends, left - max((lane.most for lane in lanes if lane.left(starts)), default=Decimal(0)))
+        if at is not None:
+            return RunsOut(at, sum(lane.left(at) for lane in lanes), sum((lane.amount - lane.spent(at) for lane in lanes), Decimal(0)))
+        if ends >= end:
+            return None
+        starts, left = ends, cap
+    return None
+
+
+def _spent_at(lanes: Sequence[Outlay], starts: float, ends: float, spare: Decimal) -> float | None:
+    """When lanes that go on from *starts* have spent more than *spare*; None where they have not by *ends*."""
+    begun = sum((lane.spent(starts) for lane in lanes), Decimal(0))
+    if spare < 0:
+        return starts if any(lane.left(starts) for lane in lanes) else None
+    at, spent = starts, Decimal(0)
+    for stop in sorted({ends, *(lane.seconds for lane in lanes if starts < lane.seconds < ends)}):
+        then = sum((lane.spent(stop) for lane in lanes), Decimal(0)) - begun
+        if then > spare:
+            return at + (stop - at) * float((spare - spent) / (then - spent))
+        at, spent = stop, then
+    return None

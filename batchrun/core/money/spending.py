@@ -1,0 +1,47 @@
+"""What a run has spent of its budgets, read from its ledger: what was told at its cost, what is in doubt at its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+from batchrun.core.ledger.doubt import Calls, Line
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.model import Money, Usage
+from batchrun.core.money.budget import LaneKey, Purse
+
+_NOTHING = Decimal(0)
+
+
+class Spending:
+    """Reads a ledger into purses, each attempt into the page of its time: all attempts, then each workspace's entries, then `close`."""
+
+    def __init__(self, purses: Callable[[LaneKey], tuple[Purse, ...]]) -> None:
+        self._purses = purses
+        self.calls = Calls()
+
+    def attempts(self, lines: Iterable[Line]) -> None:
+        """Take in attempts.log."""
+        for started, ended in self.calls.take(lines):
+            if ended is not None and ended.usage is not None:
+                self._spend((started.workspace, started.model), ended.usage, ended.cost, started.at)
+
+    def entries(self, entries: Iterable[Entry]) -> None:
+        """Take in one output file."""
+        for entry in entries:
+            self.calls.told(entry)
+            if entry.usage is not None:
+                self._spend((entry.workspace, entry.model), entry.usage, entry.cost, entry.started_at or 0.0)
+
+    def close(self) -> None:
+        """What is in doubt may have been billed."""
+        for started, *_ in self.calls.in_doubt():
+            lane = started.workspace, started.model
+            for purse in self._purses(lane):
+                purse.page(started.at).spent += purse.price(lane, started.bound) or _NOTHING
+
+    def _spend(self, lane: LaneKey, usage: Usage, told: Money | None, at: float) -> None:
+        for purse in self._purses(lane):
+            # What was written down then holds, whatever prices have become.
+            known = told.amount if told is not None and told.currency == purse.cap.unit else purse.cost(lane, usage)
+            purse.page(at).spent += known or _NOTHING

@@ -1,0 +1,63 @@
+"""Which protocol a row goes by, and where to.
+
+The job's word comes first. Without one a model that only the native routes serve goes natively, and every other the OpenAI-compatible way.
+``protocol = "dashscope"`` means the native route that serves the model: text, or multimodal for models that see or hear and for rows that
+hold media; a model that no native route serves goes the OpenAI-compatible way even so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from batchrun.core.jobs.endpoints import Endpoint
+from batchrun.core.protocols.formats import FORMATS
+from batchrun.core.protocols.wire_format import WireFormat
+from batchrun.core.rows import families
+
+EITHER_NATIVE = "dashscope"
+PROTOCOLS = (*FORMATS, EITHER_NATIVE)
+"""What a job may name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A way to a model."""
+
+    wire_format: WireFormat
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoute:
+    """There is none."""
+
+    protocol: str
+    reason: str
+    advice: str
+
+
+def route(endpoint: Endpoint, protocol: str | None, model: str, *, tuned: bool = False, media: bool = False) -> Route | NoRoute:
+    """Find the way to *model* at *endpoint*; *protocol* is the job's word for it, *tuned* says that the job lists it as a deployment."""
+    name = _name(protocol, model, tuned=tuned, media=media)
+    base = endpoint.bases.get(name)
+    if base is not None:
+        return Route(FORMATS[name], base + FORMATS[name].path)
+    spoken = one_of(endpoint.bases)
+    why = f"{model} is not served by the OpenAI-compatible route" if protocol is None else f'protocol = "{protocol}" is set'
+    return NoRoute(name, f"{endpoint.name} does not speak {name}, and {why}", f"that endpoint speaks {spoken}: give it one of these")
+
+
+def one_of(names: Collection[str]) -> str:
+    """Write names as a choice: ``openai or dashscope-text``."""
+    return " or ".join(names)
+
+
+def _name(protocol: str | None, model: str, *, tuned: bool, media: bool) -> str:
+    if protocol is None:
+        protocol = EITHER_NATIVE if tuned or families.native_only(model) else "openai"
+    if protocol != EITHER_NATIVE:
+        return protocol
+    if families.openai_only(model):
+        return "openai"
+    return "dashscope-multimodal" if media or families.multimodal(model) else "dashscope-text"

@@ -1,0 +1,69 @@
+"""What a scheduler says: launch this ticket, wait, or all is done; and what an attempt's result means for its row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from batchrun.core.money.budget import Promise
+from batchrun.core.scheduling.lanes import Lane
+from batchrun.core.scheduling.parking import Parked, ParkedScope
+
+
+class Verdict(StrEnum):
+    """What an attempt's result means for its row."""
+
+    ANSWERED = "answered"
+    REJECTED = "rejected"
+    EXHAUSTED = "exhausted"
+    AGAIN = "again"
+    THROTTLED = "throttled"
+    PARKED = "parked"
+    REASKED = "reasked"
+    HELD = "held"
+    """In doubt, and not to be sent again until a person says so: pending, and out of this opening."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the row leaves the scheduler."""
+        return self in {Verdict.ANSWERED, Verdict.REJECTED, Verdict.EXHAUSTED, Verdict.HELD}
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One row on its way: the permit to make one attempt."""
+
+    workspace: str
+    model: str
+    ordinal: int
+    attempt: int
+    """1 for a row's first attempt of this opening; throttled attempts do not count."""
+    launched_at: float
+    lane: Lane = field(repr=False)
+    paid: float = 0.0
+    """Tokens that the attempt is expected to cost, as its quotas were charged."""
+    probes: tuple[Parked, ...] = field(default=(), repr=False)
+    """The parks whose end this attempt tries."""
+    promised: tuple[Promise, ...] = field(default=(), repr=False)
+    """What the attempt may cost, set aside in each of its lane's budgets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Send this one now."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """Nothing may go before *at*, or before an attempt is released; infinity where only the latter helps."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """All done, or all that is left is parked or was stopped; nothing is in flight."""
+
+    parked: tuple[ParkedScope, ...]

@@ -1,0 +1,224 @@
+"""What the scheduler moves about: lanes, the workspaces whose slots they share, and the pools whose quotas they share.
+
+A pool serves its lanes by start-time fair queueing (Goyal, Vin and Cheng, 1996) over tokens: each lane has a tag that grows by what it was
+served, divided by its weight, and the lane with the lowest goes next. So over any time in which two lanes both have work, what they were
+served differs from their weights' ratio by no more than their largest rows; and a lane that comes back after a rest starts where the
+others are: it owes nothing for its rest, and has saved nothing up.
+
+A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
+provider, which must not slow the others.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from batchrun.core.limits.limiter import NO_QUOTA, About, Limiter, Quota, about
+from batchrun.core.limits.slots import Slots
+from batchrun.core.model import Failure
+from batchrun.core.money.budget import Purse
+
+_SHARED_WITHIN = 10.0
+"""Seconds within which refusals of two lanes are one affair of their pool."""
+
+
+def _one_token(_ordinal: int) -> float:
+    return 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LanePlan:
+    """What one lane has to do, and within which bounds."""
+
+    workspace: str
+    model: str
+    account: str
+    rows: Iterable[int]
+    """Ordinals of the rows left to do, drawn one by one."""
+    count: int
+    concurrency: int
+    """Slots of the workspace, shared by its lanes; equal for all lanes of a workspace."""
+    lane_concurrency: int | None = None
+    """Slots of this lane alone."""
+    pool: str | None = None
+    """The quota it shares with other lanes; that of its account and model where this is None."""
+    weight: float = 1.0
+    """Its share of the pool, against the other lanes' weights."""
+    tokens: Callable[[int], float] = _one_token
+    """What a row (by its ordinal) is expected to cost."""
+    quota: Quota = NO_QUOTA
+    """The lane's own."""
+    workspace_quota: Quota = NO_QUOTA
+    """Of all its workspace's lanes together; equal for all of them."""
+    pool_quota: Quota = NO_QUOTA
+    """Equal for all lanes of the pool."""
+    purses: tuple[Purse, ...] = ()
+    """The budgets that its attempts are paid from."""
+
+    @property
+    def pool_name(self) -> str:
+        """Name the pool."""
+        return f"{self.account} {self.model}" if self.pool is None else self.pool
+
+
+@dataclass(slots=True, eq=False)
+class Workspace:
+    """A workspace's slots, its own rate, and the lanes that wait for either."""
+
+    name: str
+    slots: int
+    limiter: Limiter | None
+    """None where the job gives the workspace no rate of its own."""
+    in_flight: int = 0
+    turns: int = 0
+    """Slots that are kept for lanes whose turn it is, and that were woken for it."""
+    waiting: deque[Lane] = field(default_factory=deque)
+    alarm: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Pool:
+    """A quota, and the lanes that may launch as soon as it lets them."""
+
+    name: str
+    limiter: Limiter
+    unfinished: int = 0
+    """Lanes with rows left."""
+    active: bool = False
+    """Stands among the pools worth a look."""
+    alarm: int = 0
+    turns: list[Lane] = field(default_factory=list)
+    """Lanes that joined with a slot's turn, which passes on once they are seen to wait here."""
+    refused_lane: Lane | None = None
+    refused_at: float = -math.inf
+    _queue: list[tuple[float, int, Lane]] = field(default_factory=list)
+    _number: int = 0
+    _served: float = 0.0
+
+    def join(self, lane: Lane) -> None:
+        """Let *lane* wait for the quota."""
+        if lane.rested:
+            lane.tag, lane.rested = max(lane.tag, self._served), False
+        self._number += 1
+        lane.in_pool = True
+        heapq.heappush(self._queue, (lane.tag, self._number, lane))
+
+    def pop(self) -> Lane:
+        """Take out the lane whose turn it is."""
+        tag, _, lane = heapq.heappop(self._queue)
+        lane.in_pool = False
+        self._served = max(self._served, tag)
+        return lane
+
+    def first(self) -> Lane:
+        """Return the lane whose turn it is."""
+        return self._queue[0][2]
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def shared_refusal(self, lane: Lane, now: float, within: float) -> bool:
+        """Note that *lane* was refused; say whether the pool is to blame: another lane was refused lately, or there is no other."""
+        another = self.refused_lane not in {None, lane} and now - self.refused_at < within
+        self.refused_lane, self.refused_at = lane, now
+        return another or self.unfinished <= 1
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One workspace and model: the rows that wait, and what holds them back."""
+
+    plan: LanePlan
+    workspace: Workspace
+    pool: Pool
+    limiter: Limiter
+    slots: Slots
+    fresh: Iterator[int]
+    undrawn: int
+    left: int
+    front: deque[tuple[int, int]] = field(default_factory=deque)
+    """Ordinal and attempt of rows that go before any other."""
+    retries: list[tuple[float, int, int, int]] = field(default_factory=list)
+    """A heap: when, a number that breaks ties, ordinal, attempt."""
+    in_flight: int = 0
+    queued: bool = False
+    """Stands among those worth a look, or in its workspace's queue."""
+    in_pool: bool = False
+    """Stands in its pool's queue."""
+    in_turn: bool = False
+    """Its workspace woke it because it was the next to have a slot."""
+    alarm: int = 0
+    """Number of its live entry in the heap of times; 0 for none."""
+    tag: float = 0.0
+    """What it was served in its pool, over its weight."""
+    rested: bool = True
+    """Something of its own held it back since it was last served."""
+    throttled_since: float | None = None
+    """When the first throttle without a later success came."""
+    varied: bool = False
+    """It has had a good answer, or two kinds of rejection."""
+    short_of: Purse | None = None
+    """The budget that had too little left for its next row, while others' attempts are under way that are paid from it."""
+    first_code: str | None = None
+    same_rejections: int = 0
+    seen: tuple[int, float] = (-1, 0.0)
+    """The latest row whose tokens were asked for, and what they are expected to be."""
+    limiters: tuple[Limiter, ...] = field(init=False)
+    """All that its attempts pay."""
+
+    def __post_init__(self) -> None:
+        own = self.workspace.limiter
+        self.limiters = (self.limiter, self.pool.limiter) if own is None else (self.limiter, self.pool.limiter, own)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Workspace and model."""
+        return self.plan.workspace, self.plan.model
+
+    def draw(self) -> tuple[int, int]:
+        """Take out the next row: ordinal and attempt."""
+        if self.front:
+            return self.front.popleft()
+        self.undrawn -= 1
+        return next(self.fresh), 1
+
+    def next_tokens(self) -> float:
+        """What the next row, of which there is one, is expected to cost."""
+        if not self.front:
+            self.front.append(self.draw())
+        ordinal = self.front[0][0]
+        if ordinal != self.seen[0]:
+            self.seen = ordinal, self.plan.tokens(ordinal)
+        return self.seen[1]
+
+    def refused(self, launched_at: float, failure: Failure, now: float, jitter: float) -> None:
+        """Tell the limiter that a refusal is about: its own, or its pool's.
+
+        A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own. Want of capacity is
+        about the lane's slots, and no rate.
+        """
+        told = (now, launched_at, failure.code, failure.retry_after, jitter)
+        if about(failure.code) is About.CAPACITY:
+            self.slots.refused(now, launched_at)
+            self.limiter.refused(*told)
+            return
+        shared = self.pool.shared_refusal(self, now, _SHARED_WITHIN)
+        if shared:
+            self.limiter.forget()
+        else:
+            self.limiter.refused(*told)
+        if shared or (self.plan.pool_quota != NO_QUOTA and not self.limiter.has_found):
+            self.pool.limiter.refused(*told)
+
+    def same_rejections_in_a_row(self, code: str) -> int:
+        """Count a rejection; how many there were, where all that ever came was the same: 0 once anything else did."""
+        if self.varied:
+            return 0
+        self.varied = self.first_code not in {None, code}
+        self.first_code = code
+        self.same_rejections += 1
+        return 0 if self.varied else self.same_rejections

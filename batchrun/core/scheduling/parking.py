@@ -1,0 +1,137 @@
+"""What stands still in a run: scopes that are parked until the provider takes a probe, and workspaces that are closed until opened.
+
+The two stand beside each other: a closed workspace that is parked too is opened without the park's end, and a park ends without opening it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from batchrun.core.model import Failure, Fault, Reply, Scope
+from batchrun.core.scheduling.lanes import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedScope:
+    """What stands still, why, and how many rows wait behind it."""
+
+    scope: Scope
+    name: str
+    failure: Failure
+    rows: int
+
+
+@dataclass(slots=True, eq=False)
+class Parked:
+    """A scope that stands still."""
+
+    scope: Scope
+    name: str
+    failure: Failure
+    lanes: list[Lane]
+    probed: bool
+    """Whether one of its rows is sent now and then; if not, nothing ends it in this opening."""
+    alarm: int = 0
+    probe_due: bool = False
+    """The next of its lanes that may launch sends one row in spite of the park."""
+    renews: bool = False
+    """A budget is spent that comes anew."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that wait behind it."""
+        return sum(lane.left for lane in self.lanes)
+
+
+@dataclass(slots=True)
+class Parking:
+    """All that stands still among the *lanes* of a run."""
+
+    lanes: Mapping[tuple[str, str], Lane]
+    _parks: dict[tuple[Scope, str], Parked] = field(default_factory=dict)
+    _closed: dict[str, Parked] = field(default_factory=dict)
+
+    def park(self, scope: Scope, lane: Lane, failure: Failure, *, probe: bool) -> Parked | None:
+        """Begin a park of the scope that *lane* stands in; None where a probed one would change nothing, for one stands already."""
+        scope = Scope.LANE if scope is Scope.ROW else scope
+        name = name_of(scope, lane)
+        if (scope, name) in self._parks and probe:
+            return None
+        parked = Parked(scope, name, failure, [each for each in self.lanes.values() if name_of(scope, each) == name], probe)
+        self._parks[scope, name] = parked
+        return parked
+
+    def close(self, workspace: str, failure: Failure) -> None:
+        """Close *workspace*."""
+        lanes = [lane for lane in self.lanes.values() if lane.plan.workspace == workspace]
+        self._closed[workspace] = Parked(Scope.WORKSPACE, workspace, failure, lanes, probed=False)
+
+    def open(self, workspace: str) -> Iterable[Lane]:
+        """End what `close` began, and no park; the lanes that are open."""
+        closed = self._closed.pop(workspace, None)
+        return closed.lanes if closed else ()
+
+    def of(self, lane: Lane) -> list[Parked]:
+        """All that stops *lane*; last, that its workspace is closed."""
+        if not (self._parks or self._closed):
+            return []
+        keys = ((scope, name_of(scope, lane)) for scope in (Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT))
+        parks = [self._parks[key] for key in keys if key in self._parks]
+        closed = self._closed.get(lane.plan.workspace)
+        return parks if closed is None else [*parks, closed]
+
+    def of_lane_alone(self, lane: Lane) -> Parked | None:
+        """The park of *lane* and nothing else."""
+        return self._parks.get((Scope.LANE, name_of(Scope.LANE, lane)))
+
+    def stands(self, parked: Parked) -> bool:
+        """Whether a park has not ended, and no other took its place."""
+        return self._parks.get((parked.scope, parked.name)) is parked
+
+    def end(self, parked: Parked) -> None:
+        """End a park that stands."""
+        del self._parks[parked.scope, parked.name]
+
+    def probes_may_help(self) -> bool:
+        """Whether there are rows that nothing but probed parks hold back."""
+        return any(lane.left and all(parked.probed for parked in self.of(lane)) for lane in self.lanes.values())
+
+    def openings_may_help(self) -> bool:
+        """Whether a closed workspace has rows that nothing but a probed park will hold back once it is opened."""
+        lanes = (lane for closed in self._closed.values() for lane in closed.lanes if lane.left)
+        return any(all(parked.probed for parked in self.of(lane)[:-1]) for lane in lanes)
+
+    def renewals_may_help(self) -> bool:
+        """Whether there are rows that nothing but probed parks and spent budgets that come anew hold back."""
+        standing = [self.of(lane) for lane in self.lanes.values() if lane.left]
+        return any(parks and all(each.probed or each.renews for each in parks) for parks in standing if any(each.renews for each in parks))
+
+    def scopes(self) -> tuple[ParkedScope, ...]:
+        """What stands still, and has rows waiting."""
+        standing = (*self._parks.values(), *self._closed.values())
+        return tuple(ParkedScope(each.scope, each.name, each.failure, each.rows) for each in standing if each.rows)
+
+
+def outlasts(parked: Parked, lane: Lane, result: Reply | Failure) -> bool:
+    """Whether *parked* goes on after what a probe of *lane* brought: the same again, or nothing that tells."""
+    match result:
+        case Failure(fault=Fault.AGAIN | Fault.THROTTLED):
+            return True
+        case Failure(fault=Fault.PARK):
+            return (result.scope, name_of(result.scope, lane)) == (parked.scope, parked.name)
+        case Failure(fault=Fault.REJECT):
+            return result.code == parked.failure.code
+        case _:
+            return False
+
+
+def name_of(scope: Scope, lane: Lane) -> str:
+    """Name the scope that *lane* stands in."""
+    match scope:
+        case Scope.ACCOUNT:
+            return lane.plan.account
+        case Scope.WORKSPACE:
+            return lane.plan.workspace
+        case _:
+            return f"{lane.plan.workspace} {lane.plan.model}"

@@ -1,0 +1,53 @@
+"""What earlier openings of a run left to do, and which of their calls are in doubt, by its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from batchrun.core.ledger.attempts import opening_of
+from batchrun.core.ledger.doubt import Calls, Line
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.rows.index import Index
+from batchrun.core.scheduling.plan import Plan
+
+
+class PastCalls(Calls):
+    """Knows rows too: an answered row is answered once."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def wrong(self, entry: Entry) -> str | None:
+        """What contradicts the calls, or the rows, in *entry*."""
+        if entry.outcome == "answered" and self._plan.is_answered(entry.workspace, entry.id):
+            return "answers a row that is answered already"
+        return super().wrong(entry)
+
+
+class Past:
+    """What earlier openings left to do, and what is in doubt of it."""
+
+    def __init__(self, index: Index) -> None:
+        self.plan = Plan(index)
+        self.calls: Calls = PastCalls(self.plan)
+        self.latest = 0
+        """The latest opening that a line tells of: the end of the log may be lost, and the opening's number with it."""
+        self.lost = 0
+        """Calls that were answered, and whose entries are not in the ledger."""
+        self.unknown = 0
+        """Entries with fields of a newer version."""
+
+    def attempts(self, lines: Iterable[Line]) -> None:
+        """Take in attempts.log."""
+        for _ in self.calls.take(lines):
+            pass
+        self.latest = max(self.latest, self.calls.latest)
+
+    def entries(self, entries: Iterable[Entry]) -> None:
+        """Take in one output file."""
+        for entry in entries:
+            self.calls.told(entry)
+            self.plan.note(entry)
+            self.unknown += bool(entry.unknown)
+            self.latest = max(self.latest, opening_of(entry.attempt or ""))

@@ -1,0 +1,97 @@
+"""What is left to do: the index less the ledger, a lane at a time.
+
+An answered row is final. A rejected one is left out unless it is asked for again; an exhausted one is pending again. A row whose line,
+or the settings it is asked under, changed since it was answered keeps its answer: it is counted, not asked again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.rows.index import Index, LaneKey
+
+_PENDING, _ANSWERED, _REJECTED, _HELD = 0, 1, 2, 3
+
+
+class Plan:
+    """One byte a row: takes the ledger's entries in, gives each lane's rows left to do."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._states = bytearray(len(index))
+        self._done: Counter[tuple[str, str]] = Counter()
+        self.changed = 0
+        """Answered rows whose line or settings are no longer what was asked."""
+        self.gone = 0
+        """Answered rows that no longer stand in the input."""
+        self._found: tuple[str, str, int | None] = ("", "", None)
+        self._counted: dict[LaneKey, tuple[int, int]] | None = None
+
+    def note(self, entry: Entry) -> None:
+        """Take in one entry of an earlier opening: of a workspace, the failed ones in their order, then the answered."""
+        self._counted = None
+        ordinal = self._find(entry.workspace, entry.id)
+        if entry.outcome == "answered":
+            self._done[entry.workspace, entry.model] += 1
+            self.gone += ordinal is None
+            if ordinal is not None:
+                self.changed += entry.digest != f"{self._index.digest(ordinal):016x}"
+        if ordinal is not None and self._states[ordinal] != _ANSWERED:
+            self._states[ordinal] = {"answered": _ANSWERED, "rejected": _REJECTED}.get(entry.outcome, _PENDING)
+
+    @property
+    def is_of_another_input(self) -> bool:
+        """Whether rows are answered, and none of them stands in the input."""
+        return 0 < self.gone == sum(self._done.values())
+
+    def _find(self, workspace: str, row_id: str) -> int | None:
+        # An entry is asked about, and then noted: the second look-up is of the very same texts.
+        if row_id is not self._found[1] or workspace is not self._found[0]:
+            self._found = (workspace, row_id, self._index.find(workspace, row_id))
+        return self._found[2]
+
+    def is_answered(self, workspace: str, row_id: str) -> bool:
+        """Whether an answer of the row was noted."""
+        ordinal = self._find(workspace, row_id)
+        return ordinal is not None and self._states[ordinal] == _ANSWERED
+
+    def retry_rejected(self) -> None:
+        """Make every rejected row pending again."""
+        self._counted = None
+        self._states = self._states.replace(bytes([_REJECTED]), bytes([_PENDING]))
+
+    def hold(self, rows: Iterable[tuple[str, str]]) -> int:
+        """Leave out of this opening what is pending of *rows*, workspace and id; how many rows that are."""
+        held, self._counted = 0, None
+        for workspace, row_id in rows:
+            ordinal = self._index.find(workspace, row_id)
+            if ordinal is not None and self._states[ordinal] == _PENDING:
+                self._states[ordinal] = _HELD
+                held += 1
+        return held
+
+    def lanes(self) -> dict[tuple[str, str], int]:
+        """Count the rows left to do, by workspace and model; lanes with none are left out."""
+        return {lane: pending for lane, (pending, _) in self._counts().items() if pending}
+
+    def rows(self, lane: tuple[str, str]) -> Iterator[int]:
+        """Give the ordinals of the rows left to do in *lane*, in input order."""
+        states = self._states
+        return (ordinal for ordinal in self._index.lanes[lane] if not states[ordinal])
+
+    def rows_of_the_run(self) -> dict[tuple[str, str], int]:
+        """Count the rows the run consists of, by the model they were answered with or are to be asked with."""
+        rows = Counter(self._done)
+        for lane, (_, unanswered) in self._counts().items():
+            rows[lane] += unanswered
+        return dict(rows)
+
+    def _counts(self) -> dict[LaneKey, tuple[int, int]]:
+        """Rows that are pending and rows that are not answered, by lane; counted once, for a lane may have millions."""
+        if self._counted is None:
+            states = self._states
+            of_lanes = {lane: bytes(map(states.__getitem__, ordinals)) for lane, ordinals in self._index.lanes.items()}
+            self._counted = {lane: (found.count(_PENDING), len(found) - found.count(_ANSWERED)) for lane, found in of_lanes.items()}
+        return self._counted

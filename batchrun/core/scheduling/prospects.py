@@ -1,0 +1,169 @@
+"""What a forecast tells: how each lane will fare, what limits it and what would help, and what is wrong before anything is spent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from batchrun.core.limits.limiter import Quota
+from batchrun.core.scheduling.forecast import Expected, Foreseen, Hold, LaneKey, What, Whose
+from batchrun.core.scheduling.lanes import LanePlan
+
+_SPARE = 1.1
+"""Slots for the answers that take longer than most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """One lane's part of the forecast."""
+
+    workspace: str
+    model: str
+    rows: int
+    """Left to do."""
+    input_tokens: int
+    output_tokens: int
+    seconds: float | None = None
+    """Until it is done; None where it would be parked."""
+    hold: Hold | None = None
+    """What limits it; None where nothing does but the time that answers take."""
+    share: float = 0.0
+    """Of its time, in which that held it back."""
+    help: str = ""
+    """What would make it faster."""
+
+    @property
+    def limited_by(self) -> str:
+        """Name what limits it in a word or two."""
+        if self.seconds is None:
+            return "parked"
+        return "nothing" if self.hold is None else _NAMES.get(self.hold, self.hold.what.value)
+
+
+_WHOSE = {Whose.LANE: "model", Whose.WORKSPACE: "workspace", Whose.POOL: "account"}
+_NAMES = {Hold(whose, what): f"{what} of the {_WHOSE[whose]}" for whose in Whose for what in (What.RPM, What.TPM)} | {
+    Hold(Whose.LANE, What.CONCURRENCY): "concurrency of the model"
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What a run would park, or reject."""
+
+    where: str
+    rows: int
+    said: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run would do that is begun at *begins_at*."""
+
+    begins_at: datetime
+    lanes: tuple[Prospect, ...]
+    obstacles: tuple[Obstacle, ...] = ()
+    assumed: tuple[str, ...] = ()
+    """What the forecast rests on, for a person."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing is wrong, 4 a run would park or reject something."""
+        return 4 if self.obstacles else 0
+
+    @property
+    def seconds(self) -> float:
+        """Until the last lane is done that is not parked."""
+        return max((each.seconds for each in self.lanes if each.seconds is not None), default=0.0)
+
+    def at(self, seconds: float) -> datetime | None:
+        """When so many seconds are over; None where no calendar goes so far."""
+        try:
+            return self.begins_at + timedelta(seconds=seconds)
+        except OverflowError:
+            return None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``plan --json`` prints it."""
+        return {
+            "begins_at": self.begins_at.isoformat(timespec="seconds"),
+            "finishes_in": round(self.seconds, 1),
+            "finishes_at": self._iso(self.seconds),
+            "lanes": [self._lane_json(each) for each in self.lanes],
+            "wrong": [{"where": each.where, "rows": each.rows, "said": each.said, "advice": each.advice} for each in self.obstacles],
+            "assumed": list(self.assumed),
+            "notes": list(self.notes),
+        }
+
+    def _lane_json(self, lane: Prospect) -> dict[str, Any]:
+        return {
+            "workspace": lane.workspace,
+            "model": lane.model,
+            "rows": lane.rows,
+            "input_tokens": lane.input_tokens,
+            "output_tokens": lane.output_tokens,
+            "limited_by": lane.limited_by,
+            "share_of_its_time": round(lane.share, 3),
+            "help": lane.help or None,
+            "finishes_in": None if lane.seconds is None else round(lane.seconds, 1),
+            "finishes_at": None if lane.seconds is None else self._iso(lane.seconds),
+        }
+
+    def _iso(self, seconds: float) -> str | None:
+        at = self.at(seconds)
+        return None if at is None else at.isoformat(timespec="seconds")
+
+
+def helps(
+    plans: Sequence[LanePlan], expected: Mapping[LaneKey, Expected], tokens: Mapping[LaneKey, float], found: Mapping[LaneKey, Foreseen]
+) -> dict[LaneKey, str]:
+    """Say of each lane what would make it faster; *tokens* are those of a row of it in the mean."""
+    rates = {(plan.workspace, plan.model): _most_rows_a_second(plan, plans, tokens) for plan in plans}
+    slots = {key: rate * expected[key].latency * _SPARE for key, rate in rates.items()}
+    return {(plan.workspace, plan.model): _help(plan, found[plan.workspace, plan.model].limit, slots) for plan in plans}
+
+
+def _help(plan: LanePlan, hold: Hold | None, slots: Mapping[LaneKey, float]) -> str:
+    workspace = f"workspaces.{plan.workspace}"
+    of_model = f'{workspace}.limits."{plan.model}"'
+    text = ""
+    match hold:
+        case Hold(Whose.WORKSPACE, What.CONCURRENCY):
+            wanted = math.fsum(count for (name, _), count in slots.items() if name == plan.workspace)
+            text = _more(f"{workspace}.concurrency", plan.concurrency, wanted)
+        case Hold(Whose.LANE, What.CONCURRENCY):
+            now = plan.concurrency if plan.lane_concurrency is None else plan.lane_concurrency
+            text = _more(f"{of_model}.concurrency", now, slots[plan.workspace, plan.model])
+        case Hold(Whose.POOL, What.RPM | What.TPM as what):
+            text = f"ask for more {what} for {plan.model} in account {plan.account}, or give some rows another model"
+        case Hold(whose, What.RPM | What.TPM as what):
+            text = f"raise {workspace if whose is Whose.WORKSPACE else of_model}.{what}, if the provider gives more"
+        case Hold(_, What.THROTTLES):
+            text = f"name the rpm and tpm of {plan.model} in the job, if you know them: a limit that is known is kept to"
+        case Hold(_, What.WINDOW):
+            text = f"widen {workspace}.window"
+    return text
+
+
+def _more(where: str, slots: int, wanted: float) -> str:
+    if wanted == math.inf:
+        return f"raise {where} above {slots:,}: it is the only limit that the job names"
+    return f"raise {where} from {slots:,} to about {math.ceil(wanted):,}: then its quota is what limits" if wanted > slots + 1 else ""
+
+
+def _most_rows_a_second(plan: LanePlan, plans: Iterable[LanePlan], tokens: Mapping[LaneKey, float]) -> float:
+    """What the lane's quotas let through, its pool's by the shares of those that have rows."""
+    a_row = tokens[plan.workspace, plan.model]
+    pool = math.fsum(each.weight for each in plans if each.pool_name == plan.pool_name)
+    own = min(_rows_a_second(quota, a_row) for quota in (plan.quota, plan.workspace_quota))
+    return min(own, _rows_a_second(plan.pool_quota, a_row) * plan.weight / pool)
+
+
+def _rows_a_second(quota: Quota, tokens: float) -> float:
+    by_calls = math.inf if quota.rpm is None else quota.rpm / 60.0
+    by_tokens = math.inf if quota.tpm is None else quota.tpm / 60.0 / max(1.0, tokens)
+    return min(by_calls, by_tokens)

@@ -1,0 +1,529 @@
+"""The state machine of a run: what to send next, and what a result leads to.
+
+Rules
+
+- `next(now)` takes a slot and pays the quotas when it launches, all or none; `release(ticket)` gives the slot back, once, whatever happened
+  between. Nothing is held while something else is waited for.
+- A row is in exactly one place: not yet drawn from its lane, at the lane's front, in the lane's heap of retries, in flight, or
+  settled for good. `settle` moves it; nothing copies it.
+- A lane that cannot launch is registered with exactly one thing that holds it back: a time, its own slots, its workspace, its pool, a
+  park, or nothing left to send. Only what frees that thing wakes it, so a decision costs the same with one lane as with a thousand.
+- A throttled, parked or empty lane is in no queue that another lane waits behind: it costs the others nothing.
+
+Theory of operation. `_ready` holds the lanes worth a look. A lane that nothing of its own holds back (rows, a pause, slots, its workspace's
+rate) joins the queue of its pool; a pool that its quota lets go takes the lane whose fair turn it is, looks at it once more, and launches
+one of its rows. What an attempt will cost is estimated; settling it corrects lane, workspace and pool. A lane that waits for its workspace
+stands in the workspace's queue: each slot given back, and each time its rate allows, gives one of them its turn, for which a slot is kept
+until it launches, or turns out to be held back by something else and passes the turn on. Times stand in one heap; whatever changes its
+mind leaves a stale entry behind, which is recognised by its number and dropped when its time comes.
+
+A park stops every lane of its scope. While anything else runs, one of the scope's rows is sent every *probe_every* seconds; when the
+provider takes it, the whole scope goes on. A closed workspace stands beside that: it is stopped as by a park, until it is opened, and each
+of the two stays what it is whatever becomes of the other.
+
+Budgets are asked when a row was read, for only then its bound is known. A row that they have too little left for goes back, and its lane
+waits for what is under way, which may cost less than was set aside; where nothing is, it parks. A budget by the day or the month that comes
+anew ends such parks (`renew`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from batchrun.core.ledger.attempts import Bound
+from batchrun.core.limits.limiter import NO_QUOTA, limiter
+from batchrun.core.limits.slots import Slots
+from batchrun.core.model import Failure, Fault, Reply, Scope
+from batchrun.core.money.budget import Lack, Purse, broke, promise_all
+from batchrun.core.scheduling.alarms import Alarms
+from batchrun.core.scheduling.decisions import Drained, Launch, Ticket, Verdict, WaitUntil
+from batchrun.core.scheduling.lanes import Lane, LanePlan, Pool, Workspace
+from batchrun.core.scheduling.parking import Parked, ParkedScope, Parking, outlasts
+from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
+
+__all__ = ["Drained", "LanePlan", "Launch", "ParkedScope", "Scheduler", "Ticket", "Verdict", "WaitUntil"]
+
+SAME_REJECTION_PARKS = 20
+"""A lane whose first answers are this many times the same rejection parks: a typo must not reject two million rows."""
+THROTTLED_FOR_TOO_LONG = 600.0
+"""Seconds of throttles without one success: some 429s are a month's quota used up, under the same code."""
+
+
+class Scheduler:
+    """Decides for one run. Told the time (seconds on any steady clock) and, where dice are needed, the jitter."""
+
+    def __init__(self, lanes: Iterable[LanePlan], retry: RetryPolicy, *, probe_every: float = 300.0, wait_for_parked: bool = False) -> None:
+        self._retry = retry
+        self._probe_every = probe_every
+        self._wait_for_parked = wait_for_parked
+        self._workspaces: dict[str, Workspace] = {}
+        self._pools: dict[str, Pool] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._ready: deque[Lane] = deque()
+        self._ready_pools: deque[Pool] = deque()
+        self._alarms: Alarms[Lane | Pool | Workspace | Parked] = Alarms()
+        self._number = 0
+        self._parking = Parking(self._lanes)
+        self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
+        self._broke: defaultdict[Purse, list[Parked]] = defaultdict(list)
+        self._in_flight = 0
+        self._stopping = False
+        for plan in lanes:
+            self._add(plan)
+
+    def next(self, now: float) -> Launch | WaitUntil | Drained:
+        """Decide what to do at *now*; a launch takes its slot and pays its quotas."""
+        if self._stopping:
+            return WaitUntil(math.inf) if self._in_flight else Drained(self.parked())
+        self._ring(now)
+        while self._ready or self._ready_pools:
+            while self._ready:
+                lane = self._ready.popleft()
+                lane.queued = False
+                if not lane.in_pool and self._may_launch(lane, now):
+                    self._join(lane)
+            ticket = self._from_pools(now)
+            if ticket is not None:
+                return Launch(ticket)
+        return self._rest(now)
+
+    def settle(self, ticket: Ticket, result: Reply | Failure, now: float, jitter: float) -> Verdict:
+        """Take in what an attempt brought; *jitter* is uniform in [0, 1). The slot is still held: `release` follows."""
+        for parked in ticket.probes:
+            self._probed(parked, ticket, result, now)
+        self._charge(ticket, result, now)
+        self._pay(ticket, result)
+        verdict = self._judge(ticket, result, now, jitter)
+        if verdict.final:
+            self._leave(ticket.lane)
+        return verdict
+
+    def reprice(self, ticket: Ticket, tokens: float) -> None:
+        """Correct what the attempt is expected to cost, now that its row is known; before it settles."""
+        for each in ticket.lane.limiters:
+            each.reprice(ticket.launched_at, ticket.paid, tokens)
+        self._corrected(ticket, tokens)
+
+    def release(self, ticket: Ticket) -> None:
+        """Give a ticket's slot back: exactly once, when nothing of the attempt is left to do."""
+        lane, workspace = ticket.lane, ticket.lane.workspace
+        lane.in_flight -= 1
+        workspace.in_flight -= 1
+        self._in_flight -= 1
+        # Those that wait for a slot first: a lane that takes its own slot back each time would keep them waiting to its end.
+        self._pass_turn_on(workspace)
+        self._wake(lane)
+
+    def unsent(self, ticket: Ticket) -> None:
+        """Take note that no call was made: the quotas get back what it paid. `settle` or `drop` follows."""
+        self._correct(ticket, 0.0)
+        for each in ticket.lane.limiters:
+            each.unsent()
+
+    def afford(self, ticket: Ticket, most: Bound, at: float) -> bool:
+        """Set aside what the attempt may cost in every budget of its lane, before it is sent at a wall time.
+
+        Where that is not left, say so: the row goes back to the front and the lane waits for what is under way, or parks where nothing is.
+        No call may be made then; `release` follows.
+        """
+        lane = ticket.lane
+        promised = promise_all(lane.plan.purses, lane.key, most, at)
+        if not isinstance(promised, Lack):
+            ticket.promised = promised
+            return True
+        self.unsent(ticket)
+        lane.front.appendleft((ticket.ordinal, ticket.attempt))
+        self._unaffordable(lane, promised)
+        for parked in ticket.probes:
+            self._probe(parked)
+        return False
+
+    def drop(self, ticket: Ticket) -> None:
+        """Forget a row that could not be read: it is not this opening's any more. `release` follows."""
+        self._leave(ticket.lane)
+        for parked in ticket.probes:
+            self._probe(parked)
+
+    def park(self, scope: Scope, workspace: str, model: str, failure: Failure, now: float, *, probe: bool = True) -> None:
+        """Stop every lane of the scope that *workspace* and *model* stand in; without *probe*, for the rest of this opening."""
+        parked = self._parking.park(scope, self._lanes[workspace, model], failure, probe=probe)
+        if parked is not None and probe:
+            self._alarms.ring_at(parked, now + self._probe_every)
+
+    def close(self, workspace: str, failure: Failure) -> None:
+        """Launch nothing more of *workspace* until it is opened; a run that waits for parked rows waits for that too."""
+        self._parking.close(workspace, failure)
+
+    def open(self, workspace: str) -> None:
+        """End what `close` began, and no park."""
+        for lane in self._parking.open(workspace):
+            lane.throttled_since = None  # The hours while it was closed are no hours of throttles.
+            self._wake(lane)
+
+    def stop(self) -> None:
+        """Launch nothing more; what is in flight may settle."""
+        self._stopping = True
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts launched and not yet released."""
+        return self._in_flight
+
+    def left(self) -> dict[tuple[str, str], int]:
+        """Rows not settled for good, by workspace and model."""
+        return {key: lane.left for key, lane in self._lanes.items()}
+
+    def in_flight_of(self, workspace: str) -> int:
+        """Attempts of *workspace* launched and not yet released."""
+        return self._workspaces[workspace].in_flight
+
+    def held(self, now: float) -> frozenset[str]:
+        """Workspaces with a lane that is waiting out a throttle at *now*."""
+        lanes = (lane for lane in self._lanes.values() if lane.left)
+        return frozenset(lane.plan.workspace for lane in lanes if max(lane.limiter.waits_until, lane.pool.limiter.waits_until) > now)
+
+    def learnt(self, now: float) -> dict[str, Any]:
+        """Return what the pools' limiters have found, by pool, to be kept."""
+        return {name: found for name, pool in self._pools.items() if (found := pool.limiter.learnt(now))}
+
+    def teach(self, kept: Mapping[str, Any], now: float) -> None:
+        """Take up what an earlier opening found; a quota that the job names goes before it."""
+        for name, pool in self._pools.items():
+            pool.limiter.teach(kept.get(name), now)
+
+    def learnt_slots(self) -> dict[tuple[str, str], dict[str, float]]:
+        """Return how many slots lanes were found to have use for, to be kept."""
+        return {key: found for key, lane in self._lanes.items() if (found := lane.slots.learnt())}
+
+    def teach_slots(self, kept: Mapping[tuple[str, str], Any]) -> None:
+        """Take up what an earlier opening found of slots."""
+        for key, found in kept.items():
+            if key in self._lanes:
+                self._lanes[key].slots.teach(found)
+
+    def parked(self) -> tuple[ParkedScope, ...]:
+        """What stands still, and has rows waiting."""
+        return self._parking.scopes()
+
+    # How a lane comes to launch, or to wait.
+
+    def _add(self, plan: LanePlan) -> None:
+        workspace = self._workspaces.get(plan.workspace)
+        if workspace is None:
+            own = limiter(plan.workspace_quota) if plan.workspace_quota != NO_QUOTA else None
+            workspace = self._workspaces[plan.workspace] = Workspace(plan.workspace, plan.concurrency, own)
+        pool = self._pools.get(plan.pool_name)
+        if pool is None:
+            pool = self._pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota))
+        slots = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)
+        of_lane = limiter(plan.quota, under_known=plan.pool_quota != NO_QUOTA or plan.workspace_quota != NO_QUOTA)
+        lane = Lane(plan, workspace, pool, of_lane, Slots(slots), iter(plan.rows), plan.count, plan.count)
+        self._lanes[lane.key] = lane
+        pool.unfinished += bool(lane.left)
+        self._wake(lane)
+
+    def _leave(self, lane: Lane) -> None:
+        lane.left -= 1
+        lane.pool.unfinished -= not lane.left
+
+    def _may_launch(self, lane: Lane, now: float) -> bool:
+        """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
+        self._take_due_retries(lane, now)
+        workspace = lane.workspace
+        if (parks := self._parking.of(lane)) and any(not parked.probe_due for parked in parks):
+            pass  # The end of the park, or its next probe, wakes it.
+        elif lane.short_of is not None:
+            pass  # The end of an attempt that is paid from the same budget wakes it.
+        elif not (lane.front or lane.undrawn):
+            if lane.retries:
+                self._alarms.ring_at(lane, lane.retries[0][0])
+        elif lane.in_flight >= lane.slots.limit:
+            pass  # Its own next release wakes it.
+        elif (at := lane.limiter.free_at(now, lane.next_tokens())) > now:
+            self._alarms.ring_at(lane, at)
+        elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
+            self._queue(lane)
+            return False
+        elif workspace.limiter is not None and (at := workspace.limiter.free_at(now, lane.next_tokens())) > now:
+            self._queue(lane)
+            self._alarms.ring_at(workspace, at)
+            return False
+        else:
+            return True
+        lane.rested = True
+        self._end_turn(lane)
+        self._pass_turn_on(workspace)
+        return False
+
+    def _queue(self, lane: Lane) -> None:
+        """Let *lane* wait for its workspace: first of all, if it was its turn and another was quicker."""
+        lane.queued = lane.rested = True
+        waiting = lane.workspace.waiting
+        if lane.in_turn:
+            self._end_turn(lane)
+            waiting.appendleft(lane)
+        else:
+            waiting.append(lane)
+
+    @staticmethod
+    def _end_turn(lane: Lane) -> None:
+        lane.workspace.turns -= lane.in_turn
+        lane.in_turn = False
+
+    def _join(self, lane: Lane) -> None:
+        lane.pool.join(lane)
+        lane.pool.turns.append(lane)
+        self._look_at(lane.pool)
+
+    def _look_at(self, pool: Pool) -> None:
+        if not pool.active:
+            pool.active = True
+            pool.alarm = 0
+            self._ready_pools.append(pool)
+
+    def _from_pools(self, now: float) -> Ticket | None:
+        """Launch from the first pool that its quota lets go; pools take turns."""
+        while self._ready_pools:
+            pool = self._ready_pools[0]
+            if not pool:
+                self._rest_pool()
+            elif (at := pool.limiter.free_at(now, pool.first().next_tokens())) > now:
+                self._rest_pool()
+                self._alarms.ring_at(pool, at)
+                self._pass_turns_on(pool)
+            else:
+                lane = pool.pop()
+                if pool:
+                    self._ready_pools.rotate(-1)
+                else:
+                    self._rest_pool()
+                if self._may_launch(lane, now):
+                    return self._launch(lane, now)
+        return None
+
+    def _rest_pool(self) -> None:
+        self._ready_pools.popleft().active = False
+
+    def _launch(self, lane: Lane, now: float) -> Ticket:
+        tokens = lane.next_tokens()
+        ordinal, attempt = lane.draw()
+        probes = tuple(self._parking.of(lane))
+        for parked in probes:
+            parked.probe_due = False
+        workspace = lane.workspace
+        self._end_turn(lane)
+        lane.in_flight += 1
+        lane.slots.sent()
+        workspace.in_flight += 1
+        self._in_flight += 1
+        lane.tag += tokens / lane.plan.weight
+        for each in lane.limiters:
+            each.pay(now, tokens)
+        self._wake(lane)
+        if workspace.limiter is not None:
+            # Where the workspace's rate is what limits, each launch sets the next lane's time.
+            self._pass_turn_on(workspace)
+        return Ticket(lane.plan.workspace, lane.plan.model, ordinal, attempt, now, lane, tokens, probes)
+
+    def _take_due_retries(self, lane: Lane, now: float) -> None:
+        while lane.retries and lane.retries[0][0] <= now:
+            _, _, ordinal, attempt = heapq.heappop(lane.retries)
+            lane.front.append((ordinal, attempt))
+
+    def _wake(self, lane: Lane) -> None:
+        if not (lane.queued or lane.in_pool):
+            lane.queued = True
+            lane.alarm = 0
+            self._ready.append(lane)
+
+    def _pass_turn_on(self, workspace: Workspace) -> None:
+        if workspace.waiting and workspace.in_flight + workspace.turns < workspace.slots:
+            lane = workspace.waiting.popleft()
+            lane.queued, lane.in_turn = False, True
+            workspace.turns += 1
+            self._wake(lane)
+
+    def _pass_turns_on(self, pool: Pool) -> None:
+        """Let other lanes have the turns of those that are seen to wait for the pool."""
+        turns, pool.turns = pool.turns, []
+        for lane in turns:
+            self._end_turn(lane)
+            self._pass_turn_on(lane.workspace)
+
+    # What an attempt costs.
+
+    def _charge(self, ticket: Ticket, result: Reply | Failure, now: float) -> None:
+        """Settle what was estimated: a refusal cost nothing, and what nobody can tell stays as it was estimated."""
+        usage = result.usage
+        if usage is not None:
+            self._correct(ticket, usage.input_tokens + usage.output_tokens)
+        elif isinstance(result, Failure) and not result.in_doubt:
+            self._correct(ticket, 0.0)
+        if isinstance(result, Reply) or result.fault is Fault.REASK:
+            for each in ticket.lane.limiters:
+                each.took(now, ticket.launched_at, ticket.paid)
+            self._look_again(ticket.lane)
+            output_tokens = 0 if usage is None else usage.output_tokens
+            ticket.lane.slots.took(now, ticket.launched_at, output_tokens, ticket.lane.in_flight)
+        elif result.fault is Fault.AGAIN:
+            ticket.lane.slots.failed(ticket.launched_at)
+
+    def _correct(self, ticket: Ticket, tokens: float) -> None:
+        for each in ticket.lane.limiters:
+            each.settle(ticket.launched_at, ticket.paid, tokens)
+        self._corrected(ticket, tokens)
+
+    def _corrected(self, ticket: Ticket, tokens: float) -> None:
+        lane = ticket.lane
+        if tokens == ticket.paid:
+            return
+        lane.tag += (tokens - ticket.paid) / lane.plan.weight
+        ticket.paid = tokens
+        self._look_again(lane)
+
+    def _pay(self, ticket: Ticket, result: Reply | Failure) -> None:
+        if not ticket.promised:
+            return
+        in_doubt = isinstance(result, Reply) or result.in_doubt
+        promised, ticket.promised = ticket.promised, ()
+        for purse, promise in zip(ticket.lane.plan.purses, promised, strict=True):
+            purse.settle(ticket.lane.key, promise, result.usage, in_doubt=in_doubt)
+            self.reconsider(purse)
+
+    def reconsider(self, purse: Purse) -> None:
+        """Let the lanes look again that *purse* had too little left for, and that wait for it."""
+        for lane in self._short.pop(purse, ()):
+            lane.short_of = None
+            self._wake(lane)
+
+    def _unaffordable(self, lane: Lane, lack: Lack) -> None:
+        """Hold *lane* back: until an attempt ends that is paid from the same budget, or for good where none is under way."""
+        if lack.may_pass:
+            lane.short_of = lack.purse
+            self._short[lack.purse].append(lane)
+            return
+        parked = self._parking.park(Scope.LANE, lane, broke(lack, lane.plan.model), probe=False)
+        if parked is not None and lack.purse.cap.period is not None and lack.price is not None:
+            parked.renews = True
+            self._broke[lack.purse].append(parked)
+
+    def renew(self, purse: Purse) -> None:
+        """Take note that a day or a month of *purse* has begun: what it parked goes on."""
+        for parked in self._broke.pop(purse, ()):
+            if self._parking.stands(parked):
+                self._parking.end(parked)
+                for lane in parked.lanes:
+                    self._wake(lane)
+        self.reconsider(purse)
+
+    def _look_again(self, lane: Lane) -> None:
+        """A limiter of the lane may have more room than it had: what waits for its pool or its workspace is due another look."""
+        if lane.pool:
+            self._look_at(lane.pool)
+        self._pass_turn_on(lane.workspace)
+
+    # Time.
+
+    def _ring(self, now: float) -> None:
+        late: list[tuple[float, Parked]] = []
+        while (due := self._alarms.pop(now)) is not None:
+            match due:
+                case _, Lane() as lane:
+                    self._wake(lane)
+                case _, Pool() as pool:
+                    self._look_at(pool)
+                case _, Workspace() as workspace:
+                    self._pass_turn_on(workspace)
+                case at, Parked() as parked:
+                    late.append((at, parked))
+        for at, parked in late:
+            if self._wait_for_parked or self._running():
+                self._probe(parked)
+            else:
+                self._alarms.put_back(parked, at)
+
+    def _probe(self, parked: Parked) -> None:
+        """Let the next of its lanes that may launch send one row, if the park still stands."""
+        if self._parking.stands(parked):
+            parked.probe_due = True
+            for lane in parked.lanes:
+                self._wake(lane)
+
+    def _running(self) -> bool:
+        """Whether anything but parked rows is left to do."""
+        return bool(self._in_flight) or any(lane.left and not self._parking.of(lane) for lane in self._lanes.values())
+
+    def _rest(self, now: float) -> WaitUntil | Drained:
+        at = self._alarms.next_at()
+        if self._running():
+            return WaitUntil(at)
+        if self._wait_for_parked and at < math.inf and self._parking.probes_may_help():
+            return WaitUntil(max(now, at))
+        if self._wait_for_parked and (self._parking.openings_may_help() or self._parking.renewals_may_help()):
+            return WaitUntil(max(now, at))
+        return Drained(self.parked())
+
+    # What a result leads to.
+
+    def _judge(self, ticket: Ticket, result: Reply | Failure, now: float, jitter: float) -> Verdict:
+        lane = ticket.lane
+        if isinstance(result, Reply):
+            lane.throttled_since = None
+            lane.varied = True
+            return Verdict.ANSWERED
+        match next_step(self._retry, result, ticket.attempt, jitter):
+            case TryAgain(delay):
+                self._number += 1
+                heapq.heappush(lane.retries, (now + delay, self._number, ticket.ordinal, ticket.attempt + 1))
+                return Verdict.AGAIN
+            case BackToFront():
+                return self._back_to_front(ticket, result, now, jitter)
+            case Reject():
+                return self._rejected(ticket, result, now)
+            case Exhaust() | Hold() as step:
+                return Verdict.HELD if isinstance(step, Hold) else Verdict.EXHAUSTED
+            case Park():
+                lane.front.appendleft((ticket.ordinal, ticket.attempt))
+                self.park(result.scope, *lane.key, result, now)
+                return Verdict.PARKED
+
+    def _back_to_front(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
+        lane = ticket.lane
+        lane.front.appendleft((ticket.ordinal, ticket.attempt))
+        if failure.fault is Fault.REASK:
+            lane.throttled_since = None
+            return Verdict.REASKED
+        lane.refused(ticket.launched_at, failure, now, jitter)
+        since = lane.throttled_since = now if lane.throttled_since is None else lane.throttled_since
+        if now - since >= THROTTLED_FOR_TOO_LONG:
+            advice = f"throttled for {THROTTLED_FOR_TOO_LONG / 60:.0f} minutes without one answer: a quota may be used up; {failure.advice}"
+            self.park(Scope.LANE, *lane.key, replace(failure, advice=advice), now)
+        return Verdict.THROTTLED
+
+    def _rejected(self, ticket: Ticket, failure: Failure, now: float) -> Verdict:
+        lane = ticket.lane
+        parked = self._parking.of_lane_alone(lane)
+        if parked is not None and parked.failure.code == failure.code:
+            lane.front.appendleft((ticket.ordinal, ticket.attempt))
+            return Verdict.PARKED
+        if lane.same_rejections_in_a_row(failure.code) >= SAME_REJECTION_PARKS:
+            advice = f"the first {SAME_REJECTION_PARKS} answers were all this: {failure.advice}; then run with --retry-rejected"
+            self.park(Scope.LANE, *lane.key, replace(failure, advice=advice), now)
+        return Verdict.REJECTED
+
+    def _probed(self, parked: Parked, ticket: Ticket, result: Reply | Failure, now: float) -> None:
+        """End the park if the provider took the probe; otherwise set the next."""
+        if not self._parking.stands(parked):
+            return
+        if outlasts(parked, ticket.lane, result):
+            self._alarms.ring_at(parked, now + self._probe_every)
+            return
+        self._parking.end(parked)
+        for lane in parked.lanes:
+            lane.throttled_since = None
+            self._wake(lane)

@@ -1,0 +1,1 @@
+"""A run joined from its parts: `one_run.py` is the page to begin with."""

@@ -1,0 +1,248 @@
+"""Budgets by the day and the month, over runs: what this run borrows from the books, and what it makes sure that they know.
+
+An opening reads the books and, of each run beside it, what the books do not tell: runs that were killed, went on without such a budget, or
+that no books know. Before a call is sent that its page has too little left for, more is borrowed, in lots as large as what is under way; a
+page that nothing is under way of is given back within a second. A run that finds nothing left waits while others hold some that they may
+give back. Where the books are lost while runs go on, nothing is lent until each of them has written down anew what it holds.
+
+A run that has no such budget in its job is counted as of the moment when another one opened, and again when a day begins.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from time import time
+from typing import TypeGuard
+
+import anyio
+
+from batchrun.core.ledger.attempts import Bound
+from batchrun.core.money.books import Books, Part
+from batchrun.core.money.budget import LaneKey, Page, Purse
+from batchrun.core.money.spending import Spending
+from batchrun.core.scheduling.scheduler import Scheduler
+from batchrun.edge import run_directory
+from batchrun.edge.books_file import BooksFile, held, is_held, ledger_bytes, runs_beside
+from batchrun.telling.reading import read_into
+
+LOOK_EVERY = 1.0
+_ASKED_AGAIN_AFTER = 0.2
+"""Seconds after which a run whose own calls may yet leave some looks again whether others gave something back."""
+_AWAITED = 3 * LOOK_EVERY
+"""Seconds in which every process that lives has written its part down anew."""
+
+
+class Bookkeeper:
+    """Keeps the books for one opening of a run; of budgets that are the run's own it knows nothing."""
+
+    def __init__(
+        self, directory: Path, purses: Iterable[Purse], note: Callable[[str], None] = lambda _text: None, *,
+        wall_time: Callable[[], float] = time,
+    ) -> None:  # fmt: skip
+        self._directory = directory
+        self._run = directory.absolute().name
+        self._purses = tuple(dict.fromkeys(purse for purse in purses if purse.cap.period))
+        self._note = note
+        self._wall_time = wall_time
+        self._file = BooksFile(directory.absolute().parent)
+        self._name = ""
+        self._lend_from = 0.0
+        self._pages: dict[Purse, Page] = {}
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Take part in the books until the block is left; the purses hold what the run has spent already. Blocks."""
+        if not self._purses:
+            yield
+            return
+        with held(self._directory):
+            read: dict[Path, Part] = {}
+            while unread := self._take_part(read):
+                read |= self._counted(unread)
+            try:
+                yield
+            finally:
+                self._close()
+
+    def look_in(self) -> None:
+        """Only see what the other runs have taken of the present pages: nothing is written. Blocks."""
+        if not self._purses or not self._file.path.parent.is_dir():
+            return
+        present = self._present()
+        since = min(purse.page(self._wall_time()).span.starts for purse in self._purses)
+        books = self._file.read() or Books("")
+        stale = [path for path in runs_beside(self._directory) if _is_stale(books.runs.get(path.name), path, present.keys(), since)]
+        for path, read in self._counted(stale).items():
+            _merge(books, path.name, read, alive=is_held(path))
+        for key, purse in present.items():
+            purse.page(self._wall_time()).others = books.others(self._run, key)
+
+    def fund(self, purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float) -> None:
+        """Borrow what an attempt may cost that is sent at a moment, where its budgets have too little of their own."""
+        for purse in purses:
+            if purse.cap.period is None:
+                continue
+            price, page = purse.price(lane, most), purse.page(at)
+            if price is not None and price > page.left:
+                self._borrow(purse, page, price - page.left)
+
+    async def keep(self, scheduler: Scheduler, wake: Callable[[], None]) -> None:
+        """Give back what is idle, and see to what others give back and to new days, until cancelled."""
+        while self._purses:
+            await anyio.sleep(LOOK_EVERY)
+            now = self._wall_time()
+            pages = {purse: purse.page(now) for purse in self._purses}
+            turned = [purse for purse, page in pages.items() if page is not self._pages.get(purse)]
+            waiting = [purse for purse, page in pages.items() if page.contested]
+            if turned or not self._look(waiting):
+                read: dict[Path, Part] = {}
+                while unread := self._take_part(read):
+                    counted = await anyio.to_thread.run_sync(self._counted, unread)
+                    read |= counted
+            for purse in turned:
+                scheduler.renew(purse)
+            for purse in waiting:
+                scheduler.reconsider(purse)
+            if turned or waiting:
+                wake()
+
+    def _borrow(self, purse: Purse, page: Page, need: Decimal) -> None:
+        now = self._wall_time()
+        if page.promised and abs(now - page.refused_at) < _ASKED_AGAIN_AFTER:
+            return  # What is under way here leaves some, or nothing does.
+        page.contested = True
+        if now < self._lend_from:
+            return
+        with self._file.locked():
+            books = self._file.read()
+            if not self._is_ours(books):
+                return  # The next look sees to it.
+            key, part = purse.cap.key(page.span.name), books.runs[self._run]
+            part.taken[key], part.spent[key] = page.allowed, page.spent
+            lent = books.lend(self._run, key, purse.cap.amount, need, need + page.promised)
+            page.allowed, page.others = part.taken[key], books.others(self._run, key)
+            page.contested = not lent and bool(books.holders(self._run, key))
+            page.refused_at = -math.inf if lent else now
+            self._file.write(books)
+
+    def _is_ours(self, books: Books | None) -> TypeGuard[Books]:
+        return books is not None and books.name == self._name and self._run in books.runs
+
+    def _look(self, waiting: list[Purse]) -> bool:
+        """Give back what is idle; whether the books are still there, and none holds any of what is waited for but runs that live."""
+        books = self._file.read()
+        if not self._is_ours(books):
+            return False
+        if any(page.allowed > page.spent and not page.promised for _, page in self._written()):
+            with self._file.locked():
+                books = self._file.read()
+                if not self._is_ours(books):
+                    return False
+                self._give_back(books.runs[self._run])
+                self._file.write(books)
+        folder = self._file.path.parent
+        keys = [purse.cap.key(purse.page(self._wall_time()).span.name) for purse in waiting]
+        return all(is_held(folder / name) for key in keys for name in books.holders(self._run, key))
+
+    def _give_back(self, part: Part) -> None:
+        for key, page in self._written():
+            if not page.promised:
+                page.allowed = page.spent
+            part.taken[key], part.spent[key] = page.allowed, page.spent
+
+    def _written(self) -> Iterator[tuple[str, Page]]:
+        return ((purse.cap.key(page.span.name), page) for purse in self._purses for page in purse.pages.values())
+
+    def _present(self) -> dict[str, Purse]:
+        now = self._wall_time()
+        return {purse.cap.key(purse.page(now).span.name): purse for purse in self._purses}
+
+    def _take_part(self, read: Mapping[Path, Part]) -> list[Path]:
+        """Write this run into the books, and what was *read* of others; the runs that must be read first, if there are any."""
+        now, present = self._wall_time(), self._present()
+        since = min(purse.page(now).span.starts for purse in self._purses)
+        with self._file.locked():
+            found = self._file.read()
+            books = found or Books(uuid.uuid4().hex)
+            beside = runs_beside(self._directory)
+            stale = [path for path in beside if _is_stale(books.runs.get(path.name), path, present.keys(), since)]
+            if unread := [path for path in stale if path not in read]:
+                return unread
+            for path in stale:
+                _merge(books, path.name, read[path], alive=is_held(path))
+            self._write_own(books, now)
+            if not all((other := books.runs.get(path.name)) and other.open for path in beside if is_held(path)):
+                self._lend_from = now + _AWAITED
+            if found is None and (self._name or self._file.path.exists()):
+                self._note(f"{self._file.path}: was lost or damaged, and was made again from the ledgers of the runs beside it")
+            self._file.write(books)
+        self._name = books.name
+        self._pages = {purse: purse.page(now) for purse in self._purses}
+        return []
+
+    def _write_own(self, books: Books, now: float) -> None:
+        part = books.runs.setdefault(self._run, Part())
+        part.open, part.sizes = True, {}
+        for key, page in self._written():
+            page.allowed = max(page.allowed, page.spent + page.promised)
+            part.taken[key], part.spent[key] = page.allowed, page.spent
+            page.others = books.others(self._run, key)
+        books.forget_before(f"{datetime.fromtimestamp(now, UTC):%Y-%m}")
+
+    def _counted(self, directories: Iterable[Path]) -> dict[Path, Part]:
+        """Read from their ledgers what other runs have spent of our budgets' present pages."""
+        return {directory: self._read_ledger(directory) for directory in directories}
+
+    def _read_ledger(self, directory: Path) -> Part:
+        size, _ = ledger_bytes(directory)
+        job = (run_directory.read_description(directory) or {}).get("name", "")
+        copies = {key: Purse(purse.cap, purse.most, purse.cost) for key, purse in self._present().items()}
+
+        def purses(lane: LaneKey) -> tuple[Purse, ...]:
+            owners = {f"workspace {lane[0]}, model {lane[1]}", f"workspace {lane[0]}", f"job {job}"}
+            return tuple(copy for copy in copies.values() if copy.cap.whose in owners)
+
+        spend(Spending(purses), directory)
+        spent = {key: copy.page(self._wall_time()).spent for key, copy in copies.items()}
+        return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size))
+
+    def _close(self) -> None:
+        with self._file.locked():
+            books = self._file.read()
+            if not self._is_ours(books):
+                return  # Whoever comes next reads the ledger.
+            spent = {key: page.spent + page.promised for key, page in self._written()}
+            books.runs[self._run].settle(spent, ledger_bytes(self._directory)[0])
+            self._file.write(books)
+
+
+def spend(spending: Spending, directory: Path) -> None:
+    """Read the ledger in *directory* into *spending*; raises RunDamagedError where it is damaged."""
+    read_into(directory, spending)
+    spending.close()
+
+
+def _is_stale(part: Part | None, directory: Path, keys: Collection[str], since: float) -> bool:
+    size, written_at = ledger_bytes(directory)
+    if part is not None and part.open:
+        return not is_held(directory) or any(key not in part.taken for key in keys)
+    if written_at < since:
+        return False
+    return part is None or any(part.sizes.get(key) != size for key in keys)
+
+
+def _merge(books: Books, name: str, read: Part, *, alive: bool) -> None:
+    """Write down what was read of another run; what a process that lives keeps itself stays as it is."""
+    part = books.runs.setdefault(name, Part())
+    if not (part.open and alive):
+        part.settle(read.spent, next(iter(read.sizes.values()), 0))
+        return
+    for key, amount in read.taken.items():
+        part.taken.setdefault(key, amount)
+        part.spent.setdefault(key, amount)

@@ -1,0 +1,126 @@
+"""A job's budgets at the joints: which purses its lanes are paid from, what they have spent already, and what a person is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from time import time
+
+import anyio
+
+from batchrun.core.jobs.job import BudgetTable, Job, Workspace
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.model import Usage
+from batchrun.core.money.budget import TOKENS, Cap, LaneKey, Purse, told
+from batchrun.core.money.periods import Period
+from batchrun.core.money.pricing import Prices, region_of
+from batchrun.core.money.spending import Spending
+from batchrun.core.scheduling.parking import ParkedScope
+from batchrun.running.bookkeeping import spend
+from batchrun.running.money import day_of, is_batch, pricer
+
+_MILLION = Decimal(1_000_000)
+_LOOK_EVERY = 1.0
+
+Purses = Mapping[LaneKey, tuple[Purse, ...]]
+
+
+def purses_of(job: Job, workspaces: Mapping[str, Workspace], lanes: Iterable[LaneKey], prices: Prices) -> Purses:
+    """The budgets that each lane is paid from: its own, its workspace's and the job's."""
+    found: dict[tuple[str, int], Purse] = {}
+    return {
+        (name, model): tuple(
+            found.setdefault((where, place), _purse(where, whose, table, workspaces, prices))
+            for where, whose, tables in _budgets(job, name, model)
+            for place, table in enumerate(tables)
+        )
+        for name, model in lanes
+    }
+
+
+def take_up(purses: Purses, directory: Path) -> None:
+    """Count what the run has spent so far, from its ledger; raises RunDamagedError where that is damaged."""
+    if any(purses.values()):
+        spend(Spending(lambda lane: purses.get(lane, ())), directory)
+
+
+def each_purse(purses: Purses) -> Iterable[Purse]:
+    """Every purse, once."""
+    return dict.fromkeys(purse for each in purses.values() for purse in each)
+
+
+async def tell_budgets(purses: Purses, note: Callable[[str], None]) -> None:
+    """Note how much of each budget is spent, as it comes to be, until cancelled."""
+    while any(purses.values()):
+        tell_spent(purses, note)
+        await anyio.sleep(_LOOK_EVERY)
+
+
+def tell_spent(purses: Purses, note: Callable[[str], None]) -> None:
+    """Note each budget of which half, four fifths or nineteen twentieths are spent since it was last told."""
+    now = time()
+    for purse in each_purse(purses):
+        if (share := purse.warning(now)) is not None:
+            cap, page = purse.cap, purse.page(now)
+            when = f" on {page.span.name}" if cap.period and cap.period.per == "day" else f" in {page.span.name}" if cap.period else ""
+            spent = told(page.spent + page.others, cap.unit)
+            note(f"{cap.name}: {share:.0%} is spent: {spent} of {told(cap.amount, cap.unit)}{when}")
+
+
+def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:
+    """Have the park of a spent budget say what its rows would come to, by what the lane's answers came to so far."""
+    totals = statement.lane(*parked.name.split(" ", 1)) if parked.failure.code == "budget_spent" else None
+    if totals is None or not totals.billed_calls:
+        return parked
+    share = Decimal(parked.rows) / totals.billed_calls
+    about = [told((totals.input_tokens + totals.output_tokens) * share, TOKENS)]
+    about += [told(amount * share, currency) for currency, amount in sorted(totals.cost.items())]
+    message = f"{parked.failure.message}; the {parked.rows:,} rows left would come to about {', '.join(about)}"
+    return replace(parked, failure=replace(parked.failure, message=message))
+
+
+def most_tokens(job: Job, name: str, model: str) -> int | None:
+    """The max_tokens that the budgets of a lane put into its rows that set none: the least of them."""
+    given = [table.max_tokens for _, _, tables in _budgets(job, name, model) for table in tables if table.max_tokens is not None]
+    return min(given, default=None)
+
+
+def _budgets(job: Job, name: str, model: str) -> Iterator[tuple[str, str, tuple[BudgetTable, ...]]]:
+    """Where each stands in the job, whose it is in the books, and what it says."""
+    table = job.workspaces.get(name)
+    if table is not None:
+        limit = table.limits.get(model)
+        if limit:
+            yield f'workspaces.{name}.limits."{model}".budget', f"workspace {name}, model {model}", limit.budget
+        yield f"workspaces.{name}.budget", f"workspace {name}", table.budget
+    yield "job.budget", f"job {job.name}", job.job.budget
+
+
+def _purse(where: str, whose: str, table: BudgetTable, workspaces: Mapping[str, Workspace], prices: Prices) -> Purse:
+    period = None if table.per == "run" else Period(table.per, table.zone)
+    if table.amount is None:
+        return Purse(Cap(where, Decimal(table.tokens or 0), TOKENS, period, whose))
+
+    def assumed(input_tokens: int, output_tokens: int) -> Decimal | None:
+        if table.unpriced is None:
+            return None
+        return (input_tokens * table.unpriced.input + output_tokens * table.unpriced.output) / _MILLION
+
+    def most(lane: LaneKey, input_tokens: int, output_tokens: int) -> Decimal | None:
+        at, model = workspaces.get(lane[0]), lane[1]
+        if at is None:
+            return assumed(input_tokens, output_tokens)
+        region, batch = region_of(at.endpoint), is_batch(at)
+        bound = prices.most(model, region, input_tokens, output_tokens, day_of(time()), account=at.account, batch=batch)
+        return bound[1] if bound is not None and bound[0] == table.currency else assumed(input_tokens, output_tokens)
+
+    price = pricer(prices, workspaces)
+
+    def cost(lane: LaneKey, usage: Usage) -> Decimal | None:
+        found = price(*lane, usage, time()) if lane[0] in workspaces else None
+        known = found is not None and found.currency == table.currency
+        return found.amount if found is not None and known else assumed(usage.input_tokens, usage.output_tokens)
+
+    return Purse(Cap(where, table.amount, table.currency, period, whose), most, cost)

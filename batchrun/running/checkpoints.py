@@ -1,0 +1,171 @@
+"""A reader of the ledger as it was when it had read so far, kept in the run directory: a resume reads on from there.
+
+A checkpoint is a summary: it can be deleted, and is made again. It is believed where it was written by this very code, for the same input
+and settings (its *key*), where its bytes are what was written, and where each file of the ledger still begins with the bytes that were
+read, by their digests. Anything else is read from the beginning.
+
+Its contents are a pickle, for a reader is made of whatever its parts keep. One that comes from elsewhere can make nothing but values: only
+classes of the core, which asks the world nothing, and plain values are found by name.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from hashlib import blake2b
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import orjson
+
+from batchrun.core.errors import LedgerError
+from batchrun.core.ledger.entry import Entry, read_entry
+from batchrun.edge import history, marks, run_directory
+from batchrun.edge.marks import Mark
+from batchrun.telling.reading import LOG, Reader, files_of, read_into
+
+FROM_BYTES = 4 << 20
+"""Of ledger that a checkpoint saves the next opening from reading: less is read sooner than it is written."""
+_SEAL_BYTES = 16
+_PLAIN = {
+    ("array", "_array_reconstructor"),
+    ("array", "array"),
+    ("builtins", "bytearray"),
+    ("builtins", "frozenset"),
+    ("builtins", "set"),
+    ("collections", "Counter"),
+    ("decimal", "Decimal"),
+}
+
+AReader = TypeVar("AReader", bound=Reader)
+
+
+class Checkpoint:
+    """One reader's, in one file of the run directory.
+
+    *key* is all that decides what it reads beside the ledger; *outside* are the objects, by name, that it refers to and are not its own;
+    *read* is how it wants entries read.
+    """
+
+    def __init__(
+        self, directory: Path, name: str, key: object, outside: Mapping[str, object], read: Callable[[bytes], Entry] = read_entry
+    ) -> None:  # fmt: skip
+        self._read = read
+        self._directory = directory
+        self._path = directory / f"{name}.checkpoint"
+        self._key = _seal(orjson.dumps([key, _code()])).hex()
+        self._log = history.Attempts(directory / LOG)
+        self._outside = {**outside, "log": self._log}
+        self.note: str | None = None
+        """For a person: why what was kept is not used."""
+
+    def read_on(self, new: Callable[[], AReader], *, keep: bool) -> AReader:
+        """Return a reader that has read all of the ledger: the one that was kept, or else a *new* one from the beginning.
+
+        With *keep* it is kept as it is now, where that is worth it: the caller holds the run, and nothing is appended meanwhile.
+        """
+        reader, read = self._kept() or (new(), {})
+        ends = marks.sizes(self._directory, files_of(self._directory))
+        read_into(self._directory, reader, since=read, read=self._read)
+        reader.calls.reads_again(self._log)
+        if keep and sum(ends.values()) - sum(mark.end for mark in read.values()) >= FROM_BYTES:
+            self._keep(reader, ends, read)
+        return reader
+
+    def _keep(self, reader: Reader, ends: Mapping[str, int], read: Mapping[str, Mark]) -> None:
+        if any(history.torn_tail(self._directory / name) for name in ends):
+            return  # The next opening mends it: where the reader stands would no longer be the beginning of a line.
+        try:
+            marked = marks.marked(self._directory, ends, read)
+            head = orjson.dumps({"key": self._key, "marks": {name: [mark.segments, mark.lines] for name, mark in marked.items()}})
+            run_directory.write_whole(self._path, _sealed(head, reader, self._outside))
+        except (OSError, LedgerError):
+            return  # It is made again when there is room for it.
+
+    def _kept(self) -> tuple[Any, Mapping[str, Mark]] | None:
+        try:
+            with self._path.open("rb") as file:
+                return self._unsealed(file)
+        except OSError:
+            return None
+
+    def _unsealed(self, file: IO[bytes]) -> tuple[Any, Mapping[str, Mark]] | None:
+        seal, whole = file.read(_SEAL_BYTES), blake2b(digest_size=_SEAL_BYTES)
+        while chunk := file.read(1 << 20):
+            whole.update(chunk)
+        if whole.digest() != seal:
+            self._refuse("it is damaged")
+            return None
+        file.seek(_SEAL_BYTES)
+        told = orjson.loads(file.readline())
+        if told["key"] != self._key:
+            return None
+        read = {name: Mark(tuple((end, digest) for end, digest in segments), lines) for name, (segments, lines) in told["marks"].items()}
+        if not marks.all_stand(self._directory, read):
+            self._refuse("the ledger is no longer what it was when it was read")
+            return None
+        try:
+            return _Unpickler(file, self._outside).load(), read
+        except (pickle.UnpicklingError, AttributeError, LookupError, TypeError, ValueError, EOFError):
+            self._refuse("it is not made of what a checkpoint is made of")
+            return None
+
+    def _refuse(self, why: str) -> None:
+        self.note = f"{self._path} is not used: {why}; the ledger was read from its beginning"
+
+
+def _seal(content: bytes | memoryview) -> bytes:
+    return blake2b(content, digest_size=_SEAL_BYTES).digest()
+
+
+@cache
+def _code() -> str:
+    """Digest of what reads a ledger: a reader that other code has made may have other parts, or mean other things by them."""
+    house = Path(__file__).parents[1]
+    rooms = (house / "running" / "checkpoints.py", house / "telling" / "reading.py", house / "edge" / "history.py")
+    whole = blake2b(f"{version('batchrun')} {sys.version}".encode(), digest_size=_SEAL_BYTES)
+    for path in sorted([*house.glob("core/**/*.py"), *rooms]):
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
+
+
+def _sealed(head: bytes, reader: object, outside: Mapping[str, object]) -> memoryview:
+    """Return what stands in the file. A reader may hold hundreds of megabytes: they are copied once."""
+    written = io.BytesIO()
+    written.write(bytes(_SEAL_BYTES) + head + b"\n")
+    _Pickler(written, outside).dump(reader)
+    whole = written.getbuffer()
+    whole[:_SEAL_BYTES] = _seal(whole[_SEAL_BYTES:])
+    return whole
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, to: io.BytesIO, outside: Mapping[str, object]) -> None:
+        super().__init__(to, protocol=4)
+        self._names = {id(value): name for name, value in outside.items()}
+
+    def persistent_id(self, value: object) -> str | None:
+        return self._names.get(id(value))
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, read: IO[bytes], outside: Mapping[str, object]) -> None:
+        super().__init__(read)
+        self._outside = outside
+
+    def persistent_load(self, name: Any) -> object:
+        return self._outside[name]
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _PLAIN:
+            return super().find_class(module, name)
+        if module.startswith("batchrun.core.") and "." not in name:
+            found = getattr(import_module(module), name, None)
+            if isinstance(found, type) and found.__module__ == module:
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is nothing that a checkpoint is made of")

@@ -1,0 +1,121 @@
+"""Money at the joints: what a job's prices are, and what its calls cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
+from time import time
+from typing import Any
+
+from pydantic import ValidationError
+
+from batchrun.core.jobs.endpoints import CLOUDS
+from batchrun.core.jobs.job import Job, PricesTable, Workspace
+from batchrun.core.ledger.attempts import Bound
+from batchrun.core.ledger.focus import ALIBABA, Place
+from batchrun.core.ledger.statement import Most
+from batchrun.core.model import Money, Usage
+from batchrun.core.money.price_list import PriceRow, Tier, shipped
+from batchrun.core.money.pricing import Discounts, Prices, cloud_of, region_of
+
+_FIRST_DAY = date(1970, 1, 1).toordinal()
+_BEIJING = ("cn-beijing", "China (Beijing)")
+_PLACES: Mapping[str, tuple[str, str]] = {
+    "public": _BEIJING,
+    "batch": _BEIJING,
+    "intl": ("ap-southeast-1", "Singapore"),
+    "us": ("us-east-1", "US (Virginia)"),
+    "hongkong": ("cn-hongkong", "China (Hong Kong)"),
+}
+"""The provider's regions (its page on base URLs, 2026-10-11). That of the finance cloud it does not tell there."""
+
+
+def prices_of(job: Job) -> Prices:
+    """The shipped prices, with the job's own in their place and its discounts."""
+    own = (_row(model, table) for model, tables in job.prices.items() for table in tables)
+    discounts = {name: Discounts(table.discount, table.discounts) for name, table in job.accounts.items()}
+    return Prices(shipped(), discounts, own=own)
+
+
+def listed(job: Job) -> list[tuple[PriceRow, Decimal]]:
+    """What applies in *job*: the rows of each model and place that its workspaces call, the newest, and the share taken off.
+
+    Where a discount is one account's, its rows are listed once for each discount.
+    """
+    prices, found = prices_of(job), {}
+    for workspace in job.workspaces_resolved().values():
+        for model in prices.models():
+            row = prices.row(model, region_of(workspace.endpoint), day_of(time()))
+            if row is not None and (workspace.models is None or model in workspace.models):
+                discount = prices.discount(model, workspace.account)
+                found[model, row.region or "", discount] = (row, discount)
+    return [found[key] for key in sorted(found)]
+
+
+def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Callable[[str, str, Usage, float], Money | None]:
+    """What a call of a workspace and model cost that began at a wall time."""
+    places = {name: (region_of(each.endpoint), each.account, is_batch(each)) for name, each in workspaces.items()}
+
+    def price(workspace: str, model: str, usage: Usage, at: float) -> Money | None:
+        region, account, batch = places[workspace]
+        cost = prices.cost(model, region, usage, day_of(at), account=account, batch=batch)
+        return None if cost is None else cost.money()
+
+    return price
+
+
+def described_job(described: Mapping[str, Any]) -> Job | None:
+    """The job of a run as its description has it; None where this batchrun would not take it any more."""
+    try:
+        return Job.model_validate(described.get("job"))
+    except ValidationError:
+        return None
+
+
+def most_of(known: Job | None) -> Most:
+    """What a call can cost at the most, by the prices of a job; nothing is known where there is none."""
+    if known is None:
+        return lambda *_call: None
+    workspaces, prices = known.workspaces_resolved(), prices_of(known)
+
+    def most(workspace: str, model: str, bound: Bound, at: float) -> Money | None:
+        if (where := workspaces.get(workspace)) is None:
+            return None
+        asked, region = (bound.input_tokens, bound.output_tokens), region_of(where.endpoint)
+        found = prices.most(model, region, *asked, day_of(at), account=where.account, batch=is_batch(where))
+        return None if found is None else Money(*found)
+
+    return most
+
+
+def places_of(known: Job | None) -> dict[str, Place]:
+    """Where each workspace's calls went, and whose they were, as FOCUS tells it."""
+    return {name: _place(workspace) for name, workspace in (known.workspaces_resolved() if known else {}).items()}
+
+
+def _place(workspace: Workspace) -> Place:
+    cloud = cloud_of(workspace.endpoint)
+    ours = workspace.endpoint.simulated or cloud in CLOUDS
+    return Place(workspace.account, cloud, ALIBABA if ours else workspace.endpoint.name, _PLACES.get(cloud))
+
+
+def _row(model: str, table: PricesTable) -> PriceRow:
+    tiers = tuple(
+        Tier(tier.up_to, tier.input, tier.output, tier.thinking, tier.cached, tier.cache_hit, tier.cache_write) for tier in table.tiers
+    )
+    return PriceRow(
+        model, table.region, table.currency, table.since, tiers, table.source,
+        audio_input=table.audio_input, image_input=table.image_input,
+        output_of_media=table.output_of_media, audio_output=table.audio_output,
+    )  # fmt: skip
+
+
+def day_of(at: float) -> date:
+    """The day by whose prices a call is priced that began at a wall time."""
+    return date.fromordinal(_FIRST_DAY + int(at // 86_400))
+
+
+def is_batch(workspace: Workspace) -> bool:
+    """Whether its calls cost half."""
+    return cloud_of(workspace.endpoint) == "batch"

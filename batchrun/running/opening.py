@@ -1,0 +1,294 @@
+"""What an opening finds: the run directory described, its ledger mended and read, the input indexed, and so what is left to do."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from batchrun.core.errors import JobError, Mistake, RunDamagedError
+from batchrun.core.jobs import changes as job_changes
+from batchrun.core.jobs.job import Job, Workspace, settings_salt
+from batchrun.core.ledger.course import Course, Watched
+from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.entry import read_outcome
+from batchrun.core.ledger.statement import Fold, Statement
+from batchrun.core.rows.answers import Schema
+from batchrun.core.rows.rows import Inherited
+from batchrun.core.scheduling.past import Past
+from batchrun.core.scheduling.plan import Plan
+from batchrun.edge import history, run_directory, trust
+from batchrun.edge.set_aside import collecting
+from batchrun.edge.source import InputFile, SetAside, Source
+from batchrun.running.checkpoints import AReader, Checkpoint
+from batchrun.running.money import described_job, most_of
+from batchrun.telling.reading import FILES, LOG, read_into
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One opening of a run: what it works on."""
+
+    directory: Path
+    run: str
+    number: int
+    source: Source
+    plan: Plan
+    notes: tuple[str, ...]
+    """For a person: what was mended, what has changed."""
+
+
+def read_schema(written: Mapping[str, Any] | str | None) -> Schema | None:
+    """Read the schema of a job, a table or the path of a JSON file; raises JobError where it is none."""
+    if not isinstance(written, str):
+        return None if written is None else Schema(written)
+    try:
+        document = orjson.loads(Path(written).read_bytes())
+    except OSError as error:
+        raise _no_schema(written, error.strerror or "cannot be read") from None
+    except orjson.JSONDecodeError as error:
+        raise _no_schema(written, f"not JSON: {error.msg} at line {error.lineno}") from None
+    if not isinstance(document, dict):
+        raise _no_schema(written, "must be a JSON object")
+    return Schema(document)
+
+
+def _no_schema(path: str, why: str) -> JobError:
+    return JobError("the job cannot be started:", (Mistake("answers.schema", f'"{path}"', why),))
+
+
+@contextmanager
+def opened(
+    job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, retry_rejected: bool, hold_in_doubt: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Opening]:  # fmt: skip
+    """Find out what is left of *job* in the run directory, which the caller holds locked. Blocks: call it in a worker thread."""
+    trust.look_over(directory)
+    described = _description(directory, job)
+    notes = _mended(directory)
+    with _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source:
+        _refuse_its_own(source, directory)
+        past, held, told = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
+        if past.plan.is_of_another_input:
+            raise RunDamagedError(
+                f"{directory}: none of its {past.plan.gone:,} answered rows stands in the input: that is the input of another run; "
+                "give this one an output of its own, or name the rows as before"
+            )
+        run = described.get("run") or uuid.uuid4().hex
+        _describe(directory, job, run, source, past.plan)
+        notes += [*told, *source.notes, *_changes(past.plan, described, job, source), *_left(past, held, directory)]
+        yield Opening(directory, run, past.latest + 1, source, past.plan, tuple(notes))
+
+
+@contextmanager
+def looked_into(
+    job: Job, workspaces: Mapping[str, Workspace], directory: Path, scratch: Path, *, on_progress: Callable[[int, int], None] | None = None
+) -> Iterator[Opening]:  # fmt: skip
+    """Find out the same and change nothing: *directory* need not be there, and may be held by another process. Spools go to *scratch*."""
+    described = _description(directory, job)
+    with _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source:
+        _refuse_its_own(source, directory)
+        past, _, _ = _past(directory, source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
+        notes = (*source.notes, *_changes(past.plan, described, job, source))
+        yield Opening(directory, described.get("run", ""), past.latest, source, past.plan, notes)
+
+
+def read_statement(
+    directory: str | Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None,
+    course: Course | None = None, keep: bool = False,
+) -> Statement:  # fmt: skip
+    """Fold the ledger of a run directory, finished or not. Raises JobError where there is none, RunDamagedError where it is damaged.
+
+    *by* names what it is to tell apart beside workspace and model: ``day`` and ``hour`` of *zone*, ``metadata.KEY``. With *only*, it is
+    the statement of that workspace, and nothing of the others is in it. A *course* sees the same lines in the same pass. With *keep*, what
+    was read is not read again next time: the caller holds the run.
+    """
+    directory = Path(directory)
+    described = run_directory.read_description(directory)
+    if described is None:
+        raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
+    run, name, rejected_input, rows = _told(directory, described, only)
+    by, most = tuple(by), most_of(described_job(described))
+    key = [run, name, rejected_input, by, zone and zone.key, described.get("job")]
+
+    def fold() -> Fold:
+        return Fold(run, name, rejected_input, by=by, zone=zone, only=only, most=most)
+
+    def watched() -> Watched:
+        looking_on = Course()
+        looking_on.begin(described.get("job"), only)
+        return Watched(fold(), looking_on)
+
+    def read(kept: str, new: Callable[[], AReader]) -> AReader:
+        # Of rows whose calls are in doubt, metadata are looked for from the first entry on.
+        if only is None and not any(each.startswith("metadata.") for each in by):
+            return Checkpoint(directory, kept, key, {"most": most}).read_on(new, keep=keep)
+        read_into(directory, reader := new(), only)
+        return reader
+
+    if course is None:
+        return read("statement", fold).close(rows)
+    both = read("course", watched)
+    course.add(both.course)
+    return cast("Fold", both.fold).close(rows)
+
+
+def keep_plan(opening: Opening) -> None:
+    """Keep what the next opening has to know of the ledger, now that nothing is written to it any more."""
+    _checkpoint(opening.directory, opening.source).read_on(lambda: Past(opening.source.index), keep=True)
+
+
+def _told(directory: Path, described: Mapping[str, Any], only: str | None) -> tuple[str, str, int, dict[tuple[str, str], int]]:
+    """The run's id, its name, its input lines that were no row, and its rows by workspace and model."""
+    try:
+        rows = {
+            (workspace, model): int(count)
+            for workspace, models in described["rows"].items()
+            if only in {None, workspace}
+            for model, count in models.items()
+        }
+        # Whose a line is that is no row, nobody knows: none of them is told to a single workspace.
+        return described["run"], described["name"], described.get("rejected_input", 0) if only is None else 0, rows
+    except (KeyError, AttributeError, TypeError, ValueError):
+        raise RunDamagedError(f"{directory / 'run.json'}: is no description of a run; move it away if it was put there by hand") from None
+
+
+def write_usage(directory: Path, statement: Statement) -> None:
+    """Write each workspace's usage.json."""
+    for workspace in statement.workspaces():
+        (directory / workspace).mkdir(mode=0o700, exist_ok=True)
+        run_directory.write_summary(directory / workspace / "usage.json", statement.workspace_json(workspace))
+
+
+def _description(directory: Path, job: Job) -> dict[str, Any]:
+    described = run_directory.read_description(directory) or {}
+    if described and described.get("name") != job.name:
+        raise RunDamagedError(f"{directory}: holds the run of another job, {described.get('name')!r}; give this one an output of its own")
+    return described
+
+
+def _mended(directory: Path) -> list[str]:
+    files = [path / name for path in run_directory.workspace_directories(directory) for name in FILES]
+    mended = [*(history.repair_tail(path) for path in files), history.repair_tail(directory / LOG, keep_zeros=True)]
+    return [note for note in mended if note is not None]
+
+
+@contextmanager
+def _source(
+    job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, on_progress: Callable[[int, int], None] | None
+) -> Iterator[Source]:  # fmt: skip
+    inherited = {name: Inherited(each.model, _asked(each), settings_salt(each)) for name, each in workspaces.items()}
+    first: list[SetAside] = []
+    with collecting(directory / "rejected-input.jsonl") as collect:
+
+        def set_aside(line: SetAside) -> None:
+            if len(first) < 5:
+                first.append(line)
+            collect(line)
+
+        source = Source.open(
+            [InputFile(each.path, each.workspace) for each in job.inputs],
+            workspaces=inherited,
+            default_workspace=next(iter(workspaces)) if len(workspaces) == 1 else None,
+            spool_dir=directory / "input",
+            set_aside=set_aside,
+            on_progress=on_progress,
+            max_line_bytes=job.job.max_line_bytes,
+        )
+    with source:
+        if strict and source.counts.set_aside:
+            shown = "\n".join(f"  {line.file}, line {line.line}: {line.reason}" for line in first)
+            raise JobError(f"{source.counts.set_aside} input lines are no row (all are in {directory}/rejected-input.jsonl):\n{shown}")
+        yield source
+
+
+def _refuse_its_own(source: Source, directory: Path) -> None:
+    """Refuse an input that stands in the run directory: a run that reads what it writes never ends."""
+    own = directory.resolve()
+    inputs = [str(each["path"]) for each in source.fingerprints]
+    mistakes = tuple(
+        Mistake(f'input "{path}"', "a file of this run's own directory", "must stand elsewhere, or the job have another output")
+        for path in inputs
+        if path != "-" and Path(path).resolve().is_relative_to(own)
+    )
+    if mistakes:
+        raise JobError("the input cannot be read as it is named", mistakes)
+
+
+def _asked(workspace: Workspace) -> Mapping[str, Any]:
+    """What goes into every request of *workspace*; a row's own word on streaming goes before its."""
+    return workspace.parameters if workspace.stream is None else {**workspace.parameters, "stream": workspace.stream}
+
+
+def _checkpoint(directory: Path, source: Source) -> Checkpoint:
+    return Checkpoint(directory, "plan", source.identity, {"index": source.index}, read_outcome)
+
+
+def _past(
+    directory: Path, source: Source, *, retry_rejected: bool, hold_in_doubt: bool, keep: bool = False
+) -> tuple[Past, int, list[str]]:  # fmt: skip
+    """What is left to do, how many rows of it are held, and what a person may want to know of how that was read."""
+    checkpoint = _checkpoint(directory, source)
+    past = checkpoint.read_on(lambda: Past(source.index), keep=keep)
+    if retry_rejected:
+        past.plan.retry_rejected()
+    rows: dict[tuple[str, str], None] = {}
+    for started, why, _ in past.calls.in_doubt():
+        past.lost += why == Calls.MISSING
+        rows[started.workspace, started.row_id] = None
+    return past, past.plan.hold(rows) if hold_in_doubt else 0, [checkpoint.note] if checkpoint.note else []
+
+
+def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -> None:
+    rows: dict[str, dict[str, int]] = {}
+    for (workspace, model), count in sorted(plan.rows_of_the_run().items()):
+        rows.setdefault(workspace, {})[model] = count
+    description: dict[str, Any] = {
+        "format": run_directory.FORMAT,
+        "run": run,
+        "name": job.name,
+        "batchrun": version("batchrun"),
+        "opened_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "input": source.fingerprints,
+        "rejected_input": source.counts.set_aside,
+        "rows": rows,
+        "job": (told := _dumped(job)),
+        "job_digest": run_directory.digest_of(told),
+    }
+    run_directory.write_description(directory, description)
+
+
+def _left(past: Past, held: int, directory: Path) -> Iterator[str]:
+    if past.lost:
+        why = "a machine was lost, or lines were taken out"
+        yield f"{past.lost:,} calls were answered, and their entries are gone ({why}): they count as in doubt, their rows are asked again"
+    if past.unknown:
+        yield f"{past.unknown:,} entries have fields of a newer batchrun: they are kept"
+    if held:
+        yield f"{held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt"
+
+
+def _dumped(job: Job) -> dict[str, Any]:
+    told: dict[str, Any] = job.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    return told
+
+
+def _changes(plan: Plan, described: Mapping[str, Any], job: Job, source: Source) -> Iterator[str]:
+    if described:
+        yield from job_changes.told(described.get("job"), _dumped(job))
+    if described and described.get("input") != source.fingerprints:
+        more = job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()) or 0
+        by = f": it has {abs(more):,} rows {'more' if more > 0 else 'fewer'}" if more else ""
+        yield f"the input is no longer what it was when this run was last opened{by}"
+    if plan.changed:
+        yield f"{plan.changed:,} answered rows, or the settings they are asked under, have changed since: they keep their answers"
+    if plan.gone:
+        yield f"{plan.gone:,} answered rows no longer stand in the input: they stay in the results and in the statement"

@@ -1,0 +1,128 @@
+"""What an opening's scheduler is told: lanes, quotas, what rows are expected to cost, and what earlier openings have learnt of both.
+
+What is learnt stands in the run directory as ``learnt.json``: a summary like the others, which can be deleted and is then learnt anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import anyio
+
+from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.limits.estimates import Estimate
+from batchrun.core.limits.limiter import NO_QUOTA, Quota
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import LanePlan, Scheduler
+from batchrun.edge import run_directory
+from batchrun.running.budgets import Purses
+from batchrun.running.opening import Opening
+
+_KEPT_EVERY = 30.0
+_FILE = "learnt.json"
+
+LaneKey = tuple[str, str]
+_NO_PURSES: Purses = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What is known of lanes and pools beyond the job."""
+
+    estimates: dict[LaneKey, Estimate] = field(default_factory=dict)
+    pools: dict[str, Any] = field(default_factory=dict)
+    """By pool, what its limiter found."""
+    slots: dict[LaneKey, Any] = field(default_factory=dict)
+    """Of lanes that have no use for all of theirs."""
+
+    def estimate(self, lane: LaneKey) -> Estimate:
+        """Give the lane's estimate, begun where there is none."""
+        return self.estimates.setdefault(lane, Estimate())
+
+
+def read_learnt(directory: Path) -> Learnt:
+    """Read what earlier openings kept; nothing where there is nothing that can be read."""
+    kept = run_directory.read_summary(directory / _FILE)
+    lanes, pools = kept.get("lanes"), kept.get("pools")
+    estimates = {
+        (workspace, model): Estimate.from_json(told)
+        for workspace, models in (lanes.items() if isinstance(lanes, dict) else ())
+        if isinstance(models, dict)
+        for model, told in models.items()
+    }
+    slots = {
+        (workspace, model): told["slots"]
+        for workspace, models in (lanes.items() if isinstance(lanes, dict) else ())
+        if isinstance(models, dict)
+        for model, told in models.items()
+        if isinstance(told, dict) and "slots" in told
+    }
+    return Learnt(estimates, pools if isinstance(pools, dict) else {}, slots)
+
+
+async def write_learnt(directory: Path, learnt: Learnt, scheduler: Scheduler) -> None:
+    """Keep what is known now."""
+    lanes: dict[str, dict[str, Any]] = {}
+    slots = scheduler.learnt_slots()
+    for (workspace, model), estimate in learnt.estimates.items():
+        found = slots.get((workspace, model))
+        lanes.setdefault(workspace, {})[model] = estimate.as_json() | ({"slots": found} if found else {})
+    known = {"lanes": lanes, "pools": learnt.pools | scheduler.learnt(anyio.current_time())}
+    await anyio.to_thread.run_sync(run_directory.write_summary, directory / _FILE, known)
+
+
+async def keep_learnt(directory: Path, learnt: Learnt, scheduler: Scheduler) -> None:
+    """Keep what is known, now and then, until cancelled: a killed run loses half a minute of it."""
+    while True:
+        await anyio.sleep(_KEPT_EVERY)
+        await write_learnt(directory, learnt, scheduler)
+
+
+def schedule(
+    job: Job, workspaces: Mapping[str, Workspace], opening: Opening, learnt: Learnt, *,
+    wait: bool, hold_in_doubt: bool = False, purses: Purses = _NO_PURSES,
+) -> Scheduler:  # fmt: skip
+    """Make the scheduler of an opening."""
+    lanes = [
+        replace(lane_of(workspaces[name], model, count, opening, learnt.estimate((name, model))), purses=purses.get((name, model), ()))
+        for (name, model), count in opening.plan.lanes().items()
+    ]
+    policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max, hold_in_doubt)
+    scheduler = Scheduler(lanes, policy, probe_every=job.stop.probe_every, wait_for_parked=wait)
+    scheduler.teach(learnt.pools, anyio.current_time())
+    scheduler.teach_slots(learnt.slots)
+    return scheduler
+
+
+def lane_of(workspace: Workspace, model: str, count: int, opening: Opening, estimate: Estimate) -> LanePlan:
+    """What the scheduler is told of one lane."""
+    return LanePlan(
+        workspace.name,
+        model,
+        workspace.account,
+        opening.plan.rows((workspace.name, model)),
+        count,
+        workspace.concurrency,
+        workspace.limits.get(model),
+        pool=f"{workspace.account} {workspace.endpoint.name} {model}",
+        weight=workspace.weight,
+        tokens=_costing(opening, estimate),
+        quota=workspace.quotas.get(model, NO_QUOTA),
+        workspace_quota=workspace.quota,
+        pool_quota=workspace.account_quotas.get(model, NO_QUOTA),
+    )
+
+
+def _costing(opening: Opening, estimate: Estimate) -> Callable[[int], float]:
+    line_bytes = opening.source.line_bytes
+    return lambda ordinal: estimate.of_line(line_bytes(ordinal))
+
+
+def least_tpm(workspace: Workspace, model: str) -> float | None:
+    """The tightest bound in tokens a minute that the job gives a lane; None where it gives none."""
+    quotas: list[Quota | None] = [workspace.quota, workspace.quotas.get(model), workspace.account_quotas.get(model)]
+    return min((each.tpm for each in quotas if each is not None and each.tpm is not None), default=None)

@@ -1,0 +1,48 @@
+"""The simulator inside this process, where a job asks for it, with keys that live as long as it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from batchrun.core.jobs.endpoints import Endpoint, simulator_at
+from batchrun.core.jobs.job import Job, Workspace
+from batchrun.simulator.server import serve
+from batchrun.simulator.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """Where the simulator listens, and the keys it takes."""
+
+    endpoint: Endpoint | None = None
+    """None where no workspace asks for it."""
+    keys: Mapping[str, SecretStr] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def simulated(job: Job, workspaces: Mapping[str, Workspace]) -> AsyncIterator[Simulated]:
+    """Run the simulator until the block ends, if any of *workspaces* has it for its endpoint."""
+    asking = {name: each for name, each in workspaces.items() if each.endpoint.simulated}
+    if not asking:
+        yield Simulated()
+        return
+    keys = {name: _fresh_key() for name in asking}
+    # A workspace whose key the job wants wrong is known to the simulator under another.
+    known = {name: _fresh_key() if _wrong(job, name) else key for name, key in keys.items()}
+    scenario = job.simulator.scenario(known, {name: each.account for name, each in asking.items()})
+    async with serve(Service(scenario)) as base:
+        yield Simulated(simulator_at(base.url), keys)
+
+
+def _fresh_key() -> SecretStr:
+    return SecretStr(f"sk-sim-{secrets.token_hex(16)}")
+
+
+def _wrong(job: Job, workspace: str) -> bool:
+    settings = job.simulator.workspaces.get(workspace)
+    return settings is not None and settings.wrong_key

@@ -1,0 +1,107 @@
+"""Which budgets of a job would run out in a forecast, when, and with how many rows left over. Nothing is changed, and no call made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.ledger.attempts import bound
+from batchrun.core.model import Usage
+from batchrun.core.money.budget import LaneKey, Page, Purse, told
+from batchrun.core.money.outlays import Outlay, RunsOut, runs_out, total
+from batchrun.core.scheduling.prospects import Obstacle, Prospect
+from batchrun.report.forecast import clock, duration
+from batchrun.running.bookkeeping import Bookkeeper
+from batchrun.running.budgets import each_purse, most_tokens, purses_of, take_up
+from batchrun.running.money import prices_of
+
+_BODY_BYTES = 100
+"""What a request has beside its line's text, about."""
+
+
+class Affording:
+    """What the budgets of *job* have left for the lanes of a forecast that begins at a moment; reads the ledgers."""
+
+    def __init__(
+        self, job: Job, workspaces: Mapping[str, Workspace], directory: Path, lanes: Sequence[LaneKey], begins_at: datetime
+    ) -> None:
+        self._job = job
+        self._workspaces = workspaces
+        self._begins_at = begins_at
+        self._purses = purses_of(job, workspaces, lanes, prices_of(job))
+        if directory.exists():
+            take_up(self._purses, directory)
+        Bookkeeper(directory, each_purse(self._purses), wall_time=begins_at.timestamp).look_in()
+
+    def obstacles(self, prospects: Sequence[Prospect], line_bytes: Callable[[LaneKey], float]) -> Iterator[Obstacle]:
+        """Each budget that would not suffice; *line_bytes* are those of a row of a lane in the mean."""
+        running = [each for each in prospects if each.seconds is not None and each.rows]
+        for purse in each_purse(self._purses):
+            paid = [each for each in running if purse in self._purses[each.workspace, each.model]]
+            outlays = {each: self._outlay(purse, each, line_bytes) for each in paid}
+            for each in (each for each, outlay in outlays.items() if outlay is None):
+                said = f"{purse.cap}: {each.model} has no price in {purse.cap.unit}: it would not be called"
+                advice = f"give {each.model} a price in [prices], or say in the budget what an unpriced model counts as"
+                yield Obstacle(f"workspace {each.workspace}, {each.model}", each.rows, said, advice)
+            yield from self._spent(purse, [outlay for outlay in outlays.values() if outlay is not None])
+
+    def notes(self, prospects: Sequence[Prospect], line_bytes: Callable[[LaneKey], float]) -> Iterator[str]:
+        """What of each budget would be spent, where it suffices."""
+        for purse in each_purse(self._purses):
+            lanes = [each for each in prospects if each.seconds is not None and purse in self._purses[each.workspace, each.model]]
+            outlays = [outlay for each in lanes if (outlay := self._outlay(purse, each, line_bytes)) is not None]
+            if outlays and self._runs_out(purse, outlays) is None:
+                yield f"{purse.cap}: {self._had(purse)}; the run would spend about {told(_round(total(outlays)), purse.cap.unit)}"
+
+    def _outlay(self, purse: Purse, each: Prospect, line_bytes: Callable[[LaneKey], float]) -> Outlay | None:
+        lane = each.workspace, each.model
+        usage = Usage(round(each.input_tokens / max(1, each.rows)), round(each.output_tokens / max(1, each.rows)))
+        cost = purse.cost(lane, usage)
+        parameters = {"model": each.model, **self._workspaces[each.workspace].parameters}
+        if parameters.get("max_tokens") is None and (most := most_tokens(self._job, *lane)) is not None:
+            parameters["max_tokens"] = most
+        price = purse.price(lane, bound(parameters, round(line_bytes(lane)) + _BODY_BYTES))
+        if cost is None or price is None:
+            return None
+        return Outlay(each.rows, each.seconds or 0.0, cost * each.rows, max(price, cost))
+
+    def _page(self, purse: Purse) -> Page:
+        return purse.page(self._begins_at.timestamp())
+
+    def _left(self, purse: Purse) -> Decimal:
+        page = self._page(purse)
+        return purse.cap.amount - page.spent - page.others
+
+    def _runs_out(self, purse: Purse, outlays: Sequence[Outlay]) -> RunsOut | None:
+        return runs_out(outlays, purse.cap.amount, self._left(purse), purse.cap.period, self._begins_at.timestamp())
+
+    def _had(self, purse: Purse) -> str:
+        page, unit = self._page(purse), purse.cap.unit
+        by_others = f", {told(page.others, unit)} of it by other runs" if page.others else ""
+        return f"{told(page.spent + page.others, unit)} spent so far{by_others}"
+
+    def _spent(self, purse: Purse, outlays: Sequence[Outlay]) -> Iterator[Obstacle]:
+        found = self._runs_out(purse, outlays)
+        if found is None:
+            return
+        cap, most = purse.cap, told(_round(max(outlay.most for outlay in outlays)), purse.cap.unit)
+        if found.at > 0:
+            when = f"would be spent after {duration(found.at)}, at {clock(self._at(found.at), self._begins_at)}"
+        else:
+            when = f"is spent, or has too little left for a row: one may cost {most}"
+        wanted = told(_round(found.missing), cap.unit)
+        said = f"{cap.told}: {self._had(purse)}; it {when}; the rows left over would cost about {wanted}"
+        wait = f", or use --wait, which goes on with the next {cap.period.per}" if cap.period else ""
+        advice = f"raise it by about {wanted}, and by {most} for each call at once{wait}; max_tokens makes that less"
+        yield Obstacle(cap.name, found.rows, said, advice)
+
+    def _at(self, seconds: float) -> datetime:
+        return datetime.fromtimestamp(self._begins_at.timestamp() + seconds, self._begins_at.tzinfo)
+
+
+def _round(amount: Decimal) -> Decimal:
+    """To what an estimate can tell."""
+    return amount if amount < 1 else amount.quantize(Decimal("0.01"))

@@ -1,0 +1,243 @@
+"""A run directory held against itself: every line, every row, every sum; and mended where that is asked for, without losing a byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batchrun.core.errors import JobError, RunDamagedError, RunTooNewError
+from batchrun.core.ledger.attempts import read_attempt
+from batchrun.core.ledger.digests import Digests
+from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.entry import Entry, NotAnEntryError, read_entry
+from batchrun.core.ledger.statement import Fold, Statement
+from batchrun.core.rows.index import id_digest
+from batchrun.edge import history, mending, run_directory
+from batchrun.running.money import described_job, most_of
+from batchrun.telling.reading import FILES, LOG
+
+_SHOWN = 5
+_MARK = b"\xef\xbb\xbf"
+_PRIVATE = {True: 0o700, False: 0o600}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    place: str
+    """The file, within the run directory, and the line where it is of one."""
+    what: str
+    damage: bool = True
+    """Whether something is wrong with what is held; otherwise it is told, and no harm."""
+    mended: bool = False
+
+
+@dataclass(slots=True)
+class Checked:
+    """What a check found."""
+
+    directory: Path
+    run: str
+    findings: list[Finding] = field(default_factory=list)
+    statement: Statement | None = None
+    """Of what is whole."""
+    lines: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the run can be relied on as it stands now."""
+        return all(finding.mended or not finding.damage for finding in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole, as ``check --json`` prints it."""
+        told = [
+            {"place": each.place, "what": each.what, "damage": each.damage, "mended": each.mended} for each in self.findings
+        ]  # fmt: skip
+        total = self.statement.total().as_json() if self.statement else None
+        return {"run": self.run, "whole": self.whole, "lines": self.lines, "findings": told, "total": total}
+
+
+def checked(directory: Path, *, repair: bool) -> Checked:
+    """Look at every line of a run directory, which nobody may hold meanwhile; with *repair*, move aside what is damaged.
+
+    Raises JobError where it is no run directory, RunInUseError where another process holds it.
+    """
+    if not directory.is_dir() or not any((directory / name).exists() for name in ("run.json", LOG)):
+        raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
+    with run_directory.locked(directory):
+        return _Check(directory, repair=repair).made()
+
+
+class _Check:
+    """One check under way."""
+
+    def __init__(self, directory: Path, *, repair: bool) -> None:
+        self._directory = directory
+        self._repair = repair
+        self._found = Checked(directory, "")
+        self._described = self._description()
+        self._found.run = str(self._described.get("run", ""))
+        most = most_of(described_job(self._described))
+        self._fold = Fold(self._found.run, str(self._described.get("name", "")), self._described.get("rejected_input", 0), most=most)
+        self._answered = Digests()
+
+    def made(self) -> Checked:
+        self._modes()
+        files = [path / name for path in run_directory.workspace_directories(self._directory) for name in FILES]
+        for path in [*files, self._directory / LOG]:
+            self._tail(path)
+        self._log()
+        for path in files:
+            self._file(path)
+        self._close()
+        return self._found
+
+    def _tell(self, place: Path | str, what: str, *, damage: bool = True, mended: bool = False) -> None:
+        shown = place.relative_to(self._directory).as_posix() if isinstance(place, Path) else place
+        self._found.findings.append(Finding(shown, what, damage, mended))
+
+    def _description(self) -> dict[str, Any]:
+        """Read run.json; nothing of one that is damaged, or not there: the rows that are pending are not known then."""
+        path = self._directory / "run.json"
+        try:
+            described = run_directory.read_description(self._directory)
+        except RunTooNewError:
+            raise
+        except RunDamagedError as error:
+            if self._repair:
+                path.replace(path.with_name(path.name + mending.ASIDE))
+            what = str(error).partition(": ")[2]
+            self._tell(path, f"{what}; the next run makes another", mended=self._repair)
+            return {}
+        if described is None:
+            self._tell(path, "is not there: rows that are pending are not known; the next run makes it anew", damage=False)
+        return described or {}
+
+    def _modes(self) -> None:
+        for path in sorted([self._directory, *self._directory.rglob("*")]):
+            wanted = _PRIVATE[path.is_dir()]
+            if path.is_symlink():
+                self._tell(path, "is a symbolic link, and is not followed", damage=False)
+            elif path.stat().st_mode & 0o077:
+                if self._repair:
+                    path.chmod(wanted)
+                self._tell(path, f"could be used by others: its mode is to be {wanted:o}", damage=False, mended=self._repair)
+
+    def _tail(self, path: Path) -> None:
+        torn = history.torn_tail(path)
+        if torn and self._repair:
+            self._tell(path, history.repair_tail(path, keep_zeros=path.name == LOG) or "", damage=False, mended=True)
+        elif torn:
+            self._tell(
+                path, f"ends in {torn:,} bytes of a line that was never finished: a killed process; the next run mends it", damage=False
+            )
+
+    def _log(self) -> None:
+        path = self._directory / LOG
+        if not path.exists():
+            self._tell(path, "is not there: calls and doubt are not known", damage=self._found.run != "")
+        self._fold.attempts(history.Attempts(path))
+        bad = [line.number for line in mending.lines_of(path) if line.text.endswith(b"\n") and read_attempt(line.text) is None]
+        if bad:
+            shown = ", ".join(map(str, bad[:5])) + (" …" if len(bad) > 5 else "")
+            # They stay: the statement says as long that it does not know all.
+            self._tell(path, f"{len(bad):,} lines cannot be read (line {shown}): calls and doubt may be higher", damage=False)
+
+    def _file(self, path: Path) -> None:
+        damaged: dict[int, str] = {}
+        corrected: dict[int, bytes] = {}
+        unknown = 0
+        for number, text in mending.lines_of(path):
+            if not text.endswith(b"\n"):
+                continue  # Told as a torn tail.
+            self._found.lines += 1
+            entry = self._entry(text)
+            if isinstance(entry, str) and number == 1 and isinstance(marked := self._entry(text.removeprefix(_MARK)), Entry):
+                damaged[number], corrected[number], entry = "begins with a byte order mark", text.removeprefix(_MARK), marked
+            wrong = entry if isinstance(entry, str) else self._wrong(entry, path.parent.name)
+            if isinstance(entry, Entry) and wrong is None:
+                self._fold.entries([entry])
+                unknown += bool(entry.unknown)
+            if wrong is not None:
+                damaged[number] = wrong
+                corrected.pop(number, None)
+        if unknown:
+            self._tell(path, f"{unknown:,} entries have fields of a newer batchrun: they are kept", damage=False)
+        mended = bool(damaged) and self._repair and self._make_anew(path, damaged, corrected)
+        for number, what in damaged.items():
+            self._tell(f"{path.relative_to(self._directory).as_posix()} line {number}", what, mended=mended)
+
+    @staticmethod
+    def _entry(text: bytes) -> Entry | str:
+        try:
+            return read_entry(text)
+        except NotAnEntryError as error:
+            return str(error)
+
+    def _wrong(self, entry: Entry, workspace: str) -> str | None:
+        if entry.workspace != workspace:
+            return f"is an entry of the workspace {entry.workspace}"
+        if (wrong := self._fold.calls.wrong(entry)) is not None:
+            return wrong
+        if entry.outcome == "answered":
+            name = id_digest(entry.workspace, entry.id)
+            if self._answered.get(name):
+                return "answers a row that is answered already"
+            self._answered.put(name, 1)
+        return None
+
+    def _make_anew(self, path: Path, damaged: dict[int, str], corrected: dict[int, bytes]) -> bool:
+        """Move the damaged lines aside; not where that would be most of the file, which a person should look at first."""
+        count = sum(1 for _ in mending.lines_of(path))
+        moved = len(damaged) - len(corrected)
+        if moved > max(1, count // 2):
+            self._tell(path, f"{moved:,} of its {count:,} lines are damaged: is it another file? It is left as it is", damage=False)
+            return False
+        kept = (corrected.get(line.number, line.text) for line in mending.lines_of(path) if _stays(line.number, damaged, corrected))
+        aside = (line.text for line in mending.lines_of(path) if line.number in damaged)
+        mending.make_anew(path, kept, aside, run_directory.sync_directory)
+        return True
+
+    def _close(self) -> None:
+        told = self._described.get("rows")
+        rows = {(name, model): count for name, models in (told or {}).items() for model, count in models.items()}
+        lost = [doubtful.started for doubtful in self._fold.calls.in_doubt() if doubtful.why == Calls.MISSING]
+        for started in lost[:_SHOWN]:
+            call = f"the call {started.name} for {started.workspace} {started.row_id} was answered"
+            self._tell(LOG, f"{call}, and its entry is not in the ledger: it counts as in doubt, and its row is asked again", damage=False)
+        if len(lost) > _SHOWN:
+            self._tell(LOG, f"{len(lost) - _SHOWN:,} more such calls", damage=False)
+        statement = self._found.statement = self._fold.close(rows)
+        for (name, model), totals in statement.lanes.items():
+            done = totals.answered + totals.rejected + totals.exhausted
+            if told is not None and done > rows.get((name, model), 0):
+                self._tell(name, f"{done:,} rows of {model} have entries, of {rows.get((name, model), 0):,} that the run has", damage=False)
+        for name in statement.workspaces():
+            self._usage(name, statement)
+
+    def _usage(self, name: str, statement: Statement) -> None:
+        path, sums = self._directory / name / "usage.json", statement.workspace_json(name)
+        if not path.exists() or (written := run_directory.read_summary(path)) == run_directory.as_read(sums):
+            return
+        # Sums of what is damaged would be wrong.
+        mended = self._repair and self._found.whole
+        if mended:
+            run_directory.write_summary(path, sums)
+        more = _more(written, sums)
+        what = f"tells {more} than the ledger has" if more else "is older than the ledger"
+        self._tell(path, f"{what}; it is made again by the next run", damage=bool(more), mended=mended)
+
+
+def _stays(number: int, damaged: dict[int, str], corrected: dict[int, bytes]) -> bool:
+    return number not in damaged or number in corrected
+
+
+def _more(written: dict[str, Any], sums: dict[str, Any]) -> str:
+    """What a summary has more of than the ledger: rows and calls are never taken back."""
+    before, now = written.get("total"), sums["total"]
+    if not isinstance(before, dict):
+        return "something else"
+    counts = ((name, before.get(name), now[name]) for name in ("answered", "calls"))
+    return ", ".join(f"{count - known:,} more {name}" for name, count, known in counts if isinstance(count, int) and count > known)

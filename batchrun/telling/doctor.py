@@ -1,0 +1,189 @@
+"""Examines a job's workspaces before a run: keys, endpoints, authorisations, quotas. Nothing is spent unless probes are asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+from pydantic import SecretStr
+
+from batchrun.core.diagnosis import (
+    Examined,
+    Finding,
+    State,
+    models_granted,
+    models_listed,
+    of_model,
+    of_probe,
+    of_refused_list,
+    quotas_told,
+)
+from batchrun.core.jobs.endpoints import Endpoint
+from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.model import Failure, Hidden, Request
+from batchrun.core.protocols.error_body import refusal
+from batchrun.core.protocols.json_body import Document, parse
+from batchrun.core.protocols.reading import Reading
+from batchrun.core.rows import families
+from batchrun.core.rows.routes import NoRoute, Route, route
+from batchrun.edge.environment import Keys, Missing, read_keys
+from batchrun.edge.transport import Transport
+from batchrun.running.preparing import transport_of
+from batchrun.running.simulated import simulated
+
+_AT_ONCE = 16
+_MOST_PAGES = 20
+_PROBE = "Hi"
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    """A workspace that has a key."""
+
+    workspace: Workspace
+    endpoint: Endpoint
+    key: SecretStr
+    models: tuple[str, ...]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": Hidden(f"Bearer {self.key.get_secret_value()}")}
+
+    def way(self, model: str) -> Route | NoRoute:
+        return route(self.endpoint, self.workspace.protocol, model, tuned=model in self.workspace.deployments)
+
+
+async def examine(job: Job, *, probe: bool, dotenv: Path | None = Path(".env")) -> list[Examined]:
+    """Examine every workspace of *job*, in the job's order. Raises JobError where a key is no key."""
+    workspaces = job.workspaces_resolved()
+    keys = read_keys(workspaces.values(), os.environ, dotenv)
+    found: dict[str, Examined] = {}
+    gate = anyio.CapacityLimiter(_AT_ONCE)
+    async with simulated(job, workspaces) as simulator, transport_of(job, 2 * _AT_ONCE) as transport:
+        keys = {**keys, **simulator.keys}
+
+        async def one(workspace: Workspace) -> None:
+            endpoint = simulator.endpoint if workspace.endpoint.simulated and simulator.endpoint else workspace.endpoint
+            async with gate:
+                found[workspace.name] = await _examined(job, workspace, endpoint, keys, transport, probe=probe)
+
+        async with anyio.create_task_group() as tasks:
+            for workspace in workspaces.values():
+                tasks.start_soon(one, workspace)
+    return [found[name] for name in workspaces]
+
+
+async def _examined(job: Job, workspace: Workspace, endpoint: Endpoint, keys: Keys, transport: Transport, *, probe: bool) -> Examined:
+    key = keys[workspace.name]
+    if isinstance(key, Missing):
+        wrong = Finding("key", State.WRONG, f"{key.variable} {key.why}", "set it to the API key of this workspace")
+        return Examined(workspace.name, workspace.endpoint.name, (wrong,))
+    patient = _Patient(workspace, endpoint, key, _models(job, workspace))
+    findings = [*_key_findings(workspace, key, keys)]
+    listed = await _get(transport, patient, endpoint.bases["openai"] + "/models")
+    if isinstance(listed, Failure):
+        findings += of_refused_list(listed)
+        if not probe or any(each.state is State.WRONG for each in findings):
+            return Examined(workspace.name, workspace.endpoint.name, tuple(findings))
+    else:
+        findings += [Finding("endpoint", State.OK, "reached"), Finding("key", State.OK, "taken by the endpoint")]
+    models = None if isinstance(listed, Failure) else models_listed(listed)
+    granted, quotas = await _managed(transport, patient)
+    told = [of_model(model, patient.way(model), models, granted, tuned=model in workspace.deployments) for model in patient.models]
+    spent = 0
+    if probe:
+        told, spent = await _probed(transport, patient, told)
+    if not told:
+        told = [Finding("model", State.NOTE, "the job names no model for this workspace: its rows do")]
+    return Examined(workspace.name, workspace.endpoint.name, (*findings, *told, *quotas), spent)
+
+
+def _models(job: Job, workspace: Workspace) -> tuple[str, ...]:
+    """The models that the job names for a workspace, the one of its rows first."""
+    table = job.workspaces.get(workspace.name)
+    named = [*(table.models or () if table else ()), *(table.deployments or () if table else ()), *workspace.limits]
+    return tuple(dict.fromkeys([*([workspace.model] if workspace.model else []), *named]))
+
+
+def _key_findings(workspace: Workspace, key: SecretStr, keys: Keys) -> Iterable[Finding]:
+    text = key.get_secret_value()
+    sharing = [name for name, other in keys.items() if name != workspace.name and isinstance(other, SecretStr) and other == key]
+    if sharing:
+        advice = "give each workspace its own key: the key decides whose bill a call is on"
+        yield Finding("key", State.WRONG, f"the same key as {', '.join(sharing)}", advice)
+    if not text.startswith("sk-") and workspace.endpoint.name not in workspace.endpoint.bases.values():
+        yield Finding("key", State.NOTE, "does not begin with sk-, as the provider's keys do", "see that it is the key, and not its name")
+    if text.startswith("sk-sp-"):
+        yield Finding("key", State.WRONG, "a key of a coding plan, which is not for batches", "make a key in the workspace itself")
+
+
+async def _get(transport: Transport, patient: _Patient, url: str) -> dict[str, Any] | Failure:
+    """The object that *url* answers with, or why there is none."""
+    page = await transport.get(url, patient.headers)
+    if isinstance(page, Failure):
+        return page
+    if not 200 <= page.status < 300:
+        return refusal(page.status, page.headers, page.body)
+    match parse(page.body):
+        case Document(fields, _):
+            return fields
+        case _:
+            return refusal(404, page.headers, page.body)
+
+
+async def _managed(transport: Transport, patient: _Patient) -> tuple[frozenset[str] | None, list[Finding]]:
+    """The models granted to the workspace (None where the endpoint does not tell), and the quotas of those it wants."""
+    base = patient.endpoint.bases.get("dashscope-text")
+    if base is None:
+        return None, []
+    granted: frozenset[str] | None = None
+    async for page in _pages(transport, patient, f"{base}/models/permissions?authorization_scope=AUTHORIZED"):
+        some = models_granted(page)
+        granted = some if granted is None or some is None else granted | some
+    quotas: list[Finding] = []
+    async for page in _pages(transport, patient, f"{base}/models/limits?"):
+        quotas += quotas_told(page, patient.models)
+    return granted, quotas
+
+
+async def _pages(transport: Transport, patient: _Patient, url: str) -> AsyncIterator[dict[str, Any]]:
+    """Every page of a management route; none where the endpoint has no such route."""
+    size = 200
+    for number in range(1, _MOST_PAGES + 1):
+        page = await _get(transport, patient, f"{url}&page_no={number}&page_size={size}")
+        if isinstance(page, Failure):
+            return
+        yield page
+        match page:
+            case {"output": {"total": int(total)}} if total > number * size:
+                continue
+        return
+
+
+async def _probed(transport: Transport, patient: _Patient, told: list[Finding]) -> tuple[list[Finding], int]:
+    """Ask each model for one token, unless it is known that it cannot be asked."""
+    spent = 0
+    findings = []
+    for finding in told:
+        model = finding.model or ""
+        way = patient.way(model)
+        if isinstance(way, NoRoute):
+            findings.append(finding)
+            continue
+        result = await transport.post(*_call(patient, model, way))
+        spent += result.usage.input_tokens + result.usage.output_tokens if result.usage else 0
+        findings.append(of_probe(model, way, result, tuned=model in patient.workspace.deployments))
+    return findings, spent
+
+
+def _call(patient: _Patient, model: str, way: Route) -> tuple[Request, Reading]:
+    body: Mapping[str, Any] = {"model": model, "messages": [{"role": "user", "content": _PROBE}], "max_tokens": 1}
+    if families.thinks_unasked(model):
+        body = {**body, "enable_thinking": False}
+    stream = families.needs_stream(model, body)
+    headers = patient.headers | (dict(way.wire_format.stream_headers) if stream else {})
+    return Request(way.url, headers, way.wire_format.encode({**body}, stream)), Reading(way.wire_format.dialect, {**body})

@@ -1,0 +1,121 @@
+"""A page joined from what runs left: their statement, how they went, and how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from batchrun.core.ledger.course import Course, Standstill
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.protocols.failures import classify
+from batchrun.core.scheduling.parking import ParkedScope
+from batchrun.edge import run_directory
+from batchrun.report.page.document import page
+from batchrun.report.page.languages import Language
+from batchrun.report.page.subject import Parked, Ran, Subject
+from batchrun.telling.reporting import Report, Taken
+
+BY = ("day",)
+"""What a page tells apart beside workspace and model, where nothing else is asked."""
+
+
+def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str | None) -> None:
+    """Put into run.json how this opening ended, until the next one writes it anew."""
+    described = run_directory.read_description(directory) or {}
+    scopes = [
+        {"scope": each.scope, "name": each.name, "rows": each.rows, "code": each.failure.code, "status": each.failure.status}
+        | {"message": each.failure.message, "advice": each.failure.advice}
+        for each in parked
+    ]
+    ended = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stopped_by": stopped_by, "parked": scopes}
+    run_directory.write_summary(directory / "run.json", described | {"ended": ended})
+
+
+def publish(report: Report, path: Path, *, by: Sequence[str] = BY, only: str | None = None, language: Language = "en") -> None:
+    """Write the page of *report*, which was made with its course and by *by*. Raises LedgerError where it cannot be written."""
+    zone = ZoneInfo(report.statement.attribution.zone)
+    described = [(run_directory.read_description(taken.path) or {}) for taken in report.taken]
+    subject = Subject(
+        runs=[_ran(taken, told) for taken, told in zip(report.taken, described, strict=True)],
+        statement=report.statement,
+        course=report.course or Course(),
+        made_at=datetime.now(UTC),
+        zone=zone,
+        job=_table(described[-1].get("job")) if described else {},
+        parked=list(_parked(described, report, only)),
+        workspace=only,
+        by=tuple(by),
+    )
+    run_directory.write_whole(path, page(subject, language).encode("utf-8", "replace"))
+
+
+def publish_run(directory: Path, statement: Statement, course: Course, *, language: Language = "en") -> Path:
+    """Write the page of one run into its directory, and say where."""
+    taken = Taken(directory, statement.run, statement.name)
+    publish(Report(statement, [taken], course=course), directory / "report.html", language=language)
+    return directory / "report.html"
+
+
+def _ran(taken: Taken, described: Mapping[str, Any]) -> Ran:
+    ended = described.get("ended")
+    stopped_by = _table(ended).get("stopped_by")
+    return Ran(taken.run, taken.name, isinstance(ended, dict), stopped_by if isinstance(stopped_by, str) else None)
+
+
+def _parked(described: Sequence[Mapping[str, Any]], report: Report, only: str | None) -> Iterator[Parked]:
+    """What the openings ended with; of a run that was killed, the lanes whose last call was refused in that way."""
+    told = [_table(each.get("ended")) for each in described]
+    for each, ended in zip(described, told, strict=True):
+        for scope in ended.get("parked") or ():
+            if isinstance(scope, dict) and (mine := _seen_by(scope, each, report, only)) is not None:
+                yield mine
+    if not all(told) and report.course is not None:
+        yield from (_standing(each, report) for each in report.course.standstills.values() if _left(each, report))
+
+
+def _seen_by(scope: Mapping[str, Any], described: Mapping[str, Any], report: Report, only: str | None) -> Parked | None:
+    """A scope as a page shows it; a workspace's own shows of its account's only that it is parked and what to do: others stand in it."""
+    parked = Parked(
+        _text(scope.get("scope")),
+        _text(scope.get("name")),
+        _whole(scope.get("rows")),
+        _text(scope.get("code")),
+        _whole(scope.get("status")) or None,
+        _text(scope.get("message")),
+        _text(scope.get("advice")),
+    )
+    pending = report.statement.total().pending
+    if not pending:
+        return None
+    if only is None or parked.name == only or (parked.scope == "lane" and parked.name.startswith(f"{only} ")):
+        return parked
+    account = _table(_table(_table(described.get("job")).get("workspaces")).get(only)).get("account")
+    if parked.scope == "account" and parked.name == account:
+        return replace(parked, rows=pending, message="")
+    return None
+
+
+def _standing(lane: Standstill, report: Report) -> Parked:
+    failure = classify(lane.status or 0, lane.code or None, "")
+    return Parked("lane", f"{lane.workspace} {lane.model}", _left(lane, report), lane.code, lane.status, "", failure.advice)
+
+
+def _left(lane: Standstill, report: Report) -> int:
+    totals = report.statement.lanes.get((lane.workspace, lane.model))
+    return totals.pending if totals is not None else 0
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

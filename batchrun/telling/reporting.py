@@ -1,0 +1,148 @@
+"""Runs read for a report, one after the other: their statements added up, which they were, and the files that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from batchrun.core.errors import BatchrunError, JobError
+from batchrun.core.ledger.attribution import LANE, Groups
+from batchrun.core.ledger.course import Course
+from batchrun.core.ledger.focus import COLUMNS, Focus
+from batchrun.core.ledger.statement import Statement
+from batchrun.edge import run_directory
+from batchrun.edge.table_file import write_csv, write_parquet
+from batchrun.report.usage_csv import usage_table
+from batchrun.running.money import described_job, places_of
+from batchrun.running.opening import read_statement
+
+_FILES = ("attempts.log", "*/results.jsonl", "*/errors.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A run that is in the sums."""
+
+    path: Path
+    run: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A path that is not."""
+
+    path: Path
+    why: str
+    repeated: bool = False
+    """Its run is in the sums, from another path."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What runs have done and spent together."""
+
+    statement: Statement
+    taken: list[Taken] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    course: Course | None = None
+    """How they went, where that was asked for."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run that was named is in the sums."""
+        return all(each.repeated for each in self.left_out)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole, as ``report --json`` prints it: of one run its statement, of several which they are besides."""
+        told = self.statement.as_json()
+        if len(self.taken) == 1 and not self.left_out:
+            return told
+        told = {name: value for name, value in told.items() if name not in {"run", "name"}}
+        runs = [{"path": str(each.path), "run": each.run, "name": each.name} for each in self.taken]
+        left_out = [{"path": str(each.path), "why": each.why, "repeated": each.repeated} for each in self.left_out]
+        return {"runs": runs, "left_out": left_out, **told}
+
+
+def reported(
+    paths: Sequence[Path], *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None, focus: Focus | None = None,
+    with_course: bool = False,
+) -> Report:  # fmt: skip
+    """Read the run directories *paths* in one pass, no run twice; *focus* gets what each has spent.
+
+    Of one path, whatever is wrong is raised: JobError, RunDamagedError. Of several, what cannot be read is left out and told.
+    """
+    by = tuple(by)
+    if len(paths) == 1:
+        course = Course() if with_course else None
+        statement = read_statement(paths[0], by=by, zone=zone, only=only, course=course)
+        report = Report(statement, [Taken(paths[0], statement.run, statement.name)], course=course)
+        _charge(focus, paths[0], statement)
+    else:
+        report = Report(Statement("", "", attribution=Groups(by, zone).attribution), course=Course() if with_course else None)
+        for path in _each_once(paths, report.left_out):
+            course = Course() if with_course else None
+            try:
+                statement = read_statement(path, by=by, zone=zone, only=only, course=course)
+            except BatchrunError as error:
+                report.left_out.append(LeftOut(path, str(error)))
+            else:
+                report.statement.add(statement)
+                _charge(focus, path, statement)
+                report.taken.append(Taken(path, statement.run, statement.name))
+                if report.course is not None and course is not None:
+                    report.course.add(course)
+    if not report.taken and not report.left_out:
+        raise JobError(f"{paths[0]} and {len(paths) - 1} more: there is no run directory among them")
+    if only is not None and not report.statement.lanes:
+        raise JobError(f"--workspace {only}: {'no run that was named' if len(paths) > 1 else paths[0]} has such a workspace")
+    return report
+
+
+def write_usage_csv(path: Path, statement: Statement, by: Sequence[str] = (*LANE, "day")) -> None:
+    """Write usage.csv; raises LedgerError where it cannot be."""
+    heading, rows = usage_table(statement, by)
+    write_csv(path, heading, rows, for_spreadsheets=True)
+
+
+def write_focus(path: Path, focus: Focus) -> None:
+    """Write the charges as CSV or, by the name's ending, as Parquet; raises LedgerError where it cannot be, JobError without pyarrow."""
+    if path.suffix == ".parquet":
+        write_parquet(path, COLUMNS, focus.rows())
+    else:
+        write_csv(path, list(COLUMNS), focus.rows())
+
+
+def _charge(focus: Focus | None, path: Path, statement: Statement) -> None:
+    if focus is not None:
+        focus.add(statement.attribution, places_of(described_job(run_directory.read_description(path) or {})))
+
+
+def _each_once(paths: Sequence[Path], left_out: list[LeftOut]) -> list[Path]:
+    """Of each run the path that has most of it: a copy may have been made while it was under way."""
+    longest: dict[str, Path] = {}
+    named: list[tuple[str, Path]] = []
+    for path in paths:
+        if path.is_dir():
+            try:
+                described = run_directory.read_description(path) or {}
+            except BatchrunError as error:
+                left_out.append(LeftOut(path, str(error)))
+                continue
+            run = described.get("run")
+            named.append((run if isinstance(run, str) else str(path), path))
+            longest[named[-1][0]] = max(longest.get(named[-1][0], path), path, key=_size)
+    chosen = []
+    for run, path in named:
+        if longest[run] == path and path not in chosen:
+            chosen.append(path)
+        else:
+            left_out.append(LeftOut(path, f"{path}: holds the same run as {longest[run]}, which is counted", repeated=True))
+    return chosen
+
+
+def _size(directory: Path) -> int:
+    return sum(file.stat().st_size for pattern in _FILES for file in directory.glob(pattern))

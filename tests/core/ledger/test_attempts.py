@@ -1,0 +1,143 @@
+"""The lines of attempts.log, and how much a call can be billed for at the most."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.ledger.attempts import (
+    ASSUMED_OUTPUT_TOKENS,
+    MOST_TOKENS_OF_MEDIA,
+    Bound,
+    Ended,
+    Opened,
+    Started,
+    bound,
+    ended_line,
+    opened_line,
+    read_attempt,
+    started_line,
+)
+from batchrun.core.model import Failure, Fault, Money, Reply, Row, Scope, Usage
+from tests.core.ledger.test_entry import COUNTS, FAILURES, REPLIES, ROWS, VALUES
+
+NAMES = st.builds("{}-{}".format, COUNTS, COUNTS)
+TIMES = st.floats(0, 4e9)
+VERDICTS = st.sampled_from(["answered", "rejected", "exhausted", "again", "throttled", "parked", "reasked"])
+ROW = Row("r-1", "legal", "qwen-plus", {}, "0" * 16)
+
+
+# Lines
+
+
+@given(COUNTS, TIMES)
+def test_an_opening_reads_back(opening, at):
+    assert read_attempt(opened_line(opening, at)) == Opened(opening)
+
+
+@given(NAMES, TIMES, ROWS, st.builds(Bound, COUNTS, COUNTS))
+def test_a_start_reads_back(name, at, row, most):
+    line = started_line(name, at, row, most)
+    assert line.count(b"\n") == line.endswith(b"\n") == 1
+    assert read_attempt(line) == Started(name, row.workspace, row.model, row.id, most, at)
+
+
+@given(NAMES, TIMES, VERDICTS, REPLIES | FAILURES)
+def test_an_end_reads_back_with_the_tokens_that_stand_nowhere_else(name, at, verdict, result):
+    line = ended_line(name, at, verdict, result)
+    assert line.count(b"\n") == line.endswith(b"\n") == 1
+    in_entry = isinstance(result, Reply) or verdict in {"rejected", "exhausted"}
+    doubt = result.usage is None and (isinstance(result, Reply) or result.in_doubt)
+    code, status = (None, None) if isinstance(result, Reply) else (result.code, result.status)
+    usage = None if in_entry else result.usage
+    assert read_attempt(line) == Ended(name, verdict, doubt, usage, None, at, code, status, has_metadata=doubt or usage is not None)
+
+
+def test_an_end_tells_what_its_tokens_cost():
+    failure = Failure(Fault.REASK, Scope.ROW, "c", "m", "a", usage=Usage(1, 2))
+    ended = read_attempt(ended_line("3-1", 1.0, "reasked", failure, Money("CNY", Decimal("0.00000120"))))
+    assert isinstance(ended, Ended)
+    assert ended.cost == Money("CNY", Decimal("0.0000012"))
+
+
+@given(st.binary(max_size=60) | VALUES.map(orjson.dumps))
+def test_any_other_bytes_are_no_line_and_nothing_worse(line):
+    assert read_attempt(line) is None
+
+
+LINES = [
+    opened_line(3, 1.0),
+    started_line("3-1", 1.0, ROW, Bound(7, 8)),
+    ended_line("3-1", 1.0, "again", Failure(Fault.AGAIN, Scope.ROW, "c", "m", "a", usage=Usage(1, 2))),
+    ended_line("3-1", 1.0, "again", Failure(Fault.AGAIN, Scope.ROW, "c", "m", "a", in_doubt=True)),
+]
+
+
+@given(st.sampled_from(LINES), st.data())
+def test_a_line_with_any_field_damaged_is_read_or_is_none_and_what_is_read_can_be_folded(line, data):
+    fields = orjson.loads(line)
+    fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(VALUES)
+    match read_attempt(orjson.dumps(fields)):
+        case Opened(opening):
+            assert isinstance(opening, int)
+        case Started(name, workspace, model, row_id, most):
+            assert all(isinstance(text, str) for text in (name, workspace, model, row_id))
+            assert min(most.input_tokens, most.output_tokens) >= 0
+        case Ended(name, verdict, in_doubt, _):
+            assert (isinstance(name, str), isinstance(verdict, str), isinstance(in_doubt, bool)) == (True, True, True)
+        case nothing:
+            assert nothing is None
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_a_line_cut_short_is_none(cut):
+    assert [read_attempt(line[: -cut - 1]) for line in LINES if cut + 1 < len(line)] == [None] * sum(cut + 1 < len(line) for line in LINES)
+
+
+# Bounds
+
+FULL = ASSUMED_OUTPUT_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("body", "output_tokens"),
+    [
+        ({}, FULL),
+        ({"max_completion_tokens": 100}, 100),
+        ({"max_completion_tokens": 100, "max_tokens": 5, "thinking_budget": 9}, 100),
+        ({"max_tokens": 100, "enable_thinking": False}, 100),
+        ({"max_tokens": 100, "enable_thinking": False, "thinking_budget": 500}, 100),
+        ({"max_tokens": 100}, 100 + FULL),
+        ({"max_tokens": 100, "enable_thinking": True}, 100 + FULL),
+        *[({"max_tokens": 100, "model": model}, 100) for model in ("qwen-plus", "qwen-plus-latest", "qwen3-max", "qwen-vl-max")],
+        *[({"max_tokens": 100, "model": model}, 100 + FULL) for model in ("qwen3.5-plus", "qwq-plus", "qwen-plus-thinking", "own", 3)],
+        ({"max_tokens": 100, "model": "qwen-plus", "enable_thinking": True}, 100 + FULL),
+        ({"max_tokens": 100, "thinking_budget": 500}, 600),
+        ({"max_tokens": 100, "enable_thinking": "false", "thinking_budget": 500}, 600),
+        ({"max_completion_tokens": 100, "n": 3}, 300),
+        ({"n": 2}, 2 * FULL),
+        # What is no limit limits nothing.
+        *[({"max_completion_tokens": wrong}, FULL) for wrong in (0, -1, True, "9", 9.5, None, [9])],
+        *[({"max_tokens": wrong, "enable_thinking": False}, FULL) for wrong in (0, -1, True, "9", 9.5, None, [9])],
+        *[({"max_tokens": 100, "thinking_budget": wrong}, 100 + FULL) for wrong in (0, -1000, True, "9", None)],
+        *[({"max_completion_tokens": 100, "n": wrong}, 100) for wrong in (0, -2, True, "4", None)],
+    ],
+    ids=str,
+)
+def test_an_answer_is_billed_for_no_more_than_the_limits_of_its_request(body, output_tokens):
+    assert bound(body, 40) == Bound(40, output_tokens)
+
+
+def test_input_is_a_token_a_byte_and_each_medium_what_its_kind_can_cost():
+    media = MOST_TOKENS_OF_MEDIA
+    assert bound({}, 40, ["image", "image", "audio"]).input_tokens == 40 + 2 * media["image"] + media["audio"]
+    assert bound({}, 40, ["video"]).input_tokens == 40 + media["video"]
+
+
+@given(st.dictionaries(st.sampled_from(["max_tokens", "max_completion_tokens", "thinking_budget", "enable_thinking", "n"]), VALUES))
+def test_a_bound_is_never_less_than_one_token_whatever_the_request_says(body):
+    assert bound(body, 1).output_tokens >= 1

@@ -1,0 +1,300 @@
+"""An outcome's line: both forms, written and read back, and what is no such line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.ledger.entry import Entry, NotAnEntryError, read_entry, read_outcome, read_usage, usage_fields, write_entry
+from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
+
+# Lone surrogates never get this far: what reads requests and answers replaces them.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('\u2028\u2029\0\x7f\ufeff"\\\r\n😀'), max_size=12)
+COUNTS = st.integers(0, 10**9)
+LEAVES = st.none() | st.booleans() | COUNTS | TEXTS
+VALUES = LEAVES | st.lists(LEAVES, max_size=2) | st.dictionaries(TEXTS, LEAVES | st.lists(LEAVES, max_size=2), max_size=2)
+USAGES = st.builds(
+    Usage,
+    *[COUNTS] * 4,
+    raw=st.none() | st.dictionaries(TEXTS, VALUES, max_size=2),
+    cache_creation_tokens=COUNTS,
+    image_tokens=COUNTS,
+    audio_tokens=COUNTS,
+    video_tokens=COUNTS,
+    output_audio_tokens=COUNTS,
+    searches=COUNTS,
+)
+ROWS = st.builds(Row, TEXTS, TEXTS, TEXTS, st.just({}), TEXTS, VALUES)
+REPLIES = st.builds(
+    Reply,
+    TEXTS,
+    TEXTS,
+    st.none() | USAGES,
+    request_id=st.none() | TEXTS,
+    reasoning=st.none() | TEXTS,
+    tool_calls=st.none() | st.lists(VALUES, max_size=2),
+    choices=st.none() | st.lists(VALUES, max_size=2),
+    body=st.dictionaries(TEXTS, VALUES, max_size=2).map(orjson.dumps) | st.just(b""),
+    first_token_ms=st.none() | COUNTS,
+    parsed=VALUES,
+)
+
+
+def refusing(reply):
+    return Failure(
+        Fault.REJECT, Scope.ROW, "schema_mismatch", "m", "a", status=200, in_doubt=reply.usage is None, usage=reply.usage, reply=reply
+    )
+
+
+FAILURES = REPLIES.map(refusing) | st.builds(
+    Failure,
+    st.sampled_from(Fault),
+    st.sampled_from(Scope),
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    status=st.none() | st.integers(100, 599),
+    request_id=st.none() | TEXTS,
+    in_doubt=st.booleans(),
+    usage=st.none() | USAGES,
+)
+CALLS = st.builds(Call, st.builds("{}-{}".format, COUNTS, COUNTS), COUNTS, st.floats(0, 4e9), COUNTS)
+OUTCOMES = (
+    st.builds(Answered, ROWS, REPLIES, CALLS)
+    | st.builds(Rejected, ROWS, FAILURES, st.none() | CALLS)
+    | st.builds(Exhausted, ROWS, FAILURES, st.none() | CALLS)
+)
+FORMS = st.sampled_from(["batchrun", "openai-batch"])
+
+USAGE = Usage(7, 3, 2, 1, {"prompt_tokens": 7})
+ROW = Row("行-1", "法务", "qwen-plus", {}, "0123456789abcdef", {"项目": "q3"})
+REPLY = Reply("答案", "stop", USAGE, "r-1", body=b'{"id":"chatcmpl-1"}')
+CALL = Call("3-17", 2, 1_700_000_000.25, 1234)
+FAILURE = Failure(Fault.REJECT, Scope.ROW, "InvalidParameter", "the provider's words", "mend the row", status=400, request_id="r-2")
+
+
+def usage_of(outcome):
+    return outcome.reply.usage if isinstance(outcome, Answered) else outcome.failure.usage
+
+
+def fields_of(outcome, form="batchrun", *, raw=False):
+    fields = orjson.loads(write_entry(outcome, form, raw=raw))
+    assert len(fields.pop("crc32")) == 8
+    return fields
+
+
+def own(fields):
+    return fields.get("batchrun", fields)
+
+
+@given(OUTCOMES, FORMS, st.booleans())
+def test_every_outcome_is_one_line_that_reads_back_as_what_it_was(outcome, form, raw):
+    line = write_entry(outcome, form, raw=raw)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    row = outcome.row
+    read = read_entry(line)
+    assert (read.id, read.workspace, read.model, read.digest) == (row.id, row.workspace, row.model, row.digest)
+    assert read.outcome == type(outcome).__name__.lower()
+    assert read.attempt == (outcome.call and outcome.call.attempt)
+    assert read.usage == usage_of(outcome)
+    assert orjson.loads(line).get("metadata", own(orjson.loads(line))["metadata"]) == row.metadata
+
+
+@given(st.builds(Rejected, ROWS, REPLIES.map(refusing), CALLS), FORMS)
+def test_a_refused_answer_keeps_what_was_paid_for(outcome, form):
+    told, reply = own(fields_of(outcome, form)), outcome.failure.reply
+    assert (told["content"], told["finish_reason"]) == (reply.content, reply.finish_reason)
+    assert told.get("tool_calls") == (reply.tool_calls or None)
+    assert read_usage(told["usage"]) == reply.usage
+    assert told["failure"]["code"] == "schema_mismatch"
+
+
+def test_an_answered_entry_tells_the_answer_and_its_call():
+    assert fields_of(Answered(ROW, REPLY, CALL)) == {
+        "id": "行-1",
+        "workspace": "法务",
+        "model": "qwen-plus",
+        "content": "答案",
+        "finish_reason": "stop",
+        "usage": {"input_tokens": 7, "output_tokens": 3, "cached_tokens": 2, "reasoning_tokens": 1, "raw": {"prompt_tokens": 7}},
+        "request_id": "r-1",
+        "attempt": "3-17",
+        "attempts": 2,
+        "started_at": "2023-11-14T22:13:20.250+00:00",
+        "latency_ms": 1234,
+        "cost": None,
+        "digest": "0123456789abcdef",
+        "metadata": {"项目": "q3"},
+    }
+
+
+def test_a_failed_entry_tells_the_failure_and_its_advice():
+    told = fields_of(Rejected(ROW, FAILURE, None))
+    assert told["failure"] == {
+        "fault": "reject",
+        "code": "InvalidParameter",
+        "message": "the provider's words",
+        "advice": "mend the row",
+        "status": 400,
+        "request_id": "r-2",
+        "in_doubt": False,
+    }
+    assert (told["outcome"], told["attempt"], told["attempts"]) == ("rejected", None, 0)
+    assert "usage" not in told
+    read = Entry(
+        "行-1", "法务", "qwen-plus", "rejected", ROW.digest, None, None, has_cost=True, code="InvalidParameter", metadata=ROW.metadata
+    )
+    read = read._replace(status=400, message="the provider's words", advice="mend the row")
+    assert read_entry(orjson.dumps(told)) == read
+
+
+@pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
+def test_an_entry_reads_back_with_its_cost_and_its_call(form):
+    reply = replace(REPLY, body=orjson.dumps({"choices": [{"finish_reason": "stop"}]}))
+    cost = Money("CNY", Decimal("0.0000000000000000000120"))
+    read = read_entry(write_entry(Answered(ROW, reply, CALL), form, raw=False, cost=cost))
+    assert (read.cost, read.has_cost) == (cost, True)
+    assert (read.started_at, read.latency_ms, read.attempts, read.finish_reason) == (1_700_000_000.25, 1234, 2, "stop")
+    assert (read.code, read.metadata) == (None, ROW.metadata)
+    assert not read_entry(b'{"id":"a","workspace":"b","model":"c","digest":"d"}').has_cost
+
+
+@pytest.mark.parametrize("cost", [1, "1", {"currency": "CNY"}, {"currency": "CNY", "amount": "NaN"}, {"currency": "CNY", "amount": "-1"}])
+def test_a_cost_that_is_none_is_no_entry(cost):
+    fields = fields_of(Answered(ROW, REPLY, CALL)) | {"cost": cost}
+    with pytest.raises(NotAnEntryError):
+        read_entry(orjson.dumps(fields))
+
+
+def test_an_openai_batch_line_is_what_a_reader_of_batch_results_expects():
+    told = fields_of(Answered(ROW, REPLY, CALL), "openai-batch")
+    assert {name: told[name] for name in ("id", "custom_id", "response", "error")} == {
+        "id": "batch_req_r-1",
+        "custom_id": "行-1",
+        "response": {"status_code": 200, "request_id": "r-1", "body": {"id": "chatcmpl-1"}},
+        "error": None,
+    }
+    failed = fields_of(Rejected(ROW, FAILURE, CALL), "openai-batch")
+    error = {"code": "InvalidParameter", "message": "the provider's words"}
+    assert failed["response"] == {"status_code": 400, "request_id": "r-2", "body": {"error": error}}
+    assert failed["error"] == error
+    unsent = fields_of(Rejected(ROW, replace(FAILURE, status=None, request_id=None), None), "openai-batch")
+    assert (unsent["id"], unsent["response"]) == ("batch_req_行-1", None)
+
+
+@pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
+def test_what_only_some_answers_have_is_told_only_of_them(form):
+    plain = own(fields_of(Answered(ROW, REPLY, CALL), form))
+    assert plain.keys().isdisjoint({"parsed", "first_token_ms", "reasoning", "tool_calls", "choices"})
+    assert plain["usage"].keys() == {"input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "raw"}
+    seeing = replace(REPLY, usage=Usage(900, 3, image_tokens=880, searches=1), parsed={"label": ["a"]}, first_token_ms=0)
+    told = own(fields_of(Answered(ROW, seeing, CALL), form))
+    assert (told["parsed"], told["first_token_ms"]) == ({"label": ["a"]}, 0)
+    assert (told["usage"]["image_tokens"], told["usage"]["searches"]) == (880, 1)
+    assert "audio_tokens" not in told["usage"]
+
+
+@pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
+def test_the_providers_body_is_kept_when_asked_for_and_always_in_batch_lines(form):
+    for raw in (False, True):
+        told = fields_of(Answered(ROW, REPLY, CALL), form, raw=raw)
+        body = told["response"]["body"] if form == "openai-batch" else told.get("response")
+        assert body == ({"id": "chatcmpl-1"} if raw or form == "openai-batch" else None)
+
+
+def test_an_answer_without_a_body_tears_no_line():
+    for form in ("batchrun", "openai-batch"):
+        assert read_entry(write_entry(Answered(ROW, replace(REPLY, body=b""), CALL), form, raw=True)).usage == USAGE
+
+
+# Reading
+
+
+def test_an_entry_of_before_the_rarer_counts_and_the_outcomes_name_is_read():
+    usage = {"input_tokens": 1, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0}
+    line = orjson.dumps({"id": "a", "workspace": "w", "model": "m", "digest": "d", "usage": usage})
+    assert read_entry(line) == Entry("a", "w", "m", "answered", "d", None, Usage(1, 2))
+
+
+@given(USAGES)
+def test_usage_reads_back_as_it_was_written(usage):
+    assert read_usage(orjson.loads(orjson.dumps(usage_fields(usage)))) == usage
+
+
+WHOLE = fields_of(Answered(ROW, REPLY, CALL))
+
+
+@given(st.binary(max_size=60) | VALUES.map(orjson.dumps))
+def test_any_other_bytes_are_no_entry_and_nothing_worse(line):
+    with pytest.raises(NotAnEntryError):
+        read_entry(line)
+
+
+@given(st.sampled_from(["batchrun", "openai-batch"]), st.data())
+def test_an_entry_with_any_field_damaged_is_read_in_part_or_is_none(form, data):
+    told = fields_of(Answered(ROW, REPLY, CALL), form)
+    places = [told, own(told), own(told)["usage"]]
+    place = data.draw(st.sampled_from(places))
+    place[data.draw(st.sampled_from(sorted(place)))] = data.draw(VALUES)
+    try:
+        read = read_entry(orjson.dumps(told))
+    except NotAnEntryError:
+        return
+    assert all(isinstance(text, str) for text in (read.id, read.workspace, read.model, read.digest, read.attempt or ""))
+    assert read.usage is None or min(read.usage.input_tokens, read.usage.output_tokens) >= 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": 7},
+        {"workspace": None},
+        {"digest": 1},
+        {"outcome": "won"},
+        {"outcome": ["answered"]},
+        {"attempt": 3},
+        {"attempt": ["3-17"]},
+        {"usage": []},
+        {"usage": "many"},
+        {"usage": {"input_tokens": 1}},
+        {"usage": {**WHOLE["usage"], "output_tokens": -1}},
+        {"usage": {**WHOLE["usage"], "output_tokens": 1.5}},
+        {"usage": {**WHOLE["usage"], "cached_tokens": True}},
+        {"usage": {**WHOLE["usage"], "image_tokens": "9"}},
+    ],
+    ids=str,
+)
+def test_a_field_that_is_not_what_it_must_be_is_damage(wrong):
+    with pytest.raises(NotAnEntryError):
+        read_entry(orjson.dumps(WHOLE | wrong))
+
+
+@pytest.mark.parametrize("missing", ["id", "workspace", "model", "digest"])
+def test_an_entry_that_lacks_what_a_resume_needs_is_damage(missing):
+    with pytest.raises(NotAnEntryError):
+        read_entry(orjson.dumps({name: value for name, value in WHOLE.items() if name != missing}))
+
+
+def needed(entry: Entry) -> object:
+    return entry.id, entry.workspace, entry.model, entry.outcome, entry.digest, entry.attempt, entry.usage is None, entry.unknown
+
+
+@given(OUTCOMES, FORMS, st.booleans(), st.data())
+def test_what_a_resume_needs_of_a_line_is_read_alike_and_no_changed_line_passes(outcome, form, raw, data):
+    line = write_entry(outcome, form, raw=raw)
+    assert needed(read_outcome(line)) == needed(read_entry(line))
+    place = data.draw(st.integers(0, len(line) - 2))
+    changed = line[:place] + bytes([line[place] ^ data.draw(st.integers(1, 255))]) + line[place + 1 :]
+    try:
+        expected: object = needed(read_entry(changed))
+    except NotAnEntryError:
+        with pytest.raises(NotAnEntryError):
+            read_outcome(changed)
+    else:
+        assert needed(read_outcome(changed)) == expected

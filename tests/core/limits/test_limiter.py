@@ -1,0 +1,307 @@
+"""What one quota holder may do: attempts, tokens, growth, pauses, and what refusals teach."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.limits.limiter import NO_QUOTA, About, Quota, about, limiter
+
+RPM, TPM, GROWTH = "limit_requests", "insufficient_quota", "limit_burst_rate"
+JITTERS = st.floats(0, 1, exclude_max=True)
+
+
+def go(limits, now, until, tokens=1.0):
+    """Launch as fast as may be, each answered at once. Return how many went."""
+    count = 0
+    while (now := max(limits.free_at(now), now)) < until:
+        limits.pay(now, tokens)
+        limits.settle(now, tokens, tokens)
+        limits.took(now, now, tokens)
+        now += 0.001
+        count += 1
+    return count
+
+
+COLD = 3
+"""Refusals in a row that a quota takes of which nothing is known, before it is taken to be full."""
+
+
+def refuse(limits, now, code=RPM, *, tokens=1.0, launched_at=None, retry_after=None, jitter=0.5, times=1):
+    """Launch at *now* and be refused 50 ms later, so many *times* in a row. Return when."""
+    for _ in range(times):
+        limits.pay(now, tokens)
+        limits.settle(now, tokens, 0.0)
+        limits.refused(now + 0.05, now if launched_at is None else launched_at, code, retry_after, jitter)
+        now += 0.05
+    return now
+
+
+def fill(limits, now, count):
+    """Launch *count* at once."""
+    for _ in range(count):
+        limits.pay(now, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("code", "subject"),
+    [
+        ("limit_requests", About.ATTEMPTS),
+        ("Throttling.RateQuota", About.ATTEMPTS),
+        ("", About.ATTEMPTS),
+        ("insufficient_quota", About.TOKENS),
+        ("Throttling.AllocationQuota", About.TOKENS),
+        ("limit_burst_rate", About.GROWTH),
+        ("Throttling.BurstRate", About.GROWTH),
+    ],
+)
+def test_a_code_says_what_a_refusal_is_about(code, subject):
+    assert about(code) is subject
+
+
+@pytest.mark.parametrize(("quota", "tokens", "per_second"), [(Quota(rpm=600), 1.0, 10), (Quota(tpm=60_000), 100.0, 10)])
+def test_a_known_quota_is_kept_whichever_it_is(quota, tokens, per_second):
+    assert 0.97 * per_second * 300 <= go(limiter(quota), 0.0, 300.0, tokens) <= per_second * 300
+
+
+@given(
+    st.sampled_from([NO_QUOTA, Quota(rpm=600), Quota(rpm=60, tpm=1_000_000), Quota(tpm=100_000)]),
+    st.lists(st.tuples(st.sampled_from([RPM, TPM, GROWTH]), JITTERS, st.floats(0, 30)), max_size=60),
+    st.booleans(),
+)
+def test_refusals_for_ever_never_keep_the_next_attempt_waiting_more_than_twenty_seconds(quota, refusals, under_known):
+    limits, now = limiter(quota, under_known=under_known), 0.0
+    for code, jitter, rest in refusals:
+        due = limits.free_at(now)
+        assert now <= due <= now + 20
+        now = refuse(limits, max(due, now) + rest, code, tokens=50.0, jitter=jitter)
+    assert now <= limits.free_at(now) <= now + 20
+    assert limits.free_at(now + 20) <= now + 40
+
+
+@given(st.lists(st.sampled_from(["took", "refused", "late", "unsent", "rest"]), max_size=200), JITTERS)
+def test_an_attempt_is_never_free_in_the_past(events, jitter):
+    limits, now = limiter(NO_QUOTA), 0.0
+    for event in events:
+        due = limits.free_at(now)
+        assert due >= now
+        assert math.isfinite(due)
+        now = due + (40.0 if event == "rest" else 0.0)
+        limits.pay(now, 10.0)
+        if event == "took":
+            limits.settle(now, 10.0, 12.0)
+            limits.took(now + 1, now, 12.0)
+        elif event == "unsent":
+            limits.settle(now, 10.0, 0.0)
+            limits.unsent()
+        elif event in {"refused", "late"}:
+            limits.settle(now, 10.0, 0.0)
+            limits.refused(now + 0.05, now - (5 if event == "late" else 0), RPM, None, jitter)
+
+
+def test_the_first_refusals_in_a_row_of_an_unknown_quota_pause_it_and_let_one_through():
+    limits = limiter(NO_QUOTA)
+    fill(limits, 0.0, 10)
+    now = refuse(limits, 0.0, times=COLD)
+    assert limits.waits_until == limits.free_at(now) == pytest.approx(now + 0.75)
+    due = limits.free_at(now)
+    limits.pay(due, 1.0)
+    assert limits.free_at(due) > due
+    assert limits.episodes == 1
+
+
+def test_refusals_of_one_moment_are_one_episode():
+    limits = limiter(NO_QUOTA)
+    now = refuse(limits, 0.0, times=COLD - 1)
+    fill(limits, now, 50)
+    for _ in range(30):
+        limits.refused(now + 0.05, now, RPM, None, 0.5)
+    assert limits.episodes == 1
+    assert limits.waits_until == pytest.approx(now + 0.8)
+
+
+def test_a_few_refusals_among_many_answers_are_taken_for_chance():
+    limits, now = limiter(NO_QUOTA), 0.0
+    for number in range(1000):
+        now = limits.free_at(now) + 0.05
+        if number % 60 == 59:
+            now = refuse(limits, now)
+        else:
+            limits.pay(now, 1.0)
+            limits.took(now, now, 1.0)
+    assert limits.episodes == 0
+    assert not limits.has_found
+
+
+def test_refusals_that_no_lower_rate_mends_do_not_slow_a_quota_that_is_unknown():
+    limits, now, answered = limiter(NO_QUOTA), 0.0, 0
+    while now < 1200.0:
+        now = max(now + 0.1, limits.free_at(now))
+        answered += now >= 600.0
+        limits.pay(now, 1.0)
+        if answered % 25 == 24 or (now < 600.0 and round(now * 10) % 25 == 0):
+            limits.settle(now, 1.0, 0.0)
+            limits.refused(now + 0.05, now, RPM, None, 0.5)
+        else:
+            limits.took(now + 0.05, now, 1.0)
+    assert answered >= 0.9 * 6000
+
+
+def test_an_answer_that_takes_minutes_keeps_nobody_waiting_after_a_pause():
+    limits = limiter(NO_QUOTA)
+    fill(limits, 0.0, 60)
+    due = limits.free_at(refuse(limits, 0.0, times=COLD))
+    limits.pay(due, 1.0)
+    due = limits.free_at(limits.free_at(due))
+    assert due <= 3.0
+    assert limits.waits_until == -math.inf
+    assert limits.attempts.is_found
+
+
+def test_pauses_double_up_to_eight_seconds():
+    limits, pauses = limiter(NO_QUOTA), []
+    fill(limits, 0.0, 10)
+    now = refuse(limits, 0.0, jitter=0.999999, times=COLD)
+    for _ in range(6):
+        now = refuse(limits, limits.free_at(now), jitter=0.999999)
+        pauses.append(round(limits.free_at(now) - now, 3))
+    assert pauses == [2, 4, 8, 8, 8, 8]
+
+
+def test_one_refusal_under_a_known_quota_pauses_nothing():
+    for limits in (limiter(Quota(rpm=600)), limiter(NO_QUOTA, under_known=True)):
+        go(limits, 0.0, 60.0)
+        now = refuse(limits, limits.free_at(60.0))
+        assert limits.episodes == 0
+        assert limits.free_at(now) <= now + 0.2
+
+
+def test_refusals_in_a_row_pause_a_known_quota_and_leave_its_rate():
+    limits = limiter(Quota(rpm=600))
+    now = 0.0
+    for _ in range(6):
+        now = refuse(limits, limits.free_at(now))
+    assert limits.episodes == 1
+    due = limits.free_at(now)
+    assert due > now + 0.4
+    limits.pay(due, 1.0)
+    limits.took(due + 1, due, 1.0)
+    assert not limits.attempts.is_found
+
+
+def test_a_known_quota_that_is_not_there_is_found_lower():
+    limits, now = limiter(Quota(rpm=600)), 0.0
+    window: list[float] = []
+    while now < 300:
+        now = limits.free_at(now)
+        window = [at for at in window if at > now - 6]
+        if len(window) >= 30:
+            now = refuse(limits, now)
+        else:
+            window.append(now)
+            limits.pay(now, 1.0)
+            limits.took(now, now, 1.0)
+    assert limits.attempts.rate(now) <= 6.0
+
+
+def test_a_refusal_for_tokens_leaves_attempts_alone():
+    limits = limiter(NO_QUOTA)
+    fill(limits, 0.0, 60)
+    due = limits.free_at(refuse(limits, 0.0, TPM, times=COLD))
+    limits.pay(due, 1.0)
+    limits.took(due + 1, due, 1.0)
+    assert limits.tokens.is_found
+    assert not limits.attempts.is_found
+
+
+def test_growth_that_was_too_fast_slows_the_climb_and_not_the_rate():
+    limits = limiter(NO_QUOTA)
+    fill(limits, 0.0, 20)
+    due = limits.free_at(refuse(limits, 0.0, GROWTH))
+    limits.pay(due, 1.0)
+    limits.took(due + 0.5, due, 1.0)
+    assert not limits.attempts.is_found
+    first = go(limits, due + 0.5, due + 5.5)
+    later = go(limits, due + 35.5, due + 40.5)
+    assert first < 1000 < later
+
+
+def test_retry_after_is_a_floor_and_teaches_no_rate():
+    limits = limiter(Quota(rpm=600))
+    now = refuse(limits, 0.0, retry_after=45.0)
+    assert limits.free_at(now) >= 45.0
+    due = limits.free_at(now)
+    limits.pay(due, 1.0)
+    limits.took(due + 1, due, 1.0)
+    assert not limits.attempts.is_found
+
+
+def test_what_is_neither_taken_nor_refused_lets_nothing_grow():
+    limits = limiter(NO_QUOTA)
+    limits.teach({"attempts": {"rate": 10.0, "window": 6.0}}, 0.0)
+    now = 0.0
+    while now < 600:
+        now = limits.free_at(now)
+        limits.pay(now, 1.0)
+    assert limits.attempts.rate(now) == 10.0
+
+
+def test_what_was_not_sent_costs_nothing():
+    limits = limiter(Quota(rpm=60))
+    limits.pay(0.0, 0.0)
+    limits.unsent()
+    assert limits.free_at(0.0) == 0.0
+    assert limits.attempts.trail.sum(0.0, 6.0) == 0
+
+
+def test_forgetting_ends_the_pause_and_the_rate():
+    limits = limiter(NO_QUOTA)
+    limits.teach({"attempts": {"rate": 0.5, "window": 6.0}}, 0.0)
+    limits.pay(0.0, 1.0)
+    assert limits.free_at(0.0) > 1.0
+    limits.forget()
+    assert limits.free_at(0.0) == 0.0
+    assert limits.waits_until == -math.inf
+
+
+def test_what_was_found_survives_json_and_goes_behind_what_the_job_names():
+    limits = limiter(NO_QUOTA)
+    fill(limits, 0.0, 60)
+    due = limits.free_at(refuse(limits, 0.0, times=COLD))
+    limits.pay(due, 1.0)
+    limits.took(due + 1, due, 1.0)
+    kept = json.loads(json.dumps(limits.learnt(due + 1)))
+    again = limiter(NO_QUOTA)
+    again.teach(kept, 0.0)
+    assert again.attempts.held == limits.attempts.held < math.inf
+    named = limiter(Quota(rpm=6000))
+    named.teach(kept, 0.0)
+    assert named.attempts.rate(0.0) == pytest.approx(99.5)
+
+
+@pytest.mark.parametrize("kept", [None, 3, [], {"attempts": 3.0}, {"attempts": {"rate": None}}, {"tokens": {"margin": "wide"}}])
+def test_what_was_kept_by_something_else_is_passed_over(kept):
+    limits = limiter(NO_QUOTA)
+    limits.teach(kept, 0.0)
+    assert limits.learnt(0.0) == {}
+
+
+def test_what_was_in_flight_at_a_refusal_says_little_more():
+    limits = limiter(Quota(rpm=600))
+    fill(limits, 0.0, 12)
+    for number in range(10):
+        limits.refused(0.05 + number / 1000, 0.0, RPM, None, 0.5)
+    assert limits.episodes == 0
+    assert limits.attempts.margin < 0.005 * 1.25 * 1.05**10
+
+
+def test_forgetting_lets_the_next_go_in_the_middle_of_a_pause():
+    limits = limiter(NO_QUOTA)
+    now = refuse(limits, 0.0, times=COLD)
+    assert limits.free_at(now) > now
+    limits.forget()
+    assert limits.free_at(now) == now

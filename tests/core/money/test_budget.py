@@ -1,0 +1,199 @@
+"""No cap is overspent, however many attempts are under way; and what was promised too much is there for the next."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.model import Failure, Fault, Money, Reply, Scope, Usage
+from batchrun.core.money.budget import Cap, Lack, Promise, Purse, broke, promise_all, told
+from batchrun.core.money.spending import Spending
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, WaitUntil
+from tests.laboratory import lane, throttled
+
+MODEL = "qwen-plus"
+LANE = ("legal", MODEL)
+
+
+def purse(amount: int | str, unit: str = "tokens", name: str = "workspaces.legal.budget") -> Purse:
+    return Purse(Cap(name, Decimal(amount), unit))
+
+
+class Night:
+    """Drives a scheduler whose rows have bounds: *costs* gives what an attempt turns out to use."""
+
+    def __init__(self, lanes, most, costs):
+        self.scheduler = Scheduler(lanes, RetryPolicy())
+        self.most, self.costs = most, costs
+        self.now, self.sent, self.most_under_way = 0.0, 0, 0
+        self.under_way = []
+        self.dice = random.Random(7)
+
+    def run(self, *, rows=10_000):
+        while self.sent <= rows:
+            match self.scheduler.next(self.now):
+                case Launch(ticket):
+                    if self.scheduler.afford(ticket, self.most(ticket), self.now):
+                        self.sent += 1
+                        self.under_way.append(ticket)
+                        self.most_under_way = max(self.most_under_way, len(self.under_way))
+                    else:
+                        self.scheduler.release(ticket)
+                case WaitUntil(at) if not self.under_way:
+                    assert at < math.inf, "waits, and nothing is under way that could free it"
+                    self.now = at
+                case WaitUntil():
+                    self.now += 1.0
+                    ticket = self.under_way.pop(self.dice.randrange(len(self.under_way)))
+                    self.scheduler.settle(ticket, self.costs(ticket), self.now, 0.5)
+                    self.scheduler.release(ticket)
+                case Drained() as drained:
+                    return drained
+        raise AssertionError("the run does not end")
+
+
+def used(tokens):
+    return Reply("an answer", "stop", Usage(0, tokens))
+
+
+def doubt():
+    return Failure(Fault.AGAIN, Scope.ROW, "broken", "no answer", "wait", in_doubt=True)
+
+
+@given(cap=st.integers(1, 4000), slots=st.integers(1, 200), bound=st.integers(1, 300), seed=st.integers(0, 1000))
+def test_a_budget_is_never_overspent_and_what_is_left_at_the_end_buys_no_row(cap, slots, bound, seed):
+    dice, one = random.Random(seed), purse(cap)
+    plan = replace(lane(rows=500, slots=slots), purses=(one,))
+
+    def cost(_ticket):
+        assert one.page(0).spent + one.page(0).promised <= cap
+        return dice.choice([used(dice.randint(0, bound)), doubt(), throttled()])
+
+    night = Night([plan], lambda _ticket: Bound(0, bound), cost)
+    drained = night.run()
+    assert one.page(0).spent <= cap
+    assert one.page(0).promised == 0
+    if drained.parked:
+        assert one.page(0).left < bound, "it could have afforded another row"
+        assert drained.parked[0].failure.code == "budget_spent"
+    else:
+        assert sum(night.scheduler.left().values()) == 0
+
+
+def test_two_hundred_at_once_stop_within_one_row_of_the_budget():
+    one = purse(100_000)
+    night = Night([replace(lane(rows=5_000, slots=200), purses=(one,))], lambda _ticket: Bound(100, 900), lambda _ticket: used(300))
+    drained = night.run()
+    assert 90 <= night.most_under_way <= 100, "as many as their bounds leave room for"
+    assert 99_000 < one.page(0).spent <= 100_000
+    assert drained.parked[0].rows == 5_000 - one.page(0).spent / 300
+
+
+def test_a_budget_of_the_job_is_shared_and_one_of_a_lane_stops_no_other():
+    whole, own = purse(10_000, name="job.budget"), purse(500)
+    lanes = [
+        replace(lane("legal", rows=100, slots=4), purses=(own, whole)),
+        replace(lane("sales", rows=20, slots=4), purses=(whole,)),
+    ]
+    night = Night(lanes, lambda _ticket: Bound(0, 100), lambda _ticket: used(100))
+    drained = night.run()
+    assert [own.page(0).spent, whole.page(0).spent] == [500, 2_500]
+    assert [(parked.name, parked.rows) for parked in drained.parked] == [("legal qwen-plus", 95)]
+    assert night.scheduler.left() == {("legal", MODEL): 95, ("sales", MODEL): 0}
+
+
+def test_a_large_row_waits_for_what_is_under_way_and_a_budget_that_it_never_fits_parks_only_its_lane():
+    one = purse(1_000)
+    most = {("legal", 0): 900, ("sales", 0): 1_100}
+    lanes = [replace(lane(name, rows=3, slots=2), purses=(one,)) for name in ("legal", "sales")]
+    night = Night(lanes, lambda ticket: Bound(0, most.get((ticket.workspace, ticket.ordinal), 50)), lambda _ticket: used(10))
+    drained = night.run()
+    assert [parked.name for parked in drained.parked] == ["sales qwen-plus"]
+    assert night.scheduler.left()["legal", MODEL] == 0
+
+
+def test_a_model_without_a_price_is_refused_by_a_budget_in_money():
+    one = Purse(Cap("job.budget", Decimal(5), "CNY"), lambda _lane, _input, _output: None)
+    night = Night([replace(lane(rows=3), purses=(one,))], lambda _ticket: Bound(1, 1), lambda _ticket: used(1))
+    drained = night.run()
+    assert (drained.parked[0].failure.code, night.sent) == ("no_price", 0)
+
+
+def test_what_is_refused_costs_nothing_and_what_is_in_doubt_its_bound():
+    one = purse(1_000)
+    for usage, in_doubt, spent in ((Usage(30, 12), False, 42), (None, False, 42), (None, True, 142)):
+        promised = promise_all((one,), LANE, Bound(50, 50))
+        assert promised == (Promise(one.page(0), Decimal(100)),)
+        one.settle(LANE, promised[0], usage, in_doubt=in_doubt)
+        assert [one.page(0).spent, one.page(0).promised] == [spent, 0]
+
+
+def test_all_budgets_are_promised_or_none():
+    large, small = purse(1_000), purse(10)
+    lack = promise_all((large, small), LANE, Bound(5, 6))
+    assert isinstance(lack, Lack)
+    assert lack.purse is small
+    assert [large.page(0).promised, small.page(0).promised] == [0, 0]
+
+
+def test_half_four_fifths_and_nineteen_twentieths_are_told_once():
+    one, seen = purse(100), []
+    for spent in range(101):
+        one.page(0).spent = Decimal(spent)
+        if (share := one.warning(0)) is not None:
+            seen.append((spent, share))
+    assert seen == [(50, Decimal("0.5")), (80, Decimal("0.8")), (95, Decimal("0.95"))]
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "text"),
+    [("1234567", "tokens", "1,234,567 tokens"), ("0.0012", "CNY", "0.0012 CNY"), ("20", "CNY", "20 CNY"), ("1234.5", "USD", "1,234.5 USD")],
+)
+def test_amounts_are_told_plainly(amount, unit, text):
+    assert told(Decimal(amount), unit) == text
+
+
+def test_a_park_says_what_was_spent_and_what_to_do():
+    one = Purse(Cap("workspaces.legal.budget", Decimal(20), "CNY"))
+    one.page(0).spent = Decimal("19.98")
+    failure = broke(Lack(one, one.page(0), Decimal("0.05")), MODEL)
+    assert failure.message == "workspaces.legal.budget = 20 CNY: 19.98 CNY spent; the next row may cost 0.05 CNY"
+    assert "max_tokens" in failure.advice
+
+
+def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doubt_at_its_bound():
+    tokens, money = purse(1_000), Purse(Cap("job.budget", Decimal(9), "CNY"), lambda *_: Decimal(7), lambda *_: Decimal("0.5"))
+    spending = Spending(lambda lane: (tokens, money) if lane == LANE else ())
+    starts = [Started(f"1-{number}", *LANE, f"r-{number}", Bound(10, 90)) for number in range(6)]
+    spending.attempts(
+        [
+            Opened(1),
+            *starts,
+            Ended("1-0", "answered", in_doubt=False, usage=None),
+            Ended("1-1", "reasked", in_doubt=False, usage=Usage(2, 3), cost=Money("CNY", Decimal("0.25"))),
+            Ended("1-2", "again", in_doubt=True, usage=None),
+            Ended("1-3", "throttled", in_doubt=False, usage=None),
+            None,
+        ]
+    )
+    usage, cost = Usage(4, 5), Money("CNY", Decimal("0.125"))
+    spending.entries(
+        [
+            Entry("r-0", *LANE, "answered", "d", "1-0", usage, cost, has_cost=True),
+            Entry("r-4", *LANE, "answered", "d", "1-4", usage, None, has_cost=True),
+            Entry("r-9", "sales", MODEL, "answered", "d", "1-9", usage, cost, has_cost=True),
+            Entry("r-8", *LANE, "rejected", "d", None, None),
+        ]
+    )
+    spending.close()
+    assert tokens.page(0).spent == 9 + 5 + 100 + 9 + 100
+    assert money.page(0).spent == Decimal("0.125") + Decimal("0.25") + 7 + Decimal("0.5") + 7

@@ -1,0 +1,263 @@
+"""Usage to money: each tier's edges, thinking, caches, sounds and images, discounts; and what no price knows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.jobs.endpoints import endpoint_of
+from batchrun.core.model import Usage
+from batchrun.core.money.price_list import PriceRow, Tier, shipped
+from batchrun.core.money.pricing import Discounts, Prices, region_of, standard_prices
+
+DAY = date(2026, 11, 24)
+ROWS = shipped()
+EDGES = [
+    (row, place, tokens)
+    for row in ROWS
+    for place, tier in enumerate(row.tiers)
+    if tier.up_to is not None
+    for tokens in (tier.up_to - 1, tier.up_to, tier.up_to + 1)
+]
+EXPLICIT = {"prompt_tokens_details": {"cache_type": "ephemeral"}}
+CHINESE = sorted({row.model for row in ROWS if row.region == "cn"})
+COUNTS = st.integers(0, 300_000)
+
+
+@st.composite
+def usages(draw):
+    asked, told = draw(COUNTS), draw(COUNTS)
+    cached = draw(st.integers(0, asked))
+    written = draw(st.integers(0, asked - cached))
+    heard = draw(st.integers(0, asked - cached - written))
+    seen = draw(st.integers(0, asked - cached - written - heard))
+    return Usage(
+        asked,
+        told,
+        cached,
+        draw(st.integers(0, told)),
+        None,
+        cache_creation_tokens=written,
+        audio_tokens=heard,
+        image_tokens=seen,
+        output_audio_tokens=draw(st.integers(0, told)),
+    )
+
+
+def cost(model, usage, *, region="cn", **changed):
+    found = standard_prices().cost(model, region, usage, DAY, **changed)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "amount"),
+    [
+        ("qwen-plus", Usage(1_000_000, 0), "4.8"),
+        ("qwen-plus", Usage(131_072, 1_000_000), "2.1048576"),
+        ("qwen-plus", Usage(131_073, 1_000_000), "20.3145752"),
+        ("qwen-plus", Usage(1_000, 1_000, reasoning_tokens=1), "0.0088"),
+        ("qwen-turbo", Usage(0, 1_000_000, reasoning_tokens=5), "3"),
+        ("qwen-max", Usage(1_000_000, 1_000_000, reasoning_tokens=9), "12"),
+        ("qwen-long", Usage(1_000_000, 0, cached_tokens=1_000_000), "0.1"),
+        ("qwen-long", Usage(1_000_000, 0, cache_creation_tokens=1_000_000), "0.625"),
+        ("qwen-long", Usage(1_000_000, 0, 1_000_000, raw=EXPLICIT), "0.05"),
+        ("qwen-omni-turbo", Usage(1_000_000, 0, audio_tokens=500_000, image_tokens=250_000), "12.975"),
+        ("qwen-omni-turbo", Usage(10, 1_000_000, image_tokens=10), "4.500015"),
+        ("qwen-omni-turbo", Usage(0, 1_000_000, output_audio_tokens=600_000), "30"),
+        ("qwen3-vl-plus", Usage(1_000_000, 0), None),
+        ("qwen-plus-2025-07-28", Usage(1, 1), None),
+    ],
+)
+def test_what_calls_cost_in_china(model, usage, amount):
+    found = standard_prices().cost(model, "cn", usage, DAY)
+    assert (None if found is None else found.amount) == (None if amount is None else Decimal(amount))
+
+
+@pytest.mark.parametrize(("row", "place", "tokens"), EDGES, ids=lambda value: getattr(value, "model", str(value)))
+def test_a_tier_takes_in_the_whole_request_up_to_its_last_token(row, place, tokens):
+    inside = tokens <= row.tiers[place].up_to
+    found = standard_prices().cost(row.model, row.region, Usage(tokens, 7), row.since)
+    if not inside and place + 1 == len(row.tiers):
+        assert found is None
+        return
+    tier = row.tiers[place if inside else place + 1]
+    assert found is not None
+    assert found.amount == (tokens * tier.input + 7 * tier.output) / 1_000_000
+
+
+def test_the_shipped_rows_are_in_order_and_named_once_a_day():
+    assert len({(row.model, row.region, row.since) for row in ROWS}) == len(ROWS)
+    for row in ROWS:
+        tops = [tier.up_to for tier in row.tiers[:-1] if tier.up_to is not None]
+        assert len(tops) == len(row.tiers) - 1
+        assert tops == sorted(tops)
+        assert row.source
+
+
+@given(usages(), st.sampled_from(CHINESE))
+def test_every_token_is_charged_once(usage, model):
+    found = standard_prices().cost(model, "cn", usage, DAY)
+    if found is not None:
+        assert sum(charge.tokens for charge in found.charges) == usage.input_tokens + usage.output_tokens
+        assert found.amount == sum(charge.amount for charge in found.charges)
+        assert found.saved >= 0
+
+
+@given(usages(), usages(), st.sampled_from(CHINESE))
+def test_cost_is_additive_over_calls_of_one_tier_and_the_same_each_time(one, other, model):
+    row = standard_prices().row(model, "cn", DAY)
+    assert row is not None
+    flat = replace(row, tiers=(Tier(None, Decimal("0.3"), Decimal("0.6"), Decimal(3)),))
+    prices = Prices([flat])
+    found = [prices.cost(model, "cn", usage, DAY) for usage in (one, other, one)]
+    assert found[0] == found[2]
+    both = sum(each.amount for each in found[:2] if each)
+    charged = sum(charge.tokens * charge.unit_price for each in found[:2] if each for charge in each.charges) / 1_000_000
+    assert both == charged
+
+
+@given(usages(), st.sampled_from(ROWS), st.integers(0, 5000), st.integers(0, 5000), st.booleans())
+def test_no_call_costs_more_than_its_bound(usage, row, more_input, more_output, batch):
+    prices = standard_prices()
+    found = prices.cost(row.model, row.region, usage, DAY, batch=batch)
+    bound = prices.most(row.model, row.region, usage.input_tokens + more_input, usage.output_tokens + more_output, DAY, batch=batch)
+    assert bound is not None
+    if found is not None:
+        assert (found.currency, found.amount <= bound[1]) == (bound[0], True)
+
+
+DISCOUNTS = {
+    "main": Discounts(Decimal("0.1"), {"qwen-max": Decimal("0.25"), "qwen-turbo": Decimal(0)}),
+    "single": Discounts(models={"qwen-long": Decimal("0.5")}),
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "account", "share"),
+    [
+        ("qwen-max", "main", "0.25"),
+        ("qwen-turbo", "main", "0"),
+        ("qwen-long", "main", "0.1"),
+        ("qwen-long", "single", "0.5"),
+        ("qwen-max", "single", "0"),
+        ("qwen-max", "another", "0"),
+    ],
+)
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_discount_is_the_models_before_the_accounts_and_comes_off_every_kind(model, account, share, batch):
+    prices = Prices(shipped(), DISCOUNTS)
+    for usage in (
+        Usage(1_000_000, 0),
+        Usage(1000, 700, 300),
+        Usage(1000, 1000, 0, 5, cache_creation_tokens=100),
+        Usage(9, 9, 9, raw=EXPLICIT),
+    ):
+        found, plain = (each.cost(model, "cn", usage, DAY, account=account, batch=batch) for each in (prices, standard_prices()))
+        assert found
+        assert plain
+        assert found.list_amount == plain.amount
+        assert found.amount == plain.amount * (1 - Decimal(share))
+        bound = prices.most(model, "cn", usage.input_tokens, usage.output_tokens, DAY, account=account, batch=batch)
+        assert bound is not None
+        assert found.amount <= bound[1]
+
+
+@given(st.lists(usages(), max_size=12), st.sampled_from(CHINESE), st.randoms(use_true_random=False))
+def test_the_cost_of_rows_is_the_sum_of_their_costs_in_whatever_order_and_as_often_as_it_is_made(rows, model, dice):
+    prices = standard_prices()
+    costs = [prices.cost(model, "cn", usage, DAY) for usage in rows]
+    amount = sum((each.amount for each in costs if each), Decimal(0))
+    order = [*range(len(rows))]
+    dice.shuffle(order)
+    again = [standard_prices().cost(model, "cn", rows[place], DAY) for place in order]
+    assert sum((each.amount for each in again if each), Decimal(0)) == amount
+    by_kind: dict[tuple[str, Decimal], int] = {}
+    for each in costs:
+        for charge in each.charges if each else ():
+            by_kind[charge.meter, charge.unit_price] = by_kind.get((charge.meter, charge.unit_price), 0) + charge.tokens
+    assert sum((tokens * price for (_, price), tokens in by_kind.items()), Decimal(0)) == amount * 1_000_000
+
+
+def test_a_batch_call_costs_half():
+    usage = Usage(1000, 1000, cached_tokens=500)
+    assert cost("qwen-plus", usage, batch=True).amount * 2 == cost("qwen-plus", usage).amount
+
+
+def test_a_price_holds_from_its_day_and_a_jobs_own_goes_before_the_shipped():
+    row = PriceRow("qwen-plus", None, "CNY", date(2026, 12, 1), (Tier(None, Decimal(1), Decimal(1)),), "the job")
+    later, usage = Prices([*shipped(), row]), Usage(1_000_000, 0)
+    own = Prices(shipped(), own=[replace(row, since=date(2025, 1, 1))])
+    asked = [(later, "cn", DAY), (later, "cn", date(2026, 12, 1)), (later, "finance", date(2027, 1, 1)), (own, "cn", DAY)]
+    found = [each.cost("qwen-plus", region, usage, day) for each, region, day in asked]
+    assert [each and each.amount for each in found] == [Decimal("4.8"), 1, 1, 1]
+    assert later.cost("qwen-plus", "finance", usage, DAY) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "day", "amounts"),
+    [
+        ("qwen-max", date(2024, 12, 1), ("20", "60")),
+        ("qwen-max", date(2025, 3, 1), ("2.4", "9.6")),
+        ("qwen-max", DAY, ("2.4", "9.6")),
+        ("qwen-plus", date(2025, 3, 31), ("0.8", "2")),
+        ("qwen-plus", date(2026, 3, 31), ("0.8", "2")),
+        ("qwen-plus", date(2026, 4, 1), ("4.8", "48")),
+        ("qwen-turbo", date(2025, 3, 31), ("0.3", "0.6")),
+        ("qwen3-max", date(2026, 3, 31), None),
+    ],
+)
+def test_an_old_run_is_priced_by_its_day(model, day, amounts):
+    """Of a million tokens each way: the tiers came after the spring of 2025."""
+    found = [standard_prices().cost(model, "cn", usage, day) for usage in (Usage(1_000_000, 0), Usage(1_000_000, 1_000_000))]
+    if amounts is None:
+        assert found == [None, None]
+        return
+    told = [each.amount for each in found if each]
+    assert (told[0], told[1] - told[0]) == tuple(map(Decimal, amounts))
+
+
+def test_a_tier_may_name_what_its_caches_cost():
+    tier = Tier(None, Decimal(3), Decimal(9), cached=Decimal("0.7"), cache_hit=Decimal("0.4"), cache_write=Decimal(5))
+    prices = Prices([], own=[PriceRow("own", None, "CNY", date(2025, 1, 1), (tier,), "the job")])
+    usages = (
+        Usage(1_000_000, 0, 1_000_000),
+        Usage(1_000_000, 0, 1_000_000, raw=EXPLICIT),
+        Usage(1_000_000, 0, cache_creation_tokens=1_000_000),
+    )
+    found = [prices.cost("own", "x", usage, DAY) for usage in usages]
+    assert [each and each.amount for each in found] == [Decimal("0.7"), Decimal("0.4"), 5]
+    assert prices.most("own", "x", 1_000_000, 0, DAY) == ("CNY", Decimal(5))
+
+
+def test_before_the_first_day_nothing_is_known():
+    assert standard_prices().cost("qwen-plus", "cn", Usage(1, 1), date(2024, 1, 1)) is None
+
+
+def test_what_a_cache_saved_is_told():
+    found = cost("qwen-long", Usage(1_000_000, 0, cached_tokens=500_000))
+    assert (found.amount, found.saved) == (Decimal("0.3"), Decimal("0.2"))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region"),
+    [
+        ("public", "cn"),
+        ("batch", "cn"),
+        ("simulator", "cn"),
+        ("intl", "intl"),
+        ("finance", "finance"),
+        ("us", "us"),
+        ("https://dashscope.aliyuncs.com/compatible-mode/v1", "cn"),
+        ("https://dashscope-finance.aliyuncs.com/compatible-mode/v1", "finance"),
+        ("https://dashscope.aliyuncs.com.example/compatible-mode/v1",) * 2,
+        ("https://x.example/v1",) * 2,
+    ],
+)
+def test_where_an_endpoint_is_priced(endpoint, region):
+    assert region_of(endpoint_of(endpoint, {})) == region

@@ -1,0 +1,382 @@
+"""A bill made from the ledger closes whichever day its calls are counted to; what it has too much or too little is found and named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.ledger.attempts import Bound, Ended, Started
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.model import Money, Usage
+from batchrun.core.money.bill import KINDS, Bill, BillLine, Instance, OtherLine, UnreadableLine, kind_of, read_instance
+from batchrun.core.money.daybook import Daybook, tokens_by_kind
+from batchrun.core.money.reconcile import reconcile
+
+CHINA = ZoneInfo("Asia/Shanghai")
+FIRST = datetime(2026, 11, 24, 0, 0, tzinfo=CHINA).timestamp()
+DAY = date(2026, 11, 24)
+NOON, HOUR = FIRST + 12 * 3600, 3600
+
+
+def entry(usage, at=NOON, latency_ms=1000, *, workspace="legal", model="qwen-plus", attempt=None, cost=None):
+    return Entry("r", workspace, model, "answered", "d", attempt, usage, cost=cost, started_at=at, latency_ms=latency_ms)
+
+
+def book_of(*entries, attempts=()):
+    book = Daybook(CHINA)
+    book.attempts(attempts)
+    book.entries(entries)
+    book.end_run()
+    return book
+
+
+def line(tokens, kind="input_token", day=DAY, *, workspace_id="llm-legal", model="qwen-plus", at=1, key=None, **fields):
+    unit = "ktoken" if fields.get("step") is not None else "token"
+    return BillLine("bill.csv", at, day, Instance(workspace_id, model, kind, key), tokens, unit, **fields)
+
+
+def bill_of(*lines, kinds=None):
+    bill = Bill(kinds or {})
+    for each in lines:
+        bill.add(each)
+    return bill
+
+
+def compared(book, bill, *, ids=None, workspaces=("legal",), **options):
+    return reconcile(book, bill, ids or {}, workspaces, timezone="Asia/Shanghai", **options)
+
+
+def found(book, *lines, **options):
+    return compared(book, bill_of(*lines), **options)
+
+
+ONE = book_of(entry(Usage(100, 20)))
+EXACT = (line(100), line(20, "output_token"))
+
+
+def the(result, kind="input_token", day=DAY):
+    return next(each for each in result.lines if (each.kind, each.day) == (kind, day))
+
+
+def test_a_bill_that_is_the_ledger_closes_to_the_token():
+    result = found(ONE, *EXACT)
+    assert result.closes
+    assert all(each.equal for each in result.lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "unexplained"),
+    [
+        ((line(101), line(20, "output_token")), [1]),
+        ((line(99), line(20, "output_token")), [-1]),
+        ((line(100), line(21, "output_token")), [1]),
+        ((line(101), line(19, "output_token")), [1, -1]),
+        ((line(100),), [-20]),
+        ((), [-100, -20]),
+        ((line(90), line(10, "cached_token"), line(20, "output_token")), [-10, 10]),
+        ((*EXACT, line(5, "mystery_token")), [5]),
+    ],
+)
+def test_a_difference_that_nothing_explains_is_listed_and_keeps_it_open(lines, unexplained):
+    result = found(ONE, *lines)
+    assert not result.closes
+    assert [each.unexplained for each in result.lines if each.unexplained] == unexplained
+
+
+def test_a_line_that_differs_is_named_by_its_place_in_the_bill():
+    assert the(found(ONE, line(101, at=7), line(20, "output_token"))).places == ("bill.csv, line 7",)
+
+
+def test_calls_of_others_are_too_much_of_input_and_of_output_and_keep_it_open_unless_they_are_allowed():
+    lines = line(140), line(29, "output_token")
+    result = found(ONE, *lines)
+    assert [(each.others, each.unexplained) for each in result.lines] == [(40, 0), (9, 0)]
+    assert not result.closes
+    assert found(ONE, *lines, others_allowed=True).closes
+
+
+def test_a_model_that_no_run_called_is_others():
+    result = found(ONE, *EXACT, line(7, model="qwen-max"), line(3, "output_token", model="qwen-max"))
+    assert result.total().others == 10
+    assert result.total().unexplained == 0
+
+
+STARTED = Started("1-9", "legal", "qwen-plus", "r-9", Bound(50, 30), at=NOON)
+
+
+@pytest.mark.parametrize("attempts", [[STARTED], [STARTED, Ended("1-9", "again", in_doubt=True, usage=None, at=NOON + 5)]])
+@pytest.mark.parametrize(("extra_input", "extra_output", "closes"), [(0, 0, True), (50, 30, True), (1, 0, True), (51, 30, False)])
+def test_doubt_explains_as_much_as_its_bound_and_no_more(attempts, extra_input, extra_output, closes):
+    book = book_of(entry(Usage(100, 20)), attempts=attempts)
+    result = found(book, line(100 + extra_input), line(20 + extra_output, "output_token"))
+    assert result.closes is closes
+    assert the(result).in_doubt == min(extra_input, 50)
+    assert result.total().doubtful_calls == 1
+
+
+def test_doubt_is_shared_by_the_kinds_of_its_side():
+    book = book_of(entry(Usage(100, 20)), attempts=[STARTED])
+    assert found(book, line(120), line(30, "cached_token"), line(20, "output_token")).closes
+    assert not found(book, line(121), line(30, "cached_token"), line(20, "output_token")).closes
+
+
+def test_an_attempt_whose_usage_stands_in_its_entry_is_in_no_doubt():
+    book = book_of(
+        Entry("r-9", "legal", "qwen-plus", "answered", "d", "1-9", Usage(40, 2), started_at=NOON, latency_ms=1.0), attempts=[STARTED]
+    )
+    assert book.doubts == {}
+
+
+def test_a_reask_is_counted_with_the_usage_of_its_attempt():
+    book = book_of(attempts=[STARTED, Ended("1-9", "reasked", in_doubt=False, usage=Usage(40, 5), at=NOON + 2)])
+    assert found(book, line(40), line(5, "output_token")).closes
+
+
+@pytest.mark.parametrize(("at", "latency"), [(23.99, 60), (23.99, 0), (23.5, 1)])
+def test_a_call_near_midnight_may_stand_on_the_next_day(at, latency):
+    book = book_of(entry(Usage(100, 20)), entry(Usage(10, 2), FIRST + at * HOUR, latency * 1000), entry(Usage(1, 1), NOON + 24 * HOUR))
+    after = DAY + timedelta(days=1)
+    result = found(book, line(100), line(20, "output_token"), line(11, day=after), line(3, "output_token", after))
+    assert result.closes
+    assert [each.midnight for each in result.lines] == [-10, -2, 10, 2]
+
+
+def test_a_call_at_noon_stands_on_no_other_day():
+    book = book_of(entry(Usage(100, 20)), entry(Usage(1, 1), NOON + 24 * HOUR))
+    after = DAY + timedelta(days=1)
+    assert not found(book, line(90), line(20, "output_token"), line(11, day=after), line(1, "output_token", after)).closes
+
+
+def test_a_call_of_the_next_noon_stands_on_no_day_before_and_one_of_its_first_seconds_may():
+    after = DAY + timedelta(days=1)
+    lines = line(110), line(22, "output_token"), line(1, day=after), line(1, "output_token", after)
+    for at, closes in ((NOON + 24 * HOUR, False), (FIRST + 24 * HOUR + 5, True)):
+        book = book_of(entry(Usage(100, 20)), entry(Usage(10, 2), at), entry(Usage(1, 1), NOON + 24 * HOUR))
+        assert found(book, *lines).closes is closes
+
+
+def test_the_last_days_calls_may_stand_on_a_day_after_it_that_is_not_compared():
+    book = book_of(entry(Usage(100, 20), FIRST + 23.99 * HOUR))
+    after = DAY + timedelta(days=1)
+    assert found(book, line(400, day=after), line(80, "output_token", after)).closes
+    assert not found(book, line(99, day=after), line(80, "output_token", after)).closes
+
+
+def test_a_chain_of_midnights_is_followed():
+    nights = [entry(Usage(10, 1), FIRST + number * 24 * HOUR + 23.9 * HOUR) for number in range(4)]
+    days = [DAY + timedelta(days=number) for number in range(5)]
+    lines = [each for day in days[1:] for each in (line(10, day=day), line(1, "output_token", day))]
+    assert found(book_of(*nights), *lines).closes
+    assert not found(book_of(*nights), *lines, line(1, day=days[2])).closes
+
+
+def test_one_wrong_day_leaves_the_others_explained():
+    after = DAY + timedelta(days=1)
+    late = [entry(Usage(10, 1), FIRST + 23.9 * HOUR), entry(Usage(7, 1), NOON + 24 * HOUR), entry(Usage(5, 1), NOON + 72 * HOUR)]
+    last = DAY + timedelta(days=3)
+    result = found(book_of(*late), *(line(tokens, day=day) for tokens, day in ((17, after), (6, last))))
+    assert [each.unexplained for each in result.lines if each.kind == "input_token"] == [0, 0, 1]
+
+
+def test_other_days_and_other_workspaces_are_not_compared_and_are_told():
+    result = found(ONE, *EXACT, line(9, day=DAY + timedelta(days=3)), line(5, workspace_id="llm-x7"))
+    assert result.closes
+    assert (result.other_days_tokens, result.strangers) == (9, {"llm-x7": 5})
+
+
+def test_a_workspace_id_is_named_by_the_mapping_before_its_own_name():
+    assert found(ONE, line(60, workspace_id="llm-x7"), line(40), line(20, "output_token"), ids={"llm-x7": "legal"}).closes
+    assert found(ONE, line(100, workspace_id="legal"), line(20, "output_token")).closes
+    assert not found(ONE, line(100), line(20, "output_token"), ids={"llm-legal": "sales"}).closes
+
+
+def test_a_kind_that_the_bill_does_not_tell_apart_is_compared_with_what_it_is_a_part_of():
+    book = book_of(entry(Usage(100, 20, reasoning_tokens=15, image_tokens=30)))
+    result = found(book, *EXACT)
+    assert result.closes
+    assert [(each.kind, each.under, each.tokens) for each in result.folded] == [
+        ("image_input_token", "input_token", 30),
+        ("thinking_output_token", "output_token", 20),
+    ]
+    assert found(book, line(70), line(30, "image_input_token"), line(20, "thinking_output_token")).closes
+
+
+def test_cached_tokens_that_were_billed_as_plain_ones_keep_it_open():
+    assert not found(book_of(entry(Usage(100, 20, cached_tokens=40))), *EXACT).closes
+
+
+def test_an_unknown_amount_type_is_shown_as_it_stands_and_may_be_told_what_it_means():
+    book = book_of(entry(Usage(100, 20, cached_tokens=40)))
+    lines = line(60), line(40, "cx_read"), line(20, "output_token")
+    result = found(book, *lines)
+    assert (the(result, "cx_read").unexplained, the(result, "cx_read").known) == (40, False)
+    assert compared(book, bill_of(*lines, kinds={"cx_read": "cached_token"})).closes
+
+
+@pytest.mark.parametrize(("billed", "closes"), [(12_000, True), (13_000, False)])
+def test_rounded_numbers_explain_half_of_their_last_digit(billed, closes):
+    book = book_of(entry(Usage(12_400, 20)))
+    lines = line(billed, step=1000), line(20, "output_token")
+    assert found(book, *lines).closes is closes
+    assert found(book, line(billed, step=1000, shortened=True), line(20, "output_token")).closes is closes
+
+
+def test_a_file_that_tells_tokens_elsewhere_has_left_off_zeros_only():
+    book = book_of(entry(Usage(12_400, 20)))
+    assert not found(book, line(12_000, step=1000), line(20, "output_token", step=0)).closes
+
+
+def test_an_unreadable_line_keeps_it_open_and_other_lines_do_not():
+    assert found(ONE, *EXACT, OtherLine("bill.csv", 9, "totals")).closes
+    result = found(ONE, *EXACT, UnreadableLine("bill.csv", 9, "day '?'"))
+    assert not result.closes
+    assert result.unreadable == ["bill.csv, line 9: day '?'"]
+
+
+def test_money_is_added_up_beside_tokens_and_an_unknown_price_is_no_zero():
+    priced = entry(Usage(100, 20), cost=Money("CNY", Decimal("0.3")))
+    result = found(book_of(priced, entry(Usage(1, 1))), line(101, amount=Decimal("0.1"), currency="CNY"), line(21, "output_token"))
+    total = result.total()
+    assert (total.billed_money, total.counted_money, total.unpriced_tokens) == ({"CNY": Decimal("0.1")}, {"CNY": Decimal("0.3")}, 2)
+
+
+def test_entries_without_a_time_keep_it_open():
+    undated = Entry("r", "legal", "qwen-plus", "answered", "d", None, Usage(1, 1))
+    assert not found(book_of(entry(Usage(100, 20)), undated), *EXACT).closes
+
+
+@pytest.mark.parametrize(
+    ("text", "instance"),
+    [
+        ("text_token;llm-x;qwen-max;output_token;app", Instance("llm-x", "qwen-max", "output_token", None)),
+        ("12345;llm-x;qwen-max;output_token;app", Instance("llm-x", "qwen-max", "output_token", "12345")),
+        (";llm-x;qwen-max;output_token;bmp", Instance("llm-x", "qwen-max", "output_token", "")),
+        ("llm-x;qwen-max;output_token;bmp", Instance("llm-x", "qwen-max", "output_token", "")),
+        ("i-bp1234", None),
+        ("", None),
+        ("1;;qwen-max;output_token;app", None),
+    ],
+)
+def test_both_forms_of_the_instance_id_are_read(text, instance):
+    assert read_instance(text) == instance
+
+
+@pytest.mark.parametrize(
+    ("spelling", "kind"),
+    [
+        *((kind, kind) for kind in KINDS),
+        ("Input_Tokens", "input_token"),
+        ("input-token", "input_token"),
+        ("batch_output_token", "output_token"),
+        ("input_token_batch", "input_token"),
+        ("cache_hit_token", "cached_token"),
+        ("image_count", None),
+    ],
+)
+def test_an_amount_type_is_known_by_its_spelling_or_not_at_all(spelling, kind):
+    assert kind_of(spelling) == kind
+
+
+TOKENS = st.integers(0, 500)
+
+
+@given(st.builds(Usage, *[TOKENS] * 4, cache_creation_tokens=TOKENS, image_tokens=TOKENS, audio_tokens=TOKENS, output_audio_tokens=TOKENS))
+def test_the_kinds_of_a_call_always_add_up_to_its_input_and_output(usage):
+    kinds = list(tokens_by_kind(usage))
+    assert all(tokens >= 0 for _, tokens in kinds)
+    assert sum(tokens for kind, tokens in kinds if "output" in kind) == usage.output_tokens
+    assert sum(tokens for kind, tokens in kinds if "output" not in kind) == usage.input_tokens
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call as it was made, and the day that the bill has it on."""
+
+    at: float
+    seconds: float
+    usage: Usage
+    on_its_end: bool
+    lost: bool
+    """It left no usage in the ledger: in doubt. The provider billed it all the same, or not."""
+    billed: bool
+
+
+def usages():
+    return st.integers(1, 400).flatmap(
+        lambda asked: st.builds(Usage, st.just(asked), st.integers(1, 200), st.integers(0, asked), st.sampled_from([0, 1]))
+    )
+
+
+# Within four days, often near a midnight.
+TIMES = st.one_of(
+    st.floats(0, 3 * 24 * HOUR - 1),
+    st.tuples(st.integers(1, 3), st.floats(-1800, 60)).map(lambda place: place[0] * 24 * HOUR + place[1]),
+)
+CALLS = st.lists(
+    st.builds(Made, TIMES, st.floats(0, 900), usages(), st.booleans(), st.integers(0, 5).map(lambda dice: dice == 0), st.booleans()),
+    min_size=1,
+    max_size=25,
+)
+
+
+def told(calls):
+    """The ledger and the bill of *calls*, each counting for itself."""
+    entries, attempts, lines = [], [], []
+    for number, call in enumerate(calls):
+        start = FIRST + call.at
+        if call.lost:
+            attempts.append(Started(f"1-{number}", "legal", "qwen-plus", "r", Bound(call.usage.input_tokens, 1000), at=start))
+        else:
+            entries.append(entry(call.usage, start, call.seconds * 1000))
+        if call.billed or not call.lost:
+            day = datetime.fromtimestamp(start + call.seconds * call.on_its_end, CHINA).date()
+            kinds = {"input_token": call.usage.input_tokens - call.usage.cached_tokens, "cached_token": call.usage.cached_tokens}
+            kinds["thinking_output_token" if call.usage.reasoning_tokens else "output_token"] = call.usage.output_tokens
+            lines += [line(tokens, kind, day) for kind, tokens in kinds.items() if tokens]
+    return book_of(*entries, attempts=attempts), lines
+
+
+@given(CALLS)
+def test_a_bill_made_from_the_ledger_always_closes(calls):
+    book, lines = told([call for call in calls if not call.lost])
+    result = found(book, *lines)
+    assert result.closes, [each for each in result.lines if not each.equal]
+    assert result.total().in_doubt == 0
+
+
+@given(CALLS)
+def test_a_bill_with_calls_in_doubt_always_closes_within_their_bound(calls):
+    plain = [replace(call, usage=Usage(call.usage.input_tokens, call.usage.output_tokens)) for call in calls]
+    book, lines = told(plain)
+    result = found(book, *lines)
+    assert result.closes
+    assert result.total().in_doubt <= result.total().most_in_doubt
+
+
+@given(CALLS, st.data())
+def test_one_token_more_or_less_never_closes_unexplained(calls, data):
+    book, lines = told([call for call in calls if not call.lost])
+    if not lines:
+        return
+    place, step = data.draw(st.integers(0, len(lines) - 1)), data.draw(st.sampled_from([1, -1]))
+    old = lines[place]
+    lines[place] = line(old.tokens + step, old.instance.amount_type, old.day)
+    result = found(book, *lines)
+    # Only where the bill now has a token more on a day beyond the runs than all of their calls near that midnight, it is somebody else's.
+    assert not result.closes or result.other_days_tokens
+    assert result.total().others == 0
+
+
+@given(CALLS, st.integers(-60, 60))
+def test_every_token_of_a_difference_is_told_once(calls, step):
+    book, lines = told(calls)
+    if lines:
+        lines[0] = line(max(0, lines[0].tokens + step), lines[0].instance.amount_type, lines[0].day)
+    for each in found(book, *lines).lines:
+        assert each.billed == each.counted + each.midnight + each.in_doubt + each.rounded + each.others + each.unexplained

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.limits.limiter import NO_QUOTA, limiter
+from batchrun.core.limits.slots import Slots
+from batchrun.core.scheduling.lanes import Lane, LanePlan, Pool, Workspace
+
+
+def lanes_of(pool: Pool, weights: list[float]) -> list[Lane]:
+    return [
+        Lane(
+            LanePlan(f"w{place}", "m", "a", (), 0, 1, weight=weight),
+            Workspace(f"w{place}", 1, None),
+            pool,
+            limiter(NO_QUOTA),
+            Slots(1),
+            iter(()),
+            0,
+            0,
+        )
+        for place, weight in enumerate(weights)
+    ]
+
+
+def serve(pool: Pool, cost: float) -> Lane:
+    lane = pool.pop()
+    lane.tag += cost / lane.plan.weight
+    pool.join(lane)
+    return lane
+
+
+@given(st.lists(st.sampled_from([0.5, 1.0, 2.0, 3.0]), min_size=2, max_size=6), st.data())
+def test_lanes_that_always_wait_are_served_by_weight_to_within_their_largest_rows(weights, data):
+    pool = Pool("p", limiter(NO_QUOTA))
+    lanes = lanes_of(pool, weights)
+    for lane in lanes:
+        pool.join(lane)
+    served: Counter[str] = Counter()
+    for cost in data.draw(st.lists(st.integers(1, 1000), min_size=20, max_size=200)):
+        served[serve(pool, float(cost)).plan.workspace] += cost
+    shares = [served[lane.plan.workspace] / lane.plan.weight for lane in lanes]
+    assert max(shares) - min(shares) <= 2 * 1000 / min(weights)
+
+
+def test_a_lane_that_rested_has_saved_nothing_up_and_owes_nothing():
+    pool = Pool("p", limiter(NO_QUOTA))
+    busy, rested = lanes_of(pool, [1.0, 1.0])
+    pool.join(busy)
+    for _ in range(100):
+        serve(pool, 10.0)
+    pool.join(rested)
+    turns = [serve(pool, 10.0) for _ in range(20)]
+    assert turns.count(rested) in {10, 11}
+
+
+def test_a_refusal_is_the_pools_affair_once_a_second_lane_has_one_or_there_is_no_other():
+    pool = Pool("p", limiter(NO_QUOTA), unfinished=3)
+    first, second, _ = lanes_of(pool, [1.0] * 3)
+    assert not pool.shared_refusal(first, 0.0, 10.0)
+    assert not pool.shared_refusal(first, 1.0, 10.0)
+    assert pool.shared_refusal(second, 5.0, 10.0)
+    assert not pool.shared_refusal(first, 50.0, 10.0)
+    pool.unfinished = 1
+    assert pool.shared_refusal(first, 100.0, 10.0)

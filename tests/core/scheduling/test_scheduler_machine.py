@@ -1,0 +1,480 @@
+"""The scheduler held against a slow model that looks at every lane and every row, for whatever says never or always."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from batchrun.core.ledger.attempts import Bound
+from batchrun.core.limits.limiter import Quota
+from batchrun.core.model import Failure, Fault, Reply, Scope
+from batchrun.core.money.budget import TOKENS, Cap, Purse
+from batchrun.core.scheduling.retry import BackToFront, Exhaust, Park, Reject, RetryPolicy, TryAgain, next_step
+from batchrun.core.scheduling.scheduler import (
+    SAME_REJECTION_PARKS,
+    THROTTLED_FOR_TOO_LONG,
+    Drained,
+    LanePlan,
+    Launch,
+    Scheduler,
+    Ticket,
+    Verdict,
+    WaitUntil,
+)
+from tests.laboratory import Result, again, answer, parks, rejected, throttled
+
+POLICY = RetryPolicy(max_attempts=3, first=1.0, max=8.0)
+PROBE_EVERY = 50.0
+SCOPES = (Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT)
+RESULTS = st.one_of(
+    st.just(answer()),
+    st.just(answer()),
+    st.builds(again, st.sampled_from([None, 0.5, 20.0])),
+    st.builds(throttled, st.sampled_from([None, 3.0, 90.0])),
+    st.builds(rejected, st.sampled_from(["one", "one", "other"])),
+    st.builds(parks, st.sampled_from(SCOPES)),
+)
+QUOTAS = st.sampled_from([Quota(), Quota(), Quota(), Quota(rpm=60.0), Quota(rpm=6.0), Quota(tpm=6_000.0), Quota(600.0, 600.0)])
+BOUND = Bound(10, 10)
+"""An answer costs 15."""
+JITTERS = st.floats(0, 0.999)
+PLACES = st.integers(0, 30)
+STEPS = st.sampled_from([0.0, 0.3, 1.0, 5.0, 49.0, 60.0, 700.0])
+
+Key = tuple[str, str]
+
+
+@dataclass(eq=False)
+class SlowPark:
+    key: tuple[Scope, str]
+    failure: Failure
+    probes: bool
+    at: float = math.inf
+    """When the next probe is due; infinity while one is out."""
+
+
+@dataclass(eq=False)
+class SlowLane:
+    plan: LanePlan
+    pending: dict[int, tuple[float, int]]
+    """Due time and attempt of every row that is neither in flight nor settled."""
+    out: dict[int, tuple[Ticket, list[SlowPark]]] = field(default_factory=dict)
+    settled: dict[int, Verdict] = field(default_factory=dict)
+    unreleased: int = 0
+    """Attempts settled and not yet released."""
+    since: float | None = None
+    codes: list[str] = field(default_factory=list)
+    varied: bool = False
+    short: bool = False
+    """Its budget has too little left, and others' attempts are paid from it."""
+
+    @property
+    def key(self) -> Key:
+        return self.plan.workspace, self.plan.model
+
+    def stands_in(self, key: tuple[Scope, str]) -> bool:
+        return key in {(Scope.LANE, " ".join(self.key)), (Scope.WORKSPACE, self.plan.workspace), (Scope.ACCOUNT, self.plan.account)}
+
+    def named(self, scope: Scope) -> tuple[Scope, str]:
+        names = {Scope.LANE: " ".join(self.key), Scope.WORKSPACE: self.plan.workspace, Scope.ACCOUNT: self.plan.account}
+        return scope, names[scope]
+
+
+@dataclass(eq=False)
+class SlowPurse:
+    purse: Purse
+    cap: int
+    spent: int = 0
+    promised: int = 0
+
+    @classmethod
+    def of(cls, tokens: int) -> SlowPurse:
+        return cls(Purse(Cap("budget", Decimal(tokens), TOKENS)), tokens)
+
+
+class Machine(RuleBasedStateMachine):
+    @initialize(
+        shapes=st.lists(
+            st.tuples(st.integers(1, 4), st.sampled_from("ab"), st.lists(st.integers(0, 8), min_size=1, max_size=3)), min_size=1, max_size=6
+        ),
+        lane_slots=st.lists(st.sampled_from([None, 1, 2]), min_size=3, max_size=3),
+        pools=st.fixed_dictionaries(dict.fromkeys("ab", QUOTAS)),
+        of_lanes=QUOTAS,
+        of_workspaces=QUOTAS,
+        tokens=st.sampled_from([1.0, 40.0, 900.0]),
+        budget=st.sampled_from([None, None, 0, 50, 90, 400]),
+        wait=st.booleans(),
+    )
+    def begin(self, shapes, lane_slots, pools, of_lanes, of_workspaces, tokens, budget, wait):
+        self.purses = {} if budget is None else {f"w{place}": SlowPurse.of(budget) for place in range(len(shapes))}
+        plans = [
+            LanePlan(
+                f"w{place}",
+                f"m{model}",
+                account,
+                range(rows),
+                rows,
+                slots,
+                lane_slots[model],
+                weight=1.0 + place % 3,
+                tokens=lambda ordinal: tokens * (1 + ordinal % 5),
+                quota=of_lanes,
+                workspace_quota=of_workspaces,
+                pool_quota=pools[account],
+                purses=(self.purses[f"w{place}"].purse,) if self.purses else (),
+            )
+            for place, (slots, account, counts) in enumerate(shapes)
+            for model, rows in enumerate(counts)
+        ]
+        self.scheduler = Scheduler(plans, POLICY, probe_every=PROBE_EVERY, wait_for_parked=wait)
+        self.lanes = {(plan.workspace, plan.model): SlowLane(plan, dict.fromkeys(plan.rows, (0.0, 1))) for plan in plans}
+        self.wait, self.now, self.stopped = wait, 0.0, False
+        self.parks: dict[tuple[Scope, str], SlowPark] = {}
+        self.closed: set[str] = set()
+        self.held: list[Ticket] = []
+        self.last: WaitUntil | Drained | None = None
+
+    # What happens.
+
+    @rule()
+    def launch_all(self):
+        while True:
+            opens = {key: self._opens_at(lane) for key, lane in self.lanes.items()}
+            step = self.scheduler.next(self.now)
+            if not isinstance(step, Launch):
+                break
+            assert opens[step.ticket.workspace, step.ticket.model] <= self.now, "it was held back"
+            self._launched(step.ticket)
+            self._pay_for(step.ticket)
+        self.last = step
+        match step:
+            case WaitUntil(at):
+                self._check_wait(at)
+            case Drained(parked):
+                self._check_drained(parked)
+
+    @rule(seconds=STEPS)
+    def time_passes(self, seconds):
+        self.now += seconds
+
+    @precondition(lambda self: isinstance(self.last, WaitUntil) and self.now < self.last.at < math.inf)
+    @rule()
+    def time_comes(self):
+        assert isinstance(self.last, WaitUntil)
+        self.now = self.last.at
+        self.launch_all()
+
+    @precondition(lambda self: any(park.at < math.inf for park in self.parks.values()))
+    @rule(result=RESULTS)
+    def probes_come_due_and_end_alike(self, result):
+        self.now = max(self.now, *(park.at for park in self.parks.values() if park.at < math.inf))
+        self.launch_all()
+        for ticket in [ticket for lane in self.lanes.values() for ticket, probed in lane.out.values() if probed]:
+            self._end(ticket, result, 0.5, hold=False)
+
+    @precondition(lambda self: any(lane.out for lane in self.lanes.values()))
+    @rule(place=PLACES, result=RESULTS, jitter=JITTERS, hold=st.booleans())
+    def attempt_ends(self, place, result, jitter, hold):
+        self._end(self._out_at(place), result, jitter, hold=hold)
+
+    @precondition(lambda self: any(lane.out for lane in self.lanes.values()))
+    @rule(result=RESULTS, jitter=JITTERS)
+    def all_attempts_end_alike(self, result, jitter):
+        for ticket in self._out():
+            self._end(ticket, result, jitter, hold=False)
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def an_entry_is_handed_on(self):
+        self._release(self.held.pop(0))
+
+    @precondition(lambda self: not self.purses and any(lane.out for lane in self.lanes.values()))
+    @rule(place=PLACES)
+    def a_row_cannot_be_read(self, place):
+        ticket = self._out_at(place)
+        lane = self.lanes[ticket.workspace, ticket.model]
+        _, probed = lane.out.pop(ticket.ordinal)
+        for park in probed:
+            park.at = self.now
+        lane.settled[ticket.ordinal] = Verdict.REJECTED
+        self.scheduler.drop(ticket)
+        self.scheduler.release(ticket)
+
+    @rule(place=PLACES, scope=st.sampled_from(SCOPES), probe=st.booleans(), rarely=st.integers(0, 3))
+    def someone_parks(self, place, scope, probe, rarely):
+        if not rarely:
+            lane = list(self.lanes.values())[place % len(self.lanes)]
+            self.scheduler.park(scope, lane.plan.workspace, lane.plan.model, parks(scope), self.now, probe=probe)
+            self._park(lane.named(scope), parks(scope), probes=probe)
+
+    @rule(place=PLACES, rarely=st.integers(0, 3))
+    def a_workspace_closes(self, place, rarely):
+        if not rarely:
+            name = list(self.lanes)[place % len(self.lanes)][0]
+            self.scheduler.close(name, parks(Scope.WORKSPACE))
+            self.closed.add(name)
+
+    @precondition(lambda self: self.closed)
+    @rule(place=PLACES)
+    def a_workspace_opens(self, place):
+        self._open(sorted(self.closed)[place % len(self.closed)])
+
+    @rule(rarely=st.integers(0, 15))
+    def someone_stops(self, rarely):
+        if not rarely:
+            self.stopped = True
+            self.scheduler.stop()
+
+    # What must hold.
+
+    @invariant()
+    def slots_are_never_overdrawn(self):
+        for name in {key[0] for key in self.lanes}:
+            mine = [lane for lane in self.lanes.values() if lane.plan.workspace == name]
+            assert self._in_flight(name) <= mine[0].plan.concurrency
+            assert self._in_flight(name) == self.scheduler.in_flight_of(name)
+            for lane in mine:
+                assert len(lane.out) + lane.unreleased <= (lane.plan.lane_concurrency or lane.plan.concurrency)
+        assert self.scheduler.in_flight == sum(len(lane.out) + lane.unreleased for lane in self.lanes.values())
+
+    @invariant()
+    def every_row_is_in_one_place_and_left_is_exact(self):
+        for lane in self.lanes.values():
+            assert len(lane.pending) + len(lane.out) + len(lane.settled) == lane.plan.count
+        assert self.scheduler.left() == {key: len(lane.pending) + len(lane.out) for key, lane in self.lanes.items()}
+
+    @invariant()
+    def no_budget_is_overspent(self):
+        for slow in self.purses.values():
+            page = slow.purse.page(0.0)
+            assert slow.spent + slow.promised <= slow.cap
+            assert page.spent == slow.spent
+            assert page.promised == slow.promised
+
+    def teardown(self):
+        """Whatever happened, answers alone bring the run to its end in bounded steps, once all is open."""
+        if not hasattr(self, "scheduler"):
+            return
+        for name in sorted(self.closed):
+            self._open(name)
+        for _ in range(2000):
+            self.launch_all()
+            if not isinstance(self.last, WaitUntil):
+                break
+            if not self.scheduler.in_flight:
+                self.now = self.last.at
+            for ticket in self._out():
+                self._end(ticket, answer(), 0.5, hold=False)
+            while self.held:
+                self._release(self.held.pop())
+        assert isinstance(self.last, Drained)
+        if not self.stopped:
+            assert not any(lane.pending for lane in self.lanes.values() if not self._parks_of(lane))
+            assert not self.wait or not any(
+                lane.pending for lane in self.lanes.values() if all(park.probes for park in self._parks_of(lane))
+            )
+
+    # The model.
+
+    def _out(self):
+        return [ticket for lane in self.lanes.values() for ticket, _ in lane.out.values()]
+
+    def _out_at(self, place):
+        out = self._out()
+        return out[place % len(out)]
+
+    def _in_flight(self, workspace):
+        return sum(len(lane.out) + lane.unreleased for lane in self.lanes.values() if lane.plan.workspace == workspace)
+
+    def _parks_of(self, lane):
+        return [park for key, park in self.parks.items() if lane.stands_in(key)]
+
+    def _opens_at(self, lane):
+        """When *lane* may launch its next row, as far as slots and quotas let it: infinity where no time alone helps."""
+        real = self.scheduler._lanes[lane.key]
+        flying = len(lane.out) + lane.unreleased
+        blocked = flying >= real.slots.limit or self._in_flight(lane.plan.workspace) >= lane.plan.concurrency
+        if self.stopped or blocked or not lane.pending or lane.short or lane.plan.workspace in self.closed:
+            return math.inf
+        due = min(at for at, _ in lane.pending.values())
+        self.scheduler._take_due_retries(real, self.now)
+        tokens = real.next_tokens() if real.front or real.undrawn else real.plan.tokens(real.retries[0][2])
+        free = max(each.free_at(self.now, tokens) for each in real.limiters)
+        return max(due, free, *(park.at if park.probes else math.inf for park in self._parks_of(lane)), -math.inf)
+
+    def _running(self):
+        """Something is in flight, or will be without any probe."""
+        waiting = not self.stopped and any(
+            lane.pending and not self._parks_of(lane) and lane.plan.workspace not in self.closed for lane in self.lanes.values()
+        )
+        return waiting or self.scheduler.in_flight > 0
+
+    def _worth_waiting_for(self):
+        """A parked or closed lane has rows, and all that parks it is probed."""
+        return (
+            self.wait
+            and not self.stopped
+            and any(lane.pending and all(park.probes for park in self._parks_of(lane)) for lane in self.lanes.values())
+        )
+
+    def _launched(self, ticket):
+        lane = self.lanes[ticket.workspace, ticket.model]
+        assert not self.stopped
+        due, attempt = lane.pending.pop(ticket.ordinal)
+        assert due <= self.now
+        assert attempt == ticket.attempt <= POLICY.max_attempts
+        probed = self._parks_of(lane)
+        for park in probed:
+            park.at = math.inf
+        lane.out[ticket.ordinal] = ticket, probed
+
+    def _pay_for(self, ticket):
+        """Set aside what the attempt may cost, or take the row back."""
+        lane, slow = self.lanes[ticket.workspace, ticket.model], self.purses.get(ticket.workspace)
+        if self.scheduler.afford(ticket, BOUND, 0.0):
+            if slow is not None:
+                assert slow.spent + slow.promised + sum(BOUND) <= slow.cap
+                slow.promised += sum(BOUND)
+            return
+        assert slow is not None
+        assert slow.spent + slow.promised + sum(BOUND) > slow.cap
+        _, probed = lane.out.pop(ticket.ordinal)
+        lane.pending[ticket.ordinal] = self.now, ticket.attempt
+        if slow.promised:
+            lane.short = True
+        else:
+            self._park(lane.named(Scope.LANE), parks(Scope.LANE), probes=False)
+        for park in probed:
+            if self.parks.get(park.key) is park:
+                park.at = self.now
+        self.scheduler.release(ticket)
+
+    def _spend(self, lane, result):
+        slow = self.purses.get(lane.plan.workspace)
+        if slow is None:
+            return
+        slow.promised -= sum(BOUND)
+        if isinstance(result, Reply):
+            slow.spent += 15
+        for each in self.lanes.values():
+            each.short = each.short and each.plan.workspace != lane.plan.workspace
+
+    def _open(self, name):
+        self.scheduler.open(name)
+        self.closed.discard(name)
+        for lane in self.lanes.values():
+            if lane.plan.workspace == name:
+                lane.since = None
+
+    def _check_wait(self, at):
+        assert at > self.now
+        assert self._running() or self._worth_waiting_for()
+        for lane in self.lanes.values():
+            # A held entry's lane is looked at when its slot comes back.
+            if not lane.unreleased:
+                opens = self._opens_at(lane)
+                assert opens > self.now, "a lane that could launch did not"
+                # A ramp grows while it is waited for: what it said before was a little late.
+                assert at <= opens + 1e-3, "the next thing due would be missed"
+
+    def _check_drained(self, parked):
+        assert not self._running()
+        assert not self._worth_waiting_for()
+        standing = [*self.parks, *((Scope.WORKSPACE, name) for name in self.closed)]
+        rows = {key: sum(len(lane.pending) for lane in self.lanes.values() if lane.stands_in(key)) for key in standing}
+        assert {(each.scope, each.name): each.rows for each in parked} == {key: count for key, count in rows.items() if count}
+
+    def _park(self, key, failure, *, probes):
+        if key not in self.parks or not probes:
+            self.parks[key] = SlowPark(key, failure, probes, self.now + PROBE_EVERY)
+
+    def _end(self, ticket, result, jitter, *, hold):
+        lane = self.lanes[ticket.workspace, ticket.model]
+        _, probed = lane.out.pop(ticket.ordinal)
+        verdict = self.scheduler.settle(ticket, result, self.now, jitter)
+        for park in probed:
+            self._probed(park, lane, result)
+        self._spend(lane, result)
+        self._judge(lane, ticket, result, jitter, verdict)
+        lane.unreleased += 1
+        if verdict.final and hold:
+            self.held.append(ticket)
+        else:
+            self._release(ticket)
+
+    def _release(self, ticket):
+        self.lanes[ticket.workspace, ticket.model].unreleased -= 1
+        self.scheduler.release(ticket)
+
+    def _probed(self, park: SlowPark, lane: SlowLane, result: Result) -> None:
+        if self.parks.get(park.key) is not park:
+            return
+        match result:
+            case Failure(fault=Fault.AGAIN | Fault.THROTTLED):
+                stays = True
+            case Failure(fault=Fault.PARK):
+                stays = lane.named(result.scope) == park.key
+            case Failure(fault=Fault.REJECT):
+                stays = result.code == park.failure.code
+            case _:
+                stays = False
+        if stays:
+            park.at = self.now + PROBE_EVERY
+            return
+        del self.parks[park.key]
+        for each in self.lanes.values():
+            if each.stands_in(park.key):
+                each.since = None
+
+    def _judge(self, lane, ticket, result: Result, jitter, verdict):
+        if isinstance(result, Reply):
+            lane.since, lane.varied = None, True
+            assert verdict is Verdict.ANSWERED
+            self._settle(lane, ticket, verdict)
+            return
+        match next_step(POLICY, result, ticket.attempt, jitter):
+            case TryAgain(delay):
+                assert verdict is Verdict.AGAIN
+                lane.pending[ticket.ordinal] = self.now + delay, ticket.attempt + 1
+            case BackToFront():
+                assert verdict is Verdict.THROTTLED
+                lane.pending[ticket.ordinal] = self.now, ticket.attempt
+                lane.since = self.now if lane.since is None else lane.since
+                if self.now - lane.since >= THROTTLED_FOR_TOO_LONG:
+                    self._park(lane.named(Scope.LANE), result, probes=True)
+            case Park():
+                assert verdict is Verdict.PARKED
+                lane.pending[ticket.ordinal] = self.now, ticket.attempt
+                self._park(lane.named(result.scope), result, probes=True)
+            case Exhaust():
+                assert verdict is Verdict.EXHAUSTED
+                self._settle(lane, ticket, verdict)
+            case Reject():
+                self._rejected(lane, ticket, result, verdict)
+
+    def _rejected(self, lane, ticket, failure, verdict):
+        park = self.parks.get(lane.named(Scope.LANE))
+        if park is not None and park.failure.code == failure.code:
+            assert verdict is Verdict.PARKED
+            lane.pending[ticket.ordinal] = self.now, ticket.attempt
+            return
+        assert verdict is Verdict.REJECTED
+        self._settle(lane, ticket, verdict)
+        lane.codes.append(failure.code)
+        lane.varied = lane.varied or len(set(lane.codes)) > 1
+        if not lane.varied and len(lane.codes) >= SAME_REJECTION_PARKS:
+            self._park(lane.named(Scope.LANE), failure, probes=True)
+
+    @staticmethod
+    def _settle(lane, ticket, verdict):
+        assert ticket.ordinal not in lane.settled, "settled twice"
+        lane.settled[ticket.ordinal] = verdict
+
+
+Machine.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestScheduler = Machine.TestCase

@@ -1,0 +1,354 @@
+"""A row made ready to be sent: its way, its headers, its body and its checks, from a real input file and a job."""
+
+from __future__ import annotations
+
+import base64
+
+import anyio
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from batchrun.core.jobs.endpoints import simulator_at
+from batchrun.core.jobs.job import Job
+from batchrun.core.ledger.attempts import MOST_TOKENS_OF_MEDIA, Bound
+from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
+from batchrun.core.rows.answers import Schema
+from batchrun.core.rows.rows import Inherited
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import LanePlan, Launch, Scheduler
+from batchrun.edge.source import InputFile, Source
+from batchrun.engine import Prepared, Unreadable, Unsendable
+from batchrun.running.preparing import Preparer
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
+PNG_URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+SCHEMA = Schema({"type": "object", "required": ["label"]})
+BAD = Reply("no JSON", "stop", Usage(1, 1))
+
+
+def seeing(url, text="What is this?"):
+    return [{"role": "user", "content": [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": url}}]}]
+
+
+class Made:
+    """A preparer over an input file of *rows*, and tickets for them."""
+
+    def __init__(self, folder, rows, *, schema=None, run="run-1", **tables):
+        self.path = folder / "in" / "rows.jsonl"
+        self.path.parent.mkdir(exist_ok=True)
+        self.path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+        self.job = Job.model_validate(
+            {"job": {"input": str(self.path)}, "defaults": {"model": "qwen-plus", "endpoint": "public"}, **tables}
+        )
+        workspaces = self.job.workspaces_resolved()
+        # What goes into every request of a workspace, its word on streaming included.
+        asked = {name: {**each.parameters, **({} if each.stream is None else {"stream": each.stream})} for name, each in workspaces.items()}
+        self.source = Source.open(
+            [InputFile(str(self.path))],
+            workspaces={name: Inherited(each.model, asked[name], b"salt") for name, each in workspaces.items()},
+            default_workspace=next(iter(workspaces)),
+            spool_dir=folder / "spool",
+            set_aside=lambda line: pytest.fail(line.reason),
+        )
+        keys = {name: SecretStr(f"sk-fake-{name}") for name in workspaces}
+        simulator = simulator_at("http://127.0.0.1:9")
+        self.preparer = Preparer(self.job, workspaces, keys, simulator, run=run, source=self.source, schema=schema)
+
+    def what(self, ordinal=0):
+        workspace, model = next(lane for lane, ordinals in self.source.index.lanes.items() if ordinal in ordinals)
+        step = Scheduler([LanePlan(workspace, model, workspace, [ordinal], 1, 1)], RetryPolicy()).next(0.0)
+        assert isinstance(step, Launch)
+        return anyio.run(self.preparer, step.ticket)
+
+    def ready(self, ordinal=0):
+        prepared = self.what(ordinal)
+        assert isinstance(prepared, Prepared), prepared
+        return prepared
+
+    def refused(self, ordinal=0):
+        refused = self.what(ordinal)
+        assert isinstance(refused, Unsendable), refused
+        return refused.failure
+
+
+@pytest.fixture
+def made(tmp_path):
+    kept = []
+
+    def make(*rows, **more):
+        kept.append(Made(tmp_path, rows, **more))
+        return kept[-1]
+
+    yield make
+    for each in kept:
+        each.source.close()
+
+
+def body(prepared):
+    return orjson.loads(prepared.request.body)
+
+
+def ask(prompt="hello", **fields):
+    return {"id": "r-1", "prompt": prompt, **fields}
+
+
+# The way
+
+
+@pytest.mark.parametrize(
+    ("defaults", "row", "url"),
+    [
+        ({}, ask(), "https://dashscope.aliyuncs.com/compatible-mode/v1/chat/completions"),
+        ({"endpoint": "intl"}, ask(), "https://dashscope-intl.aliyuncs.com/compatible-mode/v1/chat/completions"),
+        ({"endpoint": "https://llm.example/v1/"}, ask(), "https://llm.example/v1/chat/completions"),
+        ({"endpoint": "simulator"}, ask(), "http://127.0.0.1:9/compatible-mode/v1/chat/completions"),
+        ({"protocol": "dashscope"}, ask(), "https://dashscope.aliyuncs.com/api/v1/services/aigc/text-generation/generation"),
+        (
+            {"protocol": "dashscope"},
+            ask(model="qwen-vl-max"),
+            "https://dashscope.aliyuncs.com/api/v1/services/aigc/multimodal-generation/generation",
+        ),
+        (
+            {"protocol": "dashscope"},
+            {"messages": seeing("https://example.invalid/a.png")},
+            "https://dashscope.aliyuncs.com/api/v1/services/aigc/multimodal-generation/generation",
+        ),
+        ({}, ask(model="qwen2-audio-instruct"), "https://dashscope.aliyuncs.com/api/v1/services/aigc/multimodal-generation/generation"),
+    ],
+)
+def test_a_row_goes_where_its_endpoint_protocol_model_and_media_say(made, defaults, row, url):
+    run = made(row, defaults={"model": "qwen-plus", "endpoint": "public", **defaults})
+    assert run.ready().request.url == url
+
+
+def test_each_row_goes_by_its_own_workspace_with_its_own_key(made):
+    tables = {
+        "a": {"api_key_env": "A_KEY", "endpoint": "us"},
+        "b": {"api_key_env": "B_KEY", "endpoint": "https://b.example/v1"},
+    }
+    run = made(ask(workspace="a"), ask(workspace="b"), workspaces=tables)
+    first, second = run.ready(0).request, run.ready(1).request
+    assert (first.url[:32], second.url[:20]) == ("https://dashscope-us.aliyuncs.co", "https://b.example/v1")
+    assert [each.headers["Authorization"] for each in (first, second)] == ["Bearer sk-fake-a", "Bearer sk-fake-b"]
+    assert "sk-fake" not in repr(run.ready(0))
+    assert first.headers["Idempotency-Key"] != second.headers["Idempotency-Key"]
+
+
+def test_a_tuned_model_of_the_workspace_goes_natively(made):
+    tables = {"a": {"api_key_env": "A_KEY", "deployments": ["my-own"]}}
+    run = made(ask(model="my-own"), ask(id="r-2"), workspaces=tables)
+    assert "/text-generation/" in run.ready(0).request.url
+    assert "/compatible-mode/" in run.ready(1).request.url
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "endpoint", "total"), [({}, "public", 600), ({}, "batch", 3600), ({"total": 90}, "batch", 90), ({"total": 90}, "us", 90)]
+)
+def test_a_call_may_take_as_long_as_the_job_says_or_an_hour_at_the_batch_endpoint(made, timeouts, endpoint, total):
+    run = made(ask(), defaults={"model": "qwen-plus", "endpoint": endpoint}, timeouts=timeouts)
+    assert run.ready().request.total == total
+
+
+# The body
+
+
+MESSAGES = [{"role": "user", "content": "hello"}]
+
+
+def test_the_compatible_body_is_what_the_row_says_over_what_its_workspace_adds(made):
+    parameters = {"temperature": 0.2, "max_tokens": 400}
+    run = made(ask(parameters={"max_tokens": 9}), defaults={"model": "qwen-plus", "parameters": parameters})
+    assert body(run.ready()) == {"model": "qwen-plus", "messages": MESSAGES, "temperature": 0.2, "max_tokens": 9}
+
+
+def test_the_native_text_body_has_its_messages_as_text_and_the_rest_as_parameters(made):
+    row = {"messages": [{"role": "user", "content": [{"type": "text", "text": "hel"}, {"text": "lo"}]}], "parameters": {"seed": 7}}
+    run = made(row, defaults={"model": "qwen-plus", "protocol": "dashscope"})
+    assert body(run.ready()) == {
+        "model": "qwen-plus",
+        "input": {"messages": MESSAGES},
+        "parameters": {"result_format": "message", "seed": 7},
+    }
+
+
+def test_the_native_multimodal_body_has_parts_in_the_native_spelling(made):
+    run = made({"messages": seeing("https://example.invalid/a.png")}, defaults={"model": "qwen-vl-max", "protocol": "dashscope"})
+    content = [{"text": "What is this?"}, {"image": "https://example.invalid/a.png"}]
+    assert body(run.ready())["input"]["messages"] == [{"role": "user", "content": content}]
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize(
+    ("row", "workspace", "model", "streams"),
+    [
+        (None, None, "qwen-plus", False),
+        (None, None, "qwq-plus", True),
+        (None, True, "qwen-plus", True),
+        (None, False, "qwq-plus", False),
+        (True, False, "qwen-plus", True),
+        (False, True, "qwq-plus", False),
+    ],
+)
+def test_the_row_decides_on_streaming_before_its_workspace_and_that_before_the_model(made, native, row, workspace, model, streams):
+    defaults = {"model": model} | ({"stream": workspace} if workspace is not None else {}) | ({"protocol": "dashscope"} if native else {})
+    ready = made(ask(**({"stream": row} if row is not None else {})), defaults=defaults).ready()
+    sent = body(ready)
+    if native:
+        assert "stream" not in sent["parameters"]
+        assert sent["parameters"].get("incremental_output") is (True if streams else None)
+    else:
+        assert (sent.get("stream"), sent.get("stream_options")) == ((True, {"include_usage": True}) if streams else (None, None))
+    assert ready.request.headers.get("X-DashScope-SSE") == ("enable" if native and streams else None)
+
+
+def test_thinking_that_a_family_does_in_streams_only_is_streamed(made):
+    run = made(ask(model="qwen3-32b"), ask(id="r-2", model="qwen3-32b", parameters={"enable_thinking": False}))
+    assert (body(run.ready(0)).get("stream"), body(run.ready(1)).get("stream")) == (True, None)
+
+
+def test_an_answers_bound_is_its_bodys_bytes_and_the_limits_of_the_request(made):
+    ready = made(ask("x" * 500, parameters={"max_completion_tokens": 50, "n": 2})).ready()
+    assert ready.most == Bound(len(ready.request.body), 100)
+
+
+# Headers over retries and re-asks
+
+
+def test_an_idempotency_key_stays_over_retries_and_changes_with_each_ask(made):
+    run = made(ask(), ask(id="r-2"), schema=SCHEMA)
+    keys = []
+    for _ in range(3):
+        keys.append({run.ready().request.headers["Idempotency-Key"] for _ in range(3)})
+        check = run.ready().check
+        assert check is not None
+        check(BAD)
+    assert [len(each) for each in keys] == [1, 1, 1]
+    assert len(set.union(*keys)) == 3
+    other = run.ready(1).request.headers["Idempotency-Key"]
+    assert other not in set.union(*keys)
+    assert len(other) == 32
+
+
+def test_an_idempotency_key_is_of_one_run_and_one_content(made):
+    keys = [made(ask(prompt), run=run).ready().request.headers["Idempotency-Key"] for run, prompt in (("1", "a"), ("2", "a"), ("1", "b"))]
+    assert len(set(keys)) == 3
+    assert made(ask("a"), run="1").ready().request.headers["Idempotency-Key"] == keys[0], "a resumed run asks under the same key"
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_reask_adds_the_refused_answer_and_what_was_wrong_and_ends_with_the_row(made, native):
+    run = made(
+        ask(), ask("other", id="r-2"), schema=SCHEMA, defaults={"model": "qwen-plus"} | ({"protocol": "dashscope"} if native else {})
+    )
+
+    def messages(ordinal):
+        sent = body(run.ready(ordinal))
+        return sent["input"]["messages"] if native else sent["messages"]
+
+    first = run.ready()
+    assert first.check is not None
+    failure = first.check(BAD)
+    assert isinstance(failure, Failure)
+    assert failure.fault is Fault.REASK
+    asked, shown, told = messages(0)
+    assert (asked, shown) == (MESSAGES[0], {"role": "assistant", "content": "no JSON"})
+    assert told["role"] == "user"
+    assert messages(1) == [{"role": "user", "content": "other"}]
+    assert run.ready().row.body["messages"] == MESSAGES, "the row stays as it was written"
+    good = run.ready().check
+    assert good is not None
+    assert isinstance(good(Reply('{"label": 1}', "stop", None)), Reply)
+    assert messages(0) == MESSAGES
+
+
+def test_answers_are_checked_where_the_job_has_a_schema_or_the_row_has_tools(made):
+    tools = [{"type": "function", "function": {"name": "look_up", "parameters": {}}}]
+    run = made(ask(), ask(id="r-2", parameters={"tools": tools}))
+    assert run.ready(0).check is None
+    check = run.ready(1).check
+    assert check is not None
+    broken = Reply("", "tool_calls", None, tool_calls=[{"function": {"name": "look_up", "arguments": "{"}}])
+    assert isinstance(check(broken), Failure)
+
+
+# Media
+
+
+def test_a_local_image_is_sent_as_its_contents_and_counted_as_an_image_and_not_as_bytes(made, tmp_path):
+    run = made({"messages": seeing("pictures/一.png")}, defaults={"model": "qwen-vl-max"})
+    (tmp_path / "in" / "pictures").mkdir()
+    (tmp_path / "in" / "pictures" / "一.png").write_bytes(PNG)
+    ready = run.ready()
+    assert body(ready)["messages"] == seeing(PNG_URL)
+    assert ready.most.input_tokens == len(ready.request.body) - len(PNG_URL) + MOST_TOKENS_OF_MEDIA["image"]
+    assert ready.row.body["messages"] == seeing("pictures/一.png"), "the row stays as it was written"
+    assert "X-DashScope-OssResourceResolve" not in ready.request.headers
+
+
+def test_a_root_of_the_job_bounds_what_local_paths_may_name(made, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.png").write_bytes(PNG)
+    row = {"messages": seeing("../elsewhere/a.png")}
+    assert made(row).refused().code == "media_outside_root"
+    assert body(made(row, media={"root": str(tmp_path / "elsewhere")}).ready())["messages"] == seeing(PNG_URL)
+
+
+def test_an_uploaded_file_is_named_as_it_is_and_the_provider_told_to_resolve_it(made):
+    ready = made({"messages": seeing("oss://bucket/a.png")}, defaults={"model": "qwen-vl-max"}).ready()
+    assert ready.request.headers["X-DashScope-OssResourceResolve"] == "enable"
+    assert body(ready)["messages"] == seeing("oss://bucket/a.png")
+
+
+def test_a_sound_that_is_written_out_in_the_row_is_sent_as_a_data_url(made):
+    sound = base64.b64encode(b"RIFF0000WAVE" * 100).decode()
+    content = [{"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}}]
+    sent = body(made({"messages": [{"role": "user", "content": content}]}, defaults={"model": "qwen-omni-turbo"}).ready())
+    assert sent["messages"][0]["content"][0]["input_audio"]["data"] == f"data:;base64,{sound}"
+
+
+# What cannot be sent
+
+
+def test_a_row_without_a_route_parks_its_lane(made):
+    failure = made(ask(model="qwen2-audio-instruct"), defaults={"endpoint": "https://llm.example/v1"}).refused()
+    assert (failure.code, failure.fault, failure.scope) == ("no_route", Fault.PARK, Scope.LANE)
+    assert "does not speak" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("row", "tables", "code"),
+    [
+        ({"messages": seeing("https://example.invalid/a.png")}, {"defaults": {"model": "m", "protocol": "dashscope-text"}}, "cannot_carry"),
+        (ask(parameters={"modalities": ["audio"]}), {"defaults": {"model": "qwen-plus", "protocol": "dashscope"}}, "cannot_carry"),
+        (ask("x" * (16 << 20)), {}, "request_too_large"),
+        ({"messages": seeing("missing.png")}, {}, "media_missing"),
+        ({"messages": seeing("rows.jsonl")}, {}, "media_type"),
+        ({"messages": seeing("/etc/hostname")}, {}, "media_outside_root"),
+        ({"messages": seeing("data:image/png;base64," + "A" * 10_485_760)}, {}, "media_too_large"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_row_that_no_call_would_help_is_unsendable_with_its_reason(made, row, tables, code):
+    failure = made(row, **tables).refused()
+    assert (failure.code, failure.fault, failure.scope, failure.in_doubt) == (code, Fault.REJECT, Scope.ROW, False)
+
+
+def test_media_make_room_for_a_larger_request_and_text_does_not(made, tmp_path):
+    part = {"type": "image_url", "image_url": {"url": "large.png"}}
+    rows = [{"messages": [{"role": "user", "content": [part] * count}]} for count in (2, 7)]
+    run = made(*rows, {"messages": seeing("https://example.invalid/a.png", "x" * (16 << 20))})
+    (tmp_path / "in" / "large.png").write_bytes(PNG + b"\0" * 7_500_000)
+    assert len(run.ready(0).request.body) > 20_000_000
+    assert [run.refused(ordinal).code for ordinal in (1, 2)] == ["request_too_large", "request_too_large"]
+
+
+def test_a_row_whose_line_has_changed_is_never_sent(made):
+    run = made(ask("first"), ask("other", id="r-2"))
+    assert isinstance(run.what(0), Prepared)
+    with run.path.open("r+b") as file:
+        file.write(run.path.read_bytes().replace(b"first", b"FIRST"))
+    what = run.what(0)
+    assert isinstance(what, Unreadable)
+    assert "rows.jsonl" in what.reason
+    assert isinstance(run.what(1), Prepared)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import anyio
+import pytest
+from click.testing import CliRunner
+
+from batchrun.cli.doctor import doctor
+from batchrun.core.diagnosis import asked_of_the_owner, models_granted, models_listed, of_probe, of_refused_list, quotas_told
+from batchrun.core.jobs.endpoints import endpoint_of
+from batchrun.core.jobs.job import Job
+from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.protocols.error_body import refusal
+from batchrun.core.rows.routes import Route, route
+from batchrun.report.diagnosis import diagnosis
+from batchrun.telling.doctor import examine
+
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+def examined(tables, *, probe=False):
+    whole = {"job": {"input": "in.jsonl"}, "defaults": {"endpoint": "simulator", "model": "qwen-plus"}, **tables}
+    whole["simulator"] = {"latency": {"median": 0.0}, **whole.get("simulator", {})}
+    return {each.workspace: each for each in anyio.run(partial(examine, Job.model_validate(whole), probe=probe, dotenv=None))}
+
+
+def states(each):
+    return [(finding.check, finding.model, finding.state.value) for finding in each.findings]
+
+
+def test_a_ready_job_has_nothing_wrong_and_spends_nothing():
+    (alone,) = examined({"workspaces": {"legal": {"models": ["qwen-plus", "qwen-max"]}}}).values()
+    assert states(alone) == [
+        ("endpoint", None, "ok"),
+        ("key", None, "ok"),
+        ("model", "qwen-plus", "ok"),
+        ("model", "qwen-max", "ok"),
+    ]
+    assert (alone.wrong, alone.spent_tokens) == (False, 0)
+
+
+@pytest.mark.parametrize("probe", [False, True])
+def test_a_model_that_is_not_authorised_is_a_grant_to_ask_for(probe):
+    tables = {
+        "workspaces": {"legal": {"models": ["qwen-plus", "qwen-max"]}},
+        "simulator": {"workspaces": {"legal": {"models": ["qwen-plus"]}}},
+    }
+    found = examined(tables, probe=probe)
+    assert ("model", "qwen-max", "wrong") in states(found["legal"])
+    assert asked_of_the_owner(found.values()) == ["workspace legal: authorise qwen-max"]
+    assert (found["legal"].spent_tokens > 0) is probe
+
+
+@pytest.mark.parametrize("probe", [False, True])
+def test_a_key_that_the_endpoint_refuses_is_said_and_not_probed(probe):
+    found = examined({"workspaces": {"legal": {}}, "simulator": {"workspaces": {"legal": {"wrong_key": True}}}}, probe=probe)
+    assert states(found["legal"]) == [("endpoint", None, "ok"), ("key", None, "wrong")]
+    assert "api_key_env" in found["legal"].findings[1].advice
+
+
+def test_an_account_in_arrears_is_asked_of_its_owner_by_a_probe():
+    found = examined({"workspaces": {"legal": {}}, "simulator": {"workspaces": {"legal": {"in_arrears": True}}}}, probe=True)
+    (grant,) = asked_of_the_owner(found.values())
+    assert "Arrearage" in grant
+    assert "top up" in grant
+
+
+def test_a_missing_key_and_an_endpoint_that_nobody_listens_at_are_told_apart(monkeypatch):
+    monkeypatch.setenv("FAR_KEY", "sk-fake-far")
+    monkeypatch.delenv("NO_KEY", raising=False)
+    found = examined(
+        {"workspaces": {"far": {"endpoint": NOWHERE, "api_key_env": "FAR_KEY"}, "none": {"endpoint": NOWHERE, "api_key_env": "NO_KEY"}}}
+    )
+    assert states(found["far"]) == [("endpoint", None, "wrong")]
+    assert found["far"].findings[0].said.startswith("connection_refused")
+    assert states(found["none"]) == [("key", None, "wrong")]
+    assert found["none"].findings[0].said.startswith("NO_KEY is not set")
+
+
+def test_one_key_for_two_workspaces_is_wrong_for_both(monkeypatch):
+    monkeypatch.setenv("ONE_KEY", "sk-fake-one")
+    workspaces = {name: {"endpoint": NOWHERE, "api_key_env": "ONE_KEY"} for name in ("legal", "hr")}
+    found = examined({"workspaces": workspaces})
+    assert [found[name].findings[0].said for name in workspaces] == ["the same key as hr", "the same key as legal"]
+
+
+def test_native_only_stream_only_and_tuned_models_are_probed_the_way_they_answer():
+    workspace = {"models": ["qwen-audio-turbo", "qwq-plus", "qwen3.5-plus"], "deployments": ["tone-v3"], "model": "qwq-plus"}
+    tables = {"workspaces": {"legal": workspace}, "simulator": {"workspaces": {"legal": {"deployments": ["tone-v3"]}}}}
+    (legal,) = examined(tables, probe=True).values()
+    said = {finding.model: finding.said for finding in legal.findings if finding.check == "model"}
+    assert {finding.state.value for finding in legal.findings} == {"ok"}
+    assert "native only" in said["qwen-audio-turbo"]
+    assert "streams only" in said["qwq-plus"]
+    assert "by dashscope-text, native only" in said["tone-v3"]
+
+
+def test_quotas_are_told_a_minute_whatever_they_are_counted_in():
+    limits = {"request_limit": 60, "request_limit_period": 6, "usage_limit": 300_000, "usage_limit_period": 6}
+    answer = {"output": {"quotas": [{"model": "qwen-plus", "model_limit": limits, "workspace_limit": None}, {"model": "other"}]}}
+    (quota,) = quotas_told(answer, ["qwen-plus", "other"])
+    assert quota.said == "account: 600 requests a minute (counted every 6 s), 3,000,000 tokens a minute (counted every 6 s)"
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], {}, {"output": None}, {"output": {"permissions": 3}}, {"data": {}}, {"output": {"quotas": [7]}}]
+)
+def test_a_management_answer_of_another_shape_tells_nothing(answer):
+    assert (models_listed(answer), models_granted(answer), quotas_told(answer, ["qwen-plus"])) == (None, None, [])
+
+
+def test_without_a_models_list_the_key_is_left_to_a_probe():
+    assert [finding.state.value for finding in of_refused_list(refusal(404, {}, b"not found"))] == ["ok", "unknown"]
+
+
+def test_a_probe_that_is_throttled_or_refused_for_its_words_still_proves_the_authorisation():
+    way = route(endpoint_of("public", {}), None, "qwen-plus")
+    assert isinstance(way, Route)
+    for fault, code in ((Fault.THROTTLED, "limit_requests"), (Fault.REJECT, "invalid_parameter_error")):
+        failure = Failure(fault, Scope.LANE, code, "no", "", status=429)
+        assert of_probe("qwen-plus", way, failure, tuned=False).state == "ok"
+
+
+def test_the_command_prints_a_table_or_json_and_its_exit_code_says_whether_a_run_would_park(tmp_path):
+    job = tmp_path / "j.toml"
+    text = '[job]\ninput = "in.jsonl"\n[defaults]\nendpoint = "simulator"\nmodel = "qwen-plus"\n[workspaces."法务部"]\n[workspaces.hr]\n'
+    job.write_text(text + '[simulator.workspaces.hr]\nmodels = ["qwen-max"]\n', encoding="utf-8")
+    table, told = (CliRunner().invoke(doctor, [str(job), *flags]) for flags in ([], ["--json"]))
+    assert (table.exit_code, told.exit_code) == (4, 4)
+    assert "1 of 2 workspaces ready" in table.stdout
+    assert "  - workspace hr: authorise qwen-plus" in table.stdout
+    parsed = json.loads(told.stdout)
+    assert [each["workspace"] for each in parsed["workspaces"]] == ["法务部", "hr"]
+    assert parsed["to_ask_for"] == ["workspace hr: authorise qwen-plus"]
+
+
+def test_the_table_lines_up_under_chinese_names():
+    found = examined({"workspaces": {"法务部": {}, "hr": {}}})
+    lines = diagnosis([*found.values()]).splitlines()
+    assert lines[0].index("ok") + 3 == lines[3].index("ok")  # three wide characters take six columns

@@ -1,0 +1,312 @@
+"""Plans of jobs whose run directory is not there, half done, or in use: what they say, and that they change nothing."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from batchrun.core.errors import JobError, RunDamagedError
+from batchrun.core.jobs.job import Job
+from batchrun.core.limits.priors import first_output
+from batchrun.core.money.books import Books, Part
+from batchrun.edge import run_directory
+from batchrun.edge.latest import latest_lines
+from batchrun.running.one_run import Wishes, run_blocking
+from batchrun.telling.foresight import look_ahead
+
+BEGINS = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def rows_of(count, workspace="legal", **more):
+    return [{"id": f"{workspace}-{number}", "workspace": workspace, "prompt": f"Note {number}", **more} for number in range(count)]
+
+
+def write(rows, path="in.jsonl"):
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def job_of(**tables):
+    whole = {"job": {"input": "in.jsonl", "output": "run"}, "defaults": {"endpoint": "simulator", "model": "qwen-plus"}, **tables}
+    whole["simulator"] = {"latency": {"median": 0.0}, **whole.get("simulator", {})}
+    return Job.model_validate(whole)
+
+
+def planned(job):
+    return look_ahead(job, BEGINS, dotenv=None)
+
+
+def everything(folder="."):
+    files = [path for path in Path(folder).rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_a_plan_makes_no_run_directory():
+    write(rows_of(5))
+    told = planned(job_of(workspaces={"legal": {}}))
+    assert [(each.workspace, each.model, each.rows) for each in told.lanes] == [("legal", "qwen-plus", 5)]
+    assert [path.name for path in Path().iterdir()] == ["in.jsonl"]
+
+
+def test_a_plan_of_a_run_that_another_process_holds_is_made_and_changes_nothing():
+    write(rows_of(30))
+    job = job_of(workspaces={"legal": {}})
+    run_blocking(job, Wishes(dotenv=None))
+    write(rows_of(50))
+    with Path("run/legal/results.jsonl").open("ab") as torn:
+        torn.write(b'{"id": "half')
+    with run_directory.locked(Path("run")):
+        before = everything()
+        told = planned(job)
+        assert everything() == before
+    assert [each.rows for each in told.lanes] == [20]
+    assert "30 rows are answered or rejected already" in told.notes
+
+
+def test_what_a_run_unpacked_is_used_and_left_as_it_is():
+    with gzip.open("in.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows_of(10))
+    job = job_of(job={"input": "in.jsonl.gz", "output": "run"}, workspaces={"legal": {}})
+    assert sum(each.rows for each in planned(job).lanes) == 10
+    run_blocking(job, Wishes(dotenv=None))
+    before = everything()
+    assert planned(job).lanes == ()
+    assert everything() == before
+
+
+def test_standard_input_that_a_run_took_is_planned_from_its_spool(monkeypatch):
+    Path("run/input").mkdir(parents=True)
+    write(rows_of(7), "run/input/stdin.jsonl")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    told = planned(job_of(job={"input": "-", "output": "run"}, workspaces={"legal": {}}))
+    assert sum(each.rows for each in told.lanes) == 7
+    assert "run/input/stdin.jsonl" in told.notes[0]
+
+
+def test_nothing_wrong_is_exit_0_and_no_obstacle():
+    write(rows_of(5))
+    told = planned(job_of(workspaces={"legal": {}}))
+    assert (told.obstacles, told.exit_code) == ((), 0)
+
+
+def obstacles(job):
+    told = planned(job)
+    assert told.exit_code == 4
+    return [(each.where, each.rows) for each in told.obstacles], told
+
+
+def test_a_missing_key_is_one_obstacle_a_workspace_with_the_rows_of_all_its_models(monkeypatch):
+    monkeypatch.delenv("NO_KEY", raising=False)
+    write([*rows_of(5), *({**row, "id": row["id"] + "m", "model": "qwen-max"} for row in rows_of(3)), *rows_of(4, "sales")])
+    found, told = obstacles(job_of(workspaces={"legal": {"endpoint": NOWHERE, "api_key_env": "NO_KEY"}, "sales": {}}))
+    assert found == [("workspace legal", 8)]
+    assert "NO_KEY" in told.obstacles[0].advice
+    assert {each.workspace: each.limited_by for each in told.lanes}["legal"] == "parked"
+    assert all(each.seconds is not None for each in told.lanes if each.workspace == "sales")
+
+
+def test_a_model_that_is_not_listed_parks_its_lane_alone():
+    write([*rows_of(5), *rows_of(3, "sales", model="qwen-max")])
+    found, _ = obstacles(job_of(workspaces={"legal": {}, "sales": {"models": ["qwen-plus"]}}))
+    assert found == [("workspace sales, qwen-max", 3)]
+
+
+def test_a_model_without_a_route_is_found_before_a_call(monkeypatch):
+    monkeypatch.setenv("A_KEY", "sk-fake-a")
+    write(rows_of(5, model="qwen-audio-turbo"))
+    found, told = obstacles(job_of(workspaces={"legal": {"endpoint": NOWHERE, "api_key_env": "A_KEY"}}))
+    assert found == [("workspace legal, qwen-audio-turbo", 5)]
+    assert "does not speak" in told.obstacles[0].said
+
+
+@pytest.mark.parametrize("bound", ["workspace", "model", "account"])
+def test_rows_that_can_never_fit_their_tpm_are_counted_before_they_are_rejected(bound):
+    tpm = {"tpm": 60_000}
+    table = {"workspace": tpm, "model": {"limits": {"qwen-plus": tpm}}, "account": {"account": "main"}}[bound]
+    sizes = (31_000, 60_000, 90_000)  # Two tokens a word by the estimate: 30,000 words fit.
+    long = [{"id": f"long-{number}", "workspace": "legal", "prompt": "letters " * size} for number, size in enumerate(sizes)]
+    write([*rows_of(2), *long])
+    job = job_of(workspaces={"legal": table}, accounts={"main": {"quotas": {"qwen-plus": tpm}}} if bound == "account" else {})
+    found, _ = obstacles(job)
+    assert found == [("workspace legal, qwen-plus", 3)]
+
+
+def test_a_row_that_just_fits_its_tpm_is_no_obstacle():
+    write([{"id": "long", "workspace": "legal", "prompt": "letters " * 29_900}])
+    assert planned(job_of(workspaces={"legal": {"tpm": 60_000}})).obstacles == ()
+
+
+def test_input_lines_that_are_no_row_are_counted_and_the_first_is_shown():
+    good, unknown = '{"id": "a", "workspace": "legal", "prompt": "Hi"}', '{"id": "b", "workspace": "nobody", "prompt": "Hi"}'
+    Path("in.jsonl").write_text(f"{good}\nnot json\n{unknown}\n")
+    found, _ = obstacles(job_of(workspaces={"legal": {}}))
+    assert found == [("in.jsonl, line 2 (and 1 more)", 2)]
+
+
+def test_an_input_that_is_not_there_is_the_jobs_error():
+    with pytest.raises(JobError, match=r"in\.jsonl"):
+        planned(job_of(workspaces={"legal": {}}))
+
+
+def test_a_directory_with_another_jobs_run_is_refused():
+    write(rows_of(5))
+    run_blocking(job_of(job={"name": "other", "input": "in.jsonl", "output": "run"}, workspaces={"legal": {}}), Wishes(dotenv=None))
+    with pytest.raises(RunDamagedError, match="another job"):
+        planned(job_of(workspaces={"legal": {}}))
+
+
+def entry(number, workspace="legal", *, latency_ms=3000, output=70):
+    usage = {"input_tokens": 100, "output_tokens": output, "cached_tokens": 0, "reasoning_tokens": 0}
+    told = {"id": f"{workspace}-{number}", "workspace": workspace, "model": "qwen-plus", "content": "", "finish_reason": "stop"}
+    return {**told, "usage": usage, "attempt": f"1-{number}", "attempts": 1, "latency_ms": latency_ms, "digest": "0" * 16}
+
+
+def left(entries, workspace="legal", **log):
+    Path("run", workspace).mkdir(parents=True, exist_ok=True)
+    write(entries, f"run/{workspace}/results.jsonl")
+    write(log.get("attempts", []), "run/attempts.log")
+
+
+def test_where_nothing_was_seen_answers_are_taken_to_be_as_long_as_a_models_usually_are_within_the_jobs_cap(monkeypatch):
+    monkeypatch.setenv("A_KEY", "sk-fake-a")
+    write(rows_of(100))
+    tables = {"endpoint": NOWHERE, "api_key_env": "A_KEY", "concurrency": 4, "parameters": {"max_tokens": 200}}
+    told = planned(job_of(workspaces={"legal": tables}))
+    tokens = first_output("qwen-plus", 200)
+    assert 100 < tokens < 150
+    # One second and twenty milliseconds a token.
+    assert told.seconds == pytest.approx(100 * (1 + 0.02 * tokens) / 4, rel=0.1)
+    assert told.lanes[0].output_tokens == round(100 * tokens)
+    assert "1.0 s and 20 ms a token" in told.assumed[0]
+
+
+def test_latencies_and_lengths_are_learnt_from_the_ledger():
+    write(rows_of(140))
+    left([entry(number) for number in range(40)])
+    told = planned(job_of(workspaces={"legal": {"concurrency": 4}}))
+    assert told.lanes[0].output_tokens == 100 * 70
+    assert told.lanes[0].input_tokens == pytest.approx(100 * 100, rel=0.05)
+    assert told.seconds == pytest.approx(100 * 3 / 4, rel=0.02)
+    assert "its own answers so far" in told.assumed[0]
+
+
+def test_a_lane_without_answers_learns_from_those_of_its_model():
+    write([*rows_of(40), *rows_of(100, "sales")])
+    left([entry(number) for number in range(40)])
+    told = planned(job_of(workspaces={"legal": {}, "sales": {"concurrency": 4}}))
+    assert told.seconds == pytest.approx(100 * 3 / 4, rel=0.02)
+
+
+def test_failures_seen_in_the_log_cost_time_again():
+    write(rows_of(140))
+    log: list[dict[str, object]] = [{"opening": 1, "at": 0}]
+    for number in range(100):
+        log.append({"start": f"1-{number}", "at": 0, "workspace": "legal", "model": "qwen-plus", "id": f"legal-{number}", "most": [1, 1]})
+        log.append({"end": f"1-{number}", "at": 1, "verdict": "again" if number % 2 else "answered"})
+    left([entry(number) for number in range(40)], attempts=log)
+    told = planned(job_of(workspaces={"legal": {"concurrency": 4}}))
+    assert told.seconds == pytest.approx(2 * 100 * 3 / 4, rel=0.2)
+
+
+def test_a_rate_that_an_earlier_opening_found_is_taken_for_the_quota():
+    write(rows_of(140))
+    left([entry(number) for number in range(40)])
+    pools = {"legal simulator qwen-plus": {"attempts": {"rate": 0.5}}}
+    Path("run/learnt.json").write_text(json.dumps({"pools": pools}))
+    told = planned(job_of(workspaces={"legal": {"concurrency": 4}}))
+    assert told.seconds == pytest.approx(200, rel=0.05)
+    assert told.lanes[0].limited_by == "rpm of the account"
+
+
+def test_a_missed_deadline_and_hours_that_are_waited_for_are_noted():
+    write(rows_of(140))
+    left([entry(number) for number in range(40)])
+    job = job_of(
+        job={"input": "in.jsonl", "output": "run", "deadline": "2026-11-23T22:00:30+00:00"},
+        workspaces={"legal": {"concurrency": 4, "window": "23:00-23:30 UTC"}},
+    )
+    told = planned(job)
+    assert told.seconds == pytest.approx(3600 + 75, abs=5)
+    missed, closed = told.notes[-2:]
+    assert missed.startswith("the deadline 2026-11-23 22:00")
+    assert "would be missed" in missed
+    assert "legal: closed for a while" in closed
+    assert told.exit_code == 0
+
+
+def test_the_latest_lines_are_whole_ones(tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes(b"one\ntwo\nthree\nhalf")
+    assert latest_lines(path, 100) == [b"one", b"two", b"three"]
+    assert latest_lines(path, 13) == [b"three"]
+    assert latest_lines(tmp_path / "none", 100) == ()
+
+
+PRICED: dict[str, object] = {"qwen-plus": {"tiers": {"input": 1, "output": 1}}}
+
+
+def affordable(budget, *, rows=1000, job_name="job", **tables):
+    """The obstacles and notes of a plan whose rows cost 100 tokens each, of input and output, after what was answered so far."""
+    write(rows_of(rows))
+    left([entry(number, output=100) for number in range(20)])
+    job = job_of(
+        job={"name": job_name, "input": "in.jsonl", "output": "run"},
+        workspaces={"legal": {"concurrency": 4, "budget": budget, "parameters": {"max_tokens": 200}}},
+        prices=PRICED,
+        **tables,
+    )
+    told = planned(job)
+    return told, [each for each in told.obstacles if "budget" in each.where or "price" in each.said]
+
+
+def test_a_budget_that_suffices_is_noted_with_what_would_be_spent():
+    told, wrong = affordable({"amount": 1})
+    assert wrong == []
+    (note,) = [each for each in told.notes if "budget" in each]
+    assert note.startswith("workspaces.legal.budget = 1 CNY: 0.004 CNY spent so far; the run would spend about 0.")
+    assert float(note.split()[-2]) == pytest.approx(980 * 0.0002, rel=0.05)
+    assert told.exit_code == 0
+
+
+def test_a_budget_that_does_not_says_when_and_with_how_many_rows_left_over():
+    told, (wrong,) = affordable({"amount": 0.1})
+    assert told.exit_code == 4
+    assert wrong.where == "workspaces.legal.budget"
+    # Twenty rows are paid; 0.096 less one row's bound buy some 477 more, at 0.0002 each.
+    assert wrong.rows == pytest.approx(980 - 477, abs=25)
+    assert "0.004 CNY spent so far; it would be spent after " in wrong.said
+    assert "raise it by about 0.1" in wrong.advice
+
+
+def test_a_budget_in_tokens_or_of_the_day_is_looked_at_too_and_other_runs_have_their_part_of_it():
+    _, (wrong,) = affordable({"tokens": 50_000, "per": "month"})
+    assert "a month (Asia/Shanghai)" in wrong.said
+    assert "use --wait, which goes on with the next month" in wrong.advice
+    assert wrong.rows > 700
+    Path(".books.json").write_bytes(_books({"another": 49_900}))
+    _, (wrong,) = affordable({"tokens": 50_000, "per": "month"})
+    assert wrong.rows == 980
+    assert "49,900 tokens of it by other runs" in wrong.said
+    assert "is spent, or has too little left for a row" in wrong.said
+
+
+def _books(taken):
+    page = f"workspace legal | tokens | a month (Asia/Shanghai) | {BEGINS:%Y-%m}"
+    return Books("kept", {name: Part({page: Decimal(each)}, {page: Decimal(each)}) for name, each in taken.items()}).as_bytes()
+
+
+def test_a_model_without_a_price_is_told_before_it_is_not_called():
+    _, (wrong,) = affordable({"amount": 1, "currency": "USD"})
+    assert wrong.said == "workspaces.legal.budget = 1 USD: qwen-plus has no price in USD: it would not be called"
+    assert wrong.rows == 980

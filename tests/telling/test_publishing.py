@@ -1,0 +1,71 @@
+"""A run leaves its page, and a report makes it again."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from batchrun import run_blocking
+from batchrun.cli.report import report
+from batchrun.core.jobs.job import Job
+from batchrun.running.one_run import Wishes
+
+WORKSPACES = {"legal": {"models": ["qwen-plus"]}, "sales": {"models": ["qwen-flash"]}}
+
+
+def job_in(tmp_path, **more):
+    rows = [
+        {"id": f"r-{n}", "workspace": ("legal", "sales")[n % 2], "model": ("qwen-plus", "qwen-flash")[n % 2], "prompt": f"Note {n}."}
+        for n in range(12)
+    ]
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    tables = {
+        "job": {"name": "night", "input": str(tmp_path / "rows.jsonl"), "output": str(tmp_path / "run")},
+        "defaults": {"endpoint": "simulator"},
+        "workspaces": WORKSPACES,
+        "simulator": {"seed": 1, "latency": {"median": 0.01, "sigma": 0.1}},
+    }
+    return Job.model_validate(tables | more)
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Who spent what"), ("zh", "谁花了多少")])
+def test_a_run_leaves_its_page_in_the_language_that_was_asked_for(tmp_path, language, title):
+    ending = run_blocking(job_in(tmp_path), Wishes(dotenv=None, page=language))
+    page = tmp_path / "run" / "report.html"
+    assert ending.page == page
+    html = page.read_text(encoding="utf-8")
+    assert f">{title}</span></h2>" in html
+    assert f"{ending.statement.total().input_tokens:,}" in html
+    assert page.stat().st_mode & 0o777 == 0o600
+    assert orjson.loads((tmp_path / "run" / "run.json").read_bytes())["ended"]["parked"] == []
+
+
+def test_a_run_that_was_told_not_to_leaves_no_page(tmp_path):
+    ending = run_blocking(job_in(tmp_path), Wishes(dotenv=None, page=None))
+    assert ending.page is None
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_report_makes_the_page_again_and_a_departments_own_beside_its_results(tmp_path):
+    run_blocking(job_in(tmp_path), Wishes(dotenv=None, page=None))
+    whole = CliRunner().invoke(report, [str(tmp_path / "run"), "--html"])
+    assert whole.exit_code == 0, whole.output
+    assert "legal" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    own = CliRunner().invoke(report, [str(tmp_path / "run"), "--workspace", "sales", "--language", "zh", "--html"])
+    assert own.exit_code == 0, own.output
+    html = (tmp_path / "run" / "sales" / "report.html").read_text(encoding="utf-8")
+    assert "业务空间 sales" in html
+    assert "legal" not in html
+
+
+def test_what_is_parked_stands_on_the_page_of_the_run_and_is_gone_with_the_next(tmp_path):
+    wrong = {**WORKSPACES, "sales": {"models": ["qwen-max"]}}
+    first = run_blocking(job_in(tmp_path, workspaces=wrong), Wishes(dotenv=None))
+    assert first.page is not None
+    assert "Parked until a person acts" in first.page.read_text(encoding="utf-8").partition('id="numbers"')[0]
+    second = run_blocking(job_in(tmp_path), Wishes(dotenv=None))
+    assert second.page is not None
+    html = second.page.read_text(encoding="utf-8").partition('id="numbers"')[0]
+    assert "Done: every row is answered." in html
+    assert "Parked until a person acts" not in html
