@@ -78,7 +78,7 @@ def pytest_terminal_summary(terminalreporter):
     every: Counter[tuple[str, str]] = Counter()
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.getreports(outcome):
-            place = dict(report.user_properties).get("sdk and kind")
+            place = dict(getattr(report, "user_properties", ())).get("sdk and kind")  # A module that cannot be imported has none.
             if place is not None and (outcome != "passed" or report.when == "call"):
                 every[place] += 1
                 passed[place] += outcome == "passed"
