@@ -188,8 +188,10 @@ def sealed_again(whole: bytes, harm: Callable[[bytes], bytes]) -> bytes:
 
 
 class Foreign:
+    """Where it is unpickled, it leaves a file in the working directory."""
+
     def __reduce__(self):
-        return Path.touch, (Path("/tmp/never-made-by-a-checkpoint"),)
+        return Path.touch, (Path("never-made-by-a-checkpoint"),)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,8 @@ class Foreign:
         (lambda whole: sealed_again(whole, lambda _: b"cos\nsystem\n(S'true'\ntR."), "it is not made of what"),
     ],
 )
-def test_a_damaged_or_foreign_checkpoint_is_said_and_never_believed(run, harm, why):
+def test_a_damaged_or_foreign_checkpoint_is_said_and_never_believed(run, harm, why, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = run.directory / "plan.checkpoint"
     expected = told_of_plan(keep(run)[0])
     path.write_bytes(harm(path.read_bytes()))
@@ -212,7 +215,7 @@ def test_a_damaged_or_foreign_checkpoint_is_said_and_never_believed(run, harm, w
     assert why in note
     assert told_of_plan(past) == expected
     assert keep(run)[1] is None
-    assert not Path("/tmp/never-made-by-a-checkpoint").exists()
+    assert not (tmp_path / "never-made-by-a-checkpoint").exists()
 
 
 def edited(path: Path, old: bytes, new: bytes) -> None:
