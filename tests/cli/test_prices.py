@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from batchrun.cli.prices import prices
 from batchrun.core.errors import JobError
 
-TABLE = Path(__file__).parent.parent / "core" / "litellm_prices.json"
+TABLE = Path(__file__).parent.parent / "core" / "money" / "litellm_prices.json"
 
 JOB = """
 [job]
