@@ -9,11 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
+from batchrun.core.rows.weight import weight
+
 Fields = dict[str, Any]
 
 _TEXTS = ("content", "reasoning_content", "refusal")
 _FOLDED = (*_TEXTS, "tool_calls", "audio")
 _SOUNDS = frozenset({"data", "transcript"})
+_OF_A_CHOICE, _OF_A_CALL, _OF_A_PIECE = 1024, 768, 64
+"""Bytes of memory, about."""
+_UNASKED = 64
+"""Choices beyond those that were asked for which are taken in all the same."""
+
+
+def heft(value: object) -> int:
+    """Bytes of memory that a parsed *value* takes, about."""
+    return weight(orjson.dumps(value)) if isinstance(value, dict | list) else _OF_A_PIECE
 
 
 @dataclass(slots=True)
@@ -30,6 +43,8 @@ class Choice:
     cumulative: bool = False
     spoken: bool = False
     finish_reason: str | None = None
+    weight: int = _OF_A_CHOICE
+    """Bytes of memory that what is kept of it takes, about."""
     _texts: dict[str, list[str]] = field(default_factory=dict)
     _listed: bool = False
     """Its content comes in parts, as the multimodal route has it."""
@@ -51,7 +66,10 @@ class Choice:
         audio = delta.get("audio")
         if isinstance(audio, dict):
             self._sound(audio)
-        self._rest.update((name, value) for name, value in delta.items() if value is not None and name not in _FOLDED)
+        for name, value in delta.items():
+            if value is not None and name not in _FOLDED:
+                self._rest[name] = value
+                self.weight += heft(value)
 
     def ends(self, reason: object) -> None:
         """Note a finish reason; the native dialect writes the string ``null`` until there is one."""
@@ -63,8 +81,10 @@ class Choice:
         match logprobs:
             case {"content": list(tokens)}:
                 if self.cumulative:
+                    self.weight -= heft(self._logprobs)
                     self._logprobs.clear()
                 self._logprobs += tokens
+                self.weight += heft(tokens)
 
     def as_fields(self, index: int) -> Fields:
         """Give the choice as a plain answer has it."""
@@ -87,16 +107,18 @@ class Choice:
             value = "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
         if isinstance(value, str) and value:
             self.spoken = True
-            if self.cumulative:
-                self._texts[name] = [value]
-            else:
-                self._texts.setdefault(name, []).append(value)
+            self.weight += _keep(self._texts.setdefault(name, []), value, instead=self.cumulative)
 
     def _call(self, place: int, delta: Fields) -> None:
         index = delta.get("index")
+        before = len(self._calls)
         call = self._calls.setdefault(index if isinstance(index, int) else place, _Call())
+        self.weight += _OF_A_CALL * (len(self._calls) - before)
         self.spoken = True
-        call.fields.update((name, value) for name, value in delta.items() if value and name not in {"function", "index"})
+        for field_name, value in delta.items():
+            if value and field_name not in {"function", "index"}:
+                call.fields[field_name] = value
+                self.weight += heft(value)
         function = delta.get("function")
         if not isinstance(function, dict):
             return
@@ -104,17 +126,25 @@ class Choice:
         if isinstance(name, str) and name:
             call.name = name
         if isinstance(arguments, str):
-            if self.cumulative:
-                call.arguments.clear()
-            call.arguments.append(arguments)
+            self.weight += _keep(call.arguments, arguments, instead=self.cumulative)
 
     def _sound(self, delta: Fields) -> None:
         self.spoken = True
         for name, value in delta.items():
             if isinstance(value, str) and name in _SOUNDS:
-                self._sounds.setdefault(name, []).append(value)
+                self.weight += _keep(self._sounds.setdefault(name, []), value, instead=False)
             elif value is not None and name not in _SOUNDS:
                 self._audio[name] = value
+                self.weight += heft(value)
+
+
+def _keep(pieces: list[str], piece: str, *, instead: bool) -> int:
+    """Put *piece* behind the others, or in their place; gives the bytes by which they have grown."""
+    gone = sum(_OF_A_PIECE + 2 * len(each) for each in pieces) if instead else 0
+    if instead:
+        pieces.clear()
+    pieces.append(piece)
+    return _OF_A_PIECE + 2 * len(piece) - gone
 
 
 def _called(call: _Call, index: int) -> Fields:
@@ -131,12 +161,19 @@ class Choices:
     _all: dict[int, Choice] = field(default_factory=dict)
 
     def at(self, index: object) -> Choice:
-        """Give the choice *index*, or the only one where there is no index."""
+        """Give the choice *index*, or the only one where there is no index; one too many is given and forgotten."""
         place = index if isinstance(index, int) else 0
         choice = self._all.get(place)
         if choice is None:
-            choice = self._all[place] = Choice(self.cumulative)
+            choice = Choice(self.cumulative)
+            if len(self._all) < self.expected + _UNASKED:
+                self._all[place] = choice
         return choice
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that what is kept of them takes, about."""
+        return sum(choice.weight for choice in self._all.values())
 
     @property
     def spoken(self) -> bool:

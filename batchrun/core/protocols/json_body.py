@@ -13,7 +13,9 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-Flaw = Literal["empty_body", "html", "event_stream", "not_json", "not_an_object", "too_deep"]
+from batchrun.core.rows.weight import too_heavy
+
+Flaw = Literal["empty_body", "html", "event_stream", "not_json", "not_an_object", "too_deep", "too_many_values"]
 
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 _FEW_BRACKETS = 200
@@ -37,6 +39,8 @@ class Unreadable(NamedTuple):
 def parse(body: bytes) -> Document | Unreadable:
     """The object that *body* is; never raises. Every value in it can be dumped again, inside an entry too."""
     line = body.strip()
+    if too_heavy(line):
+        return Unreadable("too_many_values")
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:

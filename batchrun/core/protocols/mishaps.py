@@ -89,6 +89,12 @@ MISHAPS: dict[str, Mishap] = {
         "the answer is larger than batchrun takes",
         "lower max_tokens or n of this row; it is asked again only with --retry-rejected, because each try is billed",
     ),
+    "too_many_values": Mishap(
+        Fault.REJECT,
+        Scope.ROW,
+        "the answer's values would take more memory than batchrun gives one answer",
+        "lower top_logprobs, max_tokens or n of this row; it is asked again only with --retry-rejected, because each try is billed",
+    ),
     "redirect": _standing(
         "the endpoint redirects, which is not followed", "put the URL that really answers into endpoint of this workspace"
     ),

@@ -15,7 +15,7 @@ import orjson
 
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.error_body import complaint_of, error_in_200, request_id_of
-from batchrun.core.protocols.folding import Choices, expected_choices
+from batchrun.core.protocols.folding import Choices, expected_choices, heft
 from batchrun.core.protocols.reading import Dialect
 from batchrun.core.protocols.replies import Around, reply_of, request_id_in
 from batchrun.core.protocols.usage import usage_of
@@ -70,6 +70,7 @@ class _Fold:
     _choices: Choices
     _envelope: Fields = field(default_factory=dict)
     _output: Fields = field(default_factory=dict)
+    _weight: int = 0
 
     @property
     def spoken(self) -> bool:
@@ -79,12 +80,19 @@ class _Fold:
     def whole(self) -> bool:
         return self._choices.whole
 
+    @property
+    def weight(self) -> int:
+        return self._choices.weight + self._weight
+
     def take(self, chunk: Fields) -> None:
         self._envelope.update((name, chunk[name]) for name in ("usage", "request_id") if chunk.get(name))
         output = chunk.get("output")
         if not isinstance(output, dict):
             return
-        self._output.update((name, value) for name, value in output.items() if name not in {"choices", "text", "finish_reason"})
+        for name, value in output.items():
+            if name not in {"choices", "text", "finish_reason"}:
+                self._output[name] = value
+                self._weight += heft(value)
         choices = _choices(output)
         for each in choices if isinstance(choices, list) else ():
             if isinstance(each, dict):

@@ -68,6 +68,10 @@ class _Fold:
     def whole(self) -> bool:
         return self._choices.whole
 
+    @property
+    def weight(self) -> int:
+        return self._choices.weight
+
     def take(self, chunk: Fields) -> None:
         self._envelope.update((name, chunk[name]) for name in ("id", "created", "model", "system_fingerprint") if chunk.get(name))
         if isinstance(chunk.get("usage"), dict):

@@ -21,6 +21,9 @@ from batchrun.core.protocols.sse import Event, Events, looks_like_events
 from batchrun.core.protocols.usage import usage_of
 
 Fields = dict[str, Any]
+_OF_AN_UNFOLDED_BYTE = 6
+"""Bytes of memory: an event may come in lines of a few characters."""
+
 Read = Callable[[int, Mapping[str, str], Fields, bytes], Reply | Failure]
 """Reads a plain answer: status, headers, its JSON object, and the same as one line of JSON."""
 
@@ -35,6 +38,10 @@ class Fold(Protocol):
     @property
     def whole(self) -> bool:
         """Whether every choice has its finish reason."""
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that what is kept of the stream takes, about."""
 
     def take(self, chunk: Fields) -> None:
         """Take the next chunk in; never raises, whatever it holds."""
@@ -64,13 +71,17 @@ class Reading:
     events: int = 0
     """How many have come: silence is counted from the latest. 0 for a plain body."""
     _pieces: list[bytes] = field(default_factory=list)
+    _unfolded: int = 0
+    """Bytes of a stream since its latest event."""
     _stream: _Stream | None = None
     _plain: bool = False
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece of a body of status 2xx."""
         if self._stream is not None:
-            self._take(self._stream.events.feed(piece))
+            events = self._stream.events.feed(piece)
+            self._unfolded = 0 if events else self._unfolded + len(piece)
+            self._take(events)
         else:
             self._pieces.append(piece)
             if not self._plain:
@@ -86,6 +97,14 @@ class Reading:
         """Whether a stream has brought all of the answer's text: should its wire break now, the answer stands."""
         stream = self._stream
         return stream is not None and stream.complaint is None and not stream.broken and stream.fold.whole
+
+    def weight(self) -> int:
+        """Bytes of memory that it holds so far, about; what came in many small pieces is put together."""
+        if self._stream is not None:
+            return self._stream.fold.weight + _OF_AN_UNFOLDED_BYTE * self._unfolded
+        if len(self._pieces) > 1:
+            self._pieces = [b"".join(self._pieces)]
+        return sum(map(len, self._pieces))
 
     def result(self, status: int, headers: Mapping[str, str]) -> Reply | Failure:
         """Say what the answer is, now that its body has ended; never raises, whatever it held."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from batchrun.core.model import Row
+from batchrun.core.rows.weight import MOST_WEIGHT, STRINGS, too_heavy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +35,6 @@ MAX_VALUES = 1_000_000
 BATCH_URL = "/v1/chat/completions"
 
 _JSON_SPACE = b" \t\r\n"
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
 _PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
@@ -197,6 +197,8 @@ def read_line(line: bytes, workspaces: Mapping[str, Inherited], default_workspac
     text = line.strip(_JSON_SPACE)
     if len(text) > MAX_VALUES and _holds_too_many(text):
         return NotARow(f"more than {MAX_VALUES:,} values")
+    if too_heavy(text):
+        return NotARow(f"its values would take more than {MOST_WEIGHT >> 20} MiB of memory")
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -231,7 +233,7 @@ def _digest(text: bytes, workspace: str, salt: bytes) -> int:
 
 def _holds_too_many(text: bytes) -> bool:
     """Whether more values stand in *text* than may, before a single one is made: commas are counted, those of its strings left out."""
-    return text.count(b",") >= MAX_VALUES and _STRINGS.sub(b"", text).count(b",") >= MAX_VALUES
+    return text.count(b",") >= MAX_VALUES and STRINGS.sub(b"", text).count(b",") >= MAX_VALUES
 
 
 def _why_not_json(text: bytes, error: orjson.JSONDecodeError) -> str:

@@ -13,7 +13,10 @@ from anyio.lowlevel import checkpoint
 
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.reading import Reading
-from batchrun.edge.transport.mishaps import StrayAnswerError, TooLargeError
+from batchrun.core.rows.weight import MOST_WEIGHT
+from batchrun.edge.transport.mishaps import StrayAnswerError, TooLargeError, TooManyValuesError
+from batchrun.edge.transport.room import Room
+from batchrun.edge.transport.targets import Target
 from batchrun.edge.transport.watch import TICK, overslept
 
 _AFTERWORD = 2.0
@@ -43,6 +46,7 @@ class Attempt:
         "over",
         "reading",
         "status",
+        "waits",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, reading: Reading, began: float, ends: float) -> None:
@@ -63,9 +67,10 @@ class Attempt:
         self._rings_at = ends
         """When the timer does. uvloop's handles can not always tell."""
         self._until = ends
+        self.waits: asyncio.Future[None] | None = None
 
-    def send(self, connection: Connection, head: bytes, body: bytes) -> None:
-        """Write the request."""
+    def send(self, connection: Connection, target: Target, headers: Mapping[str, str], body: bytes) -> None:
+        """Write the request; its head, which holds the key, is in no local of what goes on from here."""
         protocol, wire = connection.protocol, connection.transport
         assert protocol is not None
         # True while an answer lies unread; aiohttp hands the connection out all the same, and would give that answer for this request's.
@@ -75,9 +80,9 @@ class Attempt:
         protocol.set_response_params(read_until_eof=True)
         self.begun = True
         if len(body) <= _ONE_WRITE:
-            wire.write(head + body)
+            wire.write(target.head(headers, len(body)) + body)
         else:
-            wire.write(head)
+            wire.write(target.head(headers, len(body)))
             wire.write(body)
 
     async def answered(self) -> StreamReader:
@@ -89,8 +94,8 @@ class Attempt:
         self.status, self.headers, self._payload = message.code, message.headers, payload
         return payload
 
-    async def feed(self, payload: StreamReader, most_bytes: int, idle: float) -> None:
-        """Read the body in pieces, so that a small one that unpacks to gigabytes is never held whole."""
+    async def feed(self, payload: StreamReader, most_bytes: int, idle: float, room: Room) -> None:
+        """Read the body in pieces, so that a small one that unpacks to gigabytes is never held whole; *room* is for one that is large."""
         clock = self._loop.time
         if not payload.is_eof():
             self._allow(clock() + idle)
@@ -106,7 +111,19 @@ class Attempt:
                 return
             if most_bytes < turn:
                 turn = most_bytes - _TURN_BYTES
-                await checkpoint()
+                await self._turn(room, idle)
+
+    async def _turn(self, room: Room, idle: float) -> None:
+        """Give the others theirs, and go on when there is room for more."""
+        held = self.reading.weight()
+        if held > MOST_WEIGHT:
+            raise TooManyValuesError
+        timed = self._timer is not None
+        self.close()
+        await room.hold(self, held)
+        await checkpoint()
+        if timed:
+            self._allow(self._loop.time() + idle)
 
     async def refusal(self, payload: StreamReader, most_bytes: int, idle: float) -> bytes:
         """The body of a refusal: what comes of it within *idle*, cut at the largest size that is taken."""
@@ -130,6 +147,8 @@ class Attempt:
             self._protocol.set_exception(TimeoutError())
         if self._payload is not None:
             self._payload.set_exception(TimeoutError())
+        if self.waits is not None and not self.waits.done():
+            self.waits.set_exception(TimeoutError())
 
     def close(self) -> None:
         """Nothing is waited for any more."""

@@ -14,6 +14,10 @@ class TooLargeError(Exception):
     """The body is larger than is taken."""
 
 
+class TooManyValuesError(TooLargeError):
+    """What is kept of it takes more memory than one answer is given."""
+
+
 class StrayAnswerError(aiohttp.ClientError):
     """An answer was there before its request."""
 

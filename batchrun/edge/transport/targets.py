@@ -15,6 +15,7 @@ from yarl import URL
 from batchrun.core.model import Failure
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.edge.transport.connections import Opening
+from batchrun.edge.transport.room import Room
 
 
 class Page(NamedTuple):
@@ -31,6 +32,7 @@ class Target:
 
     url: URL
     proxy: URL | None
+    room: Room
     _key: str = field(default="", repr=False)
     _opening: Opening | None = None
     _head: bytes | None = None
@@ -68,9 +70,14 @@ def common_headers() -> dict[str, str]:
 
 
 class Targets:
-    """The URLs of a run; *proxy* is ``none``, ``environment`` or a URL. The environment is read once, and not for every request."""
+    """The URLs of a run; *proxy* is ``none``, ``environment`` or a URL. The environment is read once, and not for every request.
 
-    def __init__(self, proxy: str) -> None:
+    *room_bytes* is what the large answers of one key may hold together.
+    """
+
+    def __init__(self, proxy: str, room_bytes: int) -> None:
+        self._rooms: dict[str, Room] = {}
+        self._room_bytes = room_bytes
         self._proxies = getproxies() if proxy == "environment" else {} if proxy == "none" else {"all": proxy}
         self._bypass = proxy == "environment"
         self._known: dict[tuple[str, str], Target | Failure] = {}
@@ -89,16 +96,17 @@ class Targets:
             return mishap("invalid_url", in_doubt=False)
         if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.user or parsed.password:
             return mishap("invalid_url", "http or https, a host, and no user or password", in_doubt=False)
+        room = self._rooms.setdefault(key, Room(self._room_bytes))
         named = self._proxies.get(parsed.scheme) or self._proxies.get("all")
         if not named or (self._bypass and proxy_bypass(f"{parsed.host}:{parsed.port}")):
-            return Target(parsed, None, key)
+            return Target(parsed, None, room, key)
         try:
             proxy = URL(named)
         except ValueError:
             return mishap("proxy_refused", "it is no URL", in_doubt=False)
         if proxy.scheme not in {"http", "https"} or not proxy.host:
             return mishap("proxy_refused", "only http and https proxies can be used", in_doubt=False)
-        return Target(parsed, proxy, key)
+        return Target(parsed, proxy, room, key)
 
 
 @cache

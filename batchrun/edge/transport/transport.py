@@ -31,7 +31,7 @@ from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import Attempt
 from batchrun.edge.transport.connections import Connector
-from batchrun.edge.transport.mishaps import TooLargeError, code_of, reason_of
+from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError, code_of, reason_of
 from batchrun.edge.transport.names import Lookup
 from batchrun.edge.transport.secrets import failure_without_key, key_of, masked, reply_without_key
 from batchrun.edge.transport.targets import Page, Target, Targets, common_headers
@@ -40,6 +40,8 @@ from batchrun.edge.transport.watch import Watch
 _KEEPALIVE = 30.0
 _NAMES_LAST = 60
 """Seconds a resolved name is trusted; short, so that a run of hours follows an endpoint that moves."""
+_ANSWERS_AT_ONCE = 4
+"""Of the largest size that the calls of one key may hold in part at a time."""
 
 
 class Transport:
@@ -70,7 +72,7 @@ class Transport:
         self._total = total
         self._connections = connections
         self._max_response_bytes = max_response_bytes
-        self._targets = Targets(proxy)
+        self._targets = Targets(proxy, _ANSWERS_AT_ONCE * max_response_bytes)
         self._lookup = lookup
         self._watches: dict[float, Watch] = {}
         self._loop: asyncio.AbstractEventLoop
@@ -129,9 +131,11 @@ class Transport:
         watch.add(attempt)
         try:
             return await self._exchange(target, request, attempt)
-        except TooLargeError:
+        except TooLargeError as error:
             if attempt.stands():
                 return attempt.result()
+            if isinstance(error, TooManyValuesError):
+                return mishap("too_many_values", in_doubt=True, status=attempt.status)
             return mishap("response_too_large", f"over {self._max_response_bytes} bytes", in_doubt=True, status=attempt.status)
         except (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError) as error:
             if attempt.stands():
@@ -140,17 +144,18 @@ class Transport:
         finally:
             watch.remove(attempt)
             attempt.close()
+            target.room.leave(attempt)
 
     async def _exchange(self, target: Target, request: Request, attempt: Attempt) -> Reply | Failure:
         connection = await self._connected(target, attempt)
         try:
-            attempt.send(connection, target.head(request.headers, len(request.body)), request.body)
+            attempt.send(connection, target, request.headers, request.body)
             payload = await attempt.answered()
             if not 200 <= attempt.status < 300:
                 # Masked before it is read: an excerpt could cut a key in two and keep a half.
                 body = masked(await attempt.refusal(payload, self._max_response_bytes, self._idle), key_of(request.headers))
                 return attempt.reading.refused(attempt.status, attempt.headers, body)
-            await attempt.feed(payload, self._max_response_bytes, self._idle)
+            await attempt.feed(payload, self._max_response_bytes, self._idle, target.room)
             return attempt.result()
         finally:
             if attempt.ended():

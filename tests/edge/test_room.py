@@ -1,0 +1,197 @@
+"""What the large answers of one workspace hold together is bounded; those of the others, and small ones, know nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from batchrun.core.model import Failure, Hidden, Reply, Request
+from batchrun.core.protocols.openai import OPENAI
+from batchrun.core.protocols.reading import Reading
+from batchrun.edge.transport import Transport
+from batchrun.edge.transport.attempt import Attempt
+from batchrun.edge.transport.targets import Target, Targets
+from tests.edge import fault_server as server
+from tests.faults.kinds import said
+
+_LARGEST = 1 << 20
+_LARGE = said({"content": "a" * 1_000_000})
+_CALLS = 24
+
+
+class Seen(Reading):
+    """A reading that tells what all of its kind hold."""
+
+    all_held: dict[int, int] = {}  # noqa: RUF012 - each test begins with a new one
+    most = 0
+    full: anyio.Event
+
+    def feed(self, piece: bytes) -> None:
+        super().feed(piece)
+        Seen.all_held[id(self)] = Seen.all_held.get(id(self), 0) + len(piece)
+        Seen.most = max(Seen.most, sum(Seen.all_held.values()))
+        if Seen.most > 4 * _LARGEST:
+            Seen.full.set()
+
+    def result(self, status, headers):
+        Seen.all_held.pop(id(self), None)
+        return super().result(status, headers)
+
+
+def transport(*, idle: float = 20.0, total: float = 30.0) -> Transport:
+    return Transport(connect=5, idle=idle, total=total, connections=200, proxy="none", max_response_bytes=_LARGEST)
+
+
+def reading() -> Seen:
+    return Seen(OPENAI.dialect, {})
+
+
+def in_small_writes(body: bytes) -> server.Fault:
+    async def fault(_: server.Reader, writer: server.Writer) -> None:
+        whole = server.http(body)
+        for at in range(0, len(whole), 65_536):
+            writer.write(whole[at : at + 65_536])
+            await writer.drain()
+            await anyio.lowlevel.checkpoint()
+
+    return fault
+
+
+def pouring_while_others_hang(hung: list[int]) -> server.Fault:
+    """The first answer falls silent half-way; those after it are said whole."""
+
+    async def fault(reader: server.Reader, writer: server.Writer) -> None:
+        if not hung:
+            hung.append(1)
+            await server.hangs(server.http(_LARGE)[:900_000])(reader, writer)
+        else:
+            await in_small_writes(_LARGE)(reader, writer)
+
+    return fault
+
+
+@pytest.fixture(autouse=True)
+def anew():
+    Seen.all_held, Seen.most, Seen.full = {}, 0, anyio.Event()
+
+
+def test_the_large_answers_of_one_workspace_hold_no_more_than_a_few_of_the_largest():
+    async def main() -> list[Reply | Failure]:
+        results: list[Reply | Failure] = []
+        async with server.serving(in_small_writes(_LARGE)) as endpoint, transport() as wire, anyio.create_task_group() as tasks:
+
+            async def post() -> None:
+                results.append(await wire.post(Request(endpoint.url, {}, b"{}"), reading()))
+
+            for _ in range(_CALLS):
+                tasks.start_soon(post)
+        return results
+
+    results = anyio.run(main)
+    assert all(isinstance(each, Reply) and len(each.content) == 1_000_000 for each in results)
+    assert len(results) == _CALLS
+    assert Seen.most < 4 * _LARGEST + _CALLS * (400 << 10), f"{Seen.most:,}: all of them would be {_CALLS * len(_LARGE):,}"
+
+
+def test_a_large_answer_that_falls_silent_holds_the_others_up_for_its_idle_and_costs_them_nothing_of_theirs():
+    async def main() -> list[Reply | Failure]:
+        results: list[Reply | Failure] = []
+        async with (
+            server.serving(pouring_while_others_hang([])) as endpoint,
+            transport(idle=0.5) as wire,
+            anyio.create_task_group() as tasks,
+        ):
+
+            async def post() -> None:
+                results.append(await wire.post(Request(endpoint.url, {}, b"{}"), reading()))
+
+            for _ in range(12):
+                tasks.start_soon(post)
+        return results
+
+    results = anyio.run(main)
+    [failure] = [each for each in results if isinstance(each, Failure)]
+    assert failure.code == "read_timeout"
+    assert len(results) == 12
+
+
+def test_those_that_wait_for_room_end_at_their_time_like_all_others():
+    async def main() -> list[Reply | Failure]:
+        results: list[Reply | Failure] = []
+        half = server.http(_LARGE)[:900_000]
+        async with (
+            server.serving(server.hangs(half)) as endpoint,
+            transport(total=1.0) as wire,
+            anyio.create_task_group() as tasks,
+        ):
+
+            async def post() -> None:
+                results.append(await wire.post(Request(endpoint.url, {}, b"{}"), reading()))
+
+            for _ in range(12):
+                tasks.start_soon(post)
+        return results
+
+    began = time.monotonic()
+    results = anyio.run(main)
+    assert {each.code for each in results if isinstance(each, Failure)} == {"total_timeout"}
+    assert len(results) == 12
+    assert time.monotonic() - began < 10
+
+
+def test_a_workspace_that_fills_its_room_takes_none_of_anothers():
+    async def main() -> Reply | Failure:
+        half = server.http(_LARGE)[:900_000]
+        async with (
+            server.serving(server.hangs(half)) as bad,
+            server.serving(in_small_writes(_LARGE)) as good,
+            transport() as wire,
+            anyio.create_task_group() as tasks,
+        ):
+            for _ in range(12):
+                tasks.start_soon(wire.post, Request(bad.url, {"Authorization": Hidden("Bearer sk-fake-bad")}, b"{}"), reading())
+            await Seen.full.wait()
+            with anyio.fail_after(10):
+                result = await wire.post(Request(good.url, {"Authorization": Hidden("Bearer sk-fake-good")}, b"{}"), reading())
+            tasks.cancel_scope.cancel()
+        return result
+
+    assert isinstance(anyio.run(main), Reply)
+
+
+class Torn:
+    """Both ends of a connection whose wire breaks when it is written to."""
+
+    should_close = False
+
+    def __init__(self) -> None:
+        self.protocol = self.transport = self
+
+    def set_response_params(self, **_told: object) -> None:
+        pass
+
+    def write(self, _data: bytes) -> None:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("body", [b"{}", b"{}" * 50_000], ids=["small", "large"])
+def test_no_local_holds_a_key_when_the_request_is_written(body):
+    key = "sk-fake-0123456789abcdef"
+
+    async def main() -> str:
+        target = Targets("none", _LARGEST).of("http://127.0.0.1:1/v1", key)
+        assert isinstance(target, Target)
+        attempt = Attempt(asyncio.get_running_loop(), reading(), 0.0, 1.0)
+        with pytest.raises(ZeroDivisionError) as broken:
+            attempt.send(Torn(), target, {"Authorization": Hidden(f"Bearer {key}")}, body)  # type: ignore[arg-type]
+        frames = traceback.StackSummary.extract(traceback.walk_tb(broken.value.__traceback__), capture_locals=True)
+        return f"{[frame.locals for frame in frames if frame.name == 'send']}"
+
+    told = anyio.run(main)
+    assert "wire" in told
+    assert "0123456789" not in told
