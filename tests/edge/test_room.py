@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -13,8 +14,8 @@ import pytest
 from batchrun.core.model import Failure, Hidden, Reply, Request
 from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
-from batchrun.edge.transport import Transport
-from batchrun.edge.transport.attempt import Attempt
+from batchrun.edge.transport import Transport, connections
+from batchrun.edge.transport.connections import Connection
 from batchrun.edge.transport.targets import Target, Targets
 from tests.edge import fault_server as server
 from tests.faults.kinds import said
@@ -164,18 +165,10 @@ def test_a_workspace_that_fills_its_room_takes_none_of_anothers():
     assert isinstance(anyio.run(main), Reply)
 
 
-class Torn:
-    """Both ends of a connection whose wire breaks when it is written to."""
+class Torn(asyncio.Transport):
+    """A wire that breaks when it is written to."""
 
-    should_close = False
-
-    def __init__(self) -> None:
-        self.protocol = self.transport = self
-
-    def set_response_params(self, **_told: object) -> None:
-        pass
-
-    def write(self, _data: bytes) -> None:
+    def write(self, _data: object) -> None:
         raise ZeroDivisionError
 
 
@@ -186,12 +179,12 @@ def test_no_local_holds_a_key_when_the_request_is_written(body):
     async def main() -> str:
         target = Targets("none", _LARGEST).of("http://127.0.0.1:1/v1", key)
         assert isinstance(target, Target)
-        attempt = Attempt(asyncio.get_running_loop(), reading(), 0.0, 1.0)
+        connection = Connection(asyncio.get_running_loop(), Torn(), lambda: None, lambda _: None)
         with pytest.raises(ZeroDivisionError) as broken:
-            attempt.send(Torn(), target, {"Authorization": Hidden(f"Bearer {key}")}, body)  # type: ignore[arg-type]
+            connection.write(partial(target.head, {"Authorization": Hidden(f"Bearer {key}")}, len(body)), body)
         frames = traceback.StackSummary.extract(traceback.walk_tb(broken.value.__traceback__), capture_locals=True)
-        return f"{[frame.locals for frame in frames if frame.name == 'send']}"
+        return f"{[frame.locals for frame in frames if frame.filename == connections.__file__]}"
 
     told = anyio.run(main)
-    assert "wire" in told
+    assert "head" in told
     assert "0123456789" not in told

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ast
+import asyncio
+import inspect
 import logging
 import shutil
 import socket
@@ -10,6 +13,7 @@ import warnings
 from base64 import b64encode
 from pathlib import Path
 
+import aiohttp
 import anyio
 import anyio.lowlevel
 import orjson
@@ -18,6 +22,7 @@ import pytest
 from batchrun.core.model import Failure, Fault, Reply, Request, Scope
 from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
+from batchrun.edge import transport as transport_module
 from batchrun.edge.transport import Transport
 from tests.edge import fault_server as server
 
@@ -205,36 +210,35 @@ def test_an_answer_that_comes_late_and_unasked_is_never_another_rows():
 
         async with server.serving(answers) as endpoint, transport() as wire:
             first = await wire.post(request(endpoint.url), reading())
+            [resting] = wire._pool._open
             ends[0].write(server.http(stray))
-            while not pooled(wire)._buffer:
+            while resting.reusable:
                 await anyio.lowlevel.checkpoint()
-            return first, await wire.post(request(endpoint.url), reading()), len(endpoint.requests)
+            return first, await wire.post(request(endpoint.url), reading()), endpoint.connections
 
-    first, second, requests = anyio.run(main)
-    assert isinstance(first, Reply)
-    assert isinstance(second, Failure), second
-    assert (second.code, second.fault, second.in_doubt, requests) == ("stray_answer", AGAIN, False, 1)
+    first, second, connections = anyio.run(main)
+    assert [first.content, second.content, connections] == ["好", "好", 2]
 
 
-def test_a_body_is_not_written_to_a_connection_on_which_an_answer_lies():
+def test_a_connection_that_its_server_ended_while_it_lay_unused_is_not_written_to():
     async def main():
-        async with server.serving(server.keeps(server.http())) as endpoint, transport() as wire:
+        ends: list[server.Writer] = []
+
+        async def answers(_, writer):
+            ends.append(writer)
+            writer.write(server.http())
+
+        async with server.serving(answers) as endpoint, transport() as wire:
             await wire.post(request(endpoint.url), reading())
-            pooled(wire).feed_data(("an answer", "that nobody asked for"), 0)
-            return await wire.post(request(endpoint.url), reading()), len(endpoint.requests)
+            [resting] = wire._pool._open
+            ends[0].write_eof()
+            while resting.reusable:
+                await anyio.lowlevel.checkpoint()
+            return await wire.post(request(endpoint.url), reading()), endpoint.connections
 
-    failure, requests = anyio.run(main)
-    assert isinstance(failure, Failure)
-    assert (failure.code, failure.in_doubt, requests) == ("stray_answer", False, 1)
-
-
-def pooled(wire: Transport):
-    """The one connection that lies in the pool."""
-    assert wire._session is not None
-    connector = wire._session.connector
-    assert connector is not None
-    [[(protocol, _)]] = connector._conns.values()
-    return protocol
+    reply, connections = anyio.run(main)
+    assert isinstance(reply, Reply)
+    assert connections == 2
 
 
 def test_a_cancelled_post_is_cancelled_and_leaves_no_connection():
@@ -242,11 +246,10 @@ def test_a_cancelled_post_is_cancelled_and_leaves_no_connection():
         async with server.serving(server.hangs()) as endpoint, transport(idle=30, total=30) as wire:
             with anyio.move_on_after(0.1) as scope:
                 await wire.post(request(endpoint.url), reading())
-            assert wire._session is not None
-            assert wire._session.connector is not None
-            return scope.cancelled_caught, len(wire._session.connector._acquired)
+            await anyio.lowlevel.checkpoint()
+            return scope.cancelled_caught, len(wire._pool._open), wire._pool._left
 
-    assert anyio.run(main) == (True, 0)
+    assert anyio.run(main) == (True, 0, 4)
 
 
 def test_a_body_of_many_mebibytes_is_sent_whole():
@@ -261,6 +264,31 @@ def test_a_body_of_many_mebibytes_is_sent_whole():
     result, sent = anyio.run(main)
     assert isinstance(result, Reply)
     assert sent.endswith(body)
+
+
+def test_a_connection_on_which_half_a_request_is_still_to_be_written_serves_no_other():
+    """The endpoint answers before it has read the body, and reads no more of it."""
+
+    async def main():
+        connections = []
+
+        async def answers(reader, writer):
+            connections.append(writer)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(server.http())
+
+        listening = await asyncio.start_server(answers, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+        async with transport() as wire:
+            results = [await wire.post(request(url, body=body), reading()) for body in (b"x" * 16_000_000, b"{}")]
+        listening.close()
+        for writer in connections:
+            writer.transport.abort()
+        return results, len(connections)
+
+    results, connections = anyio.run(main)
+    assert [result.content for result in results] == ["好"] * 2
+    assert connections == 2
 
 
 def test_what_is_sent_is_one_plain_post():
@@ -406,6 +434,22 @@ def test_without_a_proxy_in_the_job_the_environments_is_left_alone(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     [reply] = ask(server.keeps(server.http()))
     assert isinstance(reply, Reply)
+
+
+@pytest.mark.parametrize("path", sorted(Path(transport_module.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_of_aiohttp_only_what_it_offers_by_name_is_used(path):
+    """Where this fails for a new version of aiohttp: what went away must be done in another way, not reached for inside."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = [(node.module, alias.name) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    used = {f"aiohttp.{node.attr}" for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "aiohttp"}
+    used |= {f"{module}.{name}" for module, name in imports if module and module.split(".")[0] == "aiohttp"}
+    offered = {f"aiohttp.{name}" for name in (*aiohttp.__all__, "hdrs")} | {"aiohttp.abc.AbstractResolver", "aiohttp.abc.ResolveResult"}
+    assert used - offered == set()
+
+
+def test_a_connection_is_opened_by_what_the_connector_offers():
+    """`TCPConnector.connect` takes a request, traces and a timeout, and gives what has a transport and can be closed."""
+    assert [*inspect.signature(aiohttp.TCPConnector.connect).parameters] == ["self", "req", "traces", "timeout"]
 
 
 def test_a_pool_without_a_connection_is_refused():

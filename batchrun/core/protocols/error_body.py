@@ -21,6 +21,9 @@ from batchrun.core.protocols.json_body import Document, Unreadable, parse
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.sse import Events, looks_like_events
 
+HEADERS = ("x-request-id", "retry-after", "location")
+"""Those of an answer that anything is read from."""
+
 _LONGEST_MESSAGE = 500
 _LONGEST_NAME = 200
 _LONGEST_BODY_BYTES = 16_384

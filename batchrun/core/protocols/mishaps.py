@@ -81,7 +81,6 @@ MISHAPS: dict[str, Mishap] = {
     "read_timeout": _passing("the answer fell silent for timeouts.idle", _SLOW),
     "total_timeout": _passing("no whole answer came within timeouts.total", _SLOW),
     "half_body": _passing("the answer broke off in its middle", _NETWORK),
-    "stray_answer": _passing("the connection brought an answer that nothing had been asked for; the row was not sent over it", _NETWORK),
     "bad_http": _passing("the answer was not HTTP as it should be", _NOT_A_CHAT_ENDPOINT),
     "response_too_large": Mishap(
         Fault.REJECT,

@@ -1,31 +1,27 @@
-"""One answer on its way, how long it may still take, and the connection that it comes over."""
+"""One answer on its way, read as it comes, and how long it may still take."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.streams import StreamReader
 from anyio.lowlevel import checkpoint
 
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows.weight import MOST_WEIGHT
-from batchrun.edge.transport.mishaps import StrayAnswerError, TooLargeError, TooManyValuesError
+from batchrun.edge.transport.connections import Connection
+from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError
 from batchrun.edge.transport.room import Room
-from batchrun.edge.transport.targets import Target
+from batchrun.edge.transport.unpacking import Unpacker
 from batchrun.edge.transport.watch import TICK, overslept
 
 _AFTERWORD = 2.0
 """Seconds that a stream may take to end after it has said everything; longer, and its connection is not used again."""
 _TURN_BYTES = 1 << 18
-"""Of an answer are read before the other calls have their turn: aiohttp unpacks a bomb without a wait in between."""
+"""Of an answer are read before the other calls have their turn: a bomb unpacks without a wait in between."""
 _REFUSAL_BYTES = 1 << 20
-_ONE_WRITE = 1 << 16
-"""Bytes of a body that are worth copying behind their head, so that one packet holds both."""
 
 
 class Attempt:
@@ -33,19 +29,15 @@ class Attempt:
 
     __slots__ = (
         "_loop",
-        "_payload",
-        "_protocol",
         "_rings_at",
         "_timer",
         "_until",
         "began",
-        "begun",
+        "connection",
         "ends",
         "first_token",
-        "headers",
         "over",
         "reading",
-        "status",
         "waits",
     )
 
@@ -54,61 +46,28 @@ class Attempt:
         self.reading = reading
         self.began = began
         self.ends = ends
-        self.begun = False
-        """Whether its body was begun to be written."""
         self.over: str | None = None
         """Why its time was up, where it was."""
-        self.status = 0
-        self.headers: Mapping[str, str] = {}
         self.first_token: float | None = None
-        self._protocol: ResponseHandler | None = None
-        self._payload: StreamReader | None = None
+        self.connection: Connection | None = None
+        """Over which it goes, once there is one."""
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = ends
         """When the timer does. uvloop's handles can not always tell."""
         self._until = ends
         self.waits: asyncio.Future[None] | None = None
 
-    def send(self, connection: Connection, target: Target, headers: Mapping[str, str], body: bytes) -> None:
-        """Write the request; its head, which holds the key, is in no local of what goes on from here."""
-        protocol, wire = connection.protocol, connection.transport
-        assert protocol is not None
-        # True while an answer lies unread; aiohttp hands the connection out all the same, and would give that answer for this request's.
-        if protocol.should_close or wire is None:
-            raise StrayAnswerError
-        self._protocol = protocol
-        protocol.set_response_params(read_until_eof=True)
-        self.begun = True
-        if len(body) <= _ONE_WRITE:
-            wire.write(target.head(headers, len(body)) + body)
-        else:
-            wire.write(target.head(headers, len(body)))
-            wire.write(body)
-
-    async def answered(self) -> StreamReader:
-        """Wait for the head of the answer; gives its body."""
-        assert self._protocol is not None
-        message, payload = await self._protocol.read()
-        while 100 <= message.code < 200 and message.code != 101:
-            message, payload = await self._protocol.read()
-        self.status, self.headers, self._payload = message.code, message.headers, payload
-        return payload
-
-    async def feed(self, payload: StreamReader, most_bytes: int, idle: float, room: Room) -> None:
-        """Read the body in pieces, so that a small one that unpacks to gigabytes is never held whole; *room* is for one that is large."""
+    async def feed(self, connection: Connection, most_bytes: int, idle: float, room: Room) -> None:
+        """Read the body in pieces; *room* is for one that is large."""
         clock = self._loop.time
-        if not payload.is_eof():
-            self._allow(clock() + idle)
         turn = most_bytes - _TURN_BYTES
-        while piece := await payload.readany():
+        async for piece in self._body(connection, idle):
             most_bytes -= len(piece)
             if most_bytes < 0:
                 # A stream may have said all that it had to by now.
                 self._take(piece[:most_bytes], clock(), idle)
                 raise TooLargeError
             self._take(piece, clock(), idle)
-            if payload.at_eof():
-                return
             if most_bytes < turn:
                 turn = most_bytes - _TURN_BYTES
                 await self._turn(room, idle)
@@ -125,28 +84,35 @@ class Attempt:
         if timed:
             self._allow(self._loop.time() + idle)
 
-    async def refusal(self, payload: StreamReader, most_bytes: int, idle: float) -> bytes:
+    async def refusal(self, connection: Connection, most_bytes: int, idle: float) -> bytes:
         """The body of a refusal: what comes of it within *idle*, cut at the largest size that is taken."""
-        if not payload.is_eof():
-            self._allow(self._loop.time() + idle)
         most_bytes = min(most_bytes, _REFUSAL_BYTES)
         pieces = []
-        while most_bytes > 0 and (piece := await payload.readany()):
+        async for piece in self._body(connection, idle):
             pieces.append(piece[:most_bytes])
             most_bytes -= len(piece)
+            if most_bytes <= 0:
+                break
         return b"".join(pieces)
 
-    def ended(self) -> bool:
-        """Whether the answer was read to its end, so that its connection may be used again."""
-        return self._payload is not None and self._payload.is_eof()
+    async def _body(self, connection: Connection, idle: float) -> AsyncIterator[bytes]:
+        if not connection.ended:
+            self._allow(self._loop.time() + idle)
+        encoding = connection.headers.get("content-encoding", "identity").lower()
+        if encoding == "identity":
+            while piece := await connection.piece():
+                yield piece
+            return
+        unpacker = Unpacker(encoding)
+        while packed := await connection.piece():
+            for piece in unpacker.pieces(packed):
+                yield piece
 
     def expire(self, code: str) -> None:
-        """Its time is up: whoever waits for the answer is told so."""
+        """Its time is up: whoever waits for the answer is told so, unless it lies there whole."""
         self.over = code
-        if self._protocol is not None:
-            self._protocol.set_exception(TimeoutError())
-        if self._payload is not None:
-            self._payload.set_exception(TimeoutError())
+        if self.connection is not None and not self.connection.ended:
+            self.connection.fail(TimeoutError())
         if self.waits is not None and not self.waits.done():
             self.waits.set_exception(TimeoutError())
 
@@ -162,7 +128,8 @@ class Attempt:
 
     def result(self) -> Reply | Failure:
         """What the answer comes to."""
-        result = self.reading.result(self.status, self.headers)
+        assert self.connection is not None
+        result = self.reading.result(self.connection.status, self.connection.headers)
         if self.first_token is None or isinstance(result, Failure):
             return result
         return replace(result, first_token_ms=round((self.first_token - self.began) * 1000))

@@ -1,77 +1,243 @@
-"""The connections that requests go over: aiohttp's, but for answers that nobody asked for.
+"""One connection: requests written to it, one at a time, and the answer to each as it comes.
 
-aiohttp takes in whatever complete answers a server says, asked for or not: interim ones (``100 Continue``) before the answer, others behind
-it, or on a connection that lies in the pool. A server that says them without end would fill the memory, and hold the event loop for a
-second at a time. Here they are read a small piece at a time, and a connection on which they pile up is broken off.
+The answer is parsed by httptools (llhttp, the parser of Node.js, behind callbacks) as its bytes come in, and lies here until it is taken.
+It belongs to the request that was written last, and to nobody if none was: bytes on a connection at rest, or behind an answer, end it.
+Nothing is kept without bound: a body that is not taken stops the reading, and a head, a trailer or a chunk's size that goes on and on, and
+answers in a row, break the connection off.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Mapping
-from functools import partial
-from typing import cast
+from collections.abc import Callable
+from typing import Any
 
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.http_exceptions import HttpProcessingError
-from yarl import URL
+import httptools
 
-from batchrun.edge.transport.names import Lookup, Names
+from batchrun.core.protocols.error_body import HEADERS
+from batchrun.edge.transport.mishaps import WireError
 
-_PIECE_BYTES = 4096
-"""Of heads are parsed before it is counted what they are."""
-_MOST_HEADS = 16
-"""Unread on one connection. One is usual, a few interim ones may come with it."""
+_MOST_BETWEEN = 1 << 16
+"""Bytes that may come without one of a body among them."""
+_MOST_ANSWERS = 16
+"""To one request. One is usual, a few interim ones may come before it."""
+_MOST_UNTAKEN = 1 << 18
+"""Bytes of a body that lie here before the reading is stopped."""
+_ONE_WRITE = 1 << 16
+"""Bytes of a body that are worth copying behind their head, so that one packet holds both."""
+_FRAMING = {b"content-length": "content-length", b"transfer-encoding": "transfer-encoding", b"content-encoding": "content-encoding"}
+_KEPT = {name.encode(): name for name in HEADERS} | _FRAMING
 
 
-class Connection(ResponseHandler):
-    """One connection's answers."""
+class _FloodError(Exception):
+    """Answers without end."""
+
+
+class Connection(asyncio.Protocol):
+    """An open connection. It is closed by whoever uses it: `close`, or `abort` where an answer is still on its way."""
+
+    __slots__ = (
+        "_answers",
+        "_between",
+        "_chunked",
+        "_error",
+        "_free",
+        "_gone",
+        "_interim",
+        "_loop",
+        "_parser",
+        "_paused",
+        "_pieces",
+        "_transport",
+        "_untaken",
+        "_waiter",
+        "ended",
+        "headers",
+        "rested",
+        "reusable",
+        "status",
+    )
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, free: Callable[[], None], gone: Callable[[Connection], None]
+    ) -> None:
+        """*free* lets go of what *transport* was had from, *gone* is told when it is no more."""
+        self._loop = loop
+        self._transport = transport
+        self._free = free
+        self._gone = gone
+        self._waiter: asyncio.Future[None] | None = None
+        self.reusable = True
+        """Whether another request may be written to it, once the answer has ended."""
+        self.ended = True
+        """Whether the answer to the last request has come to its end."""
+        self.rested = 0.0
+        """On the loop's clock, when it was last given back."""
+        self.status = 0
+        """Of the answer; 0 until its head has come."""
+        self._paused = False
+        self._begin()
+        self._parser: Any = httptools.HttpResponseParser(self)
+        # What servers of one's own get wrong, and no harm can come of here: nothing is handed on to another parser.
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
+
+    def _begin(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        """Those that are looked at, by their names in small letters."""
+        self._pieces: list[bytes] = []
+        self._untaken = 0
+        self._between = 0
+        self._answers = 0
+        self._interim = False
+        self._error: Exception | None = None
+
+    # What is done with it
+
+    def write(self, head: Callable[[], bytes], body: bytes) -> None:
+        """Write a request. *head* gives it: so no frame of a traceback holds it, and the key in it."""
+        self._begin()
+        self.ended = False
+        if len(body) <= _ONE_WRITE:
+            self._transport.write(head() + body)
+        else:
+            self._transport.write(head())
+            self._transport.write(body)
+
+    async def answered(self) -> None:
+        """Wait for the head of the answer; raises WireError or OSError where none comes."""
+        while not self.status:
+            await self._more()
+
+    async def piece(self) -> bytes:
+        """Take what has come of the body; empty at its end. Raises WireError or OSError where that does not come."""
+        while not self._pieces:
+            if self.ended and self._error is None:
+                return b""
+            await self._more()
+        pieces, self._pieces, self._untaken = self._pieces, [], 0
+        if self._paused:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more is read, and whoever waits for the answer gets *error*."""
+        if self._error is None:
+            self._error = error
+        self.reusable = False
+        self._wake()
+
+    def close(self) -> None:
+        """Close it, now that nothing is on its way."""
+        self.reusable = False
+        self._free()
+
+    def abort(self) -> None:
+        """Break it off, with whatever is on its way."""
+        self.reusable = False
+        self._transport.abort()
+        self._free()
+
+    async def _more(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # What asyncio tells
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came; between two bodies with care."""
-        while len(data) > _PIECE_BYTES and (self._payload is None or self._payload.is_eof()):
-            super().data_received(data[:_PIECE_BYTES])
-            data = data[_PIECE_BYTES:]
-            if self._flooded():
-                return
-        super().data_received(data)
-        self._flooded()
+        """Take in what came."""
+        if self.ended or self._error is not None:
+            # Nobody asked for it.
+            self.reusable = False
+            self._transport.abort()
+            return
+        self._between += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if self.status == 101:
+                # What follows is another protocol's.
+                self.ended, self.reusable = True, False
+            else:
+                self._broken(type(error).__name__)
+        else:
+            if self._between > _MOST_BETWEEN:
+                self._broken("no end of what is no body")
+            elif self._untaken > _MOST_UNTAKEN and not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
+        if self.status or self._error is not None:
+            self._wake()
 
-    def _flooded(self) -> bool:
-        if len(self._buffer) <= _MOST_HEADS:
-            return False
-        self._buffer.clear()
-        self.set_exception(HttpProcessingError(message="answers without end"))
-        if self.transport is not None:
-            # Not by its own abort, which would forget the exception.
-            self.transport.abort()
-        return True
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: what has come of an answer stands if it could only end so."""
+        if not self.ended:
+            if exc is None and self.status and not self._chunked and "content-length" not in self.headers:
+                self.ended = True
+            else:
+                self.fail(WireError("half_body") if self.status else exc or WireError("disconnected"))
+        self.reusable = False
+        self._wake()
+        self._free()
+        self._gone(self)
 
+    def _broken(self, reason: str) -> None:
+        self.fail(WireError("bad_http", reason))
+        self._transport.abort()
 
-class Connector(aiohttp.TCPConnector):
-    """The pool of such connections. *lookup* stands in for the system's own way of finding addresses."""
+    # What httptools tells
 
-    def __init__(self, *, limit: int, keepalive_timeout: float, ttl_dns_cache: int, lookup: Lookup = socket.getaddrinfo) -> None:
-        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout, ttl_dns_cache=ttl_dns_cache, resolver=Names(lookup))
-        # aiohttp offers no other place to say what a connection is.
-        self._factory = cast("partial[ResponseHandler]", partial(Connection, loop=asyncio.get_running_loop()))
+    def on_message_begin(self) -> None:
+        """An answer begins: the one that was asked for, one before it, or one too many."""
+        self._answers += 1
+        if self.ended:
+            self.reusable = False
+        if self._answers > _MOST_ANSWERS:
+            raise _FloodError
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; the first of a name counts."""
+        name = name.lower()
+        if name in _KEPT and not self.ended:
+            self.headers.setdefault(_KEPT[name], value.decode("utf-8", "surrogateescape").rstrip(" \t"))
 
-class Opening(aiohttp.ClientRequest):
-    """What a connection is opened for, or a free one found: one that has carried *key*, and never another's.
+    def on_headers_complete(self) -> None:
+        """A head has come."""
+        if self.ended:
+            return
+        status: int = self._parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
+            self._interim = True
+            self.headers = {}
+            return
+        self._chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
+        self._between = 0
+        self.status = status
 
-    So no state that an endpoint ties to a connection, and no answer that comes late, can pass from one workspace to another.
-    """
+    def on_body(self, piece: bytes) -> None:
+        """A piece of a body has come."""
+        if not self.ended:
+            self._pieces.append(piece)
+            self._untaken += len(piece)
+            self._between = 0
 
-    def __init__(self, url: URL, headers: Mapping[str, str], proxy: URL | None, key: str) -> None:
-        super().__init__("POST", url, headers=headers, proxy=proxy, loop=asyncio.get_running_loop())
-        self._of_key = hash(key)
-
-    @property
-    def connection_key(self) -> ConnectionKey:
-        """Connections are alike that agree in this."""
-        found = super().connection_key
-        return found._replace(proxy_headers_hash=hash((found.proxy_headers_hash, self._of_key)))
+    def on_message_complete(self) -> None:
+        """An answer has come to its end."""
+        if self._interim:
+            self._interim = False
+        elif not self.ended:
+            self.ended = True
+            self._between = 0
+            # An answer may come before its request was written whole: what is left of it would stand before the next one.
+            self.reusable = self.reusable and self._parser.should_keep_alive() and not self._transport.get_write_buffer_size()

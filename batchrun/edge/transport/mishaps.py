@@ -1,4 +1,4 @@
-"""What aiohttp raises, by batchrun's own words; its text is never used, for it may hold headers, and so the key."""
+"""What goes wrong on the wire, by batchrun's own words; aiohttp's text is never used, for it may hold headers, and so the key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import os
 import ssl
 
 import aiohttp
-from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
+
+
+class WireError(Exception):
+    """A mishap that was seen here: its code, and what may be said of it besides."""
+
+    def __init__(self, code: str, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
 
 
 class TooLargeError(Exception):
@@ -16,10 +24,6 @@ class TooLargeError(Exception):
 
 class TooManyValuesError(TooLargeError):
     """What is kept of it takes more memory than one answer is given."""
-
-
-class StrayAnswerError(aiohttp.ClientError):
-    """An answer was there before its request."""
 
 
 _CODES: tuple[tuple[type[BaseException], str], ...] = (
@@ -35,10 +39,8 @@ _CODES: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ServerDisconnectedError, "disconnected"),
     (aiohttp.ClientHttpProxyError, "proxy"),
     (aiohttp.ClientResponseError, "bad_http"),
-    (HttpProcessingError, "bad_http"),
     (aiohttp.ClientPayloadError, "half_body"),
     (aiohttp.InvalidURL, "invalid_url"),
-    (StrayAnswerError, "stray_answer"),
 )
 _CODES_OF_ERRNO = {
     errno.ECONNREFUSED: "connection_refused",
@@ -50,14 +52,14 @@ _CODES_OF_ERRNO = {
 
 def code_of(error: BaseException) -> str:
     """The mishap that *error* is."""
+    if isinstance(error, WireError):
+        return error.code
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "connection_reset")
     match code, error:
         case "unreachable", OSError(errno=int(number)):
             return _CODES_OF_ERRNO.get(number, code)
         case "proxy", aiohttp.ClientHttpProxyError(status=status) if status < 500:
             return "proxy_refused"
-        case "half_body", _ if isinstance(error.__cause__, ContentEncodingError):
-            return "bad_http"
         case _:
             return code
 
@@ -66,6 +68,8 @@ def reason_of(error: BaseException) -> str:
     """The class of *error*, and what the system says of it; nothing that aiohttp wrote into it."""
     kind = type(error).__name__
     match error:
+        case WireError(reason=reason):
+            return reason
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError(verify_message=said)):
             return f"{kind}: {said}"
         case aiohttp.ClientHttpProxyError(status=status):

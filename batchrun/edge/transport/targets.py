@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -9,12 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
-from aiohttp import hdrs
+from aiohttp import ClientRequest, hdrs
 from yarl import URL
 
 from batchrun.core.model import Failure
 from batchrun.core.protocols.mishaps import mishap
-from batchrun.edge.transport.connections import Opening
+from batchrun.edge.transport.connections import Connection
 from batchrun.edge.transport.room import Room
 
 
@@ -33,14 +34,15 @@ class Target:
     url: URL
     proxy: URL | None
     room: Room
-    _key: str = field(default="", repr=False)
-    _opening: Opening | None = None
-    _head: bytes | None = None
+    free: list[Connection] = field(repr=False)
+    """Those that have served its endpoint and key before and may do so again, the latest last."""
+    _opening: ClientRequest | None = None
+    _head: bytes | None = field(default=None, repr=False)
 
-    def opening(self) -> Opening:
-        """What a connection is opened for, or a free one found; it says no key itself."""
+    def opening(self) -> ClientRequest:
+        """What a connection is opened for; it says no key itself."""
         if self._opening is None:
-            self._opening = Opening(self.url, common_headers(), self.proxy, self._key)
+            self._opening = ClientRequest("POST", self.url, headers=common_headers(), proxy=self.proxy, loop=asyncio.get_running_loop())
         return self._opening
 
     def head(self, headers: Mapping[str, str], body_bytes: int) -> bytes:
@@ -81,6 +83,8 @@ class Targets:
         self._proxies = getproxies() if proxy == "environment" else {} if proxy == "none" else {"all": proxy}
         self._bypass = proxy == "environment"
         self._known: dict[tuple[str, str], Target | Failure] = {}
+        self.free: dict[tuple[str, str], list[Connection]] = {}
+        """Connections that are at rest, by the endpoint and the key that they have served: they never serve another."""
 
     def of(self, url: str, key: str = "") -> Target | Failure:
         """Where *url* leads with *key*, or why it cannot be called."""
@@ -96,17 +100,20 @@ class Targets:
             return mishap("invalid_url", in_doubt=False)
         if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.user or parsed.password:
             return mishap("invalid_url", "http or https, a host, and no user or password", in_doubt=False)
-        room = self._rooms.setdefault(key, Room(self._room_bytes))
         named = self._proxies.get(parsed.scheme) or self._proxies.get("all")
         if not named or (self._bypass and proxy_bypass(f"{parsed.host}:{parsed.port}")):
-            return Target(parsed, None, room, key)
+            return self._target(parsed, None, key)
         try:
             proxy = URL(named)
         except ValueError:
             return mishap("proxy_refused", "it is no URL", in_doubt=False)
         if proxy.scheme not in {"http", "https"} or not proxy.host:
             return mishap("proxy_refused", "only http and https proxies can be used", in_doubt=False)
-        return Target(parsed, proxy, room, key)
+        return self._target(parsed, proxy, key)
+
+    def _target(self, url: URL, proxy: URL | None, key: str) -> Target:
+        room = self._rooms.setdefault(key, Room(self._room_bytes))
+        return Target(url, proxy, room, self.free.setdefault((str(url.origin()), key), []))
 
 
 @cache

@@ -1,0 +1,141 @@
+"""The connections of a run: free ones lie with the endpoint and key that they have served, new ones are opened by aiohttp's connector.
+
+Of aiohttp is used what it tells of. `TCPConnector.connect` finds names and addresses, speaks TLS and asks proxies for tunnels; then
+asyncio's own `set_protocol` puts a `Connection` in the place of aiohttp's reader of answers. What aiohttp's session does around each call
+(it merges headers, makes a request, a response and a task, sets timers) costs more than all the rest of a call here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Mapping
+
+import aiohttp
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint
+
+from batchrun.edge.transport.connections import Connection
+from batchrun.edge.transport.mishaps import WireError
+from batchrun.edge.transport.names import Lookup, Names
+from batchrun.edge.transport.targets import Target
+
+_KEEPALIVE = 30.0
+"""Seconds for which a connection may lie unused: endpoints close theirs after a minute or so, and a request that meets that is in doubt."""
+_NAMES_LAST = 60
+"""Seconds a resolved name is trusted; short, so that a run of hours follows an endpoint that moves."""
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+"""Whoever waits for a connection has a deadline of its own."""
+_TURNS = 100
+"""Of the event loop, that broken connections are given to be gone in."""
+
+
+class Pool:
+    """Connections, each for one request at a time; no more than *most* are out at once. *free* are the targets' own lists."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        most: int,
+        free: Mapping[tuple[str, str], list[Connection]],
+        lookup: Lookup = socket.getaddrinfo,
+    ) -> None:
+        self._loop = loop
+        self._left = most
+        self._free = free
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._open: set[Connection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self.connector = aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=_NAMES_LAST, resolver=Names(lookup))
+
+    def take(self, target: Target, now: float) -> Connection | None:
+        """Give a connection that has served *target* before; None where none is free, or too many are out."""
+        free = target.free
+        while free and self._left:
+            found = free.pop()
+            if found.reusable and now - found.rested <= _KEEPALIVE:
+                self._left -= 1
+                return found
+            found.close()
+        return None
+
+    async def opened(self, target: Target) -> Connection:
+        """Wait until one more may be out, and give it, a new one where none is free; raises what aiohttp and the system raise."""
+        while not self._left:
+            await self._turn()
+        found = self.take(target, self._loop.time())
+        if found is not None:
+            return found
+        self._left -= 1
+        try:
+            return await self._new(target)
+        except BaseException:
+            self._returned()
+            raise
+
+    def give_back(self, target: Target, connection: Connection) -> None:
+        """Let others have *connection*, or end it: broken off where its answer has not come to its end."""
+        if not connection.ended:
+            connection.abort()
+        elif not connection.reusable:
+            connection.close()
+        else:
+            connection.rested = self._loop.time()
+            target.free.append(connection)
+            if self._sweeper is None:
+                self._sweeper = self._loop.call_later(_KEEPALIVE, self._sweep)
+        self._returned()
+
+    async def close(self) -> None:
+        """End all connections."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        with CancelScope(shield=True):
+            for connection in [*self._open]:
+                connection.abort()
+            for _ in range(_TURNS):
+                if not self._open:
+                    break
+                await checkpoint()
+            await self.connector.close()
+
+    async def _new(self, target: Target) -> Connection:
+        held = await self.connector.connect(target.opening(), [], _NO_TIMEOUT)
+        transport = held.transport
+        if transport is None or transport.is_closing():
+            held.close()
+            raise WireError("disconnected")
+        connection = Connection(self._loop, transport, held.close, self._open.discard)
+        transport.set_protocol(connection)
+        self._open.add(connection)
+        return connection
+
+    async def _turn(self) -> None:
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._call_next()
+            raise
+
+    def _returned(self) -> None:
+        self._left += 1
+        self._call_next()
+
+    def _call_next(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for free in self._free.values():
+            # The longest at rest stand first.
+            while free and not (free[0].reusable and now - free[0].rested <= _KEEPALIVE):
+                free.pop(0).close()
+        self._sweeper = self._loop.call_later(_KEEPALIVE, self._sweep) if any(self._free.values()) else None
