@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from statistics import median
+from statistics import linear_regression, median
 
 from batchrun.edge.job_file import load_job
 from tests.benchmarks.size.files import keys, write_input, write_job, write_ledger
@@ -69,6 +69,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("what", nargs="*", choices=[*_MEASURES, []], help="all of them where nothing is named")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the large input; the huge one has ten times as many, shorter")
     parser.add_argument("--minutes", type=float, default=30.0, help="of the long run")
+    parser.add_argument("--dev", action="store_true", help="the long run in Python's development mode, asyncio's included")
     parser.add_argument("--folder", type=Path, default=None)
     return parser.parse_args()
 
@@ -146,18 +147,31 @@ def _scheduler(_folder: Path, _asked: argparse.Namespace) -> None:
 
 
 def _long(folder: Path, asked: argparse.Namespace) -> None:
-    """A run at full speed, looked at twenty times."""
-    write_input(folder / "in.jsonl", int(asked.minutes * 60 * 4000) + 10_000, 500, 4)
+    """A run at full speed, looked at twenty times, then asked to stop."""
+    write_input(folder / "in.jsonl", int(asked.minutes * 60 * (1500 if asked.dev else 4000)) + 10_000, 500, 4)
+    looks: list[tuple[int, float]] = []
     with serving(folder) as url:
         job = write_job(folder, url.removesuffix("/chat/completions"), 4, concurrency=64)
-        with running(job, keys(4)) as child:
-            _say(f"{'minute':>7}{'answered':>12}{'resident MB':>13}{'peak MB':>9}{'descriptors':>13}{'CPU s':>8}")
+        with running(job, keys(4), counting=True, python=["-X", "dev"] if asked.dev else []) as child:
+            _wait(lambda: (folder / "run" / "attempts.log").exists() or child.process.poll() is not None)
+            _say(f"{'minute':>7}{'answered':>12}{'resident MB':>13}{'peak MB':>9}{'descriptors':>13}{'tasks':>7}{'blocks':>12}{'CPU s':>8}")
             for look in range(21):
                 _wait(lambda: time.perf_counter() - child.began >= look * asked.minutes * 3 or child.process.poll() is not None)  # noqa: B023
                 if child.process.poll() is not None:
                     break
-                cost, done, files = child.cost(), _answered(folder / "run"), child.open_files()
-                _say(f"{cost.wall / 60:>7.1f}{done:>12,}{cost.resident_mb:>13.1f}{cost.peak_mb:>9.1f}{files:>13}{cost.cpu:>8.0f}")
+                cost, done, files, (tasks, blocks) = child.cost(), _answered(folder / "run"), child.open_files(), child.tasks()
+                looks.append((done, cost.resident_mb))
+                _say(
+                    f"{cost.wall / 60:>7.1f}{done:>12,}{cost.resident_mb:>13.1f}{cost.peak_mb:>9.1f}{files:>13}{tasks:>7}{blocks:>12,}"
+                    f"{cost.cpu:>8.0f}"
+                )
+            child.process.terminate()
+            _say(f"asked to stop, it ended with code {child.process.wait(180)}")
+    warm = looks[len(looks) // 4 :]
+    rows, memory = [each[0] / 10_000 for each in warm], [each[1] for each in warm]
+    _say(f"{linear_regression(rows, memory).slope:+.4f} MB for 10,000 rows, from minute {asked.minutes / 4:.1f} on")
+    said = (folder / "said").read_text(errors="replace").splitlines()
+    _say("".join(f"it said: {line}\n" for line in [*said[:20], *said[20:][-20:]]) or "it said nothing")
 
 
 def _answered(run: Path) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,17 @@ from typing import ClassVar, Self
 
 from tests.benchmarks.speed.endpoint import ANSWER
 
+_PROGRAM = "from batchrun.cli import main; main()"
+_COUNTING = f"""
+import asyncio, os, signal, sys
+from pathlib import Path
+def told(*_):
+    Path("tasks.new").write_text(f"{{len(asyncio.all_tasks())}} {{sys.getallocatedblocks()}}")
+    os.replace("tasks.new", "tasks")
+signal.signal(signal.SIGUSR1, told)
+{_PROGRAM}
+"""
+"""Says how many tasks there are when it is asked to, from within the loop."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,6 +48,7 @@ class Child:
 
     process: subprocess.Popen[bytes]
     began: float
+    folder: Path
     first_calls: dict[str, Cost] = field(default_factory=dict)
     """By workspace: what the run had cost when its first call came."""
 
@@ -49,6 +62,17 @@ class Child:
     def open_files(self) -> int:
         """Descriptors it holds."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def tasks(self, within: float = 10.0) -> tuple[int, int]:
+        """Tasks of its event loop, and blocks of memory that Python has given out; the child was started with *counting*."""
+        told = self.folder / "tasks"
+        told.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        until = time.perf_counter() + within
+        while not told.exists() and time.perf_counter() < until:
+            time.sleep(0.02)
+        tasks, blocks = told.read_text().split()
+        return int(tasks), int(blocks)
 
 
 class Endpoint:
@@ -100,13 +124,18 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running(job: Path, keys: Mapping[str, str], endpoint: Endpoint | None = None) -> Iterator[Child]:
-    """Run *job* in a process of its own, which is killed on the way out where it is still there."""
-    command = [sys.executable, "-c", "from batchrun.cli import main; main()", "run", str(job), "--quiet"]
+def running(
+    job: Path, keys: Mapping[str, str], endpoint: Endpoint | None = None, *, counting: bool = False, python: Sequence[str] = ()
+) -> Iterator[Child]:  # fmt: skip
+    """Run *job* in a process of its own, which is killed on the way out where it is still there.
+
+    *python* are options of the interpreter. Where it is *counting*, the process can be asked for its tasks.
+    """
+    command = [sys.executable, *python, "-c", _COUNTING if counting else _PROGRAM, "run", str(job), "--quiet"]
     environment = {**os.environ, **keys, "PYTHONPATH": str(Path(__file__).parents[3])}
     with (job.parent / "said").open("wb") as said:
         process = subprocess.Popen(command, cwd=job.parent, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-        child = Child(process, time.perf_counter())
+        child = Child(process, time.perf_counter(), job.parent)
         if endpoint is not None:
             endpoint.child = child
         try:
