@@ -8,6 +8,7 @@ torn tail: it is named and nothing is cut.
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import orjson
 
 from batchrun.core.errors import LedgerError, RunDamagedError
-from batchrun.core.ledger.attempts import Ended, Opened, Started, read_attempt
+from batchrun.core.ledger.attempts import Line, ReadIn, read_attempt
 from batchrun.core.ledger.entry import Entry, NotAnEntryError, read_entry
 
 TAIL_CHUNK_BYTES = 1 << 16
@@ -86,15 +87,24 @@ def entries(
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """The lines of an attempts.log, read anew each time they are iterated over; None for each that cannot be read."""
+    """The lines of an attempts.log, read anew each time they are iterated over; None for each that cannot be read, `ReadIn` at the end."""
 
     path: Path
     start: int = 0
     """The byte, where a line begins, from which they are read."""
 
-    def __iter__(self) -> Iterator[Opened | Started | Ended | None]:
+    def __iter__(self) -> Iterator[Line]:
         for _, line in _lines(self.path, self.start):
             yield read_attempt(line)
+        yield ReadIn(boot_id())
+
+
+def boot_id() -> str:
+    """Which start of which machine this is; another one each time it is asked where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return uuid.uuid4().hex
 
 
 def _lines(path: Path, start: int = 0, before: int = 0) -> Iterator[tuple[int, bytes]]:

@@ -7,8 +7,11 @@ The contract
   at random; `tests/faults/points.py`: killed at every call to the kernel).
 - All files are synced about once a second, off the event loop, several at a time. A lost machine costs at most what `room` lets pile up:
   two seconds or 16 MiB, whichever is reached first; after that nothing is launched until the disk has caught up
-  (`test_launching_waits_while_too_much_lies_unsynced`; `tests/faults/power.py`: what was not synced is dropped). The end of attempts.log
-  goes with it: a call that was sent within that time, and whose answer is lost too, is then in no statement.
+  (`test_launching_waits_while_too_much_lies_unsynced`; `tests/faults/power.py`: what was not synced is dropped).
+- The end of attempts.log goes with it. So calls are promised ahead, by workspace and model, in lines that are synced before the calls are
+  sent (`core/ledger/promises.py`): what a lost machine may have sent and no line tells of counts as in doubt, and the bill stays within
+  statement and doubt (`tests/core/ledger/test_promises.py`; `tests/faults/power.py`). A killed process loses no line, and an opening that
+  ends well says so: a lost machine is told by another boot, or by lines that cannot be read.
 - A new file's name is synced with its directory before anything is written to it, and a new directory's with its own (`open_file`, from
   the run directory, sees to it; `tests/faults/power.py`).
 - The first failed write or sync ends the ledger: every later call raises, nothing more is launched, and the run ends with exit code 4, the
@@ -35,6 +38,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from time import time
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -42,8 +46,9 @@ import anyio
 from anyio.to_thread import run_sync
 
 from batchrun.core.errors import LedgerError
-from batchrun.core.ledger.attempts import Bound, ended_line, opened_line, started_line
+from batchrun.core.ledger.attempts import Bound, closed_line, ended_line, opened_line, promised_line, started_line
 from batchrun.core.ledger.entry import Form, write_entry
+from batchrun.core.ledger.promises import Promises
 from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, Usage
 
 SYNC_EVERY = 1.0
@@ -72,14 +77,18 @@ class Ledger:
 
     def __init__(
         self, directory: Path, opening: int, open_file: Callable[[Path], int], *, form: Form = "batchrun", raw: bool = False,
-        price: Pricer = lambda _workspace, _model, _usage, _at: None,
+        price: Pricer = lambda _workspace, _model, _usage, _at: None, boot: str | None = None, wall_time: Callable[[], float] = time,
     ) -> None:  # fmt: skip
+        """*boot* tells this start of this machine from any other; without it, no calls are promised ahead."""
         self._directory = directory
         self._open_file = open_file
         self._opening = opening
         self._form: Form = form
         self._raw = raw
         self._price = price
+        self._boot = boot
+        self._wall_time = wall_time
+        self._promises = Promises()
         self._under_way: dict[str, Row] = {}
         self._files: dict[_Place, _File] = {}
         self._dirty: set[_Place] = set()
@@ -98,6 +107,9 @@ class Ledger:
             if self._broken is None:
                 self._catch_up()
                 self._sync_all(self._take_dirty())
+                if self._boot is not None:
+                    self._log(closed_line(self._wall_time()))
+                    self._sync_all(self._take_dirty())
         finally:
             if self._broken is not None:
                 self._forget_what_the_disk_has_not()
@@ -108,10 +120,12 @@ class Ledger:
 
     def opened(self, at: float) -> None:
         """Note in attempts.log that an opening begins."""
-        self._log(opened_line(self._opening, at))
+        self._log(opened_line(self._opening, at, self._boot))
 
     def start(self, row: Row, most: Bound, at: float) -> str:
         """Note that an attempt is about to be sent, and name it."""
+        if self._boot is not None and not self._promises.count(row.workspace, row.model, most):
+            self._promise_now(at)
         self._attempts += 1
         name = f"{self._opening}-{self._attempts}"
         self._log(started_line(name, at, row, most))
@@ -152,15 +166,24 @@ class Ledger:
         while True:
             await anyio.sleep(SYNC_EVERY)
             self._catch_up()
+            if promises := self._promises.due():
+                self._log(promised_line(promises, self._wall_time()))
             if not self._dirty:
                 continue
             began = anyio.current_time()
             dirty, size = self._take_dirty(), self._unsynced_bytes
             await run_sync(self._sync_all, dirty)
+            self._promises.stand()
             self._unsynced_bytes -= size
             # What was appended meanwhile is unsynced since the sync began, at the earliest.
             self._unsynced_since = began if self._dirty else None
             on_room()
+
+    def _promise_now(self, at: float) -> None:
+        """A call goes beyond what is promised: it waits, and all others with it, for one sync; the next promise is larger."""
+        self._log(promised_line(self._promises.due(), at))
+        self._sync(self._files[_LOG])
+        self._promises.stand()
 
     def _take_dirty(self) -> list[_File]:
         dirty = [self._files[place] for place in self._dirty]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,8 @@ def doubt_table(calls: Calls) -> str:
     if not calls:
         return "no call is in doubt"
     lines = [["workspace", "model", "id", "sent at", "at most", "why", "its row"]]
-    lines += [_cells(doubtful, outcome) for doubtful, outcome in calls]
+    lines += [_cells(doubtful, outcome) for doubtful, outcome in calls if doubtful.started.row_id]
+    lines += _untold(doubtful for doubtful, _ in calls if not doubtful.started.row_id)
     widths = [max(width(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(padded(cell, columns) for cell, columns in zip(line, widths, strict=True)).rstrip() for line in lines)
 
@@ -45,6 +46,19 @@ def _cells(doubtful: Doubtful, outcome: str) -> list[str]:
     started, most = doubtful.started, doubtful.started.bound
     told = f"{most.input_tokens:,} + {most.output_tokens:,} tokens"
     return [started.workspace, started.model, started.row_id, _moment(started.at), told, doubtful.why, outcome]
+
+
+def _untold(calls: Iterable[Doubtful]) -> list[list[str]]:
+    """Of calls that no line tells of, a line a workspace, model and loss."""
+    found: dict[tuple[str, str, float, str], list[int]] = {}
+    for started, why, _ in calls:
+        sums = found.setdefault((started.workspace, started.model, started.at, why), [0, 0, 0])
+        for place, more in enumerate((1, *started.bound)):
+            sums[place] += more
+    return [
+        [workspace, model, f"(up to {count:,} calls)", _moment(at), f"{asked:,} + {said:,} tokens", why, "unknown"]
+        for (workspace, model, at, why), (count, asked, said) in found.items()
+    ]
 
 
 def _moment(at: float) -> str:

@@ -21,7 +21,7 @@ from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Failure, Outcome, Reply, Scope
 from batchrun.core.progress import Progress, WorkspaceProgress
 from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
-from batchrun.edge import descriptors, run_directory, signals
+from batchrun.edge import descriptors, history, run_directory, signals
 from batchrun.edge.environment import read_keys
 from batchrun.edge.ledger import Ledger
 from batchrun.edge.transport import Transport
@@ -173,7 +173,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         transport = await stack.enter_async_context(transport_of(job, sum(each.concurrency for each in workspaces.values())))
         with Ledger(
             directory, opening.number, run_directory.open_to_append,
-            form=job.output.form, raw=job.output.raw, price=pricer(prices, workspaces),
+            form=job.output.form, raw=job.output.raw, price=pricer(prices, workspaces), boot=history.boot_id(),
         ) as ledger:  # fmt: skip
             ledger.opened(time())
             send = _metered(transport, course)

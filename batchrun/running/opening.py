@@ -243,6 +243,7 @@ def _past(
     rows: dict[tuple[str, str], None] = {}
     for started, why, _ in past.calls.in_doubt():
         past.lost += why == Calls.MISSING
+        past.untold += why == Calls.UNTOLD
         rows[started.workspace, started.row_id] = None
     return past, past.plan.hold(rows) if hold_in_doubt else 0, [checkpoint.note] if checkpoint.note else []
 
@@ -270,6 +271,8 @@ def _left(past: Past, held: int, directory: Path) -> Iterator[str]:
     if past.lost:
         why = "a machine was lost, or lines were taken out"
         yield f"{past.lost:,} calls were answered, and their entries are gone ({why}): they count as in doubt, their rows are asked again"
+    if past.untold:
+        yield f"a machine was lost: up to {past.untold:,} calls of its last seconds may stand in no line; they count as in doubt"
     if past.unknown:
         yield f"{past.unknown:,} entries have fields of a newer batchrun: they are kept"
     if held:

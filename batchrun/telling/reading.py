@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from batchrun.core.ledger.doubt import Calls, Doubtful, Line
+from batchrun.core.ledger.attempts import Line
+from batchrun.core.ledger.doubt import Calls, Doubtful
 from batchrun.core.ledger.entry import Entry, read_entry
 from batchrun.edge import history, run_directory
 from batchrun.edge.marks import NOTHING, Mark

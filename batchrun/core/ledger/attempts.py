@@ -40,6 +40,35 @@ class Opened(NamedTuple):
     """The run was opened: later attempts are named after this number."""
 
     opening: int
+    boot: str | None = None
+    """Which start of which machine it was opened in; None where no calls are promised."""
+
+
+class Promise(NamedTuple):
+    """Calls of a workspace and model that the opening may make in all, with so many tokens at the most."""
+
+    workspace: str
+    model: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Promised(NamedTuple):
+    """No more calls are sent than these until another such line says so; later lines of the log may be lost with a machine."""
+
+    promises: tuple[Promise, ...]
+    at: float
+
+
+class Closed(NamedTuple):
+    """The opening ended, and all its lines stand on the disk."""
+
+
+class ReadIn(NamedTuple):
+    """No line: all have been read, in this start of this machine."""
+
+    boot: str
 
 
 class Started(NamedTuple):
@@ -97,9 +126,23 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def opened_line(opening: int, at: float) -> bytes:
+Line = Opened | Started | Ended | Promised | Closed | ReadIn | None
+"""What a reader of the log is given; None for a line that cannot be read."""
+
+
+def opened_line(opening: int, at: float, boot: str | None = None) -> bytes:
     """Return the line that begins an opening; *at* is wall time."""
-    return sealed(orjson.dumps({"opening": opening, "at": at}))
+    return sealed(orjson.dumps({"opening": opening, "at": at} | ({} if boot is None else {"boot": boot})))
+
+
+def promised_line(promises: Iterable[Promise], at: float) -> bytes:
+    """Return the line that must stand on the disk before calls are sent that no earlier one allows for."""
+    return sealed(orjson.dumps({"promised": [[*each] for each in promises], "at": at}))
+
+
+def closed_line(at: float) -> bytes:
+    """Return the line that ends an opening whose lines all stand on the disk."""
+    return sealed(orjson.dumps({"closed": True, "at": at}))
 
 
 def started_line(name: str, at: float, row: Row, most: Bound) -> bytes:
@@ -130,8 +173,8 @@ def ended_line(
     return sealed(orjson.dumps(fields))
 
 
-def read_attempt(line: bytes) -> Opened | Started | Ended | None:
-    """Read a line back; None for one that cannot be read (the file is never synced: a lost machine can leave such lines)."""
+def read_attempt(line: bytes) -> Line:
+    """Read a line back; None for one that cannot be read (a lost machine can leave such lines)."""
     try:
         fields = orjson.loads(line)
         # A line that has no seal is older than these fields' last; one of a newer version may have others.
@@ -149,9 +192,22 @@ def read_attempt(line: bytes) -> Opened | Started | Ended | None:
             name, verdict, at = _text(fields["end"]), _text(fields["verdict"]), _moment(fields["at"])
             told = fields.get("code"), fields.get("status"), fields.get("metadata"), "metadata" in fields
             return Ended(name, verdict, doubt, usage, cost, at, *told)
-        return Opened(_whole(fields["opening"]))
+        return _of_the_opening(fields)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         return None
+
+
+def _of_the_opening(fields: Mapping[str, Any]) -> Opened | Promised | Closed:
+    if "promised" in fields:
+        return Promised(tuple(_promise(*each) for each in fields["promised"]), _moment(fields["at"]))
+    if "closed" in fields:
+        return Closed()
+    boot = fields.get("boot")
+    return Opened(_whole(fields["opening"]), None if boot is None else _text(boot))
+
+
+def _promise(workspace: object, model: object, calls: object, input_tokens: object, output_tokens: object) -> Promise:
+    return Promise(_text(workspace), _text(model), _whole(calls), _whole(input_tokens), _whole(output_tokens))
 
 
 def _text(value: object) -> str:

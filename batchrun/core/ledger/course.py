@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from batchrun.core.jobs.stated import quotas_of
-from batchrun.core.ledger.attempts import Ended, Started
+from batchrun.core.ledger.attempts import Ended, Line, Started
 from batchrun.core.ledger.digests import Digests
-from batchrun.core.ledger.doubt import Calls, Line
+from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.timeline import Timeline, plausible

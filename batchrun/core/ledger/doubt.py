@@ -1,8 +1,12 @@
-"""Which calls may have been billed and left no usage: starts held against their ends and their entries.
+"""Which calls may have been billed and left no usage: starts held against their ends and their entries, and what was promised.
 
 In doubt is a call that began and has no end; that ended without a whole answer, or with one that tells no usage; and that ended with an
 entry which does not stand in the ledger, for a lost machine took it, or somebody did. An attempt whose end was never noted but whose usage
 stands in its row's entry is in no doubt.
+
+In doubt is, too, a call that no line tells of: where an opening did not end well and its machine is another by now, or was started
+anew, the end of its log may be lost, and what had been promised tells how many calls that may have been at the most. For which rows,
+nobody knows.
 
 A run has millions of calls: those that have ended are kept in five bytes each.
 """
@@ -15,14 +19,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
 
-from batchrun.core.ledger.attempts import Ended, Opened, Started
+from batchrun.core.ledger.attempts import Bound, Closed, Ended, Line, Opened, Promise, Promised, ReadIn, Started
 from batchrun.core.ledger.entry import Entry
 
 _WRITTEN, _FOUND = 1, 2
 _FARTHEST = 1 << 20
 """Attempts are numbered one by one: a number farther ahead than this is damage, and no reason to set memory aside."""
-
-Line = Opened | Started | Ended | None
 
 
 class Doubtful(NamedTuple):
@@ -47,11 +49,45 @@ class _Attempts:
             self.rows.frombytes(bytes(more * self.rows.itemsize))
 
 
+@dataclass(slots=True)
+class _Opening:
+    """One opening: what it promised, and what its lines tell."""
+
+    number: int = 0
+    boot: str | None = None
+    closed: bool = False
+    unreadable: int = 0
+    at: float = 0.0
+    promised: dict[tuple[str, str], Promise] = field(default_factory=dict)
+    told: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    def count(self, started: Started) -> None:
+        told = self.told.get((started.workspace, started.model))
+        if told is None:
+            told = self.told[started.workspace, started.model] = [0, 0, 0]
+        told[0] += 1
+        told[1] += started.bound.input_tokens
+        told[2] += started.bound.output_tokens
+
+    def lost_its_end(self, boot: str | None) -> bool:
+        """Whether lines may be missing, now that the machine has been started as *boot*."""
+        return self.boot is not None and not self.closed and (self.boot != boot or self.unreadable > 0)
+
+    def untold(self) -> Iterator[Started]:
+        """Calls that may have been made and have no line, as large as they may have been together."""
+        for (workspace, model), promise in self.promised.items():
+            calls, *tokens = (max(0, may - did) for may, did in zip(promise[2:], self.told.get((workspace, model), (0, 0, 0)), strict=True))
+            for number in range(calls):
+                share = Bound(*(each // calls + (number < each % calls) for each in tokens))
+                yield Started(f"{self.number}-", workspace, model, "", share, self.at)
+
+
 class Calls:
     """Takes attempts.log in, then the entries; what is left over is in doubt."""
 
     MISSING = "its answer is not in the ledger"
     KILLED = "it has no end: the process was killed"
+    UNTOLD = "its line may have been lost with the machine"
 
     def __init__(self, only: str | None = None) -> None:
         self._only = only
@@ -63,6 +99,9 @@ class Calls:
         self._named: dict[str, _Attempts] = {}
         """The same, as attempts name them."""
         self._entries_came = False
+        self._present = _Opening()
+        self._boot: str | None = None
+        """In which the log was read; None where that was not told."""
         self.unreadable = 0
         """Lines of attempts.log that could not be read."""
         self.latest = 0
@@ -81,12 +120,32 @@ class Calls:
                     if started is not None:
                         self._ended(started, line)
                         yield started, line
-                case Opened(opening):
-                    self.latest = max(self.latest, opening)
                 case None:
                     self.unreadable += 1
+                    self._present.unreadable += 1
+                case Opened() | Closed() | Promised() | ReadIn():
+                    self._told_of_opening(line)
                 case _:
                     pass
+
+    def _told_of_opening(self, line: Opened | Closed | Promised | ReadIn) -> None:
+        present = self._present
+        match line:
+            case Opened(number, boot):
+                self._lose_end(boot)
+                self._present = _Opening(number, boot)
+                self.latest = max(self.latest, number)
+            case Closed():
+                present.closed = True
+            case Promised(promises, at):
+                present.at = at
+                present.promised |= {(each.workspace, each.model): each for each in promises if self._only in {None, each.workspace}}
+            case ReadIn(boot):
+                self._boot = boot
+
+    def _lose_end(self, boot: str | None) -> None:
+        if self._present.lost_its_end(boot):
+            self._doubts += (Doubtful(started, self.UNTOLD) for started in self._present.untold())
 
     def reads_again(self, log: Iterable[Line]) -> None:
         """Say what all lines are, where `take` was given the last of them alone."""
@@ -118,7 +177,7 @@ class Calls:
     def suspects(self) -> frozenset[tuple[str, str]]:
         """Workspace and id of each row for which a call in doubt was made, as far as attempts.log alone can tell."""
         started = [*(doubtful.started for doubtful in self._doubts), *self._open.values()]
-        return frozenset((each.workspace, each.row_id) for each in started)
+        return frozenset((each.workspace, each.row_id) for each in started if each.row_id)
 
     def in_doubt(self) -> Iterator[Doubtful]:
         """Give what is left over, once all is taken in."""
@@ -126,8 +185,12 @@ class Calls:
         yield from (Doubtful(started, self.KILLED) for started in self._open.values())
         if self._entries_came:
             yield from (Doubtful(started, self.MISSING) for started in self._missing())
+        if self._boot is not None and self._present.lost_its_end(self._boot):
+            yield from (Doubtful(started, self.UNTOLD) for started in self._present.untold())
 
     def _started(self, started: Started) -> None:
+        if self._present.boot is not None:
+            self._present.count(started)
         # A lost machine can lose the line that numbers an opening, and the next one names its attempts the same.
         if earlier := self._open.get(started.name):
             self._doubts.append(Doubtful(earlier, self.KILLED))

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from batchrun.core.ledger.attempts import Bound, Ended, Started
+from batchrun.core.ledger.attempts import Bound, Ended, Line, Started
 from batchrun.core.ledger.attribution import LANE, Attribution, Groups
 from batchrun.core.ledger.digests import Digests
-from batchrun.core.ledger.doubt import Calls, Line
+from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Money
@@ -190,7 +190,7 @@ class Fold:
             totals.doubt(started.bound, self._most(started.workspace, started.model, started.bound, started.at))
             row = started.workspace, started.row_id
             # A call may have been made for a row that was rejected before the calls in doubt were known: it was asked again.
-            if row not in self._final and not self._failed.is_rejected(*row):
+            if started.row_id and row not in self._final and not self._failed.is_rejected(*row):
                 rows.add((started.workspace, started.model, started.row_id))
         return rows
 

@@ -13,8 +13,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from batchrun.core.ledger.attempts import Bound, Started
-from batchrun.core.ledger.doubt import Calls, Line
+from batchrun.core.ledger.attempts import Bound, Line, Started
+from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.model import Money, Usage
 from batchrun.core.money.bill import INPUT_KINDS

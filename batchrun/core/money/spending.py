@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from batchrun.core.ledger.doubt import Calls, Line
+from batchrun.core.ledger.attempts import Line
+from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.model import Money, Usage
 from batchrun.core.money.budget import LaneKey, Purse

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from batchrun.core.ledger.attempts import opening_of
-from batchrun.core.ledger.doubt import Calls, Line
+from batchrun.core.ledger.attempts import Line, opening_of
+from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.plan import Plan
@@ -35,6 +35,8 @@ class Past:
         """The latest opening that a line tells of: the end of the log may be lost, and the opening's number with it."""
         self.lost = 0
         """Calls that were answered, and whose entries are not in the ledger."""
+        self.untold = 0
+        """Calls that may have been made before a machine was lost, and that no line tells of."""
         self.unknown = 0
         """Entries with fields of a newer version."""
 

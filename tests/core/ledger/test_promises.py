@@ -1,0 +1,159 @@
+"""What a lost machine may have sent, and no line tells of, is in doubt: whatever the load, and wherever the log is cut."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.ledger.attempts import (
+    Bound,
+    Closed,
+    Opened,
+    Promise,
+    Promised,
+    ReadIn,
+    Started,
+    closed_line,
+    opened_line,
+    promised_line,
+    read_attempt,
+)
+from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.promises import Promises
+from batchrun.core.ledger.statement import Fold
+from batchrun.core.model import Money
+
+LANES = [("legal", "qwen-plus"), ("legal", "qwen-max"), ("marketing", "qwen-plus")]
+BOUNDS = st.builds(Bound, st.integers(1, 200_000), st.integers(1, 40_000))
+STEPS = st.lists(st.one_of(st.tuples(st.sampled_from(LANES), BOUNDS), st.sampled_from(["look", "synced"])), max_size=120)
+
+
+class Written:
+    """A log as a ledger writes it: what stands on the disk, and what only the kernel has."""
+
+    def __init__(self) -> None:
+        self.lines: list[Any] = [Opened(1, "first")]
+        self.safe = 1
+        self.sent: list[Started] = []
+        self.waits = 0
+        self._promises = Promises()
+        self._looked: int | None = None
+
+    def do(self, step) -> None:
+        if step == "look":
+            self._look()
+            self._looked = len(self.lines)
+        elif step == "synced":
+            if self._looked is not None:
+                self.safe = max(self.safe, self._looked)
+                self._promises.stand()
+            self._looked = None
+        else:
+            (workspace, model), most = step
+            if not self._promises.count(workspace, model, most):
+                self.waits += 1
+                self._look()
+                self.safe = len(self.lines)
+                self._promises.stand()
+            self.lines.append(Started(f"1-{len(self.sent) + 1}", workspace, model, f"r-{len(self.sent)}", most))
+            self.sent.append(self.lines[-1])
+
+    def _look(self) -> None:
+        if due := self._promises.due():
+            self.lines.append(Promised(tuple(due), 5.0))
+
+
+def doubtful(lines, only=None):
+    calls = Calls(only)
+    for _ in calls.take(lines):
+        pass
+    return [*calls.in_doubt()]
+
+
+def sums(started):
+    found: dict[tuple[str, str], tuple[int, ...]] = dict.fromkeys(LANES, (0, 0, 0))
+    for each in started:
+        lane = each.workspace, each.model
+        found[lane] = tuple(map(sum, zip(found[lane], (1, *each.bound), strict=True)))
+    return found
+
+
+@given(STEPS, st.data())
+def test_wherever_the_log_is_cut_what_was_sent_is_within_what_is_in_doubt(steps, data):
+    written = Written()
+    for step in steps:
+        written.do(step)
+    cut = data.draw(st.integers(written.safe, len(written.lines)))
+    lost = data.draw(st.integers(cut, len(written.lines)))
+    rest = data.draw(st.sampled_from([[], [None] * (lost - cut)]))
+    told = sums(each.started for each in doubtful([*written.lines[:cut], *rest, ReadIn("second")]))
+    for lane, sent in sums(written.sent).items():
+        assert all(may >= did for may, did in zip(told[lane], sent, strict=True)), (lane, sent, told[lane])
+
+
+@given(STEPS)
+def test_a_killed_process_has_lost_no_line_and_a_closed_log_none_either(steps):
+    written = Written()
+    for step in steps:
+        written.do(step)
+    for ending in ([ReadIn("first")], [Closed(), ReadIn("second")], [Opened(2, "first"), Closed(), ReadIn("third")]):
+        assert [each.started for each in doubtful([*written.lines, *ending])] == written.sent
+
+
+def test_at_a_steady_load_no_call_waits_and_no_more_is_promised_than_some_seconds_of_it():
+    written = Written()
+    for second in range(60):
+        before = written.waits
+        for _ in range(50):
+            written.do((LANES[0], Bound(1000, 500)))
+        written.do("look")
+        written.do("synced")
+        assert written.waits == before or second < 2
+    assert len(doubtful([*written.lines, ReadIn("second")])) - len(written.sent) < 400
+    for _ in range(3):
+        written.do("look")
+        written.do("synced")
+    assert len(doubtful([*written.lines, ReadIn("second")])) - len(written.sent) < 10, "an idle lane is promised next to nothing"
+
+
+def test_the_lost_end_of_an_earlier_opening_stays_in_doubt_whatever_comes_later():
+    lines = [Opened(1, "a"), Promised((Promise("legal", "qwen-plus", 3, 301, 30),), 5.0), Opened(2, "b"), Closed(), ReadIn("b")]
+    found = doubtful(lines)
+    assert [each.started.bound for each in found] == [(101, 10), (100, 10), (100, 10)]
+    assert {each.why for each in found} == {Calls.UNTOLD}
+    assert doubtful(lines, only="marketing") == []
+    assert doubtful([Opened(1, "a"), None, ReadIn("a")]) == []
+    assert len(doubtful([*lines[:2], None, ReadIn("a")])) == 3, "a line that the disk lost, though the machine is the same"
+
+
+def test_a_log_of_a_version_that_promised_nothing_loses_nothing_by_it():
+    assert doubtful([Opened(1), ReadIn("b")]) == []
+    assert doubtful([ReadIn("b")]) == []
+
+
+def test_the_statement_counts_them_in_their_lane_with_their_price_and_holds_no_row_for_them():
+    fold = Fold("run", "job", most=lambda _workspace, _model, bound, _at: Money("CNY", Decimal(bound.input_tokens)))
+    fold.attempts([Opened(1, "a"), Promised((Promise("legal", "qwen-plus", 2, 200, 30),), 5.0), ReadIn("b")])
+    total = fold.close({("legal", "qwen-plus"): 9}).total("legal")
+    assert (total.in_doubt, total.in_doubt_input_tokens, total.in_doubt_output_tokens) == (2, 200, 30)
+    assert (total.in_doubt_cost, total.rows_in_doubt, total.calls, total.pending) == ({"CNY": Decimal(200)}, 0, 0, 9)
+
+
+@pytest.mark.parametrize("boot", [None, "5b2e"])
+def test_the_lines_are_read_back_as_they_were_written(boot):
+    promises = (Promise("法务", "qwen-plus", 3, 400, 50), Promise("b", "m", 0, 0, 0))
+    assert read_attempt(opened_line(7, 1.5, boot)) == Opened(7, boot)
+    assert read_attempt(promised_line(promises, 2.5)) == Promised(promises, 2.5)
+    assert read_attempt(closed_line(3.5)) == Closed()
+
+
+_UNREADABLE = (b'[["a","m",1,2]]', b'[["a","m",-1,2,3]]', b'[["a",5,1,2,3]]', b"7", b'{"a": 1}', b'[["a","m",true,2,3]]')
+
+
+@pytest.mark.parametrize("fields", _UNREADABLE)
+def test_a_promise_that_cannot_be_read_is_an_unreadable_line(fields):
+    assert read_attempt(b'{"promised":' + fields + b',"at":1.0}\n') is None
