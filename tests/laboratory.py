@@ -16,7 +16,7 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Failure, Fault, Outcome, Reply, Request, Row, Scope, Usage
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
-from batchrun.engine import Engine, Ports, Prepared, Unreadable, Unsendable
+from batchrun.engine import Engine, Fetching, Ports, Prepared, Unreadable, Unsendable
 from tests.virtual_time import run_virtually
 
 Result = Reply | Failure
@@ -188,6 +188,7 @@ class Listed:
     """Row by attempt."""
     ends: dict[str, str] = field(default_factory=dict)
     """Verdict by attempt."""
+    _noted: list[tuple[float, Outcome]] = field(default_factory=list)
 
     def start(self, row: Row, most: Bound, at: float) -> str:
         assert (most, at) == (Bound(1, 1), 0.0)
@@ -201,9 +202,14 @@ class Listed:
         self.ends[attempt] = verdict
 
     def append(self, outcome: Outcome, now: float) -> None:
-        if len(self.entries) >= self.breaks_at:
-            raise LedgerError("runs/night/legal/results.jsonl: could not be written: No space left on device")
-        self.entries.append((now, outcome))
+        self._noted.append((now, outcome))
+
+    def flush(self) -> None:
+        for each in self._noted:
+            if len(self.entries) >= self.breaks_at:
+                raise LedgerError("runs/night/legal/results.jsonl: could not be written: No space left on device")
+            self.entries.append(each)
+        self._noted.clear()
 
     def room(self, now: float) -> bool:
         assert now >= 0
@@ -228,7 +234,7 @@ class Bench:
     scheduler: Scheduler
     endpoint: Scripted = field(default_factory=Scripted)
     ledger: Listed = field(default_factory=Listed)
-    prepare: Callable[[Ticket], Prepared | Unsendable | Unreadable] = prepared
+    prepare: Callable[[Ticket], Prepared | Unsendable | Unreadable | Fetching] = prepared
     hand_on: Callable[[Outcome], Awaitable[None]] | None = None
     beside: Callable[[Engine], Coroutine[object, object, None]] | None = None
     unreadable: list[str] = field(default_factory=list)
@@ -248,12 +254,9 @@ class Bench:
             beside.cancel_scope.cancel()
         return drained
 
-    async def _prepared(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable:
-        return self.prepare(ticket)
-
     def _ports(self) -> Ports:
         return Ports(
-            self._prepared,
+            self.prepare,
             self.endpoint.send,
             self.ledger,
             self.hand_on,

@@ -156,14 +156,14 @@ def test_a_ledger_without_room_stops_launching_until_it_wakes_the_engine():
 
 
 def test_a_ledger_that_cannot_write_ends_the_run_with_its_error_and_sends_nothing_more():
-    bench = benched(lane("a", rows=60), lane("b", rows=60), ledger=Listed(breaks_at=7))
+    bench = benched(lane("a", rows=60), lane("b", rows=60), ledger=Listed(breaks_at=13))
     with pytest.raises(BaseExceptionGroup) as caught:
         bench.run()
     assert caught.group_contains(LedgerError, match="No space left")
     assert caught.value.split(LedgerError)[1] is None
-    assert len(bench.ledger.entries) == 7
+    assert len(bench.ledger.entries) == 13
     assert max(bench.endpoint.starts_of("a") + bench.endpoint.starts_of("b")) <= 1
-    assert (len(bench.ledger.starts), len(bench.ledger.ends)) == (15, 7), "an answer without an entry stays in doubt"
+    assert (len(bench.ledger.starts), len(bench.ledger.ends)) == (16, 8), "an answer without an entry stays in doubt"
 
 
 # Rows that no call would help.

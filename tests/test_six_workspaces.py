@@ -35,6 +35,9 @@ class Listed:
             raise LedgerError("the disk is full")
         self.outcomes.append((now, outcome))
 
+    def flush(self):
+        pass
+
     def room(self, now):
         return True
 
@@ -69,7 +72,7 @@ def drive(workspaces, troubles, *, breaks_at=None, concurrency=4, probe_every=30
     scheduler = Scheduler(lanes, RetryPolicy(), probe_every=probe_every)
     endpoint, ledger = Endpoint(troubles), Listed(breaks_at=breaks_at)
 
-    async def prepare(ticket):
+    def prepare(ticket):
         row = Row(f"{ticket.workspace}-{ticket.ordinal}", ticket.workspace, ticket.model, {}, "0" * 16)
         return Prepared(row, Request(ticket.workspace, {}, b""), Bound(1, 1))
 

@@ -2,9 +2,10 @@
 
 The contract
 
-- When `append` returns, the entry is with the kernel: a killed process loses nothing that it had received. It costs at most the calls that
-  were under way, and they are in doubt (`test_an_entry_is_in_the_file_when_append_returns_and_is_private`; `tests/faults/kills.py`: killed
-  at random; `tests/faults/points.py`: killed at every call to the kernel).
+- When `flush` returns, what was noted is with the kernel, in one write a file: a killed process loses nothing that had been flushed. It
+  costs at most the calls that were under way or had just ended, and they are in doubt
+  (`test_an_entry_is_in_the_file_when_flush_returns_and_is_private`; `tests/faults/kills.py`: killed at random; `tests/faults/points.py`:
+  killed at every call to the kernel).
 - All files are synced about once a second, off the event loop, several at a time. A lost machine costs at most what `room` lets pile up:
   two seconds or 16 MiB, whichever is reached first; after that nothing is launched until the disk has caught up
   (`test_launching_waits_while_too_much_lies_unsynced`; `tests/faults/power.py`: what was not synced is dropped).
@@ -23,8 +24,8 @@ The contract
   and a control that believes the cache).
 - A file that is moved or deleted under the run ends the ledger too, at the next sync: what is written to it would be nowhere
   (`tests/faults/test_run_directory.py`).
-- The start of a call stands in attempts.log before it is sent. The end of an answer, whose entry stands by then, is written with the next
-  line, within a second: without it the entry says as much.
+- The start of a call stands in attempts.log before it is sent, for it is flushed before. The end of an answer, whose entry stands by then,
+  is written with the next line, within a second: without it the entry says as much.
 - Each line has a seal: one that was changed later is told from one that stands as it was written (`tests/faults/damage.py`).
 
 One event loop owns a ledger: nothing here is called from two threads but `_sync_all`, which touches descriptors only.
@@ -37,10 +38,11 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import anyio
 from anyio.to_thread import run_sync
@@ -67,9 +69,12 @@ Pricer = Callable[[str, str, Usage, float], Money | None]
 """What a call of a workspace and model cost that began at a wall time; None where that is unknown."""
 
 
-class _File(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _File:
     path: Path
     descriptor: int
+    lines: list[bytes] = field(default_factory=list)
+    """Not written yet."""
 
 
 class Ledger:
@@ -91,7 +96,10 @@ class Ledger:
         self._promises = Promises()
         self._under_way: dict[str, Row] = {}
         self._files: dict[_Place, _File] = {}
-        self._dirty: set[_Place] = set()
+        self._noted: list[_File] = []
+        """Have lines that the next flush writes."""
+        self._dirty: set[_File] = set()
+        """Were written to since the last sync."""
         self._behind: list[bytes] = []
         """Ends that the next line of attempts.log takes along."""
         self._unsynced_bytes = 0
@@ -109,6 +117,7 @@ class Ledger:
                 self._sync_all(self._take_dirty())
                 if self._boot is not None:
                     self._log(closed_line(self._wall_time()))
+                    self.flush()
                     self._sync_all(self._take_dirty())
         finally:
             if self._broken is not None:
@@ -121,9 +130,10 @@ class Ledger:
     def opened(self, at: float) -> None:
         """Note in attempts.log that an opening begins."""
         self._log(opened_line(self._opening, at, self._boot))
+        self.flush()
 
     def start(self, row: Row, most: Bound, at: float) -> str:
-        """Note that an attempt is about to be sent, and name it."""
+        """Note that an attempt is about to be sent, and name it. It is sent when that was flushed."""
         if self._boot is not None and not self._promises.count(row.workspace, row.model, most):
             self._promise_now(at)
         self._attempts += 1
@@ -133,7 +143,7 @@ class Ledger:
         return name
 
     def end(self, attempt: str, verdict: str, result: Reply | Failure, at: float) -> None:
-        """Note what an attempt brought; its entry, where it has one, stands in the ledger already."""
+        """Note what an attempt brought; its entry, where it has one, was flushed before."""
         row = self._under_way.pop(attempt)
         if verdict == "answered" and result.usage is not None:
             self._behind.append(ended_line(attempt, at, verdict, result))
@@ -142,12 +152,19 @@ class Ledger:
         self._log(ended_line(attempt, at, verdict, result, cost, metadata=row.metadata))
 
     def append(self, outcome: Outcome, now: float) -> None:
-        """Write *outcome*'s entry; on return a killed process can no longer lose it. *now* is the loop's time."""
+        """Note *outcome*'s entry. *now* is the loop's time."""
         line = write_entry(outcome, self._form, raw=self._raw, cost=self._cost(outcome))
-        self._write((outcome.row.workspace, "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"), line)
+        self._note((outcome.row.workspace, "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"), line)
         self._unsynced_bytes += len(line)
         if self._unsynced_since is None:
             self._unsynced_since = now
+
+    def flush(self) -> None:
+        """Write what was noted; on return a killed process can no longer lose it."""
+        for file in self._noted:
+            self._write(file, b"".join(file.lines))
+            file.lines.clear()
+        self._noted.clear()
 
     def _cost(self, outcome: Outcome) -> Money | None:
         usage = outcome.reply.usage if isinstance(outcome, Answered) else outcome.failure.usage
@@ -165,9 +182,9 @@ class Ledger:
         """Sync behind, for as long as the run lasts; calls *on_room* after each sync."""
         while True:
             await anyio.sleep(SYNC_EVERY)
-            self._catch_up()
             if promises := self._promises.due():
                 self._log(promised_line(promises, self._wall_time()))
+            self._catch_up()
             if not self._dirty:
                 continue
             began = anyio.current_time()
@@ -182,33 +199,40 @@ class Ledger:
     def _promise_now(self, at: float) -> None:
         """A call goes beyond what is promised: it waits, and all others with it, for one sync; the next promise is larger."""
         self._log(promised_line(self._promises.due(), at))
+        self.flush()
         self._sync(self._files[_LOG])
         self._promises.stand()
 
     def _take_dirty(self) -> list[_File]:
-        dirty = [self._files[place] for place in self._dirty]
+        dirty = [*self._dirty]
         self._dirty.clear()
         return dirty
 
     def _log(self, line: bytes) -> None:
-        if self._behind:
-            line = b"".join([*self._behind, line])
-            self._behind.clear()
-        self._write(_LOG, line)
+        self._note(_LOG, *self._behind, line)
+        self._behind.clear()
 
     def _catch_up(self) -> None:
         if self._behind:
             self._log(b"")
+        self.flush()
 
-    def _write(self, place: _Place, line: bytes) -> None:
+    def _note(self, place: _Place, *lines: bytes) -> None:
         if self._broken is not None:
             raise self._broken
         file = self._files.get(place) or self._opened(place)
-        self._dirty.add(place)
+        if not file.lines:
+            self._noted.append(file)
+        file.lines += lines
+
+    def _write(self, file: _File, lines: bytes) -> None:
+        if self._broken is not None:
+            raise self._broken
+        self._dirty.add(file)
         try:
-            written = os.write(file.descriptor, line)
-            while written < len(line):
-                written += os.write(file.descriptor, line[written:])
+            written = os.write(file.descriptor, lines)
+            while written < len(lines):
+                written += os.write(file.descriptor, lines[written:])
         except OSError as error:
             raise self._break(file.path, "written", error) from None
 
@@ -230,12 +254,11 @@ class Ledger:
                 pass
 
     def _sync(self, dirty: _File) -> None:
-        path, descriptor = dirty
         try:
-            os.fdatasync(descriptor)
-            _must_stand(path, descriptor)
+            os.fdatasync(dirty.descriptor)
+            _must_stand(dirty.path, dirty.descriptor)
         except OSError as error:
-            raise self._break(path, "synced", error) from None
+            raise self._break(dirty.path, "synced", error) from None
 
     def _forget_what_the_disk_has_not(self) -> None:
         """Have every page written, or not: whatever the kernel says to that, it is believed no more, and what it holds is put out."""

@@ -26,7 +26,7 @@ from batchrun.core.scheduling.scheduler import Ticket
 from batchrun.edge.media import MediaRoot
 from batchrun.edge.source import RowChanged, Source
 from batchrun.edge.transport import Transport
-from batchrun.engine import Prepared, Unreadable, Unsendable
+from batchrun.engine import Fetching, Prepared, Unreadable, Unsendable
 from batchrun.running.budgets import most_tokens
 from batchrun.running.planning import Learnt, least_tpm
 
@@ -89,7 +89,7 @@ class Preparer:
         self._roots: dict[Path, MediaRoot] = {}
         self._lanes: dict[tuple[str, str], _Lane] = {}
 
-    async def __call__(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable:
+    def __call__(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable | Fetching:
         """Make the ticket's row ready for one attempt; only local media are waited for."""
         row = self._source.read(ticket.ordinal)
         if isinstance(row, RowChanged):
@@ -98,18 +98,14 @@ class Preparer:
         found = self._route(row, media=bool(media))
         if isinstance(found, NoRoute):
             return Unsendable(row, mishap("no_route", found.reason, in_doubt=False))
-        body = row.body.copy()
-        explicit = body.pop("stream", None)
-        lane = self._lane(row.workspace, row.model)
-        if lane.most_tokens is not None and body.get("max_tokens") is None and body.get("max_completion_tokens") is None:
-            body["max_tokens"] = lane.most_tokens
-        if media:
-            urls = await self._urls(media, ticket.ordinal)
-            if isinstance(urls, Failure):
-                return Unsendable(row, urls)
-            body["messages"] = with_urls(body["messages"], lambda medium: urls[medium])
-        stream = needs_stream(row.model, body) if explicit is None else explicit
-        return self._written(ticket, lane, row, found, body, media, stream=stream)
+        return Fetching(lambda: self._with_media(ticket, row, found, media)) if media else self._written(ticket, row, found, row.body, [])
+
+    async def _with_media(self, ticket: Ticket, row: Row, way: Route, media: list[Medium]) -> Prepared | Unsendable:
+        urls = await self._urls(media, ticket.ordinal)
+        if isinstance(urls, Failure):
+            return Unsendable(row, urls)
+        messages = with_urls(row.body["messages"], lambda medium: urls[medium])
+        return self._written(ticket, row, way, {**row.body, "messages": messages}, media)
 
     def _lane(self, name: str, model: str) -> _Lane:
         lane = self._lanes.get((name, model))
@@ -157,9 +153,12 @@ class Preparer:
             self._roots[folder] = MediaRoot(folder)
         return self._roots[folder]
 
-    def _written(
-        self, ticket: Ticket, lane: _Lane, row: Row, way: Route, body: Body, media: list[Medium], *, stream: bool
-    ) -> Prepared | Unsendable:  # fmt: skip
+    def _written(self, ticket: Ticket, row: Row, way: Route, said_body: Body, media: list[Medium]) -> Prepared | Unsendable:
+        lane, body = self._lane(row.workspace, row.model), said_body.copy()
+        explicit = body.pop("stream", None)
+        if lane.most_tokens is not None and body.get("max_tokens") is None and body.get("max_completion_tokens") is None:
+            body["max_tokens"] = lane.most_tokens
+        stream = needs_stream(row.model, body) if explicit is None else explicit
         asks, said = self._answers.asked(ticket.ordinal)
         if said:
             body["messages"] = [*body["messages"], *said]

@@ -32,6 +32,7 @@ def _write(ledger: Ledger, workspaces: int, number: int) -> None:
         row = Row(f"r-{number}", f"w{name}", "qwen-plus", {}, "0" * 16)
         attempt = ledger.start(row, Bound(300, 400), 0.0)
         ledger.append(Answered(row, Reply(_TEXT, "stop", _USAGE), Call(attempt, 1, 0.0, 900)), anyio.current_time())
+        ledger.flush()
         ledger.end(attempt, "answered", Reply("", "stop", _USAGE), 0.0)
 
 
@@ -45,6 +46,7 @@ def _syncs(directory: Path, workspaces: int, times: int) -> tuple[list[float], l
                 for name in range(workspaces):
                     row = Row(f"r-{number}", f"w{name}", "qwen-plus", {}, "0" * 16)
                     ledger.append(Answered(row, Reply(_TEXT, "stop", _USAGE), Call("1-1", 1, 0.0, 900)), 0.0)
+                ledger.flush()
                 dirty = ledger._take_dirty()
                 began = time.perf_counter()
                 if seconds is alone:

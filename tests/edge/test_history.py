@@ -109,10 +109,11 @@ def test_a_second_process_is_refused_and_a_killed_one_lets_go_at_once(tmp_path):
     assert (tmp_path / "run" / "run.lock").exists(), "unlinking it would let two processes hold two files of one name"
 
 
-def test_an_entry_is_in_the_file_when_append_returns_and_is_private(tmp_path):
+def test_an_entry_is_in_the_file_when_flush_returns_and_is_private(tmp_path):
     with Ledger(tmp_path, 1, open_to_append) as ledger:
         for number in range(3):
             ledger.append(outcome(number), now=float(number))
+            ledger.flush()
             assert ids(tmp_path / "法务" / "results.jsonl")[-1] == f"行-{number}"
     assert (tmp_path / "法务" / "results.jsonl").stat().st_mode & 0o777 == 0o600
 
@@ -121,8 +122,10 @@ def test_a_call_stands_in_the_log_before_it_is_sent_and_a_failure_as_soon_as_it_
     log = tmp_path / "attempts.log"
     with Ledger(tmp_path, 1, open_to_append) as ledger:
         name = ledger.start(outcome(1).row, Bound(7, 8), 1.0)
+        ledger.flush()
         assert [*history.Attempts(log)][:-1] == [Started(name, "法务", "qwen-plus", "行-1", Bound(7, 8), 1.0)]
         ledger.end(name, "again", Failure(Fault.AGAIN, Scope.ROW, "read_timeout", "m", "a", in_doubt=True), 2.0)
+        ledger.flush()
         assert [line.in_doubt for line in history.Attempts(log) if isinstance(line, Ended)] == [True]
 
 
@@ -143,9 +146,11 @@ def test_the_first_failed_write_ends_the_ledger_for_every_file(tmp_path):
 
     with Ledger(tmp_path, 1, open_file) as ledger:
         ledger.start(outcome(1).row, Bound(1, 1), 0.0)
+        ledger.flush()
         size = (tmp_path / "attempts.log").stat().st_size
+        ledger.append(outcome(1), 0.0)
         with pytest.raises(LedgerError, match="No space left"):
-            ledger.append(outcome(1), 0.0)
+            ledger.flush()
         with pytest.raises(LedgerError, match=r"results\.jsonl"):
             ledger.start(outcome(2).row, Bound(1, 1), 0.0)
     assert (tmp_path / "attempts.log").stat().st_size == size

@@ -43,6 +43,7 @@ def made_run(directory: Path, order: Sequence[int] = range(ROWS), *, run: str = 
                 ledger.append(became, 0.0)
                 result = became.reply if isinstance(became, Answered) else became.failure
                 ledger.end(attempt, "answered" if isinstance(became, Answered) else "rejected", result, 1.0)
+        ledger.flush()
     statement = read_statement(directory)
     write_usage(directory, statement)
     return statement

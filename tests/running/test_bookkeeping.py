@@ -74,6 +74,7 @@ class Run:
             return False
         row = Row(f"r-{random.random()}", *LANE, {}, "0" * 16)
         self.under_way.append((row, self._ledger.start(row, MOST, self.clock[0]), promised[0], self.clock[0]))
+        self._ledger.flush()
         return True
 
     def settle(self, tokens):
@@ -81,6 +82,7 @@ class Run:
         reply = Reply("x", "stop", Usage(0, tokens))
         self.purse.settle(LANE, promise, reply.usage, in_doubt=False)
         self._ledger.append(Answered(row, reply, Call(name, 1, at, 5)), 0.0)
+        self._ledger.flush()
         self._ledger.end(name, "answered", reply, at)
 
     def do(self, what, tokens):

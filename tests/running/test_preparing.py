@@ -18,7 +18,7 @@ from batchrun.core.rows.rows import Inherited
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import LanePlan, Launch, Scheduler
 from batchrun.edge.source import InputFile, Source
-from batchrun.engine import Prepared, Unreadable, Unsendable
+from batchrun.engine import Fetching, Prepared, Unreadable, Unsendable
 from batchrun.running.preparing import Preparer
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
@@ -59,7 +59,8 @@ class Made:
         workspace, model = next(lane for lane, ordinals in self.source.index.lanes.items() if ordinal in ordinals)
         step = Scheduler([LanePlan(workspace, model, workspace, [ordinal], 1, 1)], RetryPolicy()).next(0.0)
         assert isinstance(step, Launch)
-        return anyio.run(self.preparer, step.ticket)
+        found = self.preparer(step.ticket)
+        return anyio.run(found.wait) if isinstance(found, Fetching) else found
 
     def ready(self, ordinal=0):
         prepared = self.what(ordinal)
