@@ -443,7 +443,7 @@ def test_of_aiohttp_only_what_it_offers_by_name_is_used(path):
     imports = [(node.module, alias.name) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
     used = {f"aiohttp.{node.attr}" for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "aiohttp"}
     used |= {f"{module}.{name}" for module, name in imports if module and module.split(".")[0] == "aiohttp"}
-    offered = {f"aiohttp.{name}" for name in (*aiohttp.__all__, "hdrs")} | {"aiohttp.abc.AbstractResolver", "aiohttp.abc.ResolveResult"}
+    offered = {f"aiohttp.{name}" for name in aiohttp.__all__} | {"aiohttp.abc.AbstractResolver", "aiohttp.abc.ResolveResult"}
     assert used - offered == set()
 
 

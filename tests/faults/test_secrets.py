@@ -106,6 +106,33 @@ def test_a_stream_that_says_a_key_letter_by_letter_tells_none(key):
     assert (reply.content, key in reply.body.decode()) == ("It is ***!", False)
 
 
+@EACH_KEY
+@EACH_SPELLING
+def test_an_answer_tells_no_key_whose_slashes_are_escaped(key, spell):
+    """As PHP writes JSON."""
+    reply = asked(
+        server.says(server.http(said({"content": f"It is {spell(key)}!", "reasoning_content": spell(key)}).replace(b"/", rb"\/"))), key
+    )
+    assert isinstance(reply, Reply)
+    assert holds(f"{reply!r} {orjson.loads(reply.body)}", key) == []
+
+
+@EACH_KEY
+def test_an_answer_tells_no_key_that_a_header_echoes(key):
+    reply = asked(server.says(server.http(said({"content": "Hello."}), f"x-request-id: {key}")), key)
+    assert isinstance(reply, Reply)
+    assert key not in f"{reply!r}"
+    assert reply.content == "Hello."
+
+
+@EACH_KEY
+def test_a_text_that_is_put_together_from_parts_tells_no_key_that_was_cut_in_two(key):
+    parts = [{"type": "text", "text": text} for text in (f"It is {key[:9]}", f"{key[9:]}!")]
+    reply = asked(server.says(server.http(said({"content": parts}))), key)
+    assert isinstance(reply, Reply)
+    assert reply.content == "It is ***!"
+
+
 @pytest.mark.parametrize("key", ["EMPTY", "none", "x", "token-abc123"])
 def test_an_answer_keeps_the_words_that_are_a_key_elsewhere(key):
     body = said({"content": f"The field is {key}."})

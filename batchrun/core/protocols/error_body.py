@@ -101,9 +101,11 @@ def request_id_of(headers: Mapping[str, str]) -> str | None:
 def header(headers: Mapping[str, str], name: str) -> str | None:
     """The header *name* (in lower case), whatever case *headers* spell it in."""
     value = headers.get(name)
-    if value is not None:
-        return value
-    return next((value for key, value in headers.items() if key.lower() == name), None)
+    if value is None:
+        for key in headers:
+            if len(key) == len(name) and key.lower() == name:
+                return headers[key]
+    return value
 
 
 def clean(text: str, longest: int = _LONGEST_MESSAGE) -> str:

@@ -111,7 +111,7 @@ class Reading:
         if self._stream is None and not self._plain:
             self._look(whole=True)
         if self._stream is None:
-            return self._read(status, headers, b"".join(self._pieces))
+            return self._read(status, headers, self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
         self._take(self._stream.events.close())
         return self._stream.result(self.dialect.read, status, headers)
 
@@ -140,11 +140,10 @@ class Reading:
         self.complete = self._stream.done
 
     def _read(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
-        match parse(body):
-            case Document(fields, line):
-                return self.dialect.read(status, headers, fields, line)
-            case Unreadable(flaw):
-                return mishap(flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
+        found = parse(body)
+        if isinstance(found, Document):
+            return self.dialect.read(status, headers, found.fields, found.line)
+        return mishap(found.flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
 
 
 @dataclass(slots=True)

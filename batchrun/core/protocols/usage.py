@@ -13,6 +13,7 @@ from batchrun.core.model import Usage
 
 _ABSURD = 1_000_000_000
 """Tokens. No call has used as many: the number is a mistake, and must not become money."""
+_NOTHING: dict[str, Any] = {}
 
 
 def usage_of(reported: object) -> Usage | None:
@@ -35,38 +36,42 @@ def usage_of(reported: object) -> Usage | None:
         image_tokens=_part("image_tokens", asked, of_asked, reported),
         audio_tokens=_part("audio_tokens", asked, of_asked, reported),
         video_tokens=_part("video_tokens", asked, of_asked, reported),
-        output_audio_tokens=_part("audio_tokens", answered, of_answered),
+        output_audio_tokens=_part("audio_tokens", answered, of_answered, _NOTHING),
         searches=_searches(reported.get("plugins")),
     )
 
 
-def _whole(reported: dict[str, Any], *names: str) -> int | None:
-    for name in names:
-        if (count := _tokens(reported.get(name))) is not None:
-            return count
-    return None
+def _whole(reported: dict[str, Any], name: str, other: str) -> int | None:
+    count = _tokens(reported.get(name))
+    return _tokens(reported.get(other)) if count is None else count
 
 
 def _tokens(count: object) -> int | None:
-    return count if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _ABSURD else None
+    # What JSON has for an integer is an int and nothing that is derived from it: a bool is none here.
+    return count if type(count) is int and 0 <= count < _ABSURD else None
 
 
-def _details(reported: dict[str, Any], *names: str) -> dict[str, Any]:
+def _details(reported: dict[str, Any], name: str, other: str) -> dict[str, Any]:
     """The itemisation of one whole: both names stand in one answer, each with a part of the truth."""
-    found = [each for name in names if isinstance(each := reported.get(name), dict)]
-    return found[0] if len(found) == 1 else {key: value for each in found for key, value in each.items()}
+    one, two = reported.get(name), reported.get(other)
+    if not isinstance(two, dict):
+        return one if isinstance(one, dict) else _NOTHING
+    return {**one, **two} if isinstance(one, dict) else two
 
 
-def _part(name: str, whole: int, *places: dict[str, Any]) -> int:
+def _part(name: str, whole: int, place: dict[str, Any], other: dict[str, Any]) -> int:
     """A part of *whole* tokens, from the first place that has it; 0 where it is larger than the whole: a mistake earns no discount."""
-    for place in places:
-        if name in place and (count := _tokens(place[name])) is not None:
-            return count if count <= whole else 0
-    return 0
+    # Seven are asked for in every answer, and most are in none: that is told first.
+    count = place.get(name)
+    if count is None or (count := _tokens(count)) is None:
+        count = other.get(name)
+        if count is None or (count := _tokens(count)) is None:
+            return 0
+    return count if count <= whole else 0
 
 
 def _cache_creation(of_asked: dict[str, Any], asked: int) -> int:
-    count = _part("cache_creation_input_tokens", asked, of_asked)
+    count = _part("cache_creation_input_tokens", asked, of_asked, _NOTHING)
     by_lifetime = of_asked.get("cache_creation")
     if count or not isinstance(by_lifetime, dict):
         return count

@@ -58,7 +58,11 @@ class Attempt:
         self.waits: asyncio.Future[None] | None = None
 
     async def feed(self, connection: Connection, most_bytes: int, idle: float, room: Room) -> None:
-        """Read the body in pieces; *room* is for one that is large."""
+        """Read the body, in pieces where it did not come at once; *room* is for one that is large."""
+        whole = connection.whole(min(most_bytes, _TURN_BYTES))
+        if whole is not None:
+            self._take(whole, self._loop.time(), idle)
+            return
         clock = self._loop.time
         turn = most_bytes - _TURN_BYTES
         async for piece in self._body(connection, idle):

@@ -104,17 +104,26 @@ class Connection(asyncio.Protocol):
             self._transport.write(head())
             self._transport.write(body)
 
-    async def answered(self) -> None:
-        """Wait for the head of the answer; raises WireError or OSError where none comes."""
-        while not self.status:
-            await self._more()
+    def more(self) -> asyncio.Future[None]:
+        """Give what is done when more of the answer has come; raises WireError or OSError where it does not come."""
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        return self._waiter
+
+    def whole(self, most_bytes: int) -> bytes | None:
+        """Take the body if all of it lies here and is to be read as it is; None where there is more to do, or it is over *most_bytes*."""
+        if not self.ended or self._error is not None or "content-encoding" in self.headers or self._untaken > most_bytes or self._paused:
+            return None
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def piece(self) -> bytes:
         """Take what has come of the body; empty at its end. Raises WireError or OSError where that does not come."""
         while not self._pieces:
             if self.ended and self._error is None:
                 return b""
-            await self._more()
+            await self.more()
         pieces, self._pieces, self._untaken = self._pieces, [], 0
         if self._paused:
             self._paused = False
@@ -139,15 +148,6 @@ class Connection(asyncio.Protocol):
         self.reusable = False
         self._transport.abort()
         self._free()
-
-    async def _more(self) -> None:
-        if self._error is not None:
-            raise self._error
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

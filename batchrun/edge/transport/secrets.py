@@ -82,19 +82,15 @@ def reply_without_key(reply: Reply, key: str) -> Reply:
 
 
 def _may_hold(reply: Reply, key: str) -> bool:
-    """Whether a closer look is worth its time; a body that spells letters as escapes may hide anything."""
-    body = reply.body
-    if b"\\u" in body:
-        return True
-    for written in _spellings_in_bytes(key):
+    """Whether a closer look is worth its time: all that it says stands in its body, but for an id from a header and parts put together."""
+    body, request_id = reply.body, reply.request_id or ""
+    for written in _signs(key):
         if written in body:
             return True
-    # Of a stream, the text was put together here: no piece of it may have held the whole.
-    content, reasoning, request_id = reply.content, reply.reasoning or "", reply.request_id or ""
-    for spelling in _spellings(key):  # noqa: SIM110 - a generator costs more than the search; this is done for every answer
-        if spelling in content or spelling in reasoning or spelling in request_id:
+    for spelling in _spellings(key):
+        if spelling in request_id:
             return True
-    return False
+    return key in reply.content or not body
 
 
 def _each(value: Any, clean: Callable[[str], str]) -> Any:
@@ -124,8 +120,11 @@ def _spellings(key: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _spellings_in_bytes(key: str) -> tuple[bytes, ...]:
-    return tuple(spelling.encode() for spelling in _spellings(key))
+def _signs(key: str) -> tuple[bytes, ...]:
+    """What a body of JSON has in it if it says *key*: one of its spellings, with slashes escaped or not, or letters spelled as escapes."""
+    spellings = [spelling.encode() for spelling in _spellings(key)]
+    escaped = [spelling.replace(b"/", b"\\/") for spelling in spellings]
+    return tuple(dict.fromkeys([b"\\u00" if key.isascii() else b"\\u", *spellings, *escaped]))
 
 
 def _without_beginnings(text: str, key: str) -> str:

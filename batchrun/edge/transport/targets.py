@@ -10,13 +10,15 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
-from aiohttp import ClientRequest, hdrs
+from aiohttp import ClientRequest
 from yarl import URL
 
 from batchrun.core.model import Failure
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.edge.transport.connections import Connection
 from batchrun.edge.transport.room import Room
+
+_AUTHORIZATION, _CONTENT_LENGTH = "Authorization", "Content-Length"
 
 
 class Page(NamedTuple):
@@ -37,7 +39,8 @@ class Target:
     free: list[Connection] = field(repr=False)
     """Those that have served its endpoint and key before and may do so again, the latest last."""
     _opening: ClientRequest | None = None
-    _head: bytes | None = field(default=None, repr=False)
+    _head: bytes = field(default=b"", repr=False)
+    _authorization: str | None = field(default=None, repr=False)
 
     def opening(self) -> ClientRequest:
         """What a connection is opened for; it says no key itself."""
@@ -47,18 +50,28 @@ class Target:
 
     def head(self, headers: Mapping[str, str], body_bytes: int) -> bytes:
         """All that stands before the body of a POST. A connection stands: aiohttp has told by then what a proxy wants to hear."""
-        if self._head is None:
-            opening = self.opening()
-            path = str(self.url) if self.proxy and self.url.scheme == "http" else self.url.raw_path_qs
-            kept = {name: value for name, value in opening.headers.items() if name != hdrs.CONTENT_LENGTH}
-            self._head = f"POST {path} HTTP/1.1\r\n".encode() + _lines(kept)
-        return b"%b%bContent-Length: %d\r\n\r\n" % (self._head, _lines(headers), body_bytes)
+        authorization = headers.get(_AUTHORIZATION)
+        if not self._head or authorization != self._authorization:
+            self._head, self._authorization = self._start(authorization), authorization
+        lines = [self._head]
+        lines += [_line(name, value) for name, value in headers.items() if name != _AUTHORIZATION]
+        lines.append(b"Content-Length: %d\r\n\r\n" % body_bytes)
+        return b"".join(lines)
+
+    def _start(self, authorization: str | None) -> bytes:
+        """What stands before the headers that are a row's own."""
+        opening = self.opening()
+        path = str(self.url) if self.proxy and self.url.scheme == "http" else self.url.raw_path_qs
+        kept = {name: value for name, value in opening.headers.items() if name != _CONTENT_LENGTH}
+        if authorization is not None:
+            kept[_AUTHORIZATION] = authorization
+        return b"".join([f"POST {path} HTTP/1.1\r\n".encode(), *map(_line, kept.keys(), kept.values())])
 
 
-def _lines(headers: Mapping[str, str]) -> bytes:
-    if not "".join([*headers, *headers.values()]).isprintable():
+def _line(name: str, value: str) -> bytes:
+    if not (name.isprintable() and value.isprintable()):
         raise ValueError("a character in a header that does not print: is there one in an API key?")
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+    return f"{name}: {value}\r\n".encode()
 
 
 def common_headers() -> dict[str, str]:

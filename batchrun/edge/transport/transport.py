@@ -139,7 +139,8 @@ class Transport:
 
     async def _exchange(self, target: Target, request: Request, attempt: Attempt, connection: Connection) -> Reply | Failure:
         connection.write(partial(target.head, request.headers, len(request.body)), request.body)
-        await connection.answered()
+        while not connection.status:
+            await connection.more()
         status = connection.status
         if not 200 <= status < 300:
             # Masked before it is read: an excerpt could cut a key in two and keep a half.
