@@ -13,6 +13,8 @@ KNOWN = [
     *(known_tokens(1_000_000, 60, kind, "admission", 10.0) for kind in ("sliding", "aligned")),
     *(known_tokens(5_000_000, 6, kind, "admission", 4.0) for kind in ("sliding", "aligned")),
     known_tokens(100_000, 6, "sliding", "completion", 60.0),
+    *(known_tokens(100_000, 1, kind, "completion", 120.0) for kind in ("sliding", "aligned")),
+    known_tokens(1_000_000, 1, "sliding", "completion", 20.0),
 ]
 UNKNOWN = [
     *(unknown(requests(600, period, kind), f"600 rpm, {period} s", 0.5) for period in (6, 60) for kind in ("sliding", "aligned")),

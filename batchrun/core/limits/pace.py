@@ -53,8 +53,6 @@ _DRAINED = 0.3
 """Of what a short window held at first: a refusal when it holds less than that is a longer window's."""
 _CATCH_UP, _STRICT_CATCH_UP = 0.03, 0.005
 """Seconds that may be saved up for a loop that wakes late; as long as nothing was refused, and after."""
-_MADE_UP_FOR = 0.25
-"""Of a window: the longest wait for room in it that is made up for."""
 _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE, _COLD_UNDER = 400, 3, 0.02, 0.9
 _BROKEN_HOLDS, _LOWER, _MOST_NOISE, _JUDGED_BY = 3, 0.95, 0.1, 100
 _NEVER_LONGER = 15.0
@@ -128,7 +126,7 @@ class Pace:
         bucket = self._at(now)
         if bucket is not None:
             if self.reckoning is not None:
-                bucket.make_up_for(self.reckoning.pay(now, cost), self.reckoning.window * _MADE_UP_FOR)
+                bucket.make_up_for(self.reckoning.pay(now, cost), self.reckoning.makes_up_for)
             bucket.pay(now, max(0.0, cost - self._prepaid))
         self._prepaid, self._paid_at = 0.0, now
         self._tries += 1

@@ -14,7 +14,9 @@ when what was under way is known, it is looked at which windows were full then: 
 the one, and one that always was is. Where nothing is refused for minutes, a longer one is tried.
 
 Some providers count an answer's tokens when it ends, and then take any call as long as a single token is left. That shows in refusals that
-find no window full of what went, and one full of answers; from then on calls wait for that alone.
+find no window full of what went, and one full of answers; from then on calls wait for that alone. There, what such a wait held back is
+made up for at once: the answers that overfill a window are counted all the same, and only the calls after them are refused. Where both
+explain what was refused, calls wait for both.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ _LATE = 0.025
 _FIRST_DEVIATIONS, _LEAST_DEVIATIONS, _MOST_DEVIATIONS = 1.0, 0.25, 8.0
 _LOOKED_AT_AFTER = 3.0
 """Seconds after a refusal, by when most of what was under way is known: which windows were full then."""
-_LOOKS, _EXPLAINS, _FAILS = 4.0, 0.8, 0.5
-"""Refusals that a verdict needs, and the share of them for which a window was full, where it is the one, and where it is not."""
+_LOOKS, _EXPLAINS, _FAILS, _BETTER = 4.0, 0.8, 0.5, 0.9
+"""Refusals that a verdict needs, and the share of them for which a window was full, where it is the one, where it is not, and where it is
+not because answers explain all of them."""
 _AS_WELL = 0.98
 _FORGETS = 0.1
 """Of what refusals showed, at each further one."""
@@ -46,7 +49,9 @@ _APART = 0.5
 """Seconds between two refusals that are looked at: those of one moment tell the same."""
 _ENOUGH_DEVIATIONS = 4.0
 """However many were under way when one was refused."""
-_WIDER, _WIDER_STILL, _NARROWER = 1.25, 1.05, 1 - 0.25 * 0.003
+_WIDER, _WIDER_STILL, _NARROWER, _NARROWER_AT_END = 1.25, 1.05, 1 - 0.25 * 0.003, 1 - 0.25 * 0.0007
+_MADE_UP_FOR, _LEAST_MADE_UP_FOR_AT_END = 0.25, 3.0
+"""Of a window, and seconds: the longest wait for room in it that is made up for."""
 _FIRST_SPREAD, _LEARNS = 0.3, 0.02
 _LARGER = 1.1
 """Times a window's quota: what such a row costs shows that the window is longer, if it is taken."""
@@ -78,6 +83,8 @@ class Reckoning:
     """Standard deviations of what is under way that are kept free."""
     at_end: bool = False
     """The provider counts an answer when it ends."""
+    _as_well_at_end: bool = False
+    """It may."""
     _rung: int = _FIRST
     _went: Tape = field(default_factory=lambda: Tape(WINDOWS[_FIRST], _LATE))
     _ended: Tape = field(default_factory=lambda: Tape(WINDOWS[_FIRST]))
@@ -89,6 +96,8 @@ class Reckoning:
     _spread: float = _FIRST_SPREAD * _FIRST_SPREAD
     """The variance of a row's cost, by the square of what it was expected to be."""
     _refused: bool = False
+    _largest: float = 0.0
+    """What the costliest row that was taken did cost."""
     _waits_since: float = math.inf
     _ceiling: float = math.inf
     _ceiling_until: float = -math.inf
@@ -110,6 +119,11 @@ class Reckoning:
         """Seconds that the provider is taken to count over."""
         return WINDOWS[self._rung]
 
+    @property
+    def makes_up_for(self) -> float:
+        """The longest wait for room, in seconds, that may be made up for."""
+        return max(_LEAST_MADE_UP_FOR_AT_END, self.window) if self.at_end else _MADE_UP_FOR * self.window
+
     def free_at(self, now: float, rate: float, cost: float) -> float:
         """When a row that is expected to cost so much may go, if nothing more is heard: *now*, or later."""
         at = self._free_at(now, rate, cost)
@@ -121,7 +135,11 @@ class Reckoning:
     def _free_at(self, now: float, rate: float, cost: float) -> float:
         quota = rate * self.window
         if self.at_end:
-            return self._below(now, quota - self.deviations * _AT_END_SHARE * self._costs / max(1.0, self._weight))
+            return self._below(now, quota)
+        at = self._free_of_rows_at(now, quota, cost)
+        return max(at, self._below(now, quota)) if self._as_well_at_end else at
+
+    def _free_of_rows_at(self, now: float, quota: float, cost: float) -> float:
         if now >= self._ceiling_until or self._ceiling >= quota:
             return self._room_at(now, quota, cost)
         # What was refused of late is believed for a while, and then the tape again.
@@ -149,10 +167,11 @@ class Reckoning:
         """The provider took and answered a row."""
         quota = rate * self.window
         self._ended.know(now, cost)
+        self._largest = max(self._largest, cost)
         if self._refusals and now - self._refusals[0].refused_at >= _LOOKED_AT_AFTER:
             self._look_at(self._refusals.popleft())
-            self._judge(now)
-        self.deviations = max(_LEAST_DEVIATIONS, self.deviations * _NARROWER)
+            self._judge(now, rate)
+        self.deviations = max(_LEAST_DEVIATIONS, self.deviations * (_NARROWER_AT_END if self.at_end else _NARROWER))
         if self._clean_calls == 0:
             self._clean_since = now
         self._clean_calls += 1
@@ -186,7 +205,8 @@ class Reckoning:
 
     def refused_too(self) -> None:
         """The provider refused a row that was under way when it refused another."""
-        if self.deviations < _ENOUGH_DEVIATIONS:
+        self._trial_refusals += 1
+        if self.deviations < (_MOST_DEVIATIONS if self.at_end else _ENOUGH_DEVIATIONS):
             self.deviations *= _WIDER_STILL
 
     def _look_at(self, refusal: _Refusal) -> None:
@@ -201,26 +221,36 @@ class Reckoning:
             full = self._ended.sum(ended, seconds + ended - at) >= _FULL_OF_ANSWERS * rate * seconds
             self._was_full_of_answers[place] += full - _FORGETS * self._was_full_of_answers[place]
 
-    def _judge(self, now: float) -> None:
-        """Count over another window where the one in use was not full at most of the latest refusals, or a longer one was as well."""
+    def _judge(self, now: float, rate: float) -> None:
+        """Count over another window where the one in use was not full at most of the latest refusals, or another explains them better."""
         if self._looks < _LOOKS:
             return
-        best = max(*self._was_full, *self._was_full_of_answers)
+        went, answers = self._longest(self._was_full, self._least_rung(rate)), self._longest(self._was_full_of_answers, 0)
+        if self._was_full_of_answers[self._rung] >= _AS_WELL * self._was_full_of_answers[answers]:
+            answers = self._rung
+        best = max(self._was_full[went], self._was_full_of_answers[answers])
         if best < _EXPLAINS * self._looks:
             return
+        by_went, by_answers = self._was_full[went] >= _AS_WELL * best, self._was_full_of_answers[answers] >= _AS_WELL * best
         in_use = (self._was_full_of_answers if self.at_end else self._was_full)[self._rung]
-        longest = self._longest(self._was_full, best)
-        if in_use < _FAILS * self._looks:
-            self.at_end = longest is None
-            rung = self._longest(self._was_full_of_answers, best) if longest is None else longest
-            self._count_over(now, self._rung if rung is None else rung)
-        elif longest is not None and longest > self._rung and not self.at_end:
-            self._count_over(now, longest)
+        if in_use < (_BETTER if by_answers else _FAILS) * best:
+            # Where both explain it, what was concluded before stands, or the longer of the two windows.
+            self.at_end = by_answers and (self.at_end or not by_went or answers > went)
+            self._count_over(now, answers if self.at_end else went)
+        elif by_went and went > self._rung and not self.at_end:
+            self._count_over(now, went)
+        else:
+            self._as_well_at_end = self._was_full_of_answers[self._rung] >= _EXPLAINS * self._looks
+
+    def _least_rung(self, rate: float) -> int:
+        """The shortest window that a row as large as was taken goes into."""
+        return next((place for place, seconds in enumerate(WINDOWS) if self._largest <= _LARGER * rate * seconds), len(WINDOWS) - 1)
 
     @staticmethod
-    def _longest(was_full: list[float], best: float) -> int | None:
-        """The longest window that explains refusals as well as any."""
-        return max((place for place, count in enumerate(was_full) if count >= _AS_WELL * best), default=None)
+    def _longest(was_full: list[float], least: int) -> int:
+        """The longest window, from the *least* on, that explains refusals as well as any."""
+        best = max(was_full[least:])
+        return max(place for place, count in enumerate(was_full) if place >= least and count >= _AS_WELL * best)
 
     def learnt(self) -> dict[str, float]:
         """Return what refusals have shown, to be kept; nothing where there were none."""
@@ -251,6 +281,7 @@ class Reckoning:
     def _count_over(self, now: float, rung: int) -> None:
         self._rung = rung
         self.deviations, self._clean_calls, self._trial_until, self._looks = _FIRST_DEVIATIONS, 0, -math.inf, 0.0
+        self._as_well_at_end = False
         self._was_full, self._was_full_of_answers = [0.0] * len(WINDOWS), [0.0] * len(WINDOWS)
         self._went.look_back(now, self.window)
         self._ended.look_back(now, self.window)
@@ -276,6 +307,7 @@ class Reckoning:
         return deviations * deviation
 
     def _below(self, now: float, quota: float) -> float:
-        if self._ended.held(now).known < quota:
+        most = max(1.0, quota - self.deviations * _AT_END_SHARE * self._costs / max(1.0, self._weight))
+        if self._ended.held(now).known < most:
             return now
-        return next((at for at, left in self._ended.drain(now) if left.known < quota), now)
+        return next((at for at, left in self._ended.drain(now) if left.known < most), now)

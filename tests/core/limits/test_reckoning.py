@@ -112,11 +112,18 @@ def test_the_window_that_the_provider_counts_over_is_found_from_its_refusals(tpm
     assert (reckoning.window, reckoning.at_end) == (period, False)
 
 
-def test_that_answers_are_counted_is_found_from_refusals_and_what_is_found_is_kept():
-    played = play(1_000_000, 6, "sliding", "completion", 12.0)
-    reckoning = played.limiters[0].tokens.reckoning
+@pytest.mark.parametrize(
+    ("tpm", "period", "window", "minutes"),
+    [(100_000, 1, "aligned", 60.0), (1_000_000, 1, "sliding", 12.0), (1_000_000, 6, "sliding", 12.0), (5_000_000, 6, "aligned", 4.0)],
+)
+def test_that_answers_are_counted_is_found_from_refusals(tpm, period, window, minutes):
+    reckoning = play(tpm, period, window, "completion", minutes).limiters[0].tokens.reckoning
     assert reckoning is not None
-    assert (reckoning.window, reckoning.at_end) == (6.0, True)
+    assert (reckoning.window, reckoning.at_end) == (period, True)
+
+
+def test_that_answers_are_counted_is_kept():
+    played = play(1_000_000, 6, "sliding", "completion", 12.0)
     again = limiter(Quota(tpm=1_000_000))
     again.teach(played.limiters[0].learnt(0.0), 0.0)
     assert again.tokens.reckoning is not None
