@@ -93,6 +93,10 @@ class Fetching:
     wait: Callable[[], Awaitable[Prepared | Unsendable]]
 
 
+async def _at_once(_row: Row) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The outside, as the engine sees it."""
@@ -103,6 +107,9 @@ class Ports:
     hand_on: Callable[[Outcome], Awaitable[None]] | None = None
     """Gets each outcome once its entry is written; the row's slot is held until it returns."""
     unreadable: Callable[[Ticket, Unreadable], None] = lambda _ticket, _what: None
+    promise: Callable[[Row, Bound], bool] = lambda _row, _most: True
+    """Counts an attempt where a lost machine cannot lose it; False where `promised` must be awaited before it starts."""
+    promised: Callable[[Row], Awaitable[None]] = _at_once
     fund: Callable[[Ticket, Bound, float], None] = lambda _ticket, _most, _at: None
     """Sees to it that budgets which are shared with other runs have what an attempt may cost, sent at a wall time, if there is any."""
     jitter: Callable[[], float] = random.random
@@ -112,12 +119,13 @@ class Ports:
 class _Attempt:
     """A ticket on its way, and what is known of it so far."""
 
-    __slots__ = ("began", "ended", "name", "outcome", "ready", "result", "row", "started_at", "ticket", "verdict")
+    __slots__ = ("began", "ended", "name", "outcome", "promised", "ready", "result", "row", "started_at", "ticket", "verdict")
 
     def __init__(self, ticket: Ticket, ready: Prepared | Unsendable | Fetching) -> None:
         self.ticket = ticket
         self.ready: Any = ready
         self.row: Row
+        self.promised = False
         self.name: str | None = None
         """In the log; None where no call is made."""
         self.started_at = 0.0
@@ -289,6 +297,11 @@ class Engine:
             self._ended.append(attempt)
             self.wake()
             return False
+        if not attempt.promised:
+            attempt.promised = True
+            if not ports.promise(ready.row, ready.most):
+                self._start(self._promise, attempt)
+                return False
         ports.fund(ticket, ready.most, at)
         if not self._scheduler.afford(ticket, ready.most, at):
             self._scheduler.release(ticket)
@@ -332,6 +345,10 @@ class Engine:
 
     async def _fetch(self, attempt: _Attempt) -> None:
         attempt.ready = await attempt.ready.wait()
+        self._fetched.append(attempt)
+
+    async def _promise(self, attempt: _Attempt) -> None:
+        await self._ports.promised(attempt.row)
         self._fetched.append(attempt)
 
     async def _send(self, attempt: _Attempt) -> None:

@@ -9,6 +9,10 @@ The contract
 - All files are synced about once a second, off the event loop, several at a time. A lost machine costs at most what `room` lets pile up:
   two seconds or 16 MiB, whichever is reached first; after that nothing is launched until the disk has caught up
   (`test_launching_waits_while_too_much_lies_unsynced`; `tests/faults/power.py`: what was not synced is dropped).
+- A sync that takes its time holds up what is launched, after two seconds or when what was promised is used up, and nothing else: timeouts,
+  answers in flight and signals are seen to meanwhile, and memory stays as it is (`tests/faults/test_stalled.py`). A write, or the making of
+  a file, that the kernel holds up holds up the whole loop: nothing is lost by it, the calls are given the time back
+  (`tests/faults/stalled.py`), and a signal is heard after it.
 - The end of attempts.log goes with it. So calls are promised ahead, by workspace and model, in lines that are synced before the calls are
   sent (`core/ledger/promises.py`): what a lost machine may have sent and no line tells of counts as in doubt, and the bill stays within
   statement and doubt (`tests/core/ledger/test_promises.py`; `tests/faults/power.py`). A killed process loses no line, and an opening that
@@ -94,6 +98,7 @@ class Ledger:
         self._boot = boot
         self._wall_time = wall_time
         self._promises = Promises()
+        self._promising: anyio.Event | None = None
         self._under_way: dict[str, Row] = {}
         self._files: dict[_Place, _File] = {}
         self._noted: list[_File] = []
@@ -104,6 +109,7 @@ class Ledger:
         """Ends that the next line of attempts.log takes along."""
         self._unsynced_bytes = 0
         self._unsynced_since: float | None = None
+        self._syncing_since: float | None = None
         self._attempts = 0
         self._broken: LedgerError | None = None
 
@@ -132,10 +138,20 @@ class Ledger:
         self._log(opened_line(self._opening, at, self._boot))
         self.flush()
 
+    def promise(self, row: Row, most: Bound) -> bool:
+        """Count a call ahead; False where it goes beyond what is promised, and `promised` must be awaited before it is started."""
+        return self._boot is None or self._promises.count(row.workspace, row.model, most)
+
+    async def promised(self, row: Row) -> None:
+        """Wait for a sync, one for all that wait; the next promise is larger."""
+        while not self._promises.covers(row.workspace, row.model):
+            if self._promising is not None:
+                await self._promising.wait()
+            else:
+                await self._promise_more()
+
     def start(self, row: Row, most: Bound, at: float) -> str:
         """Note that an attempt is about to be sent, and name it. It is sent when that was flushed."""
-        if self._boot is not None and not self._promises.count(row.workspace, row.model, most):
-            self._promise_now(at)
         self._attempts += 1
         name = f"{self._opening}-{self._attempts}"
         self._log(started_line(name, at, row, most))
@@ -174,7 +190,7 @@ class Ledger:
 
     def room(self, now: float) -> bool:
         """Whether so little lies unsynced that more may be launched; never again after a failure."""
-        if self._broken is not None:
+        if self._broken is not None or (self._syncing_since is not None and now - self._syncing_since >= UNSYNCED_SECONDS):
             return False
         return self._unsynced_since is None or (now - self._unsynced_since < UNSYNCED_SECONDS and self._unsynced_bytes < UNSYNCED_BYTES)
 
@@ -189,19 +205,26 @@ class Ledger:
                 continue
             began = anyio.current_time()
             dirty, size = self._take_dirty(), self._unsynced_bytes
+            written, self._syncing_since = self._promises.written, began
             await run_sync(self._sync_all, dirty)
-            self._promises.stand()
+            self._syncing_since = None
+            self._promises.stand(written)
             self._unsynced_bytes -= size
             # What was appended meanwhile is unsynced since the sync began, at the earliest.
             self._unsynced_since = began if self._dirty else None
             on_room()
 
-    def _promise_now(self, at: float) -> None:
-        """A call goes beyond what is promised: it waits, and all others with it, for one sync; the next promise is larger."""
-        self._log(promised_line(self._promises.due(), at))
-        self.flush()
-        self._sync(self._files[_LOG])
-        self._promises.stand()
+    async def _promise_more(self) -> None:
+        self._promising = anyio.Event()
+        try:
+            self._log(promised_line(self._promises.due(), self._wall_time()))
+            self.flush()
+            written = self._promises.written
+            await run_sync(self._sync, self._files[_LOG])
+            self._promises.stand(written)
+        finally:
+            self._promising.set()
+            self._promising = None
 
     def _take_dirty(self) -> list[_File]:
         dirty = [*self._dirty]

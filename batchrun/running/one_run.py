@@ -182,6 +182,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
             )
             ports = Ports(
                 prepare, send, ledger, wishes.hand_on, lambda _ticket, what: course.not_read(what.reason),
+                promise=ledger.promise, promised=ledger.promised,
                 fund=lambda ticket, most, at: books.fund(ticket.lane.plan.purses, ticket.lane.key, most, at),
             )  # fmt: skip
             engine = Engine(scheduler, ports)

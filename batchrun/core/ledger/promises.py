@@ -4,7 +4,8 @@ The end of a log goes with the machine that it was not synced on. What was writt
 of a workspace and model than were promised, less those whose lines are there, and no more tokens.
 
 Rules: a call counts with what it can be billed for at the most, before it is sent; one that goes beyond what stands on the disk waits until
-more does; a promise is looked over once a second, made as large as some seconds of what went on, and taken back as far where less did.
+more does; what was written before a sync began stands once it has ended, and nothing else; a promise is looked over once a second, made as
+large as some seconds of what went on, and taken back as far where less did.
 """
 
 from __future__ import annotations
@@ -53,11 +54,17 @@ class _Lane:
     looked: Amount = NOTHING
     """What had been made when it was last looked."""
     promised: Amount = NOTHING
-    coming: Amount | None = None
+    coming: Amount = NOTHING
     """What will be promised once it is on the disk."""
+    of: int = 0
+    """Which of all that was written it comes with; 0 where nothing does."""
 
     def made(self) -> Amount:
         return Amount(self.calls, self.input_tokens, self.output_tokens)
+
+    def covers(self) -> bool:
+        may = self.promised
+        return self.calls <= may.calls and self.input_tokens <= may.input_tokens and self.output_tokens <= may.output_tokens
 
 
 @dataclass(slots=True)
@@ -67,19 +74,25 @@ class Promises:
     _lanes: dict[tuple[str, str], _Lane] = field(default_factory=dict)
     _lively: dict[tuple[str, str], _Lane] = field(default_factory=dict)
     """Lanes in which something went on lately."""
+    written: int = 0
+    """How often anything was written: told to `stand`, once a sync has ended that began after it."""
 
     def count(self, workspace: str, model: str, most: Bound) -> bool:
-        """Count a call; False where it may not be sent before `due` was written, synced, and told to `stand`."""
+        """Count a call; False where it may not be sent before its lane `covers` it."""
         lane = self._lively.get((workspace, model)) or self._enlivened(workspace, model)
         lane.calls += 1
         lane.input_tokens += most.input_tokens
         lane.output_tokens += most.output_tokens
-        promised = lane.promised
-        return lane.calls <= promised.calls and lane.input_tokens <= promised.input_tokens and lane.output_tokens <= promised.output_tokens
+        return lane.covers()
+
+    def covers(self, workspace: str, model: str) -> bool:
+        """Whether all calls of a lane that were counted are promised, on the disk."""
+        return self._lanes[workspace, model].covers()
 
     def due(self) -> list[Promise]:
         """What is to be written now. A promise that shrinks holds at once."""
-        written = []
+        self.written += 1
+        promises = []
         for (workspace, model), lane in list(self._lively.items()):
             made = lane.made()
             grown = made.and_(lane.looked, -1)
@@ -91,16 +104,16 @@ class Promises:
             ahead = NOTHING.and_(lane.largest, _FEWEST).and_(grown, _AHEAD)
             if made.and_(ahead).within(lane.promised) and lane.promised.within(made.and_(ahead, _LOOSE)):
                 continue
-            lane.coming = wished = made.and_(ahead, 2 if grown.calls else 1)
+            lane.of, lane.coming = self.written, (wished := made.and_(ahead, 2 if grown.calls else 1))
             lane.promised = Amount(*map(min, lane.promised, wished))
-            written.append(Promise(workspace, model, *wished))
-        return written
+            promises.append(Promise(workspace, model, *wished))
+        return promises
 
-    def stand(self) -> None:
-        """What was due is on the disk."""
+    def stand(self, written: int) -> None:
+        """What had been *written* by then is on the disk."""
         for lane in self._lanes.values():
-            if lane.coming is not None:
-                lane.promised, lane.coming = lane.coming, None
+            if 0 < lane.of <= written:
+                lane.promised, lane.of = lane.coming, 0
 
     def _enlivened(self, workspace: str, model: str) -> _Lane:
         lane = self._lively[workspace, model] = self._lanes.setdefault((workspace, model), _Lane())

@@ -154,23 +154,26 @@ def _long(folder: Path, asked: argparse.Namespace) -> None:
         job = write_job(folder, url.removesuffix("/chat/completions"), 4, concurrency=64)
         with running(job, keys(4), counting=True, python=["-X", "dev"] if asked.dev else []) as child:
             _wait(lambda: (folder / "run" / "attempts.log").exists() or child.process.poll() is not None)
-            _say(f"{'minute':>7}{'answered':>12}{'resident MB':>13}{'peak MB':>9}{'descriptors':>13}{'tasks':>7}{'blocks':>12}{'CPU s':>8}")
+            head = ("minute", "answered", "resident MB", "of files", "peak MB", "descriptors", "tasks", "blocks", "CPU s")
+            _say("".join(f"{name:>13}" for name in head))
             for look in range(21):
                 _wait(lambda: time.perf_counter() - child.began >= look * asked.minutes * 3 or child.process.poll() is not None)  # noqa: B023
                 if child.process.poll() is not None:
                     break
                 cost, done, files, (tasks, blocks) = child.cost(), _answered(folder / "run"), child.open_files(), child.tasks()
                 looks.append((done, cost.resident_mb))
-                _say(
-                    f"{cost.wall / 60:>7.1f}{done:>12,}{cost.resident_mb:>13.1f}{cost.peak_mb:>9.1f}{files:>13}{tasks:>7}{blocks:>12,}"
-                    f"{cost.cpu:>8.0f}"
-                )
+                told = (f"{cost.wall / 60:.1f}", f"{done:,}", f"{cost.resident_mb:.1f}", f"{cost.of_files_mb:.1f}", f"{cost.peak_mb:.1f}")
+                _say("".join(f"{each:>13}" for each in (*told, files, tasks, f"{blocks:,}", f"{cost.cpu:.0f}")))
             child.process.terminate()
             _say(f"asked to stop, it ended with code {child.process.wait(180)}")
     warm = looks[len(looks) // 4 :]
     rows, memory = [each[0] / 10_000 for each in warm], [each[1] for each in warm]
     _say(f"{linear_regression(rows, memory).slope:+.4f} MB for 10,000 rows, from minute {asked.minutes / 4:.1f} on")
     said = (folder / "said").read_text(errors="replace").splitlines()
+    slow = [float(line.split()[-2]) for line in said if line.startswith("Executing <")]
+    if slow:
+        _say(f"{len(slow)} turns of the loop took more than a tenth of a second, the longest {max(slow):.1f} s, as asyncio's own notes say")
+    said = [line for line in said if not line.startswith("Executing <")]
     _say("".join(f"it said: {line}\n" for line in [*said[:20], *said[20:][-20:]]) or "it said nothing")
 
 

@@ -40,6 +40,8 @@ class Cost:
     """Seconds, user and system."""
     resident_mb: float
     peak_mb: float
+    of_files_mb: float = 0.0
+    """Of the resident: pages of files, the index of the input above all, that the system takes back when it needs them."""
 
 
 @dataclass(slots=True)
@@ -56,8 +58,9 @@ class Child:
         """What it has cost by now."""
         stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         told = Path(f"/proc/{self.process.pid}/status").read_text()
-        resident, peak = (int(told.partition(name)[2].split()[0]) / 1024 for name in ("VmRSS:", "VmHWM:"))
-        return Cost(time.perf_counter() - self.began, (int(stat[11]) + int(stat[12])) / _TICKS, resident, peak)
+        names = ("VmRSS:", "VmHWM:", "RssFile:")
+        resident, peak, of_files = (int(told.partition(name)[2].split()[0]) / 1024 for name in names)
+        return Cost(time.perf_counter() - self.began, (int(stat[11]) + int(stat[12])) / _TICKS, resident, peak, of_files)
 
     def open_files(self) -> int:
         """Descriptors it holds."""

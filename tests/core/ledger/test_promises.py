@@ -41,16 +41,16 @@ class Written:
         self.sent: list[Started] = []
         self.waits = 0
         self._promises = Promises()
-        self._looked: int | None = None
+        self._looked: tuple[int, int] | None = None
 
     def do(self, step) -> None:
         if step == "look":
             self._look()
-            self._looked = len(self.lines)
+            self._looked = len(self.lines), self._promises.written
         elif step == "synced":
             if self._looked is not None:
-                self.safe = max(self.safe, self._looked)
-                self._promises.stand()
+                self.safe = max(self.safe, self._looked[0])
+                self._promises.stand(self._looked[1])
             self._looked = None
         else:
             (workspace, model), most = step
@@ -58,7 +58,8 @@ class Written:
                 self.waits += 1
                 self._look()
                 self.safe = len(self.lines)
-                self._promises.stand()
+                self._promises.stand(self._promises.written)
+                assert self._promises.covers(workspace, model)
             self.lines.append(Started(f"1-{len(self.sent) + 1}", workspace, model, f"r-{len(self.sent)}", most))
             self.sent.append(self.lines[-1])
 
