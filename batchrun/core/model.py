@@ -70,7 +70,7 @@ class Usage:
     """Web searches made for the answer; billed apart from tokens."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Charges:
     """What an amount is made of: each is tokens x unit price / 1,000,000 x (1 - discount), and they add up to it."""
 
@@ -84,7 +84,7 @@ class Charges:
     """What the tokens found in a cache would have cost more."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Money:
     """An amount, exact."""
 

@@ -73,7 +73,7 @@ def entries(
     They are read from the byte *start* on, where a line begins, each by *read*. *wrong* says what contradicts an entry, before it is
     given: that is damage too.
     """
-    for number, line in _lines(path, start, lines_before):
+    for number, line in enumerate(_lines(path, start), lines_before + 1):
         try:
             entry = read(line)
         except NotAnEntryError as error:
@@ -94,8 +94,7 @@ class Attempts:
     """The byte, where a line begins, from which they are read."""
 
     def __iter__(self) -> Iterator[Line]:
-        for _, line in _lines(self.path, self.start):
-            yield read_attempt(line)
+        yield from map(read_attempt, _lines(self.path, self.start))
         yield ReadIn(boot_id())
 
 
@@ -107,13 +106,14 @@ def boot_id() -> str:
         return uuid.uuid4().hex
 
 
-def _lines(path: Path, start: int = 0, before: int = 0) -> Iterator[tuple[int, bytes]]:
+def _lines(path: Path, start: int = 0) -> Iterator[bytes]:
+    """The lines from the byte *start* on; a last one that has no end, only where it lacks nothing else."""
     try:
         with path.open("rb", buffering=1 << 20) as file:
             file.seek(start)
-            for number, line in enumerate(file, before + 1):
+            for line in file:
                 if line.endswith(b"\n") or _is_object(line):
-                    yield number, line
+                    yield line
     except FileNotFoundError:
         return
     except OSError as error:

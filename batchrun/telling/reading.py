@@ -65,8 +65,7 @@ class DoubtfulCalls:
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
-        for _ in self.calls.take(lines):
-            pass
+        self.calls.take_all(lines)
         self._rows = self.calls.suspects()
 
     def entries(self, entries: Iterable[Entry]) -> None:

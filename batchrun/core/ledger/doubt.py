@@ -14,12 +14,13 @@ A run has millions of calls: those that have ended are kept in five bytes each.
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
 
-from batchrun.core.ledger.attempts import Bound, Closed, Ended, Line, Opened, Promise, Promised, ReadIn, Started
+from batchrun.core.ledger.attempts import Bound, Closed, Ended, Line, Opened, Promise, Promised, ReadIn, Started, opening_of
 from batchrun.core.ledger.entry import Entry
 
 _WRITTEN, _FOUND = 1, 2
@@ -39,6 +40,7 @@ class Doubtful(NamedTuple):
 class _Attempts:
     """What is known of the attempts of one opening, by number."""
 
+    opening: int
     marks: bytearray = field(default_factory=bytearray)
     rows: array[int] = field(default_factory=lambda: array("I"))
 
@@ -94,10 +96,13 @@ class Calls:
         """Calls of other workspaces are left out."""
         self._log: Iterable[Line] = ()
         self._open: dict[str, Started] = {}
+        self._places: dict[str, tuple[_Attempts, int] | None] = {}
+        """Of those that are under way."""
         self._doubts: list[Doubtful] = []
         self._openings: dict[int, _Attempts] = {}
         self._named: dict[str, _Attempts] = {}
         """The same, as attempts name them."""
+        self._sought: tuple[str | None, tuple[_Attempts, int] | None] = None, None
         self._entries_came = False
         self._present = _Opening()
         self._boot: str | None = None
@@ -109,24 +114,27 @@ class Calls:
 
     def take(self, lines: Iterable[Line]) -> Iterator[tuple[Started, Ended | None]]:
         """Give each call when it starts, and again when it ends. *lines* are read once more where an entry turns out to be missing."""
-        self._log = lines
+        self._log, self._sought = lines, (None, None)
+        under_way, only = self._open, self._only
         for line in lines:
-            match line:
-                case Started() if self._concerns(line):
+            if isinstance(line, Started):
+                if only is None or line.workspace == only:
                     self._started(line)
                     yield line, None
-                case Ended():
-                    started = self._open.pop(line.name, None)
-                    if started is not None:
-                        self._ended(started, line)
-                        yield started, line
-                case None:
-                    self.unreadable += 1
-                    self._present.unreadable += 1
-                case Opened() | Closed() | Promised() | ReadIn():
-                    self._told_of_opening(line)
-                case _:
-                    pass
+            elif isinstance(line, Ended):
+                started = under_way.pop(line.name, None)
+                if started is not None:
+                    self._ended(started, line, self._places.pop(line.name))
+                    yield started, line
+            elif line is None:
+                self.unreadable += 1
+                self._present.unreadable += 1
+            else:
+                self._told_of_opening(line)
+
+    def take_all(self, lines: Iterable[Line]) -> None:
+        """Take the same in, for whoever asks about single calls later."""
+        deque(self.take(lines), maxlen=0)
 
     def _told_of_opening(self, line: Opened | Closed | Promised | ReadIn) -> None:
         present = self._present
@@ -153,7 +161,7 @@ class Calls:
 
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls in *entry*; None where nothing does. It is not taken in."""
-        found = self._find(entry.attempt)
+        found = self._find_again(entry.attempt)
         if found is None:
             return None
         attempts, number = found
@@ -166,10 +174,10 @@ class Calls:
     def told(self, entry: Entry) -> None:
         """Take an entry in."""
         self._entries_came = True
-        started = self._open.get(entry.attempt or "")
+        started = self._open.get(entry.attempt or "") if self._open else None
         if entry.usage is not None and started is not None and (started.workspace, started.row_id) == (entry.workspace, entry.id):
-            del self._open[started.name]
-        found = self._find(entry.attempt)
+            del self._open[started.name], self._places[started.name]
+        found = self._find_again(entry.attempt)
         if found is not None:
             attempts, number = found
             attempts.marks[number] = _FOUND
@@ -195,20 +203,18 @@ class Calls:
         if earlier := self._open.get(started.name):
             self._doubts.append(Doubtful(earlier, self.KILLED))
         self._open[started.name] = started
-        found = self._find(started.name, reach=True)
+        found = self._places[started.name] = self._find(started.name, reach=True)
         if found is not None:
             attempts, number = found
             attempts.rows[number] = _row(started.workspace, started.row_id)
             attempts.marks[number] = 0
 
-    def _ended(self, started: Started, ended: Ended) -> None:
+    def _ended(self, started: Started, ended: Ended, found: tuple[_Attempts, int] | None) -> None:
         if ended.in_doubt:
             self._doubts.append(Doubtful(started, ended.code or "its answer told no usage", ended))
-        elif ended.verdict == "answered" or (ended.verdict in {"rejected", "exhausted"} and _may_cost(ended)):
-            found = self._find(started.name)
-            if found is not None:
-                attempts, number = found
-                attempts.marks[number] = _WRITTEN
+        elif found is not None and (ended.verdict == "answered" or (ended.verdict in {"rejected", "exhausted"} and _may_cost(ended))):
+            attempts, number = found
+            attempts.marks[number] = _WRITTEN
 
     def _missing(self) -> Iterator[Started]:
         missing = {
@@ -225,22 +231,38 @@ class Calls:
     def _concerns(self, started: Started) -> bool:
         return self._only in {None, started.workspace}
 
+    def opening_of(self, entry: Entry) -> int:
+        """The opening in which the entry's attempt was made, as far as its name tells."""
+        found = self._find_again(entry.attempt)
+        return found[0].opening if found is not None else opening_of(entry.attempt or "")
+
+    def _find_again(self, name: str | None) -> tuple[_Attempts, int] | None:
+        # An entry is asked about, and then told: the second look-up is of the very same text.
+        if name is not self._sought[0]:
+            self._sought = name, self._find(name)
+        return self._sought[1]
+
     def _find(self, name: str | None, *, reach: bool = False) -> tuple[_Attempts, int] | None:
         opening, _, number = (name or "").partition("-")
         if not (number.isdecimal() and number.isascii()) or len(number) > 9:
             return None
-        at = int(number)
-        attempts = self._named.get(opening)
+        at, attempts = int(number), self._named.get(opening) or self._of_opening(opening, reach=reach)
         if attempts is None:
-            if not (opening.isdecimal() and opening.isascii()):
+            return None
+        if at >= (known := len(attempts.marks)):
+            if not reach or at >= known + _FARTHEST:
                 return None
-            attempts = self._openings.setdefault(int(opening), _Attempts()) if reach else self._openings.get(int(opening))
-            if attempts is None:
-                return None
-            self._named[opening] = attempts
-        if reach and at < len(attempts.marks) + _FARTHEST:
             attempts.reach(at)
-        return (attempts, at) if at < len(attempts.marks) else None
+        return attempts, at
+
+    def _of_opening(self, name: str, *, reach: bool) -> _Attempts | None:
+        if not (name.isdecimal() and name.isascii()):
+            return None
+        opening = int(name)
+        attempts = self._openings.setdefault(opening, _Attempts(opening)) if reach else self._openings.get(opening)
+        if attempts is not None:
+            self._named[name] = attempts
+        return attempts
 
 
 def _may_cost(ended: Ended) -> bool:

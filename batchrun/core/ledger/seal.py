@@ -8,18 +8,20 @@ from __future__ import annotations
 from zlib import crc32
 
 FIELD = "crc32"
-_OPENING = b',"crc32":"'
-_SIZE = len(_OPENING) + 8 + len(b'"}')
+_SEAL = b',"crc32":"%08x"}\n'
+_SIZE = len(_SEAL % 0)
 
 
 def sealed(line: bytes) -> bytes:
     """Seal *line*, a JSON object that is not empty, without its line end; returns it with one."""
     body = line[:-1]
-    return b'%b%b%08x"}\n' % (body, _OPENING, crc32(body))
+    return body + _SEAL % crc32(body)
 
 
 def is_whole(line: bytes) -> bool:
     """Whether *line* ends with the seal it was given."""
-    line = line.rstrip(b"\r\n")
-    body, seal = line[:-_SIZE], line[-_SIZE:]
-    return seal[: len(_OPENING)] == _OPENING and seal == b'%b%08x"}' % (_OPENING, crc32(body))
+    if line[-_SIZE:] == _SEAL % crc32(line[:-_SIZE]):
+        return True
+    # The usual line has its line end and no other.
+    ended = line.rstrip(b"\r\n") + b"\n"
+    return ended[-_SIZE:] == _SEAL % crc32(ended[:-_SIZE])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from batchrun.core.ledger.attempts import Line, opening_of
+from batchrun.core.ledger.attempts import Line
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.rows.index import Index
@@ -42,8 +42,7 @@ class Past:
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
-        for _ in self.calls.take(lines):
-            pass
+        self.calls.take_all(lines)
         self.latest = max(self.latest, self.calls.latest)
 
     def entries(self, entries: Iterable[Entry]) -> None:
@@ -52,4 +51,4 @@ class Past:
             self.calls.told(entry)
             self.plan.note(entry)
             self.unknown += bool(entry.unknown)
-            self.latest = max(self.latest, opening_of(entry.attempt or ""))
+            self.latest = max(self.latest, self.calls.opening_of(entry))

@@ -13,6 +13,7 @@ from batchrun.core.ledger.entry import Entry
 from batchrun.core.rows.index import Index, LaneKey
 
 _PENDING, _ANSWERED, _REJECTED, _HELD = 0, 1, 2, 3
+_BY_OUTCOME = {"answered": _ANSWERED, "rejected": _REJECTED, "exhausted": _PENDING}
 
 
 class Plan:
@@ -39,7 +40,7 @@ class Plan:
             if ordinal is not None:
                 self.changed += entry.digest != f"{self._index.digest(ordinal):016x}"
         if ordinal is not None and self._states[ordinal] != _ANSWERED:
-            self._states[ordinal] = {"answered": _ANSWERED, "rejected": _REJECTED}.get(entry.outcome, _PENDING)
+            self._states[ordinal] = _BY_OUTCOME[entry.outcome]
 
     @property
     def is_of_another_input(self) -> bool:
