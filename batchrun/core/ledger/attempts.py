@@ -107,8 +107,9 @@ class Ended(NamedTuple):
 
 def bound(body: Mapping[str, Any], text_bytes: int, media: Iterable[Kind] = ()) -> Bound:
     """Bound what a chat request can cost whose body has *text_bytes*, its *media* left out."""
-    asked = text_bytes + sum(MOST_TOKENS_OF_MEDIA[kind] for kind in media)
-    return Bound(asked, _longest_answer(body) * (_count(body.get("n")) or 1))
+    asked = text_bytes + sum([MOST_TOKENS_OF_MEDIA[kind] for kind in media])
+    answers = body.get("n")
+    return Bound(asked, _longest_answer(body) * (1 if answers is None else _count(answers) or 1))
 
 
 def _longest_answer(body: Mapping[str, Any]) -> int:

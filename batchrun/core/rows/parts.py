@@ -79,9 +79,11 @@ class Medium(NamedTuple):
 def media_of(messages: Sequence[Any]) -> Iterator[Medium]:
     """Find every medium of *messages*, in their order."""
     for message in messages:
-        for part in _parts(message):
-            for place in _places(part):
-                yield place.medium
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list):
+            for part in content:
+                for place in _places(part):
+                    yield place.medium
 
 
 def has_media(messages: Sequence[Any]) -> bool:

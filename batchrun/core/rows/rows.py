@@ -34,7 +34,7 @@ MAX_VALUES = 1_000_000
 """A line of empty lists takes thirty times its bytes as Python's objects: 64 MiB of them fill a machine."""
 BATCH_URL = "/v1/chat/completions"
 
-_JSON_SPACE = b" \t\r\n"
+JSON_SPACE = b" \t\r\n"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
 _PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
@@ -131,7 +131,7 @@ class Glances:
 
     def of(self, line: bytes) -> tuple[tuple[str, str], str, int] | None:
         """Glance at one line, with or without its line end: its lane (workspace and model), id and digest."""
-        text = line.strip(_JSON_SPACE)
+        text = line.strip(JSON_SPACE)
         if len(text) > MAX_VALUES:
             # So long a line deserves a careful look, before it is read.
             return None
@@ -194,7 +194,7 @@ def hex_digest(digest: int) -> str:
 
 def read_line(line: bytes, workspaces: Mapping[str, Inherited], default_workspace: str | None) -> Line | NotARow:
     """Read one input line, with or without its line end; *default_workspace* is for a line that names none."""
-    text = line.strip(_JSON_SPACE)
+    text = line.strip(JSON_SPACE)
     if len(text) > MAX_VALUES and _holds_too_many(text):
         return NotARow(f"more than {MAX_VALUES:,} values")
     if too_heavy(text):

@@ -11,7 +11,7 @@ from pathlib import Path
 CHUNK = 128 << 10
 """Bytes that a pass reads at once."""
 MAX_OPEN_FILES = 128
-_FIRST_READ = 8 << 10
+_FIRST_READ, _MOST_READ = 8 << 10, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,9 @@ class Files:
 
     def hold(self, number: int) -> int:
         """Open a file, so that one deleted or replaced from here on can still be read; raises OSError."""
+        descriptor = self._held.get(number)
+        if descriptor is not None and len(self._files) <= MAX_OPEN_FILES:
+            return descriptor
         descriptor = self._held.pop(number, None)
         if descriptor is None:
             descriptor = os.open(self._files[number].content, os.O_RDONLY | os.O_CLOEXEC)
@@ -56,18 +59,18 @@ class Files:
         self._held[number] = descriptor
         return descriptor
 
-    def line(self, number: int, offset: int) -> bytes:
-        """Read the line that starts at *offset*, without its end; raises OSError."""
+    def line(self, number: int, offset: int, most: int | None = None) -> bytes:
+        """Read the line that starts at *offset*, without its end, and which had no more than *most* bytes with it; raises OSError."""
         descriptor = self.hold(number)
         pieces: list[bytes] = []
-        size, wanted = 0, _FIRST_READ
+        size, wanted = 0, _FIRST_READ if most is None else min(most, _MOST_READ)
         while size <= self.max_line_bytes and (piece := os.pread(descriptor, wanted, offset + size)):
             end = piece.find(b"\n")
             if end >= 0:
                 pieces.append(piece[:end])
                 break
             pieces.append(piece)
-            size, wanted = size + len(piece), min(wanted * 4, 1 << 20)
+            size, wanted = size + len(piece), min(wanted * 4, _MOST_READ)
         return b"".join(pieces)
 
     def line_number(self, number: int, offset: int) -> int:

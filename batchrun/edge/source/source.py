@@ -24,8 +24,9 @@ from types import TracebackType
 from typing import IO, Self
 
 from batchrun.core.model import Row
+from batchrun.core.rows.again import Rereader
 from batchrun.core.rows.index import Index
-from batchrun.core.rows.rows import Inherited, NotARow, read_line
+from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source.files import Files
 from batchrun.edge.source.inputs import InputFile, find
 from batchrun.edge.source.kept import Keeper, settings_key
@@ -61,7 +62,7 @@ class Source:
         self.notes = notes
         """What the user may want to know about how the input was taken."""
         self._files = files
-        self._workspaces = workspaces
+        self._rereader = Rereader(workspaces)
 
     @classmethod
     def open(  # noqa: PLR0913 - the one call of a run; each is a fact that only the run knows
@@ -115,10 +116,11 @@ class Source:
         number, offset = self.index.position(ordinal)
         file = self._files[number]
         try:
-            read = read_line(self._files.line(number, offset), self._workspaces, file.workspace)
+            line = self._files.line(number, offset, self.index.span(ordinal))
         except OSError as error:
             return RowChanged(f"{file.shown}: the input can no longer be read: {error.strerror}")
-        if isinstance(read, NotARow) or read.digest != self.index.digest(ordinal):
+        read = self._rereader.line(line, file.workspace, self.index.digest(ordinal))
+        if read is None:
             return RowChanged(
                 f"{file.shown}: the line at byte {offset} is not the one that was indexed: the input was edited during the run"
             )
