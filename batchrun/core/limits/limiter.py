@@ -28,6 +28,9 @@ _GROWTH_CODES = frozenset({"limit_burst_rate", "throttling.burstrate"})
 _CAPACITY_CODES = frozenset({"throttling.resourceexhausted", "throttling.concurrency", "throttling.serviceoverloaded"})
 
 _FIRST_RATE, _FIRST_BURST, _DOUBLES_IN, _SLOWEST = 50.0, 16.0, 0.5, 30.0
+_KNOWN_FIRST_RATE, _KNOWN_DOUBLES_IN = 200.0, 0.25
+"""Where a quota is known, nothing needs to be found: connections must not all be opened at once, and that takes no two seconds. Growth that
+a provider complains of is counted over more seconds than either ramp takes."""
 _NO_RAMP = 1e5
 """Attempts a second that no ramp need hold back."""
 _IDLE = 30.0
@@ -90,8 +93,9 @@ NO_QUOTA = Quota()
 class Ramp:
     """How fast attempts may grow in number: it doubles every half second, and more slowly once the provider complained of it."""
 
-    _bucket: Bucket | None = None
+    first_rate: float = _FIRST_RATE
     _doubles_in: float = _DOUBLES_IN
+    _bucket: Bucket | None = None
     _latest: float = -math.inf
     _grown_at: float = 0.0
 
@@ -115,12 +119,13 @@ class Ramp:
     def too_fast(self, now: float, lately: float) -> None:
         """The provider complained of growth: go on from what it took *lately*, in attempts a second, and grow at half the speed."""
         rate = max(1.0, lately)
-        self._doubles_in = min(_SLOWEST, 2 * self._doubles_in)
+        self._doubles_in = min(_SLOWEST, 2 * max(self._doubles_in, _DOUBLES_IN))
         self._bucket, self._grown_at = Bucket(rate, 1.0), now
 
     def _at(self, now: float) -> Bucket | None:
         if now - self._latest > _IDLE:
-            self._bucket, self._grown_at, self._latest = Bucket(_FIRST_RATE, _FIRST_BURST, now - _FIRST_BURST / _FIRST_RATE), now, now
+            first = Bucket(self.first_rate, _FIRST_BURST, now - _FIRST_BURST / self.first_rate)
+            self._bucket, self._grown_at, self._latest = first, now, now
         elif self._bucket is not None and now > self._grown_at:
             rate = self._bucket.rate * 2.0 ** ((now - self._grown_at) / self._doubles_in)
             self._grown_at = now
@@ -358,7 +363,8 @@ class Limiter:
 
 def limiter(quota: Quota, *, under_known: bool = False) -> Limiter:
     """A limiter for *quota*; *under_known* says that a wider quota is known, so that a single refusal means little."""
-    return Limiter(_pace(quota.rpm, LEAST_MARGIN), _pace(quota.tpm, LEAST_TOKEN_MARGIN, reckoned=True), under_known)
+    ramp = Ramp() if quota.rpm is None and not under_known else Ramp(_KNOWN_FIRST_RATE, _KNOWN_DOUBLES_IN)
+    return Limiter(_pace(quota.rpm, LEAST_MARGIN), _pace(quota.tpm, LEAST_TOKEN_MARGIN, reckoned=True), under_known, ramp)
 
 
 def _pace(a_minute: float | None, least_margin: float, *, reckoned: bool = False) -> Pace:

@@ -218,6 +218,15 @@ def test_a_refusal_for_tokens_leaves_attempts_alone():
     assert not limits.attempts.is_found
 
 
+@pytest.mark.parametrize(("quota", "seconds"), [(NO_QUOTA, 2.4), (Quota(rpm=600_000), 0.8)], ids=["unknown", "known"])
+def test_calls_grow_in_number_within_a_second_where_the_quota_is_known_and_more_slowly_where_it_is_looked_for(quota, seconds):
+    limits = limiter(quota)
+    at_first = go(limits, 0.0, 0.1)
+    go(limits, 0.1, seconds)
+    assert at_first < 50
+    assert go(limits, seconds, seconds + 0.1) >= 95
+
+
 def test_growth_that_was_too_fast_slows_the_climb_and_not_the_rate():
     limits = limiter(NO_QUOTA)
     fill(limits, 0.0, 20)
