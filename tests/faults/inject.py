@@ -39,6 +39,8 @@ class Ended(NamedTuple):
     said: str
     struck: bool
     """Whether the injected fault was met."""
+    called: bool
+    """Whether a call was made."""
 
 
 ROWS = 12
@@ -62,14 +64,21 @@ def run(home: Path, inject: str | None = None, *, log: Path | None = None, prefi
     command = [*map(str, prefix), *BATCHRUN, "run", str(home / "job.toml"), "--quiet"]
     log = log or home / "strace.log"
     if inject is not None:
-        named = [home / "run", *(home / "run" / name for name in (*FILES, *WORKSPACES))]
+        named = [home / "rows.jsonl", home / "job.toml", home / "run", *(home / "run" / name for name in (*FILES, *WORKSPACES))]
         named += [home / "run" / name / file for name in WORKSPACES for file in OF_WORKSPACE]
         paths = [part for path in named for part in ("-P", str(path))]
         wanted = ["-e", f"trace={','.join(CALLS)}"] + (["-e", f"inject={inject}"] if inject else [])
         command = [program("strace", "strace"), "-f", "-qq", "-o", str(log), *paths, *wanted, *command]
     done = subprocess.run(command, cwd=home, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=120, check=False)
     traced = log.read_text(errors="replace") if inject is not None and log.exists() else ""
-    return Ended(done.returncode, done.stderr.decode(errors="replace"), "INJECTED" in traced or "killed by SIGKILL" in traced)
+    return Ended(
+        done.returncode, done.stderr.decode(errors="replace"), "INJECTED" in traced or "killed by SIGKILL" in traced, _has_called(home)
+    )
+
+
+def _has_called(home: Path) -> bool:
+    log = home / "run" / "attempts.log"
+    return log.exists() and b'"start"' in log.read_bytes()
 
 
 def points(home: Path) -> list[Point]:
@@ -89,8 +98,11 @@ def struck_cleanly(ended: Ended, *, killed: bool) -> None:
     if killed:
         assert ended.code in {-9, 137, 0}, ended
         return
-    assert ended.code in {0, 4}, ended
+    assert ended.code in {0, 2, 4}, ended
     assert "Traceback" not in ended.said, ended.said
+    if ended.code == 2:
+        assert not ended.called, "a job or an input that cannot be read is told before anything is spent"
+        assert ".toml: " in ended.said or ".jsonl" in ended.said, ended.said
     if ended.code == 4:
         told = [line for line in ended.said.splitlines() if line.startswith("batchrun: ")]
         assert len(told) == 1, ended.said

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from tests.faults.inject import Ended, Point, goes_on, points, run, small_job, struck_cleanly
 
+OPENING = ("EMFILE", "ENFILE", "EACCES", "EPERM", "EROFS", "ENOTCONN", "ESTALE", "ELOOP")
+"""What opening a file can come to: no descriptor left, no permission, a file system that is read-only, unplugged or gone."""
 WAYS = {"killed": "signal=SIGKILL:when={}", "fails once": "error=EIO:when={}", "full from then on": "error=ENOSPC:when={}+"}
+WAYS |= {f"{name} {how}": f"error={name}:when={{}}{sign}" for name in OPENING for how, sign in (("once", ""), ("from then on", "+"))}
 
 
 def struck(home: Path, point: Point, way: str) -> Ended:
@@ -27,6 +30,12 @@ def struck(home: Path, point: Point, way: str) -> Ended:
     return ended
 
 
+def _makes_sense(call: str, way: str) -> bool:
+    if call == "close" and way == "full from then on":
+        return False
+    return call == "openat" or not way.startswith("E")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--call", help="only this call: close")
@@ -36,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         found = points(Path(home))
     wanted = [point for point in found if wished.call in {None, point.call}]
-    injections = [(point, way) for point in wanted for way in WAYS if (point.call, way) != ("close", "full from then on")][:: wished.every]
+    injections = [(point, way) for point in wanted for way in WAYS if _makes_sense(point.call, way)][:: wished.every]
     print(f"{len(found)} points: {dict(Counter(point.call for point in found))}; {len(injections)} injections", flush=True)
     for point, way in injections:
         with tempfile.TemporaryDirectory() as home:
