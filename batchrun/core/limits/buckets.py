@@ -69,12 +69,13 @@ class Trail:
 
     def add(self, now: float, amount: float) -> None:
         """Count *amount* at *now*; what comes late or is taken back counts in the latest half second."""
-        half = math.floor(2 * now)
-        if not self._counts or self._counts[-1][0] < half:
-            self._counts.append([half, 0.0])
-            while self._counts[0][0] < half - 2 * self.seconds - 1:
-                self._counts.popleft()
-        self._counts[-1][1] += amount
+        counts = self._counts
+        if not counts or 2 * now >= counts[-1][0] + 1:
+            half = math.floor(2 * now)
+            counts.append([half, 0.0])
+            while counts[0][0] < half - 2 * self.seconds - 1:
+                counts.popleft()
+        counts[-1][1] += amount
 
     def correct(self, amount: float) -> None:
         """Count *amount* more, or less, lately."""

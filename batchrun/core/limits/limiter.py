@@ -101,14 +101,17 @@ class Ramp:
 
     def free_at(self, now: float) -> float:
         """When the next attempt may go."""
+        if self._bucket is None and now - self._latest <= _IDLE:
+            return now
         bucket = self._at(now)
         return now if bucket is None else bucket.free_at(now)
 
     def pay(self, now: float) -> None:
         """One attempt goes."""
-        bucket = self._at(now)
-        if bucket is not None:
-            bucket.pay(now, 1.0)
+        if self._bucket is not None or now - self._latest > _IDLE:
+            bucket = self._at(now)
+            if bucket is not None:
+                bucket.pay(now, 1.0)
         self._latest = now
 
     def pay_back(self) -> None:
@@ -184,7 +187,10 @@ class Limiter:
             if now < taken_at:
                 return taken_at
             self._end(episode, now)
-        return max(self.attempts.free_at(now, 1.0), self.tokens.free_at(now, tokens), self.ramp.free_at(now))
+        at = self.ramp.free_at(now)
+        if self.attempts.is_bounded:
+            at = max(at, self.attempts.free_at(now, 1.0))
+        return max(at, self.tokens.free_at(now, tokens)) if self.tokens.is_bounded else at
 
     def pay(self, now: float, tokens: float) -> None:
         """An attempt goes that is expected to cost *tokens*."""

@@ -103,6 +103,11 @@ class Pace:
     def __post_init__(self) -> None:
         self.margin = self.least_margin
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a quota is known or was found: otherwise anything may go at any time."""
+        return self.quota != math.inf or self.held != math.inf
+
     def rate(self, now: float) -> float:
         """The rate at *now*; infinity where nothing bounds it."""
         return min(self.quota * (1 - self.margin), self._found(now))
@@ -119,11 +124,11 @@ class Pace:
 
     def _counted(self, now: float) -> float:
         """The rate that the provider is taken to count by."""
-        return min(self.quota, self._found(now))
+        return self.quota if self.held == math.inf else min(self.quota, self._found(now))
 
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""
-        bucket = self._at(now)
+        bucket = self._at(now) if self.is_bounded else None
         if bucket is not None:
             if self.reckoning is not None:
                 bucket.make_up_for(self.reckoning.pay(now, cost), self.reckoning.makes_up_for)
@@ -136,7 +141,7 @@ class Pace:
         """Give back what was paid too much, or pay what was too little."""
         if self._bucket is not None:
             self._bucket.pay_back(cost)
-        self.uncount(cost)
+        self.trail.correct(-cost)
 
     def prepay(self, now: float, cost: float) -> None:
         """Take the cost of a refused attempt again, ahead of its retry: by then there is room for it."""
@@ -319,18 +324,19 @@ class Pace:
         return self.held * (1.0 + _STEP + _CUBE * max(0.0, climbed - self.window) ** 3) if climbed else self.held
 
     def _at(self, now: float) -> Bucket | None:
-        if self.held == self.quota == math.inf:
-            self._bucket = None
-            return None
-        rate = self.rate(now)
+        known = self.quota * (1 - self.margin)
+        rate = known if self.held == math.inf else min(known, self._found(now))
+        bucket = self._bucket
+        if bucket is not None and bucket.rate == rate:
+            return bucket
         if rate == math.inf:
             self._bucket = None
             return None
         burst = rate * (_STRICT_CATCH_UP if self.margin > self.least_margin else _CATCH_UP)
-        if self._bucket is None:
+        if bucket is None:
             self._bucket = Bucket(rate, burst)
-        elif self._bucket.rate != rate:
-            self._bucket.change(now, rate, burst)
+        else:
+            bucket.change(now, rate, burst)
         return self._bucket
 
 

@@ -296,7 +296,10 @@ class Reckoning:
         return leaves
 
     def _fits(self, held: Amount, quota: float, cost: float) -> bool:
-        return held.known + self._ratio * (held.guessed + cost) + self._kept_free(held.squares, cost) <= quota
+        room = quota - held.known - self._ratio * (held.guessed + cost)
+        # No row leaves more free than all the deviations: as a rule that settles it.
+        most = self.deviations * self._ratio * math.sqrt(self._spread * (held.squares + cost * cost))
+        return room >= most or room >= self._kept_free(held.squares, cost)
 
     def _kept_free(self, squares: float, cost: float) -> float:
         """What a row leaves free besides its cost: less of it, the longer the window would stay emptier for its sake."""

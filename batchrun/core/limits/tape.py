@@ -110,9 +110,10 @@ class Tape:
         return (cell.index + 1) / _CELLS + self.seconds + self.late
 
     def _cell(self, now: float) -> _Cell:
+        live = self._live
+        if live and now * _CELLS < live[-1].index + 1:
+            return live[-1]
         index = math.floor(now * _CELLS)
-        if self._live and self._live[-1].index >= index:
-            return self._live[-1]
         self._roll(now)
         cell = self._cells[index] = _Cell(index)
         self._live.append(cell)

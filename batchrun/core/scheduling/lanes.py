@@ -95,7 +95,8 @@ class Pool:
     """Lanes that joined with a slot's turn, which passes on once they are seen to wait here."""
     refused_lane: Lane | None = None
     refused_at: float = -math.inf
-    _queue: list[tuple[float, int, Lane]] = field(default_factory=list)
+    queue: list[tuple[float, int, Lane]] = field(default_factory=list)
+    """A heap: the lanes that wait for the quota, by what they were served."""
     _number: int = 0
     _served: float = 0.0
 
@@ -105,21 +106,18 @@ class Pool:
             lane.tag, lane.rested = max(lane.tag, self._served), False
         self._number += 1
         lane.in_pool = True
-        heapq.heappush(self._queue, (lane.tag, self._number, lane))
+        heapq.heappush(self.queue, (lane.tag, self._number, lane))
 
     def pop(self) -> Lane:
         """Take out the lane whose turn it is."""
-        tag, _, lane = heapq.heappop(self._queue)
+        tag, _, lane = heapq.heappop(self.queue)
         lane.in_pool = False
         self._served = max(self._served, tag)
         return lane
 
     def first(self) -> Lane:
         """Return the lane whose turn it is."""
-        return self._queue[0][2]
-
-    def __len__(self) -> int:
-        return len(self._queue)
+        return self.queue[0][2]
 
     def shared_refusal(self, lane: Lane, now: float, within: float) -> bool:
         """Note that *lane* was refused; say whether the pool is to blame: another lane was refused lately, or there is no other."""
@@ -163,6 +161,8 @@ class Lane:
     """It has had a good answer, or two kinds of rejection."""
     short_of: Purse | None = None
     """The budget that had too little left for its next row, while others' attempts are under way that are paid from it."""
+    fit_at: int = 0
+    """The decision that found nothing of its own to hold it back."""
     first_code: str | None = None
     same_rejections: int = 0
     seen: tuple[int, float] = (-1, 0.0)

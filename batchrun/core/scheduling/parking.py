@@ -72,9 +72,14 @@ class Parking:
         closed = self._closed.pop(workspace, None)
         return closed.lanes if closed else ()
 
+    @property
+    def stops_any(self) -> bool:
+        """Whether anything stands still."""
+        return bool(self._parks or self._closed)
+
     def of(self, lane: Lane) -> list[Parked]:
         """All that stops *lane*; last, that its workspace is closed."""
-        if not (self._parks or self._closed):
+        if not self.stops_any:
             return []
         keys = ((scope, name_of(scope, lane)) for scope in (Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT))
         parks = [self._parks[key] for key in keys if key in self._parks]

@@ -68,6 +68,7 @@ class Scheduler:
         self._ready_pools: deque[Pool] = deque()
         self._alarms: Alarms[Lane | Pool | Workspace | Parked] = Alarms()
         self._number = 0
+        self._decision = 0
         self._parking = Parking(self._lanes)
         self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
         self._broke: defaultdict[Purse, list[Parked]] = defaultdict(list)
@@ -81,13 +82,15 @@ class Scheduler:
         if self._stopping:
             return WaitUntil(math.inf) if self._in_flight else Drained(self.parked())
         self._ring(now)
+        self._decision += 1
         while self._ready or self._ready_pools:
             while self._ready:
                 lane = self._ready.popleft()
                 lane.queued = False
                 if not lane.in_pool and self._may_launch(lane, now):
+                    lane.fit_at = self._decision
                     self._join(lane)
-            ticket = self._from_pools(now)
+            ticket = self._from_pools(now) if self._ready_pools else None
             if ticket is not None:
                 return Launch(ticket)
         return self._rest(now)
@@ -116,7 +119,8 @@ class Scheduler:
         workspace.in_flight -= 1
         self._in_flight -= 1
         # Those that wait for a slot first: a lane that takes its own slot back each time would keep them waiting to its end.
-        self._pass_turn_on(workspace)
+        if workspace.waiting:
+            self._pass_turn_on(workspace)
         self._wake(lane)
 
     def unsent(self, ticket: Ticket) -> None:
@@ -235,7 +239,7 @@ class Scheduler:
         """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
         self._take_due_retries(lane, now)
         workspace = lane.workspace
-        if (parks := self._parking.of(lane)) and any(not parked.probe_due for parked in parks):
+        if self._parking.stops_any and any(not parked.probe_due for parked in self._parking.of(lane)):
             pass  # The end of the park, or its next probe, wakes it.
         elif lane.short_of is not None:
             pass  # The end of an attempt that is paid from the same budget wakes it.
@@ -290,7 +294,7 @@ class Scheduler:
         """Launch from the first pool that its quota lets go; pools take turns."""
         while self._ready_pools:
             pool = self._ready_pools[0]
-            if not pool:
+            if not pool.queue:
                 self._rest_pool()
             elif (at := pool.limiter.free_at(now, pool.first().next_tokens())) > now:
                 self._rest_pool()
@@ -298,11 +302,12 @@ class Scheduler:
                 self._pass_turns_on(pool)
             else:
                 lane = pool.pop()
-                if pool:
+                if pool.queue:
                     self._ready_pools.rotate(-1)
                 else:
                     self._rest_pool()
-                if self._may_launch(lane, now):
+                # Nothing was launched since it was looked at in this very decision, so nothing can hold it back that did not then.
+                if lane.fit_at == self._decision or self._may_launch(lane, now):
                     return self._launch(lane, now)
         return None
 
@@ -312,11 +317,14 @@ class Scheduler:
     def _launch(self, lane: Lane, now: float) -> Ticket:
         tokens = lane.next_tokens()
         ordinal, attempt = lane.draw()
-        probes = tuple(self._parking.of(lane))
-        for parked in probes:
-            parked.probe_due = False
+        probes: tuple[Parked, ...] = ()
+        if self._parking.stops_any:
+            probes = tuple(self._parking.of(lane))
+            for parked in probes:
+                parked.probe_due = False
         workspace = lane.workspace
-        self._end_turn(lane)
+        if lane.in_turn:
+            self._end_turn(lane)
         lane.in_flight += 1
         lane.slots.sent()
         workspace.in_flight += 1
@@ -365,11 +373,12 @@ class Scheduler:
         elif isinstance(result, Failure) and not result.in_doubt:
             self._correct(ticket, 0.0)
         if isinstance(result, Reply) or result.fault is Fault.REASK:
-            for each in ticket.lane.limiters:
+            lane = ticket.lane
+            for each in lane.limiters:
                 each.took(now, ticket.launched_at, ticket.paid)
-            self._look_again(ticket.lane)
+            self._look_again(lane)
             output_tokens = 0 if usage is None else usage.output_tokens
-            ticket.lane.slots.took(now, ticket.launched_at, output_tokens, ticket.lane.in_flight)
+            lane.slots.took(now, ticket.launched_at, output_tokens, lane.in_flight)
         elif result.fault is Fault.AGAIN:
             ticket.lane.slots.failed(ticket.launched_at)
 
@@ -379,12 +388,11 @@ class Scheduler:
         self._corrected(ticket, tokens)
 
     def _corrected(self, ticket: Ticket, tokens: float) -> None:
-        lane = ticket.lane
-        if tokens == ticket.paid:
-            return
-        lane.tag += (tokens - ticket.paid) / lane.plan.weight
+        lane, more = ticket.lane, tokens - ticket.paid
+        lane.tag += more / lane.plan.weight
         ticket.paid = tokens
-        self._look_again(lane)
+        if more < 0:
+            self._look_again(lane)
 
     def _pay(self, ticket: Ticket, result: Reply | Failure) -> None:
         if not ticket.promised:
@@ -423,9 +431,10 @@ class Scheduler:
 
     def _look_again(self, lane: Lane) -> None:
         """A limiter of the lane may have more room than it had: what waits for its pool or its workspace is due another look."""
-        if lane.pool:
+        if lane.pool.queue and not lane.pool.active:
             self._look_at(lane.pool)
-        self._pass_turn_on(lane.workspace)
+        if lane.workspace.waiting:
+            self._pass_turn_on(lane.workspace)
 
     # Time.
 
