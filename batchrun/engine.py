@@ -30,6 +30,10 @@ from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Ticke
 
 _MOST_A_TURN = 64
 """Launches, before sockets have their turn again."""
+_TICK = 0.003
+"""Seconds: what a rate lets go within them goes in one turn. Buckets save up more than that for those who come late."""
+_LOOK_EVERY, _PRESSED = 0.01, 0.75
+"""Seconds between two looks at the time that the processor spends here, and the share of it at which answers wait for it."""
 
 
 class Recorder(Protocol):
@@ -112,6 +116,7 @@ class Ports:
     promised: Callable[[Row], Awaitable[None]] = _at_once
     fund: Callable[[Ticket, Bound, float], None] = lambda _ticket, _most, _at: None
     """Sees to it that budgets which are shared with other runs have what an attempt may cost, sent at a wall time, if there is any."""
+    cpu_time: Callable[[], float] = time.thread_time
     jitter: Callable[[], float] = random.random
     wall_time: Callable[[], float] = time.time
 
@@ -168,6 +173,8 @@ class Engine:
         self._drained: Drained | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
+        self._looked: tuple[float, float] = (-math.inf, 0.0)
+        """When, and what had been spent of the processor by then."""
         self._loop: asyncio.AbstractEventLoop
         self._asleep: asyncio.Future[None]
         """What the run's own task waits for."""
@@ -199,6 +206,7 @@ class Engine:
     async def _turns(self) -> Drained:
         while True:
             self._asleep = self._loop.create_future()
+            self._look()
             self._finish()
             self._launch()
             if self._drained is not None:
@@ -279,7 +287,7 @@ class Engine:
                 case Launch(ticket):
                     tickets.append(ticket)
                 case WaitUntil(at):
-                    self._wake_at(at)
+                    self._wake_at(max(at, now + _TICK))
                     return tickets
                 case Drained() as drained:
                     self._drained = drained
@@ -364,6 +372,13 @@ class Engine:
         self._handed_on.append(attempt)
 
     # Time.
+
+    def _look(self) -> None:
+        """Tell the scheduler whether this process, and not the provider, is what answers wait for."""
+        now, (then, spent) = self._loop.time(), self._looked
+        if now - then >= _LOOK_EVERY:
+            self._looked = now, self._ports.cpu_time()
+            self._scheduler.pressed = self._looked[1] - spent > _PRESSED * (now - then)
 
     def _wake_at(self, at: float) -> None:
         # An alarm that rings early does no harm; setting one anew for each row would cost more than all the rest here.

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from batchrun.core.errors import LedgerError
+from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Scope
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained
@@ -459,3 +460,28 @@ def test_a_row_in_doubt_is_held_and_ends_the_run_without_an_entry_or_another_cal
     assert len(bench.endpoint.started["legal/qwen-plus/0"]) == 2
     assert bench.ledger.ids() == ["legal/qwen-plus/1"]
     assert sorted(bench.ledger.ends.values()) == ["again", "answered", "held"]
+
+
+def test_a_process_that_does_nothing_but_work_is_known_to_be_what_answers_wait_for():
+    told: list[bool] = []
+    spent = [0.0]
+
+    def send(row, _call):
+        told.append(bench.scheduler.pressed)
+        spent[0] += 0.9 if 20 <= len(told) < 40 else 0.1
+        return answer()
+
+    bench = benched(lane(rows=60, slots=1), endpoint=Scripted(send))
+    bench.cpu_time = lambda: spent[0]
+    bench.run()
+    assert told == [False] * 20 + [True] * 20 + [False] * 20
+
+
+def test_what_a_rate_lets_go_within_three_milliseconds_goes_in_one_turn_and_at_the_same_rate():
+    quick = replace(lane(rows=6000, slots=128), pool_quota=Quota(rpm=120_000))
+    bench = benched(quick, endpoint=Scripted(seconds=0.03))
+    bench.run()
+    starts = bench.endpoint.starts_of("legal")
+    steady = [at for at in starts if at > bench.ended_at / 2]
+    assert len(set(steady)) <= len(steady) / 3
+    assert (len(steady) - 1) / (steady[-1] - steady[0]) >= 0.99 * 0.995 * 2000

@@ -78,7 +78,15 @@ def drive(workspaces, troubles, *, breaks_at=None, concurrency=4, probe_every=30
 
     async def main():
         engine = Engine(
-            scheduler, Ports(prepare, lambda ready: endpoint.send(ready.request.url), ledger, jitter=lambda: jitter, wall_time=lambda: 0.0)
+            scheduler,
+            Ports(
+                prepare,
+                lambda ready: endpoint.send(ready.request.url),
+                ledger,
+                cpu_time=lambda: 0.0,
+                jitter=lambda: jitter,
+                wall_time=lambda: 0.0,
+            ),
         )
         return await engine.run()
 

@@ -7,6 +7,9 @@ where it does not, the provider is slow for another reason, the slots come back,
 back the same way: a few on trial, and for good where the pace holds. So a steady endpoint is never tried, and a wrong guess costs one
 window.
 
+While this process itself is what answers wait for, what they take says nothing of the provider: nothing is tried then, and a trial under
+way is given up.
+
 What is refused for want of capacity takes slots away once for all that was under way, if it is more than a few in a hundred: below that
 it is the provider's own noise. They come back one by one, and pass the number that failed only after a while.
 """
@@ -110,6 +113,13 @@ class Slots:
                 self._begin(now)
         elif self._answers >= max(_LEAST_ANSWERS, _ANSWERS_A_SLOT * self.limit):
             self._judge(now)
+
+    def pressed(self, now: float) -> None:
+        """An answer came that may have waited for this process longer than for the provider."""
+        if self._trial is _Trial.FEWER:
+            self.limit, _ = self._before
+        self._trial = _Trial.NONE
+        self._begin(now)
 
     def failed(self, launched_at: float) -> None:
         """An attempt failed that was no refusal."""

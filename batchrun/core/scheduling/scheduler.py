@@ -74,6 +74,8 @@ class Scheduler:
         self._broke: defaultdict[Purse, list[Parked]] = defaultdict(list)
         self._in_flight = 0
         self._stopping = False
+        self.pressed = False
+        """This process has more to do than it can: answers wait for it, and tell nothing of how quick the provider is."""
         for plan in lanes:
             self._add(plan)
 
@@ -378,7 +380,10 @@ class Scheduler:
                 each.took(now, ticket.launched_at, ticket.paid)
             self._look_again(lane)
             output_tokens = 0 if usage is None else usage.output_tokens
-            lane.slots.took(now, ticket.launched_at, output_tokens, lane.in_flight)
+            if self.pressed:
+                lane.slots.pressed(now)
+            else:
+                lane.slots.took(now, ticket.launched_at, output_tokens, lane.in_flight)
         elif result.fault is Fault.AGAIN:
             ticket.lane.slots.failed(ticket.launched_at)
 

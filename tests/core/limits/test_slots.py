@@ -190,3 +190,22 @@ def test_slots_that_make_no_sense_are_not_taken_up(kept):
     scheduler.teach_slots({("legal", "qwen-plus"): kept})
     assert scheduler._lanes["legal", "qwen-plus"].slots.limit == 64
     assert scheduler.learnt_slots() == {}
+
+
+def test_answers_that_wait_for_this_process_take_no_slot_away_and_a_trial_under_way_is_given_up():
+    queueing = played(Queueing(8), until=120.0)
+    assert limit(queueing) < 64, "otherwise it would show nothing"
+    pressed = Queueing(8)
+    scheduler = Scheduler([lane(rows=1_000_000, slots=64)], RetryPolicy())
+    pressed.events = Events(scheduler, pressed)
+    scheduler.pressed = True
+    pressed.events.run(120.0)
+    assert limit(pressed.events) == 64
+    slots = Slots(64)
+    for number in range(20_000):
+        slots.took(float(number), number - (1.0 if number < 10 else 8.0), 100, 64)
+        if slots.limit < 64:
+            break
+    assert slots.limit < 64
+    slots.pressed(30_000.0)
+    assert slots.limit == 64
