@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, SMALL
+from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, SMALL, WIRE
 from tests.benchmarks.speed.endpoint import greedy, lognormal, serving
 from tests.benchmarks.speed.measure import Weighed, Weight, alternate
 
@@ -21,6 +21,6 @@ def test_the_start_is_taken_off_what_a_row_costs():
 
 def test_each_contestant_answers_every_row_on_no_more_connections_than_it_was_given(tmp_path):
     with serving(tmp_path, lognormal(220, 0.02, 0.5)) as url:
-        for weighed in alternate([NAIVE, BATCHRUN, BARE], 220, 4, url, 16, 1, tmp_path):
+        for weighed in alternate([NAIVE, BATCHRUN, WIRE, BARE], 220, 4, url, 16, 1, tmp_path):
             assert weighed.runs[0].connections <= 16, weighed
             assert weighed.runs[0].cpu > 0

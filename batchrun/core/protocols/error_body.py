@@ -95,7 +95,8 @@ def _complaint_in_stream(body: bytes) -> Complaint | None:
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
     """The request id among *headers*, fit to be written."""
-    return clean(header(headers, "x-request-id") or "", _LONGEST_NAME) or None
+    found = header(headers, "x-request-id")
+    return clean(found, _LONGEST_NAME) or None if found else None
 
 
 def header(headers: Mapping[str, str], name: str) -> str | None:

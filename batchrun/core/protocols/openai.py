@@ -31,8 +31,10 @@ def _unfit(_body: Fields) -> None:
 
 def _encode(body: Fields, stream: bool) -> bytes:  # noqa: FBT001 - the port's signature
     """Write what the user wrote plus defaults; only parts in the native spelling are respelled."""
-    if any(isinstance(message.get("content"), list) for message in body["messages"]):
-        body = {**body, "messages": [_message(message) for message in body["messages"]]}
+    for message in body["messages"]:
+        if isinstance(message.get("content"), list):
+            body = {**body, "messages": [_message(message) for message in body["messages"]]}
+            break
     if stream:
         options = body.get("stream_options")
         # Without it a stream ends and never says what it cost.

@@ -11,6 +11,11 @@ What is decided here, and why:
   whatever becomes of its wire.
 - A head is written once a workspace, one timer watches all calls, and an answer wakes whoever waits for it once. `ClientSession` is left
   for GETs.
+
+No other client stands behind this port. pyreqwest 0.15 (Rust), the quickest that is kept well, was measured beside it in one run, answers
+taken as bytes, 64 and 1,000 in flight: 73 to 93 and 88 to 91 µs of CPU a call where this takes 44 to 45 and 62 to 63; with uvloop 43 to 47
+and 55 to 60 where this takes 36 to 43 and 50 to 56. Nor could it say whether a request's body was begun to be written, or keep connections
+apart by their keys, and twice in six runs it took the process down at its end.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, PEERS, Contestant, contestant_of
+from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, PEERS, WIRE, Contestant, contestant_of
 from tests.benchmarks.speed.endpoint import greedy, lognormal, serving
 from tests.benchmarks.speed.measure import alternate
 
@@ -26,7 +26,7 @@ def main() -> None:
     asked = _asked()
     with tempfile.TemporaryDirectory(prefix="speed-") as place:
         folder = Path(place)
-        contestants = [NAIVE, BATCHRUN, BARE]
+        contestants = [NAIVE, BATCHRUN, WIRE, BARE]
         if "cpu" in asked.what:
             for in_flight in asked.in_flight:
                 _cpu(contestants, asked.rows, in_flight, asked.rounds, folder)

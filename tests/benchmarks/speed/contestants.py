@@ -120,5 +120,6 @@ def _told(folder: Path) -> int:
 
 
 NAIVE = Contestant("naive aiohttp loop", script("naive_loop"))
+WIRE = Contestant("the same on our wire", script("wire_loop"))
 BARE = Contestant("bare asyncio client", script("bare_client"))
 BATCHRUN = Contestant("batchrun", batchrun(), answered=_of_a_run)
