@@ -91,6 +91,12 @@ class Preparer:
 
     def __call__(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable | Fetching:
         """Make the ticket's row ready for one attempt; only local media are waited for."""
+        try:
+            return self._ready(ticket)
+        except MemoryError:
+            return Unreadable("there was no memory left to make it ready")
+
+    def _ready(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable | Fetching:
         row = self._source.read(ticket.ordinal)
         if isinstance(row, RowChanged):
             return Unreadable(row.reason)
@@ -101,11 +107,14 @@ class Preparer:
         return Fetching(lambda: self._with_media(ticket, row, found, media)) if media else self._written(ticket, row, found, row.body, [])
 
     async def _with_media(self, ticket: Ticket, row: Row, way: Route, media: list[Medium]) -> Prepared | Unsendable:
-        urls = await self._urls(media, ticket.ordinal)
-        if isinstance(urls, Failure):
-            return Unsendable(row, urls)
-        messages = with_urls(row.body["messages"], lambda medium: urls[medium])
-        return self._written(ticket, row, way, {**row.body, "messages": messages}, media)
+        try:
+            urls = await self._urls(media, ticket.ordinal)
+            if isinstance(urls, Failure):
+                return Unsendable(row, urls)
+            messages = with_urls(row.body["messages"], lambda medium: urls[medium])
+            return self._written(ticket, row, way, {**row.body, "messages": messages}, media)
+        except MemoryError:
+            return Unsendable(row, mishap("no_memory", in_doubt=False))
 
     def _lane(self, name: str, model: str) -> _Lane:
         lane = self._lanes.get((name, model))

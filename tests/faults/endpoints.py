@@ -1,6 +1,7 @@
 """Every kind of `kinds.py` behind one port of a process of its own: ``python -m tests.faults.endpoints`` prints the port as JSON.
 
-The path says what is asked for: ``/plain/N`` and ``/streamed/N`` are the N-th kind of their table, ``/good`` answers after `LATENCY`.
+The path says what is asked for: ``/plain/N`` and ``/streamed/N`` are the N-th kind of their table, ``/good`` answers after `LATENCY`,
+``/large`` at once, with twelve million characters.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import anyio
 
 from tests.edge import fault_server as server
-from tests.faults.kinds import PLAIN, STREAMED
+from tests.faults.kinds import PLAIN, STREAMED, said
 
 LATENCY = 0.05
 TABLES = {b"plain": [*PLAIN.values()], b"streamed": [*STREAMED.values()]}
@@ -24,8 +25,17 @@ async def _good(_: server.Reader, writer: server.Writer) -> None:
     writer.write(server.http())
 
 
+async def _large(_: server.Reader, writer: server.Writer) -> None:
+    body = server.http(said({"content": "a" * 12_000_000}))
+    for at in range(0, len(body), 65_536):
+        writer.write(body[at : at + 65_536])
+        await writer.drain()
+
+
 def _meant(request: bytes) -> server.Fault:
     _, form, number, *_ = [*request.split(b" ", 2)[1].split(b"/"), b"0", b"0"]
+    if form == b"large":
+        return _large
     return TABLES[form][int(number)].does if form in TABLES else _good
 
 

@@ -94,6 +94,9 @@ MISHAPS: dict[str, Mishap] = {
         "the answer's values would take more memory than batchrun gives one answer",
         "lower top_logprobs, max_tokens or n of this row; it is asked again only with --retry-rejected, because each try is billed",
     ),
+    "no_memory": _passing(
+        "this machine had no memory left for the call", f"{_PASSES}; if it stays, lower concurrency or transport.max_response_bytes"
+    ),
     "redirect": _standing(
         "the endpoint redirects, which is not followed", "put the URL that really answers into endpoint of this workspace"
     ),

@@ -98,8 +98,12 @@ class Transport:
         target = self._targets.of(request.url, key)
         if isinstance(target, Failure):
             return target
-        result = await self._result(target, request, reading)
-        return failure_without_key(result, key) if isinstance(result, Failure) else reply_without_key(result, key)
+        try:
+            result = await self._result(target, request, reading)
+            return failure_without_key(result, key) if isinstance(result, Failure) else reply_without_key(result, key)
+        except MemoryError:
+            # What it had taken is given back by now: the others go on.
+            return mishap("no_memory", in_doubt=True)
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Page | Failure:
         """Ask for *url*, which costs nothing; what comes back holds no key."""
