@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import ssl
@@ -14,6 +15,7 @@ import pytest
 
 from tests.edge import fault_server as server
 from tests.faults.children import ROOT, environment
+from tests.faults.kinds import said
 
 ASKS = """
 import json, sys, anyio
@@ -23,8 +25,10 @@ from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport import Transport
 
 async def main():
-    async with Transport(connect=5, idle=5, total=5, connections=1, proxy="none", max_response_bytes=65536) as wire:
-        result = await wire.post(Request(sys.argv[1], {"Authorization": "Bearer sk-fake"}, b"{}"), Reading(OPENAI.dialect, {}))
+    url, proxy, posts, body = sys.argv[1], sys.argv[2], int(sys.argv[3]), b"{}".ljust(int(sys.argv[4]))
+    async with Transport(connect=5, idle=5, total=20, connections=1, proxy=proxy, max_response_bytes=1 << 24) as wire:
+        for _ in range(posts):
+            result = await wire.post(Request(url, {"Authorization": "Bearer sk-fake"}, body), Reading(OPENAI.dialect, {}))
     told = {name: str(getattr(result, name, "")) for name in ("code", "fault", "scope", "message", "in_doubt", "content")}
     print(json.dumps(told))
 
@@ -65,16 +69,63 @@ def presenting(authority: Path, host: str, days: int) -> ssl.SSLContext:
 def asked(authority: Path, context: ssl.SSLContext) -> tuple[dict[str, str], list[bytes]]:
     async def main() -> tuple[dict[str, str], list[bytes]]:
         async with server.serving(server.keeps(server.http()), tls=context) as endpoint:
-            trusting = {"SSL_CERT_FILE": str(authority / "ca.pem")}
-            done = await anyio.run_process([sys.executable, "-c", ASKS, endpoint.url], cwd=ROOT, env=environment(trusting))
-            return json.loads(done.stdout), endpoint.requests
+            return await ask(authority, endpoint.url), endpoint.requests
 
     return anyio.run(main)
+
+
+async def ask(authority: Path, url: str, proxy: str = "none", posts: int = 1, body_bytes: int = 2) -> dict[str, str]:
+    """What the last of so many posts to *url* brought, in a process that trusts the authority."""
+    command = [sys.executable, "-c", ASKS, url, proxy, str(posts), str(body_bytes)]
+    done = await anyio.run_process(command, cwd=ROOT, env=environment({"SSL_CERT_FILE": str(authority / "ca.pem")}))
+    told: dict[str, str] = json.loads(done.stdout)
+    return told
 
 
 def test_a_certificate_that_the_authority_vouches_for_is_taken(authority):
     told, requests = asked(authority, presenting(authority, "IP:127.0.0.1", 2))
     assert (told["content"], len(requests)) == ("好", 1)
+
+
+def test_large_requests_and_answers_go_over_one_connection_of_tls(authority):
+    answer = said({"content": "好" * 3_000_000})
+
+    async def main() -> tuple[dict[str, str], server.Server]:
+        async with server.serving(server.keeps(server.http(answer)), tls=presenting(authority, "IP:127.0.0.1", 2)) as endpoint:
+            return await ask(authority, endpoint.url, posts=3, body_bytes=4_000_000), endpoint
+
+    told, endpoint = anyio.run(main)
+    assert (len(told["content"]), endpoint.connections) == (3_000_000, 1)
+    assert [request.count(b" ") > 3_900_000 for request in endpoint.requests] == [True] * 3
+
+
+def test_a_tunnel_that_a_proxy_digs_carries_calls_that_only_the_endpoint_can_read(authority):
+    async def main() -> tuple[dict[str, str], list[bytes], list[bytes], int]:
+        async with server.serving(server.keeps(server.http()), tls=presenting(authority, "IP:127.0.0.1", 2)) as endpoint:
+
+            async def digs(reader: server.Reader, writer: server.Writer) -> None:
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+                async def carry(one: server.Reader, other: server.Writer) -> None:
+                    while piece := await one.read(65_536):
+                        carried.append(piece)
+                        other.write(piece)
+                    other.close()
+
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(carry, reader, far_writer)
+                    tasks.start_soon(carry, far_reader, writer)
+
+            carried: list[bytes] = []
+            async with server.serving(digs) as proxy:
+                told = await ask(authority, endpoint.url, f"http://clerk:hush@127.0.0.1:{proxy.port}", posts=3)
+                return told, proxy.requests, carried, endpoint.connections
+
+    told, asked_of_proxy, carried, connections = anyio.run(main)
+    assert (told["content"], connections, len(asked_of_proxy)) == ("好", 1, 1)
+    assert asked_of_proxy[0].startswith(b"CONNECT 127.0.0.1:")
+    assert b"sk-fake" not in b"".join([*asked_of_proxy, *carried])
 
 
 @pytest.mark.parametrize(

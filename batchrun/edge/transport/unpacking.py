@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from batchrun.edge.transport.mishaps import WireError
 
 _PIECE_BYTES = 1 << 16
+_MOST_MEMBERS = 64
+"""Of one gzip body: what is left is copied at each."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -19,21 +21,32 @@ class Unpacker:
         if not self._gzip and encoding != "deflate":
             raise WireError("bad_http", "an encoding that was not offered")
         self._stream = zlib.decompressobj(_GZIP) if self._gzip else None
+        self._members = 0
 
     def pieces(self, packed: bytes) -> Iterator[bytes]:
         """Give what *packed*, the next bytes of the body, unpacks to; raises WireError where it is not packed so."""
+        full = False
         try:
-            while packed:
+            # A piece that is full may leave more of itself behind, though all that was packed is taken.
+            while packed or full:
                 stream = self._stream
                 if stream is None:
                     # Some servers leave zlib's frame away.
                     stream = self._stream = zlib.decompressobj() if packed[0] & 15 == 8 else zlib.decompressobj(-zlib.MAX_WBITS)
-                yield stream.decompress(packed, _PIECE_BYTES)
-                packed = stream.unconsumed_tail
+                piece = stream.decompress(packed, _PIECE_BYTES)
+                yield piece
+                packed, full = stream.unconsumed_tail, len(piece) == _PIECE_BYTES
                 if stream.eof:
-                    # One member may follow another (RFC 1952).
-                    packed, self._stream = stream.unused_data, zlib.decompressobj(_GZIP) if self._gzip else None
-                    if not self._gzip:
-                        return
+                    packed, full = self._next(stream.unused_data), False
         except zlib.error:
             raise WireError("bad_http", "it is not packed as it says") from None
+
+    def _next(self, behind: bytes) -> bytes:
+        """Begin with what stands *behind* an end: of gzip, one member may follow another (RFC 1952); of deflate, nothing counts."""
+        if not self._gzip:
+            return b""
+        self._members += 1
+        if self._members > _MOST_MEMBERS:
+            raise WireError("bad_http", "members without end")
+        self._stream = zlib.decompressobj(_GZIP)
+        return behind

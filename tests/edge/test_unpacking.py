@@ -1,0 +1,56 @@
+"""Packed bodies come out whole, wherever they were cut, and in pieces that are bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import itertools
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.edge.transport.mishaps import WireError
+from batchrun.edge.transport.unpacking import Unpacker
+
+PACKERS = {
+    "gzip": gzip.compress,
+    "x-gzip": lambda body: gzip.compress(body[: len(body) // 2]) + gzip.compress(body[len(body) // 2 :]),
+    "deflate": zlib.compress,
+}
+EACH = pytest.mark.parametrize(("encoding", "pack"), PACKERS.items(), ids=PACKERS.keys())
+
+
+def unpacked(encoding: str, *packed: bytes) -> list[bytes]:
+    unpacker = Unpacker(encoding)
+    return [piece for each in packed for piece in unpacker.pieces(each)]
+
+
+@EACH
+@given(body=st.binary(max_size=200) | st.binary(min_size=1, max_size=9).map(lambda few: few * 40_000), cuts=st.lists(st.integers(0, 900)))
+def test_what_was_packed_comes_out_wherever_it_was_cut(encoding, pack, body, cuts):
+    packed = pack(body)
+    places = sorted({0, len(packed), *(min(cut, len(packed)) for cut in cuts)})
+    pieces = unpacked(encoding, *(packed[start:end] for start, end in itertools.pairwise(places)))
+    assert b"".join(pieces) == body
+    assert max(map(len, pieces), default=0) <= 65_536
+
+
+def test_nothing_is_left_behind_where_a_piece_is_just_full():
+    for count in range(65_400, 66_200, 3):
+        body = b" " * count
+        assert b"".join(unpacked("deflate", zlib.compress(body, wbits=-15))) == body, count
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "", "x"])
+def test_an_encoding_that_was_not_offered_is_not_guessed(encoding):
+    with pytest.raises(WireError, match="bad_http"):
+        Unpacker(encoding)
+
+
+@EACH
+@given(noise=st.binary(min_size=9, max_size=99).filter(lambda noise: noise[0] & 15 != 8))
+def test_what_is_not_packed_so_is_a_mishap_and_no_other_error(encoding, pack, noise):
+    with contextlib.suppress(WireError):
+        unpacked(encoding, noise)
