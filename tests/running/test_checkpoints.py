@@ -130,6 +130,7 @@ CALLS = st.lists(
 
 @given(st.lists(CALLS, min_size=1, max_size=4))
 @example([[(0, REJECTED)], [(0, KILLED)]])
+@example([[(0, REJECTED), (0, EXHAUSTED)], [(0, TIMED_OUT)]])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 def test_a_reader_that_goes_on_from_a_checkpoint_knows_what_one_knows_that_read_it_all(tmp_path_factory, openings):
     run = Run(tmp_path_factory.mktemp("run"))

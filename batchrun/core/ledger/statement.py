@@ -110,7 +110,7 @@ class Fold:
         self.calls = Calls(only)
         self._doubtful: frozenset[tuple[str, str]] = frozenset()
         self._final: set[tuple[str, str]] = set()
-        """Rows for which a call in doubt was made, and which are answered or rejected all the same."""
+        """Rows for which a call in doubt was made, and which are answered all the same."""
         self._metadata: dict[tuple[str, str], tuple[Any] | None] | None = None
         self._failed = _FailedRows()
 
@@ -132,7 +132,7 @@ class Fold:
             totals = self._groups.of(entry.workspace, entry.model, entry.started_at, entry.metadata)
             self._count(totals, entry)
             self.calls.told(entry)
-            if (entry.workspace, entry.id) in self._doubtful and entry.outcome != "exhausted":
+            if entry.outcome == "answered" and (entry.workspace, entry.id) in self._doubtful:
                 self._final.add((entry.workspace, entry.id))
             if self._metadata and (entry.workspace, entry.id) in self._metadata:
                 self._metadata[entry.workspace, entry.id] = (entry.metadata,)
@@ -189,7 +189,7 @@ class Fold:
             totals = self._groups.of(started.workspace, started.model, started.at, told[0] if told else None, known=known)
             totals.doubt(started.bound, self._most(started.workspace, started.model, started.bound, started.at))
             row = started.workspace, started.row_id
-            # A call may have been made for a row that was rejected before the calls in doubt were known: it was asked again.
+            # What rejects a row is final only as its latest entry: it may have been asked again, and exhausted then.
             if started.row_id and row not in self._final and not self._failed.is_rejected(*row):
                 rows.add((started.workspace, started.model, started.row_id))
         return rows
