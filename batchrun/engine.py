@@ -16,7 +16,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -105,7 +105,7 @@ async def _at_once(_row: Row) -> None:
 class Ports:
     """The outside, as the engine sees it."""
 
-    prepare: Callable[[Ticket], Prepared | Unsendable | Unreadable | Fetching]
+    prepare: Callable[[Sequence[Ticket]], Sequence[Prepared | Unsendable | Unreadable | Fetching]]
     send: Callable[[Prepared], Awaitable[Reply | Failure]]
     ledger: Recorder
     hand_on: Callable[[Outcome], Awaitable[None]] | None = None
@@ -261,8 +261,8 @@ class Engine:
         """Start what may go now, once it is written down that it does."""
         ports, starting, at = self._ports, self._fetched, self._ports.wall_time()
         self._fetched = []
-        for ticket in self._tickets():
-            ready = ports.prepare(ticket)
+        tickets = self._tickets()
+        for ticket, ready in zip(tickets, ports.prepare(tickets), strict=True):
             if isinstance(ready, Unreadable):
                 self._drop(ticket, ready)
                 continue

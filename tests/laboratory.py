@@ -257,7 +257,7 @@ class Bench:
 
     def _ports(self) -> Ports:
         return Ports(
-            self.prepare,
+            lambda tickets: [self.prepare(ticket) for ticket in tickets],
             self.endpoint.send,
             self.ledger,
             self.hand_on,

@@ -72,9 +72,12 @@ def drive(workspaces, troubles, *, breaks_at=None, concurrency=4, probe_every=30
     scheduler = Scheduler(lanes, RetryPolicy(), probe_every=probe_every)
     endpoint, ledger = Endpoint(troubles), Listed(breaks_at=breaks_at)
 
-    def prepare(ticket):
+    def prepared(ticket):
         row = Row(f"{ticket.workspace}-{ticket.ordinal}", ticket.workspace, ticket.model, {}, "0" * 16)
         return Prepared(row, Request(ticket.workspace, {}, b""), Bound(1, 1))
+
+    def prepare(tickets):
+        return [prepared(ticket) for ticket in tickets]
 
     async def main():
         engine = Engine(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -63,7 +63,7 @@ class _Lane:
 
 
 class Preparer:
-    """Makes rows ready, one attempt at a time; the engine's `prepare`."""
+    """Makes rows ready, those of a turn at a time; the engine's `prepare`."""
 
     def __init__(
         self,
@@ -89,15 +89,18 @@ class Preparer:
         self._roots: dict[Path, MediaRoot] = {}
         self._lanes: dict[tuple[str, str], _Lane] = {}
 
-    def __call__(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable | Fetching:
-        """Make the ticket's row ready for one attempt; only local media are waited for."""
+    def __call__(self, tickets: Sequence[Ticket]) -> list[Prepared | Unsendable | Unreadable | Fetching]:
+        """Make the tickets' rows ready for one attempt each; only local media are waited for."""
+        rows = self._source.read_together([ticket.ordinal for ticket in tickets])
+        return [self._ready(ticket, rows.get(ticket.ordinal)) for ticket in tickets]
+
+    def _ready(self, ticket: Ticket, row: Row | RowChanged | None) -> Prepared | Unsendable | Unreadable | Fetching:
         try:
-            return self._ready(ticket)
+            return self._made_of(ticket, row or self._source.read(ticket.ordinal))
         except MemoryError:
             return Unreadable("there was no memory left to make it ready")
 
-    def _ready(self, ticket: Ticket) -> Prepared | Unsendable | Unreadable | Fetching:
-        row = self._source.read(ticket.ordinal)
+    def _made_of(self, ticket: Ticket, row: Row | RowChanged) -> Prepared | Unsendable | Unreadable | Fetching:
         if isinstance(row, RowChanged):
             return Unreadable(row.reason)
         media = [*media_of(row.body["messages"])]
@@ -178,8 +181,9 @@ class Preparer:
         sent_media = sum(len(each.url) for each in media_of(body["messages"])) if media else 0
         size = _size(written if not sent_media else orjson.dumps(row.body), body, len(media))
         estimate, most = lane.estimate, lane.least_tpm
-        if most is not None and estimate.input_of(size) > most:
-            return Unsendable(row, mishap("never_fits", f"about {estimate.input_of(size):,.0f} against {most:,.0f}", in_doubt=False))
+        asked = estimate.input_of(size)
+        if most is not None and asked > most:
+            return Unsendable(row, mishap("never_fits", f"about {asked:,.0f} against {most:,.0f}", in_doubt=False))
         if len(written) > (_MOST_BYTES_WITH_MEDIA if sent_media > _MOST_BYTES // 2 else _MOST_BYTES):
             return Unsendable(row, mishap("request_too_large", f"{len(written):,} bytes", in_doubt=False))
         headers: dict[str, str] = {"Authorization": lane.authorization, "Idempotency-Key": self._idempotency_key(row, asks)}
@@ -193,7 +197,7 @@ class Preparer:
             bound(body, len(written) - sent_media, (each.kind for each in media)),
             Reading(wire_format.dialect, body),
             self._answers.checking(ticket.ordinal, tools="tools" in body),
-            estimate.of(size),
+            asked + estimate.output_of(size),
             lambda usage: estimate.learn(size, self._source.line_bytes(ticket.ordinal), usage),
             lambda: self._answers.forget(ticket.ordinal),
         )
@@ -207,4 +211,4 @@ class Preparer:
 def _size(text: bytes, body: Body, media: int) -> Size:
     """What can be seen of a request whose *text* stands for it, its media left out."""
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
-    return Size(len(text.decode()), len(text), media, limit if isinstance(limit, int) else None)
+    return Size(len(text) if text.isascii() else len(text.decode()), len(text), media, limit if isinstance(limit, int) else None)

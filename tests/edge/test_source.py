@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import os
+import random
 import resource
 import sys
 from collections.abc import Callable
@@ -295,6 +296,23 @@ def test_a_row_edited_cut_or_moved_during_the_run_is_changed_and_the_others_are_
     assert found[1] == RowChanged(f"{path}: the line at byte 16 is not the one that was indexed: the input was edited during the run")
     written(path, b"\n", line("aa"))
     assert all(isinstance(run.source.read(ordinal), RowChanged) for ordinal in range(4))
+
+
+def test_rows_read_together_are_the_rows_that_are_read_one_by_one_whatever_became_of_the_files(tmp_path, opened):
+    dice = random.Random(5)
+    blank = b"\n" * 3
+    for number in range(3):
+        rows = [line(f"{number}-{at} " + "é" * dice.choice([1, 300, 9000])).rstrip() for at in range(60)]
+        (tmp_path / f"{number}.jsonl").write_bytes(b"".join(row + dice.choice([b"\n", b"\r\n", blank]) for row in rows))
+    run = opened(*(tmp_path / f"{number}.jsonl" for number in range(3)))
+    for cut in (None, 100_000, 31, 0):
+        if cut is not None:
+            os.truncate(tmp_path / "1.jsonl", cut)
+        for count in (1, 2, 7, 64):
+            ordinals = dice.sample(range(len(run.source.index)), count)
+            together = run.source.read_together(ordinals)
+            assert {ordinal: run.source.read(ordinal) for ordinal in together} == together
+            assert all((run.source.index.span(ordinal) or 1 << 20) > 16 << 10 for ordinal in set(ordinals) - together.keys())
 
 
 def test_an_input_deleted_or_replaced_during_the_run_is_still_read(tmp_path, opened):

@@ -59,7 +59,7 @@ class Made:
         workspace, model = next(lane for lane, ordinals in self.source.index.lanes.items() if ordinal in ordinals)
         step = Scheduler([LanePlan(workspace, model, workspace, [ordinal], 1, 1)], RetryPolicy()).next(0.0)
         assert isinstance(step, Launch)
-        found = self.preparer(step.ticket)
+        (found,) = self.preparer([step.ticket])
         return anyio.run(found.wait) if isinstance(found, Fetching) else found
 
     def ready(self, ordinal=0):

@@ -89,8 +89,11 @@ class Estimate:
 
     def of(self, size: Size) -> float:
         """What a request is expected to cost."""
-        output = self._most if size.most_output is None else min(self._most, size.most_output)
-        return self.input_of(size) + output
+        return self.input_of(size) + self.output_of(size)
+
+    def output_of(self, size: Size) -> float:
+        """Output tokens of a request."""
+        return self._most if size.most_output is None else min(self._most, size.most_output)
 
     def learn(self, size: Size, line_bytes: int, usage: Usage) -> None:
         """Take in what a request did cost."""

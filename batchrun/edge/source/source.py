@@ -36,6 +36,8 @@ from batchrun.edge.source.scan import Scan, Scanned, SetAside, id_of
 from batchrun.edge.source.spool import unfold
 
 MAX_LINE_BYTES = 64 << 20
+_SHORT = 16 << 10
+"""Bytes: longer lines are not read together with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +113,27 @@ class Source:
         """Close the input files."""
         self._files.close()
 
+    def read_together(self, ordinals: Sequence[int]) -> dict[int, Row | RowChanged]:
+        """Read rows that are asked at one time, what stands close together at once; long ones are left to `read`, and all that fails."""
+        short = [(ordinal, span) for ordinal in ordinals if (span := self.index.span(ordinal)) is not None and span <= _SHORT]
+        try:
+            lines = self._files.lines([(*self.index.position(ordinal), span) for ordinal, span in short])
+        except OSError:
+            return {}
+        return {ordinal: self._row(ordinal, line) for (ordinal, _), line in zip(short, lines, strict=True)}
+
     def read(self, ordinal: int) -> Row | RowChanged:
         """Read the row with this ordinal, made ready to be asked."""
         number, offset = self.index.position(ordinal)
-        file = self._files[number]
         try:
             line = self._files.line(number, offset, self.index.span(ordinal))
         except OSError as error:
-            return RowChanged(f"{file.shown}: the input can no longer be read: {error.strerror}")
+            return RowChanged(f"{self._files[number].shown}: the input can no longer be read: {error.strerror}")
+        return self._row(ordinal, line)
+
+    def _row(self, ordinal: int, line: bytes) -> Row | RowChanged:
+        number, offset = self.index.position(ordinal)
+        file = self._files[number]
         read = self._rereader.line(line, file.workspace, self.index.digest(ordinal))
         if read is None:
             return RowChanged(
