@@ -1,7 +1,7 @@
 """Every kind of `kinds.py` behind one port of a process of its own: ``python -m tests.faults.endpoints`` prints the port as JSON.
 
 The path says what is asked for: ``/plain/N`` and ``/streamed/N`` are the N-th kind of their table, ``/good`` answers after `LATENCY`,
-``/large`` at once, with twelve million characters.
+``/slow`` after `WAITED`, ``/large`` at once, with twelve million characters.
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ from tests.edge import fault_server as server
 from tests.faults.kinds import PLAIN, STREAMED, said
 
 LATENCY = 0.05
+WAITED = 0.2
 TABLES = {b"plain": [*PLAIN.values()], b"streamed": [*STREAMED.values()]}
 
 
 async def _good(_: server.Reader, writer: server.Writer) -> None:
     await anyio.sleep(LATENCY)
+    writer.write(server.http())
+
+
+async def _slow(_: server.Reader, writer: server.Writer) -> None:
+    await anyio.sleep(WAITED)
     writer.write(server.http())
 
 
@@ -34,8 +40,9 @@ async def _large(_: server.Reader, writer: server.Writer) -> None:
 
 def _meant(request: bytes) -> server.Fault:
     _, form, number, *_ = [*request.split(b" ", 2)[1].split(b"/"), b"0", b"0"]
-    if form == b"large":
-        return _large
+    own = {b"large": _large, b"slow": _slow}
+    if form in own:
+        return own[form]
     return TABLES[form][int(number)].does if form in TABLES else _good
 
 
