@@ -1,0 +1,176 @@
+"""`python -m tests.mutation [GROUP …]`: small faults put into the code one by one, and how many of them the tests notice.
+
+mutmut makes the faults and judges them, in a copy and in an environment of its own, which is built once and kept. `--sample N` takes so
+many of a group, drawn by a seed that is told; `--list` shows those that no test noticed, for a person to read. A fault that lets a test
+run without end counts as noticed: every test here has a time limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from tests.sdk.environments import Sdk, built
+
+_ROOT = Path(__file__).parents[1]
+_MUTMUT = Sdk("mutmut", "3.8.1")
+_COPIED = ("batchrun", "tests", "jobs", "samples", "README.md", "pyproject.toml")
+_NOTICED = frozenset({1, 3, 24, -24, 36, 152, 255})
+"""What mutmut notes of a fault that tests notice: they failed, or came to no end."""
+_UNTRIED = frozenset({5, 33})
+"""No test reaches the fault."""
+
+
+class Group(NamedTuple):
+    """What is broken, and the tests that should notice."""
+
+    code: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+_SCHEDULING = ("tests/core/scheduling/test_lanes.py", "tests/core/scheduling/test_retry.py", "tests/core/scheduling/test_scheduler.py")
+GROUPS = {
+    "retry": Group(
+        ("core/scheduling/retry.py", "core/scheduling/parking.py"), (*_SCHEDULING, "tests/core/scheduling/test_scheduler_machine.py")
+    ),
+    "scheduler": Group(
+        tuple(f"core/scheduling/{name}.py" for name in ("scheduler", "lanes", "alarms", "decisions", "plan", "past")),
+        (*_SCHEDULING, "tests/core/scheduling/test_scheduler_machine.py", "tests/running/test_checkpoints.py"),
+    ),
+    "limits": Group(("core/limits/*.py",), ("tests/core/limits", *_SCHEDULING)),
+    "ledger": Group(
+        ("core/ledger/[!f]*.py", "edge/ledger.py", "edge/history.py"),
+        ("tests/core/ledger", "tests/edge/test_history.py", "tests/running/test_checkpoints.py"),
+    ),
+    "budget": Group(
+        ("core/money/budget.py", "core/money/books.py", "core/money/outlays.py", "running/budgets.py", "running/bookkeeping.py"),
+        ("tests/core/money", "tests/running/test_bookkeeping.py"),
+    ),
+}
+
+
+def main() -> None:
+    """Judge the groups asked for, and print a line for each file."""
+    asked = _asked()
+    environment = built(_MUTMUT, build=_build)
+    _say(f"{'':<44}{'faults':>8}{'tried':>8}{'noticed':>9}{'survived':>10}{'no test':>9}{'noticed':>9}\n")
+    for name in asked.groups or GROUPS:
+        with tempfile.TemporaryDirectory(prefix=f"mutation-{name}-") as place:
+            _judge(name, GROUPS[name], Path(place), environment / "bin" / "mutmut", asked)
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--sample", type=int, help="faults of a group that are tried; all where it is not said")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--children", type=int, default=os.cpu_count())
+    parser.add_argument("--list", action="store_true", help="name the faults that no test noticed, and show them")
+    asked = parser.parse_args()
+    if unknown := set(asked.groups) - set(GROUPS):
+        parser.error(f"no group {', '.join(sorted(unknown))}")
+    return asked
+
+
+def _build(place: Path, sdk: Sdk) -> None:
+    python = place / "bin" / "python"
+    for command in (
+        (sys.executable, "-m", "venv", str(place)),
+        (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", sdk.pin, f"{_ROOT}[dev]"),
+        # The copy is what is tried.
+        (str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "--disable-pip-version-check", "batchrun"),
+    ):
+        subprocess.run(command, check=True, timeout=900)
+
+
+def _judge(name: str, group: Group, place: Path, mutmut: Path, asked: argparse.Namespace) -> None:
+    _copy(place, group)
+    # Of none of them: the faults are made, and it is found out which test reaches which.
+    _run(mutmut, place, "run", "none")
+    made = _verdicts(place)
+    if not made:
+        raise SystemExit(f"{name}: no fault was made")
+    tried = sorted(made)
+    if asked.sample is not None and asked.sample < len(tried):
+        tried = random.Random(asked.seed).sample(tried, asked.sample)
+    _run(mutmut, place, "run", "--max-children", str(asked.children), *tried)
+    verdicts = {fault: verdict for fault, verdict in _verdicts(place).items() if fault in set(tried)}
+    told = f"{name}, all" if len(tried) == len(made) else f"{name}, {len(tried)} drawn with seed {asked.seed}"
+    _tell(told, made, verdicts)
+    if asked.list:
+        for fault in sorted(fault for fault, verdict in verdicts.items() if verdict not in _NOTICED):
+            _say(f"{_run(mutmut, place, 'show', fault).stdout}\n")
+
+
+def _copy(place: Path, group: Group) -> None:
+    for name in _COPIED:
+        if (_ROOT / name).is_dir():
+            shutil.copytree(_ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(_ROOT / name, place / name)
+    settings = {
+        "source_paths": ["batchrun"],
+        "only_mutate": [f"batchrun/{each}" for each in group.code],
+        "also_copy": [name for name in _COPIED if name != "tests"],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist", "-x"],
+        "pytest_add_cli_args_test_selection": list(group.tests),
+    }
+    with (place / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[tool.mutmut]\nuse_git_change_detection = false\ntrack_dependencies = false\nuse_setproctitle = false\n")
+        file.writelines(f"{key} = {orjson.dumps(value).decode()}\n" for key, value in settings.items())
+
+
+def _run(mutmut: Path, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([mutmut, *arguments], cwd=place, capture_output=True, text=True, check=False)
+
+
+def _verdicts(place: Path) -> dict[str, int | None]:
+    """What is known of each fault, by its name; None of one that was not tried."""
+    found: dict[str, int | None] = {}
+    for path in place.glob("mutants/batchrun/**/*.meta"):
+        found |= orjson.loads(path.read_bytes())["exit_code_by_key"]
+    return found
+
+
+def _tell(told: str, made: dict[str, int | None], verdicts: dict[str, int | None]) -> None:
+    files = sorted({_file_of(fault) for fault in made})
+    _say(f"{told}\n")
+    for file in [*files, ""]:
+        count = Counter(_kind(verdict) for fault, verdict in verdicts.items() if _file_of(fault) == file or not file)
+        tried = count["noticed"] + count["survived"] + count["no test"]
+        share = f"{100 * count['noticed'] / tried:.1f} %" if tried else "-"
+        of = sum(not file or _file_of(fault) == file for fault in made)
+        _say(
+            f"  {file or 'together':<42}{of:>8,}{tried:>8,}{count['noticed']:>9,}{count['survived']:>10,}{count['no test']:>9,}{share:>9}\n"
+        )
+    if untold := sum(verdict is None for verdict in verdicts.values()):
+        _say(f"  {untold:,} were not judged\n")
+
+
+def _file_of(fault: str) -> str:
+    return fault.rsplit(".", 1)[0]
+
+
+def _kind(verdict: int | None) -> str:
+    if verdict is None:
+        return "untold"
+    return "no test" if verdict in _UNTRIED else "noticed" if verdict in _NOTICED else "survived"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
