@@ -118,7 +118,7 @@ def look_ahead(
             seen = _seen(directory, workspaces, opening)
             lanes = [_lane(job, workspaces[lane[0]], lane[1], opening, seen, unfit.get(lane, frozenset())) for lane in counts]
             obstacles = (*_parked(parked, counts), *_unfitting(unfit), *_set_aside(scratch, opening))
-            told = _told(job, workspaces, lanes, parked.keys(), begins_at)
+            told = _told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools)
             affording, means = Affording(job, workspaces, directory, list(counts), begins_at), _mean_bytes(lanes, opening)
             obstacles = (*obstacles, *affording.obstacles(told, means.__getitem__))
             affordable = (*affording.notes(told, means.__getitem__),)
@@ -251,8 +251,9 @@ def _lane(job: Job, workspace: Workspace, model: str, opening: Opening, seen: _S
         tokens_a_byte = sum(each.input_tokens for each in answers) / max(1, sum(each.line_bytes for each in answers))
         output = math.fsum(each.output_tokens for each in answers) / len(answers)
         latencies: Sequence[float] = sorted(each.seconds for each in answers)
+        costs = _costs(answers, tokens_a_byte, output)
     else:
-        tokens_a_byte, output = estimate.tokens_a_byte, _first_output(workspace, model)
+        tokens_a_byte, output, costs = estimate.tokens_a_byte, _first_output(workspace, model), (1.0,)
         latencies, told = _assumed(job, workspace, output)
     rows = array("I", (row for row in opening.plan.rows(key) if row not in unfit))
     line_bytes = opening.source.line_bytes
@@ -261,10 +262,17 @@ def _lane(job: Job, workspace: Workspace, model: str, opening: Opening, seen: _S
         rows=rows,
         tokens=lambda ordinal: max(0, line_bytes(ordinal)) * tokens_a_byte + output,
     )
-    expected = _with_shares(Expected(latencies), seen.totals.get(key, Totals()), plan)
+    expected = _with_shares(Expected(latencies, costs), seen.totals.get(key, Totals()), plan)
     lane = _Lane(plan, tokens_a_byte, output, expected, told)
     lane.input_tokens = tokens_a_byte * sum(max(0, line_bytes(row)) for row in rows)
     return lane
+
+
+def _costs(answers: Sequence[_Answer], tokens_a_byte: float, output: float) -> tuple[float, ...]:
+    """What answers did cost, in terms of what would have been expected, and 1 in the mean."""
+    off = [(each.input_tokens + each.output_tokens) / max(1.0, tokens_a_byte * each.line_bytes + output) for each in answers]
+    mean = math.fsum(off) / len(off)
+    return tuple(sorted(each / mean for each in off)) if mean else (1.0,)
 
 
 def _first_output(workspace: Workspace, model: str) -> float:
@@ -311,7 +319,8 @@ def _with_shares(expected: Expected, totals: Totals, plan: LanePlan) -> Expected
 
 
 def _told(
-    job: Job, workspaces: Mapping[str, Workspace], lanes: Sequence[_Lane], parked: Iterable[LaneKey], begins_at: datetime
+    job: Job, workspaces: Mapping[str, Workspace], lanes: Sequence[_Lane], parked: Iterable[LaneKey], begins_at: datetime,
+    learnt: Mapping[str, Any],
 ) -> tuple[Prospect, ...]:  # fmt: skip
     running = [lane for lane in lanes if lane.key not in set(parked) and lane.plan.count]
     plans, expected = [lane.plan for lane in running], {lane.key: lane.expected for lane in running}
@@ -319,7 +328,7 @@ def _told(
     hours = {name: each.window for name, each in workspaces.items() if each.window is not None}
     of_these = {lane.plan.workspace for lane in running}
     calendar = Calendar({name: each for name, each in hours.items() if name in of_these}, begins_at.timestamp())
-    found = foresee(plans, expected, policy, calendar)
+    found = foresee(plans, expected, policy, calendar, learnt)
     help_for = helps(plans, expected, {lane.key: lane.a_row() for lane in running}, found)
     told = []
     for lane in sorted(lanes, key=lambda each: each.key):

@@ -1,15 +1,16 @@
 """All that is asked of quotas, in one table: `python -m tests.benchmarks.quotas` prints each bar, what was seen, and whether it is reached.
 
 It takes some minutes. Figures are of virtual time, but for the scheduler's cost, which is CPU. Words after the command choose the bars of
-single quotas that have them in their names, and leave the others out (`known 1000000`). What waits for real seconds has commands of its
-own: `.sockets` (quotas and the head of line on sockets); `.soak` plays a day and fifty kills.
+single quotas that have them in their names, and leave the others out (`known 1000000`). What is a command of its own too: `.limits` (single
+quotas), `.pools` (shared ones), `.plans` (forecasts against runs). What waits for real seconds is not in it: `.sockets` (quotas and the
+head of line on sockets); `.soak` plays a day and fifty kills.
 """
 
 from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import limits, pools
+from tests.benchmarks import limits, plans, pools
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
     limits.main()
     if len(sys.argv) == 1:
         pools.main()
+        plans.main()
 
 
 if __name__ == "__main__":

@@ -83,6 +83,8 @@ class Reckoning:
     """Standard deviations of what is under way that are kept free."""
     at_end: bool = False
     """The provider counts an answer when it ends."""
+    steady: bool = False
+    """Nothing more is learnt of the provider: nobody is there to refuse anything."""
     _as_well_at_end: bool = False
     """It may."""
     _rung: int = _FIRST
@@ -168,10 +170,12 @@ class Reckoning:
         quota = rate * self.window
         self._ended.know(now, cost)
         self._largest = max(self._largest, cost)
+        if self.steady:
+            return
         if self._refusals and now - self._refusals[0].refused_at >= _LOOKED_AT_AFTER:
             self._look_at(self._refusals.popleft())
             self._judge(now, rate)
-        self.deviations = max(_LEAST_DEVIATIONS, self.deviations * (_NARROWER_AT_END if self.at_end else _NARROWER))
+        self.deviations = max(_LEAST_DEVIATIONS, self.deviations * (_NARROWER_AT_END if self.at_end or self._as_well_at_end else _NARROWER))
         if self._clean_calls == 0:
             self._clean_since = now
         self._clean_calls += 1

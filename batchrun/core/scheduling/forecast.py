@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from statistics import NormalDist
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.limits.limiter import Limiter
@@ -78,6 +79,8 @@ class Expected:
 
     latencies: Sequence[float]
     """Seconds that answers take, each as likely as the others."""
+    costs: Sequence[float] = (1.0,)
+    """What calls cost in terms of what they are expected to, each as likely as the others; 1 in the mean."""
     again: float = 0.0
     """Share of the calls that fail and are tried again."""
     throttled: float = 0.0
@@ -120,19 +123,23 @@ class Calendar:
 
 
 def foresee(
-    plans: Sequence[LanePlan], expected: Mapping[LaneKey, Expected], retry: RetryPolicy, calendar: Calendar = Calendar()
+    plans: Sequence[LanePlan],
+    expected: Mapping[LaneKey, Expected],
+    retry: RetryPolicy,
+    calendar: Calendar = Calendar(),
+    learnt: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[LaneKey, Foreseen]:
     """Say of each lane with rows when it is done, and what holds it back. The plans' rows are sequences: they may be gone over again.
 
-    A workspace that is closed is waited for.
+    A workspace that is closed is waited for. *learnt* is what earlier openings found of the pools (`Scheduler.learnt`).
     """
     total = sum(plan.count for plan in plans)
-    whole = _Run(plans, expected, retry, calendar)
+    whole = _Run(plans, expected, retry, calendar, learnt)
     if total <= EXACT_ROWS or calendar.hours:
         return whole.to_its_end()
     done = whole.to_its_end(_SAMPLE_ROWS)
     sampled = [_sample(plans, _SAMPLE_ROWS / total), _sample(plans, _SAMPLE_ROWS / total / 2)]
-    larger, smaller = (_Run(each, expected, retry, calendar).to_its_end() for each in sampled)
+    larger, smaller = (_Run(each, expected, retry, calendar, learnt).to_its_end() for each in sampled)
     for plan, more, less in zip(plans, *sampled, strict=True):
         key = (plan.workspace, plan.model)
         if plan.count and key not in done:
@@ -192,6 +199,7 @@ class _Run:
     expected: Mapping[LaneKey, Expected]
     retry: RetryPolicy
     calendar: Calendar
+    learnt: Mapping[str, Any]
     now: float = 0.0
     _ends: list[tuple[float, int, Ticket, Reply | Failure]] = field(default_factory=list)
     _launched: int = 0
@@ -206,6 +214,7 @@ class _Run:
     def to_its_end(self, most_launches: float = math.inf) -> dict[LaneKey, Foreseen]:
         """Go on until all is done or so many calls are launched; give the lanes that are done."""
         scheduler = Scheduler(self.plans, self.retry, wait_for_parked=True)
+        scheduler.teach(self.learnt, 0.0, steady=True)
         while self._launched < most_launches:
             if self.now >= self._changes_at:
                 self._follow_hours(scheduler)
@@ -258,8 +267,9 @@ class _Run:
         while ends and ends[0][0] <= until:
             _, number, ticket, result = heapq.heappop(ends)
             if result is _ANSWER:
-                # What was expected comes true.
-                result = replace(_ANSWER, usage=Usage(round(ticket.paid), 0))
+                # What was expected comes true, in the mean.
+                costs = self.expected[ticket.lane.key].costs
+                result = replace(_ANSWER, usage=Usage(round(ticket.paid * costs[_draw(_draw(number) >> 9) * len(costs) >> 32]), 0))
             scheduler.settle(ticket, result, until, _draw(number) / 2**32)
             scheduler.release(ticket)
             if not ticket.lane.left:

@@ -197,10 +197,15 @@ class Scheduler:
         """Return what the pools' limiters have found, by pool, to be kept."""
         return {name: found for name, pool in self._pools.items() if (found := pool.limiter.learnt(now))}
 
-    def teach(self, kept: Mapping[str, Any], now: float) -> None:
-        """Take up what an earlier opening found; a quota that the job names goes before it."""
+    def teach(self, kept: Mapping[str, Any], now: float, *, steady: bool = False) -> None:
+        """Take up what an earlier opening found; a quota that the job names goes before it.
+
+        *steady*: as nobody refuses anything here, what refusals have taught of a token quota stays as it is.
+        """
         for name, pool in self._pools.items():
             pool.limiter.teach(kept.get(name), now)
+            if steady and name in kept and pool.limiter.tokens.reckoning is not None:
+                pool.limiter.tokens.reckoning.steady = True
 
     def learnt_slots(self) -> dict[tuple[str, str], dict[str, float]]:
         """Return how many slots lanes were found to have use for, to be kept."""

@@ -130,6 +130,18 @@ def test_that_answers_are_counted_is_kept():
     assert (again.tokens.reckoning.window, again.tokens.reckoning.at_end) == (6.0, True)
 
 
+def test_where_nobody_refuses_anything_what_was_learnt_stays():
+    limits = limiter(Quota(tpm=600_000))
+    limits.teach({"tokens": {"window": 6.0, "deviations": 3.0, "at_end": 0.0}}, 0.0)
+    reckoning = limits.tokens.reckoning
+    assert reckoning is not None
+    for steady in (True, False):
+        reckoning.steady = steady
+        for now in range(2000):
+            reckoning.took(float(now), 10_000.0, 100.0)
+        assert ((reckoning.window, reckoning.deviations) == (6.0, 3.0)) is steady
+
+
 @pytest.mark.parametrize(
     "kept", [{}, {"window": "long"}, {"window": 7.0}, {"window": [6.0]}, {"deviations": -1.0}, {"deviations": math.nan}]
 )

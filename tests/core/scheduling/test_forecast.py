@@ -175,3 +175,16 @@ def test_slots_without_a_quota_are_the_only_limit_that_the_job_names():
 
 def test_a_lane_that_nothing_holds_back_gets_no_advice():
     assert help_of(lane(rows=2)) == ""
+
+
+def test_rows_that_cost_more_or_less_than_expected_leave_as_much_of_a_token_quota_free_as_earlier_openings_found():
+    plan = lane(rows=2000, slots=64, pool_quota=Quota(tpm=120_000), tokens=lambda _row: 1000.0)
+    varied = Expected((1.0,), costs=(0.2, 1.8))
+    found = {plan.pool_name: {"tokens": {"window": 6.0, "deviations": 3.0, "at_end": 0.0}}}
+    key = ("legal", MODEL)
+    steady, sure, wary = (
+        foresee([plan], {key: expected}, RETRY, learnt=learnt)[key].ends_at
+        for expected, learnt in ((Expected((1.0,)), {}), (varied, {}), (varied, found))
+    )
+    assert steady == pytest.approx(1000, rel=0.03)
+    assert wary > 1.05 * sure
