@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,14 +66,14 @@ def repair_tail(path: Path, *, keep_zeros: bool = False) -> str | None:
 
 def entries(
     path: Path, workspace: str, wrong: Callable[[Entry], str | None] = lambda _entry: None, start: int = 0, lines_before: int = 0,
-    read: Callable[[bytes], Entry] = read_entry,
+    read: Callable[[bytes], Entry] = read_entry, end: int | None = None,
 ) -> Iterator[Entry]:  # fmt: skip
     """Read the entries of one output file, an unterminated tail left out; raise RunDamagedError naming the line that is none.
 
-    They are read from the byte *start* on, where a line begins, each by *read*. *wrong* says what contradicts an entry, before it is
-    given: that is damage too.
+    They are read from the byte *start* on, where a line begins, to *end*, each by *read*. *wrong* says what contradicts an entry, before
+    it is given: that is damage too.
     """
-    for number, line in enumerate(_lines(path, start), lines_before + 1):
+    for number, line in enumerate(_lines(path, start, end), lines_before + 1):
         try:
             entry = read(line)
         except NotAnEntryError as error:
@@ -92,9 +92,11 @@ class Attempts:
     path: Path
     start: int = 0
     """The byte, where a line begins, from which they are read."""
+    end: int | None = None
+    """Where another begins, to which they are read."""
 
     def __iter__(self) -> Iterator[Line]:
-        yield from map(read_attempt, _lines(self.path, self.start))
+        yield from map(read_attempt, _lines(self.path, self.start, self.end))
         yield ReadIn(boot_id())
 
 
@@ -106,18 +108,26 @@ def boot_id() -> str:
         return uuid.uuid4().hex
 
 
-def _lines(path: Path, start: int = 0) -> Iterator[bytes]:
-    """The lines from the byte *start* on; a last one that has no end, only where it lacks nothing else."""
+def _lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """The lines from the byte *start* on, to *end*; a last one that has no end, only where it lacks nothing else."""
     try:
         with path.open("rb", buffering=1 << 20) as file:
             file.seek(start)
-            for line in file:
+            for line in file if end is None else _as_far_as(end - start, file):
                 if line.endswith(b"\n") or _is_object(line):
                     yield line
     except FileNotFoundError:
         return
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _as_far_as(size: int, lines: Iterable[bytes]) -> Iterator[bytes]:
+    for line in lines if size > 0 else ():
+        yield line
+        size -= len(line)
+        if size <= 0:
+            return
 
 
 def _damaged(path: Path, number: int, what: str) -> RunDamagedError:

@@ -61,6 +61,8 @@ class Checkpoint:
         self._key = _seal(orjson.dumps([key, _code()])).hex()
         self._log = history.Attempts(directory / LOG)
         self._outside = {**outside, "log": self._log}
+        self._marks: Mapping[str, Mark] = {}
+        """As far as what is kept in the file has read."""
         self.note: str | None = None
         """For a person: why what was kept is not used."""
 
@@ -69,21 +71,36 @@ class Checkpoint:
 
         With *keep* it is kept as it is now, where that is worth it: the caller holds the run, and nothing is appended meanwhile.
         """
-        reader, read = self._kept() or (new(), {})
-        ends = marks.sizes(self._directory, files_of(self._directory))
-        read_into(self._directory, reader, since=read, read=self._read)
+        reader, self._marks = self._kept() or (new(), {})
+        ends = self.ends()
+        read_into(self._directory, reader, since=self._marks, read=self._read)
         reader.calls.reads_again(self._log)
-        if keep and sum(ends.values()) - sum(mark.end for mark in read.values()) >= FROM_BYTES:
-            self._keep(reader, ends, read)
+        if keep and self.is_worth_it(ends):
+            self._keep(reader, ends)
         return reader
 
-    def _keep(self, reader: Reader, ends: Mapping[str, int], read: Mapping[str, Mark]) -> None:
+    def ends(self) -> dict[str, int]:
+        """How far the ledger goes now; of one that is being written, whole lines where all that was noted is flushed."""
+        return marks.sizes(self._directory, files_of(self._directory))
+
+    def is_worth_it(self, ends: Mapping[str, int]) -> bool:
+        """Whether enough was written since the last checkpoint for another one."""
+        return sum(ends.values()) - sum(mark.end for mark in self._marks.values()) >= FROM_BYTES
+
+    def go_on(self, reader: Reader, since: Mapping[str, int], ends: Mapping[str, int]) -> None:
+        """Have a *reader* that has read the ledger as far as *since* go on to *ends*, and keep it; more may be appended meanwhile."""
+        read_into(self._directory, reader, since={name: Mark(((end, ""),)) for name, end in since.items()}, until=ends, read=self._read)
+        reader.calls.reads_again(self._log)
+        self._keep(reader, ends)
+
+    def _keep(self, reader: Reader, ends: Mapping[str, int]) -> None:
         if any(history.torn_tail(self._directory / name) for name in ends):
             return  # The next opening mends it: where the reader stands would no longer be the beginning of a line.
         try:
-            marked = marks.marked(self._directory, ends, read)
+            marked = marks.marked(self._directory, ends, self._marks)
             head = orjson.dumps({"key": self._key, "marks": {name: [mark.segments, mark.lines] for name, mark in marked.items()}})
             run_directory.write_whole(self._path, _sealed(head, reader, self._outside))
+            self._marks = marked
         except (OSError, LedgerError):
             return  # It is made again when there is room for it.
 

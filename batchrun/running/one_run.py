@@ -31,7 +31,7 @@ from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import each_purse, purses_of, take_up, tell_budgets, tell_spent, with_what_is_left
 from batchrun.running.closing import by_the_clock, windows_of
 from batchrun.running.money import pricer, prices_of
-from batchrun.running.opening import Opening, keep_plan, opened, read_schema, read_statement, write_usage
+from batchrun.running.opening import Opening, opened, read_schema, read_statement, write_usage
 from batchrun.running.parks import parks_before_any_call
 from batchrun.running.planning import keep_learnt, read_learnt, schedule, write_learnt
 from batchrun.running.preparing import Preparer, transport_of
@@ -190,6 +190,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
                 beside.start_soon(keep_learnt, directory, learnt, scheduler)
                 beside.start_soon(tell_budgets, purses, wishes.note)
                 beside.start_soon(books.keep, scheduler, engine.wake)
+                beside.start_soon(opening.kept.keep, ledger.flush)
                 beside.start_soon(by_the_clock, windows, job.deadline, engine.wake)
                 await _drive(engine, scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course))
                 beside.cancel_scope.cancel()
@@ -275,7 +276,7 @@ def _summed_up(
     directory = opening.directory
     went = None if language is None else Course()
     statement = read_statement(directory, by=BY, course=went, keep=True)
-    keep_plan(opening)
+    opening.kept.go_on()
     write_usage(directory, statement)
     write_usage_csv(directory / "usage.csv", statement)
     parked = tuple(with_what_is_left(each, statement) for each in parked)

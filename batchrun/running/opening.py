@@ -29,6 +29,7 @@ from batchrun.edge import history, run_directory, trust
 from batchrun.edge.set_aside import collecting
 from batchrun.edge.source import InputFile, SetAside, Source
 from batchrun.running.checkpoints import AReader, Checkpoint
+from batchrun.running.keeping import KeptPast
 from batchrun.running.money import described_job, most_of
 from batchrun.telling.reading import FILES, LOG, read_into
 
@@ -44,6 +45,8 @@ class Opening:
     plan: Plan
     notes: tuple[str, ...]
     """For a person: what was mended, what has changed."""
+    kept: KeptPast
+    """What the next opening has to know."""
 
 
 def read_schema(written: Mapping[str, Any] | str | None) -> Schema | None:
@@ -76,16 +79,16 @@ def opened(
     notes = _mended(directory)
     with _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source:
         _refuse_its_own(source, directory)
-        past, held, told = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
+        past, plan, held, told, kept = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
         if past.plan.is_of_another_input:
             raise RunDamagedError(
                 f"{directory}: none of its {past.plan.gone:,} answered rows stands in the input: that is the input of another run; "
                 "give this one an output of its own, or name the rows as before"
             )
         run = described.get("run") or uuid.uuid4().hex
-        _describe(directory, job, run, source, past.plan)
-        notes += [*told, *source.notes, *_changes(past.plan, described, job, source), *_left(past, held, directory)]
-        yield Opening(directory, run, past.latest + 1, source, past.plan, tuple(notes))
+        _describe(directory, job, run, source, plan)
+        notes += [*told, *source.notes, *_changes(plan, described, job, source), *_left(past, held, directory)]
+        yield Opening(directory, run, past.latest + 1, source, plan, tuple(notes), kept)
 
 
 @contextmanager
@@ -96,9 +99,9 @@ def looked_into(
     described = _description(directory, job)
     with _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source:
         _refuse_its_own(source, directory)
-        past, _, _ = _past(directory, source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
-        notes = (*source.notes, *_changes(past.plan, described, job, source))
-        yield Opening(directory, described.get("run", ""), past.latest, source, past.plan, notes)
+        past, plan, _, _, kept = _past(directory, source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
+        notes = (*source.notes, *_changes(plan, described, job, source))
+        yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, kept)
 
 
 def read_statement(
@@ -139,11 +142,6 @@ def read_statement(
     both = read("course", watched)
     course.add(both.course)
     return cast("Fold", both.fold).close(rows)
-
-
-def keep_plan(opening: Opening) -> None:
-    """Keep what the next opening has to know of the ledger, now that nothing is written to it any more."""
-    _checkpoint(opening.directory, opening.source).read_on(lambda: Past(opening.source.index), keep=True)
 
 
 def _told(directory: Path, described: Mapping[str, Any], only: str | None) -> tuple[str, str, int, dict[tuple[str, str], int]]:
@@ -234,18 +232,20 @@ def _checkpoint(directory: Path, source: Source) -> Checkpoint:
 
 def _past(
     directory: Path, source: Source, *, retry_rejected: bool, hold_in_doubt: bool, keep: bool = False
-) -> tuple[Past, int, list[str]]:  # fmt: skip
-    """What is left to do, how many rows of it are held, and what a person may want to know of how that was read."""
+) -> tuple[Past, Plan, int, list[str], KeptPast]:  # fmt: skip
+    """What was done, what this opening has to do, how many rows of that it holds, and for a person how it was read; and what is kept."""
     checkpoint = _checkpoint(directory, source)
     past = checkpoint.read_on(lambda: Past(source.index), keep=keep)
+    plan = past.plan.copy()
     if retry_rejected:
-        past.plan.retry_rejected()
+        plan.retry_rejected()
     rows: dict[tuple[str, str], None] = {}
     for started, why, _ in past.calls.in_doubt():
         past.lost += why == Calls.MISSING
         past.untold += why == Calls.UNTOLD
         rows[started.workspace, started.row_id] = None
-    return past, past.plan.hold(rows) if hold_in_doubt else 0, [checkpoint.note] if checkpoint.note else []
+    held = plan.hold(rows) if hold_in_doubt else 0
+    return past, plan, held, [checkpoint.note] if checkpoint.note else [], KeptPast(checkpoint, past, checkpoint.ends())
 
 
 def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -> None:

@@ -40,19 +40,23 @@ def files_of(directory: Path) -> list[str]:
 
 def read_into(
     directory: Path, reader: Reader, only: str | None = None, *,
-    since: Mapping[str, Mark] = _FROM_THE_BEGINNING, read: Callable[[bytes], Entry] = read_entry,
+    since: Mapping[str, Mark] = _FROM_THE_BEGINNING, until: Mapping[str, int] | None = None, read: Callable[[bytes], Entry] = read_entry,
 ) -> None:  # fmt: skip
     """Give the ledger of *directory* to *reader*; raises RunDamagedError naming the line that is none, or that contradicts another.
 
     With *only*, other workspaces' output files are left out. *since* says how far the reader has read each file already, by its name
-    relative to *directory*, *read* how a line of an output file is read.
+    relative to *directory*, *until* how far it is to read them, *read* how a line of an output file is read.
     """
-    reader.attempts(history.Attempts(directory / LOG, since.get(LOG, NOTHING).end))
+
+    def end(name: str) -> int | None:
+        return None if until is None else until.get(name, 0)
+
+    reader.attempts(history.Attempts(directory / LOG, since.get(LOG, NOTHING).end, end(LOG)))
     for workspace in run_directory.workspace_directories(directory):
         if only in {None, workspace.name}:
             for name in FILES:
-                mark = since.get(f"{workspace.name}/{name}", NOTHING)
-                reader.entries(history.entries(workspace / name, workspace.name, reader.calls.wrong, mark.end, mark.lines, read))
+                mark, to = since.get(place := f"{workspace.name}/{name}", NOTHING), end(place)
+                reader.entries(history.entries(workspace / name, workspace.name, reader.calls.wrong, mark.end, mark.lines, read, to))
 
 
 class DoubtfulCalls:

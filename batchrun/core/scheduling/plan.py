@@ -30,6 +30,12 @@ class Plan:
         self._found: tuple[str, str, int | None] = ("", "", None)
         self._counted: dict[LaneKey, tuple[int, int]] | None = None
 
+    def copy(self) -> Plan:
+        """Make another over the same index: what is done to it is not done to this one."""
+        other = Plan(self._index)
+        vars(other).update(vars(self) | {"_states": self._states[:], "_done": self._done.copy()})
+        return other
+
     def note(self, entry: Entry) -> None:
         """Take in one entry of an earlier opening: of a workspace, the failed ones in their order, then the answered."""
         self._counted = None
