@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from time import time
 from typing import Any
 
@@ -113,7 +114,12 @@ def _row(model: str, table: PricesTable) -> PriceRow:
 
 def day_of(at: float) -> date:
     """The day by whose prices a call is priced that began at a wall time."""
-    return date.fromordinal(_FIRST_DAY + int(at // 86_400))
+    return _day(int(at // 86_400))
+
+
+@lru_cache(maxsize=64)
+def _day(number: int) -> date:
+    return date.fromordinal(_FIRST_DAY + number)
 
 
 def is_batch(workspace: Workspace) -> bool:

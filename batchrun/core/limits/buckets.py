@@ -40,6 +40,9 @@ class Bucket:
         if self._paid_until == -math.inf:
             self._paid_until = now
         full = now - self.burst / self.rate
+        if not self._back:
+            self._paid_until = max(self._paid_until, full) + cost / self.rate
+            return
         self._paid_until = max(self._paid_until, full - self._back) + cost / self.rate
         self._back = min(self._back, max(0.0, full - self._paid_until))
 

@@ -21,6 +21,9 @@ _FIRST_OUTPUT = 512.0
 """Of an answer, before any was seen."""
 _LEARNS = 0.05
 _STEP = 1.25
+_LOG_STEP = math.log(_STEP)
+_LOOKED_AT_EVERY, _SHARE_MORE = 16, 8
+"""Answers after which it is looked at anew how long they are, and the share of all that it takes at the least."""
 _KEEPS = 400.0
 """Answers that the lengths are taken from; older ones fade."""
 _MOST = 0.95
@@ -48,7 +51,7 @@ class Lengths:
 
     def add(self, tokens: int) -> None:
         """Take in one answer."""
-        step = math.ceil(math.log(max(1, tokens)) / math.log(_STEP))
+        step = math.ceil(math.log(max(1, tokens)) / _LOG_STEP)
         self.counts[step] = self.counts.get(step, 0.0) + 1.0
         self.total += 1.0
         if self.total > _KEEPS:
@@ -77,6 +80,8 @@ class Estimate:
     """Of a line of the input: what is known of a row before it is read."""
     lengths: Lengths = field(default_factory=Lengths)
     _most: float = _FIRST_OUTPUT
+    _unseen: int = 0
+    """Answers since it was looked at how long they are."""
 
     def of_line(self, line_bytes: int) -> float:
         """What a row is expected to cost whose line has so many bytes."""
@@ -103,7 +108,9 @@ class Estimate:
         if line_bytes > 0:
             self.tokens_a_byte += _LEARNS * (min(4.0, usage.input_tokens / line_bytes) - self.tokens_a_byte)
         self.lengths.add(usage.output_tokens)
-        self._most = self.lengths.most()
+        self._unseen += 1
+        if self._unseen >= min(_LOOKED_AT_EVERY, self.lengths.total / _SHARE_MORE):
+            self._unseen, self._most = 0, self.lengths.most()
 
     def as_json(self) -> dict[str, Any]:
         """Return what was learnt, to be kept."""

@@ -131,8 +131,10 @@ class Pace:
         bucket = self._at(now) if self.is_bounded else None
         if bucket is not None:
             if self.reckoning is not None:
-                bucket.make_up_for(self.reckoning.pay(now, cost), self.reckoning.makes_up_for)
-            bucket.pay(now, max(0.0, cost - self._prepaid))
+                waited = self.reckoning.pay(now, cost)
+                if waited:
+                    bucket.make_up_for(waited, self.reckoning.makes_up_for)
+            bucket.pay(now, max(0.0, cost - self._prepaid) if self._prepaid else cost)
         self._prepaid, self._paid_at = 0.0, now
         self._tries += 1
         self.trail.add(now, cost)

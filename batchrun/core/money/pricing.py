@@ -14,7 +14,7 @@ from datetime import date
 from decimal import Decimal
 
 from batchrun.core.jobs.endpoints import CLOUDS, Endpoint
-from batchrun.core.model import Charges, Money, Usage
+from batchrun.core.model import Charges, Money, Usage, value
 from batchrun.core.money.price_list import CHINA, SINGAPORE, PriceRow, Tier, shipped
 
 _MILLION = Decimal(1_000_000)
@@ -23,7 +23,7 @@ _REGIONS: Mapping[str, str] = {"public": CHINA, "batch": CHINA, "simulator": CHI
 _NOTHING = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Charge:
     """One kind of tokens of one call."""
 
@@ -45,7 +45,7 @@ class Charge:
         return self.list_amount * (1 - self.discount)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cost:
     """What one call cost."""
 
@@ -97,14 +97,18 @@ class Prices:
     ) -> None:  # fmt: skip
         self._rows: defaultdict[str, list[PriceRow]] = defaultdict(list)
         self._discounts = discounts or {}
+        self._found: dict[tuple[str, str, date], PriceRow | None] = {}
         for some in (rows, own):
             for row in sorted(some, key=lambda row: row.since):
                 self._rows[row.model].append(row)
 
     def row(self, model: str, region: str, day: date) -> PriceRow | None:
         """The price of *model* on *day*; None where none is known."""
-        rows = (row for row in reversed(self._rows.get(model, ())) if row.since <= day and row.region in {None, region})
-        return next(rows, None)
+        key = model, region, day
+        if key not in self._found:
+            rows = (row for row in reversed(self._rows.get(model, ())) if row.since <= day and row.region in {None, region})
+            self._found[key] = next(rows, None)
+        return self._found[key]
 
     def models(self) -> list[str]:
         """Every model that has a price somewhere."""

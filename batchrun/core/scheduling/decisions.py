@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from batchrun.core.model import value
 from batchrun.core.money.budget import Promise
 from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.parking import Parked, ParkedScope
@@ -48,14 +49,14 @@ class Ticket:
     """What the attempt may cost, set aside in each of its lane's budgets."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Launch:
     """Send this one now."""
 
     ticket: Ticket
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WaitUntil:
     """Nothing may go before *at*, or before an attempt is released; infinity where only the latter helps."""
 

@@ -288,7 +288,8 @@ class Scheduler:
 
     def _join(self, lane: Lane) -> None:
         lane.pool.join(lane)
-        lane.pool.turns.append(lane)
+        if lane.in_turn:
+            lane.pool.turns.append(lane)
         self._look_at(lane.pool)
 
     def _look_at(self, pool: Pool) -> None:
@@ -302,9 +303,9 @@ class Scheduler:
         while self._ready_pools:
             pool = self._ready_pools[0]
             if not pool.queue:
-                self._rest_pool()
+                self._rest_pool(pool)
             elif (at := pool.limiter.free_at(now, pool.first().next_tokens())) > now:
-                self._rest_pool()
+                self._ready_pools.popleft().active = False
                 self._alarms.ring_at(pool, at)
                 self._pass_turns_on(pool)
             else:
@@ -312,14 +313,17 @@ class Scheduler:
                 if pool.queue:
                     self._ready_pools.rotate(-1)
                 else:
-                    self._rest_pool()
+                    self._rest_pool(pool)
                 # Nothing was launched since it was looked at in this very decision, so nothing can hold it back that did not then.
                 if lane.fit_at == self._decision or self._may_launch(lane, now):
                     return self._launch(lane, now)
         return None
 
-    def _rest_pool(self) -> None:
-        self._ready_pools.popleft().active = False
+    def _rest_pool(self, pool: Pool) -> None:
+        """No lane waits for *pool*, the first of those worth a look: so none waits with a turn."""
+        self._ready_pools.popleft()
+        pool.active = False
+        pool.turns.clear()
 
     def _launch(self, lane: Lane, now: float) -> Ticket:
         tokens = lane.next_tokens()

@@ -620,3 +620,11 @@ def lines_of(lanes, rows):
 def test_a_row_costs_the_same_with_ten_lanes_and_with_a_thousand():
     few, many = lines_of(10, 4000), lines_of(1000, 4000)
     assert many < 1.5 * few, (few, many)
+
+
+def test_a_pool_without_a_quota_remembers_nothing_of_those_that_it_let_go():
+    lanes = [lane(rows=500, slots=2, model=model, account="main") for model in ("a", "b", "c")]
+    events = Events(Scheduler(lanes, RetryPolicy()), lambda _ticket: (answer(), 1.0))
+    assert events.run() is not None
+    assert len(events.settled) == 1500
+    assert [len(pool.turns) for pool in events.scheduler._pools.values()] == [0, 0, 0]
