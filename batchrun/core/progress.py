@@ -13,10 +13,12 @@ class WorkspaceProgress:
     rows: int
     """Rows of the run."""
     done: int
-    """Answered, rejected, exhausted or held, earlier openings included."""
+    """Answered, rejected or exhausted, earlier openings included."""
     in_flight: int
     throttled: bool
     parked: bool
+    held: int = 0
+    """Rows that wait for a person, for a call of theirs may have been billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class Progress:
     def done(self) -> int:
         """Rows with their outcome."""
         return sum(each.done for each in self.workspaces)
+
+    @property
+    def held(self) -> int:
+        """Rows that wait for a person."""
+        return sum(each.held for each in self.workspaces)
 
     @property
     def in_flight(self) -> int:

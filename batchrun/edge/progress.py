@@ -60,6 +60,7 @@ def _write_line(progress: Progress, rate: _Rate, stream: TextIO) -> None:
     notes = [f"{progress.in_flight} in flight"]
     notes += [f"{_workspaces(held)} throttled"] if held else []
     notes += [f"{_workspaces(parked)} parked"] if parked else []
+    notes += [f"{progress.held:,} rows held"] if progress.held else []
     notes += ["draining"] if progress.draining else []
     stream.write(
         f"{progress.done:,} of {progress.rows:,} rows ({share:.1f} %), {rows:.1f} rows/s, {tokens:,.0f} tokens/s, {', '.join(notes)}\n"
@@ -150,6 +151,7 @@ class _Bars:
             _set(bar, sum(each.done for each in group), sum(each.rows for each in group), _note(group))
         rows, tokens = self._rate.of(progress)
         notes = [f"{rows:.1f} rows/s", f"{tokens:,.0f} tokens/s", f"{progress.in_flight} in flight"]
+        notes += [f"{progress.held:,} held"] if progress.held else []
         _set(self._bars[-1], progress.done, progress.rows, ", ".join(notes + (["draining"] if progress.draining else [])))
 
     def close(self) -> None:

@@ -306,6 +306,8 @@ def _observer(scheduler: Scheduler, opening: Opening, course: _Course) -> Callab
         rows[workspace] = rows.get(workspace, 0) + count
     active = {workspace for workspace, _ in opening.plan.lanes()}
 
+    kept = opening.plan.held()
+
     def observe() -> Progress:
         left: dict[str, int] = {}
         for (workspace, _), count in scheduler.left().items():
@@ -317,10 +319,11 @@ def _observer(scheduler: Scheduler, opening: Opening, course: _Course) -> Callab
                 WorkspaceProgress(
                     name,
                     count,
-                    count - left.get(name, 0),
+                    count - left.get(name, 0) - kept.get(name, 0) - scheduler.rows_held().get(name, 0),
                     scheduler.in_flight_of(name) if name in active else 0,
                     name in held,
                     name in parked,
+                    kept.get(name, 0) + scheduler.rows_held().get(name, 0),
                 )
                 for name, count in rows.items()
             ),

@@ -19,6 +19,8 @@ def test_rows_in_doubt_are_held_listed_and_sent_again_only_when_told(tmp_path):
         first = run(tmp_path, "run", str(job), "--hold-in-doubt")
         assert first.returncode == 4, first.stderr
         assert b"12 rows are held" in first.stderr
+        assert b"28 of 40 rows (70.0 %)" in first.stderr
+        assert b", 12 rows held" in first.stderr
         assert b"--send-in-doubt" in first.stderr
         listed = json.loads(run(tmp_path, "report", "run", "--in-doubt", "--json").stdout)
         assert (len(calls(url)), len(answered(tmp_path)), len(listed)) == (40, 28, 12)
@@ -27,6 +29,7 @@ def test_rows_in_doubt_are_held_listed_and_sent_again_only_when_told(tmp_path):
 
         again = run(tmp_path, "run", str(job), "--hold-in-doubt")
         assert (again.returncode, len(calls(url))) == (4, 40), "what is held is not sent"
+        assert b"28 of 40 rows (70.0 %)" in again.stderr, "nor is it done"
 
         last = run(tmp_path, "run", str(job), "--send-in-doubt", "--json")
         assert (last.returncode, len(calls(url))) == (0, 52), last.stderr

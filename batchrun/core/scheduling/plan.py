@@ -79,6 +79,15 @@ class Plan:
                 held += 1
         return held
 
+    def held(self) -> Counter[str]:
+        """Count the rows that are left out of this opening because a person is to decide on them, by workspace."""
+        if _HELD not in self._states:
+            return Counter()
+        found: Counter[str] = Counter()
+        for (workspace, _), ordinals in self._index.lanes.items():
+            found[workspace] += sum(self._states[ordinal] == _HELD for ordinal in ordinals)
+        return found
+
     def lanes(self) -> dict[tuple[str, str], int]:
         """Count the rows left to do, by workspace and model; lanes with none are left out."""
         return {lane: pending for lane, (pending, _) in self._counts().items() if pending}

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -73,6 +73,7 @@ class Scheduler:
         self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
         self._broke: defaultdict[Purse, list[Parked]] = defaultdict(list)
         self._in_flight = 0
+        self._rows_held: Counter[str] = Counter()
         self._stopping = False
         self.pressed = False
         """This process has more to do than it can: answers wait for it, and tell nothing of how quick the provider is."""
@@ -106,6 +107,8 @@ class Scheduler:
         verdict = self._judge(ticket, result, now, jitter)
         if verdict.final:
             self._leave(ticket.lane)
+            if verdict is Verdict.HELD:
+                self._rows_held[ticket.lane.plan.workspace] += 1
         return verdict
 
     def reprice(self, ticket: Ticket, tokens: float) -> None:
@@ -183,6 +186,10 @@ class Scheduler:
     def left(self) -> dict[tuple[str, str], int]:
         """Rows not settled for good, by workspace and model."""
         return {key: lane.left for key, lane in self._lanes.items()}
+
+    def rows_held(self) -> Mapping[str, int]:
+        """Rows that were left for a person to decide on since the run was opened, by workspace."""
+        return self._rows_held
 
     def in_flight_of(self, workspace: str) -> int:
         """Attempts of *workspace* launched and not yet released."""
