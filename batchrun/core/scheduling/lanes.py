@@ -6,7 +6,8 @@ served differs from their weights' ratio by no more than their largest rows; and
 others are: it owes nothing for its rest, and has saved nothing up.
 
 A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
-provider, which must not slow the others.
+provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
+refused: so no lane takes the pool's limit for its own, and falls behind its share.
 """
 
 from __future__ import annotations
@@ -120,8 +121,14 @@ class Pool:
         return self.queue[0][2]
 
     def shared_refusal(self, lane: Lane, now: float, within: float) -> bool:
-        """Note that *lane* was refused; say whether the pool is to blame: another lane was refused lately, or there is no other."""
-        another = self.refused_lane not in {None, lane} and now - self.refused_at < within
+        """Note that *lane* was refused; say whether the pool is to blame.
+
+        It is where another lane was refused lately, or was the latest refused and the pool's rate was found; and where there is no other.
+        """
+        another = self.refused_lane not in {None, lane} and (now - self.refused_at < within or self.limiter.has_found)
+        if another and now - self.refused_at < within and self.refused_lane is not None:
+            # What it was thought to have found of its own was this.
+            self.refused_lane.limiter.forget()
         self.refused_lane, self.refused_at = lane, now
         return another or self.unfinished <= 1
 

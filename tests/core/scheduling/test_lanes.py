@@ -66,3 +66,35 @@ def test_a_refusal_is_the_pools_affair_once_a_second_lane_has_one_or_there_is_no
     assert not pool.shared_refusal(first, 50.0, 10.0)
     pool.unfinished = 1
     assert pool.shared_refusal(first, 100.0, 10.0)
+
+
+def pool_of_two(*, found):
+    pool = Pool("main", limiter(NO_QUOTA))
+    one, two = lanes_of(pool, [1.0, 1.0])
+    pool.unfinished = 2
+    if found:
+        one.pool.limiter.teach({"attempts": {"rate": 10.0, "window": 60.0}}, 0.0)
+    return one, two
+
+
+def test_a_pool_whose_rate_was_found_is_told_of_refusals_that_its_lanes_take_turns_at():
+    for found in (True, False):
+        one, two = pool_of_two(found=found)
+        told = [lane.pool.shared_refusal(lane, 100.0 * number, 10.0) for number, lane in enumerate((one, two, one, two))]
+        assert told == [False, found, found, found]
+
+
+def test_a_lane_that_is_refused_again_and_again_has_a_cap_of_its_own_whatever_was_found_of_its_pool():
+    one, two = pool_of_two(found=True)
+    assert [two.pool.shared_refusal(each, 100.0 * number, 10.0) for number, each in enumerate((one, two, two, two))] == [
+        *(False, True, False, False)
+    ]
+
+
+def test_a_lane_that_took_its_pools_limit_for_its_own_lets_go_of_it_once_another_is_refused_as_well():
+    one, two = pool_of_two(found=False)
+    one.limiter.teach({"attempts": {"rate": 1.0, "window": 60.0}}, 0.0)
+    one.pool.shared_refusal(one, 0.0, 10.0)
+    assert one.limiter.has_found
+    assert one.pool.shared_refusal(two, 5.0, 10.0)
+    assert not one.limiter.has_found
