@@ -116,6 +116,27 @@ def test_the_slot_is_held_until_the_entry_is_written_and_handed_on():
     assert len(set(handed)) == 55
 
 
+def test_a_call_is_noted_before_it_is_sent_and_its_end_before_its_row_is_called_again():
+    class Flushed(Listed):
+        noted: tuple[str, ...] = ()
+
+        def flush(self):
+            super().flush()
+            self.noted = (*self.starts,)
+
+    class Noted(Scripted):
+        async def send(self, ready):
+            calls = [name for name in ledger.noted if ledger.starts[name] == ready.row.id]
+            assert [name in ledger.ends for name in calls] == [True] * len(self.started[ready.row.id]) + [False]
+            return await super().send(ready)
+
+    ledger = Flushed()
+    script: Script = {"legal/qwen-plus/0": [again(), throttled(), answer()]}
+    bench = benched(lane(rows=9), endpoint=Noted(script), ledger=ledger)
+    assert bench.run() == Drained(())
+    assert len(bench.endpoint.started["legal/qwen-plus/0"]) == 3
+
+
 def test_only_outcomes_are_handed_on_and_each_once():
     handed: list[Outcome] = []
 

@@ -72,13 +72,26 @@ def _beside(path: Path) -> Iterator[IO[bytes]]:
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
+            try:
+                with os.fdopen(descriptor, "wb", closefd=False) as file:
+                    yield file
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
             beside.replace(path)
+            _sync_names(path.parent)
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
         raise LedgerError(f"{path}: cannot be written: {error.strerror}; the rows are safe, this file can be made again") from None
+
+
+def _sync_names(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _field(value: str | Decimal | datetime | None) -> str:

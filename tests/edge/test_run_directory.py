@@ -181,6 +181,14 @@ def test_what_a_killed_process_left_beside_a_summary_is_written_over(tmp_path):
     assert (tmp_path / "usage.json").read_bytes() == b"{}\n"
 
 
+def test_a_summary_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "elsewhere").write_bytes(b"another's")
+    (tmp_path / ".usage.json.new").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LedgerError, match="symbolic links"):
+        write_summary(tmp_path / "usage.json", {})
+    assert (tmp_path / "elsewhere").read_bytes() == b"another's"
+
+
 def test_a_summary_without_its_directory_is_a_ledger_error(tmp_path):
     with pytest.raises(LedgerError, match="No such file"):
         write_summary(tmp_path / "gone" / "usage.json", {})

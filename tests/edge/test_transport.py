@@ -23,7 +23,7 @@ from batchrun.core.model import Failure, Fault, Reply, Request, Scope
 from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge import transport as transport_module
-from batchrun.edge.transport import Transport
+from batchrun.edge.transport import Page, Transport
 from tests.edge import fault_server as server
 
 KEY = "sk-fake-marketing"
@@ -322,6 +322,34 @@ ECHOES = {
 }
 
 
+def test_a_page_that_has_moved_is_not_followed_and_cookies_are_not_kept():
+    async def main():
+        async with server.serving(server.keeps(server.http())) as other:
+            moved = server.keeps(server.http(b"", f"Location: {other.url}", "Set-Cookie: session=of-another; Path=/", status="302 Found"))
+            async with server.serving(moved) as endpoint, transport() as wire:
+                pages = [await wire.get(endpoint.url, {"Authorization": f"Bearer {KEY}"}) for _ in range(2)]
+                return [page.status for page in pages if isinstance(page, Page)], other.connections, endpoint.requests
+
+    statuses, followed, requests = anyio.run(main)
+    assert (statuses, followed, len(requests)) == ([302, 302], 0, 2)
+    assert not any(b"cookie" in sent.lower() for sent in requests)
+
+
+@pytest.mark.parametrize("key", [KEY, ODD_KEY])
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
+def test_a_page_tells_no_key_whatever_comes_of_it(echo, key, caplog):
+    caplog.set_level(logging.DEBUG)
+
+    async def main():
+        async with server.serving(echo(key)) as endpoint, transport() as wire:
+            return await wire.get(endpoint.url, {"Authorization": f"Bearer {key}"})
+
+    page = anyio.run(main)
+    everything = repr(page) + caplog.text
+    for shape in ("Authorization", key[:8], b64encode(key.encode()).decode()):
+        assert shape not in everything
+
+
 @pytest.mark.parametrize("key", [KEY, ODD_KEY])
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
 def test_no_failure_and_no_log_line_holds_the_key(echo, key, caplog):
@@ -397,7 +425,8 @@ def test_a_tunnel_that_is_not_dug_was_never_asked_and_never_shows_the_password_o
     failure, [sent] = through(server.says(f"HTTP/1.1 {status}\r\n\r\n".encode()), "https://endpoint.invalid/v1")
     assert isinstance(failure, Failure)
     assert (failure.code, failure.fault, failure.in_doubt) == (code, leads_to, False)
-    assert "hush" not in repr(failure)
+    for shape in ("hush", b64encode(b"clerk:hush").decode(), "Authorization"):
+        assert shape not in repr(failure)
     assert KEY.encode() not in sent
 
 

@@ -81,6 +81,14 @@ def _has_called(home: Path) -> bool:
     return log.exists() and b'"start"' in log.read_bytes()
 
 
+def traced(home: Path, *called: str) -> str:
+    """The calls to the kernel of an undisturbed run of *home*'s job, with the paths that they are about."""
+    log = home / "strace.log"
+    command = [program("strace", "strace"), "-f", "-y", "-qq", "-s", "0", "-o", str(log), "-e", f"trace={','.join(called)}"]
+    assert run(home, prefix=command).code == 0
+    return log.read_text(errors="replace")
+
+
 def points(home: Path) -> list[Point]:
     """Every point of an undisturbed run."""
     small_job(home)

@@ -6,6 +6,7 @@ import json
 import os
 import random
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -208,6 +209,25 @@ def test_a_run_that_finds_nothing_left_waits_while_another_holds_some_and_takes_
     assert not third.send()
     assert (third.page.contested, third.page.others) == (False, 100)
     third.close()
+
+
+def test_a_run_that_waits_for_the_books_sees_what_was_borrowed_meanwhile(tmp_path):
+    first, second = (Run(tmp_path, name).open() for name in ("a", "b"))
+    assert first.send()
+    file, lock = BooksFile(tmp_path), (tmp_path / ".books.lock").stat().st_ino
+    with ThreadPoolExecutor(1) as threads:
+        with file.locked():
+            sent = threads.submit(second.send)
+            while not any(f":{lock} " in line and "->" in line for line in Path("/proc/locks").read_text().splitlines()):
+                assert not sent.done(), "it did not wait for the books"
+            books = file.read()
+            assert books is not None
+            assert books.lend("a", PAGE, first.cap.amount, Decimal(90), Decimal(90)) == 90
+            file.write(books)
+        assert not sent.result(10), "more was lent than there is"
+    assert second.page.allowed == 0
+    for run in (first, second):
+        run.close()
 
 
 def test_nothing_is_lent_after_the_books_were_lost_until_every_process_has_written_its_part_down_anew(tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from multidict import CIMultiDict
 
 from batchrun.core.model import Failure, Hidden, Reply, Usage
 
@@ -41,6 +42,15 @@ def _bare(named: str) -> Hidden:
 def masked(body: bytes, key: str) -> bytes:
     """*body* without *key* or a beginning of it."""
     return _without_beginnings(body.decode("latin-1"), key).encode("latin-1") if key else body
+
+
+def headers_without_key(headers: Mapping[str, str], key: str) -> Mapping[str, str]:
+    """*headers*, in whatever case they are asked for, without *key* or a beginning of it."""
+    return (
+        CIMultiDict((_without_beginnings(name, key), _without_beginnings(value, key)) for name, value in headers.items())
+        if key
+        else headers
+    )
 
 
 def failure_without_key(failure: Failure, key: str) -> Failure:

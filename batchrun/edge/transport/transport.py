@@ -37,7 +37,7 @@ from batchrun.edge.transport.connections import Connection
 from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError, WireError, code_of, reason_of
 from batchrun.edge.transport.names import Lookup
 from batchrun.edge.transport.pool import Pool
-from batchrun.edge.transport.secrets import failure_without_key, key_of, masked, reply_without_key
+from batchrun.edge.transport.secrets import failure_without_key, headers_without_key, key_of, masked, reply_without_key
 from batchrun.edge.transport.targets import Page, Target, Targets, common_headers
 from batchrun.edge.transport.watch import Watch
 
@@ -115,8 +115,8 @@ class Transport:
                 asyncio.timeout(min(self._total, self._idle)),
                 self._pages().get(target.url, headers=headers, proxy=target.proxy, allow_redirects=False) as response,
             ):
-                body = masked(await self._whole(response), key_of(headers))
-                return Page(response.status, response.headers, body)
+                key = key_of(headers)
+                return Page(response.status, headers_without_key(response.headers, key), masked(await self._whole(response), key))
         except (aiohttp.ClientError, TimeoutError, UnicodeError, TooLargeError) as error:
             return mishap(code_of(error), _told(target, error), in_doubt=False)
 

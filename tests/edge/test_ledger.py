@@ -1,0 +1,90 @@
+"""The ledger as it is written: parts of lines, files of workspaces, and what comes while the disk is busy."""
+
+from __future__ import annotations
+
+import threading
+
+import anyio
+import anyio.to_thread
+import orjson
+import pytest
+
+from batchrun.core.errors import LedgerError
+from batchrun.core.ledger.attempts import Bound
+from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Outcome, Reply, Row, Scope, Usage
+from batchrun.edge.ledger import UNSYNCED_BYTES, Ledger
+from batchrun.edge.run_directory import open_to_append
+from tests.edge.test_run_directory import files_no_larger_than
+
+
+def row(name: str, workspace: str = "legal") -> Row:
+    return Row(name, workspace, "qwen-plus", {}, "0" * 16)
+
+
+def answered(name: str, workspace: str = "legal", content: str = "an answer") -> Outcome:
+    return Answered(row(name, workspace), Reply(content, "stop", Usage(7, 3)), Call("1-1", 1, 1.0, 12))
+
+
+def test_entries_go_to_the_files_of_their_own_workspace_and_stand_there_after_a_flush(tmp_path):
+    failure = Failure(Fault.AGAIN, Scope.ROW, "internal_error", "m", "a")
+    with Ledger(tmp_path, 1, open_to_append) as ledger:
+        for name in ("a", "b", "a", "c"):
+            ledger.append(answered(f"of-{name}", name), 0.0)
+            ledger.append(Exhausted(row(f"of-{name}", name), failure, None), 0.0)
+        ledger.flush()
+        for name, count in (("a", 2), ("b", 1), ("c", 1)):
+            for file in ("results", "errors"):
+                lines = (tmp_path / name / f"{file}.jsonl").read_bytes().splitlines()
+                assert [orjson.loads(line)["id"] for line in lines] == [f"of-{name}"] * count
+
+
+def test_a_disk_that_takes_a_part_of_a_line_ends_the_ledger_before_the_line_counts_as_written(tmp_path):
+    with Ledger(tmp_path, 1, open_to_append) as ledger:
+        ledger.append(answered("r-1"), 0.0)
+        ledger.flush()
+        size = (tmp_path / "legal" / "results.jsonl").stat().st_size
+        ledger.append(answered("r-2"), 0.0)
+        with files_no_larger_than(size + 10), pytest.raises(LedgerError, match=r"results\.jsonl: could not be written"):
+            ledger.flush()
+        assert not ledger.room(0.0)
+        with pytest.raises(LedgerError):
+            ledger.start(row("r-3"), Bound(1, 1), 0.0)
+    assert (tmp_path / "legal" / "results.jsonl").stat().st_size == size + 10
+
+
+class Slow(Ledger):
+    """Its disk takes as long to sync as it is told."""
+
+    def __init__(self, *parts) -> None:
+        super().__init__(*parts)
+        self.busy, self.may_end = threading.Event(), threading.Event()
+
+    def _sync_all(self, dirty) -> None:
+        self.busy.set()
+        assert self.may_end.wait(20)
+        super()._sync_all(dirty)
+
+
+def test_what_is_appended_while_a_sync_is_under_way_counts_as_unsynced_after_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchrun.edge.ledger.SYNC_EVERY", 0.01)
+
+    async def main() -> list[bool]:
+        room = []
+        with Slow(tmp_path, 1, open_to_append) as ledger:
+            synced = [anyio.Event(), anyio.Event()]
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ledger.keep_synced, lambda: next(each for each in synced if not each.is_set()).set())
+                ledger.append(answered("r-1"), anyio.current_time())
+                ledger.flush()
+                assert await anyio.to_thread.run_sync(ledger.busy.wait, 20)
+                ledger.append(answered("r-2", content="x" * UNSYNCED_BYTES), anyio.current_time())
+                ledger.flush()
+                room.append(ledger.room(anyio.current_time()))
+                ledger.may_end.set()
+                for each in synced:
+                    await each.wait()
+                    room.append(ledger.room(anyio.current_time()))
+                tasks.cancel_scope.cancel()
+        return room
+
+    assert anyio.run(main) == [False, False, True]
