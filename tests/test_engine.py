@@ -13,9 +13,9 @@ from batchrun.core.errors import LedgerError
 from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Scope
 from batchrun.core.scheduling.retry import RetryPolicy
-from batchrun.core.scheduling.scheduler import Drained
+from batchrun.core.scheduling.scheduler import Drained, Scheduler
 from batchrun.engine import Prepared, Unreadable, Unsendable
-from tests.laboratory import Listed, Script, Scripted, again, answer, benched, lane, parks, prepared, rejected, throttled
+from tests.laboratory import Bench, Listed, Script, Scripted, again, answer, benched, lane, parks, prepared, rejected, throttled
 from tests.virtual_time import run_virtually
 
 HEALTHY = ("alpha", "beta", "gamma")
@@ -135,6 +135,19 @@ def test_a_call_is_noted_before_it_is_sent_and_its_end_before_its_row_is_called_
     bench = benched(lane(rows=9), endpoint=Noted(script), ledger=ledger)
     assert bench.run() == Drained(())
     assert len(bench.endpoint.started["legal/qwen-plus/0"]) == 3
+
+
+def test_a_call_that_is_not_promised_on_the_disk_waits_for_it_and_no_other_does():
+    async def on_the_disk(_row):
+        await anyio.sleep(5)
+
+    class Promising(Bench):
+        def _ports(self):
+            return replace(super()._ports(), promise=lambda row, _most: not row.id.endswith("/0"), promised=on_the_disk)
+
+    bench = Promising(Scheduler([lane(rows=3, slots=2)], RetryPolicy()))
+    assert bench.run() == Drained(())
+    assert bench.endpoint.started == {"legal/qwen-plus/0": [5], "legal/qwen-plus/1": [0], "legal/qwen-plus/2": [1]}
 
 
 def test_only_outcomes_are_handed_on_and_each_once():

@@ -88,3 +88,24 @@ def test_what_is_appended_while_a_sync_is_under_way_counts_as_unsynced_after_it(
         return room
 
     assert anyio.run(main) == [False, False, True]
+
+
+def test_what_is_awaited_as_promised_stands_in_the_log_and_was_synced(tmp_path):
+    synced: list[bytes] = []
+
+    class Seen(Ledger):
+        def _sync(self, dirty) -> None:
+            super()._sync(dirty)
+            synced.append(dirty.path.read_bytes())
+
+    async def main() -> None:
+        with Seen(tmp_path, 1, open_to_append, boot="a-start") as ledger:
+            assert not ledger.promise(row("r-1"), Bound(7, 8))
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(ledger.promised, row("r-1"))
+            assert len(synced) == 1, "one for all that wait"
+            assert b'"promised":[["legal","qwen-plus",' in synced[0]
+            assert ledger.promise(row("r-2"), Bound(7, 8))
+
+    anyio.run(main)
