@@ -50,7 +50,7 @@ GROUPS = {
     "limits": Group(("core/limits/*.py",), ("tests/core/limits", *_SCHEDULING)),
     "ledger": Group(
         ("core/ledger/[!f]*.py", "edge/ledger.py", "edge/history.py"),
-        ("tests/core/ledger", "tests/edge/test_history.py", "tests/running/test_checkpoints.py"),
+        ("tests/core/ledger", "tests/edge/test_history.py", "tests/edge/test_ledger.py", "tests/running/test_checkpoints.py"),
     ),
     "budget": Group(
         ("core/money/budget.py", "core/money/books.py", "core/money/outlays.py", "running/budgets.py", "running/bookkeeping.py"),
