@@ -231,8 +231,13 @@ class Engine:
         """Settle what ended and write down what became of it. A slot that is given back before would let go of an entry unwritten."""
         ended, self._ended = self._ended, []
         ledger = self._ports.ledger
-        for attempt in ended:
-            self._settle(attempt)
+        for place, attempt in enumerate(ended, 1):
+            try:
+                self._settle(attempt)
+            except BaseException:
+                # The others are paid for all the same: `run` takes them in before it ends.
+                self._ended[:0] = ended[place:]
+                raise
             if attempt.outcome is not None:
                 ledger.append(attempt.outcome, attempt.ended)
         if ended:

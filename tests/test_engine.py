@@ -381,6 +381,22 @@ def test_a_run_cancelled_while_an_answer_is_read_keeps_that_answer_and_sends_not
     assert (len(bench.ledger.starts), len(bench.ledger.ends), bench.scheduler.in_flight) == (4, 2, 0)
 
 
+def test_an_answer_that_no_check_can_take_ends_the_run_and_the_others_that_came_with_it_are_kept():
+    def broken(_reply):
+        raise ArithmeticError("no check should")
+
+    def prepare(ticket):
+        ready = prepared(ticket)
+        assert isinstance(ready, Prepared)
+        return replace(ready, check=broken) if ready.row.id.endswith("/1") else ready
+
+    bench = benched(lane(rows=4, slots=4), prepare=prepare)
+    with pytest.raises(ExceptionGroup) as ended:
+        bench.run()
+    assert ended.group_contains(ArithmeticError)
+    assert sorted(bench.ledger.ids()) == ["legal/qwen-plus/0", "legal/qwen-plus/2", "legal/qwen-plus/3"]
+
+
 def test_a_run_cancelled_while_it_is_being_woken_sends_nothing_more():
     scopes: list[anyio.CancelScope] = []
 
