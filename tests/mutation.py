@@ -54,7 +54,7 @@ GROUPS = {
     ),
     "budget": Group(
         ("core/money/budget.py", "core/money/books.py", "core/money/outlays.py", "running/budgets.py", "running/bookkeeping.py"),
-        ("tests/core/money", "tests/running/test_bookkeeping.py"),
+        ("tests/core/money", "tests/running/test_bookkeeping.py", "tests/running/test_budgets.py"),
     ),
 }
 
@@ -103,10 +103,12 @@ def _judge(name: str, group: Group, place: Path, mutmut: Path, asked: argparse.N
     tried = sorted(made)
     if asked.sample is not None and asked.sample < len(tried):
         tried = random.Random(asked.seed).sample(tried, asked.sample)
-    _run(mutmut, place, "run", "--max-children", str(asked.children), *tried)
+    done = _run(mutmut, place, "run", "--max-children", str(asked.children), *tried)
     verdicts = {fault: verdict for fault, verdict in _verdicts(place).items() if fault in set(tried)}
     told = f"{name}, all" if len(tried) == len(made) else f"{name}, {len(tried)} drawn with seed {asked.seed}"
     _tell(told, made, verdicts)
+    if all(verdict is None for verdict in verdicts.values()):
+        raise SystemExit(f"{name}: mutmut judged nothing, and said last:\n{(done.stdout + done.stderr)[-4000:]}")
     if asked.list:
         for fault in sorted(fault for fault, verdict in verdicts.items() if verdict not in _NOTICED):
             _say(f"{_run(mutmut, place, 'show', fault).stdout}\n")

@@ -170,6 +170,16 @@ def test_a_park_says_what_was_spent_and_what_to_do():
     assert "max_tokens" in failure.advice
 
 
+def test_a_park_counts_what_other_runs_spent_and_says_so():
+    one = purse(100)
+    one.page(0).spent, one.page(0).others = Decimal(60), Decimal(30)
+    failure = broke(Lack(one, one.page(0), Decimal(20)), MODEL)
+    told_of = "workspaces.legal.budget = 100 tokens: 90 tokens spent, 30 tokens of it by other runs; the next row may cost 20 tokens"
+    assert failure.message == told_of
+    unpriced = broke(Lack(one, one.page(0), None), MODEL)
+    assert (unpriced.code, unpriced.message) == ("no_price", f"workspaces.legal.budget = 100 tokens: {MODEL} has no price in tokens")
+
+
 def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doubt_at_its_bound():
     tokens, money = purse(1_000), Purse(Cap("job.budget", Decimal(9), "CNY"), lambda *_: Decimal(7), lambda *_: Decimal("0.5"))
     spending = Spending(lambda lane: (tokens, money) if lane == LANE else ())

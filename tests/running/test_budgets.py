@@ -1,0 +1,123 @@
+"""Which budgets a lane is paid from, what they take for its calls, and what a person is told of them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from batchrun.core.jobs.job import Job
+from batchrun.core.ledger.attempts import Bound
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.model import Failure, Fault, Money, Scope, Usage
+from batchrun.core.money.budget import Cap, Purse
+from batchrun.core.scheduling.parking import ParkedScope
+from batchrun.running.budgets import each_purse, most_tokens, purses_of, tell_spent, with_what_is_left
+from batchrun.running.money import prices_of
+
+FLASH, OWN = "qwen-flash", "own-model"
+PRICED = {OWN: {"currency": "CNY", "since": "2020-01-01", "tiers": [{"input": 2, "output": 8}]}}
+
+
+def job_of(**tables: object) -> Job:
+    return Job.model_validate(
+        {
+            "job": {"input": "in.jsonl", "budget": {"tokens": 9000, "max_tokens": 700}},
+            "defaults": {"model": OWN, "endpoint": "simulator"},
+            "workspaces": {
+                "legal": {"budget": {"amount": 5, "currency": "CNY"}, "limits": {OWN: {"budget": {"tokens": 100, "max_tokens": 50}}}},
+                "sales": {},
+            },
+            "prices": PRICED,
+            **tables,
+        }
+    )
+
+
+def purses(job: Job, *lanes: tuple[str, str]):
+    return purses_of(job, job.workspaces_resolved(), lanes, prices_of(job))
+
+
+def told_of(job: Job, *lanes: tuple[str, str]) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    return {lane: [(each.cap.name, each.cap.whose) for each in of_lane] for lane, of_lane in purses(job, *lanes).items()}
+
+
+def test_a_lane_is_paid_from_its_own_budget_its_workspaces_and_the_jobs():
+    lanes = ("legal", OWN), ("legal", FLASH), ("sales", OWN)
+    job = ("job.budget", "job in")
+    legal = ("workspaces.legal.budget", "workspace legal")
+    own = (f'workspaces.legal.limits."{OWN}".budget', f"workspace legal, model {OWN}")
+    found = told_of(job_of(), *lanes)
+    assert {lane: [name for name, _ in each] for lane, each in found.items()} == {
+        lanes[0]: [own[0], legal[0], job[0]],
+        lanes[1]: [legal[0], job[0]],
+        lanes[2]: [job[0]],
+    }
+    assert found[lanes[0]][:2] == [own, legal]
+    assert found[lanes[2]][0][1] == f"job {job_of().name}"
+
+
+def test_lanes_share_the_purse_of_what_they_share_and_each_budget_of_a_list_has_one():
+    twice = {"input": "in.jsonl", "budget": [{"tokens": 9}, {"tokens": 90, "per": "day", "zone": "UTC"}]}
+    found = purses(job_of(job=twice), ("legal", FLASH), ("sales", OWN))
+    legal, sales = found["legal", FLASH], found["sales", OWN]
+    assert legal[1:] == sales
+    assert [each.cap.amount for each in sales] == [9, 90]
+    assert [each.cap.period is None for each in sales] == [True, False]
+    assert len(list(each_purse(found))) == 3
+
+
+def test_tokens_count_as_they_are_and_money_at_the_models_price():
+    own, legal, job = purses(job_of(), ("legal", OWN))["legal", OWN]
+    lane, most = ("legal", OWN), Bound(1_000_000, 500_000)
+    assert (own.price(lane, most), job.price(lane, most)) == (1_500_000, 1_500_000)
+    # At the most: all of the input may be written to a cache, at a quarter more.
+    assert legal.price(lane, most) == Decimal("2.5") + Decimal(4)
+    assert legal.cost(lane, Usage(500_000, 250_000)) == Decimal(1) + Decimal(2)
+    assert (own.cap.unit, legal.cap.unit) == ("tokens", "CNY")
+
+
+@pytest.mark.parametrize("unpriced", [None, {"input": 1, "output": 3}])
+def test_what_has_no_price_in_the_budgets_currency_counts_as_the_budget_says_or_not_at_all(unpriced):
+    table = {"amount": 5, "currency": "USD"} | ({} if unpriced is None else {"unpriced": unpriced})
+    job = job_of(workspaces={"legal": {"budget": table}}, job={"input": "in.jsonl"})
+    lanes = [("legal", OWN), ("legal", "a-model-of-nobody"), ("gone", OWN)]
+    for lane in lanes:
+        (one,) = purses(job, ("legal", OWN))["legal", OWN]
+        told = one.price(lane, Bound(1_000_000, 2_000_000)), one.cost(lane, Usage(2_000_000, 1_000_000))
+        assert told == ((None, None) if unpriced is None else (Decimal(7), Decimal(5)))
+
+
+def test_rows_without_max_tokens_get_the_least_that_a_budget_of_their_lane_names():
+    job = job_of()
+    assert [most_tokens(job, *lane) for lane in (("legal", OWN), ("legal", FLASH), ("sales", OWN), ("gone", OWN))] == [50, 700, 700, 700]
+    assert most_tokens(job_of(job={"input": "in.jsonl"}, workspaces={"legal": {}}), "legal", OWN) is None
+
+
+def test_a_budget_is_told_of_when_half_is_spent_by_whomever_and_not_again():
+    notes: list[str] = []
+    one = Purse(Cap("job.budget", Decimal(100), "tokens"))
+    bought = {("legal", OWN): (one,), ("sales", OWN): (one,)}
+    page = one.page(0)
+    page.spent, page.others = Decimal(49), Decimal(0)
+    tell_spent(bought, notes.append)
+    assert notes == []
+    page.others = Decimal(2)
+    tell_spent(bought, notes.append)
+    tell_spent(bought, notes.append)
+    assert notes == ["job.budget: 50% is spent: 51 tokens of 100 tokens"]
+
+
+def parked(code: str, rows: int) -> ParkedScope:
+    return ParkedScope(Scope.LANE, f"legal {OWN}", Failure(Fault.PARK, Scope.LANE, code, "the budget is spent", "raise it"), rows)
+
+
+def test_a_spent_budget_says_what_the_rows_left_would_come_to():
+    statement = Statement("run", "job")
+    for _ in range(4):
+        statement.lane("legal", OWN).add_usage(Usage(300, 100), Money("CNY", Decimal("0.5")))
+    told = with_what_is_left(parked("budget_spent", 10), statement)
+    assert told.failure.message == "the budget is spent; the 10 rows left would come to about 4,000 tokens, 5 CNY"
+    assert (told.name, told.rows, told.failure.advice) == (f"legal {OWN}", 10, "raise it")
+    assert with_what_is_left(parked("no_price", 10), statement) == parked("no_price", 10)
+    assert with_what_is_left(parked("budget_spent", 10), Statement("run", "job")) == parked("budget_spent", 10)
