@@ -87,8 +87,6 @@ def _build(place: Path, sdk: Sdk) -> None:
     for command in (
         (sys.executable, "-m", "venv", str(place)),
         (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", sdk.pin, f"{_ROOT}[dev]"),
-        # The copy is what is tried.
-        (str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "--disable-pip-version-check", "batchrun"),
     ):
         subprocess.run(command, check=True, timeout=900)
 
