@@ -124,7 +124,7 @@ class Ports:
 class _Attempt:
     """A ticket on its way, and what is known of it so far."""
 
-    __slots__ = ("began", "ended", "name", "outcome", "promised", "ready", "result", "row", "started_at", "ticket", "verdict")
+    __slots__ = ("began", "ended", "launched", "name", "outcome", "promised", "ready", "result", "row", "started_at", "ticket", "verdict")
 
     def __init__(self, ticket: Ticket, ready: Prepared | Unsendable | Fetching) -> None:
         self.ticket = ticket
@@ -135,6 +135,8 @@ class _Attempt:
         """In the log; None where no call is made."""
         self.started_at = 0.0
         """Wall time."""
+        self.launched = 0.0
+        """On the loop's clock, the moment that is *started_at* on the wall's."""
         self.began = self.ended = 0.0
         self.result: Any = None
         self.verdict: Verdict
@@ -244,7 +246,7 @@ class Engine:
             ledger.flush()
         for attempt in ended:
             if attempt.name is not None:
-                ledger.end(attempt.name, attempt.verdict, attempt.result, attempt.started_at + attempt.ended - attempt.began)
+                ledger.end(attempt.name, attempt.verdict, attempt.result, attempt.started_at + attempt.ended - attempt.launched)
         return ended
 
     def _settle(self, attempt: _Attempt) -> None:
@@ -264,7 +266,8 @@ class Engine:
 
     def _launch(self) -> None:
         """Start what may go now, once it is written down that it does."""
-        ports, starting, at = self._ports, self._fetched, self._ports.wall_time()
+        ports, starting = self._ports, self._fetched
+        at, now = ports.wall_time(), self._loop.time()
         self._fetched = []
         tickets = self._tickets()
         for ticket, ready in zip(tickets, ports.prepare(tickets), strict=True):
@@ -276,7 +279,7 @@ class Engine:
                 self._start(self._fetch, attempt)
             else:
                 starting.append(attempt)
-        sent = [attempt for attempt in starting if self._may_start(attempt, at)]
+        sent = [attempt for attempt in starting if self._may_start(attempt, at, now)]
         ports.ledger.flush()
         for attempt in sent:
             self._start(self._send, attempt)
@@ -300,8 +303,8 @@ class Engine:
         self.wake()
         return tickets
 
-    def _may_start(self, attempt: _Attempt, at: float) -> bool:
-        """Note that an attempt starts at a wall time; otherwise see to what becomes of its row."""
+    def _may_start(self, attempt: _Attempt, at: float, now: float) -> bool:
+        """Note that an attempt starts *at* a wall time, *now* on the loop's; otherwise see to what becomes of its row."""
         ports, ticket, ready = self._ports, attempt.ticket, attempt.ready
         attempt.row = ready.row
         if isinstance(ready, Unsendable):
@@ -322,7 +325,7 @@ class Engine:
             return False
         if ready.tokens is not None:
             self._scheduler.reprice(ticket, ready.tokens)
-        attempt.started_at = at
+        attempt.started_at, attempt.launched = at, now
         attempt.name = ports.ledger.start(ready.row, ready.most, at)
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from dataclasses import replace
@@ -135,6 +136,26 @@ def test_a_call_is_noted_before_it_is_sent_and_its_end_before_its_row_is_called_
     bench = benched(lane(rows=9), endpoint=Noted(script), ledger=ledger)
     assert bench.run() == Drained(())
     assert len(bench.endpoint.started["legal/qwen-plus/0"]) == 3
+
+
+def test_a_call_ends_when_its_answer_was_read_however_long_its_start_took_to_be_written():
+    class Slow(Listed):
+        ended_at: float | None = None
+
+        def flush(self):
+            super().flush()
+            if len(self.starts) > len(self.ends):
+                asyncio.get_running_loop().pass_by(3.0)
+
+        def end(self, attempt, verdict, result, at):
+            super().end(attempt, verdict, result, at)
+            self.ended_at = at
+
+    ledger = Slow()
+    bench = benched(lane(rows=1), ledger=ledger)
+    bench.run()
+    assert ledger.ended_at == 4
+    assert [outcome.call.latency_ms for _, outcome in ledger.entries] == [1000]
 
 
 def test_a_call_that_is_not_promised_on_the_disk_waits_for_it_and_no_other_does():

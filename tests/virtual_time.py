@@ -34,6 +34,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass in the midst of a turn, as it does where something blocks."""
+        self._jumping.now += seconds
+
 
 def run_virtually(function: Callable[[], Awaitable[T]]) -> T:
     """Run *function* on a clock of its own that starts at 0; return what it returns."""
