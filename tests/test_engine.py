@@ -17,7 +17,7 @@ from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Scheduler
 from batchrun.engine import Prepared, Unreadable, Unsendable
 from tests.laboratory import Bench, Listed, Script, Scripted, again, answer, benched, lane, parks, prepared, rejected, throttled
-from tests.virtual_time import run_virtually
+from tests.virtual_time import VirtualLoop, run_virtually
 
 HEALTHY = ("alpha", "beta", "gamma")
 TROUBLED = ("wrong-key", "unauthorised", "throttled")
@@ -145,7 +145,9 @@ def test_a_call_ends_when_its_answer_was_read_however_long_its_start_took_to_be_
         def flush(self):
             super().flush()
             if len(self.starts) > len(self.ends):
-                asyncio.get_running_loop().pass_by(3.0)
+                loop = asyncio.get_running_loop()
+                assert isinstance(loop, VirtualLoop)
+                loop.pass_by(3.0)
 
         def end(self, attempt, verdict, result, at):
             super().end(attempt, verdict, result, at)
@@ -155,7 +157,7 @@ def test_a_call_ends_when_its_answer_was_read_however_long_its_start_took_to_be_
     bench = benched(lane(rows=1), ledger=ledger)
     bench.run()
     assert ledger.ended_at == 4
-    assert [outcome.call.latency_ms for _, outcome in ledger.entries] == [1000]
+    assert [outcome.call and outcome.call.latency_ms for _, outcome in ledger.entries] == [1000]
 
 
 def test_a_call_that_is_not_promised_on_the_disk_waits_for_it_and_no_other_does():
