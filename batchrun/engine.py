@@ -266,9 +266,10 @@ class Engine:
 
     def _launch(self) -> None:
         """Start what may go now, once it is written down that it does."""
-        ports, starting = self._ports, self._fetched
+        ports = self._ports
         at, now = ports.wall_time(), self._loop.time()
-        self._fetched = []
+        fetched, self._fetched = self._fetched, []
+        starting = [attempt for attempt in fetched if self._may_still_go(attempt, now)]
         tickets = self._tickets()
         for ticket, ready in zip(tickets, ports.prepare(tickets), strict=True):
             if isinstance(ready, Unreadable):
@@ -302,6 +303,14 @@ class Engine:
                     return tickets
         self.wake()
         return tickets
+
+    def _may_still_go(self, attempt: _Attempt, now: float) -> bool:
+        """Ask again of one that waited, lest it goes into what holds its lane back by now."""
+        if self._scheduler.may_still_go(attempt.ticket, now):
+            return True
+        self._scheduler.release(attempt.ticket)
+        self.wake()
+        return False
 
     def _may_start(self, attempt: _Attempt, at: float, now: float) -> bool:
         """Note that an attempt starts *at* a wall time, *now* on the loop's; otherwise see to what becomes of its row."""

@@ -173,6 +173,43 @@ def test_a_call_that_is_not_promised_on_the_disk_waits_for_it_and_no_other_does(
     assert bench.endpoint.started == {"legal/qwen-plus/0": [5], "legal/qwen-plus/1": [0], "legal/qwen-plus/2": [1]}
 
 
+def test_a_call_that_waited_for_its_promise_is_not_sent_into_a_refusal_that_came_meanwhile():
+    waited: set[str] = set()
+
+    async def on_the_disk(row):
+        await anyio.sleep(5)
+        waited.add(row.id)
+
+    class Promising(Bench):
+        def _ports(self):
+            return replace(super()._ports(), promise=lambda row, _most: row.id.endswith("/0") or row.id in waited, promised=on_the_disk)
+
+    endpoint = Scripted({"legal/qwen-plus/0": [throttled(60.0)]})
+    bench = Promising(Scheduler([lane(rows=2, slots=2)], RetryPolicy()), endpoint)
+    assert bench.run() == Drained(())
+    assert endpoint.started["legal/qwen-plus/1"] == [61], "the row goes back to the front"
+    assert [at for at in endpoint.started["legal/qwen-plus/0"] if at < 61] == [0]
+    assert len(bench.ledger.starts) == 3
+
+
+def test_a_call_that_waited_for_its_promise_is_not_sent_once_the_run_stops():
+    async def on_the_disk(_row):
+        await anyio.sleep(5)
+
+    async def stop(engine):
+        await anyio.sleep(2)
+        bench.scheduler.stop()
+        engine.wake()
+
+    class Promising(Bench):
+        def _ports(self):
+            return replace(super()._ports(), promise=lambda _row, _most: False, promised=on_the_disk)
+
+    bench = Promising(Scheduler([lane(rows=2, slots=2)], RetryPolicy()), beside=stop)
+    assert bench.run() == Drained(())
+    assert (bench.ledger.starts, bench.scheduler.left()) == ({}, {("legal", "qwen-plus"): 2})
+
+
 def test_only_outcomes_are_handed_on_and_each_once():
     handed: list[Outcome] = []
 

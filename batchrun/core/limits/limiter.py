@@ -166,6 +166,8 @@ class Limiter:
     ramp: Ramp = field(default_factory=Ramp)
     episodes: int = 0
     _episode: _Episode | None = None
+    _asked_until: float = -math.inf
+    """A provider's Retry-After: it holds whatever becomes of the episode that it came in."""
     _strikes: int = 0
     _fell_at: float = -math.inf
     """Attempts launched before this were refused for what has been mended since."""
@@ -179,6 +181,8 @@ class Limiter:
 
     def free_at(self, now: float, tokens: float = 1.0) -> float:
         """When the next attempt may go, which is expected to cost *tokens*: *now*, or later."""
+        if now < self._asked_until:
+            return self.waits_until
         episode = self._episode
         if episode is not None:
             if episode.tried_at is None:
@@ -217,10 +221,12 @@ class Limiter:
         if not tokens:
             self._refunded = paid
 
-    def unsent(self) -> None:
-        """An attempt that paid was not made; its tokens were settled already."""
+    def unsent(self, launched_at: float) -> None:
+        """An attempt that paid was not made; its tokens were settled already. If it was let through to try, the next one is."""
         self.attempts.pay_back(1.0)
         self.ramp.pay_back()
+        if self._episode is not None and self._episode.tried_at == launched_at:
+            self._episode.tried_at = None
 
     def took(self, now: float, launched_at: float, tokens: float) -> None:
         """The provider took an attempt of so many tokens; `settle` is apart."""
@@ -273,8 +279,8 @@ class Limiter:
 
     @property
     def waits_until(self) -> float:
-        """Until when an episode's pause lasts; minus infinity where there is none."""
-        return self._episode.resumes_at if self._episode is not None else -math.inf
+        """Until when a pause lasts, an episode's or one that was asked for; in the past where there is none."""
+        return self._asked_until if self._episode is None else max(self._asked_until, self._episode.resumes_at)
 
     def forget(self) -> None:
         """Let go of what refusals taught: a wider quota explains them."""
@@ -349,6 +355,7 @@ class Limiter:
         self._episode = _Episode(pace, now, until)
 
     def _wait(self, now: float, until: float) -> None:
+        self._asked_until = max(self._asked_until, until)
         if self._episode is None:
             self._begin(None, now, until)
         else:

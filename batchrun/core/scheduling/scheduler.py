@@ -132,7 +132,19 @@ class Scheduler:
         """Take note that no call was made: the quotas get back what it paid. `settle` or `drop` follows."""
         self._correct(ticket, 0.0)
         for each in ticket.lane.limiters:
-            each.unsent()
+            each.unsent(ticket.launched_at)
+
+    def may_still_go(self, ticket: Ticket, now: float) -> bool:
+        """Whether nothing came that holds an attempt back which waited since it was launched: a stop, a park, or a pause.
+
+        Where something did, the row goes back to the front. No call may be made then; `release` follows.
+        """
+        stopped = self._stopping or any(parked not in ticket.probes for parked in self._parking.of(ticket.lane))
+        if not stopped and all(each.waits_until <= now for each in ticket.lane.limiters):
+            return True
+        self.unsent(ticket)
+        self._put_back(ticket)
+        return False
 
     def afford(self, ticket: Ticket, most: Bound, at: float) -> bool:
         """Set aside what the attempt may cost in every budget of its lane, before it is sent at a wall time.
@@ -146,10 +158,8 @@ class Scheduler:
             ticket.promised = promised
             return True
         self.unsent(ticket)
-        lane.front.appendleft((ticket.ordinal, ticket.attempt))
         self._unaffordable(lane, promised)
-        for parked in ticket.probes:
-            self._probe(parked)
+        self._put_back(ticket)
         return False
 
     def drop(self, ticket: Ticket) -> None:
@@ -429,6 +439,12 @@ class Scheduler:
         for lane in self._short.pop(purse, ()):
             lane.short_of = None
             self._wake(lane)
+
+    def _put_back(self, ticket: Ticket) -> None:
+        """Let the row of an attempt that is not made be the next of its lane, and another try what it would have tried."""
+        ticket.lane.front.appendleft((ticket.ordinal, ticket.attempt))
+        for parked in ticket.probes:
+            self._probe(parked)
 
     def _unaffordable(self, lane: Lane, lack: Lack) -> None:
         """Hold *lane* back: until an attempt ends that is paid from the same budget, or for good where none is under way."""

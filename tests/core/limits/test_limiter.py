@@ -97,7 +97,7 @@ def test_an_attempt_is_never_free_in_the_past(events, jitter):
             limits.took(now + 1, now, 12.0)
         elif event == "unsent":
             limits.settle(now, 10.0, 0.0)
-            limits.unsent()
+            limits.unsent(now)
         elif event in {"refused", "late"}:
             limits.settle(now, 10.0, 0.0)
             limits.refused(now + 0.05, now - (5 if event == "late" else 0), RPM, None, jitter)
@@ -249,6 +249,31 @@ def test_retry_after_is_a_floor_and_teaches_no_rate():
     assert not limits.attempts.is_found
 
 
+def test_a_retry_after_holds_although_the_pause_that_it_came_in_has_ended():
+    limits = limiter(NO_QUOTA)
+    for _ in range(2):
+        limits.pay(0.0, 1.0)
+    limits.refused(0.05, 0.0, RPM, 1.0, 0.5)
+    limits.pay(1.05, 1.0)
+    limits.refused(1.1, 0.0, RPM, 30.0, 0.5)
+    limits.took(1.2, 1.05, 1.0)
+    assert limits.free_at(1.2) == limits.waits_until == 31.1
+    limits.forget()
+    assert limits.free_at(1.2) == 31.1
+
+
+def test_an_attempt_that_was_to_try_and_was_not_made_leaves_it_to_the_next():
+    limits = limiter(NO_QUOTA)
+    now = refuse(limits, 0.0, times=COLD)
+    due = limits.free_at(now)
+    limits.pay(due, 1.0)
+    limits.settle(due, 1.0, 0.0)
+    limits.unsent(due)
+    assert limits.free_at(due) == due
+    limits.pay(due + 60.0, 1.0)
+    assert limits.free_at(due + 60.0) > due + 60.0
+
+
 def test_what_is_neither_taken_nor_refused_lets_nothing_grow():
     limits = limiter(NO_QUOTA)
     limits.teach({"attempts": {"rate": 10.0, "window": 6.0}}, 0.0)
@@ -262,7 +287,7 @@ def test_what_is_neither_taken_nor_refused_lets_nothing_grow():
 def test_what_was_not_sent_costs_nothing():
     limits = limiter(Quota(rpm=60))
     limits.pay(0.0, 0.0)
-    limits.unsent()
+    limits.unsent(0.0)
     assert limits.free_at(0.0) == 0.0
     assert limits.attempts.trail.sum(0.0, 6.0) == 0
 

@@ -187,6 +187,53 @@ def test_an_episode_pauses_the_lane_once_however_many_rows_it_caught():
     assert scheduler.held(resumed.at) == frozenset()
 
 
+def test_an_attempt_that_waited_goes_unless_a_refusal_came_meanwhile():
+    scheduler = schedule(lane(slots=2), lane("other"))
+    first, second = (scheduler.next(0.0) for _ in range(2))
+    assert isinstance(first, Launch)
+    assert isinstance(second, Launch)
+    mine, others = sorted((first.ticket, second.ticket), key=lambda ticket: ticket.workspace)
+    third = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
+    assert scheduler.may_still_go(mine, 1.0)
+    ended(scheduler, mine, throttled(10.0), 1.0)
+    assert not scheduler.may_still_go(third, 1.1)
+    scheduler.release(third)
+    assert scheduler.may_still_go(others, 1.1), "of another account"
+    assert scheduler.left()["legal", "qwen-plus"] == 10
+    again_at = scheduler.next(1.1)
+    assert not isinstance(again_at, Launch) or again_at.ticket.workspace == "other"
+    gone = [ticket for ticket in launched(scheduler, 11.0) if ticket.workspace == "legal"]
+    assert [(ticket.ordinal, ticket.attempt) for ticket in gone] == [(third.ordinal, 1)]
+
+
+def test_an_attempt_that_waited_is_not_made_once_the_run_stops_or_its_scope_is_parked():
+    scheduler = schedule(lane(rows=2, slots=1), lane("other", rows=1))
+    mine, others = launched(scheduler, 0.0)
+    scheduler.park(Scope.WORKSPACE, "legal", "qwen-plus", parks(Scope.WORKSPACE), 1.0)
+    assert not scheduler.may_still_go(mine, 1.0)
+    scheduler.release(mine)
+    assert scheduler.may_still_go(others, 1.0)
+    scheduler.stop()
+    assert not scheduler.may_still_go(others, 1.0)
+    scheduler.release(others)
+    assert names(scheduler.next(1.0)) == {(Scope.WORKSPACE, "legal"): 2}
+
+
+def test_a_probe_that_waited_goes_into_its_own_park_and_where_it_may_not_another_does():
+    scheduler = schedule(lane(rows=2, slots=1), lane("other", rows=1), wait_for_parked=True)
+    mine, others = launched(scheduler, 0.0)
+    ended(scheduler, mine, parks(Scope.WORKSPACE), 1.0)
+    ended(scheduler, others, answer(), 1.0)
+    (probe,) = launched(scheduler, 301.0)
+    assert scheduler.may_still_go(probe, 302.0)
+    scheduler.close("legal", parks(Scope.WORKSPACE, "window"))
+    assert not scheduler.may_still_go(probe, 302.0)
+    scheduler.release(probe)
+    assert launched(scheduler, 303.0) == []
+    scheduler.open("legal")
+    assert ordinals(launched(scheduler, 304.0)) == [probe.ordinal], "it is due at once"
+
+
 def test_a_throttled_lane_holds_back_no_other_lane_of_its_workspace():
     scheduler = schedule(lane(model="a", slots=2), lane(model="b", slots=2))
     for ticket in launched(scheduler, 0.0):

@@ -205,6 +205,18 @@ class Machine(RuleBasedStateMachine):
         self.scheduler.drop(ticket)
         self.scheduler.release(ticket)
 
+    @precondition(lambda self: not self.purses and any(lane.out for lane in self.lanes.values()))
+    @rule(place=PLACES)
+    def an_attempt_waited(self, place):
+        ticket = self._out_at(place)
+        lane = self.lanes[ticket.workspace, ticket.model]
+        _, probed = lane.out[ticket.ordinal]
+        parked = any(park not in probed for park in self._parks_of(lane)) or lane.plan.workspace in self.closed
+        paused = any(each.waits_until > self.now for each in self.scheduler._lanes[lane.key].limiters)
+        assert self.scheduler.may_still_go(ticket, self.now) is not (self.stopped or parked or paused)
+        if self.stopped or parked or paused:
+            self._taken_back(lane, ticket)
+
     @rule(place=PLACES, scope=st.sampled_from(SCOPES), probe=st.booleans(), rarely=st.integers(0, 3))
     def someone_parks(self, place, scope, probe, rarely):
         if not rarely:
@@ -343,12 +355,15 @@ class Machine(RuleBasedStateMachine):
             return
         assert slow is not None
         assert slow.spent + slow.promised + sum(BOUND) > slow.cap
-        _, probed = lane.out.pop(ticket.ordinal)
-        lane.pending[ticket.ordinal] = self.now, ticket.attempt
         if slow.promised:
             lane.short = True
         else:
             self._park(lane.named(Scope.LANE), parks(Scope.LANE), probes=False)
+        self._taken_back(lane, ticket)
+
+    def _taken_back(self, lane: SlowLane, ticket: Ticket) -> None:
+        _, probed = lane.out.pop(ticket.ordinal)
+        lane.pending[ticket.ordinal] = self.now, ticket.attempt
         for park in probed:
             if self.parks.get(park.key) is park:
                 park.at = self.now
