@@ -127,7 +127,7 @@ def read_statement(
 
     def watched() -> Watched:
         looking_on = Course()
-        looking_on.begin(described.get("job"), only)
+        looking_on.begin(described.get("job"))
         return Watched(fold(), looking_on)
 
     def read(kept: str, new: Callable[[], AReader]) -> AReader:

@@ -32,6 +32,9 @@ class Reader(Protocol):
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
 
+    def wrong(self, entry: Entry) -> str | None:
+        """What contradicts *entry* in what was taken in; it is not taken in by that."""
+
 
 def files_of(directory: Path) -> list[str]:
     """Name the files of the ledger of *directory*, relative to it."""
@@ -56,7 +59,7 @@ def read_into(
         if only in {None, workspace.name}:
             for name in FILES:
                 mark, to = since.get(place := f"{workspace.name}/{name}", NOTHING), end(place)
-                reader.entries(history.entries(workspace / name, workspace.name, reader.calls.wrong, mark.end, mark.lines, read, to))
+                reader.entries(history.entries(workspace / name, workspace.name, reader.wrong, mark.end, mark.lines, read, to))
 
 
 class DoubtfulCalls:
@@ -65,19 +68,22 @@ class DoubtfulCalls:
     def __init__(self, only: str | None = None) -> None:
         self.calls = Calls(only)
         self._latest: dict[tuple[str, str], str] = {}
-        self._rows: frozenset[tuple[str, str]] = frozenset()
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
         self.calls.take_all(lines)
-        self._rows = self.calls.suspects()
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
+        rows = self.calls.suspects()
         for entry in entries:
             self.calls.told(entry)
-            if (entry.workspace, entry.id) in self._rows:
+            if (entry.workspace, entry.id) in rows:
                 self._latest[entry.workspace, entry.id] = entry.outcome
+
+    def wrong(self, entry: Entry) -> str | None:
+        """What contradicts the calls in *entry*."""
+        return self.calls.wrong(entry)
 
     def told(self) -> Iterator[tuple[Doubtful, str]]:
         """Each call, and its row's outcome: pending, where it has none."""

@@ -8,7 +8,7 @@ began.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -96,11 +96,9 @@ class Course:
         self.began: float | None = None
         self.ended: float | None = None
         self._job: Mapping[str, Any] = {}
-        self._only: str | None = None
         self._tracks: dict[Lane, _Tracks] = {}
         self._latency: dict[Lane, Durations] = {}
         self._first_token: dict[Lane, Durations] = {}
-        self._open: dict[str, Started] = {}
         self._reasons: dict[Reason, Told] = {}
         self._told: list[Told] = []
         self._places: dict[int, int] = {}
@@ -110,10 +108,9 @@ class Course:
         # Places are found by identity, which nothing keeps that is written down and read back: they are given anew.
         return {**self.__dict__, "_places": {}}
 
-    def begin(self, job: object, only: str | None = None) -> None:
-        """Take a run's *job* as run.json describes it, whose quotas are to be held against its calls; *only* one workspace's count."""
+    def begin(self, job: object) -> None:
+        """Take a run's *job* as run.json describes it, whose quotas are to be held against its calls."""
         self._job = job if isinstance(job, dict) else {}
-        self._only = only
 
     def add(self, other: Course) -> None:
         """Add another run's."""
@@ -143,34 +140,26 @@ class Course:
         """Why rows have no answer: of those whose latest entry is none."""
         return {reason: told for reason, told in self._reasons.items() if told.rows}
 
-    def attempts(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """Look at attempts.log."""
-        for line in lines:
-            if isinstance(line, Started):
-                if self._only is None or line.workspace == self._only:
-                    self._open[line.name] = line
-                    self._called(line)
-            elif isinstance(line, Ended):
-                started = self._open.pop(line.name, None)
-                if started is not None:
-                    self._came_back(started, line)
-            yield line
+    def called(self, started: Started, ended: Ended | None) -> None:
+        """Look at a call when it starts, and again when it ends."""
+        if ended is None:
+            self._called(started)
+        else:
+            self._came_back(started, ended)
 
-    def entries(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Look at one output file; a workspace's errors.jsonl comes before its results.jsonl."""
-        for entry in entries:
-            tracks = self._tracks_of(entry.workspace, entry.model)
-            self._undo(entry)
-            if entry.outcome == "answered":
-                if entry.latency_ms is not None:
-                    tracks.latency.add(entry.latency_ms)
-                if entry.first_token_ms is not None:
-                    tracks.first_token.add(entry.first_token_ms)
-            else:
-                self._fail(entry)
-            if entry.usage is not None:
-                self._spent(tracks, entry.started_at, entry.usage)
-            yield entry
+    def told(self, entry: Entry) -> None:
+        """Look at an entry: those of a row as they came, or those of its workspace's errors.jsonl first."""
+        tracks = self._tracks_of(entry.workspace, entry.model)
+        self._undo(entry)
+        if entry.outcome == "answered":
+            if entry.latency_ms is not None:
+                tracks.latency.add(entry.latency_ms)
+            if entry.first_token_ms is not None:
+                tracks.first_token.add(entry.first_token_ms)
+        else:
+            self._fail(entry)
+        if entry.usage is not None:
+            self._spent(tracks, entry.started_at, entry.usage)
 
     def _called(self, started: Started) -> None:
         tracks = self._tracks_of(started.workspace, started.model)
@@ -276,9 +265,9 @@ def _status(value: object) -> int | None:
 class _Fold(Protocol):
     calls: Calls
 
-    def attempts(self, lines: Iterable[Line]) -> None: ...
+    def called(self, started: Started, ended: Ended | None) -> None: ...
 
-    def entries(self, entries: Iterable[Entry]) -> None: ...
+    def told(self, entry: Entry) -> None: ...
 
 
 class Watched:
@@ -291,20 +280,17 @@ class Watched:
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
-        self.fold.attempts(_SeenOnce(lines, self.course))
+        for started, ended in self.calls.take(lines):
+            self.fold.called(started, ended)
+            self.course.called(started, ended)
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
-        self.fold.entries(self.course.entries(entries))
+        for entry in entries:
+            self.fold.told(entry)
+            self.course.told(entry)
+            self.calls.told(entry)
 
-
-class _SeenOnce:
-    """Lines that the course sees the first time they are read: a fold may read them again."""
-
-    def __init__(self, lines: Iterable[Line], course: Course) -> None:
-        self._lines = lines
-        self._course: Course | None = course
-
-    def __iter__(self) -> Iterator[Line]:
-        course, self._course = self._course, None
-        return iter(self._lines) if course is None else course.attempts(self._lines)
+    def wrong(self, entry: Entry) -> str | None:
+        """What contradicts the calls in *entry*."""
+        return self.calls.wrong(entry)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
@@ -98,6 +98,10 @@ class Calls:
         self._open: dict[str, Started] = {}
         self._places: dict[str, tuple[_Attempts, int] | None] = {}
         """Of those that are under way."""
+        self._told: dict[str, Started] = {}
+        """Whose entries came before their ends."""
+        self._suspects: dict[tuple[str, str], int] = {}
+        """Calls by workspace and id of their row: those that are under way or in doubt, as far as attempts.log alone can tell."""
         self._doubts: list[Doubtful] = []
         self._openings: dict[int, _Attempts] = {}
         self._named: dict[str, _Attempts] = {}
@@ -126,6 +130,8 @@ class Calls:
                 if started is not None:
                     self._ended(started, line, self._places.pop(line.name))
                     yield started, line
+                elif self._told and (told := self._told.pop(line.name, None)) is not None:
+                    yield told, line
             elif line is None:
                 self.unreadable += 1
                 self._present.unreadable += 1
@@ -176,16 +182,16 @@ class Calls:
         self._entries_came = True
         started = self._open.get(entry.attempt or "") if self._open else None
         if entry.usage is not None and started is not None and (started.workspace, started.row_id) == (entry.workspace, entry.id):
-            del self._open[started.name], self._places[started.name]
+            self._told[started.name] = self._open.pop(started.name)
+            del self._places[started.name]
         found = self._find_again(entry.attempt)
         if found is not None:
             attempts, number = found
             attempts.marks[number] = _FOUND
 
-    def suspects(self) -> frozenset[tuple[str, str]]:
-        """Workspace and id of each row for which a call in doubt was made, as far as attempts.log alone can tell."""
-        started = [*(doubtful.started for doubtful in self._doubts), *self._open.values()]
-        return frozenset((each.workspace, each.row_id) for each in started if each.row_id)
+    def suspects(self) -> Container[tuple[str, str]]:
+        """Workspace and id of each row for which a call in doubt was made, as far as attempts.log alone can tell; stays true to it."""
+        return self._suspects
 
     def in_doubt(self) -> Iterator[Doubtful]:
         """Give what is left over, once all is taken in."""
@@ -203,6 +209,8 @@ class Calls:
         if earlier := self._open.get(started.name):
             self._doubts.append(Doubtful(earlier, self.KILLED))
         self._open[started.name] = started
+        row = started.workspace, started.row_id
+        self._suspects[row] = self._suspects.get(row, 0) + 1
         found = self._places[started.name] = self._find(started.name, reach=True)
         if found is not None:
             attempts, number = found
@@ -212,7 +220,11 @@ class Calls:
     def _ended(self, started: Started, ended: Ended, found: tuple[_Attempts, int] | None) -> None:
         if ended.in_doubt:
             self._doubts.append(Doubtful(started, ended.code or "its answer told no usage", ended))
-        elif found is not None and (ended.verdict == "answered" or (ended.verdict in {"rejected", "exhausted"} and _may_cost(ended))):
+            return
+        row = started.workspace, started.row_id
+        if (suspected := self._suspects.pop(row, 1)) > 1:
+            self._suspects[row] = suspected - 1
+        if found is not None and (ended.verdict == "answered" or (ended.verdict in {"rejected", "exhausted"} and _may_cost(ended))):
             attempts, number = found
             attempts.marks[number] = _WRITTEN
 

@@ -108,39 +108,49 @@ class Fold:
         self._statement = Statement(run, name, rejected_input=rejected_input, attribution=self._groups.attribution)
         self._most = most
         self.calls = Calls(only)
-        self._doubtful: frozenset[tuple[str, str]] = frozenset()
         self._final: set[tuple[str, str]] = set()
         """Rows for which a call in doubt was made, and which are answered all the same."""
-        self._metadata: dict[tuple[str, str], tuple[Any] | None] | None = None
+        self._metadata: dict[tuple[str, str], tuple[Any]] = {}
+        """Of rows for which a call in doubt was made."""
         self._failed = _FailedRows()
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
         for started, ended in self.calls.take(lines):
-            if ended is None:
-                self._groups.of(started.workspace, started.model, started.at, None, known=False).calls += 1
-            else:
-                self._ended(started, ended)
-        self._statement.unreadable_attempts = self.calls.unreadable
-        self._doubtful = self.calls.suspects()
+            self.called(started, ended)
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
-        if self._metadata is None:
-            self._metadata = dict.fromkeys(self._doubtful) if self._groups.wants_metadata else {}
         for entry in entries:
-            totals = self._groups.of(entry.workspace, entry.model, entry.started_at, entry.metadata)
-            self._count(totals, entry)
+            self.told(entry)
             self.calls.told(entry)
-            if entry.outcome == "answered" and (entry.workspace, entry.id) in self._doubtful:
-                self._final.add((entry.workspace, entry.id))
-            if self._metadata and (entry.workspace, entry.id) in self._metadata:
-                self._metadata[entry.workspace, entry.id] = (entry.metadata,)
+
+    def wrong(self, entry: Entry) -> str | None:
+        """What contradicts the calls in *entry*."""
+        return self.calls.wrong(entry)
+
+    def called(self, started: Started, ended: Ended | None) -> None:
+        """Count a call that `calls` gives."""
+        if ended is None:
+            self._groups.of(started.workspace, started.model, started.at, None, known=False).calls += 1
+        elif ended.verdict != "answered":  # Its entry tells the rest.
+            self._failed_call(started, ended)
+
+    def told(self, entry: Entry) -> None:
+        """Count an entry; `calls` is yet to be told."""
+        self._count(self._groups.of(entry.workspace, entry.model, entry.started_at, entry.metadata), entry)
+        row = entry.workspace, entry.id
+        if row in self.calls.suspects():
+            if entry.outcome == "answered":
+                self._final.add(row)
+            if self._groups.wants_metadata:
+                self._metadata[row] = (entry.metadata,)
 
     def close(self, rows: Mapping[tuple[str, str], int]) -> Statement:
         """Return the statement; *rows* counts what the run is to do, by workspace and model: the rest of it is pending."""
         rows_in_doubt = self._doubt()
         statement = self._statement
+        statement.unreadable_attempts = self.calls.unreadable
         only_lanes = self._groups.attribution.by == LANE
         lanes = self._groups.attribution.groups if only_lanes else self._groups.attribution.collapsed(LANE).groups
         statement.lanes = {(workspace or "", model or ""): totals for (workspace, model), totals in lanes.items()}
@@ -166,9 +176,7 @@ class Fold:
         if entry.usage is not None:
             totals.refused.count(entry.usage, entry.cost)
 
-    def _ended(self, started: Started, ended: Ended) -> None:
-        if ended.verdict == "answered":
-            return  # Its entry tells the rest.
+    def _failed_call(self, started: Started, ended: Ended) -> None:
         totals = self._groups.of(started.workspace, started.model, started.at, ended.metadata, known=ended.has_metadata)
         totals.retries += ended.verdict == "again"
         totals.throttles += ended.verdict == "throttled"
@@ -184,7 +192,7 @@ class Fold:
         """Count what is in doubt; the rows it is of that have no final entry, by workspace, model and id."""
         rows = set()
         for started, _, ended in self.calls.in_doubt():
-            told = (ended.metadata,) if ended is not None else (self._metadata or {}).get((started.workspace, started.row_id))
+            told = (ended.metadata,) if ended is not None else self._metadata.get((started.workspace, started.row_id))
             known = told is not None if ended is None else ended.has_metadata
             totals = self._groups.of(started.workspace, started.model, started.at, told[0] if told else None, known=known)
             totals.doubt(started.bound, self._most(started.workspace, started.model, started.bound, started.at))

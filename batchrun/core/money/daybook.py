@@ -104,6 +104,10 @@ class Daybook:
                 end = entry.started_at + (entry.latency_ms or 0) / 1000
                 self._book(entry.workspace, entry.model, entry.usage, entry.cost, entry.started_at, end)
 
+    def wrong(self, entry: Entry) -> str | None:
+        """What contradicts the calls in *entry*."""
+        return self.calls.wrong(entry)
+
     def end_run(self) -> None:
         """What is in doubt in the run is booked; another run may follow."""
         for started, *_ in self.calls.in_doubt():

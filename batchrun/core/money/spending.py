@@ -34,6 +34,10 @@ class Spending:
             if entry.usage is not None:
                 self._spend((entry.workspace, entry.model), entry.usage, entry.cost, entry.started_at or 0.0)
 
+    def wrong(self, entry: Entry) -> str | None:
+        """What contradicts the calls in *entry*."""
+        return self.calls.wrong(entry)
+
     def close(self) -> None:
         """What is in doubt may have been billed."""
         for started, *_ in self.calls.in_doubt():

@@ -11,26 +11,12 @@ from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.plan import Plan
 
 
-class PastCalls(Calls):
-    """Knows rows too: an answered row is answered once."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        self._plan = plan
-
-    def wrong(self, entry: Entry) -> str | None:
-        """What contradicts the calls, or the rows, in *entry*."""
-        if entry.outcome == "answered" and self._plan.is_answered(entry.workspace, entry.id):
-            return "answers a row that is answered already"
-        return super().wrong(entry)
-
-
 class Past:
     """What earlier openings left to do, and what is in doubt of it."""
 
     def __init__(self, index: Index) -> None:
         self.plan = Plan(index)
-        self.calls: Calls = PastCalls(self.plan)
+        self.calls = Calls()
         self.latest = 0
         """The latest opening that a line tells of: the end of the log may be lost, and the opening's number with it."""
         self.lost = 0
@@ -48,7 +34,17 @@ class Past:
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
         for entry in entries:
+            self.told(entry)
             self.calls.told(entry)
-            self.plan.note(entry)
-            self.unknown += bool(entry.unknown)
-            self.latest = max(self.latest, self.calls.opening_of(entry))
+
+    def told(self, entry: Entry) -> None:
+        """Take an entry in; `calls` is yet to be told."""
+        self.plan.note(entry)
+        self.unknown += bool(entry.unknown)
+        self.latest = max(self.latest, self.calls.opening_of(entry))
+
+    def wrong(self, entry: Entry) -> str | None:
+        """What contradicts the calls, or the rows, in *entry*: an answered row is answered once."""
+        if entry.outcome == "answered" and self.plan.is_answered(entry.workspace, entry.id):
+            return "answers a row that is answered already"
+        return self.calls.wrong(entry)

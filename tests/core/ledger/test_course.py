@@ -6,8 +6,9 @@ import pytest
 
 from batchrun.core.jobs.stated import StatedQuota, budgets_of, quotas_of
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
-from batchrun.core.ledger.course import MOST_REASONS, REST, Course, Reason, Trouble
+from batchrun.core.ledger.course import MOST_REASONS, REST, Course, Reason, Trouble, Watched
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.statement import Fold
 from batchrun.core.model import Usage
 
 NIGHT = 1_795_600_000.0
@@ -38,9 +39,10 @@ def entry(row_id, outcome="answered", *, at=0.0, workspace="legal", model="qwen-
 
 def seen(*, attempts=(), entries=(), job=None, only=None):
     course = Course()
-    course.begin(job, only)
-    assert list(course.attempts(attempts)) == list(attempts)
-    assert list(course.entries(entries)) == list(entries)
+    course.begin(job)
+    watched = Watched(Fold("run", "night", only=only), course)
+    watched.attempts(attempts)
+    watched.entries(entries)
     return course
 
 
