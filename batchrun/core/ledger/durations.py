@@ -6,6 +6,7 @@ for it is off by (GAMMA - 1) / (GAMMA + 1) at the most, 4.8 %, whatever it holds
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil, log
 
 GAMMA = 1.1
@@ -30,7 +31,7 @@ class Durations:
     def add(self, milliseconds: float) -> None:
         """Count one; what is below a millisecond counts as one."""
         value = milliseconds if 1.0 <= milliseconds <= _LONGEST_MS else min(max(milliseconds, 1.0), _LONGEST_MS)
-        bucket = ceil(log(value) * _PER_BUCKET)
+        bucket = _bucket(value)
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
         self.greatest = max(self.greatest, value)
         if value < self.least or not self.count:
@@ -59,6 +60,12 @@ class Durations:
     def buckets(self) -> list[tuple[int, int]]:
         """Give the number of each bucket that holds any, and its count; bucket n ends at GAMMA ** n milliseconds."""
         return sorted(self._counts.items())
+
+
+@lru_cache(maxsize=4096)
+def _bucket(milliseconds: float) -> int:
+    # They are whole milliseconds nearly always: the same few thousand again and again.
+    return ceil(log(milliseconds) * _PER_BUCKET)
 
 
 def _middle(bucket: int) -> float:

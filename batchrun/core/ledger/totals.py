@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from batchrun.core.ledger.attempts import Bound
@@ -12,6 +13,8 @@ from batchrun.core.model import Money, Usage
 
 _COUNTED = tuple(each.name for each in fields(Usage) if each.name != "raw")
 _RARELY_COUNTED = tuple(name for name in _COUNTED if name not in {"input_tokens", "output_tokens"})
+_rarely_counted = attrgetter(*_RARELY_COUNTED)
+_NONE_OF_THEM = (0,) * len(_RARELY_COUNTED)
 _MILLION = Decimal(1_000_000)
 _NOTHING = Decimal(0)
 
@@ -160,9 +163,14 @@ class Totals:
             _pay(self.undivided, currency, cost.amount)
             self.undivided_tokens += tokens
             return
+        meters, discount, share = self.meters, made_of.discount, made_of.share
         for kind, counted, unit_price in made_of.meters:
-            meter = Meter(currency, kind, unit_price, made_of.discount, made_of.share)
-            self.meters[meter] = self.meters.get(meter, 0) + counted
+            # A meter is a tuple, and found by any that is like it: one is made only for the first call.
+            meter: Any = (currency, kind, unit_price, discount, share)
+            if meter in meters:
+                meters[meter] += counted
+            else:
+                meters[Meter(*meter)] = counted
         if made_of.saved:
             _pay(self.cache_saved, currency, made_of.saved)
 
@@ -172,8 +180,8 @@ class Totals:
         self.billed_calls += 1
         self.input_tokens += usage.input_tokens
         self.output_tokens += usage.output_tokens
-        for name in _RARELY_COUNTED:
-            if count := getattr(usage, name):
+        if (counts := _rarely_counted(usage)) != _NONE_OF_THEM:
+            for name, count in zip(_RARELY_COUNTED, counts, strict=True):
                 setattr(self, name, getattr(self, name) + count)
         if cost is not None:
             self.pay(cost, tokens)
