@@ -23,6 +23,7 @@ from batchrun.core.progress import Progress, WorkspaceProgress
 from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
 from batchrun.edge import descriptors, history, run_directory, signals
 from batchrun.edge.environment import read_keys
+from batchrun.edge.garbage import seldom_collected
 from batchrun.edge.ledger import Ledger
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports, Prepared
@@ -118,7 +119,8 @@ async def run(job: Job, wishes: Wishes = Wishes()) -> Ending:
 
 def run_blocking(job: Job, wishes: Wishes = Wishes()) -> Ending:
     """Do the same as `run`, for a caller without an event loop; uvloop's where it is installed (the extra ``fast``)."""
-    return anyio.run(run, job, wishes, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    with seldom_collected():
+        return anyio.run(run, job, wishes, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows.answers import Answers, Schema
 from batchrun.core.rows.families import needs_stream
-from batchrun.core.rows.parts import Medium, media_of, unfit_data_url, with_urls
+from batchrun.core.rows.parts import Medium, in_parts, media_of, unfit_data_url, with_urls
 from batchrun.core.rows.routes import NoRoute, Route, route
 from batchrun.core.scheduling.scheduler import Ticket
 from batchrun.edge.media import MediaRoot
@@ -103,7 +103,8 @@ class Preparer:
     def _made_of(self, ticket: Ticket, row: Row | RowChanged) -> Prepared | Unsendable | Unreadable | Fetching:
         if isinstance(row, RowChanged):
             return Unreadable(row.reason)
-        media = [*media_of(row.body["messages"])]
+        messages = row.body["messages"]
+        media = [*media_of(messages)] if in_parts(messages) else []
         found = self._route(row, media=bool(media))
         if isinstance(found, NoRoute):
             return Unsendable(row, mishap("no_route", found.reason, in_doubt=False))
@@ -166,14 +167,17 @@ class Preparer:
         return self._roots[folder]
 
     def _written(self, ticket: Ticket, row: Row, way: Route, said_body: Body, media: list[Medium]) -> Prepared | Unsendable:
-        lane, body = self._lane(row.workspace, row.model), said_body.copy()
-        explicit = body.pop("stream", None)
+        lane, body, ordinal, explicit = self._lane(row.workspace, row.model), said_body, ticket.ordinal, None
+        # The row's own body is what is sent, as a rule, and nobody changes either.
+        if "stream" in body:
+            body = body.copy()
+            explicit = body.pop("stream")
         if lane.most_tokens is not None and body.get("max_tokens") is None and body.get("max_completion_tokens") is None:
-            body["max_tokens"] = lane.most_tokens
+            body = body | {"max_tokens": lane.most_tokens}
         stream = needs_stream(row.model, body) if explicit is None else explicit
-        asks, said = self._answers.asked(ticket.ordinal)
+        asks, said = self._answers.asked(ordinal)
         if said:
-            body["messages"] = [*body["messages"], *said]
+            body = body | {"messages": [*body["messages"], *said]}
         wire_format = way.wire_format
         if why := wire_format.unfit(body):
             return Unsendable(row, mishap("cannot_carry", why, in_doubt=False))
@@ -184,28 +188,34 @@ class Preparer:
         asked = estimate.input_of(size)
         if most is not None and asked > most:
             return Unsendable(row, mishap("never_fits", f"about {asked:,.0f} against {most:,.0f}", in_doubt=False))
-        if len(written) > (_MOST_BYTES_WITH_MEDIA if sent_media > _MOST_BYTES // 2 else _MOST_BYTES):
+        if len(written) > _MOST_BYTES and len(written) > (_MOST_BYTES_WITH_MEDIA if sent_media > _MOST_BYTES // 2 else _MOST_BYTES):
             return Unsendable(row, mishap("request_too_large", f"{len(written):,} bytes", in_doubt=False))
         headers: dict[str, str] = {"Authorization": lane.authorization, "Idempotency-Key": self._idempotency_key(row, asks)}
         if stream:
             headers |= wire_format.stream_headers
-        if any(each.url.startswith("oss://") for each in media):
+        if media and any(each.url.startswith("oss://") for each in media):
             headers["X-DashScope-OssResourceResolve"] = "enable"
+        check = self._answers.checking(ordinal, tools="tools" in body)
         return Prepared(
             row,
             Request(way.url, headers, written, lane.total),
-            bound(body, len(written) - sent_media, (each.kind for each in media)),
+            bound(body, len(written) - sent_media, [each.kind for each in media] if media else ()),
             Reading(wire_format.dialect, body),
-            self._answers.checking(ticket.ordinal, tools="tools" in body),
+            check,
             asked + estimate.output_of(size),
-            lambda usage: estimate.learn(size, self._source.line_bytes(ticket.ordinal), usage),
-            lambda: self._answers.forget(ticket.ordinal),
+            lambda usage: estimate.learn(size, self._source.line_bytes(ordinal), usage),
+            # Of a row that takes any answer nothing is remembered.
+            _nothing if check is None else lambda: self._answers.forget(ordinal),
         )
 
     def _idempotency_key(self, row: Row, asks: int) -> str:
         """One a row and ask, the same over its retries: a server that honours it bills a repeated call once."""
         named = f"{self._run}\0{row.workspace}\0{row.id}\0{row.digest}"
         return blake2b((f"{named}\0{asks}" if asks else named).encode(), digest_size=16).hexdigest()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _size(text: bytes, body: Body, media: int) -> Size:

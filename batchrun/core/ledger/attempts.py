@@ -107,7 +107,7 @@ class Ended(NamedTuple):
 
 def bound(body: Mapping[str, Any], text_bytes: int, media: Iterable[Kind] = ()) -> Bound:
     """Bound what a chat request can cost whose body has *text_bytes*, its *media* left out."""
-    asked = text_bytes + sum([MOST_TOKENS_OF_MEDIA[kind] for kind in media])
+    asked = text_bytes + sum([MOST_TOKENS_OF_MEDIA[kind] for kind in media]) if media else text_bytes
     answers = body.get("n")
     return Bound(asked, _longest_answer(body) * (1 if answers is None else _count(answers) or 1))
 

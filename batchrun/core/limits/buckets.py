@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 _DUST = 1e-9
 """Seconds: less debt than a bucket pays off in a nanosecond is none."""
+_NO_TIME = 1e-3
+"""Seconds in which a count does not fade."""
 _MOST_BACK = 0.1
 """Seconds of its rate that a bucket holds above its burst of what is paid back: an estimate that was too high costs no time."""
 
@@ -37,20 +39,22 @@ class Bucket:
 
     def pay(self, now: float, cost: float) -> None:
         """Take *cost* out, into debt if need be."""
-        if self._paid_until == -math.inf:
-            self._paid_until = now
-        full = now - self.burst / self.rate
-        if not self._back:
-            self._paid_until = max(self._paid_until, full) + cost / self.rate
-            return
-        self._paid_until = max(self._paid_until, full - self._back) + cost / self.rate
-        self._back = min(self._back, max(0.0, full - self._paid_until))
+        rate, back, until = self.rate, self._back, self._paid_until
+        full = now - self.burst / rate
+        if until == -math.inf:
+            until = now
+        elif until < full - back:
+            until = full - back
+        self._paid_until = until = until + cost / rate
+        if back and full - until < back:
+            self._back = full - until if full > until else 0.0
 
     def pay_back(self, cost: float) -> None:
         """Give back what was paid too much; negative where it was too little. What is far above the burst is lost."""
         seconds = cost / self.rate
         self._paid_until -= seconds
-        self._back = min(max(_MOST_BACK, self._back), self._back + max(0.0, seconds))
+        if seconds > 0.0 and self._back < _MOST_BACK:
+            self._back = min(_MOST_BACK, self._back + seconds)
 
     def make_up_for(self, seconds: float, most: float) -> None:
         """Something else held back for *seconds* what might have gone: it may go on top of the burst, up to *most* seconds of it."""
@@ -107,8 +111,10 @@ class Flow:
 
     def add(self, now: float, amount: float) -> None:
         """Count *amount* at *now*."""
-        self._amount = self._faded(now) + amount
-        self._at = max(now, self._at)
+        if now - self._at <= _NO_TIME:
+            self._amount += amount
+        else:
+            self._amount, self._at = self._faded(now) + amount, now
 
     def rate(self, now: float) -> float:
         """Units a second."""

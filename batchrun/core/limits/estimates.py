@@ -89,8 +89,9 @@ class Estimate:
 
     def input_of(self, size: Size) -> float:
         """Input tokens of a request."""
-        wide = max(0.0, (size.bytes - size.letters) / 2)
-        return self.ratio * (_WIDE * wide + _NARROW * (size.letters - wide) + _OF_MEDIA * size.media)
+        letters, size_bytes, media, _ = size
+        wide = (size_bytes - letters) / 2 if size_bytes > letters else 0.0
+        return self.ratio * (_WIDE * wide + _NARROW * (letters - wide) + _OF_MEDIA * media)
 
     def of(self, size: Size) -> float:
         """What a request is expected to cost."""

@@ -128,8 +128,7 @@ class Pace:
 
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""
-        bucket = self._at(now) if self.is_bounded else None
-        if bucket is not None:
+        if self.is_bounded and (bucket := self._at(now)) is not None:
             if self.reckoning is not None:
                 waited = self.reckoning.pay(now, cost)
                 if waited:

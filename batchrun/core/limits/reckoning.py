@@ -128,11 +128,17 @@ class Reckoning:
 
     def free_at(self, now: float, rate: float, cost: float) -> float:
         """When a row that is expected to cost so much may go, if nothing more is heard: *now*, or later."""
-        at = self._free_at(now, rate, cost)
-        if at <= now:
+        if self._has_plenty(now, rate * self.window, cost) or (at := self._free_at(now, rate, cost)) <= now:
             return now
         self._waits_since = min(self._waits_since, now)
         return at
+
+    def _has_plenty(self, now: float, quota: float, cost: float) -> bool:
+        """Whether the window is so empty that it need not be looked at: a sum's square is no less than the sum of the squares."""
+        if self.at_end or self._as_well_at_end or now < self._ceiling_until:
+            return False
+        known, guessed = self._went.at_most()
+        return known + self._ratio * (guessed + cost) * (1.0 + self.deviations * math.sqrt(self._spread)) <= quota
 
     def _free_at(self, now: float, rate: float, cost: float) -> float:
         quota = rate * self.window
@@ -150,9 +156,10 @@ class Reckoning:
 
     def pay(self, now: float, cost: float) -> float:
         """A row goes that is expected to cost so much; for how many seconds it waited for room, which is no time that the rate lost."""
-        waited = max(0.0, now - self._waits_since)
-        self._waits_since = math.inf
         self._went.guess(now, cost)
+        if self._waits_since == math.inf:
+            return 0.0
+        waited, self._waits_since = max(0.0, now - self._waits_since), math.inf
         return waited
 
     def reprice(self, launched_at: float, paid: float, cost: float) -> None:

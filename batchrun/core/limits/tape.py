@@ -72,6 +72,10 @@ class Tape:
         """The entry of *at* that was *guessed* is now guessed to be *amount*."""
         self._correct(at, 0.0, amount - guessed, amount * amount - guessed * guessed)
 
+    def at_most(self) -> tuple[float, float]:
+        """What the window holds, known and guessed, and what has left it since it was last looked at."""
+        return self._known, self._guessed
+
     def held(self, now: float) -> Amount:
         """What the window holds at *now*."""
         self._roll(now)

@@ -35,16 +35,14 @@ class Rereader:
         except orjson.JSONDecodeError:
             return None
         name = value.get("workspace", default_workspace) if type(value) is dict else None
-        if type(name) is not str or name not in self._known or not self._is(text, name, digest):
+        if type(name) is not str or (known := self._known.get(name)) is None:
             return None
-        inherited, _, _ = self._known[name]
-        asked, row_id = (value["body"], value.get("custom_id")) if "body" in value else (value, value.get("id"))
-        model: Any = asked.get("model") or inherited.model
-        return Line(None if row_id is None else str(row_id), name, model, digest, value, inherited)
-
-    def _is(self, text: bytes, name: str, digest: int) -> bool:
-        _, salted, encoded = self._known[name]
+        inherited, salted, encoded = known
         mixed = salted()
         mixed.update(text)
         mixed.update(encoded)
-        return int.from_bytes(mixed.digest(), "big") == digest
+        if int.from_bytes(mixed.digest(), "big") != digest:
+            return None
+        asked, row_id = (value["body"], value.get("custom_id")) if "body" in value else (value, value.get("id"))
+        model: Any = asked.get("model") or inherited.model
+        return Line(None if row_id is None else str(row_id), name, model, digest, value, inherited)

@@ -94,6 +94,13 @@ class Index:
         place, following = places[ordinal], places[ordinal + 1]
         return following - place if place >> _OFFSET_BITS == following >> _OFFSET_BITS else None
 
+    def place(self, ordinal: int) -> tuple[int, int, int | None]:
+        """File, offset and span at once."""
+        places = self._positions
+        place, file = places[ordinal], places[ordinal] >> _OFFSET_BITS
+        following = places[ordinal + 1] if ordinal + 1 < len(places) else -1
+        return file, place & _OFFSET_MASK, following - place if following >> _OFFSET_BITS == file else None
+
     def digest(self, ordinal: int) -> int:
         """The row's digest, 64 bits."""
         return self._digests[ordinal]

@@ -86,6 +86,14 @@ def media_of(messages: Sequence[Any]) -> Iterator[Medium]:
                     yield place.medium
 
 
+def in_parts(messages: Sequence[Any]) -> bool:
+    """Whether any of *messages* has parts, among which alone there can be media."""
+    for message in messages:  # noqa: SIM110 - a generator costs more than all its looks
+        if isinstance(message, dict) and isinstance(message.get("content"), list):
+            return True
+    return False
+
+
 def has_media(messages: Sequence[Any]) -> bool:
     """Whether *messages* hold any medium; text alone costs a look at its type."""
     return any(True for _ in media_of(messages))

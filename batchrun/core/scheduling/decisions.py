@@ -27,7 +27,10 @@ class Verdict(StrEnum):
     @property
     def final(self) -> bool:
         """Whether the row leaves the scheduler."""
-        return self in {Verdict.ANSWERED, Verdict.REJECTED, Verdict.EXHAUSTED, Verdict.HELD}
+        return self in _FINAL
+
+
+_FINAL = frozenset({Verdict.ANSWERED, Verdict.REJECTED, Verdict.EXHAUSTED, Verdict.HELD})
 
 
 @dataclass(slots=True, eq=False)

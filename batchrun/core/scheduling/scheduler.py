@@ -261,7 +261,8 @@ class Scheduler:
 
     def _may_launch(self, lane: Lane, now: float) -> bool:
         """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
-        self._take_due_retries(lane, now)
+        if lane.retries:
+            self._take_due_retries(lane, now)
         workspace = lane.workspace
         if self._parking.stops_any and any(not parked.probe_due for parked in self._parking.of(lane)):
             pass  # The end of the park, or its next probe, wakes it.

@@ -115,31 +115,38 @@ class Source:
 
     def read_together(self, ordinals: Sequence[int]) -> dict[int, Row | RowChanged]:
         """Read rows that are asked at one time, what stands close together at once; long ones are left to `read`, and all that fails."""
-        short = [(ordinal, span) for ordinal in ordinals if (span := self.index.span(ordinal)) is not None and span <= _SHORT]
+        short, places = [], []
+        for ordinal in ordinals:
+            number, offset, span = self.index.place(ordinal)
+            if span is not None and span <= _SHORT:
+                short.append(ordinal)
+                places.append((number, offset, span))
         try:
-            lines = self._files.lines([(*self.index.position(ordinal), span) for ordinal, span in short])
+            lines = self._files.lines(places)
         except OSError:
             return {}
-        return {ordinal: self._row(ordinal, line) for (ordinal, _), line in zip(short, lines, strict=True)}
+        return {
+            ordinal: self._row(ordinal, number, offset, line)
+            for ordinal, (number, offset, _), line in zip(short, places, lines, strict=True)
+        }
 
     def read(self, ordinal: int) -> Row | RowChanged:
         """Read the row with this ordinal, made ready to be asked."""
-        number, offset = self.index.position(ordinal)
+        number, offset, span = self.index.place(ordinal)
         try:
-            line = self._files.line(number, offset, self.index.span(ordinal))
+            line = self._files.line(number, offset, span)
         except OSError as error:
             return RowChanged(f"{self._files[number].shown}: the input can no longer be read: {error.strerror}")
-        return self._row(ordinal, line)
+        return self._row(ordinal, number, offset, line)
 
-    def _row(self, ordinal: int, line: bytes) -> Row | RowChanged:
-        number, offset = self.index.position(ordinal)
+    def _row(self, ordinal: int, number: int, offset: int, line: bytes) -> Row | RowChanged:
         file = self._files[number]
         read = self._rereader.line(line, file.workspace, self.index.digest(ordinal))
         if read is None:
             return RowChanged(
                 f"{file.shown}: the line at byte {offset} is not the one that was indexed: the input was edited during the run"
             )
-        return read.row(id_of(self.index, ordinal, read))
+        return read.row(id_of(self.index, ordinal, read) if read.id is None else read.id)
 
     def line_bytes(self, ordinal: int) -> int:
         """Tell how long the row's line is, with whatever stands between it and the next row."""

@@ -1,0 +1,35 @@
+"""The collector of cycles works less while a run lasts, and as it did before afterwards."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from batchrun.edge.garbage import seldom_collected
+
+
+class Knot:
+    def __init__(self):
+        self.itself = self
+
+
+def test_the_collector_is_as_it_was_whatever_ended_the_block():
+    before = gc.get_threshold(), gc.get_freeze_count()
+
+    def fail():
+        with seldom_collected():
+            assert gc.get_threshold() > before[0]
+            assert gc.get_freeze_count() > before[1]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+
+
+def test_cycles_that_come_and_go_while_it_lasts_take_no_more_memory_the_longer_it_does():
+    with seldom_collected():
+        knots = [weakref.ref(Knot()) for _ in range(50_000)]
+        assert sum(knot() is not None for knot in knots) < 25_000
