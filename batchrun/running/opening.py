@@ -27,7 +27,7 @@ from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge import history, run_directory, trust
 from batchrun.edge.set_aside import collecting
-from batchrun.edge.source import InputFile, SetAside, Source
+from batchrun.edge.source import Former, InputFile, SetAside, Source, former
 from batchrun.running.checkpoints import AReader, Checkpoint
 from batchrun.running.keeping import KeptPast
 from batchrun.running.money import described_job, most_of
@@ -77,7 +77,10 @@ def opened(
     trust.look_over(directory)
     described = _description(directory, job)
     notes = _mended(directory)
-    with _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source:
+    with (
+        former(directory / "input") as before,
+        _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source,
+    ):
         _refuse_its_own(source, directory)
         past, plan, held, told, kept = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
         if past.plan.is_of_another_input:
@@ -87,7 +90,7 @@ def opened(
             )
         run = described.get("run") or uuid.uuid4().hex
         _describe(directory, job, run, source, plan)
-        notes += [*told, *source.notes, *_changes(plan, described, job, source), *_left(past, held, directory)]
+        notes += [*told, *source.notes, *_changes(plan, described, job, source, before), *_left(past, held, directory)]
         yield Opening(directory, run, past.latest + 1, source, plan, tuple(notes), kept)
 
 
@@ -97,10 +100,13 @@ def looked_into(
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out the same and change nothing: *directory* need not be there, and may be held by another process. Spools go to *scratch*."""
     described = _description(directory, job)
-    with _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source:
+    with (
+        former(directory / "input") as before,
+        _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source,
+    ):
         _refuse_its_own(source, directory)
         past, plan, _, _, kept = _past(directory, source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
-        notes = (*source.notes, *_changes(plan, described, job, source))
+        notes = (*source.notes, *_changes(plan, described, job, source, before))
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, kept)
 
 
@@ -284,14 +290,17 @@ def _dumped(job: Job) -> dict[str, Any]:
     return told
 
 
-def _changes(plan: Plan, described: Mapping[str, Any], job: Job, source: Source) -> Iterator[str]:
+def _changes(plan: Plan, described: Mapping[str, Any], job: Job, source: Source, before: Former) -> Iterator[str]:
     if described:
         yield from job_changes.told(described.get("job"), _dumped(job))
     if described and described.get("input") != source.fingerprints:
-        more = job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()) or 0
-        by = f": it has {abs(more):,} rows {'more' if more > 0 else 'fewer'}" if more else ""
-        yield f"the input is no longer what it was when this run was last opened{by}"
+        became = before.since(described.get("input"), source) or _more(job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()))
+        yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
     if plan.changed:
         yield f"{plan.changed:,} answered rows, or the settings they are asked under, have changed since: they keep their answers"
     if plan.gone:
         yield f"{plan.gone:,} answered rows no longer stand in the input: they stay in the results and in the statement"
+
+
+def _more(rows: int | None) -> str:
+    return f"it has {abs(rows):,} rows {'more' if rows > 0 else 'fewer'}" if rows else ""

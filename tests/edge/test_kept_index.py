@@ -9,11 +9,12 @@ import orjson
 import pytest
 
 from batchrun.core.rows.rows import Inherited
-from batchrun.edge.source import InputFile, SetAside, Source, kept
-from batchrun.edge.source.kept import FROM_ROWS, MOST_SET_ASIDE_BYTES
+from batchrun.core.rows.since import Since
+from batchrun.edge.source import InputFile, SetAside, Source, former, kept
+from batchrun.edge.source.kept import MOST_SET_ASIDE_BYTES
 
 WORKSPACES = {name: Inherited("qwen-plus", {"seed": 7}, b"salt") for name in ("marketing", "legal")}
-ROWS = FROM_ROWS + 10
+ROWS = 20_010
 
 
 def line(number: int, **fields: object) -> bytes:
@@ -178,15 +179,78 @@ def test_an_index_under_other_settings_is_another(path, spool, other):
     assert Looked(spool, path, **other).told == again.told
 
 
-def test_an_input_of_few_rows_or_of_mostly_bad_lines_is_not_worth_keeping(tmp_path, path, spool):
-    few = tmp_path / "few.jsonl"
-    few.write_bytes(line(1))
-    assert Looked(spool, few).kept is None
+def test_an_input_of_mostly_bad_lines_is_not_worth_keeping(path, spool):
     with path.open("ab") as file:
         file.write(b'{"id": "%s"}\n' % (b"x" * 500) * (MOST_SET_ASIDE_BYTES // 700))
     assert Looked(spool, path).kept is None
 
 
+def test_an_input_of_a_row_or_of_none_is_kept_too(tmp_path, spool):
+    path = tmp_path / "few.jsonl"
+    for content in (line(1), b""):
+        path.write_bytes(content)
+        first = Looked(spool, path)
+        assert (Looked(spool, path).told, Looked(spool, path).kept) == (first.told, first.kept)
+        assert first.kept is not None
+
+
 def test_an_index_that_cannot_be_kept_hinders_nothing(path, spool):
     spool.write_bytes(b"a file where the directory should be")
     assert Looked(spool, path).rows == Looked(spool, path).rows > ROWS
+
+
+# What came and went since.
+
+
+def became(spool, path, told=None, *, workspaces=WORKSPACES):
+    """Index the input at *path* again, and say what became of the rows of the last time, of which *told* are the fingerprints."""
+    with (
+        former(spool) as before,
+        Source.open(
+            [InputFile(str(path))], workspaces=workspaces, default_workspace="legal", spool_dir=spool, set_aside=lambda _: None
+        ) as now,
+    ):
+        return before.since(told, now), now.fingerprints
+
+
+@pytest.mark.parametrize("rows", [6, ROWS])
+def test_rows_that_came_went_and_were_edited_are_counted_against_the_last_opening(tmp_path, spool, rows):
+    path = tmp_path / "in.jsonl"
+    lines = [line(number) for number in range(rows)]
+    path.write_bytes(b"".join(lines))
+    first, told = became(spool, path)
+    assert first is None
+    lines[3] = line(3, metadata={"edited": True})
+    path.write_bytes(b"".join([line(-1), *lines[4:], line(-2), line(-3), lines[3], lines[2]]))
+    found, told = became(spool, path, told)
+    assert found == Since(added=3, taken_out=2, edited=1)
+    assert str(found) == "3 rows added, 2 taken out, 1 edited"
+    path.write_bytes(path.read_bytes() + b"\nno row\n")
+    found, _ = became(spool, path, told)
+    assert (found, str(found)) == (Since(), "its rows are the same")
+
+
+def test_a_row_whose_settings_changed_too_is_not_told_as_edited(tmp_path, spool):
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"".join(map(line, range(6))))
+    _, told = became(spool, path)
+    path.write_bytes(b"".join(line(number, prompt="y") for number in range(6)))
+    salted = {**WORKSPACES, "legal": Inherited("qwen-plus", {"seed": 8}, b"pepper")}
+    assert became(spool, path, told, workspaces=salted)[0] == Since(edited=2, not_known=4)
+
+
+@pytest.mark.parametrize("harm", [*HARMS, "gone"])
+def test_what_is_torn_foreign_or_of_another_input_tells_nothing_of_what_came_and_went(tmp_path, spool, harm):
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"".join(map(line, range(6))))
+    _, told = became(spool, path)
+    name, how = HARMS.get(harm, ("index.bin", None))
+    if how is None:
+        (spool / name).unlink()
+    else:
+        harmed(spool / name, how)
+    path.write_bytes(line(1))
+    expected = None if harm != "another key" else Since(taken_out=5)
+    assert became(spool, path, told)[0] == expected
+    assert became(spool, path, [{**told[0], "blake2b": "0" * 32}])[0] is None
+    assert became(spool, path, {"no": "list"})[0] is None

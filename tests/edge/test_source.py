@@ -342,7 +342,7 @@ def test_a_compressed_file_of_several_members_is_unpacked_for_its_owner_alone(tm
     path = written(tmp_path / name, pack(line("a") + line("b")[:5]), pack(line("b")[5:]), pack(b""), pack(line("c")))
     assert opened(path).prompts() == ["a", "b", "c"]
     spool = tmp_path / "spool"
-    assert sorted(each.name for each in spool.iterdir()) == ["001.json", "001.jsonl"]
+    assert sorted(each.name for each in spool.iterdir()) == ["001.json", "001.jsonl", "index.bin", "index.json"]
     assert spool.stat().st_mode & 0o777 == 0o700
     assert all(each.stat().st_mode & 0o777 == 0o600 for each in spool.iterdir())
 

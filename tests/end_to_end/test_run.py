@@ -200,7 +200,7 @@ def test_what_may_change_between_two_openings_is_told_and_another_input_is_refus
         said = again.stderr.decode()
         assert again.returncode == 0, said
         assert "changed in the job: defaults.concurrency: it holds from now on" in said
-        assert "the input is no longer what it was when this run was last opened: it has 3 rows more" in said
+        assert "the input is no longer what it was when this run was last opened: 3 rows added, 0 taken out, 2 edited" in said
         assert "2 answered rows, or the settings they are asked under, have changed since: they keep their answers" in said
         assert len(calls(url)) == 11
         other = run(tmp_path, "run", str(write_job(tmp_path, url, [{**row, "id": f"other-{row['id']}"} for row in rows_of(4)])))

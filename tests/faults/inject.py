@@ -22,6 +22,7 @@ from tests.peers.peer import program
 WORKSPACES = ("marketing", "legal")
 CALLS = ("mkdir", "openat", "flock", "ftruncate", "pwrite64", "write", "fsync", "fdatasync", "rename", "unlink", "close")
 FILES = ("run.json", ".run.json.new", "run.lock", "attempts.log", "learnt.json", ".learnt.json.new", ".rejected-input.jsonl.new")
+OF_INPUT = ("index.bin", "index.bin.partial", "index.json", "index.json.partial")
 OF_WORKSPACE = ("results.jsonl", "errors.jsonl", "usage.json", ".usage.json.new")
 
 
@@ -66,6 +67,7 @@ def run(home: Path, inject: str | None = None, *, log: Path | None = None, prefi
     if inject is not None:
         named = [home / "rows.jsonl", home / "job.toml", home / "run", *(home / "run" / name for name in (*FILES, *WORKSPACES))]
         named += [home / "run" / name / file for name in WORKSPACES for file in OF_WORKSPACE]
+        named += [home / "run" / "input", *(home / "run" / "input" / file for file in OF_INPUT)]
         paths = [part for path in named for part in ("-P", str(path))]
         wanted = ["-e", f"trace={','.join(CALLS)}"] + (["-e", f"inject={inject}"] if inject else [])
         command = [program("strace", "strace"), "-f", "-qq", "-o", str(log), *paths, *wanted, *command]

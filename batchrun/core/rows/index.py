@@ -144,11 +144,16 @@ class Index:
     def find(self, workspace: str, row_id: str) -> int | None:
         """Ordinal of the row with this id, or None."""
         twin = self._twins.get((workspace, row_id)) if self._twins else None
-        if twin is not None:
-            return twin
+        return self.find_named(self._digest_of(workspace, row_id)) if twin is None else twin
+
+    def name(self, ordinal: int) -> int:
+        """The digest of the row's workspace and id, 64 bits."""
+        return self._names[ordinal]
+
+    def find_named(self, name: int) -> int | None:
+        """Ordinal of the first row with this digest of workspace and id, or None."""
         if len(self._names) > self._room:
             self._grow()
-        name = self._digest_of(workspace, row_id)
         table, names = self._table, self._names
         slots = len(table)
         slot = name % slots

@@ -1,4 +1,4 @@
-"""The index kept beside the spools, so that a later opening need not make the pass again.
+"""The index kept beside the spools, so that a later opening need not make the pass again, and can tell which rows came and went.
 
 Two files: ``index.bin`` holds the lines that were set aside and the arrays, as they are in memory; ``index.json``, written last, says what
 they are of. An index is of these contents, by their digests, read under these workspaces and limits, by this format; whatever else it was
@@ -19,7 +19,7 @@ from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from time import time_ns
-from typing import Any
+from typing import IO, Any, cast
 
 import orjson
 
@@ -32,8 +32,6 @@ from batchrun.edge.source.scan import Counts, Scanned, SetAside
 from batchrun.edge.source.spool import write_whole
 
 FORMAT = 1
-FROM_ROWS = 20_000
-"""Fewer rows are indexed sooner than the file would be written."""
 MOST_SET_ASIDE_BYTES = 16 << 20
 """Of lines set aside: an input of which more is no row is not worth keeping an index of."""
 _TICKS_NS = 2_000_000_000
@@ -49,6 +47,7 @@ class Keeper:
         self._began_ns = time_ns()
         self._stats = [_stat(file) for file in files]
         self._key = settings_key(files, workspaces, max_line_bytes)
+        self._salts = salts_of(workspaces)
         self._set_aside: list[bytes] = []
         self._set_aside_bytes = 0
 
@@ -62,7 +61,8 @@ class Keeper:
             progress.expect(sum(file.size for file in self._files))
             return None
         try:
-            blob, arrays = _read(self._arrays, told)
+            with self._arrays.open("rb") as file:
+                blob, arrays = read_arrays(file, told)
             aside = [SetAside(**orjson.loads(line)) for line in blob.splitlines()]
             scanned = Scanned(Index.of_parts(told["index"], arrays), Counts(**told["counts"]), digests)
         except (OSError, EOFError, KeyError, TypeError, ValueError):
@@ -89,7 +89,7 @@ class Keeper:
         """Keep what a pass has made; what cannot be kept is made again next time."""
         blob = b"".join(self._set_aside)
         self._set_aside.clear()
-        if len(scanned.index) < FROM_ROWS or self._set_aside_bytes > MOST_SET_ASIDE_BYTES:
+        if self._set_aside_bytes > MOST_SET_ASIDE_BYTES:
             return
         told, arrays = scanned.index.parts()
         whole = blake2b(blob, digest_size=16)
@@ -107,6 +107,7 @@ class Keeper:
             for file, stat, digest in zip(self._files, self._stats, digests, strict=True)
         ]
         told = {**parts, "format": FORMAT, "byteorder": sys.byteorder, "key": self._key, "at": self._began_ns, "files": files}
+        told["salts"] = self._salts
         with suppress(OSError):
             write_whole(self._told, [orjson.dumps(told)])
 
@@ -120,6 +121,11 @@ class Keeper:
             content.update(chunk)
             progress.add(len(chunk))
         return content.hexdigest()
+
+
+def salts_of(workspaces: Mapping[str, Inherited]) -> dict[str, str]:
+    """What stands for the settings that the rows of each workspace are asked under."""
+    return {name: each.salt.hex() for name, each in workspaces.items()}
 
 
 def settings_key(files: Files, workspaces: Mapping[str, Inherited], max_line_bytes: int) -> str:
@@ -152,21 +158,20 @@ def _told(path: Path, key: str) -> dict[str, Any] | None:
         return None
 
 
-def _read(path: Path, told: Mapping[str, Any]) -> tuple[bytes, list[array[int]]]:
+def read_arrays(file: IO[bytes], told: Mapping[str, Any]) -> tuple[bytes, list[array[int]]]:
     """Read the set-aside lines and the arrays; raises ValueError or EOFError where they are not what was written."""
     shape = Index.shape(told["index"])
     size = told["set_aside_bytes"] + sum(array(code).itemsize * count for code, count in shape)
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size != size:
-            raise EOFError
-        blob = file.read(told["set_aside_bytes"])
-        whole = blake2b(blob, digest_size=16)
-        arrays = []
-        for code, count in shape:
-            numbers = array(code)
-            numbers.fromfile(file, count)
-            whole.update(numbers)
-            arrays.append(numbers)
+    if os.fstat(file.fileno()).st_size != size:
+        raise EOFError
+    blob = file.read(told["set_aside_bytes"])
+    whole = blake2b(blob, digest_size=16)
+    arrays = []
+    for code, count in shape:
+        numbers = array(code)
+        numbers.fromfile(cast("Any", file), count)
+        whole.update(numbers)
+        arrays.append(numbers)
     if whole.hexdigest() != told["blake2b"]:
         raise ValueError
     return blob, arrays

@@ -29,7 +29,7 @@ from batchrun.core.rows.index import Index
 from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source.files import Files
 from batchrun.edge.source.inputs import InputFile, find
-from batchrun.edge.source.kept import Keeper, settings_key
+from batchrun.edge.source.kept import Keeper, salts_of, settings_key
 from batchrun.edge.source.mistakes import reading
 from batchrun.edge.source.progress import Progress
 from batchrun.edge.source.scan import Scan, Scanned, SetAside, id_of
@@ -61,6 +61,8 @@ class Source:
         key = settings_key(files, workspaces, files.max_line_bytes)
         self.identity = blake2b("\n".join([key, *scanned.digests]).encode(), digest_size=16).hexdigest()
         """Of the index: two sources with the same have the same rows at the same ordinals."""
+        self.salts = salts_of(workspaces)
+        """What stands for the settings that rows are asked under, by workspace."""
         self.notes = notes
         """What the user may want to know about how the input was taken."""
         self._files = files

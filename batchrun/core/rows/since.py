@@ -1,0 +1,48 @@
+"""What became of the rows of an input since it was last indexed: how many came, went, and were edited."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from batchrun.core.rows.index import Index
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """How one input differs from an earlier one, by the ids of its rows and by what they say."""
+
+    added: int = 0
+    taken_out: int = 0
+    edited: int = 0
+    """Have their id still, and another line."""
+    not_known: int = 0
+    """Have their id still, and are asked under other settings: whether the line is another cannot be told."""
+
+    def __str__(self) -> str:
+        if self == Since():
+            return "its rows are the same"
+        told = [f"{self.added:,} rows added", f"{self.taken_out:,} taken out", f"{self.edited:,} edited"]
+        if self.not_known:
+            told.append(f"of {self.not_known:,} others, asked under other settings now, it is not known whether they were")
+        return ", ".join(told)
+
+
+def since(before: Index, now: Index, same: Collection[str]) -> Since:
+    """Compare two indexes; *same* are the workspaces whose rows are asked under the settings of then. Takes about a microsecond a row.
+
+    A row without an id of its own is named by what it says: edited, it is one that was taken out and one that was added.
+    """
+    taken_out = edited = not_known = 0
+    find, digest = now.find_named, now.digest
+    for (workspace, _), ordinals in before.lanes.items():
+        comparable = workspace in same
+        for ordinal in ordinals:
+            found = find(before.name(ordinal))
+            if found is None:
+                taken_out += 1
+            elif not comparable:
+                not_known += 1
+            elif digest(found) != before.digest(ordinal):
+                edited += 1
+    return Since(len(now) - len(before) + taken_out, taken_out, edited, not_known)

@@ -1,0 +1,61 @@
+"""The input of the last opening, by the index that was kept of it: held open, for the pass of this one puts its own in that place."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from batchrun.core.rows.index import Index
+from batchrun.core.rows.since import Since, since
+from batchrun.edge.source.kept import FORMAT, read_arrays
+from batchrun.edge.source.source import Source
+
+
+class Former:
+    """What is left of an earlier input: which rows it had, and what each of them said, by digests."""
+
+    def __init__(self, told: Mapping[str, Any] | None = None, arrays: IO[bytes] | None = None) -> None:
+        self._told = told
+        self._arrays = arrays
+
+    def since(self, fingerprints: object, source: Source) -> Since | None:
+        """Say what became of its rows in *source*; None where it is not, whole, the input that had these *fingerprints*."""
+        try:
+            if self._told is None or self._arrays is None or self._digests() != [of["blake2b"] for of in _listed(fingerprints)]:
+                return None
+            _, arrays = read_arrays(self._arrays, self._told)
+            salts = self._told["salts"]
+            same = {name for name, salt in source.salts.items() if salts.get(name) == salt}
+            return since(Index.of_parts(self._told["index"], arrays), source.index, same)
+        except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def _digests(self) -> list[str]:
+        assert self._told is not None
+        return [of["blake2b"] for of in self._told["files"]]
+
+
+@contextmanager
+def former(directory: Path) -> Iterator[Former]:
+    """Hold on to the index that is kept in *directory*, if there is one. It is read when it is asked about."""
+    with ExitStack() as stack:
+        yield _held(directory, stack)
+
+
+def _held(directory: Path, stack: ExitStack) -> Former:
+    try:
+        arrays = stack.enter_context((directory / "index.bin").open("rb"))
+        told = orjson.loads((directory / "index.json").read_bytes())
+        known = (told["format"], told["byteorder"]) == (FORMAT, sys.byteorder)
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        return Former()
+    return Former(told, arrays) if known else Former()
+
+
+def _listed(fingerprints: object) -> list[Any]:
+    return fingerprints if isinstance(fingerprints, list) else []
