@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from decimal import Decimal
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import orjson
 import pytest
 
 from batchrun.core.errors import LedgerError
-from batchrun.core.ledger.attempts import Bound
-from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Outcome, Reply, Row, Scope, Usage
+from batchrun.core.ledger.attempts import Bound, Ended, Promised, ReadIn
+from batchrun.core.ledger.entry import read_entry
+from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Outcome, Rejected, Reply, Row, Scope, Usage
+from batchrun.edge.history import Attempts, boot_id
 from batchrun.edge.ledger import UNSYNCED_BYTES, Ledger
 from batchrun.edge.run_directory import open_to_append
 from tests.edge.test_run_directory import files_no_larger_than
@@ -109,3 +114,68 @@ def test_what_is_awaited_as_promised_stands_in_the_log_and_was_synced(tmp_path):
             assert ledger.promise(row("r-2"), Bound(7, 8))
 
     anyio.run(main)
+
+
+def priced(workspace, model, usage, at):
+    return (
+        Money("CNY", Decimal(f"{usage.input_tokens}.{usage.output_tokens}"))
+        if (workspace, model, at) == ("legal", "qwen-plus", 1.0)
+        else None
+    )
+
+
+def test_an_entry_says_what_its_call_cost_when_it_began_and_one_without_a_call_or_tokens_costs_nothing_known(tmp_path):
+    usage = Usage(7, 3)
+    paid = Failure(Fault.REJECT, Scope.ROW, "schema_mismatch", "m", "a", usage=usage)
+    unpaid = replace(paid, usage=None)
+    call = Call("1-1", 1, 1.0, 12)
+    with Ledger(tmp_path, 1, open_to_append, price=priced) as ledger:
+        ledger.append(answered("r-1"), 0.0)
+        for failure, made in ((paid, call), (paid, None), (unpaid, call), (paid, replace(call, started_at=2.0))):
+            ledger.append(Rejected(row("r-2"), failure, made), 0.0)
+    files = [(tmp_path / "legal" / f"{name}.jsonl").read_bytes() for name in ("results", "errors")]
+    read = [read_entry(line).cost for file in files for line in file.splitlines(keepends=True)]
+    assert read == [Money("CNY", Decimal("7.3")), Money("CNY", Decimal("7.3")), None, None, None]
+
+
+def test_the_log_says_what_a_call_cost_whose_tokens_stand_in_no_entry(tmp_path):
+    failure = Failure(Fault.REASK, Scope.ROW, "schema_mismatch", "m", "a", usage=Usage(7, 3))
+    with Ledger(tmp_path, 1, open_to_append, price=priced) as ledger:
+        for at, result in ((1.0, failure), (2.0, failure), (1.0, replace(failure, usage=None))):
+            name = ledger.start(row("r-1"), Bound(9, 9), 0.5)
+            ledger.end(name, "reasked", result, at)
+    ends = [line for line in Attempts(tmp_path / "attempts.log") if isinstance(line, Ended)]
+    assert [(end.name, end.cost, end.usage) for end in ends] == [
+        ("1-1", Money("CNY", Decimal("7.3")), Usage(7, 3)),
+        ("1-2", None, Usage(7, 3)),
+        ("1-3", None, None),
+    ]
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_the_providers_body_stands_in_an_entry_where_it_was_asked_for(tmp_path, raw):
+    with Ledger(tmp_path, 1, open_to_append, raw=raw) as ledger:
+        ledger.append(Answered(row("r-1"), Reply("an answer", "stop", None, body=b'{"id":"chatcmpl-1"}'), Call("1-1", 1, 1.0, 12)), 0.0)
+    told = orjson.loads((tmp_path / "legal" / "results.jsonl").read_bytes())
+    assert told.get("response") == ({"id": "chatcmpl-1"} if raw else None)
+
+
+def test_what_goes_on_is_promised_anew_behind_and_the_log_read_in_this_start_of_the_machine_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchrun.edge.ledger.SYNC_EVERY", 0.01)
+
+    async def main() -> None:
+        with Ledger(tmp_path, 1, open_to_append, boot="a-start", wall_time=lambda: 8.0) as ledger:
+            assert not ledger.promise(row("r-1"), Bound(7, 8))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ledger.keep_synced, lambda: None)
+                with anyio.fail_after(20):
+                    while not ledger.promise(row("r-2"), Bound(7, 8)):
+                        await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+    lines = [*Attempts(tmp_path / "attempts.log")]
+    promised = [line for line in lines if isinstance(line, Promised)]
+    assert {(each.workspace, each.model) for line in promised for each in line.promises} == {("legal", "qwen-plus")}
+    assert {line.at for line in promised} == {8.0}
+    assert lines[-1] == ReadIn(boot_id())

@@ -130,7 +130,7 @@ def test_with_one_workspace_alone_nothing_of_the_others_is_counted():
 def test_codes_from_outside_do_not_grow_without_end():
     codes = range(MOST_REASONS + 15)
     attempts = [line for number in codes for line in (started(number, 0), ended(number, 1, "again", f"code-{number}"))]
-    entries = [entry(f"r-{number}", "rejected", code=f"code-{number}") for number in codes]
+    entries = [entry(f"r-{number}", "rejected", code=f"code-{number}", status=number) for number in codes]
     course = seen(attempts=attempts, entries=entries)
     assert (len(course.trouble), course.trouble[Trouble("legal", "again", REST)]) == (MOST_REASONS + 1, 15)
     assert (len(course.reasons()), course.reasons()["legal", "rejected", REST, None].rows) == (MOST_REASONS + 1, 15)

@@ -10,8 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.ledger.entry import Entry, NotAnEntryError, read_entry, read_outcome, read_usage, usage_fields, write_entry
-from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
+from batchrun.core.ledger.entry import (
+    UNREAD,
+    Entry,
+    NotAnEntryError,
+    cost_fields,
+    read_cost,
+    read_entry,
+    read_outcome,
+    read_usage,
+    usage_fields,
+    write_entry,
+)
+from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
 
 # Lone surrogates never get this far: what reads requests and answers replaces them.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('\u2028\u2029\0\x7f\ufeff"\\\r\n😀'), max_size=12)
@@ -298,3 +309,30 @@ def test_what_a_resume_needs_of_a_line_is_read_alike_and_no_changed_line_passes(
             read_outcome(changed)
     else:
         assert needed(read_outcome(changed)) == expected
+
+
+def test_of_a_sealed_answer_no_more_is_looked_at_than_a_resume_needs():
+    cost = Money("CNY", Decimal("0.5"))
+    read = read_outcome(write_entry(Answered(ROW, REPLY, CALL), "batchrun", raw=False, cost=cost))
+    assert (read.usage, read.cost, read.started_at, read.metadata) == (UNREAD, None, None, None)
+    assert read_outcome(write_entry(Answered(ROW, replace(REPLY, usage=None), CALL), "batchrun", raw=False)).usage is None
+    assert read_outcome(write_entry(Rejected(ROW, FAILURE, CALL), "batchrun", raw=False)).code == "InvalidParameter"
+
+
+AMOUNTS = st.decimals(0, 1000, places=6, allow_nan=False, allow_infinity=False)
+KINDS = st.sampled_from(["input_token", "cached_token", "output_token"])
+METERS = st.lists(st.tuples(KINDS, COUNTS, AMOUNTS), max_size=3, unique_by=lambda meter: meter[0])
+SHARES = st.sampled_from([Decimal(0), Decimal("0.5"), Decimal(1)])
+CHARGES = st.builds(Charges, METERS.map(tuple), SHARES, SHARES, st.sampled_from([Decimal(0), Decimal("-0.25"), Decimal("1.5")]))
+
+
+@given(st.none() | st.builds(Money, st.sampled_from(["CNY", "USD"]), AMOUNTS, st.none() | CHARGES))
+def test_a_cost_reads_back_exactly_with_all_that_it_is_made_of(cost):
+    written = orjson.loads(orjson.dumps(cost_fields(cost)))
+    read = read_cost(written)
+    assert read == cost
+    if cost is not None and cost.charges is not None:
+        assert read is not None
+        assert read.charges == cost.charges
+        plain = {name for name, value in (("discount", 0), ("share", 1), ("saved", 0)) if getattr(cost.charges, name) == value}
+        assert written.keys() == {"currency", "amount", "charges", "discount", "share", "saved"} - plain

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from batchrun.core.ledger.attempts import Bound, Opened, ended_line, opened_line, opening_of, read_attempt, started_line
 from batchrun.core.ledger.entry import Form, read_entry, write_entry
 from batchrun.core.ledger.statement import Fold, Statement, Totals
-from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
+from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
 
 MOST = Bound(10, 20)
 LANES = [("法务", "qwen-plus"), ("法务", "qwen-max"), ("sales", "qwen-plus")]
@@ -388,3 +388,22 @@ def test_json_carries_every_count_and_a_workspaces_part_nothing_of_the_others():
     part = orjson.dumps(statement.workspace_json("sales")).decode()
     assert "法务" not in part
     assert orjson.loads(part)["total"]["answered"] == 3
+
+
+def test_json_tells_each_amount_by_what_it_is_and_waste_and_savings_by_kind():
+    totals = Totals(in_doubt=1, reasks=1)
+    charges = Charges((("input_token", 1_000_000, Decimal(2)),), Decimal("0.25"), Decimal("0.5"), Decimal("0.125"))
+    totals.add_usage(Usage(1_000_000, 0), Money("CNY", Decimal("1.5"), charges))
+    totals.reasked(Usage(7, 3), Money("USD", Decimal("0.10")))
+    totals.doubt(Bound(8, 9), Money("CNY", Decimal(3)))
+    told = totals.as_json()
+    assert (told["cost"], told["in_doubt_cost"]) == ({"CNY": "1.5"}, {"CNY": "3"})
+    assert told["savings"] == {"cache": {"CNY": "0.125"}, "batch": {"CNY": "1.5"}, "discount": {"CNY": "0.5"}}
+    nothing = {"calls": 0, "input_tokens": 0, "output_tokens": 0, "unpriced_calls": 0, "cost": {}}
+    assert told["waste"] == {
+        "retried": nothing,
+        "reasked": {"calls": 1, "input_tokens": 7, "output_tokens": 3, "unpriced_calls": 0, "cost": {"USD": "0.1"}},
+        "refused": nothing,
+        "truncated": nothing,
+        "in_doubt": {"calls": 2, "input_tokens": 8, "output_tokens": 9, "unpriced_calls": 0, "cost": {"CNY": "3"}},
+    }
