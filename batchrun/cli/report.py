@@ -15,7 +15,8 @@ from batchrun.core.ledger.focus import Focus
 from batchrun.report.doubt import doubt_json, doubt_table
 from batchrun.report.page.languages import Language
 from batchrun.report.table import money, table
-from batchrun.telling.publishing import BY, publish
+from batchrun.running.statements import BY
+from batchrun.telling.publishing import publish
 from batchrun.telling.reading import doubtful_calls
 from batchrun.telling.reporting import Report, reported, write_focus, write_usage_csv
 

@@ -31,6 +31,9 @@ The contract
 - The start of a call stands in attempts.log before it is sent, for it is flushed before. The end of an answer, whose entry stands by then,
   is written with the next line, within a second: without it the entry says as much.
 - Each line has a seal: one that was changed later is told from one that stands as it was written (`tests/faults/damage.py`).
+- Whoever follows the ledger is given what its lines are read as when they are with the kernel, and not before: what could not be written
+  counts for nobody (`test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written`). An entry is given with the end of its
+  call.
 
 One event loop owns a ledger: nothing here is called from two threads but `_sync_all`, which touches descriptors only.
 """
@@ -39,7 +42,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -52,8 +55,10 @@ import anyio
 from anyio.to_thread import run_sync
 
 from batchrun.core.errors import LedgerError
-from batchrun.core.ledger.attempts import Bound, closed_line, ended_line, opened_line, promised_line, started_line
-from batchrun.core.ledger.entry import Form, write_entry
+from batchrun.core.ledger.as_read import ended_of, entry_of, started_of
+from batchrun.core.ledger.attempts import Bound, Line, closed_line, ended_line, opened_line, promised_line, read_attempt, started_line
+from batchrun.core.ledger.entry import Entry, Form, write_entry
+from batchrun.core.ledger.marking import Growth
 from batchrun.core.ledger.promises import Promises
 from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, Usage
 
@@ -71,12 +76,18 @@ _LOG: _Place = ("attempts.log",)
 
 Pricer = Callable[[str, str, Usage, float], Money | None]
 """What a call of a workspace and model cost that began at a wall time; None where that is unknown."""
+Follower = Callable[[Sequence[Line], Sequence[Entry]], None]
+"""Gets lines of attempts.log in their order, and the entries that stand in the files beside them."""
+_FOLLOWED_BY = 128
+"""Lines and entries that are given together: each step's code is still at hand when the next one needs it."""
 
 
 @dataclass(slots=True, eq=False)
 class _File:
     path: Path
     descriptor: int
+    growth: Growth
+    """By what was written here."""
     lines: list[bytes] = field(default_factory=list)
     """Not written yet."""
 
@@ -97,6 +108,13 @@ class Ledger:
         self._price = price
         self._boot = boot
         self._wall_time = wall_time
+        self._follow: Follower | None = None
+        self._lines: list[Line] = []
+        self._entries: list[Entry] = []
+        """What is yet to be given to whoever follows."""
+        self._unended: set[str] = set()
+        """Calls whose entries are noted, and whose ends are not."""
+        self._growths: dict[str, Growth] = {}
         self._promises = Promises()
         self._promising: anyio.Event | None = None
         self._under_way: dict[str, Row] = {}
@@ -125,6 +143,7 @@ class Ledger:
                     self._log(closed_line(self._wall_time()))
                     self.flush()
                     self._sync_all(self._take_dirty())
+                self.hand_over()
         finally:
             if self._broken is not None:
                 self._forget_what_the_disk_has_not()
@@ -132,6 +151,10 @@ class Ledger:
                 with suppress(OSError):  # What is synced is synced, and what is broken is told already.
                     os.close(file.descriptor)
             self._files.clear()
+
+    def be_followed(self, follow: Follower) -> None:
+        """Have *follow* be given what is noted from here on."""
+        self._follow = follow
 
     def opened(self, at: float) -> None:
         """Note in attempts.log that an opening begins."""
@@ -154,7 +177,9 @@ class Ledger:
         """Note that an attempt is about to be sent, and name it. It is sent when that was flushed."""
         self._attempts += 1
         name = f"{self._opening}-{self._attempts}"
-        self._log(started_line(name, at, row, most))
+        self._note_log(started_line(name, at, row, most))
+        if self._follow is not None:
+            self._lines.append(started_of(name, at, row, most))
         self._under_way[name] = row
         return name
 
@@ -162,14 +187,22 @@ class Ledger:
         """Note what an attempt brought; its entry, where it has one, was flushed before."""
         row = self._under_way.pop(attempt)
         if verdict == "answered" and result.usage is not None:
-            self._behind.append(ended_line(attempt, at, verdict, result))
-            return
-        cost = self._price(row.workspace, row.model, result.usage, at) if result.usage is not None else None
-        self._log(ended_line(attempt, at, verdict, result, cost, metadata=row.metadata))
+            self._behind.append(line := ended_line(attempt, at, verdict, result))
+        else:
+            cost = self._price(row.workspace, row.model, result.usage, at) if result.usage is not None else None
+            self._note_log(line := ended_line(attempt, at, verdict, result, cost, metadata=row.metadata))
+        if self._follow is not None:
+            self._lines.append(ended_of(attempt, at, verdict, result, line))
+            self._unended.discard(attempt)
 
     def append(self, outcome: Outcome, now: float) -> None:
         """Note *outcome*'s entry. *now* is the loop's time."""
-        line = write_entry(outcome, self._form, raw=self._raw, cost=self._cost(outcome))
+        cost = self._cost(outcome)
+        line = write_entry(outcome, self._form, raw=self._raw, cost=cost)
+        if self._follow is not None:
+            self._entries.append(entry_of(outcome, self._form, cost, line))
+            if outcome.call is not None:
+                self._unended.add(outcome.call.attempt)
         self._note((outcome.row.workspace, "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"), line)
         self._unsynced_bytes += len(line)
         if self._unsynced_since is None:
@@ -181,6 +214,25 @@ class Ledger:
             self._write(file, b"".join(file.lines))
             file.lines.clear()
         self._noted.clear()
+        if len(self._lines) + len(self._entries) >= _FOLLOWED_BY:
+            self._give()
+
+    def hand_over(self) -> None:
+        """Write what was noted, ends included, and give it to whoever follows."""
+        self._catch_up()
+        self._give()
+
+    def followed(self) -> dict[str, Growth] | None:
+        """What was written to each file, by its path in the run directory; None where not all of it was handed over."""
+        return None if self._lines or self._entries or self._follow is None else self._growths
+
+    def _give(self) -> None:
+        # What is noted and not written yet counts for nobody; and an answer is given with its end, or its call would seem to go on.
+        if self._follow is None or self._noted or self._behind or self._unended:
+            return
+        lines, self._lines = self._lines, []
+        entries, self._entries = self._entries, []
+        self._follow(lines, entries)
 
     def _cost(self, outcome: Outcome) -> Money | None:
         usage = outcome.reply.usage if isinstance(outcome, Answered) else outcome.failure.usage
@@ -232,6 +284,11 @@ class Ledger:
         return dirty
 
     def _log(self, line: bytes) -> None:
+        self._note_log(line)
+        if self._follow is not None and line:
+            self._lines.append(read_attempt(line))
+
+    def _note_log(self, line: bytes) -> None:
         self._note(_LOG, *self._behind, line)
         self._behind.clear()
 
@@ -258,11 +315,15 @@ class Ledger:
                 written += os.write(file.descriptor, lines[written:])
         except OSError as error:
             raise self._break(file.path, "written", error) from None
+        if self._follow is not None:
+            file.growth.add(lines)
 
     def _opened(self, place: _Place) -> _File:
         path = self._directory.joinpath(*place)
         try:
-            file = self._files[place] = _File(path, self._open_file(path))
+            descriptor = self._open_file(path)
+            growth = self._growths["/".join(place)] = Growth(os.fstat(descriptor).st_size)
+            file = self._files[place] = _File(path, descriptor, growth)
         except OSError as error:
             raise self._break(path, "written", error) from None
         return file

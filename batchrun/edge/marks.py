@@ -5,28 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from batchrun.core.ledger.marking import NONE, NOTHING, Mark
+
 _CHUNK = 1 << 20
 _MOST_SEGMENTS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A part of a file, from its beginning on, in segments: each with its end and the digest of its bytes."""
-
-    segments: tuple[tuple[int, str], ...] = ()
-    lines: int = 0
-
-    @property
-    def end(self) -> int:
-        """Where the part ends, in bytes."""
-        return self.segments[-1][0] if self.segments else 0
-
-
-NOTHING = Mark()
 
 
 def marked(directory: Path, ends: Mapping[str, int], earlier: Mapping[str, Mark]) -> dict[str, Mark]:
@@ -34,10 +19,14 @@ def marked(directory: Path, ends: Mapping[str, int], earlier: Mapping[str, Mark]
     return {name: _marked(directory / name, end, earlier.get(name, NOTHING)) for name, end in ends.items()}
 
 
-def all_stand(directory: Path, marks: Mapping[str, Mark]) -> bool:
-    """Whether every marked part still stands as it was marked. Hashing leaves the interpreter to others: files go side by side."""
+def all_stand(directory: Path, marks: Mapping[str, Mark], known: Mapping[str, Mark] = NONE) -> bool:
+    """Whether every marked part still stands as it was marked, as those that are *known* do.
+
+    Hashing leaves the interpreter to others: files go side by side.
+    """
+    asked = {name: mark for name, mark in marks.items() if known.get(name) != mark}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return all(threads.map(_stands, (directory / name for name in marks), marks.values()))
+        return all(threads.map(_stands, (directory / name for name in asked), asked.values()))
 
 
 def sizes(directory: Path, names: Iterable[str]) -> dict[str, int]:

@@ -25,8 +25,8 @@ import orjson
 
 from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.entry import Entry, read_entry
+from batchrun.core.ledger.marking import NONE, Mark
 from batchrun.edge import history, marks, run_directory
-from batchrun.edge.marks import Mark
 from batchrun.telling.reading import LOG, Reader, files_of, read_into
 
 FROM_BYTES = 4 << 20
@@ -55,14 +55,16 @@ class Checkpoint:
     def __init__(
         self, directory: Path, name: str, key: object, outside: Mapping[str, object], read: Callable[[bytes], Entry] = read_entry
     ) -> None:  # fmt: skip
-        self._read = read
+        self._read_entry = read
         self._directory = directory
         self._path = directory / f"{name}.checkpoint"
         self._key = _seal(orjson.dumps([key, _code()])).hex()
         self._log = history.Attempts(directory / LOG)
         self._outside = {**outside, "log": self._log}
-        self._marks: Mapping[str, Mark] = {}
+        self.marks: Mapping[str, Mark] = NONE
         """As far as what is kept in the file has read."""
+        self.stood: Mapping[str, Mark] = NONE
+        """As far as that had read when it was taken up, and found to stand."""
         self.note: str | None = None
         """For a person: why what was kept is not used."""
 
@@ -71,13 +73,24 @@ class Checkpoint:
 
         With *keep* it is kept as it is now, where that is worth it: the caller holds the run, and nothing is appended meanwhile.
         """
-        reader, self._marks = self._kept() or (new(), {})
+        reader, self.marks = self._kept() or (new(), NONE)
         ends = self.ends()
-        read_into(self._directory, reader, since=self._marks, read=self._read)
-        reader.calls.reads_again(self._log)
+        self._read(reader)
         if keep and self.is_worth_it(ends):
             self._keep(reader, ends)
         return reader
+
+    def caught_up(self, new: Callable[[], AReader], most_bytes: int, known: Mapping[str, Mark]) -> AReader | None:
+        """Return a reader in the same way, where that takes no more than *most_bytes* to be read; what is *known* to stand stands."""
+        reader, self.marks = self._kept(known) or (new(), NONE)
+        if self._beyond(self.ends()) > most_bytes:
+            return None
+        self._read(reader)
+        return reader
+
+    def _read(self, reader: Reader) -> None:
+        read_into(self._directory, reader, since=self.marks, read=self._read_entry)
+        reader.calls.reads_again(self._log)
 
     def ends(self) -> dict[str, int]:
         """How far the ledger goes now; of one that is being written, whole lines where all that was noted is flushed."""
@@ -85,33 +98,43 @@ class Checkpoint:
 
     def is_worth_it(self, ends: Mapping[str, int]) -> bool:
         """Whether enough was written since the last checkpoint for another one."""
-        return sum(ends.values()) - sum(mark.end for mark in self._marks.values()) >= FROM_BYTES
+        return self._beyond(ends) >= FROM_BYTES
 
-    def go_on(self, reader: Reader, since: Mapping[str, int], ends: Mapping[str, int]) -> None:
-        """Have a *reader* that has read the ledger as far as *since* go on to *ends*, and keep it; more may be appended meanwhile."""
-        read_into(self._directory, reader, since={name: Mark(((end, ""),)) for name, end in since.items()}, until=ends, read=self._read)
+    def _beyond(self, ends: Mapping[str, int]) -> int:
+        return sum(ends.values()) - sum(mark.end for mark in self.marks.values())
+
+    def written(self, reader: Reader, marked: Mapping[str, Mark]) -> memoryview:
+        """Return what `write` is to write of a *reader* that has read so far."""
         reader.calls.reads_again(self._log)
-        self._keep(reader, ends)
+        head = orjson.dumps({"key": self._key, "marks": {name: [mark.segments, mark.lines] for name, mark in marked.items()}})
+        return _written(head, reader, self._outside)
+
+    def write(self, written: memoryview, marked: Mapping[str, Mark]) -> None:
+        """Write it, where there is room for it; it is made again otherwise."""
+        written[:_SEAL_BYTES] = _seal(written[_SEAL_BYTES:])
+        try:
+            run_directory.write_whole(self._path, written)
+        except LedgerError:
+            return
+        self.marks = marked
 
     def _keep(self, reader: Reader, ends: Mapping[str, int]) -> None:
         if any(history.torn_tail(self._directory / name) for name in ends):
             return  # The next opening mends it: where the reader stands would no longer be the beginning of a line.
         try:
-            marked = marks.marked(self._directory, ends, self._marks)
-            head = orjson.dumps({"key": self._key, "marks": {name: [mark.segments, mark.lines] for name, mark in marked.items()}})
-            run_directory.write_whole(self._path, _sealed(head, reader, self._outside))
-            self._marks = marked
-        except (OSError, LedgerError):
-            return  # It is made again when there is room for it.
+            marked = marks.marked(self._directory, ends, self.marks)
+        except OSError:
+            return
+        self.write(self.written(reader, marked), marked)
 
-    def _kept(self) -> tuple[Any, Mapping[str, Mark]] | None:
+    def _kept(self, known: Mapping[str, Mark] = NONE) -> tuple[Any, Mapping[str, Mark]] | None:
         try:
             with self._path.open("rb") as file:
-                return self._unsealed(file)
+                return self._unsealed(file, known)
         except OSError:
             return None
 
-    def _unsealed(self, file: IO[bytes]) -> tuple[Any, Mapping[str, Mark]] | None:
+    def _unsealed(self, file: IO[bytes], known: Mapping[str, Mark]) -> tuple[Any, Mapping[str, Mark]] | None:
         seal, whole = file.read(_SEAL_BYTES), blake2b(digest_size=_SEAL_BYTES)
         while chunk := file.read(1 << 20):
             whole.update(chunk)
@@ -123,9 +146,10 @@ class Checkpoint:
         if told["key"] != self._key:
             return None
         read = {name: Mark(tuple((end, digest) for end, digest in segments), lines) for name, (segments, lines) in told["marks"].items()}
-        if not marks.all_stand(self._directory, read):
+        if not marks.all_stand(self._directory, read, known):
             self._refuse("the ledger is no longer what it was when it was read")
             return None
+        self.stood = read
         try:
             return _Unpickler(file, self._outside).load(), read
         except (pickle.UnpicklingError, AttributeError, LookupError, TypeError, ValueError, EOFError):
@@ -151,14 +175,12 @@ def _code() -> str:
     return whole.hexdigest()
 
 
-def _sealed(head: bytes, reader: object, outside: Mapping[str, object]) -> memoryview:
-    """Return what stands in the file. A reader may hold hundreds of megabytes: they are copied once."""
+def _written(head: bytes, reader: object, outside: Mapping[str, object]) -> memoryview:
+    """Return what stands in the file, but for its seal. A reader may hold hundreds of megabytes: they are copied once."""
     written = io.BytesIO()
     written.write(bytes(_SEAL_BYTES) + head + b"\n")
     _Pickler(written, outside).dump(reader)
-    whole = written.getbuffer()
-    whole[:_SEAL_BYTES] = _seal(whole[_SEAL_BYTES:])
-    return whole
+    return written.getbuffer()
 
 
 class _Pickler(pickle.Pickler):

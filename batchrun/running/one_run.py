@@ -32,11 +32,12 @@ from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import each_purse, purses_of, take_up, tell_budgets, tell_spent, with_what_is_left
 from batchrun.running.closing import by_the_clock, windows_of
 from batchrun.running.money import pricer, prices_of
-from batchrun.running.opening import Opening, opened, read_schema, read_statement, write_usage
+from batchrun.running.opening import Opening, opened, read_schema
 from batchrun.running.parks import parks_before_any_call
 from batchrun.running.planning import keep_learnt, read_learnt, schedule, write_learnt
 from batchrun.running.preparing import Preparer, transport_of
 from batchrun.running.simulated import simulated
+from batchrun.running.statements import BY, read_statement, write_usage
 from batchrun.telling.reporting import write_usage_csv
 
 __all__ = ["Ending", "Wishes", "outcomes", "read_statement", "run", "run_blocking"]
@@ -177,6 +178,8 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
             directory, opening.number, run_directory.open_to_append,
             form=job.output.form, raw=job.output.raw, price=pricer(prices, workspaces), boot=history.boot_id(),
         ) as ledger:  # fmt: skip
+            if opening.followed is not None:
+                ledger.be_followed(opening.followed.take)
             ledger.opened(time())
             send = _metered(transport, course)
             prepare = Preparer(
@@ -192,14 +195,15 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
                 beside.start_soon(keep_learnt, directory, learnt, scheduler)
                 beside.start_soon(tell_budgets, purses, wishes.note)
                 beside.start_soon(books.keep, scheduler, engine.wake)
-                beside.start_soon(opening.kept.keep, ledger.flush)
+                if opening.followed is not None:
+                    beside.start_soon(opening.followed.keep, ledger)
                 beside.start_soon(by_the_clock, windows, job.deadline, engine.wake)
                 await _drive(engine, scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course))
                 beside.cancel_scope.cancel()
         tell_spent(purses, wishes.note)
         await write_learnt(directory, learnt, scheduler)
         parked = scheduler.parked()
-        statement, parked, page = await anyio.to_thread.run_sync(_summed_up, opening, parked, course.stopped_by, wishes.page)
+        statement, parked, page = await anyio.to_thread.run_sync(_summed_up, opening, ledger, parked, course.stopped_by, wishes.page)
     held = statement.total().rows_in_doubt if _hold_in_doubt(job, wishes) else 0
     return Ending(statement, parked, course.stopped_by, tuple(course.unreadable), held, page)
 
@@ -260,7 +264,7 @@ def _provide_descriptors(workspaces: Mapping[str, Workspace], opening: Opening) 
 def _open(stack: AsyncExitStack, job: Job, workspaces: Mapping[str, Workspace], directory: Path, wishes: Wishes) -> Opening:
     opening = opened(
         job, workspaces, directory, strict=wishes.strict, retry_rejected=wishes.retry_rejected,
-        hold_in_doubt=_hold_in_doubt(job, wishes), on_progress=wishes.on_index,
+        hold_in_doubt=_hold_in_doubt(job, wishes), course=wishes.page is not None, on_progress=wishes.on_index,
     )  # fmt: skip
     return stack.enter_context(opening)
 
@@ -270,15 +274,16 @@ def _hold_in_doubt(job: Job, wishes: Wishes) -> bool:
 
 
 def _summed_up(
-    opening: Opening, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None
+    opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None
 ) -> tuple[Statement, tuple[ParkedScope, ...], Path | None]:
     """Write what is made from the ledger at the end: the statements, how it ended, the page."""
-    from batchrun.telling.publishing import BY, note_ending, publish_run  # noqa: PLC0415 - a run does not begin later for its page
+    from batchrun.telling.publishing import note_ending, publish_run  # noqa: PLC0415 - a run does not begin later for its page
 
     directory = opening.directory
     went = None if language is None else Course()
-    statement = read_statement(directory, by=BY, course=went, keep=True)
-    opening.kept.go_on()
+    statement = None if opening.followed is None else opening.followed.close(ledger.followed(), went)
+    if statement is None:
+        statement = read_statement(directory, by=BY, course=went, keep=True)
     write_usage(directory, statement)
     write_usage_csv(directory / "usage.csv", statement)
     parked = tuple(with_what_is_left(each, statement) for each in parked)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import orjson
 
 from batchrun.core.errors import JobError, Mistake, RunDamagedError
 from batchrun.core.jobs import changes as job_changes
 from batchrun.core.jobs.job import Job, Workspace, settings_salt
-from batchrun.core.ledger.course import Course, Watched
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import read_outcome
-from batchrun.core.ledger.statement import Fold, Statement
 from batchrun.core.rows.answers import Schema
 from batchrun.core.rows.rows import Inherited
 from batchrun.core.scheduling.past import Past
@@ -28,10 +25,9 @@ from batchrun.core.scheduling.plan import Plan
 from batchrun.edge import history, run_directory, trust
 from batchrun.edge.set_aside import collecting
 from batchrun.edge.source import Former, InputFile, SetAside, Source, former
-from batchrun.running.checkpoints import AReader, Checkpoint
-from batchrun.running.keeping import KeptPast
-from batchrun.running.money import described_job, most_of
-from batchrun.telling.reading import FILES, LOG, read_into
+from batchrun.running.checkpoints import Checkpoint
+from batchrun.running.following import Followed, followed
+from batchrun.telling.reading import FILES, LOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +41,8 @@ class Opening:
     plan: Plan
     notes: tuple[str, ...]
     """For a person: what was mended, what has changed."""
-    kept: KeptPast
-    """What the next opening has to know."""
+    followed: Followed | None = None
+    """What is known of the ledger while it is written."""
 
 
 def read_schema(written: Mapping[str, Any] | str | None) -> Schema | None:
@@ -71,7 +67,7 @@ def _no_schema(path: str, why: str) -> JobError:
 @contextmanager
 def opened(
     job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, retry_rejected: bool, hold_in_doubt: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    course: bool = True, on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out what is left of *job* in the run directory, which the caller holds locked. Blocks: call it in a worker thread."""
     trust.look_over(directory)
@@ -82,7 +78,8 @@ def opened(
         _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source,
     ):
         _refuse_its_own(source, directory)
-        past, plan, held, told, kept = _past(directory, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
+        checkpoint = _checkpoint(directory, source)
+        past, plan, held = _past(checkpoint, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
         if past.plan.is_of_another_input:
             raise RunDamagedError(
                 f"{directory}: none of its {past.plan.gone:,} answered rows stands in the input: that is the input of another run; "
@@ -90,8 +87,13 @@ def opened(
             )
         run = described.get("run") or uuid.uuid4().hex
         _describe(directory, job, run, source, plan)
-        notes += [*told, *source.notes, *_changes(plan, described, job, source, before), *_left(past, held, directory)]
-        yield Opening(directory, run, past.latest + 1, source, plan, tuple(notes), kept)
+        notes += [
+            *([checkpoint.note] if checkpoint.note else []),
+            *source.notes,
+            *_changes(plan, described, job, source, before),
+            *_left(past, held, directory),
+        ]
+        yield Opening(directory, run, past.latest + 1, source, plan, tuple(notes), followed(directory, past, checkpoint, course=course))
 
 
 @contextmanager
@@ -105,71 +107,9 @@ def looked_into(
         _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source,
     ):
         _refuse_its_own(source, directory)
-        past, plan, _, _, kept = _past(directory, source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
+        past, plan, _ = _past(_checkpoint(directory, source), source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
         notes = (*source.notes, *_changes(plan, described, job, source, before))
-        yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, kept)
-
-
-def read_statement(
-    directory: str | Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None,
-    course: Course | None = None, keep: bool = False,
-) -> Statement:  # fmt: skip
-    """Fold the ledger of a run directory, finished or not. Raises JobError where there is none, RunDamagedError where it is damaged.
-
-    *by* names what it is to tell apart beside workspace and model: ``day`` and ``hour`` of *zone*, ``metadata.KEY``. With *only*, it is
-    the statement of that workspace, and nothing of the others is in it. A *course* sees the same lines in the same pass. With *keep*, what
-    was read is not read again next time: the caller holds the run.
-    """
-    directory = Path(directory)
-    described = run_directory.read_description(directory)
-    if described is None:
-        raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
-    run, name, rejected_input, rows = _told(directory, described, only)
-    by, most = tuple(by), most_of(described_job(described))
-    key = [run, name, rejected_input, by, zone and zone.key, described.get("job")]
-
-    def fold() -> Fold:
-        return Fold(run, name, rejected_input, by=by, zone=zone, only=only, most=most)
-
-    def watched() -> Watched:
-        looking_on = Course()
-        looking_on.begin(described.get("job"))
-        return Watched(fold(), looking_on)
-
-    def read(kept: str, new: Callable[[], AReader]) -> AReader:
-        # Of rows whose calls are in doubt, metadata are looked for from the first entry on.
-        if only is None and not any(each.startswith("metadata.") for each in by):
-            return Checkpoint(directory, kept, key, {"most": most}).read_on(new, keep=keep)
-        read_into(directory, reader := new(), only)
-        return reader
-
-    if course is None:
-        return read("statement", fold).close(rows)
-    both = read("course", watched)
-    course.add(both.course)
-    return cast("Fold", both.fold).close(rows)
-
-
-def _told(directory: Path, described: Mapping[str, Any], only: str | None) -> tuple[str, str, int, dict[tuple[str, str], int]]:
-    """The run's id, its name, its input lines that were no row, and its rows by workspace and model."""
-    try:
-        rows = {
-            (workspace, model): int(count)
-            for workspace, models in described["rows"].items()
-            if only in {None, workspace}
-            for model, count in models.items()
-        }
-        # Whose a line is that is no row, nobody knows: none of them is told to a single workspace.
-        return described["run"], described["name"], described.get("rejected_input", 0) if only is None else 0, rows
-    except (KeyError, AttributeError, TypeError, ValueError):
-        raise RunDamagedError(f"{directory / 'run.json'}: is no description of a run; move it away if it was put there by hand") from None
-
-
-def write_usage(directory: Path, statement: Statement) -> None:
-    """Write each workspace's usage.json."""
-    for workspace in statement.workspaces():
-        (directory / workspace).mkdir(mode=0o700, exist_ok=True)
-        run_directory.write_summary(directory / workspace / "usage.json", statement.workspace_json(workspace))
+        yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes)
 
 
 def _description(directory: Path, job: Job) -> dict[str, Any]:
@@ -237,10 +177,9 @@ def _checkpoint(directory: Path, source: Source) -> Checkpoint:
 
 
 def _past(
-    directory: Path, source: Source, *, retry_rejected: bool, hold_in_doubt: bool, keep: bool = False
-) -> tuple[Past, Plan, int, list[str], KeptPast]:  # fmt: skip
-    """What was done, what this opening has to do, how many rows of that it holds, and for a person how it was read; and what is kept."""
-    checkpoint = _checkpoint(directory, source)
+    checkpoint: Checkpoint, source: Source, *, retry_rejected: bool, hold_in_doubt: bool, keep: bool = False
+) -> tuple[Past, Plan, int]:  # fmt: skip
+    """What was done, what this opening has to do, and how many rows of that it holds."""
     past = checkpoint.read_on(lambda: Past(source.index), keep=keep)
     plan = past.plan.copy()
     if retry_rejected:
@@ -251,7 +190,7 @@ def _past(
         past.untold += why == Calls.UNTOLD
         rows[started.workspace, started.row_id] = None
     held = plan.hold(rows) if hold_in_doubt else 0
-    return past, plan, held, [checkpoint.note] if checkpoint.note else [], KeptPast(checkpoint, past, checkpoint.ends())
+    return past, plan, held
 
 
 def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -> None:

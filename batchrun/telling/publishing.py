@@ -17,10 +17,8 @@ from batchrun.edge import run_directory
 from batchrun.report.page.document import page
 from batchrun.report.page.languages import Language
 from batchrun.report.page.subject import Parked, Ran, Subject
+from batchrun.running.statements import BY
 from batchrun.telling.reporting import Report, Taken
-
-BY = ("day",)
-"""What a page tells apart beside workspace and model, where nothing else is asked."""
 
 
 def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str | None) -> None:

@@ -13,8 +13,8 @@ from typing import Protocol
 from batchrun.core.ledger.attempts import Line
 from batchrun.core.ledger.doubt import Calls, Doubtful
 from batchrun.core.ledger.entry import Entry, read_entry
+from batchrun.core.ledger.marking import NOTHING, Mark
 from batchrun.edge import history, run_directory
-from batchrun.edge.marks import NOTHING, Mark
 
 LOG = "attempts.log"
 FILES = ("errors.jsonl", "results.jsonl")

@@ -17,7 +17,7 @@ from batchrun.edge import run_directory
 from batchrun.edge.table_file import write_csv, write_parquet
 from batchrun.report.usage_csv import usage_table
 from batchrun.running.money import described_job, places_of
-from batchrun.running.opening import read_statement
+from batchrun.running.statements import read_statement
 
 _FILES = ("attempts.log", "*/results.jsonl", "*/errors.jsonl")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchrun.edge.job_file import load_job
-from batchrun.running.opening import read_statement
+from batchrun.running.statements import read_statement
 from tests.benchmarks.size.files import keys, write_input, write_job, write_ledger
 from tests.benchmarks.size.scheduling import micros
 from tests.benchmarks.size.seen import Endpoint, running

@@ -17,6 +17,7 @@ from batchrun.core.ledger.attempts import Bound, Ended, Promised, ReadIn
 from batchrun.core.ledger.entry import read_entry
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Outcome, Rejected, Reply, Row, Scope, Usage
 from batchrun.edge.history import Attempts, boot_id
+from batchrun.edge.history import entries as entries_of
 from batchrun.edge.ledger import UNSYNCED_BYTES, Ledger
 from batchrun.edge.run_directory import open_to_append
 from tests.edge.test_run_directory import files_no_larger_than
@@ -179,3 +180,36 @@ def test_what_goes_on_is_promised_anew_behind_and_the_log_read_in_this_start_of_
     assert {(each.workspace, each.model) for line in promised for each in line.promises} == {("legal", "qwen-plus")}
     assert {line.at for line in promised} == {8.0}
     assert lines[-1] == ReadIn(boot_id())
+
+
+def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(tmp_path):
+    lines, entries = [], []
+
+    def follow(more, came) -> None:
+        lines.extend(more)
+        entries.extend(came)
+        assert [*Attempts(tmp_path / "attempts.log")][: len(lines)] == lines
+        assert [*entries_of(tmp_path / "legal" / "results.jsonl", "legal")][: len(entries)] == entries
+
+    with Ledger(tmp_path, 1, open_to_append) as ledger:
+        ledger.be_followed(follow)
+        ledger.opened(1.0)
+        for number in range(1, 100):
+            name = ledger.start(row(f"r-{number}"), Bound(9, 9), 1.0)
+            ledger.flush()
+            outcome = Answered(row(f"r-{number}"), Reply("an answer", "stop", Usage(7, 3)), Call(name, 1, 1.0, 12))
+            ledger.append(outcome, 0.0)
+            ledger.flush()
+            assert len(entries) < number, "its end is not written yet"
+            ledger.end(name, "answered", outcome.reply, 2.0)
+        given = len(entries)
+        assert 0 < given < 99
+        assert ledger.followed() is None
+        ledger.hand_over()
+        assert (len(entries), len(lines)) == (99, 199)
+        assert ledger.followed() is not None
+        ledger.append(answered("r-2"), 0.0)
+        with files_no_larger_than((tmp_path / "legal" / "results.jsonl").stat().st_size + 10), pytest.raises(LedgerError):
+            ledger.hand_over()
+        assert len(entries) == 99
+        assert ledger.followed() is None

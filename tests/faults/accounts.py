@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from batchrun.running.opening import read_statement
+from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
 from batchrun.telling.reading import doubtful_calls
 

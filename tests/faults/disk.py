@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.core.errors import RunDamagedError
-from batchrun.running.opening import read_statement
+from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
 from tests.end_to_end.test_run import bill, calls, environment, rows_of, simulator, write_job
 from tests.faults.accounts import KINDS, entries_of, settled

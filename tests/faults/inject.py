@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from batchrun.edge.job_file import load_job
 from batchrun.running.one_run import run_blocking
-from batchrun.running.opening import read_statement
+from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
 from tests.end_to_end.test_run import BATCHRUN, ROOT
 from tests.faults.accounts import entries_of

@@ -10,7 +10,7 @@ from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Answered, Call, Failure, Fault, Outcome, Rejected, Reply, Row, Scope, Usage
 from batchrun.edge import run_directory
 from batchrun.edge.ledger import Ledger
-from batchrun.running.opening import read_statement, write_usage
+from batchrun.running.statements import read_statement, write_usage
 
 WORKSPACES = ("法务", "sales")
 MODEL = "qwen-plus"

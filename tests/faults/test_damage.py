@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from batchrun.cli import batchrun
 from batchrun.core.errors import RunDamagedError
 from batchrun.edge import run_directory
-from batchrun.running.opening import read_statement
+from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
 from tests.faults.damage import DAMAGE
 from tests.faults.made_run import ROWS, WORKSPACES, made_run

@@ -265,6 +265,8 @@ def _status(value: object) -> int | None:
 class _Fold(Protocol):
     calls: Calls
 
+    def share(self, calls: Calls) -> None: ...
+
     def called(self, started: Started, ended: Ended | None) -> None: ...
 
     def told(self, entry: Entry) -> None: ...
@@ -278,18 +280,31 @@ class Watched:
         self.fold = fold
         self.course = course
 
+    def share(self, calls: Calls) -> None:
+        """Know no calls but those of another reader, which has read as much, and is told what this one is told."""
+        self.calls = calls
+        self.fold.share(calls)
+
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
         for started, ended in self.calls.take(lines):
-            self.fold.called(started, ended)
-            self.course.called(started, ended)
+            self.called(started, ended)
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
         for entry in entries:
-            self.fold.told(entry)
-            self.course.told(entry)
+            self.told(entry)
             self.calls.told(entry)
+
+    def called(self, started: Started, ended: Ended | None) -> None:
+        """Count a call that `calls` gives."""
+        self.fold.called(started, ended)
+        self.course.called(started, ended)
+
+    def told(self, entry: Entry) -> None:
+        """Count an entry; `calls` is yet to be told."""
+        self.fold.told(entry)
+        self.course.told(entry)
 
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls in *entry*."""

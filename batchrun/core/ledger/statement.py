@@ -114,6 +114,10 @@ class Fold:
         """Of rows for which a call in doubt was made."""
         self._failed = _FailedRows()
 
+    def share(self, calls: Calls) -> None:
+        """Know no calls but those of another reader, which has read as much, and is told what this one is told."""
+        self.calls = calls
+
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
         for started, ended in self.calls.take(lines):

@@ -1,0 +1,48 @@
+"""What a line of the ledger is read back as, known to whoever writes it: a run need not read what it wrote itself.
+
+Each is what reading the line gives, value for value. What is rare, or has more to it, is read from its line, which says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from batchrun.core.ledger.attempts import Bound, Ended, Line, Started, read_attempt
+from batchrun.core.ledger.entry import Entry, Form, read_entry
+from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row
+
+_made: Callable[..., Any] = tuple.__new__
+"""Makes a named tuple of all its values at once."""
+_NO_FAILURE_BESIDE = (None, None, None, ())
+"""Status, message, advice, and fields of a newer version."""
+
+
+def entry_of(outcome: Outcome, form: Form, cost: Money | None, line: bytes) -> Entry:
+    """What *line*, which `write_entry` made of the others, is read as; raises NotAnEntryError where it would not be read."""
+    if not isinstance(outcome, Answered) or form != "batchrun":
+        return read_entry(line)
+    row, reply, call = outcome.row, outcome.reply, outcome.call
+    named = row.id, row.workspace, row.model, "answered", row.digest, call.attempt
+    spent = reply.usage, cost, True, _to_the_millisecond(call.started_at), call.latency_ms, reply.first_token_ms
+    entry: Entry = _made(Entry, (*named, *spent, reply.finish_reason, call.attempts, None, row.metadata, *_NO_FAILURE_BESIDE))
+    return entry
+
+
+def started_of(name: str, at: float, row: Row, most: Bound) -> Started:
+    """What the line of a start is read as."""
+    started: Started = _made(Started, (name, row.workspace, row.model, row.id, most, at))
+    return started
+
+
+def ended_of(name: str, at: float, verdict: str, result: Reply | Failure, line: bytes) -> Line:
+    """What *line*, which `ended_line` made of the others, is read as."""
+    if verdict != "answered" or result.usage is None:
+        return read_attempt(line)
+    ended: Ended = _made(Ended, (name, "answered", False, None, None, at, None, None, None, False))
+    return ended
+
+
+def _to_the_millisecond(moment: float) -> float:
+    # As an entry tells it: the millisecond below.
+    return round(moment * 1e6) // 1000 / 1000

@@ -1,0 +1,156 @@
+"""What an opening knows of its ledger, taken on from memory while it is written: the closing, and the next opening, need not read it.
+
+There are two readers. `Past` is what the next opening has to know; the statement's fold, with its course where a page is wanted, is what
+the closing tells. Both are given the lines as they were written, once they are with the kernel, and share what they know of calls. Now and
+then, and at the end, each is kept in its checkpoint: killed after eight hours, a run is gone on with in seconds.
+
+None of it is believed where anything is unusual. At the end every file of the ledger must hold, byte for byte, what was read of it when
+the run was opened and what was written since, and nothing else; no entry may have contradicted another. Otherwise the ledger is read, as
+it stands, by whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import anyio
+
+from batchrun.core.errors import BatchrunError
+from batchrun.core.ledger.attempts import Line, ReadIn
+from batchrun.core.ledger.course import Course, Watched
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.marking import NOTHING, Growth, Mark
+from batchrun.core.ledger.statement import Fold, Statement
+from batchrun.core.scheduling.past import Past
+from batchrun.edge import history, marks
+from batchrun.edge.ledger import Ledger
+from batchrun.running.checkpoints import Checkpoint
+from batchrun.running.statements import BY, Account
+from batchrun.telling.reading import LOG, files_of
+
+KEPT_EVERY = 30.0
+"""Seconds between two checkpoints, at the least."""
+_TIMES_AS_LONG = 20
+"""As one took passes before the next."""
+CATCH_UP_BYTES = 16 << 20
+"""Of ledger that are read for the statement when a run is opened: half a second. What is more is left to the closing."""
+
+Kept = tuple[Checkpoint, Mapping[str, Mark], memoryview]
+"""A checkpoint that is to be written, and as far as it has read."""
+
+
+class Followed:
+    """The readers of an opening's ledger. One event loop gives it what is written; it is closed when nothing more is."""
+
+    def __init__(self, account: Account, past: Past, plan: Checkpoint, begun: Mapping[str, Mark]) -> None:
+        """*past* has read the ledger to where it is marked as *begun*."""
+        self._account = account
+        self._past = past
+        self._plan = plan
+        self._begun = begun
+        self._boot = history.boot_id()
+        self._statement: tuple[Checkpoint, Fold | Watched] | None = None
+        self._off = False
+        """What was taken in contradicts itself: it is told by whoever reads all of it."""
+
+    def with_statement(self, checkpoint: Checkpoint, reader: Fold | Watched) -> None:
+        """Have the statement made beside, by a *reader* that has read as far as the past."""
+        reader.share(self._past.calls)
+        self._statement = checkpoint, reader
+
+    def take(self, lines: Sequence[Line], entries: Sequence[Entry]) -> None:
+        """Take in what was written."""
+        if self._off:
+            return
+        try:
+            self._off = not self._took(lines, entries)
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            self._off = True
+
+    def _took(self, lines: Sequence[Line], entries: Sequence[Entry]) -> bool:
+        past, calls, statement = self._past, self._past.calls, self._statement and self._statement[1]
+        for started, ended in calls.take(lines):
+            if statement is not None:
+                statement.called(started, ended)
+        past.latest = max(past.latest, calls.latest)
+        for entry in entries:
+            if past.wrong(entry) is not None:
+                return False
+            if statement is not None:
+                statement.told(entry)
+            past.told(entry)
+            calls.told(entry)
+        return True
+
+    async def keep(self, ledger: Ledger) -> None:
+        """Keep what is known now and then, until cancelled."""
+        pause = KEPT_EVERY
+        while True:
+            await anyio.sleep(pause)
+            began = anyio.current_time()
+            ledger.hand_over()
+            await anyio.to_thread.run_sync(_write, self._to_be_kept(self._marks(ledger.followed())))
+            pause = max(KEPT_EVERY, _TIMES_AS_LONG * (anyio.current_time() - began))
+
+    def close(self, growths: Mapping[str, Growth] | None, course: Course | None) -> Statement | None:
+        """Make the statement of all that was written, with its *course*; None where the ledger is to be read. Blocks."""
+        marked, directory = self._marks(growths), self._account.directory
+        if marked is None or marks.sizes(directory, files_of(directory)) != _ends(marked) or not marks.all_stand(directory, marked):
+            return None
+        _write(self._to_be_kept(marked))
+        if self._off or self._statement is None:
+            return None
+        reader = self._statement[1]
+        reader.calls.reads_again(history.Attempts(directory / LOG))
+        if isinstance(reader, Fold):
+            return reader.close(self._account.rows)
+        if course is not None:
+            course.add(reader.course)
+        return cast("Fold", reader.fold).close(self._account.rows)
+
+    def _marks(self, growths: Mapping[str, Growth] | None) -> dict[str, Mark] | None:
+        """How far the readers have read, where all that was written was given to them, after what they had read before."""
+        if growths is None or any(each.begin != self._begun.get(name, NOTHING).end for name, each in growths.items()):
+            return None
+        return {**self._begun, **{name: each.after(self._begun.get(name, NOTHING)) for name, each in growths.items()}}
+
+    def _to_be_kept(self, marked: Mapping[str, Mark] | None) -> list[Kept]:
+        self.take([ReadIn(self._boot)], ())
+        if marked is None or self._off:
+            return []
+        readers: list[tuple[Checkpoint, Past | Fold | Watched]] = [(self._plan, self._past)]
+        readers += [] if self._statement is None else [self._statement]
+        worth_it = [each for each in readers if each[0].is_worth_it(_ends(marked))]
+        return [(checkpoint, marked, checkpoint.written(reader, marked)) for checkpoint, reader in worth_it]
+
+
+def followed(directory: Path, past: Past, plan: Checkpoint, *, course: bool) -> Followed | None:
+    """Take up the readers of a run whose ledger *past* has read to its end, before anything is appended to it. Blocks.
+
+    None where the ledger cannot be marked. The statement is made beside where what is kept of it has read nearly as far.
+    """
+    account = Account.of(directory, by=BY)
+    try:
+        found = Followed(account, past, plan, marks.marked(directory, plan.ends(), plan.marks))
+    except OSError:
+        return None
+    checkpoint = account.checkpoint("course" if course else "statement")
+    new: Callable[[], Fold | Watched] = account.watched if course else account.fold
+    try:
+        reader = checkpoint.caught_up(new, CATCH_UP_BYTES, plan.stood)
+    except BatchrunError:
+        return found  # What contradicts itself is told by whoever reads all of it.
+    if reader is not None:
+        found.with_statement(checkpoint, reader)
+    return found
+
+
+def _write(kept: Sequence[Kept]) -> None:
+    for checkpoint, marked, written in kept:
+        checkpoint.write(written, marked)
+
+
+def _ends(marked: Mapping[str, Mark]) -> dict[str, int]:
+    return {name: mark.end for name, mark in marked.items()}

@@ -1,0 +1,110 @@
+"""A run's statement: what it is made from beside the ledger, and the readers that make it of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, cast
+from zoneinfo import ZoneInfo
+
+from batchrun.core.errors import JobError, RunDamagedError
+from batchrun.core.ledger.course import Course, Watched
+from batchrun.core.ledger.statement import Fold, Most, Statement
+from batchrun.edge import run_directory
+from batchrun.running.checkpoints import AReader, Checkpoint
+from batchrun.running.money import described_job, most_of
+from batchrun.telling.reading import read_into
+
+BY = ("day",)
+"""What is told apart beside workspace and model when a run ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A run as its statement is made: what its description tells, and what is wanted."""
+
+    directory: Path
+    run: str
+    name: str
+    rejected_input: int
+    rows: Mapping[tuple[str, str], int]
+    """By workspace and model."""
+    job: Any
+    """As it was described."""
+    most: Most
+    by: tuple[str, ...] = ()
+    zone: ZoneInfo | None = None
+    only: str | None = None
+
+    @classmethod
+    def of(cls, directory: Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None) -> Self:
+        """Take a run directory's; raises JobError where there is none, RunDamagedError where its description is damaged."""
+        described = run_directory.read_description(directory)
+        if described is None:
+            raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
+        told = _told(directory, described, only)
+        return cls(directory, *told, described.get("job"), most_of(described_job(described)), tuple(by), zone, only)
+
+    def fold(self) -> Fold:
+        """A fold that has read nothing yet."""
+        return Fold(self.run, self.name, self.rejected_input, by=self.by, zone=self.zone, only=self.only, most=self.most)
+
+    def watched(self) -> Watched:
+        """The same, with a course that looks on."""
+        looking_on = Course()
+        looking_on.begin(self.job)
+        return Watched(self.fold(), looking_on)
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """What is kept of a reader: ``statement`` of a fold, ``course`` of a watched one."""
+        key = [self.run, self.name, self.rejected_input, self.by, self.zone and self.zone.key, self.job]
+        return Checkpoint(self.directory, name, key, {"most": self.most})
+
+    def read(self, name: str, new: Callable[[], AReader], *, keep: bool) -> AReader:
+        """Read the ledger, from what is kept on where anything is."""
+        # Of rows whose calls are in doubt, metadata are looked for from the first entry on.
+        if self.only is None and not any(each.startswith("metadata.") for each in self.by):
+            return self.checkpoint(name).read_on(new, keep=keep)
+        read_into(self.directory, reader := new(), self.only)
+        return reader
+
+
+def read_statement(
+    directory: str | Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None,
+    course: Course | None = None, keep: bool = False,
+) -> Statement:  # fmt: skip
+    """Fold the ledger of a run directory, finished or not. Raises JobError where there is none, RunDamagedError where it is damaged.
+
+    *by* names what it is to tell apart beside workspace and model: ``day`` and ``hour`` of *zone*, ``metadata.KEY``. With *only*, it is
+    the statement of that workspace, and nothing of the others is in it. A *course* sees the same lines in the same pass. With *keep*, what
+    was read is not read again next time: the caller holds the run.
+    """
+    account = Account.of(Path(directory), by=by, zone=zone, only=only)
+    if course is None:
+        return account.read("statement", account.fold, keep=keep).close(account.rows)
+    both = account.read("course", account.watched, keep=keep)
+    course.add(both.course)
+    return cast("Fold", both.fold).close(account.rows)
+
+
+def write_usage(directory: Path, statement: Statement) -> None:
+    """Write each workspace's usage.json."""
+    for workspace in statement.workspaces():
+        (directory / workspace).mkdir(mode=0o700, exist_ok=True)
+        run_directory.write_summary(directory / workspace / "usage.json", statement.workspace_json(workspace))
+
+
+def _told(directory: Path, described: Mapping[str, Any], only: str | None) -> tuple[str, str, int, dict[tuple[str, str], int]]:
+    """The run's id, its name, its input lines that were no row, and its rows by workspace and model."""
+    try:
+        rows = {
+            (workspace, model): int(count)
+            for workspace, models in described["rows"].items()
+            if only in {None, workspace}
+            for model, count in models.items()
+        }
+        # Whose a line is that is no row, nobody knows: none of them is told to a single workspace.
+        return described["run"], described["name"], described.get("rejected_input", 0) if only is None else 0, rows
+    except (KeyError, AttributeError, TypeError, ValueError):
+        raise RunDamagedError(f"{directory / 'run.json'}: is no description of a run; move it away if it was put there by hand") from None
