@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
-from batchrun.core.ledger.attempts import Bound, Ended, Started
+from batchrun.core.ledger.attempts import Bound, Ended, Started, started_line
 from batchrun.core.ledger.entry import write_entry
 from batchrun.core.model import Answered, Call, Failure, Fault, Reply, Row, Scope, Usage
 from batchrun.edge import history
@@ -45,6 +45,25 @@ def test_a_ledger_cut_at_any_byte_loses_at_most_the_line_it_tore(tmp_path):
         history.repair_tail(path)
         assert path.read_bytes() == b"".join(lines[:kept])
         assert history.repair_tail(path) is None, "a second repair has nothing to do"
+
+
+def test_parts_of_a_file_read_one_after_the_other_are_the_whole_wherever_they_meet(tmp_path):
+    path, log = tmp_path / "results.jsonl", tmp_path / "attempts.log"
+    lines = [line(number) for number in range(4)]
+    starts = [started_line(f"1-{number}", 1.0, outcome(number).row, Bound(7, 8)) for number in range(4)]
+    path.write_bytes(b"".join(lines))
+    log.write_bytes(b"".join(starts))
+    for place in range(5):
+        end, end_of_log = len(b"".join(lines[:place])), len(b"".join(starts[:place]))
+        before = [entry.id for entry in history.entries(path, "法务", end=end)]
+        after = [entry.id for entry in history.entries(path, "法务", start=end, lines_before=place)]
+        assert (before, after) == ([f"行-{n}" for n in range(place)], [f"行-{n}" for n in range(place, 4)])
+        calls = [each.name for each in history.Attempts(log, end=end_of_log) if isinstance(each, Started)]
+        calls_after = [each.name for each in history.Attempts(log, end_of_log) if isinstance(each, Started)]
+        assert (len(calls), calls + calls_after) == (place, [f"1-{n}" for n in range(4)])
+    path.write_bytes(b"".join([*lines[:3], b"{}\n"]))
+    with pytest.raises(RunDamagedError, match="line 4: not an entry"):
+        list(history.entries(path, "法务", start=len(lines[0]), lines_before=1))
 
 
 def test_a_crash_in_the_midst_of_a_repair_costs_nothing_wherever_it_comes(tmp_path):
