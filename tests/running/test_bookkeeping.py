@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -32,6 +31,7 @@ from batchrun.edge.books_file import BooksFile, is_held
 from batchrun.edge.ledger import Ledger
 from batchrun.running.bookkeeping import Bookkeeper, spend
 from tests.laboratory import lane
+from tests.virtual_time import run_virtually
 
 LANE = ("legal", "qwen-plus")
 NOON = datetime.fromisoformat("2026-11-25T12:00:00+08:00").timestamp()
@@ -43,10 +43,10 @@ PAGE = "workspace legal | tokens | a day (Asia/Shanghai) | 2026-11-25"
 class Run:
     """One run's part of what happens: its purse, its ledger, and a process that can be killed."""
 
-    def __init__(self, folder, name, *, cap=100, clock=None, per="day"):
+    def __init__(self, folder, name, *, cap=100, clock=None, per="day", whose="workspace legal"):
         self.directory = folder / name
         self.clock = clock or [NOON]
-        self.cap = Cap("workspaces.legal.budget", Decimal(cap), "tokens", Period(per, "Asia/Shanghai"), "workspace legal")
+        self.cap = Cap("workspaces.legal.budget", Decimal(cap), "tokens", Period(per, "Asia/Shanghai"), whose)
         self.purse, self.notes = Purse(self.cap), []
         self.keeper: Any = None
         self._opening, self._stack, self.under_way = 0, ExitStack(), []
@@ -95,6 +95,10 @@ class Run:
     def close(self):
         while self.under_way:
             self.settle(10)
+        self.leave()
+
+    def leave(self):
+        """End well, whatever is under way."""
         self._stack.close()
         self._books.__exit__(None, None, None)
 
@@ -321,6 +325,196 @@ def test_a_process_that_lives_is_told_from_one_that_does_not(tmp_path):
     assert not is_held(run.directory)
 
 
+def grown(run, name, tokens=10, at=NOON):
+    """The ledger of a run goes on where nobody keeps the books: one more answer."""
+    with Ledger(run.directory, 9, run_directory.open_to_append) as ledger:
+        row = Row(name, *LANE, {}, "0" * 16)
+        call = Call(ledger.start(row, MOST, at), 1, at, 5)
+        ledger.append(Answered(row, Reply("x", "stop", Usage(0, tokens)), call), 0.0)
+        ledger.flush()
+        ledger.end(call.attempt, "answered", Reply("x", "stop", Usage(0, tokens)), at)
+
+
+def test_a_ledger_is_read_again_where_it_grew_and_only_there(tmp_path):
+    plain = Run(tmp_path, "plain").open()
+    assert all(plain.send() for _ in range(2))
+    plain.close()
+    results = plain.directory / "legal" / "results.jsonl"
+    whole = results.read_bytes()
+    results.write_bytes(b"#" * (len(whole) - 1) + b"\n")
+    unread = Run(tmp_path, "b").open()
+    assert unread.page.others == 20, "who reads it finds damage"
+    unread.close()
+    results.write_bytes(whole)
+    grown(plain, "one-more")
+    reads = Run(tmp_path, "c").open()
+    assert reads.page.others == 30
+    reads.close()
+    assert books_of(tmp_path)["runs"]["plain"] == {
+        "open": False,
+        "sizes": {PAGE: sum(path.stat().st_size for path in plain.directory.rglob("*") if path.suffix in {".log", ".jsonl"})},
+        "taken": {PAGE: "30"},
+        "spent": {PAGE: "30"},
+    }
+
+
+def test_a_budget_counts_the_lanes_that_it_is_about_of_the_jobs_that_it_is_about(tmp_path):
+    other = Run(tmp_path, "plain").open()
+    assert other.send()
+    other.close()
+    owners = {
+        "workspace legal": 10, "workspace legal, model qwen-plus": 10, "job job": 10,
+        "workspace sales": 0, "workspace legal, model qwen-max": 0, "job another": 0, "job ": 0,
+    }  # fmt: skip
+    for number, (whose, spent) in enumerate(owners.items()):
+        run = Run(tmp_path, f"run-{number}", whose=whose).open()
+        assert (whose, run.page.others) == (whose, spent)
+        run.close()
+
+
+def test_a_budget_of_the_run_is_in_no_books(tmp_path):
+    directory = tmp_path / "runs" / "a"
+    own = Purse(Cap("job.budget", Decimal(30), "tokens"))
+    keeper = Bookkeeper(directory, [own], wall_time=lambda: NOON)
+    with keeper.open():
+        keeper.fund((own,), LANE, MOST, NOON)
+        keeper.look_in()
+        anyio.run(keeper.keep, None, None)
+    assert list(tmp_path.iterdir()) == []
+    assert own.page(NOON).left == 30
+
+
+def test_of_several_budgets_each_that_has_too_little_borrows_and_no_other(tmp_path):
+    run = Run(tmp_path, "a").open()
+    of_the_run, unpriced = Purse(Cap("job.budget", Decimal(5), "tokens")), Purse(replace(run.cap, unit="CNY"), lambda *_call: None)
+    purses = of_the_run, unpriced, run.purse
+    run.keeper.fund(purses, LANE, MOST, NOON)
+    assert [purse.page(NOON).allowed for purse in purses] == [5, 0, 10]
+    written = (tmp_path / ".books.json").stat().st_ino
+    run.keeper.fund(purses, LANE, MOST, NOON)
+    assert (tmp_path / ".books.json").stat().st_ino == written, "it has enough, and asks for more"
+    run.close()
+
+
+def test_lots_are_as_large_as_what_is_under_way_and_never_larger_than_what_there_is(tmp_path):
+    run = Run(tmp_path, "a", cap=95).open()
+    assert [(run.send(), run.page.allowed) for _ in range(10)] == [
+        *[(True, 10), (True, 30), (True, 30), *[(True, 70)] * 4],
+        *[(True, 95), (True, 95), (False, 95)],
+    ]
+    assert books_of(tmp_path)["runs"]["a"]["taken"] == {PAGE: "95"}
+    run.close()
+
+
+def test_a_run_with_calls_of_its_own_under_way_asks_the_books_again_a_moment_after_they_refused(tmp_path):
+    clock = [NOON]
+    first, second = (Run(tmp_path, name, clock=clock).open() for name in ("a", "b"))
+    assert first.send()
+    while second.send():
+        pass
+    assert not first.send()
+    while second.under_way:
+        second.settle(1)
+    assert second.keeper._look([])
+    told = []
+    for at in (NOON, NOON + 0.19, NOON - 0.19, NOON + 0.21):
+        clock[0] = at
+        told.append((first.send(), first.page.contested))
+    assert told == [(False, True)] * 3 + [(True, False)]
+    for each in (first, second):
+        each.close()
+
+
+def test_a_look_beforehand_tells_what_others_took_from_books_and_ledgers_and_changes_nothing(tmp_path):
+    killed, held, plain = (Run(tmp_path, name).open() for name in ("killed", "held", "plain"))
+    assert all([killed.send(), killed.send(), held.send(), plain.send()])
+    killed.kill()
+    plain.close()
+    grown(plain, "one-more", 5)
+    for lost in (False, True):
+        if lost:
+            (tmp_path / ".books.json").unlink()
+        before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in tmp_path.rglob("*")}
+        for directory in (tmp_path / "new", plain.directory):
+            purse = Purse(held.cap)
+            Bookkeeper(directory, [purse], wall_time=lambda: NOON).look_in()
+            of_others = 20 + 10 + (15 if directory.name == "new" else 0)
+            assert (directory.name, lost, purse.page(NOON).others) == (directory.name, lost, of_others)
+        assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in tmp_path.rglob("*")} == before
+    held.close()
+    purse = Purse(held.cap)
+    Bookkeeper(tmp_path / "not" / "there", [purse], wall_time=lambda: NOON).look_in()
+    assert purse.page(NOON).others == 0
+
+
+def test_a_run_that_ends_leaves_in_the_books_what_it_spent_and_what_is_in_doubt_of_it(tmp_path):
+    run = Run(tmp_path, "a").open()
+    assert all(run.send() for _ in range(3))
+    run.settle(4)
+    run.leave()
+    assert spent_in_ledgers(tmp_path) == 24
+    of_it = books_of(tmp_path)["runs"]["a"]
+    assert (of_it["open"], of_it["taken"], of_it["spent"]) == (False, {PAGE: "24"}, {PAGE: "24"})
+    assert list(of_it["sizes"]) == [PAGE]
+
+
+def test_who_finds_books_that_others_have_made_anew_leaves_them_alone(tmp_path):
+    first, second = (Run(tmp_path, name).open() for name in ("a", "b"))
+    assert first.send()
+    first.settle(10)
+    (tmp_path / ".books.json").unlink()
+    second.close()
+    assert not (tmp_path / ".books.json").exists(), "books that tell of one run alone"
+    third = Run(tmp_path, "c").open()
+    assert third.page.others == 10
+    anew = (tmp_path / ".books.json").read_bytes()
+    first.close()
+    assert (tmp_path / ".books.json").read_bytes() == anew
+    third.close()
+
+
+def test_it_is_told_that_books_were_lost_and_not_that_there_were_none_yet(tmp_path):
+    told = f"{tmp_path / '.books.json'}: was lost or damaged, and was made again from the ledgers of the runs beside it"
+    run = Run(tmp_path, "a").open()
+    assert run.notes == []
+    (tmp_path / ".books.json").unlink()
+    settle_books(run)
+    assert run.notes == [told]
+    settle_books(run)
+    assert run.notes == [told]
+    run.close()
+    (tmp_path / ".books.json").write_bytes(b"{")
+    second = Run(tmp_path, "b").open()
+    assert second.notes == [told]
+    second.close()
+
+
+def test_what_was_spent_in_months_long_gone_is_in_the_books_no_more(tmp_path):
+    clock = [NOON]
+    run = Run(tmp_path, "a", clock=clock).open()
+    assert run.send()
+    run.close()
+    for days, kept in ((90, True), (110, False)):
+        clock[0] = NOON + days * DAY
+        later = Run(tmp_path, f"later-{days}", clock=clock).open()
+        assert (PAGE in books_of(tmp_path)["runs"]["a"]["taken"]) is kept
+        later.close()
+
+
+def test_a_run_that_lives_through_the_loss_of_the_books_is_lent_no_more_for_three_seconds(tmp_path):
+    clock = [NOON]
+    first, second = (Run(tmp_path, name, clock=clock).open() for name in ("a", "b"))
+    (tmp_path / ".books.json").unlink()
+    settle_books(first)
+    told = []
+    for seconds in (0, 2.9, 3.1):
+        clock[0] = NOON + seconds
+        told.append((first.send(), first.page.contested))
+    assert told == [(False, True), (False, True), (True, False)]
+    for each in (first, second):
+        each.close()
+
+
 def test_books_that_cannot_be_written_end_the_run_before_a_call_they_would_not_know_of(tmp_path):
     run = Run(tmp_path, "a").open()
     (tmp_path / ".books.json.new").mkdir()
@@ -407,40 +601,102 @@ def test_a_run_at_work_at_midnight_has_the_new_day_at_once(tmp_path):
     run.close()
 
 
-def test_the_bookkeeper_sees_to_midnight_and_to_what_others_give_back_by_itself(tmp_path):
-    clock = [NOON]
-    first, second = (Run(tmp_path, name, clock=clock).open() for name in ("a", "b"))
+class _Noted:
+    """A scheduler that only notes what it is told, and an engine that is woken."""
+
+    def __init__(self):
+        self.told: list[Any] = []
+        self.event = anyio.Event()
+
+    def renew(self, purse):
+        self.told.append(("renew", purse))
+
+    def reconsider(self, purse):
+        self.told.append(("reconsider", purse))
+
+    def wake(self):
+        self.told.append("wake")
+        self.event.set()
+
+
+def kept(run, seconds, between=lambda: None):
+    """Have the books of *run* kept for some seconds, and once more after what comes *between*; what was told."""
     scheduler = _Noted()
 
     async def main():
-        woken = [anyio.Event(), anyio.Event()]
-        scheduler.told_of = {"reconsidered": woken[0], "renewed": woken[1]}
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(first.keeper.keep, scheduler, lambda: None)
-            for _ in range(10):
-                assert second.send()
-            assert not first.send()
-            for _ in range(10):
-                second.settle(1)
-            second.close()
-            await woken[0].wait()
-            assert first.send()
-            clock[0] += DAY
-            await woken[1].wait()
+            tasks.start_soon(run.keeper.keep, scheduler, scheduler.wake)
+            await anyio.sleep(seconds)
+            between()
+            await anyio.sleep(seconds)
+            tasks.cancel_scope.cancel()
+
+    run_virtually(main)
+    return scheduler.told
+
+
+def test_what_is_idle_is_given_back_within_a_second_and_what_is_under_way_is_not(tmp_path):
+    idle, busy = (Run(tmp_path, name).open() for name in ("a", "b"))
+    for run in (idle, busy):
+        assert all(run.send() for _ in range(2))
+        run.settle(1)
+    idle.settle(1)
+    held = [idle.page.allowed, busy.page.allowed]
+    assert held == [30, 30]
+    assert kept(idle, 0.95) == kept(busy, 0.95) == []
+    assert [idle.page.allowed, busy.page.allowed] == [2, 30]
+    assert {name: part["taken"] for name, part in books_of(tmp_path)["runs"].items()} == {"a": {PAGE: "2"}, "b": {PAGE: "30"}}
+    for run in (idle, busy):
+        run.close()
+
+
+def test_a_run_that_waits_tries_again_each_second_and_one_that_does_not_is_left_alone(tmp_path):
+    waits, holds = (Run(tmp_path, name).open() for name in ("a", "b"))
+    while holds.send():
+        pass
+    assert not waits.send()
+    assert kept(waits, 1.25) == [("reconsider", waits.purse), "wake"] * 2
+    assert kept(holds, 1.25) == []
+    for run in (waits, holds):
+        run.close()
+
+
+def test_a_new_day_is_seen_within_a_second_once_and_the_books_know_of_it(tmp_path):
+    clock = [NOON]
+    run = Run(tmp_path, "a", clock=clock).open()
+    assert kept(run, 1.5, lambda: clock.__setitem__(0, NOON + DAY)) == [("renew", run.purse), "wake"]
+    assert books_of(tmp_path)["runs"]["a"]["taken"] == {PAGE: "0", PAGE.replace("25", "26"): "0"}
+    assert kept(run, 1.5) == []
+    run.close()
+
+
+def test_books_that_are_lost_are_made_again_within_a_second(tmp_path):
+    run = Run(tmp_path, "a").open()
+    assert run.send()
+    assert kept(run, 1.25, (tmp_path / ".books.json").unlink) == []
+    assert books_of(tmp_path)["runs"]["a"]["taken"] == {PAGE: "10"}
+    assert len(run.notes) == 1
+    run.close()
+
+
+def test_what_a_killed_run_held_comes_by_itself_to_one_that_waits_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchrun.running.bookkeeping.LOOK_EVERY", 0.01)
+    waits, killed = (Run(tmp_path, name).open() for name in ("a", "b"))
+    while killed.send():
+        pass
+    while killed.under_way:
+        killed.settle(1)
+    assert not waits.send()
+    killed.kill()
+    scheduler = _Noted()
+
+    async def main():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(waits.keeper.keep, scheduler, scheduler.wake)
+            await scheduler.event.wait()
             tasks.cancel_scope.cancel()
 
     anyio.run(main)
-    assert first.page.span.name == "2026-11-26"
-    first.close()
-
-
-class _Noted:
-    """A scheduler that only notes what it is told."""
-
-    told_of: Mapping[str, anyio.Event]
-
-    def renew(self, _purse):
-        self.told_of["renewed"].set()
-
-    def reconsider(self, _purse):
-        self.told_of["reconsidered"].set()
+    assert books_of(tmp_path)["runs"]["b"]["taken"] == {PAGE: "10"}
+    assert waits.send()
+    waits.close()
