@@ -374,12 +374,12 @@ def test_a_budget_counts_the_lanes_that_it_is_about_of_the_jobs_that_it_is_about
 
 def test_a_budget_of_the_run_is_in_no_books(tmp_path):
     directory = tmp_path / "runs" / "a"
-    own = Purse(Cap("job.budget", Decimal(30), "tokens"))
-    keeper = Bookkeeper(directory, [own], wall_time=lambda: NOON)
+    own, no_scheduler = Purse(Cap("job.budget", Decimal(30), "tokens")), _Noted()
+    keeper: Any = Bookkeeper(directory, [own], wall_time=lambda: NOON)
     with keeper.open():
         keeper.fund((own,), LANE, MOST, NOON)
         keeper.look_in()
-        anyio.run(keeper.keep, None, None)
+        anyio.run(keeper.keep, no_scheduler, lambda: None)
     assert list(tmp_path.iterdir()) == []
     assert own.page(NOON).left == 30
 
@@ -398,7 +398,8 @@ def test_of_several_budgets_each_that_has_too_little_borrows_and_no_other(tmp_pa
 
 def test_lots_are_as_large_as_what_is_under_way_and_never_larger_than_what_there_is(tmp_path):
     run = Run(tmp_path, "a", cap=95).open()
-    assert [(run.send(), run.page.allowed) for _ in range(10)] == [
+    told: list[Any] = [(run.send(), run.page.allowed) for _ in range(10)]
+    assert told == [
         *[(True, 10), (True, 30), (True, 30), *[(True, 70)] * 4],
         *[(True, 95), (True, 95), (False, 95)],
     ]
@@ -416,7 +417,7 @@ def test_a_run_with_calls_of_its_own_under_way_asks_the_books_again_a_moment_aft
     while second.under_way:
         second.settle(1)
     assert second.keeper._look([])
-    told = []
+    told: list[Any] = []
     for at in (NOON, NOON + 0.19, NOON - 0.19, NOON + 0.21):
         clock[0] = at
         told.append((first.send(), first.page.contested))
@@ -439,7 +440,8 @@ def test_a_look_beforehand_tells_what_others_took_from_books_and_ledgers_and_cha
             purse = Purse(held.cap)
             Bookkeeper(directory, [purse], wall_time=lambda: NOON).look_in()
             of_others = 20 + 10 + (15 if directory.name == "new" else 0)
-            assert (directory.name, lost, purse.page(NOON).others) == (directory.name, lost, of_others)
+            told: object = directory.name, lost, purse.page(NOON).others
+            assert told == (directory.name, lost, of_others)
         assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in tmp_path.rglob("*")} == before
     held.close()
     purse = Purse(held.cap)
