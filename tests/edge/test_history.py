@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
-from batchrun.core.ledger.attempts import Bound, Ended, Started, started_line
-from batchrun.core.ledger.entry import write_entry
+from batchrun.core.ledger.attempts import Bound, Ended, Opened, ReadIn, Started, opened_line, started_line
+from batchrun.core.ledger.entry import read_entry, write_entry
 from batchrun.core.model import Answered, Call, Failure, Fault, Reply, Row, Scope, Usage
 from batchrun.edge import history
 from batchrun.edge.ledger import UNSYNCED_BYTES, UNSYNCED_SECONDS, Ledger
@@ -109,6 +109,87 @@ def test_damage_in_the_middle_is_named_and_nothing_is_cut(tmp_path, damage):
     with pytest.raises(RunDamagedError, match="line 2"):
         ids(path)
     assert path.read_bytes() == before
+
+
+def test_what_is_read_from_the_middle_on_is_the_lines_there_by_their_own_numbers(tmp_path):
+    path = tmp_path / "legal" / "results.jsonl"
+    path.parent.mkdir()
+    lines = [line(number) for number in range(4)]
+    path.write_bytes(b"".join(lines))
+    begins = [0, *(len(b"".join(lines[:count])) for count in range(1, 5))]
+    for start in range(5):
+        for end in range(start, 5):
+            read = history.entries(path, "法务", start=begins[start], end=begins[end])
+            assert [entry.id for entry in read] == [f"行-{number}" for number in range(start, end)]
+    path.write_bytes(b"".join([*lines, b"{}\n"]))
+    with pytest.raises(RunDamagedError) as raised:
+        list(history.entries(path, "法务", start=begins[3], lines_before=3))
+    told = f"batchrun check {tmp_path} lists all damage, and moves it aside with --repair"
+    assert str(raised.value) == f"{path}: line 5: not an entry (KeyError). Nothing was changed. {told}"
+    with pytest.raises(RunDamagedError, match=r"line 1: is an entry of another workspace\. Nothing"):
+        next(history.entries(path, "legal"))
+    with pytest.raises(RunDamagedError, match=r"line 2: contradicts\. Nothing"):
+        list(history.entries(path, "法务", lambda entry: "contradicts" if entry.id == "行-1" else None))
+    assert [entry.id for entry in history.entries(path, "法务", read=lambda _line: read_entry(lines[0]))] == ["行-0"] * 5
+
+
+def test_the_log_is_read_from_where_it_is_wanted_to_where_it_is_and_ends_with_this_start_of_the_machine(tmp_path):
+    path = tmp_path / "attempts.log"
+    lines = [opened_line(number, 1.0) for number in range(3)]
+    path.write_bytes(b"".join(lines) + b"torn")
+    size = len(lines[0])
+    here = ReadIn(history.boot_id())
+    assert [*history.Attempts(path)] == [Opened(0), Opened(1), Opened(2), here]
+    assert [*history.Attempts(path, size)] == [Opened(1), Opened(2), here]
+    assert [*history.Attempts(path, size, 2 * size)] == [Opened(1), here]
+    assert [*history.Attempts(path, size, size)] == [*history.Attempts(tmp_path / "none")] == [here]
+    assert len(here.boot) == 36
+
+
+def test_a_torn_tail_is_as_long_as_it_is_however_far_back_its_line_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr(history, "TAIL_CHUNK_BYTES", 16)
+    path = tmp_path / "results.jsonl"
+    assert history.torn_tail(path) == 0
+    for before in (b"", b"\n", b"whole\n", b"whole\n" * 9):
+        for tail in range(70):
+            path.write_bytes(before + b"x" * tail)
+            assert history.torn_tail(path) == tail
+    told = f"{path}: a torn last line of 69 bytes was moved to results.jsonl.torn"
+    assert history.repair_tail(path) == told
+    assert path.read_bytes() == before
+    side = tmp_path / "results.jsonl.torn"
+    assert (side.read_bytes(), side.stat().st_mode & 0o777) == (b"x" * 69 + b"\n", 0o600)
+
+
+def test_what_a_repair_did_is_told(tmp_path):
+    path = tmp_path / "attempts.log"
+    assert history.repair_tail(path) is None
+    path.write_bytes(line(0)[:-1])
+    assert history.repair_tail(path) == f"{path}: the last line had lost only its newline: kept"
+    path.write_bytes(line(0) + bytes(1040))
+    told = f"{path}: its end was lost on the disk: calls and doubt may be higher by what stood in 1,040 bytes"
+    assert history.repair_tail(path, keep_zeros=True) == told
+
+
+def test_a_tail_is_never_moved_through_a_link(tmp_path):
+    path, elsewhere = tmp_path / "results.jsonl", tmp_path / "elsewhere"
+    path.write_bytes(line(0) + b"torn")
+    elsewhere.write_bytes(b"")
+    (tmp_path / "results.jsonl.torn").symlink_to(elsewhere)
+    with pytest.raises(LedgerError) as raised:
+        history.repair_tail(path)
+    told = (
+        "its last line cannot be mended: Too many levels of symbolic links; nothing is lost: mend the disk and run the same command again"
+    )
+    assert str(raised.value) == f"{path}: {told}"
+    assert (elsewhere.read_bytes(), path.read_bytes()) == (b"", line(0) + b"torn")
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    for read in (history.torn_tail, lambda path: list(history.entries(path, "a")), lambda path: list(history.Attempts(path))):
+        with pytest.raises(LedgerError) as raised:
+            read(tmp_path)
+        assert str(raised.value) == f"{tmp_path}: cannot be read: Is a directory"
 
 
 def test_a_second_process_is_refused_and_a_killed_one_lets_go_at_once(tmp_path):

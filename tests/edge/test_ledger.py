@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from decimal import Decimal
@@ -13,7 +14,7 @@ import orjson
 import pytest
 
 from batchrun.core.errors import LedgerError
-from batchrun.core.ledger.attempts import Bound, Ended, Promised, ReadIn
+from batchrun.core.ledger.attempts import Bound, Ended, Opened, Promised, ReadIn, Started, closed_line, opened_line, read_attempt
 from batchrun.core.ledger.entry import read_entry
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Outcome, Rejected, Reply, Row, Scope, Usage
 from batchrun.edge.history import Attempts, boot_id
@@ -21,6 +22,7 @@ from batchrun.edge.history import entries as entries_of
 from batchrun.edge.ledger import UNSYNCED_BYTES, Ledger
 from batchrun.edge.run_directory import open_to_append
 from tests.edge.test_run_directory import files_no_larger_than
+from tests.virtual_time import run_virtually
 
 
 def row(name: str, workspace: str = "legal") -> Row:
@@ -213,3 +215,168 @@ def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(t
             ledger.hand_over()
         assert len(entries) == 99
         assert ledger.followed() is None
+
+
+def test_a_call_that_was_billed_and_has_no_entry_tells_its_rows_metadata_and_one_that_was_not_tells_none(tmp_path):
+    of = replace(row("r-1"), metadata={"a": 1})
+    billed = Failure(Fault.REASK, Scope.ROW, "no_json", "m", "a", status=200, usage=Usage(7, 3))
+    with Ledger(tmp_path, 4, open_to_append) as ledger:
+        names = [ledger.start(of, Bound(7, 8), float(number)) for number in range(2)]
+        ledger.end(names[0], "reasked", billed, 5.5)
+        ledger.end(names[1], "again", Failure(Fault.AGAIN, Scope.ROW, "internal_error", "m", "a"), 6.5)
+    told = Ended("4-1", "reasked", False, Usage(7, 3), None, 5.5, "no_json", 200, {"a": 1}, True)
+    assert [line for line in Attempts(tmp_path / "attempts.log") if isinstance(line, Ended)] == [
+        told,
+        Ended("4-2", "again", in_doubt=False, usage=None, at=6.5, code="internal_error"),
+    ]
+
+
+def test_the_end_of_an_answer_is_written_with_the_next_line_in_the_order_in_which_things_were(tmp_path):
+    log = tmp_path / "attempts.log"
+    reply = Reply("x", "stop", Usage(7, 3))
+    with Ledger(tmp_path, 1, open_to_append) as ledger:
+        names = [ledger.start(row(f"r-{number}"), Bound(7, 8), 1.0) for number in range(3)]
+        ledger.flush()
+        before = log.read_bytes()
+        ledger.end(names[0], "answered", reply, 2.0)
+        ledger.end(names[1], "answered", reply, 2.0)
+        ledger.flush()
+        assert log.read_bytes() == before
+        ledger.end(names[2], "answered", replace(reply, usage=None), 2.0)
+        ledger.flush()
+        assert [line.name for line in Attempts(log) if isinstance(line, Ended)] == names
+        ledger.end(ledger.start(row("r-4"), Bound(7, 8), 3.0), "answered", reply, 4.0)
+    assert [line.name for line in Attempts(log) if isinstance(line, Ended)] == [*names, "1-4"]
+
+
+def test_an_opening_that_ends_well_says_so_where_calls_are_promised_and_says_when_it_began(tmp_path):
+    for boot in (None, "a-start"):
+        directory = tmp_path / str(boot)
+        directory.mkdir()
+        with Ledger(directory, 7, open_to_append, boot=boot, wall_time=lambda: 9.5) as ledger:
+            ledger.opened(1.5)
+            assert read_attempt((directory / "attempts.log").read_bytes()) == Opened(7, boot)
+            assert ledger.promise(row("r-1"), Bound(7, 8)) is (boot is None)
+        lines = (directory / "attempts.log").read_bytes().splitlines(keepends=True)
+        assert lines == [opened_line(7, 1.5, boot), *([closed_line(9.5)] if boot else [])]
+
+
+def test_what_ends_a_ledger_is_told_with_the_calls_that_were_under_way(tmp_path):
+    def open_file(path):
+        return os.open("/dev/full", os.O_WRONLY) if path.name == "results.jsonl" else open_to_append(path)
+
+    for calls, doubt in ((0, ""), (1100, "1,100 calls were under way: they may have been billed, and count as in doubt. ")):
+        with Ledger(tmp_path, 1, open_file) as ledger:
+            for number in range(calls):
+                ledger.start(row(f"r-{number}"), Bound(7, 8), 1.0)
+            ledger.append(answered("r-1"), 0.0)
+            with pytest.raises(LedgerError) as raised:
+                ledger.flush()
+            assert str(raised.value) == (
+                f"{tmp_path / 'legal' / 'results.jsonl'}: could not be written: No space left on device. Nothing more is sent or written. "
+                f"{doubt}Mend the disk and run the same command again: it goes on from what the files hold"
+            )
+            for call in (ledger.flush, lambda: ledger.start(row("r-0"), Bound(7, 8), 1.0)):
+                with pytest.raises(LedgerError) as again:
+                    call()
+                assert again.value is raised.value
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_file_that_is_no_longer_where_it_was_ends_the_ledger_at_the_next_sync(tmp_path, how):
+    ledger = Ledger(tmp_path, 1, open_to_append)
+    ledger.append(answered("r-1"), 0.0)
+    ledger.flush()
+    path = tmp_path / "legal" / "results.jsonl"
+    path.unlink()
+    if how == "replaced":
+        path.write_bytes(b"")
+    with pytest.raises(LedgerError, match=r"could not be synced: it was moved or deleted while the run was writing to it\. Nothing"):
+        ledger.__exit__(None, None, None)
+
+
+def test_all_files_that_were_written_to_are_synced_and_no_others_however_many_they_are(tmp_path):
+    synced: list[str] = []
+
+    class Seen(Ledger):
+        def _sync(self, dirty) -> None:
+            super()._sync(dirty)
+            synced.append(dirty.path.parent.name)
+
+    for many in (3, 4, 5, 40):
+        synced.clear()
+        names = [f"{many}-{number}" for number in range(many)]
+        with Seen(tmp_path, 1, open_to_append) as ledger:
+            for name in names:
+                ledger.append(answered("r-1", name), 0.0)
+        assert sorted(synced) == sorted(names)
+
+
+def test_a_second_later_ends_are_written_promises_looked_over_and_what_is_dirty_is_synced(tmp_path):
+    synced: list[str] = []
+
+    class Seen(Ledger):
+        """Syncs at once: threads know no virtual time."""
+
+        async def keep_synced(self, on_room) -> None:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("batchrun.edge.ledger.run_sync", _at_once)
+                await super().keep_synced(on_room)
+
+        def _sync(self, dirty) -> None:
+            synced.append(dirty.path.name)
+            super()._sync(dirty)
+
+    async def main() -> None:
+        rooms: list[float] = []
+        with Seen(tmp_path, 1, open_to_append, boot="a-start", wall_time=lambda: 9.5) as ledger:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ledger.keep_synced, lambda: rooms.append(anyio.current_time()))
+                await anyio.sleep(2.5)
+                assert (synced, rooms) == ([], [])
+                ledger.promise(row("r-1"), Bound(7, 8))
+                name = ledger.start(row("r-1"), Bound(7, 8), 1.0)
+                ledger.append(answered("r-1"), anyio.current_time())
+                ledger.flush()
+                ledger.end(name, "answered", Reply("x", "stop", Usage(1, 1)), 2.0)
+                assert not ledger.room(5.0)
+                await anyio.sleep(1)
+                assert ledger.room(5.0)
+                assert (sorted(synced), rooms) == (["attempts.log", "results.jsonl"], [3.0])
+                told = [type(line) for line in Attempts(tmp_path / "attempts.log")]
+                assert told[:-1] == [Started, Ended, Promised]
+                assert ledger.promise(row("r-2"), Bound(7, 8)), "what was promised a second ago stands"
+                await anyio.sleep(5)
+                tasks.cancel_scope.cancel()
+
+    run_virtually(main)
+
+
+async def _at_once(function, *arguments):
+    return function(*arguments)
+
+
+def test_a_sync_that_takes_two_seconds_keeps_anything_more_from_being_launched(tmp_path):
+    ledger = Ledger(tmp_path, 1, open_to_append)
+    rooms = []
+
+    async def slow(function, *arguments):
+        await anyio.sleep(5)
+        function(*arguments)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ledger.keep_synced, lambda: None)
+            ledger.append(answered("r-1"), anyio.current_time())
+            ledger.flush()
+            for at in (1.5, 2.9, 3.1, 5.9, 6.1):
+                await anyio.sleep(at - anyio.current_time())
+                rooms.append(ledger.room(anyio.current_time()))
+            tasks.cancel_scope.cancel()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("batchrun.edge.ledger.run_sync", slow)
+        run_virtually(main)
+    ledger.__exit__(None, None, None)
+    # Its own entry was two seconds old at 2.0.
+    assert rooms == [True, False, False, False, True]

@@ -509,7 +509,7 @@ def test_a_run_that_lives_through_the_loss_of_the_books_is_lent_no_more_for_thre
     (tmp_path / ".books.json").unlink()
     settle_books(first)
     told = []
-    for seconds in (0, 2.9, 3.1):
+    for seconds in (0, 2.9, 3.0):
         clock[0] = NOON + seconds
         told.append((first.send(), first.page.contested))
     assert told == [(False, True), (False, True), (True, False)]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
+from time import time
 
+import anyio
 import pytest
 
+from batchrun.core.errors import RunDamagedError
 from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.statement import Statement
-from batchrun.core.model import Failure, Fault, Money, Scope, Usage
+from batchrun.core.model import Answered, Call, Failure, Fault, Money, Reply, Row, Scope, Usage
 from batchrun.core.money.budget import Cap, Purse
+from batchrun.core.money.periods import Period
 from batchrun.core.scheduling.parking import ParkedScope
-from batchrun.running.budgets import each_purse, most_tokens, purses_of, tell_spent, with_what_is_left
+from batchrun.edge import run_directory
+from batchrun.edge.ledger import Ledger
+from batchrun.running.budgets import each_purse, most_tokens, purses_of, take_up, tell_budgets, tell_spent, with_what_is_left
 from batchrun.running.money import prices_of
+from tests.virtual_time import run_virtually
 
 FLASH, OWN = "qwen-flash", "own-model"
 PRICED = {OWN: {"currency": "CNY", "since": "2020-01-01", "tiers": [{"input": 2, "output": 8}]}}
@@ -58,12 +66,15 @@ def test_a_lane_is_paid_from_its_own_budget_its_workspaces_and_the_jobs():
 
 
 def test_lanes_share_the_purse_of_what_they_share_and_each_budget_of_a_list_has_one():
-    twice = {"input": "in.jsonl", "budget": [{"tokens": 9}, {"tokens": 90, "per": "day", "zone": "UTC"}]}
+    twice = {"input": "in.jsonl", "budget": [{"tokens": 9}, {"tokens": 90, "per": "day", "zone": "Europe/Berlin"}]}
     found = purses(job_of(job=twice), ("legal", FLASH), ("sales", OWN))
     legal, sales = found["legal", FLASH], found["sales", OWN]
     assert legal[1:] == sales
     assert [each.cap.amount for each in sales] == [9, 90]
-    assert [each.cap.period is None for each in sales] == [True, False]
+    assert [each.cap.period for each in sales] == [None, Period("day", "Europe/Berlin")]
+    monthly = job_of(job={"input": "in.jsonl", "budget": {"amount": 9, "currency": "CNY", "per": "month"}})
+    (one,) = purses(monthly, ("sales", OWN))["sales", OWN]
+    assert one.cap == Cap("job.budget", Decimal(9), "CNY", Period("month", "Asia/Shanghai"), f"job {monthly.name}")
     assert len(list(each_purse(found))) == 3
 
 
@@ -106,6 +117,58 @@ def test_a_budget_is_told_of_when_half_is_spent_by_whomever_and_not_again():
     tell_spent(bought, notes.append)
     tell_spent(bought, notes.append)
     assert notes == ["job.budget: 50% is spent: 51 tokens of 100 tokens"]
+
+
+def test_of_a_budget_that_comes_anew_it_is_told_of_which_day_or_month_so_much_is_spent():
+    notes: list[str] = []
+    bought = purses(
+        job_of(
+            job={"input": "in.jsonl", "budget": [{"amount": 2, "currency": "CNY", "per": per, "zone": "UTC"} for per in ("day", "month")]}
+        ),
+        ("sales", OWN),
+    )
+    for purse in each_purse(bought):
+        purse.page(time()).spent = Decimal("1.9")
+    before = datetime.now(UTC)
+    tell_spent(bought, notes.append)
+    if before.date() == datetime.now(UTC).date():
+        told = "job.budget: 95% is spent: 1.9 CNY of 2 CNY"
+        assert notes == [f"{told} on {before:%Y-%m-%d}", f"{told} in {before:%Y-%m}"]
+
+
+def test_budgets_are_told_of_each_second_as_long_as_a_run_has_any():
+    notes: list[str] = []
+    one = Purse(Cap("job.budget", Decimal(100), "tokens"))
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tell_budgets, {("legal", OWN): (), ("sales", OWN): (one,)}, notes.append)
+            for spent in (0, 50, 79, 80, 95, 100):
+                one.page(0).spent = Decimal(spent)
+                await anyio.sleep(1)
+            tasks.cancel_scope.cancel()
+        await tell_budgets({("legal", OWN): ()}, notes.append)
+
+    run_virtually(main)
+    assert [note.split(":")[1] for note in notes] == [" 50% is spent", " 80% is spent", " 95% is spent"]
+
+
+def test_what_a_run_has_spent_so_far_is_read_from_its_ledger_for_the_lanes_that_have_budgets(tmp_path):
+    with Ledger(tmp_path, 1, run_directory.open_to_append) as ledger:
+        for number, lane in enumerate([("legal", OWN), ("sales", OWN), ("legal", OWN)], 1):
+            row, reply = Row(f"r-{number}", *lane, {}, "0" * 16), Reply("x", "stop", Usage(number, 10))
+            call = Call(ledger.start(row, Bound(100, 100), 5.0), 1, 5.0, 7)
+            ledger.append(Answered(row, reply, call), 0.0)
+            ledger.flush()
+            ledger.end(call.attempt, "answered", reply, 6.0)
+        ledger.start(Row("r-9", "legal", OWN, {}, "0" * 16), Bound(300, 4), 5.0)
+    one = Purse(Cap("workspaces.legal.budget", Decimal(100), "tokens"))
+    take_up({("legal", OWN): (one,)}, tmp_path)
+    assert one.page(0).spent == 11 + 13 + 304
+    (tmp_path / "legal" / "results.jsonl").write_bytes(b"{}\n")
+    take_up({("legal", OWN): ()}, tmp_path)
+    with pytest.raises(RunDamagedError):
+        take_up({("legal", OWN): (one,)}, tmp_path)
 
 
 def parked(code: str, rows: int) -> ParkedScope:

@@ -97,7 +97,7 @@ def read_entry(line: bytes) -> Entry:
         attempt, attempts = told("attempt"), told("attempts")
         for text in named:
             if type(text) is not str:
-                raise NotAnEntryError("a field that must be text is not")
+                _string(text)
         of_call = (
             None if attempt is None else _string(attempt),
             read_usage(told("usage")),
@@ -116,6 +116,8 @@ def read_entry(line: bytes) -> Entry:
         entry: Entry = _made(Entry, values)
     except ChangedError:
         raise
+    except NotAnEntryError as error:
+        raise NotAnEntryError(f"not an entry: {error}") from None
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise NotAnEntryError(f"not an entry ({type(error).__name__})") from None
     return entry

@@ -15,13 +15,17 @@ from batchrun.core.ledger.attempts import (
     Bound,
     Ended,
     Opened,
+    Promise,
     Started,
     bound,
+    closed_line,
     ended_line,
     opened_line,
+    promised_line,
     read_attempt,
     started_line,
 )
+from batchrun.core.ledger.seal import sealed
 from batchrun.core.model import Failure, Fault, Money, Reply, Row, Scope, Usage
 from tests.core.ledger.test_entry import COUNTS, FAILURES, REPLIES, ROWS, VALUES
 
@@ -62,6 +66,79 @@ def test_an_end_tells_what_its_tokens_cost():
     ended = read_attempt(ended_line("3-1", 1.0, "reasked", failure, Money("CNY", Decimal("0.00000120"))))
     assert isinstance(ended, Ended)
     assert ended.cost == Money("CNY", Decimal("0.0000012"))
+
+
+BILLED = Failure(Fault.REASK, Scope.ROW, "no_json", "m", "a", status=200, usage=Usage(1, 2))
+DOUBTED = Failure(Fault.AGAIN, Scope.ROW, "read_timeout", "m", "a", in_doubt=True)
+SPENT = {"usage": {"input_tokens": 1, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0, "raw": None}}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (opened_line(3, 1.5), {"opening": 3, "at": 1.5}),
+        (opened_line(3, 1.5, "b"), {"opening": 3, "at": 1.5, "boot": "b"}),
+        (promised_line([Promise("legal", "m", 3, 40, 50)], 1.5), {"promised": [["legal", "m", 3, 40, 50]], "at": 1.5}),
+        (closed_line(1.5), {"closed": True, "at": 1.5}),
+        (
+            started_line("3-1", 1.5, ROW, Bound(7, 8)),
+            {"start": "3-1", "at": 1.5, "workspace": "legal", "model": "qwen-plus", "id": "r-1", "most": [7, 8]},
+        ),
+        (ended_line("3-1", 1.5, "answered", Reply("a", "stop", Usage(1, 2)), metadata=5), {"end": "3-1", "at": 1.5, "verdict": "answered"}),
+        (
+            ended_line("3-1", 1.5, "answered", Reply("a", "stop", None), metadata=5),
+            {"end": "3-1", "at": 1.5, "verdict": "answered", "doubt": True, "metadata": 5},
+        ),
+        (
+            ended_line("3-1", 1.5, "reasked", BILLED, Money("CNY", Decimal("0.5"))),
+            {"end": "3-1", "at": 1.5, "verdict": "reasked", "code": "no_json", "status": 200}
+            | {**SPENT, "cost": {"currency": "CNY", "amount": "0.5"}, "metadata": None},
+        ),
+        (
+            ended_line("3-1", 1.5, "rejected", BILLED, metadata=5),
+            {"end": "3-1", "at": 1.5, "verdict": "rejected", "code": "no_json", "status": 200},
+        ),
+        (
+            ended_line("3-1", 1.5, "again", DOUBTED, metadata=5),
+            {"end": "3-1", "at": 1.5, "verdict": "again", "code": "read_timeout", "status": None, "doubt": True, "metadata": 5},
+        ),
+    ],
+    ids=str,
+)
+def test_a_line_tells_this_and_nothing_else_in_this_order(line, told):
+    fields = orjson.loads(line)
+    assert len(fields.pop("crc32")) == 8
+    assert list(fields.items()) == list(told.items())
+    if not told.keys() & {"promised", "closed", "boot"}:
+        assert read_attempt(orjson.dumps(told)) == read_attempt(line), "as it was before lines had seals"
+
+
+WRONG: dict[str, list[object]] = {
+    "opening": ["3", -1, None, True, 3.0], "boot": [7], "promised": [[["a", "m", 1, 2]], [[1, "m", 1, 2, 3]], 7],
+    "start": [7, None], "workspace": [None, 7], "model": [7], "id": [7], "most": [[1], [1, 2, 3], [-1, 2], [1, True], None, "ab"],
+    "end": [7], "verdict": [None], "usage": [{}, 7], "cost": ["1", {"currency": "CNY"}], "at": ["1", None, True],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name, each in WRONG.items() for wrong in each])
+def test_a_field_that_is_not_what_it_must_be_makes_an_unreadable_line(name, wrong):
+    whole = [opened_line(3, 1.5, "b"), promised_line([], 1.5), started_line("3-1", 1.5, ROW, Bound(7, 8))]
+    whole += [ended_line("3-1", 1.5, "reasked", BILLED, Money("CNY", Decimal("0.5")))]
+    lines = [fields for line in whole if name in (fields := orjson.loads(line))]
+    for fields in lines:
+        del fields["crc32"]
+        damaged = sealed(orjson.dumps(fields | {name: wrong}))
+        if name == "at" and "opening" in fields:
+            assert read_attempt(damaged) == Opened(3, "b"), "when it was opened is told to people alone"
+        else:
+            assert read_attempt(damaged) is None, fields
+    assert lines
+
+
+def test_a_whole_number_of_seconds_is_a_moment_too():
+    for line in (started_line("3-1", 2, ROW, Bound(7, 8)), ended_line("3-1", 2, "again", BILLED), promised_line([], 2)):
+        at = getattr(read_attempt(line), "at", None)
+        assert (at, type(at)) == (2.0, float)
 
 
 @given(st.binary(max_size=60) | VALUES.map(orjson.dumps))

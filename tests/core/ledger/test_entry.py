@@ -199,6 +199,190 @@ def test_an_openai_batch_line_is_what_a_reader_of_batch_results_expects():
     assert (unsent["id"], unsent["response"]) == ("batch_req_行-1", None)
 
 
+OF_CALL = {"attempt": "3-17", "attempts": 2, "started_at": "2023-11-14T22:13:20.250+00:00", "latency_ms": 1234}
+OF_ROW = {"digest": "0123456789abcdef", "metadata": {"项目": "q3"}}
+TOKENS = {"input_tokens": 7, "output_tokens": 3, "cached_tokens": 2, "reasoning_tokens": 1, "raw": {"prompt_tokens": 7}}
+PRICED = Money("CNY", Decimal("0.5"))
+
+
+def test_what_a_resume_and_the_statement_need_stands_beside_an_openai_batch_line_in_the_own_object():
+    answered = orjson.loads(write_entry(Answered(ROW, REPLY, CALL), "openai-batch", raw=False, cost=PRICED))
+    assert answered["batchrun"] == {
+        "workspace": "法务",
+        "model": "qwen-plus",
+        "outcome": "answered",
+        "usage": TOKENS,
+        **OF_CALL,
+        **OF_ROW,
+        "cost": {"currency": "CNY", "amount": "0.5"},
+    }
+    billed = replace(FAILURE, usage=USAGE, in_doubt=True)
+    for kind, outcome in ((Rejected, "rejected"), (Exhausted, "exhausted")):
+        assert fields_of(kind(ROW, billed, CALL), "openai-batch")["batchrun"] == {
+            "workspace": "法务",
+            "model": "qwen-plus",
+            "outcome": outcome,
+            "usage": TOKENS,
+            **OF_CALL,
+            **OF_ROW,
+            "cost": None,
+            "failure": {
+                "fault": "reject",
+                "code": "InvalidParameter",
+                "message": "the provider's words",
+                "advice": "mend the row",
+                "status": 400,
+                "request_id": "r-2",
+                "in_doubt": True,
+            },
+        }
+
+
+WHOLE = fields_of(Answered(ROW, REPLY, CALL))
+RICH = replace(REPLY, reasoning="so", tool_calls=[{"a": 1}], choices=[{"b": 2}], parsed={"label": "a"}, first_token_ms=77)
+OF_RICH = {"reasoning": "so", "tool_calls": [{"a": 1}], "choices": [{"b": 2}], "parsed": {"label": "a"}, "first_token_ms": 77}
+
+
+def test_whatever_an_answer_brought_stands_in_its_entry_answered_or_refused():
+    answered = fields_of(Answered(ROW, RICH, CALL))
+    refused = fields_of(Rejected(ROW, replace(refusing(RICH), status=200), CALL))
+    for told in (answered, refused):
+        assert told.items() >= OF_RICH.items()
+        assert (told["content"], told["finish_reason"], told["request_id"], told["usage"]) == ("答案", "stop", "r-1", TOKENS)
+    read = read_entry(write_entry(Answered(ROW, RICH, CALL), "openai-batch", raw=False))
+    assert (read.first_token_ms, read.latency_ms) == (77, 1234)
+
+
+CHARGED = Charges((("input_token", 7, Decimal("0.80")), ("output_token", 3, Decimal(2))), Decimal("0.25"), Decimal("0.5"), Decimal("0.001"))
+
+
+@pytest.mark.parametrize(
+    ("charges", "told"),
+    [
+        (
+            CHARGED,
+            {"charges": {"input_token": [7, "0.80"], "output_token": [3, "2"]}, "discount": "0.25", "share": "0.5", "saved": "0.001"},
+        ),
+        (Charges((("input_token", 7, Decimal("0.80")),)), {"charges": {"input_token": [7, "0.80"]}}),
+        (replace(CHARGED, meters=(), share=Decimal(1), saved=Decimal(0)), {"charges": {}, "discount": "0.25"}),
+        (replace(CHARGED, meters=(), discount=Decimal(0), saved=Decimal(0)), {"charges": {}, "share": "0.5"}),
+        (replace(CHARGED, meters=(), discount=Decimal(0), share=Decimal(1)), {"charges": {}, "saved": "0.001"}),
+        (None, {}),
+    ],
+)
+def test_a_cost_tells_what_it_is_made_of_and_leaves_out_what_is_plain(charges, told):
+    cost = Money("CNY", Decimal("0.0000120"), charges)
+    assert cost_fields(cost) == {"currency": "CNY", "amount": "0.0000120", **told}
+    assert read_cost(orjson.loads(orjson.dumps(cost_fields(cost)))) == cost
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *[
+            {"charges": {"a": each}}
+            for each in ([1], [1, "1", 2], [-1, "1"], [True, "1"], ["1", "1"], [1, 1], [1, "-1"], [1, "NaN"], [1, "x"])
+        ],
+        *[{"charges": {}, "discount": each} for each in ("-1", "x", 1, None)],
+        *[{"charges": {}, "share": each} for each in ("-1", "Infinity", 1)],
+        *[{"charges": {}, "saved": each} for each in ("x", 1, None)],
+        *[{"charges": each} for each in (7, "a", ["a"])],
+        *[{"currency": each} for each in (7, None)],
+        *[{"amount": each} for each in (7, None, "x", "-0.1", "Infinity")],
+    ],
+    ids=str,
+)
+def test_a_cost_of_which_a_part_is_none_is_no_entry(wrong):
+    fields = fields_of(Answered(ROW, REPLY, CALL)) | {"cost": {"currency": "CNY", "amount": "0.5"} | wrong}
+    with pytest.raises(NotAnEntryError):
+        read_entry(orjson.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("moment", "told"),
+    [
+        (0.0, "1970-01-01T00:00:00.000+00:00"),
+        (1_700_000_000.9996, "2023-11-14T22:13:20.999+00:00"),
+        (1_700_000_000.001, "2023-11-14T22:13:20.001+00:00"),
+        (1_700_000_000.9999996, "2023-11-14T22:13:21.000+00:00"),
+    ],
+)
+def test_when_a_call_began_is_told_in_utc_to_the_millisecond_below_and_read_as_told(moment, told):
+    line = write_entry(Answered(ROW, REPLY, replace(CALL, started_at=moment)), "batchrun", raw=False)
+    assert orjson.loads(line)["started_at"] == told
+    assert read_entry(line).started_at == round(moment * 1e6) // 1000 / 1000
+
+
+@pytest.mark.parametrize(
+    ("told", "moment"),
+    [
+        ("2023-11-14T22:13:20+00:00", 1_700_000_000.0),
+        ("2023-11-14T22:13:20Z", 1_700_000_000.0),
+        ("2023-11-15T06:13:20.250+08:00", 1_700_000_000.25),
+        ("2023-11-14T22:13:20.250500+00:00", 1_700_000_000.2505),
+        ("2023-11-14T22:13:20,250+00:00", 1_700_000_000.25),
+    ],
+)
+def test_a_moment_that_another_tool_wrote_is_read_as_well(told, moment):
+    assert read_entry(orjson.dumps(WHOLE | {"started_at": told})).started_at == moment
+
+
+@pytest.mark.parametrize("wrong", ["2023-11-14T22:13:20.2x0+00:00", "2023-11-14T22:13:20.٢٥٠+00:00", "soon", 7, ["x"] * 29])
+def test_a_moment_that_is_none_is_no_entry(wrong):
+    with pytest.raises(NotAnEntryError):
+        read_entry(orjson.dumps(WHOLE | {"started_at": wrong}))
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ({"latency_ms": 12.5, "first_token_ms": 7}, (12.5, 7, "stop", 2)),
+        ({"latency_ms": True, "first_token_ms": "7"}, (None, None, "stop", 2)),
+        ({"finish_reason": 7, "attempts": True}, (1234, None, None, 0)),
+        ({"finish_reason": None, "attempts": "2"}, (1234, None, None, 0)),
+    ],
+)
+def test_what_only_reports_need_is_left_out_where_it_is_not_what_it_must_be(told, read):
+    entry = read_entry(orjson.dumps(WHOLE | told))
+    assert (entry.latency_ms, entry.first_token_ms, entry.finish_reason, entry.attempts) == read
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        ({"body": {"choices": [{"finish_reason": "length"}, {"finish_reason": "stop"}]}}, "length"),
+        (None, None),
+        ({"body": None}, None),
+        ({"body": {"choices": []}}, None),
+        ({"body": {"choices": [{}]}}, None),
+    ],
+)
+def test_why_an_openai_batch_lines_answer_ended_is_read_from_its_body(response, reason):
+    told: dict[str, object] = {**fields_of(Answered(ROW, REPLY, CALL), "openai-batch"), "response": response}
+    assert read_entry(orjson.dumps(told)).finish_reason == reason
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"id": 7}, "not an entry: a field that must be text is not"),
+        ({"attempt": 7}, "not an entry: a field that must be text is not"),
+        ({"outcome": "won"}, "not an entry: an unknown outcome"),
+        ({"usage": {**TOKENS, "output_tokens": -1}}, "not an entry: a token count that is none"),
+        ({"usage": {**TOKENS, "searches": -1}}, "not an entry: a token count that is none"),
+        ({"cost": {"currency": "CNY", "amount": "-1"}}, "not an entry: an amount that is none"),
+        ({"digest": None}, "not an entry: a field that must be text is not"),
+        ({"mood": "good"}, "was changed after it was written: there is no field 'mood'"),
+        ({"crc32": "00000000"}, "was changed after it was written: its crc32 is not that of its text"),
+        ({"usage": 7}, "not an entry (TypeError)"),
+    ],
+)
+def test_of_a_line_that_is_no_entry_it_is_said_why(wrong, told):
+    with pytest.raises(NotAnEntryError) as raised:
+        read_entry(orjson.dumps(WHOLE | wrong))
+    assert str(raised.value) == told
+
+
 @pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
 def test_what_only_some_answers_have_is_told_only_of_them(form):
     plain = own(fields_of(Answered(ROW, REPLY, CALL), form))
@@ -236,9 +420,6 @@ def test_an_entry_of_before_the_rarer_counts_and_the_outcomes_name_is_read():
 @given(USAGES)
 def test_usage_reads_back_as_it_was_written(usage):
     assert read_usage(orjson.loads(orjson.dumps(usage_fields(usage)))) == usage
-
-
-WHOLE = fields_of(Answered(ROW, REPLY, CALL))
 
 
 @given(st.binary(max_size=60) | VALUES.map(orjson.dumps))

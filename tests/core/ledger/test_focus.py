@@ -121,6 +121,97 @@ def test_the_instance_id_has_the_providers_shape_and_is_read_as_such(tmp_path):
     assert (row["SubAccountId"], row["SubAccountName"]) == ("llm-7x", "sales")
 
 
+WHO = {
+    "BillingAccountId": "main",
+    "BillingAccountName": "main",
+    "SubAccountId": "llm-7x",
+    "SubAccountName": "sales",
+    "SubAccountType": "Workspace",
+    "BillingCurrency": "CNY",
+    "BillingPeriodStart": "2026-10-31T16:00:00Z",
+    "BillingPeriodEnd": "2026-11-30T16:00:00Z",
+    "ChargePeriodStart": "2026-11-24T16:00:00Z",
+    "ChargePeriodEnd": "2026-11-25T16:00:00Z",
+    "ChargeFrequency": "Usage-Based",
+    "RegionId": "cn-beijing",
+    "RegionName": "China (Beijing)",
+    "x_Endpoint": "public",
+    **dict.fromkeys(("InvoiceIssuerName", "ProviderName", "PublisherName"), "Alibaba Cloud"),
+    "ResourceId": "llm-7x/qwen-plus",
+    "ResourceName": "qwen-plus",
+    "ResourceType": "Model",
+    "ServiceCategory": "AI and Machine Learning",
+    "ServiceSubcategory": "Generative AI",
+    "ServiceName": "Model Studio",
+}
+"""What every row of a charge tells of whose it is."""
+
+
+def test_a_charge_tells_all_of_this_and_nothing_else(tmp_path):
+    charges = Charges((("input_token", 300, Decimal("0.4")),), Decimal("0.25"), Decimal("0.5"))
+    (row,) = one_charge(tmp_path, charges, "0.00009", sales="llm-7x")
+    assert {name: value for name, value in row.items() if value is not None} == WHO | {
+        **dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost"), "0.00009"),
+        "ListCost": "0.00012",
+        "ListUnitPrice": "0.4",
+        "ContractedUnitPrice": "0.3",
+        "ChargeCategory": "Usage",
+        "ChargeDescription": "qwen-plus input_token in a batch at 0.4 CNY a million",
+        "ConsumedQuantity": "300.0",
+        "ConsumedUnit": "Tokens",
+        "PricingCategory": "Standard",
+        "PricingQuantity": "0.0003",
+        "PricingUnit": "1000000 Tokens",
+        "SkuId": "cn-beijing/qwen-plus/input_token/batch",
+        "SkuMeter": "input_token",
+        "SkuPriceId": "cn-beijing/qwen-plus/input_token/batch@0.4 CNY",
+        "SkuPriceDetails": '{"x_TokenType":"input_token","x_Batch":true}',
+        "x_AliyunInstanceId": ";llm-7x;qwen-plus;input_token;app",
+        "x_Discount": "0.25",
+        "x_Tokens": "300.0",
+    }
+    (row,) = one_charge(tmp_path, None, "0.00009", sales="llm-7x")
+    assert {name: value for name, value in row.items() if value is not None} == WHO | {
+        **dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost", "ListCost"), "0.00009"),
+        "ChargeCategory": "Adjustment",
+        "ChargeDescription": "qwen-plus: usage whose unit prices were not written down",
+        "x_Tokens": "340.0",
+    }
+
+
+def test_a_workspace_that_stands_nowhere_and_one_elsewhere_are_charged_by_their_own_names():
+    totals = Totals()
+    totals.add_usage(Usage(3, 0), Money("USD", Decimal("0.000003"), Charges((("input_token", 3, Decimal(1)),))))
+    focus = charged(Attribution(DAYS, SHANGHAI.key, {(name, "m", "2026-11-25"): totals for name in ("法务", "gone")}))
+    told = ("BillingAccountId", "ProviderName", "ServiceName", "RegionId", "x_Endpoint", "SkuPriceId", "SubAccountId")
+    assert [[row[name] for name in told] for row in focus.rows()] == [
+        ["gone", "Alibaba Cloud", "Model Studio", None, "unknown", "unknown/m/input_token@1 USD", "gone"],
+        ["法务", *["http://llm.example/v1"] * 2, None, "http://llm.example/v1", "http://llm.example/v1/m/input_token@1 USD", "法务"],
+    ]
+
+
+def test_rows_come_by_time_workspace_model_tags_account_and_kind_and_adjustments_after_them():
+    meters = (("output_token", 1, Decimal(2)), ("input_token", 3, Decimal(1)))
+    of_both = Totals()
+    of_both.add_usage(Usage(3, 1), Money("CNY", Decimal("0.000005"), Charges(meters)))
+    of_both.add_usage(Usage(3, 1), Money("CNY", Decimal("0.5")))
+    keys: list[Key] = [
+        *[("sales", "m", "2026-11-26", "b"), ("sales", "m", "2026-11-26", "a"), ("sales", "a", "2026-11-26", "z")],
+        *[("法务", "a", "2026-11-25", "z"), ("sales", "z", "2026-11-25", "z")],
+    ]
+    focus = charged(Attribution((*DAYS, "metadata.k"), SHANGHAI.key, dict.fromkeys(keys, of_both)))
+    rows = [(row["ChargePeriodStart"], row["SubAccountName"], row["ResourceName"], row["Tags"], row["SkuMeter"]) for row in focus.rows()]
+    usage, adjustments = rows[:10], rows[10:]
+    assert [each[4] for each in usage] == ["input_token", "output_token"] * 5
+    assert [each[4] for each in adjustments] == [None] * 5
+    assert usage == sorted(usage, key=str)
+    assert [each[:4] for each in usage[::2]] == [each[:4] for each in adjustments]
+    assert [each[1:4] for each in adjustments] == [
+        *[("sales", "z", '{"k":"z"}'), ("法务", "a", '{"k":"z"}')],
+        *[("sales", "a", '{"k":"z"}'), ("sales", "m", '{"k":"a"}'), ("sales", "m", '{"k":"b"}')],
+    ]
+
+
 def test_a_cost_whose_make_up_is_not_known_is_an_adjustment_and_never_a_price_that_nobody_told(tmp_path):
     (row,) = one_charge(tmp_path, None, "0.000123")
     assert (row["ChargeCategory"], row["BilledCost"], row["ListUnitPrice"], row["ConsumedQuantity"]) == (

@@ -85,11 +85,16 @@ def test_books_cut_at_any_byte_are_no_books_or_the_whole(cut):
 
 
 def test_a_run_that_is_settled_for_some_pages_keeps_the_others_to_be_read_again():
-    part = Part({PAGE: Decimal(9), "month": Decimal(9), "old": Decimal(3)}, {PAGE: Decimal(4)}, open=True, sizes={"old": 70, "older": 60})
+    part = Part(
+        {PAGE: Decimal(9), "month": Decimal(9), "old": Decimal(3)},
+        {PAGE: Decimal(4), "month": Decimal(8)},
+        open=True,
+        sizes={"old": 70, "older": 60},
+    )
     part.settle({PAGE: Decimal(5)}, 70)
     assert not part.open
     assert part.taken == {PAGE: Decimal(5), "month": Decimal(9), "old": Decimal(3)}
-    assert part.spent == {PAGE: Decimal(5)}
+    assert part.spent == {PAGE: Decimal(5), "month": Decimal(8)}
     assert part.sizes == {PAGE: 70, "old": 70}
 
 

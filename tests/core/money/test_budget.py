@@ -15,6 +15,7 @@ from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.model import Failure, Fault, Money, Reply, Scope, Usage
 from batchrun.core.money.budget import Cap, Lack, Promise, Purse, broke, promise_all, told
+from batchrun.core.money.periods import Period
 from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, WaitUntil
@@ -167,7 +168,13 @@ def test_a_park_says_what_was_spent_and_what_to_do():
     one.page(0).spent = Decimal("19.98")
     failure = broke(Lack(one, one.page(0), Decimal("0.05")), MODEL)
     assert failure.message == "workspaces.legal.budget = 20 CNY: 19.98 CNY spent; the next row may cost 0.05 CNY"
-    assert "max_tokens" in failure.advice
+    ways = "or set max_tokens: without it a row is taken to be answered at full length; then run the same command again"
+    assert (failure.fault, failure.scope, failure.code) == (Fault.PARK, Scope.LANE, "budget_spent")
+    assert failure.advice == f"raise the budget, {ways}"
+    monthly = replace(one, cap=replace(one.cap, period=Period("month", "UTC")))
+    failure = broke(Lack(monthly, one.page(0), Decimal("0.05")), MODEL)
+    assert failure.advice == f"raise the budget, or wait for the next month (--wait goes on by itself), {ways}"
+    assert failure.message.startswith("workspaces.legal.budget = 20 CNY a month (UTC): 19.98 CNY spent")
 
 
 def test_a_park_counts_what_other_runs_spent_and_says_so():
@@ -178,6 +185,7 @@ def test_a_park_counts_what_other_runs_spent_and_says_so():
     assert failure.message == told_of
     unpriced = broke(Lack(one, one.page(0), None), MODEL)
     assert (unpriced.code, unpriced.message) == ("no_price", f"workspaces.legal.budget = 100 tokens: {MODEL} has no price in tokens")
+    assert unpriced.advice == f"give {MODEL} a price in [prices], or say in the budget what an unpriced model counts as"
 
 
 def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doubt_at_its_bound():

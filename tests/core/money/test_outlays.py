@@ -36,6 +36,7 @@ def lane(rows, seconds, amount, most=0):
         ([lane(10, 100, 100, 20)], -5, RunsOut(0.0, 10, D(100))),
         ([lane(100, 100, 0)], 0, None),
         ([], 0, None),
+        ([], -5, None),
     ],
 )
 def test_a_budget_of_the_run_is_spent_when_its_lanes_have_spent_it(lanes, left, found):
