@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
 
 import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from batchrun.core.ledger.attempts import Bound
-from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Request, Row, Usage, value
-from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Ticket, Verdict, WaitUntil
+from batchrun.core.model import Reply
+from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Ticket, WaitUntil
+from batchrun.ports import Attempt, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
+
+__all__ = ["Engine", "Fetching", "Ports", "Prepared", "Recorder", "Unreadable", "Unsendable"]
 
 _MOST_A_TURN = 64
 """Launches, before sockets have their turn again."""
@@ -36,129 +34,7 @@ _LOOK_EVERY, _PRESSED = 0.01, 0.75
 """Seconds between two looks at the time that the processor spends here, and the share of it at which answers wait for it."""
 
 
-class Recorder(Protocol):
-    """What the engine asks of a ledger (`edge/ledger.py` keeps the promises)."""
-
-    def start(self, row: Row, most: Bound, at: float) -> str:
-        """Note that an attempt is about to be sent, and name it."""
-
-    def end(self, attempt: str, verdict: str, result: Reply | Failure, at: float) -> None:
-        """Note what an attempt brought; its entry, where it has one, was flushed before."""
-
-    def append(self, outcome: Outcome, now: float) -> None:
-        """Note an entry."""
-
-    def flush(self) -> None:
-        """Write what was noted: starts are sent, and slots given back, only after that."""
-
-    def room(self, now: float) -> bool:
-        """Whether more may be launched."""
-
-
-@value
-class Prepared:
-    """A row made ready to be sent."""
-
-    row: Row
-    request: Request
-    most: Bound
-    """What one attempt can be billed for."""
-    reading: Any = None
-    """What the sender reads the answer with; the engine only hands it on."""
-    check: Callable[[Reply], Reply | Failure] | None = None
-    """Whether a whole answer is one that the row takes."""
-    tokens: float | None = None
-    """What one attempt is expected to cost, now that the row is known."""
-    learn: Callable[[Usage], None] = lambda _usage: None
-    """Gets what an attempt did cost."""
-    done: Callable[[], None] = lambda: None
-    """Called when the row leaves the run, whatever became of it."""
-
-
-@value
-class Unsendable:
-    """A row that cannot be sent as it is: what its failure leads to happens before any call."""
-
-    row: Row
-    failure: Failure
-
-
-@value
-class Unreadable:
-    """A row that could not be read back: the input changed under the run."""
-
-    reason: str
-
-
-@value
-class Fetching:
-    """A row that has to wait for something of its own, a file that it names, before it is ready."""
-
-    wait: Callable[[], Awaitable[Prepared | Unsendable]]
-
-
-async def _at_once(_row: Row) -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The outside, as the engine sees it."""
-
-    prepare: Callable[[Sequence[Ticket]], Sequence[Prepared | Unsendable | Unreadable | Fetching]]
-    send: Callable[[Prepared], Awaitable[Reply | Failure]]
-    ledger: Recorder
-    hand_on: Callable[[Outcome], Awaitable[None]] | None = None
-    """Gets each outcome once its entry is written; the row's slot is held until it returns."""
-    unreadable: Callable[[Ticket, Unreadable], None] = lambda _ticket, _what: None
-    promise: Callable[[Row, Bound], bool] = lambda _row, _most: True
-    """Counts an attempt where a lost machine cannot lose it; False where `promised` must be awaited before it starts."""
-    promised: Callable[[Row], Awaitable[None]] = _at_once
-    fund: Callable[[Ticket, Bound, float], None] = lambda _ticket, _most, _at: None
-    """Sees to it that budgets which are shared with other runs have what an attempt may cost, sent at a wall time, if there is any."""
-    cpu_time: Callable[[], float] = time.thread_time
-    jitter: Callable[[], float] = random.random
-    wall_time: Callable[[], float] = time.time
-
-
-class _Attempt:
-    """A ticket on its way, and what is known of it so far."""
-
-    __slots__ = ("began", "ended", "launched", "name", "outcome", "promised", "ready", "result", "row", "started_at", "ticket", "verdict")
-
-    def __init__(self, ticket: Ticket, ready: Prepared | Unsendable | Fetching) -> None:
-        self.ticket = ticket
-        self.ready: Any = ready
-        self.row: Row
-        self.promised = False
-        self.name: str | None = None
-        """In the log; None where no call is made."""
-        self.started_at = 0.0
-        """Wall time."""
-        self.launched = 0.0
-        """On the loop's clock, the moment that is *started_at* on the wall's."""
-        self.began = self.ended = 0.0
-        self.result: Any = None
-        self.verdict: Verdict
-        self.outcome: Outcome | None = None
-
-    def became(self) -> Outcome | None:
-        """What its verdict makes of its row."""
-        call = None
-        if self.name is not None:
-            call = Call(self.name, self.ticket.attempt, self.started_at, round((self.ended - self.began) * 1000))
-        match self.verdict:
-            case Verdict.ANSWERED if call is not None:
-                return Answered(self.row, self.result, call)
-            case Verdict.REJECTED:
-                return Rejected(self.row, self.result, call)
-            case Verdict.EXHAUSTED:
-                return Exhausted(self.row, self.result, call)
-            case _:
-                return None
-
-
-_Step = Callable[[_Attempt], Awaitable[None]]
+_Step = Callable[[Attempt], Awaitable[None]]
 
 
 class Engine:
@@ -167,11 +43,11 @@ class Engine:
     def __init__(self, scheduler: Scheduler, ports: Ports) -> None:
         self._scheduler = scheduler
         self._ports = ports
-        self._fetched: list[_Attempt] = []
-        self._ended: list[_Attempt] = []
-        self._handed_on: list[_Attempt] = []
+        self._fetched: list[Attempt] = []
+        self._ended: list[Attempt] = []
+        self._handed_on: list[Attempt] = []
         """What came since the last turn."""
-        self._resting: list[asyncio.Future[tuple[_Step, _Attempt] | None]] = []
+        self._resting: list[asyncio.Future[tuple[_Step, Attempt] | None]] = []
         self._drained: Drained | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
@@ -229,7 +105,7 @@ class Engine:
         for attempt in handed_on:
             self._scheduler.release(attempt.ticket)
 
-    def _taken_in(self) -> list[_Attempt]:
+    def _taken_in(self) -> list[Attempt]:
         """Settle what ended and write down what became of it. A slot that is given back before would let go of an entry unwritten."""
         ended, self._ended = self._ended, []
         ledger = self._ports.ledger
@@ -249,7 +125,7 @@ class Engine:
                 ledger.end(attempt.name, attempt.verdict, attempt.result, attempt.started_at + attempt.ended - attempt.launched)
         return ended
 
-    def _settle(self, attempt: _Attempt) -> None:
+    def _settle(self, attempt: Attempt) -> None:
         ready, result = attempt.ready, attempt.result
         called = attempt.name is not None
         if called:
@@ -275,7 +151,7 @@ class Engine:
             if isinstance(ready, Unreadable):
                 self._drop(ticket, ready)
                 continue
-            attempt = _Attempt(ticket, ready)
+            attempt = Attempt(ticket, ready)
             if isinstance(ready, Fetching):
                 self._start(self._fetch, attempt)
             else:
@@ -304,7 +180,7 @@ class Engine:
         self.wake()
         return tickets
 
-    def _may_still_go(self, attempt: _Attempt, now: float) -> bool:
+    def _may_still_go(self, attempt: Attempt, now: float) -> bool:
         """Ask again of one that waited, lest it goes into what holds its lane back by now."""
         if self._scheduler.may_still_go(attempt.ticket, now):
             return True
@@ -312,7 +188,7 @@ class Engine:
         self.wake()
         return False
 
-    def _may_start(self, attempt: _Attempt, at: float, now: float) -> bool:
+    def _may_start(self, attempt: Attempt, at: float, now: float) -> bool:
         """Note that an attempt starts *at* a wall time, *now* on the loop's; otherwise see to what becomes of its row."""
         ports, ticket, ready = self._ports, attempt.ticket, attempt.ready
         attempt.row = ready.row
@@ -347,15 +223,15 @@ class Engine:
 
     # What is waited for.
 
-    def _start(self, step: _Step, attempt: _Attempt) -> None:
+    def _start(self, step: _Step, attempt: Attempt) -> None:
         if self._resting:
             self._resting.pop().set_result((step, attempt))
         else:
             self._workers.start_soon(self._work, step, attempt)
 
-    async def _work(self, step: _Step, attempt: _Attempt) -> None:
+    async def _work(self, step: _Step, attempt: Attempt) -> None:
         """Take step after step, until there are no more. Cancelled in a call, it leaves a start without an end: a doubt."""
-        given: tuple[_Step, _Attempt] | None = step, attempt
+        given: tuple[_Step, Attempt] | None = step, attempt
         while given is not None:
             step, attempt = given
             try:
@@ -364,25 +240,25 @@ class Engine:
                 self._scheduler.release(attempt.ticket)
                 raise
             self.wake()
-            rest: asyncio.Future[tuple[_Step, _Attempt] | None] = self._loop.create_future()
+            rest: asyncio.Future[tuple[_Step, Attempt] | None] = self._loop.create_future()
             self._resting.append(rest)
             given = await rest
 
-    async def _fetch(self, attempt: _Attempt) -> None:
+    async def _fetch(self, attempt: Attempt) -> None:
         attempt.ready = await attempt.ready.wait()
         self._fetched.append(attempt)
 
-    async def _promise(self, attempt: _Attempt) -> None:
+    async def _promise(self, attempt: Attempt) -> None:
         await self._ports.promised(attempt.row)
         self._fetched.append(attempt)
 
-    async def _send(self, attempt: _Attempt) -> None:
+    async def _send(self, attempt: Attempt) -> None:
         attempt.began = self._loop.time()
         attempt.result = await self._ports.send(attempt.ready)
         attempt.ended = self._loop.time()
         self._ended.append(attempt)
 
-    async def _hand_on(self, attempt: _Attempt) -> None:
+    async def _hand_on(self, attempt: Attempt) -> None:
         assert self._ports.hand_on is not None
         assert attempt.outcome is not None
         await self._ports.hand_on(attempt.outcome)
