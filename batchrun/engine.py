@@ -47,7 +47,7 @@ class Engine:
         self._ended: list[Attempt] = []
         self._handed_on: list[Attempt] = []
         """What came since the last turn."""
-        self._resting: list[asyncio.Future[tuple[_Step, Attempt] | None]] = []
+        self._resting: list[asyncio.Future[tuple[_Step | None, Attempt] | None]] = []
         self._drained: Drained | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
@@ -159,7 +159,7 @@ class Engine:
         sent = [attempt for attempt in starting if self._may_start(attempt, at, now)]
         ports.ledger.flush()
         for attempt in sent:
-            self._start(self._send, attempt)
+            self._start(None, attempt)
 
     def _tickets(self) -> list[Ticket]:
         """What may go now; where no more may, whatever frees the next is set to wake the run."""
@@ -223,24 +223,31 @@ class Engine:
 
     # What is waited for.
 
-    def _start(self, step: _Step, attempt: Attempt) -> None:
+    def _start(self, step: _Step | None, attempt: Attempt) -> None:
         if self._resting:
             self._resting.pop().set_result((step, attempt))
         else:
             self._workers.start_soon(self._work, step, attempt)
 
-    async def _work(self, step: _Step, attempt: Attempt) -> None:
-        """Take step after step, until there are no more. Cancelled in a call, it leaves a start without an end: a doubt."""
-        given: tuple[_Step, Attempt] | None = step, attempt
+    async def _work(self, step: _Step | None, attempt: Attempt) -> None:
+        """Take step after step, until there are no more; None is a call. Cancelled in one, it leaves a start without an end: a doubt."""
+        given: tuple[_Step | None, Attempt] | None = step, attempt
+        now, send = self._loop.time, self._ports.send
         while given is not None:
             step, attempt = given
             try:
-                await step(attempt)
+                if step is None:
+                    attempt.began = now()
+                    attempt.result = await send(attempt.ready)
+                    attempt.ended = now()
+                    self._ended.append(attempt)
+                else:
+                    await step(attempt)
             except BaseException:
                 self._scheduler.release(attempt.ticket)
                 raise
             self.wake()
-            rest: asyncio.Future[tuple[_Step, Attempt] | None] = self._loop.create_future()
+            rest: asyncio.Future[tuple[_Step | None, Attempt] | None] = self._loop.create_future()
             self._resting.append(rest)
             given = await rest
 
@@ -251,12 +258,6 @@ class Engine:
     async def _promise(self, attempt: Attempt) -> None:
         await self._ports.promised(attempt.row)
         self._fetched.append(attempt)
-
-    async def _send(self, attempt: Attempt) -> None:
-        attempt.began = self._loop.time()
-        attempt.result = await self._ports.send(attempt.ready)
-        attempt.ended = self._loop.time()
-        self._ended.append(attempt)
 
     async def _hand_on(self, attempt: Attempt) -> None:
         assert self._ports.hand_on is not None

@@ -18,15 +18,14 @@ from batchrun.core.errors import BatchrunError, JobError, Mistake, StoppedError
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.statement import Statement
-from batchrun.core.model import Failure, Outcome, Reply, Scope
+from batchrun.core.model import Failure, Outcome, Scope
 from batchrun.core.progress import Progress, WorkspaceProgress
 from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
 from batchrun.edge import descriptors, history, run_directory, signals
 from batchrun.edge.environment import read_keys
 from batchrun.edge.garbage import seldom_collected
 from batchrun.edge.ledger import Ledger
-from batchrun.edge.transport import Transport
-from batchrun.engine import Engine, Ports, Prepared
+from batchrun.engine import Engine, Ports
 from batchrun.report.page.languages import Language
 from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import each_purse, purses_of, take_up, tell_budgets, tell_spent, with_what_is_left
@@ -100,7 +99,6 @@ class Ending:
 class _Course:
     """What changes while the run is under way."""
 
-    tokens: int = 0
     stopped_by: str | None = None
     unreadable: list[str] = field(default_factory=list)
 
@@ -181,12 +179,12 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
             if opening.followed is not None:
                 ledger.be_followed(opening.followed.take)
             ledger.opened(time())
-            send = _metered(transport, course)
             prepare = Preparer(
                 job, workspaces, keys, simulator.endpoint, run=opening.run, source=opening.source, schema=schema, learnt=learnt
             )
             ports = Ports(
-                prepare, send, ledger, wishes.hand_on, lambda _ticket, what: course.not_read(what.reason),
+                prepare, lambda ready: transport.post(ready.request, ready.reading), ledger, wishes.hand_on,
+                lambda _ticket, what: course.not_read(what.reason),
                 promise=ledger.promise, promised=ledger.promised,
                 fund=lambda ticket, most, at: books.fund(ticket.lane.plan.purses, ticket.lane.key, most, at),
             )  # fmt: skip
@@ -198,7 +196,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
                 if opening.followed is not None:
                     beside.start_soon(opening.followed.keep, ledger)
                 beside.start_soon(by_the_clock, windows, job.deadline, engine.wake)
-                await _drive(engine, scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course))
+                await _drive(engine, scheduler, ledger, job, wishes, course, _observer(scheduler, opening, course, prepare))
                 beside.cancel_scope.cancel()
         tell_spent(purses, wishes.note)
         await write_learnt(directory, learnt, scheduler)
@@ -297,17 +295,7 @@ def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:
     return Mistake(where, failure.message, failure.advice)
 
 
-def _metered(transport: Transport, course: _Course) -> Callable[[Prepared], Awaitable[Reply | Failure]]:
-    async def send(ready: Prepared) -> Reply | Failure:
-        result = await transport.post(ready.request, ready.reading)
-        if result.usage is not None:
-            course.tokens += result.usage.input_tokens + result.usage.output_tokens
-        return result
-
-    return send
-
-
-def _observer(scheduler: Scheduler, opening: Opening, course: _Course) -> Callable[[], Progress]:
+def _observer(scheduler: Scheduler, opening: Opening, course: _Course, prepare: Preparer) -> Callable[[], Progress]:
     rows: dict[str, int] = {}
     for (workspace, _), count in opening.plan.rows_of_the_run().items():
         rows[workspace] = rows.get(workspace, 0) + count
@@ -334,7 +322,7 @@ def _observer(scheduler: Scheduler, opening: Opening, course: _Course) -> Callab
                 )
                 for name, count in rows.items()
             ),
-            course.tokens,
+            prepare.tokens,
             draining=course.stopped_by is not None,
         )
 

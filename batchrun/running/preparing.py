@@ -15,7 +15,7 @@ from batchrun.core.jobs.endpoints import Endpoint
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.attempts import bound
 from batchrun.core.limits.estimates import Estimate, Size
-from batchrun.core.model import Failure, Hidden, Request, Row
+from batchrun.core.model import Failure, Hidden, Request, Row, Usage
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows.answers import Answers, Schema
@@ -88,6 +88,8 @@ class Preparer:
         self._routes: dict[tuple[str, str, bool], Route | NoRoute] = {}
         self._roots: dict[Path, MediaRoot] = {}
         self._lanes: dict[tuple[str, str], _Lane] = {}
+        self.tokens = 0
+        """That the attempts of this opening are known to have cost."""
 
     def __call__(self, tickets: Sequence[Ticket]) -> list[Prepared | Unsendable | Unreadable | Fetching]:
         """Make the tickets' rows ready for one attempt each; only local media are waited for."""
@@ -203,10 +205,14 @@ class Preparer:
             Reading(wire_format.dialect, body),
             check,
             asked + estimate.output_of(size),
-            lambda usage: estimate.learn(size, self._source.line_bytes(ordinal), usage),
+            lambda usage: self._learn(estimate, size, ordinal, usage),
             # Of a row that takes any answer nothing is remembered.
             _nothing if check is None else lambda: self._answers.forget(ordinal),
         )
+
+    def _learn(self, estimate: Estimate, size: Size, ordinal: int, usage: Usage) -> None:
+        self.tokens += usage.input_tokens + usage.output_tokens
+        estimate.learn(size, self._source.line_bytes(ordinal), usage)
 
     def _idempotency_key(self, row: Row, asks: int) -> str:
         """One a row and ask, the same over its retries: a server that honours it bills a repeated call once."""

@@ -9,6 +9,7 @@ from batchrun.core.protocols.error_body import clean
 from batchrun.core.protocols.mishaps import mishap
 
 Fields = dict[str, Any]
+_CONTENTS = (str, list, type(None))
 
 
 class Around(NamedTuple):
@@ -54,7 +55,7 @@ def _flaw(choices: list[Any]) -> str | None:
         return "no_choices"
     for choice in choices:
         message = choice.get("message") if isinstance(choice, dict) else None
-        if not isinstance(message, dict) or not isinstance(message.get("content"), str | list | None):
+        if not isinstance(message, dict) or not isinstance(message.get("content"), _CONTENTS):
             return "no_message"
         reason = choice.get("finish_reason")
         # The native dialect writes the string "null" until an answer ends; so may a gateway before it.

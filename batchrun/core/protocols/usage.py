@@ -14,6 +14,10 @@ from batchrun.core.model import Usage
 _ABSURD = 1_000_000_000
 """Tokens. No call has used as many: the number is a mistake, and must not become money."""
 _NOTHING: dict[str, Any] = {}
+_RARER = frozenset(
+    {"reasoning_tokens", "cache_creation_input_tokens", "cache_creation", "image_tokens", "audio_tokens", "video_tokens", "plugins"}
+)
+"""What a usual answer in text does not tell."""
 
 
 def usage_of(reported: object) -> Usage | None:
@@ -26,6 +30,8 @@ def usage_of(reported: object) -> Usage | None:
         return None
     of_asked = _details(reported, "prompt_tokens_details", "input_tokens_details")
     of_answered = _details(reported, "completion_tokens_details", "output_tokens_details")
+    if _RARER.isdisjoint(reported) and _RARER.isdisjoint(of_asked) and _RARER.isdisjoint(of_answered):
+        return Usage(asked, answered, _part("cached_tokens", asked, of_asked, reported), 0, reported)
     return Usage(
         asked,
         answered,
