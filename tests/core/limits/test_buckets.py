@@ -151,3 +151,118 @@ def test_an_idle_bucket_keeps_a_tenth_of_a_second_of_what_is_paid_back(back, kep
     bucket.pay_back(back)
     bucket.pay(60.0, 20.0)
     assert bucket.free_at(60.0) == pytest.approx(60.0 + (20 - kept) / 100)
+
+
+@given(RATES, st.floats(0, 2), COSTS, st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1)), min_size=60, max_size=60))
+def test_however_much_is_paid_back_no_window_holds_more_than_a_tenth_of_a_second_besides(rate, seconds, costs, steps):
+    """All of it is paid back at once in each case, or a part: what then goes in a window is what was paid less that."""
+    bucket, now, went = Bucket(rate, rate * seconds), 0.0, []
+    for cost, (rest, share) in zip(costs, steps, strict=False):
+        now = bucket.free_at(now + rest)
+        bucket.pay(now, cost)
+        bucket.pay_back(cost * share)
+        went.append((now, cost * (1 - share)))
+    for window in (0.5, 5.0, 100.0):
+        for at, _ in went:
+            held = sum(cost for when, cost in went if at <= when < at + window)
+            assert held <= (rate * (window + seconds + 0.1) + max(costs)) * (1 + 1e-6) + 1e-6
+
+
+def test_a_bucket_begins_with_nothing_saved_up():
+    for begin in (0.0, 1000.0):
+        bucket = Bucket(10.0, 30.0)
+        assert bucket.free_at(begin) == begin
+        bucket.pay(begin, 20.0)
+        assert bucket.free_at(begin) == pytest.approx(begin + 2.0)
+
+
+def test_what_held_it_back_is_made_up_for_by_as_much_as_is_allowed_and_once():
+    for held, most, made_up in ((2.0, 5.0, 2.0), (7.0, 5.0, 5.0)):
+        bucket = Bucket(10.0, 0.0)
+        bucket.pay(0.0, 1.0)
+        bucket.make_up_for(held, most)
+        times = []
+        for _ in range(200):
+            times.append(bucket.free_at(60.0 if not times else times[-1]))
+            bucket.pay(times[-1], 1.0)
+        assert times.count(60.0) == pytest.approx(10 * made_up + 1, abs=1)
+        assert times[-1] == pytest.approx(60.0 + (199 - 10 * made_up) / 10, abs=0.11)
+
+
+def test_what_is_made_up_for_adds_up_to_the_most_and_takes_nothing_back():
+    bucket = Bucket(10.0, 0.0)
+    bucket.pay(0.0, 1.0)
+    for _ in range(4):
+        bucket.make_up_for(1.0, 3.0)
+    bucket.make_up_for(1.0, 0.5)
+    bucket.pay(60.0, 40.0)
+    assert bucket.free_at(60.0) == pytest.approx(61.0), "three seconds of it, and four are paid"
+
+
+def test_what_was_paid_too_little_is_paid_on_top():
+    bucket = Bucket(10.0, 0.0)
+    bucket.pay(0.0, 10.0)
+    bucket.pay_back(-5.0)
+    assert bucket.free_at(0.0) == pytest.approx(1.5)
+    bucket.pay_back(5.0)
+    assert bucket.free_at(0.0) == pytest.approx(1.0)
+
+
+def test_less_debt_than_a_nanosecond_is_none_and_more_is_waited_for():
+    bucket = Bucket(1.0, 0.0)
+    bucket.pay(0.0, 1.0)
+    assert bucket.free_at(1.0 - 5e-10) == 1.0 - 5e-10
+    assert bucket.free_at(1.0 - 1e-6) == 1.0
+
+
+def test_what_is_saved_up_stands_when_the_rate_changes_up_to_the_burst():
+    for idle, saved in ((1.0, 10.0), (100.0, 20.0)):
+        bucket = Bucket(10.0, 20.0)
+        bucket.pay(0.0, 1e-9)
+        bucket.change(idle, 40.0, 80.0)
+        bucket.pay(idle, saved + 40.0)
+        assert bucket.free_at(idle) == pytest.approx(idle + 1.0)
+
+
+def test_what_was_paid_back_stands_when_the_rate_changes():
+    bucket = Bucket(100.0, 0.0)
+    bucket.pay(0.0, 1.0)
+    bucket.pay_back(500.0)
+    bucket.change(60.0, 200.0, 0.0)
+    bucket.pay(60.0, 40.0)
+    assert bucket.free_at(60.0) == pytest.approx(60.0 + (40 - 10) / 200)
+
+
+def test_a_trail_counts_the_half_second_that_lies_across_the_beginning_in_part():
+    trail = Trail()
+    trail.add(10.0, 8.0)
+    assert [trail.sum(now, 1.0) for now in (10.0, 11.0, 11.125, 11.25, 11.5)] == [8.0, 8.0, 6.0, 4.0, 0.0]
+
+
+def test_a_trail_looks_back_for_as_long_as_it_is_told_and_no_longer():
+    trail = Trail(10)
+    for half in range(100):
+        trail.add(half / 2, 1.0)
+        assert len(trail._counts) <= 22
+    assert trail.sum(49.5, 10.0) == 21.0
+
+
+def test_what_comes_late_counts_in_the_latest_half_second():
+    trail = Trail()
+    trail.add(5.0, 1.0)
+    trail.add(3.0, 2.0)
+    assert trail.sum(5.0, 0.5) == 3.0
+    trail.add(5.49, 4.0)
+    assert len(trail._counts) == 1
+    trail.add(5.5, 4.0)
+    assert len(trail._counts) == 2
+
+
+def test_a_flow_counts_what_comes_late_as_if_it_came_now_and_what_fades_in_longer_is_slower():
+    flow = Flow(10.0)
+    flow.add(10.0, 5.0)
+    flow.add(8.0, 5.0)
+    assert flow.rate(10.0) == flow.rate(7.0) == 1.0
+    assert flow.rate(20.0) == pytest.approx(1.0 / math.e)
+    flow.add(20.0, 0.0)
+    assert flow.rate(30.0) == pytest.approx(math.exp(-2))

@@ -76,3 +76,83 @@ def test_no_usage_makes_an_estimate_absurd(usages):
         estimate.learn(Size(max(1, line_bytes), max(1, line_bytes)), line_bytes, Usage(asked, answered))
     assert 0 < estimate.ratio < 1e4
     assert estimate.of_line(1000) >= 0
+
+
+@given(st.integers(0, 100_000))
+def test_a_length_that_is_always_the_same_is_known_to_a_quarter(tokens):
+    estimate = Estimate()
+    for _ in range(10):
+        estimate.learn(size_of("abcd"), 10, Usage(1, tokens))
+    assert max(1, tokens) <= estimate.output_of(size_of("abcd")) * (1 + 1e-9) <= 1.25 * max(1, tokens) * (1 + 1e-9)
+
+
+def test_the_first_answer_tells_more_than_what_is_taken_before_any_was_seen():
+    estimate = Estimate()
+    assert estimate.output_of(size_of("abcd")) == estimate.of_line(0) == 512
+    estimate.learn(size_of("abcd"), 10, Usage(1, 40))
+    assert 40 <= estimate.output_of(size_of("abcd")) <= 50
+    assert Lengths().most() == 512
+
+
+def test_answers_that_become_longer_are_expected_within_forty_of_them():
+    estimate = Estimate()
+    for _ in range(300):
+        estimate.learn(size_of("abcd"), 10, Usage(1, 100))
+    for _ in range(40):
+        estimate.learn(size_of("abcd"), 10, Usage(1, 1000))
+    assert estimate.output_of(size_of("abcd")) >= 1000
+
+
+def test_one_long_answer_in_fifty_raises_no_expectation():
+    estimate = Estimate()
+    for number in range(2000):
+        estimate.learn(size_of("abcd"), 10, Usage(1, 5000 if number % 50 == 25 else 100))
+        assert estimate.output_of(size_of("abcd")) <= 125 or number < 50
+
+
+def test_no_more_than_the_latest_hundreds_of_answers_are_remembered():
+    lengths = Lengths()
+    for tokens in [10_000] * 390 + [100] * 400:
+        lengths.add(tokens)
+        assert lengths.total == pytest.approx(sum(lengths.counts.values()))
+        assert lengths.total <= 400
+    assert lengths.most() > 10_000, "half of 390 is more than one in twenty of all"
+    for _ in range(3000):
+        lengths.add(100)
+    assert lengths.most() <= 125
+    assert len(lengths.counts) == 1, "what has faded is gone"
+
+
+def test_an_image_costs_more_than_the_letters_that_name_it():
+    estimate = Estimate()
+    plain, shown = size_of("a" * 40), size_of("a" * 40, media=2)
+    assert estimate.input_of(plain) == pytest.approx(10)
+    assert 1_000 <= (estimate.input_of(shown) - estimate.input_of(plain)) / 2 <= 2_000
+
+
+def test_no_single_bill_makes_more_than_half_as_much_again_of_what_is_expected():
+    estimate, size = Estimate(), size_of("a" * 400)
+    before, line = estimate.input_of(size), estimate.of_line(1000) - estimate.of_line(0)
+    estimate.learn(size, 1000, Usage(10**9, 512))
+    assert before < estimate.input_of(size) <= 1.5 * before
+    assert line < estimate.of_line(1000) - estimate.of_line(0) <= 2 * line
+
+
+def test_where_there_is_nothing_to_compare_nothing_is_learnt_of_it():
+    estimate = Estimate()
+    estimate.learn(Size(0, 0), 0, Usage(100, 512))
+    estimate.learn(size_of("a" * 400), 0, Usage(0, 512))
+    assert (estimate.ratio, estimate.tokens_a_byte) == (1.0, 0.3)
+
+
+@pytest.mark.parametrize(("ratio", "tokens_a_byte"), [(0.0, 0.3), (-1.0, 0.3), (100.0, 0.3), (1.5, -0.1), (1.5, 10.0)])
+def test_what_is_out_of_all_reason_is_learnt_anew(ratio, tokens_a_byte):
+    kept = {"ratio": ratio, "tokens_a_byte": tokens_a_byte, "lengths": {"10": 3.0}}
+    assert Estimate.from_json(kept) == Estimate()
+
+
+@pytest.mark.parametrize(("ratio", "tokens_a_byte"), [(0.01, 0.0), (99.0, 9.9), (0.8, 0.3)])
+def test_what_may_have_been_is_taken_up(ratio, tokens_a_byte):
+    again = Estimate.from_json({"ratio": ratio, "tokens_a_byte": tokens_a_byte, "lengths": {"10": 3.0}})
+    assert (again.ratio, again.tokens_a_byte, again.lengths.total) == (ratio, tokens_a_byte, 3.0)
+    assert again.output_of(size_of("a")) == pytest.approx(1.25**10)

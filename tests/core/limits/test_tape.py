@@ -87,3 +87,112 @@ def test_however_much_goes_a_tape_keeps_no_more_than_a_cell_for_each_hundredth_o
         tape.guess(number / 1000, 1.0)
     assert len(tape._cells) <= 76 * 128
     assert math.isclose(tape.held(300.0).guessed, 60_000, rel_tol=0.001)
+
+
+class Listed:
+    """What a tape is, as a list: when, guessed at what, or known at what."""
+
+    def __init__(self, seconds: float, late: float = 0.0) -> None:
+        self.seconds, self.late = seconds, late
+        self.entries: list[list[float | None]] = []
+
+    def held(self, now: float) -> tuple[float, float, float]:
+        inside = [entry for entry in self.entries if (entry[0] or 0.0) + CELL + self.seconds + self.late > now]
+        guesses = [entry[2] or 0.0 for entry in inside if entry[1] is None]
+        return sum(entry[1] or 0.0 for entry in inside), sum(guesses), sum(each * each for each in guesses)
+
+
+OPERATIONS = st.lists(
+    st.tuples(st.sampled_from(["know", "guess", "guess", "learn", "again", "back"]), st.integers(0, 300), st.integers(1, 100)), max_size=60
+)
+
+
+@given(OPERATIONS, st.sampled_from([0.0, 0.25]))
+def test_a_tape_is_a_list_whatever_is_known_guessed_again_and_looked_back_for(operations, late):
+    """In whole cells, so that nothing need be said of what lies across one."""
+    tape, listed, cell = Tape(1.0, late), Listed(1.0, late), 0
+    for what, number, amount in operations:
+        cell += number
+        now = cell * CELL
+        open_ = [entry for entry in listed.entries if entry[1] is None and (entry[0] or 0.0) > now - 60.0]
+        if what == "know":
+            tape.know(now, amount)
+            listed.entries.append([now, amount, None])
+        elif what == "guess":
+            tape.guess(now, amount)
+            listed.entries.append([now, None, amount])
+        elif what == "back":
+            listed.seconds = (1.0, 2.0, 6.0)[amount % 3]
+            tape.look_back(now, listed.seconds)
+        elif open_:
+            entry = open_[amount % len(open_)]
+            at, _, guessed = (each or 0.0 for each in entry)
+            if what == "learn":
+                tape.learn(at, guessed, amount)
+                entry[1] = amount
+            else:
+                tape.guess_again(at, guessed, amount)
+                entry[2] = amount
+        assert tape.held(now) == pytest.approx(listed.held(now), abs=1e-6)
+        before: tuple[float, ...] = listed.held(now)
+        for at, foretold in tape.drain(now):
+            assert listed.held(at - CELL / 2) == pytest.approx(before, abs=1e-6)
+            before = listed.held(at)
+            assert foretold == pytest.approx(before, abs=1e-6)
+
+
+def test_what_may_come_late_stays_so_much_longer():
+    for late in (0.0, 0.5):
+        tape = Tape(2.0, late)
+        tape.know(10.0, 3.0)
+        ((leaves, _),) = tape.drain(10.0)
+        assert leaves == pytest.approx(12.0 + late + CELL)
+        assert tape.held(leaves - 1e-6).known == 3.0
+        assert tape.held(leaves).known == 0.0
+
+
+def test_a_sum_ends_with_the_moment_that_is_asked_about():
+    tape = Tape(60.0)
+    for number in range(1, 11):
+        tape.know(float(number), 10.0**number)
+    assert tape.sum(5.0, 2.0) == 10.0**3 + 10.0**4 + 10.0**5
+    assert tape.sum(5.5, 0.4) == 0
+    assert tape.sum(0.5, 0.4) == 0
+
+
+def test_a_sum_finds_what_the_window_has_let_go_of_and_forgets_after_longer_than_any_window():
+    tape = Tape(1.0)
+    tape.know(0.0, 5.0)
+    tape.know(30.0, 7.0)
+    tape.know(70.0, 1.0)
+    assert tape.sum(70.0, 70.0) == 13.0
+    assert tape.sum(40.0, 15.0) == 7.0
+    tape.know(90.0, 1.0)
+    assert tape.sum(90.0, 90.0) == 9.0
+
+
+def test_what_becomes_known_after_it_left_the_window_counts_again_once_the_window_grows():
+    tape = Tape(1.0)
+    tape.guess(0.0, 5.0)
+    assert tape.held(3.0) == (0, 0, 0)
+    tape.learn(0.0, 5.0, 8.0)
+    assert tape.held(3.0) == (0, 0, 0)
+    tape.look_back(3.0, 6.0)
+    assert tape.held(3.0) == (8.0, 0, 0)
+
+
+def test_what_becomes_known_of_what_nobody_remembers_changes_nothing():
+    tape = Tape(1.0)
+    tape.guess(0.0, 5.0)
+    tape.guess(100.0, 3.0)
+    tape.learn(0.0, 5.0, 8.0)
+    tape.guess_again(50.0, 5.0, 8.0)
+    assert tape.held(100.0) == (0, 3.0, 9.0)
+
+
+def test_a_window_that_has_emptied_holds_nothing_at_all_whatever_was_rounded():
+    tape = Tape(1.0)
+    for number in range(100):
+        tape.guess(number / 10, 0.1 + number / 7)
+        tape.learn(number / 10, 0.1 + number / 7, 0.3 + number / 3)
+    assert tape.held(50.0) == (0.0, 0.0, 0.0)

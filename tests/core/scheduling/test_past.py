@@ -1,0 +1,83 @@
+"""What earlier openings left to do, read from lines and entries."""
+
+from __future__ import annotations
+
+from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.model import Usage
+from batchrun.core.rows.index import Index
+from batchrun.core.scheduling.past import Past
+
+LANE = ("legal", "plus")
+
+
+def past():
+    index = Index()
+    for number, row in enumerate("abc"):
+        index.add(LANE, row, number, number)
+    return Past(index)
+
+
+def entry(row_id, attempt="1-1", outcome="answered", unknown=()):
+    return Entry(row_id, *LANE, outcome, "0" * 16, attempt, Usage(1, 1), unknown=unknown)
+
+
+def call(name, row_id):
+    return Started(name, *LANE, row_id, Bound(10, 10))
+
+
+def test_nothing_was_done_where_nothing_was_told():
+    empty = past()
+    assert (empty.latest, empty.lost, empty.untold, empty.unknown) == (0, 0, 0, 0)
+    assert empty.plan.lanes() == {LANE: 3}
+    assert list(empty.calls.in_doubt()) == []
+
+
+def test_attempts_tell_the_latest_opening_and_what_is_in_doubt():
+    found = past()
+    found.attempts([Opened(1), call("1-1", "a"), Opened(3), call("3-1", "b"), Ended("3-1", "again", in_doubt=False, usage=None)])
+    assert found.latest == 3
+    assert [each.started.row_id for each in found.calls.in_doubt()] == ["a"]
+    found.attempts([Opened(2)])
+    assert found.latest == 3, "a lower number takes nothing back"
+
+
+def test_entries_tell_the_plan_and_the_calls_alike():
+    found = past()
+    found.attempts([Opened(1), call("1-1", "a"), call("1-2", "b")])
+    found.entries([entry("a"), entry("c", "1-9", "rejected")])
+    assert list(found.plan.rows(LANE)) == [1]
+    assert [each.started.row_id for each in found.calls.in_doubt()] == ["b"], "of a's call the entry tells what it cost"
+
+
+def test_an_entry_tells_of_an_opening_whose_line_was_lost():
+    found = past()
+    found.attempts([Opened(2)])
+    found.entries([entry("a", "7-1"), entry("b", "5-1")])
+    assert found.latest == 7
+
+
+def test_entries_with_fields_of_a_newer_version_are_counted_one_by_one():
+    found = past()
+    found.entries([entry("a"), entry("b", unknown=("mood", "weather")), entry("c", unknown=("mood",))])
+    assert found.unknown == 2
+
+
+def test_an_entry_that_is_told_alone_leaves_the_calls_as_they_were():
+    found = past()
+    found.attempts([call("1-1", "a")])
+    found.told(entry("a", "4-1"))
+    assert (found.latest, found.plan.is_answered("legal", "a")) == (4, True)
+    assert [each.started.name for each in found.calls.in_doubt()] == ["1-1"]
+
+
+def test_a_row_is_answered_once_and_no_attempt_has_two_entries_or_another_rows():
+    found = past()
+    found.attempts([call("1-1", "a"), call("1-2", "b")])
+    assert found.wrong(entry("a")) is None
+    found.entries([entry("a")])
+    assert found.wrong(entry("a", "1-7")) == "answers a row that is answered already"
+    assert found.wrong(entry("a", "1-7", "exhausted")) is None
+    assert "another entry names already" in str(found.wrong(entry("b", "1-1")))
+    assert "made for another row" in str(found.wrong(entry("c", "1-2")))
+    assert found.wrong(entry("b", "1-2")) is None
