@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests.canaries import WATCH, no_key_is_written_anywhere, watch_children
 
@@ -13,8 +13,9 @@ __all__ = ["no_key_is_written_anywhere"]
 
 # A machine that is busy with something else is no falsifying example.
 settings.register_profile("suite", deadline=None, print_blob=True)
-# Every test is run anew for each fault that is put into the code: few examples, and the same ones each time.
-settings.register_profile("mutation", deadline=None, max_examples=20, derandomize=True, database=None)
+# Every test is run anew for each fault that is put into the code: few examples, the same ones each time, and none is made smaller.
+_PHASES = (Phase.explicit, Phase.generate)
+settings.register_profile("mutation", deadline=None, max_examples=20, derandomize=True, database=None, phases=_PHASES)
 settings.load_profile("mutation" if os.environ.get("HYPOTHESIS_PROFILE") == "mutation" else "suite")
 watch_children()
 

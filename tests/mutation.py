@@ -52,13 +52,14 @@ class Group(NamedTuple):
 
 
 _SCHEDULING = ("tests/core/scheduling/test_lanes.py", "tests/core/scheduling/test_retry.py", "tests/core/scheduling/test_scheduler.py")
+_OF_THE_PAST = ("tests/core/scheduling/test_alarms.py", "tests/core/scheduling/test_plan.py", "tests/core/scheduling/test_past.py")
 GROUPS = {
     "retry": Group(
         ("core/scheduling/retry.py", "core/scheduling/parking.py"), (*_SCHEDULING, "tests/core/scheduling/test_scheduler_machine.py")
     ),
     "scheduler": Group(
         tuple(f"core/scheduling/{name}.py" for name in ("scheduler", "lanes", "alarms", "decisions", "plan", "past")),
-        (*_SCHEDULING, "tests/core/scheduling/test_scheduler_machine.py", "tests/running/test_checkpoints.py"),
+        (*_SCHEDULING, *_OF_THE_PAST, "tests/core/scheduling/test_scheduler_machine.py", "tests/core/money/test_budget.py"),
     ),
     "limits": Group(("core/limits/*.py",), ("tests/core/limits", *_SCHEDULING)),
     "ledger": Group(

@@ -181,7 +181,7 @@ def test_what_held_it_back_is_made_up_for_by_as_much_as_is_allowed_and_once():
         bucket = Bucket(10.0, 0.0)
         bucket.pay(0.0, 1.0)
         bucket.make_up_for(held, most)
-        times = []
+        times: list[float] = []
         for _ in range(200):
             times.append(bucket.free_at(60.0 if not times else times[-1]))
             bucket.pay(times[-1], 1.0)

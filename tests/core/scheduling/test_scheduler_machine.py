@@ -491,5 +491,5 @@ class Machine(RuleBasedStateMachine):
         lane.settled[ticket.ordinal] = verdict
 
 
-Machine.TestCase.settings = settings(max_examples=2 * settings.default.max_examples, stateful_step_count=40, deadline=None)
+Machine.TestCase.settings = settings(max_examples=2 * settings().max_examples, stateful_step_count=40, deadline=None)
 TestScheduler = Machine.TestCase
