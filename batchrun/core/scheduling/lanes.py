@@ -13,6 +13,7 @@ refused: so no lane takes the pool's limit for its own, and falls behind its sha
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -98,16 +99,15 @@ class Pool:
     refused_at: float = -math.inf
     queue: list[tuple[float, int, Lane]] = field(default_factory=list)
     """A heap: the lanes that wait for the quota, by what they were served."""
-    _number: int = 0
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
     _served: float = 0.0
 
     def join(self, lane: Lane) -> None:
         """Let *lane* wait for the quota."""
         if lane.rested:
             lane.tag, lane.rested = max(lane.tag, self._served), False
-        self._number += 1
         lane.in_pool = True
-        heapq.heappush(self.queue, (lane.tag, self._number, lane))
+        heapq.heappush(self.queue, (lane.tag, next(self._numbers), lane))
 
     def pop(self) -> Lane:
         """Take out the lane whose turn it is."""

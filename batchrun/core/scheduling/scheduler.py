@@ -29,6 +29,7 @@ anew ends such parks (`renew`).
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
@@ -67,7 +68,7 @@ class Scheduler:
         self._ready: deque[Lane] = deque()
         self._ready_pools: deque[Pool] = deque()
         self._alarms: Alarms[Lane | Pool | Workspace | Parked] = Alarms()
-        self._number = 0
+        self._numbers = itertools.count()
         self._decision = 0
         self._parking = Parking(self._lanes)
         self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
@@ -525,8 +526,7 @@ class Scheduler:
             return Verdict.ANSWERED
         match next_step(self._retry, result, ticket.attempt, jitter):
             case TryAgain(delay):
-                self._number += 1
-                heapq.heappush(lane.retries, (now + delay, self._number, ticket.ordinal, ticket.attempt + 1))
+                heapq.heappush(lane.retries, (now + delay, next(self._numbers), ticket.ordinal, ticket.attempt + 1))
                 return Verdict.AGAIN
             case BackToFront():
                 return self._back_to_front(ticket, result, now, jitter)

@@ -1,0 +1,444 @@
+"""What the scheduler makes of quotas and budgets that lanes share: what an attempt costs, whose a refusal is, and what is kept of it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from batchrun.core.ledger.attempts import Bound
+from batchrun.core.limits.limiter import Quota
+from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
+from batchrun.core.money.budget import TOKENS, Cap, Purse
+from batchrun.core.money.periods import Period
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Verdict, WaitUntil
+from tests.laboratory import Events, again, answer, ended, lane, launched, parks, throttled
+
+TPM = Quota(tpm=60_000)
+"""A thousand tokens a second."""
+HOLDERS = ("quota", "workspace_quota", "pool_quota")
+
+
+def used(tokens):
+    return Reply("an answer", "stop", Usage(tokens // 3, tokens - tokens // 3))
+
+
+def doubtful():
+    return Failure(Fault.AGAIN, Scope.ROW, "broken", "no answer", "wait", in_doubt=True)
+
+
+def busy(code="Throttling.Concurrency", retry_after=None):
+    return Failure(Fault.THROTTLED, Scope.LANE, code, "the provider's words", "wait", retry_after=retry_after)
+
+
+def one(scheduler, now=0.0):
+    step = scheduler.next(now)
+    assert isinstance(step, Launch), step
+    return step.ticket
+
+
+def next_at(scheduler, now):
+    step = scheduler.next(now)
+    return now if isinstance(step, Launch) else step.at
+
+
+# What an attempt costs.
+
+
+def of_three_thousand(holder):
+    return Scheduler([replace(lane(rows=50), tokens=lambda _ordinal: 3000.0, **{holder: TPM})], RetryPolicy())
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize(
+    ("result", "costs"),
+    [
+        (used(300), 300),
+        (used(1500), 1500),
+        (again(), 0),
+        (doubtful(), 3000),
+        (Failure(Fault.REASK, Scope.ROW, "schema_mismatch", "$", "loosen it", usage=Usage(100, 500)), 600),
+    ],
+    ids=["a short answer", "a longer one", "a failure", "nobody knows", "asked again"],
+)
+def test_what_an_attempt_turns_out_to_cost_is_what_every_quota_is_charged(holder, result, costs):
+    scheduler = of_three_thousand(holder)
+    ticket = one(scheduler)
+    waits = scheduler.next(0.0)
+    assert isinstance(waits, WaitUntil)
+    assert waits.at >= 2.9
+    ended(scheduler, ticket, result, 0.0)
+    if costs == 3000:
+        assert next_at(scheduler, 0.0) >= 2.9
+    else:
+        assert next_at(scheduler, 0.0) == pytest.approx(costs / 1000, rel=0.02, abs=0.001)
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_what_is_known_of_a_cost_once_the_row_was_read_is_charged_at_once(holder):
+    scheduler = of_three_thousand(holder)
+    ticket = one(scheduler)
+    scheduler.reprice(ticket, 600.0)
+    assert next_at(scheduler, 0.0) == pytest.approx(0.6, rel=0.02)
+    ended(scheduler, ticket, used(900), 0.1)
+    assert next_at(scheduler, 0.1) == pytest.approx(0.9, rel=0.03), "600 were charged for it, and then 300 more"
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_an_attempt_that_was_not_sent_costs_neither_tokens_nor_a_call(holder):
+    plan = replace(lane(rows=50), tokens=lambda _ordinal: 3000.0, **{holder: Quota(rpm=60, tpm=60_000)})
+    scheduler = Scheduler([plan], RetryPolicy())
+    for _ in range(5):
+        ticket = one(scheduler)
+        scheduler.unsent(ticket)
+        scheduler.drop(ticket)
+        scheduler.release(ticket)
+    assert isinstance(scheduler.next(0.0), Launch)
+    assert next_at(scheduler, 0.0) >= 0.9
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_a_workspace_whose_rows_are_misjudged_gets_no_more_of_its_pool_than_another(scale):
+    """Both are expected to cost the same; of one, a row turns out to cost *scale* times that."""
+    of_pool = {"tokens": lambda _ordinal: 100.0, "pool_quota": TPM}
+    plans = [replace(lane(name, rows=5000, account="main", slots=8), **of_pool) for name in ("legal", "sales")]
+    spent: Counter[str] = Counter()
+
+    def respond(ticket):
+        tokens = round(100 * (scale if ticket.workspace == "sales" else 1.0))
+        spent[ticket.workspace] += tokens
+        return used(tokens), 0.3
+
+    Events(Scheduler(plans, RetryPolicy()), respond).run(60.0)
+    assert spent["sales"] == pytest.approx(spent["legal"], rel=0.03)
+    assert sum(spent.values()) >= 0.9 * 60_000
+
+
+def test_a_pool_is_shared_by_weight_and_what_one_does_not_use_the_other_may():
+    plans = [
+        replace(lane(name, rows=rows, account="main", slots=16), tokens=lambda _o: 15.0, pool_quota=Quota(rpm=1200), weight=weight)
+        for name, rows, weight in (("legal", 600, 3.0), ("sales", 5000, 1.0))
+    ]
+    events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.4))
+    events.run(100.0)
+    shared = [ticket.workspace for ticket in events.launches if ticket.launched_at <= 35.0]
+    assert shared.count("legal") == pytest.approx(3 * shared.count("sales"), rel=0.03)
+    alone = sum(60.0 <= ticket.launched_at < 90.0 for ticket in events.launches)
+    assert alone == pytest.approx(30 * 20, rel=0.02)
+
+
+def test_lanes_of_a_workspace_take_turns_at_its_rate_and_use_all_of_it():
+    plans = [replace(lane(model=model, rows=1000, slots=8), workspace_quota=Quota(rpm=600)) for model in "abc"]
+    events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.3))
+    events.run(60.0)
+    by_model = Counter(ticket.model for ticket in events.launches)
+    assert max(by_model.values()) - min(by_model.values()) <= 2
+    assert by_model.total() == pytest.approx(600, rel=0.01)
+
+
+def test_a_lane_that_has_had_enough_leaves_its_workspaces_rate_to_the_others():
+    plans = [replace(lane(model=model, rows=rows, slots=8), workspace_quota=Quota(rpm=600)) for model, rows in (("a", 50), ("b", 1000))]
+    events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.3))
+    events.run(60.0)
+    assert sum(30 <= ticket.launched_at < 60 for ticket in events.launches) == pytest.approx(300, rel=0.02)
+
+
+# Whose a refusal is.
+
+
+def refused_in_turn(scheduler, workspaces, *, failure=None, jitter=0.5, times=3):
+    """Launch all that goes, and let those of *workspaces* be refused, so many times each; the time."""
+    out = launched(scheduler, 0.0)
+    now = 0.05
+    for number in range(times):
+        for name in workspaces:
+            ticket = [ticket for ticket in out if ticket.workspace == name][number]
+            ended(scheduler, ticket, failure or throttled(), now, jitter)
+    return now
+
+
+def three_of_an_account(rows=20):
+    return Scheduler([lane(name, rows=rows, account="main") for name in ("legal", "sales", "press")], RetryPolicy())
+
+
+def test_refusals_of_one_workspace_hold_back_that_one_and_of_two_all_of_their_account():
+    for workspaces, held in ((("legal",), {"legal"}), (("legal", "sales"), {"legal", "sales", "press"})):
+        scheduler = three_of_an_account()
+        now = refused_in_turn(scheduler, workspaces, times=4)
+        assert scheduler.held(now) == held
+        assert scheduler.held(now + 60) == frozenset()
+
+
+def test_a_workspace_with_nothing_left_is_held_back_by_nothing():
+    plans = [lane("legal", account="main"), lane("sales", account="main"), lane("press", rows=0, account="main")]
+    scheduler = Scheduler(plans, RetryPolicy())
+    now = refused_in_turn(scheduler, ("legal", "sales"), times=4)
+    assert scheduler.held(now) == {"legal", "sales"}
+
+
+@pytest.mark.parametrize("how", ["answered", "dropped"])
+def test_the_last_workspace_of_an_account_with_rows_left_finds_the_accounts_limit(how):
+    scheduler = Scheduler([lane("legal", rows=2, account="main"), lane("sales", rows=40, account="main")], RetryPolicy())
+    out = launched(scheduler, 0.0)
+    pool = scheduler._pools["main qwen-plus"].limiter
+    mine = [ticket for ticket in out if ticket.workspace == "sales"]
+    for ticket in mine[:3]:
+        ended(scheduler, ticket, throttled(), 0.05)
+    assert pool.episodes == 0, "legal is not done"
+    for ticket in out:
+        if ticket.workspace == "legal" and how == "answered":
+            ended(scheduler, ticket, answer(), 0.1)
+        elif ticket.workspace == "legal":
+            scheduler.drop(ticket)
+            scheduler.release(ticket)
+    at = 20.0
+    for _ in range(3):
+        ended(scheduler, one(scheduler, at), throttled(), at + 0.05)
+        at = next_at(scheduler, at + 0.05)
+    assert pool.episodes == 1
+
+
+@pytest.mark.parametrize("code", ["limit_requests", "Throttling.Concurrency"])
+def test_a_refusals_retry_after_is_waited_for_to_the_second(code):
+    scheduler = Scheduler([lane("legal", rows=20), lane("sales", rows=20)], RetryPolicy())
+    now = refused_in_turn(scheduler, ("legal",), failure=busy(code, 30.0), times=4)
+    assert scheduler.held(now) == scheduler.held(29.9) == {"legal"}
+    assert [ticket.workspace for ticket in launched(scheduler, 29.9)] == []
+    assert {ticket.workspace for ticket in launched(scheduler, now + 30.0)} == {"legal"}
+
+
+def test_pauses_of_many_clients_are_spread_by_their_dice():
+    ends = []
+    for jitter in (0.0, 0.5, 0.99):
+        scheduler = Scheduler([lane("legal", rows=20)], RetryPolicy())
+        now = refused_in_turn(scheduler, ("legal",), jitter=jitter, times=4)
+        ends.append(next_at(scheduler, now) - now)
+    assert ends == pytest.approx([0.5, 0.75, 0.995], abs=1e-6)
+
+
+def test_want_of_capacity_takes_slots_and_is_no_affair_of_the_account():
+    scheduler = Scheduler([lane("legal", rows=200, slots=20, account="main"), lane("sales", account="main")], RetryPolicy())
+    now = refused_in_turn(scheduler, ("legal",), failure=busy(), times=6)
+    assert scheduler._lanes["legal", "qwen-plus"].slots.limit < 20
+    assert scheduler._lanes["sales", "qwen-plus"].slots.limit == 4
+    assert scheduler.held(now) == frozenset()
+    assert scheduler.learnt(now) == {}
+
+
+def test_where_the_accounts_quota_is_known_a_workspaces_refusals_widen_its_margin_until_it_has_a_limit_of_its_own():
+    plans = [replace(lane(name, rows=5000, account="main"), pool_quota=Quota(rpm=6000)) for name in ("legal", "sales")]
+    scheduler = Scheduler(plans, RetryPolicy())
+    mine = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
+    ended(scheduler, mine, throttled(), 0.05)
+    assert scheduler.learnt(0.05)["main qwen-plus"]["attempts"]["margin"] > 0.005
+    for own in (False, True):
+        scheduler = Scheduler(plans, RetryPolicy())
+        if own:
+            scheduler._lanes["legal", "qwen-plus"].limiter.teach({"attempts": {"rate": 5.0, "window": 6.0}}, 0.0)
+        mine = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
+        ended(scheduler, mine, throttled(), 0.05)
+        assert bool(scheduler.learnt(0.05)) is not own
+
+
+def test_one_refusal_where_a_wider_quota_is_known_is_chance_and_pauses_nothing():
+    for known in ("workspace_quota", "pool_quota"):
+        plans = [replace(lane(name, rows=5000, account="main"), **{known: Quota(rpm=60_000)}) for name in ("legal", "sales")]
+        scheduler = Scheduler(plans, RetryPolicy())
+        now = refused_in_turn(scheduler, ("legal",), times=1)
+        assert scheduler.held(now) == frozenset(), known
+
+
+def test_slots_that_were_taken_away_for_want_of_capacity_come_back_one_by_one():
+    """The provider has capacity for ten, for a minute, and then for all."""
+    scheduler = Scheduler([lane("legal", rows=100_000, slots=20)], RetryPolicy())
+    events: Events
+
+    def respond(_ticket):
+        return (busy(), 0.05) if events.now < 60 and scheduler.in_flight > 10 else (answer(), 0.5)
+
+    events = Events(scheduler, respond)
+    events.run(60.0)
+    assert scheduler._lanes["legal", "qwen-plus"].slots.limit <= 11
+    events.run(600.0)
+    assert scheduler._lanes["legal", "qwen-plus"].slots.limit == 20
+
+
+def test_what_one_workspace_was_refused_long_ago_is_its_own_however_late_it_is():
+    scheduler = three_of_an_account()
+    lanes = scheduler._lanes
+    for at in (0.0, 100.0, 10_000.0):
+        lanes["legal", "qwen-plus"].limiter.teach({"attempts": {"rate": 1.0, "window": 6.0}}, 0.0)
+        assert not lanes["legal", "qwen-plus"].pool.shared_refusal(lanes["legal", "qwen-plus"], at, 10.0)
+        assert not lanes["legal", "qwen-plus"].pool.shared_refusal(lanes["sales", "qwen-plus"], at + 20.0, 10.0)
+        assert lanes["legal", "qwen-plus"].limiter.has_found
+        assert lanes["legal", "qwen-plus"].pool.shared_refusal(lanes["legal", "qwen-plus"], at + 29.0, 10.0)
+
+
+# What is kept.
+
+
+def test_what_an_opening_found_of_its_accounts_is_what_the_next_begins_with():
+    def fresh():
+        return Scheduler([lane("legal", rows=400, account="main"), lane("sales", rows=400, account="own")], RetryPolicy())
+
+    found = fresh()
+    found.teach({"main qwen-plus": {"attempts": {"rate": 2.0, "window": 6.0}}, "gone qwen-plus": {"attempts": {"rate": 9.0}}}, 0.0)
+    assert found.learnt(0.0) == {"main qwen-plus": {"attempts": {"rate": 2.0, "window": 6.0}}}
+    other = fresh()
+    other.teach(found.learnt(0.0), 0.0)
+    events = Events(other, lambda _ticket: (answer(), 0.1))
+    events.run(20.0)
+    assert len(events.times_of("legal")) == pytest.approx(40, abs=3)
+    assert len(events.times_of("sales")) == 400
+    assert other.learnt(0.0) == found.learnt(0.0)
+
+
+def test_where_nobody_refuses_anything_what_was_learnt_of_a_token_quota_stays():
+    quotas = {"a": TPM, "b": TPM, "c": Quota(rpm=60)}
+    plans = [replace(lane(name, rows=400, account=name), pool_quota=quota) for name, quota in quotas.items()]
+    kept = {"a qwen-plus": {"tokens": {"window": 6.0, "deviations": 3.0, "at_end": 0.0}}, "c qwen-plus": {}}
+    for steady in (False, True):
+        scheduler = Scheduler(plans, RetryPolicy())
+        scheduler.teach(kept, 0.0, steady=steady)
+        reckonings = [scheduler._pools[f"{name} qwen-plus"].limiter.tokens.reckoning for name in "ab"]
+        assert [each is not None and each.steady for each in reckonings] == [steady, False]
+
+
+def test_slots_that_were_found_are_given_for_lanes_that_are_there():
+    scheduler = Scheduler([lane("legal", rows=400, slots=8), lane("sales", rows=400, slots=8)], RetryPolicy())
+    scheduler.teach_slots({("gone", "qwen-plus"): {"limit": 2, "best": 0.1}, ("sales", "qwen-plus"): {"limit": 2, "best": 0.1}})
+    assert Counter(ticket.workspace for ticket in launched(scheduler, 0.0)) == {"legal": 8, "sales": 2}
+    assert scheduler.learnt_slots() == {("sales", "qwen-plus"): {"limit": 2, "best": 0.1}}
+
+
+# What a person is to decide on, and what is closed.
+
+
+def test_retries_that_come_due_together_go_in_the_order_in_which_they_failed():
+    scheduler = Scheduler([lane(rows=8, slots=8)], RetryPolicy())
+    out = launched(scheduler, 0.0)
+    order = [out[place] for place in (3, 1, 7, 0, 2, 6, 5, 4)]
+    for ticket in order:
+        ended(scheduler, ticket, again(5.0), 1.0, 0.0)
+    assert [ticket.ordinal for ticket in launched(scheduler, 6.0)] == [ticket.ordinal for ticket in order]
+
+
+def test_a_row_in_doubt_that_is_held_leaves_the_run_and_is_counted_for_its_workspace():
+    scheduler = Scheduler([lane("legal", rows=3), lane("sales", rows=1)], RetryPolicy(hold_in_doubt=True))
+    events = Events(scheduler, lambda ticket: (doubtful() if ticket.ordinal < 2 else answer(), 1.0))
+    assert events.run() == Drained(())
+    assert scheduler.rows_held() == {"legal": 2, "sales": 1}
+    assert set(scheduler.left().values()) == {0}
+    assert events.verdicts() == {Verdict.HELD: 3, Verdict.ANSWERED: 1}
+    assert len(events.launches) == 4
+
+
+def test_hours_while_a_workspace_was_closed_are_no_hours_of_throttles():
+    for closed in (True, False):
+        scheduler = Scheduler([lane(rows=10, slots=1)], RetryPolicy(), wait_for_parked=True)
+        ended(scheduler, one(scheduler), throttled(), 1.0)
+        if closed:
+            scheduler.close("legal", parks(Scope.WORKSPACE, "window"))
+            assert scheduler.next(300.0) == WaitUntil(math.inf)
+            scheduler.open("legal")
+        ended(scheduler, one(scheduler, 700.0), throttled(), 701.0)
+        assert bool(scheduler.parked()) is not closed
+
+
+def test_opening_what_is_not_closed_changes_nothing():
+    scheduler = Scheduler([lane(rows=10, slots=1)], RetryPolicy())
+    scheduler.open("legal")
+    scheduler.open("elsewhere")
+    assert len(launched(scheduler, 0.0)) == 1
+
+
+# Budgets.
+
+DAILY = Period("day", "Asia/Shanghai")
+MOST = Bound(10, 10)
+
+
+def of_a_day(rows=10, **changed):
+    """A lane whose budget of the day has room for two rows of 20 tokens, and its purse."""
+    purse = Purse(Cap("workspaces.legal.budget", Decimal(40), TOKENS, DAILY))
+    purse.page(0.0).allowed = Decimal(40)
+    plans = [replace(lane(rows=rows), purses=(purse,)), lane("sales", rows=1)]
+    return Scheduler(plans, RetryPolicy(), **changed), purse
+
+
+def afforded(scheduler, now, at):
+    """What may be sent at *now*, which is *at* on the wall."""
+    out = []
+    while isinstance(step := scheduler.next(now), Launch):
+        if scheduler.afford(step.ticket, MOST, at):
+            out.append(step.ticket)
+        else:
+            scheduler.release(step.ticket)
+    return out, step
+
+
+def test_a_budget_that_is_spent_parks_its_lane_until_its_day_has_begun_anew():
+    scheduler, purse = of_a_day(wait_for_parked=True)
+    out, _ = afforded(scheduler, 0.0, 0.0)
+    assert Counter(ticket.workspace for ticket in out) == {"legal": 2, "sales": 1}
+    for ticket in out:
+        ended(scheduler, ticket, used(20), 1.0)
+    out, step = afforded(scheduler, 1.0, 1.0)
+    assert (out, step) == ([], WaitUntil(math.inf))
+    assert [(each.rows, each.failure.code) for each in scheduler.parked()] == [(8, "budget_spent")]
+    tomorrow = 100_000.0
+    purse.page(tomorrow).allowed = Decimal(40)
+    scheduler.renew(Purse(Cap("another", Decimal(1), TOKENS, DAILY)))
+    assert afforded(scheduler, 2.0, tomorrow)[0] == []
+    scheduler.renew(purse)
+    assert len(afforded(scheduler, 2.0, tomorrow)[0]) == 2
+    assert scheduler.parked() == ()
+
+
+def test_a_new_day_ends_no_park_that_came_after_for_another_reason():
+    scheduler, purse = of_a_day(wait_for_parked=True)
+    out, _ = afforded(scheduler, 0.0, 0.0)
+    for ticket in out:
+        ended(scheduler, ticket, used(20), 1.0)
+    afforded(scheduler, 1.0, 1.0)
+    scheduler.park(Scope.LANE, "legal", "qwen-plus", parks(Scope.LANE, "gone"), 2.0, probe=False)
+    scheduler.renew(purse)
+    assert [each.failure.code for each in scheduler.parked()] == ["gone"]
+    assert scheduler.next(3.0) == Drained(scheduler.parked())
+
+
+def test_a_run_that_does_not_wait_ends_with_its_day_spent_and_so_does_one_whose_budget_comes_no_more():
+    scheduler, _ = of_a_day()
+    for ticket in afforded(scheduler, 0.0, 0.0)[0]:
+        ended(scheduler, ticket, used(20), 1.0)
+    assert isinstance(afforded(scheduler, 1.0, 1.0)[1], Drained)
+    purse = Purse(Cap("budget", Decimal(40), TOKENS))
+    scheduler = Scheduler([replace(lane(rows=10), purses=(purse,))], RetryPolicy(), wait_for_parked=True)
+    for ticket in afforded(scheduler, 0.0, 0.0)[0]:
+        ended(scheduler, ticket, used(20), 1.0)
+    assert isinstance(afforded(scheduler, 1.0, 1.0)[1], Drained)
+
+
+def test_a_lane_whose_budget_may_still_be_left_something_waits_for_what_is_under_way():
+    scheduler, _ = of_a_day()
+    first, second = (ticket for ticket in afforded(scheduler, 0.0, 0.0)[0] if ticket.workspace == "legal")
+    assert scheduler.parked() == ()
+    ended(scheduler, first, used(1), 1.0)
+    assert afforded(scheduler, 1.0, 1.0)[0] == [], "19 are left, and a row may cost 20"
+    ended(scheduler, second, used(1), 2.0)
+    assert len(afforded(scheduler, 2.0, 2.0)[0]) == 1
+
+
+def test_a_budget_that_others_gave_back_is_looked_at_again_when_that_is_told():
+    scheduler, purse = of_a_day()
+    purse.page(0.0).allowed = Decimal(20)
+    purse.page(0.0).contested = True
+    assert [ticket.workspace for ticket in afforded(scheduler, 0.0, 0.0)[0]].count("legal") == 1
+    purse.page(0.0).allowed = Decimal(40)
+    assert afforded(scheduler, 1.0, 1.0)[0] == []
+    scheduler.reconsider(purse)
+    assert len(afforded(scheduler, 2.0, 2.0)[0]) == 1
