@@ -173,3 +173,292 @@ def test_what_makes_no_sense_is_not_taken_up(kept):
     known.teach(kept, 0.0)
     assert pace.rate(0.0) == math.inf
     assert known.margin == LEAST_MARGIN
+
+
+# A hold, and the climb after it.
+
+
+def of_cost(rate, cost, window=6.0):
+    """A pace that found *rate*, whose attempts cost so much each."""
+    pace = found(rate * cost, window=window)
+    pace.typical = cost
+    pace.teach({"rate": rate * cost, "window": window}, 0.0)
+    return pace
+
+
+def curve(pace, until, cost=1.0):
+    """The rate by second, while all of it is used and answered at once."""
+    rates, now, second = [], 0.0, 0
+    while (now := pace.free_at(now, cost)) < until:
+        while second <= now:
+            rates.append(pace.rate(now) / cost)
+            second += 1
+        pace.pay(now, cost)
+        pace.took(now, cost)
+    return rates
+
+
+@pytest.mark.parametrize("cost", [1.0, 40.0])
+@pytest.mark.parametrize(
+    ("rate", "window", "seconds"),
+    [(20.0, 6.0, 30), (4.0, 6.0, 50), (1.0, 6.0, 140), (20.0, 60.0, 60), (4.0, 60.0, 60), (1.0, 60.0, 120)],
+)
+def test_a_rate_is_held_for_two_hundred_attempts_within_bounds_or_for_whole_minutes_where_that_is_the_window(rate, window, seconds, cost):
+    rates = curve(of_cost(rate, cost, window), seconds + 10.0, cost)
+    held = sum(each == pytest.approx(rate) for each in rates)
+    assert held == pytest.approx(seconds, abs=2.5)
+    assert rates[:held] == pytest.approx([rate] * held)
+
+
+@pytest.mark.parametrize(("window", "hold"), [(6.0, 30), (60.0, 60)])
+def test_a_climb_stays_a_step_higher_for_one_window_and_is_twice_as_high_in_its_third_of_a_minute_after(window, hold):
+    rates = curve(found(20.0, window=window), hold + window + 40.0)
+    step, after = rates[hold + 2 : hold + int(window)], rates[hold + int(window) + 2 :]
+    assert step == pytest.approx([20.0 * 1.045] * len(step), rel=1e-3)
+    assert after == sorted(after)
+    assert next(second for second, rate in enumerate(after) if rate >= 40.0) == pytest.approx(20, abs=2.5)
+    assert next(second for second, rate in enumerate(after) if rate >= 24.0) == pytest.approx(10, abs=2.5)
+
+
+def test_a_rate_that_was_not_looked_at_for_long_has_climbed_by_a_second_at_the_most():
+    pace = found(20.0)
+    curve(pace, 38.0)
+    before = pace._climbed
+    for tenth in range(380, 480):
+        pace.took(tenth / 10, 2.0)
+        pace.trail.add(tenth / 10, 2.1)
+    pace.rate(48.0)
+    assert before < pace._climbed <= before + 1.0
+
+
+@pytest.mark.parametrize(("sent", "answered", "climbs"), [(0.86, 0.86, True), (0.74, 0.74, False), (1.0, 0.5, True), (1.0, 0.3, False)])
+def test_a_rate_climbs_where_four_fifths_of_it_are_sent_and_two_fifths_answered(sent, answered, climbs):
+    pace, now, owed = found(10.0), 0.0, 0.0
+    while now < 60.0:
+        now = max(pace.free_at(now), now + 0.1 / sent)
+        pace.pay(now, 1.0)
+        owed += answered / sent
+        if owed >= 1.0:
+            owed -= 1.0
+            pace.took(now, 1.0)
+    assert (pace.rate(60.0) > 10.4) is climbs
+
+
+def test_a_known_quota_that_was_found_lower_is_climbed_back_to_and_kept_to_again():
+    pace = Pace(10.0)
+    curve(pace, 60.0)
+    pace.note_full(60.0, first=True)
+    pace._hold(60.0, 5.0)
+    assert pace.rate(60.0) == pace.held == 5.0
+    _, count = go(pace, 60.0, 300.0)
+    assert not pace.is_found
+    assert pace.rate(300.0) == pytest.approx(9.95)
+    assert count > 5.0 * 30 + 7.0 * 30 + 9.9 * 160
+
+
+def test_no_found_rate_is_more_than_the_quota_or_less_than_an_attempt_in_fifteen_seconds():
+    known, unknown = Pace(10.0), Pace()
+    known._hold(0.0, 20.0)
+    assert known.held == 10.0
+    for typical in (1.0, 300.0):
+        unknown.typical = typical
+        unknown._hold(0.0, 0.0)
+        assert unknown.held == pytest.approx(typical / 15)
+
+
+# What a refusal shows.
+
+
+def filled(spread, count, *, seconds=60):
+    """An unknown pace of which *count* went in the latest *spread* seconds of a minute, and then one was refused."""
+    pace = Pace()
+    for number in range(count):
+        pace.pay(seconds - spread + spread * number / count, 1.0)
+    pace.note_full(float(seconds), first=True)
+    return pace
+
+
+@pytest.mark.parametrize(
+    ("spread", "lasted", "window", "rate"),
+    [
+        (3.0, 1.0, 6.0, 120 / 6),
+        (3.0, 6.4, 6.0, 120 / 6),
+        (3.0, 6.6, 60.0, 120 / 60),
+        (60.0, 1.0, 6.0, 12 / 6),
+        (60.0, 20.0, 60.0, 120 / 60),
+    ],
+)
+def test_how_long_refusals_last_tells_the_window_and_what_it_held_the_rate(spread, lasted, window, rate):
+    pace = filled(spread, 120)
+    pace.find(60.0, lasted)
+    assert pace.window == window
+    assert pace.held == pytest.approx(0.98 * rate, rel=0.05)
+
+
+def test_refusals_while_the_short_window_is_all_but_drained_are_a_minutes():
+    for later, window in ((3.0, 6.0), (5.5, 60.0)):
+        pace = filled(3.0, 120)
+        pace.note_full(60.0 + later)
+        pace.find(60.0 + later, later)
+        assert pace.window == window
+
+
+def test_a_quota_that_fell_is_found_by_what_the_window_held_at_the_last_refusal():
+    pace = found(20.0)
+    for second in range(60):
+        for _ in range(20 if second < 50 else 5):
+            pace.pay(float(second), 1.0)
+        if second == 52:
+            pace.note_full(52.0, first=True)
+    pace.note_full(60.0)
+    pace.find(60.0, 3.0)
+    assert pace.held == pytest.approx(0.98 * 5.0, rel=0.1)
+
+
+def test_a_rate_that_was_found_is_never_found_higher_by_a_refusal():
+    pace = found(2.0)
+    for number in range(100):
+        pace.pay(59.0 + number / 100, 1.0)
+    pace.note_full(60.0, first=True)
+    pace.find(60.0, 1.0)
+    assert pace.held <= 2.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "window"), [((20, 100), (9, 100), 60.0), ((20, 100), (16, 100), 6.0), ((20, 100), (9, 130), 6.0)]
+)
+def test_a_window_that_holds_the_same_at_two_refusals_while_the_other_does_not_is_the_one_that_was_full(before, after, window):
+    """What went in the latest six seconds, and in the rest of the minute before them."""
+    pace = Pace()
+    for at, (short, rest) in ((60.0, before), (200.0, after)):
+        pace.pay(at - 30.0, float(rest - short))
+        pace.pay(at - 2.0, float(short))
+        pace.note_full(at)
+    assert pace.window == window
+
+
+def test_a_refusal_after_the_climb_falls_back_to_what_filled_the_window():
+    """The quota is of any six seconds, so it shows three seconds after the rate has passed it; and of a minute at the end of the minute."""
+    for window in (6.0, 60.0):
+        pace = found(10.0, window=window)
+        now = 0.0
+        went: list[float] = []
+        while now < 400.0:
+            now = pace.free_at(now)
+            pace.pay(now, 1.0)
+            went = [at for at in went if at > now - window]
+            if len(went) >= 12.0 * window:
+                pace.uncount(1.0)
+                pace.ease(now, now, 1.0)
+                assert 10.9 <= pace.held <= 12.0, window
+            else:
+                went.append(now)
+                pace.took(now, 1.0)
+        assert 10.9 <= pace.held <= 12.0
+
+
+def test_a_refusal_while_a_rate_is_held_takes_it_a_hundredth_lower_and_not_by_half():
+    pace = found(10.0)
+    go(pace, 0.0, 20.0)
+    pace.ease(20.0, 20.0, 1.0)
+    assert 9.3 <= pace.held <= 9.9
+
+
+def test_few_refusals_among_many_attempts_are_chance_and_a_tenth_of_them_is_a_quota():
+    for every, chance in ((60, True), (10, False)):
+        pace = Pace()
+        verdicts = []
+        for number in range(1200):
+            pace.pay(number / 10, 1.0)
+            if number >= 200 and number % every == every - 1:
+                pace.uncount(1.0)
+                verdicts.append(pace.is_chance(number / 10))
+            if pace.is_found:
+                break
+        assert all(verdicts) is chance
+        assert verdicts[:3] == [True] * 3, "three are nothing"
+        if not chance:
+            assert pace.held == pytest.approx(0.9 * 9.5, rel=0.05)
+            assert number < 300
+
+
+def test_after_a_long_quiet_time_refusals_show_as_soon_as_at_the_beginning():
+    pace = Pace()
+    for number in range(20_000):
+        pace.pay(number / 10, 1.0)
+        if number > 18_000 and number % 10 == 9:
+            pace.uncount(1.0)
+            if not pace.is_chance(number / 10):
+                break
+    assert pace.is_found
+    assert number < 18_000 + 500
+
+
+# Debt, and what saves up.
+
+
+def test_the_debt_of_a_known_quota_is_waited_for_however_long_it_is():
+    pace = Pace(1.0)
+    pace.pay(0.0, 100.0)
+    assert pace.free_at(0.0) == pytest.approx(100 / 0.995)
+
+
+def test_debt_at_a_guessed_rate_is_waited_for_fifteen_seconds_from_when_it_was_made():
+    pace = found(1.0)
+    pace.pay(10.0, 100.0)
+    assert pace.free_at(10.0) == pace.free_at(20.0) == 25.0
+    assert pace.free_at(26.0) == 26.0
+
+
+@pytest.mark.parametrize(("retry", "more"), [(20.0, 0.0), (30.0, 10.0), (5.0, 0.0)])
+def test_a_retry_pays_what_it_costs_more_than_what_was_paid_ahead(retry, more):
+    pace = Pace(10.0)
+    pace.prepay(0.0, 20.0)
+    pace.prepay(0.0, 20.0)
+    due = pace.free_at(0.0)
+    assert due == pytest.approx(20 / 9.95)
+    pace.pay(due, retry)
+    assert pace.free_at(due) == pytest.approx(due + more / 9.95)
+    pace.pay(due, 20.0)
+    assert pace.free_at(due) == pytest.approx(due + (more + 20) / 9.95), "it was paid ahead for one"
+
+
+def test_a_loop_that_wakes_late_catches_up_by_less_once_something_was_refused():
+    for refused, saved in ((False, 30), (True, 5)):
+        pace = Pace(1000.0)
+        pace.pay(0.0, 1.0)
+        if refused:
+            pace.ease(0.0, 0.0, 1.0)
+        count = 0
+        while pace.free_at(100.0) == 100.0:
+            pace.pay(100.0, 1.0)
+            count += 1
+        assert count == pytest.approx(saved, abs=1.5)
+
+
+def test_what_was_found_is_let_go_of_at_once_and_a_known_quota_holds_again():
+    for pace, rate in ((Pace(), math.inf), (Pace(10.0), 9.95)):
+        pace._hold(0.0, 1.0)
+        pace.pay(0.0, 3.0)
+        pace.forget()
+        assert pace.rate(0.0) == pytest.approx(rate)
+        assert pace.free_at(0.0) <= 3.1
+        assert (pace.free_at(0.0) == 0.0) is (rate == math.inf)
+
+
+def test_what_is_usual_is_learnt_from_what_was_taken():
+    pace = found(100.0)
+    assert pace.gap(0.0) == pytest.approx(1 / 100)
+    for _ in range(200):
+        pace.took(0.0, 50.0)
+    assert pace.gap(0.0) == pytest.approx(50 / 100, rel=0.01)
+
+
+def test_a_refusal_that_belongs_to_another_widens_a_known_quotas_margin_by_as_much_as_it_is_told_and_no_further_than_a_tenth():
+    pace = Pace(10.0)
+    pace.refused_too(1.05)
+    assert pace.margin == pytest.approx(LEAST_MARGIN * 1.05)
+    for _ in range(500):
+        pace.refused_too(1.05)
+    assert pace.margin == 0.1
+    assert pace.rate(0.0) == pytest.approx(9.0)

@@ -23,6 +23,10 @@ TPM = Quota(tpm=60_000)
 HOLDERS = ("quota", "workspace_quota", "pool_quota")
 
 
+def but(plan, **parts):
+    return replace(plan, **parts)
+
+
 def used(tokens):
     return Reply("an answer", "stop", Usage(tokens // 3, tokens - tokens // 3))
 
@@ -50,7 +54,7 @@ def next_at(scheduler, now):
 
 
 def of_three_thousand(holder):
-    return Scheduler([replace(lane(rows=50), tokens=lambda _ordinal: 3000.0, **{holder: TPM})], RetryPolicy())
+    return Scheduler([but(lane(rows=50), tokens=lambda _ordinal: 3000.0, **{holder: TPM})], RetryPolicy())
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
@@ -90,7 +94,7 @@ def test_what_is_known_of_a_cost_once_the_row_was_read_is_charged_at_once(holder
 
 @pytest.mark.parametrize("holder", HOLDERS)
 def test_an_attempt_that_was_not_sent_costs_neither_tokens_nor_a_call(holder):
-    plan = replace(lane(rows=50), tokens=lambda _ordinal: 3000.0, **{holder: Quota(rpm=60, tpm=60_000)})
+    plan = but(lane(rows=50), tokens=lambda _ordinal: 3000.0, **{holder: Quota(rpm=60, tpm=60_000)})
     scheduler = Scheduler([plan], RetryPolicy())
     for _ in range(5):
         ticket = one(scheduler)
@@ -105,7 +109,7 @@ def test_an_attempt_that_was_not_sent_costs_neither_tokens_nor_a_call(holder):
 def test_a_workspace_whose_rows_are_misjudged_gets_no_more_of_its_pool_than_another(scale):
     """Both are expected to cost the same; of one, a row turns out to cost *scale* times that."""
     of_pool = {"tokens": lambda _ordinal: 100.0, "pool_quota": TPM}
-    plans = [replace(lane(name, rows=5000, account="main", slots=8), **of_pool) for name in ("legal", "sales")]
+    plans = [but(lane(name, rows=5000, account="main", slots=8), **of_pool) for name in ("legal", "sales")]
     spent: Counter[str] = Counter()
 
     def respond(ticket):
@@ -120,7 +124,7 @@ def test_a_workspace_whose_rows_are_misjudged_gets_no_more_of_its_pool_than_anot
 
 def test_a_pool_is_shared_by_weight_and_what_one_does_not_use_the_other_may():
     plans = [
-        replace(lane(name, rows=rows, account="main", slots=16), tokens=lambda _o: 15.0, pool_quota=Quota(rpm=1200), weight=weight)
+        but(lane(name, rows=rows, account="main", slots=16), tokens=lambda _o: 15.0, pool_quota=Quota(rpm=1200), weight=weight)
         for name, rows, weight in (("legal", 600, 3.0), ("sales", 5000, 1.0))
     ]
     events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.4))
@@ -132,7 +136,7 @@ def test_a_pool_is_shared_by_weight_and_what_one_does_not_use_the_other_may():
 
 
 def test_lanes_of_a_workspace_take_turns_at_its_rate_and_use_all_of_it():
-    plans = [replace(lane(model=model, rows=1000, slots=8), workspace_quota=Quota(rpm=600)) for model in "abc"]
+    plans = [but(lane(model=model, rows=1000, slots=8), workspace_quota=Quota(rpm=600)) for model in "abc"]
     events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.3))
     events.run(60.0)
     by_model = Counter(ticket.model for ticket in events.launches)
@@ -141,7 +145,7 @@ def test_lanes_of_a_workspace_take_turns_at_its_rate_and_use_all_of_it():
 
 
 def test_a_lane_that_has_had_enough_leaves_its_workspaces_rate_to_the_others():
-    plans = [replace(lane(model=model, rows=rows, slots=8), workspace_quota=Quota(rpm=600)) for model, rows in (("a", 50), ("b", 1000))]
+    plans = [but(lane(model=model, rows=rows, slots=8), workspace_quota=Quota(rpm=600)) for model, rows in (("a", 50), ("b", 1000))]
     events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.3))
     events.run(60.0)
     assert sum(30 <= ticket.launched_at < 60 for ticket in events.launches) == pytest.approx(300, rel=0.02)
@@ -230,7 +234,7 @@ def test_want_of_capacity_takes_slots_and_is_no_affair_of_the_account():
 
 
 def test_where_the_accounts_quota_is_known_a_workspaces_refusals_widen_its_margin_until_it_has_a_limit_of_its_own():
-    plans = [replace(lane(name, rows=5000, account="main"), pool_quota=Quota(rpm=6000)) for name in ("legal", "sales")]
+    plans = [but(lane(name, rows=5000, account="main"), pool_quota=Quota(rpm=6000)) for name in ("legal", "sales")]
     scheduler = Scheduler(plans, RetryPolicy())
     mine = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
     ended(scheduler, mine, throttled(), 0.05)
@@ -246,7 +250,7 @@ def test_where_the_accounts_quota_is_known_a_workspaces_refusals_widen_its_margi
 
 def test_one_refusal_where_a_wider_quota_is_known_is_chance_and_pauses_nothing():
     for known in ("workspace_quota", "pool_quota"):
-        plans = [replace(lane(name, rows=5000, account="main"), **{known: Quota(rpm=60_000)}) for name in ("legal", "sales")]
+        plans = [but(lane(name, rows=5000, account="main"), **{known: Quota(rpm=60_000)}) for name in ("legal", "sales")]
         scheduler = Scheduler(plans, RetryPolicy())
         now = refused_in_turn(scheduler, ("legal",), times=1)
         assert scheduler.held(now) == frozenset(), known
@@ -299,7 +303,7 @@ def test_what_an_opening_found_of_its_accounts_is_what_the_next_begins_with():
 
 def test_where_nobody_refuses_anything_what_was_learnt_of_a_token_quota_stays():
     quotas = {"a": TPM, "b": TPM, "c": Quota(rpm=60)}
-    plans = [replace(lane(name, rows=400, account=name), pool_quota=quota) for name, quota in quotas.items()]
+    plans = [but(lane(name, rows=400, account=name), pool_quota=quota) for name, quota in quotas.items()]
     kept = {"a qwen-plus": {"tokens": {"window": 6.0, "deviations": 3.0, "at_end": 0.0}}, "c qwen-plus": {}}
     for steady in (False, True):
         scheduler = Scheduler(plans, RetryPolicy())
@@ -366,7 +370,7 @@ def of_a_day(rows=10, **changed):
     """A lane whose budget of the day has room for two rows of 20 tokens, and its purse."""
     purse = Purse(Cap("workspaces.legal.budget", Decimal(40), TOKENS, DAILY))
     purse.page(0.0).allowed = Decimal(40)
-    plans = [replace(lane(rows=rows), purses=(purse,)), lane("sales", rows=1)]
+    plans = [but(lane(rows=rows), purses=(purse,)), lane("sales", rows=1)]
     return Scheduler(plans, RetryPolicy(), **changed), purse
 
 
@@ -417,7 +421,7 @@ def test_a_run_that_does_not_wait_ends_with_its_day_spent_and_so_does_one_whose_
         ended(scheduler, ticket, used(20), 1.0)
     assert isinstance(afforded(scheduler, 1.0, 1.0)[1], Drained)
     purse = Purse(Cap("budget", Decimal(40), TOKENS))
-    scheduler = Scheduler([replace(lane(rows=10), purses=(purse,))], RetryPolicy(), wait_for_parked=True)
+    scheduler = Scheduler([but(lane(rows=10), purses=(purse,))], RetryPolicy(), wait_for_parked=True)
     for ticket in afforded(scheduler, 0.0, 0.0)[0]:
         ended(scheduler, ticket, used(20), 1.0)
     assert isinstance(afforded(scheduler, 1.0, 1.0)[1], Drained)
