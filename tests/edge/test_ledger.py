@@ -184,7 +184,8 @@ def test_what_goes_on_is_promised_anew_behind_and_the_log_read_in_this_start_of_
     assert lines[-1] == ReadIn(boot_id())
 
 
-def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(tmp_path):
+def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchrun.edge.ledger._FOLLOWED_BY", 1)
     lines, entries = [], []
 
     def follow(more, came) -> None:

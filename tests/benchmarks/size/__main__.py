@@ -56,6 +56,8 @@ print(json.dumps({"rows": rows, "cpu": took, "wall": wall, "parse": parsing, "st
 def main() -> None:
     """Measure what is asked, and print it."""
     asked = _asked()
+    if asked.folder is not None:
+        asked.folder.mkdir(parents=True, exist_ok=True)
     for what in asked.what or _MEASURES:
         folder = Path(tempfile.mkdtemp(prefix="size-", dir=asked.folder))
         try:
@@ -186,7 +188,7 @@ def _answered(run: Path) -> int:
 
 
 def _cpu(code: str) -> float:
-    timed = "import os, atexit, sys; atexit.register(lambda: print(sum(os.times()[:2]), file=sys.stderr))\n" + code
+    timed = "import atexit, sys, time; atexit.register(lambda: print(time.process_time(), file=sys.stderr))\n" + code
     ran = subprocess.run([sys.executable, "-c", timed], check=True, capture_output=True, text=True)
     return float(ran.stderr.split()[-1])
 

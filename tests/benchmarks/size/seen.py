@@ -83,14 +83,23 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.child: Child | None = None
+        """Whose connections are accepted now: those of one that was killed may still be there."""
+        self.open: set[object] = set()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"endpoint": self}))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/compatible-mode/v1"
 
-    def called(self, key: str) -> None:
-        """Take note of a call."""
-        child = self.child
+    @staticmethod
+    def called(child: Child | None, key: str) -> None:
+        """Take note of a call, on a connection that was *child*'s."""
         if child is not None and key not in child.first_calls:
             child.first_calls[key] = child.cost()
+
+    def let_go(self, within: float = 10.0) -> None:
+        """Wait until no connection of a child that is gone is left."""
+        self.child = None
+        until = time.perf_counter() + within
+        while self.open and time.perf_counter() < until:
+            time.sleep(0.01)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -113,9 +122,18 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     endpoint: ClassVar[Endpoint]
 
+    def setup(self) -> None:
+        super().setup()
+        self.child = self.endpoint.child
+        self.endpoint.open.add(self)
+
+    def finish(self) -> None:
+        self.endpoint.open.discard(self)
+        super().finish()
+
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.endpoint.called(self.headers["Authorization"].removeprefix("Bearer sk-fake-"))
+        self.endpoint.called(self.child, self.headers["Authorization"].removeprefix("Bearer sk-fake-"))
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(ANSWER)))
@@ -146,3 +164,5 @@ def running(
         finally:
             process.kill()
             process.wait()
+            if endpoint is not None:
+                endpoint.let_go()
