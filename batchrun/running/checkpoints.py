@@ -92,6 +92,11 @@ class Checkpoint:
         read_into(self._directory, reader, since=self.marks, read=self._read_entry)
         reader.calls.reads_again(self._log)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether anything is kept, be it believed or not."""
+        return self._path.exists()
+
     def ends(self) -> dict[str, int]:
         """How far the ledger goes now; of one that is being written, whole lines where all that was noted is flushed."""
         return marks.sizes(self._directory, files_of(self._directory))

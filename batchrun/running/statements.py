@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 from zoneinfo import ZoneInfo
 
 from batchrun.core.errors import JobError, RunDamagedError
+from batchrun.core.ledger.attribution import DEFAULT_ZONE
 from batchrun.core.ledger.course import Course, Watched
 from batchrun.core.ledger.statement import Fold, Most, Statement
 from batchrun.edge import run_directory
@@ -58,7 +59,7 @@ class Account:
 
     def checkpoint(self, name: str) -> Checkpoint:
         """What is kept of a reader: ``statement`` of a fold, ``course`` of a watched one."""
-        key = [self.run, self.name, self.rejected_input, self.by, self.zone and self.zone.key, self.job]
+        key = [self.run, self.name, self.rejected_input, self.by, self.zone.key if self.zone else DEFAULT_ZONE, self.job]
         return Checkpoint(self.directory, name, key, {"most": self.most})
 
     def read(self, name: str, new: Callable[[], AReader], *, keep: bool) -> AReader:
@@ -81,10 +82,12 @@ def read_statement(
     was read is not read again next time: the caller holds the run.
     """
     account = Account.of(Path(directory), by=by, zone=zone, only=only)
-    if course is None:
+    # A run keeps what it knew at its end with its course: who does not want that goes on from it all the same.
+    if course is None and (keep or not account.checkpoint("course").is_there):
         return account.read("statement", account.fold, keep=keep).close(account.rows)
     both = account.read("course", account.watched, keep=keep)
-    course.add(both.course)
+    if course is not None:
+        course.add(both.course)
     return cast("Fold", both.fold).close(account.rows)
 
 

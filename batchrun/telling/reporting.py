@@ -17,7 +17,7 @@ from batchrun.edge import run_directory
 from batchrun.edge.table_file import write_csv, write_parquet
 from batchrun.report.usage_csv import usage_table
 from batchrun.running.money import described_job, places_of
-from batchrun.running.statements import read_statement
+from batchrun.running.statements import BY, read_statement
 
 _FILES = ("attempts.log", "*/results.jsonl", "*/errors.jsonl")
 
@@ -75,7 +75,8 @@ def reported(
 
     Of one path, whatever is wrong is raised: JobError, RunDamagedError. Of several, what cannot be read is left out and told.
     """
-    by = tuple(by)
+    # A run that has ended keeps what it came to by day: where no more is asked, it need not be read again.
+    by = BY if {*by} <= {*LANE, *BY} else tuple(by)
     if len(paths) == 1:
         course = Course() if with_course else None
         statement = read_statement(paths[0], by=by, zone=zone, only=only, course=course)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -41,6 +42,7 @@ from batchrun.running.following import Followed, followed
 from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.running.statements import BY, Account, read_statement
 from batchrun.telling.reading import read_into
+from batchrun.telling.reporting import reported
 from tests.running.test_checkpoints import told_of_course, told_of_plan
 
 NIGHT = 1_795_600_000.0
@@ -287,6 +289,27 @@ def test_what_is_kept_of_a_statement_is_caught_up_with_only_where_that_is_soon_d
     assert (run.directory / "plan.checkpoint").exists(), "what the next opening has to know is kept all the same"
     told = read_statement(run.directory, by=BY, course=Course(), keep=True)
     assert as_files(told) == as_files(read_anew(run.directory)[0])
+
+
+def test_a_report_of_a_run_that_has_ended_reads_nothing_again_and_says_what_a_fresh_reading_says(tmp_path, monkeypatch):
+    run = opened(tmp_path / "run")
+    run.turn([(0, "answered"), (1, "rejected"), (2, "timed out"), (3, "billed")])
+    assert run.closed()[0] is not None
+    read: list[int] = []
+
+    def counted(directory, reader, *only, since, read_entry=read_into, **how) -> None:
+        read.append(sum(run.plan.ends().values()) - sum(mark.end for mark in since.values()))
+        read_entry(directory, reader, *only, since=since, **how)
+
+    monkeypatch.setattr(checkpoints, "read_into", counted)
+    anew = read_anew(run.directory)[0]
+    for by in ((), ("day",), ("model", "day")):
+        told = reported([run.directory], by=by, zone=ZoneInfo("Asia/Shanghai"))
+        assert (told.as_json(), told.statement.by(by).as_json()) == (anew.as_json(), anew.by(by).as_json())
+    assert read == [0, 0, 0]
+    edited(run.directory / "sales" / "results.jsonl")
+    with pytest.raises(RunDamagedError, match=r"results\.jsonl: line 1"):
+        reported([run.directory])
 
 
 JOB = """
