@@ -339,3 +339,301 @@ def test_forgetting_lets_the_next_go_in_the_middle_of_a_pause():
     assert limits.free_at(now) > now
     limits.forget()
     assert limits.free_at(now) == now
+
+
+# How many refusals begin an episode, and of what.
+
+
+def episodes_after(limits, count, *, code=RPM):
+    """Episodes after each of so many refusals in a row."""
+    now, found = 0.0, []
+    for _ in range(count):
+        now = refuse(limits, now, code)
+        found.append(limits.episodes)
+    return found
+
+
+def taught(rate):
+    limits = limiter(NO_QUOTA)
+    limits.teach({"attempts": {"rate": rate, "window": 6.0}, "tokens": {"rate": rate, "window": 6.0}}, 0.0)
+    return limits
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "patience"),
+    [
+        (lambda: limiter(NO_QUOTA), RPM, 3),
+        (lambda: limiter(NO_QUOTA), TPM, 3),
+        (lambda: limiter(NO_QUOTA), GROWTH, 1),
+        (lambda: limiter(NO_QUOTA), "Throttling.Concurrency", 8),
+        (lambda: limiter(Quota(rpm=60_000)), RPM, 6),
+        (lambda: limiter(NO_QUOTA, under_known=True), RPM, 6),
+        (lambda: limiter(NO_QUOTA, under_known=True), TPM, 6),
+        (lambda: limiter(Quota(tpm=60_000)), TPM, 6),
+        (lambda: limiter(Quota(tpm=60_000)), RPM, 3),
+        (lambda: taught(1000.0), RPM, 2),
+        (lambda: taught(1000.0), TPM, 2),
+    ],
+)
+def test_refusals_in_a_row_pause_once_there_are_enough_to_be_no_chance(limits, code, patience):
+    assert episodes_after(limits(), patience + 1, code=code) == [0] * (patience - 1) + [1, 1]
+
+
+def test_an_answer_in_between_begins_the_row_anew():
+    for limits, code, patience in ((limiter(Quota(rpm=60_000)), RPM, 6), (limiter(NO_QUOTA), "Throttling.Concurrency", 8)):
+        now = 0.0
+        for _ in range(5):
+            now = refuse(limits, limits.free_at(now), code, times=patience - 1)
+            limits.pay(now, 1.0)
+            limits.took(now, now, 1.0)
+        assert limits.episodes == 0
+
+
+def test_an_answer_to_what_was_sent_before_the_refusals_begins_no_row_anew():
+    limits, now = limiter(Quota(rpm=60_000)), 1.0
+    for count in range(6):
+        assert limits.episodes == 0, count
+        now = refuse(limits, now)
+        limits.took(now, 0.5, 1.0)
+    assert limits.episodes == 1
+
+
+def test_refusals_that_come_far_apart_are_no_row():
+    """At six hundred a minute attempts go a tenth of a second apart: two and a half times that is far."""
+    for apart, row in ((0.22, True), (0.33, False)):
+        limits, now = limiter(Quota(rpm=600)), 0.0
+        for _ in range(8):
+            limits.pay(now, 1.0)
+            limits.refused(now, now, RPM, None, 0.5)
+            now += apart
+        assert bool(limits.episodes) is row
+
+
+def test_what_was_in_flight_at_a_refusal_counts_once():
+    limits = limiter(Quota(rpm=60_000))
+    fill(limits, 0.0, 50)
+    for _ in range(50):
+        limits.refused(0.1, 0.0, RPM, None, 0.5)
+    assert limits.episodes == 0
+    first = limiter(Quota(rpm=60_000))
+    first.pay(0.0, 1.0)
+    first.refused(0.1, 0.0, RPM, None, 0.5)
+    assert limits.attempts.margin > first.attempts.margin > 0.005
+
+
+def test_where_nothing_is_known_half_of_the_latest_attempts_must_be_refused():
+    for others, shut in ((3, True), (5, False)):
+        limits = limiter(NO_QUOTA)
+        fill(limits, 0.0, others + 3)
+        for _ in range(3):
+            limits.refused(0.05, 0.0, RPM, None, 0.5)
+        assert bool(limits.episodes) is shut
+
+
+def test_what_was_long_ago_does_not_hide_that_all_is_refused_now():
+    limits, now = limiter(NO_QUOTA), 0.0
+    for _ in range(1000):
+        now = limits.free_at(now) + 0.1
+        limits.pay(now, 1.0)
+        limits.took(now, now, 1.0)
+    count = 0
+    while not limits.episodes:
+        limits.pay(now, 1.0)
+        limits.refused(now, now - 0.01, "", None, 0.5)
+        count += 1
+    assert count <= 20
+
+
+# What an episode is, and its end.
+
+
+@pytest.mark.parametrize(("gap", "pause"), [(0.1, 0.75), (1.0, 1.5), (3.0, 4.5), (30.0, 6.0)])
+def test_a_pause_is_as_long_as_attempts_are_apart_from_half_a_second_to_four(gap, pause):
+    limits = taught(1.0 / gap)
+    now = refuse(limits, 0.0, times=2)
+    assert limits.episodes == 1
+    assert limits.waits_until - now == pytest.approx(pause, rel=0.06)
+
+
+@pytest.mark.parametrize(("comes_back", "gate"), [(0.02, 0.3), (0.5, 1.5), (3.0, 9.0), (30.0, 15.0)])
+def test_what_was_not_refused_in_three_times_a_refusals_usual_time_was_taken(comes_back, gate):
+    limits, now = limiter(NO_QUOTA), 0.0
+    for _ in range(60):
+        now = limits.free_at(now) + 1.0
+        limits.pay(now, 1.0)
+        limits.refused(now + comes_back, now, RPM, None, 0.5)
+        now += comes_back
+    assert limits.episodes == 1
+    due = limits.free_at(now)
+    limits.pay(due, 1.0)
+    assert limits.free_at(due) - due == pytest.approx(gate, rel=0.01)
+    assert limits.free_at(due + 0.9 * gate) == limits.free_at(due)
+    assert limits.free_at(due + 1.1 * gate) <= due + 1.1 * gate + 1.0
+    assert limits.waits_until == -math.inf
+
+
+def test_only_what_was_sent_after_a_pause_ends_or_lengthens_it():
+    limits = limiter(NO_QUOTA)
+    fill(limits, 0.0, 4)
+    now = refuse(limits, 0.0, times=COLD + 1)
+    due = limits.free_at(now)
+    limits.took(now, 0.0, 1.0)
+    limits.refused(now, 0.0, RPM, None, 0.5)
+    assert limits.free_at(now) == limits.waits_until == due
+    limits.pay(due, 1.0)
+    limits.took(due + 0.01, 0.0, 1.0)
+    limits.refused(due + 0.01, 0.0, RPM, None, 0.5)
+    assert limits.waits_until == due
+    assert limits.free_at(due + 0.02) > due + 0.02
+    limits.took(due + 0.03, due, 1.0)
+    assert limits.waits_until == -math.inf
+
+
+def episode(limits, at, count):
+    """So many refusals in a row, then one that is taken; when."""
+    now = refuse(limits, at, times=count)
+    due = limits.free_at(now)
+    limits.pay(due, 1.0)
+    limits.took(due + 0.01, due, 1.0)
+    return due + 0.01
+
+
+def test_where_a_quota_is_known_a_second_episode_within_a_minute_shows_a_lower_one():
+    for rest, found in ((50.0, True), (70.0, False)):
+        limits = limiter(Quota(rpm=60_000))
+        now = episode(limits, 0.0, 6)
+        assert not limits.has_found
+        now = episode(limits, now + rest, 6)
+        assert limits.episodes == 2
+        assert limits.has_found is found
+
+
+def test_a_pause_for_growth_or_capacity_shows_no_rate_and_recurs_nothing():
+    for code, count in ((GROWTH, 1), ("Throttling.Concurrency", 8)):
+        limits = limiter(Quota(rpm=60_000))
+        now = refuse(limits, 0.0, code, times=count)
+        assert limits.episodes == 1
+        assert limits.waits_until - now == pytest.approx(0.75)
+        due = limits.free_at(now)
+        limits.pay(due, 1.0)
+        limits.took(due, due, 1.0)
+        now = episode(limits, due + 10.0, 6)
+        assert limits.episodes == 2
+        assert not limits.has_found
+
+
+def test_how_long_refusals_went_on_tells_a_minutes_window_from_a_short_one():
+    for tries, window in ((0, 6.0), (6, 60.0)):
+        limits = limiter(NO_QUOTA)
+        fill(limits, 0.0, 4)
+        now = refuse(limits, 0.0, times=4)
+        for _ in range(tries):
+            now = refuse(limits, limits.free_at(now))
+        due = limits.free_at(now)
+        limits.pay(due, 1.0)
+        limits.took(due, due, 1.0)
+        assert limits.attempts.window == window
+
+
+# Growth.
+
+
+def in_one_moment(limits, now):
+    """How many go at once."""
+    count = 0
+    while limits.free_at(now) <= now and count < 10_000:
+        limits.pay(now, 1.0)
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("quota", [NO_QUOTA, Quota(rpm=6_000_000)])
+def test_a_run_begins_with_a_few_calls_and_so_does_one_that_rested_for_half_a_minute(quota):
+    limits = limiter(quota)
+    assert in_one_moment(limits, 0.0) <= 17
+    go(limits, 0.0, 12.0)
+    assert in_one_moment(limits, 41.0) >= 1000
+    assert in_one_moment(limits, 72.0) <= 17
+
+
+def growth(limits, start):
+    """How much the calls in a second grow within one, of those that may go."""
+    one, other = go(limits, start, start + 0.2), (go(limits, start + 0.2, start + 1.0), go(limits, start + 1.0, start + 1.2))[1]
+    return other / one
+
+
+def test_growth_halves_with_each_complaint_and_goes_on_from_what_was_taken():
+    limits = limiter(NO_QUOTA)
+    go(limits, 0.0, 1.5)
+    lately = limits.attempts.trail.sum(1.5, 5.0) / 5.0
+    now = 1.5
+    for doubles_in in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
+        now = refuse(limits, now, GROWTH)
+        due = limits.free_at(now)
+        limits.pay(due, 1.0)
+        limits.took(due, due, 1.0)
+        now = due
+        assert limits.ramp._doubles_in == doubles_in
+    assert lately > 30
+    limits = limiter(NO_QUOTA)
+    go(limits, 0.0, 1.5)
+    lately = limits.attempts.trail.sum(1.5, 5.0) / 5.0
+    now = refuse(limits, 1.5, GROWTH)
+    due = limits.free_at(now)
+    limits.pay(due, 1.0)
+    limits.took(due, due, 1.0)
+    assert go(limits, due, due + 0.2) == pytest.approx(0.2 * lately * 2.0 ** (due + 0.1 - now), rel=0.2)
+    assert growth(limits, due + 0.2) == pytest.approx(2.0, rel=0.15)
+
+
+def test_calls_double_in_number_each_half_second_while_nothing_is_known_and_each_quarter_where_a_quota_is():
+    for quota, start, doubles_in in ((NO_QUOTA, 0.6, 0.5), (Quota(rpm=6_000_000), 0.2, 0.25)):
+        limits = limiter(quota)
+        go(limits, 0.0, start)
+        one = go(limits, start, start + 0.1)
+        go(limits, start + 0.1, start + doubles_in)
+        assert go(limits, start + doubles_in, start + doubles_in + 0.1) == pytest.approx(2 * one, rel=0.15)
+
+
+def test_an_attempt_that_was_not_made_is_no_growth():
+    limits = limiter(NO_QUOTA)
+    for _ in range(200):
+        assert limits.free_at(0.0) == 0.0
+        limits.pay(0.0, 0.0)
+        limits.unsent(0.0)
+    assert in_one_moment(limits, 0.0) == pytest.approx(16, abs=1)
+
+
+# Tokens.
+
+
+def test_what_a_row_turns_out_to_cost_is_charged_to_a_quota_that_is_found_as_to_one_that_is_known():
+    for limits in (taught(1000.0), limiter(Quota(tpm=60_000))):
+        limits.attempts.forget()
+        limits.pay(0.0, 3000.0)
+        assert limits.free_at(0.0, 10.0) >= 2.9
+        limits.reprice(0.0, 3000.0, 500.0)
+        assert limits.free_at(0.0, 10.0) == pytest.approx(0.5, rel=0.01)
+        limits.settle(0.0, 500.0, 800.0)
+        assert limits.free_at(0.0, 10.0) == pytest.approx(0.8, rel=0.01)
+        assert limits.tokens.trail.sum(0.0, 6.0) == pytest.approx(800.0)
+
+
+def test_a_large_row_that_was_refused_for_its_tokens_pays_ahead_and_then_goes_free():
+    limits = taught(1000.0)
+    limits.attempts.forget()
+    limits.pay(0.0, 5000.0)
+    limits.settle(0.0, 5000.0, 0.0)
+    limits.refused(0.05, 0.0, TPM, None, 0.5)
+    due = limits.free_at(0.05, 5000.0)
+    assert due == pytest.approx(5.0, rel=0.06)
+    limits.pay(due, 5000.0)
+    assert limits.free_at(due) == due
+
+
+def test_a_lane_waits_for_the_later_of_its_attempts_and_its_tokens():
+    for rpm, tpm, wait in ((6.0, 60_000.0, 10.0), (600.0, 6_000.0, 20.0)):
+        limits = limiter(Quota(rpm=rpm, tpm=tpm))
+        limits.pay(0.0, 2000.0)
+        limits.settle(0.0, 2000.0, 2000.0)
+        assert limits.free_at(0.0, 1.0) == pytest.approx(wait, rel=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import random
 
 import pytest
@@ -209,3 +210,256 @@ def test_answers_that_wait_for_this_process_take_no_slot_away_and_a_trial_under_
     assert slots.limit < 64
     slots.pressed(30_000.0)
     assert slots.limit == 64
+
+
+# One window of answers after the other.
+
+
+class Windows:
+    """Feeds slots whole windows of answers that each took so long; *quick* is how long they took at first."""
+
+    def __init__(self, cap: int = 64, *, quick: float = 1.0) -> None:
+        self.slots, self.now = Slots(cap), 0.0
+        self.answers(10, quick)
+
+    def answers(self, count: int, seconds: float, *, tokens: float = 100, in_flight: int | None = None, failed: int = 0) -> None:
+        self.now += seconds
+        for _ in range(failed):
+            self.slots.failed(self.now)
+        for _ in range(count):
+            self.slots.sent()
+            self.slots.took(self.now, self.now - seconds, tokens, self.slots.limit if in_flight is None else in_flight)
+
+    def window(self, seconds: float, **more) -> int:
+        """A window of answers; the slots after it."""
+        self.answers(max(40, 2 * self.slots.limit), seconds, **more)
+        return self.slots.limit
+
+    def refused(self, count: int, *, tried: int = 0, launched: float = 0.0) -> int:
+        for _ in range(tried):
+            self.slots.sent()
+        for _ in range(count):
+            self.slots.sent()
+            self.slots.refused(self.now, self.now - launched)
+        return self.slots.limit
+
+
+@pytest.mark.parametrize(("seconds", "limit"), [(1.0, 64), (1.9, 64), (2.1, 44), (10.0, 44)])
+def test_three_tenths_of_the_slots_are_taken_away_on_trial_where_answers_take_twice_as_long_as_at_their_quickest(seconds, limit):
+    assert Windows().window(seconds) == limit
+
+
+def test_longer_answers_are_no_slower_ones():
+    windows = Windows()
+    assert windows.window(4.0, tokens=4 * 130 - 30) == 64
+    assert windows.window(4.0, tokens=100) == 44
+
+
+def test_a_window_is_forty_answers_or_two_for_each_slot():
+    for cap, count in ((8, 40), (64, 128)):
+        windows = Windows(cap)
+        windows.answers(count - 1, 3.0)
+        assert windows.slots.limit == cap
+        windows.answers(1, 0.0)
+        assert windows.slots.limit == int(0.7 * cap)
+
+
+def test_how_quick_the_provider_is_shows_in_the_first_ten_answers_however_few_slots_are_in_use():
+    slots = Slots(64)
+    for number in range(10):
+        assert slots.learnt() == {}
+        slots.took(1.0, 0.0, 100, 1)
+        slots.limit = 32 if number == 9 else 64
+    assert slots.learnt() == {"limit": 32, "best": pytest.approx(1 / 130)}
+
+
+@pytest.mark.parametrize(("after", "limit"), [(3.0 * 0.7, 44), (3.0 * 0.81, 44), (3.0 * 0.83, 64), (3.0, 64), (4.0, 64)])
+def test_slots_stay_away_where_each_answer_comes_quicker_by_three_fifths_of_the_measure_and_else_come_back(after, limit):
+    windows = Windows()
+    assert windows.window(3.0) == 44
+    assert windows.window(after) == limit
+
+
+def trials(windows: Windows, seconds: float, until: float) -> list[float]:
+    """When slots are taken away on trial, where answers always take so long."""
+    found = []
+    while windows.now < until:
+        before = windows.slots.limit
+        if windows.window(seconds) < before:
+            found.append(windows.now)
+    return found
+
+
+def test_each_trial_that_was_wrong_makes_the_next_wait_twice_as_long_and_no_longer_than_half_an_hour():
+    at = trials(Windows(20), 10.0, 7500.0)
+    rests = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert rests[:7] == pytest.approx([30, 60, 120, 240, 480, 960, 1800], abs=25)
+    assert rests[7:] == pytest.approx([1800] * len(rests[7:]), abs=25)
+
+
+def test_a_trial_that_was_right_lets_the_next_come_at_once():
+    windows = Windows()
+    seconds = [6.0, 4.0, 4.0, 2.8]
+    assert [windows.window(each) for each in seconds] == [44, 44, 30, 30]
+
+
+def test_slots_that_were_given_up_are_tried_again_and_stay_where_the_pace_holds():
+    windows = Windows()
+    windows.window(3.0)
+    windows.window(1.5)
+    limits: list[int] = []
+    while len(limits) < 60:
+        limits.append(windows.window(1.5))
+    assert limits[:18] == [44] * 18, "for half a minute"
+    assert sorted(limits) == limits
+    assert limits[-1] == 64
+
+
+@pytest.mark.parametrize(("slower", "stays"), [(1.0, True), (1.1, True), (1.15, False), (1.3, False)])
+def test_more_slots_stay_where_the_pace_follows_by_less_than_two_fifths(slower, stays):
+    windows = Windows()
+    windows.window(3.0)
+    windows.window(1.5)
+    while windows.window(1.5) == 44:
+        pass
+    assert windows.slots.limit == 57
+    assert windows.window(1.5 * slower) == (57 if stays else 44)
+
+
+def test_each_try_of_more_slots_that_was_wrong_makes_the_next_wait_twice_as_long():
+    windows = Windows()
+    windows.window(3.0)
+    windows.window(1.5)
+    at = []
+    while windows.now < 1000.0:
+        before = windows.slots.limit
+        windows.window(1.5 if before == 44 else 1.95)
+        if before < windows.slots.limit:
+            at.append(windows.now)
+    rests = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert rests == pytest.approx([30, 60, 120, 240, 480], abs=6)
+
+
+def test_answers_while_the_slots_are_not_in_use_tell_nothing():
+    windows = Windows()
+    assert windows.window(9.0, in_flight=54) == 64
+    assert windows.window(9.0, in_flight=55) == 44
+
+
+def test_answers_to_what_was_launched_before_a_change_tell_nothing_of_it():
+    windows = Windows()
+    assert windows.window(3.0) == 44
+    for _ in range(500):
+        windows.slots.took(windows.now + 1.0, windows.now - 1.0, 100, 64)
+        windows.slots.failed(windows.now - 1.0)
+    assert windows.slots.limit == 44
+    assert windows.window(2.0) == 44, "only these were looked at"
+
+
+def test_nothing_more_is_tried_while_one_in_twenty_fails():
+    for failed, grows in ((6, False), (2, True)):
+        windows = Windows(10)
+        windows.window(3.0)
+        windows.window(1.5)
+        limits = {windows.window(1.5, failed=failed) for _ in range(60)}
+        assert (max(limits) > 7) is grows
+
+
+def test_a_quickest_pace_that_never_comes_again_fades():
+    windows = Windows(8)
+    limits = [windows.window(1.99) for _ in range(60)]
+    assert set(limits) == {8}
+    windows = Windows(8, quick=0.9)
+    limits = [windows.window(1.99) for _ in range(160)]
+    assert limits[0] == 5
+    assert set(limits[-40:]) == {8}, "a two-thousandth a window: it was two fifths quicker once"
+
+
+# Want of capacity.
+
+
+@pytest.mark.parametrize(("tried", "count", "limit"), [(0, 2, 64), (0, 3, 44), (96, 4, 64), (96, 5, 64), (96, 6, 44), (1000, 50, 64)])
+def test_slots_are_taken_away_where_three_are_refused_and_more_than_one_in_twenty(tried, count, limit):
+    windows = Windows()
+    windows.slots._cut(windows.now)
+    assert windows.refused(count, tried=tried) == limit
+
+
+@pytest.mark.parametrize(("cap", "limit"), [(1, 1), (2, 1), (3, 2)])
+def test_where_there_are_few_slots_fewer_refusals_do_and_one_slot_is_kept(cap, limit):
+    assert Windows(cap).refused(cap, launched=-0.5) == limit
+
+
+def test_what_was_under_way_at_a_refusal_takes_no_further_slots_away():
+    windows = Windows()
+    assert windows.refused(3) == 44
+    windows.now += 1.0
+    assert windows.refused(60, launched=1.5) == 44
+    assert windows.refused(5) == 30
+
+
+def capped(windows: Windows, most: int, until: float) -> list[tuple[float, int]]:
+    """When slots were taken away, and how many were in use, where the provider takes *most* at once."""
+    cuts = []
+    while windows.now < until:
+        before = windows.slots.limit
+        if before > most:
+            windows.refused(6 * (before - most))
+            if windows.slots.limit < before:
+                cuts.append((windows.now, before))
+        windows.window(1.0)
+    return cuts
+
+
+def test_slots_that_were_refused_come_back_one_by_one_and_as_many_as_failed_are_tried_more_and_more_seldom():
+    windows = Windows(20)
+    assert windows.refused(3) == 14
+    back = []
+    while windows.now < 70.0:
+        back.append(windows.window(1.0))
+    assert back[:6] == [15, 16, 17, 18, 19, 19]
+    assert back[50] == 19
+    assert back[-1] == 20, "after a minute"
+
+
+def test_how_long_a_cap_on_calls_at_once_is_believed_doubles_up_to_a_quarter_of_an_hour():
+    windows = Windows(64)
+    cuts = capped(windows, 10, 8000.0)
+    last = [at for at, slots in cuts if slots == 11]
+    rests = [later - earlier for earlier, later in itertools.pairwise(last)]
+    assert rests[:4] == pytest.approx([120, 240, 480, 960], rel=0.1)
+    assert rests[4:] == pytest.approx([960] * len(rests[4:]), rel=0.1)
+    assert sum(before > 11 for _, before in cuts) <= 8
+
+
+def test_a_cap_on_calls_at_once_that_has_gone_is_forgotten():
+    windows = Windows(20)
+    capped(windows, 10, 1000.0)
+    while windows.slots.limit < 20:
+        windows.window(1.0)
+    assert windows.now < 2500.0
+    before = windows.now
+    assert windows.refused(3) == 14
+    while windows.slots.limit < 20:
+        windows.window(1.0)
+    assert windows.now - before < 75.0, "as after the first refusal"
+
+
+def test_a_trial_is_given_up_where_the_process_is_what_answers_wait_for():
+    windows = Windows()
+    windows.window(3.0)
+    windows.slots.pressed(windows.now)
+    assert windows.slots.limit == 64
+    assert windows.window(3.0) == 44, "it may begin anew at once"
+    windows.answers(70, 9.0)
+    windows.slots.pressed(windows.now)
+    windows.answers(70, 1.0)
+    assert windows.slots.limit == 64, "what came before says nothing"
+
+
+@pytest.mark.parametrize(("limit", "best", "taken"), [(1, 0.01, 1), (63, 0.01, 63), (64, 0.01, 64), (8, 0.0, 64), (8, float("inf"), 64)])
+def test_slots_from_one_to_all_are_taken_up_with_a_pace_that_can_be(limit, best, taken):
+    slots = Slots(64)
+    slots.teach({"limit": limit, "best": best})
+    assert slots.limit == taken
+    assert slots.learnt() == ({"limit": limit, "best": best} if taken < 64 else {})

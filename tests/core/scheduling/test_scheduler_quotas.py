@@ -427,6 +427,19 @@ def test_a_run_that_does_not_wait_ends_with_its_day_spent_and_so_does_one_whose_
     assert isinstance(afforded(scheduler, 1.0, 1.0)[1], Drained)
 
 
+@pytest.mark.parametrize(
+    ("result", "spent"),
+    [(used(7), 7), (Reply("an answer", "stop", None), 20), (doubtful(), 20), (again(), 0), (throttled(), 0)],
+    ids=["told", "an answer that tells no usage", "in doubt", "failed", "refused"],
+)
+def test_a_budget_is_charged_what_an_attempt_cost_and_its_bound_where_nobody_can_tell(result, spent):
+    scheduler, purse = of_a_day(rows=1)
+    ticket = next(ticket for ticket in afforded(scheduler, 0.0, 0.0)[0] if ticket.workspace == "legal")
+    assert purse.page(0.0).promised == 20
+    ended(scheduler, ticket, result, 1.0)
+    assert (purse.page(0.0).promised, purse.page(0.0).spent) == (0, spent)
+
+
 def test_a_lane_whose_budget_may_still_be_left_something_waits_for_what_is_under_way():
     scheduler, _ = of_a_day()
     first, second = (ticket for ticket in afforded(scheduler, 0.0, 0.0)[0] if ticket.workspace == "legal")
