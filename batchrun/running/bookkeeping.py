@@ -241,7 +241,7 @@ def _merge(books: Books, name: str, read: Part, *, alive: bool) -> None:
     """Write down what was read of another run; what a process that lives keeps itself stays as it is."""
     part = books.runs.setdefault(name, Part())
     if not (part.open and alive):
-        part.settle(read.spent, next(iter(read.sizes.values()), 0))
+        part.settle(read.spent, max(read.sizes.values()))
         return
     for key, amount in read.taken.items():
         part.taken.setdefault(key, amount)

@@ -6,7 +6,7 @@ import json
 import os
 import random
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -342,8 +342,10 @@ def test_a_ledger_is_read_again_where_it_grew_and_only_there(tmp_path):
     results = plain.directory / "legal" / "results.jsonl"
     whole = results.read_bytes()
     results.write_bytes(b"#" * (len(whole) - 1) + b"\n")
+    purse = Purse(plain.cap)
+    Bookkeeper(tmp_path / "b", [purse], wall_time=lambda: NOON).look_in()
     unread = Run(tmp_path, "b").open()
-    assert unread.page.others == 20, "who reads it finds damage"
+    assert unread.page.others == purse.page(NOON).others == 20, "who reads it finds damage"
     unread.close()
     results.write_bytes(whole)
     grown(plain, "one-more")
@@ -489,6 +491,35 @@ def test_it_is_told_that_books_were_lost_and_not_that_there_were_none_yet(tmp_pa
     second = Run(tmp_path, "b").open()
     assert second.notes == [told]
     second.close()
+
+
+class Losing(BooksFile):
+    """Books that are lost just before somebody has them for himself."""
+
+    @contextmanager
+    def locked(self):
+        with super().locked():
+            self.path.unlink(missing_ok=True)
+            yield self
+
+
+def test_books_that_are_lost_in_the_midst_of_anything_are_made_again_and_nothing_is_lent_from_them(tmp_path):
+    run = Run(tmp_path, "a").open()
+    assert all(run.send() for _ in range(2))
+    run.keeper._file = Losing(tmp_path)
+    assert (run.page.left, run.send(), run.page.left, run.send()) == (10, True, 0, False)
+    assert not (tmp_path / ".books.json").exists()
+    run.keeper._file = BooksFile(tmp_path)
+    settle_books(run)
+    while run.under_way:
+        run.settle(1)
+    run.keeper._file = Losing(tmp_path)
+    assert not run.keeper._look([]), "it looks no further: the books are to be made again"
+    assert not (tmp_path / ".books.json").exists()
+    run.keeper._file = BooksFile(tmp_path)
+    settle_books(run)
+    assert books_of(tmp_path)["runs"]["a"]["spent"] == {PAGE: "3"}
+    run.close()
 
 
 def test_what_was_spent_in_months_long_gone_is_in_the_books_no_more(tmp_path):

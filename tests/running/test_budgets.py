@@ -88,6 +88,29 @@ def test_tokens_count_as_they_are_and_money_at_the_models_price():
     assert (own.cap.unit, legal.cap.unit) == ("tokens", "CNY")
 
 
+def paid_for_a_million(currency: str) -> tuple[dict[str, Decimal | None], dict[str, Decimal | None]]:
+    """What a million tokens each way are set aside for and cost, by workspace, in a budget of *currency*."""
+    places = {"here": ("public", "main"), "abroad": ("intl", "main"), "in-a-batch": ("batch", "main"), "for-less": ("public", "cheaper")}
+    workspaces = {name: {"endpoint": at, "account": of, "api_key_env": f"KEY_{of}"} for name, (at, of) in places.items()}
+    job = job_of(
+        job={"input": "in.jsonl", "budget": {"amount": 5, "currency": currency}},
+        accounts={"main": {}, "cheaper": {"discount": 0.25}},
+        workspaces=workspaces,
+    )
+    (one,) = each_purse(purses(job, *((name, FLASH) for name in places)))
+    bound, usage = Bound(1_000_000, 1_000_000), Usage(1_000_000, 1_000_000)
+    return {name: one.price((name, FLASH), bound) for name in places}, {name: one.cost((name, FLASH), usage) for name in places}
+
+
+def test_money_counts_by_where_a_lanes_calls_go_and_what_is_taken_off_for_its_account():
+    for abroad in paid_for_a_million("USD"):
+        assert {name for name, amount in abroad.items() if amount is not None} == {"abroad"}
+    for amounts in paid_for_a_million("CNY"):
+        here = amounts["here"] or Decimal(0)
+        assert here > 0
+        assert amounts == {"here": here, "abroad": None, "in-a-batch": here / 2, "for-less": here * 3 / 4}
+
+
 @pytest.mark.parametrize("unpriced", [None, {"input": 1, "output": 3}])
 def test_what_has_no_price_in_the_budgets_currency_counts_as_the_budget_says_or_not_at_all(unpriced):
     table = {"amount": 5, "currency": "USD"} | ({} if unpriced is None else {"unpriced": unpriced})

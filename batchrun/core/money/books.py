@@ -112,14 +112,14 @@ def read_books(content: bytes) -> Books | None:
 
 def _part(told: Any) -> Part:
     if not isinstance(told["open"], bool) or not all(isinstance(size, int) for size in told["sizes"].values()):
-        raise TypeError("a part that is none")
+        raise TypeError
     return Part(_amounts(told["taken"]), _amounts(told["spent"]), told["open"], dict(told["sizes"]))
 
 
 def _amounts(told: Any) -> dict[str, Decimal]:
     amounts = {page: Decimal(amount) for page, amount in told.items()}
     if not all(amount.is_finite() and amount >= 0 for amount in amounts.values()):
-        raise ValueError("an amount that is none")
+        raise ValueError
     return amounts
 
 

@@ -53,7 +53,7 @@ def total(lanes: Sequence[Outlay]) -> Decimal:
     return sum((lane.amount for lane in lanes), Decimal(0))
 
 
-def runs_out(lanes: Sequence[Outlay], cap: Decimal, left: Decimal, period: Period | None = None, begins_at: float = 0.0) -> RunsOut | None:
+def runs_out(lanes: Sequence[Outlay], cap: Decimal, left: Decimal, period: Period | None, begins_at: float) -> RunsOut | None:
     """Say when *lanes* would have spent what is *left* of *cap*, or all of it on a later day; None where it suffices to the end."""
     starts, end = 0.0, max((lane.seconds for lane in lanes), default=0.0)
     for _ in range(_MOST_PERIODS):

@@ -343,3 +343,58 @@ def test_more_values_than_there_is_room_for_stand_together_and_the_sums_stay(mon
 def test_what_is_no_dimension_is_refused(by):
     with pytest.raises(ValueError, match="is wanted"):
         checked([by])
+
+
+def test_a_dimension_is_taken_once_and_one_that_is_none_is_named():
+    assert checked(["day", "workspace", "day", "metadata.a.b", "hour", "model"]) == ("day", "workspace", "metadata.a.b", "hour", "model")
+    with pytest.raises(ValueError, match=r"^'week': workspace, model, day, hour or metadata\.KEY is wanted$"):
+        checked(["day", "week"])
+
+
+def test_json_tells_each_groups_labels_and_counts_in_their_order():
+    world = World([row_of({"project": label}, "answered") for label in ("b", "a", "b")])
+    told = world.fold(by=("metadata.project",)).by(["metadata.project", "model"])
+    groups = [{"of": {"metadata.project": label, "model": "qwen-plus"}, **told.groups[label, "qwen-plus"].as_json()} for label in "ab"]
+    unknown = {"of": {"metadata.project": None, "model": "qwen-plus"}, **told.groups[None, "qwen-plus"].as_json()}
+    assert told.as_json() == {
+        "by": ["metadata.project", "model"],
+        "zone": "Asia/Shanghai",
+        "others": False,
+        "groups": [*groups, unknown],
+    }
+    assert [group["answered"] for group in told.as_json()["groups"]] == [1, 2, 0]
+
+
+def test_attributions_that_add_up_to_more_values_than_there_is_room_for_say_so_and_lose_nothing(monkeypatch):
+    monkeypatch.setattr(attribution, "MOST_GROUPS", 4)
+    folded = [
+        World([row_of({"customer": f"{run}-{number}"}, "answered") for number in range(3)]).fold(by=("metadata.customer",))
+        for run in range(3)
+    ]
+    assert not any(each.attribution.crowded for each in folded)
+    whole = folded[0]
+    for each in folded[1:]:
+        whole.add(each)
+    assert whole.attribution.as_json()["others"]
+    assert whole.attribution.total().answered == 9
+    assert whole.by(["workspace", "metadata.customer"]).groups["sales", OTHERS].answered == 6
+    again = Statement("run", "job", attribution=Groups(["metadata.customer"]).attribution)
+    again.add(whole)
+    assert again.attribution.crowded, "it says so though none of its own were too many"
+
+
+def test_calls_of_more_lanes_and_quarters_of_an_hour_than_are_kept_at_hand_are_counted_all_the_same(monkeypatch):
+    monkeypatch.setattr(attribution, "_MOST_FOUND", 3)
+    groups = Groups(["hour"], SHANGHAI)
+    moments = [at_hours(quarter / 4) for quarter in range(20)]
+    for at in (*moments, *moments):
+        groups.of("sales", "m", at, None).calls += 1
+    assert [totals.calls for totals in groups.attribution.groups.values()] == [8] * 5
+    assert list(groups.attribution.groups)[:2] == [("sales", "m", "2026-11-26T00:00+08:00"), ("sales", "m", "2026-11-26T01:00+08:00")]
+
+
+@pytest.mark.parametrize("at", [None, 1e18, float("-1e17")])
+def test_a_call_at_no_moment_that_a_calendar_knows_has_no_day(at):
+    groups = Groups(["day"], SHANGHAI)
+    groups.of("sales", "m", at, None).calls += 1
+    assert list(groups.attribution.groups) == [("sales", "m", None)]

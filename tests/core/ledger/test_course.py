@@ -6,7 +6,7 @@ import pytest
 
 from batchrun.core.jobs.stated import StatedQuota, budgets_of, quotas_of
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
-from batchrun.core.ledger.course import MOST_REASONS, REST, Course, Reason, Trouble, Watched
+from batchrun.core.ledger.course import MOST_REASONS, REST, Course, Reason, Standstill, Told, Trouble, Watched
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.statement import Fold
 from batchrun.core.model import Usage
@@ -144,6 +144,59 @@ def test_what_is_no_text_in_a_ledger_is_none(odd):
     )
     assert list(course.trouble) == [Trouble("legal", "again", "")]
     assert list(course.reasons()) == [Reason("legal", "rejected", "", None)]
+
+
+def test_calls_without_a_time_that_can_be_right_are_counted_and_stand_in_no_series():
+    attempts = [started(1, 0)._replace(at=0.0), started(2, 0), ended(1, 1)._replace(at=1e12), ended(2, 2, "again", "E", Usage(7, 1))]
+    entries = [entry("r-1")._replace(started_at=None), entry("r-2")._replace(started_at=5.0), entry("r-3", "rejected", code="E")]
+    course = seen(attempts=attempts, entries=entries)
+    assert course.untimed == 3
+    assert (course.began, course.ended) == (NIGHT, NIGHT + 2)
+    assert course.timeline.counts(("legal", "input")) == [7, 0, 0]
+    assert sum(course.timeline.counts(("legal", "calls"))) == 1
+    both = Course()
+    for _ in range(2):
+        both.add(course)
+    both.add(Course())
+    assert (both.untimed, both.began, both.ended) == (6, NIGHT, NIGHT + 2)
+
+
+def test_a_run_began_with_its_earliest_moment_and_ended_with_its_latest_whatever_order_they_came_in():
+    course = seen(attempts=[started(1, 50), started(2, 9), ended(2, 20), started(3, 60), ended(1, 55), started(4, 30)])
+    assert (course.began, course.ended) == (NIGHT + 9, NIGHT + 60)
+    earlier = seen(attempts=[started(1, 2), ended(1, 40)])
+    course.add(earlier)
+    assert (course.began, course.ended) == (NIGHT + 2, NIGHT + 60)
+
+
+def test_of_a_standstill_it_is_known_where_since_when_and_why_and_runs_that_are_added_bring_theirs():
+    first = seen(attempts=[started(1, 0), ended(1, 1, "parked", "InvalidApiKey", Usage(5, 1), 401)])
+    second = seen(attempts=[started(1, 5, "sales"), ended(1, 6, "parked", ["odd"], status=True)])
+    first.add(second)
+    assert first.standstills == {
+        ("legal", "qwen-plus"): Standstill("legal", "qwen-plus", "InvalidApiKey", 401, NIGHT + 1),
+        ("sales", "qwen-plus"): Standstill("sales", "qwen-plus", "", None, NIGHT + 6),
+    }
+    assert first.timeline.counts(("legal", "parked")) == [0, 1, 0, 0, 0, 0, 0]
+    assert first.timeline.counts(("legal", "input")) == [5, 0, 0, 0, 0, 0, 0]
+    assert first.trouble == {Trouble("legal", "parked", "InvalidApiKey"): 1, Trouble("sales", "parked", ""): 1}
+
+
+def test_answers_alone_have_a_latency_and_a_row_that_was_answered_after_a_failure_has_one():
+    entries = [entry("a", latency_ms=10), entry("b", "rejected", latency_ms=99, first_token_ms=98), entry("c", first_token_ms=5)]
+    course = seen(entries=[*entries, entry("b", latency_ms=30)])
+    (latency,), (first,) = course.latency().values(), course.first_token().values()
+    assert (latency.count, latency.least, latency.greatest) == (2, 10, 30)
+    assert (first.count, first.greatest) == (1, 5)
+    assert course.reasons() == {}
+
+
+def test_the_first_of_alike_failures_is_told_in_full():
+    entries = [entry(name, "exhausted", code="E", status=500, message=f"m-{name}", advice=f"a-{name}") for name in "ab"]
+    course = seen(entries=entries)
+    assert course.reasons() == {Reason("legal", "exhausted", "E", 500): Told(2, "m-a", "a-a")}
+    course.add(seen(entries=entries[1:]))
+    assert course.reasons() == {Reason("legal", "exhausted", "E", 500): Told(3, "m-a", "a-a")}
 
 
 def test_the_quotas_and_budgets_of_a_described_job_are_found():

@@ -84,3 +84,79 @@ def test_rows_in_doubt_are_those_that_are_neither_answered_nor_rejected():
     fold.entries([entry(1, "a"), entry(2, "b", "rejected", None)])
     totals = fold.close({LANE: 4}).total()
     assert (totals.in_doubt, totals.rows_in_doubt, totals.pending) == (4, 2, 2)
+
+
+def doubts(*lines, entries=(), only=None):
+    calls = Calls(only)
+    calls.take_all(lines)
+    for each in entries:
+        calls.told(each)
+    return [(each.started.name, each.why, each.ended and each.ended.verdict) for each in calls.in_doubt()]
+
+
+def test_why_a_call_is_in_doubt_is_said():
+    timed_out = end(1, "again", in_doubt=True)._replace(code="read_timeout")
+    lines = [start(1), timed_out, start(2, "s"), end(2, in_doubt=True), start(3, "t"), start(4, "u"), end(4), start(5, "v"), end(5)]
+    assert doubts(*lines, entries=[entry(5, "v")]) == [
+        ("1-1", "read_timeout", "again"),
+        ("1-2", "its answer told no usage", "answered"),
+        ("1-3", "it has no end: the process was killed", None),
+        ("1-4", "its answer is not in the ledger", None),
+    ]
+
+
+def test_of_two_starts_of_one_name_the_earlier_one_was_killed_and_the_later_one_has_the_end():
+    lines = [start(1, "r"), start(1, "s"), end(1)]
+    assert doubts(*lines, entries=[entry(1, "s")]) == [("1-1", Calls.KILLED, None)]
+    calls = Calls()
+    calls.take_all(lines)
+    assert calls.wrong(entry(1, "r")) == "names the attempt 1-1, which was made for another row"
+
+
+def test_a_row_is_suspect_as_long_as_one_of_its_calls_is_under_way_or_in_doubt():
+    calls = Calls()
+    row, other = ("legal", "r"), ("legal", "s")
+    steps = [
+        (start(1), True), (start(2), True), (end(1, "again"), True), (end(2, "again"), False),
+        (start(3), True), (end(3, in_doubt=True), True), (start(4), True), (end(4), True),
+    ]  # fmt: skip
+    for line, suspect in steps:
+        calls.take_all([line])
+        assert ((row in calls.suspects()), (other in calls.suspects())) == (suspect, False), line
+
+
+def test_calls_of_other_workspaces_are_left_out_ends_and_lost_answers_too():
+    others = Started("1-1", "sales", "qwen-plus", "r", MOST), end(1, in_doubt=True), start(2), end(2), start(3)
+    read = [line for line, _ in Calls("legal").take(others)]
+    assert [line.name for line in read] == ["1-2", "1-2", "1-3"]
+    assert doubts(*others, entries=[entry(9)], only="legal") == [("1-3", Calls.KILLED, None), ("1-2", Calls.MISSING, None)]
+    assert doubts(*others, entries=[entry(9)], only="sales") == [("1-1", "its answer told no usage", "answered")]
+
+
+def test_an_end_that_comes_after_its_entry_is_given_once_with_its_start_and_one_without_a_start_is_not():
+    calls = Calls()
+    calls.take_all([start(1), start(2, "s")])
+    calls.told(entry(1))
+    assert [(began.name, over and over.name) for began, over in calls.take([end(1), end(1), end(7)])] == [("1-1", "1-1")]
+    assert [each.started.name for each in calls.in_doubt()] == ["1-2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "opening"), [("4-1", 4), ("4-99999999", 4), ("04-1", 4), ("9-1", 9), (None, 0), ("x-1", 0), ("x-y", 0), ("7", 7), ("²-1", 0)]
+)
+def test_the_opening_of_an_entry_is_told_by_its_attempts_name(name, opening):
+    calls = Calls()
+    calls.take_all([Started("4-1", *LANE, "r", MOST)])
+    assert calls.opening_of(entry(1)._replace(attempt=name)) == opening
+
+
+def test_a_log_with_gaps_in_its_numbers_is_remembered_in_little_more_than_five_bytes_a_call():
+    calls = Calls()
+    numbers = [*range(1, 5000), 60_000, 1_000_000]
+    calls.take_all(line for number in numbers for line in (start(number, str(number)), end(number)))
+    held = sum(len(each.marks) for each in calls._openings.values())
+    assert 1_000_000 < held < 1_600_000
+    assert all(len(each.rows) == len(each.marks) for each in calls._openings.values())
+    for number in numbers[:: len(numbers) // 7]:
+        assert calls.wrong(entry(number, str(number))) is None
+        assert calls.wrong(entry(number, "another")) is not None

@@ -407,3 +407,46 @@ def test_json_tells_each_amount_by_what_it_is_and_waste_and_savings_by_kind():
         "truncated": nothing,
         "in_doubt": {"calls": 2, "input_tokens": 8, "output_tokens": 9, "unpriced_calls": 0, "cost": {"CNY": "3"}},
     }
+
+
+def test_json_is_this_and_nothing_else():
+    statement = two_workspaces()
+    statement.unreadable_attempts = 4
+    parts = {
+        name: {
+            "run": "run-id",
+            "name": "night",
+            "workspace": name,
+            "total": statement.total(name).as_json(),
+            "models": {model: statement.lane(name, model).as_json() for model in models},
+        }
+        for name, models in (("sales", ["qwen-plus"]), ("法务", ["qwen-max", "qwen-plus"]))
+    }
+    told = {"run": "run-id", "name": "night", "rejected_input": 2, "unreadable_attempts": 4, "total": statement.total().as_json()}
+    assert statement.as_json() == told | {"workspaces": parts}
+    assert [list(part["models"]) for part in parts.values()] == [["qwen-plus"], ["qwen-max", "qwen-plus"]]
+
+
+def test_statements_add_up_lane_by_lane_and_by_all_that_was_asked():
+    def folded(run, *rows):
+        fold = Fold(run, "job", rejected_input=3, by=["metadata.a"])
+        starts = [started_line(f"1-{number}", 0.0, row, MOST) for number, row in enumerate(rows)]
+        fold.attempts(map(read_attempt, [*starts, b"torn\n"]))
+        answers = [Answered(replace(row, metadata={"a": row.id}), ANSWER, replace(CALL, attempt="2-1")) for row in rows]
+        fold.entries(read_entry(write_entry(answer, "batchrun", raw=False)) for answer in answers)
+        return fold.close({(row.workspace, row.model): 5 for row in rows})
+
+    both, later = folded("first", ROWS[2], ROWS[0]), folded("second", ROWS[0], ROWS[1])
+    both.add(later)
+    assert (both.run, both.rejected_input, both.unreadable_attempts) == ("first", 6, 2)
+    assert {lane: (totals.answered, totals.pending) for lane, totals in both.lanes.items()} == {
+        LANES[2]: (1, 4),
+        LANES[1]: (1, 4),
+        LANES[0]: (2, 8),
+    }
+    assert list(both.lanes) == sorted(LANES)
+    told = {key[0]: (totals.answered, totals.calls) for key, totals in both.by(["metadata.a"]).groups.items()}
+    assert told == {"r-0": (2, 0), "r-1": (1, 0), "r-2": (1, 0), None: (0, 4)}
+    assert list(both.by(["model", "workspace"]).groups) == [("qwen-max", "法务"), ("qwen-plus", "sales"), ("qwen-plus", "法务")]
+    with pytest.raises(ValueError, match="not in"):
+        both.by(["day"])

@@ -157,7 +157,14 @@ def test_half_four_fifths_and_nineteen_twentieths_are_told_once():
 
 @pytest.mark.parametrize(
     ("amount", "unit", "text"),
-    [("1234567", "tokens", "1,234,567 tokens"), ("0.0012", "CNY", "0.0012 CNY"), ("20", "CNY", "20 CNY"), ("1234.5", "USD", "1,234.5 USD")],
+    [
+        ("1234567", "tokens", "1,234,567 tokens"),
+        ("0.0012", "CNY", "0.0012 CNY"),
+        ("20", "CNY", "20 CNY"),
+        ("1234.6", "tokens", "1,235 tokens"),
+        ("0.00004", "CNY", "0 CNY"),
+        ("1234.5", "USD", "1,234.5 USD"),
+    ],
 )
 def test_amounts_are_told_plainly(amount, unit, text):
     assert told(Decimal(amount), unit) == text

@@ -40,7 +40,7 @@ def lane(rows, seconds, amount, most=0):
     ],
 )
 def test_a_budget_of_the_run_is_spent_when_its_lanes_have_spent_it(lanes, left, found):
-    told = runs_out(lanes, D(1000), D(left))
+    told = runs_out(lanes, D(1000), D(left), None, NOON)
     assert (told is None) == (found is None)
     if told and found:
         assert [told.at, told.rows, float(told.missing)] == pytest.approx([found.at, found.rows, float(found.missing)])
@@ -72,7 +72,7 @@ def test_a_budget_of_the_day_is_spent_on_the_first_day_that_does_not_suffice(day
 def test_what_is_spent_when_a_budget_runs_out_and_what_is_missing_make_the_whole_and_none_runs_out_that_has_enough(lanes, left):
     outlays = [lane(*each) for each in lanes]
     whole, most = sum(each.amount for each in outlays), max(each.most for each in outlays)
-    told = runs_out(outlays, D(left), D(left))
+    told = runs_out(outlays, D(left), D(left), None, NOON)
     if told is None:
         assert whole <= left
     else:
