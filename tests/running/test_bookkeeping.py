@@ -361,12 +361,15 @@ def test_a_ledger_is_read_again_where_it_grew_and_only_there(tmp_path):
 
 
 def test_a_budget_counts_the_lanes_that_it_is_about_of_the_jobs_that_it_is_about(tmp_path):
-    other = Run(tmp_path, "plain").open()
-    assert other.send()
-    other.close()
+    plain, unnamed = Run(tmp_path, "plain").open(), Run(tmp_path, "unnamed").open()
+    assert plain.send()
+    assert unnamed.send()
+    for run in (plain, unnamed):
+        run.close()
+    run_directory.write_summary(unnamed.directory / "run.json", {"format": 1, "run": "unnamed", "rows": {}})
     owners = {
-        "workspace legal": 10, "workspace legal, model qwen-plus": 10, "job job": 10,
-        "workspace sales": 0, "workspace legal, model qwen-max": 0, "job another": 0, "job ": 0,
+        "workspace legal": 20, "workspace legal, model qwen-plus": 20, "job job": 10,
+        "workspace sales": 0, "workspace legal, model qwen-max": 0, "job another": 0, "job None": 0,
     }  # fmt: skip
     for number, (whose, spent) in enumerate(owners.items()):
         run = Run(tmp_path, f"run-{number}", whose=whose).open()

@@ -191,6 +191,7 @@ def test_a_park_counts_what_other_runs_spent_and_says_so():
     told_of = "workspaces.legal.budget = 100 tokens: 90 tokens spent, 30 tokens of it by other runs; the next row may cost 20 tokens"
     assert failure.message == told_of
     unpriced = broke(Lack(one, one.page(0), None), MODEL)
+    assert (unpriced.fault, unpriced.scope) == (Fault.PARK, Scope.LANE)
     assert (unpriced.code, unpriced.message) == ("no_price", f"workspaces.legal.budget = 100 tokens: {MODEL} has no price in tokens")
     assert unpriced.advice == f"give {MODEL} a price in [prices], or say in the budget what an unpriced model counts as"
 
