@@ -121,11 +121,60 @@ def test_at_a_steady_load_no_call_waits_and_no_more_is_promised_than_some_second
     assert len(doubtful([*written.lines, ReadIn("second")])) - len(written.sent) < 10, "an idle lane is promised next to nothing"
 
 
+def test_what_is_promised_is_three_looks_of_what_went_on_and_four_of_the_largest_twice_and_less_only_where_it_is_far_too_much():
+    promises = Promises()
+
+    def look(*calls: Bound) -> tuple[list[bool], list[Promise]]:
+        may = [promises.count("legal", "m", most) for most in calls]
+        return may, promises.due()
+
+    # 4 of the largest and 3 of what went on are 7 calls; twice as many, beside the one that was made.
+    assert look(Bound(7, 8)) == ([False], [Promise("legal", "m", 15, 105, 120)])
+    assert not promises.covers("legal", "m"), "it does not stand on the disk yet"
+    promises.stand(promises.written - 1)
+    assert not promises.covers("legal", "m"), "what stands was written before"
+    promises.stand(promises.written)
+    assert promises.covers("legal", "m")
+    # Enough for as much again is left: nothing is written.
+    assert look(Bound(7, 8)) == ([True], [])
+    assert look() == ([], [])
+    # Ten calls of another size: in the mean they are no larger, and take more than there is.
+    assert look(*[Bound(6, 9)] * 10) == (
+        [True] * 10,
+        [Promise("legal", "m", 12 + 68, 74 + 2 * (4 * 7 + 3 * 60), 106 + 2 * (4 * 9 + 3 * 90))],
+    )
+    promises.stand(promises.written)
+    # Nothing went on, and what is left is more than four times what is wanted: it is taken back at once, to four of the largest.
+    assert look() == ([], [Promise("legal", "m", 16, 74 + 28, 106 + 36)])
+    assert [promises.count("legal", "m", Bound(7, 9)) for _ in range(5)] == [True] * 4 + [False]
+
+
+@pytest.mark.parametrize(("bound", "may"), [(Bound(106, 1), False), (Bound(1, 121), False), (Bound(98, 112), True), (Bound(99, 1), False)])
+def test_a_call_is_within_what_is_promised_in_calls_and_in_tokens_of_either_kind(bound, may):
+    promises = Promises()
+    promises.count("legal", "m", Bound(7, 8))
+    promises.due()
+    promises.stand(1)
+    assert promises.count("legal", "m", bound) is may
+
+
+def test_lanes_are_promised_each_by_itself():
+    promises = Promises()
+    promises.count("legal", "m", Bound(7, 8))
+    promises.count("sales", "m", Bound(1, 2))
+    assert [(each.workspace, each.calls, each.input_tokens) for each in promises.due()] == [("legal", 15, 105), ("sales", 15, 15)]
+    promises.stand(1)
+    assert promises.count("sales", "m", Bound(14, 2))
+    assert not promises.count("sales", "m", Bound(1, 2))
+    assert promises.covers("legal", "m")
+
+
 def test_the_lost_end_of_an_earlier_opening_stays_in_doubt_whatever_comes_later():
     lines = [Opened(1, "a"), Promised((Promise("legal", "qwen-plus", 3, 301, 30),), 5.0), Opened(2, "b"), Closed(), ReadIn("b")]
     found = doubtful(lines)
     assert [each.started.bound for each in found] == [(101, 10), (100, 10), (100, 10)]
-    assert {each.why for each in found} == {Calls.UNTOLD}
+    assert {each.why for each in found} == {Calls.UNTOLD} == {"its line may have been lost with the machine"}
+    assert {each.started[:4] + each.started[5:] for each in found} == {("1-", "legal", "qwen-plus", "", 5.0)}
     assert doubtful(lines, only="marketing") == []
     assert doubtful([Opened(1, "a"), None, ReadIn("a")]) == []
     assert len(doubtful([*lines[:2], None, ReadIn("a")])) == 3, "a line that the disk lost, though the machine is the same"
