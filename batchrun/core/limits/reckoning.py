@@ -314,11 +314,10 @@ class Reckoning:
 
     def _kept_free(self, squares: float, cost: float) -> float:
         """What a row leaves free besides its cost: less of it, the longer the window would stay emptier for its sake."""
-        deviation = self._ratio * math.sqrt(self._spread * (squares + cost * cost))
-        usual = self._guesses / self._weight if self._weight else cost
-        dearer = deviation * cost / (usual * self._ratio * math.sqrt(self._spread * (squares + usual * usual)))
+        off, usual = math.sqrt(squares + cost * cost), self._guesses / self._weight if self._weight else cost
+        dearer = off * cost / (usual * math.sqrt(squares + usual * usual))
         deviations = math.sqrt(max(0.0, self.deviations * self.deviations - 2 * math.log(max(1.0, dearer))))
-        return deviations * deviation
+        return deviations * self._ratio * math.sqrt(self._spread) * off
 
     def _below(self, now: float, quota: float) -> float:
         most = max(1.0, quota - self.deviations * _AT_END_SHARE * self._costs / max(1.0, self._weight))

@@ -169,3 +169,291 @@ def test_expectations_that_are_all_too_high_cost_no_quota_once_that_is_learnt():
         out.append((now, 900.0 + 200.0 * dice.random()))
         used += out[-1][1] * (now > 60.0)
     assert used / 540.0 >= 0.97 * 10_000
+
+
+# What is kept free, row by row. A thousand tokens a second, six of which are a window.
+
+
+def reckoned(window: float = 6.0, *, deviations: float = 1.0, usual: float = 0.0, costs: float = 1.0) -> Reckoning:
+    """One that knows the window; and, of rows of a *usual* size, that they cost *costs* times what is expected, a day ago."""
+    reckoning = counting(window)
+    for _ in range(400 if usual else 0):
+        reckoning.pay(-90_000.0, usual)
+        reckoning.settle(-90_000.0, usual, usual * costs)
+    reckoning.deviations, reckoning._spread = deviations, 0.09
+    return reckoning
+
+
+def at_once(reckoning: Reckoning, cost: float, now: float = 0.0) -> int:
+    """How many rows go in one moment, all of them still under way."""
+    count = 0
+    while reckoning.free_at(now, RATE, cost) <= now:
+        reckoning.pay(now, cost)
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize(("deviations", "count"), [(0.25, 59), (1.0, 57), (4.0, 51), (8.0, 44)])
+def test_so_many_standard_deviations_of_what_is_under_way_are_kept_free(deviations, count):
+    """Rows of 100 that are off by 30: of 6,000 tokens n rows leave 6,000 - 100 n free, and are off by 30 times the root of n."""
+    assert at_once(reckoned(deviations=deviations, usual=100.0), 100.0) == count
+
+
+@pytest.mark.parametrize(("costs", "count"), [(0.5, 116), (1.0, 57), (2.0, 28)])
+def test_what_is_under_way_counts_as_much_as_such_rows_lately_turned_out_to_cost(costs, count):
+    assert at_once(reckoned(usual=100.0, costs=costs), 100.0) == pytest.approx(count, abs=1)
+
+
+def test_what_is_known_leaves_nothing_free_besides_the_row_itself():
+    for known, goes in ((5860.0, True), (5880.0, False)):
+        reckoning = reckoned(usual=100.0)
+        reckoning._went.know(0.0, known)
+        assert (reckoning.free_at(1.0, RATE, 100.0) == 1.0) is goes
+
+
+@pytest.mark.parametrize(("known", "goes"), [(2700.0, True), (2850.0, False)])
+def test_a_row_that_is_twenty_times_the_usual_leaves_half_as_many_deviations_free(known, goes):
+    """It is off by 600; four deviations would be 2,400, and the whole window is 6,000."""
+    reckoning = reckoned(deviations=4.0, usual=100.0)
+    reckoning._went.know(0.0, known)
+    assert (reckoning.free_at(1.0, RATE, 2000.0) == 1.0) is goes
+
+
+def test_a_row_goes_as_soon_as_enough_has_left_the_window_and_not_before():
+    reckoning = reckoned(usual=100.0)
+    reckoning._spread = 0.0
+    for second in range(6):
+        reckoning._went.know(float(second), 1000.0)
+    for cost, leaves in ((100.0, 0), (1000.0, 0), (1001.0, 1), (2000.0, 1), (4500.0, 4), (6000.0, 5)):
+        at = reckoning.free_at(5.5, RATE, cost)
+        assert leaves + 6.025 <= at <= leaves + 6.025 + 2 / 128, cost
+
+
+def test_rows_that_all_cost_just_what_is_expected_leave_nothing_free_and_go_on_for_ever():
+    reckoning, now = counting(6.0), 0.0
+    for _ in range(40_000):
+        now = reckoning.free_at(now, RATE, 500.0)
+        reckoning.pay(now, 500.0)
+        reckoning.settle(now, 500.0, 500.0)
+    assert now == pytest.approx(500.0 * 40_000 / RATE, rel=0.015)
+
+
+def test_how_long_rows_waited_for_room_is_told_once_and_counts_from_the_first_look():
+    reckoning = reckoned(usual=100.0)
+    assert reckoning.pay(0.0, 6000.0) == 0.0
+    for now in (1.0, 2.0, 4.0):
+        assert reckoning.free_at(now, RATE, 100.0) > 6.0
+    assert reckoning.pay(6.5, 100.0) == 5.5
+    assert reckoning.pay(6.6, 100.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("window", "at_end", "seconds"), [(6.0, False, 1.5), (60.0, False, 15.0), (1.0, True, 3.0), (6.0, True, 6.0), (60.0, True, 60.0)]
+)
+def test_a_quarter_of_a_window_is_made_up_for_and_all_of_it_where_answers_are_counted(window, at_end, seconds):
+    reckoning = counting(window)
+    reckoning.at_end = at_end
+    assert reckoning.makes_up_for == seconds
+
+
+def test_a_row_whose_cost_is_known_better_before_it_ends_counts_with_that():
+    reckoning = reckoned(usual=100.0)
+    reckoning.pay(0.0, 5900.0)
+    assert reckoning.free_at(1.0, RATE, 1000.0) > 6.0
+    reckoning.reprice(0.0, 5900.0, 1000.0)
+    assert reckoning.free_at(1.0, RATE, 1000.0) == 1.0
+
+
+# What a refusal teaches.
+
+
+def refuse(reckoning: Reckoning, now: float, cost: float = 100.0) -> None:
+    reckoning.pay(now, cost)
+    reckoning.settle(now, cost, 0.0)
+    reckoning.refused(now, now, RATE, cost)
+
+
+def test_one_refusal_in_three_hundred_calls_leaves_what_is_kept_free_as_it_was():
+    for at_end, calls in ((False, 298), (True, 1275)):
+        reckoning = reckoned(deviations=2.0, usual=100.0)
+        reckoning.at_end = at_end
+        refuse(reckoning, 0.0)
+        assert reckoning.deviations == 2.5
+        for _ in range(calls):
+            reckoning.took(1.0, RATE, 100.0)
+        assert reckoning.deviations == pytest.approx(2.0, rel=0.002)
+
+
+def test_what_is_kept_free_has_bounds():
+    reckoning = reckoned(usual=100.0)
+    for _ in range(100):
+        refuse(reckoning, 0.0)
+    assert reckoning.deviations == 8.0
+    for _ in range(10_000):
+        reckoning.took(1.0, RATE, 100.0)
+    assert reckoning.deviations == 0.25
+
+
+@pytest.mark.parametrize(("at_end", "most"), [(False, 4.2), (True, 8.4)])
+def test_refusals_of_one_moment_widen_it_by_a_twentieth_each_and_not_for_ever(at_end, most):
+    reckoning = reckoned(deviations=1.0)
+    reckoning.at_end = at_end
+    reckoning.refused_too()
+    assert reckoning.deviations == pytest.approx(1.05)
+    for _ in range(100):
+        reckoning.refused_too()
+    assert most / 1.05 <= reckoning.deviations <= most
+
+
+@pytest.mark.parametrize(("window", "seconds"), [(6.0, 2.0), (2.0, 1.0), (60.0, 2.0)])
+def test_what_was_refused_is_not_sent_again_for_two_seconds_or_half_a_window_unless_something_leaves(window, seconds):
+    reckoning = reckoned(window, usual=100.0)
+    reckoning._went.know(0.0, 300.0 * window)
+    refuse(reckoning, 0.5, 500.0)
+    assert reckoning.free_at(0.5, RATE, 50.0) == 0.5, "a small one may"
+    assert reckoning.free_at(0.5, RATE, 500.0) == pytest.approx(0.5 + seconds)
+    assert reckoning.free_at(0.5 + seconds, RATE, 500.0) == 0.5 + seconds
+
+
+def test_half_a_deviation_is_kept_under_what_was_refused():
+    """Known were 1,800, and the row of 500 is off by 150; one of 300 is off by 90, and one and a quarter times that are kept free."""
+    for cost, goes in ((300.0, True), (330.0, False)):
+        reckoning = reckoned(usual=500.0)
+        reckoning._went.know(0.0, 1800.0)
+        refuse(reckoning, 0.5, 500.0)
+        assert (reckoning.free_at(0.6, RATE, cost) == 0.6) is goes
+
+
+# Which window it is.
+
+
+def taken(reckoning: Reckoning, cost: float, count: int, *, start: float = 0.0, apart: float = 1.0) -> float:
+    now = start
+    for _ in range(count):
+        reckoning.pay(now, cost)
+        reckoning.settle(now, cost, cost)
+        reckoning.took(now, RATE, cost)
+        now += apart
+    return now
+
+
+@pytest.mark.parametrize(("cost", "window"), [(150.0, 6.0), (300.0, 20.0), (900.0, 60.0), (6500.0, 60.0)])
+def test_a_window_is_taken_to_have_room_for_thirty_rows_before_anything_was_refused(cost, window):
+    reckoning = Reckoning()
+    taken(reckoning, cost, 30)
+    assert reckoning.window == window
+
+
+@pytest.mark.parametrize(("cost", "window"), [(6500.0, 6.0), (6700.0, 20.0), (22_500.0, 60.0)])
+def test_a_row_that_was_taken_though_it_alone_is_more_than_the_window_shows_a_longer_one(cost, window):
+    reckoning = reckoned()
+    for at in (0.0, 1.0):
+        reckoning.took(at, RATE, cost)
+    assert reckoning.window == window
+
+
+def test_a_longer_window_is_tried_after_three_hundred_calls_and_two_minutes_without_a_refusal():
+    for apart, calls in ((1.0, 300), (0.1, 1201)):
+        reckoning = reckoned(usual=100.0)
+        taken(reckoning, 100.0, calls - 3, apart=apart)
+        assert reckoning.window == 6.0
+        taken(reckoning, 100.0, 6, start=(calls - 3) * apart, apart=apart)
+        assert reckoning.window == 20.0
+
+
+def tried(reckoning: Reckoning, now: float) -> float:
+    """Goes on without a refusal until a longer window is tried; when."""
+    before = reckoning.window
+    while reckoning.window == before:
+        now = taken(reckoning, 10.0, 1, start=now)
+    return now
+
+
+def test_a_longer_window_that_is_refused_is_let_go_of_and_tried_again_more_and_more_seldom_up_to_an_hour():
+    reckoning, now, rests = reckoned(usual=10.0), 0.0, []
+    for _ in range(7):
+        began = now
+        now = tried(reckoning, now)
+        rests.append(now - began)
+        assert reckoning.window == 20.0
+        windows = []
+        for _ in range(5):
+            refuse(reckoning, now)
+            windows.append(reckoning.window)
+        assert windows == [20.0] * 3 + [6.0] * 2
+    assert rests == pytest.approx([300, 300, 480, 960, 1920, 3600, 3600], rel=0.02)
+
+
+def test_a_longer_window_that_is_not_refused_while_it_is_tried_stays():
+    reckoning = reckoned(usual=10.0)
+    now = tried(reckoning, 0.0)
+    now = taken(reckoning, 10.0, 41, start=now)
+    for _ in range(12):
+        refuse(reckoning, now)
+    assert reckoning.window == 20.0
+
+
+def test_a_few_refusals_in_a_trial_of_many_calls_end_it_not():
+    reckoning = reckoned(usual=10.0)
+    now = tried(reckoning, 0.0)
+    now = taken(reckoning, 10.0, 1000, start=now, apart=0.03)
+    for _ in range(13):
+        refuse(reckoning, now)
+    assert reckoning.window == 20.0
+    for _ in range(3):
+        refuse(reckoning, now)
+    assert reckoning.window == 6.0
+
+
+# Where answers are counted when they end.
+
+
+def test_where_answers_are_counted_a_row_of_any_size_goes_while_less_than_a_window_of_them_came():
+    for answers, goes in ((55, True), (61, False)):
+        reckoning = reckoned(usual=100.0, deviations=1.0)
+        reckoning.at_end = True
+        for number in range(answers):
+            reckoning.took(number / 100, RATE, 100.0)
+        reckoning.deviations = 1.0
+        assert (reckoning.free_at(1.0, RATE, 1e6) == 1.0) is goes
+        if not goes:
+            assert reckoning.free_at(1.0, RATE, 1e6) == pytest.approx(6.02, abs=0.02)
+
+
+def test_so_many_usual_rows_of_answers_are_kept_free_as_it_is_deviations():
+    for deviations, most in ((1.0, 59), (4.0, 56)):
+        reckoning = reckoned(usual=100.0)
+        reckoning.at_end = True
+        count = 0
+        reckoning.deviations = deviations
+        while reckoning.free_at(0.5, RATE, 100.0) == 0.5:
+            reckoning.took(0.5, RATE, 100.0)
+            reckoning.deviations = deviations
+            count += 1
+        assert count == pytest.approx(most, abs=1)
+
+
+# What is kept.
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"window": 20.0, "deviations": 1.0, "at_end": 0.0},
+        {"window": 6.0, "deviations": 2.5, "at_end": 0.0},
+        {"window": 6.0, "deviations": 0.25, "at_end": 1.0},
+        {"window": 1.0, "deviations": 8.0, "at_end": 1.0},
+    ],
+)
+def test_what_refusals_have_shown_is_kept_and_taken_up(kept):
+    reckoning = Reckoning()
+    reckoning.teach(kept, 0.0)
+    assert reckoning.learnt() == kept
+    assert (reckoning.window, reckoning.deviations, reckoning.at_end) == (kept["window"], kept["deviations"], kept["at_end"] == 1.0)
+
+
+def test_where_nothing_was_shown_nothing_is_kept():
+    reckoning = Reckoning()
+    for _ in range(50):
+        reckoning.took(0.0, RATE, 10.0)
+    assert reckoning.learnt() == {}
