@@ -108,22 +108,27 @@ class Engine:
     def _taken_in(self) -> list[Attempt]:
         """Settle what ended and write down what became of it. A slot that is given back before would let go of an entry unwritten."""
         ended, self._ended = self._ended, []
-        ledger = self._ports.ledger
-        for place, attempt in enumerate(ended, 1):
-            try:
+        ledger, place = self._ports.ledger, 0
+        try:
+            for place, attempt in enumerate(ended, 1):  # noqa: B007 - how far it came
                 self._settle(attempt)
-            except BaseException:
-                # The others are paid for all the same: `run` takes them in before it ends.
-                self._ended[:0] = ended[place:]
-                raise
-            if attempt.outcome is not None:
-                ledger.append(attempt.outcome, attempt.ended)
+                if attempt.outcome is not None:
+                    ledger.append(attempt.outcome, attempt.ended)
+        except BaseException:
+            # The others are paid for all the same: those before it are written now, and `run` takes in those after it before it ends.
+            self._ended[:0] = ended[place:]
+            self._write_down(ended[: place - 1])
+            raise
+        self._write_down(ended)
+        return ended
+
+    def _write_down(self, ended: list[_Attempt]) -> None:
+        ledger = self._ports.ledger
         if ended:
             ledger.flush()
         for attempt in ended:
             if attempt.name is not None:
                 ledger.end(attempt.name, attempt.verdict, attempt.result, attempt.started_at + attempt.ended - attempt.launched)
-        return ended
 
     def _settle(self, attempt: Attempt) -> None:
         ready, result = attempt.ready, attempt.result

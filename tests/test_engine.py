@@ -10,7 +10,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from batchrun.core.errors import LedgerError
+from batchrun.core.errors import LedgerError, StoppedError
 from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Scope
 from batchrun.core.scheduling.retry import RetryPolicy
@@ -455,6 +455,21 @@ def test_an_answer_that_no_check_can_take_ends_the_run_and_the_others_that_came_
         bench.run()
     assert ended.group_contains(ArithmeticError)
     assert sorted(bench.ledger.ids()) == ["legal/qwen-plus/0", "legal/qwen-plus/2", "legal/qwen-plus/3"]
+
+
+def test_an_entry_that_cannot_be_written_ends_the_run_and_the_others_that_came_with_it_are_kept_with_their_ends():
+    class Poor(Listed):
+        def append(self, outcome, now):
+            if outcome.row.id.endswith("/1"):
+                raise StoppedError("there was no memory left")
+            super().append(outcome, now)
+
+    bench = benched(lane(rows=9, slots=4), ledger=Poor())
+    with pytest.raises(ExceptionGroup) as ended:
+        bench.run()
+    assert ended.group_contains(StoppedError)
+    assert sorted(bench.ledger.ids()) == ["legal/qwen-plus/0", "legal/qwen-plus/2", "legal/qwen-plus/3"]
+    assert sorted(bench.ledger.starts[name] for name in bench.ledger.ends) == sorted(bench.ledger.ids())
 
 
 def test_a_run_cancelled_while_it_is_being_woken_sends_nothing_more():

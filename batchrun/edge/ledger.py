@@ -22,6 +22,11 @@ The contract
 - The first failed write or sync ends the ledger: every later call raises, nothing more is launched, and the run ends with exit code 4, the
   file and the reason. What was under way then is counted and told, and stands in doubt
   (`test_the_first_failed_write_ends_the_ledger_for_every_file`; `tests/faults/disk.py`, `points.py`).
+- An entry that there is no memory to write fails by itself: nothing of it stands, its call is in doubt, the others that came with it are
+  written, and the run ends with exit code 4 (`test_an_entry_that_there_is_no_memory_for_is_told_and_the_others_are_written`). Where memory
+  runs out, or anything else interrupts, while lines are handed to the kernel, none of them is handed to it again: what it took stands, and
+  the rest is in doubt (`test_no_memory_to_write_ends_the_ledger_and_writes_no_line_twice`; `tests/faults/memory.py`: at random, and killed
+  for it).
 - A second fsync after a failed one reports success over pages that were dropped (seen on Linux with ext4), so none is ever believed
   (`test_a_failed_sync_ends_the_ledger_and_is_never_tried_again`). The kernel still shows the lost pages to whoever reads: all files are put
   out of its cache, so that the next opening reads what the disk has, and trusts nothing else (`tests/faults/disk.py`: a genuine failure,
@@ -54,7 +59,7 @@ from typing import Self
 import anyio
 from anyio.to_thread import run_sync
 
-from batchrun.core.errors import LedgerError
+from batchrun.core.errors import LedgerError, StoppedError
 from batchrun.core.ledger.as_read import ended_of, entry_of, started_of
 from batchrun.core.ledger.attempts import Bound, Line, closed_line, ended_line, opened_line, promised_line, read_attempt, started_line
 from batchrun.core.ledger.entry import Entry, Form, write_entry
@@ -196,14 +201,18 @@ class Ledger:
             self._unended.discard(attempt)
 
     def append(self, outcome: Outcome, now: float) -> None:
-        """Note *outcome*'s entry. *now* is the loop's time."""
-        cost = self._cost(outcome)
-        line = write_entry(outcome, self._form, raw=self._raw, cost=cost)
-        if self._follow is not None:
-            self._entries.append(entry_of(outcome, self._form, cost, line))
+        """Note *outcome*'s entry. *now* is the loop's time. Raises StoppedError where there is no memory for it."""
+        try:
+            cost = self._cost(outcome)
+            line = write_entry(outcome, self._form, raw=self._raw, cost=cost)
+            entry = entry_of(outcome, self._form, cost, line) if self._follow is not None else None
+        except MemoryError:
+            raise _no_memory_for(outcome.row) from None
+        self._note((outcome.row.workspace, "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"), line)
+        if entry is not None:
+            self._entries.append(entry)
             if outcome.call is not None:
                 self._unended.add(outcome.call.attempt)
-        self._note((outcome.row.workspace, "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"), line)
         self._unsynced_bytes += len(line)
         if self._unsynced_since is None:
             self._unsynced_since = now
@@ -211,8 +220,9 @@ class Ledger:
     def flush(self) -> None:
         """Write what was noted; on return a killed process can no longer lose it."""
         for file in self._noted:
-            self._write(file, b"".join(file.lines))
-            file.lines.clear()
+            # Whatever interrupts it, no line is written a second time.
+            lines, file.lines = file.lines, []
+            self._write(file, lines)
         self._noted.clear()
         if len(self._lines) + len(self._entries) >= _FOLLOWED_BY:
             self._give()
@@ -305,16 +315,19 @@ class Ledger:
             self._noted.append(file)
         file.lines += lines
 
-    def _write(self, file: _File, lines: bytes) -> None:
+    def _write(self, file: _File, noted: list[bytes]) -> None:
         if self._broken is not None:
             raise self._broken
         self._dirty.add(file)
         try:
+            lines = b"".join(noted)
             written = os.write(file.descriptor, lines)
             while written < len(lines):
                 written += os.write(file.descriptor, lines[written:])
         except OSError as error:
             raise self._break(file.path, "written", error) from None
+        except MemoryError:
+            raise self._break(file.path, "written", OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))) from None
         if self._follow is not None:
             file.growth.add(lines)
 
@@ -355,11 +368,19 @@ class Ledger:
     def _break(self, path: Path, what: str, error: OSError) -> LedgerError:
         count = len(self._under_way)
         doubt = f"{count:,} calls were under way: they may have been billed, and count as in doubt. " if count else ""
+        mend = "Give the run more memory" if error.errno == errno.ENOMEM else "Mend the disk"
         self._broken = LedgerError(
             f"{path}: could not be {what}: {error.strerror}. Nothing more is sent or written. {doubt}"
-            "Mend the disk and run the same command again: it goes on from what the files hold"
+            f"{mend} and run the same command again: it goes on from what the files hold"
         )
         return self._broken
+
+
+def _no_memory_for(row: Row) -> StoppedError:
+    return StoppedError(
+        f"there was no memory left to write the entry of row {row.id!r:.80} of {row.workspace}: its call counts as in doubt, what else was "
+        "answered is kept. Give the run more memory, or fewer slots, and run the same command again"
+    )
 
 
 def _must_stand(path: Path, descriptor: int) -> None:

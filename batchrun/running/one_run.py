@@ -114,6 +114,8 @@ async def run(job: Job, wishes: Wishes = Wishes()) -> Ending:
         return await _run(job, wishes)
     except BaseExceptionGroup as group:
         raise _first_of_ours(group) from None
+    except MemoryError:
+        raise _no_memory() from None
 
 
 def run_blocking(job: Job, wishes: Wishes = Wishes()) -> Ending:
@@ -334,9 +336,18 @@ def _fields(wishes: Wishes) -> dict[str, Any]:
 
 
 def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return what ended the run where batchrun raised it; otherwise the group as it is."""
+    """Return what ended the run where batchrun raised it, or where memory ran out; otherwise the group as it is."""
     ours, _ = group.split(BatchrunError)
-    error: BaseException = ours if ours is not None else group
-    while isinstance(error, BaseExceptionGroup) and ours is not None:
+    if ours is None:
+        return _no_memory() if group.split(MemoryError)[1] is None else group
+    error: BaseException = ours
+    while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _no_memory() -> StoppedError:
+    return StoppedError(
+        "there was no memory left to go on. What was answered is kept; calls that were under way may have been billed, and are in doubt. "
+        "Give the run more memory, or fewer slots, and run the same command again"
+    )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -13,7 +16,7 @@ import anyio.to_thread
 import orjson
 import pytest
 
-from batchrun.core.errors import LedgerError
+from batchrun.core.errors import LedgerError, StoppedError
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Promised, ReadIn, Started, closed_line, opened_line, read_attempt
 from batchrun.core.ledger.entry import read_entry
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Outcome, Rejected, Reply, Row, Scope, Usage
@@ -58,6 +61,58 @@ def test_a_disk_that_takes_a_part_of_a_line_ends_the_ledger_before_the_line_coun
         with pytest.raises(LedgerError):
             ledger.start(row("r-3"), Bound(1, 1), 0.0)
     assert (tmp_path / "legal" / "results.jsonl").stat().st_size == size + 10
+
+
+def test_an_entry_that_there_is_no_memory_for_is_told_and_the_others_are_written(tmp_path):
+    def price(workspace, _model, _usage, _at):
+        if workspace == "poor":
+            raise MemoryError
+
+    with Ledger(tmp_path, 1, open_to_append, price=price) as ledger:
+        ledger.append(answered("r-1"), 0.0)
+        with pytest.raises(StoppedError, match="no memory left to write the entry of row 'r-2' of poor: its call counts as in doubt"):
+            ledger.append(answered("r-2", "poor"), 0.0)
+        ledger.append(answered("r-3"), 0.0)
+        ledger.flush()
+        assert ledger.room(0.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["legal"]
+    assert [orjson.loads(line)["id"] for line in (tmp_path / "legal" / "results.jsonl").read_bytes().splitlines()] == ["r-1", "r-3"]
+
+
+_WITHOUT_MEMORY = """
+import resource, sys
+from pathlib import Path
+from batchrun.core.errors import LedgerError
+from batchrun.edge.ledger import Ledger
+from batchrun.edge.run_directory import open_to_append
+from tests.edge.test_ledger import answered
+
+with Ledger(Path(sys.argv[1]), 1, open_to_append) as ledger:
+    ledger.append(answered("r-1"), 0.0)
+    ledger.flush()
+    for name in ("r-2", "r-3"):
+        ledger.append(answered(name, content="a" * (48 << 20)), 0.0)
+    ledger.append(answered("r-4", "sales"), 0.0)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + (32 << 20), -1))
+    for _ in range(2):
+        try:
+            ledger.flush()
+        except LedgerError as error:
+            print(error)
+    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+"""
+
+
+def test_no_memory_to_write_ends_the_ledger_and_writes_no_line_twice(tmp_path):
+    command = [sys.executable, "-c", _WITHOUT_MEMORY, str(tmp_path)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == second
+    assert "legal/results.jsonl: could not be written: Cannot allocate memory. Nothing more is sent or written. Give the run" in first
+    assert [orjson.loads(line)["id"] for line in (tmp_path / "legal" / "results.jsonl").read_bytes().splitlines()] == ["r-1"]
+    assert (tmp_path / "sales" / "results.jsonl").read_bytes() == b""
 
 
 class Slow(Ledger):
