@@ -122,7 +122,7 @@ class Engine:
         self._write_down(ended)
         return ended
 
-    def _write_down(self, ended: list[_Attempt]) -> None:
+    def _write_down(self, ended: list[Attempt]) -> None:
         ledger = self._ports.ledger
         if ended:
             ledger.flush()

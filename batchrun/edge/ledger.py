@@ -23,10 +23,11 @@ The contract
   file and the reason. What was under way then is counted and told, and stands in doubt
   (`test_the_first_failed_write_ends_the_ledger_for_every_file`; `tests/faults/disk.py`, `points.py`).
 - An entry that there is no memory to write fails by itself: nothing of it stands, its call is in doubt, the others that came with it are
-  written, and the run ends with exit code 4 (`test_an_entry_that_there_is_no_memory_for_is_told_and_the_others_are_written`). Where memory
-  runs out, or anything else interrupts, while lines are handed to the kernel, none of them is handed to it again: what it took stands, and
-  the rest is in doubt (`test_no_memory_to_write_ends_the_ledger_and_writes_no_line_twice`; `tests/faults/memory.py`: at random, and killed
-  for it).
+  written, and the run ends with exit code 4 (`test_an_entry_that_there_is_no_memory_for_is_told_and_the_others_are_written`; a mistake of
+  batchrun's own in one row's settling costs the others as little, and ends with exit code 1). Where memory runs out, or anything else
+  interrupts, while lines are handed to the kernel, the ledger ends: what the kernel took stands, none of it is written again or written
+  behind, and the rest is in doubt (`test_no_memory_to_write_ends_the_ledger`,
+  `test_what_interrupts_a_write_ends_the_ledger_and_no_line_is_written_twice`; `tests/faults/memory.py`: at random, and killed for it).
 - A second fsync after a failed one reports success over pages that were dropped (seen on Linux with ext4), so none is ever believed
   (`test_a_failed_sync_ends_the_ledger_and_is_never_tried_again`). The kernel still shows the lost pages to whoever reads: all files are put
   out of its cache, so that the next opening reads what the disk has, and trusts nothing else (`tests/faults/disk.py`: a genuine failure,
@@ -328,6 +329,10 @@ class Ledger:
             raise self._break(file.path, "written", error) from None
         except MemoryError:
             raise self._break(file.path, "written", OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))) from None
+        except BaseException:
+            # A second Ctrl-C, in a program of somebody's own: how much of it stands is not known, so nothing may be written behind it.
+            self._break(file.path, "written", InterruptedError(errno.EINTR, os.strerror(errno.EINTR)))
+            raise
         if self._follow is not None:
             file.growth.add(lines)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -104,7 +105,7 @@ with Ledger(Path(sys.argv[1]), 1, open_to_append) as ledger:
 """
 
 
-def test_no_memory_to_write_ends_the_ledger_and_writes_no_line_twice(tmp_path):
+def test_no_memory_to_write_ends_the_ledger(tmp_path):
     command = [sys.executable, "-c", _WITHOUT_MEMORY, str(tmp_path)]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -113,6 +114,33 @@ def test_no_memory_to_write_ends_the_ledger_and_writes_no_line_twice(tmp_path):
     assert "legal/results.jsonl: could not be written: Cannot allocate memory. Nothing more is sent or written. Give the run" in first
     assert [orjson.loads(line)["id"] for line in (tmp_path / "legal" / "results.jsonl").read_bytes().splitlines()] == ["r-1"]
     assert (tmp_path / "sales" / "results.jsonl").read_bytes() == b""
+
+
+def test_what_interrupts_a_write_ends_the_ledger_and_no_line_is_written_twice(tmp_path):
+    """A pipe takes the first 64 KiB of a line and waits; Ctrl-C comes while it does."""
+
+    def interrupt(_signal, _frame):
+        raise KeyboardInterrupt
+
+    reading, writing = os.pipe()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with os.fdopen(reading, "rb") as pipe:
+            with Ledger(tmp_path, 1, lambda _path: writing) as ledger:
+                ledger.append(answered("r-1", content="a" * 200_000), 0.0)
+                signal.setitimer(signal.ITIMER_REAL, 0.2)
+                with pytest.raises(KeyboardInterrupt):
+                    ledger.flush()
+                os.set_blocking(reading, False)
+                taken = pipe.read()
+                with pytest.raises(LedgerError, match="could not be written: Interrupted system call"):
+                    ledger.append(answered("r-2"), 0.0)
+                with pytest.raises(LedgerError):
+                    ledger.flush()
+            assert taken.startswith(b'{"id":"r-1"')
+            assert pipe.read() == b""
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 class Slow(Ledger):

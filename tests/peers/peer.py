@@ -32,7 +32,7 @@ class Tell(Protocol):
 def program(name: str, package: str) -> str:
     """The path of an installed program; a test that needs it fails where it is missing."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
-    assert found, f"{name} is not installed: apt-get install {package} (.ci/run does it)"
+    assert found, f"{name} is not installed: apt-get install {package} (.ci/run does it for all that the suite needs)"
     return found
 
 
