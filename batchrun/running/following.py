@@ -19,7 +19,7 @@ import anyio
 
 from batchrun.core.errors import BatchrunError
 from batchrun.core.ledger.attempts import Line, ReadIn
-from batchrun.core.ledger.course import Course, Watched
+from batchrun.core.ledger.course import Course, Part, Watched
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.marking import NOTHING, Growth, Mark
 from batchrun.core.ledger.statement import Fold, Statement
@@ -52,6 +52,8 @@ class Followed:
         self._begun = begun
         self._boot = history.boot_id()
         self._statement: tuple[Checkpoint, Fold | Watched] | None = None
+        self._parts: tuple[Part, ...] = ()
+        """Of it: whoever counts a call and an entry by itself."""
         self._off = False
         """What was taken in contradicts itself: it is told by whoever reads all of it."""
 
@@ -59,6 +61,7 @@ class Followed:
         """Have the statement made beside, by a *reader* that has read as far as the past."""
         reader.share(self._past.calls)
         self._statement = checkpoint, reader
+        self._parts = (reader.fold, reader.course) if isinstance(reader, Watched) else (reader,)
 
     def take(self, lines: Sequence[Line], entries: Sequence[Entry]) -> None:
         """Take in what was written."""
@@ -70,16 +73,16 @@ class Followed:
             self._off = True
 
     def _took(self, lines: Sequence[Line], entries: Sequence[Entry]) -> bool:
-        past, calls, statement = self._past, self._past.calls, self._statement and self._statement[1]
+        past, calls = self._past, self._past.calls
         for started, ended in calls.take(lines):
-            if statement is not None:
-                statement.called(started, ended)
+            for part in self._parts:
+                part.called(started, ended)
         past.latest = max(past.latest, calls.latest)
         for entry in entries:
             if past.wrong(entry) is not None:
                 return False
-            if statement is not None:
-                statement.told(entry)
+            for part in self._parts:
+                part.told(entry)
             past.told(entry)
             calls.told(entry)
         return True

@@ -142,26 +142,9 @@ class Course:
 
     def called(self, started: Started, ended: Ended | None) -> None:
         """Look at a call when it starts, and again when it ends."""
-        if ended is None:
-            self._called(started)
-        else:
+        if ended is not None:
             self._came_back(started, ended)
-
-    def told(self, entry: Entry) -> None:
-        """Look at an entry: those of a row as they came, or those of its workspace's errors.jsonl first."""
-        tracks = self._tracks_of(entry.workspace, entry.model)
-        self._undo(entry)
-        if entry.outcome == "answered":
-            if entry.latency_ms is not None:
-                tracks.latency.add(entry.latency_ms)
-            if entry.first_token_ms is not None:
-                tracks.first_token.add(entry.first_token_ms)
-        else:
-            self._fail(entry)
-        if entry.usage is not None:
-            self._spent(tracks, entry.started_at, entry.usage)
-
-    def _called(self, started: Started) -> None:
+            return
         tracks = self._tracks_of(started.workspace, started.model)
         bucket = self.timeline.bucket(started.at)
         if bucket is None:
@@ -172,13 +155,29 @@ class Course:
         for track in tracks.quota_calls:
             self._put(track, started.at, 1)
 
+    def told(self, entry: Entry) -> None:
+        """Look at an entry: those of a row as they came, or those of its workspace's errors.jsonl first."""
+        tracks = self._tracks_of(entry.workspace, entry.model)
+        if len(self._failed):
+            self._undo(entry)
+        if entry.outcome == "answered":
+            if entry.latency_ms is not None:
+                tracks.latency.add(entry.latency_ms)
+            if entry.first_token_ms is not None:
+                tracks.first_token.add(entry.first_token_ms)
+        else:
+            self._fail(entry)
+        if entry.usage is not None:
+            self._spent(tracks, entry.started_at, entry.usage)
+
     def _came_back(self, started: Started, ended: Ended) -> None:
         if plausible(ended.at):
             self._passed(ended.at)
+        if ended.verdict == "answered" and not self.standstills:
+            return
         lane = (started.workspace, started.model)
         if ended.verdict == "answered":
-            if self.standstills:
-                self.standstills.pop(lane, None)
+            self.standstills.pop(lane, None)
         elif ended.verdict in _TROUBLE:
             self._met(Trouble(started.workspace, ended.verdict, _word(ended.code)))
             self.timeline.add((started.workspace, ended.verdict), ended.at)
@@ -238,8 +237,6 @@ class Course:
 
     def _undo(self, entry: Entry) -> None:
         """A row's latest entry decides."""
-        if not len(self._failed):
-            return
         digest = id_digest(entry.workspace, entry.id)
         if place := self._failed.get(digest):
             self._told[place - 1].rows -= 1
@@ -262,14 +259,20 @@ def _status(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-class _Fold(Protocol):
+class Part(Protocol):
+    """What counts a call and an entry by itself."""
+
+    def called(self, started: Started, ended: Ended | None) -> None:
+        """Count a call that has started, or that has ended."""
+
+    def told(self, entry: Entry) -> None:
+        """Count an entry."""
+
+
+class _Fold(Part, Protocol):
     calls: Calls
 
     def share(self, calls: Calls) -> None: ...
-
-    def called(self, started: Started, ended: Ended | None) -> None: ...
-
-    def told(self, entry: Entry) -> None: ...
 
 
 class Watched:

@@ -173,7 +173,7 @@ class Calls:
         attempts, number = found
         if attempts.marks[number] & _FOUND:
             return f"names the attempt {entry.attempt}, which another entry names already"
-        if attempts.rows[number] not in {0, _row(entry.workspace, entry.id)}:
+        if (row := attempts.rows[number]) and row != _row(entry.workspace, entry.id):
             return f"names the attempt {entry.attempt}, which was made for another row"
         return None
 

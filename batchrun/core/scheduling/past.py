@@ -40,8 +40,10 @@ class Past:
     def told(self, entry: Entry) -> None:
         """Take an entry in; `calls` is yet to be told."""
         self.plan.note(entry)
-        self.unknown += bool(entry.unknown)
-        self.latest = max(self.latest, self.calls.opening_of(entry))
+        if entry.unknown:
+            self.unknown += 1
+        if (opening := self.calls.opening_of(entry)) > self.latest:
+            self.latest = opening
 
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls, or the rows, in *entry*: an answered row is answered once."""

@@ -110,14 +110,14 @@ def _large(folder: Path, asked: argparse.Namespace) -> None:
 
 def _resume(folder: Path, asked: argparse.Namespace) -> None:
     write_input(folder / "in.jsonl", asked.rows, 600, 3)
-    with Endpoint() as endpoint:
+    # Nothing is answered: what is left to do stays so, however late a run is killed after its first call.
+    with Endpoint(answers=False) as endpoint:
         path = write_job(folder, endpoint.url, 3)
         write_ledger(load_job(path), asked.rows - 10)
         for said in ("nothing kept", "index kept, no checkpoint", "from a checkpoint", "from a checkpoint"):
             if said == "index kept, no checkpoint":
                 for kept in (folder / "run").glob("*.checkpoint"):
                     kept.unlink()
-            # Killed at its first call: what is left to do stays so.
             with running(path, keys(3), endpoint) as child:
                 _wait(lambda: bool(child.first_calls) or child.process.poll() is not None)
                 first = min(child.first_calls.values(), key=lambda cost: cost.wall, default=None)

@@ -79,9 +79,10 @@ class Child:
 
 
 class Endpoint:
-    """Answers each call at once, and notes the first of each workspace; the key says whose it is."""
+    """Answers each call at once, or never, and notes the first of each workspace; the key says whose it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, answers: bool = True) -> None:
+        self.answers = answers
         self.child: Child | None = None
         """Whose connections are accepted now: those of one that was killed may still be there."""
         self.open: set[object] = set()
@@ -134,6 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.endpoint.called(self.child, self.headers["Authorization"].removeprefix("Bearer sk-fake-"))
+        if not self.endpoint.answers:
+            self.rfile.read(1)  # Until whoever called is gone.
+            self.close_connection = True
+            return
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(ANSWER)))
