@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -34,6 +35,8 @@ _made: Callable[..., Any] = tuple.__new__
 _USUALLY = 5
 """Fields of a usage: four counts and what the provider said."""
 _RARER = ("cache_creation_tokens", "image_tokens", "audio_tokens", "video_tokens", "output_audio_tokens", "searches")
+_rarer = attrgetter(*_RARER)
+_NONE_OF_THEM = (0,) * len(_RARER)
 
 
 class Entry(NamedTuple):
@@ -167,9 +170,8 @@ def usage_fields(usage: Usage) -> dict[str, Any]:
         "cached_tokens": usage.cached_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
     }
-    for name in _RARER:
-        if count := getattr(usage, name):
-            fields[name] = count
+    if (rarer := _rarer(usage)) != _NONE_OF_THEM:
+        fields.update((name, count) for name, count in zip(_RARER, rarer, strict=True) if count)
     fields["raw"] = usage.raw
     return fields
 
@@ -273,8 +275,10 @@ def _finish_reason(fields: Any, own: Any, *, batch: bool) -> str | None:
 def _own(outcome: Outcome, cost: Money | None, *, raw: bool) -> dict[str, Any]:
     row = outcome.row
     told = _answer(outcome.reply) if isinstance(outcome, Answered) else {"outcome": _kind(outcome)} | _failed(outcome.failure)
-    fields = {"id": row.id, "workspace": row.workspace, "model": row.model, **told, **_call(outcome.call)}
-    fields |= {"cost": cost_fields(cost), "digest": row.digest, "metadata": row.metadata}
+    fields = {
+        "id": row.id, "workspace": row.workspace, "model": row.model, **told, **_call(outcome.call),
+        "cost": None if cost is None else cost_fields(cost), "digest": row.digest, "metadata": row.metadata,
+    }  # fmt: skip
     if raw and isinstance(outcome, Answered):
         fields["response"] = _as_it_came(outcome.reply)
     return fields

@@ -191,10 +191,12 @@ class Limiter:
             if now < taken_at:
                 return taken_at
             self._end(episode, now)
-        at = self.ramp.free_at(now)
-        if self.attempts.is_bounded:
-            at = max(at, self.attempts.free_at(now, 1.0))
-        return max(at, self.tokens.free_at(now, tokens)) if self.tokens.is_bounded else at
+        at, attempts, held_tokens = self.ramp.free_at(now), self.attempts, self.tokens
+        if attempts.is_bounded and (free := attempts.free_at(now, 1.0)) > at:
+            at = free
+        if held_tokens.is_bounded and (free := held_tokens.free_at(now, tokens)) > at:
+            at = free
+        return at
 
     def pay(self, now: float, tokens: float) -> None:
         """An attempt goes that is expected to cost *tokens*."""

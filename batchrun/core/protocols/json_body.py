@@ -51,7 +51,7 @@ def parse(body: bytes) -> Document | Unreadable:
 def _document(value: object, line: bytes) -> Document | Unreadable:
     if not isinstance(value, dict):
         return Unreadable("not_an_object")
-    if line.count(b"{") + line.count(b"[") > _FEW_BRACKETS and not _can_be_dumped(value):
+    if len(line) > _FEW_BRACKETS and line.count(b"{") + line.count(b"[") > _FEW_BRACKETS and not _can_be_dumped(value):
         return Unreadable("too_deep")
     return Document(value, orjson.dumps(value) if b"\n" in line or b"\r" in line else line)
 

@@ -116,10 +116,6 @@ class Pool:
         self._served = max(self._served, tag)
         return lane
 
-    def first(self) -> Lane:
-        """Return the lane whose turn it is."""
-        return self.queue[0][2]
-
     def shared_refusal(self, lane: Lane, now: float, within: float) -> bool:
         """Note that *lane* was refused; say whether the pool is to blame.
 

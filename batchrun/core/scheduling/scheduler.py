@@ -306,10 +306,12 @@ class Scheduler:
         lane.in_turn = False
 
     def _join(self, lane: Lane) -> None:
-        lane.pool.join(lane)
+        pool = lane.pool
+        pool.join(lane)
         if lane.in_turn:
-            lane.pool.turns.append(lane)
-        self._look_at(lane.pool)
+            pool.turns.append(lane)
+        if not pool.active:
+            self._look_at(pool)
 
     def _look_at(self, pool: Pool) -> None:
         if not pool.active:
@@ -323,7 +325,7 @@ class Scheduler:
             pool = self._ready_pools[0]
             if not pool.queue:
                 self._rest_pool(pool)
-            elif (at := pool.limiter.free_at(now, pool.first().next_tokens())) > now:
+            elif (at := pool.limiter.free_at(now, pool.queue[0][2].next_tokens())) > now:
                 self._ready_pools.popleft().active = False
                 self._alarms.ring_at(pool, at)
                 self._pass_turns_on(pool)
