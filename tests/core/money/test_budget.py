@@ -146,6 +146,23 @@ def test_all_budgets_are_promised_or_none():
     assert [large.page(0).promised, small.page(0).promised] == [0, 0]
 
 
+def test_a_call_is_promised_and_paid_at_the_price_of_its_own_lane():
+    prices = {LANE: 3, ("sales", MODEL): 1}
+    one = Purse(
+        Cap("job.budget", Decimal(100), "CNY"),
+        lambda key, asked, told: Decimal(prices[key] * (10 * asked + told)),
+        lambda key, usage: Decimal(prices[key] * usage.output_tokens),
+    )
+    page = one.page(0)
+    for key, amount, spent in ((LANE, 36, 6), (("sales", MODEL), 12, 8)):
+        promise = Promise(page, Decimal(amount))
+        assert promise_all((one,), key, Bound(1, 2)) == (promise,)
+        assert page.promised == amount
+        one.settle(key, promise, Usage(0, 2), in_doubt=False)
+        assert page.promised == 0
+        assert page.spent == spent
+
+
 def test_half_four_fifths_and_nineteen_twentieths_are_told_once():
     one, seen = purse(100), []
     for spent in range(101):
