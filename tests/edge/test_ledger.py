@@ -366,15 +366,17 @@ def test_what_ends_a_ledger_is_told_with_the_calls_that_were_under_way(tmp_path)
                 assert again.value is raised.value
 
 
-@pytest.mark.parametrize("how", ["deleted", "replaced"])
+@pytest.mark.parametrize("how", ["deleted", "replaced", "linked"])
 def test_a_file_that_is_no_longer_where_it_was_ends_the_ledger_at_the_next_sync(tmp_path, how):
     ledger = Ledger(tmp_path, 1, open_to_append)
     ledger.append(answered("r-1"), 0.0)
     ledger.flush()
     path = tmp_path / "legal" / "results.jsonl"
-    path.unlink()
+    path.rename(tmp_path / "elsewhere")
     if how == "replaced":
         path.write_bytes(b"")
+    if how == "linked":
+        path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LedgerError, match=r"could not be synced: it was moved or deleted while the run was writing to it\. Nothing"):
         ledger.__exit__(None, None, None)
 
@@ -464,3 +466,44 @@ def test_a_sync_that_takes_two_seconds_keeps_anything_more_from_being_launched(t
     ledger.__exit__(None, None, None)
     # Its own entry was two seconds old at 2.0.
     assert rooms == [True, False, False, False, True]
+
+
+def test_each_file_is_opened_once_and_none_is_open_any_more_when_the_ledger_is_left(tmp_path):
+    opened = []
+
+    def open_file(path) -> int:
+        opened.append(path.relative_to(tmp_path).as_posix())
+        return open_to_append(path)
+
+    before = set(Path("/proc/self/fd").iterdir())
+    for again in (False, True):
+        opened.clear()
+        with Ledger(tmp_path, 1, open_file) as ledger:
+            for number in range(3):
+                ledger.start(row(f"r-{number}"), Bound(7, 8), 1.0)
+                for name in ("legal", "sales"):
+                    ledger.append(answered(f"r-{number}", name), 0.0)
+                ledger.flush()
+            if again:
+                (tmp_path / "sales" / "results.jsonl").unlink()
+                with pytest.raises(LedgerError, match="moved or deleted"):
+                    ledger.__exit__(None, None, None)
+        assert sorted(opened) == ["attempts.log", "legal/results.jsonl", "sales/results.jsonl"]
+        assert set(Path("/proc/self/fd").iterdir()) <= before
+
+
+def test_a_lane_waits_for_its_own_promise_and_one_sync_is_for_all_that_wait(tmp_path):
+    async def main() -> None:
+        with Ledger(tmp_path, 1, open_to_append, boot="a-start") as ledger:
+            legal, sales = row("r-1"), row("r-1", "sales")
+            assert not ledger.promise(legal, Bound(7, 8))
+            await ledger.promised(legal)
+            assert not ledger.promise(sales, Bound(7, 8))
+            before = (tmp_path / "attempts.log").stat().st_size
+            await ledger.promised(legal)
+            assert (tmp_path / "attempts.log").stat().st_size == before, "it has what it needs"
+            await ledger.promised(sales)
+            assert (tmp_path / "attempts.log").stat().st_size > before
+            assert ledger.promise(sales, Bound(7, 8))
+
+    anyio.run(main)
