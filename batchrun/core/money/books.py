@@ -82,7 +82,7 @@ class Books:
 
     def forget_before(self, month: str) -> None:
         """Drop the pages of months long gone; *month* is the present one, ``2026-11``."""
-        year, number = int(month[:4]), int(month[5:7])
+        year, number = map(int, month.split("-"))
         whole = year * 12 + number - 1 - _KEPT_MONTHS
         oldest = f"{whole // 12:04}-{whole % 12 + 1:02}"
         for part in self.runs.values():

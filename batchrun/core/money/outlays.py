@@ -55,7 +55,9 @@ def total(lanes: Sequence[Outlay]) -> Decimal:
 
 def runs_out(lanes: Sequence[Outlay], cap: Decimal, left: Decimal, period: Period | None, begins_at: float) -> RunsOut | None:
     """Say when *lanes* would have spent what is *left* of *cap*, or all of it on a later day; None where it suffices to the end."""
-    starts, end = 0.0, max((lane.seconds for lane in lanes), default=0.0)
+    if not lanes:
+        return None
+    starts, end = 0.0, max(lane.seconds for lane in lanes)
     for _ in range(_MOST_PERIODS):
         ends = min(end, period.around(begins_at + starts).ends - begins_at) if period else end
         at = _spent_at(lanes, starts, ends, left - max((lane.most for lane in lanes if lane.left(starts)), default=Decimal(0)))

@@ -37,6 +37,8 @@ def lane(rows, seconds, amount, most=0):
         ([lane(100, 100, 0)], 0, None),
         ([], 0, None),
         ([], -5, None),
+        ([lane(0, 0, 0)], 5, None),
+        ([lane(0, 0, 0), lane(100, 100, 100)], 40, RunsOut(40.0, 60, D(60))),
     ],
 )
 def test_a_budget_of_the_run_is_spent_when_its_lanes_have_spent_it(lanes, left, found):
