@@ -57,6 +57,8 @@ _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE, _COLD_UNDER = 400, 3, 0.02, 0.9
 _BROKEN_HOLDS, _LOWER, _MOST_NOISE, _JUDGED_BY = 3, 0.95, 0.1, 100
 _NEVER_LONGER = 15.0
 """Seconds that debt keeps the next attempt waiting where the quota is a guess."""
+_USED_BY = 10
+"""Attempts that show whether a rate is used; at the slowest one, they take as long as a trail remembers."""
 
 
 @dataclass(slots=True)
@@ -71,7 +73,7 @@ class Pace:
     """Seconds that the provider counts over, as far as refusals have shown."""
     least_margin: float = LEAST_MARGIN
     """Under a known quota, before anything was refused."""
-    trail: Trail = field(default_factory=Trail)
+    trail: Trail = field(default_factory=lambda: Trail(round(_USED_BY * _NEVER_LONGER)))
     """What went and was not refused."""
     typical: float = 1.0
     """Units of a usual attempt."""
@@ -318,7 +320,7 @@ class Pace:
 
     def _is_used(self, now: float, rate: float) -> bool:
         """Whether what is sent keeps up with *rate*, and what is answered follows."""
-        seconds = max(5.0, 10 * self.typical / rate)
+        seconds = max(5.0, _USED_BY * self.typical / rate)
         return self._taken.rate(now) >= _ANSWERED * rate and self.trail.sum(now, seconds) >= _USED * rate * seconds
 
     def _climb_at(self, climbed: float) -> float:

@@ -220,6 +220,14 @@ def test_a_climb_stays_a_step_higher_for_one_window_and_is_twice_as_high_in_its_
     assert next(second for second, rate in enumerate(after) if rate >= 24.0) == pytest.approx(10, abs=2.5)
 
 
+@pytest.mark.parametrize("cost", [1.0, 40.0])
+@pytest.mark.parametrize("rate", [0.07, 0.1, 0.3])
+def test_a_rate_of_a_few_attempts_a_minute_climbs_as_well(rate, cost):
+    rates = curve(of_cost(rate, cost), 600.0, cost)
+    assert rates[130] == pytest.approx(rate)
+    assert rates[-1] >= 2 * rate
+
+
 def test_a_rate_that_was_not_looked_at_for_long_has_climbed_by_a_second_at_the_most():
     pace = found(20.0)
     curve(pace, 38.0)

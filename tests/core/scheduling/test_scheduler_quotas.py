@@ -307,7 +307,7 @@ def test_where_nobody_refuses_anything_what_was_learnt_of_a_token_quota_stays():
     kept = {"a qwen-plus": {"tokens": {"window": 6.0, "deviations": 3.0, "at_end": 0.0}}, "c qwen-plus": {}}
     for steady in (False, True):
         scheduler = Scheduler(plans, RetryPolicy())
-        scheduler.teach(kept, 0.0, steady=steady)
+        scheduler.teach(kept, 0.0, **({"steady": True} if steady else {}))
         reckonings = [scheduler._pools[f"{name} qwen-plus"].limiter.tokens.reckoning for name in "ab"]
         assert [each is not None and each.steady for each in reckonings] == [steady, False]
 
