@@ -470,3 +470,64 @@ def test_a_refusal_that_belongs_to_another_widens_a_known_quotas_margin_by_as_mu
         pace.refused_too(1.05)
     assert pace.margin == 0.1
     assert pace.rate(0.0) == pytest.approx(9.0)
+
+
+# Refusals that are no rate's doing.
+
+
+def noisy(pace, now, until, every, *, most=math.inf):
+    """Up to twelve a second; one in *every* is refused whatever the rate, and what is more than *most* in six seconds."""
+    rates, went, count = [], [], 0
+    while (now := max(pace.free_at(now), now + 1 / 12)) < until:
+        pace.pay(now, 1.0)
+        count += 1
+        went = [at for at in went if at > now - 6.0]
+        if (every and count % every == 0) or len(went) >= 6 * most:
+            pace.uncount(1.0)
+            if not pace.is_chance(now):
+                pace.ease(now, now, 1.0)
+        else:
+            went.append(now)
+            pace.took(now, 1.0)
+        rates.append((now, pace.rate(now)))
+    return rates
+
+
+@pytest.mark.parametrize("every", [50, 25, 12])
+def test_what_is_refused_at_any_rate_slows_for_no_more_than_the_twenty_seconds_that_it_takes_to_see_it(every):
+    rates = noisy(found(10.0), 0.0, 300.0, every)
+    assert min(rate for _, rate in rates) >= 6.5
+    assert all(rate >= 9.99 for now, rate in rates if now > 20.0)
+    assert rates[-1][1] > 12.0
+
+
+@pytest.mark.parametrize("every", [9, 6])
+def test_more_than_a_tenth_that_is_refused_at_any_rate_is_taken_for_a_quota(every):
+    pace = found(10.0)
+    assert noisy(pace, 0.0, 600.0, every)[-1][1] < 1.0
+    assert pace.noise == 0.0
+    assert noisy(pace, 600.0, 1200.0, 0)[-1][1] > 10.0, "it is over"
+
+
+def test_a_quota_is_found_under_noise_as_well():
+    pace = found(10.0)
+    noisy(pace, 0.0, 100.0, 25)
+    assert 0.02 <= pace.noise <= 0.05
+    rates = [rate for now, rate in noisy(pace, 100.0, 900.0, 25, most=6.0) if now > 300.0]
+    assert 5.0 <= sum(rates) / len(rates) <= 7.5
+
+
+@pytest.mark.parametrize(("every", "noise"), [(0, 0.04), (20, 0.065), (5, 0.08)])
+def test_noise_is_believed_half_as_much_after_a_hold_that_had_less_of_it(every, noise):
+    pace = found(10.0)
+    pace.noise = 0.08
+    pace._hold(0.0, 10.0)
+    now, count = 0.0, 0
+    while (now := pace.free_at(now)) < 31.0:
+        pace.pay(now, 1.0)
+        count += 1
+        if every and count % every == 0:
+            pace._refusals += 1
+        else:
+            pace.took(now, 1.0)
+    assert pace.noise == pytest.approx(noise, rel=0.02)

@@ -440,6 +440,18 @@ def test_a_budget_is_charged_what_an_attempt_cost_and_its_bound_where_nobody_can
     assert (purse.page(0.0).promised, purse.page(0.0).spent) == (0, spent)
 
 
+def test_a_budget_in_money_is_asked_for_the_price_of_the_lanes_own_model():
+    prices = {("legal", "dear"): Decimal(30), ("legal", "cheap"): Decimal(1)}
+    purse = Purse(Cap("budget", Decimal(35), "CNY"), lambda lane, _in, _out: prices[lane], lambda lane, _usage: prices[lane])
+    plans = [but(lane(model=model, rows=10, slots=8, lane_concurrency=4), purses=(purse,)) for model in ("dear", "cheap")]
+    scheduler = Scheduler(plans, RetryPolicy())
+    out, _ = afforded(scheduler, 0.0, 0.0)
+    assert Counter(ticket.model for ticket in out) == {"dear": 1, "cheap": 4}
+    for ticket in out:
+        ended(scheduler, ticket, used(20), 1.0)
+    assert purse.page(0.0).spent == 34
+
+
 def test_a_lane_whose_budget_may_still_be_left_something_waits_for_what_is_under_way():
     scheduler, _ = of_a_day()
     first, second = (ticket for ticket in afforded(scheduler, 0.0, 0.0)[0] if ticket.workspace == "legal")
