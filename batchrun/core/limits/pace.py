@@ -121,7 +121,7 @@ class Pace:
             return now
         free = bucket.free_at(now)
         if self.reckoning is not None:
-            return free if free > now else self.reckoning.free_at(now, self._counted(now), cost)
+            return self.reckoning.free_at(now, self._counted(now), cost, free)
         return free if self.quota < math.inf or free <= now else max(now, min(free, self._paid_at + _NEVER_LONGER))
 
     def _counted(self, now: float) -> float:
@@ -326,8 +326,12 @@ class Pace:
     def _climb_at(self, climbed: float) -> float:
         return self.held * (1.0 + _STEP + _CUBE * max(0.0, climbed - self.window) ** 3) if climbed else self.held
 
+    def _quota_kept(self) -> float:
+        ahead = self.reckoning.ahead if self.reckoning is not None else 0.0
+        return self.quota * (1 + ahead if ahead else 1 - self.margin)
+
     def _at(self, now: float) -> Bucket | None:
-        known = self.quota * (1 - self.margin)
+        known = self._quota_kept()
         rate = known if self.held == math.inf else min(known, self._found(now))
         bucket = self._bucket
         if bucket is not None and bucket.rate == rate:

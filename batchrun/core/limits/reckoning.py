@@ -2,11 +2,13 @@
 
 Theory of operation. A provider counts tokens over some window and refuses what would be more than the quota of that window. Where the
 window is known, a row of any size may go as soon as enough of the window's contents has left it, and not before: what went stands on a
-tape, at what it did cost where that is known, and at what it was expected to cost where it is still under way, corrected by how far such
-expectations lately were off. How far single ones are off is learnt too; so many of their standard deviations are kept free as it takes to
-be refused no more than a few times in a thousand: a refusal widens that by a quarter, what is taken narrows it by three thousandths of it.
+tape, at what it did cost where that is known, and at what it was expected to cost where it is still under way, corrected by how far
+expectations of such rows lately were off (`guesses.py`). How far single ones are off is learnt too; so many of their standard deviations
+are kept free as it takes to be refused no more than a few times in a thousand: a refusal widens that, what is taken narrows it.
 
 A row that is larger than others leaves less free: the window stays emptier for its sake for longer, and a refusal costs but one call.
+What a wait for room held back is made up for: where refusals have shown a long window, rows go somewhat faster than the quota while there
+is room, for the window alone is what holds them to it.
 
 Which window it is nobody says. The reckoning begins with six seconds, the shortest that was seen of tokens, or with more where that is a
 few rows. A row that was taken though it alone is more than a window's quota shows that the window is longer. Some seconds after a refusal,
@@ -27,14 +29,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from batchrun.core.limits.guesses import NOTHING, Expected, Guesses
 from batchrun.core.limits.tape import Amount, Tape
 
 WINDOWS = (1.0, 2.0, 6.0, 20.0, 60.0)
 """Seconds; what lies between two is served as the shorter."""
 _FIRST = 2
+_AHEAD = (0.0, 0.0, 0.0, 0.2, 0.2)
+"""How much faster than the quota rows may go for a while where each of these is the window."""
 _LATE = 0.025
 """Seconds that the network may hold one call up longer than another."""
-_FIRST_DEVIATIONS, _LEAST_DEVIATIONS, _MOST_DEVIATIONS = 1.0, 0.25, 8.0
+_FIRST_DEVIATIONS, _FIRST_DEVIATIONS_AT_END, _LEAST_DEVIATIONS, _MOST_DEVIATIONS = 2.0, 1.0, 0.25, 8.0
 _LOOKED_AT_AFTER = 3.0
 """Seconds after a refusal, by when most of what was under way is known: which windows were full then."""
 _LOOKS, _EXPLAINS, _FAILS, _BETTER = 4.0, 0.8, 0.5, 0.9
@@ -49,14 +54,20 @@ _APART = 0.5
 """Seconds between two refusals that are looked at: those of one moment tell the same."""
 _ENOUGH_DEVIATIONS = 4.0
 """However many were under way when one was refused."""
-_WIDER, _WIDER_STILL, _NARROWER, _NARROWER_AT_END = 1.25, 1.05, 1 - 0.25 * 0.003, 1 - 0.25 * 0.0007
+_WIDER, _NARROWER = 1.15, 1.15**-0.0042
+"""What a refusal, and a row that was taken, make of the deviations: so 0.42 % are refused in the long run."""
+_WIDER_AT_END, _WIDER_STILL_AT_END, _NARROWER_AT_END = 1.25, 1.05, 1 - 0.25 * 0.0007
+"""The same where answers are counted: of a refusal, of one that was under way then, and of a row."""
 _MADE_UP_FOR, _LEAST_MADE_UP_FOR_AT_END = 0.25, 3.0
 """Of a window, and seconds: the longest wait for room in it that is made up for."""
-_FIRST_SPREAD, _LEARNS = 0.3, 0.02
 _LARGER = 1.1
 """Times a window's quota: what such a row costs shows that the window is longer, if it is taken."""
 _ROWS = 30
 """Usual rows that a window has room for, which is taken for the one before anything was refused."""
+_DEARER = 4.0
+"""How much larger rows keep fewer deviations free."""
+_AT_MOST = 4.0
+"""Deviations above what was expected of a row that may be what a refused one costs: it was refused for it."""
 _STEPS_BACK, _BACK_FOR = 0.5, 2.0
 """Deviations that the next row stays under what was refused, and for how many seconds."""
 _CLEAN_CALLS, _CLEAN_SECONDS, _LONGEST_REST = 300, 120.0, 3600.0
@@ -90,13 +101,9 @@ class Reckoning:
     _rung: int = _FIRST
     _went: Tape = field(default_factory=lambda: Tape(WINDOWS[_FIRST], _LATE))
     _ended: Tape = field(default_factory=lambda: Tape(WINDOWS[_FIRST]))
-    _guesses: float = 0.0
-    _costs: float = 0.0
-    """Of the latest rows: what they were expected to cost, and did."""
-    _weight: float = 0.0
-    """How many these are."""
-    _spread: float = _FIRST_SPREAD * _FIRST_SPREAD
-    """The variance of a row's cost, by the square of what it was expected to be."""
+    _guesses: Guesses = field(default_factory=Guesses)
+    _under_way: dict[tuple[float, float], list[Expected]] = field(default_factory=dict)
+    """By when they went and what was paid for them."""
     _refused: bool = False
     _largest: float = 0.0
     """What the costliest row that was taken did cost."""
@@ -122,23 +129,35 @@ class Reckoning:
         return WINDOWS[self._rung]
 
     @property
+    def counts_answers(self) -> bool:
+        """Whether calls wait for answers to leave the window."""
+        return self.at_end or self._as_well_at_end
+
+    @property
+    def ahead(self) -> float:
+        """How much faster than the quota rows may go for a while, where refusals have shown that this window holds them to it."""
+        return 0.0 if self.counts_answers or self._looks < _LOOKS else _AHEAD[self._rung]
+
+    @property
     def makes_up_for(self) -> float:
         """The longest wait for room, in seconds, that may be made up for."""
         return max(_LEAST_MADE_UP_FOR_AT_END, self.window) if self.at_end else _MADE_UP_FOR * self.window
 
-    def free_at(self, now: float, rate: float, cost: float) -> float:
-        """When a row that is expected to cost so much may go, if nothing more is heard: *now*, or later."""
-        if self._has_plenty(now, rate * self.window, cost) or (at := self._free_at(now, rate, cost)) <= now:
-            return now
-        self._waits_since = min(self._waits_since, now)
+    def free_at(self, now: float, rate: float, cost: float, due: float = -math.inf) -> float:
+        """When a row that is expected to cost so much may go, if nothing more is heard: *now* or later, and not before it is *due*."""
+        due = max(now, due)
+        if self._has_plenty(now, rate * self.window, cost) or (at := self._free_at(now, rate, cost)) <= due:
+            return due
+        self._waits_since = min(self._waits_since, due)
         return at
 
     def _has_plenty(self, now: float, quota: float, cost: float) -> bool:
-        """Whether the window is so empty that it need not be looked at: a sum's square is no less than the sum of the squares."""
-        if self.at_end or self._as_well_at_end or now < self._ceiling_until:
+        """Whether the window is so empty that it need not be looked at closely."""
+        if self.counts_answers or now < self._ceiling_until:
             return False
-        known, guessed = self._went.at_most()
-        return known + self._ratio * (guessed + cost) * (1.0 + self.deviations * math.sqrt(self._spread)) <= quota
+        expected, held = self._guesses.expected(cost), self._went.at_most()
+        most = held.known + held.guessed + expected.mean + self.deviations * math.sqrt(held.variance + expected.variance)
+        return most <= quota
 
     def _free_at(self, now: float, rate: float, cost: float) -> float:
         quota = rate * self.window
@@ -156,7 +175,9 @@ class Reckoning:
 
     def pay(self, now: float, cost: float) -> float:
         """A row goes that is expected to cost so much; for how many seconds it waited for room, which is no time that the rate lost."""
-        self._went.guess(now, cost)
+        expected = self._guesses.expected(cost)
+        self._under_way.setdefault((now, cost), []).append(expected)
+        self._went.guess(now, expected)
         if self._waits_since == math.inf:
             return 0.0
         waited, self._waits_since = max(0.0, now - self._waits_since), math.inf
@@ -164,13 +185,26 @@ class Reckoning:
 
     def reprice(self, launched_at: float, paid: float, cost: float) -> None:
         """A row under way that was expected to cost *paid* is expected to cost *cost*."""
-        self._went.guess_again(launched_at, paid, cost)
+        was = self._expected(launched_at, paid)
+        expected = self._guesses.expected(cost)
+        self._under_way.setdefault((launched_at, cost), []).append(expected)
+        self._went.guess_again(launched_at, was, expected)
 
     def settle(self, launched_at: float, paid: float, cost: float) -> None:
         """A row that was expected to cost *paid* did cost *cost*; nothing, where the provider refused it."""
-        self._went.learn(launched_at, paid, cost)
+        self._went.learn(launched_at, self._expected(launched_at, paid), cost)
         if cost > 0 and paid > 0:
-            self._learn(paid, cost)
+            self._guesses.learn(paid, cost)
+
+    def _expected(self, launched_at: float, paid: float) -> Expected:
+        """What was expected of a row that is under way no longer, at this price."""
+        alike = self._under_way.get((launched_at, paid))
+        if alike is None:
+            return NOTHING
+        expected = alike.pop()
+        if not alike:
+            del self._under_way[launched_at, paid]
+        return expected
 
     def took(self, now: float, rate: float, cost: float) -> None:
         """The provider took and answered a row."""
@@ -182,14 +216,14 @@ class Reckoning:
         if self._refusals and now - self._refusals[0].refused_at >= _LOOKED_AT_AFTER:
             self._look_at(self._refusals.popleft())
             self._judge(now, rate)
-        self.deviations = max(_LEAST_DEVIATIONS, self.deviations * (_NARROWER_AT_END if self.at_end or self._as_well_at_end else _NARROWER))
+        self.deviations = max(_LEAST_DEVIATIONS, self.deviations * (_NARROWER_AT_END if self.counts_answers else _NARROWER))
         if self._clean_calls == 0:
             self._clean_since = now
         self._clean_calls += 1
         self._trial_calls += 1
         if self.at_end or self._rung + 1 == len(WINDOWS):
             return
-        if cost > _LARGER * quota or (not self._refused and _ROWS * self._costs > quota * self._weight):
+        if cost > _LARGER * quota or (not self._refused and _ROWS * (self._guesses.usual or 0.0) > quota):
             self._count_over(now, self._rung + 1)
         elif self._clean_calls >= _CLEAN_CALLS and now - self._clean_since >= self._rest:
             self._count_over(now, self._rung + 1)
@@ -200,13 +234,14 @@ class Reckoning:
         quota = rate * self.window
         held = self._went.held(now)
         self._refused = True
-        deviation = self._ratio * math.sqrt(self._spread * (held.squares + cost * cost))
-        self._ceiling = min(quota, held.known + self._ratio * (held.guessed + cost)) - _STEPS_BACK * deviation
+        expected = self._guesses.expected(cost)
+        deviation = math.sqrt(held.variance + expected.variance)
+        self._ceiling = min(quota, held.known + held.guessed + expected.mean) - _STEPS_BACK * deviation
         self._ceiling_until = now + min(_BACK_FOR, self.window / 2)
-        self.deviations = min(_MOST_DEVIATIONS, self.deviations * _WIDER)
+        self.deviations = min(_MOST_DEVIATIONS, self.deviations * (_WIDER_AT_END if self.counts_answers else _WIDER))
         self._clean_calls = 0
         if not self._refusals or launched_at - self._refusals[-1].launched_at >= _APART:
-            most = self._ratio * cost * (1 + math.sqrt(self._spread))
+            most = expected.mean + _AT_MOST * math.sqrt(expected.variance)
             self._refusals.append(_Refusal(launched_at, now, rate, most))
         if now < self._trial_until:
             self._trial_refusals += 1
@@ -218,7 +253,7 @@ class Reckoning:
         """The provider refused a row that was under way when it refused another."""
         self._trial_refusals += 1
         if self.deviations < (_MOST_DEVIATIONS if self.at_end else _ENOUGH_DEVIATIONS):
-            self.deviations *= _WIDER_STILL
+            self.deviations *= _WIDER_STILL_AT_END if self.counts_answers else _WIDER
 
     def _look_at(self, refusal: _Refusal) -> None:
         """Note which windows were full at a refusal."""
@@ -278,49 +313,41 @@ class Reckoning:
         if isinstance(deviations, float) and _LEAST_DEVIATIONS <= deviations <= _MOST_DEVIATIONS:
             self.deviations = deviations
 
-    @property
-    def _ratio(self) -> float:
-        return self._costs / self._guesses if self._guesses else 1.0
-
-    def _learn(self, paid: float, cost: float) -> None:
-        self._guesses += paid - _LEARNS * self._guesses
-        self._costs += cost - _LEARNS * self._costs
-        self._weight += 1.0 - _LEARNS * self._weight
-        off = min(3.0, cost / (self._ratio * paid)) - 1.0
-        self._spread += _LEARNS * (off * off - self._spread)
-
     def _count_over(self, now: float, rung: int) -> None:
         self._rung = rung
-        self.deviations, self._clean_calls, self._trial_until, self._looks = _FIRST_DEVIATIONS, 0, -math.inf, 0.0
+        self.deviations = _FIRST_DEVIATIONS_AT_END if self.at_end else _FIRST_DEVIATIONS
+        self._clean_calls, self._trial_until, self._looks = 0, -math.inf, 0.0
         self._as_well_at_end = False
         self._was_full, self._was_full_of_answers = [0.0] * len(WINDOWS), [0.0] * len(WINDOWS)
         self._went.look_back(now, self.window)
         self._ended.look_back(now, self.window)
 
     def _room_at(self, now: float, quota: float, cost: float) -> float:
-        if self._fits(self._went.held(now), quota, cost):
+        expected = self._guesses.expected(cost)
+        if self._fits(self._went.held(now), quota, expected):
             return now
         leaves = now
         for leaves, left in self._went.drain(now):  # noqa: B007 - a row that fits no window goes into an empty one.
-            if self._fits(left, quota, cost):
+            if self._fits(left, quota, expected):
                 break
         return leaves
 
-    def _fits(self, held: Amount, quota: float, cost: float) -> bool:
-        room = quota - held.known - self._ratio * (held.guessed + cost)
+    def _fits(self, held: Amount, quota: float, expected: Expected) -> bool:
+        sum_ = held.known + held.guessed + expected.mean
         # No row leaves more free than all the deviations: as a rule that settles it.
-        most = self.deviations * self._ratio * math.sqrt(self._spread * (held.squares + cost * cost))
-        return room >= most or room >= self._kept_free(held.squares, cost)
+        if sum_ + self.deviations * math.sqrt(held.variance + expected.variance) <= quota:
+            return True
+        return sum_ + self._kept_free(held.variance, expected) <= quota
 
-    def _kept_free(self, squares: float, cost: float) -> float:
+    def _kept_free(self, variance: float, expected: Expected) -> float:
         """What a row leaves free besides its cost: less of it, the longer the window would stay emptier for its sake."""
-        off, usual = math.sqrt(squares + cost * cost), self._guesses / self._weight if self._weight else cost
-        dearer = off * cost / (usual * math.sqrt(squares + usual * usual))
-        deviations = math.sqrt(max(0.0, self.deviations * self.deviations - 2 * math.log(max(1.0, dearer))))
-        return deviations * self._ratio * math.sqrt(self._spread) * off
+        deviation = math.sqrt(variance + expected.variance)
+        dearer = max(1.0, expected.mean / (self._guesses.usual or expected.mean))
+        deviations = math.sqrt(max(0.0, self.deviations * self.deviations - _DEARER * math.log(dearer)))
+        return deviations * deviation
 
     def _below(self, now: float, quota: float) -> float:
-        most = max(1.0, quota - self.deviations * _AT_END_SHARE * self._costs / max(1.0, self._weight))
+        most = max(1.0, quota - self.deviations * _AT_END_SHARE * (self._guesses.usual or 0.0))
         if self._ended.held(now).known < most:
             return now
         return next((at for at, left in self._ended.drain(now) if left.known < most), now)

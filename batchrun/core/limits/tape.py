@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from batchrun.core.limits.guesses import Expected
+
 LONGEST = 75.0
 """Seconds that a tape can look back."""
 _CELLS = 128
@@ -23,9 +25,9 @@ class Amount(NamedTuple):
 
     known: float
     guessed: float
-    """What was guessed of those that are not known yet."""
-    squares: float
-    """Of each of these guesses."""
+    """What is expected of those that are not known yet."""
+    variance: float
+    """Of that."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +35,7 @@ class _Cell:
     index: int
     known: float = 0.0
     guessed: float = 0.0
-    squares: float = 0.0
+    variance: float = 0.0
 
 
 @dataclass(slots=True)
@@ -49,45 +51,45 @@ class Tape:
     _cells: dict[int, _Cell] = field(default_factory=dict)
     _known: float = 0.0
     _guessed: float = 0.0
-    _squares: float = 0.0
+    _variance: float = 0.0
 
     def know(self, now: float, amount: float) -> None:
         """Add an entry that is known."""
         self._cell(now).known += amount
         self._known += amount
 
-    def guess(self, now: float, amount: float) -> None:
+    def guess(self, now: float, expected: Expected) -> None:
         """Add an entry that is guessed."""
         cell = self._cell(now)
-        cell.guessed += amount
-        cell.squares += amount * amount
-        self._guessed += amount
-        self._squares += amount * amount
+        cell.guessed += expected.mean
+        cell.variance += expected.variance
+        self._guessed += expected.mean
+        self._variance += expected.variance
 
-    def learn(self, at: float, guessed: float, amount: float) -> None:
-        """The entry of *at* that was *guessed* is known now."""
-        self._correct(at, amount, -guessed, -guessed * guessed)
+    def learn(self, at: float, was: Expected, amount: float) -> None:
+        """The entry of *at* is known now, of which so much *was* expected."""
+        self._correct(at, amount, -was.mean, -was.variance)
 
-    def guess_again(self, at: float, guessed: float, amount: float) -> None:
-        """The entry of *at* that was *guessed* is now guessed to be *amount*."""
-        self._correct(at, 0.0, amount - guessed, amount * amount - guessed * guessed)
+    def guess_again(self, at: float, was: Expected, expected: Expected) -> None:
+        """Of the entry of *at*, of which so much *was* expected, something else is *expected* now."""
+        self._correct(at, 0.0, expected.mean - was.mean, expected.variance - was.variance)
 
-    def at_most(self) -> tuple[float, float]:
-        """What the window holds, known and guessed, and what has left it since it was last looked at."""
-        return self._known, self._guessed
+    def at_most(self) -> Amount:
+        """What the window holds, and what has left it since it was last looked at."""
+        return Amount(self._known, self._guessed, max(0.0, self._variance))
 
     def held(self, now: float) -> Amount:
         """What the window holds at *now*."""
         self._roll(now)
-        return Amount(self._known, self._guessed, max(0.0, self._squares))
+        return Amount(self._known, self._guessed, max(0.0, self._variance))
 
     def drain(self, now: float) -> Iterator[tuple[float, Amount]]:
         """When the window will hold how much, if nothing more goes: each time at which something leaves it, from the next on."""
         self._roll(now)
-        known, guessed, squares = self._known, self._guessed, self._squares
+        known, guessed, variance = self._known, self._guessed, self._variance
         for cell in self._live:
-            known, guessed, squares = known - cell.known, guessed - cell.guessed, squares - cell.squares
-            yield self._leaves(cell), Amount(known, guessed, max(0.0, squares))
+            known, guessed, variance = known - cell.known, guessed - cell.guessed, variance - cell.variance
+            yield self._leaves(cell), Amount(known, guessed, max(0.0, variance))
 
     def sum(self, now: float, seconds: float) -> float:
         """What is known to have gone in the *seconds* before *now*, which may lie in the past, however long the window is."""
@@ -123,17 +125,17 @@ class Tape:
         self._live.append(cell)
         return cell
 
-    def _correct(self, at: float, known: float, guessed: float, squares: float) -> None:
+    def _correct(self, at: float, known: float, guessed: float, variance: float) -> None:
         cell = self._cells.get(math.floor(at * _CELLS))
         if cell is None:
             return
         cell.known += known
         cell.guessed += guessed
-        cell.squares += squares
+        cell.variance += variance
         if self._live and cell.index >= self._live[0].index:
             self._known += known
             self._guessed += guessed
-            self._squares += squares
+            self._variance += variance
 
     def _roll(self, now: float) -> None:
         live, past = self._live, self._past
@@ -142,11 +144,11 @@ class Tape:
             self._count(cell, -1)
             past.append(cell)
         if not live:
-            self._known = self._guessed = self._squares = 0.0
+            self._known = self._guessed = self._variance = 0.0
         while past and (past[0].index + 1) / _CELLS + LONGEST <= now:
             del self._cells[past.popleft().index]
 
     def _count(self, cell: _Cell, sign: int) -> None:
         self._known += sign * cell.known
         self._guessed += sign * cell.guessed
-        self._squares += sign * cell.squares
+        self._variance += sign * cell.variance

@@ -477,7 +477,8 @@ def test_a_refusal_that_belongs_to_another_widens_a_known_quotas_margin_by_as_mu
 
 def noisy(pace, now, until, every, *, most=math.inf):
     """Up to twelve a second; one in *every* is refused whatever the rate, and what is more than *most* in six seconds."""
-    rates, went, count = [], [], 0
+    went: list[float] = []
+    rates, count = [], 0
     while (now := max(pace.free_at(now), now + 1 / 12)) < until:
         pace.pay(now, 1.0)
         count += 1

@@ -1,0 +1,83 @@
+"""How far what rows were expected to cost is off, learnt for rows of each size apart.
+
+A guess that is large is more often too large than too small, and one that is mostly input is nearer than one that is mostly answer: so a
+ratio that is right for all tokens in the sum leaves too much free for a large row, and too little for a small one. Sizes stand in classes
+of twice each other; one of which little was seen goes by what is true of all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import frexp
+from typing import NamedTuple
+
+_FIRST_SPREAD = 0.3
+"""The deviation of a row's cost, by what it was expected to be, before any was seen."""
+_LEARNS = 0.02
+_OF_ALL = 4.0
+"""Rows that what is true of all counts for in each class."""
+_MOST_OFF = 3.0
+"""Times what was expected: what is further off says no more."""
+
+
+class Expected(NamedTuple):
+    """A row's cost."""
+
+    mean: float
+    variance: float
+
+
+NOTHING = Expected(0.0, 0.0)
+
+
+@dataclass(slots=True)
+class _Class:
+    ratio: float = 1.0
+    """Of what rows cost to what was guessed."""
+    spread: float = _FIRST_SPREAD * _FIRST_SPREAD
+    """The variance of a row's cost, by the square of what is expected of it."""
+    guesses: float = 0.0
+    costs: float = 0.0
+    weight: float = 0.0
+    """How many rows these are."""
+    own_spread: float = _FIRST_SPREAD * _FIRST_SPREAD
+
+    def add(self, guess: float, cost: float, off: float) -> None:
+        self.guesses += guess - _LEARNS * self.guesses
+        self.costs += cost - _LEARNS * self.costs
+        self.weight += 1.0 - _LEARNS * self.weight
+        self.own_spread += max(_LEARNS, 1.0 / (self.weight + _OF_ALL)) * (off - self.own_spread)
+
+    def blend(self, of_all: _Class) -> None:
+        like_all = _OF_ALL * self.guesses / self.weight
+        self.ratio = (self.costs + like_all * of_all.ratio) / (self.guesses + like_all)
+        self.spread = (self.weight * self.own_spread + _OF_ALL * of_all.spread) / (self.weight + _OF_ALL)
+
+
+@dataclass(slots=True)
+class Guesses:
+    """What guesses come to."""
+
+    usual: float | None = None
+    """What a row costs in the mean; None before any was seen."""
+    _all: _Class = field(default_factory=_Class)
+    _classes: dict[int, _Class] = field(default_factory=dict)
+
+    def expected(self, guess: float) -> Expected:
+        """What a row costs that is guessed to cost so much."""
+        own = self._classes.get(frexp(guess)[1], self._all)
+        mean = own.ratio * guess
+        return Expected(mean, own.spread * mean * mean)
+
+    def learn(self, guess: float, cost: float) -> None:
+        """A row that was guessed to cost *guess* did cost *cost*; both are more than nothing."""
+        of_all, place = self._all, frexp(guess)[1]
+        own = self._classes.get(place)
+        if own is None:
+            own = self._classes[place] = _Class(of_all.ratio, of_all.spread, own_spread=of_all.spread)
+        off = min(_MOST_OFF, cost / (own.ratio * guess)) - 1.0
+        of_all.add(guess, cost, off * off)
+        of_all.ratio, of_all.spread = of_all.costs / of_all.guesses, of_all.own_spread
+        own.add(guess, cost, off * off)
+        own.blend(of_all)
+        self.usual = of_all.costs / of_all.weight

@@ -1,0 +1,59 @@
+"""What guesses come to is learnt for each size of row apart, and is a cost whatever was seen."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.limits.guesses import Guesses
+
+TOKENS = st.floats(1e-3, 1e7)
+
+
+def taught(pairs):
+    guesses = Guesses()
+    for guess, cost in pairs:
+        guesses.learn(guess, cost)
+    return guesses
+
+
+def test_before_any_row_was_seen_a_guess_is_taken_for_what_it_is():
+    expected = Guesses().expected(1000.0)
+    assert expected.mean == 1000.0
+    assert math.sqrt(expected.variance) == pytest.approx(300.0)
+    assert Guesses().usual is None
+
+
+def test_large_rows_that_cost_less_and_small_ones_that_cost_more_than_guessed_are_learnt_apart():
+    guesses = taught([(10_000.0, 5_000.0), (100.0, 200.0)] * 200)
+    assert guesses.expected(10_000.0).mean == pytest.approx(5_000.0, rel=0.05)
+    assert guesses.expected(100.0).mean == pytest.approx(200.0, rel=0.1)
+
+
+def test_rows_of_a_size_whose_guesses_come_true_are_trusted_though_those_of_another_do_not():
+    dice = random.Random(1)
+    guesses = taught(pair for _ in range(300) for pair in ((9_000.0, 9_000.0), (100.0, 100.0 * dice.uniform(0.2, 1.8))))
+    exact, vague = guesses.expected(9_000.0), guesses.expected(100.0)
+    assert math.sqrt(exact.variance) < 0.15 * exact.mean
+    assert math.sqrt(vague.variance) > 0.3 * vague.mean
+
+
+def test_a_size_that_was_never_seen_goes_by_what_is_true_of_all():
+    guesses = taught([(1_000.0, 500.0)] * 100)
+    assert guesses.expected(50_000.0).mean == pytest.approx(25_000.0, rel=0.01)
+
+
+def test_one_row_of_a_size_does_not_outweigh_what_is_true_of_all():
+    guesses = taught([(1_000.0, 1_000.0)] * 100 + [(50_000.0, 5_000.0)])
+    assert guesses.expected(50_000.0).mean > 4 * 5_000.0
+
+
+@given(st.lists(st.tuples(TOKENS, TOKENS), max_size=60), TOKENS)
+def test_a_row_is_always_expected_to_cost_something_that_can_be_reckoned_with(pairs, guess):
+    expected = taught(pairs).expected(guess)
+    assert 0 < expected.mean < math.inf
+    assert 0 <= expected.variance < math.inf
