@@ -48,7 +48,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -61,11 +61,11 @@ import anyio
 from anyio.to_thread import run_sync
 
 from batchrun.core.errors import LedgerError, StoppedError
-from batchrun.core.ledger.as_read import ended_of, entry_of, started_of
-from batchrun.core.ledger.attempts import Bound, Line, closed_line, ended_line, opened_line, promised_line, read_attempt, started_line
-from batchrun.core.ledger.entry import Entry, Form, write_entry
+from batchrun.core.ledger.attempts import Bound, closed_line, ended_line, opened_line, promised_line, started_line
+from batchrun.core.ledger.entry import Form, write_entry
 from batchrun.core.ledger.marking import Growth
 from batchrun.core.ledger.promises import Promises
+from batchrun.core.ledger.untold import Follower, Untold
 from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, Usage
 
 SYNC_EVERY = 1.0
@@ -82,10 +82,6 @@ _LOG: _Place = ("attempts.log",)
 
 Pricer = Callable[[str, str, Usage, float], Money | None]
 """What a call of a workspace and model cost that began at a wall time; None where that is unknown."""
-Follower = Callable[[Sequence[Line], Sequence[Entry]], None]
-"""Gets lines of attempts.log in their order, and the entries that stand in the files beside them."""
-_FOLLOWED_BY = 128
-"""Lines and entries that are given together: each step's code is still at hand when the next one needs it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -114,12 +110,8 @@ class Ledger:
         self._price = price
         self._boot = boot
         self._wall_time = wall_time
-        self._follow: Follower | None = None
-        self._lines: list[Line] = []
-        self._entries: list[Entry] = []
-        """What is yet to be given to whoever follows."""
-        self._unended: set[str] = set()
-        """Calls whose entries are noted, and whose ends are not."""
+        self._untold: Untold | None = None
+        """For whoever follows."""
         self._growths: dict[str, Growth] = {}
         self._promises = Promises()
         self._promising: anyio.Event | None = None
@@ -160,7 +152,7 @@ class Ledger:
 
     def be_followed(self, follow: Follower) -> None:
         """Have *follow* be given what is noted from here on."""
-        self._follow = follow
+        self._untold = Untold(follow, self._form)
 
     def opened(self, at: float) -> None:
         """Note in attempts.log that an opening begins."""
@@ -184,8 +176,8 @@ class Ledger:
         self._attempts += 1
         name = f"{self._opening}-{self._attempts}"
         self._note_log(started_line(name, at, row, most))
-        if self._follow is not None:
-            self._lines.append(started_of(name, at, row, most))
+        if self._untold is not None:
+            self._untold.start(name, at, row, most)
         self._under_way[name] = row
         return name
 
@@ -197,23 +189,19 @@ class Ledger:
         else:
             cost = self._price(row.workspace, row.model, result.usage, at) if result.usage is not None else None
             self._note_log(line := ended_line(attempt, at, verdict, result, cost, metadata=row.metadata))
-        if self._follow is not None:
-            self._lines.append(ended_of(attempt, at, verdict, result, line))
-            self._unended.discard(attempt)
+        if self._untold is not None:
+            self._untold.end(attempt, at, verdict, result, line)
 
     def append(self, outcome: Outcome, now: float) -> None:
         """Note *outcome*'s entry. *now* is the loop's time. Raises StoppedError where there is no memory for it."""
         try:
             cost = self._cost(outcome)
             line = write_entry(outcome, self._form, raw=self._raw, cost=cost)
-            entry = entry_of(outcome, self._form, cost, line) if self._follow is not None else None
         except MemoryError:
             raise _no_memory_for(outcome.row) from None
         self._note((outcome.row.workspace, "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"), line)
-        if entry is not None:
-            self._entries.append(entry)
-            if outcome.call is not None:
-                self._unended.add(outcome.call.attempt)
+        if self._untold is not None:
+            self._untold.entry(outcome, cost, line)
         self._unsynced_bytes += len(line)
         if self._unsynced_since is None:
             self._unsynced_since = now
@@ -225,25 +213,22 @@ class Ledger:
             lines, file.lines = file.lines, []
             self._write(file, lines)
         self._noted.clear()
-        if len(self._lines) + len(self._entries) >= _FOLLOWED_BY:
-            self._give()
+        if self._untold is not None and self._untold.is_worth_telling:
+            self._tell()
 
     def hand_over(self) -> None:
-        """Write what was noted, ends included, and give it to whoever follows."""
+        """Write what was noted, ends included, and tell it to whoever follows."""
         self._catch_up()
-        self._give()
+        self._tell()
 
     def followed(self) -> dict[str, Growth] | None:
-        """What was written to each file, by its path in the run directory; None where not all of it was handed over."""
-        return None if self._lines or self._entries or self._follow is None else self._growths
+        """What was written to each file, by its path in the run directory; None where not all of it was told."""
+        return self._growths if self._untold is not None and self._untold.is_all_told else None
 
-    def _give(self) -> None:
-        # What is noted and not written yet counts for nobody; and an answer is given with its end, or its call would seem to go on.
-        if self._follow is None or self._noted or self._behind or self._unended:
-            return
-        lines, self._lines = self._lines, []
-        entries, self._entries = self._entries, []
-        self._follow(lines, entries)
+    def _tell(self) -> None:
+        # What is noted and not written yet counts for nobody.
+        if self._untold is not None and not (self._noted or self._behind):
+            self._untold.tell()
 
     def _cost(self, outcome: Outcome) -> Money | None:
         usage = outcome.reply.usage if isinstance(outcome, Answered) else outcome.failure.usage
@@ -296,8 +281,8 @@ class Ledger:
 
     def _log(self, line: bytes) -> None:
         self._note_log(line)
-        if self._follow is not None and line:
-            self._lines.append(read_attempt(line))
+        if self._untold is not None and line:
+            self._untold.line(line)
 
     def _note_log(self, line: bytes) -> None:
         self._note(_LOG, *self._behind, line)
@@ -333,7 +318,7 @@ class Ledger:
             # A second Ctrl-C, in a program of somebody's own: how much of it stands is not known, so nothing may be written behind it.
             self._break(file.path, "written", InterruptedError(errno.EINTR, os.strerror(errno.EINTR)))
             raise
-        if self._follow is not None:
+        if self._untold is not None:
             file.growth.add(lines)
 
     def _opened(self, place: _Place) -> _File:

@@ -69,7 +69,7 @@ class Followed:
             return
         try:
             self._off = not self._took(lines, entries)
-        except (ArithmeticError, LookupError, TypeError, ValueError):
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError):
             self._off = True
 
     def _took(self, lines: Sequence[Line], entries: Sequence[Entry]) -> bool:
@@ -126,7 +126,10 @@ class Followed:
         readers: list[tuple[Checkpoint, Past | Fold | Watched]] = [(self._plan, self._past)]
         readers += [] if self._statement is None else [self._statement]
         worth_it = [each for each in readers if each[0].is_worth_it(_ends(marked))]
-        return [(checkpoint, marked, checkpoint.written(reader, marked)) for checkpoint, reader in worth_it]
+        try:
+            return [(checkpoint, marked, checkpoint.written(reader, marked)) for checkpoint, reader in worth_it]
+        except MemoryError:
+            return []
 
 
 def followed(directory: Path, past: Past, plan: Checkpoint, *, course: bool) -> Followed | None:

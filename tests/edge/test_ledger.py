@@ -268,7 +268,7 @@ def test_what_goes_on_is_promised_anew_behind_and_the_log_read_in_this_start_of_
 
 
 def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("batchrun.edge.ledger._FOLLOWED_BY", 1)
+    monkeypatch.setattr("batchrun.core.ledger.untold._TOGETHER", 1)
     lines, entries = [], []
 
     def follow(more, came) -> None:
@@ -507,3 +507,26 @@ def test_a_lane_waits_for_its_own_promise_and_one_sync_is_for_all_that_wait(tmp_
             assert ledger.promise(sales, Bound(7, 8))
 
     anyio.run(main)
+
+
+def test_where_no_memory_is_left_to_tell_what_is_written_it_is_written_and_nothing_more_is_told(tmp_path, monkeypatch):
+    told = []
+
+    def none_left(*_asked: object) -> None:
+        raise MemoryError
+
+    with Ledger(tmp_path, 1, open_to_append) as ledger:
+        ledger.be_followed(lambda lines, entries: told.extend([*lines, *entries]))
+        ledger.opened(1.0)
+        ledger.hand_over()
+        assert (len(told), ledger.followed() is None) == (1, False)
+        for number, step in enumerate(("started_of", "entry_of", "ended_of"), 1):
+            with monkeypatch.context() as patch:
+                patch.setattr(f"batchrun.core.ledger.untold.{step}", none_left)
+                name = ledger.start(row(f"r-{number}"), Bound(9, 9), 1.0)
+                ledger.append(answered(f"r-{number}"), 0.0)
+                ledger.end(name, "answered", Reply("an answer", "stop", Usage(7, 3)), 2.0)
+            ledger.hand_over()
+            assert ledger.followed() is None
+    assert len(told) == 1
+    assert [entry.id for entry in entries_of(tmp_path / "legal" / "results.jsonl", "legal")] == ["r-1", "r-2", "r-3"]

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchrun.core.errors import RunDamagedError
+from batchrun.core.ledger import untold
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry import Form, read_outcome
@@ -32,7 +33,6 @@ from batchrun.core.money.pricing import standard_prices
 from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.past import Past
 from batchrun.edge import history, run_directory
-from batchrun.edge import ledger as edge_ledger
 from batchrun.edge.job_file import load_job
 from batchrun.edge.ledger import Ledger
 from batchrun.report.usage_csv import usage_table
@@ -53,7 +53,7 @@ PRICES = standard_prices()
 @pytest.fixture(autouse=True)
 def any_size_is_worth_it_and_what_is_written_is_given_at_once(monkeypatch):
     monkeypatch.setattr(checkpoints, "FROM_BYTES", 1)
-    monkeypatch.setattr(edge_ledger, "_FOLLOWED_BY", 1)
+    monkeypatch.setattr(untold, "_TOGETHER", 1)
 
 
 def failure(fault: Fault, usage: Usage | None = None, *, in_doubt: bool = False, status: int | None = None) -> Failure:
@@ -254,7 +254,8 @@ def test_what_contradicts_itself_is_told_by_reading_and_never_kept(tmp_path):
     run = opened(tmp_path / "run")
     run.turn([(0, "answered")])
     run.ledger.append(Answered(ROWS[0], Reply("another", "stop", USAGE), Call("1-1", 1, NIGHT, 5)), 0.0)
-    run.ledger._unended.clear()
+    assert run.ledger._untold is not None
+    run.ledger._untold._unended.clear()
     assert run.closed()[0] is None
     assert not list(run.directory.glob("*.checkpoint"))
     with pytest.raises(RunDamagedError, match=r"results\.jsonl: line 2"):
