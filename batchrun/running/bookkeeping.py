@@ -5,6 +5,11 @@ that no books know. Before a call is sent that its page has too little left for,
 page that nothing is under way of is given back within a second. A run that finds nothing left waits while others hold some that they may
 give back. Where the books are lost while runs go on, nothing is lent until each of them has written down anew what it holds.
 
+The books are read and written in the event loop, a few hundred bytes without a sync, so that a busy disk does not hold a run up. One that
+the kernel makes wait for a write, or another process that waits so while it has the lock, holds up the whole loop, as a write to the ledger
+does: nothing is sent that the books do not know of, nothing is lost, and the calls are given the time back
+(`test_books_of_budgets_that_are_held_up_hold_up_the_run_and_cost_it_no_call`).
+
 A run that has no such budget in its job is counted as of the moment when another one opened, and again when a day begins.
 """
 

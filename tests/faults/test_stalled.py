@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import subprocess
+import time
+from datetime import datetime, timedelta
+from itertools import pairwise
+
 import pytest
 
+from batchrun import read_statement
 from tests.faults import children
 from tests.faults.stalled import held_up, stalled
 
@@ -23,3 +30,31 @@ def test_a_signal_is_heard_while_the_disk_stalls_and_the_run_goes_on_later(tmp_p
     assert told.exit_code == 4
     ids = [entry["id"] for entry in children.entries(tmp_path / "run")]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.timeout(120)
+def test_books_of_budgets_that_are_held_up_hold_up_the_run_and_cost_it_no_call(tmp_path):
+    """Another process holds the lock of the books for longer than a call may take: that is what its stalled disk comes to."""
+    rows = 100
+    asked = [{"id": f"r-{number}", "prompt": "hello", "parameters": {"max_tokens": 5}} for number in range(rows)]
+    children.jsonl(tmp_path / "rows.jsonl", asked)
+    with children.server("-m", "tests.faults.endpoints") as where:
+        (tmp_path / "job.toml").write_text(
+            '[job]\ninput = "rows.jsonl"\noutput = "run"\nbudget = { tokens = 1_000_000, per = "day" }\n[defaults]\nmodel = "qwen-max"\n'
+            "concurrency = 4\n[timeouts]\nidle = 1\ntotal = 1.5\n"
+            f'[workspaces.hr]\napi_key_env = "HR_KEY"\nendpoint = "http://127.0.0.1:{where["port"]}/good/v1"\n'
+        )
+        keys = {"HR_KEY": "sk-fake-hr-0123456789"}
+        process = children.starting(tmp_path, "run", "job.toml", "--quiet", keys=keys, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while len(children.entries(tmp_path / "run")) < 20:
+            time.sleep(0.01)
+        with (tmp_path / ".books.lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            time.sleep(3)
+        _, said = process.communicate(timeout=40)
+    assert process.returncode == 0, said
+    total = read_statement(tmp_path / "run").total()
+    assert (total.answered, total.calls, total.in_doubt, total.retries) == (rows, rows, 0, 0)
+    starts = sorted(entry["started_at"] for entry in children.entries(tmp_path / "run"))
+    gap = max(datetime.fromisoformat(after) - datetime.fromisoformat(before) for before, after in pairwise(starts))
+    assert gap > timedelta(seconds=1.5), "the run waited for the books"
