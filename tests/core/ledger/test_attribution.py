@@ -300,6 +300,13 @@ def test_a_very_long_value_keeps_its_beginning_and_is_no_others():
     assert {len(key) <= 200 and key.startswith("x" * 100) for key in groups} == {True}
 
 
+@pytest.mark.parametrize(("size", "label"), [(200, "x" * 200), (201, "x" * 190 + "…"), (5000, "x" * 190 + "…")])
+def test_a_value_is_told_whole_up_to_two_hundred_characters_and_no_label_is_longer(size, label):
+    (found_label,) = only_group(World([row_of({"a": "x" * size}, "answered")]), "metadata.a")
+    assert found_label[:191] == label[:191]
+    assert len(found_label) == (200 if size == 200 else 199)
+
+
 def test_the_hour_that_comes_twice_is_two_and_in_the_order_of_time():
     before = datetime(2026, 10, 25, 0, 59, tzinfo=UTC).timestamp()
     rows = [row_of(None, "answered", hours=[(before + 60 * minutes - MIDNIGHT) / 3600] * 4) for minutes in (0, 1, 60, 61)]

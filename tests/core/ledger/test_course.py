@@ -102,6 +102,13 @@ def test_a_quota_counts_the_calls_and_tokens_of_every_lane_it_is_about():
     assert sum(course.minutes.counts((POOL, "tokens"))) == 360
 
 
+@pytest.mark.parametrize(("minutes", "width"), [(1499, 60), (1500, 120)])
+def test_the_minutes_of_a_day_and_an_hour_more_are_each_held_against_a_quota(minutes, width):
+    course = seen(attempts=[started(1, 0), started(2, 60 * minutes)], job=JOB)
+    assert course.minutes.width == width
+    assert sum(course.minutes.counts((POOL, "calls"))) == 2
+
+
 def test_the_courses_of_runs_add_up_to_that_of_one_that_had_all_their_lines():
     lines = [started(1, 0), ended(1, 3, "throttled", "limit_requests"), started(2, 4), ended(2, 9)]
     later = [started(1, 90_000), ended(1, 90_003, "again", "InternalError"), started(2, 90_004, "sales"), ended(2, 90_009)]

@@ -321,6 +321,7 @@ def test_when_a_call_began_is_told_in_utc_to_the_millisecond_below_and_read_as_t
         ("2023-11-15T06:13:20.250+08:00", 1_700_000_000.25),
         ("2023-11-14T22:13:20.250500+00:00", 1_700_000_000.2505),
         ("2023-11-14T22:13:20,250+00:00", 1_700_000_000.25),
+        ("2023-11-14T22:13:20.250-00:30", 1_700_001_800.25),
     ],
 )
 def test_a_moment_that_another_tool_wrote_is_read_as_well(told, moment):
