@@ -81,3 +81,10 @@ def test_an_end_is_read_as_its_writer_takes_it(verdict, result, at, cost, metada
         verdict = "again"
     line = ended_line("1-7", at, verdict, result, cost, metadata=metadata)
     assert ended_of("1-7", at, verdict, result, line) == read_attempt(line)
+
+
+def test_a_usual_answer_and_its_end_are_known_without_a_look_at_their_lines():
+    outcome = Answered(Row("r", "legal", "m", {}, "0" * 16), Reply("a", "stop", Usage(1, 2)), Call("1-1", 1, 1.8e9, 5))
+    line = write_entry(outcome, "batchrun", raw=False)
+    assert entry_of(outcome, "batchrun", None, b"not read") == read_entry(line)
+    assert ended_of("1-1", 1.5, "answered", outcome.reply, b"not read") == read_attempt(ended_line("1-1", 1.5, "answered", outcome.reply))

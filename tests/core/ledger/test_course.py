@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from batchrun.core.jobs.stated import StatedQuota, budgets_of, quotas_of
@@ -132,6 +134,17 @@ def test_with_one_workspace_alone_nothing_of_the_others_is_counted():
     assert {key[0] for key in course.timeline.keys()} == {"legal"}  # noqa: SIM118 - not a mapping
     assert {each.workspace for each in course.trouble} == {"legal"}
     assert course.standstills == {}
+
+
+def test_a_course_that_is_kept_and_read_back_goes_on_and_keeps_no_name_of_anything_in_this_process():
+    course = seen(entries=[entry("a", "exhausted", code="E", status=500), entry("b", "rejected", code="F", status=400)])
+    assert course.__getstate__()["_places"] == {}
+    kept = pickle.loads(pickle.dumps(course))
+    for told in (entry("a"), entry("c", "rejected", code="F", status=400), entry("d", "exhausted", code="E", status=500)):
+        kept.told(told)
+    assert {reason.code: told.rows for reason, told in kept.reasons().items()} == {"E": 1, "F": 2}
+    kept.told(entry("d"))
+    assert {reason.code: told.rows for reason, told in kept.reasons().items()} == {"F": 2}
 
 
 def test_codes_from_outside_do_not_grow_without_end():
