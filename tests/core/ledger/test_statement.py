@@ -338,6 +338,16 @@ def test_the_latest_entry_of_a_row_decides_and_every_entrys_usage_counts():
     assert (totals.answered, totals.rejected, totals.exhausted, totals.input_tokens) == (0, 1, 0, 3)
 
 
+def test_a_row_that_was_answered_counts_as_failed_no_more_whatever_entries_follow():
+    rejected = Rejected(ROWS[3], failed(Fault.REJECT), None)
+    exhausted = Exhausted(ROWS[0], failed(Fault.AGAIN), None)
+    answers = [Answered(ROWS[0], ANSWER, replace(CALL, attempt=f"0-{number}")) for number in range(3)]
+    totals = one_call("again", failed(Fault.AGAIN), rejected, exhausted, *answers)
+    assert (totals.answered, totals.rejected, totals.exhausted) == (3, 1, 0)
+    totals = one_call("again", failed(Fault.AGAIN), rejected, exhausted, *answers[:2], exhausted, rejected, exhausted)
+    assert (totals.answered, totals.rejected, totals.exhausted) == (2, 1, 1)
+
+
 def test_two_starts_of_one_name_are_each_counted_and_the_earlier_one_is_in_doubt():
     fold = Fold("run", "job")
     fold.attempts(map(read_attempt, [started_line("1-1", 0.0, row, MOST) for row in ROWS[:2]]))
