@@ -248,12 +248,24 @@ def test_where_the_accounts_quota_is_known_a_workspaces_refusals_widen_its_margi
         assert bool(scheduler.learnt(0.05)) is not own
 
 
-def test_one_refusal_where_a_wider_quota_is_known_is_chance_and_pauses_nothing():
-    for known in ("workspace_quota", "pool_quota"):
-        plans = [but(lane(name, rows=5000, account="main"), **{known: Quota(rpm=60_000)}) for name in ("legal", "sales")]
-        scheduler = Scheduler(plans, RetryPolicy())
-        now = refused_in_turn(scheduler, ("legal",), times=1)
-        assert scheduler.held(now) == frozenset(), known
+def test_a_few_refusals_where_a_wider_quota_is_known_are_chance_and_pause_nothing():
+    for known, held in (("workspace_quota", set()), ("pool_quota", set()), ("quota", set()), (None, {"legal"})):
+        parts = {} if known is None else {known: Quota(rpm=600_000)}
+        plans = [but(lane(name, rows=500, account="main", slots=8), **parts) for name in ("legal", "sales")]
+        scheduler, now = Scheduler(plans, RetryPolicy()), 1.0
+        mine = [ticket for at in (0.0, 0.2, 0.4, 0.6) for ticket in launched(scheduler, at) if ticket.workspace == "legal"]
+        for ticket in mine[:4]:
+            ticket.launched_at = now
+            ended(scheduler, ticket, throttled(), now)
+        assert scheduler.held(now) == held, known
+
+
+def test_longer_answers_that_take_longer_take_no_slot_away():
+    for tokens, limit in ((490, 20), (100, 14)):
+        scheduler = Scheduler([lane(rows=1000, slots=20)], RetryPolicy())
+        events = Events(scheduler, lambda ticket: (used(150), 1.0) if ticket.ordinal < 40 else (used(round(1.5 * tokens)), 4.0))  # noqa: B023
+        events.run(8.0)
+        assert scheduler._lanes["legal", "qwen-plus"].slots.limit == limit
 
 
 def test_slots_that_were_taken_away_for_want_of_capacity_come_back_one_by_one():
