@@ -104,14 +104,7 @@ class Line(NamedTuple):
 
     def row(self, row_id: str) -> Row:
         """Make the line ready to be asked under *row_id*."""
-        return Row(
-            id=row_id,
-            workspace=self.workspace,
-            model=self.model,
-            body=self.body(),
-            digest=hex_digest(self.digest),
-            metadata=self.value.get("metadata"),
-        )
+        return Row(row_id, self.workspace, self.model, self.body(), hex_digest(self.digest), self.value.get("metadata"))
 
 
 class Glances:

@@ -104,7 +104,8 @@ class Scheduler:
         for parked in ticket.probes:
             self._probed(parked, ticket, result, now)
         self._charge(ticket, result, now)
-        self._pay(ticket, result)
+        if ticket.promised:
+            self._pay(ticket, result)
         verdict = self._judge(ticket, result, now, jitter)
         if verdict.final:
             self._leave(ticket.lane)
@@ -154,6 +155,8 @@ class Scheduler:
         No call may be made then; `release` follows.
         """
         lane = ticket.lane
+        if not lane.plan.purses:
+            return True
         promised = promise_all(lane.plan.purses, lane.key, most, at)
         if not isinstance(promised, Lack):
             ticket.promised = promised
@@ -430,8 +433,6 @@ class Scheduler:
             self._look_again(lane)
 
     def _pay(self, ticket: Ticket, result: Reply | Failure) -> None:
-        if not ticket.promised:
-            return
         in_doubt = isinstance(result, Reply) or result.in_doubt
         promised, ticket.promised = ticket.promised, ()
         for purse, promise in zip(ticket.lane.plan.purses, promised, strict=True):
