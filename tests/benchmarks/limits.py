@@ -210,8 +210,8 @@ class Bar:
     """The quota from *since* on, in terms of the first."""
     missed: bool = False
     """Not reached, and known not to be. What is under way in a short window is a large part of it, and is only guessed: the column *exact*
-    tells what the same limiter makes of it where it is known. Where a quota is small, each look at whether it rose is a refusal that few
-    calls share."""
+    tells what the same limiter makes of it where it is known, and `.informed` what guesses allow. Where a quota is small, each look at
+    whether it rose is a refusal that few calls share."""
 
 
 class Seen(NamedTuple):
