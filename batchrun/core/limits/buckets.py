@@ -69,7 +69,7 @@ class Bucket:
 
 @dataclass(slots=True)
 class Trail:
-    """How much went through in each half of the latest seconds: at most 122 numbers."""
+    """How much went through in each half of the latest seconds: two numbers for each."""
 
     seconds: int = 60
     _counts: deque[list[float]] = field(default_factory=deque)
@@ -80,7 +80,7 @@ class Trail:
         if not counts or 2 * now >= counts[-1][0] + 1:
             half = math.floor(2 * now)
             counts.append([half, 0.0])
-            while counts[0][0] < half - 2 * self.seconds - 1:
+            while counts[0][0] < half - 2 * self.seconds:
                 counts.popleft()
         counts[-1][1] += amount
 

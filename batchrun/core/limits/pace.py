@@ -163,7 +163,7 @@ class Pace:
         self.typical += (amount - self.typical) * 0.05
         if self.reckoning is not None:
             self.reckoning.took(now, self._counted(now), amount)
-        elif self.margin > self.least_margin:
+        else:
             self.margin = max(self.least_margin, self.margin * _NARROWER)
 
     @property
@@ -231,7 +231,7 @@ class Pace:
                 self._bucket.pay(now, self.typical)
             self._hold(now, min(rate, minute * UNDER))
         else:
-            before = self._climb_at(max(0.0, self._climbed - _SHORT / 2)) if self._climbed else rate
+            before = self._climb_at(max(0.0, self._climbed - _SHORT / 2))
             guess = before * _UNDER_A_GUESS
             steady = minute >= 0.9 * before
             self._hold(now, min(rate * 0.99, max(minute * 0.98, min(guess, minute * 1.02)) if steady else guess))

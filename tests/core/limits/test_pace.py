@@ -532,3 +532,41 @@ def test_noise_is_believed_half_as_much_after_a_hold_that_had_less_of_it(every, 
         else:
             pace.took(now, 1.0)
     assert pace.noise == pytest.approx(noise, rel=0.02)
+
+
+@pytest.mark.parametrize(("noise", "count"), [(0.04, 9), (0.08, 17)])
+def test_twice_as_many_refusals_as_noise_explains_are_chance_and_no_more(noise, count):
+    pace = found(10.0)
+    pace.noise = noise
+    for number in range(100):
+        pace.pay(number / 10, 1.0)
+    assert [pace.is_chance(10.0) for _ in range(count + 3)] == [True] * count + [False] * 3
+
+
+def test_what_is_no_rates_doing_is_not_told_before_a_hundred_attempts_and_three_broken_holds():
+    pace = found(10.0)
+    for number in range(1, 111):
+        pace.pay(number / 10, 1.0)
+        if number % 10 == 0:
+            chance = pace.is_chance(number / 10)
+            assert chance is (number >= 100), number
+            if not chance:
+                pace.ease(number / 10, number / 10, 1.0)
+    assert pace.held == 10.0
+    for broken in (1, 2, 3):
+        pace = found(10.0)
+        for _ in range(200):
+            pace.pay(1.0, 1.0)
+        verdicts = []
+        for _ in range(broken):
+            verdicts.append(pace.is_chance(1.0))
+            pace._hold(1.0, pace.held * 0.9)
+        assert verdicts == [False, False, True][:broken]
+
+
+def test_a_refusal_in_the_first_seconds_of_a_climb_falls_under_the_rate_before_it():
+    pace = found(10.0)
+    curve(pace, 32.0)
+    assert pace.rate(32.0) == pytest.approx(10.45)
+    pace.ease(32.0, 32.0, 1.0)
+    assert 9.3 <= pace.held <= 10.0

@@ -378,7 +378,9 @@ def test_a_quickest_pace_that_never_comes_again_fades():
 # Want of capacity.
 
 
-@pytest.mark.parametrize(("tried", "count", "limit"), [(0, 2, 64), (0, 3, 44), (96, 4, 64), (96, 5, 64), (96, 6, 44), (1000, 50, 64)])
+@pytest.mark.parametrize(
+    ("tried", "count", "limit"), [(0, 2, 64), (0, 3, 44), (96, 4, 64), (96, 5, 64), (96, 6, 44), (1000, 50, 64), (75, 4, 44), (76, 4, 64)]
+)
 def test_slots_are_taken_away_where_three_are_refused_and_more_than_one_in_twenty(tried, count, limit):
     windows = Windows()
     windows.slots._cut(windows.now)
