@@ -51,7 +51,7 @@ class Group(NamedTuple):
     tests: tuple[str, ...]
 
 
-_SCHEDULING = ("tests/core/scheduling/test_lanes.py", "tests/core/scheduling/test_retry.py", "tests/core/scheduling/test_scheduler.py")
+_SCHEDULING = tuple(f"tests/core/scheduling/test_{name}.py" for name in ("lanes", "retry", "scheduler", "scheduler_quotas"))
 _OF_THE_PAST = ("tests/core/scheduling/test_alarms.py", "tests/core/scheduling/test_plan.py", "tests/core/scheduling/test_past.py")
 GROUPS = {
     "retry": Group(
