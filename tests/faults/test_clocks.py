@@ -15,14 +15,15 @@ from tests.faults import children
 from tests.faults.children import entries, environment, jsonl, starting
 
 _JUMPS = """
-import sys, time
+import os, sys, time
 true_time = time.time
 jumps = [float(each) for each in sys.argv.pop().split(",")]
 asked = 0
 def jumping():
+    # Between answers: however busy the machine is, and however much is done in a turn, there are 25 turns.
     global asked
-    asked += 1
-    return true_time() + sum(jumps[: asked // 60])
+    asked += os.path.exists("run/hr/results.jsonl")
+    return true_time() + sum(jumps[: asked // 6])
 time.time = jumping
 from batchrun.cli import main
 main()
