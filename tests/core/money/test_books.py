@@ -39,7 +39,7 @@ def test_a_cap_that_was_lowered_below_what_is_taken_lends_nothing():
 
 
 def test_who_may_give_back_is_who_has_a_process_and_took_more_than_it_spent():
-    kept = books(a=(15, 12, True), b=(10, 9, False), c=(7, 7, True), d=(3, 1, True))
+    kept = books(a=(15, "14.9999", True), b=(10, 9, False), c=(7, 7, True), d=(3, 1, True))
     assert kept.holders("d", PAGE) == ["a"]
     assert kept.holders("a", PAGE) == ["d"]
     assert kept.others("a", PAGE) == 20
