@@ -372,7 +372,7 @@ def test_a_spool_cut_short_or_never_finished_is_unpacked_again(tmp_path, opened)
     assert opened(path).prompts() == ["a", "b"]
     spool.with_suffix(".json").unlink()
     written(spool, line("z"))
-    written(spool.with_suffix(".jsonl.partial"), b"torn" * 1000)
+    written(spool.with_name(f".{spool.name}.new"), b"torn" * 1000)
     again = opened(path)
     assert (again.prompts(), again.aside) == (["a", "b"], [])
 
@@ -380,7 +380,7 @@ def test_a_spool_cut_short_or_never_finished_is_unpacked_again(tmp_path, opened)
 def test_a_spool_is_never_taken_for_another_files_when_the_opening_broke_off_between_the_two(tmp_path, opened):
     first, second = written(tmp_path / "a.gz", gzip.compress(line("a"))), written(tmp_path / "b.gz", gzip.compress(line("b")))
     opened(first)
-    blocked = tmp_path / "spool" / "001.json.partial"
+    blocked = tmp_path / "spool" / ".001.json.new"
     blocked.mkdir()
     assert "cannot be unpacked" in refusal(opened, second)
     blocked.rmdir()

@@ -22,7 +22,7 @@ from tests.peers.peer import program
 WORKSPACES = ("marketing", "legal")
 CALLS = ("mkdir", "openat", "flock", "ftruncate", "pwrite64", "write", "fsync", "fdatasync", "rename", "unlink", "close")
 FILES = ("run.json", ".run.json.new", "run.lock", "attempts.log", "learnt.json", ".learnt.json.new", ".rejected-input.jsonl.new")
-OF_INPUT = ("index.bin", "index.bin.partial", "index.json", "index.json.partial")
+OF_INPUT = ("index.bin", ".index.bin.new", "index.json", ".index.json.new")
 OF_WORKSPACE = ("results.jsonl", "errors.jsonl", "usage.json", ".usage.json.new")
 
 

@@ -132,22 +132,22 @@ def _spool(target: Path, pieces: Iterable[bytes], shown: str) -> None:
 
 def write_whole(target: Path, pieces: Iterable[bytes | array[int]]) -> None:
     """Write *pieces* to a file for the owner alone, which has its name only when it is whole and on disk; raises OSError."""
-    partial = target.with_suffix(f"{target.suffix}.partial")
+    beside = target.with_name(f".{target.name}.new")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # What vouched for an older file must not vouch for this one.
         target.with_suffix(".json").unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
+        with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
             for piece in pieces:
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        partial.rename(target)
+        beside.rename(target)
         _sync_directory(target.parent)
     finally:
         with suppress(OSError):
-            partial.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
 
 
 def _sync_directory(directory: Path) -> None:
