@@ -101,6 +101,20 @@ class _Course:
 
     stopped_by: str | None = None
     unreadable: list[str] = field(default_factory=list)
+    at_first_signal: Callable[[str], None] | None = None
+    """None before the first call can be made: none is made then."""
+    at_further_signals: Callable[[], None] = signals.die
+
+    def signalled(self, name: str) -> None:
+        """Do what the first signal leads to now."""
+        if self.at_first_signal is None:
+            self.stopped_by = name
+        else:
+            self.at_first_signal(name)
+
+    def signalled_again(self) -> None:
+        """Do what any further signal leads to now."""
+        self.at_further_signals()
 
     def not_read(self, reason: str) -> None:
         """Take note of a row that could not be read; of an input that was replaced, that may be all of them."""
@@ -154,6 +168,8 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
     async with AsyncExitStack() as stack:
         stack.enter_context(run_directory.locked(directory))
         opening = await _begun(stack, job, workspaces, directory, wishes)
+        course = _Course()
+        await stack.enter_async_context(_heard(course, wishes))
         _provide_descriptors(workspaces, opening)
         for note in opening.notes:
             wishes.note(note)
@@ -172,7 +188,6 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         for workspace, model, failure in parks:
             scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
         windows = windows_of(workspaces, scheduler, wishes.note)
-        course = _Course()
         transport = await stack.enter_async_context(transport_of(job, sum(each.concurrency for each in workspaces.values())))
         with Ledger(
             directory, opening.number, run_directory.open_to_append,
@@ -222,13 +237,28 @@ async def _drive(
             engine.wake()
             wishes.note(f"{signal}: no new calls; {scheduler.in_flight} in flight have {job.stop.grace:.0f} s; once more stops at once")
 
+        def finish(signal: str) -> None:
+            wishes.note(f"{signal}: every answer is written, and the account of them is being made; once more stops at once")
+
         beside.start_soon(ledger.keep_synced, engine.wake)
         if wishes.show is not None:
             beside.start_soon(wishes.show, observe)
-        if wishes.handle_signals:
-            beside.start_soon(signals.watch, drain, under_way.cancel)
+        if course.stopped_by is not None:
+            scheduler.stop()
+        course.at_first_signal, course.at_further_signals = drain, under_way.cancel
         with under_way:
             await engine.run()
+        course.at_first_signal, course.at_further_signals = finish, signals.die
+        beside.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _heard(course: _Course, wishes: Wishes) -> AsyncIterator[None]:
+    """While the block lasts, signals lead to what the *course* says, to the last line of the account."""
+    async with anyio.create_task_group() as beside:
+        if wishes.handle_signals:
+            beside.start_soon(signals.watch, course.signalled, course.signalled_again)
+        yield
         beside.cancel_scope.cancel()
 
 

@@ -9,6 +9,7 @@ import pty
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from batchrun import read_statement
 from tests.faults import children
-from tests.faults.children import entries, jsonl, starting
+from tests.faults.children import entries, environment, jsonl, starting
 
 F_SETPIPE_SZ = 1031
 
@@ -134,6 +135,60 @@ def test_one_signal_drains_and_leaves_nothing_in_doubt(tmp_path, port, name):
     assert b"Traceback" not in said + out
     told = read_statement(tmp_path / "run").total()
     assert (told.answered, told.in_doubt) == (answered(tmp_path), 0)
+
+
+_HELD_AT_ITS_END = """
+from batchrun.running import one_run
+summed_up = one_run._summed_up
+def held(*parts):
+    open("closing", "w").close()
+    open("go-on").close()
+    return summed_up(*parts)
+one_run._summed_up = held
+from batchrun.cli import main
+main()
+"""
+
+
+def held_at_its_end(place: Path, port: int) -> subprocess.Popen[bytes]:
+    """A run whose rows are all answered, and that makes its account once `go-on` is opened."""
+    for name in ("closing", "go-on"):
+        os.mkfifo(place / name)
+    command = [sys.executable, "-c", _HELD_AT_ITS_END, "run", "job.toml"]
+    process = subprocess.Popen(command, cwd=place, env=environment(job(place, port, 20)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    (place / "closing").read_bytes()
+    return process
+
+
+def heard(process: subprocess.Popen[bytes], signal_: signal.Signals) -> None:
+    process.send_signal(signal_)
+    assert process.stderr is not None
+    assert any(signal_.name.encode() in line for line in iter(process.stderr.readline, b""))
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_the_account_is_made_leaves_a_whole_account(tmp_path, port, name):
+    process = held_at_its_end(tmp_path, port)
+    heard(process, signal.Signals[name])
+    (tmp_path / "go-on").write_bytes(b"")
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert (answered(tmp_path), read_statement(tmp_path / "run").total().answered) == (20, 20)
+    assert (tmp_path / "run" / "usage.csv").exists()
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_second_signal_while_the_account_is_made_ends_it_and_the_next_run_makes_it(tmp_path, port):
+    process = held_at_its_end(tmp_path, port)
+    heard(process, signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    assert (answered(tmp_path), (tmp_path / "run" / "usage.csv").exists()) == (20, False)
+    again = starting(tmp_path, "run", "job.toml", "--quiet", keys={"HR_KEY": "sk-fake-hr-0123456789"})
+    assert again.wait(30) == 0
+    assert read_statement(tmp_path / "run").total().calls == 20
+    assert (tmp_path / "run" / "usage.csv").exists()
 
 
 def test_a_second_signal_stops_at_once_and_what_was_in_flight_is_in_doubt(tmp_path):

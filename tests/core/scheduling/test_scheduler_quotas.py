@@ -82,6 +82,24 @@ def test_what_an_attempt_turns_out_to_cost_is_what_every_quota_is_charged(holder
         assert next_at(scheduler, 0.0) == pytest.approx(costs / 1000, rel=0.02, abs=0.001)
 
 
+def test_each_attempt_is_expected_to_cost_what_its_own_row_does_retries_too():
+    scheduler = Scheduler([but(lane(rows=4, slots=2), tokens=lambda ordinal: 10.0 * (ordinal + 5))], RetryPolicy())
+    for at, attempt in ((0.0, 1), (100.0, 2)):
+        tickets = launched(scheduler, at)
+        assert [(ticket.ordinal, ticket.attempt, ticket.paid) for ticket in tickets] == [(0, attempt, 50.0), (1, attempt, 60.0)]
+        for ticket in tickets:
+            ended(scheduler, ticket, again(1.0), at + 1.0)
+
+
+def test_a_workspace_that_has_finished_leaves_as_many_others_as_there_are():
+    scheduler = Scheduler([lane(name, rows=rows, slots=1, account="one") for name, rows in (("a", 9), ("b", 9), ("c", 1))], RetryPolicy())
+    of = {ticket.workspace: ticket for ticket in launched(scheduler, 0.0)}
+    ended(scheduler, of["c"], answer(), 1.0)
+    ended(scheduler, of["a"], throttled(30.0), 1.0)
+    ended(scheduler, of["b"], answer(), 1.0)
+    assert [ticket.workspace for ticket in launched(scheduler, 1.0)] == ["b"], "one refusal is its workspace's own"
+
+
 @pytest.mark.parametrize("holder", HOLDERS)
 def test_what_is_known_of_a_cost_once_the_row_was_read_is_charged_at_once(holder):
     scheduler = of_three_thousand(holder)
