@@ -238,7 +238,7 @@ async def _drive(
             wishes.note(f"{signal}: no new calls; {scheduler.in_flight} in flight have {job.stop.grace:.0f} s; once more stops at once")
 
         def finish(signal: str) -> None:
-            wishes.note(f"{signal}: every answer is written, and the account of them is being made; once more stops at once")
+            wishes.note(f"{signal}: the run is over, and its account is being made; once more stops at once")
 
         beside.start_soon(ledger.keep_synced, engine.wake)
         if wishes.show is not None:
@@ -246,9 +246,12 @@ async def _drive(
         if course.stopped_by is not None:
             scheduler.stop()
         course.at_first_signal, course.at_further_signals = drain, under_way.cancel
-        with under_way:
-            await engine.run()
-        course.at_first_signal, course.at_further_signals = finish, signals.die
+        try:
+            with under_way:
+                await engine.run()
+        finally:
+            # After an error too: a sync that hangs still holds the end up, and nothing else would end that.
+            course.at_first_signal, course.at_further_signals = finish, signals.die
         beside.cancel_scope.cancel()
 
 

@@ -150,11 +150,30 @@ main()
 """
 
 
-def held_at_its_end(place: Path, port: int) -> subprocess.Popen[bytes]:
-    """A run whose rows are all answered, and that makes its account once `go-on` is opened."""
-    for name in ("closing", "go-on"):
+_HELD_WHILE_IT_FAILS = """
+from anyio.to_thread import run_sync
+from batchrun.core.errors import LedgerError
+from batchrun.edge.ledger import Ledger
+from batchrun.engine import Engine
+def hangs():
+    open("closing", "w").close()
+    open("go-on").close()
+async def keep_synced(self, on_room):
+    await run_sync(hangs)
+async def run(self):
+    await run_sync(lambda: open("fails").close())
+    raise LedgerError("the disk is full")
+Ledger.keep_synced, Engine.run = keep_synced, run
+from batchrun.cli import main
+main()
+"""
+
+
+def held_at_its_end(place: Path, port: int, code: str = _HELD_AT_ITS_END) -> subprocess.Popen[bytes]:
+    """A run that is over, and ends once `go-on` is opened: its rows are all answered, and it is to make its account."""
+    for name in ("closing", "go-on", "fails"):
         os.mkfifo(place / name)
-    command = [sys.executable, "-c", _HELD_AT_ITS_END, "run", "job.toml"]
+    command = [sys.executable, "-c", code, "run", "job.toml"]
     process = subprocess.Popen(command, cwd=place, env=environment(job(place, port, 20)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     (place / "closing").read_bytes()
     return process
@@ -189,6 +208,15 @@ def test_a_second_signal_while_the_account_is_made_ends_it_and_the_next_run_make
     assert again.wait(30) == 0
     assert read_statement(tmp_path / "run").total().calls == 20
     assert (tmp_path / "run" / "usage.csv").exists()
+
+
+def test_a_second_signal_ends_a_run_that_failed_and_that_a_sync_holds_up(tmp_path, port):
+    process = held_at_its_end(tmp_path, port, _HELD_WHILE_IT_FAILS)
+    (tmp_path / "fails").write_bytes(b"")
+    heard(process, signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_a_second_signal_stops_at_once_and_what_was_in_flight_is_in_doubt(tmp_path):
