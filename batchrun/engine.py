@@ -140,8 +140,8 @@ class Engine:
                 result = attempt.result = ready.check(result)
         attempt.verdict = self._scheduler.settle(attempt.ticket, result, attempt.ended, self._ports.jitter())
         attempt.outcome = attempt.became()
-        if called and attempt.verdict.final:
-            ready.done()
+        if called:
+            (ready.done if attempt.verdict.final else ready.again)()
 
     # What goes.
 

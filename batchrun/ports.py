@@ -53,6 +53,8 @@ class Prepared:
     """Gets what an attempt did cost."""
     done: Callable[[], None] = lambda: None
     """Called when the row leaves the run, whatever became of it."""
+    again: Callable[[], None] = lambda: None
+    """Called when it does not: the row will be asked for once more."""
 
 
 @value

@@ -395,6 +395,20 @@ def test_only_whole_answers_are_checked():
     assert sorted(bench.ledger.ends.values()) == ["again", "answered", "rejected", "throttled"]
 
 
+def test_after_each_call_it_is_said_whether_its_row_is_done_or_will_be_sent_again():
+    said = []
+
+    def prepare(ticket):
+        ready = prepared(ticket)
+        assert isinstance(ready, Prepared)
+        row = ready.row.id.rpartition("/")[2]
+        return replace(ready, done=lambda: said.append(f"{row} done"), again=lambda: said.append(f"{row} again"))
+
+    script: Script = {"legal/qwen-plus/0": [throttled(), again(), answer()], "legal/qwen-plus/1": [rejected()]}
+    benched(lane(rows=2), endpoint=Scripted(script), prepare=prepare).run()
+    assert sorted(said) == ["0 again", "0 again", "0 done", "1 done"]
+
+
 # Ends.
 
 

@@ -107,6 +107,8 @@ class Row:
     digest: str
     """Of the input line and the settings it is asked under: says whether an answered row would still be asked the same. 16 hex digits."""
     metadata: Any = None
+    is_plain: bool = field(default=False, compare=False)
+    """Whether its body has nothing of its own but messages: all else is the same in every plain row of its workspace and model."""
 
 
 class Hidden(str):

@@ -353,3 +353,68 @@ def test_a_row_whose_line_has_changed_is_never_sent(made):
     assert isinstance(what, Unreadable)
     assert "rows.jsonl" in what.reason
     assert isinstance(run.what(1), Prepared)
+
+
+# Once more
+
+
+def test_a_row_that_is_sent_again_is_neither_read_nor_written_again(made):
+    run = made(ask("first"), ask("other", id="r-2"))
+    first = run.ready()
+    first.again()
+    run.path.write_bytes(b"")
+    once_more = run.ready()
+    assert once_more.request is first.request
+    assert once_more.reading is not first.reading
+    assert (once_more.row, once_more.most) == (first.row, first.most)
+    assert isinstance(run.what(0), Unreadable), "what was taken up again is kept no more, unless it comes back"
+    once_more.again()
+    assert run.ready().request is first.request
+    assert isinstance(run.what(1), Unreadable)
+
+
+def test_what_a_row_that_is_sent_again_is_expected_to_cost_is_what_is_known_by_then(made):
+    run = made(ask("x" * 4000))
+    first = run.ready()
+    first.learn(Usage(50_000, 5_000))
+    first.again()
+    later = run.ready().tokens
+    assert first.tokens is not None
+    assert later is not None
+    assert later > first.tokens
+
+
+def test_a_row_that_is_asked_otherwise_is_written_anew(made):
+    run = made(ask(), schema=SCHEMA)
+    first = run.ready()
+    assert first.check is not None
+    first.check(BAD)
+    first.again()
+    second = run.ready()
+    assert len(body(second)["messages"]) == 3
+    second.again()
+    assert run.ready().request is second.request
+
+
+def test_what_is_kept_to_be_sent_again_does_not_grow_with_how_much_that_is(made, monkeypatch):
+    monkeypatch.setattr("batchrun.running.made.MOST_KEPT_BYTES", 50_000)
+    run = made(*(ask("x" * 100, id=f"r-{number}") for number in range(30)))
+    ready = [run.ready(number) for number in range(30)]
+    for each in ready:
+        each.again()
+    again = [run.ready(number).request for number in range(30)]
+    kept = [first.request is second for first, second in zip(ready, again, strict=True)]
+    assert 5 < sum(kept) < 15
+    assert kept == sorted(kept), "those that were kept first make room"
+    assert again == [each.request for each in ready]
+
+
+@pytest.mark.parametrize("defaults", [{}, {"stream": True}, {"parameters": {"max_tokens": 5, "n": 2}}])
+def test_a_rows_own_settings_count_for_it_alone(made, defaults):
+    rows = [ask(id="a"), ask(id="b", parameters={"max_tokens": 50}), ask(id="c", stream=False), ask(id="d")]
+    run = made(*rows, defaults={"model": "qwen-plus", "endpoint": "public", **defaults})
+    first, own, plain, last = (run.ready(number) for number in range(4))
+    assert (last.most, {**body(last)}) == (first.most, {**body(first)})
+    assert own.most.output_tokens == 50 * defaults.get("parameters", {}).get("n", 1)
+    assert "stream" not in body(plain)
+    assert body(last).get("stream") == defaults.get("stream")

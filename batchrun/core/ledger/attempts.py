@@ -107,9 +107,18 @@ class Ended(NamedTuple):
 
 def bound(body: Mapping[str, Any], text_bytes: int, media: Iterable[Kind] = ()) -> Bound:
     """Bound what a chat request can cost whose body has *text_bytes*, its *media* left out."""
-    asked = text_bytes + sum([MOST_TOKENS_OF_MEDIA[kind] for kind in media]) if media else text_bytes
+    return Bound(most_asked(text_bytes, media), most_answered(body))
+
+
+def most_asked(text_bytes: int, media: Iterable[Kind] = ()) -> int:
+    """Input tokens of such a request at the most."""
+    return text_bytes + sum([MOST_TOKENS_OF_MEDIA[kind] for kind in media]) if media else text_bytes
+
+
+def most_answered(body: Mapping[str, Any]) -> int:
+    """Output tokens of a chat request at the most, whatever its messages."""
     answers = body.get("n")
-    return Bound(asked, _longest_answer(body) * (1 if answers is None else _count(answers) or 1))
+    return _longest_answer(body) * (1 if answers is None else _count(answers) or 1)
 
 
 def _longest_answer(body: Mapping[str, Any]) -> int:

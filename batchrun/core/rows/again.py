@@ -6,7 +6,7 @@ It was checked then, and its digest says that it still is that very line: so it 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
@@ -14,7 +14,10 @@ from batchrun.core.rows.rows import JSON_SPACE, Inherited, Line
 from batchrun.core.rows.weight import too_heavy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+_made: Callable[..., Any] = tuple.__new__
+"""Makes a named tuple of all its values at once, in half the time."""
 
 
 class Rereader:
@@ -44,5 +47,6 @@ class Rereader:
         if int.from_bytes(mixed.digest(), "big") != digest:
             return None
         asked, row_id = (value["body"], value.get("custom_id")) if "body" in value else (value, value.get("id"))
-        model: Any = asked.get("model") or inherited.model
-        return Line(None if row_id is None else str(row_id), name, model, digest, value, inherited)
+        if row_id is not None and type(row_id) is not str:
+            row_id = str(row_id)
+        return cast("Line", _made(Line, (row_id, name, asked.get("model") or inherited.model, digest, value, inherited)))

@@ -97,9 +97,10 @@ class Index:
     def place(self, ordinal: int) -> tuple[int, int, int | None]:
         """File, offset and span at once."""
         places = self._positions
-        place, file = places[ordinal], places[ordinal] >> _OFFSET_BITS
-        following = places[ordinal + 1] if ordinal + 1 < len(places) else -1
-        return file, place & _OFFSET_MASK, following - place if following >> _OFFSET_BITS == file else None
+        place, ordinal = places[ordinal], ordinal + 1
+        file, offset = place >> _OFFSET_BITS, place & _OFFSET_MASK
+        following = places[ordinal] if ordinal < len(places) else -1
+        return file, offset, following - place if following >> _OFFSET_BITS == file else None
 
     def digest(self, ordinal: int) -> int:
         """The row's digest, 64 bits."""

@@ -38,6 +38,7 @@ JSON_SPACE = b" \t\r\n"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
 _PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
+_SETTINGS = frozenset({"parameters", "stream", "body"})
 _FLAT_FIELDS = frozenset({"id", "workspace", "prompt", "model"})
 _BATCH_OWN = frozenset({"custom_id", "method", "url", "body"})
 _BATCH_FIELDS = _BATCH_OWN | {"workspace", "metadata"}
@@ -102,9 +103,14 @@ class Line(NamedTuple):
             body["stream"] = value["stream"]
         return body
 
+    def is_plain(self) -> bool:
+        """Whether it sets nothing that its workspace does not."""
+        return _SETTINGS.isdisjoint(self.value)
+
     def row(self, row_id: str) -> Row:
         """Make the line ready to be asked under *row_id*."""
-        return Row(row_id, self.workspace, self.model, self.body(), hex_digest(self.digest), self.value.get("metadata"))
+        metadata = self.value.get("metadata")
+        return Row(row_id, self.workspace, self.model, self.body(), hex_digest(self.digest), metadata, self.is_plain())
 
 
 class Glances:
@@ -182,7 +188,7 @@ def _plain_name(name: Any, most: int) -> bool:
 
 def hex_digest(digest: int) -> str:
     """Write a 64-bit digest as entries carry it: 16 hex digits."""
-    return f"{digest:016x}"
+    return digest.to_bytes(8, "big").hex()
 
 
 def read_line(line: bytes, workspaces: Mapping[str, Inherited], default_workspace: str | None) -> Line | NotARow:

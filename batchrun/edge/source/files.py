@@ -76,23 +76,30 @@ class Files:
     def lines(self, places: Sequence[tuple[int, int, int]]) -> list[bytes]:
         """Read the lines at *places*: file, offset, bytes at the most. What stands close together is read at once; raises OSError."""
         read = [b""] * len(places)
+        block, held, start, end = b"", -1, 0, 0
         order = sorted(range(len(places)), key=places.__getitem__)
-        while order:
-            number, start, most = places[order[0]]
-            end, group = start + most, 1
-            for at in order[1:]:
-                file, offset, size = places[at]
-                if file != number or offset + size - start > CHUNK:
-                    break
-                end, group = max(end, offset + size), group + 1
-            block = os.pread(self.hold(number), end - start, start)
-            for at in order[:group]:
-                _, offset, size = places[at]
-                begins, ends = offset - start, offset - start + size
-                stop = block.find(b"\n", begins, ends)
-                read[at] = block[begins : ends if stop < 0 else stop]
-            del order[:group]
+        for nth, at in enumerate(order):
+            number, offset, most = places[at]
+            if number != held or offset + most > end:
+                held, start, end = number, offset, self._together(places, order[nth:])
+                block = os.pread(self.hold(number), end - start, start)
+            begins = offset - start
+            ends = begins + most
+            stop = block.find(b"\n", begins, ends)
+            read[at] = block[begins : ends if stop < 0 else stop]
         return read
+
+    @staticmethod
+    def _together(places: Sequence[tuple[int, int, int]], order: Sequence[int]) -> int:
+        """Where what is read at once ends that begins with the first in *order*."""
+        number, start, most = places[order[0]]
+        end = start + most
+        for at in order:
+            file, offset, size = places[at]
+            if file != number or offset + size - start > CHUNK:
+                break
+            end = max(end, offset + size)
+        return end
 
     def line_number(self, number: int, offset: int) -> int:
         """Count the lines up to *offset*, from 1; of what the pass has read."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, cast
 
 from batchrun.core.model import Row
 from batchrun.core.rows.again import Rereader
@@ -117,36 +117,35 @@ class Source:
 
     def read_together(self, ordinals: Sequence[int]) -> dict[int, Row | RowChanged]:
         """Read rows that are asked at one time, what stands close together at once; long ones are left to `read`, and all that fails."""
+        place_of = self.index.place
         short, places = [], []
         for ordinal in ordinals:
-            number, offset, span = self.index.place(ordinal)
+            place = place_of(ordinal)
+            span = place[2]
             if span is not None and span <= _SHORT:
                 short.append(ordinal)
-                places.append((number, offset, span))
+                places.append(place)
         try:
-            lines = self._files.lines(places)
+            lines = self._files.lines(cast("list[tuple[int, int, int]]", places))
         except OSError:
             return {}
-        return {
-            ordinal: self._row(ordinal, number, offset, line)
-            for ordinal, (number, offset, _), line in zip(short, places, lines, strict=True)
-        }
+        return {ordinal: self._row(ordinal, place, line) for ordinal, place, line in zip(short, places, lines, strict=True)}
 
     def read(self, ordinal: int) -> Row | RowChanged:
         """Read the row with this ordinal, made ready to be asked."""
-        number, offset, span = self.index.place(ordinal)
+        place = self.index.place(ordinal)
         try:
-            line = self._files.line(number, offset, span)
+            line = self._files.line(*place)
         except OSError as error:
-            return RowChanged(f"{self._files[number].shown}: the input can no longer be read: {error.strerror}")
-        return self._row(ordinal, number, offset, line)
+            return RowChanged(f"{self._files[place[0]].shown}: the input can no longer be read: {error.strerror}")
+        return self._row(ordinal, place, line)
 
-    def _row(self, ordinal: int, number: int, offset: int, line: bytes) -> Row | RowChanged:
-        file = self._files[number]
+    def _row(self, ordinal: int, place: tuple[int, int, int | None], line: bytes) -> Row | RowChanged:
+        file = self._files[place[0]]
         read = self._rereader.line(line, file.workspace, self.index.digest(ordinal))
         if read is None:
             return RowChanged(
-                f"{file.shown}: the line at byte {offset} is not the one that was indexed: the input was edited during the run"
+                f"{file.shown}: the line at byte {place[1]} is not the one that was indexed: the input was edited during the run"
             )
         return read.row(id_of(self.index, ordinal, read) if read.id is None else read.id)
 

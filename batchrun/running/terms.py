@@ -1,0 +1,52 @@
+"""What a request asks for besides its messages: worked out once for all of a workspace and model that say nothing of their own."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from batchrun.core.ledger.attempts import most_answered
+from batchrun.core.rows.families import needs_stream
+
+Body = dict[str, Any]
+
+
+class Terms(NamedTuple):
+    """Of one request, or of all that differ in their messages alone."""
+
+    stream: bool
+    says_stream: bool
+    """Whether the body says so itself, in batchrun's own word, which is not sent."""
+    max_tokens: int | None
+    """The limit that a budget puts into a body that sets none."""
+    most_output: int
+    """Tokens that one call can be billed for at the most."""
+    limit: int | None
+    """Tokens that the body lets an answer have."""
+    tools: bool
+    """Whether it offers any."""
+
+    def sent(self, body: Body, said: list[Any]) -> Body:
+        """*body* as it is sent, and *said* after its messages. What is given is not changed: as a rule it is what is sent."""
+        if self.says_stream:
+            body = body.copy()
+            del body["stream"]
+        if self.max_tokens is not None:
+            body = body | {"max_tokens": self.max_tokens}
+        return body | {"messages": [*body["messages"], *said]} if said else body
+
+
+def terms_of(model: str, body: Body, most_tokens: int | None) -> Terms:
+    """Work out those of a row's *body*; *most_tokens* is the limit that a budget puts into rows that set none."""
+    sets_none = body.get("max_tokens") is None and body.get("max_completion_tokens") is None
+    max_tokens = most_tokens if sets_none else None
+    settings = body if max_tokens is None else body | {"max_tokens": max_tokens}
+    stream = body.get("stream")
+    limit = settings.get("max_completion_tokens") or settings.get("max_tokens")
+    return Terms(
+        needs_stream(model, settings) if stream is None else stream,
+        "stream" in body,
+        max_tokens,
+        most_answered(settings),
+        limit if isinstance(limit, int) else None,
+        "tools" in body,
+    )
