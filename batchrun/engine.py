@@ -1,11 +1,12 @@
 """What waits: starts what the scheduler says, records what comes back, and frees the slot after that.
 
 The engine knows neither files nor sockets: it is given what makes rows ready, a sender and a ledger. The run's own task decides, in
-*turns*; workers wait. A worker waits for one call, puts what came where the next turn finds it, and rests; there are as many as were ever
-in flight at once, and they live as long as the run: a row costs no task and no queue.
+*turns*, and begins calls; what came of them it finds in its next turn. Where something must be waited for (a connection, the rest of an
+answer, a file) workers wait. A worker waits for one thing, puts what came where the next turn finds it, and rests; there are as many as
+ever waited at once, and they live as long as the run: a row costs no task and no queue.
 
 A turn takes in what came since the last: it settles all of it, writes it down, and gives the slots back; then it launches what may go,
-makes it ready, writes down that it starts, and hands it to workers. Each step is taken for all rows before the next one is: so a file is
+makes it ready, writes down that it starts, and begins its call. Each step is taken for all rows before the next one is: so a file is
 written once a turn, not once a row, and a step's code is still at hand when the next row needs it; that takes away a third of what a row
 costs. While nothing comes nothing turns, but for a timer where the scheduler named a time.
 """
@@ -14,15 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from batchrun.core.model import Reply
+from batchrun.core.model import Failure, Reply
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Ticket, WaitUntil
-from batchrun.ports import Attempt, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
+from batchrun.ports import Attempt, Begun, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
 
 __all__ = ["Engine", "Fetching", "Ports", "Prepared", "Recorder", "Unreadable", "Unsendable"]
 
@@ -43,18 +46,22 @@ class Engine:
     def __init__(self, scheduler: Scheduler, ports: Ports) -> None:
         self._scheduler = scheduler
         self._ports = ports
+        self._begun: dict[Attempt, Begun] = {}
+        """Calls under way that no worker waits for."""
+        self._heard_of: deque[Attempt] = deque()
+        """Those of them of which something came since the last turn."""
         self._fetched: list[Attempt] = []
         self._ended: list[Attempt] = []
         self._handed_on: list[Attempt] = []
         """What came since the last turn."""
-        self._resting: list[asyncio.Future[tuple[_Step | None, Attempt] | None]] = []
+        self._resting: list[asyncio.Future[tuple[_Step, Attempt] | None]] = []
         self._drained: Drained | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
         self._looked: tuple[float, float] = (-math.inf, 0.0)
         """When, and what had been spent of the processor by then."""
         self._loop: asyncio.AbstractEventLoop
-        self._asleep: asyncio.Future[None]
+        self._asleep: asyncio.Future[None] | None = None
         """What the run's own task waits for."""
         self._workers: anyio.abc.TaskGroup
 
@@ -70,6 +77,7 @@ class Engine:
             if self._alarm is not None:
                 self._alarm.cancel()
             # Whatever ended the run, an answer that had come by then is paid for, and kept.
+            self._break_off()
             for attempt in (*self._taken_in(), *self._handed_on, *self._fetched):
                 self._scheduler.release(attempt.ticket)
         return drained
@@ -77,22 +85,51 @@ class Engine:
     def wake(self) -> None:
         """Let there be a turn: something came, the ledger has room, or the scheduler was told to stop."""
         # Before the run, and while it is awake already, there is nothing to wake.
-        asleep = getattr(self, "_asleep", None)
+        asleep = self._asleep
         if asleep is not None and not asleep.done():
             asleep.set_result(None)
 
     async def _turns(self) -> Drained:
         while True:
-            self._asleep = self._loop.create_future()
+            asleep = self._asleep = self._loop.create_future()
             self._look()
+            for attempt in self._read():
+                self._start(self._rest, attempt)
             self._finish()
             self._launch()
             if self._drained is not None:
                 return self._drained
-            await self._asleep
+            await asleep
             await checkpoint_if_cancelled()
 
     # What came.
+
+    def _came(self, attempt: Attempt, at: float) -> None:
+        attempt.ended = at
+        self._heard_of.append(attempt)
+        self.wake()
+
+    def _read(self) -> list[Attempt]:
+        """Read the answers that came; give the attempts of which more has to be waited for."""
+        unfinished = []
+        while self._heard_of:
+            attempt = self._heard_of.popleft()
+            attempt.result = self._begun[attempt].taken(attempt.ended)
+            if attempt.result is None:
+                unfinished.append(attempt)
+            else:
+                del self._begun[attempt]
+                self._ended.append(attempt)
+        return unfinished
+
+    def _break_off(self) -> None:
+        """End the calls that no worker waits for, which leaves starts without an end; of those that came whole there is an answer."""
+        try:
+            self._read()
+        finally:
+            for attempt, call in self._begun.items():
+                call.abort()
+                self._scheduler.release(attempt.ticket)
 
     def _finish(self) -> None:
         """Take in what ended, and give back the slots of all that nothing is left to do for: a slow reader of outcomes slows the lanes."""
@@ -164,7 +201,7 @@ class Engine:
         sent = [attempt for attempt in starting if self._may_start(attempt, at, now)]
         ports.ledger.flush()
         for attempt in sent:
-            self._start(None, attempt)
+            self._send(attempt)
 
     def _tickets(self) -> list[Ticket]:
         """What may go now; where no more may, whatever frees the next is set to wake the run."""
@@ -219,6 +256,15 @@ class Engine:
         attempt.name = ports.ledger.start(ready.row, ready.most, at)
         return True
 
+    def _send(self, attempt: Attempt) -> None:
+        """Begin the call; where something has to be waited for first, let a worker make it."""
+        attempt.began = self._loop.time()
+        call = self._ports.begin(attempt.ready, partial(self._came, attempt))
+        if call is None:
+            self._start(self._call, attempt)
+        else:
+            self._begun[attempt] = call
+
     def _drop(self, ticket: Ticket, why: Unreadable) -> None:
         self._scheduler.unsent(ticket)
         self._scheduler.drop(ticket)
@@ -228,33 +274,37 @@ class Engine:
 
     # What is waited for.
 
-    def _start(self, step: _Step | None, attempt: Attempt) -> None:
+    def _start(self, step: _Step, attempt: Attempt) -> None:
         if self._resting:
             self._resting.pop().set_result((step, attempt))
         else:
             self._workers.start_soon(self._work, step, attempt)
 
-    async def _work(self, step: _Step | None, attempt: Attempt) -> None:
-        """Take step after step, until there are no more; None is a call. Cancelled in one, it leaves a start without an end: a doubt."""
-        given: tuple[_Step | None, Attempt] | None = step, attempt
-        now, send = self._loop.time, self._ports.send
+    async def _work(self, step: _Step, attempt: Attempt) -> None:
+        """Take step after step, until there are no more. Cancelled in a call, it leaves a start without an end: a doubt."""
+        given: tuple[_Step, Attempt] | None = step, attempt
         while given is not None:
             step, attempt = given
             try:
-                if step is None:
-                    attempt.began = now()
-                    attempt.result = await send(attempt.ready)
-                    attempt.ended = now()
-                    self._ended.append(attempt)
-                else:
-                    await step(attempt)
+                await step(attempt)
             except BaseException:
                 self._scheduler.release(attempt.ticket)
                 raise
             self.wake()
-            rest: asyncio.Future[tuple[_Step | None, Attempt] | None] = self._loop.create_future()
+            rest: asyncio.Future[tuple[_Step, Attempt] | None] = self._loop.create_future()
             self._resting.append(rest)
             given = await rest
+
+    async def _call(self, attempt: Attempt) -> None:
+        attempt.began = self._loop.time()
+        self._ends(attempt, await self._ports.send(attempt.ready))
+
+    async def _rest(self, attempt: Attempt) -> None:
+        self._ends(attempt, await self._begun.pop(attempt).rest())
+
+    def _ends(self, attempt: Attempt, result: Reply | Failure) -> None:
+        attempt.result, attempt.ended = result, self._loop.time()
+        self._ended.append(attempt)
 
     async def _fetch(self, attempt: Attempt) -> None:
         attempt.ready = await attempt.ready.wait()

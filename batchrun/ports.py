@@ -79,8 +79,25 @@ class Fetching:
     wait: Callable[[], Awaitable[Prepared | Unsendable]]
 
 
+class Begun(Protocol):
+    """A call that is under way without anybody who waits for it."""
+
+    def taken(self, at: float) -> Reply | Failure | None:
+        """What came *at* the time that was told; None where there is more to wait for."""
+
+    async def rest(self) -> Reply | Failure:
+        """Wait for it. Cancelling ends the call."""
+
+    def abort(self) -> None:
+        """End the call, whatever is on its way."""
+
+
 async def _at_once(_row: Row) -> None:
     pass
+
+
+def _never(_ready: Prepared, _came: Callable[[float], None]) -> Begun | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,9 @@ class Ports:
     promised: Callable[[Row], Awaitable[None]] = _at_once
     fund: Callable[[Ticket, Bound, float], None] = lambda _ticket, _most, _at: None
     """Sees to it that budgets which are shared with other runs have what an attempt may cost, sent at a wall time, if there is any."""
+    begin: Callable[[Prepared, Callable[[float], None]], Begun | None] = _never
+    """Begins to send, and tells by a call of the second, once and later, the loop's time at which something came; None where nothing was
+    begun, and `send` is awaited."""
     cpu_time: Callable[[], float] = time.thread_time
     jitter: Callable[[], float] = random.random
     wall_time: Callable[[], float] = time.time

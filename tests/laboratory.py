@@ -147,6 +147,10 @@ class Scripted:
         self.workers: set[asyncio.Task[object] | None] = set()
         """Those that ever sent."""
 
+    def begin(self, _ready: Prepared, _came: Callable[[float], None]) -> Begun | None:
+        """Nothing is begun: every call is waited for."""
+        return None
+
     async def send(self, ready: Prepared) -> Result:
         row = ready.request.url
         workspace = row.split("/")[0]
@@ -175,6 +179,59 @@ class Scripted:
             return self._script(row, call)
         results = self._script.get(row, [])
         return results[call - 1] if call <= len(results) else answer()
+
+
+class Beginning(Scripted):
+    """The same, begun without anybody who waits; of the calls of rows that *rests* names, half a second more is waited for."""
+
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        seconds: float | Callable[[str], float] = 1.0,
+        rests: Callable[[str], bool] = lambda _row: False,
+    ) -> None:
+        super().__init__(script, seconds=seconds)
+        self._rests = rests
+        self.calls: list[Begun] = []
+
+    def begin(self, ready: Prepared, came: Callable[[float], None]) -> Begun | None:
+        row = ready.request.url
+        self.started[row].append(anyio.current_time())
+        number = len(self.started[row])
+        self._count(row, row.split("/")[0], 1)
+        call = Begun(lambda: self._ended(row, number), rests=self._rests(row))
+        self.calls.append(call)
+        loop = asyncio.get_running_loop()
+        call.timer = loop.call_later(self._seconds(row) if callable(self._seconds) else self._seconds, lambda: came(loop.time()))
+        return call
+
+    def _ended(self, row: str, number: int) -> Result:
+        self._count(row, row.split("/", 1)[0], -1)
+        return self._result(row, number)
+
+
+@dataclass(slots=True)
+class Begun:
+    """A call of an endpoint that begins them."""
+
+    result: Callable[[], Result]
+    rests: bool
+    aborted: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+    def taken(self, at: float) -> Result | None:
+        assert at <= anyio.current_time()
+        return None if self.rests else self.result()
+
+    async def rest(self) -> Result:
+        await anyio.sleep(0.5)
+        return self.result()
+
+    def abort(self) -> None:
+        assert self.timer is not None
+        self.timer.cancel()
+        self.aborted = True
 
 
 @dataclass(slots=True)
@@ -265,6 +322,7 @@ class Bench:
             cpu_time=self.cpu_time,
             jitter=lambda: self.jitter,
             wall_time=lambda: 0.0,
+            begin=self.endpoint.begin,
         )
 
 

@@ -16,7 +16,7 @@ from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Re
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Scheduler
 from batchrun.engine import Prepared, Unreadable, Unsendable
-from tests.laboratory import Bench, Listed, Script, Scripted, again, answer, benched, lane, parks, prepared, rejected, throttled
+from tests.laboratory import Beginning, Bench, Listed, Script, Scripted, again, answer, benched, lane, parks, prepared, rejected, throttled
 from tests.virtual_time import VirtualLoop, run_virtually
 
 HEALTHY = ("alpha", "beta", "gamma")
@@ -484,6 +484,74 @@ def test_an_entry_that_cannot_be_written_ends_the_run_and_the_others_that_came_w
     assert ended.group_contains(StoppedError)
     assert sorted(bench.ledger.ids()) == ["legal/qwen-plus/0", "legal/qwen-plus/2", "legal/qwen-plus/3"]
     assert sorted(bench.ledger.starts[name] for name in bench.ledger.ends) == sorted(bench.ledger.ids())
+
+
+# Calls that are begun.
+
+
+def test_calls_that_are_begun_come_to_what_those_that_are_waited_for_come_to_without_a_worker():
+    script: Script = {"legal/qwen-plus/0": [throttled(), again(2.0), answer()], "legal/qwen-plus/3": [rejected()]}
+    runs = [benched(lane(rows=30), lane("b", rows=9), endpoint=kind(script)) for kind in (Scripted, Beginning)]
+    assert [bench.run() for bench in runs] == [Drained(())] * 2
+    waited_for, begun = runs
+    assert waited_for.endpoint.started == begun.endpoint.started
+    assert sorted(waited_for.ledger.ids()) == sorted(begun.ledger.ids())
+    assert Counter(waited_for.ledger.ends.values()) == Counter(begun.ledger.ends.values())
+    assert {at for at, _ in waited_for.ledger.entries} == {at for at, _ in begun.ledger.entries}
+    assert (begun.endpoint.workers, begun.scheduler.in_flight) == (set(), 0)
+
+
+def test_of_a_begun_call_what_is_not_there_yet_is_waited_for_and_counted_in_its_time():
+    bench = benched(lane(rows=4, slots=4), endpoint=Beginning(rests=lambda row: row.endswith("/1")))
+    assert bench.run() == Drained(())
+    took = {outcome.row.id[-1]: outcome.call and outcome.call.latency_ms for _, outcome in bench.ledger.entries}
+    assert took == {"0": 1000, "1": 1500, "2": 1000, "3": 1000}
+
+
+@pytest.mark.parametrize("rests", [False, True], ids=["whole", "in part"])
+def test_a_cancelled_run_ends_the_calls_that_it_had_begun_and_leaves_them_without_an_end(rests):
+    bench = benched(lane(rows=10, slots=2), endpoint=Beginning(rests=lambda row: rests and row[-1] in "23"))
+    assert cancelled_at(2.2 if rests else 1.5, bench)
+    assert bench.ledger.ends == {"1-1": "answered", "1-2": "answered"}
+    assert len(bench.ledger.starts) == 4
+    assert isinstance(bench.endpoint, Beginning)
+    assert [call.aborted for call in bench.endpoint.calls] == [False, False, not rests, not rests], "a worker ends what it waits for"
+    assert bench.scheduler.left() == {("legal", "qwen-plus"): 8}
+    assert bench.scheduler.in_flight == 0
+
+
+def test_a_run_cancelled_when_answers_to_begun_calls_have_come_keeps_those_and_ends_the_others():
+    async def stop(_engine):
+        # In the very turn of the loop in which they come.
+        asyncio.get_running_loop().call_at(1.0, scopes[0].cancel)
+
+    async def main():
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            await bench.drive()
+        return scope.cancelled_caught
+
+    scopes: list[anyio.CancelScope] = []
+    endpoint = Beginning(seconds=lambda row: 1.0 if row[-1] in "012" else 9.0, rests=lambda row: row[-1] == "2")
+    bench = benched(lane(rows=30, slots=5), endpoint=endpoint, beside=stop)
+    assert run_virtually(main)
+    assert sorted(bench.ledger.ids()) == ["legal/qwen-plus/0", "legal/qwen-plus/1"]
+    assert [call.aborted for call in endpoint.calls] == [False, False, True, True, True]
+    assert (len(bench.ledger.starts), len(bench.ledger.ends), bench.scheduler.in_flight) == (5, 2, 0)
+
+
+def test_an_answer_to_a_begun_call_that_cannot_be_read_ends_the_run_and_the_others_that_came_with_it_are_kept():
+    def read(row, _call):
+        if row.endswith("/1"):
+            raise ArithmeticError("no reading should")
+        return answer()
+
+    bench = benched(lane(rows=4, slots=4), endpoint=Beginning(read))
+    with pytest.raises(ExceptionGroup) as ended:
+        bench.run()
+    assert ended.group_contains(ArithmeticError)
+    assert sorted(bench.ledger.ids()) == ["legal/qwen-plus/0", "legal/qwen-plus/2", "legal/qwen-plus/3"]
+    assert bench.scheduler.in_flight == 0
 
 
 def test_a_run_cancelled_while_it_is_being_woken_sends_nothing_more():

@@ -203,6 +203,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
                 prepare, lambda ready: transport.post(ready.request, ready.reading), ledger, wishes.hand_on,
                 lambda _ticket, what: course.not_read(what.reason),
                 promise=ledger.promise, promised=ledger.promised,
+                begin=lambda ready, came: transport.begin(ready.request, ready.reading, came),
                 fund=lambda ticket, most, at: books.fund(ticket.lane.plan.purses, ticket.lane.key, most, at),
             )  # fmt: skip
             engine = Engine(scheduler, ports)

@@ -252,6 +252,48 @@ def test_a_cancelled_post_is_cancelled_and_leaves_no_connection():
     assert anyio.run(main) == (True, 0, 4)
 
 
+def test_a_post_is_begun_over_a_free_connection_of_its_own_key_or_not_at_all():
+    async def main():
+        came: list[float] = []
+        async with server.serving(server.keeps(server.http())) as endpoint, transport() as wire:
+            asked = request(endpoint.url)
+            assert wire.begin(asked, reading(), came.append) is None
+            waited_for = await wire.post(asked, reading())
+            assert wire.begin(request(endpoint.url, ODD_KEY), reading(), came.append) is None
+            call = wire.begin(asked, reading(), came.append)
+            assert call is not None
+            assert wire.begin(asked, reading(), came.append) is None, "the connection is out"
+            while not came:
+                await anyio.lowlevel.checkpoint()
+            assert call.taken(came[0]) == waited_for
+            return len(came), len(endpoint.requests), endpoint.connections, wire._pool._left
+
+    assert anyio.run(main) == (1, 2, 1, 4)
+
+
+def test_a_begun_post_that_is_ended_leaves_no_connection_and_tells_nothing():
+    async def main():
+        came: list[float] = []
+
+        async def once(reader, writer):
+            if len(endpoint.requests) == 1:
+                writer.write(server.http())
+            else:
+                await server.hangs()(reader, writer)
+
+        async with server.serving(once) as endpoint, transport() as wire:
+            await wire.post(request(endpoint.url), reading())
+            call = wire.begin(request(endpoint.url), reading(), came.append)
+            assert call is not None
+            call.abort()
+            call.abort()
+            for _ in range(5):
+                await anyio.lowlevel.checkpoint()
+            return came, len(wire._pool._open), wire._pool._left
+
+    assert anyio.run(main) == ([], 0, 4)
+
+
 def test_a_body_of_many_mebibytes_is_sent_whole():
     body = orjson.dumps({"image": "x" * 5_000_000})
 

@@ -31,10 +31,42 @@ async def asked(kind: Kind, *, stream: bool, total: float) -> Reply | Failure:
         return await wire.post(request, Reading(OPENAI.dialect, {"stream": stream}))
 
 
+def once_answered(does: server.Fault) -> server.Fault:
+    """An endpoint that answers the first request of a connection and does *does* to the second."""
+    served: set[server.Writer] = set()
+
+    async def then(reader: server.Reader, writer: server.Writer) -> None:
+        if writer in served:
+            await does(reader, writer)
+            return
+        served.add(writer)
+        writer.write(server.http())
+
+    return then
+
+
+async def asked_over_an_open_connection(kind: Kind, *, stream: bool, total: float) -> Reply | Failure:
+    """What comes of a call that is begun without a wait, as a run does."""
+    came = anyio.Event()
+    async with (
+        server.serving(once_answered(kind.does)) as endpoint,
+        Transport(connect=1, idle=0.15, total=total, connections=1, proxy="none", max_response_bytes=LARGEST) as wire,
+    ):
+        request = Request(endpoint.url, {"Authorization": "Bearer sk-fake-marketing"}, b"{}")
+        await wire.post(request, Reading(OPENAI.dialect, {}))
+        call = wire.begin(request, Reading(OPENAI.dialect, {"stream": stream}), lambda _at: came.set())
+        assert call is not None
+        await came.wait()
+        result = call.taken(anyio.current_time()) or await call.rest()
+        assert (endpoint.connections, wire._pool._left) == (1, 1)
+        return result
+
+
+@pytest.mark.parametrize("ask", [asked, asked_over_an_open_connection], ids=["waited for", "begun"])
 @pytest.mark.parametrize(("kind", "stream"), CASES)
-def test_whatever_an_endpoint_does_comes_to_what_the_table_says(kind, stream):
+def test_whatever_an_endpoint_does_comes_to_what_the_table_says(kind, stream, ask):
     began = time.monotonic()
-    result = anyio.run(lambda: asked(kind, stream=stream, total=0.3))
+    result = anyio.run(lambda: ask(kind, stream=stream, total=0.3))
     took = time.monotonic() - began
     if kind.leads_to is None:
         assert isinstance(result, Reply), result

@@ -57,11 +57,17 @@ class Attempt:
         self._until = ends
         self.waits: asyncio.Future[None] | None = None
 
+    def take_whole(self, connection: Connection, most_bytes: int, at: float, idle: float) -> bool:
+        """Read the body that came *at* a time of the loop, if it is small, lies there whole and is to be read as it is."""
+        whole = connection.whole(min(most_bytes, _TURN_BYTES))
+        if whole is None:
+            return False
+        self._take(whole, at, idle)
+        return True
+
     async def feed(self, connection: Connection, most_bytes: int, idle: float, room: Room) -> None:
         """Read the body, in pieces where it did not come at once; *room* is for one that is large."""
-        whole = connection.whole(min(most_bytes, _TURN_BYTES))
-        if whole is not None:
-            self._take(whole, self._loop.time(), idle)
+        if self.take_whole(connection, most_bytes, self._loop.time(), idle):
             return
         clock = self._loop.time
         turn = most_bytes - _TURN_BYTES

@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_pieces",
+        "_told",
         "_transport",
         "_untaken",
         "_waiter",
@@ -91,6 +92,7 @@ class Connection(asyncio.Protocol):
         self._answers = 0
         self._interim = False
         self._error: Exception | None = None
+        self._told: Callable[[float], None] | None = None
 
     # What is done with it
 
@@ -103,6 +105,10 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(head())
             self._transport.write(body)
+
+    def tell(self, told: Callable[[float], None] | None) -> None:
+        """Let *told* be called, once, as soon as there is anything of the answer to take, or to raise; with the loop's time."""
+        self._told = told
 
     def more(self) -> asyncio.Future[None]:
         """Give what is done when more of the answer has come; raises WireError or OSError where it does not come."""
@@ -150,7 +156,10 @@ class Connection(asyncio.Protocol):
         self._free()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._told is not None:
+            told, self._told = self._told, None
+            told(self._loop.time())
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     # What asyncio tells

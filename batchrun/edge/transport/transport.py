@@ -22,8 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -32,13 +31,12 @@ import aiohttp
 from batchrun.core.model import Failure, Reply, Request
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
-from batchrun.edge.transport.attempt import Attempt
-from batchrun.edge.transport.connections import Connection
-from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError, WireError, code_of, reason_of
+from batchrun.edge.transport.call import Call, Terms, told
+from batchrun.edge.transport.mishaps import TooLargeError, code_of
 from batchrun.edge.transport.names import Lookup
 from batchrun.edge.transport.pool import Pool
-from batchrun.edge.transport.secrets import failure_without_key, headers_without_key, key_of, masked, reply_without_key
-from batchrun.edge.transport.targets import Page, Target, Targets, common_headers
+from batchrun.edge.transport.secrets import headers_without_key, key_of, masked
+from batchrun.edge.transport.targets import Page, Targets, common_headers
 from batchrun.edge.transport.watch import Watch
 
 _ANSWERS_AT_ONCE = 4
@@ -76,13 +74,14 @@ class Transport:
         self._targets = Targets(proxy, _ANSWERS_AT_ONCE * max_response_bytes)
         self._lookup = lookup
         self._watches: dict[float, Watch] = {}
-        self._loop: asyncio.AbstractEventLoop
+        self._terms: Terms
         self._pool: Pool
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._loop = asyncio.get_running_loop()
-        self._pool = Pool(self._loop, self._connections, self._targets.free, self._lookup)
+        loop = asyncio.get_running_loop()
+        self._pool = Pool(loop, self._connections, self._targets.free, self._lookup)
+        self._terms = Terms(loop, self._pool, self._connect, self._connect_code, self._idle, self._max_response_bytes)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -94,16 +93,13 @@ class Transport:
 
     async def post(self, request: Request, reading: Reading) -> Reply | Failure:
         """Send *request* once and give its answer to *reading*; what comes back holds no key. Cancelling closes the connection."""
-        key = key_of(request.headers)
-        target = self._targets.of(request.url, key)
-        if isinstance(target, Failure):
-            return target
-        try:
-            result = await self._result(target, request, reading)
-            return failure_without_key(result, key) if isinstance(result, Failure) else reply_without_key(result, key)
-        except MemoryError:
-            # What it had taken is given back by now: the others go on.
-            return mishap("no_memory", in_doubt=True)
+        call = self._call(request, reading)
+        return call if isinstance(call, Failure) else await call.rest()
+
+    def begin(self, request: Request, reading: Reading, came: Callable[[float], None]) -> Call | None:
+        """Begin what `post` does, without a wait: *came* is told, later and once, when to look. None where there is a wait first."""
+        call = self._call(request, reading)
+        return call if not isinstance(call, Failure) and call.begin(came) else None
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Page | Failure:
         """Ask for *url*, which costs nothing; what comes back holds no key."""
@@ -118,54 +114,15 @@ class Transport:
                 key = key_of(headers)
                 return Page(response.status, headers_without_key(response.headers, key), masked(await self._whole(response), key))
         except (aiohttp.ClientError, TimeoutError, UnicodeError, TooLargeError) as error:
-            return mishap(code_of(error), _told(target, error), in_doubt=False)
+            return mishap(code_of(error), told(target, error), in_doubt=False)
 
-    async def _result(self, target: Target, request: Request, reading: Reading) -> Reply | Failure:
-        now, total = self._loop.time(), request.total or self._total
-        attempt = Attempt(self._loop, reading, now, now + total)
-        watch = self._watch(total)
-        watch.add(attempt)
-        try:
-            attempt.connection = connection = self._pool.take(target, now) or await self._opened(target, attempt)
-            return await self._exchange(target, request, attempt, connection)
-        except TooLargeError as error:
-            if attempt.stands():
-                return attempt.result()
-            status = 0 if attempt.connection is None else attempt.connection.status
-            if isinstance(error, TooManyValuesError):
-                return mishap("too_many_values", in_doubt=True, status=status)
-            return mishap("response_too_large", f"over {self._max_response_bytes} bytes", in_doubt=True, status=status)
-        except (WireError, aiohttp.ClientError, OSError, UnicodeError) as error:
-            if attempt.stands():
-                return attempt.result()
-            return mishap(attempt.over or code_of(error), _told(target, error), in_doubt=attempt.connection is not None)
-        finally:
-            watch.remove(attempt)
-            attempt.close()
-            target.room.leave(attempt)
-            if attempt.connection is not None:
-                self._pool.give_back(target, attempt.connection)
-
-    async def _exchange(self, target: Target, request: Request, attempt: Attempt, connection: Connection) -> Reply | Failure:
-        connection.write(partial(target.head, request.headers, len(request.body)), request.body)
-        while not connection.status:
-            await connection.more()
-        status = connection.status
-        if not 200 <= status < 300:
-            # Masked before it is read: an excerpt could cut a key in two and keep a half.
-            body = masked(await attempt.refusal(connection, self._max_response_bytes, self._idle), key_of(request.headers))
-            return attempt.reading.refused(status, connection.headers, body)
-        await attempt.feed(connection, self._max_response_bytes, self._idle, target.room)
-        return attempt.result()
-
-    async def _opened(self, target: Target, attempt: Attempt) -> Connection:
-        """A connection that was waited for; *total* bounds the wait where it is shorter than *connect*."""
-        try:
-            async with asyncio.timeout(self._connect):
-                return await self._pool.opened(target)
-        except TimeoutError:
-            attempt.over = self._connect_code
-            raise
+    def _call(self, request: Request, reading: Reading) -> Call | Failure:
+        key = key_of(request.headers)
+        target = self._targets.of(request.url, key)
+        if isinstance(target, Failure):
+            return target
+        total = request.total or self._total
+        return Call(self._terms, target, request, reading, key, total=total, watch=self._watch(total))
 
     def _pages(self) -> aiohttp.ClientSession:
         """What pages are asked with."""
@@ -195,7 +152,3 @@ class Transport:
             pieces.append(piece[:left])
             left -= len(piece)
         return b"".join(pieces)
-
-
-def _told(target: Target, error: BaseException) -> str:
-    return ": ".join(filter(None, (target.url.host, reason_of(error))))

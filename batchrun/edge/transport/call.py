@@ -1,0 +1,163 @@
+"""One post from its beginning to its end: begun at once where a connection is free, and waited for only where there is a wait.
+
+As a rule there is not: the request goes out over a connection that stands, and its answer comes in one piece, which is read when it is
+asked for. So an ordinary call costs no task and no future. What has to be waited for (a connection, the rest of an answer, a stream, what a
+refusal says) is awaited by whoever made the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import aiohttp
+
+from batchrun.core.model import Failure, Hidden, Reply, Request
+from batchrun.core.protocols.mishaps import mishap
+from batchrun.core.protocols.reading import Reading
+from batchrun.edge.transport.attempt import Attempt
+from batchrun.edge.transport.connections import Connection
+from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError, WireError, code_of, reason_of
+from batchrun.edge.transport.pool import Pool
+from batchrun.edge.transport.secrets import failure_without_key, masked, reply_without_key
+from batchrun.edge.transport.targets import Target
+from batchrun.edge.transport.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all calls of a run have in common."""
+
+    loop: asyncio.AbstractEventLoop
+    pool: Pool
+    connect: float
+    connect_code: str
+    """What a connection that does not stand in time is."""
+    idle: float
+    max_response_bytes: int
+
+
+class Call(Attempt):
+    """A request on its way to *target*, and its answer on the way back; what comes of it holds no *key*."""
+
+    __slots__ = ("_key", "_request", "_target", "_terms", "_watch")
+
+    def __init__(
+        self, terms: Terms, target: Target, request: Request, reading: Reading, key: Hidden, *, total: float, watch: Watch
+    ) -> None:
+        now = terms.loop.time()
+        super().__init__(terms.loop, reading, now, now + total)
+        self._terms = terms
+        self._target = target
+        self._request = request
+        self._key = key
+        self._watch = watch
+
+    def begin(self, came: Callable[[float], None]) -> bool:
+        """Send it, if a connection is free; *came* is told, once and later, when it is time to ask for what is `taken`."""
+        self.connection = self._terms.pool.take(self._target, self.began)
+        if self.connection is None:
+            return False
+        self._watch.add(self)
+        try:
+            self._write(self.connection)
+            self.connection.tell(came)
+        except BaseException:
+            self._over()
+            raise
+        return True
+
+    def taken(self, at: float) -> Reply | Failure | None:
+        """What the answer that came *at* a time of the loop comes to; None where it is not there whole, or no plain one: `rest` tells."""
+        connection = self.connection
+        assert connection is not None
+        try:
+            if not (200 <= connection.status < 300 and self.take_whole(connection, self._terms.max_response_bytes, at, self._terms.idle)):
+                return None
+            result = self._cleaned(self.result())
+        except MemoryError:
+            result = mishap("no_memory", in_doubt=True)
+        except BaseException:
+            self._over()
+            raise
+        self._over()
+        return result
+
+    async def rest(self) -> Reply | Failure:
+        """Wait for what is left of it, all of it where it was not begun. Cancelling closes the connection."""
+        try:
+            return self._cleaned(await self._result())
+        except MemoryError:
+            # What it had taken is given back by now: the others go on.
+            return mishap("no_memory", in_doubt=True)
+
+    def abort(self) -> None:
+        """Break it off, if it is still under way; nothing is told of it any more."""
+        if self.connection is not None:
+            self.connection.tell(None)
+        self._over()
+
+    async def _result(self) -> Reply | Failure:
+        try:
+            if self.connection is None:
+                self._watch.add(self)
+                self.connection = self._terms.pool.take(self._target, self.began) or await self._opened()
+                self._write(self.connection)
+            return await self._answered(self.connection)
+        except TooLargeError as error:
+            if self.stands():
+                return self.result()
+            status = 0 if self.connection is None else self.connection.status
+            if isinstance(error, TooManyValuesError):
+                return mishap("too_many_values", in_doubt=True, status=status)
+            return mishap("response_too_large", f"over {self._terms.max_response_bytes} bytes", in_doubt=True, status=status)
+        except (WireError, aiohttp.ClientError, OSError, UnicodeError) as error:
+            if self.stands():
+                return self.result()
+            return mishap(self.over or code_of(error), told(self._target, error), in_doubt=self.connection is not None)
+        finally:
+            self._over()
+
+    def _write(self, connection: Connection) -> None:
+        request = self._request
+        connection.write(partial(self._target.head, request.headers, len(request.body)), request.body)
+
+    async def _answered(self, connection: Connection) -> Reply | Failure:
+        terms = self._terms
+        while not connection.status:
+            await connection.more()
+        status = connection.status
+        if not 200 <= status < 300:
+            # Masked before it is read: an excerpt could cut a key in two and keep a half.
+            body = masked(await self.refusal(connection, terms.max_response_bytes, terms.idle), self._key)
+            return self.reading.refused(status, connection.headers, body)
+        await self.feed(connection, terms.max_response_bytes, terms.idle, self._target.room)
+        return self.result()
+
+    async def _opened(self) -> Connection:
+        """A connection that was waited for; *total* bounds the wait where it is shorter than *connect*."""
+        try:
+            async with asyncio.timeout(self._terms.connect):
+                return await self._terms.pool.opened(self._target)
+        except TimeoutError:
+            self.over = self._terms.connect_code
+            raise
+
+    def _cleaned(self, result: Reply | Failure) -> Reply | Failure:
+        return failure_without_key(result, self._key) if isinstance(result, Failure) else reply_without_key(result, self._key)
+
+    def _over(self) -> None:
+        """Let go of all that it holds; the second time there is nothing."""
+        self._watch.remove(self)
+        self.close()
+        self._target.room.leave(self)
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            self._terms.pool.give_back(self._target, connection)
+
+
+def told(target: Target, error: BaseException) -> str:
+    """What may be said of *error*."""
+    return ": ".join(filter(None, (target.url.host, reason_of(error))))
