@@ -355,12 +355,9 @@ def bars() -> Iterator[Bar]:
 def _unknown_bars(period: int, kind: str) -> Iterator[Bar]:
     for rpm, hours in ((60, 8.0), (600, 2.0), (6000, 0.5)):
         for latency, cap in ((0.8, 256), (8.0, 256), (0.8, 16), (8.0, 16)):
-            # An aligned window of six calls lets a pace of a seventh more through for a while: three looks are refused, not one.
-            coarse = rpm * period < 60 * 60 and kind == "aligned"
-            yield unknown(requests(rpm, period, kind), f"{rpm} rpm, {period} s", hours, latency=latency, cap=cap, missed=coarse)
+            yield unknown(requests(rpm, period, kind), f"{rpm} rpm, {period} s", hours, latency=latency, cap=cap)
         for latency in (0.8, 8.0):
-            small = rpm == 60
-            yield from changed(requests(rpm, period, kind), f"{rpm} rpm, {period} s", latency=latency, missed=small)
+            yield from changed(requests(rpm, period, kind), f"{rpm} rpm, {period} s", latency=latency)
     for tpm, hours in ((100_000, 8.0), (1_000_000, 2.0), (5_000_000, 0.5)):
         missed = tpm * period < 1_000_000 * 60 and not (tpm == 5_000_000 and kind == "aligned")
         caps = tokens(tpm, period, kind)

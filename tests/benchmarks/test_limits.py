@@ -20,6 +20,7 @@ UNKNOWN = [
     *(unknown(requests(600, period, kind), f"600 rpm, {period} s", 0.5) for period in (6, 60) for kind in ("sliding", "aligned")),
     unknown(requests(60, 60), "60 rpm, 60 s", 4.0, latency=8.0),
     unknown(requests(60, 6), "60 rpm, 6 s", 4.0),
+    unknown(requests(60, 6, "aligned"), "60 rpm, 6 s", 6.0),
     unknown(requests(6000, 6), "6000 rpm, 6 s", 0.1, cap=16),
     unknown(tokens(1_000_000, 60), "1000000 tpm, 60 s", 0.5),
 ]

@@ -18,6 +18,7 @@ _DUST = 1e-9
 """Seconds: less debt than a bucket pays off in a nanosecond is none."""
 _NO_TIME = 1e-3
 """Seconds in which a count does not fade."""
+_FEW = 100
 _MOST_BACK = 0.1
 """Seconds of its rate that a bucket holds above its burst of what is paid back: an estimate that was too high costs no time."""
 
@@ -98,6 +99,30 @@ class Trail:
                 break
             total += amount * min(1.0, half + 1 - start)
         return max(0.0, total)
+
+
+@dataclass(slots=True)
+class Latest:
+    """When the latest attempts went, one by one."""
+
+    _went: deque[float] = field(default_factory=deque)
+    _forgot: float = -math.inf
+    """When the latest went that is not remembered."""
+
+    def add(self, now: float) -> None:
+        """One went."""
+        self._went.append(now)
+        if len(self._went) > _FEW:
+            self._forgot = self._went.popleft()
+
+    def drop(self, at: float) -> None:
+        """The one that went *at* that time does not count."""
+        if at in self._went:
+            self._went.remove(at)
+
+    def since(self, start: float) -> int | None:
+        """How many went after *start*; None where those are more than are remembered."""
+        return None if self._forgot > start else sum(at > start for at in self._went)
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
-from batchrun.core.limits.buckets import Bucket
+from batchrun.core.limits.buckets import Bucket, Latest
 from batchrun.core.limits.pace import LEAST_MARGIN, LEAST_TOKEN_MARGIN, Pace
 from batchrun.core.limits.reckoning import Reckoning
 
@@ -54,6 +54,8 @@ _WIDER_STILL = 1.05
 _RECURS = 60.0
 """Seconds after an episode in which another is no chance."""
 _LONGEST_PAUSE = 8.0
+_GAPS = 6
+"""Usual gaps that a pause is at least, where a window of a minute is full, which it stays for long."""
 
 
 class About(Enum):
@@ -242,7 +244,7 @@ class Limiter:
 
     def refused(self, now: float, launched_at: float, code: str, retry_after: float | None, jitter: float) -> None:
         """The provider refused an attempt; *jitter* is uniform in [0, 1)."""
-        self.attempts.uncount(1.0)
+        self.attempts.uncount(launched_at, 1.0)
         self._refused_within += 0.2 * (min(_MOST_REFUSED_WITHIN, max(0.1, now - launched_at)) - self._refused_within)
         if retry_after:
             self._wait(now, now + retry_after)
@@ -343,11 +345,15 @@ class Limiter:
         return self.under_known or pace.quota < math.inf
 
     def _refused_again(self, episode: _Episode, now: float, launched_at: float, jitter: float) -> None:
+        if episode.of is not None and launched_at < episode.since:
+            episode.of.refused_with_it(1.0 if episode.of is self.attempts else 0.0)
         if episode.tried_at is not None and launched_at >= episode.tried_at:
             episode.shut_at = launched_at
+            least = 0.0
             if episode.of is not None:
-                episode.of.note_full(now)
-            pause = min(_LONGEST_PAUSE, 2.0**episode.pauses) * (0.5 + jitter / 2)
+                episode.of.note_full(now, launched_at)
+                least = _GAPS * episode.of.gap(now) if episode.of.counts_minutes else 0.0
+            pause = min(_LONGEST_PAUSE, max(least, 2.0**episode.pauses)) * (0.5 + jitter / 2)
             episode.pauses, episode.tried_at, episode.resumes_at = episode.pauses + 1, None, max(episode.resumes_at, now + pause)
 
     def _begin(self, pace: Pace | None, now: float, until: float) -> None:
@@ -384,5 +390,5 @@ def limiter(quota: Quota, *, under_known: bool = False) -> Limiter:
 
 def _pace(a_minute: float | None, least_margin: float, *, reckoned: bool = False) -> Pace:
     if a_minute is None:
-        return Pace()
+        return Pace(latest=None if reckoned else Latest())
     return Pace(a_minute / 60.0, least_margin=least_margin, reckoning=Reckoning() if reckoned else None)

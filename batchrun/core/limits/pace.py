@@ -14,8 +14,10 @@ refusals last, and in what the short window still holds by then. The rate is hel
 step, kept up for one window, which shows whether the quota is where it was; then by the third power of the time, so that a quota twice as
 high is found within three minutes of its rise (a little more where it is a small one: each look costs a refusal, and few calls share it).
 A refusal in the climb sets the rate anew, from the last minute where the window is one, and else from the rate of three seconds before,
-which is what filled the window, corrected by the last minute's. A window that holds the same at two refusals, while the other does not,
-is the one that was full. Only what is answered lets a rate climb, and only while it is used.
+which is what filled the window, corrected by the last minute's. Where a window has room for a few attempts only, they are counted one by
+one: the rate is held at a whole number of them, the same as before as long as the climb was refused with one more in the window at the most
+(an aligned one lets a faster pace through for a while, and refuses at its end). A window that holds the same at two refusals, while the
+other does not, is the one that was full. Only what is answered lets a rate climb, and only while it is used.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from batchrun.core.limits.buckets import Bucket, Flow, Trail
+from batchrun.core.limits.buckets import Bucket, Flow, Latest, Trail
 from batchrun.core.limits.reckoning import Reckoning
 
 LEAST_MARGIN, LEAST_TOKEN_MARGIN, _MOST_MARGIN = 0.005, 0.001, 0.1
@@ -55,6 +57,11 @@ _CATCH_UP, _STRICT_CATCH_UP = 0.03, 0.005
 """Seconds that may be saved up for a loop that wakes late; as long as nothing was refused, and after."""
 _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE, _COLD_UNDER = 400, 3, 0.02, 0.9
 _BROKEN_HOLDS, _LOWER, _MOST_NOISE, _JUDGED_BY = 3, 0.95, 0.1, 100
+_ALL_BUT, _LATE = 0.1, 0.05
+"""Of an attempt: what a window may lack of it; and how many seconds one may have come later to the provider than another."""
+_FEW, _SEEN = 20, 3
+"""Attempts in a window that are so few that each is a large part of it; and how many climbs in a row are refused with one more in it before
+it is tried whether there is room for that."""
 _NEVER_LONGER = 15.0
 """Seconds that debt keeps the next attempt waiting where the quota is a guess."""
 _USED_BY = 10
@@ -77,6 +84,8 @@ class Pace:
     """What went and was not refused."""
     typical: float = 1.0
     """Units of a usual attempt."""
+    latest: Latest | None = None
+    """Of attempts whose quota is to be found: those of a short window, where they are few."""
     reckoning: Reckoning | None = None
     """Of a known quota whose attempts differ in what they cost."""
     margin: float = field(init=False)
@@ -101,6 +110,10 @@ class Pace:
     _fell_from: float = math.inf
     """The rate before the first of them."""
     _bucket: Bucket | None = None
+    _untried: bool = False
+    """The rate is of a window that a climb was refused in: it may be one attempt too many."""
+    _one_more: int = 0
+    """Climbs in a row that were refused with one attempt more in the window."""
 
     def __post_init__(self) -> None:
         self.margin = self.least_margin
@@ -139,6 +152,8 @@ class Pace:
         self._prepaid, self._paid_at = 0.0, now
         self._tries += 1
         self.trail.add(now, cost)
+        if self.latest is not None:
+            self.latest.add(now)
 
     def pay_back(self, cost: float) -> None:
         """Give back what was paid too much, or pay what was too little."""
@@ -153,9 +168,11 @@ class Pace:
             bucket.pay(now, cost)
             self._prepaid = cost
 
-    def uncount(self, cost: float) -> None:
+    def uncount(self, launched_at: float, cost: float) -> None:
         """Take note that *cost* was paid for what the provider did not count."""
         self.trail.correct(-cost)
+        if self.latest is not None:
+            self.latest.drop(launched_at)
 
     def took(self, now: float, amount: float) -> None:
         """The provider took an attempt of *amount*."""
@@ -170,6 +187,11 @@ class Pace:
     def is_found(self) -> bool:
         """Whether a rate was found that holds."""
         return self.held < math.inf
+
+    @property
+    def counts_minutes(self) -> bool:
+        """Whether refusals have shown that the window is a minute."""
+        return self.window == _LONG
 
     def gap(self, now: float) -> float:
         """Seconds between two usual attempts."""
@@ -224,22 +246,55 @@ class Pace:
             self.margin = min(_MOST_MARGIN, self.margin * _WIDER)
         if self.held == math.inf:
             return
-        self.note_full(now)
+        self.note_full(now, launched_at)
         rate, minute = self._found(now), self._at_last[1]
         if self.window == _LONG:
             if self._bucket is not None:
                 self._bucket.pay(now, self.typical)
+            if (exactly := self._in(_LONG, launched_at)) is not None:
+                minute = exactly / _LONG
             self._hold(now, min(rate, minute * UNDER))
+        elif (few := self._in(_SHORT, launched_at)) is not None and self.held * _SHORT / 2 <= few <= _FEW:
+            self._hold_few(now, few)
         else:
             before = self._climb_at(max(0.0, self._climbed - _SHORT / 2))
             guess = before * _UNDER_A_GUESS
             steady = minute >= 0.9 * before
             self._hold(now, min(rate * 0.99, max(minute * 0.98, min(guess, minute * 1.02)) if steady else guess))
 
-    def note_full(self, now: float, *, first: bool = False) -> None:
+    def _in(self, seconds: float, launched_at: float) -> int | None:
+        """How many attempts a window held when one was refused in it, where they are so few that it is told exactly."""
+        return None if self.latest is None else self.latest.since(launched_at - seconds - _LATE)
+
+    def _hold_few(self, now: float, few: int) -> None:
+        """Hold as many attempts a window as the window had room for when it held a *few*.
+
+        An aligned one may have held one less, which was refused at its end. What a climb added one attempt to at the most is as it was.
+        """
+        before = math.ceil(self.held * _SHORT - _ALL_BUT)
+        climbed = now >= self._held_until
+        self._one_more = self._one_more + 1 if climbed and few == before + 1 else 0
+        if climbed:
+            untried = few > before + 1 or self._one_more == _SEEN
+            most = few if untried else min(few, before)
+        elif self._untried or few < before:
+            most, untried = min(few, before - 1), self._untried
+        else:
+            self._hold(now, self.held * 0.99)
+            return
+        self._hold(now, UNDER * most / _SHORT)
+        self._untried = untried
+
+    def refused_with_it(self, cost: float) -> None:
+        """Take note that what was under way at the first refusal was refused as well: the windows did not hold it."""
+        short, minute = self._at_first
+        self._at_first = max(0.0, short - cost / _SHORT), max(0.0, minute - cost / _LONG)
+
+    def note_full(self, now: float, launched_at: float = math.inf, *, first: bool = False) -> None:
         """Remember what the windows held at a refusal, which may be the *first* of an episode."""
         short, minute = self._at_last
-        self._at_last = self.trail.sum(now, _SHORT) / _SHORT, self.trail.sum(now, _LONG) / _LONG
+        few = self._in(_SHORT, min(now, launched_at))
+        self._at_last = (self.trail.sum(now, _SHORT) if few is None else few) / _SHORT, self.trail.sum(now, _LONG) / _LONG
         if first:
             self._at_first = self._at_last
         if _differ(self._at_last[0], short, 0.3) and not _differ(self._at_last[1], minute, 0.015):
@@ -285,7 +340,7 @@ class Pace:
         return minute if self.window == _LONG else max(short, minute) if self.held == math.inf else short
 
     def _hold(self, now: float, rate: float) -> None:
-        self._judged = False
+        self._judged = self._untried = False
         if not self._broken:
             self._fell_from, self._tries, self._refusals = rate, 0, 0
         self.held = min(max(rate, self.typical / _NEVER_LONGER), self.quota)

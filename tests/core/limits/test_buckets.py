@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.buckets import Bucket, Flow, Trail
+from batchrun.core.limits.buckets import Bucket, Flow, Latest, Trail
 
 COSTS = st.lists(st.floats(0.01, 500), min_size=1, max_size=60)
 RATES = st.floats(0.1, 1000)
@@ -266,3 +266,18 @@ def test_a_flow_counts_what_comes_late_as_if_it_came_now_and_what_fades_in_longe
     assert flow.rate(20.0) == pytest.approx(1.0 / math.e)
     flow.add(20.0, 0.0)
     assert flow.rate(30.0) == pytest.approx(math.exp(-2))
+
+
+@given(st.lists(st.tuples(st.floats(0.001, 1.0), st.booleans()), max_size=300), st.floats(0, 100))
+def test_the_latest_attempts_are_counted_one_by_one_or_not_at_all(steps, seconds):
+    latest, went, now = Latest(), [], 0.0
+    for step, counts in steps:
+        now += step
+        latest.add(now)
+        if counts:
+            went.append(now)
+        else:
+            latest.drop(now)
+    told, start = latest.since(now - seconds), now - seconds
+    assert told is None or told == sum(at > start for at in went)
+    assert told is not None or sum(at > start for at in went) + sum(not counts for _, counts in steps) > 100

@@ -535,6 +535,17 @@ def test_how_long_refusals_went_on_tells_a_minutes_window_from_a_short_one():
         assert limits.attempts.window == window
 
 
+def test_pauses_are_no_shorter_than_six_attempts_where_a_minute_is_full():
+    for window, pause in ((6.0, 2.0), (60.0, 6.0)):
+        limits = limiter(NO_QUOTA)
+        limits.teach({"attempts": {"rate": 1.0, "window": window}}, 0.0)
+        for second in range(60):
+            limits.pay(float(second), 1.0)
+        now = refuse(limits, 60.0, jitter=0.999999, times=2)
+        now = refuse(limits, limits.free_at(now), jitter=0.999999)
+        assert limits.free_at(now) - now == pytest.approx(pause, rel=0.05)
+
+
 # Growth.
 
 

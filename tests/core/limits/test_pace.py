@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.core.limits.buckets import Latest
 from batchrun.core.limits.pace import LEAST_MARGIN, UNDER, Pace
 
 
@@ -17,7 +18,7 @@ def go(pace, now, until, *, answered=True, refuses=lambda _now: False):
     while (now := pace.free_at(now)) < until:
         pace.pay(now, 1.0)
         if refuses(now):
-            pace.uncount(1.0)
+            pace.uncount(now, 1.0)
             pace.ease(now, now, 1.0)
         elif answered:
             pace.took(now, 1.0)
@@ -54,7 +55,7 @@ def test_chance_refusals_are_few_while_the_margin_is_not_at_its_widest(chances, 
         pace.pay(now, 1.0)
         count += 1
         if chance and pace.margin < 0.1 * lean:
-            pace.uncount(1.0)
+            pace.uncount(now, 1.0)
             pace.ease(now, now, 1.0)
             refused += 1
         else:
@@ -85,7 +86,7 @@ def test_the_first_full_window_is_the_quota():
 def test_a_quota_that_others_used_up_does_not_freeze_the_pace():
     pace = Pace()
     pace.pay(0.0, 1.0)
-    pace.uncount(1.0)
+    pace.uncount(0.0, 1.0)
     pace.note_full(0.0, first=True)
     pace.find(60.0, 59.0)
     assert pace.held == 1.0
@@ -356,7 +357,7 @@ def test_a_refusal_after_the_climb_falls_back_to_what_filled_the_window():
             pace.pay(now, 1.0)
             went = [at for at in went if at > now - window]
             if len(went) >= 12.0 * window:
-                pace.uncount(1.0)
+                pace.uncount(now, 1.0)
                 pace.ease(now, now, 1.0)
                 assert 10.9 <= pace.held <= 12.0, window
             else:
@@ -379,7 +380,7 @@ def test_few_refusals_among_many_attempts_are_chance_and_a_tenth_of_them_is_a_qu
         for number in range(1200):
             pace.pay(number / 10, 1.0)
             if number >= 200 and number % every == every - 1:
-                pace.uncount(1.0)
+                pace.uncount(number / 10, 1.0)
                 verdicts.append(pace.is_chance(number / 10))
             if pace.is_found:
                 break
@@ -395,7 +396,7 @@ def test_after_a_long_quiet_time_refusals_show_as_soon_as_at_the_beginning():
     for number in range(20_000):
         pace.pay(number / 10, 1.0)
         if number > 18_000 and number % 10 == 9:
-            pace.uncount(1.0)
+            pace.uncount(number / 10, 1.0)
             if not pace.is_chance(number / 10):
                 break
     assert pace.is_found
@@ -484,7 +485,7 @@ def noisy(pace, now, until, every, *, most=math.inf):
         count += 1
         went = [at for at in went if at > now - 6.0]
         if (every and count % every == 0) or len(went) >= 6 * most:
-            pace.uncount(1.0)
+            pace.uncount(now, 1.0)
             if not pace.is_chance(now):
                 pace.ease(now, now, 1.0)
         else:
@@ -570,3 +571,71 @@ def test_a_refusal_in_the_first_seconds_of_a_climb_falls_under_the_rate_before_i
     assert pace.rate(32.0) == pytest.approx(10.45)
     pace.ease(32.0, 32.0, 1.0)
     assert 9.3 <= pace.held <= 10.0
+
+
+# Windows that have room for a few attempts.
+
+
+def few(pace, now, until, most, *, aligned=False, resumes=math.inf):
+    """A provider that takes so many attempts in six seconds, and more once it *resumes*; when those were that it refused."""
+    went: list[float] = []
+    refused = []
+    while (now := pace.free_at(now)) < until:
+        pace.pay(now, 1.0)
+        start = now // 6 * 6 if aligned else now - 6
+        went = [at for at in went if at > start or (aligned and at == start)]
+        if len(went) >= (most if now < resumes else 2 * most):
+            pace.uncount(now, 1.0)
+            if not pace.is_chance(now):
+                pace.ease(now, now, 1.0)
+            refused.append(now)
+        else:
+            went.append(now)
+            pace.took(now, 1.0)
+    return refused
+
+
+def found_few(most):
+    pace = Pace(latest=Latest())
+    pace.teach({"rate": UNDER * most / 6, "window": 6.0}, 0.0)
+    return pace
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("most", [2, 3, 6, 9, 15])
+def test_where_a_window_has_room_for_a_few_attempts_a_climb_costs_one_refusal_and_the_rate_stays(most, aligned):
+    pace = found_few(most)
+    refused = few(pace, 0.0, 7200.0, most, aligned=aligned)
+    assert pace.held == pytest.approx(UNDER * most / 6, rel=0.02)
+    assert 10 <= len(refused) <= 7200 / max(30.0, min(140.0, 200 * 6 / most)) * 1.25
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("most", [2, 3, 6, 9])
+def test_where_a_window_has_room_for_a_few_attempts_twice_as_many_are_found_within_three_minutes(most, aligned):
+    pace = found_few(most)
+    few(pace, 0.0, 1200.0, most, aligned=aligned, resumes=1000.0)
+    few(pace, 1200.0, 1260.0, 2 * most, aligned=aligned)
+    assert pace.held == pytest.approx(UNDER * 2 * most / 6, rel=0.03)
+
+
+def test_a_window_of_a_few_attempts_that_was_found_one_too_small_is_found_larger():
+    for aligned in (True, False):
+        pace = found_few(5)
+        few(pace, 0.0, 1200.0, 6, aligned=aligned)
+        assert pace.held == pytest.approx(UNDER * 6 / 6, rel=0.02)
+
+
+def test_a_refusal_while_the_window_holds_little_is_none_of_a_window_of_a_few_attempts():
+    pace = found_few(6)
+    pace.pay(0.0, 1.0)
+    pace.ease(0.0, 0.0, 1.0)
+    assert 0.9 * 0.98 <= pace.held < 0.98
+
+
+def test_what_was_under_way_at_the_first_refusal_and_refused_as_well_was_not_in_the_window():
+    pace = filled(3.0, 120)
+    for _ in range(20):
+        pace.refused_with_it(1.0)
+    pace.find(60.0, 1.0)
+    assert pace.held == pytest.approx(UNDER * 100 / 6, rel=0.01)
