@@ -27,11 +27,10 @@ class Expected(NamedTuple):
     variance: float
 
 
-NOTHING = Expected(0.0, 0.0)
-
-
 @dataclass(slots=True)
-class _Class:
+class Class:
+    """Rows of one size, or all."""
+
     ratio: float = 1.0
     """Of what rows cost to what was guessed."""
     spread: float = _FIRST_SPREAD * _FIRST_SPREAD
@@ -43,12 +42,15 @@ class _Class:
     own_spread: float = _FIRST_SPREAD * _FIRST_SPREAD
 
     def add(self, guess: float, cost: float, off: float) -> None:
+        """A row was *guessed* to cost so much and did *cost* so much; *off* is the square of the difference, by what was expected."""
         self.guesses += guess - _LEARNS * self.guesses
         self.costs += cost - _LEARNS * self.costs
         self.weight += 1.0 - _LEARNS * self.weight
-        self.own_spread += max(_LEARNS, 1.0 / (self.weight + _OF_ALL)) * (off - self.own_spread)
+        learns = 1.0 / (self.weight + _OF_ALL)
+        self.own_spread += (learns if learns > _LEARNS else _LEARNS) * (off - self.own_spread)
 
-    def blend(self, of_all: _Class) -> None:
+    def blend(self, of_all: Class) -> None:
+        """Be like all, so far as little was seen."""
         like_all = _OF_ALL * self.guesses / self.weight
         self.ratio = (self.costs + like_all * of_all.ratio) / (self.guesses + like_all)
         self.spread = (self.weight * self.own_spread + _OF_ALL * of_all.spread) / (self.weight + _OF_ALL)
@@ -60,12 +62,16 @@ class Guesses:
 
     usual: float | None = None
     """What a row costs in the mean; None before any was seen."""
-    _all: _Class = field(default_factory=_Class)
-    _classes: dict[int, _Class] = field(default_factory=dict)
+    _all: Class = field(default_factory=Class)
+    _classes: dict[int, Class] = field(default_factory=dict)
+
+    def like(self, guess: float) -> Class:
+        """What goes for a row that is guessed to cost so much."""
+        return self._classes.get(frexp(guess)[1], self._all)
 
     def expected(self, guess: float) -> Expected:
         """What a row costs that is guessed to cost so much."""
-        own = self._classes.get(frexp(guess)[1], self._all)
+        own = self.like(guess)
         mean = own.ratio * guess
         return Expected(mean, own.spread * mean * mean)
 
@@ -74,10 +80,12 @@ class Guesses:
         of_all, place = self._all, frexp(guess)[1]
         own = self._classes.get(place)
         if own is None:
-            own = self._classes[place] = _Class(of_all.ratio, of_all.spread, own_spread=of_all.spread)
-        off = min(_MOST_OFF, cost / (own.ratio * guess)) - 1.0
-        of_all.add(guess, cost, off * off)
+            own = self._classes[place] = Class(of_all.ratio, of_all.spread, own_spread=of_all.spread)
+        times = cost / (own.ratio * guess)
+        off = (times if times < _MOST_OFF else _MOST_OFF) - 1.0
+        off *= off
+        of_all.add(guess, cost, off)
         of_all.ratio, of_all.spread = of_all.costs / of_all.guesses, of_all.own_spread
-        own.add(guess, cost, off * off)
+        own.add(guess, cost, off)
         own.blend(of_all)
         self.usual = of_all.costs / of_all.weight

@@ -27,9 +27,10 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import sqrt
 from typing import NamedTuple
 
-from batchrun.core.limits.guesses import NOTHING, Expected, Guesses
+from batchrun.core.limits.guesses import Expected, Guesses
 from batchrun.core.limits.tape import Amount, Tape
 
 WINDOWS = (1.0, 2.0, 6.0, 20.0, 60.0)
@@ -96,14 +97,17 @@ class Reckoning:
     """The provider counts an answer when it ends."""
     steady: bool = False
     """Nothing more is learnt of the provider: nobody is there to refuse anything."""
+    window: float = WINDOWS[_FIRST]
+    """Seconds that the provider is taken to count over."""
     _as_well_at_end: bool = False
     """It may."""
     _rung: int = _FIRST
+    """The window's place among WINDOWS."""
     _went: Tape = field(default_factory=lambda: Tape(WINDOWS[_FIRST], _LATE))
     _ended: Tape = field(default_factory=lambda: Tape(WINDOWS[_FIRST]))
     _guesses: Guesses = field(default_factory=Guesses)
-    _under_way: dict[tuple[float, float], list[Expected]] = field(default_factory=dict)
-    """By when they went and what was paid for them."""
+    _under_way: dict[tuple[float, float], list[tuple[float, float]]] = field(default_factory=dict)
+    """Mean and variance of what is expected of rows, by when they went and what was paid for them."""
     _refused: bool = False
     _largest: float = 0.0
     """What the costliest row that was taken did cost."""
@@ -124,11 +128,6 @@ class Reckoning:
     _trial_refusals: int = 0
 
     @property
-    def window(self) -> float:
-        """Seconds that the provider is taken to count over."""
-        return WINDOWS[self._rung]
-
-    @property
     def counts_answers(self) -> bool:
         """Whether calls wait for answers to leave the window."""
         return self.at_end or self._as_well_at_end
@@ -145,7 +144,8 @@ class Reckoning:
 
     def free_at(self, now: float, rate: float, cost: float, due: float = -math.inf) -> float:
         """When a row that is expected to cost so much may go, if nothing more is heard: *now* or later, and not before it is *due*."""
-        due = max(now, due)
+        if due < now:
+            due = now
         if self._has_plenty(now, rate * self.window, cost) or (at := self._free_at(now, rate, cost)) <= due:
             return due
         self._waits_since = min(self._waits_since, due)
@@ -153,11 +153,12 @@ class Reckoning:
 
     def _has_plenty(self, now: float, quota: float, cost: float) -> bool:
         """Whether the window is so empty that it need not be looked at closely."""
-        if self.counts_answers or now < self._ceiling_until:
+        if self.at_end or self._as_well_at_end or now < self._ceiling_until:
             return False
-        expected, held = self._guesses.expected(cost), self._went.at_most()
-        most = held.known + held.guessed + expected.mean + self.deviations * math.sqrt(held.variance + expected.variance)
-        return most <= quota
+        row, held = self._guesses.like(cost), self._went
+        mean = row.ratio * cost
+        variance = (held.variance if held.variance > 0.0 else 0.0) + row.spread * mean * mean
+        return held.known + held.guessed + mean + self.deviations * sqrt(variance) <= quota
 
     def _free_at(self, now: float, rate: float, cost: float) -> float:
         quota = rate * self.window
@@ -175,9 +176,8 @@ class Reckoning:
 
     def pay(self, now: float, cost: float) -> float:
         """A row goes that is expected to cost so much; for how many seconds it waited for room, which is no time that the rate lost."""
-        expected = self._guesses.expected(cost)
-        self._under_way.setdefault((now, cost), []).append(expected)
-        self._went.guess(now, expected)
+        mean, variance = self._expect(now, cost)
+        self._went.guess(now, mean, variance)
         if self._waits_since == math.inf:
             return 0.0
         waited, self._waits_since = max(0.0, now - self._waits_since), math.inf
@@ -185,38 +185,54 @@ class Reckoning:
 
     def reprice(self, launched_at: float, paid: float, cost: float) -> None:
         """A row under way that was expected to cost *paid* is expected to cost *cost*."""
-        was = self._expected(launched_at, paid)
-        expected = self._guesses.expected(cost)
-        self._under_way.setdefault((launched_at, cost), []).append(expected)
-        self._went.guess_again(launched_at, was, expected)
+        was, varied = self._expected(launched_at, paid)
+        mean, variance = self._expect(launched_at, cost)
+        self._went.correct(launched_at, 0.0, mean - was, variance - varied)
 
     def settle(self, launched_at: float, paid: float, cost: float) -> None:
         """A row that was expected to cost *paid* did cost *cost*; nothing, where the provider refused it."""
-        self._went.learn(launched_at, self._expected(launched_at, paid), cost)
+        mean, variance = self._expected(launched_at, paid)
+        self._went.correct(launched_at, cost, -mean, -variance)
         if cost > 0 and paid > 0:
             self._guesses.learn(paid, cost)
 
-    def _expected(self, launched_at: float, paid: float) -> Expected:
-        """What was expected of a row that is under way no longer, at this price."""
-        alike = self._under_way.get((launched_at, paid))
+    def _expect(self, launched_at: float, paid: float) -> tuple[float, float]:
+        """What a row costs that is under way now, at this price: mean and variance."""
+        like, key = self._guesses.like(paid), (launched_at, paid)
+        mean = like.ratio * paid
+        expected = mean, like.spread * mean * mean
+        alike = self._under_way.get(key)
         if alike is None:
-            return NOTHING
+            self._under_way[key] = [expected]
+        else:
+            alike.append(expected)
+        return expected
+
+    def _expected(self, launched_at: float, paid: float) -> tuple[float, float]:
+        """What was expected of a row that is under way no longer, at this price; nothing of one that was not."""
+        key = (launched_at, paid)
+        alike = self._under_way.get(key)
+        if alike is None:
+            return 0.0, 0.0
         expected = alike.pop()
         if not alike:
-            del self._under_way[launched_at, paid]
+            del self._under_way[key]
         return expected
 
     def took(self, now: float, rate: float, cost: float) -> None:
         """The provider took and answered a row."""
         quota = rate * self.window
         self._ended.know(now, cost)
-        self._largest = max(self._largest, cost)
+        if cost > self._largest:
+            self._largest = cost
         if self.steady:
             return
         if self._refusals and now - self._refusals[0].refused_at >= _LOOKED_AT_AFTER:
             self._look_at(self._refusals.popleft())
             self._judge(now, rate)
-        self.deviations = max(_LEAST_DEVIATIONS, self.deviations * (_NARROWER_AT_END if self.counts_answers else _NARROWER))
+        self.deviations *= _NARROWER_AT_END if self.at_end or self._as_well_at_end else _NARROWER
+        if self.deviations < _LEAST_DEVIATIONS:
+            self.deviations = _LEAST_DEVIATIONS
         if self._clean_calls == 0:
             self._clean_since = now
         self._clean_calls += 1
@@ -235,13 +251,13 @@ class Reckoning:
         held = self._went.held(now)
         self._refused = True
         expected = self._guesses.expected(cost)
-        deviation = math.sqrt(held.variance + expected.variance)
+        deviation = sqrt(held.variance + expected.variance)
         self._ceiling = min(quota, held.known + held.guessed + expected.mean) - _STEPS_BACK * deviation
         self._ceiling_until = now + min(_BACK_FOR, self.window / 2)
         self.deviations = min(_MOST_DEVIATIONS, self.deviations * (_WIDER_AT_END if self.counts_answers else _WIDER))
         self._clean_calls = 0
         if not self._refusals or launched_at - self._refusals[-1].launched_at >= _APART:
-            most = expected.mean + _AT_MOST * math.sqrt(expected.variance)
+            most = expected.mean + _AT_MOST * sqrt(expected.variance)
             self._refusals.append(_Refusal(launched_at, now, rate, most))
         if now < self._trial_until:
             self._trial_refusals += 1
@@ -314,7 +330,7 @@ class Reckoning:
             self.deviations = deviations
 
     def _count_over(self, now: float, rung: int) -> None:
-        self._rung = rung
+        self._rung, self.window = rung, WINDOWS[rung]
         self.deviations = _FIRST_DEVIATIONS_AT_END if self.at_end else _FIRST_DEVIATIONS
         self._clean_calls, self._trial_until, self._looks = 0, -math.inf, 0.0
         self._as_well_at_end = False
@@ -335,15 +351,15 @@ class Reckoning:
     def _fits(self, held: Amount, quota: float, expected: Expected) -> bool:
         sum_ = held.known + held.guessed + expected.mean
         # No row leaves more free than all the deviations: as a rule that settles it.
-        if sum_ + self.deviations * math.sqrt(held.variance + expected.variance) <= quota:
+        if sum_ + self.deviations * sqrt(held.variance + expected.variance) <= quota:
             return True
         return sum_ + self._kept_free(held.variance, expected) <= quota
 
     def _kept_free(self, variance: float, expected: Expected) -> float:
         """What a row leaves free besides its cost: less of it, the longer the window would stay emptier for its sake."""
-        deviation = math.sqrt(variance + expected.variance)
+        deviation = sqrt(variance + expected.variance)
         dearer = max(1.0, expected.mean / (self._guesses.usual or expected.mean))
-        deviations = math.sqrt(max(0.0, self.deviations * self.deviations - _DEARER * math.log(dearer)))
+        deviations = sqrt(max(0.0, self.deviations * self.deviations - _DEARER * math.log(dearer)))
         return deviations * deviation
 
     def _below(self, now: float, quota: float) -> float:

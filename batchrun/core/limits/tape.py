@@ -6,13 +6,11 @@ no more than 128 cells a second, however many entries there are, and never less 
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import floor
 from typing import NamedTuple
-
-from batchrun.core.limits.guesses import Expected
 
 LONGEST = 75.0
 """Seconds that a tape can look back."""
@@ -45,55 +43,59 @@ class Tape:
     seconds: float
     late: float = 0.0
     """Seconds that an entry stays longer: how much later one call may have come to the provider than another."""
+    known: float = 0.0
+    """Of what the window holds, and of what has left it since it was last looked at; so are the next two."""
+    guessed: float = 0.0
+    variance: float = 0.0
+    """It may be a hair under nothing."""
     _live: deque[_Cell] = field(default_factory=deque)
     _past: deque[_Cell] = field(default_factory=deque)
     """Older ones, in case that *seconds* grow."""
     _cells: dict[int, _Cell] = field(default_factory=dict)
-    _known: float = 0.0
-    _guessed: float = 0.0
-    _variance: float = 0.0
 
     def know(self, now: float, amount: float) -> None:
         """Add an entry that is known."""
         self._cell(now).known += amount
-        self._known += amount
+        self.known += amount
 
-    def guess(self, now: float, expected: Expected) -> None:
+    def guess(self, now: float, mean: float, variance: float) -> None:
         """Add an entry that is guessed."""
         cell = self._cell(now)
-        cell.guessed += expected.mean
-        cell.variance += expected.variance
-        self._guessed += expected.mean
-        self._variance += expected.variance
+        cell.guessed += mean
+        cell.variance += variance
+        self.guessed += mean
+        self.variance += variance
 
-    def learn(self, at: float, was: Expected, amount: float) -> None:
-        """The entry of *at* is known now, of which so much *was* expected."""
-        self._correct(at, amount, -was.mean, -was.variance)
-
-    def guess_again(self, at: float, was: Expected, expected: Expected) -> None:
-        """Of the entry of *at*, of which so much *was* expected, something else is *expected* now."""
-        self._correct(at, 0.0, expected.mean - was.mean, expected.variance - was.variance)
-
-    def at_most(self) -> Amount:
-        """What the window holds, and what has left it since it was last looked at."""
-        return Amount(self._known, self._guessed, max(0.0, self._variance))
+    def correct(self, at: float, known: float, guessed: float, variance: float) -> None:
+        """Of the entry of *at* so much more is *known*, and so much more *guessed*: less, where that was guessed before."""
+        cell = self._cells.get(floor(at * _CELLS))
+        if cell is None:
+            return
+        cell.known += known
+        cell.guessed += guessed
+        cell.variance += variance
+        live = self._live
+        if live and cell.index >= live[0].index:
+            self.known += known
+            self.guessed += guessed
+            self.variance += variance
 
     def held(self, now: float) -> Amount:
         """What the window holds at *now*."""
         self._roll(now)
-        return Amount(self._known, self._guessed, max(0.0, self._variance))
+        return Amount(self.known, self.guessed, max(0.0, self.variance))
 
     def drain(self, now: float) -> Iterator[tuple[float, Amount]]:
         """When the window will hold how much, if nothing more goes: each time at which something leaves it, from the next on."""
         self._roll(now)
-        known, guessed, variance = self._known, self._guessed, self._variance
+        known, guessed, variance = self.known, self.guessed, self.variance
         for cell in self._live:
             known, guessed, variance = known - cell.known, guessed - cell.guessed, variance - cell.variance
             yield self._leaves(cell), Amount(known, guessed, max(0.0, variance))
 
     def sum(self, now: float, seconds: float) -> float:
         """What is known to have gone in the *seconds* before *now*, which may lie in the past, however long the window is."""
-        since, until = math.floor((now - seconds) * _CELLS), math.floor(now * _CELLS)
+        since, until = floor((now - seconds) * _CELLS), floor(now * _CELLS)
         total = 0.0
         for cells in (reversed(self._live), reversed(self._past)):
             for cell in cells:
@@ -119,23 +121,11 @@ class Tape:
         live = self._live
         if live and now * _CELLS < live[-1].index + 1:
             return live[-1]
-        index = math.floor(now * _CELLS)
+        index = floor(now * _CELLS)
         self._roll(now)
         cell = self._cells[index] = _Cell(index)
         self._live.append(cell)
         return cell
-
-    def _correct(self, at: float, known: float, guessed: float, variance: float) -> None:
-        cell = self._cells.get(math.floor(at * _CELLS))
-        if cell is None:
-            return
-        cell.known += known
-        cell.guessed += guessed
-        cell.variance += variance
-        if self._live and cell.index >= self._live[0].index:
-            self._known += known
-            self._guessed += guessed
-            self._variance += variance
 
     def _roll(self, now: float) -> None:
         live, past = self._live, self._past
@@ -144,11 +134,11 @@ class Tape:
             self._count(cell, -1)
             past.append(cell)
         if not live:
-            self._known = self._guessed = self._variance = 0.0
+            self.known = self.guessed = self.variance = 0.0
         while past and (past[0].index + 1) / _CELLS + LONGEST <= now:
             del self._cells[past.popleft().index]
 
     def _count(self, cell: _Cell, sign: int) -> None:
-        self._known += sign * cell.known
-        self._guessed += sign * cell.guessed
-        self._variance += sign * cell.variance
+        self.known += sign * cell.known
+        self.guessed += sign * cell.guessed
+        self.variance += sign * cell.variance

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.guesses import Expected
 from batchrun.core.limits.tape import Tape
 
 CELL = 1 / 128
@@ -16,8 +15,13 @@ STEPS = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 100), st.booleans()), m
 
 
 def off_by_itself(amount):
-    """What is expected to be *amount*, give or take as much."""
-    return Expected(amount, amount * amount)
+    """What is expected to be *amount*, give or take as much: mean and variance."""
+    return amount, amount * amount
+
+
+def learn(tape, at, guessed, amount):
+    """What was *guessed* is known."""
+    tape.correct(at, amount, -guessed, -guessed * guessed)
 
 
 def played(steps, seconds):
@@ -28,7 +32,7 @@ def played(steps, seconds):
         if known:
             tape.know(now, amount)
         else:
-            tape.guess(now, off_by_itself(amount))
+            tape.guess(now, *off_by_itself(amount))
         entries.append((now, amount if known else 0.0, 0.0 if known else amount))
     return tape, now, entries
 
@@ -60,7 +64,7 @@ def test_a_guess_that_comes_true_is_known_from_when_it_was_made(steps, data):
     tape, now, entries = played(steps, 60.0)
     for at, _, guessed in entries:
         if guessed:
-            tape.learn(at, off_by_itself(guessed), data.draw(st.just(guessed / 2)))
+            learn(tape, at, guessed, data.draw(st.just(guessed / 2)))
     held = tape.held(now)
     assert held.guessed == pytest.approx(0.0, abs=1e-6)
     assert held.variance == pytest.approx(0.0, abs=1e-3)
@@ -90,7 +94,7 @@ def test_a_sum_may_look_at_a_moment_in_the_past():
 def test_however_much_goes_a_tape_keeps_no_more_than_a_cell_for_each_hundredth_of_a_second():
     tape = Tape(60.0)
     for number in range(300_000):
-        tape.guess(number / 1000, off_by_itself(1.0))
+        tape.guess(number / 1000, *off_by_itself(1.0))
     assert len(tape._cells) <= 76 * 128
     assert math.isclose(tape.held(300.0).guessed, 60_000, rel_tol=0.001)
 
@@ -125,7 +129,7 @@ def test_a_tape_is_a_list_whatever_is_known_guessed_again_and_looked_back_for(op
             tape.know(now, amount)
             listed.entries.append([now, amount, None])
         elif what == "guess":
-            tape.guess(now, off_by_itself(amount))
+            tape.guess(now, *off_by_itself(amount))
             listed.entries.append([now, None, amount])
         elif what == "back":
             listed.seconds = (1.0, 2.0, 6.0)[amount % 3]
@@ -134,10 +138,10 @@ def test_a_tape_is_a_list_whatever_is_known_guessed_again_and_looked_back_for(op
             entry = open_[amount % len(open_)]
             at, _, guessed = (each or 0.0 for each in entry)
             if what == "learn":
-                tape.learn(at, off_by_itself(guessed), amount)
+                learn(tape, at, guessed, amount)
                 entry[1] = amount
             else:
-                tape.guess_again(at, off_by_itself(guessed), off_by_itself(amount))
+                tape.correct(at, 0.0, amount - guessed, amount * amount - guessed * guessed)
                 entry[2] = amount
         assert tape.held(now) == pytest.approx(listed.held(now), abs=1e-6)
         before: tuple[float, ...] = listed.held(now)
@@ -179,9 +183,9 @@ def test_a_sum_finds_what_the_window_has_let_go_of_and_forgets_after_longer_than
 
 def test_what_becomes_known_after_it_left_the_window_counts_again_once_the_window_grows():
     tape = Tape(1.0)
-    tape.guess(0.0, off_by_itself(5.0))
+    tape.guess(0.0, *off_by_itself(5.0))
     assert tape.held(3.0) == (0, 0, 0)
-    tape.learn(0.0, off_by_itself(5.0), 8.0)
+    learn(tape, 0.0, 5.0, 8.0)
     assert tape.held(3.0) == (0, 0, 0)
     tape.look_back(3.0, 6.0)
     assert tape.held(3.0) == (8.0, 0, 0)
@@ -189,16 +193,16 @@ def test_what_becomes_known_after_it_left_the_window_counts_again_once_the_windo
 
 def test_what_becomes_known_of_what_nobody_remembers_changes_nothing():
     tape = Tape(1.0)
-    tape.guess(0.0, off_by_itself(5.0))
-    tape.guess(100.0, off_by_itself(3.0))
-    tape.learn(0.0, off_by_itself(5.0), 8.0)
-    tape.guess_again(50.0, off_by_itself(5.0), off_by_itself(8.0))
+    tape.guess(0.0, *off_by_itself(5.0))
+    tape.guess(100.0, *off_by_itself(3.0))
+    learn(tape, 0.0, 5.0, 8.0)
+    tape.correct(50.0, 0.0, 3.0, 39.0)
     assert tape.held(100.0) == (0, 3.0, 9.0)
 
 
 def test_a_window_that_has_emptied_holds_nothing_at_all_whatever_was_rounded():
     tape = Tape(1.0)
     for number in range(100):
-        tape.guess(number / 10, off_by_itself(0.1 + number / 7))
-        tape.learn(number / 10, off_by_itself(0.1 + number / 7), 0.3 + number / 3)
+        tape.guess(number / 10, *off_by_itself(0.1 + number / 7))
+        learn(tape, number / 10, 0.1 + number / 7, 0.3 + number / 3)
     assert tape.held(50.0) == (0.0, 0.0, 0.0)
