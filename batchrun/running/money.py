@@ -60,7 +60,8 @@ def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Callable[[str
 
     def price(workspace: str, model: str, usage: Usage, at: float) -> Money | None:
         region, account, batch = places[workspace]
-        cost = prices.cost(model, region, usage, day_of(at), account=account, batch=batch)
+        tariff = prices.tariff(model, region, day_of(at), account, batch)
+        cost = None if tariff is None else tariff.cost(usage)
         return None if cost is None else cost.money()
 
     return price

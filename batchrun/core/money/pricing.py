@@ -8,7 +8,7 @@ model without a price has no cost, which is not the same as none.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -50,16 +50,26 @@ class Cost:
     """What one call cost."""
 
     currency: str
-    charges: tuple[Charge, ...]
+    meters: tuple[tuple[str, int, Decimal], ...]
+    """Of each charge: meter, tokens and unit price."""
+    discount: Decimal
     saved: Decimal
     """What the tokens found in a cache would have cost more."""
     share: Decimal = Decimal(1)
     """Of the plain prices: a half in a batch."""
 
     @property
+    def charges(self) -> tuple[Charge, ...]:
+        """Each kind of tokens by itself."""
+        return tuple(Charge(*meter, self.discount) for meter in self.meters)
+
+    @property
     def amount(self) -> Decimal:
         """The sum."""
-        return sum((charge.amount for charge in self.charges), _NOTHING)
+        amount, paid = _NOTHING, 1 - self.discount
+        for _, tokens, unit_price in self.meters:
+            amount += tokens * unit_price / _MILLION * paid
+        return amount
 
     @property
     def list_amount(self) -> Decimal:
@@ -68,9 +78,8 @@ class Cost:
 
     def money(self) -> Money:
         """Tell it as a line of the ledger does."""
-        meters = tuple((charge.meter, charge.tokens, charge.unit_price) for charge in self.charges)
-        discount = self.charges[0].discount if self.charges else _NOTHING
-        return Money(self.currency, self.amount, Charges(meters, discount, self.share, self.saved))
+        discount = self.discount if self.meters else _NOTHING
+        return Money(self.currency, self.amount, Charges(self.meters, discount, self.share, self.saved))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,32 @@ class Discounts:
         return (self.models or {}).get(model, self.account)
 
 
+class Tariff:
+    """What the calls of one account cost for one model in one place, at the prices of one day."""
+
+    def __init__(self, row: PriceRow, discount: Decimal, share: Decimal) -> None:
+        self._row = row
+        self._discount = discount
+        self._share = share
+        self._tiers = [(tier, self._saved(tier, 0, _NOTHING)) for tier in row.tiers]
+        """With what is saved by a cache in which nothing was found."""
+
+    def cost(self, usage: Usage) -> Cost | None:
+        """What a call cost; None where its input is longer than any tier."""
+        row, share = self._row, self._share
+        for tier, saved in self._tiers:
+            if tier.up_to is None or usage.input_tokens <= tier.up_to:
+                meters = tuple([(meter, tokens, price * share) for meter, tokens, price in _metered(row, tier, usage)])
+                if usage.cached_tokens:
+                    cached = sum((tokens * price / _MILLION for meter, tokens, price in meters if meter == "cached_token"), _NOTHING)
+                    return Cost(row.currency, meters, self._discount, self._saved(tier, usage.cached_tokens, cached), share)
+                return Cost(row.currency, meters, self._discount, saved, share)
+        return None
+
+    def _saved(self, tier: Tier, cached_tokens: int, cached: Decimal) -> Decimal:
+        return (cached_tokens * tier.input * self._share / _MILLION - cached) * (1 - self._discount)
+
+
 class Prices:
     """What applies. Of rows of one model and region the later goes before the earlier, and one given later before one of the same day.
 
@@ -98,6 +133,7 @@ class Prices:
         self._rows: defaultdict[str, list[PriceRow]] = defaultdict(list)
         self._discounts = discounts or {}
         self._found: dict[tuple[str, str, date], PriceRow | None] = {}
+        self._tariffs: dict[tuple[str, str, date, str, bool], Tariff | None] = {}
         for some in (rows, own):
             for row in sorted(some, key=lambda row: row.since):
                 self._rows[row.model].append(row)
@@ -124,15 +160,17 @@ class Prices:
 
     def cost(self, model: str, region: str, usage: Usage, day: date, *, account: str = "", batch: bool = False) -> Cost | None:
         """What a call cost; None where its model has no price, or its input is longer than any tier."""
-        row = self.row(model, region, day)
-        tier = None if row is None else _tier(row, usage.input_tokens)
-        if row is None or tier is None:
-            return None
-        discount, share = self.discount(model, account), _BATCH if batch else Decimal(1)
-        charges = tuple(Charge(meter, tokens, price * share, discount) for meter, tokens, price in _metered(row, tier, usage) if tokens)
-        cached = sum((each.list_amount for each in charges if each.meter == "cached_token"), _NOTHING)
-        saved = (usage.cached_tokens * tier.input * share / _MILLION - cached) * (1 - discount)
-        return Cost(row.currency, charges, saved, share)
+        tariff = self.tariff(model, region, day, account, batch)
+        return None if tariff is None else tariff.cost(usage)
+
+    def tariff(self, model: str, region: str, day: date, account: str, batch: bool) -> Tariff | None:  # noqa: FBT001 - asked for each call
+        """What holds for all such calls; None where the model has no price."""
+        key = model, region, day, account, batch
+        if key not in self._tariffs:
+            row = self.row(model, region, day)
+            known = None if row is None else Tariff(row, self.discount(model, account), _BATCH if batch else Decimal(1))
+            self._tariffs[key] = known
+        return self._tariffs[key]
 
     def most(
         self, model: str, region: str, input_tokens: int, output_tokens: int, day: date, *, account: str = "", batch: bool = False
@@ -190,35 +228,38 @@ def _cache_write(row: PriceRow, tier: Tier) -> Decimal:
     return tier.input * row.cache_write if tier.cache_write is None else tier.cache_write
 
 
-def _tier(row: PriceRow, input_tokens: int) -> Tier | None:
-    return next((tier for tier in row.tiers if tier.up_to is None or input_tokens <= tier.up_to), None)
-
-
-def _metered(row: PriceRow, tier: Tier, usage: Usage) -> Iterator[tuple[str, int, Decimal]]:
+def _metered(row: PriceRow, tier: Tier, usage: Usage) -> list[tuple[str, int, Decimal]]:
+    """Each kind of tokens that there are any of, and what a million of them cost."""
     audio = usage.audio_tokens if row.audio_input is not None else 0
     seen = usage.image_tokens + usage.video_tokens if row.image_input is not None else 0
-    plain = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_creation_tokens - audio - seen)
-    yield "input_token", plain, tier.input
-    yield "cached_token", usage.cached_tokens, _cache_hit(row, tier) if _is_explicit(usage) else _cached(row, tier)
-    yield "cache_creation_token", usage.cache_creation_tokens, _cache_write(row, tier)
-    yield "audio_input_token", audio, row.audio_input or _NOTHING
-    yield "image_input_token", seen, row.image_input or _NOTHING
-    yield from _metered_output(row, tier, usage)
-
-
-def _metered_output(row: PriceRow, tier: Tier, usage: Usage) -> Iterator[tuple[str, int, Decimal]]:
+    cached, written = usage.cached_tokens, usage.cache_creation_tokens
+    metered = []
+    if (plain := usage.input_tokens - cached - written - audio - seen) > 0:
+        metered.append(("input_token", plain, tier.input))
+    if cached:
+        metered.append(("cached_token", cached, _cache_hit(row, tier) if _is_explicit(usage) else _cached(row, tier)))
+    if written:
+        metered.append(("cache_creation_token", written, _cache_write(row, tier)))
+    if audio:
+        metered.append(("audio_input_token", audio, row.audio_input or _NOTHING))
+    if seen:
+        metered.append(("image_input_token", seen, row.image_input or _NOTHING))
     sound = usage.output_audio_tokens if row.audio_output is not None else 0
-    text = usage.output_tokens - sound
-    media = usage.audio_tokens + usage.image_tokens + usage.video_tokens
     if sound and row.audio_output is not None:
-        yield "audio_output_token", sound, row.audio_output
-        yield "output_token", text, _NOTHING
-    elif usage.reasoning_tokens and tier.thinking is not None:
-        yield "thinking_output_token", text, tier.thinking
-    elif media and row.output_of_media is not None:
-        yield "output_token", text, row.output_of_media
-    else:
-        yield "output_token", text, tier.output
+        metered.append(("audio_output_token", sound, row.audio_output))
+    if text := usage.output_tokens - sound:
+        metered.append(_metered_text(row, tier, usage, text, beside_sound=sound > 0))
+    return metered
+
+
+def _metered_text(row: PriceRow, tier: Tier, usage: Usage, text: int, *, beside_sound: bool) -> tuple[str, int, Decimal]:
+    if beside_sound:
+        return "output_token", text, _NOTHING
+    if usage.reasoning_tokens and tier.thinking is not None:
+        return "thinking_output_token", text, tier.thinking
+    if row.output_of_media is not None and (usage.audio_tokens or usage.image_tokens or usage.video_tokens):
+        return "output_token", text, row.output_of_media
+    return "output_token", text, tier.output
 
 
 def _is_explicit(usage: Usage) -> bool:
