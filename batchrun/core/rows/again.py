@@ -44,7 +44,7 @@ class Rereader:
         mixed = salted()
         mixed.update(text)
         mixed.update(encoded)
-        if int.from_bytes(mixed.digest(), "big") != digest:
+        if int.from_bytes(mixed.digest()) != digest:
             return None
         asked, row_id = (value["body"], value.get("custom_id")) if "body" in value else (value, value.get("id"))
         if row_id is not None and type(row_id) is not str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple, Self
 
@@ -49,7 +50,14 @@ LaneKey = tuple[str, str]
 
 def id_digest(workspace: str, row_id: str) -> int:
     """64 bits of a row's name; the same id in two workspaces is two names."""
-    return int.from_bytes(blake2b(f"{workspace}\0{row_id}".encode(), digest_size=8).digest(), "big")
+    named = _begun(workspace)()
+    named.update(row_id.encode())
+    return int.from_bytes(named.digest())
+
+
+@lru_cache(maxsize=4096)
+def _begun(workspace: str) -> Callable[[], Any]:
+    return blake2b(f"{workspace}\0".encode(), digest_size=8).copy
 
 
 class Index:

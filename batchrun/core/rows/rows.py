@@ -151,34 +151,29 @@ class Glances:
         mixed.update(text)
         mixed.update(encoded)
         lane = (name, model)
-        return self._lanes.setdefault(lane, lane), row_id, int.from_bytes(mixed.digest(), "big")
+        return self._lanes.get(lane) or self._lanes.setdefault(lane, lane), row_id, int.from_bytes(mixed.digest())
 
 
 def _seen(text: bytes, value: Any) -> tuple[str, str | None] | None:
     """The id and the model of a line that is fit but perhaps for its workspace; nothing of one that is not clear to be."""
     if type(value) is not dict:
         return None
-    if _PLAIN_FIELDS.issuperset(value):
-        row_id, model, fit = value.get("id"), value.get("model"), _plainly_fit(text, value)
+    row_id, model, prompt = value.get("id"), value.get("model"), value.get("prompt")
+    if type(prompt) is str and _FLAT_FIELDS.issuperset(value):
+        fit = prompt != "" and not prompt.isspace()
+    elif _PLAIN_FIELDS.issuperset(value):
+        fit = not (
+            _unfit_depth(text, value)
+            or _unfit_question(prompt, value.get("messages"))
+            or _unfit_parameters(value.get("parameters"))
+            or _unfit_stream(value, "stream")
+        )
     else:
         fit = not (_BATCH_OWN.isdisjoint(value) or _unfit_depth(text, value) or _unfit_batch(value))
         row_id, model = value.get("custom_id"), value["body"].get("model") if fit else None
     if not fit or row_id is None or not _plain_name(row_id, MAX_ID_CHARACTERS):
         return None
     return (row_id, model) if model is None or _plain_name(model, MAX_MODEL_CHARACTERS) else None
-
-
-def _plainly_fit(text: bytes, value: dict[str, Any]) -> bool:
-    """Whether a line in batchrun's own form is fit but for its id, workspace and model."""
-    prompt = value.get("prompt")
-    if type(prompt) is str and _FLAT_FIELDS.issuperset(value):
-        return prompt != "" and not prompt.isspace()
-    return not (
-        _unfit_depth(text, value)
-        or _unfit_question(prompt, value.get("messages"))
-        or _unfit_parameters(value.get("parameters"))
-        or _unfit_stream(value, "stream")
-    )
 
 
 def _plain_name(name: Any, most: int) -> bool:
@@ -227,7 +222,7 @@ def _digest(text: bytes, workspace: str, salt: bytes) -> int:
     # A JSON object has no beginning that is one too, so nothing need stand between the line and the name.
     mixed = blake2b(text, digest_size=8, key=salt)
     mixed.update(workspace.encode())
-    return int.from_bytes(mixed.digest(), "big")
+    return int.from_bytes(mixed.digest())
 
 
 def _holds_too_many(text: bytes) -> bool:

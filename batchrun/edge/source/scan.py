@@ -66,6 +66,8 @@ class Scan:
         self._tell = tell
         self._index = index
         self._max_line_bytes = max_line_bytes
+        self._line_number = 1
+        """Of the line that is cut next, in its file."""
 
     def all(self, progress: Progress) -> Scanned:
         """Take in every file; raises JobError where one cannot be read to its end, or is of another kind."""
@@ -76,28 +78,27 @@ class Scan:
     def _file(self, number: int, progress: Progress) -> None:
         file = self._files[number]
         glances = Glances(self._workspaces, file.workspace)
-        line_number = 1
+        self._line_number = 1
         for offset, cut in lines(self._watched(file, progress), self._max_line_bytes):
-            self._take_all(number, line_number, offset, cut, glances)
-            line_number += len(cut)
+            self._take_all(number, offset, cut, glances)
+            self._line_number += len(cut)
             self._index.expected = round(len(self._index) * progress.ahead)
 
     def _watched(self, file: File, progress: Progress) -> Iterator[bytes]:
-        """Give the file's chunks, and note in the same pass what is noted of them."""
-        content, newlines = blake2b(digest_size=16), 0
+        """Give the file's chunks, each once the lines that end before it are taken in, and note in the same pass what is noted of them."""
+        content = blake2b(digest_size=16)
         for chunk in chunks(file):
             if not file.newlines and (kind := foreign(chunk)):
                 raise unusable([Mistake(where(file.shown), kind, READABLE)])
-            file.newlines.append(newlines)
-            newlines += chunk.count(b"\n")
+            file.newlines.append(self._line_number - 1)
             content.update(chunk)
             yield chunk
             progress.add(len(chunk))
         self._digests.append(content.hexdigest())
 
-    def _take_all(self, number: int, line_number: int, offset: int, cut: Iterable[bytes | TooLong], glances: Glances) -> None:
+    def _take_all(self, number: int, offset: int, cut: Iterable[bytes | TooLong], glances: Glances) -> None:
         glance, add, start, rows = glances.of, self._index.add, packed(number, 0), 0
-        for line in cut:
+        for line_number, line in enumerate(cut, self._line_number):
             seen = glance(line) if type(line) is bytes else None
             # What is not at once clear to be a row is looked at with care, a second time where it has to be.
             if seen is not None and type(add(*seen, start + offset)) is int:
@@ -105,7 +106,6 @@ class Scan:
             else:
                 self._take(number, line_number, offset, line)
             offset += len(line) + 1
-            line_number += 1
         self._counts.rows += rows
 
     def _take(self, number: int, line_number: int, offset: int, line: bytes | TooLong) -> None:
