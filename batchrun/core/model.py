@@ -109,6 +109,8 @@ class Row:
     metadata: Any = None
     is_plain: bool = field(default=False, compare=False)
     """Whether its body has nothing of its own but messages: all else is the same in every plain row of its workspace and model."""
+    ordinal: int | None = field(default=None, compare=False)
+    """Its place in the run's index, where it was read from there."""
 
 
 class Hidden(str):

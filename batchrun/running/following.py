@@ -63,28 +63,28 @@ class Followed:
         self._statement = checkpoint, reader
         self._parts = (reader.fold, reader.course) if isinstance(reader, Watched) else (reader,)
 
-    def take(self, lines: Sequence[Line], entries: Sequence[Entry]) -> None:
+    def take(self, lines: Sequence[Line], entries: Sequence[Entry], ordinals: Sequence[int | None]) -> None:
         """Take in what was written."""
         if self._off:
             return
         try:
-            self._off = not self._took(lines, entries)
+            self._off = not self._took(lines, entries, ordinals)
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError):
             self._off = True
 
-    def _took(self, lines: Sequence[Line], entries: Sequence[Entry]) -> bool:
+    def _took(self, lines: Sequence[Line], entries: Sequence[Entry], ordinals: Sequence[int | None]) -> bool:
         past, calls = self._past, self._past.calls
-        for started, ended in calls.take(lines):
-            for part in self._parts:
-                part.called(started, ended)
+        called = [*calls.take(lines)]
         past.latest = max(past.latest, calls.latest)
-        for entry in entries:
-            if past.wrong(entry) is not None:
+        for part in self._parts:
+            part.called(called)
+        for entry, ordinal in zip(entries, ordinals, strict=True):
+            if past.wrong(entry, ordinal) is not None:
                 return False
-            for part in self._parts:
-                part.told(entry)
-            past.told(entry)
+            past.told(entry, ordinal)
             calls.told(entry)
+        for part in self._parts:
+            part.told(entries)
         return True
 
     async def keep(self, ledger: Ledger) -> None:
@@ -120,7 +120,7 @@ class Followed:
         return {**self._begun, **{name: each.after(self._begun.get(name, NOTHING)) for name, each in growths.items()}}
 
     def _to_be_kept(self, marked: Mapping[str, Mark] | None) -> list[Kept]:
-        self.take([ReadIn(self._boot)], ())
+        self.take([ReadIn(self._boot)], (), ())
         if marked is None or self._off:
             return []
         readers: list[tuple[Checkpoint, Past | Fold | Watched]] = [(self._plan, self._past)]

@@ -271,7 +271,7 @@ def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(t
     monkeypatch.setattr("batchrun.core.ledger.untold._TOGETHER", 1)
     lines, entries = [], []
 
-    def follow(more, came) -> None:
+    def follow(more, came, _ordinals) -> None:
         lines.extend(more)
         entries.extend(came)
         assert [*Attempts(tmp_path / "attempts.log")][: len(lines)] == lines
@@ -516,7 +516,7 @@ def test_where_no_memory_is_left_to_tell_what_is_written_it_is_written_and_nothi
         raise MemoryError
 
     with Ledger(tmp_path, 1, open_to_append) as ledger:
-        ledger.be_followed(lambda lines, entries: told.extend([*lines, *entries]))
+        ledger.be_followed(lambda lines, entries, _ordinals: told.extend([*lines, *entries]))
         ledger.opened(1.0)
         ledger.hand_over()
         assert (len(told), ledger.followed() is None) == (1, False)

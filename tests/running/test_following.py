@@ -46,7 +46,11 @@ from batchrun.telling.reporting import reported
 from tests.running.test_checkpoints import told_of_course, told_of_plan
 
 NIGHT = 1_795_600_000.0
-ROWS = [Row(f"r-{number}", "legal" if number % 2 else "sales", "qwen-plus", {}, f"{number:016x}", {"team": number}) for number in range(8)]
+ROWS = [
+    Row(f"r-{number}", "legal" if number % 2 else "sales", "qwen-plus", {}, f"{number:016x}", {"team": number}, ordinal=ordinal)
+    for number, ordinal in enumerate((0, 1, None, None, 4, 5, None, None))
+]
+"""Half of them with their places in the index."""
 PRICES = standard_prices()
 
 

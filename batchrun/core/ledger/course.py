@@ -8,14 +8,15 @@ began.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from batchrun.core.jobs.stated import quotas_of
 from batchrun.core.ledger.attempts import Ended, Line, Started
 from batchrun.core.ledger.digests import Digests
-from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.doubt import Call, Calls
 from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.timeline import Timeline, plausible
@@ -26,6 +27,7 @@ MOST_REASONS = 2000
 """Kinds of failure that are told apart: codes come from outside, and may be as many as rows."""
 REST = "…"
 """The code of what is beyond."""
+_TOGETHER = 128
 _TROUBLE = frozenset({"again", "throttled", "parked"})
 
 Lane = tuple[str, str]
@@ -140,39 +142,44 @@ class Course:
         """Why rows have no answer: of those whose latest entry is none."""
         return {reason: told for reason, told in self._reasons.items() if told.rows}
 
-    def called(self, started: Started, ended: Ended | None) -> None:
-        """Look at a call when it starts, and again when it ends."""
-        if ended is not None:
-            self._came_back(started, ended)
-            return
-        tracks = self._tracks_of(started.workspace, started.model)
-        bucket = self.timeline.bucket(started.at)
-        if bucket is None:
-            self.untimed += 1
-            return
-        self._passed(started.at)
-        tracks.calls[bucket] = tracks.calls.get(bucket, 0) + 1
-        for track in tracks.quota_calls:
-            self._put(track, started.at, 1)
+    def called(self, calls: Iterable[Call]) -> None:
+        """Look at calls when they start, and again when they end."""
+        tracks_of, bucket_of = self._tracks_of, self.timeline.bucket
+        for started, ended in calls:
+            if ended is not None:
+                self._came_back(started, ended)
+                continue
+            at = started.at
+            tracks, bucket = tracks_of(started.workspace, started.model), bucket_of(at)
+            if bucket is None:
+                self.untimed += 1
+                continue
+            self._passed(at)
+            counts = tracks.calls
+            counts[bucket] = counts.get(bucket, 0) + 1
+            for track in tracks.quota_calls:
+                self._put(track, at, 1)
 
-    def told(self, entry: Entry) -> None:
-        """Look at an entry: those of a row as they came, or those of its workspace's errors.jsonl first."""
-        tracks = self._tracks_of(entry.workspace, entry.model)
-        if len(self._failed):
-            self._undo(entry)
-        if entry.outcome == "answered":
-            if entry.latency_ms is not None:
-                tracks.latency.add(entry.latency_ms)
-            if entry.first_token_ms is not None:
-                tracks.first_token.add(entry.first_token_ms)
-        else:
-            self._fail(entry)
-        if entry.usage is not None:
-            self._spent(tracks, entry.started_at, entry.usage)
+    def told(self, entries: Iterable[Entry]) -> None:
+        """Look at entries: those of a row as they came, or those of its workspace's errors.jsonl first."""
+        tracks_of, failed = self._tracks_of, self._failed
+        for entry in entries:
+            tracks = tracks_of(entry.workspace, entry.model)
+            if len(failed):
+                self._undo(entry)
+            if entry.outcome == "answered":
+                if (latency := entry.latency_ms) is not None:
+                    tracks.latency.add(latency)
+                if (first := entry.first_token_ms) is not None:
+                    tracks.first_token.add(first)
+            else:
+                self._fail(entry)
+            if (usage := entry.usage) is not None:
+                self._spent(tracks, entry.started_at, usage)
 
     def _came_back(self, started: Started, ended: Ended) -> None:
-        if plausible(ended.at):
-            self._passed(ended.at)
+        if plausible(at := ended.at):
+            self._passed(at)
         if ended.verdict == "answered" and not self.standstills:
             return
         lane = (started.workspace, started.model)
@@ -191,8 +198,9 @@ class Course:
         if bucket is None or at is None:
             self.untimed += 1
             return
-        tracks.input[bucket] = tracks.input.get(bucket, 0) + usage.input_tokens
-        tracks.output[bucket] = tracks.output.get(bucket, 0) + usage.output_tokens
+        asked, told = tracks.input, tracks.output
+        asked[bucket] = asked.get(bucket, 0) + usage.input_tokens
+        told[bucket] = told.get(bucket, 0) + usage.output_tokens
         for track in tracks.quota_tokens:
             self._put(track, at, usage.input_tokens + usage.output_tokens)
 
@@ -250,6 +258,15 @@ def _durations(found: dict[Lane, Durations], lane: Lane) -> Durations:
     return durations
 
 
+_Each = TypeVar("_Each")
+
+
+def _together(each: Iterator[_Each]) -> Iterator[Sequence[_Each]]:
+    """Some at a time: each step's code is still at hand when the next one needs it."""
+    while some := [*islice(each, _TOGETHER)]:
+        yield some
+
+
 def _word(value: object) -> str:
     """What stands in a ledger was text when it was written; whoever wrote in it since may have left anything."""
     return value if isinstance(value, str) else ""
@@ -260,13 +277,13 @@ def _status(value: object) -> int | None:
 
 
 class Part(Protocol):
-    """What counts a call and an entry by itself."""
+    """What counts calls and entries by itself."""
 
-    def called(self, started: Started, ended: Ended | None) -> None:
-        """Count a call that has started, or that has ended."""
+    def called(self, calls: Iterable[Call]) -> None:
+        """Count calls that have started, or that have ended."""
 
-    def told(self, entry: Entry) -> None:
-        """Count an entry."""
+    def told(self, entries: Iterable[Entry]) -> None:
+        """Count entries."""
 
 
 class _Fold(Part, Protocol):
@@ -290,24 +307,15 @@ class Watched:
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
-        for started, ended in self.calls.take(lines):
-            self.called(started, ended)
+        for calls in _together(self.calls.take(lines)):
+            self.fold.called(calls)
+            self.course.called(calls)
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
-        for entry in entries:
-            self.told(entry)
-            self.calls.told(entry)
-
-    def called(self, started: Started, ended: Ended | None) -> None:
-        """Count a call that `calls` gives."""
-        self.fold.called(started, ended)
-        self.course.called(started, ended)
-
-    def told(self, entry: Entry) -> None:
-        """Count an entry; `calls` is yet to be told."""
-        self.fold.told(entry)
-        self.course.told(entry)
+        for told in _together(self.calls.tell(entries)):
+            self.fold.told(told)
+            self.course.told(told)
 
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls in *entry*."""

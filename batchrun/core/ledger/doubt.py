@@ -24,6 +24,7 @@ from batchrun.core.ledger.attempts import Bound, Closed, Ended, Line, Opened, Pr
 from batchrun.core.ledger.entry import Entry
 
 _WRITTEN, _FOUND = 1, 2
+_FINAL = frozenset({"rejected", "exhausted"})
 _FARTHEST = 1 << 20
 """Attempts are numbered one by one: a number farther ahead than this is damage, and no reason to set memory aside."""
 
@@ -34,6 +35,10 @@ class Doubtful(NamedTuple):
     started: Started
     why: str
     ended: Ended | None = None
+
+
+Call = tuple[Started, Ended | None]
+"""A call that starts, or that has ended."""
 
 
 @dataclass(slots=True)
@@ -51,6 +56,9 @@ class _Attempts:
             self.rows.frombytes(bytes(more * self.rows.itemsize))
 
 
+_NOWHERE: tuple[_Attempts | None, int] = None, 0
+
+
 @dataclass(slots=True)
 class _Opening:
     """One opening: what it promised, and what its lines tell."""
@@ -63,13 +71,13 @@ class _Opening:
     promised: dict[tuple[str, str], Promise] = field(default_factory=dict)
     told: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
-    def count(self, started: Started) -> None:
-        told = self.told.get((started.workspace, started.model))
+    def count(self, workspace: str, model: str, most: Bound) -> None:
+        told = self.told.get((workspace, model))
         if told is None:
-            told = self.told[started.workspace, started.model] = [0, 0, 0]
+            told = self.told[workspace, model] = [0, 0, 0]
         told[0] += 1
-        told[1] += started.bound.input_tokens
-        told[2] += started.bound.output_tokens
+        told[1] += most[0]
+        told[2] += most[1]
 
     def lost_its_end(self, boot: str | None) -> bool:
         """Whether lines may be missing, now that the machine has been started as *boot*."""
@@ -95,9 +103,8 @@ class Calls:
         self._only = only
         """Calls of other workspaces are left out."""
         self._log: Iterable[Line] = ()
-        self._open: dict[str, Started] = {}
-        self._places: dict[str, tuple[_Attempts, int] | None] = {}
-        """Of those that are under way."""
+        self._open: dict[str, tuple[Started, _Attempts | None, int]] = {}
+        """Those that are under way, each with its place."""
         self._told: dict[str, Started] = {}
         """Whose entries came before their ends."""
         self._suspects: dict[tuple[str, str], int] = {}
@@ -106,7 +113,9 @@ class Calls:
         self._openings: dict[int, _Attempts] = {}
         self._named: dict[str, _Attempts] = {}
         """The same, as attempts name them."""
-        self._sought: tuple[str | None, tuple[_Attempts, int] | None] = None, None
+        self._sought: str | None = None
+        self._place: tuple[_Attempts | None, int] = _NOWHERE
+        """Of the attempt that was sought last."""
         self._entries_came = False
         self._present = _Opening()
         self._boot: str | None = None
@@ -116,9 +125,9 @@ class Calls:
         self.latest = 0
         """The latest opening that a line tells of."""
 
-    def take(self, lines: Iterable[Line]) -> Iterator[tuple[Started, Ended | None]]:
+    def take(self, lines: Iterable[Line]) -> Iterator[Call]:
         """Give each call when it starts, and again when it ends. *lines* are read once more where an entry turns out to be missing."""
-        self._log, self._sought = lines, (None, None)
+        self._log, self._sought, self._place = lines, None, _NOWHERE
         under_way, only = self._open, self._only
         for line in lines:
             if isinstance(line, Started):
@@ -126,10 +135,10 @@ class Calls:
                     self._started(line)
                     yield line, None
             elif isinstance(line, Ended):
-                started = under_way.pop(line.name, None)
-                if started is not None:
-                    self._ended(started, line, self._places.pop(line.name))
-                    yield started, line
+                found = under_way.pop(line.name, None)
+                if found is not None:
+                    self._ended(line, *found)
+                    yield found[0], line
                 elif self._told and (told := self._told.pop(line.name, None)) is not None:
                     yield told, line
             elif line is None:
@@ -167,10 +176,9 @@ class Calls:
 
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls in *entry*; None where nothing does. It is not taken in."""
-        found = self._find_again(entry.attempt)
-        if found is None:
+        attempts, number = self._find_again(entry.attempt)
+        if attempts is None:
             return None
-        attempts, number = found
         if attempts.marks[number] & _FOUND:
             return f"names the attempt {entry.attempt}, which another entry names already"
         if (row := attempts.rows[number]) and row != _row(entry.workspace, entry.id):
@@ -180,14 +188,20 @@ class Calls:
     def told(self, entry: Entry) -> None:
         """Take an entry in."""
         self._entries_came = True
-        started = self._open.get(entry.attempt or "") if self._open else None
-        if entry.usage is not None and started is not None and (started.workspace, started.row_id) == (entry.workspace, entry.id):
-            self._told[started.name] = self._open.pop(started.name)
-            del self._places[started.name]
-        found = self._find_again(entry.attempt)
-        if found is not None:
-            attempts, number = found
+        if self._open and entry.usage is not None and (found := self._open.get(entry.attempt or "")) is not None:
+            started = found[0]
+            if (started.workspace, started.row_id) == (entry.workspace, entry.id):
+                self._told[started.name] = self._open.pop(started.name)[0]
+        attempts, number = self._find_again(entry.attempt)
+        if attempts is not None:
             attempts.marks[number] = _FOUND
+
+    def tell(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Take entries in, and give each."""
+        told = self.told
+        for entry in entries:
+            told(entry)
+            yield entry
 
     def suspects(self) -> Container[tuple[str, str]]:
         """Workspace and id of each row for which a call in doubt was made, as far as attempts.log alone can tell; stays true to it."""
@@ -196,36 +210,35 @@ class Calls:
     def in_doubt(self) -> Iterator[Doubtful]:
         """Give what is left over, once all is taken in."""
         yield from self._doubts
-        yield from (Doubtful(started, self.KILLED) for started in self._open.values())
+        yield from (Doubtful(started, self.KILLED) for started, _, _ in self._open.values())
         if self._entries_came:
             yield from (Doubtful(started, self.MISSING) for started in self._missing())
         if self._boot is not None and self._present.lost_its_end(self._boot):
             yield from (Doubtful(started, self.UNTOLD) for started in self._present.untold())
 
     def _started(self, started: Started) -> None:
+        name, workspace, model, row_id, most, _ = started
         if self._present.boot is not None:
-            self._present.count(started)
+            self._present.count(workspace, model, most)
         # A lost machine can lose the line that numbers an opening, and the next one names its attempts the same.
-        if earlier := self._open.get(started.name):
-            self._doubts.append(Doubtful(earlier, self.KILLED))
-        self._open[started.name] = started
-        row = started.workspace, started.row_id
-        self._suspects[row] = self._suspects.get(row, 0) + 1
-        found = self._places[started.name] = self._find(started.name, reach=True)
-        if found is not None:
-            attempts, number = found
-            attempts.rows[number] = _row(started.workspace, started.row_id)
+        if name in self._open:
+            self._doubts.append(Doubtful(self._open[name][0], self.KILLED))
+        row, suspects = (workspace, row_id), self._suspects
+        suspects[row] = suspects[row] + 1 if row in suspects else 1
+        attempts, number = self._find(name, reach=True)
+        self._open[name] = started, attempts, number
+        if attempts is not None:
+            attempts.rows[number] = _row(workspace, row_id)
             attempts.marks[number] = 0
 
-    def _ended(self, started: Started, ended: Ended, found: tuple[_Attempts, int] | None) -> None:
+    def _ended(self, ended: Ended, started: Started, attempts: _Attempts | None, number: int) -> None:
         if ended.in_doubt:
             self._doubts.append(Doubtful(started, ended.code or "its answer told no usage", ended))
             return
         row = started.workspace, started.row_id
         if (suspected := self._suspects.pop(row, 1)) > 1:
             self._suspects[row] = suspected - 1
-        if found is not None and (ended.verdict == "answered" or (ended.verdict in {"rejected", "exhausted"} and _may_cost(ended))):
-            attempts, number = found
+        if attempts is not None and ((verdict := ended.verdict) == "answered" or (verdict in _FINAL and _may_cost(ended))):
             attempts.marks[number] = _WRITTEN
 
     def _missing(self) -> Iterator[Started]:
@@ -245,25 +258,25 @@ class Calls:
 
     def opening_of(self, entry: Entry) -> int:
         """The opening in which the entry's attempt was made, as far as its name tells."""
-        found = self._find_again(entry.attempt)
-        return found[0].opening if found is not None else opening_of(entry.attempt or "")
+        attempts, _ = self._find_again(entry.attempt)
+        return attempts.opening if attempts is not None else opening_of(entry.attempt or "")
 
-    def _find_again(self, name: str | None) -> tuple[_Attempts, int] | None:
+    def _find_again(self, name: str | None) -> tuple[_Attempts | None, int]:
         # An entry is asked about, and then told: the second look-up is of the very same text.
-        if name is not self._sought[0]:
-            self._sought = name, self._find(name)
-        return self._sought[1]
+        if name is not self._sought:
+            self._sought, self._place = name, _NOWHERE if name is None else self._find(name)
+        return self._place
 
-    def _find(self, name: str | None, *, reach: bool = False) -> tuple[_Attempts, int] | None:
-        opening, _, number = (name or "").partition("-")
+    def _find(self, name: str, *, reach: bool = False) -> tuple[_Attempts | None, int]:
+        opening, _, number = name.partition("-")
         if not (number.isdecimal() and number.isascii()) or len(number) > 9:
-            return None
+            return _NOWHERE
         at, attempts = int(number), self._named.get(opening) or self._of_opening(opening, reach=reach)
         if attempts is None:
-            return None
+            return _NOWHERE
         if at >= (known := len(attempts.marks)):
             if not reach or at >= known + _FARTHEST:
-                return None
+                return _NOWHERE
             attempts.reach(at)
         return attempts, at
 

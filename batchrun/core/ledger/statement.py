@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from batchrun.core.ledger.attempts import Bound, Ended, Line, Started
 from batchrun.core.ledger.attribution import LANE, Attribution, Groups
 from batchrun.core.ledger.digests import Digests
-from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.doubt import Call, Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Money
@@ -120,35 +120,37 @@ class Fold:
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
-        for started, ended in self.calls.take(lines):
-            self.called(started, ended)
+        self.called(self.calls.take(lines))
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
-        for entry in entries:
-            self.told(entry)
-            self.calls.told(entry)
+        self.told(self.calls.tell(entries))
 
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls in *entry*."""
         return self.calls.wrong(entry)
 
-    def called(self, started: Started, ended: Ended | None) -> None:
-        """Count a call that `calls` gives."""
-        if ended is None:
-            self._groups.of(started.workspace, started.model, started.at, None, known=False).calls += 1
-        elif ended.verdict != "answered":  # Its entry tells the rest.
-            self._failed_call(started, ended)
+    def called(self, calls: Iterable[Call]) -> None:
+        """Count what `calls` gives."""
+        of = self._groups.of
+        for started, ended in calls:
+            if ended is None:
+                of(started.workspace, started.model, started.at, None, known=False).calls += 1
+            elif ended.verdict != "answered":  # Its entry tells the rest.
+                self._failed_call(started, ended)
 
-    def told(self, entry: Entry) -> None:
-        """Count an entry; `calls` is yet to be told."""
-        self._count(self._groups.of(entry.workspace, entry.model, entry.started_at, entry.metadata), entry)
-        row = entry.workspace, entry.id
-        if row in self.calls.suspects():
-            if entry.outcome == "answered":
-                self._final.add(row)
-            if self._groups.wants_metadata:
-                self._metadata[row] = (entry.metadata,)
+    def told(self, entries: Iterable[Entry]) -> None:
+        """Count entries, which `calls` is told by another."""
+        of, suspects = self._groups.of, self.calls.suspects()
+        for entry in entries:
+            workspace = entry.workspace
+            self._count(of(workspace, entry.model, entry.started_at, entry.metadata), entry)
+            row = workspace, entry.id
+            if row in suspects:
+                if entry.outcome == "answered":
+                    self._final.add(row)
+                if self._groups.wants_metadata:
+                    self._metadata[row] = (entry.metadata,)
 
     def close(self, rows: Mapping[tuple[str, str], int]) -> Statement:
         """Return the statement; *rows* counts what the run is to do, by workspace and model: the rest of it is pending."""

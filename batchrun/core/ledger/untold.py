@@ -13,8 +13,8 @@ from batchrun.core.ledger.attempts import Bound, Line, read_attempt
 from batchrun.core.ledger.entry import Entry, Form
 from batchrun.core.model import Failure, Money, Outcome, Reply, Row
 
-Follower = Callable[[Sequence[Line], Sequence[Entry]], None]
-"""Gets lines of attempts.log in their order, and the entries that stand in the files beside them."""
+Follower = Callable[[Sequence[Line], Sequence[Entry], Sequence[int | None]], None]
+"""Gets lines of attempts.log in their order, and the entries that stand in the files beside them, with their rows' ordinals where known."""
 _TOGETHER = 128
 """Lines and entries: each step's code is still at hand when the next one needs it."""
 
@@ -27,6 +27,7 @@ class Untold:
         self._form: Form = form
         self._lines: list[Line] = []
         self._entries: list[Entry] = []
+        self._ordinals: list[int | None] = []
         self._unended: set[str] = set()
         """Calls whose entries are noted, and whose ends are not."""
         self._lost = False
@@ -57,6 +58,7 @@ class Untold:
         """Note an entry."""
         try:
             self._entries.append(entry_of(outcome, self._form, cost, line))
+            self._ordinals.append(outcome.row.ordinal)
             if outcome.call is not None:
                 self._unended.add(outcome.call.attempt)
         except MemoryError:
@@ -78,5 +80,6 @@ class Untold:
             return
         lines, self._lines = self._lines, []
         entries, self._entries = self._entries, []
+        ordinals, self._ordinals = self._ordinals, []
         if not self._lost:
-            self._follow(lines, entries)
+            self._follow(lines, entries, ordinals)

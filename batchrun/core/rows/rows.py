@@ -107,10 +107,10 @@ class Line(NamedTuple):
         """Whether it sets nothing that its workspace does not."""
         return _SETTINGS.isdisjoint(self.value)
 
-    def row(self, row_id: str) -> Row:
-        """Make the line ready to be asked under *row_id*."""
+    def row(self, row_id: str, ordinal: int | None = None) -> Row:
+        """Make the line ready to be asked under *row_id*; *ordinal* is its place in the index, where it has one."""
         metadata = self.value.get("metadata")
-        return Row(row_id, self.workspace, self.model, self.body(), hex_digest(self.digest), metadata, self.is_plain())
+        return Row(row_id, self.workspace, self.model, self.body(), hex_digest(self.digest), metadata, self.is_plain(), ordinal)
 
 
 class Glances:

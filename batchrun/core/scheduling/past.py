@@ -37,16 +37,16 @@ class Past:
             self.told(entry)
             self.calls.told(entry)
 
-    def told(self, entry: Entry) -> None:
-        """Take an entry in; `calls` is yet to be told."""
-        self.plan.note(entry)
+    def told(self, entry: Entry, ordinal: int | None = None) -> None:
+        """Take an entry in; `calls` is yet to be told. *ordinal* is its row's, where that is known."""
+        self.plan.note(entry, ordinal)
         if entry.unknown:
             self.unknown += 1
         if (opening := self.calls.opening_of(entry)) > self.latest:
             self.latest = opening
 
-    def wrong(self, entry: Entry) -> str | None:
+    def wrong(self, entry: Entry, ordinal: int | None = None) -> str | None:
         """What contradicts the calls, or the rows, in *entry*: an answered row is answered once."""
-        if entry.outcome == "answered" and self.plan.is_answered(entry.workspace, entry.id):
+        if entry.outcome == "answered" and self.plan.is_answered(entry.workspace, entry.id, ordinal):
             return "answers a row that is answered already"
         return self.calls.wrong(entry)

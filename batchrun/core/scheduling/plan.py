@@ -22,7 +22,7 @@ class Plan:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._states = bytearray(len(index))
-        self._done: Counter[tuple[str, str]] = Counter()
+        self._done: dict[tuple[str, str], int] = {}
         self.changed = 0
         """Answered rows whose line or settings are no longer what was asked."""
         self.gone = 0
@@ -36,17 +36,24 @@ class Plan:
         vars(other).update(vars(self) | {"_states": self._states[:], "_done": self._done.copy()})
         return other
 
-    def note(self, entry: Entry) -> None:
-        """Take in one entry of an earlier opening: of a workspace, the failed ones in their order, then the answered."""
+    def note(self, entry: Entry, ordinal: int | None = None) -> None:
+        """Take in one entry of an earlier opening: of a workspace, the failed ones in their order, then the answered.
+
+        *ordinal* is its row's, where that is known.
+        """
         self._counted = None
-        ordinal = self._find(entry.workspace, entry.id)
-        if entry.outcome == "answered":
-            self._done[entry.workspace, entry.model] += 1
-            self.gone += ordinal is None
-            if ordinal is not None:
-                self.changed += entry.digest != f"{self._index.digest(ordinal):016x}"
+        workspace, outcome = entry.workspace, entry.outcome
+        if ordinal is None:
+            ordinal = self._find(workspace, entry.id)
+        if outcome == "answered":
+            lane = workspace, entry.model
+            self._done[lane] = self._done.get(lane, 0) + 1
+            if ordinal is None:
+                self.gone += 1
+            elif entry.digest != f"{self._index.digest(ordinal):016x}":
+                self.changed += 1
         if ordinal is not None and self._states[ordinal] != _ANSWERED:
-            self._states[ordinal] = _BY_OUTCOME[entry.outcome]
+            self._states[ordinal] = _BY_OUTCOME[outcome]
 
     @property
     def is_of_another_input(self) -> bool:
@@ -59,9 +66,10 @@ class Plan:
             self._found = (workspace, row_id, self._index.find(workspace, row_id))
         return self._found[2]
 
-    def is_answered(self, workspace: str, row_id: str) -> bool:
-        """Whether an answer of the row was noted."""
-        ordinal = self._find(workspace, row_id)
+    def is_answered(self, workspace: str, row_id: str, ordinal: int | None = None) -> bool:
+        """Whether an answer of the row was noted. *ordinal* is its own, where that is known."""
+        if ordinal is None:
+            ordinal = self._find(workspace, row_id)
         return ordinal is not None and self._states[ordinal] == _ANSWERED
 
     def retry_rejected(self) -> None:

@@ -147,7 +147,7 @@ class Source:
             return RowChanged(
                 f"{file.shown}: the line at byte {place[1]} is not the one that was indexed: the input was edited during the run"
             )
-        return read.row(id_of(self.index, ordinal, read) if read.id is None else read.id)
+        return read.row(id_of(self.index, ordinal, read) if read.id is None else read.id, ordinal)
 
     def line_bytes(self, ordinal: int) -> int:
         """Tell how long the row's line is, with whatever stands between it and the next row."""

@@ -140,10 +140,9 @@ def test_a_course_that_is_kept_and_read_back_goes_on_and_keeps_no_name_of_anythi
     course = seen(entries=[entry("a", "exhausted", code="E", status=500), entry("b", "rejected", code="F", status=400)])
     assert course.__getstate__()["_places"] == {}
     kept = pickle.loads(pickle.dumps(course))
-    for told in (entry("a"), entry("c", "rejected", code="F", status=400), entry("d", "exhausted", code="E", status=500)):
-        kept.told(told)
+    kept.told([entry("a"), entry("c", "rejected", code="F", status=400), entry("d", "exhausted", code="E", status=500)])
     assert {reason.code: told.rows for reason, told in kept.reasons().items()} == {"E": 1, "F": 2}
-    kept.told(entry("d"))
+    kept.told([entry("d")])
     assert {reason.code: told.rows for reason, told in kept.reasons().items()} == {"F": 2}
 
 
