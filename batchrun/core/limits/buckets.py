@@ -55,7 +55,8 @@ class Bucket:
         seconds = cost / self.rate
         self._paid_until -= seconds
         if seconds > 0.0 and self._back < _MOST_BACK:
-            self._back = min(_MOST_BACK, self._back + seconds)
+            back = self._back + seconds
+            self._back = back if back < _MOST_BACK else _MOST_BACK
 
     def make_up_for(self, seconds: float, most: float) -> None:
         """Something else held back for *seconds* what might have gone: it may go on top of the burst, up to *most* seconds of it."""
@@ -68,36 +69,45 @@ class Bucket:
         self.rate, self.burst = rate, burst
 
 
+@dataclass(slots=True, eq=False)
+class Half:
+    """What went through in half a second: what comes late, or is taken back, counts in the latest one."""
+
+    until: float
+    """Its end, in half seconds."""
+    amount: float = 0.0
+
+
 @dataclass(slots=True)
 class Trail:
     """How much went through in each half of the latest seconds: two numbers for each."""
 
     seconds: int = 60
-    _counts: deque[list[float]] = field(default_factory=deque)
+    latest: Half = field(default_factory=lambda: Half(-math.inf))
+    """None of what is counted, before anything went."""
+    _halves: deque[Half] = field(default_factory=deque)
 
     def add(self, now: float, amount: float) -> None:
-        """Count *amount* at *now*; what comes late or is taken back counts in the latest half second."""
-        counts = self._counts
-        if not counts or 2 * now >= counts[-1][0] + 1:
-            half = math.floor(2 * now)
-            counts.append([half, 0.0])
-            while counts[0][0] < half - 2 * self.seconds:
-                counts.popleft()
-        counts[-1][1] += amount
+        """Count *amount* at *now*."""
+        if 2 * now >= self.latest.until:
+            self._begin(math.floor(2 * now) + 1)
+        self.latest.amount += amount
 
-    def correct(self, amount: float) -> None:
-        """Count *amount* more, or less, lately."""
-        if self._counts:
-            self._counts[-1][1] += amount
+    def _begin(self, until: int) -> None:
+        halves = self._halves
+        self.latest = Half(until)
+        halves.append(self.latest)
+        while halves[0].until < until - 2 * self.seconds:
+            halves.popleft()
 
     def sum(self, now: float, seconds: float) -> float:
         """What went through in the *seconds* before *now*; the half second that lies across the beginning counts in part."""
         start = 2 * (now - seconds)
         total = 0.0
-        for half, amount in reversed(self._counts):
-            if half + 1 <= start:
+        for half in reversed(self._halves):
+            if half.until <= start:
                 break
-            total += amount * min(1.0, half + 1 - start)
+            total += half.amount * min(1.0, half.until - start)
         return max(0.0, total)
 
 

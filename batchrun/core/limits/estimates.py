@@ -20,6 +20,8 @@ _OF_MEDIA = 1_500.0
 _FIRST_OUTPUT = 512.0
 """Of an answer, before any was seen."""
 _LEARNS = 0.05
+_MOST_TIMES, _MOST_A_BYTE = 10.0, 4.0
+"""Tokens for one that was expected, and for a byte of a line: what is further off says no more."""
 _STEP = 1.25
 _LOG_STEP = math.log(_STEP)
 _LOOKED_AT_EVERY, _SHARE_MORE = 16, 8
@@ -99,18 +101,21 @@ class Estimate:
 
     def output_of(self, size: Size) -> float:
         """Output tokens of a request."""
-        return self._most if size.most_output is None else min(self._most, size.most_output)
+        most, cap = self._most, size.most_output
+        return most if cap is None or most <= cap else cap
 
     def learn(self, size: Size, line_bytes: int, usage: Usage) -> None:
         """Take in what a request did cost."""
-        expected = self.input_of(size)
-        if expected > 0 and usage.input_tokens > 0:
-            self.ratio *= 1.0 + _LEARNS * (min(10.0, usage.input_tokens / expected) - 1.0)
+        expected, cost = self.input_of(size), usage.input_tokens
+        if expected > 0 and cost > 0:
+            times = cost / expected
+            self.ratio *= 1.0 + _LEARNS * ((times if times < _MOST_TIMES else _MOST_TIMES) - 1.0)
         if line_bytes > 0:
-            self.tokens_a_byte += _LEARNS * (min(4.0, usage.input_tokens / line_bytes) - self.tokens_a_byte)
+            a_byte = cost / line_bytes
+            self.tokens_a_byte += _LEARNS * ((a_byte if a_byte < _MOST_A_BYTE else _MOST_A_BYTE) - self.tokens_a_byte)
         self.lengths.add(usage.output_tokens)
         self._unseen += 1
-        if self._unseen >= min(_LOOKED_AT_EVERY, self.lengths.total / _SHARE_MORE):
+        if self._unseen >= _LOOKED_AT_EVERY or self._unseen >= self.lengths.total / _SHARE_MORE:
             self._unseen, self._most = 0, self.lengths.most()
 
     def as_json(self) -> dict[str, Any]:

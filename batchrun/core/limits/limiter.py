@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 
 from batchrun.core.limits.buckets import Bucket, Latest
 from batchrun.core.limits.pace import LEAST_MARGIN, LEAST_TOKEN_MARGIN, Pace
@@ -194,9 +195,9 @@ class Limiter:
                 return taken_at
             self._end(episode, now)
         at, attempts, held_tokens = self.ramp.free_at(now), self.attempts, self.tokens
-        if attempts.is_bounded and (free := attempts.free_at(now, 1.0)) > at:
+        if (attempts.quota != inf or attempts.held != inf) and (free := attempts.free_at(now, 1.0)) > at:
             at = free
-        if held_tokens.is_bounded and (free := held_tokens.free_at(now, tokens)) > at:
+        if (held_tokens.quota != inf or held_tokens.held != inf) and (free := held_tokens.free_at(now, tokens)) > at:
             at = free
         return at
 
@@ -213,15 +214,17 @@ class Limiter:
 
     def reprice(self, launched_at: float, paid: float, tokens: float) -> None:
         """An attempt under way that was expected to cost *paid* tokens is expected to cost *tokens*."""
-        self.tokens.pay_back(paid - tokens)
-        if self.tokens.reckoning is not None:
-            self.tokens.reckoning.reprice(launched_at, paid, tokens)
+        pace = self.tokens
+        pace.pay_back(paid - tokens)
+        if pace.reckoning is not None:
+            pace.reckoning.reprice(launched_at, paid, tokens)
 
     def settle(self, launched_at: float, paid: float, tokens: float) -> None:
         """An attempt that was expected to cost *paid* tokens cost *tokens*."""
-        self.tokens.pay_back(paid - tokens)
-        if self.tokens.reckoning is not None:
-            self.tokens.reckoning.settle(launched_at, paid, tokens)
+        pace = self.tokens
+        pace.pay_back(paid - tokens)
+        if pace.reckoning is not None:
+            pace.reckoning.settle(launched_at, paid, tokens)
         if not tokens:
             self._refunded = paid
 

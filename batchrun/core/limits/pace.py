@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from batchrun.core.limits.buckets import Bucket, Flow, Latest, Trail
 from batchrun.core.limits.reckoning import Reckoning
@@ -139,11 +140,11 @@ class Pace:
 
     def _counted(self, now: float) -> float:
         """The rate that the provider is taken to count by."""
-        return self.quota if self.held == math.inf else min(self.quota, self._found(now))
+        return self.quota if self.held == inf else min(self.quota, self._found(now))
 
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""
-        if self.is_bounded and (bucket := self._at(now)) is not None:
+        if (self.quota != inf or self.held != inf) and (bucket := self._at(now)) is not None:
             if self.reckoning is not None:
                 waited = self.reckoning.pay(now, cost)
                 if waited:
@@ -151,7 +152,11 @@ class Pace:
             bucket.pay(now, max(0.0, cost - self._prepaid) if self._prepaid else cost)
         self._prepaid, self._paid_at = 0.0, now
         self._tries += 1
-        self.trail.add(now, cost)
+        half = self.trail.latest
+        if 2 * now < half.until:
+            half.amount += cost
+        else:
+            self.trail.add(now, cost)
         if self.latest is not None:
             self.latest.add(now)
 
@@ -159,7 +164,7 @@ class Pace:
         """Give back what was paid too much, or pay what was too little."""
         if self._bucket is not None:
             self._bucket.pay_back(cost)
-        self.trail.correct(-cost)
+        self.trail.latest.amount -= cost
 
     def prepay(self, now: float, cost: float) -> None:
         """Take the cost of a refused attempt again, ahead of its retry: by then there is room for it."""
@@ -170,7 +175,7 @@ class Pace:
 
     def uncount(self, launched_at: float, cost: float) -> None:
         """Take note that *cost* was paid for what the provider did not count."""
-        self.trail.correct(-cost)
+        self.trail.latest.amount -= cost
         if self.latest is not None:
             self.latest.drop(launched_at)
 
@@ -180,7 +185,7 @@ class Pace:
         self.typical += (amount - self.typical) * 0.05
         if self.reckoning is not None:
             self.reckoning.took(now, self._counted(now), amount)
-        else:
+        elif self.margin > self.least_margin:
             self.margin = max(self.least_margin, self.margin * _NARROWER)
 
     @property
@@ -381,17 +386,14 @@ class Pace:
     def _climb_at(self, climbed: float) -> float:
         return self.held * (1.0 + _STEP + _CUBE * max(0.0, climbed - self.window) ** 3) if climbed else self.held
 
-    def _quota_kept(self) -> float:
-        ahead = self.reckoning.ahead if self.reckoning is not None else 0.0
-        return self.quota * (1 + ahead if ahead else 1 - self.margin)
-
     def _at(self, now: float) -> Bucket | None:
-        known = self._quota_kept()
-        rate = known if self.held == math.inf else min(known, self._found(now))
-        bucket = self._bucket
+        bucket, ahead = self._bucket, 0.0 if self.reckoning is None else self.reckoning.ahead
+        rate = self.quota * (1 + ahead if ahead else 1 - self.margin)
+        if self.held != inf:
+            rate = min(rate, self._found(now))
         if bucket is not None and bucket.rate == rate:
             return bucket
-        if rate == math.inf:
+        if rate == inf:
             self._bucket = None
             return None
         burst = rate * (_STRICT_CATCH_UP if self.margin > self.least_margin else _CATCH_UP)

@@ -25,6 +25,8 @@ Thing = TypeVar("Thing", bound=Alarmed)
 class Alarms(Generic[Thing]):
     """When each thing is due."""
 
+    earliest: float = math.inf
+    """Nothing is due before this; infinity where nothing ever is."""
     _times: list[tuple[float, int, Thing]] = field(default_factory=list)
     _number: int = 0
 
@@ -33,11 +35,12 @@ class Alarms(Generic[Thing]):
         self._number += 1
         thing.alarm = self._number
         heapq.heappush(self._times, (at, self._number, thing))
+        self.earliest = self._times[0][0]
 
     def pop(self, now: float) -> tuple[float, Thing] | None:
         """Take out the next that is due at *now*, and when it was; None where nothing is."""
         while self._times and self._times[0][0] <= now + TICK:
-            at, number, thing = heapq.heappop(self._times)
+            at, number, thing = self._drop()
             if thing.alarm == number:
                 return at, thing
         return None
@@ -45,9 +48,15 @@ class Alarms(Generic[Thing]):
     def put_back(self, thing: Thing, at: float) -> None:
         """Let what was taken out be due still."""
         heapq.heappush(self._times, (at, thing.alarm, thing))
+        self.earliest = self._times[0][0]
 
     def next_at(self) -> float:
         """When the next is due; infinity where nothing is."""
         while self._times and self._times[0][2].alarm != self._times[0][1]:
-            heapq.heappop(self._times)
-        return self._times[0][0] if self._times else math.inf
+            self._drop()
+        return self.earliest
+
+    def _drop(self) -> tuple[float, int, Thing]:
+        first = heapq.heappop(self._times)
+        self.earliest = self._times[0][0] if self._times else math.inf
+        return first

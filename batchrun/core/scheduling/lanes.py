@@ -12,12 +12,11 @@ refused: so no lane takes the pool's limit for its own, and falls behind its sha
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from batchrun.core.limits.limiter import NO_QUOTA, About, Limiter, Quota, about
 from batchrun.core.limits.slots import Slots
@@ -99,7 +98,8 @@ class Pool:
     refused_at: float = -math.inf
     queue: list[tuple[float, int, Lane]] = field(default_factory=list)
     """A heap: the lanes that wait for the quota, by what they were served."""
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _joined: int = 0
+    """How often: of lanes with the same tag, the first to join goes first."""
     _served: float = 0.0
 
     def join(self, lane: Lane) -> None:
@@ -107,13 +107,15 @@ class Pool:
         if lane.rested:
             lane.tag, lane.rested = max(lane.tag, self._served), False
         lane.in_pool = True
-        heapq.heappush(self.queue, (lane.tag, next(self._numbers), lane))
+        self._joined += 1
+        heappush(self.queue, (lane.tag, self._joined, lane))
 
     def pop(self) -> Lane:
         """Take out the lane whose turn it is."""
-        tag, _, lane = heapq.heappop(self.queue)
+        tag, _, lane = heappop(self.queue)
         lane.in_pool = False
-        self._served = max(self._served, tag)
+        if tag > self._served:
+            self._served = tag
         return lane
 
     def shared_refusal(self, lane: Lane, now: float, within: float) -> bool:
@@ -168,8 +170,10 @@ class Lane:
     """The decision that found nothing of its own to hold it back."""
     first_code: str | None = None
     same_rejections: int = 0
-    seen: tuple[int, float] = (-1, 0.0)
-    """The latest row whose tokens were asked for, and what they are expected to be."""
+    seen: int = -1
+    """The latest row whose tokens were asked for."""
+    seen_tokens: float = 0.0
+    """What they are expected to be."""
     limiters: tuple[Limiter, ...] = field(init=False)
     """All that its attempts pay."""
 
@@ -182,21 +186,15 @@ class Lane:
         """Workspace and model."""
         return self.plan.workspace, self.plan.model
 
-    def draw(self) -> tuple[int, int]:
-        """Take out the next row: ordinal and attempt."""
-        if self.front:
-            return self.front.popleft()
-        self.undrawn -= 1
-        return next(self.fresh), 1
-
     def next_tokens(self) -> float:
-        """What the next row, of which there is one, is expected to cost."""
+        """What the next row, of which there is one, is expected to cost: from here on it stands at the front."""
         if not self.front:
-            self.front.append(self.draw())
+            self.undrawn -= 1
+            self.front.append((next(self.fresh), 1))
         ordinal = self.front[0][0]
-        if ordinal != self.seen[0]:
-            self.seen = ordinal, self.plan.tokens(ordinal)
-        return self.seen[1]
+        if ordinal != self.seen:
+            self.seen, self.seen_tokens = ordinal, self.plan.tokens(ordinal)
+        return self.seen_tokens
 
     def refused(self, launched_at: float, failure: Failure, now: float, jitter: float) -> None:
         """Tell the limiter that a refusal is about: its own, or its pool's.

@@ -49,6 +49,8 @@ class Parking:
     """All that stands still among the *lanes* of a run."""
 
     lanes: Mapping[tuple[str, str], Lane]
+    stops_any: bool = False
+    """Whether anything stands still."""
     _parks: dict[tuple[Scope, str], Parked] = field(default_factory=dict)
     _closed: dict[str, Parked] = field(default_factory=dict)
 
@@ -60,22 +62,20 @@ class Parking:
             return None
         parked = Parked(scope, name, failure, [each for each in self.lanes.values() if name_of(scope, each) == name], probe)
         self._parks[scope, name] = parked
+        self.stops_any = True
         return parked
 
     def close(self, workspace: str, failure: Failure) -> None:
         """Close *workspace*."""
         lanes = [lane for lane in self.lanes.values() if lane.plan.workspace == workspace]
         self._closed[workspace] = Parked(Scope.WORKSPACE, workspace, failure, lanes, probed=False)
+        self.stops_any = True
 
     def open(self, workspace: str) -> Iterable[Lane]:
         """End what `close` began, and no park; the lanes that are open."""
         closed = self._closed.pop(workspace, None)
+        self.stops_any = bool(self._parks or self._closed)
         return closed.lanes if closed else ()
-
-    @property
-    def stops_any(self) -> bool:
-        """Whether anything stands still."""
-        return bool(self._parks or self._closed)
 
     def of(self, lane: Lane) -> list[Parked]:
         """All that stops *lane*; last, that its workspace is closed."""
@@ -97,6 +97,7 @@ class Parking:
     def end(self, parked: Parked) -> None:
         """End a park that stands."""
         del self._parks[parked.scope, parked.name]
+        self.stops_any = bool(self._parks or self._closed)
 
     def probes_may_help(self) -> bool:
         """Whether there are rows that nothing but probed parks hold back."""

@@ -41,8 +41,8 @@ from batchrun.core.limits.limiter import NO_QUOTA, limiter
 from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import Lack, Purse, broke, promise_all
-from batchrun.core.scheduling.alarms import Alarms
-from batchrun.core.scheduling.decisions import Drained, Launch, Ticket, Verdict, WaitUntil
+from batchrun.core.scheduling.alarms import TICK, Alarms
+from batchrun.core.scheduling.decisions import ANSWERED, Drained, Launch, Ticket, Verdict, WaitUntil
 from batchrun.core.scheduling.lanes import Lane, LanePlan, Pool, Workspace
 from batchrun.core.scheduling.parking import Parked, ParkedScope, Parking, outlasts
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
@@ -85,17 +85,18 @@ class Scheduler:
         """Decide what to do at *now*; a launch takes its slot and pays its quotas."""
         if self._stopping:
             return WaitUntil(math.inf) if self._in_flight else Drained(self.parked())
-        self._ring(now)
+        if self._alarms.earliest <= now + TICK:
+            self._ring(now)
         self._decision += 1
-        while self._ready or self._ready_pools:
-            while self._ready:
-                lane = self._ready.popleft()
+        ready, ready_pools = self._ready, self._ready_pools
+        while ready or ready_pools:
+            while ready:
+                lane = ready.popleft()
                 lane.queued = False
                 if not lane.in_pool and self._may_launch(lane, now):
                     lane.fit_at = self._decision
                     self._join(lane)
-            ticket = self._from_pools(now) if self._ready_pools else None
-            if ticket is not None:
+            if ready_pools and (ticket := self._from_pools(now)) is not None:
                 return Launch(ticket)
         return self._rest(now)
 
@@ -106,11 +107,17 @@ class Scheduler:
         self._charge(ticket, result, now)
         if ticket.promised:
             self._pay(ticket, result)
+        lane = ticket.lane
+        if isinstance(result, Reply):
+            lane.throttled_since = None
+            lane.varied = True
+            self._leave(lane)
+            return ANSWERED
         verdict = self._judge(ticket, result, now, jitter)
         if verdict.final:
-            self._leave(ticket.lane)
+            self._leave(lane)
             if verdict is Verdict.HELD:
-                self._rows_held[ticket.lane.plan.workspace] += 1
+                self._rows_held[lane.plan.workspace] += 1
         return verdict
 
     def reprice(self, ticket: Ticket, tokens: float) -> None:
@@ -328,7 +335,9 @@ class Scheduler:
             pool = self._ready_pools[0]
             if not pool.queue:
                 self._rest_pool(pool)
-            elif (at := pool.limiter.free_at(now, pool.queue[0][2].next_tokens())) > now:
+                continue
+            tokens = pool.queue[0][2].next_tokens()
+            if (at := pool.limiter.free_at(now, tokens)) > now:
                 self._ready_pools.popleft().active = False
                 self._alarms.ring_at(pool, at)
                 self._pass_turns_on(pool)
@@ -340,7 +349,7 @@ class Scheduler:
                     self._rest_pool(pool)
                 # Nothing was launched since it was looked at in this very decision, so nothing can hold it back that did not then.
                 if lane.fit_at == self._decision or self._may_launch(lane, now):
-                    return self._launch(lane, now)
+                    return self._launch(lane, now, tokens)
         return None
 
     def _rest_pool(self, pool: Pool) -> None:
@@ -349,9 +358,9 @@ class Scheduler:
         pool.active = False
         pool.turns.clear()
 
-    def _launch(self, lane: Lane, now: float) -> Ticket:
-        tokens = lane.next_tokens()
-        ordinal, attempt = lane.draw()
+    def _launch(self, lane: Lane, now: float, tokens: float) -> Ticket:
+        """Send the row at the front of *lane*, which is expected to cost so much."""
+        ordinal, attempt = lane.front.popleft()
         probes: tuple[Parked, ...] = ()
         if self._parking.stops_any:
             probes = tuple(self._parking.of(lane))
@@ -402,23 +411,24 @@ class Scheduler:
 
     def _charge(self, ticket: Ticket, result: Reply | Failure, now: float) -> None:
         """Settle what was estimated: a refusal cost nothing, and what nobody can tell stays as it was estimated."""
-        usage = result.usage
+        lane, usage = ticket.lane, result.usage
         if usage is not None:
             self._correct(ticket, usage.input_tokens + usage.output_tokens)
         elif isinstance(result, Failure) and not result.in_doubt:
             self._correct(ticket, 0.0)
         if isinstance(result, Reply) or result.fault is Fault.REASK:
-            lane = ticket.lane
+            launched_at, paid = ticket.launched_at, ticket.paid
             for each in lane.limiters:
-                each.took(now, ticket.launched_at, ticket.paid)
-            self._look_again(lane)
+                each.took(now, launched_at, paid)
+            if lane.pool.queue or lane.workspace.waiting:
+                self._look_again(lane)
             output_tokens = 0 if usage is None else usage.output_tokens
             if self.pressed:
                 lane.slots.pressed(now)
             else:
-                lane.slots.took(now, ticket.launched_at, output_tokens, lane.in_flight)
+                lane.slots.took(now, launched_at, output_tokens, lane.in_flight)
         elif result.fault is Fault.AGAIN:
-            ticket.lane.slots.failed(ticket.launched_at)
+            lane.slots.failed(ticket.launched_at)
 
     def _correct(self, ticket: Ticket, tokens: float) -> None:
         for each in ticket.lane.limiters:
@@ -429,7 +439,7 @@ class Scheduler:
         lane, more = ticket.lane, tokens - ticket.paid
         lane.tag += more / lane.plan.weight
         ticket.paid = tokens
-        if more < 0:
+        if more < 0 and (lane.pool.queue or lane.workspace.waiting):
             self._look_again(lane)
 
     def _pay(self, ticket: Ticket, result: Reply | Failure) -> None:
@@ -521,12 +531,8 @@ class Scheduler:
 
     # What a result leads to.
 
-    def _judge(self, ticket: Ticket, result: Reply | Failure, now: float, jitter: float) -> Verdict:
+    def _judge(self, ticket: Ticket, result: Failure, now: float, jitter: float) -> Verdict:
         lane = ticket.lane
-        if isinstance(result, Reply):
-            lane.throttled_since = None
-            lane.varied = True
-            return Verdict.ANSWERED
         match next_step(self._retry, result, ticket.attempt, jitter):
             case TryAgain(delay):
                 heapq.heappush(lane.retries, (now + delay, next(self._numbers), ticket.ordinal, ticket.attempt + 1))

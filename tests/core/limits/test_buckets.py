@@ -110,7 +110,7 @@ def test_a_trail_counts_what_lies_within_and_forgets_the_rest():
     assert trail.sum(1000.0, 6.0) == pytest.approx(12.0)
     assert trail.sum(1000.0, 60.0) == pytest.approx(120.0)
     assert trail.sum(1061.0, 60.0) == 0
-    assert len(trail._counts) <= 122
+    assert len(trail._halves) <= 122
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 10)), max_size=80), st.floats(1, 60))
@@ -127,11 +127,11 @@ def test_a_trail_is_right_to_half_a_second(steps, seconds):
 
 def test_what_is_taken_back_counts_no_longer_and_never_below_nothing():
     trail = Trail()
-    trail.correct(-1.0)
+    trail.latest.amount -= 1.0
     trail.add(5.0, 3.0)
-    trail.correct(-2.0)
+    trail.latest.amount -= 2.0
     assert trail.sum(5.0, 6.0) == pytest.approx(1.0)
-    trail.correct(-7.0)
+    trail.latest.amount -= 7.0
     assert trail.sum(5.0, 6.0) == 0
 
 
@@ -243,7 +243,7 @@ def test_a_trail_looks_back_for_as_long_as_it_is_told_and_no_longer():
     trail = Trail(10)
     for half in range(100):
         trail.add(half / 2, 1.0)
-        assert len(trail._counts) <= 22
+        assert len(trail._halves) <= 22
     assert trail.sum(49.5, 10.0) == 21.0
 
 
@@ -253,9 +253,9 @@ def test_what_comes_late_counts_in_the_latest_half_second():
     trail.add(3.0, 2.0)
     assert trail.sum(5.0, 0.5) == 3.0
     trail.add(5.49, 4.0)
-    assert len(trail._counts) == 1
+    assert len(trail._halves) == 1
     trail.add(5.5, 4.0)
-    assert len(trail._counts) == 2
+    assert len(trail._halves) == 2
 
 
 def test_a_flow_counts_what_comes_late_as_if_it_came_now_and_what_fades_in_longer_is_slower():
