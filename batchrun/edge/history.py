@@ -11,6 +11,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import orjson
@@ -20,6 +21,7 @@ from batchrun.core.ledger.attempts import Line, ReadIn, read_attempt
 from batchrun.core.ledger.entry import Entry, NotAnEntryError, read_entry
 
 TAIL_CHUNK_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 18
 _AGAIN = "mend the disk and run the same command again"
 
 
@@ -110,12 +112,20 @@ def boot_id() -> str:
 
 def _lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
     """The lines from the byte *start* on, to *end*; a last one that has no end, only where it lacks nothing else."""
+    return chain.from_iterable(_blocks(path, start, end))
+
+
+def _blocks(path: Path, start: int, end: int | None) -> Iterator[Iterable[bytes]]:
     try:
-        with path.open("rb", buffering=1 << 20) as file:
+        with path.open("rb", buffering=_BLOCK_BYTES) as file:
             file.seek(start)
-            for line in file if end is None else _as_far_as(end - start, file):
-                if line.endswith(b"\n") or _is_object(line):
-                    yield line
+            if end is not None:
+                yield _as_far_as(end - start, file)
+                return
+            while block := file.readlines(_BLOCK_BYTES):
+                if not (block[-1].endswith(b"\n") or _is_object(block[-1])):
+                    block.pop()
+                yield block
     except FileNotFoundError:
         return
     except OSError as error:
@@ -124,7 +134,8 @@ def _lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes
 
 def _as_far_as(size: int, lines: Iterable[bytes]) -> Iterator[bytes]:
     for line in lines if size > 0 else ():
-        yield line
+        if line.endswith(b"\n") or _is_object(line):
+            yield line
         size -= len(line)
         if size <= 0:
             return

@@ -196,9 +196,12 @@ def read_attempt(line: bytes) -> Line:
         if "start" in fields:
             name, workspace, model, row_id, at = fields["start"], fields["workspace"], fields["model"], fields["id"], fields["at"]
             most_input, most_output = fields["most"]
-            if not (type(name) is type(workspace) is type(model) is type(row_id) is str):
+            if not (
+                type(name) is type(workspace) is type(model) is type(row_id) is str
+                and (type(most_input) is type(most_output) is int and most_input >= 0 and most_output >= 0)
+            ):
                 return None
-            most = _made(Bound, (_whole(most_input), _whole(most_output)))
+            most = _made(Bound, (most_input, most_output))
             started: Started = _made(Started, (name, workspace, model, row_id, most, at if type(at) is float else _moment(at)))
             return started
         if "end" in fields:
@@ -222,7 +225,9 @@ def _promise(workspace: object, model: object, calls: object, input_tokens: obje
 
 
 def _ended(fields: Any, *, plainly: bool) -> Ended:
-    name, verdict, at = _text(fields["end"]), _text(fields["verdict"]), _moment(fields["at"])
+    name, verdict, at = fields["end"], fields["verdict"], fields["at"]
+    if not (type(name) is type(verdict) is str and type(at) is float):
+        name, verdict, at = _text(name), _text(verdict), _moment(at)
     if plainly:
         return _made(Ended, (name, verdict, False, None, None, at, None, None, None, False))  # type: ignore[no-any-return]
     doubt = fields.get("doubt", False) is not False

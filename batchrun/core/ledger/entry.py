@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -127,6 +127,7 @@ def read_entry(line: bytes) -> Entry:
 
 
 _UNREAD_REST = Entry("", "", "", "answered", "", None, None)[7:]
+_resumed = itemgetter("id", "workspace", "model", "digest", "attempt", "usage")
 UNREAD = Usage(0, 0)
 """Stands for tokens that were told, and not looked at."""
 
@@ -138,15 +139,15 @@ def read_outcome(line: bytes) -> Entry:
     """
     try:
         fields = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        row_id, workspace, model, digest, attempt, usage = _resumed(fields)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
         return read_entry(line)
-    if type(fields) is dict and FIELD in fields and not ("outcome" in fields or "custom_id" in fields) and _FIELDS.issuperset(fields):
-        named = fields.get("id"), fields.get("workspace"), fields.get("model"), fields.get("digest"), fields.get("attempt")
-        row_id, workspace, model, digest, attempt = named
-        if type(row_id) is type(workspace) is type(model) is type(digest) is type(attempt) is str and is_whole(line):
-            usage = UNREAD if fields.get("usage") is not None else None
-            entry: Entry = _made(Entry, (row_id, workspace, model, "answered", digest, attempt, usage, *_UNREAD_REST))
-            return entry
+    if not (type(row_id) is type(workspace) is type(model) is type(digest) is type(attempt) is str):
+        return read_entry(line)
+    if FIELD in fields and "outcome" not in fields and "custom_id" not in fields and _FIELDS.issuperset(fields) and is_whole(line):
+        spent = None if usage is None else UNREAD
+        entry: Entry = _made(Entry, (row_id, workspace, model, "answered", digest, attempt, spent, *_UNREAD_REST))
+        return entry
     return read_entry(line)
 
 
