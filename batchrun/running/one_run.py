@@ -37,7 +37,6 @@ from batchrun.running.planning import keep_learnt, read_learnt, schedule, write_
 from batchrun.running.preparing import Preparer, transport_of
 from batchrun.running.simulated import simulated
 from batchrun.running.statements import BY, read_statement, write_usage
-from batchrun.telling.reporting import write_usage_csv
 
 __all__ = ["Ending", "Wishes", "outcomes", "read_statement", "run", "run_blocking"]
 
@@ -312,6 +311,7 @@ def _summed_up(
 ) -> tuple[Statement, tuple[ParkedScope, ...], Path | None]:
     """Write what is made from the ledger at the end: the statements, how it ended, the page."""
     from batchrun.telling.publishing import note_ending, publish_run  # noqa: PLC0415 - a run does not begin later for its page
+    from batchrun.telling.reporting import write_usage_csv  # noqa: PLC0415
 
     directory = opening.directory
     went = None if language is None else Course()

@@ -11,8 +11,6 @@ from pydantic import SecretStr
 
 from batchrun.core.jobs.endpoints import Endpoint, simulator_at
 from batchrun.core.jobs.job import Job, Workspace
-from batchrun.simulator.server import serve
-from batchrun.simulator.service import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,10 @@ async def simulated(job: Job, workspaces: Mapping[str, Workspace]) -> AsyncItera
     if not asking:
         yield Simulated()
         return
+    # A sixteenth of what a run imports, and most call somebody else.
+    from batchrun.simulator.server import serve  # noqa: PLC0415
+    from batchrun.simulator.service import Service  # noqa: PLC0415
+
     keys = {name: _fresh_key() for name in asking}
     # A workspace whose key the job wants wrong is known to the simulator under another.
     known = {name: _fresh_key() if _wrong(job, name) else key for name, key in keys.items()}
