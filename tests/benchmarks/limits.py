@@ -43,6 +43,8 @@ class World:
     changes: tuple[tuple[float, float], ...] = ()
     """From when the quota is how many times what it was at first."""
     growth: tuple[float, int, int] | None = None
+    complaining: float = 0.0
+    """Of the calls: those that are refused for their growth, whatever it is."""
     misjudged: float = 0.3
     """By how much a row's cost is not what was expected: the deviation of its logarithm."""
     seed: int = 1
@@ -159,6 +161,8 @@ class Play:
         self._at(ended, self._answered, call)
 
     def _refuses(self, at: float, call: Call) -> str | None:
+        if self.world.complaining and self.dice.random() < self.world.complaining:
+            return "limit_burst_rate"
         if self.growth is not None:
             if self.growth.wait(at, 0.0) is None:
                 return "limit_burst_rate"
@@ -328,11 +332,14 @@ def changed(caps: Caps, name: str, *, latency: float = 0.8, missed: bool = False
 
 
 def others() -> Iterator[Bar]:
-    """Growth that is limited, failures that are no refusals, and two limiters in a row."""
+    """Growth that is limited or said to be, failures that are no refusals, and two limiters in a row."""
     growth = (2.0, 5, 20)
     known = World(requests(6000, 60), Quota(rpm=6000), seconds=600, jitter=0.02, cap=2000, growth=growth)
     yield Bar("known 6000 rpm, growth limited, after the first minute", known, 0.98, 0.005, since=60)
     yield Bar("unknown 6000 rpm, growth limited", World(requests(6000, 60), seconds=900, jitter=0.02, growth=growth), 0.95, 0.01, since=120)
+    faulty = World(requests(6000, 60), Quota(rpm=6000), seconds=300, jitter=0.02, cap=2000, complaining=0.05)
+    yield Bar("known 6000 rpm, one call in twenty refused for a growth that is none", faulty, 0.93, 0.06)
+    yield Bar("unknown 6000 rpm, one call in twenty refused for a growth that is none", replace(faulty, known=NO_QUOTA), 0.92, 0.065)
     for rpm in (60, 600, 6000):
         world = World(requests(rpm, 6), pool=Quota(rpm=rpm), seconds=1200, jitter=0.02, cap=1000)
         yield Bar(f"a lane under its pool's known {rpm} rpm", world, 0.99, 0.001)

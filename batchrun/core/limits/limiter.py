@@ -10,7 +10,9 @@ usual time was taken. Each attempt that is refused doubles the pause, up to eigh
 
 What is refused for its tokens pays ahead of its retry, which then goes free: a large row finds room, and no time is lost by it. Where a
 wider quota is known, refusals in a row are somebody else's peak once, and a limit of one's own when they come again within a minute.
-A complaint of growth halves the speed of the climb and goes on from what was taken of late; it is never a rate's fault.
+Complaints of growth halve the speed of the climb, which goes on from what was taken of late; they are never a rate's fault. Who limits
+growth refuses all that comes until its period ends, so it takes half of the latest attempts: fewer come whatever the growth, and slow
+nothing. Each minute without them halves how much they slowed.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ _FIRST_RATE, _FIRST_BURST, _DOUBLES_IN, _SLOWEST = 50.0, 16.0, 0.5, 30.0
 _KNOWN_FIRST_RATE, _KNOWN_DOUBLES_IN = 200.0, 0.25
 """Where a quota is known, nothing needs to be found: connections must not all be opened at once, and that takes no two seconds. Growth that
 a provider complains of is counted over more seconds than either ramp takes."""
+_FORGIVES = 60.0
+"""Seconds without a complaint of growth after which the next slows the climb by half as much."""
 _NO_RAMP = 1e5
 """Attempts a second that no ramp need hold back."""
 _IDLE = 30.0
@@ -42,6 +46,8 @@ _PATIENCE, _KNOWN_PATIENCE = 2, 6
 """Refusals in a row that begin an episode: where a rate was found, it may be a climb's end; where one is known, it may be chance."""
 _COLD_PATIENCE = 3
 """The same where nothing was found yet."""
+_GROWTH_PATIENCE = 8
+"""The same of growth, not in a row but of the latest."""
 _CAPACITY_PATIENCE = 8
 """The same where capacity is wanting: slots are taken away first."""
 _LATEST, _LATEST_SHARE = 20.0, 0.5
@@ -101,6 +107,7 @@ class Ramp:
     _bucket: Bucket | None = None
     _latest: float = -math.inf
     _grown_at: float = 0.0
+    _complained_at: float = 0.0
 
     def free_at(self, now: float) -> float:
         """When the next attempt may go."""
@@ -125,7 +132,8 @@ class Ramp:
     def too_fast(self, now: float, lately: float) -> None:
         """The provider complained of growth: go on from what it took *lately*, in attempts a second, and grow at half the speed."""
         rate = max(1.0, lately)
-        self._doubles_in = min(_SLOWEST, 2 * max(self._doubles_in, _DOUBLES_IN))
+        believed = self._doubles_in * 0.5 ** ((now - self._complained_at) / _FORGIVES)
+        self._doubles_in, self._complained_at = min(_SLOWEST, 2 * max(believed, _DOUBLES_IN)), now
         self._bucket, self._grown_at = Bucket(rate, 1.0), now
 
     def _at(self, now: float) -> Bucket | None:
@@ -255,10 +263,13 @@ class Limiter:
         if self._episode is not None:
             self._refused_again(self._episode, now, launched_at, jitter)
         elif self._is_shut(code):
-            self._pause(self._about(code), now, jitter)
+            if about(code) is About.GROWTH:
+                self._slow_climb(now, jitter)
+            else:
+                self._pause(self._about(code), now, jitter)
             self._fell_at = now
         elif launched_at < self._fell_at:
-            if about(code) is not About.CAPACITY:
+            if about(code) not in {About.CAPACITY, About.GROWTH}:
                 self._about(code).refused_too(_WIDER_STILL)
         else:
             self._refused_first(now, launched_at, code, jitter)
@@ -298,8 +309,6 @@ class Limiter:
     def _refused_first(self, now: float, launched_at: float, code: str, jitter: float) -> None:
         subject = about(code)
         if subject is About.GROWTH:
-            self.ramp.too_fast(now, self.attempts.trail.sum(now, 5.0) / 5.0)
-            self._begin(None, now, now + 0.5 + jitter / 2)
             return
         if subject is About.CAPACITY:
             self._strikes += 1
@@ -319,6 +328,10 @@ class Limiter:
             pace.prepay(now, self._refunded)
         self._fell_at = now
 
+    def _slow_climb(self, now: float, jitter: float) -> None:
+        self.ramp.too_fast(now, self.attempts.trail.sum(now, 5.0) / 5.0)
+        self._begin(None, now, now + 0.5 + jitter / 2)
+
     def _is_chance(self, pace: Pace, now: float) -> bool:
         # A large row is refused alone again and again, at any rate: of tokens nothing is noise.
         return (pace is self.attempts or not pace.is_found) and pace.is_chance(now)
@@ -331,10 +344,14 @@ class Limiter:
         return pace.gap(now) or 5.0 / max(1.0, self.attempts.trail.sum(now, 5.0))
 
     def _is_shut(self, code: str) -> bool:
-        """Whether nothing is known, and most of the latest attempts were refused: no more need be sent for it to show."""
-        pace = self._about(code)
-        cold = about(code) in {About.ATTEMPTS, About.TOKENS} and not pace.is_found and not self._is_known(pace)
-        return cold and self._shut_out >= _COLD_PATIENCE and self._shut_out >= _LATEST_SHARE * self._tried
+        """Whether most of the latest attempts were refused, and nothing is known: no more need be sent for it to show.
+
+        Growth is slowed by then whatever is known.
+        """
+        subject, pace = about(code), self._about(code)
+        cold = subject is not About.CAPACITY and not pace.is_found and not self._is_known(pace)
+        patience = _GROWTH_PATIENCE if subject is About.GROWTH else _COLD_PATIENCE
+        return (cold or subject is About.GROWTH) and self._shut_out >= max(patience, _LATEST_SHARE * self._tried)
 
     def _about(self, code: str) -> Pace:
         return self.tokens if about(code) is About.TOKENS else self.attempts

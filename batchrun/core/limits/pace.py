@@ -57,6 +57,8 @@ _DRAINED = 0.3
 _CATCH_UP, _STRICT_CATCH_UP = 0.03, 0.005
 """Seconds that may be saved up for a loop that wakes late; as long as nothing was refused, and after."""
 _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE, _COLD_UNDER = 400, 3, 0.02, 0.9
+_SINCE = 0.5
+"""Seconds that a rate is at least the mean of, where a run has just begun."""
 _BROKEN_HOLDS, _LOWER, _MOST_NOISE, _JUDGED_BY = 3, 0.95, 0.1, 100
 _ALL_BUT, _LATE = 0.1, 0.05
 """Of an attempt: what a window may lack of it; and how many seconds one may have come later to the provider than another."""
@@ -97,6 +99,9 @@ class Pace:
     _looked_at: float = -math.inf
     _at_first: tuple[float, float] = (0.0, 0.0)
     _at_last: tuple[float, float] = (0.0, 0.0)
+    _first_at: float = 0.0
+    _began: float = math.inf
+    """When the first attempt went."""
     _paid_at: float = -math.inf
     _prepaid: float = 0.0
     noise: float = 0.0
@@ -151,6 +156,8 @@ class Pace:
                     bucket.make_up_for(waited, self.reckoning.makes_up_for)
             bucket.pay(now, max(0.0, cost - self._prepaid) if self._prepaid else cost)
         self._prepaid, self._paid_at = 0.0, now
+        if self._began == math.inf:
+            self._began = now
         self._tries += 1
         half = self.trail.latest
         if 2 * now < half.until:
@@ -214,7 +221,9 @@ class Pace:
                 self._tries, self._refusals = self._tries // 2, self._refusals // 2
             chance = self._refusals <= _COLD_REFUSALS or self._refusals <= (_COLD_SHARE + 2 * self.noise) * self._tries
             if not chance:
-                self._hold(now, _COLD_UNDER * max(self.trail.sum(now, 5.0) / 5.0, self.trail.sum(now, _LONG) / _LONG))
+                passed = now - self._began
+                seconds, minute = max(_SINCE, min(5.0, passed)), max(_SINCE, min(_LONG, passed))
+                self._hold(now, _COLD_UNDER * max(self.trail.sum(now, seconds) / seconds, self.trail.sum(now, minute) / minute))
             return chance
         if self.noise and self._refusals <= 1 + 2 * self.noise * self._tries:
             return True
@@ -301,7 +310,7 @@ class Pace:
         few = self._in(_SHORT, min(now, launched_at))
         self._at_last = (self.trail.sum(now, _SHORT) if few is None else few) / _SHORT, self.trail.sum(now, _LONG) / _LONG
         if first:
-            self._at_first = self._at_last
+            self._at_first, self._first_at = self._at_last, now
         if _differ(self._at_last[0], short, 0.3) and not _differ(self._at_last[1], minute, 0.015):
             self.window = _LONG
 
@@ -311,7 +320,11 @@ class Pace:
             self.window = _LONG
         # A quota that others used up says nothing at first but that there is one.
         least = self.typical if self.held == self.quota == math.inf else 0.0
-        self._hold(now, min(self._found(now), max(least, self._full_rate() * UNDER)))
+        rate = self._full_rate()
+        if self.held == self.quota == math.inf and not lasted:
+            # The windows held as much when the next attempt was taken: they were not full, and what went until then is a rate that may be.
+            rate *= _SHORT / max(_SINCE, min(_SHORT, self._first_at - self._began))
+        self._hold(now, min(self._found(now), max(least, rate * UNDER)))
 
     def learnt(self) -> dict[str, float]:
         """Return what was found, to be kept."""

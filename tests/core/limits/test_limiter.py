@@ -29,6 +29,8 @@ def go(limits, now, until, tokens=1.0):
 
 COLD = 3
 """Refusals in a row that a quota takes of which nothing is known, before it is taken to be full."""
+GROWN = 8
+"""Complaints of growth among the latest attempts that slow a climb, where they are half of them."""
 
 
 def refuse(limits, now, code=RPM, *, tokens=1.0, launched_at=None, retry_after=None, jitter=0.5, times=1):
@@ -230,7 +232,7 @@ def test_calls_grow_in_number_within_a_second_where_the_quota_is_known_and_more_
 def test_growth_that_was_too_fast_slows_the_climb_and_not_the_rate():
     limits = limiter(NO_QUOTA)
     fill(limits, 0.0, 20)
-    due = limits.free_at(refuse(limits, 0.0, GROWTH))
+    due = limits.free_at(complain(limits, 0.0))
     limits.pay(due, 1.0)
     limits.took(due + 0.5, due, 1.0)
     assert not limits.attempts.is_found
@@ -364,7 +366,7 @@ def taught(rate):
     [
         (lambda: limiter(NO_QUOTA), RPM, 3),
         (lambda: limiter(NO_QUOTA), TPM, 3),
-        (lambda: limiter(NO_QUOTA), GROWTH, 1),
+        (lambda: limiter(NO_QUOTA), GROWTH, GROWN),
         (lambda: limiter(NO_QUOTA), "Throttling.Concurrency", 8),
         (lambda: limiter(Quota(rpm=60_000)), RPM, 6),
         (lambda: limiter(NO_QUOTA, under_known=True), RPM, 6),
@@ -509,7 +511,7 @@ def test_where_a_quota_is_known_a_second_episode_within_a_minute_shows_a_lower_o
 
 
 def test_a_pause_for_growth_or_capacity_shows_no_rate_and_recurs_nothing():
-    for code, count in ((GROWTH, 1), ("Throttling.Concurrency", 8)):
+    for code, count in ((GROWTH, GROWN), ("Throttling.Concurrency", 8)):
         limits = limiter(Quota(rpm=60_000))
         now = refuse(limits, 0.0, code, times=count)
         assert limits.episodes == 1
@@ -573,23 +575,71 @@ def growth(limits, start):
     return other / one
 
 
+def complain(limits, now):
+    """Refuse what goes at once, for its growth, until it pauses."""
+    episodes = limits.episodes
+    while limits.episodes == episodes:
+        limits.pay(now, 1.0)
+        limits.settle(now, 1.0, 0.0)
+        limits.refused(now + 0.001, now, GROWTH, None, 0.5)
+    return now + 0.001
+
+
+@given(st.lists(st.booleans(), max_size=120))
+def test_complaints_of_growth_that_are_a_quarter_of_any_sixteen_attempts_slow_nothing(complained):
+    limits, now = limiter(NO_QUOTA), 0.0
+    latest: list[bool] = []
+    for complains in complained:
+        refused = complains and sum(latest[-15:]) < 4
+        latest.append(refused)
+        limits.pay(now, 1.0)
+        if refused:
+            limits.refused(now + 0.01, now, GROWTH, None, 0.5)
+        else:
+            limits.took(now + 0.01, now, 1.0)
+        now = limits.free_at(now + 0.01)
+    assert limits.episodes == 0
+    assert limits.ramp._doubles_in == 0.5
+
+
+def test_complaints_that_come_far_apart_slow_the_climb_less_and_less():
+    for rest, doubles_in in ((0.0, 4.0), (60.0, 2.0), (120.0, 1.0), (600.0, 1.0)):
+        limits, now = limiter(NO_QUOTA), 0.0
+        for _ in range(2):
+            now = complain(limits, now)
+            due = limits.free_at(now)
+            limits.pay(due, 1.0)
+            limits.took(due, due, 1.0)
+            now = due
+        complain(limits, now + rest)
+        assert limits.ramp._doubles_in == pytest.approx(doubles_in, rel=0.1)
+
+
+def test_a_complaint_of_growth_that_was_under_way_at_another_widens_no_margin():
+    limits = limiter(Quota(rpm=600))
+    fill(limits, 0.0, 12)
+    for number in range(4):
+        limits.refused(0.05 + number / 1000, 0.0, GROWTH, None, 0.5)
+    assert limits.attempts.margin == 0.005
+
+
 def test_growth_halves_with_each_complaint_and_goes_on_from_what_was_taken():
     limits = limiter(NO_QUOTA)
     go(limits, 0.0, 1.5)
     lately = limits.attempts.trail.sum(1.5, 5.0) / 5.0
     now = 1.5
     for doubles_in in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
-        now = refuse(limits, now, GROWTH)
+        now = complain(limits, now)
         due = limits.free_at(now)
         limits.pay(due, 1.0)
         limits.took(due, due, 1.0)
         now = due
-        assert limits.ramp._doubles_in == doubles_in
+        assert limits.ramp._doubles_in == pytest.approx(doubles_in, rel=0.2)
     assert lately > 30
     limits = limiter(NO_QUOTA)
     go(limits, 0.0, 1.5)
     lately = limits.attempts.trail.sum(1.5, 5.0) / 5.0
-    now = refuse(limits, 1.5, GROWTH)
+    now = complain(limits, 1.5)
     due = limits.free_at(now)
     limits.pay(due, 1.0)
     limits.took(due, due, 1.0)

@@ -304,6 +304,22 @@ def test_how_long_refusals_last_tells_the_window_and_what_it_held_the_rate(sprea
     assert pace.held == pytest.approx(0.98 * rate, rel=0.05)
 
 
+def test_a_window_that_was_not_full_when_the_next_attempt_was_taken_says_that_more_may_be_a_second():
+    for lasted, rate in ((0.0, 20.0), (0.5, 60 / 6)):
+        pace = filled(3.0, 60)
+        pace.find(60.0, lasted)
+        assert pace.held == pytest.approx(UNDER * rate, rel=0.05)
+
+
+def test_a_run_that_began_a_second_ago_is_no_slower_for_what_did_not_go_before_it():
+    pace = Pace()
+    for number in range(50):
+        pace.pay(number / 50, 1.0)
+        if number >= 25 and number % 5 == 0:
+            pace.is_chance(number / 50)
+    assert 35.0 <= pace.held <= 50.0
+
+
 def test_refusals_while_the_short_window_is_all_but_drained_are_a_minutes():
     for later, window in ((3.0, 6.0), (5.5, 60.0)):
         pace = filled(3.0, 120)
