@@ -48,8 +48,8 @@ def usage_of(reported: object) -> Usage | None:
 
 
 def _whole(reported: dict[str, Any], name: str, other: str) -> int | None:
-    count = _tokens(reported.get(name))
-    return _tokens(reported.get(other)) if count is None else count
+    count = reported.get(name)
+    return count if type(count) is int and 0 <= count < _ABSURD else _tokens(reported.get(other))
 
 
 def _tokens(count: object) -> int | None:

@@ -14,7 +14,7 @@ from functools import partial
 
 import aiohttp
 
-from batchrun.core.model import Failure, Hidden, Reply, Request
+from batchrun.core.model import Failure, Reply, Request
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import Attempt
@@ -40,19 +40,16 @@ class Terms:
 
 
 class Call(Attempt):
-    """A request on its way to *target*, and its answer on the way back; what comes of it holds no *key*."""
+    """A request on its way to *target*, and its answer on the way back; what comes of it does not hold the key."""
 
-    __slots__ = ("_key", "_request", "_target", "_terms", "_watch")
+    __slots__ = ("_request", "_target", "_terms", "_watch")
 
-    def __init__(
-        self, terms: Terms, target: Target, request: Request, reading: Reading, key: Hidden, *, total: float, watch: Watch
-    ) -> None:
+    def __init__(self, terms: Terms, target: Target, request: Request, reading: Reading, total: float, watch: Watch) -> None:
         now = terms.loop.time()
         super().__init__(terms.loop, reading, now, now + total)
         self._terms = terms
         self._target = target
         self._request = request
-        self._key = key
         self._watch = watch
 
     def begin(self, came: Callable[[float], None]) -> bool:
@@ -131,7 +128,7 @@ class Call(Attempt):
         status = connection.status
         if not 200 <= status < 300:
             # Masked before it is read: an excerpt could cut a key in two and keep a half.
-            body = masked(await self.refusal(connection, terms.max_response_bytes, terms.idle), self._key)
+            body = masked(await self.refusal(connection, terms.max_response_bytes, terms.idle), self._target.key)
             return self.reading.refused(status, connection.headers, body)
         await self.feed(connection, terms.max_response_bytes, terms.idle, self._target.room)
         return self.result()
@@ -146,7 +143,8 @@ class Call(Attempt):
             raise
 
     def _cleaned(self, result: Reply | Failure) -> Reply | Failure:
-        return failure_without_key(result, self._key) if isinstance(result, Failure) else reply_without_key(result, self._key)
+        key = self._target.key
+        return failure_without_key(result, key) if isinstance(result, Failure) else reply_without_key(result, key)
 
     def _over(self) -> None:
         """Let go of all that it holds; the second time there is nothing."""

@@ -13,10 +13,11 @@ from urllib.request import getproxies, proxy_bypass
 from aiohttp import ClientRequest
 from yarl import URL
 
-from batchrun.core.model import Failure
+from batchrun.core.model import Failure, Hidden, Request
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.edge.transport.connections import Connection
 from batchrun.edge.transport.room import Room
+from batchrun.edge.transport.secrets import key_of
 
 _AUTHORIZATION, _CONTENT_LENGTH = "Authorization", "Content-Length"
 
@@ -34,6 +35,7 @@ class Target:
     """A URL that can be called with one key."""
 
     url: URL
+    key: Hidden
     proxy: URL | None
     room: Room
     free: list[Connection] = field(repr=False)
@@ -96,6 +98,8 @@ class Targets:
         self._proxies = getproxies() if proxy == "environment" else {} if proxy == "none" else {"all": proxy}
         self._bypass = proxy == "environment"
         self._known: dict[tuple[str, str], Target | Failure] = {}
+        self._asked: dict[tuple[str, str], Target | Failure] = {}
+        """The same by the header that says the key."""
         self.free: dict[tuple[str, str], list[Connection]] = {}
         """Connections that are at rest, by the endpoint and the key that they have served: they never serve another."""
 
@@ -104,6 +108,16 @@ class Targets:
         target = self._known.get((url, key))
         if target is None:
             target = self._known[url, key] = self._resolved(url, key)
+        return target
+
+    def asked(self, request: Request) -> Target | Failure:
+        """Where *request* leads with the key that it says, or why it cannot be called."""
+        authorization = request.headers.get(_AUTHORIZATION)
+        if authorization is None:
+            return self.of(request.url, key_of(request.headers))
+        target = self._asked.get((request.url, authorization))
+        if target is None:
+            target = self._asked[request.url, authorization] = self.of(request.url, key_of(request.headers))
         return target
 
     def _resolved(self, url: str, key: str) -> Target | Failure:
@@ -126,7 +140,7 @@ class Targets:
 
     def _target(self, url: URL, proxy: URL | None, key: str) -> Target:
         room = self._rooms.setdefault(key, Room(self._room_bytes))
-        return Target(url, proxy, room, self.free.setdefault((str(url.origin()), key), []))
+        return Target(url, Hidden(key), proxy, room, self.free.setdefault((str(url.origin()), key), []))
 
 
 @cache

@@ -117,12 +117,11 @@ class Transport:
             return mishap(code_of(error), told(target, error), in_doubt=False)
 
     def _call(self, request: Request, reading: Reading) -> Call | Failure:
-        key = key_of(request.headers)
-        target = self._targets.of(request.url, key)
+        target = self._targets.asked(request)
         if isinstance(target, Failure):
             return target
         total = request.total or self._total
-        return Call(self._terms, target, request, reading, key, total=total, watch=self._watch(total))
+        return Call(self._terms, target, request, reading, total, self._watches.get(total) or self._watch(total))
 
     def _pages(self) -> aiohttp.ClientSession:
         """What pages are asked with."""
@@ -139,9 +138,7 @@ class Transport:
         return self._session
 
     def _watch(self, total: float) -> Watch:
-        watch = self._watches.get(total)
-        if watch is None:
-            watch = self._watches[total] = Watch()
+        watch = self._watches[total] = Watch()
         return watch
 
     async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
