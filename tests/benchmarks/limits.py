@@ -368,7 +368,8 @@ def _unknown_bars(period: int, kind: str) -> Iterator[Bar]:
     for tpm, hours in ((100_000, 8.0), (1_000_000, 2.0), (5_000_000, 0.5)):
         missed = tpm * period < 1_000_000 * 60 and not (tpm == 5_000_000 and kind == "aligned")
         caps = tokens(tpm, period, kind)
-        yield unknown(caps, f"{tpm} tpm, {period} s", hours, missed=missed)
+        found = tpm == 5_000_000 or (tpm == 1_000_000 and kind == "aligned")
+        yield unknown(caps, f"{tpm} tpm, {period} s", hours, missed=missed and not found)
         yield from changed(caps, f"{tpm} tpm, {period} s", missed=missed)
 
 

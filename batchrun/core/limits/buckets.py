@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _DUST = 1e-9
@@ -92,6 +93,10 @@ class Trail:
         if 2 * now >= self.latest.until:
             self._begin(math.floor(2 * now) + 1)
         self.latest.amount += amount
+
+    def halves(self) -> Iterable[Half]:
+        """What is remembered, the earliest first."""
+        return self._halves
 
     def _begin(self, until: int) -> None:
         halves = self._halves

@@ -410,5 +410,5 @@ def limiter(quota: Quota, *, under_known: bool = False) -> Limiter:
 
 def _pace(a_minute: float | None, least_margin: float, *, reckoned: bool = False) -> Pace:
     if a_minute is None:
-        return Pace(latest=None if reckoned else Latest())
+        return Pace(latest=None if reckoned else Latest(), differs=reckoned)
     return Pace(a_minute / 60.0, least_margin=least_margin, reckoning=Reckoning() if reckoned else None)

@@ -18,6 +18,8 @@ which is what filled the window, corrected by the last minute's. Where a window 
 one: the rate is held at a whole number of them, the same as before as long as the climb was refused with one more in the window at the most
 (an aligned one lets a faster pace through for a while, and refuses at its end). A window that holds the same at two refusals, while the
 other does not, is the one that was full. Only what is answered lets a rate climb, and only while it is used.
+Where attempts differ in what they cost, what was found is reckoned with as a known quota is: large rows wait for room in the window, and as
+much is kept free as guesses are off. A hold falls by what shows it too high: that this grows beyond what guesses explain.
 """
 
 from __future__ import annotations
@@ -59,6 +61,10 @@ _CATCH_UP, _STRICT_CATCH_UP = 0.03, 0.005
 _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE, _COLD_UNDER = 400, 3, 0.02, 0.9
 _SINCE = 0.5
 """Seconds that a rate is at least the mean of, where a run has just begun."""
+_AS_IT_WAS = 1.15
+"""Of a held rate of tokens: a climb that was refused below that says that the quota is where it was."""
+_TOO_MANY_DEVIATIONS, _DEVIATIONS, _TOO_HIGH = 3.5, 2.0, 0.98
+"""So many deviations that are kept free say that the rate is too high, and not the guesses off: what both go on with."""
 _BROKEN_HOLDS, _LOWER, _MOST_NOISE, _JUDGED_BY = 3, 0.95, 0.1, 100
 _ALL_BUT, _LATE = 0.1, 0.05
 """Of an attempt: what a window may lack of it; and how many seconds one may have come later to the provider than another."""
@@ -89,8 +95,10 @@ class Pace:
     """Units of a usual attempt."""
     latest: Latest | None = None
     """Of attempts whose quota is to be found: those of a short window, where they are few."""
+    differs: bool = False
+    """Attempts differ in what they cost, by a quota that is to be found."""
     reckoning: Reckoning | None = None
-    """Of a known quota whose attempts differ in what they cost."""
+    """Of a quota whose attempts differ in what they cost, known or found."""
     margin: float = field(init=False)
     """Under a known quota."""
     _taken: Flow = field(default_factory=Flow)
@@ -254,6 +262,9 @@ class Pace:
 
     def ease(self, now: float, launched_at: float, cost: float) -> None:
         """Take note of a refusal that only says that the rate has come to the quota, or was over it by chance."""
+        if self.reckoning is not None and self.differs:
+            self._ease_reckoned(self.reckoning, now, launched_at, cost)
+            return
         if self.reckoning is not None:
             self.reckoning.refused(now, launched_at, self._counted(now), cost)
         elif self.held == math.inf:
@@ -275,6 +286,19 @@ class Pace:
             guess = before * _UNDER_A_GUESS
             steady = minute >= 0.9 * before
             self._hold(now, min(rate * 0.99, max(minute * 0.98, min(guess, minute * 1.02)) if steady else guess))
+
+    def _ease_reckoned(self, reckoning: Reckoning, now: float, launched_at: float, cost: float) -> None:
+        """In a hold a refusal is the guesses' fault, which the reckoning keeps more free for; in a climb it tells what a window holds."""
+        rate, climbing = self._found(now), now >= self._held_until
+        deviations = reckoning.deviations
+        full = reckoning.refused(now, launched_at, rate, cost) / self.window
+        self.note_full(now, launched_at)
+        if climbing:
+            reckoning.deviations = deviations
+            self._hold(now, self.held if rate <= self.held * _AS_IT_WAS else max(self.held, min(rate, full) * UNDER))
+        elif reckoning.deviations > _TOO_MANY_DEVIATIONS:
+            self.held *= _TOO_HIGH
+            reckoning.deviations = _DEVIATIONS
 
     def _in(self, seconds: float, launched_at: float) -> int | None:
         """How many attempts a window held when one was refused in it, where they are so few that it is told exactly."""
@@ -328,7 +352,7 @@ class Pace:
 
     def learnt(self) -> dict[str, float]:
         """Return what was found, to be kept."""
-        if self.reckoning is not None:
+        if self.reckoning is not None and not self.differs:
             return self.reckoning.learnt()
         if self.quota < math.inf:
             return {"margin": self.margin} if self.margin > self.least_margin else {}
@@ -337,7 +361,7 @@ class Pace:
     def teach(self, kept: Mapping[str, object], now: float) -> None:
         """Begin with what an earlier opening found; what is no such number is passed over."""
         rate, window, margin = (kept.get(name) for name in ("rate", "window", "margin"))
-        if self.reckoning is not None:
+        if self.reckoning is not None and not self.differs:
             self.reckoning.teach(kept, now)
         elif self.quota < math.inf:
             if isinstance(margin, float) and self.least_margin <= margin <= _MOST_MARGIN:
@@ -351,6 +375,8 @@ class Pace:
         self.held = math.inf
         if self.quota == math.inf:
             self._bucket = None
+        if self.differs:
+            self.reckoning = None
 
     def _full_rate(self) -> float:
         """What the window took when it was full: filled in a rush at first, and evenly later, when the quota may have fallen since."""
@@ -358,6 +384,11 @@ class Pace:
         return minute if self.window == _LONG else max(short, minute) if self.held == math.inf else short
 
     def _hold(self, now: float, rate: float) -> None:
+        if self.differs:
+            if self.reckoning is None:
+                self.reckoning = Reckoning(told=True)
+                self.reckoning.begin(now, self.trail)
+            self.reckoning.tell(now, self.window)
         self._judged = self._untried = False
         if not self._broken:
             self._fell_from, self._tries, self._refusals = rate, 0, 0

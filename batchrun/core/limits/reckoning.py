@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import NamedTuple
 
+from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.guesses import Expected, Guesses
 from batchrun.core.limits.tape import Amount, Tape
 
@@ -95,6 +96,8 @@ class Reckoning:
     """Standard deviations of what is under way that are kept free."""
     at_end: bool = False
     """The provider counts an answer when it ends."""
+    told: bool = False
+    """The window is told: the quota is one that was found, and refusals do not show which it is."""
     steady: bool = False
     """Nothing more is learnt of the provider: nobody is there to refuse anything."""
     window: float = WINDOWS[_FIRST]
@@ -227,12 +230,14 @@ class Reckoning:
             self._largest = cost
         if self.steady:
             return
-        if self._refusals and now - self._refusals[0].refused_at >= _LOOKED_AT_AFTER:
+        if self._refusals and not self.told and now - self._refusals[0].refused_at >= _LOOKED_AT_AFTER:
             self._look_at(self._refusals.popleft())
             self._judge(now, rate)
         self.deviations *= _NARROWER_AT_END if self.at_end or self._as_well_at_end else _NARROWER
         if self.deviations < _LEAST_DEVIATIONS:
             self.deviations = _LEAST_DEVIATIONS
+        if self.told:
+            return
         if self._clean_calls == 0:
             self._clean_since = now
         self._clean_calls += 1
@@ -245,8 +250,19 @@ class Reckoning:
             self._count_over(now, self._rung + 1)
             self._trial_until, self._trial_calls, self._trial_refusals = now + 2 * self.window, 0, 0
 
-    def refused(self, now: float, launched_at: float, rate: float, cost: float) -> None:
-        """The provider refused a row that was expected to cost *cost*, and that `settle` has taken back."""
+    def begin(self, now: float, trail: Trail) -> None:
+        """Begin in the middle of a run, of which a *trail* was kept."""
+        for half in trail.halves():
+            if half.amount > 0:
+                self._went.know(min(now, half.until / 2), half.amount)
+
+    def tell(self, now: float, seconds: float) -> None:
+        """Count over so many seconds from now on, one of `WINDOWS`."""
+        if seconds != self.window:
+            self._count_over(now, WINDOWS.index(seconds))
+
+    def refused(self, now: float, launched_at: float, rate: float, cost: float) -> float:
+        """The provider refused a row that was expected to cost *cost*, and that `settle` has taken back. What would fill the window."""
         quota = rate * self.window
         held = self._went.held(now)
         self._refused = True
@@ -256,6 +272,9 @@ class Reckoning:
         self._ceiling_until = now + min(_BACK_FOR, self.window / 2)
         self.deviations = min(_MOST_DEVIATIONS, self.deviations * (_WIDER_AT_END if self.counts_answers else _WIDER))
         self._clean_calls = 0
+        would_hold = held.known + held.guessed + expected.mean
+        if self.told:
+            return would_hold
         if not self._refusals or launched_at - self._refusals[-1].launched_at >= _APART:
             most = expected.mean + _AT_MOST * sqrt(expected.variance)
             self._refusals.append(_Refusal(launched_at, now, rate, most))
@@ -264,6 +283,7 @@ class Reckoning:
             if self._trial_refusals >= _TRIAL_REFUSALS + _TRIAL_SHARE * self._trial_calls:
                 self._rest = min(_LONGEST_REST, 2 * self._rest)
                 self._count_over(now, self._rung - 1)
+        return would_hold
 
     def refused_too(self) -> None:
         """The provider refused a row that was under way when it refused another."""

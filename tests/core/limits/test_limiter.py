@@ -680,16 +680,16 @@ def test_what_a_row_turns_out_to_cost_is_charged_to_a_quota_that_is_found_as_to_
         assert limits.tokens.trail.sum(0.0, 6.0) == pytest.approx(800.0)
 
 
-def test_a_large_row_that_was_refused_for_its_tokens_pays_ahead_and_then_goes_free():
+def test_a_large_row_that_was_refused_for_its_tokens_at_a_found_rate_waits_for_room_in_the_window():
     limits = taught(1000.0)
     limits.attempts.forget()
     limits.pay(0.0, 5000.0)
     limits.settle(0.0, 5000.0, 0.0)
     limits.refused(0.05, 0.0, TPM, None, 0.5)
     due = limits.free_at(0.05, 5000.0)
-    assert due == pytest.approx(5.0, rel=0.06)
+    assert due == pytest.approx(6.0, rel=0.01), "it may be more than there is room for at any time before"
     limits.pay(due, 5000.0)
-    assert limits.free_at(due) == due
+    assert limits.free_at(due, 5000.0) >= due + 5.0
 
 
 def test_a_lane_waits_for_the_later_of_its_attempts_and_its_tokens():

@@ -655,3 +655,59 @@ def test_what_was_under_way_at_the_first_refusal_and_refused_as_well_was_not_in_
         pace.refused_with_it(1.0)
     pace.find(60.0, 1.0)
     assert pace.held == pytest.approx(UNDER * 100 / 6, rel=0.01)
+
+
+# Attempts that differ in what they cost.
+
+
+def found_tokens(rate, *, window=6.0):
+    pace = Pace(differs=True)
+    pace.teach({"rate": rate, "window": window}, 0.0)
+    return pace
+
+
+def rows(pace, now, until, cost):
+    """Each costs what was expected, and is answered at once."""
+    while (now := pace.free_at(now, cost)) < until:
+        pace.pay(now, cost)
+        assert pace.reckoning is not None
+        pace.reckoning.settle(now, cost, cost)
+        pace.took(now, cost)
+    return until
+
+
+def test_what_went_before_a_rate_of_tokens_was_found_fills_the_window_after():
+    pace = Pace(differs=True)
+    for number in range(100):
+        pace.pay(1.0 + number / 100, 60.0)
+    pace.note_full(2.0, first=True)
+    pace.find(2.5, 0.5)
+    assert pace.held == pytest.approx(UNDER * 1000)
+    assert 6.5 <= pace.free_at(2.5, 60.0) <= 8.0
+
+
+def test_a_climb_of_tokens_that_was_refused_early_leaves_the_rate_and_a_later_one_finds_it_anew():
+    for until, low, high in ((35.0, 1000.0, 1000.0), (70.0, 1150.0, 4000.0)):
+        pace = found_tokens(1000.0)
+        now = rows(pace, 0.0, until, 50.0)
+        pace.ease(now, now, 50.0)
+        assert low <= pace.held <= high
+
+
+def test_refusals_in_a_hold_keep_more_free_and_lower_the_rate_once_guesses_do_not_explain_them():
+    pace = found_tokens(1000.0)
+    rows(pace, 0.0, 10.0, 50.0)
+    held = []
+    for _ in range(5):
+        pace.ease(10.0, 10.0, 50.0)
+        held.append(pace.held)
+    assert held == [1000.0] * 4 + [980.0]
+    assert pace.reckoning is not None
+    assert pace.reckoning.deviations == 2.0
+
+
+def test_a_rate_of_tokens_that_is_let_go_of_is_reckoned_with_no_more():
+    pace = found_tokens(1000.0)
+    pace.forget()
+    assert pace.reckoning is None
+    assert pace.free_at(0.0, 1e9) == 0.0
