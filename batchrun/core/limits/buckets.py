@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 _DUST = 1e-9
 """Seconds: less debt than a bucket pays off in a nanosecond is none."""
-_NO_TIME = 1e-3
+NO_TIME = 1e-3
 """Seconds in which a count does not fade."""
 _FEW = 100
 _MOST_BACK = 0.1
@@ -146,20 +146,21 @@ class Flow:
 
     fades_in: float = 5.0
     """Seconds."""
-    _amount: float = 0.0
-    _at: float = -math.inf
+    amount: float = 0.0
+    """So much counts as of then."""
+    at: float = -math.inf
 
     def add(self, now: float, amount: float) -> None:
         """Count *amount* at *now*."""
-        if now - self._at <= _NO_TIME:
-            self._amount += amount
+        if now - self.at <= NO_TIME:
+            self.amount += amount
         else:
-            self._amount, self._at = self._faded(now) + amount, now
+            self.amount, self.at = self._faded(now) + amount, now
 
     def rate(self, now: float) -> float:
         """Units a second."""
         return self._faded(now) / self.fades_in
 
     def _faded(self, now: float) -> float:
-        passed = now - self._at
-        return self._amount * math.exp(-passed / self.fades_in) if passed > 0 and self._amount else self._amount
+        passed = now - self.at
+        return self.amount * math.exp(-passed / self.fades_in) if passed > 0 and self.amount else self.amount

@@ -53,7 +53,7 @@ class Lengths:
 
     def add(self, tokens: int) -> None:
         """Take in one answer."""
-        step = math.ceil(math.log(max(1, tokens)) / _LOG_STEP)
+        step = math.ceil(math.log(tokens) / _LOG_STEP) if tokens > 1 else 0
         self.counts[step] = self.counts.get(step, 0.0) + 1.0
         self.total += 1.0
         if self.total > _KEEPS:

@@ -104,50 +104,49 @@ class Ramp:
 
     first_rate: float = _FIRST_RATE
     _doubles_in: float = _DOUBLES_IN
-    _bucket: Bucket | None = None
-    _latest: float = -math.inf
+    bucket: Bucket | None = None
+    """None where nothing is held back, as long as attempts go on."""
+    latest: float = -math.inf
+    """When the latest attempt went."""
     _grown_at: float = 0.0
     _complained_at: float = 0.0
 
     def free_at(self, now: float) -> float:
         """When the next attempt may go."""
-        if self._bucket is None and now - self._latest <= _IDLE:
-            return now
         bucket = self._at(now)
         return now if bucket is None else bucket.free_at(now)
 
     def pay(self, now: float) -> None:
         """One attempt goes."""
-        if self._bucket is not None or now - self._latest > _IDLE:
-            bucket = self._at(now)
-            if bucket is not None:
-                bucket.pay(now, 1.0)
-        self._latest = now
+        bucket = self._at(now)
+        if bucket is not None:
+            bucket.pay(now, 1.0)
+        self.latest = now
 
     def pay_back(self) -> None:
         """One attempt that paid was not made."""
-        if self._bucket is not None:
-            self._bucket.pay_back(1.0)
+        if self.bucket is not None:
+            self.bucket.pay_back(1.0)
 
     def too_fast(self, now: float, lately: float) -> None:
         """The provider complained of growth: go on from what it took *lately*, in attempts a second, and grow at half the speed."""
         rate = max(1.0, lately)
         believed = self._doubles_in * 0.5 ** ((now - self._complained_at) / _FORGIVES)
         self._doubles_in, self._complained_at = min(_SLOWEST, 2 * max(believed, _DOUBLES_IN)), now
-        self._bucket, self._grown_at = Bucket(rate, 1.0), now
+        self.bucket, self._grown_at = Bucket(rate, 1.0), now
 
     def _at(self, now: float) -> Bucket | None:
-        if now - self._latest > _IDLE:
+        if now - self.latest > _IDLE:
             first = Bucket(self.first_rate, _FIRST_BURST, now - _FIRST_BURST / self.first_rate)
-            self._bucket, self._grown_at, self._latest = first, now, now
-        elif self._bucket is not None and now > self._grown_at:
-            rate = self._bucket.rate * 2.0 ** ((now - self._grown_at) / self._doubles_in)
+            self.bucket, self._grown_at, self.latest = first, now, now
+        elif self.bucket is not None and now > self._grown_at:
+            rate = self.bucket.rate * 2.0 ** ((now - self._grown_at) / self._doubles_in)
             self._grown_at = now
             if rate > _NO_RAMP:
-                self._bucket = None
+                self.bucket = None
             else:
-                self._bucket.change(now, rate, max(1.0, rate * _DOUBLES_IN / 10))
-        return self._bucket
+                self.bucket.change(now, rate, max(1.0, rate * _DOUBLES_IN / 10))
+        return self.bucket
 
 
 @dataclass(slots=True)
@@ -202,7 +201,8 @@ class Limiter:
             if now < taken_at:
                 return taken_at
             self._end(episode, now)
-        at, attempts, held_tokens = self.ramp.free_at(now), self.attempts, self.tokens
+        ramp, attempts, held_tokens = self.ramp, self.attempts, self.tokens
+        at = now if ramp.bucket is None and now - ramp.latest <= _IDLE else ramp.free_at(now)
         if (attempts.quota != inf or attempts.held != inf) and (free := attempts.free_at(now, 1.0)) > at:
             at = free
         if (held_tokens.quota != inf or held_tokens.held != inf) and (free := held_tokens.free_at(now, tokens)) > at:
@@ -211,7 +211,11 @@ class Limiter:
 
     def pay(self, now: float, tokens: float) -> None:
         """An attempt goes that is expected to cost *tokens*."""
-        self.ramp.pay(now)
+        ramp = self.ramp
+        if ramp.bucket is None and now - ramp.latest <= _IDLE:
+            ramp.latest = now
+        else:
+            ramp.pay(now)
         self.attempts.pay(now, 1.0)
         self.tokens.pay(now, tokens)
         self._tried += 1.0

@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from batchrun.core.limits.buckets import Bucket, Flow, Latest, Trail
+from batchrun.core.limits.buckets import NO_TIME, Bucket, Flow, Latest, Trail
 from batchrun.core.limits.reckoning import Reckoning
 
 LEAST_MARGIN, LEAST_TOKEN_MARGIN, _MOST_MARGIN = 0.005, 0.001, 0.1
@@ -148,12 +148,12 @@ class Pace:
             return now
         free = bucket.free_at(now)
         if self.reckoning is not None:
-            return self.reckoning.free_at(now, self._counted(now), cost, free)
+            return self.reckoning.free_at(now, self.quota if self.held == inf else self._counted(now), cost, free)
         return free if self.quota < math.inf or free <= now else max(now, min(free, self._paid_at + _NEVER_LONGER))
 
     def _counted(self, now: float) -> float:
         """The rate that the provider is taken to count by."""
-        return self.quota if self.held == inf else min(self.quota, self._found(now))
+        return min(self.quota, self._found(now))
 
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""
@@ -196,10 +196,14 @@ class Pace:
 
     def took(self, now: float, amount: float) -> None:
         """The provider took an attempt of *amount*."""
-        self._taken.add(now, amount)
+        taken = self._taken
+        if now - taken.at <= NO_TIME:
+            taken.amount += amount
+        else:
+            taken.add(now, amount)
         self.typical += (amount - self.typical) * 0.05
         if self.reckoning is not None:
-            self.reckoning.took(now, self._counted(now), amount)
+            self.reckoning.took(now, self.quota if self.held == inf else self._counted(now), amount)
         elif self.margin > self.least_margin:
             self.margin = max(self.least_margin, self.margin * _NARROWER)
 

@@ -102,6 +102,8 @@ class Reckoning:
     """Nothing more is learnt of the provider: nobody is there to refuse anything."""
     window: float = WINDOWS[_FIRST]
     """Seconds that the provider is taken to count over."""
+    ahead: float = 0.0
+    """How much faster than the quota rows may go for a while, where refusals have shown that this window holds them to it."""
     _as_well_at_end: bool = False
     """It may."""
     _rung: int = _FIRST
@@ -134,11 +136,6 @@ class Reckoning:
     def counts_answers(self) -> bool:
         """Whether calls wait for answers to leave the window."""
         return self.at_end or self._as_well_at_end
-
-    @property
-    def ahead(self) -> float:
-        """How much faster than the quota rows may go for a while, where refusals have shown that this window holds them to it."""
-        return 0.0 if self.counts_answers or self._looks < _LOOKS else _AHEAD[self._rung]
 
     @property
     def makes_up_for(self) -> float:
@@ -233,6 +230,7 @@ class Reckoning:
         if self._refusals and not self.told and now - self._refusals[0].refused_at >= _LOOKED_AT_AFTER:
             self._look_at(self._refusals.popleft())
             self._judge(now, rate)
+            self.ahead = 0.0 if self.counts_answers or self._looks < _LOOKS else _AHEAD[self._rung]
         self.deviations *= _NARROWER_AT_END if self.at_end or self._as_well_at_end else _NARROWER
         if self.deviations < _LEAST_DEVIATIONS:
             self.deviations = _LEAST_DEVIATIONS
@@ -352,7 +350,8 @@ class Reckoning:
     def _count_over(self, now: float, rung: int) -> None:
         self._rung, self.window = rung, WINDOWS[rung]
         self.deviations = _FIRST_DEVIATIONS_AT_END if self.at_end else _FIRST_DEVIATIONS
-        self._clean_calls, self._trial_until, self._looks = 0, -math.inf, 0.0
+        self._clean_calls, self._trial_until = 0, -math.inf
+        self._looks = self.ahead = 0.0
         self._as_well_at_end = False
         self._was_full, self._was_full_of_answers = [0.0] * len(WINDOWS), [0.0] * len(WINDOWS)
         self._went.look_back(now, self.window)
