@@ -8,7 +8,7 @@ begin an *episode*, and so does the first one of all where no quota is known. An
 then lets one attempt through: a refusal comes back quickly, an answer may take minutes, so what was not refused in a few times a refusal's
 usual time was taken. Each attempt that is refused doubles the pause, up to eight seconds; how long that went on tells `Pace` the window.
 
-What is refused for its tokens pays ahead of its retry, which then goes free: a large row finds room, and no time is lost by it. Where a
+What is refused for its tokens waits for room in the window they are counted in: a large row finds it, and no time is lost by it. Where a
 wider quota is known, refusals in a row are somebody else's peak once, and a limit of one's own when they come again within a minute.
 Complaints of growth halve the speed of the climb, which goes on from what was taken of late; they are never a rate's fault. Who limits
 growth refuses all that comes until its period ends, so it takes half of the latest attempts: fewer come whatever the growth, and slow
@@ -328,8 +328,6 @@ class Limiter:
             self._pause(pace, now, jitter)
         elif pace.quota < math.inf or (self._strikes == 1 and not self._is_chance(pace, now)):
             pace.ease(now, launched_at, self._refunded)
-        if pace is self.tokens and pace.reckoning is None:
-            pace.prepay(now, self._refunded)
         self._fell_at = now
 
     def _slow_climb(self, now: float, jitter: float) -> None:

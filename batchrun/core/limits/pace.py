@@ -111,7 +111,6 @@ class Pace:
     _began: float = math.inf
     """When the first attempt went."""
     _paid_at: float = -math.inf
-    _prepaid: float = 0.0
     noise: float = 0.0
     """Of the attempts: what is refused whatever the rate."""
     _tries: int = 0
@@ -162,8 +161,8 @@ class Pace:
                 waited = self.reckoning.pay(now, cost)
                 if waited:
                     bucket.make_up_for(waited, self.reckoning.makes_up_for)
-            bucket.pay(now, max(0.0, cost - self._prepaid) if self._prepaid else cost)
-        self._prepaid, self._paid_at = 0.0, now
+            bucket.pay(now, cost)
+        self._paid_at = now
         if self._began == math.inf:
             self._began = now
         self._tries += 1
@@ -180,13 +179,6 @@ class Pace:
         if self._bucket is not None:
             self._bucket.pay_back(cost)
         self.trail.latest.amount -= cost
-
-    def prepay(self, now: float, cost: float) -> None:
-        """Take the cost of a refused attempt again, ahead of its retry: by then there is room for it."""
-        bucket = self._at(now)
-        if bucket is not None and not self._prepaid:
-            bucket.pay(now, cost)
-            self._prepaid = cost
 
     def uncount(self, launched_at: float, cost: float) -> None:
         """Take note that *cost* was paid for what the provider did not count."""

@@ -143,17 +143,6 @@ def test_debt_at_a_rate_that_is_a_guess_is_waited_for_no_longer_than_fifteen_sec
     assert 0 <= pace.free_at(0.0) <= 15.0
 
 
-def test_a_refused_row_pays_ahead_and_its_retry_goes_free():
-    pace = Pace(10.0)
-    pace.pay(0.0, 20.0)
-    pace.pay_back(20.0)
-    pace.prepay(0.0, 20.0)
-    due = pace.free_at(0.0)
-    assert due == pytest.approx(20 / 9.95, rel=1e-3)
-    pace.pay(due, 20.0)
-    assert pace.free_at(due) == due
-
-
 def test_what_was_found_is_kept_and_taught():
     pace = found(7.5, window=60.0)
     again = Pace()
@@ -433,19 +422,6 @@ def test_debt_at_a_guessed_rate_is_waited_for_fifteen_seconds_from_when_it_was_m
     pace.pay(10.0, 100.0)
     assert pace.free_at(10.0) == pace.free_at(20.0) == 25.0
     assert pace.free_at(26.0) == 26.0
-
-
-@pytest.mark.parametrize(("retry", "more"), [(20.0, 0.0), (30.0, 10.0), (5.0, 0.0)])
-def test_a_retry_pays_what_it_costs_more_than_what_was_paid_ahead(retry, more):
-    pace = Pace(10.0)
-    pace.prepay(0.0, 20.0)
-    pace.prepay(0.0, 20.0)
-    due = pace.free_at(0.0)
-    assert due == pytest.approx(20 / 9.95)
-    pace.pay(due, retry)
-    assert pace.free_at(due) == pytest.approx(due + more / 9.95)
-    pace.pay(due, 20.0)
-    assert pace.free_at(due) == pytest.approx(due + (more + 20) / 9.95), "it was paid ahead for one"
 
 
 def test_a_loop_that_wakes_late_catches_up_by_less_once_something_was_refused():
