@@ -627,14 +627,17 @@ def test_growth_halves_with_each_complaint_and_goes_on_from_what_was_taken():
     limits = limiter(NO_QUOTA)
     go(limits, 0.0, 1.5)
     lately = limits.attempts.trail.sum(1.5, 5.0) / 5.0
-    now = 1.5
+    now, slowed_at, slowed = 1.5, 0.0, 0.5
     for doubles_in in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
         now = complain(limits, now)
+        # What was slowed before is forgiven by halves, a minute each.
+        slowed, slowed_at = min(30.0, 2 * max(0.5, slowed * 0.5 ** ((now - slowed_at) / 60.0))), now
+        assert limits.ramp._doubles_in == pytest.approx(slowed)
+        assert doubles_in * 0.8 < slowed <= doubles_in
         due = limits.free_at(now)
         limits.pay(due, 1.0)
         limits.took(due, due, 1.0)
         now = due
-        assert limits.ramp._doubles_in == pytest.approx(doubles_in, rel=0.2)
     assert lately > 30
     limits = limiter(NO_QUOTA)
     go(limits, 0.0, 1.5)
