@@ -134,7 +134,7 @@ class Slots:
             return
         if self._ceiling < math.inf and now < self._ceiling_until + self._passes_after and self.limit >= self._ceiling - 1:
             self._passes_after = min(_PASSES_AFTER_MOST, 2 * self._passes_after)
-        self._ceiling, self._ceiling_until = float(self.limit), now + self._passes_after
+        self._ceiling, self._ceiling_until = self.limit, now + self._passes_after
         self.limit = max(1, int(_FEWER * self.limit))
         self._trial = _Trial.NONE
         self._cut(now)

@@ -17,7 +17,7 @@ from batchrun.core.rows.weight import too_heavy
 
 Flaw = Literal["empty_body", "html", "event_stream", "not_json", "not_an_object", "too_deep", "too_many_values"]
 
-_LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 _FEW_BRACKETS = 200
 _LEVELS_OF_AN_ENTRY = 20
 

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from batchrun.core.model import Row
 from batchrun.core.rows.weight import MOST_WEIGHT, STRINGS, too_heavy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 MAX_ID_CHARACTERS = 512
 MAX_MODEL_CHARACTERS = 256

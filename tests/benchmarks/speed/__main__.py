@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, PEERS, WIRE, Contestant, compiled_contestant, contestant_of
+from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, PEERS, WIRE, Contestant, contestant_of
 from tests.benchmarks.speed.endpoint import greedy, lognormal, serving
 from tests.benchmarks.speed.measure import alternate
 
@@ -26,7 +26,7 @@ def main() -> None:
     asked = _asked()
     with tempfile.TemporaryDirectory(prefix="speed-") as place:
         folder = Path(place)
-        contestants = [NAIVE, BATCHRUN, *_had({"batchrun, compiled": compiled_contestant()}), WIRE, BARE]
+        contestants = [NAIVE, BATCHRUN, WIRE, BARE]
         if "cpu" in asked.what:
             for in_flight in asked.in_flight:
                 _cpu(contestants, asked.rows, in_flight, asked.rounds, folder)
@@ -50,15 +50,11 @@ def _asked() -> argparse.Namespace:
 
 
 def _peers(contestants: Sequence[Contestant], count: int, in_flight: int, rounds: int, folder: Path) -> None:
-    _cpu([*contestants, *_had({peer.name: contestant_of(peer) for peer in PEERS})], count, in_flight, rounds, folder)
-
-
-def _had(found: Mapping[str, Contestant | str]) -> list[Contestant]:
-    """Those that can be had; of each other, say why not."""
-    for name, each in found.items():
+    found = [(peer.name, contestant_of(peer)) for peer in PEERS]
+    for name, each in found:
         if isinstance(each, str):
             _say(f"\n{name} is left out: {each}\n")
-    return [each for each in found.values() if isinstance(each, Contestant)]
+    _cpu([*contestants, *(each for _, each in found if isinstance(each, Contestant))], count, in_flight, rounds, folder)
 
 
 def _cpu(contestants: Sequence[Contestant], count: int, in_flight: int, rounds: int, folder: Path) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.benchmarks.speed import rows
-from tests.compiled import building
 from tests.sdk.environments import Sdk, built
 
 _HERE = Path(__file__).parent
@@ -116,22 +113,6 @@ def contestant_of(peer: Peer) -> Contestant | str:
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         return f"{peer.package.pin} could not be installed ({type(error).__name__})"
     return Contestant(peer.name, script("peer_client", python, peer.name), peer.most, answered=_told)
-
-
-def compiled_contestant() -> Contestant | str:
-    """batchrun as its compiled build, which is made the first time, on this interpreter and its libraries; or why it can not be had."""
-
-    def build(place: Path, _: Sdk) -> None:
-        for older in place.parent.glob("batchrun-compiled-*/"):
-            shutil.rmtree(older)
-        with tempfile.TemporaryDirectory() as folder:
-            building.unpacked(building.wheel(building.copied(Path(folder) / "tree")), place)
-
-    try:
-        place = built(Sdk("batchrun-compiled", building.digest()), build=build)
-    except building.NotBuiltError as error:
-        return f"it could not be built: {error}"
-    return Contestant("batchrun, compiled", batchrun(), environment={"PYTHONPATH": str(place)}, answered=_of_a_run)
 
 
 def _told(folder: Path) -> int:
