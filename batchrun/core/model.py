@@ -6,10 +6,11 @@ five times as much.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, Protocol, TypeVar, cast, dataclass_transform
 
 _T = TypeVar("_T")
 
@@ -18,6 +19,14 @@ _T = TypeVar("_T")
 def value(cls: type[_T]) -> type[_T]:
     """Make a slotted dataclass whose fields nobody may set: a type checker says so."""
     return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+class _Making(Protocol):
+    def __call__(self, cls: type[_T], values: Iterable[Any], /) -> _T: ...
+
+
+named_tuple = cast("_Making", tuple.__new__)
+"""Makes a named tuple of all its values at once, in a third to a half of the time: a run has millions of rows and lines."""
 
 
 class Fault(StrEnum):

@@ -5,15 +5,10 @@ Each is what reading the line gives, value for value. What is rare, or has more 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from batchrun.core.ledger.attempts import Bound, Ended, Line, Started, read_attempt
 from batchrun.core.ledger.entry import Entry, Form, read_entry
-from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row
+from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, named_tuple
 
-_made: Callable[..., Any] = tuple.__new__
-"""Makes a named tuple of all its values at once."""
 _NO_FAILURE_BESIDE = (None, None, None, ())
 """Status, message, advice, and fields of a newer version."""
 
@@ -25,22 +20,19 @@ def entry_of(outcome: Outcome, form: Form, cost: Money | None, line: bytes) -> E
     row, reply, call = outcome.row, outcome.reply, outcome.call
     named = row.id, row.workspace, row.model, "answered", row.digest, call.attempt
     spent = reply.usage, cost, True, _to_the_millisecond(call.started_at), call.latency_ms, reply.first_token_ms
-    entry: Entry = _made(Entry, (*named, *spent, reply.finish_reason, call.attempts, None, row.metadata, *_NO_FAILURE_BESIDE))
-    return entry
+    return named_tuple(Entry, (*named, *spent, reply.finish_reason, call.attempts, None, row.metadata, *_NO_FAILURE_BESIDE))
 
 
 def started_of(name: str, at: float, row: Row, most: Bound) -> Started:
     """What the line of a start is read as."""
-    started: Started = _made(Started, (name, row.workspace, row.model, row.id, most, at))
-    return started
+    return named_tuple(Started, (name, row.workspace, row.model, row.id, most, at))
 
 
 def ended_of(name: str, at: float, verdict: str, result: Reply | Failure, line: bytes) -> Line:
     """What *line*, which `ended_line` made of the others, is read as."""
     if verdict != "answered" or result.usage is None:
         return read_attempt(line)
-    ended: Ended = _made(Ended, (name, "answered", False, None, None, at, None, None, None, False))
-    return ended
+    return named_tuple(Ended, (name, "answered", False, None, None, at, None, None, None, False))
 
 
 def _to_the_millisecond(moment: float) -> float:
