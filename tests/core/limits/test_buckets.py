@@ -281,3 +281,11 @@ def test_the_latest_attempts_are_counted_one_by_one_or_not_at_all(steps, seconds
     told, start = latest.since(now - seconds), now - seconds
     assert told is None or told == sum(at > start for at in went)
     assert told is not None or sum(at > start for at in went) + sum(not counts for _, counts in steps) > 100
+
+
+def test_more_attempts_than_are_remembered_are_told_of_no_window_that_held_them():
+    latest = Latest()
+    for second in range(101):
+        latest.add(float(second))
+    assert latest.since(-1.0) is None
+    assert latest.since(0.0) == 100
