@@ -12,13 +12,14 @@ import orjson
 from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
 from batchrun.core.ledger.attribution import LANE
 from batchrun.core.ledger.focus import Focus
+from batchrun.core.rows import reasons
 from batchrun.report.doubt import doubt_json, doubt_table
 from batchrun.report.page.languages import Language
 from batchrun.report.table import money, table
 from batchrun.running.statements import BY
 from batchrun.telling.publishing import publish
 from batchrun.telling.reading import doubtful_calls
-from batchrun.telling.reporting import Report, reported, write_focus, write_usage_csv
+from batchrun.telling.reporting import Report, reported, why_no_rows, write_focus, write_usage_csv
 
 _EPILOG = """\b
 Exit codes
@@ -124,5 +125,8 @@ def _tell(found: Report) -> None:
     """Say which runs the sums are of, where that is a question."""
     if len(found.taken) != 1 or found.left_out:
         click.echo(f"{len(found.taken):,} runs: {', '.join(str(each.path) for each in found.taken)}", err=True)
+    lines = found.statement.rejected_input
+    for reason in reasons.told(lines, why_no_rows(found.taken) if lines else ()):
+        click.echo(f"no row: {reason}", err=True)
     for each in found.left_out:
         click.echo(f"not counted: {each.why}", err=True)

@@ -16,6 +16,7 @@ from batchrun.cli.options import page_option
 from batchrun.cli.saying import say
 from batchrun.core.model import Scope
 from batchrun.core.progress import Progress
+from batchrun.core.rows.reasons import told
 from batchrun.core.scheduling.scheduler import ParkedScope
 from batchrun.edge import progress, signals
 from batchrun.edge.aside import Aside
@@ -87,6 +88,8 @@ def run(  # noqa: PLR0913 - an argument an option
         say(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2))
     else:
         say(table(ending.statement))
+        for reason in told(ending.statement.rejected_input, ending.no_rows, job.workspaces):
+            say(f"no row: {reason}", err=True)
         _tell_ending(ending, job_file, job.run_directory, partial(say, err=True))
     sys.exit(ending.exit_code)
 

@@ -9,6 +9,7 @@ from batchrun.core.columns import padded, width
 from batchrun.core.ledger.attribution import LANE, Attribution, Label
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Part, Totals
+from batchrun.core.rows.reasons import no_rows
 
 _COLUMNS = (
     ("answered", "answered"),
@@ -119,7 +120,7 @@ def _notes(statement: Statement, total: Totals) -> list[str]:
             "prices can be given in [prices]"
         )
     if statement.rejected_input:
-        notes.append(f"{statement.rejected_input:,} input lines were no row: see rejected-input.jsonl")
+        notes.append(f"{no_rows(statement.rejected_input)}: see rejected-input.jsonl")
     if statement.unreadable_attempts:
         notes.append(f"{statement.unreadable_attempts:,} lines of attempts.log could not be read: calls and doubt may be higher")
     return notes

@@ -20,6 +20,7 @@ from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Failure, Outcome, Scope
 from batchrun.core.progress import Progress, WorkspaceProgress
+from batchrun.core.rows.reasons import Reason
 from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
 from batchrun.edge import descriptors, history, run_directory, signals
 from batchrun.edge.environment import read_keys
@@ -84,6 +85,8 @@ class Ending:
     """Rows that wait for a person, for a call of theirs may have been billed."""
     page: Path | None = None
     """Where its page was written."""
+    no_rows: tuple[Reason, ...] = ()
+    """Why most of the input lines that are no row are none."""
 
     @property
     def exit_code(self) -> int:
@@ -220,7 +223,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         parked = scheduler.parked()
         statement, parked, page = await anyio.to_thread.run_sync(_summed_up, opening, ledger, parked, course.stopped_by, wishes.page)
     held = statement.total().rows_in_doubt if _hold_in_doubt(job, wishes) else 0
-    return Ending(statement, parked, course.stopped_by, tuple(course.unreadable), held, page)
+    return Ending(statement, parked, course.stopped_by, tuple(course.unreadable), held, page, opening.no_rows)
 
 
 async def _drive(

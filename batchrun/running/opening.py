@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from batchrun.core.jobs.job import Job, Workspace, settings_salt
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import read_outcome
 from batchrun.core.rows.answers import Schema
+from batchrun.core.rows.reasons import Reason, Reasons, no_rows, told
 from batchrun.core.rows.rows import Inherited
 from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
@@ -43,6 +44,8 @@ class Opening:
     """For a person: what was mended, what has changed."""
     followed: Followed | None = None
     """What is known of the ledger while it is written."""
+    no_rows: tuple[Reason, ...] = ()
+    """Why most of the lines that are no row are none."""
 
 
 def read_schema(written: Mapping[str, Any] | str | None) -> Schema | None:
@@ -75,7 +78,7 @@ def opened(
     notes = _mended(directory)
     with (
         former(directory / "input") as before,
-        _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as source,
+        _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as (source, reasons),
     ):
         _refuse_its_own(source, directory)
         checkpoint = _checkpoint(directory, source)
@@ -86,14 +89,16 @@ def opened(
                 "give this one an output of its own, or name the rows as before"
             )
         run = described.get("run") or uuid.uuid4().hex
-        _describe(directory, job, run, source, plan)
+        _describe(directory, job, run, source, plan, reasons)
         notes += [
             *([checkpoint.note] if checkpoint.note else []),
             *source.notes,
+            *_set_aside(source, reasons, workspaces, directory),
             *_changes(plan, described, job, source, before),
             *_left(past, held, directory),
         ]
-        yield Opening(directory, run, past.latest + 1, source, plan, tuple(notes), followed(directory, past, checkpoint, course=course))
+        following = followed(directory, past, checkpoint, course=course)
+        yield Opening(directory, run, past.latest + 1, source, plan, tuple(notes), following, reasons)
 
 
 @contextmanager
@@ -104,12 +109,12 @@ def looked_into(
     described = _description(directory, job)
     with (
         former(directory / "input") as before,
-        _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as source,
+        _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as (source, reasons),
     ):
         _refuse_its_own(source, directory)
         past, plan, _ = _past(_checkpoint(directory, source), source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
         notes = (*source.notes, *_changes(plan, described, job, source, before))
-        yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes)
+        yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)
 
 
 def _description(directory: Path, job: Job) -> dict[str, Any]:
@@ -128,14 +133,13 @@ def _mended(directory: Path) -> list[str]:
 @contextmanager
 def _source(
     job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, on_progress: Callable[[int, int], None] | None
-) -> Iterator[Source]:  # fmt: skip
+) -> Iterator[tuple[Source, tuple[Reason, ...]]]:  # fmt: skip
     inherited = {name: Inherited(each.model, _asked(each), settings_salt(each)) for name, each in workspaces.items()}
-    first: list[SetAside] = []
+    reasons = Reasons()
     with collecting(directory / "rejected-input.jsonl") as collect:
 
         def set_aside(line: SetAside) -> None:
-            if len(first) < 5:
-                first.append(line)
+            reasons.add(line.file, line.line, line.reason)
             collect(line)
 
         source = Source.open(
@@ -148,10 +152,18 @@ def _source(
             max_line_bytes=job.job.max_line_bytes,
         )
     with source:
-        if strict and source.counts.set_aside:
-            shown = "\n".join(f"  {line.file}, line {line.line}: {line.reason}" for line in first)
-            raise JobError(f"{source.counts.set_aside} input lines are no row (all are in {directory}/rejected-input.jsonl):\n{shown}")
-        yield source
+        most = tuple(reasons.most_frequent())
+        if strict and reasons.lines:
+            shown = "\n".join(f"  {line}" for line in told(reasons.lines, most, workspaces))
+            raise JobError(f"{no_rows(reasons.lines)} (all are in {directory}/rejected-input.jsonl):\n{shown}")
+        yield source, most
+
+
+def _set_aside(source: Source, reasons: Iterable[Reason], workspaces: Iterable[str], directory: Path) -> Iterator[str]:
+    """What is wrong with the input, told before a call is made rather than in the morning."""
+    if lines := source.counts.set_aside:
+        yield f"{no_rows(lines)} (all are in {directory}/rejected-input.jsonl): the others go on; correct them and run the same again"
+        yield from told(lines, reasons, workspaces)
 
 
 def _refuse_its_own(source: Source, directory: Path) -> None:
@@ -193,7 +205,7 @@ def _past(
     return past, plan, held
 
 
-def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -> None:
+def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan, reasons: Iterable[Reason]) -> None:
     rows: dict[str, dict[str, int]] = {}
     for (workspace, model), count in sorted(plan.rows_of_the_run().items()):
         rows.setdefault(workspace, {})[model] = count
@@ -205,9 +217,10 @@ def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan) -
         "opened_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "input": source.fingerprints,
         "rejected_input": source.counts.set_aside,
+        "rejected_for": [each._asdict() for each in reasons],
         "rows": rows,
-        "job": (told := _dumped(job)),
-        "job_digest": run_directory.digest_of(told),
+        "job": (dumped := _dumped(job)),
+        "job_digest": run_directory.digest_of(dumped),
     }
     run_directory.write_description(directory, description)
 
@@ -225,8 +238,8 @@ def _left(past: Past, held: int, directory: Path) -> Iterator[str]:
 
 
 def _dumped(job: Job) -> dict[str, Any]:
-    told: dict[str, Any] = job.model_dump(mode="json", exclude_unset=True, by_alias=True)
-    return told
+    dumped: dict[str, Any] = job.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    return dumped
 
 
 def _changes(plan: Plan, described: Mapping[str, Any], job: Job, source: Source, before: Former) -> Iterator[str]:

@@ -34,7 +34,7 @@ from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.edge import history
 from batchrun.edge.environment import read_keys
 from batchrun.edge.latest import latest_lines
-from batchrun.edge.source import RowChanged, SetAside
+from batchrun.edge.source import RowChanged
 from batchrun.running.opening import Opening, looked_into
 from batchrun.running.parks import parks_before_any_call
 from batchrun.running.planning import Learnt, lane_of, least_tpm, read_learnt
@@ -117,7 +117,7 @@ def look_ahead(
             unfit = {lane: _never_fitting(workspaces[lane[0]], lane[1], opening, counts) for lane in counts if lane not in parked}
             seen = _seen(directory, workspaces, opening)
             lanes = [_lane(job, workspaces[lane[0]], lane[1], opening, seen, unfit.get(lane, frozenset())) for lane in counts]
-            obstacles = (*_parked(parked, counts), *_unfitting(unfit), *_set_aside(scratch, opening))
+            obstacles = (*_parked(parked, counts), *_unfitting(unfit), *_set_aside(opening))
             told = _told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools)
             affording, means = Affording(job, workspaces, directory, list(counts), begins_at), _mean_bytes(lanes, opening)
             obstacles = (*obstacles, *affording.obstacles(told, means.__getitem__))
@@ -203,14 +203,14 @@ def _unfitting(unfit: Mapping[LaneKey, frozenset[int]]) -> Iterator[Obstacle]:
             yield Obstacle(_where(workspace, model), len(rows), said, "raise tpm in the job, or make the rows smaller")
 
 
-def _set_aside(scratch: Path, opening: Opening) -> Iterator[Obstacle]:
-    count = opening.source.counts.set_aside
-    if count:
-        shown = latest_lines(scratch / "rejected-input.jsonl", _LATEST_BYTES)[:1]
-        first = SetAside(**orjson.loads(shown[0])) if shown else None
-        where = f"{first.file}, line {first.line}" if first else "the input"
-        more = f" (and {count - 1:,} more)" if count > 1 else ""
-        yield Obstacle(where + more, count, first.reason if first else "no row", "correct the lines; the run sets them aside and goes on")
+def _set_aside(opening: Opening) -> Iterator[Obstacle]:
+    """A kind of mistake at a time, and the rest together."""
+    advice = "correct the lines; the run sets them aside and goes on"
+    for each in opening.no_rows:
+        more = f" (and {each.lines - 1:,} more)" if each.lines > 1 else ""
+        yield Obstacle(each.place + more, each.lines, each.said, advice)
+    if rest := opening.source.counts.set_aside - sum(each.lines for each in opening.no_rows):
+        yield Obstacle("the input", rest, "lines that are no row for other reasons", advice)
 
 
 # What is known of the lanes.

@@ -18,7 +18,7 @@ from batchrun.report.page.document import page
 from batchrun.report.page.languages import Language
 from batchrun.report.page.subject import Parked, Ran, Subject
 from batchrun.running.statements import BY
-from batchrun.telling.reporting import Report, Taken
+from batchrun.telling.reporting import Report, Taken, why_no_rows
 
 
 def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str | None) -> None:
@@ -47,6 +47,7 @@ def publish(report: Report, path: Path, *, by: Sequence[str] = BY, only: str | N
         parked=list(_parked(described, report, only)),
         workspace=only,
         by=tuple(by),
+        no_rows=why_no_rows(report.taken) if only is None else (),
     )
     run_directory.write_whole(path, page(subject, language).encode("utf-8", "replace"))
 

@@ -13,6 +13,7 @@ from batchrun.core.ledger.attribution import LANE, Groups
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.focus import COLUMNS, Focus
 from batchrun.core.ledger.statement import Statement
+from batchrun.core.rows.reasons import MOST_SHOWN, Reason, described
 from batchrun.edge import run_directory
 from batchrun.edge.table_file import write_csv, write_parquet
 from batchrun.report.usage_csv import usage_table
@@ -99,8 +100,15 @@ def reported(
     if not report.taken and not report.left_out:
         raise JobError(f"{paths[0]} and {len(paths) - 1} more: there is no run directory among them")
     if only is not None and not report.statement.lanes:
-        raise JobError(f"--workspace {only}: {'no run that was named' if len(paths) > 1 else paths[0]} has such a workspace")
+        where = "the runs that were named" if len(paths) > 1 else paths[0]
+        raise JobError(f"--workspace {only}: {where}: no workspace of that name has rows there; it is written as in the job")
     return report
+
+
+def why_no_rows(taken: Iterable[Taken]) -> list[Reason]:
+    """Why most of these runs' input lines that are no row are none, by their descriptions; whose lines they are, nobody knows."""
+    why = (each for run in taken for each in described((run_directory.read_description(run.path) or {}).get("rejected_for")))
+    return sorted(why, key=lambda each: -each.lines)[:MOST_SHOWN]
 
 
 def write_usage_csv(path: Path, statement: Statement, by: Sequence[str] = (*LANE, "day")) -> None:

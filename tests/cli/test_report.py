@@ -176,18 +176,35 @@ def test_a_run_of_an_older_version_is_read_as_far_as_its_lines_tell(tmp_path):
     assert {group["of"]["metadata.project"] for group in told["attribution"]["groups"]} == {"", None}
 
 
+def test_why_lines_are_no_row_is_told_the_most_frequent_reason_of_all_runs_first(tmp_path):
+    for name, lines, said in (("a", 2, "a blank line"), ("b", 7, "workspace 'lgal' is not one of the job's (nearest: 'legal')")):
+        night(tmp_path / name, run=name)
+        description = orjson.loads((tmp_path / name / "run.json").read_bytes()) | {"rejected_input": lines + 1}
+        description["rejected_for"] = [{"lines": lines, "place": f"{name}.jsonl, line 3", "said": said}, "foreign", {"lines": "7"}]
+        (tmp_path / name / "run.json").write_bytes(orjson.dumps(description))
+    said = ask(tmp_path / "a", tmp_path / "b")
+    assert "11 input lines are no row" in said.stdout
+    assert [line for line in said.stderr.splitlines() if line.startswith("no row: ")] == [
+        "no row: 7 lines, the first b.jsonl, line 3: workspace 'lgal' is not one of the job's (nearest: 'legal')",
+        "no row: 2 lines, the first a.jsonl, line 3: a blank line",
+        "no row: 2 more for other reasons",
+    ]
+
+
 # One workspace
 
 
 def test_a_workspaces_report_has_nothing_of_the_others_in_any_output(tmp_path):
     directory = night(tmp_path / "night")
     description = orjson.loads((directory / "run.json").read_bytes()) | {"rejected_input": 7}
+    description["rejected_for"] = [{"lines": 6, "place": "rows.jsonl, line 2", "said": "workspace 'sales ' is not one of the job's"}]
     (directory / "run.json").write_bytes(orjson.dumps(description))
     wanted = [directory, "--workspace", "legal", "--by", "workspace,metadata.project"]
     files = ["--csv", tmp_path / "own.csv", "--focus", tmp_path / "own-focus.csv"]
     result = ask(*wanted, *files)
     told = [result.stdout, ask(*wanted, "--json").stdout, *(path.read_text("utf-8") for path in tmp_path.glob("own*"))]
     assert len(told) == 4
+    assert "sales" not in result.stderr
     assert all("legal" in each and "sales" not in each for each in told)
     assert orjson.loads(told[1])["rejected_input"] == 0
     whole = reported([directory]).statement.total("legal").as_json()
@@ -200,6 +217,7 @@ def test_a_workspace_that_no_run_has_is_told_without_naming_the_others(tmp_path)
         with pytest.raises(JobError, match="--workspace hr: ") as error:
             reported(paths, only="hr")
         assert "legal" not in str(error.value)
+        assert "no workspace of that name" in str(error.value)
 
 
 # Many runs

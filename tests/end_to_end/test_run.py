@@ -168,6 +168,14 @@ def test_bad_lines_are_set_aside_and_strict_refuses_to_start(tmp_path):
         lenient = run(tmp_path, "run", str(job))
         assert len(calls(url)) == 8
     assert (strict.returncode, lenient.returncode) == (2, 3)
+    why = "workspace '../x' is not one of the job's"
+    for said in (strict.stderr.decode(), lenient.stderr.decode()):
+        assert "3 input lines are no row" in said
+        assert f"rows.jsonl, line 11: {why}" in said
+        assert "id 'r-0' stands already at rows.jsonl line 1" in said
+        assert "the job's workspaces are " in said
+    noted = lenient.stderr.decode().splitlines()
+    assert sum(why in line for line in noted) == 2, "once before the first call, once at the end"
     aside = [json.loads(line) for line in (tmp_path / "run" / "rejected-input.jsonl").read_bytes().splitlines()]
     assert [line["line"] for line in aside] == [9, 10, 11]
 

@@ -207,7 +207,9 @@ def test_a_departments_page_shows_nothing_of_the_others(tmp_path):
         assert each not in own
         assert orjson.dumps(each).decode().strip('"') not in own
     assert "legal" in own
+    assert "3 lines, the first rows.jsonl, line 7: workspace '<b>lgal' is not one of the job's" in text_of(whole)
     assert "rejected-input" not in text_of(own)
+    assert "lgal" not in own
     assert "main ·" not in text_of(own)
     lines = [orjson.loads(line) for each in names[1:] for line in (tmp_path / "run" / each / "results.jsonl").read_bytes().splitlines()]
     ids = {line["id"] for line in lines} | {line["request_id"] for line in lines}

@@ -93,7 +93,7 @@ def test_reasks_are_shown_with_what_they_cost():
 def test_lines_that_were_no_row_or_could_not_be_read_are_told_below():
     statement = stated(("legal", "qwen-plus", Totals(answered=1)), rejected_input=1200, unreadable_attempts=2)
     first, second = table(statement).splitlines()[-2:]
-    assert first == "1,200 input lines were no row: see rejected-input.jsonl"
+    assert first == "1,200 input lines are no row: see rejected-input.jsonl"
     assert second.startswith("2 lines of attempts.log could not be read")
 
 

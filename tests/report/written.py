@@ -146,6 +146,7 @@ def _cost(model: str, usage: Usage, night: Night) -> Money | None:
 
 def _described(night: Night, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
     described = {"format": 1, "run": "c340743de9dc496f979b7311bdfb10e5", "name": night.name, "batchrun": "0.1.0", "rejected_input": 3}
+    described["rejected_for"] = [{"lines": 3, "place": "rows.jsonl, line 7", "said": "workspace '<b>lgal' is not one of the job's"}]
     described |= {"opened_at": "2026-11-24T14:00:00+00:00", "input": [], "rows": counts, "job": night.job}
     if night.stopped:
         last = night.workspaces[-1]

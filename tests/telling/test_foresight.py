@@ -147,11 +147,11 @@ def test_a_row_that_just_fits_its_tpm_is_no_obstacle():
     assert planned(job_of(workspaces={"legal": {"tpm": 60_000}})).obstacles == ()
 
 
-def test_input_lines_that_are_no_row_are_counted_and_the_first_is_shown():
+def test_input_lines_that_are_no_row_are_counted_by_kind_and_the_first_of_each_is_shown():
     good, unknown = '{"id": "a", "workspace": "legal", "prompt": "Hi"}', '{"id": "b", "workspace": "nobody", "prompt": "Hi"}'
-    Path("in.jsonl").write_text(f"{good}\nnot json\n{unknown}\n")
+    Path("in.jsonl").write_text(f"{good}\nnot json\n{unknown}\n{unknown}\n")
     found, _ = obstacles(job_of(workspaces={"legal": {}}))
-    assert found == [("in.jsonl, line 2 (and 1 more)", 2)]
+    assert found == [("in.jsonl, line 3 (and 1 more)", 2), ("in.jsonl, line 2", 1)]
 
 
 def test_an_input_that_is_not_there_is_the_jobs_error():

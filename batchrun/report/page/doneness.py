@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from batchrun.core.jobs.stated import TOKENS, StatedBudget, budgets_of
 from batchrun.core.ledger.statement import Totals
+from batchrun.core.rows.reasons import told
 from batchrun.report.page.advice import advised
 from batchrun.report.page.figures import amount, bar, percent, whole
 from batchrun.report.page.markup import Markup, h, name, visible
@@ -34,6 +35,8 @@ def _endings(subject: Subject, words: Words) -> Iterator[Markup]:
             yield h("p", words.say("under_way"))
     if subject.statement.rejected_input and subject.workspace is None:
         yield h("p", words.say("set_aside", n=whole(subject.statement.rejected_input)), class_="warn")
+        if why := [*told(subject.statement.rejected_input, subject.no_rows)]:
+            yield h("ul", [h("li", visible(each)) for each in why], class_="quiet")
 
 
 def _parked(subject: Subject, words: Words) -> list[Markup]:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.statement import Statement, Totals
+from batchrun.core.rows.reasons import Reason
 
 _Key = TypeVar("_Key")
 
@@ -60,6 +61,8 @@ class Subject:
     """Whose page it is; None for everybody's."""
     by: Sequence[str] = ()
     """What the statement tells apart beside workspace and model."""
+    no_rows: Sequence[Reason] = ()
+    """Why most of the input lines that are no row are none."""
 
     @property
     def needs_a_person(self) -> list[Parked]:

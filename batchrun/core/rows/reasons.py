@@ -1,0 +1,87 @@
+"""Why lines are no rows, as a person wants it told: a kind of reason at a time, the most frequent first, each with where it was first met.
+
+Two reasons are of a kind where they differ in nothing but numbers, or in whose id it is that stands twice. What is quoted is a name and
+tells kinds apart: two workspaces that the job does not know are two mistakes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+MOST_SHOWN = 5
+"""Kinds; the others are counted."""
+_MOST_KINDS = 1000
+"""That are told apart: a file of another kind must not fill the memory with what is wrong in it."""
+_DIFFERS = re.compile(r"""(?<=^id )['"].*(?= stands already )|'[^']*'|"[^"]*"|\d+(?:,\d{3})*""")
+_MOST_NAMES = 12
+
+
+class Reason(NamedTuple):
+    """One kind."""
+
+    lines: int
+    place: str
+    """Of the first of them: ``rows.jsonl, line 7``."""
+    said: str
+    """Of the first of them."""
+
+    def __str__(self) -> str:
+        place = self.place if self.lines == 1 else f"{self.lines:,} lines, the first {self.place}"
+        return f"{place}: {self.said}"
+
+
+class Reasons:
+    """Counts lines by the reason why each is no row."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self._kinds: dict[str, Reason] = {}
+
+    def add(self, file: str, line: int, said: str) -> None:
+        """Count one line."""
+        self.lines += 1
+        kind = _DIFFERS.sub(_common, said)
+        known = self._kinds.get(kind)
+        if known is not None:
+            self._kinds[kind] = known._replace(lines=known.lines + 1)
+        elif len(self._kinds) < _MOST_KINDS:
+            self._kinds[kind] = Reason(1, f"{file}, line {line}", said)
+
+    def most_frequent(self) -> list[Reason]:
+        """The kinds that most lines are of, as many as a person reads."""
+        return sorted(self._kinds.values(), key=lambda each: -each.lines)[:MOST_SHOWN]
+
+
+def _common(differs: re.Match[str]) -> str:
+    if differs.start() == len("id ") and differs.string[differs.end() :].startswith(" stands already "):
+        return "…"
+    return "#" if differs[0][0].isdigit() else differs[0]
+
+
+def no_rows(lines: int) -> str:
+    """Say how many lines are no row."""
+    return "1 input line is no row" if lines == 1 else f"{lines:,} input lines are no row"
+
+
+def described(told: object) -> list[Reason]:
+    """Read what a run's description tells of its reasons; nothing of what is none."""
+    known = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+    return [
+        Reason(lines, place, said)
+        for lines, place, said in ([each.get(name) for name in Reason._fields] for each in known)
+        if type(lines) is int and isinstance(place, str) and isinstance(said, str)
+    ]
+
+
+def told(lines: int, reasons: Iterable[Reason], workspaces: Iterable[str] = ()) -> Iterator[str]:
+    """Say of *lines* that are no row what *reasons* are, and the job's *workspaces*, where one of them may be meant."""
+    shown = list(reasons)
+    yield from map(str, shown)
+    if shown and (rest := lines - sum(each.lines for each in shown)):
+        yield f"{rest:,} more for other reasons"
+    names = list(workspaces)
+    if names and any(" is not one of the job's" in each.said for each in shown):
+        more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+        yield f"the job's workspaces are {', '.join(names[:_MOST_NAMES])}{more}"

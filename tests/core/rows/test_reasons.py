@@ -1,0 +1,70 @@
+"""Why lines are no rows: counted by kind, the most frequent first, bounded whatever the lines are."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.rows.reasons import MOST_SHOWN, Reason, Reasons, told
+from batchrun.core.rows.rows import Inherited, NotARow, read_line
+
+
+def reasons_of(*said):
+    reasons = Reasons()
+    for line, each in enumerate(said, 1):
+        reasons.add("rows.jsonl", line, each)
+    return reasons
+
+
+def why(line, *workspaces):
+    read = read_line(line, {name: Inherited("qwen-plus", {}, b"") for name in workspaces}, None)
+    assert isinstance(read, NotARow)
+    return read.reason
+
+
+def test_a_workspace_that_was_renamed_is_one_reason_with_its_count_and_the_name_that_was_meant():
+    reasons = reasons_of(*[why(b'{"workspace": "legall", "prompt": "a"}', "legal", "support")] * 58)
+    assert list(told(58, reasons.most_frequent(), ["legal", "support"])) == [
+        "58 lines, the first rows.jsonl, line 1: workspace 'legall' is not one of the job's (nearest: 'legal')",
+        "the job's workspaces are legal, support",
+    ]
+
+
+def test_two_unknown_workspaces_are_two_reasons_whatever_numbers_are_in_their_names():
+    team = [why(b'{"workspace": "team-%d", "prompt": "a"}' % number, "legal") for number in (1, 2, 2)]
+    found = [(each.lines, each.place) for each in reasons_of(*team).most_frequent()]
+    assert found == [(2, "rows.jsonl, line 2"), (1, "rows.jsonl, line 1")]
+
+
+def test_ids_that_stand_twice_are_one_reason_whatever_they_are():
+    shown = ["'a-1'", '"it\'s"', f"'{'x' * 79}…"]
+    twice = [f"id {each} stands already at rows.jsonl line {line}" for line, each in enumerate(shown, 1)]
+    assert reasons_of(*twice).most_frequent() == [Reason(3, "rows.jsonl, line 1", twice[0])]
+
+
+def test_what_differs_in_numbers_alone_is_one_reason():
+    broken = [why(text, "legal") for text in (b'{"prompt": 1', b'{"a"', b'{"prompt": 12')]
+    assert len(reasons_of(*broken).most_frequent()) < 3
+    assert [each.lines for each in reasons_of("a line of 1,200,300 bytes", "a line of 7 bytes").most_frequent()] == [2]
+
+
+def test_a_lone_line_is_told_by_its_place():
+    assert list(told(1, reasons_of("a blank line").most_frequent(), ["legal"])) == ["rows.jsonl, line 1: a blank line"]
+
+
+@given(st.lists(st.text(max_size=20), max_size=60))
+def test_every_line_is_counted_and_no_more_kinds_are_told_than_a_person_reads(said):
+    reasons = reasons_of(*said)
+    shown = reasons.most_frequent()
+    lines = list(told(reasons.lines, shown))
+    assert reasons.lines == len(said)
+    assert len(shown) <= MOST_SHOWN
+    counted = sum(each.lines for each in shown)
+    assert lines[len(shown) :] == ([f"{len(said) - counted:,} more for other reasons"] if counted < len(said) else [])
+
+
+def test_a_file_of_nothing_but_different_mistakes_is_counted_in_bounded_memory():
+    reasons = reasons_of(*(f"workspace 'w{number}' is not one of the job's" for number in range(3000)))
+    assert reasons.lines == 3000
+    assert len(reasons._kinds) == 1000  # the bound is what is held
+    assert list(told(reasons.lines, reasons.most_frequent()))[-1] == "2,995 more for other reasons"
