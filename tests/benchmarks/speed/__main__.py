@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, PEERS, WIRE, Contestant, contestant_of
+from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, PEERS, WIRE, Contestant, contestant_of, fast
 from tests.benchmarks.speed.endpoint import greedy, lognormal, serving
 from tests.benchmarks.speed.measure import alternate
 
@@ -26,7 +26,7 @@ def main() -> None:
     asked = _asked()
     with tempfile.TemporaryDirectory(prefix="speed-") as place:
         folder = Path(place)
-        contestants = [NAIVE, BATCHRUN, WIRE, BARE]
+        contestants = [NAIVE, BATCHRUN, *_had("batchrun on uvloop", fast()), WIRE, BARE]
         if "cpu" in asked.what:
             for in_flight in asked.in_flight:
                 _cpu(contestants, asked.rows, in_flight, asked.rounds, folder)
@@ -50,11 +50,15 @@ def _asked() -> argparse.Namespace:
 
 
 def _peers(contestants: Sequence[Contestant], count: int, in_flight: int, rounds: int, folder: Path) -> None:
-    found = [(peer.name, contestant_of(peer)) for peer in PEERS]
-    for name, each in found:
-        if isinstance(each, str):
-            _say(f"\n{name} is left out: {each}\n")
-    _cpu([*contestants, *(each for _, each in found if isinstance(each, Contestant))], count, in_flight, rounds, folder)
+    peers = [each for peer in PEERS for each in _had(peer.name, contestant_of(peer))]
+    _cpu([*contestants, *peers], count, in_flight, rounds, folder)
+
+
+def _had(name: str, contestant: Contestant | str) -> list[Contestant]:
+    if isinstance(contestant, Contestant):
+        return [contestant]
+    _say(f"\n{name} is left out: {contestant}\n")
+    return []
 
 
 def _cpu(contestants: Sequence[Contestant], count: int, in_flight: int, rounds: int, folder: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,6 +89,7 @@ class Peer(NamedTuple):
     most: int = 20_000
 
 
+_UVLOOP = Sdk("uvloop", "0.22.1")
 PEERS = (
     Peer("lm-deluge", Sdk("lm-deluge", "0.0.168"), most=4_000),
     Peer("async-batch-llm", Sdk("async-batch-llm", "0.28.0"), "[openai]", 2_000),
@@ -123,3 +124,12 @@ NAIVE = Contestant("naive aiohttp loop", script("naive_loop"))
 WIRE = Contestant("the same on our wire", script("wire_loop"))
 BARE = Contestant("bare asyncio client", script("bare_client"))
 BATCHRUN = Contestant("batchrun", batchrun(), answered=_of_a_run)
+
+
+def fast() -> Contestant | str:
+    """`batchrun run` with the loop of the extra ``fast``, which need not be installed here; or why it can not be had."""
+    try:
+        place = built(_UVLOOP)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        return f"{_UVLOOP.pin} could not be installed ({type(error).__name__})"
+    return replace(BATCHRUN, name="batchrun on uvloop", environment={"PYTHONPATH": str(next(place.glob("lib/python*/site-packages")))})
