@@ -76,10 +76,7 @@ class Engine:
         finally:
             if self._alarm is not None:
                 self._alarm.cancel()
-            # Whatever ended the run, an answer that had come by then is paid for, and kept.
-            self._break_off()
-            for attempt in (*self._taken_in(), *self._handed_on, *self._fetched):
-                self._scheduler.release(attempt.ticket)
+            self._keep()
         return drained
 
     def wake(self) -> None:
@@ -111,16 +108,30 @@ class Engine:
 
     def _read(self) -> list[Attempt]:
         """Read the answers that came; give the attempts of which more has to be waited for."""
-        unfinished = []
+        unfinished, wrong = [], None
         while self._heard_of:
             attempt = self._heard_of.popleft()
-            attempt.result = self._begun[attempt].taken(attempt.ended)
+            try:
+                attempt.result = self._begun[attempt].taken(attempt.ended)
+            except BaseException as error:  # noqa: BLE001 - raised when the others are read, which are paid for all the same
+                wrong = wrong or error
+                continue
             if attempt.result is None:
                 unfinished.append(attempt)
             else:
                 del self._begun[attempt]
                 self._ended.append(attempt)
+        if wrong is not None:
+            raise wrong
         return unfinished
+
+    def _keep(self) -> None:
+        """Whatever ended the run, an answer that had come by then is paid for, and kept."""
+        try:
+            self._break_off()
+        finally:
+            for attempt in (*self._taken_in(), *self._handed_on, *self._fetched):
+                self._scheduler.release(attempt.ticket)
 
     def _break_off(self) -> None:
         """End the calls that no worker waits for, which leaves starts without an end; of those that came whole there is an answer."""
@@ -145,18 +156,18 @@ class Engine:
     def _taken_in(self) -> list[Attempt]:
         """Settle what ended and write down what became of it. A slot that is given back before would let go of an entry unwritten."""
         ended, self._ended = self._ended, []
-        ledger, place = self._ports.ledger, 0
-        try:
-            for place, attempt in enumerate(ended, 1):  # noqa: B007 - how far it came
+        ledger, spoilt, wrong = self._ports.ledger, set[Attempt](), None
+        for attempt in ended:
+            try:
                 self._settle(attempt)
                 if attempt.outcome is not None:
                     ledger.append(attempt.outcome, attempt.ended)
-        except BaseException:
-            # The others are paid for all the same: those before it are written now, and `run` takes in those after it before it ends.
-            self._ended[:0] = ended[place:]
-            self._write_down(ended[: place - 1])
-            raise
-        self._write_down(ended)
+            except BaseException as error:  # noqa: BLE001 - raised when the others are written, which are paid for all the same
+                spoilt.add(attempt)
+                wrong = wrong or error
+        self._write_down([attempt for attempt in ended if attempt not in spoilt] if spoilt else ended)
+        if wrong is not None:
+            raise wrong
         return ended
 
     def _write_down(self, ended: list[Attempt]) -> None:
