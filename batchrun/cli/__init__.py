@@ -31,6 +31,13 @@ class _Verbs(click.Group):
         command: click.Command = getattr(import_module(f"batchrun.cli.{cmd_name}"), cmd_name)
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _VERBS and not args[0].startswith("-"):
+            from batchrun.core.jobs.words import one_of  # noqa: PLC0415 - nothing is imported before it is needed
+
+            ctx.fail(f"No such command '{args[0]}': {one_of(args[0], _VERBS)}.")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):
             formatter.write_dl(list(_VERBS.items()))

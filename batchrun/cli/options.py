@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
+from pydantic_core import PydanticCustomError
 
-from batchrun.core.jobs.hours import A_ZONE
+from batchrun.core.jobs.hours import read_zone
 from batchrun.core.ledger.attribution import DEFAULT_ZONE, checked
 from batchrun.report.page.languages import LANGUAGES
 
@@ -60,9 +61,9 @@ def page_option(command: _Command) -> _Command:
 
 def _zone(_ctx: click.Context, _option: click.Parameter, name: str) -> ZoneInfo:
     try:
-        return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):  # OSError: a folder of zones, or a name that no disk takes.
-        raise click.BadParameter(f"{name!r}: {A_ZONE} is wanted") from None
+        return ZoneInfo(read_zone(name))
+    except PydanticCustomError as error:
+        raise click.BadParameter(f"{name!r}: {error.message()}") from None
 
 
 def _by(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:

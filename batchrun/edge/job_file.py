@@ -27,7 +27,7 @@ def load_job(path: str | Path) -> Job:
     """
     path = Path(path)
     if path.suffix != ".toml":
-        raise JobError(f"{path}: a job file's name ends in .toml{_meant(path)}")
+        raise JobError(f"{path}: a job file's name ends in .toml{_those_in(path) if path.is_dir() else _meant(path)}")
     try:
         return _checked(_with_prices(_tables(_text(path), path), path), path)
     except RecursionError:
@@ -49,6 +49,12 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise JobError(f"{path}: line {line} is not UTF-8; a job file is saved as UTF-8") from None
+
+
+def _those_in(directory: Path) -> str:
+    names = sorted(str(each) for each in directory.glob("*.toml"))
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return f"; in this directory stand {', '.join(names[:5])}{more}" if names else ""
 
 
 def _meant(path: Path) -> str:

@@ -96,7 +96,7 @@ def read_description(directory: Path) -> dict[str, Any] | None:
         described = orjson.loads(path.read_bytes())
         if not isinstance(described, dict) or not isinstance(described["format"], int):
             raise RunDamagedError(f"{path}: is no description of a run; move it away if it was put there by hand")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (orjson.JSONDecodeError, KeyError):
         raise RunDamagedError(f"{path}: cannot be read as JSON; the rows are safe in the workspaces' files: move run.json away") from None

@@ -164,6 +164,8 @@ def _set_aside(source: Source, reasons: Iterable[Reason], workspaces: Iterable[s
     if lines := source.counts.set_aside:
         yield f"{no_rows(lines)} (all are in {directory}/rejected-input.jsonl): the others go on; correct them and run the same again"
         yield from told(lines, reasons, workspaces)
+    if not source.counts.rows:
+        yield "no row stands in the input: there is nothing to do"
 
 
 def _refuse_its_own(source: Source, directory: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from batchrun.core.jobs.job import Workspace
+from batchrun.core.jobs.words import nearest
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.edge.environment import Keys, Missing
 
@@ -20,7 +21,13 @@ def parks_before_any_call(
             advice = f"{key.variable} {key.why}: set it to the API key of this workspace and run the same command again"
             parks.append((name, model, Failure(Fault.PARK, Scope.WORKSPACE, "missing_key", "there is no API key", advice)))
         elif workspace.models is not None and model not in workspace.models and model not in workspace.deployments:
-            advice = f'add "{model}" to workspaces.{name}.models once the workspace is authorised for it, or give the rows another model'
+            advice = _unlisted(model, name, workspace)
             message = "the job does not list this model for the workspace"
             parks.append((name, model, Failure(Fault.PARK, Scope.LANE, "model_not_listed", message, advice)))
     return parks
+
+
+def _unlisted(model: str, name: str, workspace: Workspace) -> str:
+    meant = nearest(model, (*(workspace.models or ()), *workspace.deployments))
+    rows = f'correct the rows where they mean "{meant}", or' if meant else "give the rows another model, or"
+    return f'{rows} add "{model}" to workspaces.{name}.models once the workspace is authorised for it'

@@ -285,8 +285,9 @@ def test_a_description_that_cannot_be_read_is_damage_and_not_a_bug(tmp_path, des
 
 def test_no_run_among_the_paths_is_told(tmp_path):
     (tmp_path / "x").write_text("")
-    with pytest.raises(JobError, match="no run directory"):
-        reported([tmp_path / "x", tmp_path / "x"])
+    for paths in ([tmp_path / "x", tmp_path / "x"], [tmp_path / "x"]):
+        with pytest.raises(JobError, match="no run directory"):
+            reported(paths)
 
 
 def test_the_sum_of_many_runs_is_the_sum_of_their_reports_by_anything(tmp_path):

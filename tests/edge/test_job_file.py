@@ -260,6 +260,12 @@ def test_a_file_that_is_not_there_is_answered_with_the_nearest(written, tmp_path
     assert str(error_of("nightly")) == "nightly: a job file's name ends in .toml; did you mean 'nightly.toml'?"
     assert str(error_of(tmp_path / "nightly.json")).endswith(f"did you mean '{tmp_path / 'nightly.toml'}'?")
     assert str(error_of("other/nightly.toml")) == "other/nightly.toml: no such file"
+    (tmp_path / "jobs").mkdir()
+    assert str(error_of("jobs")) == "jobs: a job file's name ends in .toml"
+    for name in "cab":
+        written(INPUT, f"jobs/{name}.toml")
+    told = "in this directory stand jobs/a.toml, jobs/b.toml, jobs/c.toml"
+    assert str(error_of("jobs")) == f"jobs: a job file's name ends in .toml; {told}"
     (tmp_path / "directory.toml").mkdir()
     assert str(error_of("directory.toml")) == "directory.toml: cannot be read: Is a directory"
 

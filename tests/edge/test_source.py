@@ -471,6 +471,13 @@ def test_every_input_that_cannot_be_used_is_said_at_once(tmp_path, opened):
     assert f'input "{tmp_path}/none-*.jsonl"' in said[1]
 
 
+def test_a_mistyped_input_is_told_with_the_file_beside_it_that_was_meant(tmp_path, opened):
+    written(tmp_path / "tickets.jsonl", line("a"))
+    assert f"did you mean '{tmp_path / 'tickets.jsonl'}'?" in refusal(opened, tmp_path / "tikcets.jsonl")
+    for other in (tmp_path / "legal", tmp_path / "none" / "tickets.jsonl"):
+        assert "did you mean" not in refusal(opened, other)
+
+
 def test_one_file_with_two_workspaces_is_a_mistake(tmp_path, opened):
     path = str(written(tmp_path / "in.jsonl", line("a")))
     assert "already named with workspace 'legal'" in refusal(opened, InputFile(path, "legal"), InputFile(path, "marketing"))

@@ -180,6 +180,12 @@ def test_bad_lines_are_set_aside_and_strict_refuses_to_start(tmp_path):
     assert [line["line"] for line in aside] == [9, 10, 11]
 
 
+def test_an_input_without_a_row_is_told(tmp_path):
+    with simulator(tmp_path) as url:
+        ended = run(tmp_path, "run", str(write_job(tmp_path, url, [])))
+    assert (ended.returncode, b"no row stands in the input" in ended.stderr) == (0, True)
+
+
 def test_the_first_signal_drains_and_the_run_can_go_on(tmp_path):
     with simulator(tmp_path, latency=0.4) as url:
         # So few at once that it is not over before a second process has begun, however busy the machine is.

@@ -81,6 +81,8 @@ def told(lines: int, reasons: Iterable[Reason], workspaces: Iterable[str] = ()) 
     yield from map(str, shown)
     if shown and (rest := lines - sum(each.lines for each in shown)):
         yield f"{rest:,} more for other reasons"
+    if any(each.said.startswith("not JSON: unexpected end of data") for each in shown):
+        yield "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array"
     names = list(workspaces)
     if names and any(" is not one of the job's" in each.said for each in shown):
         more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""

@@ -10,14 +10,18 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from batchrun.core.errors import Mistake
+from batchrun.core.jobs.words import nearest
 from batchrun.core.rows.index import MAX_FILES
 from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source.mistakes import STDIN, printable, unusable, where
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_MOST_NEIGHBOURS = 1000
+"""That are looked at for a mistyped name."""
 READABLE = "must be JSON lines in UTF-8, plain or compressed with gzip or zstd"
 _FOREIGN = {
     b"\xff\xfe": "UTF-16 text",
@@ -111,11 +115,22 @@ def _look(path: str, workspace: str | None) -> tuple[object, Found] | Mistake:
         # A pipe must not be opened: that would wait for its writer.
         head = _head(path) if stat.S_ISREG(status.st_mode) else b""
     except OSError as error:
-        return Mistake(where(path), f"a path that cannot be read ({error.strerror})", "must be a file that is there and may be read")
+        wanted = "must be a file that is there and may be read" + _meant(path)
+        return Mistake(where(path), f"a path that cannot be read ({error.strerror})", wanted)
     return _unfit(path, status.st_mode, head) or (
         (status.st_dev, status.st_ino),
         Found(path, workspace, status.st_size, status.st_mtime_ns, head),
     )
+
+
+def _meant(path: str) -> str:
+    """Name the file beside it that was probably meant."""
+    place = Path(path)
+    try:
+        near = None if place.exists() else nearest(place.name, (each.name for each in islice(place.parent.iterdir(), _MOST_NEIGHBOURS)))
+    except OSError:
+        return ""
+    return f"; did you mean {printable(str(place.with_name(near)))!r}?" if near else ""
 
 
 def _head(path: str) -> bytes:

@@ -52,6 +52,14 @@ def test_a_lone_line_is_told_by_its_place():
     assert list(told(1, reasons_of("a blank line").most_frequent(), ["legal"])) == ["rows.jsonl, line 1: a blank line"]
 
 
+def test_an_object_or_an_array_over_several_lines_is_told_how_to_be_made_json_lines():
+    for first in (b"[", b"{"):
+        lines = list(told(1, reasons_of(why(first, "legal")).most_frequent()))
+        assert lines[1:] == [
+            "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array"
+        ]
+
+
 @given(st.lists(st.text(max_size=20), max_size=60))
 def test_every_line_is_counted_and_no_more_kinds_are_told_than_a_person_reads(said):
     reasons = reasons_of(*said)
