@@ -351,6 +351,13 @@ def test_a_window_is_taken_to_have_room_for_thirty_rows_before_anything_was_refu
     assert reckoning.window == window
 
 
+def test_a_few_large_rows_at_the_beginning_show_no_longer_window():
+    reckoning = Reckoning()
+    later = taken(reckoning, 900.0, 2)
+    taken(reckoning, 100.0, 40, start=later)
+    assert reckoning.window == 6.0
+
+
 @pytest.mark.parametrize(("cost", "window"), [(6500.0, 6.0), (6700.0, 20.0), (22_500.0, 60.0)])
 def test_a_row_that_was_taken_though_it_alone_is_more_than_the_window_shows_a_longer_one(cost, window):
     reckoning = reckoned()
