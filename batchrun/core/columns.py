@@ -10,6 +10,15 @@ def width(text: str) -> int:
     return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
+def cut(text: str, columns: int) -> str:
+    """Shorten *text* to *columns*, with a mark where something was left out."""
+    if width(text) <= columns:
+        return text
+    while width(text) >= columns:
+        text = text[:-1]
+    return f"{text}…"
+
+
 def padded(text: str, columns: int) -> str:
     """Fill *text* with spaces on its right."""
     return text + " " * (columns - width(text))

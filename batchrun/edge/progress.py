@@ -8,18 +8,21 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import TextIO
+from typing import Any, TextIO
 
 import anyio
 from tqdm import tqdm
 
-from batchrun.core.columns import padded, width
+from batchrun.core.columns import cut, padded, width
 from batchrun.core.progress import Progress, WorkspaceProgress
 
 DRAW_EVERY = 0.2
 LINE_EVERY = 15.0
-_BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
-_TOTAL = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix} {elapsed}<{remaining}"
+_BAR = "{desc} {share:3}%|{bar}| {told}"
+_TOTAL = "{desc} {share:3}%|{bar}| {told} {elapsed}, {remaining} left{notes}"
+_LEAST_BAR = 10
+"""Columns of a bar; what is told beside it gives way."""
+_SHARE, _TIMES = len(" 100%|| "), len(" 00:00, 00:00 left")
 _LINES_KEPT = 4
 """Of the terminal, for the total, what stood there, and the prompt."""
 
@@ -91,6 +94,13 @@ class _Rate:
 
 class _Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
     monitor_interval = 0  # No thread: everything is drawn by the timer.
+    told = notes = ""
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        # The share is cut and not rounded: 100 % is said of what is done.
+        share = 100 * self.n // self.total if self.total else 100
+        return {**super().format_dict, "share": share, "told": self.told, "notes": self.notes}
 
 
 class ReadingBar:
@@ -128,15 +138,18 @@ class _Bars:
     """One bar a workspace while they fit; else those with most left to do, and one for the others; and the total."""
 
     def __init__(self, first: Progress, stream: TextIO) -> None:
-        room = max(1, _lines_of(stream) - _LINES_KEPT)
+        self._stream = stream
+        size = _size_of(stream)
+        room = max(1, size.lines - _LINES_KEPT)
         ranked = sorted(first.workspaces, key=lambda each: each.done - each.rows)
         shown = {each.name for each in (ranked if len(ranked) <= room else ranked[: room - 1])}
         self._names = [each.name for each in first.workspaces if each.name in shown]
         hidden = len(first.workspaces) - len(self._names)
         labels = [*self._names, *([f"{hidden} others"] if hidden else []), "total"]
-        columns = max(map(width, labels))
+        labels = [cut(label, max(12, size.columns // 4)) for label in labels]
+        self._label = max(map(width, labels))
         self._bars = [
-            _Bar(desc=padded(label, columns), position=place, bar_format=_BAR, file=stream, dynamic_ncols=True, total=1)
+            _Bar(desc=padded(label, self._label), position=place, bar_format=_BAR, file=stream, dynamic_ncols=True, total=1)
             for place, label in enumerate(labels)
         ]
         self._bars[-1].bar_format = _TOTAL
@@ -147,30 +160,47 @@ class _Bars:
         by_name = {each.name: each for each in progress.workspaces}
         groups = [[by_name.pop(name)] for name in self._names]
         groups += [list(by_name.values())] if by_name else []
-        for bar, group in zip(self._bars, groups, strict=False):
-            _set(bar, sum(each.done for each in group), sum(each.rows for each in group), _note(group))
+        counts = [_count(group) for group in groups] + [f"{progress.done:,}/{progress.rows:,}"]
+        digits, notes = max(map(len, counts)), [_note(group) for group in groups]
+        # All of one width, so that all bars are: their lengths are compared by eye.
+        told = [f"{count.rjust(digits)}, {note.ljust(max(map(len, notes)))}" for count, note in zip(counts, notes, strict=False)]
+        for bar, group, text in zip(self._bars, groups, told, strict=False):
+            _set(bar, sum(each.done for each in group), sum(each.rows for each in group), text)
+        room = _size_of(self._stream).columns - self._label - _SHARE - _LEAST_BAR - digits - _TIMES
+        _set(self._bars[-1], progress.done, progress.rows, counts[-1].rjust(digits), self._notes(progress, room))
+
+    def _notes(self, progress: Progress, room: int) -> str:
+        """What is told of the whole, as much as there is room for: what says least gives way first."""
         rows, tokens = self._rate.of(progress)
-        notes = [f"{rows:.1f} rows/s", f"{tokens:,.0f} tokens/s", f"{progress.in_flight} in flight"]
-        notes += [f"{progress.held:,} held"] if progress.held else []
-        _set(self._bars[-1], progress.done, progress.rows, ", ".join(notes + (["draining"] if progress.draining else [])))
+        flying, flow, pace = f", {progress.in_flight:,} in flight", f", {tokens:,.0f} tokens/s", f", {rows:,.1f} rows/s"
+        held = f", {progress.held:,} held" if progress.held else ""
+        notes = [", draining" * progress.draining, pace, flow, flying, held]
+        for dispensable in (flow, flying, pace):
+            if len("".join(notes)) > room:
+                notes.remove(dispensable)
+        return "".join(notes)
 
     def close(self) -> None:
         for bar in self._bars:
             bar.close()
 
 
-def _lines_of(stream: TextIO) -> int:
-    """Lines of the terminal that is drawn on: standard output may be another, or none."""
+def _size_of(stream: TextIO) -> os.terminal_size:
+    """Columns and lines of the terminal that is drawn on: standard output may be another, or none."""
     with suppress(OSError):
-        if lines := os.get_terminal_size(stream.fileno()).lines:
-            return lines
-    return shutil.get_terminal_size().lines
+        size = os.get_terminal_size(stream.fileno())
+        if size.lines and size.columns:
+            return size
+    return shutil.get_terminal_size()
 
 
-def _set(bar: _Bar, done: int, rows: int, note: str) -> None:
-    bar.total, bar.n = rows, done
-    bar.set_postfix_str(note, refresh=False)
+def _set(bar: _Bar, done: int, rows: int, told: str, notes: str = "") -> None:
+    bar.total, bar.n, bar.told, bar.notes = rows, done, told, notes
     bar.refresh()
+
+
+def _count(workspaces: Sequence[WorkspaceProgress]) -> str:
+    return f"{sum(each.done for each in workspaces):,}/{sum(each.rows for each in workspaces):,}"
 
 
 def _note(workspaces: Sequence[WorkspaceProgress]) -> str:
