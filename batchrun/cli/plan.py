@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import orjson
 
+from batchrun.cli.saying import room
 from batchrun.edge.job_file import load_job
 from batchrun.edge.progress import ReadingBar
 from batchrun.report.forecast import forecast_table
@@ -33,5 +34,5 @@ def plan(*, job_file: Path, as_json: bool, env_file: Path | None) -> None:
     if as_json:
         click.echo(orjson.dumps(forecast.as_json(), option=orjson.OPT_INDENT_2))
     else:
-        click.echo(forecast_table(forecast))
+        click.echo(forecast_table(forecast, room()))
     sys.exit(forecast.exit_code)

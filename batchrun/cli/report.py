@@ -10,6 +10,7 @@ import click
 import orjson
 
 from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
+from batchrun.cli.saying import room
 from batchrun.core.ledger.attribution import LANE
 from batchrun.core.ledger.focus import Focus
 from batchrun.core.rows import reasons
@@ -80,7 +81,7 @@ def report(  # noqa: PLR0913 - an option each
         told = found.as_json() | ({"attribution": found.statement.by(by).as_json()} if by else {})
         click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     else:
-        click.echo(table(found.statement, by or LANE))
+        click.echo(table(found.statement, by or LANE, room()))
     if table_path is not None:
         write_usage_csv(table_path, found.statement, by or (*LANE, "day"))
         click.echo(f"written: {table_path}", err=True)

@@ -13,7 +13,7 @@ import click
 import orjson
 
 from batchrun.cli.options import page_option
-from batchrun.cli.saying import say
+from batchrun.cli.saying import room, say
 from batchrun.core.model import Scope
 from batchrun.core.progress import Progress
 from batchrun.core.rows.reasons import told
@@ -87,7 +87,7 @@ def run(  # noqa: PLR0913 - an argument an option
     if as_json:
         say(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2))
     else:
-        say(table(ending.statement))
+        say(table(ending.statement, room=room()))
         for reason in told(ending.statement.rejected_input, ending.no_rows, job.workspaces):
             say(f"no row: {reason}", err=True)
         _tell_ending(ending, job_file, job.run_directory, partial(say, err=True))

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 
 import click
+
+
+def room() -> int | None:
+    """Columns of the terminal that the result is shown on; None where it goes elsewhere, and may be as wide as it is."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def say(text: str | bytes, *, err: bool = False) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from batchrun.core.columns import padded, width
 from batchrun.core.ledger.doubt import Doubtful
+from batchrun.report.drawn import drawn
 
 Calls = Sequence[tuple[Doubtful, str]]
 """Each with its row's outcome."""
@@ -20,8 +20,7 @@ def doubt_table(calls: Calls) -> str:
     lines = [["workspace", "model", "id", "sent at", "at most", "why", "its row"]]
     lines += [_cells(doubtful, outcome) for doubtful, outcome in calls if doubtful.started.row_id]
     lines += _untold(doubtful for doubtful, _ in calls if not doubtful.started.row_id)
-    widths = [max(width(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join("  ".join(padded(cell, columns) for cell, columns in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(drawn(lines, range(len(lines[0]))))
 
 
 def doubt_json(calls: Calls) -> list[dict[str, Any]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from batchrun.core.columns import padded, width
 from batchrun.core.scheduling.prospects import Forecast, Prospect
+from batchrun.report.drawn import ruled
 
 _HEADS = ("workspace", "model", "rows", "input", "output", "limited by", "finishes in", "finishes at")
 _LEFT = {0, 1, 5}
@@ -15,15 +15,12 @@ _NEVER = "-"
 _MOST_ADVICE = 6
 
 
-def forecast_table(forecast: Forecast) -> str:
-    """Return a line a workspace and model that has rows left, and a total; then the notes."""
+def forecast_table(forecast: Forecast, room: int | None = None) -> str:
+    """Return a line a workspace and model that has rows left, and a total, for a terminal of *room* columns; then the notes."""
     if not forecast.lanes:
         return "\n".join(["no row is left to do", *_notes(forecast)])
     lines = [list(_HEADS), *(_lane(each, forecast) for each in forecast.lanes), _total(forecast)]
-    widths = [max(width(line[column]) for line in lines) for column in range(len(_HEADS))]
-    drawn = [_line(line, widths) for line in lines]
-    rule = "─" * sum(widths, 2 * (len(widths) - 1))
-    return "\n".join([drawn[0], rule, *drawn[1:-1], rule, drawn[-1], *_notes(forecast)])
+    return "\n".join([*ruled(lines, _LEFT, room), *_notes(forecast)])
 
 
 def duration(seconds: float) -> str:
@@ -61,14 +58,6 @@ def _total(forecast: Forecast) -> list[str]:
 
 def _ends(seconds: float, forecast: Forecast) -> list[str]:
     return [duration(seconds), clock(forecast.at(seconds), forecast.begins_at)]
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    drawn = [
-        padded(cell, columns) if place in _LEFT else cell.rjust(columns)
-        for place, (cell, columns) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return "  ".join(drawn).rstrip()
 
 
 def _notes(forecast: Forecast) -> Iterator[str]:

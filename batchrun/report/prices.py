@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from batchrun.core.columns import padded, width
+from batchrun.core.columns import width
 from batchrun.core.money.price_list import PriceRow
+from batchrun.report.drawn import drawn
 
 _HEADS = ("model", "where", "since", "input up to", "input", "output", "thinking", "discount")
 _PLAIN = ("input", "output", "thinking")
@@ -23,10 +24,9 @@ Listed = Sequence[tuple[PriceRow, Decimal]]
 def price_table(listed: Listed) -> str:
     """Return a line a tier, prices for a million tokens, then where they come from."""
     lines = [list(_HEADS), *(line for row, discount in listed for line in _lines(row, discount))]
-    widths = [max(width(line[column]) for line in lines) for column in range(len(_HEADS))]
-    drawn = [_drawn(line, widths) for line in lines]
+    told = drawn(lines, range(_WORDS))
     sources = dict.fromkeys(_source(row) for row, _ in listed)
-    return "\n".join([drawn[0], "─" * sum(widths, 2 * (len(widths) - 1)), *drawn[1:], *sources])
+    return "\n".join([told[0], "─" * max(map(width, told)), *told[1:], *sources])
 
 
 def prices_json(listed: Listed) -> list[dict[str, Any]]:
@@ -61,14 +61,6 @@ def _lines(row: PriceRow, discount: Decimal) -> list[list[str]]:
         off = f"{discount:.2%}" if discount and place == 0 else ""
         lines.append([*names, "" if tier.up_to is None else f"{tier.up_to:,}", *prices, off])
     return lines
-
-
-def _drawn(line: list[str], widths: list[int]) -> str:
-    cells = [
-        padded(cell, columns) if place < _WORDS else cell.rjust(columns)
-        for place, (cell, columns) in enumerate(zip(line, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
 
 
 def _source(row: PriceRow) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from batchrun.core.columns import padded, width
 from batchrun.core.money.reconcile import Line, Reconciliation, Sum
+from batchrun.report.drawn import drawn
 
 _REASONS = (
     ("midnight", "counted on a neighbouring day"),
@@ -32,7 +32,7 @@ def _differences(found: Reconciliation) -> list[str]:
         return [equal, ""]
     rows = [["day", "workspace", "model", "kind", "billed", "counted", "difference"]]
     rows += [_row(line) for line in different[:_MOST_LINES]]
-    told = _drawn(rows, names=4)
+    told = drawn(rows, range(4))
     for place, line in enumerate(different[:_MOST_LINES], 1):
         told[place] += f"  {_why(line)}"
     more = [f"… and {len(different) - _MOST_LINES:,} more: --json tells all"] if len(different) > _MOST_LINES else []
@@ -66,7 +66,7 @@ def _sums(found: Reconciliation) -> list[str]:
     rows += [[name, *_sum_row(one)] for name, one in found.sums.items()]
     if len(found.sums) != 1:
         rows.append(["total", *_sum_row(found.total())])
-    return [*_drawn(rows, names=1), ""]
+    return [*drawn(rows, range(1)), ""]
 
 
 def _money_differences(found: Reconciliation) -> list[str]:
@@ -84,16 +84,6 @@ def _sum_row(one: Sum) -> list[str]:
 
 def _money(amounts: dict[str, Decimal], unknown: Sequence[str] = ()) -> str:
     return " + ".join([*(f"{amount:,.4f} {currency}".rstrip() for currency, amount in sorted(amounts.items())), *unknown]) or "-"
-
-
-def _drawn(rows: Sequence[Sequence[str]], names: int) -> list[str]:
-    widths = [max(width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(_cells(row, widths, names)).rstrip() for row in rows]
-
-
-def _cells(row: Sequence[str], widths: Sequence[int], names: int) -> list[str]:
-    left = [padded(cell, columns) for cell, columns in zip(row[:names], widths[:names], strict=True)]
-    return left + [cell.rjust(columns) for cell, columns in zip(row[names:], widths[names:], strict=True)]
 
 
 def _notes(found: Reconciliation) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from batchrun.core.columns import padded, width
 from batchrun.core.ledger.attribution import LANE, Attribution, Label
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Part, Totals
 from batchrun.core.rows.reasons import no_rows
+from batchrun.report.drawn import ruled
 
 _COLUMNS = (
     ("answered", "answered"),
@@ -38,8 +38,11 @@ _WASTED = {
 _SAVED = {"cache": "by what was found in a cache", "batch": "by batch prices", "discount": "by discounts"}
 
 
-def table(statement: Statement, by: Sequence[str] = LANE) -> str:
-    """Return a line a workspace and model, or what *by* asks, and a total; columns that hold nothing but zeros are left out."""
+def table(statement: Statement, by: Sequence[str] = LANE, room: int | None = None) -> str:
+    """Return a line a workspace and model, or what *by* asks, and a total, for a terminal of *room* columns.
+
+    Columns that hold nothing but zeros are left out.
+    """
     groups, total = statement.by(by), statement.total()
     columns = [(head, name) for head, name in _COLUMNS if (name in _ALWAYS or getattr(total, name)) and _is_told(name, groups)]
     currencies = sorted(total.cost) or ["cost"] * bool(total.unpriced_calls)
@@ -47,16 +50,8 @@ def table(statement: Statement, by: Sequence[str] = LANE) -> str:
     lines = [[*by, *(head for head, _ in columns), *currencies]]
     lines += [[*map(_label, key), *_counts(each, columns), *_amounts(each, currencies)] for key, each in told.items()]
     lines.append([*["total", *[""] * len(by)][: len(by)], *_counts(total, columns), *_amounts(total, currencies)])
-    drawn = ruled(lines, len(by))
+    drawn = ruled(lines, range(len(by)), room)
     return "\n".join([*drawn, *_notes(statement, total), *(["(others): beyond the first values of metadata"] if groups.crowded else [])])
-
-
-def ruled(lines: Sequence[Sequence[str]], names: int) -> list[str]:
-    """Draw a heading, lines and a total, the first columns of which are *names* and the others numbers."""
-    widths = [max(width(line[column]) for line in lines) for column in range(len(lines[0]))]
-    drawn = [_line(line, widths, names) for line in lines]
-    rule = "─" * sum(widths, 2 * (len(widths) - 1))
-    return [drawn[0], rule, *drawn[1:-1], rule, drawn[-1]]
 
 
 def money(amounts: Mapping[str, Decimal], unpriced: int = 0) -> str:
@@ -98,12 +93,6 @@ def _amount(totals: Totals, currency: str) -> str:
     if amount is None:
         return "unknown" if totals.unpriced_calls and not totals.cost else ""
     return f"{amount:,.4f}{'+' if totals.unpriced_calls else ''}"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], names: int) -> str:
-    told = [padded(cell, columns) for cell, columns in zip(cells[:names], widths[:names], strict=True)]
-    counts = [cell.rjust(columns) for cell, columns in zip(cells[names:], widths[names:], strict=True)]
-    return "  ".join([*told, *counts]).rstrip()
 
 
 def _notes(statement: Statement, total: Totals) -> list[str]:
