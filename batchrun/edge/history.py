@@ -11,7 +11,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import orjson
@@ -22,6 +22,7 @@ from batchrun.core.ledger.entry import Entry, NotAnEntryError, read_entry
 
 TAIL_CHUNK_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 18
+_TOGETHER = 2048
 _AGAIN = "mend the disk and run the same command again"
 
 
@@ -99,6 +100,16 @@ class Attempts:
 
     def __iter__(self) -> Iterator[Line]:
         yield from map(read_attempt, _lines(self.path, self.start, self.end))
+        yield from self.after_blocks()
+
+    def blocks(self) -> Iterator[bytes]:
+        """The same lines as they stand, many at a time."""
+        lines = _lines(self.path, self.start, self.end)
+        while some := [*islice(lines, _TOGETHER)]:
+            yield b"".join(some)
+
+    def after_blocks(self) -> Iterator[Line]:
+        """What follows the last of them."""
         yield ReadIn(boot_id())
 
 

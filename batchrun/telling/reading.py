@@ -5,10 +5,11 @@ What contradicts itself is damage: two entries of one attempt, or an entry of an
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from batchrun.core.ledger.attempts import Line
 from batchrun.core.ledger.doubt import Calls, Doubtful
@@ -36,6 +37,14 @@ class Reader(Protocol):
         """What contradicts *entry* in what was taken in; it is not taken in by that."""
 
 
+@runtime_checkable
+class OneByOne(Protocol):
+    """A reader that looks each entry up once, to say what is wrong with it or to take it in."""
+
+    def taken(self, entry: Entry) -> str | None:
+        """Take *entry* in, or say what contradicts it."""
+
+
 def files_of(directory: Path) -> list[str]:
     """Name the files of the ledger of *directory*, relative to it."""
     return [LOG, *(f"{workspace.name}/{name}" for workspace in run_directory.workspace_directories(directory) for name in FILES)]
@@ -59,7 +68,9 @@ def read_into(
         if only in {None, workspace.name}:
             for name in FILES:
                 mark, to = since.get(place := f"{workspace.name}/{name}", NOTHING), end(place)
-                reader.entries(history.entries(workspace / name, workspace.name, reader.wrong, mark.end, mark.lines, read, to))
+                wrong = reader.taken if (one_by_one := isinstance(reader, OneByOne)) else reader.wrong
+                entries = history.entries(workspace / name, workspace.name, wrong, mark.end, mark.lines, read, to)
+                deque(entries, maxlen=0) if one_by_one else reader.entries(entries)
 
 
 class DoubtfulCalls:

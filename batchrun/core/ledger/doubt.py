@@ -8,20 +8,21 @@ In doubt is, too, a call that no line tells of: where an opening did not end wel
 anew, the end of its log may be lost, and what had been promised tells how many calls that may have been at the most. For which rows,
 nobody knows.
 
-A run has millions of calls: those that have ended are kept in five bytes each.
+A run has millions of calls: those that have ended are kept in five bytes each, and usual lines are taken in at a glance (`glances.py`).
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 from zlib import crc32
 
-from batchrun.core.ledger.attempts import Bound, Closed, Ended, Line, Opened, Promise, Promised, ReadIn, Started, opening_of
+from batchrun.core.ledger.attempts import Bound, Closed, Ended, Line, Opened, Promise, Promised, ReadIn, Started, opening_of, read_attempt
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.glances import glances, line_of
 
 _WRITTEN, _FOUND = 1, 2
 _FINAL = frozenset({"rejected", "exhausted"})
@@ -92,6 +93,37 @@ class _Opening:
                 yield Started(f"{self.number}-", workspace, model, "", share, self.at)
 
 
+@dataclass(slots=True)
+class _Glanced:
+    """Calls of one opening that were seen to begin, and not to end, since the last line that was looked at closely."""
+
+    opening: bytes = b""
+    attempts: _Attempts | None = None
+    begun: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    """Their lines' text and seal, by number."""
+    counts: dict[tuple[bytes, bytes], list[int]] = field(default_factory=dict)
+    """What the opening has told, by workspace and model."""
+
+    def count(self, present: _Opening, workspace: bytes, model: bytes, most: tuple[bytes, bytes]) -> None:
+        counts = self.counts.get((workspace, model))
+        if counts is None:
+            counts = self.counts[workspace, model] = present.told.setdefault((workspace.decode(), model.decode()), [0, 0, 0])
+        counts[0] += 1
+        counts[1] += int(most[0])
+        counts[2] += int(most[1])
+
+
+@runtime_checkable
+class Blocks(Protocol):
+    """Lines of a log that are to be had as they stand, many at a time."""
+
+    def blocks(self) -> Iterator[bytes]:
+        """Whole lines, in their order."""
+
+    def after_blocks(self) -> Iterable[Line]:
+        """What is given after the last of them."""
+
+
 class Calls:
     """Takes attempts.log in, then the entries; what is left over is in doubt."""
 
@@ -107,8 +139,9 @@ class Calls:
         """Those that are under way, each with its place."""
         self._told: dict[str, Started] = {}
         """Whose entries came before their ends."""
-        self._suspects: dict[tuple[str, str], int] = {}
-        """Calls by workspace and id of their row: those that are under way or in doubt, as far as attempts.log alone can tell."""
+        self._suspects: dict[tuple[str, str], int] | None = None
+        """Calls by workspace and id of their row: those that are under way or in doubt, as far as attempts.log alone can tell. None until
+        somebody asks: whoever only reads a log need not count them."""
         self._doubts: list[Doubtful] = []
         self._openings: dict[int, _Attempts] = {}
         self._named: dict[str, _Attempts] = {}
@@ -128,6 +161,9 @@ class Calls:
     def take(self, lines: Iterable[Line]) -> Iterator[Call]:
         """Give each call when it starts, and again when it ends. *lines* are read once more where an entry turns out to be missing."""
         self._log, self._sought, self._place = lines, None, _NOWHERE
+        return self._take(lines)
+
+    def _take(self, lines: Iterable[Line]) -> Iterator[Call]:
         under_way, only = self._open, self._only
         for line in lines:
             if isinstance(line, Started):
@@ -137,8 +173,9 @@ class Calls:
             elif isinstance(line, Ended):
                 found = under_way.pop(line.name, None)
                 if found is not None:
-                    self._ended(line, *found)
-                    yield found[0], line
+                    started, attempts, number = found
+                    self._ended(line, started, attempts, number)
+                    yield started, line
                 elif self._told and (told := self._told.pop(line.name, None)) is not None:
                     yield told, line
             elif line is None:
@@ -148,8 +185,55 @@ class Calls:
                 self._told_of_opening(line)
 
     def take_all(self, lines: Iterable[Line]) -> None:
-        """Take the same in, for whoever asks about single calls later."""
-        deque(self.take(lines), maxlen=0)
+        """Take the same in, for whoever asks about single calls later; usual lines at a glance, where *lines* can give them together."""
+        self._log, self._sought, self._place = lines, None, _NOWHERE
+        if isinstance(lines, Blocks) and self._only is None and self._suspects is None:
+            glanced = _Glanced()
+            for block in lines.blocks():
+                self._glance_at(block, glanced)
+            self._let_go(glanced)
+            lines = lines.after_blocks()
+        deque(self._take(lines), maxlen=0)
+
+    def _glance_at(self, block: bytes, glanced: _Glanced) -> None:
+        """Take in a block of lines: usual ones at once, any other as `take` does, in their order. The outcome is the same."""
+        under_way, begun = self._open, glanced.begun
+        for start, opening, number, workspace, model, row, asked, told, seal, end, of, ended, end_seal, other in glances(block):
+            if start and b"%08x" % crc32(start) == seal:
+                if opening != glanced.opening:
+                    self._let_go(glanced)
+                    glanced.opening, glanced.attempts = opening, self._named.get(opening.decode())
+                attempts, at = glanced.attempts, int(number)
+                # What memory is to be set aside for, and what has begun already, is for a closer look.
+                new = at not in begun and not (under_way and (opening + b"-" + number).decode() in under_way)
+                if attempts is not None and at < len(attempts.marks) and new:
+                    begun[at] = start, seal
+                    attempts.rows[at] = crc32(b"%b\0%b" % (workspace, row)) or 1
+                    attempts.marks[at] = 0
+                    if self._present.boot is not None:
+                        glanced.count(self._present, workspace, model, (asked, told))
+                    continue
+            elif end and b"%08x" % crc32(end) == end_seal:
+                at = int(ended)
+                if of == glanced.opening and glanced.attempts is not None and begun.pop(at, None) is not None:
+                    glanced.attempts.marks[at] = _WRITTEN
+                    continue
+                if (found := under_way.pop((of + b"-" + ended).decode(), None)) is not None:
+                    if found[1] is not None:
+                        found[1].marks[found[2]] = _WRITTEN
+                    continue
+            self._let_go(glanced)
+            deque(self._take((read_attempt(other or line_of(start or end, seal or end_seal)),)), maxlen=0)
+
+    def _let_go(self, glanced: _Glanced) -> None:
+        """Note the calls that have only begun as any others."""
+        for at, (text, seal) in glanced.begun.items():
+            started = read_attempt(line_of(text, seal))
+            assert isinstance(started, Started)
+            self._open[started.name] = started, glanced.attempts, at
+        glanced.opening, glanced.attempts = b"", None
+        glanced.begun.clear()
+        glanced.counts.clear()
 
     def _told_of_opening(self, line: Opened | Closed | Promised | ReadIn) -> None:
         present = self._present
@@ -177,22 +261,26 @@ class Calls:
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls in *entry*; None where nothing does. It is not taken in."""
         attempts, number = self._find_again(entry.attempt)
-        if attempts is None:
-            return None
-        if attempts.marks[number] & _FOUND:
-            return f"names the attempt {entry.attempt}, which another entry names already"
-        if (row := attempts.rows[number]) and row != _row(entry.workspace, entry.id):
-            return f"names the attempt {entry.attempt}, which was made for another row"
-        return None
+        return None if attempts is None else _contradicted(entry, attempts, number)
 
     def told(self, entry: Entry) -> None:
         """Take an entry in."""
+        self._told_of(entry, *self._find_again(entry.attempt))
+
+    def taken(self, entry: Entry) -> str | None:
+        """Take an entry in, as `told` does, or say what contradicts it, as `wrong` does; whoever asks both is told sooner."""
+        attempts, number = self._find_again(entry.attempt)
+        if attempts is not None and (what := _contradicted(entry, attempts, number)) is not None:
+            return what
+        self._told_of(entry, attempts, number)
+        return None
+
+    def _told_of(self, entry: Entry, attempts: _Attempts | None, number: int) -> None:
         self._entries_came = True
         if self._open and entry.usage is not None and (found := self._open.get(entry.attempt or "")) is not None:
             started = found[0]
             if (started.workspace, started.row_id) == (entry.workspace, entry.id):
                 self._told[started.name] = self._open.pop(started.name)[0]
-        attempts, number = self._find_again(entry.attempt)
         if attempts is not None:
             attempts.marks[number] = _FOUND
 
@@ -205,6 +293,10 @@ class Calls:
 
     def suspects(self) -> Container[tuple[str, str]]:
         """Workspace and id of each row for which a call in doubt was made, as far as attempts.log alone can tell; stays true to it."""
+        if self._suspects is None:
+            calls = [*(started for started, _, _ in self._open.values()), *self._told.values()]
+            calls += [doubtful.started for doubtful in self._doubts if doubtful.why != self.UNTOLD]
+            self._suspects = Counter((started.workspace, started.row_id) for started in calls)
         return self._suspects
 
     def in_doubt(self) -> Iterator[Doubtful]:
@@ -223,8 +315,9 @@ class Calls:
         # A lost machine can lose the line that numbers an opening, and the next one names its attempts the same.
         if name in self._open:
             self._doubts.append(Doubtful(self._open[name][0], self.KILLED))
-        row, suspects = (workspace, row_id), self._suspects
-        suspects[row] = suspects[row] + 1 if row in suspects else 1
+        if (suspects := self._suspects) is not None:
+            row = workspace, row_id
+            suspects[row] = suspects[row] + 1 if row in suspects else 1
         attempts, number = self._find(name, reach=True)
         self._open[name] = started, attempts, number
         if attempts is not None:
@@ -235,9 +328,10 @@ class Calls:
         if ended.in_doubt:
             self._doubts.append(Doubtful(started, ended.code or "its answer told no usage", ended))
             return
-        row = started.workspace, started.row_id
-        if (suspected := self._suspects.pop(row, 1)) > 1:
-            self._suspects[row] = suspected - 1
+        if self._suspects is not None:
+            row = started.workspace, started.row_id
+            if (suspected := self._suspects.pop(row, 1)) > 1:
+                self._suspects[row] = suspected - 1
         if attempts is not None and ((verdict := ended.verdict) == "answered" or (verdict in _FINAL and _may_cost(ended))):
             attempts.marks[number] = _WRITTEN
 
@@ -288,6 +382,14 @@ class Calls:
         if attempts is not None:
             self._named[name] = attempts
         return attempts
+
+
+def _contradicted(entry: Entry, attempts: _Attempts, number: int) -> str | None:
+    if attempts.marks[number] & _FOUND:
+        return f"names the attempt {entry.attempt}, which another entry names already"
+    if (row := attempts.rows[number]) and row != _row(entry.workspace, entry.id):
+        return f"names the attempt {entry.attempt}, which was made for another row"
+    return None
 
 
 def _may_cost(ended: Ended) -> bool:

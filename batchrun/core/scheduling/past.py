@@ -10,6 +10,8 @@ from batchrun.core.ledger.entry import Entry
 from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.plan import Plan
 
+_AGAIN = "answers a row that is answered already"
+
 
 class Past:
     """What earlier openings left to do, and what is in doubt of it."""
@@ -37,9 +39,24 @@ class Past:
             self.told(entry)
             self.calls.told(entry)
 
+    def taken(self, entry: Entry) -> str | None:
+        """Take an entry in, `calls` and all, or say what contradicts it: the same as `wrong`, then `told`, its row sought once."""
+        plan = self.plan
+        ordinal = plan.find(entry.workspace, entry.id)
+        if ordinal is not None and plan.answers_again(entry, ordinal):
+            return _AGAIN
+        if (what := self.calls.taken(entry)) is not None:
+            return what
+        plan.note_found(entry, ordinal)
+        self._met(entry)
+        return None
+
     def told(self, entry: Entry, ordinal: int | None = None) -> None:
         """Take an entry in; `calls` is yet to be told. *ordinal* is its row's, where that is known."""
         self.plan.note(entry, ordinal)
+        self._met(entry)
+
+    def _met(self, entry: Entry) -> None:
         if entry.unknown:
             self.unknown += 1
         if (opening := self.calls.opening_of(entry)) > self.latest:
@@ -48,5 +65,5 @@ class Past:
     def wrong(self, entry: Entry, ordinal: int | None = None) -> str | None:
         """What contradicts the calls, or the rows, in *entry*: an answered row is answered once."""
         if entry.outcome == "answered" and self.plan.is_answered(entry.workspace, entry.id, ordinal):
-            return "answers a row that is answered already"
+            return _AGAIN
         return self.calls.wrong(entry)

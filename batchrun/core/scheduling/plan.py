@@ -27,7 +27,6 @@ class Plan:
         """Answered rows whose line or settings are no longer what was asked."""
         self.gone = 0
         """Answered rows that no longer stand in the input."""
-        self._found: tuple[str, str, int | None] = ("", "", None)
         self._counted: dict[LaneKey, tuple[int, int]] | None = None
 
     def copy(self) -> Plan:
@@ -41,10 +40,12 @@ class Plan:
 
         *ordinal* is its row's, where that is known.
         """
+        self.note_found(entry, self.find(entry.workspace, entry.id) if ordinal is None else ordinal)
+
+    def note_found(self, entry: Entry, ordinal: int | None) -> None:
+        """Take in one whose row stands at *ordinal*; None where it stands nowhere."""
         self._counted = None
         workspace, outcome = entry.workspace, entry.outcome
-        if ordinal is None:
-            ordinal = self._find(workspace, entry.id)
         if outcome == "answered":
             lane = workspace, entry.model
             self._done[lane] = self._done.get(lane, 0) + 1
@@ -60,17 +61,19 @@ class Plan:
         """Whether rows are answered, and none of them stands in the input."""
         return 0 < self.gone == sum(self._done.values())
 
-    def _find(self, workspace: str, row_id: str) -> int | None:
-        # An entry is asked about, and then noted: the second look-up is of the very same texts.
-        if row_id is not self._found[1] or workspace is not self._found[0]:
-            self._found = (workspace, row_id, self._index.find(workspace, row_id))
-        return self._found[2]
+    def find(self, workspace: str, row_id: str) -> int | None:
+        """Ordinal of a row; None where it no longer stands in the input."""
+        return self._index.find(workspace, row_id)
 
     def is_answered(self, workspace: str, row_id: str, ordinal: int | None = None) -> bool:
         """Whether an answer of the row was noted. *ordinal* is its own, where that is known."""
         if ordinal is None:
-            ordinal = self._find(workspace, row_id)
+            ordinal = self.find(workspace, row_id)
         return ordinal is not None and self._states[ordinal] == _ANSWERED
+
+    def answers_again(self, entry: Entry, ordinal: int) -> bool:
+        """Whether an entry answers a row at *ordinal* of which an answer was noted."""
+        return self._states[ordinal] == _ANSWERED and entry.outcome == "answered"
 
     def retry_rejected(self) -> None:
         """Make every rejected row pending again."""

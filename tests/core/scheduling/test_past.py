@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.model import Usage
@@ -81,3 +84,30 @@ def test_a_row_is_answered_once_and_no_attempt_has_two_entries_or_another_rows()
     assert "another entry names already" in str(found.wrong(entry("b", "1-1")))
     assert "made for another row" in str(found.wrong(entry("c", "1-2")))
     assert found.wrong(entry("b", "1-2")) is None
+
+
+entries = st.builds(
+    entry,
+    st.sampled_from("abcd"),
+    st.sampled_from(["1-1", "1-2", "1-3", "4-1", "x"]),
+    st.sampled_from(["answered", "rejected", "exhausted"]),
+    st.sampled_from([(), ("mood",)]),
+)
+
+
+@given(st.lists(entries, max_size=12))
+def test_an_entry_that_is_taken_is_one_that_nothing_contradicts_told_to_plan_and_calls(read):
+    taking, telling = past(), past()
+    for each in (taking, telling):
+        each.attempts([Opened(1), call("1-1", "a"), call("1-2", "b"), Ended("1-2", "answered", in_doubt=False, usage=None)])
+    for each in read:
+        if (wrong := telling.wrong(each)) is None:
+            telling.entries([each])
+        assert taking.taken(each) == wrong
+    assert (taking.latest, taking.unknown, vars(taking.plan)) == (
+        telling.latest,
+        telling.unknown,
+        {**vars(telling.plan), "_index": taking.plan._index},
+    )
+    assert [*taking.calls.in_doubt()] == [*telling.calls.in_doubt()]
+    assert taking.calls._openings == telling.calls._openings
