@@ -18,28 +18,21 @@ from batchrun.core.jobs.endpoints import SLOW_ENDPOINTS, Endpoint, endpoint_of
 from batchrun.core.jobs.hours import Hours, read_hours
 from batchrun.core.jobs.names import ModelName, Name, WorkspaceName
 from batchrun.core.jobs.rewording import reworded
-from batchrun.core.jobs.tables import (
-    AccountTable,
+from batchrun.core.jobs.tables.conduct import (
     AnswersTable,
     BackoffTable,
-    BudgetTable,
-    DefaultsTable,
-    EndpointTable,
     InputTable,
     JobTable,
-    LimitTable,
     MediaTable,
-    ModelPrices,
     OutputTable,
-    PricesTable,
-    QuotaTable,
     RetryTable,
     StopTable,
-    Table,
     TimeoutsTable,
     TransportTable,
-    WorkspaceTable,
 )
+from batchrun.core.jobs.tables.money import BudgetTable, ModelPrices, PricesTable
+from batchrun.core.jobs.tables.tenants import AccountTable, DefaultsTable, EndpointTable, LimitTable, QuotaTable, WorkspaceTable
+from batchrun.core.jobs.tables.values import Table
 from batchrun.core.jobs.words import Loc, Wrong, without_keys
 from batchrun.core.limits.limiter import Quota
 from batchrun.simulator.scenario import SimulatorSettings

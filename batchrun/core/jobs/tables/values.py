@@ -1,0 +1,42 @@
+"""What tables of a job are made of: the table itself, and the values that more than one of them holds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from batchrun.core.jobs.hours import read_hours
+from batchrun.core.jobs.words import said, shown, wrong
+
+
+class Table(BaseModel):
+    """What all tables of a job share: nothing is guessed, nothing is ignored, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+def as_list(value: Any) -> Any:
+    """A lone value where a list may stand is a list of it."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _path(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise wrong(shown(text), "a path, without control characters")
+    return text
+
+
+def _window(text: str) -> str:
+    read_hours(text)
+    return text
+
+
+AtLeastOne = Annotated[int, Field(ge=1, le=2**64 - 1), said("an integer of at least 1")]
+Seconds = Annotated[float, Field(gt=0), said("a number of seconds greater than 0")]
+SecondsOrNone = Annotated[float, Field(ge=0), said("a number of seconds, 0 or more")]
+PerMinute = Annotated[float, Field(gt=0, le=1e12), said("a number greater than 0")]
+Flag = Annotated[bool, said("true or false")]
+FilePath = Annotated[str, AfterValidator(_path)]
+Window = Annotated[str, said('hours and their time zone, such as "22:00-08:00 Asia/Shanghai"'), AfterValidator(_window)]
+WINDOWS = ["22:00-08:00 Asia/Shanghai", "Mon-Fri 22:00-08:00, Sat-Sun 00:00-24:00 Asia/Shanghai"]
