@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from batchrun.core.money.reconcile import Line, Reconciliation, Sum
+from batchrun.core.money.reconciliation import Line, Reconciliation, Sum
 from batchrun.report.drawn import drawn
 
 _REASONS = (

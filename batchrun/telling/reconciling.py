@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from batchrun.core.errors import JobError
 from batchrun.core.money.bill import Bill
 from batchrun.core.money.daybook import Daybook
-from batchrun.core.money.reconcile import Reconciliation, reconcile
+from batchrun.core.money.reconcile import reconcile
+from batchrun.core.money.reconciliation import Reconciliation
 from batchrun.edge import run_directory
 from batchrun.edge.bill_file import read_bill
 from batchrun.telling.reading import read_into
