@@ -1,14 +1,16 @@
 """What a row is expected to cost in tokens before it is asked, learnt from what rows like it did cost.
 
 The input is told by its letters: Chinese, Japanese and Korean ones weigh more than the rest, and a running ratio for each workspace and
-model learns how far that is off (its tokenizer, its JSON, its images). The output is taken to be as long as all but one in twenty of the
-lane's answers were, or as long as the row lets it be.
+model learns how far that is off (its tokenizer, its JSON, its images). A large row teaches it as much as small ones of the same size
+together: what a request has besides its text, which small rows consist of, would else make large ones look cheap. The output is taken to be
+as long as the lane's answers were in the mean, or as long as the row lets it be: what is expected is neither too much nor too little,
+whatever a row's size, and how much is kept free because single rows are off is the reckoning's to learn (`reckoning.py`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from batchrun.core.model import Usage
@@ -19,16 +21,10 @@ _OF_MEDIA = 1_500.0
 """Of an image of usual size, or anything else that is no text."""
 _FIRST_OUTPUT = 512.0
 """Of an answer, before any was seen."""
-_LEARNS = 0.05
-_MOST_TIMES, _MOST_A_BYTE = 10.0, 4.0
-"""Tokens for one that was expected, and for a byte of a line: what is further off says no more."""
-_STEP = 1.25
-_LOG_STEP = math.log(_STEP)
-_LOOKED_AT_EVERY, _SHARE_MORE = 16, 8
-"""Answers after which it is looked at anew how long they are, and the share of all that it takes at the least."""
-_KEEPS = 400.0
-"""Answers that the lengths are taken from; older ones fade."""
-_MOST = 0.95
+_LEARNS, _LEARNS_LENGTH = 0.05, 0.01
+"""Of each row: of its input, and of how long its answer is, of which single ones tell less. The first answers count more."""
+_MOST_MORE, _MOST_MORE_A_BYTE = 0.45, 0.2
+"""Of a token that was expected, and tokens for a byte of a line: what one row makes it more at the most."""
 
 
 class Size(NamedTuple):
@@ -45,34 +41,6 @@ class Size(NamedTuple):
 
 
 @dataclass(slots=True)
-class Lengths:
-    """How long answers were: a histogram whose steps grow by a quarter, and which forgets."""
-
-    counts: dict[int, float] = field(default_factory=dict)
-    total: float = 0.0
-
-    def add(self, tokens: int) -> None:
-        """Take in one answer."""
-        step = math.ceil(math.log(tokens) / _LOG_STEP) if tokens > 1 else 0
-        self.counts[step] = self.counts.get(step, 0.0) + 1.0
-        self.total += 1.0
-        if self.total > _KEEPS:
-            self.counts = {step: count / 2 for step, count in self.counts.items() if count > 0.1}
-            self.total = sum(self.counts.values())
-
-    def most(self) -> float:
-        """The length that all but one in twenty stay under."""
-        if not self.total:
-            return _FIRST_OUTPUT
-        above = self.total * (1 - _MOST)
-        for step in sorted(self.counts, reverse=True):
-            above -= self.counts[step]
-            if above < 0:
-                return float(_STEP**step)
-        return _FIRST_OUTPUT
-
-
-@dataclass(slots=True)
 class Estimate:
     """What one workspace's rows for one model are expected to cost."""
 
@@ -80,14 +48,16 @@ class Estimate:
     """Tokens that the provider counts for one that the letters make."""
     tokens_a_byte: float = 0.3
     """Of a line of the input: what is known of a row before it is read."""
-    lengths: Lengths = field(default_factory=Lengths)
-    _most: float = _FIRST_OUTPUT
-    _unseen: int = 0
-    """Answers since it was looked at how long they are."""
+    output: float = _FIRST_OUTPUT
+    """Tokens of an answer."""
+    answers: int = 0
+    """That were seen."""
+    _usual_input: float = 0.0
+    _usual_bytes: float = 0.0
 
     def of_line(self, line_bytes: int) -> float:
         """What a row is expected to cost whose line has so many bytes."""
-        return line_bytes * self.tokens_a_byte + self._most
+        return line_bytes * self.tokens_a_byte + self.output
 
     def input_of(self, size: Size) -> float:
         """Input tokens of a request."""
@@ -101,38 +71,40 @@ class Estimate:
 
     def output_of(self, size: Size) -> float:
         """Output tokens of a request."""
-        most, cap = self._most, size.most_output
-        return most if cap is None or most <= cap else cap
+        output, cap = self.output, size.most_output
+        return output if cap is None or output <= cap else cap
 
     def learn(self, size: Size, line_bytes: int, usage: Usage) -> None:
         """Take in what a request did cost."""
         expected, cost = self.input_of(size), usage.input_tokens
         if expected > 0 and cost > 0:
-            times = cost / expected
-            self.ratio *= 1.0 + _LEARNS * ((times if times < _MOST_TIMES else _MOST_TIMES) - 1.0)
+            times, by_letters = cost / expected, expected / self.ratio
+            usual = self._usual_input = _followed(self._usual_input, by_letters)
+            more = _LEARNS * by_letters / usual * (times - 1.0)
+            self.ratio *= 1.0 + (more if more < _MOST_MORE else _MOST_MORE)
         if line_bytes > 0:
-            a_byte = cost / line_bytes
-            self.tokens_a_byte += _LEARNS * ((a_byte if a_byte < _MOST_A_BYTE else _MOST_A_BYTE) - self.tokens_a_byte)
-        self.lengths.add(usage.output_tokens)
-        self._unseen += 1
-        if self._unseen >= _LOOKED_AT_EVERY or self._unseen >= self.lengths.total / _SHARE_MORE:
-            self._unseen, self._most = 0, self.lengths.most()
+            usual = self._usual_bytes = _followed(self._usual_bytes, line_bytes)
+            more = _LEARNS * line_bytes / usual * (cost / line_bytes - self.tokens_a_byte)
+            self.tokens_a_byte += more if more < _MOST_MORE_A_BYTE else _MOST_MORE_A_BYTE
+        self.answers += 1
+        learns = 1.0 / self.answers
+        self.output += (learns if learns > _LEARNS_LENGTH else _LEARNS_LENGTH) * (usage.output_tokens - self.output)
 
     def as_json(self) -> dict[str, Any]:
         """Return what was learnt, to be kept."""
-        return {
-            "ratio": self.ratio,
-            "tokens_a_byte": self.tokens_a_byte,
-            "lengths": {str(step): count for step, count in self.lengths.counts.items()},
-        }
+        return {"ratio": self.ratio, "tokens_a_byte": self.tokens_a_byte, "output": self.output, "answers": self.answers}
 
     @classmethod
     def from_json(cls, kept: object) -> Estimate:
         """Take up what was kept; what cannot be read is learnt anew."""
         try:
-            counts = {int(step): float(count) for step, count in kept["lengths"].items()}  # type: ignore[index]
-            lengths = Lengths(counts, sum(counts.values()))
-            estimate = cls(float(kept["ratio"]), float(kept["tokens_a_byte"]), lengths, lengths.most())  # type: ignore[index]
-        except (KeyError, TypeError, ValueError, AttributeError):
+            ratio, tokens_a_byte, output = (float(kept[name]) for name in ("ratio", "tokens_a_byte", "output"))  # type: ignore[index]
+            estimate = cls(ratio, tokens_a_byte, output, int(kept["answers"]))  # type: ignore[index]
+        except (KeyError, TypeError, ValueError, OverflowError):
             return cls()
-        return estimate if 0 < estimate.ratio < 100 and 0 <= estimate.tokens_a_byte < 10 else cls()
+        reasonable = 0 < ratio < 100 and 0 <= tokens_a_byte < 10 and 0 <= output < math.inf and estimate.answers >= 0
+        return estimate if reasonable else cls()
+
+
+def _followed(usual: float, size: float) -> float:
+    return usual + _LEARNS * (size - usual) if usual else size
