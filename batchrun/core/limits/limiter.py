@@ -31,9 +31,9 @@ _GROWTH_CODES = frozenset({"limit_burst_rate", "throttling.burstrate"})
 _CAPACITY_CODES = frozenset({"throttling.resourceexhausted", "throttling.concurrency", "throttling.serviceoverloaded"})
 
 _FIRST_RATE, _FIRST_BURST, _DOUBLES_IN, _SLOWEST = 50.0, 16.0, 0.5, 30.0
-_KNOWN_FIRST_RATE, _KNOWN_DOUBLES_IN = 200.0, 0.25
-"""Where a quota is known, nothing needs to be found: connections must not all be opened at once, and that takes no two seconds. Growth that
-a provider complains of is counted over more seconds than either ramp takes."""
+_KNOWN_FIRST_RATE, _KNOWN_DOUBLES_IN = 200.0, 0.1
+"""Where a quota is known, nothing needs to be found: connections must not all be opened at once, and a thousand of them take half a second.
+Growth that a provider complains of is counted over more seconds than either ramp takes."""
 _FORGIVES = 60.0
 """Seconds without a complaint of growth after which the next slows the climb by half as much."""
 _NO_RAMP = 1e5

@@ -650,13 +650,13 @@ def test_growth_halves_with_each_complaint_and_goes_on_from_what_was_taken():
     assert growth(limits, due + 0.2) == pytest.approx(2.0, rel=0.15)
 
 
-def test_calls_double_in_number_each_half_second_while_nothing_is_known_and_each_quarter_where_a_quota_is():
-    for quota, start, doubles_in in ((NO_QUOTA, 0.6, 0.5), (Quota(rpm=6_000_000), 0.2, 0.25)):
+def test_calls_double_in_number_each_half_second_while_nothing_is_known_and_each_tenth_where_a_quota_is():
+    for quota, start, doubles_in, while_ in ((NO_QUOTA, 0.6, 0.5, 0.1), (Quota(rpm=6_000_000), 0.1, 0.1, 0.05)):
         limits = limiter(quota)
         go(limits, 0.0, start)
-        one = go(limits, start, start + 0.1)
-        go(limits, start + 0.1, start + doubles_in)
-        assert go(limits, start + doubles_in, start + doubles_in + 0.1) == pytest.approx(2 * one, rel=0.15)
+        one = go(limits, start, start + while_)
+        go(limits, start + while_, start + doubles_in)
+        assert go(limits, start + doubles_in, start + doubles_in + while_) == pytest.approx(2 * one, rel=0.15)
 
 
 def test_an_attempt_that_was_not_made_is_no_growth():
