@@ -213,6 +213,7 @@ class Engine:
         ports.ledger.flush()
         for attempt in sent:
             self._send(attempt)
+        ports.ledger.tell()
 
     def _tickets(self) -> list[Ticket]:
         """What may go now; where no more may, whatever frees the next is set to wake the run."""

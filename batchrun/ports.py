@@ -31,6 +31,9 @@ class Recorder(Protocol):
     def flush(self) -> None:
         """Write what was noted: starts are sent, and slots given back, only after that."""
 
+    def tell(self) -> None:
+        """Tell whoever follows what is written: what calls need not wait for."""
+
     def room(self, now: float) -> bool:
         """Whether more may be launched."""
 

@@ -268,6 +268,9 @@ class Listed:
             self.entries.append(each)
         self._noted.clear()
 
+    def tell(self) -> None:
+        assert not self._noted, "told before it is written"
+
     def room(self, now: float) -> bool:
         assert now >= 0
         return not self.full(self)

@@ -38,6 +38,9 @@ class Listed:
     def flush(self):
         pass
 
+    def tell(self):
+        pass
+
     def room(self, now):
         return True
 

@@ -213,6 +213,9 @@ class Ledger:
             lines, file.lines = file.lines, []
             self._write(file, lines)
         self._noted.clear()
+
+    def tell(self) -> None:
+        """Tell whoever follows what is written, where it is worth it: calls are made before that, and not after."""
         if self._untold is not None and self._untold.is_worth_telling:
             self._tell()
 
@@ -281,7 +284,7 @@ class Ledger:
 
     def _log(self, line: bytes) -> None:
         self._note_log(line)
-        if self._untold is not None and line:
+        if self._untold is not None:
             self._untold.line(line)
 
     def _note_log(self, line: bytes) -> None:
@@ -290,7 +293,8 @@ class Ledger:
 
     def _catch_up(self) -> None:
         if self._behind:
-            self._log(b"")
+            self._note(_LOG, *self._behind)
+            self._behind.clear()
         self.flush()
 
     def _note(self, place: _Place, *lines: bytes) -> None:
@@ -319,7 +323,7 @@ class Ledger:
             self._break(file.path, "written", InterruptedError(errno.EINTR, os.strerror(errno.EINTR)))
             raise
         if self._untold is not None:
-            file.growth.add(lines)
+            file.growth.add(lines, len(noted))
 
     def _opened(self, place: _Place) -> _File:
         path = self._directory.joinpath(*place)

@@ -282,12 +282,18 @@ def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(t
         ledger.opened(1.0)
         for number in range(1, 100):
             name = ledger.start(row(f"r-{number}"), Bound(9, 9), 1.0)
+            ledger.tell()
+            assert len(lines) < 2 * number, "its start is not written yet"
             ledger.flush()
+            ledger.tell()
             outcome = Answered(row(f"r-{number}"), Reply("an answer", "stop", Usage(7, 3)), Call(name, 1, 1.0, 12))
             ledger.append(outcome, 0.0)
+            ledger.tell()
             ledger.flush()
+            ledger.tell()
             assert len(entries) < number, "its end is not written yet"
             ledger.end(name, "answered", outcome.reply, 2.0)
+            ledger.tell()
         given = len(entries)
         assert 0 < given < 99
         assert ledger.followed() is None

@@ -18,7 +18,7 @@ def test_a_mark_goes_on_with_what_was_appended_since_in_whatever_parts(first, se
     for parts in (first, second):
         growth, before = Growth(mark.end), mark
         for part in parts:
-            growth.add(part)
+            growth.add(part, part.count(b"\n"))
         added = b"".join(parts)
         whole += added
         mark = growth.after(before)
