@@ -23,8 +23,9 @@ import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Failure, Reply
-from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Ticket, WaitUntil
+from batchrun.core.scheduling.scheduler import Drained, Scheduler, Ticket, WaitUntil
 from batchrun.ports import Attempt, Begun, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
 
 __all__ = ["Engine", "Fetching", "Ports", "Prepared", "Recorder", "Unreadable", "Unsendable"]
@@ -218,20 +219,16 @@ class Engine:
     def _tickets(self) -> list[Ticket]:
         """What may go now; where no more may, whatever frees the next is set to wake the run."""
         now = self._loop.time()
-        tickets: list[Ticket] = []
         if not self._ports.ledger.room(now):
             return []
-        while len(tickets) < _MOST_A_TURN:
-            match self._scheduler.next(now):
-                case Launch(ticket):
-                    tickets.append(ticket)
-                case WaitUntil(at):
-                    self._wake_at(max(at, now + _TICK))
-                    return tickets
-                case Drained() as drained:
-                    self._drained = drained
-                    return tickets
-        self.wake()
+        tickets, then = self._scheduler.launches(now, _MOST_A_TURN)
+        match then:
+            case WaitUntil(at):
+                self._wake_at(max(at, now + _TICK))
+            case Drained():
+                self._drained = then
+            case None:
+                self.wake()
         return tickets
 
     def _may_still_go(self, attempt: Attempt, now: float) -> bool:
@@ -257,8 +254,7 @@ class Engine:
             if not ports.promise(ready.row, ready.most):
                 self._start(self._promise, attempt)
                 return False
-        ports.fund(ticket, ready.most, at)
-        if not self._scheduler.afford(ticket, ready.most, at):
+        if ticket.lane.plan.purses and not self._affords(ticket, ready.most, at):
             self._scheduler.release(ticket)
             self.wake()
             return False
@@ -267,6 +263,10 @@ class Engine:
         attempt.started_at, attempt.launched = at, now
         attempt.name = ports.ledger.start(ready.row, ready.most, at)
         return True
+
+    def _affords(self, ticket: Ticket, most: Bound, at: float) -> bool:
+        self._ports.fund(ticket, most, at)
+        return self._scheduler.afford(ticket, most, at)
 
     def _send(self, attempt: Attempt) -> None:
         """Begin the call; where something has to be waited for first, let a worker make it."""

@@ -74,6 +74,7 @@ class Workspace:
     slots: int
     limiter: Limiter | None
     """None where the job gives the workspace no rate of its own."""
+    lanes: int = 0
     in_flight: int = 0
     turns: int = 0
     """Slots that are kept for lanes whose turn it is, and that were woken for it."""
@@ -167,7 +168,7 @@ class Lane:
     short_of: Purse | None = None
     """The budget that had too little left for its next row, while others' attempts are under way that are paid from it."""
     fit_at: int = 0
-    """The decision that found nothing of its own to hold it back."""
+    """The look that found nothing of its own to hold it back."""
     first_code: str | None = None
     same_rejections: int = 0
     seen: int = -1

@@ -51,6 +51,8 @@ __all__ = ["Drained", "LanePlan", "Launch", "ParkedScope", "Scheduler", "Ticket"
 
 SAME_REJECTION_PARKS = 20
 """A lane whose first answers are this many times the same rejection parks: a typo must not reject two million rows."""
+_HARDLY = 0.05
+"""Of what was expected of an attempt: its answer is off by more."""
 THROTTLED_FOR_TOO_LONG = 600.0
 """Seconds of throttles without one success: some 429s are a month's quota used up, under the same code."""
 
@@ -69,7 +71,8 @@ class Scheduler:
         self._ready_pools: deque[Pool] = deque()
         self._alarms: Alarms[Lane | Pool | Workspace | Parked] = Alarms()
         self._numbers = itertools.count()
-        self._decision = 0
+        self._look = 0
+        """Its number: what came since an earlier one may hold back what that found free."""
         self._parking = Parking(self._lanes)
         self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
         self._broke: defaultdict[Purse, list[Parked]] = defaultdict(list)
@@ -83,22 +86,36 @@ class Scheduler:
 
     def next(self, now: float) -> Launch | WaitUntil | Drained:
         """Decide what to do at *now*; a launch takes its slot and pays its quotas."""
+        tickets, then = self.launches(now, 1)
+        return Launch(tickets[0]) if then is None else then
+
+    def launches(self, now: float, most: int) -> tuple[list[Ticket], WaitUntil | Drained | None]:
+        """Decide the same up to *most* times: what is launched at *now*, and what comes then where that is no launch."""
         if self._stopping:
-            return WaitUntil(math.inf) if self._in_flight else Drained(self.parked())
+            return [], WaitUntil(math.inf) if self._in_flight else Drained(self.parked())
         if self._alarms.earliest <= now + TICK:
             self._ring(now)
-        self._decision += 1
+        self._look += 1
+        tickets: list[Ticket] = []
+        while len(tickets) < most:
+            ticket = self._launched(now)
+            if ticket is None:
+                return tickets, self._rest(now)
+            tickets.append(ticket)
+        return tickets, None
+
+    def _launched(self, now: float) -> Ticket | None:
         ready, ready_pools = self._ready, self._ready_pools
         while ready or ready_pools:
             while ready:
                 lane = ready.popleft()
                 lane.queued = False
                 if not lane.in_pool and self._may_launch(lane, now):
-                    lane.fit_at = self._decision
+                    lane.fit_at = self._look
                     self._join(lane)
             if ready_pools and (ticket := self._from_pools(now)) is not None:
-                return Launch(ticket)
-        return self._rest(now)
+                return ticket
+        return None
 
     def settle(self, ticket: Ticket, result: Reply | Failure, now: float, jitter: float) -> Verdict:
         """Take in what an attempt brought; *jitter* is uniform in [0, 1). The slot is still held: `release` follows."""
@@ -121,7 +138,9 @@ class Scheduler:
         return verdict
 
     def reprice(self, ticket: Ticket, tokens: float) -> None:
-        """Correct what the attempt is expected to cost, now that its row is known; before it settles."""
+        """Correct what the attempt is expected to cost, now that its row is known; before it settles. What is hardly off stays as it is."""
+        if abs(tokens - ticket.paid) <= _HARDLY * ticket.paid:
+            return
         for each in ticket.lane.limiters:
             each.reprice(ticket.launched_at, ticket.paid, tokens)
         self._corrected(ticket, tokens)
@@ -262,6 +281,7 @@ class Scheduler:
         slots = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)
         of_lane = limiter(plan.quota, under_known=plan.pool_quota != NO_QUOTA or plan.workspace_quota != NO_QUOTA)
         lane = Lane(plan, workspace, pool, of_lane, Slots(slots), iter(plan.rows), plan.count, plan.count)
+        workspace.lanes += 1
         self._lanes[lane.key] = lane
         pool.unfinished += bool(lane.left)
         self._wake(lane)
@@ -347,8 +367,8 @@ class Scheduler:
                     self._ready_pools.rotate(-1)
                 else:
                     self._rest_pool(pool)
-                # Nothing was launched since it was looked at in this very decision, so nothing can hold it back that did not then.
-                if lane.fit_at == self._decision or self._may_launch(lane, now):
+                # Since it was looked at nothing was launched but of other workspaces, so nothing can hold it back that did not then.
+                if lane.fit_at == self._look or self._may_launch(lane, now):
                     return self._launch(lane, now, tokens)
         return None
 
@@ -367,6 +387,8 @@ class Scheduler:
             for parked in probes:
                 parked.probe_due = False
         workspace = lane.workspace
+        if workspace.lanes > 1:
+            self._look += 1
         if lane.in_turn:
             self._end_turn(lane)
         lane.in_flight += 1

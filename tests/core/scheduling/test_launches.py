@@ -1,0 +1,81 @@
+"""Launches that are decided together: what is sent is what deciding them one by one would have sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.limits.limiter import NO_QUOTA, Quota
+from batchrun.core.model import Scope
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Drained, Scheduler, WaitUntil
+from tests.laboratory import again, answer, ended, lane, launched, parks, rejected, throttled
+
+QUOTAS = st.sampled_from([NO_QUOTA, Quota(rpm=600), Quota(rpm=6000), Quota(rpm=60_000, tpm=6_000_000)])
+BRINGS = st.sampled_from([answer(), answer(), answer(), again(), throttled(), rejected(), parks(Scope.LANE)])
+STEPS = st.lists(st.tuples(st.integers(0, 40), BRINGS, st.floats(0.0, 2.0)), max_size=60)
+
+
+@st.composite
+def plans(draw):
+    """Some workspaces of one or two accounts, of one to three models each, with slots and quotas of every kind."""
+    of_pool = [draw(QUOTAS) for _ in range(6)]
+    made = []
+    for number in range(draw(st.integers(1, 4))):
+        slots, own, account = draw(st.integers(1, 12)), draw(QUOTAS), draw(st.integers(0, 1))
+        for model in range(draw(st.integers(1, 3))):
+            plan = lane(f"w{number}", rows=draw(st.integers(1, 40)), slots=slots, model=f"m{model}", account=f"a{account}")
+            shared = {"workspace_quota": own, "pool_quota": of_pool[3 * account + model], "quota": draw(QUOTAS)}
+            made.append(replace(plan, **shared, weight=draw(st.sampled_from([1.0, 3.0])), tokens=lambda ordinal: 50.0 + ordinal))
+    return made
+
+
+def seen(tickets):
+    return [(ticket.workspace, ticket.model, ticket.ordinal, ticket.attempt, ticket.launched_at, ticket.paid) for ticket in tickets]
+
+
+@given(plans(), STEPS)
+def test_what_is_launched_together_is_what_is_launched_one_by_one(lanes, steps):
+    one, other = Scheduler(lanes, RetryPolicy()), Scheduler(lanes, RetryPolicy())
+    now, under_way = 0.0, []
+    for place, brings, passes in steps:
+        tickets, then = [], None
+        while then is None:
+            more, then = other.launches(now, 5)
+            assert len(more) == 5 or then is not None
+            tickets += more
+        pairs = list(zip(launched(one, now), tickets, strict=True))
+        assert seen(mine for mine, _ in pairs) == seen(tickets)
+        assert one.next(now) == then
+        under_way += pairs
+        if under_way:
+            first, second = under_way.pop(place % len(under_way))
+            assert ended(one, first, brings, now) == ended(other, second, brings, now)
+        now += passes
+
+
+def test_no_more_are_launched_together_than_are_asked_for_and_a_stop_launches_none():
+    scheduler = Scheduler([lane(rows=10, slots=8)], RetryPolicy())
+    tickets, then = scheduler.launches(0.0, 3)
+    assert ([ticket.ordinal for ticket in tickets], then) == ([0, 1, 2], None)
+    tickets, then = scheduler.launches(0.0, 64)
+    assert ([ticket.ordinal for ticket in tickets], type(then)) == ([3, 4, 5, 6, 7], WaitUntil)
+    scheduler.stop()
+    assert scheduler.launches(0.0, 64) == ([], WaitUntil(float("inf")))
+    for ordinal in range(8):
+        assert scheduler.in_flight == 8 - ordinal
+        scheduler.release(tickets[0] if ordinal else tickets[-1])
+    assert scheduler.launches(0.0, 64) == ([], Drained(()))
+
+
+@pytest.mark.parametrize("tokens", [951.0, 1049.0])
+def test_what_is_hardly_off_stays_as_it_was_expected(tokens):
+    scheduler = Scheduler([replace(lane(rows=9), tokens=lambda _ordinal: 1000.0, pool_quota=Quota(tpm=60_000))], RetryPolicy())
+    (ticket,), _ = scheduler.launches(0.0, 1)
+    scheduler.reprice(ticket, tokens)
+    assert ticket.paid == 1000.0
+    scheduler.reprice(ticket, tokens + (2.0 if tokens > 1000.0 else -2.0))
+    assert ticket.paid != 1000.0
