@@ -27,6 +27,7 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Failure, Reply
 from batchrun.core.scheduling.scheduler import Drained, Scheduler, Ticket, WaitUntil
 from batchrun.ports import Attempt, Begun, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
+from batchrun.waking import tell
 
 __all__ = ["Engine", "Fetching", "Ports", "Prepared", "Recorder", "Unreadable", "Unsendable"]
 
@@ -73,7 +74,7 @@ class Engine:
             async with anyio.create_task_group() as self._workers:
                 drained = await self._turns()
                 for worker in self._resting:
-                    worker.set_result(None)
+                    tell(worker, None)
         finally:
             if self._alarm is not None:
                 self._alarm.cancel()
@@ -85,7 +86,7 @@ class Engine:
         # Before the run, and while it is awake already, there is nothing to wake.
         asleep = self._asleep
         if asleep is not None and not asleep.done():
-            asleep.set_result(None)
+            tell(asleep, None)
 
     async def _turns(self) -> Drained:
         while True:
@@ -288,7 +289,7 @@ class Engine:
 
     def _start(self, step: _Step, attempt: Attempt) -> None:
         if self._resting:
-            self._resting.pop().set_result((step, attempt))
+            tell(self._resting.pop(), (step, attempt))
         else:
             self._workers.start_soon(self._work, step, attempt)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from time import time
@@ -22,7 +23,7 @@ from batchrun.core.model import Failure, Outcome, Scope
 from batchrun.core.progress import Progress, WorkspaceProgress
 from batchrun.core.rows.reasons import Reason
 from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
-from batchrun.edge import descriptors, history, run_directory, signals
+from batchrun.edge import descriptors, history, lost_steps, run_directory, signals
 from batchrun.edge.environment import read_keys
 from batchrun.edge.garbage import seldom_collected
 from batchrun.edge.ledger import Ledger
@@ -57,7 +58,7 @@ class Wishes:
     wait: bool = False
     """Go on probing, and wait for workspaces that are closed, when only such rows are left, instead of ending."""
     handle_signals: bool = False
-    """Let Ctrl-C and SIGTERM drain the run; on the main thread only."""
+    """Let Ctrl-C and SIGTERM drain the run, and end the process where it lost a step for want of memory; on the main thread only."""
     dotenv: Path | None = Path(".env")
     page: Language | None = "en"
     """The language of the page that is written at the end; None for no page."""
@@ -130,14 +131,18 @@ async def run(job: Job, wishes: Wishes = Wishes()) -> Ending:
         return await _run(job, wishes)
     except BaseExceptionGroup as group:
         raise _first_of_ours(group) from None
-    except MemoryError:
-        raise _no_memory() from None
+    except (MemoryError, RuntimeError) as error:
+        raise _told(error) from None
 
 
 def run_blocking(job: Job, wishes: Wishes = Wishes()) -> Ending:
     """Do the same as `run`, for a caller without an event loop; uvloop's where it is installed (the extra ``fast``)."""
-    with seldom_collected():
-        return anyio.run(run, job, wishes, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    try:
+        with seldom_collected():
+            return anyio.run(run, job, wishes, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    except (MemoryError, RuntimeError) as error:
+        # Of the loop itself, outside of every step.
+        raise _told(error) from None
 
 
 @asynccontextmanager
@@ -168,6 +173,9 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
     schema = read_schema(job.answers.schema_)
     directory = Path(job.run_directory)
     async with AsyncExitStack() as stack:
+        if wishes.handle_signals:
+            words = f"batchrun: {_no_memory()}\n".encode()
+            stack.enter_context(lost_steps.told(partial(lost_steps.end_process, words, StoppedError.exit_code)))
         stack.enter_context(run_directory.locked(directory))
         opening = await _begun(stack, job, workspaces, directory, wishes)
         course = _Course()
@@ -376,11 +384,26 @@ def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return what ended the run where batchrun raised it, or where memory ran out; otherwise the group as it is."""
     ours, _ = group.split(BatchrunError)
     if ours is None:
-        return _no_memory() if group.split(MemoryError)[1] is None else group
+        return _told(group)
     error: BaseException = ours
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _told(error: BaseException) -> BaseException:
+    """Return *error*, or that memory ran out where all of it came of that: what is interrupted so fails in its own ways."""
+    return _no_memory() if _came_of_no_memory(error) else error
+
+
+def _came_of_no_memory(error: BaseException | None) -> bool:
+    match error:
+        case None:
+            return False
+        case BaseExceptionGroup():
+            return all(map(_came_of_no_memory, error.exceptions))
+        case _:
+            return isinstance(error, MemoryError) or _came_of_no_memory(error.__cause__ or error.__context__)
 
 
 def _no_memory() -> StoppedError:

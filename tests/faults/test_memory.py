@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import anyio
 import pytest
 
 from batchrun import read_statement
+from batchrun.core.errors import StoppedError
+from batchrun.core.jobs.job import Job
 from batchrun.core.model import Failure, Fault, Reply, Request
 from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport import Transport
+from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.telling.checking import checked
 from tests.edge import fault_server as server
+from tests.end_to_end.test_run import calls, environment, rows_of, simulator, write_job
 from tests.faults import children
+from tests.faults.accounts import entries_of, settled
 
 _HEALTHY, _HEAVY = 60, 10
 
@@ -95,3 +101,58 @@ def test_a_run_that_may_have_no_more_memory_loses_nothing_and_goes_on_when_it_ma
     assert checked(tmp_path / "run", repair=False).whole
     total = read_statement(tmp_path / "run").total()
     assert (total.answered, total.pending) == (_HEALTHY + _HEAVY, 0)
+
+
+_LOSES_A_STEP = """
+import asyncio, sys, threading
+from pathlib import Path
+from batchrun.edge.job_file import load_job
+from batchrun.running.one_run import Wishes, run_blocking
+
+def fails():
+    raise MemoryError
+
+async def lose(observe):
+    while not observe().workspaces[0].done:
+        await asyncio.sleep(0.001)
+    if sys.argv[1] == "thread":
+        threading.Thread(target=fails).start()
+    else:
+        asyncio.get_running_loop().call_soon(fails)
+    await asyncio.sleep(60)
+
+run_blocking(load_job(Path("job.toml")), Wishes(handle_signals=True, show=lose))
+"""
+
+
+@pytest.mark.parametrize("where", ["loop", "thread"])
+def test_a_run_that_loses_a_step_for_want_of_memory_ends_at_once_in_one_line_and_goes_on_like_a_killed_one(tmp_path, where):
+    with simulator(tmp_path, latency=0.05) as url:
+        asked = rows_of(400)
+        write_job(tmp_path, url, asked)
+        said = subprocess.run(
+            [sys.executable, "-c", _LOSES_A_STEP, where], cwd=tmp_path, env=environment(), capture_output=True, timeout=60, check=False
+        )
+        assert (said.returncode, said.stderr.count(b"\n"), said.stderr.startswith(b"batchrun: there was no memory")) == (4, 1, True)
+        assert 0 < len(entries_of(tmp_path / "run")) < len(asked)
+        again = subprocess.run([*children.BATCHRUN, "run", "job.toml", "--quiet"], cwd=tmp_path, env=environment(), timeout=60, check=False)
+        assert again.returncode == 0
+        settled(tmp_path / "run", asked, calls(url))
+
+
+@pytest.mark.parametrize(("of", "expected"), [(MemoryError, StoppedError), (None, ExceptionGroup)])
+def test_what_fails_in_a_way_of_its_own_because_memory_ran_out_is_told_as_that_and_nothing_else_is(tmp_path, of, expected):
+    async def show(_observe):
+        raise RuntimeError("a scope is left out of its turn") from None if of is None else of()
+
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "hello"}\n' * 40)
+    job = Job.model_validate(
+        {
+            "job": {"input": str(tmp_path / "rows.jsonl"), "output": str(tmp_path / "run")},
+            "defaults": {"endpoint": "simulator", "model": "qwen-plus"},
+            "simulator": {"latency": {"median": 0.3, "sigma": 0}},
+        }
+    )
+    with pytest.raises(expected) as ended:
+        run_blocking(job, Wishes(dotenv=None, show=show))
+    assert ("no memory left to go on" in str(ended.value)) == (of is not None)

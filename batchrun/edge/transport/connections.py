@@ -16,6 +16,7 @@ import httptools
 
 from batchrun.core.protocols.error_body import HEADERS
 from batchrun.edge.transport.mishaps import WireError
+from batchrun.waking import tell
 
 _MOST_BETWEEN = 1 << 16
 """Bytes that may come without one of a body among them."""
@@ -160,7 +161,7 @@ class Connection(asyncio.Protocol):
             told, self._told = self._told, None
             told(self._loop.time())
         elif self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            tell(self._waiter, None)
 
     # What asyncio tells
 

@@ -1,0 +1,25 @@
+"""Whoever waits is told, or it is said that there was no memory to tell.
+
+A future of asyncio's counts as done before its waiter is called, and calls it once. Where there is no memory for that call, the waiter
+waits for ever, and cannot even be cancelled. What is done then is up to whoever owns the process, by the loop's exception handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+LOST = "waiter"
+"""In what the exception handler gets: who will never hear of it."""
+
+T = TypeVar("T")
+
+
+def tell(waiter: asyncio.Future[T], what: T) -> None:
+    """Let *waiter*, which is not done, bring *what*; raises MemoryError where it never will."""
+    try:
+        waiter.set_result(what)
+    except MemoryError as error:
+        said = {"message": "there was no memory to wake whoever waits", "exception": error, LOST: waiter}
+        waiter.get_loop().call_exception_handler(said)
+        raise

@@ -1,0 +1,112 @@
+"""A step that is lost for want of memory ends what would wait for it; what fails and is made up for does not."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import sys
+import threading
+from functools import partial
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from batchrun.edge import lost_steps
+from batchrun.waking import tell
+
+
+class Poor(asyncio.SelectorEventLoop):
+    """A loop that has no memory for the steps of those who wait, where it is told so."""
+
+    poor = False
+
+    def call_soon(self, callback, *args, context=None):  # type: ignore[override]  # it is given nothing else
+        if self.poor:
+            raise MemoryError
+        return super().call_soon(callback, *args, context=context)
+
+
+def ends(lose, loop=asyncio.SelectorEventLoop):
+    """How often the end is called where a step is lost by *lose*, a coroutine function."""
+    ended: list[None] = []
+
+    async def main():
+        before = asyncio.get_running_loop().get_exception_handler(), threading.excepthook, sys.unraisablehook
+        with lost_steps.told(partial(ended.append, None)):
+            await lose()
+        assert (asyncio.get_running_loop().get_exception_handler(), threading.excepthook, sys.unraisablehook) == before
+
+    anyio.run(main, backend_options={"loop_factory": loop})
+    return len(ended)
+
+
+def fails(error):
+    raise error
+
+
+async def in_the_loop(error):
+    asyncio.get_running_loop().call_soon(fails, error)
+    await anyio.lowlevel.checkpoint()
+
+
+async def in_a_thread(error):
+    thread = threading.Thread(target=fails, args=(error,))
+    thread.start()
+    thread.join()
+
+
+async def before_a_thread_begins(error):
+    there, begun = _thread._count(), threading.Event()
+
+    def begin():
+        begun.set()
+        raise error
+
+    _thread.start_new_thread(begin, ())
+    while not begun.is_set() or _thread._count() > there:
+        await anyio.lowlevel.checkpoint()
+
+
+@pytest.fixture(autouse=True)
+def quietly(monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _said: None)
+    monkeypatch.setattr(sys, "unraisablehook", lambda _said: None)
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        partial(in_the_loop, MemoryError()),
+        partial(in_a_thread, MemoryError()),
+        partial(in_a_thread, RuntimeError("can't allocate lock")),
+        partial(before_a_thread_begins, MemoryError()),
+    ],
+)
+def test_a_step_of_the_loop_or_of_a_thread_that_is_lost_is_the_end(lose):
+    assert ends(lose) == 1
+
+
+def test_whoever_cannot_be_woken_is_the_end():
+    async def lose():
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Poor)
+        waiter = loop.create_future()
+        waiter.add_done_callback(lambda _waiter: None)
+        loop.poor = True
+        with pytest.raises(MemoryError):
+            tell(waiter, None)
+        loop.poor = False
+
+    assert ends(lose, Poor) == 1
+
+
+def test_a_connection_that_there_is_no_memory_for_and_other_mistakes_are_not():
+    async def lose():
+        asyncio.get_running_loop().call_exception_handler({"message": "fatal", "exception": MemoryError(), "transport": None})
+        await in_the_loop(ArithmeticError())
+        gone = asyncio.get_running_loop().create_future()
+        gone.set_exception(MemoryError())
+        del gone
+
+    assert ends(lose) == 0
