@@ -1,0 +1,179 @@
+"""What is known of lanes before they are forecast: by the answers that they had, or else by what is assumed and said."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.ledger.statement import Fold, Totals
+from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.priors import first_output
+from batchrun.core.scheduling.forecast import Expected, LaneKey, lognormal
+from batchrun.core.scheduling.lanes import LanePlan
+from batchrun.edge import history
+from batchrun.edge.latest import latest_lines
+from batchrun.running.opening import Opening
+from batchrun.running.planning import Learnt, lane_of, read_learnt
+
+FIRST_LATENCY, LATENCY_A_TOKEN, _SPREAD = 1.0, 0.02, 0.4
+"""Of answers, while none was seen: seconds, seconds for each token of output, and the deviation of their logarithm."""
+_LATEST_BYTES = 2 << 20
+"""Of each workspace's results: what is looked at to learn of latencies and lengths."""
+_LEAST_ANSWERS = 10
+"""Fewer say nothing."""
+
+
+class _Answer(NamedTuple):
+    """An answer in the ledger: what it took and cost, and how long its row's line is."""
+
+    seconds: float
+    line_bytes: int
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(slots=True)
+class ExpectedLane:
+    """What is known of a lane before it is forecast."""
+
+    plan: LanePlan
+    tokens_a_byte: float
+    output: float
+    """Tokens of an answer."""
+    expected: Expected
+    assumed: str
+    """Where that is from, for a person."""
+    input_tokens: float = 0.0
+
+    @property
+    def key(self) -> LaneKey:
+        """Workspace and model."""
+        return self.plan.workspace, self.plan.model
+
+    def a_row(self) -> float:
+        """Tokens of one row, in the mean."""
+        return self.output + self.input_tokens / max(1, self.plan.count)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What earlier openings left."""
+
+    answers: dict[LaneKey, list[_Answer]] = field(default_factory=dict)
+    totals: dict[LaneKey, Totals] = field(default_factory=dict)
+    learnt: Learnt = field(default_factory=Learnt)
+
+    def of(self, lane: LaneKey) -> tuple[Sequence[_Answer], str]:
+        """The latest answers of the lane, or of all lanes of its model; none where they are too few."""
+        if len(own := self.answers.get(lane, [])) >= _LEAST_ANSWERS:
+            return own, "its own answers so far"
+        others = [answer for (_, model), answers in self.answers.items() if model == lane[1] for answer in answers]
+        return (others, "the answers of the same model in other workspaces") if len(others) >= _LEAST_ANSWERS else ((), "")
+
+
+def seen_so_far(directory: Path, workspaces: Mapping[str, Workspace], opening: Opening) -> Seen:
+    """Read what calls have told: the latest answers, how calls ended, what was learnt."""
+    fold = Fold(opening.run, "")
+    fold.attempts(history.Attempts(directory / "attempts.log"))
+    found = Seen(totals=fold.close({}).lanes, learnt=read_learnt(directory))
+    for name in workspaces:
+        for line in latest_lines(directory / name / "results.jsonl", _LATEST_BYTES):
+            lane, answer = _answer(line, opening)
+            if answer is not None:
+                found.answers.setdefault(lane, []).append(answer)
+    return found
+
+
+def _answer(line: bytes, opening: Opening) -> tuple[LaneKey, _Answer | None]:
+    """Read what an entry tells of its call; nothing of one that tells nothing, or whose row is gone."""
+    index, source = opening.source.index, opening.source
+    try:
+        fields = orjson.loads(line)
+        own, row_id = (fields["batchrun"], fields["custom_id"]) if "custom_id" in fields else (fields, fields["id"])
+        ordinal = index.find(own["workspace"], row_id)
+        usage, lane = own["usage"], (own["workspace"], own["model"])
+        if ordinal is None or usage is None:
+            return lane, None
+        return lane, _Answer(own["latency_ms"] / 1000, source.line_bytes(ordinal), usage["input_tokens"], usage["output_tokens"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ("", ""), None
+
+
+def expected_lane(job: Job, workspace: Workspace, model: str, opening: Opening, seen: Seen, unfit: frozenset[int]) -> ExpectedLane:
+    """What a lane's rows are taken to cost and to last; rows that are *unfit* are left out."""
+    key = (workspace.name, model)
+    answers, told = seen.of(key)
+    estimate = seen.learnt.estimate(key)
+    if answers:
+        tokens_a_byte = sum(each.input_tokens for each in answers) / max(1, sum(each.line_bytes for each in answers))
+        output = math.fsum(each.output_tokens for each in answers) / len(answers)
+        latencies: Sequence[float] = sorted(each.seconds for each in answers)
+        costs = _costs(answers, tokens_a_byte, output)
+    else:
+        tokens_a_byte, output, costs = estimate.tokens_a_byte, _first_output(workspace, model), (1.0,)
+        latencies, told = _assumed(job, workspace, output)
+    rows = array("I", (row for row in opening.plan.rows(key) if row not in unfit))
+    line_bytes = opening.source.line_bytes
+    plan = replace(
+        _with_found(lane_of(workspace, model, len(rows), opening, estimate), seen.learnt.pools),
+        rows=rows,
+        tokens=lambda ordinal: max(0, line_bytes(ordinal)) * tokens_a_byte + output,
+    )
+    expected = _with_shares(Expected(latencies, costs), seen.totals.get(key, Totals()), plan)
+    lane = ExpectedLane(plan, tokens_a_byte, output, expected, told)
+    lane.input_tokens = tokens_a_byte * sum(max(0, line_bytes(row)) for row in rows)
+    return lane
+
+
+def _costs(answers: Sequence[_Answer], tokens_a_byte: float, output: float) -> tuple[float, ...]:
+    """What answers did cost, in terms of what would have been expected, and 1 in the mean."""
+    off = [(each.input_tokens + each.output_tokens) / max(1.0, tokens_a_byte * each.line_bytes + output) for each in answers]
+    mean = math.fsum(off) / len(off)
+    return tuple(sorted(each / mean for each in off)) if mean else (1.0,)
+
+
+def _first_output(workspace: Workspace, model: str) -> float:
+    """Tokens of an answer, before any was seen."""
+    caps = (workspace.parameters.get(name) for name in ("max_completion_tokens", "max_tokens"))
+    return first_output(model, min((float(cap) for cap in caps if isinstance(cap, int) and cap > 0), default=None))
+
+
+def _assumed(job: Job, workspace: Workspace, output: float) -> tuple[Sequence[float], str]:
+    if workspace.endpoint.simulated:
+        told = job.simulator.latency
+        return lognormal(told.median * math.exp(told.sigma**2 / 2), told.sigma), "[simulator] latency"
+    seconds = FIRST_LATENCY + LATENCY_A_TOKEN * output
+    return lognormal(seconds, _SPREAD), f"{FIRST_LATENCY} s and {LATENCY_A_TOKEN * 1000:.0f} ms a token of output: none was seen yet"
+
+
+def _with_found(plan: LanePlan, pools: Mapping[str, Any]) -> LanePlan:
+    """Take a rate that an earlier opening has found for the provider's quota, where the job names none."""
+    found = pools.get(plan.pool_name)
+    rates = found if isinstance(found, dict) else {}
+    rpm, tpm = (_a_minute(rates.get(name)) for name in ("attempts", "tokens"))
+    quota = plan.pool_quota
+    return replace(plan, pool_quota=Quota(rpm if quota.rpm is None else quota.rpm, tpm if quota.tpm is None else quota.tpm))
+
+
+def _a_minute(found: object) -> float | None:
+    rate = found.get("rate") if isinstance(found, dict) else found
+    return rate * 60.0 if isinstance(rate, int | float) and 0 < rate < math.inf else None
+
+
+def _with_shares(expected: Expected, totals: Totals, plan: LanePlan) -> Expected:
+    """Have calls fail as often as they did; throttles are what a quota is for, where one is known or was found."""
+    if totals.calls < _LEAST_ANSWERS:
+        return expected
+    limited = any(quota != Quota() for quota in (plan.pool_quota, plan.workspace_quota, plan.quota))
+    throttled = 0 if limited else totals.throttles
+    # Never all of them: a forecast has to end.
+    most = max(1.0, (totals.retries + throttled + totals.reasks) / 0.9)
+    calls = max(float(totals.calls), most)
+    return replace(expected, again=totals.retries / calls, throttled=throttled / calls, reasked=totals.reasks / calls)
