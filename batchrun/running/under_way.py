@@ -1,0 +1,125 @@
+"""A run while it is under way: its engine and what stands beside it, what signals lead to, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from batchrun.core.jobs.job import Job
+from batchrun.core.model import Scope
+from batchrun.core.progress import Progress, WorkspaceProgress
+from batchrun.core.scheduling.scheduler import Scheduler
+from batchrun.edge import signals
+from batchrun.edge.ledger import Ledger
+from batchrun.engine import Engine
+from batchrun.running.opening import Opening
+from batchrun.running.preparing import Preparer
+from batchrun.running.wishes import Wishes
+
+_MOST_UNREADABLE = 100
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """What changes while the run is under way."""
+
+    stopped_by: str | None = None
+    unreadable: list[str] = field(default_factory=list)
+    at_first_signal: Callable[[str], None] | None = None
+    """None before the first call can be made: none is made then."""
+    at_further_signals: Callable[[], None] = signals.die
+
+    def signalled(self, name: str) -> None:
+        """Do what the first signal leads to now."""
+        if self.at_first_signal is None:
+            self.stopped_by = name
+        else:
+            self.at_first_signal(name)
+
+    def signalled_again(self) -> None:
+        """Do what any further signal leads to now."""
+        self.at_further_signals()
+
+    def not_read(self, reason: str) -> None:
+        """Take note of a row that could not be read; of an input that was replaced, that may be all of them."""
+        if len(self.unreadable) < _MOST_UNREADABLE:
+            self.unreadable.append(reason)
+
+
+async def drive(
+    engine: Engine, scheduler: Scheduler, ledger: Ledger, job: Job, wishes: Wishes, way: UnderWay, observe: Callable[[], Progress]
+) -> None:
+    """Run the engine with what stands beside it: syncing, progress, signals. Asked to drain, it gives what is in flight its grace."""
+    async with anyio.create_task_group() as beside:
+        under_way = anyio.CancelScope()
+
+        def drain(signal: str) -> None:
+            way.stopped_by = signal
+            under_way.deadline = anyio.current_time() + job.stop.grace
+            scheduler.stop()
+            engine.wake()
+            wishes.note(f"{signal}: no new calls; {scheduler.in_flight} in flight have {job.stop.grace:.0f} s; once more stops at once")
+
+        def finish(signal: str) -> None:
+            wishes.note(f"{signal}: the run is over, and its account is being made; once more stops at once")
+
+        beside.start_soon(ledger.keep_synced, engine.wake)
+        if wishes.show is not None:
+            beside.start_soon(wishes.show, observe)
+        if way.stopped_by is not None:
+            scheduler.stop()
+        way.at_first_signal, way.at_further_signals = drain, under_way.cancel
+        try:
+            with under_way:
+                await engine.run()
+        finally:
+            # After an error too: a sync that hangs still holds the end up, and nothing else would end that.
+            way.at_first_signal, way.at_further_signals = finish, signals.die
+        beside.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def heard(way: UnderWay, wishes: Wishes) -> AsyncIterator[None]:
+    """While the block lasts, signals lead to what *way* says, to the last line of the account."""
+    async with anyio.create_task_group() as beside:
+        if wishes.handle_signals:
+            beside.start_soon(signals.watch, way.signalled, way.signalled_again)
+        yield
+        beside.cancel_scope.cancel()
+
+
+def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Preparer) -> Callable[[], Progress]:
+    """How far the run is, as often as that is asked."""
+    rows: dict[str, int] = {}
+    for (workspace, _), count in opening.plan.rows_of_the_run().items():
+        rows[workspace] = rows.get(workspace, 0) + count
+    active = {workspace for workspace, _ in opening.plan.lanes()}
+    kept = opening.plan.held()
+
+    def observe() -> Progress:
+        left: dict[str, int] = {}
+        for (workspace, _), count in scheduler.left().items():
+            left[workspace] = left.get(workspace, 0) + count
+        held = scheduler.held(anyio.current_time())
+        parked = {name.split(" ", 1)[0] for each in scheduler.parked() if each.scope is not Scope.ACCOUNT for name in [each.name]}
+        return Progress(
+            tuple(
+                WorkspaceProgress(
+                    name,
+                    count,
+                    count - left.get(name, 0) - kept.get(name, 0) - scheduler.rows_held().get(name, 0),
+                    scheduler.in_flight_of(name) if name in active else 0,
+                    name in held,
+                    name in parked,
+                    kept.get(name, 0) + scheduler.rows_held().get(name, 0),
+                )
+                for name, count in rows.items()
+            ),
+            prepare.tokens,
+            draining=way.stopped_by is not None,
+        )
+
+    return observe

@@ -1,0 +1,75 @@
+"""What a caller wishes of a run, and what it gets of it in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from batchrun.core.jobs.job import Job
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.model import Outcome
+from batchrun.core.progress import Progress
+from batchrun.core.rows.reasons import Reason
+from batchrun.core.scheduling.scheduler import ParkedScope
+from batchrun.report.page.languages import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the caller wants a run carried out."""
+
+    strict: bool = False
+    """Refuse to start over lines that are no row, missing keys and unauthorised models, instead of leaving them out."""
+    retry_rejected: bool = False
+    in_doubt: Literal["send", "hold"] | None = None
+    """What becomes of rows of which a call may have been billed; None: as the job says."""
+    wait: bool = False
+    """Go on probing, and wait for workspaces that are closed, when only such rows are left, instead of ending."""
+    handle_signals: bool = False
+    """Let Ctrl-C and SIGTERM drain the run, and end the process where it lost a step for want of memory; on the main thread only."""
+    dotenv: Path | None = Path(".env")
+    page: Language | None = "en"
+    """The language of the page that is written at the end; None for no page."""
+    note: Callable[[str], None] = lambda _text: None
+    """Gets what a person may want to know on the way."""
+    show: Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]] | None = None
+    """Shows progress until cancelled."""
+    hand_on: Callable[[Outcome], Awaitable[None]] | None = None
+    """Gets each outcome once it is in the ledger; the row's slot is held until it returns."""
+    on_index: Callable[[int, int], None] | None = None
+    """Gets bytes read and bytes in all while the input is indexed."""
+
+    def holds_in_doubt(self, job: Job) -> bool:
+        """Whether rows of which a call may have been billed are held."""
+        return (self.in_doubt or job.retry.in_doubt) == "hold"
+
+
+NO_WISHES = Wishes()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an opening of a run ended."""
+
+    statement: Statement
+    parked: tuple[ParkedScope, ...] = ()
+    stopped_by: str | None = None
+    """The signal that ended it early."""
+    unreadable: tuple[str, ...] = ()
+    """Rows whose input changed while the run was reading it, the first hundred; pending."""
+    held: int = 0
+    """Rows that wait for a person, for a call of theirs may have been billed."""
+    page: Path | None = None
+    """Where its page was written."""
+    no_rows: tuple[Reason, ...] = ()
+    """Why most of the input lines that are no row are none."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 all answered, 3 finished with rows or lines that were not, 4 stopped before the end and resumable."""
+        total = self.statement.total()
+        if self.stopped_by or self.parked or self.unreadable or self.held or total.pending:
+            return 4
+        return 3 if total.rejected or total.exhausted or self.statement.rejected_input else 0
