@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -14,16 +13,15 @@ import orjson
 
 from batchrun.cli.options import page_option
 from batchrun.cli.saying import room, say
-from batchrun.core.model import Scope
 from batchrun.core.progress import Progress
-from batchrun.core.rows.reasons import told
-from batchrun.core.scheduling.scheduler import ParkedScope
 from batchrun.edge import progress, signals
 from batchrun.edge.aside import Aside
 from batchrun.edge.job_file import load_job
+from batchrun.report.ending import ending_told
 from batchrun.report.page.languages import Language
 from batchrun.report.table import table
-from batchrun.running.one_run import Ending, Wishes, run_blocking
+from batchrun.running.one_run import run_blocking
+from batchrun.running.wishes import Wishes
 
 
 @click.command(epilog="Exit codes: see batchrun --help.")
@@ -88,38 +86,9 @@ def run(  # noqa: PLR0913 - an argument an option
         say(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2))
     else:
         say(table(ending.statement, room=room()))
-        for reason in told(ending.statement.rejected_input, ending.no_rows, job.workspaces):
-            say(f"no row: {reason}", err=True)
-        _tell_ending(ending, job_file, job.run_directory, partial(say, err=True))
+        for line in ending_told(ending, job_file, job.run_directory, job.workspaces):
+            say(line, err=True)
     sys.exit(ending.exit_code)
-
-
-def _tell_ending(ending: Ending, job_file: Path, directory: str, say: Callable[[str], None]) -> None:
-    total = ending.statement.total()
-    for parked in ending.parked:
-        say(_parked(parked))
-    for reason in ending.unreadable[:5]:
-        say(f"not read: {reason}")
-    if total.rejected or total.exhausted:
-        say(f"{total.rejected:,} rows rejected, {total.exhausted:,} exhausted: why stands in {directory}/WORKSPACE/errors.jsonl")
-    if ending.held:
-        say(
-            f"{ending.held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt lists them; "
-            f"send them again with: batchrun run {job_file} --send-in-doubt"
-        )
-    if left := max(0, total.pending - ending.held):
-        stopped = f"stopped by {ending.stopped_by}: " if ending.stopped_by else ""
-        say(f"{stopped}{left:,} rows are left; go on with: batchrun run {job_file}")
-    say(f"results: {directory}/WORKSPACE/results.jsonl")
-    if ending.page is not None:
-        say(f"page: {ending.page}")
-
-
-def _parked(parked: ParkedScope) -> str:
-    failure = parked.failure
-    what = {Scope.ACCOUNT: "account", Scope.WORKSPACE: "workspace"}.get(parked.scope, "workspace and model")
-    status = f"{failure.status} " if failure.status else ""
-    return f"parked: {what} {parked.name}, {parked.rows:,} rows: {status}{failure.code}: {failure.message}\n  {failure.advice}"
 
 
 def _note(aside: TextIO, text: str) -> None:

@@ -1,0 +1,51 @@
+"""What a run says at its end beside its statement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.totals import Totals
+from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.rows.reasons import Reason
+from batchrun.core.scheduling.scheduler import ParkedScope
+from batchrun.report.ending import ending_told
+from batchrun.running.wishes import Ending
+
+
+def told(totals, **more):
+    statement = Statement("run", "night", rejected_input=more.pop("rejected_input", 0))
+    statement.lanes["legal", "qwen-plus"] = totals
+    return list(ending_told(Ending(statement, **more), Path("night.toml"), "runs/night", ["legal", "sales"]))
+
+
+def test_a_run_that_is_done_says_where_its_results_are():
+    assert told(Totals(answered=3), page=Path("runs/night/report.html")) == [
+        "results: runs/night/WORKSPACE/results.jsonl",
+        "page: runs/night/report.html",
+    ]
+
+
+def test_what_stands_still_what_failed_and_what_is_left_are_told_with_what_to_do():
+    failure = Failure(Fault.PARK, Scope.WORKSPACE, "InvalidApiKey", "Invalid API-key provided.", "set LEGAL_KEY", status=401)
+    lines = told(
+        Totals(answered=3, rejected=4, exhausted=2, pending=9),
+        rejected_input=2,
+        no_rows=(Reason(2, "in.jsonl, line 4", "workspace 'legall' is not one of the job's (nearest: 'legal')"),),
+        parked=(ParkedScope(Scope.WORKSPACE, "legal", failure, 9),),
+        unreadable=tuple(f"row {number}" for number in range(9)),
+        held=2,
+        stopped_by="SIGTERM",
+    )
+    lists = "batchrun report runs/night --in-doubt lists them"
+    again = "send them again with: batchrun run night.toml --send-in-doubt"
+    assert lines == [
+        "no row: 2 lines, the first in.jsonl, line 4: workspace 'legall' is not one of the job's (nearest: 'legal')",
+        "no row: the job's workspaces are legal, sales",
+        "parked: workspace legal, 9 rows: 401 InvalidApiKey: Invalid API-key provided.\n  set LEGAL_KEY",
+        *(f"not read: row {number}" for number in range(5)),
+        "4 rows rejected, 2 exhausted: why stands in runs/night/WORKSPACE/errors.jsonl",
+        f"2 rows are held, for a call of theirs may have been billed: {lists}; {again}",
+        "stopped by SIGTERM: 7 rows are left; go on with: batchrun run night.toml",
+        "results: runs/night/WORKSPACE/results.jsonl",
+    ]
