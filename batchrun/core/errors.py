@@ -34,9 +34,12 @@ class Mistake:
     """What stands there, or "nothing"; never a key's value."""
     allowed: str
     """What may stand there, and the nearest valid name where a name was mistyped."""
+    line: int | None = None
+    """Of the file, where that is known."""
 
     def __str__(self) -> str:
-        return f"{self.where} = {self.found}: {self.allowed}"
+        line = "" if self.line is None else f" (line {self.line})"
+        return f"{self.where}{line} = {self.found}: {self.allowed}"
 
 
 class JobError(BatchrunError):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from batchrun.core.errors import JobError, Mistake
 from batchrun.core.jobs.job import Job
+from batchrun.core.jobs.places import lines_of
 from batchrun.core.jobs.words import key_path, nearest, without_keys_in
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def load_job(path: str | Path) -> Job:
     if path.suffix != ".toml":
         raise JobError(f"{path}: a job file's name ends in .toml{_those_in(path) if path.is_dir() else _meant(path)}")
     try:
-        return _checked(_with_prices(_tables(_text(path), path), path), path)
+        text = _text(path)
+        return _checked(_with_prices(_tables(text, path), path), path, text)
     except RecursionError:
         raise JobError(f"{path}: nested too deeply for a job") from None
 
@@ -90,17 +92,19 @@ def _with_prices(tables: dict[str, Any], path: Path) -> dict[str, Any]:
     return {**tables, "prices": {**found, **own}} if found and isinstance(own, dict) else tables
 
 
-def _checked(tables: dict[str, Any], path: Path) -> Job:
+def _checked(tables: dict[str, Any], path: Path, text: str) -> Job:
     match tables.get("job"):
         case dict() as named:
             tables["job"] = {"name": path.stem, **named}
     try:
         return Job.model_validate(tables)
     except ValidationError as error:
-        mistakes = tuple(_mistake(details, path) for details in error.errors(include_url=False))
+        found = error.errors(include_url=False)
+    lines = lines_of(text, [details["loc"] for details in found])
+    mistakes = tuple(_mistake(details, path, line) for details, line in zip(found, lines, strict=True))
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     raise JobError(f"{path}: {count}; nothing was called", mistakes)
 
 
-def _mistake(details: ErrorDetails, path: Path) -> Mistake:
-    return Mistake(where=f"{path}: {key_path(details['loc'])}", found=details["ctx"]["found"], allowed=details["msg"])
+def _mistake(details: ErrorDetails, path: Path, line: int | None) -> Mistake:
+    return Mistake(where=f"{path}: {key_path(details['loc'])}", found=details["ctx"]["found"], allowed=details["msg"], line=line)

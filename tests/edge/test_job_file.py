@@ -218,7 +218,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(written):
         "x.toml: workspaces.legal.rpm",
     ]
     assert str(error).startswith("x.toml: 8 mistakes; nothing was called\n")
-    assert '\n  x.toml: workspaces.legal.limits."qwen3.5-plus".concurrency = "2": an integer of at least 1' in str(error)
+    assert '\n  x.toml: workspaces.legal.limits."qwen3.5-plus".concurrency (line 12) = "2": an integer of at least 1' in str(error)
 
 
 def test_the_job_is_named_after_its_file_unless_it_names_itself(written):

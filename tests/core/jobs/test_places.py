@@ -1,0 +1,72 @@
+"""On which line of a job file a key stands."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.core.jobs.places import lines_of
+
+JOB = '''# A comment.
+[job]
+input = [
+    "a.jsonl",  # [defaults]
+    { path = "b.jsonl", workspace = "legal" },
+]
+name = """
+concurrency = 3
+"""
+
+[defaults]
+concurrency = 0
+retry.backoff.first = 1
+
+[workspaces."市场部".limits."qwen3.5-plus"]
+rpm = -1
+[[simulator.faults]]
+kind = "hang"
+[[simulator.faults]]
+kind = "thortle"
+'''
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        (("job",), 2),
+        (("job", "input"), 3),
+        (("job", "input", 1, "path"), 3),
+        (("job", "name"), 7),
+        (("job", "concurrency"), 2),
+        (("defaults", "concurrency"), 12),
+        (("defaults", "retry", "backoff", "first"), 13),
+        (("workspaces", "市场部", "limits", "qwen3.5-plus", "rpm"), 16),
+        (("workspaces", "市场部", "limits", "qwen3.5-plus"), 15),
+        (("simulator", "faults", 0, "kind"), 18),
+        (("simulator", "faults", 1, "kind"), 20),
+        (("simulator", "faults", 1, "rate"), 19),
+        (("accounts", "main"), None),
+    ],
+)
+def test_a_key_is_found_on_its_line_and_what_is_missing_on_that_of_its_table(place, line):
+    assert lines_of(JOB, [place]) == [line]
+    assert lines_of(JOB.replace("\n", "\r\n"), [place]) == [line]
+
+
+def test_a_very_long_statement_or_file_is_told_without_lines_rather_than_looked_through_for_long():
+    long = "a = [\n" + "1,\n" * 5000 + "]\nb = 1\n"
+    assert lines_of(long, [("b",), ("a",)]) == [None, None]
+    assert lines_of("a = 1\n" + "\n" * 30_000, [("a",)]) == [None]
+
+
+@given(st.text(st.sampled_from("ab[]{}=.\"'#\n\r ,1\\"), max_size=60))
+def test_every_file_that_is_toml_is_looked_through(text):
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+    count = text.count("\n") + 1
+    assert all(line is not None and 1 <= line <= count for line in lines_of(text, [(key,) for key in tables]))
