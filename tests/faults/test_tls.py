@@ -99,6 +99,28 @@ def test_large_requests_and_answers_go_over_one_connection_of_tls(authority):
     assert [request.count(b" ") > 3_900_000 for request in endpoint.requests] == [True] * 3
 
 
+def test_a_connection_of_tls_on_which_half_a_refused_request_is_still_to_be_written_serves_no_other(authority):
+    """The endpoint refuses before it has read the body, and reads no more of it."""
+
+    async def main() -> tuple[dict[str, str], int]:
+        connections: list[server.Writer] = []
+
+        async def refuses(reader: server.Reader, writer: server.Writer) -> None:
+            connections.append(writer)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(server.http(b"{}", status="429 Too Many Requests"))
+
+        listening = await asyncio.start_server(refuses, "127.0.0.1", 0, ssl=presenting(authority, "IP:127.0.0.1", 2))
+        told = await ask(authority, f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", posts=3, body_bytes=16_000_000)
+        listening.close()
+        for writer in connections:
+            writer.transport.abort()
+        return told, len(connections)
+
+    told, connections = anyio.run(main)
+    assert (told["fault"], told["in_doubt"], connections) == ("throttled", "False", 3)
+
+
 def test_a_tunnel_that_a_proxy_digs_carries_calls_that_only_the_endpoint_can_read(authority):
     async def main() -> tuple[dict[str, str], list[bytes], list[bytes], int]:
         async with server.serving(server.keeps(server.http()), tls=presenting(authority, "IP:127.0.0.1", 2)) as endpoint:

@@ -44,7 +44,9 @@ class Connection(asyncio.Protocol):
         "_error",
         "_free",
         "_gone",
+        "_half_sent",
         "_interim",
+        "_large",
         "_loop",
         "_parser",
         "_paused",
@@ -78,6 +80,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         """Of the answer; 0 until its head has come."""
         self._paused = False
+        self._large = False
         self._begin()
         self._parser: Any = httptools.HttpResponseParser(self)
         # What servers of one's own get wrong, and no harm can come of here: nothing is handed on to another parser.
@@ -92,6 +95,8 @@ class Connection(asyncio.Protocol):
         self._between = 0
         self._answers = 0
         self._interim = False
+        self._half_sent = False
+        """Whether some of the request may still be on its way when its answer has come."""
         self._error: Exception | None = None
         self._told: Callable[[float], None] | None = None
 
@@ -101,7 +106,8 @@ class Connection(asyncio.Protocol):
         """Write a request. *head* gives it: so no frame of a traceback holds it, and the key in it."""
         self._begin()
         self.ended = False
-        if len(body) <= _ONE_WRITE:
+        self._large = len(body) > _ONE_WRITE
+        if not self._large:
             self._transport.write(head() + body)
         else:
             self._transport.write(head())
@@ -146,8 +152,10 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def close(self) -> None:
-        """Close it, now that nothing is on its way."""
+        """Close it, now that nothing is on its way but what nobody reads any more."""
         self.reusable = False
+        if self._half_sent:
+            self._transport.abort()
         self._free()
 
     def abort(self) -> None:
@@ -189,6 +197,10 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
         if self.status or self._error is not None:
             self._wake()
+
+    def eof_received(self) -> None:
+        """The server says nothing more: what is written from now on, it will not answer."""
+        self.reusable = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: what has come of an answer stands if it could only end so."""
@@ -249,5 +261,7 @@ class Connection(asyncio.Protocol):
         elif not self.ended:
             self.ended = True
             self._between = 0
-            # An answer may come before its request was written whole: what is left of it would stand before the next one.
-            self.reusable = self.reusable and self._parser.should_keep_alive() and not self._transport.get_write_buffer_size()
+            # An answer may come before its request was written whole: what is left of it would stand before the next one. TLS does not
+            # tell all of what is left, but what comes so early is a refusal.
+            self._half_sent = self._transport.get_write_buffer_size() > 0 or (self._large and not 200 <= self.status < 300)
+            self.reusable = self.reusable and self._parser.should_keep_alive() and not self._half_sent
