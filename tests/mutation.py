@@ -38,6 +38,7 @@ _LEFT_OUT = (
     "tests/core/limits/test_slots.py::test_a_cap_on_calls_at_once_is_found_and_kept_to[20]",
     "tests/core/limits/test_slots.py::test_a_few_refusals_by_chance_take_no_slot_away_and_pause_nothing",
     "tests/core/limits/test_slots.py::test_another_workspace_is_not_slowed_by_one_that_is_refused_for_capacity",
+    "tests/test_engine.py::test_a_hundred_thousand_rows_with_mixed_faults_are_each_answered_once_in_seconds",
     # Code that faults are put into is slower, and not in the same measure everywhere.
     "tests/core/scheduling/test_scheduler.py::test_a_row_costs_the_same_with_ten_lanes_and_with_a_thousand",
 )
@@ -69,6 +70,11 @@ GROUPS = {
     "budget": Group(
         ("core/money/budget.py", "core/money/books.py", "core/money/outlays.py", "running/budgets.py", "running/bookkeeping.py"),
         ("tests/core/money", "tests/running/test_bookkeeping.py", "tests/running/test_budgets.py"),
+    ),
+    "engine": Group(("engine.py", "ports.py", "waking.py", "running/made.py"), ("tests/test_engine.py", "tests/running/test_preparing.py")),
+    "transport": Group(
+        tuple(f"edge/transport/{name}.py" for name in ("attempt", "call", "connections", "pool", "room", "watch")),
+        ("tests/edge/test_transport.py", "tests/edge/test_room.py", "tests/edge/test_unpacking.py"),
     ),
 }
 

@@ -6,17 +6,35 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 
 import anyio
 import pytest
 
 from batchrun.core.errors import LedgerError, StoppedError
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.limits.limiter import Quota
-from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Scope
+from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Scope, Usage
+from batchrun.core.money.budget import Cap, Purse
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Scheduler
 from batchrun.engine import Prepared, Unreadable, Unsendable
-from tests.laboratory import Beginning, Bench, Listed, Script, Scripted, again, answer, benched, lane, parks, prepared, rejected, throttled
+from tests.laboratory import (
+    Beginning,
+    Bench,
+    Listed,
+    Script,
+    Scripted,
+    again,
+    answer,
+    benched,
+    lane,
+    parks,
+    prepared,
+    rejected,
+    row_id,
+    throttled,
+)
 from tests.virtual_time import VirtualLoop, run_virtually
 
 HEALTHY = ("alpha", "beta", "gamma")
@@ -208,6 +226,32 @@ def test_a_call_that_waited_for_its_promise_is_not_sent_once_the_run_stops():
     bench = Promising(Scheduler([lane(rows=2, slots=2)], RetryPolicy()), beside=stop)
     assert bench.run() == Drained(())
     assert (bench.ledger.starts, bench.scheduler.left()) == ({}, {("legal", "qwen-plus"): 2})
+
+
+def test_a_call_is_funded_before_it_is_noted_and_one_that_is_beyond_the_budget_is_neither_noted_nor_sent_and_holds_no_slot():
+    funded: list[str] = []
+
+    def fund(ticket, most, at):
+        assert (most, at) == (Bound(1, 1), 7.0)
+        assert row_id(ticket) not in bench.ledger.starts.values()
+        funded.append(row_id(ticket))
+
+    class Funding(Bench):
+        def _ports(self):
+            return replace(super()._ports(), fund=fund, wall_time=lambda: 7.0)
+
+    class Timed(Listed):
+        def start(self, row, most, at):
+            assert (at, row.id in funded) == (7.0, row.id.startswith("legal/"))
+            return super().start(row, most, 0.0)
+
+    budget = replace(lane(rows=10), purses=(Purse(Cap("workspaces.legal.budget", Decimal(7), "tokens")),))
+    endpoint = Scripted(lambda _row, _call: replace(answer(), usage=Usage(1, 1)))
+    bench = Funding(Scheduler([budget, lane("free", rows=10)], RetryPolicy()), endpoint, ledger=Timed())
+    (parked,) = bench.run().parked
+    assert (parked.name, parked.rows, parked.failure.code) == ("legal qwen-plus", 7, "budget_spent")
+    assert Counter(row.split("/")[0] for row in bench.ledger.starts.values()) == {"legal": 3, "free": 10}
+    assert (len(funded) > 3, bench.scheduler.in_flight) == (True, 0)
 
 
 def test_only_outcomes_are_handed_on_and_each_once():
