@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from batchrun.simulator.quotas import Caps, Growth, Meter
 from batchrun.simulator.scenario import Mishap, Scenario
-from batchrun.simulator.tables import ALL_MODELS, AccountSettings, TimedChange
+from batchrun.simulator.tables import ALL_MODELS, AccountQuota, AccountSettings, TimedChange
 
 _MOST_PATIENCE = 600.0
 """Seconds after which the provider's own timeout ends a call (``x-dashscope-timeout``)."""
@@ -48,6 +48,16 @@ class Account:
     def top_up(self, balance: float) -> None:
         """Settle what is owed, and leave it with *balance*."""
         self._overdue, self._balance = False, Decimal(str(balance))
+
+    def change_quota(self, model: str, quota: AccountQuota) -> None:
+        """Hold the model to another quota from now on."""
+        if model in self._meters:
+            self._meters[model].change(Caps.of(quota))
+        else:
+            self._meters[model] = Meter(Caps.of(quota))
+        self._growths.pop(model, None)
+        if growth := Growth.of(quota):
+            self._growths[model] = growth
 
     def free_tier_is_gone(self, model: str) -> bool:
         """Whether the model is refused because nothing but its free tokens may be used."""
@@ -97,6 +107,9 @@ class Accounts:
     def _make(self, change: TimedChange) -> None:
         if change.account is not None and change.balance is not None:
             self._account(change.account).top_up(change.balance)
+        if change.account is not None and change.quotas is not None:
+            for model, quota in change.quotas.items():
+                self._account(change.account).change_quota(model, quota)
         if change.workspace is not None and change.models is not None:
             self._models[change.workspace] = frozenset(change.models)
         if change.workspace is not None and change.wrong_key is not None:

@@ -80,4 +80,11 @@ models = ["qwen-plus", "qwen-max"]
 at = 60.0
 workspace = "hr"
 wrong_key = false
+[[changes]]
+at = 90.0
+account = "main"
+[changes.quotas."qwen-plus"]      # the whole quota from then on: half of what it was
+rpm = 300
+tpm = 1_500_000
+period = 6
 """

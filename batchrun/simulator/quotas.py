@@ -91,10 +91,21 @@ class Meter:
     def __init__(self, caps: Caps) -> None:
         self.caps = caps
         kind = _KINDS[caps.window]
-        calls = ((caps.requests, caps.request_period), (caps.a_second, 1))
-        self._calls = [(most, kind(period)) for most, period in calls if most is not None]
+        self._calls = [(most, kind(period)) for most, period in _windows(caps)]
         self._spent = kind(caps.token_period)
         self._unsettled: list[tuple[float, int]] = []
+
+    def change(self, caps: Caps) -> None:
+        """Hold to other *caps* from now on. A window that is as long as before goes on with what it holds."""
+        other = Meter(caps)
+        if caps.window == self.caps.window:
+            held = {period: window for (_, period), (_, window) in zip(_windows(self.caps), self._calls, strict=True)}
+            other._calls = [
+                (most, held.get(period, window)) for (_, period), (most, window) in zip(_windows(caps), other._calls, strict=True)
+            ]
+            if caps.token_period == self.caps.token_period:
+                other._spent, other._unsettled = self._spent, self._unsettled
+        self.caps, self._calls, self._spent, self._unsettled = caps, other._calls, other._spent, other._unsettled
 
     def refuses(self, now: float, tokens: int = 1) -> Mishap | None:
         """Why a call of so many tokens may not go now. Where tokens count at completion, a call goes while any are left."""
@@ -121,6 +132,12 @@ class Meter:
     def _settle(self, now: float) -> None:
         while self._unsettled and self._unsettled[0][0] <= now:
             self._spent.add(*heapq.heappop(self._unsettled))
+
+
+def _windows(caps: Caps) -> list[tuple[int, int]]:
+    """Of calls: how many, in how many seconds."""
+    calls = ((caps.requests, caps.request_period), (caps.a_second, 1))
+    return [(most, period) for most, period in calls if most is not None]
 
 
 class Growth:

@@ -102,6 +102,10 @@ class TimedChange(Table):
     account: str | None = Field(default=None, description="the account it concerns")
     workspace: str | None = Field(default=None, description="the workspace it concerns")
     balance: float | None = Field(default=None, ge=0, description="the account's balance from then on; its arrears are settled")
+    quotas: Mapping[str, AccountQuota] | None = Field(
+        default=None,
+        description="the account's quotas of these models from then on; what was counted in windows that stay goes on counting",
+    )
     models: Names | None = Field(default=None, description="what the workspace is authorised for from then on")
     wrong_key: bool | None = Field(default=None, description="whether the workspace's key is refused from then on")
 
@@ -109,8 +113,10 @@ class TimedChange(Table):
     def _one_subject(self) -> Self:
         if (self.account is None) == (self.workspace is None):
             raise ValueError("a change has an account or a workspace, and not both")
-        if self.account is not None and (self.balance is None or self.models is not None or self.wrong_key is not None):
-            raise ValueError("an account's change has a balance, and nothing else")
-        if self.workspace is not None and (self.balance is not None or (self.models is None and self.wrong_key is None)):
-            raise ValueError("a workspace's change has models or wrong_key, and no balance")
+        of_account = self.balance is not None or self.quotas is not None
+        of_workspace = self.models is not None or self.wrong_key is not None
+        if self.account is not None and (of_workspace or not of_account):
+            raise ValueError("an account's change has a balance or quotas, and nothing else")
+        if self.workspace is not None and (of_account or not of_workspace):
+            raise ValueError("a workspace's change has models or wrong_key, and no balance or quotas")
         return self

@@ -8,12 +8,10 @@ tokens once there was a run; before there was one, the figures are told.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import os
 import random
-import selectors
 import subprocess
 import sys
 import tempfile
@@ -21,43 +19,12 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
-import anyio
-import anyio.to_thread
+from tests.benchmarks.virtual import begin, run_in_virtual_time
 
-_BEGINS = datetime(2026, 11, 23, 21, 50, tzinfo=UTC)
 _WORDS = Path(__file__).parents[2] / "samples" / "dataset.jsonl"
-_SETTLES = 0.0002
-"""Real seconds in which what was written to a socket comes out at its other end."""
 TIME, TOKENS = 0.05, 0.10
-
-
-class _Selector(selectors.DefaultSelector):
-    """Jumps to the next timer when nothing is ready, unless a thread may have something ready soon."""
-
-    now: ClassVar[float] = 0.0
-    limiter: ClassVar[anyio.CapacityLimiter | None] = None
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        while not ready and timeout != 0:
-            if self.limiter is not None and self.limiter.borrowed_tokens:
-                ready = super().select(1.0)
-            elif not (ready := super().select(_SETTLES)):
-                assert timeout is not None, "nothing is ready, and no timer is set"
-                _Selector.now += timeout
-                break
-        return ready
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        super().__init__(_Selector())
-        self._clock_resolution = 1e-9
-
-    def time(self) -> float:
-        return _Selector.now
 
 
 class Told(NamedTuple):
@@ -148,9 +115,9 @@ def play(name: str, share: float = 1.0) -> list[Told]:
 
     In a process of its own, for its wall clock is not the machine's.
     """
-    time.time = lambda: _BEGINS.timestamp() + _Selector.now
+    begin()
     from batchrun.edge.job_file import load_job  # noqa: PLC0415 - only now: the clock is a name that its modules take over
-    from batchrun.running.one_run import Wishes, read_statement, run  # noqa: PLC0415
+    from batchrun.running.one_run import read_statement  # noqa: PLC0415
     from batchrun.telling.foresight import look_ahead  # noqa: PLC0415
 
     tables, rows = next((tables, rows) for each, tables, rows in _jobs() if each == name)
@@ -160,11 +127,6 @@ def play(name: str, share: float = 1.0) -> list[Told]:
     told: list[Told] = []
     done = 0.0
 
-    async def carried_out(job: Any) -> None:
-        _Selector.limiter = anyio.to_thread.current_default_thread_limiter()
-        ending = await run(job, Wishes(dotenv=None, wait=True, page=None))
-        assert not ending.parked, ending.parked
-
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("job.toml").write_text(_HEAD + tables, encoding="utf-8")
@@ -172,13 +134,11 @@ def play(name: str, share: float = 1.0) -> list[Told]:
             Path("in.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows[:count]), encoding="utf-8")
             job = load_job(Path("job.toml"))
             forecast = look_ahead(job, datetime.fromtimestamp(time.time(), UTC), dotenv=None)
-            began = _Selector.now
-            anyio.run(carried_out, job, backend_options={"loop_factory": _Loop})
-            _Selector.limiter = None
+            taken = run_in_virtual_time(job)
             total = read_statement(Path("run")).total()
             tokens = float(total.input_tokens + total.output_tokens)
             expected = float(sum(each.input_tokens + each.output_tokens for each in forecast.lanes))
-            seconds = max(each.seconds or 0.0 for each in forecast.lanes), _Selector.now - began
+            seconds = max(each.seconds or 0.0 for each in forecast.lanes), taken
             told.append(Told(name, which, sum(each.rows for each in forecast.lanes), seconds, (expected, tokens - done)))
             done = tokens
     return told

@@ -143,6 +143,21 @@ def test_changes_are_made_at_their_time_after_the_first_call_and_in_the_order_of
     ]
 
 
+def test_an_account_s_quota_is_halved_and_restored_at_its_time_whether_it_was_held_before_or_not():
+    changes = (
+        {"at": 10.0, "account": "main", "quotas": {MODEL: {"rpm": 2}, OTHER: {"rpm": 1}}},
+        {"at": 20.0, "account": "main", "quotas": {MODEL: {"rpm": 4}}},
+    )
+    book = accounts(accounts={"main": {"quotas": {MODEL: {"rpm": 4}}}}, changes=changes)
+
+    def most(model, now):
+        book.tick(now)
+        meter = book.account_of("sales").meter(model)
+        return None if meter is None else meter.caps.requests
+
+    assert [(most(MODEL, NOW + at), most(OTHER, NOW + at)) for at in (0, 9.9, 10, 20)] == [(4, None), (4, None), (2, 1), (4, 1)]
+
+
 def test_a_topped_up_account_spends_its_new_balance():
     book = accounts(accounts={"main": {"balance": 0}}, price_per_1k_tokens=1, changes=({"at": 0, "account": "main", "balance": 1},))
     assert book.in_arrears("sales")

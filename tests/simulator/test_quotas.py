@@ -108,6 +108,28 @@ def test_a_refusal_ends_when_its_window_says_so_and_not_before(period, caps, why
     assert [aligned.refuses(now, 10) for now in (NOW + 0.125, boundary - 2**-20, boundary)] == [why, why, None]
 
 
+def test_a_changed_quota_goes_on_from_what_its_window_holds():
+    meter = Meter(Caps(requests=10, request_period=6, tokens=100, token_period=60))
+    for second in range(4):
+        meter.count(NOW + second, 10, NOW + second)
+    meter.change(Caps(requests=4, request_period=6, tokens=100, token_period=60))
+    assert meter.refuses(NOW + 5.9, 1) is Mishap.THROTTLE
+    assert meter.refuses(NOW + 6.0, 1) is None
+    meter.change(Caps(requests=8, request_period=6, tokens=40, token_period=60))
+    assert meter.refuses(NOW + 6.0, 1) is Mishap.TOKEN_QUOTA
+    meter.change(Caps(requests=8, request_period=6, tokens=60, token_period=60))
+    assert (meter.refuses(NOW + 6.0, 20), meter.refuses(NOW + 6.0, 21)) == (None, Mishap.TOKEN_QUOTA)
+
+
+def test_a_window_of_another_length_begins_empty():
+    meter = Meter(Caps(requests=2, request_period=60))
+    for _ in range(2):
+        meter.count(NOW, 1, NOW)
+    meter.change(Caps(requests=2, request_period=6))
+    assert meter.refuses(NOW + 1.0) is None
+    assert meter.caps == Caps(requests=2, request_period=6)
+
+
 def test_calls_a_second_are_held_to_beside_the_longer_window():
     meter = Meter(Caps.of(RateLimit(rpm=90, per_second=True)))
     assert [len(let_through(meter, [(NOW + second, 1)] * 5)) for second in range(3)] == [2, 2, 2]

@@ -130,6 +130,8 @@ def test_a_limit_that_could_never_let_anything_through_is_refused(table, why):
         {"account": "a", "balance": 1, "wrong_key": True},
         {"workspace": "w", "balance": 1},
         {"workspace": "w", "wrong_key": False, "balance": 1},
+        {"workspace": "w", "wrong_key": False, "quotas": {"m": {"rpm": 1}}},
+        {"account": "a", "quotas": {"m": {"rpm": 1}}, "models": ["m"]},
     ],
 )
 def test_a_change_says_something_that_its_subject_has(change):
