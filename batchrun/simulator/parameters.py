@@ -148,7 +148,7 @@ def _native_seed(body: Body, _model: str, _family: Family) -> Refusal | None:
 
 def _native_form(body: Body, _model: str, family: Family) -> Refusal | None:
     form, increments = body.get("result_format"), body.get("incremental_output")
-    if form not in {None, "text", "message"}:
+    if form not in (None, "text", "message"):  # A list is in no set.
         return invalid("result_format should be text or message")
     if increments is False and family.increments and family.thinking is Thinking.ALWAYS:
         return invalid("The incremental_output parameter of this model cannot be set to False.")

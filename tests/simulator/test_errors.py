@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchrun.simulator.plan import Plan
@@ -184,6 +184,14 @@ def test_any_bytes_on_any_route_get_json_or_events(path, headers, body, method):
     sound(Service(scenario()).answer(Call(method, path, headers, body), NOW))
 
 
+@example(
+    path="/api/v1/services/aigc/text-generation/generation",
+    headers={"authorization": f"Bearer {MARKETING}"},
+    model="qwen-plus",
+    parameters={"result_format": []},
+    messages=[{"role": "user", "content": ""}],
+    fault=None,
+)
 @given(path=ROUTES, headers=HEADERS, model=MODELS, parameters=PARAMETERS, messages=MESSAGES | JSON, fault=FAULTS)
 def test_any_json_on_any_route_gets_json_or_events_whose_usage_is_the_bill(path, headers, model, parameters, messages, fault):
     native_body = {"model": model, "input": {"messages": messages}, "parameters": parameters}
