@@ -35,7 +35,8 @@ def locked(directory: Path) -> Iterator[Path]:
         _make(directory)
         lock = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as error:
-        raise LedgerError(f"{directory}: cannot be used as a run directory: {error.strerror}") from None
+        what = f"{directory}: cannot be used as a run directory: {error.strerror}"
+        raise LedgerError(f"{what}; give the job another output, or mend this one") from None
     try:
         _hold(lock, directory)
         yield directory

@@ -40,7 +40,8 @@ def _folded(lines: Sequence[Sequence[str]], cells: Sequence[str]) -> Iterator[st
 
 def _with_rules(told: Sequence[str], heading: int) -> list[str]:
     rule = "─" * _width(told)
-    return [*told[:heading], rule, *told[heading:-1], rule, told[-1]]
+    between = told[heading:-1]
+    return [*told[:heading], rule, *between, *([rule] if between else []), told[-1]]
 
 
 def _width(told: Sequence[str]) -> int:

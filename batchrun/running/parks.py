@@ -29,5 +29,5 @@ def parks_before_any_call(
 
 def _unlisted(model: str, name: str, workspace: Workspace) -> str:
     meant = nearest(model, (*(workspace.models or ()), *workspace.deployments))
-    rows = f'correct the rows where they mean "{meant}", or' if meant else "give the rows another model, or"
-    return f'{rows} add "{model}" to workspaces.{name}.models once the workspace is authorised for it'
+    instead = f'"{meant}" is listed: correct what is mistyped, there or in the rows,' if meant else "give the rows another model,"
+    return f'{instead} or add "{model}" to workspaces.{name}.models once the workspace is authorised for it'

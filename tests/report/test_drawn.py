@@ -66,5 +66,9 @@ def test_whatever_the_room_every_line_is_there_with_its_numbers_under_one_anothe
         assert len({width(line) for line in ends}) == 1
 
 
+def test_a_table_of_nothing_but_its_total_has_one_rule():
+    assert ruled([["day", "calls"], ["total", "0"]], {0}) == ["day    calls", "─" * 12, "total      0"]
+
+
 def test_words_begin_at_their_left_and_numbers_end_at_their_right():
     assert drawn([["a", "1", "word"], ["bb", "22", "w"]], {0, 2}) == ["a    1  word", "bb  22  w"]
