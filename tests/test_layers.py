@@ -74,3 +74,13 @@ def test_nothing_is_added_to_what_was_read_before_an_await(path):
 
 def awaits(node):
     return any(isinstance(each, ast.Await) for each in ast.walk(node.value))
+
+
+def test_no_module_comes_to_itself_by_what_it_imports():
+    """Nor in a type's name alone: two modules that need each other to be read are one."""
+    names = {name_of(path) for path in MODULES}
+    reached = {name_of(path): {found for found in imports(path) if found in names} for path in MODULES}
+    while grown := [name for name, known in reached.items() if not known >= {far for near in known for far in reached[near]}]:
+        for name in grown:
+            reached[name] = reached[name].union(*(reached[near] for near in reached[name]))
+    assert [name for name, known in reached.items() if name in known] == []
