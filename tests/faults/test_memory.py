@@ -5,10 +5,12 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from batchrun import read_statement
 from batchrun.core.errors import StoppedError
@@ -59,6 +61,40 @@ def test_no_memory_for_one_answer_is_that_calls_failure_and_in_doubt(step):
     assert isinstance(failure, Failure)
     assert (failure.code, failure.fault, failure.in_doubt) == ("no_memory", Fault.AGAIN, True)
     assert isinstance(reply, Reply)
+
+
+class Unwritable(dict[str, str]):
+    """Headers for which there is no memory when they are written."""
+
+    def items(self):
+        raise MemoryError
+
+
+def test_no_memory_to_write_a_request_is_that_calls_failure_and_in_doubt_and_its_connection_is_given_up():
+    async def main() -> tuple[Reply | Failure, list[Reply | Failure], int, int]:
+        came = deque[float]()
+        async with (
+            server.serving(server.keeps(server.http())) as endpoint,
+            Transport(connect=1, idle=1, total=2, connections=1, proxy="none", max_response_bytes=65_536) as wire,
+        ):
+            said = {"Authorization": "Bearer sk-fake-writing"}
+            request = Request(endpoint.url, said, b"{}")
+            replies = [await wire.post(request, Reading(OPENAI.dialect, {}))]
+            call = wire.begin(Request(endpoint.url, Unwritable(said), b"{}"), Reading(OPENAI.dialect, {}), came.append)
+            assert call is not None
+            assert not came
+            while not came:
+                await checkpoint()
+            assert call.taken(came.popleft()) is None
+            failure = await call.rest()
+            replies.append(await wire.post(request, Reading(OPENAI.dialect, {})))
+            return failure, replies, endpoint.connections, len(came)
+
+    failure, replies, connections, came = anyio.run(main)
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.fault, failure.in_doubt) == ("no_memory", Fault.AGAIN, True)
+    assert [type(reply) for reply in replies] == [Reply, Reply]
+    assert (connections, came) == (2, 0)
 
 
 def _write(place: Path, port: int) -> None:

@@ -409,6 +409,18 @@ def test_what_is_kept_to_be_sent_again_does_not_grow_with_how_much_that_is(made,
     assert again == [each.request for each in ready]
 
 
+def test_what_is_taken_up_again_makes_room_for_what_is_kept_next(made, monkeypatch):
+    monkeypatch.setattr("batchrun.running.made.MOST_KEPT_BYTES", 50_000)
+    run = made(ask("x" * 100))
+    request = run.ready().request
+    for _ in range(30):
+        run.ready().again()
+        assert run.ready().request == request
+    first = run.ready()
+    first.again()
+    assert run.ready().request is first.request
+
+
 @pytest.mark.parametrize("defaults", [{}, {"stream": True}, {"parameters": {"max_tokens": 5, "n": 2}}])
 def test_a_rows_own_settings_count_for_it_alone(made, defaults):
     rows = [ask(id="a"), ask(id="b", parameters={"max_tokens": 50}), ask(id="c", stream=False), ask(id="d")]

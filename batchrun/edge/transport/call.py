@@ -57,13 +57,16 @@ class Call(Attempt):
         self.connection = self._terms.pool.take(self._target, self.began)
         if self.connection is None:
             return False
-        self._watch.add(self)
         try:
+            self._watch.add(self)
             self._write(self.connection)
-            self.connection.tell(came)
+        except MemoryError as error:
+            # Some of it may be on its way: what it comes to is told as that of any other is, and ends none.
+            self._terms.loop.call_soon(self.connection.fail, error)
         except BaseException:
             self._over()
             raise
+        self.connection.tell(came)
         return True
 
     def taken(self, at: float) -> Reply | Failure | None:
