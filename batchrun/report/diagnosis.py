@@ -4,29 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from batchrun.core.columns import padded, width
-from batchrun.core.diagnosis import Examined, Finding, State, asked_of_the_owner
+from batchrun.core.columns import width
+from batchrun.core.diagnosis import Examined, State, asked_of_the_owner
+from batchrun.report.drawn import drawn
 
 _MARKS = {State.OK: "ok", State.NOTE: "", State.UNKNOWN: "?", State.WRONG: "WRONG"}
+_MOST_WHOLE = 12
+"""Workspaces that are told in full; of more, those with nothing but ok are named in a line."""
+_WIDEST = 24
+"""Columns of a workspace's name; a wider one stands in a line of its own."""
+_MOST_NAMED = 6
 
 
 def diagnosis(examined: Sequence[Examined]) -> str:
     """Return a line a finding by workspace, advice beneath what is wrong, and at the end the grants to ask for."""
-    lines = [
-        [each.workspace if first else "", _MARKS[finding.state], finding.check, finding.model or "", finding.said]
+    fine = [each for each in examined if all(finding.state is State.OK for finding in each.findings)]
+    folded = fine if len(examined) > _MOST_WHOLE else []
+    shown = [each for each in examined if each not in folded]
+    return "\n".join([*_findings(shown), *_fine(folded), *_closing(examined)])
+
+
+def _findings(examined: Sequence[Examined]) -> Iterator[str]:
+    cells = [
+        [each.workspace if place == 0 and width(each.workspace) <= _WIDEST else "", _MARKS[f.state], f.check, f.model or "", f.said]
         for each in examined
-        for first, finding in _firsts(each)
+        for place, f in enumerate(each.findings)
     ]
-    widths = [max(width(line[column]) for line in lines) for column in range(4)]
-    drawn = ["  ".join([*map(padded, line[:4], widths), line[4]]).rstrip() for line in lines]
-    advised = [finding.advice if finding.state in {State.WRONG, State.UNKNOWN} else "" for each in examined for finding in each.findings]
-    indent = " " * (sum(widths) + 8)
-    text = [part for line, advice in zip(drawn, advised, strict=True) for part in ([line, indent + advice] if advice else [line])]
-    return "\n".join([*text, *_closing(examined)])
+    lines = iter(drawn(cells, range(5)) if cells else [])
+    indent = " " * (sum(max(width(line[column]) for line in cells) for column in range(4)) + 8 if cells else 0)
+    for each in examined:
+        if width(each.workspace) > _WIDEST:
+            yield each.workspace
+        for finding in each.findings:
+            yield next(lines)
+            if finding.advice and finding.state in {State.WRONG, State.UNKNOWN}:
+                yield indent + finding.advice
 
 
-def _firsts(each: Examined) -> Iterator[tuple[bool, Finding]]:
-    return ((place == 0, finding) for place, finding in enumerate(each.findings))
+def _fine(examined: Sequence[Examined]) -> Iterator[str]:
+    if examined:
+        names = [each.workspace for each in examined]
+        more = f" and {len(names) - _MOST_NAMED:,} others" if len(names) > _MOST_NAMED else ""
+        yield f"ok in all: {', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def _closing(examined: Sequence[Examined]) -> Iterator[str]:

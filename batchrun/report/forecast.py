@@ -63,10 +63,7 @@ def _ends(seconds: float, forecast: Forecast) -> list[str]:
 def _notes(forecast: Forecast) -> Iterator[str]:
     yield from forecast.assumed
     yield from forecast.notes
-    helps: dict[str, list[str]] = {}
-    for each in forecast.lanes:
-        if each.help:
-            helps.setdefault(each.help, []).append(f"{each.workspace} {each.model}")
+    helps = _helps(forecast.lanes)
     yield from (f"faster: {_names(lanes)}: {text}" for text, lanes in list(helps.items())[:_MOST_ADVICE])
     if len(helps) > _MOST_ADVICE:
         yield f"faster: {len(helps) - _MOST_ADVICE:,} more pieces of advice stand in --json"
@@ -75,6 +72,18 @@ def _notes(forecast: Forecast) -> Iterator[str]:
         yield f"  {wrong.advice}"
     if not forecast.obstacles:
         yield "nothing is wrong that can be seen without a call; batchrun doctor asks the endpoints"
+
+
+def _helps(lanes: Sequence[Prospect]) -> dict[str, list[str]]:
+    """What would help which lanes; what would help several workspaces in the same way is told once, of ``workspaces.NAME``."""
+    alike: dict[str, list[Prospect]] = {}
+    for each in lanes:
+        if each.help:
+            alike.setdefault(each.help.replace(f"workspaces.{each.workspace}.", "workspaces.NAME."), []).append(each)
+    return {
+        text if len({each.workspace for each in helped}) > 1 else helped[0].help: [f"{each.workspace} {each.model}" for each in helped]
+        for text, helped in alike.items()
+    }
 
 
 def _names(lanes: Sequence[str]) -> str:

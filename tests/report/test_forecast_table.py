@@ -42,6 +42,17 @@ def test_there_is_a_line_a_lane_and_a_total_with_chinese_names_in_line():
     ]
 
 
+def test_what_would_help_many_workspaces_alike_is_told_once():
+    def lane(name: str, model: str = "m", of: str = "concurrency") -> Prospect:
+        return Prospect(name, model, 1, 1, 1, 1.0, SLOTS, 0.9, f"raise workspaces.{name}.{of} above 4")
+
+    told = forecast_table(Forecast(BEGINS, (*(lane(f"w{number}") for number in range(50)), lane("a", of="rpm"), lane("a", "n", of="rpm"))))
+    assert [line for line in told.splitlines() if line.startswith("faster")] == [
+        "faster: w0 m, w1 m, w2 m, 47 others: raise workspaces.NAME.concurrency above 4",
+        "faster: a m, a n: raise workspaces.a.rpm above 4",
+    ]
+
+
 def test_nothing_left_is_said_and_so_is_nothing_wrong():
     assert forecast_table(Forecast(BEGINS, ())).splitlines()[0] == "no row is left to do"
     assert "nothing is wrong" in forecast_table(Forecast(BEGINS, ()))

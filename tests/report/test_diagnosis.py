@@ -1,0 +1,40 @@
+"""A diagnosis on a terminal."""
+
+from __future__ import annotations
+
+from batchrun.core.diagnosis import Examined, Finding, State
+from batchrun.report.diagnosis import diagnosis
+
+OK = (Finding("key", State.OK, "taken by the endpoint"), Finding("model", State.OK, "authorised", model="qwen-plus"))
+BAD = (Finding("key", State.WRONG, "LEGAL_KEY is not set", "set it to the API key of this workspace"),)
+
+
+def test_each_finding_has_its_line_and_what_is_wrong_its_advice_below():
+    assert diagnosis([Examined("客服", "public", OK), Examined("legal", "public", BAD)]).splitlines() == [
+        "客服   ok     key               taken by the endpoint",
+        "       ok     model  qwen-plus  authorised",
+        "legal  WRONG  key               LEGAL_KEY is not set",
+        "                                set it to the API key of this workspace",
+        "",
+        "1 of 2 workspaces ready",
+    ]
+
+
+def test_a_long_name_stands_above_its_findings_and_widens_no_others():
+    name = "customer-support-and-success-department-singapore"
+    assert diagnosis([Examined(name, "public", BAD), Examined("legal", "public", OK)]).splitlines()[:3] == [
+        name,
+        "       WRONG  key               LEGAL_KEY is not set",
+        "                                set it to the API key of this workspace",
+    ]
+
+
+def test_of_many_workspaces_those_that_are_fine_are_named_in_a_line():
+    told = diagnosis([*(Examined(f"w{number}", "public", OK) for number in range(50)), Examined("legal", "public", BAD)]).splitlines()
+    assert told == [
+        "legal  WRONG  key    LEGAL_KEY is not set",
+        "                     set it to the API key of this workspace",
+        "ok in all: w0, w1, w2, w3, w4, w5 and 44 others",
+        "",
+        "50 of 51 workspaces ready",
+    ]
