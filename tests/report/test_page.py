@@ -197,6 +197,12 @@ def test_doubt_is_told_with_its_bound_in_tokens_and_in_money():
     assert "in doubt: the provider's bill should be what stands here" in text_of(page(subject(("legal", "m", Totals(answered=1)))))
 
 
+def test_a_name_stays_on_its_line_by_the_room_it_takes_and_not_by_its_letters():
+    assert name("市场运营支持部") == '<bdi class="short">市场运营支持部</bdi>'
+    assert name("客户服务与市场运营支持中心") == '<bdi class="middling">客户服务与市场运营支持中心</bdi>'
+    assert name("客户服务与市场运营支持中心华东大区") == "<bdi>客户服务与市场运营支持中心华东大区</bdi>"
+
+
 def test_a_departments_page_shows_nothing_of_the_others(tmp_path):
     names = ["legal", "warehouse-zürich", "人力资源部", "skunkworks"]
     night = Night(names, rows=120, job=job_of(names), pending=9, text="The secret of every answer.", failing=0.2)

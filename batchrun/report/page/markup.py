@@ -6,11 +6,14 @@ import unicodedata
 from collections.abc import Iterable
 from html import escape
 
+from batchrun.core.columns import width
+
 _VOID = frozenset({"meta", "input", "br", "col"})
 _KEPT_APART = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of what nobody sees, and of what turns the text around it about: a name must look like what it is."""
 LONGEST = 60
 SHORT, MIDDLING = 16, 30
+"""Columns."""
 
 
 class Markup(str):
@@ -47,7 +50,8 @@ def name(text: str, most: int = LONGEST) -> Markup:
     seen = visible(text)
     if len(seen) <= most:
         # A short one stays on one line, so that a column is as wide as its names.
-        return h("bdi", seen, class_="short" if len(seen) <= SHORT else "middling" if len(seen) <= MIDDLING else None)
+        columns = width(seen)
+        return h("bdi", seen, class_="short" if columns <= SHORT else "middling" if columns <= MIDDLING else None)
     return h("bdi", f"{seen[: most - 1]}…", title=seen)
 
 
