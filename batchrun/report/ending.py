@@ -11,13 +11,16 @@ from batchrun.core.scheduling.scheduler import ParkedScope
 from batchrun.running.wishes import Ending
 
 _MOST_UNREADABLE = 5
+_MOST_PARKED = 6
+"""Scopes that are told in full of those that are parked for the same reason."""
+_MOST_NAMED = 20
 
 
 def ending_told(ending: Ending, job_file: Path, directory: str, workspaces: Iterable[str]) -> Iterator[str]:
     """Say how the run of *job_file* in *directory* ended; *workspaces* are those of the job."""
     total = ending.statement.total()
     yield from (f"no row: {reason}" for reason in told(ending.statement.rejected_input, ending.no_rows, workspaces))
-    yield from map(_parked, ending.parked)
+    yield from _all_parked(ending.parked)
     yield from (f"not read: {reason}" for reason in ending.unreadable[:_MOST_UNREADABLE])
     if total.rejected or total.exhausted:
         yield f"{total.rejected:,} rows rejected, {total.exhausted:,} exhausted: why stands in {directory}/WORKSPACE/errors.jsonl"
@@ -32,6 +35,18 @@ def ending_told(ending: Ending, job_file: Path, directory: str, workspaces: Iter
     yield f"results: {directory}/WORKSPACE/results.jsonl"
     if ending.page is not None:
         yield f"page: {ending.page}"
+
+
+def _all_parked(parked: Iterable[ParkedScope]) -> Iterator[str]:
+    alike: dict[str, list[ParkedScope]] = {}
+    for each in parked:
+        alike.setdefault(each.failure.code, []).append(each)
+    for code, scopes in alike.items():
+        told_in_full = len(scopes) if len(scopes) <= _MOST_PARKED + 1 else _MOST_PARKED
+        yield from map(_parked, scopes[:told_in_full])
+        if rest := scopes[told_in_full:]:
+            names = ", ".join([each.name for each in rest[:_MOST_NAMED]] + ["…"] * (len(rest) > _MOST_NAMED))
+            yield f"parked: {len(rest):,} more for the same reason, {code}, {sum(each.rows for each in rest):,} rows: {names}"
 
 
 def _parked(parked: ParkedScope) -> str:

@@ -26,6 +26,18 @@ def test_a_run_that_is_done_says_where_its_results_are():
     ]
 
 
+def test_of_many_that_are_parked_for_the_same_reason_some_are_told_in_full():
+    def parked(name, code):
+        return ParkedScope(Scope.WORKSPACE, name, Failure(Fault.PARK, Scope.WORKSPACE, code, "no key", "set it"), 3)
+
+    scopes = [parked(f"w{number}", "missing_key") for number in range(50)] + [parked("x", "InvalidApiKey")]
+    lines = [line for line in told(Totals(pending=153), parked=tuple(scopes)) if line.startswith("parked: ")]
+    assert len(lines) == 8
+    names = ", ".join(f"w{number}" for number in range(6, 26))
+    assert lines[6] == f"parked: 44 more for the same reason, missing_key, 132 rows: {names}, …"
+    assert "workspace x, 3 rows: InvalidApiKey" in lines[7]
+
+
 def test_what_stands_still_what_failed_and_what_is_left_are_told_with_what_to_do():
     failure = Failure(Fault.PARK, Scope.WORKSPACE, "InvalidApiKey", "Invalid API-key provided.", "set LEGAL_KEY", status=401)
     lines = told(
