@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.attempts import Line, ReadIn, read_attempt
 from batchrun.core.ledger.entry import Entry, NotAnEntryError, read_entry
+from batchrun.core.ledger.given import Answer, Given, read_given
 
 TAIL_CHUNK_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 18
@@ -69,14 +72,14 @@ def repair_tail(path: Path, *, keep_zeros: bool = False) -> str | None:
 
 def entries(
     path: Path, workspace: str, wrong: Callable[[Entry], str | None] = lambda _entry: None, start: int = 0, lines_before: int = 0,
-    read: Callable[[bytes], Entry] = read_entry, end: int | None = None,
+    read: Callable[[Any], Entry] = read_entry, end: int | None = None, lines: Iterable[Any] | None = None,
 ) -> Iterator[Entry]:  # fmt: skip
     """Read the entries of one output file, an unterminated tail left out; raise RunDamagedError naming the line that is none.
 
-    They are read from the byte *start* on, where a line begins, to *end*, each by *read*. *wrong* says what contradicts an entry, before
-    it is given: that is damage too.
+    They are read from the byte *start* on, where a line begins, to *end*, each by *read*; or from *lines*, which are theirs. *wrong* says
+    what contradicts an entry, before it is given: that is damage too.
     """
-    for number, line in enumerate(_lines(path, start, end), lines_before + 1):
+    for number, line in enumerate(lines_of(path, start, end) if lines is None else lines, lines_before + 1):
         try:
             entry = read(line)
         except NotAnEntryError as error:
@@ -86,6 +89,19 @@ def entries(
         if (what := wrong(entry)) is not None:
             raise _damaged(path, number, what)
         yield entry
+
+
+def take_in(
+    path: Path, workspace: str, lines: Iterable[Given],
+    glanced: Callable[[Answer], bool], taken: Callable[[Entry], str | None], lines_before: int = 0,
+) -> None:  # fmt: skip
+    """Have what is given of one output file's *lines* taken in: at a glance, or else as entries; raise RunDamagedError as `entries` does.
+
+    *taken* takes an entry in, or says what contradicts it.
+    """
+    for number, line in enumerate(lines, lines_before):
+        if not (type(line) is tuple and line[1] == workspace and glanced(line)):
+            deque(entries(path, workspace, taken, lines_before=number, read=read_given, lines=(line,)), maxlen=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +115,12 @@ class Attempts:
     """Where another begins, to which they are read."""
 
     def __iter__(self) -> Iterator[Line]:
-        yield from map(read_attempt, _lines(self.path, self.start, self.end))
+        yield from map(read_attempt, lines_of(self.path, self.start, self.end))
         yield from self.after_blocks()
 
     def blocks(self) -> Iterator[bytes]:
         """The same lines as they stand, many at a time."""
-        lines = _lines(self.path, self.start, self.end)
+        lines = lines_of(self.path, self.start, self.end)
         while some := [*islice(lines, _TOGETHER)]:
             yield b"".join(some)
 
@@ -121,7 +137,7 @@ def boot_id() -> str:
         return uuid.uuid4().hex
 
 
-def _lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+def lines_of(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
     """The lines from the byte *start* on, to *end*; a last one that has no end, only where it lacks nothing else."""
     return chain.from_iterable(_blocks(path, start, end))
 

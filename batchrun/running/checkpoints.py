@@ -14,6 +14,8 @@ import io
 import pickle
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
@@ -24,10 +26,10 @@ from typing import IO, Any, TypeVar
 import orjson
 
 from batchrun.core.errors import LedgerError
-from batchrun.core.ledger.entry import Entry, read_entry
-from batchrun.core.ledger.marking import NONE, Mark
+from batchrun.core.ledger.marking import NONE, NOTHING, Mark
 from batchrun.edge import history, marks, run_directory
-from batchrun.telling.reading import LOG, Reader, files_of, read_into
+from batchrun.edge.ahead import Ahead
+from batchrun.telling.reading import LOG, OneByOne, Reader, files_of, read_into
 
 FROM_BYTES = 4 << 20
 """Of ledger that a checkpoint saves the next opening from reading: less is read sooner than it is written."""
@@ -48,14 +50,10 @@ AReader = TypeVar("AReader", bound=Reader)
 class Checkpoint:
     """One reader's, in one file of the run directory.
 
-    *key* is all that decides what it reads beside the ledger; *outside* are the objects, by name, that it refers to and are not its own;
-    *read* is how it wants entries read.
+    *key* is all that decides what it reads beside the ledger; *outside* are the objects, by name, that it refers to and are not its own.
     """
 
-    def __init__(
-        self, directory: Path, name: str, key: object, outside: Mapping[str, object], read: Callable[[bytes], Entry] = read_entry
-    ) -> None:  # fmt: skip
-        self._read_entry = read
+    def __init__(self, directory: Path, name: str, key: object, outside: Mapping[str, object]) -> None:
         self._directory = directory
         self._path = directory / f"{name}.checkpoint"
         self._key = _seal(orjson.dumps([key, _code()])).hex()
@@ -75,9 +73,16 @@ class Checkpoint:
         """
         reader, self.marks = self._kept() or (new(), NONE)
         ends = self.ends()
-        self._read(reader)
-        if keep and self.is_worth_it(ends):
-            self._keep(reader, ends)
+        if not keep:
+            self._read(reader)
+            return reader
+        # Hashing leaves the interpreter to whoever reads.
+        with ThreadPoolExecutor(1) as beside:
+            marking = beside.submit(self._marked, ends) if self.is_worth_it(ends) else None
+            with self._ahead(ends) if isinstance(reader, OneByOne) else nullcontext() as ahead:
+                self._read(reader, ahead)
+            if marking is not None and (marked := marking.result()) is not None:
+                self.write(self.written(reader, marked), marked)
         return reader
 
     def caught_up(self, new: Callable[[], AReader], most_bytes: int, known: Mapping[str, Mark]) -> AReader | None:
@@ -88,8 +93,13 @@ class Checkpoint:
         self._read(reader)
         return reader
 
-    def _read(self, reader: Reader) -> None:
-        read_into(self._directory, reader, since=self.marks, read=self._read_entry)
+    def _ahead(self, ends: Mapping[str, int]) -> AbstractContextManager[Ahead | None]:
+        """What is to be read of the output files, read ahead where there is much of it; nothing is appended meanwhile."""
+        since = {name: self.marks.get(name, NOTHING).end for name in ends if name != LOG}
+        return Ahead.of(self._directory, since, sum(ends[name] - start for name, start in since.items())) or nullcontext()
+
+    def _read(self, reader: Reader, ahead: Ahead | None = None) -> None:
+        read_into(self._directory, reader, since=self.marks, ahead=ahead)
         reader.calls.reads_again(self._log)
 
     @property
@@ -123,14 +133,13 @@ class Checkpoint:
             return
         self.marks = marked
 
-    def _keep(self, reader: Reader, ends: Mapping[str, int]) -> None:
+    def _marked(self, ends: Mapping[str, int]) -> dict[str, Mark] | None:
         if any(history.torn_tail(self._directory / name) for name in ends):
-            return  # The next opening mends it: where the reader stands would no longer be the beginning of a line.
+            return None  # The next opening mends it: where the reader stands would no longer be the beginning of a line.
         try:
-            marked = marks.marked(self._directory, ends, self.marks)
+            return marks.marked(self._directory, ends, self.marks)
         except OSError:
-            return
-        self.write(self.written(reader, marked), marked)
+            return None
 
     def _kept(self, known: Mapping[str, Mark] = NONE) -> tuple[Any, Mapping[str, Mark]] | None:
         try:
@@ -173,7 +182,11 @@ def _seal(content: bytes | memoryview) -> bytes:
 def _code() -> str:
     """Digest of what reads a ledger: a reader that other code has made may have other parts, or mean other things by them."""
     house = Path(__file__).parents[1]
-    rooms = (house / "running" / "checkpoints.py", house / "telling" / "reading.py", house / "edge" / "history.py")
+    rooms = (
+        house / "running" / "checkpoints.py",
+        house / "telling" / "reading.py",
+        *(house / "edge" / name for name in ("history.py", "ahead.py")),
+    )
     whole = blake2b(f"{version('batchrun')} {sys.version}".encode(), digest_size=_SEAL_BYTES)
     for path in sorted([*house.glob("core/**/*.py"), *rooms]):
         whole.update(path.read_bytes())

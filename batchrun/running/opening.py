@@ -17,7 +17,6 @@ from batchrun.core.errors import JobError, Mistake, RunDamagedError
 from batchrun.core.jobs import changes as job_changes
 from batchrun.core.jobs.job import Job, Workspace, settings_salt
 from batchrun.core.ledger.doubt import Calls
-from batchrun.core.ledger.entry import read_outcome
 from batchrun.core.rows.answers import Schema
 from batchrun.core.rows.reasons import Reason, Reasons, no_rows, told
 from batchrun.core.rows.rows import Inherited
@@ -187,7 +186,7 @@ def _asked(workspace: Workspace) -> Mapping[str, Any]:
 
 
 def _checkpoint(directory: Path, source: Source) -> Checkpoint:
-    return Checkpoint(directory, "plan", source.identity, {"index": source.index}, read_outcome)
+    return Checkpoint(directory, "plan", source.identity, {"index": source.index})
 
 
 def _past(

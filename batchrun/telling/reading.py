@@ -5,17 +5,19 @@ What contradicts itself is damage: two entries of one attempt, or an entry of an
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 from batchrun.core.ledger.attempts import Line
 from batchrun.core.ledger.doubt import Calls, Doubtful
-from batchrun.core.ledger.entry import Entry, read_entry
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.given import Answer, given
 from batchrun.core.ledger.marking import NOTHING, Mark
 from batchrun.edge import history, run_directory
+from batchrun.edge.ahead import Ahead
 
 LOG = "attempts.log"
 FILES = ("errors.jsonl", "results.jsonl")
@@ -39,7 +41,10 @@ class Reader(Protocol):
 
 @runtime_checkable
 class OneByOne(Protocol):
-    """A reader that looks each entry up once, to say what is wrong with it or to take it in."""
+    """A reader that needs less of a line than an entry tells, and looks it up once."""
+
+    def glanced(self, answer: Answer) -> bool:
+        """Take *answer* in, or leave it to `taken`."""
 
     def taken(self, entry: Entry) -> str | None:
         """Take *entry* in, or say what contradicts it."""
@@ -52,12 +57,13 @@ def files_of(directory: Path) -> list[str]:
 
 def read_into(
     directory: Path, reader: Reader, only: str | None = None, *,
-    since: Mapping[str, Mark] = _FROM_THE_BEGINNING, until: Mapping[str, int] | None = None, read: Callable[[bytes], Entry] = read_entry,
+    since: Mapping[str, Mark] = _FROM_THE_BEGINNING, until: Mapping[str, int] | None = None, ahead: Ahead | None = None,
 ) -> None:  # fmt: skip
     """Give the ledger of *directory* to *reader*; raises RunDamagedError naming the line that is none, or that contradicts another.
 
     With *only*, other workspaces' output files are left out. *since* says how far the reader has read each file already, by its name
-    relative to *directory*, *until* how far it is to read them, *read* how a line of an output file is read.
+    relative to *directory*, *until* how far it is to read them. Output files may have been read *ahead*, for a reader that takes them one
+    by one.
     """
 
     def end(name: str) -> int | None:
@@ -67,10 +73,14 @@ def read_into(
     for workspace in run_directory.workspace_directories(directory):
         if only in {None, workspace.name}:
             for name in FILES:
-                mark, to = since.get(place := f"{workspace.name}/{name}", NOTHING), end(place)
-                wrong = reader.taken if (one_by_one := isinstance(reader, OneByOne)) else reader.wrong
-                entries = history.entries(workspace / name, workspace.name, wrong, mark.end, mark.lines, read, to)
-                deque(entries, maxlen=0) if one_by_one else reader.entries(entries)
+                place, path = f"{workspace.name}/{name}", workspace / name
+                mark, to = since.get(place, NOTHING), end(place)
+                if isinstance(reader, OneByOne):
+                    rest = partial(history.lines_of, path, end=to)
+                    lines = map(given, rest(mark.end)) if ahead is None else ahead.lines(place, rest)
+                    history.take_in(path, workspace.name, lines, reader.glanced, reader.taken, mark.lines)
+                else:
+                    reader.entries(history.entries(path, workspace.name, reader.wrong, mark.end, mark.lines, end=to))
 
 
 class DoubtfulCalls:

@@ -54,10 +54,11 @@ def _rows() -> Callable[[bytes], None]:
 
 
 def _entries() -> Callable[[bytes], None]:
-    from batchrun.core.ledger.entry import NotAnEntryError, read_entry, read_outcome  # noqa: PLC0415
+    from batchrun.core.ledger.entry import NotAnEntryError, read_entry  # noqa: PLC0415
+    from batchrun.core.ledger.given import given, read_given  # noqa: PLC0415
 
     def read(data: bytes) -> None:
-        for reader in (read_entry, read_outcome):
+        for reader in (read_entry, lambda line: read_given(given(line))):
             try:
                 reader(data)
             except NotAnEntryError:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.ledger.attempts import Bound, ended_line, opened_line, started_line
 from batchrun.core.ledger.course import Course, Watched
-from batchrun.core.ledger.entry import read_outcome, write_entry
+from batchrun.core.ledger.entry import write_entry
 from batchrun.core.ledger.statement import Fold
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Rejected, Reply, Row, Scope, Usage
 from batchrun.core.rows.index import Index
@@ -137,7 +137,7 @@ def test_a_reader_that_goes_on_from_a_checkpoint_knows_what_one_knows_that_read_
     for calls in openings:
         run.opening(calls)
         index = index_of_rows()
-        past = Checkpoint(run.directory, "plan", "input", {"index": index}, read_outcome).read_on(lambda: Past(index), keep=True)  # noqa: B023
+        past = Checkpoint(run.directory, "plan", "input", {"index": index}).read_on(lambda: Past(index), keep=True)  # noqa: B023
         fold = run.checkpoint("statement", {"most": most}).read_on(new_fold, keep=True)
         watched = run.checkpoint("course", {"most": most}).read_on(new_watched, keep=True)
         whole_past, whole_fold, whole_watched = Past(index), new_fold(), new_watched()

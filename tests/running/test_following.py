@@ -25,7 +25,7 @@ from batchrun.core.errors import RunDamagedError
 from batchrun.core.ledger import untold
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.course import Course
-from batchrun.core.ledger.entry import Form, read_outcome
+from batchrun.core.ledger.entry import Form
 from batchrun.core.ledger.marking import Growth
 from batchrun.core.ledger.statement import Fold, Statement
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Row, Scope, Usage
@@ -168,7 +168,7 @@ def opened(directory: Path, number: int = 1, form: Form = "batchrun") -> Opened:
     run_directory.write_description(directory, described)
     for path in directory.rglob("*.*"):
         history.repair_tail(path, keep_zeros=path.name == "attempts.log")
-    plan = Checkpoint(directory, "plan", "input", {"index": index}, read_outcome)
+    plan = Checkpoint(directory, "plan", "input", {"index": index})
     past = plan.read_on(lambda: Past(index), keep=True)
     answered = {(row.workspace, row.id) for row in ROWS if past.plan.is_answered(row.workspace, row.id)}
     found = followed(directory, past, plan, course=True)
@@ -209,7 +209,7 @@ def test_a_statement_told_from_memory_is_that_of_a_fresh_reading_whatever_happen
             assert told is not None
             assert as_files(told) == as_files(statement)
             assert told_of_course(course) == told_of_course(read)
-        whole, again = Past(run.index), Checkpoint(directory, "plan", "input", {"index": run.index}, read_outcome)
+        whole, again = Past(run.index), Checkpoint(directory, "plan", "input", {"index": run.index})
         read_into(directory, whole)
         assert told_of_plan(again.read_on(lambda: Past(run.index), keep=False)) == told_of_plan(whole)  # noqa: B023 - called at once
         assert again.note is None

@@ -22,7 +22,9 @@ from zlib import crc32
 
 from batchrun.core.ledger.attempts import Bound, Closed, Ended, Line, Opened, Promise, Promised, ReadIn, Started, opening_of, read_attempt
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.given import Answer
 from batchrun.core.ledger.glances import glances, line_of
+from batchrun.core.rows.index import row_crc
 
 _WRITTEN, _FOUND = 1, 2
 _FINAL = frozenset({"rejected", "exhausted"})
@@ -275,6 +277,17 @@ class Calls:
         self._told_of(entry, attempts, number)
         return None
 
+    def glanced(self, answer: Answer) -> bool:
+        """Take in an answer, where its call has ended as usual and nothing contradicts it; False where a closer look is wanted."""
+        attempts, number = self._openings.get(answer[8]), answer[9]
+        if attempts is None or number >= len(attempts.marks) or attempts.marks[number] & _FOUND or attempts.rows[number] != answer[7]:
+            return False
+        if self._open and answer[4] in self._open:
+            return False
+        self._entries_came = True
+        attempts.marks[number] = _FOUND
+        return True
+
     def _told_of(self, entry: Entry, attempts: _Attempts | None, number: int) -> None:
         self._entries_came = True
         if self._open and entry.usage is not None and (found := self._open.get(entry.attempt or "")) is not None:
@@ -321,7 +334,7 @@ class Calls:
         attempts, number = self._find(name, reach=True)
         self._open[name] = started, attempts, number
         if attempts is not None:
-            attempts.rows[number] = _row(workspace, row_id)
+            attempts.rows[number] = row_crc(workspace, row_id)
             attempts.marks[number] = 0
 
     def _ended(self, ended: Ended, started: Started, attempts: _Attempts | None, number: int) -> None:
@@ -387,7 +400,7 @@ class Calls:
 def _contradicted(entry: Entry, attempts: _Attempts, number: int) -> str | None:
     if attempts.marks[number] & _FOUND:
         return f"names the attempt {entry.attempt}, which another entry names already"
-    if (row := attempts.rows[number]) and row != _row(entry.workspace, entry.id):
+    if (row := attempts.rows[number]) and row != row_crc(entry.workspace, entry.id):
         return f"names the attempt {entry.attempt}, which was made for another row"
     return None
 
@@ -395,7 +408,3 @@ def _contradicted(entry: Entry, attempts: _Attempts, number: int) -> str | None:
 def _may_cost(ended: Ended) -> bool:
     """Whether a final failure may hold a whole answer that was paid for: a refusal by the provider costs nothing."""
     return ended.status is not None and ended.status < 300
-
-
-def _row(workspace: str, row_id: str) -> int:
-    return crc32(f"{workspace}\0{row_id}".encode()) or 1

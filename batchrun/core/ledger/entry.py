@@ -129,22 +129,28 @@ UNREAD = Usage(0, 0)
 """Stands for tokens that were told, and not looked at."""
 
 
-def read_outcome(line: bytes) -> Entry:
-    """Read what a resume needs of a line, which is less: of a sealed answer, tokens, cost and times are not looked at.
+Sealed = tuple[str, str, str, str, str, bool]
+"""Of an answer: id, workspace, model, digest, attempt, and whether tokens were told."""
 
-    Its seal says that all of them are as they were written. Anything else is read as `read_entry` reads it.
-    """
+
+def sealed_answer(line: bytes) -> Sealed | None:
+    """Take what a resume needs out of a sealed answer in batchrun's own form; None where the line is anything else."""
     try:
         fields = orjson.loads(line)
         row_id, workspace, model, digest, attempt, usage = _resumed(fields)
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        return read_entry(line)
+        return None
     if not (type(row_id) is type(workspace) is type(model) is type(digest) is type(attempt) is str):
-        return read_entry(line)
+        return None
     if FIELD in fields and "outcome" not in fields and "custom_id" not in fields and _FIELDS.issuperset(fields) and is_whole(line):
-        spent = None if usage is None else UNREAD
-        return named_tuple(Entry, (row_id, workspace, model, "answered", digest, attempt, spent, *_UNREAD_REST))
-    return read_entry(line)
+        return row_id, workspace, model, digest, attempt, usage is not None
+    return None
+
+
+def entry_of_sealed(told: Sealed) -> Entry:
+    """What such an answer is read as."""
+    row_id, workspace, model, digest, attempt, spent = told
+    return named_tuple(Entry, (row_id, workspace, model, "answered", digest, attempt, UNREAD if spent else None, *_UNREAD_REST))
 
 
 def _strange(line: bytes, fields: Any, own: Any) -> tuple[str, ...]:

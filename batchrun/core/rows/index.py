@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple, Self
+from zlib import crc32
 
 MAX_FILES = 1 << 16
 _FIRST_SLOTS = 1024
@@ -53,6 +54,11 @@ def id_digest(workspace: str, row_id: str) -> int:
     named = _begun(workspace)()
     named.update(row_id.encode())
     return int.from_bytes(named.digest())
+
+
+def row_crc(workspace: str, row_id: str) -> int:
+    """32 bits of a row's name, to tell whether a call was made for it; never 0."""
+    return crc32(f"{workspace}\0{row_id}".encode()) or 1
 
 
 @lru_cache(maxsize=4096)
@@ -150,10 +156,11 @@ class Index:
         _put(self._occurrences, added, occurrence)
         return added
 
-    def find(self, workspace: str, row_id: str) -> int | None:
-        """Ordinal of the row with this id, or None."""
-        twin = self._twins.get((workspace, row_id)) if self._twins else None
-        return self.find_named(self._digest_of(workspace, row_id)) if twin is None else twin
+    def find(self, workspace: str, row_id: str, name: int | None = None) -> int | None:
+        """Ordinal of the row with this id, or None; *name* is their `id_digest`, where that is known."""
+        if self._twins and (twin := self._twins.get((workspace, row_id))) is not None:
+            return twin
+        return self.find_named(self._digest_of(workspace, row_id) if name is None or self._digest_of is not id_digest else name)
 
     def name(self, ordinal: int) -> int:
         """The digest of the row's workspace and id, 64 bits."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from batchrun.core.ledger.attempts import Line
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.given import Answer
 from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.plan import Plan
 
@@ -38,6 +39,17 @@ class Past:
         for entry in entries:
             self.told(entry)
             self.calls.told(entry)
+
+    def glanced(self, answer: Answer) -> bool:
+        """Take an answer in, as `taken` does, where it is as usual as most; False where its entry is to be taken."""
+        row_id, workspace, model, digest, _, _, name, _, opening, _ = answer
+        ordinal = self.plan.find(workspace, row_id, name)
+        if ordinal is None or not self.plan.is_pending(ordinal) or not self.calls.glanced(answer):
+            return False
+        self.plan.note_answer((workspace, model), digest, ordinal)
+        if opening > self.latest:
+            self.latest = opening
+        return True
 
     def taken(self, entry: Entry) -> str | None:
         """Take an entry in, `calls` and all, or say what contradicts it: the same as `wrong`, then `told`, its row sought once."""

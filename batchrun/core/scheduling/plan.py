@@ -44,26 +44,35 @@ class Plan:
 
     def note_found(self, entry: Entry, ordinal: int | None) -> None:
         """Take in one whose row stands at *ordinal*; None where it stands nowhere."""
+        if entry.outcome == "answered":
+            self.note_answer((entry.workspace, entry.model), entry.digest, ordinal)
+        elif ordinal is not None and self._states[ordinal] != _ANSWERED:
+            self._counted = None
+            self._states[ordinal] = _BY_OUTCOME[entry.outcome]
+
+    def note_answer(self, lane: LaneKey, digest: str, ordinal: int | None) -> None:
+        """Take in an answer of a *lane*'s row that was asked as *digest* says."""
         self._counted = None
-        workspace, outcome = entry.workspace, entry.outcome
-        if outcome == "answered":
-            lane = workspace, entry.model
-            self._done[lane] = self._done.get(lane, 0) + 1
-            if ordinal is None:
-                self.gone += 1
-            elif entry.digest != f"{self._index.digest(ordinal):016x}":
-                self.changed += 1
-        if ordinal is not None and self._states[ordinal] != _ANSWERED:
-            self._states[ordinal] = _BY_OUTCOME[outcome]
+        self._done[lane] = self._done.get(lane, 0) + 1
+        if ordinal is None:
+            self.gone += 1
+            return
+        if digest != f"{self._index.digest(ordinal):016x}":
+            self.changed += 1
+        self._states[ordinal] = _ANSWERED
 
     @property
     def is_of_another_input(self) -> bool:
         """Whether rows are answered, and none of them stands in the input."""
         return 0 < self.gone == sum(self._done.values())
 
-    def find(self, workspace: str, row_id: str) -> int | None:
-        """Ordinal of a row; None where it no longer stands in the input."""
-        return self._index.find(workspace, row_id)
+    def find(self, workspace: str, row_id: str, name: int | None = None) -> int | None:
+        """Ordinal of a row, whose *name* may be known; None where it no longer stands in the input."""
+        return self._index.find(workspace, row_id, name)
+
+    def is_pending(self, ordinal: int) -> bool:
+        """Whether nothing was noted of a row, or what leaves it to do."""
+        return self._states[ordinal] == _PENDING
 
     def is_answered(self, workspace: str, row_id: str, ordinal: int | None = None) -> bool:
         """Whether an answer of the row was noted. *ordinal* is its own, where that is known."""

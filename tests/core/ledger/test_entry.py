@@ -17,11 +17,12 @@ from batchrun.core.ledger.entry import (
     cost_fields,
     read_cost,
     read_entry,
-    read_outcome,
     read_usage,
     usage_fields,
     write_entry,
 )
+from batchrun.core.ledger.given import given as taken_out_of
+from batchrun.core.ledger.given import read_given
 from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
 
 # Lone surrogates never get this far: what reads requests and answers replaces them.
@@ -478,27 +479,31 @@ def needed(entry: Entry) -> object:
     return entry.id, entry.workspace, entry.model, entry.outcome, entry.digest, entry.attempt, entry.usage is None, entry.unknown
 
 
+def resumed(line: bytes) -> Entry:
+    return read_given(taken_out_of(line))
+
+
 @given(OUTCOMES, FORMS, st.booleans(), st.data())
 def test_what_a_resume_needs_of_a_line_is_read_alike_and_no_changed_line_passes(outcome, form, raw, data):
     line = write_entry(outcome, form, raw=raw)
-    assert needed(read_outcome(line)) == needed(read_entry(line))
+    assert needed(resumed(line)) == needed(read_entry(line))
     place = data.draw(st.integers(0, len(line) - 2))
     changed = line[:place] + bytes([line[place] ^ data.draw(st.integers(1, 255))]) + line[place + 1 :]
     try:
         expected: object = needed(read_entry(changed))
     except NotAnEntryError:
         with pytest.raises(NotAnEntryError):
-            read_outcome(changed)
+            resumed(changed)
     else:
-        assert needed(read_outcome(changed)) == expected
+        assert needed(resumed(changed)) == expected
 
 
 def test_of_a_sealed_answer_no_more_is_looked_at_than_a_resume_needs():
     cost = Money("CNY", Decimal("0.5"))
-    read = read_outcome(write_entry(Answered(ROW, REPLY, CALL), "batchrun", raw=False, cost=cost))
+    read = resumed(write_entry(Answered(ROW, REPLY, CALL), "batchrun", raw=False, cost=cost))
     assert (read.usage, read.cost, read.started_at, read.metadata) == (UNREAD, None, None, None)
-    assert read_outcome(write_entry(Answered(ROW, replace(REPLY, usage=None), CALL), "batchrun", raw=False)).usage is None
-    assert read_outcome(write_entry(Rejected(ROW, FAILURE, CALL), "batchrun", raw=False)).code == "InvalidParameter"
+    assert resumed(write_entry(Answered(ROW, replace(REPLY, usage=None), CALL), "batchrun", raw=False)).usage is None
+    assert resumed(write_entry(Rejected(ROW, FAILURE, CALL), "batchrun", raw=False)).code == "InvalidParameter"
 
 
 AMOUNTS = st.decimals(0, 1000, places=6, allow_nan=False, allow_infinity=False)

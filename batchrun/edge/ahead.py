@@ -1,0 +1,156 @@
+"""Output files read ahead by a second process, so that a large ledger is opened on two cores.
+
+The other process reads whole lines and takes out of each what a resume needs, or leaves it as it is (`given`). It writes them to a file
+without a name, in parts, and tells through a pipe how far that goes. Whoever resumes takes them in the order of the files: it decides, and
+what it finds is the same as if it had read each line itself. Where the other process cannot be started, or ends early, whatever it has not
+given is read here.
+
+It is a process of its own, started and not forked: a program with threads must not be, and one that has no guard around its beginning is
+not begun again. It gets no part of the environment that could hold a key, writes to no other file, ends with the block at the latest, and
+does not outlive its parent by more than one part: the pipe is broken then. It is in a session of its own, so that Ctrl-C ends it by way of
+its parent alone.
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from select import select
+from struct import Struct
+from tempfile import TemporaryFile
+from typing import Any, Self
+
+from batchrun.core.ledger.given import Given, given
+
+FROM_BYTES = 32 << 20
+"""Of output files, some 50,000 lines: fewer are read here before another process has begun."""
+_PART_BYTES = 1 << 18
+_PATIENCE = 20.0
+"""Seconds without a part, after which one is not waited for: the other process was stopped, or hangs."""
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
+_BEGIN = """
+import gc, json, sys
+gc.disable()
+told = json.loads(sys.stdin.readline())
+sys.path[:] = told["path"]
+from batchrun.edge.ahead import read_ahead
+read_ahead(told)
+"""
+_end = Struct("<Q")
+_Part = tuple[str, int, list[Given]]
+"""Of which file, to which byte, and its lines so far."""
+
+
+class Ahead:
+    """Files of a run directory, by their names, each read from a byte on; leave its block before anything is appended to them."""
+
+    def __init__(self, directory: Path, since: Mapping[str, int]) -> None:
+        self._directory = directory
+        self._reached = {**since}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stack = ExitStack()
+        self._taken = 0
+        self._part: _Part | None = None
+        """That was read and not taken yet."""
+
+    @classmethod
+    def of(cls, directory: Path, since: Mapping[str, int], size: int) -> Self | None:
+        """Read *size* bytes ahead in all; None where that is not worth it."""
+        return cls(directory, since) if size >= FROM_BYTES and _cores() > 1 and sys.executable else None
+
+    def __enter__(self) -> Self:
+        with suppress(OSError, ValueError):
+            self._start()
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._stack.close()
+
+    def lines(self, name: str, rest: Callable[[int], Iterable[bytes]]) -> Iterator[Given]:
+        """Give the lines of the next file, what was not read ahead from the byte *rest* is told."""
+        while (part := self._next()) is not None and part[0] == name:
+            self._part, self._reached[name] = None, part[1]
+            yield from part[2]
+        yield from map(given, rest(self._reached.get(name, 0)))
+
+    def _start(self) -> None:
+        self._file = self._stack.enter_context(TemporaryFile(dir=self._directory, buffering=0))  # noqa: SIM115 - the stack closes it
+        mine, its = os.pipe()
+        self._notes = self._stack.enter_context(os.fdopen(mine, "rb", buffering=0))
+        with os.fdopen(its, "wb") as notes:
+            told = {
+                "path": [str(Path(each).absolute()) for each in sys.path],
+                "notes": notes.fileno(),
+                "files": self._reached,
+                "together": _PART_BYTES,
+            }
+            self._process = subprocess.Popen(  # noqa: S603 - this very program
+                [sys.executable, "-I", "-c", _BEGIN],
+                stdin=subprocess.PIPE,
+                stdout=self._file,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[notes.fileno()],
+                cwd=self._directory,
+                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None
+        with self._process.stdin as stdin:
+            stdin.write(json.dumps(told).encode() + b"\n")
+
+    def _next(self) -> _Part | None:
+        if self._part is None and self._process is not None:
+            with suppress(OSError, ValueError, EOFError, TypeError):  # What cannot be had is read here.
+                self._part = self._read()
+        return self._part
+
+    def _read(self) -> _Part | None:
+        note = self._notes.read(_end.size) if select([self._notes], [], [], _PATIENCE)[0] else b""
+        if len(note) < _end.size:
+            return None
+        (end,) = _end.unpack(note)
+        written = os.pread(self._file.fileno(), end - self._taken, self._taken)
+        if len(written) != end - self._taken:
+            return None
+        self._taken = end
+        part: _Part = marshal.loads(written)  # noqa: S302 - from a process of our own, through a file that nobody else can open
+        return part
+
+
+def read_ahead(told: Mapping[str, Any]) -> None:
+    """What the other process does: standard output is the file, and `notes` the descriptor of the pipe."""
+    with os.fdopen(told["notes"], "wb", buffering=0) as notes:
+        end = 0
+        for name, start in told["files"].items():
+            for part in _parts(name, start, told["together"]):
+                written = marshal.dumps(part)
+                sys.stdout.buffer.write(written)
+                sys.stdout.buffer.flush()
+                end += len(written)
+                notes.write(_end.pack(end))
+
+
+def _parts(name: str, start: int, together: int) -> Iterator[_Part]:
+    with suppress(FileNotFoundError), Path(name).open("rb", buffering=1 << 18) as file:
+        file.seek(start)
+        while lines := _whole(file.readlines(together)):
+            start += sum(map(len, lines))
+            yield name, start, [*map(given, lines)]
+
+
+def _whole(lines: Sequence[bytes]) -> Sequence[bytes]:
+    """Without one that has no end, which is for whoever repairs it."""
+    return lines if not lines or lines[-1].endswith(b"\n") else lines[:-1]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
