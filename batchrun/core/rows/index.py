@@ -21,6 +21,7 @@ from zlib import crc32
 
 MAX_FILES = 1 << 16
 _FIRST_SLOTS = 1024
+_number = int.from_bytes
 _OFFSET_BITS = 48
 _OFFSET_MASK = (1 << _OFFSET_BITS) - 1
 
@@ -53,7 +54,7 @@ def id_digest(workspace: str, row_id: str) -> int:
     """64 bits of a row's name; the same id in two workspaces is two names."""
     named = _begun(workspace)()
     named.update(row_id.encode())
-    return int.from_bytes(named.digest())
+    return _number(named.digest(), "big")
 
 
 def row_crc(workspace: str, row_id: str) -> int:
@@ -207,14 +208,14 @@ class Index:
         return index
 
     def _append(self, lane: LaneKey, name: int, digest: int, position: int) -> int:
-        ordinal = len(self._positions)
-        self._positions.append(position)
+        ordinal = len(positions := self._positions)
+        positions.append(position)
         self._digests.append(digest)
         self._names.append(name)
-        ordinals = self._lanes.get(lane)
-        if ordinals is None:
-            ordinals = self._lanes[lane] = array("I")
-        ordinals.append(ordinal)
+        try:
+            self._lanes[lane].append(ordinal)
+        except KeyError:
+            self._lanes[lane] = array("I", [ordinal])
         if ordinal >= self._room:
             self._grow()
         return ordinal

@@ -35,6 +35,7 @@ MAX_VALUES = 1_000_000
 BATCH_URL = "/v1/chat/completions"
 
 JSON_SPACE = b" \t\r\n"
+_number = int.from_bytes
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
 _PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
@@ -151,7 +152,7 @@ class Glances:
         mixed.update(text)
         mixed.update(encoded)
         lane = (name, model)
-        return self._lanes.get(lane) or self._lanes.setdefault(lane, lane), row_id, int.from_bytes(mixed.digest())
+        return self._lanes.get(lane) or self._lanes.setdefault(lane, lane), row_id, _number(mixed.digest(), "big")
 
 
 def _seen(text: bytes, value: Any) -> tuple[str, str | None] | None:

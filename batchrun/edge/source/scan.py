@@ -98,14 +98,17 @@ class Scan:
 
     def _take_all(self, number: int, offset: int, cut: Iterable[bytes | TooLong], glances: Glances) -> None:
         glance, add, start, rows = glances.of, self._index.add, packed(number, 0), 0
+        position = start + offset
         for line_number, line in enumerate(cut, self._line_number):
-            seen = glance(line) if type(line) is bytes else None
             # What is not at once clear to be a row is looked at with care, a second time where it has to be.
-            if seen is not None and type(add(*seen, start + offset)) is int:
-                rows += 1
-            else:
-                self._take(number, line_number, offset, line)
-            offset += len(line) + 1
+            if type(line) is bytes and (seen := glance(line)) is not None:
+                lane, row_id, digest = seen
+                if type(add(lane, row_id, digest, position)) is int:
+                    rows += 1
+                    position += len(line) + 1
+                    continue
+            self._take(number, line_number, position - start, line)
+            position += len(line) + 1
         self._counts.rows += rows
 
     def _take(self, number: int, line_number: int, offset: int, line: bytes | TooLong) -> None:
