@@ -14,13 +14,13 @@ import orjson
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.statement import Fold, Totals
 from batchrun.core.limits.limiter import Quota
-from batchrun.core.limits.priors import first_output
 from batchrun.core.scheduling.forecast import Expected, LaneKey, lognormal
 from batchrun.core.scheduling.lanes import LanePlan
 from batchrun.edge import history
 from batchrun.edge.latest import latest_lines
 from batchrun.running.opening import Opening
 from batchrun.running.planning import Learnt, lane_of, read_learnt
+from batchrun.telling.sampling import Sample, sampled
 
 FIRST_LATENCY, LATENCY_A_TOKEN, _SPREAD = 1.0, 0.02, 0.4
 """Of answers, while none was seen: seconds, seconds for each token of output, and the deviation of their logarithm."""
@@ -111,15 +111,16 @@ def expected_lane(job: Job, workspace: Workspace, model: str, opening: Opening, 
     key = (workspace.name, model)
     answers, told = seen.of(key)
     estimate = seen.learnt.estimate(key)
+    rows = array("I", (row for row in opening.plan.rows(key) if row not in unfit))
     if answers:
         tokens_a_byte = sum(each.input_tokens for each in answers) / max(1, sum(each.line_bytes for each in answers))
         output = math.fsum(each.output_tokens for each in answers) / len(answers)
         latencies: Sequence[float] = sorted(each.seconds for each in answers)
         costs = _costs(answers, tokens_a_byte, output)
     else:
-        tokens_a_byte, output, costs = estimate.tokens_a_byte, _first_output(workspace, model), (1.0,)
-        latencies, told = _assumed(job, workspace, output)
-    rows = array("I", (row for row in opening.plan.rows(key) if row not in unfit))
+        sample = sampled(job, workspace, model, opening.source, rows, estimate, lanes=len(opening.plan.lanes()))
+        tokens_a_byte, output, costs = sample.tokens_a_byte, sample.output, (1.0,)
+        latencies, told = _assumed(job, workspace, sample)
     line_bytes = opening.source.line_bytes
     plan = replace(
         _with_found(lane_of(workspace, model, len(rows), opening, estimate), seen.learnt.pools),
@@ -139,18 +140,14 @@ def _costs(answers: Sequence[_Answer], tokens_a_byte: float, output: float) -> t
     return tuple(sorted(each / mean for each in off)) if mean else (1.0,)
 
 
-def _first_output(workspace: Workspace, model: str) -> float:
-    """Tokens of an answer, before any was seen."""
-    caps = (workspace.parameters.get(name) for name in ("max_completion_tokens", "max_tokens"))
-    return first_output(model, min((float(cap) for cap in caps if isinstance(cap, int) and cap > 0), default=None))
-
-
-def _assumed(job: Job, workspace: Workspace, output: float) -> tuple[Sequence[float], str]:
+def _assumed(job: Job, workspace: Workspace, sample: Sample) -> tuple[Sequence[float], str]:
     if workspace.endpoint.simulated:
         told = job.simulator.latency
-        return lognormal(told.median * math.exp(told.sigma**2 / 2), told.sigma), "[simulator] latency"
-    seconds = FIRST_LATENCY + LATENCY_A_TOKEN * output
-    return lognormal(seconds, _SPREAD), f"{FIRST_LATENCY} s and {LATENCY_A_TOKEN * 1000:.0f} ms a token of output: none was seen yet"
+        lengths = "what it answers to some of the rows" if sample.answered else "the model's name"
+        return lognormal(told.median * math.exp(told.sigma**2 / 2), told.sigma), f"[simulator] latency and {lengths}"
+    seconds = FIRST_LATENCY + LATENCY_A_TOKEN * sample.output
+    a_token = f"{FIRST_LATENCY} s and {LATENCY_A_TOKEN * 1000:.0f} ms a token of output"
+    return lognormal(seconds, _SPREAD), f"{a_token}, and lengths after the model's name: none was seen yet"
 
 
 def _with_found(plan: LanePlan, pools: Mapping[str, Any]) -> LanePlan:

@@ -6,19 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from batchrun.core.jobs.job import Workspace
-from batchrun.core.limits.estimates import Estimate, Size
 from batchrun.core.model import Scope
-from batchrun.core.rows.parts import media_of
 from batchrun.core.rows.routes import NoRoute, route
 from batchrun.core.scheduling.forecast import LaneKey
 from batchrun.core.scheduling.prospects import Obstacle
-from batchrun.edge.source import RowChanged
 from batchrun.running.opening import Opening
 from batchrun.running.parks import parks_before_any_call
 from batchrun.running.planning import least_tpm, read_learnt
+from batchrun.telling.sampling import input_of
 
 _MOST_TOKENS_A_BYTE = 0.25
 """No text comes to more by the estimate."""
@@ -65,16 +61,7 @@ def never_fitting(workspace: Workspace, model: str, opening: Opening, counts: Ma
     source, estimate = opening.source, read_learnt(opening.directory).estimate((workspace.name, model))
     suspicious = most / (_MOST_TOKENS_A_BYTE * estimate.ratio) - _PARAMETERS_BYTES
     large = (row for row in opening.plan.rows((workspace.name, model)) if source.line_bytes(row) > suspicious)
-    return frozenset(row for row in large if _input_of(source.read(row), estimate) > most)
-
-
-def _input_of(row: Any, estimate: Estimate) -> float:
-    if isinstance(row, RowChanged):
-        return 0.0
-    media = [*media_of(row.body["messages"])]
-    written = orjson.dumps(row.body)
-    text = len(written) - sum(len(each.url) for each in media)
-    return estimate.input_of(Size(len(written.decode()) - (len(written) - text), text, len(media)))
+    return frozenset(row for row in large if input_of(source.read(row), estimate) > most)
 
 
 def unfitting(unfit: Mapping[LaneKey, frozenset[int]]) -> Iterator[Obstacle]:

@@ -1,0 +1,112 @@
+"""What rows are like of which none was answered yet: a sample of them is read, and nothing is called.
+
+Their input is told by their letters. How long an answer will be is an assumption by the model's name
+(`core/limits/priors.py`), within what each row lets it have; but where the simulator is what will be asked, it is asked, without a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+from pydantic import SecretStr
+
+from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.limits.estimates import Estimate, Size
+from batchrun.core.limits.priors import first_output
+from batchrun.core.model import Row
+from batchrun.core.rows.parts import media_of
+from batchrun.edge.source import RowChanged, Source
+from batchrun.running.budgets import most_tokens
+from batchrun.running.terms import terms_of
+
+_MOST_ROWS, _LEAST_ROWS, _MOST_OF_ALL = 200, 8, 4_000
+"""That are read of a lane, and of all lanes together, as far as each may have the least."""
+_A_MESSAGE = 5.0
+"""Tokens beside its text: ``<|im_start|>``, a role, a line feed, ``<|im_end|>`` and another (ChatML, which Qwen's models read)."""
+_KEY = "sk-sim-sample"
+
+
+class Sample(NamedTuple):
+    """What a lane's rows are like."""
+
+    tokens_a_byte: float
+    """Of input, for each byte of a line."""
+    output: float
+    """Tokens of an answer."""
+    answered: bool
+    """Whether that is what the simulator answers to them."""
+
+
+def sampled(job: Job, workspace: Workspace, model: str, source: Source, rows: Sequence[int], estimate: Estimate, *, lanes: int) -> Sample:
+    """Look at some of a lane's *rows*, of which there are *lanes*."""
+    read = [*_read(source, rows, max(_LEAST_ROWS, min(_MOST_ROWS, _MOST_OF_ALL // lanes)))]
+    line_bytes = sum(source.line_bytes(ordinal) for ordinal, _ in read)
+    asked = sum(_asked(row, estimate) for _, row in read)
+    tokens_a_byte = asked / line_bytes if line_bytes > 0 else estimate.tokens_a_byte
+    most = most_tokens(job, workspace.name, model)
+    if workspace.endpoint.simulated and (answers := [*_answers(job, workspace.name, [row for _, row in read], most)]):
+        return Sample(tokens_a_byte, sum(answers) / len(answers), answered=True)
+    lengths = [first_output(model, terms_of(model, row.body, most).limit) for _, row in read]
+    return Sample(tokens_a_byte, sum(lengths) / len(lengths) if lengths else first_output(model), answered=False)
+
+
+def input_of(row: Row | RowChanged, estimate: Estimate) -> float:
+    """Input tokens of a row, as the run will tell by the letters of what is sent; none of one that is not what it was."""
+    if isinstance(row, RowChanged):
+        return 0.0
+    media = [*media_of(row.body["messages"])]
+    written = orjson.dumps(row.body)
+    text = len(written) - sum(len(each.url) for each in media)
+    return estimate.input_of(Size(len(written.decode()) - (len(written) - text), text, len(media)))
+
+
+def _asked(row: Row, estimate: Estimate) -> float:
+    """Input tokens of a row: of its text, media and tools, and of what stands around each message. JSON is nothing that a model reads."""
+    messages = row.body["messages"]
+    texts = [part for message in messages for part in _texts(message.get("content"))]
+    if tools := row.body.get("tools"):
+        texts.append(orjson.dumps(tools).decode())
+    letters, in_bytes = (sum(map(len, each)) for each in (texts, (text.encode("utf-8", "surrogatepass") for text in texts)))
+    return estimate.input_of(Size(letters, in_bytes, len([*media_of(messages)]))) + _A_MESSAGE * len(messages)
+
+
+def _texts(content: Any) -> Iterator[str]:
+    parts = content if isinstance(content, list) else [content]
+    for part in parts:
+        text = part.get("text") if isinstance(part, dict) else part
+        if isinstance(text, str):
+            yield text
+
+
+def _read(source: Source, rows: Sequence[int], most: int) -> Iterator[tuple[int, Row]]:
+    """Read *most* rows, evenly picked; those that are not what they were are left out."""
+    count = min(most, len(rows))
+    for place in range(count):
+        ordinal = rows[(2 * place + 1) * len(rows) // (2 * count)]
+        if isinstance(row := source.read(ordinal), Row):
+            yield ordinal, row
+
+
+def _answers(job: Job, workspace: str, rows: Sequence[Row], most: int | None) -> Iterator[int]:
+    """How long the simulator's answers to *rows* are, but for those that it does not answer by the plain route."""
+    ask = _simulator(job, workspace)
+    for row in rows:
+        terms = terms_of(row.model, row.body, most)
+        usage = orjson.loads(ask(orjson.dumps(terms.sent(row.body, [])))).get("usage") if not terms.stream else None
+        if usage:
+            yield usage["completion_tokens"]
+
+
+def _simulator(job: Job, workspace: str) -> Callable[[bytes], Any]:
+    """One of its own, that refuses nobody for a quota, a bill or a planned fault."""
+    from batchrun.simulator.plan import Call  # noqa: PLC0415 - a sixteenth of what a plan imports, and most call somebody else
+    from batchrun.simulator.scenario import Scenario, SimulatedWorkspace  # noqa: PLC0415
+    from batchrun.simulator.service import Service  # noqa: PLC0415
+
+    told = job.simulator
+    kind = SimulatedWorkspace(api_key=SecretStr(_KEY))
+    service = Service(Scenario(seed=told.seed, latency=told.latency, models=told.models, cloud=told.cloud, workspaces={workspace: kind}))
+    headers = {"authorization": f"Bearer {_KEY}", "content-type": "application/json"}
+    return lambda body: service.answer(Call("POST", "/compatible-mode/v1/chat/completions", headers, body), 0.0).body

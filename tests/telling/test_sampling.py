@@ -1,0 +1,121 @@
+"""Forecasts of rows of which none was answered yet: how near they come, and that finding out costs little and calls nobody."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from batchrun.core.jobs.job import Job
+from batchrun.core.limits.estimates import Estimate
+from batchrun.core.limits.priors import first_output
+from batchrun.core.model import Row
+from batchrun.edge.source import RowChanged
+from batchrun.running.one_run import Wishes, read_statement, run_blocking
+from batchrun.telling.foresight import look_ahead
+from batchrun.telling.sampling import sampled
+
+BEGINS = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+ENGLISH = "Summarise: the package manager keeps a list of every file it installed. It can tell which package a file came from. "
+CHINESE = "总结：软件包管理器保存着它所安装的每个文件的列表。它可以说明一个文件来自哪个软件包。"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def job_of(rows, **tables):
+    Path("in.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    whole = {"job": {"input": "in.jsonl", "output": "run"}, "defaults": {"endpoint": "simulator", "model": "qwen-plus"}, **tables}
+    whole["simulator"] = {"latency": {"median": 0.0}, **whole.get("simulator", {})}
+    return Job.model_validate(whole)
+
+
+@pytest.mark.parametrize("text", [ENGLISH, CHINESE], ids=["English", "Chinese"])
+@pytest.mark.parametrize("most", [None, 20], ids=["any length", "cut"])
+def test_the_first_forecast_of_all_against_the_simulator_is_within_a_tenth_of_its_tokens(text, most):
+    rows = [{"id": str(number), "workspace": "legal", "prompt": f"{number} {text * (1 + number % 9)}"} for number in range(300)]
+    job = job_of(rows, workspaces={"legal": {"parameters": {"max_tokens": most} if most else {}}})
+    (lane,) = look_ahead(job, BEGINS, dotenv=None).lanes
+    run_blocking(job, Wishes(dotenv=None, page=None))
+    total = read_statement(Path("run")).total()
+    assert lane.output_tokens == pytest.approx(total.output_tokens, rel=0.1)
+    assert lane.input_tokens == pytest.approx(total.input_tokens, rel=0.05)
+
+
+def test_no_quota_fault_key_or_empty_account_of_the_simulated_provider_keeps_a_forecast_from_its_answers():
+    rows = [{"id": str(number), "workspace": "legal", "prompt": f"{number} {ENGLISH}"} for number in range(300)]
+    plain = look_ahead(job_of(rows, workspaces={"legal": {}}), BEGINS, dotenv=None)
+    quota = {"qwen-plus": {"rpm": 1, "tpm": 1}}
+    simulator = {
+        "faults": [{"kind": "unavailable", "rate": 1.0}],
+        "workspaces": {"legal": {"wrong_key": True, "in_arrears": True, "models": ["qwen-max"]}},
+        "accounts": {"legal": {"quotas": quota, "balance": 0}},
+    }
+    troubled = look_ahead(job_of(rows, workspaces={"legal": {}}, simulator=simulator), BEGINS, dotenv=None)
+    assert "what it answers" in plain.assumed[0]
+    assert [(each.input_tokens, each.output_tokens) for each in troubled.lanes] == [
+        (each.input_tokens, each.output_tokens) for each in plain.lanes
+    ]
+
+
+def test_of_a_model_that_the_simulator_only_streams_lengths_are_assumed_and_that_is_said():
+    rows = [{"id": str(number), "workspace": "legal", "prompt": f"{number} {ENGLISH}"} for number in range(20)]
+    told = look_ahead(job_of(rows, workspaces={"legal": {"model": "qwq-plus"}}), BEGINS, dotenv=None)
+    assert told.lanes[0].output_tokens == round(20 * first_output("qwq-plus"))
+    assert "the model's name" in told.assumed[0]
+
+
+def test_elsewhere_an_answer_is_taken_to_be_no_longer_than_its_own_row_lets_it_be(monkeypatch):
+    monkeypatch.setenv("A_KEY", "sk-fake-a")
+    rows = [{"id": str(number), "workspace": "legal", "prompt": ENGLISH, "parameters": {"max_tokens": 7}} for number in range(20)]
+    tables = {"endpoint": "http://127.0.0.1:9/v1", "api_key_env": "A_KEY", "parameters": {"max_tokens": 200}}
+    (lane,) = look_ahead(job_of(rows, workspaces={"legal": tables}), BEGINS, dotenv=None).lanes
+    assert lane.output_tokens == pytest.approx(20 * first_output("qwen-plus", 7), abs=1)
+    assert lane.input_tokens == 20 * (len(ENGLISH) / 4 + 5)
+
+
+class Lines:
+    """A source whose rows are made when they are read, and counted."""
+
+    def __init__(self, gone=()):
+        self.read_rows: list[int] = []
+        self.gone = gone
+
+    def line_bytes(self, _ordinal):
+        return 400
+
+    def read(self, ordinal):
+        self.read_rows.append(ordinal)
+        body = {"model": "qwen-plus", "messages": [{"role": "user", "content": "a" * 320}]}
+        return RowChanged("gone") if ordinal in self.gone else Row(str(ordinal), "legal", "qwen-plus", body, "0" * 16, is_plain=True)
+
+
+def look_at(source, rows, *, lanes=1):
+    job = job_of([], workspaces={"legal": {"endpoint": "http://127.0.0.1:9/v1", "api_key_env": "A_KEY"}})
+    return sampled(job, job.workspaces_resolved()["legal"], "qwen-plus", source, rows, Estimate(), lanes=lanes)
+
+
+@pytest.mark.parametrize(("lanes", "most"), [(1, 200), (20, 200), (100, 40), (5_000, 8)])
+def test_of_a_million_rows_some_hundreds_are_read_from_the_first_to_the_last_and_fewer_where_there_are_many_lanes(lanes, most):
+    source = Lines()
+    look_at(source, range(1_000_000), lanes=lanes)
+    read = source.read_rows
+    assert len(read) == most
+    assert read == sorted(read)
+    assert max(later - earlier for earlier, later in zip([0, *read], [*read, 1_000_000], strict=True)) <= 1_000_000 / most + 1
+
+
+def test_all_of_a_few_rows_are_read_once():
+    source = Lines()
+    look_at(source, [3, 5, 8])
+    assert source.read_rows == [3, 5, 8]
+
+
+def test_rows_that_are_gone_are_left_out_and_where_none_is_left_lengths_are_still_assumed():
+    assert look_at(Lines(gone={1}), [0, 1, 2]) == look_at(Lines(), [0, 2])
+    empty = look_at(Lines(gone={0}), [0])
+    assert (empty.tokens_a_byte, empty.output) == (Estimate().tokens_a_byte, first_output("qwen-plus"))
