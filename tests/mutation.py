@@ -74,7 +74,7 @@ GROUPS = {
     "engine": Group(("engine.py", "ports.py", "waking.py", "running/made.py"), ("tests/test_engine.py", "tests/running/test_preparing.py")),
     "transport": Group(
         tuple(f"edge/transport/{name}.py" for name in ("attempt", "call", "connections", "pool", "room", "watch")),
-        ("tests/edge/test_transport.py", "tests/edge/test_room.py", "tests/edge/test_unpacking.py"),
+        ("tests/edge/test_transport.py", "tests/edge/test_pool.py", "tests/edge/test_room.py", "tests/edge/test_unpacking.py"),
     ),
 }
 

@@ -155,6 +155,20 @@ def test_an_endless_answer_ends_at_the_largest_size():
     assert (failure.code, failure.fault) == ("response_too_large", REJECT)
 
 
+def test_a_large_answer_may_be_silent_for_a_while_after_others_had_their_turn():
+    body = server.ANSWER.replace("好".encode(), b"x" * 700_000)
+
+    async def pauses(_, writer):
+        for piece in (server.http(body)[:400_000], server.http(body)[400_000:]):
+            writer.write(piece)
+            await writer.drain()
+            await anyio.sleep(0.1)
+
+    [reply] = ask(pauses, max_response_bytes=1_048_576, idle=0.5)
+    assert isinstance(reply, Reply)
+    assert len(reply.content) == 700_000
+
+
 def test_an_endless_refusal_is_read_as_far_as_is_taken():
     head = b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\n\r\n"
     failure = failure_of(server.pours(head, b"no entry " * 1_000), total=0.5)

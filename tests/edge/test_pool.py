@@ -1,0 +1,126 @@
+"""Which connections are given out again, for how long they may lie unused, and who gets the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from batchrun.edge.transport.pool import Pool
+from tests.virtual_time import run_virtually
+
+
+@dataclass(eq=False)
+class Still:
+    """A connection that stands."""
+
+    rested: float = 0.0
+    ended: bool = True
+    reusable: bool = True
+    how: list[str] = field(default_factory=list)
+
+    def close(self):
+        self.reusable = False
+        self.how.append("closed")
+
+    def abort(self):
+        self.reusable = False
+        self.how.append("aborted")
+
+
+@dataclass
+class Place:
+    """A target."""
+
+    free: list[Still] = field(default_factory=list)
+
+
+def pooled(main, most=9):
+    """Carry *main* out with a pool and a target of it, on a virtual clock."""
+
+    async def within():
+        place = Place()
+        pool = Pool(asyncio.get_running_loop(), most, {("origin", "key"): place.free})  # type: ignore[dict-item]
+        try:
+            return await main(pool, place)
+        finally:
+            await pool.close()
+
+    return run_virtually(within)
+
+
+def given(pool, place):
+    return pool.take(place, anyio.current_time())
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(29.9, True), (30.1, False)])
+def test_a_connection_that_lay_unused_for_half_a_minute_is_closed_and_not_given_out(seconds, again):
+    async def main(pool, place):
+        rests = Still()
+        pool._left -= 1
+        pool.give_back(place, rests)
+        # Its timer is told nothing of it: it is looked at when it is asked for.
+        pool._sweeper.cancel()
+        await anyio.sleep(seconds)
+        return given(pool, place) is rests, rests.how, pool._left
+
+    assert pooled(main) == (again, [] if again else ["closed"], 8 if again else 9)
+
+
+def test_connections_that_nobody_asks_for_are_closed_within_a_minute_and_then_nothing_is_looked_at():
+    async def main(pool, place):
+        early, late, latest = Still(), Still(), Still()
+        pool._left -= 3
+        pool.give_back(place, early)
+        await anyio.sleep(25)
+        pool.give_back(place, late)
+        await anyio.sleep(25)
+        pool.give_back(place, latest)
+        await anyio.sleep(11)
+        then = early.how, late.how, [*latest.how], [*place.free]
+        await anyio.sleep(30)
+        return then == (["closed"], ["closed"], [], [latest]), latest.how, place.free, pool._sweeper
+
+    assert pooled(main) == (True, ["closed"], [], None)
+
+
+@pytest.mark.parametrize(("ended", "reusable", "how"), [(False, True, ["aborted"]), (True, False, ["closed"]), (True, True, [])])
+def test_a_connection_is_given_back_as_it_was_left(ended, reusable, how):
+    async def main(pool, place):
+        left = Still(ended=ended, reusable=reusable)
+        pool._left -= 1
+        pool.give_back(place, left)
+        return left.how, place.free == [left], pool._left
+
+    assert pooled(main) == (how, not how, 9)
+
+
+@pytest.mark.parametrize("gives_up", ["while it waits", "when it was called"])
+def test_whoever_gives_up_waiting_keeps_nobody_behind_it_from_the_next_connection(gives_up):
+    async def main(pool, place):
+        got = []
+
+        async def wait(number, patience):
+            with contextlib.suppress(TimeoutError):
+                async with patience:
+                    got.append((number, await pool.opened(place)))
+
+        only = Still()
+        pool._left -= 1
+        patience = [asyncio.timeout(None), asyncio.timeout(60)]
+        async with anyio.create_task_group() as tasks:
+            for number in range(2):
+                tasks.start_soon(wait, number, patience[number])
+            await checkpoint()
+            patience[0].reschedule(anyio.current_time() - 1)
+            if gives_up == "while it waits":
+                await checkpoint()
+                await checkpoint()
+            pool.give_back(place, only)
+        return got == [(1, only)], pool._left, [*pool._waiting]
+
+    assert pooled(main, most=1) == (True, 0, [])
