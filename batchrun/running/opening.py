@@ -14,7 +14,6 @@ from typing import Any
 import orjson
 
 from batchrun.core.errors import JobError, Mistake, RunDamagedError
-from batchrun.core.jobs import changes as job_changes
 from batchrun.core.jobs.job import Job, Workspace, settings_salt
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.rows.answers import Schema
@@ -24,7 +23,8 @@ from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge import history, run_directory, trust
 from batchrun.edge.set_aside import collecting
-from batchrun.edge.source import Former, InputFile, SetAside, Source, former
+from batchrun.edge.source import InputFile, SetAside, Source, former
+from batchrun.running import noticed
 from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
 from batchrun.telling.reading import FILES, LOG
@@ -92,9 +92,9 @@ def opened(
         notes += [
             *([checkpoint.note] if checkpoint.note else []),
             *source.notes,
-            *_set_aside(source, reasons, workspaces, directory),
-            *_changes(plan, described, job, source, before),
-            *_left(past, held, directory),
+            *noticed.set_aside(source, reasons, workspaces, directory),
+            *noticed.changes(plan, described, _dumped(job), source, before),
+            *noticed.left(past, held, directory),
         ]
         following = followed(directory, past, checkpoint, course=course)
         yield Opening(directory, run, past.latest + 1, source, plan, tuple(notes), following, reasons)
@@ -112,7 +112,7 @@ def looked_into(
     ):
         _refuse_its_own(source, directory)
         past, plan, _ = _past(_checkpoint(directory, source), source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
-        notes = (*source.notes, *_changes(plan, described, job, source, before))
+        notes = (*source.notes, *noticed.changes(plan, described, _dumped(job), source, before))
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)
 
 
@@ -156,15 +156,6 @@ def _source(
             shown = "\n".join(f"  {line}" for line in told(reasons.lines, most, workspaces))
             raise JobError(f"{no_rows(reasons.lines)} (all are in {directory}/rejected-input.jsonl):\n{shown}")
         yield source, most
-
-
-def _set_aside(source: Source, reasons: Iterable[Reason], workspaces: Iterable[str], directory: Path) -> Iterator[str]:
-    """What is wrong with the input, told before a call is made rather than in the morning."""
-    if lines := source.counts.set_aside:
-        yield f"{no_rows(lines)} (all are in {directory}/rejected-input.jsonl): the others go on; correct them and run the same again"
-        yield from told(lines, reasons, workspaces)
-    if not source.counts.rows:
-        yield "no row stands in the input: there is nothing to do"
 
 
 def _refuse_its_own(source: Source, directory: Path) -> None:
@@ -226,34 +217,6 @@ def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan, r
     run_directory.write_description(directory, description)
 
 
-def _left(past: Past, held: int, directory: Path) -> Iterator[str]:
-    if past.lost:
-        why = "a machine was lost, or lines were taken out"
-        yield f"{past.lost:,} calls were answered, and their entries are gone ({why}): they count as in doubt, their rows are asked again"
-    if past.untold:
-        yield f"a machine was lost: up to {past.untold:,} calls of its last seconds may stand in no line; they count as in doubt"
-    if past.unknown:
-        yield f"{past.unknown:,} entries have fields of a newer batchrun: they are kept"
-    if held:
-        yield f"{held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt"
-
-
 def _dumped(job: Job) -> dict[str, Any]:
     dumped: dict[str, Any] = job.model_dump(mode="json", exclude_unset=True, by_alias=True)
     return dumped
-
-
-def _changes(plan: Plan, described: Mapping[str, Any], job: Job, source: Source, before: Former) -> Iterator[str]:
-    if described:
-        yield from job_changes.told(described.get("job"), _dumped(job))
-    if described and described.get("input") != source.fingerprints:
-        became = before.since(described.get("input"), source) or _more(job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()))
-        yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
-    if plan.changed:
-        yield f"{plan.changed:,} answered rows, or the settings they are asked under, have changed since: they keep their answers"
-    if plan.gone:
-        yield f"{plan.gone:,} answered rows no longer stand in the input: they stay in the results and in the statement"
-
-
-def _more(rows: int | None) -> str:
-    return f"it has {abs(rows):,} rows {'more' if rows > 0 else 'fewer'}" if rows else ""

@@ -1,0 +1,53 @@
+"""What an opening notices, and tells a person before the first call: lines that are no row, what has changed, what is left of before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from batchrun.core.jobs import changes as job_changes
+from batchrun.core.rows.reasons import Reason, no_rows, told
+from batchrun.core.scheduling.past import Past
+from batchrun.core.scheduling.plan import Plan
+from batchrun.edge.source import Former, Source
+
+
+def set_aside(source: Source, reasons: Iterable[Reason], workspaces: Iterable[str], directory: Path) -> Iterator[str]:
+    """What is wrong with the input, told before a call is made rather than in the morning."""
+    if lines := source.counts.set_aside:
+        mend = "the others go on; correct them and run the same command again"
+        yield f"{no_rows(lines)} (all are in {directory}/rejected-input.jsonl): {mend}"
+        yield from told(lines, reasons, workspaces)
+    if not source.counts.rows:
+        yield "no row stands in the input: there is nothing to do"
+
+
+def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], source: Source, before: Former) -> Iterator[str]:
+    """What is no longer as the run was *described*: the *job*, the input, the rows that are answered."""
+    if described:
+        yield from job_changes.told(described.get("job"), job)
+    if described and described.get("input") != source.fingerprints:
+        became = before.since(described.get("input"), source) or _more(job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()))
+        yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
+    if plan.changed:
+        yield f"{plan.changed:,} answered rows, or the settings they are asked under, have changed since: they keep their answers"
+    if plan.gone:
+        yield f"{plan.gone:,} answered rows no longer stand in the input: they stay in the results and in the statement"
+
+
+def left(past: Past, held: int, directory: Path) -> Iterator[str]:
+    """What earlier openings left that a person should know of."""
+    if past.lost:
+        why = "a machine was lost, or lines were taken out"
+        yield f"{past.lost:,} calls were answered, and their entries are gone ({why}): they count as in doubt, their rows are asked again"
+    if past.untold:
+        yield f"a machine was lost: up to {past.untold:,} calls of its last seconds may stand in no line; they count as in doubt"
+    if past.unknown:
+        yield f"{past.unknown:,} entries have fields of a newer batchrun: they are kept"
+    if held:
+        yield f"{held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt"
+
+
+def _more(rows: int | None) -> str:
+    return f"it has {abs(rows):,} rows {'more' if rows > 0 else 'fewer'}" if rows else ""
