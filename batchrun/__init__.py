@@ -10,7 +10,8 @@ The house, from the top (an import goes down or stays, never up)::
                             (foresight.py), a run directory checked, runs reported, their page made, a bill held against them
     report/                 a statement, a diagnosis, a forecast as a table; page/ as a page for a browser
     simulator/server.py     the simulator on a socket
-    engine.py               waits: starts what the scheduler says, records what comes back · ports.py: what it is given · waking.py
+    engine.py               starts what the scheduler says, records what comes back · ports.py: what it is given · waiting.py: what waits ·
+                            waking.py
     edge/                   touches: input files, media, run directory, ledger, network, terminal, keys
     core/scheduling/        decides: what to send next, what a result leads to; forecast.py runs it ahead
     core/limits/            how fast: quotas known and found, slots, what a row is expected to cost

@@ -1,9 +1,8 @@
-"""What waits: starts what the scheduler says, records what comes back, and frees the slot after that.
+"""What decides: turns, in which what came is recorded, slots are given back, and what the scheduler says is started.
 
 The engine knows neither files nor sockets: it is given what makes rows ready, a sender and a ledger. The run's own task decides, in
 *turns*, and begins calls; what came of them it finds in its next turn. Where something must be waited for (a connection, the rest of an
-answer, a file) workers wait. A worker waits for one thing, puts what came where the next turn finds it, and rests; there are as many as
-ever waited at once, and they live as long as the run: a row costs no task and no queue.
+answer, a file) workers wait (`waiting.py`), and put what came where the next turn finds it.
 
 A turn takes in what came since the last: it settles all of it, writes it down, and gives the slots back; then it launches what may go,
 makes it ready, writes down that it starts, and begins its call. Each step is taken for all rows before the next one is: so a file is
@@ -16,18 +15,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
-import anyio.abc
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Failure, Reply
 from batchrun.core.scheduling.scheduler import Drained, Scheduler, Ticket, WaitUntil
 from batchrun.ports import Attempt, Begun, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
-from batchrun.waking import tell
+from batchrun.waiting import Sleep, Workers
 
 __all__ = ["Engine", "Fetching", "Ports", "Prepared", "Recorder", "Unreadable", "Unsendable"]
 
@@ -37,9 +34,6 @@ _TICK = 0.003
 """Seconds: what a rate lets go within them goes in one turn. Buckets save up more than that for those who come late."""
 _LOOK_EVERY, _PRESSED = 0.01, 0.75
 """Seconds between two looks at the time that the processor spends here, and the share of it at which answers wait for it."""
-
-
-_Step = Callable[[Attempt], Awaitable[None]]
 
 
 class Engine:
@@ -56,44 +50,36 @@ class Engine:
         self._ended: list[Attempt] = []
         self._handed_on: list[Attempt] = []
         """What came since the last turn."""
-        self._resting: list[asyncio.Future[tuple[_Step, Attempt] | None]] = []
+        self._workers = Workers(self.wake, lambda attempt: scheduler.release(attempt.ticket))
+        self._sleep = Sleep()
         self._drained: Drained | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._rings_at = math.inf
         self._looked: tuple[float, float] = (-math.inf, 0.0)
         """When, and what had been spent of the processor by then."""
         self._loop: asyncio.AbstractEventLoop
-        self._asleep: asyncio.Future[None] | None = None
-        """What the run's own task waits for."""
-        self._workers: anyio.abc.TaskGroup
 
     async def run(self) -> Drained:
         """Carry out rows until the scheduler is drained; raises what a port raises, LedgerError above all."""
         self._loop = asyncio.get_running_loop()
         try:
-            async with anyio.create_task_group() as self._workers:
+            async with anyio.create_task_group() as tasks:
+                self._workers.begin(tasks)
                 drained = await self._turns()
-                for worker in self._resting:
-                    tell(worker, None)
+                self._workers.dismiss()
         finally:
-            if self._alarm is not None:
-                self._alarm.cancel()
+            self._sleep.close()
             self._keep()
         return drained
 
     def wake(self) -> None:
         """Let there be a turn: something came, the ledger has room, or the scheduler was told to stop."""
-        # Before the run, and while it is awake already, there is nothing to wake.
-        asleep = self._asleep
-        if asleep is not None and not asleep.done():
-            tell(asleep, None)
+        self._sleep.end()
 
     async def _turns(self) -> Drained:
         while True:
-            asleep = self._asleep = self._loop.create_future()
+            asleep = self._sleep.begin()
             self._look()
             for attempt in self._read():
-                self._start(self._rest, attempt)
+                self._workers.start(self._rest, attempt)
             self._finish()
             self._launch()
             if self._drained is not None:
@@ -106,7 +92,7 @@ class Engine:
     def _came(self, attempt: Attempt, at: float) -> None:
         attempt.ended = at
         self._heard_of.append(attempt)
-        self.wake()
+        self._sleep.end()
 
     def _read(self) -> list[Attempt]:
         """Read the answers that came; give the attempts of which more has to be waited for."""
@@ -149,7 +135,7 @@ class Engine:
         handed_on, self._handed_on = self._handed_on, []
         for attempt in self._taken_in():
             if attempt.outcome is not None and self._ports.hand_on is not None:
-                self._start(self._hand_on, attempt)
+                self._workers.start(self._hand_on, attempt)
             else:
                 handed_on.append(attempt)
         for attempt in handed_on:
@@ -208,7 +194,7 @@ class Engine:
                 continue
             attempt = Attempt(ticket, ready)
             if isinstance(ready, Fetching):
-                self._start(self._fetch, attempt)
+                self._workers.start(self._fetch, attempt)
             else:
                 starting.append(attempt)
         sent = [attempt for attempt in starting if self._may_start(attempt, at, now)]
@@ -225,7 +211,7 @@ class Engine:
         tickets, then = self._scheduler.launches(now, _MOST_A_TURN)
         match then:
             case WaitUntil(at):
-                self._wake_at(max(at, now + _TICK))
+                self._sleep.end_at(max(at, now + _TICK))
             case Drained():
                 self._drained = then
             case None:
@@ -253,7 +239,7 @@ class Engine:
         if not attempt.promised:
             attempt.promised = True
             if not ports.promise(ready.row, ready.most):
-                self._start(self._promise, attempt)
+                self._workers.start(self._promise, attempt)
                 return False
         if ticket.lane.plan.purses and not self._affords(ticket, ready.most, at):
             self._scheduler.release(ticket)
@@ -274,7 +260,7 @@ class Engine:
         attempt.began = self._loop.time()
         call = self._ports.begin(attempt.ready, partial(self._came, attempt))
         if call is None:
-            self._start(self._call, attempt)
+            self._workers.start(self._call, attempt)
         else:
             self._begun[attempt] = call
 
@@ -286,27 +272,6 @@ class Engine:
         self.wake()
 
     # What is waited for.
-
-    def _start(self, step: _Step, attempt: Attempt) -> None:
-        if self._resting:
-            tell(self._resting.pop(), (step, attempt))
-        else:
-            self._workers.start_soon(self._work, step, attempt)
-
-    async def _work(self, step: _Step, attempt: Attempt) -> None:
-        """Take step after step, until there are no more. Cancelled in a call, it leaves a start without an end: a doubt."""
-        given: tuple[_Step, Attempt] | None = step, attempt
-        while given is not None:
-            step, attempt = given
-            try:
-                await step(attempt)
-            except BaseException:
-                self._scheduler.release(attempt.ticket)
-                raise
-            self.wake()
-            rest: asyncio.Future[tuple[_Step, Attempt] | None] = self._loop.create_future()
-            self._resting.append(rest)
-            given = await rest
 
     async def _call(self, attempt: Attempt) -> None:
         attempt.began = self._loop.time()
@@ -341,14 +306,3 @@ class Engine:
         if now - then >= _LOOK_EVERY:
             self._looked = now, self._ports.cpu_time()
             self._scheduler.pressed = self._looked[1] - spent > _PRESSED * (now - then)
-
-    def _wake_at(self, at: float) -> None:
-        # An alarm that rings early does no harm; setting one anew for each row would cost more than all the rest here.
-        if at < self._rings_at:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm, self._rings_at = self._loop.call_at(at, self._ring), at
-
-    def _ring(self) -> None:
-        self._alarm, self._rings_at = None, math.inf
-        self.wake()

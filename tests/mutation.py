@@ -71,7 +71,9 @@ GROUPS = {
         ("core/money/budget.py", "core/money/books.py", "core/money/outlays.py", "running/budgets.py", "running/bookkeeping.py"),
         ("tests/core/money", "tests/running/test_bookkeeping.py", "tests/running/test_budgets.py"),
     ),
-    "engine": Group(("engine.py", "ports.py", "waking.py", "running/made.py"), ("tests/test_engine.py", "tests/running/test_preparing.py")),
+    "engine": Group(
+        ("engine.py", "ports.py", "waiting.py", "waking.py", "running/made.py"), ("tests/test_engine.py", "tests/running/test_preparing.py")
+    ),
     "transport": Group(
         tuple(f"edge/transport/{name}.py" for name in ("attempt", "call", "connections", "pool", "room", "watch")),
         ("tests/edge/test_transport.py", "tests/edge/test_pool.py", "tests/edge/test_room.py", "tests/edge/test_unpacking.py"),
