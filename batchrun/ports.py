@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Request, Row, Usage, value
+from batchrun.core.scheduling.decisions import ANSWERED
 from batchrun.core.scheduling.scheduler import Ticket, Verdict
 
 
@@ -152,9 +153,9 @@ class Attempt:
         call = None
         if self.name is not None:
             call = Call(self.name, self.ticket.attempt, self.started_at, round((self.ended - self.began) * 1000))
-        match self.verdict:
-            case Verdict.ANSWERED if call is not None:
+            if self.verdict is ANSWERED:
                 return Answered(self.row, self.result, call)
+        match self.verdict:
             case Verdict.REJECTED:
                 return Rejected(self.row, self.result, call)
             case Verdict.EXHAUSTED:

@@ -79,10 +79,8 @@ class Followed:
         for part in self._parts:
             part.called(called)
         for entry, ordinal in zip(entries, ordinals, strict=True):
-            if past.wrong(entry, ordinal) is not None:
+            if past.taken(entry, ordinal) is not None:
                 return False
-            past.told(entry, ordinal)
-            calls.told(entry)
         for part in self._parts:
             part.told(entries)
         return True

@@ -18,7 +18,7 @@ from batchrun.core.model import Failure, Hidden, Request, Row, Usage, named_tupl
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows.answers import Answers, Schema
-from batchrun.core.rows.parts import Medium, in_parts, media_of, unfit_data_url, with_urls
+from batchrun.core.rows.parts import Kind, Medium, in_parts, media_of, unfit_data_url, with_urls
 from batchrun.core.rows.routes import NoRoute, Route, route
 from batchrun.core.scheduling.scheduler import Ticket
 from batchrun.edge.media import MediaRoot
@@ -101,15 +101,17 @@ class Preparer:
         way = lane.media_way if media else lane.text_way
         if isinstance(way, NoRoute):
             return Unsendable(row, mishap("no_route", way.reason, in_doubt=False))
-        return Fetching(lambda: self._with_media(ordinal, row, way, media)) if media else self._written(ordinal, row, way, row.body, [])
+        if media:
+            return Fetching(lambda: self._with_media(ordinal, row, lane, way, media))
+        return self._written(ordinal, row, lane, way, row.body, ())
 
-    async def _with_media(self, ordinal: int, row: Row, way: Route, media: list[Medium]) -> Prepared | Unsendable:
+    async def _with_media(self, ordinal: int, row: Row, lane: Lane, way: Route, media: list[Medium]) -> Prepared | Unsendable:
         try:
             urls = await self._urls(media, ordinal)
             if isinstance(urls, Failure):
                 return Unsendable(row, urls)
             messages = with_urls(row.body["messages"], lambda medium: urls[medium])
-            return self._written(ordinal, row, way, {**row.body, "messages": messages}, media)
+            return self._written(ordinal, row, lane, way, {**row.body, "messages": messages}, media)
         except MemoryError:
             return Unsendable(row, mishap("no_memory", in_doubt=False))
 
@@ -157,27 +159,32 @@ class Preparer:
             self._roots[folder] = MediaRoot(folder)
         return self._roots[folder]
 
-    def _written(self, ordinal: int, row: Row, way: Route, said_body: Body, media: list[Medium]) -> Prepared | Unsendable:
-        lane, wire_format = self._lane(row.workspace, row.model), way.wire_format
-        terms = lane.terms(row)
+    def _written(
+        self, ordinal: int, row: Row, lane: Lane, way: Route, said_body: Body, media: Sequence[Medium]
+    ) -> Prepared | Unsendable:  # fmt: skip
+        wire_format, terms = way.wire_format, lane.terms(row)
         asks, said = self._answers.asked(ordinal)
         body = terms.sent(said_body, said)
         if why := wire_format.unfit(body):
             return Unsendable(row, mishap("cannot_carry", why, in_doubt=False))
         written = wire_format.encode(body, terms.stream)
-        sent_media = sum(len(each.url) for each in media_of(body["messages"])) if media else 0
         headers = {"Authorization": lane.authorization, "Idempotency-Key": _idempotency_key(lane.named, row, asks)}
         if terms.stream:
             headers |= wire_format.stream_headers
-        if media and any(each.url.startswith("oss://") for each in media):
-            headers["X-DashScope-OssResourceResolve"] = "enable"
+        sent_media = 0
+        kinds: list[Kind] = []
+        if media:
+            sent_media = sum(len(each.url) for each in media_of(body["messages"]))
+            kinds = [each.kind for each in media]
+            if any(each.url.startswith("oss://") for each in media):
+                headers["X-DashScope-OssResourceResolve"] = "enable"
         most_bytes = _MOST_BYTES_WITH_MEDIA if sent_media > _MOST_BYTES // 2 else _MOST_BYTES
         made = named_tuple(
             Made,
             (
                 row,
                 Request(way.url, headers, written, lane.total),
-                named_tuple(Bound, (most_asked(len(written) - sent_media, [each.kind for each in media]), terms.most_output)),
+                named_tuple(Bound, (most_asked(len(written) - sent_media, kinds), terms.most_output)),
                 _size(written if not sent_media else orjson.dumps(row.body), len(media), terms.limit),
                 lane,
                 wire_format.dialect,

@@ -51,10 +51,14 @@ class Past:
             self.latest = opening
         return True
 
-    def taken(self, entry: Entry) -> str | None:
-        """Take an entry in, `calls` and all, or say what contradicts it: the same as `wrong`, then `told`, its row sought once."""
+    def taken(self, entry: Entry, ordinal: int | None = None) -> str | None:
+        """Take an entry in, `calls` and all, or say what contradicts it: the same as `wrong`, then `told`, its row sought once.
+
+        *ordinal* is its row's, where that is known.
+        """
         plan = self.plan
-        ordinal = plan.find(entry.workspace, entry.id)
+        if ordinal is None:
+            ordinal = plan.find(entry.workspace, entry.id)
         if ordinal is not None and plan.answers_again(entry, ordinal):
             return _AGAIN
         if (what := self.calls.taken(entry)) is not None:

@@ -93,14 +93,11 @@ def reply_without_key(reply: Reply, key: str) -> Reply:
 
 def _may_hold(reply: Reply, key: str) -> bool:
     """Whether a closer look is worth its time: all that it says stands in its body, but for an id from a header and parts put together."""
-    body, request_id = reply.body, reply.request_id or ""
+    said = reply.body if reply.request_id is None else b"%b %b" % (reply.body, reply.request_id.encode(errors="replace"))
     for written in _signs(key):
-        if written in body:
+        if written in said:
             return True
-    for spelling in _spellings(key):
-        if spelling in request_id:
-            return True
-    return key in reply.content or not body
+    return key in reply.content or not reply.body
 
 
 def _each(value: Any, clean: Callable[[str], str]) -> Any:
