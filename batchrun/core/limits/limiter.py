@@ -46,6 +46,8 @@ _PATIENCE, _KNOWN_PATIENCE = 2, 6
 """Refusals in a row that begin an episode: where a rate was found, it may be a climb's end; where one is known, it may be chance."""
 _COLD_PATIENCE = 3
 """The same where nothing was found yet."""
+_ROWS_PATIENCE = 3
+"""The same where a rate was found of rows that differ in what they cost: one that is dearer than was expected may be refused twice."""
 _GROWTH_PATIENCE = 8
 """The same of growth, not in a row but of the latest."""
 _CAPACITY_PATIENCE = 8
@@ -274,7 +276,7 @@ class Limiter:
             self._fell_at = now
         elif launched_at < self._fell_at:
             if about(code) not in {About.CAPACITY, About.GROWTH}:
-                self._about(code).refused_too(_WIDER_STILL)
+                self._about(code).refused_too(now, _WIDER_STILL, self._refunded)
         else:
             self._refused_first(now, launched_at, code, jitter)
         self._refunded = 0.0
@@ -324,7 +326,11 @@ class Limiter:
         if launched_at - self._fell_at > max(_IN_A_ROW, _IN_A_ROW_GAPS * self._gap(pace, now)):
             self._strikes = 0
         self._strikes += 1
-        if self._strikes >= self._patience(pace):
+        if pace.found is not None:
+            pace.ease(now, launched_at, self._refunded)
+            if pace.found.has_fallen or self._strikes >= _ROWS_PATIENCE:
+                self._pause(pace, now, jitter)
+        elif self._strikes >= self._patience(pace):
             self._pause(pace, now, jitter)
         elif pace.quota < math.inf or (self._strikes == 1 and not self._is_chance(pace, now)):
             pace.ease(now, launched_at, self._refunded)
@@ -368,12 +374,14 @@ class Limiter:
 
     def _refused_again(self, episode: _Episode, now: float, launched_at: float, jitter: float) -> None:
         if episode.of is not None and launched_at < episode.since:
-            episode.of.refused_with_it(1.0 if episode.of is self.attempts else 0.0)
+            episode.of.refused_with_it(1.0 if episode.of is self.attempts else self._refunded)
         if episode.tried_at is not None and launched_at >= episode.tried_at:
             episode.shut_at = launched_at
             least = 0.0
             if episode.of is not None:
                 episode.of.note_full(now, launched_at)
+                if episode.of.found is not None:
+                    episode.of.found.refused_again(now, self._refunded)
                 least = _GAPS * episode.of.gap(now) if episode.of.counts_minutes else 0.0
             pause = min(_LONGEST_PAUSE, max(least, 2.0**episode.pauses)) * (0.5 + jitter / 2)
             episode.pauses, episode.tried_at, episode.resumes_at = episode.pauses + 1, None, max(episode.resumes_at, now + pause)

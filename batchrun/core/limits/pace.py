@@ -19,7 +19,7 @@ one: the rate is held at a whole number of them, the same as before as long as t
 (an aligned one lets a faster pace through for a while, and refuses at its end). A window that holds the same at two refusals, while the
 other does not, is the one that was full. Only what is answered lets a rate climb, and only while it is used.
 Where attempts differ in what they cost, what was found is reckoned with as a known quota is: large rows wait for room in the window, and as
-much is kept free as guesses are off. A hold falls by what shows it too high: that this grows beyond what guesses explain.
+much is kept free as guesses are off. What refusals then show of the quota, `found.py` tells.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from batchrun.core.limits.buckets import NO_TIME, Bucket, Flow, Latest, Trail
+from batchrun.core.limits.found import UNDER, Found
 from batchrun.core.limits.reckoning import Reckoning
 
 LEAST_MARGIN, LEAST_TOKEN_MARGIN, _MOST_MARGIN = 0.005, 0.001, 0.1
@@ -37,13 +38,13 @@ LEAST_MARGIN, LEAST_TOKEN_MARGIN, _MOST_MARGIN = 0.005, 0.001, 0.1
 _WIDER, _NARROWER = 1.25, 1 - 0.25 * 0.003
 """What a refusal, and an attempt that was taken, make of the margin."""
 
-UNDER = 0.98
-"""Of a quota that was found: where the rate is held."""
 _UNDER_A_GUESS = 0.955
 """Of the rate of three seconds before a refusal, where a window is short."""
 _HOLD_LEAST, _HOLD_MOST, _HOLD_ATTEMPTS = 30.0, 140.0, 200
 """A hold lasts for so many attempts, within so many seconds: on a small quota, each refusal is a larger share of the calls. Where the
 window is a minute it is a minute, or two: if it is aligned, the climb then begins when it does, and its end tells whether that was much."""
+_HOLD_ROWS = 300
+"""The same of rows that differ in what they cost: a minute where so many go in it, or else two."""
 _STEP, _CUBE = 0.045, 1e-4
 """A climb's share of the held rate: the step that it begins with and stays on for one window, which would show that it is too much; and
 after that the cube of the seconds, so that it is twice as much after 21 of them."""
@@ -56,15 +57,13 @@ _LASTS_LONG = 6.5
 """Seconds of refusals that a window of six seconds cannot explain."""
 _DRAINED = 0.3
 """Of what a short window held at first: a refusal when it holds less than that is a longer window's."""
+_HELD_LESS = 0.7
+"""Of what a short window was found to hold: what holds less with a row that was refused is not the window that is full."""
 _CATCH_UP, _STRICT_CATCH_UP = 0.03, 0.005
 """Seconds that may be saved up for a loop that wakes late; as long as nothing was refused, and after."""
 _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE, _COLD_UNDER = 400, 3, 0.02, 0.9
 _SINCE = 0.5
 """Seconds that a rate is at least the mean of, where a run has just begun."""
-_AS_IT_WAS = 1.15
-"""Of a held rate of tokens: a climb that was refused below that says that the quota is where it was."""
-_TOO_MANY_DEVIATIONS, _DEVIATIONS, _TOO_HIGH = 3.5, 2.0, 0.98
-"""So many deviations that are kept free say that the rate is too high, and not the guesses off: what both go on with."""
 _BROKEN_HOLDS, _LOWER, _MOST_NOISE, _JUDGED_BY = 3, 0.95, 0.1, 100
 _ALL_BUT, _LATE = 0.1, 0.05
 """Of an attempt: what a window may lack of it; and how many seconds one may have come later to the provider than another."""
@@ -75,6 +74,8 @@ _NEVER_LONGER = 15.0
 """Seconds that debt keeps the next attempt waiting where the quota is a guess."""
 _USED_BY = 10
 """Attempts that show whether a rate is used; at the slowest one, they take as long as a trail remembers."""
+_USED_BY_ROWS, _USED_OF_ROWS = 20, 0.5
+"""The same of rows that differ in what they cost, and of the rate: a few large ones, and the waits for them, are no sign of want."""
 
 
 @dataclass(slots=True)
@@ -99,6 +100,8 @@ class Pace:
     """Attempts differ in what they cost, by a quota that is to be found."""
     reckoning: Reckoning | None = None
     """Of a quota whose attempts differ in what they cost, known or found."""
+    found: Found | None = None
+    """What refusals have shown of a quota that is to be found, where attempts differ in what they cost."""
     margin: float = field(init=False)
     """Under a known quota."""
     _taken: Flow = field(default_factory=Flow)
@@ -160,7 +163,8 @@ class Pace:
             if self.reckoning is not None:
                 waited = self.reckoning.pay(now, cost)
                 if waited:
-                    bucket.make_up_for(waited, self.reckoning.makes_up_for)
+                    most = self.reckoning.makes_up_for
+                    bucket.make_up_for(waited, most if self.found is None else min(most, self.found.makes_up_for(bucket.rate)))
             bucket.pay(now, cost)
         self._paid_at = now
         if self._began == math.inf:
@@ -249,17 +253,22 @@ class Pace:
         self._hold(now, max(self._fell_from, self.held))
         return True
 
-    def refused_too(self, times: float) -> None:
+    def refused_too(self, now: float, times: float, cost: float) -> None:
         """Take note of a refusal that belongs to another: go further under the quota, if it is known, so many times."""
-        if self.reckoning is not None:
+        if self.found is not None:
+            self.held = self.found.refused_beside(now, self.held, cost)
+        elif self.reckoning is not None:
             self.reckoning.refused_too()
         else:
             self.margin = min(_MOST_MARGIN, self.margin * times)
 
     def ease(self, now: float, launched_at: float, cost: float) -> None:
         """Take note of a refusal that only says that the rate has come to the quota, or was over it by chance."""
-        if self.reckoning is not None and self.differs:
-            self._ease_reckoned(self.reckoning, now, launched_at, cost)
+        if self.found is not None:
+            rate, climbing = self._found(now), now >= self._held_until
+            held = self.found.refused(now, launched_at, self.held, rate, cost, climbing=climbing)
+            self.note_full(now, launched_at, cost)
+            self._hold(now, held)
             return
         if self.reckoning is not None:
             self.reckoning.refused(now, launched_at, self._counted(now), cost)
@@ -282,19 +291,6 @@ class Pace:
             guess = before * _UNDER_A_GUESS
             steady = minute >= 0.9 * before
             self._hold(now, min(rate * 0.99, max(minute * 0.98, min(guess, minute * 1.02)) if steady else guess))
-
-    def _ease_reckoned(self, reckoning: Reckoning, now: float, launched_at: float, cost: float) -> None:
-        """In a hold a refusal is the guesses' fault, which the reckoning keeps more free for; in a climb it tells what a window holds."""
-        rate, climbing = self._found(now), now >= self._held_until
-        deviations = reckoning.deviations
-        full = reckoning.refused(now, launched_at, rate, cost) / self.window
-        self.note_full(now, launched_at)
-        if climbing:
-            reckoning.deviations = deviations
-            self._hold(now, self.held if rate <= self.held * _AS_IT_WAS else max(self.held, min(rate, full) * UNDER))
-        elif reckoning.deviations > _TOO_MANY_DEVIATIONS:
-            self.held *= _TOO_HIGH
-            reckoning.deviations = _DEVIATIONS
 
     def _in(self, seconds: float, launched_at: float) -> int | None:
         """How many attempts a window held when one was refused in it, where they are so few that it is told exactly."""
@@ -324,14 +320,15 @@ class Pace:
         short, minute = self._at_first
         self._at_first = max(0.0, short - cost / _SHORT), max(0.0, minute - cost / _LONG)
 
-    def note_full(self, now: float, launched_at: float = math.inf, *, first: bool = False) -> None:
-        """Remember what the windows held at a refusal, which may be the *first* of an episode."""
+    def note_full(self, now: float, launched_at: float = math.inf, cost: float = 0.0, *, first: bool = False) -> None:
+        """Remember what the windows held at a refusal, and would have with what was refused; it may be the *first* of an episode."""
         short, minute = self._at_last
         few = self._in(_SHORT, min(now, launched_at))
-        self._at_last = (self.trail.sum(now, _SHORT) if few is None else few) / _SHORT, self.trail.sum(now, _LONG) / _LONG
+        self._at_last = (self.trail.sum(now, _SHORT) + cost if few is None else few) / _SHORT, self.trail.sum(now, _LONG) / _LONG
         if first:
             self._at_first, self._first_at = self._at_last, now
-        if _differ(self._at_last[0], short, 0.3) and not _differ(self._at_last[1], minute, 0.015):
+        drained = _differ(self._at_last[0], short, 0.3) if self.found is None else cost > 0 and self._at_last[0] < _HELD_LESS * self.held
+        if drained and not _differ(self._at_last[1], minute, 0.015):
             self.window = _LONG
 
     def find(self, now: float, lasted: float) -> None:
@@ -340,6 +337,9 @@ class Pace:
             self.window = _LONG
         # A quota that others used up says nothing at first but that there is one.
         least = self.typical if self.held == self.quota == math.inf else 0.0
+        if self.found is not None:
+            self._hold(now, self.found.fell(self._found(now)))
+            return
         rate = self._full_rate()
         if self.held == self.quota == math.inf and not lasted:
             # The windows held as much when the next attempt was taken: they were not full, and what went until then is a rate that may be.
@@ -372,7 +372,7 @@ class Pace:
         if self.quota == math.inf:
             self._bucket = None
         if self.differs:
-            self.reckoning = None
+            self.reckoning = self.found = None
 
     def _full_rate(self) -> float:
         """What the window took when it was full: filled in a rush at first, and evenly later, when the quota may have fallen since."""
@@ -384,6 +384,7 @@ class Pace:
             if self.reckoning is None:
                 self.reckoning = Reckoning(told=True)
                 self.reckoning.begin(now, self.trail)
+                self.found = Found(self.reckoning)
             self.reckoning.tell(now, self.window)
         self._judged = self._untried = False
         if not self._broken:
@@ -392,7 +393,10 @@ class Pace:
         self._looked_at = now
         self._climbed = 0.0
         shorter = max(_HOLD_LEAST, min(_HOLD_MOST, _HOLD_ATTEMPTS * self.typical / self.held))
-        whole = _LONG if shorter < _HOLD_MOST else 2 * _LONG
+        if self.found is None:
+            whole = _LONG if shorter < _HOLD_MOST else 2 * _LONG
+        else:
+            whole = _LONG if _HOLD_ROWS * self.typical < self.held * _LONG else 2 * _LONG
         self._held_until = now + (whole if self.window == _LONG else shorter)
         self._taken.fades_in = max(5.0, 20 * self.typical / self.held)
 
@@ -420,8 +424,9 @@ class Pace:
 
     def _is_used(self, now: float, rate: float) -> bool:
         """Whether what is sent keeps up with *rate*, and what is answered follows."""
-        seconds = max(5.0, _USED_BY * self.typical / rate)
-        return self._taken.rate(now) >= _ANSWERED * rate and self.trail.sum(now, seconds) >= _USED * rate * seconds
+        used_by, used = (_USED_BY, _USED) if self.found is None else (_USED_BY_ROWS, _USED_OF_ROWS)
+        seconds = max(5.0, used_by * self.typical / rate)
+        return self._taken.rate(now) >= _ANSWERED * rate and self.trail.sum(now, seconds) >= used * rate * seconds
 
     def _climb_at(self, climbed: float) -> float:
         return self.held * (1.0 + _STEP + _CUBE * max(0.0, climbed - self.window) ** 3) if climbed else self.held
@@ -430,7 +435,7 @@ class Pace:
         bucket, ahead = self._bucket, 0.0 if self.reckoning is None else self.reckoning.ahead
         rate = self.quota * (1 + ahead if ahead else 1 - self.margin)
         if self.held != inf:
-            rate = min(rate, self._found(now))
+            rate = min(rate, self._found(now) * (1 + ahead))
         if bucket is not None and bucket.rate == rate:
             return bucket
         if rate == inf:

@@ -27,7 +27,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import sqrt
+from math import inf, sqrt
 from typing import NamedTuple
 
 from batchrun.core.limits.buckets import Trail
@@ -71,7 +71,15 @@ _DEARER = 4.0
 _AT_MOST = 4.0
 """Deviations above what was expected of a row that may be what a refused one costs: it was refused for it."""
 _STEPS_BACK, _BACK_FOR = 0.5, 2.0
-"""Deviations that the next row stays under what was refused, and for how many seconds."""
+"""Deviations that the next row stays under what was refused, and for how many seconds. Where the window is told, each further
+refusal of a row that costs as much goes back as far again, and such a row stays there until one has gone."""
+_NARROWER_TOLD, _NARROWER_TOLD_MINUTE = 1.15**-0.0065, 1.15**-0.0025
+"""What a row that was taken makes of the deviations where the quota was found: in a window of a minute climbs bring refusals enough."""
+_TOLD_MADE_UP_FOR, _TOLD_MADE_UP_FOR_AT_END = 0.1, 0.02
+"""The same of a window, where the quota was found: what goes all at once is all refused, if it was found too high."""
+_TOLD_LOOKS, _TOLD_AT_END, _TOLD_STILL_AT_END, _TOLD_MORE = 6.0, 0.75, 0.5, 0.5
+"""Where the window is told: refusals that a verdict needs, the share of them that find it fuller of answers, where these are what is
+counted, and where they still are; and usual rows that it is fuller by."""
 _CLEAN_CALLS, _CLEAN_SECONDS, _LONGEST_REST = 300, 120.0, 3600.0
 """Calls and seconds without a refusal after which a longer window is tried."""
 _TRIAL_REFUSALS, _TRIAL_SHARE = 4, 0.01
@@ -104,6 +112,10 @@ class Reckoning:
     """Seconds that the provider is taken to count over."""
     ahead: float = 0.0
     """How much faster than the quota rows may go for a while, where refusals have shown that this window holds them to it."""
+    _since: float = -math.inf
+    """When it began to be known what went."""
+    deviation: float = 0.0
+    """Of what the window would have held at the latest refusal."""
     _as_well_at_end: bool = False
     """It may."""
     _rung: int = _FIRST
@@ -119,12 +131,19 @@ class Reckoning:
     _waits_since: float = math.inf
     _ceiling: float = math.inf
     _ceiling_until: float = -math.inf
+    _ceiling_cost: float = math.inf
+    """What was paid for the row that was refused, which believes it until it goes; infinity where one as large has gone since."""
+    _steps_back: float = _STEPS_BACK
+    _refused_cost: float = 0.0
+    """What was paid for the latest that was refused."""
     _clean_since: float = 0.0
     _clean_calls: int = 0
     _rest: float = _CLEAN_SECONDS
     _refusals: deque[_Refusal] = field(default_factory=deque)
     """Not looked at yet."""
     _looks: float = 0.0
+    _by_answers: float = 0.0
+    """Of the latest refusals, where the window is told: how many found it fuller of answers than of what went."""
     _was_full: list[float] = field(default_factory=lambda: [0.0] * len(WINDOWS))
     _was_full_of_answers: list[float] = field(default_factory=lambda: [0.0] * len(WINDOWS))
     """Of the latest refusals: how many there were, and for how many each window was full of what went, or of answers."""
@@ -140,6 +159,8 @@ class Reckoning:
     @property
     def makes_up_for(self) -> float:
         """The longest wait for room, in seconds, that may be made up for."""
+        if self.told:
+            return (_TOLD_MADE_UP_FOR_AT_END if self.at_end else _TOLD_MADE_UP_FOR) * self.window
         return max(_LEAST_MADE_UP_FOR_AT_END, self.window) if self.at_end else _MADE_UP_FOR * self.window
 
     def free_at(self, now: float, rate: float, cost: float, due: float = -math.inf) -> float:
@@ -153,7 +174,7 @@ class Reckoning:
 
     def _has_plenty(self, now: float, quota: float, cost: float) -> bool:
         """Whether the window is so empty that it need not be looked at closely."""
-        if self.at_end or self._as_well_at_end or now < self._ceiling_until:
+        if self.at_end or self._as_well_at_end or now < self._ceiling_until or cost >= self._ceiling_cost:
             return False
         row, held = self._guesses.like(cost), self._went
         mean = row.ratio * cost
@@ -168,6 +189,8 @@ class Reckoning:
         return max(at, self._below(now, quota)) if self._as_well_at_end else at
 
     def _free_of_rows_at(self, now: float, quota: float, cost: float) -> float:
+        if cost >= self._ceiling_cost:
+            return self._room_at(now, min(quota, self._ceiling), cost)
         if now >= self._ceiling_until or self._ceiling >= quota:
             return self._room_at(now, quota, cost)
         # What was refused of late is believed for a while, and then the tape again.
@@ -178,6 +201,8 @@ class Reckoning:
         """A row goes that is expected to cost so much; for how many seconds it waited for room, which is no time that the rate lost."""
         mean, variance = self._expect(now, cost)
         self._went.guess(now, mean, variance)
+        if cost >= self._ceiling_cost:
+            self._ceiling_cost = inf
         if self._waits_since == math.inf:
             return 0.0
         waited, self._waits_since = max(0.0, now - self._waits_since), math.inf
@@ -227,15 +252,22 @@ class Reckoning:
             self._largest = cost
         if self.steady:
             return
-        if self._refusals and not self.told and now - self._refusals[0].refused_at >= _LOOKED_AT_AFTER:
-            self._look_at(self._refusals.popleft())
-            self._judge(now, rate)
-            self.ahead = 0.0 if self.counts_answers or self._looks < _LOOKS else _AHEAD[self._rung]
-        self.deviations *= _NARROWER_AT_END if self.at_end or self._as_well_at_end else _NARROWER
+        if self._refusals and now - self._refusals[0].refused_at >= _LOOKED_AT_AFTER:
+            if self.told:
+                self._look_at_answers(self._refusals.popleft())
+            else:
+                self._look_at(self._refusals.popleft())
+                self._judge(now, rate)
+                self.ahead = 0.0 if self.counts_answers or self._looks < _LOOKS else _AHEAD[self._rung]
+        narrower = _NARROWER if not self.told else _NARROWER_TOLD_MINUTE if self.window == WINDOWS[-1] else _NARROWER_TOLD
+        self.deviations *= _NARROWER_AT_END if self.at_end or self._as_well_at_end else narrower
         if self.deviations < _LEAST_DEVIATIONS:
             self.deviations = _LEAST_DEVIATIONS
-        if self.told:
-            return
+        if not self.told:
+            self._try_longer(now, quota, cost)
+
+    def _try_longer(self, now: float, quota: float, cost: float) -> None:
+        """Count over a longer window where the row that was taken shows one, or nothing was refused for long."""
         if self._clean_calls == 0:
             self._clean_since = now
         self._clean_calls += 1
@@ -250,7 +282,9 @@ class Reckoning:
 
     def begin(self, now: float, trail: Trail) -> None:
         """Begin in the middle of a run, of which a *trail* was kept."""
+        self._since = now
         for half in trail.halves():
+            self._since = min(self._since, half.until / 2)
             if half.amount > 0:
                 self._went.know(min(now, half.until / 2), half.amount)
 
@@ -258,6 +292,7 @@ class Reckoning:
         """Count over so many seconds from now on, one of `WINDOWS`."""
         if seconds != self.window:
             self._count_over(now, WINDOWS.index(seconds))
+        self.ahead = 0.0 if self.at_end else _AHEAD[self._rung]
 
     def refused(self, now: float, launched_at: float, rate: float, cost: float) -> float:
         """The provider refused a row that was expected to cost *cost*, and that `settle` has taken back. What would fill the window."""
@@ -265,23 +300,53 @@ class Reckoning:
         held = self._went.held(now)
         self._refused = True
         expected = self._guesses.expected(cost)
-        deviation = sqrt(held.variance + expected.variance)
-        self._ceiling = min(quota, held.known + held.guessed + expected.mean) - _STEPS_BACK * deviation
-        self._ceiling_until = now + min(_BACK_FOR, self.window / 2)
+        self.deviation = deviation = sqrt(held.variance + expected.variance)
+        would_hold = held.known + held.guessed + expected.mean
+        if self.told and self.knows_all(now):
+            self._steps_back = _STEPS_BACK + (self._steps_back if cost == self._refused_cost else 0.0)
+            self._ceiling_cost = self._refused_cost = cost
+        if self.knows_all(now):
+            self._ceiling = min(quota, would_hold) - self._steps_back * deviation
+            self._ceiling_until = now + min(_BACK_FOR, self.window / 2)
         self.deviations = min(_MOST_DEVIATIONS, self.deviations * (_WIDER_AT_END if self.counts_answers else _WIDER))
         self._clean_calls = 0
-        would_hold = held.known + held.guessed + expected.mean
-        if self.told:
-            return would_hold
+        if self.told and self.at_end:
+            would_hold, self.deviation = self._ended.held(now).known, self._guesses.usual or 0.0
         if not self._refusals or launched_at - self._refusals[-1].launched_at >= _APART:
             most = expected.mean + _AT_MOST * sqrt(expected.variance)
             self._refusals.append(_Refusal(launched_at, now, rate, most))
+        if self.told:
+            return would_hold
         if now < self._trial_until:
             self._trial_refusals += 1
             if self._trial_refusals >= _TRIAL_REFUSALS + _TRIAL_SHARE * self._trial_calls:
                 self._rest = min(_LONGEST_REST, 2 * self._rest)
                 self._count_over(now, self._rung - 1)
         return would_hold
+
+    def knows_all(self, now: float) -> bool:
+        """Whether it is known of the whole window what went in it: not where an earlier opening may have sent some."""
+        return now - self._since >= self.window
+
+    @property
+    def usual(self) -> float:
+        """What a row costs in the mean."""
+        return self._guesses.usual or 0.0
+
+    def holds(self, now: float) -> float:
+        """What the window holds, as far as that is known."""
+        if self.at_end:
+            return self._ended.held(now).known
+        held = self._went.held(now)
+        return held.known + held.guessed
+
+    def expects(self, cost: float) -> float:
+        """What a row comes to in the mean that is expected to cost so much."""
+        return (self._guesses.usual or 0.0) if self.at_end else self._guesses.expected(cost).mean
+
+    def refused_beside(self, now: float, cost: float) -> None:
+        """The provider refused a row that was under way when it refused another, which held less then than it was thought to."""
+        self._ceiling = min(self._ceiling, self.holds(now) + self._guesses.expected(cost).mean - self._steps_back * self.deviation)
 
     def refused_too(self) -> None:
         """The provider refused a row that was under way when it refused another."""
@@ -300,6 +365,16 @@ class Reckoning:
             # An answer counted when the refusal was made that only came here after it.
             full = self._ended.sum(ended, seconds + ended - at) >= _FULL_OF_ANSWERS * rate * seconds
             self._was_full_of_answers[place] += full - _FORGETS * self._was_full_of_answers[place]
+
+    def _look_at_answers(self, refusal: _Refusal) -> None:
+        """Where the window is told: note whether a refusal found it fuller of answers than of what went: where those are counted."""
+        at, ended, _, _ = refusal
+        answers, went = self._ended.sum(ended, self.window + ended - at), self._went.sum(at, self.window)
+        self._looks += 1.0 - _FORGETS * self._looks
+        self._by_answers += (answers > went + _TOLD_MORE * (self._guesses.usual or 0.0)) - _FORGETS * self._by_answers
+        if self._looks >= _TOLD_LOOKS:
+            self.at_end = self._by_answers >= (_TOLD_STILL_AT_END if self.at_end else _TOLD_AT_END) * self._looks
+            self.ahead = 0.0 if self.at_end else _AHEAD[self._rung]
 
     def _judge(self, now: float, rate: float) -> None:
         """Count over another window where the one in use was not full at most of the latest refusals, or another explains them better."""

@@ -374,7 +374,7 @@ def taught(rate):
         (lambda: limiter(Quota(tpm=60_000)), TPM, 6),
         (lambda: limiter(Quota(tpm=60_000)), RPM, 3),
         (lambda: taught(1000.0), RPM, 2),
-        (lambda: taught(1000.0), TPM, 2),
+        (lambda: taught(1000.0), TPM, 3),
     ],
 )
 def test_refusals_in_a_row_pause_once_there_are_enough_to_be_no_chance(limits, code, patience):

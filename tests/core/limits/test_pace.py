@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.limits.buckets import Latest
-from batchrun.core.limits.pace import LEAST_MARGIN, UNDER, Pace
+from batchrun.core.limits.found import UNDER
+from batchrun.core.limits.pace import LEAST_MARGIN, Pace
 
 
 def go(pace, now, until, *, answered=True, refuses=lambda _now: False):
@@ -457,10 +458,10 @@ def test_what_is_usual_is_learnt_from_what_was_taken():
 
 def test_a_refusal_that_belongs_to_another_widens_a_known_quotas_margin_by_as_much_as_it_is_told_and_no_further_than_a_tenth():
     pace = Pace(10.0)
-    pace.refused_too(1.05)
+    pace.refused_too(0.0, 1.05, 0.0)
     assert pace.margin == pytest.approx(LEAST_MARGIN * 1.05)
     for _ in range(500):
-        pace.refused_too(1.05)
+        pace.refused_too(0.0, 1.05, 0.0)
     assert pace.margin == 0.1
     assert pace.rate(0.0) == pytest.approx(9.0)
 
@@ -663,23 +664,50 @@ def test_what_went_before_a_rate_of_tokens_was_found_fills_the_window_after():
 
 
 def test_a_climb_of_tokens_that_was_refused_early_leaves_the_rate_and_a_later_one_finds_it_anew():
-    for until, low, high in ((35.0, 1000.0, 1000.0), (70.0, 1150.0, 4000.0)):
+    for until, low, high in ((35.0, 1000.0, 1025.0), (70.0, 1150.0, 4000.0)):
         pace = found_tokens(1000.0)
         now = rows(pace, 0.0, until, 50.0)
         pace.ease(now, now, 50.0)
         assert low <= pace.held <= high
 
 
-def test_refusals_in_a_hold_keep_more_free_and_lower_the_rate_once_guesses_do_not_explain_them():
+def test_any_refusal_of_tokens_shows_that_the_quota_has_not_risen_and_the_hold_begins_anew():
     pace = found_tokens(1000.0)
-    rows(pace, 0.0, 10.0, 50.0)
-    held = []
-    for _ in range(5):
-        pace.ease(10.0, 10.0, 50.0)
-        held.append(pace.held)
-    assert held == [1000.0] * 4 + [980.0]
-    assert pace.reckoning is not None
-    assert pace.reckoning.deviations == 2.0
+    now = rows(pace, 0.0, 25.0, 50.0)
+    pace.ease(now, now, 50.0)
+    assert rows(pace, now, now + 29.0, 50.0)
+    assert pace.rate(now + 29.0) == 1000.0
+
+
+@pytest.mark.parametrize(("cost", "window"), [(4000.0, 6.0), (100.0, 60.0)])
+def test_a_large_row_that_was_refused_is_no_sign_of_a_longer_window_and_a_small_one_is(cost, window):
+    """What went in six seconds is less than half of what they hold, and as much went in the minute as at the refusal before."""
+    pace = found_tokens(1000.0)
+    now = rows(pace, 0.0, 20.0, 50.0)
+    now += 3.5
+    pace.note_full(now, now, 0.0)
+    pace.note_full(now, now, cost)
+    assert pace.window == window
+
+
+def test_where_rows_differ_a_few_large_ones_and_the_waits_for_them_stop_no_climb():
+    pace = found_tokens(1000.0)
+    now = 0.0
+    for _ in range(200):
+        cost = 3000.0
+        for _ in range(2):
+            now = pace.free_at(now, cost)
+            pace.pay(now, cost)
+            assert pace.reckoning is not None
+            pace.reckoning.settle(now, cost, cost)
+            pace.took(now, cost)
+            cost = 100.0
+        if pace.rate(now) > 1000.0:
+            break
+    began = now
+    while pace.rate(now) < 2000.0:
+        now = rows(pace, now, now + 3.0, 700.0)
+    assert now - began <= 45.0
 
 
 def test_a_rate_of_tokens_that_is_let_go_of_is_reckoned_with_no_more():

@@ -1,0 +1,233 @@
+"""What a refusal shows of a token quota that is to be found, where rows differ in what they cost."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchrun.core.limits.buckets import Trail
+from batchrun.core.limits.found import Found
+from batchrun.core.limits.limiter import NO_QUOTA, limiter
+from batchrun.core.limits.reckoning import Reckoning
+from tests.benchmarks.limits import Play, World, changed, tokens
+
+HELD = 1000.0
+
+
+def found(holds: float, *, at: float = 100.0, knows_all: bool = True) -> Found:
+    """One whose window of a minute, sixty thousand tokens, *holds* so many; rows of five hundred cost just that."""
+    reckoning = Reckoning(told=True)
+    if knows_all:
+        reckoning.begin(-200.0, Trail())
+    else:
+        reckoning.begin(at - 10.0, Trail())
+    reckoning.tell(at, 60.0)
+    for _ in range(400):
+        reckoning.pay(-100.0, 500.0)
+        reckoning.settle(-100.0, 500.0, 500.0)
+    for each in (reckoning._guesses._all, *reckoning._guesses._classes.values()):
+        each.spread = each.own_spread = 0.01
+    reckoning._went.know(at, holds)
+    return Found(reckoning)
+
+
+def confirmed(holds: float) -> Found:
+    one = found(holds)
+    one._is_guess = False
+    return one
+
+
+def refused(one: Found, *, at: float = 100.0, held: float = HELD, rate: float = HELD, cost: float = 500.0, climbing: bool = False) -> float:
+    return one.refused(at, at, held, rate, cost, climbing=climbing)
+
+
+def test_a_climb_that_was_refused_raises_the_rate_half_of_the_way_to_what_the_window_held():
+    assert refused(confirmed(61_200.0), rate=1040.0, climbing=True) == pytest.approx(1010.0)
+
+
+def test_where_rows_are_small_the_rate_stays_a_fiftieth_under_what_the_window_held():
+    one = confirmed(61_200.0)
+    one.reckoning._guesses.usual = 5.0
+    assert refused(one, rate=1040.0, climbing=True) == pytest.approx(HELD, abs=1.0)
+    assert refused(one, held=900.0, rate=1030.0, climbing=True) == pytest.approx((900 + 0.98 * 1020) / 2, abs=1.0)
+
+
+def test_a_climb_that_was_refused_lowers_no_rate_and_none_is_raised_beyond_where_it_had_come():
+    assert refused(confirmed(40_000.0), rate=1040.0, climbing=True) == HELD
+    assert refused(confirmed(90_000.0), rate=1040.0, climbing=True) == pytest.approx(1020.0)
+
+
+def test_a_climb_that_had_gone_far_finds_the_rate_anew():
+    assert refused(confirmed(119_500.0), rate=3000.0, climbing=True) == pytest.approx(1960.0)
+
+
+def test_what_was_under_way_and_is_refused_as_well_was_not_held():
+    one = confirmed(60_000.0)
+    one.reckoning.pay(100.0, 500.0)
+    one.reckoning.pay(100.0, 700.0)
+    held = refused(one, rate=1040.0, climbing=True)
+    assert held == pytest.approx(1010.0, abs=1.0)
+    for cost, left in ((500.0, 1005.8), (700.0, 1000.0)):
+        one.reckoning.settle(100.0, cost, 0.0)
+        held = one.refused_beside(100.1, held, cost)
+        assert held == pytest.approx(left, abs=1.0)
+    assert one.refused_beside(100.1, held, 500.0) >= HELD
+
+
+def test_in_a_hold_a_refusal_is_a_guess_that_was_off_until_too_many_deviations_are_kept_free():
+    one, held = confirmed(59_000.0), [HELD]
+    for _ in range(5):
+        held.append(refused(one, held=held[-1]))
+    assert held == [HELD] * 5 + [990.0]
+    assert one.reckoning.deviations == 2.0
+
+
+def test_a_climbs_refusal_keeps_no_more_free():
+    one = confirmed(59_000.0)
+    refused(one, rate=1040.0, climbing=True)
+    assert one.reckoning.deviations == 2.0
+
+
+def test_a_rate_that_an_episode_left_falls_to_what_the_window_would_have_held_and_a_deviation_until_a_climb_confirms_it():
+    one = found(56_000.0)
+    assert refused(one) == pytest.approx((56_500 + 50) / 60)
+    refused(one, rate=1040.0, climbing=True)
+    assert refused(one) == HELD
+
+
+@pytest.mark.parametrize(("holds", "has_fallen"), [(59_000.0, False), (57_900.0, True), (20_000.0, True)])
+def test_a_row_that_was_refused_though_it_had_room_however_far_it_was_off_shows_that_the_quota_has_fallen(holds, has_fallen):
+    """A row of five hundred that is off by fifty, and a fiftieth of the quota."""
+    one = confirmed(holds)
+    refused(one)
+    assert one.has_fallen is has_fallen
+
+
+def test_a_large_row_that_may_well_have_been_larger_shows_no_fall():
+    one = confirmed(30_000.0)
+    one.reckoning._guesses._all.spread = one.reckoning._guesses._all.own_spread = 0.09
+    refused(one, cost=16_000.0)
+    assert not one.has_fallen
+
+
+def test_where_an_earlier_opening_may_have_filled_the_window_nothing_that_was_found_is_lost():
+    one = found(0.0, knows_all=False)
+    assert refused(one) == HELD
+    assert not one.has_fallen
+    assert one.fell(HELD) == HELD
+    later = found(0.0)
+    refused(later)
+    assert later.fell(HELD) < 20.0
+
+
+def test_after_an_episode_the_rate_is_what_the_window_held_when_a_row_was_last_refused_and_half_of_that():
+    one = confirmed(60_000.0)
+    refused(one)
+    one.refused_again(100.0, 500.0)
+    assert one.fell(HELD) == HELD
+    falling = confirmed(30_000.0)
+    refused(falling)
+    falling.refused_again(100.0, 500.0)
+    assert falling.fell(HELD) == pytest.approx(30_250 / 60)
+
+
+def test_six_usual_rows_may_go_in_one_moment_after_a_wait_for_room():
+    one = found(0.0)
+    assert one.makes_up_for(HELD) == pytest.approx(3.0)
+
+
+EVENTS = st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(1.0, 20_000.0), st.floats(1.0, 1.5)), max_size=40)
+
+
+@settings(deadline=None)
+@given(st.floats(0.0, 200_000.0), EVENTS)
+def test_no_refusal_in_a_hold_raises_a_rate_and_none_at_all_raises_it_beyond_the_climb(holds, events):
+    one, held, now = found(holds), HELD, 100.0
+    for climbing, beside, cost, climbed in events:
+        now += 1.0
+        rate = held * climbed if climbing else held
+        after = refused(one, at=now, held=held, rate=rate, cost=cost, climbing=climbing)
+        if beside:
+            after = one.refused_beside(now, after, cost)
+        assert 0.0 < after <= rate
+        assert not climbing or after >= held
+        held = after
+
+
+# What the reckoning does where it is told the window.
+
+
+def test_a_row_that_was_refused_goes_further_back_each_time_and_stays_there_until_one_as_large_has_gone():
+    reckoning, now, waits = found(50_000.0).reckoning, 100.0, []
+    for _ in range(3):
+        reckoning.pay(now, 8000.0)
+        reckoning.settle(now, 8000.0, 0.0)
+        reckoning.refused(now, now, HELD, 8000.0)
+        waits.append(reckoning._ceiling)
+    assert waits == sorted(waits, reverse=True)
+    assert waits[1] - waits[2] == pytest.approx(waits[0] - waits[1])
+    assert reckoning.free_at(now + 10.0, HELD, 8000.0) > now + 59.0
+    assert reckoning.free_at(now + 10.0, HELD, 500.0) == now + 10.0, "a smaller one may"
+    reckoning.pay(now + 10.0, 9000.0)
+    reckoning.settle(now + 10.0, 9000.0, 0.0)
+    assert reckoning.free_at(now + 10.0, HELD, 7500.0) == now + 10.0
+
+
+def test_rows_that_were_refused_together_are_not_sent_again_together():
+    one = confirmed(58_000.0)
+    for _ in range(4):
+        one.reckoning.pay(100.0, 500.0)
+    one.reckoning.settle(100.0, 500.0, 0.0)
+    refused(one)
+    for _ in range(3):
+        one.reckoning.settle(100.0, 500.0, 0.0)
+        one.refused_beside(100.1, HELD, 500.0)
+    assert one.reckoning.free_at(100.1, HELD, 300.0) == 100.1, "a smaller one may"
+    one.reckoning.pay(100.1, 300.0)
+    assert one.reckoning.free_at(100.1, HELD, 300.0) >= 102.0
+
+
+def play(caps, seconds: float, *, seed: int = 1) -> Play:
+    played = Play(World(caps, seconds=seconds, jitter=0.02, seed=seed))
+    played.run()
+    return played
+
+
+@pytest.mark.parametrize("debit", ["admission", "completion"])
+def test_that_answers_are_counted_is_found_where_the_quota_is_too(debit):
+    reckoning = play(tokens(250_000, 60, debit=debit), 1800.0).limiters[0].tokens.reckoning
+    assert reckoning is not None
+    assert reckoning.at_end is (debit == "completion")
+
+
+@pytest.mark.parametrize("debit", ["admission", "completion"])
+def test_a_quota_that_was_found_is_found_within_a_fiftieth(debit):
+    for seed in (1, 2):
+        held = play(tokens(250_000, 60, debit=debit), 1500.0, seed=seed).limiters[0].tokens.held
+        assert held * 60 == pytest.approx(250_000, rel=0.02)
+
+
+def test_the_window_of_six_seconds_is_not_mistaken_for_a_minute_whatever_is_refused():
+    for bar in changed(tokens(600_000, 6), "600000 tpm, 6 s"):
+        played = Play(bar.world)
+        played.run()
+        assert played.limiters[0].tokens.window == 6.0
+
+
+def test_a_resumed_run_that_is_refused_at_once_goes_on_at_the_rate_that_was_found():
+    limits = limiter(NO_QUOTA)
+    limits.teach({"tokens": {"rate": 5000.0, "window": 60.0}}, 0.0)
+    now = limits.free_at(0.0, 1000.0)
+    for _ in range(8):
+        limits.pay(now, 1000.0)
+        limits.settle(now, 1000.0, 0.0)
+        limits.refused(now + 0.05, now, "insufficient_quota", None, 0.5)
+        now = limits.free_at(now + 0.05, 1000.0)
+    assert now < 60.0
+    limits.pay(now, 1000.0)
+    limits.free_at(now + 5.0, 1000.0)
+    assert limits.tokens.held == 5000.0
+    assert math.isfinite(limits.free_at(now + 5.0, 1000.0))
