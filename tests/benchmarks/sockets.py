@@ -2,11 +2,13 @@
 
 Real seconds pass: a quarter of an hour in all. The simulator counts in windows of six seconds, sliding, which is the worst counting. The
 last line says whether the machine was quiet. `--virtual` plays the same jobs, engine, transport and simulator on a clock that jumps, and
-takes minutes: what is missed there too is no machine's fault. Words after the command choose the bars that have them in their names.
+takes minutes: what is missed there too is no machine's fault. With `--wobble 0.02` after it, calls come late to the simulator, as over a
+network or on a busy machine, and the same ones each time. Words after the command choose the bars that have them in their names.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
@@ -28,6 +30,7 @@ from tests.benchmarks.virtual import begin, run_in_virtual_time
 _MAIN = "from batchrun.cli import main; main()"
 _WORDS = Path(__file__).parents[2] / "samples" / "dataset.jsonl"
 _KEY = "sk-sim-{}"
+_SELDOM = 0.02
 _PATH = {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
@@ -178,9 +181,26 @@ def on_sockets(bar: Bar) -> Seen:
     return seen(bar, times, told["total"])
 
 
-def in_virtual_time(bar: Bar) -> Seen:
+def wobbling(most: float) -> None:
+    """Let calls come to the simulator up to *most* seconds late, and one in fifty up to five times that."""
+    from batchrun.simulator import server  # noqa: PLC0415 - only now: the clock is a name that its modules take over
+
+    dice = random.Random(5)
+
+    def data_received(connection: Any, came: bytes) -> None:
+        connection._reader.feed(came)
+        late = dice.uniform(0.0, most if dice.random() > _SELDOM else 5 * most)
+        asyncio.get_running_loop().call_later(late, connection._next_calls)
+
+    # The network is no part of the simulator.
+    server._Connection.data_received = data_received  # type: ignore[method-assign,assignment]
+
+
+def in_virtual_time(bar: Bar, wobble: float) -> Seen:
     """The same in one process whose clock jumps: what a machine's load does is not in it. The process can be used for nothing else."""
     begin()
+    if wobble:
+        wobbling(wobble)
     from batchrun.edge.job_file import load_job  # noqa: PLC0415 - only now: the clock is a name that its modules take over
     from batchrun.running.one_run import read_statement  # noqa: PLC0415
 
@@ -271,12 +291,14 @@ def main() -> None:
     virtual = words[:1] == ["--virtual"]
     if words[:1] == ["--one"]:
         bar = next(bar for bar in BARS if bar.name == words[1])
-        say(in_virtual_time(bar).line(bar))
+        say(in_virtual_time(bar, float(words[2])).line(bar))
         return
-    wanted = [bar for bar in BARS if all(word in bar.name for word in words[virtual:])]
+    wobble = words[2] if virtual and words[1:2] == ["--wobble"] else "0"
+    words = words[3 if float(wobble) else int(virtual) :]
+    wanted = [bar for bar in BARS if all(word in bar.name for word in words)]
     if virtual:
         for bar in wanted:
-            subprocess.run([sys.executable, "-m", "tests.benchmarks.sockets", "--one", bar.name], check=True)
+            subprocess.run([sys.executable, "-m", "tests.benchmarks.sockets", "--one", bar.name, wobble], check=True)
         return
     with Lateness() as lateness:
         # Together: each of them leaves the processor alone for nine tenths of the time.
