@@ -27,6 +27,7 @@ _FIELDS = frozenset(
     }
 )
 _WRITTEN_SIZE = len("2026-11-24T08:00:00.000+00:00")
+_written_marks, _MARKS = itemgetter(4, 7, 13, 16, 19), ("-", "-", ":", ":", ".")
 _OF_FAILURE = ("code", "status", "message", "advice")
 _NO_FAILURE = (None,) * len(_OF_FAILURE)
 _USUALLY = 5
@@ -253,14 +254,16 @@ def _count(value: object) -> int:
 def _moment(text: Any) -> float | None:
     if text is None:
         return None
-    # As `_written` writes it: a second has thousands of entries.
-    if len(text) == _WRITTEN_SIZE and text[19] == "." and text[23:] == "+00:00" and (millis := text[20:23]).isdecimal() and text.isascii():
-        return (_second_of(text[:19]) * 1000 + int(millis)) / 1000
+    # As `_written` writes it: a minute has thousands of entries.
+    if len(text) == _WRITTEN_SIZE and _written_marks(text) == _MARKS and text[23:] == "+00:00" and text.isascii():
+        seconds, millis = text[17:19], text[20:23]
+        if millis.isdecimal() and seconds.isdecimal() and seconds < "60":
+            return ((_minute_of(text[:16]) + int(seconds)) * 1000 + int(millis)) / 1000
     return datetime.fromisoformat(text).timestamp()
 
 
-@lru_cache(maxsize=64)
-def _second_of(text: str) -> int:
+@lru_cache(maxsize=256)
+def _minute_of(text: str) -> int:
     return round(datetime.fromisoformat(text + "+00:00").timestamp())
 
 

@@ -60,7 +60,9 @@ class Child:
         told = Path(f"/proc/{self.process.pid}/status").read_text()
         names = ("VmRSS:", "VmHWM:", "RssFile:")
         resident, peak, of_files = (int(told.partition(name)[2].split()[0]) / 1024 for name in names)
-        return Cost(time.perf_counter() - self.began, (int(stat[11]) + int(stat[12])) / _TICKS, resident, peak, of_files)
+        # Its own, and that of processes it had beside it and has waited for.
+        cpu = sum(map(int, stat[11:15])) / _TICKS
+        return Cost(time.perf_counter() - self.began, cpu, resident, peak, of_files)
 
     def open_files(self) -> int:
         """Descriptors it holds."""

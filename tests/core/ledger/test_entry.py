@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import orjson
@@ -297,6 +298,20 @@ def test_a_cost_of_which_a_part_is_none_is_no_entry(wrong):
     fields = fields_of(Answered(ROW, REPLY, CALL)) | {"cost": {"currency": "CNY", "amount": "0.5"} | wrong}
     with pytest.raises(NotAnEntryError):
         read_entry(orjson.dumps(fields))
+
+
+@given(st.integers(86_400_000, 4_102_444_800_000), st.integers(0, 28), st.sampled_from(list("0159-:.+TW Z٣")) | st.none())
+def test_a_moment_is_read_as_the_calendar_has_it_and_what_is_none_is_not_read(moment, place, put):
+    text = datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds")
+    text = text if put is None else text[:place] + put + text[place + 1 :]
+    line = orjson.dumps(WHOLE | {"started_at": text})
+    try:
+        expected = datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        with pytest.raises(NotAnEntryError):
+            read_entry(line)
+    else:
+        assert read_entry(line).started_at == expected
 
 
 @pytest.mark.parametrize(
