@@ -323,12 +323,12 @@ def unknown(caps: Caps, name: str, hours: float, *, latency: float = 0.8, cap: i
     return Bar(f"unknown {name}, {caps.window}, answers {latency} s, slots {cap}", world, 0.95, 0.01, since=120, missed=missed)
 
 
-def changed(caps: Caps, name: str, *, latency: float = 0.8, missed: bool = False) -> Iterator[Bar]:
+def changed(caps: Caps, name: str, *, latency: float = 0.8, missed_halved: bool = False, missed_restored: bool = False) -> Iterator[Bar]:
     """Three minutes after an unknown quota was halved, and after it was restored, 95 % of it again."""
     world = World(caps, seconds=2280, jitter=0.02, latency=latency, cap=1000, changes=((1500, 0.5),))
-    yield Bar(f"halved {name}, {caps.window}, answers {latency} s", world, 0.95, 0.03, since=1680, of=0.5, missed=missed)
+    yield Bar(f"halved {name}, {caps.window}, answers {latency} s", world, 0.95, 0.03, since=1680, of=0.5, missed=missed_halved)
     world = World(caps, seconds=3280, jitter=0.02, latency=latency, cap=1000, changes=((1500, 0.5), (2500, 1)))
-    yield Bar(f"restored {name}, {caps.window}, answers {latency} s", world, 0.95, 0.03, since=2680, missed=missed)
+    yield Bar(f"restored {name}, {caps.window}, answers {latency} s", world, 0.95, 0.03, since=2680, missed=missed_restored)
 
 
 def others() -> Iterator[Bar]:
@@ -366,11 +366,11 @@ def _unknown_bars(period: int, kind: str) -> Iterator[Bar]:
         for latency in (0.8, 8.0):
             yield from changed(requests(rpm, period, kind), f"{rpm} rpm, {period} s", latency=latency)
     for tpm, hours in ((100_000, 8.0), (1_000_000, 2.0), (5_000_000, 0.5)):
-        missed = tpm * period < 1_000_000 * 60 and not (tpm == 5_000_000 and kind == "aligned")
-        caps = tokens(tpm, period, kind)
-        found = tpm == 5_000_000 or (tpm == 1_000_000 and kind == "aligned")
-        yield unknown(caps, f"{tpm} tpm, {period} s", hours, missed=missed and not found)
-        yield from changed(caps, f"{tpm} tpm, {period} s", missed=missed)
+        caps, name = tokens(tpm, period, kind), f"{tpm} tpm, {period} s"
+        few_rows = tpm * period <= 1_000_000 * 6
+        sliding = few_rows and kind == "sliding"
+        yield unknown(caps, name, hours, missed=sliding or tpm == 100_000)
+        yield from changed(caps, name, missed_halved=few_rows, missed_restored=sliding)
 
 
 def told(bar: Bar) -> str:
