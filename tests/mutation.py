@@ -52,14 +52,14 @@ class Group(NamedTuple):
     tests: tuple[str, ...]
 
 
-_SCHEDULING = tuple(f"tests/core/scheduling/test_{name}.py" for name in ("lanes", "retry", "scheduler", "scheduler_quotas"))
+_SCHEDULING = tuple(f"tests/core/scheduling/test_{name}.py" for name in ("lanes", "launches", "retry", "scheduler", "scheduler_quotas"))
 _OF_THE_PAST = ("tests/core/scheduling/test_alarms.py", "tests/core/scheduling/test_plan.py", "tests/core/scheduling/test_past.py")
 GROUPS = {
     "retry": Group(
         ("core/scheduling/retry.py", "core/scheduling/parking.py"), (*_SCHEDULING, "tests/core/scheduling/test_scheduler_machine.py")
     ),
     "scheduler": Group(
-        tuple(f"core/scheduling/{name}.py" for name in ("scheduler", "lanes", "alarms", "decisions", "plan", "past")),
+        tuple(f"core/scheduling/{name}.py" for name in ("scheduler", "queues", "lanes", "alarms", "decisions", "plan", "past")),
         (*_SCHEDULING, *_OF_THE_PAST, "tests/core/scheduling/test_scheduler_machine.py", "tests/core/money/test_budget.py"),
     ),
     "limits": Group(("core/limits/*.py",), ("tests/core/limits", *_SCHEDULING)),

@@ -6,16 +6,8 @@ Rules
   between. Nothing is held while something else is waited for.
 - A row is in exactly one place: not yet drawn from its lane, at the lane's front, in the lane's heap of retries, in flight, or
   settled for good. `settle` moves it; nothing copies it.
-- A lane that cannot launch is registered with exactly one thing that holds it back: a time, its own slots, its workspace, its pool, a
-  park, or nothing left to send. Only what frees that thing wakes it, so a decision costs the same with one lane as with a thousand.
-- A throttled, parked or empty lane is in no queue that another lane waits behind: it costs the others nothing.
 
-Theory of operation. `_ready` holds the lanes worth a look. A lane that nothing of its own holds back (rows, a pause, slots, its workspace's
-rate) joins the queue of its pool; a pool that its quota lets go takes the lane whose fair turn it is, looks at it once more, and launches
-one of its rows. What an attempt will cost is estimated; settling it corrects lane, workspace and pool. A lane that waits for its workspace
-stands in the workspace's queue: each slot given back, and each time its rate allows, gives one of them its turn, for which a slot is kept
-until it launches, or turns out to be held back by something else and passes the turn on. Times stand in one heap; whatever changes its
-mind leaves a stale entry behind, which is recognised by its number and dropped when its time comes.
+How a lane comes to launch, or to wait, is told in `queues.py`.
 
 A park stops every lane of its scope. While anything else runs, one of the scope's rows is sent every *probe_every* seconds; when the
 provider takes it, the whole scope goes on. A closed workspace stands beside that: it is stopped as by a park, until it is opened, and each
@@ -31,20 +23,19 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.limits.limiter import NO_QUOTA, limiter
-from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import Lack, Purse, broke, promise_all
-from batchrun.core.scheduling.alarms import TICK, Alarms
+from batchrun.core.scheduling.alarms import TICK
 from batchrun.core.scheduling.decisions import ANSWERED, Drained, Launch, Ticket, Verdict, WaitUntil
 from batchrun.core.scheduling.lanes import Lane, LanePlan, Pool, Workspace
-from batchrun.core.scheduling.parking import Parked, ParkedScope, Parking, outlasts
+from batchrun.core.scheduling.parking import Parked, ParkedScope, outlasts
+from batchrun.core.scheduling.queues import Queues
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
 
 __all__ = ["Drained", "LanePlan", "Launch", "ParkedScope", "Scheduler", "Ticket", "Verdict", "WaitUntil"]
@@ -64,25 +55,18 @@ class Scheduler:
         self._retry = retry
         self._probe_every = probe_every
         self._wait_for_parked = wait_for_parked
-        self._workspaces: dict[str, Workspace] = {}
-        self._pools: dict[str, Pool] = {}
-        self._lanes: dict[tuple[str, str], Lane] = {}
-        self._ready: deque[Lane] = deque()
-        self._ready_pools: deque[Pool] = deque()
-        self._alarms: Alarms[Lane | Pool | Workspace | Parked] = Alarms()
+        self._queues = queues = Queues()
+        self._pools, self._lanes = queues.pools, queues.lanes
+        self._alarms, self._parking = queues.alarms, queues.parking
         self._numbers = itertools.count()
-        self._look = 0
-        """Its number: what came since an earlier one may hold back what that found free."""
-        self._parking = Parking(self._lanes)
         self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
         self._broke: defaultdict[Purse, list[Parked]] = defaultdict(list)
-        self._in_flight = 0
         self._rows_held: Counter[str] = Counter()
         self._stopping = False
         self.pressed = False
         """This process has more to do than it can: answers wait for it, and tell nothing of how quick the provider is."""
         for plan in lanes:
-            self._add(plan)
+            self._queues.add(plan)
 
     def next(self, now: float) -> Launch | WaitUntil | Drained:
         """Decide what to do at *now*; a launch takes its slot and pays its quotas."""
@@ -92,30 +76,17 @@ class Scheduler:
     def launches(self, now: float, most: int) -> tuple[list[Ticket], WaitUntil | Drained | None]:
         """Decide the same up to *most* times: what is launched at *now*, and what comes then where that is no launch."""
         if self._stopping:
-            return [], WaitUntil(math.inf) if self._in_flight else Drained(self.parked())
+            return [], WaitUntil(math.inf) if self._queues.in_flight else Drained(self.parked())
         if self._alarms.earliest <= now + TICK:
             self._ring(now)
-        self._look += 1
+        self._queues.look += 1
         tickets: list[Ticket] = []
         while len(tickets) < most:
-            ticket = self._launched(now)
+            ticket = self._queues.launched(now)
             if ticket is None:
                 return tickets, self._rest(now)
             tickets.append(ticket)
         return tickets, None
-
-    def _launched(self, now: float) -> Ticket | None:
-        ready, ready_pools = self._ready, self._ready_pools
-        while ready or ready_pools:
-            while ready:
-                lane = ready.popleft()
-                lane.queued = False
-                if not lane.in_pool and self._may_launch(lane, now):
-                    lane.fit_at = self._look
-                    self._join(lane)
-            if ready_pools and (ticket := self._from_pools(now)) is not None:
-                return ticket
-        return None
 
     def settle(self, ticket: Ticket, result: Reply | Failure, now: float, jitter: float) -> Verdict:
         """Take in what an attempt brought; *jitter* is uniform in [0, 1). The slot is still held: `release` follows."""
@@ -150,11 +121,11 @@ class Scheduler:
         lane, workspace = ticket.lane, ticket.lane.workspace
         lane.in_flight -= 1
         workspace.in_flight -= 1
-        self._in_flight -= 1
+        self._queues.in_flight -= 1
         # Those that wait for a slot first: a lane that takes its own slot back each time would keep them waiting to its end.
         if workspace.waiting:
-            self._pass_turn_on(workspace)
-        self._wake(lane)
+            self._queues.pass_turn_on(workspace)
+        self._queues.wake(lane)
 
     def unsent(self, ticket: Ticket) -> None:
         """Take note that no call was made: the quotas get back what it paid. `settle` or `drop` follows."""
@@ -212,7 +183,7 @@ class Scheduler:
         """End what `close` began, and no park."""
         for lane in self._parking.open(workspace):
             lane.throttled_since = None  # The hours while it was closed are no hours of throttles.
-            self._wake(lane)
+            self._queues.wake(lane)
 
     def stop(self) -> None:
         """Launch nothing more; what is in flight may settle."""
@@ -221,7 +192,7 @@ class Scheduler:
     @property
     def in_flight(self) -> int:
         """Attempts launched and not yet released."""
-        return self._in_flight
+        return self._queues.in_flight
 
     def left(self) -> dict[tuple[str, str], int]:
         """Rows not settled for good, by workspace and model."""
@@ -233,7 +204,7 @@ class Scheduler:
 
     def in_flight_of(self, workspace: str) -> int:
         """Attempts of *workspace* launched and not yet released."""
-        return self._workspaces[workspace].in_flight
+        return self._queues.workspaces[workspace].in_flight
 
     def held(self, now: float) -> frozenset[str]:
         """Workspaces with a lane that is waiting out a throttle at *now*."""
@@ -268,168 +239,11 @@ class Scheduler:
         """What stands still, and has rows waiting."""
         return self._parking.scopes()
 
-    # How a lane comes to launch, or to wait.
-
-    def _add(self, plan: LanePlan) -> None:
-        workspace = self._workspaces.get(plan.workspace)
-        if workspace is None:
-            own = limiter(plan.workspace_quota) if plan.workspace_quota != NO_QUOTA else None
-            workspace = self._workspaces[plan.workspace] = Workspace(plan.workspace, plan.concurrency, own)
-        pool = self._pools.get(plan.pool_name)
-        if pool is None:
-            pool = self._pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota))
-        slots = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)
-        of_lane = limiter(plan.quota, under_known=plan.pool_quota != NO_QUOTA or plan.workspace_quota != NO_QUOTA)
-        lane = Lane(plan, workspace, pool, of_lane, Slots(slots), iter(plan.rows), plan.count, plan.count)
-        workspace.lanes += 1
-        self._lanes[lane.key] = lane
-        pool.unfinished += bool(lane.left)
-        self._wake(lane)
+    # What an attempt costs.
 
     def _leave(self, lane: Lane) -> None:
         lane.left -= 1
         lane.pool.unfinished -= not lane.left
-
-    def _may_launch(self, lane: Lane, now: float) -> bool:
-        """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
-        if lane.retries:
-            self._take_due_retries(lane, now)
-        workspace = lane.workspace
-        if self._parking.stops_any and any(not parked.probe_due for parked in self._parking.of(lane)):
-            pass  # The end of the park, or its next probe, wakes it.
-        elif lane.short_of is not None:
-            pass  # The end of an attempt that is paid from the same budget wakes it.
-        elif not (lane.front or lane.undrawn):
-            if lane.retries:
-                self._alarms.ring_at(lane, lane.retries[0][0])
-        elif lane.in_flight >= lane.slots.limit:
-            pass  # Its own next release wakes it.
-        elif (at := lane.limiter.free_at(now, lane.next_tokens())) > now:
-            self._alarms.ring_at(lane, at)
-        elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
-            self._queue(lane)
-            return False
-        elif workspace.limiter is not None and (at := workspace.limiter.free_at(now, lane.next_tokens())) > now:
-            self._queue(lane)
-            self._alarms.ring_at(workspace, at)
-            return False
-        else:
-            return True
-        lane.rested = True
-        self._end_turn(lane)
-        self._pass_turn_on(workspace)
-        return False
-
-    def _queue(self, lane: Lane) -> None:
-        """Let *lane* wait for its workspace: first of all, if it was its turn and another was quicker."""
-        lane.queued = lane.rested = True
-        waiting = lane.workspace.waiting
-        if lane.in_turn:
-            self._end_turn(lane)
-            waiting.appendleft(lane)
-        else:
-            waiting.append(lane)
-
-    @staticmethod
-    def _end_turn(lane: Lane) -> None:
-        lane.workspace.turns -= lane.in_turn
-        lane.in_turn = False
-
-    def _join(self, lane: Lane) -> None:
-        pool = lane.pool
-        pool.join(lane)
-        if lane.in_turn:
-            pool.turns.append(lane)
-        if not pool.active:
-            self._look_at(pool)
-
-    def _look_at(self, pool: Pool) -> None:
-        if not pool.active:
-            pool.active = True
-            pool.alarm = 0
-            self._ready_pools.append(pool)
-
-    def _from_pools(self, now: float) -> Ticket | None:
-        """Launch from the first pool that its quota lets go; pools take turns."""
-        while self._ready_pools:
-            pool = self._ready_pools[0]
-            if not pool.queue:
-                self._rest_pool(pool)
-                continue
-            tokens = pool.queue[0][2].next_tokens()
-            if (at := pool.limiter.free_at(now, tokens)) > now:
-                self._ready_pools.popleft().active = False
-                self._alarms.ring_at(pool, at)
-                self._pass_turns_on(pool)
-            else:
-                lane = pool.pop()
-                if pool.queue:
-                    self._ready_pools.rotate(-1)
-                else:
-                    self._rest_pool(pool)
-                # Since it was looked at nothing was launched but of other workspaces, so nothing can hold it back that did not then.
-                if lane.fit_at == self._look or self._may_launch(lane, now):
-                    return self._launch(lane, now, tokens)
-        return None
-
-    def _rest_pool(self, pool: Pool) -> None:
-        """No lane waits for *pool*, the first of those worth a look: so none waits with a turn."""
-        self._ready_pools.popleft()
-        pool.active = False
-        pool.turns.clear()
-
-    def _launch(self, lane: Lane, now: float, tokens: float) -> Ticket:
-        """Send the row at the front of *lane*, which is expected to cost so much."""
-        ordinal, attempt = lane.front.popleft()
-        probes: tuple[Parked, ...] = ()
-        if self._parking.stops_any:
-            probes = tuple(self._parking.of(lane))
-            for parked in probes:
-                parked.probe_due = False
-        workspace = lane.workspace
-        if workspace.lanes > 1:
-            self._look += 1
-        if lane.in_turn:
-            self._end_turn(lane)
-        lane.in_flight += 1
-        lane.slots.sent()
-        workspace.in_flight += 1
-        self._in_flight += 1
-        lane.tag += tokens / lane.plan.weight
-        for each in lane.limiters:
-            each.pay(now, tokens)
-        self._wake(lane)
-        if workspace.limiter is not None:
-            # Where the workspace's rate is what limits, each launch sets the next lane's time.
-            self._pass_turn_on(workspace)
-        return Ticket(lane.plan.workspace, lane.plan.model, ordinal, attempt, now, lane, tokens, probes)
-
-    def _take_due_retries(self, lane: Lane, now: float) -> None:
-        while lane.retries and lane.retries[0][0] <= now:
-            _, _, ordinal, attempt = heapq.heappop(lane.retries)
-            lane.front.append((ordinal, attempt))
-
-    def _wake(self, lane: Lane) -> None:
-        if not (lane.queued or lane.in_pool):
-            lane.queued = True
-            lane.alarm = 0
-            self._ready.append(lane)
-
-    def _pass_turn_on(self, workspace: Workspace) -> None:
-        if workspace.waiting and workspace.in_flight + workspace.turns < workspace.slots:
-            lane = workspace.waiting.popleft()
-            lane.queued, lane.in_turn = False, True
-            workspace.turns += 1
-            self._wake(lane)
-
-    def _pass_turns_on(self, pool: Pool) -> None:
-        """Let other lanes have the turns of those that are seen to wait for the pool."""
-        turns, pool.turns = pool.turns, []
-        for lane in turns:
-            self._end_turn(lane)
-            self._pass_turn_on(lane.workspace)
-
-    # What an attempt costs.
 
     def _charge(self, ticket: Ticket, result: Reply | Failure, now: float) -> None:
         """Settle what was estimated: a refusal cost nothing, and what nobody can tell stays as it was estimated."""
@@ -443,7 +257,7 @@ class Scheduler:
             for each in lane.limiters:
                 each.took(now, launched_at, paid)
             if lane.pool.queue or lane.workspace.waiting:
-                self._look_again(lane)
+                self._queues.look_again(lane)
             output_tokens = 0 if usage is None else usage.output_tokens
             if self.pressed:
                 lane.slots.pressed(now)
@@ -462,7 +276,7 @@ class Scheduler:
         lane.tag += more / lane.plan.weight
         ticket.paid = tokens
         if more < 0 and (lane.pool.queue or lane.workspace.waiting):
-            self._look_again(lane)
+            self._queues.look_again(lane)
 
     def _pay(self, ticket: Ticket, result: Reply | Failure) -> None:
         in_doubt = isinstance(result, Reply) or result.in_doubt
@@ -475,7 +289,7 @@ class Scheduler:
         """Let the lanes look again that *purse* had too little left for, and that wait for it."""
         for lane in self._short.pop(purse, ()):
             lane.short_of = None
-            self._wake(lane)
+            self._queues.wake(lane)
 
     def _put_back(self, ticket: Ticket) -> None:
         """Let the row of an attempt that is not made be the next of its lane, and another try what it would have tried."""
@@ -500,15 +314,8 @@ class Scheduler:
             if self._parking.stands(parked):
                 self._parking.end(parked)
                 for lane in parked.lanes:
-                    self._wake(lane)
+                    self._queues.wake(lane)
         self.reconsider(purse)
-
-    def _look_again(self, lane: Lane) -> None:
-        """A limiter of the lane may have more room than it had: what waits for its pool or its workspace is due another look."""
-        if lane.pool.queue and not lane.pool.active:
-            self._look_at(lane.pool)
-        if lane.workspace.waiting:
-            self._pass_turn_on(lane.workspace)
 
     # Time.
 
@@ -517,11 +324,11 @@ class Scheduler:
         while (due := self._alarms.pop(now)) is not None:
             match due:
                 case _, Lane() as lane:
-                    self._wake(lane)
+                    self._queues.wake(lane)
                 case _, Pool() as pool:
-                    self._look_at(pool)
+                    self._queues.look_at(pool)
                 case _, Workspace() as workspace:
-                    self._pass_turn_on(workspace)
+                    self._queues.pass_turn_on(workspace)
                 case at, Parked() as parked:
                     late.append((at, parked))
         for at, parked in late:
@@ -535,11 +342,11 @@ class Scheduler:
         if self._parking.stands(parked):
             parked.probe_due = True
             for lane in parked.lanes:
-                self._wake(lane)
+                self._queues.wake(lane)
 
     def _running(self) -> bool:
         """Whether anything but parked rows is left to do."""
-        return bool(self._in_flight) or any(lane.left and not self._parking.of(lane) for lane in self._lanes.values())
+        return bool(self._queues.in_flight) or any(lane.left and not self._parking.of(lane) for lane in self._lanes.values())
 
     def _rest(self, now: float) -> WaitUntil | Drained:
         at = self._alarms.next_at()
@@ -604,4 +411,4 @@ class Scheduler:
         self._parking.end(parked)
         for lane in parked.lanes:
             lane.throttled_since = None
-            self._wake(lane)
+            self._queues.wake(lane)

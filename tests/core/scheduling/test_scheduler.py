@@ -652,7 +652,7 @@ def lines_of(lanes, rows):
     def count(frame, event, _argument):
         nonlocal lines
         lines += event == "line"
-        return count if frame.f_code.co_filename.endswith("scheduler.py") else None
+        return count if frame.f_code.co_filename.endswith(("scheduler.py", "queues.py")) else None
 
     before = sys.gettrace()
     sys.settrace(count)

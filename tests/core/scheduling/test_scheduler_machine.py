@@ -314,7 +314,7 @@ class Machine(RuleBasedStateMachine):
         if self.stopped or blocked or not lane.pending or lane.short or lane.plan.workspace in self.closed:
             return math.inf
         due = min(at for at, _ in lane.pending.values())
-        self.scheduler._take_due_retries(real, self.now)
+        self.scheduler._queues._take_due_retries(real, self.now)
         tokens = real.next_tokens() if real.front or real.undrawn else real.plan.tokens(real.retries[0][2])
         free = max(each.free_at(self.now, tokens) for each in real.limiters)
         return max(due, free, *(park.at if park.probes else math.inf for park in self._parks_of(lane)), -math.inf)

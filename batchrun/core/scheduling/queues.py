@@ -1,0 +1,224 @@
+"""How a lane comes to launch, or to wait: the queues of a run's lanes, and of the pools whose quotas they share.
+
+Rules
+
+- A lane that cannot launch is registered with exactly one thing that holds it back: a time, its own slots, its workspace, its pool, a
+  park, or nothing left to send. Only what frees that thing wakes it, so a decision costs the same with one lane as with a thousand.
+- A throttled, parked or empty lane is in no queue that another lane waits behind: it costs the others nothing.
+
+Theory of operation. `_ready` holds the lanes worth a look. A lane that nothing of its own holds back (rows, a pause, slots, its workspace's
+rate) joins the queue of its pool; a pool that its quota lets go takes the lane whose fair turn it is, looks at it once more, and launches
+one of its rows. What an attempt will cost is estimated; settling it corrects lane, workspace and pool. A lane that waits for its workspace
+stands in the workspace's queue: each slot given back, and each time its rate allows, gives one of them its turn, for which a slot is kept
+until it launches, or turns out to be held back by something else and passes the turn on. Times stand in one heap; whatever changes its
+mind leaves a stale entry behind, which is recognised by its number and dropped when its time comes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+
+from batchrun.core.limits.limiter import NO_QUOTA, limiter
+from batchrun.core.limits.slots import Slots
+from batchrun.core.scheduling.alarms import Alarms
+from batchrun.core.scheduling.decisions import Ticket
+from batchrun.core.scheduling.lanes import Lane, LanePlan, Pool, Workspace
+from batchrun.core.scheduling.parking import Parked, Parking
+
+
+class Queues:
+    """The lanes of a run, each where it stands; told the time."""
+
+    def __init__(self) -> None:
+        self.workspaces: dict[str, Workspace] = {}
+        self.pools: dict[str, Pool] = {}
+        self.lanes: dict[tuple[str, str], Lane] = {}
+        self.alarms: Alarms[Lane | Pool | Workspace | Parked] = Alarms()
+        self.parking = Parking(self.lanes)
+        self.in_flight = 0
+        """Attempts launched and not yet released."""
+        self.look = 0
+        """Its number: what came since an earlier one may hold back what that found free."""
+        self._ready: deque[Lane] = deque()
+        self._ready_pools: deque[Pool] = deque()
+
+    def add(self, plan: LanePlan) -> None:
+        """Let a lane be one of them."""
+        workspace = self.workspaces.get(plan.workspace)
+        if workspace is None:
+            own = limiter(plan.workspace_quota) if plan.workspace_quota != NO_QUOTA else None
+            workspace = self.workspaces[plan.workspace] = Workspace(plan.workspace, plan.concurrency, own)
+        pool = self.pools.get(plan.pool_name)
+        if pool is None:
+            pool = self.pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota))
+        slots = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)
+        of_lane = limiter(plan.quota, under_known=plan.pool_quota != NO_QUOTA or plan.workspace_quota != NO_QUOTA)
+        lane = Lane(plan, workspace, pool, of_lane, Slots(slots), iter(plan.rows), plan.count, plan.count)
+        workspace.lanes += 1
+        self.lanes[lane.key] = lane
+        pool.unfinished += bool(lane.left)
+        self.wake(lane)
+
+    def launched(self, now: float) -> Ticket | None:
+        """Launch the next row that may go; None where none may, each lane being registered with what holds it back."""
+        ready, ready_pools = self._ready, self._ready_pools
+        while ready or ready_pools:
+            while ready:
+                lane = ready.popleft()
+                lane.queued = False
+                if not lane.in_pool and self._may_launch(lane, now):
+                    lane.fit_at = self.look
+                    self._join(lane)
+            if ready_pools and (ticket := self._from_pools(now)) is not None:
+                return ticket
+        return None
+
+    def _may_launch(self, lane: Lane, now: float) -> bool:
+        """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
+        if lane.retries:
+            self._take_due_retries(lane, now)
+        workspace = lane.workspace
+        if self.parking.stops_any and any(not parked.probe_due for parked in self.parking.of(lane)):
+            pass  # The end of the park, or its next probe, wakes it.
+        elif lane.short_of is not None:
+            pass  # The end of an attempt that is paid from the same budget wakes it.
+        elif not (lane.front or lane.undrawn):
+            if lane.retries:
+                self.alarms.ring_at(lane, lane.retries[0][0])
+        elif lane.in_flight >= lane.slots.limit:
+            pass  # Its own next release wakes it.
+        elif (at := lane.limiter.free_at(now, lane.next_tokens())) > now:
+            self.alarms.ring_at(lane, at)
+        elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
+            self._queue(lane)
+            return False
+        elif workspace.limiter is not None and (at := workspace.limiter.free_at(now, lane.next_tokens())) > now:
+            self._queue(lane)
+            self.alarms.ring_at(workspace, at)
+            return False
+        else:
+            return True
+        lane.rested = True
+        self._end_turn(lane)
+        self.pass_turn_on(workspace)
+        return False
+
+    def _queue(self, lane: Lane) -> None:
+        """Let *lane* wait for its workspace: first of all, if it was its turn and another was quicker."""
+        lane.queued = lane.rested = True
+        waiting = lane.workspace.waiting
+        if lane.in_turn:
+            self._end_turn(lane)
+            waiting.appendleft(lane)
+        else:
+            waiting.append(lane)
+
+    @staticmethod
+    def _end_turn(lane: Lane) -> None:
+        lane.workspace.turns -= lane.in_turn
+        lane.in_turn = False
+
+    def _join(self, lane: Lane) -> None:
+        pool = lane.pool
+        pool.join(lane)
+        if lane.in_turn:
+            pool.turns.append(lane)
+        if not pool.active:
+            self.look_at(pool)
+
+    def look_at(self, pool: Pool) -> None:
+        """Let *pool* be worth a look."""
+        if not pool.active:
+            pool.active = True
+            pool.alarm = 0
+            self._ready_pools.append(pool)
+
+    def _from_pools(self, now: float) -> Ticket | None:
+        """Launch from the first pool that its quota lets go; pools take turns."""
+        while self._ready_pools:
+            pool = self._ready_pools[0]
+            if not pool.queue:
+                self._rest_pool(pool)
+                continue
+            tokens = pool.queue[0][2].next_tokens()
+            if (at := pool.limiter.free_at(now, tokens)) > now:
+                self._ready_pools.popleft().active = False
+                self.alarms.ring_at(pool, at)
+                self._pass_turns_on(pool)
+            else:
+                lane = pool.pop()
+                if pool.queue:
+                    self._ready_pools.rotate(-1)
+                else:
+                    self._rest_pool(pool)
+                # Since it was looked at nothing was launched but of other workspaces, so nothing can hold it back that did not then.
+                if lane.fit_at == self.look or self._may_launch(lane, now):
+                    return self._launch(lane, now, tokens)
+        return None
+
+    def _rest_pool(self, pool: Pool) -> None:
+        """No lane waits for *pool*, the first of those worth a look: so none waits with a turn."""
+        self._ready_pools.popleft()
+        pool.active = False
+        pool.turns.clear()
+
+    def _launch(self, lane: Lane, now: float, tokens: float) -> Ticket:
+        """Send the row at the front of *lane*, which is expected to cost so much."""
+        ordinal, attempt = lane.front.popleft()
+        probes: tuple[Parked, ...] = ()
+        if self.parking.stops_any:
+            probes = tuple(self.parking.of(lane))
+            for parked in probes:
+                parked.probe_due = False
+        workspace = lane.workspace
+        if workspace.lanes > 1:
+            self.look += 1
+        if lane.in_turn:
+            self._end_turn(lane)
+        lane.in_flight += 1
+        lane.slots.sent()
+        workspace.in_flight += 1
+        self.in_flight += 1
+        lane.tag += tokens / lane.plan.weight
+        for each in lane.limiters:
+            each.pay(now, tokens)
+        self.wake(lane)
+        if workspace.limiter is not None:
+            # Where the workspace's rate is what limits, each launch sets the next lane's time.
+            self.pass_turn_on(workspace)
+        return Ticket(lane.plan.workspace, lane.plan.model, ordinal, attempt, now, lane, tokens, probes)
+
+    def _take_due_retries(self, lane: Lane, now: float) -> None:
+        while lane.retries and lane.retries[0][0] <= now:
+            _, _, ordinal, attempt = heapq.heappop(lane.retries)
+            lane.front.append((ordinal, attempt))
+
+    def wake(self, lane: Lane) -> None:
+        """Let *lane* be worth a look, unless it waits for its turn anyway."""
+        if not (lane.queued or lane.in_pool):
+            lane.queued = True
+            lane.alarm = 0
+            self._ready.append(lane)
+
+    def pass_turn_on(self, workspace: Workspace) -> None:
+        """Give the next of the lanes that wait for *workspace* its turn, if there is a slot for it."""
+        if workspace.waiting and workspace.in_flight + workspace.turns < workspace.slots:
+            lane = workspace.waiting.popleft()
+            lane.queued, lane.in_turn = False, True
+            workspace.turns += 1
+            self.wake(lane)
+
+    def _pass_turns_on(self, pool: Pool) -> None:
+        """Let other lanes have the turns of those that are seen to wait for the pool."""
+        turns, pool.turns = pool.turns, []
+        for lane in turns:
+            self._end_turn(lane)
+            self.pass_turn_on(lane.workspace)
+
+    def look_again(self, lane: Lane) -> None:
+        """A limiter of the lane may have more room than it had: what waits for its pool or its workspace is due another look."""
+        if lane.pool.queue and not lane.pool.active:
+            self.look_at(lane.pool)
+        if lane.workspace.waiting:
+            self.pass_turn_on(lane.workspace)
