@@ -1,9 +1,10 @@
 """The end of a process that lost a step of its work: there was no memory to take it, and whoever waits for what it brings waits for ever.
 
-Three things go that way. The event loop takes a step once: one that fails is reported, and not taken again. A thread that dies takes with
-it what it was to bring. One that dies before it has begun leaves whoever started it waiting. None of these waits can be ended: cancelling
-one takes a step of its own, of what is lost. So the process is given up, as if it had been killed: nothing that was written is lost by it,
-and the same command goes on. What fails and is made up for (a connection, a row) ends nothing.
+Four things go that way. The event loop takes a step once: one that fails is reported, and not taken again. It may fail itself, between two
+steps, and takes none then. A thread that dies takes with it what it was to bring. One that dies before it has begun leaves whoever started
+it waiting. None of these waits can be ended: cancelling one takes a step of its own, of what is lost. So the process is given up, as if it
+had been killed: nothing that was written is lost by it, and the same command goes on. What fails and is made up for (a connection, a row)
+ends nothing.
 """
 
 from __future__ import annotations
@@ -45,6 +46,20 @@ def told(end: Callable[[], None]) -> Iterator[None]:
     finally:
         loop.set_exception_handler(before[0])
         threading.excepthook, sys.unraisablehook = before[1:]
+
+
+def loop(usual: type[asyncio.AbstractEventLoop], end: Callable[[], None]) -> asyncio.AbstractEventLoop:
+    """A loop like the *usual* ones, which calls *end* where it has no memory to turn: not of a step, which is `told`, but of its own."""
+
+    def run_forever(self: asyncio.AbstractEventLoop) -> None:
+        try:
+            usual.run_forever(self)
+        except MemoryError:
+            end()
+            raise
+
+    made: asyncio.AbstractEventLoop = type(usual.__name__, (usual,), {"run_forever": run_forever})()
+    return made
 
 
 def _of_the_loop(end: Callable[[], None], loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

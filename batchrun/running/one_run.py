@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from time import time
@@ -55,9 +57,11 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
 
 def run_blocking(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     """Do the same as `run`, for a caller without an event loop; uvloop's where it is installed (the extra ``fast``)."""
+    usual = asyncio.SelectorEventLoop if find_spec("uvloop") is None else import_module("uvloop").Loop
+    loop = partial(lost_steps.loop, usual, _give_up) if wishes.handle_signals else usual
     try:
         with seldom_collected():
-            return anyio.run(run, job, wishes, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+            return anyio.run(run, job, wishes, backend_options={"loop_factory": loop})
     except (MemoryError, RuntimeError) as error:
         # Of the loop itself, outside of every step.
         raise _told(error) from None
@@ -92,8 +96,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
     directory = Path(job.run_directory)
     async with AsyncExitStack() as stack:
         if wishes.handle_signals:
-            words = f"batchrun: {_no_memory()}\n".encode()
-            stack.enter_context(lost_steps.told(partial(lost_steps.end_process, words, StoppedError.exit_code)))
+            stack.enter_context(lost_steps.told(_give_up))
         stack.enter_context(run_directory.locked(directory))
         opening = await _begun(stack, job, workspaces, directory, wishes)
         way = UnderWay()
@@ -250,6 +253,11 @@ def _came_of_no_memory(error: BaseException | None) -> bool:
             return all(map(_came_of_no_memory, error.exceptions))
         case _:
             return isinstance(error, MemoryError) or _came_of_no_memory(error.__cause__ or error.__context__)
+
+
+def _give_up() -> None:
+    error = _no_memory()
+    lost_steps.end_process(f"batchrun: {error}\n".encode(), error.exit_code)
 
 
 def _no_memory() -> StoppedError:

@@ -110,3 +110,29 @@ def test_a_connection_that_there_is_no_memory_for_and_other_mistakes_are_not():
         del gone
 
     assert ends(lose) == 0
+
+
+def test_a_loop_that_has_no_memory_to_turn_is_the_end_and_says_so():
+    class Poorer(asyncio.SelectorEventLoop):
+        def _run_once(self):
+            raise MemoryError
+
+    ended: list[None] = []
+    loop = lost_steps.loop(Poorer, partial(ended.append, None))
+    assert isinstance(loop, Poorer)
+    with pytest.raises(MemoryError):
+        loop.run_forever()
+    loop.close()
+    assert len(ended) == 1
+
+
+def test_a_loop_that_has_memory_turns_as_the_usual_ones_do():
+    ended: list[None] = []
+
+    async def main():
+        await anyio.lowlevel.checkpoint()
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        anyio.run(main, backend_options={"loop_factory": partial(lost_steps.loop, asyncio.SelectorEventLoop, partial(ended.append, None))})
+    assert not ended
