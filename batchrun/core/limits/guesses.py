@@ -16,8 +16,6 @@ _FIRST_SPREAD = 0.3
 _LEARNS = 0.02
 _OF_ALL = 4.0
 """Rows that what is true of all counts for in each class."""
-_TELL = 15.0
-"""Rows that tell what a usual one costs: a few large ones at the beginning do not."""
 _MOST_OFF = 3.0
 """Times what was expected: what is further off says no more."""
 
@@ -63,7 +61,7 @@ class Guesses:
     """What guesses come to."""
 
     usual: float | None = None
-    """What a row costs in the mean; None before enough were seen."""
+    """What a row costs in the mean; None before any was seen."""
     _all: Class = field(default_factory=Class)
     _classes: dict[int, Class] = field(default_factory=dict)
 
@@ -90,5 +88,4 @@ class Guesses:
         of_all.ratio, of_all.spread = of_all.costs / of_all.guesses, of_all.own_spread
         own.add(guess, cost, off)
         own.blend(of_all)
-        if of_all.weight >= _TELL:
-            self.usual = of_all.costs / of_all.weight
+        self.usual = of_all.costs / of_all.weight

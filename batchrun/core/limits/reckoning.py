@@ -10,10 +10,10 @@ A row that is larger than others leaves less free: the window stays emptier for 
 What a wait for room held back is made up for: where refusals have shown a long window, rows go somewhat faster than the quota while there
 is room, for the window alone is what holds them to it.
 
-Which window it is nobody says. The reckoning begins with six seconds, the shortest that was seen of tokens, or with more where that is a
-few rows. A row that was taken though it alone is more than a window's quota shows that the window is longer. Some seconds after a refusal,
-when what was under way is known, it is looked at which windows were full then: one that was not full at most of the latest refusals is not
-the one, and one that always was is. Where nothing is refused for minutes, a longer one is tried.
+Which window it is nobody says. The reckoning begins with six seconds, the shortest that was seen of tokens, or with more for as long as
+that seems to be a few rows. A row that was taken though it alone is more than a window's quota shows that the window is longer. Some
+seconds after a refusal, when what was under way is known, it is looked at which windows were full then: one that was not full at most of
+the latest refusals is not the one, and one that always was is. Where nothing is refused for minutes, a longer one is tried.
 
 Some providers count an answer's tokens when it ends, and then take any call as long as a single token is left. That shows in refusals that
 find no window full of what went, and one full of answers; from then on calls wait for that alone. There, what such a wait held back is
@@ -64,8 +64,9 @@ _MADE_UP_FOR, _LEAST_MADE_UP_FOR_AT_END = 0.25, 3.0
 """Of a window, and seconds: the longest wait for room in it that is made up for."""
 _LARGER = 1.1
 """Times a window's quota: what such a row costs shows that the window is longer, if it is taken."""
-_ROWS = 30
-"""Usual rows that a window has room for, which is taken for the one before anything was refused."""
+_ROWS, _ROOM = 30, 0.8
+"""Usual rows that a window has room for, which is taken for the one before anything was refused; and the share of the next shorter one's
+quota that they come to, where the first rows were larger than most and it is taken after all."""
 _DEARER = 4.0
 """How much larger rows keep fewer deviations free."""
 _AT_MOST = 4.0
@@ -125,6 +126,8 @@ class Reckoning:
     _guesses: Guesses = field(default_factory=Guesses)
     _under_way: dict[tuple[float, float], list[tuple[float, float]]] = field(default_factory=dict)
     """Mean and variance of what is expected of rows, by when they went and what was paid for them."""
+    _is_for_rows: bool = False
+    """The window is longer than the shortest because usual rows seemed to need it, and for nothing else."""
     _refused: bool = False
     _largest: float = 0.0
     """What the costliest row that was taken did cost."""
@@ -272,13 +275,26 @@ class Reckoning:
             self._clean_since = now
         self._clean_calls += 1
         self._trial_calls += 1
+        if self._is_for_rows and not self._refused and self._has_room(quota):
+            self._count_over(now, self._rung - 1)
+            self._is_for_rows = self._rung > _FIRST
         if self.at_end or self._rung + 1 == len(WINDOWS):
             return
-        if cost > _LARGER * quota or (not self._refused and _ROWS * (self._guesses.usual or 0.0) > quota):
+        if cost > _LARGER * quota:
+            self._is_for_rows = False
+            self._count_over(now, self._rung + 1)
+        elif not self._refused and _ROWS * (self._guesses.usual or 0.0) > quota:
+            self._is_for_rows = True
             self._count_over(now, self._rung + 1)
         elif self._clean_calls >= _CLEAN_CALLS and now - self._clean_since >= self._rest:
+            self._is_for_rows = False
             self._count_over(now, self._rung + 1)
             self._trial_until, self._trial_calls, self._trial_refusals = now + 2 * self.window, 0, 0
+
+    def _has_room(self, quota: float) -> bool:
+        """Whether usual rows have room in the next shorter window, of which the quota is less than *quota*, and the largest has, too."""
+        shorter = quota * WINDOWS[self._rung - 1] / self.window
+        return _ROWS * (self._guesses.usual or 0.0) <= _ROOM * shorter and self._largest <= _LARGER * shorter
 
     def begin(self, now: float, trail: Trail) -> None:
         """Begin in the middle of a run, of which a *trail* was kept."""

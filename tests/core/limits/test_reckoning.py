@@ -358,6 +358,13 @@ def test_a_few_large_rows_at_the_beginning_show_no_longer_window():
     assert reckoning.window == 6.0
 
 
+def test_one_large_row_that_shows_a_longer_window_shows_it_however_small_the_others_are():
+    reckoning = Reckoning()
+    later = taken(reckoning, 6700.0, 1)
+    taken(reckoning, 10.0, 200, start=later, apart=0.1)
+    assert reckoning.window == 20.0
+
+
 @pytest.mark.parametrize(("cost", "window"), [(6500.0, 6.0), (6700.0, 20.0), (22_500.0, 60.0)])
 def test_a_row_that_was_taken_though_it_alone_is_more_than_the_window_shows_a_longer_one(cost, window):
     reckoning = reckoned()
