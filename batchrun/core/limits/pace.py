@@ -266,9 +266,9 @@ class Pace:
         """Take note of a refusal that only says that the rate has come to the quota, or was over it by chance."""
         if self.found is not None:
             rate, climbing = self._found(now), now >= self._held_until
-            held = self.found.refused(now, launched_at, self.held, rate, cost, climbing=climbing)
+            held, window = self.found.refused(now, launched_at, self.held, rate, cost, climbing=climbing), self.window
             self.note_full(now, launched_at, cost)
-            self._hold(now, held)
+            self._hold(now, held if self.window == window else self._at_least_the_minutes(held))
             return
         if self.reckoning is not None:
             self.reckoning.refused(now, launched_at, self._counted(now), cost)
@@ -333,12 +333,14 @@ class Pace:
 
     def find(self, now: float, lasted: float) -> None:
         """Set the rate after an episode whose refusals *lasted* so many seconds."""
+        window = self.window
         if lasted > _LASTS_LONG or self._at_last[0] < _DRAINED * self._at_first[0]:
             self.window = _LONG
         # A quota that others used up says nothing at first but that there is one.
         least = self.typical if self.held == self.quota == math.inf else 0.0
         if self.found is not None:
-            self._hold(now, self.found.fell(self._found(now)))
+            held = self.found.fell(self._found(now))
+            self._hold(now, held if self.window == window else self._at_least_the_minutes(held))
             return
         rate = self._full_rate()
         if self.held == self.quota == math.inf and not lasted:
@@ -373,6 +375,10 @@ class Pace:
             self._bucket = None
         if self.differs:
             self.reckoning = self.found = None
+
+    def _at_least_the_minutes(self, held: float) -> float:
+        """What is *held* was found by a short window, which turns out not to be the one: the provider took as much in the last minute."""
+        return max(held, self._at_last[1] * UNDER)
 
     def _full_rate(self) -> float:
         """What the window took when it was full: filled in a rush at first, and evenly later, when the quota may have fallen since."""
