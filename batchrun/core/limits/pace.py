@@ -268,7 +268,7 @@ class Pace:
             rate, climbing = self._found(now), now >= self._held_until
             held, window = self.found.refused(now, launched_at, self.held, rate, cost, climbing=climbing), self.window
             self.note_full(now, launched_at, cost)
-            self._hold(now, held if self.window == window else self._at_least_the_minutes(held))
+            self._hold(now, self._counted_anew(held, window))
             return
         if self.reckoning is not None:
             self.reckoning.refused(now, launched_at, self._counted(now), cost)
@@ -340,7 +340,7 @@ class Pace:
         least = self.typical if self.held == self.quota == math.inf else 0.0
         if self.found is not None:
             held = self.found.fell(self._found(now))
-            self._hold(now, held if self.window == window else self._at_least_the_minutes(held))
+            self._hold(now, self._counted_anew(held, window))
             return
         rate = self._full_rate()
         if self.held == self.quota == math.inf and not lasted:
@@ -376,9 +376,9 @@ class Pace:
         if self.differs:
             self.reckoning = self.found = None
 
-    def _at_least_the_minutes(self, held: float) -> float:
-        """What is *held* was found by a short window, which turns out not to be the one: the provider took as much in the last minute."""
-        return max(held, self._at_last[1] * UNDER)
+    def _counted_anew(self, held: float, window: float) -> float:
+        """The rate that is *held* by what a *window* showed; at least what went in a minute, if that window turned out too short."""
+        return held if self.window == window else max(held, self._at_last[1] * UNDER)
 
     def _full_rate(self) -> float:
         """What the window took when it was full: filled in a rush at first, and evenly later, when the quota may have fallen since."""
