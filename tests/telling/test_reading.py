@@ -246,6 +246,28 @@ def test_its_file_has_no_name_its_environment_no_key_and_nothing_is_left_of_it(l
     assert sorted(ledger.rglob("*")) == before
 
 
+def test_a_last_line_without_an_end_is_left_to_whoever_repairs_it(tmp_path):
+    (tmp_path / "legal").mkdir()
+    path = tmp_path / "legal" / "results.jsonl"
+    path.write_bytes(b'{"a":1}\n{"b":2}\n{"c"')
+    left: list[int] = []
+
+    def rest(start: int) -> list[bytes]:
+        left.append(start)
+        return []
+
+    with Ahead(tmp_path, {"legal/results.jsonl": 0}) as other:
+        given = [*other.lines("legal/results.jsonl", rest)]
+    assert (len(given), left) == (2, [16])
+
+
+def test_whoever_leaves_early_does_not_wait_until_the_other_process_has_read_all(ledger):
+    with Ahead(ledger, dict.fromkeys(names_of(ledger), 0)) as other:
+        assert other._process is not None
+        os.kill(other._process.pid, signal.SIGSTOP)
+    assert other._process.returncode == -signal.SIGKILL
+
+
 _PARENT = """
 import fcntl, sys, termios, time
 from pathlib import Path
