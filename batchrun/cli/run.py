@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TextIO
 
 import click
 import orjson
@@ -63,7 +62,7 @@ def run(  # noqa: PLR0913 - an argument an option
 
         def tell(text: str) -> None:
             bar.close()
-            _note(aside, text)
+            progress.note(text, aside)
 
         async def show(observe: Callable[[], Progress]) -> None:
             bar.close()
@@ -89,10 +88,6 @@ def run(  # noqa: PLR0913 - an argument an option
         for line in ending_told(ending, job_file, job.run_directory, job.workspaces):
             say(line, err=True)
     sys.exit(ending.exit_code)
-
-
-def _note(aside: TextIO, text: str) -> None:
-    aside.write(f"note: {text}\n")
 
 
 def _silent(_text: str) -> None:

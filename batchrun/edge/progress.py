@@ -33,6 +33,12 @@ async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr) -> 
         await (_bars if stream.isatty() else _lines)(observe, stream)
 
 
+def note(text: str, stream: TextIO = sys.stderr) -> None:
+    """Write *text* as a line of its own: above the bars, while some are drawn on *stream*."""
+    with suppress(OSError), _Bar.external_write_mode(file=stream):
+        stream.write(f"note: {text}\n")
+
+
 async def _bars(observe: Callable[[], Progress], stream: TextIO) -> None:
     bars = _Bars(observe(), stream)
     try:
@@ -168,6 +174,7 @@ class _Bars:
             _set(bar, sum(each.done for each in group), sum(each.rows for each in group), text)
         room = _size_of(self._stream).columns - self._label - _SHARE - _LEAST_BAR - digits - _TIMES
         _set(self._bars[-1], progress.done, progress.rows, counts[-1].rjust(digits), self._notes(progress, room))
+        self._stream.write("\r")  # What the terminal shows of a key (^C) wraps no line there, which would move all bars.
 
     def _notes(self, progress: Progress, room: int) -> str:
         """What is told of the whole, as much as there is room for: what says least gives way first."""

@@ -13,7 +13,7 @@ import pytest
 
 from batchrun.core.columns import width
 from batchrun.core.progress import Progress, WorkspaceProgress
-from batchrun.edge.progress import LINE_EVERY, ReadingBar, show
+from batchrun.edge.progress import LINE_EVERY, ReadingBar, note, show
 from tests.virtual_time import run_virtually
 
 NAMES = ("市场部", "legal", "客户支持与培训")
@@ -45,6 +45,24 @@ class Terminal(io.StringIO):
             elif part not in {"", "\r"}:
                 shown[line] = part
         return [shown[line].rstrip() for line in sorted(shown) if shown[line].strip()]
+
+    def screen(self):
+        """What stands on each line in the end, column by column; of names that take one column a letter."""
+        rows: list[list[str]] = [[]]
+        line = column = 0
+        for part in re.split(r"(\n|\x1b\[A|\r)", self.getvalue()):
+            match part:
+                case "\n":
+                    line, column = line + 1, 0
+                    rows += [[]] * (line == len(rows))
+                case "\x1b[A":
+                    line -= 1
+                case "\r":
+                    column = 0
+                case _:
+                    rows[line] = [*rows[line][:column], *" " * (column - len(rows[line])), *part, *rows[line][column + len(part) :]]
+                    column += len(part)
+        return [text for text in ("".join(row).rstrip() for row in rows) if text], column
 
 
 class Gone(io.StringIO):
@@ -200,6 +218,42 @@ def test_the_last_state_is_drawn_on_the_way_out(terminal):
     shown(lambda _now: next(states), stream, seconds=0.1)
     assert "200/1,200" in stream.lines()[-1]
     assert "draining" in stream.lines()[-1]
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_a_note_stands_on_a_line_of_its_own_above_the_bars(terminal, columns):
+    stream = terminal(columns=columns)
+    told = {1: "SIGINT: no new calls", 3: "half of the budget is spent"}
+
+    def observe(now):
+        if text := told.pop(int(now), None):
+            note(text, stream)
+        return Progress((of("legal", int(10 * now)), of("sales", int(5 * now))), 0)
+
+    shown(observe, stream, seconds=5.05)
+    first, second, *bars = stream.screen()[0]
+    assert (first, second) == ("note: SIGINT: no new calls", "note: half of the budget is spent")
+    assert [bar.split()[0] for bar in bars] == ["legal", "sales", "total"]
+    assert all(bar.count("|") == 2 for bar in bars)
+
+
+def test_where_no_bars_are_drawn_a_note_is_a_line():
+    stream = io.StringIO()
+    note("half of the budget is spent", stream)
+    assert stream.getvalue() == "note: half of the budget is spent\n"
+
+
+def test_what_a_terminal_shows_of_a_key_moves_no_bar(terminal):
+    stream = terminal(columns=80)
+    columns = []
+
+    def observe(now):
+        columns.append(stream.screen()[1])
+        return Progress((of("legal", int(10 * now)),), 0)
+
+    shown(observe, stream, seconds=2.05)
+    assert len(columns) > 5
+    assert not any(columns[2:]), "once the first bars are drawn"
 
 
 def test_a_workspace_and_a_run_without_rows_are_drawn_too(terminal):
