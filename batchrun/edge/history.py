@@ -20,7 +20,8 @@ import orjson
 
 from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.attempts import Line, ReadIn, read_attempt
-from batchrun.core.ledger.entry import Entry, NotAnEntryError, read_entry
+from batchrun.core.ledger.entry import Entry, NotAnEntryError
+from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.given import Answer, Given, read_given
 
 TAIL_CHUNK_BYTES = 1 << 16

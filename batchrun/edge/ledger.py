@@ -62,7 +62,8 @@ from anyio.to_thread import run_sync
 
 from batchrun.core.errors import LedgerError, StoppedError
 from batchrun.core.ledger.attempts import Bound, closed_line, ended_line, opened_line, promised_line, started_line
-from batchrun.core.ledger.entry import Form, write_entry
+from batchrun.core.ledger.entry import Form
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.ledger.marking import Growth
 from batchrun.core.ledger.promises import Promises
 from batchrun.core.ledger.untold import Follower, Untold

@@ -10,7 +10,8 @@ from batchrun.core.errors import JobError, RunDamagedError, RunTooNewError
 from batchrun.core.ledger.attempts import read_attempt
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.doubt import Calls
-from batchrun.core.ledger.entry import Entry, NotAnEntryError, read_entry
+from batchrun.core.ledger.entry import Entry, NotAnEntryError
+from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.statement import Fold, Statement
 from batchrun.core.rows.index import id_digest
 from batchrun.edge import history, mending, run_directory

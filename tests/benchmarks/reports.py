@@ -24,7 +24,7 @@ import click
 import orjson
 
 from batchrun.core.ledger.attempts import Bound, ended_line, started_line
-from batchrun.core.ledger.entry import write_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.model import Answered, Call, Failure, Fault, Rejected, Reply, Row, Scope, Usage
 from batchrun.core.money.pricing import standard_prices
 

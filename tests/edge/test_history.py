@@ -10,7 +10,8 @@ import pytest
 
 from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, ReadIn, Started, opened_line, started_line
-from batchrun.core.ledger.entry import read_entry, write_entry
+from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.model import Answered, Call, Failure, Fault, Reply, Row, Scope, Usage
 from batchrun.edge import history
 from batchrun.edge.ledger import UNSYNCED_BYTES, UNSYNCED_SECONDS, Ledger

@@ -19,7 +19,7 @@ import pytest
 
 from batchrun.core.errors import LedgerError, StoppedError
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Promised, ReadIn, Started, closed_line, opened_line, read_attempt
-from batchrun.core.ledger.entry import read_entry
+from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Outcome, Rejected, Reply, Row, Scope, Usage
 from batchrun.edge.history import Attempts, boot_id
 from batchrun.edge.history import entries as entries_of

@@ -54,7 +54,8 @@ def _rows() -> Callable[[bytes], None]:
 
 
 def _entries() -> Callable[[bytes], None]:
-    from batchrun.core.ledger.entry import NotAnEntryError, read_entry  # noqa: PLC0415
+    from batchrun.core.ledger.entry import NotAnEntryError  # noqa: PLC0415
+    from batchrun.core.ledger.entry_reading import read_entry  # noqa: PLC0415
     from batchrun.core.ledger.given import given, read_given  # noqa: PLC0415
 
     def read(data: bytes) -> None:
@@ -109,7 +110,7 @@ def _jobs() -> Callable[[bytes], None]:
 def _answers() -> Callable[[bytes], None]:
     import orjson  # noqa: PLC0415
 
-    from batchrun.core.ledger.entry import write_entry  # noqa: PLC0415
+    from batchrun.core.ledger.entry_writing import write_entry  # noqa: PLC0415
     from batchrun.core.model import Answered, Call, Reply, Row  # noqa: PLC0415
     from batchrun.core.protocols.formats import FORMATS  # noqa: PLC0415
     from batchrun.core.protocols.reading import Reading  # noqa: PLC0415

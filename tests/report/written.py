@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.ledger.attempts import Bound, ended_line, opened_line, started_line
-from batchrun.core.ledger.entry import write_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
 
 NIGHT = datetime(2026, 11, 24, 14, 0, tzinfo=UTC).timestamp()

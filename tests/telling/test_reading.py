@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.errors import RunDamagedError
 from batchrun.core.ledger.attempts import Bound, ended_line, opened_line, started_line
-from batchrun.core.ledger.entry import write_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.ledger.seal import sealed
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Row, Scope, Usage
 from batchrun.core.rows.index import Index

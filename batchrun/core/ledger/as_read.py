@@ -6,7 +6,9 @@ Each is what reading the line gives, value for value. What is rare, or has more 
 from __future__ import annotations
 
 from batchrun.core.ledger.attempts import Bound, Ended, Line, Started, read_attempt
-from batchrun.core.ledger.entry import Entry, Form, read_entry
+from batchrun.core.ledger.entry import Entry, Form
+from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.moments import as_told
 from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, named_tuple
 
 _NO_FAILURE_BESIDE = (None, None, None, ())
@@ -19,7 +21,7 @@ def entry_of(outcome: Outcome, form: Form, cost: Money | None, line: bytes) -> E
         return read_entry(line)
     row, reply, call = outcome.row, outcome.reply, outcome.call
     named = row.id, row.workspace, row.model, "answered", row.digest, call.attempt
-    spent = reply.usage, cost, True, _to_the_millisecond(call.started_at), call.latency_ms, reply.first_token_ms
+    spent = reply.usage, cost, True, as_told(call.started_at), call.latency_ms, reply.first_token_ms
     return named_tuple(Entry, (*named, *spent, reply.finish_reason, call.attempts, None, row.metadata, *_NO_FAILURE_BESIDE))
 
 
@@ -33,8 +35,3 @@ def ended_of(name: str, at: float, verdict: str, result: Reply | Failure, line: 
     if verdict != "answered" or result.usage is None:
         return read_attempt(line)
     return named_tuple(Ended, (name, "answered", False, None, None, at, None, None, None, False))
-
-
-def _to_the_millisecond(moment: float) -> float:
-    # As an entry tells it: the millisecond below.
-    return round(moment * 1e6) // 1000 / 1000

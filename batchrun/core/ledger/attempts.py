@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from batchrun.core.ledger.entry import cost_fields, read_cost, read_usage, usage_fields
+from batchrun.core.ledger.cost_fields import cost_fields, read_cost
 from batchrun.core.ledger.seal import FIELD, is_whole, sealed
+from batchrun.core.ledger.usage_fields import read_usage, usage_fields
 from batchrun.core.model import Failure, Money, Reply, Row, Usage, named_tuple
 from batchrun.core.rows.families import thinks_only_when_asked
 from batchrun.core.rows.parts import Kind

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import cast
 
-from batchrun.core.ledger.entry import Entry, entry_of_sealed, read_entry, sealed_answer
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.sealed_answer import entry_of_sealed, sealed_answer
 from batchrun.core.rows.index import id_digest, row_crc
 
 _usual_attempt = re.compile(r"([1-9][0-9]{0,8})-([1-9][0-9]{0,8})", re.ASCII).fullmatch

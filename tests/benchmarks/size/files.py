@@ -12,7 +12,7 @@ import orjson
 
 from batchrun.core.jobs.job import Job, settings_salt
 from batchrun.core.ledger.attempts import Bound, ended_line, opened_line, started_line
-from batchrun.core.ledger.entry import write_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.model import Answered, Call, Reply, Usage
 from batchrun.core.rows.rows import Inherited, Line, read_line
 from batchrun.running.opening import _asked

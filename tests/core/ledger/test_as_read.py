@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from batchrun.core.ledger.as_read import ended_of, entry_of, started_of
 from batchrun.core.ledger.attempts import Bound, ended_line, read_attempt, started_line
-from batchrun.core.ledger.entry import read_entry, write_entry
+from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
 from batchrun.core.money.pricing import standard_prices
 

@@ -27,7 +27,7 @@ from batchrun.core.ledger.attempts import (
 )
 from batchrun.core.ledger.seal import sealed
 from batchrun.core.model import Failure, Fault, Money, Reply, Row, Scope, Usage
-from tests.core.ledger.test_entry import COUNTS, FAILURES, REPLIES, ROWS, VALUES
+from tests.core.ledger.outcomes import COUNTS, FAILURES, REPLIES, ROWS, VALUES
 
 NAMES = st.builds("{}-{}".format, COUNTS, COUNTS)
 TIMES = st.floats(0, 4e9)

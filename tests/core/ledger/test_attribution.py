@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from batchrun.core.ledger import attribution
 from batchrun.core.ledger.attempts import Bound, ended_line, read_attempt, started_line
 from batchrun.core.ledger.attribution import OTHERS, Groups, checked
-from batchrun.core.ledger.entry import read_entry, write_entry
+from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.ledger.statement import Fold, Statement
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.ledger.attempts import Bound, read_attempt, started_line
-from batchrun.core.ledger.entry import NotAnEntryError, read_entry, write_entry
+from batchrun.core.ledger.entry import NotAnEntryError
+from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.ledger.seal import is_whole, sealed
 from batchrun.core.model import Answered, Call, Reply, Row, Usage
 

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrun.core.ledger.attempts import Bound, Opened, ended_line, opened_line, opening_of, read_attempt, started_line
-from batchrun.core.ledger.entry import Form, read_entry, write_entry
+from batchrun.core.ledger.entry import Form
+from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.ledger.statement import Fold, Statement, Totals
 from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
 

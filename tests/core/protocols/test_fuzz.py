@@ -13,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchrun.core.ledger.entry import Form, read_entry, write_entry
+from batchrun.core.ledger.entry import Form
+from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Row
 from batchrun.core.protocols.formats import FORMATS
 from batchrun.core.protocols.reading import Reading

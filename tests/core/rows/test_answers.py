@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.errors import JobError
-from batchrun.core.ledger.entry import write_entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.model import Answered, Call, Failure, Fault, Reply, Row, Scope, Usage
 from batchrun.core.rows.answers import Answers, Schema
 
