@@ -1,16 +1,21 @@
-"""What an opening notices, and tells a person before the first call: lines that are no row, what has changed, what is left of before."""
+"""What an opening notices, and tells a person before the first call: bad lines, shared keys, what has changed, what is left of before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import SecretStr
 
 from batchrun.core.jobs import changes as job_changes
 from batchrun.core.rows.reasons import Reason, no_rows, told
 from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
+from batchrun.edge.environment import Keys
 from batchrun.edge.source import Former, Source
+
+_MOST_NAMED = 20
 
 
 def set_aside(source: Source, reasons: Iterable[Reason], workspaces: Iterable[str], directory: Path) -> Iterator[str]:
@@ -34,6 +39,18 @@ def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], so
         yield f"{plan.changed:,} answered rows, or the settings they are asked under, have changed since: they keep their answers"
     if plan.gone:
         yield f"{plan.gone:,} answered rows no longer stand in the input: they stay in the results and in the statement"
+
+
+def shared_keys(keys: Keys, active: Collection[str]) -> Iterator[str]:
+    """The *active* workspaces whose calls the provider takes for one workspace's."""
+    sharing: dict[SecretStr, list[str]] = {}
+    for name, key in keys.items():
+        if name in active and isinstance(key, SecretStr):
+            sharing.setdefault(key, []).append(name)
+    for names in sharing.values():
+        if len(names) > 1:
+            shown = ", ".join([*names[:_MOST_NAMED], *["…"] * (len(names) > _MOST_NAMED)])
+            yield f"{shown} have the same key: the key decides whose bill a call is on, whatever a row says; give each workspace its own"
 
 
 def left(past: Past, held: int, directory: Path) -> Iterator[str]:

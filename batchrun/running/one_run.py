@@ -29,6 +29,7 @@ from batchrun.edge.ledger import Ledger
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports
 from batchrun.report.page.languages import Language
+from batchrun.running import noticed
 from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import each_purse, purses_of, take_up, tell_budgets, tell_spent, with_what_is_left
 from batchrun.running.closing import by_the_clock, windows_of
@@ -102,7 +103,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         way = UnderWay()
         await stack.enter_async_context(heard(way, wishes))
         _provide_descriptors(workspaces, opening)
-        for note in opening.notes:
+        for note in (*opening.notes, *noticed.shared_keys(keys, {name for name, _ in opening.plan.lanes()})):
             wishes.note(note)
         parks = _parks(workspaces, keys, opening, wishes)
         simulator = await stack.enter_async_context(simulated(job, workspaces))

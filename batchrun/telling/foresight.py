@@ -20,6 +20,7 @@ from batchrun.core.scheduling.forecast import Calendar, LaneKey, foresee
 from batchrun.core.scheduling.prospects import Forecast, Prospect, helps
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.edge.environment import read_keys
+from batchrun.running import noticed
 from batchrun.running.opening import Opening, looked_into
 from batchrun.telling import obstacles as wrong
 from batchrun.telling.affording import Affording
@@ -53,6 +54,7 @@ def look_ahead(
             notes = tuple(note.replace(str(scratch), str(directory)) for note in opening.notes)
             done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values())
     notes += (f"{done:,} rows are answered or rejected already",) if done else ()
+    notes += (*noticed.shared_keys(keys, {lane.key[0] for lane in lanes}),)
     return Forecast(
         begins_at, told, obstacles, _assumptions(lanes), (*notes, *affordable, *_by_the_clock(job, workspaces, told, begins_at))
     )  # fmt: skip

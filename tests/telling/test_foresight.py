@@ -52,6 +52,13 @@ def everything(folder="."):
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
+def test_a_plan_says_which_workspaces_share_a_key(monkeypatch):
+    monkeypatch.setenv("ONE_KEY", "sk-fake-one")
+    write([*rows_of(2), *rows_of(2, "hr")])
+    workspaces = {name: {"endpoint": NOWHERE, "api_key_env": "ONE_KEY"} for name in ("legal", "hr")}
+    assert any(note.startswith("legal, hr have the same key: ") for note in planned(job_of(workspaces=workspaces)).notes)
+
+
 def test_a_plan_makes_no_run_directory():
     write(rows_of(5))
     told = planned(job_of(workspaces={"legal": {}}))

@@ -1,0 +1,46 @@
+"""What an opening notices, told before the first call."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import SecretStr
+
+from batchrun.core.jobs.job import Job
+from batchrun.edge.environment import Missing
+from batchrun.running.noticed import shared_keys
+from batchrun.running.one_run import Wishes, run_blocking
+
+NOWHERE = "http://127.0.0.1:9/v1"
+ADVICE = "have the same key: the key decides whose bill a call is on, whatever a row says; give each workspace its own"
+
+
+def test_workspaces_of_one_key_are_named_and_those_without_rows_or_with_a_key_of_their_own_are_not():
+    one, other = SecretStr("sk-fake-one"), SecretStr("sk-fake-other")
+    keys = {"legal": one, "hr": other, "sales": SecretStr("sk-fake-one"), "it": other, "idle": one, "none": Missing("NO_KEY", "is not set")}
+    active = {"legal", "hr", "sales", "it", "none"}
+    assert [*shared_keys(keys, active)] == [f"legal, sales {ADVICE}", f"hr, it {ADVICE}"]
+    assert not [*shared_keys(keys, {"legal", "hr", "none"})]
+
+
+def test_of_many_workspaces_of_one_key_some_are_named():
+    (told,) = shared_keys({f"w{number}": SecretStr("sk-fake-one") for number in range(1000)}, {f"w{number}" for number in range(1000)})
+    assert told.startswith("w0, w1, ")
+    assert len(told) < 300
+
+
+def test_a_run_whose_workspaces_share_a_key_says_so_and_shows_no_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("ONE_KEY", "sk-fake-one")
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"workspace": name, "prompt": "Hi"}) + "\n" for name in ("legal", "hr")))
+    job = Job.model_validate(
+        {
+            "job": {"input": str(tmp_path / "in.jsonl"), "output": str(tmp_path / "run")},
+            "defaults": {"endpoint": NOWHERE, "model": "qwen-plus"},
+            "retry": {"max_attempts": 1},
+            "workspaces": {name: {"api_key_env": "ONE_KEY"} for name in ("legal", "hr")},
+        }
+    )
+    told: list[str] = []
+    run_blocking(job, Wishes(note=told.append, page=None))
+    assert f"legal, hr {ADVICE}" in told
+    assert "sk-fake" not in "".join(told)
