@@ -73,9 +73,9 @@ def simulate(
 ) -> None:
     """Stand in for Model Studio: its OpenAI-compatible and native chat routes, its model list, limits and permissions.
 
-    The first line on standard output is JSON with the base URL. Ctrl-C or SIGTERM stops it; then the bill is the last line, or is
-    written to --bill. Without workspaces, any key sk-sim-NAME is the key of workspace NAME. Keys are the simulator's own fakes: never
-    give it a real one.
+    The first line on standard output is JSON with the URL; a job's endpoint is that and /compatible-mode/v1. Ctrl-C or SIGTERM stops
+    it; then the bill is the last line, or is written to --bill. Without workspaces, any key sk-sim-NAME is the key of workspace NAME.
+    Keys are the simulator's own fakes: never give it a real one.
 
     A scenario sets what the provider keeps: workspaces with their keys, authorised models and limits; accounts with shared quotas in
     short windows, limits of growth, balances and free tokens; planned faults; and changes at given times of the run. What a job file

@@ -76,13 +76,14 @@ def asked_of_the_owner(examined: Iterable[Examined]) -> list[str]:
 NOT_GRANTED = "ask the account's owner to authorise it for this workspace (console: Model Studio > workspace > model authorisation)"
 
 
-def of_refused_list(failure: Failure) -> list[Finding]:
-    """What a refused or failed models list says of the endpoint and the key."""
+def of_refused_list(failure: Failure, base: str) -> list[Finding]:
+    """What a refused or failed models list says of the endpoint at *base* and the key."""
     if failure.status is None:
         return [Finding("endpoint", State.WRONG, f"{failure.code}: {failure.message}", _advice(failure))]
     reached = Finding("endpoint", State.OK, "reached")
     if failure.status in {404, 405}:
-        return [reached, Finding("key", State.UNKNOWN, "the endpoint has no models list: only a probe tells whether it takes the key")]
+        said = f"{base}/models is not there: only a probe tells whether this is the right address, and takes the key"
+        return [reached, Finding("key", State.UNKNOWN, said, "run doctor with --probe; an endpoint is the URL up to /chat/completions")]
     if failure.scope is Scope.ACCOUNT:
         return [reached, Finding("account", State.WRONG, f"{failure.code}: {failure.message}", _advice(failure))]
     state = State.WRONG if failure.fault is Fault.PARK else State.UNKNOWN

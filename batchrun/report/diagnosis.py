@@ -57,4 +57,6 @@ def _closing(examined: Sequence[Examined]) -> Iterator[str]:
         yield "\nto ask the account's owner for:"
         yield from (f"  - {grant}" for grant in grants)
     wrong = sum(each.wrong for each in examined)
-    yield f"\n{len(examined) - wrong} of {len(examined)} workspaces ready" + ("" if wrong else ": nothing stands against a run")
+    open_still = any(finding.state is State.UNKNOWN for each in examined for finding in each.findings)
+    fine = ": nothing that is known stands against a run; see what is marked ?" if open_still else ": nothing stands against a run"
+    yield f"\n{len(examined) - wrong} of {len(examined)} workspaces ready{'' if wrong else fine}"

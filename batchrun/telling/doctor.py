@@ -86,7 +86,7 @@ async def _examined(job: Job, workspace: Workspace, endpoint: Endpoint, keys: Ke
     findings = [*_key_findings(workspace, key, keys)]
     listed = await _get(transport, patient, endpoint.bases["openai"] + "/models")
     if isinstance(listed, Failure):
-        findings += of_refused_list(listed)
+        findings += of_refused_list(listed, endpoint.bases["openai"])
         if not probe or any(each.state is State.WRONG for each in findings):
             return Examined(workspace.name, workspace.endpoint.name, tuple(findings))
     else:

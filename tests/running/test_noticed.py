@@ -17,7 +17,14 @@ ADVICE = "have the same key: the key decides whose bill a call is on, whatever a
 
 def test_workspaces_of_one_key_are_named_and_those_without_rows_or_with_a_key_of_their_own_are_not():
     one, other = SecretStr("sk-fake-one"), SecretStr("sk-fake-other")
-    keys = {"legal": one, "hr": other, "sales": SecretStr("sk-fake-one"), "it": other, "idle": one, "none": Missing("NO_KEY", "is not set")}
+    keys: dict[str, SecretStr | Missing] = {
+        "legal": one,
+        "hr": other,
+        "sales": SecretStr("sk-fake-one"),
+        "it": other,
+        "idle": one,
+        "none": Missing("NO_KEY", "is not set"),
+    }
     active = {"legal", "hr", "sales", "it", "none"}
     assert [*shared_keys(keys, active)] == [f"legal, sales {ADVICE}", f"hr, it {ADVICE}"]
     assert not [*shared_keys(keys, {"legal", "hr", "none"})]

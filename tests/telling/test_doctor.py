@@ -112,7 +112,9 @@ def test_a_management_answer_of_another_shape_tells_nothing(answer):
 
 
 def test_without_a_models_list_the_key_is_left_to_a_probe():
-    assert [finding.state.value for finding in of_refused_list(refusal(404, {}, b"not found"))] == ["ok", "unknown"]
+    reached, key = of_refused_list(refusal(404, {}, b"not found"), "http://llm.example/v2")
+    assert [reached.state.value, key.state.value] == ["ok", "unknown"]
+    assert key.said.startswith("http://llm.example/v2/models is not there: ")
 
 
 def test_a_probe_that_is_throttled_or_refused_for_its_words_still_proves_the_authorisation():

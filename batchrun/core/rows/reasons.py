@@ -7,7 +7,7 @@ tells kinds apart: two workspaces that the job does not know are two mistakes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 MOST_SHOWN = 5
@@ -60,6 +60,20 @@ def _common(differs: re.Match[str]) -> str:
     return "#" if differs[0][0].isdigit() else differs[0]
 
 
+_HINTS: Mapping[str, Callable[[Reason], bool]] = {
+    "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array": (
+        lambda each: each.said.startswith(("not JSON: unexpected end of data", "an array: "))
+    ),
+    "the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK": lambda each: each.said.startswith("not UTF-8"),
+    # Of a file whose very first letter is wrong, that may be all.
+    "a table with headings (CSV) is made JSON lines by: "
+    "python3 -c 'import csv, json, sys; [print(json.dumps(row)) for row in csv.DictReader(sys.stdin)]'": (
+        lambda each: each.place.endswith(", line 1") and each.said == "not JSON: unexpected character, expected a JSON value at column 1"
+    ),
+}
+"""How files of other kinds become JSON lines, and which reasons speak for such a one."""
+
+
 def no_rows(lines: int) -> str:
     """Say how many lines are no row."""
     return "1 input line is no row" if lines == 1 else f"{lines:,} input lines are no row"
@@ -81,8 +95,7 @@ def told(lines: int, reasons: Iterable[Reason], workspaces: Iterable[str] = ()) 
     yield from map(str, shown)
     if shown and (rest := lines - sum(each.lines for each in shown)):
         yield f"{rest:,} more for other reasons"
-    if any(each.said.startswith("not JSON: unexpected end of data") for each in shown):
-        yield "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array"
+    yield from (hint for hint, fits in _HINTS.items() if any(map(fits, shown)))
     names = list(workspaces)
     if names and any(" is not one of the job's" in each.said for each in shown):
         more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""

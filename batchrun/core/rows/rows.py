@@ -39,6 +39,7 @@ _number = int.from_bytes
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
 _PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
+_ASKS = frozenset({"prompt", "messages", "body"})
 _SETTINGS = frozenset({"parameters", "stream", "body"})
 _FLAT_FIELDS = frozenset({"id", "workspace", "prompt", "model"})
 _BATCH_OWN = frozenset({"custom_id", "method", "url", "body"})
@@ -293,7 +294,8 @@ def _unfit_fields(value: dict[str, Any], allowed: frozenset[str]) -> str | None:
     unknown = next(name for name in value if name not in allowed)
     nearest = _nearest(unknown, allowed)
     meant = f" (nearest: {nearest})" if nearest else ""
-    return f'unknown field {_shown(unknown)}{meant}; fields of your own go into "metadata"'
+    asks = "" if nearest or not _ASKS.isdisjoint(value) else "; what is asked stands in prompt (text) or messages (a list)"
+    return f'unknown field {_shown(unknown)}{meant}{asks}; fields of your own go into "metadata"'
 
 
 def _unfit_id(row_id: Any, field: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,11 +55,37 @@ def test_a_lone_line_is_told_by_its_place():
 
 
 def test_an_object_or_an_array_over_several_lines_is_told_how_to_be_made_json_lines():
-    for first in (b"[", b"{"):
+    for first in (b"[", b"{", b'[{"prompt": "a"}]'):
         lines = list(told(1, reasons_of(why(first, "legal")).most_frequent()))
         assert lines[1:] == [
             "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array"
         ]
+
+
+def test_a_table_is_told_how_to_be_made_json_lines_and_what_is_told_does_it(tmp_path):
+    (tmp_path / "rows.csv").write_text("id,workspace,prompt\n7,legal,Hi\n")
+    reasons = Reasons()
+    for number, line in enumerate((tmp_path / "rows.csv").read_bytes().splitlines(), 1):
+        reasons.add("rows.csv", number, why(line, "legal"))
+    *_, hint = told(2, reasons.most_frequent())
+    says, command = hint.split(": ", 1)
+    assert says == "a table with headings (CSV) is made JSON lines by"
+    with (tmp_path / "rows.csv").open() as table:
+        made = subprocess.run(command, shell=True, stdin=table, capture_output=True, check=True).stdout
+    assert not isinstance(read_line(made, {"legal": Inherited("qwen-plus", {}, b"")}, None), NotARow)
+
+
+def test_a_broken_line_among_others_is_no_table():
+    reasons = Reasons()
+    reasons.add("rows.jsonl", 7, why(b"}", "legal"))
+    assert list(told(1, reasons.most_frequent())) == [
+        "rows.jsonl, line 7: not JSON: unexpected character, expected a JSON value at column 1"
+    ]
+
+
+def test_text_in_another_encoding_is_told_how_to_be_made_utf_8():
+    lines = list(told(1, reasons_of(why('{"prompt": "你好"}'.encode("gbk"), "legal")).most_frequent()))
+    assert lines[1:] == ["the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK"]
 
 
 @given(st.lists(st.text(max_size=20), max_size=60))

@@ -120,6 +120,10 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "stream as a list": (asks(parameters={"stream": []}), "parameters.stream must be true or false"),
     "unknown field": (asks(promt="x"), "unknown field 'promt' (nearest: prompt)"),
     "a field of the user's own": (asks(department="x"), 'fields of your own go into "metadata"'),
+    "a prompt by another name": (
+        b'{"workspace": "legal", "text": "a"}',
+        "unknown field 'text'; what is asked stands in prompt (text) or messages (a list); fields of your own",
+    ),
     "a field without end": (asks(**{"f" * 10_000: 1}), "unknown field '" + "f" * 40),
     "no body": ({"custom_id": "t-3", "prompt": SECRET}, "body is missing"),
     "body as text": (batch(body=SECRET), "body is missing"),
