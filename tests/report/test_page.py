@@ -22,7 +22,7 @@ from batchrun.core.ledger.statement import Statement, Totals
 from batchrun.core.protocols import failures
 from batchrun.report.page.advice import advised, chinese
 from batchrun.report.page.document import _data, page
-from batchrun.report.page.figures import amount, percent, seconds, short
+from batchrun.report.page.figures import amount, percent, seconds, short, width
 from batchrun.report.page.markup import h, name, visible
 from batchrun.report.page.subject import Parked, Ran, Subject
 from batchrun.report.page.words import _SAID, Said, Words
@@ -79,6 +79,14 @@ def test_every_sentence_is_said_in_both_languages_with_the_same_things_put_in():
         english, chinese = ({field for _, field, _, _ in Formatter().parse(each) if field} for each in said)
         assert english == chinese, key
     assert Words("zh").plain("busiest", width=Said("width_minutes", {"n": "2"})) == "最忙的 2 分钟"
+
+
+@pytest.mark.parametrize(
+    ("wide", "said"), [(1, "second"), (5, "5 seconds"), (60, "minute"), (90, "90 seconds"), (3600, "hour"), (172_800, "2 days")]
+)
+def test_a_bucket_of_time_is_told_in_its_largest_unit_and_one_is_not_counted(wide, said):
+    assert Words("en").plain("busiest", width=width(wide)) == f"Busiest {said}"
+    assert Words("zh").plain("busiest", width=width(wide)).startswith("最忙的 ")
 
 
 def test_every_advice_that_the_table_of_failures_gives_is_there_in_chinese():

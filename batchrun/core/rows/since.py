@@ -22,10 +22,10 @@ class Since:
     def __str__(self) -> str:
         if self == Since():
             return "its rows are the same"
-        told = [f"{self.added:,} rows added", f"{self.taken_out:,} taken out", f"{self.edited:,} edited"]
+        told = f"{self.added:,} rows added, {self.taken_out:,} taken out, {self.edited:,} edited"
         if self.not_known:
-            told.append(f"of {self.not_known:,} others, asked under other settings now, it is not known whether they were")
-        return ", ".join(told)
+            told += f"; {self.not_known:,} others are asked under other settings now: whether their lines were edited is not known"
+        return told
 
 
 def since(before: Index, now: Index, same: Collection[str]) -> Since:

@@ -65,12 +65,10 @@ def moment(at: float, zone: ZoneInfo) -> str:
 
 def width(seconds_wide: int) -> Said:
     """The sentence that says how long a bucket is."""
-    if seconds_wide == 60:
-        return Said("width_minute", {})
-    for key, size in (("width_days", 86_400), ("width_hours", 3600), ("width_minutes", 60)):
-        if not seconds_wide % size:
-            return Said(key, {"n": str(seconds_wide // size)})
-    return Said("width_seconds", {"n": str(seconds_wide)})
+    units = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+    unit, size = next((unit, size) for unit, size in units if not seconds_wide % size)
+    count = seconds_wide // size
+    return Said(f"width_{unit}", {}) if count == 1 else Said(f"width_{unit}s", {"n": str(count)})
 
 
 def bar(parts: Iterable[tuple[float, str, str]]) -> Markup:

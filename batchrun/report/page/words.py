@@ -229,10 +229,13 @@ _SAID: dict[str, tuple[str, str]] = {
     "unit_minutes": ("{n} min", "{n} 分钟"),
     "unit_hours": ("{n} h", "{n} 小时"),
     "unit_days": ("{n} d", "{n} 天"),
+    "width_second": ("second", "秒"),
     "width_seconds": ("{n} seconds", "{n} 秒"),
     "width_minute": ("minute", "分钟"),
     "width_minutes": ("{n} minutes", "{n} 分钟"),
+    "width_hour": ("hour", "小时"),
     "width_hours": ("{n} hours", "{n} 小时"),
+    "width_day": ("day", "天"),
     "width_days": ("{n} days", "{n} 天"),
 }  # fmt: skip
 

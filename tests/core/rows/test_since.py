@@ -33,5 +33,7 @@ def test_what_came_went_and_was_edited_is_what_a_look_at_every_row_finds(before,
 
 
 def test_what_cannot_be_told_is_said():
-    told = "1,000 rows added, 0 taken out, 2 edited, of 3 others, asked under other settings now, it is not known whether they were"
+    told = (
+        "1,000 rows added, 0 taken out, 2 edited; 3 others are asked under other settings now: whether their lines were edited is not known"
+    )
     assert str(Since(1000, 0, 2, 3)) == told
