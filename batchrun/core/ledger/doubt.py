@@ -105,14 +105,21 @@ class _Glanced:
     """Their lines' text and seal, by number."""
     counts: dict[tuple[bytes, bytes], list[int]] = field(default_factory=dict)
     """What the opening has told, by workspace and model."""
+    rows_of: dict[bytes, int] = field(default_factory=dict)
+    """What the checksum of a row begins with, by workspace."""
 
-    def count(self, present: _Opening, workspace: bytes, model: bytes, most: tuple[bytes, bytes]) -> None:
+    def begin(self, workspace: bytes) -> int:
+        """Note what the checksum of *workspace*'s rows begins with, and return it."""
+        begun = self.rows_of[workspace] = crc32(workspace + b"\0")
+        return begun
+
+    def count(self, present: _Opening, workspace: bytes, model: bytes, asked: bytes, told: bytes) -> None:
         counts = self.counts.get((workspace, model))
         if counts is None:
             counts = self.counts[workspace, model] = present.told.setdefault((workspace.decode(), model.decode()), [0, 0, 0])
         counts[0] += 1
-        counts[1] += int(most[0])
-        counts[2] += int(most[1])
+        counts[1] += int(asked)
+        counts[2] += int(told)
 
 
 @runtime_checkable
@@ -199,9 +206,9 @@ class Calls:
 
     def _glance_at(self, block: bytes, glanced: _Glanced) -> None:
         """Take in a block of lines: usual ones at once, any other as `take` does, in their order. The outcome is the same."""
-        under_way, begun = self._open, glanced.begun
-        for start, opening, number, workspace, model, row, asked, told, seal, end, of, ended, end_seal, other in glances(block):
-            if start and b"%08x" % crc32(start) == seal:
+        under_way, begun, rows_of = self._open, glanced.begun, glanced.rows_of
+        for text, opening, number, workspace, model, row, asked, told, of, ended, seal, other in glances(block):
+            if number:
                 if opening != glanced.opening:
                     self._let_go(glanced)
                     glanced.opening, glanced.attempts = opening, self._named.get(opening.decode())
@@ -209,23 +216,23 @@ class Calls:
                 # What memory is to be set aside for, and what has begun already, is for a closer look.
                 new = at not in begun and not (under_way and (opening + b"-" + number).decode() in under_way)
                 if attempts is not None and at < len(attempts.marks) and new:
-                    begun[at] = start, seal
-                    attempts.rows[at] = crc32(b"%b\0%b" % (workspace, row)) or 1
+                    begun[at] = text, seal
+                    attempts.rows[at] = crc32(row, rows_of.get(workspace) or glanced.begin(workspace)) or 1
                     attempts.marks[at] = 0
                     if self._present.boot is not None:
-                        glanced.count(self._present, workspace, model, (asked, told))
+                        glanced.count(self._present, workspace, model, asked, told)
                     continue
-            elif end and b"%08x" % crc32(end) == end_seal:
+            elif ended:
                 at = int(ended)
-                if of == glanced.opening and glanced.attempts is not None and begun.pop(at, None) is not None:
-                    glanced.attempts.marks[at] = _WRITTEN
+                if of == glanced.opening and (attempts := glanced.attempts) is not None and begun.pop(at, None) is not None:
+                    attempts.marks[at] = _WRITTEN
                     continue
                 if (found := under_way.pop((of + b"-" + ended).decode(), None)) is not None:
                     if found[1] is not None:
                         found[1].marks[found[2]] = _WRITTEN
                     continue
             self._let_go(glanced)
-            deque(self._take((read_attempt(other or line_of(start or end, seal or end_seal)),)), maxlen=0)
+            deque(self._take((read_attempt(other or line_of(text, seal)),)), maxlen=0)
 
     def _let_go(self, glanced: _Glanced) -> None:
         """Note the calls that have only begun as any others."""
