@@ -20,13 +20,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from select import select
 from struct import Struct
 from tempfile import TemporaryFile
 from typing import Any, Self
 
-from batchrun.core.ledger.given import Given, given
+from batchrun.core.ledger.given import Given, Packed, Part, given, parts
 
 FROM_BYTES = 32 << 20
 """Of output files, some 50,000 lines: fewer are read here before another process has begun."""
@@ -43,8 +45,8 @@ from batchrun.edge.ahead import read_ahead
 read_ahead(told)
 """
 _end = Struct("<Q")
-_Part = tuple[str, int, list[Given]]
-"""Of which file, to which byte, and its lines so far."""
+_Read = tuple[str, int, Packed]
+"""Of which file, to which byte, and what is given of its lines so far."""
 
 
 class Ahead:
@@ -56,7 +58,7 @@ class Ahead:
         self._process: subprocess.Popen[bytes] | None = None
         self._stack = ExitStack()
         self._taken = 0
-        self._part: _Part | None = None
+        self._part: _Read | None = None
         """That was read and not taken yet."""
 
     @classmethod
@@ -75,12 +77,13 @@ class Ahead:
             self._process.wait()
         self._stack.close()
 
-    def lines(self, name: str, rest: Callable[[int], Iterable[bytes]]) -> Iterator[Given]:
-        """Give the lines of the next file, what was not read ahead from the byte *rest* is told."""
+    def parts(self, name: str, rest: Callable[[int], Iterable[bytes]]) -> Iterator[Part]:
+        """Give the lines of the next file; *rest* reads from a byte on what is to be looked at, and what was not read ahead."""
         while (part := self._next()) is not None and part[0] == name:
+            found = Given.of(part[2])
+            yield Part(found, _Again(partial(rest, self._reached[name]), len(found)).line)
             self._part, self._reached[name] = None, part[1]
-            yield from part[2]
-        yield from map(given, rest(self._reached.get(name, 0)))
+        yield from parts(_workspace(name), rest(self._reached.get(name, 0)))
 
     def _start(self) -> None:
         self._file = self._stack.enter_context(TemporaryFile(dir=self._directory, buffering=0))  # noqa: SIM115 - the stack closes it
@@ -107,13 +110,13 @@ class Ahead:
         with self._process.stdin as stdin:
             stdin.write(json.dumps(told).encode() + b"\n")
 
-    def _next(self) -> _Part | None:
+    def _next(self) -> _Read | None:
         if self._part is None and self._process is not None:
             with suppress(OSError, ValueError, EOFError, TypeError):  # What cannot be had is read here.
                 self._part = self._read()
         return self._part
 
-    def _read(self) -> _Part | None:
+    def _read(self) -> _Read | None:
         note = self._notes.read(_end.size) if select([self._notes], [], [], _PATIENCE)[0] else b""
         if len(note) < _end.size:
             return None
@@ -122,8 +125,23 @@ class Ahead:
         if len(written) != end - self._taken:
             return None
         self._taken = end
-        part: _Part = marshal.loads(written)  # noqa: S302 - from a process of our own, through a file that nobody else can open
+        part: _Read = marshal.loads(written)  # noqa: S302 - from a process of our own, through a file that nobody else can open
         return part
+
+
+class _Again:
+    """Lines that were read by the other process, and are read here where one of them is to be looked at."""
+
+    def __init__(self, read: Callable[[], Iterable[bytes]], count: int) -> None:
+        self._read = read
+        self._count = count
+        self._lines: list[bytes] | None = None
+
+    def line(self, place: int) -> bytes:
+        """Give a line; none of it, which is damage, where the file has been cut meanwhile."""
+        if self._lines is None:
+            self._lines = [*islice(self._read(), self._count)]
+        return self._lines[place] if place < len(self._lines) else b""
 
 
 def read_ahead(told: Mapping[str, Any]) -> None:
@@ -139,12 +157,16 @@ def read_ahead(told: Mapping[str, Any]) -> None:
                 notes.write(_end.pack(end))
 
 
-def _parts(name: str, start: int, together: int) -> Iterator[_Part]:
+def _parts(name: str, start: int, together: int) -> Iterator[_Read]:
     with suppress(FileNotFoundError), Path(name).open("rb", buffering=1 << 18) as file:
         file.seek(start)
         while lines := _whole(file.readlines(together)):
             start += sum(map(len, lines))
-            yield name, start, [*map(given, lines)]
+            yield name, start, given(_workspace(name), lines).packed()
+
+
+def _workspace(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def _whole(lines: Sequence[bytes]) -> Sequence[bytes]:

@@ -22,7 +22,7 @@ from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.attempts import Line, ReadIn, read_attempt
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
-from batchrun.core.ledger.given import Answer, Given, read_given
+from batchrun.core.ledger.given import Given, Part, look_at
 
 TAIL_CHUNK_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 18
@@ -93,16 +93,17 @@ def entries(
 
 
 def take_in(
-    path: Path, workspace: str, lines: Iterable[Given],
-    glanced: Callable[[Answer], bool], taken: Callable[[Entry], str | None], lines_before: int = 0,
+    path: Path, workspace: str, parts: Iterable[Part],
+    glanced: Callable[[str, Given], Iterator[int]], taken: Callable[[Entry], str | None], lines_before: int = 0,
 ) -> None:  # fmt: skip
-    """Have what is given of one output file's *lines* taken in: at a glance, or else as entries; raise RunDamagedError as `entries` does.
+    """Have the *parts* of one output file taken in: at a glance, or else as entries; raise RunDamagedError as `entries` does.
 
-    *taken* takes an entry in, or says what contradicts it.
+    *glanced* takes in what it can, and gives the places of the other lines; *taken* takes an entry in, or says what contradicts it.
     """
-    for number, line in enumerate(lines, lines_before):
-        if not (type(line) is tuple and line[1] == workspace and glanced(line)):
-            deque(entries(path, workspace, taken, lines_before=number, read=read_given, lines=(line,)), maxlen=0)
+    for given, line in parts:
+        for place in glanced(workspace, given):
+            deque(entries(path, workspace, taken, lines_before=lines_before + place, read=look_at, lines=(line(place),)), maxlen=0)
+        lines_before += len(given)
 
 
 @dataclass(frozen=True, slots=True)

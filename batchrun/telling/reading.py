@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 from batchrun.core.ledger.attempts import Line
 from batchrun.core.ledger.doubt import Calls, Doubtful
 from batchrun.core.ledger.entry import Entry
-from batchrun.core.ledger.given import Answer, given
+from batchrun.core.ledger.given import Given, parts
 from batchrun.core.ledger.marking import NOTHING, Mark
 from batchrun.edge import history, run_directory
 from batchrun.edge.ahead import Ahead
@@ -43,8 +43,8 @@ class Reader(Protocol):
 class OneByOne(Protocol):
     """A reader that needs less of a line than an entry tells, and looks it up once."""
 
-    def glanced(self, answer: Answer) -> bool:
-        """Take *answer* in, or leave it to `taken`."""
+    def glanced(self, workspace: str, given: Given) -> Iterator[int]:
+        """Take what is given of *workspace*'s lines in, and give the place of each that is left to `taken`, to be taken at once."""
 
     def taken(self, entry: Entry) -> str | None:
         """Take *entry* in, or say what contradicts it."""
@@ -77,8 +77,8 @@ def read_into(
                 mark, to = since.get(place, NOTHING), end(place)
                 if isinstance(reader, OneByOne):
                     rest = partial(history.lines_of, path, end=to)
-                    lines = map(given, rest(mark.end)) if ahead is None else ahead.lines(place, rest)
-                    history.take_in(path, workspace.name, lines, reader.glanced, reader.taken, mark.lines)
+                    each = parts(workspace.name, rest(mark.end)) if ahead is None else ahead.parts(place, rest)
+                    history.take_in(path, workspace.name, each, reader.glanced, reader.taken, mark.lines)
                 else:
                     reader.entries(history.entries(path, workspace.name, reader.wrong, mark.end, mark.lines, end=to))
 

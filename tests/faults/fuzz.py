@@ -56,10 +56,11 @@ def _rows() -> Callable[[bytes], None]:
 def _entries() -> Callable[[bytes], None]:
     from batchrun.core.ledger.entry import NotAnEntryError  # noqa: PLC0415
     from batchrun.core.ledger.entry_reading import read_entry  # noqa: PLC0415
-    from batchrun.core.ledger.given import given, read_given  # noqa: PLC0415
+    from batchrun.core.ledger.given import given, look_at  # noqa: PLC0415
 
     def read(data: bytes) -> None:
-        for reader in (read_entry, lambda line: read_given(given(line))):
+        given("legal", [data])
+        for reader in (read_entry, look_at):
             try:
                 reader(data)
             except NotAnEntryError:

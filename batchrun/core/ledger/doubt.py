@@ -22,7 +22,6 @@ from zlib import crc32
 
 from batchrun.core.ledger.attempts import Bound, Closed, Ended, Line, Opened, Promise, Promised, ReadIn, Started, opening_of, read_attempt
 from batchrun.core.ledger.entry import Entry
-from batchrun.core.ledger.given import Answer
 from batchrun.core.ledger.glances import glances, line_of
 from batchrun.core.rows.index import row_crc
 
@@ -284,12 +283,15 @@ class Calls:
         self._told_of(entry, attempts, number)
         return None
 
-    def glanced(self, answer: Answer) -> bool:
-        """Take in an answer, where its call has ended as usual and nothing contradicts it; False where a closer look is wanted."""
-        attempts, number = self._openings.get(answer[8]), answer[9]
-        if attempts is None or number >= len(attempts.marks) or attempts.marks[number] & _FOUND or attempts.rows[number] != answer[7]:
+    def glanced(self, opening: int, number: int, row: int) -> bool:
+        """Take in an answer to a *row*, by its `row_crc`, where its call has ended as usual and nothing contradicts it.
+
+        False where a closer look is wanted.
+        """
+        attempts = self._openings.get(opening)
+        if attempts is None or number >= len(attempts.marks) or attempts.marks[number] & _FOUND or attempts.rows[number] != row:
             return False
-        if self._open and answer[4] in self._open:
+        if self._open and f"{opening}-{number}" in self._open:
             return False
         self._entries_came = True
         attempts.marks[number] = _FOUND

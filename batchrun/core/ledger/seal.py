@@ -5,6 +5,7 @@ JSON says nothing of a digit that a bad disk or an editor turned into another. L
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from zlib import crc32
 
 FIELD = "crc32"
@@ -16,6 +17,12 @@ def sealed(line: bytes) -> bytes:
     """Seal *line*, a JSON object that is not empty, without its line end; returns it with one."""
     body = line[:-1]
     return body + _SEAL % crc32(body)
+
+
+def all_whole(lines: Sequence[bytes]) -> bool:
+    """Whether each of *lines* ends with the seal it was given, and with the usual line end: sooner told of many than of each."""
+    seals = b"".join([line[-_SIZE:] for line in lines])
+    return seals == _SEAL * len(lines) % (*[crc32(line[:-_SIZE]) for line in lines],)
 
 
 def is_whole(line: bytes) -> bool:

@@ -21,7 +21,10 @@ Sealed = tuple[str, str, str, str, str, bool]
 UNREAD = Usage(0, 0)
 """Stands for tokens that were told, and not looked at."""
 
-_resumed = itemgetter("id", "workspace", "model", "digest", "attempt", "usage")
+ANSWERED_FIELDS = FIELDS - {"outcome", "custom_id"}
+"""What may stand in an answer in batchrun's own form."""
+resumed = itemgetter("id", "workspace", "model", "digest", "attempt", "usage")
+"""What a resume needs of its fields."""
 _UNREAD_REST = Entry("", "", "", "answered", "", None, None)[7:]
 
 
@@ -29,12 +32,12 @@ def sealed_answer(line: bytes) -> Sealed | None:
     """Take what a resume needs out of a sealed answer in batchrun's own form; None where the line is anything else."""
     try:
         fields = orjson.loads(line)
-        row_id, workspace, model, digest, attempt, usage = _resumed(fields)
+        row_id, workspace, model, digest, attempt, usage = resumed(fields)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
     if not (type(row_id) is type(workspace) is type(model) is type(digest) is type(attempt) is str):
         return None
-    if FIELD in fields and "outcome" not in fields and "custom_id" not in fields and FIELDS.issuperset(fields) and is_whole(line):
+    if FIELD in fields and ANSWERED_FIELDS.issuperset(fields) and is_whole(line):
         return row_id, workspace, model, digest, attempt, usage is not None
     return None
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from sys import byteorder
 from typing import Any, NamedTuple, Self
 from zlib import crc32
 
@@ -60,6 +61,25 @@ def id_digest(workspace: str, row_id: str) -> int:
 def row_crc(workspace: str, row_id: str) -> int:
     """32 bits of a row's name, to tell whether a call was made for it; never 0."""
     return crc32(f"{workspace}\0{row_id}".encode()) or 1
+
+
+def id_digests(workspace: str, row_ids: Iterable[bytes]) -> array[int]:
+    """The `id_digest` of each of *row_ids*, which are encoded."""
+    begun, digests = _begun(workspace), []
+    for row_id in row_ids:
+        named = begun()
+        named.update(row_id)
+        digests.append(named.digest())
+    found = array("Q", b"".join(digests))
+    if byteorder == "little":
+        found.byteswap()
+    return found
+
+
+def row_crcs(workspace: str, row_ids: Iterable[bytes]) -> array[int]:
+    """The `row_crc` of each of *row_ids*, which are encoded."""
+    begun = crc32(f"{workspace}\0".encode())
+    return array("I", [crc32(row_id, begun) or 1 for row_id in row_ids])
 
 
 @lru_cache(maxsize=4096)
@@ -157,11 +177,16 @@ class Index:
         _put(self._occurrences, added, occurrence)
         return added
 
-    def find(self, workspace: str, row_id: str, name: int | None = None) -> int | None:
-        """Ordinal of the row with this id, or None; *name* is their `id_digest`, where that is known."""
+    def find(self, workspace: str, row_id: str) -> int | None:
+        """Ordinal of the row with this id, or None."""
         if self._twins and (twin := self._twins.get((workspace, row_id))) is not None:
             return twin
-        return self.find_named(self._digest_of(workspace, row_id) if name is None or self._digest_of is not id_digest else name)
+        return self.find_named(self._digest_of(workspace, row_id))
+
+    @property
+    def is_told_by_names(self) -> bool:
+        """Whether a row's `id_digest` alone finds it, as `find` does."""
+        return not self._twins and self._digest_of is id_digest
 
     def name(self, ordinal: int) -> int:
         """The digest of the row's workspace and id, 64 bits."""

@@ -45,34 +45,41 @@ class Plan:
     def note_found(self, entry: Entry, ordinal: int | None) -> None:
         """Take in one whose row stands at *ordinal*; None where it stands nowhere."""
         if entry.outcome == "answered":
-            self.note_answer((entry.workspace, entry.model), entry.digest, ordinal)
+            self.count((entry.workspace, entry.model), 1)
+            if ordinal is None:
+                self.gone += 1
+            else:
+                digest = self._index.digest(ordinal)
+                self.answer(ordinal, digest if entry.digest == f"{digest:016x}" else -1)
         elif ordinal is not None and self._states[ordinal] != _ANSWERED:
             self._counted = None
             self._states[ordinal] = _BY_OUTCOME[entry.outcome]
 
-    def note_answer(self, lane: LaneKey, digest: str, ordinal: int | None) -> None:
-        """Take in an answer of a *lane*'s row that was asked as *digest* says."""
-        self._counted = None
-        self._done[lane] = self._done.get(lane, 0) + 1
-        if ordinal is None:
-            self.gone += 1
-            return
-        if digest != f"{self._index.digest(ordinal):016x}":
+    def answer(self, ordinal: int, digest: int) -> None:
+        """Take in an answer of a row that was asked as *digest* says; it is yet to be counted."""
+        if digest != self._index.digest(ordinal):
             self.changed += 1
         self._states[ordinal] = _ANSWERED
+
+    def count(self, lane: LaneKey, answers: int) -> None:
+        """Count answers of a *lane*'s rows."""
+        self._counted = None
+        if answers:
+            self._done[lane] = self._done.get(lane, 0) + answers
 
     @property
     def is_of_another_input(self) -> bool:
         """Whether rows are answered, and none of them stands in the input."""
         return 0 < self.gone == sum(self._done.values())
 
-    def find(self, workspace: str, row_id: str, name: int | None = None) -> int | None:
-        """Ordinal of a row, whose *name* may be known; None where it no longer stands in the input."""
-        return self._index.find(workspace, row_id, name)
+    def find(self, workspace: str, row_id: str) -> int | None:
+        """Ordinal of a row; None where it no longer stands in the input."""
+        return self._index.find(workspace, row_id)
 
-    def is_pending(self, ordinal: int) -> bool:
-        """Whether nothing was noted of a row, or what leaves it to do."""
-        return self._states[ordinal] == _PENDING
+    def pending(self, name: int) -> int | None:
+        """Ordinal of the row with this `id_digest`, of which nothing was noted but what leaves it to do; None where a closer look tells."""
+        ordinal = self._index.find_named(name) if self._index.is_told_by_names else None
+        return ordinal if ordinal is not None and self._states[ordinal] == _PENDING else None
 
     def is_answered(self, workspace: str, row_id: str, ordinal: int | None = None) -> bool:
         """Whether an answer of the row was noted. *ordinal* is its own, where that is known."""

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
-from batchrun.core.ledger.given import given as taken_out_of
-from batchrun.core.ledger.given import read_given
+from batchrun.core.ledger.given import look_at
 from batchrun.core.ledger.sealed_answer import UNREAD
 from batchrun.core.model import Answered, Money, Rejected
 from tests.core.ledger.outcomes import CALL, FAILURE, FORMS, OUTCOMES, REPLY, ROW
@@ -24,7 +23,7 @@ def needed(entry: Entry) -> object:
 
 
 def resumed(line: bytes) -> Entry:
-    return read_given(taken_out_of(line))
+    return look_at(line)
 
 
 @given(OUTCOMES, FORMS, st.booleans(), st.data())
