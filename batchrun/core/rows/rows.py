@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from batchrun.core.model import Row
-from batchrun.core.rows.weight import MOST_WEIGHT, STRINGS, too_heavy
+from batchrun.core.rows.weight import MOST_WEIGHT, STRINGS, brackets, too_heavy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -249,7 +249,7 @@ def _why_not_json(text: bytes, error: orjson.JSONDecodeError) -> str:
 
 def _unfit_depth(text: bytes, value: dict[str, Any]) -> str | None:
     # Counting brackets costs next to nothing and settles it for all but code and tables.
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH or not _deeper_than(value, MAX_DEPTH):
+    if brackets(text) <= MAX_DEPTH or not _deeper_than(value, MAX_DEPTH):
         return None
     return f"nested deeper than {MAX_DEPTH} levels"
 
