@@ -18,7 +18,7 @@ from batchrun.core.scheduling.scheduler import Ticket, Verdict
 
 
 class Recorder(Protocol):
-    """What the engine asks of a ledger (`edge/ledger.py` keeps the promises)."""
+    """What the engine asks of a ledger (`edge/ledger` keeps the promises)."""
 
     def start(self, row: Row, most: Bound, at: float) -> str:
         """Note that an attempt is about to be sent, and name it."""

@@ -64,7 +64,7 @@ GROUPS = {
     ),
     "limits": Group(("core/limits/*.py",), ("tests/core/limits", *_SCHEDULING)),
     "ledger": Group(
-        ("core/ledger/[!f]*.py", "edge/ledger.py", "edge/history.py"),
+        ("core/ledger/[!f]*.py", "edge/ledger/*.py", "edge/history.py"),
         ("tests/core/ledger", "tests/edge/test_history.py", "tests/edge/test_ledger.py", "tests/running/test_checkpoints.py"),
     ),
     "budget": Group(

@@ -25,7 +25,7 @@ from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
 from batchrun.edge import descriptors, history, lost_steps, run_directory, signals
 from batchrun.edge.environment import Keys, read_keys
 from batchrun.edge.garbage import seldom_collected
-from batchrun.edge.ledger import Ledger
+from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports
 from batchrun.report.page.languages import Language
@@ -120,7 +120,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         windows = windows_of(workspaces, scheduler, wishes.note)
         transport = await stack.enter_async_context(transport_of(job, sum(each.concurrency for each in workspaces.values())))
         with Ledger(
-            directory, opening.number, run_directory.open_to_append,
+            Files(directory, run_directory.open_to_append), opening.number,
             form=job.output.form, raw=job.output.raw, price=pricer(prices, workspaces), boot=history.boot_id(),
         ) as ledger:  # fmt: skip
             if opening.followed is not None:

@@ -20,7 +20,7 @@ import anyio
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Reply, Row, Usage
 from batchrun.edge import run_directory
-from batchrun.edge.ledger import Ledger
+from batchrun.edge.ledger import Files, Ledger
 
 WORKSPACES = (12, 60, 1000)
 _TEXT = "An answer of usual length. " * 40
@@ -40,20 +40,20 @@ def _syncs(directory: Path, workspaces: int, times: int) -> tuple[list[float], l
     """Seconds of syncs one by one, and as the ledger does it, in alternation."""
     alone: list[float] = []
     together: list[float] = []
-    with Ledger(directory, 1, run_directory.open_to_append) as ledger:
+    with Ledger(files := Files(directory, run_directory.open_to_append), 1) as ledger:
         for number in range(times):
             for seconds in (alone, together):
                 for name in range(workspaces):
                     row = Row(f"r-{number}", f"w{name}", "qwen-plus", {}, "0" * 16)
                     ledger.append(Answered(row, Reply(_TEXT, "stop", _USAGE), Call("1-1", 1, 0.0, 900)), 0.0)
                 ledger.flush()
-                dirty = ledger._take_dirty()
+                dirty = files.take_dirty()
                 began = time.perf_counter()
                 if seconds is alone:
                     for file in dirty:
                         os.fdatasync(file.descriptor)
                 else:
-                    ledger._sync_all(dirty)
+                    files.sync_all(dirty)
                 seconds.append(time.perf_counter() - began)
     return alone, together
 
@@ -61,7 +61,7 @@ def _syncs(directory: Path, workspaces: int, times: int) -> tuple[list[float], l
 async def _lived(directory: Path, workspaces: int, seconds: float) -> tuple[float, float, float]:
     """Of *seconds* of a run that writes to a tenth of them fifty times a second: the share without room, CPU a second, the loop's delay."""
     without, looks, late, number = 0, 0, 0.0, 0
-    with Ledger(directory, 1, run_directory.open_to_append) as ledger:
+    with Ledger(Files(directory, run_directory.open_to_append), 1) as ledger:
         _write(ledger, workspaces, 0)
         async with anyio.create_task_group() as beside:
             beside.start_soon(ledger.keep_synced, lambda: None)

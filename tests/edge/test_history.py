@@ -12,9 +12,10 @@ from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, ReadIn, Started, opened_line, started_line
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
+from batchrun.core.ledger.unsynced import UNSYNCED_BYTES, UNSYNCED_SECONDS
 from batchrun.core.model import Answered, Call, Failure, Fault, Reply, Row, Scope, Usage
 from batchrun.edge import history
-from batchrun.edge.ledger import UNSYNCED_BYTES, UNSYNCED_SECONDS, Ledger
+from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.run_directory import locked, open_to_append
 
 ROOT = Path(__file__).parent.parent.parent
@@ -211,7 +212,7 @@ def test_a_second_process_is_refused_and_a_killed_one_lets_go_at_once(tmp_path):
 
 
 def test_an_entry_is_in_the_file_when_flush_returns_and_is_private(tmp_path):
-    with Ledger(tmp_path, 1, open_to_append) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger:
         for number in range(3):
             ledger.append(outcome(number), now=float(number))
             ledger.flush()
@@ -221,7 +222,7 @@ def test_an_entry_is_in_the_file_when_flush_returns_and_is_private(tmp_path):
 
 def test_a_call_stands_in_the_log_before_it_is_sent_and_a_failure_as_soon_as_it_is_known(tmp_path):
     log = tmp_path / "attempts.log"
-    with Ledger(tmp_path, 1, open_to_append) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger:
         name = ledger.start(outcome(1).row, Bound(7, 8), 1.0)
         ledger.flush()
         assert [*history.Attempts(log)][:-1] == [Started(name, "法务", "qwen-plus", "行-1", Bound(7, 8), 1.0)]
@@ -231,7 +232,7 @@ def test_a_call_stands_in_the_log_before_it_is_sent_and_a_failure_as_soon_as_it_
 
 
 def test_launching_waits_while_too_much_lies_unsynced(tmp_path):
-    with Ledger(tmp_path, 1, open_to_append) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger:
         assert ledger.room(1e9)
         ledger.append(outcome(1), now=10.0)
         assert ledger.room(10.0 + UNSYNCED_SECONDS - 0.01)
@@ -245,7 +246,7 @@ def test_the_first_failed_write_ends_the_ledger_for_every_file(tmp_path):
     def open_file(path):
         return os.open("/dev/full", os.O_WRONLY) if path.name == "results.jsonl" else open_to_append(path)
 
-    with Ledger(tmp_path, 1, open_file) as ledger:
+    with Ledger(Files(tmp_path, open_file), 1) as ledger:
         ledger.start(outcome(1).row, Bound(1, 1), 0.0)
         ledger.flush()
         size = (tmp_path / "attempts.log").stat().st_size
@@ -259,7 +260,7 @@ def test_the_first_failed_write_ends_the_ledger_for_every_file(tmp_path):
 
 def test_a_failed_sync_ends_the_ledger_and_is_never_tried_again(tmp_path):
     reader, writer = os.pipe()
-    ledger = Ledger(tmp_path, 1, lambda _path: writer)
+    ledger = Ledger(Files(tmp_path, lambda _path: writer), 1)
     ledger.append(outcome(1), 0.0)
     with pytest.raises(LedgerError, match="could not be synced"):  # A pipe cannot be synced.
         ledger.__exit__(None, None, None)
@@ -272,6 +273,6 @@ def test_an_output_file_that_is_a_link_is_refused(tmp_path):
     (tmp_path / "法务").mkdir()
     (tmp_path / "elsewhere").write_bytes(b"")
     (tmp_path / "法务" / "results.jsonl").symlink_to(tmp_path / "elsewhere")
-    with Ledger(tmp_path, 1, open_to_append) as ledger, pytest.raises(LedgerError):
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger, pytest.raises(LedgerError):
         ledger.append(outcome(1), 0.0)
     assert (tmp_path / "elsewhere").read_bytes() == b""

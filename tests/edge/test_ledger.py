@@ -20,10 +20,11 @@ import pytest
 from batchrun.core.errors import LedgerError, StoppedError
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Promised, ReadIn, Started, closed_line, opened_line, read_attempt
 from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.unsynced import UNSYNCED_BYTES
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Outcome, Rejected, Reply, Row, Scope, Usage
 from batchrun.edge.history import Attempts, boot_id
 from batchrun.edge.history import entries as entries_of
-from batchrun.edge.ledger import UNSYNCED_BYTES, Ledger
+from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.run_directory import open_to_append
 from tests.edge.test_run_directory import files_no_larger_than
 from tests.virtual_time import run_virtually
@@ -39,7 +40,7 @@ def answered(name: str, workspace: str = "legal", content: str = "an answer") ->
 
 def test_entries_go_to_the_files_of_their_own_workspace_and_stand_there_after_a_flush(tmp_path):
     failure = Failure(Fault.AGAIN, Scope.ROW, "internal_error", "m", "a")
-    with Ledger(tmp_path, 1, open_to_append) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger:
         for name in ("a", "b", "a", "c"):
             ledger.append(answered(f"of-{name}", name), 0.0)
             ledger.append(Exhausted(row(f"of-{name}", name), failure, None), 0.0)
@@ -51,7 +52,7 @@ def test_entries_go_to_the_files_of_their_own_workspace_and_stand_there_after_a_
 
 
 def test_a_disk_that_takes_a_part_of_a_line_ends_the_ledger_before_the_line_counts_as_written(tmp_path):
-    with Ledger(tmp_path, 1, open_to_append) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger:
         ledger.append(answered("r-1"), 0.0)
         ledger.flush()
         size = (tmp_path / "legal" / "results.jsonl").stat().st_size
@@ -69,7 +70,7 @@ def test_an_entry_that_there_is_no_memory_for_is_told_and_the_others_are_written
         if workspace == "poor":
             raise MemoryError
 
-    with Ledger(tmp_path, 1, open_to_append, price=price) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1, price=price) as ledger:
         ledger.append(answered("r-1"), 0.0)
         with pytest.raises(StoppedError, match="no memory left to write the entry of row 'r-2' of poor: its call counts as in doubt"):
             ledger.append(answered("r-2", "poor"), 0.0)
@@ -84,11 +85,11 @@ _WITHOUT_MEMORY = """
 import resource, sys
 from pathlib import Path
 from batchrun.core.errors import LedgerError
-from batchrun.edge.ledger import Ledger
+from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.run_directory import open_to_append
 from tests.edge.test_ledger import answered
 
-with Ledger(Path(sys.argv[1]), 1, open_to_append) as ledger:
+with Ledger(Files(Path(sys.argv[1]), open_to_append), 1) as ledger:
     ledger.append(answered("r-1"), 0.0)
     ledger.flush()
     for name in ("r-2", "r-3"):
@@ -126,7 +127,7 @@ def test_what_interrupts_a_write_ends_the_ledger_and_no_line_is_written_twice(tm
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         with os.fdopen(reading, "rb") as pipe:
-            with Ledger(tmp_path, 1, lambda _path: writing) as ledger:
+            with Ledger(Files(tmp_path, lambda _path: writing), 1) as ledger:
                 ledger.append(answered("r-1", content="a" * 200_000), 0.0)
                 signal.setitimer(signal.ITIMER_REAL, 0.2)
                 with pytest.raises(KeyboardInterrupt):
@@ -143,35 +144,35 @@ def test_what_interrupts_a_write_ends_the_ledger_and_no_line_is_written_twice(tm
         signal.signal(signal.SIGALRM, before)
 
 
-class Slow(Ledger):
-    """Its disk takes as long to sync as it is told."""
+class Slow(Files):
+    """Their disk takes as long to sync as it is told."""
 
     def __init__(self, *parts) -> None:
         super().__init__(*parts)
         self.busy, self.may_end = threading.Event(), threading.Event()
 
-    def _sync_all(self, dirty) -> None:
+    def sync_all(self, dirty) -> None:
         self.busy.set()
         assert self.may_end.wait(20)
-        super()._sync_all(dirty)
+        super().sync_all(dirty)
 
 
 def test_what_is_appended_while_a_sync_is_under_way_counts_as_unsynced_after_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("batchrun.edge.ledger.SYNC_EVERY", 0.01)
+    monkeypatch.setattr("batchrun.edge.ledger.ledger.SYNC_EVERY", 0.01)
 
     async def main() -> list[bool]:
         room = []
-        with Slow(tmp_path, 1, open_to_append) as ledger:
+        with Ledger(files := Slow(tmp_path, open_to_append), 1) as ledger:
             synced = [anyio.Event(), anyio.Event()]
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ledger.keep_synced, lambda: next(each for each in synced if not each.is_set()).set())
                 ledger.append(answered("r-1"), anyio.current_time())
                 ledger.flush()
-                assert await anyio.to_thread.run_sync(ledger.busy.wait, 20)
+                assert await anyio.to_thread.run_sync(files.busy.wait, 20)
                 ledger.append(answered("r-2", content="x" * UNSYNCED_BYTES), anyio.current_time())
                 ledger.flush()
                 room.append(ledger.room(anyio.current_time()))
-                ledger.may_end.set()
+                files.may_end.set()
                 for each in synced:
                     await each.wait()
                     room.append(ledger.room(anyio.current_time()))
@@ -184,13 +185,13 @@ def test_what_is_appended_while_a_sync_is_under_way_counts_as_unsynced_after_it(
 def test_what_is_awaited_as_promised_stands_in_the_log_and_was_synced(tmp_path):
     synced: list[bytes] = []
 
-    class Seen(Ledger):
-        def _sync(self, dirty) -> None:
-            super()._sync(dirty)
+    class Seen(Files):
+        def sync(self, dirty) -> None:
+            super().sync(dirty)
             synced.append(dirty.path.read_bytes())
 
     async def main() -> None:
-        with Seen(tmp_path, 1, open_to_append, boot="a-start") as ledger:
+        with Ledger(Seen(tmp_path, open_to_append), 1, boot="a-start") as ledger:
             assert not ledger.promise(row("r-1"), Bound(7, 8))
             async with anyio.create_task_group() as tasks:
                 for _ in range(3):
@@ -215,7 +216,7 @@ def test_an_entry_says_what_its_call_cost_when_it_began_and_one_without_a_call_o
     paid = Failure(Fault.REJECT, Scope.ROW, "schema_mismatch", "m", "a", usage=usage)
     unpaid = replace(paid, usage=None)
     call = Call("1-1", 1, 1.0, 12)
-    with Ledger(tmp_path, 1, open_to_append, price=priced) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1, price=priced) as ledger:
         ledger.append(answered("r-1"), 0.0)
         for failure, made in ((paid, call), (paid, None), (unpaid, call), (paid, replace(call, started_at=2.0))):
             ledger.append(Rejected(row("r-2"), failure, made), 0.0)
@@ -226,7 +227,7 @@ def test_an_entry_says_what_its_call_cost_when_it_began_and_one_without_a_call_o
 
 def test_the_log_says_what_a_call_cost_whose_tokens_stand_in_no_entry(tmp_path):
     failure = Failure(Fault.REASK, Scope.ROW, "schema_mismatch", "m", "a", usage=Usage(7, 3))
-    with Ledger(tmp_path, 1, open_to_append, price=priced) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1, price=priced) as ledger:
         for at, result in ((1.0, failure), (2.0, failure), (1.0, replace(failure, usage=None))):
             name = ledger.start(row("r-1"), Bound(9, 9), 0.5)
             ledger.end(name, "reasked", result, at)
@@ -240,17 +241,17 @@ def test_the_log_says_what_a_call_cost_whose_tokens_stand_in_no_entry(tmp_path):
 
 @pytest.mark.parametrize("raw", [False, True])
 def test_the_providers_body_stands_in_an_entry_where_it_was_asked_for(tmp_path, raw):
-    with Ledger(tmp_path, 1, open_to_append, raw=raw) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1, raw=raw) as ledger:
         ledger.append(Answered(row("r-1"), Reply("an answer", "stop", None, body=b'{"id":"chatcmpl-1"}'), Call("1-1", 1, 1.0, 12)), 0.0)
     told = orjson.loads((tmp_path / "legal" / "results.jsonl").read_bytes())
     assert told.get("response") == ({"id": "chatcmpl-1"} if raw else None)
 
 
 def test_what_goes_on_is_promised_anew_behind_and_the_log_read_in_this_start_of_the_machine_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("batchrun.edge.ledger.SYNC_EVERY", 0.01)
+    monkeypatch.setattr("batchrun.edge.ledger.ledger.SYNC_EVERY", 0.01)
 
     async def main() -> None:
-        with Ledger(tmp_path, 1, open_to_append, boot="a-start", wall_time=lambda: 8.0) as ledger:
+        with Ledger(Files(tmp_path, open_to_append), 1, boot="a-start", wall_time=lambda: 8.0) as ledger:
             assert not ledger.promise(row("r-1"), Bound(7, 8))
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ledger.keep_synced, lambda: None)
@@ -277,7 +278,7 @@ def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(t
         assert [*Attempts(tmp_path / "attempts.log")][: len(lines)] == lines
         assert [*entries_of(tmp_path / "legal" / "results.jsonl", "legal")][: len(entries)] == entries
 
-    with Ledger(tmp_path, 1, open_to_append) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger:
         ledger.be_followed(follow)
         ledger.opened(1.0)
         for number in range(1, 100):
@@ -310,7 +311,7 @@ def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(t
 def test_a_call_that_was_billed_and_has_no_entry_tells_its_rows_metadata_and_one_that_was_not_tells_none(tmp_path):
     of = replace(row("r-1"), metadata={"a": 1})
     billed = Failure(Fault.REASK, Scope.ROW, "no_json", "m", "a", status=200, usage=Usage(7, 3))
-    with Ledger(tmp_path, 4, open_to_append) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 4) as ledger:
         names = [ledger.start(of, Bound(7, 8), float(number)) for number in range(2)]
         ledger.end(names[0], "reasked", billed, 5.5)
         ledger.end(names[1], "again", Failure(Fault.AGAIN, Scope.ROW, "internal_error", "m", "a"), 6.5)
@@ -324,7 +325,7 @@ def test_a_call_that_was_billed_and_has_no_entry_tells_its_rows_metadata_and_one
 def test_the_end_of_an_answer_is_written_with_the_next_line_in_the_order_in_which_things_were(tmp_path):
     log = tmp_path / "attempts.log"
     reply = Reply("x", "stop", Usage(7, 3))
-    with Ledger(tmp_path, 1, open_to_append) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger:
         names = [ledger.start(row(f"r-{number}"), Bound(7, 8), 1.0) for number in range(3)]
         ledger.flush()
         before = log.read_bytes()
@@ -343,7 +344,7 @@ def test_an_opening_that_ends_well_says_so_where_calls_are_promised_and_says_whe
     for boot in (None, "a-start"):
         directory = tmp_path / str(boot)
         directory.mkdir()
-        with Ledger(directory, 7, open_to_append, boot=boot, wall_time=lambda: 9.5) as ledger:
+        with Ledger(Files(directory, open_to_append), 7, boot=boot, wall_time=lambda: 9.5) as ledger:
             ledger.opened(1.5)
             assert read_attempt((directory / "attempts.log").read_bytes()) == Opened(7, boot)
             assert ledger.promise(row("r-1"), Bound(7, 8)) is (boot is None)
@@ -356,7 +357,7 @@ def test_what_ends_a_ledger_is_told_with_the_calls_that_were_under_way(tmp_path)
         return os.open("/dev/full", os.O_WRONLY) if path.name == "results.jsonl" else open_to_append(path)
 
     for calls, doubt in ((0, ""), (1100, "1,100 calls were under way: they may have been billed, and count as in doubt. ")):
-        with Ledger(tmp_path, 1, open_file) as ledger:
+        with Ledger(Files(tmp_path, open_file), 1) as ledger:
             for number in range(calls):
                 ledger.start(row(f"r-{number}"), Bound(7, 8), 1.0)
             ledger.append(answered("r-1"), 0.0)
@@ -374,7 +375,7 @@ def test_what_ends_a_ledger_is_told_with_the_calls_that_were_under_way(tmp_path)
 
 @pytest.mark.parametrize("how", ["deleted", "replaced", "linked"])
 def test_a_file_that_is_no_longer_where_it_was_ends_the_ledger_at_the_next_sync(tmp_path, how):
-    ledger = Ledger(tmp_path, 1, open_to_append)
+    ledger = Ledger(Files(tmp_path, open_to_append), 1)
     ledger.append(answered("r-1"), 0.0)
     ledger.flush()
     path = tmp_path / "legal" / "results.jsonl"
@@ -390,15 +391,15 @@ def test_a_file_that_is_no_longer_where_it_was_ends_the_ledger_at_the_next_sync(
 def test_all_files_that_were_written_to_are_synced_and_no_others_however_many_they_are(tmp_path):
     synced: list[str] = []
 
-    class Seen(Ledger):
-        def _sync(self, dirty) -> None:
-            super()._sync(dirty)
+    class Seen(Files):
+        def sync(self, dirty) -> None:
+            super().sync(dirty)
             synced.append(dirty.path.parent.name)
 
     for many in (3, 4, 5, 40):
         synced.clear()
         names = [f"{many}-{number}" for number in range(many)]
-        with Seen(tmp_path, 1, open_to_append) as ledger:
+        with Ledger(Seen(tmp_path, open_to_append), 1) as ledger:
             for name in names:
                 ledger.append(answered("r-1", name), 0.0)
         assert sorted(synced) == sorted(names)
@@ -407,21 +408,14 @@ def test_all_files_that_were_written_to_are_synced_and_no_others_however_many_th
 def test_a_second_later_ends_are_written_promises_looked_over_and_what_is_dirty_is_synced(tmp_path):
     synced: list[str] = []
 
-    class Seen(Ledger):
-        """Syncs at once: threads know no virtual time."""
-
-        async def keep_synced(self, on_room) -> None:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("batchrun.edge.ledger.run_sync", _at_once)
-                await super().keep_synced(on_room)
-
-        def _sync(self, dirty) -> None:
+    class Seen(Files):
+        def sync(self, dirty) -> None:
             synced.append(dirty.path.name)
-            super()._sync(dirty)
+            super().sync(dirty)
 
     async def main() -> None:
         rooms: list[float] = []
-        with Seen(tmp_path, 1, open_to_append, boot="a-start", wall_time=lambda: 9.5) as ledger:
+        with Ledger(Seen(tmp_path, open_to_append), 1, boot="a-start", wall_time=lambda: 9.5) as ledger:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ledger.keep_synced, lambda: rooms.append(anyio.current_time()))
                 await anyio.sleep(2.5)
@@ -441,7 +435,9 @@ def test_a_second_later_ends_are_written_promises_looked_over_and_what_is_dirty_
                 await anyio.sleep(5)
                 tasks.cancel_scope.cancel()
 
-    run_virtually(main)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("batchrun.edge.ledger.ledger.run_sync", _at_once)  # Threads know no virtual time.
+        run_virtually(main)
 
 
 async def _at_once(function, *arguments):
@@ -449,7 +445,7 @@ async def _at_once(function, *arguments):
 
 
 def test_a_sync_that_takes_two_seconds_keeps_anything_more_from_being_launched(tmp_path):
-    ledger = Ledger(tmp_path, 1, open_to_append)
+    ledger = Ledger(Files(tmp_path, open_to_append), 1)
     rooms = []
 
     async def slow(function, *arguments):
@@ -467,7 +463,7 @@ def test_a_sync_that_takes_two_seconds_keeps_anything_more_from_being_launched(t
             tasks.cancel_scope.cancel()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("batchrun.edge.ledger.run_sync", slow)
+        patch.setattr("batchrun.edge.ledger.ledger.run_sync", slow)
         run_virtually(main)
     ledger.__exit__(None, None, None)
     # Its own entry was two seconds old at 2.0.
@@ -484,7 +480,7 @@ def test_each_file_is_opened_once_and_none_is_open_any_more_when_the_ledger_is_l
     before = set(Path("/proc/self/fd").iterdir())
     for again in (False, True):
         opened.clear()
-        with Ledger(tmp_path, 1, open_file) as ledger:
+        with Ledger(Files(tmp_path, open_file), 1) as ledger:
             for number in range(3):
                 ledger.start(row(f"r-{number}"), Bound(7, 8), 1.0)
                 for name in ("legal", "sales"):
@@ -500,7 +496,7 @@ def test_each_file_is_opened_once_and_none_is_open_any_more_when_the_ledger_is_l
 
 def test_a_lane_waits_for_its_own_promise_and_one_sync_is_for_all_that_wait(tmp_path):
     async def main() -> None:
-        with Ledger(tmp_path, 1, open_to_append, boot="a-start") as ledger:
+        with Ledger(Files(tmp_path, open_to_append), 1, boot="a-start") as ledger:
             legal, sales = row("r-1"), row("r-1", "sales")
             assert not ledger.promise(legal, Bound(7, 8))
             await ledger.promised(legal)
@@ -521,7 +517,7 @@ def test_where_no_memory_is_left_to_tell_what_is_written_it_is_written_and_nothi
     def none_left(*_asked: object) -> None:
         raise MemoryError
 
-    with Ledger(tmp_path, 1, open_to_append) as ledger:
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger:
         ledger.be_followed(lambda lines, entries, _ordinals: told.extend([*lines, *entries]))
         ledger.opened(1.0)
         ledger.hand_over()

@@ -9,7 +9,7 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Answered, Call, Failure, Fault, Outcome, Rejected, Reply, Row, Scope, Usage
 from batchrun.edge import run_directory
-from batchrun.edge.ledger import Ledger
+from batchrun.edge.ledger import Files, Ledger
 from batchrun.running.statements import read_statement, write_usage
 
 WORKSPACES = ("法务", "sales")
@@ -31,7 +31,7 @@ def outcome(row: Row, call: Call, number: int) -> Outcome:
 def made_run(directory: Path, order: Sequence[int] = range(ROWS), *, run: str = "run") -> Statement:
     """Make the run directory; every sixth row of each workspace is rejected. Returns its statement."""
     counted = {name: {MODEL: len(order)} for name in WORKSPACES}
-    with run_directory.locked(directory), Ledger(directory, 1, run_directory.open_to_append) as ledger:
+    with run_directory.locked(directory), Ledger(Files(directory, run_directory.open_to_append), 1) as ledger:
         described = {"format": run_directory.FORMAT, "run": run, "name": "night", "rows": counted, "rejected_input": 0}
         run_directory.write_description(directory, described)
         ledger.opened(0.0)

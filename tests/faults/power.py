@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from batchrun.edge.ledger import UNSYNCED_SECONDS
+from batchrun.core.ledger.unsynced import UNSYNCED_SECONDS
 from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
 from tests.end_to_end.test_run import ROOT, calls, environment, rows_of, simulator, write_job

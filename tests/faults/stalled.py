@@ -18,7 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from batchrun.core.ledger.attempts import Ended, Started, read_attempt
-from batchrun.edge.ledger import SYNC_EVERY, UNSYNCED_SECONDS
+from batchrun.core.ledger.unsynced import UNSYNCED_SECONDS
+from batchrun.edge.ledger.ledger import SYNC_EVERY
 from tests.faults import children
 from tests.faults.kinds import PLAIN
 from tests.peers.peer import program

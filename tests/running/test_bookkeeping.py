@@ -28,7 +28,7 @@ from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, WaitUntil
 from batchrun.edge import run_directory
 from batchrun.edge.books_file import BooksFile, is_held
-from batchrun.edge.ledger import Ledger
+from batchrun.edge.ledger import Files, Ledger
 from batchrun.running.bookkeeping import Bookkeeper, spend
 from tests.laboratory import lane
 from tests.virtual_time import run_virtually
@@ -61,7 +61,7 @@ class Run:
         self.keeper = Bookkeeper(self.directory, [self.purse], self.notes.append, wall_time=lambda: self.clock[0])
         self._books = self.keeper.open()
         self._books.__enter__()
-        self._ledger = self._stack.enter_context(Ledger(self.directory, self._opening, run_directory.open_to_append))
+        self._ledger = self._stack.enter_context(Ledger(Files(self.directory, run_directory.open_to_append), self._opening))
         return self
 
     def _purses(self, lane):
@@ -327,7 +327,7 @@ def test_a_process_that_lives_is_told_from_one_that_does_not(tmp_path):
 
 def grown(run, name, tokens=10, at=NOON):
     """The ledger of a run goes on where nobody keeps the books: one more answer."""
-    with Ledger(run.directory, 9, run_directory.open_to_append) as ledger:
+    with Ledger(Files(run.directory, run_directory.open_to_append), 9) as ledger:
         row = Row(name, *LANE, {}, "0" * 16)
         call = Call(ledger.start(row, MOST, at), 1, at, 5)
         ledger.append(Answered(row, Reply("x", "stop", Usage(0, tokens)), call), 0.0)

@@ -18,7 +18,7 @@ from batchrun.core.money.budget import Cap, Purse
 from batchrun.core.money.periods import Period
 from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.edge import run_directory
-from batchrun.edge.ledger import Ledger
+from batchrun.edge.ledger import Files, Ledger
 from batchrun.running.budgets import each_purse, most_tokens, purses_of, take_up, tell_budgets, tell_spent, with_what_is_left
 from batchrun.running.money import prices_of
 from tests.virtual_time import run_virtually
@@ -177,7 +177,7 @@ def test_budgets_are_told_of_each_second_as_long_as_a_run_has_any():
 
 
 def test_what_a_run_has_spent_so_far_is_read_from_its_ledger_for_the_lanes_that_have_budgets(tmp_path):
-    with Ledger(tmp_path, 1, run_directory.open_to_append) as ledger:
+    with Ledger(Files(tmp_path, run_directory.open_to_append), 1) as ledger:
         for number, lane in enumerate([("legal", OWN), ("sales", OWN), ("legal", OWN)], 1):
             row, reply = Row(f"r-{number}", *lane, {}, "0" * 16), Reply("x", "stop", Usage(number, 10))
             call = Call(ledger.start(row, Bound(100, 100), 5.0), 1, 5.0, 7)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -34,7 +33,7 @@ from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.past import Past
 from batchrun.edge import history, run_directory
 from batchrun.edge.job_file import load_job
-from batchrun.edge.ledger import Ledger
+from batchrun.edge.ledger import Files, Ledger
 from batchrun.report.usage_csv import usage_table
 from batchrun.running import checkpoints, following
 from batchrun.running.checkpoints import Checkpoint
@@ -140,9 +139,7 @@ class Opened:
         following._write(self.followed._to_be_kept(self.followed._marks(self.ledger.followed())))
 
     def killed(self) -> None:
-        for file in self.ledger._files.values():
-            os.close(file.descriptor)
-        self.ledger._files.clear()
+        self.ledger._files.close()
 
     def closed(self) -> tuple[Statement | None, Course]:
         self.ledger.__exit__(None, None, None)
@@ -173,7 +170,7 @@ def opened(directory: Path, number: int = 1, form: Form = "batchrun") -> Opened:
     answered = {(row.workspace, row.id) for row in ROWS if past.plan.is_answered(row.workspace, row.id)}
     found = followed(directory, past, plan, course=True)
     assert found is not None
-    ledger = Ledger(directory, number, run_directory.open_to_append, form=form, price=price, boot="a-boot")
+    ledger = Ledger(Files(directory, run_directory.open_to_append), number, form=form, price=price, boot="a-boot")
     ledger.be_followed(found.take)
     ledger.opened(NIGHT + 86_400 * number)
     return Opened(directory, index, past, plan, found, number, ledger, NIGHT + 86_400 * number, answered)

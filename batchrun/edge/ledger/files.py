@@ -1,0 +1,187 @@
+"""The append-only files of an opened run: lines gathered, written whole, synced, and believed no more after the first failure.
+
+Lines are noted first and written together, in one write a file and flush: a hundred answers that come in one turn of the loop cost one
+call to the kernel, not a hundred. A file is opened when the first line for it is noted and stays open until the run is left.
+
+The first write or sync that fails breaks all files, not its own alone: after it nothing that is read back from the kernel's cache tells
+what the disk has, and whoever goes on would pay for answers that cannot be kept. Every later call raises the same LedgerError.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping, Sized
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchrun.core.errors import LedgerError
+from batchrun.core.ledger.marking import Growth
+
+SYNCERS = 16
+"""Files that are synced at a time: a journal's commit is paid once for all that wait for it. One by one, a thousand take seconds."""
+_ALONE = 4
+"""So few files are synced one after the other."""
+
+Place = tuple[str, ...]
+"""A file's path within the run directory, part by part: ``("legal", "results.jsonl")``."""
+
+
+@dataclass(slots=True, eq=False)
+class File:
+    """One that is open."""
+
+    path: Path
+    descriptor: int
+    growth: Growth
+    """By what was written here."""
+    lines: list[bytes] = field(default_factory=list)
+    """Noted, and not written yet."""
+
+
+class Files:
+    """Those of one opening, by their place; `sync` and `sync_all` alone may run on another thread than the loop's."""
+
+    def __init__(self, directory: Path, open_file: Callable[[Path], int]) -> None:
+        """*open_file* opens a path within *directory* to append to, or makes it, and returns its descriptor."""
+        self._directory = directory
+        self._open_file = open_file
+        self._files: dict[Place, File] = {}
+        self._noted: list[File] = []
+        """Have lines that the next flush writes."""
+        self._dirty: set[File] = set()
+        """Were written to since the last sync."""
+        self._growths: dict[str, Growth] = {}
+        self.under_way: Sized = ()
+        """Calls that a failure leaves in doubt: how many they are is told with it."""
+        self.marked = False
+        """Whether what is written is marked (`growths`): it is digested for that, and only a run that is followed asks."""
+        self.broken: LedgerError | None = None
+        """What ended the ledger; every later call raises it."""
+
+    @property
+    def growths(self) -> Mapping[str, Growth]:
+        """What was written to each file, by its path in the run directory."""
+        return self._growths
+
+    @property
+    def has_noted(self) -> bool:
+        """Whether lines are noted that no flush has written."""
+        return bool(self._noted)
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether anything was written since the last sync began."""
+        return bool(self._dirty)
+
+    def note(self, place: Place, *lines: bytes) -> None:
+        """Note whole lines, in their order; `flush` writes them."""
+        if self.broken is not None:
+            raise self.broken
+        file = self._files.get(place) or self._opened(place)
+        if not file.lines:
+            self._noted.append(file)
+        file.lines += lines
+
+    def flush(self) -> None:
+        """Write what was noted; on return a killed process can no longer lose it."""
+        for file in self._noted:
+            # Whatever interrupts it, no line is written a second time.
+            lines, file.lines = file.lines, []
+            self._write(file, lines)
+        self._noted.clear()
+
+    def take_dirty(self) -> list[File]:
+        """Return what `sync_all` must be given; it counts as synced from here on."""
+        dirty = [*self._dirty]
+        self._dirty.clear()
+        return dirty
+
+    def sync_all(self, dirty: list[File]) -> None:
+        """Have the disk confirm them, several at a time; on return a lost machine can no longer lose what was written before."""
+        if len(dirty) <= _ALONE:
+            for each in dirty:
+                self.sync(each)
+            return
+        with ThreadPoolExecutor(min(SYNCERS, len(dirty) // 2)) as threads:
+            for _ in threads.map(self.sync, dirty):
+                pass
+
+    def sync(self, dirty: File) -> None:
+        """Have the disk confirm one of them."""
+        try:
+            os.fdatasync(dirty.descriptor)
+            _must_stand(dirty.path, dirty.descriptor)
+        except OSError as error:
+            raise self._break(dirty.path, "synced", error) from None
+
+    def at(self, place: Place) -> File:
+        """Return a file that lines were noted for."""
+        return self._files[place]
+
+    def close(self) -> None:
+        """Close them. After a failure what the disk has not got is put out of the kernel's cache before."""
+        if self.broken is not None:
+            self._forget_what_the_disk_has_not()
+        for file in self._files.values():
+            with suppress(OSError):  # What is synced is synced, and what is broken is told already.
+                os.close(file.descriptor)
+        self._files.clear()
+
+    def _opened(self, place: Place) -> File:
+        path = self._directory.joinpath(*place)
+        try:
+            descriptor = self._open_file(path)
+            growth = self._growths["/".join(place)] = Growth(os.fstat(descriptor).st_size)
+            file = self._files[place] = File(path, descriptor, growth)
+        except OSError as error:
+            raise self._break(path, "written", error) from None
+        return file
+
+    def _write(self, file: File, noted: list[bytes]) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self._dirty.add(file)
+        try:
+            lines = b"".join(noted)
+            written = os.write(file.descriptor, lines)
+            while written < len(lines):
+                written += os.write(file.descriptor, lines[written:])
+        except OSError as error:
+            raise self._break(file.path, "written", error) from None
+        except MemoryError:
+            raise self._break(file.path, "written", OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))) from None
+        except BaseException:
+            # A second Ctrl-C, in a program of somebody's own: how much of it stands is not known, so nothing may be written behind it.
+            self._break(file.path, "written", InterruptedError(errno.EINTR, os.strerror(errno.EINTR)))
+            raise
+        if self.marked:
+            file.growth.add(lines, len(noted))
+
+    def _forget_what_the_disk_has_not(self) -> None:
+        """Have every page written, or not: whatever the kernel says to that, it is believed no more, and what it holds is put out."""
+        for file in self._files.values():
+            with suppress(OSError):
+                os.fdatasync(file.descriptor)
+            with suppress(OSError):
+                os.posix_fadvise(file.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def _break(self, path: Path, what: str, error: OSError) -> LedgerError:
+        count = len(self.under_way)
+        doubt = f"{count:,} calls were under way: they may have been billed, and count as in doubt. " if count else ""
+        mend = "Give the run more memory" if error.errno == errno.ENOMEM else "Mend the disk"
+        self.broken = LedgerError(
+            f"{path}: could not be {what}: {error.strerror}. Nothing more is sent or written. {doubt}"
+            f"{mend} and run the same command again: it goes on from what the files hold"
+        )
+        return self.broken
+
+
+def _must_stand(path: Path, descriptor: int) -> None:
+    """Raise OSError unless what is written to *descriptor* stands at *path*: a file that was deleted takes everything and keeps nothing."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(path.stat(follow_symlinks=False), os.fstat(descriptor)):
+            return
+    raise OSError(errno.ENOENT, "it was moved or deleted while the run was writing to it")
