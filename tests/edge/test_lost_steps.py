@@ -7,12 +7,16 @@ import asyncio
 import sys
 import threading
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from batchrun.edge import lost_steps
+from batchrun.edge.transport.pool import Pool
+from batchrun.edge.transport.room import Room
 from batchrun.waking import tell
 
 
@@ -97,6 +101,40 @@ def test_whoever_cannot_be_woken_is_the_end():
         with pytest.raises(MemoryError):
             tell(waiter, None)
         loop.poor = False
+
+    assert ends(lose, Poor) == 1
+
+
+async def for_a_connection():
+    pool: Any = Pool(asyncio.get_running_loop(), 1, {})
+    pool._left -= 1
+    target = SimpleNamespace(free=[])
+    return pool.opened(target), partial(pool.give_back, target, SimpleNamespace(ended=True, reusable=False, close=lambda: None))
+
+
+class Large:
+    """An answer."""
+
+
+async def for_room():
+    room: Any = Room(1)
+    first = Large()
+    await room.hold(first, 2)
+    return room.hold(Large(), 2), partial(room.leave, first)
+
+
+@pytest.mark.parametrize("waited", [for_a_connection, for_room])
+def test_a_call_that_cannot_be_told_that_its_turn_has_come_is_the_end(waited):
+    async def lose():
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Poor)
+        waiting, call = await waited()
+        waiting.send(None).add_done_callback(lambda _turn: None)
+        loop.poor = True
+        with pytest.raises(MemoryError):
+            call()
+        loop.poor = False
+        waiting.close()
 
     assert ends(lose, Poor) == 1
 

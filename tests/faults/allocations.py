@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -69,7 +70,10 @@ def _become(home: Path, job: Path, delay: float, before: int, many: int) -> None
         batchrun()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:  # noqa: BLE001 - it is said, and no code that a process may end with
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 

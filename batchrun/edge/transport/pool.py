@@ -20,6 +20,7 @@ from batchrun.edge.transport.connections import Connection
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.names import Lookup, Names
 from batchrun.edge.transport.targets import Target
+from batchrun.waking import tell
 
 _KEEPALIVE = 30.0
 """Seconds for which a connection may lie unused: endpoints close theirs after a minute or so, and a request that meets that is in doubt."""
@@ -129,7 +130,7 @@ class Pool:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
-                turn.set_result(None)
+                tell(turn, None)
                 return
 
     def _sweep(self) -> None:

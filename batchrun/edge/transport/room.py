@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from batchrun.waking import tell
+
 
 class Grown(Protocol):
     """An answer that has grown large; it may be told that its time is up while it waits."""
@@ -44,4 +46,4 @@ class Room:
         self._total -= held
         for other in self._held:
             if other.waits is not None and not other.waits.done():
-                other.waits.set_result(None)
+                tell(other.waits, None)
