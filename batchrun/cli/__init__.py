@@ -60,18 +60,22 @@ def batchrun() -> None:
       1  a bug in batchrun
       2  the job, an argument, a key or (with --strict) an input line is wrong; nothing was called
       3  finished, with rejected or exhausted rows or rejected input lines
-      4  stopped before the end and resumable: signal, parked, disk (4 beats 3)
+      4  stopped before the end and resumable: signal, parked, disk, memory (4 beats 3)
       5  the run directory is in use by another process
       6  the run directory is damaged, or another job's
     """  # noqa: D301 - \b is click's mark for a paragraph kept as it stands
 
 
 def main() -> None:
-    """Run the command line; every error batchrun raises on purpose becomes one message and its exit code."""
-    from batchrun.core.errors import BatchrunError  # noqa: PLC0415 - nothing is imported before it is needed
+    """Run the command line; every error batchrun raises on purpose, and memory that runs out, becomes one message and its exit code."""
+    from batchrun.core.errors import BatchrunError, StoppedError  # noqa: PLC0415 - nothing is imported before it is needed
 
     try:
         batchrun.main(standalone_mode=True)
     except BatchrunError as error:
         click.echo(f"batchrun: {error}", err=True)
         sys.exit(error.exit_code)
+    except MemoryError:
+        # Of what a run did nothing is lost by it: what is told of it can be told again.
+        click.echo("batchrun: there was no memory left: give it more, and run the same command again", err=True)
+        sys.exit(StoppedError.exit_code)

@@ -252,6 +252,9 @@ def _came_of_no_memory(error: BaseException | None) -> bool:
             return False
         case BaseExceptionGroup():
             return all(map(_came_of_no_memory, error.exceptions))
+        case RuntimeError(args=("can't allocate lock",)):
+            # What Python calls it that there is none for a lock.
+            return True
         case _:
             return isinstance(error, MemoryError) or _came_of_no_memory(error.__cause__ or error.__context__)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from click.testing import CliRunner
 
-from batchrun.cli import batchrun
+from batchrun.cli import batchrun, main
+from batchrun.cli import prices as verb
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("rn", "did you mean 'run'? One of run, doctor"), ("status", "one of run, doctor")])
@@ -13,3 +16,15 @@ def test_a_verb_that_is_none_is_answered_with_the_nearest_and_all(typed, meant):
     said = CliRunner().invoke(batchrun, [typed, "job.toml"])
     assert said.exit_code == 2
     assert f"No such command '{typed}': {meant}" in said.stderr
+
+
+def test_memory_that_runs_out_while_something_is_told_is_one_line_and_the_code_of_what_can_be_gone_on_with(monkeypatch, capsys):
+    def starved(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(verb.prices, "callback", starved)
+    monkeypatch.setattr(sys, "argv", ["batchrun", "prices"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 4
+    assert capsys.readouterr().err == "batchrun: there was no memory left: give it more, and run the same command again\n"

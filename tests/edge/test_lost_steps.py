@@ -6,6 +6,7 @@ import _thread
 import asyncio
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -60,6 +61,19 @@ async def in_a_thread(error):
     thread.join()
 
 
+class Step:
+    """What an executor's thread takes from its queue."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.run = partial(fails, error)
+
+
+async def in_an_executor(error):
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(int).result()
+        threads._work_queue.put(Step(error))  # type: ignore[arg-type]
+
+
 async def before_a_thread_begins(error):
     there, begun = _thread._count(), threading.Event()
 
@@ -84,6 +98,7 @@ def quietly(monkeypatch):
         partial(in_the_loop, MemoryError()),
         partial(in_a_thread, MemoryError()),
         partial(in_a_thread, RuntimeError("can't allocate lock")),
+        partial(in_an_executor, MemoryError()),
         partial(before_a_thread_begins, MemoryError()),
     ],
 )

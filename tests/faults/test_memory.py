@@ -176,10 +176,23 @@ def test_a_run_that_loses_a_step_for_want_of_memory_ends_at_once_in_one_line_and
         settled(tmp_path / "run", asked, calls(url))
 
 
-@pytest.mark.parametrize(("of", "expected"), [(MemoryError, StoppedError), (None, ExceptionGroup)])
-def test_what_fails_in_a_way_of_its_own_because_memory_ran_out_is_told_as_that_and_nothing_else_is(tmp_path, of, expected):
+def of_its_own(of: type[BaseException] | None) -> BaseException:
+    error = RuntimeError("a scope is left out of its turn")
+    error.__cause__ = None if of is None else of()
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (of_its_own(MemoryError), StoppedError),
+        (RuntimeError("can't allocate lock"), StoppedError),
+        (of_its_own(None), ExceptionGroup),
+    ],
+)
+def test_what_fails_in_a_way_of_its_own_because_memory_ran_out_is_told_as_that_and_nothing_else_is(tmp_path, error, expected):
     async def show(_observe):
-        raise RuntimeError("a scope is left out of its turn") from None if of is None else of()
+        raise error
 
     (tmp_path / "rows.jsonl").write_text('{"prompt": "hello"}\n' * 40)
     job = Job.model_validate(
@@ -191,4 +204,4 @@ def test_what_fails_in_a_way_of_its_own_because_memory_ran_out_is_told_as_that_a
     )
     with pytest.raises(expected) as ended:
         run_blocking(job, Wishes(dotenv=None, show=show))
-    assert ("no memory left to go on" in str(ended.value)) == (of is not None)
+    assert ("no memory left to go on" in str(ended.value)) == (expected is StoppedError)
