@@ -320,6 +320,12 @@ class Pace:
         short, minute = self._at_first
         self._at_first = max(0.0, short - cost / _SHORT), max(0.0, minute - cost / _LONG)
 
+    def refused_again(self, now: float, launched_at: float, cost: float) -> None:
+        """Take note of a refusal after a pause."""
+        self.note_full(now, launched_at)
+        if self.found is not None:
+            self.found.refused_again(now, cost)
+
     def note_full(self, now: float, launched_at: float = math.inf, cost: float = 0.0, *, first: bool = False) -> None:
         """Remember what the windows held at a refusal, and would have with what was refused; it may be the *first* of an episode."""
         short, minute = self._at_last

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from batchrun.core.limits.limiter import NO_QUOTA, About, Limiter, Quota, about
+from batchrun.core.limits.limiter import NO_QUOTA, Limiter, Quota
+from batchrun.core.limits.refusals import About, about
 from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure
 from batchrun.core.money.budget import Purse

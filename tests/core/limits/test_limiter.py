@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.limiter import NO_QUOTA, About, Quota, about, limiter
+from batchrun.core.limits.limiter import NO_QUOTA, Quota, limiter
 
 RPM, TPM, GROWTH = "limit_requests", "insufficient_quota", "limit_burst_rate"
 JITTERS = st.floats(0, 1, exclude_max=True)
@@ -47,22 +47,6 @@ def fill(limits, now, count):
     """Launch *count* at once."""
     for _ in range(count):
         limits.pay(now, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("code", "subject"),
-    [
-        ("limit_requests", About.ATTEMPTS),
-        ("Throttling.RateQuota", About.ATTEMPTS),
-        ("", About.ATTEMPTS),
-        ("insufficient_quota", About.TOKENS),
-        ("Throttling.AllocationQuota", About.TOKENS),
-        ("limit_burst_rate", About.GROWTH),
-        ("Throttling.BurstRate", About.GROWTH),
-    ],
-)
-def test_a_code_says_what_a_refusal_is_about(code, subject):
-    assert about(code) is subject
 
 
 @pytest.mark.parametrize(("quota", "tokens", "per_second"), [(Quota(rpm=600), 1.0, 10), (Quota(tpm=60_000), 100.0, 10)])
