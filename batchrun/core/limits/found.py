@@ -21,10 +21,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchrun.core.limits.reckoning import Reckoning
+from batchrun.core.limits.reckoning import ToldReckoning
+from batchrun.core.limits.rules import UNDER
 
-UNDER = 0.98
-"""Of a quota that was found: where the rate is held."""
 _AS_IT_WAS = 1.15
 """Of a held rate: a climb that was refused below that says that the quota is where it was."""
 _HALF_WAY = 0.5
@@ -42,7 +41,7 @@ _SURELY, _NEARLY_ALL = 4.0, 0.98
 class Found:
     """What refusals have shown of one quota; rates are tokens a second."""
 
-    reckoning: Reckoning
+    reckoning: ToldReckoning
     has_fallen: bool = False
     """The latest refusal cannot be of the quota that was found."""
     _knows_all: bool = False
@@ -57,19 +56,19 @@ class Found:
     def refused(self, now: float, launched_at: float, held: float, rate: float, cost: float, *, climbing: bool) -> float:
         """Return the rate to hold after a row was refused that was expected to cost so much, where *rate* is what a climb had come to."""
         reckoning = self.reckoning
-        window, deviations = reckoning.window, reckoning.deviations
+        window, deviations = reckoning.counting.window, reckoning.deviations.count
         would_hold = reckoning.refused(now, launched_at, rate, cost)
         self._full_at, self._before = would_hold / window, None
-        self._knows_all = reckoning.knows_all(now)
+        self._knows_all = reckoning.room.knows_all(now)
         self.has_fallen = self._knows_all and would_hold + _SURELY * reckoning.deviation < _NEARLY_ALL * held * window
         if climbing:
-            reckoning.deviations, self._is_guess = deviations, False
-            return self._climbed(held, rate, (would_hold - reckoning.expects(cost)) / window)
+            reckoning.deviations.count, self._is_guess = deviations, False
+            return self._climbed(held, rate, (would_hold - reckoning.room.expects(cost)) / window)
         if self._is_guess and self._knows_all:
-            reckoning.deviations = deviations
+            reckoning.deviations.count = deviations
             return min(held, (would_hold + reckoning.deviation) / window)
-        if reckoning.deviations > _TOO_MANY_DEVIATIONS:
-            reckoning.deviations = _DEVIATIONS
+        if reckoning.deviations.count > _TOO_MANY_DEVIATIONS:
+            reckoning.deviations.count = _DEVIATIONS
             return held * _TOO_HIGH
         return held
 
@@ -81,7 +80,7 @@ class Found:
 
     def _just_under(self, was_held: float) -> float:
         """As far under what was held a second that a fiftieth stays unused, with what rows leave free anyway."""
-        free_anyway = _FREE_ANYWAY * self.reckoning.usual / self.reckoning.window
+        free_anyway = _FREE_ANYWAY * self.reckoning.room.usual / self.reckoning.counting.window
         return was_held - max(0.0, (1 - UNDER) * was_held - free_anyway)
 
     def refused_beside(self, now: float, held: float, cost: float) -> float:
@@ -90,16 +89,18 @@ class Found:
         reckoning.refused_beside(now, cost)
         if before is None:
             return held
-        return max(before, min(held, before + _HALF_WAY * (self._just_under(reckoning.holds(now) / reckoning.window) - before)))
+        return max(
+            before, min(held, before + _HALF_WAY * (self._just_under(reckoning.room.holds(now) / reckoning.counting.window) - before))
+        )
 
     def refused_again(self, now: float, cost: float) -> None:
         """Take note of a row that was refused after a pause: by then the window held so much, and had room for half of that row, say."""
         reckoning = self.reckoning
-        self._full_at = (reckoning.holds(now) + reckoning.expects(cost) / 2) / reckoning.window
+        self._full_at = (reckoning.room.holds(now) + reckoning.room.expects(cost) / 2) / reckoning.counting.window
 
     def makes_up_for(self, rate: float) -> float:
         """The longest wait for room, in seconds, that may be made up for: what goes in one moment is all refused, if a climb is."""
-        return _AT_ONCE * self.reckoning.usual / rate
+        return _AT_ONCE * self.reckoning.room.usual / rate
 
     def fell(self, held: float) -> float:
         """Return the rate to hold after an episode."""

@@ -24,12 +24,9 @@ import math
 from dataclasses import dataclass, field
 from math import inf
 
-from batchrun.core.limits.buckets import Latest
 from batchrun.core.limits.episodes import Episode, resumes_at, resumes_at_rate
-from batchrun.core.limits.found import Found
-from batchrun.core.limits.pace import LEAST_MARGIN, LEAST_TOKEN_MARGIN, Pace
+from batchrun.core.limits.pace import Pace, pace_of_attempts, pace_of_tokens
 from batchrun.core.limits.ramp import IDLE, KNOWN_DOUBLES_IN, KNOWN_FIRST_RATE, Ramp
-from batchrun.core.limits.reckoning import Reckoning
 from batchrun.core.limits.refusals import About, about
 from batchrun.core.limits.strikes import CAPACITY_PATIENCE, ROWS_PATIENCE, Strikes, patience
 
@@ -87,9 +84,9 @@ class Limiter:
             self._end(episode, now)
         ramp, attempts, held_tokens = self.ramp, self.attempts, self.tokens
         at = now if ramp.bucket is None and now - ramp.latest <= IDLE else ramp.free_at(now)
-        if (attempts.quota != inf or attempts.held != inf) and (free := attempts.free_at(now, 1.0)) > at:
+        if (attempts.quota != inf or attempts.climb.held != inf) and (free := attempts.free_at(now, 1.0)) > at:
             at = free
-        if (held_tokens.quota != inf or held_tokens.held != inf) and (free := held_tokens.free_at(now, tokens)) > at:
+        if (held_tokens.quota != inf or held_tokens.climb.held != inf) and (free := held_tokens.free_at(now, tokens)) > at:
             at = free
         return at
 
@@ -108,17 +105,11 @@ class Limiter:
 
     def reprice(self, launched_at: float, paid: float, tokens: float) -> None:
         """An attempt under way that was expected to cost *paid* tokens is expected to cost *tokens*."""
-        pace = self.tokens
-        pace.pay_back(paid - tokens)
-        if pace.reckoning is not None:
-            pace.reckoning.reprice(launched_at, paid, tokens)
+        self.tokens.reprice(launched_at, paid, tokens)
 
     def settle(self, launched_at: float, paid: float, tokens: float) -> None:
         """An attempt that was expected to cost *paid* tokens cost *tokens*."""
-        pace = self.tokens
-        pace.pay_back(paid - tokens)
-        if pace.reckoning is not None:
-            pace.reckoning.settle(launched_at, paid, tokens)
+        self.tokens.settle(launched_at, paid, tokens)
         if not tokens:
             self._refunded = paid
 
@@ -192,7 +183,7 @@ class Limiter:
     def _shut(self, subject: About, pace: Pace, now: float, jitter: float) -> None:
         """Most of the latest attempts were refused."""
         if subject is About.GROWTH:
-            self.ramp.too_fast(now, self.attempts.trail.sum(now, 5.0) / 5.0)
+            self.ramp.too_fast(now, self.attempts.use.trail.sum(now, 5.0) / 5.0)
             self._begin(None, now, resumes_at(now, jitter))
         else:
             self._pause(pace, now, jitter)
@@ -209,19 +200,20 @@ class Limiter:
                 self._fell_at = now
             return
         self._strikes.add(launched_at - self._fell_at, self._gap(pace, now))
-        if pace.found is not None:
-            self._refused_row(pace, pace.found, now, launched_at, jitter)
+        if pace.rule.reads_each:
+            self._read(pace, now, launched_at, jitter)
         else:
-            self._refused_attempt(pace, now, launched_at, jitter)
+            self._count(pace, now, launched_at, jitter)
         self._fell_at = now
 
-    def _refused_row(self, pace: Pace, found: Found, now: float, launched_at: float, jitter: float) -> None:
-        """Where a rate was found of rows that differ in what they cost, each refusal tells something; some, that the quota has fallen."""
+    def _read(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
+        """Each refusal shows something by itself; some, that the quota has fallen."""
         pace.ease(now, launched_at, self._refunded)
-        if found.has_fallen or self._strikes.in_a_row >= ROWS_PATIENCE:
+        if pace.rule.has_fallen or self._strikes.in_a_row >= ROWS_PATIENCE:
             self._pause(pace, now, jitter)
 
-    def _refused_attempt(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
+    def _count(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
+        """A refusal may be chance; several in a row are none."""
         strikes = self._strikes.in_a_row
         if strikes >= patience(is_found=pace.is_found, is_known=self._is_known(pace), noise=pace.noise):
             self._pause(pace, now, jitter)
@@ -234,7 +226,7 @@ class Limiter:
 
     def _gap(self, pace: Pace, now: float) -> float:
         """Seconds between two attempts: as the rate has it, or as they lately went where nothing bounds it."""
-        return pace.gap(now) or 5.0 / max(1.0, self.attempts.trail.sum(now, 5.0))
+        return pace.gap(now) or 5.0 / max(1.0, self.attempts.use.trail.sum(now, 5.0))
 
     def _is_known(self, pace: Pace) -> bool:
         return self.under_known or pace.quota < math.inf
@@ -244,7 +236,7 @@ class Limiter:
 
     def _begin(self, pace: Pace | None, now: float, until: float) -> None:
         if pace is not None:
-            pace.note_full(now, first=True)
+            pace.begin_episode(now)
         self.episodes += 1
         self._episode = Episode(pace, now, until)
 
@@ -269,10 +261,5 @@ class Limiter:
 def limiter(quota: Quota, *, under_known: bool = False) -> Limiter:
     """A limiter for *quota*; *under_known* says that a wider quota is known, so that a single refusal means little."""
     ramp = Ramp() if quota.rpm is None and not under_known else Ramp(KNOWN_FIRST_RATE, KNOWN_DOUBLES_IN)
-    return Limiter(_pace(quota.rpm, LEAST_MARGIN), _pace(quota.tpm, LEAST_TOKEN_MARGIN, reckoned=True), under_known, ramp)
-
-
-def _pace(a_minute: float | None, least_margin: float, *, reckoned: bool = False) -> Pace:
-    if a_minute is None:
-        return Pace(latest=None if reckoned else Latest(), differs=reckoned)
-    return Pace(a_minute / 60.0, least_margin=least_margin, reckoning=Reckoning() if reckoned else None)
+    rpm, tpm = (math.inf if each is None else each / 60.0 for each in (quota.rpm, quota.tpm))
+    return Limiter(pace_of_attempts(rpm), pace_of_tokens(tpm), under_known, ramp)

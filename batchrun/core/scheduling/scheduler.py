@@ -222,8 +222,8 @@ class Scheduler:
         """
         for name, pool in self._pools.items():
             pool.limiter.teach(kept.get(name), now)
-            if steady and name in kept and pool.limiter.tokens.reckoning is not None:
-                pool.limiter.tokens.reckoning.steady = True
+            if steady and name in kept:
+                pool.limiter.tokens.rule.keep_steady()
 
     def learnt_slots(self) -> dict[tuple[str, str], dict[str, float]]:
         """Return how many slots lanes were found to have use for, to be kept."""

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.found import Found
 from batchrun.core.limits.limiter import NO_QUOTA, limiter
-from batchrun.core.limits.reckoning import Reckoning
+from batchrun.core.limits.reckoning import ToldReckoning
+from batchrun.core.limits.tokens import FoundTokens
 from tests.benchmarks.limits import Play, World, changed, tokens
 
 HELD = 1000.0
@@ -19,18 +20,18 @@ HELD = 1000.0
 
 def found(holds: float, *, at: float = 100.0, knows_all: bool = True) -> Found:
     """One whose window of a minute, sixty thousand tokens, *holds* so many; rows of five hundred cost just that."""
-    reckoning = Reckoning(told=True)
+    reckoning = ToldReckoning()
     if knows_all:
-        reckoning.begin(-200.0, Trail())
+        reckoning.room.begin(-200.0, Trail())
     else:
-        reckoning.begin(at - 10.0, Trail())
+        reckoning.room.begin(at - 10.0, Trail())
     reckoning.tell(at, 60.0)
     for _ in range(400):
-        reckoning.pay(-100.0, 500.0)
-        reckoning.settle(-100.0, 500.0, 500.0)
-    for each in (reckoning._guesses._all, *reckoning._guesses._classes.values()):
+        reckoning.room.pay(-100.0, 500.0)
+        reckoning.room.settle(-100.0, 500.0, 500.0)
+    for each in (reckoning.room.guesses._all, *reckoning.room.guesses._classes.values()):
         each.spread = each.own_spread = 0.01
-    reckoning._went.know(at, holds)
+    reckoning.room.went.know(at, holds)
     return Found(reckoning)
 
 
@@ -50,7 +51,7 @@ def test_a_climb_that_was_refused_raises_the_rate_half_of_the_way_to_what_the_wi
 
 def test_where_rows_are_small_the_rate_stays_a_fiftieth_under_what_the_window_held():
     one = confirmed(61_200.0)
-    one.reckoning._guesses.usual = 5.0
+    one.reckoning.room.guesses.usual = 5.0
     assert refused(one, rate=1040.0, climbing=True) == pytest.approx(HELD, abs=1.0)
     assert refused(one, held=900.0, rate=1030.0, climbing=True) == pytest.approx((900 + 0.98 * 1020) / 2, abs=1.0)
 
@@ -66,12 +67,12 @@ def test_a_climb_that_had_gone_far_finds_the_rate_anew():
 
 def test_what_was_under_way_and_is_refused_as_well_was_not_held():
     one = confirmed(60_000.0)
-    one.reckoning.pay(100.0, 500.0)
-    one.reckoning.pay(100.0, 700.0)
+    one.reckoning.room.pay(100.0, 500.0)
+    one.reckoning.room.pay(100.0, 700.0)
     held = refused(one, rate=1040.0, climbing=True)
     assert held == pytest.approx(1010.0, abs=1.0)
     for cost, left in ((500.0, 1005.8), (700.0, 1000.0)):
-        one.reckoning.settle(100.0, cost, 0.0)
+        one.reckoning.room.settle(100.0, cost, 0.0)
         held = one.refused_beside(100.1, held, cost)
         assert held == pytest.approx(left, abs=1.0)
     assert one.refused_beside(100.1, held, 500.0) >= HELD
@@ -82,13 +83,13 @@ def test_in_a_hold_a_refusal_is_a_guess_that_was_off_until_too_many_deviations_a
     for _ in range(5):
         held.append(refused(one, held=held[-1]))
     assert held == [HELD] * 5 + [990.0]
-    assert one.reckoning.deviations == 2.0
+    assert one.reckoning.deviations.count == 2.0
 
 
 def test_a_climbs_refusal_keeps_no_more_free():
     one = confirmed(59_000.0)
     refused(one, rate=1040.0, climbing=True)
-    assert one.reckoning.deviations == 2.0
+    assert one.reckoning.deviations.count == 2.0
 
 
 def test_a_rate_that_an_episode_left_falls_to_what_the_window_would_have_held_and_a_deviation_until_a_climb_confirms_it():
@@ -108,7 +109,7 @@ def test_a_row_that_was_refused_though_it_had_room_however_far_it_was_off_shows_
 
 def test_a_large_row_that_may_well_have_been_larger_shows_no_fall():
     one = confirmed(30_000.0)
-    one.reckoning._guesses._all.spread = one.reckoning._guesses._all.own_spread = 0.09
+    one.reckoning.room.guesses._all.spread = one.reckoning.room.guesses._all.own_spread = 0.09
     refused(one, cost=16_000.0)
     assert not one.has_fallen
 
@@ -163,31 +164,31 @@ def test_no_refusal_in_a_hold_raises_a_rate_and_none_at_all_raises_it_beyond_the
 def test_a_row_that_was_refused_goes_further_back_each_time_and_stays_there_until_one_as_large_has_gone():
     reckoning, now, waits = found(50_000.0).reckoning, 100.0, []
     for _ in range(3):
-        reckoning.pay(now, 8000.0)
-        reckoning.settle(now, 8000.0, 0.0)
+        reckoning.room.pay(now, 8000.0)
+        reckoning.room.settle(now, 8000.0, 0.0)
         reckoning.refused(now, now, HELD, 8000.0)
-        waits.append(reckoning._ceiling)
+        waits.append(reckoning.room.ceiling.most)
     assert waits[0] > waits[1] > waits[2]
     assert waits[1] - waits[2] == pytest.approx(waits[0] - waits[1])
-    assert reckoning.free_at(now + 10.0, HELD, 8000.0) > now + 59.0
-    assert reckoning.free_at(now + 10.0, HELD, 500.0) == now + 10.0, "a smaller one may"
-    reckoning.pay(now + 10.0, 9000.0)
-    reckoning.settle(now + 10.0, 9000.0, 0.0)
-    assert reckoning.free_at(now + 10.0, HELD, 7500.0) == now + 10.0
+    assert reckoning.room.free_at(now + 10.0, HELD, 8000.0) > now + 59.0
+    assert reckoning.room.free_at(now + 10.0, HELD, 500.0) == now + 10.0, "a smaller one may"
+    reckoning.room.pay(now + 10.0, 9000.0)
+    reckoning.room.settle(now + 10.0, 9000.0, 0.0)
+    assert reckoning.room.free_at(now + 10.0, HELD, 7500.0) == now + 10.0
 
 
 def test_rows_that_were_refused_together_are_not_sent_again_together():
     one = confirmed(58_000.0)
     for _ in range(4):
-        one.reckoning.pay(100.0, 500.0)
-    one.reckoning.settle(100.0, 500.0, 0.0)
+        one.reckoning.room.pay(100.0, 500.0)
+    one.reckoning.room.settle(100.0, 500.0, 0.0)
     refused(one)
     for _ in range(3):
-        one.reckoning.settle(100.0, 500.0, 0.0)
+        one.reckoning.room.settle(100.0, 500.0, 0.0)
         one.refused_beside(100.1, HELD, 500.0)
-    assert one.reckoning.free_at(100.1, HELD, 300.0) == 100.1, "a smaller one may"
-    one.reckoning.pay(100.1, 300.0)
-    assert one.reckoning.free_at(100.1, HELD, 300.0) >= 102.0
+    assert one.reckoning.room.free_at(100.1, HELD, 300.0) == 100.1, "a smaller one may"
+    one.reckoning.room.pay(100.1, 300.0)
+    assert one.reckoning.room.free_at(100.1, HELD, 300.0) >= 102.0
 
 
 def play(caps, seconds: float, *, seed: int = 1) -> Play:
@@ -198,9 +199,9 @@ def play(caps, seconds: float, *, seed: int = 1) -> Play:
 
 @pytest.mark.parametrize("debit", ["admission", "completion"])
 def test_that_answers_are_counted_is_found_where_the_quota_is_too(debit):
-    reckoning = play(tokens(250_000, 60, debit=debit), 1800.0).limiters[0].tokens.reckoning
-    assert reckoning is not None
-    assert reckoning.at_end is (debit == "completion")
+    rule = play(tokens(250_000, 60, debit=debit), 1800.0).limiters[0].tokens.rule
+    assert isinstance(rule, FoundTokens)
+    assert rule.reckoning.counting.at_end is (debit == "completion")
 
 
 @pytest.mark.parametrize("debit", ["admission", "completion"])

@@ -275,7 +275,7 @@ def test_what_was_not_sent_costs_nothing():
     limits.pay(0.0, 0.0)
     limits.unsent(0.0)
     assert limits.free_at(0.0) == 0.0
-    assert limits.attempts.trail.sum(0.0, 6.0) == 0
+    assert limits.attempts.use.trail.sum(0.0, 6.0) == 0
 
 
 def test_forgetting_ends_the_pause_and_the_rate():
@@ -316,7 +316,7 @@ def test_what_was_in_flight_at_a_refusal_says_little_more():
     for number in range(10):
         limits.refused(0.05 + number / 1000, 0.0, RPM, None, 0.5)
     assert limits.episodes == 0
-    assert limits.attempts.margin < 0.005 * 1.25 * 1.05**10
+    assert limits.attempts.margin.share < 0.005 * 1.25 * 1.05**10
 
 
 def test_forgetting_lets_the_next_go_in_the_middle_of_a_pause():
@@ -404,7 +404,7 @@ def test_what_was_in_flight_at_a_refusal_counts_once():
     first = limiter(Quota(rpm=60_000))
     first.pay(0.0, 1.0)
     first.refused(0.1, 0.0, RPM, None, 0.5)
-    assert limits.attempts.margin > first.attempts.margin > 0.005
+    assert limits.attempts.margin.share > first.attempts.margin.share > 0.005
 
 
 def test_where_nothing_is_known_half_of_the_latest_attempts_must_be_refused():
@@ -604,13 +604,13 @@ def test_a_complaint_of_growth_that_was_under_way_at_another_widens_no_margin():
     fill(limits, 0.0, 12)
     for number in range(4):
         limits.refused(0.05 + number / 1000, 0.0, GROWTH, None, 0.5)
-    assert limits.attempts.margin == 0.005
+    assert limits.attempts.margin.share == 0.005
 
 
 def test_growth_halves_with_each_complaint_and_goes_on_from_what_was_taken():
     limits = limiter(NO_QUOTA)
     go(limits, 0.0, 1.5)
-    lately = limits.attempts.trail.sum(1.5, 5.0) / 5.0
+    lately = limits.attempts.use.trail.sum(1.5, 5.0) / 5.0
     now, slowed_at, slowed = 1.5, 0.0, 0.5
     for doubles_in in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
         now = complain(limits, now)
@@ -625,7 +625,7 @@ def test_growth_halves_with_each_complaint_and_goes_on_from_what_was_taken():
     assert lately > 30
     limits = limiter(NO_QUOTA)
     go(limits, 0.0, 1.5)
-    lately = limits.attempts.trail.sum(1.5, 5.0) / 5.0
+    lately = limits.attempts.use.trail.sum(1.5, 5.0) / 5.0
     now = complain(limits, 1.5)
     due = limits.free_at(now)
     limits.pay(due, 1.0)
@@ -664,7 +664,7 @@ def test_what_a_row_turns_out_to_cost_is_charged_to_a_quota_that_is_found_as_to_
         assert limits.free_at(0.0, 10.0) == pytest.approx(0.5, rel=0.01)
         limits.settle(0.0, 500.0, 800.0)
         assert limits.free_at(0.0, 10.0) == pytest.approx(0.8, rel=0.01)
-        assert limits.tokens.trail.sum(0.0, 6.0) == pytest.approx(800.0)
+        assert limits.tokens.use.trail.sum(0.0, 6.0) == pytest.approx(800.0)
 
 
 def test_a_large_row_that_was_refused_for_its_tokens_at_a_found_rate_waits_for_room_in_the_window():

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.buckets import Latest
-from batchrun.core.limits.found import UNDER
-from batchrun.core.limits.pace import LEAST_MARGIN, Pace
+from batchrun.core.limits.margin import LEAST_MARGIN
+from batchrun.core.limits.pace import pace_of_attempts, pace_of_tokens
+from batchrun.core.limits.rules import UNDER
+from batchrun.core.limits.tokens import UnknownTokens
 
 
 def go(pace, now, until, *, answered=True, refuses=lambda _now: False):
@@ -28,20 +29,21 @@ def go(pace, now, until, *, answered=True, refuses=lambda _now: False):
 
 
 def found(rate, *, window=6.0):
-    """A pace that found *rate*, at time zero."""
-    pace = Pace()
+    """A pace that found *rate*, at time zero, of attempts that are not counted one by one."""
+    pace = pace_of_attempts()
+    pace.use.latest = None
     pace.teach({"rate": rate, "window": window}, 0.0)
     return pace
 
 
 @pytest.mark.parametrize("rate", [1.0, 10.0, 100.0, 500.0])
 def test_a_known_quota_is_kept_to_half_a_percent(rate):
-    _, count = go(Pace(rate), 0.0, 600.0)
+    _, count = go(pace_of_attempts(rate), 0.0, 600.0)
     assert 0.9945 * 600 * rate <= count <= 0.995 * 600 * rate + 1
 
 
 def test_nothing_bounds_what_is_neither_known_nor_refused():
-    pace = Pace()
+    pace = pace_of_attempts()
     pace.pay(0.0, 1e9)
     assert pace.free_at(0.0) == 0.0
     assert pace.rate(0.0) == math.inf
@@ -50,12 +52,12 @@ def test_nothing_bounds_what_is_neither_known_nor_refused():
 @given(st.lists(st.booleans(), max_size=3000), st.floats(0, 1))
 def test_chance_refusals_are_few_while_the_margin_is_not_at_its_widest(chances, lean):
     """A provider that refuses whatever it likes as long as the margin is under a bound of its own."""
-    pace, now, refused, count = Pace(10.0), 0.0, 0, 0
+    pace, now, refused, count = pace_of_attempts(10.0), 0.0, 0, 0
     for chance in chances:
         now = pace.free_at(now)
         pace.pay(now, 1.0)
         count += 1
-        if chance and pace.margin < 0.1 * lean:
+        if chance and pace.margin.share < 0.1 * lean:
             pace.uncount(now, 1.0)
             pace.ease(now, now, 1.0)
             refused += 1
@@ -65,30 +67,30 @@ def test_chance_refusals_are_few_while_the_margin_is_not_at_its_widest(chances, 
 
 
 def test_a_margin_narrows_again_to_its_least():
-    pace = Pace(10.0)
+    pace = pace_of_attempts(10.0)
     for _ in range(10):
         pace.ease(0.0, 0.0, 1.0)
-    assert pace.margin == pytest.approx(LEAST_MARGIN * 1.25**10)
+    assert pace.margin.share == pytest.approx(LEAST_MARGIN * 1.25**10)
     for _ in range(4000):
         pace.took(0.0, 1.0)
-    assert pace.margin == LEAST_MARGIN
+    assert pace.margin.share == LEAST_MARGIN
 
 
 def test_the_first_full_window_is_the_quota():
     for lasted, expected in ((2.0, 100 / 6), (50.0, 100 / 60)):
-        pace = Pace()
+        pace = pace_of_attempts()
         for number in range(100):
             pace.pay(number / 100, 1.0)
-        pace.note_full(1.0, first=True)
+        pace.begin_episode(1.0)
         pace.find(1.0 + lasted, lasted)
         assert pace.held == pytest.approx(expected * UNDER, rel=0.01)
 
 
 def test_a_quota_that_others_used_up_does_not_freeze_the_pace():
-    pace = Pace()
+    pace = pace_of_attempts()
     pace.pay(0.0, 1.0)
     pace.uncount(0.0, 1.0)
-    pace.note_full(0.0, first=True)
+    pace.begin_episode(0.0)
     pace.find(60.0, 59.0)
     assert pace.held == 1.0
 
@@ -146,24 +148,24 @@ def test_debt_at_a_rate_that_is_a_guess_is_waited_for_no_longer_than_fifteen_sec
 
 def test_what_was_found_is_kept_and_taught():
     pace = found(7.5, window=60.0)
-    again = Pace()
+    again = pace_of_attempts()
     again.teach(pace.learnt(), 5.0)
     assert (again.held, again.window) == (7.5, 60.0)
-    known = Pace(10.0)
+    known = pace_of_attempts(10.0)
     assert known.learnt() == {}
     known.ease(0.0, 0.0, 1.0)
-    other = Pace(10.0)
+    other = pace_of_attempts(10.0)
     other.teach(known.learnt(), 0.0)
-    assert other.margin == known.margin
+    assert other.margin.share == known.margin.share
 
 
 @pytest.mark.parametrize("kept", [{}, {"rate": "fast"}, {"rate": -1.0}, {"rate": math.nan}, {"rate": math.inf}, {"margin": 0.9}])
 def test_what_makes_no_sense_is_not_taken_up(kept):
-    pace, known = Pace(), Pace(10.0)
+    pace, known = pace_of_attempts(), pace_of_attempts(10.0)
     pace.teach(kept, 0.0)
     known.teach(kept, 0.0)
     assert pace.rate(0.0) == math.inf
-    assert known.margin == LEAST_MARGIN
+    assert known.margin.share == LEAST_MARGIN
 
 
 # A hold, and the climb after it.
@@ -172,7 +174,7 @@ def test_what_makes_no_sense_is_not_taken_up(kept):
 def of_cost(rate, cost, window=6.0):
     """A pace that found *rate*, whose attempts cost so much each."""
     pace = found(rate * cost, window=window)
-    pace.typical = cost
+    pace.use.typical = cost
     pace.teach({"rate": rate * cost, "window": window}, 0.0)
     return pace
 
@@ -222,12 +224,12 @@ def test_a_rate_of_a_few_attempts_a_minute_climbs_as_well(rate, cost):
 def test_a_rate_that_was_not_looked_at_for_long_has_climbed_by_a_second_at_the_most():
     pace = found(20.0)
     curve(pace, 38.0)
-    before = pace._climbed
+    before = pace.climb._climbed
     for tenth in range(380, 480):
         pace.took(tenth / 10, 2.0)
-        pace.trail.add(tenth / 10, 2.1)
+        pace.use.trail.add(tenth / 10, 2.1)
     pace.rate(48.0)
-    assert before < pace._climbed <= before + 1.0
+    assert before < pace.climb._climbed <= before + 1.0
 
 
 @pytest.mark.parametrize(("sent", "answered", "climbs"), [(0.86, 0.86, True), (0.74, 0.74, False), (1.0, 0.5, True), (1.0, 0.3, False)])
@@ -244,10 +246,10 @@ def test_a_rate_climbs_where_four_fifths_of_it_are_sent_and_two_fifths_answered(
 
 
 def test_a_known_quota_that_was_found_lower_is_climbed_back_to_and_kept_to_again():
-    pace = Pace(10.0)
+    pace = pace_of_attempts(10.0)
     curve(pace, 60.0)
-    pace.note_full(60.0, first=True)
-    pace._hold(60.0, 5.0)
+    pace.begin_episode(60.0)
+    pace.hold(60.0, 5.0)
     assert pace.rate(60.0) == pace.held == 5.0
     _, count = go(pace, 60.0, 300.0)
     assert not pace.is_found
@@ -256,12 +258,12 @@ def test_a_known_quota_that_was_found_lower_is_climbed_back_to_and_kept_to_again
 
 
 def test_no_found_rate_is_more_than_the_quota_or_less_than_an_attempt_in_fifteen_seconds():
-    known, unknown = Pace(10.0), Pace()
-    known._hold(0.0, 20.0)
+    known, unknown = pace_of_attempts(10.0), pace_of_attempts()
+    known.hold(0.0, 20.0)
     assert known.held == 10.0
     for typical in (1.0, 300.0):
-        unknown.typical = typical
-        unknown._hold(0.0, 0.0)
+        unknown.use.typical = typical
+        unknown.hold(0.0, 0.0)
         assert unknown.held == pytest.approx(typical / 15)
 
 
@@ -270,10 +272,10 @@ def test_no_found_rate_is_more_than_the_quota_or_less_than_an_attempt_in_fifteen
 
 def filled(spread, count, *, seconds=60):
     """An unknown pace of which *count* went in the latest *spread* seconds of a minute, and then one was refused."""
-    pace = Pace()
+    pace = pace_of_attempts()
     for number in range(count):
         pace.pay(seconds - spread + spread * number / count, 1.0)
-    pace.note_full(float(seconds), first=True)
+    pace.begin_episode(float(seconds))
     return pace
 
 
@@ -302,7 +304,7 @@ def test_a_window_that_was_not_full_when_the_next_attempt_was_taken_says_that_mo
 
 
 def test_a_run_that_began_a_second_ago_is_no_slower_for_what_did_not_go_before_it():
-    pace = Pace()
+    pace = pace_of_attempts()
     for number in range(50):
         pace.pay(number / 50, 1.0)
         if number >= 25 and number % 5 == 0:
@@ -313,7 +315,7 @@ def test_a_run_that_began_a_second_ago_is_no_slower_for_what_did_not_go_before_i
 def test_refusals_while_the_short_window_is_all_but_drained_are_a_minutes():
     for later, window in ((3.0, 6.0), (5.5, 60.0)):
         pace = filled(3.0, 120)
-        pace.note_full(60.0 + later)
+        pace.rule.note_full(60.0 + later)
         pace.find(60.0 + later, later)
         assert pace.window == window
 
@@ -324,8 +326,8 @@ def test_a_quota_that_fell_is_found_by_what_the_window_held_at_the_last_refusal(
         for _ in range(20 if second < 50 else 5):
             pace.pay(float(second), 1.0)
         if second == 52:
-            pace.note_full(52.0, first=True)
-    pace.note_full(60.0)
+            pace.begin_episode(52.0)
+    pace.rule.note_full(60.0)
     pace.find(60.0, 3.0)
     assert pace.held == pytest.approx(0.98 * 5.0, rel=0.1)
 
@@ -334,7 +336,7 @@ def test_a_rate_that_was_found_is_never_found_higher_by_a_refusal():
     pace = found(2.0)
     for number in range(100):
         pace.pay(59.0 + number / 100, 1.0)
-    pace.note_full(60.0, first=True)
+    pace.begin_episode(60.0)
     pace.find(60.0, 1.0)
     assert pace.held <= 2.0
 
@@ -344,11 +346,11 @@ def test_a_rate_that_was_found_is_never_found_higher_by_a_refusal():
 )
 def test_a_window_that_holds_the_same_at_two_refusals_while_the_other_does_not_is_the_one_that_was_full(before, after, window):
     """What went in the latest six seconds, and in the rest of the minute before them."""
-    pace = Pace()
+    pace = pace_of_tokens()
     for at, (short, rest) in ((60.0, before), (200.0, after)):
         pace.pay(at - 30.0, float(rest - short))
         pace.pay(at - 2.0, float(short))
-        pace.note_full(at)
+        pace.rule.note_full(at)
     assert pace.window == window
 
 
@@ -381,7 +383,7 @@ def test_a_refusal_while_a_rate_is_held_takes_it_a_hundredth_lower_and_not_by_ha
 
 def test_few_refusals_among_many_attempts_are_chance_and_a_tenth_of_them_is_a_quota():
     for every, chance in ((60, True), (10, False)):
-        pace = Pace()
+        pace = pace_of_attempts()
         verdicts = []
         for number in range(1200):
             pace.pay(number / 10, 1.0)
@@ -398,7 +400,7 @@ def test_few_refusals_among_many_attempts_are_chance_and_a_tenth_of_them_is_a_qu
 
 
 def test_after_a_long_quiet_time_refusals_show_as_soon_as_at_the_beginning():
-    pace = Pace()
+    pace = pace_of_attempts()
     for number in range(20_000):
         pace.pay(number / 10, 1.0)
         if number > 18_000 and number % 10 == 9:
@@ -413,7 +415,7 @@ def test_after_a_long_quiet_time_refusals_show_as_soon_as_at_the_beginning():
 
 
 def test_the_debt_of_a_known_quota_is_waited_for_however_long_it_is():
-    pace = Pace(1.0)
+    pace = pace_of_attempts(1.0)
     pace.pay(0.0, 100.0)
     assert pace.free_at(0.0) == pytest.approx(100 / 0.995)
 
@@ -427,7 +429,7 @@ def test_debt_at_a_guessed_rate_is_waited_for_fifteen_seconds_from_when_it_was_m
 
 def test_a_loop_that_wakes_late_catches_up_by_less_once_something_was_refused():
     for refused, saved in ((False, 30), (True, 5)):
-        pace = Pace(1000.0)
+        pace = pace_of_attempts(1000.0)
         pace.pay(0.0, 1.0)
         if refused:
             pace.ease(0.0, 0.0, 1.0)
@@ -439,8 +441,8 @@ def test_a_loop_that_wakes_late_catches_up_by_less_once_something_was_refused():
 
 
 def test_what_was_found_is_let_go_of_at_once_and_a_known_quota_holds_again():
-    for pace, rate in ((Pace(), math.inf), (Pace(10.0), 9.95)):
-        pace._hold(0.0, 1.0)
+    for pace, rate in ((pace_of_attempts(), math.inf), (pace_of_attempts(10.0), 9.95)):
+        pace.hold(0.0, 1.0)
         pace.pay(0.0, 3.0)
         pace.forget()
         assert pace.rate(0.0) == pytest.approx(rate)
@@ -457,12 +459,12 @@ def test_what_is_usual_is_learnt_from_what_was_taken():
 
 
 def test_a_refusal_that_belongs_to_another_widens_a_known_quotas_margin_by_as_much_as_it_is_told_and_no_further_than_a_tenth():
-    pace = Pace(10.0)
+    pace = pace_of_attempts(10.0)
     pace.refused_too(0.0, 1.05, 0.0)
-    assert pace.margin == pytest.approx(LEAST_MARGIN * 1.05)
+    assert pace.margin.share == pytest.approx(LEAST_MARGIN * 1.05)
     for _ in range(500):
         pace.refused_too(0.0, 1.05, 0.0)
-    assert pace.margin == 0.1
+    assert pace.margin.share == 0.1
     assert pace.rate(0.0) == pytest.approx(9.0)
 
 
@@ -515,14 +517,14 @@ def test_a_quota_is_found_under_noise_as_well():
 @pytest.mark.parametrize(("every", "noise"), [(0, 0.04), (20, 0.065), (5, 0.08)])
 def test_noise_is_believed_half_as_much_after_a_hold_that_had_less_of_it(every, noise):
     pace = found(10.0)
-    pace.noise = 0.08
-    pace._hold(0.0, 10.0)
+    pace.climb.noise.share = 0.08
+    pace.hold(0.0, 10.0)
     now, count = 0.0, 0
     while (now := pace.free_at(now)) < 31.0:
         pace.pay(now, 1.0)
         count += 1
         if every and count % every == 0:
-            pace._refusals += 1
+            pace.climb.noise.refusals += 1
         else:
             pace.took(now, 1.0)
     assert pace.noise == pytest.approx(noise, rel=0.02)
@@ -531,7 +533,7 @@ def test_noise_is_believed_half_as_much_after_a_hold_that_had_less_of_it(every, 
 @pytest.mark.parametrize(("noise", "count"), [(0.04, 9), (0.08, 17)])
 def test_twice_as_many_refusals_as_noise_explains_are_chance_and_no_more(noise, count):
     pace = found(10.0)
-    pace.noise = noise
+    pace.climb.noise.share = noise
     for number in range(100):
         pace.pay(number / 10, 1.0)
     assert [pace.is_chance(10.0) for _ in range(count + 3)] == [True] * count + [False] * 3
@@ -554,7 +556,7 @@ def test_what_is_no_rates_doing_is_not_told_before_a_hundred_attempts_and_three_
         verdicts = []
         for _ in range(broken):
             verdicts.append(pace.is_chance(1.0))
-            pace._hold(1.0, pace.held * 0.9)
+            pace.hold(1.0, pace.held * 0.9)
         assert verdicts == [False, False, True][:broken]
 
 
@@ -589,7 +591,7 @@ def few(pace, now, until, most, *, aligned=False, resumes=math.inf):
 
 
 def found_few(most):
-    pace = Pace(latest=Latest())
+    pace = pace_of_attempts()
     pace.teach({"rate": UNDER * most / 6, "window": 6.0}, 0.0)
     return pace
 
@@ -638,7 +640,7 @@ def test_what_was_under_way_at_the_first_refusal_and_refused_as_well_was_not_in_
 
 
 def found_tokens(rate, *, window=6.0):
-    pace = Pace(differs=True)
+    pace = pace_of_tokens()
     pace.teach({"rate": rate, "window": window}, 0.0)
     return pace
 
@@ -647,17 +649,16 @@ def rows(pace, now, until, cost):
     """Each costs what was expected, and is answered at once."""
     while (now := pace.free_at(now, cost)) < until:
         pace.pay(now, cost)
-        assert pace.reckoning is not None
-        pace.reckoning.settle(now, cost, cost)
+        pace.settle(now, cost, cost)
         pace.took(now, cost)
     return until
 
 
 def test_what_went_before_a_rate_of_tokens_was_found_fills_the_window_after():
-    pace = Pace(differs=True)
+    pace = pace_of_tokens()
     for number in range(100):
         pace.pay(1.0 + number / 100, 60.0)
-    pace.note_full(2.0, first=True)
+    pace.begin_episode(2.0)
     pace.find(2.5, 0.5)
     assert pace.held == pytest.approx(UNDER * 1000)
     assert 6.5 <= pace.free_at(2.5, 60.0) <= 8.0
@@ -685,8 +686,8 @@ def test_a_large_row_that_was_refused_is_no_sign_of_a_longer_window_and_a_small_
     pace = found_tokens(1000.0)
     now = rows(pace, 0.0, 20.0, 50.0)
     now += 3.5
-    pace.note_full(now, now, 0.0)
-    pace.note_full(now, now, cost)
+    pace.rule.note_full(now, now)
+    pace.rule._note(now, now, cost)
     assert pace.window == window
 
 
@@ -698,8 +699,7 @@ def test_where_rows_differ_a_few_large_ones_and_the_waits_for_them_stop_no_climb
         for _ in range(2):
             now = pace.free_at(now, cost)
             pace.pay(now, cost)
-            assert pace.reckoning is not None
-            pace.reckoning.settle(now, cost, cost)
+            pace.settle(now, cost, cost)
             pace.took(now, cost)
             cost = 100.0
         if pace.rate(now) > 1000.0:
@@ -713,5 +713,5 @@ def test_where_rows_differ_a_few_large_ones_and_the_waits_for_them_stop_no_climb
 def test_a_rate_of_tokens_that_is_let_go_of_is_reckoned_with_no_more():
     pace = found_tokens(1000.0)
     pace.forget()
-    assert pace.reckoning is None
+    assert isinstance(pace.rule, UnknownTokens)
     assert pace.free_at(0.0, 1e9) == 0.0

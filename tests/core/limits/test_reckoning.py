@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchrun.core.limits.limiter import Quota, limiter
-from batchrun.core.limits.reckoning import WINDOWS, Reckoning
+from batchrun.core.limits.counting import WINDOWS
+from batchrun.core.limits.limiter import Limiter, Quota, limiter
+from batchrun.core.limits.reckoning import Reckoning
+from batchrun.core.limits.tokens import KnownTokens
 from batchrun.simulator.quotas import Sliding
 from tests.benchmarks.limits import Play, known_tokens
 
@@ -23,7 +25,7 @@ RUNGS = st.sampled_from(WINDOWS)
 def counting(window: float) -> Reckoning:
     reckoning = Reckoning()
     reckoning.teach({"window": window}, 0.0)
-    reckoning._refused = True  # So that it keeps to this window.
+    reckoning._trials._refused = True  # So that it keeps to this window.
     return reckoning
 
 
@@ -33,11 +35,11 @@ def test_a_window_that_is_known_is_never_overrun_whatever_goes_and_whenever_it_i
     reckoning, counted, now = counting(window), Sliding(int(window)), 0.0
     out: list[tuple[float, float]] = []
     for cost, rest in zip(costs, rests, strict=False):
-        now = reckoning.free_at(now + rest, RATE, cost)
+        now = reckoning.room.free_at(now + rest, RATE, cost)
         while out and out[0][0] + seconds <= now:
             at, ended = out.pop(0)
-            reckoning.settle(at, ended, ended)
-        reckoning.pay(now, cost)
+            reckoning.room.settle(at, ended, ended)
+        reckoning.room.pay(now, cost)
         out.append((now, cost))
         counted.add(now, math.floor(cost))
         assert counted.used(now) <= RATE * window
@@ -51,15 +53,15 @@ EVENTS = st.lists(st.tuples(st.sampled_from(["take", "take", "refuse", "late"]),
 def test_a_row_is_never_kept_waiting_longer_than_the_longest_window_whatever_was_refused(events):
     reckoning, now = Reckoning(), 0.0
     for what, cost, rest in events:
-        at = reckoning.free_at(now, RATE, cost)
+        at = reckoning.room.free_at(now, RATE, cost)
         assert now <= at <= now + WINDOWS[-1] + 0.1
         now = at + rest
-        reckoning.pay(now, cost)
+        reckoning.room.pay(now, cost)
         if what == "take":
-            reckoning.settle(now, cost, cost * 0.9)
+            reckoning.room.settle(now, cost, cost * 0.9)
             reckoning.took(now + 0.5, RATE, cost * 0.9)
         elif what == "refuse":
-            reckoning.settle(now, cost, 0.0)
+            reckoning.room.settle(now, cost, 0.0)
             reckoning.refused(now + 0.05, now, RATE, cost)
 
 
@@ -68,24 +70,24 @@ def test_a_row_is_never_kept_waiting_longer_than_the_longest_window_whatever_was
 def test_the_time_that_is_named_is_the_first_at_which_the_row_may_go(events, cost):
     reckoning, now = Reckoning(), 0.0
     for what, paid, _ in events:
-        now = reckoning.free_at(now, RATE, paid)
-        reckoning.pay(now, paid)
+        now = reckoning.room.free_at(now, RATE, paid)
+        reckoning.room.pay(now, paid)
         if what == "refuse":
-            reckoning.settle(now, paid, 0.0)
+            reckoning.room.settle(now, paid, 0.0)
             reckoning.refused(now, now, RATE, paid)
-    at = reckoning.free_at(now, RATE, cost)
+    at = reckoning.room.free_at(now, RATE, cost)
     for share in (0.0, 0.3, 0.999):
         earlier = now + share * (at - now)
         if earlier < at - 1e-6:
-            assert reckoning.free_at(earlier, RATE, cost) == pytest.approx(at)
-    assert reckoning.free_at(at, RATE, cost) == at
+            assert reckoning.room.free_at(earlier, RATE, cost) == pytest.approx(at)
+    assert reckoning.room.free_at(at, RATE, cost) == at
 
 
 def test_a_row_that_is_more_than_a_window_goes_when_the_window_is_empty():
     reckoning = counting(6.0)
-    reckoning.pay(0.0, 500.0)
-    reckoning.settle(0.0, 500.0, 500.0)
-    assert 6.0 <= reckoning.free_at(1.0, RATE, 50_000.0) <= 6.1
+    reckoning.room.pay(0.0, 500.0)
+    reckoning.room.settle(0.0, 500.0, 500.0)
+    assert 6.0 <= reckoning.room.free_at(1.0, RATE, 50_000.0) <= 6.1
 
 
 def test_a_row_of_any_size_gets_its_turn_behind_small_ones_that_never_end():
@@ -99,6 +101,11 @@ def test_a_row_of_any_size_gets_its_turn_behind_small_ones_that_never_end():
     assert limits.free_at(now, 5_000.0) <= now + 6.1
 
 
+def of_known(limits: Limiter) -> Reckoning:
+    assert isinstance(limits.tokens.rule, KnownTokens)
+    return limits.tokens.rule.reckoning
+
+
 def play(tpm: int, period: int, window: str, debit: str, minutes: float) -> Play:
     played = Play(known_tokens(tpm, period, window, debit, minutes).world)
     played.run()
@@ -107,9 +114,8 @@ def play(tpm: int, period: int, window: str, debit: str, minutes: float) -> Play
 
 @pytest.mark.parametrize(("tpm", "period"), [(5_000_000, 1), (1_000_000, 6), (100_000, 60)])
 def test_the_window_that_the_provider_counts_over_is_found_from_its_refusals(tpm, period):
-    reckoning = play(tpm, period, "sliding", "admission", 10_000_000 / tpm).limiters[0].tokens.reckoning
-    assert reckoning is not None
-    assert (reckoning.window, reckoning.at_end) == (period, False)
+    counting = of_known(play(tpm, period, "sliding", "admission", 10_000_000 / tpm).limiters[0]).counting
+    assert (counting.window, counting.at_end) == (period, False)
 
 
 @pytest.mark.parametrize(
@@ -117,29 +123,27 @@ def test_the_window_that_the_provider_counts_over_is_found_from_its_refusals(tpm
     [(100_000, 1, "aligned", 60.0), (1_000_000, 1, "sliding", 12.0), (1_000_000, 6, "sliding", 12.0), (5_000_000, 6, "aligned", 4.0)],
 )
 def test_that_answers_are_counted_is_found_from_refusals(tpm, period, window, minutes):
-    reckoning = play(tpm, period, window, "completion", minutes).limiters[0].tokens.reckoning
-    assert reckoning is not None
-    assert (reckoning.window, reckoning.at_end) == (period, True)
+    counting = of_known(play(tpm, period, window, "completion", minutes).limiters[0]).counting
+    assert (counting.window, counting.at_end) == (period, True)
 
 
 def test_that_answers_are_counted_is_kept():
     played = play(1_000_000, 6, "sliding", "completion", 12.0)
     again = limiter(Quota(tpm=1_000_000))
     again.teach(played.limiters[0].learnt(0.0), 0.0)
-    assert again.tokens.reckoning is not None
-    assert (again.tokens.reckoning.window, again.tokens.reckoning.at_end) == (6.0, True)
+    counting = of_known(again).counting
+    assert (counting.window, counting.at_end) == (6.0, True)
 
 
 def test_where_nobody_refuses_anything_what_was_learnt_stays():
     limits = limiter(Quota(tpm=600_000))
     limits.teach({"tokens": {"window": 6.0, "deviations": 3.0, "at_end": 0.0}}, 0.0)
-    reckoning = limits.tokens.reckoning
-    assert reckoning is not None
+    reckoning = of_known(limits)
     for steady in (True, False):
         reckoning.steady = steady
         for now in range(2000):
             reckoning.took(float(now), 10_000.0, 100.0)
-        assert ((reckoning.window, reckoning.deviations) == (6.0, 3.0)) is steady
+        assert ((reckoning.counting.window, reckoning.deviations.count) == (6.0, 3.0)) is steady
 
 
 @pytest.mark.parametrize(
@@ -178,24 +182,24 @@ def reckoned(window: float = 6.0, *, deviations: float = 1.0, usual: float = 0.0
     """One that knows the window; and, of rows of a *usual* size, that they cost *costs* times what is expected, a day ago."""
     reckoning = counting(window)
     for _ in range(400 if usual else 0):
-        reckoning.pay(-90_000.0, usual)
-        reckoning.settle(-90_000.0, usual, usual * costs)
-    reckoning.deviations = deviations
+        reckoning.room.pay(-90_000.0, usual)
+        reckoning.room.settle(-90_000.0, usual, usual * costs)
+    reckoning.deviations.count = deviations
     are_off_by(reckoning, 0.3)
     return reckoning
 
 
 def are_off_by(reckoning: Reckoning, share: float) -> None:
     """Rows of every size are off by such a share of what is expected of them."""
-    for each in (reckoning._guesses._all, *reckoning._guesses._classes.values()):
+    for each in (reckoning.room.guesses._all, *reckoning.room.guesses._classes.values()):
         each.spread = each.own_spread = share * share
 
 
 def at_once(reckoning: Reckoning, cost: float, now: float = 0.0) -> int:
     """How many rows go in one moment, all of them still under way."""
     count = 0
-    while reckoning.free_at(now, RATE, cost) <= now:
-        reckoning.pay(now, cost)
+    while reckoning.room.free_at(now, RATE, cost) <= now:
+        reckoning.room.pay(now, cost)
         count += 1
     return count
 
@@ -214,44 +218,44 @@ def test_what_is_under_way_counts_as_much_as_such_rows_lately_turned_out_to_cost
 def test_what_is_known_leaves_nothing_free_besides_the_row_itself():
     for known, goes in ((5860.0, True), (5880.0, False)):
         reckoning = reckoned(usual=100.0)
-        reckoning._went.know(0.0, known)
-        assert (reckoning.free_at(1.0, RATE, 100.0) == 1.0) is goes
+        reckoning.room.went.know(0.0, known)
+        assert (reckoning.room.free_at(1.0, RATE, 100.0) == 1.0) is goes
 
 
 @pytest.mark.parametrize(("known", "goes"), [(2700.0, True), (2850.0, False)])
 def test_a_row_that_is_twenty_times_the_usual_leaves_half_as_many_deviations_free(known, goes):
     """It is off by 600; four deviations would be 2,400, and the whole window is 6,000."""
     reckoning = reckoned(deviations=4.0, usual=100.0)
-    reckoning._went.know(0.0, known)
-    assert (reckoning.free_at(1.0, RATE, 2000.0) == 1.0) is goes
+    reckoning.room.went.know(0.0, known)
+    assert (reckoning.room.free_at(1.0, RATE, 2000.0) == 1.0) is goes
 
 
 def test_a_row_goes_as_soon_as_enough_has_left_the_window_and_not_before():
     reckoning = reckoned(usual=100.0)
     are_off_by(reckoning, 0.0)
     for second in range(6):
-        reckoning._went.know(float(second), 1000.0)
+        reckoning.room.went.know(float(second), 1000.0)
     for cost, leaves in ((100.0, 0), (1000.0, 0), (1001.0, 1), (2000.0, 1), (4500.0, 4), (6000.0, 5)):
-        at = reckoning.free_at(5.5, RATE, cost)
+        at = reckoning.room.free_at(5.5, RATE, cost)
         assert leaves + 6.025 <= at <= leaves + 6.025 + 2 / 128, cost
 
 
 def test_rows_that_all_cost_just_what_is_expected_leave_nothing_free_and_go_on_for_ever():
     reckoning, now = counting(6.0), 0.0
     for _ in range(40_000):
-        now = reckoning.free_at(now, RATE, 500.0)
-        reckoning.pay(now, 500.0)
-        reckoning.settle(now, 500.0, 500.0)
+        now = reckoning.room.free_at(now, RATE, 500.0)
+        reckoning.room.pay(now, 500.0)
+        reckoning.room.settle(now, 500.0, 500.0)
     assert now == pytest.approx(500.0 * 40_000 / RATE, rel=0.015)
 
 
 def test_how_long_rows_waited_for_room_is_told_once_and_counts_from_the_first_look():
     reckoning = reckoned(usual=100.0)
-    assert reckoning.pay(0.0, 6000.0) == 0.0
+    assert reckoning.room.pay(0.0, 6000.0) == 0.0
     for now in (1.0, 2.0, 4.0):
-        assert reckoning.free_at(now, RATE, 100.0) > 6.0
-    assert reckoning.pay(6.5, 100.0) == 5.5
-    assert reckoning.pay(6.6, 100.0) == 0.0
+        assert reckoning.room.free_at(now, RATE, 100.0) > 6.0
+    assert reckoning.room.pay(6.5, 100.0) == 5.5
+    assert reckoning.room.pay(6.6, 100.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -259,76 +263,76 @@ def test_how_long_rows_waited_for_room_is_told_once_and_counts_from_the_first_lo
 )
 def test_a_quarter_of_a_window_is_made_up_for_and_all_of_it_where_answers_are_counted(window, at_end, seconds):
     reckoning = counting(window)
-    reckoning.at_end = at_end
-    assert reckoning.makes_up_for == seconds
+    reckoning.counting.at_end = at_end
+    assert reckoning.counting.makes_up_for == seconds
 
 
 def test_a_row_whose_cost_is_known_better_before_it_ends_counts_with_that():
     reckoning = reckoned(usual=100.0)
-    reckoning.pay(0.0, 5900.0)
-    assert reckoning.free_at(1.0, RATE, 1000.0) > 6.0
-    reckoning.reprice(0.0, 5900.0, 1000.0)
-    assert reckoning.free_at(1.0, RATE, 1000.0) == 1.0
+    reckoning.room.pay(0.0, 5900.0)
+    assert reckoning.room.free_at(1.0, RATE, 1000.0) > 6.0
+    reckoning.room.reprice(0.0, 5900.0, 1000.0)
+    assert reckoning.room.free_at(1.0, RATE, 1000.0) == 1.0
 
 
 # What a refusal teaches.
 
 
 def refuse(reckoning: Reckoning, now: float, cost: float = 100.0) -> None:
-    reckoning.pay(now, cost)
-    reckoning.settle(now, cost, 0.0)
+    reckoning.room.pay(now, cost)
+    reckoning.room.settle(now, cost, 0.0)
     reckoning.refused(now, now, RATE, cost)
 
 
 def test_one_refusal_in_two_hundred_and_forty_calls_leaves_what_is_kept_free_as_it_was():
     for at_end, calls, wider in ((False, 238, 2.3), (True, 1275, 2.5)):
         reckoning = reckoned(deviations=2.0, usual=100.0)
-        reckoning.at_end = at_end
+        reckoning.counting.at_end = at_end
         refuse(reckoning, 0.0)
-        assert reckoning.deviations == pytest.approx(wider)
+        assert reckoning.deviations.count == pytest.approx(wider)
         for _ in range(calls):
             reckoning.took(1.0, RATE, 100.0)
-        assert reckoning.deviations == pytest.approx(2.0, rel=0.002)
+        assert reckoning.deviations.count == pytest.approx(2.0, rel=0.002)
 
 
 def test_what_is_kept_free_has_bounds():
     reckoning = reckoned(usual=100.0)
     for _ in range(100):
         refuse(reckoning, 0.0)
-    assert reckoning.deviations == 8.0
+    assert reckoning.deviations.count == 8.0
     for _ in range(10_000):
         reckoning.took(1.0, RATE, 100.0)
-    assert reckoning.deviations == 0.25
+    assert reckoning.deviations.count == 0.25
 
 
 @pytest.mark.parametrize(("at_end", "wider", "most"), [(False, 1.15, 4.6), (True, 1.05, 8.4)])
 def test_refusals_of_one_moment_widen_it_each_and_not_for_ever(at_end, wider, most):
     reckoning = reckoned(deviations=1.0)
-    reckoning.at_end = at_end
+    reckoning.counting.at_end = at_end
     reckoning.refused_too()
-    assert reckoning.deviations == pytest.approx(wider)
+    assert reckoning.deviations.count == pytest.approx(wider)
     for _ in range(100):
         reckoning.refused_too()
-    assert most / wider <= reckoning.deviations <= most
+    assert most / wider <= reckoning.deviations.count <= most
 
 
 @pytest.mark.parametrize(("window", "seconds"), [(6.0, 2.0), (2.0, 1.0), (60.0, 2.0)])
 def test_what_was_refused_is_not_sent_again_for_two_seconds_or_half_a_window_unless_something_leaves(window, seconds):
     reckoning = reckoned(window, usual=100.0)
-    reckoning._went.know(0.0, 300.0 * window)
+    reckoning.room.went.know(0.0, 300.0 * window)
     refuse(reckoning, 0.5, 500.0)
-    assert reckoning.free_at(0.5, RATE, 50.0) == 0.5, "a small one may"
-    assert reckoning.free_at(0.5, RATE, 500.0) == pytest.approx(0.5 + seconds)
-    assert reckoning.free_at(0.5 + seconds, RATE, 500.0) == 0.5 + seconds
+    assert reckoning.room.free_at(0.5, RATE, 50.0) == 0.5, "a small one may"
+    assert reckoning.room.free_at(0.5, RATE, 500.0) == pytest.approx(0.5 + seconds)
+    assert reckoning.room.free_at(0.5 + seconds, RATE, 500.0) == 0.5 + seconds
 
 
 def test_half_a_deviation_is_kept_under_what_was_refused():
     """Known were 1,800, and the row of 500 is off by 150; one of 300 is off by 90, and one and a quarter times that are kept free."""
     for cost, goes in ((300.0, True), (330.0, False)):
         reckoning = reckoned(usual=500.0)
-        reckoning._went.know(0.0, 1800.0)
+        reckoning.room.went.know(0.0, 1800.0)
         refuse(reckoning, 0.5, 500.0)
-        assert (reckoning.free_at(0.6, RATE, cost) == 0.6) is goes
+        assert (reckoning.room.free_at(0.6, RATE, cost) == 0.6) is goes
 
 
 # Which window it is.
@@ -337,8 +341,8 @@ def test_half_a_deviation_is_kept_under_what_was_refused():
 def taken(reckoning: Reckoning, cost: float, count: int, *, start: float = 0.0, apart: float = 1.0) -> float:
     now = start
     for _ in range(count):
-        reckoning.pay(now, cost)
-        reckoning.settle(now, cost, cost)
+        reckoning.room.pay(now, cost)
+        reckoning.room.settle(now, cost, cost)
         reckoning.took(now, RATE, cost)
         now += apart
     return now
@@ -348,21 +352,21 @@ def taken(reckoning: Reckoning, cost: float, count: int, *, start: float = 0.0, 
 def test_a_window_is_taken_to_have_room_for_thirty_rows_before_anything_was_refused(cost, window):
     reckoning = Reckoning()
     taken(reckoning, cost, 30)
-    assert reckoning.window == window
+    assert reckoning.counting.window == window
 
 
 def test_a_few_large_rows_at_the_beginning_show_no_longer_window():
     reckoning = Reckoning()
     later = taken(reckoning, 900.0, 2)
     taken(reckoning, 100.0, 40, start=later)
-    assert reckoning.window == 6.0
+    assert reckoning.counting.window == 6.0
 
 
 def test_one_large_row_that_shows_a_longer_window_shows_it_however_small_the_others_are():
     reckoning = Reckoning()
     later = taken(reckoning, 6700.0, 1)
     taken(reckoning, 10.0, 200, start=later, apart=0.1)
-    assert reckoning.window == 20.0
+    assert reckoning.counting.window == 20.0
 
 
 @pytest.mark.parametrize(("cost", "window"), [(6500.0, 6.0), (6700.0, 20.0), (22_500.0, 60.0)])
@@ -370,22 +374,22 @@ def test_a_row_that_was_taken_though_it_alone_is_more_than_the_window_shows_a_lo
     reckoning = reckoned()
     for at in (0.0, 1.0):
         reckoning.took(at, RATE, cost)
-    assert reckoning.window == window
+    assert reckoning.counting.window == window
 
 
 def test_a_longer_window_is_tried_after_three_hundred_calls_and_two_minutes_without_a_refusal():
     for apart, calls in ((1.0, 300), (0.1, 1201)):
         reckoning = reckoned(usual=100.0)
         taken(reckoning, 100.0, calls - 3, apart=apart)
-        assert reckoning.window == 6.0
+        assert reckoning.counting.window == 6.0
         taken(reckoning, 100.0, 6, start=(calls - 3) * apart, apart=apart)
-        assert reckoning.window == 20.0
+        assert reckoning.counting.window == 20.0
 
 
 def tried(reckoning: Reckoning, now: float) -> float:
     """Goes on without a refusal until a longer window is tried; when."""
-    before = reckoning.window
-    while reckoning.window == before:
+    before = reckoning.counting.window
+    while reckoning.counting.window == before:
         now = taken(reckoning, 10.0, 1, start=now)
     return now
 
@@ -396,11 +400,11 @@ def test_a_longer_window_that_is_refused_is_let_go_of_and_tried_again_more_and_m
         began = now
         now = tried(reckoning, now)
         rests.append(now - began)
-        assert reckoning.window == 20.0
+        assert reckoning.counting.window == 20.0
         windows = []
         for _ in range(5):
             refuse(reckoning, now)
-            windows.append(reckoning.window)
+            windows.append(reckoning.counting.window)
         assert windows == [20.0] * 3 + [6.0] * 2
     assert rests == pytest.approx([300, 300, 480, 960, 1920, 3600, 3600], rel=0.02)
 
@@ -411,7 +415,7 @@ def test_a_longer_window_that_is_not_refused_while_it_is_tried_stays():
     now = taken(reckoning, 10.0, 41, start=now)
     for _ in range(12):
         refuse(reckoning, now)
-    assert reckoning.window == 20.0
+    assert reckoning.counting.window == 20.0
 
 
 def test_a_few_refusals_in_a_trial_of_many_calls_end_it_not():
@@ -420,10 +424,10 @@ def test_a_few_refusals_in_a_trial_of_many_calls_end_it_not():
     now = taken(reckoning, 10.0, 1000, start=now, apart=0.03)
     for _ in range(13):
         refuse(reckoning, now)
-    assert reckoning.window == 20.0
+    assert reckoning.counting.window == 20.0
     for _ in range(3):
         refuse(reckoning, now)
-    assert reckoning.window == 6.0
+    assert reckoning.counting.window == 6.0
 
 
 # Where answers are counted when they end.
@@ -432,24 +436,24 @@ def test_a_few_refusals_in_a_trial_of_many_calls_end_it_not():
 def test_where_answers_are_counted_a_row_of_any_size_goes_while_less_than_a_window_of_them_came():
     for answers, goes in ((55, True), (61, False)):
         reckoning = reckoned(usual=100.0, deviations=1.0)
-        reckoning.at_end = True
+        reckoning.counting.at_end = True
         for number in range(answers):
             reckoning.took(number / 100, RATE, 100.0)
-        reckoning.deviations = 1.0
-        assert (reckoning.free_at(1.0, RATE, 1e6) == 1.0) is goes
+        reckoning.deviations.count = 1.0
+        assert (reckoning.room.free_at(1.0, RATE, 1e6) == 1.0) is goes
         if not goes:
-            assert reckoning.free_at(1.0, RATE, 1e6) == pytest.approx(6.02, abs=0.02)
+            assert reckoning.room.free_at(1.0, RATE, 1e6) == pytest.approx(6.02, abs=0.02)
 
 
 def test_so_many_usual_rows_of_answers_are_kept_free_as_it_is_deviations():
     for deviations, most in ((1.0, 59), (4.0, 56)):
         reckoning = reckoned(usual=100.0)
-        reckoning.at_end = True
+        reckoning.counting.at_end = True
         count = 0
-        reckoning.deviations = deviations
-        while reckoning.free_at(0.5, RATE, 100.0) == 0.5:
+        reckoning.deviations.count = deviations
+        while reckoning.room.free_at(0.5, RATE, 100.0) == 0.5:
             reckoning.took(0.5, RATE, 100.0)
-            reckoning.deviations = deviations
+            reckoning.deviations.count = deviations
             count += 1
         assert count == pytest.approx(most, abs=1)
 
@@ -470,7 +474,11 @@ def test_what_refusals_have_shown_is_kept_and_taken_up(kept):
     reckoning = Reckoning()
     reckoning.teach(kept, 0.0)
     assert reckoning.learnt() == kept
-    assert (reckoning.window, reckoning.deviations, reckoning.at_end) == (kept["window"], kept["deviations"], kept["at_end"] == 1.0)
+    assert (reckoning.counting.window, reckoning.deviations.count, reckoning.counting.at_end) == (
+        kept["window"],
+        kept["deviations"],
+        kept["at_end"] == 1.0,
+    )
 
 
 def test_where_nothing_was_shown_nothing_is_kept():
@@ -483,10 +491,10 @@ def test_where_nothing_was_shown_nothing_is_kept():
 def test_where_both_explain_what_was_refused_a_row_waits_for_room_and_for_answers_to_be_fewer():
     for answers, went, goes in ((10, 10, True), (61, 10, False), (10, 60, False)):
         reckoning = reckoned(usual=100.0)
-        reckoning._as_well_at_end = True
+        reckoning.counting.may_be_at_end = True
         for _ in range(answers):
-            reckoning._ended.know(0.0, 100.0)
-        reckoning._went.know(0.0, 100.0 * went)
-        at = reckoning.free_at(1.0, RATE, 100.0)
+            reckoning.room.ended.know(0.0, 100.0)
+        reckoning.room.went.know(0.0, 100.0 * went)
+        at = reckoning.room.free_at(1.0, RATE, 100.0)
         assert (at == 1.0) is goes
         assert goes or at == pytest.approx(6.02, abs=0.02)

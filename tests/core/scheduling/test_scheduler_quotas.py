@@ -11,6 +11,7 @@ import pytest
 
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.tokens import KnownTokens
 from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.money.periods import Period
@@ -338,8 +339,8 @@ def test_where_nobody_refuses_anything_what_was_learnt_of_a_token_quota_stays():
     for steady in (False, True):
         scheduler = Scheduler(plans, RetryPolicy())
         scheduler.teach(kept, 0.0, **({"steady": True} if steady else {}))
-        reckonings = [scheduler._pools[f"{name} qwen-plus"].limiter.tokens.reckoning for name in "ab"]
-        assert [each is not None and each.steady for each in reckonings] == [steady, False]
+        rules = [scheduler._pools[f"{name} qwen-plus"].limiter.tokens.rule for name in "ab"]
+        assert [isinstance(each, KnownTokens) and each.reckoning.steady for each in rules] == [steady, False]
 
 
 def test_slots_that_were_found_are_given_for_lanes_that_are_there():

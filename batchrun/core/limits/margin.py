@@ -1,0 +1,42 @@
+"""How far under a known quota of attempts is kept, and what refusals make of that.
+
+Theory of operation. A call every so many seconds, evenly, is within a quota over windows of every kind; half a percent under it is enough
+as long as nothing lies between. But a network holds some calls up longer than others, and then two come close together: some come too
+early by chance, and are refused. Each such refusal widens the margin by a quarter, each attempt that was taken narrows it by three
+thousandths of that. So of n calls no more than some 0.35 % n + 21 are refused, beside those in flight at each, while the margin is under
+its widest, a tenth: what is refused still is no pace's fault.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+LEAST_MARGIN, LEAST_TOKEN_MARGIN, MOST_MARGIN = 0.005, 0.001, 0.1
+"""What stays unused of attempts, of tokens (which are reckoned too), and at the most."""
+_WIDER, _NARROWER = 1.25, 1 - 0.25 * 0.003
+"""What a refusal, and an attempt that was taken, make of the margin."""
+
+
+@dataclass(slots=True)
+class Margin:
+    """The share of a quota that stays unused."""
+
+    least: float = LEAST_MARGIN
+    """Before anything was refused."""
+    share: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.share = self.least
+
+    def widen(self, times: float = _WIDER) -> None:
+        """An attempt was refused."""
+        self.share = min(MOST_MARGIN, self.share * times)
+
+    def narrow(self) -> None:
+        """An attempt was taken."""
+        self.share = max(self.least, self.share * _NARROWER)
+
+    def teach(self, share: object) -> None:
+        """Begin with what was kept; what is no such number is passed over."""
+        if isinstance(share, float) and self.least <= share <= MOST_MARGIN:
+            self.share = share

@@ -1,0 +1,80 @@
+"""Refusals that are no rate's doing, and how they are told from a quota.
+
+Theory of operation. Some endpoints refuse one call in fifty whatever is sent. Who takes each for a quota goes slower and slower, for
+nothing. Two things tell such noise from a quota that is full.
+
+*Before any rate was found*, a full window refuses one attempt after the other; a few in a hundred are chance.
+
+*Where a rate is held*, a refusal breaks the hold, and the rate falls. If holds at lower and lower rates are broken again and again, and
+the share that is refused is small and stays, no lower rate mends it: the rate goes back to what it was before the first of them, and from
+then on twice that share is taken for chance. A hold that passes with less of it halves the difference.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE = 400, 3, 0.02
+"""Attempts that count where nothing was found; refusals among them that are nothing; and the share of them that is chance."""
+_BROKEN_HOLDS, _LOWER, _MOST, _JUDGED_BY = 3, 0.95, 0.1, 100
+"""What noise shows in: so many holds broken in a row, at a rate that is so much lower by then; so small a share; of so many attempts."""
+
+
+@dataclass(slots=True)
+class Noise:
+    """Of one pace."""
+
+    share: float = 0.0
+    """Of the attempts: what is refused whatever the rate."""
+    tries: int = 0
+    refusals: int = 0
+    """Since the rate was last set."""
+    _judged: bool = False
+    """The latest hold was looked at."""
+    _broken: int = 0
+    """Holds in a row that a refusal broke."""
+    _fell_from: float = math.inf
+    """The rate before the first of them."""
+
+    def is_chance_yet(self) -> bool:
+        """Whether a refusal may be chance, where nothing was found yet."""
+        if self.tries > _COLD_TRIES:
+            self.tries, self.refusals = self.tries // 2, self.refusals // 2
+        return self.refusals <= _COLD_REFUSALS or self.refusals <= (_COLD_SHARE + 2 * self.share) * self.tries
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether no more was refused than is refused whatever the rate."""
+        return self.share > 0.0 and self.refusals <= 1 + 2 * self.share * self.tries
+
+    def broke(self, held: float) -> float | None:
+        """A refusal broke the hold of a rate; the rate to go back to, where that turns out to be no rate's doing."""
+        self._broken += 1
+        if self._broken < _BROKEN_HOLDS or self.tries < _JUDGED_BY or held > _LOWER * self._fell_from:
+            return None
+        share = self.refusals / self.tries
+        if share > _MOST:
+            return None
+        self.share = max(self.share, share)
+        self._broken = 0
+        return max(self._fell_from, held)
+
+    def climbed(self, held: float) -> None:
+        """A refusal ended the climb from a rate, and broke no hold."""
+        self._broken, self._fell_from = 0, held
+
+    def begin_hold(self, rate: float) -> None:
+        """A rate is set."""
+        self._judged = False
+        if not self._broken:
+            self._fell_from, self.tries, self.refusals = rate, 0, 0
+
+    def end_hold(self) -> None:
+        """A hold came to its end: what was refused in it is all the noise there is."""
+        if self._judged:
+            return
+        self._judged, self._broken = True, 0
+        if self.tries >= _JUDGED_BY:
+            self.share = min(self.share, (self.share + self.refusals / self.tries) / 2)
+        self.tries = self.refusals = 0

@@ -1,0 +1,185 @@
+"""When the next row finds room in the window that a provider counts tokens over.
+
+Theory of operation. Each call that goes is written on a tape (`tape.py`): at what it did cost, where that is known; at what it is expected
+to cost, give or take, while it is under way. The tape's last seconds are what the provider's window holds. A row may go as soon as
+
+    what the window holds + what the row is expected to cost + what is kept free  <=  the quota of one window
+
+and if that is not so now, it is so when enough of the tape has left the window: the tape tells when. What is kept free grows with how
+uncertain the guesses are (`deviations.py`). A row that is dearer than others leaves less free: the window would stand emptier for its sake
+for longer, and a refusal costs but one call.
+
+A provider that counts answers when they end takes any call while a token is left: there a row waits only until the answers that came
+in the last seconds are fewer than the quota, whatever the row itself costs. These stand on a tape of their own.
+
+How long a row waited for room is told once it goes: the rate lost no time by it, and may make up for it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from math import inf, sqrt
+
+from batchrun.core.limits.buckets import Trail
+from batchrun.core.limits.ceilings import Ceiling
+from batchrun.core.limits.counting import FIRST, WINDOWS, Counting
+from batchrun.core.limits.deviations import Deviations
+from batchrun.core.limits.guesses import Expected, Guesses
+from batchrun.core.limits.tape import Amount, Tape
+from batchrun.core.limits.under_way import UnderWay
+
+_LATE = 0.025
+"""Seconds that the network may hold one call up longer than another."""
+_DEARER = 4.0
+"""How much larger rows keep fewer deviations free."""
+_AT_END_SHARE = 1.0
+"""Of a usual row, for each deviation: what is kept free of answers."""
+
+
+@dataclass(slots=True)
+class Room:
+    """One quota's window; told the time. Rates are tokens a second."""
+
+    counting: Counting
+    deviations: Deviations
+    guesses: Guesses = field(default_factory=Guesses)
+    ceiling: Ceiling = field(default_factory=Ceiling)
+    went: Tape = field(default_factory=lambda: Tape(WINDOWS[FIRST], _LATE))
+    ended: Tape = field(default_factory=lambda: Tape(WINDOWS[FIRST]))
+    """Answers."""
+    _under_way: UnderWay = field(init=False)
+    _waits_since: float = math.inf
+    _since: float = -math.inf
+    """When it began to be known what went."""
+
+    def __post_init__(self) -> None:
+        self._under_way = UnderWay(self.guesses)
+
+    def begin(self, now: float, trail: Trail) -> None:
+        """Begin in the middle of a run, of which a *trail* was kept."""
+        self._since = now
+        for half in trail.halves():
+            self._since = min(self._since, half.until / 2)
+            if half.amount > 0:
+                self.went.know(min(now, half.until / 2), half.amount)
+
+    def look_back(self, now: float) -> None:
+        """Go on with another window."""
+        self.went.look_back(now, self.counting.window)
+        self.ended.look_back(now, self.counting.window)
+
+    # What goes, and what becomes of it.
+
+    def pay(self, now: float, cost: float) -> float:
+        """A row goes that is expected to cost so much; for how many seconds it waited for room, which is no time that the rate lost."""
+        mean, variance = self._under_way.add(now, cost)
+        self.went.guess(now, mean, variance)
+        if cost >= self.ceiling.cost:
+            self.ceiling.launch(cost)
+        if self._waits_since == inf:
+            return 0.0
+        waited, self._waits_since = max(0.0, now - self._waits_since), inf
+        return waited
+
+    def reprice(self, launched_at: float, paid: float, cost: float) -> None:
+        """A row under way that was expected to cost *paid* is expected to cost *cost*."""
+        was, varied = self._under_way.take(launched_at, paid)
+        mean, variance = self._under_way.add(launched_at, cost)
+        self.went.correct(launched_at, 0.0, mean - was, variance - varied)
+
+    def settle(self, launched_at: float, paid: float, cost: float) -> None:
+        """A row that was expected to cost *paid* did cost *cost*; nothing, where the provider refused it."""
+        mean, variance = self._under_way.take(launched_at, paid)
+        self.went.correct(launched_at, cost, -mean, -variance)
+        if cost > 0 and paid > 0:
+            self.guesses.learn(paid, cost)
+
+    # When the next may go.
+
+    def free_at(self, now: float, rate: float, cost: float, due: float = -math.inf) -> float:
+        """When a row that is expected to cost so much may go, if nothing more is heard: *now* or later, and not before it is *due*."""
+        if due < now:
+            due = now
+        quota = rate * self.counting.window
+        if self._has_plenty(now, quota, cost) or (at := self._free_at(now, quota, cost)) <= due:
+            return due
+        self._waits_since = min(self._waits_since, due)
+        return at
+
+    def _has_plenty(self, now: float, quota: float, cost: float) -> bool:
+        """Whether the window is so empty that it need not be looked at closely."""
+        counting, ceiling = self.counting, self.ceiling
+        if counting.at_end or counting.may_be_at_end or now < ceiling.until or cost >= ceiling.cost:
+            return False
+        row, held = self.guesses.like(cost), self.went
+        mean = row.ratio * cost
+        variance = (held.variance if held.variance > 0.0 else 0.0) + row.spread * mean * mean
+        return held.known + held.guessed + mean + self.deviations.count * sqrt(variance) <= quota
+
+    def _free_at(self, now: float, quota: float, cost: float) -> float:
+        if self.counting.at_end:
+            return self._free_of_answers_at(now, quota)
+        at = self._free_of_rows_at(now, quota, cost)
+        return max(at, self._free_of_answers_at(now, quota)) if self.counting.may_be_at_end else at
+
+    def _free_of_rows_at(self, now: float, quota: float, cost: float) -> float:
+        ceiling = self.ceiling
+        if cost >= ceiling.cost:
+            return self._room_at(now, min(quota, ceiling.most), cost)
+        if now >= ceiling.until or ceiling.most >= quota:
+            return self._room_at(now, quota, cost)
+        # What was refused of late is believed for a while, and then the tape again.
+        later = max(ceiling.until, self._room_at(now, quota, cost))
+        return min(self._room_at(now, ceiling.most, cost), later)
+
+    def _room_at(self, now: float, quota: float, cost: float) -> float:
+        expected = self.guesses.expected(cost)
+        if self._fits(self.went.held(now), quota, expected):
+            return now
+        leaves = now
+        for leaves, left in self.went.drain(now):  # noqa: B007 - a row that fits no window goes into an empty one.
+            if self._fits(left, quota, expected):
+                break
+        return leaves
+
+    def _fits(self, held: Amount, quota: float, expected: Expected) -> bool:
+        sum_ = held.known + held.guessed + expected.mean
+        # No row leaves more free than all the deviations: as a rule that settles it.
+        if sum_ + self.deviations.count * sqrt(held.variance + expected.variance) <= quota:
+            return True
+        return sum_ + self._kept_free(held.variance, expected) <= quota
+
+    def _kept_free(self, variance: float, expected: Expected) -> float:
+        """What a row leaves free besides its cost: less of it, the longer the window would stay emptier for its sake."""
+        deviation, count = sqrt(variance + expected.variance), self.deviations.count
+        dearer = max(1.0, expected.mean / (self.guesses.usual or expected.mean))
+        return sqrt(max(0.0, count * count - _DEARER * math.log(dearer))) * deviation
+
+    def _free_of_answers_at(self, now: float, quota: float) -> float:
+        most = max(1.0, quota - self.deviations.count * _AT_END_SHARE * self.usual)
+        if self.ended.held(now).known < most:
+            return now
+        return next((at for at, left in self.ended.drain(now) if left.known < most), now)
+
+    # What it is about now.
+
+    def knows_all(self, now: float) -> bool:
+        """Whether it is known of the whole window what went in it: not where an earlier opening may have sent some."""
+        return now - self._since >= self.counting.window
+
+    @property
+    def usual(self) -> float:
+        """What a row costs in the mean."""
+        return self.guesses.usual or 0.0
+
+    def holds(self, now: float) -> float:
+        """What the window holds, as far as that is known."""
+        if self.counting.at_end:
+            return self.ended.held(now).known
+        held = self.went.held(now)
+        return held.known + held.guessed
+
+    def expects(self, cost: float) -> float:
+        """What a row comes to in the mean that is expected to cost so much."""
+        return self.usual if self.counting.at_end else self.guesses.expected(cost).mean

@@ -1,0 +1,221 @@
+"""The rules for tokens: rows differ in what they cost, and are reckoned with.
+
+Theory of operation. A rate alone keeps no quota of tokens: a row may cost as much as a window holds. So each row waits for its turn at the
+rate, and for room in the window besides (`room.py`). While a row waits for room the rate goes on, and what it had to give meanwhile is
+made up for after: several rows go at once then, so that this costs no time.
+
+*A known quota* is reckoned with from the start, and the window is found from refusals (`reckoning.py`).
+
+*One that is to be found* is bounded by nothing until a refusal shows it. From then on it is reckoned with too, over the window that
+refusals have shown it to be counted over; what went before stands in the trail. What each refusal says of where the quota lies is worked
+out in `found.py`. A climb that was refused in a hold's stead, and any other refusal too, shows that the quota has not risen: the hold
+begins anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import ClassVar, Self
+
+from batchrun.core.limits.attempts import Attempts, short_hold
+from batchrun.core.limits.buckets import Bucket
+from batchrun.core.limits.climb import Climb
+from batchrun.core.limits.found import Found
+from batchrun.core.limits.margin import Margin
+from batchrun.core.limits.reckoning import Reckoning, ToldReckoning
+from batchrun.core.limits.rules import UNDER
+from batchrun.core.limits.use import OF_ATTEMPTS, OF_ROWS
+from batchrun.core.limits.windows import LONG
+
+_HOLD_ROWS = 300
+"""A hold lasts a minute where so many rows go in it, or else two."""
+_HELD_LESS = 0.7
+"""Of what a short window was found to hold: what holds less with a row that was refused is not the window that is full."""
+
+
+@dataclass(slots=True)
+class KnownTokens(Attempts):
+    """Of a quota that is known; what turns out to be lower is found as of attempts."""
+
+    reckoning: Reckoning = field(default_factory=Reckoning)
+
+    @property
+    def ahead(self) -> float:  # type: ignore[override]
+        """Where the window is known to hold rows to the quota."""
+        return self.reckoning.counting.ahead
+
+    def free_at(self, now: float, cost: float, due: float) -> float:
+        """When there is room in the window."""
+        climb = self.climb
+        return self.reckoning.room.free_at(now, climb.quota if climb.held == inf else climb.counted(now), cost, due)
+
+    def pay(self, now: float, cost: float, bucket: Bucket) -> None:
+        """Make up for what the row waited for room."""
+        waited = self.reckoning.room.pay(now, cost)
+        if waited:
+            bucket.make_up_for(waited, self.reckoning.counting.makes_up_for)
+
+    def reprice(self, launched_at: float, paid: float, cost: float) -> None:
+        """Correct what is in the window."""
+        self.reckoning.room.reprice(launched_at, paid, cost)
+
+    def settle(self, launched_at: float, paid: float, cost: float) -> None:
+        """Correct what is in the window."""
+        self.reckoning.room.settle(launched_at, paid, cost)
+
+    def took(self, now: float, amount: float) -> None:
+        """Learn from it."""
+        climb = self.climb
+        self.reckoning.took(now, climb.quota if climb.held == inf else climb.counted(now), amount)
+
+    def _keep_further_under(self, now: float, launched_at: float, cost: float) -> None:
+        self.reckoning.refused(now, launched_at, self.climb.counted(now), cost)
+
+    def refused_too(self, now: float, times: float, cost: float) -> None:  # noqa: ARG002 - how much is learnt there.
+        """Learn from it."""
+        self.reckoning.refused_too()
+
+    def learnt(self) -> dict[str, float]:
+        """How the provider counts."""
+        return self.reckoning.learnt()
+
+    def teach(self, kept: Mapping[str, object], now: float) -> float | None:
+        """The same."""
+        self.reckoning.teach(kept, now)
+        return None
+
+    def keep_steady(self) -> None:
+        """Learn nothing more of how it counts."""
+        self.reckoning.steady = True
+
+
+@dataclass(slots=True)
+class UnknownTokens(Attempts):
+    """Nothing was found yet."""
+
+    def when_held(self, now: float) -> FoundTokens:
+        """Reckon with what was found, from what went until now."""
+        reckoning = ToldReckoning()
+        reckoning.room.begin(now, self.climb.use.trail)
+        return FoundTokens(self.climb, self.margin, Found(reckoning))
+
+
+@dataclass(slots=True)
+class FoundTokens:
+    """Of a quota that was found."""
+
+    climb: Climb
+    margin: Margin
+    found: Found
+    reads_each: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self.climb.use.demand = OF_ROWS
+
+    @property
+    def reckoning(self) -> ToldReckoning:
+        """What the window holds."""
+        return self.found.reckoning
+
+    @property
+    def ahead(self) -> float:
+        """Where the window holds rows to the quota."""
+        return self.found.reckoning.counting.ahead
+
+    @property
+    def has_fallen(self) -> bool:
+        """Whether the latest refusal cannot be of the quota that was found."""
+        return self.found.has_fallen
+
+    def free_at(self, now: float, cost: float, due: float) -> float:
+        """When there is room in the window."""
+        return self.found.reckoning.room.free_at(now, self.climb.counted(now), cost, due)
+
+    def pay(self, now: float, cost: float, bucket: Bucket) -> None:
+        """Make up for what the row waited for room."""
+        waited = self.reckoning.room.pay(now, cost)
+        if waited:
+            bucket.make_up_for(waited, min(self.reckoning.counting.makes_up_for, self.found.makes_up_for(bucket.rate)))
+
+    def reprice(self, launched_at: float, paid: float, cost: float) -> None:
+        """Correct what is in the window."""
+        self.found.reckoning.room.reprice(launched_at, paid, cost)
+
+    def settle(self, launched_at: float, paid: float, cost: float) -> None:
+        """Correct what is in the window."""
+        self.found.reckoning.room.settle(launched_at, paid, cost)
+
+    def took(self, now: float, amount: float) -> None:
+        """Learn from it, and let the rate climb."""
+        self.climb.rate(now)
+        self.found.reckoning.took(now, amount)
+
+    def refused(self, now: float, launched_at: float, cost: float, bucket: Bucket | None) -> float | None:  # noqa: ARG002 - no turn is lost.
+        """What it says of the quota."""
+        climb = self.climb
+        rate, window = climb.rate(now), climb.windows.window
+        held = self.found.refused(now, launched_at, climb.held, rate, cost, climbing=now >= climb.until)
+        self._note(now, launched_at, cost)
+        return self._counted_anew(held, window)
+
+    def refused_too(self, now: float, times: float, cost: float) -> None:  # noqa: ARG002 - how much is learnt there.
+        """The window did not hold it."""
+        self.climb.held = self.found.refused_beside(now, self.climb.held, cost)
+
+    def refused_again(self, now: float, launched_at: float, cost: float) -> None:
+        """What the window held by then."""
+        self._note(now, launched_at, 0.0)
+        self.found.refused_again(now, cost)
+
+    def note_full(self, now: float, launched_at: float = math.inf, *, first: bool = False) -> None:
+        """Remember it."""
+        self._note(now, launched_at, 0.0, first=first)
+
+    def _note(self, now: float, launched_at: float, cost: float, *, first: bool = False) -> None:
+        windows = self.climb.windows
+        before = windows.note(now, launched_at, cost, first=first)
+        if cost > 0 and windows.at_last.short < _HELD_LESS * self.climb.held and windows.is_minute_as(before):
+            windows.window = LONG
+
+    def fell(self, now: float, lasted: float) -> float:
+        """What the window held when a row was last refused."""
+        window = self.climb.windows.window
+        self.climb.windows.end_episode(lasted)
+        return self._counted_anew(self.found.fell(self.climb.rate(now)), window)
+
+    def _counted_anew(self, held: float, window: float) -> float:
+        """The rate that is *held* by what a *window* showed; at least what went in a minute, if that window turned out too short."""
+        windows = self.climb.windows
+        return held if windows.window == window else max(held, windows.at_last.minute * UNDER)
+
+    def when_held(self, now: float) -> Self:  # noqa: ARG002 - whenever that is.
+        """Go on."""
+        return self
+
+    def begin_hold(self, now: float) -> float:
+        """As long as a few hundred rows take."""
+        climb, window = self.climb, self.climb.windows.window
+        self.reckoning.tell(now, window)
+        if window == LONG:
+            return LONG if _HOLD_ROWS * climb.use.typical < climb.held * LONG else 2 * LONG
+        return short_hold(climb)
+
+    def when_forgotten(self) -> UnknownTokens:
+        """Begin anew."""
+        self.climb.use.demand = OF_ATTEMPTS
+        return UnknownTokens(self.climb, self.margin)
+
+    def learnt(self) -> dict[str, float]:
+        """The rate and its window."""
+        return self.climb.learnt()
+
+    def teach(self, kept: Mapping[str, object], now: float) -> float | None:  # noqa: ARG002 - whenever that is.
+        """The same."""
+        return self.climb.windows.teach(kept)
+
+    def keep_steady(self) -> None:
+        """Learn nothing more of how it counts."""
+        self.reckoning.steady = True

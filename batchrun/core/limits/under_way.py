@@ -1,0 +1,44 @@
+"""What is expected of the rows that are under way, each at the time it went and the price it paid.
+
+What was expected when a row went is what must be taken back when its cost is known, although what is expected of such rows may have
+changed since: so it is kept. Rows that went in the same moment at the same price are told apart by nothing, and need not be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from batchrun.core.limits.guesses import Guesses
+
+NOTHING = (0.0, 0.0)
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """Mean and variance of each row's cost."""
+
+    guesses: Guesses
+    _expected: dict[tuple[float, float], list[tuple[float, float]]] = field(default_factory=dict)
+
+    def add(self, launched_at: float, paid: float) -> tuple[float, float]:
+        """A row goes that is expected to cost so much; what it comes to, corrected by how far such rows were off."""
+        like, key = self.guesses.like(paid), (launched_at, paid)
+        mean = like.ratio * paid
+        expected = mean, like.spread * mean * mean
+        alike = self._expected.get(key)
+        if alike is None:
+            self._expected[key] = [expected]
+        else:
+            alike.append(expected)
+        return expected
+
+    def take(self, launched_at: float, paid: float) -> tuple[float, float]:
+        """A row is under way no longer, at this price; what was expected of it: nothing of one that was not under way."""
+        key = (launched_at, paid)
+        alike = self._expected.get(key)
+        if alike is None:
+            return NOTHING
+        expected = alike.pop()
+        if not alike:
+            del self._expected[key]
+        return expected

@@ -1,0 +1,94 @@
+"""What is made of a rate: what goes, what of it is answered, and what a usual attempt costs.
+
+A rate that nobody uses must not climb: that it is not refused says nothing. So a climb asks two things. Is nearly as much sent as the rate
+lets? That is looked up in the trail of what went. And is a good part of it answered? That is a count which fades: what is sent into the
+dark lets nothing grow either. How long to look back is told in attempts: at a slow rate, ten of them take minutes.
+
+Rows that differ in what they cost are looked at more leniently: a few large ones, and the waits for them, are no sign of want.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from math import inf
+from typing import NamedTuple
+
+from batchrun.core.limits.buckets import NO_TIME, Flow, Latest, Trail
+
+NEVER_LONGER = 15.0
+"""Seconds between two attempts at the slowest rate that is ever found."""
+_USUAL_LEARNS = 0.05
+_ANSWERED = 0.4
+"""Of a rate: what must be answered of late."""
+_LEAST_SECONDS = 5.0
+"""To look back over."""
+_FADES_IN = 20
+"""Attempts that what was answered fades in."""
+
+
+class Demand(NamedTuple):
+    """What shows that a rate is used."""
+
+    attempts: int
+    """So many usual ones are looked back over."""
+    sent: float
+    """Of the rate."""
+
+
+OF_ATTEMPTS, OF_ROWS = Demand(10, 0.8), Demand(20, 0.5)
+
+
+@dataclass(slots=True)
+class Use:
+    """Of one pace; told the time."""
+
+    latest: Latest | None = None
+    """The latest attempts one by one, where it matters how many go in a window of a few."""
+    trail: Trail = field(default_factory=lambda: Trail(round(OF_ATTEMPTS.attempts * NEVER_LONGER)))
+    """What went and was not refused."""
+    typical: float = 1.0
+    """Units of a usual attempt."""
+    demand: Demand = OF_ATTEMPTS
+    began: float = inf
+    """When the first attempt went."""
+    launched_at: float = -math.inf
+    """When the latest did."""
+    _taken: Flow = field(default_factory=Flow)
+
+    def launch(self, now: float, cost: float) -> None:
+        """An attempt goes."""
+        self.launched_at = now
+        if self.began == inf:
+            self.began = now
+        half = self.trail.latest
+        if 2 * now < half.until:
+            half.amount += cost
+        else:
+            self.trail.add(now, cost)
+        if self.latest is not None:
+            self.latest.add(now)
+
+    def uncount(self, launched_at: float, cost: float) -> None:
+        """*cost* was paid for what the provider did not count."""
+        self.trail.latest.amount -= cost
+        if self.latest is not None:
+            self.latest.drop(launched_at)
+
+    def took(self, now: float, amount: float) -> None:
+        """The provider took an attempt of *amount*."""
+        taken = self._taken
+        if now - taken.at <= NO_TIME:
+            taken.amount += amount
+        else:
+            taken.add(now, amount)
+        self.typical += (amount - self.typical) * _USUAL_LEARNS
+
+    def begin(self, rate: float) -> None:
+        """Look at another rate from now on."""
+        self._taken.fades_in = max(_LEAST_SECONDS, _FADES_IN * self.typical / rate)
+
+    def keeps_up(self, now: float, rate: float) -> bool:
+        """Whether what is sent keeps up with *rate*, and what is answered follows."""
+        seconds = max(_LEAST_SECONDS, self.demand.attempts * self.typical / rate)
+        return self._taken.rate(now) >= _ANSWERED * rate and self.trail.sum(now, seconds) >= self.demand.sent * rate * seconds

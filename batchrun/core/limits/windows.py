@@ -1,0 +1,93 @@
+"""Which of two windows a provider counts over, and what it held when it was full, where a quota is to be found.
+
+Theory of operation. Providers count over a few seconds or over a minute, and the two are told apart by what refusals show:
+
+- *How long they last.* A window of six seconds has room again six seconds after it was filled, whatever filled it. Refusals that go on
+  for longer are a minute's. So are those that come when what went in the last six seconds has all but left.
+- *What stays the same.* The window that is full holds the same at each refusal. If the minute held the same at two of them, and the six
+  seconds did not, it is the minute.
+
+What is remembered is what both held at the first refusal of an episode, and at the latest of all, in units a second: that is the quota,
+once it is known which of the two it is of. What was under way at the first refusal and is refused as well was not held after all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
+
+from batchrun.core.limits.use import Use
+
+SHORT, LONG = 6.0, 60.0
+_LASTS_LONG = 6.5
+"""Seconds of refusals that a window of six seconds cannot explain."""
+_DRAINED = 0.3
+"""Of what a short window held at first: a refusal when it holds less than that is a longer window's."""
+_AS_BEFORE = 0.015
+"""What a window that is full at two refusals holds more or less at one of them, at the most."""
+_LATE = 0.05
+"""Seconds that one attempt may have come later to the provider than another."""
+
+
+class Held(NamedTuple):
+    """What the windows held, in units a second."""
+
+    short: float
+    minute: float
+
+
+NOTHING = Held(0.0, 0.0)
+
+
+def differ(one: float, other: float, share: float) -> bool:
+    """Whether two amounts are more than a *share* of the larger one apart."""
+    return abs(one - other) > share * max(one, other)
+
+
+@dataclass(slots=True)
+class Windows:
+    """What refusals have shown of them."""
+
+    use: Use
+    window: float = SHORT
+    """The one that the provider counts over, as far as refusals have shown."""
+    at_first: Held = NOTHING
+    at_last: Held = NOTHING
+    first_at: float = 0.0
+
+    def exactly(self, seconds: float, launched_at: float) -> int | None:
+        """How many attempts a window held when one was refused in it, where they are so few that it is told exactly."""
+        return None if self.use.latest is None else self.use.latest.since(launched_at - seconds - _LATE)
+
+    def note(self, now: float, launched_at: float, cost: float, *, first: bool) -> Held:
+        """Remember what the windows held at a refusal, and would have with what was refused. Return what they did at the one before."""
+        before, few = self.at_last, self.exactly(SHORT, min(now, launched_at))
+        short = self.use.trail.sum(now, SHORT) + cost if few is None else few
+        self.at_last = Held(short / SHORT, self.use.trail.sum(now, LONG) / LONG)
+        if first:
+            self.at_first, self.first_at = self.at_last, now
+        return before
+
+    def is_minute_as(self, before: Held) -> bool:
+        """Whether the minute held as much at the latest refusal as *before*."""
+        return not differ(self.at_last.minute, before.minute, _AS_BEFORE)
+
+    def take_back(self, cost: float) -> None:
+        """What was under way at the first refusal was refused as well."""
+        short, minute = self.at_first
+        self.at_first = Held(max(0.0, short - cost / SHORT), max(0.0, minute - cost / LONG))
+
+    def end_episode(self, lasted: float) -> None:
+        """Refusals have *lasted* so many seconds."""
+        if lasted > _LASTS_LONG or self.at_last.short < _DRAINED * self.at_first.short:
+            self.window = LONG
+
+    def teach(self, kept: Mapping[str, object]) -> float | None:
+        """Take up the window that was kept, and return the rate; None where there is no such number."""
+        rate = kept.get("rate")
+        if not isinstance(rate, float) or not 0 < rate < inf:
+            return None
+        self.window = LONG if kept.get("window") == LONG else SHORT
+        return rate

@@ -1,0 +1,170 @@
+"""What refusals say, looked at afterwards, of how a provider counts: over which window, and whether when calls come or when answers end.
+
+Theory of operation. A window that is full refuses; so whichever window the provider counts over was full at every refusal, and the others
+were full only by chance. That cannot be seen in the moment, while much of what went is only guessed. It is seen three seconds later, when
+most of it is known: then the tapes are asked, for each window that there may be, whether it was full when the row was refused, the row
+included; once of what went, and once of the answers that ended. Each refusal adds to a count for each of them, and older ones fade.
+
+Then the verdict. A window that was full at most refusals explains them; of those that explain them as well as any, the longest one is
+taken, since a full long window may have full short ones in it. What is believed stands as long as it explains at least half of what the
+best does, or nearly all of it where answers explain them too: it is not given up for a little.
+
+Refusals of one moment tell the same, and are looked at once.
+
+Where the quota itself is to be found, "full" has no meaning, and the window is told by who looks for it. What can be told there is only
+whether the window was fuller of answers than of what went, at refusals: then these are what is counted (`AnswersWitness`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from batchrun.core.limits.counting import WINDOWS, Counting
+from batchrun.core.limits.room import Room
+
+LARGER = 1.1
+"""Times a window's quota: what such a row costs shows that the window is longer, if it is taken."""
+_LOOKED_AT_AFTER = 3.0
+"""Seconds after a refusal, by when most of what was under way is known."""
+_APART = 0.5
+"""Seconds between two refusals that are looked at."""
+_FORGETS = 0.1
+"""Of what refusals showed, at each further one."""
+_FULL, _FULL_OF_ANSWERS = 0.99, 0.985
+"""Of a window's quota: what makes it full, the refused row included, or the answers that came."""
+_LOOKS, _EXPLAINS, _FAILS, _BETTER = 4.0, 0.8, 0.5, 0.9
+"""Refusals that a verdict needs, and the share of them for which a window was full, where it is the one, where it is not, and where it is
+not because answers explain all of them."""
+_AS_WELL = 0.98
+_ANSWERS_LOOKS, _AT_END, _STILL_AT_END, _MORE = 6.0, 0.75, 0.5, 0.5
+"""Where the window is told: refusals that a verdict needs, the share of them that find it fuller of answers, where these are what is
+counted, and where they still are; and usual rows that it is fuller by."""
+
+
+class Refusal(NamedTuple):
+    """One that is to be looked at."""
+
+    launched_at: float
+    refused_at: float
+    rate: float
+    cost: float
+    """What the row costs at the most."""
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Those that were not looked at yet."""
+
+    _waiting: deque[Refusal] = field(default_factory=deque)
+
+    def add(self, refusal: Refusal) -> None:
+        """Remember one, if it is not of the same moment as the one before."""
+        waiting = self._waiting
+        if not waiting or refusal.launched_at - waiting[-1].launched_at >= _APART:
+            waiting.append(refusal)
+
+    def due(self, now: float) -> Refusal | None:
+        """Return one that can be looked at by now."""
+        waiting = self._waiting
+        return waiting.popleft() if waiting and now - waiting[0].refused_at >= _LOOKED_AT_AFTER else None
+
+
+@dataclass(slots=True)
+class Witness:
+    """Of the latest refusals: how many there were, and for how many each window was full."""
+
+    room: Room
+    _looks: float = 0.0
+    _full: list[float] = field(default_factory=lambda: [0.0] * len(WINDOWS))
+    _full_of_answers: list[float] = field(default_factory=lambda: [0.0] * len(WINDOWS))
+
+    def forget(self) -> None:
+        """Begin anew: another window is believed in."""
+        self._looks = 0.0
+        self._full, self._full_of_answers = [0.0] * len(WINDOWS), [0.0] * len(WINDOWS)
+
+    @property
+    def has_seen_enough(self) -> bool:
+        """Whether there were as many refusals as a verdict needs."""
+        return self._looks >= _LOOKS
+
+    def look_at(self, refusal: Refusal) -> None:
+        """Note which windows were full at a refusal."""
+        at, ended_at, rate, cost = refusal
+        went, ended = self.room.went, self.room.ended
+        self._looks += 1.0 - _FORGETS * self._looks
+        for place, seconds in enumerate(WINDOWS):
+            full = went.sum(at, seconds) + cost >= _FULL * rate * seconds
+            self._full[place] += full - _FORGETS * self._full[place]
+            # An answer counted when the refusal was made that only came here after it.
+            full = ended.sum(ended_at, seconds + ended_at - at) >= _FULL_OF_ANSWERS * rate * seconds
+            self._full_of_answers[place] += full - _FORGETS * self._full_of_answers[place]
+
+    def verdict(self, rate: float, largest: float) -> int | None:
+        """Say which window to count over from now on, and note in what is believed how it counts; None where the window stays.
+
+        The *largest* row that was taken goes into the window, whichever it is.
+        """
+        if self._looks < _LOOKS:
+            return None
+        counting, went = self.room.counting, _longest(self._full, _least_rung(rate, largest))
+        answers = self._longest_of_answers(counting)
+        best = max(self._full[went], self._full_of_answers[answers])
+        if best < _EXPLAINS * self._looks:
+            return None
+        by_went, by_answers = self._full[went] >= _AS_WELL * best, self._full_of_answers[answers] >= _AS_WELL * best
+        if self._in_use(counting) < (_BETTER if by_answers else _FAILS) * best:
+            # Where both explain it, what was concluded before stands, or the longer of the two windows.
+            counting.at_end = by_answers and (counting.at_end or not by_went or answers > went)
+            return answers if counting.at_end else went
+        if by_went and went > counting.rung and not counting.at_end:
+            return went
+        counting.may_be_at_end = self._full_of_answers[counting.rung] >= _EXPLAINS * self._looks
+        return None
+
+    def _in_use(self, counting: Counting) -> float:
+        """For how many refusals the window that is believed in was full."""
+        return (self._full_of_answers if counting.at_end else self._full)[counting.rung]
+
+    def _longest_of_answers(self, counting: Counting) -> int:
+        answers = _longest(self._full_of_answers, 0)
+        in_use = self._full_of_answers[counting.rung]
+        return counting.rung if in_use >= _AS_WELL * self._full_of_answers[answers] else answers
+
+
+def _least_rung(rate: float, largest: float) -> int:
+    """The shortest window that a row as large as was taken goes into."""
+    return next((place for place, seconds in enumerate(WINDOWS) if largest <= LARGER * rate * seconds), len(WINDOWS) - 1)
+
+
+def _longest(full: list[float], least: int) -> int:
+    """The longest window, from the *least* on, that explains refusals as well as any."""
+    best = max(full[least:])
+    return max(place for place, count in enumerate(full) if place >= least and count >= _AS_WELL * best)
+
+
+@dataclass(slots=True)
+class AnswersWitness:
+    """Where the window is told: at how many of the latest refusals it was fuller of answers than of what went."""
+
+    room: Room
+    _looks: float = 0.0
+    _fuller: float = 0.0
+
+    def forget(self) -> None:
+        """See as many refusals again before the next verdict: the window is another."""
+        self._looks = 0.0
+
+    def look_at(self, refusal: Refusal) -> None:
+        """Note what the window was full of at a refusal, and in what is believed, what is counted."""
+        at, ended_at, _, _ = refusal
+        room, window = self.room, self.room.counting.window
+        answers, went = room.ended.sum(ended_at, window + ended_at - at), room.went.sum(at, window)
+        self._looks += 1.0 - _FORGETS * self._looks
+        self._fuller += (answers > went + _MORE * room.usual) - _FORGETS * self._fuller
+        if self._looks >= _ANSWERS_LOOKS:
+            counting = room.counting
+            counting.at_end = self._fuller >= (_STILL_AT_END if counting.at_end else _AT_END) * self._looks
+            counting.go_ahead(may=not counting.at_end)
