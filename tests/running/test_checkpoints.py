@@ -276,6 +276,6 @@ def test_many_checkpoints_of_a_growing_ledger_stay_small_and_true(run):
 def test_an_array_is_kept_as_it_is(run):
     past, _ = keep(run)
     again, _ = keep(run)
-    rows = {opening: (attempts.marks, attempts.rows) for opening, attempts in past.calls._openings.items()}
-    assert rows == {opening: (attempts.marks, attempts.rows) for opening, attempts in again.calls._openings.items()}
+    rows = {opening: (attempts.marks, attempts.rows) for opening, attempts in past.calls._numbered.openings.items()}
+    assert rows == {opening: (attempts.marks, attempts.rows) for opening, attempts in again.calls._numbered.openings.items()}
     assert all(isinstance(array_, array) for _, array_ in rows.values())

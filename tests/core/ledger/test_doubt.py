@@ -74,7 +74,7 @@ def test_two_entries_of_one_attempt_and_an_entry_of_another_row_contradict_the_l
 def test_a_number_that_is_no_attempts_sets_no_memory_aside():
     calls = Calls()
     assert [*calls.take([Started("1-999999999", *LANE, "r", MOST), Started("x-1", *LANE, "s", MOST), Opened(4)])]
-    assert sum(len(each.marks) for each in calls._openings.values()) == 0
+    assert sum(len(each.marks) for each in calls._numbered.openings.values()) == 0
     assert (calls.latest, len([*calls.in_doubt()])) == (4, 2)
 
 
@@ -154,9 +154,9 @@ def test_a_log_with_gaps_in_its_numbers_is_remembered_in_little_more_than_five_b
     calls = Calls()
     numbers = [*range(1, 5000), 60_000, 1_000_000]
     calls.take_all(line for number in numbers for line in (start(number, str(number)), end(number)))
-    held = sum(len(each.marks) for each in calls._openings.values())
+    held = sum(len(each.marks) for each in calls._numbered.openings.values())
     assert 1_000_000 < held < 1_600_000
-    assert all(len(each.rows) == len(each.marks) for each in calls._openings.values())
+    assert all(len(each.rows) == len(each.marks) for each in calls._numbered.openings.values())
     for number in numbers[:: len(numbers) // 7]:
         assert calls.wrong(entry(number, str(number))) is None
         assert calls.wrong(entry(number, "another")) is not None

@@ -21,9 +21,10 @@ from batchrun.core.ledger.attempts import (
     read_attempt,
     started_line,
 )  # fmt: skip
-from batchrun.core.ledger.doubt import Blocks, Calls
+from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.glances import glances, line_of
+from batchrun.core.ledger.glancing import Blocks
 from batchrun.core.ledger.seal import sealed
 from batchrun.core.model import Failure, Fault, Reply, Row, Scope, Usage
 
@@ -102,9 +103,9 @@ def changed(draw):
 
 def told(known: Calls) -> dict[str, object]:
     """All that calls know, part for part, but for what they were read from."""
-    parts = {name: part for name, part in vars(known).items() if name not in {"_log", "_sought", "_place", "_named"}}
-    order = [*known._open], [*known._openings]
-    attempts = {number: (each.opening, bytes(each.marks), [*each.rows]) for number, each in known._openings.items()}
+    parts = {name: part for name, part in vars(known).items() if name not in {"_log", "_numbered"}}
+    order = [*known._open], [*known._numbered.openings]
+    attempts = {number: (each.opening, bytes(each.marks), [*each.rows]) for number, each in known._numbered.openings.items()}
     under_way = {name: (begun, where and where.opening, at) for name, (begun, where, at) in known._open.items()}
     return parts | {"_openings": attempts, "_open": under_way, "order": order}
 
@@ -160,8 +161,8 @@ def test_usual_lines_are_not_read_as_json(workspace, monkeypatch):
         read.append(line)
         return read_attempt(line)
 
-    monkeypatch.setattr("batchrun.core.ledger.doubt.read_attempt", noted)
+    monkeypatch.setattr("batchrun.core.ledger.glancing.read_attempt", noted)
     calls = Calls()
     calls.take_all(Text(lines, 1000))
     assert len(read) < 12, "the first, and where memory is set aside for more"
-    assert bytes(calls._openings[1].marks[1:50]) == b"\1" * 49
+    assert bytes(calls._numbered.openings[1].marks[1:50]) == b"\1" * 49

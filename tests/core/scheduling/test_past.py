@@ -110,4 +110,4 @@ def test_an_entry_that_is_taken_is_one_that_nothing_contradicts_told_to_plan_and
         {**vars(telling.plan), "_index": taking.plan._index},
     )
     assert [*taking.calls.in_doubt()] == [*telling.calls.in_doubt()]
-    assert taking.calls._openings == telling.calls._openings
+    assert taking.calls._numbered.openings == telling.calls._numbered.openings
