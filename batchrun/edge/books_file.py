@@ -91,15 +91,30 @@ def is_held(directory: Path) -> bool:
 def runs_beside(directory: Path) -> list[Path]:
     """The other run directories of the folder that *directory* stands in."""
     own = directory.absolute()
-    found = (path for path in own.parent.iterdir() if path != own and (path / "run.json").is_file())
-    return sorted(found)
+    return sorted(path for path in own.parent.iterdir() if path != own and _is_run(path))
 
 
 def ledger_bytes(directory: Path) -> tuple[int, float]:
     """How large a run's ledger is, and when it was last written to, in seconds since the epoch."""
     files = [directory / "attempts.log", *directory.glob("*/results.jsonl"), *directory.glob("*/errors.jsonl")]
-    status = [path.stat() for path in files if path.exists()]
+    status = [found for path in files if (found := _status(path)) is not None]
     return sum(each.st_size for each in status), max((each.st_mtime for each in status), default=0.0)
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except PermissionError:
+        # Books are their owner's alone: who may not enter a directory shares none with whoever runs there. A volume has its lost+found.
+        return False
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        # Old runs are removed whenever somebody likes.
+        return None
 
 
 def _unusable(path: Path, error: OSError) -> LedgerError:

@@ -79,6 +79,15 @@ def _is_gone(owner: str) -> bool:
     return False
 
 
+def make(directory: Path) -> None:
+    """Make a directory in the run's own where there is none; raises LedgerError where it cannot be made."""
+    try:
+        _make(directory)
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(f"{directory}: cannot be made: {error.strerror}; the rows are safe, its summaries can be made again") from None
+
+
 def workspace_directories(directory: Path) -> list[Path]:
     """List the workspaces' directories that stand in the run directory, by name."""
     if not directory.is_dir():

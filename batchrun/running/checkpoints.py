@@ -15,7 +15,7 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
@@ -81,7 +81,10 @@ class Checkpoint:
             marking = beside.submit(self._marked, ends) if self.is_worth_it(ends) else None
             with self._ahead(ends) if isinstance(reader, OneByOne) else nullcontext() as ahead:
                 self._read(reader, ahead)
-            if marking is not None and (marked := marking.result()) is not None:
+            marked = None if marking is None else marking.result()
+        if marked is not None:
+            # What was read is what was asked for: where there is no memory for a second form of it, it is read again next time.
+            with suppress(MemoryError):
                 self.write(self.written(reader, marked), marked)
         return reader
 

@@ -36,7 +36,7 @@ from batchrun.running.closing import by_the_clock, windows_of
 from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, opened, read_schema
 from batchrun.running.parks import parks_before_any_call
-from batchrun.running.planning import keep_learnt, read_learnt, schedule, write_learnt
+from batchrun.running.planning import Keeping, read_learnt, schedule
 from batchrun.running.preparing import Preparer, transport_of
 from batchrun.running.simulated import simulated
 from batchrun.running.statements import BY, read_statement, write_usage
@@ -117,6 +117,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait, hold_in_doubt=wishes.holds_in_doubt(job), purses=purses)
         for workspace, model, failure in parks:
             scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
+        keeping = Keeping(directory, learnt, scheduler, wishes.note)
         windows = windows_of(workspaces, scheduler, wishes.note)
         transport = await stack.enter_async_context(transport_of(job, sum(each.concurrency for each in workspaces.values())))
         with Ledger(
@@ -131,7 +132,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
             )
             engine = _engine(scheduler, prepare, transport, ledger, books, wishes, way)
             async with anyio.create_task_group() as beside:
-                beside.start_soon(keep_learnt, directory, learnt, scheduler)
+                beside.start_soon(keeping.now_and_then)
                 beside.start_soon(tell_budgets, purses, wishes.note)
                 beside.start_soon(books.keep, scheduler, engine.wake)
                 if opening.followed is not None:
@@ -140,7 +141,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
                 await drive(engine, scheduler, ledger, job, wishes, way, observer(scheduler, opening, way, prepare))
                 beside.cancel_scope.cancel()
         tell_spent(purses, wishes.note)
-        await write_learnt(directory, learnt, scheduler)
+        await keeping.now()
         parked = scheduler.parked()
         statement, parked, page = await anyio.to_thread.run_sync(_summed_up, opening, ledger, parked, way.stopped_by, wishes.page)
     held = statement.total().rows_in_doubt if wishes.holds_in_doubt(job) else 0

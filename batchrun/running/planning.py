@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 
+from batchrun.core.errors import LedgerError
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.limits.estimates import Estimate
 from batchrun.core.limits.limiter import NO_QUOTA, Quota
@@ -64,22 +65,38 @@ def read_learnt(directory: Path) -> Learnt:
     return Learnt(estimates, pools if isinstance(pools, dict) else {}, slots)
 
 
-async def write_learnt(directory: Path, learnt: Learnt, scheduler: Scheduler) -> None:
-    """Keep what is known now."""
-    lanes: dict[str, dict[str, Any]] = {}
-    slots = scheduler.learnt_slots()
-    for (workspace, model), estimate in learnt.estimates.items():
-        found = slots.get((workspace, model))
-        lanes.setdefault(workspace, {})[model] = estimate.as_json() | ({"slots": found} if found else {})
-    known = {"lanes": lanes, "pools": learnt.pools | scheduler.learnt(anyio.current_time())}
-    await anyio.to_thread.run_sync(run_directory.write_summary, directory / _FILE, known)
+class Keeping:
+    """Keeps what an opening learns. Where that cannot be written it is told once, and no row waits for it: it is learnt anew."""
 
+    def __init__(self, directory: Path, learnt: Learnt, scheduler: Scheduler, note: Callable[[str], None]) -> None:
+        self._path = directory / _FILE
+        self._learnt = learnt
+        self._scheduler = scheduler
+        self._note = note
+        self._told = False
 
-async def keep_learnt(directory: Path, learnt: Learnt, scheduler: Scheduler) -> None:
-    """Keep what is known, now and then, until cancelled: a killed run loses half a minute of it."""
-    while True:
-        await anyio.sleep(_KEPT_EVERY)
-        await write_learnt(directory, learnt, scheduler)
+    async def now_and_then(self) -> None:
+        """Keep what is known until cancelled: a killed run loses half a minute of it."""
+        while True:
+            await anyio.sleep(_KEPT_EVERY)
+            await self.now()
+
+    async def now(self) -> None:
+        """Keep what is known now."""
+        try:
+            await anyio.to_thread.run_sync(run_directory.write_summary, self._path, self._known())
+        except LedgerError as error:
+            if not self._told:
+                self._told = True
+                self._note(str(error))
+
+    def _known(self) -> dict[str, Any]:
+        lanes: dict[str, dict[str, Any]] = {}
+        slots = self._scheduler.learnt_slots()
+        for (workspace, model), estimate in self._learnt.estimates.items():
+            found = slots.get((workspace, model))
+            lanes.setdefault(workspace, {})[model] = estimate.as_json() | ({"slots": found} if found else {})
+        return {"lanes": lanes, "pools": self._learnt.pools | self._scheduler.learnt(anyio.current_time())}
 
 
 def schedule(

@@ -92,9 +92,9 @@ def read_statement(
 
 
 def write_usage(directory: Path, statement: Statement) -> None:
-    """Write each workspace's usage.json."""
+    """Write each workspace's usage.json; raises LedgerError where it cannot be."""
     for workspace in statement.workspaces():
-        (directory / workspace).mkdir(mode=0o700, exist_ok=True)
+        run_directory.make(directory / workspace)
         run_directory.write_summary(directory / workspace / "usage.json", statement.workspace_json(workspace))
 
 

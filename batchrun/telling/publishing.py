@@ -30,7 +30,7 @@ def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str 
         for each in parked
     ]
     ended = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stopped_by": stopped_by, "parked": scopes}
-    run_directory.write_summary(directory / "run.json", described | {"ended": ended})
+    run_directory.write_description(directory, described | {"ended": ended})
 
 
 def publish(report: Report, path: Path, *, by: Sequence[str] = BY, only: str | None = None, language: Language = "en") -> None:

@@ -279,3 +279,19 @@ def test_an_array_is_kept_as_it_is(run):
     rows = {opening: (attempts.marks, attempts.rows) for opening, attempts in past.calls._numbered.openings.items()}
     assert rows == {opening: (attempts.marks, attempts.rows) for opening, attempts in again.calls._numbered.openings.items()}
     assert all(isinstance(array_, array) for _, array_ in rows.values())
+
+
+class Large(Past):
+    """There is no memory left for a second form of it."""
+
+    def __reduce__(self):
+        raise MemoryError
+
+
+def test_a_reader_that_there_is_no_memory_to_keep_is_used_all_the_same(run):
+    index, expected = index_of_rows(), told_of_plan(keep(run)[0])
+    run.opening([(2, ANSWERED)])
+    (run.directory / "plan.checkpoint").unlink()
+    read = run.checkpoint("plan", {"index": index}).read_on(lambda: Large(index), keep=True)
+    assert told_of_plan(read) != expected
+    assert told_of_plan(read) == told_of_plan(keep(run)[0])

@@ -1,0 +1,62 @@
+"""Which directories beside a run are looked at for its budgets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from batchrun.edge.books_file import ledger_bytes, runs_beside
+
+_NOBODY = 65534
+
+
+@contextmanager
+def somebody_who_is_not_root() -> Iterator[None]:
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that is open to all, as pytest's own are not."""
+    made = Path(tempfile.mkdtemp())
+    made.chmod(0o777)
+    yield made
+    for path in made.iterdir():
+        path.chmod(0o700)
+    shutil.rmtree(made)
+
+
+def test_a_directory_that_this_user_may_not_enter_is_none_of_its_runs(folder):
+    """On a volume of its own, a folder of runs has a ``lost+found``."""
+    with somebody_who_is_not_root():
+        for name in ("a", "b", "c"):
+            (folder / name).mkdir()
+            (folder / name / "run.json").write_bytes(b"{}")
+    (folder / "lost+found").mkdir(mode=0o000)
+    (folder / "b").chmod(0o000)
+    with somebody_who_is_not_root():
+        assert runs_beside(folder / "a") == [folder / "c"]
+
+
+def test_a_ledger_is_as_large_as_its_files_whatever_else_stands_beside_them(folder):
+    assert ledger_bytes(folder) == (0, 0.0)
+    (folder / "legal").mkdir()
+    (folder / "attempts.log").write_bytes(b"12")
+    (folder / "legal" / "results.jsonl").write_bytes(b"345")
+    (folder / "legal" / "usage.json").write_bytes(b"6789")
+    os.utime(folder / "attempts.log", (5.0, 7.0))
+    os.utime(folder / "legal" / "results.jsonl", (5.0, 6.0))
+    assert ledger_bytes(folder) == (5, 7.0)

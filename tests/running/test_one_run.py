@@ -1,0 +1,58 @@
+"""A run whose summaries cannot be written, or whose ending goes wrong half-way: rows come first, and what is changed is told."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from batchrun import run_blocking
+from batchrun.core.errors import LedgerError, RunDamagedError
+from batchrun.core.jobs.job import Job
+from batchrun.edge import run_directory
+from batchrun.running.wishes import Wishes
+
+
+def job_in(tmp_path, model="qwen-plus", **tables):
+    rows = [{"id": f"r-{n}", "workspace": ("legal", "sales")[n % 2], "model": model, "prompt": f"Note {n}."} for n in range(12)]
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    told = {
+        "job": {"name": "night", "input": str(tmp_path / "rows.jsonl"), "output": str(tmp_path / "run")},
+        "defaults": {"endpoint": "simulator", "model": "qwen-plus"},
+        "workspaces": {"legal": {}, "sales": {}},
+        "simulator": {"seed": 1, "latency": {"median": 0.01, "sigma": 0.1}},
+    }
+    return Job.model_validate(told | tables)
+
+
+def test_a_digit_of_run_json_that_is_another_is_damage_after_the_run_has_ended_too(tmp_path):
+    run_blocking(job_in(tmp_path), Wishes(dotenv=None, page=None))
+    described = tmp_path / "run" / "run.json"
+    assert run_directory.read_description(tmp_path / "run") is not None
+    content = described.read_bytes()
+    changed = content.replace(b'"qwen-plus": 6', b'"qwen-plus": 9', 1)
+    assert changed != content
+    described.write_bytes(changed)
+    with pytest.raises(RunDamagedError, match="was changed after it was written"):
+        run_directory.read_description(tmp_path / "run")
+
+
+def test_what_is_learnt_that_cannot_be_kept_costs_no_row_and_is_told_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchrun.running.planning._KEPT_EVERY", 0.01)
+    (tmp_path / "run" / "learnt.json" / "in the way").mkdir(parents=True)
+    notes: list[str] = []
+    ending = run_blocking(job_in(tmp_path), Wishes(dotenv=None, page="en", note=notes.append))
+    assert ending.statement.total().answered == 12
+    assert (tmp_path / "run" / "legal" / "usage.json").is_file()
+    assert ending.page is not None
+    told = [note for note in notes if "learnt.json" in note]
+    assert len(told) == 1
+    assert "cannot be written" in told[0]
+
+
+def test_a_file_in_the_place_of_a_workspaces_directory_ends_the_run_in_words(tmp_path):
+    """Of a workspace that made no call, the first that is written is its usage."""
+    job = job_in(tmp_path, "qwen-max", workspaces={"legal": {}, "sales": {"models": ["qwen-plus"]}})
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "sales").write_bytes(b"")
+    with pytest.raises(LedgerError, match="sales"):
+        run_blocking(job, Wishes(dotenv=None, page=None))
