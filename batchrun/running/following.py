@@ -19,7 +19,8 @@ import anyio
 
 from batchrun.core.errors import BatchrunError
 from batchrun.core.ledger.attempts import Line, ReadIn
-from batchrun.core.ledger.course import Course, Part, Watched
+from batchrun.core.ledger.counting import Part, apart
+from batchrun.core.ledger.course import Course, Watched
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.marking import NOTHING, Growth, Mark
 from batchrun.core.ledger.statement import Fold, Statement
@@ -74,10 +75,10 @@ class Followed:
 
     def _took(self, lines: Sequence[Line], entries: Sequence[Entry], ordinals: Sequence[int | None]) -> bool:
         past, calls = self._past, self._past.calls
-        called = [*calls.take(lines)]
+        begun, ended = apart([*calls.take(lines)])
         past.latest = max(past.latest, calls.latest)
         for part in self._parts:
-            part.called(called)
+            part.called(begun, ended)
         for entry, ordinal in zip(entries, ordinals, strict=True):
             if past.taken(entry, ordinal) is not None:
                 return False

@@ -7,16 +7,17 @@ began.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
 
 from batchrun.core.jobs.stated import quotas_of
 from batchrun.core.ledger.attempts import Ended, Line, Started
+from batchrun.core.ledger.counting import Begun, Ending, Part, apart, together
 from batchrun.core.ledger.digests import Digests
-from batchrun.core.ledger.doubt import Call, Calls
+from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.timeline import Timeline, plausible
@@ -27,7 +28,7 @@ MOST_REASONS = 2000
 """Kinds of failure that are told apart: codes come from outside, and may be as many as rows."""
 REST = "…"
 """The code of what is beyond."""
-_TOGETHER = 128
+_counted = itemgetter(*map(Entry._fields.index, ("workspace", "model", "outcome", "usage", "started_at", "latency_ms", "first_token_ms")))
 _TROUBLE = frozenset({"again", "throttled", "parked"})
 
 Lane = tuple[str, str]
@@ -142,40 +143,40 @@ class Course:
         """Why rows have no answer: of those whose latest entry is none."""
         return {reason: told for reason, told in self._reasons.items() if told.rows}
 
-    def called(self, calls: Iterable[Call]) -> None:
+    def called(self, begun: Mapping[Begun, int], ended: Iterable[Ending]) -> None:
         """Look at calls when they start, and again when they end."""
-        tracks_of, bucket_of = self._tracks_of, self.timeline.bucket
-        for started, ended in calls:
-            if ended is not None:
-                self._came_back(started, ended)
-                continue
-            at = started.at
-            tracks, bucket = tracks_of(started.workspace, started.model), bucket_of(at)
+        for (workspace, model, at), count in begun.items():
+            tracks, bucket = self._tracks_of(workspace, model), self.timeline.bucket(at)
             if bucket is None:
-                self.untimed += 1
+                self.untimed += count
                 continue
             self._passed(at)
-            counts = tracks.calls
-            counts[bucket] = counts.get(bucket, 0) + 1
+            tracks.calls[bucket] = tracks.calls.get(bucket, 0) + count
             for track in tracks.quota_calls:
-                self._put(track, at, 1)
+                self._put(track, at, count)
+        for started, end in ended:
+            self._came_back(started, end)
 
     def told(self, entries: Iterable[Entry]) -> None:
         """Look at entries: those of a row as they came, or those of its workspace's errors.jsonl first."""
         tracks_of, failed = self._tracks_of, self._failed
+        spent: defaultdict[tuple[str, str, float | None], list[Usage]] = defaultdict(list)
         for entry in entries:
-            tracks = tracks_of(entry.workspace, entry.model)
+            workspace, model, outcome, usage, at, latency, first = _counted(entry)
+            tracks = tracks_of(workspace, model)
             if len(failed):
                 self._undo(entry)
-            if entry.outcome == "answered":
-                if (latency := entry.latency_ms) is not None:
-                    tracks.latency.add(latency)
-                if (first := entry.first_token_ms) is not None:
-                    tracks.first_token.add(first)
-            else:
+            if outcome != "answered":
                 self._fail(entry)
-            if (usage := entry.usage) is not None:
-                self._spent(tracks, entry.started_at, usage)
+            else:
+                if latency is not None:
+                    tracks.latency.add(latency)
+                if first is not None:
+                    tracks.first_token.add(first)
+            if usage is not None:
+                spent[workspace, model, at].append(usage)
+        for (workspace, model, at), usages in spent.items():
+            self._spent(tracks_of(workspace, model), at, usages)
 
     def _came_back(self, started: Started, ended: Ended) -> None:
         if plausible(at := ended.at):
@@ -191,18 +192,18 @@ class Course:
             if ended.verdict == "parked":
                 self.standstills[lane] = Standstill(*lane, _word(ended.code), _status(ended.status), ended.at)
         if ended.usage is not None:
-            self._spent(self._tracks_of(*lane), started.at, ended.usage)
+            self._spent(self._tracks_of(*lane), started.at, [ended.usage])
 
-    def _spent(self, tracks: _Tracks, at: float | None, usage: Usage) -> None:
+    def _spent(self, tracks: _Tracks, at: float | None, usages: Sequence[Usage]) -> None:
         bucket = None if at is None else self.timeline.bucket(at)
         if bucket is None or at is None:
-            self.untimed += 1
+            self.untimed += len(usages)
             return
-        asked, told = tracks.input, tracks.output
-        asked[bucket] = asked.get(bucket, 0) + usage.input_tokens
-        told[bucket] = told.get(bucket, 0) + usage.output_tokens
+        asked, told = sum([each.input_tokens for each in usages]), sum([each.output_tokens for each in usages])
+        tracks.input[bucket] = tracks.input.get(bucket, 0) + asked
+        tracks.output[bucket] = tracks.output.get(bucket, 0) + told
         for track in tracks.quota_tokens:
-            self._put(track, at, usage.input_tokens + usage.output_tokens)
+            self._put(track, at, asked + told)
 
     def _put(self, track: dict[int, int], at: float, count: int) -> None:
         bucket = self.minutes.bucket(at)
@@ -258,15 +259,6 @@ def _durations(found: dict[Lane, Durations], lane: Lane) -> Durations:
     return durations
 
 
-_Each = TypeVar("_Each")
-
-
-def _together(each: Iterator[_Each]) -> Iterator[Sequence[_Each]]:
-    """Some at a time: each step's code is still at hand when the next one needs it."""
-    while some := [*islice(each, _TOGETHER)]:
-        yield some
-
-
 def _word(value: object) -> str:
     """What stands in a ledger was text when it was written; whoever wrote in it since may have left anything."""
     return value if isinstance(value, str) else ""
@@ -274,16 +266,6 @@ def _word(value: object) -> str:
 
 def _status(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-class Part(Protocol):
-    """What counts calls and entries by itself."""
-
-    def called(self, calls: Iterable[Call]) -> None:
-        """Count calls that have started, or that have ended."""
-
-    def told(self, entries: Iterable[Entry]) -> None:
-        """Count entries."""
 
 
 class _Fold(Part, Protocol):
@@ -307,13 +289,14 @@ class Watched:
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
-        for calls in _together(self.calls.take(lines)):
-            self.fold.called(calls)
-            self.course.called(calls)
+        for calls in together(self.calls.take(lines)):
+            begun, ended = apart(calls)
+            self.fold.called(begun, ended)
+            self.course.called(begun, ended)
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
-        for told in _together(self.calls.tell(entries)):
+        for told in together(self.calls.tell(entries)):
             self.fold.told(told)
             self.course.told(told)
 

@@ -12,19 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from batchrun.core.ledger.attempts import Bound, Ended, Line, Started
 from batchrun.core.ledger.attribution import LANE, Attribution, Groups
+from batchrun.core.ledger.counting import Begun, Ending, apart, together
 from batchrun.core.ledger.digests import Digests
-from batchrun.core.ledger.doubt import Call, Calls
+from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Money
 from batchrun.core.rows.index import id_digest
 
 __all__ = ["Fold", "Most", "Statement", "Totals"]
+
+_counted = itemgetter(*map(Entry._fields.index, ("id", "workspace", "model", "outcome", "usage", "cost", "started_at", "metadata")))
 
 Most = Callable[[str, str, Bound, float], Money | None]
 """What a call of a workspace and model, bounded in tokens, that began at a wall time costs at the most; None where that is unknown."""
@@ -120,7 +124,8 @@ class Fold:
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in attempts.log."""
-        self.called(self.calls.take(lines))
+        for calls in together(self.calls.take(lines)):
+            self.called(*apart(calls))
 
     def entries(self, entries: Iterable[Entry]) -> None:
         """Take in one output file."""
@@ -130,27 +135,37 @@ class Fold:
         """What contradicts the calls in *entry*."""
         return self.calls.wrong(entry)
 
-    def called(self, calls: Iterable[Call]) -> None:
+    def called(self, begun: Mapping[Begun, int], ended: Iterable[Ending]) -> None:
         """Count what `calls` gives."""
-        of = self._groups.of
-        for started, ended in calls:
-            if ended is None:
-                of(started.workspace, started.model, started.at, None, known=False).calls += 1
-            elif ended.verdict != "answered":  # Its entry tells the rest.
-                self._failed_call(started, ended)
+        for (workspace, model, at), count in begun.items():
+            self._groups.of(workspace, model, at, None, known=False).calls += count
+        for started, end in ended:
+            if end.verdict != "answered":  # Its entry tells the rest.
+                self._failed_call(started, end)
 
     def told(self, entries: Iterable[Entry]) -> None:
         """Count entries, which `calls` is told by another."""
         of, suspects = self._groups.of, self.calls.suspects()
         for entry in entries:
-            workspace = entry.workspace
-            self._count(of(workspace, entry.model, entry.started_at, entry.metadata), entry)
-            row = workspace, entry.id
+            row_id, workspace, model, outcome, usage, cost, at, metadata = _counted(entry)
+            totals = of(workspace, model, at, metadata)
+            if usage is not None:
+                totals.add_usage(usage, cost)
+            if outcome == "answered":
+                totals.answered += 1
+                self._failed.answered(entry)
+                part = totals.truncated if entry.finish_reason == "length" else None
+            else:
+                self._failed.add(entry, totals)
+                part = None if usage is None else totals.refused
+            if part is not None:
+                part.count(usage, cost)
+            row = workspace, row_id
             if row in suspects:
-                if entry.outcome == "answered":
+                if outcome == "answered":
                     self._final.add(row)
                 if self._groups.wants_metadata:
-                    self._metadata[row] = (entry.metadata,)
+                    self._metadata[row] = (metadata,)
 
     def close(self, rows: Mapping[tuple[str, str], int]) -> Statement:
         """Return the statement; *rows* counts what the run is to do, by workspace and model: the rest of it is pending."""
@@ -168,19 +183,6 @@ class Fold:
             totals.rows_in_doubt = min(totals.rows_in_doubt + 1, totals.pending + totals.exhausted)
         statement.lanes = dict(sorted(statement.lanes.items()))
         return statement
-
-    def _count(self, totals: Totals, entry: Entry) -> None:
-        if entry.usage is not None:
-            totals.add_usage(entry.usage, entry.cost)
-        if entry.outcome == "answered":
-            totals.answered += 1
-            self._failed.answered(entry)
-            if entry.finish_reason == "length":
-                totals.truncated.count(entry.usage, entry.cost)
-            return
-        self._failed.add(entry, totals)
-        if entry.usage is not None:
-            totals.refused.count(entry.usage, entry.cost)
 
     def _failed_call(self, started: Started, ended: Ended) -> None:
         totals = self._groups.of(started.workspace, started.model, started.at, ended.metadata, known=ended.has_metadata)
