@@ -257,6 +257,36 @@ def test_a_connection_that_its_server_ended_while_it_lay_unused_is_not_written_t
     assert connections == 2
 
 
+@pytest.mark.parametrize("cut", [server.http, server.chunked])
+def test_answers_that_come_in_pieces_over_many_connections_at_once_are_each_their_own(cut):
+    calls, piece = 12, 7_919
+    answers = [server.ANSWER.replace("好".encode(), b"%c" % (97 + number) * 100_000) for number in range(calls)]
+    results: dict[int, Reply | Failure] = {}
+
+    async def main():
+        async def in_pieces(_: server.Reader, writer: server.Writer) -> None:
+            whole = cut(answers[int(endpoint.requests[-1].rpartition(b"\r\n")[2])])
+            for at in range(0, len(whole), piece):
+                writer.write(whole[at : at + piece])
+                await writer.drain()
+                await anyio.lowlevel.checkpoint()
+
+        async def post(number: int) -> None:
+            results[number] = await wire.post(request(endpoint.url, body=b"%d" % number), reading())
+
+        async with (
+            server.serving(in_pieces) as endpoint,
+            transport(connections=calls, idle=5, total=10, max_response_bytes=1 << 20) as wire,
+            anyio.create_task_group() as tasks,
+        ):
+            for number in range(calls):
+                tasks.start_soon(post, number)
+
+    anyio.run(main)
+    contents = [result.content for _, result in sorted(results.items()) if isinstance(result, Reply)]
+    assert contents == [chr(97 + number) * 100_000 for number in range(calls)]
+
+
 def test_a_cancelled_post_is_cancelled_and_leaves_no_connection():
     async def main():
         async with server.serving(server.hangs()) as endpoint, transport(idle=30, total=30) as wire:

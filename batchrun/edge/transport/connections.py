@@ -27,6 +27,8 @@ _MOST_UNTAKEN = 1 << 18
 _ONE_WRITE = 1 << 16
 """Bytes of a body that are worth copying behind their head, so that one packet holds both."""
 _FRAMING = {b"content-length": "content-length", b"transfer-encoding": "transfer-encoding", b"content-encoding": "content-encoding"}
+INCOMING_BYTES = 1 << 18
+"""Of what is read at a time."""
 _KEPT = {name.encode(): name for name in HEADERS} | _FRAMING
 
 
@@ -34,7 +36,7 @@ class _FloodError(Exception):
     """Answers without end."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """An open connection. It is closed by whoever uses it: `close`, or `abort` where an answer is still on its way."""
 
     __slots__ = (
@@ -45,6 +47,7 @@ class Connection(asyncio.Protocol):
         "_free",
         "_gone",
         "_half_sent",
+        "_incoming",
         "_interim",
         "_large",
         "_loop",
@@ -63,11 +66,20 @@ class Connection(asyncio.Protocol):
     )
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, free: Callable[[], None], gone: Callable[[Connection], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        incoming: memoryview,
+        free: Callable[[], None],
+        gone: Callable[[Connection], None],
     ) -> None:
-        """*free* lets go of what *transport* was had from, *gone* is told when it is no more."""
+        """*incoming* is where bytes are read to, many connections', for none stay there.
+
+        *free* lets go of what *transport* was had from, *gone* is told when it is no more.
+        """
         self._loop = loop
         self._transport = transport
+        self._incoming = incoming
         self._free = free
         self._gone = gone
         self._waiter: asyncio.Future[None] | None = None
@@ -173,16 +185,20 @@ class Connection(asyncio.Protocol):
 
     # What asyncio tells
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Tell where the next bytes go: they are taken in before any others are read."""
+        return self._incoming
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take in what came."""
         if self.ended or self._error is not None:
             # Nobody asked for it.
             self.reusable = False
             self._transport.abort()
             return
-        self._between += len(data)
+        self._between += nbytes
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._incoming[:nbytes])
         except httptools.HttpParserError as error:
             if self.status == 101:
                 # What follows is another protocol's.

@@ -16,7 +16,7 @@ import aiohttp
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
-from batchrun.edge.transport.connections import Connection
+from batchrun.edge.transport.connections import INCOMING_BYTES, Connection
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.names import Lookup, Names
 from batchrun.edge.transport.targets import Target
@@ -47,6 +47,8 @@ class Pool:
         self._free = free
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._open: set[Connection] = set()
+        self._incoming = memoryview(bytearray(INCOMING_BYTES))
+        """A buffer for each answer, made for what may come, would cost more than to read it."""
         self._sweeper: asyncio.TimerHandle | None = None
         self.connector = aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=_NAMES_LAST, resolver=Names(lookup))
 
@@ -107,7 +109,7 @@ class Pool:
         if transport is None or transport.is_closing():
             held.close()
             raise WireError("disconnected")
-        connection = Connection(self._loop, transport, held.close, self._open.discard)
+        connection = Connection(self._loop, transport, self._incoming, held.close, self._open.discard)
         transport.set_protocol(connection)
         self._open.add(connection)
         return connection
