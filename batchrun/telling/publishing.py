@@ -68,15 +68,16 @@ def _ran(taken: Taken, described: Mapping[str, Any]) -> Ran:
 def _parked(described: Sequence[Mapping[str, Any]], report: Report, only: str | None) -> Iterator[Parked]:
     """What the openings ended with; of a run that was killed, the lanes whose last call was refused in that way."""
     told = [_table(each.get("ended")) for each in described]
+    pending = report.statement.total().pending
     for each, ended in zip(described, told, strict=True):
-        for scope in ended.get("parked") or ():
-            if isinstance(scope, dict) and (mine := _seen_by(scope, each, report, only)) is not None:
+        for scope in (ended.get("parked") or ()) if pending else ():
+            if isinstance(scope, dict) and (mine := _seen_by(scope, each, pending, only)) is not None:
                 yield mine
     if not all(told) and report.course is not None:
         yield from (_standing(each, report) for each in report.course.standstills.values() if _left(each, report))
 
 
-def _seen_by(scope: Mapping[str, Any], described: Mapping[str, Any], report: Report, only: str | None) -> Parked | None:
+def _seen_by(scope: Mapping[str, Any], described: Mapping[str, Any], pending: int, only: str | None) -> Parked | None:
     """A scope as a page shows it; a workspace's own shows of its account's only that it is parked and what to do: others stand in it."""
     parked = Parked(
         _text(scope.get("scope")),
@@ -87,9 +88,6 @@ def _seen_by(scope: Mapping[str, Any], described: Mapping[str, Any], report: Rep
         _text(scope.get("message")),
         _text(scope.get("advice")),
     )
-    pending = report.statement.total().pending
-    if not pending:
-        return None
     if only is None or parked.name == only or (parked.scope == "lane" and parked.name.startswith(f"{only} ")):
         return parked
     account = _table(_table(_table(described.get("job")).get("workspaces")).get(only)).get("account")

@@ -9,7 +9,12 @@ from click.testing import CliRunner
 from batchrun import run_blocking
 from batchrun.cli.report import report
 from batchrun.core.jobs.job import Job
+from batchrun.core.ledger.attribution import LANE
+from batchrun.core.ledger.course import Course
+from batchrun.core.ledger.statement import Statement, Totals
 from batchrun.running.one_run import Wishes
+from batchrun.telling.publishing import publish
+from batchrun.telling.reporting import Report, Taken
 
 WORKSPACES = {"legal": {"models": ["qwen-plus"]}, "sales": {"models": ["qwen-flash"]}}
 
@@ -69,3 +74,27 @@ def test_what_is_parked_stands_on_the_page_of_the_run_and_is_gone_with_the_next(
     html = second.page.read_text(encoding="utf-8").partition('id="numbers"')[0]
     assert "Done: every row is answered." in html
     assert "Parked until a person acts" not in html
+
+
+class Summed(Statement):
+    """A statement that counts how often it is added up."""
+
+    sums = 0
+
+    def total(self, workspace=None):
+        Summed.sums += 1
+        return super().total(workspace)
+
+
+def test_a_page_of_many_parked_scopes_adds_the_run_up_no_more_often_than_one_of_few(tmp_path):
+    taken = Taken(tmp_path, "r", "night")
+    counts = []
+    for parked in (1, 500):
+        scopes = [{"scope": "workspace", "name": f"w{number}", "rows": 1, "code": "missing_key"} for number in range(parked)]
+        (tmp_path / "run.json").write_bytes(orjson.dumps({"format": 1, "name": "night", "ended": {"at": "", "parked": scopes}}))
+        statement = Summed("r", "night", {(f"w{number}", "qwen-plus"): Totals(pending=1) for number in range(parked)})
+        before = Summed.sums
+        publish(Report(statement, [taken], course=Course()), tmp_path / "report.html", by=LANE)
+        counts.append(Summed.sums - before)
+        assert "w0" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert counts[0] == counts[1]
