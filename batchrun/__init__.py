@@ -2,7 +2,7 @@
 
 The house, from the top (an import goes down or stays, never up)::
 
-    cli/                    talks to people: one thin file a verb
+    cli/                    talks to people: one thin file a verb · __main__.py: the same as python -m batchrun
     running/                joins: a run on one page (one_run.py), and what it is made of: what is wished of it, what an opening finds
                             and keeps, what cannot be sent, prices and budgets, the scheduler's plan, a row to a request, hours and
                             deadline, what happens while it is under way

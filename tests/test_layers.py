@@ -16,6 +16,7 @@ FLOORS = [
     ("engine", "edge", "ports", "waiting", "waking"),
     ("report", "simulator.server", "running", "telling"),
     ("cli",),
+    ("__main__",),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -28,3 +29,8 @@ def test_memory_that_runs_out_while_something_is_told_is_one_line_and_the_code_o
         main()
     assert ended.value.code == 4
     assert capsys.readouterr().err == "batchrun: there was no memory left: give it more, and run the same command again\n"
+
+
+def test_the_package_itself_is_the_command_where_no_script_is_on_the_path():
+    said = subprocess.run([sys.executable, "-m", "batchrun", "--version"], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("batchrun ")
