@@ -8,6 +8,8 @@ from importlib.metadata import version
 
 import click
 
+from batchrun.edge.standard_streams import open_what_is_closed
+
 _VERBS = {
     "run": "Carry a job out, or go on with it.",
     "doctor": "Check keys, endpoints, authorisations and quotas before a run.",
@@ -70,6 +72,7 @@ def main() -> None:
     """Run the command line; every error batchrun raises on purpose, and memory that runs out, becomes one message and its exit code."""
     from batchrun.core.errors import BatchrunError, StoppedError  # noqa: PLC0415 - nothing is imported before it is needed
 
+    open_what_is_closed()
     try:
         batchrun.main(standalone_mode=True)
     except BatchrunError as error:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import shlex
 import signal
 import socket
 import subprocess
@@ -104,6 +105,16 @@ def test_readers_that_are_gone_change_no_exit_code(tmp_path, port):
     os.close(write)
     assert process.wait(30) == 0
     assert answered(tmp_path) == 40
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_a_process_that_is_begun_without_its_streams_runs_and_nothing_that_is_said_goes_into_its_files(tmp_path, port, closed):
+    command = shlex.join([*children.BATCHRUN, "run", "job.toml"])
+    keys = environment(job(tmp_path, port))
+    ended = subprocess.run(["sh", "-c", f"exec {command} {closed}"], cwd=tmp_path, env=keys, capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert answered(tmp_path) == 40
+    assert children.batchrun(tmp_path, "check", "run").returncode == 0
 
 
 def test_a_result_that_nobody_reads_comes_after_the_run_is_over_and_its_directory_free(tmp_path, port):
