@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 import click
 
@@ -32,6 +33,14 @@ class _Verbs(click.Group):
             return None
         command: click.Command = getattr(import_module(f"batchrun.cli.{cmd_name}"), cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            from batchrun.core.errors import StoppedError  # noqa: PLC0415 - nothing is imported before it is needed
+
+            raise StoppedError("stopped by SIGINT; the same command goes on, or does it again") from None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in _VERBS and not args[0].startswith("-"):

@@ -31,6 +31,18 @@ def test_memory_that_runs_out_while_something_is_told_is_one_line_and_the_code_o
     assert capsys.readouterr().err == "batchrun: there was no memory left: give it more, and run the same command again\n"
 
 
+def test_a_verb_that_is_interrupted_is_one_line_and_the_code_of_what_was_stopped(monkeypatch, capsys):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verb.prices, "callback", interrupted)
+    monkeypatch.setattr(sys, "argv", ["batchrun", "prices"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 4
+    assert capsys.readouterr().err == "batchrun: stopped by SIGINT; the same command goes on, or does it again\n"
+
+
 def test_the_package_itself_is_the_command_where_no_script_is_on_the_path():
     said = subprocess.run([sys.executable, "-m", "batchrun", "--version"], capture_output=True, text=True, check=True).stdout
     assert said.startswith("batchrun ")
