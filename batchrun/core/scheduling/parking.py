@@ -60,7 +60,8 @@ class Parking:
         name = name_of(scope, lane)
         if (scope, name) in self._parks and probe:
             return None
-        parked = Parked(scope, name, failure, [each for each in self.lanes.values() if name_of(scope, each) == name], probe)
+        lanes = [lane] if scope is Scope.LANE else [each for each in self.lanes.values() if name_of(scope, each) == name]
+        parked = Parked(scope, name, failure, lanes, probe)
         self._parks[scope, name] = parked
         self.stops_any = True
         return parked
