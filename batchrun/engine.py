@@ -189,14 +189,13 @@ class Engine:
         starting = [attempt for attempt in fetched if self._may_still_go(attempt, now)]
         tickets = self._tickets()
         for ticket, ready in zip(tickets, ports.prepare(tickets), strict=True):
-            if isinstance(ready, Unreadable):
-                self._drop(ticket, ready)
-                continue
-            attempt = Attempt(ticket, ready)
-            if isinstance(ready, Fetching):
-                self._workers.start(self._fetch, attempt)
-            else:
-                starting.append(attempt)
+            match ready:
+                case Prepared() | Unsendable():
+                    starting.append(Attempt(ticket, ready))
+                case Fetching():
+                    self._workers.start(self._fetch, Attempt(ticket, ready))
+                case Unreadable():
+                    self._drop(ticket, ready)
         sent = [attempt for attempt in starting if self._may_start(attempt, at, now)]
         ports.ledger.flush()
         for attempt in sent:
@@ -230,7 +229,7 @@ class Engine:
         """Note that an attempt starts *at* a wall time, *now* on the loop's; otherwise see to what becomes of its row."""
         ports, ticket, ready = self._ports, attempt.ticket, attempt.ready
         attempt.row = ready.row
-        if isinstance(ready, Unsendable):
+        if not isinstance(ready, Prepared):
             self._scheduler.unsent(ticket)
             attempt.result, attempt.ended = ready.failure, self._loop.time()
             self._ended.append(attempt)

@@ -19,7 +19,7 @@ from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows.answers import Answers, Schema
 from batchrun.core.rows.parts import Kind, Medium, in_parts, media_of, unfit_data_url, with_urls
-from batchrun.core.rows.routes import NoRoute, Route, route
+from batchrun.core.rows.routes import Route, route
 from batchrun.core.scheduling.scheduler import Ticket
 from batchrun.edge.media import MediaRoot
 from batchrun.edge.source import RowChanged, Source
@@ -93,13 +93,13 @@ class Preparer:
             return Unreadable("there was no memory left to make it ready")
 
     def _made_of(self, ordinal: int, row: Row | RowChanged) -> Prepared | Unsendable | Unreadable | Fetching:
-        if isinstance(row, RowChanged):
+        if not isinstance(row, Row):
             return Unreadable(row.reason)
         messages = row.body["messages"]
         media = [*media_of(messages)] if in_parts(messages) else []
         lane = self._lane(row.workspace, row.model)
         way = lane.media_way if media else lane.text_way
-        if isinstance(way, NoRoute):
+        if not isinstance(way, Route):
             return Unsendable(row, mishap("no_route", way.reason, in_doubt=False))
         if media:
             return Fetching(lambda: self._with_media(ordinal, row, lane, way, media))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from batchrun.core.ledger.attempts import most_answered
+from batchrun.core.model import value
 from batchrun.core.rows.families import needs_stream
 
 Body = dict[str, Any]
 
 
-class Terms(NamedTuple):
+@value
+class Terms:
     """Of one request, or of all that differ in their messages alone."""
 
     stream: bool

@@ -160,8 +160,8 @@ def closed_line(at: float) -> bytes:
 
 def started_line(name: str, at: float, row: Row, most: Bound) -> bytes:
     """Return the line written before an attempt is sent."""
-    tokens = (most.input_tokens, most.output_tokens)
-    return sealed(orjson.dumps({"start": name, "at": at, "workspace": row.workspace, "model": row.model, "id": row.id, "most": tokens}))
+    fields = {"start": name, "at": at, "workspace": row.workspace, "model": row.model, "id": row.id, "most": [*most]}
+    return sealed(orjson.dumps(fields))
 
 
 def ended_line(
@@ -172,15 +172,16 @@ def ended_line(
     *metadata* is its row's. It stands in lines that tell usage or doubt, so that those can be attributed as entries are.
     """
     fields: dict[str, Any] = {"end": name, "at": at, "verdict": verdict}
-    if isinstance(result, Failure):
+    if isinstance(result, Reply):
+        if result.usage is None:
+            fields["doubt"] = True
+    else:
         fields |= {"code": result.code, "status": result.status}
         # A final failure's usage stands in its entry.
         if result.usage is not None and verdict not in {"rejected", "exhausted"}:
             fields |= {"usage": usage_fields(result.usage), "cost": cost_fields(cost)}
         if result.in_doubt and result.usage is None:
             fields["doubt"] = True
-    elif result.usage is None:
-        fields["doubt"] = True
     if "usage" in fields or "doubt" in fields:
         fields["metadata"] = metadata
     return sealed(orjson.dumps(fields))

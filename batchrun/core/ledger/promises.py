@@ -63,8 +63,8 @@ class _Lane:
         return Amount(self.calls, self.input_tokens, self.output_tokens)
 
     def covers(self) -> bool:
-        may = self.promised
-        return self.calls <= may.calls and self.input_tokens <= may.input_tokens and self.output_tokens <= may.output_tokens
+        calls, asked, answered = self.promised
+        return self.calls <= calls and self.input_tokens <= asked and self.output_tokens <= answered
 
 
 @dataclass(slots=True)
@@ -80,9 +80,10 @@ class Promises:
     def count(self, workspace: str, model: str, most: Bound) -> bool:
         """Count a call; False where it may not be sent before its lane `covers` it."""
         lane = self._lively.get((workspace, model)) or self._enlivened(workspace, model)
+        asked, answered = most
         lane.calls += 1
-        lane.input_tokens += most.input_tokens
-        lane.output_tokens += most.output_tokens
+        lane.input_tokens += asked
+        lane.output_tokens += answered
         return lane.covers()
 
     def covers(self, workspace: str, model: str) -> bool:

@@ -77,7 +77,8 @@ def error_in_200(status: int, headers: Mapping[str, str], said: Complaint, usage
 
 def complaint_of(fields: dict[str, Any], line: bytes = b"", *, expected: bool = False) -> Complaint | None:
     """What the object *fields* complains of; None where it is no error, unless one is *expected* (an ``event:error``)."""
-    named = isinstance(fields.get("code"), str) and fields["code"] and not fields.get("choices") and not fields.get("output")
+    code = fields.get("code")
+    named = type(code) is str and code and not fields.get("choices") and not fields.get("output")
     return _said_by(fields, line) if expected or fields.get("error") or named else None
 
 

@@ -32,7 +32,7 @@ def _unfit(_body: Fields) -> None:
 def _encode(body: Fields, stream: bool) -> bytes:  # noqa: FBT001 - the port's signature
     """Write what the user wrote plus defaults; only parts in the native spelling are respelled."""
     for message in body["messages"]:
-        if isinstance(message.get("content"), list):
+        if type(message.get("content")) is list:
             body = {**body, "messages": [_message(message) for message in body["messages"]]}
             break
     if stream:

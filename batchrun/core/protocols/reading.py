@@ -142,7 +142,8 @@ class Reading:
     def _read(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
         found = parse(body)
         if isinstance(found, Document):
-            return self.dialect.read(status, headers, found.fields, found.line)
+            fields, line = found
+            return self.dialect.read(status, headers, fields, line)
         return mishap(found.flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
 
 

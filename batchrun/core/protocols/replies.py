@@ -25,19 +25,19 @@ class Around(NamedTuple):
 def reply_of(found: object, around: Around) -> Reply | Failure:
     """The Reply that a list of choices is, or why it is none."""
     choices = found if isinstance(found, list) else []
-    usage = around.usage
+    status, usage, request_id, line = around
     if flaw := _flaw(choices):
-        return mishap(flaw, in_doubt=usage is None, status=around.status, request_id=around.request_id, usage=usage)
+        return mishap(flaw, in_doubt=usage is None, status=status, request_id=request_id, usage=usage)
     message = choices[0]["message"]
     return Reply(
         content=_content(message.get("content")),
         finish_reason=choices[0]["finish_reason"],
         usage=usage,
-        request_id=around.request_id,
+        request_id=request_id,
         reasoning=_reasoning(message),
         tool_calls=_tool_calls(message),
         choices=choices if len(choices) > 1 else None,
-        body=around.line,
+        body=line,
     )
 
 
@@ -66,16 +66,16 @@ def _flaw(choices: list[Any]) -> str | None:
 
 def _content(content: str | list[Any] | None) -> str:
     """The text of an answer; none (a tool call, a budget spent on reasoning) is an empty one, and parts are joined."""
-    if isinstance(content, list):
-        return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
-    return content or ""
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content or () if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
 def _reasoning(message: Fields) -> str | None:
     reasoning = message.get("reasoning_content")
-    return reasoning if isinstance(reasoning, str) and reasoning else None
+    return reasoning if reasoning and isinstance(reasoning, str) else None
 
 
 def _tool_calls(message: Fields) -> list[Any] | None:
     calls = message.get("tool_calls")
-    return calls if isinstance(calls, list) and calls else None
+    return calls if calls and isinstance(calls, list) else None

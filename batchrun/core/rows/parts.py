@@ -89,7 +89,7 @@ def media_of(messages: Sequence[Any]) -> Iterator[Medium]:
 def in_parts(messages: Sequence[Any]) -> bool:
     """Whether any of *messages* has parts, among which alone there can be media."""
     for message in messages:  # noqa: SIM110 - a generator costs more than all its looks
-        if isinstance(message, dict) and isinstance(message.get("content"), list):
+        if type(message) is dict and type(message.get("content")) is list:
             return True
     return False
 

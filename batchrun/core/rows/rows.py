@@ -93,14 +93,15 @@ class Line(NamedTuple):
 
     def body(self) -> dict[str, Any]:
         """Build the chat request: what the line says, then what its workspace adds."""
-        value, defaults = self.value, self.inherited.parameters
+        _, _, model, _, value, inherited = self
+        defaults = inherited.parameters
         if "body" in value:
             body = {**value["body"]}
             body.update((key, default) for key, default in defaults.items() if key not in body)
-            body["model"] = self.model
+            body["model"] = model
             return body
         messages = value.get("messages") or [{"role": "user", "content": value["prompt"]}]
-        body = {"model": self.model, "messages": messages, **defaults, **(value.get("parameters") or {})}
+        body = {"model": model, "messages": messages, **defaults, **(value.get("parameters") or {})}
         if value.get("stream") is not None:
             body["stream"] = value["stream"]
         return body
@@ -111,8 +112,8 @@ class Line(NamedTuple):
 
     def row(self, row_id: str, ordinal: int | None = None) -> Row:
         """Make the line ready to be asked under *row_id*; *ordinal* is its place in the index, where it has one."""
-        metadata = self.value.get("metadata")
-        return Row(row_id, self.workspace, self.model, self.body(), hex_digest(self.digest), metadata, self.is_plain(), ordinal)
+        _, workspace, model, digest, value, _ = self
+        return Row(row_id, workspace, model, self.body(), hex_digest(digest), value.get("metadata"), self.is_plain(), ordinal)
 
 
 class Glances:
