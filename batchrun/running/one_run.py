@@ -73,9 +73,10 @@ async def outcomes(job: Job, wishes: Wishes = NO_WISHES) -> AsyncIterator[Memory
     """Carry *job* out and iterate over its outcomes as they come.
 
     An outcome is in the ledger before it is handed out; a slow reader slows the run and loses nothing. Leaving the block early stops the
-    run, resumable.
+    run, resumable. What the block raises comes out as it is, what ends the run as `run` raises it.
     """
     give, take = anyio.create_memory_object_stream[Outcome](16)
+    own: Exception | None = None
 
     async def carry_out() -> None:
         async with give:
@@ -84,10 +85,18 @@ async def outcomes(job: Job, wishes: Wishes = NO_WISHES) -> AsyncIterator[Memory
     try:
         async with take, anyio.create_task_group() as tasks:
             tasks.start_soon(carry_out)
-            yield take
+            try:
+                yield take
+            except Exception as error:
+                own = error
+                raise
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        raise _first_of_ours(group) from None
+        ended = _first_of_ours(group)
+        if own is None or ended is not group or len(group.exceptions) > 1:
+            raise ended from None
+    if own is not None:
+        raise own
 
 
 async def _run(job: Job, wishes: Wishes) -> Ending:
