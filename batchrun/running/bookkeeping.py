@@ -27,6 +27,7 @@ from typing import TypeGuard
 
 import anyio
 
+from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.money.books import Books, Part
 from batchrun.core.money.budget import LaneKey, Page, Purse
@@ -218,13 +219,17 @@ class Bookkeeper:
         return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size))
 
     def _close(self) -> None:
-        with self._file.locked():
-            books = self._file.read()
-            if not self._is_ours(books):
-                return  # Whoever comes next reads the ledger.
-            spent = {key: page.spent + page.promised for key, page in self._written()}
-            books.runs[self._run].settle(spent, ledger_bytes(self._directory)[0])
-            self._file.write(books)
+        try:
+            with self._file.locked():
+                books = self._file.read()
+                if not self._is_ours(books):
+                    return  # Whoever comes next reads the ledger.
+                spent = {key: page.spent + page.promised for key, page in self._written()}
+                books.runs[self._run].settle(spent, ledger_bytes(self._directory)[0])
+                self._file.write(books)
+        except LedgerError as error:
+            # No more is sent, and whoever comes next reads the ledger: what ended the run, if anything did, is what is to be told.
+            self._note(str(error))
 
 
 def spend(spending: Spending, directory: Path) -> None:

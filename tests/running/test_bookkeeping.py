@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Reply, Row, Usage
 from batchrun.core.money.books import Part
@@ -559,6 +560,27 @@ def test_books_that_cannot_be_written_end_the_run_before_a_call_they_would_not_k
     (tmp_path / ".books.json.new").rmdir()
     assert BooksFile(tmp_path).read() is not None
     run.close()
+
+
+def test_books_that_cannot_be_written_when_a_run_ends_are_told_and_hide_nothing_and_its_ledger_is_read_instead(tmp_path):
+    run = Run(tmp_path, "a").open()
+    run.send()
+    run.settle(7)
+    (tmp_path / ".books.json.new").mkdir()
+    run.leave()
+    assert [note for note in run.notes if "the books of budgets cannot be kept" in note]
+    (tmp_path / ".books.json.new").rmdir()
+    other = Run(tmp_path, "b").open()
+    assert other.page.others == 7
+    other.close()
+
+
+def test_what_ends_a_run_is_told_though_the_books_cannot_be_closed_for_the_same_reason(tmp_path):
+    run = Run(tmp_path, "a")
+    keeper = Bookkeeper(run.directory, [run.purse], run.notes.append, wall_time=lambda: NOON)
+    with pytest.raises(LedgerError, match="the disk is full"), keeper.open():
+        (tmp_path / ".books.json.new").mkdir()
+        raise LedgerError("the disk is full")
 
 
 # Over midnight: the scheduler, the books and the clock together.
