@@ -5,7 +5,7 @@ The house, from the top (an import goes down or stays, never up)::
     cli/                    talks to people: one thin file a verb · __main__.py: the same as python -m batchrun
     running/                joins: a run on one page (one_run.py), and what it is made of: what is wished of it, what an opening finds
                             and keeps, what cannot be sent, prices and budgets, the scheduler's plan, a row to a request, hours and
-                            deadline, what happens while it is under way
+                            deadline, what happens while it is under way, what it came to, what ended it
     telling/                joins too: what is told of jobs and runs without carrying one out: a job examined (doctor.py) and forecast
                             (foresight.py), a run directory checked, runs reported, their page made, a bill held against them
     report/                 a statement, a diagnosis, a forecast as a table; page/ as a page for a browser

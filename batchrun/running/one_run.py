@@ -1,12 +1,25 @@
-"""One run on one page: everything joined, from the job to the statement."""
+"""One run on one page: everything joined, from the job to the statement.
+
+The order matters, for any step may fail or be the last one of a killed process:
+
+1. The run directory is locked. Then nobody else writes to it, and the kernel lets go of the lock however this process ends.
+2. The run is opened (`opening.py`): torn tails are mended, the input is indexed, the ledger read. Until here a signal ends the run before
+   any call; all that was written can be written again.
+3. What cannot be sent is parked, budgets are taken up and the books of shared ones entered, the scheduler is told what is left.
+4. Calls are made (`engine.py`) while the ledger is written, and beside them what goes by time: syncs, checkpoints, what was learnt, hours,
+   the deadline, budgets. A failure of the ledger or of the books ends all of it; what was learnt costs no row.
+5. The account is made of the ledger (`summing_up.py`). Killed meanwhile, nothing is lost: `batchrun report` makes it again.
+
+What was entered is left in the opposite order, whatever happened: connections, books, the simulator, signals, the opening, the lock.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,30 +29,30 @@ from time import time
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from batchrun.core.errors import BatchrunError, JobError, Mistake, StoppedError
+from batchrun.core.errors import JobError, Mistake, StoppedError
 from batchrun.core.jobs.job import Job, Workspace
-from batchrun.core.ledger.course import Course
-from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Failure, Outcome, Scope
-from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
+from batchrun.core.money.pricing import Prices
+from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.edge import descriptors, history, lost_steps, run_directory, signals
 from batchrun.edge.environment import Keys, read_keys
 from batchrun.edge.garbage import seldom_collected
 from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports
-from batchrun.report.page.languages import Language
 from batchrun.running import noticed
 from batchrun.running.bookkeeping import Bookkeeper
-from batchrun.running.budgets import each_purse, purses_of, take_up, tell_budgets, tell_spent, with_what_is_left
-from batchrun.running.closing import by_the_clock, windows_of
+from batchrun.running.budgets import Purses, each_purse, purses_of, take_up, tell_budgets, tell_spent
+from batchrun.running.closing import Windows, by_the_clock, windows_of
+from batchrun.running.failing import first_of_ours, give_up, told
 from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, opened, read_schema
 from batchrun.running.parks import parks_before_any_call
-from batchrun.running.planning import Keeping, read_learnt, schedule
+from batchrun.running.planning import Keeping, Learnt, read_learnt, schedule
 from batchrun.running.preparing import Preparer, transport_of
 from batchrun.running.simulated import simulated
-from batchrun.running.statements import BY, read_statement, write_usage
+from batchrun.running.statements import read_statement
+from batchrun.running.summing_up import sum_up
 from batchrun.running.under_way import UnderWay, drive, heard, observer
 from batchrun.running.wishes import NO_WISHES, Ending, Wishes
 
@@ -51,21 +64,21 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     try:
         return await _run(job, wishes)
     except BaseExceptionGroup as group:
-        raise _first_of_ours(group) from None
+        raise first_of_ours(group) from None
     except (MemoryError, RuntimeError) as error:
-        raise _told(error) from None
+        raise told(error) from None
 
 
 def run_blocking(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     """Do the same as `run`, for a caller without an event loop; uvloop's where it is installed (the extra ``fast``)."""
     usual = asyncio.SelectorEventLoop if find_spec("uvloop") is None else import_module("uvloop").Loop
-    loop = partial(lost_steps.loop, usual, _give_up) if wishes.handle_signals else usual
+    loop = partial(lost_steps.loop, usual, give_up) if wishes.handle_signals else usual
     try:
         with seldom_collected():
             return anyio.run(run, job, wishes, backend_options={"loop_factory": loop})
     except (MemoryError, RuntimeError) as error:
         # Of the loop itself, outside of every step.
-        raise _told(error) from None
+        raise told(error) from None
 
 
 @asynccontextmanager
@@ -92,74 +105,70 @@ async def outcomes(job: Job, wishes: Wishes = NO_WISHES) -> AsyncIterator[Memory
                 raise
             tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        ended = _first_of_ours(group)
+        ended = first_of_ours(group)
         if own is None or ended is not group or len(group.exceptions) > 1:
             raise ended from None
     if own is not None:
         raise own
 
 
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What a run is carried out by: the job, its workspaces with what they inherit, and what the caller wishes."""
+
+    job: Job
+    workspaces: Mapping[str, Workspace]
+    wishes: Wishes
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.job.run_directory)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plans:
+    """What decides what is sent and when, and what it is told by."""
+
+    scheduler: Scheduler
+    learnt: Learnt
+    keeping: Keeping
+    prices: Prices
+    purses: Purses
+    books: Bookkeeper
+    windows: Windows
+
+
 async def _run(job: Job, wishes: Wishes) -> Ending:
-    workspaces = job.workspaces_resolved()
-    keys = read_keys(workspaces.values(), os.environ, wishes.dotenv)
-    schema = read_schema(job.answers.schema_)
-    directory = Path(job.run_directory)
+    settings = _Settings(job, job.workspaces_resolved(), wishes)
+    keys, schema = read_keys(settings.workspaces.values(), os.environ, wishes.dotenv), read_schema(job.answers.schema_)
     async with AsyncExitStack() as stack:
         if wishes.handle_signals:
-            stack.enter_context(lost_steps.told(_give_up))
-        stack.enter_context(run_directory.locked(directory))
-        opening = await _begun(stack, job, workspaces, directory, wishes)
+            stack.enter_context(lost_steps.told(give_up))
+        stack.enter_context(run_directory.locked(settings.directory))
+        opening = await _begun(stack, settings)
         way = UnderWay()
         await stack.enter_async_context(heard(way, wishes))
-        _provide_descriptors(workspaces, opening)
+        _provide_descriptors(settings.workspaces, opening)
         for note in (*opening.notes, *noticed.shared_keys(keys, {name for name, _ in opening.plan.lanes()})):
             wishes.note(note)
-        parks = _parks(workspaces, keys, opening, wishes)
-        simulator = await stack.enter_async_context(simulated(job, workspaces))
-        keys = {**keys, **simulator.keys}
-        learnt = read_learnt(directory)
-        prices = prices_of(job)
-        purses = purses_of(job, workspaces, opening.plan.lanes(), prices)
-        await anyio.to_thread.run_sync(take_up, purses, directory)
-        books = Bookkeeper(directory, each_purse(purses), wishes.note)
-        await anyio.to_thread.run_sync(stack.enter_context, books.open())
-        scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait, hold_in_doubt=wishes.holds_in_doubt(job), purses=purses)
-        for workspace, model, failure in parks:
-            scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
-        keeping = Keeping(directory, learnt, scheduler, wishes.note)
-        windows = windows_of(workspaces, scheduler, wishes.note)
-        transport = await stack.enter_async_context(transport_of(job, sum(each.concurrency for each in workspaces.values())))
-        with Ledger(
-            Files(directory, run_directory.open_to_append), opening.number,
-            form=job.output.form, raw=job.output.raw, price=pricer(prices, workspaces), boot=history.boot_id(),
-        ) as ledger:  # fmt: skip
-            if opening.followed is not None:
-                ledger.be_followed(opening.followed.take)
-            ledger.opened(time())
-            prepare = Preparer(
-                job, workspaces, keys, simulator.endpoint, run=opening.run, source=opening.source, schema=schema, learnt=learnt
-            )
-            engine = _engine(scheduler, prepare, transport, ledger, books, wishes, way)
-            async with anyio.create_task_group() as beside:
-                beside.start_soon(keeping.now_and_then)
-                beside.start_soon(tell_budgets, purses, wishes.note)
-                beside.start_soon(books.keep, scheduler, engine.wake)
-                if opening.followed is not None:
-                    beside.start_soon(opening.followed.keep, ledger)
-                beside.start_soon(by_the_clock, windows, job.deadline, engine.wake)
-                await drive(engine, scheduler, ledger, job, wishes, way, observer(scheduler, opening, way, prepare))
-                beside.cancel_scope.cancel()
-        tell_spent(purses, wishes.note)
-        await keeping.now()
-        parked = scheduler.parked()
-        statement, parked, page = await anyio.to_thread.run_sync(_summed_up, opening, ledger, parked, way.stopped_by, wishes.page)
-    held = statement.total().rows_in_doubt if wishes.holds_in_doubt(job) else 0
-    return Ending(statement, parked, way.stopped_by, tuple(way.unreadable), held, page, opening.no_rows)
+        parks = _parks(settings.workspaces, keys, opening, wishes)
+        simulator = await stack.enter_async_context(simulated(job, settings.workspaces))
+        plans = await _planned(stack, settings, opening, parks)
+        prepare = Preparer(
+            job, settings.workspaces, {**keys, **simulator.keys}, simulator.endpoint,
+            run=opening.run, source=opening.source, schema=schema, learnt=plans.learnt,
+        )  # fmt: skip
+        ledger = await _carried_out(stack, settings, opening, plans, prepare, way)
+        tell_spent(plans.purses, wishes.note)
+        await plans.keeping.now()
+        came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.scheduler.parked(), way.stopped_by, wishes.page)
+    held = came_to.statement.total().rows_in_doubt if wishes.holds_in_doubt(job) else 0
+    return Ending(came_to.statement, came_to.parked, way.stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows)
 
 
-async def _begun(stack: AsyncExitStack, job: Job, workspaces: Mapping[str, Workspace], directory: Path, wishes: Wishes) -> Opening:
+async def _begun(stack: AsyncExitStack, settings: _Settings) -> Opening:
     """Open the run; a signal that comes meanwhile ends it before any call, and another one at once."""
-    asked: list[str] = []
+    wishes, asked = settings.wishes, list[str]()
 
     def stop_if_asked() -> None:
         if asked:
@@ -173,10 +182,19 @@ async def _begun(stack: AsyncExitStack, job: Job, workspaces: Mapping[str, Works
     async with anyio.create_task_group() as beside:
         if wishes.handle_signals:
             beside.start_soon(signals.watch, asked.append, signals.die)
-        opening = await anyio.to_thread.run_sync(_open, stack, job, workspaces, directory, replace(wishes, on_index=on_index))
+        opening = await anyio.to_thread.run_sync(_open, stack, settings, on_index)
         beside.cancel_scope.cancel()
     stop_if_asked()
     return opening
+
+
+def _open(stack: AsyncExitStack, settings: _Settings, on_index: Callable[[int, int], None]) -> Opening:
+    wishes = settings.wishes
+    opening = opened(
+        settings.job, settings.workspaces, settings.directory, strict=wishes.strict, retry_rejected=wishes.retry_rejected,
+        hold_in_doubt=wishes.holds_in_doubt(settings.job), course=wishes.page is not None, on_progress=on_index,
+    )  # fmt: skip
+    return stack.enter_context(opening)
 
 
 def _provide_descriptors(workspaces: Mapping[str, Workspace], opening: Opening) -> None:
@@ -186,32 +204,47 @@ def _provide_descriptors(workspaces: Mapping[str, Workspace], opening: Opening) 
     descriptors.provide(ends, 2 * len(active) + 1)
 
 
-def _open(stack: AsyncExitStack, job: Job, workspaces: Mapping[str, Workspace], directory: Path, wishes: Wishes) -> Opening:
-    opening = opened(
-        job, workspaces, directory, strict=wishes.strict, retry_rejected=wishes.retry_rejected,
-        hold_in_doubt=wishes.holds_in_doubt(job), course=wishes.page is not None, on_progress=wishes.on_index,
-    )  # fmt: skip
-    return stack.enter_context(opening)
+async def _planned(
+    stack: AsyncExitStack, settings: _Settings, opening: Opening, parks: Iterable[tuple[str, str, Failure]]
+) -> _Plans:  # fmt: skip
+    """What is to be sent, within what budgets, and by what is known of the provider; *parks* are parked from the start."""
+    job, workspaces, wishes, directory = settings.job, settings.workspaces, settings.wishes, settings.directory
+    learnt, prices = read_learnt(directory), prices_of(job)
+    purses = purses_of(job, workspaces, opening.plan.lanes(), prices)
+    await anyio.to_thread.run_sync(take_up, purses, directory)
+    books = Bookkeeper(directory, each_purse(purses), wishes.note)
+    await anyio.to_thread.run_sync(stack.enter_context, books.open())
+    scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait, hold_in_doubt=wishes.holds_in_doubt(job), purses=purses)
+    for workspace, model, failure in parks:
+        scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
+    keeping = Keeping(directory, learnt, scheduler, wishes.note)
+    return _Plans(scheduler, learnt, keeping, prices, purses, books, windows_of(workspaces, scheduler, wishes.note))
 
 
-def _summed_up(
-    opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None
-) -> tuple[Statement, tuple[ParkedScope, ...], Path | None]:
-    """Write what is made from the ledger at the end: the statements, how it ended, the page."""
-    from batchrun.telling.publishing import note_ending, publish_run  # noqa: PLC0415 - a run does not begin later for its page
-    from batchrun.telling.reporting import write_usage_csv  # noqa: PLC0415
-
-    directory = opening.directory
-    went = None if language is None else Course()
-    statement = None if opening.followed is None else opening.followed.close(ledger.followed(), went)
-    if statement is None:
-        statement = read_statement(directory, by=BY, course=went, keep=True)
-    write_usage(directory, statement)
-    write_usage_csv(directory / "usage.csv", statement)
-    parked = tuple(with_what_is_left(each, statement) for each in parked)
-    note_ending(directory, parked, stopped_by)
-    page = None if language is None or went is None else publish_run(directory, statement, went, language=language)
-    return statement, parked, page
+async def _carried_out(
+    stack: AsyncExitStack, settings: _Settings, opening: Opening, plans: _Plans, prepare: Preparer, way: UnderWay
+) -> Ledger:  # fmt: skip
+    """Send what is to be sent and write down what comes back; returns the ledger, closed."""
+    job, wishes, scheduler = settings.job, settings.wishes, plans.scheduler
+    transport = await stack.enter_async_context(transport_of(job, sum(each.concurrency for each in settings.workspaces.values())))
+    with Ledger(
+        Files(settings.directory, run_directory.open_to_append), opening.number,
+        form=job.output.form, raw=job.output.raw, price=pricer(plans.prices, settings.workspaces), boot=history.boot_id(),
+    ) as ledger:  # fmt: skip
+        if opening.followed is not None:
+            ledger.be_followed(opening.followed.take)
+        ledger.opened(time())
+        engine = _engine(scheduler, prepare, transport, ledger, plans.books, wishes, way)
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(plans.keeping.now_and_then)
+            beside.start_soon(tell_budgets, plans.purses, wishes.note)
+            beside.start_soon(plans.books.keep, scheduler, engine.wake)
+            if opening.followed is not None:
+                beside.start_soon(opening.followed.keep, ledger)
+            beside.start_soon(by_the_clock, plans.windows, job.deadline, engine.wake)
+            await drive(engine, scheduler, ledger, job, wishes, way, observer(scheduler, opening, way, prepare))
+            beside.cancel_scope.cancel()
+    return ledger
 
 
 def _parks(workspaces: Mapping[str, Workspace], keys: Keys, opening: Opening, wishes: Wishes) -> list[tuple[str, str, Failure]]:
@@ -238,44 +271,3 @@ def _engine(
 def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:
     where = f"workspaces.{workspace}" + (f", model {model}" if failure.scope is Scope.LANE else "")
     return Mistake(where, failure.message, failure.advice)
-
-
-def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return what ended the run where batchrun raised it, or where memory ran out; otherwise the group as it is."""
-    ours, _ = group.split(BatchrunError)
-    if ours is None:
-        return _told(group)
-    error: BaseException = ours
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _told(error: BaseException) -> BaseException:
-    """Return *error*, or that memory ran out where all of it came of that: what is interrupted so fails in its own ways."""
-    return _no_memory() if _came_of_no_memory(error) else error
-
-
-def _came_of_no_memory(error: BaseException | None) -> bool:
-    match error:
-        case None:
-            return False
-        case BaseExceptionGroup():
-            return all(map(_came_of_no_memory, error.exceptions))
-        case RuntimeError(args=("can't allocate lock",)):
-            # What Python calls it that there is none for a lock.
-            return True
-        case _:
-            return isinstance(error, MemoryError) or _came_of_no_memory(error.__cause__ or error.__context__)
-
-
-def _give_up() -> None:
-    error = _no_memory()
-    lost_steps.end_process(f"batchrun: {error}\n".encode(), error.exit_code)
-
-
-def _no_memory() -> StoppedError:
-    return StoppedError(
-        "there was no memory left to go on. What was answered is kept; calls that were under way may have been billed, and are in doubt. "
-        "Give the run more memory, or fewer slots, and run the same command again"
-    )

@@ -150,12 +150,12 @@ def test_one_signal_drains_and_leaves_nothing_in_doubt(tmp_path, port, name):
 
 _HELD_AT_ITS_END = """
 from batchrun.running import one_run
-summed_up = one_run._summed_up
+sum_up = one_run.sum_up
 def held(*parts):
     open("closing", "w").close()
     open("go-on").close()
-    return summed_up(*parts)
-one_run._summed_up = held
+    return sum_up(*parts)
+one_run.sum_up = held
 from batchrun.cli import main
 main()
 """

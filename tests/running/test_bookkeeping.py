@@ -578,9 +578,12 @@ def test_books_that_cannot_be_written_when_a_run_ends_are_told_and_hide_nothing_
 def test_what_ends_a_run_is_told_though_the_books_cannot_be_closed_for_the_same_reason(tmp_path):
     run = Run(tmp_path, "a")
     keeper = Bookkeeper(run.directory, [run.purse], run.notes.append, wall_time=lambda: NOON)
-    with pytest.raises(LedgerError, match="the disk is full"), keeper.open():
-        (tmp_path / ".books.json.new").mkdir()
-        raise LedgerError("the disk is full")
+    books = keeper.open()
+    books.__enter__()
+    (tmp_path / ".books.json.new").mkdir()
+    error = LedgerError("the disk is full")
+    assert not books.__exit__(LedgerError, error, None)
+    assert [note for note in run.notes if "the books of budgets cannot be kept" in note]
 
 
 # Over midnight: the scheduler, the books and the clock together.

@@ -347,7 +347,7 @@ def no_reading() -> Iterator[None]:
         raise AssertionError("the ledger was read")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("batchrun.running.one_run.read_statement", refused)
+        patch.setattr("batchrun.running.summing_up.read_statement", refused)
         yield
 
 

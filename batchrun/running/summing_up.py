@@ -1,0 +1,49 @@
+"""What is made of the ledger when an opening ends: its statement, each workspace's usage, how it ended, and its page.
+
+All of it can be made again from the ledger at any time, and is, by `batchrun report`. The statement comes from memory where the opening
+followed its own ledger and every file is byte for byte what was written (`following.py`), and from a reading of the ledger otherwise.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from batchrun.core.ledger.course import Course
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.scheduling.parking import ParkedScope
+from batchrun.edge.ledger import Ledger
+from batchrun.report.page.languages import Language
+from batchrun.running.budgets import with_what_is_left
+from batchrun.running.opening import Opening
+from batchrun.running.statements import BY, read_statement, write_usage
+
+
+class Sum(NamedTuple):
+    """What an opening came to."""
+
+    statement: Statement
+    parked: tuple[ParkedScope, ...]
+    page: Path | None
+    """Where it was written; None where none was asked for."""
+
+
+def sum_up(opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None) -> Sum:
+    """Write what is made from the ledger at the end, once it is closed; *language* is the page's, None for no page. Blocks.
+
+    Raises LedgerError where it cannot be written, RunDamagedError where somebody has changed the ledger meanwhile.
+    """
+    from batchrun.telling.publishing import note_ending, publish_run  # noqa: PLC0415 - a run does not begin later for its page
+    from batchrun.telling.reporting import write_usage_csv  # noqa: PLC0415
+
+    directory = opening.directory
+    went = None if language is None else Course()
+    statement = None if opening.followed is None else opening.followed.close(ledger.followed(), went)
+    if statement is None:
+        statement = read_statement(directory, by=BY, course=went, keep=True)
+    write_usage(directory, statement)
+    write_usage_csv(directory / "usage.csv", statement)
+    parked = tuple(with_what_is_left(each, statement) for each in parked)
+    note_ending(directory, parked, stopped_by)
+    page = None if language is None or went is None else publish_run(directory, statement, went, language=language)
+    return Sum(statement, parked, page)
