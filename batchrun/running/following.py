@@ -20,10 +20,11 @@ import anyio
 from batchrun.core.errors import BatchrunError
 from batchrun.core.ledger.attempts import Line, ReadIn
 from batchrun.core.ledger.counting import Part, apart
-from batchrun.core.ledger.course import Course, Watched
+from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.marking import NOTHING, Growth, Mark
 from batchrun.core.ledger.statement import Fold, Statement
+from batchrun.core.ledger.watched import Watched
 from batchrun.core.scheduling.past import Past
 from batchrun.edge import history, marks
 from batchrun.edge.ledger import Ledger

@@ -1,8 +1,8 @@
 """How a run went, folded from the same lines as its statement: tokens and trouble over time, how long answers took, why rows failed.
 
-One pass, in memory that grows with workspaces, models and kinds of failure, and not with rows, but for what the statement's fold
-remembers too: calls that have not ended, and a digest of each row that failed. Calls and their tokens are counted at the moment the call
-began.
+It is what a page plots and a report of several runs adds up. One pass, in memory that grows with workspaces, models and kinds of failure,
+and not with rows, but for what the statement's fold remembers too: calls that have not ended, and a digest of each row that failed
+(`unanswered.py`). Calls and their tokens are counted at the moment the call began, so that a plot shows what was asked when.
 """
 
 from __future__ import annotations
@@ -11,36 +11,21 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from batchrun.core.jobs.stated import quotas_of
-from batchrun.core.ledger.attempts import Ended, Line, Started
-from batchrun.core.ledger.counting import Begun, Ending, Part, apart, together
-from batchrun.core.ledger.digests import Digests
-from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.attempts import Ended, Started
+from batchrun.core.ledger.counting import Begun, Ending
 from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.timeline import Timeline, plausible
+from batchrun.core.ledger.unanswered import MOST_REASONS, REST, Reason, Told, Unanswered, status_of, word
 from batchrun.core.model import Usage
-from batchrun.core.rows.index import id_digest
 
-MOST_REASONS = 2000
-"""Kinds of failure that are told apart: codes come from outside, and may be as many as rows."""
-REST = "…"
-"""The code of what is beyond."""
 _counted = itemgetter(*map(Entry._fields.index, ("workspace", "model", "outcome", "usage", "started_at", "latency_ms", "first_token_ms")))
 _TROUBLE = frozenset({"again", "throttled", "parked"})
 
 Lane = tuple[str, str]
-
-
-class Reason(NamedTuple):
-    """Why rows of a workspace have no answer."""
-
-    workspace: str
-    outcome: str
-    code: str
-    status: int | None
 
 
 class Trouble(NamedTuple):
@@ -49,15 +34,6 @@ class Trouble(NamedTuple):
     workspace: str
     verdict: str
     code: str
-
-
-@dataclass(slots=True)
-class Told:
-    """How many rows, and what the first of them was told."""
-
-    rows: int
-    message: str
-    advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +78,7 @@ class Course:
         self._tracks: dict[Lane, _Tracks] = {}
         self._latency: dict[Lane, Durations] = {}
         self._first_token: dict[Lane, Durations] = {}
-        self._reasons: dict[Reason, Told] = {}
-        self._told: list[Told] = []
-        self._places: dict[int, int] = {}
-        self._failed = Digests()
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Places are found by identity, which nothing keeps that is written down and read back: they are given anew.
-        return {**self.__dict__, "_places": {}}
+        self._unanswered = Unanswered()
 
     def begin(self, job: object) -> None:
         """Take a run's *job* as run.json describes it, whose quotas are to be held against its calls."""
@@ -124,8 +93,7 @@ class Course:
                 _durations(mine, lane).merge(durations)
         self.trouble.update(other.trouble)
         self.standstills.update(other.standstills)
-        for reason, told in other.reasons().items():
-            self._reasons.setdefault(reason, Told(0, told.message, told.advice)).rows += told.rows
+        self._unanswered.add(other.reasons())
         self.untimed += other.untimed
         for at in (other.began, other.ended):
             if at is not None:
@@ -141,7 +109,7 @@ class Course:
 
     def reasons(self) -> dict[Reason, Told]:
         """Why rows have no answer: of those whose latest entry is none."""
-        return {reason: told for reason, told in self._reasons.items() if told.rows}
+        return self._unanswered.reasons()
 
     def called(self, begun: Mapping[Begun, int], ended: Iterable[Ending]) -> None:
         """Look at calls when they start, and again when they end."""
@@ -159,15 +127,15 @@ class Course:
 
     def told(self, entries: Iterable[Entry]) -> None:
         """Look at entries: those of a row as they came, or those of its workspace's errors.jsonl first."""
-        tracks_of, failed = self._tracks_of, self._failed
+        tracks_of, unanswered = self._tracks_of, self._unanswered
         spent: defaultdict[tuple[str, str, float | None], list[Usage]] = defaultdict(list)
         for entry in entries:
             workspace, model, outcome, usage, at, latency, first = _counted(entry)
             tracks = tracks_of(workspace, model)
-            if len(failed):
-                self._undo(entry)
+            if len(unanswered):
+                unanswered.take_back(entry)
             if outcome != "answered":
-                self._fail(entry)
+                unanswered.fail(entry)
             else:
                 if latency is not None:
                     tracks.latency.add(latency)
@@ -187,10 +155,10 @@ class Course:
         if ended.verdict == "answered":
             self.standstills.pop(lane, None)
         elif ended.verdict in _TROUBLE:
-            self._met(Trouble(started.workspace, ended.verdict, _word(ended.code)))
+            self._met(Trouble(started.workspace, ended.verdict, word(ended.code)))
             self.timeline.add((started.workspace, ended.verdict), ended.at)
             if ended.verdict == "parked":
-                self.standstills[lane] = Standstill(*lane, _word(ended.code), _status(ended.status), ended.at)
+                self.standstills[lane] = Standstill(*lane, word(ended.code), status_of(ended.status), ended.at)
         if ended.usage is not None:
             self._spent(self._tracks_of(*lane), started.at, [ended.usage])
 
@@ -233,73 +201,9 @@ class Course:
         known = trouble in self.trouble or len(self.trouble) < MOST_REASONS
         self.trouble[trouble if known else trouble._replace(code=REST)] += 1
 
-    def _fail(self, entry: Entry) -> None:
-        reason = Reason(entry.workspace, entry.outcome, _word(entry.code), _status(entry.status))
-        if reason not in self._reasons and len(self._reasons) >= MOST_REASONS:
-            reason = reason._replace(code=REST, status=None)
-        told = self._reasons.setdefault(reason, Told(0, _word(entry.message), _word(entry.advice)))
-        told.rows += 1
-        place = self._places.setdefault(id(told), len(self._told))
-        if place == len(self._told):
-            self._told.append(told)
-        self._failed.put(id_digest(entry.workspace, entry.id), place + 1)
-
-    def _undo(self, entry: Entry) -> None:
-        """A row's latest entry decides."""
-        digest = id_digest(entry.workspace, entry.id)
-        if place := self._failed.get(digest):
-            self._told[place - 1].rows -= 1
-            self._failed.put(digest, 0)
-
 
 def _durations(found: dict[Lane, Durations], lane: Lane) -> Durations:
     durations = found.get(lane)
     if durations is None:
         durations = found[lane] = Durations()
     return durations
-
-
-def _word(value: object) -> str:
-    """What stands in a ledger was text when it was written; whoever wrote in it since may have left anything."""
-    return value if isinstance(value, str) else ""
-
-
-def _status(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-class _Fold(Part, Protocol):
-    calls: Calls
-
-    def share(self, calls: Calls) -> None: ...
-
-
-class Watched:
-    """A fold of a ledger, and a course that looks on."""
-
-    def __init__(self, fold: _Fold, course: Course) -> None:
-        self.calls = fold.calls
-        self.fold = fold
-        self.course = course
-
-    def share(self, calls: Calls) -> None:
-        """Know no calls but those of another reader, which has read as much, and is told what this one is told."""
-        self.calls = calls
-        self.fold.share(calls)
-
-    def attempts(self, lines: Iterable[Line]) -> None:
-        """Take in attempts.log."""
-        for calls in together(self.calls.take(lines)):
-            begun, ended = apart(calls)
-            self.fold.called(begun, ended)
-            self.course.called(begun, ended)
-
-    def entries(self, entries: Iterable[Entry]) -> None:
-        """Take in one output file."""
-        for told in together(self.calls.tell(entries)):
-            self.fold.told(told)
-            self.course.told(told)
-
-    def wrong(self, entry: Entry) -> str | None:
-        """What contradicts the calls in *entry*."""
-        return self.calls.wrong(entry)

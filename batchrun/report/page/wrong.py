@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from batchrun.core.ledger.course import Told
 from batchrun.core.ledger.totals import Totals
+from batchrun.core.ledger.unanswered import Told
 from batchrun.report.page.advice import advised
 from batchrun.report.page.figures import money, whole
 from batchrun.report.page.markup import Child, Markup, h, name

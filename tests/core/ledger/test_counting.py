@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.ledger.attempts import Bound, Ended, Started
-from batchrun.core.ledger.course import Course, Watched
+from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.statement import Fold
+from batchrun.core.ledger.watched import Watched
 from batchrun.core.model import Usage
 
 NIGHT = 1_795_600_000.0

@@ -8,9 +8,11 @@ import pytest
 
 from batchrun.core.jobs.stated import StatedQuota, budgets_of, quotas_of
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
-from batchrun.core.ledger.course import MOST_REASONS, REST, Course, Reason, Standstill, Told, Trouble, Watched
+from batchrun.core.ledger.course import Course, Standstill, Trouble
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.statement import Fold
+from batchrun.core.ledger.unanswered import MOST_REASONS, REST, Reason, Told
+from batchrun.core.ledger.watched import Watched
 from batchrun.core.model import Usage
 
 NIGHT = 1_795_600_000.0
@@ -138,7 +140,7 @@ def test_with_one_workspace_alone_nothing_of_the_others_is_counted():
 
 def test_a_course_that_is_kept_and_read_back_goes_on_and_keeps_no_name_of_anything_in_this_process():
     course = seen(entries=[entry("a", "exhausted", code="E", status=500), entry("b", "rejected", code="F", status=400)])
-    assert course.__getstate__()["_places"] == {}
+    assert course._unanswered.__getstate__()["_places"] == {}
     kept = pickle.loads(pickle.dumps(course))
     kept.told([entry("a"), entry("c", "rejected", code="F", status=400), entry("d", "exhausted", code="E", status=500)])
     assert {reason.code: told.rows for reason, told in kept.reasons().items()} == {"E": 1, "F": 2}

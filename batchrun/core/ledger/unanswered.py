@@ -1,0 +1,97 @@
+"""Why rows have no answer, and how many: told by their latest entries, as they come.
+
+A row that failed may be answered by a later opening, or fail for another reason: its latest entry decides, and an earlier one no longer
+counts. For that a digest of each row that failed is remembered, with the reason that it is counted under; rows that were answered at once,
+nearly all of them, are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from batchrun.core.ledger.digests import Digests
+from batchrun.core.ledger.entry import Entry
+from batchrun.core.rows.index import id_digest
+
+MOST_REASONS = 2000
+"""Kinds of failure that are told apart: codes come from outside, and may be as many as rows."""
+REST = "…"
+"""The code of what is beyond."""
+
+
+class Reason(NamedTuple):
+    """Why rows of a workspace have no answer."""
+
+    workspace: str
+    outcome: str
+    """``rejected`` or ``exhausted``."""
+    code: str
+    status: int | None
+
+
+@dataclass(slots=True)
+class Told:
+    """How many rows, and what the first of them was told."""
+
+    rows: int
+    message: str
+    advice: str
+
+
+class Unanswered:
+    """Rows whose latest entry is no answer, by reason."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[Reason, Told] = {}
+        self._told: list[Told] = []
+        """In the order in which they came up: a row's digest leads to its reason's place here, 1 for the first."""
+        self._places: dict[int, int] = {}
+        """The same, by the identity of what stands there."""
+        self._failed = Digests()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Places are found by identity, which nothing keeps that is written down and read back: they are given anew.
+        return {**self.__dict__, "_places": {}}
+
+    def __len__(self) -> int:
+        return len(self._failed)
+
+    def add(self, other: Mapping[Reason, Told]) -> None:
+        """Add another run's reasons; its rows are not known here, and no entry that comes later takes them back."""
+        for reason, told in other.items():
+            self._reasons.setdefault(reason, Told(0, told.message, told.advice)).rows += told.rows
+
+    def reasons(self) -> dict[Reason, Told]:
+        """The reasons that any row has."""
+        return {reason: told for reason, told in self._reasons.items() if told.rows}
+
+    def fail(self, entry: Entry) -> None:
+        """Count the row of an entry that is no answer; what it was counted under before was taken back."""
+        reason = Reason(entry.workspace, entry.outcome, word(entry.code), status_of(entry.status))
+        if reason not in self._reasons and len(self._reasons) >= MOST_REASONS:
+            reason = reason._replace(code=REST, status=None)
+        told = self._reasons.setdefault(reason, Told(0, word(entry.message), word(entry.advice)))
+        told.rows += 1
+        place = self._places.setdefault(id(told), len(self._told))
+        if place == len(self._told):
+            self._told.append(told)
+        self._failed.put(id_digest(entry.workspace, entry.id), place + 1)
+
+    def take_back(self, entry: Entry) -> None:
+        """Count an entry's row no longer under what an earlier entry of it said, where there was one."""
+        digest = id_digest(entry.workspace, entry.id)
+        if place := self._failed.get(digest):
+            self._told[place - 1].rows -= 1
+            self._failed.put(digest, 0)
+
+
+def word(value: object) -> str:
+    """What stands in a ledger was text when it was written; whoever wrote in it since may have left anything, which is told as nothing."""
+    return value if isinstance(value, str) else ""
+
+
+def status_of(value: object) -> int | None:
+    """An HTTP status, where *value* is one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
