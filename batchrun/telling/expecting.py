@@ -14,7 +14,7 @@ import orjson
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.statement import Fold, Totals
 from batchrun.core.limits.limiter import Quota
-from batchrun.core.scheduling.forecast import Expected, LaneKey, lognormal
+from batchrun.core.scheduling.expected import Expected, LaneKey, lognormal
 from batchrun.core.scheduling.lanes import LanePlan
 from batchrun.edge import history
 from batchrun.edge.latest import latest_lines

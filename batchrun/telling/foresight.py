@@ -16,7 +16,8 @@ from typing import Any
 
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.jobs.job import Job, Workspace
-from batchrun.core.scheduling.forecast import Calendar, LaneKey, foresee
+from batchrun.core.scheduling.expected import Calendar, LaneKey
+from batchrun.core.scheduling.forecast import foresee
 from batchrun.core.scheduling.prospects import Forecast, Prospect, helps
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.edge.environment import read_keys

@@ -9,7 +9,7 @@ from typing import Any
 from batchrun.core.jobs.job import Workspace
 from batchrun.core.model import Scope
 from batchrun.core.rows.routes import NoRoute, route
-from batchrun.core.scheduling.forecast import LaneKey
+from batchrun.core.scheduling.expected import LaneKey
 from batchrun.core.scheduling.prospects import Obstacle
 from batchrun.running.opening import Opening
 from batchrun.running.parks import parks_before_any_call

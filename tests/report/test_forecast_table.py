@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from batchrun.core.scheduling.forecast import Hold, What, Whose
+from batchrun.core.scheduling.holds import Hold, What, Whose
 from batchrun.core.scheduling.prospects import Forecast, Obstacle, Prospect
 from batchrun.report.forecast import clock, duration, forecast_table
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from batchrun.core.limits.limiter import Quota
-from batchrun.core.scheduling.forecast import Expected, Foreseen, Hold, LaneKey, What, Whose
+from batchrun.core.scheduling.expected import Expected, Foreseen, LaneKey
+from batchrun.core.scheduling.holds import Hold, What, Whose
 from batchrun.core.scheduling.lanes import LanePlan
 
 _SPARE = 1.1

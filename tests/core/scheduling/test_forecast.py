@@ -11,7 +11,9 @@ import pytest
 from batchrun.core.jobs.hours import read_hours
 from batchrun.core.limits.limiter import Quota
 from batchrun.core.scheduling import forecast
-from batchrun.core.scheduling.forecast import Calendar, Expected, Hold, What, Whose, foresee, lognormal
+from batchrun.core.scheduling.expected import Calendar, Expected, lognormal
+from batchrun.core.scheduling.forecast import foresee
+from batchrun.core.scheduling.holds import Hold, What, Whose
 from batchrun.core.scheduling.prospects import helps
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import LanePlan

@@ -1,0 +1,71 @@
+"""What holds a lane back at a moment: its own limits, its workspace's, or the quota of the pool that it shares; and which limit of these.
+
+It is asked right after the scheduler had nothing more to launch, and in the order in which a launch would have been refused: what is told
+is what a person would have to raise for the lane to go faster.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from batchrun.core.limits.limiter import Limiter
+from batchrun.core.scheduling.lanes import Lane
+
+
+class Whose(StrEnum):
+    """Whose limit it is."""
+
+    LANE = "lane"
+    WORKSPACE = "workspace"
+    POOL = "pool"
+
+
+class What(StrEnum):
+    """Which limit it is."""
+
+    CONCURRENCY = "concurrency"
+    RPM = "rpm"
+    TPM = "tpm"
+    START = "start"
+    """Attempts may only grow so fast in number."""
+    THROTTLES = "throttles"
+    """Pauses after refusals."""
+    WINDOW = "window"
+    """The hours in which it may be called."""
+
+
+class Hold(NamedTuple):
+    """What holds a lane back that has rows to send."""
+
+    whose: Whose
+    what: What
+
+
+def hold_of(lane: Lane, now: float) -> Hold | None:
+    """What holds *lane* back, right after its scheduler had nothing more to launch at *now*; None where it has nothing to send."""
+    workspace = lane.workspace
+    if not (lane.front or lane.undrawn):
+        return None
+    tokens = lane.next_tokens()
+    if lane.limiter.free_at(now, tokens) > now:
+        return Hold(Whose.LANE, _rate(lane.limiter, now, tokens))
+    if lane.in_flight >= lane.slots.limit:
+        return Hold(Whose.LANE if lane.slots.cap < workspace.slots else Whose.WORKSPACE, What.CONCURRENCY)
+    if workspace.in_flight >= workspace.slots:
+        return Hold(Whose.WORKSPACE, What.CONCURRENCY)
+    if workspace.limiter is not None and workspace.limiter.free_at(now, tokens) > now:
+        return Hold(Whose.WORKSPACE, _rate(workspace.limiter, now, tokens))
+    pool = lane.pool.limiter
+    return Hold(Whose.POOL, _rate(pool, now, tokens)) if pool.free_at(now, tokens) > now else None
+
+
+def _rate(limiter: Limiter, now: float, tokens: float) -> What:
+    if limiter.waits_until > now:
+        return What.THROTTLES
+    free = {
+        What.RPM: limiter.attempts.free_at(now, 1.0),
+        What.TPM: limiter.tokens.free_at(now, tokens),
+        What.START: limiter.ramp.free_at(now),
+    }
+    return max(free, key=lambda what: free[what])
