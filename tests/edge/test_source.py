@@ -19,7 +19,7 @@ from batchrun.core.errors import JobError
 from batchrun.core.model import Row
 from batchrun.core.rows.index import Index
 from batchrun.core.rows.rows import Inherited
-from batchrun.edge.source import Counts, InputFile, RowChanged, SetAside, Source
+from batchrun.edge.source import Counts, InputFile, RowChanged, SetAside, Source, scan
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -150,6 +150,30 @@ def test_every_line_of_any_file_is_a_row_or_blank_or_set_aside(tmp_path_factory,
         assert len(run.rows()) == counts.rows
         starts = [0, *(place + 1 for place, byte in enumerate(content) if byte == 10)]
         assert [each.offset for each in run.aside] == [starts[each.line - 1] for each in run.aside]
+
+
+USUAL = st.builds(lambda number, prompt: line(prompt, id=f"t-{number}", workspace="legal"), st.integers(1, 30), st.just("Ask."))
+ODD = st.sampled_from(
+    [line("Ask.", workspace="legal"), b"not json", b"", b" ", b"[]", b"x" * 200, line("Ask.", id="t-1", workspace="nobody")]
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.one_of(USUAL, USUAL, ODD), max_size=40), st.sampled_from([64, 7, 2]))
+def test_lines_that_are_looked_at_together_make_the_index_that_each_makes_alone(tmp_path_factory, lines, at_once):
+    folder = tmp_path_factory.mktemp("together")
+    path = written(folder / "in.jsonl", *(each + b"\n" for each in lines))
+    found = []
+    for each in (at_once, 1):
+        aside: list[SetAside] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scan, "_AT_ONCE", each)
+            with Source.open(
+                [InputFile(str(path))], workspaces=WORKSPACES, default_workspace=None, spool_dir=folder / f"kept-{each}",
+                set_aside=aside.append, max_line_bytes=150,
+            ) as source:  # fmt: skip
+                found.append((source.index.parts(), source.counts, aside, source.fingerprints))
+    assert found[0] == found[1]
 
 
 def test_a_bad_line_is_set_aside_at_once_with_its_place_and_never_its_text(tmp_path, opened):

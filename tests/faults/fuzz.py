@@ -46,7 +46,7 @@ def _rows() -> Callable[[bytes], None]:
 
     def read(data: bytes) -> None:
         line = read_line(data, known, "legal")
-        glances.of(data)
+        glances.of([data])
         if isinstance(line, Line):
             line.row(line.id or "made")
 

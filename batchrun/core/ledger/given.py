@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from sys import byteorder
 from typing import NamedTuple, Self, TypeAlias
 
 import orjson
@@ -20,7 +19,7 @@ from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.seal import all_whole
 from batchrun.core.ledger.sealed_answer import ANSWERED_FIELDS, entry_of_sealed, resumed, sealed_answer
-from batchrun.core.rows.index import id_digests, row_crcs
+from batchrun.core.rows.index import id_digests, numbers_of, row_crcs
 
 TOGETHER = 2048
 """Lines that are given at a time."""
@@ -90,12 +89,12 @@ class Given:
                 and calls.count("\n") == len(lines)
             ):
                 return False
-            names = id_digests(workspace, ids)
+            names = id_digests(workspaces, ids)
         except (KeyError, TypeError, ValueError):
             return False
         self.rows += row_crcs(workspace, ids)
         self.names += names
-        self.digests += _big_endian(digested)
+        self.digests += numbers_of(digested)
         self.openings += array("I", map(int, (numbers := calls.replace("-", "\n").split())[::2]))
         self.calls += array("I", map(int, numbers[1::2]))
         self.lanes += array("I", map(self._lane, models))
@@ -152,10 +151,3 @@ def look_at(line: bytes) -> Entry:
     """Read a line that was left to a closer look, as far as a resume needs it; raise NotAnEntryError as `read_entry` does."""
     told = sealed_answer(line)
     return read_entry(line) if told is None else entry_of_sealed(told)
-
-
-def _big_endian(numbers: bytes) -> Numbers:
-    found = array("Q", numbers)
-    if byteorder == "little":
-        found.byteswap()
-    return found

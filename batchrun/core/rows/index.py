@@ -12,6 +12,7 @@ may be answered by such a twin (one in 10**13 at a million rows): whoever acts o
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,7 @@ from zlib import crc32
 MAX_FILES = 1 << 16
 _FIRST_SLOTS = 1024
 _number = int.from_bytes
+_update, _digest = blake2b.update, blake2b.digest
 _OFFSET_BITS = 48
 _OFFSET_MASK = (1 << _OFFSET_BITS) - 1
 
@@ -63,14 +65,20 @@ def row_crc(workspace: str, row_id: str) -> int:
     return crc32(f"{workspace}\0{row_id}".encode()) or 1
 
 
-def id_digests(workspace: str, row_ids: Iterable[bytes]) -> array[int]:
-    """The `id_digest` of each of *row_ids*, which are encoded."""
-    begun, digests = _begun(workspace), []
-    for row_id in row_ids:
-        named = begun()
-        named.update(row_id)
-        digests.append(named.digest())
-    found = array("Q", b"".join(digests))
+def id_digests(workspaces: Sequence[str], row_ids: Iterable[bytes]) -> array[int]:
+    """The `id_digest` of each of *row_ids*, which are encoded, in its workspace."""
+    return digests_of([begun() for begun in map(_begun, workspaces)], row_ids)
+
+
+def digests_of(begun: Sequence[Any], texts: Iterable[bytes]) -> array[int]:
+    """Digests of 8 bytes, each *begun* by itself, of *texts*."""
+    deque(map(_update, begun, texts), maxlen=0)
+    return numbers_of(b"".join(map(_digest, begun)))
+
+
+def numbers_of(digests: bytes) -> array[int]:
+    """Digests of 8 bytes, one after the other, as numbers: what stands first in one counts most."""
+    found = array("Q", digests)
     if byteorder == "little":
         found.byteswap()
     return found
@@ -157,6 +165,38 @@ class Index:
             slot = slot + 1 if slot + 1 < slots else 0
         table[slot] = len(names) + 1
         return self._append(lane, name, digest, position)
+
+    def add_together(self, lanes: Sequence[LaneKey], row_ids: Sequence[str], digests: array[int], positions: Sequence[int]) -> int:
+        """Note rows as `add` does each, up to the first that it would take for a duplicate; how many were noted."""
+        names, first = self._names, len(self._names)
+        while first + len(lanes) > self._room:
+            self._grow(len(lanes))
+        names += self._digests_of(lanes, row_ids)
+        table = self._table
+        slots = len(table)
+        for ordinal, name in enumerate(names[first:], first + 1):
+            slot = name % slots
+            while (held := table[slot]) and names[held - 1] != name:
+                slot = slot + 1 if slot + 1 < slots else 0
+            if held:
+                del names[ordinal - 1 :]
+                break
+            table[slot] = ordinal
+        if not (noted := len(names) - first):
+            return 0
+        self._positions.extend(positions[:noted])
+        self._digests += digests[:noted]
+        if lanes.count(lanes[0]) == len(lanes):
+            self._lanes.setdefault(lanes[0], array("I")).extend(range(first, first + noted))
+        else:
+            for ordinal, lane in enumerate(lanes[:noted], first):
+                self._lanes.setdefault(lane, array("I")).append(ordinal)
+        return noted
+
+    def _digests_of(self, lanes: Sequence[LaneKey], row_ids: Sequence[str]) -> array[int]:
+        if self._digest_of is id_digest:
+            return id_digests([workspace for workspace, _ in lanes], map(str.encode, row_ids))
+        return array("Q", [self._digest_of(lane[0], row_id) for lane, row_id in zip(lanes, row_ids, strict=True)])
 
     def add_twin(self, lane: LaneKey, row_id: str, digest: int, position: int) -> int:
         """Note a row that `add` took for a duplicate, and whose id is another."""
@@ -245,9 +285,9 @@ class Index:
             self._grow()
         return ordinal
 
-    def _grow(self) -> None:
-        """Make the table anew, with room for half as many rows again, or for those that are expected."""
-        rows = len(self._names)
+    def _grow(self, more: int = 0) -> None:
+        """Make the table anew, with room for half as many rows again and some *more*, or for those that are expected."""
+        rows = len(self._names) + more
         self._room = max(rows * 3 // 2, min(self.expected, rows * 4))
         # The old one first: it is made of the names alone.
         del self._table

@@ -15,15 +15,18 @@ import unicodedata
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import orjson
 
 from batchrun.core.model import Row
+from batchrun.core.rows.index import digests_of
 from batchrun.core.rows.weight import MOST_WEIGHT, STRINGS, brackets, too_heavy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from array import array
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 MAX_ID_CHARACTERS = 512
 MAX_MODEL_CHARACTERS = 256
@@ -35,7 +38,6 @@ MAX_VALUES = 1_000_000
 BATCH_URL = "/v1/chat/completions"
 
 JSON_SPACE = b" \t\r\n"
-_number = int.from_bytes
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
 _PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
@@ -45,6 +47,11 @@ _FLAT_FIELDS = frozenset({"id", "workspace", "prompt", "model"})
 _BATCH_OWN = frozenset({"custom_id", "method", "url", "body"})
 _BATCH_FIELDS = _BATCH_OWN | {"workspace", "metadata"}
 _KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
+_Named = tuple[list[str | None], list[str | None]]
+"""Ids, and the models that lines name themselves."""
+_Begun: TypeAlias = "tuple[tuple[str, str] | None, Callable[[], Any], bytes]"
+"""Of rows: their lane, how their digests begin, and what these end with."""
+_NOWHERE: _Begun = None, blake2b(digest_size=8).copy, b""
 _CONTENT = ".content must be text or a non-empty list of parts; only an assistant with tool_calls may go without"
 
 
@@ -116,45 +123,87 @@ class Line(NamedTuple):
         return Row(row_id, workspace, model, self.body(), hex_digest(digest), value.get("metadata"), self.is_plain(), ordinal)
 
 
+class Seen(NamedTuple):
+    """Lines that were glanced at."""
+
+    lanes: list[tuple[str, str] | None]
+    """Workspace and model, the same object each time; None of a line that is to be looked at with care."""
+    row_ids: Sequence[str | None]
+    digests: array[int]
+
+
 class Glances:
     """Reads lines of the usual forms quickly, for a pass over millions of them: the same as `read_line`, or nothing.
 
-    What is glanced at is a row with an id of its own. Whatever else a line may be, there is no glance of it, and `read_line` tells. Hashes
-    are begun once a workspace, and a lane is the same object each time.
+    What is glanced at is a row with an id of its own. Whatever else a line may be, there is no glance of it, and `read_line` tells. Lines
+    are read many at a time: what holds of all of them is asked once.
     """
 
     def __init__(self, workspaces: Mapping[str, Inherited], default_workspace: str | None) -> None:
+        self._workspaces = workspaces
         self._default = default_workspace
-        self._known = {
-            name: (inherited.model, blake2b(digest_size=8, key=inherited.salt).copy, name.encode())
-            for name, inherited in workspaces.items()
-        }
+        self._begun: dict[tuple[str, str | None], _Begun] = {}
+        """By workspace and a row's own model."""
         self._lanes: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def of(self, line: bytes) -> tuple[tuple[str, str], str, int] | None:
-        """Glance at one line, with or without its line end: its lane (workspace and model), id and digest."""
-        text = line.strip(JSON_SPACE)
-        if len(text) > MAX_VALUES:
-            # So long a line deserves a careful look, before it is read.
-            return None
+    def of(self, lines: Sequence[bytes]) -> Seen:
+        """Glance at *lines*, with or without their line ends."""
+        texts = [line.strip(JSON_SPACE) for line in lines]
+        values = _values(texts)
+        row_ids, models = _flat(values) or _named(texts, values)
+        names = [value.get("workspace", self._default) if type(value) is dict else None for value in values]
+        begun = [
+            _NOWHERE if row_id is None or type(name) is not str else self._begun.get((name, model)) or self._begin(name, model)
+            for row_id, name, model in zip(row_ids, names, models, strict=True)
+        ]
+        mixed = [text + ends for text, (_, _, ends) in zip(texts, begun, strict=True)]
+        return Seen([lane for lane, _, _ in begun], row_ids, digests_of([begin() for _, begin, _ in begun], mixed))
+
+    def _begin(self, name: str, own_model: str | None) -> _Begun:
+        inherited = self._workspaces.get(name)
+        if inherited is None or (model := own_model or inherited.model) is None:
+            return _NOWHERE
+        lane = self._lanes.setdefault((name, model), (name, model))
+        begun = self._begun[name, own_model] = lane, blake2b(digest_size=8, key=inherited.salt).copy, name.encode()
+        return begun
+
+
+def _values(texts: Sequence[bytes]) -> list[Any]:
+    """What lines hold; None for one that deserves a careful look before it is read, or that cannot be."""
+    if max(map(len, texts)) <= MAX_VALUES:
         try:
-            value = orjson.loads(text)
+            return [*map(orjson.loads, texts)]
         except orjson.JSONDecodeError:
-            return None
-        seen = _seen(text, value)
-        if seen is None:
-            return None
-        row_id, own_model = seen
-        name = value.get("workspace", self._default)
-        known = self._known.get(name) if type(name) is str else None
-        if known is None or (model := own_model or known[0]) is None:
-            return None
-        _, salted, encoded = known
-        mixed = salted()
-        mixed.update(text)
-        mixed.update(encoded)
-        lane = (name, model)
-        return self._lanes.get(lane) or self._lanes.setdefault(lane, lane), row_id, _number(mixed.digest(), "big")
+            pass
+    return [*map(_value, texts)]
+
+
+def _value(text: bytes) -> Any:
+    try:
+        return orjson.loads(text) if len(text) <= MAX_VALUES else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _flat(values: Sequence[Any]) -> _Named | None:
+    """The ids and models of lines that are text and no more, all of them fit but perhaps for their workspaces; None where any is not so."""
+    if {*map(type, values)} != {dict} or not all(map(_FLAT_FIELDS.issuperset, {*map(tuple, values)})):
+        return None
+    told: Any = [[*map(dict.get, values, repeat(name))] for name in ("id", "model", "prompt")]
+    row_ids, models, prompts = told
+    if {*map(type, row_ids)} != {str} or {*map(type, prompts)} != {str} or not {*map(type, models)} <= {str, type(None)}:
+        return None
+    if not all(prompts) or any(map(str.isspace, prompts)) or not all(row_ids) or any(map(str.isspace, row_ids)):
+        return None
+    if max(map(len, row_ids)) > MAX_ID_CHARACTERS or not "".join(row_ids).isprintable():
+        return None
+    return (row_ids, models) if all(model is None or _plain_name(model, MAX_MODEL_CHARACTERS) for model in {*models}) else None
+
+
+def _named(texts: Sequence[bytes], values: Sequence[Any]) -> _Named:
+    """The same of lines of any form; nothing of each that is not fit."""
+    seen = [_seen(*each) or (None, None) for each in zip(texts, values, strict=True)]
+    return [row_id for row_id, _ in seen], [model for _, model in seen]
 
 
 def _seen(text: bytes, value: Any) -> tuple[str, str | None] | None:
@@ -162,9 +211,7 @@ def _seen(text: bytes, value: Any) -> tuple[str, str | None] | None:
     if type(value) is not dict:
         return None
     row_id, model, prompt = value.get("id"), value.get("model"), value.get("prompt")
-    if type(prompt) is str and _FLAT_FIELDS.issuperset(value):
-        fit = prompt != "" and not prompt.isspace()
-    elif _PLAIN_FIELDS.issuperset(value):
+    if _PLAIN_FIELDS.issuperset(value):
         fit = not (
             _unfit_depth(text, value)
             or _unfit_question(prompt, value.get("messages"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import accumulate
+from typing import cast
 
 from batchrun.core.errors import Mistake
-from batchrun.core.rows.index import Duplicate, Index, occurrence_id, packed
-from batchrun.core.rows.rows import Glances, Inherited, Line, NotARow, read_line
+from batchrun.core.rows.index import Duplicate, Index, LaneKey, occurrence_id, packed
+from batchrun.core.rows.rows import Glances, Inherited, Line, NotARow, Seen, read_line
 from batchrun.edge.source.files import File, Files
 from batchrun.edge.source.inputs import READABLE, foreign
 from batchrun.edge.source.lines import TooLong, chunks, lines
@@ -16,6 +18,8 @@ from batchrun.edge.source.mistakes import reading, unusable, where
 from batchrun.edge.source.progress import Progress
 
 _UTF8_MARK = b"\xef\xbb\xbf"
+_AT_ONCE = 64
+"""Lines that are glanced at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +100,30 @@ class Scan:
             progress.add(len(chunk))
         self._digests.append(content.hexdigest())
 
-    def _take_all(self, number: int, offset: int, cut: Iterable[bytes | TooLong], glances: Glances) -> None:
-        glance, add, start, rows = glances.of, self._index.add, packed(number, 0), 0
-        position = start + offset
-        for line_number, line in enumerate(cut, self._line_number):
+    def _take_all(self, number: int, offset: int, cut: Sequence[bytes | TooLong], glances: Glances) -> None:
+        places = [*accumulate([len(line) + 1 for line in cut], initial=offset)]
+        for first in range(0, len(cut), _AT_ONCE):
+            some, last = cut[first : first + _AT_ONCE], first
+            seen = glances.of([line if type(line) is bytes else b"" for line in some])
             # What is not at once clear to be a row is looked at with care, a second time where it has to be.
-            if type(line) is bytes and (seen := glance(line)) is not None:
-                lane, row_id, digest = seen
-                if type(add(lane, row_id, digest, position)) is int:
-                    rows += 1
-                    position += len(line) + 1
-                    continue
-            self._take(number, line_number, position - start, line)
-            position += len(line) + 1
-        self._counts.rows += rows
+            careful = [first + place for place, lane in enumerate(seen.lanes) if lane is None]
+            for place in (*careful, first + len(some)):
+                while last < place:
+                    last += self._add_seen(number, places[last:place], seen, last - first, place - first)
+                    if last < place:
+                        self._take(number, self._line_number + last, places[last], cut[last])
+                        last += 1
+                if place < first + len(some):
+                    self._take(number, self._line_number + place, places[place], cut[place])
+                    last = place + 1
+
+    def _add_seen(self, number: int, places: Sequence[int], seen: Seen, first: int, last: int) -> int:
+        """Add the rows seen from the *first* on to the *last*, up to one whose id is taken; how many were added."""
+        lanes, row_ids = cast("list[LaneKey]", seen.lanes[first:last]), cast("list[str]", seen.row_ids[first:last])
+        start = packed(number, 0)
+        added = self._index.add_together(lanes, row_ids, seen.digests[first:last], [start + place for place in places])
+        self._counts.rows += added
+        return added
 
     def _take(self, number: int, line_number: int, offset: int, line: bytes | TooLong) -> None:
         if isinstance(line, TooLong):

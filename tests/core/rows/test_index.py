@@ -1,5 +1,7 @@
 """Every row is found once: by ordinal, by id, and in its lane."""
 
+from array import array
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,6 +124,34 @@ def test_an_index_made_of_its_parts_is_the_same_index(rows, expected):
     assert [again.find(*name) for name in names] == [index.find(*name) for name in names]
     assert again.parts() == index.parts()
     assert [again.occurrence(n) for n in range(len(again))] == [index.occurrence(n) for n in range(len(index))]
+
+
+ROWS = st.lists(st.tuples(NAMES, st.sampled_from(["qwen-plus", "max"])), max_size=40)
+
+
+@given(ROWS, st.integers(1, 9), st.sampled_from([id_digest, colliding, short_ones_collide]))
+def test_rows_that_are_added_together_are_those_that_are_added_one_by_one(rows, together, digest_of):
+    alone, many = Index(digest_of), Index(digest_of)
+    for number, ((workspace, row_id), model) in enumerate(rows):
+        alone.add((workspace, model), row_id, number, 3 * number)
+    numbers = [*range(len(rows))]
+    while numbers:
+        some, numbers = numbers[:together], numbers[together:]
+        named = [((rows[each][0][0], rows[each][1]), rows[each][0][1]) for each in some]
+        noted = many.add_together(
+            [lane for lane, _ in named], [row_id for _, row_id in named], array("Q", some), [3 * number for number in some]
+        )
+        # The one that is a duplicate, which whoever adds them looks at.
+        numbers = some[noted + 1 :] + numbers
+    assert many.parts() == alone.parts()
+    assert [many.find(*name) for name, _ in rows] == [alone.find(*name) for name, _ in rows]
+
+
+def test_rows_that_are_added_together_find_room_however_many_they_are():
+    index = Index()
+    lanes, ids = [("legal", "qwen-plus")] * 5000, [f"t-{number}" for number in range(5000)]
+    assert index.add_together(lanes, ids, array("Q", range(5000)), range(5000)) == 5000
+    assert [index.find("legal", row_id) for row_id in ids] == [*range(5000)]
 
 
 def test_a_row_costs_forty_bytes_at_the_most_and_twenty_when_ids_are_forgotten():

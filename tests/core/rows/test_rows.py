@@ -270,8 +270,13 @@ def test_any_bytes_are_a_row_or_have_a_reason(line, default):
             orjson.dumps(made.row(made.id or made.made_id()))
 
 
+def glance(glances: Glances, line: bytes) -> tuple[object, ...] | None:
+    ((lane, row_id, digest),) = zip(*glances.of([line]), strict=True)
+    return None if lane is None else (lane, row_id, digest)
+
+
 def glance_and_line(line: bytes, default: str | None = "marketing") -> tuple[object, object]:
-    seen, read = Glances(WORKSPACES, default).of(line), read_line(line, WORKSPACES, default)
+    seen, read = glance(Glances(WORKSPACES, default), line), read_line(line, WORKSPACES, default)
     return seen, ((read.workspace, read.model), read.id, read.digest) if isinstance(read, Line) and read.id is not None else None
 
 
@@ -291,6 +296,33 @@ def test_a_glance_at_a_line_of_any_kind_tells_the_same_as_a_careful_look_or_noth
 def test_a_glance_at_any_bytes_tells_the_same_as_a_careful_look_or_nothing(line, default):
     seen, careful = glance_and_line(line, default)
     assert seen in {None, careful}
+
+
+FIT = st.fixed_dictionaries(
+    {"id": st.sampled_from(["t-1", "编号", "x" * 512]), "prompt": st.sampled_from(["Ask.", " so"])},
+    optional={"workspace": st.sampled_from(["legal", "café"]), "model": st.sampled_from(["qwen-max", None])},
+)
+NO_IDS: list[object] = ["", " ", 7, "a\nb", "x" * 513, None]
+NO_PROMPTS: list[object] = ["", " \n", 7, ["Ask."], None]
+NO_MODELS: list[object] = ["", 7, ["max"], "a\nb"]
+NO_WORKSPACES: list[object] = ["nobody", 7, ["legal"], {}]
+OTHERS: list[object] = [
+    *(asks(id=each) for each in NO_IDS),
+    *({"id": "t-1", "prompt": each} for each in NO_PROMPTS),
+    *(asks(id="t-1", model=each) for each in NO_MODELS),
+    *(asks(id="t-1", workspace=each) for each in NO_WORKSPACES),
+    *({"id": "t-1"}, {"prompt": "Ask."}, [], "text", 7, None, messages(USER), batch(), asks(id="t-1", mood="good")),
+]
+
+
+@given(st.lists(st.one_of(FIT, FIT, FIT, NEAR_ROWS, st.sampled_from(OTHERS)).map(json.dumps).map(str.encode), min_size=1, max_size=8))
+def test_lines_are_seen_together_as_each_is_alone(lines):
+    lines = [*lines, b"not json"] if len(lines) % 2 else lines
+    glances = Glances(WORKSPACES, "marketing")
+    alone = [glance(Glances(WORKSPACES, "marketing"), line) for line in lines]
+    assert [*map(glance, [glances] * len(lines), lines)] == alone
+    seen = glances.of(lines)
+    assert [each if each[0] else None for each in zip(*seen, strict=True)] == alone
 
 
 @pytest.mark.parametrize(
