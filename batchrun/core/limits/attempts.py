@@ -21,15 +21,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import ClassVar
 
 from batchrun.core.limits.buckets import Bucket
 from batchrun.core.limits.climb import Climb
+from batchrun.core.limits.counting import Counting
 from batchrun.core.limits.margin import Margin
+from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import UNDER, Rule
-from batchrun.core.limits.use import NEVER_LONGER
 from batchrun.core.limits.windows import LONG, SHORT, Held, differ
 
 SINCE = 0.5
@@ -67,24 +68,14 @@ class Attempts:
     """The same of the rate that is held next."""
     _one_more: int = 0
     """Climbs in a row that were refused with one attempt more in the window."""
-    ahead: ClassVar[float] = 0.0
+    counting: Counting = field(default_factory=Counting)
+    room: Room | None = None
     reads_each: ClassVar[bool] = False
     has_fallen: ClassVar[bool] = False
 
-    def free_at(self, now: float, cost: float, due: float) -> float:  # noqa: ARG002 - all cost one.
-        """A known quota's debt is waited for however long it is; debt at a guess, for no longer than the slowest rate has it."""
-        if self.climb.quota < inf or due <= now:
-            return due
-        return max(now, min(due, self.climb.use.launched_at + NEVER_LONGER))
-
-    def pay(self, now: float, cost: float, bucket: Bucket) -> None:
-        """The bucket is all."""
-
-    def reprice(self, launched_at: float, paid: float, cost: float) -> None:
-        """Nothing was guessed."""
-
-    def settle(self, launched_at: float, paid: float, cost: float) -> None:
-        """Nothing was guessed."""
+    def makes_up_for(self, rate: float) -> float:  # noqa: ARG002 - at any rate.
+        """Nothing waits for room."""
+        return 0.0
 
     def took(self, now: float, amount: float) -> None:  # noqa: ARG002 - all cost one.
         """Narrow the margin."""

@@ -120,24 +120,22 @@ class Trail:
 class Latest:
     """When the latest attempts went, one by one."""
 
-    _went: deque[float] = field(default_factory=deque)
+    went: deque[float] = field(default_factory=lambda: deque(maxlen=_FEW + 1))
+    """What goes is appended; of one more than are remembered, the first is the latest that is not."""
     _forgot: float = -math.inf
-    """When the latest went that is not remembered."""
-
-    def add(self, now: float) -> None:
-        """One went."""
-        self._went.append(now)
-        if len(self._went) > _FEW:
-            self._forgot = self._went.popleft()
+    """The same, where fewer than that are left."""
 
     def drop(self, at: float) -> None:
         """The one that went *at* that time does not count."""
-        if at in self._went:
-            self._went.remove(at)
+        if len(self.went) > _FEW:
+            self._forgot = self.went.popleft()
+        if at in self.went:
+            self.went.remove(at)
 
     def since(self, start: float) -> int | None:
         """How many went after *start*; None where those are more than are remembered."""
-        return None if self._forgot > start else sum(at > start for at in self._went)
+        forgot = self.went[0] if len(self.went) > _FEW else self._forgot
+        return None if forgot > start else sum(at > start for at in self.went)
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ from batchrun.core.limits.episodes import Episode, resumes_at, resumes_at_rate
 from batchrun.core.limits.pace import Pace, pace_of_attempts, pace_of_tokens
 from batchrun.core.limits.ramp import IDLE, KNOWN_DOUBLES_IN, KNOWN_FIRST_RATE, Ramp
 from batchrun.core.limits.refusals import About, about
-from batchrun.core.limits.strikes import CAPACITY_PATIENCE, ROWS_PATIENCE, Strikes, patience
+from batchrun.core.limits.strikes import CAPACITY_PATIENCE, LATEST, ROWS_PATIENCE, Strikes, patience
 
 _REFUSED_WITHIN, _LEAST_REFUSED_WITHIN, _MOST_REFUSED_WITHIN = 0.3, 0.1, 5.0
 """Seconds until a refusal comes back: taken for usual before the first, at the least, and at the most."""
@@ -99,17 +99,26 @@ class Limiter:
             ramp.pay(now)
         self.attempts.pay(now, 1.0)
         self.tokens.pay(now, tokens)
-        self._strikes.launch()
+        strikes = self._strikes
+        strikes.tried += 1.0
+        if strikes.tried > LATEST:
+            strikes.fade()
         if self._episode is not None:
             self._episode.launch(now)
 
     def reprice(self, launched_at: float, paid: float, tokens: float) -> None:
         """An attempt under way that was expected to cost *paid* tokens is expected to cost *tokens*."""
-        self.tokens.reprice(launched_at, paid, tokens)
+        pace = self.tokens
+        pace.pay_back(paid - tokens)
+        if pace.room is not None:
+            pace.room.reprice(launched_at, paid, tokens)
 
     def settle(self, launched_at: float, paid: float, tokens: float) -> None:
         """An attempt that was expected to cost *paid* tokens cost *tokens*."""
-        self.tokens.settle(launched_at, paid, tokens)
+        pace = self.tokens
+        pace.pay_back(paid - tokens)
+        if pace.room is not None:
+            pace.room.settle(launched_at, paid, tokens)
         if not tokens:
             self._refunded = paid
 

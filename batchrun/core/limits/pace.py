@@ -20,12 +20,14 @@ from dataclasses import dataclass, field
 from math import inf
 
 from batchrun.core.limits.attempts import SINCE, Attempts
-from batchrun.core.limits.buckets import Bucket, Latest
+from batchrun.core.limits.buckets import NO_TIME, Bucket, Latest
 from batchrun.core.limits.climb import Climb
+from batchrun.core.limits.counting import Counting
 from batchrun.core.limits.margin import LEAST_TOKEN_MARGIN, Margin
+from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import Rule
 from batchrun.core.limits.tokens import KnownTokens, UnknownTokens
-from batchrun.core.limits.use import Use
+from batchrun.core.limits.use import NEVER_LONGER, USUAL_LEARNS, Use
 from batchrun.core.limits.windows import LONG
 
 _CATCH_UP, _STRICT_CATCH_UP = 0.03, 0.005
@@ -45,11 +47,18 @@ class Pace:
     quota: float = field(init=False)
     """Known; infinity where it is to be found."""
     use: Use = field(init=False)
+    counting: Counting = field(init=False)
+    room: Room | None = field(init=False)
+    """Both the rule's."""
     _bucket: Bucket | None = None
     """None while nothing bounds it."""
 
     def __post_init__(self) -> None:
         self.quota, self.use = self.climb.quota, self.climb.use
+        self._go_by(self.rule)
+
+    def _go_by(self, rule: Rule) -> None:
+        self.rule, self.counting, self.room = rule, rule.counting, rule.room
 
     # When the next may go, and what goes.
 
@@ -68,16 +77,34 @@ class Pace:
 
     def free_at(self, now: float, cost: float = 1.0) -> float:
         """When the next may go, which is expected to cost so much."""
-        bucket = self._at(now)
-        return now if bucket is None else self.rule.free_at(now, cost, bucket.free_at(now))
+        bucket, room, quota = self._at(now), self.room, self.quota
+        if bucket is None:
+            return now
+        due = bucket.free_at(now)
+        if room is not None:
+            return room.free_at(now, quota if self.climb.held == inf else self.climb.counted(now), cost, due)
+        # A known quota's debt is waited for however long it is; debt at a guess, for no longer than the slowest rate has it.
+        return due if quota < inf or due <= now else max(now, min(due, self.use.launched_at + NEVER_LONGER))
 
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""
+        use = self.use
         if (self.quota != inf or self.climb.held != inf) and (bucket := self._at(now)) is not None:
-            self.rule.pay(now, cost, bucket)
+            room = self.room
+            if room is not None and (waited := room.pay(now, cost)):
+                bucket.make_up_for(waited, self.rule.makes_up_for(bucket.rate))
             bucket.pay(now, cost)
+        use.launched_at = now
+        if use.began == inf:
+            use.began = now
         self.climb.noise.tries += 1
-        self.use.launch(now, cost)
+        half = use.trail.latest
+        if 2 * now < half.until:
+            half.amount += cost
+        else:
+            use.trail.add(now, cost)
+        if use.latest is not None:
+            use.latest.went.append(now)
 
     def pay_back(self, cost: float) -> None:
         """Give back what was paid too much, or pay what was too little."""
@@ -85,20 +112,17 @@ class Pace:
             self._bucket.pay_back(cost)
         self.use.trail.latest.amount -= cost
 
-    def reprice(self, launched_at: float, paid: float, cost: float) -> None:
-        """An attempt under way that was expected to cost *paid* is expected to cost *cost*."""
-        self.pay_back(paid - cost)
-        self.rule.reprice(launched_at, paid, cost)
-
-    def settle(self, launched_at: float, paid: float, cost: float) -> None:
-        """An attempt that was expected to cost *paid* did cost *cost*."""
-        self.pay_back(paid - cost)
-        self.rule.settle(launched_at, paid, cost)
-
     def took(self, now: float, amount: float) -> None:
         """The provider took an attempt of *amount*."""
-        self.use.took(now, amount)
-        self.rule.took(now, amount)
+        use, margin = self.use, self.margin
+        taken = use.taken
+        if now - taken.at <= NO_TIME:
+            taken.amount += amount
+        else:
+            taken.add(now, amount)
+        use.typical += (amount - use.typical) * USUAL_LEARNS
+        if self.room is not None or margin.share > margin.least:
+            self.rule.took(now, amount)
 
     # What refusals show.
 
@@ -183,7 +207,7 @@ class Pace:
 
     def hold(self, now: float, rate: float) -> None:
         """Hold a rate from now on."""
-        self.rule = self.rule.when_held(now)
+        self._go_by(self.rule.when_held(now))
         self.climb.hold(now, rate)
         self.climb.until = now + self.rule.begin_hold(now)
 
@@ -192,7 +216,7 @@ class Pace:
         self.climb.held = inf
         if self.quota == inf:
             self._bucket = None
-        self.rule = self.rule.when_forgotten()
+        self._go_by(self.rule.when_forgotten())
 
     # What is kept.
 
@@ -207,7 +231,7 @@ class Pace:
             self.hold(now, rate)
 
     def _at(self, now: float) -> Bucket | None:
-        bucket, climb, margin, ahead = self._bucket, self.climb, self.margin, self.rule.ahead
+        bucket, climb, margin, ahead = self._bucket, self.climb, self.margin, self.counting.ahead
         rate = self.quota * (1 + ahead if ahead else 1 - margin.share)
         if climb.held != inf:
             rate = min(rate, climb.rate(now) * (1 + ahead))

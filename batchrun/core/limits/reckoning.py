@@ -89,15 +89,17 @@ class Reckoning(_Reckoned):
             trials.largest = cost
         if self.steady:
             return
-        if (refusal := self._refusals.due(now)) is not None:
+        if self._refusals and (refusal := self._refusals.due(now)) is not None:
             self._look_at(refusal, now, rate)
         self.deviations.took()
-        self._try(now, trials.took(now, quota, cost))
+        if (another := trials.took(now, quota, cost)) is not None:
+            self._try(now, another)
 
     def refused(self, now: float, launched_at: float, rate: float, cost: float) -> None:
         """The provider refused a row that was expected to cost *cost*, and that `Room.settle` has taken back."""
         self._note_refused(now, launched_at, rate, cost)
-        self._try(now, self._trials.refused(now))
+        if (another := self._trials.refused(now)) is not None:
+            self._try(now, another)
 
     def refused_too(self) -> None:
         """The provider refused a row that was under way when it refused another."""
@@ -128,9 +130,8 @@ class Reckoning(_Reckoned):
             self._count_over(now, rung)
         self.counting.go_ahead(may=witness.has_seen_enough and not self.counting.counts_answers)
 
-    def _try(self, now: float, another: Try | None) -> None:
-        if another is not None:
-            self._count_over(now, another.rung, is_trial=another.is_trial)
+    def _try(self, now: float, another: Try) -> None:
+        self._count_over(now, another.rung, is_trial=another.is_trial)
 
     def _count_over(self, now: float, rung: int, *, is_trial: bool = False) -> None:
         self._over(now, rung)
@@ -160,7 +161,7 @@ class ToldReckoning(_Reckoned):
         self.room.ended.know(now, cost)
         if self.steady:
             return
-        if (refusal := self._refusals.due(now)) is not None:
+        if self._refusals and (refusal := self._refusals.due(now)) is not None:
             self._witness.look_at(refusal)
         self.deviations.took()
 

@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from batchrun.core.limits.buckets import Bucket
+from batchrun.core.limits.counting import Counting
+from batchrun.core.limits.room import Room
 
 UNDER = 0.98
 """Of a quota that was found: where the rate is held."""
@@ -26,9 +28,10 @@ UNDER = 0.98
 class Rule(Protocol):
     """Of one pace; told the time. Rates are units a second."""
 
-    @property
-    def ahead(self) -> float:
-        """How much faster than the rate attempts may go for a while: something else than the rate holds them to the quota."""
+    counting: Counting
+    """How the provider is taken to count; of attempts, nothing is to be known of that."""
+    room: Room | None
+    """What is reckoned of the window, and keeps an attempt back besides the rate; None where all cost one."""
 
     @property
     def reads_each(self) -> bool:
@@ -38,19 +41,8 @@ class Rule(Protocol):
     def has_fallen(self) -> bool:
         """Whether the latest refusal cannot be of the quota that was found."""
 
-    # What goes, and what becomes of it.
-
-    def free_at(self, now: float, cost: float, due: float) -> float:
-        """When an attempt may go that is expected to cost so much, and for which the rate has room when it is *due*."""
-
-    def pay(self, now: float, cost: float, bucket: Bucket) -> None:
-        """An attempt goes, which *bucket* is about to be paid for."""
-
-    def reprice(self, launched_at: float, paid: float, cost: float) -> None:
-        """An attempt under way that was expected to cost *paid* is expected to cost *cost*."""
-
-    def settle(self, launched_at: float, paid: float, cost: float) -> None:
-        """An attempt that was expected to cost *paid* did cost *cost*."""
+    def makes_up_for(self, rate: float) -> float:
+        """The longest wait for room, in seconds, that may be made up for at such a rate."""
 
     def took(self, now: float, amount: float) -> None:
         """The provider took an attempt of *amount*."""

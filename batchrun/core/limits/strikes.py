@@ -26,7 +26,7 @@ _PATIENCE, _KNOWN_PATIENCE = 2, 6
 """The same where a rate was found, which may be a climb's end, and where one is known, which may be chance."""
 _GROWTH_PATIENCE = 8
 """The same of growth, not in a row but of the latest."""
-_LATEST, _LATEST_SHARE = 20.0, 0.5
+LATEST, _LATEST_SHARE = 20.0, 0.5
 """How many attempts are the latest, and how many of them are refused where a window is full."""
 _ROWS_OF_NOISE = 40
 """More of them, for each one that is refused whatever the rate."""
@@ -46,15 +46,13 @@ class Strikes:
     """What was refused of late."""
 
     in_a_row: int = 0
-    _tried: float = 0.0
+    tried: float = 0.0
     _shut_out: float = 0.0
     """Of the latest attempts: how many were made, and refused."""
 
-    def launch(self) -> None:
-        """An attempt goes."""
-        self._tried += 1.0
-        if self._tried > _LATEST:
-            self._tried, self._shut_out = self._tried / 2, self._shut_out / 2
+    def fade(self) -> None:
+        """More than the latest were made."""
+        self.tried, self._shut_out = self.tried / 2, self._shut_out / 2
 
     def refused(self) -> None:
         """An attempt was refused."""
@@ -70,10 +68,10 @@ class Strikes:
         Growth is slowed by then whatever is known.
         """
         if subject is About.GROWTH:
-            return self._shut_out >= max(_GROWTH_PATIENCE, _LATEST_SHARE * self._tried)
-        return is_cold and subject is not About.CAPACITY and self._shut_out >= max(COLD_PATIENCE, _LATEST_SHARE * self._tried)
+            return self._shut_out >= max(_GROWTH_PATIENCE, _LATEST_SHARE * self.tried)
+        return is_cold and subject is not About.CAPACITY and self._shut_out >= max(COLD_PATIENCE, _LATEST_SHARE * self.tried)
 
     def forget(self) -> None:
         """Begin anew."""
         self.in_a_row = 0
-        self._tried = self._shut_out = 0.0
+        self.tried = self._shut_out = 0.0

@@ -23,9 +23,11 @@ from typing import ClassVar, Self
 from batchrun.core.limits.attempts import Attempts, short_hold
 from batchrun.core.limits.buckets import Bucket
 from batchrun.core.limits.climb import Climb
+from batchrun.core.limits.counting import Counting
 from batchrun.core.limits.found import Found
 from batchrun.core.limits.margin import Margin
 from batchrun.core.limits.reckoning import Reckoning, ToldReckoning
+from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import UNDER
 from batchrun.core.limits.use import OF_ATTEMPTS, OF_ROWS
 from batchrun.core.limits.windows import LONG
@@ -42,29 +44,12 @@ class KnownTokens(Attempts):
 
     reckoning: Reckoning = field(default_factory=Reckoning)
 
-    @property
-    def ahead(self) -> float:  # type: ignore[override]
-        """Where the window is known to hold rows to the quota."""
-        return self.reckoning.counting.ahead
+    def __post_init__(self) -> None:
+        self.counting, self.room = self.reckoning.counting, self.reckoning.room
 
-    def free_at(self, now: float, cost: float, due: float) -> float:
-        """When there is room in the window."""
-        climb = self.climb
-        return self.reckoning.room.free_at(now, climb.quota if climb.held == inf else climb.counted(now), cost, due)
-
-    def pay(self, now: float, cost: float, bucket: Bucket) -> None:
-        """Make up for what the row waited for room."""
-        waited = self.reckoning.room.pay(now, cost)
-        if waited:
-            bucket.make_up_for(waited, self.reckoning.counting.makes_up_for)
-
-    def reprice(self, launched_at: float, paid: float, cost: float) -> None:
-        """Correct what is in the window."""
-        self.reckoning.room.reprice(launched_at, paid, cost)
-
-    def settle(self, launched_at: float, paid: float, cost: float) -> None:
-        """Correct what is in the window."""
-        self.reckoning.room.settle(launched_at, paid, cost)
+    def makes_up_for(self, rate: float) -> float:  # noqa: ARG002 - at any rate.
+        """A part of the window."""
+        return self.reckoning.counting.makes_up_for
 
     def took(self, now: float, amount: float) -> None:
         """Learn from it."""
@@ -110,48 +95,29 @@ class FoundTokens:
     climb: Climb
     margin: Margin
     found: Found
+    reckoning: ToldReckoning = field(init=False)
+    counting: Counting = field(init=False)
+    room: Room | None = field(init=False)
     reads_each: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.climb.use.demand = OF_ROWS
-
-    @property
-    def reckoning(self) -> ToldReckoning:
-        """What the window holds."""
-        return self.found.reckoning
-
-    @property
-    def ahead(self) -> float:
-        """Where the window holds rows to the quota."""
-        return self.found.reckoning.counting.ahead
+        self.reckoning = self.found.reckoning
+        self.counting, self.room = self.reckoning.counting, self.reckoning.room
 
     @property
     def has_fallen(self) -> bool:
         """Whether the latest refusal cannot be of the quota that was found."""
         return self.found.has_fallen
 
-    def free_at(self, now: float, cost: float, due: float) -> float:
-        """When there is room in the window."""
-        return self.found.reckoning.room.free_at(now, self.climb.counted(now), cost, due)
-
-    def pay(self, now: float, cost: float, bucket: Bucket) -> None:
-        """Make up for what the row waited for room."""
-        waited = self.reckoning.room.pay(now, cost)
-        if waited:
-            bucket.make_up_for(waited, min(self.reckoning.counting.makes_up_for, self.found.makes_up_for(bucket.rate)))
-
-    def reprice(self, launched_at: float, paid: float, cost: float) -> None:
-        """Correct what is in the window."""
-        self.found.reckoning.room.reprice(launched_at, paid, cost)
-
-    def settle(self, launched_at: float, paid: float, cost: float) -> None:
-        """Correct what is in the window."""
-        self.found.reckoning.room.settle(launched_at, paid, cost)
+    def makes_up_for(self, rate: float) -> float:
+        """A part of the window, and no more than a few rows."""
+        return min(self.counting.makes_up_for, self.found.makes_up_for(rate))
 
     def took(self, now: float, amount: float) -> None:
         """Learn from it, and let the rate climb."""
         self.climb.rate(now)
-        self.found.reckoning.took(now, amount)
+        self.reckoning.took(now, amount)
 
     def refused(self, now: float, launched_at: float, cost: float, bucket: Bucket | None) -> float | None:  # noqa: ARG002 - no turn is lost.
         """What it says of the quota."""

@@ -72,19 +72,17 @@ class Trials:
             self._clean_since = now
         self._clean_calls += 1
         self._calls += 1
-        rung = self.room.counting.rung
-        if self._is_for_rows and not self._refused and self._has_room(quota, rung):
-            self._is_for_rows = rung - 1 > FIRST
-            return Try(rung - 1)
-        if self.room.counting.at_end or rung + 1 == len(WINDOWS):
+        counting = self.room.counting
+        rung = counting.rung + 1
+        if self._is_for_rows and not self._refused and self._has_room(quota, counting.rung):
+            self._is_for_rows = counting.rung - 1 > FIRST
+            return Try(counting.rung - 1)
+        if counting.at_end or rung == len(WINDOWS):
             return None
-        return self._longer(now, quota, cost, rung + 1)
-
-    def _longer(self, now: float, quota: float, cost: float, rung: int) -> Try | None:
         if cost > LARGER * quota:
             self._is_for_rows = False
             return Try(rung)
-        if not self._refused and _ROWS * self.room.usual > quota:
+        if not self._refused and _ROWS * (self.room.guesses.usual or 0.0) > quota:
             self._is_for_rows = True
             return Try(rung)
         if self._clean_calls >= _CLEAN_CALLS and now - self._clean_since >= self._rest:

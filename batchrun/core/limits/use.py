@@ -5,6 +5,8 @@ lets? That is looked up in the trail of what went. And is a good part of it answ
 dark lets nothing grow either. How long to look back is told in attempts: at a slow rate, ten of them take minutes.
 
 Rows that differ in what they cost are looked at more leniently: a few large ones, and the waits for them, are no sign of want.
+
+What goes and what is answered is noted by the pace itself (`Pace.pay`, `Pace.took`), at every attempt of every holder.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
-from batchrun.core.limits.buckets import NO_TIME, Flow, Latest, Trail
+from batchrun.core.limits.buckets import Flow, Latest, Trail
 
 NEVER_LONGER = 15.0
 """Seconds between two attempts at the slowest rate that is ever found."""
-_USUAL_LEARNS = 0.05
+USUAL_LEARNS = 0.05
+"""Of each attempt that was taken: of what a usual one costs."""
 _ANSWERED = 0.4
 """Of a rate: what must be answered of late."""
 _LEAST_SECONDS = 5.0
@@ -54,20 +57,8 @@ class Use:
     """When the first attempt went."""
     launched_at: float = -math.inf
     """When the latest did."""
-    _taken: Flow = field(default_factory=Flow)
-
-    def launch(self, now: float, cost: float) -> None:
-        """An attempt goes."""
-        self.launched_at = now
-        if self.began == inf:
-            self.began = now
-        half = self.trail.latest
-        if 2 * now < half.until:
-            half.amount += cost
-        else:
-            self.trail.add(now, cost)
-        if self.latest is not None:
-            self.latest.add(now)
+    taken: Flow = field(default_factory=Flow)
+    """What was answered of late."""
 
     def uncount(self, launched_at: float, cost: float) -> None:
         """*cost* was paid for what the provider did not count."""
@@ -75,20 +66,11 @@ class Use:
         if self.latest is not None:
             self.latest.drop(launched_at)
 
-    def took(self, now: float, amount: float) -> None:
-        """The provider took an attempt of *amount*."""
-        taken = self._taken
-        if now - taken.at <= NO_TIME:
-            taken.amount += amount
-        else:
-            taken.add(now, amount)
-        self.typical += (amount - self.typical) * _USUAL_LEARNS
-
     def begin(self, rate: float) -> None:
         """Look at another rate from now on."""
-        self._taken.fades_in = max(_LEAST_SECONDS, _FADES_IN * self.typical / rate)
+        self.taken.fades_in = max(_LEAST_SECONDS, _FADES_IN * self.typical / rate)
 
     def keeps_up(self, now: float, rate: float) -> bool:
         """Whether what is sent keeps up with *rate*, and what is answered follows."""
         seconds = max(_LEAST_SECONDS, self.demand.attempts * self.typical / rate)
-        return self._taken.rate(now) >= _ANSWERED * rate and self.trail.sum(now, seconds) >= self.demand.sent * rate * seconds
+        return self.taken.rate(now) >= _ANSWERED * rate and self.trail.sum(now, seconds) >= self.demand.sent * rate * seconds

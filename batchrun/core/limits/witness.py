@@ -53,22 +53,17 @@ class Refusal(NamedTuple):
     """What the row costs at the most."""
 
 
-@dataclass(slots=True)
-class Refusals:
+class Refusals(deque[Refusal]):
     """Those that were not looked at yet."""
-
-    _waiting: deque[Refusal] = field(default_factory=deque)
 
     def add(self, refusal: Refusal) -> None:
         """Remember one, if it is not of the same moment as the one before."""
-        waiting = self._waiting
-        if not waiting or refusal.launched_at - waiting[-1].launched_at >= _APART:
-            waiting.append(refusal)
+        if not self or refusal.launched_at - self[-1].launched_at >= _APART:
+            self.append(refusal)
 
     def due(self, now: float) -> Refusal | None:
-        """Return one that can be looked at by now."""
-        waiting = self._waiting
-        return waiting.popleft() if waiting and now - waiting[0].refused_at >= _LOOKED_AT_AFTER else None
+        """Return the first one if it can be looked at by now; there is one."""
+        return self.popleft() if now - self[0].refused_at >= _LOOKED_AT_AFTER else None
 
 
 @dataclass(slots=True)

@@ -273,7 +273,7 @@ def test_the_latest_attempts_are_counted_one_by_one_or_not_at_all(steps, seconds
     latest, went, now = Latest(), [], 0.0
     for step, counts in steps:
         now += step
-        latest.add(now)
+        latest.went.append(now)
         if counts:
             went.append(now)
         else:
@@ -286,6 +286,6 @@ def test_the_latest_attempts_are_counted_one_by_one_or_not_at_all(steps, seconds
 def test_more_attempts_than_are_remembered_are_told_of_no_window_that_held_them():
     latest = Latest()
     for second in range(101):
-        latest.add(float(second))
+        latest.went.append(float(second))
     assert latest.since(-1.0) is None
     assert latest.since(0.0) == 100

@@ -649,7 +649,8 @@ def rows(pace, now, until, cost):
     """Each costs what was expected, and is answered at once."""
     while (now := pace.free_at(now, cost)) < until:
         pace.pay(now, cost)
-        pace.settle(now, cost, cost)
+        assert pace.room is not None
+        pace.room.settle(now, cost, cost)
         pace.took(now, cost)
     return until
 
@@ -699,7 +700,8 @@ def test_where_rows_differ_a_few_large_ones_and_the_waits_for_them_stop_no_climb
         for _ in range(2):
             now = pace.free_at(now, cost)
             pace.pay(now, cost)
-            pace.settle(now, cost, cost)
+            assert pace.room is not None
+            pace.room.settle(now, cost, cost)
             pace.took(now, cost)
             cost = 100.0
         if pace.rate(now) > 1000.0:
