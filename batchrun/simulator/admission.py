@@ -17,7 +17,7 @@ from batchrun.simulator.accounts import Accounts
 from batchrun.simulator.families import Family, family
 from batchrun.simulator.native_reading import chat_of
 from batchrun.simulator.plan import Call
-from batchrun.simulator.refusals import Refusal
+from batchrun.simulator.refusal import Refusal
 from batchrun.simulator.routes import Route, wants_events
 from batchrun.simulator.scenario import OPEN_KEY_PREFIX, Scenario
 

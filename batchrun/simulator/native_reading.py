@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from batchrun.simulator import refusals
-from batchrun.simulator.refusals import Refusal
+from batchrun.simulator.refusal import Refusal
 from batchrun.simulator.routes import Route
 
 Body = dict[str, Any]

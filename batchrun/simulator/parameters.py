@@ -8,7 +8,8 @@ from typing import Any
 from batchrun.simulator import media, refusals, tokens
 from batchrun.simulator.families import Family, Thinking
 from batchrun.simulator.native_bodies import Style
-from batchrun.simulator.refusals import Refusal, bad_seed, invalid
+from batchrun.simulator.refusal import Refusal, invalid
+from batchrun.simulator.refusals import bad_seed
 from batchrun.simulator.routes import Route
 
 Body = dict[str, Any]

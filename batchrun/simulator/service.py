@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.model import Usage
-from batchrun.simulator import bodies, parameters, refusals
+from batchrun.simulator import bodies, parameters, planned_errors, refusals
 from batchrun.simulator.accounts import Accounts, Passage, count, patience
 from batchrun.simulator.admission import Admission, Asked
 from batchrun.simulator.answers import compose
@@ -31,7 +31,8 @@ from batchrun.simulator.caching import PrefixCache
 from batchrun.simulator.dice import Dice, Draw
 from batchrun.simulator.management import is_management, manage
 from batchrun.simulator.plan import Call, Plan, Wire
-from batchrun.simulator.refusals import Refusal, refusal_of
+from batchrun.simulator.planned_errors import refusal_of
+from batchrun.simulator.refusal import Refusal
 from batchrun.simulator.routes import Route, is_native, wants_events
 from batchrun.simulator.scenario import Mishap, PlannedFault, Scenario
 from batchrun.simulator.telling import JSON, Given, headers, in_200, mislabelled, refused, told
@@ -247,7 +248,7 @@ def _in_front(asked: Asked, fault: PlannedFault, draw: Draw, now: float, delay: 
         case Mishap.REDIRECT:
             return Plan(307, {"location": f"/moved{asked.route.value}", "server": "nginx"}, b"", delay)
         case Mishap.ERROR_IN_200:
-            return in_200(refusals.named(fault), draw, now, delay, native=native)
+            return in_200(planned_errors.named(fault), draw, now, delay, native=native)
         case Mishap.MISLABELLED:
-            return mislabelled(refusals.named(fault), draw, now, delay, native=native)
+            return mislabelled(planned_errors.named(fault), draw, now, delay, native=native)
     return None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from batchrun.simulator import bodies, native_bodies, refusals
+from batchrun.simulator import bodies, native_bodies, planned_errors
 from batchrun.simulator.admission import Asked
 from batchrun.simulator.answers import Answer
 from batchrun.simulator.bodies import Envelope
 from batchrun.simulator.dice import Draw
 from batchrun.simulator.parameters import style_of
 from batchrun.simulator.plan import Plan, Wire
-from batchrun.simulator.refusals import Refusal
+from batchrun.simulator.refusal import Refusal
 from batchrun.simulator.scenario import Mishap, PlannedFault
 
 JSON = "application/json"
@@ -87,7 +87,7 @@ def _broken(events: list[bytes], asked: Asked, given: Given, fault: PlannedFault
     """A stream in whose middle an error comes has its first half and the error, and nothing after."""
     if fault is None or fault.kind not in {Mishap.STREAM_ERROR, Mishap.STREAM_NATIVE_ERROR}:
         return events
-    refusal, half = refusals.named(fault), events[: (len(events) + 1) // 2]
+    refusal, half = planned_errors.named(fault), events[: (len(events) + 1) // 2]
     if asked.route.native or fault.kind is Mishap.STREAM_NATIVE_ERROR:
         number = len(half) + 1 if asked.route.native else 1
         return [*half, refusal.frame(given.draw.request_id, number)]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from batchrun.simulator.dice import Draw
-from batchrun.simulator.refusals import refusal_of
+from batchrun.simulator.planned_errors import refusal_of
 from batchrun.simulator.scenario import STREAM_MISHAPS, PlannedFault
 
 
