@@ -149,7 +149,10 @@ def write_summary(path: Path, value: Any) -> None:
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write beside *path*, sync it and put it in its place: readers see the old file or the new one, never half."""
+    """Write beside *path*, sync it and put it in its place: readers see the old file or the new one, never half.
+
+    Raises LedgerError where that fails; what was written of it by then takes up no room, which the ledger may need.
+    """
     beside = path.with_name(f".{path.name}.new")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -161,6 +164,8 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         beside.replace(path)
         sync_directory(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise LedgerError(f"{path}: cannot be written: {error.strerror}; the rows are safe, this summary can be made again") from None
 
 

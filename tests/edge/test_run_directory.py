@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
-from batchrun.edge.run_directory import FORMAT, locked, open_to_append, read_description, workspace_directories, write_summary
+from batchrun.edge.run_directory import FORMAT, locked, open_to_append, read_description, workspace_directories, write_summary, write_whole
 
 
 def mode(path):
@@ -213,3 +213,13 @@ def test_a_link_is_not_followed(tmp_path):
     (tmp_path / "attempts.log").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
         open_to_append(tmp_path / "attempts.log")
+
+
+def test_a_summary_that_the_disk_has_no_room_for_leaves_the_old_one_and_takes_up_no_room(tmp_path):
+    """A checkpoint is as large as what is left of a disk, maybe, and the ledger needs that more."""
+    path = tmp_path / "plan.checkpoint"
+    write_whole(path, b"old")
+    with files_no_larger_than(10), pytest.raises(LedgerError, match="cannot be written: File too large"):
+        write_whole(path, b"x" * 11)
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.read_bytes() == b"old"
