@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 from batchrun.core.jobs.words import without_keys_in
 from batchrun.core.model import Failure, Fault, Scope
-from batchrun.core.rows.parts import MAX_DATA_URL_BYTES, Kind, Medium, local_path
+from batchrun.core.rows.parts import Kind, Medium
+from batchrun.core.rows.urls import MAX_DATA_URL_BYTES, local_path
 
 MAX_FILE_BYTES = MAX_DATA_URL_BYTES // 4 * 3 - 1
 """A larger file cannot fit into a data URL; of one just as large the URL decides, for the name of its type counts too."""

@@ -18,8 +18,9 @@ from batchrun.core.model import Failure, Hidden, Request, Row, Usage, named_tupl
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows.answers import Answers, Schema
-from batchrun.core.rows.parts import Kind, Medium, in_parts, media_of, unfit_data_url, with_urls
+from batchrun.core.rows.parts import Kind, Medium, in_parts, media_of, with_urls
 from batchrun.core.rows.routes import Route, route
+from batchrun.core.rows.urls import unfit_data_url
 from batchrun.core.scheduling.scheduler import Ticket
 from batchrun.edge.media import MediaRoot
 from batchrun.edge.source import RowChanged, Source

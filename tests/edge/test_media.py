@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchrun.core.model import Failure, Fault, Scope
-from batchrun.core.rows.parts import MAX_DATA_URL_BYTES, Kind, Medium, unfit_data_url
+from batchrun.core.rows.parts import Kind, Medium
+from batchrun.core.rows.urls import MAX_DATA_URL_BYTES, unfit_data_url
 from batchrun.edge import media
 from batchrun.edge.media import MAX_FILE_BYTES, MediaRoot
 

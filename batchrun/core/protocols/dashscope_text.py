@@ -6,7 +6,7 @@ from typing import Any
 
 from batchrun.core.protocols import native
 from batchrun.core.protocols.wire_format import WireFormat
-from batchrun.core.rows.parts import text_only
+from batchrun.core.rows.spelling import text_only
 
 Fields = dict[str, Any]
 

@@ -20,7 +20,7 @@ from batchrun.core.protocols.reading import Dialect
 from batchrun.core.protocols.replies import Around, reply_of, request_id_in
 from batchrun.core.protocols.usage import usage_of
 from batchrun.core.protocols.wire_format import WireFormat
-from batchrun.core.rows.parts import to_openai
+from batchrun.core.rows.spelling import to_openai
 
 Fields = dict[str, Any]
 

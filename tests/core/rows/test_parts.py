@@ -8,19 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchrun.core.rows.parts import (
-    MAX_DATA_URL_BYTES,
-    Medium,
-    has_media,
-    is_local,
-    local_path,
-    media_of,
-    text_only,
-    to_native,
-    to_openai,
-    unfit_data_url,
-    with_urls,
-)
+from batchrun.core.rows.parts import Medium, has_media, media_of, with_urls
+from batchrun.core.rows.spelling import text_only, to_native, to_openai
+from batchrun.core.rows.urls import MAX_DATA_URL_BYTES, is_local, local_path, unfit_data_url
 
 SOUND = "UklGRiQ+AABXQVZF/+" * 20
 CACHE = {"cache_control": {"type": "ephemeral"}}
