@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from dataclasses import dataclass, field
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from batchrun.edge.transport.pool import Pool
+from batchrun.edge.transport.turns import Openings
 from tests.virtual_time import run_virtually
 
 
@@ -124,3 +126,50 @@ def test_whoever_gives_up_waiting_keeps_nobody_behind_it_from_the_next_connectio
         return got == [(1, only)], pool._left, [*pool._waiting]
 
     assert pooled(main, most=1) == (True, 0, [])
+
+
+def begun(count, gives_up=()):
+    """Which of so many openings begin, in the order in which they do, with the turn of the event loop; some give up before it is theirs."""
+
+    async def main():
+        loop, openings = asyncio.get_running_loop(), Openings(asyncio.get_running_loop())
+        turn = 0
+        those: list[tuple[int, int]] = []
+        scopes = [anyio.CancelScope() for _ in range(count)]
+
+        def next_turn():
+            nonlocal turn
+            turn += 1
+            if len(those) + len(gives_up) < count:
+                loop.call_soon(next_turn)
+
+        async def begin(number):
+            with scopes[number]:
+                await openings.begin()
+                those.append((number, turn))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(count):
+                tasks.start_soon(begin, number)
+            await checkpoint()
+            for number in gives_up:
+                scopes[number].cancel()
+            next_turn()
+        return those
+
+    return run_virtually(main)
+
+
+def test_of_many_openings_a_few_begin_in_each_turn_of_the_loop_in_the_order_in_which_they_came():
+    those = begun(100)
+    a_turn = Counter(turn for _, turn in those)
+    assert [number for number, _ in those] == [*range(100)]
+    assert max(a_turn.values()) == 8
+    assert max(a_turn) <= 100 // 8 + 3
+
+
+@pytest.mark.parametrize("gives_up", [[*range(8, 20)], [50], [99]])
+def test_who_gives_up_before_its_opening_begins_leaves_its_place_to_the_next(gives_up):
+    those = begun(100, gives_up)
+    assert [number for number, _ in those] == [number for number in range(100) if number not in gives_up]
+    assert max(turn for _, turn in those) <= 100 // 8 + 3

@@ -176,6 +176,27 @@ def test_an_endless_refusal_is_read_as_far_as_is_taken():
     assert failure.message.startswith("no entry")
 
 
+def test_of_many_calls_the_first_are_sent_before_the_last_are_connected():
+    calls, connected = 80, []
+
+    async def main():
+        async def counts(_: server.Reader, writer: server.Writer) -> None:
+            connected.append(endpoint.connections)
+            writer.write(server.http())
+
+        async with (
+            server.serving(counts) as endpoint,
+            transport(connections=calls, connect=10, idle=10, total=20) as wire,
+            anyio.create_task_group() as tasks,
+        ):
+            for _ in range(calls):
+                tasks.start_soon(wire.post, request(endpoint.url), reading())
+        return endpoint.connections
+
+    assert anyio.run(main) == calls
+    assert connected[0] <= calls // 2, f"{connected[0]} of {calls} stood when the first was sent"
+
+
 def test_connections_are_used_again():
     async def main():
         async with server.serving(server.keeps(server.http())) as endpoint, transport() as wire:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
 from collections.abc import Mapping
 
 import aiohttp
@@ -20,7 +19,7 @@ from batchrun.edge.transport.connections import INCOMING_BYTES, Connection
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.names import Lookup, Names
 from batchrun.edge.transport.targets import Target
-from batchrun.waking import tell
+from batchrun.edge.transport.turns import Openings, Turns
 
 _KEEPALIVE = 30.0
 """Seconds for which a connection may lie unused: endpoints close theirs after a minute or so, and a request that meets that is in doubt."""
@@ -45,7 +44,8 @@ class Pool:
         self._loop = loop
         self._left = most
         self._free = free
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting = Turns()
+        self._openings = Openings(loop)
         self._open: set[Connection] = set()
         self._incoming = memoryview(bytearray(INCOMING_BYTES))
         """A buffer for each answer, made for what may come, would cost more than to read it."""
@@ -66,7 +66,7 @@ class Pool:
     async def opened(self, target: Target) -> Connection:
         """Wait until one more may be out, and give it, a new one where none is free; raises what aiohttp and the system raise."""
         while not self._left:
-            await self._turn()
+            await self._waiting.wait()
         found = self.take(target, self._loop.time())
         if found is not None:
             return found
@@ -104,6 +104,7 @@ class Pool:
             await self.connector.close()
 
     async def _new(self, target: Target) -> Connection:
+        await self._openings.begin()
         held = await self.connector.connect(target.opening(), [], _NO_TIMEOUT)
         transport = held.transport
         if transport is None or transport.is_closing():
@@ -114,26 +115,9 @@ class Pool:
         self._open.add(connection)
         return connection
 
-    async def _turn(self) -> None:
-        turn: asyncio.Future[None] = self._loop.create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._call_next()
-            raise
-
     def _returned(self) -> None:
         self._left += 1
-        self._call_next()
-
-    def _call_next(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                tell(turn, None)
-                return
+        self._waiting.call()
 
     def _sweep(self) -> None:
         now = self._loop.time()
