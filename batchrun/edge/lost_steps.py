@@ -16,7 +16,7 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -26,12 +26,13 @@ _STANDARD_ERROR = 2
 
 
 def end_process(words: bytes, code: int) -> None:
-    """Say *words*, if somebody listens, and end at once with *code*."""
-    with suppress(OSError, MemoryError):
+    """Say *words*, if somebody listens and there is memory to, and end at once with *code*, whatever there is not."""
+    try:
         # A terminal that is stopped does not hold it up.
         if select.select([], [_STANDARD_ERROR], [], 0)[1]:
             os.write(_STANDARD_ERROR, words)
-    os._exit(code)
+    finally:
+        os._exit(code)
 
 
 @contextmanager

@@ -10,6 +10,13 @@ from __future__ import annotations
 from batchrun.core.errors import BatchrunError, StoppedError
 from batchrun.edge import lost_steps
 
+_NO_MEMORY = (
+    "there was no memory left to go on. What was answered is kept; calls that were under way may have been billed, and are in doubt. "
+    "Give the run more memory, or fewer slots, and run the same command again"
+)
+_LAST_WORDS = f"batchrun: {_NO_MEMORY}\n".encode()
+"""Made while there is memory."""
+
 
 def first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return what ended the run where batchrun raised it, or where memory ran out; otherwise the group as it is."""
@@ -42,12 +49,8 @@ def _came_of_no_memory(error: BaseException | None) -> bool:
 
 def give_up() -> None:
     """End the process where a step was lost for want of memory (`lost_steps`): nothing that waits for it can be ended otherwise."""
-    error = _no_memory()
-    lost_steps.end_process(f"batchrun: {error}\n".encode(), error.exit_code)
+    lost_steps.end_process(_LAST_WORDS, StoppedError.exit_code)
 
 
 def _no_memory() -> StoppedError:
-    return StoppedError(
-        "there was no memory left to go on. What was answered is kept; calls that were under way may have been billed, and are in doubt. "
-        "Give the run more memory, or fewer slots, and run the same command again"
-    )
+    return StoppedError(_NO_MEMORY)

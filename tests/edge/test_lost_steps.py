@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -189,3 +190,10 @@ def test_a_loop_that_has_memory_turns_as_the_usual_ones_do():
     with pytest.raises(MemoryError):
         anyio.run(main, backend_options={"loop_factory": partial(lost_steps.loop, asyncio.SelectorEventLoop, partial(ended.append, None))})
     assert not ended
+
+
+@pytest.mark.parametrize(("words", "said"), [("b'no memory'", b"no memory"), ("None", b"")])
+def test_a_process_that_is_given_up_ends_with_its_code_whatever_its_words_come_to(words, said):
+    code = f"from batchrun.edge.lost_steps import end_process\nend_process({words}, 4)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (4, said)
