@@ -16,5 +16,6 @@ socket. The rest is Python's, and no part of it is large:
 | scheduling | 6 % | whose turn it is, and what a result leads to |
 | event loop | 2 % | |
 
-The naive loop on batchrun's wire takes two thirds of what it takes on aiohttp: what lies between that and batchrun is what else it does.
+The naive loop on batchrun's wire takes half to two thirds of what it takes on aiohttp: what lies between that and batchrun is what else it
+does.
 """
