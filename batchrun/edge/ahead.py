@@ -56,6 +56,8 @@ class Ahead:
         self._directory = directory
         self._reached = {**since}
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_heard = False
+        """Whether the other process may tell of more."""
         self._stack = ExitStack()
         self._taken = 0
         self._part: _Read | None = None
@@ -109,11 +111,14 @@ class Ahead:
         assert self._process.stdin is not None
         with self._process.stdin as stdin:
             stdin.write(json.dumps(told).encode() + b"\n")
+        self._is_heard = True
 
     def _next(self) -> _Read | None:
-        if self._part is None and self._process is not None:
+        if self._part is None and self._is_heard:
             with suppress(OSError, ValueError, EOFError, TypeError):  # What cannot be had is read here.
                 self._part = self._read()
+            # What would come after it does not follow what was had, and whoever was waited for once is not waited for again.
+            self._is_heard = self._part is not None
         return self._part
 
     def _read(self) -> _Read | None:

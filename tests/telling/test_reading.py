@@ -219,6 +219,35 @@ def test_a_process_that_stops_is_not_waited_for(ledger, monkeypatch):
     assert read(ledger, read_by_two) == read(ledger, closely)
 
 
+def test_a_process_that_stops_is_waited_for_once_however_many_files_are_left(ledger, monkeypatch):
+    waited: list[float] = []
+
+    def nothing_comes(*asked):
+        waited.append(asked[-1])
+        return [], [], []
+
+    monkeypatch.setattr(ahead, "select", nothing_comes)
+    assert read(ledger, read_by_two) == read(ledger, closely)
+    assert waited == [ahead._PATIENCE]
+
+
+@pytest.mark.parametrize("fails", range(4))
+def test_after_a_part_that_cannot_be_had_no_other_is_taken_for_what_follows(ledger, monkeypatch, fails):
+    had, left = os.pread, fails
+
+    def fails_once(*asked):
+        nonlocal left
+        left -= 1
+        if left == -1:
+            raise OSError
+        return had(*asked)
+
+    monkeypatch.setattr(ahead, "_PART_BYTES", 1 << 18)
+    monkeypatch.setattr(ahead.os, "pread", fails_once)
+    assert read(ledger, read_by_two) == read(ledger, closely)
+    assert left < 0
+
+
 @pytest.mark.parametrize("executable", ["/bin/false", "/nowhere/python", ""])
 def test_where_no_process_can_be_started_all_is_read_here(ledger, monkeypatch, executable):
     monkeypatch.setattr(sys, "executable", executable)
