@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -403,6 +404,46 @@ def test_all_files_that_were_written_to_are_synced_and_no_others_however_many_th
             for name in names:
                 ledger.append(answered("r-1", name), 0.0)
         assert sorted(synced) == sorted(names)
+
+
+def cancelled(scope: anyio.CancelScope, monkeypatch) -> None:  # noqa: ARG001 - what the others are given
+    scope.cancel()
+
+
+def no_thread(scope: anyio.CancelScope, monkeypatch) -> None:  # noqa: ARG001 - what the others are given
+    async def never(*_asked: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("batchrun.edge.ledger.ledger.run_sync", never)
+
+
+@pytest.mark.parametrize("ends", [cancelled, no_thread])
+def test_an_opening_whose_end_keeps_a_sync_from_beginning_syncs_at_its_end_what_that_was_to(tmp_path, monkeypatch, ends):
+    synced: list[str] = []
+
+    class Seen(Files):
+        def sync(self, dirty) -> None:
+            super().sync(dirty)
+            synced.append(dirty.path.name)
+
+        def take_dirty(self):
+            taken = super().take_dirty()
+            ends(scopes[0], monkeypatch)
+            return taken
+
+    scopes: list[anyio.CancelScope] = []
+    monkeypatch.setattr("batchrun.edge.ledger.ledger.SYNC_EVERY", 0.01)
+
+    async def main() -> None:
+        with suppress(RuntimeError), Ledger(Seen(tmp_path, open_to_append), 1, boot="a-start") as ledger:
+            ledger.append(answered("r-1"), anyio.current_time())
+            ledger.flush()
+            with anyio.CancelScope() as scope:
+                scopes.append(scope)
+                await ledger.keep_synced(lambda: None)
+
+    anyio.run(main)
+    assert synced == ["results.jsonl", "attempts.log"], "it says at last that all is on the disk, and it is"
 
 
 def test_a_second_later_ends_are_written_promises_looked_over_and_what_is_dirty_is_synced(tmp_path):

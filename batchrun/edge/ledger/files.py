@@ -99,6 +99,10 @@ class Files:
         self._dirty.clear()
         return dirty
 
+    def give_back(self, dirty: list[File]) -> None:
+        """Count what was taken as not synced: whether the disk has it is not known."""
+        self._dirty.update(dirty)
+
     def sync_all(self, dirty: list[File]) -> None:
         """Have the disk confirm them, several at a time; on return a lost machine can no longer lose what was written before."""
         if len(dirty) <= _ALONE:

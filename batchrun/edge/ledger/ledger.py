@@ -172,7 +172,12 @@ class Ledger:
     async def _sync_behind(self) -> None:
         self._unsynced.begin(anyio.current_time())
         dirty, written = self._files.take_dirty(), self._promises.written
-        await run_sync(self._files.sync_all, dirty)
+        try:
+            await run_sync(self._files.sync_all, dirty)
+        except BaseException:
+            # A run that ends as a sync is about to begin ends before it has.
+            self._files.give_back(dirty)
+            raise
         self._promises.stand(written)
         self._unsynced.end(more=self._files.is_dirty)
 
