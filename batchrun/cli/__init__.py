@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from batchrun.edge.standard_streams import open_what_is_closed
+
+if TYPE_CHECKING:
+    from batchrun.core.errors import BatchrunError
 
 _VERBS = {
     "run": "Carry a job out, or go on with it.",
@@ -78,16 +81,25 @@ def batchrun() -> None:
 
 
 def main() -> None:
-    """Run the command line; every error batchrun raises on purpose, and memory that runs out, becomes one message and its exit code."""
+    """Run the command line; every error batchrun raises on purpose, and what ran out for it, is one message and its exit code."""
     from batchrun.core.errors import BatchrunError, StoppedError  # noqa: PLC0415 - nothing is imported before it is needed
 
     open_what_is_closed()
     try:
         batchrun.main(standalone_mode=True)
     except BatchrunError as error:
-        click.echo(f"batchrun: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(error)
     except MemoryError:
         # Of what a run did nothing is lost by it: what is told of it can be told again.
-        click.echo("batchrun: there was no memory left: give it more, and run the same command again", err=True)
-        sys.exit(StoppedError.exit_code)
+        _end(StoppedError("there was no memory left: give it more, and run the same command again"))
+    except RuntimeError as error:
+        from batchrun.running.failing import told  # noqa: PLC0415 - nothing is imported before it is needed
+
+        if not isinstance(ended := told(error), BatchrunError):
+            raise
+        _end(ended)
+
+
+def _end(error: BatchrunError) -> NoReturn:
+    click.echo(f"batchrun: {error}", err=True)
+    sys.exit(error.exit_code)

@@ -1,8 +1,8 @@
 """What a run ended with, as whoever called it is told: the error that batchrun raised, or that memory ran out, and not how both came up.
 
 What fails within a task group comes out in a group of exceptions. And where memory runs out, each library fails in its own way: a lock
-that cannot be had is a RuntimeError, a scope is left out of its turn. Both are put into one sentence, and only where everything in it came
-of that: a bug must look like one.
+that cannot be had is a RuntimeError, a scope is left out of its turn. So is a thread that cannot be begun: a container or a user may have
+only so many. All are put into one sentence, and only where everything in it came of that: a bug must look like one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from batchrun.edge import lost_steps
 _NO_MEMORY = (
     "there was no memory left to go on. What was answered is kept; calls that were under way may have been billed, and are in doubt. "
     "Give the run more memory, or fewer slots, and run the same command again"
+)
+_NO_THREAD = (
+    "no thread could be begun: this user or container may have no more of them (ulimit -u, pids.max), or there was no memory for one. What "
+    "was answered is kept; calls that were under way may have been billed, and are in doubt. Allow more, and run the same command again"
 )
 _LAST_WORDS = f"batchrun: {_NO_MEMORY}\n".encode()
 """Made while there is memory."""
@@ -30,27 +34,27 @@ def first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def told(error: BaseException) -> BaseException:
-    """Return *error*, or that memory ran out where all of it came of that: what is interrupted so fails in its own ways."""
-    return _no_memory() if _came_of_no_memory(error) else error
+    """Return *error*, or what ran out where all of it came of that, memory or threads: what is interrupted so fails in its own ways."""
+    ran_out = _ran_out(error)
+    return error if ran_out is None else StoppedError(ran_out)
 
 
-def _came_of_no_memory(error: BaseException | None) -> bool:
+def _ran_out(error: BaseException | None) -> str | None:
     match error:
         case None:
-            return False
+            return None
         case BaseExceptionGroup():
-            return all(map(_came_of_no_memory, error.exceptions))
-        case RuntimeError(args=("can't allocate lock",)):
+            each = {*map(_ran_out, error.exceptions)}
+            return None if None in each else max(each, key=(_NO_MEMORY, _NO_THREAD).index)
+        case MemoryError() | RuntimeError(args=("can't allocate lock",)):
             # What Python calls it that there is none for a lock.
-            return True
+            return _NO_MEMORY
+        case RuntimeError(args=("can't start new thread",)):
+            return _NO_THREAD
         case _:
-            return isinstance(error, MemoryError) or _came_of_no_memory(error.__cause__ or error.__context__)
+            return _ran_out(error.__cause__ or error.__context__)
 
 
 def give_up() -> None:
     """End the process where a step was lost for want of memory (`lost_steps`): nothing that waits for it can be ended otherwise."""
     lost_steps.end_process(_LAST_WORDS, StoppedError.exit_code)
-
-
-def _no_memory() -> StoppedError:
-    return StoppedError(_NO_MEMORY)

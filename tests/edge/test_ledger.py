@@ -406,11 +406,11 @@ def test_all_files_that_were_written_to_are_synced_and_no_others_however_many_th
         assert sorted(synced) == sorted(names)
 
 
-def cancelled(scope: anyio.CancelScope, monkeypatch) -> None:  # noqa: ARG001 - what the others are given
+def cancelled(scope: anyio.CancelScope, monkeypatch) -> None:
     scope.cancel()
 
 
-def no_thread(scope: anyio.CancelScope, monkeypatch) -> None:  # noqa: ARG001 - what the others are given
+def no_thread(scope: anyio.CancelScope, monkeypatch) -> None:
     async def never(*_asked: object) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -176,6 +176,47 @@ def test_a_run_that_loses_a_step_for_want_of_memory_ends_at_once_in_one_line_and
         settled(tmp_path / "run", asked, calls(url))
 
 
+_MAY_HAVE_NO_THREADS = """
+import asyncio, sys, threading
+from pathlib import Path
+from batchrun.cli import main
+from batchrun.core.errors import StoppedError
+from batchrun.edge.job_file import load_job
+from batchrun.running.one_run import Wishes, run_blocking
+
+def no_more():
+    threading.stack_size(1 << 46)  # The system has no such a stack to give.
+
+async def soon(observe):
+    while not observe().workspaces[0].done:
+        await asyncio.sleep(0.001)
+    no_more()
+
+if sys.argv[1] == "midway":
+    try:
+        run_blocking(load_job(Path("job.toml")), Wishes(handle_signals=True, show=soon))
+    except StoppedError as error:
+        print(f"batchrun: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+else:
+    no_more()
+    main()
+"""
+
+
+@pytest.mark.parametrize("asked", [["run", "job.toml"], ["midway"]])
+def test_a_run_that_may_begin_no_more_threads_ends_in_one_line_and_goes_on_when_it_may(tmp_path, asked):
+    with simulator(tmp_path, latency=0.05) as url:
+        rows = rows_of(400)
+        write_job(tmp_path, url, rows)
+        command = [sys.executable, "-c", _MAY_HAVE_NO_THREADS, *asked]
+        said = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, timeout=60, check=False)
+        assert (said.returncode, said.stderr.count(b"\n"), said.stderr[:36]) == (4, 1, b"batchrun: no thread could be begun: ")
+        again = subprocess.run([*children.BATCHRUN, "run", "job.toml", "--quiet"], cwd=tmp_path, env=environment(), timeout=60, check=False)
+        assert again.returncode == 0
+        settled(tmp_path / "run", rows, calls(url))
+
+
 def of_its_own(of: type[BaseException] | None) -> BaseException:
     error = RuntimeError("a scope is left out of its turn")
     error.__cause__ = None if of is None else of()
@@ -187,6 +228,9 @@ def of_its_own(of: type[BaseException] | None) -> BaseException:
     [
         (of_its_own(MemoryError), StoppedError),
         (RuntimeError("can't allocate lock"), StoppedError),
+        (RuntimeError("can't start new thread"), StoppedError),
+        (ExceptionGroup("both", [MemoryError(), RuntimeError("can't start new thread")]), StoppedError),
+        (ExceptionGroup("a bug too", [MemoryError(), RuntimeError("can't start new thread"), ValueError()]), ExceptionGroup),
         (of_its_own(None), ExceptionGroup),
     ],
 )
@@ -204,4 +248,5 @@ def test_what_fails_in_a_way_of_its_own_because_memory_ran_out_is_told_as_that_a
     )
     with pytest.raises(expected) as ended:
         run_blocking(job, Wishes(dotenv=None, show=show))
-    assert ("no memory left to go on" in str(ended.value)) == (expected is StoppedError)
+    told = "no thread could be begun" if "thread" in repr(error) else "no memory left to go on"
+    assert (told in str(ended.value)) == (expected is StoppedError)

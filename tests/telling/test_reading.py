@@ -243,7 +243,7 @@ def test_after_a_part_that_cannot_be_had_no_other_is_taken_for_what_follows(ledg
         return had(*asked)
 
     monkeypatch.setattr(ahead, "_PART_BYTES", 1 << 18)
-    monkeypatch.setattr(ahead.os, "pread", fails_once)
+    monkeypatch.setattr(os, "pread", fails_once)
     assert read(ledger, read_by_two) == read(ledger, closely)
     assert left < 0
 
