@@ -22,3 +22,8 @@ def cut(text: str, columns: int) -> str:
 def padded(text: str, columns: int) -> str:
     """Fill *text* with spaces on its right."""
     return text + " " * (columns - width(text))
+
+
+def printable(text: str) -> str:
+    """*text* with a mark in the place of each character that a terminal would obey, or that does not show."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

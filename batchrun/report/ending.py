@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from batchrun.core.columns import printable
+from batchrun.core.ledger.totals import Totals
+from batchrun.core.ledger.unanswered import Reason, Told
 from batchrun.core.model import Scope
 from batchrun.core.rows.reasons import told
 from batchrun.core.scheduling.scheduler import ParkedScope
@@ -13,6 +16,8 @@ from batchrun.running.wishes import Ending
 _MOST_UNREADABLE = 5
 _MOST_PARKED = 6
 """Scopes that are told in full of those that are parked for the same reason."""
+_MOST_FAILURES = 3
+"""Reasons why rows have no answer."""
 _MOST_NAMED = 20
 
 
@@ -23,18 +28,55 @@ def ending_told(ending: Ending, job_file: Path, directory: str, workspaces: Iter
     yield from _all_parked(ending.parked)
     yield from (f"not read: {reason}" for reason in ending.unreadable[:_MOST_UNREADABLE])
     if total.rejected or total.exhausted:
+        yield from _failed(ending.failures)
         yield f"{total.rejected:,} rows rejected, {total.exhausted:,} exhausted: why stands in {directory}/WORKSPACE/errors.jsonl"
+        yield from _once_more(total, job_file)
     if ending.held:
         yield (
-            f"{ending.held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt lists them; "
+            f"{_are(ending.held)} held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt lists them; "
             f"send them again with: batchrun run {job_file} --send-in-doubt"
         )
     if left := max(0, total.pending - ending.held):
         stopped = f"stopped by {ending.stopped_by}: " if ending.stopped_by else ""
-        yield f"{stopped}{left:,} rows are left; go on with: batchrun run {job_file}"
-    yield f"results: {directory}/WORKSPACE/results.jsonl"
+        yield f"{stopped}{_are(left)} left; go on with: batchrun run {job_file}"
+    if total.answered:
+        yield f"results: {directory}/WORKSPACE/results.jsonl"
     if ending.page is not None:
         yield f"page: {ending.page}"
+
+
+def _failed(failures: Mapping[Reason, Told]) -> Iterator[str]:
+    """Why most rows that have no answer have none; the same in several workspaces is one reason."""
+    alike: dict[tuple[str, str, str], list[tuple[str, Told]]] = {}
+    for reason, each in failures.items():
+        status = f"{reason.status} " if reason.status else ""
+        alike.setdefault((reason.outcome, f"{status}{reason.code}", each.advice), []).append((reason.workspace, each))
+    ranked = sorted(alike.items(), key=lambda found: -sum(each.rows for _, each in found[1]))
+    for (outcome, what, advice), where in ranked[:_MOST_FAILURES]:
+        names, message = _names([name for name, _ in where]), printable(where[0][1].message)
+        yield f"{outcome}: {names}, {_rows(sum(each.rows for _, each in where))}: {what}: {message}\n  {printable(advice)}"
+    if more := len(ranked[_MOST_FAILURES:]):
+        yield f"{more:,} more {'reason stands' if more == 1 else 'reasons stand'} on the page"
+
+
+def _once_more(total: Totals, job_file: Path) -> Iterator[str]:
+    """How rows that have their end without an answer are asked again, once what ailed them is mended."""
+    if total.rejected:
+        yield f"once that is mended, ask rejected rows again with: batchrun run {job_file} --retry-rejected"
+    elif not total.pending:
+        yield f"ask exhausted rows again with: batchrun run {job_file}"
+
+
+def _are(count: int) -> str:
+    return "1 row is" if count == 1 else f"{count:,} rows are"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_MOST_NAMED], *["…"] * (len(names) > _MOST_NAMED)])
 
 
 def _all_parked(parked: Iterable[ParkedScope]) -> Iterator[str]:
@@ -45,7 +87,7 @@ def _all_parked(parked: Iterable[ParkedScope]) -> Iterator[str]:
         told_in_full = len(scopes) if len(scopes) <= _MOST_PARKED + 1 else _MOST_PARKED
         yield from map(_parked, scopes[:told_in_full])
         if rest := scopes[told_in_full:]:
-            names = ", ".join([each.name for each in rest[:_MOST_NAMED]] + ["…"] * (len(rest) > _MOST_NAMED))
+            names = _names([each.name for each in rest])
             yield f"parked: {len(rest):,} more for the same reason, {code}, {sum(each.rows for each in rest):,} rows: {names}"
 
 
@@ -53,4 +95,4 @@ def _parked(parked: ParkedScope) -> str:
     failure = parked.failure
     what = {Scope.ACCOUNT: "account", Scope.WORKSPACE: "workspace"}.get(parked.scope, "workspace and model")
     status = f"{failure.status} " if failure.status else ""
-    return f"parked: {what} {parked.name}, {parked.rows:,} rows: {status}{failure.code}: {failure.message}\n  {failure.advice}"
+    return f"parked: {what} {parked.name}, {_rows(parked.rows)}: {status}{failure.code}: {failure.message}\n  {failure.advice}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from batchrun.core.columns import printable
 from batchrun.core.ledger.attribution import LANE, Attribution, Label
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Part, Totals
@@ -76,7 +77,7 @@ def _tells(totals: Totals, columns: Sequence[tuple[str, str]]) -> bool:
 def _label(label: Label) -> str:
     if label is None:
         return "unknown"
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in label) or "-"
+    return printable(label) or "-"
 
 
 def _counts(totals: Totals, columns: Sequence[tuple[str, str]]) -> list[str]:

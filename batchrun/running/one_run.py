@@ -163,7 +163,9 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         await plans.keeping.now()
         came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.scheduler.parked(), way.stopped_by, wishes.page)
     held = came_to.statement.total().rows_in_doubt if wishes.holds_in_doubt(job) else 0
-    return Ending(came_to.statement, came_to.parked, way.stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows)
+    return Ending(
+        came_to.statement, came_to.parked, way.stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows, came_to.failures
+    )  # fmt: skip
 
 
 async def _begun(stack: AsyncExitStack, settings: _Settings) -> Opening:

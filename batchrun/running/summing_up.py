@@ -6,11 +6,13 @@ followed its own ledger and every file is byte for byte what was written (`follo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.unanswered import Reason, Told
 from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.edge.ledger import Ledger
 from batchrun.report.page.languages import Language
@@ -26,6 +28,8 @@ class Sum(NamedTuple):
     parked: tuple[ParkedScope, ...]
     page: Path | None
     """Where it was written; None where none was asked for."""
+    failures: Mapping[Reason, Told]
+    """Why rows have no answer; nothing where no page was asked for."""
 
 
 def sum_up(opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None) -> Sum:
@@ -46,4 +50,4 @@ def sum_up(opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], st
     parked = tuple(with_what_is_left(each, statement) for each in parked)
     note_ending(directory, parked, stopped_by)
     page = None if language is None or went is None else publish_run(directory, statement, went, language=language)
-    return Sum(statement, parked, page)
+    return Sum(statement, parked, page, {} if went is None else went.reasons())

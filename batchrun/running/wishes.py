@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from batchrun.core.jobs.job import Job
+from batchrun.core.ledger import unanswered
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Outcome
 from batchrun.core.progress import Progress
@@ -65,6 +66,8 @@ class Ending:
     """Where its page was written."""
     no_rows: tuple[Reason, ...] = ()
     """Why most of the input lines that are no row are none."""
+    failures: Mapping[unanswered.Reason, unanswered.Told] = field(default_factory=dict)
+    """Why rows were rejected or exhausted; told where a page was wished for, which tells it too."""
 
     @property
     def exit_code(self) -> int:

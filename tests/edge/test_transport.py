@@ -4,6 +4,7 @@ import ast
 import asyncio
 import inspect
 import logging
+import re
 import shutil
 import socket
 import ssl
@@ -79,6 +80,23 @@ def test_a_redirect_names_the_host_and_is_not_followed():
     failure, followed = anyio.run(main)
     assert (failure.code, failure.scope, followed) == ("redirect", Scope.WORKSPACE, 0)
     assert "127.0.0.1" in failure.message
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "405 Method Not Allowed", "410 Gone", "308 Permanent Redirect"])
+def test_of_an_address_that_is_not_there_the_url_is_told_that_was_called_and_what_the_provider_s_are(status):
+    failure = failure_of(server.says(server.http(b"<html>", status=status)))
+    assert re.search(r" \(called: http://127\.0\.0\.1:\d+/v1/chat/completions\)$", failure.message)
+    if not status.startswith("3"):
+        assert "public (dashscope.aliyuncs.com), finance (dashscope-finance.aliyuncs.com)" in failure.advice
+
+
+def test_a_url_that_is_told_holds_no_query_and_no_key():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        base = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        failure = post_once(f"{base}/{KEY}/v1?token=hidden")
+    assert f"{base}/***/v1: " in failure.message
+    assert "hidden" not in failure.message
 
 
 def test_a_refused_connection_was_never_asked():

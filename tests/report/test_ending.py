@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from batchrun.core.ledger import unanswered
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Failure, Fault, Scope
@@ -57,7 +58,28 @@ def test_what_stands_still_what_failed_and_what_is_left_are_told_with_what_to_do
         "parked: workspace legal, 9 rows: 401 InvalidApiKey: Invalid API-key provided.\n  set LEGAL_KEY",
         *(f"not read: row {number}" for number in range(5)),
         "4 rows rejected, 2 exhausted: why stands in runs/night/WORKSPACE/errors.jsonl",
+        "once that is mended, ask rejected rows again with: batchrun run night.toml --retry-rejected",
         f"2 rows are held, for a call of theirs may have been billed: {lists}; {again}",
         "stopped by SIGTERM: 7 rows are left; go on with: batchrun run night.toml",
         "results: runs/night/WORKSPACE/results.jsonl",
     ]
+
+
+def test_why_most_rows_failed_is_told_on_the_screen_with_what_to_do():
+    def failed(workspace, code, rows, advice="try again"):
+        return {unanswered.Reason(workspace, "exhausted", code, None): unanswered.Told(rows, f"{code} it was\x1b[2J", advice)}
+
+    failures = failed("legal", "dns", 5) | failed("sales", "dns", 6) | failed("legal", "reset", 1) | failed("legal", "tls_handshake", 2)
+    lines = told(Totals(exhausted=23), failures=failures | failed("legal", "proxy", 9))
+    assert lines == [
+        "exhausted: legal, sales, 11 rows: dns: dns it was\N{REPLACEMENT CHARACTER}[2J\n  try again",
+        "exhausted: legal, 9 rows: proxy: proxy it was\N{REPLACEMENT CHARACTER}[2J\n  try again",
+        "exhausted: legal, 2 rows: tls_handshake: tls_handshake it was\N{REPLACEMENT CHARACTER}[2J\n  try again",
+        "1 more reason stands on the page",
+        "0 rows rejected, 23 exhausted: why stands in runs/night/WORKSPACE/errors.jsonl",
+        "ask exhausted rows again with: batchrun run night.toml",
+    ]
+
+
+def test_one_row_is_told_as_one_and_results_that_are_not_there_are_not_pointed_to():
+    assert told(Totals(pending=1), stopped_by="SIGINT") == ["stopped by SIGINT: 1 row is left; go on with: batchrun run night.toml"]

@@ -46,6 +46,9 @@ SLOW_ENDPOINTS: Mapping[str, float] = MappingProxyType({"batch": 3600.0})
 
 KNOWN_NAMES = (*CLOUDS, SIMULATOR)
 
+HOSTS = ", ".join(f"{name} ({cloud.host.removeprefix('https://')})" for name, cloud in CLOUDS.items())
+"""The provider's hosts, as a person is told them who has to name another."""
+
 _HOST = re.compile(r"[A-Za-z0-9_.:-]+")
 _BASE_URL = 'an https:// or http:// URL with its path, such as "https://llm.example/compatible-mode/v1"'
 

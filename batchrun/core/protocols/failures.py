@@ -15,8 +15,10 @@ of December 2025 and autumn 2026); ``seen`` is a body from the service that clie
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
+from batchrun.core.jobs.endpoints import HOSTS
 from batchrun.core.model import Failure, Fault, Scope
 
 RETRY_AFTER_CAP = 600.0
@@ -63,7 +65,10 @@ _MODEL_NAME = f"correct model (in the row, the workspace or [defaults]), or have
 _NATIVE_ONLY = f'set protocol = "dashscope" for this workspace: this model does not answer the OpenAI-compatible way; {_THEN}'
 _WORKSPACE_NAME = f"correct endpoint and api_key_env of this workspace: the provider does not know it; {_THEN}"
 _PERMISSION = f"ask the account's owner to give the RAM user the permission the message names; {_THEN}"
-_ADDRESS = f"correct endpoint of this workspace, or model: this address does not serve chat calls for it; {_THEN}"
+_ADDRESS = (
+    f"correct endpoint of this workspace, or model: this address does not serve chat calls for it; the provider's endpoints are {HOSTS}, "
+    f"and one's own is a URL up to /chat/completions; {_THEN}"
+)
 _REDIRECT = f"put the URL that really answers into endpoint of this workspace; {_THEN}"
 _PROXY = f"check the proxy that the job or the environment names, and its credentials; {_THEN}"
 _ROW = (
@@ -156,6 +161,9 @@ _REDIRECTS = _park(Scope.WORKSPACE, advice=_REDIRECT, source="RFC 9110")
 _OTHER_REFUSALS = _reject(source="RFC 9110")
 _OTHER_TROUBLE = _again(source="RFC 9110")
 
+_ASTRAY = frozenset({404, 405, 410})
+"""Statuses of an address that is not there, or not for this; a redirect is another."""
+
 _BY_CODE = {(code.lower(), line.status): line for line in TABLE for code in line.codes}
 
 
@@ -193,6 +201,12 @@ def classify(
         in_doubt=line.in_doubt or gave_up,
         body=body,
     )
+
+
+def located(failure: Failure, url: str) -> Failure:
+    """Name *url*, which was called, in a *failure* that may be one of its address."""
+    astray = failure.status in _ASTRAY or (failure.status is not None and 300 <= failure.status < 400)
+    return replace(failure, message=f"{failure.message} (called: {url})") if astray else failure
 
 
 def _by_status(status: int) -> Line:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from batchrun.core.jobs.endpoints import HOSTS
 from batchrun.core.model import Failure, Fault, Scope, Usage
 
 
@@ -60,7 +61,8 @@ MISHAPS: dict[str, Mishap] = {
         "the endpoint refused the connection", f"{_PASSES}; if it stays, nothing listens at the workspace's endpoint"
     ),
     "dns": _passing(
-        "the endpoint's name could not be resolved", f"{_PASSES}; if it stays, the host in the workspace's endpoint is mistyped"
+        "the endpoint's name could not be resolved",
+        f"{_PASSES}; if it stays, the host in the workspace's endpoint is mistyped: the provider's are {HOSTS}",
     ),
     "connect_timeout": _passing("no connection stood within timeouts.connect", _NETWORK),
     "unreachable": _passing("the endpoint could not be reached", _NETWORK),

@@ -15,6 +15,7 @@ from functools import partial
 import aiohttp
 
 from batchrun.core.model import Failure, Reply, Request
+from batchrun.core.protocols.failures import located
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import Attempt
@@ -132,7 +133,7 @@ class Call(Attempt):
         if not 200 <= status < 300:
             # Masked before it is read: an excerpt could cut a key in two and keep a half.
             body = masked(await self.refusal(connection, terms.max_response_bytes, terms.idle), self._target.key)
-            return self.reading.refused(status, connection.headers, body)
+            return located(self.reading.refused(status, connection.headers, body), self._target.shown)
         await self.feed(connection, terms.max_response_bytes, terms.idle, self._target.room)
         return self.result()
 
@@ -161,4 +162,4 @@ class Call(Attempt):
 
 def told(target: Target, error: BaseException) -> str:
     """What may be said of *error*."""
-    return ": ".join(filter(None, (target.url.host, reason_of(error))))
+    return ": ".join(filter(None, (target.shown, reason_of(error))))

@@ -14,6 +14,7 @@ from aiohttp import ClientRequest
 from yarl import URL
 
 from batchrun.core.model import Failure, Hidden, Request
+from batchrun.core.protocols.error_body import clean
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.edge.transport.connections import Connection
 from batchrun.edge.transport.room import Room
@@ -43,6 +44,11 @@ class Target:
     _opening: ClientRequest | None = None
     _head: bytes = field(default=b"", repr=False)
     _authorization: str | None = field(default=None, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The URL, as a person may be told it: of a query nobody knows what stands in it."""
+        return clean(str(self.url.with_query(None).with_fragment(None)))
 
     def opening(self) -> ClientRequest:
         """What a connection is opened for; it says no key itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batchrun.core.jobs.endpoints import HOSTS
 from batchrun.report.page.markup import Markup, h, visible
 
 _AGAIN = "; then run the same command again: the rows are still pending"
@@ -52,8 +53,10 @@ _CHINESE = {
     "nothing: it is tried again, and the same command goes on with the rows that are left": (
         "无需处理：会自动重试，同一命令会继续处理剩余的行"
     ),
-    "correct endpoint of this workspace, or model: this address does not serve chat calls for it": (
-        "修正该业务空间的 endpoint 或 model：此地址不提供该模型的对话调用"
+    "correct endpoint of this workspace, or model: this address does not serve chat calls for it; the provider's endpoints are "
+    f"{HOSTS}, and one's own is a URL up to /chat/completions": (
+        "修正该业务空间的 endpoint 或 model：此地址不提供该模型的对话调用；"
+        f"服务商的 endpoint 有 {HOSTS}，自有服务则填 /chat/completions 之前的 URL"
     ),
     "check the proxy that the job or the environment names, and its credentials": "检查作业或环境变量所指的代理及其凭据",
     "put the URL that really answers into endpoint of this workspace": "将实际应答的 URL 填入该业务空间的 endpoint",
