@@ -52,7 +52,9 @@ class Group(NamedTuple):
     tests: tuple[str, ...]
 
 
-_SCHEDULING = tuple(f"tests/core/scheduling/test_{name}.py" for name in ("lanes", "launches", "retry", "scheduler", "scheduler_quotas"))
+_SCHEDULING = tuple(
+    f"tests/core/scheduling/test_{name}.py" for name in ("lanes", "launches", "parking", "retry", "scheduler", "scheduler_quotas")
+)
 _OF_THE_PAST = ("tests/core/scheduling/test_alarms.py", "tests/core/scheduling/test_plan.py", "tests/core/scheduling/test_past.py")
 GROUPS = {
     "retry": Group(
@@ -64,11 +66,14 @@ GROUPS = {
     ),
     "limits": Group(("core/limits/*.py",), ("tests/core/limits", *_SCHEDULING)),
     "ledger": Group(
-        ("core/ledger/[!f]*.py", "edge/ledger/*.py", "edge/history.py"),
+        ("core/ledger/[!f]*.py", "core/ledger/fields.py", "edge/ledger/*.py", "edge/history.py"),
         ("tests/core/ledger", "tests/edge/test_history.py", "tests/edge/test_ledger.py", "tests/running/test_checkpoints.py"),
     ),
     "budget": Group(
-        ("core/money/budget.py", "core/money/books.py", "core/money/outlays.py", "running/budgets.py", "running/bookkeeping.py"),
+        (
+            *(f"core/money/{name}.py" for name in ("books", "budget", "outlays", "periods", "spending")),
+            *("running/budgets.py", "running/bookkeeping.py"),
+        ),
         ("tests/core/money", "tests/running/test_bookkeeping.py", "tests/running/test_budgets.py"),
     ),
     "engine": Group(

@@ -14,18 +14,9 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import TOKENS, Cap, Purse
+from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS, THROTTLED_FOR_TOO_LONG
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Park, Reject, RetryPolicy, TryAgain, next_step
-from batchrun.core.scheduling.scheduler import (
-    SAME_REJECTION_PARKS,
-    THROTTLED_FOR_TOO_LONG,
-    Drained,
-    LanePlan,
-    Launch,
-    Scheduler,
-    Ticket,
-    Verdict,
-    WaitUntil,
-)
+from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
 from tests.laboratory import Result, again, answer, parks, rejected, throttled
 
 POLICY = RetryPolicy(max_attempts=3, first=1.0, max=8.0)

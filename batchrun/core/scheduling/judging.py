@@ -1,0 +1,70 @@
+"""What a failure leads to for its row and its lane: another try, its turn at the front again, a park, or an end."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from dataclasses import replace
+
+from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.scheduling.decisions import Ticket, Verdict
+from batchrun.core.scheduling.parking import Parking
+from batchrun.core.scheduling.probing import Probing
+from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
+
+SAME_REJECTION_PARKS = 20
+"""A lane whose first answers are this many times the same rejection parks: a typo must not reject two million rows."""
+THROTTLED_FOR_TOO_LONG = 600.0
+"""Seconds of throttles without one success: some 429s are a month's quota used up, under the same code."""
+
+
+class Judge:
+    """By a policy of retries; what it parks is probed by *probing*."""
+
+    def __init__(self, retry: RetryPolicy, parking: Parking, probing: Probing) -> None:
+        self._retry = retry
+        self._parking = parking
+        self._park = probing.park
+        self._numbers = itertools.count()
+
+    def verdict(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
+        """Move the row to where it goes from here, and say where that is; *jitter* is uniform in [0, 1)."""
+        lane = ticket.lane
+        match next_step(self._retry, failure, ticket.attempt, jitter):
+            case TryAgain(delay):
+                heapq.heappush(lane.retries, (now + delay, next(self._numbers), ticket.ordinal, ticket.attempt + 1))
+                return Verdict.AGAIN
+            case BackToFront():
+                return self._back_to_front(ticket, failure, now, jitter)
+            case Reject():
+                return self._rejected(ticket, failure, now)
+            case Exhaust() | Hold() as step:
+                return Verdict.HELD if isinstance(step, Hold) else Verdict.EXHAUSTED
+            case Park():
+                lane.front.appendleft((ticket.ordinal, ticket.attempt))
+                self._park(failure.scope, lane, failure, now)
+                return Verdict.PARKED
+
+    def _back_to_front(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
+        lane = ticket.lane
+        lane.front.appendleft((ticket.ordinal, ticket.attempt))
+        if failure.fault is Fault.REASK:
+            lane.throttled_since = None
+            return Verdict.REASKED
+        lane.refused(ticket.launched_at, failure, now, jitter)
+        since = lane.throttled_since = now if lane.throttled_since is None else lane.throttled_since
+        if now - since >= THROTTLED_FOR_TOO_LONG:
+            advice = f"throttled for {THROTTLED_FOR_TOO_LONG / 60:.0f} minutes without one answer: a quota may be used up; {failure.advice}"
+            self._park(Scope.LANE, lane, replace(failure, advice=advice), now)
+        return Verdict.THROTTLED
+
+    def _rejected(self, ticket: Ticket, failure: Failure, now: float) -> Verdict:
+        lane = ticket.lane
+        parked = self._parking.of_lane_alone(lane)
+        if parked is not None and parked.failure.code == failure.code:
+            lane.front.appendleft((ticket.ordinal, ticket.attempt))
+            return Verdict.PARKED
+        if lane.same_rejections_in_a_row(failure.code) >= SAME_REJECTION_PARKS:
+            advice = f"the first {SAME_REJECTION_PARKS} answers were all this: {failure.advice}; then run with --retry-rejected"
+            self._park(Scope.LANE, lane, replace(failure, advice=advice), now)
+        return Verdict.REJECTED

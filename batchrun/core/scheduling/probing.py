@@ -1,0 +1,84 @@
+"""What goes by the clock in a run: parks and their probes, times that things are due, and how long nothing may go.
+
+A park stops every lane of its scope. While anything else runs, one of the scope's rows is sent every *probe_every* seconds; when the
+provider takes it, the whole scope goes on. Where nothing else runs the run is drained, or waits for the next probe if it is told to.
+"""
+
+from __future__ import annotations
+
+import math
+
+from batchrun.core.model import Failure, Reply, Scope
+from batchrun.core.scheduling.decisions import Drained, Ticket, WaitUntil
+from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
+from batchrun.core.scheduling.parking import Parked, outlasts
+from batchrun.core.scheduling.queues import Queues
+
+
+class Probing:
+    """Of the lanes in *queues*."""
+
+    def __init__(self, queues: Queues, probe_every: float, *, wait_for_parked: bool) -> None:
+        self._queues = queues
+        self._alarms, self._parking = queues.alarms, queues.parking
+        self._probe_every = probe_every
+        self._wait_for_parked = wait_for_parked
+
+    def park(self, scope: Scope, lane: Lane, failure: Failure, now: float, *, probe: bool = True) -> None:
+        """Stop every lane of the scope that *lane* stands in; without *probe*, for the rest of this opening."""
+        parked = self._parking.park(scope, lane, failure, probe=probe)
+        if parked is not None and probe:
+            self._alarms.ring_at(parked, now + self._probe_every)
+
+    def probed(self, parked: Parked, ticket: Ticket, result: Reply | Failure, now: float) -> None:
+        """End the park if the provider took the probe; otherwise set the next."""
+        if not self._parking.stands(parked):
+            return
+        if outlasts(parked, ticket.lane, result):
+            self._alarms.ring_at(parked, now + self._probe_every)
+            return
+        self._parking.end(parked)
+        for lane in parked.lanes:
+            lane.throttled_since = None
+            self._queues.wake(lane)
+
+    def probe(self, parked: Parked) -> None:
+        """Let the next of its lanes that may launch send one row, if the park still stands."""
+        if self._parking.stands(parked):
+            parked.probe_due = True
+            for lane in parked.lanes:
+                self._queues.wake(lane)
+
+    def ring(self, now: float) -> None:
+        """See to what is due."""
+        late: list[tuple[float, Parked]] = []
+        while (due := self._alarms.pop(now)) is not None:
+            match due:
+                case _, Lane() as lane:
+                    self._queues.wake(lane)
+                case _, Pool() as pool:
+                    self._queues.look_at(pool)
+                case _, Workspace() as workspace:
+                    self._queues.pass_turn_on(workspace)
+                case at, Parked() as parked:
+                    late.append((at, parked))
+        for at, parked in late:
+            if self._wait_for_parked or self._running():
+                self.probe(parked)
+            else:
+                self._alarms.put_back(parked, at)
+
+    def rest(self, now: float) -> WaitUntil | Drained:
+        """What comes once nothing may go: a time, or the end."""
+        at = self._alarms.next_at()
+        if self._running():
+            return WaitUntil(at)
+        if self._wait_for_parked and at < math.inf and self._parking.probes_may_help():
+            return WaitUntil(max(now, at))
+        if self._wait_for_parked and (self._parking.openings_may_help() or self._parking.renewals_may_help()):
+            return WaitUntil(max(now, at))
+        return Drained(self._parking.scopes())
+
+    def _running(self) -> bool:
+        """Whether anything but parked rows is left to do."""
+        return bool(self._queues.in_flight) or any(lane.left and not self._parking.of(lane) for lane in self._queues.lanes.values())
