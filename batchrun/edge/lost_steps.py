@@ -23,6 +23,8 @@ from typing import Any
 from batchrun.waking import LOST
 
 _STANDARD_ERROR = 2
+_NO_MEMORY = MemoryError, SystemError
+"""What Python raises where it has none: the latter where it overlooked that an allocation had failed, and found out a step later."""
 
 
 def end_process(words: bytes, code: int) -> None:
@@ -59,7 +61,7 @@ def loop(usual: type[asyncio.AbstractEventLoop], end: Callable[[], None]) -> asy
     def run_forever(self: asyncio.AbstractEventLoop) -> None:
         try:
             usual.run_forever(self)
-        except MemoryError:
+        except _NO_MEMORY:
             end()
             raise
 
@@ -80,7 +82,7 @@ class _OfAnExecutor(logging.Handler):
 
 
 def _of_the_loop(end: Callable[[], None], loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    if isinstance(context.get("exception"), MemoryError) and ("handle" in context or LOST in context):
+    if isinstance(context.get("exception"), _NO_MEMORY) and ("handle" in context or LOST in context):
         end()
     loop.default_exception_handler(context)
 

@@ -2,7 +2,8 @@
 
 What fails within a task group comes out in a group of exceptions. And where memory runs out, each library fails in its own way: a lock
 that cannot be had is a RuntimeError, a scope is left out of its turn. So is a thread that cannot be begun: a container or a user may have
-only so many. All are put into one sentence, and only where everything in it came of that: a bug must look like one.
+only so many. And CPython overlooks some allocations that fail, and finds out a step later. All are put into one sentence, and only where
+everything in it came of that: a bug must look like one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ _NO_MEMORY = (
 _NO_THREAD = (
     "no thread could be begun: this user or container may have no more of them (ulimit -u, pids.max), or there was no memory for one. What "
     "was answered is kept; calls that were under way may have been billed, and are in doubt. Allow more, and run the same command again"
+)
+_OVERLOOKED = (
+    "Python or a library failed and did not say of what, as it does where there is no memory left. What was answered is kept; calls that "
+    "were under way may have been billed, and are in doubt. Run the same command again, with more memory or fewer slots; where there was "
+    "enough, it is a bug"
 )
 _LAST_WORDS = f"batchrun: {_NO_MEMORY}\n".encode()
 """Made while there is memory."""
@@ -45,12 +51,13 @@ def _ran_out(error: BaseException | None) -> str | None:
             return None
         case BaseExceptionGroup():
             each = {*map(_ran_out, error.exceptions)}
-            return None if None in each else max(each, key=(_NO_MEMORY, _NO_THREAD).index)
-        case MemoryError() | RuntimeError(args=("can't allocate lock",)):
-            # What Python calls it that there is none for a lock.
+            return None if None in each else max(each, key=(_OVERLOOKED, _NO_MEMORY, _NO_THREAD).index)
+        case MemoryError() | RuntimeError(args=("can't allocate lock",)):  # What Python calls it that there is none for a lock.
             return _NO_MEMORY
         case RuntimeError(args=("can't start new thread",)):
             return _NO_THREAD
+        case SystemError(args=(str() as said,)) if said.endswith("returned NULL without setting an exception"):
+            return _OVERLOOKED
         case _:
             return _ran_out(error.__cause__ or error.__context__)
 

@@ -65,7 +65,7 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
         return await _run(job, wishes)
     except BaseExceptionGroup as group:
         raise first_of_ours(group) from None
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, SystemError) as error:
         raise told(error) from None
 
 
@@ -76,7 +76,7 @@ def run_blocking(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     try:
         with seldom_collected():
             return anyio.run(run, job, wishes, backend_options={"loop_factory": loop})
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, SystemError) as error:
         # Of the loop itself, outside of every step.
         raise told(error) from None
 

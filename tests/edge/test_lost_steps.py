@@ -97,6 +97,7 @@ def quietly(monkeypatch):
     "lose",
     [
         partial(in_the_loop, MemoryError()),
+        partial(in_the_loop, SystemError("returned NULL without setting an exception")),
         partial(in_a_thread, MemoryError()),
         partial(in_a_thread, RuntimeError("can't allocate lock")),
         partial(in_an_executor, MemoryError()),
@@ -166,15 +167,16 @@ def test_a_connection_that_there_is_no_memory_for_and_other_mistakes_are_not():
     assert ends(lose) == 0
 
 
-def test_a_loop_that_has_no_memory_to_turn_is_the_end_and_says_so():
+@pytest.mark.parametrize("error", [MemoryError, SystemError])
+def test_a_loop_that_has_no_memory_to_turn_is_the_end_and_says_so(error):
     class Poorer(asyncio.SelectorEventLoop):
         def _run_once(self):
-            raise MemoryError
+            raise error
 
     ended: list[None] = []
     loop = lost_steps.loop(Poorer, partial(ended.append, None))
     assert isinstance(loop, Poorer)
-    with pytest.raises(MemoryError):
+    with pytest.raises(error):
         loop.run_forever()
     loop.close()
     assert len(ended) == 1

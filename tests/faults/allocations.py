@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import os
 import random
 import subprocess
@@ -26,11 +27,11 @@ from batchrun.engine import Engine
 from tests.end_to_end.test_run import BATCHRUN, calls, environment, rows_of, simulator, write_job
 from tests.faults.accounts import settled
 
-_PATIENCE = 60.0
-"""Seconds: what stands still for them stands still."""
+_PATIENCE = 120.0
+"""Seconds: what stands still for them stands still, and says where."""
 _TROUBLE = '[[faults]]\nkind = "internal"\nrate = 0.03\n[[faults]]\nkind = "reset"\nrate = 0.02\n'
-_BY_ITSELF = {0, 4, -11}
-"""All done; stopped, and resumable; a library that wrote where there was no memory (orjson, httptools)."""
+_BY_ITSELF = {0, 4, -11, -4}
+"""All done; stopped, and resumable; a library that wrote where there was no memory (orjson, httptools), or gave up (orjson, by `ud2`)."""
 
 
 def starve(home: Path, job: Path, dice: random.Random) -> int:
@@ -65,6 +66,7 @@ def _become(home: Path, job: Path, delay: float, before: int, many: int) -> None
         said = os.open(home / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(said, 1)
         os.dup2(said, 2)
+        faulthandler.dump_traceback_later(_PATIENCE - 5, file=said)
         os.chdir(home)
         Engine.run, sys.argv = run, ["batchrun", "run", str(job), "--quiet"]  # type: ignore[method-assign]
         batchrun()

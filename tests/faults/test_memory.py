@@ -229,6 +229,8 @@ def of_its_own(of: type[BaseException] | None) -> BaseException:
         (of_its_own(MemoryError), StoppedError),
         (RuntimeError("can't allocate lock"), StoppedError),
         (RuntimeError("can't start new thread"), StoppedError),
+        (SystemError("<function f> returned NULL without setting an exception"), StoppedError),
+        (SystemError("bad argument to internal function"), ExceptionGroup),
         (ExceptionGroup("both", [MemoryError(), RuntimeError("can't start new thread")]), StoppedError),
         (ExceptionGroup("a bug too", [MemoryError(), RuntimeError("can't start new thread"), ValueError()]), ExceptionGroup),
         (of_its_own(None), ExceptionGroup),
@@ -248,5 +250,5 @@ def test_what_fails_in_a_way_of_its_own_because_memory_ran_out_is_told_as_that_a
     )
     with pytest.raises(expected) as ended:
         run_blocking(job, Wishes(dotenv=None, show=show))
-    told = "no thread could be begun" if "thread" in repr(error) else "no memory left to go on"
+    told = "no thread could be begun" if "thread" in repr(error) else "no memory left"
     assert (told in str(ended.value)) == (expected is StoppedError)
