@@ -12,7 +12,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 FLOORS = [
     ("core.model", "core.errors", "core.columns", "core.progress"),
     ("core", "simulator"),
-    ("core.scheduling", "core.ledger.statement"),
+    ("core.scheduling", "core.ledger.statement", "core.ledger.apart"),
     ("engine", "edge", "ports", "waiting", "waking"),
     ("report", "simulator.server", "running", "telling"),
     ("cli",),

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import json
 import marshal
+import math
 import os
+import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import islice
@@ -28,6 +30,9 @@ from struct import Struct
 from tempfile import TemporaryFile
 from typing import Any, Self
 
+from batchrun.core.ledger.apart import Apart, Result
+from batchrun.core.ledger.entry import Entry, NotAnEntryError
+from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.given import Given, Packed, Part, given, parts
 
 FROM_BYTES = 32 << 20
@@ -44,6 +49,8 @@ sys.path[:] = told["path"]
 from batchrun.edge.ahead import read_ahead
 read_ahead(told)
 """
+_FOLDED = ""
+"""Names no file, but what all entries came to."""
 _end = Struct("<Q")
 _Read = tuple[str, int, Packed]
 """Of which file, to which byte, and what is given of its lines so far."""
@@ -52,9 +59,13 @@ _Read = tuple[str, int, Packed]
 class Ahead:
     """Files of a run directory, by their names, each read from a byte on; leave its block before anything is appended to them."""
 
-    def __init__(self, directory: Path, since: Mapping[str, int]) -> None:
+    def __init__(
+        self, directory: Path, since: Mapping[str, int], asks: Mapping[str, Any] | None = None, until: Mapping[str, int] | None = None
+    ) -> None:
+        """Where somebody *asks*, all entries are folded, too. No line is read that begins behind *until*."""
         self._directory = directory
         self._reached = {**since}
+        self._told = {"folds": asks, "until": until}
         self._process: subprocess.Popen[bytes] | None = None
         self._is_heard = False
         """Whether the other process may tell of more."""
@@ -64,9 +75,9 @@ class Ahead:
         """That was read and not taken yet."""
 
     @classmethod
-    def of(cls, directory: Path, since: Mapping[str, int], size: int) -> Self | None:
+    def of(cls, directory: Path, since: Mapping[str, int], size: int, **told: Any) -> Self | None:
         """Read *size* bytes ahead in all; None where that is not worth it."""
-        return cls(directory, since) if size >= FROM_BYTES and _cores() > 1 and sys.executable else None
+        return cls(directory, since, **told) if size >= FROM_BYTES and _cores() > 1 and sys.executable else None
 
     def __enter__(self) -> Self:
         with suppress(OSError, ValueError):
@@ -81,11 +92,34 @@ class Ahead:
 
     def parts(self, name: str, rest: Callable[[int], Iterable[bytes]]) -> Iterator[Part]:
         """Give the lines of the next file; *rest* reads from a byte on what is to be looked at, and what was not read ahead."""
+        yield from self.ahead(name, rest)
+        yield from parts(_workspace(name), rest(self._reached.get(name, 0)))
+
+    def ahead(self, name: str, again: Callable[[int], Iterable[bytes]]) -> Iterator[Part]:
+        """Give those lines of the next file that were read ahead; *again* reads them from a byte on."""
         while (part := self._next()) is not None and part[0] == name:
             found = Given.of(part[2])
-            yield Part(found, _Again(partial(rest, self._reached[name]), len(found)).line)
+            yield Part(found, _Again(partial(again, self._reached[name]), len(found)).line)
             self._part, self._reached[name] = None, part[1]
-        yield from parts(_workspace(name), rest(self._reached.get(name, 0)))
+
+    def reached(self, name: str) -> int:
+        """To which byte a file was read ahead, or where it was begun."""
+        return self._reached[name]
+
+    @property
+    def names(self) -> Collection[str]:
+        """The files that are read."""
+        return self._reached.keys()
+
+    def folded(self) -> Result | None:
+        """What all entries came to, once every part was taken; None where that is not to be had."""
+        part = self._next()
+        if part is None or part[0] != _FOLDED:
+            return None
+        with suppress(ValueError, EOFError, TypeError, AttributeError, ImportError, LookupError, pickle.UnpicklingError):
+            result: Result = pickle.loads(part[2][1][0])  # noqa: S301 - from a process of our own, as its parts
+            return result
+        return None
 
     def _start(self) -> None:
         self._file = self._stack.enter_context(TemporaryFile(dir=self._directory, buffering=0))  # noqa: SIM115 - the stack closes it
@@ -97,6 +131,7 @@ class Ahead:
                 "notes": notes.fileno(),
                 "files": self._reached,
                 "together": _PART_BYTES,
+                **self._told,
             }
             self._process = subprocess.Popen(  # noqa: S603 - this very program
                 [sys.executable, "-I", "-c", _BEGIN],
@@ -151,30 +186,51 @@ class _Again:
 
 def read_ahead(told: Mapping[str, Any]) -> None:
     """What the other process does: standard output is the file, and `notes` the descriptor of the pipe."""
+    apart = None if told["folds"] is None else Apart(told["folds"])
     with os.fdopen(told["notes"], "wb", buffering=0) as notes:
         end = 0
-        for name, start in told["files"].items():
-            for part in _parts(name, start, told["together"]):
-                written = marshal.dumps(part)
-                sys.stdout.buffer.write(written)
-                sys.stdout.buffer.flush()
-                end += len(written)
-                notes.write(_end.pack(end))
+        for written in _all_parts(told, apart):
+            sys.stdout.buffer.write(written)
+            sys.stdout.buffer.flush()
+            end += len(written)
+            notes.write(_end.pack(end))
 
 
-def _parts(name: str, start: int, together: int) -> Iterator[_Read]:
+def _all_parts(told: Mapping[str, Any], apart: Apart | None) -> Iterator[bytes]:
+    for name, start in told["files"].items():
+        until = math.inf if told["until"] is None else told["until"].get(name, 0)
+        for end, lines in _lines(name, start, until, told["together"]):
+            if apart is not None:
+                apart.told(_entries(_workspace(name), lines))
+            yield marshal.dumps((name, end, given(_workspace(name), lines).packed()))
+    if apart is not None:
+        yield marshal.dumps((_FOLDED, 0, ([], [pickle.dumps(apart.result())])))
+
+
+def _lines(name: str, start: int, until: float, together: int) -> Iterator[tuple[int, Sequence[bytes]]]:
+    """Some lines at a time, each with the byte it ends at: those that begin before *until*."""
     with suppress(FileNotFoundError), Path(name).open("rb", buffering=1 << 18) as file:
         file.seek(start)
-        while lines := _whole(file.readlines(together)):
-            start += sum(map(len, lines))
-            yield name, start, given(_workspace(name), lines).packed()
+        while start < until and (lines := _whole(file.readlines(together))):
+            end = start + sum(map(len, lines))
+            while end - len(lines[-1]) >= until:
+                end -= len(lines.pop())
+            yield (start := end), lines
+
+
+def _entries(workspace: str, lines: Sequence[bytes]) -> list[Entry]:
+    """Read them; one that is none ends the process: whoever asked reads all of them, and says which it is."""
+    found = [*map(read_entry, lines)]
+    if any(entry.workspace != workspace for entry in found):
+        raise NotAnEntryError
+    return found
 
 
 def _workspace(name: str) -> str:
     return name.partition("/")[0]
 
 
-def _whole(lines: Sequence[bytes]) -> Sequence[bytes]:
+def _whole(lines: list[bytes]) -> list[bytes]:
     """Without one that has no end, which is for whoever repairs it."""
     return lines if not lines or lines[-1].endswith(b"\n") else lines[:-1]
 

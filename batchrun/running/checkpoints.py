@@ -29,7 +29,7 @@ from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.marking import NONE, NOTHING, Mark
 from batchrun.edge import history, marks, run_directory
 from batchrun.edge.ahead import Ahead
-from batchrun.telling.reading import LOG, OneByOne, Reader, files_of, read_into
+from batchrun.telling.reading import LOG, OneByOne, Reader, files_of, read_all, read_into
 
 FROM_BYTES = 4 << 20
 """Of ledger that a checkpoint saves the next opening from reading: less is read sooner than it is written."""
@@ -71,7 +71,12 @@ class Checkpoint:
 
         With *keep* it is kept as it is now, where that is worth it: the caller holds the run, and nothing is appended meanwhile.
         """
-        reader, self.marks = self._kept() or (new(), NONE)
+        kept = self._kept()
+        if kept is None and not keep:
+            reader = read_all(self._directory, new)
+            reader.calls.reads_again(self._log)
+            return reader
+        reader, self.marks = kept or (new(), NONE)
         ends = self.ends()
         if not keep:
             self._read(reader)

@@ -16,7 +16,7 @@ from batchrun.core.ledger.watched import Watched
 from batchrun.edge import run_directory
 from batchrun.running.checkpoints import AReader, Checkpoint
 from batchrun.running.money import described_job, most_of
-from batchrun.telling.reading import read_into
+from batchrun.telling.reading import read_all
 
 BY = ("day",)
 """What is told apart beside workspace and model when a run ends."""
@@ -68,8 +68,7 @@ class Account:
         # Of rows whose calls are in doubt, metadata are looked for from the first entry on.
         if self.only is None and not any(each.startswith("metadata.") for each in self.by):
             return self.checkpoint(name).read_on(new, keep=keep)
-        read_into(self.directory, reader := new(), self.only)
-        return reader
+        return read_all(self.directory, new, self.only)
 
 
 def read_statement(

@@ -5,21 +5,26 @@ What contradicts itself is damage: two entries of one attempt, or an entry of an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from batchrun.core.errors import RunDamagedError
+from batchrun.core.ledger.apart import Doubtful as DoubtfulEntries
+from batchrun.core.ledger.apart import Joins
 from batchrun.core.ledger.attempts import Line
 from batchrun.core.ledger.doubt import Calls, Doubtful
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.given import Given, parts
 from batchrun.core.ledger.marking import NOTHING, Mark
-from batchrun.edge import history, run_directory
+from batchrun.edge import history, marks, run_directory
 from batchrun.edge.ahead import Ahead
 
 LOG = "attempts.log"
+_LOG_WEIGHS = 2
+"""Times as much work as an output file's byte, a byte of it is."""
 FILES = ("errors.jsonl", "results.jsonl")
 _FROM_THE_BEGINNING: Mapping[str, Mark] = MappingProxyType({})
 
@@ -81,6 +86,67 @@ def read_into(
                     history.take_in(path, workspace.name, each, reader.glanced, reader.taken, mark.lines)
                 else:
                     reader.entries(history.entries(path, workspace.name, reader.wrong, mark.end, mark.lines, end=to))
+
+
+AReader = TypeVar("AReader", bound=Reader)
+
+
+def read_all(directory: Path, new: Callable[[], AReader], only: str | None = None) -> AReader:
+    """Give the ledger of *directory* to a *new* reader from its beginning, by two processes where that pays; raises as `read_into`."""
+    reader = new()
+    if (asks := _asks(reader)) is not None and (two := _shared(directory, asks, only)) is not None:
+        try:
+            if _read_by_two(directory, reader, only, *two):
+                return reader
+        except (RunDamagedError, ArithmeticError, LookupError, TypeError, ValueError):
+            pass  # Which line it is, is told by whoever reads all of them.
+        reader = new()
+    read_into(directory, reader, only)
+    return reader
+
+
+def _asks(reader: object) -> Mapping[str, Any] | None:
+    return reader.asks() if isinstance(reader, Joins) else None
+
+
+def _shared(directory: Path, asks: Mapping[str, Any], only: str | None) -> tuple[Ahead, Mapping[str, int]] | None:
+    """Who reads the output files of the last workspaces, half of the work, and how far all files go; None where one process does."""
+    until = marks.sizes(directory, files_of(directory))
+    names = [name for name in until if name != LOG and only in {None, name.partition("/")[0]}]
+    work = _LOG_WEIGHS * until.get(LOG, 0) + sum(until[name] for name in names)
+    its: dict[str, int] = {}
+    for workspace in sorted({name.partition("/")[0] for name in names}, reverse=True):
+        more = {name: until[name] for name in names if name.partition("/")[0] == workspace}
+        if its and 2 * sum(its.values()) + sum(more.values()) > work:
+            break
+        its |= more
+    since = {name: 0 for name in names if name in its}
+    ahead = Ahead.of(directory, since, sum(its.values()), asks=asks, until=until)
+    return None if ahead is None else (ahead, until)
+
+
+def _read_by_two(directory: Path, reader: Any, only: str | None, ahead: Ahead, until: Mapping[str, int]) -> bool:
+    with ahead:
+        reader.attempts(history.Attempts(directory / LOG, 0, until.get(LOG, 0)))
+        doubtful = DoubtfulEntries(reader.calls)
+        for place in until:
+            workspace, path = place.partition("/")[0], directory / place
+            if place == LOG or only not in {None, workspace}:
+                continue
+            if place not in ahead.names:
+                reader.entries(history.entries(path, workspace, reader.wrong, end=until[place]))
+                continue
+            rest, number = partial(history.lines_of, path, end=until[place]), 0
+            for given, line in ahead.ahead(place, rest):
+                for each in doubtful.among(given):
+                    for entry in history.entries(path, workspace, reader.wrong, lines_before=number + each, lines=(line(each),)):
+                        reader.calls.told(entry)
+                        reader.note_suspect(entry)
+                number += len(given)
+            if any(rest(ahead.reached(place))):
+                return False
+        result = ahead.folded()
+        return result is not None and reader.join(*result)
 
 
 class DoubtfulCalls:

@@ -74,7 +74,7 @@ class Course:
         """Calls whose time is not known, or cannot be right: they are in no series."""
         self.began: float | None = None
         self.ended: float | None = None
-        self._job: Mapping[str, Any] = {}
+        self.job: Mapping[str, Any] = {}
         self._tracks: dict[Lane, _Tracks] = {}
         self._latency: dict[Lane, Durations] = {}
         self._first_token: dict[Lane, Durations] = {}
@@ -82,13 +82,13 @@ class Course:
 
     def begin(self, job: object) -> None:
         """Take a run's *job* as run.json describes it, whose quotas are to be held against its calls."""
-        self._job = job if isinstance(job, dict) else {}
+        self.job = job if isinstance(job, dict) else {}
 
     def add(self, other: Course) -> None:
         """Add another run's."""
         self.timeline.merge(other.timeline)
         self.minutes.merge(other.minutes)
-        for mine, its in ((self._latency, other.latency()), (self._first_token, other.first_token())):
+        for mine, its in ((self._latency, other._latency), (self._first_token, other._first_token)):
             for lane, durations in its.items():
                 _durations(mine, lane).merge(durations)
         self.trouble.update(other.trouble)
@@ -98,6 +98,12 @@ class Course:
         for at in (other.began, other.ended):
             if at is not None:
                 self._passed(at)
+
+    def join(self, other: Course) -> bool:
+        """Take in what entries of other workspaces came to apart; False where too many reasons are told apart."""
+        unanswered, other._unanswered = other._unanswered, Unanswered()
+        self.add(other)
+        return self._unanswered.join(unanswered)
 
     def latency(self) -> dict[Lane, Durations]:
         """Of answers, from the request to the last byte; of the call that was answered, waiting before it not counted."""
@@ -191,7 +197,7 @@ class Course:
         tracks = self._tracks.get(lane)
         if tracks is None:
             calls, asked, told = (self.timeline.track((workspace, kind)) for kind in ("calls", "input", "output"))
-            quotas = tuple(quotas_of(self._job, workspace, model))
+            quotas = tuple(quotas_of(self.job, workspace, model))
             sent, spent = (tuple(self.minutes.track((quota, kind)) for quota in quotas) for kind in ("calls", "tokens"))
             durations = _durations(self._latency, lane), _durations(self._first_token, lane)
             tracks = self._tracks[lane] = _Tracks(calls, asked, told, sent, spent, *durations)

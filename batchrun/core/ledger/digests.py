@@ -7,6 +7,7 @@ overwritten. A digest of 0 is kept as 1.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 
 _SMALLEST = 1024
 
@@ -36,6 +37,10 @@ class Digests:
         self._numbers[place] = number
         if 3 * self._held > 2 * len(self._keys):
             self._double()
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """Give each digest and its number."""
+        return ((digest, number) for digest, number in zip(self._keys, self._numbers, strict=True) if digest)
 
     def _place(self, digest: int) -> int:
         keys, mask = self._keys, len(self._keys) - 1

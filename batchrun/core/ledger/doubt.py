@@ -20,7 +20,7 @@ ended five bytes (`numbered.py`); usual lines are taken in at a glance (`glancin
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from batchrun.core.ledger.attempts import Closed, Ended, Line, Opened, Promised, ReadIn, Started
@@ -138,7 +138,7 @@ class Calls:
         """The opening in which the entry's attempt was made, as far as its name tells."""
         return self._numbered.opening_of(entry.attempt)
 
-    def suspects(self) -> Container[tuple[str, str]]:
+    def suspects(self) -> Collection[tuple[str, str]]:
         """Workspace and id of each row for which a call in doubt was made, as far as attempts.log alone can tell; stays true to it."""
         if self._suspects is None:
             calls = [*(started for started, _, _ in self._open.values()), *self._told.values()]

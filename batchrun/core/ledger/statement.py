@@ -17,7 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from batchrun.core.ledger.attempts import Bound, Ended, Line, Started
-from batchrun.core.ledger.attribution import LANE, Attribution, Groups
+from batchrun.core.ledger.attribution import LANE, MOST_GROUPS, Attribution, Groups
 from batchrun.core.ledger.counting import Begun, Ending, apart, together
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.doubt import Calls
@@ -30,6 +30,8 @@ __all__ = ["Fold", "Most", "Statement", "Totals"]
 
 _counted = itemgetter(*map(Entry._fields.index, ("id", "workspace", "model", "outcome", "usage", "cost", "started_at", "metadata")))
 
+Folded = tuple[Attribution, "_FailedRows"]
+"""What entries came to that were folded apart, and which of their rows failed."""
 Most = Callable[[str, str, Bound, float], Money | None]
 """What a call of a workspace and model, bounded in tokens, that began at a wall time costs at the most; None where that is unknown."""
 
@@ -160,12 +162,39 @@ class Fold:
                 part = None if usage is None else totals.refused
             if part is not None:
                 part.count(usage, cost)
-            row = workspace, row_id
-            if row in suspects:
-                if outcome == "answered":
-                    self._final.add(row)
-                if self._groups.wants_metadata:
-                    self._metadata[row] = (metadata,)
+            if (workspace, row_id) in suspects:
+                self.note_suspect(entry)
+
+    def note_suspect(self, entry: Entry) -> None:
+        """Look at an entry that is counted, whether it is of a row for which a call in doubt was made."""
+        row = entry.workspace, entry.id
+        if row not in self.calls.suspects():
+            return
+        if entry.outcome == "answered":
+            self._final.add(row)
+        if self._groups.wants_metadata:
+            self._metadata[row] = (entry.metadata,)
+
+    def asks(self) -> dict[str, Any] | None:
+        """What whoever folds entries apart is told; None where there may be more groups than are told apart."""
+        return None if self._groups.wants_metadata else {"by": self._groups.attribution.by, "zone": self._groups.attribution.zone}
+
+    def folded(self) -> Folded:
+        """What was told so far, where all of it was entries."""
+        return self._groups.attribution, self._failed
+
+    def join(self, told: Folded, _course: object = None) -> bool:
+        """Take in what entries of other workspaces came to apart; False where too many groups are told apart."""
+        mine, (its, failed) = self._groups.attribution, told
+        if its.crowded or len(mine.groups) + len(its.groups) > MOST_GROUPS:
+            return False
+        places = {}
+        for key, totals in its.groups.items():
+            joined = mine.begun(key)
+            joined.add(totals)
+            places[id(totals)] = joined
+        self._failed.join(failed, places)
+        return True
 
     def close(self, rows: Mapping[tuple[str, str], int]) -> Statement:
         """Return the statement; *rows* counts what the run is to do, by workspace and model: the rest of it is pending."""
@@ -247,6 +276,13 @@ class _FailedRows:
             digest = id_digest(entry.workspace, entry.id)
             if self._undo(digest):
                 self._rows.put(digest, 0)
+
+    def join(self, other: _FailedRows, totals: Mapping[int, Totals]) -> None:
+        """Count the rows of *other*, of other workspaces, too: they are counted already in *totals*, by those that *other* has."""
+        begin = len(self._counted)
+        self._counted += [(totals[id(its)], outcome) for its, outcome in other._counted]
+        for digest, place in other._rows.items():
+            self._rows.put(digest, place and begin + place)
 
     def _undo(self, digest: int) -> bool:
         place = self._rows.get(digest)

@@ -68,6 +68,7 @@ class Timeline:
         while self.width < other.width:
             self._widen()
         for key, counts in other._counts.items():
+            self.track(key)
             for bucket, count in counts.items():
                 self.add(key, bucket * other.width, count)
 

@@ -63,6 +63,17 @@ class Unanswered:
         for reason, told in other.items():
             self._reasons.setdefault(reason, Told(0, told.message, told.advice)).rows += told.rows
 
+    def join(self, other: Unanswered) -> bool:
+        """Take in rows of other workspaces, and know them; False where more reasons may have been met than are told apart."""
+        if len(self._reasons) + len(other._reasons) > MOST_REASONS or not self._reasons.keys().isdisjoint(other._reasons):
+            return False
+        self._reasons.update(other._reasons)
+        begin = len(self._told)
+        self._told += other._told
+        for digest, place in other._failed.items():
+            self._failed.put(digest, place and begin + place)
+        return True
+
     def reasons(self) -> dict[Reason, Told]:
         """The reasons that any row has."""
         return {reason: told for reason, told in self._reasons.items() if told.rows}

@@ -7,7 +7,7 @@ once, and a report with a page costs little more than one without.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from batchrun.core.ledger.attempts import Line
 from batchrun.core.ledger.counting import Part, apart, together
@@ -20,6 +20,12 @@ class _Fold(Part, Protocol):
     calls: Calls
 
     def share(self, calls: Calls) -> None: ...
+
+    def asks(self) -> dict[str, Any] | None: ...
+
+    def note_suspect(self, entry: Entry) -> None: ...
+
+    def join(self, told: Any, course: Course | None) -> bool: ...
 
 
 class Watched:
@@ -47,6 +53,19 @@ class Watched:
         for told in together(self.calls.tell(entries)):
             self.fold.told(told)
             self.course.told(told)
+
+    def asks(self) -> dict[str, Any] | None:
+        """What whoever folds entries apart is told; None where all is to be folded here."""
+        asks = self.fold.asks()
+        return None if asks is None else {**asks, "job": self.course.job}
+
+    def note_suspect(self, entry: Entry) -> None:
+        """Look at an entry that is counted, whether it is of a row for which a call in doubt was made."""
+        self.fold.note_suspect(entry)
+
+    def join(self, told: Any, course: Course | None) -> bool:
+        """Take in what entries of other workspaces came to apart; False where it cannot be joined."""
+        return course is not None and self.fold.join(told, None) and self.course.join(course)
 
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls in *entry*."""

@@ -1,0 +1,238 @@
+"""A statement and a course that two processes fold are those that one folds, to the byte; whatever becomes of the other costs time only."""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from batchrun.core.errors import RunDamagedError
+from batchrun.core.ledger import statement, unanswered
+from batchrun.core.ledger.apart import Apart
+from batchrun.core.ledger.course import Course
+from batchrun.core.ledger.entry import NotAnEntryError
+from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.entry_writing import write_entry
+from batchrun.core.ledger.statement import Fold
+from batchrun.core.ledger.watched import Watched
+from batchrun.core.model import Outcome, Row
+from batchrun.edge import ahead
+from batchrun.edge.ahead import Ahead
+from batchrun.telling import reading
+from batchrun.telling.reading import read_all, read_into
+from tests.telling.test_reading import ENTRIES, calls, outcome, row, written
+
+JOB = {"accounts": {"main": {"quotas": {"qwen-plus": {"rpm": 60, "tpm": 9000}}}}, "workspaces": {"legal": {"account": "main"}}}
+
+
+class Here(Ahead):
+    """What the other process does, done here."""
+
+    def __enter__(self):
+        self._all = []
+        told = {"files": self._reached, "together": 300, **self._told}
+        with contextlib.chdir(self._directory), contextlib.suppress(NotAnEntryError):
+            for part in ahead._all_parts(told, Apart(self._told["folds"] or {})):
+                self._all.append(marshal.loads(part))
+        return self
+
+    def __exit__(self, *_raised):
+        pass
+
+    def _next(self):
+        if self._part is None and self._all:
+            self._part = self._all.pop(0)
+        return self._part
+
+
+def append(path: Path, lines: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(lines)
+
+
+def new() -> Watched:
+    looking_on = Course()
+    looking_on.begin(JOB)
+    return Watched(Fold("run", "name", by=("day",), most=lambda *_call: None), looking_on)
+
+
+LATER = [
+    read_entry(write_entry(outcome("answered", row(name, workspace), f"4-{number}{len(workspace)}", told=True), "batchrun", raw=False))
+    for number, name in enumerate(["r-1", "r-2", "行-3", "r-4", "gone"])
+    for workspace in ("legal", "法务")
+]
+
+
+def known(reader: Watched) -> object:
+    """All that it tells, in its order, now and when its rows have been answered since."""
+    told = [told_by(reader)]
+    reader.entries(LATER)
+    told.append(told_by(reader))
+    made = reader.fold.close({("legal", "qwen-plus"): 3})  # type: ignore[attr-defined]
+    return told, orjson.dumps(made.as_json()), orjson.dumps(made.attribution.as_json())
+
+
+def told_by(reader: Watched) -> object:
+    seen, fold, its = reader.course, reader.fold, reader.calls
+    groups = fold._groups.attribution  # type: ignore[attr-defined]
+    series = [
+        (each.width, each.moments(), [(key, each.counts(key)) for key in list(each.keys())]) for each in (seen.timeline, seen.minutes)
+    ]
+    lasted = [
+        [(lane, each.buckets(), each.least, each.greatest) for lane, each in of.items()] for of in (seen.latency(), seen.first_token())
+    ]
+    why = (
+        [(reason, replace(told)) for reason, told in seen.reasons().items()],
+        {**seen.trouble},
+        {**seen.standstills},
+        seen.untimed,
+        seen.began,
+        seen.ended,
+    )
+    attempts = {number: (bytes(each.marks), [*each.rows]) for number, each in its._numbered.openings.items()}
+    doubt = [*its.in_doubt()], its.unreadable, {*its.suspects()}, {*fold._final}  # type: ignore[attr-defined]
+    meters = [(key, [*totals.meters.items()], totals.as_json()) for key, totals in groups.groups.items()]
+    return series, lasted, why, attempts, doubt, meters, orjson.dumps(groups.as_json())
+
+
+def read(directory: Path, how) -> object:
+    try:
+        return known(how(directory))
+    except RunDamagedError as error:
+        return str(error)
+
+
+def by_one(directory: Path) -> Watched:
+    reader = new()
+    read_into(directory, reader)
+    return reader
+
+
+@pytest.fixture
+def joined(monkeypatch) -> list[bool]:
+    """Whether two were joined, time for time."""
+    found: list[bool] = []
+    real = reading._read_by_two
+
+    def noted(*told) -> bool:
+        found.append(False)
+        found[-1] = real(*told)
+        return found[-1]
+
+    monkeypatch.setattr(reading, "_read_by_two", noted)
+    monkeypatch.setattr(ahead, "FROM_BYTES", 1)
+    monkeypatch.setattr(ahead, "_cores", lambda: 2)
+    return found
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(calls, max_size=20), ENTRIES, st.sampled_from([b"", b'{"id":', b'{"a":1}']))
+@example([("1-1", row("r-1", "法务"), "never")], [(outcome("answered", row("r-1", "法务"), "1-1", told=True), "own", None)], b"")
+@example(
+    [("1-1", row("r-1", "法务"), "answered")],
+    [(outcome(kind, row("r-1", "法务"), name, told=True), "own", None) for kind, name in (("rejected", "1-2"), ("answered", "1-1"))],
+    b"",
+)
+@example(
+    [("1-1", row("r-1", "法务"), "never"), ("1-2", row("r-1", "法务"), "answered")],
+    [(outcome("answered", row("r-1", "法务"), "1-2", told=True), "own", None)],
+    b"",
+)
+def test_what_two_fold_is_what_one_folds(joined, made, entries, tail):
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "Ahead", Here)
+        directory = Path(folder)
+        written(directory, made, entries)
+        for path in directory.glob("*/results.jsonl"):
+            append(path, tail)
+        assert read(directory, lambda place: read_all(place, new)) == read(directory, by_one)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """Of two workspaces: answered and rejected rows, calls whose ends are lost."""
+    made: list[tuple[str, Row, str]] = []
+    entries: list[tuple[Outcome, str, str | None]] = []
+    for number in range(1, 1500):
+        of, name = row(f"r-{number}", ("legal", "法务")[number % 2]), f"1-{number}"
+        made.append((name, of, "never" if number % 400 == 0 else "answered"))
+        kind = "rejected" if number % 50 == 0 else "answered"
+        entries.append((outcome(kind, of, name, told=True), "batch" if number % 70 == 0 else "own", None))
+    written(tmp_path, made, entries)
+    return tmp_path
+
+
+def test_another_process_folds_what_one_folds(ledger, joined):
+    assert read(ledger, lambda place: read_all(place, new)) == read(ledger, by_one)
+    assert joined == [True]
+
+
+def test_where_the_other_process_is_killed_all_is_folded_here(ledger, joined, monkeypatch):
+    taken = Ahead._read
+
+    def killed(self):
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        while self._notes.read(1 << 10):
+            pass  # As if it had been killed before it told of anything.
+        return taken(self)
+
+    monkeypatch.setattr(Ahead, "_read", killed)
+    assert read(ledger, lambda place: read_all(place, new)) == read(ledger, by_one)
+    assert joined == [False]
+
+
+def test_a_line_that_is_damaged_is_named_as_by_one(ledger, joined):
+    path = ledger / "法务" / "results.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[500] = lines[500].replace(b'"attempts":1', b'"attempts":2')
+    path.write_bytes(b"".join(lines))
+    said = read(ledger, lambda place: read_all(place, new))
+    assert said == read(ledger, by_one)
+    assert "line 501" in str(said)
+
+
+def test_what_is_appended_meanwhile_is_read_by_neither(ledger, joined, monkeypatch):
+    before = read(ledger, by_one)
+    real = Fold.called
+
+    def appended(self, *calls):
+        for path in ledger.glob("*/results.jsonl"):
+            append(path, write_entry(outcome("answered", row("late", path.parent.name), "3-9", told=True), "batchrun", raw=False))
+        real(self, *calls)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Fold, "called", appended)
+        assert read(ledger, lambda place: read_all(place, new)) == before
+    assert joined == [True]
+
+
+@pytest.mark.parametrize(("module", "name", "most"), [(statement, "MOST_GROUPS", 1), (unanswered, "MOST_REASONS", 0)])
+def test_where_more_is_told_apart_than_may_be_all_is_folded_here(ledger, joined, monkeypatch, module, name, most):
+    monkeypatch.setattr(module, name, most)
+    assert read(ledger, lambda place: read_all(place, new)) == read(ledger, by_one)
+    assert joined == [False]
+
+
+def test_rows_own_metadata_are_told_apart_by_one(ledger, joined):
+    read_all(ledger, lambda: Fold("run", "name", by=("metadata.ticket",)))
+    assert joined == []
+
+
+def test_of_one_workspace_it_is_the_same(ledger, joined):
+    def only(**how) -> Fold:
+        return Fold("run", "name", only="法务", **how)
+
+    alone = only()
+    read_into(ledger, alone, "法务")
+    assert orjson.dumps(read_all(ledger, only, "法务").close({}).as_json()) == orjson.dumps(alone.close({}).as_json())
+    assert joined == [True]
