@@ -33,7 +33,7 @@ from typing import Any, Self
 from batchrun.core.ledger.apart import Apart, Result
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
-from batchrun.core.ledger.given import Given, Packed, Part, given, parts
+from batchrun.core.ledger.given import Given, Packed, Part, given, given_of_read, parts
 
 FROM_BYTES = 32 << 20
 """Of output files, some 50,000 lines: fewer are read here before another process has begun."""
@@ -67,7 +67,7 @@ class Ahead:
         self._reached = {**since}
         self._told = {"folds": asks, "until": until}
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_heard = False
+        self.is_heard = False
         """Whether the other process may tell of more."""
         self._stack = ExitStack()
         self._taken = 0
@@ -146,14 +146,14 @@ class Ahead:
         assert self._process.stdin is not None
         with self._process.stdin as stdin:
             stdin.write(json.dumps(told).encode() + b"\n")
-        self._is_heard = True
+        self.is_heard = True
 
     def _next(self) -> _Read | None:
-        if self._part is None and self._is_heard:
+        if self._part is None and self.is_heard:
             with suppress(OSError, ValueError, EOFError, TypeError):  # What cannot be had is read here.
                 self._part = self._read()
             # What would come after it does not follow what was had, and whoever was waited for once is not waited for again.
-            self._is_heard = self._part is not None
+            self.is_heard = self._part is not None
         return self._part
 
     def _read(self) -> _Read | None:
@@ -200,9 +200,13 @@ def _all_parts(told: Mapping[str, Any], apart: Apart | None) -> Iterator[bytes]:
     for name, start in told["files"].items():
         until = math.inf if told["until"] is None else told["until"].get(name, 0)
         for end, lines in _lines(name, start, until, told["together"]):
-            if apart is not None:
-                apart.told(_entries(_workspace(name), lines))
-            yield marshal.dumps((name, end, given(_workspace(name), lines).packed()))
+            workspace = _workspace(name)
+            if apart is None:
+                found = given(workspace, lines)
+            else:
+                apart.told(entries := _entries(workspace, lines))
+                found = given_of_read(workspace, entries)
+            yield marshal.dumps((name, end, found.packed()))
     if apart is not None:
         yield marshal.dumps((_FOLDED, 0, ([], [pickle.dumps(apart.result())])))
 

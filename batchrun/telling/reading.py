@@ -98,8 +98,8 @@ def read_all(directory: Path, new: Callable[[], AReader], only: str | None = Non
         try:
             if _read_by_two(directory, reader, only, *two):
                 return reader
-        except (RunDamagedError, ArithmeticError, LookupError, TypeError, ValueError):
-            pass  # Which line it is, is told by whoever reads all of them.
+        except (RunDamagedError, ArithmeticError, LookupError, TypeError, ValueError, MemoryError):
+            pass  # Which line it is, is told by whoever reads all of them; and one process may have room for what two have not.
         reader = new()
     read_into(directory, reader, only)
     return reader
@@ -127,6 +127,8 @@ def _shared(directory: Path, asks: Mapping[str, Any], only: str | None) -> tuple
 
 def _read_by_two(directory: Path, reader: Any, only: str | None, ahead: Ahead, until: Mapping[str, int]) -> bool:
     with ahead:
+        if not ahead.is_heard:
+            return False
         reader.attempts(history.Attempts(directory / LOG, 0, until.get(LOG, 0)))
         doubtful = DoubtfulEntries(reader.calls)
         for place in until:

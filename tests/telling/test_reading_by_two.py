@@ -6,6 +6,7 @@ import contextlib
 import marshal
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +39,7 @@ class Here(Ahead):
     """What the other process does, done here."""
 
     def __enter__(self):
-        self._all = []
+        self._all, self.is_heard = [], True
         told = {"files": self._reached, "together": 300, **self._told}
         with contextlib.chdir(self._directory), contextlib.suppress(NotAnEntryError):
             for part in ahead._all_parts(told, Apart(self._told["folds"] or {})):
@@ -189,6 +190,20 @@ def test_where_the_other_process_is_killed_all_is_folded_here(ledger, joined, mo
     monkeypatch.setattr(Ahead, "_read", killed)
     assert read(ledger, lambda place: read_all(place, new)) == read(ledger, by_one)
     assert joined == [False]
+
+
+def test_where_the_other_process_cannot_be_started_all_is_folded_here_and_nothing_twice(ledger, joined, monkeypatch):
+    expected, real, logs = read(ledger, by_one), Watched.attempts, 0
+
+    def counted(self, lines):
+        nonlocal logs
+        logs += 1
+        real(self, lines)
+
+    monkeypatch.setattr(Watched, "attempts", counted)
+    monkeypatch.setattr(sys, "executable", str(ledger / "gone"))
+    assert read(ledger, lambda place: read_all(place, new)) == expected
+    assert (joined, logs) == ([False], 1)
 
 
 def test_a_line_that_is_damaged_is_named_as_by_one(ledger, joined):

@@ -10,8 +10,10 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
-from typing import NamedTuple, Self, TypeAlias
+from operator import itemgetter
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 import orjson
 
@@ -28,8 +30,13 @@ _AT_ONCE = (128, 8, 1)
 _usual_attempts = re.compile(r"(?:[1-9][0-9]{0,8}+-[1-9][0-9]{0,8}+\n)*+", re.ASCII).fullmatch
 _DIGEST_SIZE = 16
 
+_told = itemgetter(*map(Entry._fields.index, ("id", "workspace", "model", "digest", "attempt", "usage")))
+"""Of an entry, what `resumed` takes out of a line's fields."""
+
 Numbers: TypeAlias = "array[int]"
 Packed = tuple[list[str], list[bytes]]
+_Told = tuple[Any, ...]
+_Each = TypeVar("_Each")
 
 
 @dataclass(slots=True)
@@ -77,21 +84,31 @@ class Given:
             return False
         try:
             fields = [*map(orjson.loads, lines)]
-            row_ids, workspaces, models, digests, attempts, _ = zip(*map(resumed, fields), strict=True)
-            calls, asked, ids = "\n".join(attempts) + "\n", "".join(digests), [*map(str.encode, row_ids)]
-            if not (
-                {*workspaces} == {workspace}
-                and all(map(ANSWERED_FIELDS.issuperset, {*map(tuple, fields)}))
-                and {*map(type, models)} == {str}
-                and {*map(len, digests)} == {_DIGEST_SIZE}
-                and (digested := bytes.fromhex(asked)).hex() == asked
-                and _usual_attempts(calls)
-                and calls.count("\n") == len(lines)
-            ):
-                return False
-            names = id_digests(workspaces, ids)
+            told = [*map(resumed, fields)]
+            return all(map(ANSWERED_FIELDS.issuperset, {*map(tuple, fields)})) and self._note(workspace, told)
         except (KeyError, TypeError, ValueError):
             return False
+
+    def take_read(self, workspace: str, entries: Sequence[Entry]) -> bool:
+        """Take in lines of *workspace* that were read already, in the same way."""
+        try:
+            return self._note(workspace, [*map(_told, entries)])
+        except (TypeError, ValueError):
+            return False
+
+    def _note(self, workspace: str, told: Sequence[_Told]) -> bool:
+        row_ids, workspaces, models, digests, attempts, _ = zip(*told, strict=True)
+        calls, asked, ids = "\n".join(attempts) + "\n", "".join(digests), [*map(str.encode, row_ids)]
+        if not (
+            {*workspaces} == {workspace}
+            and {*map(type, models)} == {str}
+            and {*map(len, digests)} == {_DIGEST_SIZE}
+            and (digested := bytes.fromhex(asked)).hex() == asked
+            and _usual_attempts(calls)
+            and calls.count("\n") == len(told)
+        ):
+            return False
+        names = id_digests(workspaces, ids)
         self.rows += row_crcs(workspace, ids)
         self.names += names
         self.digests += numbers_of(digested)
@@ -132,17 +149,24 @@ def given(workspace: str, lines: Sequence[bytes]) -> Given:
     Their seals say that all of them are as they were written.
     """
     found = Given()
-    _give(found, workspace, lines, *_AT_ONCE)
+    _give(found, partial(found.take, workspace), lines, *_AT_ONCE)
     return found
 
 
-def _give(found: Given, workspace: str, lines: Sequence[bytes], together: int, *fewer: int) -> None:
+def given_of_read(workspace: str, entries: Sequence[Entry]) -> Given:
+    """The same of lines that were read already: of failed rows too, and of what has no seal."""
+    found = Given()
+    _give(found, partial(found.take_read, workspace), entries, *_AT_ONCE)
+    return found
+
+
+def _give(found: Given, take: Callable[[Sequence[_Each]], bool], lines: Sequence[_Each], together: int, *fewer: int) -> None:
     for start in range(0, len(lines), together):
         some = lines[start : start + together]
-        if found.take(workspace, some):
+        if take(some):
             continue
         if fewer:
-            _give(found, workspace, some, *fewer)
+            _give(found, take, some, *fewer)
         else:
             found.leave()
 

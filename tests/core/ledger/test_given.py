@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from functools import partial
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batchrun.core.ledger import given as giving
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
+from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
-from batchrun.core.ledger.given import Given, look_at
+from batchrun.core.ledger.given import Given, given_of_read, look_at
 from batchrun.core.ledger.seal import all_whole, is_whole, sealed
 from batchrun.core.model import Answered, Call, Failure, Fault, Rejected, Reply, Row, Scope, Usage
 from batchrun.core.rows.index import id_digest, row_crc
@@ -72,15 +75,23 @@ def told(line: bytes) -> tuple[object, ...]:
         return NOTHING
     if not is_usual(entry, line):
         return NOTHING
+    return numbers(entry)
+
+
+def numbers(entry: Entry) -> tuple[object, ...]:
     opening, _, call = (entry.attempt or "").partition("-")
     row = row_crc("legal", entry.id), id_digest("legal", entry.id), int(entry.digest, 16)
     return *row, int(opening), int(call), entry.model
 
 
-def is_usual(entry: Entry, line: bytes) -> bool:
-    own = entry.workspace == "legal" and b'"outcome":' not in line and b'"custom_id":' not in line and line.endswith(b"\n")
+def is_named(entry: Entry) -> bool:
     named = USUAL_ATTEMPT.fullmatch(entry.attempt or "") and re.fullmatch("[0-9a-f]{16}", entry.digest)
-    return bool(own and named and not entry.unknown and b'"crc32":' in line and is_whole(line) and not line.endswith(b"\r\n"))
+    return bool(named and entry.workspace == "legal")
+
+
+def is_usual(entry: Entry, line: bytes) -> bool:
+    own = b'"outcome":' not in line and b'"custom_id":' not in line and line.endswith(b"\n")
+    return bool(own and is_named(entry) and not entry.unknown and b'"crc32":' in line and is_whole(line) and not line.endswith(b"\r\n"))
 
 
 def shown(found: Given) -> list[tuple[object, ...]]:
@@ -92,10 +103,19 @@ def shown(found: Given) -> list[tuple[object, ...]]:
 @example([answer(), answer(attempt="1-1\n1-2"), answer()], (128, 8, 1))
 def test_what_is_given_of_lines_is_what_a_closer_look_at_each_tells(lines, at_once):
     found = Given()
-    giving._give(found, "legal", lines, *at_once)
+    giving._give(found, partial(found.take, "legal"), lines, *at_once)
     assert shown(found) == [told(line) for line in lines]
     again = Given.of(found.packed())
     assert (again.models, [*again]) == (found.models, [*found])
+
+
+@given(st.lists(st.one_of(usual, usual, odd, changed()), max_size=30))
+def test_what_is_given_of_entries_is_what_each_tells_whatever_it_says_of_its_row(lines):
+    entries = []
+    for line in lines:
+        with suppress(NotAnEntryError):
+            entries.append(read_entry(line))
+    assert shown(given_of_read("legal", entries)) == [numbers(entry) if is_named(entry) else NOTHING for entry in entries]
 
 
 @given(st.lists(st.one_of(usual, odd, changed()), max_size=8))
