@@ -2,8 +2,8 @@
 
 It takes some minutes. Figures are of virtual time, but for the scheduler's cost, which is CPU. Words after the command choose the bars of
 single quotas that have them in their names, and leave the others out (`known 1000000`). What is a command of its own too: `.limits` (single
-quotas), `.pools` (shared ones), `.plans` (forecasts against runs). Not in it are `.informed` (what guesses allow where a bar is missed),
-and what waits for real seconds: `.sockets` (quotas and the head of line on sockets); `.soak` plays a day and fifty kills.
+quotas, beside what can be had of them), `.pools` (shared ones), `.plans` (forecasts against runs). Not in it is what waits for real
+seconds: `.sockets` (quotas and the head of line on sockets); `.soak` plays a day and fifty kills.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batchrun.core.limits.limiter import NO_QUOTA, Quota
-from tests.benchmarks.limits import Play, World, changed, known_requests, known_tokens, measure, others, requests, tokens, unknown
+from tests.benchmarks.bars import changed, known_requests, known_tokens, measure, others, requests, tokens, unknown
+from tests.benchmarks.play import Play, World
 
 KNOWN = [
     *(known_requests(rpm, period, kind, 8.0) for rpm in (60, 600) for period in (1, 6, 60) for kind in ("sliding", "aligned")),

@@ -13,7 +13,8 @@ from batchrun.core.limits.found import Found
 from batchrun.core.limits.limiter import NO_QUOTA, limiter
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.tokens import FoundTokens
-from tests.benchmarks.limits import Play, World, changed, tokens
+from tests.benchmarks.bars import changed, tokens
+from tests.benchmarks.play import Play, World
 
 HELD = 1000.0
 

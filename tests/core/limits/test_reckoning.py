@@ -14,7 +14,8 @@ from batchrun.core.limits.limiter import Limiter, Quota, limiter
 from batchrun.core.limits.reckoning import Reckoning
 from batchrun.core.limits.tokens import KnownTokens
 from batchrun.simulator.quotas import Sliding
-from tests.benchmarks.limits import Play, known_tokens
+from tests.benchmarks.bars import known_tokens
+from tests.benchmarks.play import Play
 
 RATE = 1000.0
 COSTS = st.lists(st.floats(1, 900), min_size=1, max_size=80)
