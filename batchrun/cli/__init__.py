@@ -92,7 +92,7 @@ def main() -> None:
     except MemoryError:
         # Of what a run did nothing is lost by it: what is told of it can be told again.
         _end(StoppedError("there was no memory left: give it more, and run the same command again"))
-    except (RuntimeError, SystemError) as error:
+    except (RuntimeError, SystemError, TypeError) as error:
         from batchrun.running.failing import told  # noqa: PLC0415 - nothing is imported before it is needed
 
         if not isinstance(ended := told(error), BatchrunError):

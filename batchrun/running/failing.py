@@ -24,6 +24,10 @@ _OVERLOOKED = (
     "were under way may have been billed, and are in doubt. Run the same command again, with more memory or fewer slots; where there was "
     "enough, it is a bug"
 )
+_OVERLOOKS = "returned NULL without setting an exception", "os.PathLike, not PosixPath"
+"""How CPython says that something is not there which it had no memory for."""
+MAY_COME_OF_IT = MemoryError, RuntimeError, SystemError, TypeError
+"""What is to be `told`."""
 _LAST_WORDS = f"batchrun: {_NO_MEMORY}\n".encode()
 """Made while there is memory."""
 
@@ -56,7 +60,7 @@ def _ran_out(error: BaseException | None) -> str | None:
             return _NO_MEMORY
         case RuntimeError(args=("can't start new thread",)):
             return _NO_THREAD
-        case SystemError(args=(str() as said,)) if said.endswith("returned NULL without setting an exception"):
+        case SystemError(args=(str() as said,)) | TypeError(args=(str() as said,)) if said.endswith(_OVERLOOKS):
             return _OVERLOOKED
         case _:
             return _ran_out(error.__cause__ or error.__context__)

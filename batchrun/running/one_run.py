@@ -44,7 +44,7 @@ from batchrun.running import noticed
 from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import Purses, each_purse, purses_of, take_up, tell_budgets, tell_spent
 from batchrun.running.closing import Windows, by_the_clock, windows_of
-from batchrun.running.failing import first_of_ours, give_up, told
+from batchrun.running.failing import MAY_COME_OF_IT, first_of_ours, give_up, told
 from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, opened, read_schema
 from batchrun.running.parks import parks_before_any_call
@@ -65,7 +65,7 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
         return await _run(job, wishes)
     except BaseExceptionGroup as group:
         raise first_of_ours(group) from None
-    except (MemoryError, RuntimeError, SystemError) as error:
+    except MAY_COME_OF_IT as error:
         raise told(error) from None
 
 
@@ -76,7 +76,7 @@ def run_blocking(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     try:
         with seldom_collected():
             return anyio.run(run, job, wishes, backend_options={"loop_factory": loop})
-    except (MemoryError, RuntimeError, SystemError) as error:
+    except MAY_COME_OF_IT as error:
         # Of the loop itself, outside of every step.
         raise told(error) from None
 

@@ -230,6 +230,8 @@ def of_its_own(of: type[BaseException] | None) -> BaseException:
         (RuntimeError("can't allocate lock"), StoppedError),
         (RuntimeError("can't start new thread"), StoppedError),
         (SystemError("<function f> returned NULL without setting an exception"), StoppedError),
+        (TypeError("open: path should be string, bytes or os.PathLike, not PosixPath"), StoppedError),
+        (TypeError("f() takes no arguments"), ExceptionGroup),
         (SystemError("bad argument to internal function"), ExceptionGroup),
         (ExceptionGroup("both", [MemoryError(), RuntimeError("can't start new thread")]), StoppedError),
         (ExceptionGroup("a bug too", [MemoryError(), RuntimeError("can't start new thread"), ValueError()]), ExceptionGroup),
