@@ -152,8 +152,10 @@ def _blocks(path: Path, start: int, end: int | None) -> Iterator[Iterable[bytes]
                 yield _as_far_as(end - start, file)
                 return
             while block := file.readlines(_BLOCK_BYTES):
-                if not (block[-1].endswith(b"\n") or _is_object(block[-1])):
-                    block.pop()
+                if not block[-1].endswith(b"\n"):
+                    # Of a line that is being written more may come, which is none of its own.
+                    yield block if _is_object(block[-1]) else block[:-1]
+                    return
                 yield block
     except FileNotFoundError:
         return

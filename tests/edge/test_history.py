@@ -91,6 +91,22 @@ def test_an_end_of_zeros_is_cut_off_entries_and_stays_in_attempts_where_it_is_co
     assert path.read_bytes() == line(0)
 
 
+def test_a_line_that_is_being_written_while_it_is_read_is_never_taken_for_two(tmp_path):
+    """A reader of a run that is under way sees a part of a write, and the rest of it a moment later."""
+    path = tmp_path / "results.jsonl"
+    lines = [line(number) for number in range(3)]
+    for cut in (1, 40, len(lines[1]) - 1):
+        path.write_bytes(lines[0] + lines[1][:cut])
+        read = history.lines_of(path)
+        taken = [next(read)]
+        with path.open("ab") as file:
+            file.write(lines[1][cut:] + lines[2])
+        taken += read
+        whole = [each.rstrip(b"\n") for each in lines]
+        assert [each.rstrip(b"\n") for each in taken] == whole[: len(taken)]
+        assert [entry.id for entry in history.entries(path, "法务")] == ["行-0", "行-1", "行-2"]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
