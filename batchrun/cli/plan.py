@@ -22,7 +22,7 @@ from batchrun.telling.foresight import look_ahead
 @click.option("--json", "as_json", is_flag=True, help="Print the forecast as JSON.")
 @click.option("--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read keys from here instead of .env.")
 def plan(*, job_file: Path, as_json: bool, env_file: Path | None) -> None:
-    """Forecast the run: rows and tokens by workspace and model, what limits each, when it would be done, and what is wrong.
+    """Forecast the run: rows, tokens and money by workspace and model, what limits each, when it would be done, and what is wrong.
 
     Makes no call and changes nothing; the job may be running meanwhile. What earlier openings of the run have seen (latencies, lengths,
     throttles, rates) is taken up, and what was spent of its budgets, by other runs too: those that would run out are told, with when and

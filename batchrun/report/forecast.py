@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from batchrun.core.scheduling.prospects import Forecast, Prospect
 from batchrun.report.drawn import ruled
 
-_HEADS = ("workspace", "model", "rows", "input", "output", "limited by", "finishes in", "finishes at")
-_LEFT = {0, 1, 5}
-"""Columns of words; the others are numbers."""
+_HEADS = ("workspace", "model", "rows", "input", "output")
+_ENDS = ("limited by", "finishes in", "finishes at")
 _NEVER = "-"
 _MOST_ADVICE = 6
 
@@ -19,8 +18,14 @@ def forecast_table(forecast: Forecast, room: int | None = None) -> str:
     """Return a line a workspace and model that has rows left, and a total, for a terminal of *room* columns; then the notes."""
     if not forecast.lanes:
         return "\n".join(["no row is left to do", *_notes(forecast)])
-    lines = [list(_HEADS), *(_lane(each, forecast) for each in forecast.lanes), _total(forecast)]
-    return "\n".join([*ruled(lines, _LEFT, room), *_notes(forecast)])
+    currencies = sorted(forecast.cost)
+    lines = [
+        [*_HEADS, *currencies, *_ENDS],
+        *(_lane(each, forecast, currencies) for each in forecast.lanes),
+        _total(forecast, currencies),
+    ]
+    words = {0, 1, len(_HEADS) + len(currencies)}
+    return "\n".join([*ruled(lines, words, room), *_notes(forecast)])
 
 
 def duration(seconds: float) -> str:
@@ -46,14 +51,23 @@ def clock(at: datetime | None, begins_at: datetime) -> str:
     return f"{at:%a %H:%M}" if at - begins_at < timedelta(days=6) else f"{at:%Y-%m-%d %H:%M}"
 
 
-def _lane(each: Prospect, forecast: Forecast) -> list[str]:
+def _lane(each: Prospect, forecast: Forecast, currencies: Sequence[str]) -> list[str]:
     ends = [_NEVER, _NEVER] if each.seconds is None else _ends(each.seconds, forecast)
-    return [each.workspace, each.model, f"{each.rows:,}", f"{each.input_tokens:,}", f"{each.output_tokens:,}", each.limited_by, *ends]
+    tokens = [f"{each.rows:,}", f"{each.input_tokens:,}", f"{each.output_tokens:,}"]
+    return [each.workspace, each.model, *tokens, *(_cost(each, currency) for currency in currencies), each.limited_by, *ends]
 
 
-def _total(forecast: Forecast) -> list[str]:
+def _cost(each: Prospect, currency: str) -> str:
+    if each.cost is None:
+        return "unknown" if each.rows else ""
+    return f"{each.cost.amount:,.4f}" if each.cost.currency == currency else ""
+
+
+def _total(forecast: Forecast, currencies: Sequence[str]) -> list[str]:
     sums = [sum(getattr(each, name) for each in forecast.lanes) for name in ("rows", "input_tokens", "output_tokens")]
-    return ["total", "", *(f"{each:,}" for each in sums), "", *_ends(forecast.seconds, forecast)]
+    more = "+" if forecast.unpriced_rows else ""
+    costs = (f"{forecast.cost[currency]:,.4f}{more}" for currency in currencies)
+    return ["total", "", *(f"{each:,}" for each in sums), *costs, "", *_ends(forecast.seconds, forecast)]
 
 
 def _ends(seconds: float, forecast: Forecast) -> list[str]:
@@ -62,6 +76,7 @@ def _ends(seconds: float, forecast: Forecast) -> list[str]:
 
 def _notes(forecast: Forecast) -> Iterator[str]:
     yield from forecast.assumed
+    yield from _money(forecast)
     yield from forecast.notes
     helps = _helps(forecast.lanes)
     yield from (f"faster: {_names(lanes)}: {text}" for text, lanes in list(helps.items())[:_MOST_ADVICE])
@@ -72,6 +87,14 @@ def _notes(forecast: Forecast) -> Iterator[str]:
         yield f"  {wrong.advice}"
     if not forecast.obstacles:
         yield "nothing is wrong that can be seen without a call; batchrun doctor asks the endpoints"
+
+
+def _money(forecast: Forecast) -> Iterator[str]:
+    """What the amounts are, and are not."""
+    if forecast.cost:
+        yield "money is what these tokens cost at today's prices (batchrun prices), without calls that have to be made again"
+    if unpriced := sorted({each.model for each in forecast.lanes if each.cost is None and each.rows}):
+        yield f"cost unknown: {_rows(forecast.unpriced_rows)} of {_names(unpriced)}: no price is known; prices can be given in [prices]"
 
 
 def _helps(lanes: Sequence[Prospect]) -> dict[str, list[str]]:

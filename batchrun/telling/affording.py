@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from batchrun.core.jobs.job import Job, Workspace
@@ -17,21 +18,31 @@ from batchrun.report.forecast import clock, duration
 from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import each_purse, most_tokens, purses_of, take_up
 from batchrun.running.money import prices_of
+from batchrun.telling.costing import cost_of
 
 _BODY_BYTES = 100
 """What a request has beside its line's text, about."""
 
 
 class Affording:
-    """What the budgets of *job* have left for the lanes of a forecast that begins at a moment; reads the ledgers."""
+    """What the budgets of *job* have left for the lanes of a forecast that begins at a moment; reads the ledgers.
+
+    *calls* are some like those of each lane.
+    """
 
     def __init__(
-        self, job: Job, workspaces: Mapping[str, Workspace], directory: Path, lanes: Sequence[LaneKey], begins_at: datetime
+        self,
+        job: Job,
+        workspaces: Mapping[str, Workspace],
+        directory: Path,
+        calls: Mapping[LaneKey, Sequence[Usage]],
+        begins_at: datetime,
     ) -> None:
         self._job = job
         self._workspaces = workspaces
         self._begins_at = begins_at
-        self._purses = purses_of(job, workspaces, lanes, prices_of(job))
+        self._calls = calls
+        self._purses = purses_of(job, workspaces, calls, prices_of(job))
         if directory.exists():
             take_up(self._purses, directory)
         Bookkeeper(directory, each_purse(self._purses), wall_time=begins_at.timestamp).look_in()
@@ -58,15 +69,14 @@ class Affording:
 
     def _outlay(self, purse: Purse, each: Prospect, line_bytes: Callable[[LaneKey], float]) -> Outlay | None:
         lane = each.workspace, each.model
-        usage = Usage(round(each.input_tokens / max(1, each.rows)), round(each.output_tokens / max(1, each.rows)))
-        cost = purse.cost(lane, usage)
+        cost = cost_of(each.input_tokens + each.output_tokens, self._calls[lane], partial(purse.cost, lane))
         parameters = {"model": each.model, **self._workspaces[each.workspace].parameters}
         if parameters.get("max_tokens") is None and (most := most_tokens(self._job, *lane)) is not None:
             parameters["max_tokens"] = most
         price = purse.price(lane, bound(parameters, round(line_bytes(lane)) + _BODY_BYTES))
         if cost is None or price is None:
             return None
-        return Outlay(each.rows, each.seconds or 0.0, cost * each.rows, max(price, cost))
+        return Outlay(each.rows, each.seconds or 0.0, cost, max(price, cost / max(1, each.rows)))
 
     def _page(self, purse: Purse) -> Page:
         return purse.page(self._begins_at.timestamp())

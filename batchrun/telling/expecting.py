@@ -13,13 +13,16 @@ import orjson
 
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.statement import Fold, Totals
+from batchrun.core.ledger.usage_fields import read_usage
 from batchrun.core.limits.limiter import Quota
+from batchrun.core.model import Usage
 from batchrun.core.scheduling.expected import Expected, LaneKey, lognormal
 from batchrun.core.scheduling.lanes import LanePlan
 from batchrun.edge import history
 from batchrun.edge.latest import latest_lines
 from batchrun.running.opening import Opening
 from batchrun.running.planning import Learnt, lane_of, read_learnt
+from batchrun.telling.costing import thinned
 from batchrun.telling.sampling import Sample, sampled
 
 FIRST_LATENCY, LATENCY_A_TOKEN, _SPREAD = 1.0, 0.02, 0.4
@@ -35,8 +38,15 @@ class _Answer(NamedTuple):
 
     seconds: float
     line_bytes: int
-    input_tokens: int
-    output_tokens: int
+    usage: Usage
+
+    @property
+    def input_tokens(self) -> int:
+        return self.usage.input_tokens
+
+    @property
+    def output_tokens(self) -> int:
+        return self.usage.output_tokens
 
 
 @dataclass(slots=True)
@@ -50,6 +60,8 @@ class ExpectedLane:
     expected: Expected
     assumed: str
     """Where that is from, for a person."""
+    calls: tuple[Usage, ...]
+    """Some that are like its own."""
     input_tokens: float = 0.0
 
     @property
@@ -98,11 +110,11 @@ def _answer(line: bytes, opening: Opening) -> tuple[LaneKey, _Answer | None]:
         fields = orjson.loads(line)
         own, row_id = (fields["batchrun"], fields["custom_id"]) if "custom_id" in fields else (fields, fields["id"])
         ordinal = index.find(own["workspace"], row_id)
-        usage, lane = own["usage"], (own["workspace"], own["model"])
+        usage, lane = read_usage(own["usage"]), (own["workspace"], own["model"])
         if ordinal is None or usage is None:
             return lane, None
-        return lane, _Answer(own["latency_ms"] / 1000, source.line_bytes(ordinal), usage["input_tokens"], usage["output_tokens"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return lane, _Answer(own["latency_ms"] / 1000, source.line_bytes(ordinal), usage)
+    except (ValueError, KeyError, TypeError):
         return ("", ""), None
 
 
@@ -116,10 +128,10 @@ def expected_lane(job: Job, workspace: Workspace, model: str, opening: Opening, 
         tokens_a_byte = sum(each.input_tokens for each in answers) / max(1, sum(each.line_bytes for each in answers))
         output = math.fsum(each.output_tokens for each in answers) / len(answers)
         latencies: Sequence[float] = sorted(each.seconds for each in answers)
-        costs = _costs(answers, tokens_a_byte, output)
+        costs, calls = _costs(answers, tokens_a_byte, output), thinned([each.usage for each in answers])
     else:
         sample = sampled(job, workspace, model, opening.source, rows, estimate, lanes=len(opening.plan.lanes()))
-        tokens_a_byte, output, costs = sample.tokens_a_byte, sample.output, (1.0,)
+        tokens_a_byte, output, costs, calls = sample.tokens_a_byte, sample.output, (1.0,), sample.calls
         latencies, told = _assumed(job, workspace, sample)
     line_bytes = opening.source.line_bytes
     plan = replace(
@@ -128,7 +140,7 @@ def expected_lane(job: Job, workspace: Workspace, model: str, opening: Opening, 
         tokens=lambda ordinal: max(0, line_bytes(ordinal)) * tokens_a_byte + output,
     )
     expected = _with_shares(Expected(latencies, costs), seen.totals.get(key, Totals()), plan)
-    lane = ExpectedLane(plan, tokens_a_byte, output, expected, told)
+    lane = ExpectedLane(plan, tokens_a_byte, output, expected, told, calls)
     lane.input_tokens = tokens_a_byte * sum(max(0, line_bytes(row)) for row in rows)
     return lane
 

@@ -16,15 +16,18 @@ from typing import Any
 
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.model import Money
 from batchrun.core.scheduling.expected import Calendar, LaneKey
 from batchrun.core.scheduling.forecast import foresee
 from batchrun.core.scheduling.prospects import Forecast, Prospect, helps
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.edge.environment import read_keys
 from batchrun.running import noticed
+from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, looked_into
 from batchrun.telling import obstacles as wrong
 from batchrun.telling.affording import Affording
+from batchrun.telling.costing import money_of
 from batchrun.telling.expecting import ExpectedLane, expected_lane, seen_so_far
 
 
@@ -48,8 +51,9 @@ def look_ahead(
             seen = seen_so_far(directory, workspaces, opening)
             lanes = [expected_lane(job, workspaces[lane[0]], lane[1], opening, seen, unfit.get(lane, frozenset())) for lane in counts]
             obstacles = (*wrong.parked(parked, counts), *wrong.unfitting(unfit), *wrong.set_aside(opening))
-            told = _told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools)
-            affording, means = Affording(job, workspaces, directory, list(counts), begins_at), _mean_bytes(lanes, opening)
+            told = _priced(_told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools), lanes, job, workspaces, begins_at)
+            calls = {lane.key: lane.calls for lane in lanes}
+            affording, means = Affording(job, workspaces, directory, calls, begins_at), _mean_bytes(lanes, opening)
             obstacles = (*obstacles, *affording.obstacles(told, means.__getitem__))
             affordable = (*affording.notes(told, means.__getitem__),)
             notes = tuple(note.replace(str(scratch), str(directory)) for note in opening.notes)
@@ -96,6 +100,20 @@ def _told(
             prospect = replace(prospect, seconds=foreseen.ends_at, hold=foreseen.limit, share=share, help=help_for[lane.key])
         told.append(prospect)
     return tuple(told)
+
+
+def _priced(
+    told: Sequence[Prospect], lanes: Iterable[ExpectedLane], job: Job, workspaces: Mapping[str, Workspace], begins_at: datetime
+) -> tuple[Prospect, ...]:
+    """Each with what its rows would cost at the prices of the day on which the run begins; without, where that is not known."""
+    price, at = pricer(prices_of(job), workspaces), begins_at.timestamp()
+    calls = {lane.key: lane.calls for lane in lanes}
+
+    def cost(each: Prospect) -> Money | None:
+        lane = each.workspace, each.model
+        return money_of(each.input_tokens + each.output_tokens, calls[lane], lambda usage: price(*lane, usage, at))
+
+    return tuple(replace(each, cost=cost(each)) for each in told)
 
 
 def _assumptions(lanes: Sequence[ExpectedLane]) -> tuple[str, ...]:

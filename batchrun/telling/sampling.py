@@ -15,7 +15,9 @@ from pydantic import SecretStr
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.limits.estimates import Estimate, Size
 from batchrun.core.limits.priors import first_output
-from batchrun.core.model import Row
+from batchrun.core.model import Row, Usage
+from batchrun.core.protocols.usage import usage_of
+from batchrun.core.rows.families import thinks
 from batchrun.core.rows.parts import media_of
 from batchrun.edge.source import RowChanged, Source
 from batchrun.running.budgets import most_tokens
@@ -37,19 +39,28 @@ class Sample(NamedTuple):
     """Tokens of an answer."""
     answered: bool
     """Whether that is what the simulator answers to them."""
+    calls: tuple[Usage, ...]
+    """What calls for some of them are taken to use."""
 
 
 def sampled(job: Job, workspace: Workspace, model: str, source: Source, rows: Sequence[int], estimate: Estimate, *, lanes: int) -> Sample:
     """Look at some of a lane's *rows*, of which there are *lanes*."""
     read = [*_read(source, rows, max(_LEAST_ROWS, min(_MOST_ROWS, _MOST_OF_ALL // lanes)))]
     line_bytes = sum(source.line_bytes(ordinal) for ordinal, _ in read)
-    asked = sum(_asked(row, estimate) for _, row in read)
-    tokens_a_byte = asked / line_bytes if line_bytes > 0 else estimate.tokens_a_byte
+    asked = [_asked(row, estimate) for _, row in read]
+    tokens_a_byte = sum(asked) / line_bytes if line_bytes > 0 else estimate.tokens_a_byte
     most = most_tokens(job, workspace.name, model)
     if workspace.endpoint.simulated and (answers := [*_answers(job, workspace.name, [row for _, row in read], most)]):
-        return Sample(tokens_a_byte, sum(answers) / len(answers), answered=True)
+        return Sample(tokens_a_byte, sum(each.output_tokens for each in answers) / len(answers), answered=True, calls=(*answers,))
     lengths = [first_output(model, terms_of(model, row.body, most).limit) for _, row in read]
-    return Sample(tokens_a_byte, sum(lengths) / len(lengths) if lengths else first_output(model), answered=False)
+    calls = (*(_call(row, *tokens) for (_, row), *tokens in zip(read, asked, lengths, strict=True)),)
+    return Sample(tokens_a_byte, sum(lengths) / len(lengths) if lengths else first_output(model), answered=False, calls=calls)
+
+
+def _call(row: Row, asked: float, answered: float) -> Usage:
+    """What a call for a row is taken to use: all that it answers costs what thinking does, where it thinks."""
+    output = round(answered)
+    return Usage(round(asked), output, reasoning_tokens=output if thinks(row.model, row.body) else 0)
 
 
 def input_of(row: Row | RowChanged, estimate: Estimate) -> float:
@@ -89,14 +100,14 @@ def _read(source: Source, rows: Sequence[int], most: int) -> Iterator[tuple[int,
             yield ordinal, row
 
 
-def _answers(job: Job, workspace: str, rows: Sequence[Row], most: int | None) -> Iterator[int]:
-    """How long the simulator's answers to *rows* are, but for those that it does not answer by the plain route."""
+def _answers(job: Job, workspace: str, rows: Sequence[Row], most: int | None) -> Iterator[Usage]:
+    """What the simulator's answers to *rows* use, but for those that it does not answer by the plain route."""
     ask = _simulator(job, workspace)
     for row in rows:
         terms = terms_of(row.model, row.body, most)
-        usage = orjson.loads(ask(orjson.dumps(terms.sent(row.body, [])))).get("usage") if not terms.stream else None
-        if usage:
-            yield usage["completion_tokens"]
+        usage = usage_of(orjson.loads(ask(orjson.dumps(terms.sent(row.body, [])))).get("usage")) if not terms.stream else None
+        if usage is not None:
+            yield usage
 
 
 def _simulator(job: Job, workspace: str) -> Callable[[bytes], Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
+from batchrun.core.model import Money
 from batchrun.core.scheduling.holds import Hold, What, Whose
 from batchrun.core.scheduling.prospects import Forecast, Obstacle, Prospect
 from batchrun.report.forecast import clock, duration, forecast_table
@@ -18,8 +20,8 @@ def test_there_is_a_line_a_lane_and_a_total_with_chinese_names_in_line():
     told = Forecast(
         BEGINS,
         (
-            Prospect("legal", "qwen-plus", 1200, 1_234_567, 89, 75.0, SLOTS, 0.98, "raise it"),
-            Prospect("市场部", "qwen-max", 3, 60, 7, 7260.0, TPM, 0.5),
+            Prospect("legal", "qwen-plus", 1200, 1_234_567, 89, 75.0, SLOTS, 0.98, "raise it", Money("CNY", Decimal("1234.56789"))),
+            Prospect("市场部", "qwen-max", 3, 60, 7, 7260.0, TPM, 0.5, cost=Money("USD", Decimal(3))),
             Prospect("sales", "qwen-max", 4, 80, 9),
         ),
         (Obstacle("workspace sales", 4, "there is no API key", "set it"),),
@@ -27,19 +29,29 @@ def test_there_is_a_line_a_lane_and_a_total_with_chinese_names_in_line():
         ("a note",),
     )
     assert forecast_table(told).splitlines() == [
-        "workspace  model       rows      input  output  limited by          finishes in  finishes at",
-        "─" * 92,
-        "legal      qwen-plus  1,200  1,234,567      89  concurrency          1 min 15 s     22:01:15",
-        "市场部     qwen-max       3         60       7  tpm of the account   2 h 01 min    Tue 00:01",
-        "sales      qwen-max       4         80       9  parked                        -            -",
-        "─" * 92,
-        "total                 1,207  1,234,707     105                       2 h 01 min    Tue 00:01",
+        "workspace  model       rows      input  output          CNY      USD  limited by          finishes in  finishes at",
+        "─" * 114,
+        "legal      qwen-plus  1,200  1,234,567      89   1,234.5679           concurrency          1 min 15 s     22:01:15",
+        "市场部     qwen-max       3         60       7                3.0000  tpm of the account   2 h 01 min    Tue 00:01",
+        "sales      qwen-max       4         80       9      unknown  unknown  parked                        -            -",
+        "─" * 114,
+        "total                 1,207  1,234,707     105  1,234.5679+  3.0000+                       2 h 01 min    Tue 00:01",
         "answers are taken to take 2 s",
+        "money is what these tokens cost at today's prices (batchrun prices), without calls that have to be made again",
+        "cost unknown: 4 rows of qwen-max: no price is known; prices can be given in [prices]",
         "a note",
         "faster: legal qwen-plus: raise it",
         "WRONG: workspace sales: there is no API key (4 rows)",
         "  set it",
     ]
+
+
+def test_where_no_price_is_known_that_is_said_and_no_amount_is_shown():
+    told = Forecast(BEGINS, (Prospect("legal", "own-model", 1, 60, 7, 1.0, SLOTS), Prospect("sales", "own-model", 0, 0, 0)))
+    heading, *lines = forecast_table(told).splitlines()
+    assert heading.split()[3:6] == ["input", "output", "limited"]
+    assert "cost unknown: 1 row of own-model: no price is known; prices can be given in [prices]" in lines
+    assert (told.as_json()["cost"], told.as_json()["unpriced_rows"]) == ({}, 1)
 
 
 def test_what_would_help_many_workspaces_alike_is_told_once():

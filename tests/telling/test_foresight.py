@@ -208,6 +208,20 @@ def test_latencies_and_lengths_are_learnt_from_the_ledger():
     assert "its own answers so far" in told.assumed[0]
 
 
+def test_once_some_rows_are_answered_a_token_is_taken_to_cost_what_theirs_did():
+    """Half of the answers were thought about and found half of their input in a cache: no first forecast could know."""
+    write(rows_of(140))
+    thought = {"input_tokens": 100, "output_tokens": 70, "cached_tokens": 50, "reasoning_tokens": 60}
+    left([entry(number) | ({"usage": thought} if number % 2 else {}) for number in range(40)])
+    prices = {"qwen-plus": {"currency": "USD", "tiers": {"input": 10, "output": 20, "thinking": 80, "cached": 2}}}
+    told = planned(job_of(workspaces={"legal": {}}, prices=prices))
+    (lane,) = told.lanes
+    assert lane.cost is not None
+    plain, dear = 100 * 10 + 70 * 20, 50 * 10 + 50 * 2 + 70 * 80
+    assert float(lane.cost.amount) == pytest.approx(100 * (plain + dear) / 2 / 1e6, rel=0.03)
+    assert told.as_json()["cost"] == {"USD": f"{lane.cost.amount:.6f}"}
+
+
 def test_a_lane_without_answers_learns_from_those_of_its_model():
     write([*rows_of(40), *rows_of(100, "sales")])
     left([entry(number) for number in range(40)])

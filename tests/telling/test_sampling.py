@@ -44,6 +44,9 @@ def test_the_first_forecast_of_all_against_the_simulator_is_within_a_tenth_of_it
     total = read_statement(Path("run")).total()
     assert lane.output_tokens == pytest.approx(total.output_tokens, rel=0.1)
     assert lane.input_tokens == pytest.approx(total.input_tokens, rel=0.05)
+    assert lane.cost is not None
+    assert lane.cost.currency == "CNY"
+    assert float(lane.cost.amount) == pytest.approx(float(total.cost["CNY"]), rel=0.1)
 
 
 def test_no_quota_fault_key_or_empty_account_of_the_simulated_provider_keeps_a_forecast_from_its_answers():
@@ -119,3 +122,30 @@ def test_rows_that_are_gone_are_left_out_and_where_none_is_left_lengths_are_stil
     assert look_at(Lines(gone={1}), [0, 1, 2]) == look_at(Lines(), [0, 2])
     empty = look_at(Lines(gone={0}), [0])
     assert (empty.tokens_a_byte, empty.output) == (Estimate().tokens_a_byte, first_output("qwen-plus"))
+
+
+TIERS = [{"up_to": 100, "input": 1, "output": 10, "thinking": 40}, {"input": 1000, "output": 10_000, "thinking": 40_000}]
+_UNTHINKING = {"enable_thinking": False}
+ELSEWHERE = {"endpoint": "http://127.0.0.1:9/v1", "api_key_env": "FAR_KEY"}
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "output"),
+    [
+        ("qwen-plus", {}, 10),
+        ("qwen-plus", {"enable_thinking": True}, 40),
+        ("qwq-plus", {}, 40),
+        ("qwen3-8b", {"enable_thinking": False}, 10),
+    ],
+)
+def test_before_any_answer_a_row_is_priced_by_its_own_length_and_by_whether_it_makes_the_model_think(monkeypatch, model, asked, output):
+    monkeypatch.setenv("FAR_KEY", "sk-fake-far")
+    rows = [
+        {"id": str(number), "workspace": "legal", "model": model, "prompt": "Hi" if number % 2 else ENGLISH * 20, "parameters": asked}
+        for number in range(100)
+    ]
+    (lane,) = look_ahead(job_of(rows, workspaces={"legal": ELSEWHERE}, prices={model: {"tiers": TIERS}}), BEGINS, dotenv=None).lanes
+    assert lane.cost is not None
+    # Half of the rows, which have nearly all of the input, are of the dear tier.
+    dear = lane.input_tokens / 1_000 + lane.output_tokens / 2 * output / 1_000
+    assert float(lane.cost.amount) == pytest.approx(dear, rel=0.02)

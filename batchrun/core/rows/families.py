@@ -25,6 +25,7 @@ _NEWER = re.compile(r"^qwen3\.[5-9]|^qwen[4-9]|^deepseek|^glm|^kimi")
 _THINKS_UNASKED = re.compile(r"^qwen3-\d[\d.]*b(-a\d+b)?$|-thinking(-|$)")
 """Open Qwen3 of April 2025 thinks by default; the ``-thinking`` models always do."""
 
+_ALWAYS_THINKS = re.compile(r"^qwq|^qvq")
 _CAN_BE_TOLD = re.compile(r"^qwen3-\d[\d.]*b(-a\d+b)?$|^qwen3\.[5-9]|^qwen[4-9]")
 """Hybrids, open Qwen3 and all from qwen3.5 on."""
 _THINKS_WHEN_ASKED = re.compile(
@@ -61,6 +62,13 @@ def thinks_only_when_asked(model: str) -> bool:
 def thinks_unasked(model: str) -> bool:
     """Whether *model* thinks unless told not to, and can be told."""
     return bool(_CAN_BE_TOLD.search(model))
+
+
+def thinks(model: str, body: Mapping[str, Any]) -> bool:
+    """Whether *model* can be taken to think about a request."""
+    told = body.get("enable_thinking")
+    habits = _of_a_name(model)
+    return told if isinstance(told, bool) else habits.thinks_in_streams or thinks_unasked(model) or bool(_ALWAYS_THINKS.search(model))
 
 
 def needs_stream(model: str, body: Mapping[str, Any]) -> bool:

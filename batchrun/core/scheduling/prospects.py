@@ -6,13 +6,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from batchrun.core.limits.limiter import Quota
+from batchrun.core.model import Money
 from batchrun.core.scheduling.expected import Expected, Foreseen, LaneKey
 from batchrun.core.scheduling.holds import Hold, What, Whose
 from batchrun.core.scheduling.lanes import LanePlan
 
+_DIGITS = Decimal("0.000001")
 _SPARE = 1.1
 """Slots for the answers that take longer than most."""
 
@@ -35,6 +38,8 @@ class Prospect:
     """Of its time, in which that held it back."""
     help: str = ""
     """What would make it faster."""
+    cost: Money | None = None
+    """What its tokens cost; None where that is not known."""
 
     @property
     def limited_by(self) -> str:
@@ -81,6 +86,20 @@ class Forecast:
         """Until the last lane is done that is not parked."""
         return max((each.seconds for each in self.lanes if each.seconds is not None), default=0.0)
 
+    @property
+    def cost(self) -> dict[str, Decimal]:
+        """What all rows cost of which that is known, by currency."""
+        sums: dict[str, Decimal] = {}
+        for each in self.lanes:
+            if each.cost is not None:
+                sums[each.cost.currency] = sums.get(each.cost.currency, Decimal(0)) + each.cost.amount
+        return sums
+
+    @property
+    def unpriced_rows(self) -> int:
+        """Rows of which it is not known what they cost: they are in no sum."""
+        return sum(each.rows for each in self.lanes if each.cost is None)
+
     def at(self, seconds: float) -> datetime | None:
         """When so many seconds are over; None where no calendar goes so far."""
         try:
@@ -94,6 +113,8 @@ class Forecast:
             "begins_at": self.begins_at.isoformat(timespec="seconds"),
             "finishes_in": round(self.seconds, 1),
             "finishes_at": self._iso(self.seconds),
+            "cost": {currency: _amount(amount) for currency, amount in self.cost.items()},
+            "unpriced_rows": self.unpriced_rows,
             "lanes": [self._lane_json(each) for each in self.lanes],
             "wrong": [{"where": each.where, "rows": each.rows, "said": each.said, "advice": each.advice} for each in self.obstacles],
             "assumed": list(self.assumed),
@@ -107,6 +128,7 @@ class Forecast:
             "rows": lane.rows,
             "input_tokens": lane.input_tokens,
             "output_tokens": lane.output_tokens,
+            "cost": {} if lane.cost is None else {lane.cost.currency: _amount(lane.cost.amount)},
             "limited_by": lane.limited_by,
             "share_of_its_time": round(lane.share, 3),
             "help": lane.help or None,
@@ -117,6 +139,11 @@ class Forecast:
     def _iso(self, seconds: float) -> str | None:
         at = self.at(seconds)
         return None if at is None else at.isoformat(timespec="seconds")
+
+
+def _amount(amount: Decimal) -> str:
+    """An estimate's digits beyond these tell nothing."""
+    return str(amount.quantize(_DIGITS))
 
 
 def helps(
