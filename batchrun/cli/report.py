@@ -66,8 +66,8 @@ def report(  # noqa: PLR0913 - an option each
 ) -> None:  # fmt: skip
     """Show rows, calls, tokens and money of the run directories RUN, finished or under way: by workspace and model, or as --by says.
 
-    Of several (runs/*) the sums, each run once, whatever paths it is named by. A call belongs to the day on which it began. While a run is
-    under way its calls in flight stand under "in doubt".
+    Of several (runs/*) the sums, each run once, whatever paths it is named by. A call belongs to the day on which it began. Calls in
+    flight of a run that is under way stand apart: they are in no doubt yet.
     """
     table_path, page_path = _path(csv_path, _BESIDE, runs, only), _path(html_path, _PAGE, runs, only)
     focus = _focus(focus_path, ids)
@@ -126,6 +126,9 @@ def _tell(found: Report) -> None:
     """Say which runs the sums are of, where that is a question."""
     if len(found.taken) != 1 or found.left_out:
         click.echo(f"{len(found.taken):,} runs: {', '.join(str(each.path) for each in found.taken)}", err=True)
+    if under_way := found.statement.under_way:
+        which = "the run is" if len(found.taken) == 1 else f"{under_way:,} of them are"
+        click.echo(f"{which} under way: what is in flight is still to come", err=True)
     lines = found.statement.rejected_input
     for reason in reasons.told(lines, why_no_rows(found.taken) if lines else ()):
         click.echo(f"no row: {reason}", err=True)

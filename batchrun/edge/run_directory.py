@@ -45,13 +45,42 @@ def locked(directory: Path) -> Iterator[Path]:
             os.close(lock)
 
 
-def _hold(lock: int, directory: Path) -> None:
+def holder(directory: Path) -> str | None:
+    """Who holds the run in *directory*, as its lock is signed; None where nobody does, or it cannot be told."""
+    try:
+        lock = os.open(directory / "run.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        # Held for no longer than this line takes; whoever begins just then looks a second time.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _owner(lock)
+    except OSError:
+        return None
+    finally:
+        os.close(lock)
+    return None
+
+
+def _take(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _hold(lock: int, directory: Path) -> None:
+    try:
+        if not _take(lock):
+            owner = _owner(lock)
+            # A report that only looked whether anybody holds it has let go by then.
+            time.sleep(_GLANCE)
+            if not _take(lock):
+                raise RunInUseError(f"{directory}: in use by {owner}; wait for it, or stop it, then try again")
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-    except BlockingIOError:
-        raise RunInUseError(f"{directory}: in use by {_owner(lock)}; wait for it, or stop it, then try again") from None
     except OSError as error:
         raise LedgerError(f"{directory}: cannot be locked: {error.strerror}") from None
 

@@ -21,6 +21,7 @@ _COLUMNS = (
     ("retries", "retries"),
     ("throttles", "throttles"),
     ("reasks", "reasks"),
+    ("in flight", "in_flight"),
     ("in doubt", "in_doubt"),
     ("input", "input_tokens"),
     ("cached", "cached_tokens"),
@@ -45,7 +46,7 @@ def table(statement: Statement, by: Sequence[str] = LANE, room: int | None = Non
     Columns that hold nothing but zeros are left out.
     """
     groups, total = statement.by(by), statement.total()
-    columns = [(head, name) for head, name in _COLUMNS if (name in _ALWAYS or getattr(total, name)) and _is_told(name, groups)]
+    columns = [(head, name) for head, name in _COLUMNS if (name in _ALWAYS or _count(total, name)) and _is_told(name, groups)]
     currencies = sorted(total.cost) or ["cost"] * bool(total.unpriced_calls)
     told = {key: totals for key, totals in groups.groups.items() if _tells(totals, columns) or set(by) <= set(LANE)}
     lines = [[*by, *(head for head, _ in columns), *currencies]]
@@ -71,7 +72,11 @@ def _is_told(name: str, groups: Attribution) -> bool:
 
 
 def _tells(totals: Totals, columns: Sequence[tuple[str, str]]) -> bool:
-    return any(getattr(totals, name) for _, name in columns)
+    return any(_count(totals, name) for _, name in columns)
+
+
+def _count(totals: Totals, name: str) -> int:
+    return totals.in_flight.calls if name == "in_flight" else int(getattr(totals, name))
 
 
 def _label(label: Label) -> str:
@@ -81,7 +86,7 @@ def _label(label: Label) -> str:
 
 
 def _counts(totals: Totals, columns: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"{getattr(totals, name):,}" for _, name in columns]
+    return [f"{_count(totals, name):,}" for _, name in columns]
 
 
 def _amounts(totals: Totals, currencies: Sequence[str]) -> list[str]:
@@ -99,10 +104,10 @@ def _amount(totals: Totals, currency: str) -> str:
 def _notes(statement: Statement, total: Totals) -> list[str]:
     waste, notes = total.waste(), []
     notes += [_wasted(name, waste[name]) for name in _WASTED if waste[name].calls]
+    if (flying := total.in_flight).calls:
+        notes.append(f"in flight: {flying.calls:,} calls are under way, and will be billed beyond this: at most {_most(flying)}")
     if total.in_doubt:
-        most = f"{total.in_doubt_input_tokens:,} input and {total.in_doubt_output_tokens:,} output tokens"
-        paid = money(total.in_doubt_cost, total.in_doubt_unpriced)
-        notes.append(f"in doubt: {total.in_doubt:,} calls may have been billed beyond this: at most {_joined(most, paid)}")
+        notes.append(f"in doubt: {total.in_doubt:,} calls may have been billed beyond this: at most {_most(waste['in_doubt'])}")
     notes += [f"saved: {money(saved)} {_SAVED[name]}" for name, saved in total.savings().items() if any(saved.values())]
     if total.unpriced_calls:
         notes.append(
@@ -114,6 +119,11 @@ def _notes(statement: Statement, total: Totals) -> list[str]:
     if statement.unreadable_attempts:
         notes.append(f"{statement.unreadable_attempts:,} lines of attempts.log could not be read: calls and doubt may be higher")
     return notes
+
+
+def _most(part: Part) -> str:
+    tokens = f"{part.input_tokens:,} input and {part.output_tokens:,} output tokens"
+    return _joined(tokens, money(part.cost, part.unpriced_calls))
 
 
 def _wasted(name: str, part: Part) -> str:

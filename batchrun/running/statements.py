@@ -82,13 +82,20 @@ def read_statement(
     was read is not read again next time: the caller holds the run.
     """
     account = Account.of(Path(directory), by=by, zone=zone, only=only)
+    holder = None if keep else run_directory.holder(Path(directory))
     # A run keeps what it knew at its end with its course: who does not want that goes on from it all the same.
     if course is None and (keep or not account.checkpoint("course").is_there):
-        return account.read("statement", account.fold, keep=keep).close(account.rows)
+        return _closed(account, account.read("statement", account.fold, keep=keep), holder)
     both = account.read("course", account.watched, keep=keep)
     if course is not None:
         course.add(both.course)
-    return cast("Fold", both.fold).close(account.rows)
+    return _closed(account, cast("Fold", both.fold), holder)
+
+
+def _closed(account: Account, fold: Fold, holder: str | None) -> Statement:
+    """Close a *fold* of what was read while *holder* held the run, if it does so still: between two holders there may be a kill."""
+    under_way = holder is not None and run_directory.holder(account.directory) == holder
+    return fold.close(account.rows, under_way=under_way)
 
 
 def write_usage(directory: Path, statement: Statement) -> None:

@@ -174,15 +174,19 @@ class DoubtfulCalls:
         """What contradicts the calls in *entry*."""
         return self.calls.wrong(entry)
 
-    def told(self) -> Iterator[tuple[Doubtful, str]]:
-        """Each call, and its row's outcome: pending, where it has none."""
-        for doubtful in self.calls.in_doubt():
+    def told(self, *, under_way: bool = False) -> Iterator[tuple[Doubtful, str]]:
+        """Each call, and its row's outcome: pending, where it has none. Of a run that is *under_way* calls in flight are among them."""
+        for doubtful in self.calls.in_doubt(under_way=under_way):
             row = doubtful.started.workspace, doubtful.started.row_id
             yield doubtful, self._latest.get(row, "pending")
 
 
 def doubtful_calls(directory: Path, only: str | None = None) -> list[tuple[Doubtful, str]]:
-    """List the calls in doubt of a run directory, the earliest first, each with its row's outcome; with *only*, of one workspace."""
-    reader = DoubtfulCalls(only)
+    """List the calls in doubt of a run directory, the earliest first, each with its row's outcome; with *only*, of one workspace.
+
+    Of a run that is under way, those in flight are listed too, and told as such.
+    """
+    reader, holder = DoubtfulCalls(only), run_directory.holder(directory)
     read_into(directory, reader, only)
-    return sorted(reader.told(), key=lambda told: told[0].started.at)
+    under_way = holder is not None and run_directory.holder(directory) == holder
+    return sorted(reader.told(under_way=under_way), key=lambda told: told[0].started.at)

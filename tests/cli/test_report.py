@@ -17,6 +17,7 @@ from pyarrow import parquet as pq
 from batchrun.cli.report import report
 from batchrun.core.errors import JobError, RunDamagedError
 from batchrun.core.model import Usage
+from batchrun.edge import run_directory
 from batchrun.edge.job_file import load_job
 from batchrun.running.money import described_job
 from batchrun.telling.reporting import reported
@@ -60,6 +61,22 @@ def ask(*arguments, code=0):
 def lines_of(path, encoding="utf-8-sig"):
     with path.open(encoding=encoding, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_of_a_run_that_a_process_holds_calls_in_flight_are_no_doubt_on_the_screen_as_data_in_the_list_and_on_the_page(tmp_path):
+    directory = night(tmp_path / "night")
+    assert orjson.loads(ask(directory, "--json").stdout)["under_way"] is False
+    with run_directory.locked(directory):
+        shown = ask(directory)
+        assert "the run is under way: what is in flight is still to come" in shown.stderr
+        assert "in flight: 1 calls are under way" in shown.stdout
+        assert "in doubt" not in shown.stdout
+        told = orjson.loads(ask(directory, "--json").stdout)
+        assert (told["under_way"], told["total"]["in_doubt"], told["total"]["in_flight"]["calls"]) == (True, 0, 1)
+        assert "it is in flight: the run is under way" in ask(directory, "--in-doubt").stdout
+        ask(directory, "--html")
+    assert "1 calls were under way when this page was made" in (directory / "report.html").read_text()
+    assert "in doubt: 1 calls may have been billed" in ask(directory).stdout
 
 
 def test_a_run_is_told_by_workspace_and_model_with_what_was_wasted_saved_and_is_unknown(tmp_path):

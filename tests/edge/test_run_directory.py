@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -11,12 +12,22 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import orjson
 import pytest
 
 from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
-from batchrun.edge.run_directory import FORMAT, locked, open_to_append, read_description, workspace_directories, write_summary, write_whole
+from batchrun.edge.run_directory import (
+    FORMAT,
+    holder,
+    locked,
+    open_to_append,
+    read_description,
+    workspace_directories,
+    write_summary,
+    write_whole,
+)
 
 
 def mode(path):
@@ -69,6 +80,20 @@ def test_a_lock_that_cannot_be_closed_ends_no_run_that_has_ended_well(tmp_path):
         for descriptor in held:
             os.close(descriptor)
     assert len(held) == 1
+
+
+def test_who_holds_a_run_is_told_and_asking_keeps_nobody_from_it(tmp_path):
+    assert holder(tmp_path) is None
+    with locked(tmp_path):
+        assert (holder(tmp_path) or "").startswith(f"process {os.getpid()} on ")
+    assert holder(tmp_path) is None
+    assert holder(tmp_path / "nowhere") is None
+    asking = os.open(tmp_path / "run.lock", os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    (tmp_path / "run.lock").write_text(f"process {2**22 + 1} on {socket.gethostname()}\n")
+    Timer(0.1, os.close, (asking,)).start()
+    with locked(tmp_path):
+        assert (holder(tmp_path) or "").startswith(f"process {os.getpid()} on ")
 
 
 def test_an_owner_that_is_gone_is_not_named_for_the_one_that_holds_the_run(tmp_path):

@@ -7,7 +7,9 @@ from decimal import Decimal
 import pytest
 
 from batchrun.core.columns import width
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.statement import Statement, Totals
+from batchrun.core.model import Money
 from batchrun.report.table import table
 
 ALWAYS = ["workspace", "model", "answered", "pending", "calls", "input", "output"]
@@ -60,6 +62,16 @@ def test_a_column_stands_there_where_any_workspace_has_something_in_it(name, hea
     setattr(loud[2], name, 7)
     assert set(heads(stated(quiet, loud))) == {*ALWAYS, head}
     assert [line.split().count("7") for line in table(stated(quiet, loud)).splitlines()[2:6]] == [0, 1, 0, 1]
+
+
+def test_calls_in_flight_stand_beside_doubt_and_are_none_of_it():
+    flying = Totals(in_doubt=1, in_doubt_input_tokens=5, in_doubt_output_tokens=6)
+    flying.in_flight.count(Bound(7, 8), Money("CNY", Decimal("0.5")))
+    heading, _, line, *_, in_flight, in_doubt = table(stated(("legal", "qwen-plus", flying))).splitlines()
+    assert heading.split("  ")[-5:-2] == ["calls", "in flight", "in doubt"]
+    assert line.split()[5:7] == ["1", "1"]
+    assert in_flight == "in flight: 1 calls are under way, and will be billed beyond this: at most 7 input and 8 output tokens, 0.5000 CNY"
+    assert in_doubt == "in doubt: 1 calls may have been billed beyond this: at most 5 input and 6 output tokens"
 
 
 def test_doubt_is_shown_with_what_it_may_have_cost_at_the_most():

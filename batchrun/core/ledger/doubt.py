@@ -5,7 +5,8 @@ tells, and an honest statement says by how much at the most: statement ≤ bill 
 
 In doubt is a call
 
-- that began and has no end: the process was killed while it was under way (``KILLED``);
+- that began and has no end: the process was killed while it was under way (``KILLED``); while the run is held by the process that made the
+  latest opening, such a call of that opening is in flight, and in no doubt yet (``IN_FLIGHT``);
 - that ended without a whole answer after it was sent, or with one that tells no usage (its end says so, with a code where it has one);
 - that ended with an entry which does not stand in the ledger: a lost machine took it, or somebody did (``MISSING``);
 - that no line tells of: the end of its opening's log may be lost, and what had been promised tells how many calls that may have been at the
@@ -50,6 +51,7 @@ class Calls:
 
     MISSING = "its answer is not in the ledger"
     KILLED = "it has no end: the process was killed"
+    IN_FLIGHT = "it is in flight: the run is under way"
     UNTOLD = "its line may have been lost with the machine"
 
     def __init__(self, only: str | None = None) -> None:
@@ -57,6 +59,8 @@ class Calls:
         """Calls of other workspaces are left out."""
         self._log: Iterable[Line] = ()
         self._open: UnderWay = {}
+        self._abandoned: set[str] = set()
+        """Those that had no end when a later opening began: whoever made them is gone."""
         self._told: dict[str, Started] = {}
         """Whose entries came before their ends."""
         self._suspects: dict[tuple[str, str], int] | None = None
@@ -146,10 +150,11 @@ class Calls:
             self._suspects = Counter((started.workspace, started.row_id) for started in calls)
         return self._suspects
 
-    def in_doubt(self) -> Iterator[Doubtful]:
-        """Give what is left over, once all is taken in."""
+    def in_doubt(self, *, under_way: bool = False) -> Iterator[Doubtful]:
+        """Give what is left over, once all is taken in; of a run that is *under_way* its calls in flight too, told as such."""
         yield from self._doubts
-        yield from (Doubtful(started, self.KILLED) for started, _, _ in self._open.values())
+        for name, (started, _, _) in self._open.items():
+            yield Doubtful(started, self.IN_FLIGHT if under_way and name not in self._abandoned else self.KILLED)
         if self._entries_came:
             yield from (Doubtful(started, self.MISSING) for started in self._missing())
         if self._boot is not None and self._present.lost_its_end(self._boot):
@@ -186,6 +191,7 @@ class Calls:
         # A lost machine can lose the line that numbers an opening, and the next one names its attempts the same.
         if name in self._open:
             self._doubts.append(Doubtful(self._open[name][0], self.KILLED))
+            self._abandoned.discard(name)
         if (suspects := self._suspects) is not None:
             row = workspace, row_id
             suspects[row] = suspects[row] + 1 if row in suspects else 1
@@ -211,6 +217,7 @@ class Calls:
         match line:
             case Opened(number, boot):
                 self._lose_end(boot)
+                self._abandoned.update(self._open)
                 self._present = Opening(number, boot)
                 self.latest = max(self.latest, number)
             case Closed():

@@ -47,6 +47,8 @@ class Statement:
     """Input lines that were no row."""
     unreadable_attempts: int = 0
     """Lines of attempts.log that could not be read: calls and doubt may be higher by as many."""
+    under_way: int = 0
+    """Of the runs that it is of, those that a process was carrying out while they were read."""
     attribution: Attribution = field(default_factory=lambda: Groups().attribution)
     """By workspace, model and what else was asked; without the rows that are pending."""
 
@@ -64,6 +66,7 @@ class Statement:
         self.lanes = dict(sorted(self.lanes.items()))
         self.rejected_input += other.rejected_input
         self.unreadable_attempts += other.unreadable_attempts
+        self.under_way += other.under_way
         self.attribution.add(other.attribution)
 
     def lane(self, workspace: str, model: str) -> Totals:
@@ -94,6 +97,7 @@ class Statement:
             "name": self.name,
             "rejected_input": self.rejected_input,
             "unreadable_attempts": self.unreadable_attempts,
+            "under_way": bool(self.under_way),
             "total": self.total().as_json(),
             "workspaces": {workspace: self.workspace_json(workspace) for workspace in self.workspaces()},
         }
@@ -196,10 +200,14 @@ class Fold:
         self._failed.join(failed, places)
         return True
 
-    def close(self, rows: Mapping[tuple[str, str], int]) -> Statement:
-        """Return the statement; *rows* counts what the run is to do, by workspace and model: the rest of it is pending."""
-        rows_in_doubt = self._doubt()
+    def close(self, rows: Mapping[tuple[str, str], int], *, under_way: bool = False) -> Statement:
+        """Return the statement; *rows* counts what the run is to do, by workspace and model: the rest of it is pending.
+
+        Of a run that is *under_way*, held by one and the same process from before it was read until after, calls in flight are told apart.
+        """
+        rows_in_doubt = self._doubt(under_way=under_way)
         statement = self._statement
+        statement.under_way = int(under_way)
         statement.unreadable_attempts = self.calls.unreadable
         only_lanes = self._groups.attribution.by == LANE
         lanes = self._groups.attribution.groups if only_lanes else self._groups.attribution.collapsed(LANE).groups
@@ -225,14 +233,18 @@ class Fold:
             else:
                 totals.retried.count(ended.usage, ended.cost)
 
-    def _doubt(self) -> set[tuple[str, str, str]]:
+    def _doubt(self, *, under_way: bool) -> set[tuple[str, str, str]]:
         """Count what is in doubt; the rows it is of that have no final entry, by workspace, model and id."""
         rows = set()
-        for started, _, ended in self.calls.in_doubt():
+        for started, why, ended in self.calls.in_doubt(under_way=under_way):
             told = (ended.metadata,) if ended is not None else self._metadata.get((started.workspace, started.row_id))
             known = told is not None if ended is None else ended.has_metadata
             totals = self._groups.of(started.workspace, started.model, started.at, told[0] if told else None, known=known)
-            totals.doubt(started.bound, self._most(started.workspace, started.model, started.bound, started.at))
+            most = self._most(started.workspace, started.model, started.bound, started.at)
+            if why == self.calls.IN_FLIGHT:
+                totals.in_flight.count(started.bound, most)
+                continue
+            totals.doubt(started.bound, most)
             row = started.workspace, started.row_id
             # What rejects a row is final only as its latest entry: it may have been asked again, and exhausted then.
             if started.row_id and row not in self._final and not self._failed.is_rejected(*row):

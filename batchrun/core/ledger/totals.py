@@ -143,6 +143,8 @@ class Totals:
     """Calls that were billed and whose rows were rejected or exhausted."""
     truncated: Part = field(default_factory=Part)
     """Answers that ended at the limit of their length."""
+    in_flight: Part = field(default_factory=Part)
+    """Calls of a run that is under way whose answers are still to come, beside the totals and what is in doubt; at the most."""
 
     def add(self, other: Totals) -> None:
         """Add *other* to this, count by count."""
@@ -233,13 +235,14 @@ class Totals:
         told: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         told["cost"] = amounts_json(self.cost)
         told["in_doubt_cost"] = amounts_json(self.in_doubt_cost)
+        told["in_flight"] = self.in_flight.as_json()
         told["waste"] = {name: part.as_json() for name, part in self.waste().items()}
         told["savings"] = {name: amounts_json(saved) for name, saved in self.savings().items()}
         return told
 
 
 _AMOUNTS = ("cost", "in_doubt_cost", "reask_cost", "undivided", "cache_saved")
-_PARTS = ("retried", "refused", "truncated")
+_PARTS = ("retried", "refused", "truncated", "in_flight")
 _COUNTS = tuple(each.name for each in fields(Totals) if each.name not in {*_AMOUNTS, *_PARTS, "meters"})
 
 

@@ -46,6 +46,7 @@ _SAID: dict[str, tuple[str, str]] = {
     "of_rows": ("{answered} of {n} rows", "已回答 {answered} 行，共 {n} 行"),
     "rows_failed": ("rows failed", "行失败"),
     "calls_in_doubt": ("calls in doubt", "次调用存疑"),
+    "calls_in_flight": ("calls in flight", "次调用进行中"),
     "retries_throttles": ("{retries} retries, {throttles} throttled calls", "重试 {retries} 次，限流 {throttles} 次"),
     "and_more": ("and {n} more", "另有 {n} 个"),
     # Who spent what.
@@ -141,6 +142,12 @@ _SAID: dict[str, tuple[str, str]] = {
     "verdict_throttled": ("throttled", "限流"),
     "verdict_again": ("failed, tried again", "失败后重试"),
     "verdict_parked": ("parked", "暂停"),
+    "in_flight": ("In flight", "进行中"),
+    "flight_lead": (
+        ("{n} calls were under way when this page was made, and will be billed beyond this: "
+        "{input} input and {output} output tokens at the most{money}."),
+        "生成本页时有 {n} 次调用正在进行，将在此之外计费：最多输入 {input}、输出 {output} Token{money}。",
+    ),
     "doubt": ("In doubt", "存疑"),
     "doubt_lead": (
         ("{n} calls may have been billed and left no usage: they were cut off after they were sent. "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from batchrun.core.ledger.totals import Totals
+from batchrun.core.ledger.totals import Part
 from batchrun.core.ledger.unanswered import Told
 from batchrun.report.page.advice import advised
 from batchrun.report.page.figures import money, whole
@@ -23,7 +23,14 @@ _NAMED = 3
 
 def wrong(subject: Subject, words: Words) -> Markup:
     """The whole section."""
-    parts = [_reasons(subject, words), _trouble(subject, words), _doubt(subject, words), _waste(subject, words), _savings(subject, words)]
+    parts = [
+        _reasons(subject, words),
+        _trouble(subject, words),
+        _flight(subject, words),
+        _doubt(subject, words),
+        _waste(subject, words),
+        _savings(subject, words),
+    ]
     quiet = not (subject.course.reasons() or subject.course.trouble)
     lead = h("p", words.say("nothing_wrong"), class_="lead") if quiet and not subject.total.in_doubt else None
     return h("section", h("h2", words.say("wrong")), lead, parts, _unread(subject, words), id="wrong")
@@ -97,12 +104,21 @@ def _trouble(subject: Subject, words: Words) -> Child:
     return [h("h3", words.say("way")), h("p", words.say("way_lead"), class_="lead"), table(words, "way", columns, rows, roomy=True)]
 
 
+def _flight(subject: Subject, words: Words) -> Child:
+    part = subject.total.in_flight
+    if not part.calls:
+        return None
+    told = {"n": whole(part.calls), "input": whole(part.input_tokens), "output": whole(part.output_tokens)}
+    lead = h("p", words.say("flight_lead", money=_in_money(part), **told))
+    return [h("h3", words.say("in_flight")), h("div", lead, class_="box wait")]
+
+
 def _doubt(subject: Subject, words: Words) -> Child:
     total = subject.total
     if not total.in_doubt:
-        return h("p", words.say("no_doubt"), class_="note")
+        return None if total.in_flight.calls else h("p", words.say("no_doubt"), class_="note")
     told = {"n": whole(total.in_doubt), "input": whole(total.in_doubt_input_tokens), "output": whole(total.in_doubt_output_tokens)}
-    lead = h("p", words.say("doubt_lead", money=_in_money(total), **told))
+    lead = h("p", words.say("doubt_lead", money=_in_money(total.waste()["in_doubt"]), **told))
     where = {key: totals for key, totals in subject.lanes.items() if totals.in_doubt}
     columns = [Column(words.say("workspace"), number=False), Column(words.say("model"), number=False), Column(words.say("in_doubt"))]
     columns += [Column(words.say("input")), Column(words.say("output"))]
@@ -120,13 +136,13 @@ def _doubt(subject: Subject, words: Words) -> Child:
     return [h("h3", words.say("doubt")), h("div", lead, class_="box wait"), where_told]
 
 
-def _in_money(total: Totals) -> Said:
-    """What the calls in doubt can cost at the most, as far as that is known."""
-    if not total.in_doubt_cost:
+def _in_money(part: Part) -> Said:
+    """What calls can cost at the most, as far as that is known."""
+    if not part.cost:
         return Said("nothing", {})
-    amount = money(total.in_doubt_cost)
-    if total.in_doubt_unpriced:
-        return Said("doubt_money_more", {"amount": amount, "n": whole(total.in_doubt_unpriced)})
+    amount = money(part.cost)
+    if part.unpriced_calls:
+        return Said("doubt_money_more", {"amount": amount, "n": whole(part.unpriced_calls)})
     return Said("doubt_money", {"amount": amount})
 
 

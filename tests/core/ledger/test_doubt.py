@@ -105,6 +105,28 @@ def test_why_a_call_is_in_doubt_is_said():
     ]
 
 
+def test_of_a_run_that_is_under_way_what_the_present_opening_has_begun_is_in_flight_and_what_others_left_is_in_doubt():
+    def whys(*lines):
+        calls = Calls()
+        for _ in calls.take(lines):
+            pass
+        return [(each.started.name, each.why) for each in calls.in_doubt(under_way=True)]
+
+    assert whys(start(1), start(2), end(2, "again", in_doubt=True)) == [("1-2", "its answer told no usage"), ("1-1", Calls.IN_FLIGHT)]
+    killed = [("1-1", Calls.KILLED), ("1-2", Calls.IN_FLIGHT)]
+    assert whys(start(1), Opened(2, "boot"), start(2)) == killed
+    # A lost machine took the line that numbers an opening: the next one names its calls the same.
+    assert whys(start(1), Opened(1, "boot"), start(1)) == [("1-1", Calls.KILLED), ("1-1", Calls.IN_FLIGHT)]
+
+
+def test_calls_in_flight_are_counted_apart_and_make_no_row_one_in_doubt():
+    fold = Fold("run", "night")
+    fold.attempts([start(1), Opened(2, "boot"), start(2, "s")])
+    total = fold.close({LANE: 2}, under_way=True).total()
+    assert (total.in_doubt, total.rows_in_doubt, total.in_flight.calls) == (1, 1, 1)
+    assert (total.in_flight.input_tokens, total.in_flight.output_tokens) == (10, 20)
+
+
 def test_of_two_starts_of_one_name_the_earlier_one_was_killed_and_the_later_one_has_the_end():
     lines = [start(1, "r"), start(1, "s"), end(1)]
     assert doubts(*lines, entries=[entry(1, "s")]) == [("1-1", Calls.KILLED, None)]

@@ -435,7 +435,7 @@ def test_json_is_this_and_nothing_else():
         for name, models in (("sales", ["qwen-plus"]), ("法务", ["qwen-max", "qwen-plus"]))
     }
     told = {"run": "run-id", "name": "night", "rejected_input": 2, "unreadable_attempts": 4, "total": statement.total().as_json()}
-    assert statement.as_json() == told | {"workspaces": parts}
+    assert statement.as_json() == told | {"under_way": False, "workspaces": parts}
     assert [list(part["models"]) for part in parts.values()] == [["qwen-plus"], ["qwen-max", "qwen-plus"]]
 
 

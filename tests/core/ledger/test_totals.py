@@ -50,7 +50,7 @@ def test_every_count_is_told_by_its_name_and_amounts_exactly():
     told = made.as_json()
     amounts = {"cost", "in_doubt_cost"}
     counts = {each.name for each in fields(Totals) if isinstance(getattr(made, each.name), int)}
-    assert told.keys() == counts | amounts | {"waste", "savings"}
+    assert told.keys() == counts | amounts | {"in_flight", "waste", "savings"}
     assert {name: told[name] for name in counts} == {name: getattr(made, name) for name in counts}
     for name in amounts:
         assert told[name] == {"CNY": plain(getattr(made, name)["CNY"]), "USD": "0.5"}
