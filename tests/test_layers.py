@@ -13,6 +13,7 @@ FLOORS = [
     ("core.model", "core.errors", "core.columns", "core.progress"),
     ("core", "simulator"),
     ("core.scheduling", "core.ledger.statement", "core.ledger.apart"),
+    ("beside",),
     ("engine", "edge", "ports", "waiting", "waking"),
     ("report", "simulator.server", "running", "telling"),
     ("cli",),

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from batchrun.beside import process
 from batchrun.core.errors import RunDamagedError
 from batchrun.core.ledger.attempts import Bound, ended_line, opened_line, started_line
 from batchrun.core.ledger.entry_writing import write_entry
@@ -215,7 +216,7 @@ def test_what_a_process_that_was_killed_has_not_given_is_read_here(ledger, monke
 
 
 def test_a_process_that_stops_is_not_waited_for(ledger, monkeypatch):
-    monkeypatch.setattr(ahead, "_PATIENCE", 0.0)
+    monkeypatch.setattr(process, "_PATIENCE", 0.0)
     assert read(ledger, read_by_two) == read(ledger, closely)
 
 
@@ -226,9 +227,9 @@ def test_a_process_that_stops_is_waited_for_once_however_many_files_are_left(led
         waited.append(asked[-1])
         return [], [], []
 
-    monkeypatch.setattr(ahead, "select", nothing_comes)
+    monkeypatch.setattr(process, "select", nothing_comes)
     assert read(ledger, read_by_two) == read(ledger, closely)
-    assert waited == [ahead._PATIENCE]
+    assert waited == [process._PATIENCE]
 
 
 @pytest.mark.parametrize("fails", range(4))
@@ -255,11 +256,11 @@ def test_where_no_process_can_be_started_all_is_read_here(ledger, monkeypatch, e
 
 
 def test_it_is_asked_for_only_where_it_pays(tmp_path, monkeypatch):
-    assert Ahead.of(tmp_path, {}, ahead.FROM_BYTES - 1) is None
-    monkeypatch.setattr(ahead, "_cores", lambda: 2)
-    assert Ahead.of(tmp_path, {}, ahead.FROM_BYTES) is not None
-    monkeypatch.setattr(ahead, "_cores", lambda: 1)
-    assert Ahead.of(tmp_path, {}, ahead.FROM_BYTES) is None
+    assert Ahead.of(tmp_path, {}, process.FROM_BYTES - 1) is None
+    monkeypatch.setattr(process, "cores", lambda: 2)
+    assert Ahead.of(tmp_path, {}, process.FROM_BYTES) is not None
+    monkeypatch.setattr(process, "cores", lambda: 1)
+    assert Ahead.of(tmp_path, {}, process.FROM_BYTES) is None
 
 
 def test_its_file_has_no_name_its_environment_no_key_and_nothing_is_left_of_it(ledger, monkeypatch):

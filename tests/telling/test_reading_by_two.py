@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from batchrun.beside import process
 from batchrun.core.errors import RunDamagedError
 from batchrun.core.ledger import statement, unanswered
-from batchrun.core.ledger.apart import Apart
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry import NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
@@ -40,16 +40,16 @@ class Here(Ahead):
 
     def __enter__(self):
         self._all, self.is_heard = [], True
-        told = {"files": self._reached, "together": 300, **self._told}
+        told = {**self._told["told"], "together": 300}
         with contextlib.chdir(self._directory), contextlib.suppress(NotAnEntryError):
-            for part in ahead._all_parts(told, Apart(self._told["folds"] or {})):
+            for part in ahead.read_ahead(told):
                 self._all.append(marshal.loads(part))
         return self
 
     def __exit__(self, *_raised):
         pass
 
-    def _next(self):
+    def next(self):
         if self._part is None and self._all:
             self._part = self._all.pop(0)
         return self._part
@@ -130,8 +130,8 @@ def joined(monkeypatch) -> list[bool]:
         return found[-1]
 
     monkeypatch.setattr(reading, "_read_by_two", noted)
-    monkeypatch.setattr(ahead, "FROM_BYTES", 1)
-    monkeypatch.setattr(ahead, "_cores", lambda: 2)
+    monkeypatch.setattr(process, "FROM_BYTES", 1)
+    monkeypatch.setattr(process, "cores", lambda: 2)
     return found
 
 
