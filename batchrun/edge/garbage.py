@@ -1,7 +1,7 @@
 """Python's collector of reference cycles, told what a run needs: what stood before it is not looked through again and again.
 
 With a thousand calls in flight the usual thresholds have it look through what is in use, row after row, for as long as reading their
-answers takes; it finds next to nothing, for nothing on a row's way makes a cycle but an exception.
+answers takes; it finds next to nothing, for nothing on a row's way makes a cycle but a connection that ends.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_THRESHOLDS = 10_000, 10, 10
+_THRESHOLDS = 24_000, 10, 10
 """Objects that have come and not gone before the youngest are looked through, and how often that is before older ones are."""
 
 

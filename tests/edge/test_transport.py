@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
 import inspect
 import logging
 import re
@@ -166,6 +167,30 @@ def test_an_answer_that_unpacks_to_gigabytes_is_never_held_and_not_asked_for_aga
     tracemalloc.stop()
     assert (failure.code, failure.fault, failure.in_doubt) == ("response_too_large", REJECT, True)
     assert peak < 16 * 1_048_576
+
+
+@pytest.mark.parametrize("fault", [server.says(), server.resets(), server.says(server.http(length=9_999)), None])
+def test_a_call_that_failed_holds_nothing_of_its_row_until_cycles_are_sought(fault):
+    async def main() -> int:
+        async with server.serving(fault or server.hangs()) as endpoint, transport() as wire:
+            with socket.socket() as taken:
+                taken.bind(("127.0.0.1", 0))  # bound and not listening: refused
+                url = endpoint.url if fault else f"http://127.0.0.1:{taken.getsockname()[1]}/"
+                for number in range(8):
+                    assert isinstance(await wire.post(request(url, body=b"x" * (1_000_000 + number)), reading()), Failure)
+                    await anyio.sleep(0.01)  # The server is rid of its end by then, too.
+                    endpoint.requests.clear()
+            return tracemalloc.get_traced_memory()[0]
+
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        held = anyio.run(main)
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert held < 3_000_000
 
 
 def test_an_endless_answer_ends_at_the_largest_size():

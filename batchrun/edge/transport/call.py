@@ -20,7 +20,7 @@ from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import Attempt
 from batchrun.edge.transport.connections import Connection
-from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError, WireError, code_of, reason_of
+from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError, WireError, code_of, reason_of, untie
 from batchrun.edge.transport.pool import Pool
 from batchrun.edge.transport.secrets import failure_without_key, masked, reply_without_key
 from batchrun.edge.transport.targets import Target
@@ -107,19 +107,19 @@ class Call(Attempt):
                 self.connection = self._terms.pool.take(self._target, self.began) or await self._opened()
                 self._write(self.connection)
             return await self._answered(self.connection)
-        except TooLargeError as error:
-            if self.stands():
-                return self.result()
-            status = 0 if self.connection is None else self.connection.status
-            if isinstance(error, TooManyValuesError):
-                return mishap("too_many_values", in_doubt=True, status=status)
-            return mishap("response_too_large", f"over {self._terms.max_response_bytes} bytes", in_doubt=True, status=status)
-        except (WireError, aiohttp.ClientError, OSError, UnicodeError) as error:
-            if self.stands():
-                return self.result()
-            return mishap(self.over or code_of(error), told(self._target, error), in_doubt=self.connection is not None)
+        except (WireError, TooLargeError, aiohttp.ClientError, OSError, UnicodeError) as error:
+            untie(error)
+            return self.result() if self.stands() else self._mishap(error)
         finally:
             self._over()
+
+    def _mishap(self, error: BaseException) -> Failure:
+        if not isinstance(error, TooLargeError):
+            return mishap(self.over or code_of(error), told(self._target, error), in_doubt=self.connection is not None)
+        status = 0 if self.connection is None else self.connection.status
+        if isinstance(error, TooManyValuesError):
+            return mishap("too_many_values", in_doubt=True, status=status)
+        return mishap("response_too_large", f"over {self._terms.max_response_bytes} bytes", in_doubt=True, status=status)
 
     def _write(self, connection: Connection) -> None:
         request = self._request

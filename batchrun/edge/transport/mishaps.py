@@ -78,3 +78,13 @@ def reason_of(error: BaseException) -> str:
             return f"{kind}: {os.strerror(number)}"
         case _:
             return kind
+
+
+def untie(error: BaseException) -> None:
+    """Let go of the steps that led to *error*: where one of them knows it, they would hold its call's body until cycles are sought."""
+    tied: list[BaseException] = [error]
+    while tied:
+        each = tied.pop()
+        if each.__traceback__ is not None:
+            each.__traceback__ = None
+            tied += [other for other in (each.__cause__, each.__context__) if other is not None]
