@@ -1,9 +1,13 @@
 """The end of a process that lost a step of its work: there was no memory to take it, and whoever waits for what it brings waits for ever.
 
-Five things go that way. The event loop takes a step once: one that fails is reported, and not taken again. It may fail itself, between two
+Six things go that way. The event loop takes a step once: one that fails is reported, and not taken again. It may fail itself, between two
 steps, and takes none then. A thread that dies takes with it what it was to bring. One that dies before it has begun leaves whoever started
-it waiting; one of an executor's says nothing but to a log. None of these waits can be ended: cancelling one takes a step of its own, of
-what is lost. So the process is given up, as if it had been killed: nothing that was written is lost by it, and the same command goes on.
+it waiting; one of an executor's says nothing but to a log. And what a task waits for counts as come, or as cancelled, before the task is
+called: where there is no memory for that call, whoever has waited waits on, and whoever cancelled it asks again and again. Of that one
+nobody is told, so it is looked for now and then.
+
+None of these waits can be ended: cancelling one takes a step of its own, of what is lost. So the process is given up, as if it had been
+killed: nothing that was written is lost by it, and the same command goes on.
 What fails and is made up for (a connection, a row) ends nothing.
 """
 
@@ -23,6 +27,8 @@ from typing import Any
 from batchrun.waking import LOST
 
 _STANDARD_ERROR = 2
+_LOOK_EVERY = 5.0
+"""Seconds between two looks at who waits."""
 _NO_MEMORY = MemoryError, SystemError
 """What Python raises where it has none: the latter where it overlooked that an allocation had failed, and found out a step later."""
 
@@ -43,6 +49,7 @@ def told(end: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler(), threading.excepthook, sys.unraisablehook
     executors, heard = logging.getLogger("concurrent.futures"), _OfAnExecutor(end)
+    looks = _Looks(loop, end)
     loop.set_exception_handler(partial(_of_the_loop, end))
     threading.excepthook = partial(_of_a_thread, end, before[1])
     sys.unraisablehook = partial(_of_a_beginning, end, before[2])
@@ -50,6 +57,7 @@ def told(end: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
+        looks.close()
         executors.removeHandler(heard)
         loop.set_exception_handler(before[0])
         threading.excepthook, sys.unraisablehook = before[1:]
@@ -67,6 +75,34 @@ def loop(usual: type[asyncio.AbstractEventLoop], end: Callable[[], None]) -> asy
 
     made: asyncio.AbstractEventLoop = type(usual.__name__, (usual,), {"run_forever": run_forever})()
     return made
+
+
+class _Looks:
+    """Looks now and then whether a task waits for what has come already."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
+        self._loop = loop
+        self._end = end
+        self._next = loop.call_later(_LOOK_EVERY, self._look)
+
+    def close(self) -> None:
+        self._next.cancel()
+
+    def _look(self) -> None:
+        came = [(task, waiter) for task in asyncio.all_tasks(self._loop) if (waiter := _waited_for(task)) is not None and waiter.done()]
+        if came:
+            # Whoever was called has been taken up by then: its call is before this one.
+            self._loop.call_soon(self._look_again, came)
+        self._next = self._loop.call_later(_LOOK_EVERY, self._look)
+
+    def _look_again(self, came: list[tuple[asyncio.Task[Any], asyncio.Future[Any]]]) -> None:
+        if any(_waited_for(task) is waiter for task, waiter in came):
+            self._end()
+
+
+def _waited_for(task: asyncio.Task[Any]) -> asyncio.Future[Any] | None:
+    waiter: asyncio.Future[Any] | None = task._fut_waiter  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else tells
+    return waiter
 
 
 class _OfAnExecutor(logging.Handler):

@@ -122,6 +122,47 @@ def test_whoever_cannot_be_woken_is_the_end():
     assert ends(lose, Poor) == 1
 
 
+@pytest.mark.parametrize("how", ["cancel", "told"])
+def test_a_task_whose_waiting_is_over_and_that_is_not_called_is_the_end(monkeypatch, how):
+    monkeypatch.setattr(lost_steps, "_LOOK_EVERY", 0.01)
+
+    async def lose():
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Poor)
+        task = asyncio.ensure_future(waited_for(waiter := loop.create_future()))
+        await anyio.lowlevel.checkpoint()
+        loop.poor = True
+        with pytest.raises(MemoryError):
+            task.cancel() if how == "cancel" else waiter.set_result(None)
+        loop.poor = False
+        assert waiter.done()
+        await anyio.sleep(0.05)
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # nothing brings it back
+
+    assert ends(lose, Poor) >= 1
+
+
+def test_tasks_that_are_called_are_not_however_many_are_at_a_look(monkeypatch):
+    monkeypatch.setattr(lost_steps, "_LOOK_EVERY", 0.0)
+
+    async def lose():
+        loop = asyncio.get_running_loop()
+        for _ in range(50):
+            waiters = [loop.create_future() for _ in range(20)]
+            tasks = [asyncio.ensure_future(waited_for(waiter)) for waiter in waiters]
+            await anyio.lowlevel.checkpoint()
+            for waiter, task in zip(waiters[::2], tasks[1::2], strict=True):
+                waiter.set_result(None)
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    assert ends(lose) == 0
+
+
+async def waited_for(waiter):
+    await waiter
+
+
 async def for_a_connection():
     pool: Any = Pool(asyncio.get_running_loop(), 1, {})
     pool._left -= 1

@@ -36,7 +36,12 @@ _BY_ITSELF = {0, 4, -11, -4}
 
 def starve(home: Path, job: Path, dice: random.Random) -> int:
     """Run *job* in a process of which an allocation fails; its exit code."""
-    delay, before, many = dice.uniform(0.0, 0.4), int(10 ** dice.uniform(0, 4.3)), dice.choice((1, 1, 1, 1, 2, 3, 10, 100))
+    # Where a run begins, much is to be lost that others wait for.
+    delay, before, many = (
+        dice.choice((0.005, dice.uniform(0.0, 0.4))),
+        int(10 ** dice.uniform(0, 4.3)),
+        dice.choice((1, 1, 1, 1, 2, 3, 10, 100)),
+    )
     child = os.fork()
     if child == 0:
         _become(home, job, delay, before, many)
