@@ -10,11 +10,12 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
@@ -24,6 +25,8 @@ FORMAT = 1
 """Of run.json and the files beside it; a run directory of a newer one is refused."""
 _GLANCES, _GLANCE = 25, 0.02
 """How often, and after how many seconds, it is looked who holds a run that another process has just taken."""
+_WRITERS, _ALONE = 16, 4
+"""Summaries that are written at a time, for a journal's commit is paid once for all that wait for it; so few are written one by one."""
 _DIGEST = "blake2b"
 """The field that holds the digest of the others."""
 
@@ -177,25 +180,74 @@ def write_summary(path: Path, value: Any) -> None:
     write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write beside *path*, sync it and put it in its place: readers see the old file or the new one, never half.
+def write_summaries(summaries: Mapping[Path, Any]) -> None:
+    """Write each as `write_summary` does, several at a time, in a directory that is made where there is none."""
 
-    Raises LedgerError where that fails; what was written of it by then takes up no room, which the ledger may need.
+    def write(path: Path) -> None:
+        make(path.parent)
+        write_summary(path, summaries[path])
+
+    if len(summaries) <= _ALONE:
+        for path in summaries:
+            write(path)
+        return
+    with ThreadPoolExecutor(min(_WRITERS, len(summaries) // 2)) as threads:
+        for _ in threads.map(write, summaries):
+            pass
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write *content* as `beside` does."""
+    with beside(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write beside *path*, sync it and put it in its place: readers see the old file or the new one, never half.
+
+    Whoever else writes the same one waits: two reports of a run, each in a process of its own. Raises LedgerError where it fails; what was
+    written of it by then takes up no room, which the ledger may need.
     """
-    beside = path.with_name(f".{path.name}.new")
+    new = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        # A file object writes all or raises: a bare write to a disk that fills up takes a part and says so by its count alone.
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
+        descriptor = _taken(new)
+        try:
+            # A file object writes all or raises: a bare write to a disk that fills up takes a part and says so by its count alone.
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                yield file
             os.fsync(descriptor)
-        beside.replace(path)
+            new.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
         sync_directory(path.parent)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise LedgerError(f"{path}: cannot be written: {error.strerror}; the rows are safe, this summary can be made again") from None
+        raise LedgerError(f"{path}: cannot be written: {error.strerror}; the rows are safe, this file can be made again") from None
+
+
+def _taken(path: Path) -> int:
+    """Open a file that nobody else writes to, made where there is none, and empty: a killed process may have left something of it."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _stands(path, descriptor):
+                os.ftruncate(descriptor, 0)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # Whoever was waited for has put it in its place.
+
+
+def _stands(path: Path, descriptor: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(follow_symlinks=False), os.fstat(descriptor))
+    return False
 
 
 def sync_directory(directory: Path) -> None:

@@ -100,9 +100,8 @@ def _closed(account: Account, fold: Fold, holder: str | None) -> Statement:
 
 def write_usage(directory: Path, statement: Statement) -> None:
     """Write each workspace's usage.json; raises LedgerError where it cannot be."""
-    for workspace in statement.workspaces():
-        run_directory.make(directory / workspace)
-        run_directory.write_summary(directory / workspace / "usage.json", statement.workspace_json(workspace))
+    parts = statement.workspaces_json()
+    run_directory.write_summaries({directory / workspace / "usage.json": part for workspace, part in parts.items()})
 
 
 def _told(directory: Path, described: Mapping[str, Any], only: str | None) -> tuple[str, str, int, dict[tuple[str, str], int]]:

@@ -215,11 +215,10 @@ class _Check:
             done = totals.answered + totals.rejected + totals.exhausted
             if told is not None and done > rows.get((name, model), 0):
                 self._tell(name, f"{done:,} rows of {model} have entries, of {rows.get((name, model), 0):,} that the run has", damage=False)
-        for name in statement.workspaces():
-            self._usage(name, statement)
+        for name, sums in statement.workspaces_json().items():
+            self._usage(self._directory / name / "usage.json", sums)
 
-    def _usage(self, name: str, statement: Statement) -> None:
-        path, sums = self._directory / name / "usage.json", statement.workspace_json(name)
+    def _usage(self, path: Path, sums: dict[str, Any]) -> None:
         if not path.exists() or (written := run_directory.read_summary(path)) == run_directory.as_read(sums):
             return
         # Sums of what is damaged would be wrong.

@@ -114,15 +114,17 @@ def why_no_rows(taken: Iterable[Taken]) -> list[Reason]:
 def write_usage_csv(path: Path, statement: Statement, by: Sequence[str] = (*LANE, "day")) -> None:
     """Write usage.csv; raises LedgerError where it cannot be."""
     heading, rows = usage_table(statement, by)
-    write_csv(path, heading, rows, for_spreadsheets=True)
+    with run_directory.beside(path) as file:
+        write_csv(file, heading, rows, for_spreadsheets=True)
 
 
 def write_focus(path: Path, focus: Focus) -> None:
     """Write the charges as CSV or, by the name's ending, as Parquet; raises LedgerError where it cannot be, JobError without pyarrow."""
-    if path.suffix == ".parquet":
-        write_parquet(path, COLUMNS, focus.rows())
-    else:
-        write_csv(path, list(COLUMNS), focus.rows())
+    with run_directory.beside(path) as file:
+        if path.suffix == ".parquet":
+            write_parquet(file, COLUMNS, focus.rows())
+        else:
+            write_csv(file, list(COLUMNS), focus.rows())
 
 
 def _charge(focus: Focus | None, path: Path, statement: Statement) -> None:

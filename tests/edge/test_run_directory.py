@@ -10,9 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer
 
 import orjson
 import pytest
@@ -20,11 +20,13 @@ import pytest
 from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
 from batchrun.edge.run_directory import (
     FORMAT,
+    beside,
     holder,
     locked,
     open_to_append,
     read_description,
     workspace_directories,
+    write_summaries,
     write_summary,
     write_whole,
 )
@@ -212,6 +214,46 @@ def test_a_summary_is_not_written_through_a_link(tmp_path):
     with pytest.raises(LedgerError, match="symbolic links"):
         write_summary(tmp_path / "usage.json", {})
     assert (tmp_path / "elsewhere").read_bytes() == b"another's"
+
+
+def test_two_that_write_one_summary_at_once_take_turns_and_neither_takes_anything_of_the_other(tmp_path):
+    """As two reports of one run do, each in a process of its own."""
+    path, seen = tmp_path / "report.html", []
+
+    def write(content: bytes, *, fails: bool = False) -> None:
+        with suppress(LedgerError), beside(path) as file:
+            file.write(content)
+            file.flush()
+            seen.append((tmp_path / ".report.html.new").read_bytes())
+            if fails:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    with beside(path) as file:
+        others = [Thread(target=write, args=(b"%d" % number * 9999,), kwargs={"fails": number % 3 == 0}) for number in range(9)]
+        for each in others:
+            each.start()
+        file.write(b"the first, and longest of all" * 999)
+        file.flush()
+        assert (seen, (tmp_path / ".report.html.new").read_bytes()[:9]) == ([], b"the first")
+    for each in others:
+        each.join()
+    assert sorted(seen) == [b"%d" % number * 9999 for number in range(9)]
+    assert path.read_bytes() in [b"%d" % number * 9999 for number in (1, 2, 4, 5, 7, 8)]
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize("workspaces", [1, 4, 5, 60])
+def test_the_summaries_of_few_and_of_many_workspaces_are_all_in_place_when_it_is_said_so(tmp_path, workspaces):
+    summaries = {tmp_path / f"w{number}" / "usage.json": {"calls": number} for number in range(workspaces)}
+    write_summaries(summaries)
+    assert {path: orjson.loads(path.read_bytes()) for path in tmp_path.glob("*/*")} == summaries
+
+
+@pytest.mark.parametrize("workspaces", [4, 60])
+def test_one_of_many_summaries_that_cannot_be_written_is_told(tmp_path, workspaces):
+    (tmp_path / "w3").write_text("no directory")
+    with pytest.raises(LedgerError, match="w3: cannot be made"):
+        write_summaries({tmp_path / f"w{number}" / "usage.json": {} for number in range(workspaces)})
 
 
 def test_a_summary_without_its_directory_is_a_ledger_error(tmp_path):

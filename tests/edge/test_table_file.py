@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet as pq
 
 from batchrun.core.errors import JobError, LedgerError
+from batchrun.edge.run_directory import beside
 from batchrun.edge.table_file import Row, write_csv, write_parquet
 
 COLUMNS = {"name": "text", "amount": "number", "at": "moment"}
@@ -21,7 +22,8 @@ ROWS: list[Row] = [
 
 
 def test_csv_is_exact_without_exponents_each_number_has_a_point_and_nothing_is_an_empty_field(tmp_path):
-    write_csv(tmp_path / "x.csv", list(COLUMNS), [*ROWS, {"name": "7", "amount": Decimal("1E+3"), "at": None}])
+    with beside(tmp_path / "x.csv") as file:
+        write_csv(file, list(COLUMNS), [*ROWS, {"name": "7", "amount": Decimal("1E+3"), "at": None}])
     with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
             ["name", "amount", "at"],
@@ -34,35 +36,38 @@ def test_csv_is_exact_without_exponents_each_number_has_a_point_and_nothing_is_a
 
 def test_a_spreadsheet_knows_the_script_and_takes_no_name_for_a_formula(tmp_path):
     names = ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "法务"]
-    write_csv(tmp_path / "x.csv", ["name"], [{"name": name} for name in names], for_spreadsheets=True)
+    with beside(tmp_path / "x.csv") as file:
+        write_csv(file, ["name"], [{"name": name} for name in names], for_spreadsheets=True)
     raw = (tmp_path / "x.csv").read_bytes()
     assert raw.startswith(b"\xef\xbb\xbf")
     assert raw.decode("utf-8-sig").splitlines()[1:] == [*(f"'{name}" for name in names[:-1]), "法务"]
 
 
 def test_parquet_holds_the_same_exactly(tmp_path):
-    write_parquet(tmp_path / "x.parquet", COLUMNS, ROWS)
+    with beside(tmp_path / "x.parquet") as file:
+        write_parquet(file, COLUMNS, ROWS)
     table = pq.read_table(tmp_path / "x.parquet")
     assert [str(each.type) for each in table.schema] == ["string", "decimal128(38, 20)", "timestamp[us, tz=UTC]"]
     assert table.to_pylist() == ROWS
 
 
 def test_parquet_of_no_rows_has_its_columns(tmp_path):
-    write_parquet(tmp_path / "x.parquet", COLUMNS, [])
+    with beside(tmp_path / "x.parquet") as file:
+        write_parquet(file, COLUMNS, [])
     assert pq.read_table(tmp_path / "x.parquet").column_names == list(COLUMNS)
 
 
 def test_a_number_that_would_lose_a_digit_is_refused_and_leaves_no_file(tmp_path):
     rows: list[Row] = [{"name": "x", "amount": Decimal("1E-21"), "at": None}]
-    with pytest.raises(JobError, match="CSV takes it"):
-        write_parquet(tmp_path / "x.parquet", COLUMNS, rows)
+    with pytest.raises(JobError, match="CSV takes it"), beside(tmp_path / "x.parquet") as file:
+        write_parquet(file, COLUMNS, rows)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_pyarrow_the_way_out_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(JobError, match=r"pip install 'batchrun\[parquet\]'"):
-        write_parquet(tmp_path / "x.parquet", COLUMNS, ROWS)
+    with pytest.raises(JobError, match=r"pip install 'batchrun\[parquet\]'"), beside(tmp_path / "x.parquet") as file:
+        write_parquet(file, COLUMNS, ROWS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -73,8 +78,8 @@ def test_what_cannot_be_written_is_told_and_the_old_file_stays(tmp_path):
         yield {"name": "x"}
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(LedgerError, match="No space left on device"):
-        write_csv(tmp_path / "x.csv", ["name"], rows())
+    with pytest.raises(LedgerError, match="No space left on device"), beside(tmp_path / "x.csv") as file:
+        write_csv(file, ["name"], rows())
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
-    with pytest.raises(LedgerError, match="cannot be written"):
-        write_csv(tmp_path / "none" / "x.csv", ["name"], [])
+    with pytest.raises(LedgerError, match="cannot be written"), beside(tmp_path / "none" / "x.csv") as file:
+        write_csv(file, ["name"], [])

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.ledger.course import Course
+from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.statement import Statement, Totals
 from batchrun.core.protocols import failures
 from batchrun.report.page.advice import advised, chinese
@@ -30,6 +31,7 @@ from batchrun.running import closing
 from batchrun.telling.publishing import publish
 from batchrun.telling.reporting import reported
 from tests.report.written import MODELS, Night, departments, hostile, job_of, write_night
+from tests.steps import lines_run
 
 _SPACES = dict.fromkeys((160, 5760, *range(8192, 8203), 8239, 8287, 12288), " ")
 EVERYTHING = st.text(st.characters(codec=None), max_size=40)
@@ -349,6 +351,20 @@ def test_a_thousand_workspaces_are_cut_to_what_a_reader_reads_and_the_rest_is_ad
     assert len(html.encode()) < 1_500_000
     assert "600 more" in text_of(html)
     assert f'title="{sum(range(1000))} CNY"' in html
+
+
+def test_a_page_of_many_models_is_no_more_work_for_each_of_them_than_one_of_few():
+    """A job may name as many models as it has rows: what is looked through for each of them takes hours."""
+
+    def work(models: int) -> float:
+        course = Course()
+        for number in range(models):
+            course._latency["legal", f"m-{number}"] = durations = Durations()
+            durations.add(100.0 + number)
+        of = subject(*(("legal", f"m-{number}", Totals(answered=1, calls=1)) for number in range(models)), course=course)
+        return lines_run(lambda: page(of), "plots.py", "subject.py", "statement.py", "spending.py", "summary.py", "doneness.py") / models
+
+    assert work(800) <= work(100)
 
 
 def test_many_runs_make_one_page(tmp_path):

@@ -184,7 +184,7 @@ def read_anew(directory: Path) -> tuple[Statement, Course]:
 
 def as_files(statement: Statement) -> object:
     """What is written of a statement when a run ends, and what can be asked of it."""
-    usage = {workspace: orjson.dumps(statement.workspace_json(workspace)) for workspace in statement.workspaces()}
+    usage = {workspace: orjson.dumps(part) for workspace, part in statement.workspaces_json().items()}
     return usage, [list(part) for part in usage_table(statement)], statement.as_json(), statement.by(("day", "workspace")).as_json()
 
 
@@ -399,4 +399,4 @@ def test_a_run_that_is_killed_is_gone_on_with_from_what_was_kept_meanwhile_and_a
     assert answered == {f"r-{number}": 1 for number in range(240)}
     statement = read_anew(tmp_path / "run")[0]
     written = {path.parent.name: orjson.loads(path.read_bytes()) for path in (tmp_path / "run").glob("*/usage.json")}
-    assert written == {name: statement.workspace_json(name) for name in statement.workspaces()}
+    assert written == statement.workspaces_json()

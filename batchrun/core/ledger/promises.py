@@ -57,7 +57,7 @@ class _Lane:
     coming: Amount = NOTHING
     """What will be promised once it is on the disk."""
     of: int = 0
-    """Which of all that was written it comes with; 0 where nothing does."""
+    """Which of all that was written it comes with."""
 
     def made(self) -> Amount:
         return Amount(self.calls, self.input_tokens, self.output_tokens)
@@ -74,6 +74,8 @@ class Promises:
     _lanes: dict[tuple[str, str], _Lane] = field(default_factory=dict)
     _lively: dict[tuple[str, str], _Lane] = field(default_factory=dict)
     """Lanes in which something went on lately."""
+    _coming: dict[tuple[str, str], _Lane] = field(default_factory=dict)
+    """Lanes for which something was written that does not stand yet."""
     written: int = 0
     """How often anything was written: told to `stand`, once a sync has ended that began after it."""
 
@@ -105,6 +107,7 @@ class Promises:
             ahead = NOTHING.and_(lane.largest, _FEWEST).and_(grown, _AHEAD)
             if made.and_(ahead).within(lane.promised) and lane.promised.within(made.and_(ahead, _LOOSE)):
                 continue
+            self._coming[workspace, model] = lane
             lane.of, lane.coming = self.written, (wished := made.and_(ahead, 2 if grown.calls else 1))
             lane.promised = Amount(*map(min, lane.promised, wished))
             promises.append(Promise(workspace, model, *wished))
@@ -112,9 +115,10 @@ class Promises:
 
     def stand(self, written: int) -> None:
         """What had been *written* by then is on the disk."""
-        for lane in self._lanes.values():
-            if 0 < lane.of <= written:
-                lane.promised, lane.of = lane.coming, 0
+        for key, lane in list(self._coming.items()):
+            if lane.of <= written:
+                lane.promised = lane.coming
+                del self._coming[key]
 
     def _enlivened(self, workspace: str, model: str) -> _Lane:
         lane = self._lively[workspace, model] = self._lanes.setdefault((workspace, model), _Lane())

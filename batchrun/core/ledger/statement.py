@@ -78,17 +78,28 @@ class Statement:
         return sorted({workspace for workspace, _ in self.lanes})
 
     def total(self, workspace: str | None = None) -> Totals:
-        """Add up one workspace, or all."""
-        total = Totals()
-        for (name, _), totals in self.lanes.items():
-            if workspace is None or name == workspace:
-                total.add(totals)
-        return total
+        """Add up one workspace, or all. Of each of many, `of_workspaces` tells in one go."""
+        return _sum(totals for (name, _), totals in self.lanes.items() if workspace is None or name == workspace)
 
-    def workspace_json(self, workspace: str) -> dict[str, Any]:
-        """Return one workspace's part, as its usage.json holds it; nothing of the others is in it."""
-        models = {model: totals.as_json() for (name, model), totals in sorted(self.lanes.items()) if name == workspace}
-        return {"run": self.run, "name": self.name, "workspace": workspace, "total": self.total(workspace).as_json(), "models": models}
+    def of_workspaces(self) -> dict[str, tuple[Totals, dict[str, Totals]]]:
+        """Add up every workspace, by name: the whole, and what it is made of, by model."""
+        found: dict[str, dict[str, Totals]] = {}
+        for workspace, model in sorted(self.lanes):
+            found.setdefault(workspace, {})[model] = self.lanes[workspace, model]
+        return {workspace: (_sum(models.values()), models) for workspace, models in found.items()}
+
+    def workspaces_json(self) -> dict[str, dict[str, Any]]:
+        """Return each workspace's part, as its usage.json holds it; nothing of the others is in it."""
+        return {
+            workspace: {
+                "run": self.run,
+                "name": self.name,
+                "workspace": workspace,
+                "total": total.as_json(),
+                "models": {model: totals.as_json() for model, totals in models.items()},
+            }
+            for workspace, (total, models) in self.of_workspaces().items()
+        }
 
     def as_json(self) -> dict[str, Any]:
         """Return the whole, as ``report --json`` prints it."""
@@ -99,8 +110,15 @@ class Statement:
             "unreadable_attempts": self.unreadable_attempts,
             "under_way": bool(self.under_way),
             "total": self.total().as_json(),
-            "workspaces": {workspace: self.workspace_json(workspace) for workspace in self.workspaces()},
+            "workspaces": self.workspaces_json(),
         }
+
+
+def _sum(parts: Iterable[Totals]) -> Totals:
+    total = Totals()
+    for totals in parts:
+        total.add(totals)
+    return total
 
 
 class Fold:

@@ -113,15 +113,11 @@ def _sum(timeline: Timeline, keys: Iterable[Hashable], length: int) -> list[int]
 
 
 def _by_model(of_lanes: Mapping[tuple[str, str], Durations], subject: Subject) -> dict[str, Durations]:
-    models: dict[str, Durations] = {}
-    for model in subject.of_models:
-        merged = Durations()
-        for (_, each), durations in of_lanes.items():
-            if each == model:
-                merged.merge(durations)
-        if merged.count:
-            models[model] = merged
-    return models
+    models = {model: Durations() for model in subject.of_models}
+    for (_, model), durations in of_lanes.items():
+        if model in models:
+            models[model].merge(durations)
+    return {model: durations for model, durations in models.items() if durations.count}
 
 
 def _spread(models: Mapping[str, Durations], subject: Subject) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Subject:
     @cached_property
     def of_workspaces(self) -> dict[str, Totals]:
         """By workspace, the dearest first."""
-        return self.ranked({name: self.statement.total(name) for name in self.statement.workspaces()})
+        return self.ranked({name: total for name, (total, _) in self.statement.of_workspaces().items()})
 
     @cached_property
     def of_models(self) -> dict[str, Totals]:

@@ -32,7 +32,8 @@ DAYS = ("workspace", "model", "day")
 
 def written(focus: Focus, tmp_path):
     """Rows as they come back from a CSV file."""
-    write_csv(tmp_path / "focus.csv", list(COLUMNS), focus.rows())
+    with (tmp_path / "focus.csv").open("wb") as file:
+        write_csv(file, list(COLUMNS), focus.rows())
     with (tmp_path / "focus.csv").open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         rows = [{name: value or None for name, value in row.items()} for row in reader]

@@ -26,6 +26,7 @@ from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.promises import Promises
 from batchrun.core.ledger.statement import Fold
 from batchrun.core.model import Money
+from tests.steps import lines_run
 
 LANES = [("legal", "qwen-plus"), ("legal", "qwen-max"), ("marketing", "qwen-plus")]
 BOUNDS = st.builds(Bound, st.integers(1, 200_000), st.integers(1, 40_000))
@@ -166,6 +167,41 @@ def test_lanes_are_promised_each_by_itself():
     promises.stand(1)
     assert promises.count("sales", "m", Bound(14, 2))
     assert not promises.count("sales", "m", Bound(1, 2))
+    assert promises.covers("legal", "m")
+
+
+def test_a_sync_of_one_lane_is_no_more_work_among_a_thousand_than_alone():
+    """A run may have as many models as rows: each is promised once."""
+
+    def work(lanes: int) -> int:
+        promises = Promises()
+        for number in range(lanes):
+            promises.count("legal", f"m-{number}", Bound(7, 8))
+        for _ in range(2):
+            promises.due()
+            promises.stand(promises.written)
+        promises.count("sales", "m", Bound(7, 8))
+
+        def synced() -> None:
+            promises.due()
+            promises.stand(promises.written)
+
+        lines = lines_run(synced)
+        assert promises.covers("sales", "m")
+        return lines
+
+    assert work(1000) == work(1)
+
+
+def test_what_is_written_twice_before_a_sync_stands_as_it_was_written_last():
+    promises = Promises()
+    promises.count("legal", "m", Bound(7, 8))
+    promises.due()
+    promises.count("legal", "m", Bound(700, 800))
+    promises.due()
+    promises.stand(1)
+    assert not promises.covers("legal", "m")
+    promises.stand(2)
     assert promises.covers("legal", "m")
 
 

@@ -17,6 +17,7 @@ from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.ledger.statement import Fold, Statement, Totals
 from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
+from tests.steps import lines_run
 
 MOST = Bound(10, 20)
 LANES = [("法务", "qwen-plus"), ("法务", "qwen-max"), ("sales", "qwen-plus")]
@@ -397,9 +398,17 @@ def test_json_carries_every_count_and_a_workspaces_part_nothing_of_the_others():
     assert told["total"].keys() >= {"answered", "reasks", "in_doubt_output_tokens", "cost", "in_doubt_cost", "waste", "savings"}
     assert (told["total"]["reasks"], told["rejected_input"], told["unreadable_attempts"]) == (6, 2, 0)
     assert told["workspaces"]["法务"]["models"].keys() == {"qwen-plus", "qwen-max"}
-    part = orjson.dumps(statement.workspace_json("sales")).decode()
+    part = orjson.dumps(statement.workspaces_json()["sales"]).decode()
     assert "法务" not in part
     assert orjson.loads(part)["total"]["answered"] == 3
+
+
+def test_what_each_workspace_is_told_is_no_more_work_of_a_thousand_than_of_ten():
+    def work(workspaces: int) -> float:
+        statement = Statement("run", "job", {(f"w{number}", "m"): Totals(answered=1) for number in range(workspaces)})
+        return lines_run(statement.workspaces_json) / workspaces
+
+    assert work(1000) <= work(10)
 
 
 def test_json_tells_each_amount_by_what_it_is_and_waste_and_savings_by_kind():

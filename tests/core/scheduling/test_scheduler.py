@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import sys
 from collections import Counter
 
 import pytest
@@ -13,6 +12,7 @@ from batchrun.core.model import Failure, Fault, Scope, Usage
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, ParkedScope, Scheduler, Verdict, WaitUntil
 from tests.laboratory import Events, Result, again, answer, ended, lane, launched, parks, rejected, throttled
+from tests.steps import lines_run
 
 AGAIN_LATER = WaitUntil(math.inf)
 
@@ -647,19 +647,7 @@ def lines_of(lanes, rows):
     scheduler = schedule(*(lane(f"w{n}", rows=rows // lanes, slots=2) for n in range(lanes)))
     troubles, dice = {3: again(), 7: throttled()}, random.Random(3)
     events = Events(scheduler, lambda _ticket: (troubles.get(len(events.launches) % 20, answer()), dice.uniform(0.5, 3.0)))
-    lines = 0
-
-    def count(frame, event, _argument):
-        nonlocal lines
-        lines += event == "line"
-        return count if frame.f_code.co_filename.endswith(("scheduler.py", "queues.py")) else None
-
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
-        events.run()
-    finally:
-        sys.settrace(before)
+    lines = lines_run(events.run, "scheduler.py", "queues.py", "judging.py", "probing.py", "paying.py")
     assert events.verdicts()[Verdict.ANSWERED] == rows
     return lines / rows
 
