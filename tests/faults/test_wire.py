@@ -73,26 +73,45 @@ def test_names_that_are_never_resolved_keep_no_other_endpoint_waiting():
             raise socket.gaierror(socket.EAI_AGAIN, "no answer")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    async def main() -> tuple[list[Reply | Failure], Reply | Failure]:
+    async def main() -> tuple[Reply | Failure, list[Reply | Failure]]:
         lost: list[Reply | Failure] = []
 
         async def ask(number: int) -> None:
             lost.append(await post(wire, f"http://silent-{number}.example/v1"))
 
-        async with server.serving(server.keeps(server.http())) as endpoint, transport(lookup=lookup, connect=0.5, total=5) as wire:
+        async with server.serving(server.keeps(server.http())) as endpoint, transport(lookup=lookup, connect=60, total=60) as wire:
             async with anyio.create_task_group() as tasks:
                 for number in range(40):
                     tasks.start_soon(ask, number)
                 await anyio.lowlevel.checkpoint()
-                with anyio.fail_after(0.4):
-                    found = await post(wire, endpoint.url.replace("127.0.0.1", "good.example"))
+                found = await post(wire, endpoint.url.replace("127.0.0.1", "good.example"))
+                tasks.cancel_scope.cancel()
             over.set()
-            return lost, found
+            return found, lost
 
-    lost, found = anyio.run(main)
+    found, lost_meanwhile = anyio.run(main)
     assert isinstance(found, Reply)
-    assert {(each.code, each.in_doubt) for each in lost if isinstance(each, Failure)} == {("connect_timeout", False)}
-    assert len(lost) == 40
+    assert lost_meanwhile == [], "it waited until another was given up"
+
+
+def test_a_name_that_is_never_resolved_is_given_up_like_a_connection_that_never_comes_about_and_leaves_no_doubt():
+    over = threading.Event()
+
+    def lookup(_host, _port, **_how):
+        over.wait(20)
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    async def main() -> Reply | Failure:
+        async with transport(lookup=lookup, connect=0.05, total=20) as wire:
+            try:
+                found: Reply | Failure = await post(wire, "http://silent.example/v1")
+                return found
+            finally:
+                over.set()
+
+    lost = anyio.run(main)
+    assert isinstance(lost, Failure)
+    assert (lost.code, lost.in_doubt) == ("connect_timeout", False)
 
 
 @pytest.mark.parametrize("form", ["plain", "streamed"])

@@ -80,7 +80,7 @@ class Guesses:
         of_all, place = self._all, frexp(guess)[1]
         own = self._classes.get(place)
         if own is None:
-            own = self._classes[place] = Class(of_all.ratio, of_all.spread, own_spread=of_all.spread)
+            own = self._classes[place] = Class(of_all.ratio, own_spread=of_all.spread)
         times = cost / (own.ratio * guess)
         off = (times if times < _MOST_OFF else _MOST_OFF) - 1.0
         off *= off

@@ -47,6 +47,15 @@ def test_a_size_that_was_never_seen_goes_by_what_is_true_of_all():
     assert guesses.expected(50_000.0).mean == pytest.approx(25_000.0, rel=0.01)
 
 
+def test_the_first_row_of_a_size_that_costs_what_is_true_of_all_is_no_surprise():
+    guesses = taught([(1_000.0, 500.0)] * 100)
+    before = guesses.expected(50_000.0)
+    guesses.learn(50_000.0, 25_000.0)
+    after = guesses.expected(50_000.0)
+    assert after.mean == pytest.approx(before.mean)
+    assert after.variance <= before.variance
+
+
 def test_one_row_of_a_size_does_not_outweigh_what_is_true_of_all():
     guesses = taught([(1_000.0, 1_000.0)] * 100 + [(50_000.0, 5_000.0)])
     assert guesses.expected(50_000.0).mean > 4 * 5_000.0
