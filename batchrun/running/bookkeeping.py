@@ -10,6 +10,9 @@ the kernel makes wait for a write, or another process that waits so while it has
 does: nothing is sent that the books do not know of, nothing is lost, and the calls are given the time back
 (`test_books_of_budgets_that_are_held_up_hold_up_the_run_and_cost_it_no_call`).
 
+A run beside whose ledger cannot be counted, for it is damaged or a newer version's, keeps a run with such a budget from being opened, and
+ends one when it has to be counted anew: what cannot be counted must not be overspent.
+
 A run that has no such budget in its job is counted as of the moment when another one opened, and again when a day begins.
 """
 
@@ -27,7 +30,7 @@ from typing import TypeGuard
 
 import anyio
 
-from batchrun.core.errors import LedgerError
+from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.money.books import Books, Part
 from batchrun.core.money.budget import LaneKey, Page, Purse
@@ -202,8 +205,18 @@ class Bookkeeper:
         books.forget_before(f"{datetime.fromtimestamp(now, UTC):%Y-%m}")
 
     def _counted(self, directories: Iterable[Path]) -> dict[Path, Part]:
-        """Read from their ledgers what other runs have spent of our budgets' present pages."""
-        return {directory: self._read_ledger(directory) for directory in directories}
+        """Read from their ledgers what other runs have spent of our budgets' present pages; raises what tells why that cannot be known."""
+        return {directory: self._read_of_another(directory) for directory in directories}
+
+    def _read_of_another(self, directory: Path) -> Part:
+        try:
+            return self._read_ledger(directory)
+        except (RunDamagedError, LedgerError) as error:
+            caps = ", ".join(str(purse.cap) for purse in self._purses)
+            raise type(error)(
+                f"{directory}: what this run, which stands beside yours, has spent of {caps} cannot be counted, and no more may be spent "
+                f"than is left: nothing is sent. {error}. Or move {directory.name} into another folder: what it spent counts no more then"
+            ) from None
 
     def _read_ledger(self, directory: Path) -> Part:
         size, _ = ledger_bytes(directory)

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchrun.core.errors import LedgerError
+from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Reply, Row, Usage
 from batchrun.core.money.books import Part
@@ -376,6 +376,29 @@ def test_a_budget_counts_the_lanes_that_it_is_about_of_the_jobs_that_it_is_about
         run = Run(tmp_path, f"run-{number}", whose=whose).open()
         assert (whose, run.page.others) == (whose, spent)
         run.close()
+
+
+def test_a_run_beside_that_cannot_be_counted_is_named_before_any_call_with_what_is_wrong_and_the_ways_out(tmp_path):
+    damaged = Run(tmp_path, "a").open()
+    for tokens in (7, 8):
+        damaged.send()
+        damaged.settle(tokens)
+    damaged.close()
+    entries = tmp_path / "a" / "legal" / "results.jsonl"
+    entries.write_bytes(b"?" + entries.read_bytes()[1:])
+    (tmp_path / ".books.json").unlink()
+    budget = r"workspaces\.legal\.budget = 100 tokens a day \(Asia/Shanghai\)"
+    with pytest.raises(RunDamagedError, match=rf"/a: what this run, .* has spent of {budget} cannot be counted") as raised:
+        Run(tmp_path, "b").open()
+    said = str(raised.value)
+    assert f"{entries}: line 1: not an entry" in said
+    assert f"batchrun check {tmp_path / 'a'} lists all damage, and moves it aside with --repair. Or move a into another folder" in said
+    assert not BooksFile(tmp_path).path.exists()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "a").rename(tmp_path / "elsewhere" / "a")
+    run = Run(tmp_path, "b").open()
+    assert run.page.others == 0
+    run.close()
 
 
 def test_a_budget_of_the_run_is_in_no_books(tmp_path):
