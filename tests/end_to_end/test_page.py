@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 from contextlib import contextmanager
+from io import BytesIO
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
+from pypdf import PdfReader
 
 from batchrun.telling.publishing import publish
 from batchrun.telling.reporting import reported
@@ -254,6 +256,19 @@ def test_paper_is_light_and_holds_the_whole_page(browser, pages):
         assert page.evaluate("window.printed") == ["rgb(247, 247, 245)", 690]
         page.emulate_media(media="print")
         assert page.locator(".switches").is_hidden()
+
+
+def test_a_table_that_goes_on_on_another_sheet_of_paper_has_its_headings_there_too(browser, pages):
+    with shown(browser, pages["sixty"]) as (page, _, _):
+        sheets = [sheet.extract_text() for sheet in PdfReader(BytesIO(page.pdf(prefer_css_page_size=True))).pages]
+    headings = ["Workspace", "Share", "Cost", "Input", "Output", "Answered"]
+    first, second = sheets[:2]
+    assert "Who spent what" in first
+    assert "Who spent what" not in second
+    for sheet in (first, second):
+        assert all(heading in sheet for heading in headings), sheet
+    # A sheet that nothing but a table begins on begins with its headings.
+    assert second.split()[:2] == headings[:2]
 
 
 def test_nothing_moves_for_a_reader_who_wants_it_still(browser, pages):
