@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from batchrun.core.columns import width
 from batchrun.core.scheduling.prospects import Forecast, Prospect
 from batchrun.report.drawn import ruled
 
@@ -15,7 +16,10 @@ _MOST_ADVICE = 6
 
 
 def forecast_table(forecast: Forecast, room: int | None = None) -> str:
-    """Return a line a workspace and model that has rows left, and a total, for a terminal of *room* columns; then the notes."""
+    """Return a line a workspace and model that has rows left, and a total, for a terminal of *room* columns; then the notes.
+
+    Where that is too narrow for all columns, when each finishes is left out: in how long is told.
+    """
     if not forecast.lanes:
         return "\n".join(["no row is left to do", *_notes(forecast)])
     currencies = sorted(forecast.cost)
@@ -25,7 +29,10 @@ def forecast_table(forecast: Forecast, room: int | None = None) -> str:
         _total(forecast, currencies),
     ]
     words = {0, 1, len(_HEADS) + len(currencies)}
-    return "\n".join([*ruled(lines, words, room), *_notes(forecast)])
+    told = ruled(lines, words, room)
+    if room is not None and max(map(width, told)) > room:
+        told = [*ruled([line[:-1] for line in lines], words, room), f"finishes at {lines[-1][-1]}"]
+    return "\n".join([*told, *_notes(forecast)])
 
 
 def duration(seconds: float) -> str:

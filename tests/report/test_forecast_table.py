@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from batchrun.core.columns import width
 from batchrun.core.model import Money
 from batchrun.core.scheduling.holds import Hold, What, Whose
 from batchrun.core.scheduling.prospects import Forecast, Obstacle, Prospect
@@ -44,6 +45,15 @@ def test_there_is_a_line_a_lane_and_a_total_with_chinese_names_in_line():
         "WRONG: workspace sales: there is no API key (4 rows)",
         "  set it",
     ]
+
+
+def test_on_a_terminal_of_eighty_columns_no_line_of_the_table_is_broken():
+    hold, price = Hold(Whose.LANE, What.CONCURRENCY), Money("CNY", Decimal("12.3456"))
+    told = Forecast(BEGINS, tuple(Prospect("w", name, 12_345, 1_234_567, 89_000, 7500.0, hold, cost=price) for name in ("qwen-max", "q")))
+    *table, finishes = forecast_table(told, 80).splitlines()[:9]
+    assert max(map(width, table)) <= 80
+    assert finishes == "finishes at Tue 00:05"
+    assert "finishes at Tue 00:05" not in forecast_table(told, 120).splitlines()
 
 
 def test_where_no_price_is_known_that_is_said_and_no_amount_is_shown():
