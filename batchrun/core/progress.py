@@ -19,6 +19,10 @@ class WorkspaceProgress:
     parked: bool
     held: int = 0
     """Rows that wait for a person, for a call of theirs may have been billed."""
+    failed: int = 0
+    """Rows that were rejected or exhausted in this opening."""
+    to_retry: int = 0
+    """Rows that wait to be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,16 @@ class Progress:
     def held(self) -> int:
         """Rows that wait for a person."""
         return sum(each.held for each in self.workspaces)
+
+    @property
+    def failed(self) -> int:
+        """Rows that were rejected or exhausted in this opening."""
+        return sum(each.failed for each in self.workspaces)
+
+    @property
+    def to_retry(self) -> int:
+        """Rows that wait to be tried again."""
+        return sum(each.to_retry for each in self.workspaces)
 
     @property
     def in_flight(self) -> int:

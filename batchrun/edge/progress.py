@@ -70,6 +70,8 @@ def _write_line(progress: Progress, rate: _Rate, stream: TextIO) -> None:
     notes += [f"{_workspaces(held)} throttled"] if held else []
     notes += [f"{_workspaces(parked)} parked"] if parked else []
     notes += [f"{progress.held:,} rows held"] if progress.held else []
+    notes += [f"{progress.failed:,} failed"] if progress.failed else []
+    notes += [f"{progress.to_retry:,} to be tried again"] if progress.to_retry else []
     notes += ["draining"] if progress.draining else []
     stream.write(
         f"{progress.done:,} of {progress.rows:,} rows ({share:.1f} %), {rows:.1f} rows/s, {tokens:,.0f} tokens/s, {', '.join(notes)}\n"
@@ -181,7 +183,8 @@ class _Bars:
         rows, tokens = self._rate.of(progress)
         flying, flow, pace = f", {progress.in_flight:,} in flight", f", {tokens:,.0f} tokens/s", f", {rows:,.1f} rows/s"
         held = f", {progress.held:,} held" if progress.held else ""
-        notes = [", draining" * progress.draining, pace, flow, flying, held]
+        failed = f", {progress.failed:,} failed" if progress.failed else ""
+        notes = [", draining" * progress.draining, pace, flow, flying, held, failed]
         for dispensable in (flow, flying, pace):
             if len("".join(notes)) > room:
                 notes.remove(dispensable)
@@ -212,6 +215,9 @@ def _count(workspaces: Sequence[WorkspaceProgress]) -> str:
 
 def _note(workspaces: Sequence[WorkspaceProgress]) -> str:
     notes = [f"{sum(each.in_flight for each in workspaces)} in flight"]
+    failed, to_retry = sum(each.failed for each in workspaces), sum(each.to_retry for each in workspaces)
+    notes += [f"{failed:,} failed"] if failed else []
+    notes += [f"{to_retry:,} to retry"] if to_retry else []
     notes += ["throttled"] if any(each.throttled for each in workspaces) else []
     notes += ["parked"] if any(each.parked for each in workspaces) else []
     return ", ".join(notes)

@@ -71,7 +71,7 @@ def tell_spent(purses: Purses, note: Callable[[str], None]) -> None:
 
 def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:
     """Have the park of a spent budget say what its rows would come to, by what the lane's answers came to so far."""
-    totals = statement.lane(*parked.name.split(" ", 1)) if parked.failure.code == "budget_spent" else None
+    totals = statement.lane(*parked.name.rsplit(" ", 1)) if parked.failure.code == "budget_spent" else None
     if totals is None or not totals.billed_calls:
         return parked
     share = Decimal(parked.rows) / totals.billed_calls

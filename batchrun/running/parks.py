@@ -1,13 +1,21 @@
-"""What cannot be sent as the job and the environment stand: found before any call."""
+"""What cannot be sent as the job and the environment stand, found before any call; what comes to stand still, told at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+
+import anyio
 
 from batchrun.core.jobs.job import Workspace
 from batchrun.core.jobs.words import nearest
 from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.edge.environment import Keys, Missing
+
+_LOOK_EVERY = 1.0
+_MOST_TOLD = 6
+"""Parks for the same reason that are told as they come: the end tells of all."""
+_TOLD_ELSEWHERE = frozenset({"window_closed"})
 
 
 def parks_before_any_call(
@@ -31,3 +39,26 @@ def _unlisted(model: str, name: str, workspace: Workspace) -> str:
     meant = nearest(model, (*(workspace.models or ()), *workspace.deployments))
     instead = f'"{meant}" is listed: correct what is mistyped, there or in the rows,' if meant else "give the rows another model,"
     return f'{instead} or add "{model}" to workspaces.{name}.models once the workspace is authorised for it'
+
+
+async def tell_parks(parked: Callable[[], Iterable[ParkedScope]], note: Callable[[str], None]) -> None:
+    """Note what comes to stand still for want of a person, and what goes on again, until cancelled."""
+    told: dict[tuple[Scope, str], str] = {}
+    counts: dict[str, int] = {}
+    while True:
+        # What ends sooner says all of it at its end.
+        await anyio.sleep(_LOOK_EVERY)
+        standing = {(each.scope, each.name): each for each in parked() if each.failure.code not in _TOLD_ELSEWHERE}
+        for key in [key for key in told if key not in standing]:
+            note(f"{key[1]}: goes on, {told.pop(key)} is over")
+        for key, each in standing.items():
+            if key not in told and (count := counts.get(each.failure.code, 0)) <= _MOST_TOLD:
+                counts[each.failure.code] = count + 1
+                note(_told(each) if count < _MOST_TOLD else f"parked: more for the same reason, {each.failure.code}: the end tells which")
+                told[key] = each.failure.code
+
+
+def _told(parked: ParkedScope) -> str:
+    failure = parked.failure
+    status = f"{failure.status} " if failure.status else ""
+    return f"parked: {parked.name}: {status}{failure.code}: {failure.message}: {failure.advice}"

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import anyio
 
 from batchrun.core.jobs.job import Job
-from batchrun.core.model import Scope
 from batchrun.core.progress import Progress, WorkspaceProgress
 from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.edge import signals
@@ -104,7 +103,8 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
         for (workspace, _), count in scheduler.left().items():
             left[workspace] = left.get(workspace, 0) + count
         held = scheduler.held(anyio.current_time())
-        parked = {name.split(" ", 1)[0] for each in scheduler.parked() if each.scope is not Scope.ACCOUNT for name in [each.name]}
+        parked = {name for each in scheduler.parked() for name in each.workspaces}
+        to_retry = scheduler.rows_to_retry()
         return Progress(
             tuple(
                 WorkspaceProgress(
@@ -115,6 +115,8 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
                     name in held,
                     name in parked,
                     kept.get(name, 0) + scheduler.rows_held().get(name, 0),
+                    scheduler.rows_failed().get(name, 0),
+                    to_retry.get(name, 0),
                 )
                 for name, count in rows.items()
             ),

@@ -296,3 +296,14 @@ def test_reading_the_input_is_a_bar_on_a_terminal_and_leaves_nothing_behind():
     bar.close()
     bar.close()
     assert not stream.getvalue().rsplit("\r", 2)[-2].strip()
+
+
+def test_rows_that_failed_and_those_that_wait_for_another_try_are_seen_while_the_run_goes_on(terminal):
+    troubled = Progress((WorkspaceProgress("legal", 100, 40, 2, throttled=False, parked=False, failed=3, to_retry=1200),), 0)
+    stream = terminal(columns=80)
+    shown(lambda _now: troubled, stream, seconds=1)
+    assert "40/100, 2 in flight, 3 failed, 1,200 to retry" in stream.lines()[0]
+    assert ", 3 failed" in stream.lines()[-1]
+    log = io.StringIO()
+    shown(lambda _now: troubled, log, seconds=LINE_EVERY + 1)
+    assert "2 in flight, 3 failed, 1,200 to be tried again" in log.getvalue()

@@ -207,3 +207,13 @@ def test_a_spent_budget_says_what_the_rows_left_would_come_to():
     assert (told.name, told.rows, told.failure.advice) == (f"legal {OWN}", 10, "raise it")
     assert with_what_is_left(parked("no_price", 10), statement) == parked("no_price", 10)
     assert with_what_is_left(parked("budget_spent", 10), Statement("run", "job")) == parked("budget_spent", 10)
+
+
+def test_a_park_of_a_workspace_whose_name_has_a_space_brings_no_other_into_the_statement():
+    statement = Statement("run", "job")
+    statement.lane("legal dept", OWN).add_usage(Usage(300, 100))
+    each = ParkedScope(
+        Scope.LANE, f"legal dept {OWN}", Failure(Fault.PARK, Scope.LANE, "budget_spent", "the budget is spent", "raise it"), 10
+    )
+    assert "about 4,000 tokens" in with_what_is_left(each, statement).failure.message
+    assert [*statement.lanes] == [("legal dept", OWN)]

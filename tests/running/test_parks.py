@@ -1,12 +1,15 @@
-"""What cannot be sent, found before any call."""
+"""What cannot be sent, found before any call; what comes to stand still, told at once."""
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from batchrun.core.jobs.job import Job
-from batchrun.core.model import Scope
-from batchrun.running.parks import parks_before_any_call
+from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.scheduling.parking import ParkedScope
+from batchrun.running.parks import parks_before_any_call, tell_parks
+from tests.virtual_time import run_virtually
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,35 @@ def test_a_model_that_the_job_does_not_list_is_told_with_the_one_that_was_meant(
     [(workspace, model, failure)] = parks_before_any_call(workspaces, {}, [("legal", "qwen-plus"), ("legal", asked), ("legal", "tone-v4")])
     assert (workspace, model, failure.scope, failure.code) == ("legal", asked, Scope.LANE, "model_not_listed")
     assert failure.advice.startswith(f'{instead} or add "{asked}" to workspaces.legal.models once')
+
+
+def standing(*names, code="invalid_api_key"):
+    return [
+        ParkedScope(Scope.WORKSPACE, name, Failure(Fault.PARK, Scope.WORKSPACE, code, "no", "mend it", status=401), 3) for name in names
+    ]
+
+
+def told_while(*moments):
+    """The notes, where at each second another of *moments* stands still."""
+    notes: list[str] = []
+    ahead = iter(moments)
+
+    async def main():
+        with anyio.move_on_after(len(moments) + 0.5):
+            await tell_parks(lambda: next(ahead), notes.append)
+
+    run_virtually(main)
+    return notes
+
+
+def test_what_comes_to_stand_still_is_noted_once_as_soon_as_it_does_and_so_is_that_it_goes_on():
+    notes = told_while(standing(), standing("legal"), standing("legal"), standing(), standing("legal"))
+    parked = "parked: legal: 401 invalid_api_key: no: mend it"
+    assert notes == [parked, "legal: goes on, invalid_api_key is over", parked]
+
+
+def test_of_many_that_stand_still_for_the_same_reason_some_are_noted_and_hours_are_noted_elsewhere():
+    many = [*standing(*(f"w{number}" for number in range(50))), *standing("shut", code="window_closed"), *standing("x", code="Arrearage")]
+    notes = told_while(many, many)
+    assert len(notes) == 8
+    assert notes[6:] == ["parked: more for the same reason, invalid_api_key: the end tells which", "parked: x: 401 Arrearage: no: mend it"]

@@ -20,6 +20,8 @@ class ParkedScope:
     name: str
     failure: Failure
     rows: int
+    workspaces: frozenset[str] = frozenset()
+    """Whose rows those are."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +44,11 @@ class Parked:
     def rows(self) -> int:
         """Rows that wait behind it."""
         return sum(lane.left for lane in self.lanes)
+
+    @property
+    def workspaces(self) -> frozenset[str]:
+        """Those that have such rows."""
+        return frozenset(lane.plan.workspace for lane in self.lanes if lane.left)
 
 
 @dataclass(slots=True)
@@ -117,7 +124,7 @@ class Parking:
     def scopes(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting."""
         standing = (*self._parks.values(), *self._closed.values())
-        return tuple(ParkedScope(each.scope, each.name, each.failure, each.rows) for each in standing if each.rows)
+        return tuple(ParkedScope(each.scope, each.name, each.failure, each.rows, each.workspaces) for each in standing if each.rows)
 
 
 def outlasts(parked: Parked, lane: Lane, result: Reply | Failure) -> bool:

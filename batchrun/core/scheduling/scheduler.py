@@ -49,6 +49,7 @@ class Scheduler:
         self._paying = Paying(queues)
         self._judge = Judge(retry, queues.parking, self._probing)
         self._rows_held: Counter[str] = Counter()
+        self._rows_failed: Counter[str] = Counter()
         self._stopping = False
         self.pressed = False
         """This process has more to do than it can: answers wait for it, and tell nothing of how quick the provider is."""
@@ -91,8 +92,7 @@ class Scheduler:
         verdict = self._judge.verdict(ticket, result, now, jitter)
         if verdict.final:
             self._leave(lane)
-            if verdict is Verdict.HELD:
-                self._rows_held[lane.plan.workspace] += 1
+            (self._rows_held if verdict is Verdict.HELD else self._rows_failed)[lane.plan.workspace] += 1
         return verdict
 
     def reprice(self, ticket: Ticket, tokens: float) -> None:
@@ -194,6 +194,17 @@ class Scheduler:
     def rows_held(self) -> Mapping[str, int]:
         """Rows that were left for a person to decide on since the run was opened, by workspace."""
         return self._rows_held
+
+    def rows_failed(self) -> Mapping[str, int]:
+        """Rows that were rejected or exhausted since the run was opened, by workspace."""
+        return self._rows_failed
+
+    def rows_to_retry(self) -> Mapping[str, int]:
+        """Rows whose latest call failed, and that wait to be tried again, by workspace."""
+        found: Counter[str] = Counter()
+        for lane in self._lanes.values():
+            found[lane.plan.workspace] += len(lane.retries)
+        return found
 
     def in_flight_of(self, workspace: str) -> int:
         """Attempts of *workspace* launched and not yet released."""

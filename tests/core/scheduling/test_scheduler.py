@@ -457,7 +457,9 @@ def test_a_park_stops_the_lanes_of_its_scope_and_no_other(scope, name, stopped):
     drained = events.run()
     left = {key: count for key, count in scheduler.left().items() if count}
     assert set(left) == stopped
-    assert drained == Drained((ParkedScope(name[0], name[1], failure, sum(left.values())),))
+    assert drained == Drained(
+        (ParkedScope(name[0], name[1], failure, sum(left.values()), frozenset(workspace for workspace, _ in stopped)),)
+    )
 
 
 def test_rows_of_a_parked_scope_stay_pending_and_keep_their_attempts():
