@@ -33,7 +33,7 @@ _MOST_A_TURN = 64
 _TICK = 0.003
 """Seconds: what a rate lets go within them goes in one turn. Buckets save up more than that for those who come late."""
 _LOOK_EVERY, _PRESSED = 0.01, 0.75
-"""Seconds between two looks at the time that the processor spends here, and the share of it at which answers wait for it."""
+"""Seconds between two looks at how long there was something to do here, and the share of them at which answers wait for it."""
 
 
 class Engine:
@@ -54,7 +54,7 @@ class Engine:
         self._sleep = Sleep()
         self._drained: Drained | None = None
         self._looked: tuple[float, float] = (-math.inf, 0.0)
-        """When, and what had been spent of the processor by then."""
+        """When, and for how long there had been something to do by then."""
         self._loop: asyncio.AbstractEventLoop
 
     async def run(self) -> Drained:
@@ -301,7 +301,7 @@ class Engine:
 
     def _look(self) -> None:
         """Tell the scheduler whether this process, and not the provider, is what answers wait for."""
-        now, (then, spent) = self._loop.time(), self._looked
+        now, (then, busy) = self._loop.time(), self._looked
         if now - then >= _LOOK_EVERY:
-            self._looked = now, self._ports.cpu_time()
-            self._scheduler.pressed = self._looked[1] - spent > _PRESSED * (now - then)
+            self._looked = now, self._ports.busy_time()
+            self._scheduler.pressed = self._looked[1] - busy > _PRESSED * (now - then)

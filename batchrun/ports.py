@@ -122,7 +122,8 @@ class Ports:
     begin: Callable[[Prepared, Callable[[float], None]], Begun | None] = _never
     """Begins to send, and tells by a call of the second, once and later, the loop's time at which something came; None where nothing was
     begun, and `send` is awaited."""
-    cpu_time: Callable[[], float] = time.thread_time
+    busy_time: Callable[[], float] = time.thread_time
+    """Seconds for which this thread had something to do for the processor."""
     jitter: Callable[[], float] = random.random
     wall_time: Callable[[], float] = time.time
 

@@ -298,7 +298,7 @@ class Bench:
     hand_on: Callable[[Outcome], Awaitable[None]] | None = None
     beside: Callable[[Engine], Coroutine[object, object, None]] | None = None
     unreadable: list[str] = field(default_factory=list)
-    cpu_time: Callable[[], float] = lambda: 0.0
+    busy_time: Callable[[], float] = lambda: 0.0
     jitter: float = 0.5
     ended_at: float = math.nan
 
@@ -322,7 +322,7 @@ class Bench:
             self.ledger,
             self.hand_on,
             lambda _ticket, what: self.unreadable.append(what.reason),
-            cpu_time=self.cpu_time,
+            busy_time=self.busy_time,
             jitter=lambda: self.jitter,
             wall_time=lambda: 0.0,
             begin=self.endpoint.begin,

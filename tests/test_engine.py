@@ -725,7 +725,7 @@ def test_a_process_that_does_nothing_but_work_is_known_to_be_what_answers_wait_f
         return answer()
 
     bench = benched(lane(rows=60, slots=1), endpoint=Scripted(send))
-    bench.cpu_time = lambda: spent[0]
+    bench.busy_time = lambda: spent[0]
     bench.run()
     assert told == [False] * 20 + [True] * 20 + [False] * 20
 

@@ -89,7 +89,7 @@ def drive(workspaces, troubles, *, breaks_at=None, concurrency=4, probe_every=30
                 prepare,
                 lambda ready: endpoint.send(ready.request.url),
                 ledger,
-                cpu_time=lambda: 0.0,
+                busy_time=lambda: 0.0,
                 jitter=lambda: jitter,
                 wall_time=lambda: 0.0,
             ),

@@ -38,6 +38,7 @@ from batchrun.edge import descriptors, history, lost_steps, run_directory, signa
 from batchrun.edge.environment import Keys, read_keys
 from batchrun.edge.garbage import seldom_collected
 from batchrun.edge.ledger import Files, Ledger
+from batchrun.edge.processor import busy_clock
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports
 from batchrun.running import noticed
@@ -236,7 +237,8 @@ async def _carried_out(
         if opening.followed is not None:
             ledger.be_followed(opening.followed.take)
         ledger.opened(time())
-        engine = _engine(scheduler, prepare, transport, ledger, plans.books, wishes, way)
+        ports = _ports(prepare, transport, ledger, plans.books, wishes, way)
+        engine = Engine(scheduler, replace(ports, busy_time=stack.enter_context(busy_clock())))
         async with anyio.create_task_group() as beside:
             beside.start_soon(plans.keeping.now_and_then)
             beside.start_soon(tell_budgets, plans.purses, wishes.note)
@@ -258,17 +260,14 @@ def _parks(workspaces: Mapping[str, Workspace], keys: Keys, opening: Opening, wi
     return parks
 
 
-def _engine(
-    scheduler: Scheduler, prepare: Preparer, transport: Transport, ledger: Ledger, books: Bookkeeper, wishes: Wishes, way: UnderWay
-) -> Engine:
-    ports = Ports(
+def _ports(prepare: Preparer, transport: Transport, ledger: Ledger, books: Bookkeeper, wishes: Wishes, way: UnderWay) -> Ports:
+    return Ports(
         prepare, lambda ready: transport.post(ready.request, ready.reading), ledger, wishes.hand_on,
         lambda _ticket, what: way.not_read(what.reason),
         promise=ledger.promise, promised=ledger.promised,
         begin=lambda ready, came: transport.begin(ready.request, ready.reading, came),
         fund=lambda ticket, most, at: books.fund(ticket.lane.plan.purses, ticket.lane.key, most, at),
     )  # fmt: skip
-    return Engine(scheduler, ports)
 
 
 def _mistake(workspace: str, model: str, failure: Failure) -> Mistake:
