@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,18 @@ def test_the_limit_is_raised_as_far_as_is_needed_and_no_further():
         assert 120 + already <= soft <= 120 + already + 80
         provide(1, 1)
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == soft
+
+
+def test_where_no_directory_tells_what_is_open_the_limit_is_raised_all_the_same(monkeypatch):
+    already = len(list(Path("/dev/fd").iterdir()))
+
+    def jailed(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "listdir", jailed)
+    with limited(already + 70):
+        provide(100, 20)
+        assert 120 <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 120 + already + 80
 
 
 def test_where_the_hard_limit_is_too_low_the_run_does_not_begin_and_says_what_it_needs():
