@@ -1,9 +1,10 @@
-"""Kills, power cuts and simultaneous starts, the quick forms; `python -m tests.faults.kills`, `.power` and `.starts` are the full ones."""
+"""Kills, openings, power cuts and simultaneous starts, the quick forms; `tests.faults.kills`, `.openings`, `.power`, `.starts` are full."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.faults import openings
 from tests.faults.kills import campaign
 from tests.faults.power import powered
 from tests.faults.starts import race
@@ -14,6 +15,12 @@ def test_killed_at_random_no_row_is_lost_or_answered_twice_and_the_bill_is_the_s
     account = campaign(tmp_path, kills=3, rows=160, seed=1)
     assert account.doubtful_billed > 0, "the kills hit nothing"
     assert account.calls - account.rows > 0
+
+
+@pytest.mark.timeout(300)
+def test_however_openings_end_and_whatever_of_what_they_keep_is_lost_or_changed_no_row_is(tmp_path):
+    account, _ = openings.campaign(tmp_path, openings=5, rows=200, seed=2)
+    assert account.in_doubt > 0, "none was ended in the midst of its work"
 
 
 @pytest.mark.timeout(300)
