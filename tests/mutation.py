@@ -55,13 +55,14 @@ class Group(NamedTuple):
 _SCHEDULING = tuple(
     f"tests/core/scheduling/test_{name}.py" for name in ("lanes", "launches", "parking", "retry", "scheduler", "scheduler_quotas")
 )
-_OF_THE_PAST = ("tests/core/scheduling/test_alarms.py", "tests/core/scheduling/test_plan.py", "tests/core/scheduling/test_past.py")
+_OF_SCHEDULER = ("scheduler", "judging", "probing", "paying", "queues", "lanes", "alarms", "decisions", "plan", "past")
+_OF_THE_PAST = (*(f"tests/core/scheduling/test_{name}.py" for name in ("alarms", "plan", "past")), "tests/telling/test_reading.py")
 GROUPS = {
     "retry": Group(
         ("core/scheduling/retry.py", "core/scheduling/parking.py"), (*_SCHEDULING, "tests/core/scheduling/test_scheduler_machine.py")
     ),
     "scheduler": Group(
-        tuple(f"core/scheduling/{name}.py" for name in ("scheduler", "queues", "lanes", "alarms", "decisions", "plan", "past")),
+        tuple(f"core/scheduling/{name}.py" for name in _OF_SCHEDULER),
         (*_SCHEDULING, *_OF_THE_PAST, "tests/core/scheduling/test_scheduler_machine.py", "tests/core/money/test_budget.py"),
     ),
     "limits": Group(("core/limits/*.py",), ("tests/core/limits", *_SCHEDULING)),

@@ -32,13 +32,11 @@ class Parked:
     name: str
     failure: Failure
     lanes: list[Lane]
-    probed: bool
-    """Whether one of its rows is sent now and then; if not, nothing ends it in this opening."""
+    passes: bool
+    """Whether anything may end it in this opening: a probe that is taken, the hour at which its workspace opens, a budget's new day."""
     alarm: int = 0
     probe_due: bool = False
     """The next of its lanes that may launch sends one row in spite of the park."""
-    renews: bool = False
-    """A budget is spent that comes anew."""
 
     @property
     def rows(self) -> int:
@@ -76,7 +74,7 @@ class Parking:
     def close(self, workspace: str, failure: Failure) -> None:
         """Close *workspace*."""
         lanes = [lane for lane in self.lanes.values() if lane.plan.workspace == workspace]
-        self._closed[workspace] = Parked(Scope.WORKSPACE, workspace, failure, lanes, probed=False)
+        self._closed[workspace] = Parked(Scope.WORKSPACE, workspace, failure, lanes, passes=True)
         self.stops_any = True
 
     def open(self, workspace: str) -> Iterable[Lane]:
@@ -86,7 +84,7 @@ class Parking:
         return closed.lanes if closed else ()
 
     def of(self, lane: Lane) -> list[Parked]:
-        """All that stops *lane*; last, that its workspace is closed."""
+        """All that stops *lane*."""
         if not self.stops_any:
             return []
         keys = ((scope, name_of(scope, lane)) for scope in (Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT))
@@ -107,19 +105,9 @@ class Parking:
         del self._parks[parked.scope, parked.name]
         self.stops_any = bool(self._parks or self._closed)
 
-    def probes_may_help(self) -> bool:
-        """Whether there are rows that nothing but probed parks hold back."""
-        return any(lane.left and all(parked.probed for parked in self.of(lane)) for lane in self.lanes.values())
-
-    def openings_may_help(self) -> bool:
-        """Whether a closed workspace has rows that nothing but a probed park will hold back once it is opened."""
-        lanes = (lane for closed in self._closed.values() for lane in closed.lanes if lane.left)
-        return any(all(parked.probed for parked in self.of(lane)[:-1]) for lane in lanes)
-
-    def renewals_may_help(self) -> bool:
-        """Whether there are rows that nothing but probed parks and spent budgets that come anew hold back."""
-        standing = [self.of(lane) for lane in self.lanes.values() if lane.left]
-        return any(parks and all(each.probed or each.renews for each in parks) for parks in standing if any(each.renews for each in parks))
+    def may_pass(self) -> bool:
+        """Whether there are rows that nothing holds back but what may end in this opening."""
+        return any(lane.left and all(parked.passes for parked in self.of(lane)) for lane in self.lanes.values())
 
     def scopes(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting."""

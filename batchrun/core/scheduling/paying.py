@@ -41,7 +41,7 @@ class Paying:
             return
         parked = self._queues.parking.park(Scope.LANE, lane, broke(lack, lane.plan.model), probe=False)
         if parked is not None and lack.purse.cap.period is not None and lack.price is not None:
-            parked.renews = True
+            parked.passes = True
             self._broke[lack.purse].append(parked)
 
     def reconsider(self, purse: Purse) -> None:

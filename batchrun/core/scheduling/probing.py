@@ -6,8 +6,6 @@ provider takes it, the whole scope goes on. Where nothing else runs the run is d
 
 from __future__ import annotations
 
-import math
-
 from batchrun.core.model import Failure, Reply, Scope
 from batchrun.core.scheduling.decisions import Drained, Ticket, WaitUntil
 from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
@@ -73,9 +71,7 @@ class Probing:
         at = self._alarms.next_at()
         if self._running():
             return WaitUntil(at)
-        if self._wait_for_parked and at < math.inf and self._parking.probes_may_help():
-            return WaitUntil(max(now, at))
-        if self._wait_for_parked and (self._parking.openings_may_help() or self._parking.renewals_may_help()):
+        if self._wait_for_parked and self._parking.may_pass():
             return WaitUntil(max(now, at))
         return Drained(self._parking.scopes())
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchrun.core.money.outlays import Outlay, RunsOut, runs_out
+from batchrun.core.money.outlays import Outlay, RunsOut, runs_out, total
 from batchrun.core.money.periods import Period
 
 D = Decimal
@@ -20,6 +20,11 @@ BY_DAY = Period("day", "Asia/Shanghai")
 
 def lane(rows, seconds, amount, most=0):
     return Outlay(rows, seconds, D(amount), D(most))
+
+
+def test_all_that_lanes_would_spend_is_what_each_would_and_nothing_where_there_are_none():
+    assert total([lane(100, 100, "0.5", 7), lane(1, 2, 30)]) == D("30.5")
+    assert total([]) == D(0)
 
 
 @pytest.mark.parametrize(

@@ -579,6 +579,21 @@ def test_wait_for_parked_goes_on_probing_alone_until_all_is_done():
     assert events.times_of("legal")[:7] == [0, 0, 101, 202, 303, 404, 505]
 
 
+def test_a_probe_that_brings_the_same_again_is_no_more_work_with_a_thousand_lanes_than_with_ten():
+    def work(lanes: int) -> int:
+        plans = (lane(f"w{number}", rows=5, slots=1, account="main") for number in range(lanes))
+        scheduler = schedule(*plans, lane("busy", slots=1), probe_every=100.0)
+        first = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "w0")
+        ended(scheduler, first, parks(Scope.ACCOUNT), 0.0)
+        probe = scheduler.next(100.0)
+        assert isinstance(probe, Launch)
+        lines = lines_run(lambda: ended(scheduler, probe.ticket, parks(Scope.ACCOUNT), 101.0))
+        assert scheduler.next(102.0) == WaitUntil(201.0)
+        return lines
+
+    assert work(1000) < 1.5 * work(10)
+
+
 def test_a_park_without_probe_is_never_probed_and_never_waited_for():
     scheduler = schedule(lane("busy", rows=500, slots=1), lane(), probe_every=100.0, wait_for_parked=True)
     scheduler.park(Scope.WORKSPACE, "legal", "qwen-plus", parks(Scope.WORKSPACE, "missing_key"), 0.0, probe=False)

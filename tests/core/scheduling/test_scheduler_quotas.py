@@ -154,6 +154,18 @@ def test_a_pool_is_shared_by_weight_and_what_one_does_not_use_the_other_may():
     assert alone == pytest.approx(30 * 20, rel=0.02)
 
 
+def test_a_lane_that_its_own_slots_held_back_comes_back_to_its_share_and_to_no_more():
+    plans = [
+        but(lane(name, rows=1000, account="main", slots=slots), tokens=lambda _o: 15.0, pool_quota=Quota(rpm=120))
+        for name, slots in (("legal", 16), ("sales", 1))
+    ]
+    long = {("sales", 0): 100.0}
+    events = Events(Scheduler(plans, RetryPolicy()), lambda ticket: (answer(), long.get((ticket.workspace, ticket.ordinal), 0.1)))
+    events.run(141.0)
+    later = [ticket.workspace for ticket in events.launches if 100.0 < ticket.launched_at <= 140.0]
+    assert later.count("legal") == pytest.approx(later.count("sales"), abs=2)
+
+
 def test_lanes_of_a_workspace_take_turns_at_its_rate_and_use_all_of_it():
     plans = [but(lane(model=model, rows=1000, slots=8), workspace_quota=Quota(rpm=600)) for model in "abc"]
     events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.3))
@@ -432,6 +444,21 @@ def test_a_budget_that_is_spent_parks_its_lane_until_its_day_has_begun_anew():
     scheduler.renew(purse)
     assert len(afforded(scheduler, 2.0, tomorrow)[0]) == 2
     assert scheduler.parked() == ()
+
+
+def test_a_run_that_waits_waits_for_a_new_day_of_a_workspace_that_is_closed_meanwhile():
+    scheduler, purse = of_a_day(wait_for_parked=True)
+    for ticket in afforded(scheduler, 0.0, 0.0)[0]:
+        ended(scheduler, ticket, used(20), 1.0)
+    afforded(scheduler, 1.0, 1.0)
+    scheduler.close("legal", parks(Scope.WORKSPACE, "window_closed"))
+    assert scheduler.next(2.0) == WaitUntil(math.inf)
+    tomorrow = 100_000.0
+    purse.page(tomorrow).allowed = Decimal(40)
+    scheduler.renew(purse)
+    assert scheduler.next(3.0) == WaitUntil(math.inf)
+    scheduler.open("legal")
+    assert len(afforded(scheduler, 4.0, tomorrow)[0]) == 2
 
 
 def test_a_new_day_ends_no_park_that_came_after_for_another_reason():
