@@ -52,7 +52,7 @@ def test_a_run_with_nothing_but_closed_rows_left_ends_with_them_pending():
     scheduler = schedule(lane("legal", rows=10), lane("sales", rows=3))
     scheduler.close("legal", SHUT)
     drained = Events(scheduler, lambda _ticket: (answer(), 1.0)).run()
-    assert drained == Drained((ParkedScope(Scope.WORKSPACE, "legal", SHUT, 10),))
+    assert drained == Drained((ParkedScope(Scope.WORKSPACE, "legal", SHUT, 10, frozenset({"legal"})),))
 
 
 def test_a_run_that_waits_does_not_end_while_a_closed_workspace_has_rows_and_goes_on_when_it_opens():
