@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ from batchrun.report.ending import ending_told
 from batchrun.report.page.languages import Language
 from batchrun.report.table import table
 from batchrun.running.one_run import run_blocking
-from batchrun.running.wishes import Wishes
+from batchrun.running.wishes import NO_WISHES, Wishes
 
 
 @click.command(epilog="Exit codes: see batchrun --help.")
@@ -58,17 +59,9 @@ def run(  # noqa: PLR0913 - an argument an option
     """
     signals.outlive_the_terminal()
     job = load_job(job_file)
-    with Aside(sys.stderr) as aside, closing(progress.ReadingBar(aside)) as bar:
-
-        def tell(text: str) -> None:
-            bar.close()
-            progress.note(text, aside)
-
-        async def show(observe: Callable[[], Progress]) -> None:
-            bar.close()
-            await progress.show(observe, aside)
-
-        wishes = Wishes(
+    with _told_on_the_way(quiet=quiet) as told:
+        wishes = replace(
+            told,
             strict=strict,
             retry_rejected=retry_rejected,
             in_doubt=None if hold is None else "hold" if hold else "send",
@@ -76,9 +69,6 @@ def run(  # noqa: PLR0913 - an argument an option
             handle_signals=True,
             dotenv=env_file or Path(".env"),
             page=page,
-            note=_silent if quiet else tell,
-            show=None if quiet else show,
-            on_index=None if quiet else bar.show,
         )
         ending = run_blocking(job, wishes)
     if as_json:
@@ -90,5 +80,17 @@ def run(  # noqa: PLR0913 - an argument an option
     sys.exit(ending.exit_code)
 
 
-def _silent(_text: str) -> None:
-    pass
+@contextmanager
+def _told_on_the_way(*, quiet: bool) -> Iterator[Wishes]:
+    """Give wishes by which notes and progress go to standard error, and hold nothing up; none do where it is *quiet*."""
+    with Aside(sys.stderr) as aside, closing(progress.ReadingBar(aside)) as bar:
+
+        def tell(text: str) -> None:
+            bar.close()
+            progress.note(text, aside)
+
+        async def show(observe: Callable[[], Progress]) -> None:
+            bar.close()
+            await progress.show(observe, aside)
+
+        yield NO_WISHES if quiet else Wishes(note=tell, show=show, on_index=bar.show)
