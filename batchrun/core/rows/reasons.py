@@ -67,7 +67,8 @@ _HINTS: Mapping[str, Callable[[Reason], bool]] = {
     "the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK": lambda each: each.said.startswith("not UTF-8"),
     # Of a file whose very first letter is wrong, that may be all.
     "a table with headings (CSV) is made JSON lines by: "
-    "python3 -c 'import csv, json, sys; [print(json.dumps(row)) for row in csv.DictReader(sys.stdin)]'": (
+    'python3 -c \'import csv, json, sys; sys.stdin.reconfigure(encoding="utf-8-sig", newline=""); '
+    "[print(json.dumps(row)) for row in csv.DictReader(sys.stdin)]'": (
         lambda each: each.place.endswith(", line 1") and each.said == "not JSON: unexpected character, expected a JSON value at column 1"
     ),
 }

@@ -280,18 +280,24 @@ def _holds_too_many(text: bytes) -> bool:
     return text.count(b",") >= MAX_VALUES and STRINGS.sub(b"", text).count(b",") >= MAX_VALUES
 
 
+_TYPOGRAPHIC = "“”„‟‘’«»：，；｛｝［］【】＂＇"
+"""What word processors and Chinese keyboards write in the place of JSON's own punctuation."""
+
+
 def _why_not_json(text: bytes, error: orjson.JSONDecodeError) -> str:
     """Put orjson's complaint into words; its messages are constants and quote nothing of the line."""
     if not text:
         return "a blank line"
     try:
-        text.decode()
+        letters = text.decode()
     except UnicodeDecodeError as broken:
         return f"not UTF-8: a wrong byte at position {broken.start + 1}"
     if b"\x00" in text:
         return f"not JSON: NUL bytes, the first at position {text.index(0) + 1}"
     said = "a lone surrogate escape (half a character)" if "surrogate" in error.msg else error.msg
     hint = "; the line holds carriage returns: lines must end in LF or CRLF" if b"\r" in text else ""
+    if (found := letters[error.colno - 1 : error.colno]) and found in _TYPOGRAPHIC:
+        hint = f', where {found} stands: JSON wants plain " : , {{ }} and [ ], as a plain keyboard writes them'
     return f"not JSON: {said} at column {error.colno}{hint}"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import subprocess
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,17 +64,20 @@ def test_an_object_or_an_array_over_several_lines_is_told_how_to_be_made_json_li
         ]
 
 
-def test_a_table_is_told_how_to_be_made_json_lines_and_what_is_told_does_it(tmp_path):
-    (tmp_path / "rows.csv").write_text("id,workspace,prompt\n7,legal,Hi\n")
+@pytest.mark.parametrize("begins", [b"", codecs.BOM_UTF8], ids=["plain", "as Excel saves it"])
+def test_a_table_is_told_how_to_be_made_json_lines_and_what_is_told_does_it(tmp_path, begins):
+    (tmp_path / "rows.csv").write_bytes(begins + 'id,workspace,prompt\r\n7,legal,"你好，\n世界"\r\n'.encode())
     reasons = Reasons()
-    for number, line in enumerate((tmp_path / "rows.csv").read_bytes().splitlines(), 1):
+    for number, line in enumerate((tmp_path / "rows.csv").read_bytes().removeprefix(begins).splitlines(), 1):
         reasons.add("rows.csv", number, why(line, "legal"))
-    *_, hint = told(2, reasons.most_frequent())
+    *_, hint = told(3, reasons.most_frequent())
     says, command = hint.split(": ", 1)
     assert says == "a table with headings (CSV) is made JSON lines by"
     with (tmp_path / "rows.csv").open() as table:
         made = subprocess.run(command, shell=True, stdin=table, capture_output=True, check=True).stdout
-    assert not isinstance(read_line(made, {"legal": Inherited("qwen-plus", {}, b"")}, None), NotARow)
+    row = read_line(made, {"legal": Inherited("qwen-plus", {}, b"")}, None)
+    assert not isinstance(row, NotARow)
+    assert (row.id, row.body()["messages"][0]["content"]) == ("7", "你好，\n世界")
 
 
 def test_a_broken_line_among_others_is_no_table():

@@ -52,6 +52,8 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "a lone surrogate": (b'{"prompt": "x\\ud800"}', "lone surrogate"),
     "a wrong byte": (b'{"prompt": "\xff"}', "not UTF-8: a wrong byte at position 13"),
     "a surrogate in UTF-8": (b'{"prompt": "\xed\xa0\x80"}', "not UTF-8"),
+    "a colon of a Chinese keyboard": ('{"prompt"：“x”}'.encode(), "at column 10, where ： stands: JSON wants plain"),
+    "quotes of a word processor": ("{“prompt”: “x”}".encode(), "at column 2, where “ stands: JSON wants plain"),
     "NUL": (b'{"prompt": "x"}\x00', "NUL bytes, the first at position 16"),
     "a control character in text": (b'{"prompt": "a\x0bb"}', "control character"),
     "UTF-16": ('{"prompt": "x"}'.encode("utf-16"), "not UTF-8"),
