@@ -91,11 +91,14 @@ class Beside:
         self._file = self._stack.enter_context(TemporaryFile(dir=self._directory, buffering=0))  # noqa: SIM115 - the stack closes it
         mine, its = os.pipe()
         self._notes = self._stack.enter_context(os.fdopen(mine, "rb", buffering=0))
-        with os.fdopen(its, "wb") as notes:
+        # A file, not a pipe: whoever begins another process does not wait until that one reads what it is told.
+        with os.fdopen(its, "wb") as notes, TemporaryFile(dir=self._directory) as asked:
             told = {"path": [str(Path(each).absolute()) for each in sys.path], "notes": notes.fileno(), **self._told}
+            asked.write(json.dumps(told).encode() + b"\n")
+            asked.seek(0)
             self._process = subprocess.Popen(  # noqa: S603 - this very program
                 [sys.executable, "-I", "-c", _BEGIN],
-                stdin=subprocess.PIPE,
+                stdin=asked,
                 stdout=self._file,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[notes.fileno()],
@@ -103,9 +106,6 @@ class Beside:
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                 start_new_session=True,
             )
-        assert self._process.stdin is not None
-        with self._process.stdin as stdin:
-            stdin.write(json.dumps(told).encode() + b"\n")
         self.is_heard = True
 
     def _read(self) -> Any:

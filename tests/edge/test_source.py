@@ -167,7 +167,7 @@ def test_lines_that_are_looked_at_together_make_the_index_that_each_makes_alone(
     for each in (at_once, 1):
         aside: list[SetAside] = []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(scan, "_AT_ONCE", each)
+            patch.setattr(scan, "TOGETHER", each)
             with Source.open(
                 [InputFile(str(path))], workspaces=WORKSPACES, default_workspace=None, spool_dir=folder / f"kept-{each}",
                 set_aside=aside.append, max_line_bytes=150,

@@ -168,13 +168,17 @@ class Index:
 
     def add_together(self, lanes: Sequence[LaneKey], row_ids: Sequence[str], digests: array[int], positions: Sequence[int]) -> int:
         """Note rows as `add` does each, up to the first that it would take for a duplicate; how many were noted."""
+        return self.add_named(lanes, self._digests_of(lanes, row_ids), digests, positions)
+
+    def add_named(self, lanes: Sequence[LaneKey], named: array[int], digests: array[int], positions: Sequence[int]) -> int:
+        """The same of rows by the `id_digest` of each."""
         names, first = self._names, len(self._names)
         while first + len(lanes) > self._room:
             self._grow(len(lanes))
-        names += self._digests_of(lanes, row_ids)
+        names += named
         table = self._table
         slots = len(table)
-        for ordinal, name in enumerate(names[first:], first + 1):
+        for ordinal, name in enumerate(named, first + 1):
             slot = name % slots
             while (held := table[slot]) and names[held - 1] != name:
                 slot = slot + 1 if slot + 1 < slots else 0
@@ -189,8 +193,9 @@ class Index:
         if lanes.count(lanes[0]) == len(lanes):
             self._lanes.setdefault(lanes[0], array("I")).extend(range(first, first + noted))
         else:
+            appends = {lane: self._lanes.setdefault(lane, array("I")).append for lane in dict.fromkeys(lanes[:noted])}
             for ordinal, lane in enumerate(lanes[:noted], first):
-                self._lanes.setdefault(lane, array("I")).append(ordinal)
+                appends[lane](ordinal)
         return noted
 
     def _digests_of(self, lanes: Sequence[LaneKey], row_ids: Sequence[str]) -> array[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
@@ -32,10 +32,23 @@ def chunks(file: File) -> Iterator[bytes]:
             yield chunk
 
 
-def lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, Sequence[bytes | TooLong]]]:
-    """Cut *chunks* at line feeds: the lines that end in each, with the offset of the first one's first byte."""
-    line, read, offset = _Unfinished(limit), 0, 0
-    for chunk in chunks:
+class Cutter:
+    """Cuts chunks that follow each other at line feeds; of lines that are longer than *limit* only length and digest are kept."""
+
+    def __init__(self, limit: int, start: int = 0) -> None:
+        """*start* is the byte at which the first chunk does."""
+        self._limit = limit
+        self._line = _Unfinished(limit)
+        self._read = start
+
+    @property
+    def offset(self) -> int:
+        """At which byte the line starts that ends next."""
+        return self._read - self._line.size
+
+    def cut(self, chunk: bytes) -> Sequence[bytes | TooLong]:
+        """The lines that end in the next chunk."""
+        line, limit = self._line, self._limit
         # In a third of the time that `split` takes.
         pieces = BytesIO(chunk).readlines()
         rest = b"" if chunk.endswith(b"\n") or not pieces else pieces.pop()
@@ -45,13 +58,23 @@ def lines(chunks: Iterable[bytes], limit: int) -> Iterator[tuple[int, Sequence[b
             cut[0] = line.end(pieces[0][:-1])
         if len(chunk) > limit:
             cut = [line.end(each) if len(each) > limit and isinstance(each, bytes) else each for each in cut]
-        yield offset, cut
-        read += len(chunk)
+        self._go_on(chunk, rest)
+        return cut
+
+    def skip(self, chunk: bytes) -> None:
+        """Go on behind the next chunk, whose lines are known already."""
+        if end := chunk.rfind(b"\n") + 1:
+            self._line.begin()
+        self._go_on(chunk, chunk[end:])
+
+    def last(self) -> Sequence[bytes | TooLong]:
+        """The line that has no end, once all chunks were given."""
+        return [self._line.end(b"")] if self._line.size else []
+
+    def _go_on(self, chunk: bytes, rest: bytes) -> None:
+        self._read += len(chunk)
         if rest:
-            line.add(rest)
-        offset = read - line.size
-    if line.size:
-        yield offset, [line.end(b"")]
+            self._line.add(rest)
 
 
 class _Unfinished:
@@ -59,9 +82,10 @@ class _Unfinished:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._begin()
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Forget what it has of a line."""
         self.size = 0
         self._pieces: list[bytes] = []
         self._digest = blake2b(digest_size=8)
@@ -77,5 +101,5 @@ class _Unfinished:
     def end(self, piece: bytes) -> bytes | TooLong:
         self.add(piece)
         whole = b"".join(self._pieces) if self.size <= self._limit else TooLong(self.size, self._digest.hexdigest())
-        self._begin()
+        self.begin()
         return whole

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import accumulate
 from typing import cast
 
 from batchrun.core.errors import Mistake
+from batchrun.core.rows.glanced import Glanced
 from batchrun.core.rows.index import Duplicate, Index, LaneKey, occurrence_id, packed
 from batchrun.core.rows.rows import Glances, Inherited, Line, NotARow, Seen, read_line
-from batchrun.edge.source.files import File, Files
+from batchrun.edge.source.ahead import TOGETHER, Ahead
+from batchrun.edge.source.files import Files
 from batchrun.edge.source.inputs import READABLE, foreign
-from batchrun.edge.source.lines import TooLong, chunks, lines
+from batchrun.edge.source.lines import Cutter, TooLong, chunks
 from batchrun.edge.source.mistakes import reading, unusable, where
 from batchrun.edge.source.progress import Progress
 
 _UTF8_MARK = b"\xef\xbb\xbf"
-_AT_ONCE = 64
-"""Lines that are glanced at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,12 @@ class Scanned:
 
 
 class Scan:
-    """One pass over *files* into *index*; what is no row goes to *tell* at once."""
+    """One pass over *files* into *index*; what is no row goes to *tell* at once. Some of it may be glanced at *ahead*."""
 
     def __init__(
-        self, files: Files, workspaces: Mapping[str, Inherited], tell: Callable[[SetAside], None], index: Index, max_line_bytes: int
-    ) -> None:
+        self, files: Files, workspaces: Mapping[str, Inherited], tell: Callable[[SetAside], None], index: Index, max_line_bytes: int,
+        ahead: Ahead | None = None,
+    ) -> None:  # fmt: skip
         self._counts = Counts()
         self._digests: list[str] = []
         self._files = files
@@ -70,6 +72,7 @@ class Scan:
         self._tell = tell
         self._index = index
         self._max_line_bytes = max_line_bytes
+        self._ahead = ahead
         self._line_number = 1
         """Of the line that is cut next, in its file."""
 
@@ -80,48 +83,77 @@ class Scan:
         return Scanned(self._index, self._counts, tuple(self._digests))
 
     def _file(self, number: int, progress: Progress) -> None:
-        file = self._files[number]
-        glances = Glances(self._workspaces, file.workspace)
+        file, content = self._files[number], blake2b(digest_size=16)
+        glances, cutter = Glances(self._workspaces, file.workspace), Cutter(self._max_line_bytes)
         self._line_number = 1
-        for offset, cut in lines(self._watched(file, progress), self._max_line_bytes):
-            self._take_all(number, offset, cut, glances)
-            self._line_number += len(cut)
-            self._index.expected = round(len(self._index) * progress.ahead)
-
-    def _watched(self, file: File, progress: Progress) -> Iterator[bytes]:
-        """Give the file's chunks, each once the lines that end before it are taken in, and note in the same pass what is noted of them."""
-        content = blake2b(digest_size=16)
-        for chunk in chunks(file):
-            if not file.newlines and (kind := foreign(chunk)):
+        for nth, chunk in enumerate(chunks(file)):
+            if not nth and (kind := foreign(chunk)):
                 raise unusable([Mistake(where(file.shown), kind, READABLE)])
             file.newlines.append(self._line_number - 1)
             content.update(chunk)
-            yield chunk
+            glanced = None if self._ahead is None else self._ahead.glanced(number, nth, chunk)
+            if glanced is None:
+                self._take_all(number, cutter.offset, cutter.cut(chunk), glances)
+            else:
+                self._take_glanced(number, glanced, chunk, cutter)
+            self._expect(progress)
             progress.add(len(chunk))
+        self._take_all(number, cutter.offset, cutter.last(), glances)
+        self._expect(progress)
         self._digests.append(content.hexdigest())
+
+    def _expect(self, progress: Progress) -> None:
+        self._index.expected = round(len(self._index) * progress.ahead)
 
     def _take_all(self, number: int, offset: int, cut: Sequence[bytes | TooLong], glances: Glances) -> None:
         places = [*accumulate([len(line) + 1 for line in cut], initial=offset)]
-        for first in range(0, len(cut), _AT_ONCE):
-            some, last = cut[first : first + _AT_ONCE], first
+        for first in range(0, len(cut), TOGETHER):
+            some, at = cut[first : first + TOGETHER], places[first : first + TOGETHER]
             seen = glances.of([line if type(line) is bytes else b"" for line in some])
-            # What is not at once clear to be a row is looked at with care, a second time where it has to be.
-            careful = [first + place for place, lane in enumerate(seen.lanes) if lane is None]
-            for place in (*careful, first + len(some)):
-                while last < place:
-                    last += self._add_seen(number, places[last:place], seen, last - first, place - first)
-                    if last < place:
-                        self._take(number, self._line_number + last, places[last], cut[last])
-                        last += 1
-                if place < first + len(some):
-                    self._take(number, self._line_number + place, places[place], cut[place])
-                    last = place + 1
+            self._take_each(number, at, some, seen.lanes, partial(self._add_seen, packed(number, 0), at, seen))
 
-    def _add_seen(self, number: int, places: Sequence[int], seen: Seen, first: int, last: int) -> int:
+    def _take_glanced(self, number: int, glanced: Glanced, chunk: bytes, cutter: Cutter) -> None:
+        lanes, offset = glanced.lanes, cutter.offset
+        added = 0 if None in lanes else self._add_glanced(glanced, 0, len(lanes))
+        if added == len(lanes):
+            cutter.skip(chunk)
+            self._line_number += added
+        else:
+            cut = cutter.cut(chunk)
+            places = [*accumulate([len(line) + 1 for line in cut], initial=offset)]
+            self._take_each(number, places, cut, lanes, partial(self._add_glanced, glanced), added)
+
+    def _take_each(
+        self, number: int, places: Sequence[int], lines: Sequence[bytes | TooLong], lanes: Sequence[LaneKey | None],
+        add: Callable[[int, int], int], last: int = 0,
+    ) -> None:  # fmt: skip
+        """Add lines from the *last* that was taken on: together as far as they are rows and not taken, the others one by one.
+
+        What is not at once clear to be a row is looked at with care, a second time where it has to be.
+        """
+        careful = [place for place, lane in enumerate(lanes) if lane is None]
+        for place in (*careful, len(lines)):
+            while last < place:
+                last += add(last, place)
+                if last < place:
+                    self._take(number, self._line_number + last, places[last], lines[last])
+                    last += 1
+            if place < len(lines):
+                self._take(number, self._line_number + place, places[place], lines[place])
+                last = place + 1
+        self._line_number += len(lines)
+
+    def _add_seen(self, start: int, places: Sequence[int], seen: Seen, first: int, last: int) -> int:
         """Add the rows seen from the *first* on to the *last*, up to one whose id is taken; how many were added."""
         lanes, row_ids = cast("list[LaneKey]", seen.lanes[first:last]), cast("list[str]", seen.row_ids[first:last])
-        start = packed(number, 0)
-        added = self._index.add_together(lanes, row_ids, seen.digests[first:last], [start + place for place in places])
+        added = self._index.add_together(lanes, row_ids, seen.digests[first:last], [start + place for place in places[first:last]])
+        self._counts.rows += added
+        return added
+
+    def _add_glanced(self, glanced: Glanced, first: int, last: int) -> int:
+        """The same of rows that were glanced at elsewhere."""
+        lanes, names = cast("list[LaneKey]", glanced.lanes[first:last]), glanced.names[first:last]
+        added = self._index.add_named(lanes, names, glanced.digests[first:last], glanced.positions[first:last])
         self._counts.rows += added
         return added
 

@@ -16,7 +16,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -27,6 +27,7 @@ from batchrun.core.model import Row
 from batchrun.core.rows.again import Rereader
 from batchrun.core.rows.index import Index
 from batchrun.core.rows.rows import Inherited
+from batchrun.edge.source.ahead import Ahead
 from batchrun.edge.source.files import Files
 from batchrun.edge.source.inputs import InputFile, find
 from batchrun.edge.source.kept import Keeper, salts_of, settings_key
@@ -99,9 +100,8 @@ class Source:
             if index is not None:
                 scanned = Scan(files, workspaces, set_aside, index, max_line_bytes).all(progress)
             else:
-                scanned = _scanned(
-                    files, workspaces, set_aside, max_line_bytes, progress, Keeper(spool_dir, files, workspaces, max_line_bytes)
-                )
+                keeper = Keeper(spool_dir, files, workspaces, max_line_bytes)
+                scanned = _scanned(files, workspaces, set_aside, max_line_bytes, progress, keeper, spool_dir)
             stack.pop_all()
         return cls(files, workspaces, scanned, tuple(notes))
 
@@ -165,10 +165,11 @@ class Source:
 
 def _scanned(
     files: Files, workspaces: Mapping[str, Inherited], set_aside: Callable[[SetAside], None], max_line_bytes: int,
-    progress: Progress, keeper: Keeper,
+    progress: Progress, keeper: Keeper, spool_dir: Path,
 ) -> Scanned:  # fmt: skip
     scanned = keeper.read(set_aside, progress)
     if scanned is None:
-        scanned = Scan(files, workspaces, keeper.watching(set_aside), Index(), max_line_bytes).all(progress)
+        with Ahead.of(spool_dir, files, workspaces) or nullcontext() as ahead:
+            scanned = Scan(files, workspaces, keeper.watching(set_aside), Index(), max_line_bytes, ahead).all(progress)
         keeper.write(scanned)
     return scanned

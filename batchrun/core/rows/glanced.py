@@ -1,0 +1,50 @@
+"""Lines that were glanced at, as numbers: what the index needs of each, made by another process of this machine."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, TypeAlias, cast
+
+from batchrun.core.rows.index import LaneKey, id_digests
+from batchrun.core.rows.rows import Seen
+
+Numbers: TypeAlias = "array[int]"
+Packed = tuple[list[LaneKey], bytes, bytes, bytes, bytes]
+
+
+@dataclass(slots=True)
+class Glanced:
+    """Lines that follow each other."""
+
+    lanes: list[LaneKey | None]
+    """None of a line that is to be looked at with care."""
+    names: Numbers
+    """Each row's `id_digest`."""
+    digests: Numbers
+    positions: Numbers
+
+    @classmethod
+    def of(cls, packed: Packed) -> Self:
+        """Make of it what was packed."""
+        known, lanes, names, digests, positions = packed
+        named = [None, *known]
+        return cls([named[number] for number in array("I", lanes)], array("Q", names), array("Q", digests), array("Q", positions))
+
+
+def packed(seen: Sequence[Seen], positions: Numbers) -> Packed:
+    """What `Glanced.of` makes the same of, and more of it."""
+    numbers: dict[LaneKey | None, int] = {None: 0}
+    lanes, names, digests = array("I"), array("Q"), array("Q")
+    for some in seen:
+        lanes.extend([numbers.setdefault(lane, len(numbers)) for lane in some.lanes])
+        names += _names(some)
+        digests += some.digests
+    return cast("list[LaneKey]", [*numbers][1:]), lanes.tobytes(), names.tobytes(), digests.tobytes(), positions.tobytes()
+
+
+def _names(seen: Seen) -> Numbers:
+    """The names of rows; any number for a line that is to be looked at."""
+    workspaces = ["" if lane is None else lane[0] for lane in seen.lanes]
+    return id_digests(workspaces, [(row_id or "").encode() for row_id in seen.row_ids])
