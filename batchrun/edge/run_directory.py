@@ -48,6 +48,18 @@ def locked(directory: Path) -> Iterator[Path]:
             os.close(lock)
 
 
+@contextmanager
+def kept_still(directory: Path) -> Iterator[None]:
+    """Hold *directory* to read it, as `locked` does; one that is on a read-only file system is held by whoever may write there alone."""
+    if not os.statvfs(directory).f_flag & os.ST_RDONLY:
+        with locked(directory):
+            yield
+    elif (owner := holder(directory)) is not None:
+        raise _in_use(directory, owner)
+    else:
+        yield
+
+
 def holder(directory: Path) -> str | None:
     """Who holds the run in *directory*, as its lock is signed; None where nobody does, or it cannot be told."""
     try:
@@ -81,11 +93,15 @@ def _hold(lock: int, directory: Path) -> None:
             # A report that only looked whether anybody holds it has let go by then.
             time.sleep(_GLANCE)
             if not _take(lock):
-                raise RunInUseError(f"{directory}: in use by {owner}; wait for it, or stop it, then try again")
+                raise _in_use(directory, owner)
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except OSError as error:
         raise LedgerError(f"{directory}: cannot be locked: {error.strerror}") from None
+
+
+def _in_use(directory: Path, owner: str) -> RunInUseError:
+    return RunInUseError(f"{directory}: in use by {owner}; wait for it, or stop it, then try again")
 
 
 def _owner(lock: int) -> str:

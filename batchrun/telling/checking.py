@@ -67,7 +67,7 @@ def checked(directory: Path, *, repair: bool) -> Checked:
     """
     if not directory.is_dir() or not any((directory / name).exists() for name in ("run.json", LOG)):
         raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
-    with run_directory.locked(directory):
+    with run_directory.locked(directory) if repair else run_directory.kept_still(directory):
         return _Check(directory, repair=repair).made()
 
 

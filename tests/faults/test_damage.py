@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from batchrun.cli import batchrun
-from batchrun.core.errors import RunDamagedError
+from batchrun.core.errors import RunDamagedError, RunInUseError
 from batchrun.edge import run_directory
 from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
@@ -131,3 +133,16 @@ def test_a_torn_tail_is_told_and_mended_without_being_damage(tmp_path):
     assert [each.place for each in found.findings] == ["sales/results.jsonl"]
     assert checked(tmp_path / "run", repair=True).whole
     assert (tmp_path / "run" / "sales" / "results.jsonl.torn").read_bytes() == b'{"id":"torn\n'
+
+
+def test_a_run_on_a_read_only_file_system_is_checked_and_nothing_of_it_is_touched(tmp_path, monkeypatch):
+    made_run(tmp_path / "run")
+    before = {path: path.stat() for path in sorted([tmp_path / "run", *(tmp_path / "run").rglob("*")])}
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    assert checked(tmp_path / "run", repair=False).whole
+    now = {path: path.stat() for path in sorted([tmp_path / "run", *(tmp_path / "run").rglob("*")])}
+    assert {path: (each.st_mtime_ns, each.st_size) for path, each in now.items()} == {
+        path: (each.st_mtime_ns, each.st_size) for path, each in before.items()
+    }
+    with run_directory.locked(tmp_path / "run"), pytest.raises(RunInUseError, match=f"in use by process {os.getpid()} on "):
+        checked(tmp_path / "run", repair=False)
