@@ -68,7 +68,10 @@ GROUPS = {
     "limits": Group(("core/limits/*.py",), ("tests/core/limits", *_SCHEDULING)),
     "ledger": Group(
         ("core/ledger/[!f]*.py", "core/ledger/fields.py", "edge/ledger/*.py", "edge/history.py"),
-        ("tests/core/ledger", "tests/edge/test_history.py", "tests/edge/test_ledger.py", "tests/running/test_checkpoints.py"),
+        (
+            *("tests/core/ledger", "tests/edge/test_history.py", "tests/running/test_checkpoints.py"),
+            *(f"tests/edge/{name}.py" for name in ("test_ledger", "test_ledger_failing", "test_ledger_syncs")),
+        ),
     ),
     "budget": Group(
         (
