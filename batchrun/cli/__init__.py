@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from batchrun.edge.standard_streams import open_what_is_closed
+from batchrun.edge.standard_streams import open_what_is_closed, say_what_can_be_said
 
 if TYPE_CHECKING:
     from batchrun.core.errors import BatchrunError
@@ -25,6 +26,9 @@ _VERBS = {
     "simulate": "Stand in for the provider on a local port.",
     "schema": "Print the JSON Schema of the job file.",
 }
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class _Verbs(click.Group):
@@ -81,10 +85,14 @@ def batchrun() -> None:
 
 
 def main() -> None:
-    """Run the command line; every error batchrun raises on purpose, and what ran out for it, is one message and its exit code."""
-    from batchrun.core.errors import BatchrunError, StoppedError  # noqa: PLC0415 - nothing is imported before it is needed
+    """Run the command line; every error batchrun raises on purpose, and what ran out for it, is one message and its exit code.
+
+    So is a standard output that can take no more, and a name that the system's encoding cannot write.
+    """
+    from batchrun.core.errors import BatchrunError, JobError, StoppedError  # noqa: PLC0415 - nothing is imported before it is needed
 
     open_what_is_closed()
+    say_what_can_be_said()
     try:
         batchrun.main(standalone_mode=True)
     except BatchrunError as error:
@@ -92,6 +100,14 @@ def main() -> None:
     except MemoryError:
         # Of what a run did nothing is lost by it: what is told of it can be told again.
         _end(StoppedError("there was no memory left: give it more, and run the same command again"))
+    except OSError as error:
+        # All that a verb opens itself is told by its name.
+        if error.filename is not None or error.errno not in _FULL:
+            raise
+        _end(StoppedError(f"standard output cannot be written: {error.strerror}"))
+    except UnicodeEncodeError as error:
+        way_out = "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+        _end(JobError(f"{error.object[:200]!a} cannot be written in {error.encoding}, the system's encoding: {way_out}"))
     except (RuntimeError, SystemError, TypeError) as error:
         from batchrun.running.failing import told  # noqa: PLC0415 - nothing is imported before it is needed
 

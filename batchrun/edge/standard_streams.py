@@ -6,6 +6,8 @@ libraries, would go into that file.
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from typing import TextIO, cast
@@ -22,6 +24,13 @@ def open_what_is_closed() -> None:
     sys.stdin = sys.stdin or _opened(0, "r")
     sys.stdout = sys.stdout or _opened(1, "w")
     sys.stderr = sys.stderr or _opened(2, "w")
+
+
+def say_what_can_be_said() -> None:
+    """Have a letter that standard output's encoding lacks (Latin-1, GBK) stand there as a question mark, rather than end what is told."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        knows_all = codecs.lookup(sys.stdout.encoding).name.startswith("utf")
+        sys.stdout.reconfigure(errors="backslashreplace" if knows_all else "replace")
 
 
 def _opened(descriptor: int, mode: str) -> TextIO:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -46,3 +48,47 @@ def test_a_verb_that_is_interrupted_is_one_line_and_the_code_of_what_was_stopped
 def test_the_package_itself_is_the_command_where_no_script_is_on_the_path():
     said = subprocess.run([sys.executable, "-m", "batchrun", "--version"], capture_output=True, text=True, check=True).stdout
     assert said.startswith("batchrun ")
+
+
+@pytest.mark.parametrize("arguments", [["prices"], ["prices", "--json"], ["schema"], ["--help"], ["run", "--help"]], ids=" ".join)
+def test_a_standard_output_that_can_take_no_more_is_one_line_and_an_exit_code(arguments):
+    with Path("/dev/full").open("wb") as full:
+        said = subprocess.run([sys.executable, "-m", "batchrun", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert said.stderr == "batchrun: standard output cannot be written: No space left on device\n"
+    assert said.returncode == 4
+
+
+RUN = """
+[job]
+input = "in.jsonl"
+output = "runs/市场部"
+[defaults]
+model = "qwen-plus"
+endpoint = "simulator"
+[workspaces."市场部"]
+[simulator]
+latency = { median = 0.0 }
+"""
+
+
+def told(folder, *arguments, **environment):
+    """What a verb says whose job and rows have Chinese names."""
+    (folder / "job.toml").write_text(RUN, encoding="utf-8")
+    (folder / "in.jsonl").write_text('{"workspace": "市场部", "prompt": "Hi"}\n', encoding="utf-8")
+    command, around = [sys.executable, "-m", "batchrun", *arguments], {**os.environ, **environment}
+    return subprocess.run(command, cwd=folder, env=around, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("latin-1", "???"), ("cp1252", "???"), ("gbk", "市场部"), ("utf-8", "市场部")])
+def test_a_terminal_of_another_encoding_ends_no_run_that_was_carried_out(tmp_path, encoding, shown):
+    for asked in (["run", "job.toml"], ["report", "runs/市场部"]):
+        said = told(tmp_path, *asked, PYTHONIOENCODING=encoding)
+        assert (said.returncode, b"Traceback" in said.stderr) == (0, False), said.stderr
+        assert shown in said.stdout.decode(encoding)
+
+
+def test_a_directory_whose_name_the_systems_encoding_cannot_write_is_one_line_with_the_way_out(tmp_path):
+    said = told(tmp_path, "run", "job.toml", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert said.returncode == 2
+    assert b"cannot be written in ascii, the system's encoding: set LC_ALL=C.UTF-8, or PYTHONUTF8=1" in said.stderr
+    assert said.stderr.count(b"\n") == 1
