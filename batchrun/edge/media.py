@@ -44,7 +44,10 @@ _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, er
 
 _AGAIN = "the row runs at the next start with --retry-rejected"
 _ADVICE = {
-    "media_missing": f"correct the path in the row or put the file there; a relative path starts at the input file's folder; {_AGAIN}",
+    "media_missing": (
+        "correct the path in the row or put the file there; a relative path starts at the input file's folder, and content in base64 "
+        f"begins with data:image/png;base64, (or its own type); {_AGAIN}"
+    ),
     "media_outside_root": f"correct the path in the row, or put the file into that folder; {_AGAIN}",
     "media_too_large": f"make the file smaller, or put an http(s) URL into the row, which the provider fetches itself; {_AGAIN}",
     "media_unreadable": f"correct the path in the row, or make it a file that may be read; {_AGAIN}",

@@ -61,7 +61,8 @@ def _common(differs: re.Match[str]) -> str:
 
 
 _HINTS: Mapping[str, Callable[[Reason], bool]] = {
-    "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array": (
+    "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array; the last "
+    "line of a file that is still being written may be half of one: run the same command again once it is whole": (
         lambda each: each.said.startswith(("not JSON: unexpected end of data", "an array: "))
     ),
     "the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK": lambda each: each.said.startswith("not UTF-8"),
