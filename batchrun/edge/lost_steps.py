@@ -3,8 +3,8 @@
 Six things go that way. The event loop takes a step once: one that fails is reported, and not taken again. It may fail itself, between two
 steps, and takes none then. A thread that dies takes with it what it was to bring. One that dies before it has begun leaves whoever started
 it waiting; one of an executor's says nothing but to a log. And what a task waits for counts as come, or as cancelled, before the task is
-called: where there is no memory for that call, whoever has waited waits on, and whoever cancelled it asks again and again. Of that one
-nobody is told, so it is looked for now and then.
+called: where there is no memory for that call, whoever has waited waits on, and whoever cancelled it asks again and again. Or it is not
+cancelled, and waits for that from turn to turn. Of those nobody is told, so they are looked for now and then.
 
 None of these waits can be ended: cancelling one takes a step of its own, of what is lost. So the process is given up, as if it had been
 killed: nothing that was written is lost by it, and the same command goes on.
@@ -29,6 +29,10 @@ from batchrun.waking import LOST
 _STANDARD_ERROR = 2
 _LOOK_EVERY = 5.0
 """Seconds between two looks at who waits."""
+_OURS = "batchrun."
+"""Tasks are named after what they carry out; those of a program around the run are its own."""
+_TURNS = 1000
+"""Of the loop, in which a task of ours that is well has come to wait for something."""
 _NO_MEMORY = MemoryError, SystemError
 """What Python raises where it has none: the latter where it overlooked that an allocation had failed, and found out a step later."""
 
@@ -78,7 +82,7 @@ def loop(usual: type[asyncio.AbstractEventLoop], end: Callable[[], None]) -> asy
 
 
 class _Looks:
-    """Looks now and then whether a task waits for what has come already."""
+    """Looks now and then whether a task waits for what has come already, or for what is never to come."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
         self._loop = loop
@@ -89,15 +93,25 @@ class _Looks:
         self._next.cancel()
 
     def _look(self) -> None:
-        came = [(task, waiter) for task in asyncio.all_tasks(self._loop) if (waiter := _waited_for(task)) is not None and waiter.done()]
+        tasks = asyncio.all_tasks(self._loop)
+        came = [(task, waiter) for task in tasks if (waiter := _waited_for(task)) is not None and waiter.done()]
         if came:
             # Whoever was called has been taken up by then: its call is before this one.
             self._loop.call_soon(self._look_again, came)
+        self._follow([task for task in tasks if task.get_name().startswith(_OURS)], _TURNS)
         self._next = self._loop.call_later(_LOOK_EVERY, self._look)
 
     def _look_again(self, came: list[tuple[asyncio.Task[Any], asyncio.Future[Any]]]) -> None:
         if any(_waited_for(task) is waiter for task, waiter in came):
             self._end()
+
+    def _follow(self, tasks: list[asyncio.Task[Any]], turns: int) -> None:
+        """Follow those of *tasks* that wait for nothing but their next turn, for so many."""
+        turning = [task for task in tasks if _waited_for(task) is None and not task.done()]
+        if turning and not turns:
+            self._end()
+        elif turning:
+            self._loop.call_soon(self._follow, turning, turns - 1)
 
 
 def _waited_for(task: asyncio.Task[Any]) -> asyncio.Future[Any] | None:

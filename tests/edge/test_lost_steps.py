@@ -142,6 +142,31 @@ def test_a_task_whose_waiting_is_over_and_that_is_not_called_is_the_end(monkeypa
     assert ends(lose, Poor) >= 1
 
 
+@pytest.mark.parametrize(("name", "ended"), [("batchrun.waiting.Workers._work", True), ("a busy program's own", False)])
+def test_a_task_that_waits_from_turn_to_turn_to_be_cancelled_is_the_end_if_it_is_the_runs(monkeypatch, name, ended):
+    monkeypatch.setattr(lost_steps, "_LOOK_EVERY", 0.01)
+
+    async def lose():
+        task = asyncio.ensure_future(turning())
+        task.set_name(name)
+        await anyio.sleep(0.3)
+        task.cancel()
+        await asyncio.wait([task])
+
+    assert (ends(lose, Poor) > 0) == ended
+
+
+async def turning():
+    """Wait for a cancellation that there was no memory to have delivered."""
+    loop: Any = asyncio.get_running_loop()
+    with anyio.CancelScope() as scope:
+        loop.poor = True
+        with pytest.raises(MemoryError):
+            scope.cancel()
+        loop.poor = False
+        await anyio.lowlevel.checkpoint_if_cancelled()
+
+
 def test_tasks_that_are_called_are_not_however_many_are_at_a_look(monkeypatch):
     monkeypatch.setattr(lost_steps, "_LOOK_EVERY", 0.0)
 
