@@ -31,7 +31,7 @@ _NOTICED = frozenset({1, 3, 24, -24, 36, 152, 255})
 _UNTRIED = frozenset({5, 33})
 """No test reaches the fault."""
 
-_LEFT_OUT = (
+LEFT_OUT = (
     "tests/core/limits/test_pace.py::test_a_held_rate_that_is_used_and_answered_doubles_within_three_minutes",
     "tests/core/limits/test_slots.py::test_a_provider_whose_pace_does_not_follow_the_slots_keeps_them_all_in_use",
     "tests/core/limits/test_slots.py::test_slots_come_back_when_the_provider_has_more",
@@ -56,7 +56,7 @@ _SCHEDULING = tuple(
     f"tests/core/scheduling/test_{name}.py" for name in ("lanes", "launches", "parking", "retry", "scheduler", "scheduler_quotas")
 )
 _OF_SCHEDULER = ("scheduler", "judging", "probing", "paying", "queues", "lanes", "alarms", "decisions", "plan", "past")
-_OF_THE_PAST = (*(f"tests/core/scheduling/test_{name}.py" for name in ("alarms", "plan", "past")), "tests/telling/test_reading.py")
+_OF_THE_PAST = tuple(f"tests/core/scheduling/test_{name}.py" for name in ("alarms", "plan", "past"))
 GROUPS = {
     "retry": Group(
         ("core/scheduling/retry.py", "core/scheduling/parking.py"), (*_SCHEDULING, "tests/core/scheduling/test_scheduler_machine.py")
@@ -153,7 +153,7 @@ def _copy(place: Path, group: Group) -> None:
         "source_paths": ["batchrun"],
         "only_mutate": [f"batchrun/{each}" for each in group.code],
         "also_copy": [name for name in _COPIED if name != "tests"],
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist", "-x", *(f"--deselect={test}" for test in _LEFT_OUT)],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist", "-x", *(f"--deselect={test}" for test in LEFT_OUT)],
         "pytest_add_cli_args_test_selection": list(group.tests),
     }
     with (place / "pyproject.toml").open("a", encoding="utf-8") as file:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.given import given_of_read
 from batchrun.core.model import Usage
 from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.past import Past
@@ -64,6 +65,18 @@ def test_entries_with_fields_of_a_newer_version_are_counted_one_by_one():
     found = past()
     found.entries([entry("a"), entry("b", unknown=("mood", "weather")), entry("c", unknown=("mood",))])
     assert found.unknown == 2
+
+
+def test_usual_answers_are_found_at_a_glance_and_whatever_else_there_is_is_left_to_a_closer_look():
+    found = past()
+    for number, row_id in enumerate("abc", 1):
+        found.attempts([call(f"2-{number}", row_id), Ended(f"2-{number}", "answered", in_doubt=False, usage=Usage(1, 1))])
+    usual = [entry("a", "2-1"), entry("c", "2-3")._replace(digest=f"{2:016x}")]
+    others = [entry("a", "2-1"), entry("z", "2-2"), entry("b", "2-1"), entry("b", "9-1")]
+    assert list(found.glanced("legal", given_of_read("legal", [*usual, *others]))) == [2, 3, 4, 5]
+    assert (list(found.plan.rows(LANE)), found.plan.changed, found.latest) == ([1], 0, 2)
+    assert list(found.glanced("legal", given_of_read("legal", [entry("b", "2-2")]))) == []
+    assert (found.plan.lanes(), found.plan.changed) == ({}, 1)
 
 
 def test_an_entry_that_is_told_alone_leaves_the_calls_as_they_were():
