@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from functools import partial
 
 import anyio
@@ -23,7 +22,8 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Failure, Reply
 from batchrun.core.scheduling.scheduler import Drained, Scheduler, Ticket, WaitUntil
-from batchrun.ports import Attempt, Begun, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
+from batchrun.hearing import Hearing
+from batchrun.ports import Attempt, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
 from batchrun.waiting import Sleep, Workers
 
 __all__ = ["Engine", "Fetching", "Ports", "Prepared", "Recorder", "Unreadable", "Unsendable"]
@@ -42,16 +42,13 @@ class Engine:
     def __init__(self, scheduler: Scheduler, ports: Ports) -> None:
         self._scheduler = scheduler
         self._ports = ports
-        self._begun: dict[Attempt, Begun] = {}
-        """Calls under way that no worker waits for."""
-        self._heard_of: deque[Attempt] = deque()
-        """Those of them of which something came since the last turn."""
         self._fetched: list[Attempt] = []
         self._ended: list[Attempt] = []
         self._handed_on: list[Attempt] = []
         """What came since the last turn."""
         self._workers = Workers(self.wake, lambda attempt: scheduler.release(attempt.ticket))
         self._sleep = Sleep()
+        self._hearing = Hearing(self._sleep.end)
         self._drained: Drained | None = None
         self._looked: tuple[float, float] = (-math.inf, 0.0)
         """When, and for how long there had been something to do by then."""
@@ -78,7 +75,7 @@ class Engine:
         while True:
             asleep = self._sleep.begin()
             self._look()
-            for attempt in self._read():
+            for attempt in self._hearing.read(self._ended):
                 self._workers.start(self._rest, attempt)
             self._finish()
             self._launch()
@@ -88,30 +85,6 @@ class Engine:
             await checkpoint_if_cancelled()
 
     # What came.
-
-    def _came(self, attempt: Attempt, at: float) -> None:
-        attempt.ended = at
-        self._heard_of.append(attempt)
-        self._sleep.end()
-
-    def _read(self) -> list[Attempt]:
-        """Read the answers that came; give the attempts of which more has to be waited for."""
-        unfinished, wrong = [], None
-        while self._heard_of:
-            attempt = self._heard_of.popleft()
-            try:
-                attempt.result = self._begun[attempt].taken(attempt.ended)
-            except BaseException as error:  # noqa: BLE001 - raised when the others are read, which are paid for all the same
-                wrong = wrong or error
-                continue
-            if attempt.result is None:
-                unfinished.append(attempt)
-            else:
-                del self._begun[attempt]
-                self._ended.append(attempt)
-        if wrong is not None:
-            raise wrong
-        return unfinished
 
     def _keep(self) -> None:
         """Whatever ended the run, an answer that had come by then is paid for, and kept."""
@@ -124,10 +97,9 @@ class Engine:
     def _break_off(self) -> None:
         """End the calls that no worker waits for, which leaves starts without an end; of those that came whole there is an answer."""
         try:
-            self._read()
+            self._hearing.read(self._ended)
         finally:
-            for attempt, call in self._begun.items():
-                call.abort()
+            for attempt in self._hearing.abort():
                 self._scheduler.release(attempt.ticket)
 
     def _finish(self) -> None:
@@ -257,11 +229,11 @@ class Engine:
     def _send(self, attempt: Attempt) -> None:
         """Begin the call; where something has to be waited for first, let a worker make it."""
         attempt.began = self._loop.time()
-        call = self._ports.begin(attempt.ready, partial(self._came, attempt))
+        call = self._ports.begin(attempt.ready, partial(self._hearing.came, attempt))
         if call is None:
             self._workers.start(self._call, attempt)
         else:
-            self._begun[attempt] = call
+            self._hearing.begun[attempt] = call
 
     def _drop(self, ticket: Ticket, why: Unreadable) -> None:
         self._scheduler.unsent(ticket)
@@ -277,7 +249,7 @@ class Engine:
         self._ends(attempt, await self._ports.send(attempt.ready))
 
     async def _rest(self, attempt: Attempt) -> None:
-        self._ends(attempt, await self._begun.pop(attempt).rest())
+        self._ends(attempt, await self._hearing.begun.pop(attempt).rest())
 
     def _ends(self, attempt: Attempt, result: Reply | Failure) -> None:
         attempt.result, attempt.ended = result, self._loop.time()

@@ -81,7 +81,8 @@ GROUPS = {
         ("tests/core/money", "tests/running/test_bookkeeping.py", "tests/running/test_budgets.py"),
     ),
     "engine": Group(
-        ("engine.py", "ports.py", "waiting.py", "waking.py", "running/made.py"), ("tests/test_engine.py", "tests/running/test_preparing.py")
+        ("engine.py", "hearing.py", "ports.py", "waiting.py", "waking.py", "running/made.py"),
+        ("tests/test_engine.py", "tests/running/test_preparing.py"),
     ),
     "transport": Group(
         tuple(f"edge/transport/{name}.py" for name in ("attempt", "call", "connections", "pool", "room", "watch")),

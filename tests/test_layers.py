@@ -14,7 +14,7 @@ FLOORS = [
     ("core", "simulator"),
     ("core.scheduling", "core.ledger.statement", "core.ledger.apart"),
     ("beside",),
-    ("engine", "edge", "ports", "waiting", "waking"),
+    ("engine", "edge", "ports", "hearing", "waiting", "waking"),
     ("report", "simulator.server", "running", "telling"),
     ("cli",),
     ("__main__",),
