@@ -7,16 +7,14 @@ other's, and so it is taken then, if it was not before. What stays unused is wha
 The first window is empty and filled at once, and the last may be filled in part: a run takes as long as its last row takes to come, and
 such a part of a window as that holds by then. So told, none uses more than the quota.
 
-Rows that are refused are passed by those behind them for as long as a refusal takes, a twentieth of a second: so little is not in it. Where
-answers are counted when they end, any number of calls is taken as long as a token is left: there no more is sent than the quota of the time
-and a window.
+Rows that are refused are passed by those behind them for as long as a refusal takes, a twentieth of a second: who is refused often gets by
+a little more than this. So does a span of a run that cuts an aligned window, where more may fall into the part that counts. Where answers
+are counted when they end, a call of any size goes as long as a token is left: nothing stays unused there, and the ceiling is the quota.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -51,7 +49,7 @@ class _Window:
 
 
 def admitted(caps: Caps, costs: Iterable[int]) -> Iterator[float]:
-    """When each row comes, where rows are counted as they come."""
+    """When each row comes, the first at nought."""
     window, now = _Window(caps), 0.0
     for cost in costs:
         now = window.free_at(now, cost)
@@ -59,40 +57,20 @@ def admitted(caps: Caps, costs: Iterable[int]) -> Iterator[float]:
         yield now
 
 
-def ended(caps: Caps, costs: Iterable[int], latency: float, dice: random.Random) -> Iterator[float]:
-    """The same, where they are counted when their answers end."""
-    window, rate = _Window(caps), (caps.tokens or 0) / caps.token_period
-    under_way: list[tuple[float, int]] = []
-    now, sent = 0.0, 0
-    for cost in costs:
-        free = max(now, sent / rate - caps.token_period)
-        while free > now or (under_way and under_way[0][0] <= now):
-            now = free
-            while under_way and under_way[0][0] <= now:
-                window.add(*heapq.heappop(under_way))
-            free = window.free_at(now, 1)
-        sent += cost
-        heapq.heappush(under_way, (now + dice.lognormvariate(math.log(latency), 0.5), cost))
-        yield now
-
-
 def clairvoyant(bar: Bar, rows: Sequence[Drawn], report: Report) -> float:
     """The share of the quota that is used for those *rows* of another run which were taken in a bar's span, as its *report* has it."""
     caps = replace(bar.world.caps, tokens=round((bar.world.caps.tokens or 0) * bar.of))
+    if caps.debit == "completion":
+        return 1.0
     costs = _taken(bar, rows, report)
-    return used(caps, costs, coming(caps, costs, bar.world.latency, random.Random(bar.world.seed)))
-
-
-def coming(caps: Caps, costs: Sequence[int], latency: float, dice: random.Random) -> list[float]:
-    """When each row comes, the first at nought."""
-    return list(admitted(caps, costs) if caps.debit == "admission" else ended(caps, costs, latency, dice))
+    return used(caps, costs, list(admitted(caps, costs)))
 
 
 def used(caps: Caps, costs: Sequence[int], times: Sequence[float]) -> float:
     """The share of the quota."""
     quota, period, last = caps.tokens or 0, caps.token_period, times[-1]
     begins = last // period * period if caps.window == "aligned" else math.nextafter(last - period, math.inf)
-    held = sum(cost for at, cost in zip(times, costs, strict=True) if at >= begins) if caps.debit == "admission" else quota + costs[-1]
+    held = sum(cost for at, cost in zip(times, costs, strict=True) if at >= begins)
     return sum(costs) / (quota * last / period + held)
 
 
