@@ -51,9 +51,14 @@ class _Reckoned:
         raise NotImplementedError
 
     def _note_refused(self, now: float, launched_at: float, rate: float, cost: float) -> float:
-        """Learn what both learn of a row that was refused, which `settle` has taken back; with it the window would have held so much."""
+        """Learn what both learn of a row that was refused, which `settle` has taken back; with it the window would have held so much.
+
+        Where the quota is to be found that is what it is found by, and so it is what the window held when the row came; where it is known
+        it only keeps the next row back, which finds the window as it is now.
+        """
         room, counting = self.room, self.counting
-        held, expected = room.went.held(now), room.guesses.expected(cost)
+        held = room.went.held_at(now, launched_at) if counting.told else room.went.held(now)
+        expected = room.guesses.expected(cost)
         self.deviation = deviation = sqrt(held.variance + expected.variance)
         would_hold = held.known + held.guessed + expected.mean
         if room.knows_all(now):
@@ -61,7 +66,7 @@ class _Reckoned:
                 room.ceiling.go_back(cost)
             room.ceiling.refused(now, min(rate * counting.window, would_hold), deviation, counting.window)
         self.deviations.refused()
-        self._refusals.add(Refusal(launched_at, now, rate, expected.mean + _AT_MOST * sqrt(expected.variance)))
+        self._refusals.add(Refusal(launched_at, now, rate, expected.mean + _AT_MOST * sqrt(expected.variance), expected.mean))
         return would_hold
 
     def _over(self, now: float, rung: int) -> None:

@@ -85,6 +85,21 @@ class Tape:
         self._roll(now)
         return Amount(self.known, self.guessed, max(0.0, self.variance))
 
+    def held_at(self, now: float, at: float) -> Amount:
+        """What the window held *at* an earlier time, as far as that is known by *now*: what has left since, and nothing that went since."""
+        self._roll(now)
+        known, guessed, variance, index = self.known, self.guessed, self.variance, floor(at * _CELLS)
+        for cell in reversed(self._live):
+            if cell.index <= index:
+                break
+            known, guessed, variance = known - cell.known, guessed - cell.guessed, variance - cell.variance
+        for cell in reversed(self._past):
+            if self._leaves(cell) <= at:
+                break
+            if cell.index <= index:
+                known, guessed, variance = known + cell.known, guessed + cell.guessed, variance + cell.variance
+        return Amount(known, guessed, max(0.0, variance))
+
     def drain(self, now: float) -> Iterator[tuple[float, Amount]]:
         """When the window will hold how much, if nothing more goes: each time at which something leaves it, from the next on."""
         self._roll(now)

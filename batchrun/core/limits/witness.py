@@ -12,7 +12,8 @@ best does, or nearly all of it where answers explain them too: it is not given u
 Refusals of one moment tell the same, and are looked at once.
 
 Where the quota itself is to be found, "full" has no meaning, and the window is told by who looks for it. What can be told there is only
-whether the window was fuller of answers than of what went, at refusals: then these are what is counted (`AnswersWitness`).
+whether the window was fuller of answers than of what went, at refusals: then these are what is counted (`AnswersWitness`). What went is
+taken with the row that was refused: while a large one waits for room the window empties, and answers come later than calls.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ not because answers explain all of them."""
 _AS_WELL = 0.98
 _ANSWERS_LOOKS, _AT_END, _STILL_AT_END, _MORE = 6.0, 0.75, 0.5, 0.5
 """Where the window is told: refusals that a verdict needs, the share of them that find it fuller of answers, where these are what is
-counted, and where they still are; and usual rows that it is fuller by."""
+counted, and where they still are; and usual rows that it is fuller by at the least."""
 
 
 class Refusal(NamedTuple):
@@ -51,6 +52,8 @@ class Refusal(NamedTuple):
     rate: float
     cost: float
     """What the row costs at the most."""
+    mean: float
+    """What it is expected to."""
 
 
 class Refusals(deque[Refusal]):
@@ -87,7 +90,7 @@ class Witness:
 
     def look_at(self, refusal: Refusal) -> None:
         """Note which windows were full at a refusal."""
-        at, ended_at, rate, cost = refusal
+        at, ended_at, rate, cost, _ = refusal
         went, ended = self.room.went, self.room.ended
         self._looks += 1.0 - _FORGETS * self._looks
         for place, seconds in enumerate(WINDOWS):
@@ -142,7 +145,7 @@ def _longest(full: list[float], least: int) -> int:
 
 @dataclass(slots=True)
 class AnswersWitness:
-    """Where the window is told: at how many of the latest refusals it was fuller of answers than of what went."""
+    """Where the window is told: at how many of the latest refusals it was fuller of answers than of what went, and of the row."""
 
     room: Room
     _looks: float = 0.0
@@ -154,11 +157,11 @@ class AnswersWitness:
 
     def look_at(self, refusal: Refusal) -> None:
         """Note what the window was full of at a refusal, and in what is believed, what is counted."""
-        at, ended_at, _, _ = refusal
+        at, ended_at, _, _, mean = refusal
         room, window = self.room, self.room.counting.window
         answers, went = room.ended.sum(ended_at, window + ended_at - at), room.went.sum(at, window)
         self._looks += 1.0 - _FORGETS * self._looks
-        self._fuller += (answers > went + _MORE * room.usual) - _FORGETS * self._fuller
+        self._fuller += (answers > went + max(mean, _MORE * room.usual)) - _FORGETS * self._fuller
         if self._looks >= _ANSWERS_LOOKS:
             counting = room.counting
             counting.at_end = self._fuller >= (_STILL_AT_END if counting.at_end else _AT_END) * self._looks

@@ -13,6 +13,7 @@ from batchrun.core.limits.found import Found
 from batchrun.core.limits.limiter import NO_QUOTA, limiter
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.tokens import FoundTokens
+from batchrun.core.limits.witness import AnswersWitness, Refusal
 from tests.benchmarks.bars import changed, tokens
 from tests.benchmarks.play import Play, World
 
@@ -108,6 +109,13 @@ def test_a_row_that_was_refused_though_it_had_room_however_far_it_was_off_shows_
     assert one.has_fallen is has_fallen
 
 
+def test_what_left_the_window_while_a_refusal_was_on_its_way_was_in_it_when_the_row_came():
+    one = confirmed(59_500.0)
+    one.refused(160.08, 160.02, HELD, HELD, 500.0, climbing=False)
+    assert not one.has_fallen
+    assert one._full_at * 60 == pytest.approx(60_000)
+
+
 def test_a_large_row_that_may_well_have_been_larger_shows_no_fall():
     one = confirmed(30_000.0)
     one.reckoning.room.guesses._all.spread = one.reckoning.room.guesses._all.own_spread = 0.09
@@ -196,6 +204,16 @@ def play(caps, seconds: float, *, seed: int = 1) -> Play:
     played = Play(World(caps, seconds=seconds, jitter=0.02, seed=seed))
     played.run()
     return played
+
+
+@pytest.mark.parametrize(("row", "at_end"), [(500.0, True), (8000.0, False)])
+def test_answers_that_fill_a_window_more_than_what_went_show_nothing_where_the_row_that_was_refused_did_fill_it(row, at_end):
+    room = found(40_000.0).reckoning.room
+    room.ended.know(99.0, 45_000.0)
+    witness = AnswersWitness(room)
+    for _ in range(10):
+        witness.look_at(Refusal(100.0, 100.05, HELD, 2 * row, row))
+    assert room.counting.at_end is at_end
 
 
 @pytest.mark.parametrize("debit", ["admission", "completion"])

@@ -206,3 +206,15 @@ def test_a_window_that_has_emptied_holds_nothing_at_all_whatever_was_rounded():
         tape.guess(number / 10, *off_by_itself(0.1 + number / 7))
         learn(tape, number / 10, 0.1 + number / 7, 0.3 + number / 3)
     assert tape.held(50.0) == (0.0, 0.0, 0.0)
+
+
+@given(STEPS, st.floats(0.5, 60), st.floats(0, 10))
+def test_what_a_tape_held_is_what_one_that_was_told_no_more_held_then(steps, seconds, ago):
+    tape, now, entries = played(steps, seconds)
+    at = max(0.0, now - ago)
+    other = Tape(seconds)
+    for when, known, guessed in entries:
+        if math.floor(when / CELL) <= math.floor(at / CELL):
+            other.know(when, known)
+            other.guess(when, *off_by_itself(guessed))
+    assert tape.held_at(now, at) == pytest.approx(other.held(at), abs=1e-6)
