@@ -37,7 +37,7 @@ def prices() -> None:
     """
 
 
-@prices.command(_LIST)
+@prices.command(_LIST, short_help="List what models cost.")
 @click.argument("job_file", type=click.Path(path_type=Path), metavar="[JOB.toml]", required=False)
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be given again.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
@@ -60,7 +60,7 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
     click.echo(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2) if as_json else price_table(chosen))
 
 
-@prices.command("import")
+@prices.command("import", short_help="Take in what LiteLLM's table says of them.")
 @click.option("--litellm", "file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="LiteLLM's table of prices, JSON.")
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="The first day that the prices hold; today.")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be given again.")

@@ -37,8 +37,12 @@ from batchrun.running.wishes import NO_WISHES, Wishes
 @click.option(
     "--wait", is_flag=True, help="When only parked rows, or rows outside their window, are left, wait for them instead of ending."
 )
-@click.option("--quiet", is_flag=True, help="No progress and no notes on standard error; errors still appear.")
-@click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")
+@click.option(
+    "--quiet",
+    is_flag=True,
+    help="No progress and no notes while it runs; how it ended is told, and errors are. With --json nothing but errors.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON; how the run ended is told on standard error.")
 @page_option
 @click.option("--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read keys from here instead of .env.")
 def run(  # noqa: PLR0913 - an argument an option
@@ -75,6 +79,7 @@ def run(  # noqa: PLR0913 - an argument an option
         say(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2))
     else:
         say(table(ending.statement, room=room()))
+    if not (as_json and quiet):
         for line in ending_told(ending, job_file, job.run_directory, job.workspaces):
             say(line, err=True)
     sys.exit(ending.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -92,3 +93,16 @@ def test_a_directory_whose_name_the_systems_encoding_cannot_write_is_one_line_wi
     assert said.returncode == 2
     assert b"cannot be written in ascii, the system's encoding: set LC_ALL=C.UTF-8, or PYTHONUTF8=1" in said.stderr
     assert said.stderr.count(b"\n") == 1
+
+
+def test_how_a_run_ended_is_told_beside_its_json_unless_that_is_to_be_quiet(tmp_path):
+    (tmp_path / "job.toml").write_text(
+        '[job]\ninput = "in.jsonl"\n[defaults]\nmodel = "qwen-plus"\n[workspaces.legal]\napi_key_env = "NO_KEY"\n'
+    )
+    (tmp_path / "in.jsonl").write_text('{"workspace": "legal", "prompt": "Hi"}\n')
+    command = [sys.executable, "-m", "batchrun", "run", "job.toml", "--json"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (told.returncode, json.loads(told.stdout)["total"]["pending"]) == (4, 1)
+    assert "parked: workspace legal, 1 row: missing_key: there is no API key" in told.stderr
+    quiet = subprocess.run([*command, "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (quiet.returncode, json.loads(quiet.stdout)["total"]["pending"], quiet.stderr) == (4, 1, "")
