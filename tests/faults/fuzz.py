@@ -39,7 +39,8 @@ def target_of(name: str) -> Callable[[bytes], None]:
 
 
 def _rows() -> Callable[[bytes], None]:
-    from batchrun.core.rows.rows import Glances, Inherited, Line, read_line  # noqa: PLC0415 - each import is instrumented for its target
+    from batchrun.core.rows.glances import Glances  # noqa: PLC0415 - each import is instrumented for its target
+    from batchrun.core.rows.rows import Inherited, Line, read_line  # noqa: PLC0415 - each import is instrumented for its target
 
     known = {"legal": Inherited("qwen-plus", {"temperature": 0.2}, b"salt"), "marketing": Inherited("qwen-max", {}, b"pepper")}
     glances = Glances(known, "legal")

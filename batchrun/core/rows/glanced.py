@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias, cast
 
+from batchrun.core.rows.glances import Seen
 from batchrun.core.rows.index import LaneKey, id_digests
-from batchrun.core.rows.rows import Seen
 
 Numbers: TypeAlias = "array[int]"
 Packed = tuple[list[LaneKey], bytes, bytes, bytes, bytes]

@@ -18,8 +18,9 @@ from zlib import crc32
 
 from batchrun.beside.process import Beside, is_worth_it
 from batchrun.core.rows.glanced import Glanced, Packed, packed
+from batchrun.core.rows.glances import Glances
 from batchrun.core.rows.index import packed as packed_place
-from batchrun.core.rows.rows import Glances, Inherited
+from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source.files import CHUNK, Files
 from batchrun.edge.source.lines import Cutter
 

@@ -11,8 +11,9 @@ from typing import cast
 
 from batchrun.core.errors import Mistake
 from batchrun.core.rows.glanced import Glanced
+from batchrun.core.rows.glances import Glances, Seen
 from batchrun.core.rows.index import Duplicate, Index, LaneKey, occurrence_id, packed
-from batchrun.core.rows.rows import Glances, Inherited, Line, NotARow, Seen, read_line
+from batchrun.core.rows.rows import Inherited, Line, NotARow, read_line
 from batchrun.edge.source.ahead import TOGETHER, Ahead
 from batchrun.edge.source.files import Files
 from batchrun.edge.source.inputs import READABLE, foreign

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.rows.rows import MAX_REASON_CHARACTERS, Glances, Inherited, Line, NotARow, read_line
+from batchrun.core.rows.glances import Glances
+from batchrun.core.rows.rows import MAX_REASON_CHARACTERS, Inherited, Line, NotARow, read_line
 
 WORKSPACES = {
     "marketing": Inherited("qwen-plus", {"temperature": 0.2, "max_tokens": 400}, b"settings"),
