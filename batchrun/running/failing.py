@@ -8,6 +8,8 @@ everything in it came of that: a bug must look like one.
 
 from __future__ import annotations
 
+import re
+
 from batchrun.core.errors import BatchrunError, StoppedError
 from batchrun.edge import lost_steps
 
@@ -24,7 +26,7 @@ _OVERLOOKED = (
     "were under way may have been billed, and are in doubt. Run the same command again, with more memory or fewer slots; where there was "
     "enough, it is a bug"
 )
-_OVERLOOKS = "returned NULL without setting an exception", "os.PathLike, not PosixPath"
+_overlooked = re.compile(r"returned NULL without setting an exception$|path should be .*os\.PathLike.*, not \w+Path$").search
 """How CPython says that something is not there which it had no memory for."""
 MAY_COME_OF_IT = MemoryError, RuntimeError, SystemError, TypeError
 """What is to be `told`."""
@@ -60,7 +62,7 @@ def _ran_out(error: BaseException | None) -> str | None:
             return _NO_MEMORY
         case RuntimeError(args=("can't start new thread",)):
             return _NO_THREAD
-        case SystemError(args=(str() as said,)) | TypeError(args=(str() as said,)) if said.endswith(_OVERLOOKS):
+        case SystemError(args=(str() as said,)) | TypeError(args=(str() as said,)) if _overlooked(said):
             return _OVERLOOKED
         case _:
             return _ran_out(error.__cause__ or error.__context__)

@@ -231,6 +231,8 @@ def of_its_own(of: type[BaseException] | None) -> BaseException:
         (RuntimeError("can't start new thread"), StoppedError),
         (SystemError("<function f> returned NULL without setting an exception"), StoppedError),
         (TypeError("open: path should be string, bytes or os.PathLike, not PosixPath"), StoppedError),
+        (TypeError("stat: path should be string, bytes, os.PathLike or integer, not PosixPath"), StoppedError),
+        (TypeError("stat: path should be string, bytes, os.PathLike or integer, not dict"), ExceptionGroup),
         (TypeError("f() takes no arguments"), ExceptionGroup),
         (SystemError("bad argument to internal function"), ExceptionGroup),
         (ExceptionGroup("both", [MemoryError(), RuntimeError("can't start new thread")]), StoppedError),
