@@ -109,6 +109,8 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=1)
     wished = parser.parse_args()
     chosen, began = mutants(wished.words), time.monotonic()
+    if not chosen:
+        parser.error(f"no edit has one of {', '.join(wished.words)} among the words of its name or bar")
     with tempfile.TemporaryDirectory(prefix="unedited-") as name:
         passed = tested(copied(Path(name)), *dict.fromkeys(test for each in chosen for test in each.caught_by))
     if passed.returncode:
