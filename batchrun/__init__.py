@@ -12,7 +12,7 @@ The house, from the top (an import goes down or stays, never up)::
     simulator/server.py     the simulator on a socket
     engine.py               starts what the scheduler says, records what comes back · ports.py: what it is given · waiting.py: what waits ·
                             hearing.py: what calls under way bring · waking.py
-    edge/                   touches: input files, media, run directory, ledger, network, terminal, keys
+    edge/                   touches: input files, media, run directory, ledger, network, terminal, keys, processor
     beside/                 a second process, which reads ahead what is large, so that it is read on two cores
     core/scheduling/        decides: what to send next, what a result leads to; forecast.py runs it ahead
     core/limits/            how fast: quotas known and found, slots, what a row is expected to cost

@@ -7,6 +7,7 @@ import pytest
 from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, SMALL, WIRE
 from tests.benchmarks.speed.endpoint import greedy, lognormal, serving
 from tests.benchmarks.speed.measure import Weighed, Weight, alternate
+from tests.benchmarks.speed.steps import PARTS, steps
 
 
 def test_the_greedy_ideal_gives_each_call_the_first_free_slot():
@@ -24,3 +25,10 @@ def test_each_contestant_answers_every_row_on_no_more_connections_than_it_was_gi
         for weighed in alternate([NAIVE, BATCHRUN, WIRE, BARE], 220, 4, url, 16, 1, tmp_path):
             assert weighed.runs[0].connections <= 16, weighed
             assert weighed.runs[0].cpu > 0
+
+
+def test_no_row_takes_many_more_of_the_interpreters_steps_than_it_did(tmp_path):
+    """Some 8,300 in the parts that take as many however few answers a busy machine lets come in one turn: a fifth more is to be meant."""
+    counted = steps(tmp_path, 64, few=100, many=700)
+    assert counted.keys() == {*PARTS, "event loop"}
+    assert sum(count for part, count in counted.items() if part not in {"event loop", "engine"}) < 10_000, counted

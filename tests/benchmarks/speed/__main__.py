@@ -16,6 +16,7 @@ from statistics import median
 from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, PEERS, WIRE, Contestant, contestant_of, fast
 from tests.benchmarks.speed.endpoint import greedy, lognormal, serving
 from tests.benchmarks.speed.measure import alternate
+from tests.benchmarks.speed.steps import steps
 
 MEDIAN, SPREAD = 0.176, 0.5
 """Of the delays of the endpoint that takes its time: lognormal, seconds and sigma."""
@@ -36,12 +37,15 @@ def main() -> None:
             for in_flight in asked.in_flight:
                 if in_flight > 64:
                     _latency(contestants, asked.rows, in_flight, asked.rounds, folder)
+        if "steps" in asked.what:
+            for in_flight in asked.in_flight:
+                _steps(in_flight, folder)
 
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.speed", description=__doc__)
     parser.add_argument(
-        "what", nargs="*", default=["cpu", "latency", "peers"], help="cpu, latency, peers; all of them where nothing is named"
+        "what", nargs="*", default=["cpu", "latency", "peers"], help="cpu, latency, peers; all of these where nothing is named, and steps"
     )
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -89,6 +93,13 @@ def _latency(contestants: Sequence[Contestant], count: int, in_flight: int, roun
             f"{each.contestant.name:<24}{median(spans):>10.2f}{_range(spans, 2):>14}{median(spans) / ideal:>9.2f}"
             f"{median(spans) / median(runs[0].seconds()):>9.2f}{median(each.micros()):>14.0f}\n"
         )
+
+
+def _steps(in_flight: int, folder: Path) -> None:
+    counted = steps(folder / f"steps{in_flight}", in_flight)
+    _say(f"\n{'':<24}{'steps a row':>14}{'share':>9}  with {in_flight:,} in flight\n")
+    for part, count in counted.most_common():
+        _say(f"{part:<24}{count:>14,.0f}{count / sum(counted.values()):>9.0%}\n")
 
 
 def _range(values: Sequence[float], digits: int) -> str:
