@@ -97,7 +97,7 @@ def reported(
                 report.taken.append(Taken(path, statement.run, statement.name))
                 if report.course is not None and course is not None:
                     report.course.add(course)
-    if not report.taken and not report.left_out:
+    if not report.taken and not any(each.path.exists() for each in report.left_out):
         raise JobError(f"{paths[0]} and {len(paths) - 1} more: there is no run directory among them")
     if only is not None and not report.statement.lanes:
         where = "the runs that were named" if len(paths) > 1 else paths[0]
@@ -137,7 +137,9 @@ def _each_once(paths: Sequence[Path], left_out: list[LeftOut]) -> list[Path]:
     longest: dict[str, Path] = {}
     named: list[tuple[str, Path]] = []
     for path in paths:
-        if path.is_dir():
+        if not path.exists():
+            left_out.append(LeftOut(path, f"{path}: is not there"))
+        elif path.is_dir():
             try:
                 described = run_directory.read_description(path) or {}
             except BatchrunError as error:

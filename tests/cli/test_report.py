@@ -318,3 +318,13 @@ def test_the_sum_of_many_runs_is_the_sum_of_their_reports_by_anything(tmp_path):
                 sums[key] += totals.cost.get("CNY", Decimal(0))
         assert {key: totals.cost.get("CNY", Decimal(0)) for key, totals in whole.by(names).groups.items()} == sums
     assert at_hours(0) == MIDNIGHT
+
+
+def test_of_several_runs_one_whose_name_is_mistyped_is_told_and_the_sums_are_not_said_to_be_whole(tmp_path):
+    first, second = night(tmp_path / "first"), night(tmp_path / "second", run="run-2")
+    (tmp_path / "notes.txt").write_text("what stands beside runs is passed over")
+    assert "not counted" not in ask(first, second, tmp_path / "notes.txt").stderr
+    shown = ask(first, second, tmp_path / "thrid", code=6)
+    assert f"not counted: {tmp_path / 'thrid'}: is not there" in shown.stderr
+    with pytest.raises(JobError, match="there is no run directory among them"):
+        reported([tmp_path / "thrid", tmp_path / "furth"])
