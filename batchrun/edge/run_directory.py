@@ -7,6 +7,7 @@ cannot take it away, and two processes can never hold two files of the same name
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import socket
 import time
@@ -222,12 +223,11 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 def beside(path: Path) -> Iterator[IO[bytes]]:
     """Give a file to write beside *path*, sync it and put it in its place: readers see the old file or the new one, never half.
 
-    Whoever else writes the same one waits: two reports of a run, each in a process of its own. Raises LedgerError where it fails; what was
-    written of it by then takes up no room, which the ledger may need.
+    Whoever else writes the same one, as two reports of a run do, writes another file, and waits for nobody: the last one's stays. Raises
+    LedgerError where it fails; what was written of it by then takes up no room, which the ledger may need.
     """
-    new = path.with_name(f".{path.name}.new")
     try:
-        descriptor = _taken(new)
+        new, descriptor = _taken(path)
         try:
             # A file object writes all or raises: a bare write to a disk that fills up takes a part and says so by its count alone.
             with os.fdopen(descriptor, "wb", closefd=False) as file:
@@ -245,19 +245,20 @@ def beside(path: Path) -> Iterator[IO[bytes]]:
         raise LedgerError(f"{path}: cannot be written: {error.strerror}; the rows are safe, this file can be made again") from None
 
 
-def _taken(path: Path) -> int:
-    """Open a file that nobody else writes to, made where there is none, and empty: a killed process may have left something of it."""
-    while True:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def _taken(path: Path) -> tuple[Path, int]:
+    """Open an empty file beside *path* that nobody else writes to; one that a killed process left is taken again."""
+    for number in itertools.count():
+        new = path.with_name(f".{path.name}.{number}.new" if number else f".{path.name}.new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _stands(path, descriptor):
+            if _take(descriptor) and _stands(new, descriptor):
                 os.ftruncate(descriptor, 0)
-                return descriptor
+                return new, descriptor
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # Whoever was waited for has put it in its place.
+        os.close(descriptor)
+    raise AssertionError
 
 
 def _stands(path: Path, descriptor: int) -> bool:
