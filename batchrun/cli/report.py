@@ -11,6 +11,7 @@ import orjson
 
 from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
 from batchrun.cli.saying import room
+from batchrun.core.counted import counted
 from batchrun.core.ledger.attribution import LANE
 from batchrun.core.ledger.focus import Focus
 from batchrun.core.rows import reasons
@@ -117,7 +118,9 @@ def _tell_focus(path: Path, focus: Focus) -> None:
     """Say what is written, and what could not be: FOCUS has no place for it."""
     click.echo(f"written: {path}", err=True)
     if focus.unpriced_calls:
-        click.echo(f"not in it: {focus.unpriced_calls:,} calls with {focus.unpriced_tokens:,} tokens, whose cost is unknown", err=True)
+        click.echo(
+            f"not in it: {counted(focus.unpriced_calls, 'call')} with {focus.unpriced_tokens:,} tokens, whose cost is unknown", err=True
+        )
     if focus.undated:
         click.echo(f"not in it: {money(focus.undated)} of calls that do not tell when they were made", err=True)
 

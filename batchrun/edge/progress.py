@@ -14,6 +14,7 @@ import anyio
 from tqdm import tqdm
 
 from batchrun.core.columns import cut, padded, width
+from batchrun.core.counted import counted
 from batchrun.core.progress import Progress, WorkspaceProgress
 
 DRAW_EVERY = 0.2
@@ -69,12 +70,13 @@ def _write_line(progress: Progress, rate: _Rate, stream: TextIO) -> None:
     notes = [f"{progress.in_flight} in flight"]
     notes += [f"{_workspaces(held)} throttled"] if held else []
     notes += [f"{_workspaces(parked)} parked"] if parked else []
-    notes += [f"{progress.held:,} rows held"] if progress.held else []
+    notes += [f"{counted(progress.held, 'row')} held"] if progress.held else []
     notes += [f"{progress.failed:,} failed"] if progress.failed else []
     notes += [f"{progress.to_retry:,} to be tried again"] if progress.to_retry else []
     notes += ["draining"] if progress.draining else []
     stream.write(
-        f"{progress.done:,} of {progress.rows:,} rows ({share:.1f} %), {rows:.1f} rows/s, {tokens:,.0f} tokens/s, {', '.join(notes)}\n"
+        f"{progress.done:,} of {counted(progress.rows, 'row')} ({share:.1f} %), {rows:.1f} rows/s, {tokens:,.0f} tokens/s, "
+        f"{', '.join(notes)}\n"
     )
     stream.flush()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from batchrun.core.columns import printable
+from batchrun.core.counted import counted
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.ledger.unanswered import Reason, Told
 from batchrun.core.model import Scope
@@ -29,16 +30,16 @@ def ending_told(ending: Ending, job_file: Path, directory: str, workspaces: Iter
     yield from (f"not read: {reason}" for reason in ending.unreadable[:_MOST_UNREADABLE])
     if total.rejected or total.exhausted:
         yield from _failed(ending.failures)
-        yield f"{total.rejected:,} rows rejected, {total.exhausted:,} exhausted: why stands in {directory}/WORKSPACE/errors.jsonl"
+        yield f"{counted(total.rejected, 'row')} rejected, {total.exhausted:,} exhausted: why stands in {directory}/WORKSPACE/errors.jsonl"
         yield from _once_more(total, job_file)
     if ending.held:
         yield (
-            f"{_are(ending.held)} held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt lists them; "
-            f"send them again with: batchrun run {job_file} --send-in-doubt"
+            f"{counted(ending.held, 'row is held, for a call of it', 'rows are held, for a call of theirs')} may have been billed: "
+            f"batchrun report {directory} --in-doubt lists them; send them again with: batchrun run {job_file} --send-in-doubt"
         )
     if left := max(0, total.pending - ending.held):
         stopped = f"stopped by {ending.stopped_by}: " if ending.stopped_by else ""
-        yield f"{stopped}{_are(left)} left; go on with: batchrun run {job_file}"
+        yield f"{stopped}{counted(left, 'row is', 'rows are')} left; go on with: batchrun run {job_file}"
     if total.answered:
         yield f"results: {directory}/WORKSPACE/results.jsonl"
     if ending.page is not None:
@@ -54,9 +55,9 @@ def _failed(failures: Mapping[Reason, Told]) -> Iterator[str]:
     ranked = sorted(alike.items(), key=lambda found: -sum(each.rows for _, each in found[1]))
     for (outcome, what, advice), where in ranked[:_MOST_FAILURES]:
         names, message = _names([name for name, _ in where]), printable(where[0][1].message)
-        yield f"{outcome}: {names}, {_rows(sum(each.rows for _, each in where))}: {what}: {message}\n  {printable(advice)}"
+        yield f"{outcome}: {names}, {counted(sum(each.rows for _, each in where), 'row')}: {what}: {message}\n  {printable(advice)}"
     if more := len(ranked[_MOST_FAILURES:]):
-        yield f"{more:,} more {'reason stands' if more == 1 else 'reasons stand'} on the page"
+        yield f"{counted(more, 'more reason stands', 'more reasons stand')} on the page"
 
 
 def _once_more(total: Totals, job_file: Path) -> Iterator[str]:
@@ -65,14 +66,6 @@ def _once_more(total: Totals, job_file: Path) -> Iterator[str]:
         yield f"once that is mended, ask rejected rows again with: batchrun run {job_file} --retry-rejected"
     elif not total.pending:
         yield f"ask exhausted rows again with: batchrun run {job_file}"
-
-
-def _are(count: int) -> str:
-    return "1 row is" if count == 1 else f"{count:,} rows are"
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _names(names: Sequence[str]) -> str:
@@ -88,11 +81,11 @@ def _all_parked(parked: Iterable[ParkedScope]) -> Iterator[str]:
         yield from map(_parked, scopes[:told_in_full])
         if rest := scopes[told_in_full:]:
             names = _names([each.name for each in rest])
-            yield f"parked: {len(rest):,} more for the same reason, {code}, {sum(each.rows for each in rest):,} rows: {names}"
+            yield f"parked: {len(rest):,} more for the same reason, {code}, {counted(sum(each.rows for each in rest), 'row')}: {names}"
 
 
 def _parked(parked: ParkedScope) -> str:
     failure = parked.failure
     what = {Scope.ACCOUNT: "account", Scope.WORKSPACE: "workspace"}.get(parked.scope, "workspace and model")
     status = f"{failure.status} " if failure.status else ""
-    return f"parked: {what} {parked.name}, {_rows(parked.rows)}: {status}{failure.code}: {failure.message}\n  {failure.advice}"
+    return f"parked: {what} {parked.name}, {counted(parked.rows, 'row')}: {status}{failure.code}: {failure.message}\n  {failure.advice}"

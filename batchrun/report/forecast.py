@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from batchrun.core.columns import width
+from batchrun.core.counted import counted
 from batchrun.core.scheduling.prospects import Forecast, Prospect
 from batchrun.report.drawn import ruled
 
@@ -90,7 +91,7 @@ def _notes(forecast: Forecast) -> Iterator[str]:
     if len(helps) > _MOST_ADVICE:
         yield f"faster: {len(helps) - _MOST_ADVICE:,} more pieces of advice stand in --json"
     for wrong in forecast.obstacles:
-        yield f"WRONG: {wrong.where}: {wrong.said} ({_rows(wrong.rows)})"
+        yield f"WRONG: {wrong.where}: {wrong.said} ({counted(wrong.rows, 'row')})"
         yield f"  {wrong.advice}"
     if not forecast.obstacles:
         yield "nothing is wrong that can be seen without a call; batchrun doctor asks the endpoints"
@@ -101,7 +102,8 @@ def _money(forecast: Forecast) -> Iterator[str]:
     if forecast.cost:
         yield "money is what these tokens cost at today's prices (batchrun prices), without calls that have to be made again"
     if unpriced := sorted({each.model for each in forecast.lanes if each.cost is None and each.rows}):
-        yield f"cost unknown: {_rows(forecast.unpriced_rows)} of {_names(unpriced)}: no price is known; prices can be given in [prices]"
+        rows = counted(forecast.unpriced_rows, "row")
+        yield f"cost unknown: {rows} of {_names(unpriced)}: no price is known; prices can be given in [prices]"
 
 
 def _helps(lanes: Sequence[Prospect]) -> dict[str, list[str]]:
@@ -118,7 +120,3 @@ def _helps(lanes: Sequence[Prospect]) -> dict[str, list[str]]:
 
 def _names(lanes: Sequence[str]) -> str:
     return ", ".join(lanes if len(lanes) <= 4 else [*lanes[:3], f"{len(lanes) - 3:,} others"])
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"

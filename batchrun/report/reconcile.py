@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from batchrun.core.counted import counted
 from batchrun.core.money.reconciliation import Line, Reconciliation, Sum
 from batchrun.report.drawn import drawn
 
@@ -93,7 +94,7 @@ def _notes(found: Reconciliation) -> list[str]:
         notes.append(f"compared: {found.days[0]} to {found.days[1]} ({found.timezone}), the days on which the runs made calls")
     notes += _of_the_bill(found)
     if total.doubtful_calls:
-        notes.append(f"in doubt: {total.doubtful_calls:,} calls, of at most {total.most_in_doubt:,} tokens")
+        notes.append(f"in doubt: {counted(total.doubtful_calls, 'call')}, of at most {total.most_in_doubt:,} tokens")
     notes += [
         f"{each.workspace} {each.model}: the bill does not tell {each.kind} apart; {each.tokens:,} tokens are compared as {each.under}"
         for each in found.folded
@@ -101,7 +102,7 @@ def _notes(found: Reconciliation) -> list[str]:
     if found.undated_tokens:
         notes.append(f"{found.undated_tokens:,} tokens of entries that do not tell when they were called are in no day")
     if found.unreadable_attempts:
-        notes.append(f"{found.unreadable_attempts:,} lines of attempts.log could not be read: doubt may be higher")
+        notes.append(f"{counted(found.unreadable_attempts, 'line')} of attempts.log could not be read: doubt may be higher")
     notes.append(
         "a bill has no request ids: sums by day, workspace, model and kind are compared, and whose a single call was cannot be told"
     )
@@ -117,10 +118,10 @@ def _of_the_bill(found: Reconciliation) -> list[str]:
         notes.append(f"not compared, for these runs do not name the workspace (--id WORKSPACE_ID=NAME does): {named} tokens")
     if found.other_days_tokens:
         notes.append(f"not compared, for they stand on other days: {found.other_days_tokens:,} tokens")
-    notes += [f"not compared: {count:,} lines, {what}" for what, count in sorted(found.other_lines.items())]
+    notes += [f"not compared: {counted(count, 'line')}, {what}" for what, count in sorted(found.other_lines.items())]
     notes += [f"not understood: {told}" for told in found.unreadable[:_MOST_NAMED]]
     if len(found.unreadable) > _MOST_NAMED:
-        notes.append(f"… and {len(found.unreadable) - _MOST_NAMED:,} more lines that were not understood: --json tells all")
+        notes.append(f"… and {counted(len(found.unreadable) - _MOST_NAMED, 'more line')} not understood: --json tells all")
     return notes
 
 
@@ -131,13 +132,13 @@ def _verdict(found: Reconciliation) -> str:
         return "it closes: " + (f"every difference is explained ({', '.join(reasons)})" if reasons else "equal to the token")
     wrong = []
     if lines := sum(1 for line in found.lines if line.unexplained):
-        wrong.append(f"{lines:,} lines differ without an explanation")
+        wrong.append(f"{counted(lines, 'line differs', 'lines differ')} without an explanation")
     if total.others and not found.others_allowed:
         wrong.append(f"{total.others:,} tokens are others' (--allow-others accepts them)")
     if found.unreadable:
-        wrong.append(f"{len(found.unreadable):,} lines of the bill were not understood")
+        wrong.append(f"{counted(len(found.unreadable), 'line of the bill was', 'lines of the bill were')} not understood")
     if found.undated_tokens:
         wrong.append("some entries have no day")
     if found.money_decides and (lines := sum(1 for line in found.money if line.unexplained)):
-        wrong.append(f"the money of {lines:,} workspaces and models differs for the same tokens")
+        wrong.append(f"the money of {counted(lines, 'workspace and model', 'workspaces and models')} differs for the same tokens")
     return "it does not close: " + "; ".join(wrong)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from batchrun.core.columns import printable
+from batchrun.core.counted import counted
 from batchrun.core.ledger.attribution import LANE, Attribution, Label
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Part, Totals
@@ -32,11 +33,12 @@ _ALWAYS = {"answered", "pending", "calls", "input_tokens", "output_tokens"}
 _OF_CALLS = {"calls", "retries", "throttles"}
 """Not every call tells of which row's metadata it is."""
 _WASTED = {
-    "retried": "calls that brought no answer were billed and made again",
-    "reasked": "answers did not fit and were asked for again",
-    "refused": "calls of rows that were rejected or exhausted were billed",
-    "truncated": "answers ended at the limit of their length",
+    "retried": ("call that brought no answer was billed and made again", "calls that brought no answer were billed and made again"),
+    "reasked": ("answer did not fit and was asked for again", "answers did not fit and were asked for again"),
+    "refused": ("call of a row that was rejected or exhausted was billed", "calls of rows that were rejected or exhausted were billed"),
+    "truncated": ("answer ended at the limit of its length", "answers ended at the limit of their length"),
 }
+"""One of them, and several."""
 _SAVED = {"cache": "by what was found in a cache", "batch": "by batch prices", "discount": "by discounts"}
 
 
@@ -60,7 +62,7 @@ def money(amounts: Mapping[str, Decimal], unpriced: int = 0) -> str:
     """Amounts to four places, of every currency, and how many calls are in none of them; empty where there is nothing to tell."""
     told = [f"{amount:,.4f} {currency}" for currency, amount in sorted(amounts.items())]
     if unpriced:
-        told.append(f"{unpriced:,} calls of unknown cost" if told else "cost unknown")
+        told.append(f"{counted(unpriced, 'call')} of unknown cost" if told else "cost unknown")
     return ", ".join(told)
 
 
@@ -105,19 +107,21 @@ def _notes(statement: Statement, total: Totals) -> list[str]:
     waste, notes = total.waste(), []
     notes += [_wasted(name, waste[name]) for name in _WASTED if waste[name].calls]
     if (flying := total.in_flight).calls:
-        notes.append(f"in flight: {flying.calls:,} calls are under way, and will be billed beyond this: at most {_most(flying)}")
+        notes.append(
+            f"in flight: {counted(flying.calls, 'call is', 'calls are')} under way, and will be billed beyond this: at most {_most(flying)}"
+        )
     if total.in_doubt:
-        notes.append(f"in doubt: {total.in_doubt:,} calls may have been billed beyond this: at most {_most(waste['in_doubt'])}")
+        notes.append(f"in doubt: {counted(total.in_doubt, 'call')} may have been billed beyond this: at most {_most(waste['in_doubt'])}")
     notes += [f"saved: {money(saved)} {_SAVED[name]}" for name, saved in total.savings().items() if any(saved.values())]
     if total.unpriced_calls:
+        calls, no = counted(total.unpriced_calls, "call"), "has no" if total.unpriced_calls == 1 else "have no"
         notes.append(
-            f"cost unknown: {total.unpriced_calls:,} calls with {total.unpriced_tokens:,} tokens have no known price and are in no sum; "
-            "prices can be given in [prices]"
+            f"cost unknown: {calls} with {total.unpriced_tokens:,} tokens {no} known price: in no sum; prices can be given in [prices]"
         )
     if statement.rejected_input:
         notes.append(f"{no_rows(statement.rejected_input)}: see rejected-input.jsonl")
     if statement.unreadable_attempts:
-        notes.append(f"{statement.unreadable_attempts:,} lines of attempts.log could not be read: calls and doubt may be higher")
+        notes.append(f"{counted(statement.unreadable_attempts, 'line')} of attempts.log could not be read: calls and doubt may be higher")
     return notes
 
 
@@ -129,7 +133,7 @@ def _most(part: Part) -> str:
 def _wasted(name: str, part: Part) -> str:
     tokens = f"{part.input_tokens:,} input and {part.output_tokens:,} output"
     paid = money(part.cost, part.unpriced_calls)
-    return f"{name}: {part.calls:,} {_WASTED[name]}; of the tokens above they are {_joined(tokens, paid)}"
+    return f"{name}: {counted(part.calls, *_WASTED[name])}; of the tokens above they are {_joined(tokens, paid)}"
 
 
 def _joined(*parts: str) -> str:

@@ -10,6 +10,7 @@ from time import time
 
 import anyio
 
+from batchrun.core.counted import counted
 from batchrun.core.jobs.job import BudgetTable, Job, Workspace
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Usage
@@ -77,7 +78,7 @@ def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:
     share = Decimal(parked.rows) / totals.billed_calls
     about = [told((totals.input_tokens + totals.output_tokens) * share, TOKENS)]
     about += [told(amount * share, currency) for currency, amount in sorted(totals.cost.items())]
-    message = f"{parked.failure.message}; the {parked.rows:,} rows left would come to about {', '.join(about)}"
+    message = f"{parked.failure.message}; the {counted(parked.rows, 'row')} left would come to about {', '.join(about)}"
     return replace(parked, failure=replace(parked.failure, message=message))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from batchrun.core.counted import counted
 from batchrun.core.jobs import changes as job_changes
 from batchrun.core.rows.reasons import Reason, no_rows, told
 from batchrun.core.scheduling.past import Past
@@ -16,6 +17,7 @@ from batchrun.edge.environment import Keys
 from batchrun.edge.source import Former, Source
 
 _MOST_NAMED = 20
+_THEIRS = "their entries are", "they count as in doubt, their rows are"
 
 
 def set_aside(source: Source, reasons: Iterable[Reason], workspaces: Iterable[str], directory: Path) -> Iterator[str]:
@@ -57,14 +59,16 @@ def left(past: Past, held: int, directory: Path) -> Iterator[str]:
     """What earlier openings left that a person should know of."""
     if past.lost:
         why = "a machine was lost, or lines were taken out"
-        yield f"{past.lost:,} calls were answered, and their entries are gone ({why}): they count as in doubt, their rows are asked again"
+        its, row = ("its entry is", "it counts as in doubt, its row is") if past.lost == 1 else _THEIRS
+        yield f"{counted(past.lost, 'call was', 'calls were')} answered, and {its} gone ({why}): {row} asked again"
     if past.untold:
         yield f"a machine was lost: up to {past.untold:,} calls of its last seconds may stand in no line; they count as in doubt"
     if past.unknown:
         yield f"{past.unknown:,} entries have fields of a newer batchrun: they are kept"
     if held:
-        yield f"{held:,} rows are held, for a call of theirs may have been billed: batchrun report {directory} --in-doubt"
+        rows = counted(held, "row is held, for a call of it", "rows are held, for a call of theirs")
+        yield f"{rows} may have been billed: batchrun report {directory} --in-doubt"
 
 
 def _more(rows: int | None) -> str:
-    return f"it has {abs(rows):,} rows {'more' if rows > 0 else 'fewer'}" if rows else ""
+    return f"it has {counted(abs(rows), 'row')} {'more' if rows > 0 else 'fewer'}" if rows else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batchrun.core.counted import counted
 from batchrun.core.errors import JobError, RunDamagedError, RunTooNewError
 from batchrun.core.ledger.attempts import read_attempt
 from batchrun.core.ledger.digests import Digests
@@ -144,7 +145,7 @@ class _Check:
         if bad:
             shown = ", ".join(map(str, bad[:5])) + (" …" if len(bad) > 5 else "")
             # They stay: the statement says as long that it does not know all.
-            self._tell(path, f"{len(bad):,} lines cannot be read (line {shown}): calls and doubt may be higher", damage=False)
+            self._tell(path, f"{counted(len(bad), 'line')} cannot be read (line {shown}): calls and doubt may be higher", damage=False)
 
     def _file(self, path: Path) -> None:
         damaged: dict[int, str] = {}

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from batchrun.core.counted import counted
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.model import Money
@@ -58,7 +59,7 @@ def look_ahead(
             affordable = (*affording.notes(told, means.__getitem__),)
             notes = tuple(note.replace(str(scratch), str(directory)) for note in opening.notes)
             done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values())
-    notes += (f"{done:,} rows are answered or rejected already",) if done else ()
+    notes += (f"{counted(done, 'row is', 'rows are')} answered or rejected already",) if done else ()
     notes += (*noticed.shared_keys(keys, {lane.key[0] for lane in lanes}),)
     return Forecast(
         begins_at, told, obstacles, _assumptions(lanes), (*notes, *affordable, *_by_the_clock(job, workspaces, told, begins_at))

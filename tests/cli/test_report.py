@@ -69,14 +69,14 @@ def test_of_a_run_that_a_process_holds_calls_in_flight_are_no_doubt_on_the_scree
     with run_directory.locked(directory):
         shown = ask(directory)
         assert "the run is under way: what is in flight is still to come" in shown.stderr
-        assert "in flight: 1 calls are under way" in shown.stdout
+        assert "in flight: 1 call is under way" in shown.stdout
         assert "in doubt" not in shown.stdout
         told = orjson.loads(ask(directory, "--json").stdout)
         assert (told["under_way"], told["total"]["in_doubt"], told["total"]["in_flight"]["calls"]) == (True, 0, 1)
         assert "it is in flight: the run is under way" in ask(directory, "--in-doubt").stdout
         ask(directory, "--html")
     assert "1 calls were under way when this page was made" in (directory / "report.html").read_text()
-    assert "in doubt: 1 calls may have been billed" in ask(directory).stdout
+    assert "in doubt: 1 call may have been billed" in ask(directory).stdout
 
 
 def test_a_run_is_told_by_workspace_and_model_with_what_was_wasted_saved_and_is_unknown(tmp_path):
@@ -86,13 +86,13 @@ def test_a_run_is_told_by_workspace_and_model_with_what_was_wasted_saved_and_is_
     assert shown[3].split()[-1] == "unknown"
     notes = "\n".join(shown[6:])
     for told in (
-        "reasked: 1 answers did not fit and were asked for again; of the tokens above they are 30 input and 40 output, 0.0001 CNY",
-        "refused: 1 calls of rows that were rejected or exhausted were billed",
-        "truncated: 1 answers ended at the limit of their length",
+        "reasked: 1 answer did not fit and was asked for again; of the tokens above they are 30 input and 40 output, 0.0001 CNY",
+        "refused: 1 call of a row that was rejected or exhausted was billed",
+        "truncated: 1 answer ended at the limit of its length",
         # 50 tokens written to a cache, at 1, and 60 of thinking, at 8.
-        "in doubt: 1 calls may have been billed beyond this: at most 50 input and 60 output tokens, 0.0005 CNY",
+        "in doubt: 1 call may have been billed beyond this: at most 50 input and 60 output tokens, 0.0005 CNY",
         "saved: 0.0001 CNY by discounts",
-        "cost unknown: 1 calls with 70 tokens have no known price and are in no sum",
+        "cost unknown: 1 call with 70 tokens has no known price: in no sum; prices can be given in [prices]",
     ):
         assert told in notes
 
@@ -144,7 +144,7 @@ def test_usage_csv_has_a_line_a_day_and_an_unknown_cost_is_empty(tmp_path):
 def test_focus_is_valid_adds_up_and_says_what_is_not_in_it(tmp_path):
     directory = night(tmp_path / "night")
     result = ask(directory, "--focus", tmp_path / "focus.csv", "--by", "metadata.project", "--id", "llm-9=legal")
-    assert "not in it: 1 calls with 70 tokens, whose cost is unknown" in result.stderr
+    assert "not in it: 1 call with 70 tokens, whose cost is unknown" in result.stderr
     rows = [{name: value or None for name, value in line.items()} for line in lines_of(tmp_path / "focus.csv", "utf-8")]
     assert violations(list(rows[0]), rows) == []
     assert sum(Decimal(line["BilledCost"] or 0) for line in rows) == reported([directory]).statement.total().cost["CNY"]

@@ -70,8 +70,8 @@ def test_calls_in_flight_stand_beside_doubt_and_are_none_of_it():
     heading, _, line, *_, in_flight, in_doubt = table(stated(("legal", "qwen-plus", flying))).splitlines()
     assert heading.split("  ")[-5:-2] == ["calls", "in flight", "in doubt"]
     assert line.split()[5:7] == ["1", "1"]
-    assert in_flight == "in flight: 1 calls are under way, and will be billed beyond this: at most 7 input and 8 output tokens, 0.5000 CNY"
-    assert in_doubt == "in doubt: 1 calls may have been billed beyond this: at most 5 input and 6 output tokens"
+    assert in_flight == "in flight: 1 call is under way, and will be billed beyond this: at most 7 input and 8 output tokens, 0.5000 CNY"
+    assert in_doubt == "in doubt: 1 call may have been billed beyond this: at most 5 input and 6 output tokens"
 
 
 def test_doubt_is_shown_with_what_it_may_have_cost_at_the_most():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from batchrun.core.counted import counted
 from batchrun.core.rows.index import Index
 
 
@@ -22,9 +23,10 @@ class Since:
     def __str__(self) -> str:
         if self == Since():
             return "its rows are the same"
-        told = f"{self.added:,} rows added, {self.taken_out:,} taken out, {self.edited:,} edited"
+        told = f"{counted(self.added, 'row')} added, {self.taken_out:,} taken out, {self.edited:,} edited"
         if self.not_known:
-            told += f"; {self.not_known:,} others are asked under other settings now: whether their lines were edited is not known"
+            others, lines = counted(self.not_known, "other is", "others are"), "its line was" if self.not_known == 1 else "their lines were"
+            told += f"; {others} asked under other settings now: whether {lines} edited is not known"
         return told
 
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batchrun.core.counted import counted
 from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.marking import Growth
 
@@ -174,7 +175,8 @@ class Files:
 
     def _break(self, path: Path, what: str, error: OSError) -> LedgerError:
         count = len(self.under_way)
-        doubt = f"{count:,} calls were under way: they may have been billed, and count as in doubt. " if count else ""
+        one, many = "call was under way: it may have been billed, and counts", "calls were under way: they may have been billed, and count"
+        doubt = f"{counted(count, one, many)} as in doubt. " if count else ""
         mend = "Give the run more memory" if error.errno == errno.ENOMEM else "Mend the disk"
         self.broken = LedgerError(
             f"{path}: could not be {what}: {error.strerror}. Nothing more is sent or written. {doubt}"
