@@ -75,12 +75,14 @@ def run(  # noqa: PLR0913 - an argument an option
             page=page,
         )
         ending = run_blocking(job, wishes)
+    last_words = ending_told(ending, job_file, job.run_directory, job.workspaces)
     if as_json:
         say(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2))
+        with Aside(sys.stderr) as beside:  # Nobody may read it: a program reads the JSON, and waits for the end.
+            beside.writelines(f"{line}\n" for line in last_words if not quiet)
     else:
         say(table(ending.statement, room=room()))
-    if not (as_json and quiet):
-        for line in ending_told(ending, job_file, job.run_directory, job.workspaces):
+        for line in last_words:
             say(line, err=True)
     sys.exit(ending.exit_code)
 
