@@ -83,7 +83,7 @@ def test_the_table_names_the_lane_and_what_may_be_the_reason():
     told = compared(calls("0.04"), bill_of(*lines("0.01", "0.01")), money_decides=True)
     table = reconciliation_table(told)
     assert "money: legal qwen-plus: 0.0200 CNY billed, 0.0400 counted: 0.5000 of what was counted" in table
-    assert table.splitlines()[-1] == "it does not close: the money of 1 workspaces and models differs for the same tokens"
+    assert table.splitlines()[-1] == "it does not close: the money of 1 workspace and model differs for the same tokens"
     assert told.as_json()["money"][0]["unexplained"] is True
 
 
