@@ -16,7 +16,7 @@ from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.given import Given
 from batchrun.core.ledger.statement import Fold, Folded
-from batchrun.core.rows.index import id_digest
+from batchrun.core.rows.names import id_digest
 
 Result = tuple[Folded, Course | None]
 

@@ -29,7 +29,7 @@ from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.glancing import Blocks, Glancing, UnderWay
 from batchrun.core.ledger.lost_lines import Opening
 from batchrun.core.ledger.numbered import FOUND, WRITTEN, Attempts, Numbered
-from batchrun.core.rows.index import row_crc
+from batchrun.core.rows.names import row_crc
 
 _FINAL = frozenset({"rejected", "exhausted"})
 

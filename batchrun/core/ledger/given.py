@@ -21,7 +21,7 @@ from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.seal import all_whole
 from batchrun.core.ledger.sealed_answer import ANSWERED_FIELDS, entry_of_sealed, resumed, sealed_answer
-from batchrun.core.rows.index import id_digests, numbers_of, row_crcs
+from batchrun.core.rows.names import id_digests, numbers_of, row_crcs
 
 TOGETHER = 2048
 """Lines that are given at a time."""

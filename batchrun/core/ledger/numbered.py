@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from batchrun.core.ledger.attempts import opening_of
 from batchrun.core.ledger.entry import Entry
-from batchrun.core.rows.index import row_crc
+from batchrun.core.rows.names import row_crc
 
 WRITTEN, FOUND = 1, 2
 """Marks: its end says that its entry was written; its entry was found."""

@@ -24,7 +24,7 @@ from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Money
-from batchrun.core.rows.index import id_digest
+from batchrun.core.rows.names import id_digest
 
 __all__ = ["Fold", "Most", "Statement", "Totals"]
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.entry import Entry
-from batchrun.core.rows.index import id_digest
+from batchrun.core.rows.names import id_digest
 
 MOST_REASONS = 2000
 """Kinds of failure that are told apart: codes come from outside, and may be as many as rows."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Self, TypeAlias, cast
 
 from batchrun.core.rows.glances import Seen
-from batchrun.core.rows.index import LaneKey, id_digests
+from batchrun.core.rows.index import LaneKey
+from batchrun.core.rows.names import id_digests
 
 Numbers: TypeAlias = "array[int]"
 Packed = tuple[list[LaneKey], bytes, bytes, bytes, bytes]

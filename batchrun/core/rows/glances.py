@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import orjson
 
-from batchrun.core.rows.index import digests_of
+from batchrun.core.rows.names import digests_of
 from batchrun.core.rows.rows import JSON_SPACE, MAX_VALUES, Inherited
 from batchrun.core.rows.unfit import (
     BATCH_OWN,

@@ -12,19 +12,14 @@ may be answered by such a twin (one in 10**13 at a million rows): whoever acts o
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import blake2b
-from sys import byteorder
 from typing import Any, NamedTuple, Self
-from zlib import crc32
+
+from batchrun.core.rows.names import id_digest, id_digests
 
 MAX_FILES = 1 << 16
 _FIRST_SLOTS = 1024
-_number = int.from_bytes
-_update, _digest = blake2b.update, blake2b.digest
 _OFFSET_BITS = 48
 _OFFSET_MASK = (1 << _OFFSET_BITS) - 1
 
@@ -51,48 +46,6 @@ def packed(file: int, offset: int) -> int:
 
 LaneKey = tuple[str, str]
 """Workspace and model."""
-
-
-def id_digest(workspace: str, row_id: str) -> int:
-    """64 bits of a row's name; the same id in two workspaces is two names."""
-    named = _begun(workspace)()
-    named.update(row_id.encode())
-    return _number(named.digest(), "big")
-
-
-def row_crc(workspace: str, row_id: str) -> int:
-    """32 bits of a row's name, to tell whether a call was made for it; never 0."""
-    return crc32(f"{workspace}\0{row_id}".encode()) or 1
-
-
-def id_digests(workspaces: Sequence[str], row_ids: Iterable[bytes]) -> array[int]:
-    """The `id_digest` of each of *row_ids*, which are encoded, in its workspace."""
-    return digests_of([begun() for begun in map(_begun, workspaces)], row_ids)
-
-
-def digests_of(begun: Sequence[Any], texts: Iterable[bytes]) -> array[int]:
-    """Digests of 8 bytes, each *begun* by itself, of *texts*."""
-    deque(map(_update, begun, texts), maxlen=0)
-    return numbers_of(b"".join(map(_digest, begun)))
-
-
-def numbers_of(digests: bytes) -> array[int]:
-    """Digests of 8 bytes, one after the other, as numbers: what stands first in one counts most."""
-    found = array("Q", digests)
-    if byteorder == "little":
-        found.byteswap()
-    return found
-
-
-def row_crcs(workspace: str, row_ids: Iterable[bytes]) -> array[int]:
-    """The `row_crc` of each of *row_ids*, which are encoded."""
-    begun = crc32(f"{workspace}\0".encode())
-    return array("I", [crc32(row_id, begun) or 1 for row_id in row_ids])
-
-
-@lru_cache(maxsize=4096)
-def _begun(workspace: str) -> Callable[[], Any]:
-    return blake2b(f"{workspace}\0".encode(), digest_size=8).copy
 
 
 class Index:

@@ -16,7 +16,7 @@ from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.ledger.given import Given, given_of_read, look_at
 from batchrun.core.ledger.seal import all_whole, is_whole, sealed
 from batchrun.core.model import Answered, Call, Failure, Fault, Rejected, Reply, Row, Scope, Usage
-from batchrun.core.rows.index import id_digest, row_crc
+from batchrun.core.rows.names import id_digest, row_crc
 
 NOTHING = (0,) * 6
 USUAL_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}-[1-9][0-9]{0,8}", re.ASCII)

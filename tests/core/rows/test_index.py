@@ -5,7 +5,8 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.rows.index import MAX_FILES, Duplicate, Index, Position, id_digest, occurrence_id, packed
+from batchrun.core.rows.index import MAX_FILES, Duplicate, Index, Position, occurrence_id, packed
+from batchrun.core.rows.names import id_digest
 
 NAMES = st.tuples(st.sampled_from(["legal", "marketing", ""]), st.text(max_size=4))
 
