@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import orjson
 
+from batchrun.core.counted import counted
 from batchrun.telling.checking import Checked, checked
 
 _EPILOG = """\b
@@ -45,6 +46,6 @@ def _show(found: Checked) -> None:
         total = found.statement.total()
         told = ("answered", "rejected", "exhausted", "pending")
         rows = ", ".join(f"{count:,} {name}" for name in told if (count := getattr(total, name)) or name == "answered")
-        click.echo(f"{found.lines:,} entries looked at; rows: {rows}; calls in doubt: {total.in_doubt:,}")
+        click.echo(f"{counted(found.lines, 'entry', 'entries')} looked at; rows: {rows}; calls in doubt: {total.in_doubt:,}")
     damaged = sum(1 for each in found.findings if each.damage and not each.mended)
     click.echo("the run is whole" if found.whole else f"{damaged:,} times damaged: --repair moves damaged lines aside; no byte is deleted")

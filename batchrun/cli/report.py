@@ -128,7 +128,7 @@ def _tell_focus(path: Path, focus: Focus) -> None:
 def _tell(found: Report) -> None:
     """Say which runs the sums are of, where that is a question."""
     if len(found.taken) != 1 or found.left_out:
-        click.echo(f"{len(found.taken):,} runs: {', '.join(str(each.path) for each in found.taken)}", err=True)
+        click.echo(f"{counted(len(found.taken), 'run')}: {', '.join(str(each.path) for each in found.taken)}", err=True)
     if under_way := found.statement.under_way:
         which = "the run is" if len(found.taken) == 1 else f"{under_way:,} of them are"
         click.echo(f"{which} under way: what is in flight is still to come", err=True)
