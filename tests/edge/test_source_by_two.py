@@ -6,7 +6,6 @@ import contextlib
 import marshal
 import os
 import random
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from batchrun.beside import process
 from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source import InputFile, SetAside, Source, ahead, files, lines, source
 from batchrun.edge.source.ahead import Ahead
+from tests.beside.killing import kill_after
 
 WORKSPACES = {name: Inherited("qwen-plus", {"seed": 7}, name.encode()) for name in ("legal", "法务")}
 
@@ -155,19 +155,7 @@ def test_another_process_glances_at_two_thirds_of_a_large_input(large, glanced, 
 
 @pytest.mark.parametrize("parts", [0, 1, 2])
 def test_what_a_process_that_was_killed_has_not_told_is_seen_here(large, glanced, tmp_path, monkeypatch, parts):
-    taken, left = Ahead._read, parts
-
-    def killed_after_parts(self):
-        nonlocal left
-        if left == 0:
-            os.kill(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            while self._notes.read(1 << 10):
-                pass  # As if it had been killed before it told of more.
-        left -= 1
-        return taken(self)
-
-    monkeypatch.setattr(Ahead, "_read", killed_after_parts)
+    kill_after(parts, Ahead, monkeypatch)
     assert made([large], tmp_path / "two") == by_one([large], tmp_path / "one")
     assert sum(glanced) == 4 * parts
 

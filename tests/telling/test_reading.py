@@ -26,6 +26,7 @@ from batchrun.core.scheduling.past import Past
 from batchrun.edge import ahead, history
 from batchrun.edge.ahead import Ahead
 from batchrun.telling.reading import FILES, LOG, read_into
+from tests.beside.killing import kill_after
 
 AT = 1793541600.25
 MODEL = "qwen-plus"
@@ -197,22 +198,9 @@ def test_lines_are_really_read_by_the_other_process(ledger, monkeypatch):
 @pytest.mark.parametrize("parts", [0, 1, 3])
 def test_what_a_process_that_was_killed_has_not_given_is_read_here(ledger, monkeypatch, parts):
     monkeypatch.setattr(ahead, "_PART_BYTES", 1 << 14)
-    taken = Ahead._read
-    left = parts
-
-    def killed_after_parts(self):
-        nonlocal left
-        if left == 0:
-            os.kill(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            while self._notes.read(1 << 10):
-                pass  # As if it had been killed before it told of more.
-        left -= 1
-        return taken(self)
-
-    monkeypatch.setattr(Ahead, "_read", killed_after_parts)
+    readings = kill_after(parts, Ahead, monkeypatch)
     assert read(ledger, read_by_two) == read(ledger, closely)
-    assert left < 0
+    assert len(readings) > parts
 
 
 def test_a_process_that_stops_is_not_waited_for(ledger, monkeypatch):
