@@ -1,27 +1,29 @@
-"""One who knows what each row costs, and the quota and its window: how much of it is used where rows go in their order.
+"""One who knows what each row costs, and the quota and its window: how much can be used of it by rows that are taken in one order.
 
-Each row comes to the provider the moment that it is taken, and nothing lies between. Nobody who keeps the order has any row there earlier:
-say that all rows before one came no later than another sender's; then when that one's comes, no more of them lie in the window than of the
-other's, and so it is taken then, if it was not before. What stays unused is what large rows that wait leave free.
+Each row comes to the provider the moment that it is taken, and nothing lies between. Nobody has rows taken earlier in that order: say that
+all rows before one came no later than another sender's; then when that one's comes, no more of them lie in the window than of the other's,
+and so it is taken then, if it was not before. What stays unused is what large rows that wait leave free.
 
-The first window is empty and filled at once, and the last may be filled in part: a run takes as long as its last row takes to come, and
-such a part of a window as that holds by then. So told, none uses more than the quota.
+So it is a bound for each run apart: of the order in which that run had its rows taken, from what its window held when the span began that
+is looked at. Rows go in the order they are in, but one that is refused is passed by those behind it; another sender has other rows taken
+in the same span. So the order that rows are in bounds nobody who is refused, and one run's bound is not another's. In a free order nearly
+the whole quota can be used, since small rows fill what large ones leave.
 
-Rows that are refused are passed by those behind them for as long as a refusal takes, a twentieth of a second: who is refused often gets by
-a little more than this. So does a span of a run that cuts an aligned window, where more may fall into the part that counts. Where answers
-are counted when they end, a call of any size goes as long as a token is left: nothing stays unused there, and the ceiling is the quota.
+A run that begins with an empty window fills it at once, so that a little more than the quota can be had of a short one. Where answers are
+counted when they end, a call of any size goes as long as a token is left: nothing stays unused there, and nothing is to be told.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from batchrun.simulator.quotas import Caps
 from tests.benchmarks.bars import Bar
-from tests.benchmarks.play import Drawn, Report
+from tests.benchmarks.play import Report, Taken, allowed
 
 
 @dataclass(slots=True)
@@ -48,38 +50,31 @@ class _Window:
         self._sum += tokens
 
 
-def admitted(caps: Caps, costs: Iterable[int]) -> Iterator[float]:
-    """When each row comes, the first at nought."""
-    window, now = _Window(caps), 0.0
+def admitted(caps: Caps, costs: Iterable[int], since: float = 0.0, before: Iterable[Taken] = ()) -> Iterator[Taken]:
+    """When each row comes, none earlier than *since*; the window has room besides what was taken *before*."""
+    window, now = _Window(caps), since
+    for at, cost in before:
+        window.add(at, cost)
     for cost in costs:
         now = window.free_at(now, cost)
         window.add(now, cost)
-        yield now
+        yield Taken(now, cost)
 
 
-def clairvoyant(bar: Bar, rows: Sequence[Drawn], report: Report) -> float:
-    """The share of the quota that is used for those *rows* of another run which were taken in a bar's span, as its *report* has it."""
-    caps = replace(bar.world.caps, tokens=round((bar.world.caps.tokens or 0) * bar.of))
-    if caps.debit == "completion":
-        return 1.0
-    costs = _taken(bar, rows, report)
-    return used(caps, costs, list(admitted(caps, costs)))
+def clairvoyant(bar: Bar, report: Report) -> float:
+    """The most of the quota that can be used in a bar's span by rows in the order that a run's *report* tells them to have been taken in.
 
-
-def used(caps: Caps, costs: Sequence[int], times: Sequence[float]) -> float:
-    """The share of the quota."""
-    quota, period, last = caps.tokens or 0, caps.token_period, times[-1]
-    begins = last // period * period if caps.window == "aligned" else math.nextafter(last - period, math.inf)
-    held = sum(cost for at, cost in zip(times, costs, strict=True) if at >= begins)
-    return sum(costs) / (quota * last / period + held)
-
-
-def _taken(bar: Bar, rows: Sequence[Drawn], report: Report) -> list[int]:
-    before = sum(taken for second, taken in report.taken.items() if second < bar.since)
-    until = sum(report.taken.values())
-    so_far, costs = 0, []
-    for cost, _ in rows:
-        if before <= so_far < until:
-            costs.append(cost)
-        so_far += cost
-    return costs
+    Where a run has no end the same rows follow once more; where it has one, it ends when its last row is taken. Infinity where nothing
+    is bounded: of attempts, and where answers are counted when they end.
+    """
+    caps = bar.world.caps
+    if caps.tokens is None or caps.debit == "completion":
+        return math.inf
+    caps = replace(caps, tokens=round(caps.tokens * bar.of))
+    since, until = int(bar.since), int(report.finished)
+    costs = [cost for at, cost in report.order if since <= at < until]
+    is_endless = bar.world.rows == math.inf
+    ahead = admitted(caps, itertools.cycle(costs) if is_endless else costs, since, (each for each in report.order if each.at < since))
+    taken = list(itertools.takewhile(lambda each: each.at < until, ahead))
+    seconds = (until if is_endless else taken[-1].at) - since
+    return sum(cost for _, cost in taken) / (allowed(bar.world) * bar.of * seconds)

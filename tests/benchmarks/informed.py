@@ -11,8 +11,8 @@ sought in hindsight: the least at which no more is refused than a bar allows.
 
 *After a refusal* it believes that a deviation less than what was refused fills the window, for as long as that may still be what is there.
 
-It is an estimate, and no bound: nobody showed that none who knows as much can do better. What none can who keeps the order is
-`clairvoyant.py`. Where answers are counted when they end, nothing is guessed, and there is nothing to be told.
+It is an estimate, and no bound: nobody showed that none who knows as much can do better. What none can is `clairvoyant.py`, for each run
+apart. Where answers are counted when they end, nothing is guessed, and there is nothing to be told.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 from tests.benchmarks.bars import Bar, Seen, seen
-from tests.benchmarks.play import MEAN_ROW, Drawn, Play, World, heavy_tailed
+from tests.benchmarks.play import MEAN_ROW, Drawn, Play, Report, World, heavy_tailed
 
 _CLASSES = 4
 """Of size, from one to the double."""
@@ -145,22 +146,30 @@ class Informed:
             self._mean, self._variance = self._mean - row.mean, self._variance - row.variance
 
 
-def informed(bar: Bar, rows: Sequence[Drawn]) -> Seen:
+class Informs(NamedTuple):
+    """What came of a bar's world."""
+
+    what: Seen
+    report: Report
+
+
+def informed(bar: Bar, rows: Sequence[Drawn]) -> Informs:
     """What comes of a bar's world, where no more is refused than it allows, with the *rows* of another run."""
     least, enough = 0.0, _HIGHEST
     best = _at(bar, rows, enough)
     for _ in range(_LOOKS):
         middle = (least + enough) / 2
-        what = _at(bar, rows, middle)
-        if what.refused <= bar.refused:
+        found = _at(bar, rows, middle)
+        if found.what.refused <= bar.refused:
             enough = middle
-            best = max(best, what)
+            best = max(best, found, key=lambda each: each.what)
         else:
             least = middle
     return best
 
 
-def _at(bar: Bar, rows: Sequence[Drawn], deviations: float) -> Seen:
+def _at(bar: Bar, rows: Sequence[Drawn], deviations: float) -> Informs:
     play = Play(bar.world, rows)
     play.limiters = (Informed(bar.world, deviations),)  # type: ignore[assignment]  # It stands where a limiter does
-    return seen(bar, play.run())
+    report = play.run()
+    return Informs(seen(bar, report), report)

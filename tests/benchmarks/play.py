@@ -57,6 +57,13 @@ class Call(NamedTuple):
     estimate: float
 
 
+class Taken(NamedTuple):
+    """One that the provider took."""
+
+    at: float
+    cost: int
+
+
 @dataclass(slots=True)
 class Report:
     """What was seen."""
@@ -67,6 +74,8 @@ class Report:
     finished: float = 0.0
     taken: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
     """Units that the provider took, by second."""
+    order: list[Taken] = field(default_factory=list)
+    """What it took of tokens, one by one."""
 
     def between(self, start: float, end: float) -> float:
         """Units a second that were taken."""
@@ -170,6 +179,8 @@ class Play:
             return
         self.meter.count(at, call.cost, ended)
         self.report.taken[int(at)] += call.cost
+        if self.by_tokens:
+            self.report.order.append(Taken(at, call.cost))
         self._at(ended, self._answered, call)
 
     def _refuses(self, at: float, call: Call) -> str | None:
