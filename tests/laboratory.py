@@ -245,6 +245,8 @@ class Listed:
     """Row by attempt."""
     ends: dict[str, str] = field(default_factory=dict)
     """Verdict by attempt."""
+    brought: dict[str, Result] = field(default_factory=dict)
+    """By attempt."""
     _noted: list[tuple[float, Outcome]] = field(default_factory=list)
 
     def start(self, row: Row, most: Bound, at: float) -> str:
@@ -254,9 +256,9 @@ class Listed:
         return name
 
     def end(self, attempt: str, verdict: str, result: Result, at: float) -> None:
-        assert attempt in self.starts, result
+        assert attempt in self.starts
         assert attempt not in self.ends, at
-        self.ends[attempt] = verdict
+        self.ends[attempt], self.brought[attempt] = verdict, result
 
     def append(self, outcome: Outcome, now: float) -> None:
         self._noted.append((now, outcome))

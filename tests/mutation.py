@@ -82,7 +82,7 @@ GROUPS = {
     ),
     "engine": Group(
         ("engine.py", "hearing.py", "ports.py", "waiting.py", "waking.py", "running/made.py"),
-        ("tests/test_engine.py", "tests/running/test_preparing.py"),
+        ("tests/test_engine.py", "tests/running/test_preparing.py", "tests/edge/test_lost_steps.py"),
     ),
     "transport": Group(
         tuple(f"edge/transport/{name}.py" for name in ("attempt", "call", "connections", "pool", "room", "watch")),

@@ -156,6 +156,13 @@ def test_a_call_is_noted_before_it_is_sent_and_its_end_before_its_row_is_called_
     assert len(bench.endpoint.started["legal/qwen-plus/0"]) == 3
 
 
+def test_each_call_ends_in_the_ledger_with_what_it_brought_itself():
+    came = [again(), throttled(), answer()]
+    bench = benched(lane(rows=1), endpoint=Scripted({"legal/qwen-plus/0": came}))
+    bench.run()
+    assert [*bench.ledger.brought.values()] == came
+
+
 def test_a_call_ends_when_its_answer_was_read_however_long_its_start_took_to_be_written():
     class Slow(Listed):
         ended_at: float | None = None

@@ -108,7 +108,7 @@ def test_a_step_of_the_loop_or_of_a_thread_that_is_lost_is_the_end(lose):
     assert ends(lose) == 1
 
 
-def test_whoever_cannot_be_woken_is_the_end():
+def test_whoever_cannot_be_woken_is_the_end_and_that_is_said(caplog):
     async def lose():
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Poor)
@@ -120,6 +120,7 @@ def test_whoever_cannot_be_woken_is_the_end():
         loop.poor = False
 
     assert ends(lose, Poor) == 1
+    assert [each.message.splitlines()[0] for each in caplog.records] == ["there was no memory to wake whoever waits"]
 
 
 @pytest.mark.parametrize("how", ["cancel", "told"])
