@@ -19,7 +19,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from batchrun.core.model import Usage
-from batchrun.core.money.pricing import Prices, standard_prices
+from batchrun.core.money.pricing import standard_prices
 
 Form = Literal["2024", "2025"]
 """The year in which the form of the instance id began."""
@@ -42,10 +42,10 @@ class _Owed:
 
 
 class Export:
-    """Adds answered calls up by day. *prices* are the provider's list."""
+    """Adds answered calls up by day, at the provider's list prices."""
 
-    def __init__(self, prices: Prices | None = None) -> None:
-        self._prices = prices or standard_prices()
+    def __init__(self) -> None:
+        self._prices = standard_prices()
         self._owed: dict[tuple[date, str, str, str], _Owed] = defaultdict(_Owed)
 
     def charge(self, workspace: str, model: str, usage: Usage, at: float, *, explicit_cache: bool = False) -> None:

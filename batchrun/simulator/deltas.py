@@ -32,6 +32,6 @@ def deltas(choice: Choice) -> Iterator[Delta]:
             yield Delta(tool_call={"index": index, "id": "", "type": "function", "function": {"arguments": part}})
 
 
-def sliced(text: str, size: int = _SIZE) -> Iterator[str]:
-    """A text in parts of at most *size* characters."""
-    return (text[start : start + size] for start in range(0, len(text), size))
+def sliced(text: str) -> Iterator[str]:
+    """A text in parts as a stream brings them."""
+    return (text[start : start + _SIZE] for start in range(0, len(text), _SIZE))

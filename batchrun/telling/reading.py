@@ -61,31 +61,25 @@ def files_of(directory: Path) -> list[str]:
 
 
 def read_into(
-    directory: Path, reader: Reader, only: str | None = None, *,
-    since: Mapping[str, Mark] = _FROM_THE_BEGINNING, until: Mapping[str, int] | None = None, ahead: Ahead | None = None,
-) -> None:  # fmt: skip
+    directory: Path, reader: Reader, only: str | None = None, *, since: Mapping[str, Mark] = _FROM_THE_BEGINNING, ahead: Ahead | None = None
+) -> None:
     """Give the ledger of *directory* to *reader*; raises RunDamagedError naming the line that is none, or that contradicts another.
 
     With *only*, other workspaces' output files are left out. *since* says how far the reader has read each file already, by its name
-    relative to *directory*, *until* how far it is to read them. Output files may have been read *ahead*, for a reader that takes them one
-    by one.
+    relative to *directory*. Output files may have been read *ahead*, for a reader that takes them one by one.
     """
-
-    def end(name: str) -> int | None:
-        return None if until is None else until.get(name, 0)
-
-    reader.attempts(history.Attempts(directory / LOG, since.get(LOG, NOTHING).end, end(LOG)))
+    reader.attempts(history.Attempts(directory / LOG, since.get(LOG, NOTHING).end))
     for workspace in run_directory.workspace_directories(directory):
         if only in {None, workspace.name}:
             for name in FILES:
                 place, path = f"{workspace.name}/{name}", workspace / name
-                mark, to = since.get(place, NOTHING), end(place)
+                mark = since.get(place, NOTHING)
                 if isinstance(reader, OneByOne):
-                    rest = partial(history.lines_of, path, end=to)
+                    rest = partial(history.lines_of, path)
                     each = parts(workspace.name, rest(mark.end)) if ahead is None else ahead.parts(place, rest)
                     history.take_in(path, workspace.name, each, reader.glanced, reader.taken, mark.lines)
                 else:
-                    reader.entries(history.entries(path, workspace.name, reader.wrong, mark.end, mark.lines, end=to))
+                    reader.entries(history.entries(path, workspace.name, reader.wrong, mark.end, mark.lines))
 
 
 AReader = TypeVar("AReader", bound=Reader)

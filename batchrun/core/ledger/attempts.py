@@ -106,13 +106,13 @@ class Ended(NamedTuple):
     """Whether the line tells it, be it that there is none; older lines do not."""
 
 
-def bound(body: Mapping[str, Any], text_bytes: int, media: Iterable[Kind] = ()) -> Bound:
-    """Bound what a chat request can cost whose body has *text_bytes*, its *media* left out."""
-    return Bound(most_asked(text_bytes, media), most_answered(body))
+def bound(body: Mapping[str, Any], text_bytes: int) -> Bound:
+    """Bound what a chat request without media can cost whose body has *text_bytes*."""
+    return Bound(most_asked(text_bytes), most_answered(body))
 
 
 def most_asked(text_bytes: int, media: Iterable[Kind] = ()) -> int:
-    """Input tokens of such a request at the most."""
+    """Input tokens at the most of a chat request whose body has *text_bytes*, its *media* left out."""
     return text_bytes + sum([MOST_TOKENS_OF_MEDIA[kind] for kind in media]) if media else text_bytes
 
 

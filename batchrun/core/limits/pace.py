@@ -62,11 +62,6 @@ class Pace:
 
     # When the next may go, and what goes.
 
-    @property
-    def is_bounded(self) -> bool:
-        """Whether a quota is known or was found: otherwise anything may go at any time."""
-        return self.quota != inf or self.climb.held != inf
-
     def rate(self, now: float) -> float:
         """The rate at *now*; infinity where nothing bounds it."""
         return min(self.quota * (1 - self.margin.share), self.climb.rate(now))

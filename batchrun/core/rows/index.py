@@ -2,8 +2,7 @@
 
 Theory of operation: rows are numbered as they come (the *ordinal*). Arrays by ordinal hold position, digest and the digest
 of (workspace, id), 8 bytes each; each lane has an array of its ordinals, 4 bytes. Rows are found by id through an open-addressing table
-that holds ordinals alone (linear probing, made larger at seven tenths full), so that its slack costs 4 bytes a slot and not 12. Once
-nothing is looked up by id any more, `forget_ids` gives back what only that needs: 20 bytes a row are left.
+that holds ordinals alone (linear probing, made larger at seven tenths full), so that its slack costs 4 bytes a slot and not 12.
 
 Two ids with one 64-bit digest are so rare that only the second of them is kept by name. A look-up of an id that was never added
 may be answered by such a twin (one in 10**13 at a million rows): whoever acts on it compares the row's digest too.
@@ -202,10 +201,6 @@ class Index:
                 return held - 1
             slot = slot + 1 if slot + 1 < slots else 0
         return None
-
-    def forget_ids(self) -> None:
-        """Give back what only adding and finding need: neither is possible from here on."""
-        self._names = self._table = self._repeats = array("I")
 
     def parts(self) -> tuple[dict[str, Any], list[array[int]]]:
         """What the index is made of: a JSON object, and arrays; `of_parts` takes both."""

@@ -89,11 +89,6 @@ def in_parts(messages: Sequence[Any]) -> bool:
     return False
 
 
-def has_media(messages: Sequence[Any]) -> bool:
-    """Whether *messages* hold any medium; text alone costs a look at its type."""
-    return any(True for _ in media_of(messages))
-
-
 def with_urls(messages: Messages, replace: Callable[[Medium], str]) -> Messages:
     """Copy *messages* with each medium's url as *replace* gives it, in the spelling it had; messages without media are shared."""
     return [_message_with_urls(message, replace) for message in messages]

@@ -37,9 +37,9 @@ def text(shown: Child) -> Cell:
     return Cell(shown, number=False)
 
 
-def count(value: int, *, quiet: bool = True) -> Cell:
+def count(value: int) -> Cell:
     """A cell of a count; nothing is shown as a quiet dash."""
-    return Cell(f"{value:,}" if value or not quiet else h("span", "–", class_="none"), value)
+    return Cell(f"{value:,}" if value else h("span", "–", class_="none"), value)
 
 
 def table(

@@ -20,6 +20,7 @@ from batchrun.core.ledger.attempts import (
     bound,
     closed_line,
     ended_line,
+    most_asked,
     opened_line,
     promised_line,
     read_attempt,
@@ -211,8 +212,8 @@ def test_an_answer_is_billed_for_no_more_than_the_limits_of_its_request(body, ou
 
 def test_input_is_a_token_a_byte_and_each_medium_what_its_kind_can_cost():
     media = MOST_TOKENS_OF_MEDIA
-    assert bound({}, 40, ["image", "image", "audio"]).input_tokens == 40 + 2 * media["image"] + media["audio"]
-    assert bound({}, 40, ["video"]).input_tokens == 40 + media["video"]
+    assert most_asked(40, ["image", "image", "audio"]) == 40 + 2 * media["image"] + media["audio"]
+    assert most_asked(40, ["video"]) == 40 + media["video"]
 
 
 @given(st.dictionaries(st.sampled_from(["max_tokens", "max_completion_tokens", "thinking_budget", "enable_thinking", "n"]), VALUES))
