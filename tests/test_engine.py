@@ -157,7 +157,7 @@ def test_a_call_is_noted_before_it_is_sent_and_its_end_before_its_row_is_called_
 
 
 def test_each_call_ends_in_the_ledger_with_what_it_brought_itself():
-    came = [again(), throttled(), answer()]
+    came: list[Reply | Failure] = [again(), throttled(), answer()]
     bench = benched(lane(rows=1), endpoint=Scripted({"legal/qwen-plus/0": came}))
     bench.run()
     assert [*bench.ledger.brought.values()] == came

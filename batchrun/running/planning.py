@@ -96,7 +96,7 @@ class Keeping:
         for (workspace, model), estimate in self._learnt.estimates.items():
             found = slots.get((workspace, model))
             lanes.setdefault(workspace, {})[model] = estimate.as_json() | ({"slots": found} if found else {})
-        return {"lanes": lanes, "pools": self._learnt.pools | self._scheduler.learnt(anyio.current_time())}
+        return {"lanes": lanes, "pools": self._learnt.pools | self._scheduler.learnt()}
 
 
 def schedule(

@@ -85,7 +85,7 @@ class Night:
                 break
             opening = _Opening(self, provider, dice, now, learnt)
             now = opening.run(killed_at)
-            learnt = opening.scheduler.learnt(now)
+            learnt = opening.scheduler.learnt()
             if now >= killed_at:
                 self._tear(dice)
         self._open()

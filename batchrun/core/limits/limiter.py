@@ -158,7 +158,7 @@ class Limiter:
             pace.refused_too(now, _WIDER_STILL, self._refunded)
         self._refunded = 0.0
 
-    def learnt(self, _now: float) -> dict[str, dict[str, float]]:
+    def learnt(self) -> dict[str, dict[str, float]]:
         """Return what was found of attempts and tokens, to be kept; nothing of what is as the job says."""
         found = {name: pace.learnt() for name, pace in self._paces()}
         return {name: values for name, values in found.items() if values}

@@ -1,7 +1,8 @@
 """What holds a lane back at a moment: its own limits, its workspace's, or the quota of the pool that it shares; and which limit of these.
 
-It is asked right after the scheduler had nothing more to launch, and in the order in which a launch would have been refused: what is told
-is what a person would have to raise for the lane to go faster.
+It is asked right after the scheduler had nothing more to launch: what is told is what a person would have to raise for the lane to go
+faster. Where several hold it back, a lane's own rate is told before its slots: a lane that its slots limit lets its rate recover, and one
+that its rate limits may well have all its slots in use. Then come what it shares with its workspace, and what that shares with others.
 """
 
 from __future__ import annotations

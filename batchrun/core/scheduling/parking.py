@@ -1,4 +1,7 @@
-"""What stands still in a run: scopes that are parked until the provider takes a probe, and workspaces that are closed until opened.
+"""What stands still in a run: scopes that are parked, and workspaces that are closed until opened.
+
+Most parks end when the provider takes a probe; those of a spent budget when its next day or month begins, if it has one; others not in this
+opening.
 
 The two stand beside each other: a closed workspace that is parked too is opened without the park's end, and a park ends without opening it.
 """

@@ -3,7 +3,8 @@
 Rules
 
 - A lane that cannot launch is registered with exactly one thing that holds it back: a time, its own slots, its workspace, its pool, a
-  park, or nothing left to send. Only what frees that thing wakes it, so a decision costs the same with one lane as with a thousand.
+  park, a budget, or nothing left to send. Only what frees that thing wakes it, so a decision costs the same with one lane as with a
+  thousand.
 - A throttled, parked or empty lane is in no queue that another lane waits behind: it costs the others nothing.
 
 Theory of operation. `_ready` holds the lanes worth a look. A lane that nothing of its own holds back (rows, a pause, slots, its workspace's

@@ -215,9 +215,9 @@ class Scheduler:
         lanes = (lane for lane in self._lanes.values() if lane.left)
         return frozenset(lane.plan.workspace for lane in lanes if max(lane.limiter.waits_until, lane.pool.limiter.waits_until) > now)
 
-    def learnt(self, now: float) -> dict[str, Any]:
+    def learnt(self) -> dict[str, Any]:
         """Return what the pools' limiters have found, by pool, to be kept."""
-        return {name: found for name, pool in self._pools.items() if (found := pool.limiter.learnt(now))}
+        return {name: found for name, pool in self._pools.items() if (found := pool.limiter.learnt())}
 
     def teach(self, kept: Mapping[str, Any], now: float, *, steady: bool = False) -> None:
         """Take up what an earlier opening found; a quota that the job names goes before it.

@@ -294,7 +294,7 @@ def test_what_was_found_survives_json_and_goes_behind_what_the_job_names():
     due = limits.free_at(refuse(limits, 0.0, times=COLD))
     limits.pay(due, 1.0)
     limits.took(due + 1, due, 1.0)
-    kept = json.loads(json.dumps(limits.learnt(due + 1)))
+    kept = json.loads(json.dumps(limits.learnt()))
     again = limiter(NO_QUOTA)
     again.teach(kept, 0.0)
     assert again.attempts.held == limits.attempts.held < math.inf
@@ -307,7 +307,7 @@ def test_what_was_found_survives_json_and_goes_behind_what_the_job_names():
 def test_what_was_kept_by_something_else_is_passed_over(kept):
     limits = limiter(NO_QUOTA)
     limits.teach(kept, 0.0)
-    assert limits.learnt(0.0) == {}
+    assert limits.learnt() == {}
 
 
 def test_what_was_in_flight_at_a_refusal_says_little_more():

@@ -131,7 +131,7 @@ def test_that_answers_are_counted_is_found_from_refusals(tpm, period, window, mi
 def test_that_answers_are_counted_is_kept():
     played = play(1_000_000, 6, "sliding", "completion", 12.0)
     again = limiter(Quota(tpm=1_000_000))
-    again.teach(played.limiters[0].learnt(0.0), 0.0)
+    again.teach(played.limiters[0].learnt(), 0.0)
     counting = of_known(again).counting
     assert (counting.window, counting.at_end) == (6.0, True)
 

@@ -128,7 +128,7 @@ def test_a_few_refusals_by_chance_take_no_slot_away_and_pause_nothing():
     endpoint.events = Events(scheduler, endpoint)
     endpoint.events.run(600.0)
     assert answers(endpoint.events, 60, 600) >= 0.95 * 64
-    assert not scheduler.learnt(600.0), "want of capacity is no rate"
+    assert not scheduler.learnt(), "want of capacity is no rate"
 
 
 def test_another_workspace_is_not_slowed_by_one_that_is_refused_for_capacity():

@@ -261,7 +261,7 @@ def test_want_of_capacity_takes_slots_and_is_no_affair_of_the_account():
     assert scheduler._lanes["legal", "qwen-plus"].slots.limit < 20
     assert scheduler._lanes["sales", "qwen-plus"].slots.limit == 4
     assert scheduler.held(now) == frozenset()
-    assert scheduler.learnt(now) == {}
+    assert scheduler.learnt() == {}
 
 
 def test_where_the_accounts_quota_is_known_a_workspaces_refusals_widen_its_margin_until_it_has_a_limit_of_its_own():
@@ -269,14 +269,14 @@ def test_where_the_accounts_quota_is_known_a_workspaces_refusals_widen_its_margi
     scheduler = Scheduler(plans, RetryPolicy())
     mine = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
     ended(scheduler, mine, throttled(), 0.05)
-    assert scheduler.learnt(0.05)["main qwen-plus"]["attempts"]["margin"] > 0.005
+    assert scheduler.learnt()["main qwen-plus"]["attempts"]["margin"] > 0.005
     for own in (False, True):
         scheduler = Scheduler(plans, RetryPolicy())
         if own:
             scheduler._lanes["legal", "qwen-plus"].limiter.teach({"attempts": {"rate": 5.0, "window": 6.0}}, 0.0)
         mine = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
         ended(scheduler, mine, throttled(), 0.05)
-        assert bool(scheduler.learnt(0.05)) is not own
+        assert bool(scheduler.learnt()) is not own
 
 
 def test_a_few_refusals_where_a_wider_quota_is_known_are_chance_and_pause_nothing():
@@ -334,14 +334,14 @@ def test_what_an_opening_found_of_its_accounts_is_what_the_next_begins_with():
 
     found = fresh()
     found.teach({"main qwen-plus": {"attempts": {"rate": 2.0, "window": 6.0}}, "gone qwen-plus": {"attempts": {"rate": 9.0}}}, 0.0)
-    assert found.learnt(0.0) == {"main qwen-plus": {"attempts": {"rate": 2.0, "window": 6.0}}}
+    assert found.learnt() == {"main qwen-plus": {"attempts": {"rate": 2.0, "window": 6.0}}}
     other = fresh()
-    other.teach(found.learnt(0.0), 0.0)
+    other.teach(found.learnt(), 0.0)
     events = Events(other, lambda _ticket: (answer(), 0.1))
     events.run(20.0)
     assert len(events.times_of("legal")) == pytest.approx(40, abs=3)
     assert len(events.times_of("sales")) == 400
-    assert other.learnt(0.0) == found.learnt(0.0)
+    assert other.learnt() == found.learnt()
 
 
 def test_where_nobody_refuses_anything_what_was_learnt_of_a_token_quota_stays():
