@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import contextmanager
+from decimal import Decimal
 from io import BytesIO
 
 import pytest
@@ -11,8 +12,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 
+from batchrun.core.ledger.totals import Totals
+from batchrun.report.page.document import page as page_of
 from batchrun.telling.publishing import publish
 from batchrun.telling.reporting import reported
+from tests.report.test_page import subject
 from tests.report.written import MODELS, NIGHT, Night, departments, hostile, job_of, write_night
 
 CHROMIUM = "/usr/bin/chromium"
@@ -170,6 +174,19 @@ def test_the_switch_says_everything_in_the_other_language_and_back(browser, page
         assert page.locator("[data-l='who']").get_attribute("aria-label") == "谁花了多少"
         for sentence in ("Who spent what", "Times in", "rows wait", "Median"):
             assert sentence not in chinese
+        page.click("#language")
+        assert page.locator("body").inner_text() == before
+
+
+def test_the_switch_tells_one_as_one_too(browser, tmp_path):
+    one = Totals(pending=1, rejected=1, calls=1, retries=1, in_doubt=1, in_doubt_cost={"CNY": Decimal(1)}, unpriced_calls=1)
+    path = tmp_path / "one.html"
+    path.write_text(page_of(subject(("legal", "m", one), ("sales", "m", Totals(answered=1)))), encoding="utf-8")
+    with shown(browser, path) as (page, _, _):
+        before = page.locator("body").inner_text()
+        assert "Not done: 1 row is still waiting." in before
+        page.click("#language")
+        assert "还有 1 行在等待" in page.locator("body").inner_text()
         page.click("#language")
         assert page.locator("body").inner_text() == before
 

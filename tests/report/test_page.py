@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from html.parser import HTMLParser
-from string import Formatter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,7 +25,7 @@ from batchrun.report.page.document import _data, page
 from batchrun.report.page.figures import amount, percent, seconds, short, width
 from batchrun.report.page.markup import h, name, visible
 from batchrun.report.page.subject import Parked, Ran, Subject
-from batchrun.report.page.words import _SAID, Said, Words
+from batchrun.report.page.words import _PUT_IN, _SAID, Said, Words
 from batchrun.running import closing
 from batchrun.telling.publishing import publish
 from batchrun.telling.reporting import reported
@@ -70,6 +69,11 @@ class _Text(HTMLParser):
             self.said.append(data)
 
 
+def put_in(sentence):
+    """What is put into a sentence: its name, and what is said where it is one; None where it is shown itself."""
+    return [(found["name"], found["one"]) for found in _PUT_IN.finditer(sentence)]
+
+
 def text_of(html):
     parser = _Text()
     parser.feed(html)
@@ -78,9 +82,36 @@ def text_of(html):
 
 def test_every_sentence_is_said_in_both_languages_with_the_same_things_put_in():
     for key, said in _SAID.items():
-        english, chinese = ({field for _, field, _, _ in Formatter().parse(each) if field} for each in said)
-        assert english == chinese, key
+        shown, counted = ([{name for name, one in put_in(each) if (one is None) is shown} for each in said] for shown in (True, False))
+        assert shown[0] == shown[1], key
+        assert shown[0] >= counted[0] - {"n"}, key
+        assert not counted[1], key
     assert Words("zh").plain("busiest", width=Said("width_minutes", {"n": "2"})) == "最忙的 2 分钟"
+
+
+def test_one_of_anything_is_told_as_one_and_more_as_more():
+    singular, plural = "row|call|line|retry|reason|token|workspace", "rows|calls|lines|retries|reasons|tokens|workspaces"
+    for key, (english, _) in _SAID.items():
+        one, many = (Words("en").plain(key, **{name: count for name, _ in put_in(english)}) for count in ("1", "12"))
+        assert not re.search(rf"\b1 (?:[a-z]+ )?(?:{plural})\b", one), one
+        assert not re.search(rf"\b12 (?:[a-z]+ )?(?:{singular})\b", many), many
+    words = Words("en")
+    assert words.plain("doubt_lead", n="1", input="9", output="1", money=Said("doubt_money_more", {"amount": "2 CNY", "n": "1"})) == (
+        "1 call may have been billed and left no usage: it was cut off after it was sent. The bill may be higher than this page by 9 input "
+        "and 1 output token at the most, or 2 CNY and what 1 call without a price costs."
+    )
+    assert words.plain("others_done", n="1") == "1 other workspace has all answers."
+    assert words.plain("others_done", n="2") == "2 other workspaces have all answers."
+
+
+def test_a_page_of_one_row_and_one_call_says_one():
+    one = Totals(pending=1, rejected=1, calls=1, retries=1, throttles=1, in_doubt=1, unpriced_calls=1, input_tokens=1, output_tokens=1)
+    said = text_of(page(subject(("legal", "m", one), ("sales", "m", Totals(answered=1)))))
+    for sentence in (
+        "Not done: 1 row is still waiting.", "1 input and 1 output token ", "1 row failed", "1 call in doubt", "1 retry, 1 throttled call",
+        "1 other workspace has all answers.",
+    ):  # fmt: skip
+        assert sentence in said
 
 
 @pytest.mark.parametrize(

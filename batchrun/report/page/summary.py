@@ -119,9 +119,9 @@ def _done(subject: Subject, words: Words) -> Iterator[Child]:
 def _trouble(subject: Subject, words: Words) -> Iterator[Child]:
     total = subject.total
     failed = total.rejected + total.exhausted
-    yield h("span", whole(failed), " ", h("small", words.say("rows_failed")), class_="figure")
+    yield h("span", whole(failed), " ", h("small", words.say("rows_failed", n=whole(failed))), class_="figure")
     yield h("span", words.say("retries_throttles", retries=whole(total.retries), throttles=whole(total.throttles)), class_="sub")
     if total.in_flight.calls:
-        yield h("span", whole(total.in_flight.calls), " ", words.say("calls_in_flight"), class_="sub")
+        yield h("span", whole(total.in_flight.calls), " ", words.say("calls_in_flight", n=whole(total.in_flight.calls)), class_="sub")
     if total.in_doubt:
-        yield h("span", whole(total.in_doubt), " ", words.say("calls_in_doubt"), class_="sub warn")
+        yield h("span", whole(total.in_doubt), " ", words.say("calls_in_doubt", n=whole(total.in_doubt)), class_="sub warn")

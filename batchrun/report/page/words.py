@@ -1,7 +1,11 @@
-"""What the page says, in English and Chinese. A key stands for a sentence; what is in braces is put in."""
+"""What the page says, in English and Chinese. A key stands for a sentence; what is in braces is put in.
+
+``{n:row is|rows are}`` says the first where *n* is 1 and the second elsewhere; the page's script reads braces in the same way.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -27,11 +31,12 @@ _SAID: dict[str, tuple[str, str]] = {
     # The verdict.
     "all_done": ("Done: every row is answered.", "已完成：所有行均已得到回答。"),
     "finished_with_failures": (
-        "Finished: {n} rows could not be answered.", "已结束：{n} 行未能得到回答。",
+        "Finished: {n} {n:row|rows} could not be answered.", "已结束：{n} 行未能得到回答。",
     ),
-    "not_done": ("Not done: {n} rows are still waiting.", "未完成：还有 {n} 行在等待。"),
+    "not_done": ("Not done: {n} {n:row is|rows are} still waiting.", "未完成：还有 {n} 行在等待。"),
     "not_done_parked": (
-        "Not done: {n} rows are still waiting, and something needs a person.", "未完成：还有 {n} 行在等待，且有事项需要人工处理。",
+        "Not done: {n} {n:row is|rows are} still waiting, and something needs a person.",
+        "未完成：还有 {n} 行在等待，且有事项需要人工处理。",
     ),
     "nothing_to_do": ("There was nothing to do.", "没有需要处理的行。"),
     # The four questions.
@@ -40,14 +45,17 @@ _SAID: dict[str, tuple[str, str]] = {
     "done": ("Done", "完成"),
     "trouble": ("Trouble", "问题"),
     "unknown": ("unknown", "未知"),
-    "tokens_in_out": ("{input} input and {output} output tokens", "输入 {input}、输出 {output} Token"),
-    "unpriced": ("without {n} calls whose price is not known", "不含 {n} 次价格未知的调用"),
+    "tokens_in_out": ("{input} input and {output} output {output:token|tokens}", "输入 {input}、输出 {output} Token"),
+    "unpriced": ("without {n} {n:call|calls} whose price is not known", "不含 {n} 次价格未知的调用"),
     "all_unpriced": ("the price of no call is known", "所有调用的价格均未知"),
-    "of_rows": ("{answered} of {n} rows", "已回答 {answered} 行，共 {n} 行"),
-    "rows_failed": ("rows failed", "行失败"),
-    "calls_in_doubt": ("calls in doubt", "次调用存疑"),
-    "calls_in_flight": ("calls in flight", "次调用进行中"),
-    "retries_throttles": ("{retries} retries, {throttles} throttled calls", "重试 {retries} 次，限流 {throttles} 次"),
+    "of_rows": ("{answered} of {n} {n:row|rows}", "已回答 {answered} 行，共 {n} 行"),
+    "rows_failed": ("{n:row|rows} failed", "行失败"),
+    "calls_in_doubt": ("{n:call|calls} in doubt", "次调用存疑"),
+    "calls_in_flight": ("{n:call|calls} in flight", "次调用进行中"),
+    "retries_throttles": (
+        "{retries} {retries:retry|retries}, {throttles} throttled {throttles:call|calls}",
+        "重试 {retries} 次，限流 {throttles} 次",
+    ),
     "and_more": ("and {n} more", "另有 {n} 个"),
     # Who spent what.
     "who": ("Who spent what", "谁花了多少"),
@@ -98,10 +106,10 @@ _SAID: dict[str, tuple[str, str]] = {
     "not_told": ("not told by the ledger", "账本未记录"),
     # Is it done.
     "is_done": ("Is it done", "是否完成"),
-    "done_lead": ("{answered} of {rows} rows are answered.", "{rows} 行中已回答 {answered} 行。"),
+    "done_lead": ("{answered} of {rows} {rows:row is|rows are} answered.", "{rows} 行中已回答 {answered} 行。"),
     "progress": ("Progress", "进度"),
-    "more_unfinished": ("{n} more workspaces without all their answers", "另外 {n} 个未全部回答的业务空间"),
-    "others_done": ("The other {n} workspaces have all their answers.", "其余 {n} 个业务空间已全部回答。"),
+    "more_unfinished": ("{n} more {n:workspace|workspaces} without all answers", "另外 {n} 个未全部回答的业务空间"),
+    "others_done": ("{n} other {n:workspace has|workspaces have} all answers.", "其余 {n} 个业务空间已全部回答。"),
     "parked": ("Parked until a person acts", "已暂停，等待人工处理"),
     "closed": ("Closed until their hours begin", "等待开放时段"),
     "budget_shared": (
@@ -113,12 +121,13 @@ _SAID: dict[str, tuple[str, str]] = {
     "parked_workspace": ("workspace", "业务空间"),
     "parked_account": ("account", "账号"),
     "parked_lane": ("workspace and model", "业务空间与模型"),
-    "rows_wait": ("{n} rows wait", "{n} 行在等待"),
+    "rows_wait": ("{n} {n:row waits|rows wait}", "{n} 行在等待"),
     "stopped_by": ("The run was stopped by {signal}.", "运行被 {signal} 停止。"),
     "under_way": ("The run was under way, or was killed, when this page was made.", "生成本页时运行仍在进行，或已被终止。"),
     "go_on": ("The same command goes on with what is left: {command}", "用同一命令继续处理剩余部分：{command}"),
     "set_aside": (
-        "{n} input lines were no row: rejected-input.jsonl says which, and why.", "{n} 行输入不是有效的行：见 rejected-input.jsonl。",
+        "{n} input {n:line was|lines were} no row: rejected-input.jsonl says which, and why.",
+        "{n} 行输入不是有效的行：见 rejected-input.jsonl。",
     ),
     "budgets": ("Budgets", "预算"),
     "budget": ("Budget", "预算"),
@@ -135,7 +144,7 @@ _SAID: dict[str, tuple[str, str]] = {
     "rows": ("Rows", "行数"),
     "advice": ("What to do", "处理建议"),
     "where": ("Where", "所在业务空间"),
-    "more_reasons": ("{n} more reasons", "另外 {n} 种原因"),
+    "more_reasons": ("{n} more {n:reason|reasons}", "另外 {n} 种原因"),
     "way": ("What slowed calls down", "哪些情况拖慢了调用"),
     "way_lead": ("Calls that brought nothing; their rows were asked again.", "没有得到结果的调用；相应的行已重新请求。"),
     "verdict": ("What happened", "结果"),
@@ -144,18 +153,21 @@ _SAID: dict[str, tuple[str, str]] = {
     "verdict_parked": ("parked", "暂停"),
     "in_flight": ("In flight", "进行中"),
     "flight_lead": (
-        ("{n} calls were under way when this page was made, and will be billed beyond this: "
-        "{input} input and {output} output tokens at the most{money}."),
+        ("{n} {n:call was|calls were} under way when this page was made, and will be billed beyond this: "
+        "{input} input and {output} output {output:token|tokens} at the most{money}."),
         "生成本页时有 {n} 次调用正在进行，将在此之外计费：最多输入 {input}、输出 {output} Token{money}。",
     ),
     "doubt": ("In doubt", "存疑"),
     "doubt_lead": (
-        ("{n} calls may have been billed and left no usage: they were cut off after they were sent. "
-        "The bill may be higher than this page by {input} input and {output} output tokens at the most{money}."),
+        ("{n} {n:call|calls} may have been billed and left no usage: {n:it was|they were} cut off after {n:it was|they were} sent. "
+        "The bill may be higher than this page by {input} input and {output} output {output:token|tokens} at the most{money}."),
         "{n} 次调用可能已计费但没有用量记录：发出后被中断。账单最多可能比本页多出输入 {input}、输出 {output} Token{money}。",
     ),
     "doubt_money": (", or {amount}", "，即 {amount}"),
-    "doubt_money_more": (", or {amount} and what {n} calls without a price cost", "，即 {amount}，另加 {n} 次无价格调用的费用"),
+    "doubt_money_more": (
+        ", or {amount} and what {n} {n:call without a price costs|calls without a price cost}",
+        "，即 {amount}，另加 {n} 次无价格调用的费用",
+    ),
     "nothing": ("", ""),
     "no_doubt": ("No call is in doubt: the provider's bill should be what stands here.", "没有存疑的调用：服务商账单应与本页一致。"),
     "waste": ("Paid for, and little or nothing came of it", "已付费但收效甚微"),
@@ -169,7 +181,7 @@ _SAID: dict[str, tuple[str, str]] = {
     "saved_discount": ("by discounts", "折扣"),
     "kind": ("Kind", "类别"),
     "unreadable": (
-        "{n} lines of attempts.log could not be read: calls and doubt may be higher by as many.",
+        "{n} {n:line|lines} of attempts.log could not be read: calls and doubt may be higher by as many.",
         "attempts.log 中有 {n} 行无法读取：调用与存疑可能再多出同样数目。",
     ),
     # How it went.
@@ -217,7 +229,8 @@ _SAID: dict[str, tuple[str, str]] = {
     "on_average": ("while calls were made", "有调用时的平均"),
     "own_part": ("own part of the account's", "占账号配额的自身部分"),
     "untimed": (
-        "{n} calls tell no time, or one that cannot be right, and are in no plot.", "{n} 次调用没有时间或时间有误，未计入图中。",
+        "{n} {n:call tells|calls tell} no time, or one that cannot be right, and {n:is|are} in no plot.",
+        "{n} 次调用没有时间或时间有误，未计入图中。",
     ),
     # The foot.
     "about": ("About this page", "关于本页"),
@@ -245,6 +258,7 @@ _SAID: dict[str, tuple[str, str]] = {
     "width_day": ("day", "天"),
     "width_days": ("{n} days", "{n} 天"),
 }  # fmt: skip
+_PUT_IN = re.compile(r"\{(?P<name>\w+)(?::(?P<one>[^|{}]*)\|(?P<many>[^|{}]*))?\}")
 
 
 class Said(NamedTuple):
@@ -263,8 +277,14 @@ class Words:
 
     def plain(self, key: str, /, **put_in: str | Said) -> str:
         """Give a sentence as text."""
-        told = {name: self.plain(each.key, **each.put_in) if isinstance(each, Said) else each for name, each in put_in.items()}
-        return _SAID[key][self._place].format_map(told)
+
+        def said(found: re.Match[str]) -> str:
+            each = put_in[found["name"]]
+            if found["one"] is not None:
+                return found["one"] if each == "1" else found["many"]
+            return self.plain(each.key, **each.put_in) if isinstance(each, Said) else each
+
+        return _PUT_IN.sub(said, _SAID[key][self._place])
 
     def say(self, key: str, /, **put_in: str | Said) -> Markup:
         """Give a sentence as an element that the switch can change; what is put in is text, whatever it looks like."""

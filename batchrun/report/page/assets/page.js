@@ -6,9 +6,10 @@
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   let language = root.lang === told.languages.zh ? "zh" : "en";
 
-  // Words. A list is a sentence of its own, to be put into another.
-  const put = (value) => (Array.isArray(value) ? say(...value) : String(value));
-  const say = (key, args = {}) => told.words[language][key].replace(/\{(\w+)\}/g, (_, name) => put(args[name]));
+  // Words. A list is a sentence of its own, to be put into another; {n:row|rows} says how many there are of what.
+  const put = (value, one, many) => (one === undefined ? (Array.isArray(value) ? say(...value) : String(value)) : value === "1" ? one : many);
+  const say = (key, args = {}) =>
+    told.words[language][key].replace(/\{(\w+)(?::([^|{}]*)\|([^|{}]*))?\}/g, (_, name, one, many) => put(args[name], one, many));
   const speak = () => {
     root.lang = told.languages[language];
     for (const each of all("[data-t]")) each.textContent = say(each.dataset.t, each.dataset.a ? JSON.parse(each.dataset.a) : {});
