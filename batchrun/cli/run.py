@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -75,7 +76,8 @@ def run(  # noqa: PLR0913 - an argument an option
             page=page,
         )
         ending = run_blocking(job, wishes)
-    last_words = ending_told(ending, job_file, job.run_directory, job.workspaces)
+    command = ["batchrun", "run", str(job_file), *(["--env-file", str(env_file)] if env_file else [])]
+    last_words = ending_told(ending, shlex.join(command), job.run_directory, job.workspaces)
     if as_json:
         say(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2))
         with Aside(sys.stderr) as beside:  # Nobody may read it: a program reads the JSON, and waits for the end.

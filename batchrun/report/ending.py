@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from shlex import quote
 
 from batchrun.core.columns import printable
 from batchrun.core.counted import counted
@@ -22,32 +22,38 @@ _MOST_FAILURES = 3
 _MOST_NAMED = 20
 
 
-def ending_told(ending: Ending, job_file: Path, directory: str, workspaces: Iterable[str]) -> Iterator[str]:
-    """Say how the run of *job_file* in *directory* ended; *workspaces* are those of the job."""
+def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterable[str]) -> Iterator[str]:
+    """Say how a run in *directory* ended, which the same *command* goes on with; *workspaces* are those of the job."""
     total = ending.statement.total()
     yield from (f"no row: {reason}" for reason in told(ending.statement.rejected_input, ending.no_rows, workspaces))
     yield from _all_parked(ending.parked)
     yield from (f"not read: {reason}" for reason in ending.unreadable[:_MOST_UNREADABLE])
     if total.rejected or total.exhausted:
-        yield from _failed(ending.failures)
-        yield f"{counted(total.rejected, 'row')} rejected, {total.exhausted:,} exhausted: why stands in {directory}/WORKSPACE/errors.jsonl"
-        yield from _once_more(total, job_file)
+        yield from _failed(ending.failures, "on the page" if ending.page else "in errors.jsonl")
+        yield f"{_without_answer(total)}: why stands in {directory}/WORKSPACE/errors.jsonl"
+        yield from _once_more(total, command)
     if ending.held:
         yield (
             f"{counted(ending.held, 'row is held, for a call of it', 'rows are held, for a call of theirs')} may have been billed: "
-            f"batchrun report {directory} --in-doubt lists them; send them again with: batchrun run {job_file} --send-in-doubt"
+            f"batchrun report {quote(directory)} --in-doubt lists them; send them again with: {command} --send-in-doubt"
         )
     if left := max(0, total.pending - ending.held):
         stopped = f"stopped by {ending.stopped_by}: " if ending.stopped_by else ""
-        yield f"{stopped}{counted(left, 'row is', 'rows are')} left; go on with: batchrun run {job_file}"
+        yield f"{stopped}{counted(left, 'row is', 'rows are')} left; go on with: {command}"
     if total.answered:
         yield f"results: {directory}/WORKSPACE/results.jsonl"
     if ending.page is not None:
         yield f"page: {ending.page}"
 
 
-def _failed(failures: Mapping[Reason, Told]) -> Iterator[str]:
-    """Why most rows that have no answer have none; the same in several workspaces is one reason."""
+def _without_answer(total: Totals) -> str:
+    if not total.rejected:
+        return f"{counted(total.exhausted, 'row')} exhausted"
+    return f"{counted(total.rejected, 'row')} rejected" + (f", {total.exhausted:,} exhausted" if total.exhausted else "")
+
+
+def _failed(failures: Mapping[Reason, Told], beyond: str) -> Iterator[str]:
+    """Why most rows that have no answer have none; the same in several workspaces is one reason. More of them stand *beyond*."""
     alike: dict[tuple[str, str, str], list[tuple[str, Told]]] = {}
     for reason, each in failures.items():
         status = f"{reason.status} " if reason.status else ""
@@ -57,15 +63,15 @@ def _failed(failures: Mapping[Reason, Told]) -> Iterator[str]:
         names, message = _names([name for name, _ in where]), printable(where[0][1].message)
         yield f"{outcome}: {names}, {counted(sum(each.rows for _, each in where), 'row')}: {what}: {message}\n  {printable(advice)}"
     if more := len(ranked[_MOST_FAILURES:]):
-        yield f"{counted(more, 'more reason stands', 'more reasons stand')} on the page"
+        yield f"{counted(more, 'more reason stands', 'more reasons stand')} {beyond}"
 
 
-def _once_more(total: Totals, job_file: Path) -> Iterator[str]:
+def _once_more(total: Totals, command: str) -> Iterator[str]:
     """How rows that have their end without an answer are asked again, once what ailed them is mended."""
     if total.rejected:
-        yield f"once that is mended, ask rejected rows again with: batchrun run {job_file} --retry-rejected"
+        yield f"once that is mended, ask rejected rows again with: {command} --retry-rejected"
     elif not total.pending:
-        yield f"ask exhausted rows again with: batchrun run {job_file}"
+        yield f"ask exhausted rows again with: {command}"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """What an opening knows of its ledger, taken on from memory while it is written: the closing, and the next opening, need not read it.
 
-There are two readers. `Past` is what the next opening has to know; the statement's fold, with its course where a page is wanted, is what
-the closing tells. Both are given the lines as they were written, once they are with the kernel, and share what they know of calls. Now and
+There are two readers. `Past` is what the next opening has to know; the statement's fold, with its course, is what the
+closing tells. Both are given the lines as they were written, once they are with the kernel, and share what they know of calls. Now and
 then, and at the end, each is kept in its checkpoint: killed after eight hours, a run is gone on with in seconds.
 
 None of it is believed where anything is unusual. At the end every file of the ledger must hold, byte for byte, what was read of it when
@@ -11,7 +11,7 @@ it stands, by whoever asks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -53,17 +53,17 @@ class Followed:
         self._plan = plan
         self._begun = begun
         self._boot = history.boot_id()
-        self._statement: tuple[Checkpoint, Fold | Watched] | None = None
+        self._statement: tuple[Checkpoint, Watched] | None = None
         self._parts: tuple[Part, ...] = ()
         """Of it: whoever counts a call and an entry by itself."""
         self._off = False
         """What was taken in contradicts itself: it is told by whoever reads all of it."""
 
-    def with_statement(self, checkpoint: Checkpoint, reader: Fold | Watched) -> None:
+    def with_statement(self, checkpoint: Checkpoint, reader: Watched) -> None:
         """Have the statement made beside, by a *reader* that has read as far as the past."""
         reader.share(self._past.calls)
         self._statement = checkpoint, reader
-        self._parts = (reader.fold, reader.course) if isinstance(reader, Watched) else (reader,)
+        self._parts = (reader.fold, reader.course)
 
     def take(self, lines: Sequence[Line], entries: Sequence[Entry], ordinals: Sequence[int | None]) -> None:
         """Take in what was written."""
@@ -97,7 +97,7 @@ class Followed:
             await anyio.to_thread.run_sync(_write, self._to_be_kept(self._marks(ledger.followed())))
             pause = max(KEPT_EVERY, _TIMES_AS_LONG * (anyio.current_time() - began))
 
-    def close(self, growths: Mapping[str, Growth] | None, course: Course | None) -> Statement | None:
+    def close(self, growths: Mapping[str, Growth] | None, course: Course) -> Statement | None:
         """Make the statement of all that was written, with its *course*; None where the ledger is to be read. Blocks."""
         marked, directory = self._marks(growths), self._account.directory
         if marked is None or marks.sizes(directory, files_of(directory)) != _ends(marked) or not marks.all_stand(directory, marked):
@@ -107,10 +107,7 @@ class Followed:
             return None
         reader = self._statement[1]
         reader.calls.reads_again(history.Attempts(directory / LOG))
-        if isinstance(reader, Fold):
-            return reader.close(self._account.rows)
-        if course is not None:
-            course.add(reader.course)
+        course.add(reader.course)
         return cast("Fold", reader.fold).close(self._account.rows)
 
     def _marks(self, growths: Mapping[str, Growth] | None) -> dict[str, Mark] | None:
@@ -123,7 +120,7 @@ class Followed:
         self.take([ReadIn(self._boot)], (), ())
         if marked is None or self._off:
             return []
-        readers: list[tuple[Checkpoint, Past | Fold | Watched]] = [(self._plan, self._past)]
+        readers: list[tuple[Checkpoint, Past | Watched]] = [(self._plan, self._past)]
         readers += [] if self._statement is None else [self._statement]
         worth_it = [each for each in readers if each[0].is_worth_it(_ends(marked))]
         try:
@@ -132,7 +129,7 @@ class Followed:
             return []
 
 
-def followed(directory: Path, past: Past, plan: Checkpoint, *, course: bool) -> Followed | None:
+def followed(directory: Path, past: Past, plan: Checkpoint) -> Followed | None:
     """Take up the readers of a run whose ledger *past* has read to its end, before anything is appended to it. Blocks.
 
     None where the ledger cannot be marked. The statement is made beside where what is kept of it has read nearly as far.
@@ -142,10 +139,9 @@ def followed(directory: Path, past: Past, plan: Checkpoint, *, course: bool) -> 
         found = Followed(account, past, plan, marks.marked(directory, plan.ends(), plan.marks))
     except OSError:
         return None
-    checkpoint = account.checkpoint("course" if course else "statement")
-    new: Callable[[], Fold | Watched] = account.watched if course else account.fold
+    checkpoint = account.checkpoint("course")
     try:
-        reader = checkpoint.caught_up(new, CATCH_UP_BYTES, plan.stood)
+        reader = checkpoint.caught_up(account.watched, CATCH_UP_BYTES, plan.stood)
     except BatchrunError:
         return found  # What contradicts itself is told by whoever reads all of it.
     if reader is not None:

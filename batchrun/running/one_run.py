@@ -195,7 +195,7 @@ def _open(stack: AsyncExitStack, settings: _Settings, on_index: Callable[[int, i
     wishes = settings.wishes
     opening = opened(
         settings.job, settings.workspaces, settings.directory, strict=wishes.strict, retry_rejected=wishes.retry_rejected,
-        hold_in_doubt=wishes.holds_in_doubt(settings.job), course=wishes.page is not None, on_progress=on_index,
+        hold_in_doubt=wishes.holds_in_doubt(settings.job), on_progress=on_index,
     )  # fmt: skip
     return stack.enter_context(opening)
 

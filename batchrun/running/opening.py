@@ -69,7 +69,7 @@ def _no_schema(path: str, why: str) -> JobError:
 @contextmanager
 def opened(
     job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, retry_rejected: bool, hold_in_doubt: bool = False,
-    course: bool = True, on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out what is left of *job* in the run directory, which the caller holds locked. Blocks: call it in a worker thread."""
     trust.look_over(directory)
@@ -96,7 +96,7 @@ def opened(
             *noticed.changes(plan, described, _dumped(job), source, before),
             *noticed.left(past, held, directory),
         ]
-        following = followed(directory, past, checkpoint, course=course)
+        following = followed(directory, past, checkpoint)
         yield Opening(directory, run, past.latest + 1, source, plan, tuple(notes), following, reasons)
 
 

@@ -29,7 +29,7 @@ class Sum(NamedTuple):
     page: Path | None
     """Where it was written; None where none was asked for."""
     failures: Mapping[Reason, Told]
-    """Why rows have no answer; nothing where no page was asked for."""
+    """Why rows have no answer."""
 
 
 def sum_up(opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None) -> Sum:
@@ -41,7 +41,7 @@ def sum_up(opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], st
     from batchrun.telling.reporting import write_usage_csv  # noqa: PLC0415
 
     directory = opening.directory
-    went = None if language is None else Course()
+    went = Course()
     statement = None if opening.followed is None else opening.followed.close(ledger.followed(), went)
     if statement is None:
         statement = read_statement(directory, by=BY, course=went, keep=True)
@@ -49,5 +49,5 @@ def sum_up(opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], st
     write_usage_csv(directory / "usage.csv", statement)
     parked = tuple(with_what_is_left(each, statement) for each in parked)
     note_ending(directory, parked, stopped_by)
-    page = None if language is None or went is None else publish_run(directory, statement, went, language=language)
-    return Sum(statement, parked, page, {} if went is None else went.reasons())
+    page = None if language is None else publish_run(directory, statement, went, language=language)
+    return Sum(statement, parked, page, went.reasons())

@@ -67,7 +67,7 @@ class Ending:
     no_rows: tuple[Reason, ...] = ()
     """Why most of the input lines that are no row are none."""
     failures: Mapping[unanswered.Reason, unanswered.Told] = field(default_factory=dict)
-    """Why rows were rejected or exhausted; told where a page was wished for, which tells it too."""
+    """Why rows were rejected or exhausted."""
 
     @property
     def exit_code(self) -> int:

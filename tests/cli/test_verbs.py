@@ -106,3 +106,22 @@ def test_how_a_run_ended_is_told_beside_its_json_unless_that_is_to_be_quiet(tmp_
     assert "parked: workspace legal, 1 row: missing_key: there is no API key" in told.stderr
     quiet = subprocess.run([*command, "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (quiet.returncode, json.loads(quiet.stdout)["total"]["pending"], quiet.stderr) == (4, 1, "")
+
+
+def test_why_rows_failed_is_told_where_no_page_is_written_and_the_command_that_goes_on_is_the_whole_one(tmp_path):
+    (tmp_path / "a job.toml").write_text(
+        '[job]\ninput = "in.jsonl"\noutput = "a run"\n[defaults]\nmodel = "qwen-vl-plus"\nendpoint = "simulator"\n'
+    )
+    (tmp_path / "keys.env").write_text("")
+    (tmp_path / "in.jsonl").write_text('{"messages": [{"role": "user", "content": [{"image": "none.png"}]}]}\n' * 2)
+    command = [sys.executable, "-m", "batchrun", "run", "a job.toml", "--page", "none", "--quiet", "--env-file", "keys.env"]
+    for _ in range(2):
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        first, _, *others = ended.stderr.splitlines()
+        assert ended.returncode == 3
+        assert first == "rejected: default, 2 rows: media_missing: the image 'none.png' cannot be found (No such file or directory)"
+        assert others == [
+            "2 rows rejected: why stands in a run/WORKSPACE/errors.jsonl",
+            "once that is mended, ask rejected rows again with: batchrun run 'a job.toml' --env-file keys.env --retry-rejected",
+        ]
+    assert not (tmp_path / "a run" / "report.html").exists()

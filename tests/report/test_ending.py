@@ -13,17 +13,19 @@ from batchrun.core.scheduling.scheduler import ParkedScope
 from batchrun.report.ending import ending_told
 from batchrun.running.wishes import Ending
 
+PAGE = Path("runs/night/report.html")
+
 
 def told(totals, **more):
     statement = Statement("run", "night", rejected_input=more.pop("rejected_input", 0))
     statement.lanes["legal", "qwen-plus"] = totals
-    return list(ending_told(Ending(statement, **more), Path("night.toml"), "runs/night", ["legal", "sales"]))
+    return list(ending_told(Ending(statement, **more), "batchrun run night.toml", "runs/night", ["legal", "sales"]))
 
 
 def test_a_run_that_is_done_says_where_its_results_are():
-    assert told(Totals(answered=3), page=Path("runs/night/report.html")) == [
+    assert told(Totals(answered=3), page=PAGE) == [
         "results: runs/night/WORKSPACE/results.jsonl",
-        "page: runs/night/report.html",
+        f"page: {PAGE}",
     ]
 
 
@@ -75,11 +77,17 @@ def test_why_most_rows_failed_is_told_on_the_screen_with_what_to_do():
         "exhausted: legal, sales, 11 rows: dns: dns it was\N{REPLACEMENT CHARACTER}[2J\n  try again",
         "exhausted: legal, 9 rows: proxy: proxy it was\N{REPLACEMENT CHARACTER}[2J\n  try again",
         "exhausted: legal, 2 rows: tls_handshake: tls_handshake it was\N{REPLACEMENT CHARACTER}[2J\n  try again",
-        "1 more reason stands on the page",
-        "0 rows rejected, 23 exhausted: why stands in runs/night/WORKSPACE/errors.jsonl",
+        "1 more reason stands in errors.jsonl",
+        "23 rows exhausted: why stands in runs/night/WORKSPACE/errors.jsonl",
         "ask exhausted rows again with: batchrun run night.toml",
     ]
 
 
 def test_one_row_is_told_as_one_and_results_that_are_not_there_are_not_pointed_to():
     assert told(Totals(pending=1), stopped_by="SIGINT") == ["stopped by SIGINT: 1 row is left; go on with: batchrun run night.toml"]
+
+
+def test_more_reasons_than_the_screen_shows_are_on_the_page_where_there_is_one():
+    reasons = {unanswered.Reason("legal", "rejected", f"code-{n}", 400): unanswered.Told(1, "no", "mend it") for n in range(5)}
+    assert "2 more reasons stand on the page" in told(Totals(rejected=5), failures=reasons, page=PAGE)
+    assert "2 more reasons stand in errors.jsonl" in told(Totals(rejected=5), failures=reasons)

@@ -168,7 +168,7 @@ def opened(directory: Path, number: int = 1, form: Form = "batchrun") -> Opened:
     plan = Checkpoint(directory, "plan", "input", {"index": index})
     past = plan.read_on(lambda: Past(index), keep=True)
     answered = {(row.workspace, row.id) for row in ROWS if past.plan.is_answered(row.workspace, row.id)}
-    found = followed(directory, past, plan, course=True)
+    found = followed(directory, past, plan)
     assert found is not None
     ledger = Ledger(Files(directory, run_directory.open_to_append), number, form=form, price=price, boot="a-boot")
     ledger.be_followed(found.take)
