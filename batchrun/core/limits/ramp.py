@@ -17,9 +17,10 @@ from batchrun.core.limits.buckets import Bucket
 
 FIRST_RATE, DOUBLES_IN = 50.0, 0.5
 """Attempts a second that a run begins with, and the seconds in which they double, where no quota is known."""
-KNOWN_FIRST_RATE, KNOWN_DOUBLES_IN = 200.0, 0.1
-"""Where a quota is known, nothing needs to be found: connections must not all be opened at once, and a thousand of them take half a second.
-Growth that a provider complains of is counted over more seconds than either ramp takes."""
+KNOWN_FIRST_RATE, KNOWN_DOUBLES_IN = 2000.0, 0.1
+"""Where a quota is known, nothing needs to be found, and the quota spreads the calls itself: only connections must not be asked for much
+faster than a process opens them, since a call that waits for its connection uses up its time. A thousand go in a fifth of a second. Growth
+that a provider complains of is counted over more seconds than either ramp takes."""
 IDLE = 30.0
 """Seconds without an attempt after which growth begins anew."""
 _FIRST_BURST, _SLOWEST = 16.0, 30.0

@@ -19,8 +19,9 @@ steps` counts its steps. With 64 in flight, on a busy machine (event loop and en
 The kernel has a tenth of a row's time: of 10,000 rows each is one `sendto` and one `recvfrom`, and sixteen share an `epoll_wait`, four a
 `write` and ten a `pread` (the naive loop has a `write`, and maps and unmaps memory, for each). uvloop takes the place of the event loop's
 part alone, which is why it saves no more than that. A thousand connections take 210 to 290 µs of CPU each to open, of which the kernel's
-`connect` is 28, and aiohttp's connector with asyncio's transports nearly all the rest: some 6,500 steps. The first thousand calls go within
-half a second, as the ramp of `core/limits/ramp.py` has it, where the quota is known.
+`connect` is 28, and aiohttp's connector with asyncio's transports nearly all the rest: some 6,500 steps. The first thousand calls may go
+within a fifth of a second, as the ramp of `core/limits/ramp.py` has it, where the quota is known; they take half of one, for that is what
+their connections cost.
 
 The naive loop on batchrun's wire takes half to two thirds of what it takes on aiohttp: what lies between that and batchrun is what else it
 does.

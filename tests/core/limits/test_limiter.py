@@ -204,13 +204,13 @@ def test_a_refusal_for_tokens_leaves_attempts_alone():
     assert not limits.attempts.is_found
 
 
-@pytest.mark.parametrize(("quota", "seconds"), [(NO_QUOTA, 2.4), (Quota(rpm=600_000), 0.8)], ids=["unknown", "known"])
+@pytest.mark.parametrize(("quota", "seconds"), [(NO_QUOTA, 2.4), (Quota(rpm=600_000), 0.3)], ids=["unknown", "known"])
 def test_calls_grow_in_number_within_a_second_where_the_quota_is_known_and_more_slowly_where_it_is_looked_for(quota, seconds):
     limits = limiter(quota)
-    at_first = go(limits, 0.0, 0.1)
-    go(limits, 0.1, seconds)
-    assert at_first < 50
-    assert go(limits, seconds, seconds + 0.1) >= 95
+    steps = [in_one_moment(limits, step / 200) for step in range(round(seconds * 200))]
+    assert sum(steps[:20]) < (50 if quota == NO_QUOTA else 300)
+    assert max(steps[:20]) <= 20
+    assert sum(steps[-20:]) >= (95 if quota == NO_QUOTA else 1000)
 
 
 def test_growth_that_was_too_fast_slows_the_climb_and_not_the_rate():
@@ -637,10 +637,10 @@ def test_growth_halves_with_each_complaint_and_goes_on_from_what_was_taken():
 def test_calls_double_in_number_each_half_second_while_nothing_is_known_and_each_tenth_where_a_quota_is():
     for quota, start, doubles_in, while_ in ((NO_QUOTA, 0.6, 0.5, 0.1), (Quota(rpm=6_000_000), 0.1, 0.1, 0.05)):
         limits = limiter(quota)
-        go(limits, 0.0, start)
-        one = go(limits, start, start + while_)
-        go(limits, start + while_, start + doubles_in)
-        assert go(limits, start + doubles_in, start + doubles_in + while_) == pytest.approx(2 * one, rel=0.15)
+        steps = [in_one_moment(limits, step / 1000) for step in range(round(1000 * (start + doubles_in + while_)))]
+        of_a_while = round(1000 * while_)
+        first = round(1000 * start)
+        assert sum(steps[-of_a_while:]) == pytest.approx(2 * sum(steps[first : first + of_a_while]), rel=0.15)
 
 
 def test_an_attempt_that_was_not_made_is_no_growth():
