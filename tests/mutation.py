@@ -86,7 +86,12 @@ GROUPS = {
     ),
     "transport": Group(
         tuple(f"edge/transport/{name}.py" for name in ("attempt", "call", "connections", "pool", "room", "watch")),
-        ("tests/edge/test_transport.py", "tests/edge/test_pool.py", "tests/edge/test_room.py", "tests/edge/test_unpacking.py"),
+        (
+            *(f"tests/edge/test_{name}.py" for name in ("transport", "pool", "room", "unpacking", "lost_steps")),
+            *(f"tests/faults/test_{name}.py" for name in ("kinds", "wire")),
+            "tests/faults/test_memory.py::test_no_memory_for_one_answer_is_that_calls_failure_and_in_doubt",
+            "tests/faults/test_memory.py::test_no_memory_to_write_a_request_is_that_calls_failure_and_in_doubt_and_its_connection_is_given_up",
+        ),
     ),
 }
 

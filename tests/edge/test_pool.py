@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.pool import Pool
 from batchrun.edge.transport.turns import Openings
 from tests.virtual_time import run_virtually
@@ -40,6 +43,9 @@ class Place:
 
     free: list[Still] = field(default_factory=list)
 
+    def opening(self):
+        return None
+
 
 def pooled(main, most=9):
     """Carry *main* out with a pool and a target of it, on a virtual clock."""
@@ -57,6 +63,27 @@ def pooled(main, most=9):
 
 def given(pool, place):
     return pool.take(place, anyio.current_time())
+
+
+@pytest.mark.parametrize("transport", [None, SimpleNamespace(is_closing=lambda: True)])
+def test_a_connection_that_is_gone_before_anything_is_written_to_it_is_told_as_one_that_was_lost_and_counts_no_more(transport):
+    closed: list[None] = []
+
+    class Opener:
+        async def connect(self, *_how):
+            return SimpleNamespace(transport=transport, close=partial(closed.append, None))
+
+        async def close(self):
+            pass
+
+    async def main(pool, place):
+        await pool.connector.close()
+        pool.connector = Opener()
+        with pytest.raises(WireError) as lost:
+            await pool.opened(place)
+        return lost.value.code, closed, pool._left
+
+    assert pooled(main) == ("disconnected", [None], 9)
 
 
 @pytest.mark.parametrize(("seconds", "again"), [(29.9, True), (30.1, False)])

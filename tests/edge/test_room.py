@@ -10,15 +10,19 @@ from functools import partial
 import anyio
 import anyio.lowlevel
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchrun.core.model import Failure, Hidden, Reply, Request
 from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport import Transport, connections
 from batchrun.edge.transport.connections import Connection
+from batchrun.edge.transport.room import Room
 from batchrun.edge.transport.targets import Target, Targets
 from tests.edge import fault_server as server
 from tests.faults.kinds import said
+from tests.virtual_time import run_virtually
 
 _LARGEST = 1 << 20
 _LARGE = said({"content": "a" * 1_000_000})
@@ -163,6 +167,25 @@ def test_a_workspace_that_fills_its_room_takes_none_of_anothers():
         return result
 
     assert isinstance(anyio.run(main), Reply)
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=20))
+def test_what_answers_held_is_given_back_to_the_byte(sizes):
+    class Answer:
+        waits: asyncio.Future[None] | None = None
+
+    async def main() -> None:
+        room = Room(1000)
+        for size in sizes:
+            await room.hold(answer := Answer(), size)
+            await room.hold(answer, size + 1)
+            room.leave(answer)
+        for size, must_wait in ((1000, False), (1, True)):
+            with anyio.move_on_after(0) as waited:
+                await room.hold(Answer(), size)
+            assert waited.cancelled_caught is must_wait
+
+    run_virtually(main)
 
 
 class Torn(asyncio.Transport):

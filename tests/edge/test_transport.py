@@ -24,6 +24,7 @@ import pytest
 from batchrun.core.model import Failure, Fault, Reply, Request, Scope
 from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
+from batchrun.core.rows.weight import MOST_WEIGHT
 from batchrun.edge import transport as transport_module
 from batchrun.edge.transport import Page, Transport
 from tests.edge import fault_server as server
@@ -219,6 +220,35 @@ def test_an_endless_refusal_is_read_as_far_as_is_taken():
     assert failure.message.startswith("no entry")
 
 
+def test_a_refusal_that_comes_in_pieces_is_told_as_one_that_comes_whole():
+    said = server.http(orjson.dumps({"error": {"code": "arrears", "message": "Your account is overdue."}}), status="400 Bad Request")
+
+    async def in_pieces(_, writer):
+        for at in range(0, len(said), 70):
+            writer.write(said[at : at + 70])
+            await writer.drain()
+            await anyio.sleep(0.01)
+
+    told = failure_of(server.says(said))
+    assert told.message == "Your account is overdue."
+    assert failure_of(in_pieces) == told
+
+
+def test_an_answer_of_more_values_than_there_is_memory_for_is_not_asked_for_again_and_may_have_been_billed():
+    class Heavy(Reading):
+        def weight(self) -> int:
+            return MOST_WEIGHT + 1
+
+    async def main():
+        large = server.http(server.ANSWER.replace("好".encode(), b"x" * 700_000))
+        async with server.serving(server.keeps(large)) as endpoint, transport(max_response_bytes=1 << 20) as wire:
+            return await wire.post(request(endpoint.url), Heavy(OPENAI.dialect, {}))
+
+    failure = anyio.run(main)
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.fault, failure.in_doubt, failure.status) == ("too_many_values", REJECT, True, 200)
+
+
 def test_of_many_calls_the_first_are_sent_before_the_last_are_connected():
     calls, connected = 80, []
 
@@ -238,6 +268,33 @@ def test_of_many_calls_the_first_are_sent_before_the_last_are_connected():
 
     assert anyio.run(main) == calls
     assert connected[0] <= calls // 2, f"{connected[0]} of {calls} stood when the first was sent"
+
+
+def test_more_than_a_hundred_calls_are_under_way_at_once():
+    calls, results = 130, list[Reply | Failure]()
+
+    async def main():
+        all_asked = anyio.Event()
+
+        async def waits_for_all(_: server.Reader, writer: server.Writer) -> None:
+            if len(endpoint.requests) == calls:
+                all_asked.set()
+            await all_asked.wait()
+            writer.write(server.http())
+
+        async def post() -> None:
+            results.append(await wire.post(request(endpoint.url), reading()))
+
+        async with (
+            server.serving(waits_for_all) as endpoint,
+            transport(connections=calls, connect=10, idle=10, total=20) as wire,
+            anyio.create_task_group() as tasks,
+        ):
+            for _ in range(calls):
+                tasks.start_soon(post)
+
+    anyio.run(main)
+    assert [type(result) for result in results] == [Reply] * calls
 
 
 def test_connections_are_used_again():

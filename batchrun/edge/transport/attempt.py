@@ -57,17 +57,17 @@ class Attempt:
         self._until = ends
         self.waits: asyncio.Future[None] | None = None
 
-    def take_whole(self, connection: Connection, most_bytes: int, at: float, idle: float) -> bool:
+    def take_whole(self, connection: Connection, most_bytes: int, at: float) -> bool:
         """Read the body that came *at* a time of the loop, if it is small, lies there whole and is to be read as it is."""
         whole = connection.whole(min(most_bytes, _TURN_BYTES))
         if whole is None:
             return False
-        self._take(whole, at, idle)
+        self._read(whole, at)
         return True
 
     async def feed(self, connection: Connection, most_bytes: int, idle: float, room: Room) -> None:
         """Read the body, in pieces where it did not come at once; *room* is for one that is large."""
-        if self.take_whole(connection, most_bytes, self._loop.time(), idle):
+        if self.take_whole(connection, most_bytes, self._loop.time()):
             return
         clock = self._loop.time
         turn = most_bytes - _TURN_BYTES
@@ -146,13 +146,15 @@ class Attempt:
 
     def _take(self, piece: bytes, now: float, idle: float) -> None:
         """Take a piece of the answer in, and allow the next its time."""
-        reading = self.reading
-        before = reading.events
-        reading.feed(piece)
-        if self.first_token is None and reading.spoken:
-            self.first_token = now
-        if self._timer is not None and (not before or reading.events > before):
+        before = self.reading.events
+        self._read(piece, now)
+        if self._timer is not None and (not before or self.reading.events > before):
             self._allow(now + (min(idle, _AFTERWORD) if self.stands() else idle))
+
+    def _read(self, piece: bytes, now: float) -> None:
+        self.reading.feed(piece)
+        if self.first_token is None and self.reading.spoken:
+            self.first_token = now
 
     def _allow(self, until: float) -> None:
         self._until = min(until, self.ends)

@@ -75,7 +75,7 @@ class Call(Attempt):
         connection = self.connection
         assert connection is not None
         try:
-            if not (200 <= connection.status < 300 and self.take_whole(connection, self._terms.max_response_bytes, at, self._terms.idle)):
+            if not (200 <= connection.status < 300 and self.take_whole(connection, self._terms.max_response_bytes, at)):
                 return None
             result = self._cleaned(self.result())
         except MemoryError:

@@ -32,7 +32,7 @@ class Watch:
     def __init__(self) -> None:
         self._watched: dict[Watched, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = 0.0
+        self._rings_at: float
 
     def add(self, thing: Watched) -> None:
         """Watch *thing*, the last to end."""
