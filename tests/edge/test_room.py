@@ -85,67 +85,40 @@ def anew():
     Seen.all_held, Seen.most, Seen.full = {}, 0, anyio.Event()
 
 
-def test_the_large_answers_of_one_workspace_hold_no_more_than_a_few_of_the_largest():
-    async def main() -> list[Reply | Failure]:
-        results: list[Reply | Failure] = []
-        async with server.serving(in_small_writes(_LARGE)) as endpoint, transport() as wire, anyio.create_task_group() as tasks:
+def asked_at_once(fault: server.Fault, calls: int, **settings: float) -> list[Reply | Failure]:
+    """The results of so many calls, under way at once over one transport."""
+    results: list[Reply | Failure] = []
+
+    async def main() -> None:
+        async with server.serving(fault) as endpoint, transport(**settings) as wire, anyio.create_task_group() as tasks:
 
             async def post() -> None:
                 results.append(await wire.post(Request(endpoint.url, {}, b"{}"), reading()))
 
-            for _ in range(_CALLS):
+            for _ in range(calls):
                 tasks.start_soon(post)
-        return results
 
-    results = anyio.run(main)
+    anyio.run(main)
+    assert len(results) == calls
+    return results
+
+
+def test_the_large_answers_of_one_workspace_hold_no_more_than_a_few_of_the_largest():
+    results = asked_at_once(in_small_writes(_LARGE), _CALLS)
     assert all(isinstance(each, Reply) and len(each.content) == 1_000_000 for each in results)
-    assert len(results) == _CALLS
     assert Seen.most < 4 * _LARGEST + _CALLS * (400 << 10), f"{Seen.most:,}: all of them would be {_CALLS * len(_LARGE):,}"
 
 
 def test_a_large_answer_that_falls_silent_holds_the_others_up_for_its_idle_and_costs_them_nothing_of_theirs():
-    async def main() -> list[Reply | Failure]:
-        results: list[Reply | Failure] = []
-        async with (
-            server.serving(pouring_while_others_hang([])) as endpoint,
-            transport(idle=0.5) as wire,
-            anyio.create_task_group() as tasks,
-        ):
-
-            async def post() -> None:
-                results.append(await wire.post(Request(endpoint.url, {}, b"{}"), reading()))
-
-            for _ in range(12):
-                tasks.start_soon(post)
-        return results
-
-    results = anyio.run(main)
+    results = asked_at_once(pouring_while_others_hang([]), 12, idle=0.5)
     [failure] = [each for each in results if isinstance(each, Failure)]
     assert failure.code == "read_timeout"
-    assert len(results) == 12
 
 
 def test_those_that_wait_for_room_end_at_their_time_like_all_others():
-    async def main() -> list[Reply | Failure]:
-        results: list[Reply | Failure] = []
-        half = server.http(_LARGE)[:900_000]
-        async with (
-            server.serving(server.hangs(half)) as endpoint,
-            transport(total=1.0) as wire,
-            anyio.create_task_group() as tasks,
-        ):
-
-            async def post() -> None:
-                results.append(await wire.post(Request(endpoint.url, {}, b"{}"), reading()))
-
-            for _ in range(12):
-                tasks.start_soon(post)
-        return results
-
     began = time.monotonic()
-    results = anyio.run(main)
-    assert {each.code for each in results if isinstance(each, Failure)} == {"total_timeout"}
-    assert len(results) == 12
+    results = asked_at_once(server.hangs(server.http(_LARGE)[:900_000]), 12, total=1.0)
+    assert [each.code for each in results if isinstance(each, Failure)] == ["total_timeout"] * 12
     assert time.monotonic() - began < 10
 
 

@@ -96,18 +96,24 @@ def early(place, job):
     ]
 
 
-def test_limits_of_a_gateway_per_key_are_kept_and_every_row_is_answered_and_billed_once(tmp_path, tell):
-    with simulator(tmp_path, LATENCY) as behind, nginx(tmp_path, behind) as front:
-        job = Job(tmp_path, f"{front}/{LIMITED}/compatible-mode/v1", KEYS, settings=SETTINGS)
+def carried_out(place, tell, way):
+    """Every row answered once by *way* of a gateway: the job, its total, how nginx answered, and the bill of what stands behind it."""
+    with simulator(place, LATENCY) as behind, nginx(place, behind) as front:
+        job = Job(place, f"{front}/{way}/compatible-mode/v1", KEYS, settings=SETTINGS)
         rows = rows_of(tuple(KEYS), 180)
         job.asks(rows)
         done = job.run("--json")
         charged = bill(behind)
     assert done.code == 0, done.said
     once_each(job, rows)
-    total, met = done.total(), statuses(tmp_path)
-    tell(calls=total["calls"], statuses=dict(met), stated=total["input_tokens"] + total["output_tokens"],
+    total, met = done.total(), statuses(place)
+    tell(calls=total["calls"], statuses=dict(met), in_doubt=total["in_doubt"], stated=total["input_tokens"] + total["output_tokens"],
          billed=charged["input_tokens"] + charged["output_tokens"])  # fmt: skip
+    return job, total, met, charged
+
+
+def test_limits_of_a_gateway_per_key_are_kept_and_every_row_is_answered_and_billed_once(tmp_path, tell):
+    job, total, met, charged = carried_out(tmp_path, tell, LIMITED)
     assert met[429] == total["throttles"] > 0
     assert met[200] == 180
     assert (total["input_tokens"], total["output_tokens"]) == (charged["input_tokens"], charged["output_tokens"])
@@ -116,17 +122,7 @@ def test_limits_of_a_gateway_per_key_are_kept_and_every_row_is_answered_and_bill
 
 
 def test_pages_of_504_and_resets_of_a_gateway_cost_no_row_and_the_doubt_covers_the_bill(tmp_path, tell):
-    with simulator(tmp_path, LATENCY) as behind, nginx(tmp_path, behind) as front:
-        job = Job(tmp_path, f"{front}/{BROKEN}/compatible-mode/v1", KEYS, settings=SETTINGS)
-        rows = rows_of(tuple(KEYS), 180)
-        job.asks(rows)
-        done = job.run("--json")
-        charged = bill(behind)
-    assert done.code == 0, done.said
-    once_each(job, rows)
-    total, met = done.total(), statuses(tmp_path)
-    tell(calls=total["calls"], statuses=dict(met), in_doubt=total["in_doubt"], stated=total["input_tokens"] + total["output_tokens"],
-         billed=charged["input_tokens"] + charged["output_tokens"])  # fmt: skip
+    _, total, met, charged = carried_out(tmp_path, tell, BROKEN)
     assert met[504] > 0
     assert met[444] > 0
     assert total["in_doubt"] == met[504] + met[444]

@@ -161,8 +161,8 @@ async def test_the_first_event_comes_well_before_the_last():
     async with openai_client(service) as client:
         began = time.monotonic()
         times = [time.monotonic() - began async for _ in await ask(client, stream=True)]
-    assert times[0] < 0.35
     assert times[-1] > 0.45
+    assert times[-1] - times[0] > 0.24
     assert len({round(at, 2) for at in times}) > 4
 
 
