@@ -19,18 +19,17 @@ from zoneinfo import ZoneInfo
 from batchrun.core.ledger.attempts import Bound, Ended, Line, Started
 from batchrun.core.ledger.attribution import LANE, MOST_GROUPS, Attribution, Groups
 from batchrun.core.ledger.counting import Begun, Ending, apart, together
-from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.failed_rows import FailedRows
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Money
-from batchrun.core.rows.names import id_digest
 
 __all__ = ["Fold", "Most", "Statement", "Totals"]
 
 _counted = itemgetter(*map(Entry._fields.index, ("id", "workspace", "model", "outcome", "usage", "cost", "started_at", "metadata")))
 
-Folded = tuple[Attribution, "_FailedRows"]
+Folded = tuple[Attribution, FailedRows]
 """What entries came to that were folded apart, and which of their rows failed."""
 Most = Callable[[str, str, Bound, float], Money | None]
 """What a call of a workspace and model, bounded in tokens, that began at a wall time costs at the most; None where that is unknown."""
@@ -140,7 +139,7 @@ class Fold:
         """Rows for which a call in doubt was made, and which are answered all the same."""
         self._metadata: dict[tuple[str, str], tuple[Any]] = {}
         """Of rows for which a call in doubt was made."""
-        self._failed = _FailedRows()
+        self._failed = FailedRows()
 
     def share(self, calls: Calls) -> None:
         """Know no calls but those of another reader, which has read as much, and is told what this one is told."""
@@ -268,56 +267,3 @@ class Fold:
             if started.row_id and row not in self._final and not self._failed.is_rejected(*row):
                 rows.add((started.workspace, started.model, started.row_id))
         return rows
-
-
-class _FailedRows:
-    """Counts rows that were rejected or exhausted, until a later entry of the row says otherwise.
-
-    What it remembers is kept from one opening to the next: no digest here may be one of this process alone, as Python's own hash is.
-    """
-
-    def __init__(self) -> None:
-        self._rows = Digests()
-        self._counted: list[tuple[Totals, str]] = []
-        self._places: dict[tuple[int, str], int] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Places are found by identity, which nothing keeps that is written down and read back: they are given anew.
-        return {**self.__dict__, "_places": {}}
-
-    def add(self, entry: Entry, totals: Totals) -> None:
-        """Count the row of *entry* in *totals*, and nowhere else."""
-        digest = id_digest(entry.workspace, entry.id)
-        self._undo(digest)
-        setattr(totals, entry.outcome, getattr(totals, entry.outcome) + 1)
-        place = self._places.setdefault((id(totals), entry.outcome), len(self._counted) + 1)
-        if place > len(self._counted):
-            self._counted.append((totals, entry.outcome))
-        self._rows.put(digest, place)
-
-    def is_rejected(self, workspace: str, row_id: str) -> bool:
-        """Whether the row's latest entry rejects it."""
-        place = self._rows.get(id_digest(workspace, row_id))
-        return place is not None and place > 0 and self._counted[place - 1][1] == "rejected"
-
-    def answered(self, entry: Entry) -> None:
-        """Count the row of *entry* no more."""
-        if len(self._rows):
-            digest = id_digest(entry.workspace, entry.id)
-            if self._undo(digest):
-                self._rows.put(digest, 0)
-
-    def join(self, other: _FailedRows, totals: Mapping[int, Totals]) -> None:
-        """Count the rows of *other*, of other workspaces, too: they are counted already in *totals*, by those that *other* has."""
-        begin = len(self._counted)
-        self._counted += [(totals[id(its)], outcome) for its, outcome in other._counted]
-        for digest, place in other._rows.items():
-            self._rows.put(digest, place and begin + place)
-
-    def _undo(self, digest: int) -> bool:
-        place = self._rows.get(digest)
-        if not place:
-            return False
-        totals, outcome = self._counted[place - 1]
-        setattr(totals, outcome, getattr(totals, outcome) - 1)
-        return True
