@@ -22,7 +22,6 @@ from tests.laboratory import Events, Scripted, again, answer, benched, ended, la
 from tests.virtual_time import run_virtually
 
 SHUT = Failure(Fault.PARK, Scope.WORKSPACE, "window_closed", "closed until 22:00 (UTC)", "wait")
-OPEN_22_TO_8 = read_hours("22:00-08:00 UTC")
 HOUR = 3600.0
 
 
@@ -209,7 +208,6 @@ class Night:
     def __init__(self, *lanes, hours, start, wait=False, deadline=None, set_clock=lambda _now: 0.0, **parts):
         self.start = wall(start)
         self.notes: list[tuple[float, str]] = []
-        self.sleeps = 0
         self.deadline = deadline and read_deadline(deadline)
         self.set_clock = set_clock
         self.bench = benched(*lanes, wait_for_parked=wait, beside=self.beside, **parts)
