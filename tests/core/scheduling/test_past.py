@@ -75,6 +75,7 @@ def test_usual_answers_are_found_at_a_glance_and_whatever_else_there_is_is_left_
     others = [entry("a", "2-1"), entry("z", "2-2"), entry("b", "2-1"), entry("b", "9-1")]
     assert list(found.glanced("legal", given_of_read("legal", [*usual, *others]))) == [2, 3, 4, 5]
     assert (list(found.plan.rows(LANE)), found.plan.changed, found.latest) == ([1], 0, 2)
+    assert found.plan.rows_of_the_run() == {LANE: 3}
     assert list(found.glanced("legal", given_of_read("legal", [entry("b", "2-2")]))) == []
     assert (found.plan.lanes(), found.plan.changed) == ({}, 1)
 

@@ -131,9 +131,9 @@ def test_what_is_done_to_a_copy_is_not_done_to_the_plan(counted):
     if counted:
         plan.lanes()
     other = plan.copy()
-    other.retry_rejected()
     other.hold([("sales", "a")])
     other.note(entry("c"))
+    other.retry_rejected()
     assert (left(plan), plan.rows_of_the_run(), plan.held().total()) == ({LEGAL: [3], SALES: [2, 4]}, {LEGAL: 4, SALES: 2}, 0)
     assert (left(other), other.rows_of_the_run(), other.held()["sales"]) == ({LEGAL: [1], SALES: [4]}, {LEGAL: 4, SALES: 2}, 1)
     assert (plan.gone, other.gone, other.is_answered("legal", "c"), plan.is_answered("legal", "c")) == (1, 1, True, False)
