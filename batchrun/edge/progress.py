@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from batchrun.core.columns import cut, padded, width
 from batchrun.core.counted import counted
+from batchrun.core.pauses import pause_after
 from batchrun.core.progress import Progress, WorkspaceProgress
 
 DRAW_EVERY = 0.2
@@ -44,8 +45,9 @@ async def _bars(observe: Callable[[], Progress], stream: TextIO) -> None:
     bars = _Bars(observe(), stream)
     try:
         while True:
+            began = anyio.current_time()
             bars.draw(observe())
-            await anyio.sleep(DRAW_EVERY)
+            await anyio.sleep(pause_after(anyio.current_time() - began, DRAW_EVERY))
     finally:
         bars.draw(observe())
         bars.close()

@@ -25,6 +25,7 @@ from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.marking import NOTHING, Growth, Mark
 from batchrun.core.ledger.statement import Fold, Statement
 from batchrun.core.ledger.watched import Watched
+from batchrun.core.pauses import pause_after
 from batchrun.core.scheduling.past import Past
 from batchrun.edge import history, marks
 from batchrun.edge.ledger import Ledger
@@ -34,8 +35,6 @@ from batchrun.telling.reading import LOG, files_of
 
 KEPT_EVERY = 30.0
 """Seconds between two checkpoints, at the least."""
-_TIMES_AS_LONG = 20
-"""As one took passes before the next."""
 CATCH_UP_BYTES = 16 << 20
 """Of ledger that are read for the statement when a run is opened: half a second. What is more is left to the closing."""
 
@@ -95,7 +94,7 @@ class Followed:
             began = anyio.current_time()
             ledger.hand_over()
             await anyio.to_thread.run_sync(_write, self._to_be_kept(self._marks(ledger.followed())))
-            pause = max(KEPT_EVERY, _TIMES_AS_LONG * (anyio.current_time() - began))
+            pause = pause_after(anyio.current_time() - began, KEPT_EVERY)
 
     def close(self, growths: Mapping[str, Growth] | None, course: Course) -> Statement | None:
         """Make the statement of all that was written, with its *course*; None where the ledger is to be read. Blocks."""

@@ -9,6 +9,7 @@ import anyio
 from batchrun.core.jobs.job import Workspace
 from batchrun.core.jobs.words import nearest
 from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.pauses import pause_after
 from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.edge.environment import Keys, Missing
 
@@ -45,9 +46,11 @@ async def tell_parks(parked: Callable[[], Iterable[ParkedScope]], note: Callable
     """Note what comes to stand still for want of a person, and what goes on again, until cancelled."""
     told: dict[tuple[Scope, str], str] = {}
     counts: dict[str, int] = {}
+    took = 0.0
     while True:
         # What ends sooner says all of it at its end.
-        await anyio.sleep(_LOOK_EVERY)
+        await anyio.sleep(pause_after(took, _LOOK_EVERY))
+        began = anyio.current_time()
         standing = {(each.scope, each.name): each for each in parked() if each.failure.code not in _TOLD_ELSEWHERE}
         for key in [key for key in told if key not in standing]:
             note(f"{key[1]}: goes on, {told.pop(key)} is over")
@@ -56,6 +59,7 @@ async def tell_parks(parked: Callable[[], Iterable[ParkedScope]], note: Callable
                 counts[each.failure.code] = count + 1
                 note(_told(each) if count < _MOST_TOLD else f"parked: more for the same reason, {each.failure.code}: the end tells which")
                 told[key] = each.failure.code
+        took = anyio.current_time() - began
 
 
 def _told(parked: ParkedScope) -> str:

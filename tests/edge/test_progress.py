@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import os
@@ -14,7 +15,7 @@ import pytest
 from batchrun.core.columns import width
 from batchrun.core.progress import Progress, WorkspaceProgress
 from batchrun.edge.progress import LINE_EVERY, ReadingBar, note, show
-from tests.virtual_time import run_virtually
+from tests.virtual_time import VirtualLoop, run_virtually
 
 NAMES = ("市场部", "legal", "客户支持与培训")
 
@@ -254,6 +255,21 @@ def test_what_a_terminal_shows_of_a_key_moves_no_bar(terminal):
     shown(observe, stream, seconds=2.05)
     assert len(columns) > 5
     assert not any(columns[2:]), "once the first bars are drawn"
+
+
+def test_drawing_takes_no_more_than_a_twentieth_of_the_time_however_large_the_run_is(terminal):
+    looks = 0
+
+    def seen_slowly(_now):
+        nonlocal looks
+        looks += 1
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.pass_by(0.25)
+        return three()
+
+    shown(seen_slowly, terminal(), seconds=52)
+    assert looks == 1 + 10 + 1  # To measure the bars by, every five and a quarter seconds, and on the way out.
 
 
 def test_a_workspace_and_a_run_without_rows_are_drawn_too(terminal):

@@ -29,9 +29,10 @@ import resource, sys
 if most := int(sys.argv.pop(1)):
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 from batchrun.beside import process
+from batchrun.core import pauses
 from batchrun.running import checkpoints, following
 process.FROM_BYTES = checkpoints.FROM_BYTES = 1
-following.KEPT_EVERY, following._TIMES_AS_LONG = 0.1, 1
+following.KEPT_EVERY, pauses._TIMES_AS_LONG = 0.1, 1
 from batchrun.cli import main
 main()
 """

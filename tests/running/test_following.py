@@ -367,10 +367,11 @@ def test_a_run_tells_its_statement_from_memory_and_its_files_are_those_of_a_fres
 
 _RUN = """
 import sys
+from batchrun.core import pauses
 from batchrun.edge.job_file import load_job
 from batchrun.running import checkpoints, following
 from batchrun.running.one_run import run_blocking
-following.KEPT_EVERY, following._TIMES_AS_LONG, checkpoints.FROM_BYTES = 0.02, 0, 1
+following.KEPT_EVERY, pauses._TIMES_AS_LONG, checkpoints.FROM_BYTES = 0.02, 0, 1
 kept = checkpoints.Checkpoint._kept
 def told(self, *known):
     found = kept(self, *known)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import pytest
 
@@ -9,7 +11,7 @@ from batchrun.core.jobs.job import Job
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.running.parks import parks_before_any_call, tell_parks
-from tests.virtual_time import run_virtually
+from tests.virtual_time import VirtualLoop, run_virtually
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,22 @@ def test_of_many_that_stand_still_for_the_same_reason_some_are_noted_and_hours_a
     notes = told_while(many, many)
     assert len(notes) == 8
     assert notes[6:] == ["parked: more for the same reason, invalid_api_key: the end tells which", "parked: x: 401 Arrearage: no: mend it"]
+
+
+def test_looking_for_what_stands_still_takes_no_more_than_a_twentieth_of_the_time_however_much_that_is():
+    looks = 0
+
+    def seen_slowly():
+        nonlocal looks
+        looks += 1
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.pass_by(0.5)
+        return standing("legal")
+
+    async def main():
+        with anyio.move_on_after(211):
+            await tell_parks(seen_slowly, lambda _text: None)
+
+    run_virtually(main)
+    assert looks == 20
