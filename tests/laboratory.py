@@ -14,6 +14,7 @@ import anyio
 from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Failure, Fault, Outcome, Reply, Request, Row, Scope, Usage
+from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
 from batchrun.engine import Engine, Fetching, Ports, Prepared, Unreadable, Unsendable
@@ -29,6 +30,10 @@ def answer() -> Reply:
 
 def again(retry_after: float | None = None) -> Failure:
     return Failure(Fault.AGAIN, Scope.ROW, "internal_error", "the provider's words", "wait", retry_after=retry_after)
+
+
+def unreached() -> Failure:
+    return mishap("connection_refused", in_doubt=False)
 
 
 def throttled(retry_after: float | None = None) -> Failure:

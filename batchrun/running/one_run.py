@@ -48,7 +48,7 @@ from batchrun.running.closing import Windows, by_the_clock, windows_of
 from batchrun.running.failing import MAY_COME_OF_IT, first_of_ours, give_up, told
 from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, opened, read_schema
-from batchrun.running.parks import parks_before_any_call, tell_parks
+from batchrun.running.parks import parks_before_any_call, tell_outages, tell_parks
 from batchrun.running.planning import Keeping, Learnt, read_learnt, schedule
 from batchrun.running.preparing import Preparer, transport_of
 from batchrun.running.simulated import simulated
@@ -243,6 +243,7 @@ async def _carried_out(
             beside.start_soon(plans.keeping.now_and_then)
             beside.start_soon(tell_budgets, plans.purses, wishes.note)
             beside.start_soon(tell_parks, scheduler.parked, wishes.note)
+            beside.start_soon(tell_outages, scheduler.outages, wishes.note)
             beside.start_soon(plans.books.keep, scheduler, engine.wake)
             if opening.followed is not None:
                 beside.start_soon(opening.followed.keep, ledger)

@@ -42,6 +42,22 @@ def _unlisted(model: str, name: str, workspace: Workspace) -> str:
     return f'{instead} or add "{model}" to workspaces.{name}.models once the workspace is authorised for it'
 
 
+async def tell_outages(outages: Callable[[], Mapping[str, Failure]], note: Callable[[str], None]) -> None:
+    """Note lanes of which every call fails, and that they go on, until cancelled."""
+    told: dict[str, bool] = {}
+    while True:
+        await anyio.sleep(_LOOK_EVERY)
+        failing = outages()
+        for name in [name for name in told if name not in failing]:
+            if told.pop(name):
+                note(f"{name}: goes on, its calls do not fail any more")
+        for name, failure in failing.items():
+            if name not in told:
+                told[name] = sum(told.values()) < _MOST_TOLD
+                if told[name]:
+                    note(f"{name}: every call fails: {failure.code}: {failure.message}: one tries at a time until it passes")
+
+
 async def tell_parks(parked: Callable[[], Iterable[ParkedScope]], note: Callable[[str], None]) -> None:
     """Note what comes to stand still for want of a person, and what goes on again, until cancelled."""
     told: dict[tuple[Scope, str], str] = {}

@@ -9,8 +9,9 @@ import pytest
 
 from batchrun.core.jobs.job import Job
 from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.scheduling.parking import ParkedScope
-from batchrun.running.parks import parks_before_any_call, tell_parks
+from batchrun.running.parks import parks_before_any_call, tell_outages, tell_parks
 from tests.virtual_time import VirtualLoop, run_virtually
 
 
@@ -36,14 +37,14 @@ def standing(*names, code="invalid_api_key"):
     ]
 
 
-def told_while(*moments):
+def told_while(*moments, tell=tell_parks):
     """The notes, where at each second another of *moments* stands still."""
     notes: list[str] = []
     ahead = iter(moments)
 
     async def main():
         with anyio.move_on_after(len(moments) + 0.5):
-            await tell_parks(lambda: next(ahead), notes.append)
+            await tell(lambda: next(ahead), notes.append)
 
     run_virtually(main)
     return notes
@@ -79,3 +80,14 @@ def test_looking_for_what_stands_still_takes_no_more_than_a_twentieth_of_the_tim
 
     run_virtually(main)
     assert looks == 20
+
+
+def test_a_lane_of_which_every_call_fails_is_noted_once_and_so_is_its_end():
+    down = {"legal qwen-plus": mishap("dns", in_doubt=False)}
+    notes = told_while({}, down, down, {}, tell=tell_outages)
+    assert notes == [
+        "legal qwen-plus: every call fails: dns: the endpoint's name could not be resolved: one tries at a time until it passes",
+        "legal qwen-plus: goes on, its calls do not fail any more",
+    ]
+    many = {f"w{number} qwen-plus": failure for number in range(50) for failure in down.values()}
+    assert len(told_while(many, many, {}, tell=tell_outages)) == 2 * 6

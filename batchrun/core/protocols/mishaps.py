@@ -116,6 +116,11 @@ MISHAPS: dict[str, Mishap] = {
     "error_in_200": _passing("an error came under status 200", _PASSES),
 }
 
+BEFORE_ANY_CALL = frozenset(
+    {"connection_refused", "dns", "connect_timeout", "unreachable", "open_files", "tls_handshake", "proxy"},
+)
+"""Passing mishaps of a connection that did not come to stand: the provider knows nothing of the call."""
+
 
 def mishap(
     code: str,

@@ -52,6 +52,8 @@ class Ticket:
     """The parks whose end this attempt tries."""
     promised: tuple[Promise, ...] = field(default=(), repr=False)
     """What the attempt may cost, set aside in each of its lane's budgets."""
+    sent: bool = True
+    """False once it is known that no call is made."""
 
 
 @value

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.scheduling.decisions import Ticket, Verdict
+from batchrun.core.scheduling.lanes import Lane
+from batchrun.core.scheduling.outages import TOO_LONG, TOO_LONG_AT_FIRST, never_met
 from batchrun.core.scheduling.parking import Parking
 from batchrun.core.scheduling.probing import Probing
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
@@ -30,6 +32,13 @@ class Judge:
     def verdict(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
         """Move the row to where it goes from here, and say where that is; *jitter* is uniform in [0, 1)."""
         lane = ticket.lane
+        if failure.fault is Fault.AGAIN and ticket.sent:
+            lane.outage.fail(failure, now, ticket.launched_at, jitter)
+            if lane.outage.lasts_too_long(now, answered=lane.varied):
+                self._park_for_its_outage(lane, failure, now)
+            if lane.outage.lasts and never_met(failure):
+                lane.front.appendleft((ticket.ordinal, ticket.attempt))
+                return Verdict.AGAIN
         match next_step(self._retry, failure, ticket.attempt, jitter):
             case TryAgain(delay):
                 heapq.heappush(lane.retries, (now + delay, next(self._numbers), ticket.ordinal, ticket.attempt + 1))
@@ -44,6 +53,11 @@ class Judge:
                 lane.front.appendleft((ticket.ordinal, ticket.attempt))
                 self._park(failure.scope, lane, failure, now)
                 return Verdict.PARKED
+
+    def _park_for_its_outage(self, lane: Lane, failure: Failure, now: float) -> None:
+        seconds = TOO_LONG if lane.varied else TOO_LONG_AT_FIRST
+        advice = f"nothing but failures for {seconds / 60:.0f} minutes, whatever the row: {failure.advice}"
+        self._park(Scope.LANE, lane, replace(failure, advice=advice), now)
 
     def _back_to_front(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
         lane = ticket.lane

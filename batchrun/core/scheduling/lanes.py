@@ -23,6 +23,7 @@ from batchrun.core.limits.refusals import About, about
 from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure
 from batchrun.core.money.budget import Purse
+from batchrun.core.scheduling.outages import Outage
 
 _SHARED_WITHIN = 10.0
 """Seconds within which refusals of two lanes are one affair of their pool."""
@@ -168,6 +169,7 @@ class Lane:
     """It has had a good answer, or two kinds of rejection."""
     short_of: Purse | None = None
     """The budget that had too little left for its next row, while others' attempts are under way that are paid from it."""
+    outage: Outage = field(default_factory=Outage)
     fit_at: int = 0
     """The look that found nothing of its own to hold it back."""
     first_code: str | None = None
@@ -197,6 +199,16 @@ class Lane:
         if ordinal != self.seen:
             self.seen, self.seen_tokens = ordinal, self.plan.tokens(ordinal)
         return self.seen_tokens
+
+    def free_at(self, now: float) -> float:
+        """When its next row, of which there is one, may go as far as its own rate and an outage let it: *now*, or later."""
+        at = self.limiter.free_at(now, self.next_tokens())
+        return max(at, self.outage.free_at(now)) if self.outage.lasts else at
+
+    def stood_still(self) -> None:
+        """Take note that nothing was sent for a while: that is no time of throttles, and none of failures."""
+        self.throttled_since = None
+        self.outage.forget_since()
 
     def refused(self, launched_at: float, failure: Failure, now: float, jitter: float) -> None:
         """Tell the limiter that a refusal is about: its own, or its pool's.

@@ -37,7 +37,7 @@ class Probing:
             return
         self._parking.end(parked)
         for lane in parked.lanes:
-            lane.throttled_since = None
+            lane.stood_still()
             self._queues.wake(lane)
 
     def probe(self, parked: Parked) -> None:

@@ -89,7 +89,7 @@ class Queues:
                 self.alarms.ring_at(lane, lane.retries[0][0])
         elif lane.in_flight >= lane.slots.limit:
             pass  # Its own next release wakes it.
-        elif (at := lane.limiter.free_at(now, lane.next_tokens())) > now:
+        elif (at := lane.free_at(now)) > now:
             self.alarms.ring_at(lane, at)
         elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
             self._queue(lane)
@@ -177,6 +177,8 @@ class Queues:
             self.look += 1
         if lane.in_turn:
             self._end_turn(lane)
+        if lane.outage.lasts:
+            lane.outage.launch(now)
         lane.in_flight += 1
         lane.slots.sent()
         workspace.in_flight += 1

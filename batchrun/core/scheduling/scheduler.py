@@ -26,7 +26,7 @@ from batchrun.core.scheduling.alarms import TICK
 from batchrun.core.scheduling.decisions import ANSWERED, Drained, Launch, Ticket, Verdict, WaitUntil
 from batchrun.core.scheduling.judging import Judge
 from batchrun.core.scheduling.lanes import Lane, LanePlan
-from batchrun.core.scheduling.parking import ParkedScope
+from batchrun.core.scheduling.parking import ParkedScope, name_of
 from batchrun.core.scheduling.paying import Paying
 from batchrun.core.scheduling.probing import Probing
 from batchrun.core.scheduling.queues import Queues
@@ -84,6 +84,8 @@ class Scheduler:
         if ticket.promised:
             self._paying.pay(ticket, result)
         lane = ticket.lane
+        if lane.outage.failed and ticket.sent and (isinstance(result, Reply) or result.fault is not Fault.AGAIN):
+            lane.outage.end()
         if isinstance(result, Reply):
             lane.throttled_since = None
             lane.varied = True
@@ -115,10 +117,16 @@ class Scheduler:
         self._queues.wake(lane)
 
     def unsent(self, ticket: Ticket) -> None:
-        """Take note that no call was made: the quotas get back what it paid. `settle` or `drop` follows."""
+        """Take note that no call was made: the quotas get back what it paid, and another tries what it would have tried.
+
+        `settle` or `drop` follows.
+        """
+        ticket.sent = False
         self._correct(ticket, 0.0)
         for each in ticket.lane.limiters:
             each.unsent(ticket.launched_at)
+        ticket.lane.outage.unsent(ticket.launched_at)
+        self._let_another_try(ticket)
 
     def may_still_go(self, ticket: Ticket, now: float) -> bool:
         """Whether nothing came that holds an attempt back which waited since it was launched: a stop, a park, or a pause.
@@ -153,8 +161,7 @@ class Scheduler:
     def drop(self, ticket: Ticket) -> None:
         """Forget a row that could not be read: it is not this opening's any more. `release` follows."""
         self._leave(ticket.lane)
-        for parked in ticket.probes:
-            self._probing.probe(parked)
+        self._let_another_try(ticket)
 
     def reconsider(self, purse: Purse) -> None:
         """Let the lanes look again that *purse* had too little left for, and that wait for it."""
@@ -175,7 +182,7 @@ class Scheduler:
     def open(self, workspace: str) -> None:
         """End what `close` began, and no park."""
         for lane in self._parking.open(workspace):
-            lane.throttled_since = None  # The hours while it was closed are no hours of throttles.
+            lane.stood_still()
             self._queues.wake(lane)
 
     def stop(self) -> None:
@@ -214,6 +221,11 @@ class Scheduler:
         """Workspaces with a lane that is waiting out a throttle at *now*."""
         lanes = (lane for lane in self._lanes.values() if lane.left)
         return frozenset(lane.plan.workspace for lane in lanes if max(lane.limiter.waits_until, lane.pool.limiter.waits_until) > now)
+
+    def outages(self) -> dict[str, Failure]:
+        """What each lane fails with whose calls fail one after another, by their names."""
+        failing = (lane for lane in self._lanes.values() if lane.outage.lasts)
+        return {name_of(Scope.LANE, lane): lane.outage.latest for lane in failing if lane.outage.latest is not None}
 
     def learnt(self) -> dict[str, Any]:
         """Return what the pools' limiters have found, by pool, to be kept."""
@@ -283,7 +295,11 @@ class Scheduler:
             self._queues.look_again(lane)
 
     def _put_back(self, ticket: Ticket) -> None:
-        """Let the row of an attempt that is not made be the next of its lane, and another try what it would have tried."""
+        """Let the row of an attempt that is not made be the next of its lane."""
         ticket.lane.front.appendleft((ticket.ordinal, ticket.attempt))
-        for parked in ticket.probes:
+
+    def _let_another_try(self, ticket: Ticket) -> None:
+        """What a call would have tried that is not made, the next one tries."""
+        probes, ticket.probes = ticket.probes, ()
+        for parked in probes:
             self._probing.probe(parked)

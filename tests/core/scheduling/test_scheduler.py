@@ -566,6 +566,19 @@ def test_a_probe_whose_row_cannot_be_read_gives_its_turn_to_another_row():
     assert (busy.workspace, scheduler.left()["legal", "qwen-plus"]) == ("busy", 8)
 
 
+def test_a_probe_whose_row_is_refused_before_any_call_ends_no_park_and_gives_its_turn_to_another_row():
+    scheduler = schedule(lane("busy", rows=9, slots=1), lane(rows=10, slots=4), probe_every=100.0)
+    *_, legal = launched(scheduler, 0.0)
+    ended(scheduler, legal, parks(Scope.WORKSPACE), 1.0)
+    unfit = one(scheduler, 101.0)
+    scheduler.unsent(unfit)
+    assert ended(scheduler, unfit, rejected("media_too_large"), 101.0) is Verdict.REJECTED
+    (probe,) = (ticket for ticket in launched(scheduler, 102.0) if ticket.workspace == "legal")
+    assert len(scheduler.parked()) == 1, "nobody was asked"
+    ended(scheduler, probe, answer(), 103.0)
+    assert scheduler.parked() == ()
+
+
 def test_nothing_but_parked_left_ends_the_run_although_a_probe_would_be_due_later():
     events = probing(lambda _ticket: parks(Scope.WORKSPACE), busy=50)
     drained = events.run()

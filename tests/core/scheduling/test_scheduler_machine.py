@@ -15,17 +15,20 @@ from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS, THROTTLED_FOR_TOO_LONG
+from batchrun.core.scheduling.outages import SOON, TOO_LONG, TOO_LONG_AT_FIRST, Outage, never_met
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Park, Reject, RetryPolicy, TryAgain, next_step
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
-from tests.laboratory import Result, again, answer, parks, rejected, throttled
+from tests.laboratory import Result, again, answer, parks, rejected, throttled, unreached
 
 POLICY = RetryPolicy(max_attempts=3, first=1.0, max=8.0)
 PROBE_EVERY = 50.0
+OUTAGE_AFTER = 4
 SCOPES = (Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT)
 RESULTS = st.one_of(
     st.just(answer()),
     st.just(answer()),
     st.builds(again, st.sampled_from([None, 0.5, 20.0])),
+    st.just(unreached()),
     st.builds(throttled, st.sampled_from([None, 3.0, 90.0])),
     st.builds(rejected, st.sampled_from(["one", "one", "other"])),
     st.builds(parks, st.sampled_from(SCOPES)),
@@ -61,6 +64,9 @@ class SlowLane:
     since: float | None = None
     codes: list[str] = field(default_factory=list)
     varied: bool = False
+    failures: int = 0
+    """In a row."""
+    failing_since: float | None = None
     short: bool = False
     """Its budget has too little left, and others' attempts are paid from it."""
 
@@ -123,6 +129,8 @@ class Machine(RuleBasedStateMachine):
             for model, rows in enumerate(counts)
         ]
         self.scheduler = Scheduler(plans, POLICY, probe_every=PROBE_EVERY, wait_for_parked=wait)
+        for each in self.scheduler._lanes.values():
+            each.outage = Outage(OUTAGE_AFTER)
         self.lanes = {(plan.workspace, plan.model): SlowLane(plan, dict.fromkeys(plan.rows, (0.0, 1))) for plan in plans}
         self.wait, self.now, self.stopped = wait, 0.0, False
         self.parks: dict[tuple[Scope, str], SlowPark] = {}
@@ -308,6 +316,8 @@ class Machine(RuleBasedStateMachine):
         self.scheduler._queues._take_due_retries(real, self.now)
         tokens = real.next_tokens() if real.front or real.undrawn else real.plan.tokens(real.retries[0][2])
         free = max(each.free_at(self.now, tokens) for each in real.limiters)
+        if lane.failures >= OUTAGE_AFTER:
+            free = max(free, real.outage.free_at(self.now))
         return max(due, free, *(park.at if park.probes else math.inf for park in self._parks_of(lane)), -math.inf)
 
     def _running(self):
@@ -375,7 +385,7 @@ class Machine(RuleBasedStateMachine):
         self.closed.discard(name)
         for lane in self.lanes.values():
             if lane.plan.workspace == name:
-                lane.since = None
+                lane.since = lane.failing_since = None
 
     def _check_wait(self, at):
         assert at > self.now
@@ -435,9 +445,16 @@ class Machine(RuleBasedStateMachine):
         del self.parks[park.key]
         for each in self.lanes.values():
             if each.stands_in(park.key):
-                each.since = None
+                each.since = each.failing_since = None
 
     def _judge(self, lane, ticket, result: Result, jitter, verdict):
+        if isinstance(result, Failure) and result.fault is Fault.AGAIN:
+            if self._fails(lane, ticket, result):
+                assert verdict is Verdict.AGAIN
+                lane.pending[ticket.ordinal] = self.now, ticket.attempt
+                return
+        else:
+            lane.failures, lane.failing_since = 0, None
         if isinstance(result, Reply):
             lane.since, lane.varied = None, True
             assert verdict is Verdict.ANSWERED
@@ -462,6 +479,17 @@ class Machine(RuleBasedStateMachine):
                 self._settle(lane, ticket, verdict)
             case Reject():
                 self._rejected(lane, ticket, result, verdict)
+
+    def _fails(self, lane, ticket, failure):
+        """Whether that was no attempt of the row's: an outage lasts, and nobody was met."""
+        if self.now - ticket.launched_at <= SOON or never_met(failure):
+            lane.failures += 1
+            lane.failing_since = self.now if lane.failing_since is None else lane.failing_since
+        lasts = lane.failures >= OUTAGE_AFTER
+        for_long = lane.failing_since is not None and self.now - lane.failing_since >= (TOO_LONG if lane.varied else TOO_LONG_AT_FIRST)
+        if lasts and for_long:
+            self._park(lane.named(Scope.LANE), failure, probes=True)
+        return lasts and never_met(failure)
 
     def _rejected(self, lane, ticket, failure, verdict):
         park = self.parks.get(lane.named(Scope.LANE))

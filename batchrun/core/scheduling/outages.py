@@ -1,0 +1,95 @@
+"""An outage: the calls of a lane fail one after another, whatever its rows are. It then tries with one at a time, and waits in between.
+
+A row has a few attempts. An endpoint that is down, or the way there, fails hundreds of calls in a second: minutes of it would use up the
+attempts of a whole night's rows. So:
+
+- Failures in a row, with nothing else between them, begin an outage. Whatever else the provider says, an answer or a refusal, ends it.
+- Only what fails soon counts, and a connection that never stood. Calls that hang hold their slots for as long, and use up little; and long
+  rows may well run into a timeout one after another.
+- While it lasts one call tries, then all wait a little, longer each time. What has not failed soon was taken: then the others go again.
+- A call that found no connection did not meet the provider: while an outage lasts, that is no attempt of its row's. Any other failure is
+  one, for a row may be its cause; the pauses are short then, so that a stretch of such rows is gone through in minutes.
+- One that lasts too long parks the lane; sooner where the lane never had an answer, for then the endpoint is likely to be named wrongly.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from batchrun.core.model import Failure
+from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL
+
+IN_A_ROW = 20
+"""Failures that begin one."""
+SOON = 5.0
+"""Seconds within which a call fails that counts."""
+TOO_LONG, TOO_LONG_AT_FIRST = 3600.0, 120.0
+"""Seconds after which it parks the lane, and one that never had an answer."""
+_FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_BY_ROWS = 1.0, 8.0, 2.0
+"""Seconds between two that try; at the most, and where rows may be the cause."""
+
+
+def never_met(failure: Failure) -> bool:
+    """Whether no connection stood, so that the provider knows nothing of the call."""
+    return failure.status is None and failure.code in BEFORE_ANY_CALL
+
+
+@dataclass(slots=True)
+class Outage:
+    """Of one lane, if there is one; told the time."""
+
+    in_a_row: int = IN_A_ROW
+    failed: int = 0
+    """Failures in a row."""
+    lasts: bool = False
+    latest: Failure | None = None
+    """What a person is told of."""
+    _since: float | None = None
+    """When the first of them came."""
+    _resumes_at: float = -math.inf
+    _tried_at: float | None = None
+    """When a call was let through after the pause."""
+    _pause: float = _FIRST_PAUSE
+
+    def free_at(self, now: float) -> float:
+        """When the next call may go while it lasts: *now*, or later."""
+        at = self._resumes_at if self._tried_at is None else self._tried_at + SOON
+        return max(now, at)
+
+    def launch(self, now: float) -> None:
+        """A call goes while it lasts: the first one tries."""
+        if self._tried_at is None:
+            self._tried_at = now
+
+    def unsent(self, launched_at: float) -> None:
+        """A call was not made after all: if it was to try, the next one is."""
+        if self._tried_at == launched_at:
+            self._tried_at = None
+
+    def fail(self, failure: Failure, now: float, launched_at: float, jitter: float) -> None:
+        """A call failed that was launched then; *jitter* is uniform in [0, 1)."""
+        if now - launched_at > SOON and not never_met(failure):
+            return
+        self.failed, self.latest = self.failed + 1, failure
+        if self._since is None:
+            self._since = now
+        if self.failed < self.in_a_row or (self.lasts and (self._tried_at is None or launched_at < self._tried_at)):
+            return
+        self.lasts, self._tried_at = True, None
+        longest = _LONGEST_PAUSE if never_met(failure) else _LONGEST_BY_ROWS
+        self._resumes_at = now + min(self._pause, longest) * (0.5 + jitter / 2)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    def end(self) -> None:
+        """The provider said something else."""
+        self.failed, self.lasts, self.latest, self._since = 0, False, None, None
+        self._resumes_at, self._tried_at, self._pause = -math.inf, None, _FIRST_PAUSE
+
+    def forget_since(self) -> None:
+        """Nothing was sent for a while: that is no time of failures."""
+        self._since = None
+
+    def lasts_too_long(self, now: float, *, answered: bool) -> bool:
+        """Whether it is to park the lane, which has been *answered* in this opening or not."""
+        return self.lasts and self._since is not None and now - self._since >= (TOO_LONG if answered else TOO_LONG_AT_FIRST)

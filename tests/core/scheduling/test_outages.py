@@ -1,0 +1,148 @@
+"""What an outage does to a lane: it costs hardly a row its attempts, and no more than seconds once it is over."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from batchrun.core.model import Scope
+from batchrun.core.scheduling.outages import IN_A_ROW
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Drained, Scheduler, Verdict
+from tests.laboratory import MODEL, Events, again, answer, ended, lane, launched, rejected, throttled, unreached
+
+SLOTS = 8
+
+
+def night(failure, *, begins=60.0, ends, takes=0.01, rows=2_000, answers_in=1.0, **changed):
+    """Rows that take a second each, and from *begins* to *ends* nothing but failures."""
+
+    def respond(ticket):
+        return (failure, takes) if begins <= ticket.launched_at < ends else (answer(), answers_in)
+
+    return Events(Scheduler([lane(rows=rows, slots=SLOTS)], RetryPolicy(), **changed), respond)
+
+
+@pytest.mark.parametrize("takes", [0.001, 0.5, 10.0])
+def test_an_endpoint_that_cannot_be_reached_costs_no_row_its_attempts(takes):
+    events = night(unreached(), ends=1_800.0, takes=takes)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+    assert events.verdicts()[Verdict.EXHAUSTED] == 0
+    assert max(ticket.attempt for ticket in events.launches) <= 6
+
+
+def test_an_endpoint_that_fails_at_once_exhausts_a_row_in_nine_seconds_and_no_more():
+    events = night(again(), ends=1_800.0)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.EXHAUSTED] <= 1_800 / 9
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000 - events.verdicts()[Verdict.EXHAUSTED]
+
+
+@pytest.mark.parametrize("failure", [unreached(), again()])
+def test_a_lane_goes_on_within_seconds_of_an_outages_end(failure):
+    events = night(failure, ends=600.0)
+    events.run()
+    back = [ticket.launched_at for ticket in events.launches if ticket.launched_at >= 600.0]
+    assert back[0] < 608.0
+    assert back[SLOTS] < 616.0
+
+
+def test_calls_that_fail_late_or_with_answers_between_are_sent_as_ever():
+    late = Events(
+        Scheduler([lane(rows=40, slots=SLOTS)], RetryPolicy()), lambda ticket: (again(), 60.0) if ticket.attempt < 6 else (answer(), 1.0)
+    )
+    late.run()
+    assert late.now < 40 / SLOTS * 301 + 100
+    mostly = Events(
+        Scheduler([lane(rows=500, slots=1)], RetryPolicy(first=0.0)), lambda ticket: (answer() if ticket.attempt > 5 else again(), 0.1)
+    )
+    mostly.run()
+    assert mostly.now < 500 * 6 * 0.1 + 10, "five of six failed"
+
+
+def fail(scheduler, times, failure=None, now=0.0):
+    """Have so many calls fail, a second after one another."""
+    for _ in range(times):
+        now += 1.0
+        (ticket,) = launched(scheduler, now)
+        ended(scheduler, ticket, failure or again(), now)
+    return now
+
+
+def one_slot(**changed):
+    return Scheduler([lane(rows=1_000, slots=1)], RetryPolicy(max_attempts=1_000, first=0.0), **changed)
+
+
+@pytest.mark.parametrize("met", [answer(), throttled(), rejected()])
+def test_whatever_else_the_provider_says_ends_an_outage(met):
+    scheduler = one_slot()
+    now = fail(scheduler, IN_A_ROW)
+    assert launched(scheduler, now) == []
+    (ticket,) = launched(scheduler, now + 1.0)
+    ended(scheduler, ticket, met, now + 1.0)
+    fail(scheduler, IN_A_ROW - 1, now=now + 10.0)
+    assert len(launched(scheduler, now + 11.0)) == 1
+
+
+def test_one_fewer_begin_no_outage():
+    scheduler = one_slot()
+    now = fail(scheduler, IN_A_ROW - 1)
+    assert len(launched(scheduler, now)) == 1
+
+
+def test_one_call_tries_at_a_time_and_what_has_not_failed_soon_was_taken():
+    scheduler = Scheduler([lane(rows=1_000, slots=SLOTS)], RetryPolicy())
+    now, outage = 0.0, scheduler._lanes["legal", MODEL].outage
+    while not outage.lasts:
+        now += 1.0
+        for ticket in launched(scheduler, now):
+            ended(scheduler, ticket, unreached(), now)
+    assert len(launched(scheduler, now + 1.0)) == 1
+    assert launched(scheduler, now + 5.9) == []
+    assert len(launched(scheduler, now + 6.1)) == SLOTS - 1
+
+
+def test_a_call_that_was_to_try_and_is_not_made_leaves_it_to_the_next():
+    scheduler = one_slot()
+    now = fail(scheduler, IN_A_ROW) + 1.0
+    (ticket,) = launched(scheduler, now)
+    scheduler.unsent(ticket)
+    assert ended(scheduler, ticket, rejected("media_too_large"), now) is Verdict.REJECTED
+    (ticket,) = launched(scheduler, now)
+    ended(scheduler, ticket, again(), now)
+    assert launched(scheduler, now + 0.5) == [], "a row that was refused before any call has met nobody"
+
+
+def test_an_outage_from_the_start_parks_the_lane_in_two_minutes_and_costs_no_row():
+    events = night(unreached(), begins=0.0, ends=math.inf)
+    drained = events.run()
+    assert drained is not None
+    (parked,) = drained.parked
+    assert (parked.scope, parked.rows, parked.failure.code) == (Scope.LANE, 2_000, "connection_refused")
+    assert "nothing but failures for 2 minutes" in parked.failure.advice
+    assert 120.0 <= events.now < 140.0
+
+
+def test_an_outage_that_comes_later_is_waited_out_for_an_hour():
+    events = night(unreached(), ends=math.inf)
+    drained = events.run()
+    assert drained is not None
+    assert 3_600.0 <= events.now - 60.0 < 3_620.0
+    assert drained.parked[0].rows == 2_000 - events.verdicts()[Verdict.ANSWERED]
+
+
+def test_a_run_that_waits_goes_on_after_an_outage_however_long():
+    events = night(unreached(), ends=20_000.0, wait_for_parked=True)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+    assert events.now < 20_000.0 + 600.0
+
+
+def test_an_outage_holds_back_no_other_lane():
+    lanes = [lane(model=model, rows=500, slots=SLOTS) for model in "ab"]
+    scheduler = Scheduler(lanes, RetryPolicy())
+    events = Events(scheduler, lambda ticket: (unreached(), 0.01) if ticket.model == "a" else (answer(), 1.0))
+    events.run(until=75.0)
+    assert scheduler.left()["legal", "b"] < 10
