@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import anyio
 import pytest
 
 from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.model import Answered, Failure, Fault, Reply, Request, Row, Scope, Usage
+from batchrun.core.model import Answered, Exhausted, Failure, Fault, Reply, Request, Row, Scope, Usage
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import LanePlan, Scheduler
 from batchrun.engine import Engine, Ports, Prepared
@@ -99,6 +101,11 @@ def drive(workspaces, troubles, *, breaks_at=None, concurrency=4, probe_every=30
     return run_virtually(main), endpoint, ledger
 
 
+def ledger_of(ledger, workspace):
+    """How many rows of it have an outcome."""
+    return sum(outcome.row.workspace == workspace for _, outcome in ledger.outcomes)
+
+
 def finished(ledger):
     times = {}
     for now, outcome in ledger.outcomes:
@@ -140,9 +147,22 @@ def test_a_retry_waits_in_its_lane_and_holds_no_slot():
 
 
 def test_a_row_is_exhausted_after_its_last_attempt_and_no_later():
-    _, endpoint, ledger = drive(("alpha",), {"alpha": lambda _number: failure(Fault.AGAIN, Scope.ROW, "internal_error")})
-    assert endpoint.calls["alpha"] == 6 * ROWS
-    assert len(ledger.outcomes) == ROWS
+    mostly_down = {"alpha": lambda number: failure(Fault.AGAIN, Scope.ROW, "internal_error") if number % 7 else None}
+    _, _, ledger = drive(("alpha",), mostly_down)
+    calls = Counter(ledger.started)
+    exhausted = [outcome.row.id for _, outcome in ledger.outcomes if isinstance(outcome, Exhausted)]
+    assert len(exhausted) > ROWS / 10
+    assert {calls[row] for row in exhausted} == {6}
+    assert len(ledger.outcomes) == ROWS == len(calls)
+    assert max(calls.values()) == 6
+
+
+def test_a_workspace_that_nothing_but_fails_parks_in_minutes_with_its_rows_and_the_others_go_on():
+    down = {"alpha": lambda _number: failure(Fault.AGAIN, Scope.ROW, "internal_error")}
+    drained, endpoint, ledger = drive(("alpha", "beta"), down)
+    assert [(each.name, each.rows) for each in drained.parked] == [("alpha qwen-plus", ROWS - ledger_of(ledger, "alpha"))]
+    assert ledger_of(ledger, "beta") == ROWS
+    assert endpoint.calls["alpha"] < 2 * ROWS, "as many calls as the rows have attempts are not made"
 
 
 def test_a_typo_parks_after_twenty_same_rejections_instead_of_rejecting_all():
