@@ -150,7 +150,9 @@ def test_a_task_that_waits_from_turn_to_turn_to_be_cancelled_is_the_end_if_it_is
     async def lose():
         task = asyncio.ensure_future(turning())
         task.set_name(name)
-        await anyio.sleep(0.3)
+        await anyio.sleep(0.02)  # A look has begun by then.
+        for _ in range(2 * lost_steps._TURNS):
+            await anyio.lowlevel.checkpoint()
         task.cancel()
         await asyncio.wait([task])
 
