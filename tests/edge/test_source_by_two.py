@@ -76,7 +76,10 @@ ODD = st.sampled_from(
     [
         *(b"", b" ", b"\r", b"not json", b"[]", b"x" * 200, b"\xef\xbb\xbf{}", b"\xff"),
         orjson.dumps({"prompt": "the same", "workspace": "legal"}),
+        orjson.dumps({"prompt": "another", "workspace": "法务"}),
         orjson.dumps({"prompt": "no workspace"}),
+        line(4)[:-1] + b',"workspace":"nobody"}',
+        orjson.dumps({"prompt": "made"})[:-1] + b',"prompt":"the same"}',
         orjson.dumps({"custom_id": "b-1", "workspace": "legal", "body": {"messages": [{"role": "user", "content": "c"}]}}),
         line(1, workspace="nobody"),
         line(2, model="qwen-max"),
@@ -119,7 +122,12 @@ def test_the_index_that_two_make_is_the_one_that_one_makes(tmp_path_factory, con
 NO_ROWS = [b"not json", b"", line(5), line(6, workspace="nobody"), orjson.dumps({"prompt": "made", "workspace": "法务"})]
 
 
-@pytest.fixture(params=[NO_ROWS, [line(5), line(7, model="of no other row")]], ids=["lines of every kind", "ids twice"])
+MADE = [orjson.dumps({"prompt": f"made {number % 9}", "workspace": "法务"}) for number in range(20)]
+
+
+@pytest.fixture(
+    params=[NO_ROWS, [line(5), line(7, model="of no other row")], MADE], ids=["lines of every kind", "ids twice", "ids that are made"]
+)
 def large(request, tmp_path: Path) -> Path:
     """Rows of two lanes, and every now and then another line."""
     dice = random.Random(7)

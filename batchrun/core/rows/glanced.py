@@ -9,7 +9,7 @@ from typing import Self, TypeAlias, cast
 
 from batchrun.core.rows.glances import Seen
 from batchrun.core.rows.index import LaneKey
-from batchrun.core.rows.names import id_digests
+from batchrun.core.rows.names import names_of
 
 Numbers: TypeAlias = "array[int]"
 Packed = tuple[list[LaneKey], bytes, bytes, bytes, bytes]
@@ -40,12 +40,6 @@ def packed(seen: Sequence[Seen], positions: Numbers) -> Packed:
     lanes, names, digests = array("I"), array("Q"), array("Q")
     for some in seen:
         lanes.extend([numbers.setdefault(lane, len(numbers)) for lane in some.lanes])
-        names += _names(some)
+        names += names_of(some.lanes, some.row_ids)
         digests += some.digests
     return cast("list[LaneKey]", [*numbers][1:]), lanes.tobytes(), names.tobytes(), digests.tobytes(), positions.tobytes()
-
-
-def _names(seen: Seen) -> Numbers:
-    """The names of rows; any number for a line that is to be looked at."""
-    workspaces = ["" if lane is None else lane[0] for lane in seen.lanes]
-    return id_digests(workspaces, [(row_id or "").encode() for row_id in seen.row_ids])

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from batchrun.core.rows.names import id_digest, id_digests
+from batchrun.core.rows.names import id_digest, names_of
 
 MAX_FILES = 1 << 16
 _FIRST_SLOTS = 1024
@@ -41,6 +41,11 @@ class Duplicate:
 def packed(file: int, offset: int) -> int:
     """Put a position into 64 bits: up to 65,536 files of up to 256 TiB."""
     return file << _OFFSET_BITS | offset
+
+
+def offset_of(position: int) -> int:
+    """The byte in its file that a `packed` position is of."""
+    return position & _OFFSET_MASK
 
 
 LaneKey = tuple[str, str]
@@ -118,12 +123,8 @@ class Index:
         table[slot] = len(names) + 1
         return self._append(lane, name, digest, position)
 
-    def add_together(self, lanes: Sequence[LaneKey], row_ids: Sequence[str], digests: array[int], positions: Sequence[int]) -> int:
-        """Note rows as `add` does each, up to the first that it would take for a duplicate; how many were noted."""
-        return self.add_named(lanes, self._digests_of(lanes, row_ids), digests, positions)
-
-    def add_named(self, lanes: Sequence[LaneKey], named: array[int], digests: array[int], positions: Sequence[int]) -> int:
-        """The same of rows by the `id_digest` of each."""
+    def add_named(self, lanes: Sequence[LaneKey], named: array[int], digests: array[int], positions: array[int]) -> int:
+        """Note rows, *named* by `names_of`, as `add` does each, up to the first that it would take for a duplicate; how many were noted."""
         names, first = self._names, len(self._names)
         while first + len(lanes) > self._room:
             self._grow(len(lanes))
@@ -140,7 +141,7 @@ class Index:
             table[slot] = ordinal
         if not (noted := len(names) - first):
             return 0
-        self._positions.extend(positions[:noted])
+        self._positions += positions[:noted]
         self._digests += digests[:noted]
         if lanes.count(lanes[0]) == len(lanes):
             self._lanes.setdefault(lanes[0], array("I")).extend(range(first, first + noted))
@@ -150,10 +151,11 @@ class Index:
                 appends[lane](ordinal)
         return noted
 
-    def _digests_of(self, lanes: Sequence[LaneKey], row_ids: Sequence[str]) -> array[int]:
+    def names_of(self, lanes: Sequence[LaneKey | None], row_ids: Sequence[str | None]) -> array[int]:
+        """What rows are found by; any number for what is in no lane."""
         if self._digest_of is id_digest:
-            return id_digests([workspace for workspace, _ in lanes], map(str.encode, row_ids))
-        return array("Q", [self._digest_of(lane[0], row_id) for lane, row_id in zip(lanes, row_ids, strict=True)])
+            return names_of(lanes, row_ids)
+        return array("Q", [self._digest_of(lane[0] if lane else "", row_id or "") for lane, row_id in zip(lanes, row_ids, strict=True)])
 
     def add_twin(self, lane: LaneKey, row_id: str, digest: int, position: int) -> int:
         """Note a row that `add` took for a duplicate, and whose id is another."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from sys import byteorder
 from typing import Any
 from zlib import crc32
+
+import orjson
 
 _number = int.from_bytes
 _update, _digest = blake2b.update, blake2b.digest
@@ -22,6 +24,14 @@ def id_digest(workspace: str, row_id: str) -> int:
     return _number(named.digest(), "big")
 
 
+def made_ids(workspaces: Iterable[str], values: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Name lines that have no id by their workspaces and contents, whatever the order of their keys and wherever they stand."""
+    begun = [blake2b(workspace.encode(), digest_size=8) for workspace in workspaces]
+    deque(map(_update, begun, [orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for value in values]), maxlen=0)
+    digests = b"".join(map(_digest, begun)).hex()
+    return [f"r-{digests[at : at + 16]}" for at in range(0, len(digests), 16)]
+
+
 def row_crc(workspace: str, row_id: str) -> int:
     """32 bits of a row's name, to tell whether a call was made for it; never 0."""
     return crc32(f"{workspace}\0{row_id}".encode()) or 1
@@ -30,6 +40,11 @@ def row_crc(workspace: str, row_id: str) -> int:
 def id_digests(workspaces: Sequence[str], row_ids: Iterable[bytes]) -> array[int]:
     """The `id_digest` of each of *row_ids*, which are encoded, in its workspace."""
     return digests_of([begun() for begun in map(_begun, workspaces)], row_ids)
+
+
+def names_of(lanes: Iterable[tuple[str, str] | None], row_ids: Iterable[str | None]) -> array[int]:
+    """The `id_digest` of each row in a lane; any number for what is in none."""
+    return id_digests(["" if lane is None else lane[0] for lane in lanes], [(row_id or "").encode() for row_id in row_ids])
 
 
 def digests_of(begun: Sequence[Any], texts: Iterable[bytes]) -> array[int]:

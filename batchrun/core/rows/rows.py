@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from batchrun.core.model import Row
+from batchrun.core.rows.names import made_ids
+from batchrun.core.rows.repeated import repeated_key, says_all_once
 from batchrun.core.rows.unfit import BATCH_OWN, unfit_batch, unfit_depth, unfit_id, unfit_model, unfit_plain, unfit_workspace, why_not_json
 from batchrun.core.rows.weight import MOST_WEIGHT, STRINGS, too_heavy
 
@@ -71,9 +73,7 @@ class Line(NamedTuple):
 
     def made_id(self) -> str:
         """Name a line that has no id by its workspace and content, whatever the order of its keys and wherever it stands."""
-        named = blake2b(self.workspace.encode(), digest_size=8)
-        named.update(orjson.dumps(self.value, option=orjson.OPT_SORT_KEYS))
-        return f"r-{named.hexdigest()}"
+        return made_ids([self.workspace], [self.value])[0]
 
     def body(self) -> dict[str, Any]:
         """Build the chat request: what the line says, then what its workspace adds."""
@@ -108,22 +108,14 @@ def hex_digest(digest: int) -> str:
 def read_line(line: bytes, workspaces: Mapping[str, Inherited], default_workspace: str | None) -> Line | NotARow:
     """Read one input line, with or without its line end; *default_workspace* is for a line that names none."""
     text = line.strip(JSON_SPACE)
-    if len(text) > MAX_VALUES and _holds_too_many(text):
-        return NotARow(f"more than {MAX_VALUES:,} values")
-    if too_heavy(text):
-        return NotARow(f"its values would take more than {MOST_WEIGHT >> 20} MiB of memory")
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        return NotARow(why_not_json(text, error)[:MAX_REASON_CHARACTERS])
-    if not isinstance(value, dict):
-        return NotARow(f"{_KINDS[type(value)]}: a line must be one JSON object")
+    value = _object(text)
+    if isinstance(value, NotARow):
+        return value
     batch = not BATCH_OWN.isdisjoint(value)
     name: Any = value.get("workspace", default_workspace)
     asked: Any = value.get("body") if batch else value
     reason = (
-        unfit_depth(text, value)
-        or (unfit_batch(value) if batch else unfit_plain(value))
+        (unfit_batch(value) if batch else unfit_plain(value))
         or unfit_workspace(name, workspaces)
         or unfit_model(asked.get("model"), workspaces[name].model)
     )
@@ -135,6 +127,22 @@ def read_line(line: bytes, workspaces: Mapping[str, Inherited], default_workspac
     inherited = workspaces[name]
     model: Any = asked.get("model") or inherited.model
     return Line(None if row_id is None else str(row_id), name, model, _digest(text, name, inherited.salt), value, inherited)
+
+
+def _object(text: bytes) -> dict[str, Any] | NotARow:
+    """What a line holds, where it is an object, not too large, whose keys each stand there once."""
+    if len(text) > MAX_VALUES and _holds_too_many(text):
+        return NotARow(f"more than {MAX_VALUES:,} values")
+    if too_heavy(text):
+        return NotARow(f"its values would take more than {MOST_WEIGHT >> 20} MiB of memory")
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return NotARow(why_not_json(text, error)[:MAX_REASON_CHARACTERS])
+    if not isinstance(value, dict):
+        return NotARow(f"{_KINDS[type(value)]}: a line must be one JSON object")
+    reason = unfit_depth(text, value) or (None if says_all_once(text, value) else repeated_key(text))
+    return NotARow(reason[:MAX_REASON_CHARACTERS]) if reason else value
 
 
 def _digest(text: bytes, workspace: str, salt: bytes) -> int:

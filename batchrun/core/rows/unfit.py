@@ -103,7 +103,7 @@ def _unfit_fields(value: dict[str, Any], allowed: frozenset[str]) -> str | None:
     nearest = _nearest(unknown, allowed)
     meant = f" (nearest: {nearest})" if nearest else ""
     asks = "" if nearest or not _ASKS.isdisjoint(value) else "; what is asked stands in prompt (text) or messages (a list)"
-    return f'unknown field {_shown(unknown)}{meant}{asks}; fields of your own go into "metadata"'
+    return f'unknown field {shown(unknown)}{meant}{asks}; fields of your own go into "metadata"'
 
 
 def unfit_id(row_id: Any, field: str) -> str | None:
@@ -182,8 +182,8 @@ def unfit_workspace(name: Any, workspaces: Collection[str]) -> str | None:
             return None
         nearest = _nearest(name, workspaces)
         same = ", the same letters written another way" if nearest and _folded(nearest) == _folded(name) else ""
-        meant = f" (nearest: {_shown(nearest)}{same})" if nearest else ""
-        return f"workspace {_shown(name)} is not one of the job's{meant}"
+        meant = f" (nearest: {shown(nearest)}{same})" if nearest else ""
+        return f"workspace {shown(name)} is not one of the job's{meant}"
     if name is None:
         return "no workspace: name one in the line, or one for the whole input in the job"
     return "workspace must be a string: the name of one of the job's workspaces"
@@ -200,7 +200,7 @@ def unfit_model(model: Any, default: str | None) -> str | None:
     return None
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """Quote a name so that it fits a line, with all that does not print escaped."""
     quoted = repr(name[:40])
     return quoted if len(name) <= 40 and len(quoted) <= 60 else quoted[:60] + "…"

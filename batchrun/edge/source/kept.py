@@ -32,6 +32,8 @@ from batchrun.edge.source.scan import Counts, Scanned, SetAside
 from batchrun.edge.source.spool import write_whole
 
 FORMAT = 1
+_READING = 2
+"""Of which lines are rows: it changes where that does."""
 MOST_SET_ASIDE_BYTES = 16 << 20
 """Of lines set aside: an input of which more is no row is not worth keeping an index of."""
 _TICKS_NS = 2_000_000_000
@@ -133,7 +135,7 @@ def settings_key(files: Files, workspaces: Mapping[str, Inherited], max_line_byt
     known = [[name, each.model, each.salt.hex()] for name, each in sorted(workspaces.items())]
     # The path too, for lines that are set aside are told by it.
     named = [[file.shown, file.workspace] for file in files]
-    return blake2b(orjson.dumps([known, named, max_line_bytes]), digest_size=16).hexdigest()
+    return blake2b(orjson.dumps([_READING, known, named, max_line_bytes]), digest_size=16).hexdigest()
 
 
 def _stat(file: File) -> list[int] | None:

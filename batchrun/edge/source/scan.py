@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 from itertools import accumulate
 from typing import cast
 
 from batchrun.core.errors import Mistake
 from batchrun.core.rows.glanced import Glanced
-from batchrun.core.rows.glances import Glances, Seen
-from batchrun.core.rows.index import Duplicate, Index, LaneKey, occurrence_id, packed
+from batchrun.core.rows.glances import Glances
+from batchrun.core.rows.index import Duplicate, Index, LaneKey, occurrence_id, offset_of, packed
 from batchrun.core.rows.rows import Inherited, Line, NotARow, read_line
 from batchrun.edge.source.ahead import TOGETHER, Ahead
 from batchrun.edge.source.files import Files
@@ -107,52 +107,43 @@ class Scan:
         self._index.expected = round(len(self._index) * progress.ahead)
 
     def _take_all(self, number: int, offset: int, cut: Sequence[bytes | TooLong], glances: Glances) -> None:
-        places = [*accumulate([len(line) + 1 for line in cut], initial=offset)]
+        places = _places(number, offset, cut)
         for first in range(0, len(cut), TOGETHER):
-            some, at = cut[first : first + TOGETHER], places[first : first + TOGETHER]
-            seen = glances.of([line if type(line) is bytes else b"" for line in some])
-            self._take_each(number, at, some, seen.lanes, partial(self._add_seen, packed(number, 0), at, seen))
+            some = cut[first : first + TOGETHER]
+            lanes, row_ids, digests = glances.of([line if type(line) is bytes else b"" for line in some])
+            self._take_each(number, Glanced(lanes, self._index.names_of(lanes, row_ids), digests, places[first : first + TOGETHER]), some)
 
     def _take_glanced(self, number: int, glanced: Glanced, chunk: bytes, cutter: Cutter) -> None:
         lanes, offset = glanced.lanes, cutter.offset
-        added = 0 if None in lanes else self._add_glanced(glanced, 0, len(lanes))
+        added = 0 if None in lanes else self._add_some(glanced, 0, len(lanes))
         if added == len(lanes):
             cutter.skip(chunk)
             self._line_number += added
         else:
             cut = cutter.cut(chunk)
-            places = [*accumulate([len(line) + 1 for line in cut], initial=offset)]
-            self._take_each(number, places, cut, lanes, partial(self._add_glanced, glanced), added)
+            # Where the first one starts, which may have begun before, is known here alone.
+            glanced.positions = _places(number, offset, cut)
+            self._take_each(number, glanced, cut, added)
 
-    def _take_each(
-        self, number: int, places: Sequence[int], lines: Sequence[bytes | TooLong], lanes: Sequence[LaneKey | None],
-        add: Callable[[int, int], int], last: int = 0,
-    ) -> None:  # fmt: skip
-        """Add lines from the *last* that was taken on: together as far as they are rows and not taken, the others one by one.
+    def _take_each(self, number: int, glanced: Glanced, lines: Sequence[bytes | TooLong], last: int = 0) -> None:
+        """Add *lines* from the *last* that was taken on: together as far as they are rows and not taken, the others one by one.
 
         What is not at once clear to be a row is looked at with care, a second time where it has to be.
         """
-        careful = [place for place, lane in enumerate(lanes) if lane is None]
+        careful = [place for place, lane in enumerate(glanced.lanes) if lane is None]
         for place in (*careful, len(lines)):
             while last < place:
-                last += add(last, place)
+                last += self._add_some(glanced, last, place)
                 if last < place:
-                    self._take(number, self._line_number + last, places[last], lines[last])
+                    self._take(number, self._line_number + last, offset_of(glanced.positions[last]), lines[last])
                     last += 1
             if place < len(lines):
-                self._take(number, self._line_number + place, places[place], lines[place])
+                self._take(number, self._line_number + place, offset_of(glanced.positions[place]), lines[place])
                 last = place + 1
         self._line_number += len(lines)
 
-    def _add_seen(self, start: int, places: Sequence[int], seen: Seen, first: int, last: int) -> int:
-        """Add the rows seen from the *first* on to the *last*, up to one whose id is taken; how many were added."""
-        lanes, row_ids = cast("list[LaneKey]", seen.lanes[first:last]), cast("list[str]", seen.row_ids[first:last])
-        added = self._index.add_together(lanes, row_ids, seen.digests[first:last], [start + place for place in places[first:last]])
-        self._counts.rows += added
-        return added
-
-    def _add_glanced(self, glanced: Glanced, first: int, last: int) -> int:
-        """The same of rows that were glanced at elsewhere."""
+    def _add_some(self, glanced: Glanced, first: int, last: int) -> int:
+        """Add rows from the *first* on to the *last*, up to one whose name is taken; how many were added."""
         lanes, names = cast("list[LaneKey]", glanced.lanes[first:last]), glanced.names[first:last]
         added = self._index.add_named(lanes, names, glanced.digests[first:last], glanced.positions[first:last])
         self._counts.rows += added
@@ -203,6 +194,10 @@ class Scan:
         self._counts.set_aside += 1
         file = self._files[number].shown
         self._tell(SetAside(file, line_number, offset, refused.reason, refused.id, refused.workspace, digest))
+
+
+def _places(number: int, offset: int, cut: Sequence[bytes | TooLong]) -> array[int]:
+    return array("Q", [*accumulate([len(line) + 1 for line in cut], initial=packed(number, offset))][:-1])
 
 
 def id_of(index: Index, ordinal: int, read: Line) -> str:

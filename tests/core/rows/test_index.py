@@ -139,9 +139,8 @@ def test_rows_that_are_added_together_are_those_that_are_added_one_by_one(rows, 
     while numbers:
         some, numbers = numbers[:together], numbers[together:]
         named = [((rows[each][0][0], rows[each][1]), rows[each][0][1]) for each in some]
-        noted = many.add_together(
-            [lane for lane, _ in named], [row_id for _, row_id in named], array("Q", some), [3 * number for number in some]
-        )
+        lanes, row_ids = [lane for lane, _ in named], [row_id for _, row_id in named]
+        noted = many.add_named(lanes, many.names_of(lanes, row_ids), array("Q", some), array("Q", [3 * number for number in some]))
         # The one that is a duplicate, which whoever adds them looks at.
         numbers = some[noted + 1 :] + numbers
     assert many.parts() == alone.parts()
@@ -151,7 +150,7 @@ def test_rows_that_are_added_together_are_those_that_are_added_one_by_one(rows, 
 def test_rows_that_are_added_together_find_room_however_many_they_are():
     index = Index()
     lanes, ids = [("legal", "qwen-plus")] * 5000, [f"t-{number}" for number in range(5000)]
-    assert index.add_together(lanes, ids, array("Q", range(5000)), range(5000)) == 5000
+    assert index.add_named(lanes, index.names_of(lanes, ids), array("Q", range(5000)), array("Q", range(5000))) == 5000
     assert [index.find("legal", row_id) for row_id in ids] == [*range(5000)]
 
 

@@ -74,6 +74,8 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "a comment": (b'{"prompt": "x"} // mine', "unexpected content after document"),
     "a trailing comma": (b'{"prompt": "x",}', "trailing comma"),
     "single quotes": (b"{'prompt': 'x'}", "expected a string key"),
+    "a key twice": (b'{"prompt": "x", "prompt": "y"}', "'prompt' stands twice, at columns 2 and 17"),
+    "a key twice, deep": (b'{"prompt": "x", "metadata": {"the merger": 1, "the merger": 1}}', "a key stands twice in metadata"),
     "no fields": ({}, "no prompt"),
     "null id": (asks(id=None), "id must be a non-empty string or an integer"),
     "true id": (asks(id=True), "id must be a non-empty string or an integer"),
@@ -170,7 +172,6 @@ ROWS: dict[str, object] = {
     "line ends and spaces": b'  {"prompt": "x"} \r\n',
     "an id with path signs": asks(id="../a/b"),
     "a line separator in text": asks(id="a", metadata="\u2028\u2029\x7f"),
-    "duplicate keys": b'{"prompt": "x", "prompt": "y"}',
     "parts": messages({"role": "user", "content": [{"type": "text", "text": "x"}]}),
     "an assistant that called a tool": messages(USER, {"role": "assistant", "tool_calls": [{}]}, {"role": "tool", "content": ""}),
     "every role": messages(*({"role": role, "content": "x"} for role in ("system", "developer", "user", "assistant", "tool", "function"))),
@@ -280,7 +281,7 @@ def glance(glances: Glances, line: bytes) -> tuple[object, ...] | None:
 
 def glance_and_line(line: bytes, default: str | None = "marketing") -> tuple[object, object]:
     seen, read = glance(Glances(WORKSPACES, default), line), read_line(line, WORKSPACES, default)
-    return seen, ((read.workspace, read.model), read.id, read.digest) if isinstance(read, Line) and read.id is not None else None
+    return seen, ((read.workspace, read.model), read.id or read.made_id(), read.digest) if isinstance(read, Line) else None
 
 
 @pytest.mark.parametrize("kind", [*NOT_ROWS, *ROWS])
