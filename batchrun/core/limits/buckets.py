@@ -150,10 +150,10 @@ class Flow:
 
     def add(self, now: float, amount: float) -> None:
         """Count *amount* at *now*."""
-        if now - self.at <= NO_TIME:
-            self.amount += amount
-        else:
-            self.amount, self.at = self._faded(now) + amount, now
+        if (passed := now - self.at) > NO_TIME:
+            self.amount *= math.exp(-passed / self.fades_in)
+            self.at = now
+        self.amount += amount
 
     def rate(self, now: float) -> float:
         """Units a second."""

@@ -45,8 +45,8 @@ class Class:
         """A row was *guessed* to cost so much and did *cost* so much; *off* is the square of the difference, by what was expected."""
         self.guesses += guess - _LEARNS * self.guesses
         self.costs += cost - _LEARNS * self.costs
-        self.weight += 1.0 - _LEARNS * self.weight
-        learns = 1.0 / (self.weight + _OF_ALL)
+        self.weight = weight = self.weight + (1.0 - _LEARNS * self.weight)
+        learns = 1.0 / (weight + _OF_ALL)
         self.own_spread += (learns if learns > _LEARNS else _LEARNS) * (off - self.own_spread)
 
     def blend(self, of_all: Class) -> None:

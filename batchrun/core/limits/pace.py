@@ -46,6 +46,8 @@ class Pace:
     rule: Rule
     quota: float = field(init=False)
     """Known; infinity where it is to be found."""
+    is_bounded: bool = field(init=False)
+    """A quota is known or was found: otherwise anything may go at any time."""
     use: Use = field(init=False)
     counting: Counting = field(init=False)
     room: Room | None = field(init=False)
@@ -55,6 +57,7 @@ class Pace:
 
     def __post_init__(self) -> None:
         self.quota, self.use = self.climb.quota, self.climb.use
+        self.is_bounded = self.quota < inf
         self._go_by(self.rule)
 
     def _go_by(self, rule: Rule) -> None:
@@ -84,20 +87,18 @@ class Pace:
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""
         use = self.use
-        if (self.quota != inf or self.climb.held != inf) and (bucket := self._at(now)) is not None:
+        if self.is_bounded and (bucket := self._at(now)) is not None:
             room = self.room
             if room is not None and (waited := room.pay(now, cost)):
                 bucket.make_up_for(waited, self.rule.makes_up_for(bucket.rate))
             bucket.pay(now, cost)
         use.launched_at = now
-        if use.began == inf:
-            use.began = now
         self.climb.noise.tries += 1
         half = use.trail.latest
         if 2 * now < half.until:
             half.amount += cost
         else:
-            use.trail.add(now, cost)
+            use.go_on(now, cost)
         if use.latest is not None:
             use.latest.went.append(now)
 
@@ -204,12 +205,14 @@ class Pace:
         """Hold a rate from now on."""
         self._go_by(self.rule.when_held(now))
         self.climb.hold(now, rate)
+        self.is_bounded = True
         self.climb.until = now + self.rule.begin_hold(now)
 
     def forget(self) -> None:
         """Let go of what was found: it was another quota's doing."""
         self.climb.held = inf
-        if self.quota == inf:
+        self.is_bounded = self.quota < inf
+        if not self.is_bounded:
             self._bucket = None
         self._go_by(self.rule.when_forgotten())
 

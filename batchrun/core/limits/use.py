@@ -60,6 +60,12 @@ class Use:
     taken: Flow = field(default_factory=Flow)
     """What was answered of late."""
 
+    def go_on(self, now: float, cost: float) -> None:
+        """The first attempt of a half second goes, or of all."""
+        self.trail.add(now, cost)
+        if self.began == inf:
+            self.began = now
+
     def uncount(self, launched_at: float, cost: float) -> None:
         """*cost* was paid for what the provider did not count."""
         self.trail.latest.amount -= cost
