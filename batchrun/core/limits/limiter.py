@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from math import inf
 
 from batchrun.core.limits.episodes import Episode, resumes_at, resumes_at_rate
 from batchrun.core.limits.pace import Pace, pace_of_attempts, pace_of_tokens
@@ -60,6 +59,8 @@ class Limiter:
     under_known: bool = False
     """A wider quota is known: a refusal may be chance."""
     ramp: Ramp = field(default_factory=Ramp)
+    counts: bool = True
+    """What goes is counted, for a rate to be found by. Not where it never will be: of a rate's refusals somebody else is told."""
     episodes: int = 0
     _episode: Episode | None = None
     _ended_at: float = -math.inf
@@ -84,9 +85,9 @@ class Limiter:
             self._end(episode, now)
         ramp, attempts, held_tokens = self.ramp, self.attempts, self.tokens
         at = now if ramp.bucket is None and now - ramp.latest <= IDLE else ramp.free_at(now)
-        if (attempts.quota != inf or attempts.climb.held != inf) and (free := attempts.free_at(now, 1.0)) > at:
+        if attempts.is_bounded and (free := attempts.free_at(now, 1.0)) > at:
             at = free
-        if (held_tokens.quota != inf or held_tokens.climb.held != inf) and (free := held_tokens.free_at(now, tokens)) > at:
+        if held_tokens.is_bounded and (free := held_tokens.free_at(now, tokens)) > at:
             at = free
         return at
 
@@ -97,8 +98,9 @@ class Limiter:
             ramp.latest = now
         else:
             ramp.pay(now)
-        self.attempts.pay(now, 1.0)
-        self.tokens.pay(now, tokens)
+        if self.counts:
+            self.attempts.pay(now, 1.0)
+            self.tokens.pay(now, tokens)
         strikes = self._strikes
         strikes.tried += 1.0
         if strikes.tried > LATEST:
@@ -108,17 +110,19 @@ class Limiter:
 
     def reprice(self, launched_at: float, paid: float, tokens: float) -> None:
         """An attempt under way that was expected to cost *paid* tokens is expected to cost *tokens*."""
-        pace = self.tokens
-        pace.pay_back(paid - tokens)
-        if pace.room is not None:
-            pace.room.reprice(launched_at, paid, tokens)
+        if self.counts:
+            pace = self.tokens
+            pace.pay_back(paid - tokens)
+            if pace.room is not None:
+                pace.room.reprice(launched_at, paid, tokens)
 
     def settle(self, launched_at: float, paid: float, tokens: float) -> None:
         """An attempt that was expected to cost *paid* tokens cost *tokens*."""
-        pace = self.tokens
-        pace.pay_back(paid - tokens)
-        if pace.room is not None:
-            pace.room.settle(launched_at, paid, tokens)
+        if self.counts:
+            pace = self.tokens
+            pace.pay_back(paid - tokens)
+            if pace.room is not None:
+                pace.room.settle(launched_at, paid, tokens)
         if not tokens:
             self._refunded = paid
 
@@ -131,8 +135,9 @@ class Limiter:
 
     def took(self, now: float, launched_at: float, tokens: float) -> None:
         """The provider took an attempt of so many tokens; `settle` is apart."""
-        self.attempts.took(now, 1.0)
-        self.tokens.took(now, tokens)
+        if self.counts:
+            self.attempts.took(now, 1.0)
+            self.tokens.took(now, tokens)
         if launched_at >= self._fell_at:
             self._strikes.in_a_row = 0
         if self._episode is not None and self._episode.was_try(launched_at):

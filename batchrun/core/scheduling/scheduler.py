@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from batchrun.core.ledger.attempts import Bound
+from batchrun.core.limits.limiter import NO_QUOTA
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import Lack, Purse, promise_all
 from batchrun.core.scheduling.alarms import TICK
@@ -55,6 +56,9 @@ class Scheduler:
         """This process has more to do than it can: answers wait for it, and tell nothing of how quick the provider is."""
         for plan in lanes:
             self._queues.add(plan)
+        for lane in self._lanes.values():
+            # Where it is alone in its pool, what it is refused for a rate is always the pool's.
+            lane.limiter.counts = lane.pool.unfinished > 1 or lane.plan.quota != NO_QUOTA
 
     def next(self, now: float) -> Launch | WaitUntil | Drained:
         """Decide what to do at *now*; a launch takes its slot and pays its quotas."""

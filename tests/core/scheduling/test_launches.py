@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -54,6 +55,29 @@ def test_what_is_launched_together_is_what_is_launched_one_by_one(lanes, steps):
         if under_way:
             first, second = under_way.pop(place % len(under_way))
             assert ended(one, first, brings, now) == ended(other, second, brings, now)
+        now += passes
+
+
+CODES = ["limit_requests", "insufficient_quota", "limit_burst_rate", "Throttling.Concurrency"]
+REFUSALS = st.sampled_from([answer(), again(), *(replace(throttled(), code=code) for code in CODES)])
+
+
+@given(plans(), st.lists(st.tuples(st.integers(1, 12), REFUSALS, st.floats(0.0, 2.0)), max_size=40))
+def test_a_lane_that_is_alone_in_its_pool_goes_as_if_what_it_sends_were_counted_for_itself_too(lanes, steps):
+    one, other = Scheduler(lanes, RetryPolicy()), Scheduler(lanes, RetryPolicy())
+    of_pools = Counter(plan.pool_name for plan in lanes)
+    for each in other._lanes.values():
+        assert each.limiter.counts is (of_pools[each.pool.name] > 1 or each.plan.quota != NO_QUOTA)
+        each.limiter.counts = True
+    now, under_way = 0.0, []
+    for times, brings, passes in steps:
+        pairs = list(zip(launched(one, now), launched(other, now), strict=True))
+        assert seen(mine for mine, _ in pairs) == seen(theirs for _, theirs in pairs)
+        assert one.next(now) == other.next(now)
+        under_way += pairs
+        for first, second in under_way[:times]:
+            assert ended(one, first, brings, now) == ended(other, second, brings, now)
+        del under_way[:times]
         now += passes
 
 
