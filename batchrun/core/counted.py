@@ -1,8 +1,17 @@
-"""Things with their number, as people read it."""
+"""Things with their number, and many names, as people read them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+_MOST_NAMED = 20
 
 
 def counted(count: int, one: str, many: str = "") -> str:
     """``1 row``, ``12,345 rows``; *many* where more than one is not said with an s at its end."""
     return f"1 {one}" if count == 1 else f"{count:,} {many or f'{one}s'}"
+
+
+def shortened(names: Sequence[str]) -> str:
+    """``a, b, c``; of many the first."""
+    return ", ".join([*names[:_MOST_NAMED], *["…"] * (len(names) > _MOST_NAMED)])

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 
 from batchrun.core.columns import printable
-from batchrun.core.counted import counted
+from batchrun.core.counted import counted, shortened
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.ledger.unanswered import Reason, Told
 from batchrun.core.model import Scope
+from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL
 from batchrun.core.rows.reasons import told
 from batchrun.core.scheduling.scheduler import ParkedScope
 from batchrun.running.wishes import Ending
@@ -19,7 +20,6 @@ _MOST_PARKED = 6
 """Scopes that are told in full of those that are parked for the same reason."""
 _MOST_FAILURES = 3
 """Reasons why rows have no answer."""
-_MOST_NAMED = 20
 
 
 def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterable[str]) -> Iterator[str]:
@@ -60,7 +60,7 @@ def _failed(failures: Mapping[Reason, Told], beyond: str) -> Iterator[str]:
         alike.setdefault((reason.outcome, f"{status}{reason.code}", each.advice), []).append((reason.workspace, each))
     ranked = sorted(alike.items(), key=lambda found: -sum(each.rows for _, each in found[1]))
     for (outcome, what, advice), where in ranked[:_MOST_FAILURES]:
-        names, message = _names([name for name, _ in where]), printable(where[0][1].message)
+        names, message = shortened([name for name, _ in where]), printable(where[0][1].message)
         yield f"{outcome}: {names}, {counted(sum(each.rows for _, each in where), 'row')}: {what}: {message}\n  {printable(advice)}"
     if more := len(ranked[_MOST_FAILURES:]):
         yield f"{counted(more, 'more reason stands', 'more reasons stand')} {beyond}"
@@ -74,20 +74,26 @@ def _once_more(total: Totals, command: str) -> Iterator[str]:
         yield f"ask exhausted rows again with: {command}"
 
 
-def _names(names: Sequence[str]) -> str:
-    return ", ".join([*names[:_MOST_NAMED], *["…"] * (len(names) > _MOST_NAMED)])
-
-
 def _all_parked(parked: Iterable[ParkedScope]) -> Iterator[str]:
-    alike: dict[str, list[ParkedScope]] = {}
+    alike: dict[tuple[str, str], list[ParkedScope]] = {}
     for each in parked:
-        alike.setdefault(each.failure.code, []).append(each)
-    for code, scopes in alike.items():
+        unmet = each.failure.code in BEFORE_ANY_CALL
+        alike.setdefault((each.failure.code, each.failure.message if unmet else ""), []).append(each)
+    for (code, message), scopes in alike.items():
+        if message and len(scopes) > 1:
+            yield _unmet(scopes)
+            continue
         told_in_full = len(scopes) if len(scopes) <= _MOST_PARKED + 1 else _MOST_PARKED
         yield from map(_parked, scopes[:told_in_full])
         if rest := scopes[told_in_full:]:
-            names = _names([each.name for each in rest])
+            names = shortened([each.name for each in rest])
             yield f"parked: {len(rest):,} more for the same reason, {code}, {counted(sum(each.rows for each in rest), 'row')}: {names}"
+
+
+def _unmet(scopes: Sequence[ParkedScope]) -> str:
+    """What is sent to one endpoint, and finds no connection to it."""
+    failure, rows = scopes[0].failure, counted(sum(each.rows for each in scopes), "row")
+    return f"parked: {shortened([each.name for each in scopes])}, {rows}: {failure.code}: {failure.message}\n  {failure.advice}"
 
 
 def _parked(parked: ParkedScope) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from batchrun.core.counted import counted
+from batchrun.core.counted import counted, shortened
 from batchrun.core.jobs import changes as job_changes
 from batchrun.core.rows.reasons import Reason, no_rows, told
 from batchrun.core.scheduling.past import Past
@@ -16,7 +16,6 @@ from batchrun.core.scheduling.plan import Plan
 from batchrun.edge.environment import Keys
 from batchrun.edge.source import Former, Source
 
-_MOST_NAMED = 20
 _THEIRS = "their entries are", "they count as in doubt, their rows are"
 
 
@@ -51,8 +50,8 @@ def shared_keys(keys: Keys, active: Collection[str]) -> Iterator[str]:
             sharing.setdefault(key, []).append(name)
     for names in sharing.values():
         if len(names) > 1:
-            shown = ", ".join([*names[:_MOST_NAMED], *["…"] * (len(names) > _MOST_NAMED)])
-            yield f"{shown} have the same key: the key decides whose bill a call is on, whatever a row says; give each workspace its own"
+            why = "the key decides whose bill a call is on, whatever a row says"
+            yield f"{shortened(names)} have the same key: {why}; give each workspace its own"
 
 
 def left(past: Past, held: int, directory: Path) -> Iterator[str]:

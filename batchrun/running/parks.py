@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import anyio
 
+from batchrun.core.counted import shortened
 from batchrun.core.jobs.job import Workspace
 from batchrun.core.jobs.words import nearest
 from batchrun.core.model import Failure, Fault, Scope
@@ -44,18 +45,26 @@ def _unlisted(model: str, name: str, workspace: Workspace) -> str:
 
 async def tell_outages(outages: Callable[[], Mapping[str, Failure]], note: Callable[[str], None]) -> None:
     """Note lanes of which every call fails, and that they go on, until cancelled."""
-    told: dict[str, bool] = {}
+    told: dict[str, str] = {}
     while True:
         await anyio.sleep(_LOOK_EVERY)
         failing = outages()
+        over, begun = dict[str, list[str]](), dict[str, list[str]]()
         for name in [name for name in told if name not in failing]:
-            if told.pop(name):
-                note(f"{name}: goes on, its calls do not fail any more")
+            over.setdefault(told.pop(name), []).append(name)
         for name, failure in failing.items():
             if name not in told:
-                told[name] = sum(told.values()) < _MOST_TOLD
-                if told[name]:
-                    note(f"{name}: every call fails: {failure.code}: {failure.message}: one tries at a time until it passes")
+                told[name] = _failing(failure)
+                begun.setdefault(told[name], []).append(name)
+        for names in over.values():
+            note(f"{shortened(names)}: {'goes' if len(names) == 1 else 'go'} on, calls do not fail any more")
+        for why, names in begun.items():
+            note(f"{shortened(names)}: {why}")
+
+
+def _failing(failure: Failure) -> str:
+    _, _, mend = failure.advice.rpartition("if it stays, ")
+    return f"every call fails: {failure.code}: {failure.message}: one tries at a time until it passes; if it stays, {mend}"
 
 
 async def tell_parks(parked: Callable[[], Iterable[ParkedScope]], note: Callable[[str], None]) -> None:

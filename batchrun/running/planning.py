@@ -108,7 +108,7 @@ def schedule(
         replace(lane_of(workspaces[name], model, count, opening, learnt.estimate((name, model))), purses=purses.get((name, model), ()))
         for (name, model), count in opening.plan.lanes().items()
     ]
-    policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max, hold_in_doubt)
+    policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max, hold_in_doubt, job.stop.outage)
     scheduler = Scheduler(lanes, policy, probe_every=job.stop.probe_every, wait_for_parked=wait)
     scheduler.teach(learnt.pools, anyio.current_time())
     scheduler.teach_slots(learnt.slots)

@@ -48,7 +48,7 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(fault: Fault, *, tls: ssl.SSLContext | None = None, greeting: bytes = b"") -> AsyncIterator[Server]:
+async def serving(fault: Fault, *, tls: ssl.SSLContext | None = None, greeting: bytes = b"", port: int = 0) -> AsyncIterator[Server]:
     """Say *greeting* to every connection, then serve *fault* to every request until it closes the connection, or the client does."""
     seen = Server(0, "https" if tls else "http")
 
@@ -69,7 +69,7 @@ async def serving(fault: Fault, *, tls: ssl.SSLContext | None = None, greeting: 
         finally:
             open_ends.remove(writer)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(connected, "127.0.0.1", port, ssl=tls)
     seen.port = server.sockets[0].getsockname()[1]
     try:
         yield seen

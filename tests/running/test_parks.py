@@ -7,6 +7,7 @@ import asyncio
 import anyio
 import pytest
 
+from batchrun.core.jobs.endpoints import HOSTS
 from batchrun.core.jobs.job import Job
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.protocols.mishaps import mishap
@@ -85,9 +86,11 @@ def test_looking_for_what_stands_still_takes_no_more_than_a_twentieth_of_the_tim
 def test_a_lane_of_which_every_call_fails_is_noted_once_and_so_is_its_end():
     down = {"legal qwen-plus": mishap("dns", in_doubt=False)}
     notes = told_while({}, down, down, {}, tell=tell_outages)
-    assert notes == [
-        "legal qwen-plus: every call fails: dns: the endpoint's name could not be resolved: one tries at a time until it passes",
-        "legal qwen-plus: goes on, its calls do not fail any more",
-    ]
+    fails = "every call fails: dns: the endpoint's name could not be resolved: one tries at a time until it passes"
+    mend = f"if it stays, the host in the workspace's endpoint is mistyped: the provider's are {HOSTS}"
+    assert notes == [f"legal qwen-plus: {fails}; {mend}", "legal qwen-plus: goes on, calls do not fail any more"]
     many = {f"w{number} qwen-plus": failure for number in range(50) for failure in down.values()}
-    assert len(told_while(many, many, {}, tell=tell_outages)) == 2 * 6
+    begun, over = told_while(many, many, {}, tell=tell_outages)
+    assert begun.startswith("w0 qwen-plus, w1 qwen-plus, ")
+    assert begun.count(" qwen-plus, ") == 20
+    assert over.endswith("…: go on, calls do not fail any more")

@@ -12,7 +12,7 @@ from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.outages import TOO_LONG, TOO_LONG_AT_FIRST, never_met
 from batchrun.core.scheduling.parking import Parking
 from batchrun.core.scheduling.probing import Probing
-from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
+from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, backoff_cap, next_step
 
 SAME_REJECTION_PARKS = 20
 """A lane whose first answers are this many times the same rejection parks: a typo must not reject two million rows."""
@@ -34,14 +34,12 @@ class Judge:
         lane = ticket.lane
         if failure.fault is Fault.AGAIN and ticket.sent:
             lane.outage.fail(failure, now, ticket.launched_at, jitter)
-            if lane.outage.lasts_too_long(now, answered=lane.varied):
-                self._park_for_its_outage(lane, failure, now)
-            if lane.outage.lasts and never_met(failure):
-                lane.front.appendleft((ticket.ordinal, ticket.attempt))
-                return Verdict.AGAIN
+            self._park_after_a_long_outage(lane, failure, now)
+            if never_met(failure):
+                return self._not_met(ticket, now, jitter)
         match next_step(self._retry, failure, ticket.attempt, jitter):
             case TryAgain(delay):
-                heapq.heappush(lane.retries, (now + delay, next(self._numbers), ticket.ordinal, ticket.attempt + 1))
+                self._wait(ticket, now + delay, ticket.attempt + 1)
                 return Verdict.AGAIN
             case BackToFront():
                 return self._back_to_front(ticket, failure, now, jitter)
@@ -54,10 +52,22 @@ class Judge:
                 self._park(failure.scope, lane, failure, now)
                 return Verdict.PARKED
 
-    def _park_for_its_outage(self, lane: Lane, failure: Failure, now: float) -> None:
-        seconds = TOO_LONG if lane.varied else TOO_LONG_AT_FIRST
-        advice = f"nothing but failures for {seconds / 60:.0f} minutes, whatever the row: {failure.advice}"
-        self._park(Scope.LANE, lane, replace(failure, advice=advice), now)
+    def _wait(self, ticket: Ticket, until: float, attempt: int) -> None:
+        heapq.heappush(ticket.lane.retries, (until, next(self._numbers), ticket.ordinal, attempt))
+
+    def _not_met(self, ticket: Ticket, now: float, jitter: float) -> Verdict:
+        """Nothing was sent: the row keeps its attempts."""
+        if ticket.lane.outage.lasts:
+            ticket.lane.front.appendleft((ticket.ordinal, ticket.attempt))
+        else:
+            self._wait(ticket, now + jitter * backoff_cap(self._retry, 1), ticket.attempt)
+        return Verdict.AGAIN
+
+    def _park_after_a_long_outage(self, lane: Lane, failure: Failure, now: float) -> None:
+        seconds = TOO_LONG_AT_FIRST if not lane.varied else self._retry.outage if never_met(failure) else TOO_LONG
+        if lane.outage.lasts and lane.outage.lasts_for(now) >= seconds:
+            advice = f"nothing but failures for {seconds / 60:.0f} minutes, whatever the row: {failure.advice}"
+            self._park(Scope.LANE, lane, replace(failure, advice=advice), now)
 
     def _back_to_front(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
         lane = ticket.lane

@@ -7,9 +7,10 @@ attempts of a whole night's rows. So:
 - Only what fails soon counts, and a connection that never stood. Calls that hang hold their slots for as long, and use up little; and long
   rows may well run into a timeout one after another.
 - While it lasts one call tries, then all wait a little, longer each time. What has not failed soon was taken: then the others go again.
-- A call that found no connection did not meet the provider: while an outage lasts, that is no attempt of its row's. Any other failure is
-  one, for a row may be its cause; the pauses are short then, so that a stretch of such rows is gone through in minutes.
-- One that lasts too long parks the lane; sooner where the lane never had an answer, for then the endpoint is likely to be named wrongly.
+- A call that found no connection did not meet the provider: that is no attempt of its row's, whether an outage lasts or not. Any other
+  failure is one, for a row may be its cause; the pauses are short then, so that a stretch of such rows is gone through in minutes.
+- One that lasts too long parks the lane; sooner where the lane never had an answer, for then the endpoint is likely to be named wrongly;
+  later (the job says when) where it had, and finds no connection any more: a line comes back by itself, and waiting for it costs nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ IN_A_ROW = 20
 SOON = 5.0
 """Seconds within which a call fails that counts."""
 TOO_LONG, TOO_LONG_AT_FIRST = 3600.0, 120.0
-"""Seconds after which it parks the lane, and one that never had an answer."""
+"""Seconds after which it parks the lane that is connected and has failures alone, and one that never had an answer."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_BY_ROWS = 1.0, 8.0, 2.0
 """Seconds between two that try; at the most, and where rows may be the cause."""
 
@@ -90,6 +91,6 @@ class Outage:
         """Nothing was sent for a while: that is no time of failures."""
         self._since = None
 
-    def lasts_too_long(self, now: float, *, answered: bool) -> bool:
-        """Whether it is to park the lane, which has been *answered* in this opening or not."""
-        return self.lasts and self._since is not None and now - self._since >= (TOO_LONG if answered else TOO_LONG_AT_FIRST)
+    def lasts_for(self, now: float) -> float:
+        """Seconds since its first failure; none where there is no outage."""
+        return now - self._since if self.lasts and self._since is not None else 0.0

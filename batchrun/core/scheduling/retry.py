@@ -22,6 +22,8 @@ class RetryPolicy:
     """Seconds: no backoff's cap is longer."""
     hold_in_doubt: bool = False
     """A row of which a call may have been billed is not sent again until a person says so."""
+    outage: float = 21_600.0
+    """Seconds that an endpoint is waited for which had answered, and to which no connection comes to stand any more."""
 
 
 @dataclass(frozen=True, slots=True)

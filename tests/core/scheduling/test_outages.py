@@ -7,10 +7,11 @@ import math
 import pytest
 
 from batchrun.core.model import Scope
+from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.scheduling.outages import IN_A_ROW
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Scheduler, Verdict
-from tests.laboratory import MODEL, Events, again, answer, ended, lane, launched, rejected, throttled, unreached
+from tests.laboratory import MODEL, Events, Result, again, answer, ended, lane, launched, rejected, throttled, unreached
 
 SLOTS = 8
 
@@ -125,12 +126,51 @@ def test_an_outage_from_the_start_parks_the_lane_in_two_minutes_and_costs_no_row
     assert 120.0 <= events.now < 140.0
 
 
-def test_an_outage_that_comes_later_is_waited_out_for_an_hour():
-    events = night(unreached(), ends=math.inf)
+def test_an_outage_of_a_provider_that_is_met_is_waited_out_for_an_hour():
+    events = night(again(), ends=math.inf)
     drained = events.run()
     assert drained is not None
     assert 3_600.0 <= events.now - 60.0 < 3_620.0
+    assert drained.parked[0].rows == 2_000 - events.verdicts()[Verdict.ANSWERED] - events.verdicts()[Verdict.EXHAUSTED]
+
+
+@pytest.mark.parametrize("outage", [3_700.0, 5 * 3_600.0])
+def test_a_line_that_is_down_for_hours_ends_no_run_and_costs_no_row_an_attempt(outage):
+    events = night(unreached(), ends=60.0 + outage)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+    assert {ticket.attempt for ticket in events.launches} == {1}
+    assert events.now < 250.0 + outage + 16.0
+    assert len(events.launches) < 2_000 + outage / 4
+
+
+def test_a_line_that_never_comes_back_ends_the_run_at_last_with_its_rows_pending():
+    events = night(unreached(), ends=math.inf)
+    drained = events.run()
+    assert drained is not None
+    assert 21_600.0 <= events.now - 60.0 < 21_620.0
     assert drained.parked[0].rows == 2_000 - events.verdicts()[Verdict.ANSWERED]
+    assert "nothing but failures for 360 minutes" in drained.parked[0].failure.advice
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_no_row_is_given_up_for_connections_that_do_not_stand_however_few_attempts_rows_have(most):
+    """Two of three do not: no outage, for answers come in between."""
+    calls = iter(range(10_000))
+    answers: list[Result] = [unreached(), unreached(), answer()]
+    scheduler = Scheduler([lane(rows=300, slots=SLOTS)], RetryPolicy(max_attempts=most))
+    events = Events(scheduler, lambda _ticket: (answers[next(calls) % 3], 1.0))
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 300
+    assert {ticket.attempt for ticket in events.launches} == {1}
+
+
+def test_a_row_on_which_the_provider_always_breaks_off_is_exhausted_and_the_others_go_on():
+    reset = mishap("connection_reset", in_doubt=True)
+    scheduler = Scheduler([lane(rows=200, slots=SLOTS)], RetryPolicy())
+    events = Events(scheduler, lambda ticket: (answer() if ticket.ordinal else reset, 1.0))
+    assert events.run() == Drained(())
+    assert events.verdicts() == {Verdict.ANSWERED: 199, Verdict.AGAIN: 5, Verdict.EXHAUSTED: 1}
 
 
 def test_a_run_that_waits_goes_on_after_an_outage_however_long():

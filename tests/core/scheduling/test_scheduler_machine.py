@@ -14,13 +14,14 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import TOKENS, Cap, Purse
+from batchrun.core.scheduling.alarms import TICK
 from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS, THROTTLED_FOR_TOO_LONG
 from batchrun.core.scheduling.outages import SOON, TOO_LONG, TOO_LONG_AT_FIRST, Outage, never_met
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Park, Reject, RetryPolicy, TryAgain, next_step
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
 from tests.laboratory import Result, again, answer, parks, rejected, throttled, unreached
 
-POLICY = RetryPolicy(max_attempts=3, first=1.0, max=8.0)
+POLICY = RetryPolicy(max_attempts=3, first=1.0, max=8.0, outage=5_000.0)
 PROBE_EVERY = 50.0
 OUTAGE_AFTER = 4
 SCOPES = (Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT)
@@ -147,7 +148,7 @@ class Machine(RuleBasedStateMachine):
             step = self.scheduler.next(self.now)
             if not isinstance(step, Launch):
                 break
-            assert opens[step.ticket.workspace, step.ticket.model] <= self.now, "it was held back"
+            assert opens[step.ticket.workspace, step.ticket.model] <= self.now + TICK, "it was held back"
             self._launched(step.ticket)
             self._pay_for(step.ticket)
         self.last = step
@@ -449,9 +450,11 @@ class Machine(RuleBasedStateMachine):
 
     def _judge(self, lane, ticket, result: Result, jitter, verdict):
         if isinstance(result, Failure) and result.fault is Fault.AGAIN:
-            if self._fails(lane, ticket, result):
+            self._fails(lane, ticket, result)
+            if never_met(result):
                 assert verdict is Verdict.AGAIN
-                lane.pending[ticket.ordinal] = self.now, ticket.attempt
+                delay = 0.0 if lane.failures >= OUTAGE_AFTER else jitter * POLICY.first
+                lane.pending[ticket.ordinal] = self.now + delay, ticket.attempt
                 return
         else:
             lane.failures, lane.failing_since = 0, None
@@ -481,15 +484,13 @@ class Machine(RuleBasedStateMachine):
                 self._rejected(lane, ticket, result, verdict)
 
     def _fails(self, lane, ticket, failure):
-        """Whether that was no attempt of the row's: an outage lasts, and nobody was met."""
         if self.now - ticket.launched_at <= SOON or never_met(failure):
             lane.failures += 1
             lane.failing_since = self.now if lane.failing_since is None else lane.failing_since
-        lasts = lane.failures >= OUTAGE_AFTER
-        for_long = lane.failing_since is not None and self.now - lane.failing_since >= (TOO_LONG if lane.varied else TOO_LONG_AT_FIRST)
-        if lasts and for_long:
+        too_long = TOO_LONG_AT_FIRST if not lane.varied else POLICY.outage if never_met(failure) else TOO_LONG
+        for_long = lane.failing_since is not None and self.now - lane.failing_since >= too_long
+        if lane.failures >= OUTAGE_AFTER and for_long:
             self._park(lane.named(Scope.LANE), failure, probes=True)
-        return lasts and never_met(failure)
 
     def _rejected(self, lane, ticket, failure, verdict):
         park = self.parks.get(lane.named(Scope.LANE))

@@ -135,6 +135,10 @@ class StopTable(Table):
 
     grace: SecondsOrNone = Field(default=120.0, description="how long calls in flight may still bring their answers, in seconds")
     probe_every: Seconds = Field(default=300.0, description="how often a parked workspace is tried again while others run, in seconds")
+    outage: SecondsOrNone = Field(
+        default=21_600.0,
+        description="how long an endpoint that had answered, and to which no connection stands any more, is waited for, in seconds",
+    )
 
 
 class OutputTable(Table):
