@@ -17,7 +17,7 @@ import math
 from functools import partial
 
 import anyio
-from anyio.lowlevel import checkpoint_if_cancelled
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Failure, Reply
@@ -81,8 +81,12 @@ class Engine:
             self._launch()
             if self._drained is not None:
                 return self._drained
-            await asleep
-            await checkpoint_if_cancelled()
+            if asleep.done():
+                # What is done is not waited for: without this, turn would follow turn and nothing else have its own.
+                await checkpoint()
+            else:
+                await asleep
+                await checkpoint_if_cancelled()
 
     # What came.
 

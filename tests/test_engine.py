@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from batchrun.core.errors import LedgerError, StoppedError
 from batchrun.core.ledger.attempts import Bound
@@ -666,6 +667,29 @@ def test_a_run_of_unreadable_rows_alone_ends():
     bench = benched(lane(rows=5000), prepare=lambda _ticket: Unreadable("the input changed"))
     assert bench.run() == Drained(())
     assert (len(bench.unreadable), bench.ended_at) == (5000, 0)
+
+
+def gone(_ticket):
+    return Unreadable("the input changed")
+
+
+def unfit(ticket):
+    return Unsendable(prepared(ticket).row, rejected(f"code-{ticket.ordinal % 7}"))
+
+
+@pytest.mark.parametrize(("prepare", "slots"), [(gone, 4), (gone, 1000), (unfit, 64)])
+def test_sockets_and_signals_have_their_turns_however_many_rows_go_at_once(prepare, slots):
+    others = 0
+
+    async def beside(_engine):
+        nonlocal others
+        while True:
+            await checkpoint()
+            others += 1
+
+    bench = benched(lane(rows=5000, slots=slots), prepare=prepare, beside=beside)
+    bench.run()
+    assert others >= 5000 / 64
 
 
 def test_a_run_of_nothing_ends_at_once():
