@@ -674,7 +674,9 @@ def gone(_ticket):
 
 
 def unfit(ticket):
-    return Unsendable(prepared(ticket).row, rejected(f"code-{ticket.ordinal % 7}"))
+    ready = prepared(ticket)
+    assert isinstance(ready, Prepared)
+    return Unsendable(ready.row, rejected(f"code-{ticket.ordinal % 7}"))
 
 
 @pytest.mark.parametrize(("prepare", "slots"), [(gone, 4), (gone, 1000), (unfit, 64)])

@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from batchrun.core.jobs.endpoints import CLOUDS
+from batchrun.core.jobs.endpoints import CLOUDS, cloud_of
 from batchrun.core.jobs.job import Job, PricesTable, Workspace
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.focus import ALIBABA, Place
 from batchrun.core.ledger.statement import Most
 from batchrun.core.model import Money, Usage
 from batchrun.core.money.price_list import PriceRow, Tier, shipped
-from batchrun.core.money.pricing import Discounts, Prices, cloud_of, region_of
+from batchrun.core.money.pricing import Discounts, Prices, region_of
 
 _FIRST_DAY = date(1970, 1, 1).toordinal()
 _BEIJING = ("cn-beijing", "China (Beijing)")
@@ -28,6 +28,8 @@ _PLACES: Mapping[str, tuple[str, str]] = {
     "intl": ("ap-southeast-1", "Singapore"),
     "us": ("us-east-1", "US (Virginia)"),
     "hongkong": ("cn-hongkong", "China (Hong Kong)"),
+    "eu-central-1": ("eu-central-1", "Germany (Frankfurt)"),
+    "ap-northeast-1": ("ap-northeast-1", "Japan (Tokyo)"),
 }
 """The provider's regions (its page on base URLs, 2026-10-11). That of the finance cloud it does not tell there."""
 
@@ -98,7 +100,7 @@ def places_of(known: Job | None) -> dict[str, Place]:
 
 def _place(workspace: Workspace) -> Place:
     cloud = cloud_of(workspace.endpoint)
-    ours = workspace.endpoint.simulated or cloud in CLOUDS
+    ours = workspace.endpoint.simulated or cloud in CLOUDS or cloud in _PLACES
     return Place(workspace.account, cloud, ALIBABA if ours else workspace.endpoint.name, _PLACES.get(cloud))
 
 

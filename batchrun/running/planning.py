@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from batchrun.core.errors import LedgerError
+from batchrun.core.jobs.endpoints import cloud_of
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.limits.estimates import Estimate
 from batchrun.core.limits.limiter import NO_QUOTA, Quota
@@ -125,7 +126,7 @@ def lane_of(workspace: Workspace, model: str, count: int, opening: Opening, esti
         count,
         workspace.concurrency,
         workspace.limits.get(model),
-        pool=f"{workspace.account} {workspace.endpoint.name} {model}",
+        pool=f"{workspace.account} {cloud_of(workspace.endpoint)} {model}",
         weight=workspace.weight,
         tokens=_costing(opening, estimate),
         quota=workspace.quotas.get(model, NO_QUOTA),

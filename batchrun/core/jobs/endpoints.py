@@ -42,9 +42,15 @@ CLOUDS: Mapping[str, Cloud] = MappingProxyType(
 """The provider's hosts by their names in a job (Model Studio's page on base URLs, 2026-10-11)."""
 
 SLOW_ENDPOINTS: Mapping[str, float] = MappingProxyType({"batch": 3600.0})
-"""Endpoints whose calls may take longer than others', in seconds: what the server itself waits."""
+"""Clouds whose calls may take longer than others', in seconds: what the server itself waits."""
 
 KNOWN_NAMES = (*CLOUDS, SIMULATOR)
+
+_REGIONS: Mapping[str, str] = MappingProxyType(
+    {"cn-beijing": "public", "ap-southeast-1": "intl", "us-east-1": "us", "cn-hongkong": "hongkong"}
+)
+_OF_A_WORKSPACE = re.compile(r"(?!trial\.)[^.]+\.([a-z0-9-]+)\.maas\.aliyuncs\.com")
+"""A workspace's own host, ``llm-….cn-beijing.maas.aliyuncs.com`` (the same page): another door to its region's cloud."""
 
 HOSTS = ", ".join(f"{name} ({cloud.host.removeprefix('https://')})" for name, cloud in CLOUDS.items())
 """The provider's hosts, as a person is told them who has to name another."""
@@ -70,6 +76,19 @@ def endpoint_of(name: str, declared: Mapping[str, str]) -> Endpoint:
         return simulator_at("http://simulator.invalid")
     cloud = CLOUDS.get(name)
     return Endpoint(name, _at(cloud.host, cloud.protocols) if cloud else _bases(declared.get(name, name)))
+
+
+def cloud_of(endpoint: Endpoint) -> str:
+    """The cloud of the provider that *endpoint* names or leads to, whose quotas and prices hold there; otherwise its own name.
+
+    A region that has only workspaces' own hosts is a cloud by its own name.
+    """
+    if endpoint.simulated or endpoint.name in CLOUDS:
+        return endpoint.name
+    hosts = {urlsplit(base).hostname or "" for base in endpoint.bases.values()}
+    found = next((name for name, cloud in CLOUDS.items() if urlsplit(cloud.host).hostname in hosts), None)
+    regions = (named[1] for host in hosts if (named := _OF_A_WORKSPACE.fullmatch(host)))
+    return found or next((_REGIONS.get(region, region) for region in regions), endpoint.name)
 
 
 def simulator_at(url: str) -> Endpoint:

@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from batchrun.core.jobs.checks import DEFAULT_WORKSPACE, misfits
 from batchrun.core.jobs.deadline import Deadline, read_deadline
-from batchrun.core.jobs.endpoints import SLOW_ENDPOINTS, Endpoint, endpoint_of
+from batchrun.core.jobs.endpoints import SLOW_ENDPOINTS, Endpoint, cloud_of, endpoint_of
 from batchrun.core.jobs.hours import Hours, read_hours
 from batchrun.core.jobs.names import ModelName, Name, WorkspaceName
 from batchrun.core.jobs.rewording import reworded
@@ -182,7 +182,7 @@ class Job(Table):
     def total_timeout(self, endpoint: Endpoint) -> float:
         """Seconds a call to *endpoint* may take."""
         given = "total" in self.timeouts.model_fields_set
-        return self.timeouts.total if given else SLOW_ENDPOINTS.get(endpoint.name, self.timeouts.total)
+        return self.timeouts.total if given else SLOW_ENDPOINTS.get(cloud_of(endpoint), self.timeouts.total)
 
     def _resolved(self, name: str, table: WorkspaceTable) -> Workspace:
         defaults = self.defaults

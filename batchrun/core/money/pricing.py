@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from batchrun.core.jobs.endpoints import CLOUDS, Endpoint
+from batchrun.core.jobs.endpoints import Endpoint, cloud_of
 from batchrun.core.model import Charges, Money, Usage, value
 from batchrun.core.money.price_list import CHINA, SINGAPORE, PriceRow, Tier, shipped
 
@@ -193,14 +193,6 @@ def region_of(endpoint: Endpoint) -> str:
     """Where an endpoint's calls are priced: a region of the price list, or its cloud's or own name, which no shipped row knows."""
     cloud = cloud_of(endpoint)
     return _REGIONS.get(cloud, cloud)
-
-
-def cloud_of(endpoint: Endpoint) -> str:
-    """The cloud of the provider that *endpoint* names or whose host its URL has; otherwise its own name."""
-    if endpoint.simulated or endpoint.name in CLOUDS:
-        return endpoint.name
-    bases = endpoint.bases.values()
-    return next((name for name, cloud in CLOUDS.items() if any(base.startswith(f"{cloud.host}/") for base in bases)), endpoint.name)
 
 
 def standard_prices() -> Prices:

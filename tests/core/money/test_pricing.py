@@ -257,6 +257,13 @@ def test_what_a_cache_saved_is_told():
         ("https://dashscope-finance.aliyuncs.com/compatible-mode/v1", "finance"),
         ("https://dashscope.aliyuncs.com.example/compatible-mode/v1",) * 2,
         ("https://x.example/v1",) * 2,
+        ("https://DashScope.aliyuncs.com:443/compatible-mode/v1", "cn"),
+        ("https://llm-1a2b3c.cn-beijing.maas.aliyuncs.com", "cn"),
+        ("https://ws-1a2b3c.ap-southeast-1.maas.aliyuncs.com/compatible-mode/v1", "intl"),
+        ("https://ws-1a2b3c.us-east-1.maas.aliyuncs.com", "us"),
+        ("https://ws-1a2b3c.eu-central-1.maas.aliyuncs.com", "eu-central-1"),
+        ("https://trial.cn-beijing.maas.aliyuncs.com",) * 2,
+        ("https://llm-1a2b3c.cn-beijing.maas.aliyuncs.com.example/v1",) * 2,
     ],
 )
 def test_where_an_endpoint_is_priced(endpoint, region):

@@ -1,0 +1,53 @@
+"""What the scheduler is told of a job's lanes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from batchrun.core.jobs.job import Job
+from batchrun.core.limits.estimates import Estimate
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Scheduler
+from batchrun.running.planning import lane_of
+from tests.laboratory import Events, answer
+
+QUOTA = 600
+HOSTS = {
+    "legal": "https://llm-1a.cn-beijing.maas.aliyuncs.com",
+    "sales": "https://llm-2b.cn-beijing.maas.aliyuncs.com/compatible-mode/v1",
+    "support": "public",
+    "audit": "https://dashscope.aliyuncs.com/compatible-mode/v1",
+}
+OPENING: Any = SimpleNamespace(
+    plan=SimpleNamespace(rows=lambda _lane: range(1_000)), source=SimpleNamespace(line_bytes=lambda _ordinal: 100)
+)
+
+
+def lanes(hosts, account="main"):
+    workspaces = {name: {"api_key_env": f"{name.upper()}_KEY", "account": account, "endpoint": host} for name, host in hosts.items()}
+    accounts = {account: {"quotas": {"qwen-plus": {"rpm": QUOTA}}}}
+    job = Job.model_validate({"job": {"input": "in.jsonl"}, "accounts": accounts, "workspaces": workspaces})
+    return [lane_of(each, "qwen-plus", 1_000, OPENING, Estimate()) for each in job.workspaces_resolved().values()]
+
+
+def test_workspaces_of_an_account_share_its_quota_whichever_of_a_clouds_doors_they_go_by():
+    """The provider counts by account and model, over all its workspaces: each one's own host is another way to the same quota."""
+    plans = lanes(HOSTS)
+    assert {plan.pool_name for plan in plans} == {"main public qwen-plus"}
+    events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 1.0))
+    events.run(until=300.0)
+    lately = [ticket for ticket in events.launches if 240.0 <= ticket.launched_at < 300.0]
+    assert 0.98 * QUOTA <= len(lately) <= QUOTA
+
+
+def test_other_clouds_other_accounts_and_servers_of_ones_own_have_quotas_of_their_own():
+    elsewhere = {
+        "intl": "https://ws-1a.ap-southeast-1.maas.aliyuncs.com",
+        "batch": "batch",
+        "frankfurt": "https://ws-1a.eu-central-1.maas.aliyuncs.com",
+        "own": "https://llm.example/v1",
+        "trial": "https://trial.cn-beijing.maas.aliyuncs.com",
+    }
+    pools = {plan.pool_name for plan in (*lanes(HOSTS), *lanes(elsewhere), *lanes({"legal": "public"}, account="other"))}
+    assert len(pools) == 1 + len(elsewhere) + 1
