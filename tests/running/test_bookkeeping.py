@@ -784,3 +784,48 @@ def test_what_a_killed_run_held_comes_by_itself_to_one_that_waits_for_it(tmp_pat
     assert books_of(tmp_path)["runs"]["b"]["taken"] == {PAGE: "10"}
     assert waits.send()
     waits.close()
+
+
+def test_a_run_that_is_killed_while_another_is_read_is_read_too_and_each_of_them_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchrun.running.bookkeeping.LOOK_EVERY", 0.01)
+    waits, *others = (Run(tmp_path, name).open() for name in ("a", "b", "c"))
+    for number, run in enumerate(others):
+        while run.send() and (number or len(run.under_way) < 5):
+            pass
+        while run.under_way:
+            run.settle(1)
+    assert not waits.send()
+    others[0].kill()
+    read: list[list[str]] = []
+    counted, scheduler = waits.keeper._counted, _Noted()
+
+    def counting(directories):
+        read.append([each.name for each in directories])
+        if len(read) == 1:
+            others[1].kill()
+        return counted(directories)
+
+    waits.keeper._counted = counting
+
+    async def main():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(waits.keeper.keep, scheduler, scheduler.wake)
+            with anyio.fail_after(30):
+                await scheduler.event.wait()
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert read == [["b"], ["c"]]
+    assert waits.send()
+    waits.close()
+
+
+def test_books_that_are_made_again_know_of_all_that_is_spent_and_under_way_though_calls_cost_more_than_was_thought(tmp_path):
+    run = Run(tmp_path, "a").open()
+    assert all(run.send() for _ in range(3))
+    run.settle(25)
+    run.settle(25)
+    (tmp_path / ".books.json").unlink()
+    settle_books(run)
+    assert books_of(tmp_path)["runs"]["a"]["taken"] == {PAGE: "60"}
+    run.close()
