@@ -311,6 +311,14 @@ def test_more_files_than_may_be_open_are_all_read(tmp_path, opened):
 # Reading again
 
 
+def test_an_input_that_cannot_be_closed_ends_no_run_for_it_was_only_read(tmp_path, opened):
+    path = written(tmp_path / "in.jsonl", line("one"))
+    source = opened(path).source
+    (held,) = (int(each.name) for each in Path("/dev/fd").iterdir() if each.is_symlink() and each.resolve() == path)
+    os.close(held)
+    source.close()
+
+
 def test_a_row_edited_cut_or_moved_during_the_run_is_changed_and_the_others_are_read(tmp_path, opened):
     path = written(tmp_path / "in.jsonl", line("aa"), line("bb"), line("cc"), line("dd"))
     run = opened(path)

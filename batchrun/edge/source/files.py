@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +56,8 @@ class Files:
         if descriptor is None:
             descriptor = os.open(self._files[number].content, os.O_RDONLY | os.O_CLOEXEC)
             if len(self._held) >= MAX_OPEN_FILES:
-                os.close(self._held.pop(next(iter(self._held))))
+                with suppress(OSError):
+                    os.close(self._held.pop(next(iter(self._held))))
         self._held[number] = descriptor
         return descriptor
 
@@ -108,6 +110,7 @@ class Files:
         return self._files[number].newlines[chunk] + start.count(b"\n") + 1
 
     def close(self) -> None:
-        """Close what is open; a file is opened again when it is read."""
+        """Close what is open; a file is opened again when it is read. What was only read loses nothing where that fails."""
         while self._held:
-            os.close(self._held.popitem()[1])
+            with suppress(OSError):
+                os.close(self._held.popitem()[1])
