@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from batchrun.edge.descriptors import provide_the_least
 from batchrun.edge.standard_streams import open_what_is_closed, say_what_can_be_said
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def main() -> None:
     open_what_is_closed()
     say_what_can_be_said()
     try:
+        provide_the_least()
         batchrun.main(standalone_mode=True)
     except BatchrunError as error:
         _end(error)

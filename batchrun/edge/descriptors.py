@@ -12,6 +12,19 @@ from batchrun.core.errors import JobError
 
 _SPARE = 64
 """For what comes and goes: name lookups, media, summaries, the syncing of directories."""
+_LEAST = 48
+"""With which any verb can read what it is asked about, and a run tell what it needs."""
+
+
+def provide_the_least() -> None:
+    """Make sure that a handful of files can be open: with fewer, Python fails in words of its own. Raises JobError where they can not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= _LEAST:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_LEAST, hard))
+    except (ValueError, OSError):
+        raise JobError(f"this process may have {hard} files open, and needs {_LEAST} at the least: {_way_out(_LEAST)}") from None
 
 
 def provide(connections: int, files: int) -> None:
@@ -28,8 +41,12 @@ def provide(connections: int, files: int) -> None:
     except (ValueError, OSError):
         raise JobError(
             f"this run may have {needed:,} files and connections open at a time ({connections:,} calls in flight, {files:,} output files), "
-            f"and this process may have {hard:,}: raise its limit of open files (ulimit -n {needed}), or lower concurrency"
+            f"and this process may have {hard:,}: {_way_out(needed)}, or lower concurrency"
         ) from None
+
+
+def _way_out(needed: int) -> str:
+    return f"raise its limit of open files (ulimit -n {needed})"
 
 
 def _open_now() -> int:

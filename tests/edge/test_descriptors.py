@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,3 +70,39 @@ def test_a_run_provides_for_its_connections_and_files_before_any_call(tmp_path):
         ending = run_blocking(job, Wishes(dotenv=None))
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 400
     assert (ending.exit_code, ending.statement.total().retries) == (0, 0)
+
+
+def verb_under(limit, *arguments, home):
+    """A verb in a process of its own, for which a shell has set the limit."""
+    command = ["sh", "-c", f'ulimit {limit} && exec "$0" -m batchrun "$@"', sys.executable, *arguments]
+    return subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("most", [4, 5, 8, 20, 47])
+def test_a_process_that_may_have_hardly_any_file_open_says_so_in_one_line_and_does_nothing(tmp_path, most):
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "hello"}\n')
+    (tmp_path / "job.toml").write_text(
+        '[job]\ninput = "rows.jsonl"\noutput = "run"\n[defaults]\nendpoint = "simulator"\nmodel = "qwen-plus"\n'
+    )
+    done = verb_under(f"-n {most}", "run", "job.toml", home=tmp_path)
+    least = "needs 48 at the least: raise its limit of open files (ulimit -n 48)"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"batchrun: this process may have {most} files open, and {least}\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_limit_that_may_be_raised_is(tmp_path):
+    done = verb_under("-S -n 5", "schema", home=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_run_of_more_calls_at_once_than_files_may_be_open_says_what_it_needs_before_any_call(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "hello"}\n' * 5)
+    tables = '[job]\ninput = "rows.jsonl"\noutput = "run"\n[defaults]\nendpoint = "simulator"\nmodel = "qwen-plus"\nconcurrency = 1000\n'
+    (tmp_path / "job.toml").write_text(tables)
+    done = verb_under("-n 256", "run", "job.toml", home=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert (
+        "(2,000 calls in flight, 3 output files), and this process may have 256: raise its limit of open files (ulimit -n " in done.stderr
+    )
+    log = tmp_path / "run" / "attempts.log"
+    assert not log.exists() or log.read_bytes() == b""
