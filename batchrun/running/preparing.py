@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -214,10 +215,10 @@ class Preparer:
             Reading(dialect, body),
             check,
             asked + estimate.output_of(size),
-            lambda usage: self._learn(estimate, size, ordinal, usage),
+            partial(self._learn, estimate, size, ordinal),
             # Of a row that takes any answer nothing is remembered.
-            _nothing if check is None else lambda: self._answers.forget(ordinal),
-            lambda: self._kept.keep(ordinal, made),
+            _nothing if check is None else partial(self._answers.forget, ordinal),
+            partial(self._kept.keep, ordinal, made),
         )
 
     def _learn(self, estimate: Estimate, size: Size, ordinal: int, usage: Usage) -> None:

@@ -1,27 +1,30 @@
 """What a row costs: batchrun beside a naive loop, a bare client and its peers. `python -m tests.benchmarks.speed` measures it.
 
 What stops it from less: nine tenths of a row's time is the interpreter's, and no part of it is large. `python -m tests.benchmarks.speed
-steps` counts its steps. With 64 in flight, on a busy machine (event loop and engine take fewer steps where more answers come at a time):
+steps` counts its steps. With 64 in flight (event loop and engine take fewer steps where more answers come at a time):
 
 | part | steps | share | what it does |
 |---|---|---|---|
-| limits | 2,460 | 24 % | what the row is expected to cost, paid before its call and settled after, by lane, workspace and pool |
-| wire | 1,110 | 11 % | head and body written, the answer taken from its connection and searched for the key |
-| event loop | 1,110 | 11 % | |
-| ledger | 1,070 | 11 % | the line of the start, of the entry and of the end, sealed, and what each will be read as |
-| following | 1,020 | 10 % | statement, course and next opening kept up to date, so that neither the end nor a resume reads the ledger |
-| scheduling | 910 | 9 % | whose turn it is, and what a result leads to |
+| limits | 2,350 | 26 % | what the row is expected to cost, paid before its call and settled after, by lane, workspace and pool |
+| wire | 1,040 | 12 % | head and body written, the answer taken from its connection and searched for the key |
+| following | 990 | 11 % | statement, course and next opening kept up to date, so that neither the end nor a resume reads the ledger |
+| ledger | 910 | 10 % | the line of the start, of the entry and of the end, sealed, and what each will be read as |
+| scheduling | 870 | 10 % | whose turn it is, and what a result leads to |
 | row read | 660 | 7 % | its line read again from the input, held against its digest, parsed |
-| answer read | 630 | 6 % | parsed, and its choices and tokens taken out |
-| engine | 620 | 6 % | turns |
-| request made | 520 | 5 % | body, idempotency key, the bound of what it can cost |
+| answer read | 630 | 7 % | parsed, and its choices and tokens taken out |
+| event loop | 520 | 6 % | |
+| request made | 510 | 6 % | body, idempotency key, the bound of what it can cost |
+| engine | 470 | 5 % | turns |
+
+That is of four workspaces that share an account's quota. Where a workspace has its pool to itself, nothing is counted twice: the limits
+take 2,070 then.
 
 The kernel has a tenth of a row's time: of 10,000 rows each is one `sendto` and one `recvfrom`, and sixteen share an `epoll_wait`, four a
 `write` and ten a `pread` (the naive loop has a `write`, and maps and unmaps memory, for each). uvloop takes the place of the event loop's
 part alone, which is why it saves no more than that. A thousand connections take 210 to 290 µs of CPU each to open, of which the kernel's
 `connect` is 28, and aiohttp's connector with asyncio's transports nearly all the rest: some 6,500 steps. The first thousand calls may go
-within a fifth of a second, as the ramp of `core/limits/ramp.py` has it, where the quota is known; they take half of one, for that is what
-their connections cost.
+within a fifth of a second, as the ramp of `core/limits/ramp.py` has it, where the quota is known; they take longer, for their connections
+cost as much as all else of a row, and answers come meanwhile.
 
 The naive loop on batchrun's wire takes half to two thirds of what it takes on aiohttp: what lies between that and batchrun is what else it
 does.

@@ -5,7 +5,7 @@
  *
  * ANSWER is a file: the body of each answer. DELAYS is a file of doubles, seconds: the n-th call is answered after the n-th of them, and
  * after the last the first comes again; without it every call is answered at once. Prints its port, and ends when standard input closes.
- * GET anything: {"calls": …, "connections": …, "most_in_flight": …, "seconds": from the first call to the last answer}, and all begins anew.
+ * GET anything: {"calls": …, "connections": …, "most_in_flight": …, "seconds": from the first connection to the last answer}, and all begins anew.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -42,7 +42,7 @@ static char *answer;
 static size_t answer_size;
 static double *delays;
 static long delay_count;
-static double first_call, last_answer;
+static double first_connection, last_answer;
 
 static void fail(const char *what) {
     perror(what);
@@ -103,7 +103,7 @@ static int say(int number, const char *bytes, size_t size) {
 static int count(int number) {
     char body[192], text[320];
     int size = sprintf(body, "{\"calls\": %ld, \"connections\": %ld, \"most_in_flight\": %d, \"seconds\": %.6f}", calls, connections - 1,
-        most_in_flight, last_answer - first_call);    /* Less the one that this is asked on. */
+        most_in_flight, last_answer - first_connection);    /* Less the one that this is asked on. */
     calls = connections = most_in_flight = 0;
     size = sprintf(text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", size, body);
     return say(number, text, size);
@@ -126,7 +126,7 @@ static void serve(int number) {
             if (!count(number)) return;
             continue;
         }
-        if (!calls++) first_call = now();
+        calls++;
         if (!delay_count) {
             if (!say(number, answer, answer_size)) return;
             last_answer = now();
@@ -169,7 +169,7 @@ static void welcome(int door, int poll) {
         }
         setsockopt(number, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         if (!all[number].bytes) all[number].bytes = malloc(ROOM);
-        connections++;
+        if (!connections++) first_connection = now();
         struct epoll_event want = {.events = EPOLLIN, .data.fd = number};
         epoll_ctl(poll, EPOLL_CTL_ADD, number, &want);
     }

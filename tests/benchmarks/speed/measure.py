@@ -26,7 +26,7 @@ class Weight(NamedTuple):
     wall: float
     peak_bytes: int
     seconds: float
-    """From the first call to the last answer, as the endpoint saw it."""
+    """From the first connection to the last answer, as the endpoint saw it: some open all of theirs before they call."""
     connections: int
 
 
@@ -49,7 +49,7 @@ class Weighed:
         return [self.count / each.seconds for each in self.runs]
 
     def seconds(self) -> list[float]:
-        """From the first call to the last answer, of each round."""
+        """From the first connection to the last answer, of each round."""
         return [each.seconds for each in self.runs]
 
     def peak(self) -> int:
