@@ -101,10 +101,10 @@ class Limiter:
         if self.counts:
             self.attempts.pay(now, 1.0)
             self.tokens.pay(now, tokens)
-        strikes = self._strikes
-        strikes.tried += 1.0
-        if strikes.tried > LATEST:
-            strikes.fade()
+            strikes = self._strikes
+            strikes.tried += 1.0
+            if strikes.tried > LATEST:
+                strikes.fade()
         if self._episode is not None:
             self._episode.launch(now)
 
