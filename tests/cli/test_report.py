@@ -75,7 +75,7 @@ def test_of_a_run_that_a_process_holds_calls_in_flight_are_no_doubt_on_the_scree
         assert (told["under_way"], told["total"]["in_doubt"], told["total"]["in_flight"]["calls"]) == (True, 0, 1)
         assert "it is in flight: the run is under way" in ask(directory, "--in-doubt").stdout
         ask(directory, "--html")
-    assert "1 calls were under way when this page was made" in (directory / "report.html").read_text()
+    assert "1 call was under way when this page was made" in (directory / "report.html").read_text()
     assert "in doubt: 1 call may have been billed" in ask(directory).stdout
 
 
