@@ -29,8 +29,9 @@ The data's way is one street, walked once::
       → scheduler.settle → Outcome → ledger → statement → report
 
 Public names: `Job` (a job as a value), `load_job` (from a TOML file), `run` (await it), `run_blocking`, `outcomes` (iterate over
-outcomes as they come) and `read_statement` (of a run directory). They are imported when first asked for: the command line's
-``--version`` does not pay for them.
+outcomes as they come), `Wishes` (how a run is to be carried out: what the options of ``batchrun run`` say), `read_statement` (of a run
+directory) and `BatchrunError` (what ends a run, and all that is raised on purpose). They are imported when first asked for: the command
+line's ``--version`` does not pay for them.
 """
 
 from __future__ import annotations
@@ -39,16 +40,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from batchrun.core.errors import BatchrunError
     from batchrun.core.jobs.job import Job
     from batchrun.edge.job_file import load_job
-    from batchrun.running.one_run import outcomes, read_statement, run, run_blocking
+    from batchrun.running.coming import outcomes
+    from batchrun.running.one_run import read_statement, run, run_blocking
+    from batchrun.running.wishes import Wishes
 
-__all__ = ["Job", "load_job", "outcomes", "read_statement", "run", "run_blocking"]
+__all__ = ["BatchrunError", "Job", "Wishes", "load_job", "outcomes", "read_statement", "run", "run_blocking"]
 
 _PLACES = {
+    "BatchrunError": "batchrun.core.errors",
     "Job": "batchrun.core.jobs.job",
+    "Wishes": "batchrun.running.wishes",
     "load_job": "batchrun.edge.job_file",
-    "outcomes": "batchrun.running.one_run",
+    "outcomes": "batchrun.running.coming",
     "read_statement": "batchrun.running.one_run",
     "run": "batchrun.running.one_run",
     "run_blocking": "batchrun.running.one_run",
@@ -59,3 +65,7 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'batchrun' has no attribute {name!r}")
     return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

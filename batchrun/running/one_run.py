@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -27,11 +27,10 @@ from pathlib import Path
 from time import time
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream
 
 from batchrun.core.errors import JobError, Mistake, StoppedError
 from batchrun.core.jobs.job import Job, Workspace
-from batchrun.core.model import Failure, Outcome, Scope
+from batchrun.core.model import Failure, Scope
 from batchrun.core.money.pricing import Prices
 from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.edge import descriptors, history, lost_steps, run_directory, signals
@@ -57,21 +56,42 @@ from batchrun.running.summing_up import sum_up
 from batchrun.running.under_way import UnderWay, drive, heard, observer
 from batchrun.running.wishes import NO_WISHES, Ending, Wishes
 
-__all__ = ["Ending", "Wishes", "outcomes", "read_statement", "run", "run_blocking"]
+__all__ = ["Ending", "Wishes", "read_statement", "run", "run_blocking"]
 
 
 async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
-    """Carry *job* out, or go on with it; returns when all is done, parked or stopped. Raises what `core/errors.py` lists."""
+    """Carry *job* out, or go on with it; returns when all is done, parked or stopped. Raises what `core/errors.py` lists.
+
+    Cancelled, it has stopped when the cancellation comes out of it, and can be gone on with.
+    """
+    on_asyncio()
+    came_to: list[Ending] = []
+
+    async def carry_out() -> None:
+        came_to.append(await _run(job, wishes))
+
     try:
-        return await _run(job, wishes)
+        # A task that asyncio cancels leaves the threads behind that it waits for; a group's tasks wait for theirs.
+        async with anyio.create_task_group() as own:
+            own.start_soon(carry_out)
     except BaseExceptionGroup as group:
         raise first_of_ours(group) from None
     except MAY_COME_OF_IT as error:
         raise told(error) from None
+    return came_to[0]
+
+
+def on_asyncio() -> None:
+    """Raise RuntimeError where no event loop of asyncio's runs."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError("batchrun runs in event loops of asyncio's, uvloop's too: from trio, call run_blocking in a thread") from None
 
 
 def run_blocking(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     """Do the same as `run`, for a caller without an event loop; uvloop's where it is installed (the extra ``fast``)."""
+    _off_asyncio()
     usual = asyncio.SelectorEventLoop if find_spec("uvloop") is None else import_module("uvloop").Loop
     loop = partial(lost_steps.loop, usual, give_up) if wishes.handle_signals else usual
     try:
@@ -82,35 +102,14 @@ def run_blocking(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
         raise told(error) from None
 
 
-@asynccontextmanager
-async def outcomes(job: Job, wishes: Wishes = NO_WISHES) -> AsyncIterator[MemoryObjectReceiveStream[Outcome]]:
-    """Carry *job* out and iterate over its outcomes as they come.
-
-    An outcome is in the ledger before it is handed out; a slow reader slows the run and loses nothing. Leaving the block early stops the
-    run, resumable. What the block raises comes out as it is, what ends the run as `run` raises it.
-    """
-    give, take = anyio.create_memory_object_stream[Outcome](16)
-    own: Exception | None = None
-
-    async def carry_out() -> None:
-        async with give:
-            await run(job, replace(wishes, hand_on=give.send))
-
+def _off_asyncio() -> None:
     try:
-        async with take, anyio.create_task_group() as tasks:
-            tasks.start_soon(carry_out)
-            try:
-                yield take
-            except Exception as error:
-                own = error
-                raise
-            tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        ended = first_of_ours(group)
-        if own is None or ended is not group or len(group.exceptions) > 1:
-            raise ended from None
-    if own is not None:
-        raise own
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        "an event loop runs in this thread already, as in a notebook: `await run(job)`, or call run_blocking in another thread"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import anyio
 import orjson
 import pytest
 
-from batchrun import outcomes, run_blocking
-from batchrun.core.errors import JobError, LedgerError, RunDamagedError
+from batchrun import run_blocking
+from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.jobs.job import Job
 from batchrun.edge import run_directory
 from batchrun.running.wishes import Wishes
@@ -57,38 +56,3 @@ def test_a_file_in_the_place_of_a_workspaces_directory_ends_the_run_in_words(tmp
     (tmp_path / "run" / "sales").write_bytes(b"")
     with pytest.raises(LedgerError, match="sales"):
         run_blocking(job, Wishes(dotenv=None, page=None))
-
-
-class OwnError(Exception):
-    """A program's."""
-
-
-def test_what_a_program_raises_while_it_iterates_over_outcomes_comes_out_as_it_is_and_the_run_goes_on_later(tmp_path):
-    job = job_in(tmp_path)
-    raised = OwnError("no room for it")
-    raised.__cause__ = because = KeyError("r-1")
-
-    async def first() -> None:
-        async with outcomes(job, Wishes(dotenv=None, page=None)) as stream:
-            async for _ in stream:
-                raise raised
-
-    with pytest.raises(OwnError) as ended:
-        anyio.run(first)
-    assert ended.value is raised
-    assert ended.value.__cause__ is because
-    assert ended.value.__context__ is None
-    assert run_blocking(job, Wishes(dotenv=None, page=None)).statement.total().answered == 12
-
-
-def test_what_ends_a_run_comes_out_where_its_outcomes_are_iterated_over(tmp_path):
-    job = job_in(tmp_path)
-    (tmp_path / "rows.jsonl").unlink()
-
-    async def main() -> None:
-        async with outcomes(job, Wishes(dotenv=None, page=None)) as stream:
-            async for _ in stream:
-                pass
-
-    with pytest.raises(JobError, match=r"rows\.jsonl"):
-        anyio.run(main)

@@ -1,0 +1,90 @@
+"""A run's outcomes as they come, for a program that is asynchronous itself.
+
+While the program's block runs, no task group and no scope is open around it: whoever hands outcomes on from a generator of his own, as a
+web service does, may have it closed by another task, which cannot leave what this one has entered, and would cancel what it never began.
+So the run is a task of its own. It begins with the block and has ended when that is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from batchrun.core.jobs.job import Job
+from batchrun.core.model import Outcome
+from batchrun.running.one_run import on_asyncio, run
+from batchrun.running.wishes import NO_WISHES, Ending, Wishes
+
+
+class Coming:
+    """Outcomes of a run, to be iterated over, by several tasks too: each outcome is one's."""
+
+    ending: Ending | None = None
+    """How the run ended, once there are no more."""
+
+    def __init__(self, take: MemoryObjectReceiveStream[Outcome], under_way: asyncio.Task[Ending | None]) -> None:
+        self._take = take
+        self._under_way = under_way
+
+    def __aiter__(self) -> Coming:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        """Give the next; what ended the run, where that was an error, ends the iteration."""
+        try:
+            return await self._take.receive()
+        except anyio.EndOfStream:
+            await asyncio.wait((self._under_way,))
+        self.ending = self._under_way.result()
+        raise StopAsyncIteration
+
+
+@asynccontextmanager
+async def outcomes(job: Job, wishes: Wishes = NO_WISHES) -> AsyncIterator[Coming]:
+    """Carry *job* out and iterate over its outcomes as they come.
+
+    An outcome is in the ledger before it is handed out; a slow reader slows the run and loses nothing. Leaving the block early stops the
+    run, resumable. What the block raises comes out as it is, what ends the run as `run` raises it.
+    """
+    on_asyncio()
+    give, take = anyio.create_memory_object_stream[Outcome](16)
+    stop = anyio.CancelScope()
+
+    async def carry_out() -> Ending | None:
+        async with give:
+            with stop:
+                return await run(job, replace(wishes, hand_on=give.send))
+        return None
+
+    under_way, own = asyncio.create_task(carry_out()), None  # noqa: TID251 - as told above, and it ends in here
+    with take:
+        try:
+            yield Coming(take, under_way)
+        except BaseException as error:
+            own = error
+            raise
+        finally:
+            stop.cancel()
+            await _ended(under_way)
+            # A cancellation passes whatever the run came to.
+            failed = None if under_way.cancelled() else under_way.exception()
+            if failed is not None and (own is None or isinstance(own, Exception)):
+                raise failed
+
+
+async def _ended(under_way: asyncio.Task[Ending | None]) -> None:
+    """Wait until the run has ended, however often that is cancelled: what it began in threads is not left behind."""
+    cancelled: BaseException | None = None
+    with anyio.CancelScope() as waiting:
+        while not under_way.done():
+            try:
+                await asyncio.wait((under_way,))
+            except asyncio.CancelledError as error:
+                waiting.shield, cancelled = True, error
+    if cancelled is not None:
+        raise cancelled

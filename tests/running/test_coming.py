@@ -1,0 +1,214 @@
+"""A run within a program that is asynchronous itself: its outcomes as they come, cancelled, left early, handed on."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from contextlib import contextmanager
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+import batchrun
+from batchrun import Wishes, outcomes, read_statement, run, run_blocking
+from batchrun.core.errors import JobError, RunInUseError
+from batchrun.running import one_run
+from batchrun.running.opening import opened
+from tests.running.test_one_run import job_in
+
+QUIETLY = Wishes(dotenv=None, page=None)
+
+
+class OwnError(Exception):
+    """A program's."""
+
+
+def test_what_a_program_raises_while_it_iterates_over_outcomes_comes_out_as_it_is_and_the_run_goes_on_later(tmp_path):
+    job = job_in(tmp_path)
+    raised = OwnError("no room for it")
+    raised.__cause__ = because = KeyError("r-1")
+
+    async def first() -> None:
+        async with outcomes(job, QUIETLY) as stream:
+            async for _ in stream:
+                raise raised
+
+    with pytest.raises(OwnError) as ended:
+        anyio.run(first)
+    assert ended.value is raised
+    assert ended.value.__cause__ is because
+    assert ended.value.__context__ is None
+    assert run_blocking(job, QUIETLY).statement.total().answered == 12
+
+
+def test_what_ends_a_run_comes_out_where_its_outcomes_are_iterated_over(tmp_path):
+    job = job_in(tmp_path)
+    (tmp_path / "rows.jsonl").unlink()
+
+    async def main() -> None:
+        async with outcomes(job, QUIETLY) as stream:
+            async for _ in stream:
+                pass
+
+    with pytest.raises(JobError, match=r"rows\.jsonl"):
+        anyio.run(main)
+
+
+def test_whoever_hands_outcomes_on_from_a_generator_of_his_own_may_leave_that_where_it_stands(tmp_path):
+    """As a web service does whose client is gone: its generator is closed by the loop, in a task that is another."""
+    job = job_in(tmp_path)
+
+    async def handed_on():
+        async with outcomes(job, QUIETLY) as stream:
+            async for outcome in stream:
+                yield outcome.row.id
+
+    async def main() -> int:
+        async for _ in handed_on():
+            break
+        gc.collect()
+        # Another run in the same directory begins once the first has ended; nothing that goes on here is cancelled.
+        while True:
+            try:
+                ending = await run(job, QUIETLY)
+            except RunInUseError:
+                await anyio.sleep(0.01)
+            else:
+                return ending.statement.total().answered
+
+    assert asyncio.run(main()) == 12
+
+
+def test_a_run_that_is_cancelled_has_left_nothing_behind_that_still_works_on_its_directory(tmp_path, monkeypatch):
+    opening, goes_on, left = threading.Event(), threading.Event(), []
+
+    @contextmanager
+    def slowly(*job, **how):
+        with opened(*job, **how) as found:
+            opening.set()
+            goes_on.wait(10)
+            try:
+                yield found
+            finally:
+                left.append("the opening")
+
+    monkeypatch.setattr(one_run, "opened", slowly)
+
+    async def main() -> None:
+        under_way = asyncio.create_task(run(job_in(tmp_path), QUIETLY))  # noqa: TID251 - as a program of asyncio's does
+        while not opening.is_set():  # noqa: ASYNC110 - a thread sets it
+            await anyio.sleep(0.005)
+        under_way.cancel()
+        await asyncio.wait((under_way,), timeout=0.1)
+        assert not under_way.done()
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await under_way
+        assert left == ["the opening"]
+
+    asyncio.run(main())
+
+
+def test_a_block_that_is_cancelled_while_it_is_left_waits_for_its_run_all_the_same(tmp_path):
+    job = job_in(tmp_path)
+
+    async def main() -> None:
+        async def block() -> None:
+            async with outcomes(job, QUIETLY) as stream:
+                await anext(stream)
+                began.set()
+                await anyio.sleep(60)
+
+        for cancels in (1, 3):
+            began = asyncio.Event()
+            task = asyncio.create_task(block())  # noqa: TID251 - as a program of asyncio's does
+            await began.wait()
+            for _ in range(cancels):
+                task.cancel()
+                await anyio.lowlevel.checkpoint()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            (tmp_path / "run").rename(tmp_path / f"run-{cancels}")
+        with anyio.move_on_after(0.5) as scope:
+            began = asyncio.Event()
+            await block()
+        assert scope.cancelled_caught
+        await run(job, QUIETLY)
+
+    asyncio.run(main())
+    assert read_statement(tmp_path / "run").total().answered == 12
+
+
+def test_how_a_run_ended_is_told_once_there_are_no_more_outcomes_and_several_may_share_them(tmp_path):
+    job = job_in(tmp_path, workspaces={"legal": {}, "sales": {"models": ["qwen-max"], "model": "qwen-max"}})
+
+    async def main() -> None:
+        got: list[str] = []
+
+        async def take_some() -> None:
+            async for outcome in stream:
+                got.append(outcome.row.id)
+                await anyio.lowlevel.checkpoint()
+
+        async with outcomes(job, QUIETLY) as stream:
+            async with asyncio.TaskGroup() as takers:
+                for _ in range(3):
+                    takers.create_task(take_some())
+            assert stream.ending is not None
+            assert (stream.ending.exit_code, [each.name for each in stream.ending.parked]) == (4, ["sales qwen-plus"])
+        assert sorted(got) == sorted(f"r-{n}" for n in range(0, 12, 2))
+
+    asyncio.run(main())
+
+
+def test_what_ends_a_run_ends_the_iteration_and_is_not_only_told_after_the_block(tmp_path):
+    job, reached = job_in(tmp_path), False
+    (tmp_path / "rows.jsonl").unlink()
+
+    async def main() -> None:
+        nonlocal reached
+        async with outcomes(job, QUIETLY) as stream:
+            async for _ in stream:
+                pass
+            reached = True
+
+    with pytest.raises(JobError, match=r"rows\.jsonl"):
+        asyncio.run(main())
+    assert not reached
+
+
+def test_a_loop_that_runs_already_and_one_that_is_another_librarys_are_told_with_the_way_out(tmp_path):
+    job = job_in(tmp_path)
+
+    async def as_in_a_notebook() -> int:
+        with pytest.raises(RuntimeError, match="await run"):
+            run_blocking(job, QUIETLY)
+        return (await asyncio.to_thread(run_blocking, job, QUIETLY)).statement.total().answered
+
+    assert asyncio.run(as_in_a_notebook()) == 12
+    with pytest.raises(RuntimeError, match="asyncio"):
+        run(job, QUIETLY).send(None)
+
+
+def test_two_runs_go_on_beside_each_other_in_one_loop_and_two_of_one_directory_do_not(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    one, other = job_in(tmp_path / "a"), job_in(tmp_path / "b")
+
+    async def main() -> None:
+        runs = (run(one, QUIETLY), run(other, QUIETLY), run(one, QUIETLY))
+        first, second, third = await asyncio.gather(*runs, return_exceptions=True)  # noqa: TID251 - as a program of asyncio's does
+        refused = [each for each in (first, third) if isinstance(each, RunInUseError)]
+        assert len(refused) == 1
+        assert isinstance(second, one_run.Ending)
+        assert second.statement.total().answered == 12
+
+    asyncio.run(main())
+
+
+def test_public_names_are_offered_by_completion_and_each_is_there():
+    assert set(batchrun.__all__) <= set(dir(batchrun))
+    assert [name for name in batchrun.__all__ if not hasattr(batchrun, name)] == []
+    assert issubclass(JobError, batchrun.BatchrunError)
