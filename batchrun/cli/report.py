@@ -15,13 +15,14 @@ from batchrun.core.counted import counted
 from batchrun.core.ledger.attribution import LANE
 from batchrun.core.ledger.focus import Focus
 from batchrun.core.rows import reasons
+from batchrun.edge import run_directory
 from batchrun.report.doubt import doubt_json, doubt_table
 from batchrun.report.page.languages import Language
 from batchrun.report.table import money, table
 from batchrun.running.statements import BY
 from batchrun.telling.publishing import publish
 from batchrun.telling.reading import doubtful_calls
-from batchrun.telling.reporting import Report, reported, why_no_rows, write_focus, write_usage_csv
+from batchrun.telling.reporting import Into, Report, named, reported, why_no_rows, write_focus, write_usage_csv
 
 _EPILOG = """\b
 Exit codes
@@ -84,10 +85,10 @@ def report(  # noqa: PLR0913 - an option each
     else:
         click.echo(table(found.statement, by or LANE, room()))
     if table_path is not None:
-        write_usage_csv(table_path, found.statement, by or (*LANE, "day"))
+        write_usage_csv(table_path, found.statement, by or (*LANE, "day"), into=_into(csv_path, _BESIDE))
         click.echo(f"written: {table_path}", err=True)
     if page_path is not None:
-        publish(found, page_path, by=by or BY, only=only, language=language)
+        publish(found, page_path, by=by or BY, only=only, language=language, into=_into(html_path, _PAGE))
         click.echo(f"written: {page_path}", err=True)
     if focus_path is not None and focus is not None:
         write_focus(focus_path, focus)
@@ -104,6 +105,10 @@ def _path(given: str | None, beside: str, runs: tuple[Path, ...], only: str | No
     if len(runs) > 1:
         raise click.BadParameter(f"a path is wanted for {beside} where several runs are added up")
     return runs[0] / (only or "") / beside
+
+
+def _into(given: str | None, beside: str) -> Into:
+    return run_directory.beside if given == beside else named
 
 
 def _focus(path: Path | None, ids: dict[str, str]) -> Focus | None:

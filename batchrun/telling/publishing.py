@@ -18,7 +18,7 @@ from batchrun.report.page.document import page
 from batchrun.report.page.languages import Language
 from batchrun.report.page.subject import Parked, Ran, Subject
 from batchrun.running.statements import BY
-from batchrun.telling.reporting import Report, Taken, why_no_rows
+from batchrun.telling.reporting import Into, Report, Taken, why_no_rows
 
 
 def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str | None) -> None:
@@ -33,7 +33,10 @@ def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str 
     run_directory.write_description(directory, described | {"ended": ended})
 
 
-def publish(report: Report, path: Path, *, by: Sequence[str] = BY, only: str | None = None, language: Language = "en") -> None:
+def publish(
+    report: Report, path: Path, *, by: Sequence[str] = BY, only: str | None = None, language: Language = "en",
+    into: Into = run_directory.beside,
+) -> None:  # fmt: skip
     """Write the page of *report*, which was made with its course and by *by*. Raises LedgerError where it cannot be written."""
     zone = ZoneInfo(report.statement.attribution.zone)
     described = [(run_directory.read_description(taken.path) or {}) for taken in report.taken]
@@ -49,7 +52,8 @@ def publish(report: Report, path: Path, *, by: Sequence[str] = BY, only: str | N
         by=tuple(by),
         no_rows=why_no_rows(report.taken) if only is None else (),
     )
-    run_directory.write_whole(path, page(subject, language).encode("utf-8", "replace"))
+    with into(path) as file:
+        file.write(page(subject, language).encode("utf-8", "replace"))
 
 
 def publish_run(directory: Path, statement: Statement, course: Course, *, language: Language = "en") -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from batchrun.core.errors import BatchrunError, JobError
@@ -14,12 +15,14 @@ from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.focus import COLUMNS, Focus
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.rows.reasons import MOST_SHOWN, Reason, described
-from batchrun.edge import run_directory
+from batchrun.edge import named_file, run_directory
 from batchrun.edge.table_file import write_csv, write_parquet
 from batchrun.report.usage_csv import usage_table
 from batchrun.running.money import described_job, places_of
 from batchrun.running.statements import BY, read_statement
 
+Into = Callable[[Path], AbstractContextManager[IO[bytes]]]
+"""Gives what stands at a path to be written to."""
 _FILES = ("attempts.log", "*/results.jsonl", "*/errors.jsonl")
 
 
@@ -111,16 +114,23 @@ def why_no_rows(taken: Iterable[Taken]) -> list[Reason]:
     return sorted(why, key=lambda each: -each.lines)[:MOST_SHOWN]
 
 
-def write_usage_csv(path: Path, statement: Statement, by: Sequence[str] = (*LANE, "day")) -> None:
+def named(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """Give what a person named to be written to: a file is put in the place of the old one where a link leads, all else is written into."""
+    if named_file.takes_what_comes(path):
+        return named_file.straight_into(path)
+    return run_directory.beside(path.resolve())
+
+
+def write_usage_csv(path: Path, statement: Statement, by: Sequence[str] = (*LANE, "day"), *, into: Into = run_directory.beside) -> None:
     """Write usage.csv; raises LedgerError where it cannot be."""
     heading, rows = usage_table(statement, by)
-    with run_directory.beside(path) as file:
+    with into(path) as file:
         write_csv(file, heading, rows, for_spreadsheets=True)
 
 
 def write_focus(path: Path, focus: Focus) -> None:
     """Write the charges as CSV or, by the name's ending, as Parquet; raises LedgerError where it cannot be, JobError without pyarrow."""
-    with run_directory.beside(path) as file:
+    with named(path) as file:
         if path.suffix == ".parquet":
             write_parquet(file, COLUMNS, focus.rows())
         else:

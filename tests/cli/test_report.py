@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import fcntl
+import os
 import re
 import shutil
 from collections import defaultdict
@@ -139,6 +141,34 @@ def test_usage_csv_has_a_line_a_day_and_an_unknown_cost_is_empty(tmp_path):
     assert (lines[1]["saved_by_discount_CNY"], lines[1]["refused_cost_CNY"], lines[1]["truncated_calls"]) == ("0.00009", "0.00009", "1")
     ask(directory, "--csv", tmp_path / "projects.csv", "--by", "metadata.project")
     assert [line["metadata.project"] for line in lines_of(tmp_path / "projects.csv")] == ["q3", "q4", "unknown"]
+
+
+@pytest.mark.parametrize(("option", "begins"), [("--csv", "\ufeffworkspace,"), ("--focus", "BilledCost,"), ("--html", "<!doctype")])
+def test_what_a_person_names_to_be_written_to_stays_what_it_is_a_pipe_a_link_or_a_file(tmp_path, option, begins):
+    """As root, /dev/null and /dev/stdout would be gone for the whole machine."""
+    directory = night(tmp_path / "night")
+    pipe, link, file = (tmp_path / f"{name}.csv" for name in ("pipe", "link", "file"))
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    with os.fdopen(os.open(pipe, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0) as reader:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)
+        ask(directory, option, pipe)
+        assert (reader.read(100) or b"").decode("utf-8", "replace").startswith(begins)
+    file.write_text("old")
+    ask(directory, option, link)
+    assert (pipe.is_fifo(), link.is_symlink(), file.is_file()) == (True, True, True)
+    assert file.read_text("utf-8").startswith(begins)
+    ask(directory, option, tmp_path / "none.csv" / "x.csv", code=1)
+
+
+def test_a_link_in_a_run_directory_is_not_followed_by_what_is_written_there_without_a_name(tmp_path):
+    directory = night(tmp_path / "night")
+    (tmp_path / "others").write_text("theirs")
+    for name in ("usage.csv", "report.html"):
+        (directory / name).symlink_to(tmp_path / "others")
+    ask(directory, "--csv", "--html")
+    assert (tmp_path / "others").read_text() == "theirs"
+    assert not (directory / "usage.csv").is_symlink()
 
 
 def test_focus_is_valid_adds_up_and_says_what_is_not_in_it(tmp_path):
