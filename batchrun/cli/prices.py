@@ -10,6 +10,7 @@ from typing import Any
 import click
 import orjson
 
+from batchrun.core.counted import counted
 from batchrun.core.errors import JobError
 from batchrun.core.money.litellm_prices import Difference, NotTaken, differences, taken
 from batchrun.core.money.price_list import shipped
@@ -85,7 +86,7 @@ def _newest() -> date:
 
 
 def _tell(count: int, left: list[NotTaken], found: list[Difference]) -> None:
-    lines = [f"{count} models taken, {len(left)} entries left"]
+    lines = [f"{counted(count, 'model')} taken, {counted(len(left), 'entry', 'entries')} left"]
     lines += [f"left: {each.model}: {each.why}" for each in left]
     lines += [f"differs: {each.model}: {each.what}: {each.theirs}, shipped {each.ours} ({each.why})" for each in found]
     click.echo("\n".join(lines), err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from batchrun.core.columns import width
+from batchrun.core.counted import counted
 from batchrun.core.diagnosis import Examined, State, asked_of_the_owner
 from batchrun.report.drawn import drawn
 
@@ -59,4 +60,4 @@ def _closing(examined: Sequence[Examined]) -> Iterator[str]:
     wrong = sum(each.wrong for each in examined)
     open_still = any(finding.state is State.UNKNOWN for each in examined for finding in each.findings)
     fine = ": nothing that is known stands against a run; see what is marked ?" if open_still else ": nothing stands against a run"
-    yield f"\n{len(examined) - wrong} of {len(examined)} workspaces ready{'' if wrong else fine}"
+    yield f"\n{len(examined) - wrong} of {counted(len(examined), 'workspace')} ready{'' if wrong else fine}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from batchrun.core.counted import counted
 from batchrun.core.ledger.doubt import Doubtful
 from batchrun.report.drawn import drawn
 
@@ -55,7 +56,7 @@ def _untold(calls: Iterable[Doubtful]) -> list[list[str]]:
         for place, more in enumerate((1, *started.bound)):
             sums[place] += more
     return [
-        [workspace, model, f"(up to {count:,} calls)", _moment(at), f"{asked:,} + {said:,} tokens", why, "unknown"]
+        [workspace, model, f"(up to {counted(count, 'call')})", _moment(at), f"{asked:,} + {said:,} tokens", why, "unknown"]
         for (workspace, model, at, why), (count, asked, said) in found.items()
     ]
 

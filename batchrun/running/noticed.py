@@ -61,9 +61,9 @@ def left(past: Past, held: int, directory: Path) -> Iterator[str]:
         its, row = ("its entry is", "it counts as in doubt, its row is") if past.lost == 1 else _THEIRS
         yield f"{counted(past.lost, 'call was', 'calls were')} answered, and {its} gone ({why}): {row} asked again"
     if past.untold:
-        yield f"a machine was lost: up to {past.untold:,} calls of its last seconds may stand in no line; they count as in doubt"
+        yield f"a machine was lost: up to {counted(past.untold, 'call')} of its last seconds may stand in no line, and count as in doubt"
     if past.unknown:
-        yield f"{past.unknown:,} entries have fields of a newer batchrun: they are kept"
+        yield f"{counted(past.unknown, 'entry has', 'entries have')} fields of a newer batchrun, which are kept"
     if held:
         rows = counted(held, "row is held, for a call of it", "rows are held, for a call of theirs")
         yield f"{rows} may have been billed: batchrun report {directory} --in-doubt"

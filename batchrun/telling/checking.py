@@ -166,7 +166,7 @@ class _Check:
                 damaged[number] = wrong
                 corrected.pop(number, None)
         if unknown:
-            self._tell(path, f"{unknown:,} entries have fields of a newer batchrun: they are kept", damage=False)
+            self._tell(path, f"{counted(unknown, 'entry has', 'entries have')} fields of a newer batchrun, which are kept", damage=False)
         mended = bool(damaged) and self._repair and self._make_anew(path, damaged, corrected)
         for number, what in damaged.items():
             self._tell(f"{path.relative_to(self._directory).as_posix()} line {number}", what, mended=mended)
@@ -215,7 +215,8 @@ class _Check:
         for (name, model), totals in statement.lanes.items():
             done = totals.answered + totals.rejected + totals.exhausted
             if told is not None and done > rows.get((name, model), 0):
-                self._tell(name, f"{done:,} rows of {model} have entries, of {rows.get((name, model), 0):,} that the run has", damage=False)
+                entries = f"{counted(done, 'row')} of {model} with entries"
+                self._tell(name, f"{entries}, of {rows.get((name, model), 0):,} that the run has", damage=False)
         for name, sums in statement.workspaces_json().items():
             self._usage(self._directory / name / "usage.json", sums)
 

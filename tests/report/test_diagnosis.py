@@ -42,6 +42,6 @@ def test_of_many_workspaces_those_that_are_fine_are_named_in_a_line():
 
 def test_nothing_is_said_to_stand_against_a_run_where_something_could_not_be_told():
     unknown = (Finding("key", State.UNKNOWN, "http://llm.example/v2/models is not there", "run doctor with --probe"),)
-    assert diagnosis([Examined("legal", "public", OK)]).endswith("1 of 1 workspaces ready: nothing stands against a run")
+    assert diagnosis([Examined("legal", "public", OK)]).endswith("1 of 1 workspace ready: nothing stands against a run")
     told = diagnosis([Examined("legal", "public", OK), Examined("hr", "local", unknown)])
     assert told.endswith("2 of 2 workspaces ready: nothing that is known stands against a run; see what is marked ?")
