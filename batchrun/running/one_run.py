@@ -75,9 +75,8 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
         async with anyio.create_task_group() as own:
             own.start_soon(carry_out)
     except BaseExceptionGroup as group:
-        raise first_of_ours(group) from None
-    except MAY_COME_OF_IT as error:
-        raise told(error) from None
+        error = group.exceptions[0]
+        raise (first_of_ours(error) if isinstance(error, BaseExceptionGroup) else told(error)) from None
     return came_to[0]
 
 
