@@ -63,10 +63,11 @@ class Parking:
     _closed: dict[str, Parked] = field(default_factory=dict)
 
     def park(self, scope: Scope, lane: Lane, failure: Failure, *, probe: bool) -> Parked | None:
-        """Begin a park of the scope that *lane* stands in; None where a probed one would change nothing, for one stands already."""
+        """Begin a park of the scope that *lane* stands in; None where it would change nothing, for one stands already."""
         scope = Scope.LANE if scope is Scope.ROW else scope
         name = name_of(scope, lane)
-        if (scope, name) in self._parks and probe:
+        standing = self._parks.get((scope, name))
+        if standing is not None and (probe or (standing.failure == failure and not standing.passes)):
             return None
         lanes = [lane] if scope is Scope.LANE else [each for each in self.lanes.values() if name_of(scope, each) == name]
         parked = Parked(scope, name, failure, lanes, probe)

@@ -60,8 +60,10 @@ class Probing:
                     self._queues.pass_turn_on(workspace)
                 case at, Parked() as parked:
                     late.append((at, parked))
+        # Asked once, for it looks at every lane, and what is parked stays so whatever is probed.
+        goes_on = bool(late) and (self._wait_for_parked or self._running())
         for at, parked in late:
-            if self._wait_for_parked or self._running():
+            if goes_on:
                 self.probe(parked)
             else:
                 self._alarms.put_back(parked, at)

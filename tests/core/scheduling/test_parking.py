@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from batchrun.core.limits.limiter import NO_QUOTA, limiter
@@ -9,6 +11,9 @@ from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.scheduling.lanes import Lane, LanePlan, Pool, Workspace
 from batchrun.core.scheduling.parking import Parking
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Scheduler
+from tests.steps import lines_run
 
 
 class Looked(dict[tuple[str, str], Lane]):
@@ -57,3 +62,29 @@ def test_a_thousand_lanes_that_are_parked_one_by_one_are_not_looked_through_a_th
     for lane in dict.values(lanes):
         parking.park(Scope.LANE, lane, Failure(Fault.PARK, Scope.LANE, "model_not_found", "said", "advice"), probe=True)
     assert lanes.looks == 0
+
+
+def test_a_workspace_that_is_parked_for_each_of_its_models_is_looked_for_once():
+    """As one without a key is before the first call."""
+    lanes = lanes_of([("legal", f"m-{number}", "main") for number in range(1000)])
+    parking = Parking(lanes)
+    no_key = Failure(Fault.PARK, Scope.WORKSPACE, "missing_key", "said", "advice")
+    begun = [parking.park(Scope.WORKSPACE, lane, no_key, probe=False) for lane in dict.values(lanes)]
+    assert lanes.looks == 1000
+    assert begun[0] is not None
+    assert begun[1:] == [None] * 999
+    other = parking.park(Scope.WORKSPACE, lanes["legal", "m-7"], replace(no_key, code="invalid_api_key"), probe=False)
+    assert other is not None, "what stands still for another reason says so"
+
+
+def test_many_parks_whose_probes_are_due_at_once_cost_no_more_each_than_few():
+    refused = Failure(Fault.PARK, Scope.LANE, "model_not_found", "said", "advice")
+
+    def steps_of(lanes: int) -> int:
+        plans = [LanePlan("legal", f"m-{number}", "main", iter([number]), 1, 1) for number in range(lanes)]
+        scheduler = Scheduler(plans, RetryPolicy(6, 1.0, 60.0))
+        for plan in plans:
+            scheduler.park(Scope.LANE, "legal", plan.model, refused, 0.0)
+        return lines_run(lambda: scheduler.launches(301.0, 1), "probing.py", "parking.py")
+
+    assert steps_of(400) < 5 * steps_of(100)
