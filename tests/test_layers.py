@@ -12,7 +12,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 FLOORS = [
     ("core.model", "core.errors", "core.columns", "core.counted", "core.pauses", "core.progress"),
     ("core", "simulator"),
-    ("core.scheduling", "core.ledger.statement", "core.ledger.apart"),
+    ("core.scheduling", "core.ledger.fold", "core.ledger.apart"),
     ("beside",),
     ("engine", "edge", "ports", "hearing", "waiting", "waking"),
     ("report", "simulator.server", "running", "telling"),

@@ -22,8 +22,9 @@ from batchrun.core.ledger.attempts import Line, ReadIn
 from batchrun.core.ledger.counting import Part, apart
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.marking import NOTHING, Growth, Mark
-from batchrun.core.ledger.statement import Fold, Statement
+from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.watched import Watched
 from batchrun.core.pauses import pause_after
 from batchrun.core.scheduling.past import Past

@@ -15,7 +15,7 @@ from batchrun.core.jobs.endpoints import CLOUDS, cloud_of
 from batchrun.core.jobs.job import Job, PricesTable, Workspace
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.focus import ALIBABA, Place
-from batchrun.core.ledger.statement import Most
+from batchrun.core.ledger.fold import Most
 from batchrun.core.model import Money, Usage
 from batchrun.core.money.price_list import PriceRow, Tier, shipped
 from batchrun.core.money.pricing import Discounts, Prices, region_of

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from batchrun.core.errors import JobError, RunDamagedError
 from batchrun.core.ledger.attribution import DEFAULT_ZONE
 from batchrun.core.ledger.course import Course
-from batchrun.core.ledger.statement import Fold, Most, Statement
+from batchrun.core.ledger.fold import Fold, Most
+from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.watched import Watched
 from batchrun.edge import run_directory
 from batchrun.running.checkpoints import AReader, Checkpoint

@@ -13,7 +13,8 @@ from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
-from batchrun.core.ledger.statement import Fold, Statement
+from batchrun.core.ledger.fold import Fold
+from batchrun.core.ledger.statement import Statement
 from batchrun.core.rows.names import id_digest
 from batchrun.edge import history, mending, run_directory
 from batchrun.running.money import described_job, most_of

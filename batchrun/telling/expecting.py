@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from batchrun.core.jobs.job import Job, Workspace
-from batchrun.core.ledger.statement import Fold, Totals
+from batchrun.core.ledger.fold import Fold
+from batchrun.core.ledger.totals import Totals
 from batchrun.core.ledger.usage_fields import read_usage
 from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Usage

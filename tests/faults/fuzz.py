@@ -72,7 +72,7 @@ def _entries() -> Callable[[bytes], None]:
 
 def _attempts() -> Callable[[bytes], None]:
     from batchrun.core.ledger.attempts import read_attempt  # noqa: PLC0415
-    from batchrun.core.ledger.statement import Fold  # noqa: PLC0415
+    from batchrun.core.ledger.fold import Fold  # noqa: PLC0415
 
     def read(data: bytes) -> None:
         fold = Fold("run", "fuzzed")

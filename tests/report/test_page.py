@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.durations import Durations
-from batchrun.core.ledger.statement import Statement, Totals
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.totals import Totals
 from batchrun.core.protocols import failures
 from batchrun.report.page.advice import advised, chinese
 from batchrun.report.page.document import _data, page

@@ -8,7 +8,8 @@ import pytest
 
 from batchrun.core.columns import width
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.ledger.statement import Statement, Totals
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Money
 from batchrun.report.table import table
 

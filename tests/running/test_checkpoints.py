@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batchrun.core.ledger.attempts import Bound, ended_line, opened_line, started_line
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry_writing import write_entry
-from batchrun.core.ledger.statement import Fold
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.watched import Watched
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Rejected, Reply, Row, Scope, Usage
 from batchrun.core.rows.index import Index

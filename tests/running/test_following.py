@@ -25,8 +25,9 @@ from batchrun.core.ledger import untold
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry import Form
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.marking import Growth
-from batchrun.core.ledger.statement import Fold, Statement
+from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Row, Scope, Usage
 from batchrun.core.money.pricing import standard_prices
 from batchrun.core.rows.index import Index

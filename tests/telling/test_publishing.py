@@ -11,7 +11,8 @@ from batchrun.cli.report import report
 from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.attribution import LANE
 from batchrun.core.ledger.course import Course
-from batchrun.core.ledger.statement import Statement, Totals
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.totals import Totals
 from batchrun.running.one_run import Wishes
 from batchrun.telling.publishing import publish
 from batchrun.telling.reporting import Report, Taken

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from batchrun.beside import process
 from batchrun.core.errors import RunDamagedError
-from batchrun.core.ledger import statement, unanswered
+from batchrun.core.ledger import fold, unanswered
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry import NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
-from batchrun.core.ledger.statement import Fold
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.watched import Watched
 from batchrun.core.model import Outcome, Row
 from batchrun.edge import ahead
@@ -231,7 +231,7 @@ def test_what_is_appended_meanwhile_is_read_by_neither(ledger, joined, monkeypat
     assert joined == [True]
 
 
-@pytest.mark.parametrize(("module", "name", "most"), [(statement, "MOST_GROUPS", 1), (unanswered, "MOST_REASONS", 0)])
+@pytest.mark.parametrize(("module", "name", "most"), [(fold, "MOST_GROUPS", 1), (unanswered, "MOST_REASONS", 0)])
 def test_where_more_is_told_apart_than_may_be_all_is_folded_here(ledger, joined, monkeypatch, module, name, most):
     monkeypatch.setattr(module, name, most)
     assert read(ledger, lambda place: read_all(place, new)) == read(ledger, by_one)

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.fold import Fold, Folded
 from batchrun.core.ledger.given import Given
-from batchrun.core.ledger.statement import Fold, Folded
 from batchrun.core.rows.names import id_digest
 
 Result = tuple[Folded, Course | None]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from batchrun.core.jobs.stated import TOKENS, StatedBudget, budgets_of
-from batchrun.core.ledger.statement import Totals
+from batchrun.core.ledger.totals import Totals
 from batchrun.core.rows.reasons import told
 from batchrun.report.page.advice import advised
 from batchrun.report.page.figures import amount, bar, percent, whole

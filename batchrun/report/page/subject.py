@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from batchrun.core.ledger.course import Course
-from batchrun.core.ledger.statement import Statement, Totals
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.totals import Totals
 from batchrun.core.rows.reasons import Reason
 
 _Key = TypeVar("_Key")

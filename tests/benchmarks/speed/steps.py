@@ -21,7 +21,7 @@ from tests.benchmarks.speed.endpoint import serving
 PARTS = {
     "limits": ("core/limits",),
     "following": (
-        "running/following", "core/scheduling/past", "core/ledger/doubt", "core/ledger/numbered", "core/ledger/statement",
+        "running/following", "core/scheduling/past", "core/ledger/doubt", "core/ledger/numbered", "core/ledger/fold",
         "core/ledger/totals", "core/ledger/course", "core/ledger/durations", "core/ledger/attribution", "core/ledger/lost_lines",
         "core/ledger/counting", "core/ledger/apart", "core/ledger/timeline", "core/ledger/watched", "core/ledger/unanswered",
     ),

@@ -20,7 +20,8 @@ from batchrun.core.ledger.attempts import Bound, ended_line, read_attempt, start
 from batchrun.core.ledger.attribution import OTHERS, Groups, checked
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
-from batchrun.core.ledger.statement import Fold, Statement
+from batchrun.core.ledger.fold import Fold
+from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Answered, Call, Charges, Exhausted, Failure, Fault, Money, Rejected, Reply, Row, Scope, Usage
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from batchrun.core.ledger.attempts import Bound, Ended, Started
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry import Entry
-from batchrun.core.ledger.statement import Fold
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.watched import Watched
 from batchrun.core.model import Usage
 

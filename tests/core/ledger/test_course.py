@@ -10,7 +10,7 @@ from batchrun.core.jobs.stated import StatedQuota, budgets_of, quotas_of
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
 from batchrun.core.ledger.course import Course, Standstill, Trouble
 from batchrun.core.ledger.entry import Entry
-from batchrun.core.ledger.statement import Fold
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.unanswered import MOST_REASONS, REST, Reason, Told
 from batchrun.core.ledger.watched import Watched
 from batchrun.core.model import Usage

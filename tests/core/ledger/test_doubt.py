@@ -7,7 +7,7 @@ import pytest
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
-from batchrun.core.ledger.statement import Fold
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.model import Usage
 
 MOST = Bound(10, 20)

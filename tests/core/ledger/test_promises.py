@@ -23,8 +23,8 @@ from batchrun.core.ledger.attempts import (
     read_attempt,
 )
 from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.promises import Promises
-from batchrun.core.ledger.statement import Fold
 from batchrun.core.model import Money
 from tests.steps import lines_run
 

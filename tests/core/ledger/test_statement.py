@@ -10,7 +10,8 @@ import pytest
 from batchrun.core.ledger.attempts import ended_line, opened_line, opening_of, read_attempt, started_line
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
-from batchrun.core.ledger.statement import Fold, Totals
+from batchrun.core.ledger.fold import Fold
+from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Answered, Exhausted, Fault, Money, Rejected, Usage
 from tests.core.ledger.folded import ANSWER, CALL, LANES, MOST, ROWS, failed, refused
 

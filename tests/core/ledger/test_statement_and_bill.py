@@ -13,7 +13,8 @@ from batchrun.core.ledger.attempts import Opened, ended_line, opened_line, openi
 from batchrun.core.ledger.entry import Form
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
-from batchrun.core.ledger.statement import Fold, Statement
+from batchrun.core.ledger.fold import Fold
+from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Rejected, Reply, Row, Usage
 from tests.core.ledger.folded import LANES, MOST, ROWS, failed, refused
 

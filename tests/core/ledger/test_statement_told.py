@@ -11,7 +11,9 @@ import pytest
 from batchrun.core.ledger.attempts import Bound, read_attempt, started_line
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
-from batchrun.core.ledger.statement import Fold, Statement, Totals
+from batchrun.core.ledger.fold import Fold
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Answered, Charges, Money, Usage
 from tests.core.ledger.folded import ANSWER, CALL, LANES, MOST, ROWS
 from tests.steps import lines_run
