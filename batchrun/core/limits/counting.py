@@ -15,8 +15,8 @@ WINDOWS = (1.0, 2.0, 6.0, 20.0, 60.0)
 """Seconds; what lies between two is served as the shorter."""
 FIRST = 2
 """The place of the one that is begun with: six seconds, the shortest that was seen of tokens."""
-_AHEAD = (0.0, 0.0, 0.0, 0.2, 0.2)
-"""How much faster than the quota rows may go for a while where each of these is the window."""
+_AHEAD = 0.2
+"""How much faster than the quota rows may go for a while."""
 _MADE_UP_FOR, _LEAST_MADE_UP_FOR_AT_END = 0.25, 3.0
 """Of a window, and seconds: the longest wait for room in it that is made up for."""
 _TOLD_MADE_UP_FOR, _TOLD_MADE_UP_FOR_AT_END = 0.1, 0.02
@@ -60,5 +60,5 @@ class Counting:
         self.may_be_at_end = False
 
     def go_ahead(self, *, may: bool) -> None:
-        """Let rows go faster than the quota for a while, where the window is long enough for that."""
-        self.ahead = _AHEAD[self.rung] if may else 0.0
+        """Let rows go faster than the quota for a while: not in a short window of a quota that is to be found, which a climb feels for."""
+        self.ahead = _AHEAD if may and (self.rung > FIRST or not self.told) else 0.0
