@@ -6,7 +6,8 @@ and both are learnt from refusals:
 
 - *how far expectations are off*: more is kept free after a refusal, and a little less after each row that was taken (`deviations.py`);
 - *how the provider counts* (`counting.py`): over which window, and whether when a call comes or when its answer ends. Which of these were
-  full at refusals shows it (`witness.py`); and where nothing is refused for long, a longer window is tried (`trials.py`).
+  full at refusals shows it (`witness.py`), at once where only a shorter one can have been (`surprises.py`); and where nothing is refused
+  for long, a longer window is tried (`trials.py`).
 
 So it is where the quota is known (`Reckoning`). Where the quota itself is to be found, its window is told by who looks for it, and only
 whether answers are counted is learnt here (`ToldReckoning`).
@@ -22,6 +23,7 @@ from batchrun.core.limits.counting import FIRST, WINDOWS, Counting
 from batchrun.core.limits.deviations import FIRST as FIRST_DEVIATIONS
 from batchrun.core.limits.deviations import LEAST, MOST, Deviations
 from batchrun.core.limits.room import Room
+from batchrun.core.limits.surprises import Surprises
 from batchrun.core.limits.trials import Trials, Try
 from batchrun.core.limits.witness import AnswersWitness, Refusal, Refusals, Witness
 
@@ -66,8 +68,12 @@ class _Reckoned:
                 room.ceiling.go_back(cost)
             room.ceiling.refused(now, min(rate * counting.window, would_hold), deviation, counting.window)
         self.deviations.refused()
-        self._refusals.add(Refusal(launched_at, now, rate, expected.mean + _AT_MOST * sqrt(expected.variance), expected.mean))
+        self._refusals.add(self._refusal(now, launched_at, rate, cost))
         return would_hold
+
+    def _refusal(self, now: float, launched_at: float, rate: float, cost: float) -> Refusal:
+        expected = self.room.guesses.expected(cost)
+        return Refusal(launched_at, now, rate, expected.mean + _AT_MOST * sqrt(expected.variance), expected.mean)
 
     def _over(self, now: float, rung: int) -> None:
         """Count over another window from now on."""
@@ -82,9 +88,10 @@ class Reckoning(_Reckoned):
 
     _witness: Witness = field(init=False)
     _trials: Trials = field(init=False)
+    _surprises: Surprises = field(init=False)
 
     def _begin_learning(self) -> None:
-        self._witness, self._trials = Witness(self.room), Trials(self.room)
+        self._witness, self._trials, self._surprises = Witness(self.room), Trials(self.room), Surprises(self.room)
 
     def took(self, now: float, rate: float, cost: float) -> None:
         """The provider took and answered a row."""
@@ -105,6 +112,8 @@ class Reckoning(_Reckoned):
         self._note_refused(now, launched_at, rate, cost)
         if (another := self._trials.refused(now)) is not None:
             self._try(now, another)
+        elif (shorter := self._surprises.refused(self._refusal(now, launched_at, rate, cost), self._trials.largest)) is not None:
+            self._count_over(now, shorter)
 
     def refused_too(self) -> None:
         """The provider refused a row that was under way when it refused another."""
@@ -141,6 +150,7 @@ class Reckoning(_Reckoned):
     def _count_over(self, now: float, rung: int, *, is_trial: bool = False) -> None:
         self._over(now, rung)
         self._witness.forget()
+        self._surprises.forget()
         self._trials.begin(now, is_trial=is_trial)
 
 

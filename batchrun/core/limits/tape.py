@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from math import floor
 from typing import NamedTuple
 
@@ -110,15 +111,18 @@ class Tape:
 
     def sum(self, now: float, seconds: float) -> float:
         """What is known to have gone in the *seconds* before *now*, which may lie in the past, however long the window is."""
+        return self.amount(now, seconds).known
+
+    def amount(self, now: float, seconds: float) -> Amount:
+        """What went in them, as far as that is known by now."""
         since, until = floor((now - seconds) * _CELLS), floor(now * _CELLS)
-        total = 0.0
-        for cells in (reversed(self._live), reversed(self._past)):
-            for cell in cells:
-                if cell.index < since:
-                    return total
-                if cell.index <= until:
-                    total += cell.known
-        return total
+        known = guessed = variance = 0.0
+        for cell in chain(reversed(self._live), reversed(self._past)):
+            if cell.index < since:
+                break
+            if cell.index <= until:
+                known, guessed, variance = known + cell.known, guessed + cell.guessed, variance + cell.variance
+        return Amount(known, guessed, max(0.0, variance))
 
     def look_back(self, now: float, seconds: float) -> None:
         """Go on with a longer or a shorter window."""

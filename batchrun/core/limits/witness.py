@@ -29,7 +29,7 @@ LARGER = 1.1
 """Times a window's quota: what such a row costs shows that the window is longer, if it is taken."""
 _LOOKED_AT_AFTER = 3.0
 """Seconds after a refusal, by when most of what was under way is known."""
-_APART = 0.5
+APART = 0.5
 """Seconds between two refusals that are looked at."""
 _FORGETS = 0.1
 """Of what refusals showed, at each further one."""
@@ -61,7 +61,7 @@ class Refusals(deque[Refusal]):
 
     def add(self, refusal: Refusal) -> None:
         """Remember one, if it is not of the same moment as the one before."""
-        if not self or refusal.launched_at - self[-1].launched_at >= _APART:
+        if not self or refusal.launched_at - self[-1].launched_at >= APART:
             self.append(refusal)
 
     def due(self, now: float) -> Refusal | None:
@@ -107,7 +107,7 @@ class Witness:
         """
         if self._looks < _LOOKS:
             return None
-        counting, went = self.room.counting, _longest(self._full, _least_rung(rate, largest))
+        counting, went = self.room.counting, _longest(self._full, least_rung(rate, largest))
         answers = self._longest_of_answers(counting)
         best = max(self._full[went], self._full_of_answers[answers])
         if best < _EXPLAINS * self._looks:
@@ -132,7 +132,7 @@ class Witness:
         return counting.rung if in_use >= _AS_WELL * self._full_of_answers[answers] else answers
 
 
-def _least_rung(rate: float, largest: float) -> int:
+def least_rung(rate: float, largest: float) -> int:
     """The shortest window that a row as large as was taken goes into."""
     return next((place for place, seconds in enumerate(WINDOWS) if largest <= LARGER * rate * seconds), len(WINDOWS) - 1)
 
