@@ -9,6 +9,7 @@ import time
 from decimal import Decimal
 
 from tests.end_to_end.test_run import BATCHRUN, answered, billed, calls, environment, rows_of, run, simulator, total, write_job
+from tests.faults import children
 
 PRICES = '[prices."qwen-plus"]\ntiers = { input = 0.8, output = 2 }\n'
 PARAMETERS = "parameters = { max_tokens = 60 }\n"
@@ -124,9 +125,10 @@ def test_two_runs_at_once_and_a_kill_in_one_of_them_overspend_no_budget_of_the_d
     cap = Decimal("0.012")
     with simulator(tmp_path, latency=0.1) as url:
         # Either alone would spend more than the cap: whichever is faster, both are stopped by it.
-        jobs = [shared(tmp_path, url, name, rows=2400, cap=cap) for name in ("a", "b")]
+        jobs = [shared(tmp_path, url, name, rows=2400, cap=cap, concurrency=10) for name in ("a", "b")]
         both = [started(tmp_path, job) for job in jobs]
-        while len(calls(url)) < 300:
+        # Each has its part of what is spent, however much later than the other it came to its first call.
+        while len(calls(url)) < 300 or not all(children.entries(tmp_path / "runs" / name) for name in ("a", "b")):
             assert all(process.poll() is None for process in both)
             time.sleep(0.05)
         both[0].kill()
