@@ -2,9 +2,13 @@
 
 Theory of operation. A call every so many seconds, evenly, is within a quota over windows of every kind; half a percent under it is enough
 as long as nothing lies between. But a network holds some calls up longer than others, and then two come close together: some come too
-early by chance, and are refused. Each such refusal widens the margin by a quarter, each attempt that was taken narrows it by three
-thousandths of that. So of n calls no more than some 0.35 % n + 21 are refused, beside those in flight at each, while the margin is under
-its widest, a tenth: what is refused still is no pace's fault.
+early by chance, and are refused. How far apart they must be is a property of the network, and stays: so what refusals teach of it is
+learnt at once and forgotten slowly. Each of them widens the margin by half, each attempt that was taken narrows it by two in ten thousand.
+So of n calls no more than some 0.05 % n + 8 are refused, beside those in flight at each, while the margin is under two percent.
+
+A network explains no more than that. What is refused beyond it may be no pace's fault, and is not followed as far: a refusal widens the
+margin by a quarter, an attempt narrows it by three thousandths of that. So of n calls no more than some 0.35 % n + 21 are refused while it
+is under its widest, a tenth: what is refused still is no pace's fault.
 """
 
 from __future__ import annotations
@@ -13,8 +17,11 @@ from dataclasses import dataclass, field
 
 LEAST_MARGIN, LEAST_TOKEN_MARGIN, MOST_MARGIN = 0.005, 0.001, 0.1
 """What stays unused of attempts, of tokens (which are reckoned too), and at the most."""
-_WIDER, _NARROWER = 1.25, 1 - 0.25 * 0.003
-"""What a refusal, and an attempt that was taken, make of the margin."""
+_OF_NETWORK = 0.02
+"""What a network that holds calls up explains of it."""
+_WIDER, _NARROWER = 1.5, 1 - 0.0002
+_WIDER_BEYOND, _NARROWER_BEYOND = 1.25, 1 - 0.25 * 0.003
+"""What a refusal, and an attempt that was taken, make of the margin: of one that a network explains, and of a wider one."""
 
 
 @dataclass(slots=True)
@@ -28,13 +35,15 @@ class Margin:
     def __post_init__(self) -> None:
         self.share = self.least
 
-    def widen(self, times: float = _WIDER) -> None:
-        """An attempt was refused."""
+    def widen(self, times: float | None = None) -> None:
+        """An attempt was refused; so many *times* as wide, where it was in flight at another."""
+        if times is None:
+            times = _WIDER if self.share < _OF_NETWORK else _WIDER_BEYOND
         self.share = min(MOST_MARGIN, self.share * times)
 
     def narrow(self) -> None:
         """An attempt was taken."""
-        self.share = max(self.least, self.share * _NARROWER)
+        self.share = max(self.least, self.share * (_NARROWER if self.share <= _OF_NETWORK else _NARROWER_BEYOND))
 
     def teach(self, share: object) -> None:
         """Begin with what was kept; what is no such number is passed over."""

@@ -316,7 +316,7 @@ def test_what_was_in_flight_at_a_refusal_says_little_more():
     for number in range(10):
         limits.refused(0.05 + number / 1000, 0.0, RPM, None, 0.5)
     assert limits.episodes == 0
-    assert limits.attempts.margin.share < 0.005 * 1.25 * 1.05**10
+    assert limits.attempts.margin.share < 0.005 * 1.5 * 1.05**10
 
 
 def test_forgetting_lets_the_next_go_in_the_middle_of_a_pause():

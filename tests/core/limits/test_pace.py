@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.margin import LEAST_MARGIN
+from batchrun.core.limits.margin import LEAST_MARGIN, Margin
 from batchrun.core.limits.pace import pace_of_attempts, pace_of_tokens
 from batchrun.core.limits.rules import UNDER
 from batchrun.core.limits.tokens import UnknownTokens
@@ -70,10 +70,26 @@ def test_a_margin_narrows_again_to_its_least():
     pace = pace_of_attempts(10.0)
     for _ in range(10):
         pace.ease(0.0, 0.0, 1.0)
-    assert pace.margin.share == pytest.approx(LEAST_MARGIN * 1.25**10)
-    for _ in range(4000):
+    assert pace.margin.share == pytest.approx(LEAST_MARGIN * 1.5**4 * 1.25**6)
+    for _ in range(3000):
+        pace.took(0.0, 1.0)
+    assert 0.01 < pace.margin.share < 0.02
+    for _ in range(7000):
         pace.took(0.0, 1.0)
     assert pace.margin.share == LEAST_MARGIN
+
+
+@given(st.lists(st.booleans(), max_size=3000))
+def test_chance_refusals_are_fewer_still_while_the_margin_is_such_as_a_network_explains(chances):
+    margin, refused, count = Margin(), 0, 0
+    for chance in chances:
+        count += 1
+        if chance and margin.share < 0.02:
+            margin.widen()
+            refused += 1
+        else:
+            margin.narrow()
+    assert refused <= 0.0005 * count + 8
 
 
 def test_the_first_full_window_is_the_quota():
