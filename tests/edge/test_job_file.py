@@ -232,6 +232,15 @@ def test_chinese_names_of_workspaces_and_accounts_are_taken(written):
     assert job.workspaces_resolved()["市场部"].account == "总部"
 
 
+def test_each_workspace_without_a_keys_variable_is_told_a_name_of_its_own_for_one(written):
+    names = ("sales", "r.d-2", "市场部", "人力资源部")
+    mistakes = error_of(written(INPUT + "".join(f'[workspaces."{name}"]\n' for name in names))).mistakes
+    variables = [mistake.allowed.rpartition("such as ")[2] for mistake in mistakes]
+    assert variables == ['"SALES_DASHSCOPE_API_KEY"', '"R_D_2_DASHSCOPE_API_KEY"', '"DASHSCOPE_API_KEY_3"', '"DASHSCOPE_API_KEY_4"']
+    keyed = "".join(f'[workspaces."{name}"]\napi_key_env = {variable}\n' for name, variable in zip(names, variables, strict=True))
+    assert [*load_job(written(INPUT + keyed)).workspaces] == [*names]
+
+
 def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(written):
     assert load_job(written("\ufeff" + INPUT.replace("\n", "\r\n"))).inputs[0].path == "in.jsonl"
 

@@ -510,6 +510,12 @@ def test_a_mistyped_input_is_told_with_the_file_beside_it_that_was_meant(tmp_pat
         assert "did you mean" not in refusal(opened, other)
 
 
+def test_a_relative_input_that_is_not_there_is_told_with_where_it_was_looked_for(tmp_path, opened, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert f"it was looked for in {tmp_path}, where the command was run" in refusal(opened, "samples/tickets.jsonl")
+    assert "looked for" not in refusal(opened, tmp_path / "samples" / "tickets.jsonl")
+
+
 def test_one_file_with_two_workspaces_is_a_mistake(tmp_path, opened):
     path = str(written(tmp_path / "in.jsonl", line("a")))
     assert "already named with workspace 'legal'" in refusal(opened, InputFile(path, "legal"), InputFile(path, "marketing"))

@@ -127,8 +127,15 @@ def _key(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator
         yield Wrong(
             (*here, "api_key_env"),
             "nothing",
-            'needed: the name of the environment variable that holds the key, such as "LEGAL_DASHSCOPE_API_KEY"',
+            f'needed: the name of the environment variable that holds the key, such as "{_variable(raw, here[1])}"',
         )
+
+
+def _variable(raw: Any, workspace: str) -> str:
+    """A name for it that no other workspace's has: environments know ASCII."""
+    if workspace.isascii():
+        return "".join(letter if letter.isalnum() else "_" for letter in workspace.upper()).lstrip("0123456789_") + "_DASHSCOPE_API_KEY"
+    return f"DASHSCOPE_API_KEY_{[*_table(raw, 'workspaces')].index(workspace) + 1}"
 
 
 def _models(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:

@@ -115,7 +115,7 @@ def _look(path: str, workspace: str | None) -> tuple[object, Found] | Mistake:
         # A pipe must not be opened: that would wait for its writer.
         head = _head(path) if stat.S_ISREG(status.st_mode) else b""
     except OSError as error:
-        wanted = "must be a file that is there and may be read" + _meant(path)
+        wanted = "must be a file that is there and may be read" + (_meant(path) or _looked_for(path))
         return Mistake(where(path), f"a path that cannot be read ({error.strerror})", wanted)
     return _unfit(path, status.st_mode, head) or (
         (status.st_dev, status.st_ino),
@@ -131,6 +131,14 @@ def _meant(path: str) -> str:
     except OSError:
         return ""
     return f"; did you mean {printable(str(place.with_name(near)))!r}?" if near else ""
+
+
+def _looked_for(path: str) -> str:
+    """Say where a relative path begins: a job may be run from another directory than it was written for."""
+    try:
+        return "" if Path(path).is_absolute() else f"; it was looked for in {printable(str(Path.cwd()))}, where the command was run"
+    except OSError:
+        return ""
 
 
 def _head(path: str) -> bytes:
