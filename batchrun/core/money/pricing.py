@@ -1,15 +1,15 @@
 """Usage to money, by dated tiers. Exact: nothing is rounded before it is shown.
 
 A tier is chosen by the request's whole input and holds for all of it. Details itemise a total: what was cached, written to a cache, heard
-or seen is taken out of the input before the rest is priced as plain input. An answer that reasoned is priced as thinking as a whole. A
-model without a price has no cost, which is not the same as none.
+or seen is taken out of the input before the rest is priced as plain input, and nothing twice. An answer that reasoned is priced as thinking
+as a whole. A model without a price has no cost, which is not the same as none.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -21,6 +21,7 @@ _MILLION = Decimal(1_000_000)
 _BATCH = Decimal("0.5")
 _REGIONS: Mapping[str, str] = {"public": CHINA, "batch": CHINA, "simulator": CHINA, "intl": SINGAPORE}
 _NOTHING = Decimal(0)
+_WHOLE = Decimal(1)
 
 
 @value
@@ -168,8 +169,15 @@ class Prices:
         key = model, region, day, account, batch
         if key not in self._tariffs:
             row = self.row(model, region, day)
-            known = None if row is None else Tariff(row, self.discount(model, account), _BATCH if batch else Decimal(1))
-            self._tariffs[key] = known
+            if row is None:
+                self._tariffs[key] = None
+            elif batch:
+                # Half is taken off, and no more for what a cache held: the provider's pages on Batch and on its cache.
+                self._tariffs[key] = Tariff(
+                    replace(row, cached=_WHOLE, cache_hit=_WHOLE, cache_write=_WHOLE), self.discount(model, account), _BATCH
+                )
+            else:
+                self._tariffs[key] = Tariff(row, self.discount(model, account), Decimal(1))
         return self._tariffs[key]
 
     def most(
@@ -222,11 +230,9 @@ def _cache_write(row: PriceRow, tier: Tier) -> Decimal:
 
 def _metered(row: PriceRow, tier: Tier, usage: Usage) -> list[tuple[str, int, Decimal]]:
     """Each kind of tokens that there are any of, and what a million of them cost."""
-    audio = usage.audio_tokens if row.audio_input is not None else 0
-    seen = usage.image_tokens + usage.video_tokens if row.image_input is not None else 0
-    cached, written = usage.cached_tokens, usage.cache_creation_tokens
+    plain, cached, written, audio, seen = _parted(row, usage)
     metered = []
-    if (plain := usage.input_tokens - cached - written - audio - seen) > 0:
+    if plain:
         metered.append(("input_token", plain, tier.input))
     if cached:
         metered.append(("cached_token", cached, _cache_hit(row, tier) if _is_explicit(usage) else _cached(row, tier)))
@@ -242,6 +248,21 @@ def _metered(row: PriceRow, tier: Tier, usage: Usage) -> list[tuple[str, int, De
     if text := usage.output_tokens - sound:
         metered.append(_metered_text(row, tier, usage, text, beside_sound=sound > 0))
     return metered
+
+
+def _parted(row: PriceRow, usage: Usage) -> tuple[int, int, int, int, int]:
+    """Take the input apart: what is plain, was cached, written to a cache, heard and seen; the last two where they have a price."""
+    asked, cached, written, audio, seen = usage.input_tokens, usage.cached_tokens, usage.cache_creation_tokens, 0, 0
+    written = min(written, asked - cached)
+    plain = asked - cached - written
+    # What a cache held may have been a picture or a sound: it is charged once, as what the cache held.
+    if row.audio_input is not None:
+        audio = min(usage.audio_tokens, plain)
+        plain -= audio
+    if row.image_input is not None:
+        seen = min(usage.image_tokens + usage.video_tokens, plain)
+        plain -= seen
+    return plain, cached, written, audio, seen
 
 
 def _metered_text(row: PriceRow, tier: Tier, usage: Usage, text: int, *, beside_sound: bool) -> tuple[str, int, Decimal]:

@@ -185,8 +185,23 @@ def test_the_cost_of_rows_is_the_sum_of_their_costs_in_whatever_order_and_as_oft
 
 
 def test_a_batch_call_costs_half():
-    usage = Usage(1000, 1000, cached_tokens=500)
+    usage = Usage(1000, 1000)
     assert cost("qwen-plus", usage, batch=True).amount * 2 == cost("qwen-plus", usage).amount
+
+
+@pytest.mark.parametrize(
+    "cached", [Usage(1000, 1000, 500), Usage(1000, 1000, 500, raw=EXPLICIT), Usage(1000, 1000, cache_creation_tokens=500)]
+)
+def test_half_is_taken_off_in_a_batch_and_no_more_for_what_a_cache_held(cached):
+    found, plain = cost("qwen-plus", cached, batch=True), cost("qwen-plus", Usage(1000, 1000), batch=True)
+    assert (found.amount, found.saved) == (plain.amount, 0)
+
+
+@pytest.mark.parametrize("of_media", [Usage(1000, 0, 950, image_tokens=900), Usage(1000, 0, 950, audio_tokens=900)])
+def test_what_a_cache_held_of_a_picture_or_a_sound_is_charged_once(of_media):
+    found = cost("qwen3-omni-flash", of_media)
+    assert sum(charge.tokens for charge in found.charges) == 1000
+    assert {charge.meter: charge.tokens for charge in found.charges}["cached_token"] == 950
 
 
 def test_a_price_holds_from_its_day_and_a_jobs_own_goes_before_the_shipped():
