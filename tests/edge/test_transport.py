@@ -220,6 +220,29 @@ def test_an_endless_refusal_is_read_as_far_as_is_taken():
     assert failure.message.startswith("no entry")
 
 
+BROKEN = (server.says, server.hangs, server.resets)
+
+
+@pytest.mark.parametrize("breaks", BROKEN)
+@pytest.mark.parametrize(
+    ("status", "fault", "in_doubt"),
+    [
+        ("401 No", PARK, False),
+        ("429 Wait", THROTTLED, False),
+        ("413 Large", REJECT, False),
+        ("503 Busy", AGAIN, True),
+        ("400 Bad", AGAIN, False),
+    ],
+)
+def test_a_refusal_whose_body_breaks_off_is_one_by_its_status_and_was_not_billed(breaks, status, fault, in_doubt):
+    """But for a 400, which may be about the row or the account: only its code tells, so it is asked for again."""
+    failure = failure_of(breaks(server.http(b'{"error": {"mess', "Retry-After: 7", status=status, length=500)))
+    assert (failure.fault, failure.in_doubt) == (fault, in_doubt)
+
+    assert failure.status == int(status[:3])
+    assert failure.retry_after == (None if status.startswith("400") else 7.0)
+
+
 def test_a_refusal_that_comes_in_pieces_is_told_as_one_that_comes_whole():
     said = server.http(orjson.dumps({"error": {"code": "arrears", "message": "Your account is overdue."}}), status="400 Bad Request")
 

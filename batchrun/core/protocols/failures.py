@@ -203,6 +203,11 @@ def classify(
     )
 
 
+def tells_by_itself(status: int) -> bool:
+    """Whether a *status* outside 2xx says alone what an answer is, should its body be lost; a 400 may be the row's or the account's."""
+    return status in BY_STATUS or 300 <= status < 400 or status >= 500
+
+
 def located(failure: Failure, url: str) -> Failure:
     """Name *url*, which was called, in a *failure* that may be one of its address."""
     astray = failure.status in _ASTRAY or (failure.status is not None and 300 <= failure.status < 400)

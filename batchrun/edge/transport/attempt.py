@@ -9,10 +9,11 @@ from dataclasses import replace
 from anyio.lowlevel import checkpoint
 
 from batchrun.core.model import Failure, Reply
+from batchrun.core.protocols.failures import tells_by_itself
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows.weight import MOST_WEIGHT
 from batchrun.edge.transport.connections import Connection
-from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError
+from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError, WireError, untie
 from batchrun.edge.transport.room import Room
 from batchrun.edge.transport.unpacking import Unpacker
 from batchrun.edge.transport.watch import TICK, overslept
@@ -95,14 +96,19 @@ class Attempt:
             self._allow(self._loop.time() + idle)
 
     async def refusal(self, connection: Connection, most_bytes: int, idle: float) -> bytes:
-        """The body of a refusal: what comes of it within *idle*, cut at the largest size that is taken."""
+        """The body of a refusal, cut at the largest size that is taken; what came of it, where it breaks off and its status tells enough."""
         most_bytes = min(most_bytes, _REFUSAL_BYTES)
         pieces = []
-        async for piece in self._body(connection, idle):
-            pieces.append(piece[:most_bytes])
-            most_bytes -= len(piece)
-            if most_bytes <= 0:
-                break
+        try:
+            async for piece in self._body(connection, idle):
+                pieces.append(piece[:most_bytes])
+                most_bytes -= len(piece)
+                if most_bytes <= 0:
+                    break
+        except (WireError, OSError) as error:
+            if not tells_by_itself(connection.status):
+                raise
+            untie(error)
         return b"".join(pieces)
 
     async def _body(self, connection: Connection, idle: float) -> AsyncIterator[bytes]:

@@ -114,9 +114,11 @@ class Call(Attempt):
             self._over()
 
     def _mishap(self, error: BaseException) -> Failure:
-        if not isinstance(error, TooLargeError):
-            return mishap(self.over or code_of(error), told(self._target, error), in_doubt=self.connection is not None)
         status = 0 if self.connection is None else self.connection.status
+        if not isinstance(error, TooLargeError):
+            refused = 300 <= status < 500
+            in_doubt = self.connection is not None and not refused
+            return mishap(self.over or code_of(error), told(self._target, error), in_doubt=in_doubt, status=status if refused else None)
         if isinstance(error, TooManyValuesError):
             return mishap("too_many_values", in_doubt=True, status=status)
         return mishap("response_too_large", f"over {self._terms.max_response_bytes} bytes", in_doubt=True, status=status)
