@@ -16,7 +16,7 @@ from batchrun.core.jobs.words import quoted, shown, wrong
 RUN_DIRECTORY_NAMES = frozenset(
     {
         *("run.json", "attempts.log", "rejected-input.jsonl", "report.html", "usage.csv", "run.lock", "input"),
-        *("learnt.json", "index.bin", "index.json", "plan.checkpoint", "statement.checkpoint", "course.checkpoint"),
+        *("learnt.json", "books.lock", "index.bin", "index.json", "plan.checkpoint", "statement.checkpoint", "course.checkpoint"),
     },
 )
 """What a run directory holds beside its workspaces' directories, in lower case."""

@@ -84,6 +84,10 @@ class _Fold:
     def weight(self) -> int:
         return self._choices.weight + self._weight
 
+    @property
+    def counted(self) -> bool:
+        return "usage" in self._envelope
+
     def take(self, chunk: Fields) -> None:
         self._envelope.update((name, chunk[name]) for name in ("usage", "request_id") if chunk.get(name))
         output = chunk.get("output")

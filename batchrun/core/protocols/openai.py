@@ -74,6 +74,10 @@ class _Fold:
     def weight(self) -> int:
         return self._choices.weight
 
+    @property
+    def counted(self) -> bool:
+        return self._usage is not None
+
     def take(self, chunk: Fields) -> None:
         self._envelope.update((name, chunk[name]) for name in ("id", "created", "model", "system_fingerprint") if chunk.get(name))
         if isinstance(chunk.get("usage"), dict):

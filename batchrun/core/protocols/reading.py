@@ -43,6 +43,10 @@ class Fold(Protocol):
     def weight(self) -> int:
         """Bytes of memory that what is kept of the stream takes, about."""
 
+    @property
+    def counted(self) -> bool:
+        """Whether it has been said what the answer cost."""
+
     def take(self, chunk: Fields) -> None:
         """Take the next chunk in; never raises, whatever it holds."""
 
@@ -97,6 +101,11 @@ class Reading:
         """Whether a stream has brought all of the answer's text: should its wire break now, the answer stands."""
         stream = self._stream
         return stream is not None and stream.complaint is None and not stream.broken and stream.fold.whole
+
+    @property
+    def said_all(self) -> bool:
+        """Whether nothing more is to come of a stream: its end has, or all of the text and what it cost, which may be a later event."""
+        return self.complete or (self.whole and self._stream is not None and self._stream.fold.counted)
 
     def weight(self) -> int:
         """Bytes of memory that it holds so far, about; what came in many small pieces is put together."""

@@ -96,7 +96,7 @@ class Attempt:
             self._allow(self._loop.time() + idle)
 
     async def refusal(self, connection: Connection, most_bytes: int, idle: float) -> bytes:
-        """The body of a refusal, cut at the largest size that is taken; what came of it, where it breaks off and its status tells enough."""
+        """The body of a refusal, cut at the largest size that is taken; what came, where it breaks off and its status tells enough."""
         most_bytes = min(most_bytes, _REFUSAL_BYTES)
         pieces = []
         try:
@@ -155,7 +155,7 @@ class Attempt:
         before = self.reading.events
         self._read(piece, now)
         if self._timer is not None and (not before or self.reading.events > before):
-            self._allow(now + (min(idle, _AFTERWORD) if self.stands() else idle))
+            self._allow(now + (min(idle, _AFTERWORD) if self.reading.said_all else idle))
 
     def _read(self, piece: bytes, now: float) -> None:
         self.reading.feed(piece)
