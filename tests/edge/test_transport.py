@@ -272,6 +272,16 @@ def test_an_answer_of_more_values_than_there_is_memory_for_is_not_asked_for_agai
     assert (failure.code, failure.fault, failure.in_doubt, failure.status) == ("too_many_values", REJECT, True, 200)
 
 
+def test_an_answer_that_is_no_http_is_told_with_what_is_wrong_with_it():
+    failure = failure_of(server.pours(HEAD + b"X-A: ", b"a" * 65_536))
+    assert (failure.code, "no end of what is no body" in failure.message) == ("bad_http", True), failure.message
+
+
+def test_a_header_that_is_no_text_is_no_mishap():
+    refused = server.http(b"{}", status="429 Too Many Requests").replace(b"Content-Type", b"X-Request-Id: \xff\xfe\r\nContent-Type", 1)
+    assert failure_of(server.says(refused)).code == "http_429"
+
+
 def test_of_many_calls_the_first_are_sent_before_the_last_are_connected():
     calls, connected = 80, []
 
