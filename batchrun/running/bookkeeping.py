@@ -10,8 +10,10 @@ the kernel makes wait for a write, or another process that waits so while it has
 does: nothing is sent that the books do not know of, nothing is lost, and the calls are given the time back
 (`test_books_of_budgets_that_are_held_up_hold_up_the_run_and_cost_it_no_call`).
 
-A run beside whose ledger cannot be counted, for it is damaged or a newer version's, keeps a run with such a budget from being opened, and
-ends one when it has to be counted anew: what cannot be counted must not be overspent.
+A run beside whose ledger cannot be counted, for it is damaged or a newer version's, keeps a run with such a budget from being opened: what
+cannot be counted must not be overspent. Where it is found so in the midst of a run, at a new day or when its process has died, nothing more
+is lent until it can be counted: what was borrowed is spent, then the lanes that need more park, and all others go on. It is told once, and
+looked at again every minute.
 
 A run that has no such budget in its job is counted as of the moment when another one opened, and again when a day begins.
 """
@@ -43,6 +45,8 @@ from batchrun.telling.reading import read_into
 LOOK_EVERY = 1.0
 _ASKED_AGAIN_AFTER = 0.2
 """Seconds after which a run whose own calls may yet leave some looks again whether others gave something back."""
+_COUNTED_AGAIN_AFTER = 60.0
+"""Seconds after which a run that cannot be counted is looked at again: it may be large."""
 _AWAITED = 3 * LOOK_EVERY
 """Seconds in which every process that lives has written its part down anew."""
 
@@ -62,6 +66,9 @@ class Bookkeeper:
         self._file = BooksFile(directory.absolute().parent)
         self._name = ""
         self._lend_from = 0.0
+        self._uncounted = ""
+        """Why another run cannot be counted: nothing is lent."""
+        self._count_at = -math.inf
         self._pages: dict[Purse, Page] = {}
 
     @contextmanager
@@ -109,11 +116,12 @@ class Bookkeeper:
             pages = {purse: purse.page(now) for purse in self._purses}
             turned = [purse for purse, page in pages.items() if page is not self._pages.get(purse)]
             waiting = [purse for purse, page in pages.items() if page.contested]
-            if turned or not self._look(waiting):
-                read: dict[Path, Part] = {}
-                while unread := self._take_part(read):
-                    counted = await anyio.to_thread.run_sync(self._counted, unread)
-                    read |= counted
+            if self._uncounted and abs(anyio.current_time() - self._count_at) < _COUNTED_AGAIN_AFTER:
+                continue
+            if self._uncounted:
+                turned = [*self._purses]
+            if (turned or not self._look(waiting)) and not await self._count_others():
+                turned = []
             for purse in turned:
                 scheduler.renew(purse)
             for purse in waiting:
@@ -121,7 +129,27 @@ class Bookkeeper:
             if turned or waiting:
                 wake()
 
+    async def _count_others(self) -> bool:
+        """Take part in the books anew; whether all others could be counted for it."""
+        read: dict[Path, Part] = {}
+        while unread := self._take_part(read):
+            try:
+                counted = await anyio.to_thread.run_sync(self._counted, unread)
+            except (RunDamagedError, LedgerError) as error:
+                if str(error) != self._uncounted:
+                    self._note(str(error))
+                self._uncounted, self._count_at = str(error), anyio.current_time()
+                return False
+            read |= counted
+        self._uncounted = ""
+        return True
+
     def _borrow(self, purse: Purse, page: Page, need: Decimal) -> None:
+        if self._uncounted:
+            # Nobody is to give anything back: what needs more parks.
+            page.contested, page.withheld = False, self._uncounted
+            return
+        page.withheld = ""
         now = self._wall_time()
         if page.promised and abs(now - page.refused_at) < _ASKED_AGAIN_AFTER:
             return  # What is under way here leaves some, or nothing does.
@@ -213,9 +241,10 @@ class Bookkeeper:
             return self._read_ledger(directory)
         except (RunDamagedError, LedgerError) as error:
             caps = ", ".join(str(purse.cap) for purse in self._purses)
+            then = "nothing more of it goes to this run, and all else goes on" if self._name else "nothing is sent"
             raise type(error)(
                 f"{directory}: what this run, which stands beside yours, has spent of {caps} cannot be counted, and no more may be spent "
-                f"than is left: nothing is sent. {error}. Or move {directory.name} into another folder: what it spent counts no more then"
+                f"than is left: {then}. {error}. Or move {directory.name} into another folder: what it spent counts no more then"
             ) from None
 
     def _read_ledger(self, directory: Path) -> Part:

@@ -22,7 +22,7 @@ from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Reply, Row, Usage
 from batchrun.core.money.books import Part
-from batchrun.core.money.budget import Cap, Lack, Purse, promise_all
+from batchrun.core.money.budget import Cap, Lack, Purse, broke, promise_all
 from batchrun.core.money.periods import Period
 from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.retry import RetryPolicy
@@ -818,6 +818,85 @@ def test_a_run_that_is_killed_while_another_is_read_is_read_too_and_each_of_them
     assert read == [["b"], ["c"]]
     assert waits.send()
     waits.close()
+
+
+def test_a_killed_run_that_cannot_be_counted_lends_a_run_under_way_nothing_and_ends_it_not_and_mended_it_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchrun.running.bookkeeping.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("batchrun.running.bookkeeping._COUNTED_AGAIN_AFTER", 0.05)
+    mine, killed = (Run(tmp_path, name).open() for name in ("a", "b"))
+    assert all(mine.send() for _ in range(2))
+    while killed.send():
+        pass
+    killed.settle(1)
+    while mine.send():
+        pass
+    killed.kill()
+    log = tmp_path / "b" / "legal" / "results.jsonl"
+    whole = log.read_bytes()
+    log.write_bytes(b"?" + whole[1:])
+    scheduler, allowed = _Noted(), mine.page.allowed
+
+    async def main():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(mine.keeper.keep, scheduler, scheduler.wake)
+            with anyio.fail_after(30):
+                await scheduler.event.wait()
+                assert ("renew", mine.purse) not in scheduler.told
+                assert [note.partition(" cannot be counted")[0].partition(": ")[0] for note in mine.notes] == [str(tmp_path / "b")]
+                assert not mine.send()
+                lack = promise_all((mine.purse,), LANE, Bound(0, 1_000), mine.clock[0])
+                assert isinstance(lack, Lack)
+                assert "cannot be counted" in broke(lack, "qwen-plus").message
+                assert (mine.page.allowed, mine.page.contested) == (allowed, False)
+                log.write_bytes(whole)
+                while ("renew", mine.purse) not in scheduler.told:
+                    scheduler.event = anyio.Event()
+                    await scheduler.event.wait()
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert len(mine.notes) == 1
+    while mine.send():
+        pass
+    mine.close()
+    assert 90 < spent_in_ledgers(tmp_path) <= 100
+
+
+def test_a_new_day_beside_a_run_that_cannot_be_counted_lends_nothing_until_it_can(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchrun.running.bookkeeping.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("batchrun.running.bookkeeping._COUNTED_AGAIN_AFTER", 0.05)
+    clock = [NOON]
+    mine, ended = (Run(tmp_path, name, clock=clock).open() for name in ("a", "b"))
+    assert ended.send()
+    ended.close()
+    log = tmp_path / "b" / "legal" / "results.jsonl"
+    whole = log.read_bytes()
+    log.write_bytes(b"?" + whole[1:])
+    for path in (tmp_path / "b").rglob("*"):
+        os.utime(path, (NOON + DAY, NOON + DAY))
+    clock[0] += DAY
+    scheduler = _Noted()
+
+    async def main():
+        noted = anyio.Event()
+
+        def note(_text):
+            noted.set()
+
+        mine.keeper._note = note
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(mine.keeper.keep, scheduler, scheduler.wake)
+            with anyio.fail_after(30):
+                await noted.wait()
+                assert (mine.send(), mine.page.allowed, scheduler.told) == (False, 0, [])
+                log.write_bytes(whole)
+                await scheduler.event.wait()
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert scheduler.told == [("renew", mine.purse), "wake"]
+    assert mine.send()
+    mine.close()
 
 
 def test_books_that_are_made_again_know_of_all_that_is_spent_and_under_way_though_calls_cost_more_than_was_thought(tmp_path):

@@ -87,6 +87,8 @@ class Page:
     """At the most, by what is under way."""
     others: Decimal = _NOTHING
     """What other runs have taken, when the books were last looked into."""
+    withheld: str = ""
+    """Why nothing more is lent of it, where that is not for its being spent."""
     contested: bool = False
     """Other runs hold some of it for calls to come, and may give it back."""
     refused_at: float = -math.inf
@@ -185,6 +187,8 @@ def broke(lack: Lack, model: str) -> Failure:
     if lack.price is None:
         advice = f"give {model} a price in [prices], or say in the budget what an unpriced model counts as"
         return Failure(Fault.PARK, Scope.LANE, "no_price", f"{cap}: {model} has no price in {cap.unit}", advice)
+    if page.withheld:
+        return Failure(Fault.PARK, Scope.LANE, "budget_uncounted", page.withheld, "then run the same command again")
     spent = f"{told(page.spent + page.others, cap.unit)} spent"
     if page.others:
         spent += f", {told(page.others, cap.unit)} of it by other runs"
