@@ -28,7 +28,8 @@ TWICE = [
      "'content' stands twice in messages, at columns 45 and 59"),
     (b'{"workspace":"a","prompt":"x","metadata":{"a":[{},{"the merger":1,"the merger":1}]}}',
      "a key stands twice in metadata, at columns 52 and 67"),
-    (b'{"workspace":"a","prompt":"\\u003a\\u003A","id":"1","workspace":"b"}', "'workspace' stands twice"),
+    (b'{"workspace":"a","prompt":"\\u003a","id":"1","workspace":"b"}', "'workspace' stands twice"),
+    (b'{"workspace":"a","prompt":"\\u003A","id":"1","workspace":"b"}', "'workspace' stands twice"),
 ]  # fmt: skip
 ONCE = [
     b'{"workspace":"a","prompt":"\\"workspace\\":\\"b\\",\\"workspace\\":"}',
