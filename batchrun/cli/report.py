@@ -11,6 +11,7 @@ import orjson
 
 from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
 from batchrun.cli.saying import room
+from batchrun.core.columns import printable
 from batchrun.core.counted import counted
 from batchrun.core.ledger.attribution import LANE
 from batchrun.core.ledger.focus import Focus
@@ -20,7 +21,7 @@ from batchrun.report.doubt import doubt_json, doubt_table
 from batchrun.report.page.languages import Language
 from batchrun.report.table import money, table
 from batchrun.running.statements import BY
-from batchrun.telling.publishing import publish
+from batchrun.telling.publishing import publish, standing_still
 from batchrun.telling.reading import doubtful_calls
 from batchrun.telling.reporting import Into, Report, named, reported, why_no_rows, write_focus, write_usage_csv
 
@@ -93,7 +94,7 @@ def report(  # noqa: PLR0913 - an option each
     if focus_path is not None and focus is not None:
         write_focus(focus_path, focus)
         _tell_focus(focus_path, focus)
-    _tell(found)
+    _tell(found, only)
     sys.exit(0 if found.complete else 6)
 
 
@@ -130,7 +131,7 @@ def _tell_focus(path: Path, focus: Focus) -> None:
         click.echo(f"not in it: {money(focus.undated)} of calls that do not tell when they were made", err=True)
 
 
-def _tell(found: Report) -> None:
+def _tell(found: Report, only: str | None) -> None:
     """Say which runs the sums are of, where that is a question."""
     if len(found.taken) != 1 or found.left_out:
         click.echo(f"{counted(len(found.taken), 'run')}: {', '.join(str(each.path) for each in found.taken)}", err=True)
@@ -140,5 +141,9 @@ def _tell(found: Report) -> None:
     lines = found.statement.rejected_input
     for reason in reasons.told(lines, why_no_rows(found.taken) if lines else ()):
         click.echo(f"no row: {reason}", err=True)
+    for parked in standing_still(found, only):
+        status = f"{parked.status} " if parked.status else ""
+        told = f"parked: {parked.name}, {counted(parked.rows, 'row')}: {status}{parked.code}: {parked.message}\n  {parked.advice}"
+        click.echo("\n".join(map(printable, told.split("\n"))), err=True)
     for each in found.left_out:
         click.echo(f"not counted: {each.why}", err=True)

@@ -47,7 +47,7 @@ def publish(
         made_at=datetime.now(UTC),
         zone=zone,
         job=_table(described[-1].get("job")) if described else {},
-        parked=list(_parked(described, report, only)),
+        parked=standing_still(report, only),
         workspace=only,
         by=tuple(by),
         no_rows=why_no_rows(report.taken) if only is None else (),
@@ -67,6 +67,11 @@ def _ran(taken: Taken, described: Mapping[str, Any]) -> Ran:
     ended = described.get("ended")
     stopped_by = _table(ended).get("stopped_by")
     return Ran(taken.run, taken.name, isinstance(ended, dict), stopped_by if isinstance(stopped_by, str) else None)
+
+
+def standing_still(report: Report, only: str | None = None) -> list[Parked]:
+    """What the runs of *report* were ended by or wait for, as far as rows are left; of one workspace what concerns it."""
+    return [*_parked([(run_directory.read_description(taken.path) or {}) for taken in report.taken], report, only)]
 
 
 def _parked(described: Sequence[Mapping[str, Any]], report: Report, only: str | None) -> Iterator[Parked]:

@@ -25,6 +25,7 @@ from batchrun.running.money import described_job
 from batchrun.telling.reporting import reported
 from tests.core.ledger.test_attribution import MIDNIGHT, World, at_hours
 from tests.focus_spec import violations
+from tests.report.written import Night, write_night
 from tests.runs import write_run
 
 PRICE = Decimal("0.8")
@@ -169,6 +170,17 @@ def test_a_link_in_a_run_directory_is_not_followed_by_what_is_written_there_with
     ask(directory, "--csv", "--html")
     assert (tmp_path / "others").read_text() == "theirs"
     assert not (directory / "usage.csv").is_symlink()
+
+
+def test_what_stands_still_is_told_beside_the_statement_with_what_to_do_and_to_each_workspace_its_own(tmp_path):
+    directory = write_night(tmp_path / "night", Night(["legal", "sales"], rows=10, pending=7))
+    parked = (
+        "parked: sales qwen-max, 7 rows: 403 Model.AccessDenied: Model access denied.\n  ask the account's owner to authorise the model"
+    )
+    assert parked in ask(directory).stderr
+    assert parked in ask(directory, "--workspace", "sales").stderr
+    assert "parked" not in ask(directory, "--workspace", "legal").stderr
+    assert "parked" not in ask(write_night(tmp_path / "done", Night(["legal"], rows=10))).stderr
 
 
 def test_focus_is_valid_adds_up_and_says_what_is_not_in_it(tmp_path):
