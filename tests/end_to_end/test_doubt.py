@@ -55,6 +55,22 @@ def test_a_job_may_say_that_rows_in_doubt_are_held(tmp_path):
         assert len(calls(url)) == 32
 
 
+def test_a_row_whose_stream_broke_with_a_throttles_code_is_held_too_and_sent_once_more_only_when_told(tmp_path):
+    fault = '[[faults]]\nkind = "stream_native_error"\nfirst = 1\nworkspace = "legal"\n'
+    rows = [row | {"workspace": "legal", "stream": True} for row in rows_of(6)]
+    with simulator(tmp_path, scenario=fault) as url:
+        job = write_job(tmp_path, url, rows, concurrency=1)
+        first = run(tmp_path, "run", str(job), "--hold-in-doubt")
+        assert first.returncode == 4, first.stderr
+        assert b"1 row is held" in first.stderr
+        assert (len(calls(url)), len(answered(tmp_path))) == (6, 5), "what is held is not sent"
+        (listed,) = json.loads(run(tmp_path, "report", "run", "--in-doubt", "--json").stdout)
+        assert (listed["why"], listed["row"]) == ("Throttling.AllocationQuota", "pending")
+        assert run(tmp_path, "run", str(job), "--send-in-doubt").returncode == 0
+        keys = Counter(call["idempotency_key"] for call in calls(url))
+    assert (len(answered(tmp_path)), sorted(keys.values())) == (6, [1, 1, 1, 1, 1, 2])
+
+
 def test_one_row_keeps_one_key_over_its_throttles_and_retries(tmp_path):
     faults = "".join(f'[[faults]]\nkind = "{kind}"\nfirst = {first}\n' for kind, first in (("throttle", 1), ("internal", 9), ("reset", 6)))
     with simulator(tmp_path, latency=0.0, scenario=faults) as url:

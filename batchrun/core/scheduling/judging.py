@@ -48,9 +48,15 @@ class Judge:
             case Exhaust() | Hold() as step:
                 return Verdict.HELD if isinstance(step, Hold) else Verdict.EXHAUSTED
             case Park():
-                lane.front.appendleft((ticket.ordinal, ticket.attempt))
                 self._park(failure.scope, lane, failure, now)
-                return Verdict.PARKED
+                return self._put_back(ticket, failure, Verdict.PARKED)
+
+    def _put_back(self, ticket: Ticket, failure: Failure, verdict: Verdict) -> Verdict:
+        """Let the row be the next of its lane, as *verdict* says; or hold it, for as the next it would be sent again."""
+        if self._retry.holds(failure):
+            return Verdict.HELD
+        ticket.lane.front.appendleft((ticket.ordinal, ticket.attempt))
+        return verdict
 
     def _wait(self, ticket: Ticket, until: float, attempt: int) -> None:
         heapq.heappush(ticket.lane.retries, (until, next(self._numbers), ticket.ordinal, attempt))
@@ -71,23 +77,21 @@ class Judge:
 
     def _back_to_front(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
         lane = ticket.lane
-        lane.front.appendleft((ticket.ordinal, ticket.attempt))
         if failure.fault is Fault.REASK:
             lane.throttled_since = None
-            return Verdict.REASKED
+            return self._put_back(ticket, failure, Verdict.REASKED)
         lane.refused(ticket.launched_at, failure, now, jitter)
         since = lane.throttled_since = now if lane.throttled_since is None else lane.throttled_since
         if now - since >= THROTTLED_FOR_TOO_LONG:
             advice = f"throttled for {THROTTLED_FOR_TOO_LONG / 60:.0f} minutes without one answer: a quota may be used up; {failure.advice}"
             self._park(Scope.LANE, lane, replace(failure, advice=advice), now)
-        return Verdict.THROTTLED
+        return self._put_back(ticket, failure, Verdict.THROTTLED)
 
     def _rejected(self, ticket: Ticket, failure: Failure, now: float) -> Verdict:
         lane = ticket.lane
         parked = self._parking.of_lane_alone(lane)
         if parked is not None and parked.failure.code == failure.code:
-            lane.front.appendleft((ticket.ordinal, ticket.attempt))
-            return Verdict.PARKED
+            return self._put_back(ticket, failure, Verdict.PARKED)
         if lane.same_rejections_in_a_row(failure.code) >= SAME_REJECTION_PARKS:
             advice = f"the first {SAME_REJECTION_PARKS} answers were all this: {failure.advice}; then run with --retry-rejected"
             self._park(Scope.LANE, lane, replace(failure, advice=advice), now)

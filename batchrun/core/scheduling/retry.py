@@ -25,6 +25,10 @@ class RetryPolicy:
     outage: float = 21_600.0
     """Seconds that an endpoint is waited for which had answered, and to which no connection comes to stand any more."""
 
+    def holds(self, failure: Failure) -> bool:
+        """Whether a row is not to be sent again after such a failure, whatever its lane learns of it."""
+        return self.hold_in_doubt and failure.in_doubt and failure.usage is None
+
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
@@ -35,7 +39,7 @@ class TryAgain:
 
 @dataclass(frozen=True, slots=True)
 class BackToFront:
-    """The row was throttled, or is asked again: it keeps its place and its attempts."""
+    """The row was throttled, or is asked again: it keeps its place and its attempts, unless it is to be held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def next_step(policy: RetryPolicy, failure: Failure, attempt: int, jitter: float
             return Reject()
         case Fault.PARK:
             return Park()
-        case Fault.AGAIN if policy.hold_in_doubt and failure.in_doubt and failure.usage is None:
+        case Fault.AGAIN if policy.holds(failure):
             return Hold()
         case Fault.AGAIN if attempt >= policy.max_attempts:
             return Exhaust()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from hypothesis import settings
@@ -17,11 +17,11 @@ from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.scheduling.alarms import TICK
 from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS, THROTTLED_FOR_TOO_LONG
 from batchrun.core.scheduling.outages import SOON, TOO_LONG, TOO_LONG_AT_FIRST, Outage, never_met
-from batchrun.core.scheduling.retry import BackToFront, Exhaust, Park, Reject, RetryPolicy, TryAgain, next_step
+from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
 from tests.laboratory import Result, again, answer, parks, rejected, throttled, unreached
 
-POLICY = RetryPolicy(max_attempts=3, first=1.0, max=8.0, outage=5_000.0)
+POLICY = RetryPolicy(max_attempts=3, first=1.0, max=8.0, hold_in_doubt=True, outage=5_000.0)
 PROBE_EVERY = 50.0
 OUTAGE_AFTER = 4
 SCOPES = (Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT)
@@ -33,6 +33,7 @@ RESULTS = st.one_of(
     st.builds(throttled, st.sampled_from([None, 3.0, 90.0])),
     st.builds(rejected, st.sampled_from(["one", "one", "other"])),
     st.builds(parks, st.sampled_from(SCOPES)),
+    st.sampled_from([replace(each, in_doubt=True) for each in (again(), throttled(), rejected("one"), *map(parks, SCOPES))]),
 )
 QUOTAS = st.sampled_from([Quota(), Quota(), Quota(), Quota(rpm=60.0), Quota(rpm=6.0), Quota(tpm=6_000.0), Quota(600.0, 600.0)])
 BOUND = Bound(10, 10)
@@ -378,6 +379,8 @@ class Machine(RuleBasedStateMachine):
         slow.promised -= sum(BOUND)
         if isinstance(result, Reply):
             slow.spent += 15
+        elif result.in_doubt:
+            slow.spent += sum(BOUND)
         for each in self.lanes.values():
             each.short = each.short and each.plan.workspace != lane.plan.workspace
 
@@ -468,20 +471,26 @@ class Machine(RuleBasedStateMachine):
                 assert verdict is Verdict.AGAIN
                 lane.pending[ticket.ordinal] = self.now + delay, ticket.attempt + 1
             case BackToFront():
-                assert verdict is Verdict.THROTTLED
-                lane.pending[ticket.ordinal] = self.now, ticket.attempt
+                self._put_back(lane, ticket, result, verdict, Verdict.THROTTLED)
                 lane.since = self.now if lane.since is None else lane.since
                 if self.now - lane.since >= THROTTLED_FOR_TOO_LONG:
                     self._park(lane.named(Scope.LANE), result, probes=True)
             case Park():
-                assert verdict is Verdict.PARKED
-                lane.pending[ticket.ordinal] = self.now, ticket.attempt
+                self._put_back(lane, ticket, result, verdict, Verdict.PARKED)
                 self._park(lane.named(result.scope), result, probes=True)
-            case Exhaust():
-                assert verdict is Verdict.EXHAUSTED
+            case Exhaust() | Hold():
+                assert verdict is (Verdict.HELD if result.in_doubt else Verdict.EXHAUSTED)
                 self._settle(lane, ticket, verdict)
             case Reject():
                 self._rejected(lane, ticket, result, verdict)
+
+    def _put_back(self, lane, ticket, failure, verdict, otherwise):
+        """What is in doubt is held, and never sent again."""
+        assert verdict is (Verdict.HELD if failure.in_doubt else otherwise)
+        if verdict is Verdict.HELD:
+            self._settle(lane, ticket, verdict)
+        else:
+            lane.pending[ticket.ordinal] = self.now, ticket.attempt
 
     def _fails(self, lane, ticket, failure):
         if self.now - ticket.launched_at <= SOON or never_met(failure):
@@ -495,8 +504,7 @@ class Machine(RuleBasedStateMachine):
     def _rejected(self, lane, ticket, failure, verdict):
         park = self.parks.get(lane.named(Scope.LANE))
         if park is not None and park.failure.code == failure.code:
-            assert verdict is Verdict.PARKED
-            lane.pending[ticket.ordinal] = self.now, ticket.attempt
+            self._put_back(lane, ticket, failure, verdict, Verdict.PARKED)
             return
         assert verdict is Verdict.REJECTED
         self._settle(lane, ticket, verdict)

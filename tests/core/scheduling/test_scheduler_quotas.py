@@ -384,6 +384,41 @@ def test_a_row_in_doubt_that_is_held_leaves_the_run_and_is_counted_for_its_works
     assert len(events.launches) == 4
 
 
+STREAM_BROKE = [
+    (Fault.THROTTLED, Scope.LANE, None),
+    (Fault.REASK, Scope.ROW, None),
+    (Fault.PARK, Scope.LANE, "legal qwen-plus"),
+    (Fault.PARK, Scope.WORKSPACE, "legal"),
+    (Fault.PARK, Scope.ACCOUNT, "main"),
+]
+
+
+@pytest.mark.parametrize(("fault", "scope", "parked"), STREAM_BROKE, ids=[f"{fault} {scope}" for fault, scope, _ in STREAM_BROKE])
+def test_a_row_in_doubt_is_held_whatever_its_call_failed_with_and_its_lane_hears_of_that_all_the_same(fault, scope, parked):
+    failure = replace(doubtful(), fault=fault, scope=scope, retry_after=30.0)
+    lanes = [lane("legal", rows=3, slots=1, account="main"), lane("sales", rows=3, slots=1, account="main")]
+    held, sent = (Scheduler(lanes, RetryPolicy(hold_in_doubt=wished)) for wished in (True, False))
+    first = {scheduler: ended(scheduler, one(scheduler), failure, 1.0) for scheduler in (held, sent)}
+    assert (first[held], first[sent].final) == (Verdict.HELD, False)
+    assert (held.rows_held(), held.left()["legal", "qwen-plus"]) == ({"legal": 1}, 2)
+    assert (sent.rows_held(), sent.left()["legal", "qwen-plus"]) == ({}, 3)
+    for scheduler in (held, sent):
+        assert [each.name for each in scheduler.parked()] == ([parked] if parked else [])
+        assert bool(scheduler.held(2.0)) is (fault is Fault.THROTTLED), "its lane is slowed down by a throttle and by nothing else"
+    assert {ticket.ordinal for ticket in launched(held, 1.0) if ticket.workspace == "legal"} <= {1}, "what is held is not sent"
+
+
+def test_a_row_in_doubt_whose_rejection_would_keep_it_for_a_probe_is_held_and_one_that_is_rejected_for_good_is_rejected():
+    failure = replace(doubtful(), fault=Fault.REJECT, code="response_too_large")
+    scheduler = Scheduler([lane("legal", rows=30, slots=24)], RetryPolicy(hold_in_doubt=True))
+    out = launched(scheduler, 0.0)
+    while len(out) < 24:
+        out += launched(scheduler, 60.0 * len(out))
+    verdicts = [ended(scheduler, ticket, failure, 5000.0) for ticket in out]
+    assert verdicts == [Verdict.REJECTED] * 20 + [Verdict.HELD] * 4
+    assert scheduler.left() == {("legal", "qwen-plus"): 6}
+
+
 def test_hours_while_a_workspace_was_closed_are_no_hours_of_throttles():
     for closed in (True, False):
         scheduler = Scheduler([lane(rows=10, slots=1)], RetryPolicy(), wait_for_parked=True)
