@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from time import time
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from batchrun.core.money.price_list import shipped
 from batchrun.core.money.pricing import standard_prices
 from batchrun.edge.job_file import load_job
 from batchrun.report.prices import price_table, prices_json, prices_toml
-from batchrun.running.money import listed
+from batchrun.running.money import day_of, listed
 
 _LIST = "list"
 
@@ -63,7 +64,12 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
 
 @prices.command("import", short_help="Take in what LiteLLM's table says of them.")
 @click.option("--litellm", "file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="LiteLLM's table of prices, JSON.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="The first day that the prices hold; today.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DAY",
+    help="The first day that the prices hold, as the provider's bills count days; today.",
+)
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be given again.")
 def import_prices(*, file: Path, since: datetime | None, models: tuple[str, ...]) -> None:
     """Make tables of [prices] of the dashscope/ entries in LiteLLM's table: in dollars, for endpoint "intl".
@@ -73,8 +79,9 @@ def import_prices(*, file: Path, since: datetime | None, models: tuple[str, ...]
 
     Exits with 0, or 2 where FILE is no such table.
     """
-    day = since.date() if since else datetime.now(UTC).date()
-    rows, left = taken(_table(file), day, f"LiteLLM's table, taken in on {datetime.now(UTC):%Y-%m-%d}")
+    today = day_of(time())
+    day = since.date() if since else today
+    rows, left = taken(_table(file), day, f"LiteLLM's table, taken in on {today}")
     if models:
         rows, left = [row for row in rows if row.model in models], [each for each in left if each.model in models]
     click.echo(prices_toml(rows), nl=False)

@@ -21,6 +21,8 @@ from batchrun.core.money.price_list import PriceRow, Tier, shipped
 from batchrun.core.money.pricing import Discounts, Prices, region_of
 
 _FIRST_DAY = date(1970, 1, 1).toordinal()
+_AHEAD = 8 * 3600
+"""Seconds that the clocks of the provider's bills are ahead, those of DEFAULT_ZONE: nobody has changed them since 1991."""
 _BEIJING = ("cn-beijing", "China (Beijing)")
 _PLACES: Mapping[str, tuple[str, str]] = {
     "public": _BEIJING,
@@ -116,8 +118,8 @@ def _row(model: str, table: PricesTable) -> PriceRow:
 
 
 def day_of(at: float) -> date:
-    """The day by whose prices a call is priced that began at a wall time."""
-    return _day(int(at // 86_400))
+    """The day by whose prices a call is priced that began at a wall time: that of the provider's bill, as everywhere."""
+    return _day(int((at + _AHEAD) // 86_400))
 
 
 @lru_cache(maxsize=64)

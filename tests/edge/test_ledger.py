@@ -56,12 +56,12 @@ def test_an_entry_says_what_its_call_cost_when_it_began_and_one_without_a_call_o
     assert read == [Money("CNY", Decimal("7.3")), Money("CNY", Decimal("7.3")), None, None, None]
 
 
-def test_the_log_says_what_a_call_cost_whose_tokens_stand_in_no_entry(tmp_path):
+def test_the_log_says_what_a_call_cost_when_it_began_whose_tokens_stand_in_no_entry(tmp_path):
     failure = Failure(Fault.REASK, Scope.ROW, "schema_mismatch", "m", "a", usage=Usage(7, 3))
     with Ledger(Files(tmp_path, open_to_append), 1, price=priced) as ledger:
         for at, result in ((1.0, failure), (2.0, failure), (1.0, replace(failure, usage=None))):
-            name = ledger.start(row("r-1"), Bound(9, 9), 0.5)
-            ledger.end(name, "reasked", result, at)
+            name = ledger.start(row("r-1"), Bound(9, 9), at)
+            ledger.end(name, "reasked", result, at + 1.0)
     ends = [line for line in Attempts(tmp_path / "attempts.log") if isinstance(line, Ended)]
     assert [(end.name, end.cost, end.usage) for end in ends] == [
         ("1-1", Money("CNY", Decimal("7.3")), Usage(7, 3)),

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -92,7 +92,7 @@ OPENINGS = st.lists(
 
 
 def price(_workspace: str, model: str, usage: Usage, at: float):
-    found = PRICES.cost(model, "cn", usage, datetime.fromtimestamp(at, UTC).date())
+    found = PRICES.cost(model, "cn", usage, datetime.fromtimestamp(at, ZoneInfo("Asia/Shanghai")).date())
     return found.money() if found else None
 
 

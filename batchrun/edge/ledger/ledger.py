@@ -60,7 +60,8 @@ class Ledger:
         self._boot = boot
         self._wall_time = wall_time
         self._attempts = 0
-        self._under_way: dict[str, Row] = {}
+        self._under_way: dict[str, tuple[Row, float]] = {}
+        """Each with the wall time at which it began."""
         files.under_way = self._under_way
         self._behind: list[bytes] = []
         """Ends that the next line of attempts.log takes along."""
@@ -110,16 +111,16 @@ class Ledger:
         self._note_log(started_line(name, at, row, most))
         if self._untold is not None:
             self._untold.start(name, at, row, most)
-        self._under_way[name] = row
+        self._under_way[name] = row, at
         return name
 
     def end(self, attempt: str, verdict: str, result: Reply | Failure, at: float) -> None:
         """Note what an attempt brought, at a wall time; its entry, where it has one, was flushed before."""
-        row = self._under_way.pop(attempt)
+        row, began_at = self._under_way.pop(attempt)
         if verdict == "answered" and result.usage is not None:
             self._behind.append(line := ended_line(attempt, at, verdict, result))
         else:
-            cost = self._price(row.workspace, row.model, result.usage, at) if result.usage is not None else None
+            cost = self._price(row.workspace, row.model, result.usage, began_at) if result.usage is not None else None
             self._note_log(line := ended_line(attempt, at, verdict, result, cost, metadata=row.metadata))
         if self._untold is not None:
             self._untold.end(attempt, at, verdict, result, line)

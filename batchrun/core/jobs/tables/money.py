@@ -145,7 +145,9 @@ class PricesTable(Table):
     )
     currency: Currency = Field(default="CNY", description="of the prices")
     since: Annotated[date, Strict(False), said("a day, such as 2026-12-01")] = Field(
-        default=date(2025, 1, 1), description="the first day that they hold", examples=["2026-12-01"]
+        default=date(2025, 1, 1),
+        description="the first day that they hold, as the provider's bills count days (Asia/Shanghai)",
+        examples=["2026-12-01"],
     )
     tiers: Tiers = Field(
         description="a price, or a list of prices for longer and longer requests", examples=[{"input": 0.8, "output": 2, "thinking": 8}]
