@@ -242,7 +242,7 @@ def _metered(row: PriceRow, tier: Tier, usage: Usage) -> list[tuple[str, int, De
         metered.append(("audio_input_token", audio, row.audio_input or _NOTHING))
     if seen:
         metered.append(("image_input_token", seen, row.image_input or _NOTHING))
-    sound = usage.output_audio_tokens if row.audio_output is not None else 0
+    sound = min(usage.output_audio_tokens, usage.output_tokens) if row.audio_output is not None else 0
     if sound and row.audio_output is not None:
         metered.append(("audio_output_token", sound, row.audio_output))
     if text := usage.output_tokens - sound:
@@ -252,8 +252,9 @@ def _metered(row: PriceRow, tier: Tier, usage: Usage) -> list[tuple[str, int, De
 
 def _parted(row: PriceRow, usage: Usage) -> tuple[int, int, int, int, int]:
     """Take the input apart: what is plain, was cached, written to a cache, heard and seen; the last two where they have a price."""
-    asked, cached, written, audio, seen = usage.input_tokens, usage.cached_tokens, usage.cache_creation_tokens, 0, 0
-    written = min(written, asked - cached)
+    asked, audio, seen = usage.input_tokens, 0, 0
+    cached = min(usage.cached_tokens, asked)
+    written = min(usage.cache_creation_tokens, asked - cached)
     plain = asked - cached - written
     # What a cache held may have been a picture or a sound: it is charged once, as what the cache held.
     if row.audio_input is not None:

@@ -259,6 +259,13 @@ def test_what_a_cache_saved_is_told():
     assert (found.amount, found.saved) == (Decimal("0.3"), Decimal("0.2"))
 
 
+@given(st.sampled_from(["qwen-plus", "qwen3-omni-flash"]), st.builds(Usage, *[COUNTS] * 4, st.none(), *[COUNTS] * 5), st.booleans())
+def test_whatever_the_parts_of_an_input_are_said_to_be_they_are_charged_as_the_input_and_none_as_less_than_nothing(model, usage, batch):
+    charges = cost(model, usage, batch=batch).charges
+    assert all(charge.tokens > 0 for charge in charges)
+    assert sum(charge.tokens for charge in charges if "output" not in charge.meter) == usage.input_tokens
+
+
 @pytest.mark.parametrize(
     ("endpoint", "region"),
     [
