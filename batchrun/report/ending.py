@@ -93,7 +93,7 @@ def _all_parked(parked: Iterable[ParkedScope]) -> Iterator[str]:
 def _unmet(scopes: Sequence[ParkedScope]) -> str:
     """What is sent to one endpoint, and finds no connection to it."""
     failure, rows = scopes[0].failure, counted(sum(each.rows for each in scopes), "row")
-    return f"parked: {shortened([each.name for each in scopes])}, {rows}: {failure.code}: {failure.message}\n  {failure.advice}"
+    return f"parked: {shortened(sorted(each.name for each in scopes))}, {rows}: {failure.code}: {failure.message}\n  {failure.advice}"
 
 
 def _parked(parked: ParkedScope) -> str:

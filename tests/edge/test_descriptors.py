@@ -78,7 +78,7 @@ def verb_under(limit, *arguments, home):
     return subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("most", [4, 5, 8, 20, 47])
+@pytest.mark.parametrize("most", [5, 8, 20, 47])  # With four Python itself may not start: what an environment's .pth files import.
 def test_a_process_that_may_have_hardly_any_file_open_says_so_in_one_line_and_does_nothing(tmp_path, most):
     (tmp_path / "rows.jsonl").write_text('{"prompt": "hello"}\n')
     (tmp_path / "job.toml").write_text(

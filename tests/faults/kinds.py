@@ -117,9 +117,9 @@ def _before_the_body(head: bytes) -> dict[str, Kind]:
         "a refusal that never ends": Kind(
             server.pours(b"HTTP/1.1 401 No\r\nContent-Type: text/plain\r\n\r\n", b"no entry " * 1_000), "http_401", PARK, in_doubt=False
         ),
-        "a refusal cut short": Kind(says(http(b'{"error":', status="400 Bad", length=90)), "half_body"),
-        "a refusal that falls silent": Kind(server.hangs(http(b'{"error":', status="400 Bad", length=90)), "read_timeout"),
-        "a refusal that drips": Kind(server.drips(b"HTTP/1.1 500 No\r\n\r\n", every=0.02), "read_timeout"),
+        "a refusal cut short": Kind(says(http(b'{"error":', status="400 Bad", length=90)), "half_body", in_doubt=False),
+        "a refusal that falls silent": Kind(server.hangs(http(b'{"error":', status="400 Bad", length=90)), "read_timeout", in_doubt=False),
+        "a refusal that drips": Kind(server.drips(b"HTTP/1.1 500 No\r\n\r\n", every=0.02), "http_500"),
     }
 
 

@@ -38,12 +38,13 @@ def test_of_many_workspaces_of_one_key_some_are_named():
 
 def test_a_run_whose_workspaces_share_a_key_says_so_and_shows_no_key(tmp_path, monkeypatch):
     monkeypatch.setenv("ONE_KEY", "sk-fake-one")
+    monkeypatch.setattr("batchrun.core.scheduling.judging.TOO_LONG_AT_FIRST", 0.1)
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"workspace": name, "prompt": "Hi"}) + "\n" for name in ("legal", "hr")))
     job = Job.model_validate(
         {
             "job": {"input": str(tmp_path / "in.jsonl"), "output": str(tmp_path / "run")},
             "defaults": {"endpoint": NOWHERE, "model": "qwen-plus"},
-            "retry": {"max_attempts": 1},
+            "retry": {"backoff": {"first": 0.01, "max": 0.01}},
             "workspaces": {name: {"api_key_env": "ONE_KEY"} for name in ("legal", "hr")},
         }
     )
