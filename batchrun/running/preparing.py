@@ -14,6 +14,7 @@ import orjson
 from batchrun.core.jobs.endpoints import Endpoint
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.attempts import Bound, most_asked
+from batchrun.core.ledger.brought_in import most_of_files
 from batchrun.core.limits.estimates import Estimate, Size
 from batchrun.core.model import Failure, Hidden, Request, Row, Usage, named_tuple
 from batchrun.core.protocols.mishaps import mishap
@@ -180,13 +181,14 @@ class Preparer:
             kinds = [each.kind for each in media]
             if any(each.url.startswith("oss://") for each in media):
                 headers["X-DashScope-OssResourceResolve"] = "enable"
+        asked = len(written) - sent_media + terms.most_brought_in + most_of_files(written, parts=in_parts(body["messages"]))
         most_bytes = _MOST_BYTES_WITH_MEDIA if sent_media > _MOST_BYTES // 2 else _MOST_BYTES
         made = named_tuple(
             Made,
             (
                 row,
                 Request(way.url, headers, written, lane.total),
-                named_tuple(Bound, (most_asked(len(written) - sent_media, kinds), terms.most_output)),
+                named_tuple(Bound, (most_asked(asked, kinds), terms.most_output)),
                 _size(written if not sent_media else orjson.dumps(row.body), len(media), terms.limit),
                 lane,
                 wire_format.dialect,

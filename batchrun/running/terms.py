@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from batchrun.core.ledger.attempts import most_answered
+from batchrun.core.ledger.brought_in import most_of_tools
 from batchrun.core.model import value
 from batchrun.core.rows.families import needs_stream
 
@@ -22,6 +23,8 @@ class Terms:
     """The limit that a budget puts into a body that sets none."""
     most_output: int
     """Tokens that one call can be billed for at the most."""
+    most_brought_in: int
+    """Input tokens, at the most, of what the provider searches or runs for it."""
     limit: int | None
     """Tokens that the body lets an answer have."""
     tools: bool
@@ -49,6 +52,7 @@ def terms_of(model: str, body: Body, most_tokens: int | None) -> Terms:
         "stream" in body,
         max_tokens,
         most_answered(settings),
+        most_of_tools(settings),
         limit if isinstance(limit, int) else None,
         "tools" in body,
     )

@@ -20,6 +20,8 @@ _READ = 6_000
 """Characters of a text that an answer is made from: a long document costs the simulator no more than a short one."""
 
 _SOUND_A_TOKEN = 4
+_OF_A_FILE, _OF_A_SEARCH = 5_000, 2_000
+"""Input tokens of an uploaded file that a message names, and of what a search found: billed with the prompt."""
 """Tokens of sound that a token of text takes to say."""
 _LINE = 300
 """Characters of a line within which it says what it asks for."""
@@ -60,7 +62,9 @@ def compose(body: Body, draw: Draw, *, thinking: bool, cached: Cached = NOTHING)
     messages: list[Body] = body["messages"]
     tools = body.get("tools")
     seen = media.tokens(messages)
-    asked = tokens.prompt(messages) + sum(seen) + (tokens.count(orjson.dumps(tools).decode()) if tools else 0)
+    searches = int(body.get("enable_search") is True)
+    beside = _OF_A_FILE * sum(tokens.text_of(message.get("content")).count("fileid://") for message in messages) + _OF_A_SEARCH * searches
+    asked = tokens.prompt(messages) + sum(seen) + (tokens.count(orjson.dumps(tools).decode()) if tools else 0) + beside
     choices = tuple(_choice(body, draw, place, thinking=thinking) for place in range(body.get("n") or 1))
     reasoned = sum(tokens.count(choice.reasoning) for choice in choices)
     written = sum(tokens.count(choice.content) + calls_tokens(choice.tool_calls) for choice in choices)
@@ -77,7 +81,7 @@ def compose(body: Body, draw: Draw, *, thinking: bool, cached: Cached = NOTHING)
         audio_tokens=seen.audio,
         video_tokens=seen.video,
         output_audio_tokens=sound,
-        searches=int(body.get("enable_search") is True),
+        searches=searches,
     )
     likely = (body.get("top_logprobs") or 0) if body.get("logprobs") is True else None
     return Answer(choices, usage, cached.explicit, spoken, likely)

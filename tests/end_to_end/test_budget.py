@@ -83,6 +83,22 @@ def test_a_raised_budget_is_taken_up_by_the_same_command(tmp_path):
     assert total(tmp_path)["total"]["answered"] == 120
 
 
+def test_rows_that_search_overspend_no_budget_and_one_too_small_for_any_of_them_says_why(tmp_path):
+    with simulator(tmp_path, latency=0.05) as url:
+        job = budgeted(tmp_path, url, "{ tokens = 20_000 }", rows=40, prices="")
+        job.write_text(job.read_text().replace(PARAMETERS, "parameters = { max_tokens = 60, enable_search = true }\n"))
+        first = run(tmp_path, "run", str(job))
+        assert sum(sum(tokens) for tokens in billed(url).values()) <= 20_000
+        assert (first.returncode, calls(url)) == (4, [])
+        assert b"budget_spent: job.budget = 20,000 tokens: 0 tokens spent; the next row may cost 1,000," in first.stderr
+        assert b"what the provider searches or runs for it as 1,000,000" in first.stderr
+        job.write_text(job.read_text().replace("20_000", "2_100_000"))
+        second = run(tmp_path, "run", str(job))
+        assert second.returncode == 0, second.stderr
+        assert sum(sum(tokens) for tokens in billed(url).values()) <= 2_100_000
+    assert total(tmp_path)["total"]["answered"] == 40
+
+
 def test_a_model_without_a_price_is_not_called_under_a_budget_in_money(tmp_path):
     with simulator(tmp_path) as url:
         done = run(tmp_path, "run", str(budgeted(tmp_path, url, "{ amount = 5 }", rows=8, prices="")))

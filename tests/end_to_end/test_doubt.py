@@ -78,3 +78,25 @@ def test_one_row_keeps_one_key_over_its_throttles_and_retries(tmp_path):
         made = calls(url)
     assert len(made) > 80
     assert len({(call["workspace"], call["sha"]) for call in made}) == len({call["idempotency_key"] for call in made}) == 80
+
+
+def reading_beside_its_body(count):
+    """Rows whose input is not in their bodies: of what a search finds, and of uploaded files."""
+    searching = [{**row, "parameters": {"enable_search": True, "max_tokens": 60}} for row in rows_of(count)[::2]]
+    told = [{"role": "system", "content": "fileid://file-fe-a,fileid://file-fe-b"}, {"role": "user", "content": "What do they say?"}]
+    naming = [
+        {"id": row["id"], "workspace": row["workspace"], "messages": told, "parameters": {"max_tokens": 60}} for row in rows_of(count)[1::2]
+    ]
+    return searching + naming
+
+
+def test_the_doubt_of_rows_that_search_or_name_files_covers_the_input_that_is_not_in_their_bodies(tmp_path):
+    with simulator(tmp_path, scenario=RESETS) as url:
+        job = write_job(tmp_path, url, reading_beside_its_body(40))
+        done = run(tmp_path, "run", str(job), "--json")
+        assert done.returncode == 0, done.stderr
+        told, billed = json.loads(done.stdout)["total"], bill(url)["total"]
+    assert (told["in_doubt"], told["answered"]) == (12, 40)
+    assert billed["input_tokens"] > told["input_tokens"] + 12 * 2_000, "it was no small thing"
+    for kind in ("input_tokens", "output_tokens"):
+        assert told[kind] < billed[kind] <= told[kind] + told[f"in_doubt_{kind}"]

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from batchrun.core.jobs.endpoints import simulator_at
 from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.attempts import MOST_TOKENS_OF_MEDIA, Bound
+from batchrun.core.ledger.brought_in import MOST_TOKENS_OF_FILES, MOST_TOKENS_OF_TOOLS
 from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.rows.answers import Schema
 from batchrun.core.rows.rows import Inherited
@@ -271,6 +272,34 @@ def test_answers_are_checked_where_the_job_has_a_schema_or_the_row_has_tools(mad
     assert check is not None
     broken = Reply("", "tool_calls", None, tool_calls=[{"function": {"name": "look_up", "arguments": "{"}}])
     assert isinstance(check(broken), Failure)
+
+
+@pytest.mark.parametrize("protocol", ["openai", "dashscope"])
+@pytest.mark.parametrize(
+    ("row", "more"),
+    [
+        (ask("Speaks of nothing but fileid:/ and of searches."), 0),
+        (ask("Speaks of fileid:// in passing."), MOST_TOKENS_OF_FILES),
+        ({"messages": [{"role": "system", "content": "fileid://file-fe-1"}, {"role": "user", "content": "?"}]}, MOST_TOKENS_OF_FILES),
+        (ask(parameters={"enable_search": True}), MOST_TOKENS_OF_TOOLS),
+        (ask("fileid://a", parameters={"search_options": {"forced_search": True}}), MOST_TOKENS_OF_FILES + MOST_TOKENS_OF_TOOLS),
+        ({"custom_id": "r", "body": {"messages": [{"role": "user", "content": "?"}], "enable_search": True}}, MOST_TOKENS_OF_TOOLS),
+    ],
+)
+def test_input_that_a_body_does_not_hold_is_bounded_beside_its_bytes(made, protocol, row, more):
+    ready = made(row, defaults={"model": "qwen-long", "protocol": protocol}).ready()
+    assert ready.most.input_tokens == len(ready.request.body) + more
+
+
+def test_documents_that_a_part_names_are_bounded_as_uploaded_files_are(made):
+    row = {"messages": [{"role": "user", "content": [{"type": "doc_url", "doc_url": ["https://example.invalid/a.pdf"]}]}]}
+    ready = made(row).ready()
+    assert ready.most.input_tokens == len(ready.request.body) + MOST_TOKENS_OF_FILES
+
+
+def test_a_workspace_that_searches_does_so_for_each_of_its_rows(made):
+    ready = made(ask(), defaults={"model": "qwen-plus", "parameters": {"enable_search": True}}).ready()
+    assert ready.most.input_tokens == len(ready.request.body) + MOST_TOKENS_OF_TOOLS
 
 
 # Media

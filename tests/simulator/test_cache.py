@@ -70,6 +70,17 @@ def test_a_search_is_told_natively_and_billed():
     assert usage["plugins"] == {"search": {"count": 1, "strategy": "turbo"}}
     assert "plugins" not in answered(service, native())["usage"]
     assert service.bill()["total"]["searches"] == 1
+    assert usage["input_tokens"] == answered(service, native())["usage"]["input_tokens"] + 2_000, "what it found is input"
+
+
+def test_the_contents_of_a_file_that_a_message_names_are_billed_as_input():
+    service = Service(scenario())
+    asked = [{"role": "user", "content": "What does it say?"}]
+    plain, *named = (
+        answered(service, chat(messages=[{"role": "system", "content": text}, *asked]))["usage"]["prompt_tokens"]
+        for text in ("Be brief.", "fileid://a", "fileid://a,fileid://b")
+    )
+    assert [round(each - plain, -3) for each in named] == [5_000, 10_000]
 
 
 def test_a_refused_call_leaves_nothing_in_the_cache():

@@ -1,8 +1,8 @@
 """The lines of attempts.log: each attempt noted before it is sent and when it ends, so that a crash leaves its doubt behind.
 
 An attempt that starts and never ends, or that broke after it was sent, may have been billed. Its start line says how much that can be
-at the most: a token is at least one byte of the body, and the answer ends at the limit the request sets, or at ASSUMED_OUTPUT_TOKENS
-where it sets none.
+at the most: a token is at least one byte of the body, what the body does not hold has a bound of its own (MOST_TOKENS_OF_MEDIA, and
+`brought_in.py`), and the answer ends at the limit the request sets, or at ASSUMED_OUTPUT_TOKENS where it sets none.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from batchrun.core.ledger.brought_in import most_of_tools
 from batchrun.core.ledger.cost_fields import cost_fields, read_cost
 from batchrun.core.ledger.seal import FIELD, is_whole, sealed
 from batchrun.core.ledger.usage_fields import read_usage, usage_fields
@@ -107,13 +108,13 @@ class Ended(NamedTuple):
 
 
 def bound(body: Mapping[str, Any], text_bytes: int) -> Bound:
-    """Bound what a chat request without media can cost whose body has *text_bytes*."""
-    return Bound(most_asked(text_bytes), most_answered(body))
+    """Bound what a chat request without media and files can cost whose body has *text_bytes*."""
+    return Bound(most_asked(text_bytes + most_of_tools(body)), most_answered(body))
 
 
-def most_asked(text_bytes: int, media: Iterable[Kind] = ()) -> int:
-    """Input tokens at the most of a chat request whose body has *text_bytes*, its *media* left out."""
-    return text_bytes + sum([MOST_TOKENS_OF_MEDIA[kind] for kind in media]) if media else text_bytes
+def most_asked(tokens: int, media: Iterable[Kind] = ()) -> int:
+    """Input tokens at the most of a chat request: *tokens* at the most of its text and what it brings in, and those of its *media*."""
+    return tokens + sum([MOST_TOKENS_OF_MEDIA[kind] for kind in media]) if media else tokens
 
 
 def most_answered(body: Mapping[str, Any]) -> int:

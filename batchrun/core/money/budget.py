@@ -19,6 +19,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from batchrun.core.ledger.attempts import Bound
+from batchrun.core.ledger.brought_in import MOST_TOKENS_OF_FILES, MOST_TOKENS_OF_TOOLS
 from batchrun.core.model import Failure, Fault, Scope, Usage
 from batchrun.core.money.periods import ALWAYS, Period, Span
 
@@ -160,6 +161,8 @@ class Lack:
     page: Page
     price: Decimal | None
     """None where it is unknown."""
+    asked: int = 0
+    """Its input tokens at the most."""
 
     @property
     def may_pass(self) -> bool:
@@ -175,7 +178,7 @@ def promise_all(purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float
         if price is None or price > page.left:
             for promise in promised:
                 promise.page.promised -= promise.amount
-            return Lack(purse, page, price)
+            return Lack(purse, page, price, most.input_tokens)
         page.promised += price
         promised.append(Promise(page, price))
     return tuple(promised)
@@ -192,8 +195,15 @@ def broke(lack: Lack, model: str) -> Failure:
     spent = f"{told(page.spent + page.others, cap.unit)} spent"
     if page.others:
         spent += f", {told(page.others, cap.unit)} of it by other runs"
-    message = f"{cap}: {spent}; the next row may cost {told(lack.price, cap.unit)}"
+    message = f"{cap}: {spent}; the next row may cost {told(lack.price, cap.unit)}{_why_so_much(lack.asked)}"
     return Failure(Fault.PARK, Scope.LANE, "budget_spent", message, _ways_out(cap))
+
+
+def _why_so_much(asked: int) -> str:
+    if asked < MOST_TOKENS_OF_TOOLS:
+        return ""
+    brought_in = f"uploaded files as {MOST_TOKENS_OF_FILES:,}, and what the provider searches or runs for it as {MOST_TOKENS_OF_TOOLS:,}"
+    return f", its input being {told(Decimal(asked), TOKENS)} at the most: each byte counts as one, {brought_in}"
 
 
 def _ways_out(cap: Cap) -> str:

@@ -201,6 +201,20 @@ def test_a_park_says_what_was_spent_and_what_to_do():
     assert failure.message.startswith("workspaces.legal.budget = 20 CNY a month (UTC): 19.98 CNY spent")
 
 
+def test_a_park_says_why_a_row_that_searches_or_names_files_may_cost_so_much():
+    one = purse(20_000)
+    lack = promise_all((one,), ("legal", MODEL), Bound(10_000_300, 60))
+    assert isinstance(lack, Lack)
+    assert broke(lack, MODEL).message == (
+        "workspaces.legal.budget = 20,000 tokens: 0 tokens spent; the next row may cost 10,000,360 tokens, its input being "
+        "10,000,300 tokens at the most: each byte counts as one, uploaded files "
+        "as 10,000,000, and what the provider searches or runs for it as 1,000,000"
+    )
+    plain = promise_all((one,), ("legal", MODEL), Bound(30_000, 60))
+    assert isinstance(plain, Lack)
+    assert broke(plain, MODEL).message.endswith("the next row may cost 30,060 tokens")
+
+
 def test_a_park_counts_what_other_runs_spent_and_says_so():
     one = purse(100)
     one.page(0).spent, one.page(0).others = Decimal(60), Decimal(30)
