@@ -20,9 +20,9 @@ _READ = 6_000
 """Characters of a text that an answer is made from: a long document costs the simulator no more than a short one."""
 
 _SOUND_A_TOKEN = 4
+"""Tokens of sound that a token of text takes to say."""
 _OF_A_FILE, _OF_A_SEARCH = 5_000, 2_000
 """Input tokens of an uploaded file that a message names, and of what a search found: billed with the prompt."""
-"""Tokens of sound that a token of text takes to say."""
 _LINE = 300
 """Characters of a line within which it says what it asks for."""
 _KIND = re.compile(
