@@ -150,6 +150,8 @@ class Engine:
                 ready.learn(result.usage)
             if ready.check is not None and isinstance(result, Reply):
                 result = attempt.result = ready.check(result)
+        if isinstance(result, Failure):
+            result = attempt.result = self._scheduler.taken_as(attempt.ticket, result)
         attempt.verdict = self._scheduler.settle(attempt.ticket, result, attempt.ended, self._ports.jitter())
         attempt.outcome = attempt.became()
         if called:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -121,3 +122,46 @@ def test_an_endpoint_that_goes_away_in_a_run_and_comes_back_is_waited_for_and_gi
     assert (ended[0].exit_code, total.answered, total.exhausted) == (0, 200, 0)
     assert total.calls <= 200 + 2 * (IN_A_ROW + 8 + 8)
     assert "every call fails: connection_refused: the endpoint refused the connection" in notes[0]
+
+
+def page(status: int) -> bytes:
+    return b"HTTP/1.1 %d No\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s" % (status, len(PAGE), PAGE)
+
+
+class Firewall:
+    """Stands before an endpoint and refuses what *refuses* says, by the request and how many there have been."""
+
+    def __init__(self, status: int, refuses: Callable[[bytes, int], bool]) -> None:
+        self.status, self.refuses = status, refuses
+        self.there: server.Server
+        self.count = 0
+
+    async def __call__(self, _: server.Reader, writer: server.Writer) -> None:
+        self.count += 1
+        writer.write(page(self.status) if self.refuses(self.there.requests[-1], self.count) else server.http())
+
+    async def carried_out(self, home: Path, attempts: int = 2) -> Ending:
+        retry = {"max_attempts": attempts, "backoff": {"first": 0.05, "max": 0.1}}
+        async with server.serving(self) as self.there:
+            return await carried_out(job_of(home, f"http://127.0.0.1:{self.there.port}/v1", retry=retry), home)
+
+
+@pytest.mark.parametrize("status", [403, 405, 302])
+@pytest.mark.parametrize("text", [b"Note 0.", b"Note 20."], ids=["the first", "one in the midst"])
+def test_a_row_that_a_firewall_refuses_for_its_text_is_given_up_and_the_others_are_answered(tmp_path, status, text):
+    firewall = Firewall(status, lambda request, _: text in request)
+    ending = anyio.run(firewall.carried_out, tmp_path)
+    total = ending.statement.total()
+    assert (ending.exit_code, total.answered, total.exhausted, total.pending) == (3, 199, 1, 0)
+    (entry,) = map(orjson.loads, (tmp_path / "run" / "legal" / "errors.jsonl").read_bytes().splitlines())
+    assert (entry["outcome"], entry["failure"]["fault"], entry["failure"]["status"]) == ("exhausted", "again", status)
+    assert "a firewall or a gateway between here and the provider refuses it" in entry["failure"]["advice"]
+
+
+@pytest.mark.parametrize("status", [404, 405, 307])
+def test_a_gateway_that_sends_its_web_page_for_a_while_parks_nothing(tmp_path, status):
+    firewall = Firewall(status, lambda _, count: 50 <= count < 90)
+    ending = anyio.run(firewall.carried_out, tmp_path, 6)
+    total = ending.statement.total()
+    assert (ending.exit_code, total.answered, total.exhausted, total.pending) == (0, 200, 0, 0)
+    assert total.calls == 240

@@ -53,6 +53,10 @@ _WORKSPACE_ACCESS = (
     "ask the account's owner to admit this key to the workspace in the console (Model Studio > workspace), or correct api_key_env and "
     f"endpoint so that both belong to the same workspace; {_THEN}"
 )
+_FORBIDDEN = (
+    "if this is a web page, a firewall or a gateway between here and the provider has refused the call, maybe for the row's text: ask "
+    f"whoever runs that; else {_MODEL_ACCESS}"
+)
 _CALL_MODE = f"this model does not take this kind of call with this key: give these rows another model or another protocol; {_THEN}"
 _PURCHASE = f"ask the account's owner to activate the service for this model in the console; {_THEN}"
 _FREE_TIER = (
@@ -146,7 +150,7 @@ TABLE: tuple[Line, ...] = (
 BY_STATUS: dict[int, Line] = {
     401: _park(Scope.WORKSPACE, advice=_KEY, source="RFC 9110"),
     402: _park(Scope.ACCOUNT, advice=_ARREARS, source="RFC 9110"),
-    403: _park(Scope.LANE, advice=_MODEL_ACCESS, source="RFC 9110"),
+    403: _park(Scope.LANE, advice=_FORBIDDEN, source="RFC 9110"),
     404: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
     405: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
     407: _park(Scope.WORKSPACE, advice=_PROXY, source="RFC 9110"),
@@ -161,6 +165,8 @@ _REDIRECTS = _park(Scope.WORKSPACE, advice=_REDIRECT, source="RFC 9110")
 _OTHER_REFUSALS = _reject(source="RFC 9110")
 _OTHER_TROUBLE = _again(source="RFC 9110")
 
+_SAID_BY_ANYBODY = frozenset({403, 404, 405, 410})
+"""Statuses that a firewall and a gateway on the way give as well, to one row for its text or to all of them for a minute."""
 _ASTRAY = frozenset({404, 405, 410})
 """Statuses of an address that is not there, or not for this; a redirect is another."""
 
@@ -206,6 +212,14 @@ def classify(
 def tells_by_itself(status: int) -> bool:
     """Whether a *status* outside 2xx says alone what an answer is, should its body be lost; a 400 may be the row's or the account's."""
     return status in BY_STATUS or 300 <= status < 400 or status >= 500
+
+
+def unsigned(failure: Failure) -> bool:
+    """Whether a refusal that parks is told by its status alone: nothing in it says that it is the provider's own."""
+    status = failure.status
+    if failure.fault is not Fault.PARK or status is None or failure.code not in {"redirect", f"http_{status}"}:
+        return False
+    return status in _SAID_BY_ANYBODY or 300 <= status < 400
 
 
 def located(failure: Failure, url: str) -> Failure:

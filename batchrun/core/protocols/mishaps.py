@@ -117,9 +117,9 @@ MISHAPS: dict[str, Mishap] = {
 }
 
 BEFORE_ANY_CALL = frozenset(
-    {"connection_refused", "dns", "connect_timeout", "unreachable", "open_files", "tls_handshake", "proxy"},
+    {"connection_refused", "dns", "connect_timeout", "unreachable", "open_files", "tls_handshake", "tls", "proxy", "proxy_refused"},
 )
-"""Passing mishaps of a connection that did not come to stand: the provider knows nothing of the call."""
+"""Mishaps of a connection that did not come to stand: the provider knows nothing of the call."""
 
 
 def mishap(

@@ -7,6 +7,7 @@ import itertools
 from dataclasses import replace
 
 from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.protocols.failures import unsigned
 from batchrun.core.scheduling.decisions import Ticket, Verdict
 from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.outages import TOO_LONG, TOO_LONG_AT_FIRST, never_met
@@ -48,8 +49,22 @@ class Judge:
             case Exhaust() | Hold() as step:
                 return Verdict.HELD if isinstance(step, Hold) else Verdict.EXHAUSTED
             case Park():
-                self._park(failure.scope, lane, failure, now)
-                return self._put_back(ticket, failure, Verdict.PARKED)
+                return self._parked(ticket, failure, now)
+
+    def _parked(self, ticket: Ticket, failure: Failure, now: float) -> Verdict:
+        """Park what the failure concerns; where it may be the row's own, once a second one says so, and the next to be sent is another."""
+        lane = ticket.lane
+        if not unsigned(failure):
+            self._park(failure.scope, lane, failure, now)
+            return self._put_back(ticket, failure, Verdict.PARKED)
+        lane.unsigned += 1
+        sure = lane.unsigned > 1 or lane.left == 1
+        if sure:
+            self._park(failure.scope, lane, failure, now)
+        if lane.front or lane.undrawn:
+            lane.next_tokens()
+        lane.front.append((ticket.ordinal, ticket.attempt))
+        return Verdict.PARKED if sure else Verdict.AGAIN
 
     def _put_back(self, ticket: Ticket, failure: Failure, verdict: Verdict) -> Verdict:
         """Let the row be the next of its lane, as *verdict* says; or hold it, for as the next it would be sent again."""

@@ -174,6 +174,8 @@ class Lane:
     """The look that found nothing of its own to hold it back."""
     first_code: str | None = None
     same_rejections: int = 0
+    unsigned: int = 0
+    """Refusals that only their status tells, while it had no answer."""
     seen: int = -1
     """The latest row whose tokens were asked for."""
     seen_tokens: float = 0.0

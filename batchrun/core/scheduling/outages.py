@@ -7,8 +7,13 @@ attempts of a whole night's rows. So:
 - Only what fails soon counts, and a connection that never stood. Calls that hang hold their slots for as long, and use up little; and long
   rows may well run into a timeout one after another.
 - While it lasts one call tries, then all wait a little, longer each time. What has not failed soon was taken: then the others go again.
+  As long as there are rows that were never sent it is one of them that tries: so no row has more than one of its attempts used up by an
+  outage, and a stretch of rows that fail by themselves is over as soon as one behind it is answered.
 - A call that found no connection did not meet the provider: that is no attempt of its row's, whether an outage lasts or not. Any other
-  failure is one, for a row may be its cause; the pauses are short then, so that a stretch of such rows is gone through in minutes.
+  failure is one, for a row may be its cause; the pauses are short then, so that a stretch of such rows is gone through in minutes, unless
+  the provider asks for longer ones.
+- What else would park the lane at once (a certificate, a proxy, a status that no provider's word comes with) is a failure like these where
+  the lane has had answers: a firewall refuses one row for its text, a gateway says 404 for a minute, and neither is the end of a night.
 - One that lasts too long parks the lane; sooner where the lane never had an answer, for then the endpoint is likely to be named wrongly;
   later (the job says when) where it had, and finds no connection any more: a line comes back by itself, and waiting for it costs nothing.
 """
@@ -16,9 +21,10 @@ attempts of a whole night's rows. So:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from batchrun.core.model import Failure
+from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.protocols.failures import unsigned
 from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL
 
 IN_A_ROW = 20
@@ -29,11 +35,28 @@ TOO_LONG, TOO_LONG_AT_FIRST = 3600.0, 120.0
 """Seconds after which it parks the lane that is connected and has failures alone, and one that never had an answer."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_BY_ROWS = 1.0, 8.0, 2.0
 """Seconds between two that try; at the most, and where rows may be the cause."""
+_LONGEST_ASKED = 60.0
+"""Seconds that are waited between two because a ``Retry-After`` asks for it; a row's own backoff keeps to all of that."""
 
 
 def never_met(failure: Failure) -> bool:
     """Whether no connection stood, so that the provider knows nothing of the call."""
     return failure.status is None and failure.code in BEFORE_ANY_CALL
+
+
+_IN_THE_WAY = (
+    "it is tried again, for other rows of this workspace and model were answered: if this one never is, a firewall or a gateway between "
+    "here and the provider refuses it, for its text as a rule: ask whoever runs that, or rephrase the row; if none is any more: "
+)
+
+
+def passing(failure: Failure) -> Failure:
+    """What *failure* is in a lane that has had answers: one that may pass, where nothing says that the provider itself would park it."""
+    if unsigned(failure):
+        return replace(failure, fault=Fault.AGAIN, scope=Scope.ROW, advice=_IN_THE_WAY + failure.advice)
+    if failure.fault is Fault.PARK and never_met(failure):
+        return replace(failure, fault=Fault.AGAIN, scope=Scope.ROW)
+    return failure
 
 
 @dataclass(slots=True)
@@ -79,7 +102,8 @@ class Outage:
             return
         self.lasts, self._tried_at = True, None
         longest = _LONGEST_PAUSE if never_met(failure) else _LONGEST_BY_ROWS
-        self._resumes_at = now + min(self._pause, longest) * (0.5 + jitter / 2)
+        asked = min(failure.retry_after or 0.0, _LONGEST_ASKED)
+        self._resumes_at = now + max(min(self._pause, longest) * (0.5 + jitter / 2), asked)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     def end(self) -> None:

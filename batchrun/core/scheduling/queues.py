@@ -77,7 +77,7 @@ class Queues:
 
     def _may_launch(self, lane: Lane, now: float) -> bool:
         """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
-        if lane.retries:
+        if lane.retries and not (lane.outage.lasts and lane.undrawn):
             self._take_due_retries(lane, now)
         workspace = lane.workspace
         if self.parking.stops_any and any(not parked.probe_due for parked in self.parking.of(lane)):

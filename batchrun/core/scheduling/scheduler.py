@@ -27,6 +27,7 @@ from batchrun.core.scheduling.alarms import TICK
 from batchrun.core.scheduling.decisions import ANSWERED, Drained, Launch, Ticket, Verdict, WaitUntil
 from batchrun.core.scheduling.judging import Judge
 from batchrun.core.scheduling.lanes import Lane, LanePlan
+from batchrun.core.scheduling.outages import passing
 from batchrun.core.scheduling.parking import ParkedScope, name_of
 from batchrun.core.scheduling.paying import Paying
 from batchrun.core.scheduling.probing import Probing
@@ -82,6 +83,8 @@ class Scheduler:
 
     def settle(self, ticket: Ticket, result: Reply | Failure, now: float, jitter: float) -> Verdict:
         """Take in what an attempt brought; *jitter* is uniform in [0, 1). The slot is still held: `release` follows."""
+        if not isinstance(result, Reply):
+            result = self.taken_as(ticket, result)
         for parked in ticket.probes:
             self._probing.probed(parked, ticket, result, now)
         self._charge(ticket, result, now)
@@ -100,6 +103,11 @@ class Scheduler:
             self._leave(lane)
             (self._rows_held if verdict is Verdict.HELD else self._rows_failed)[lane.plan.workspace] += 1
         return verdict
+
+    @staticmethod
+    def taken_as(ticket: Ticket, failure: Failure) -> Failure:
+        """What a failure is after all that its lane has seen: `settle` takes it so, and an entry is to tell the same."""
+        return passing(failure) if ticket.lane.varied else failure
 
     def reprice(self, ticket: Ticket, tokens: float) -> None:
         """Correct what the attempt is expected to cost, now that its row is known; before it settles. What is hardly off stays as it is."""

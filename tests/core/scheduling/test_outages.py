@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 
 from batchrun.core.model import Scope
+from batchrun.core.protocols.failures import classify
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.scheduling.outages import IN_A_ROW
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Scheduler, Verdict
-from tests.laboratory import MODEL, Events, Result, again, answer, ended, lane, launched, rejected, throttled, unreached
+from tests.laboratory import MODEL, Events, Result, again, answer, ended, lane, launched, parks, rejected, throttled, unreached
 
 SLOTS = 8
 
@@ -34,11 +36,40 @@ def test_an_endpoint_that_cannot_be_reached_costs_no_row_its_attempts(takes):
     assert max(ticket.attempt for ticket in events.launches) <= 6
 
 
-def test_an_endpoint_that_fails_at_once_exhausts_a_row_in_nine_seconds_and_no_more():
-    events = night(again(), ends=1_800.0)
+@pytest.mark.parametrize("ends", [360.0, 1_860.0, 3_600.0])
+def test_an_outage_uses_up_no_row_while_there_are_others_that_were_never_sent(ends):
+    events = night(again(), ends=ends, rows=4_000)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 4_000
+    assert max(ticket.attempt for ticket in events.launches) <= 5
+
+
+def test_where_all_were_sent_an_endpoint_that_fails_at_once_exhausts_a_row_in_nine_seconds_and_no_more():
+    events = night(again(), ends=1_800.0, rows=600)
     assert events.run() == Drained(())
     assert events.verdicts()[Verdict.EXHAUSTED] <= 1_800 / 9
-    assert events.verdicts()[Verdict.ANSWERED] == 2_000 - events.verdicts()[Verdict.EXHAUSTED]
+    assert events.verdicts()[Verdict.ANSWERED] == 600 - events.verdicts()[Verdict.EXHAUSTED]
+
+
+def test_a_hundred_rows_that_fail_by_themselves_hold_the_others_up_for_minutes_and_no_more():
+    """1,900 answers of a second over eight slots take 238 s."""
+    spoilt = range(100, 200)
+    scheduler = Scheduler([lane(rows=2_000, slots=SLOTS)], RetryPolicy())
+    events = Events(scheduler, lambda ticket: (again(), 0.05) if ticket.ordinal in spoilt else (answer(), 1.0))
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 1_900
+    assert events.verdicts()[Verdict.EXHAUSTED] == 100
+    assert events.now < 800.0
+
+
+@pytest.mark.parametrize(("asked", "apart"), [(30.0, 30.0), (600.0, 60.0), (0.5, 1.0)])
+def test_while_an_outage_lasts_calls_are_as_far_apart_as_the_provider_asks_up_to_a_minute(asked, apart):
+    events = night(again(asked), ends=1_800.0)
+    events.run(until=1_790.0)
+    tried = [ticket.launched_at for ticket in events.launches if 300.0 <= ticket.launched_at < 1_790.0]
+    between = [later - former for former, later in itertools.pairwise(tried)]
+    assert min(between) >= apart
+    assert max(between) <= max(apart, 2.0) + 0.1
 
 
 @pytest.mark.parametrize("failure", [unreached(), again()])
@@ -186,3 +217,101 @@ def test_an_outage_holds_back_no_other_lane():
     events = Events(scheduler, lambda ticket: (unreached(), 0.01) if ticket.model == "a" else (answer(), 1.0))
     events.run(until=75.0)
     assert scheduler.left()["legal", "b"] < 10
+
+
+# What would park a lane that never had an answer.
+
+
+def unsigned(status):
+    """A refusal that brings a web page."""
+    return classify(status, None, "a web page")
+
+
+UNSIGNED = [301, 302, 307, 403, 404, 405, 410]
+
+
+@pytest.mark.parametrize("status", UNSIGNED)
+@pytest.mark.parametrize("spoilt", [0, 1, 700])
+def test_a_row_that_a_firewall_refuses_is_given_up_alone(status, spoilt):
+    scheduler = Scheduler([lane(rows=1_000, slots=1)], RetryPolicy())
+    events = Events(scheduler, lambda ticket: (unsigned(status) if ticket.ordinal == spoilt else answer(), 0.1))
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 999
+    assert events.verdicts()[Verdict.EXHAUSTED] == 1
+    assert len(events.launches) <= 999 + 7
+    assert events.now < 999 * 0.1 + 70
+
+
+@pytest.mark.parametrize("status", UNSIGNED)
+def test_a_gateway_that_says_for_minutes_that_nothing_is_there_ends_no_night(status):
+    events = night(unsigned(status), ends=1_800.0)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+
+
+def test_a_gateway_that_says_so_for_an_hour_is_believed():
+    events = night(unsigned(404), ends=math.inf)
+    drained = events.run()
+    assert drained is not None
+    assert [(parked.scope, parked.failure.code) for parked in drained.parked] == [(Scope.LANE, "http_404")]
+    assert 3_600.0 <= events.now - 60.0 < 3_620.0
+
+
+@pytest.mark.parametrize("status", UNSIGNED)
+@pytest.mark.parametrize("rows", [1, 2, 1_000])
+def test_an_address_that_is_wrong_from_the_start_parks_at_the_second_row_that_is_told_so(status, rows):
+    scheduler = Scheduler([lane(rows=rows, slots=1)], RetryPolicy())
+    events = Events(scheduler, lambda _: (unsigned(status), 0.1))
+    drained = events.run()
+    assert drained is not None
+    assert [(parked.rows, parked.failure.status) for parked in drained.parked] == [(rows, status)]
+    assert [ticket.ordinal for ticket in events.launches] == [0, 1][:rows]
+
+
+def test_a_parked_lane_is_tried_with_another_row_than_the_one_that_was_refused():
+    scheduler = Scheduler([lane(rows=5, slots=2), lane("sales", rows=100, slots=1)], RetryPolicy())
+    spoilt = {0, 1}
+    events = Events(
+        scheduler,
+        lambda ticket: (unsigned(403) if ticket.workspace == "legal" and ticket.ordinal in spoilt else answer(), 10.0),
+    )
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 103
+    assert events.verdicts()[Verdict.EXHAUSTED] == 2
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        classify(403, "Model.AccessDenied", ""),
+        classify(404, "model_not_found", ""),
+        classify(401, None, ""),
+        classify(402, None, ""),
+        classify(407, None, ""),
+        parks(Scope.WORKSPACE),
+    ],
+    ids=lambda failure: failure.code,
+)
+def test_what_the_provider_says_itself_and_a_key_that_is_not_taken_park_at_once(failure):
+    events = night(failure, ends=math.inf)
+    drained = events.run()
+    assert drained is not None
+    assert events.now < 62.0
+    assert drained.parked[0].failure == failure
+
+
+@pytest.mark.parametrize("code", ["tls", "proxy_refused"])
+def test_a_certificate_or_a_proxy_that_goes_wrong_in_mid_run_is_waited_for_and_costs_no_row_an_attempt(code):
+    events = night(mishap(code, in_doubt=False), ends=3_900.0)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+    assert {ticket.attempt for ticket in events.launches} == {1}
+
+
+@pytest.mark.parametrize("code", ["tls", "proxy_refused"])
+def test_one_that_is_wrong_from_the_start_parks_the_workspace_at_its_first_call(code):
+    events = night(mishap(code, in_doubt=False), begins=0.0, ends=math.inf)
+    drained = events.run()
+    assert drained is not None
+    assert [(parked.scope, parked.rows) for parked in drained.parked] == [(Scope.WORKSPACE, 2_000)]
+    assert len(events.launches) <= SLOTS
