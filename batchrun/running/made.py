@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -26,6 +27,8 @@ class Lane:
     media_way: Route | NoRoute
     named: str
     """What their idempotency keys begin with."""
+    headers: Mapping[str, str]
+    """Those that the job names."""
     authorization: str
     estimate: Estimate
     total: float

@@ -132,6 +132,7 @@ class Preparer:
             text,
             media,
             f"{self._run}\0{name}\0",
+            workspace.headers,
             Hidden(f"Bearer {self._keys[name].get_secret_value()}"),
             self._learnt.estimate((name, model)),
             self._job.total_timeout(workspace.endpoint),
@@ -171,7 +172,8 @@ class Preparer:
         if why := wire_format.unfit(body):
             return Unsendable(row, mishap("cannot_carry", why, in_doubt=False))
         written = wire_format.encode(body, terms.stream)
-        headers = {"Authorization": lane.authorization, "Idempotency-Key": _idempotency_key(lane.named, row, asks)}
+        # Last, so that nothing that a job says can stand in their place.
+        headers = {**lane.headers, "Authorization": lane.authorization, "Idempotency-Key": _idempotency_key(lane.named, row, asks)}
         if terms.stream:
             headers |= wire_format.stream_headers
         sent_media = 0

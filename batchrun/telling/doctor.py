@@ -51,7 +51,7 @@ class _Patient:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": Hidden(f"Bearer {self.key.get_secret_value()}")}
+        return {**self.workspace.headers, "Authorization": Hidden(f"Bearer {self.key.get_secret_value()}")}
 
     def way(self, model: str) -> Route | NoRoute:
         return route(self.endpoint, self.workspace.protocol, model, tuned=model in self.workspace.deployments)

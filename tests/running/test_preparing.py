@@ -137,6 +137,23 @@ def test_each_row_goes_by_its_own_workspace_with_its_own_key(made):
     assert first.headers["Idempotency-Key"] != second.headers["Idempotency-Key"]
 
 
+def test_each_row_has_the_headers_of_its_workspace_and_its_own_key_before_them(made):
+    tables = {
+        "a": {"api_key_env": "A_KEY", "headers": {"X-Team": "a", "X-DashScope-WorkSpace": "ws-a"}},
+        "b": {"api_key_env": "B_KEY", "protocol": "dashscope", "stream": True},
+    }
+    defaults = {"model": "qwen-plus", "endpoint": "public", "headers": {"X-Team": "all", "X-DashScope-Wait-Timeout": "30"}}
+    run = made(ask(workspace="a"), ask(workspace="b"), workspaces=tables, defaults=defaults)
+    first, second = run.ready(0).request.headers, run.ready(1).request.headers
+    own = {"Authorization", "Idempotency-Key"}
+    told = {name: value for name, value in first.items() if name not in own}
+    assert told == {"X-Team": "a", "X-DashScope-WorkSpace": "ws-a", "X-DashScope-Wait-Timeout": "30"}
+    told = {name: value for name, value in second.items() if name not in own}
+    streamed = {"X-DashScope-SSE": "enable", "Accept": "text/event-stream"}
+    assert told == {"X-Team": "all", "X-DashScope-Wait-Timeout": "30", **streamed}
+    assert [headers["Authorization"] for headers in (first, second)] == ["Bearer sk-fake-a", "Bearer sk-fake-b"]
+
+
 def test_a_tuned_model_of_the_workspace_goes_natively(made):
     tables = {"a": {"api_key_env": "A_KEY", "deployments": ["my-own"]}}
     run = made(ask(model="my-own"), ask(id="r-2"), workspaces=tables)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_ASKED = frozenset({"model", "models", "parameters", "protocol", "deployments", "schema", "reasks", "endpoint", "base_url"})
+_ASKED = frozenset({"model", "models", "parameters", "headers", "protocol", "deployments", "schema", "reasks", "endpoint", "base_url"})
 """Keys, wherever they stand, that are a part of what is asked, or of whom."""
-_NO_TABLE = frozenset({"parameters", "schema"})
+_NO_TABLE = frozenset({"parameters", "headers", "schema"})
 """Tables that are one value: what stands in them is the user's own."""
 _SHOWN = 6
 

@@ -31,6 +31,7 @@ from batchrun.core.jobs.tables.conduct import (
     TimeoutsTable,
     TransportTable,
 )
+from batchrun.core.jobs.tables.headers import laid_over
 from batchrun.core.jobs.tables.money import BudgetTable, ModelPrices, PricesTable
 from batchrun.core.jobs.tables.tenants import AccountTable, DefaultsTable, EndpointTable, LimitTable, QuotaTable, WorkspaceTable
 from batchrun.core.jobs.tables.values import Table
@@ -100,6 +101,8 @@ class Workspace:
     """By model, shared with the account's other workspaces."""
     parameters: Mapping[str, Any] = field(hash=False)
     """Go into every request as they are. Shared by all rows: copied before they are changed."""
+    headers: Mapping[str, str] = field(hash=False)
+    """Go into every request as they are."""
     api_key_env: str | None
     """The name of the variable that holds its key. None where the simulator answers."""
     window: Hours | None
@@ -205,6 +208,7 @@ class Job(Table):
             quotas=_quotas(table.limits),
             account_quotas=_quotas(self.accounts[table.account].quotas if table.account else {}),
             parameters=MappingProxyType({**defaults.parameters, **table.parameters}),
+            headers=MappingProxyType(laid_over(table.headers, defaults.headers)),
             api_key_env=None if endpoint.simulated else table.api_key_env,
             window=read_hours(window) if (window := table.window or self.job.window) else None,
         )
@@ -220,6 +224,8 @@ def settings_salt(workspace: Workspace) -> bytes:
     The endpoint, the limits and whether answers are streamed are not in it: the same is asked elsewhere, slower, or piece by piece.
     """
     settings = {"model": workspace.model, "protocol": workspace.protocol or "openai", "parameters": dict(workspace.parameters)}
+    if workspace.headers:
+        settings["headers"] = dict(workspace.headers)
     return blake2b(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS), digest_size=32).digest()
 
 

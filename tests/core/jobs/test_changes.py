@@ -31,6 +31,11 @@ def test_limits_keys_and_budgets_are_named_apart_from_what_is_asked():
     assert second.endswith("it holds from now on")
 
 
+def test_headers_are_one_value_and_a_part_of_what_is_asked():
+    now = changed(defaults={"model": "qwen-plus", "parameters": {"seed": 1}, "concurrency": 8, "headers": {"X-Team": "law"}})
+    assert changes(JOB, now) == (("defaults.headers",), ())
+
+
 def test_many_changes_are_counted_and_what_is_no_job_says_nothing():
     now = changed(workspaces={f"w{number}": {} for number in range(20)})
     assert next(iter(told(JOB, now))).endswith("and 16 more: it holds from now on")

@@ -37,6 +37,7 @@ FULL = {
         "stream": True,
         "concurrency": 16,
         "parameters": {"temperature": 0.2, "max_tokens": 400, "n": 2},
+        "headers": {"X-DashScope-DataInspection": '{"input":"cip","output":"cip"}', "X-Route": "night"},
     },
     "accounts": {"main": {"quotas": {"qwen-max": {"rpm": 1200, "tpm": 1_000_000}}, "discount": 0.1, "discounts": {"qwen-max": 0.25}}},
     "endpoints": {"own": {"base_url": "https://llm.example/compatible-mode/v1/"}},
@@ -52,6 +53,7 @@ FULL = {
             "stream": False,
             "deployments": ["support-tone-v3"],
             "parameters": {"temperature": 0.9},
+            "headers": {"X-DashScope-WorkSpace": "ws-1", "x-route": "day"},
             "weight": 2,
             "rpm": 600,
             "budget": [
@@ -121,6 +123,7 @@ def test_a_job_without_workspaces_has_one_called_default_with_dashscope_api_key(
         quotas={},
         account_quotas={},
         parameters={},
+        headers={},
         api_key_env="DASHSCOPE_API_KEY",
         window=None,
     )
@@ -146,6 +149,7 @@ def test_a_workspace_overrides_the_defaults_and_its_parameters_are_laid_over_the
         quotas=MappingProxyType({"qwen3.5-plus": Quota(None, 100_000)}),
         account_quotas=MappingProxyType({"qwen-max": Quota(1200, 1_000_000)}),
         parameters=MappingProxyType({"temperature": 0.9, "max_tokens": 400, "n": 2}),
+        headers={"X-DashScope-DataInspection": '{"input":"cip","output":"cip"}', "X-DashScope-WorkSpace": "ws-1", "x-route": "day"},
         api_key_env="LEGAL_KEY",
         window=read_hours("Sat-Sun 00:00-24:00 Europe/Berlin"),
     )
@@ -236,6 +240,7 @@ def test_a_changed_default_changes_the_salt_and_a_changed_endpoint_or_limit_does
     assert plain != salt(model="qwen-max", parameters={"temperature": 0.2, "seed": 7})
     assert plain != salt(model="qwen-plus", parameters={"temperature": 0.3, "seed": 7})
     assert plain != salt(model="qwen-plus", parameters={"temperature": 0.2})
+    assert plain != salt(model="qwen-plus", parameters={"temperature": 0.2, "seed": 7}, headers={"X-DashScope-DataInspection": "{}"})
     assert 0 < len(plain) <= 64  # blake2b's longest key
 
 

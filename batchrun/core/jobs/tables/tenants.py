@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, Strict
 
 from batchrun.core.jobs.endpoints import KNOWN_NAMES, BaseUrl, EndpointName
 from batchrun.core.jobs.names import ModelName, Name, VariableName
+from batchrun.core.jobs.tables.headers import Headers, HeadersOfAll
 from batchrun.core.jobs.tables.money import Budgets, Share
 from batchrun.core.jobs.tables.parameters import Parameters
 from batchrun.core.jobs.tables.values import WINDOWS, AtLeastOne, Flag, PerMinute, Table, Window
@@ -53,6 +54,11 @@ class DefaultsTable(Table):
         default={},
         description="goes into every request as it is; model, messages and stream do not belong here",
         examples=[{"temperature": 0.2, "max_tokens": 400}],
+    )
+    headers: HeadersOfAll = Field(
+        default={},
+        description="go into every request as they are; never a key, and none that batchrun writes itself",
+        examples=[{"X-DashScope-DataInspection": '{"input":"cip","output":"cip"}'}],
     )
 
 
@@ -136,6 +142,11 @@ class WorkspaceTable(QuotaTable):
     )
     parameters: Parameters = Field(
         default={}, description="laid over the parameters of [defaults], key by key", examples=[{"max_tokens": 200}]
+    )
+    headers: Headers = Field(
+        default={},
+        description="laid over the headers of [defaults], name by name; an empty one leaves out what stands there",
+        examples=[{"X-DashScope-Wait-Timeout": "30"}],
     )
     limits: dict[ModelName, LimitTable] = Field(
         default={},
