@@ -59,7 +59,8 @@ def left(past: Past, held: int, directory: Path) -> Iterator[str]:
     if past.lost:
         why = "a machine was lost, or lines were taken out"
         its, row = ("its entry is", "it counts as in doubt, its row is") if past.lost == 1 else _THEIRS
-        yield f"{counted(past.lost, 'call was', 'calls were')} answered, and {its} gone ({why}): {row} asked again"
+        then = "held" if held else "asked again"
+        yield f"{counted(past.lost, 'call was', 'calls were')} answered, and {its} gone ({why}): {row} {then}"
     if past.untold:
         yield f"a machine was lost: up to {counted(past.untold, 'call')} of its last seconds may stand in no line, and count as in doubt"
     if past.unknown:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from pydantic import SecretStr
 
 from batchrun.core.jobs.job import Job
 from batchrun.edge.environment import Missing
+from batchrun.running import checkpoints
 from batchrun.running.noticed import shared_keys
 from batchrun.running.one_run import Wishes, run_blocking
 
@@ -52,3 +54,34 @@ def test_a_run_whose_workspaces_share_a_key_says_so_and_shows_no_key(tmp_path, m
     run_blocking(job, Wishes(note=told.append, page=None))
     assert f"legal, hr {ADVICE}" in told
     assert "sk-fake" not in "".join(told)
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"id": f"r-{number}", "prompt": "Hi"}) + "\n" for number in range(4)))
+    return Job.model_validate(
+        {
+            "job": {"input": str(tmp_path / "in.jsonl"), "output": str(tmp_path / "run")},
+            "defaults": {"endpoint": "simulator", "model": "qwen-plus"},
+            "workspaces": {"legal": {}},
+            "simulator": {"seed": 1, "latency": {"median": 0.01, "sigma": 0.1}},
+        }
+    )
+
+
+def noted(job: Job, **wishes) -> list[str]:
+    told: list[str] = []
+    run_blocking(job, Wishes(note=told.append, page=None, dotenv=None, **wishes))
+    return told
+
+
+def test_an_answer_whose_entry_is_gone_is_told_once_and_not_once_more_at_each_opening(simulated, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "FROM_BYTES", 1)
+    noted(simulated)
+    results = tmp_path / "run" / "legal" / "results.jsonl"
+    results.write_bytes(b"".join(results.read_bytes().splitlines(keepends=True)[1:]))
+    its = "1 call was answered, and its entry is gone (a machine was lost, or lines were taken out): it counts as in doubt, its row is"
+    assert [line for line in noted(simulated, in_doubt="hold") if "is gone" in line] == [f"{its} held"]
+    assert [line for line in noted(simulated, in_doubt="hold") if "is gone" in line] == [f"{its} held"]
+    assert [line for line in noted(simulated) if "is gone" in line] == [f"{its} asked again"]
+    assert not [line for line in noted(simulated) if "is gone" in line or "are gone" in line]

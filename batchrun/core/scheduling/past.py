@@ -23,7 +23,7 @@ class Past:
         self.latest = 0
         """The latest opening that a line tells of: the end of the log may be lost, and the opening's number with it."""
         self.lost = 0
-        """Calls that were answered, and whose entries are not in the ledger."""
+        """Calls that were answered, whose entries are not in the ledger, and whose rows are left to do."""
         self.untold = 0
         """Calls that may have been made before a machine was lost, and that no line tells of."""
         self.unknown = 0

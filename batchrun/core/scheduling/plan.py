@@ -6,11 +6,13 @@ or the settings it is asked under, changed since it was answered keeps its answe
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.rows.index import Index, LaneKey
+from batchrun.core.rows.names import id_digest
 
 _PENDING, _ANSWERED, _REJECTED, _HELD = 0, 1, 2, 3
 _BY_OUTCOME = {"answered": _ANSWERED, "rejected": _REJECTED, "exhausted": _PENDING}
@@ -27,12 +29,18 @@ class Plan:
         """Answered rows whose line or settings are no longer what was asked."""
         self.gone = 0
         """Answered rows that no longer stand in the input."""
+        self._failed_and_gone: dict[int, LaneKey] = {}
+        """Rows that failed and no longer stand in the input, by their names: the lane that their latest entry counts them in."""
+        self._moved: dict[int, LaneKey] = {}
+        """Rows that failed in another lane than the input has them in now, by ordinal: that lane."""
         self._counted: dict[LaneKey, tuple[int, int]] | None = None
 
     def copy(self) -> Plan:
         """Make another over the same index: what is done to it is not done to this one."""
         other = Plan(self._index)
-        vars(other).update(vars(self) | {"_states": self._states[:], "_done": self._done.copy()})
+        own = {"_states": self._states[:], "_done": self._done.copy()}
+        own |= {"_failed_and_gone": self._failed_and_gone.copy(), "_moved": self._moved.copy()}
+        vars(other).update(vars(self) | own)
         return other
 
     def note(self, entry: Entry, ordinal: int | None = None) -> None:
@@ -44,16 +52,24 @@ class Plan:
 
     def note_found(self, entry: Entry, ordinal: int | None) -> None:
         """Take in one whose row stands at *ordinal*; None where it stands nowhere."""
+        lane = entry.workspace, entry.model
         if entry.outcome == "answered":
-            self.count((entry.workspace, entry.model), 1)
+            self.count(lane, 1)
             if ordinal is None:
                 self.gone += 1
+                self._failed_and_gone.pop(id_digest(entry.workspace, entry.id), None)
             else:
                 digest = self._index.digest(ordinal)
                 self.answer(ordinal, digest if entry.digest == f"{digest:016x}" else -1)
-        elif ordinal is not None and self._states[ordinal] != _ANSWERED:
+        elif ordinal is None:
+            self._failed_and_gone[id_digest(entry.workspace, entry.id)] = lane
+        elif self._states[ordinal] != _ANSWERED:
             self._counted = None
             self._states[ordinal] = _BY_OUTCOME[entry.outcome]
+            if self._stands_in(lane, ordinal):
+                self._moved.pop(ordinal, None)
+            else:
+                self._moved[ordinal] = lane
 
     def answer(self, ordinal: int, digest: int) -> None:
         """Take in an answer of a row that was asked as *digest* says; it is yet to be counted."""
@@ -124,12 +140,30 @@ class Plan:
         states = self._states
         return (ordinal for ordinal in self._index.lanes[lane] if not states[ordinal])
 
+    def is_left(self, workspace: str, row_id: str) -> bool:
+        """Whether the row is to be asked in this opening."""
+        ordinal = self.find(workspace, row_id)
+        return ordinal is not None and self._states[ordinal] == _PENDING
+
     def rows_of_the_run(self) -> dict[tuple[str, str], int]:
-        """Count the rows the run consists of, by the model they were answered with or are to be asked with."""
+        """Count the rows the run consists of, by the model that their entry names or that they are to be asked with.
+
+        A statement takes rows with an entry from these: each is counted where its entry is, whatever became of its line since.
+        """
         rows = Counter(self._done)
         for lane, (_, unanswered) in self._counts().items():
             rows[lane] += unanswered
-        return dict(rows)
+        rows.update(self._failed_and_gone.values())
+        if moved := {ordinal: lane for ordinal, lane in self._moved.items() if self._states[ordinal] == _REJECTED}:
+            rows.update(moved.values())
+            for lane, ordinals in self._index.lanes.items():
+                rows[lane] -= sum(ordinal in moved for ordinal in ordinals)
+        return {lane: count for lane, count in rows.items() if count}
+
+    def _stands_in(self, lane: LaneKey, ordinal: int) -> bool:
+        ordinals = self._index.lanes.get(lane, ())
+        place = bisect_left(ordinals, ordinal)
+        return place < len(ordinals) and ordinals[place] == ordinal
 
     def _counts(self) -> dict[LaneKey, tuple[int, int]]:
         """Rows that are pending and rows that are not answered, by lane; counted once, for a lane may have millions."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.plan import Plan
 
@@ -88,7 +93,7 @@ def test_answers_to_a_line_or_settings_that_changed_are_counted_and_kept():
 def test_answers_whose_rows_are_gone_from_the_input_are_counted():
     plan = plan_of(entry("a"), entry("old"), entry("older", "rejected"))
     assert (plan.gone, plan.changed, plan.is_of_another_input) == (1, 0, False)
-    assert plan.rows_of_the_run() == {LEGAL: 4, SALES: 2}
+    assert plan.rows_of_the_run() == {LEGAL: 5, SALES: 2}
     assert plan.lanes() == {LEGAL: 2, SALES: 2}
 
 
@@ -102,6 +107,37 @@ def test_a_row_that_was_answered_by_another_model_is_counted_with_that_one():
     plan = plan_of(entry("a", model="flash"), entry("b"))
     assert plan.rows_of_the_run() == {("legal", "flash"): 1, LEGAL: 2, SALES: 2}
     assert plan.lanes() == {LEGAL: 1, SALES: 2}
+
+
+def test_a_rejected_row_counts_where_its_entry_is_whatever_model_its_line_names_since():
+    plan = plan_of(entry("a", "rejected", model="flash"), entry("b", "exhausted", model="flash"))
+    assert plan.rows_of_the_run() == {("legal", "flash"): 1, LEGAL: 2, SALES: 2}
+    plan.retry_rejected()
+    assert plan.rows_of_the_run() == {LEGAL: 3, SALES: 2}, "it is asked as its line says now"
+
+
+def test_a_row_that_failed_and_is_gone_from_the_input_is_one_of_the_run():
+    plan = plan_of(entry("x", "exhausted"), entry("x", "rejected"), entry("y", "rejected"), entry("y"))
+    assert plan.rows_of_the_run() == {LEGAL: 5, SALES: 2}
+
+
+FAILED = st.tuples(st.sampled_from("abcxy"), st.sampled_from(["rejected", "exhausted"]), st.sampled_from(["plus", "flash"]))
+
+
+@given(st.lists(FAILED, max_size=8), st.dictionaries(st.sampled_from("abcxy"), st.sampled_from(["plus", "flash"])))
+@example([("a", "rejected", "flash"), ("a", "rejected", "plus")], {})
+@example([("a", "exhausted", "flash"), ("x", "rejected", "plus")], {"a": "flash", "x": "plus"})
+def test_what_a_statement_calls_pending_is_what_is_left_of_rows_without_an_entry_in_their_lane(failed, answered):
+    entries = [entry(row, outcome, model=model) for row, outcome, model in failed]
+    entries += [entry(row, model=model) for row, model in answered.items()]
+    plan, fold = plan_of(*entries), Fold("run", "night")
+    fold.entries(entries)
+    latest = {each.id: each for each in entries}
+    entered = {row for row, each in latest.items() if each.model == "plus"}
+    rows = {0: "a", 1: "b", 3: "c"}
+    expected = Counter({LEGAL: sum(rows[ordinal] not in entered for ordinal in left(plan).get(LEGAL, ())), SALES: 2})
+    lanes = fold.close(plan.rows_of_the_run()).lanes
+    assert {lane: totals.pending for lane, totals in lanes.items() if totals.pending} == +expected
 
 
 def test_rows_that_a_person_is_to_decide_on_are_left_out_and_counted_by_workspace():
