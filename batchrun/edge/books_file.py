@@ -88,10 +88,22 @@ def is_held(directory: Path) -> bool:
     return False
 
 
-def runs_beside(directory: Path) -> list[Path]:
-    """The other run directories of the folder that *directory* stands in."""
+def name_of(directory: Path) -> str:
+    """What a run is called in the books of its folder: as its directory is, whatever link of the folder leads there."""
     own = directory.absolute()
-    return sorted(path for path in own.parent.iterdir() if path != own and _is_run(path))
+    led_to = own.resolve()
+    return led_to.name if led_to.parent == own.parent.resolve() else own.name
+
+
+def runs_beside(directory: Path) -> list[Path]:
+    """The other run directories of the folder that *directory* stands in, each once: a ``latest`` that leads to one of them is none."""
+    found: dict[tuple[int, int], Path] = {}
+    for path in sorted(directory.absolute().parent.iterdir(), key=lambda path: (path.is_symlink(), path)):
+        if _is_run(path) and (status := _status(path)) is not None:
+            found.setdefault((status.st_dev, status.st_ino), path)
+    if (own := _status(directory)) is not None:
+        found.pop((own.st_dev, own.st_ino), None)
+    return sorted(found.values())
 
 
 def ledger_bytes(directory: Path) -> tuple[int, float]:

@@ -39,7 +39,7 @@ from batchrun.core.money.budget import LaneKey, Page, Purse
 from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.edge import run_directory
-from batchrun.edge.books_file import BooksFile, held, is_held, ledger_bytes, runs_beside
+from batchrun.edge.books_file import BooksFile, held, is_held, ledger_bytes, name_of, runs_beside
 from batchrun.telling.reading import read_into
 
 LOOK_EVERY = 1.0
@@ -59,7 +59,7 @@ class Bookkeeper:
         wall_time: Callable[[], float] = time,
     ) -> None:  # fmt: skip
         self._directory = directory
-        self._run = directory.absolute().name
+        self._run = name_of(directory)
         self._purses = tuple(dict.fromkeys(purse for purse in purses if purse.cap.period))
         self._note = note
         self._wall_time = wall_time

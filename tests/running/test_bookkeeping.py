@@ -401,6 +401,38 @@ def test_a_run_beside_that_cannot_be_counted_is_named_before_any_call_with_what_
     run.close()
 
 
+def test_a_link_that_leads_to_a_run_of_the_folder_is_no_other_run(tmp_path):
+    """Many keep a ``latest`` beside their runs."""
+    for name in ("a", "b"):
+        run = Run(tmp_path, name).open()
+        assert run.send()
+        run.close()
+    (tmp_path / "0-latest").symlink_to("a")
+    run = Run(tmp_path, "a").open()
+    assert (run.page.spent, run.page.others, run.keeper._lend_from) == (10, 10, 0), "it waits for nobody but runs that live"
+    run.close()
+    by_its_link = Run(tmp_path, "0-latest").open()
+    assert (by_its_link.page.spent, by_its_link.page.others) == (10, 10)
+    by_its_link.close()
+    beside = Run(tmp_path, "b").open()
+    assert (beside.page.spent, beside.page.others) == (10, 10)
+    beside.close()
+    assert books_of(tmp_path)["runs"].keys() == {"a", "b"}
+
+
+def test_a_run_whose_directory_is_elsewhere_counts_where_its_link_stands(tmp_path):
+    (tmp_path / "runs").mkdir()
+    run = Run(tmp_path / "large disk", "a")
+    (tmp_path / "runs" / "a").symlink_to(run.directory)
+    linked = Run(tmp_path / "runs", "a").open()
+    assert linked.send()
+    linked.close()
+    beside = Run(tmp_path / "runs", "b").open()
+    assert beside.page.others == 10
+    beside.close()
+    assert books_of(tmp_path / "runs")["runs"].keys() == {"a", "b"}
+
+
 def test_a_budget_of_the_run_is_in_no_books(tmp_path):
     directory = tmp_path / "runs" / "a"
     own, no_scheduler = Purse(Cap("job.budget", Decimal(30), "tokens")), _Noted()
