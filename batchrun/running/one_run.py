@@ -160,10 +160,12 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         ledger = await _carried_out(stack, settings, opening, plans, prepare, way)
         tell_spent(plans.purses, wishes.note)
         await plans.keeping.now()
-        came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.scheduler.parked(), way.stopped_by, wishes.page)
+        # A signal that came with the last answers has stopped nothing.
+        stopped_by = way.stopped_by if any(plans.scheduler.left().values()) else None
+        came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.scheduler.parked(), stopped_by, wishes.page)
     held = came_to.statement.total().rows_in_doubt if wishes.holds_in_doubt(job) else 0
     return Ending(
-        came_to.statement, came_to.parked, way.stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows, came_to.failures
+        came_to.statement, came_to.parked, stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows, came_to.failures
     )  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+
+import anyio
 import orjson
 import pytest
 
@@ -56,3 +59,24 @@ def test_a_file_in_the_place_of_a_workspaces_directory_ends_the_run_in_words(tmp
     (tmp_path / "run" / "sales").write_bytes(b"")
     with pytest.raises(LedgerError, match="sales"):
         run_blocking(job, Wishes(dotenv=None, page=None))
+
+
+@pytest.mark.parametrize(("at", "exit_code", "stopped_by"), [(12, 0, None), (1, 4, "SIGTERM")])
+def test_a_signal_that_comes_with_the_last_answer_has_stopped_nothing(tmp_path, at, exit_code, stopped_by):
+    heard, handed_on = anyio.Event(), []
+
+    async def hand_on(outcome):
+        handed_on.append(outcome)
+        if len(handed_on) == at:
+            signal.raise_signal(signal.SIGTERM)
+            await heard.wait()
+
+    def note(text):
+        if "no new calls" in text:
+            heard.set()
+
+    one_at_a_time = {name: {"concurrency": 1} for name in ("legal", "sales")}
+    wishes = Wishes(dotenv=None, page=None, handle_signals=True, hand_on=hand_on, note=note)
+    ending = run_blocking(job_in(tmp_path, workspaces=one_at_a_time), wishes)
+    assert (ending.exit_code, ending.stopped_by) == (exit_code, stopped_by)
+    assert (ending.statement.total().pending == 0) == (stopped_by is None)
