@@ -65,6 +65,11 @@ def left(past: Past, held: int, directory: Path) -> Iterator[str]:
         yield f"a machine was lost: up to {counted(past.untold, 'call')} of its last seconds may stand in no line, and count as in doubt"
     if past.unknown:
         yield f"{counted(past.unknown, 'entry has', 'entries have')} fields of a newer batchrun, which are kept"
+    yield from held_back(held, directory)
+
+
+def held_back(held: int, directory: Path) -> Iterator[str]:
+    """Rows that wait for a person to decide."""
     if held:
         rows = counted(held, "row is held, for a call of it", "rows are held, for a call of theirs")
         yield f"{rows} may have been billed: batchrun report {directory} --in-doubt"

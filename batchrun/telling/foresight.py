@@ -58,8 +58,10 @@ def look_ahead(
             obstacles = (*obstacles, *affording.obstacles(told, means.__getitem__))
             affordable = (*affording.notes(told, means.__getitem__),)
             notes = tuple(note.replace(str(scratch), str(directory)) for note in opening.notes)
-            done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values())
+            held = opening.plan.held().total()
+            done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values()) - held
     notes += (f"{counted(done, 'row is', 'rows are')} answered or rejected already",) if done else ()
+    notes += (*noticed.held_back(held, directory),)
     notes += (*noticed.shared_keys(keys, {lane.key[0] for lane in lanes}),)
     return Forecast(
         begins_at, told, obstacles, _assumptions(lanes), (*notes, *affordable, *_by_the_clock(job, workspaces, told, begins_at))

@@ -22,8 +22,10 @@ from batchrun.telling.reporting import Into, Report, Taken, why_no_rows
 
 
 def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str | None) -> None:
-    """Put into run.json how this opening ended, until the next one writes it anew."""
-    described = run_directory.read_description(directory) or {}
+    """Put into run.json how this opening ended, until the next one writes it anew; one that was taken away meanwhile stays away."""
+    described = run_directory.read_description(directory)
+    if described is None:
+        return  # How it ended alone would be no description, and keep the next opening out.
     scopes = [
         {"scope": each.scope, "name": each.name, "rows": each.rows, "code": each.failure.code, "status": each.failure.status}
         | {"message": each.failure.message, "advice": each.failure.advice}

@@ -80,3 +80,12 @@ def test_a_signal_that_comes_with_the_last_answer_has_stopped_nothing(tmp_path, 
     ending = run_blocking(job_in(tmp_path, workspaces=one_at_a_time), wishes)
     assert (ending.exit_code, ending.stopped_by) == (exit_code, stopped_by)
     assert (ending.statement.total().pending == 0) == (stopped_by is None)
+
+
+def test_a_description_that_is_taken_away_under_a_run_keeps_no_later_one_out(tmp_path):
+    async def hand_on(_outcome):
+        (tmp_path / "run" / "run.json").unlink(missing_ok=True)
+
+    ending = run_blocking(job_in(tmp_path), Wishes(dotenv=None, page="en", hand_on=hand_on))
+    assert ending.statement.total().answered == 12
+    assert run_blocking(job_in(tmp_path), Wishes(dotenv=None, page=None)).exit_code == 0

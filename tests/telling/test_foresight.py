@@ -198,6 +198,16 @@ def test_where_nothing_was_seen_answers_are_taken_to_be_as_long_as_a_models_usua
     assert "1.0 s and 20 ms a token" in told.assumed[0]
 
 
+def test_rows_that_a_run_would_hold_are_told_as_held_and_not_as_done():
+    write(rows_of(5))
+    start = {"start": "1-9", "at": 1.0, "workspace": "legal", "model": "qwen-plus", "id": "legal-4", "most": [10, 10]}
+    left([entry(number) for number in range(3)], attempts=[start])
+    told = planned(job_of(workspaces={"legal": {}}, retry={"in_doubt": "hold"}))
+    assert "3 rows are answered or rejected already" in told.notes
+    assert "1 row is held, for a call of it may have been billed: batchrun report run --in-doubt" in told.notes
+    assert [lane.rows for lane in told.lanes] == [1]
+
+
 def test_latencies_and_lengths_are_learnt_from_the_ledger():
     write(rows_of(140))
     left([entry(number) for number in range(40)])
