@@ -104,7 +104,7 @@ class Bookkeeper:
         for purse in purses:
             if purse.cap.period is None:
                 continue
-            price, page = purse.price(lane, most), purse.page(at)
+            price, page = purse.price(lane, most, at), purse.page(at)
             if price is not None and price > page.left:
                 self._borrow(purse, page, price - page.left)
 
@@ -256,7 +256,7 @@ class Bookkeeper:
             owners = {f"workspace {lane[0]}, model {lane[1]}", f"workspace {lane[0]}", f"job {job}"}
             return tuple(copy for copy in copies.values() if copy.cap.whose in owners)
 
-        spend(Spending(purses), directory)
+        spend(Spending(purses, self._wall_time()), directory)
         spent = {key: copy.page(self._wall_time()).spent for key, copy in copies.items()}
         return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size))
 

@@ -44,7 +44,7 @@ def purses_of(job: Job, workspaces: Mapping[str, Workspace], lanes: Iterable[Lan
 def take_up(purses: Purses, directory: Path) -> None:
     """Count what the run has spent so far, from its ledger; raises RunDamagedError where that is damaged."""
     if any(purses.values()):
-        spend(Spending(lambda lane: purses.get(lane, ())), directory)
+        spend(Spending(lambda lane: purses.get(lane, ()), time()), directory)
 
 
 def each_purse(purses: Purses) -> Iterable[Purse]:
@@ -109,18 +109,18 @@ def _purse(where: str, whose: str, table: BudgetTable, workspaces: Mapping[str, 
             return None
         return (input_tokens * table.unpriced.input + output_tokens * table.unpriced.output) / _MILLION
 
-    def most(lane: LaneKey, input_tokens: int, output_tokens: int) -> Decimal | None:
-        at, model = workspaces.get(lane[0]), lane[1]
-        if at is None:
+    def most(lane: LaneKey, input_tokens: int, output_tokens: int, at: float) -> Decimal | None:
+        where, model = workspaces.get(lane[0]), lane[1]
+        if where is None:
             return assumed(input_tokens, output_tokens)
-        region, batch = region_of(at.endpoint), is_batch(at)
-        bound = prices.most(model, region, input_tokens, output_tokens, day_of(time()), account=at.account, batch=batch)
+        region, batch = region_of(where.endpoint), is_batch(where)
+        bound = prices.most(model, region, input_tokens, output_tokens, day_of(at), account=where.account, batch=batch)
         return bound[1] if bound is not None and bound[0] == table.currency else assumed(input_tokens, output_tokens)
 
     price = pricer(prices, workspaces)
 
-    def cost(lane: LaneKey, usage: Usage) -> Decimal | None:
-        found = price(*lane, usage, time()) if lane[0] in workspaces else None
+    def cost(lane: LaneKey, usage: Usage, at: float) -> Decimal | None:
+        found = price(*lane, usage, at) if lane[0] in workspaces else None
         known = found is not None and found.currency == table.currency
         return found.amount if found is not None and known else assumed(usage.input_tokens, usage.output_tokens)
 

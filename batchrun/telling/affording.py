@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 from batchrun.core.jobs.job import Job, Workspace
@@ -68,12 +67,12 @@ class Affording:
                 yield f"{purse.cap}: {self._had(purse)}; the run would spend about {told(_round(total(outlays)), purse.cap.unit)}"
 
     def _outlay(self, purse: Purse, each: Prospect, line_bytes: Callable[[LaneKey], float]) -> Outlay | None:
-        lane = each.workspace, each.model
-        cost = cost_of(each.input_tokens + each.output_tokens, self._calls[lane], partial(purse.cost, lane))
+        lane, at = (each.workspace, each.model), self._begins_at.timestamp()
+        cost = cost_of(each.input_tokens + each.output_tokens, self._calls[lane], lambda usage: purse.cost(lane, usage, at))
         parameters = {"model": each.model, **self._workspaces[each.workspace].parameters}
         if parameters.get("max_tokens") is None and (most := most_tokens(self._job, *lane)) is not None:
             parameters["max_tokens"] = most
-        price = purse.price(lane, bound(parameters, round(line_bytes(lane)) + _BODY_BYTES))
+        price = purse.price(lane, bound(parameters, round(line_bytes(lane)) + _BODY_BYTES), at)
         if cost is None or price is None:
             return None
         return Outlay(each.rows, each.seconds or 0.0, cost, max(price, cost / max(1, each.rows)))

@@ -58,7 +58,7 @@ class Run:
     def open(self):
         self._opening += 1
         self.purse, self.under_way, self._stack = Purse(self.cap), [], ExitStack()
-        spend(Spending(self._purses), self.directory)
+        spend(Spending(self._purses, self.clock[0]), self.directory)
         self.keeper = Bookkeeper(self.directory, [self.purse], self.notes.append, wall_time=lambda: self.clock[0])
         self._books = self.keeper.open()
         self._books.__enter__()
@@ -120,7 +120,7 @@ def spent_in_ledgers(folder, day="2026-11-25"):
     for directory in folder.iterdir():
         if (directory / "run.json").exists():
             purse = Purse(Cap("x", Decimal(0), "tokens", Period("day", "Asia/Shanghai")))
-            spend(Spending({LANE: (purse,)}.__getitem__), directory)
+            spend(Spending({LANE: (purse,)}.__getitem__, 0.0), directory)
             total += sum((page.spent for name, page in purse.pages.items() if name == day), Decimal(0))
     return total
 

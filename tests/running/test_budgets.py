@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from time import time
 
@@ -14,16 +14,17 @@ from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Answered, Call, Failure, Fault, Money, Reply, Row, Scope, Usage
-from batchrun.core.money.budget import Cap, Purse
+from batchrun.core.money.budget import Cap, Purse, promise_all
 from batchrun.core.money.periods import Period
 from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.edge import run_directory
 from batchrun.edge.ledger import Files, Ledger
 from batchrun.running.budgets import each_purse, most_tokens, purses_of, take_up, tell_budgets, tell_spent, with_what_is_left
-from batchrun.running.money import prices_of
+from batchrun.running.money import pricer, prices_of
 from tests.virtual_time import run_virtually
 
 FLASH, OWN = "qwen-flash", "own-model"
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 PRICED = {OWN: {"currency": "CNY", "since": "2020-01-01", "tiers": [{"input": 2, "output": 8}]}}
 
 
@@ -81,10 +82,10 @@ def test_lanes_share_the_purse_of_what_they_share_and_each_budget_of_a_list_has_
 def test_tokens_count_as_they_are_and_money_at_the_models_price():
     own, legal, job = purses(job_of(), ("legal", OWN))["legal", OWN]
     lane, most = ("legal", OWN), Bound(1_000_000, 500_000)
-    assert (own.price(lane, most), job.price(lane, most)) == (1_500_000, 1_500_000)
+    assert (own.price(lane, most, NOW), job.price(lane, most, NOW)) == (1_500_000, 1_500_000)
     # At the most: all of the input may be written to a cache, at a quarter more.
-    assert legal.price(lane, most) == Decimal("2.5") + Decimal(4)
-    assert legal.cost(lane, Usage(500_000, 250_000)) == Decimal(1) + Decimal(2)
+    assert legal.price(lane, most, NOW) == Decimal("2.5") + Decimal(4)
+    assert legal.cost(lane, Usage(500_000, 250_000), NOW) == Decimal(1) + Decimal(2)
     assert (own.cap.unit, legal.cap.unit) == ("tokens", "CNY")
 
 
@@ -99,7 +100,7 @@ def paid_for_a_million(currency: str) -> tuple[dict[str, Decimal | None], dict[s
     )
     (one,) = each_purse(purses(job, *((name, FLASH) for name in places)))
     bound, usage = Bound(1_000_000, 1_000_000), Usage(1_000_000, 1_000_000)
-    return {name: one.price((name, FLASH), bound) for name in places}, {name: one.cost((name, FLASH), usage) for name in places}
+    return {name: one.price((name, FLASH), bound, NOW) for name in places}, {name: one.cost((name, FLASH), usage, NOW) for name in places}
 
 
 def test_money_counts_by_where_a_lanes_calls_go_and_what_is_taken_off_for_its_account():
@@ -118,7 +119,7 @@ def test_what_has_no_price_in_the_budgets_currency_counts_as_the_budget_says_or_
     lanes = [("legal", OWN), ("legal", "a-model-of-nobody"), ("gone", OWN)]
     for lane in lanes:
         (one,) = purses(job, ("legal", OWN))["legal", OWN]
-        told = one.price(lane, Bound(1_000_000, 2_000_000)), one.cost(lane, Usage(2_000_000, 1_000_000))
+        told = one.price(lane, Bound(1_000_000, 2_000_000), NOW), one.cost(lane, Usage(2_000_000, 1_000_000), NOW)
         assert told == ((None, None) if unpriced is None else (Decimal(7), Decimal(5)))
 
 
@@ -217,3 +218,42 @@ def test_a_park_of_a_workspace_whose_name_has_a_space_brings_no_other_into_the_s
     )
     assert "about 4,000 tokens" in with_what_is_left(each, statement).failure.message
     assert [*statement.lanes] == [("legal dept", OWN)]
+
+
+BEIJING = timezone(timedelta(hours=8))
+MIDNIGHT = datetime(2026, 12, 1, tzinfo=BEIJING).timestamp()
+_THEN, _NOW = {"input": 2, "output": 8}, {"input": 20, "output": 80}
+RISING = {OWN: [{"since": "2020-01-01", "tiers": [_THEN]}, {"since": "2026-12-01", "tiers": [_NOW]}]}
+
+
+@pytest.mark.parametrize("per", ["run", "day", "month"])
+@pytest.mark.parametrize(("begins", "input_price"), [(MIDNIGHT - 60, 2), (MIDNIGHT - 0.001, 2), (MIDNIGHT, 20)])
+def test_a_budget_prices_a_call_by_when_it_began_as_the_ledger_does_whenever_it_ends_and_whoever_counts(tmp_path, per, begins, input_price):
+    budget = {"amount": 1000, "currency": "CNY", "per": per}
+    job = job_of(job={"input": "in.jsonl"}, workspaces={"legal": {"budget": budget}}, prices=RISING)
+    workspaces, lane, most, usage = job.workspaces_resolved(), ("legal", OWN), Bound(2_000_000, 100_000), Usage(1_000_000, 50_000)
+    row = Row("r-1", *lane, {}, "0" * 16)
+    (live,) = purses(job, lane)[lane]
+    live.page(begins).allowed = Decimal(1000)  # A page of a day or a month is lent.
+    promised = promise_all((live,), lane, most, begins)
+    assert isinstance(promised, tuple)
+    at_most = input_price * (Decimal("2.5") + Decimal("0.4"))  # All of the input may be written to a cache, at a quarter more.
+    assert [promise.amount for promise in promised] == [at_most]
+
+    directory = tmp_path / "run"
+    directory.mkdir()
+    priced = pricer(prices_of(job), workspaces)
+    with Ledger(Files(directory, run_directory.open_to_append), 1, price=priced) as ledger:
+        ledger.start(row, most, begins)
+        name = ledger.start(row, most, begins)
+        call = Call(name, 1, begins, 120_000)
+        ledger.append(Answered(row, Reply("yes", "stop", usage), call), 0.0)
+        ledger.flush()
+    live.settle(lane, promised[0], usage, in_doubt=False)
+    (page,) = live.pages.values()
+    assert page.spent == input_price * Decimal("1.2")
+    (again,) = purses(job, lane)[lane]
+    take_up({lane: (again,)}, directory)
+    ((day, counted),) = again.pages.items()
+    assert (day, counted.spent) == (page.span.name, page.spent + at_most)
+    assert day == {"run": "", "day": "2026-12-01", "month": "2026-12"}[per] if begins >= MIDNIGHT else day in {"", "2026-11-30", "2026-11"}

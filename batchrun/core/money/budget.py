@@ -6,8 +6,8 @@ what is left waits for what is under way: that may cost less than was promised. 
 parks.
 
 A purse is shared by all lanes that its cap is about. A cap of the run is one page; one that comes anew with each day or month has a page
-for each, and an attempt is paid from the page of the moment when it was sent, whenever it ends. Such a cap is shared with other runs: a
-page may spend what the books lent this process (`core/money/books.py`), and no more.
+for each, and an attempt is paid from the page of the moment when it was sent, whenever it ends, at the prices of that moment, as the ledger
+tells them. Such a cap is shared with other runs: a page may spend what the books lent this process (`core/money/books.py`), and no more.
 """
 
 from __future__ import annotations
@@ -60,18 +60,19 @@ class Cap:
 
 LaneKey = tuple[str, str]
 """Workspace and model."""
-Cost = Callable[[LaneKey, int, int], Decimal | None]
-"""What so many input and output tokens of a lane cost at the most, in the cap's unit; None where that is unknown."""
-Spent = Callable[[LaneKey, Usage], Decimal | None]
-"""What a call of a lane cost."""
+Cost = Callable[[LaneKey, int, int, float], Decimal | None]
+"""What so many input and output tokens of a lane cost at the most, in the cap's unit, of a call that begins at a wall time; None where
+that is unknown."""
+Spent = Callable[[LaneKey, Usage, float], Decimal | None]
+"""What a call of a lane cost that began at a wall time."""
 
 
-def tokens_at_most(_lane: LaneKey, input_tokens: int, output_tokens: int) -> Decimal:
+def tokens_at_most(_lane: LaneKey, input_tokens: int, output_tokens: int, _at: float) -> Decimal:
     """Count tokens."""
     return Decimal(input_tokens + output_tokens)
 
 
-def tokens_of(_lane: LaneKey, usage: Usage) -> Decimal:
+def tokens_of(_lane: LaneKey, usage: Usage, _at: float) -> Decimal:
     """Count tokens."""
     return Decimal(usage.input_tokens + usage.output_tokens)
 
@@ -108,6 +109,8 @@ class Promise(NamedTuple):
 
     page: Page
     amount: Decimal
+    at: float
+    """The wall time at which it was sent."""
 
 
 @dataclass(slots=True, eq=False)
@@ -129,15 +132,15 @@ class Purse:
         self._now = self.pages.setdefault(span.name, Page(span, allowed))
         return self._now
 
-    def price(self, lane: LaneKey, most: Bound) -> Decimal | None:
-        """What an attempt costs at the most; None where that is unknown."""
-        return self.most(lane, most.input_tokens, most.output_tokens)
+    def price(self, lane: LaneKey, most: Bound, at: float) -> Decimal | None:
+        """What an attempt that is sent at a moment costs at the most; None where that is unknown."""
+        return self.most(lane, most.input_tokens, most.output_tokens, at)
 
     def settle(self, lane: LaneKey, promise: Promise, usage: Usage | None, *, in_doubt: bool) -> None:
         """Spend what an attempt cost that was promised so much: its bound, where nobody can tell."""
-        page, promised = promise
+        page, promised, at = promise
         page.promised -= promised
-        cost = self.cost(lane, usage) if usage is not None else None
+        cost = self.cost(lane, usage, at) if usage is not None else None
         if cost is None:
             cost = promised if in_doubt or usage is not None else _NOTHING
         page.spent += cost
@@ -174,13 +177,13 @@ def promise_all(purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float
     """Set the bound of an attempt that is sent at a moment aside in every one of *purses*, or in none."""
     promised: list[Promise] = []
     for purse in purses:
-        price, page = purse.price(lane, most), purse.page(at)
+        price, page = purse.price(lane, most, at), purse.page(at)
         if price is None or price > page.left:
             for promise in promised:
                 promise.page.promised -= promise.amount
             return Lack(purse, page, price, most.input_tokens)
         page.promised += price
-        promised.append(Promise(page, price))
+        promised.append(Promise(page, price, at))
     return tuple(promised)
 
 

@@ -15,10 +15,14 @@ _NOTHING = Decimal(0)
 
 
 class Spending:
-    """Reads a ledger into purses, each attempt into the page of its time: all attempts, then each workspace's entries, then `close`."""
+    """Reads a ledger into purses, each attempt into the page of its time: all attempts, then each workspace's entries, then `close`.
 
-    def __init__(self, purses: Callable[[LaneKey], tuple[Purse, ...]]) -> None:
+    Where an entry does not tell when its call was made, the prices of *now* are taken.
+    """
+
+    def __init__(self, purses: Callable[[LaneKey], tuple[Purse, ...]], now: float) -> None:
         self._purses = purses
+        self._now = now
         self.calls = Calls()
 
     def attempts(self, lines: Iterable[Line]) -> None:
@@ -32,7 +36,7 @@ class Spending:
         for entry in entries:
             self.calls.told(entry)
             if entry.usage is not None:
-                self._spend((entry.workspace, entry.model), entry.usage, entry.cost, entry.started_at or 0.0)
+                self._spend((entry.workspace, entry.model), entry.usage, entry.cost, entry.started_at)
 
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls in *entry*."""
@@ -43,10 +47,11 @@ class Spending:
         for started, *_ in self.calls.in_doubt():
             lane = started.workspace, started.model
             for purse in self._purses(lane):
-                purse.page(started.at).spent += purse.price(lane, started.bound) or _NOTHING
+                purse.page(started.at).spent += purse.price(lane, started.bound, started.at) or _NOTHING
 
-    def _spend(self, lane: LaneKey, usage: Usage, told: Money | None, at: float) -> None:
+    def _spend(self, lane: LaneKey, usage: Usage, told: Money | None, at: float | None) -> None:
+        priced_at = self._now if at is None else at
         for purse in self._purses(lane):
             # What was written down then holds, whatever prices have become.
-            known = told.amount if told is not None and told.currency == purse.cap.unit else purse.cost(lane, usage)
-            purse.page(at).spent += known or _NOTHING
+            known = told.amount if told is not None and told.currency == purse.cap.unit else purse.cost(lane, usage, priced_at)
+            purse.page(at or 0.0).spent += known or _NOTHING

@@ -123,7 +123,7 @@ def test_a_large_row_waits_for_what_is_under_way_and_a_budget_that_it_never_fits
 
 
 def test_a_model_without_a_price_is_refused_by_a_budget_in_money():
-    one = Purse(Cap("job.budget", Decimal(5), "CNY"), lambda _lane, _input, _output: None)
+    one = Purse(Cap("job.budget", Decimal(5), "CNY"), lambda *_call: None)
     night = Night([replace(lane(rows=3), purses=(one,))], lambda _ticket: Bound(1, 1), lambda _ticket: used(1))
     drained = night.run()
     assert (drained.parked[0].failure.code, night.sent) == ("no_price", 0)
@@ -133,7 +133,7 @@ def test_what_is_refused_costs_nothing_and_what_is_in_doubt_its_bound():
     one = purse(1_000)
     for usage, in_doubt, spent in ((Usage(30, 12), False, 42), (None, False, 42), (None, True, 142)):
         promised = promise_all((one,), LANE, Bound(50, 50))
-        assert promised == (Promise(one.page(0), Decimal(100)),)
+        assert promised == (Promise(one.page(0), Decimal(100), 0.0),)
         one.settle(LANE, promised[0], usage, in_doubt=in_doubt)
         assert [one.page(0).spent, one.page(0).promised] == [spent, 0]
 
@@ -150,12 +150,12 @@ def test_a_call_is_promised_and_paid_at_the_price_of_its_own_lane():
     prices = {LANE: 3, ("sales", MODEL): 1}
     one = Purse(
         Cap("job.budget", Decimal(100), "CNY"),
-        lambda key, asked, told: Decimal(prices[key] * (10 * asked + told)),
-        lambda key, usage: Decimal(prices[key] * usage.output_tokens),
+        lambda key, asked, told, _at: Decimal(prices[key] * (10 * asked + told)),
+        lambda key, usage, _at: Decimal(prices[key] * usage.output_tokens),
     )
     page = one.page(0)
     for key, amount, spent in ((LANE, 36, 6), (("sales", MODEL), 12, 8)):
-        promise = Promise(page, Decimal(amount))
+        promise = Promise(page, Decimal(amount), 0.0)
         assert promise_all((one,), key, Bound(1, 2)) == (promise,)
         assert page.promised == amount
         one.settle(key, promise, Usage(0, 2), in_doubt=False)
@@ -229,7 +229,7 @@ def test_a_park_counts_what_other_runs_spent_and_says_so():
 
 def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doubt_at_its_bound():
     tokens, money = purse(1_000), Purse(Cap("job.budget", Decimal(9), "CNY"), lambda *_: Decimal(7), lambda *_: Decimal("0.5"))
-    spending = Spending(lambda lane: (tokens, money) if lane == LANE else ())
+    spending = Spending(lambda lane: (tokens, money) if lane == LANE else (), 0.0)
     starts = [Started(f"1-{number}", *LANE, f"r-{number}", Bound(10, 90)) for number in range(6)]
     spending.attempts(
         [

@@ -535,7 +535,7 @@ def test_a_budget_is_charged_what_an_attempt_cost_and_its_bound_where_nobody_can
 
 def test_a_budget_in_money_is_asked_for_the_price_of_the_lanes_own_model():
     prices = {("legal", "dear"): Decimal(30), ("legal", "cheap"): Decimal(1)}
-    purse = Purse(Cap("budget", Decimal(35), "CNY"), lambda lane, _in, _out: prices[lane], lambda lane, _usage: prices[lane])
+    purse = Purse(Cap("budget", Decimal(35), "CNY"), lambda lane, *_most: prices[lane], lambda lane, *_spent: prices[lane])
     plans = [but(lane(model=model, rows=10, slots=8, lane_concurrency=4), purses=(purse,)) for model in ("dear", "cheap")]
     scheduler = Scheduler(plans, RetryPolicy())
     out, _ = afforded(scheduler, 0.0, 0.0)
