@@ -1,0 +1,30 @@
+"""The run directory. Directories are 0700, files 0600.
+
+`lock` holds it for one process; `places` makes its directories and opens what is appended to; `whole` writes files that are put in their
+place when they are whole; `description` is run.json.
+"""
+
+from batchrun.edge.run_directory.description import FORMAT, digest_of, read_description, write_description
+from batchrun.edge.run_directory.lock import holder, kept_still, locked
+from batchrun.edge.run_directory.places import make, open_to_append, sync_directory, workspace_directories
+from batchrun.edge.run_directory.whole import as_read, beside, read_summary, write_summaries, write_summary, write_whole
+
+__all__ = [
+    "FORMAT",
+    "as_read",
+    "beside",
+    "digest_of",
+    "holder",
+    "kept_still",
+    "locked",
+    "make",
+    "open_to_append",
+    "read_description",
+    "read_summary",
+    "sync_directory",
+    "workspace_directories",
+    "write_description",
+    "write_summaries",
+    "write_summary",
+    "write_whole",
+]

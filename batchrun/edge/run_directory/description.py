@@ -1,0 +1,47 @@
+"""What a run says of itself, in run.json: what is being carried out, with a digest that tells whether anybody changed it since."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from batchrun.core.errors import LedgerError, RunDamagedError, RunTooNewError
+from batchrun.edge.run_directory.whole import as_read, write_summary
+
+FORMAT = 1
+"""Of run.json and the files beside it; a run directory of a newer one is refused."""
+_DIGEST = "blake2b"
+"""The field that holds the digest of the others."""
+
+
+def read_description(directory: Path) -> dict[str, Any] | None:
+    """Read run.json; None where there is none. Raise RunDamagedError where it cannot be understood."""
+    path = directory / "run.json"
+    try:
+        described = orjson.loads(path.read_bytes())
+        if not isinstance(described, dict) or not isinstance(described["format"], int):
+            raise RunDamagedError(f"{path}: is no description of a run; move it away if it was put there by hand")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (orjson.JSONDecodeError, KeyError):
+        raise RunDamagedError(f"{path}: cannot be read as JSON; the rows are safe in the workspaces' files: move run.json away") from None
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}") from None
+    if described["format"] > FORMAT:
+        raise RunTooNewError(f"{path}: was written by a newer batchrun (format {described['format']}); use that version")
+    if described.pop(_DIGEST, None) not in {None, digest_of(described)}:
+        raise RunDamagedError(f"{path}: was changed after it was written; the rows are safe in the workspaces' files: move run.json away")
+    return described
+
+
+def write_description(directory: Path, described: dict[str, Any]) -> None:
+    """Write run.json, with a digest of what stands in it."""
+    write_summary(directory / "run.json", {**described, _DIGEST: digest_of(as_read(described))})
+
+
+def digest_of(told: object) -> str:
+    """Of any JSON value, however it is laid out."""
+    return blake2b(orjson.dumps(told, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()

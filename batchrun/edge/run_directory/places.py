@@ -1,0 +1,56 @@
+"""The directories of a run, and its files that are appended to: made, each name synced with what it stands in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from batchrun.core.errors import LedgerError
+
+
+def make(directory: Path) -> None:
+    """Make a directory in the run's own where there is none; raises LedgerError where it cannot be made."""
+    try:
+        make_whole_way(directory)
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(f"{directory}: cannot be made: {error.strerror}; the rows are safe, its summaries can be made again") from None
+
+
+def workspace_directories(directory: Path) -> list[Path]:
+    """List the workspaces' directories that stand in the run directory, by name."""
+    if not directory.is_dir():
+        return []
+    try:
+        found = [path for path in directory.iterdir() if path.is_dir()]
+        return sorted(path for path in found if (path / "results.jsonl").exists() or (path / "errors.jsonl").exists())
+    except OSError as error:
+        raise LedgerError(f"{directory}: cannot be read: {error.strerror}") from None
+
+
+def open_to_append(path: Path) -> int:
+    """Open one of the run's files for appending, made and its name synced where it is new; raises OSError."""
+    new = not path.exists()
+    make_whole_way(path.parent)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    if new:
+        os.fsync(descriptor)
+        sync_directory(path.parent)
+    return descriptor
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in *directory* survive a lost machine."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_whole_way(directory: Path) -> None:
+    """Make *directory* and what it stands in; each new name is synced, and not only the last one's."""
+    if not directory.exists():
+        make_whole_way(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(directory.parent)
