@@ -30,6 +30,7 @@ import anyio
 
 from batchrun.core.errors import JobError, Mistake, StoppedError
 from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Failure, Scope
 from batchrun.core.money.pricing import Prices
 from batchrun.core.scheduling.scheduler import Scheduler
@@ -163,10 +164,18 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         # A signal that came with the last answers has stopped nothing.
         stopped_by = way.stopped_by if any(plans.scheduler.left().values()) else None
         came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.scheduler.parked(), stopped_by, wishes.page)
-    held = came_to.statement.total().rows_in_doubt if wishes.holds_in_doubt(job) else 0
+    held = _held(opening, plans.scheduler, came_to.statement) if wishes.holds_in_doubt(job) else 0
     return Ending(
         came_to.statement, came_to.parked, stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows, came_to.failures
     )  # fmt: skip
+
+
+def _held(opening: Opening, scheduler: Scheduler, statement: Statement) -> int:
+    """Rows that wait for a person: those that were held, and those that the end has left in doubt, as the statement tells."""
+    # It counts them where their calls were made: of one whose line names another model since, it does not know that it is left.
+    # Of one that was rejected, and is held all the same where rejected ones were to be asked again, it knows that it is not.
+    total, held = statement.total(), opening.plan.held().total() + sum(scheduler.rows_held().values())
+    return min(max(held, total.rows_in_doubt), total.pending + total.exhausted)
 
 
 async def _begun(stack: AsyncExitStack, settings: _Settings) -> Opening:

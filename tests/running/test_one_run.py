@@ -89,3 +89,11 @@ def test_a_description_that_is_taken_away_under_a_run_keeps_no_later_one_out(tmp
     ending = run_blocking(job_in(tmp_path), Wishes(dotenv=None, page="en", hand_on=hand_on))
     assert ending.statement.total().answered == 12
     assert run_blocking(job_in(tmp_path), Wishes(dotenv=None, page=None)).exit_code == 0
+
+
+def test_a_held_row_whose_line_names_another_model_since_is_told_as_held(tmp_path):
+    resets = {"simulator": {"seed": 1, "latency": {"median": 0.01, "sigma": 0.1}, "faults": [{"kind": "reset", "rate": 1.0}]}}
+    hold = Wishes(dotenv=None, page=None, in_doubt="hold")
+    assert run_blocking(job_in(tmp_path, **resets), hold).held == 12
+    ending = run_blocking(job_in(tmp_path, "qwen-flash", **resets), hold)
+    assert (ending.held, ending.statement.total().pending, ending.exit_code) == (12, 12, 4)
