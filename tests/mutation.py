@@ -84,6 +84,17 @@ GROUPS = {
         ("engine.py", "hearing.py", "ports.py", "waiting.py", "waking.py", "running/made.py"),
         ("tests/test_engine.py", "tests/running/test_preparing.py", "tests/edge/test_lost_steps.py"),
     ),
+    "input": Group(
+        ("edge/source/*.py", "core/rows/index.py", "core/rows/since.py"),
+        (*(f"tests/edge/test_{name}.py" for name in ("source", "source_by_two", "kept_index")), "tests/core/rows/test_index.py"),
+    ),
+    "opening": Group(
+        tuple(f"running/{name}.py" for name in ("opening", "checkpoints", "following", "closing", "noticed", "parks", "summing_up")),
+        (
+            *(f"tests/running/test_{name}.py" for name in ("checkpoints", "following", "closing", "noticed", "one_run", "parks")),
+            *("tests/telling/test_foresight.py", "tests/faults/test_run_directory.py"),
+        ),
+    ),
     "transport": Group(
         tuple(f"edge/transport/{name}.py" for name in ("attempt", "call", "connections", "pool", "room", "watch")),
         (
