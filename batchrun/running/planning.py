@@ -93,11 +93,11 @@ class Keeping:
 
     def _known(self) -> dict[str, Any]:
         lanes: dict[str, dict[str, Any]] = {}
-        slots = self._scheduler.learnt_slots()
+        slots = self._scheduler.lessons.learnt_slots()
         for (workspace, model), estimate in self._learnt.estimates.items():
             found = slots.get((workspace, model))
             lanes.setdefault(workspace, {})[model] = estimate.as_json() | ({"slots": found} if found else {})
-        return {"lanes": lanes, "pools": self._learnt.pools | self._scheduler.learnt()}
+        return {"lanes": lanes, "pools": self._learnt.pools | self._scheduler.lessons.learnt()}
 
 
 def schedule(
@@ -111,8 +111,8 @@ def schedule(
     ]
     policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max, hold_in_doubt, job.stop.outage)
     scheduler = Scheduler(lanes, policy, probe_every=job.stop.probe_every, wait_for_parked=wait)
-    scheduler.teach(learnt.pools, anyio.current_time())
-    scheduler.teach_slots(learnt.slots)
+    scheduler.lessons.teach(learnt.pools, anyio.current_time())
+    scheduler.lessons.teach_slots(learnt.slots)
     return scheduler
 
 

@@ -85,7 +85,7 @@ class Night:
                 break
             opening = _Opening(self, provider, dice, now, learnt)
             now = opening.run(killed_at)
-            learnt = opening.scheduler.learnt()
+            learnt = opening.scheduler.lessons.learnt()
             if now >= killed_at:
                 self._tear(dice)
         self._open()
@@ -173,7 +173,7 @@ class _Opening:
     def __init__(self, night: Night, provider: _Provider, dice: random.Random, now: float, learnt: dict[str, Any]) -> None:
         self.night, self.provider, self.dice, self.now = night, provider, dice, now
         self.scheduler = Scheduler(self._plans(), RetryPolicy(), probe_every=300.0)
-        self.scheduler.teach(learnt, now)
+        self.scheduler.lessons.teach(learnt, now)
         self.ends: list[tuple[float, int, Ticket, Reply | Failure, str]] = []
         self.attempts = 0
         self.night.attempts += opened_line(night.openings, now)

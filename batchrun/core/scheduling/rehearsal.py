@@ -72,7 +72,7 @@ class Rehearsal:
     def to_its_end(self, most_launches: float = math.inf) -> dict[LaneKey, Foreseen]:
         """Go on until all is done or so many calls are launched; give the lanes that are done."""
         scheduler = Scheduler(self.plans, self.retry, wait_for_parked=True)
-        scheduler.teach(self.learnt, 0.0, steady=True)
+        scheduler.lessons.teach(self.learnt, 0.0, steady=True)
         while self._launched < most_launches:
             if self.now >= self._changes_at:
                 self._follow_hours(scheduler)

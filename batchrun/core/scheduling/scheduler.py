@@ -8,8 +8,8 @@ Rules
   settled for good. `settle` moves it; nothing copies it.
 
 How a lane comes to launch, or to wait, is told in `queues.py`; what a failure leads to in `judging.py`, what goes by the clock in
-`probing.py`, what budgets hold back in `paying.py`. A closed workspace is stopped as by a park, until it is opened: the two stand beside
-each other, and each stays what it is whatever becomes of the other.
+`probing.py`, what budgets hold back in `paying.py`, what one opening leaves to the next in `lessons.py`. A closed workspace is stopped as
+by a park, until it is opened: the two stand beside each other, and each stays what it is whatever becomes of the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.limits.limiter import NO_QUOTA
@@ -27,6 +26,7 @@ from batchrun.core.scheduling.alarms import TICK
 from batchrun.core.scheduling.decisions import ANSWERED, Drained, Launch, Ticket, Verdict, WaitUntil
 from batchrun.core.scheduling.judging import Judge
 from batchrun.core.scheduling.lanes import Lane, LanePlan
+from batchrun.core.scheduling.lessons import Lessons
 from batchrun.core.scheduling.outages import passing
 from batchrun.core.scheduling.parking import ParkedScope, name_of
 from batchrun.core.scheduling.paying import Paying
@@ -45,11 +45,12 @@ class Scheduler:
 
     def __init__(self, lanes: Iterable[LanePlan], retry: RetryPolicy, *, probe_every: float = 300.0, wait_for_parked: bool = False) -> None:
         self._queues = queues = Queues()
-        self._pools, self._lanes = queues.pools, queues.lanes
+        self._lanes = queues.lanes
         self._alarms, self._parking = queues.alarms, queues.parking
         self._probing = Probing(queues, probe_every, wait_for_parked=wait_for_parked)
         self._paying = Paying(queues)
         self._judge = Judge(retry, queues.parking, self._probing)
+        self.lessons = Lessons(queues.pools, queues.lanes)
         self._rows_held: Counter[str] = Counter()
         self._rows_failed: Counter[str] = Counter()
         self._stopping = False
@@ -238,30 +239,6 @@ class Scheduler:
         """What each lane fails with whose calls fail one after another, by their names."""
         failing = (lane for lane in self._lanes.values() if lane.outage.lasts)
         return {name_of(Scope.LANE, lane): lane.outage.latest for lane in failing if lane.outage.latest is not None}
-
-    def learnt(self) -> dict[str, Any]:
-        """Return what the pools' limiters have found, by pool, to be kept."""
-        return {name: found for name, pool in self._pools.items() if (found := pool.limiter.learnt())}
-
-    def teach(self, kept: Mapping[str, Any], now: float, *, steady: bool = False) -> None:
-        """Take up what an earlier opening found; a quota that the job names goes before it.
-
-        *steady*: as nobody refuses anything here, what refusals have taught of a token quota stays as it is.
-        """
-        for name, pool in self._pools.items():
-            pool.limiter.teach(kept.get(name), now)
-            if steady and name in kept:
-                pool.limiter.tokens.rule.keep_steady()
-
-    def learnt_slots(self) -> dict[tuple[str, str], dict[str, float]]:
-        """Return how many slots lanes were found to have use for, to be kept."""
-        return {key: found for key, lane in self._lanes.items() if (found := lane.slots.learnt())}
-
-    def teach_slots(self, kept: Mapping[tuple[str, str], Any]) -> None:
-        """Take up what an earlier opening found of slots."""
-        for key, found in kept.items():
-            if key in self._lanes:
-                self._lanes[key].slots.teach(found)
 
     def parked(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting."""

@@ -128,7 +128,7 @@ def test_a_few_refusals_by_chance_take_no_slot_away_and_pause_nothing():
     endpoint.events = Events(scheduler, endpoint)
     endpoint.events.run(600.0)
     assert answers(endpoint.events, 60, 600) >= 0.95 * 64
-    assert not scheduler.learnt(), "want of capacity is no rate"
+    assert not scheduler.lessons.learnt(), "want of capacity is no rate"
 
 
 def test_another_workspace_is_not_slowed_by_one_that_is_refused_for_capacity():
@@ -178,19 +178,19 @@ def test_nothing_grows_while_attempts_fail():
 
 def test_what_was_found_of_slots_is_kept_and_the_next_opening_begins_with_it():
     adapted = played(Queueing(8))
-    kept = {("legal", "qwen-plus"): adapted.scheduler.learnt_slots()["legal", "qwen-plus"], ("gone", "qwen-plus"): {"limit": 3}}
+    kept = {("legal", "qwen-plus"): adapted.scheduler.lessons.learnt_slots()["legal", "qwen-plus"], ("gone", "qwen-plus"): {"limit": 3}}
     again = Scheduler([lane(rows=100, slots=64)], RetryPolicy())
-    again.teach_slots(kept)
+    again.lessons.teach_slots(kept)
     assert again._lanes["legal", "qwen-plus"].slots.limit == limit(adapted)
-    assert again.learnt_slots() == {key: found for key, found in kept.items() if key[0] == "legal"}
+    assert again.lessons.learnt_slots() == {key: found for key, found in kept.items() if key[0] == "legal"}
 
 
 @pytest.mark.parametrize("kept", [None, 3, {}, {"limit": 0, "best": 0.1}, {"limit": 65, "best": 0.1}, {"limit": 8, "best": "quick"}])
 def test_slots_that_make_no_sense_are_not_taken_up(kept):
     scheduler = Scheduler([lane(rows=100, slots=64)], RetryPolicy())
-    scheduler.teach_slots({("legal", "qwen-plus"): kept})
+    scheduler.lessons.teach_slots({("legal", "qwen-plus"): kept})
     assert scheduler._lanes["legal", "qwen-plus"].slots.limit == 64
-    assert scheduler.learnt_slots() == {}
+    assert scheduler.lessons.learnt_slots() == {}
 
 
 def test_answers_that_wait_for_this_process_take_no_slot_away_and_a_trial_under_way_is_given_up():

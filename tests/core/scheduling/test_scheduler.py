@@ -692,4 +692,4 @@ def test_a_pool_without_a_quota_remembers_nothing_of_those_that_it_let_go():
     events = Events(Scheduler(lanes, RetryPolicy()), lambda _ticket: (answer(), 1.0))
     assert events.run() is not None
     assert len(events.settled) == 1500
-    assert [len(pool.turns) for pool in events.scheduler._pools.values()] == [0, 0, 0]
+    assert [len(pool.turns) for pool in events.scheduler._queues.pools.values()] == [0, 0, 0]

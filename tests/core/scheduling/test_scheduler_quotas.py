@@ -219,7 +219,7 @@ def test_a_workspace_with_nothing_left_is_held_back_by_nothing():
 def test_the_last_workspace_of_an_account_with_rows_left_finds_the_accounts_limit(how):
     scheduler = Scheduler([lane("legal", rows=2, account="main"), lane("sales", rows=40, account="main")], RetryPolicy())
     out = launched(scheduler, 0.0)
-    pool = scheduler._pools["main qwen-plus"].limiter
+    pool = scheduler._queues.pools["main qwen-plus"].limiter
     mine = [ticket for ticket in out if ticket.workspace == "sales"]
     for ticket in mine[:3]:
         ended(scheduler, ticket, throttled(), 0.05)
@@ -261,7 +261,7 @@ def test_want_of_capacity_takes_slots_and_is_no_affair_of_the_account():
     assert scheduler._lanes["legal", "qwen-plus"].slots.limit < 20
     assert scheduler._lanes["sales", "qwen-plus"].slots.limit == 4
     assert scheduler.held(now) == frozenset()
-    assert scheduler.learnt() == {}
+    assert scheduler.lessons.learnt() == {}
 
 
 def test_where_the_accounts_quota_is_known_a_workspaces_refusals_widen_its_margin_until_it_has_a_limit_of_its_own():
@@ -269,14 +269,14 @@ def test_where_the_accounts_quota_is_known_a_workspaces_refusals_widen_its_margi
     scheduler = Scheduler(plans, RetryPolicy())
     mine = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
     ended(scheduler, mine, throttled(), 0.05)
-    assert scheduler.learnt()["main qwen-plus"]["attempts"]["margin"] > 0.005
+    assert scheduler.lessons.learnt()["main qwen-plus"]["attempts"]["margin"] > 0.005
     for own in (False, True):
         scheduler = Scheduler(plans, RetryPolicy())
         if own:
             scheduler._lanes["legal", "qwen-plus"].limiter.teach({"attempts": {"rate": 5.0, "window": 6.0}}, 0.0)
         mine = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
         ended(scheduler, mine, throttled(), 0.05)
-        assert bool(scheduler.learnt()) is not own
+        assert bool(scheduler.lessons.learnt()) is not own
 
 
 def test_a_few_refusals_where_a_wider_quota_is_known_are_chance_and_pause_nothing():
@@ -333,15 +333,15 @@ def test_what_an_opening_found_of_its_accounts_is_what_the_next_begins_with():
         return Scheduler([lane("legal", rows=400, account="main"), lane("sales", rows=400, account="own")], RetryPolicy())
 
     found = fresh()
-    found.teach({"main qwen-plus": {"attempts": {"rate": 2.0, "window": 6.0}}, "gone qwen-plus": {"attempts": {"rate": 9.0}}}, 0.0)
-    assert found.learnt() == {"main qwen-plus": {"attempts": {"rate": 2.0, "window": 6.0}}}
+    found.lessons.teach({"main qwen-plus": {"attempts": {"rate": 2.0, "window": 6.0}}, "gone qwen-plus": {"attempts": {"rate": 9.0}}}, 0.0)
+    assert found.lessons.learnt() == {"main qwen-plus": {"attempts": {"rate": 2.0, "window": 6.0}}}
     other = fresh()
-    other.teach(found.learnt(), 0.0)
+    other.lessons.teach(found.lessons.learnt(), 0.0)
     events = Events(other, lambda _ticket: (answer(), 0.1))
     events.run(20.0)
     assert len(events.times_of("legal")) == pytest.approx(40, abs=3)
     assert len(events.times_of("sales")) == 400
-    assert other.learnt() == found.learnt()
+    assert other.lessons.learnt() == found.lessons.learnt()
 
 
 def test_where_nobody_refuses_anything_what_was_learnt_of_a_token_quota_stays():
@@ -350,16 +350,16 @@ def test_where_nobody_refuses_anything_what_was_learnt_of_a_token_quota_stays():
     kept = {"a qwen-plus": {"tokens": {"window": 6.0, "deviations": 3.0, "at_end": 0.0}}, "c qwen-plus": {}}
     for steady in (False, True):
         scheduler = Scheduler(plans, RetryPolicy())
-        scheduler.teach(kept, 0.0, **({"steady": True} if steady else {}))
-        rules = [scheduler._pools[f"{name} qwen-plus"].limiter.tokens.rule for name in "ab"]
+        scheduler.lessons.teach(kept, 0.0, **({"steady": True} if steady else {}))
+        rules = [scheduler._queues.pools[f"{name} qwen-plus"].limiter.tokens.rule for name in "ab"]
         assert [isinstance(each, KnownTokens) and each.reckoning.steady for each in rules] == [steady, False]
 
 
 def test_slots_that_were_found_are_given_for_lanes_that_are_there():
     scheduler = Scheduler([lane("legal", rows=400, slots=8), lane("sales", rows=400, slots=8)], RetryPolicy())
-    scheduler.teach_slots({("gone", "qwen-plus"): {"limit": 2, "best": 0.1}, ("sales", "qwen-plus"): {"limit": 2, "best": 0.1}})
+    scheduler.lessons.teach_slots({("gone", "qwen-plus"): {"limit": 2, "best": 0.1}, ("sales", "qwen-plus"): {"limit": 2, "best": 0.1}})
     assert Counter(ticket.workspace for ticket in launched(scheduler, 0.0)) == {"legal": 8, "sales": 2}
-    assert scheduler.learnt_slots() == {("sales", "qwen-plus"): {"limit": 2, "best": 0.1}}
+    assert scheduler.lessons.learnt_slots() == {("sales", "qwen-plus"): {"limit": 2, "best": 0.1}}
 
 
 # What a person is to decide on, and what is closed.

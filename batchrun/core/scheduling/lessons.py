@@ -1,0 +1,42 @@
+"""What the limits of a run have found, kept from one opening to the next: rates and windows by pool, slots by lane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from batchrun.core.scheduling.lanes import Lane, Pool
+
+LaneKey = tuple[str, str]
+
+
+class Lessons:
+    """Those of one scheduler, whose *pools* and *lanes* these are."""
+
+    def __init__(self, pools: Mapping[str, Pool], lanes: Mapping[LaneKey, Lane]) -> None:
+        self._pools = pools
+        self._lanes = lanes
+
+    def learnt(self) -> dict[str, Any]:
+        """Return what the pools' limiters have found, by pool, to be kept."""
+        return {name: found for name, pool in self._pools.items() if (found := pool.limiter.learnt())}
+
+    def teach(self, kept: Mapping[str, Any], now: float, *, steady: bool = False) -> None:
+        """Take up what an earlier opening found; a quota that the job names goes before it.
+
+        *steady*: as nobody refuses anything here, what refusals have taught of a token quota stays as it is.
+        """
+        for name, pool in self._pools.items():
+            pool.limiter.teach(kept.get(name), now)
+            if steady and name in kept:
+                pool.limiter.tokens.rule.keep_steady()
+
+    def learnt_slots(self) -> dict[LaneKey, dict[str, float]]:
+        """Return how many slots lanes were found to have use for, to be kept."""
+        return {key: found for key, lane in self._lanes.items() if (found := lane.slots.learnt())}
+
+    def teach_slots(self, kept: Mapping[LaneKey, Any]) -> None:
+        """Take up what an earlier opening found of slots."""
+        for key, found in kept.items():
+            if key in self._lanes:
+                self._lanes[key].slots.teach(found)
