@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.edge.transport.mishaps import WireError
-from batchrun.edge.transport.unpacking import Unpacker
+from batchrun.edge.transport.unpacking import Unpacker, packing_of
 
 PACKERS = {
     "gzip": gzip.compress,
@@ -46,6 +46,18 @@ def test_nothing_is_left_behind_where_a_piece_is_just_full():
 def test_an_encoding_that_was_not_offered_is_not_guessed(encoding):
     with pytest.raises(WireError, match="bad_http"):
         Unpacker(encoding)
+
+
+@pytest.mark.parametrize(
+    ("header", "packing"),
+    [
+        *((header, None) for header in ("", " ", "identity", "none", "utf-8", "UTF8", "binary", "identity, identity")),
+        *(("GZIP", "gzip"), ("x-gzip", "x-gzip"), (" deflate ", "deflate"), ("gzip, identity", "gzip"), ("identity,gzip", "gzip")),
+        *(("br", "br"), ("Zstd", "zstd"), ("gzip, br", "gzip, br"), ("gzip,gzip", "gzip, gzip"), ("compress", "compress")),
+    ],
+)
+def test_what_a_header_calls_a_packing_is_one_and_nothing_else(header, packing):
+    assert packing_of(header) == packing
 
 
 @EACH

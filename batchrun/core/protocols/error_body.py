@@ -79,7 +79,12 @@ def complaint_of(fields: dict[str, Any], line: bytes = b"", *, expected: bool = 
     """What the object *fields* complains of; None where it is no error, unless one is *expected* (an ``event:error``)."""
     code = fields.get("code")
     named = type(code) is str and code and not fields.get("choices") and not fields.get("output")
-    return _said_by(fields, line) if expected or fields.get("error") or named else None
+    return _said_by(fields, line) if expected or named or _says_something(fields.get("error")) else None
+
+
+def _says_something(error: object) -> bool:
+    """Whether an ``error`` is one: beside an answer some gateways write an object of nulls."""
+    return any(error.values()) if isinstance(error, dict) else bool(error)
 
 
 def _complaint_in_stream(body: bytes) -> Complaint | None:

@@ -15,7 +15,7 @@ from batchrun.core.rows.weight import weight
 
 Fields = dict[str, Any]
 
-_TEXTS = ("content", "reasoning_content", "refusal")
+_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 _FOLDED = (*_TEXTS, "tool_calls", "audio")
 _SOUNDS = frozenset({"data", "transcript"})
 _OF_A_CHOICE, _OF_A_CALL, _OF_A_PIECE = 1024, 768, 64
@@ -181,9 +181,14 @@ class Choices:
         return any(choice.spoken for choice in self._all.values())
 
     @property
+    def ended(self) -> bool:
+        """Whether all that have come have ended."""
+        return bool(self._all) and all(choice.finish_reason for choice in self._all.values())
+
+    @property
     def whole(self) -> bool:
         """Whether all that were asked for have ended."""
-        return len(self._all) >= self.expected and all(choice.finish_reason for choice in self._all.values())
+        return len(self._all) >= self.expected and self.ended
 
     def as_fields(self) -> list[Fields]:
         """Give them as a plain answer has them."""

@@ -1,13 +1,15 @@
 r"""Reads a body that should be one JSON object.
 
 Two readers stand behind one another. orjson is fast and strict; what it refuses is looked at again with the standard library, because
-some of it is a paid answer: a byte order mark, or half a surrogate pair that a model was cut in (``"\ud83d"``), which becomes U+FFFD.
-What only the second reader would let through (NaN, Infinity, a number beyond every float) stays refused.
+some of it is a paid answer, which would be refused and paid for at every try: a byte order mark, half a surrogate pair that a model was cut
+in (``"\ud83d"``), which becomes U+FFFD, and numbers that JSON has not or no float holds (the logarithm of a probability that is nothing is
+``-Infinity``, as some servers write it), which become null.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, Literal, NamedTuple
 
@@ -48,6 +50,20 @@ def parse(body: bytes) -> Document | Unreadable:
     return _document(value, line)
 
 
+def _null(_constant: str) -> None:
+    """NaN and Infinity say nothing."""
+
+
+def _integer(digits: str) -> float | None:
+    """The number that *digits* write, as orjson takes it: a float where there are many, of which Python would refuse some thousands."""
+    return int(digits) if len(digits) <= 20 else _float(digits)
+
+
+def _float(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
 def _document(value: object, line: bytes) -> Document | Unreadable:
     if not isinstance(value, dict):
         return Unreadable("not_an_object")
@@ -81,7 +97,7 @@ def _second_look(line: bytes) -> Document | Unreadable:
     if text.startswith(("data:", "event:", "id:", ":")):
         return Unreadable("event_stream")
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_null, parse_float=_float, parse_int=_integer)
         clean = _LONE_SURROGATES.sub("\ufffd", json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
         return _document(orjson.loads(clean), clean)
     except (ValueError, RecursionError):

@@ -71,6 +71,10 @@ class _Fold:
         return self._choices.whole
 
     @property
+    def ended(self) -> bool:
+        return self._choices.ended
+
+    @property
     def weight(self) -> int:
         return self._choices.weight
 

@@ -40,6 +40,10 @@ class Fold(Protocol):
         """Whether every choice has its finish reason."""
 
     @property
+    def ended(self) -> bool:
+        """Whether every choice that has come has it, fewer though they be than were asked for."""
+
+    @property
     def weight(self) -> int:
         """Bytes of memory that what is kept of the stream takes, about."""
 
@@ -182,12 +186,13 @@ class _Stream:
         said = complaint_of(fields, line, expected=event.kind == b"error")
         if said is None:
             self.fold.take(fields)
-        else:
+        elif not (self.fold.whole and self.fold.counted):
+            # Else all is there, and was billed: what a gateway complains of then is its own affair.
             self.complaint, self.done = said._replace(status=event.status), True
 
     def result(self, read: Read, status: int, headers: Mapping[str, str]) -> Reply | Failure:
         fields = self.fold.answer()
-        if not self.fold.whole:
+        if not (self.fold.whole or (self.done and self.complaint is None and self.fold.ended)):
             # The native dialect counts as it goes: what it said before the end is less than what may be billed.
             fields.pop("usage", None)
         usage = usage_of(fields.get("usage"))

@@ -72,7 +72,8 @@ def _content(content: str | list[Any] | None) -> str:
 
 
 def _reasoning(message: Fields) -> str | None:
-    reasoning = message.get("reasoning_content")
+    # Some servers of one's own call it by the shorter name (vLLM since 2025).
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
     return reasoning if reasoning and isinstance(reasoning, str) else None
 
 

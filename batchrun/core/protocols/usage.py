@@ -49,10 +49,15 @@ def usage_of(reported: object) -> Usage | None:
 
 def _whole(reported: dict[str, Any], name: str, other: str) -> int | None:
     count = reported.get(name)
-    return count if type(count) is int and 0 <= count < _ABSURD else _tokens(reported.get(other))
+    if type(count) is int and 0 <= count < _ABSURD:
+        return count
+    return _tokens(count if type(count) is float else reported.get(other))
 
 
 def _tokens(count: object) -> int | None:
+    if type(count) is float and count.is_integer():
+        # JSON knows one kind of number, and some servers write all of them so.
+        count = int(count)
     # What JSON has for an integer is an int and nothing that is derived from it: a bool is none here.
     return count if type(count) is int and 0 <= count < _ABSURD else None
 

@@ -15,7 +15,7 @@ from batchrun.core.rows.weight import MOST_WEIGHT
 from batchrun.edge.transport.connections import Connection
 from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError, WireError, untie
 from batchrun.edge.transport.room import Room
-from batchrun.edge.transport.unpacking import Unpacker
+from batchrun.edge.transport.unpacking import Unpacker, packing_of
 from batchrun.edge.transport.watch import TICK, overslept
 
 _AFTERWORD = 2.0
@@ -114,12 +114,12 @@ class Attempt:
     async def _body(self, connection: Connection, idle: float) -> AsyncIterator[bytes]:
         if not connection.ended:
             self._allow(self._loop.time() + idle)
-        encoding = connection.headers.get("content-encoding", "identity").lower()
-        if encoding == "identity":
+        packing = packing_of(connection.headers.get("content-encoding", ""))
+        if packing is None:
             while piece := await connection.piece():
                 yield piece
             return
-        unpacker = Unpacker(encoding)
+        unpacker = Unpacker(packing)
         while packed := await connection.piece():
             for piece in unpacker.pieces(packed):
                 yield piece

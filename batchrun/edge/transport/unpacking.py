@@ -13,6 +13,18 @@ _MOST_MEMBERS = 64
 _GZIP = 16 + zlib.MAX_WBITS
 
 
+_PACKINGS = frozenset(
+    {*("gzip", "x-gzip", "deflate", "br", "zstd", "dcb", "dcz"), *("compress", "x-compress", "exi", "pack200-gzip", "aes128gcm")}
+)
+"""All that a ``Content-Encoding`` may name (IANA, HTTP Content Coding Registry), but for ``identity``."""
+
+
+def packing_of(content_encoding: str) -> str | None:
+    """How a body is packed by its header: None where it is not, whatever the header says: some servers write ``utf-8``, or nothing."""
+    named = [each for part in content_encoding.lower().split(",") if (each := part.strip()) in _PACKINGS]
+    return ", ".join(named) or None
+
+
 class Unpacker:
     """Undoes one ``Content-Encoding``; raises WireError for one that was not offered."""
 

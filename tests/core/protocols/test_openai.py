@@ -156,9 +156,6 @@ BROKEN = {
     "two answers": (orjson.dumps(ANSWER) * 2, "not_json"),
     "UTF-16": (json.dumps(ANSWER).encode("utf-16"), "not_json"),
     "bytes that are no UTF-8": (orjson.dumps(ANSWER).replace("好".encode(), b"\xff"), "not_json"),
-    "NaN": (b'{"choices":[],"x":NaN}', "not_json"),
-    "Infinity": (b'{"choices":[],"x":-Infinity}', "not_json"),
-    "a number without end": (b'{"choices":[],"x":' + b"7" * 5_000 + b"}", "not_json"),
     "two hundred thousand levels": (b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "not_json"),
     "six hundred levels": (b'{"x":' + b"[" * 600 + b"]" * 600 + b"}", "too_deep"),
     "a control character in a string": (b'{"x":"a\x00b"}', "not_json"),
@@ -228,6 +225,31 @@ def test_an_answer_cut_inside_a_surrogate_pair_is_kept():
     got = reply(orjson.dumps(ANSWER).replace("好".encode(), b"ok \\ud83d\\ude00 \\ud83d"))
     assert got.content == "ok 😀 \ufffd"
     assert orjson.loads(got.body)["choices"][0]["message"]["content"] == "ok 😀 \ufffd"
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"-" + b"7" * 5_000])
+def test_a_number_that_json_has_not_costs_no_answer_and_is_kept_as_null(number):
+    choice = CHOICE | {"logprobs": {"content": [{"token": "x", "logprob": "@"}]}}
+    got = reply(orjson.dumps(ANSWER | {"choices": [choice]}).replace(b'"@"', number))
+    assert (got.content, got.usage) == ("好", Usage(7, 3, raw=USAGE))
+    assert orjson.loads(got.body)["choices"][0]["logprobs"]["content"] == [{"token": "x", "logprob": None}]
+
+
+def test_a_number_beside_such_a_one_stays_what_it_is():
+    text = b"[NaN, 1, -0.5, 1e300, 18446744073709551615, 9223372036854775808123, -99999999999999999999, 123456789012345678]"
+    got = reply(orjson.dumps(ANSWER | {"x": "@"}).replace(b'"@"', text))
+    assert orjson.loads(got.body)["x"] == [None, *orjson.loads(text.replace(b"NaN", b"null"))[1:]]
+
+
+@pytest.mark.parametrize("error", [None, False, "", {}, [], {"code": None, "message": ""}, {"message": "", "type": None, "param": None}])
+def test_an_error_that_says_nothing_beside_an_answer_is_none(error):
+    assert reply(ANSWER | {"error": error}).content == "好"
+
+
+def test_what_a_model_reasoned_is_found_under_either_name():
+    for name in ("reasoning_content", "reasoning"):
+        got = reply(ANSWER | {"choices": [CHOICE | {"message": {"content": "好", name: "hm"}}]})
+        assert got.reasoning == "hm", name
 
 
 def test_a_surrogate_in_a_name_is_replaced_too():

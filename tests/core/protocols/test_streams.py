@@ -325,6 +325,31 @@ def test_of_two_choices_that_were_asked_for_one_alone_does_not_stand_yet():
     assert fed(OPENAI, {}, *recorded.events(chunks, done=False)).whole
 
 
+def test_of_two_choices_one_that_comes_alone_to_the_stream_s_end_is_an_answer_and_costs_what_it_says():
+    """A server that takes no n answers once."""
+    chunks = [recorded.chunk({"content": "a"}, "stop"), recorded.counted()]
+    got = streamed(OPENAI, *recorded.events(chunks), asked={"n": 2})
+    assert (got.content, got.usage) == ("a", streamed(OPENAI, *recorded.events(chunks)).usage)
+    assert got.usage is not None
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_error_behind_an_answer_that_is_whole_and_counted_costs_no_answer(protocol):
+    twin = next(twin for twin in TWINS if twin.protocol == protocol)
+    late = recorded.error_event(recorded.refused_natively("InternalError", "a gateway gave up"))
+    body = twin.stream.replace(b"data: [DONE]\n\n", b"")
+    for form in (late, recorded.error_frame(recorded.refused_natively("RequestTimeOut", "m"), 500)):
+        assert comparable(streamed(protocol, body, form, asked=twin.asked)) == comparable(plain(twin))
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+def test_reasoning_in_pieces_is_put_together_under_either_name(name):
+    chunks = [recorded.chunk({name: "h"}), recorded.chunk({name: "m"}), recorded.chunk({"content": "a"}, "stop")]
+    got = streamed(OPENAI, *recorded.events(chunks))
+    assert (got.reasoning, got.content) == ("hm", "a")
+    assert orjson.loads(got.body)["choices"][0]["message"][name] == "hm"
+
+
 def test_a_stream_that_a_plain_call_was_asked_for_is_read_and_so_is_the_other_way_round():
     twin = TWINS[0]
     for body in (twin.stream, orjson.dumps(twin.plain)):

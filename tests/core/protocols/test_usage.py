@@ -43,7 +43,9 @@ def test_a_recorded_usage_is_what_it_says(protocol, name, usage, wanted):
         ("cache_creation_input_tokens", "cache_creation_tokens"),
     ],
 )
-@pytest.mark.parametrize(("said", "counted"), [(0, 0), (100, 100), (101, 0), (-1, 0), ("7", 0), (7.0, 0), (True, 0), (None, 0), ({}, 0)])
+@pytest.mark.parametrize(
+    ("said", "counted"), [(0, 0), (100, 100), (101, 0), (-1, 0), ("7", 0), (7.0, 7), (7.5, 0), (True, 0), (None, 0), ({}, 0)]
+)
 def test_a_part_of_the_input_is_a_whole_number_that_fits_into_it(names, detail, field, said, counted):
     assert counts(usage_of(told(names, of_asked={detail: said}))) == Usage(100, 50, **{field: counted})
 
@@ -53,6 +55,18 @@ def test_a_part_of_the_input_is_a_whole_number_that_fits_into_it(names, detail, 
 @pytest.mark.parametrize(("said", "counted"), [(0, 0), (50, 50), (51, 0), (-1, 0), ("7", 0), (None, 0)])
 def test_a_part_of_the_output_is_a_whole_number_that_fits_into_it(names, detail, field, said, counted):
     assert counts(usage_of(told(names, of_answered={detail: said}))) == Usage(100, 50, **{field: counted})
+
+
+@EACH_DIALECT
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [(7.0, 7), (0.0, 0), (7.5, None), (-7.0, None), (1e300, None), (float("inf"), None), (float("nan"), None), ("7", None)],
+)
+def test_a_number_with_nothing_behind_its_point_is_the_whole_number_that_it_is(names, said, counted):
+    for got in (usage_of(told(names, asked=said, answered=7)), usage_of(told(names, asked=7, answered=said))):
+        assert (got is None) is (counted is None)
+        assert got is None or {got.input_tokens, got.output_tokens} == {7, counted}
+        assert got is None or type(got.input_tokens) is type(got.output_tokens) is int
 
 
 @EACH_DIALECT
