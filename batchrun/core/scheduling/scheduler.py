@@ -36,6 +36,8 @@ from batchrun.core.scheduling.retry import RetryPolicy
 
 __all__ = ["Drained", "LanePlan", "Launch", "ParkedScope", "Scheduler", "Ticket", "Verdict", "WaitUntil"]
 
+_NO_END = frozenset({Fault.AGAIN, Fault.PARK})
+"""What says nothing against an outage that lasts."""
 _HARDLY = 0.05
 """Of what was expected of an attempt: its answer is off by more."""
 
@@ -92,7 +94,7 @@ class Scheduler:
         if ticket.promised:
             self._paying.pay(ticket, result)
         lane = ticket.lane
-        if lane.outage.failed and ticket.sent and (isinstance(result, Reply) or result.fault is not Fault.AGAIN):
+        if (lane.outage.failed or lane.outage.lasts) and ticket.sent and (isinstance(result, Reply) or result.fault not in _NO_END):
             lane.outage.end()
         if isinstance(result, Reply):
             lane.throttled_since = None

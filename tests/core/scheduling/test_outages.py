@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -280,24 +281,73 @@ def test_a_parked_lane_is_tried_with_another_row_than_the_one_that_was_refused()
     assert events.verdicts()[Verdict.EXHAUSTED] == 2
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        classify(403, "Model.AccessDenied", ""),
-        classify(404, "model_not_found", ""),
-        classify(401, None, ""),
-        classify(402, None, ""),
-        classify(407, None, ""),
-        parks(Scope.WORKSPACE),
-    ],
-    ids=lambda failure: failure.code,
-)
-def test_what_the_provider_says_itself_and_a_key_that_is_not_taken_park_at_once(failure):
+STANDING = [
+    classify(403, "Model.AccessDenied", ""),
+    classify(404, "model_not_found", ""),
+    classify(401, None, ""),
+    classify(402, None, ""),
+    classify(407, None, ""),
+    classify(400, "Arrearage", ""),
+    parks(Scope.WORKSPACE),
+]
+EACH_STANDING = pytest.mark.parametrize("failure", STANDING, ids=lambda failure: failure.code)
+
+
+@EACH_STANDING
+def test_what_the_provider_says_itself_of_all_parks_what_had_no_answer_at_once(failure):
+    events = night(failure, begins=0.0, ends=math.inf)
+    drained = events.run()
+    assert drained is not None
+    assert (len(events.launches), drained.parked[0].failure, drained.parked[0].rows) == (SLOTS, failure, 2_000)
+
+
+@EACH_STANDING
+@pytest.mark.parametrize("lasts", [0.5, 30.0, 110.0])
+def test_a_good_key_that_is_refused_for_a_minute_ends_no_night_and_costs_no_row_an_attempt(failure, lasts):
+    events = night(failure, ends=60.0 + lasts)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+    assert {ticket.attempt for ticket in events.launches} == {1}
+    assert events.now < 250.0 + lasts + 10.0
+    assert len(events.launches) <= 2_000 + 2 * SLOTS + lasts / 4
+
+
+@EACH_STANDING
+def test_one_that_is_refused_for_two_minutes_is_believed(failure):
     events = night(failure, ends=math.inf)
     drained = events.run()
     assert drained is not None
-    assert events.now < 62.0
     assert drained.parked[0].failure == failure
+    assert 120.0 <= events.now - 60.0 < 130.0
+    refused = [ticket for ticket in events.launches if ticket.launched_at >= 60.0]
+    assert len(refused) <= 2 * SLOTS + 120.0 / 4
+    assert drained.parked[0].rows == 2_000 - events.verdicts()[Verdict.ANSWERED]
+
+
+@EACH_STANDING
+def test_refusals_of_a_good_key_now_and_then_slow_nothing_down(failure):
+    """What answers meanwhile says that it is good."""
+    scheduler = Scheduler([lane(rows=2_000, slots=SLOTS)], RetryPolicy())
+    seen = set()
+
+    def respond(ticket):
+        now_and_then = ticket.ordinal % 50 == 17 and ticket.ordinal not in seen
+        seen.add(ticket.ordinal)
+        return (failure if now_and_then else answer(), 1.0)
+
+    events = Events(scheduler, respond)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+    assert len(events.launches) == 2_040
+    assert events.now < 2_040 / SLOTS + 40
+
+
+def test_what_is_in_doubt_is_held_though_its_refusal_is_not_believed_yet():
+    scheduler = Scheduler([lane(rows=9, slots=1)], RetryPolicy(hold_in_doubt=True))
+    (ticket,) = launched(scheduler, 0.0)
+    ended(scheduler, ticket, answer(), 1.0)
+    (ticket,) = launched(scheduler, 1.0)
+    assert ended(scheduler, ticket, replace(parks(Scope.WORKSPACE), in_doubt=True), 2.0) is Verdict.HELD
 
 
 @pytest.mark.parametrize("code", ["tls", "proxy_refused"])

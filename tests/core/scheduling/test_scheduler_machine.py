@@ -16,7 +16,7 @@ from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.scheduling.alarms import TICK
 from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS, THROTTLED_FOR_TOO_LONG
-from batchrun.core.scheduling.outages import SOON, TOO_LONG, TOO_LONG_AT_FIRST, Outage, never_met
+from batchrun.core.scheduling.outages import BELIEVED, SOON, TOO_LONG, TOO_LONG_AT_FIRST, Outage, never_met
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
 from tests.laboratory import Result, again, answer, parks, rejected, throttled, unreached
@@ -69,8 +69,21 @@ class SlowLane:
     failures: int = 0
     """In a row."""
     failing_since: float | None = None
+    refused_since: float | None = None
+    """When the first refusal came that would park it."""
+    suspect: bool = False
+    """It tries with one call at a time because of such a one."""
     short: bool = False
     """Its budget has too little left, and others' attempts are paid from it."""
+
+    @property
+    def tries(self) -> bool:
+        """Whether it does so with one call at a time."""
+        return self.failures >= OUTAGE_AFTER or self.suspect
+
+    def taken(self) -> None:
+        """Take note that the provider said something else, or that it is parked for what it said."""
+        self.failures, self.failing_since, self.refused_since, self.suspect = 0, None, None, False
 
     @property
     def key(self) -> Key:
@@ -318,7 +331,7 @@ class Machine(RuleBasedStateMachine):
         self.scheduler._queues._take_due_retries(real, self.now)
         tokens = real.next_tokens() if real.front or real.undrawn else real.plan.tokens(real.retries[0][2])
         free = max(each.free_at(self.now, tokens) for each in real.limiters)
-        if lane.failures >= OUTAGE_AFTER:
+        if lane.tries:
             free = max(free, real.outage.free_at(self.now))
         return max(due, free, *(park.at if park.probes else math.inf for park in self._parks_of(lane)), -math.inf)
 
@@ -389,7 +402,7 @@ class Machine(RuleBasedStateMachine):
         self.closed.discard(name)
         for lane in self.lanes.values():
             if lane.plan.workspace == name:
-                lane.since = lane.failing_since = None
+                lane.since = lane.failing_since = lane.refused_since = None
 
     def _check_wait(self, at):
         assert at > self.now
@@ -449,18 +462,18 @@ class Machine(RuleBasedStateMachine):
         del self.parks[park.key]
         for each in self.lanes.values():
             if each.stands_in(park.key):
-                each.since = each.failing_since = None
+                each.since = each.failing_since = each.refused_since = None
 
     def _judge(self, lane, ticket, result: Result, jitter, verdict):
         if isinstance(result, Failure) and result.fault is Fault.AGAIN:
             self._fails(lane, ticket, result)
             if never_met(result):
                 assert verdict is Verdict.AGAIN
-                delay = 0.0 if lane.failures >= OUTAGE_AFTER else jitter * POLICY.first
+                delay = 0.0 if lane.tries else jitter * POLICY.first
                 lane.pending[ticket.ordinal] = self.now + delay, ticket.attempt
                 return
-        else:
-            lane.failures, lane.failing_since = 0, None
+        elif isinstance(result, Reply) or result.fault is not Fault.PARK:
+            lane.taken()
         if isinstance(result, Reply):
             lane.since, lane.varied = None, True
             assert verdict is Verdict.ANSWERED
@@ -471,18 +484,32 @@ class Machine(RuleBasedStateMachine):
                 assert verdict is Verdict.AGAIN
                 lane.pending[ticket.ordinal] = self.now + delay, ticket.attempt + 1
             case BackToFront():
-                self._put_back(lane, ticket, result, verdict, Verdict.THROTTLED)
-                lane.since = self.now if lane.since is None else lane.since
-                if self.now - lane.since >= THROTTLED_FOR_TOO_LONG:
-                    self._park(lane.named(Scope.LANE), result, probes=True)
+                self._throttled(lane, ticket, result, verdict)
             case Park():
-                self._put_back(lane, ticket, result, verdict, Verdict.PARKED)
-                self._park(lane.named(result.scope), result, probes=True)
+                self._refused(lane, ticket, result, verdict)
             case Exhaust() | Hold():
                 assert verdict is (Verdict.HELD if result.in_doubt else Verdict.EXHAUSTED)
                 self._settle(lane, ticket, verdict)
             case Reject():
                 self._rejected(lane, ticket, result, verdict)
+
+    def _throttled(self, lane, ticket, failure, verdict):
+        self._put_back(lane, ticket, failure, verdict, Verdict.THROTTLED)
+        lane.since = self.now if lane.since is None else lane.since
+        if self.now - lane.since >= THROTTLED_FOR_TOO_LONG:
+            self._park(lane.named(Scope.LANE), failure, probes=True)
+
+    def _refused(self, lane, ticket, failure, verdict):
+        """It is believed at once of what had no answer, and of a probe; of others after a while."""
+        if lane.varied and not ticket.probes:
+            lane.suspect = True
+            lane.refused_since = self.now if lane.refused_since is None else lane.refused_since
+            if self.now - lane.refused_since < BELIEVED:
+                self._put_back(lane, ticket, failure, verdict, Verdict.AGAIN)
+                return
+        lane.taken()
+        self._put_back(lane, ticket, failure, verdict, Verdict.PARKED)
+        self._park(lane.named(failure.scope), failure, probes=True)
 
     def _put_back(self, lane, ticket, failure, verdict, otherwise):
         """What is in doubt is held, and never sent again."""
@@ -498,7 +525,7 @@ class Machine(RuleBasedStateMachine):
             lane.failing_since = self.now if lane.failing_since is None else lane.failing_since
         too_long = TOO_LONG_AT_FIRST if not lane.varied else POLICY.outage if never_met(failure) else TOO_LONG
         for_long = lane.failing_since is not None and self.now - lane.failing_since >= too_long
-        if lane.failures >= OUTAGE_AFTER and for_long:
+        if lane.tries and for_long:
             self._park(lane.named(Scope.LANE), failure, probes=True)
 
     def _rejected(self, lane, ticket, failure, verdict):
