@@ -25,6 +25,7 @@ from batchrun.core.model import Failure, Fault, Reply, Request, Scope
 from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows.weight import MOST_WEIGHT
+from batchrun.core.scheduling.outages import never_met
 from batchrun.edge import transport as transport_module
 from batchrun.edge.transport import Page, Transport
 from tests.edge import fault_server as server
@@ -662,7 +663,14 @@ def test_a_proxy_is_used_and_told_its_own_password():
 
 @pytest.mark.parametrize(
     ("status", "code", "leads_to"),
-    [("407 No", "proxy_refused", PARK), ("403 No", "proxy_refused", PARK), ("502 Bad", "proxy", AGAIN)],
+    [
+        ("407 No", "proxy_refused", PARK),
+        ("403 No", "proxy_refused", PARK),
+        ("302 There", "proxy_refused", PARK),
+        ("502 Bad", "proxy", AGAIN),
+        ("429 Slow", "proxy", AGAIN),
+        ("408 Late", "proxy", AGAIN),
+    ],
 )
 def test_a_tunnel_that_is_not_dug_was_never_asked_and_never_shows_the_password_or_the_key(status, code, leads_to):
     failure, [sent] = through(server.says(f"HTTP/1.1 {status}\r\n\r\n".encode()), "https://endpoint.invalid/v1")
@@ -671,6 +679,15 @@ def test_a_tunnel_that_is_not_dug_was_never_asked_and_never_shows_the_password_o
     for shape in ("hush", b64encode(b"clerk:hush").decode(), "Authorization"):
         assert shape not in repr(failure)
     assert KEY.encode() not in sent
+
+
+@pytest.mark.parametrize("says", [b"", b"\x00\x01 garbage\r\n\r\n", b"HTTP/1.1 20", b"SSH-2.0-OpenSSH_9.2\r\n\r\n"])
+@pytest.mark.parametrize("ends", [server.says, server.resets], ids=["closes", "resets"])
+def test_what_a_proxy_does_in_a_connections_place_leaves_the_row_unsent(says, ends):
+    failure, requests = through(ends(says), "https://endpoint.invalid/v1")
+    assert (failure.code, failure.fault, failure.in_doubt) == ("proxy", AGAIN, False)
+    assert never_met(failure)
+    assert b"sk-" not in b"".join(requests)
 
 
 @pytest.mark.parametrize("named", ["socks5://clerk:hush@127.0.0.1:1080", "http://[::1", "127.0.0.1:8080"])

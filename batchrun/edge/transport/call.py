@@ -26,6 +26,9 @@ from batchrun.edge.transport.secrets import failure_without_key, masked, reply_w
 from batchrun.edge.transport.targets import Target
 from batchrun.edge.transport.watch import Watch
 
+_OF_A_CONNECTION = frozenset({"disconnected", "bad_http", "half_body", "connection_reset"})
+"""Mishaps of one that stands; before that they are other ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -118,7 +121,11 @@ class Call(Attempt):
         if not isinstance(error, TooLargeError):
             refused = 300 <= status < 500
             in_doubt = self.connection is not None and not refused
-            return mishap(self.over or code_of(error), told(self._target, error), in_doubt=in_doubt, status=status if refused else None)
+            code = self.over or code_of(error)
+            if self.connection is None and code in _OF_A_CONNECTION:
+                # It was to the proxy, or fell while it was made: nothing of the call has gone to the provider.
+                code = "proxy" if self._target.proxy else "unreachable"
+            return mishap(code, told(self._target, error), in_doubt=in_doubt, status=status if refused else None)
         if isinstance(error, TooManyValuesError):
             return mishap("too_many_values", in_doubt=True, status=status)
         return mishap("response_too_large", f"over {self._terms.max_response_bytes} bytes", in_doubt=True, status=status)

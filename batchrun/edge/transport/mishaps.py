@@ -50,6 +50,10 @@ _CODES_OF_ERRNO = {
 }
 
 
+_PASSING = frozenset({408, 425, 429})
+"""Refusals of a proxy that are none for good."""
+
+
 def code_of(error: BaseException) -> str:
     """The mishap that *error* is."""
     if isinstance(error, WireError):
@@ -58,7 +62,7 @@ def code_of(error: BaseException) -> str:
     match code, error:
         case "unreachable", OSError(errno=int(number)):
             return _CODES_OF_ERRNO.get(number, code)
-        case "proxy", aiohttp.ClientHttpProxyError(status=status) if status < 500:
+        case "proxy", aiohttp.ClientHttpProxyError(status=status) if status < 500 and status not in _PASSING:
             return "proxy_refused"
         case _:
             return code
