@@ -55,9 +55,10 @@ class Judge:
         """Park what the failure concerns; where it may be the row's own, once a second one says so, and the next to be sent is another."""
         lane = ticket.lane
         if not unsigned(failure):
-            if lane.varied and ticket.sent and not ticket.probes and not lane.outage.refuse(failure, now, ticket.launched_at, jitter):
+            if not lane.varied:
+                lane.outage.end()
+            elif ticket.sent and not ticket.probes and not lane.outage.refuse(failure, now, ticket.launched_at, jitter):
                 return self._put_back(ticket, failure, Verdict.AGAIN)
-            lane.outage.end()
             self._park(failure.scope, lane, failure, now)
             return self._put_back(ticket, failure, Verdict.PARKED)
         lane.unsigned += 1

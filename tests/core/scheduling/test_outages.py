@@ -322,6 +322,7 @@ def test_one_that_is_refused_for_two_minutes_is_believed(failure):
     refused = [ticket for ticket in events.launches if ticket.launched_at >= 60.0]
     assert len(refused) <= 2 * SLOTS + 120.0 / 4
     assert drained.parked[0].rows == 2_000 - events.verdicts()[Verdict.ANSWERED]
+    assert list(events.scheduler.outages().values()) == [failure], "it does not go on because it is parked"
 
 
 @EACH_STANDING

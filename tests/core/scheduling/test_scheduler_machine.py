@@ -82,7 +82,7 @@ class SlowLane:
         return self.failures >= OUTAGE_AFTER or self.suspect
 
     def taken(self) -> None:
-        """Take note that the provider said something else, or that it is parked for what it said."""
+        """Take note that the provider said something else, or that it is parked for what it said at first."""
         self.failures, self.failing_since, self.refused_since, self.suspect = 0, None, None, False
 
     @property
@@ -507,7 +507,8 @@ class Machine(RuleBasedStateMachine):
             if self.now - lane.refused_since < BELIEVED:
                 self._put_back(lane, ticket, failure, verdict, Verdict.AGAIN)
                 return
-        lane.taken()
+        if not lane.varied:
+            lane.taken()
         self._put_back(lane, ticket, failure, verdict, Verdict.PARKED)
         self._park(lane.named(failure.scope), failure, probes=True)
 
