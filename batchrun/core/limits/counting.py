@@ -37,6 +37,8 @@ class Counting:
     """An answer is counted when it ends, and not before."""
     may_be_at_end: bool = False
     """That explains what was refused as well as the other does: calls wait for both."""
+    is_shown: bool = False
+    """A row was taken that goes into no shorter window than is told."""
     ahead: float = 0.0
     """How much faster than the quota rows may go for a while, since the window alone holds them to it. The time that a large row's wait
     for room cost is made up for by it."""
@@ -60,5 +62,8 @@ class Counting:
         self.may_be_at_end = False
 
     def go_ahead(self, *, may: bool) -> None:
-        """Let rows go faster than the quota for a while: not in a short window of a quota that is to be found, which a climb feels for."""
-        self.ahead = _AHEAD if may and (self.rung > FIRST or not self.told) else 0.0
+        """Let rows go faster than the quota for a while: not in a short window of a quota that is to be found, unless that is shown.
+
+        A provider that counts over a shorter one is kept to by the rate alone.
+        """
+        self.ahead = _AHEAD if may and (self.rung > FIRST or not self.told or self.is_shown) else 0.0

@@ -25,7 +25,7 @@ from batchrun.core.limits.deviations import LEAST, MOST, Deviations
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.surprises import Surprises
 from batchrun.core.limits.trials import Trials, Try
-from batchrun.core.limits.witness import AnswersWitness, Refusal, Refusals, Witness
+from batchrun.core.limits.witness import AnswersWitness, Refusal, Refusals, Witness, least_rung
 
 _AT_MOST = 4.0
 """Deviations above what was expected of a row that may be what a refused one costs: it was refused for it."""
@@ -161,19 +161,25 @@ class ToldReckoning(_Reckoned):
     counting: Counting = field(default_factory=lambda: Counting(told=True))
     _witness: AnswersWitness = field(init=False)
 
+    _largest: float = 0.0
+    """What a row did cost that was taken, at the most."""
+
     def _begin_learning(self) -> None:
         self._witness = AnswersWitness(self.room)
 
-    def tell(self, now: float, seconds: float) -> None:
-        """Count over so many seconds from now on, one of `WINDOWS`."""
+    def tell(self, now: float, seconds: float, rate: float) -> None:
+        """Count over so many seconds from now on, one of `WINDOWS`, a quota of that *rate*."""
         if seconds != self.counting.window:
             self._over(now, WINDOWS.index(seconds))
             self._witness.forget()
+        self.counting.is_shown = least_rung(rate, self._largest) >= self.counting.rung
         self.counting.go_ahead(may=not self.counting.at_end)
 
     def took(self, now: float, cost: float) -> None:
         """The provider took and answered a row."""
         self.room.ended.know(now, cost)
+        if cost > self._largest:
+            self._largest = cost
         if self.steady:
             return
         if self._refusals and (refusal := self._refusals.due(now)) is not None:

@@ -164,7 +164,7 @@ class FoundTokens:
     def begin_hold(self, now: float) -> float:
         """As long as a few hundred rows take."""
         climb, window = self.climb, self.climb.windows.window
-        self.reckoning.tell(now, window)
+        self.reckoning.tell(now, window, climb.held)
         if window == LONG:
             return LONG if _HOLD_ROWS * climb.use.typical < climb.held * LONG else 2 * LONG
         return short_hold(climb)

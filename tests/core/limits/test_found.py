@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.found import Found
 from batchrun.core.limits.limiter import NO_QUOTA, limiter
+from batchrun.core.limits.pace import pace_of_tokens
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.tokens import FoundTokens
 from batchrun.core.limits.witness import AnswersWitness, Refusal
@@ -27,7 +28,7 @@ def found(holds: float, *, at: float = 100.0, knows_all: bool = True) -> Found:
         reckoning.room.begin(-200.0, Trail())
     else:
         reckoning.room.begin(at - 10.0, Trail())
-    reckoning.tell(at, 60.0)
+    reckoning.tell(at, 60.0, HELD)
     for _ in range(400):
         reckoning.room.pay(-100.0, 500.0)
         reckoning.room.settle(-100.0, 500.0, 500.0)
@@ -142,6 +143,34 @@ def test_after_an_episode_the_rate_is_what_the_window_held_when_a_row_was_last_r
     refused(falling)
     falling.refused_again(100.0, 500.0)
     assert falling.fell(HELD) == pytest.approx(30_250 / 60)
+
+
+def sent(window: float, largest: float) -> list[float]:
+    """When rows of fifty tokens go, at a rate that was found, after one so large was taken."""
+    pace = pace_of_tokens()
+    pace.teach({"rate": HELD, "window": window}, 0.0)
+    pace.took(1.0, largest)
+    pace.hold(100.0, HELD)
+    assert pace.room is not None
+    now, went = 100.0, []
+    while now < 100.0 + 2 * window:
+        now = max(now, pace.free_at(now, 50.0))
+        pace.pay(now, 50.0)
+        pace.room.settle(now, 50.0, 50.0)
+        went.append(now)
+        now += 0.001
+    return went
+
+
+@pytest.mark.parametrize(("window", "largest"), [(6.0, 2_300.0), (60.0, 50.0)])
+def test_rows_go_ahead_of_a_rate_that_was_found_until_its_window_is_full(window, largest):
+    went = sent(window, largest)
+    assert 22 <= sum(at < 101.0 for at in went) <= 25
+    assert max(sum(at <= each < at + window for each in went) for at in went) <= HELD * window / 50.0
+
+
+def test_where_no_row_was_taken_that_is_too_large_for_a_shorter_window_the_rate_keeps_to_that_too():
+    assert sum(at < 101.0 for at in sent(6.0, 2_100.0)) <= 21
 
 
 def test_six_usual_rows_may_go_in_one_moment_after_a_wait_for_room():
