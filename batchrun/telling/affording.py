@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 from batchrun.core.jobs.job import Job, Workspace
-from batchrun.core.ledger.attempts import bound
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Usage
 from batchrun.core.money.budget import LaneKey, Page, Purse, told
 from batchrun.core.money.outlays import Outlay, RunsOut, runs_out, total
 from batchrun.core.scheduling.prospects import Obstacle, Prospect
 from batchrun.report.forecast import clock, duration
 from batchrun.running.bookkeeping import Bookkeeper
-from batchrun.running.budgets import each_purse, most_tokens, purses_of, take_up
+from batchrun.running.budgets import each_purse, purses_of, take_up
 from batchrun.running.money import prices_of
 from batchrun.telling.costing import cost_of
-
-_BODY_BYTES = 100
-"""What a request has beside its line's text, about."""
 
 
 class Affording:
     """What the budgets of *job* have left for the lanes of a forecast that begins at a moment; reads the ledgers.
 
-    *calls* are some like those of each lane.
+    *calls* are some like those of each lane, *bounds* what some of its rows may cost at the most.
     """
 
     def __init__(
@@ -35,47 +32,45 @@ class Affording:
         workspaces: Mapping[str, Workspace],
         directory: Path,
         calls: Mapping[LaneKey, Sequence[Usage]],
+        bounds: Mapping[LaneKey, Collection[Bound]],
         begins_at: datetime,
     ) -> None:
-        self._job = job
-        self._workspaces = workspaces
         self._begins_at = begins_at
         self._calls = calls
+        self._bounds = bounds
         self._purses = purses_of(job, workspaces, calls, prices_of(job))
         if directory.exists():
             take_up(self._purses, directory)
         Bookkeeper(directory, each_purse(self._purses), wall_time=begins_at.timestamp).look_in()
 
-    def obstacles(self, prospects: Sequence[Prospect], line_bytes: Callable[[LaneKey], float]) -> Iterator[Obstacle]:
-        """Each budget that would not suffice; *line_bytes* are those of a row of a lane in the mean."""
+    def obstacles(self, prospects: Sequence[Prospect]) -> Iterator[Obstacle]:
+        """Each budget that would not suffice."""
         running = [each for each in prospects if each.seconds is not None and each.rows]
         for purse in each_purse(self._purses):
             paid = [each for each in running if purse in self._purses[each.workspace, each.model]]
-            outlays = {each: self._outlay(purse, each, line_bytes) for each in paid}
+            outlays = {each: self._outlay(purse, each) for each in paid}
             for each in (each for each, outlay in outlays.items() if outlay is None):
                 said = f"{purse.cap}: {each.model} has no price in {purse.cap.unit}: it would not be called"
                 advice = f"give {each.model} a price in [prices], or say in the budget what an unpriced model counts as"
                 yield Obstacle(f"workspace {each.workspace}, {each.model}", each.rows, said, advice)
             yield from self._spent(purse, [outlay for outlay in outlays.values() if outlay is not None])
 
-    def notes(self, prospects: Sequence[Prospect], line_bytes: Callable[[LaneKey], float]) -> Iterator[str]:
+    def notes(self, prospects: Sequence[Prospect]) -> Iterator[str]:
         """What of each budget would be spent, where it suffices."""
         for purse in each_purse(self._purses):
             lanes = [each for each in prospects if each.seconds is not None and purse in self._purses[each.workspace, each.model]]
-            outlays = [outlay for each in lanes if (outlay := self._outlay(purse, each, line_bytes)) is not None]
+            outlays = [outlay for each in lanes if (outlay := self._outlay(purse, each)) is not None]
             if outlays and self._runs_out(purse, outlays) is None:
                 yield f"{purse.cap}: {self._had(purse)}; the run would spend about {told(_round(total(outlays)), purse.cap.unit)}"
 
-    def _outlay(self, purse: Purse, each: Prospect, line_bytes: Callable[[LaneKey], float]) -> Outlay | None:
+    def _outlay(self, purse: Purse, each: Prospect) -> Outlay | None:
         lane, at = (each.workspace, each.model), self._begins_at.timestamp()
         cost = cost_of(each.input_tokens + each.output_tokens, self._calls[lane], lambda usage: purse.cost(lane, usage, at))
-        parameters = {"model": each.model, **self._workspaces[each.workspace].parameters}
-        if parameters.get("max_tokens") is None and (most := most_tokens(self._job, *lane)) is not None:
-            parameters["max_tokens"] = most
-        price = purse.price(lane, bound(parameters, round(line_bytes(lane)) + _BODY_BYTES), at)
-        if cost is None or price is None:
+        prices = [purse.price(lane, bound, at) for bound in self._bounds[lane]]
+        known = [price for price in prices if price is not None]
+        if cost is None or len(known) < len(prices):
             return None
-        return Outlay(each.rows, each.seconds or 0.0, cost, max(price, cost / max(1, each.rows)))
+        return Outlay(each.rows, each.seconds or 0.0, cost, max([cost / max(1, each.rows), *known]))
 
     def _page(self, purse: Purse) -> Page:
         return purse.page(self._begins_at.timestamp())

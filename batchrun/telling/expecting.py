@@ -24,7 +24,7 @@ from batchrun.edge.latest import latest_lines
 from batchrun.running.opening import Opening
 from batchrun.running.planning import Learnt, lane_of, read_learnt
 from batchrun.telling.costing import thinned
-from batchrun.telling.sampling import Sample, sampled
+from batchrun.telling.sampling import Most, Sample, most_of, sampled, some_of
 
 FIRST_LATENCY, LATENCY_A_TOKEN, _SPREAD = 1.0, 0.02, 0.4
 """Of answers, while none was seen: seconds, seconds for each token of output, and the deviation of their logarithm."""
@@ -63,6 +63,7 @@ class ExpectedLane:
     """Where that is from, for a person."""
     calls: tuple[Usage, ...]
     """Some that are like its own."""
+    most: Most
     input_tokens: float = 0.0
 
     @property
@@ -125,13 +126,14 @@ def expected_lane(job: Job, workspace: Workspace, model: str, opening: Opening, 
     answers, told = seen.of(key)
     estimate = seen.learnt.estimate(key)
     rows = array("I", (row for row in opening.plan.rows(key) if row not in unfit))
+    read = some_of(opening.source, rows, lanes=len(opening.plan.lanes()))
     if answers:
         tokens_a_byte = sum(each.input_tokens for each in answers) / max(1, sum(each.line_bytes for each in answers))
         output = math.fsum(each.output_tokens for each in answers) / len(answers)
         latencies: Sequence[float] = sorted(each.seconds for each in answers)
         costs, calls = _costs(answers, tokens_a_byte, output), thinned([each.usage for each in answers])
     else:
-        sample = sampled(job, workspace, model, opening.source, rows, estimate, lanes=len(opening.plan.lanes()))
+        sample = sampled(job, workspace, model, opening.source, read, estimate)
         tokens_a_byte, output, costs, calls = sample.tokens_a_byte, sample.output, (1.0,), sample.calls
         latencies, told = _assumed(job, workspace, sample)
     line_bytes = opening.source.line_bytes
@@ -141,7 +143,7 @@ def expected_lane(job: Job, workspace: Workspace, model: str, opening: Opening, 
         tokens=lambda ordinal: max(0, line_bytes(ordinal)) * tokens_a_byte + output,
     )
     expected = _with_shares(Expected(latencies, costs), seen.totals.get(key, Totals()), plan)
-    lane = ExpectedLane(plan, tokens_a_byte, output, expected, told, calls)
+    lane = ExpectedLane(plan, tokens_a_byte, output, expected, told, calls, most_of(job, workspace, model, read))
     lane.input_tokens = tokens_a_byte * sum(max(0, line_bytes(row)) for row in rows)
     return lane
 

@@ -25,7 +25,7 @@ from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.edge.environment import read_keys
 from batchrun.running import noticed
 from batchrun.running.money import pricer, prices_of
-from batchrun.running.opening import Opening, looked_into
+from batchrun.running.opening import looked_into
 from batchrun.telling import obstacles as wrong
 from batchrun.telling.affording import Affording
 from batchrun.telling.costing import money_of
@@ -54,9 +54,9 @@ def look_ahead(
             obstacles = (*wrong.parked(parked, counts), *wrong.unfitting(unfit), *wrong.set_aside(opening))
             told = _priced(_told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools), lanes, job, workspaces, begins_at)
             calls = {lane.key: lane.calls for lane in lanes}
-            affording, means = Affording(job, workspaces, directory, calls, begins_at), _mean_bytes(lanes, opening)
-            obstacles = (*obstacles, *affording.obstacles(told, means.__getitem__))
-            affordable = (*affording.notes(told, means.__getitem__),)
+            affording = Affording(job, workspaces, directory, calls, {lane.key: lane.most.bounds for lane in lanes}, begins_at)
+            obstacles = (*obstacles, *affording.obstacles(told))
+            affordable = (*affording.notes(told), *_beside_tokens(lanes))
             notes = tuple(note.replace(str(scratch), str(directory)) for note in opening.notes)
             held = opening.plan.held().total()
             done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values()) - held
@@ -68,9 +68,13 @@ def look_ahead(
     )  # fmt: skip
 
 
-def _mean_bytes(lanes: Iterable[ExpectedLane], opening: Opening) -> dict[LaneKey, float]:
-    line_bytes = opening.source.line_bytes
-    return {lane.key: sum(max(0, line_bytes(row)) for row in lane.plan.rows) / max(1, lane.plan.count) for lane in lanes}
+def _beside_tokens(lanes: Iterable[ExpectedLane]) -> Iterator[str]:
+    """What the provider charges for that is no token."""
+    looking = [lane for lane in lanes if lane.most.looking]
+    if looking:
+        share = sum(lane.plan.count * lane.most.looking / lane.most.read for lane in looking)
+        rows = counted(max(1, round(share)), "row lets", "rows let")
+        yield f"about {rows} the provider search, or run code: what it charges for that beside tokens is in no amount and no budget"
 
 
 def _borrow_spools(theirs: Path, ours: Path) -> None:

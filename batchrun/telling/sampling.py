@@ -1,7 +1,8 @@
-"""What rows are like of which none was answered yet: a sample of them is read, and nothing is called.
+"""What rows are like: a sample of them is read, and nothing is called.
 
-Their input is told by their letters. How long an answer will be is an assumption by the model's name
-(`core/limits/priors.py`), within what each row lets it have; but where the simulator is what will be asked, it is asked, without a socket.
+It tells what they may cost at the most, and of rows of which none was answered yet, what they will. Their input is told by their letters.
+How long an answer will be is an assumption by the model's name (`core/limits/priors.py`), within what each row lets it have; but where the
+simulator is what will be asked, it is asked, without a socket.
 """
 
 from __future__ import annotations
@@ -13,21 +14,35 @@ import orjson
 from pydantic import SecretStr
 
 from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.ledger.attempts import Bound, most_asked
+from batchrun.core.ledger.brought_in import most_of_files
 from batchrun.core.limits.estimates import Estimate, Size
 from batchrun.core.limits.priors import first_output
 from batchrun.core.model import Row, Usage
 from batchrun.core.protocols.usage import usage_of
 from batchrun.core.rows.families import thinks
-from batchrun.core.rows.parts import media_of
+from batchrun.core.rows.parts import in_parts, media_of
 from batchrun.edge.source import RowChanged, Source
 from batchrun.running.budgets import most_tokens
-from batchrun.running.terms import terms_of
+from batchrun.running.terms import Terms, terms_of
 
 _MOST_ROWS, _LEAST_ROWS, _MOST_OF_ALL = 200, 8, 4_000
 """That are read of a lane, and of all lanes together, as far as each may have the least."""
 _A_MESSAGE = 5.0
 """Tokens beside its text: ``<|im_start|>``, a role, a line feed, ``<|im_end|>`` and another (ChatML, which Qwen's models read)."""
 _KEY = "sk-sim-sample"
+
+Read = list[tuple[int, Row]]
+"""Rows by their ordinals."""
+
+
+class Most(NamedTuple):
+    """What a lane's rows may cost at the most, as those tell that were read."""
+
+    bounds: frozenset[Bound]
+    looking: int = 0
+    """Of the rows that were read: those for which the provider may search, or run code."""
+    read: int = 0
 
 
 class Sample(NamedTuple):
@@ -43,9 +58,29 @@ class Sample(NamedTuple):
     """What calls for some of them are taken to use."""
 
 
-def sampled(job: Job, workspace: Workspace, model: str, source: Source, rows: Sequence[int], estimate: Estimate, *, lanes: int) -> Sample:
-    """Look at some of a lane's *rows*, of which there are *lanes*."""
-    read = [*_read(source, rows, max(_LEAST_ROWS, min(_MOST_ROWS, _MOST_OF_ALL // lanes)))]
+def some_of(source: Source, rows: Sequence[int], *, lanes: int) -> Read:
+    """Read some of a lane's *rows*, evenly picked, where there are *lanes*; those that are not what they were are left out."""
+    return [*_read(source, rows, max(_LEAST_ROWS, min(_MOST_ROWS, _MOST_OF_ALL // lanes)))]
+
+
+def most_of(job: Job, workspace: Workspace, model: str, read: Read) -> Most:
+    """What rows that were *read* may cost at the most, as a run sets it aside for them, but for what a route adds to the body."""
+    limit = most_tokens(job, workspace.name, model)
+    terms = [terms_of(model, row.body, limit) for _, row in read]
+    bounds = frozenset(_bound(row, each) for (_, row), each in zip(read, terms, strict=True))
+    return Most(bounds, sum(each.most_brought_in > 0 for each in terms), len(read))
+
+
+def _bound(row: Row, terms: Terms) -> Bound:
+    messages, written = row.body["messages"], orjson.dumps(row.body)
+    media = [*media_of(messages)]
+    text = len(written) - sum(len(each.url) for each in media)
+    asked = text + terms.most_brought_in + most_of_files(written, parts=in_parts(messages))
+    return Bound(most_asked(asked, [each.kind for each in media]), terms.most_output)
+
+
+def sampled(job: Job, workspace: Workspace, model: str, source: Source, read: Read, estimate: Estimate) -> Sample:
+    """Tell what a lane's rows are like by those that were *read*."""
     line_bytes = sum(source.line_bytes(ordinal) for ordinal, _ in read)
     asked = [_asked(row, estimate) for _, row in read]
     tokens_a_byte = sum(asked) / line_bytes if line_bytes > 0 else estimate.tokens_a_byte
@@ -92,7 +127,6 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def _read(source: Source, rows: Sequence[int], most: int) -> Iterator[tuple[int, Row]]:
-    """Read *most* rows, evenly picked; those that are not what they were are left out."""
     count = min(most, len(rows))
     for place in range(count):
         ordinal = rows[(2 * place + 1) * len(rows) // (2 * count)]

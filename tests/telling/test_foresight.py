@@ -287,9 +287,9 @@ def test_the_latest_lines_are_whole_ones(tmp_path):
 PRICED: dict[str, object] = {"qwen-plus": {"tiers": {"input": 1, "output": 1}}}
 
 
-def affordable(budget, *, rows=1000, job_name="job", **tables):
+def affordable(budget, *, rows=1000, job_name="job", more=(), **tables):
     """The obstacles and notes of a plan whose rows cost 100 tokens each, of input and output, after what was answered so far."""
-    write(rows_of(rows))
+    write([*rows_of(rows), *more])
     left([entry(number, output=100) for number in range(20)])
     job = job_of(
         job={"name": job_name, "input": "in.jsonl", "output": "run"},
@@ -341,3 +341,27 @@ def test_a_model_without_a_price_is_told_before_it_is_not_called():
     _, (wrong,) = affordable({"amount": 1, "currency": "USD"})
     assert wrong.said == "workspaces.legal.budget = 1 USD: qwen-plus has no price in USD: it would not be called"
     assert wrong.rows == 980
+
+
+LOOKING = {"prompt": "What is the weather?", "parameters": {"enable_search": True}}
+NAMING_A_FILE = {"messages": [{"role": "system", "content": "fileid://file-fe-1"}, {"role": "user", "content": "What is in it?"}]}
+SEEING = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.invalid/a.png"}}]}]}
+
+
+@pytest.mark.parametrize(("kind", "one"), [(LOOKING, "1.25 "), (NAMING_A_FILE, "12.5 "), (SEEING, "0.02")], ids=["search", "file", "image"])
+def test_a_plan_sets_as_much_aside_for_rows_that_search_or_name_files_or_pictures_as_the_run_does(kind, one):
+    more = [{"id": f"legal-more-{number}", "workspace": "legal", **kind} for number in range(400)]
+    _, (wrong,) = affordable({"amount": 0.0135}, more=more)
+    assert f"is spent, or has too little left for a row: one may cost {one}" in wrong.said
+    assert wrong.rows == 980 + 400
+
+
+def test_a_plan_says_that_searches_have_a_price_of_their_own_which_is_in_no_amount():
+    looking = [{"id": f"legal-more-{number}", "workspace": "legal", **LOOKING} for number in range(500)]
+    (note,) = [note for note in affordable({"amount": 100}, more=looking)[0].notes if "search" in note]
+    assert note.startswith("about ")
+    assert int(note.split()[1]) == pytest.approx(500, rel=0.1)
+    assert note.endswith(
+        "rows let the provider search, or run code: what it charges for that beside tokens is in no amount and no budget"
+    )
+    assert not [note for note in affordable({"amount": 100})[0].notes if "search" in note]

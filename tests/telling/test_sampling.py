@@ -15,7 +15,7 @@ from batchrun.core.model import Row
 from batchrun.edge.source import RowChanged
 from batchrun.running.one_run import Wishes, read_statement, run_blocking
 from batchrun.telling.foresight import look_ahead
-from batchrun.telling.sampling import sampled
+from batchrun.telling.sampling import sampled, some_of
 
 BEGINS = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 ENGLISH = "Summarise: the package manager keeps a list of every file it installed. It can tell which package a file came from. "
@@ -99,7 +99,7 @@ class Lines:
 
 def look_at(source, rows, *, lanes=1):
     job = job_of([], workspaces={"legal": {"endpoint": "http://127.0.0.1:9/v1", "api_key_env": "A_KEY"}})
-    return sampled(job, job.workspaces_resolved()["legal"], "qwen-plus", source, rows, Estimate(), lanes=lanes)
+    return sampled(job, job.workspaces_resolved()["legal"], "qwen-plus", source, some_of(source, rows, lanes=lanes), Estimate())
 
 
 @pytest.mark.parametrize(("lanes", "most"), [(1, 200), (20, 200), (100, 40), (5_000, 8)])

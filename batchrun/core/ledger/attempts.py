@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from batchrun.core.ledger.brought_in import most_of_tools
 from batchrun.core.ledger.cost_fields import cost_fields, read_cost
 from batchrun.core.ledger.seal import FIELD, is_whole, sealed
 from batchrun.core.ledger.usage_fields import read_usage, usage_fields
@@ -105,11 +104,6 @@ class Ended(NamedTuple):
     """Of its row, where there is usage or doubt that no entry tells of."""
     has_metadata: bool = False
     """Whether the line tells it, be it that there is none; older lines do not."""
-
-
-def bound(body: Mapping[str, Any], text_bytes: int) -> Bound:
-    """Bound what a chat request without media and files can cost whose body has *text_bytes*."""
-    return Bound(most_asked(text_bytes + most_of_tools(body)), most_answered(body))
 
 
 def most_asked(tokens: int, media: Iterable[Kind] = ()) -> int:
