@@ -127,6 +127,8 @@ def _tell_focus(path: Path, focus: Focus) -> None:
         click.echo(
             f"not in it: {counted(focus.unpriced_calls, 'call')} with {focus.unpriced_tokens:,} tokens, whose cost is unknown", err=True
         )
+    if focus.searches:
+        click.echo(f"not in it: what {counted(focus.searches, 'web search', 'web searches')} cost beside tokens", err=True)
     if focus.undated:
         click.echo(f"not in it: {money(focus.undated)} of calls that do not tell when they were made", err=True)
 

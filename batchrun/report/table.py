@@ -118,6 +118,9 @@ def _notes(statement: Statement, total: Totals) -> list[str]:
         notes.append(
             f"cost unknown: {calls} with {total.unpriced_tokens:,} tokens {no} known price: in no sum; prices can be given in [prices]"
         )
+    if total.searches:
+        told = counted(total.searches, "web search", "web searches")
+        notes.append(f"searches: answers tell of {told}, for which the provider charges beside their tokens: in no sum")
     if statement.rejected_input:
         notes.append(f"{no_rows(statement.rejected_input)}: see rejected-input.jsonl")
     if statement.unreadable_attempts:

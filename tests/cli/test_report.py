@@ -193,6 +193,14 @@ def test_focus_is_valid_adds_up_and_says_what_is_not_in_it(tmp_path):
     assert {(line["SubAccountId"], line["Tags"]) for line in rows} == {("llm-9", '{"project":"q3"}'), ("llm-9", '{"project":"q4"}')}
 
 
+def test_what_searches_cost_beside_their_tokens_is_said_to_be_left_out(tmp_path):
+    searched = [(0.0, Usage(30, 40, searches=2), PRICE, Decimal(0))] * 4
+    directory = night(tmp_path / "night", rows=[("legal", "qwen-plus", {}, ([], "answered"), searched)])
+    found = ask(directory, "--focus", tmp_path / "focus.csv")
+    assert "not in it: what 2 web searches cost beside tokens" in found.stderr
+    assert "searches: answers tell of 2 web searches, for which the provider charges" in ask(directory).stdout
+
+
 def test_focus_as_parquet_says_what_the_csv_says(tmp_path):
     directory = night(tmp_path / "night")
     ask(directory, "--focus", tmp_path / "focus.csv", "--by", "hour")

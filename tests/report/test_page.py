@@ -215,6 +215,9 @@ def test_what_has_no_price_is_unknown_and_a_sum_that_leaves_it_out_is_marked():
     assert rows
     assert "unknown" in rows[0]
     assert "0.0000" not in said
+    assert "web search" not in said
+    searched = text_of(page(subject(("legal", "a", Totals(answered=2, calls=2, cost={"CNY": Decimal("1.5")}, searches=3)))))
+    assert "without what 3 web searches cost beside tokens" in searched
     alone = text_of(page(subject(("sales", "b", unknown))))
     assert "Tokens by workspace, for their cost is not known" in alone
     assert "the price of no call is known" in alone

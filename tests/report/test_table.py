@@ -97,6 +97,12 @@ def test_what_it_cost_stands_at_the_end_and_what_is_not_known_is_no_nothing():
     assert lines[-1].startswith("cost unknown: 3 calls with 5,500 tokens have no known price")
 
 
+@pytest.mark.parametrize(("count", "told"), [(1, "1 web search"), (1200, "1,200 web searches")])
+def test_what_searches_cost_beside_their_tokens_is_said_to_be_in_no_sum(count, told):
+    note = table(stated(("legal", "qwen-plus", Totals(answered=1, searches=count)))).splitlines()[-1]
+    assert note == f"searches: answers tell of {told}, for which the provider charges beside their tokens: in no sum"
+
+
 def test_reasks_are_shown_with_what_they_cost():
     reasks = Totals(input_tokens=5000, reasks=2, reask_input_tokens=1100, reask_output_tokens=70)
     note = table(stated(("legal", "qwen-plus", reasks))).splitlines()[-1]

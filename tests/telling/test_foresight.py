@@ -361,7 +361,5 @@ def test_a_plan_says_that_searches_have_a_price_of_their_own_which_is_in_no_amou
     (note,) = [note for note in affordable({"amount": 100}, more=looking)[0].notes if "search" in note]
     assert note.startswith("about ")
     assert int(note.split()[1]) == pytest.approx(500, rel=0.1)
-    assert note.endswith(
-        "rows let the provider search, or run code: what it charges for that beside tokens is in no amount and no budget"
-    )
+    assert note.endswith("rows let the provider search, or run code: what it charges for that beside tokens is in no amount and no budget")
     assert not [note for note in affordable({"amount": 100})[0].notes if "search" in note]

@@ -121,6 +121,8 @@ class Focus:
     unpriced_calls: int = 0
     """Left out: their cost is not known."""
     unpriced_tokens: int = 0
+    searches: int = 0
+    """Left out: what web searches cost beside their tokens."""
     undated: Amounts = field(default_factory=dict)
     """Left out: the cost of calls that do not tell when they were made."""
     _charges: dict[tuple[_Part, Meter], int] = field(default_factory=lambda: defaultdict(int))
@@ -131,6 +133,7 @@ class Focus:
         for key, totals in attribution.groups.items():
             self.unpriced_calls += totals.unpriced_calls
             self.unpriced_tokens += totals.unpriced_tokens
+            self.searches += totals.searches
             part = _part(attribution, key, places)
             if part is None:
                 add_amounts(self.undated, totals.cost)

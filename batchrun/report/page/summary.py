@@ -94,6 +94,8 @@ def _spent(subject: Subject, words: Words) -> Iterator[Child]:
     if total.unpriced_calls:
         key = "unpriced" if total.cost else "all_unpriced"
         yield h("span", words.say(key, n=whole(total.unpriced_calls)), class_="sub warn")
+    if total.searches:
+        yield h("span", words.say("searches", n=whole(total.searches)), class_="sub warn")
 
 
 def _by_whom(subject: Subject, words: Words) -> Iterator[Child]:

@@ -47,6 +47,7 @@ _SAID: dict[str, tuple[str, str]] = {
     "unknown": ("unknown", "未知"),
     "tokens_in_out": ("{input} input and {output} output {output:token|tokens}", "输入 {input}、输出 {output} Token"),
     "unpriced": ("without {n} {n:call|calls} whose price is not known", "不含 {n} 次价格未知的调用"),
+    "searches": ("without what {n} web {n:search|searches} cost beside tokens", "不含 {n} 次联网搜索除 Token 外的费用"),
     "all_unpriced": ("the price of no call is known", "所有调用的价格均未知"),
     "of_rows": ("{answered} of {n} {n:row|rows}", "已回答 {answered} 行，共 {n} 行"),
     "rows_failed": ("{n:row|rows} failed", "行失败"),
