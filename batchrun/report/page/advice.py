@@ -29,6 +29,12 @@ _CHINESE = {
     "ask the account's owner to give the RAM user the permission the message names": "请账号所有者授予 RAM 用户消息中所述的权限",
     "ask the account's owner to authorise this model for the workspace in the console (Model Studio > workspace > model authorisation), or "
     "give these rows another model": "请账号所有者在控制台（百炼 > 业务空间 > 模型授权）为该业务空间授权此模型，或为这些行换用其他模型",
+    "if this is a web page, a firewall or a gateway between here and the provider has refused the call, maybe for the row's text: ask "
+    "whoever runs that; else ask the account's owner to authorise this model for the workspace in the console (Model Studio > workspace > "
+    "model authorisation), or give these rows another model": (
+        "若返回的是网页，则是本机与服务商之间的防火墙或网关拒绝了该调用，可能因该行的文本：请询问其管理者；"
+        "否则请账号所有者在控制台（百炼 > 业务空间 > 模型授权）为该业务空间授权此模型，或为这些行换用其他模型"
+    ),
     "this model does not take this kind of call with this key: give these rows another model or another protocol": (
         "此密钥不能以这种方式调用该模型：为这些行换用其他模型或其他协议"
     ),
