@@ -48,8 +48,10 @@ _NEEDED = ("instance", "day", "usage")
 _PRODUCTS = ("百炼", "modelstudio", "bailian", "大模型", "dashscope", "sfm")
 _TOTALS = frozenset({"合计", "总计", "小计", "汇总", "total", "subtotal", "sum", "grandtotal"})
 _DAY = re.compile(r"(\d{4})(?:[-/.年](\d{1,2})[-/.月](\d{1,2})日?|(\d{2})(\d{2}))(?:\D.*)?")
-_NARROW = str.maketrans("\uff08\uff09\uff1a", "():")
-"""Chinese brackets and colons."""
+_NARROW = str.maketrans("\uff08\uff09\uff1a\uff1b\uff0c\uff0e\uff0d", "():;,.-")
+"""Chinese brackets, colons and what else stands in ids and numbers that were typed or converted with full-width letters."""
+_SPACES = re.compile("[ \u00a0\u2009\u202f]")
+"""That separate thousands."""
 _UNIT = re.compile(
     r"(?:每|per|/)?([\d,]*)(k|m|千|万|百万|thousand|million)?(?:个)?tokens?|(千|万|百万)(?:个)?(?:词元|令牌)|(?:个)?(?:词元|令牌)"
 )
@@ -145,7 +147,7 @@ def _line(fields: _Fields, file: str, at: int) -> Read:
     if _is_total(fields):
         return OtherLine(file, at, "totals")
     product = fields["product"]
-    instance = read_instance(fields["instance"])
+    instance = read_instance(fields["instance"].translate(_NARROW))
     if instance is None and product and not any(name in _plain(product) for name in _PRODUCTS):
         return OtherLine(file, at, f"another product: {product}")
     try:
@@ -198,7 +200,7 @@ def _amount(text: str) -> Decimal | None:
 
 
 def _number(text: str, what: str) -> Decimal:
-    plain = text.replace(" ", "").replace("\u00a0", "")
+    plain = _SPACES.sub("", text.translate(_NARROW))
     # A comma is a thousands separator or nothing: one in another place would change the number by its size.
     if "," in plain and not re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", plain):
         raise _NotReadError(f"{what} {text!r}: no number")

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from batchrun.core.errors import JobError
-from batchrun.core.money.bill import BillLine, OtherLine, UnreadableLine
+from batchrun.core.money.bill import BillLine, OtherLine, UnreadableLine, read_instance
 from batchrun.edge.bill_file import read_bill
 
 CHINESE = "账期,账单日期,产品名称,实例ID,标签,计费项,用量,用量单位,应付金额,币种"
@@ -83,6 +83,8 @@ def test_a_file_without_a_heading_that_is_needed_is_no_export(tmp_path):
         ("1234", "", 1234, 0),
         ("1234", "Tokens", 1234, 0),
         ("1,234,567", "token", 1_234_567, 0),
+        ("\uff11\uff0c\uff12\uff13\uff14\uff0c\uff15\uff16\uff17", "token", 1_234_567, 0),
+        ("1\u202f234\u202f567", "token", 1_234_567, 0),
         ("1234.000000", "token", 1234, 0),
         ("1.234567E+06", "token", 1_234_567, 0),
         ("1.23E+06", "token", 1_230_000, 10_000),
@@ -161,6 +163,12 @@ def test_empty_lines_and_totals_are_no_lines_of_tokens(tmp_path):
 def test_a_total_with_an_instance_id_is_a_line(tmp_path):
     text = CHINESE.replace("账期", "小计") + "\n" + a_line().replace("2026-11,", "小计,", 1) + "\n"
     assert isinstance(read(tmp_path, text)[0], BillLine)
+
+
+def test_full_width_separators_of_an_instance_id_are_those_of_its_own(tmp_path):
+    found = the_line(tmp_path, instance=KEYED.replace(";", "\uff1b"))
+    assert isinstance(found, BillLine), found
+    assert found.instance == read_instance(KEYED)
 
 
 @pytest.mark.parametrize("written", ["{}", "\t{}", '"=""{}"""', "'{}"])
