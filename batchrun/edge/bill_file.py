@@ -48,6 +48,7 @@ _NEEDED = ("instance", "day", "usage")
 _PRODUCTS = ("百炼", "modelstudio", "bailian", "大模型", "dashscope", "sfm")
 _TOTALS = frozenset({"合计", "总计", "小计", "汇总", "total", "subtotal", "sum", "grandtotal"})
 _DAY = re.compile(r"(\d{4})(?:[-/.年](\d{1,2})[-/.月](\d{1,2})日?|(\d{2})(\d{2}))(?:\D.*)?")
+_CURRENCIES = {name: code for code, names in (("CNY", "rmb 人民币 元 人民币元 ¥ ￥"), ("USD", "美元 美金 $ us$")) for name in names.split()}
 _NARROW = str.maketrans("\uff08\uff09\uff1a\uff1b\uff0c\uff0e\uff0d", "():;,.-")
 """Chinese brackets, colons and what else stands in ids and numbers that were typed or converted with full-width letters."""
 _SPACES = re.compile("[ \u00a0\u2009\u202f]")
@@ -159,7 +160,7 @@ def _line(fields: _Fields, file: str, at: int) -> Read:
         tokens, step, shortened = _tokens(fields["usage"], times)
         amount = _amount(fields["amount"])
         return BillLine(
-            file, at, _day(fields["day"]), instance, tokens, _plain(fields["unit"]), step, shortened, amount, fields["currency"]
+            file, at, _day(fields["day"]), instance, tokens, _plain(fields["unit"]), step, shortened, amount, _currency(fields["currency"])
         )
     except _NotReadError as error:
         return UnreadableLine(file, at, str(error))
@@ -197,6 +198,12 @@ def _tokens(text: str, times: int) -> tuple[int, int, bool]:
 def _amount(text: str) -> Decimal | None:
     bare = re.sub("[\u00a5\uffe5$]", "", text)
     return _number(bare, "amount") if bare.strip("-") else None
+
+
+def _currency(text: str) -> str:
+    """As a job writes it, whatever the console calls it."""
+    plain = _plain(text)
+    return _CURRENCIES.get(plain, plain.upper())
 
 
 def _number(text: str, what: str) -> Decimal:

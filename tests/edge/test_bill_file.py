@@ -193,6 +193,26 @@ def test_amounts_are_exact(tmp_path, amount, read_as):
     assert found.amount == (None if read_as is None else Decimal(read_as))
 
 
+@pytest.mark.parametrize(
+    ("told", "currency"),
+    [
+        ("CNY", "CNY"),
+        ("cny", "CNY"),
+        ("RMB", "CNY"),
+        ("人民币", "CNY"),
+        ("元", "CNY"),
+        ("￥", "CNY"),
+        ("USD", "USD"),
+        ("美元", "USD"),
+        ("", ""),
+    ],
+)
+def test_a_currency_is_the_one_that_a_job_names_whatever_the_console_calls_it(tmp_path, told, currency):
+    (found,) = read(tmp_path, f"{CHINESE}\n{a_line().removesuffix('CNY')}{told}\n")
+    assert isinstance(found, BillLine), found
+    assert found.currency == currency
+
+
 def test_a_short_line_is_not_understood(tmp_path):
     (found,) = read(tmp_path, f"{CHINESE}\n2026-11,2026-11-24\n")
     assert isinstance(found, UnreadableLine)
