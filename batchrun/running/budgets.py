@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from time import time
 
@@ -41,10 +42,26 @@ def purses_of(job: Job, workspaces: Mapping[str, Workspace], lanes: Iterable[Lan
     }
 
 
-def take_up(purses: Purses, directory: Path) -> None:
-    """Count what the run has spent so far, from its ledger; raises RunDamagedError where that is damaged."""
+def take_up(job: Job, purses: Purses, directory: Path) -> None:
+    """Count what the run has spent so far, from its ledger; raises RunDamagedError where that is damaged.
+
+    What lanes have spent counts that have nothing left to do, too: their workspace's budget and the job's have paid for it.
+    """
     if any(purses.values()):
-        spend(Spending(lambda lane: purses.get(lane, ()), time()), directory)
+        spend(Spending(_payers(job, purses), time()), directory)
+
+
+def _payers(job: Job, purses: Purses) -> Callable[[LaneKey], tuple[Purse, ...]]:
+    """Which of *purses* any lane's calls were paid from."""
+    standing: dict[str, list[Purse]] = {}
+    for purse in each_purse(purses):
+        standing.setdefault(purse.cap.name, []).append(purse)
+
+    @cache
+    def of(lane: LaneKey) -> tuple[Purse, ...]:
+        return tuple(purse for where, _, _ in _budgets(job, *lane) for purse in standing.get(where, ()))
+
+    return of
 
 
 def each_purse(purses: Purses) -> Iterable[Purse]:

@@ -223,7 +223,7 @@ async def _planned(
     job, workspaces, wishes, directory = settings.job, settings.workspaces, settings.wishes, settings.directory
     learnt, prices = read_learnt(directory), prices_of(job)
     purses = purses_of(job, workspaces, opening.plan.lanes(), prices)
-    await anyio.to_thread.run_sync(take_up, purses, directory)
+    await anyio.to_thread.run_sync(take_up, job, purses, directory)
     books = Bookkeeper(directory, each_purse(purses), wishes.note)
     await anyio.to_thread.run_sync(stack.enter_context, books.open())
     scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait, hold_in_doubt=wishes.holds_in_doubt(job), purses=purses)

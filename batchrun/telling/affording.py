@@ -40,7 +40,7 @@ class Affording:
         self._bounds = bounds
         self._purses = purses_of(job, workspaces, calls, prices_of(job))
         if directory.exists():
-            take_up(self._purses, directory)
+            take_up(job, self._purses, directory)
         Bookkeeper(directory, each_purse(self._purses), wall_time=begins_at.timestamp).look_in()
 
     def obstacles(self, prospects: Sequence[Prospect]) -> Iterator[Obstacle]:

@@ -177,6 +177,24 @@ def test_budgets_are_told_of_each_second_as_long_as_a_run_has_any():
     assert [note.split(":")[1] for note in notes] == [" 50% is spent", " 80% is spent", " 95% is spent"]
 
 
+def test_what_was_spent_by_lanes_that_have_nothing_left_to_do_counts_too(tmp_path):
+    twice = [{"tokens": 9000}, {"amount": 90, "currency": "CNY", "per": "day"}]
+    job = job_of(job={"input": "in.jsonl", "budget": twice})
+    lanes = [("legal", OWN), ("legal", FLASH), ("sales", OWN), ("gone", OWN)]
+    with Ledger(Files(tmp_path, run_directory.open_to_append), 1, price=lambda *_call: Money("CNY", Decimal(3))) as ledger:
+        for number, lane in enumerate(lanes):
+            row = Row(f"r-{number}", *lane, {}, "0" * 16)
+            call = Call(ledger.start(row, Bound(100, 100), 5.0), 1, 5.0, 7)
+            ledger.append(Answered(row, Reply("x", "stop", Usage(0, 10**number)), call), 0.0)
+    left = purses(job, ("legal", FLASH))
+    legal, whole, daily = left["legal", FLASH]
+    take_up(job, left, tmp_path)
+    assert [legal.page(5.0).spent, whole.page(5.0).spent, daily.page(5.0).spent] == [6, 1111, 12]
+    other = purses(job, ("sales", OWN))
+    take_up(job, other, tmp_path)
+    assert [purse.page(5.0).spent for purse in other["sales", OWN]] == [1111, 12]
+
+
 def test_what_a_run_has_spent_so_far_is_read_from_its_ledger_for_the_lanes_that_have_budgets(tmp_path):
     with Ledger(Files(tmp_path, run_directory.open_to_append), 1) as ledger:
         for number, lane in enumerate([("legal", OWN), ("sales", OWN), ("legal", OWN)], 1):
@@ -187,12 +205,12 @@ def test_what_a_run_has_spent_so_far_is_read_from_its_ledger_for_the_lanes_that_
             ledger.end(call.attempt, "answered", reply, 6.0)
         ledger.start(Row("r-9", "legal", OWN, {}, "0" * 16), Bound(300, 4), 5.0)
     one = Purse(Cap("workspaces.legal.budget", Decimal(100), "tokens"))
-    take_up({("legal", OWN): (one,)}, tmp_path)
+    take_up(job_of(), {("legal", OWN): (one,)}, tmp_path)
     assert one.page(0).spent == 11 + 13 + 304
     (tmp_path / "legal" / "results.jsonl").write_bytes(b"{}\n")
-    take_up({("legal", OWN): ()}, tmp_path)
+    take_up(job_of(), {("legal", OWN): ()}, tmp_path)
     with pytest.raises(RunDamagedError):
-        take_up({("legal", OWN): (one,)}, tmp_path)
+        take_up(job_of(), {("legal", OWN): (one,)}, tmp_path)
 
 
 def parked(code: str, rows: int) -> ParkedScope:
@@ -253,7 +271,7 @@ def test_a_budget_prices_a_call_by_when_it_began_as_the_ledger_does_whenever_it_
     (page,) = live.pages.values()
     assert page.spent == input_price * Decimal("1.2")
     (again,) = purses(job, lane)[lane]
-    take_up({lane: (again,)}, directory)
+    take_up(job, {lane: (again,)}, directory)
     ((day, counted),) = again.pages.items()
     assert (day, counted.spent) == (page.span.name, page.spent + at_most)
     assert day == {"run": "", "day": "2026-12-01", "month": "2026-12"}[per] if begins >= MIDNIGHT else day in {"", "2026-11-30", "2026-11"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from batchrun.core.ledger.attempts import Line
+from batchrun.core.ledger.attempts import Bound, Line
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.model import Money, Usage
@@ -54,4 +54,6 @@ class Spending:
         for purse in self._purses(lane):
             # What was written down then holds, whatever prices have become.
             known = told.amount if told is not None and told.currency == purse.cap.unit else purse.cost(lane, usage, priced_at)
+            if known is None:  # Its input was longer than any tier, say; while the run went on, it stayed at its bound.
+                known = purse.price(lane, Bound(usage.input_tokens, usage.output_tokens), priced_at)
             purse.page(at or 0.0).spent += known or _NOTHING

@@ -254,3 +254,10 @@ def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doub
     spending.close()
     assert tokens.page(0).spent == 9 + 5 + 100 + 9 + 100
     assert money.page(0).spent == Decimal("0.125") + Decimal("0.25") + 7 + Decimal("0.5") + 7
+
+
+def test_a_call_whose_cost_nobody_knows_is_counted_at_its_bound_by_whoever_reads_the_ledger_as_it_was_by_whoever_made_it():
+    one = Purse(Cap("job.budget", Decimal(9), "CNY"), lambda _lane, asked, told, _at: Decimal(asked + 10 * told), lambda *_: None)
+    spending = Spending(lambda _lane: (one,), 0.0)
+    spending.entries([Entry("r-0", *LANE, "answered", "d", "1-0", Usage(3, 2), None, has_cost=True)])
+    assert one.page(0).spent == 23
