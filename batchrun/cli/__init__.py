@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from batchrun.edge.descriptors import provide_the_least
-from batchrun.edge.standard_streams import open_what_is_closed, say_what_can_be_said
+from batchrun.edge.standard_streams import open_what_is_closed, say_what_can_be_said, wait_for_a_slow_reader
 
 if TYPE_CHECKING:
     from batchrun.core.errors import BatchrunError
@@ -93,6 +93,7 @@ def main() -> None:
     from batchrun.core.errors import BatchrunError, JobError, StoppedError  # noqa: PLC0415 - nothing is imported before it is needed
 
     open_what_is_closed()
+    wait_for_a_slow_reader()
     say_what_can_be_said()
     try:
         provide_the_least()

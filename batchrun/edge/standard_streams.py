@@ -1,7 +1,10 @@
-"""The three standard streams, open in any case: a process may be begun without them (``>&-``, some daemons).
+"""The three standard streams, as a process needs them, however it was begun.
 
-Where one is closed, the next file that is opened takes its descriptor, and whatever is said to a person, by Python or by the kernel's own
-libraries, would go into that file.
+It may be begun without them (``>&-``, some daemons). Where one is closed, the next file that is opened takes its descriptor, and whatever
+is said to a person, by Python or by the kernel's own libraries, would go into that file.
+
+And whoever shares standard output with it may have had that made never to be waited for (``O_NONBLOCK``: ssh, event loops). Then what is
+said is refused whenever the reader is slower, which Python takes for a failure, half of it said.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ import codecs
 import io
 import os
 import sys
-from typing import TextIO, cast
+from select import select
+from typing import Any, TextIO, cast
 
 
 def open_what_is_closed() -> None:
@@ -24,6 +28,44 @@ def open_what_is_closed() -> None:
     sys.stdin = sys.stdin or _opened(0, "r")
     sys.stdout = sys.stdout or _opened(1, "w")
     sys.stderr = sys.stderr or _opened(2, "w")
+
+
+def wait_for_a_slow_reader() -> None:
+    """Have a result wait for its reader, where standard output itself would refuse it. That stays as it is: it is others', too."""
+    sys.stdout = _patient(sys.stdout)
+
+
+class _Patient(io.RawIOBase):
+    """Writes to a descriptor, and waits where that takes no more at the moment."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def write(self, said: Any, /) -> int:
+        while True:
+            try:
+                return os.write(self._descriptor, said)
+            except BlockingIOError:
+                select([], [self._descriptor], [])
+
+
+def _patient(stream: TextIO) -> TextIO:
+    try:
+        if not isinstance(stream, io.TextIOWrapper) or os.get_blocking(stream.fileno()):
+            return stream
+    except io.UnsupportedOperation:  # It leads to no descriptor.
+        return stream
+    said = io.BufferedWriter(_Patient(stream.fileno()))
+    return io.TextIOWrapper(said, stream.encoding, stream.errors, line_buffering=stream.line_buffering, write_through=stream.write_through)
 
 
 def say_what_can_be_said() -> None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -96,6 +97,25 @@ def test_a_pipe_for_notes_that_nobody_empties_holds_nothing_up(tmp_path, port):
     assert (process.returncode, json.loads(out)["total"]["answered"]) == (0, 40)
     os.close(read)
     os.close(write)
+
+
+def unread(end: int) -> int:
+    return int.from_bytes(fcntl.ioctl(end, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def test_a_result_goes_whole_through_a_pipe_that_somebody_had_made_never_to_be_waited_for(tmp_path):
+    """As event loops do with what they share: nobody reads until it is full."""
+    whole = children.batchrun(tmp_path, "schema").stdout
+    read, write = os.pipe()
+    size = fcntl.fcntl(write, F_SETPIPE_SZ, 4096)
+    os.set_blocking(write, False)
+    process = starting(tmp_path, "schema", stdout=write, stderr=subprocess.PIPE)
+    until(lambda: unread(read) == size or process.poll() is not None)
+    os.close(write)
+    with os.fdopen(read, "rb") as reader:
+        assert reader.read() == whole
+    assert process.communicate(timeout=20)[1] == b""
+    assert process.returncode == 0
 
 
 def test_readers_that_are_gone_change_no_exit_code(tmp_path, port):
