@@ -221,7 +221,7 @@ def test_a_second_process_is_refused_and_a_killed_one_lets_go_at_once(tmp_path):
     with pytest.raises(RunInUseError, match=f"process {child.pid} "), locked(tmp_path / "run"):
         pass
     child.send_signal(signal.SIGKILL)
-    child.communicate(timeout=10)
+    child.communicate()
     with locked(tmp_path / "run") as directory:
         assert (directory.stat().st_mode & 0o777, (directory / "run.lock").stat().st_mode & 0o777) == (0o700, 0o600)
     assert (tmp_path / "run" / "run.lock").exists(), "unlinking it would let two processes hold two files of one name"

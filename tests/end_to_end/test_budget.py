@@ -45,7 +45,7 @@ def test_two_hundred_calls_at_once_and_a_kill_overspend_no_budget(tmp_path):
             assert process.poll() is None
             time.sleep(0.01)
         process.kill()
-        process.wait(timeout=20)
+        process.wait()
         done = run(tmp_path, "run", str(job), "--json")
         charged = in_bill(url)
     assert done.returncode == 4, done.stderr
@@ -148,10 +148,10 @@ def test_two_runs_at_once_and_a_kill_in_one_of_them_overspend_no_budget_of_the_d
             assert all(process.poll() is None for process in both)
             time.sleep(0.05)
         both[0].kill()
-        both[0].communicate(timeout=20)
+        children.ended(both[0])
         again = started(tmp_path, jobs[0])
         for process in (again, both[1]):
-            _, said = process.communicate(timeout=60)
+            _, said = children.ended(process)
             assert process.returncode == 4, said
             assert b"by other runs" in said
         bill = billed(url)

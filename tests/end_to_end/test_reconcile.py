@@ -14,6 +14,7 @@ import pytest
 from batchrun.core.money.bill import BillLine
 from batchrun.edge.bill_file import read_bill
 from tests.end_to_end.test_run import BATCHRUN, KEYS, bill, calls, environment, rows_of, run, simulator, write_job
+from tests.faults import children
 from tests.focus_spec import violations
 from tests.simulator.fixtures import chat
 
@@ -169,7 +170,7 @@ def test_a_killed_runs_doubt_covers_its_bill(tmp_path):
         while len(calls(url)) < 100 and process.poll() is None:
             pass
         process.kill()
-        process.wait(timeout=10)
+        process.wait()
         assert run(tmp_path, "run", str(job)).returncode == 0
         export(url, tmp_path)
         made = len(calls(url))
@@ -190,7 +191,7 @@ def test_the_bill_file_of_simulate_is_an_export_where_its_name_says_so(tmp_path)
         job = write_job(tmp_path, url, rows_of(8))
         assert run(tmp_path, "run", str(job)).returncode == 0
         child.terminate()
-        child.wait(timeout=20)
+        children.ended(child)
     assert child.returncode == 0
     assert reconcile(tmp_path)[0] == 0
 

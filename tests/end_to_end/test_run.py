@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.children import ended
+
 ROOT = Path(__file__).parent.parent.parent
 BATCHRUN = [sys.executable, "-c", "from batchrun.cli import main; main()"]
 WORKSPACES = ("marketing", "legal", "support", "research")
@@ -32,7 +34,7 @@ def simulator(tmp_path, *, latency=0.02, scenario=""):
         yield json.loads(process.stdout.readline())["url"]
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        ended(process)
 
 
 def bill(url):
@@ -115,7 +117,7 @@ def test_a_killed_run_goes_on_and_its_doubt_covers_the_bill(tmp_path):
             while len(calls(url)) < enough and process.poll() is None:
                 pass
             process.kill()
-            process.wait(timeout=10)
+            process.wait()
         done = run(tmp_path, "run", str(job), "--json")
         assert done.returncode == 0, done.stderr
         made, costs = len(calls(url)), bill(url)["total"]
@@ -182,8 +184,8 @@ def test_bad_lines_are_set_aside_and_strict_refuses_to_start(tmp_path):
 
 def test_an_input_without_a_row_is_told(tmp_path):
     with simulator(tmp_path) as url:
-        ended = run(tmp_path, "run", str(write_job(tmp_path, url, [])))
-    assert (ended.returncode, b"no row stands in the input" in ended.stderr) == (0, True)
+        done = run(tmp_path, "run", str(write_job(tmp_path, url, [])))
+    assert (done.returncode, b"no row stands in the input" in done.stderr) == (0, True)
 
 
 def test_the_first_signal_drains_and_the_run_can_go_on(tmp_path):
@@ -197,7 +199,7 @@ def test_the_first_signal_drains_and_the_run_can_go_on(tmp_path):
             pass
         second = run(tmp_path, "run", str(job))
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = ended(process)
         assert process.returncode == 4, said
         assert (second.returncode, f"process {process.pid}" in second.stderr.decode()) == (5, True)
         stopped = total(tmp_path)["total"]

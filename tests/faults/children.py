@@ -39,6 +39,15 @@ def starting(cwd: Path, *arguments: str, keys: Mapping[str, str] | None = None, 
     return subprocess.Popen([*BATCHRUN, *arguments], cwd=cwd, env=environment(keys), **more)
 
 
+def ended(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Wait until *process* has ended by itself, and give what it said: however busy the machine is, until the test's deadline."""
+    try:
+        return process.communicate()
+    except BaseException:
+        process.kill()
+        raise
+
+
 def jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 

@@ -12,7 +12,7 @@ import pytest
 
 from batchrun import read_statement
 from tests.faults import children
-from tests.faults.children import entries, environment, jsonl, starting
+from tests.faults.children import ended, entries, environment, jsonl, starting
 
 _JUMPS = """
 import os, sys, time
@@ -53,7 +53,7 @@ def test_a_process_that_is_stopped_for_longer_than_a_call_may_take_loses_no_answ
     process.send_signal(signal.SIGSTOP)
     time.sleep(4)
     process.send_signal(signal.SIGCONT)
-    out, said = process.communicate(timeout=40)
+    out, said = ended(process)
     assert process.returncode == 0, said
     told = json.loads(out)["total"]
     assert (told["answered"], told["calls"], told["in_doubt"], told["retries"]) == (300, 300, 0, 0)

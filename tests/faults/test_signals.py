@@ -20,9 +20,11 @@ import pytest
 
 from batchrun import read_statement
 from tests.faults import children
-from tests.faults.children import entries, environment, jsonl, starting
+from tests.faults.children import ended, entries, environment, jsonl, starting
 
 F_SETPIPE_SZ = 1031
+_IN_AN_HOUR = "[stop]\ngrace = 3600\n[timeouts]\nidle = 3600\ntotal = 3600\n"
+"""Nothing but what a test does ends a call or a run before: what is to end at once is waited for, however long a busy machine takes."""
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +33,18 @@ def port():
         yield where["port"]
 
 
-def job(place: Path, port: int, rows: int = 40, *, concurrency: int = 4) -> dict[str, str]:
+def job(place: Path, port: int, rows: int = 40, *, concurrency: int = 4, more: str = "") -> dict[str, str]:
     jsonl(place / "rows.jsonl", [{"id": f"r-{number}", "prompt": "hello"} for number in range(rows)])
     (place / "job.toml").write_text(
-        f'[job]\ninput = "rows.jsonl"\noutput = "run"\n[defaults]\nmodel = "m"\nconcurrency = {concurrency}\n'
+        f'[job]\ninput = "rows.jsonl"\noutput = "run"\n[defaults]\nmodel = "m"\nconcurrency = {concurrency}\n{more}'
         f'[workspaces.hr]\napi_key_env = "HR_KEY"\nendpoint = "http://127.0.0.1:{port}/good/v1"\n'
     )
     return {"HR_KEY": "sk-fake-hr-0123456789"}
 
 
-def until(true, seconds: float = 30) -> None:
-    ends = time.monotonic() + seconds
+def until(true, process: subprocess.Popen[bytes]) -> None:
     while not true():
-        assert time.monotonic() < ends
+        assert process.poll() is None
         time.sleep(0.01)
 
 
@@ -65,10 +66,11 @@ def test_a_closed_terminal_stops_nothing(tmp_path, port):
         tmp_path, "run", "job.toml", keys=job(tmp_path, port, 120), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )
     os.close(theirs)
-    until(lambda: answered(tmp_path) > 5)
+    until(lambda: answered(tmp_path) > 5, process)
     os.close(ours)
     process.send_signal(signal.SIGHUP)
-    assert process.wait(30) == 0
+    ended(process)
+    assert process.returncode == 0
     assert answered(tmp_path) == 120
 
 
@@ -82,7 +84,7 @@ def test_a_terminal_that_is_stopped_holds_nothing_up(tmp_path, port):
     with suppress(BlockingIOError):
         while True:
             os.write(filler, b"x" * 4096)
-    out, _ = process.communicate(timeout=40)
+    out, _ = ended(process)
     assert (process.returncode, json.loads(out)["total"]["answered"]) == (0, 200)
     for end in (ours, theirs, filler):
         os.close(end)
@@ -93,7 +95,7 @@ def test_a_pipe_for_notes_that_nobody_empties_holds_nothing_up(tmp_path, port):
     fcntl.fcntl(write, F_SETPIPE_SZ, 4096)
     os.write(write, b"x" * 4096)
     process = starting(tmp_path, "run", "job.toml", "--json", keys=job(tmp_path, port), stdout=subprocess.PIPE, stderr=write)
-    out, _ = process.communicate(timeout=40)
+    out, _ = ended(process)
     assert (process.returncode, json.loads(out)["total"]["answered"]) == (0, 40)
     os.close(read)
     os.close(write)
@@ -123,7 +125,8 @@ def test_readers_that_are_gone_change_no_exit_code(tmp_path, port):
     os.close(read)
     process = starting(tmp_path, "run", "job.toml", keys=job(tmp_path, port), stdout=write, stderr=write)
     os.close(write)
-    assert process.wait(30) == 0
+    ended(process)
+    assert process.returncode == 0
     assert answered(tmp_path) == 40
 
 
@@ -131,8 +134,8 @@ def test_readers_that_are_gone_change_no_exit_code(tmp_path, port):
 def test_a_process_that_is_begun_without_its_streams_runs_and_nothing_that_is_said_goes_into_its_files(tmp_path, port, closed):
     command = shlex.join([*children.BATCHRUN, "run", "job.toml"])
     keys = environment(job(tmp_path, port))
-    ended = subprocess.run(["sh", "-c", f"exec {command} {closed}"], cwd=tmp_path, env=keys, capture_output=True, timeout=60, check=False)
-    assert ended.returncode == 0, ended.stderr
+    done = subprocess.run(["sh", "-c", f"exec {command} {closed}"], cwd=tmp_path, env=keys, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
     assert answered(tmp_path) == 40
     assert children.batchrun(tmp_path, "check", "run").returncode == 0
 
@@ -143,25 +146,24 @@ def test_a_result_that_nobody_reads_comes_after_the_run_is_over_and_its_director
     os.write(write, b"x" * 4096)
     keys = job(tmp_path, port)
     process = starting(tmp_path, "run", "job.toml", "--json", "--quiet", keys=keys, stdout=write, stderr=subprocess.PIPE)
-    until((tmp_path / "run" / "hr" / "usage.json").exists)
+    until((tmp_path / "run" / "hr" / "usage.json").exists, process)
     with (tmp_path / "run" / "run.lock").open() as lock:
-        until(lambda: _free(lock))
+        until(lambda: _free(lock), process)
     assert process.poll() is None
     os.read(read, 65536)
     os.close(read)
-    process.communicate(timeout=20)
+    ended(process)
     assert process.returncode == 0
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_one_signal_drains_and_leaves_nothing_in_doubt(tmp_path, port, name):
-    keys = job(tmp_path, port, 4000)
+    keys = job(tmp_path, port, 4000, more=_IN_AN_HOUR)
     process = starting(tmp_path, "run", "job.toml", keys=keys, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    until(lambda: answered(tmp_path) > 10)
-    began = time.monotonic()
+    until(lambda: answered(tmp_path) > 10, process)
     process.send_signal(signal.Signals[name])
-    out, said = process.communicate(timeout=30)
-    assert (process.returncode, time.monotonic() - began < 10) == (4, True)
+    out, said = ended(process)
+    assert (process.returncode, answered(tmp_path) < 4000) == (4, True)
     assert b"go on with: batchrun run job.toml" in said
     assert b"Traceback" not in said + out
     told = read_statement(tmp_path / "run").total()
@@ -221,7 +223,7 @@ def test_a_signal_while_the_account_is_made_leaves_a_whole_account(tmp_path, por
     process = held_at_its_end(tmp_path, port)
     heard(process, signal.Signals[name])
     (tmp_path / "go-on").write_bytes(b"")
-    _, said = process.communicate(timeout=30)
+    _, said = ended(process)
     assert process.returncode == 0, said
     assert (answered(tmp_path), read_statement(tmp_path / "run").total().answered) == (20, 20)
     assert (tmp_path / "run" / "usage.csv").exists()
@@ -232,11 +234,12 @@ def test_a_second_signal_while_the_account_is_made_ends_it_and_the_next_run_make
     process = held_at_its_end(tmp_path, port)
     heard(process, signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    ended(process)
     assert process.returncode == -signal.SIGKILL
     assert (answered(tmp_path), (tmp_path / "run" / "usage.csv").exists()) == (20, False)
     again = starting(tmp_path, "run", "job.toml", "--quiet", keys={"HR_KEY": "sk-fake-hr-0123456789"})
-    assert again.wait(30) == 0
+    ended(again)
+    assert again.returncode == 0
     assert read_statement(tmp_path / "run").total().calls == 20
     assert (tmp_path / "run" / "usage.csv").exists()
 
@@ -246,21 +249,21 @@ def test_a_second_signal_ends_a_run_that_failed_and_that_a_sync_holds_up(tmp_pat
     (tmp_path / "fails").write_bytes(b"")
     heard(process, signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    ended(process)
     assert process.returncode == -signal.SIGKILL
 
 
 def test_a_second_signal_stops_at_once_and_what_was_in_flight_is_in_doubt(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        keys = job(tmp_path, silent.getsockname()[1], 20)
+        keys = job(tmp_path, silent.getsockname()[1], 20, more=_IN_AN_HOUR)
         process = starting(tmp_path, "run", "job.toml", keys=keys, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         log = tmp_path / "run" / "attempts.log"
-        until(lambda: log.exists() and log.read_bytes().count(b"\n") >= 5)
+        until(lambda: log.exists() and log.read_bytes().count(b"\n") >= 5, process)
         process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
         process.send_signal(signal.SIGINT)
-        out, said = process.communicate(timeout=5)
+        out, said = ended(process)
     assert process.returncode == 4, said
     assert b"Traceback" not in said + out
     told = read_statement(tmp_path / "run").total()
@@ -271,9 +274,9 @@ def test_a_second_signal_stops_at_once_and_what_was_in_flight_is_in_doubt(tmp_pa
 def test_a_signal_while_the_input_is_read_ends_it_in_one_line_before_any_call(tmp_path, port, name):
     keys = job(tmp_path, port, 400_000)
     process = starting(tmp_path, "run", "job.toml", keys=keys, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    until((tmp_path / "run" / ".rejected-input.jsonl.new").exists)
+    until((tmp_path / "run" / ".rejected-input.jsonl.new").exists, process)
     process.send_signal(signal.Signals[name])
-    out, said = process.communicate(timeout=10)
+    out, said = ended(process)
     assert (process.returncode, said.decode().splitlines()) == (
         4,
         [f"batchrun: {name}: stopped before any call; go on with the same command"],

@@ -51,7 +51,7 @@ def test_books_of_budgets_that_are_held_up_hold_up_the_run_and_cost_it_no_call(t
         with (tmp_path / ".books.lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             time.sleep(3)
-        _, said = process.communicate(timeout=40)
+        _, said = children.ended(process)
     assert process.returncode == 0, said
     total = read_statement(tmp_path / "run").total()
     assert (total.answered, total.calls, total.in_doubt, total.retries) == (rows, rows, 0, 0)

@@ -391,7 +391,7 @@ def test_a_run_that_is_killed_is_gone_on_with_from_what_was_kept_meanwhile_and_a
         while not kept.exists() and child.poll() is None:
             time.sleep(0.002)
         child.kill()
-        said, _ = child.communicate(timeout=60)
+        said, _ = child.communicate()
     assert (child.returncode, said) == (-signal.SIGKILL, b"from 0\n")
     ended = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, timeout=60, check=True)
     assert int(ended.stdout.split()[1]) > 0
