@@ -75,6 +75,7 @@ def opened(
     trust.look_over(directory)
     described = _description(directory, job)
     notes = _mended(directory)
+    notes += _without_log(directory)
     with (
         former(directory / "input") as before,
         _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as (source, reasons),
@@ -121,6 +122,18 @@ def _description(directory: Path, job: Job) -> dict[str, Any]:
     if described and described.get("name") != job.name:
         raise RunDamagedError(f"{directory}: holds the run of another job, {described.get('name')!r}; give this one an output of its own")
     return described
+
+
+def _without_log(directory: Path) -> Iterator[str]:
+    """Tell of answers without the log of their calls: what else was called is known to nobody, and later openings begin a new one."""
+    answers = (path / "results.jsonl" for path in run_directory.workspace_directories(directory))
+    if not _holds_any(directory / LOG) and any(map(_holds_any, answers)):
+        why = "what was called before beyond the entries is not known, and may have been billed without a doubt that covers it"
+        yield f"{directory / LOG} is gone: {why}; if there is a copy, its lines belong before those of the new one"
+
+
+def _holds_any(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def _mended(directory: Path) -> list[str]:

@@ -85,3 +85,14 @@ def test_an_answer_whose_entry_is_gone_is_told_once_and_not_once_more_at_each_op
     assert [line for line in noted(simulated, in_doubt="hold") if "is gone" in line] == [f"{its} held"]
     assert [line for line in noted(simulated) if "is gone" in line] == [f"{its} asked again"]
     assert not [line for line in noted(simulated) if "is gone" in line or "are gone" in line]
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_answers_whose_log_of_calls_is_gone_are_told_for_no_doubt_covers_what_else_was_called(simulated, tmp_path, left):
+    noted(simulated)
+    log = tmp_path / "run" / "attempts.log"
+    log.unlink()
+    if left is not None:
+        log.write_bytes(left)
+    (told,) = (line for line in noted(simulated) if "attempts.log" in line)
+    assert told.startswith(f"{log} is gone: what was called before beyond the entries is not known, and may have been billed")
