@@ -38,7 +38,7 @@ def pairs_option(*names: str, metavar: str, about: str) -> Callable[[_Command], 
 
 def html_option(command: _Command) -> _Command:
     """A page to be written: its path, its name alone where it goes into the run directory, None where none is wanted."""
-    about = "Write the page, for a browser; without a path report.html in the run directory."
+    about = "Write the page, for a browser; without a path report.html in the run directory; - prints it."
     return click.option("--html", "html_path", is_flag=False, flag_value="report.html", metavar="[PATH]", help=about)(command)
 
 

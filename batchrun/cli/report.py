@@ -17,6 +17,7 @@ from batchrun.core.ledger.attribution import LANE
 from batchrun.core.ledger.focus import Focus
 from batchrun.core.rows import reasons
 from batchrun.edge import run_directory
+from batchrun.edge.named_file import STANDARD_OUTPUT
 from batchrun.report.doubt import doubt_json, doubt_table
 from batchrun.report.page.languages import Language
 from batchrun.report.table import money, table
@@ -50,7 +51,8 @@ _PAGE = "report.html"
     is_flag=False,
     flag_value=_BESIDE,
     metavar="[PATH]",
-    help="Write a line a workspace, model and day (or what --by says) for a spreadsheet; without a path usage.csv in the run directory.",
+    help="Write a line a workspace, model and day (or what --by says) for a spreadsheet; without a path usage.csv in the run directory; "
+    "- prints it instead of the table.",
 )
 @click.option(
     "--focus",
@@ -73,24 +75,25 @@ def report(  # noqa: PLR0913 - an option each
     flight of a run that is under way stand apart: they are in no doubt yet.
     """
     table_path, page_path = _path(csv_path, _BESIDE, runs, only), _path(html_path, _PAGE, runs, only)
+    printed = _printed_instead(csv_path, html_path, as_json=as_json)
     focus = _focus(focus_path, ids)
     # Days are told apart where a file needs them; hours are parts of days, and do for both.
     needed = ("day",) if ((table_path or page_path) and not by) or (focus and "hour" not in by) else ()
     found = reported(runs, by=(*by, *needed), zone=zone, only=only, focus=focus, with_course=page_path is not None)
-    if in_doubt:
+    if in_doubt and not printed:
         calls = [call for each in found.taken for call in doubtful_calls(each.path, only)]
         click.echo(orjson.dumps(doubt_json(calls), option=orjson.OPT_INDENT_2) if as_json else doubt_table(calls))
     elif as_json:
         told = found.as_json() | ({"attribution": found.statement.by(by).as_json()} if by else {})
         click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
-    else:
+    elif not printed:
         click.echo(table(found.statement, by or LANE, room()))
     if table_path is not None:
         write_usage_csv(table_path, found.statement, by or (*LANE, "day"), into=_into(csv_path, _BESIDE))
-        click.echo(f"written: {table_path}", err=True)
+        _tell_written(table_path)
     if page_path is not None:
         publish(found, page_path, by=by or BY, only=only, language=language, into=_into(html_path, _PAGE))
-        click.echo(f"written: {page_path}", err=True)
+        _tell_written(page_path)
     if focus_path is not None and focus is not None:
         write_focus(focus_path, focus)
         _tell_focus(focus_path, focus)
@@ -106,6 +109,19 @@ def _path(given: str | None, beside: str, runs: tuple[Path, ...], only: str | No
     if len(runs) > 1:
         raise click.BadParameter(f"a path is wanted for {beside} where several runs are added up")
     return runs[0] / (only or "") / beside
+
+
+def _printed_instead(*paths: str | None, as_json: bool) -> bool:
+    """Whether a file is asked for on standard output (``-``), in the place of the table: of such things one at a time."""
+    wanted = paths.count(STANDARD_OUTPUT) + as_json
+    if STANDARD_OUTPUT in paths and wanted > 1:
+        raise click.UsageError("standard output takes one of --csv -, --html - and --json: give the others a path")
+    return STANDARD_OUTPUT in paths
+
+
+def _tell_written(path: Path) -> None:
+    if str(path) != STANDARD_OUTPUT:
+        click.echo(f"written: {path}", err=True)
 
 
 def _into(given: str | None, beside: str) -> Into:

@@ -1,7 +1,8 @@
-"""A file that a person named to have something written to it, whatever stands there: a file, a link to one, a pipe, a terminal."""
+"""What a person named to have something written to it, whatever stands there: a file, a link to one, a pipe, a terminal; ``-``."""
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,16 @@ def takes_what_comes(path: Path) -> bool:
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+STANDARD_OUTPUT = "-"
+
+
+@contextmanager
+def into_standard_output(_path: Path) -> Iterator[IO[bytes]]:
+    """Give standard output to be written to; it stays open. An OSError of it passes, as of whatever is printed."""
+    with os.fdopen(os.dup(1), "wb") as file:
+        yield file
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from batchrun.core.counted import counted, shortened
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.ledger.unanswered import Reason, Told
 from batchrun.core.model import Scope
+from batchrun.core.natural import natural
 from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL
 from batchrun.core.rows.reasons import told
 from batchrun.core.scheduling.scheduler import ParkedScope
@@ -93,7 +94,8 @@ def _all_parked(parked: Iterable[ParkedScope]) -> Iterator[str]:
 def _unmet(scopes: Sequence[ParkedScope]) -> str:
     """What is sent to one endpoint, and finds no connection to it."""
     failure, rows = scopes[0].failure, counted(sum(each.rows for each in scopes), "row")
-    return f"parked: {shortened(sorted(each.name for each in scopes))}, {rows}: {failure.code}: {failure.message}\n  {failure.advice}"
+    names = shortened(sorted((each.name for each in scopes), key=natural))
+    return f"parked: {names}, {rows}: {failure.code}: {failure.message}\n  {failure.advice}"
 
 
 def _parked(parked: ParkedScope) -> str:

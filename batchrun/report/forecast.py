@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from batchrun.core.columns import width
 from batchrun.core.counted import counted
 from batchrun.core.scheduling.prospects import Forecast, Prospect
+from batchrun.report.amounts import amount
 from batchrun.report.drawn import ruled
 
 _HEADS = ("workspace", "model", "rows", "input", "output")
@@ -68,13 +69,13 @@ def _lane(each: Prospect, forecast: Forecast, currencies: Sequence[str]) -> list
 def _cost(each: Prospect, currency: str) -> str:
     if each.cost is None:
         return "unknown" if each.rows else ""
-    return f"{each.cost.amount:,.4f}" if each.cost.currency == currency else ""
+    return amount(each.cost.amount) if each.cost.currency == currency else ""
 
 
 def _total(forecast: Forecast, currencies: Sequence[str]) -> list[str]:
     sums = [sum(getattr(each, name) for each in forecast.lanes) for name in ("rows", "input_tokens", "output_tokens")]
     more = "+" if forecast.unpriced_rows else ""
-    costs = (f"{forecast.cost[currency]:,.4f}{more}" for currency in currencies)
+    costs = (f"{amount(forecast.cost[currency])}{more}" for currency in currencies)
     return ["total", "", *(f"{each:,}" for each in sums), *costs, "", *_ends(forecast.seconds, forecast)]
 
 

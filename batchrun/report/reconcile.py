@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from batchrun.core.counted import counted
 from batchrun.core.money.reconciliation import Line, Reconciliation, Sum
+from batchrun.report.amounts import amount
 from batchrun.report.drawn import drawn
 
 _REASONS = (
@@ -84,7 +85,7 @@ def _sum_row(one: Sum) -> list[str]:
 
 
 def _money(amounts: dict[str, Decimal], unknown: Sequence[str] = ()) -> str:
-    return " + ".join([*(f"{amount:,.4f} {currency}".rstrip() for currency, amount in sorted(amounts.items())), *unknown]) or "-"
+    return " + ".join([*(f"{amount(each)} {currency}".rstrip() for currency, each in sorted(amounts.items())), *unknown]) or "-"
 
 
 def _notes(found: Reconciliation) -> list[str]:

@@ -11,6 +11,7 @@ from batchrun.core.ledger.attribution import LANE, Attribution, Label
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Part, Totals
 from batchrun.core.rows.reasons import no_rows
+from batchrun.report.amounts import amount
 from batchrun.report.drawn import ruled
 
 _COLUMNS = (
@@ -60,7 +61,7 @@ def table(statement: Statement, by: Sequence[str] = LANE, room: int | None = Non
 
 def money(amounts: Mapping[str, Decimal], unpriced: int = 0) -> str:
     """Amounts to four places, of every currency, and how many calls are in none of them; empty where there is nothing to tell."""
-    told = [f"{amount:,.4f} {currency}" for currency, amount in sorted(amounts.items())]
+    told = [f"{amount(each)} {currency}" for currency, each in sorted(amounts.items())]
     if unpriced:
         told.append(f"{counted(unpriced, 'call')} of unknown cost" if told else "cost unknown")
     return ", ".join(told)
@@ -97,10 +98,10 @@ def _amounts(totals: Totals, currencies: Sequence[str]) -> list[str]:
 
 
 def _amount(totals: Totals, currency: str) -> str:
-    amount = totals.cost.get(currency)
-    if amount is None:
+    cost = totals.cost.get(currency)
+    if cost is None:
         return "unknown" if totals.unpriced_calls and not totals.cost else ""
-    return f"{amount:,.4f}{'+' if totals.unpriced_calls else ''}"
+    return f"{amount(cost)}{'+' if totals.unpriced_calls else ''}"
 
 
 def _notes(statement: Statement, total: Totals) -> list[str]:

@@ -18,6 +18,7 @@ from batchrun.core.counted import counted
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.model import Money
+from batchrun.core.natural import natural
 from batchrun.core.scheduling.expected import Calendar, LaneKey
 from batchrun.core.scheduling.forecast import foresee
 from batchrun.core.scheduling.prospects import Forecast, Prospect, helps
@@ -99,7 +100,7 @@ def _told(
     found = foresee(plans, expected, policy, calendar, learnt)
     help_for = helps(plans, expected, {lane.key: lane.a_row() for lane in running}, found)
     told = []
-    for lane in sorted(lanes, key=lambda each: each.key):
+    for lane in sorted(lanes, key=lambda each: [*map(natural, each.key)]):
         count = lane.plan.count
         prospect = Prospect(*lane.key, count, round(lane.input_tokens), round(lane.output * count))
         if (foreseen := found.get(lane.key)) is not None:

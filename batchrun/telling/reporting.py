@@ -115,7 +115,12 @@ def why_no_rows(taken: Iterable[Taken]) -> list[Reason]:
 
 
 def named(path: Path) -> AbstractContextManager[IO[bytes]]:
-    """Give what a person named to be written to: a file is put in the place of the old one where a link leads, all else is written into."""
+    """Give what a person named to be written to: a file is put in the place of the old one where a link leads, all else is written into.
+
+    ``-`` is standard output.
+    """
+    if str(path) == named_file.STANDARD_OUTPUT:
+        return named_file.into_standard_output(path)
     if named_file.takes_what_comes(path):
         return named_file.straight_into(path)
     return run_directory.beside(path.resolve())

@@ -162,6 +162,20 @@ def test_what_a_person_names_to_be_written_to_stays_what_it_is_a_pipe_a_link_or_
     ask(directory, option, tmp_path / "none.csv" / "x.csv", code=1)
 
 
+@pytest.mark.parametrize("option", ["--csv", "--html"])
+def test_a_file_is_printed_instead_of_the_table_where_its_name_is_a_dash(tmp_path, capfd, option):
+    directory = night(tmp_path / "night")
+    ask(directory, option, tmp_path / "file")
+    capfd.readouterr()
+    assert ask(directory, option, "-").stderr == ""
+    made_at = re.compile(r"\d\d:\d\d(:\d\d)?")
+    assert made_at.sub("", capfd.readouterr().out) == made_at.sub("", (tmp_path / "file").read_bytes().decode())
+    assert not Path("-").exists()
+    for other in ("--json", "--csv -", "--html -"):
+        if not other.startswith(option):
+            assert "standard output takes one" in ask(directory, option, "-", *other.split(), code=2).stderr
+
+
 def test_a_link_in_a_run_directory_is_not_followed_by_what_is_written_there_without_a_name(tmp_path):
     directory = night(tmp_path / "night")
     (tmp_path / "others").write_text("theirs")

@@ -21,9 +21,10 @@ from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.protocols import failures
+from batchrun.report.amounts import amount
 from batchrun.report.page.advice import advised, chinese
 from batchrun.report.page.document import _data, page
-from batchrun.report.page.figures import amount, percent, seconds, short, width
+from batchrun.report.page.figures import percent, seconds, short, width
 from batchrun.report.page.markup import h, name, visible
 from batchrun.report.page.subject import Parked, Ran, Subject
 from batchrun.report.page.words import _PUT_IN, _SAID, Said, Words

@@ -119,3 +119,21 @@ def test_lines_that_were_no_row_or_could_not_be_read_are_told_below():
 def test_a_run_of_nothing_has_a_table_too():
     heading, _rule, total = table(stated()).splitlines()
     assert [heading.split(), total.split()] == [ALWAYS, ["total", "0", "0", "0", "0", "0"]]
+
+
+def test_names_stand_in_the_order_in_which_people_look_for_them():
+    names = ["w1", "w2", "w10"]
+    statement = stated(*((name, model, Totals(answered=1)) for name in reversed(names) for model in ("qwen2.5-72b", "qwen2.5-7b")))
+    lines = table(statement).splitlines()[2:-2]
+    assert [tuple(line.split()[:2]) for line in lines] == [(name, model) for name in names for model in ("qwen2.5-7b", "qwen2.5-72b")]
+    assert (statement.workspaces(), [*statement.of_workspaces()]) == (names, names)
+
+
+def test_what_costs_something_is_never_shown_as_nothing():
+    statement = stated(
+        ("free", "qwen-plus", Totals(answered=1, cost={"CNY": Decimal(0)})),
+        ("small", "qwen-plus", Totals(answered=1, cost={"CNY": Decimal("0.00004")})),
+        ("more", "qwen-plus", Totals(answered=1, cost={"CNY": Decimal("0.00006")})),
+    )
+    assert [line.split()[-1] for line in table(statement).splitlines() if "qwen" in line] == ["0.0000", "0.0001", "<0.0001"]
+    assert table(statement).splitlines()[-1].endswith(" 0.0001")

@@ -18,14 +18,19 @@ _MOST_OF_A_STATEMENT = 300
 
 
 def lines_of(text: str, places: Iterable[Sequence[str | int]]) -> list[int | None]:
-    """Return for each of *places* (the keys that lead to it) the line, counted from 1, on which it or what holds it begins."""
+    """Return for each of *places* (the keys that lead to it) the line, counted from 1, on which it or what holds it begins.
+
+    A table that is named only as a part of others' names, as a is in [a.b], begins where the first of them does.
+    """
     statements = [*_statements(text)]
     return [_line_of(statements, tuple(place)) for place in places]
 
 
 def _line_of(statements: Sequence[tuple[int, _Keys]], place: _Keys) -> int | None:
     holding = [(len(keys), -line) for line, keys in statements if keys == place[: len(keys)]]
-    return -max(holding)[1] if holding else None
+    length, line = max(holding, default=(0, 0))
+    inside = (line for line, keys in statements if keys[: len(place)] == place) if length < len(place) else iter(())
+    return next(inside, -line or None)
 
 
 def _statements(text: str) -> Iterator[tuple[int, _Keys]]:

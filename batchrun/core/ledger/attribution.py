@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from batchrun.core.ledger.totals import Totals
+from batchrun.core.natural import Natural, natural
 
 DEFAULT_ZONE = "Asia/Shanghai"
 """Where the provider's days begin: a report's days are then those of the bill."""
@@ -93,10 +94,11 @@ class Attribution:
         return {"by": list(self.by), "zone": self.zone, "others": self.crowded, "groups": groups}
 
 
-def _order(by: tuple[str, ...], key: Key) -> tuple[tuple[bool, float, str], ...]:
-    """Names by the alphabet, hours by time (their text goes wrong where clocks go back), what is unknown last."""
+def _order(by: tuple[str, ...], key: Key) -> tuple[tuple[bool, float, Natural], ...]:
+    """Names in their natural order, hours by time (their text goes wrong where clocks go back), what is unknown last."""
     return tuple(
-        (label is None, _instant(label) if name == "hour" and label else 0.0, label or "") for name, label in zip(by, key, strict=True)
+        (label is None, _instant(label) if name == "hour" and label else 0.0, natural(label or ""))
+        for name, label in zip(by, key, strict=True)
     )
 
 

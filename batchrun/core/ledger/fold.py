@@ -21,7 +21,7 @@ from batchrun.core.ledger.counting import Begun, Ending, apart, together
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.failed_rows import FailedRows
-from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.statement import Statement, in_order
 from batchrun.core.model import Money
 
 _counted = itemgetter(*map(Entry._fields.index, ("id", "workspace", "model", "outcome", "usage", "cost", "started_at", "metadata")))
@@ -147,7 +147,7 @@ class Fold:
         for workspace, model, _ in rows_in_doubt:
             totals = statement.lane(workspace, model)
             totals.rows_in_doubt = min(totals.rows_in_doubt + 1, totals.pending + totals.exhausted)
-        statement.lanes = dict(sorted(statement.lanes.items()))
+        statement.lanes = in_order(statement.lanes)
         return statement
 
     def _failed_call(self, started: Started, ended: Ended) -> None:

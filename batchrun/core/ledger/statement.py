@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from batchrun.core.ledger.attribution import LANE, Attribution, Groups
 from batchrun.core.ledger.totals import Totals
+from batchrun.core.natural import natural
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class Statement:
         """Add another run's, folded by the same names; which run this is of stays as it is."""
         for lane, totals in other.lanes.items():
             self.lane(*lane).add(totals)
-        self.lanes = dict(sorted(self.lanes.items()))
+        self.lanes = in_order(self.lanes)
         self.rejected_input += other.rejected_input
         self.unreadable_attempts += other.unreadable_attempts
         self.under_way += other.under_way
@@ -52,7 +53,7 @@ class Statement:
 
     def workspaces(self) -> list[str]:
         """List the workspaces by name."""
-        return sorted({workspace for workspace, _ in self.lanes})
+        return sorted({workspace for workspace, _ in self.lanes}, key=natural)
 
     def total(self, workspace: str | None = None) -> Totals:
         """Add up one workspace, or all. Of each of many, `of_workspaces` tells in one go."""
@@ -61,7 +62,7 @@ class Statement:
     def of_workspaces(self) -> dict[str, tuple[Totals, dict[str, Totals]]]:
         """Add up every workspace, by name: the whole, and what it is made of, by model."""
         found: dict[str, dict[str, Totals]] = {}
-        for workspace, model in sorted(self.lanes):
+        for workspace, model in in_order(self.lanes):
             found.setdefault(workspace, {})[model] = self.lanes[workspace, model]
         return {workspace: (_sum(models.values()), models) for workspace, models in found.items()}
 
@@ -89,6 +90,11 @@ class Statement:
             "total": self.total().as_json(),
             "workspaces": self.workspaces_json(),
         }
+
+
+def in_order(lanes: Mapping[tuple[str, str], Totals]) -> dict[tuple[str, str], Totals]:
+    """*lanes* as a person looks for them."""
+    return dict(sorted(lanes.items(), key=lambda each: (natural(each[0][0]), natural(each[0][1]))))
 
 
 def _sum(parts: Iterable[Totals]) -> Totals:

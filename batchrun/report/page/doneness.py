@@ -8,8 +8,9 @@ from decimal import Decimal
 from batchrun.core.jobs.stated import TOKENS, StatedBudget, budgets_of
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.rows.reasons import told
+from batchrun.report.amounts import amount
 from batchrun.report.page.advice import advised
-from batchrun.report.page.figures import amount, bar, percent, whole
+from batchrun.report.page.figures import bar, percent, whole
 from batchrun.report.page.markup import Markup, h, name, visible
 from batchrun.report.page.spending import MOST_ROWS
 from batchrun.report.page.subject import Parked, Subject, rows_of

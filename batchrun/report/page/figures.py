@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from batchrun.report.amounts import amount
 from batchrun.report.page.markup import Markup, h
 from batchrun.report.page.words import Said
 
@@ -22,12 +23,6 @@ def whole(count: int) -> str:
 def places(amounts: Iterable[Decimal]) -> int:
     """Decimals that a column of amounts is shown with."""
     return 2 if max((abs(each) for each in amounts), default=Decimal(0)) >= _ENOUGH else 4
-
-
-def amount(value: Decimal, decimals: int) -> str:
-    """Money, rounded to so many decimals; what would round to nothing and is something is shown as below the least."""
-    least = Decimal(1).scaleb(-decimals)
-    return f"<{least:f}" if 0 < value < least / 2 else f"{value:,.{decimals}f}"
 
 
 def money(amounts: Mapping[str, Decimal], *, more: bool = False) -> str:

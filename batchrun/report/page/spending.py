@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from batchrun.core.ledger.attribution import LANE
 from batchrun.core.ledger.totals import Totals
-from batchrun.report.page.figures import amount, bar, percent, places, whole
+from batchrun.report.amounts import amount
+from batchrun.report.page.figures import bar, percent, places, whole
 from batchrun.report.page.markup import Child, Markup, h, name, visible
 from batchrun.report.page.subject import COLOURS, Subject
 from batchrun.report.page.tables import Cell, Column, count, table, text

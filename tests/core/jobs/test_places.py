@@ -49,6 +49,10 @@ kind = "thortle"
         (("simulator", "faults", 1, "kind"), 20),
         (("simulator", "faults", 1, "rate"), 19),
         (("accounts", "main"), None),
+        (("workspaces",), 15),
+        (("workspaces", "市场部"), 15),
+        (("defaults", "retry"), 13),
+        (("simulator",), 17),
     ],
 )
 def test_a_key_is_found_on_its_line_and_what_is_missing_on_that_of_its_table(place, line):

@@ -43,7 +43,7 @@
 
   // Tables.
   const sortedBy = (cell) => (cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v));
-  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), root.lang));
+  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), root.lang, { numeric: true }));
   document.addEventListener("click", (event) => {
     const button = event.target.closest(".sort");
     if (!button) return;
