@@ -39,7 +39,7 @@ _PAGE = "report.html"
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN...")
 @by_option("Add up by workspace, model, day, hour or metadata.KEY (metadata.KEY.KEY within a table); may be given again, in order.")
 @zone_option("--zone", "--timezone", "zone", about="Whose days and hours; that of the provider's bills, where none is given.")
 @workspace_option("The report of this workspace alone: nothing of the others is in it.")
@@ -74,6 +74,9 @@ def report(  # noqa: PLR0913 - an option each
     Of several (runs/*) the sums, each run once, whatever paths it is named by. A call belongs to the day on which it began. Calls in
     flight of a run that is under way stand apart: they are in no doubt yet.
     """
+    if not runs:
+        taken = [f"{name} took {path} for what it is to write" for name, path in (("--csv", csv_path), ("--html", html_path)) if path]
+        raise click.UsageError(": ".join(["Missing argument 'RUN...'", *taken[:1]]))
     table_path, page_path = _path(csv_path, _BESIDE, runs, only), _path(html_path, _PAGE, runs, only)
     printed = _printed_instead(csv_path, html_path, as_json=as_json)
     focus = _focus(focus_path, ids)

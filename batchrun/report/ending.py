@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from shlex import quote
 
 from batchrun.core.columns import printable
@@ -85,7 +86,10 @@ def _all_parked(parked: Iterable[ParkedScope]) -> Iterator[str]:
             yield _unmet(scopes)
             continue
         told_in_full = len(scopes) if len(scopes) <= _MOST_PARKED + 1 else _MOST_PARKED
-        yield from map(_parked, scopes[:told_in_full])
+        for scope, following in zip_longest(scopes[:told_in_full], scopes[1:told_in_full]):
+            # What is to be done is said once of those that follow each other.
+            done_so = following is not None and following.failure.advice == scope.failure.advice
+            yield _parked(scope) if done_so else f"{_parked(scope)}\n  {scope.failure.advice}"
         if rest := scopes[told_in_full:]:
             names = shortened([each.name for each in rest])
             yield f"parked: {len(rest):,} more for the same reason, {code}, {counted(sum(each.rows for each in rest), 'row')}: {names}"
@@ -102,4 +106,4 @@ def _parked(parked: ParkedScope) -> str:
     failure = parked.failure
     what = {Scope.ACCOUNT: "account", Scope.WORKSPACE: "workspace"}.get(parked.scope, "workspace and model")
     status = f"{failure.status} " if failure.status else ""
-    return f"parked: {what} {parked.name}, {counted(parked.rows, 'row')}: {status}{failure.code}: {failure.message}\n  {failure.advice}"
+    return f"parked: {what} {parked.name}, {counted(parked.rows, 'row')}: {status}{failure.code}: {failure.message}"

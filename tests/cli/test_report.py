@@ -163,6 +163,12 @@ def test_what_a_person_names_to_be_written_to_stays_what_it_is_a_pipe_a_link_or_
 
 
 @pytest.mark.parametrize("option", ["--csv", "--html"])
+def test_a_run_that_is_taken_for_the_path_of_an_option_before_it_is_told_as_such(option):
+    assert f"Missing argument 'RUN...': {option} took runs/night" in ask(option, "runs/night", code=2).stderr
+    assert "took" not in ask("--json", code=2).stderr
+
+
+@pytest.mark.parametrize("option", ["--csv", "--html"])
 def test_a_file_is_printed_instead_of_the_table_where_its_name_is_a_dash(tmp_path, capfd, option):
     directory = night(tmp_path / "night")
     ask(directory, option, tmp_path / "file")

@@ -36,6 +36,8 @@ def test_of_many_that_are_parked_for_the_same_reason_some_are_told_in_full():
     scopes = [parked(f"w{number}", "missing_key") for number in range(50)] + [parked("x", "InvalidApiKey")]
     lines = [line for line in told(Totals(pending=153), parked=tuple(scopes)) if line.startswith("parked: ")]
     assert len(lines) == 8
+    assert told(Totals(pending=153), parked=tuple(scopes)).count("set it") == 0
+    assert "\n".join(told(Totals(pending=153), parked=tuple(scopes))).count("set it") == 2, "once for each reason"
     names = ", ".join(f"w{number}" for number in range(6, 26))
     assert lines[6] == f"parked: 44 more for the same reason, missing_key, 132 rows: {names}, …"
     assert "workspace x, 3 rows: InvalidApiKey" in lines[7]

@@ -344,6 +344,19 @@ def test_a_run_that_was_all_answered_says_so_and_names_no_trouble():
     assert "Parked" not in said
 
 
+def test_lines_that_were_no_row_are_not_passed_over_where_every_row_is_answered():
+    answered = subject(("legal", "m", Totals(answered=40, calls=40)))
+    answered.statement.rejected_input = 2
+    assert "Every row is answered; 2 lines of the input are no row." in text_of(page(answered))
+    assert "Done: every row" not in text_of(page(answered))
+
+
+def test_what_cost_the_same_stands_in_the_order_of_names():
+    costs = Totals(answered=1, calls=1, cost={"CNY": Decimal(1)})
+    html = page(subject(*((name, "m", costs) for name in ("w10", "w2", "w1"))))
+    assert re.findall(r"w\d+", text_of(html))[:3] == ["w1", "w2", "w10"]
+
+
 def test_a_run_of_nothing_has_a_page_too():
     assert "There was nothing to do." in text_of(page(subject()))
     assert "没有需要处理的行" in text_of(page(subject(), "zh"))

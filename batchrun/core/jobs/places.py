@@ -20,17 +20,20 @@ _MOST_OF_A_STATEMENT = 300
 def lines_of(text: str, places: Iterable[Sequence[str | int]]) -> list[int | None]:
     """Return for each of *places* (the keys that lead to it) the line, counted from 1, on which it or what holds it begins.
 
-    A table that is named only as a part of others' names, as a is in [a.b], begins where the first of them does.
+    What holds it may be named only as a part of others' names, as a is in [a.b]: it begins where the first of them does.
     """
     statements = [*_statements(text)]
     return [_line_of(statements, tuple(place)) for place in places]
 
 
 def _line_of(statements: Sequence[tuple[int, _Keys]], place: _Keys) -> int | None:
-    holding = [(len(keys), -line) for line, keys in statements if keys == place[: len(keys)]]
-    length, line = max(holding, default=(0, 0))
-    inside = (line for line, keys in statements if keys[: len(place)] == place) if length < len(place) else iter(())
-    return next(inside, -line or None)
+    found = [(shared, shared == len(keys), -line) for line, keys in statements if (shared := _shared(keys, place))]
+    return -max(found)[2] if found else None
+
+
+def _shared(keys: _Keys, place: _Keys) -> int:
+    """How many of the keys that lead to *place* a statement names."""
+    return next((at for at, pair in enumerate(zip(keys, place, strict=False)) if pair[0] != pair[1]), min(len(keys), len(place)))
 
 
 def _statements(text: str) -> Iterator[tuple[int, _Keys]]:

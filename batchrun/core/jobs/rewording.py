@@ -27,6 +27,8 @@ _ALLOWED = {
     "string_type": "a string",
     "tuple_type": "a list",
 }
+_TABLES = {"budget": 'a table: { amount = 20, currency = "CNY" } or { tokens = 5_000_000 }', "backoff": "a table: { first = 1, max = 60 }"}
+"""Written as a number where it is taken for one."""
 
 
 def reworded(error: ValidationError, root: type[BaseModel], raw: Any) -> Iterator[Wrong]:
@@ -48,6 +50,9 @@ def _found_and_allowed(details: ErrorDetails) -> tuple[str, str]:
         return told["found"], told["allowed"]
     if details["type"] in {"enum", "literal_error"}:
         return shown(details["input"]), one_of(str(details["input"]), re.findall(r"'([^']+)'", told["expected"]))
+    names = [step for step in details["loc"] if isinstance(step, str)]
+    if details["type"] in {"dict_type", "model_type"} and names and names[-1] in _TABLES:
+        return shown(details["input"]), _TABLES[names[-1]]
     message = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return shown(details["input"]), _ALLOWED.get(details["type"], without_keys_in(message))
 
@@ -78,6 +83,8 @@ def _known_keys(details: ErrorDetails, root: type[BaseModel]) -> str:
     table = _table_at(root, parents)
     names = _names_of(table) if table else []
     known = f"no such key; {one_of(str(name), names)}" if names else "no such key; nothing is set here"
+    if name == "api_key":
+        known = f"no key stands in a job file, but the name of the variable that holds it: {known}"
     if isinstance(details["input"], dict) and parents[-2:-1] and parents[-2] in _NAMED_TABLES:
         known += f"; a name with a dot is quoted: {parents[-2]}.{quoted(f'{parents[-1]}.{name}')}"
     return known

@@ -26,6 +26,15 @@ BATCH_URL = "/v1/chat/completions"
 PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
 BATCH_OWN = frozenset({"custom_id", "method", "url", "body"})
 """Each of them makes a line one in OpenAI Batch form."""
+_PARAMETERS = frozenset(
+    {
+        *("temperature", "top_p", "top_k", "seed", "n", "stop", "max_tokens", "max_completion_tokens", "modalities", "audio"),
+        *("presence_penalty", "frequency_penalty", "repetition_penalty", "logprobs", "top_logprobs", "response_format", "result_format"),
+        *("tools", "tool_choice", "parallel_tool_calls", "enable_thinking", "thinking_budget", "enable_search", "search_options"),
+        *("stream_options", "incremental_output", "extra_body"),
+    }
+)
+"""What is asked of a model beside its messages, as it is written in the provider's examples."""
 _BATCH_FIELDS = BATCH_OWN | {"workspace", "metadata"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
@@ -100,6 +109,9 @@ def _unfit_fields(value: dict[str, Any], allowed: frozenset[str]) -> str | None:
     if allowed.issuperset(value):
         return None
     unknown = next(name for name in value if name not in allowed)
+    if unknown in _PARAMETERS:
+        where = "parameters" if "parameters" in allowed else "body"
+        return f'unknown field {shown(unknown)}; what is set for the model goes into "{where}"'
     nearest = _nearest(unknown, allowed)
     meant = f" (nearest: {nearest})" if nearest else ""
     asks = "" if nearest or not _ASKS.isdisjoint(value) else "; what is asked stands in prompt (text) or messages (a list)"

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Totals
+from batchrun.core.natural import Natural, natural
 from batchrun.core.rows.reasons import Reason
 
 _Key = TypeVar("_Key")
@@ -127,9 +128,9 @@ class Subject:
     def ranked(self, found: Mapping[_Key, Totals]) -> dict[_Key, Totals]:
         """The dearest first."""
 
-        def place(each: tuple[_Key, Totals]) -> tuple[Decimal, int, str]:
+        def place(each: tuple[_Key, Totals]) -> tuple[Decimal, int, Natural]:
             totals = each[1]
-            return -self.weight(totals), -(totals.input_tokens + totals.output_tokens), str(each[0])
+            return -self.weight(totals), -(totals.input_tokens + totals.output_tokens), natural(str(each[0]))
 
         return dict(sorted(found.items(), key=place))
 

@@ -71,6 +71,8 @@ def _verdict(subject: Subject, words: Words) -> Markup:
         )
     if failed:
         return _say_verdict(words, "wait", "finished_with_failures", failed)
+    if total.answered and (lines := subject.statement.rejected_input):
+        return _say_verdict(words, "wait", "all_done_but_lines", lines)
     return _say_verdict(words, "good", "all_done" if total.answered else "nothing_to_do", total.answered)
 
 

@@ -30,6 +30,9 @@ _SAID: dict[str, tuple[str, str]] = {
     "contents": ("Contents", "目录"),
     # The verdict.
     "all_done": ("Done: every row is answered.", "已完成：所有行均已得到回答。"),
+    "all_done_but_lines": (
+        "Every row is answered; {n} {n:line|lines} of the input {n:is|are} no row.", "所有行均已得到回答；另有 {n} 行输入不是有效行。",
+    ),
     "finished_with_failures": (
         "Finished: {n} {n:row|rows} could not be answered.", "已结束：{n} 行未能得到回答。",
     ),

@@ -30,6 +30,8 @@ rpm = -1
 kind = "hang"
 [[simulator.faults]]
 kind = "thortle"
+[retry]
+backoff = { first = 1 }
 '''
 
 
@@ -53,6 +55,7 @@ kind = "thortle"
         (("workspaces", "市场部"), 15),
         (("defaults", "retry"), 13),
         (("simulator",), 17),
+        (("retry", "backoff", "max"), 22),
     ],
 )
 def test_a_key_is_found_on_its_line_and_what_is_missing_on_that_of_its_table(place, line):

@@ -129,6 +129,8 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
         b'{"workspace": "legal", "text": "a"}',
         "unknown field 'text'; what is asked stands in prompt (text) or messages (a list); fields of your own",
     ),
+    "a parameter": (asks(temperature=0.2), "unknown field 'temperature'; what is set for the model goes into \"parameters\""),
+    "a parameter beside a body": (batch(temperature=0.2), 'goes into "body"'),
     "a field without end": (asks(**{"f" * 10_000: 1}), "unknown field '" + "f" * 40),
     "no body": ({"custom_id": "t-3", "prompt": SECRET}, "body is missing"),
     "body as text": (batch(body=SECRET), "body is missing"),
