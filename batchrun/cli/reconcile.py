@@ -62,7 +62,7 @@ def reconcile(
 
     Money is compared by workspace and model, and decides only with --money: a job may not know of each discount and coupon.
 
-    The bill's instance ids hold workspace ids: --id names their workspaces, where a job has no workspace_id.
+    The bill's instance ids hold workspace ids: --id names their workspaces.
     """
     if unknown := sorted(set(kinds.values()) - set(KINDS)):
         raise click.BadParameter(f"{', '.join(unknown)}: one of {', '.join(KINDS)} is wanted", param_hint="--kind")
