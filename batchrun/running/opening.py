@@ -75,7 +75,7 @@ def opened(
     trust.look_over(directory)
     described = _description(directory, job)
     notes = _mended(directory)
-    notes += _without_log(directory)
+    notes += _without_files(directory)
     with (
         former(directory / "input") as before,
         _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as (source, reasons),
@@ -124,12 +124,17 @@ def _description(directory: Path, job: Job) -> dict[str, Any]:
     return described
 
 
-def _without_log(directory: Path) -> Iterator[str]:
-    """Tell of answers without the log of their calls: what else was called is known to nobody, and later openings begin a new one."""
+def _without_files(directory: Path) -> Iterator[str]:
+    """Tell of calls without what says whose they are, and of answers without the log of their calls: later openings begin both anew."""
+    log, description = directory / LOG, directory / "run.json"
     answers = (path / "results.jsonl" for path in run_directory.workspace_directories(directory))
-    if not _holds_any(directory / LOG) and any(map(_holds_any, answers)):
+    is_logged, is_answered = _holds_any(log), any(map(_holds_any, answers))
+    if (is_logged or is_answered) and not description.exists():
+        why = "a row that was sent before goes under another idempotency key now, and whether the job is still the same is not known"
+        yield f"{description} is gone: {why}; if there is a copy, it belongs there before the next call"
+    if is_answered and not is_logged:
         why = "what was called before beyond the entries is not known, and may have been billed without a doubt that covers it"
-        yield f"{directory / LOG} is gone: {why}; if there is a copy, its lines belong before those of the new one"
+        yield f"{log} is gone: {why}; if there is a copy, its lines belong before those of the new one"
 
 
 def _holds_any(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from pydantic import SecretStr
@@ -96,3 +97,19 @@ def test_answers_whose_log_of_calls_is_gone_are_told_for_no_doubt_covers_what_el
         log.write_bytes(left)
     (told,) = (line for line in noted(simulated) if "attempts.log" in line)
     assert told.startswith(f"{log} is gone: what was called before beyond the entries is not known, and may have been billed")
+
+
+@pytest.mark.parametrize("also_gone", [None, "attempts.log", "legal"])
+def test_a_run_whose_description_is_gone_is_told_for_its_rows_go_under_other_keys(simulated, tmp_path, also_gone):
+    run, its = (
+        tmp_path / "run",
+        f"{tmp_path / 'run' / 'run.json'} is gone: a row that was sent before goes under another idempotency key now",
+    )
+    assert not [line for line in noted(simulated) if "run.json" in line]
+    (run / "run.json").unlink()
+    if also_gone == "legal":
+        shutil.rmtree(run / "legal")
+    elif also_gone:
+        (run / also_gone).unlink()
+    assert [line.startswith(its) for line in noted(simulated) if "run.json" in line] == [True]
+    assert not [line for line in noted(simulated) if "run.json" in line]
