@@ -90,7 +90,7 @@ class Hours:
 def read_hours(text: str) -> Hours:
     """Read what a job writes as a window; raises the mistake where it is none."""
     ranges, _, zone = text.strip().rpartition(" ")
-    if not ranges or _CLOCK.search(zone):
+    if not text.strip() or _CLOCK.search(zone) or (not ranges and zone[0].isdigit()):
         raise wrong(shown(text), f"hours with their time zone at the end: {_EXAMPLE}")
     zone = read_zone(zone)
     pieces = [span for piece in ranges.split(",") for span in _spans(piece.strip())]
