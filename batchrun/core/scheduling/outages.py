@@ -10,8 +10,8 @@ attempts of a whole night's rows. So:
   As long as there are rows that were never sent it is one of them that tries: so no row has more than one of its attempts used up by an
   outage, and a stretch of rows that fail by themselves is over as soon as one behind it is answered.
 - A call that found no connection did not meet the provider: that is no attempt of its row's, whether an outage lasts or not. Any other
-  failure is one, for a row may be its cause; the pauses are short then, so that a stretch of such rows is gone through in minutes, unless
-  the provider asks for longer ones.
+  failure is one, for a row may be its cause; the pauses are short then for some minutes, so that a stretch of such rows is gone through,
+  unless the provider asks for longer ones.
 - What else would park the lane at once (a certificate, a proxy, a status that no provider's word comes with) is a failure like these where
   the lane has had answers: a firewall refuses one row for its text, a gateway says 404 for a minute, and neither is the end of a night.
 - A key, a model or a bill that the provider refuses by name is believed at once where the lane never had an answer. Where it had, one call
@@ -40,6 +40,8 @@ BELIEVED = 120.0
 """Seconds after which refusals of all that a lane sends park it, though it had answers."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _LONGEST_BY_ROWS = 1.0, 8.0, 2.0
 """Seconds between two that try; at the most, and where rows may be the cause."""
+_BY_ROWS = 300.0
+"""Seconds of failures after which hardly rows are the cause; and each further call may be billed, and stands in doubt."""
 _LONGEST_ASKED = 60.0
 """Seconds that are waited between two because a ``Retry-After`` asks for it; a row's own backoff keeps to all of that."""
 
@@ -108,7 +110,8 @@ class Outage:
         if self.failed < self.in_a_row or (self.lasts and (self._tried_at is None or launched_at < self._tried_at)):
             return
         self.lasts, self._tried_at = True, None
-        longest = _LONGEST_PAUSE if never_met(failure) else _LONGEST_BY_ROWS
+        by_rows = not never_met(failure) and self.lasts_for(now) < _BY_ROWS
+        longest = _LONGEST_BY_ROWS if by_rows else _LONGEST_PAUSE
         asked = min(failure.retry_after or 0.0, _LONGEST_ASKED)
         self._resumes_at = now + max(min(self._pause, longest) * (0.5 + jitter / 2), asked)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
