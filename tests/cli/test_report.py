@@ -343,6 +343,14 @@ def test_one_path_given_twice_is_one_run(tmp_path):
     assert found.statement.total().answered == 3
 
 
+def test_of_a_folder_of_runs_it_is_told_which_stand_in_it(tmp_path):
+    night(tmp_path / "runs" / "2"), night(tmp_path / "runs" / "1", "run-2")
+    with pytest.raises(JobError, match=re.escape(f"such as {tmp_path}/runs/1, or all of them, {tmp_path}/runs/*")):
+        reported([tmp_path / "runs"])
+    with pytest.raises(JobError, match="name the directory that the job's output names"):
+        reported([tmp_path])
+
+
 def test_a_damaged_run_is_left_out_whole_named_and_the_exit_code_says_so(tmp_path):
     good, bad = night(tmp_path / "1"), night(tmp_path / "2", "run-2")
     with (bad / "sales" / "results.jsonl").open("ab") as file:
