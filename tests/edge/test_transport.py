@@ -67,9 +67,12 @@ def failure_of(fault: server.Fault, **settings) -> Failure:
 PACKED_HEADER = "Content-Encoding: gzip"
 
 
-def test_a_refusal_says_the_providers_code_and_when_to_come_back():
+@pytest.mark.parametrize(
+    "when", [("Retry-After: 3",), ("Date: Fri, 27 Nov 2026 01:00:00 GMT", "Retry-After: Fri, 27 Nov 2026 01:00:03 GMT")]
+)
+def test_a_refusal_says_the_providers_code_and_when_to_come_back(when):
     body = orjson.dumps({"error": {"code": "limit_requests", "message": "You exceeded your current requests list."}, "request_id": "r-9"})
-    failure = failure_of(server.says(server.http(body, "Retry-After: 3", status="429 Too Many Requests")))
+    failure = failure_of(server.says(server.http(body, *when, status="429 Too Many Requests")))
     assert (failure.fault, failure.code, failure.retry_after, failure.request_id) == (THROTTLED, "limit_requests", 3.0, "r-9")
 
 

@@ -86,8 +86,9 @@ def _retry_after() -> Callable[[bytes], None]:
     from batchrun.core.protocols.failures import RETRY_AFTER_CAP, seconds_of  # noqa: PLC0415
 
     def read(data: bytes) -> None:
-        seconds = seconds_of(data.decode("latin-1"))
-        assert seconds is None or 0 <= seconds <= RETRY_AFTER_CAP
+        said = data.decode("latin-1")
+        for seconds in (seconds_of(said), seconds_of(said, "Fri, 27 Nov 2026 01:00:00 GMT"), seconds_of(said, said)):
+            assert seconds is None or 0 <= seconds <= RETRY_AFTER_CAP
 
     return read
 

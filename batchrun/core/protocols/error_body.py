@@ -21,7 +21,7 @@ from batchrun.core.protocols.json_body import Document, Unreadable, parse
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.sse import Events, looks_like_events
 
-HEADERS = ("x-request-id", "retry-after", "location")
+HEADERS = ("x-request-id", "retry-after", "date", "location")
 """Those of an answer that anything is read from."""
 
 _LONGEST_MESSAGE = 500
@@ -61,7 +61,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         said.code,
         said.message,
         request_id=request_id_of(headers) or said.request_id,
-        retry_after=seconds_of(header(headers, "retry-after")),
+        retry_after=seconds_of(header(headers, "retry-after"), header(headers, "date")),
         body=said.body,
     )
 

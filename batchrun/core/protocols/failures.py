@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from batchrun.core.jobs.endpoints import HOSTS
@@ -237,9 +238,24 @@ def _by_status(status: int) -> Line:
 
 
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]+)?")
+_DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
+"""The one form in which dates are to be sent (RFC 9110, 5.6.7)."""
 
 
-def seconds_of(retry_after: str | None) -> float | None:
-    """A ``Retry-After`` header in seconds, at most ten minutes; None where there is none, or one that is no number (a date, a jest)."""
-    number = (retry_after or "").strip()
-    return min(float(number), RETRY_AFTER_CAP) if _SECONDS.fullmatch(number) else None
+def seconds_of(retry_after: str | None, date: str | None = None) -> float | None:
+    """A ``Retry-After`` header in seconds, at most ten minutes; None where there is none, or one that says nothing.
+
+    Where it is a date, it counts from the ``Date`` of the same answer: clocks differ (RFC 9110, 10.2.3 and 6.6.1).
+    """
+    said = (retry_after or "").strip()
+    if _SECONDS.fullmatch(said):
+        return min(float(said), RETRY_AFTER_CAP)
+    until, now = _moment(said), _moment((date or "").strip())
+    return None if until is None or now is None else min(max(0.0, until - now), RETRY_AFTER_CAP)
+
+
+def _moment(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp() if _DATE.fullmatch(date) else None
+    except ValueError:  # The 31st of February.
+        return None

@@ -185,6 +185,29 @@ def test_retry_after_is_seconds_or_nothing(header, seconds):
     assert seconds_of(header) == seconds
 
 
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [
+        ("Fri, 27 Nov 2026 01:00:30 GMT", 30.0),
+        (" Fri, 27 Nov 2026 01:01:00 GMT ", 60.0),
+        ("Fri, 27 Nov 2026 00:59:00 GMT", 0.0),
+        ("Sat, 28 Nov 2026 01:00:00 GMT", RETRY_AFTER_CAP),
+        ("Tue, 31 Feb 2026 01:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", RETRY_AFTER_CAP),
+        ("Fri, 27 Foo 2026 01:00:00 GMT", None),
+        ("Fri, 27 Nov 2026 25:61:61 GMT", None),
+        ("Friday, 27-Nov-26 01:00:30 GMT", None),
+        ("2026-11-27T01:00:30Z", None),
+    ],
+)
+def test_a_date_in_retry_after_counts_from_the_date_of_the_same_answer(until, seconds):
+    assert seconds_of(until, "Fri, 27 Nov 2026 01:00:00 GMT") == seconds
+    assert seconds_of(until) is None
+    assert seconds_of(until, "now") is None
+    failure = refusal(503, {"Retry-After": until, "Date": "Fri, 27 Nov 2026 01:00:00 GMT"}, b"")
+    assert failure.retry_after == seconds
+
+
 BODIES = {
     "front checks": (b'{"error":{"message":"m","type":"t","param":null,"code":"c"},"request_id":"r-1"}', "c", "m", "r-1"),
     "after routing": (b'{"error":{"code":"c","message":"m"},"id":"chatcmpl-r-1","request_id":"r-1"}', "c", "m", "r-1"),
