@@ -21,6 +21,7 @@ from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.protocols import failures
+from batchrun.core.scheduling.outages import passing
 from batchrun.report.amounts import amount
 from batchrun.report.page.advice import advised, chinese
 from batchrun.report.page.document import _data, page
@@ -128,6 +129,24 @@ def test_every_advice_that_the_table_of_failures_gives_is_there_in_chinese():
     advices = {line.advice for line in (*failures.TABLE, *failures.BY_STATUS.values())} | {closing._ADVICE}
     assert {advice for advice in advices if chinese(advice) is None} == set()
     assert advised("<b>", "zh") == '<span lang="en">&lt;b&gt;</span>'
+
+
+def test_what_a_run_adds_to_an_advice_is_there_in_chinese_too():
+    refused = failures.classify(403, None, "forbidden")
+    in_the_way = passing(refused).advice
+    assert in_the_way.endswith(refused.advice)
+    assert in_the_way != refused.advice
+    throttled = failures.classify(429, "limit_requests", "slower").advice
+    for advice in (
+        in_the_way,
+        f"nothing but failures for 60 minutes, whatever the row: {in_the_way}",
+        f"throttled for 10 minutes without one answer: a quota may be used up; {throttled}",
+    ):
+        said = chinese(advice)
+        assert said is not None
+        assert "the row" not in said
+        assert "answer" not in said
+    assert chinese("nothing but failures for 60 minutes, whatever the row: what nobody has put into Chinese") is None
 
 
 def test_what_waits_for_its_hours_needs_no_person():

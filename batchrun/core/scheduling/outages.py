@@ -51,16 +51,17 @@ def never_met(failure: Failure) -> bool:
     return failure.status is None and failure.code in BEFORE_ANY_CALL
 
 
-_IN_THE_WAY = (
+IN_THE_WAY = (
     "it is tried again, for other rows of this workspace and model were answered: if this one never is, a firewall or a gateway between "
     "here and the provider refuses it, for its text as a rule: ask whoever runs that, or rephrase the row; if none is any more: "
 )
+"""Stands before what such a refusal advises."""
 
 
 def passing(failure: Failure) -> Failure:
     """What *failure* is in a lane that has had answers: one that may pass, where nothing says that the provider itself would park it."""
     if unsigned(failure):
-        return replace(failure, fault=Fault.AGAIN, scope=Scope.ROW, advice=_IN_THE_WAY + failure.advice)
+        return replace(failure, fault=Fault.AGAIN, scope=Scope.ROW, advice=IN_THE_WAY + failure.advice)
     if failure.fault is Fault.PARK and never_met(failure):
         return replace(failure, fault=Fault.AGAIN, scope=Scope.ROW)
     return failure

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from batchrun.core.jobs.endpoints import HOSTS
+from batchrun.core.scheduling.outages import IN_THE_WAY
 from batchrun.report.page.markup import Markup, h, visible
 
 _AGAIN = "; then run the same command again: the rows are still pending"
@@ -72,8 +75,29 @@ _CHINESE = {
 }
 
 
+_BEFORE = (
+    (re.compile(r"nothing but failures for (\d+) minutes, whatever the row: "), "{} 分钟内无论哪一行都只有失败："),
+    (
+        re.compile(r"throttled for (\d+) minutes without one answer: a quota may be used up; "),
+        "限流已持续 {} 分钟且没有一个回答：配额可能已用尽；",
+    ),
+    (
+        re.compile(re.escape(IN_THE_WAY)),
+        (
+            "会自动重试，因为该业务空间与模型的其他行已有回答：若此行始终没有，则是本机与服务商之间的防火墙或网关拒绝它，"
+            "通常因其文本：请询问其管理者，或改写该行；若所有行都不再有回答："
+        ),
+    ),
+)
+"""What stands before an advice, where more is known than the failure itself tells."""
+
+
 def chinese(advice: str) -> str | None:
     """*advice* in Chinese; None where there is no translation."""
+    for before, said in _BEFORE:
+        if found := before.match(advice):
+            rest = chinese(advice[found.end() :])
+            return None if rest is None else said.format(*found.groups()) + rest
     head = advice.removesuffix(_AGAIN)
     known = _CHINESE.get(head)
     return known if known is None or head == advice else known + _AGAIN_CHINESE
