@@ -49,7 +49,8 @@ async def outcomes(job: Job, wishes: Wishes = NO_WISHES) -> AsyncIterator[Coming
     """Carry *job* out and iterate over its outcomes as they come.
 
     An outcome is in the ledger before it is handed out; a slow reader slows the run and loses nothing. Leaving the block early stops the
-    run, resumable. What the block raises comes out as it is, what ends the run as `run` raises it.
+    run, resumable: what was answered by then and not handed out stands in the results, and no later opening hands it out. What the block
+    raises comes out as it is, what ends the run as `run` raises it.
     """
     on_asyncio()
     give, take = anyio.create_memory_object_stream[Outcome](16)
