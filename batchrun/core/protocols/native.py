@@ -67,26 +67,14 @@ def _choices(output: object) -> object:
 class _Fold:
     """Frames to a plain native answer."""
 
-    _choices: Choices
+    choices: Choices
     _envelope: Fields = field(default_factory=dict)
     _output: Fields = field(default_factory=dict)
     _weight: int = 0
 
     @property
-    def spoken(self) -> bool:
-        return self._choices.spoken
-
-    @property
-    def whole(self) -> bool:
-        return self._choices.whole
-
-    @property
-    def ended(self) -> bool:
-        return self._choices.ended
-
-    @property
     def weight(self) -> int:
-        return self._choices.weight + self._weight
+        return self.choices.weight + self._weight
 
     @property
     def counted(self) -> bool:
@@ -107,14 +95,14 @@ class _Fold:
                 self._choice(each)
 
     def _choice(self, each: Fields) -> None:
-        choice = self._choices.at(each.get("index"))
+        choice = self.choices.at(each.get("index"))
         if isinstance(each.get("message"), dict):
             choice.take(each["message"])
         choice.weighs(each.get("logprobs"))
         choice.ends(each.get("finish_reason"))
 
     def answer(self) -> Fields:
-        return {"output": {**self._output, "choices": self._choices.as_fields()}, **self._envelope}
+        return {"output": {**self._output, "choices": self.choices.as_fields()}, **self._envelope}
 
 
 def _fold(asked: Fields) -> _Fold:

@@ -58,25 +58,13 @@ def _read(status: int, headers: Mapping[str, str], fields: Fields, line: bytes) 
 class _Fold:
     """``chat.completion.chunk`` objects to a ``chat.completion``."""
 
-    _choices: Choices
+    choices: Choices
     _envelope: Fields = field(default_factory=dict)
     _usage: Any = None
 
     @property
-    def spoken(self) -> bool:
-        return self._choices.spoken
-
-    @property
-    def whole(self) -> bool:
-        return self._choices.whole
-
-    @property
-    def ended(self) -> bool:
-        return self._choices.ended
-
-    @property
     def weight(self) -> int:
-        return self._choices.weight
+        return self.choices.weight
 
     @property
     def counted(self) -> bool:
@@ -92,7 +80,7 @@ class _Fold:
                 self._choice(each)
 
     def _choice(self, each: Fields) -> None:
-        choice = self._choices.at(each.get("index"))
+        choice = self.choices.at(each.get("index"))
         # A server that was asked for a stream and streams whole messages is understood too.
         delta = each.get("delta") or each.get("message")
         if isinstance(delta, dict):
@@ -101,7 +89,7 @@ class _Fold:
         choice.ends(each.get("finish_reason"))
 
     def answer(self) -> Fields:
-        return {**self._envelope, "object": "chat.completion", "choices": self._choices.as_fields(), "usage": self._usage}
+        return {**self._envelope, "object": "chat.completion", "choices": self.choices.as_fields(), "usage": self._usage}
 
 
 def _fold(asked: Fields) -> _Fold:

@@ -15,6 +15,7 @@ import orjson
 
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.error_body import Complaint, complaint_of, error_in_200, refusal, request_id_of
+from batchrun.core.protocols.folding import Choices
 from batchrun.core.protocols.json_body import Document, Unreadable, parse
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.sse import Event, Events, looks_like_events
@@ -32,16 +33,8 @@ class Fold(Protocol):
     """A dialect's way of making one plain answer of a stream's chunks."""
 
     @property
-    def spoken(self) -> bool:
-        """Whether a first token has come."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether every choice has its finish reason."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether every choice that has come has it, fewer though they be than were asked for."""
+    def choices(self) -> Choices:
+        """What has come of each."""
 
     @property
     def weight(self) -> int:
@@ -98,13 +91,13 @@ class Reading:
     @property
     def spoken(self) -> bool:
         """Whether a stream's first token has come."""
-        return self._stream is not None and self._stream.fold.spoken
+        return self._stream is not None and self._stream.fold.choices.spoken
 
     @property
     def whole(self) -> bool:
         """Whether a stream has brought all of the answer's text: should its wire break now, the answer stands."""
         stream = self._stream
-        return stream is not None and stream.complaint is None and not stream.broken and stream.fold.whole
+        return stream is not None and stream.complaint is None and not stream.broken and stream.fold.choices.whole
 
     @property
     def said_all(self) -> bool:
@@ -180,25 +173,25 @@ class _Stream:
                 self._chunk(event, fields, line)
             case Unreadable():
                 # Once all of the text is there the answer stands: an event that the wire tore then was not part of it.
-                self.broken = self.broken or not self.fold.whole
+                self.broken = self.broken or not self.fold.choices.whole
 
     def _chunk(self, event: Event, fields: Fields, line: bytes) -> None:
         said = complaint_of(fields, line, expected=event.kind == b"error")
         if said is None:
             self.fold.take(fields)
-        elif not (self.fold.whole and self.fold.counted):
+        elif not (self.fold.choices.whole and self.fold.counted):
             # Else all is there, and was billed: what a gateway complains of then is its own affair.
             self.complaint, self.done = said._replace(status=event.status), True
 
     def result(self, read: Read, status: int, headers: Mapping[str, str]) -> Reply | Failure:
         fields = self.fold.answer()
-        if not (self.fold.whole or (self.done and self.complaint is None and self.fold.ended)):
+        if not (self.fold.choices.whole or (self.done and self.complaint is None and self.fold.choices.ended)):
             # The native dialect counts as it goes: what it said before the end is less than what may be billed.
             fields.pop("usage", None)
         usage = usage_of(fields.get("usage"))
         if self.complaint is not None:
             failure = error_in_200(status, headers, self.complaint, usage)
-            return replace(failure, in_doubt=True) if self.fold.spoken and usage is None else failure
+            return replace(failure, in_doubt=True) if self.fold.choices.spoken and usage is None else failure
         if self.broken:
             return mishap("broken_event", in_doubt=usage is None, status=status, request_id=request_id_of(headers), usage=usage)
         return read(status, headers, fields, orjson.dumps(fields))
