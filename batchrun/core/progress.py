@@ -16,7 +16,11 @@ class WorkspaceProgress:
     """Answered, rejected or exhausted, earlier openings included."""
     in_flight: int
     throttled: bool
-    parked: bool
+    """Whether some of its rows wait out a throttle."""
+    parked: int = 0
+    """Rows that wait behind a park."""
+    closed: int = 0
+    """Rows that wait for nothing but the hours of their window."""
     held: int = 0
     """Rows that wait for a person, for a call of theirs may have been billed."""
     failed: int = 0
@@ -48,6 +52,16 @@ class Progress:
     def held(self) -> int:
         """Rows that wait for a person."""
         return sum(each.held for each in self.workspaces)
+
+    @property
+    def parked(self) -> int:
+        """Rows behind a park."""
+        return sum(each.parked for each in self.workspaces)
+
+    @property
+    def closed(self) -> int:
+        """Rows outside their window."""
+        return sum(each.closed for each in self.workspaces)
 
     @property
     def failed(self) -> int:

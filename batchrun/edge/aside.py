@@ -49,6 +49,11 @@ class Aside(io.TextIOBase):
             return self._stream.isatty()
         return False
 
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # what draws asks for it, to know whether it may use more than ASCII
+        """That of the stream behind it."""
+        return self._stream.encoding
+
     def fileno(self) -> int:
         """The descriptor of the stream behind it."""
         return self._stream.fileno()

@@ -21,10 +21,13 @@ from batchrun.core.progress import Progress, WorkspaceProgress
 DRAW_EVERY = 0.2
 LINE_EVERY = 15.0
 _BAR = "{desc} {share:3}%|{bar}| {told}"
-_TOTAL = "{desc} {share:3}%|{bar}| {told} {elapsed}, {remaining} left{notes}"
+_TOTAL = "{desc} {share:3}%|{bar}| {told} {took}, {left} left{notes}"
 _LEAST_BAR = 10
 """Columns of a bar; what is told beside it gives way."""
 _SHARE, _TIMES = len(" 100%|| "), len(" 00:00, 00:00 left")
+_ERASE_BELOW = "\r\x1b[J"
+_FIXED = frozenset({"dumb", "unknown"})
+"""Terminals on which nothing can be drawn over (an editor's shell, some consoles of build servers)."""
 _LINES_KEPT = 4
 """Of the terminal, for the total, what stood there, and the prompt."""
 
@@ -32,7 +35,7 @@ _LINES_KEPT = 4
 async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr) -> None:
     """Draw what *observe* gives until cancelled; a last time on the way out. A stream that is gone ends the drawing, never the run."""
     with suppress(OSError):
-        await (_bars if stream.isatty() else _lines)(observe, stream)
+        await (_bars if stream.isatty() and os.environ.get("TERM") not in _FIXED else _lines)(observe, stream)
 
 
 def note(text: str, stream: TextIO = sys.stderr) -> None:
@@ -66,12 +69,12 @@ async def _lines(observe: Callable[[], Progress], stream: TextIO) -> None:
 
 def _write_line(progress: Progress, rate: _Rate, stream: TextIO) -> None:
     rows, tokens = rate.of(progress)
-    held = sum(each.throttled for each in progress.workspaces)
-    parked = sum(each.parked for each in progress.workspaces)
+    throttled = sum(each.throttled for each in progress.workspaces)
     share = 100 * progress.done / progress.rows if progress.rows else 100.0
-    notes = [f"{progress.in_flight} in flight"]
-    notes += [f"{_workspaces(held)} throttled"] if held else []
-    notes += [f"{_workspaces(parked)} parked"] if parked else []
+    notes = [f"{progress.in_flight:,} in flight"]
+    notes += [f"throttled in {counted(throttled, 'workspace')}"] if throttled else []
+    notes += [f"{counted(progress.parked, 'row')} parked"] if progress.parked else []
+    notes += [f"{counted(progress.closed, 'row')} outside their window"] if progress.closed else []
     notes += [f"{counted(progress.held, 'row')} held"] if progress.held else []
     notes += [f"{progress.failed:,} failed"] if progress.failed else []
     notes += [f"{progress.to_retry:,} to be tried again"] if progress.to_retry else []
@@ -83,15 +86,21 @@ def _write_line(progress: Progress, rate: _Rate, stream: TextIO) -> None:
     stream.flush()
 
 
-def _workspaces(count: int) -> str:
-    return f"{count} workspace{'s' if count > 1 else ''}"
-
-
 class _Rate:
     """Rows and tokens a second since the progress was first looked at, on the loop's clock."""
 
     def __init__(self) -> None:
         self._first: tuple[float, Progress] | None = None
+
+    def left(self, progress: Progress) -> str:
+        """How long the rows take that nothing stops, at the pace so far."""
+        rows, _ = self.of(progress)
+        going = progress.rows - progress.done - progress.held - progress.parked - progress.closed
+        return tqdm.format_interval(going / rows) if rows > 0 and (going > 0 or progress.done == progress.rows) else "?"
+
+    def took(self) -> str:
+        """How long it was looked at."""
+        return tqdm.format_interval(anyio.current_time() - self._first[0]) if self._first else "?"
 
     def of(self, progress: Progress) -> tuple[float, float]:
         now = anyio.current_time()
@@ -106,13 +115,13 @@ class _Rate:
 
 class _Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
     monitor_interval = 0  # No thread: everything is drawn by the timer.
-    told = notes = ""
+    told = notes = took = left = ""
 
     @property
     def format_dict(self) -> dict[str, Any]:
         # The share is cut and not rounded: 100 % is said of what is done.
         share = 100 * self.n // self.total if self.total else 100
-        return {**super().format_dict, "share": share, "told": self.told, "notes": self.notes}
+        return {**super().format_dict, "share": share, "told": self.told, "took": self.took, "left": self.left, "notes": self.notes}
 
 
 class ReadingBar:
@@ -151,24 +160,38 @@ class _Bars:
 
     def __init__(self, first: Progress, stream: TextIO) -> None:
         self._stream = stream
-        size = _size_of(stream)
+        self._rate = _Rate()
+        self._rate.of(first)
+        self._bars: list[_Bar] = []
+        self._lay_out(first, _size_of(stream))
+
+    def _lay_out(self, progress: Progress, size: os.terminal_size) -> None:
+        self._size = size
         room = max(1, size.lines - _LINES_KEPT)
-        ranked = sorted(first.workspaces, key=lambda each: each.done - each.rows)
+        ranked = sorted(progress.workspaces, key=lambda each: each.done - each.rows)
         shown = {each.name for each in (ranked if len(ranked) <= room else ranked[: room - 1])}
-        self._names = [each.name for each in first.workspaces if each.name in shown]
-        hidden = len(first.workspaces) - len(self._names)
-        labels = [*self._names, *([f"{hidden} others"] if hidden else []), "total"]
+        self._names = [each.name for each in progress.workspaces if each.name in shown]
+        hidden = len(progress.workspaces) - len(self._names)
+        labels = [*self._names, *([f"{hidden:,} others"] if hidden else []), "total"]
         labels = [cut(label, max(12, size.columns // 4)) for label in labels]
         self._label = max(map(width, labels))
         self._bars = [
-            _Bar(desc=padded(label, self._label), position=place, bar_format=_BAR, file=stream, dynamic_ncols=True, total=1)
+            _Bar(desc=padded(label, self._label), position=place, bar_format=_BAR, file=self._stream, dynamic_ncols=True, total=1)
             for place, label in enumerate(labels)
         ]
         self._bars[-1].bar_format = _TOTAL
-        self._bars[-1].initial = first.done
-        self._rate = _Rate()
+
+    def _fit(self, progress: Progress) -> None:
+        """Begin anew where the window has another size than the bars were made for: it broke their lines."""
+        if (size := _size_of(self._stream)) == self._size:
+            return
+        for bar in self._bars:
+            bar.disable = True  # It is drawn no more, and goes without a word.
+        self._stream.write(_ERASE_BELOW)  # The cursor rests on the first bar.
+        self._lay_out(progress, size)
 
     def draw(self, progress: Progress) -> None:
+        self._fit(progress)
         by_name = {each.name: each for each in progress.workspaces}
         groups = [[by_name.pop(name)] for name in self._names]
         groups += [list(by_name.values())] if by_name else []
@@ -178,7 +201,8 @@ class _Bars:
         told = [f"{count.rjust(digits)}, {note.ljust(max(map(len, notes)))}" for count, note in zip(counts, notes, strict=False)]
         for bar, group, text in zip(self._bars, groups, told, strict=False):
             _set(bar, sum(each.done for each in group), sum(each.rows for each in group), text)
-        room = _size_of(self._stream).columns - self._label - _SHARE - _LEAST_BAR - digits - _TIMES
+        self._bars[-1].took, self._bars[-1].left = self._rate.took(), self._rate.left(progress)
+        room = self._size.columns - self._label - _SHARE - _LEAST_BAR - digits - _TIMES
         _set(self._bars[-1], progress.done, progress.rows, counts[-1].rjust(digits), self._notes(progress, room))
         self._stream.write("\r")  # What the terminal shows of a key (^C) wraps no line there, which would move all bars.
 
@@ -218,10 +242,12 @@ def _count(workspaces: Sequence[WorkspaceProgress]) -> str:
 
 
 def _note(workspaces: Sequence[WorkspaceProgress]) -> str:
-    notes = [f"{sum(each.in_flight for each in workspaces)} in flight"]
+    notes = [f"{sum(each.in_flight for each in workspaces):,} in flight"]
     failed, to_retry = sum(each.failed for each in workspaces), sum(each.to_retry for each in workspaces)
     notes += [f"{failed:,} failed"] if failed else []
     notes += [f"{to_retry:,} to retry"] if to_retry else []
     notes += ["throttled"] if any(each.throttled for each in workspaces) else []
-    notes += ["parked"] if any(each.parked for each in workspaces) else []
+    parked, closed = sum(each.parked for each in workspaces), sum(each.closed for each in workspaces)
+    notes += [f"{parked:,} parked"] if parked else []
+    notes += [f"{closed:,} closed"] if closed else []
     return ", ".join(notes)

@@ -103,7 +103,7 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
         for (workspace, _), count in scheduler.left().items():
             left[workspace] = left.get(workspace, 0) + count
         held = scheduler.held(anyio.current_time())
-        parked = {name for each in scheduler.parked() for name in each.workspaces}
+        parked, closed = scheduler.rows_standing()
         to_retry = scheduler.rows_to_retry()
         return Progress(
             tuple(
@@ -113,7 +113,8 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
                     count - left.get(name, 0) - kept.get(name, 0) - scheduler.rows_held().get(name, 0),
                     scheduler.in_flight_of(name) if name in active else 0,
                     name in held,
-                    name in parked,
+                    parked[name],
+                    closed[name],
                     kept.get(name, 0) + scheduler.rows_held().get(name, 0),
                     scheduler.rows_failed().get(name, 0),
                     to_retry.get(name, 0),

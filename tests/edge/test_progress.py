@@ -14,6 +14,7 @@ import pytest
 
 from batchrun.core.columns import width
 from batchrun.core.progress import Progress, WorkspaceProgress
+from batchrun.edge.aside import Aside
 from batchrun.edge.progress import LINE_EVERY, ReadingBar, note, show
 from tests.virtual_time import VirtualLoop, run_virtually
 
@@ -81,12 +82,12 @@ class Gone(io.StringIO):
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
 
-def of(name, done=0, rows=100, in_flight=2, *, throttled=False, parked=False):
-    return WorkspaceProgress(name, rows, done, in_flight, throttled, parked)
+def of(name, done=0, rows=100, in_flight=2, *, throttled=False, parked=0, closed=0):
+    return WorkspaceProgress(name, rows, done, in_flight, throttled, parked, closed)
 
 
 def three(done=0, tokens=0, **more):
-    return Progress((of(NAMES[0], done), of(NAMES[1], done, throttled=True), of(NAMES[2], 0, 1000, 0, parked=True)), tokens, **more)
+    return Progress((of(NAMES[0], done), of(NAMES[1], done, throttled=True), of(NAMES[2], 0, 1000, 0, parked=600)), tokens, **more)
 
 
 def shown(observe, stream, *, seconds):
@@ -119,7 +120,7 @@ def terminal():
 def test_where_there_is_no_terminal_a_line_comes_every_so_often_and_one_at_the_end():
     stream = io.StringIO()
     shown(lambda now: three(int(now), int(100 * now)), stream, seconds=2 * LINE_EVERY + 5)
-    tail = "4 in flight, 1 workspace throttled, 1 workspace parked"
+    tail = "4 in flight, throttled in 1 workspace, 600 rows parked"
     assert stream.getvalue().splitlines() == [
         f"30 of 1,200 rows (2.5 %), 2.0 rows/s, 100 tokens/s, {tail}",
         f"60 of 1,200 rows (5.0 %), 2.0 rows/s, 100 tokens/s, {tail}",
@@ -133,11 +134,12 @@ def test_a_rate_is_of_this_opening_and_what_was_done_before_it_is_not_in_it():
     assert stream.getvalue().startswith("55 of 100 rows (55.0 %), 0.3 rows/s, 0 tokens/s, 2 in flight\n")
 
 
-def test_a_line_says_when_a_run_drains_and_how_many_workspaces_stand_still():
+def test_a_line_says_when_a_run_drains_and_how_many_rows_stand_still():
     stream = io.StringIO()
-    workspaces = tuple(of(f"w{number}", throttled=number < 2, parked=number > 2) for number in range(5))
+    workspaces = tuple(of(f"w{number}", throttled=number < 2, parked=40 * (number > 2), closed=2 * (number < 3)) for number in range(5))
     shown(lambda _now: Progress(workspaces, 0, draining=True), stream, seconds=1)
-    assert stream.getvalue().endswith(", 10 in flight, 2 workspaces throttled, 2 workspaces parked, draining\n")
+    told = stream.getvalue()
+    assert told.endswith(", 10 in flight, throttled in 2 workspaces, 80 rows parked, 6 rows outside their window, draining\n")
 
 
 def test_a_line_has_one_size_however_many_workspaces_there_are():
@@ -161,13 +163,24 @@ def test_three_workspaces_have_a_bar_each_under_one_another_and_a_total(terminal
     first, second, third, total = stream.lines()
     assert re.fullmatch(r"市场部          50%\|█+[^ █|]? +\|    50/100, 2 in flight", first)
     assert re.fullmatch(r"legal           50%\|█+[^ █|]? +\|    50/100, 2 in flight, throttled", second)
-    assert re.fullmatch(r"客户支持与培训   0%\| +\|   0/1,000, 0 in flight, parked", third)
+    assert re.fullmatch(r"客户支持与培训   0%\| +\|   0/1,000, 0 in flight, 600 parked", third)
     assert re.fullmatch(r"total            8%\|█.* +\| 100/1,200 \S+, \S+ left, 19\.8 rows/s, 1,000 tokens/s, 4 in flight", total)
     assert len({width(line[: line.index("%")]) for line in (first, second, third, total)}) == 1, (
         "Chinese names take two columns a character"
     )
     assert all(width(line) <= 120 for line in stream.lines())
     assert len({width(line[: line.rindex("|")]) for line in (first, second, third)}) == 1, "bars are compared by eye"
+
+
+def test_bars_that_are_written_beside_a_run_are_of_what_the_terminal_can_show(terminal):
+    blocks, ascii_only = terminal(), terminal()
+    ascii_only.encoding = "ascii"
+    for stream in (blocks, ascii_only):
+        with Aside(stream) as aside:
+            shown(lambda _now: three(50), aside, seconds=1)
+    assert "█" in blocks.lines()[0]
+    assert "#" in ascii_only.lines()[1]
+    assert "█" not in ascii_only.getvalue()
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 140])
@@ -211,6 +224,48 @@ def test_bars_fit_the_window_and_every_row_is_in_one_of_them(terminal, lines, ba
     told = [(int(each[1]), int(each[2])) for each in counts if each]
     assert len(told) == len(counts) == bars
     assert tuple(map(sum, zip(*told[:-1], strict=True))) == told[-1] == (20, 1200)
+
+
+def test_bars_are_made_anew_for_a_window_of_another_size(terminal):
+    """The terminal broke their lines, or there is no room for them any more: whatever it made of them is taken away."""
+    stream = terminal(24, 100)
+
+    def observe(now):
+        if now > 2:
+            termios.tcsetwinsize(stream.fileno(), (6, 70))
+        return three(10, draining=now > 2)
+
+    shown(observe, stream, seconds=4.05)
+    before, *others = stream.getvalue().split("\r\x1b[J")
+    assert len(others) == 1, "once a change of size"
+    assert before.endswith(("\r", "\x1b[A")), "the cursor rests on the first bar"
+    after = Terminal(stream.fileno())
+    after.write(others[0])
+    assert [line.split()[0] for line in after.lines()] == [NAMES[2], "2", "total"]
+    assert all(width(line) <= 70 for line in after.lines())
+    assert "00:0" in after.lines()[-1].split("20/1,200 ")[1], "the time goes on"
+
+
+@pytest.mark.parametrize("name", ["dumb", "unknown"])
+def test_a_terminal_on_which_nothing_can_be_drawn_over_has_lines(terminal, monkeypatch, name):
+    monkeypatch.setenv("TERM", name)
+    stream = terminal()
+    shown(lambda _now: three(10), stream, seconds=LINE_EVERY + 1)
+    assert stream.getvalue().count("\n") == 2
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_what_is_left_is_told_of_the_rows_that_nothing_stops(terminal):
+    def left(*workspaces):
+        stream = terminal()
+        states = iter([Progress(tuple(of(f"w{number}") for number in range(len(workspaces))), 0)])
+        shown(lambda _now: next(states, Progress(workspaces, 0)), stream, seconds=10)
+        return re.search(r" (\S+), (\S+) left", stream.lines()[-1]).groups()  # type: ignore[union-attr]
+
+    assert left(of("w0", 50)) == ("00:10", "00:10")
+    assert left(of("w0", 50), of("w1", 0, parked=60, closed=40)) == ("00:10", "00:10")
+    assert left(of("w0", 100), of("w1", 0, parked=100)) == ("00:10", "?"), "until a person acts"
+    assert left(of("w0", 0)) == ("00:10", "?")
 
 
 def test_the_last_state_is_drawn_on_the_way_out(terminal):
@@ -315,7 +370,7 @@ def test_reading_the_input_is_a_bar_on_a_terminal_and_leaves_nothing_behind():
 
 
 def test_rows_that_failed_and_those_that_wait_for_another_try_are_seen_while_the_run_goes_on(terminal):
-    troubled = Progress((WorkspaceProgress("legal", 100, 40, 2, throttled=False, parked=False, failed=3, to_retry=1200),), 0)
+    troubled = Progress((WorkspaceProgress("legal", 100, 40, 2, throttled=False, failed=3, to_retry=1200),), 0)
     stream = terminal(columns=80)
     shown(lambda _now: troubled, stream, seconds=1)
     assert "40/100, 2 in flight, 3 failed, 1,200 to retry" in stream.lines()[0]

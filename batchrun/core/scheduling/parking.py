@@ -8,6 +8,7 @@ The two stand beside each other: a closed workspace that is parked too is opened
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -112,6 +113,15 @@ class Parking:
     def may_pass(self) -> bool:
         """Whether there are rows that nothing holds back but what may end in this opening."""
         return any(lane.left and all(parked.passes for parked in self.of(lane)) for lane in self.lanes.values())
+
+    def rows(self) -> tuple[Counter[str], Counter[str]]:
+        """Rows behind parks, and those that wait for nothing but their workspace's hours, each by workspace."""
+        parked, closed = Counter[str](), Counter[str]()
+        for lane in self.lanes.values() if self.stops_any else ():
+            if lane.left and (stops := self.of(lane)):
+                name = lane.plan.workspace
+                (closed if stops == [self._closed.get(name)] else parked)[name] += lane.left
+        return parked, closed
 
     def scopes(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting."""

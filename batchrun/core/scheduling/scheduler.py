@@ -246,6 +246,10 @@ class Scheduler:
         """What stands still, and has rows waiting."""
         return self._parking.scopes()
 
+    def rows_standing(self) -> tuple[Counter[str], Counter[str]]:
+        """Rows behind parks, and those that wait for nothing but the hours of their window, each by workspace."""
+        return self._parking.rows()
+
     # What an attempt costs.
 
     def _leave(self, lane: Lane) -> None:

@@ -56,6 +56,20 @@ def test_a_park_holds_the_lanes_of_its_scope_and_no_others(scope, name, held):
     assert [(lane.plan.workspace, lane.plan.model) for lane in parked.lanes] == [each[:2] for each in held]
 
 
+def test_a_row_that_several_parks_stop_counts_once_and_one_that_is_parked_counts_as_closed_no_more():
+    lanes = lanes_of(NAMES)
+    for number, held in enumerate(lanes.values()):
+        held.left = 10**number
+    parking = Parking(lanes)
+    assert parking.rows() == ({}, {})
+    failure = Failure(Fault.PARK, Scope.WORKSPACE, "code", "said", "advice")
+    parking.park(Scope.LANE, lanes["legal", "qwen-plus"], failure, probe=False)
+    parking.park(Scope.ACCOUNT, lanes["legal", "qwen-plus"], failure, probe=True)
+    parking.close("legal", failure)
+    parking.close("it", failure)
+    assert parking.rows() == ({"legal": 11, "hr": 100}, {"it": 1000})
+
+
 def test_a_thousand_lanes_that_are_parked_one_by_one_are_not_looked_through_a_thousand_times():
     lanes = lanes_of([("legal", f"m-{number}", "main") for number in range(1000)])
     parking = Parking(lanes)
