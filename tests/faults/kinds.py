@@ -82,6 +82,7 @@ def _before_the_body(head: bytes) -> dict[str, Kind]:
         "HTTP/0.9": Kind(says(b"<html>hello</html>\r\n\r\n"), "bad_http"),
         "TLS where none was asked for": Kind(says(b"\x15\x03\x03\x00\x02\x02\x28"), "bad_http"),
         "a status of letters": Kind(says(b"HTTP/1.1 abc OK\r\n\r\n"), "bad_http"),
+        "a status of nothing": Kind(server.keeps(b"HTTP/1.1 000 OK\r\nContent-Length: 0\r\n\r\n"), "bad_http"),
         "a status of two digits": Kind(says(b"HTTP/1.1 99 OK\r\n\r\n"), "bad_http"),
         "a version of the future": Kind(says(b"HTTP/9.9 200 OK\r\n\r\n"), "bad_http"),
         "a header without a colon": Kind(says(head + b"nonsense\r\n\r\n"), "bad_http"),
@@ -93,6 +94,9 @@ def _before_the_body(head: bytes) -> dict[str, Kind]:
         "headers without end": Kind(server.pours(head, b"X-A: a\r\n" * 1_000), "bad_http"),
         "interim answers without end": Kind(server.pours(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000), "bad_http"),
         "another protocol, politely": Kind(says(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"), "http_101"),
+        "another protocol, as it should be": Kind(
+            says(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"), "http_101"
+        ),
         "a redirect": Kind(says(http(b"", "Location: http://other.example/v1", status="307 Moved")), "redirect", PARK, in_doubt=False),
         "a redirect to nowhere": Kind(says(http(b"", status="302 Found")), "redirect", PARK, in_doubt=False),
         "a redirect to itself": Kind(says(http(b"", "Location: /v1", status="308 Moved")), "redirect", PARK, in_doubt=False),
@@ -157,6 +161,13 @@ def _framing(head: bytes, body: bytes, kind: str) -> dict[str, Kind]:
         "a body one byte too large": Kind(says(typed(b" " * (LARGEST + 1))), "response_too_large", REJECT),
         "an answer without end": Kind(server.pours(head + b"\r\n", b"x" * 65_536), "response_too_large", REJECT),
         "blanks without end": Kind(server.pours(head + b"\r\n", b" " * 65_536), "response_too_large", REJECT),
+        "whole, but for the last chunk": reply(says(chunked(body, end=b""))),
+        "whole, but for the last chunk, then silence": reply(server.hangs(chunked(body, end=b""))),
+        "whole, but for the last chunk, then a reset": reply(server.resets(chunked(body, end=b""))),
+        "whole, under a length too large": reply(says(typed(length=len(body) + 9))),
+        "whole, under a length too large, then silence": reply(server.hangs(typed(length=len(body) + 9))),
+        "in gzip, but for the last chunk": reply(says(chunked(gzip.compress(body), headers=PACKED + "\r\n", end=b""))),
+        "in chunks, beside a length": reply(says(chunked(body, headers=f"Content-Length: {len(body)}\r\n"))),
         "with a length": reply(says(typed())),
         "in one chunk": reply(says(chunked(body))),
         "in two chunks": reply(says(chunked(half, body[40:]))),
@@ -174,6 +185,7 @@ def _framing(head: bytes, body: bytes, kind: str) -> dict[str, Kind]:
         "in gzip, and no other": reply(says(typed(gzip.compress(body), "Content-Encoding: gzip, identity"))),
         "in gzip and chunks": reply(says(chunked(gzip.compress(body), headers=PACKED + "\r\n"))),
         "in deflate": reply(says(typed(zlib.compress(body), "Content-Encoding: deflate"))),
+        "after interim answers for minutes": reply(says(b"HTTP/1.1 102 Processing\r\n\r\n" * 300, typed())),
         "after three interim answers": reply(says(b"HTTP/1.1 100 Continue\r\n\r\n" * 3, typed())),
         "after hints of another packing": reply(says(b"HTTP/1.1 103 Early Hints\r\nContent-Encoding: gzip\r\n\r\n", typed())),
         "after hints": reply(says(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", typed())),
@@ -185,7 +197,9 @@ def _framing(head: bytes, body: bytes, kind: str) -> dict[str, Kind]:
 
 
 _ONLY_PLAIN = {
-    "bytes behind the answer": Kind(server.says(server.http() + b"extra"), "bad_http"),
+    "bytes behind the answer": reply(server.says(server.http() + b"extra")),
+    "bytes behind an answer that is to be the last": reply(server.says(server.http(server.ANSWER, "Connection: close") + b"extra")),
+    "bytes behind half an answer": Kind(server.says(server.http(length=30)), "bad_http"),
     "a drip that never ends": Kind(server.drips(JSON + b"\r\n", every=0.02), "total_timeout"),
     "gzip cut short": Kind(server.says(server.http(server.PACKED[:-40], PACKED)), "not_json"),
     "a body without a length, cut short": Kind(server.says(JSON + b"\r\n" + server.ANSWER[:-9]), "not_json"),

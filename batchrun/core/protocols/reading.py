@@ -89,6 +89,11 @@ class Reading:
                 self._look(whole=False)
 
     @property
+    def plain(self) -> bool:
+        """Whether something has come of a body that is no stream."""
+        return self._stream is None and bool(self._pieces)
+
+    @property
     def spoken(self) -> bool:
         """Whether a stream's first token has come."""
         return self._stream is not None and self._stream.fold.choices.spoken

@@ -138,9 +138,16 @@ class Attempt:
             self._timer.cancel()
             self._timer = None
 
-    def stands(self) -> bool:
-        """Whether a stream has said all that it had to: an answer, or why there is none."""
-        return self.reading.complete or self.reading.whole
+    def outlived(self, error: BaseException) -> Reply | Failure | None:
+        """What the answer comes to in spite of *error*: of a stream that had said all that it had to, or an object that had come whole."""
+        if self.connection is None:
+            return None
+        if self.reading.complete or self.reading.whole:
+            return self.result()
+        if isinstance(error, TooLargeError) or not self.reading.plain:
+            return None
+        result = self.result()
+        return result if isinstance(result, Reply) else None
 
     def result(self) -> Reply | Failure:
         """What the answer comes to."""

@@ -112,7 +112,7 @@ class Call(Attempt):
             return await self._answered(self.connection)
         except (WireError, TooLargeError, aiohttp.ClientError, OSError, UnicodeError) as error:
             untie(error)
-            return self.result() if self.stands() else self._mishap(error)
+            return self.outlived(error) or self._mishap(error)
         finally:
             self._over()
 

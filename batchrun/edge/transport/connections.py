@@ -21,7 +21,7 @@ from batchrun.waking import tell
 _MOST_BETWEEN = 1 << 16
 """Bytes that may come without one of a body among them."""
 _MOST_ANSWERS = 16
-"""To one request. One is usual, a few interim ones may come before it."""
+"""To one request. One is usual."""
 _MOST_UNTAKEN = 1 << 18
 """Bytes of a body that lie here before the reading is stopped."""
 _ONE_WRITE = 1 << 16
@@ -34,6 +34,10 @@ _KEPT = {name.encode(): name for name in HEADERS} | _FRAMING
 
 class _FloodError(Exception):
     """Answers without end."""
+
+
+class _StatusError(Exception):
+    """A status that is none."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -96,7 +100,12 @@ class Connection(asyncio.BufferedProtocol):
         self._begin()
         self._parser: Any = httptools.HttpResponseParser(self)
         # What servers of one's own get wrong, and no harm can come of here: nothing is handed on to another parser.
-        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
+        self._parser.set_dangerous_leniencies(
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+            # Where a length stands beside chunks the chunks count (RFC 9112, 6.3).
+            lenient_chunked_length=True,
+        )
 
     def _begin(self) -> None:
         self.status = 0
@@ -199,12 +208,13 @@ class Connection(asyncio.BufferedProtocol):
         self._between += nbytes
         try:
             self._parser.feed_data(self._incoming[:nbytes])
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if self.status == 101:
                 # What follows is another protocol's.
                 self.ended, self.reusable = True, False
             else:
-                self._broken(type(error).__name__)
+                # The parser's words are its own, and hold nothing of what it read.
+                self._broken(str(error))
         else:
             if self._between > _MOST_BETWEEN:
                 self._broken("no end of what is no body")
@@ -255,8 +265,12 @@ class Connection(asyncio.BufferedProtocol):
         if self.ended:
             return
         status: int = self._parser.get_status_code()
+        if status < 100:
+            raise _StatusError
         if 100 <= status < 200 and status != 101:
+            # Some servers send one every few seconds, for as long as a model thinks; how much of them is taken is bounded by itself.
             self._interim = True
+            self._answers -= 1
             self.headers = {}
             return
         self._chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
