@@ -6,6 +6,7 @@ import gzip
 import itertools
 import zlib
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,11 +54,32 @@ def test_an_encoding_that_was_not_offered_is_not_guessed(encoding):
     [
         *((header, None) for header in ("", " ", "identity", "none", "utf-8", "UTF8", "binary", "identity, identity")),
         *(("GZIP", "gzip"), ("x-gzip", "x-gzip"), (" deflate ", "deflate"), ("gzip, identity", "gzip"), ("identity,gzip", "gzip")),
-        *(("br", "br"), ("Zstd", "zstd"), ("gzip, br", "gzip, br"), ("gzip,gzip", "gzip, gzip"), ("compress", "compress")),
+        *(("br", "br"), ("Zstd", "zstd"), ("gzip, br", "gzip, br"), ("gzip,gzip", "gzip"), ("compress", "compress")),
     ],
 )
-def test_what_a_header_calls_a_packing_is_one_and_nothing_else(header, packing):
-    assert packing_of(header) == packing
+@pytest.mark.parametrize("start", [b"\x1f\x8b\x08", b"\x1f", b"\x78\x9c", b"\xab\x56"])
+def test_what_a_header_calls_a_packing_is_one_and_nothing_else(header, packing, start):
+    assert packing_of(header, start) == packing
+
+
+@pytest.mark.parametrize("header", ["gzip", "x-gzip", "deflate", "br", "zstd", "gzip, br", "identity"])
+@pytest.mark.parametrize("start", [b"{", b'{"choices"'])
+def test_an_answer_that_is_not_packed_is_none_whatever_its_header_says(header, start):
+    assert packing_of(header, start) is None
+
+
+@pytest.mark.parametrize("start", [b"data: {", b"event: error", b"id:1", b": alive", b"<html>", b" {", b"\n{", b"\xef\xbb\xbf{"])
+def test_of_gzip_the_first_byte_tells_whether_it_is(start):
+    assert packing_of("gzip", start) is None
+    assert packing_of("deflate", start) == "deflate", "it may begin with any of these"
+
+
+@given(body=st.dictionaries(st.text(), st.text()).map(orjson.dumps) | st.text(max_size=200).map(str.encode), level=st.integers(0, 9))
+def test_no_packed_answer_begins_as_one_that_is_not(body, level):
+    answer = b"{" + body
+    for packed in (gzip.compress(answer, level), zlib.compress(answer, level), zlib.compress(answer, level, wbits=-15)):
+        assert packed[:1] != b"{"
+    assert gzip.compress(body, level)[:1] == b"\x1f"
 
 
 @EACH

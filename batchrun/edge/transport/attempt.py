@@ -114,15 +114,13 @@ class Attempt:
     async def _body(self, connection: Connection, idle: float) -> AsyncIterator[bytes]:
         if not connection.ended:
             self._allow(self._loop.time() + idle)
-        packing = packing_of(connection.headers.get("content-encoding", ""))
-        if packing is None:
-            while piece := await connection.piece():
+        packed = await connection.piece()
+        packing = packing_of(connection.headers.get("content-encoding", ""), packed)
+        unpacker = None if packing is None else Unpacker(packing)
+        while packed:
+            for piece in (packed,) if unpacker is None else unpacker.pieces(packed):
                 yield piece
-            return
-        unpacker = Unpacker(packing)
-        while packed := await connection.piece():
-            for piece in unpacker.pieces(packed):
-                yield piece
+            packed = await connection.piece()
 
     def expire(self, code: str) -> None:
         """Its time is up: whoever waits for the answer is told so, unless it lies there whole."""

@@ -1,4 +1,7 @@
-"""Packed bodies: gzip and deflate undone a bounded piece at a time, so that a small one that unpacks to gigabytes is never held whole."""
+"""Packed bodies: gzip and deflate undone a bounded piece at a time, so that a small one that unpacks to gigabytes is never held whole.
+
+Some gateways undo a packing and leave its header, or write the header twice. Such an answer was paid for: its first byte tells.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ _PIECE_BYTES = 1 << 16
 _MOST_MEMBERS = 64
 """Of one gzip body: what is left is copied at each."""
 _GZIP = 16 + zlib.MAX_WBITS
+_GZIPS = frozenset({"gzip", "x-gzip"})
 
 
 _PACKINGS = frozenset(
@@ -19,17 +23,27 @@ _PACKINGS = frozenset(
 """All that a ``Content-Encoding`` may name (IANA, HTTP Content Coding Registry), but for ``identity``."""
 
 
-def packing_of(content_encoding: str) -> str | None:
-    """How a body is packed by its header: None where it is not, whatever the header says: some servers write ``utf-8``, or nothing."""
-    named = [each for part in content_encoding.lower().split(",") if (each := part.strip()) in _PACKINGS]
-    return ", ".join(named) or None
+_OF_WHAT_IS_READ = frozenset(b"{<:dei \r\n\xef")
+"""JSON, a web page, an event stream, blanks or a byte order mark begin with one of these, and no gzip does."""
+
+
+def packing_of(content_encoding: str, start: bytes) -> str | None:
+    """How a body that begins with *start* is packed by its header: None where it is not, whatever the header says.
+
+    Some servers write ``utf-8`` there, or nothing.
+    """
+    named = dict.fromkeys(each for part in content_encoding.lower().split(",") if (each := part.strip()) in _PACKINGS)
+    packing = ", ".join(named)
+    # Deflate could begin with any of these but a bracket: it would be of a text that begins with a letter from H to O.
+    plain = start[:1] == b"{" or (packing in _GZIPS and start[:1] != b"" and start[0] in _OF_WHAT_IS_READ)
+    return None if plain else packing or None
 
 
 class Unpacker:
     """Undoes one ``Content-Encoding``; raises WireError for one that was not offered."""
 
     def __init__(self, encoding: str) -> None:
-        self._gzip = encoding in {"gzip", "x-gzip"}
+        self._gzip = encoding in _GZIPS
         if not self._gzip and encoding != "deflate":
             raise WireError("bad_http", "an encoding that was not offered")
         self._stream = zlib.decompressobj(_GZIP) if self._gzip else None
