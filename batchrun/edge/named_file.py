@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import io
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from batchrun.core.errors import LedgerError
 
@@ -27,8 +28,19 @@ STANDARD_OUTPUT = "-"
 @contextmanager
 def into_standard_output(_path: Path) -> Iterator[IO[bytes]]:
     """Give standard output to be written to; it stays open. An OSError of it passes, as of whatever is printed."""
-    with os.fdopen(os.dup(1), "wb") as file:
-        yield file
+    sys.stdout.flush()
+    yield cast("IO[bytes]", _StaysOpen())
+    sys.stdout.buffer.flush()
+
+
+class _StaysOpen(io.RawIOBase):
+    """The way to standard output that all else takes, which whoever has written may close."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, said: Any, /) -> int:
+        return sys.stdout.buffer.write(said)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 It may be begun without them (``>&-``, some daemons). Where one is closed, the next file that is opened takes its descriptor, and whatever
 is said to a person, by Python or by the kernel's own libraries, would go into that file.
 
-And whoever shares standard output with it may have had that made never to be waited for (``O_NONBLOCK``: ssh, event loops). Then what is
-said is refused whenever the reader is slower, which Python takes for a failure, half of it said.
+And whoever shares a stream with it may have had that made never to be waited for (``O_NONBLOCK``: ssh, event loops). Then what is said is
+refused whenever the reader is slower, which Python takes for a failure, half of it said.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ def open_what_is_closed() -> None:
 
 
 def wait_for_a_slow_reader() -> None:
-    """Have a result wait for its reader, where standard output itself would refuse it. That stays as it is: it is others', too."""
+    """Have what is said wait for its reader, where the stream itself would refuse it. That stays as it is: it is others', too."""
     sys.stdout = _patient(sys.stdout)
+    sys.stderr = _patient(sys.stderr)
 
 
 class _Patient(io.RawIOBase):

@@ -19,13 +19,16 @@ _ROWS_AT_ONCE = 10_000
 Row = Mapping[str, str | Decimal | datetime | None]
 
 
-def write_csv(file: IO[bytes], heading: Sequence[str], rows: Iterable[Row], *, for_spreadsheets: bool = False) -> None:
+def write_csv(
+    file: IO[bytes], heading: Sequence[str], rows: Iterable[Row], *, for_spreadsheets: bool = False, marked: bool = False
+) -> None:
     """Write *rows* with the columns of *heading*; nothing is an empty field.
 
-    *for_spreadsheets* has the mark by which they know UTF-8, and no text that they would take for a formula. Otherwise every number has a
-    point, by which programs that guess a column's type from its values know a decimal.
+    *for_spreadsheets* has no text that they would take for a formula. Otherwise every number has a point, by which programs that guess a
+    column's type from its values know a decimal. *marked* begins with the mark by which spreadsheets know UTF-8, and a program's reader
+    takes for a letter of the first column's name.
     """
-    with TextIOWrapper(file, "utf-8-sig" if for_spreadsheets else "utf-8", newline="") as text:
+    with TextIOWrapper(file, "utf-8-sig" if marked else "utf-8", newline="") as text:
         writer = csv.writer(text)
         writer.writerow(heading)
         written: Callable[[Any], str] = _harmless if for_spreadsheets else _pointed

@@ -130,7 +130,7 @@ def write_usage_csv(path: Path, statement: Statement, by: Sequence[str] = (*LANE
     """Write usage.csv; raises LedgerError where it cannot be."""
     heading, rows = usage_table(statement, by)
     with into(path) as file:
-        write_csv(file, heading, rows, for_spreadsheets=True)
+        write_csv(file, heading, rows, for_spreadsheets=True, marked=str(path) != named_file.STANDARD_OUTPUT)
 
 
 def write_focus(path: Path, focus: Focus) -> None:

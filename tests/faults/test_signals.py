@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shlex
 import signal
 import socket
@@ -21,6 +22,7 @@ import pytest
 from batchrun import read_statement
 from tests.faults import children
 from tests.faults.children import ended, entries, environment, jsonl, starting
+from tests.report.written import Night, write_night
 
 F_SETPIPE_SZ = 1031
 _IN_AN_HOUR = "[stop]\ngrace = 3600\n[timeouts]\nidle = 3600\ntotal = 3600\n"
@@ -105,19 +107,42 @@ def unread(end: int) -> int:
     return int.from_bytes(fcntl.ioctl(end, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
-def test_a_result_goes_whole_through_a_pipe_that_somebody_had_made_never_to_be_waited_for(tmp_path):
+@pytest.mark.parametrize("arguments", ["schema", "report night --csv - --by workspace", "report night --html -"])
+def test_a_result_goes_whole_through_a_pipe_that_somebody_had_made_never_to_be_waited_for(tmp_path, arguments):
     """As event loops do with what they share: nobody reads until it is full."""
-    whole = children.batchrun(tmp_path, "schema").stdout
+    write_night(tmp_path / "night", Night([f"w{number}" for number in range(60)], rows=5))
+    whole = children.batchrun(tmp_path, *arguments.split())
     read, write = os.pipe()
     size = fcntl.fcntl(write, F_SETPIPE_SZ, 4096)
     os.set_blocking(write, False)
-    process = starting(tmp_path, "schema", stdout=write, stderr=subprocess.PIPE)
+    process = starting(tmp_path, *arguments.split(), stdout=write, stderr=subprocess.PIPE)
     until(lambda: unread(read) == size or process.poll() is not None, process)
     os.close(write)
+    made_at = re.compile(rb"\d\d:\d\d")
     with os.fdopen(read, "rb") as reader:
-        assert reader.read() == whole
-    assert ended(process)[1] == b""
+        assert made_at.sub(b"", reader.read()) == made_at.sub(b"", whole.stdout)
+    assert ended(process)[1] == whole.stderr
     assert process.returncode == 0
+
+
+def test_no_note_is_lost_where_somebody_had_made_the_pipe_never_to_be_waited_for(tmp_path, port):
+    """Full of what others said, it is read when the run is over: it then has every note, and how the run ended."""
+    keys = job(tmp_path, port)
+    with (tmp_path / "rows.jsonl").open("a") as rows:
+        rows.write("no row\n")
+    read, write = os.pipe()
+    fcntl.fcntl(write, F_SETPIPE_SZ, 4096)
+    os.set_blocking(write, False)
+    os.write(write, b"x" * 4096)
+    process = starting(tmp_path, "run", "job.toml", keys=keys, stdout=subprocess.DEVNULL, stderr=write)
+    os.close(write)
+    until((tmp_path / "run" / "hr" / "usage.json").exists, process)
+    with os.fdopen(read, "rb") as reader:
+        told = reader.read().decode()
+    ended(process)
+    assert process.returncode == 3
+    for said in ("note: rows.jsonl, line 41: not JSON", "40 of 40 rows (100.0 %)", "no row: rows.jsonl, line 41", "results: "):
+        assert said in told
 
 
 def test_readers_that_are_gone_change_no_exit_code(tmp_path, port):
