@@ -129,7 +129,9 @@ def _purse(where: str, whose: str, table: BudgetTable, workspaces: Mapping[str, 
     def most(lane: LaneKey, input_tokens: int, output_tokens: int, at: float) -> Decimal | None:
         where, model = workspaces.get(lane[0]), lane[1]
         if where is None:
-            return assumed(input_tokens, output_tokens)
+            # Renamed since, or another job's: nobody knows where it was called.
+            dearest = prices.dearest(model, table.currency, input_tokens, output_tokens, day_of(at))
+            return assumed(input_tokens, output_tokens) if dearest is None else dearest
         region, batch = region_of(where.endpoint), is_batch(where)
         bound = prices.most(model, region, input_tokens, output_tokens, day_of(at), account=where.account, batch=batch)
         return bound[1] if bound is not None and bound[0] == table.currency else assumed(input_tokens, output_tokens)

@@ -213,6 +213,22 @@ def test_what_a_run_has_spent_so_far_is_read_from_its_ledger_for_the_lanes_that_
         take_up(job_of(), {("legal", OWN): (one,)}, tmp_path)
 
 
+@pytest.mark.parametrize("per", ["run", "day"])
+def test_calls_in_doubt_of_a_workspace_that_the_job_names_no_more_count_at_the_dearest_price_of_their_model(tmp_path, per):
+    table = {"amount": 50, "currency": "CNY", "per": per, "unpriced": {"input": 1, "output": 1}}
+    dear = {"region": "elsewhere", "since": "2020-01-01", "tiers": [{"input": 20, "output": 80}]}
+    foreign = {"region": "abroad", "currency": "USD", "since": "2020-01-01", "tiers": [{"input": 900, "output": 900}]}
+    job = job_of(job={"input": "in.jsonl", "budget": table}, prices={OWN: [*PRICED.values(), dear, foreign]})
+    with Ledger(Files(tmp_path, run_directory.open_to_append), 1) as ledger:
+        for name, model in (("renamed", OWN), ("renamed", "a-model-of-nobody"), ("sales", OWN)):
+            ledger.start(Row(f"r-{name}-{model}", name, model, {}, "0" * 16), Bound(100_000, 100_000), NOW)
+    left = purses(job, ("sales", OWN))
+    take_up(job, left, tmp_path)
+    (one,) = left["sales", OWN]
+    # What a cache is written by costs a quarter more than plain input; what nobody knows counts as the budget says.
+    assert one.page(NOW).spent == Decimal("2.5") + 8 + Decimal("0.2") + Decimal("0.25") + Decimal("0.8")
+
+
 def parked(code: str, rows: int) -> ParkedScope:
     return ParkedScope(Scope.LANE, f"legal {OWN}", Failure(Fault.PARK, Scope.LANE, code, "the budget is spent", "raise it"), rows)
 

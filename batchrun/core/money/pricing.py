@@ -196,6 +196,12 @@ class Prices:
         share = (1 - self.discount(model, account)) * (_BATCH if batch else 1)
         return row.currency, (input_tokens * asked + output_tokens * told) / _MILLION * share
 
+    def dearest(self, model: str, currency: str, input_tokens: int, output_tokens: int, day: date) -> Decimal | None:
+        """The same in *currency*, wherever and for whomever it was made; None where no place has such a price."""
+        regions = {row.region or "" for row in self.rows_of(model)}
+        found = (self.most(model, region, input_tokens, output_tokens, day) for region in regions)
+        return max((each[1] for each in found if each is not None and each[0] == currency), default=None)
+
 
 def region_of(endpoint: Endpoint) -> str:
     """Where an endpoint's calls are priced: a region of the price list, or its cloud's or own name, which no shipped row knows."""
