@@ -24,6 +24,8 @@ class BooksFile:
     def __init__(self, folder: Path) -> None:
         self.path = folder / _FILE
         self._lock = folder / _LOCK
+        self._written: tuple[bytes, Books] | None = None
+        """What was written here last, until it is given out: books of many pages take longer to understand than to read."""
 
     @contextmanager
     def locked(self) -> Iterator[BooksFile]:
@@ -40,23 +42,29 @@ class BooksFile:
 
     def read(self) -> Books | None:
         """Read the books; None where there are none that can be understood."""
+        written, self._written = self._written, None
         try:
-            return read_books(self.path.read_bytes())
+            content = self.path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise _unusable(self.path, error) from None
+        return written[1] if written is not None and written[0] == content else read_books(content)
 
     def write(self, books: Books) -> None:
-        """Put *books* in place: a reader, and whoever comes after a killed process, sees the old ones or the new ones."""
-        beside = self.path.with_name(f"{_FILE}.new")
+        """Put *books* in place: a reader, and whoever comes after a killed process, sees the old ones or the new ones.
+
+        They are given out again by the next `read`: who has written them has done with them.
+        """
+        content, beside = books.as_bytes(), self.path.with_name(f"{_FILE}.new")
         try:
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(books.as_bytes())
+                file.write(content)
             beside.replace(self.path)
         except OSError as error:
             raise _unusable(self.path, error) from None
+        self._written = content, books
 
 
 @contextmanager

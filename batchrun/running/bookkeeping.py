@@ -1,9 +1,10 @@
 """Budgets by the day and the month, over runs: what this run borrows from the books, and what it makes sure that they know.
 
 An opening reads the books and, of each run beside it, what the books do not tell: runs that were killed, went on without such a budget, or
-that no books know. Before a call is sent that its page has too little left for, more is borrowed, in lots as large as what is under way; a
-page that nothing is under way of is given back within a second. A run that finds nothing left waits while others hold some that they may
-give back. Where the books are lost while runs go on, nothing is lent until each of them has written down anew what it holds.
+that no books know. Before a call is sent that its page has too little left for, more is borrowed, in lots as large as what is under way, or
+as a small part of what is left: for every call, books of many budgets would cost more than all else. A page that nothing is under way of is
+given back within a second. A run that finds nothing left waits while others hold some that they may give back. Where the books are lost
+while runs go on, nothing is lent until each of them has written down anew what it holds.
 
 The books are read and written in the event loop, a few hundred bytes without a sync, so that a busy disk does not hold a run up. One that
 the kernel makes wait for a write, or another process that waits so while it has the lock, holds up the whole loop, as a write to the ledger
@@ -47,6 +48,9 @@ _ASKED_AGAIN_AFTER = 0.2
 """Seconds after which a run whose own calls may yet leave some looks again whether others gave something back."""
 _COUNTED_AGAIN_AFTER = 60.0
 """Seconds after which a run that cannot be counted is looked at again: it may be large."""
+_MANY = 64
+"""Pages of which more are lent at once, before anybody asks: the books of so many are large, and each lane's first call would have them
+written anew."""
 _AWAITED = 3 * LOOK_EVERY
 """Seconds in which every process that lives has written its part down anew."""
 
@@ -162,7 +166,8 @@ class Bookkeeper:
                 return  # The next look sees to it.
             key, part = purse.cap.key(page.span.name), books.runs[self._run]
             part.taken[key], part.spent[key] = page.allowed, page.spent
-            lent = books.lend(self._run, key, purse.cap.amount, need, need + page.promised)
+            wish = max(need + page.promised, books.lot(self._run, key, purse.cap.amount))
+            lent = books.lend(self._run, key, purse.cap.amount, need, wish)
             page.allowed, page.others = part.taken[key], books.others(self._run, key)
             page.contested = not lent and bool(books.holders(self._run, key))
             page.refused_at = -math.inf if lent else now
@@ -216,6 +221,8 @@ class Bookkeeper:
             self._write_own(books, now)
             if not all((other := books.runs.get(path.name)) and other.open for path in beside if is_held(path)):
                 self._lend_from = now + _AWAITED
+            elif now >= self._lend_from and len(present) > _MANY:
+                self._take_first_lots(books, present)
             if found is None and (self._name or self._file.path.exists()):
                 self._note(f"{self._file.path}: was lost or damaged, and was made again from the ledgers of the runs beside it")
             self._file.write(books)
@@ -231,6 +238,15 @@ class Bookkeeper:
             part.taken[key], part.spent[key] = page.allowed, page.spent
             page.others = books.others(self._run, key)
         books.forget_before(f"{datetime.fromtimestamp(now, UTC):%Y-%m}")
+
+    def _take_first_lots(self, books: Books, present: Mapping[str, Purse]) -> None:
+        """Borrow a lot of each page that has nothing left, in one write; what is idle is given back as any other."""
+        part = books.runs[self._run]
+        for key, purse in present.items():
+            page = purse.page(self._wall_time())
+            if not page.left:
+                books.lend(self._run, key, purse.cap.amount, Decimal(0), books.lot(self._run, key, purse.cap.amount))
+                page.allowed = part.taken[key]
 
     def _counted(self, directories: Iterable[Path]) -> dict[Path, Part]:
         """Read from their ledgers what other runs have spent of our budgets' present pages; raises what tells why that cannot be known."""

@@ -1,4 +1,4 @@
-"""Which directories beside a run are looked at for its budgets."""
+"""The books on disk, and which directories beside a run are looked at for its budgets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from batchrun.edge.books_file import ledger_bytes, runs_beside
+from batchrun.core.errors import LedgerError
+from batchrun.core.money.books import Books, Part
+from batchrun.edge.books_file import BooksFile, ledger_bytes, runs_beside
 
 _NOBODY = 65534
 
@@ -60,3 +63,29 @@ def test_a_ledger_is_as_large_as_its_files_whatever_else_stands_beside_them(fold
     os.utime(folder / "attempts.log", (5.0, 7.0))
     os.utime(folder / "legal" / "results.jsonl", (5.0, 6.0))
     assert ledger_bytes(folder) == (5, 7.0)
+
+
+def test_books_that_were_written_here_are_given_out_again_and_never_in_place_of_what_stands_there(tmp_path):
+    mine, theirs = BooksFile(tmp_path), BooksFile(tmp_path)
+    books = Books("one", {"a": Part({"page": Decimal(3)})})
+    mine.write(books)
+    assert mine.read() is books
+    assert mine.read() == theirs.read() == books
+    mine.write(books)
+    changed = theirs.read()
+    assert changed is not None
+    changed.runs["a"].taken["page"] = Decimal(5)
+    theirs.write(changed)
+    assert mine.read() == changed != books
+    mine.write(books)
+    (tmp_path / ".books.json.new").mkdir()
+    given = mine.read()
+    assert given is books
+    given.runs["a"].taken["page"] = Decimal(7)
+    with pytest.raises(LedgerError):
+        mine.write(given)
+    found = mine.read()
+    assert found is not None
+    assert found.runs["a"].taken == {"page": Decimal(3)}, "what could not be written is not there"
+    (tmp_path / ".books.json").unlink()
+    assert mine.read() is None

@@ -940,3 +940,67 @@ def test_books_that_are_made_again_know_of_all_that_is_spent_and_under_way_thoug
     settle_books(run)
     assert books_of(tmp_path)["runs"]["a"]["taken"] == {PAGE: "60"}
     run.close()
+
+
+def counting_writes(keeper) -> list[int]:
+    """How often the books were written by *keeper* from here on, in a list that grows."""
+    written: list[int] = []
+    write = keeper._file.write
+
+    def counted(books):
+        written.append(len(books.runs))
+        write(books)
+
+    keeper._file.write = counted
+    return written
+
+
+def test_a_large_budget_is_not_asked_for_anew_for_every_call(tmp_path):
+    run = Run(tmp_path, "a", cap=1_000_000).open()
+    written = counting_writes(run.keeper)
+    for _ in range(1000):
+        assert run.send()
+        run.settle(5)
+    assert len(written) == 1
+    assert run.page.allowed == 15_625
+    other = Run(tmp_path, "b", cap=1_000_000).open()
+    assert other.send()
+    assert (other.page.others, other.page.allowed) == (15_625, Decimal("15380.859375"))
+    for each in (run, other):
+        each.close()
+
+
+def test_lots_of_a_large_budget_leave_the_last_of_it_to_whoever_asks(tmp_path):
+    """What runs take in lots is spent to within one call, by one or by two of them."""
+    runs = [Run(tmp_path, name, cap=5000).open() for name in ("a", "b")]
+    sending = [*runs]
+    while sending:
+        for run in [*sending]:
+            if run.send():
+                run.settle(10)
+            elif not run.page.contested:
+                sending.remove(run)
+        for run in runs:
+            run.clock[0] += 1
+            look(run)
+    assert 5000 - 10 < spent_in_ledgers(tmp_path) <= 5000
+    for run in runs:
+        run.close()
+
+
+@pytest.mark.parametrize(("budgets", "written_for_the_first_calls"), [(64, 64), (65, 0), (300, 0)])
+def test_the_first_calls_of_many_budgets_are_borrowed_for_at_once(tmp_path, budgets, written_for_the_first_calls):
+    run = Run(tmp_path, "a")
+    period, most = Period("day", "Asia/Shanghai"), Bound(0, 10)
+    purses = [
+        Purse(Cap(f"workspaces.w{number}.budget", Decimal(1000), "tokens", period, f"workspace w{number}")) for number in range(budgets)
+    ]
+    keeper = Bookkeeper(run.directory, purses, wall_time=lambda: NOON)
+    with keeper.open():
+        written = counting_writes(keeper)
+        for number, purse in enumerate(purses):
+            keeper.fund((purse,), (f"w{number}", "m"), most, NOON)
+            assert not isinstance(promise_all((purse,), (f"w{number}", "m"), most, NOON), Lack)
+        assert len(written) == written_for_the_first_calls
+    with Bookkeeper(run.directory, purses[:1], wall_time=lambda: NOON).open():
+        assert purses[0].page(NOON).allowed >= 10, "what was under way stays"

@@ -24,6 +24,11 @@ import orjson
 FORMAT = 1
 _NOTHING = Decimal(0)
 _KEPT_MONTHS = 3
+_HARDLY_MISSED = 64
+"""A lot may be one part in so many of what is left, though less is needed."""
+_FINEST = 10**6
+"""Of a lot's amount: what is divided must not grow digits until sums are rounded."""
+_LARGEST = 10**18
 
 
 @dataclass(slots=True)
@@ -71,14 +76,22 @@ class Books:
         """Which other runs hold some of *page* that they may give back."""
         return [name for name, part in self.runs.items() if name != run and part.idle(page) > 0]
 
+    def lot(self, run: str, page: str, cap: Decimal) -> Decimal:
+        """What *run* may well take at once of *page*: others hardly miss it, and it need not ask for every call."""
+        room = self._room(run, page, cap)
+        return room * _FINEST // _HARDLY_MISSED / _FINEST if 0 < room < _LARGEST else _NOTHING
+
     def lend(self, run: str, page: str, cap: Decimal, need: Decimal, wish: Decimal) -> Decimal:
         """Let *run* take more of *page*: what it wishes, or what there is, if that is what it needs; otherwise nothing."""
         part = self.runs[run]
         had = part.taken.get(page, _NOTHING)
-        room = cap - had - self.others(run, page)
+        room = self._room(run, page, cap)
         lent = min(max(need, wish), room) if room >= need else _NOTHING
         part.taken[page] = had + lent
         return lent
+
+    def _room(self, run: str, page: str, cap: Decimal) -> Decimal:
+        return cap - self.runs[run].taken.get(page, _NOTHING) - self.others(run, page)
 
     def forget_before(self, month: str) -> None:
         """Drop the pages of months long gone; *month* is the present one, ``2026-11``."""
