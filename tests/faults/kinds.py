@@ -218,7 +218,6 @@ _BODIES: dict[str, tuple[bytes, str]] = {
     "a web page": (b"<html>Sign in</html>", "html"),
     "half of JSON": (server.ANSWER[:-9], "not_json"),
     "two answers": (server.ANSWER * 2, "not_json"),
-    "wrong UTF-8": (server.ANSWER.replace(SAID.encode(), b"\xff\xfe"), "not_json"),
     "UTF-16": (server.ANSWER.decode().encode("utf-16"), "not_json"),
     "UTF-32": (server.ANSWER.decode().encode("utf-32"), "not_json"),
     "NUL bytes": (b"\0" * 500, "not_json"),
@@ -240,6 +239,8 @@ _BODIES: dict[str, tuple[bytes, str]] = {
 _COUNTED = {"no_choices", "no_message", "no_finish_reason"}
 _ODD_ANSWERS: dict[str, bytes] = {
     "half a character": server.ANSWER.replace(SAID.encode(), rb"\ud83d"),
+    "wrong UTF-8": server.ANSWER.replace(SAID.encode(), b"\xff\xfe"),
+    "line ends in a text": server.ANSWER.replace(SAID.encode(), b"a\nb\r\n"),
     "content that is null": said({"content": None}),
     "content of control characters": said({"content": "a\x00\r\u2028\u202e\x1b[2Jb"}),
     "no usage": said({"content": SAID}, usage=None),
@@ -298,7 +299,8 @@ STREAMED: dict[str, Kind] = {
     "an event without end": Kind(server.pours(EVENTS + b"\r\ndata: ", b"x" * 65_536), "response_too_large", REJECT),
     "an event that is no JSON": Kind(_events(SPOKEN, b"data: {nonsense\n\n", chunk({}, "stop"), DONE), "broken_event"),
     "an event that is a list": Kind(_events(SPOKEN, b"data: []\n\n", chunk({}, "stop"), DONE), "broken_event"),
-    "an event of wrong UTF-8": Kind(_events(SPOKEN.replace(SAID.encode(), b"\xff"), chunk({}, "stop"), DONE), "broken_event"),
+    "an event of wrong UTF-8": reply(_events(SPOKEN.replace(SAID.encode(), b"\xff"), chunk({}, "stop"), DONE)),
+    "one line end where two are asked for": reply(_events(STREAM.replace(b"\n\n", b"\n"))),
     "an event nested 20,000 deep": Kind(_events(SPOKEN, b'data: {"x":' + b"[" * 20_000 + b"]" * 20_000 + b"}\n\n"), "broken_event"),
     "NUL bytes between events": Kind(_events(SPOKEN, b"data: \0\0\n\n", chunk({}, "stop"), DONE), "broken_event"),
     "an error for an event": Kind(_events(event(error={"message": "model exploded"})), "error_in_200"),

@@ -2,7 +2,8 @@ r"""Reads a body that should be one JSON object.
 
 Two readers stand behind one another. orjson is fast and strict; what it refuses is looked at again with the standard library, because
 some of it is a paid answer, which would be refused and paid for at every try: a byte order mark, half a surrogate pair that a model was cut
-in (``"\ud83d"``), which becomes U+FFFD, and numbers that JSON has not or no float holds (the logarithm of a probability that is nothing is
+in (``"\ud83d"``), or bytes of a character that it was cut in, which become U+FFFD as with the provider's own clients, line ends and such
+that stand in a text as they are, and numbers that JSON has not or no float holds (the logarithm of a probability that is nothing is
 ``-Infinity``, as some servers write it), which become null.
 """
 
@@ -86,10 +87,7 @@ def _can_be_dumped(value: object) -> bool:
 
 
 def _second_look(line: bytes) -> Document | Unreadable:
-    try:
-        text = line.decode("utf-8-sig").strip()
-    except UnicodeDecodeError:
-        return Unreadable("not_json")
+    text = line.decode("utf-8-sig", errors="replace").strip()
     if not text:
         return Unreadable("empty_body")
     if text.startswith("<"):
@@ -97,7 +95,7 @@ def _second_look(line: bytes) -> Document | Unreadable:
     if text.startswith(("data:", "event:", "id:", ":")):
         return Unreadable("event_stream")
     try:
-        value = json.loads(text, parse_constant=_null, parse_float=_float, parse_int=_integer)
+        value = json.loads(text, strict=False, parse_constant=_null, parse_float=_float, parse_int=_integer)
         clean = _LONE_SURROGATES.sub("\ufffd", json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
         return _document(orjson.loads(clean), clean)
     except (ValueError, RecursionError):

@@ -176,9 +176,18 @@ class _Stream:
         match parse(event.data):
             case Document(fields, line):
                 self._chunk(event, fields, line)
+            case Unreadable() if b"\n" in event.data and not self.fold.choices.whole:
+                self._each_line(event)
             case Unreadable():
                 # Once all of the text is there the answer stands: an event that the wire tore then was not part of it.
                 self.broken = self.broken or not self.fold.choices.whole
+
+    def _each_line(self, event: Event) -> None:
+        """Some servers end their events with one line end where two are asked for: all of them come as one."""
+        for line in event.data.split(b"\n"):
+            self.take(event._replace(data=line))
+            if self.broken:
+                return
 
     def _chunk(self, event: Event, fields: Fields, line: bytes) -> None:
         said = complaint_of(fields, line, expected=event.kind == b"error")

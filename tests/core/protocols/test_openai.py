@@ -155,10 +155,9 @@ BROKEN = {
     "cut short": (orjson.dumps(ANSWER)[:-2], "not_json"),
     "two answers": (orjson.dumps(ANSWER) * 2, "not_json"),
     "UTF-16": (json.dumps(ANSWER).encode("utf-16"), "not_json"),
-    "bytes that are no UTF-8": (orjson.dumps(ANSWER).replace("好".encode(), b"\xff"), "not_json"),
     "two hundred thousand levels": (b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "not_json"),
     "six hundred levels": (b'{"x":' + b"[" * 600 + b"]" * 600 + b"}", "too_deep"),
-    "a control character in a string": (b'{"x":"a\x00b"}', "not_json"),
+    "a control character in a string": (b'{"x":"a\x00b"}', "no_choices"),
     "a list": (b"[1]", "not_an_object"),
     "null": (b"null", "not_an_object"),
     "a string": (b'"stop"', "not_an_object"),
@@ -225,6 +224,21 @@ def test_an_answer_cut_inside_a_surrogate_pair_is_kept():
     got = reply(orjson.dumps(ANSWER).replace("好".encode(), b"ok \\ud83d\\ude00 \\ud83d"))
     assert got.content == "ok 😀 \ufffd"
     assert orjson.loads(got.body)["choices"][0]["message"]["content"] == "ok 😀 \ufffd"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b"ok \xe5\xa5", "ok \ufffd"),
+        (b"\xff\xfe\xe5\xa5\xbd", "\ufffd\ufffd好"),
+        (b"one\ntwo\tthree\r\n\x00", "one\ntwo\tthree\r\n\x00"),
+    ],
+)
+def test_bytes_that_are_no_text_in_an_answer_cost_no_answer(written, read):
+    got = reply(orjson.dumps(ANSWER).replace("好".encode(), written))
+    assert (got.content, got.usage) == (read, Usage(7, 3, raw=USAGE))
+    assert orjson.loads(got.body)["choices"][0]["message"]["content"] == read
+    assert b"\n" not in got.body
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"-" + b"7" * 5_000])

@@ -134,6 +134,7 @@ LAYOUTS = {
     "data in many lines": in_many_lines,
     "no last blank line": lambda text: text.removesuffix(b"\n"),
     "no last line end": lambda text: text.rstrip(b"\n"),
+    "one line end where two are asked for": lambda text: text.replace(b"\n\n", b"\n"),
     "blank lines first": lambda text: b"\r\n\n" + text,
     "all of it": lambda text: marked(commented(in_many_lines(text))).rstrip(b"\n").replace(b"\n", b"\r\n"),
 }
@@ -269,6 +270,13 @@ def test_an_error_that_nobody_knows_is_left_to_its_frame_s_status(protocol, stat
 def test_an_error_frame_without_a_code_is_an_error(protocol):
     got = streamed(protocol, b'event:error\n:HTTP_STATUS/503\ndata:{"message":"m"}\n\n')
     assert (got.fault, got.code, got.message) == (Fault.AGAIN, "http_503", "m")
+
+
+def test_of_events_in_one_each_line_counts_until_one_cannot_be_read():
+    events = recorded.events([*SAYS, recorded.chunk({}, "stop")], done=False)
+    for place in range(len(events)):
+        torn = [*events[:place], b"data: {\n\n", *events[place:]]
+        assert streamed(OPENAI, b"".join(torn).replace(b"\n\n", b"\n")).code == "broken_event"
 
 
 def test_done_without_a_finish_reason_is_no_answer():
