@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
@@ -718,7 +719,7 @@ def test_workers_are_never_more_than_the_most_that_was_in_flight():
     assert len(bench.endpoint.workers) <= bench.endpoint.most_open == 8
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(600)  # What it may take is told in its own seconds, however busy the machine is.
 def test_a_hundred_thousand_rows_with_mixed_faults_are_each_answered_once_in_seconds():
     dice = random.Random(7)
     results = [throttled()] * 5 + [again()] * 3 + [again(20.0)] + [answer()] * 91
@@ -730,7 +731,9 @@ def test_a_hundred_thousand_rows_with_mixed_faults_are_each_answered_once_in_sec
         ),
         retry=RetryPolicy(max_attempts=12),
     )
+    began = time.process_time()
     assert bench.run() == Drained(())
+    assert time.process_time() - began < 60
     assert sorted(bench.ledger.ids()) == sorted(f"{name}/qwen-plus/{ordinal}" for name in workspaces for ordinal in range(12_500))
     assert all(isinstance(outcome, Answered) and isinstance(outcome.reply, Reply) for _, outcome in bench.ledger.entries)
     assert set(bench.endpoint.most.values()) <= set(range(1, 17))

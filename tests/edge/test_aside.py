@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import time
 
 from batchrun.edge.aside import Aside
 
@@ -21,12 +20,11 @@ def test_what_is_said_is_written_in_order_and_all_of_it_by_the_end():
 def test_a_stream_that_takes_nothing_holds_nobody_up_and_fills_no_memory():
     read, write = os.pipe()
     with os.fdopen(write, "w", buffering=1) as full:
-        began = time.monotonic()
         with Aside(full) as aside:
             for _ in range(10_000):
                 aside.write("x" * 1000)
             assert aside._size <= 2 * (1 << 18)  # type: ignore[attr-defined]
-        assert time.monotonic() - began < 5
+        assert aside._thread.is_alive(), "it was left with most of it unwritten"  # type: ignore[attr-defined]
         os.close(read)
     aside.write("more")
 

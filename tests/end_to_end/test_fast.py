@@ -14,7 +14,7 @@ import pytest
 
 from tests.sdk.environments import Sdk, built
 
-pytestmark = pytest.mark.timeout(60, func_only=True)  # The first waits until uvloop's environment is built.
+pytestmark = pytest.mark.timeout(600, func_only=True)  # The first waits until uvloop's environment is built.
 ROOT = Path(__file__).parents[2]
 
 
@@ -55,9 +55,7 @@ def command(*arguments):
 
 def test_a_run_on_uvloop_answers_every_row_at_once_and_tells_nothing_unasked(tmp_path, environment):
     job_in(tmp_path, 100, 0.01)
-    ended = subprocess.run(
-        command("run", "job.toml", "--json", "--quiet"), cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False
-    )
+    ended = subprocess.run(command("run", "job.toml", "--json", "--quiet"), cwd=tmp_path, env=environment, capture_output=True, check=False)
     total = json.loads(ended.stdout)["total"]
     assert (ended.returncode, total["answered"], total["calls"], ended.stderr) == (0, 100, 100, b"")
 
@@ -67,18 +65,16 @@ def test_a_run_on_uvloop_that_is_told_to_stop_brings_what_is_in_flight_and_goes_
     run = command("run", "job.toml", "--json", "--quiet")
     with subprocess.Popen(run, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
-            ends = time.monotonic() + 30
             while not any((tmp_path / "run" / name / "results.jsonl").exists() for name in ("legal", "sales")):
                 assert process.poll() is None
-                assert time.monotonic() < ends
                 time.sleep(0.02)
             process.send_signal(signal.SIGINT)
-            out, _ = process.communicate(timeout=60)
+            out, _ = process.communicate()
         finally:
             process.kill()
     stopped = json.loads(out)["total"]
     assert process.returncode == 4
     assert 0 < stopped["answered"] < 200
     assert stopped["in_doubt"] == 0
-    again = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=True)
+    again = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, check=True)
     assert json.loads(again.stdout)["total"]["answered"] == 200

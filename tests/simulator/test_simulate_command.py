@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-c", "from batchrun.cli.simulate import simulate; si
 
 def ask(url: str, key: str) -> int:
     call = chat(key=key)
-    with urllib.request.urlopen(urllib.request.Request(url + call.path, call.body, call.headers, method="POST"), timeout=10) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url + call.path, call.body, call.headers, method="POST")) as answer:
         json.load(answer)
         status: int = answer.status
         return status
@@ -34,7 +34,7 @@ def test_it_says_where_it_listens_serves_and_gives_its_bill_when_stopped(stop, t
         url = json.loads(child.stdout.readline())["url"]
         assert ask(url, "sk-sim-marketing") == 200
         child.send_signal(stop)
-        out, notes = child.communicate(timeout=20)
+        out, notes = child.communicate()
     assert child.returncode == 0, notes
     assert "NAME_DASHSCOPE_API_KEY=sk-sim-NAME" in notes
     told = json.loads(bill.read_text() if arguments else out)
@@ -56,7 +56,7 @@ def test_a_scenario_file_names_the_workspaces_and_the_flags_come_on_top(tmp_path
             ask(url, "sk-sim-legal")
         caught.value.close()
         child.send_signal(signal.SIGTERM)
-        _, notes = child.communicate(timeout=20)
+        _, notes = child.communicate()
     assert child.returncode == 0, notes
     assert "sk-fake" not in notes
 
@@ -116,7 +116,7 @@ def test_the_example_is_a_scenario_that_can_be_started(tmp_path):
             ask(url, "sk-fake-hr")
         caught.value.close()
         child.send_signal(signal.SIGTERM)
-        _, notes = child.communicate(timeout=20)
+        _, notes = child.communicate()
     assert child.returncode == 0, notes
 
 
@@ -133,7 +133,7 @@ def test_a_key_given_by_flag_keeps_what_the_scenario_says_of_its_workspace(tmp_p
                 ask(url, key)
             caught.value.close()
         child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=20)
+        child.communicate()
 
 
 def test_the_help_tells_every_flag_and_where_a_scenario_is_shown():

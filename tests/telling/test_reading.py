@@ -295,8 +295,7 @@ directory = Path(sys.argv[1])
 with ahead.Ahead(directory, {f"{path.parent.name}/{path.name}": 0 for path in directory.glob("*/*.jsonl")}) as other:
     fcntl.fcntl(other._notes, fcntl.F_SETPIPE_SZ, 4096)
     other._read()
-    until = time.monotonic() + 20
-    while int.from_bytes(fcntl.ioctl(other._notes, termios.FIONREAD, bytes(4)), sys.byteorder) < 4000 and time.monotonic() < until:
+    while int.from_bytes(fcntl.ioctl(other._notes, termios.FIONREAD, bytes(4)), sys.byteorder) < 4000:
         time.sleep(0.01)
     print(other._process.pid, flush=True)
     time.sleep(600)
@@ -309,10 +308,8 @@ def test_it_does_not_outlive_a_parent_that_was_killed(ledger):
         pid = int(parent.stdout.readline())
         assert state_of(pid) in {"S", "D", "R"}, "it has more to tell than anybody takes"
         parent.kill()
-    until = time.monotonic() + 20
-    while (state := state_of(pid)) not in {"", "Z"} and time.monotonic() < until:
+    while state_of(pid) not in {"", "Z"}:  # It ends, if nobody has taken note of it yet.
         time.sleep(0.01)
-    assert state in {"", "Z"}, "it ended, if nobody has taken note of it yet"
 
 
 def state_of(pid: int) -> str:
