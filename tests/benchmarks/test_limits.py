@@ -26,6 +26,7 @@ UNKNOWN = [
     unknown(requests(60, 6, "aligned"), "60 rpm, 6 s", 6.0),
     unknown(requests(6000, 6), "6000 rpm, 6 s", 0.1, cap=16),
     unknown(tokens(1_000_000, 60), "1000000 tpm, 60 s", 0.5),
+    unknown(tokens(1_000_000, 60), "1000000 tpm, 60 s", 0.5, latency=8.0, cap=1000),
     unknown(tokens(5_000_000, 6, "aligned"), "5000000 tpm, 6 s", 0.15),
 ]
 

@@ -28,6 +28,11 @@ class Amount(NamedTuple):
     variance: float
     """Of that."""
 
+    @property
+    def expected(self) -> float:
+        """What it comes to in the mean."""
+        return self.known + self.guessed
+
 
 @dataclass(slots=True, eq=False)
 class _Cell:

@@ -1,9 +1,11 @@
 """What refusals say, looked at afterwards, of how a provider counts: over which window, and whether when calls come or when answers end.
 
 Theory of operation. A window that is full refuses; so whichever window the provider counts over was full at every refusal, and the others
-were full only by chance. That cannot be seen in the moment, while much of what went is only guessed. It is seen three seconds later, when
-most of it is known: then the tapes are asked, for each window that there may be, whether it was full when the row was refused, the row
-included; once of what went, and once of the answers that ended. Each refusal adds to a count for each of them, and older ones fade.
+were full only by chance. That is seen badly in the moment, while much of what went is only guessed. It is looked at three seconds later,
+when more of it is known: then the tapes are asked, for each window that there may be, whether it was full when the row was refused, the row
+included; once of what went, and once of the answers that ended. What is under way still counts as what is expected of it: while answers are
+slow it is nearly all that went, and who left it out would find windows full of answers alone. Each refusal adds to a count for each of
+them, and older ones fade.
 
 Then the verdict. A window that was full at most refusals explains them; of those that explain them as well as any, the longest one is
 taken, since a full long window may have full short ones in it. What is believed stands as long as it explains at least half of what the
@@ -28,7 +30,7 @@ from batchrun.core.limits.room import Room
 LARGER = 1.1
 """Times a window's quota: what such a row costs shows that the window is longer, if it is taken."""
 _LOOKED_AT_AFTER = 3.0
-"""Seconds after a refusal, by when most of what was under way is known."""
+"""Seconds after a refusal, by when more of what was under way is known."""
 APART = 0.5
 """Seconds between two refusals that are looked at."""
 _FORGETS = 0.1
@@ -94,7 +96,7 @@ class Witness:
         went, ended = self.room.went, self.room.ended
         self._looks += 1.0 - _FORGETS * self._looks
         for place, seconds in enumerate(WINDOWS):
-            full = went.sum(at, seconds) + cost >= _FULL * rate * seconds
+            full = went.amount(at, seconds).expected + cost >= _FULL * rate * seconds
             self._full[place] += full - _FORGETS * self._full[place]
             # An answer counted when the refusal was made that only came here after it.
             full = ended.sum(ended_at, seconds + ended_at - at) >= _FULL_OF_ANSWERS * rate * seconds
@@ -159,7 +161,7 @@ class AnswersWitness:
         """Note what the window was full of at a refusal, and in what is believed, what is counted."""
         at, ended_at, _, _, mean = refusal
         room, window = self.room, self.room.counting.window
-        answers, went = room.ended.sum(ended_at, window + ended_at - at), room.went.sum(at, window)
+        answers, went = room.ended.sum(ended_at, window + ended_at - at), room.went.amount(at, window).expected
         self._looks += 1.0 - _FORGETS * self._looks
         self._fuller += (answers > went + max(mean, _MORE * room.usual)) - _FORGETS * self._fuller
         if self._looks >= _ANSWERS_LOOKS:
