@@ -6,8 +6,10 @@ never unlinked. A process that has borrowed holds a second lock in its own run d
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +37,7 @@ class BooksFile:
         except OSError as error:
             raise _unusable(self._lock, error) from None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _hold(lock, self._lock)
             yield self
         finally:
             os.close(lock)
@@ -75,7 +77,7 @@ def held(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise _unusable(directory / _HOLDER, error) from None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _hold(lock, directory / _HOLDER)
         yield
     finally:
         os.close(lock)
@@ -91,6 +93,8 @@ def is_held(directory: Path) -> bool:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError as error:
+        raise _unusable(directory / _HOLDER, error) from None
     finally:
         os.close(lock)
     return False
@@ -106,27 +110,46 @@ def name_of(directory: Path) -> str:
 def runs_beside(directory: Path) -> list[Path]:
     """The other run directories of the folder that *directory* stands in, each once: a ``latest`` that leads to one of them is none."""
     found: dict[tuple[int, int], Path] = {}
-    for path in sorted(directory.absolute().parent.iterdir(), key=lambda path: (path.is_symlink(), path)):
-        if _is_run(path) and (status := _status(path)) is not None:
-            found.setdefault((status.st_dev, status.st_ino), path)
-    if (own := _status(directory)) is not None:
-        found.pop((own.st_dev, own.st_ino), None)
+    folder = directory.absolute().parent
+    try:
+        for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):
+            if _is_run(path) and (status := _status(path)) is not None:
+                found.setdefault((status.st_dev, status.st_ino), path)
+        if (own := _status(directory)) is not None:
+            found.pop((own.st_dev, own.st_ino), None)
+    except OSError as error:
+        raise _unusable(folder, error) from None
     return sorted(found.values())
 
 
 def ledger_bytes(directory: Path) -> tuple[int, float]:
     """How large a run's ledger is, and when it was last written to, in seconds since the epoch."""
-    files = [directory / "attempts.log", *directory.glob("*/results.jsonl"), *directory.glob("*/errors.jsonl")]
-    status = [found for path in files if (found := _status(path)) is not None]
+    try:
+        files = [directory / "attempts.log", *directory.glob("*/results.jsonl"), *directory.glob("*/errors.jsonl")]
+        status = [found for path in files if (found := _status(path)) is not None]
+    except OSError as error:
+        raise _unusable(directory, error) from None
     return sum(each.st_size for each in status), max((each.st_mtime for each in status), default=0.0)
+
+
+def _hold(lock: int, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        raise _unusable(path, error) from None
 
 
 def _is_run(path: Path) -> bool:
     try:
-        return (path / "run.json").is_file()
+        found = _status(path / "run.json")
     except PermissionError:
         # Books are their owner's alone: who may not enter a directory shares none with whoever runs there. A volume has its lost+found.
         return False
+    except OSError as error:
+        if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+            return False
+        raise
+    return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -38,7 +38,8 @@ def folder() -> Iterator[Path]:
     made.chmod(0o777)
     yield made
     for path in made.iterdir():
-        path.chmod(0o700)
+        if not path.is_symlink():
+            path.chmod(0o700)
     shutil.rmtree(made)
 
 
@@ -49,9 +50,26 @@ def test_a_directory_that_this_user_may_not_enter_is_none_of_its_runs(folder):
             (folder / name).mkdir()
             (folder / name / "run.json").write_bytes(b"{}")
     (folder / "lost+found").mkdir(mode=0o000)
+    (folder / "a file").write_bytes(b"")
+    (folder / "latest").symlink_to("latest")
     (folder / "b").chmod(0o000)
     with somebody_who_is_not_root():
         assert runs_beside(folder / "a") == [folder / "c"]
+
+
+def test_a_folder_that_cannot_be_looked_through_is_told_and_not_taken_for_an_empty_one(folder):
+    with somebody_who_is_not_root():
+        (folder / "a").mkdir()
+    folder.chmod(0o300 if os.geteuid() else 0o733)
+    with somebody_who_is_not_root(), pytest.raises(LedgerError, match=rf"{folder}: the books of budgets cannot be kept: Permission denied"):
+        runs_beside(folder / "a")
+    folder.chmod(0o777)
+
+
+def test_a_ledger_whose_size_is_not_to_be_had_is_told_and_is_not_none(folder):
+    (folder / "a").write_bytes(b"no directory")
+    with pytest.raises(LedgerError, match="a: the books of budgets cannot be kept: Not a directory"):
+        ledger_bytes(folder / "a")
 
 
 def test_a_ledger_is_as_large_as_its_files_whatever_else_stands_beside_them(folder):

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ WORKSPACES = ("marketing", "legal")
 CALLS = ("mkdir", "openat", "flock", "ftruncate", "pwrite64", "write", "fsync", "fdatasync", "rename", "unlink", "close")
 FILES = ("run.json", ".run.json.new", "run.lock", "attempts.log", "learnt.json", ".learnt.json.new", ".rejected-input.jsonl.new")
 OF_INPUT = ("index.bin", ".index.bin.new", "index.json", ".index.json.new")
+OF_BUDGETS = (".books.json", ".books.json.new", ".books.lock", "run/books.lock")
 OF_WORKSPACE = ("results.jsonl", "errors.jsonl", "usage.json", ".usage.json.new")
 
 
@@ -60,6 +61,14 @@ def small_job(home: Path, rows: int = ROWS) -> Path:
     return job
 
 
+def budgeted_job(home: Path) -> Path:
+    """The same under a budget by the day, for which a run looks at those beside it and keeps books with them."""
+    job = small_job(home)
+    told = job.read_text()
+    job.write_text(told.replace("[defaults]", 'budget = { amount = 50, currency = "CNY", per = "day" }\n[defaults]'))
+    return job
+
+
 def run(home: Path, inject: str | None = None, *, log: Path | None = None, prefix: Sequence[str | Path] = ()) -> Ended:
     """Run the job of *home*, with strace's *inject* where there is one: ``write:error=ENOSPC:when=3+``."""
     command = [*map(str, prefix), *BATCHRUN, "run", str(home / "job.toml"), "--quiet"]
@@ -68,6 +77,8 @@ def run(home: Path, inject: str | None = None, *, log: Path | None = None, prefi
         named = [home / "rows.jsonl", home / "job.toml", home / "run", *(home / "run" / name for name in (*FILES, *WORKSPACES))]
         named += [home / "run" / name / file for name in WORKSPACES for file in OF_WORKSPACE]
         named += [home / "run" / "input", *(home / "run" / "input" / file for file in OF_INPUT)]
+        if "budget" in (home / "job.toml").read_text():
+            named += [home, *(home / name for name in OF_BUDGETS)]
         paths = [part for path in named for part in ("-P", str(path))]
         wanted = ["-e", f"trace={','.join(CALLS)}"] + (["-e", f"inject={inject}"] if inject else [])
         command = [program("strace", "strace"), "-f", "-qq", "-o", str(log), *paths, *wanted, *command]
@@ -91,9 +102,9 @@ def traced(home: Path, *called: str) -> str:
     return log.read_text(errors="replace")
 
 
-def points(home: Path) -> list[Point]:
-    """Every point of an undisturbed run."""
-    small_job(home)
+def points(home: Path, make: Callable[[Path], Path] = small_job) -> list[Point]:
+    """Every point of an undisturbed run of the job that *make* makes."""
+    make(home)
     assert run(home, "").code == 0
     made: Counter[tuple[str, str]] = Counter()
     for line in (home / "strace.log").read_text(errors="replace").splitlines():
@@ -116,7 +127,7 @@ def struck_cleanly(ended: Ended, *, killed: bool) -> None:
     if ended.code == 4:
         told = [line for line in ended.said.splitlines() if line.startswith("batchrun: ")]
         assert len(told) == 1, ended.said
-        assert "/run" in told[0], told
+        assert "/run" in told[0] or "the books of budgets cannot be kept" in told[0], told
 
 
 def goes_on(home: Path, rows: int = ROWS) -> None:

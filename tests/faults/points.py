@@ -10,9 +10,10 @@ import argparse
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults.inject import Ended, Point, goes_on, points, run, small_job, struck_cleanly
+from tests.faults.inject import Ended, Point, budgeted_job, goes_on, points, run, small_job, struck_cleanly
 
 OPENING = ("EMFILE", "ENFILE", "EACCES", "EPERM", "EROFS", "ENOTCONN", "ESTALE", "ELOOP")
 """What opening a file can come to: no descriptor left, no permission, a file system that is read-only, unplugged or gone."""
@@ -20,9 +21,9 @@ WAYS = {"killed": "signal=SIGKILL:when={}", "fails once": "error=EIO:when={}", "
 WAYS |= {f"{name} {how}": f"error={name}:when={{}}{sign}" for name in OPENING for how, sign in (("once", ""), ("from then on", "+"))}
 
 
-def struck(home: Path, point: Point, way: str) -> Ended:
-    """Strike one run at one point, hold that it ends well, and that the next finishes it."""
-    small_job(home)
+def struck(home: Path, point: Point, way: str, make: Callable[[Path], Path] = small_job) -> Ended:
+    """Strike one run of the job that *make* makes at one point, hold that it ends well, and that the next finishes it."""
+    make(home)
     ended = run(home, f"{point.call}:{WAYS[way].format(point.number)}")
     if ended.struck:
         struck_cleanly(ended, killed=way == "killed")
@@ -39,18 +40,20 @@ def _makes_sense(call: str, way: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--call", help="only this call: close")
+    parser.add_argument("--budgeted", action="store_true", help="of a job with a budget by the day, and the books that it keeps")
     parser.add_argument("--every", type=int, default=1, help="only every n-th injection")
     wished = parser.parse_args()
+    make = budgeted_job if wished.budgeted else small_job
     began, hit, wrong, codes = time.monotonic(), 0, 0, Counter[tuple[str, int]]()
     with tempfile.TemporaryDirectory() as home:
-        found = points(Path(home))
+        found = points(Path(home), make)
     wanted = [point for point in found if wished.call in {None, point.call}]
     injections = [(point, way) for point in wanted for way in WAYS if _makes_sense(point.call, way)][:: wished.every]
     print(f"{len(found)} points: {dict(Counter(point.call for point in found))}; {len(injections)} injections", flush=True)
     for point, way in injections:
         with tempfile.TemporaryDirectory() as home:
             try:
-                ended = struck(Path(home), point, way)
+                ended = struck(Path(home), point, way, make)
             except AssertionError as error:
                 wrong += 1
                 print(f"WRONG: {point.call} {point.number}, {way}: {str(error)[-900:]}", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.inject import Point
+from tests.faults.inject import Point, budgeted_job
 from tests.faults.points import struck
 
 
@@ -30,3 +30,13 @@ from tests.faults.points import struck
 def test_a_run_that_is_struck_says_so_and_goes_on(tmp_path, call, number, way, code):
     ended = struck(tmp_path, Point(call, number), way)
     assert (ended.struck, ended.code) == (True, code)
+
+
+@pytest.mark.parametrize(
+    ("call", "number", "way"), [("flock", 2, "fails once"), ("flock", 3, "full from then on"), ("openat", 31, "ESTALE once")],
+    ids=["its own hold on the books", "the books' lock", "the folder of the runs beside it"],
+)  # fmt: skip
+def test_a_run_whose_books_cannot_be_kept_says_so_before_any_call_and_goes_on(tmp_path, call, number, way):
+    ended = struck(tmp_path, Point(call, number), way, budgeted_job)
+    assert (ended.struck, ended.code, ended.called) == (True, 4, False)
+    assert "the books of budgets cannot be kept" in ended.said
