@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from batchrun.core.errors import JobError, Mistake, RunDamagedError
+from batchrun.core.errors import JobError, LedgerError, Mistake, RunDamagedError
 from batchrun.core.jobs.job import Job, Workspace, settings_salt
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.rows.answers import Schema
@@ -138,7 +138,10 @@ def _without_files(directory: Path) -> Iterator[str]:
 
 
 def _holds_any(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
+    try:
+        return run_directory.is_there(path) and path.stat().st_size > 0
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _mended(directory: Path) -> list[str]:

@@ -22,6 +22,7 @@ from batchrun.edge.run_directory import (
     FORMAT,
     beside,
     holder,
+    is_there,
     locked,
     open_to_append,
     read_description,
@@ -152,6 +153,21 @@ def test_only_directories_with_entries_are_workspaces(tmp_path):
     (tmp_path / "results.jsonl").write_bytes(b"")
     assert [path.name for path in workspace_directories(tmp_path)] == ["b", "法务"]
     assert workspace_directories(tmp_path / "nowhere") == []
+
+
+def test_what_cannot_be_looked_at_is_not_taken_for_what_is_not_there(tmp_path):
+    """A run would take its ledger for an empty one, and ask for all of it again."""
+    (tmp_path / "file").write_bytes(b"")
+    assert [is_there(tmp_path / name) for name in ("file", "nothing", "file/nothing")] == [True, False, False]
+    nameless = tmp_path / ("x" * 300)
+    with pytest.raises(OSError, match="too long"):
+        is_there(nameless)
+    with pytest.raises(LedgerError, match="x: cannot be read: File name too long"):
+        workspace_directories(nameless)
+    (tmp_path / "legal").mkdir()
+    (tmp_path / "legal" / "results.jsonl").symlink_to("results.jsonl")
+    with pytest.raises(LedgerError, match="cannot be read: Too many levels of symbolic links"):
+        workspace_directories(tmp_path)
 
 
 def test_a_description_reads_back_as_it_was_written(tmp_path):

@@ -6,7 +6,7 @@ place when they are whole; `description` is run.json.
 
 from batchrun.edge.run_directory.description import FORMAT, digest_of, read_description, write_description
 from batchrun.edge.run_directory.lock import holder, kept_still, locked
-from batchrun.edge.run_directory.places import make, open_to_append, sync_directory, workspace_directories
+from batchrun.edge.run_directory.places import is_there, make, open_to_append, sync_directory, workspace_directories
 from batchrun.edge.run_directory.whole import as_read, beside, read_summary, write_summaries, write_summary, write_whole
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "beside",
     "digest_of",
     "holder",
+    "is_there",
     "kept_still",
     "locked",
     "make",

@@ -19,13 +19,23 @@ def make(directory: Path) -> None:
 
 def workspace_directories(directory: Path) -> list[Path]:
     """List the workspaces' directories that stand in the run directory, by name."""
-    if not directory.is_dir():
-        return []
     try:
-        found = [path for path in directory.iterdir() if path.is_dir()]
-        return sorted(path for path in found if (path / "results.jsonl").exists() or (path / "errors.jsonl").exists())
+        with os.scandir(directory) as found:
+            names = sorted(each.name for each in found if each.is_dir())
+        return [path for path in map(directory.joinpath, names) if is_there(path / "results.jsonl") or is_there(path / "errors.jsonl")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
         raise LedgerError(f"{directory}: cannot be read: {error.strerror}") from None
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything stands at *path*; raises OSError where that cannot be told, which Python 3.14's `Path.exists` takes for a no."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def open_to_append(path: Path) -> int:
