@@ -29,9 +29,9 @@ The data's way is one street, walked once::
       → scheduler.settle → Outcome → ledger → statement → report
 
 Public names: `Job` (a job as a value), `load_job` (from a TOML file), `run` (await it), `run_blocking`, `outcomes` (iterate over
-outcomes as they come), `Wishes` (how a run is to be carried out: what the options of ``batchrun run`` say), `read_statement` (of a run
-directory) and `BatchrunError` (what ends a run, and all that is raised on purpose). They are imported when first asked for: the command
-line's ``--version`` does not pay for them.
+outcomes as they come), `Answered`, `Rejected` and `Exhausted` (what an outcome is), `Wishes` (how a run is to be carried out: what the
+options of ``batchrun run`` say), `Ending` (how it ended), `read_statement` (of a run directory) and `BatchrunError` (what ends a run, and
+all that is raised on purpose). They are imported when first asked for: the command line's ``--version`` does not pay for them.
 """
 
 from __future__ import annotations
@@ -42,16 +42,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchrun.core.errors import BatchrunError
     from batchrun.core.jobs.job import Job
+    from batchrun.core.model import Answered, Exhausted, Rejected
     from batchrun.edge.job_file import load_job
     from batchrun.running.coming import outcomes
     from batchrun.running.one_run import read_statement, run, run_blocking
-    from batchrun.running.wishes import Wishes
+    from batchrun.running.wishes import Ending, Wishes
 
-__all__ = ["BatchrunError", "Job", "Wishes", "load_job", "outcomes", "read_statement", "run", "run_blocking"]
+__all__ = [
+    "Answered", "BatchrunError", "Ending", "Exhausted", "Job", "Rejected", "Wishes", "load_job", "outcomes", "read_statement", "run",
+    "run_blocking",
+]  # fmt: skip
 
 _PLACES = {
+    "Answered": "batchrun.core.model",
     "BatchrunError": "batchrun.core.errors",
+    "Ending": "batchrun.running.wishes",
+    "Exhausted": "batchrun.core.model",
     "Job": "batchrun.core.jobs.job",
+    "Rejected": "batchrun.core.model",
     "Wishes": "batchrun.running.wishes",
     "load_job": "batchrun.edge.job_file",
     "outcomes": "batchrun.running.coming",

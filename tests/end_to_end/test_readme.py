@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from batchrun.core.jobs.job import job_schema
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FIRST, TESTS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+[PROGRAM] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 NOT_THE_TREE = shutil.ignore_patterns(".git", ".venv*", ".environments", "runs", ".*_cache", ".hypothesis", "__pycache__")
@@ -34,6 +37,26 @@ def test_the_first_command_makes_its_environment_and_answers_every_row(tmp_path)
 def test_the_test_command_is_there():
     script = TESTS.strip().removeprefix("bash ")
     assert (ROOT / script).is_file()
+
+
+def test_the_program_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    """Of jobs as small as may be, under the names that it gives."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "rows.jsonl").write_text('{"id": "good", "prompt": "hello"}\n{"id": "bad", "prompt": "hello", "parameters": {"n": -1}}\n')
+    for name in ("quickstart", "dataset"):
+        (tmp_path / "jobs" / f"{name}.toml").write_text(
+            '[job]\ninput = "rows.jsonl"\n[defaults]\nmodel = "qwen-plus"\nendpoint = "simulator"\n[simulator]\nlatency = { median = 0 }\n'
+        )
+    monkeypatch.chdir(tmp_path)
+    blocking, at, awaited = PROGRAM.partition("async with")
+    names: dict[str, Any] = {}
+    exec(compile(blocking, "README.md", "exec"), names)
+    assert capsys.readouterr().out == "3 1\n"
+    program = eval(compile(at + awaited, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    asyncio.run(program)
+    *told, parked = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in sorted(told)] == ["bad", "good"]
+    assert parked == "()"
 
 
 def test_every_promise_names_tests_that_exist():
