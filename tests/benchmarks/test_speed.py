@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, SMALL, WIRE
-from tests.benchmarks.speed.endpoint import greedy, lognormal, serving
+from tests.benchmarks.speed.endpoint import ANSWERS, greedy, lognormal, serving
 from tests.benchmarks.speed.measure import Weighed, Weight, alternate
 from tests.benchmarks.speed.steps import PARTS, steps
 
@@ -25,6 +25,11 @@ def test_each_contestant_answers_every_row_on_no_more_connections_than_it_was_gi
         for weighed in alternate([NAIVE, BATCHRUN, WIRE, BARE], 220, 4, url, 16, 1, tmp_path):
             assert weighed.runs[0].connections <= 16, weighed
             assert weighed.runs[0].cpu > 0
+
+
+def test_an_answer_as_the_service_gives_it_is_hardly_dearer_to_read_than_a_plain_one(tmp_path):
+    plain, served = (steps(tmp_path / called, 64, few=100, many=400, answer=answer) for called, answer in ANSWERS.items())
+    assert served["wire"] < 1.25 * plain["wire"], (plain, served)
 
 
 def test_no_row_takes_many_more_of_the_interpreters_steps_than_it_did(tmp_path):

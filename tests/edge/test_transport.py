@@ -475,6 +475,25 @@ def test_a_post_is_begun_over_a_free_connection_of_its_own_key_or_not_at_all():
     assert anyio.run(main) == (1, 2, 1, 4)
 
 
+@pytest.mark.parametrize(
+    "packed", [server.http(server.PACKED, PACKED_HEADER), server.chunked(server.PACKED, headers=PACKED_HEADER + "\r\n")]
+)
+def test_of_a_begun_post_a_packed_answer_that_came_whole_is_taken_without_a_wait(packed):
+    async def main():
+        came: list[float] = []
+        async with server.serving(server.keeps(packed)) as endpoint, transport() as wire:
+            waited_for = await wire.post(request(endpoint.url), reading())
+            call = wire.begin(request(endpoint.url), reading(), came.append)
+            assert call is not None
+            while not came:
+                await anyio.lowlevel.checkpoint()
+            return waited_for, call.taken(came[0])
+
+    waited_for, taken = anyio.run(main)
+    assert isinstance(taken, Reply)
+    assert taken == waited_for
+
+
 def test_a_begun_post_that_is_ended_leaves_no_connection_and_tells_nothing():
     async def main():
         came: list[float] = []

@@ -8,11 +8,12 @@ import zlib
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.unpacking import Unpacker, packing_of
+from batchrun.edge.transport.unpacking import unpacked as at_once
 
 PACKERS = {
     "gzip": gzip.compress,
@@ -35,6 +36,23 @@ def test_what_was_packed_comes_out_wherever_it_was_cut(encoding, pack, body, cut
     pieces = unpacked(encoding, *(packed[start:end] for start, end in itertools.pairwise(places)))
     assert b"".join(pieces) == body
     assert max(map(len, pieces), default=0) <= 65_536
+
+
+@EACH
+@given(
+    body=st.binary(max_size=200) | st.binary(min_size=1, max_size=9).map(lambda few: few * 40_000),
+    end=st.integers(-12, 0), behind=st.binary(max_size=20), most=st.integers(1, 400_000),
+)  # fmt: skip
+def test_what_is_unpacked_at_once_is_what_is_unpacked_in_pieces(encoding, pack, body, end, behind, most):
+    packed = pack(body)
+    packed = packed[: len(packed) + end] + behind
+    assume(packing_of(encoding, packed) is not None)
+    found = at_once(encoding, packed, most)
+    if found is not None:
+        assert len(found) <= most
+        assert found == b"".join(unpacked(encoding, packed))
+    elif encoding == "gzip" and not end and not behind:
+        assert len(body) >= most
 
 
 def test_nothing_is_left_behind_where_a_piece_is_just_full():

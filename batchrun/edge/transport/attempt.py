@@ -59,7 +59,7 @@ class Attempt:
         self.waits: asyncio.Future[None] | None = None
 
     def take_whole(self, connection: Connection, most_bytes: int, at: float) -> bool:
-        """Read the body that came *at* a time of the loop, if it is small, lies there whole and is to be read as it is."""
+        """Read the body that came *at* a time of the loop, if it is small and lies there whole."""
         whole = connection.whole(min(most_bytes, _TURN_BYTES))
         if whole is None:
             return False

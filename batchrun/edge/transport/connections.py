@@ -16,6 +16,7 @@ import httptools
 
 from batchrun.core.protocols.error_body import HEADERS
 from batchrun.edge.transport.mishaps import WireError
+from batchrun.edge.transport.unpacking import unpacked
 from batchrun.waking import tell
 
 _MOST_BETWEEN = 1 << 16
@@ -146,11 +147,14 @@ class Connection(asyncio.BufferedProtocol):
         return self._waiter
 
     def whole(self, most_bytes: int) -> bytes | None:
-        """Take the body if all of it lies here and is to be read as it is; None where there is more to do, or it is over *most_bytes*."""
-        if not self.ended or self._error is not None or "content-encoding" in self.headers or self._untaken > most_bytes or self._paused:
+        """Take the body if all of it lies here, unpacked if it is packed; None where there is more to do, or it is over *most_bytes*."""
+        if not self.ended or self._error is not None or self._untaken > most_bytes or self._paused:
             return None
-        pieces, self._pieces = self._pieces, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        came = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        body = unpacked(self.headers["content-encoding"], came, most_bytes) if "content-encoding" in self.headers else came
+        if body is not None:
+            self._pieces = []
+        return body
 
     async def piece(self) -> bytes:
         """Take what has come of the body; empty at its end. Raises WireError or OSError where that does not come."""

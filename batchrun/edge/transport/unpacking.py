@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 
 from batchrun.edge.transport.mishaps import WireError
 
@@ -15,7 +16,6 @@ _MOST_MEMBERS = 64
 """Of one gzip body: what is left is copied at each."""
 _GZIP = 16 + zlib.MAX_WBITS
 _GZIPS = frozenset({"gzip", "x-gzip"})
-
 
 _PACKINGS = frozenset(
     {*("gzip", "x-gzip", "deflate", "br", "zstd", "dcb", "dcz"), *("compress", "x-compress", "exi", "pack200-gzip", "aes128gcm")}
@@ -32,11 +32,30 @@ def packing_of(content_encoding: str, start: bytes) -> str | None:
 
     Some servers write ``utf-8`` there, or nothing.
     """
-    named = dict.fromkeys(each for part in content_encoding.lower().split(",") if (each := part.strip()) in _PACKINGS)
-    packing = ", ".join(named)
+    packing = _named(content_encoding)
     # Deflate could begin with any of these but a bracket: it would be of a text that begins with a letter from H to O.
     plain = start[:1] == b"{" or (packing in _GZIPS and start[:1] != b"" and start[0] in _OF_WHAT_IS_READ)
     return None if plain else packing or None
+
+
+@lru_cache(maxsize=64)
+def _named(content_encoding: str) -> str:
+    return ", ".join(dict.fromkeys(each for part in content_encoding.lower().split(",") if (each := part.strip()) in _PACKINGS))
+
+
+def unpacked(content_encoding: str, body: bytes, most_bytes: int) -> bytes | None:
+    """What a *body* that came whole unpacks to, if that is one member of gzip and no more than so many bytes; None: `Unpacker` tells."""
+    packing = packing_of(content_encoding, body)
+    if packing is None:
+        return body
+    if packing not in _GZIPS:
+        return None
+    stream = zlib.decompressobj(_GZIP)
+    try:
+        found = stream.decompress(body, most_bytes)
+    except zlib.error:
+        return None
+    return found if stream.eof and not stream.unused_data else None
 
 
 class Unpacker:

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar, Self
 
-from tests.benchmarks.speed.endpoint import ANSWER
+from tests.benchmarks.speed.endpoint import BODY
 
 _PROGRAM = "from batchrun.cli import main; main()"
 _COUNTING = f"""
@@ -143,9 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(ANSWER)))
+        self.send_header("Content-Length", str(len(BODY)))
         self.end_headers()
-        self.wfile.write(ANSWER)
+        self.wfile.write(BODY)
 
     def log_message(self, *_said: object) -> None:
         pass

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, PEERS, WIRE, Contestant, contestant_of, fast
-from tests.benchmarks.speed.endpoint import greedy, lognormal, serving
+from tests.benchmarks.speed.endpoint import ANSWERS, greedy, lognormal, serving
 from tests.benchmarks.speed.measure import alternate
 from tests.benchmarks.speed.steps import steps
 
@@ -39,7 +39,8 @@ def main() -> None:
                     _latency(contestants, asked.rows, in_flight, asked.rounds, folder)
         if "steps" in asked.what:
             for in_flight in asked.in_flight:
-                _steps(in_flight, folder)
+                for called, answer in ANSWERS.items():
+                    _steps(in_flight, called, answer, folder)
 
 
 def _asked() -> argparse.Namespace:
@@ -95,9 +96,10 @@ def _latency(contestants: Sequence[Contestant], count: int, in_flight: int, roun
         )
 
 
-def _steps(in_flight: int, folder: Path) -> None:
-    counted = steps(folder / f"steps{in_flight}", in_flight)
-    _say(f"\n{'':<24}{'steps a row':>14}{'share':>9}  with {in_flight:,} in flight\n")
+def _steps(in_flight: int, called: str, answer: bytes, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        counted = steps(Path(place), in_flight, answer=answer)
+    _say(f"\n{'':<24}{'steps a row':>14}{'share':>9}  with {in_flight:,} in flight, to {called}\n")
     for part, count in counted.most_common():
         _say(f"{part:<24}{count:>14,.0f}{count / sum(counted.values()):>9.0%}\n")
 

@@ -3,7 +3,7 @@
  *     cc -O2 -o endpoint endpoint.c
  *     endpoint ANSWER [DELAYS]
  *
- * ANSWER is a file: the body of each answer. DELAYS is a file of doubles, seconds: the n-th call is answered after the n-th of them, and
+ * ANSWER is a file: each answer, its head and all. DELAYS is a file of doubles, seconds: the n-th call is answered after the n-th of them, and
  * after the last the first comes again; without it every call is answered at once. Prints its port, and ends when standard input closes.
  * GET anything: {"calls": …, "connections": …, "most_in_flight": …, "seconds": from the first connection to the last answer}, and all begins anew.
  */
@@ -178,13 +178,7 @@ static void welcome(int door, int poll) {
 int main(int argc, char **argv) {
     if (argc < 2) return 2;
     size_t size;
-    char *body = contents(argv[1], &size);
-    answer = malloc(size + 512);
-    answer_size = sprintf(answer,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nx-request-id: 7c8beccf-0000-4000-8000-0123456789ab\r\n"
-        "date: Tue, 24 Nov 2026 08:00:00 GMT\r\nserver: istio-envoy\r\n\r\n", size);
-    memcpy(answer + answer_size, body, size);
-    answer_size += size;
+    answer = contents(argv[1], &answer_size);
     if (argc > 2) {
         delays = contents(argv[2], &size);
         delay_count = size / sizeof *delays;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import heapq
 import http.client
 import math
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import orjson
 
 _SOURCE = Path(__file__).parent / "endpoint.c"
-ANSWER = orjson.dumps(
+BODY = orjson.dumps(
     {
         "choices": [
             {
@@ -41,6 +42,17 @@ ANSWER = orjson.dumps(
         "id": "chatcmpl-7c8beccf-0000-4000-8000-0123456789ab",
     }
 )
+_PACKED = gzip.compress(BODY, mtime=0)
+_ID = "x-request-id: 7c8beccf-0000-4000-8000-0123456789ab\r\ndate: Tue, 24 Nov 2026 08:00:00 GMT\r\nserver: istio-envoy\r\n"
+PLAIN = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n{_ID}\r\n".encode() + BODY
+_AS_SERVED = (
+    "HTTP/1.1 200 OK\r\nvary: Origin,Access-Control-Request-Method,Access-Control-Request-Headers, Accept-Encoding\r\n"
+    "x-dashscope-call-gateway: true\r\nx-dashscope-finished: true\r\nx-dashscope-timeout: 1800\r\ncontent-type: application/json\r\n"
+    "req-cost-time: 1180\r\nreq-arrive-time: 1795507200000\r\nresp-start-time: 1795507201180\r\nx-envoy-upstream-service-time: 1179\r\n"
+    f"content-encoding: gzip\r\n{_ID}transfer-encoding: chunked\r\n\r\n{len(_PACKED):x}\r\n"
+).encode() + _PACKED + b"\r\n0\r\n\r\n"  # fmt: skip
+ANSWERS = {"a plain answer": PLAIN, "an answer as the service's": _AS_SERVED}
+"""Model Studio's have a dozen headers, and a body that is packed, in chunks."""
 
 
 def built(folder: Path) -> Path:
@@ -80,13 +92,13 @@ def counted(url: str) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(folder: Path, delays: Sequence[float] = ()) -> Iterator[str]:
+def serving(folder: Path, delays: Sequence[float] = (), answer: bytes = PLAIN) -> Iterator[str]:
     """Serve until the block ends; gives the URL of chat completions."""
     program = folder / "endpoint"
     if not program.exists():
         built(folder)
-    (folder / "answer.json").write_bytes(ANSWER)
-    command = [str(program), str(folder / "answer.json")]
+    (folder / "answer").write_bytes(answer)
+    command = [str(program), str(folder / "answer")]
     if delays:
         (folder / "delays").write_bytes(array("d", delays).tobytes())
         command.append(str(folder / "delays"))

@@ -16,7 +16,7 @@ import orjson
 
 from tests.benchmarks.speed import rows
 from tests.benchmarks.speed.contestants import BATCHRUN
-from tests.benchmarks.speed.endpoint import serving
+from tests.benchmarks.speed.endpoint import PLAIN, serving
 
 PARTS = {
     "limits": ("core/limits",),
@@ -57,10 +57,10 @@ finally:
 """
 
 
-def steps(folder: Path, in_flight: int, few: int = 500, many: int = 2_500) -> Counter[str]:
-    """Steps a row, by part; what a run of *few* rows takes is taken off."""
+def steps(folder: Path, in_flight: int, few: int = 500, many: int = 2_500, answer: bytes = PLAIN) -> Counter[str]:
+    """Steps a row, by part; what a run of *few* rows takes is taken off. All rows have the same *answer*."""
     folder.mkdir(exist_ok=True)
-    with serving(folder) as url:
+    with serving(folder, answer=answer) as url:
         less, more = (_of_a_run(folder / str(count), url, in_flight, count) for count in (few, many))
     a_row: Counter[str] = Counter()
     for path in more:
