@@ -100,10 +100,19 @@ GROUPS = {
             *("tests/telling/test_foresight.py", "tests/faults/test_run_directory.py"),
         ),
     ),
-    "transport": Group(
-        tuple(f"edge/transport/{name}.py" for name in ("attempt", "call", "connections", "pool", "room", "watch")),
+    "rows": Group(("core/rows/[!i]*.py",), ("tests/core/rows", "tests/core/protocols")),
+    "directory": Group(
+        ("edge/run_directory/*.py", *(f"edge/{name}.py" for name in ("aside", "marks", "named_file", "set_aside", "trust"))),
         (
-            *(f"tests/edge/test_{name}.py" for name in ("transport", "pool", "room", "unpacking", "lost_steps")),
+            *(f"tests/edge/test_{name}.py" for name in ("run_directory", "aside", "set_aside", "table_file", "ledger_syncs")),
+            "tests/faults/test_run_directory.py",
+        ),
+    ),
+    "coming": Group(("running/coming.py", "running/wishes.py"), ("tests/running/test_coming.py",)),
+    "transport": Group(
+        ("edge/transport/*.py",),
+        (
+            *(f"tests/edge/test_{name}.py" for name in ("transport", "pool", "room", "unpacking", "lost_steps", "attempt")),
             *(f"tests/faults/test_{name}.py" for name in ("kinds", "wire")),
             "tests/faults/test_memory.py::test_no_memory_for_one_answer_is_that_calls_failure_and_in_doubt",
             "tests/faults/test_memory.py::test_no_memory_to_write_a_request_is_that_calls_failure_and_in_doubt_and_its_connection_is_given_up",
