@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ from tests.peers.peer import program
 
 WORKSPACES = ("marketing", "legal")
 CALLS = ("mkdir", "openat", "flock", "ftruncate", "pwrite64", "write", "fsync", "fdatasync", "rename", "unlink", "close")
+LOOKS = ("read", "pread64", "newfstatat", "statx", "getdents64")
+"""What only looks: it changes nothing, and a disk or a server of files that is failing refuses it as well."""
 FILES = ("run.json", ".run.json.new", "run.lock", "attempts.log", "learnt.json", ".learnt.json.new", ".rejected-input.jsonl.new")
 OF_INPUT = ("index.bin", ".index.bin.new", "index.json", ".index.json.new")
 OF_BUDGETS = (".books.json", ".books.json.new", ".books.lock", "run/books.lock")
@@ -74,19 +76,26 @@ def run(home: Path, inject: str | None = None, *, log: Path | None = None, prefi
     command = [*map(str, prefix), *BATCHRUN, "run", str(home / "job.toml"), "--quiet"]
     log = log or home / "strace.log"
     if inject is not None:
-        named = [home / "rows.jsonl", home / "job.toml", home / "run", *(home / "run" / name for name in (*FILES, *WORKSPACES))]
-        named += [home / "run" / name / file for name in WORKSPACES for file in OF_WORKSPACE]
-        named += [home / "run" / "input", *(home / "run" / "input" / file for file in OF_INPUT)]
-        if "budget" in (home / "job.toml").read_text():
-            named += [home, *(home / name for name in OF_BUDGETS)]
-        paths = [part for path in named for part in ("-P", str(path))]
-        wanted = ["-e", f"trace={','.join(CALLS)}"] + (["-e", f"inject={inject}"] if inject else [])
-        command = [program("strace", "strace"), "-f", "-qq", "-o", str(log), *paths, *wanted, *command]
+        command = [program("strace", "strace"), "-f", "-qq", "-o", str(log), *injecting(home, inject), *command]
     done = subprocess.run(command, cwd=home, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=120, check=False)
-    traced = log.read_text(errors="replace") if inject is not None and log.exists() else ""
-    return Ended(
-        done.returncode, done.stderr.decode(errors="replace"), "INJECTED" in traced or "killed by SIGKILL" in traced, _has_called(home)
-    )
+    return ended_as(home, done.returncode, done.stderr.decode(errors="replace"), log if inject is not None else None)
+
+
+def injecting(home: Path, inject: str) -> list[str]:
+    """What strace is told: the paths of *home*'s run, the calls that are looked at, and what becomes of one of them."""
+    named = [home / "rows.jsonl", home / "job.toml", home / "run", *(home / "run" / name for name in (*FILES, *WORKSPACES))]
+    named += [home / "run" / name / file for name in WORKSPACES for file in OF_WORKSPACE]
+    named += [home / "run" / "input", *(home / "run" / "input" / file for file in OF_INPUT)]
+    if "budget" in (home / "job.toml").read_text():
+        named += [home, *(home / name for name in OF_BUDGETS)]
+    paths = [part for path in named for part in ("-P", str(path))]
+    return [*paths, "-e", f"trace={','.join((*CALLS, *LOOKS))}", *(["-e", f"inject={inject}"] if inject else [])]
+
+
+def ended_as(home: Path, code: int, said: str, log: Path | None) -> Ended:
+    """How a run of *home* ended, by what strace has written to *log*."""
+    traced = log.read_text(errors="replace") if log is not None and log.exists() else ""
+    return Ended(code, said, "INJECTED" in traced or "killed by SIGKILL" in traced, _has_called(home))
 
 
 def _has_called(home: Path) -> bool:
@@ -102,16 +111,14 @@ def traced(home: Path, *called: str) -> str:
     return log.read_text(errors="replace")
 
 
-def points(home: Path, make: Callable[[Path], Path] = small_job) -> list[Point]:
-    """Every point of an undisturbed run of the job that *make* makes."""
-    make(home)
-    assert run(home, "").code == 0
+def made_by(home: Path) -> list[Point]:
+    """Every point of the run of *home* that strace has looked at."""
     made: Counter[tuple[str, str]] = Counter()
     for line in (home / "strace.log").read_text(errors="replace").splitlines():
         if found := re.match(r"(\d+)\s+(\w+)\(", line):
             made[found[1], found[2]] += 1
-    most = {call: max((count for (_, name), count in made.items() if name == call), default=0) for call in CALLS}
-    return [Point(call, number) for call in CALLS for number in range(1, most[call] + 1)]
+    most = {call: max((count for (_, name), count in made.items() if name == call), default=0) for call in (*CALLS, *LOOKS)}
+    return [Point(call, number) for call in most for number in range(1, most[call] + 1)]
 
 
 def struck_cleanly(ended: Ended, *, killed: bool) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from tests.faults.inject import Point, budgeted_job
+from tests.faults.children import ROOT
+from tests.faults.inject import Point, budgeted_job, goes_on
 from tests.faults.points import struck
 
 
@@ -30,6 +34,7 @@ from tests.faults.points import struck
 def test_a_run_that_is_struck_says_so_and_goes_on(tmp_path, call, number, way, code):
     ended = struck(tmp_path, Point(call, number), way)
     assert (ended.struck, ended.code) == (True, code)
+    goes_on(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +45,13 @@ def test_a_run_whose_books_cannot_be_kept_says_so_before_any_call_and_goes_on(tm
     ended = struck(tmp_path, Point(call, number), way, budgeted_job)
     assert (ended.struck, ended.code, ended.called) == (True, 4, False)
     assert "the books of budgets cannot be kept" in ended.said
+    goes_on(tmp_path)
+
+
+def test_the_full_form_strikes_forks_of_one_process_and_each_goes_on():
+    """A command, and not called from here: a session of tests is more than one thread."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.points", "--call", "pwrite64"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 injections, 3 met, 0 wrong" in done.stdout
