@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from dataclasses import replace
 
 from batchrun.core.model import Failure, Fault, Scope
@@ -55,11 +56,13 @@ class Judge:
         """Park what the failure concerns; where it may be the row's own, once a second one says so, and the next to be sent is another."""
         lane = ticket.lane
         if not unsigned(failure):
-            if not lane.varied:
+            parked = self._parking.is_parked(failure.scope, lane)
+            if not lane.varied and (parked or ticket.probes or self._parking.good_at(failure.scope, lane) == -math.inf):
                 lane.outage.end()
             elif ticket.sent and not ticket.probes and not lane.outage.refuse(failure, now, ticket.launched_at, jitter):
                 return self._put_back(ticket, failure, Verdict.AGAIN)
-            self._park(failure.scope, lane, failure, now)
+            if not parked:
+                self._park(self._scope(ticket, failure), lane, failure, now)
             return self._put_back(ticket, failure, Verdict.PARKED)
         lane.unsigned += 1
         sure = lane.unsigned > 1 or lane.left == 1
@@ -69,6 +72,12 @@ class Judge:
             lane.next_tokens()
         lane.front.append((ticket.ordinal, ticket.attempt))
         return Verdict.PARKED if sure else Verdict.AGAIN
+
+    def _scope(self, ticket: Ticket, failure: Failure) -> Scope:
+        """What a refusal is to stop: its lane alone where others that have the same key or account were answered meanwhile."""
+        lane = ticket.lane
+        since = min(ticket.launched_at, lane.outage.refused_since)
+        return Scope.LANE if self._parking.good_at(failure.scope, lane) > since else failure.scope
 
     def _put_back(self, ticket: Ticket, failure: Failure, verdict: Verdict) -> Verdict:
         """Let the row be the next of its lane, as *verdict* says; or hold it, for as the next it would be sent again."""

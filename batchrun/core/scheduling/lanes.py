@@ -167,6 +167,8 @@ class Lane:
     """When the first throttle without a later success came."""
     varied: bool = False
     """It has had a good answer, or two kinds of rejection."""
+    good_at: float = -math.inf
+    """When the latest of its calls was launched that had a good answer."""
     short_of: Purse | None = None
     """The budget that had too little left for its next row, while others' attempts are under way that are paid from it."""
     outage: Outage = field(default_factory=Outage)

@@ -14,9 +14,11 @@ attempts of a whole night's rows. So:
   unless the provider asks for longer ones.
 - What else would park the lane at once (a certificate, a proxy, a status that no provider's word comes with) is a failure like these where
   the lane has had answers: a firewall refuses one row for its text, a gateway says 404 for a minute, and neither is the end of a night.
-- A key, a model or a bill that the provider refuses by name is believed at once where the lane never had an answer. Where it had, one call
-  tries again now and then, and it is believed after two minutes: providers refuse good keys for a minute, and a run that has no other lane
-  would end there. Whatever else is said meanwhile makes an end of it. No such refusal is an attempt of its row's.
+- A key, a model or a bill that the provider refuses by name is believed at once where nothing that it concerns ever had an answer. Where
+  the lane had, or another of the same workspace or account, one call tries again now and then, and it is believed after two minutes:
+  providers refuse good keys for a minute, and a run that has no other lane would end there. Whatever else is said meanwhile makes an end of
+  it. If others are answered all the while that it concerns as well, it is believed of this lane alone. No such refusal is an attempt of its
+  row's.
 - One that lasts too long parks the lane; sooner where the lane never had an answer, for then the endpoint is likely to be named wrongly;
   later (the job says when) where it had, and finds no connection any more: a line comes back by itself, and waiting for it costs nothing.
 """
@@ -79,7 +81,7 @@ class Outage:
     """What a person is told of."""
     _since: float | None = None
     """When the first of them came."""
-    _refused_since: float | None = None
+    refused_since: float = math.inf
     """When the first refusal came that would park."""
     _resumes_at: float = -math.inf
     _tried_at: float | None = None
@@ -120,23 +122,22 @@ class Outage:
     def refuse(self, failure: Failure, now: float, launched_at: float, jitter: float) -> bool:
         """A call was refused as all others would be; whether they have been for so long that it is to be believed."""
         self.latest = failure
-        if self._refused_since is None:
-            self._refused_since = now
+        self.refused_since = min(self.refused_since, now)
         if not self.lasts or (self._tried_at is not None and launched_at >= self._tried_at):
             self.lasts, self._tried_at = True, None
             self._resumes_at = now + self._pause * (0.5 + jitter / 2)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        return now - self._refused_since >= BELIEVED
+        return now - self.refused_since >= BELIEVED
 
     def end(self) -> None:
         """The provider said something else."""
-        self._refused_since = None
+        self.refused_since = math.inf
         self.failed, self.lasts, self.latest, self._since = 0, False, None, None
         self._resumes_at, self._tried_at, self._pause = -math.inf, None, _FIRST_PAUSE
 
     def forget_since(self) -> None:
         """Nothing was sent for a while: that is no time of failures."""
-        self._since = self._refused_since = None
+        self._since, self.refused_since = None, math.inf
 
     def lasts_for(self, now: float) -> float:
         """Seconds since its first failure; none where there is no outage."""

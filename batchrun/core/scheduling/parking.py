@@ -8,6 +8,7 @@ The two stand beside each other: a closed workspace that is parked too is opened
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -70,11 +71,15 @@ class Parking:
         standing = self._parks.get((scope, name))
         if standing is not None and (probe or (standing.failure == failure and not standing.passes)):
             return None
-        lanes = [lane] if scope is Scope.LANE else [each for each in self.lanes.values() if name_of(scope, each) == name]
+        lanes = self._lanes_of(scope, lane)
         parked = Parked(scope, name, failure, lanes, probe)
         self._parks[scope, name] = parked
         self.stops_any = True
         return parked
+
+    def good_at(self, scope: Scope, lane: Lane) -> float:
+        """When the latest call was launched, of all other lanes of the scope that *lane* stands in, that was answered; -inf: none was."""
+        return max((each.good_at for each in self._lanes_of(scope, lane) if each is not lane), default=-math.inf)
 
     def close(self, workspace: str, failure: Failure) -> None:
         """Close *workspace*."""
@@ -96,6 +101,10 @@ class Parking:
         parks = [self._parks[key] for key in keys if key in self._parks]
         closed = self._closed.get(lane.plan.workspace)
         return parks if closed is None else [*parks, closed]
+
+    def is_parked(self, scope: Scope, lane: Lane) -> bool:
+        """Whether the scope that *lane* stands in is parked as a whole."""
+        return (scope, name_of(scope, lane)) in self._parks
 
     def of_lane_alone(self, lane: Lane) -> Parked | None:
         """The park of *lane* and nothing else."""
@@ -122,6 +131,12 @@ class Parking:
                 name = lane.plan.workspace
                 (closed if stops == [self._closed.get(name)] else parked)[name] += lane.left
         return parked, closed
+
+    def _lanes_of(self, scope: Scope, lane: Lane) -> list[Lane]:
+        if scope is Scope.LANE:
+            return [lane]
+        name = name_of(scope, lane)
+        return [each for each in self.lanes.values() if name_of(scope, each) == name]
 
     def scopes(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting."""

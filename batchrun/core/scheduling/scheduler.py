@@ -99,6 +99,7 @@ class Scheduler:
         if isinstance(result, Reply):
             lane.throttled_since = None
             lane.varied = True
+            lane.good_at = max(lane.good_at, ticket.launched_at)
             self._leave(lane)
             return ANSWERED
         verdict = self._judge.verdict(ticket, result, now, jitter)

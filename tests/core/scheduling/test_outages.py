@@ -13,7 +13,7 @@ from batchrun.core.protocols.failures import classify
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.scheduling.outages import IN_A_ROW
 from batchrun.core.scheduling.retry import RetryPolicy
-from batchrun.core.scheduling.scheduler import Drained, Scheduler, Verdict
+from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Verdict
 from tests.laboratory import MODEL, Events, Result, again, answer, ended, lane, launched, parks, rejected, throttled, unreached
 
 SLOTS = 8
@@ -348,6 +348,55 @@ def test_refusals_of_a_good_key_now_and_then_slow_nothing_down(failure):
     assert events.verdicts()[Verdict.ANSWERED] == 2_000
     assert len(events.launches) == 2_040
     assert events.now < 2_040 / SLOTS + 40
+
+
+def two_models(failure, refuses):
+    """One workspace, and what of its second model is refused by the time."""
+    lanes = [lane("legal", rows=2_000, slots=SLOTS), lane("legal", rows=200, slots=SLOTS, model="qwen-max")]
+
+    def respond(ticket):
+        refused = ticket.model == "qwen-max" and refuses(ticket.launched_at)
+        return (failure, 0.01) if refused else (answer(), 1.0)
+
+    return Events(Scheduler(lanes, RetryPolicy()), respond)
+
+
+OF_ALL = [classify(401, None, ""), classify(402, None, ""), classify(403, "Workspace.AccessDenied", ""), classify(400, "Arrearage", "")]
+
+
+@pytest.mark.parametrize("failure", OF_ALL, ids=lambda failure: failure.code)
+@pytest.mark.parametrize("lasts", [0.5, 30.0, 110.0])
+def test_a_model_that_had_no_answer_yet_parks_no_workspace_whose_key_has_had_some(failure, lasts):
+    scheduler = Scheduler([lane("legal", rows=2_000, slots=SLOTS), lane("legal", rows=200, slots=SLOTS, model="qwen-max")], RetryPolicy())
+    first = scheduler.next(0.0)
+    assert isinstance(first, Launch)
+    ended(scheduler, first.ticket, answer(), 0.1)
+    other = "qwen-max" if first.ticket.model == MODEL else MODEL
+    events = Events(scheduler, lambda ticket: (failure, 0.01) if ticket.model == other and ticket.launched_at < lasts else (answer(), 1.0))
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_199
+
+
+@pytest.mark.parametrize("failure", OF_ALL, ids=lambda failure: failure.code)
+def test_what_is_refused_to_one_model_alone_parks_that_one_alone(failure):
+    events = two_models(failure, lambda at: at > 10.0)
+    drained = events.run()
+    assert drained is not None
+    assert [(parked.scope, parked.name, parked.failure) for parked in drained.parked] == [(Scope.LANE, "legal qwen-max", failure)]
+    assert sum(ticket.model == MODEL for ticket in events.launches) == 2_000
+
+
+@pytest.mark.parametrize("failure", OF_ALL, ids=lambda failure: failure.code)
+def test_answers_to_calls_that_went_before_the_first_refusal_save_nobody(failure):
+    lanes = [lane("legal", rows=9, slots=1), lane("legal", rows=9, slots=1, model="qwen-max")]
+
+    def respond(ticket):
+        return (answer(), 150.0) if ticket.launched_at < 1.0 and ticket.model == MODEL else (failure, 0.01)
+
+    events = Events(Scheduler(lanes, RetryPolicy()), respond)
+    drained = events.run()
+    assert drained is not None
+    assert [(parked.scope, parked.rows) for parked in drained.parked] == [(failure.scope, 17)]
 
 
 def test_what_is_in_doubt_is_held_though_its_refusal_is_not_believed_yet():

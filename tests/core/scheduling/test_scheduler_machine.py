@@ -66,6 +66,8 @@ class SlowLane:
     since: float | None = None
     codes: list[str] = field(default_factory=list)
     varied: bool = False
+    good_at: float = -math.inf
+    """When the latest call was launched that was answered."""
     failures: int = 0
     """In a row."""
     failing_since: float | None = None
@@ -476,6 +478,7 @@ class Machine(RuleBasedStateMachine):
             lane.taken()
         if isinstance(result, Reply):
             lane.since, lane.varied = None, True
+            lane.good_at = max(lane.good_at, ticket.launched_at)
             assert verdict is Verdict.ANSWERED
             self._settle(lane, ticket, verdict)
             return
@@ -500,17 +503,22 @@ class Machine(RuleBasedStateMachine):
             self._park(lane.named(Scope.LANE), failure, probes=True)
 
     def _refused(self, lane, ticket, failure, verdict):
-        """It is believed at once of what had no answer, and of a probe; of others after a while."""
-        if lane.varied and not ticket.probes:
+        """It is believed at once of what had no answer, and of a probe; of others later, and of the lane alone while they are well."""
+        scope = lane.named(failure.scope)
+        good_at = max((each.good_at for each in self.lanes.values() if each is not lane and each.stands_in(scope)), default=-math.inf)
+        parked = scope in self.parks
+        if (lane.varied or (good_at > -math.inf and not parked)) and not ticket.probes:
             lane.suspect = True
             lane.refused_since = self.now if lane.refused_since is None else lane.refused_since
             if self.now - lane.refused_since < BELIEVED:
                 self._put_back(lane, ticket, failure, verdict, Verdict.AGAIN)
                 return
-        if not lane.varied:
+        others_are_well = good_at > min(ticket.launched_at, math.inf if lane.refused_since is None else lane.refused_since)
+        if not lane.varied and (good_at == -math.inf or parked or ticket.probes):
             lane.taken()
         self._put_back(lane, ticket, failure, verdict, Verdict.PARKED)
-        self._park(lane.named(failure.scope), failure, probes=True)
+        if not parked:
+            self._park(lane.named(Scope.LANE) if others_are_well else scope, failure, probes=True)
 
     def _put_back(self, lane, ticket, failure, verdict, otherwise):
         """What is in doubt is held, and never sent again."""
