@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
+from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.marking import NONE, NOTHING, Mark
 
 _CHUNK = 1 << 20
@@ -30,13 +31,15 @@ def all_stand(directory: Path, marks: Mapping[str, Mark], known: Mapping[str, Ma
 
 
 def sizes(directory: Path, names: Iterable[str]) -> dict[str, int]:
-    """Give the size of each file that is there."""
+    """Give the size of each file that is there; raises LedgerError of one that may be, and would be left out of what is read."""
     found = {}
     for name in names:
         try:
             found[name] = (directory / name).stat().st_size
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:
+            raise LedgerError(f"{directory / name}: cannot be read: {error.strerror}") from None
     return found
 
 

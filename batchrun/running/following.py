@@ -17,7 +17,7 @@ from typing import cast
 
 import anyio
 
-from batchrun.core.errors import BatchrunError
+from batchrun.core.errors import BatchrunError, LedgerError
 from batchrun.core.ledger.attempts import Line, ReadIn
 from batchrun.core.ledger.counting import Part, apart
 from batchrun.core.ledger.course import Course
@@ -137,7 +137,7 @@ def followed(directory: Path, past: Past, plan: Checkpoint) -> Followed | None:
     account = Account.of(directory, by=BY)
     try:
         found = Followed(account, past, plan, marks.marked(directory, plan.ends(), plan.marks))
-    except OSError:
+    except (OSError, LedgerError):
         return None
     checkpoint = account.checkpoint("course")
     try:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.attempts import Bound, ended_line, opened_line, started_line
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry_writing import write_entry
@@ -272,6 +273,14 @@ def test_many_checkpoints_of_a_growing_ledger_stay_small_and_true(run):
     kept = run.checkpoint("plan", {"index": index_of_rows()})._kept()
     assert kept is not None
     assert max(len(mark.segments) for mark in kept[1].values()) <= 64
+
+
+def test_a_file_whose_size_is_not_to_be_had_is_told_and_not_left_out_of_what_is_read(tmp_path):
+    """What is read by two goes by these sizes: a statement would be without it, and nothing would say so."""
+    (tmp_path / "attempts.log").write_bytes(b"123")
+    assert marks.sizes(tmp_path, ["attempts.log", "legal/results.jsonl", "attempts.log/within"]) == {"attempts.log": 3}
+    with pytest.raises(LedgerError, match="x: cannot be read: File name too long"):
+        marks.sizes(tmp_path, ["attempts.log", "x" * 300])
 
 
 def test_an_array_is_kept_as_it_is(run):
