@@ -124,6 +124,8 @@ def bars() -> Iterator[Bar]:
     for period in (6, 60):
         for kind in _KINDS:
             yield from _unknown_bars(period, kind)
+    for period in (1, 2):
+        yield from (unknown(tokens(5_000_000, period, kind), f"5000000 tpm, {period} s", 0.5, cap=1000, missed=True) for kind in _KINDS)
     yield from others()
 
 

@@ -9,8 +9,8 @@ and both are learnt from refusals:
   full at refusals shows it (`witness.py`), at once where only a shorter one can have been (`surprises.py`); and where nothing is refused
   for long, a longer window is tried (`trials.py`).
 
-So it is where the quota is known (`Reckoning`). Where the quota itself is to be found, its window is told by who looks for it, and only
-whether answers are counted is learnt here (`ToldReckoning`).
+So it is where the quota is known (`Reckoning`). Where the quota itself is to be found, its window is told by who looks for it; learnt here
+are whether answers are counted, and whether the window is shorter than that (`ToldReckoning`, `shortness.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from batchrun.core.limits.counting import FIRST, WINDOWS, Counting
 from batchrun.core.limits.deviations import FIRST as FIRST_DEVIATIONS
 from batchrun.core.limits.deviations import LEAST, MOST, Deviations
 from batchrun.core.limits.room import Room
+from batchrun.core.limits.shortness import Shortness
 from batchrun.core.limits.surprises import Surprises
 from batchrun.core.limits.trials import Trials, Try
 from batchrun.core.limits.witness import AnswersWitness, Refusal, Refusals, Witness, least_rung
@@ -160,31 +161,41 @@ class ToldReckoning(_Reckoned):
 
     counting: Counting = field(default_factory=lambda: Counting(told=True))
     _witness: AnswersWitness = field(init=False)
-
+    _shortness: Shortness = field(init=False)
+    _is_shown: bool = False
+    """Refusals have shown that the window is no longer one."""
     _largest: float = 0.0
     """What a row did cost that was taken, at the most."""
 
     def _begin_learning(self) -> None:
-        self._witness = AnswersWitness(self.room)
+        self._witness, self._shortness = AnswersWitness(self.room), Shortness(self.room)
 
     def tell(self, now: float, seconds: float, rate: float) -> None:
         """Count over so many seconds from now on, one of `WINDOWS`, a quota of that *rate*."""
         if seconds != self.counting.window:
             self._over(now, WINDOWS.index(seconds))
             self._witness.forget()
-        self.counting.is_shown = least_rung(rate, self._largest) >= self.counting.rung
+            self._shortness.forget()
+            self._is_shown = False
+        self.counting.is_shown = self._is_shown or least_rung(rate, self._largest) >= self.counting.rung
         self.counting.go_ahead(may=not self.counting.at_end)
 
-    def took(self, now: float, cost: float) -> None:
-        """The provider took and answered a row."""
+    def took(self, now: float, cost: float, held: float) -> float | None:
+        """The provider took and answered a row; the seconds to count over from now on, at the *held* rate, if refusals have shown it."""
         self.room.ended.know(now, cost)
         if cost > self._largest:
             self._largest = cost
         if self.steady:
-            return
-        if self._refusals and (refusal := self._refusals.due(now)) is not None:
-            self._witness.look_at(refusal)
+            return None
         self.deviations.took()
+        if self._refusals and (refusal := self._refusals.due(now)) is not None:
+            if not self._is_shown:
+                self._witness.look_at(refusal)
+            if (rung := self._shortness.look_at(refusal, self._largest)) is not None:
+                self.tell(now, WINDOWS[rung], held)
+                self._is_shown = self.counting.is_shown = True
+                return WINDOWS[rung]
+        return None
 
     def refused(self, now: float, launched_at: float, rate: float, cost: float) -> float:
         """The same of a row; what would have filled the window."""

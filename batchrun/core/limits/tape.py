@@ -129,6 +129,17 @@ class Tape:
                 known, guessed, variance = known + cell.known, guessed + cell.guessed, variance + cell.variance
         return Amount(known, guessed, max(0.0, variance))
 
+    def course(self, at: float, parts: int, of_a_second: int) -> list[float]:
+        """What is expected to have gone in each of so many *parts* of a second before *at*, the latest first; they divide its cells."""
+        amounts, end, cells = [0.0] * parts, floor(at * _CELLS), _CELLS // of_a_second
+        for cell in chain(reversed(self._live), reversed(self._past)):
+            part = (end - cell.index) // cells
+            if part >= parts:
+                break
+            if part >= 0:
+                amounts[part] += cell.known + cell.guessed
+        return amounts
+
     def look_back(self, now: float, seconds: float) -> None:
         """Go on with a longer or a shorter window."""
         self.seconds = seconds

@@ -116,8 +116,11 @@ class FoundTokens:
 
     def took(self, now: float, amount: float) -> None:
         """Learn from it, and let the rate climb."""
-        self.climb.rate(now)
-        self.reckoning.took(now, amount)
+        climb = self.climb
+        climb.rate(now)
+        seconds = self.reckoning.took(now, amount, climb.held)
+        if seconds is not None:
+            climb.windows.window = seconds
 
     def refused(self, now: float, launched_at: float, cost: float, bucket: Bucket | None) -> float | None:  # noqa: ARG002 - no turn is lost.
         """What it says of the quota."""

@@ -7,6 +7,8 @@ Theory of operation. Providers count over a few seconds or over a minute, and th
 - *What stays the same.* The window that is full holds the same at each refusal. If the minute held the same at two of them, and the six
   seconds did not, it is the minute.
 
+A window of tokens may be shorter than six seconds: it is told from those by how full it is at refusals (`shortness.py`).
+
 What is remembered is what both held at the first refusal of an episode, and at the latest of all, in units a second: that is the quota,
 once it is known which of the two it is of. What was under way at the first refusal and is refused as well was not held after all.
 """
@@ -21,12 +23,16 @@ from typing import NamedTuple
 from batchrun.core.limits.use import Use
 
 SHORT, LONG = 6.0, 60.0
+SHORTER = (1.0, 2.0)
+"""Of tokens, where refusals show it (`shortness.py`)."""
 _LASTS_LONG = 6.5
 """Seconds of refusals that a window of six seconds cannot explain."""
 _DRAINED = 0.3
 """Of what a short window held at first: a refusal when it holds less than that is a longer window's."""
 _AS_BEFORE = 0.015
 """What a window that is full at two refusals holds more or less at one of them, at the most."""
+_MORE = 1.5
+"""Times what a short window holds: less shows nothing of a minute that holds it."""
 _LATE = 0.05
 """Seconds that one attempt may have come later to the provider than another."""
 
@@ -71,8 +77,9 @@ class Windows:
         return before
 
     def is_minute_as(self, before: Held) -> bool:
-        """Whether the minute held as much at the latest refusal as *before*."""
-        return not differ(self.at_last.minute, before.minute, _AS_BEFORE)
+        """Whether the minute held as much at the latest refusal as *before*, and not only because all of it went in the last seconds."""
+        last = self.at_last
+        return last.minute * LONG > _MORE * last.short * SHORT and not differ(last.minute, before.minute, _AS_BEFORE)
 
     def take_back(self, cost: float) -> None:
         """What was under way at the first refusal was refused as well."""
@@ -89,5 +96,6 @@ class Windows:
         rate = kept.get("rate")
         if not isinstance(rate, float) or not 0 < rate < inf:
             return None
-        self.window = LONG if kept.get("window") == LONG else SHORT
+        kept_window = kept.get("window")
+        self.window = next((seconds for seconds in (*SHORTER, LONG) if seconds == kept_window), SHORT)
         return rate

@@ -1,0 +1,93 @@
+"""A window of one or two seconds shows in how full it was at refusals, where the quota is to be found."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from batchrun.core.limits.counting import WINDOWS
+from batchrun.core.limits.limiter import NO_QUOTA, limiter
+from batchrun.core.limits.reckoning import ToldReckoning
+from batchrun.core.limits.shortness import Shortness
+from batchrun.core.limits.tape import Tape
+from batchrun.core.limits.use import Use
+from batchrun.core.limits.windows import Windows
+from batchrun.core.limits.witness import Refusal
+from tests.benchmarks.bars import tokens
+from tests.benchmarks.play import Play, World
+
+RATE, EACH = 1000.0, 100.0
+SIX, TWO, ONE = (WINDOWS.index(seconds) for seconds in (6.0, 2.0, 1.0))
+
+
+def looked_at(seconds: float, *, mean: float = EACH, times: int = 8, rung: int = SIX) -> list[int | None]:
+    """What refusals show that come when twice as much went in so many *seconds* as goes in others, which are made up for before."""
+    reckoning = ToldReckoning()
+    reckoning.counting.over(rung)
+    shortness, said, now = Shortness(reckoning.room), [], 0.0
+    for _ in range(times):
+        for part in range(240):
+            now += 0.1
+            is_full = part >= 240 - 10 * seconds
+            is_before = not is_full and part >= 240 - 60
+            for _ in range(4 if is_full else 1 if is_before else 2):
+                reckoning.room.pay(now, EACH)
+                reckoning.room.settle(now, EACH, EACH)
+        said.append(shortness.look_at(Refusal(now, now + 0.05, RATE, mean, mean), EACH))
+    return said
+
+
+@pytest.mark.parametrize(("seconds", "rung"), [(1.0, ONE), (2.0, TWO)])
+def test_the_window_that_is_fuller_than_usual_at_refusals_is_the_one(seconds, rung):
+    said = looked_at(seconds)
+    assert said[:6] == [None] * 6, "a few refusals show nothing"
+    assert said[6] == rung
+
+
+def test_a_window_that_is_believed_in_stays_while_it_is_the_fullest():
+    assert set(looked_at(6.0)) == set(looked_at(1.0, rung=ONE)) == {None}
+
+
+def test_what_was_believed_to_be_short_is_let_go_of_when_a_longer_one_is_fuller():
+    assert looked_at(6.0, rung=ONE)[-1] == SIX
+
+
+def test_rows_far_dearer_than_usual_show_nothing():
+    assert set(looked_at(1.0, mean=4 * EACH)) == {None}
+
+
+def test_of_a_minutes_window_nothing_is_shown_here():
+    assert set(looked_at(1.0, rung=WINDOWS.index(60.0))) == {None}
+
+
+@pytest.mark.parametrize("window", ["sliding", "aligned"])
+def test_a_short_window_is_found_and_kept(window):
+    played = Play(World(tokens(5_000_000, 1, window), seconds=240.0, jitter=0.02, cap=1000, seed=7))
+    played.run()
+    learnt = played.limiters[0].learnt()
+    assert learnt["tokens"]["window"] == 1.0
+    again = limiter(NO_QUOTA)
+    again.teach(learnt, 0.0)
+    assert again.tokens.window == 1.0
+
+
+@pytest.mark.parametrize(("before", "is_minute"), [(0.0, False), (4000.0, True)])
+def test_a_minute_of_which_all_went_in_the_last_seconds_shows_nothing_by_holding_the_same(before, is_minute):
+    windows = Windows(Use())
+    for at, amount in ((100.0, before), (130.0, 1000.0)):
+        windows.use.trail.add(at, amount)
+    first = windows.note(131.0, 131.0, 0.0, first=True)
+    assert not windows.is_minute_as(first)
+    assert windows.is_minute_as(windows.note(131.2, 131.2, 0.0, first=False)) is is_minute
+
+
+def test_the_course_of_a_tape_adds_up_to_what_went():
+    tape = Tape(6.0)
+    for number in range(40):
+        tape.know(number / 8, 1.0)
+        tape.guess(number / 8, 2.0, 4.0)
+    course = tape.course(39 / 8, 100, 8)
+    assert course == [3.0] * 40 + [0.0] * 60
+    assert all(sum(course[:parts]) == tape.amount(39 / 8, (parts - 1) / 8).expected for parts in range(1, 40))
+    assert all(one >= other for one, other in pairwise(course))
