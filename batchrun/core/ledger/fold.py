@@ -10,6 +10,7 @@ later entry undoes it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any
@@ -141,14 +142,25 @@ class Fold:
         only_lanes = self._groups.attribution.by == LANE
         lanes = self._groups.attribution.groups if only_lanes else self._groups.attribution.collapsed(LANE).groups
         statement.lanes = {(workspace or "", model or ""): totals for (workspace, model), totals in lanes.items()}
-        for (workspace, model), count in rows.items():
-            totals = statement.lane(workspace, model)
-            totals.pending = max(0, count - totals.answered - totals.rejected - totals.exhausted)
+        self._leave(rows)
         for workspace, model, _ in rows_in_doubt:
             totals = statement.lane(workspace, model)
             totals.rows_in_doubt = min(totals.rows_in_doubt + 1, totals.pending + totals.exhausted)
         statement.lanes = in_order(statement.lanes)
         return statement
+
+    def _leave(self, rows: Mapping[tuple[str, str], int]) -> None:
+        """Count what is pending. Where a lane has entries of more rows than it has, these are to be asked with another model since."""
+        lanes, elsewhere = self._statement.lanes, Counter[str]()
+        for lane in {**lanes, **rows}:
+            totals = self._statement.lane(*lane)
+            left = rows.get(lane, 0) - totals.answered - totals.rejected - totals.exhausted
+            totals.pending = max(0, left)
+            elsewhere[lane[0]] += max(0, -left)
+        for (workspace, _), totals in in_order(lanes).items():
+            counted = min(totals.pending, elsewhere[workspace])
+            totals.pending -= counted
+            elsewhere[workspace] -= counted
 
     def _failed_call(self, started: Started, ended: Ended) -> None:
         totals = self._groups.of(started.workspace, started.model, started.at, ended.metadata, known=ended.has_metadata)

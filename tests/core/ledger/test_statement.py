@@ -112,3 +112,22 @@ def test_lines_that_cannot_be_read_are_counted():
 @pytest.mark.parametrize(("name", "opening"), [("3-17", 3), ("12-1", 12), ("", 0), ("x-1", 0), ("-1", 0), ("²-1", 0), ("7", 7)])
 def test_an_attempts_name_tells_its_opening(name, opening):
     assert opening_of(name) == opening
+
+
+@pytest.mark.parametrize(("outcome", "fault"), [(Exhausted, Fault.AGAIN), (Rejected, Fault.REJECT)])
+@pytest.mark.parametrize(
+    ("rows", "pending"),
+    [
+        ({LANES[1]: 3, LANES[2]: 4}, [0, 2, 4]),
+        ({LANES[0]: 1, LANES[1]: 3, LANES[2]: 4}, [0, 3, 4]),
+        ({LANES[0]: 4, LANES[1]: 1}, [3, 1, 0]),
+        ({LANES[1]: 0, LANES[2]: 4}, [0, 0, 4]),
+    ],
+)
+def test_a_failed_row_that_is_to_be_asked_with_another_model_now_is_not_pending_beside_its_entry(rows, pending, outcome, fault):
+    """It is counted where its entry is, and to be asked where the job says since: of its workspace no more are left than there are."""
+    fold = Fold("run", "job")
+    fold.entries([read_entry(write_entry(outcome(ROWS[0], failed(fault), CALL), "batchrun", raw=False))])
+    statement = fold.close(rows)
+    assert [statement.lane(*lane).pending for lane in LANES] == pending
+    assert statement.total().rejected + statement.total().exhausted == 1
