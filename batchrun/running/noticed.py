@@ -62,7 +62,9 @@ def left(past: Past, held: int, directory: Path) -> Iterator[str]:
         then = "held" if held else "asked again"
         yield f"{counted(past.lost, 'call was', 'calls were')} answered, and {its} gone ({why}): {row} {then}"
     if past.untold:
-        yield f"a machine was lost: up to {counted(past.untold, 'call')} of its last seconds may stand in no line, and count as in doubt"
+        unreadable = "the latest opening did not end well, and lines of its attempts.log cannot be read"
+        why = "a machine was lost" if past.machine_was_lost else unreadable
+        yield f"{why}: up to {counted(past.untold, 'call')} of its last seconds may stand in no line, and count as in doubt"
     if past.unknown:
         yield f"{counted(past.unknown, 'entry has', 'entries have')} fields of a newer batchrun, which are kept"
     yield from held_back(held, directory)

@@ -211,10 +211,10 @@ def _past(
         plan.retry_rejected()
     rows: dict[tuple[str, str], None] = {}
     # Counted anew: what is kept of an earlier opening's reader has its counts.
-    past.lost = past.untold = 0
+    past.lost = 0
+    past.untold, past.machine_was_lost = past.calls.lost_at_last()
     for started, why, _ in past.calls.in_doubt():
         past.lost += why == Calls.MISSING and plan.is_left(started.workspace, started.row_id)
-        past.untold += why == Calls.UNTOLD
         rows[started.workspace, started.row_id] = None
     held = plan.hold(rows) if hold_in_doubt else 0
     return past, plan, held

@@ -9,10 +9,12 @@ import pytest
 from pydantic import SecretStr
 
 from batchrun.core.jobs.job import Job
+from batchrun.core.ledger.attempts import opened_line
 from batchrun.edge.environment import Missing
 from batchrun.running import checkpoints
 from batchrun.running.noticed import shared_keys
 from batchrun.running.one_run import Wishes, run_blocking
+from batchrun.running.statements import read_statement
 
 NOWHERE = "http://127.0.0.1:9/v1"
 ADVICE = "have the same key: the key decides whose bill a call is on, whatever a row says; give each workspace its own"
@@ -86,6 +88,33 @@ def test_an_answer_whose_entry_is_gone_is_told_once_and_not_once_more_at_each_op
     assert [line for line in noted(simulated, in_doubt="hold") if "is gone" in line] == [f"{its} held"]
     assert [line for line in noted(simulated) if "is gone" in line] == [f"{its} asked again"]
     assert not [line for line in noted(simulated) if "is gone" in line or "are gone" in line]
+
+
+@pytest.mark.parametrize("checkpointed", [True, False])
+@pytest.mark.parametrize(
+    ("first", "last", "why"),
+    [
+        (opened_line(1, 1.0, "another-boot"), b"", "a machine was lost: up to "),
+        (
+            None,
+            b'{"a line of": "a newer version"}\n',
+            "the latest opening did not end well, and lines of its attempts.log cannot be read: up to ",
+        ),
+    ],
+)
+def test_calls_that_may_stand_in_no_line_are_told_when_they_were_lost_and_for_what_and_not_at_every_later_opening(
+    simulated, tmp_path, monkeypatch, first, last, why, checkpointed
+):
+    if checkpointed:
+        monkeypatch.setattr(checkpoints, "FROM_BYTES", 1)
+    noted(simulated)
+    log = tmp_path / "run" / "attempts.log"
+    opened, *calls, _closed = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([first or opened, *calls, last]))
+    (told,) = (line for line in noted(simulated) if "may stand in no line" in line)
+    assert told.startswith(why)
+    assert not [line for line in noted(simulated) if "may stand in no line" in line]
+    assert read_statement(tmp_path / "run").total().in_doubt > 0, "it is no less in doubt"
 
 
 @pytest.mark.parametrize("left", [None, b""])

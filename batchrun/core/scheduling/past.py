@@ -25,7 +25,9 @@ class Past:
         self.lost = 0
         """Calls that were answered, whose entries are not in the ledger, and whose rows are left to do."""
         self.untold = 0
-        """Calls that may have been made before a machine was lost, and that no line tells of."""
+        """Calls that the latest opening may have made, and that no line tells of."""
+        self.machine_was_lost = False
+        """With those; otherwise lines cannot be read."""
         self.unknown = 0
         """Entries with fields of a newer version."""
 
