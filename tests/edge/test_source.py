@@ -516,6 +516,13 @@ def test_a_relative_input_that_is_not_there_is_told_with_where_it_was_looked_for
     assert "looked for" not in refusal(opened, tmp_path / "samples" / "tickets.jsonl")
 
 
+def test_an_input_that_is_a_link_which_leads_nowhere_is_told_as_such_and_is_not_what_was_meant(opened, tmp_path):
+    (tmp_path / "in.jsonl").symlink_to(tmp_path / "gone.jsonl")
+    told = refusal(opened, tmp_path / "in.jsonl")
+    assert f"it is a link to '{tmp_path / 'gone.jsonl'}', which is not there" in told
+    assert "did you mean" not in told
+
+
 def test_one_file_with_two_workspaces_is_a_mistake(tmp_path, opened):
     path = str(written(tmp_path / "in.jsonl", line("a")))
     assert "already named with workspace 'legal'" in refusal(opened, InputFile(path, "legal"), InputFile(path, "marketing"))

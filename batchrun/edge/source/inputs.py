@@ -127,6 +127,8 @@ def _meant(path: str) -> str:
     """Name the file beside it that was probably meant."""
     place = Path(path)
     try:
+        if place.is_symlink():
+            return f"; it is a link to {printable(str(place.readlink()))!r}, which is not there"
         near = None if place.exists() else nearest(place.name, (each.name for each in islice(place.parent.iterdir(), _MOST_NEIGHBOURS)))
     except OSError:
         return ""
