@@ -40,6 +40,9 @@ def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], so
         yield f"{plan.changed:,} answered rows, or the settings they are asked under, have changed since: they keep their answers"
     if plan.gone:
         yield f"{plan.gone:,} answered rows no longer stand in the input: they stay in the results and in the statement"
+    if failed := plan.failed_and_gone().total():
+        gone = "row that failed no longer stands in the input: it stays", "rows that failed no longer stand in the input: they stay"
+        yield f"{counted(failed, *gone)} in errors.jsonl and in the statement, and cannot be asked again"
 
 
 def shared_keys(keys: Keys, active: Collection[str]) -> Iterator[str]:

@@ -166,7 +166,8 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.scheduler.parked(), stopped_by, wishes.page)
     held = _held(opening, plans.scheduler, came_to.statement) if wishes.holds_in_doubt(job) else 0
     return Ending(
-        came_to.statement, came_to.parked, stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows, came_to.failures
+        came_to.statement, came_to.parked, stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows, came_to.failures,
+        opening.plan.failed_and_gone(),
     )  # fmt: skip
 
 

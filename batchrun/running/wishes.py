@@ -68,6 +68,8 @@ class Ending:
     """Why most of the input lines that are no row are none."""
     failures: Mapping[unanswered.Reason, unanswered.Told] = field(default_factory=dict)
     """Why rows were rejected or exhausted."""
+    failed_and_gone: Mapping[str, int] = field(default_factory=dict)
+    """Of rows that were ``rejected`` or ``exhausted``, those that no longer stand in the input."""
 
     @property
     def exit_code(self) -> int:

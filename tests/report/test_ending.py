@@ -93,3 +93,13 @@ def test_more_reasons_than_the_screen_shows_are_on_the_page_where_there_is_one()
     reasons = {unanswered.Reason("legal", "rejected", f"code-{n}", 400): unanswered.Told(1, "no", "mend it") for n in range(5)}
     assert "2 more reasons stand on the page" in told(Totals(rejected=5), failures=reasons, page=PAGE)
     assert "2 more reasons stand in errors.jsonl" in told(Totals(rejected=5), failures=reasons)
+
+
+def test_rows_that_failed_and_no_longer_stand_in_the_input_are_not_said_to_be_asked_again():
+    gone = "{} in the input, and cannot be asked again".format
+    assert "exhausted rows again" in "".join(told(Totals(answered=3, exhausted=3), failed_and_gone={"exhausted": 2}))
+    lines = told(Totals(answered=3, exhausted=3), failed_and_gone={"exhausted": 3})
+    assert (gone("3 of them no longer stand") in lines, [line for line in lines if "rows again" in line]) == (True, [])
+    lines = told(Totals(answered=3, rejected=1, exhausted=1), failed_and_gone={"rejected": 1})
+    assert gone("1 of them no longer stands") in lines
+    assert [line for line in lines if "rows again" in line] == ["ask exhausted rows again with: batchrun run night.toml"]

@@ -142,3 +142,30 @@ def test_a_run_whose_description_is_gone_is_told_for_its_rows_go_under_other_key
         (run / also_gone).unlink()
     assert [line.startswith(its) for line in noted(simulated) if "run.json" in line] == [True]
     assert not [line for line in noted(simulated) if "run.json" in line]
+
+
+def test_rows_that_failed_and_were_taken_out_of_the_input_are_told_and_that_they_cannot_be_asked_again(simulated, tmp_path):
+    noted(simulated)
+    errors, results = (tmp_path / "run" / "legal" / name for name in ("errors.jsonl", "results.jsonl"))
+    first, *rest = results.read_bytes().splitlines(keepends=True)
+    entry = json.loads(first)
+    failure = {
+        "fault": "again",
+        "code": "internal_error",
+        "message": "m",
+        "advice": "a",
+        "status": 500,
+        "request_id": None,
+        "in_doubt": False,
+    }
+    kept = {
+        name: entry[name] for name in ("id", "workspace", "model", "attempt", "attempts", "started_at", "latency_ms", "digest", "metadata")
+    }
+    errors.write_text(json.dumps({**kept, "outcome": "exhausted", "failure": failure, "cost": None}) + "\n")
+    results.write_bytes(b"".join(rest))
+    lines = (tmp_path / "in.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "in.jsonl").write_text("".join(line for line in lines if json.loads(line)["id"] != entry["id"]))
+    gone = "1 row that failed no longer stands in the input: it stays in errors.jsonl and in the statement, and cannot be asked again"
+    assert gone in noted(simulated)
+    ending = run_blocking(simulated, Wishes(page=None, dotenv=None))
+    assert (ending.failed_and_gone, ending.exit_code) == ({"exhausted": 1}, 3)

@@ -29,8 +29,8 @@ class Plan:
         """Answered rows whose line or settings are no longer what was asked."""
         self.gone = 0
         """Answered rows that no longer stand in the input."""
-        self._failed_and_gone: dict[int, LaneKey] = {}
-        """Rows that failed and no longer stand in the input, by their names: the lane that their latest entry counts them in."""
+        self._failed_and_gone: dict[int, tuple[LaneKey, str]] = {}
+        """Rows that failed and no longer stand in the input, by their names: the lane of their latest entry, and what it says."""
         self._moved: dict[int, LaneKey] = {}
         """Rows that failed in another lane than the input has them in now, by ordinal: that lane."""
         self._counted: dict[LaneKey, tuple[int, int]] | None = None
@@ -62,7 +62,7 @@ class Plan:
                 digest = self._index.digest(ordinal)
                 self.answer(ordinal, digest if entry.digest == f"{digest:016x}" else -1)
         elif ordinal is None:
-            self._failed_and_gone[id_digest(entry.workspace, entry.id)] = lane
+            self._failed_and_gone[id_digest(entry.workspace, entry.id)] = lane, entry.outcome
         elif self._states[ordinal] != _ANSWERED:
             self._counted = None
             self._states[ordinal] = _BY_OUTCOME[entry.outcome]
@@ -145,6 +145,10 @@ class Plan:
         ordinal = self.find(workspace, row_id)
         return ordinal is not None and self._states[ordinal] == _PENDING
 
+    def failed_and_gone(self) -> Counter[str]:
+        """Count the rows that failed and no longer stand in the input, by what became of them: nobody can ask them again."""
+        return Counter(outcome for _, outcome in self._failed_and_gone.values())
+
     def rows_of_the_run(self) -> dict[tuple[str, str], int]:
         """Count the rows the run consists of, by the model that their entry names or that they are to be asked with.
 
@@ -153,7 +157,7 @@ class Plan:
         rows = Counter(self._done)
         for lane, (_, unanswered) in self._counts().items():
             rows[lane] += unanswered
-        rows.update(self._failed_and_gone.values())
+        rows.update(lane for lane, _ in self._failed_and_gone.values())
         if moved := {ordinal: lane for ordinal, lane in self._moved.items() if self._states[ordinal] == _REJECTED}:
             rows.update(moved.values())
             for lane, ordinals in self._index.lanes.items():

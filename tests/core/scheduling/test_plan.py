@@ -117,8 +117,10 @@ def test_a_rejected_row_counts_where_its_entry_is_whatever_model_its_line_names_
 
 
 def test_a_row_that_failed_and_is_gone_from_the_input_is_one_of_the_run():
-    plan = plan_of(entry("x", "exhausted"), entry("x", "rejected"), entry("y", "rejected"), entry("y"))
-    assert plan.rows_of_the_run() == {LEGAL: 5, SALES: 2}
+    plan = plan_of(entry("x", "exhausted"), entry("x", "rejected"), entry("y", "rejected"), entry("y"), entry("z", "exhausted"))
+    assert plan.rows_of_the_run() == {LEGAL: 6, SALES: 2}
+    assert plan.failed_and_gone() == plan.copy().failed_and_gone() == {"rejected": 1, "exhausted": 1}
+    assert plan_of(entry("a", "rejected")).failed_and_gone() == {}
 
 
 FAILED = st.tuples(st.sampled_from("abcxy"), st.sampled_from(["rejected", "exhausted"]), st.sampled_from(["plus", "flash"]))
@@ -127,16 +129,17 @@ FAILED = st.tuples(st.sampled_from("abcxy"), st.sampled_from(["rejected", "exhau
 @given(st.lists(FAILED, max_size=8), st.dictionaries(st.sampled_from("abcxy"), st.sampled_from(["plus", "flash"])))
 @example([("a", "rejected", "flash"), ("a", "rejected", "plus")], {})
 @example([("a", "exhausted", "flash"), ("x", "rejected", "plus")], {"a": "flash", "x": "plus"})
-def test_what_a_statement_calls_pending_is_what_is_left_of_rows_without_an_entry_in_their_lane(failed, answered):
+def test_what_a_statement_calls_pending_is_what_is_left_of_rows_without_an_entry(failed, answered):
     entries = [entry(row, outcome, model=model) for row, outcome, model in failed]
     entries += [entry(row, model=model) for row, model in answered.items()]
     plan, fold = plan_of(*entries), Fold("run", "night")
     fold.entries(entries)
     latest = {each.id: each for each in entries}
-    entered = {row for row, each in latest.items() if each.model == "plus"}
     rows = {0: "a", 1: "b", 3: "c"}
-    expected = Counter({LEGAL: sum(rows[ordinal] not in entered for ordinal in left(plan).get(LEGAL, ())), SALES: 2})
-    lanes = fold.close(plan.rows_of_the_run()).lanes
+    expected = Counter({LEGAL: sum(rows[ordinal] not in latest for ordinal in left(plan).get(LEGAL, ())), SALES: 2})
+    statement = fold.close(plan.rows_of_the_run())
+    lanes, total = statement.lanes, statement.total()
+    assert total.answered + total.rejected + total.exhausted + total.pending == len({"a", "b", "c", *latest}) + 2, "each row once"
     assert {lane: totals.pending for lane, totals in lanes.items() if totals.pending} == +expected
 
 
