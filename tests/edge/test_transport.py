@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import errno
 import gc
 import inspect
 import logging
@@ -28,6 +29,7 @@ from batchrun.core.rows.weight import MOST_WEIGHT
 from batchrun.core.scheduling.outages import never_met
 from batchrun.edge import transport as transport_module
 from batchrun.edge.transport import Page, Transport
+from batchrun.edge.transport.mishaps import code_of
 from tests.edge import fault_server as server
 
 KEY = "sk-fake-marketing"
@@ -332,6 +334,27 @@ def test_more_than_a_hundred_calls_are_under_way_at_once():
 
     anyio.run(main)
     assert [type(result) for result in results] == [Reply] * calls
+
+
+def test_while_a_model_thinks_the_system_keeps_a_connection_known_to_what_stands_between():
+    async def main() -> tuple[int, int, int]:
+        async with server.serving(server.keeps(server.http())) as endpoint, transport() as wire:
+            await wire.post(request(endpoint.url), reading())
+            [connection] = wire._pool._open
+            held = connection._transport.get_extra_info("socket")
+            asked = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            idle, every, times = (held.getsockopt(socket.IPPROTO_TCP, name) for name in asked)
+            return held.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), max(idle, every), idle + every * times
+
+    on, silent, gives_up = anyio.run(main)
+    assert on
+    assert silent <= 60, "some forget a connection after two minutes"
+    assert gives_up >= 600, "an answer may still come until total is over"
+
+
+def test_a_connection_whose_other_end_is_there_no_more_is_not_told_as_a_call_that_took_too_long():
+    assert code_of(OSError(errno.ETIMEDOUT, "said")) == "connection_reset"
+    assert code_of(TimeoutError()) == "total_timeout"
 
 
 def test_connections_are_used_again():

@@ -60,6 +60,9 @@ def code_of(error: BaseException) -> str:
         return error.code
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "connection_reset")
     match code, error:
+        case "total_timeout", OSError(errno=errno.ETIMEDOUT):
+            # The system's own word for an other end that is there no more.
+            return "connection_reset"
         case "unreachable", OSError(errno=int(number)):
             return _CODES_OF_ERRNO.get(number, code)
         case "proxy", aiohttp.ClientHttpProxyError(status=status) if status < 500 and status not in _PASSING:

@@ -25,6 +25,13 @@ _KEEPALIVE = 30.0
 """Seconds for which a connection may lie unused: endpoints close theirs after a minute or so, and a request that meets that is in doubt."""
 _NAMES_LAST = 60
 """Seconds a resolved name is trusted; short, so that a run of hours follows an endpoint that moves."""
+_SIGN_OF_LIFE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPALIVE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 10))
+"""Seconds of silence after which the system asks the other end whether it is there, and how often before it gives up.
+
+A model may think for minutes in which not a byte goes either way, and firewalls and address translators forget a connection after as few:
+its answer would be lost, billed, and asked for again. It is given up no sooner than `total` does: a line may come back. By the names that
+systems have for it, which not all have.
+"""
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 """Whoever waits for a connection has a deadline of its own."""
 _TURNS = 100
@@ -110,6 +117,7 @@ class Pool:
         if transport is None or transport.is_closing():
             held.close()
             raise WireError("disconnected")
+        _keep_alive(transport)
         connection = Connection(self._loop, transport, self._incoming, held.close, self._open.discard)
         transport.set_protocol(connection)
         self._open.add(connection)
@@ -126,3 +134,13 @@ class Pool:
             while free and not (free[0].reusable and now - free[0].rested <= _KEEPALIVE):
                 free.pop(0).close()
         self._sweeper = self._loop.call_later(_KEEPALIVE, self._sweep) if any(self._free.values()) else None
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    held = transport.get_extra_info("socket")
+    if held is None:
+        return
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _SIGN_OF_LIFE:
+        if hasattr(socket, name):
+            held.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
