@@ -78,7 +78,9 @@ def error_in_200(status: int, headers: Mapping[str, str], said: Complaint, usage
 def complaint_of(fields: dict[str, Any], line: bytes = b"", *, expected: bool = False) -> Complaint | None:
     """What the object *fields* complains of; None where it is no error, unless one is *expected* (an ``event:error``)."""
     code = fields.get("code")
-    named = type(code) is str and code and not fields.get("choices") and not fields.get("output")
+    # Gateways number their errors, and some of them what is none.
+    says_so = type(code) is str or (type(code) is int and code != 200 and _message_of(fields, fields))
+    named = says_so and code and not fields.get("choices") and not fields.get("output")
     return _said_by(fields, line) if expected or named or _says_something(fields.get("error")) else None
 
 
@@ -139,8 +141,12 @@ def _complaint(status: int, body: bytes) -> Complaint:
 def _said_by(fields: dict[str, Any], line: bytes) -> Complaint:
     error = fields.get("error")
     inner = error if isinstance(error, dict) else fields
-    message = _first_text(error, inner.get("message"), fields.get("message"), fields.get("detail"))
-    return Complaint(_code(inner), clean(message), _request_id(fields, inner), body=_kept(fields, line))
+    message = clean(_first_text(error, _message_of(inner, fields)))
+    return Complaint(_code(inner), message, _request_id(fields, inner), body=_kept(fields, line))
+
+
+def _message_of(inner: dict[str, Any], fields: dict[str, Any]) -> str:
+    return _first_text(inner.get("message"), fields.get("message"), fields.get("detail"), fields.get("msg"))
 
 
 def _code(inner: dict[str, Any]) -> str | None:

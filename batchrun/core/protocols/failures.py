@@ -166,10 +166,10 @@ _REDIRECTS = _park(Scope.WORKSPACE, advice=_REDIRECT, source="RFC 9110")
 _OTHER_REFUSALS = _reject(source="RFC 9110")
 _OTHER_TROUBLE = _again(source="RFC 9110")
 
-_SAID_BY_ANYBODY = frozenset({403, 404, 405, 410})
-"""Statuses that a firewall and a gateway on the way give as well, to one row for its text or to all of them for a minute."""
 _ASTRAY = frozenset({404, 405, 410})
 """Statuses of an address that is not there, or not for this; a redirect is another."""
+_SAID_BY_ANYBODY = _ASTRAY | {403}
+"""Statuses that a firewall and a gateway on the way give as well, to one row for its text or to all of them for a minute."""
 
 _BY_CODE = {(code.lower(), line.status): line for line in TABLE for code in line.codes}
 

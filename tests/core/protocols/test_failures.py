@@ -220,6 +220,7 @@ BODIES = {
     "the status as code": (b'{"error":{"code":"400","message":"m"}}', "http_400", "m", None),
     "no code": (b'{"error":{"code":null,"message":"m","type":"c"}}', "c", "m", None),
     "a plain string": (b'{"error":"m"}', "http_400", "m", None),
+    "a msg": (b'{"code":"c","msg":"m","data":null}', "c", "m", None),
     "a detail": (b'{"detail":"m"}', "http_400", "m", None),
     "plain text": (b"upstream   gone\r\n", "http_400", "upstream   gone", None),
     "a web page": (b"<html><head><title>403 Forbidden</title></head></html>", "http_400", "a web page: 403 Forbidden", None),

@@ -215,6 +215,18 @@ def test_an_error_under_200_is_classified_by_its_own_code(body, fault, scope, co
     assert (got.fault, got.scope, got.code, got.message, got.in_doubt) == (fault, scope, code, "m", False)
 
 
+@pytest.mark.parametrize("body", [{"code": 429, "message": "slow"}, {"code": -1, "msg": "slow"}, {"code": "429", "detail": "slow"}])
+def test_an_error_under_200_that_is_numbered_is_told_with_its_number_and_what_it_says(body):
+    got = failure(body | {"data": None})
+    assert (got.code, got.fault, got.in_doubt) == ("error_in_200", Fault.AGAIN, True)
+    assert got.message.endswith(f"({body['code']}: slow)")
+
+
+@pytest.mark.parametrize("code", [0, 200, 20_000])
+def test_a_number_beside_an_answer_is_no_error(code):
+    assert reply(ANSWER | {"code": code, "message": "ok"}).content == reply(ANSWER).content
+
+
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 503])
 def test_an_answer_outside_2xx_is_no_reply_whatever_it_holds(status):
     assert failure(ANSWER, status=status).status == status
