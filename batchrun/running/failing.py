@@ -51,12 +51,14 @@ def told(error: BaseException) -> BaseException:
     return error if ran_out is None else StoppedError(ran_out)
 
 
-def _ran_out(error: BaseException | None) -> str | None:
+def _ran_out(error: BaseException | None, seen: frozenset[int] = frozenset()) -> str | None:
+    """What ran out; None where something else is among what failed. *seen* are those that led here: what a group holds may tell of it."""
+    if error is None or id(error) in seen:
+        return None
+    seen |= {id(error)}
     match error:
-        case None:
-            return None
         case BaseExceptionGroup():
-            each = {*map(_ran_out, error.exceptions)}
+            each = {_ran_out(one, seen) for one in error.exceptions}
             return None if None in each else max(each, key=(_OVERLOOKED, _NO_MEMORY, _NO_THREAD).index)
         case MemoryError() | RuntimeError(args=("can't allocate lock",)):  # What Python calls it that there is none for a lock.
             return _NO_MEMORY
@@ -65,7 +67,7 @@ def _ran_out(error: BaseException | None) -> str | None:
         case SystemError(args=(str() as said,)) | TypeError(args=(str() as said,)) if _overlooked(said):
             return _OVERLOOKED
         case _:
-            return _ran_out(error.__cause__ or error.__context__)
+            return _ran_out(error.__cause__ or error.__context__, seen)
 
 
 def give_up() -> None:
