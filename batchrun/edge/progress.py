@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import anyio
 from tqdm import tqdm
 
-from batchrun.core.columns import cut, padded, width
+from batchrun.core.columns import cut, padded, printable, width
 from batchrun.core.counted import counted
 from batchrun.core.pauses import pause_after
 from batchrun.core.progress import Progress, WorkspaceProgress
@@ -39,9 +39,9 @@ async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr) -> 
 
 
 def note(text: str, stream: TextIO = sys.stderr) -> None:
-    """Write *text* as a line of its own: above the bars, while some are drawn on *stream*."""
+    """Write *text* as a line of its own: above the bars, while some are drawn on *stream*. No endpoint's words move the cursor."""
     with suppress(OSError), _Bar.external_write_mode(file=stream):
-        stream.write(f"note: {text}\n")
+        stream.write(f"note: {printable(text)}\n")
 
 
 async def _bars(observe: Callable[[], Progress], stream: TextIO) -> None:

@@ -299,6 +299,12 @@ def test_where_no_bars_are_drawn_a_note_is_a_line():
     assert stream.getvalue() == "note: half of the budget is spent\n"
 
 
+def test_an_endpoints_words_move_no_cursor_and_make_no_line_of_their_own():
+    stream = io.StringIO()
+    note("parked: legal: \x1b[2Jno\nnote: all is well", stream)
+    assert stream.getvalue() == "note: parked: legal: �[2Jno�note: all is well\n"
+
+
 def test_what_a_terminal_shows_of_a_key_moves_no_bar(terminal):
     stream = terminal(columns=80)
     columns = []

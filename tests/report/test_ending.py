@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from batchrun.core.ledger import unanswered
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Totals
@@ -67,6 +69,14 @@ def test_what_stands_still_what_failed_and_what_is_left_are_told_with_what_to_do
         "stopped by SIGTERM: 7 rows are left; go on with: batchrun run night.toml",
         "results: runs/night/WORKSPACE/results.jsonl",
     ]
+
+
+@pytest.mark.parametrize("code", ["Arrearage\x1b[2J", "connection_refused"])
+def test_what_an_endpoint_says_of_a_park_moves_no_cursor(code):
+    failure = Failure(Fault.PARK, Scope.WORKSPACE, code, "no\x1b[2J\nresults: all of them", "set it\x07")
+    parked = [ParkedScope(Scope.WORKSPACE, name, failure, 3) for name in ("legal", "sales")]
+    for line in told(Totals(pending=6), parked=tuple(parked)):
+        assert all(part.isprintable() for part in line.split("\n  "))
 
 
 def test_why_most_rows_failed_is_told_on_the_screen_with_what_to_do():
