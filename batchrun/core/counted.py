@@ -15,3 +15,8 @@ def counted(count: int, one: str, many: str = "") -> str:
 def shortened(names: Sequence[str]) -> str:
     """``a, b, c``; of many the first."""
     return ", ".join([*names[:_MOST_NAMED], *["…"] * (len(names) > _MOST_NAMED)])
+
+
+def sentence(*parts: str) -> str:
+    """*parts* with colons between them; a full stop at a part's end gives way to its colon."""
+    return ": ".join([*(part.rstrip().removesuffix(".") for part in parts[:-1]), parts[-1]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 from batchrun.core.columns import width
 from batchrun.core.counted import counted
@@ -91,9 +92,11 @@ def _notes(forecast: Forecast) -> Iterator[str]:
     yield from (f"faster: {_names(lanes)}: {text}" for text, lanes in list(helps.items())[:_MOST_ADVICE])
     if len(helps) > _MOST_ADVICE:
         yield f"faster: {len(helps) - _MOST_ADVICE:,} more pieces of advice stand in --json"
-    for wrong in forecast.obstacles:
+    for wrong, following in zip_longest(forecast.obstacles, forecast.obstacles[1:]):
         yield f"WRONG: {wrong.where}: {wrong.said} ({counted(wrong.rows, 'row')})"
-        yield f"  {wrong.advice}"
+        # What is to be done is said once of those that follow each other.
+        if following is None or following.advice != wrong.advice:
+            yield f"  {wrong.advice}"
     if not forecast.obstacles:
         yield "nothing is wrong that can be seen without a call; batchrun doctor asks the endpoints"
 

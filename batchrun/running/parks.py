@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import anyio
 
-from batchrun.core.counted import shortened
+from batchrun.core.counted import sentence, shortened
 from batchrun.core.jobs.job import Workspace
 from batchrun.core.jobs.words import nearest
 from batchrun.core.model import Failure, Fault, Scope
@@ -64,7 +64,7 @@ async def tell_outages(outages: Callable[[], Mapping[str, Failure]], note: Calla
 
 def _failing(failure: Failure) -> str:
     _, _, mend = failure.advice.rpartition("if it stays, ")
-    return f"every call fails: {failure.code}: {failure.message}: one tries at a time until it passes; if it stays, {mend}"
+    return sentence("every call fails", failure.code, failure.message, f"one tries at a time until it passes; if it stays, {mend}")
 
 
 async def tell_parks(parked: Callable[[], Iterable[ParkedScope]], note: Callable[[str], None]) -> None:
@@ -90,4 +90,4 @@ async def tell_parks(parked: Callable[[], Iterable[ParkedScope]], note: Callable
 def _told(parked: ParkedScope) -> str:
     failure = parked.failure
     status = f"{failure.status} " if failure.status else ""
-    return f"parked: {parked.name}: {status}{failure.code}: {failure.message}: {failure.advice}"
+    return sentence("parked", parked.name, f"{status}{failure.code}", failure.message, failure.advice)

@@ -25,7 +25,11 @@ def test_there_is_a_line_a_lane_and_a_total_with_chinese_names_in_line():
             Prospect("市场部", "qwen-max", 3, 60, 7, 7260.0, TPM, 0.5, cost=Money("USD", Decimal(3))),
             Prospect("sales", "qwen-max", 4, 80, 9),
         ),
-        (Obstacle("workspace sales", 4, "there is no API key", "set it"),),
+        (
+            Obstacle("in.jsonl, line 3", 2, "not JSON", "correct it"),
+            Obstacle("in.jsonl, line 7", 1, "an array", "correct it"),
+            Obstacle("workspace sales", 4, "there is no API key", "set it"),
+        ),
         ("answers are taken to take 2 s",),
         ("a note",),
     )
@@ -42,6 +46,9 @@ def test_there_is_a_line_a_lane_and_a_total_with_chinese_names_in_line():
         "cost unknown: 4 rows of qwen-max: no price is known; prices can be given in [prices]",
         "a note",
         "faster: legal qwen-plus: raise it",
+        "WRONG: in.jsonl, line 3: not JSON (2 rows)",
+        "WRONG: in.jsonl, line 7: an array (1 row)",
+        "  correct it",
         "WRONG: workspace sales: there is no API key (4 rows)",
         "  set it",
     ]

@@ -7,6 +7,7 @@ import asyncio
 import anyio
 import pytest
 
+from batchrun.core.counted import sentence
 from batchrun.core.jobs.endpoints import HOSTS
 from batchrun.core.jobs.job import Job
 from batchrun.core.model import Failure, Fault, Scope
@@ -55,6 +56,10 @@ def test_what_comes_to_stand_still_is_noted_once_as_soon_as_it_does_and_so_is_th
     notes = told_while(standing(), standing("legal"), standing("legal"), standing(), standing("legal"))
     parked = "parked: legal: 401 invalid_api_key: no: mend it"
     assert notes == [parked, "legal: goes on, invalid_api_key is over", parked]
+
+
+def test_a_full_stop_of_the_providers_gives_way_to_what_follows():
+    assert sentence("parked", "legal", "Access denied. ", "ask for it.") == "parked: legal: Access denied: ask for it."
 
 
 def test_of_many_that_stand_still_for_the_same_reason_some_are_noted_and_hours_are_noted_elsewhere():

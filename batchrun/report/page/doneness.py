@@ -17,6 +17,8 @@ from batchrun.report.page.subject import Parked, Subject, rows_of
 from batchrun.report.page.tables import Cell, Column, count, table, text
 from batchrun.report.page.words import Words
 
+_WHOLE = 400
+"""Characters of a workspace and a model: which one stands still is told whole."""
 _FIRST = 10
 """Unfinished workspaces that are not folded away."""
 
@@ -54,7 +56,7 @@ def _scope(parked: Parked, kind: str, words: Words) -> Markup:
     status = f" {parked.status}" if parked.status else ""
     head = h(
         "p",
-        h("strong", name(parked.name)),
+        h("strong", name(parked.name, _WHOLE)),
         " ",
         h("span", scope, class_="quiet"),
         h("span", words.say("rows_wait", n=whole(parked.rows)), class_="right"),
