@@ -26,6 +26,7 @@ from batchrun.edge.run_directory import (
     locked,
     open_to_append,
     read_description,
+    read_summary,
     workspace_directories,
     write_summaries,
     write_summary,
@@ -107,6 +108,28 @@ def test_an_owner_that_is_gone_is_not_named_for_the_one_that_holds_the_run(tmp_p
         (tmp_path / "run.lock").write_text(f"process {2**22 + 1} on elsewhere\n")
         with pytest.raises(RunInUseError, match="on elsewhere"), locked(tmp_path):
             pass
+
+
+@pytest.mark.parametrize(
+    ("signed", "named"),
+    [
+        (f"process {10**30} on {socket.gethostname()}", "another process"),
+        (f"somebody on {socket.gethostname()}", f"somebody on {socket.gethostname()}"),
+        (f"process 1 on {socket.gethostname()}", f"process 1 on {socket.gethostname()}"),
+        (b"process 7 on \xff\xfe", "process 7 on \ufffd\ufffd"),
+    ],
+    ids=["no number that can be", "no number", "another user's", "no text"],
+)  # fmt: skip
+def test_whoever_holds_a_run_is_told_as_it_signed_whatever_that_is(tmp_path, signed, named):
+    with locked(tmp_path):
+        (tmp_path / "run.lock").write_bytes(signed if isinstance(signed, bytes) else signed.encode())
+        with pytest.raises(RunInUseError, match=f"in use by {named};"), locked(tmp_path):
+            pass
+
+
+def test_a_pipe_in_the_locks_place_is_held_by_nobody_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "run.lock")
+    assert holder(tmp_path) is None
 
 
 def test_a_lock_is_given_back_when_the_run_ends_in_an_error(tmp_path):
@@ -216,6 +239,12 @@ def test_a_disk_that_fills_up_leaves_the_old_summary_and_never_half_a_new_one(tm
     assert orjson.loads(path.read_bytes()) == {"old": True}
     write_summary(path, {"new": True})
     assert orjson.loads(path.read_bytes()) == {"new": True}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b'"x"', b"null"])
+def test_a_summary_that_cannot_be_understood_says_nothing(tmp_path, content):
+    (tmp_path / "usage.json").write_bytes(content)
+    assert read_summary(tmp_path / "usage.json") == read_summary(tmp_path / "none.json") == {}
 
 
 def test_what_a_killed_process_left_beside_a_summary_is_written_over(tmp_path):

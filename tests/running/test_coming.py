@@ -56,6 +56,41 @@ def test_what_ends_a_run_comes_out_where_its_outcomes_are_iterated_over(tmp_path
         anyio.run(main)
 
 
+class EndOfAll(BaseException):
+    """What nobody holds up, as a cancellation is."""
+
+
+@pytest.mark.parametrize(("raised", "comes_out"), [(None, JobError), (OwnError, JobError), (EndOfAll, EndOfAll)])
+def test_what_ended_a_run_comes_out_before_an_error_of_the_block_and_never_before_what_ends_all(tmp_path, raised, comes_out):
+    job = job_in(tmp_path)
+    (tmp_path / "rows.jsonl").unlink()
+
+    async def main() -> None:
+        async with outcomes(job, QUIETLY) as stream:
+            await asyncio.wait((stream._under_way,))
+            if raised is not None:
+                raise raised
+
+    with pytest.raises(comes_out) as ended:
+        anyio.run(main)
+    assert raised is None or isinstance(ended.value if comes_out is raised else ended.value.__context__, raised)
+
+
+def test_a_run_whose_task_somebody_else_cancels_ends_no_block_that_does_not_ask_for_more(tmp_path):
+    """As a program does that cancels all tasks of its loop but its own."""
+    job = job_in(tmp_path)
+
+    async def main() -> str:
+        async with outcomes(job, QUIETLY) as stream:
+            await anext(stream)
+            stream._under_way.cancel()
+            await asyncio.wait((stream._under_way,))
+        return "went on"
+
+    assert anyio.run(main) == "went on"
+    assert run_blocking(job, QUIETLY).statement.total().answered == 12
+
+
 def test_whoever_hands_outcomes_on_from_a_generator_of_his_own_may_leave_that_where_it_stands(tmp_path):
     """As a web service does whose client is gone: its generator is closed by the loop, in a task that is another."""
     job = job_in(tmp_path)
