@@ -78,6 +78,13 @@ WRONG = [
         '"onw"',
         "did you mean 'own'?",
     ),
+    (
+        INPUT + '[defaults]\nendpoint = "https://dashscope..aliyuncs.com/v1"',
+        "defaults.endpoint",
+        '"https://dashscope..',
+        "an https:// or http:// URL",
+    ),
+    (INPUT + f'[defaults]\nendpoint = "https://{"a" * 64}.example/v1"', "defaults.endpoint", '"https://aaaa', "an https:// or http:// URL"),
     (INPUT + '[defaults]\nendpoint = "ftp://host/v1"', "defaults.endpoint", '"ftp://host/v1"', "an https:// or http:// URL"),
     (INPUT + '[defaults]\nparameters = { model = "a" }', "defaults.parameters.model", '"a"', "beside parameters"),
     (INPUT + "[defaults]\nparameters = { messages = [] }", "defaults.parameters.messages", "a list", "the rows bring them"),
@@ -354,3 +361,11 @@ def test_a_mistaken_name_among_thousands_is_told_without_listing_them_all(writte
     (mistake,) = error_of(written('[job]\ninput = { path = "a", workspace = "w9999" }\n' + many)).mistakes
     assert mistake.allowed.endswith("and 2,960 others")
     assert len(str(mistake)) < 600
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "host.", "a_b-c.example", "127.0.0.1", "[::1]", "[fe80::1]", "[::ffff:127.0.0.1]", f"{'a' * 63}.example"]
+)
+def test_a_host_by_any_name_or_address_that_may_be_one_is_taken(written, host):
+    job = load_job(written(INPUT + f'[defaults]\nmodel = "qwen-plus"\nendpoint = "http://{host}:8000/v1"\n'))
+    assert f"//{host}:8000/" in job.workspaces_resolved()["default"].endpoint.name

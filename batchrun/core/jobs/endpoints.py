@@ -55,7 +55,8 @@ _OF_A_WORKSPACE = re.compile(r"(?!trial\.)[^.]+\.([a-z0-9-]+)\.maas\.aliyuncs\.c
 HOSTS = ", ".join(f"{name} ({cloud.host.removeprefix('https://')})" for name, cloud in CLOUDS.items())
 """The provider's hosts, as a person is told them who has to name another."""
 
-_HOST = re.compile(r"[A-Za-z0-9_.:-]+")
+_HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f.:]*")
+"""A name that may be one (RFC 1035, 2.3.4), or an address: of any other it would be told after minutes of tries that it cannot be found."""
 _BASE_URL = 'an https:// or http:// URL with its path, such as "https://llm.example/compatible-mode/v1"'
 
 
