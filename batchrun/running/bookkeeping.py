@@ -68,7 +68,8 @@ class Bookkeeper:
         self._note = note
         self._wall_time = wall_time
         self._file = BooksFile(directory.absolute().parent)
-        self._name = ""
+        self._name = self._which = ""
+        """Of the books, and of the run."""
         self._lend_from = 0.0
         self._uncounted = ""
         """Why another run cannot be counted: nothing is lent."""
@@ -81,6 +82,7 @@ class Bookkeeper:
         if not self._purses:
             yield
             return
+        self._which = _which(self._directory)
         with held(self._directory):
             read: dict[Path, Part] = {}
             while unread := self._take_part(read):
@@ -98,8 +100,10 @@ class Bookkeeper:
         since = min(purse.page(self._wall_time()).span.starts for purse in self._purses)
         books = self._file.read() or Books("")
         stale = [path for path in runs_beside(self._directory) if _is_stale(books.runs.get(path.name), path, present.keys(), since)]
-        for path, read in self._counted(stale).items():
-            _merge(books, path.name, read, alive=is_held(path))
+        read = self._counted(stale)
+        for path, each in read.items():
+            _merge(books, path.name, each, alive=is_held(path))
+        self._forget_moved(books, read)
         for key, purse in present.items():
             purse.page(self._wall_time()).others = books.others(self._run, key)
 
@@ -218,6 +222,7 @@ class Bookkeeper:
                 return unread
             for path in stale:
                 _merge(books, path.name, read[path], alive=is_held(path))
+            self._forget_moved(books, {path: read[path] for path in stale})
             self._write_own(books, now)
             if not all((other := books.runs.get(path.name)) and other.open for path in beside if is_held(path)):
                 self._lend_from = now + _AWAITED
@@ -232,12 +237,18 @@ class Bookkeeper:
 
     def _write_own(self, books: Books, now: float) -> None:
         part = books.runs.setdefault(self._run, Part())
-        part.open, part.sizes = True, {}
+        part.open, part.sizes, part.run = True, {}, self._which
         for key, page in self._written():
             page.allowed = max(page.allowed, page.spent + page.promised)
             part.taken[key], part.spent[key] = page.allowed, page.spent
             page.others = books.others(self._run, key)
         books.forget_before(f"{datetime.fromtimestamp(now, UTC):%Y-%m}")
+
+    def _forget_moved(self, books: Books, read: Mapping[Path, Part]) -> None:
+        """Count a run whose directory has another name than the books know it by once: this one, and others that were *read* now."""
+        there = {path.name for path in runs_beside(self._directory)} | {self._run}
+        for name, run in [(self._run, _which(self._directory)), *((path.name, part.run) for path, part in read.items())]:
+            books.forget_moved(name, run, there)
 
     def _take_first_lots(self, books: Books, present: Mapping[str, Purse]) -> None:
         """Borrow a lot of each page that has nothing left, in one write; what is idle is given back as any other."""
@@ -274,7 +285,7 @@ class Bookkeeper:
 
         spend(Spending(purses, self._wall_time()), directory)
         spent = {key: copy.page(self._wall_time()).spent for key, copy in copies.items()}
-        return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size))
+        return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size), run=_which(directory))
 
     def _close(self) -> None:
         try:
@@ -296,6 +307,10 @@ def spend(spending: Spending, directory: Path) -> None:
     spending.close()
 
 
+def _which(directory: Path) -> str:
+    return str((run_directory.read_description(directory) or {}).get("run", ""))
+
+
 def _is_stale(part: Part | None, directory: Path, keys: Collection[str], since: float) -> bool:
     size, written_at = ledger_bytes(directory)
     if part is not None and part.open:
@@ -308,6 +323,7 @@ def _is_stale(part: Part | None, directory: Path, keys: Collection[str], since: 
 def _merge(books: Books, name: str, read: Part, *, alive: bool) -> None:
     """Write down what was read of another run; what a process that lives keeps itself stays as it is."""
     part = books.runs.setdefault(name, Part())
+    part.run = read.run
     if not (part.open and alive):
         part.settle(read.spent, max(read.sizes.values()))
         return

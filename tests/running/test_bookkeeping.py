@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -355,6 +356,7 @@ def test_a_ledger_is_read_again_where_it_grew_and_only_there(tmp_path):
     reads.close()
     assert books_of(tmp_path)["runs"]["plain"] == {
         "open": False,
+        "run": "plain",
         "sizes": {PAGE: sum(path.stat().st_size for path in plain.directory.rglob("*") if path.suffix in {".log", ".jsonl"})},
         "taken": {PAGE: "30"},
         "spent": {PAGE: "30"},
@@ -1004,3 +1006,31 @@ def test_the_first_calls_of_many_budgets_are_borrowed_for_at_once(tmp_path, budg
         assert len(written) == written_for_the_first_calls
     with Bookkeeper(run.directory, purses[:1], wall_time=lambda: NOON).open():
         assert purses[0].page(NOON).allowed >= 10, "what was under way stays"
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("who", ["a run beside it", "itself"])
+def test_a_run_whose_directory_was_renamed_is_counted_once_and_one_that_was_removed_stays_counted(tmp_path, who, killed):
+    first, beside = (Run(tmp_path, name).open() for name in ("a", "b"))
+    assert all([first.send(), first.send(), beside.send()])
+    first.settle(7)
+    beside.settle(5)
+    if killed:
+        first.kill()
+    else:
+        first.leave()
+    beside.close()
+    (tmp_path / "a").rename(tmp_path / "c")
+    spent = 7 + 10
+    if who == "itself":
+        renamed = Run(tmp_path, "c").open()
+        assert (renamed.page.spent, renamed.page.others) == (spent, 5)
+        renamed.close()
+    again = beside.open()
+    assert (again.page.spent, again.page.others) == (5, spent)
+    again.close()
+    assert sorted(books_of(tmp_path)["runs"]) == ["b", "c"]
+    shutil.rmtree(tmp_path / "c")
+    last = Run(tmp_path, "d").open()
+    assert last.page.others == 5 + spent
+    last.close()

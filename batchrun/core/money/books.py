@@ -14,7 +14,7 @@ A page is named by `Cap.key`: whose budget it is, its unit, its period, and whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -43,6 +43,8 @@ class Part:
     """A process has it, or had it when it was killed."""
     sizes: dict[str, int] = field(default_factory=dict)
     """Of the run's ledger when a page was read from it or settled, in bytes: another size means that there is more to read."""
+    run: str = ""
+    """Which run it is, whatever its directory is called; empty where older books do not tell."""
 
     def settle(self, spent: Mapping[str, Decimal], size: int) -> None:
         """Take note that this is what was spent of these pages when the ledger had so many bytes, and that no process has the run.
@@ -76,6 +78,11 @@ class Books:
         """Which other runs hold some of *page* that they may give back."""
         return [name for name, part in self.runs.items() if name != run and part.idle(page) > 0]
 
+    def forget_moved(self, name: str, run: str, there: Collection[str]) -> None:
+        """Drop what *run*, which is called *name* now, has under names that no directory has any more: else it would count twice."""
+        for other in [other for other, part in self.runs.items() if run and part.run == run and other not in {name, *there}]:
+            del self.runs[other]
+
     def lot(self, run: str, page: str, cap: Decimal) -> Decimal:
         """What *run* may well take at once of *page*: others hardly miss it, and it need not ask for every call."""
         room = self._room(run, page, cap)
@@ -106,7 +113,7 @@ class Books:
     def as_bytes(self) -> bytes:
         """Return the file's content."""
         runs = {
-            name: {"open": part.open, "sizes": part.sizes, "taken": _told(part.taken), "spent": _told(part.spent)}
+            name: {"open": part.open, "run": part.run, "sizes": part.sizes, "taken": _told(part.taken), "spent": _told(part.spent)}
             for name, part in sorted(self.runs.items())
         }
         return orjson.dumps({"format": FORMAT, "name": self.name, "runs": runs}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -126,7 +133,7 @@ def read_books(content: bytes) -> Books | None:
 def _part(told: Any) -> Part:
     if not isinstance(told["open"], bool) or not all(isinstance(size, int) for size in told["sizes"].values()):
         raise TypeError
-    return Part(_amounts(told["taken"]), _amounts(told["spent"]), told["open"], dict(told["sizes"]))
+    return Part(_amounts(told["taken"]), _amounts(told["spent"]), told["open"], dict(told["sizes"]), str(told.get("run", "")))
 
 
 def _amounts(told: Any) -> dict[str, Decimal]:
