@@ -54,11 +54,7 @@ class Medium(NamedTuple):
 
         Told by its length and its letters: no file name is longer than 255 bytes, and a path that has a dot is no base64.
         """
-        return (
-            self.format is not None
-            and len(self.url) > _LONGEST_NAME
-            and _BASE64.fullmatch(self.url, 0, min(len(self.url), LONGEST_PATH)) is not None
-        )
+        return self.format is not None and len(self.url) > _LONGEST_NAME and _BASE64.fullmatch(self.url, 0, LONGEST_PATH) is not None
 
     @property
     def is_local(self) -> bool:

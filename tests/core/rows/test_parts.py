@@ -180,12 +180,18 @@ def test_a_path_is_not_taken_for_base64(medium):
     assert (medium.is_bare_base64, medium.is_local) == (False, True)
 
 
+def test_what_is_longer_than_a_file_can_be_called_and_all_letters_of_base64_is_the_sound_itself():
+    assert Medium("audio", "A" * 255, "wav").is_local
+    assert not Medium("audio", "A" * 256, "wav").is_local
+
+
 def test_a_data_url_may_be_as_long_as_the_provider_takes_and_not_a_byte_longer():
     head = "data:image/png;base64,"
     fits = head + "A" * (MAX_DATA_URL_BYTES - len(head))
     assert unfit_data_url(fits) is None
     assert unfit_data_url(fits + "A") == "a data URL of 10,485,761 bytes: at most 10,485,760 may be"
     assert unfit_data_url("DATA:" + "字" * (MAX_DATA_URL_BYTES // 3)) == "a data URL of 10,485,764 bytes: at most 10,485,760 may be"
+    assert unfit_data_url("data:" + "😀" * (MAX_DATA_URL_BYTES // 4)) == "a data URL of 10,485,765 bytes: at most 10,485,760 may be"
     assert unfit_data_url("https://x.example/" + fits + "A") is None
 
 

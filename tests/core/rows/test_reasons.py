@@ -26,6 +26,13 @@ def why(line, *workspaces):
     return read.reason
 
 
+@pytest.mark.parametrize(("workspaces", "more"), [(12, ""), (13, " and 1 more"), (1_012, " and 1,000 more")])
+def test_of_many_workspaces_a_dozen_is_named_and_the_others_are_counted(workspaces, more):
+    names = [f"w{number}" for number in range(workspaces)]
+    reasons = reasons_of(why(b'{"workspace": "legal", "prompt": "a"}', "support"))
+    assert list(told(1, reasons.most_frequent(), names))[-1] == f"the job's workspaces are {', '.join(names[:12])}{more}"
+
+
 def test_a_workspace_that_was_renamed_is_one_reason_with_its_count_and_the_name_that_was_meant():
     reasons = reasons_of(*[why(b'{"workspace": "legall", "prompt": "a"}', "legal", "support")] * 58)
     assert list(told(58, reasons.most_frequent(), ["legal", "support"])) == [

@@ -37,3 +37,5 @@ def test_what_cannot_be_told_is_said():
         "1,000 rows added, 0 taken out, 2 edited; 3 others are asked under other settings now: whether their lines were edited is not known"
     )
     assert str(Since(1000, 0, 2, 3)) == told
+    one = "1 row added, 0 taken out, 0 edited; 1 other is asked under other settings now: whether its line was edited is not known"
+    assert str(Since(1, 0, 0, 1)) == one

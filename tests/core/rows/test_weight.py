@@ -42,6 +42,12 @@ def test_no_answer_takes_more_memory_than_two_answers_worth_of_values(unit):
     assert int(told[1]) < 2 * MOST_WEIGHT, told
 
 
+def test_the_shortest_text_that_weighs_too_much_is_not_passed_over_for_its_length():
+    most = MOST_WEIGHT // weight(b"{},")
+    assert not too_heavy(b"[%b{}]" % (b"{}," * (most - 2)))
+    assert too_heavy(b"[%b{}]" % (b"{}," * (most + 1)))
+
+
 def test_what_stands_in_strings_weighs_nothing():
     text = orjson.dumps({"choices": [orjson.dumps([[], {}, [{"a": 1}]] * 400_000).decode()]})
     assert weight(text) > MOST_WEIGHT
