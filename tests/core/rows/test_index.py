@@ -1,12 +1,13 @@
 """Every row is found once: by ordinal, by id, and in its lane."""
 
 from array import array
+from zlib import crc32
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.rows.index import MAX_FILES, Duplicate, Index, Position, occurrence_id, packed
-from batchrun.core.rows.names import id_digest
+from batchrun.core.rows.names import id_digest, row_crc, row_crcs
 
 NAMES = st.tuples(st.sampled_from(["legal", "marketing", ""]), st.text(max_size=4))
 
@@ -164,3 +165,9 @@ def test_a_row_costs_forty_bytes_at_the_most():
 
 def _bytes(index: Index) -> int:
     return sum(len(each) * each.itemsize for each in (*index.parts()[1], index._table))
+
+
+def test_no_rows_name_is_zero_which_stands_for_none():
+    of_none = "r-acaccccaaacacccaccaaaaaaccacaaacaaaaaaaa"
+    assert crc32(b"legal\0" + of_none.encode()) == 0
+    assert (row_crc("legal", of_none), [*row_crcs("legal", [of_none.encode(), b"r-1"])]) == (1, [1, row_crc("legal", "r-1")])

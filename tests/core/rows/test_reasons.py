@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import subprocess
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.rows.reasons import MOST_SHOWN, Reason, Reasons, told
+from batchrun.core.rows.reasons import MOST_SHOWN, Reason, Reasons, described, told
 from batchrun.core.rows.rows import Inherited, NotARow, read_line
 
 
@@ -118,3 +119,11 @@ def test_a_file_of_nothing_but_different_mistakes_is_counted_in_bounded_memory()
     assert reasons.lines == 3000
     assert len(reasons._kinds) == 1000  # the bound is what is held
     assert list(told(reasons.lines, reasons.most_frequent()))[-1] == "2,995 more for other reasons"
+
+
+def test_of_a_description_only_what_is_a_reason_is_read_and_without_one_nothing_is_told():
+    whole: dict[str, Any] = {"lines": 2, "place": "rows.jsonl, line 1", "said": "no prompt"}
+    wrong = [{**whole, "lines": True}, {**whole, "lines": "2"}, {**whole, "place": None}, {**whole, "said": 7}, {}, None, "x"]
+    assert described([*wrong, whole]) == [Reason(**whole)]
+    assert described(whole) == []
+    assert list(told(3, [], ["legal"])) == []
