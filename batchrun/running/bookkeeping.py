@@ -99,11 +99,12 @@ class Bookkeeper:
         present = self._present()
         since = min(purse.page(self._wall_time()).span.starts for purse in self._purses)
         books = self._file.read() or Books("")
-        stale = [path for path in runs_beside(self._directory) if _is_stale(books.runs.get(path.name), path, present.keys(), since)]
+        beside = runs_beside(self._directory)
+        stale = [path for path in beside if _is_stale(books.runs.get(path.name), path, present.keys(), since)]
         read = self._counted(stale)
         for path, each in read.items():
             _merge(books, path.name, each, alive=is_held(path))
-        self._forget_moved(books, read)
+        self._forget_moved(books, beside, read)
         for key, purse in present.items():
             purse.page(self._wall_time()).others = books.others(self._run, key)
 
@@ -222,7 +223,7 @@ class Bookkeeper:
                 return unread
             for path in stale:
                 _merge(books, path.name, read[path], alive=is_held(path))
-            self._forget_moved(books, {path: read[path] for path in stale})
+            self._forget_moved(books, beside, {path: read[path] for path in stale})
             self._write_own(books, now)
             if not all((other := books.runs.get(path.name)) and other.open for path in beside if is_held(path)):
                 self._lend_from = now + _AWAITED
@@ -244,9 +245,9 @@ class Bookkeeper:
             page.others = books.others(self._run, key)
         books.forget_before(f"{datetime.fromtimestamp(now, UTC):%Y-%m}")
 
-    def _forget_moved(self, books: Books, read: Mapping[Path, Part]) -> None:
-        """Count a run whose directory has another name than the books know it by once: this one, and others that were *read* now."""
-        there = {path.name for path in runs_beside(self._directory)} | {self._run}
+    def _forget_moved(self, books: Books, beside: Iterable[Path], read: Mapping[Path, Part]) -> None:
+        """Count a run whose directory has another name than the books know it by once: this one, and what of *beside* was *read* now."""
+        there = {self._run, *(path.name for path in beside)}
         for name, run in [(self._run, _which(self._directory)), *((path.name, part.run) for path, part in read.items())]:
             books.forget_moved(name, run, there)
 
