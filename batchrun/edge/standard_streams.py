@@ -14,7 +14,7 @@ import io
 import os
 import sys
 from select import select
-from typing import Any, TextIO, cast
+from typing import IO, Any, TextIO, cast
 
 
 def open_what_is_closed() -> None:
@@ -37,7 +37,10 @@ def wait_for_a_slow_reader() -> None:
 
 
 class _Patient(io.RawIOBase):
-    """Writes to a descriptor, and waits where that takes no more at the moment."""
+    """Writes to a descriptor, all of it, and waits where that takes no more at the moment.
+
+    No buffer stands before it: whoever waits here would hold its lock, which the end of the process wants.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -52,11 +55,13 @@ class _Patient(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def write(self, said: Any, /) -> int:
-        while True:
+        left = memoryview(said)
+        while left:
             try:
-                return os.write(self._descriptor, said)
+                left = left[os.write(self._descriptor, left) :]
             except BlockingIOError:
                 select([], [self._descriptor], [])
+        return len(said)
 
 
 def _patient(stream: TextIO) -> TextIO:
@@ -65,7 +70,7 @@ def _patient(stream: TextIO) -> TextIO:
             return stream
     except io.UnsupportedOperation:  # It leads to no descriptor.
         return stream
-    said = io.BufferedWriter(_Patient(stream.fileno()))
+    said = cast("IO[bytes]", _Patient(stream.fileno()))
     return io.TextIOWrapper(said, stream.encoding, stream.errors, line_buffering=stream.line_buffering, write_through=stream.write_through)
 
 

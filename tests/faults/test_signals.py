@@ -92,10 +92,12 @@ def test_a_terminal_that_is_stopped_holds_nothing_up(tmp_path, port):
         os.close(end)
 
 
-def test_a_pipe_for_notes_that_nobody_empties_holds_nothing_up(tmp_path, port):
+@pytest.mark.parametrize("waits", [True, False], ids=["waited for", "never waited for"])
+def test_a_pipe_for_notes_that_nobody_empties_holds_nothing_up(tmp_path, port, waits):
     read, write = os.pipe()
     fcntl.fcntl(write, F_SETPIPE_SZ, 4096)
     os.write(write, b"x" * 4096)
+    os.set_blocking(write, waits)
     process = starting(tmp_path, "run", "job.toml", "--json", keys=job(tmp_path, port), stdout=subprocess.PIPE, stderr=write)
     out, _ = ended(process)
     assert (process.returncode, json.loads(out)["total"]["answered"]) == (0, 40)
