@@ -34,13 +34,16 @@ def test_a_signal_is_heard_while_the_disk_stalls_and_the_run_goes_on_later(tmp_p
 
 @pytest.mark.timeout(120)
 def test_books_of_budgets_that_are_held_up_hold_up_the_run_and_cost_it_no_call(tmp_path):
-    """Another process holds the lock of the books for longer than a call may take: that is what its stalled disk comes to."""
+    """Another process holds the lock of the books for longer than a call may take: that is what its stalled disk comes to.
+
+    The budget is so small that what is borrowed at once lasts for a few of the calls.
+    """
     rows = 100
     asked = [{"id": f"r-{number}", "prompt": "hello", "parameters": {"max_tokens": 5}} for number in range(rows)]
     children.jsonl(tmp_path / "rows.jsonl", asked)
     with children.server("-m", "tests.faults.endpoints") as where:
         (tmp_path / "job.toml").write_text(
-            '[job]\ninput = "rows.jsonl"\noutput = "run"\nbudget = { tokens = 1_000_000, per = "day" }\n[defaults]\nmodel = "qwen-max"\n'
+            '[job]\ninput = "rows.jsonl"\noutput = "run"\nbudget = { tokens = 20_000, per = "day" }\n[defaults]\nmodel = "qwen-max"\n'
             "concurrency = 4\n[timeouts]\nidle = 1\ntotal = 1.5\n"
             f'[workspaces.hr]\napi_key_env = "HR_KEY"\nendpoint = "http://127.0.0.1:{where["port"]}/good/v1"\n'
         )
