@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 from zoneinfo import ZoneInfo
 
-from batchrun.core.errors import JobError, RunDamagedError
+from batchrun.core.errors import RunDamagedError
 from batchrun.core.ledger.attribution import DEFAULT_ZONE
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.fold import Fold, Most
@@ -45,7 +45,7 @@ class Account:
         """Take a run directory's; raises JobError where there is none, RunDamagedError where its description is damaged."""
         described = run_directory.read_description(directory)
         if described is None:
-            raise JobError(f"{directory}: is no run directory: there is no run.json in it; {_meant(directory)}")
+            raise run_directory.not_there(directory, several=True)
         told = _told(directory, described, only)
         return cls(directory, *told, described.get("job"), most_of(described_job(described)), tuple(by), zone, only)
 
@@ -103,14 +103,6 @@ def write_usage(directory: Path, statement: Statement) -> None:
     """Write each workspace's usage.json; raises LedgerError where it cannot be."""
     parts = statement.workspaces_json()
     run_directory.write_summaries({directory / workspace / "usage.json": part for workspace, part in parts.items()})
-
-
-def _meant(directory: Path) -> str:
-    """Which run directory may be meant by one that is none."""
-    described = min(directory.glob("*/run.json"), default=None)
-    if described is not None:
-        return f"runs stand in it: name one, such as {described.parent}, or all of them, {directory}/*"
-    return "name the directory that the job's output names"
 
 
 def _told(directory: Path, described: Mapping[str, Any], only: str | None) -> tuple[str, str, int, dict[tuple[str, str], int]]:

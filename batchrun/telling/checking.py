@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.core.counted import counted
-from batchrun.core.errors import JobError, RunDamagedError, RunTooNewError
+from batchrun.core.errors import RunDamagedError, RunTooNewError
 from batchrun.core.ledger.attempts import read_attempt
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.doubt import Calls
@@ -68,7 +68,7 @@ def checked(directory: Path, *, repair: bool) -> Checked:
     Raises JobError where it is no run directory, RunInUseError where another process holds it.
     """
     if not directory.is_dir() or not any((directory / name).exists() for name in ("run.json", LOG)):
-        raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
+        raise run_directory.not_there(directory)
     with run_directory.locked(directory) if repair else run_directory.kept_still(directory):
         return _Check(directory, repair=repair).made()
 

@@ -38,7 +38,7 @@ def reconciled(
     for directory in runs:
         described = run_directory.read_description(directory)
         if described is None:
-            raise JobError(f"{directory}: is no run directory: there is no run.json in it; name the directory that the job's output names")
+            raise run_directory.not_there(directory, several=True)
         if (other := seen.setdefault(described["run"], directory)) is not directory:
             raise JobError(f"{directory}: holds the same run as {other}: its calls would be counted twice; name one of them")
         workspaces |= set(described["rows"])

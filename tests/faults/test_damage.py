@@ -120,8 +120,15 @@ def test_a_run_that_is_held_is_not_checked_and_what_is_no_run_is_refused(tmp_pat
     with run_directory.locked(tmp_path / "run"):
         held = runner.invoke(batchrun, ["check", str(tmp_path / "run")])
     assert getattr(held.exception, "exit_code", None) == 5
-    none = runner.invoke(batchrun, ["check", str(tmp_path)])
-    assert getattr(none.exception, "exit_code", None) == 2
+    (tmp_path / "empty").mkdir()
+    for wrong, meant in {
+        tmp_path: f"runs stand in it: name one, such as {tmp_path / 'run'}",
+        tmp_path / "run" / "sales": f"it is a part of the run {tmp_path / 'run'}: name that",
+        tmp_path / "empty": "name the directory that the job's output names",
+    }.items():
+        none = runner.invoke(batchrun, ["check", str(wrong)])
+        assert getattr(none.exception, "exit_code", None) == 2
+        assert str(none.exception) == f"{wrong}: is no run directory: there is no run.json in it; {meant}"
 
 
 def test_a_torn_tail_is_told_and_mended_without_being_damage(tmp_path):

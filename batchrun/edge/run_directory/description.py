@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from batchrun.core.errors import LedgerError, RunDamagedError, RunTooNewError
+from batchrun.core.errors import JobError, LedgerError, RunDamagedError, RunTooNewError
 from batchrun.edge.run_directory.whole import as_read, write_summary
 
 FORMAT = 1
@@ -35,6 +35,17 @@ def read_description(directory: Path) -> dict[str, Any] | None:
     if described.pop(_DIGEST, None) not in {None, digest_of(described)}:
         raise RunDamagedError(f"{path}: was changed after it was written; the rows are safe in the workspaces' files: move run.json away")
     return described
+
+
+def not_there(directory: Path, *, several: bool = False) -> JobError:
+    """Say that *directory* is no run directory, and which may be meant; all that stand in it too, where *several* may be named."""
+    if (directory.parent / "run.json").is_file() and directory.is_dir():
+        meant = f"it is a part of the run {directory.parent}: name that"
+    elif (within := min(directory.glob("*/run.json"), default=None)) is not None:
+        meant = f"runs stand in it: name one, such as {within.parent}" + (f", or all of them, {directory}/*" if several else "")
+    else:
+        meant = "name the directory that the job's output names"
+    return JobError(f"{directory}: is no run directory: there is no run.json in it; {meant}")
 
 
 def write_description(directory: Path, described: dict[str, Any]) -> None:
