@@ -76,7 +76,7 @@ GROUPS = {
     "budget": Group(
         (
             *(f"core/money/{name}.py" for name in ("books", "budget", "outlays", "periods", "spending")),
-            *("running/budgets.py", "running/bookkeeping.py"),
+            *(f"running/{name}.py" for name in ("budgets", "bookkeeping", "other_runs")),
         ),
         ("tests/core/money", "tests/running/test_bookkeeping.py", "tests/running/test_budgets.py"),
     ),

@@ -1,20 +1,19 @@
-"""Budgets by the day and the month, over runs: what this run borrows from the books, and what it makes sure that they know.
+"""What this run borrows from the books of budgets by the day and the month, and what it makes sure that they know.
 
-An opening reads the books and, of each run beside it, what the books do not tell: runs that were killed, went on without such a budget, or
-that no books know. Before a call is sent that its page has too little left for, more is borrowed, in lots as large as what is under way, or
-as a small part of what is left: for every call, books of many budgets would cost more than all else. A page that nothing is under way of is
-given back within a second. A run that finds nothing left waits while others hold some that they may give back. Where the books are lost
-while runs go on, nothing is lent until each of them has written down anew what it holds.
+An opening reads the books, and has those runs counted that they do not tell enough of (`other_runs.py`). Before a call is sent that its page
+has too little left for, more is borrowed, in lots as large as what is under way, or as a small part of what is left: for every call, books
+of many budgets would cost more than all else. A page that nothing is under way of is given back within a second. A run that finds nothing
+left waits while others hold some that they may give back. Where the books are lost while runs go on, nothing is lent until each of them has
+written down anew what it holds.
 
 The books are read and written in the event loop, a few hundred bytes without a sync, so that a busy disk does not hold a run up. One that
 the kernel makes wait for a write, or another process that waits so while it has the lock, holds up the whole loop, as a write to the ledger
 does: nothing is sent that the books do not know of, nothing is lost, and the calls are given the time back
 (`test_books_of_budgets_that_are_held_up_hold_up_the_run_and_cost_it_no_call`).
 
-A run beside whose ledger cannot be counted, for it is damaged or a newer version's, keeps a run with such a budget from being opened: what
-cannot be counted must not be overspent. Where it is found so in the midst of a run, at a new day or when its process has died, nothing more
-is lent until it can be counted: what was borrowed is spent, then the lanes that need more park, and all others go on. It is told once, and
-looked at again every minute.
+Where a run beside is found not to be countable in the midst of this one, at a new day or when its process has died, nothing more is lent
+until it can be counted: what was borrowed is spent, then the lanes that need more park, and all others go on. It is told once, and looked
+at again every minute.
 
 A run that has no such budget in its job is counted as of the moment when another one opened, and again when a day begins.
 """
@@ -23,7 +22,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -37,11 +36,9 @@ from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.money.books import Books, Part
 from batchrun.core.money.budget import LaneKey, Page, Purse
-from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.scheduler import Scheduler
-from batchrun.edge import run_directory
-from batchrun.edge.books_file import BooksFile, held, is_held, ledger_bytes, name_of, runs_beside
-from batchrun.telling.reading import read_into
+from batchrun.edge.books_file import BooksFile, held, is_held, ledger_bytes, name_of
+from batchrun.running.other_runs import OtherRuns, which
 
 LOOK_EVERY = 1.0
 _ASKED_AGAIN_AFTER = 0.2
@@ -68,6 +65,7 @@ class Bookkeeper:
         self._note = note
         self._wall_time = wall_time
         self._file = BooksFile(directory.absolute().parent)
+        self._others = OtherRuns(directory, self._purses, wall_time)
         self._name = self._which = ""
         """Of the books, and of the run."""
         self._lend_from = 0.0
@@ -82,7 +80,7 @@ class Bookkeeper:
         if not self._purses:
             yield
             return
-        self._which = _which(self._directory)
+        self._which = which(self._directory)
         with held(self._directory):
             read: dict[Path, Part] = {}
             while unread := self._take_part(read):
@@ -96,16 +94,12 @@ class Bookkeeper:
         """Only see what the other runs have taken of the present pages: nothing is written. Blocks."""
         if not self._purses or not self._file.path.parent.is_dir():
             return
-        present = self._present()
-        since = min(purse.page(self._wall_time()).span.starts for purse in self._purses)
         books = self._file.read() or Books("")
-        beside = runs_beside(self._directory)
-        stale = [path for path in beside if _is_stale(books.runs.get(path.name), path, present.keys(), since)]
-        read = self._counted(stale)
-        for path, each in read.items():
-            _merge(books, path.name, each, alive=is_held(path))
-        self._forget_moved(books, beside, read)
-        for key, purse in present.items():
+        beside = self._others.beside()
+        read = self._counted(self._others.stale(books, beside))
+        self._others.take_in(books, read)
+        self._others.forget_moved(books, beside, read)
+        for key, purse in self._others.present().items():
             purse.page(self._wall_time()).others = books.others(self._run, key)
 
     def fund(self, purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float) -> None:
@@ -152,6 +146,10 @@ class Bookkeeper:
             read |= counted
         self._uncounted = ""
         return True
+
+    def _counted(self, directories: Iterable[Path]) -> dict[Path, Part]:
+        then = "nothing more of it goes to this run, and all else goes on" if self._name else "nothing is sent"
+        return self._others.counted(directories, then)
 
     def _borrow(self, purse: Purse, page: Page, need: Decimal) -> None:
         if self._uncounted:
@@ -206,24 +204,19 @@ class Bookkeeper:
     def _written(self) -> Iterator[tuple[str, Page]]:
         return ((purse.cap.key(page.span.name), page) for purse in self._purses for page in purse.pages.values())
 
-    def _present(self) -> dict[str, Purse]:
-        now = self._wall_time()
-        return {purse.cap.key(purse.page(now).span.name): purse for purse in self._purses}
-
     def _take_part(self, read: Mapping[Path, Part]) -> list[Path]:
         """Write this run into the books, and what was *read* of others; the runs that must be read first, if there are any."""
-        now, present = self._wall_time(), self._present()
-        since = min(purse.page(now).span.starts for purse in self._purses)
+        now, present = self._wall_time(), self._others.present()
         with self._file.locked():
             found = self._file.read()
             books = found or Books(uuid.uuid4().hex)
-            beside = runs_beside(self._directory)
-            stale = [path for path in beside if _is_stale(books.runs.get(path.name), path, present.keys(), since)]
+            beside = self._others.beside()
+            stale = self._others.stale(books, beside)
             if unread := [path for path in stale if path not in read]:
                 return unread
-            for path in stale:
-                _merge(books, path.name, read[path], alive=is_held(path))
-            self._forget_moved(books, beside, {path: read[path] for path in stale})
+            of_stale = {path: read[path] for path in stale}
+            self._others.take_in(books, of_stale)
+            self._others.forget_moved(books, beside, of_stale)
             self._write_own(books, now)
             if not all((other := books.runs.get(path.name)) and other.open for path in beside if is_held(path)):
                 self._lend_from = now + _AWAITED
@@ -245,12 +238,6 @@ class Bookkeeper:
             page.others = books.others(self._run, key)
         books.forget_before(f"{datetime.fromtimestamp(now, UTC):%Y-%m}")
 
-    def _forget_moved(self, books: Books, beside: Iterable[Path], read: Mapping[Path, Part]) -> None:
-        """Count a run whose directory has another name than the books know it by once: this one, and what of *beside* was *read* now."""
-        there = {self._run, *(path.name for path in beside)}
-        for name, run in [(self._run, _which(self._directory)), *((path.name, part.run) for path, part in read.items())]:
-            books.forget_moved(name, run, there)
-
     def _take_first_lots(self, books: Books, present: Mapping[str, Purse]) -> None:
         """Borrow a lot of each page that has nothing left, in one write; what is idle is given back as any other."""
         part = books.runs[self._run]
@@ -259,34 +246,6 @@ class Bookkeeper:
             if not page.left:
                 books.lend(self._run, key, purse.cap.amount, Decimal(0), books.lot(self._run, key, purse.cap.amount))
                 page.allowed = part.taken[key]
-
-    def _counted(self, directories: Iterable[Path]) -> dict[Path, Part]:
-        """Read from their ledgers what other runs have spent of our budgets' present pages; raises what tells why that cannot be known."""
-        return {directory: self._read_of_another(directory) for directory in directories}
-
-    def _read_of_another(self, directory: Path) -> Part:
-        try:
-            return self._read_ledger(directory)
-        except (RunDamagedError, LedgerError) as error:
-            caps = ", ".join(str(purse.cap) for purse in self._purses)
-            then = "nothing more of it goes to this run, and all else goes on" if self._name else "nothing is sent"
-            raise type(error)(
-                f"{directory}: what this run, which stands beside yours, has spent of {caps} cannot be counted, and no more may be spent "
-                f"than is left: {then}. {error}. Or move {directory.name} into another folder: what it spent counts no more then"
-            ) from None
-
-    def _read_ledger(self, directory: Path) -> Part:
-        size, _ = ledger_bytes(directory)
-        job = (run_directory.read_description(directory) or {}).get("name", "")
-        copies = {key: Purse(purse.cap, purse.most, purse.cost) for key, purse in self._present().items()}
-
-        def purses(lane: LaneKey) -> tuple[Purse, ...]:
-            owners = {f"workspace {lane[0]}, model {lane[1]}", f"workspace {lane[0]}", f"job {job}"}
-            return tuple(copy for copy in copies.values() if copy.cap.whose in owners)
-
-        spend(Spending(purses, self._wall_time()), directory)
-        spent = {key: copy.page(self._wall_time()).spent for key, copy in copies.items()}
-        return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size), run=_which(directory))
 
     def _close(self) -> None:
         try:
@@ -300,34 +259,3 @@ class Bookkeeper:
         except LedgerError as error:
             # No more is sent, and whoever comes next reads the ledger: what ended the run, if anything did, is what is to be told.
             self._note(str(error))
-
-
-def spend(spending: Spending, directory: Path) -> None:
-    """Read the ledger in *directory* into *spending*; raises RunDamagedError where it is damaged."""
-    read_into(directory, spending)
-    spending.close()
-
-
-def _which(directory: Path) -> str:
-    return str((run_directory.read_description(directory) or {}).get("run", ""))
-
-
-def _is_stale(part: Part | None, directory: Path, keys: Collection[str], since: float) -> bool:
-    size, written_at = ledger_bytes(directory)
-    if part is not None and part.open:
-        return not is_held(directory) or any(key not in part.taken for key in keys)
-    if written_at < since:
-        return False
-    return part is None or any(part.sizes.get(key) != size for key in keys)
-
-
-def _merge(books: Books, name: str, read: Part, *, alive: bool) -> None:
-    """Write down what was read of another run; what a process that lives keeps itself stays as it is."""
-    part = books.runs.setdefault(name, Part())
-    part.run = read.run
-    if not (part.open and alive):
-        part.settle(read.spent, max(read.sizes.values()))
-        return
-    for key, amount in read.taken.items():
-        part.taken.setdefault(key, amount)
-        part.spent.setdefault(key, amount)

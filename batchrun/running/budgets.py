@@ -20,8 +20,8 @@ from batchrun.core.money.periods import Period
 from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.parking import ParkedScope
-from batchrun.running.bookkeeping import spend
 from batchrun.running.money import day_of, is_batch, pricer
+from batchrun.running.other_runs import spend
 
 _MILLION = Decimal(1_000_000)
 _LOOK_EVERY = 1.0

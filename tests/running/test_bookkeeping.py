@@ -31,7 +31,8 @@ from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, WaitU
 from batchrun.edge import run_directory
 from batchrun.edge.books_file import BooksFile, is_held
 from batchrun.edge.ledger import Files, Ledger
-from batchrun.running.bookkeeping import Bookkeeper, spend
+from batchrun.running.bookkeeping import Bookkeeper
+from batchrun.running.other_runs import spend
 from tests.laboratory import lane
 from tests.virtual_time import run_virtually
 

@@ -1,0 +1,118 @@
+"""How other runs are counted: what those beside this one have spent of the budgets that they share, where the books do not tell it.
+
+They do not tell it of a run that was killed, that went on without such a budget, or that they do not know. Its ledger is read then, and what
+it has spent of the present pages is written into the books, with how large the ledger was: another size means that there is more to read.
+
+A run whose ledger cannot be counted, for it is damaged or a newer version's, keeps a run with such a budget from being opened: what cannot
+be counted must not be overspent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+
+from batchrun.core.errors import LedgerError, RunDamagedError
+from batchrun.core.money.books import Books, Part
+from batchrun.core.money.budget import LaneKey, Purse
+from batchrun.core.money.spending import Spending
+from batchrun.edge import run_directory
+from batchrun.edge.books_file import is_held, ledger_bytes, name_of, runs_beside
+from batchrun.telling.reading import read_into
+
+
+class OtherRuns:
+    """The runs beside the one in *directory*, as the budgets see them that its *purses* are of."""
+
+    def __init__(self, directory: Path, purses: tuple[Purse, ...], wall_time: Callable[[], float]) -> None:
+        self._directory = directory
+        self._purses = purses
+        self._wall_time = wall_time
+
+    def present(self) -> dict[str, Purse]:
+        """The purses by what the books call their present pages."""
+        now = self._wall_time()
+        return {purse.cap.key(purse.page(now).span.name): purse for purse in self._purses}
+
+    def stale(self, books: Books, beside: Iterable[Path]) -> list[Path]:
+        """Which of the runs *beside* the books do not tell enough of."""
+        keys, since = self.present().keys(), min(purse.page(self._wall_time()).span.starts for purse in self._purses)
+        return [path for path in beside if _is_stale(books.runs.get(path.name), path, keys, since)]
+
+    def counted(self, directories: Iterable[Path], then: str) -> dict[Path, Part]:
+        """Read from their ledgers what runs have spent of the present pages.
+
+        Raises RunDamagedError or LedgerError, which tells why that cannot be known and what happens *then*.
+        """
+        return {directory: self._read(directory, then) for directory in directories}
+
+    def take_in(self, books: Books, read: Mapping[Path, Part]) -> None:
+        """Write into *books* what was *read*."""
+        for path, part in read.items():
+            _merge(books, path.name, part, alive=is_held(path))
+
+    def forget_moved(self, books: Books, beside: Iterable[Path], read: Mapping[Path, Part]) -> None:
+        """Count a run whose directory has another name than the books know it by once: this one, and what of *beside* was *read* now."""
+        own = name_of(self._directory)
+        there = {own, *(path.name for path in beside)}
+        for name, run in [(own, which(self._directory)), *((path.name, part.run) for path, part in read.items())]:
+            books.forget_moved(name, run, there)
+
+    def beside(self) -> list[Path]:
+        """Their directories."""
+        return runs_beside(self._directory)
+
+    def _read(self, directory: Path, then: str) -> Part:
+        try:
+            return self._read_ledger(directory)
+        except (RunDamagedError, LedgerError) as error:
+            caps = ", ".join(str(purse.cap) for purse in self._purses)
+            raise type(error)(
+                f"{directory}: what this run, which stands beside yours, has spent of {caps} cannot be counted, and no more may be spent "
+                f"than is left: {then}. {error}. Or move {directory.name} into another folder: what it spent counts no more then"
+            ) from None
+
+    def _read_ledger(self, directory: Path) -> Part:
+        size, _ = ledger_bytes(directory)
+        job = (run_directory.read_description(directory) or {}).get("name", "")
+        copies = {key: Purse(purse.cap, purse.most, purse.cost) for key, purse in self.present().items()}
+
+        def purses(lane: LaneKey) -> tuple[Purse, ...]:
+            owners = {f"workspace {lane[0]}, model {lane[1]}", f"workspace {lane[0]}", f"job {job}"}
+            return tuple(copy for copy in copies.values() if copy.cap.whose in owners)
+
+        spend(Spending(purses, self._wall_time()), directory)
+        spent = {key: copy.page(self._wall_time()).spent for key, copy in copies.items()}
+        return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size), run=which(directory))
+
+
+def spend(spending: Spending, directory: Path) -> None:
+    """Read the ledger in *directory* into *spending*; raises RunDamagedError where it is damaged."""
+    read_into(directory, spending)
+    spending.close()
+
+
+def which(directory: Path) -> str:
+    """Which run a directory holds, whatever it is called; empty where it does not tell."""
+    return str((run_directory.read_description(directory) or {}).get("run", ""))
+
+
+def _is_stale(part: Part | None, directory: Path, keys: Collection[str], since: float) -> bool:
+    size, written_at = ledger_bytes(directory)
+    if part is not None and part.open:
+        return not is_held(directory) or any(key not in part.taken for key in keys)
+    if written_at < since:
+        return False
+    return part is None or any(part.sizes.get(key) != size for key in keys)
+
+
+def _merge(books: Books, name: str, read: Part, *, alive: bool) -> None:
+    """Write down what was read of another run; what a process that lives keeps itself stays as it is."""
+    part = books.runs.setdefault(name, Part())
+    part.run = read.run
+    if not (part.open and alive):
+        part.settle(read.spent, max(read.sizes.values()))
+        return
+    for key, amount in read.taken.items():
+        part.taken.setdefault(key, amount)
+        part.spent.setdefault(key, amount)
