@@ -19,7 +19,6 @@ from functools import partial
 import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Failure, Reply
 from batchrun.core.scheduling.scheduler import Drained, Scheduler, Ticket, WaitUntil
 from batchrun.hearing import Hearing
@@ -174,6 +173,7 @@ class Engine:
                     self._workers.start(self._fetch, Attempt(ticket, ready))
                 case Unreadable():
                     self._drop(ticket, ready)
+        self._fund(starting, at)
         sent = [attempt for attempt in starting if self._may_start(attempt, at, now)]
         ports.ledger.flush()
         for attempt in sent:
@@ -203,6 +203,12 @@ class Engine:
         self.wake()
         return False
 
+    def _fund(self, starting: list[Attempt], at: float) -> None:
+        """Have budgets filled that are shared with other runs, for all attempts at once: each time, the books of all are written anew."""
+        paid = [each for each in starting if each.ticket.lane.plan.purses and isinstance(each.ready, Prepared)]
+        if paid:
+            self._ports.fund([(each.ticket, each.ready.most) for each in paid], at)
+
     def _may_start(self, attempt: Attempt, at: float, now: float) -> bool:
         """Note that an attempt starts *at* a wall time, *now* on the loop's; otherwise see to what becomes of its row."""
         ports, ticket, ready = self._ports, attempt.ticket, attempt.ready
@@ -218,7 +224,7 @@ class Engine:
             if not ports.promise(ready.row, ready.most):
                 self._workers.start(self._promise, attempt)
                 return False
-        if ticket.lane.plan.purses and not self._affords(ticket, ready.most, at):
+        if ticket.lane.plan.purses and not self._scheduler.afford(ticket, ready.most, at):
             self._scheduler.release(ticket)
             self.wake()
             return False
@@ -227,10 +233,6 @@ class Engine:
         attempt.started_at, attempt.launched = at, now
         attempt.name = ports.ledger.start(ready.row, ready.most, at)
         return True
-
-    def _affords(self, ticket: Ticket, most: Bound, at: float) -> bool:
-        self._ports.fund(ticket, most, at)
-        return self._scheduler.afford(ticket, most, at)
 
     def _send(self, attempt: Attempt) -> None:
         """Begin the call; where something has to be waited for first, let a worker make it."""

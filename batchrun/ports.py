@@ -117,8 +117,9 @@ class Ports:
     promise: Callable[[Row, Bound], bool] = lambda _row, _most: True
     """Counts an attempt where a lost machine cannot lose it; False where `promised` must be awaited before it starts."""
     promised: Callable[[Row], Awaitable[None]] = _at_once
-    fund: Callable[[Ticket, Bound, float], None] = lambda _ticket, _most, _at: None
-    """Sees to it that budgets which are shared with other runs have what an attempt may cost, sent at a wall time, if there is any."""
+    fund: Callable[[Sequence[tuple[Ticket, Bound]], float], None] = lambda _asked, _at: None
+    """Sees to it that budgets which are shared with other runs have what the attempts of a turn may cost, sent at a wall time, if
+    there is any."""
     begin: Callable[[Prepared, Callable[[float], None]], Begun | None] = _never
     """Begins to send, and tells by a call of the second, once and later, the loop's time at which something came; None where nothing was
     begun, and `send` is awaited."""

@@ -240,10 +240,12 @@ def test_a_call_that_waited_for_its_promise_is_not_sent_once_the_run_stops():
 def test_a_call_is_funded_before_it_is_noted_and_one_that_is_beyond_the_budget_is_neither_noted_nor_sent_and_holds_no_slot():
     funded: list[str] = []
 
-    def fund(ticket, most, at):
-        assert (most, at) == (Bound(1, 1), 7.0)
-        assert row_id(ticket) not in bench.ledger.starts.values()
-        funded.append(row_id(ticket))
+    def fund(asked, at):
+        assert asked, "asked for nothing"
+        for ticket, most in asked:
+            assert (most, at) == (Bound(1, 1), 7.0)
+            assert row_id(ticket) not in bench.ledger.starts.values()
+            funded.append(row_id(ticket))
 
     class Funding(Bench):
         def _ports(self):

@@ -1,14 +1,15 @@
 """What this run borrows from the books of budgets by the day and the month, and what it makes sure that they know.
 
-An opening reads the books, and has those runs counted that they do not tell enough of (`other_runs.py`). Before a call is sent that its page
-has too little left for, more is borrowed, in lots as large as what is under way, or as a small part of what is left: for every call, books
-of many budgets would cost more than all else. A page that nothing is under way of is given back within a second. A run that finds nothing
-left waits while others hold some that they may give back. Where the books are lost while runs go on, nothing is lent until each of them has
-written down anew what it holds.
+An opening reads the books, and has those runs counted that they do not tell enough of (`other_runs.py`). Before calls are sent that a page
+has too little left for, more is borrowed, for all calls of a turn in one write: in lots as large as what is under way, or as a small part
+of what is left, for books of many budgets that were written for every call would cost more than all else. A page that nothing is under way
+of is given back within a second; one of many, only where another run may miss it. A run that finds nothing left waits while others hold
+some that they may give back. Where the books are lost while runs go on, nothing is lent until each of them has written down anew what it
+holds.
 
-The books are read and written in the event loop, a few hundred bytes without a sync, so that a busy disk does not hold a run up. One that
-the kernel makes wait for a write, or another process that waits so while it has the lock, holds up the whole loop, as a write to the ledger
-does: nothing is sent that the books do not know of, nothing is lost, and the calls are given the time back
+The books are read and written in the event loop, some hundred bytes a budget without a sync, so that a busy disk does not hold a run up.
+One that the kernel makes wait for a write, or another process that waits so while it has the lock, holds up the whole loop, as a write to
+the ledger does: nothing is sent that the books do not know of, nothing is lost, and the calls are given the time back
 (`test_books_of_budgets_that_are_held_up_hold_up_the_run_and_cost_it_no_call`).
 
 Where a run beside is found not to be countable in the midst of this one, at a new day or when its process has died, nothing more is lent
@@ -28,7 +29,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from time import time
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import anyio
 
@@ -50,6 +51,18 @@ _MANY = 64
 written anew."""
 _AWAITED = 3 * LOOK_EVERY
 """Seconds in which every process that lives has written its part down anew."""
+_NOTHING = Decimal(0)
+
+
+class _Want(NamedTuple):
+    """What a page has too little of."""
+
+    purse: Purse
+    page: Page
+    least: Decimal
+    """That is lacking for the cheapest of the attempts that ask."""
+    whole: Decimal
+    """For all of them."""
 
 
 class Bookkeeper:
@@ -102,14 +115,20 @@ class Bookkeeper:
         for key, purse in self._others.present().items():
             purse.page(self._wall_time()).others = books.others(self._run, key)
 
-    def fund(self, purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float) -> None:
-        """Borrow what an attempt may cost that is sent at a moment, where its budgets have too little of their own."""
-        for purse in purses:
-            if purse.cap.period is None:
-                continue
-            price, page = purse.price(lane, most, at), purse.page(at)
-            if price is not None and price > page.left:
-                self._borrow(purse, page, price - page.left)
+    def fund(self, asked: Iterable[tuple[tuple[Purse, ...], LaneKey, Bound]], at: float) -> None:
+        """Borrow what attempts may cost that are sent at a moment, where their budgets have too little of their own: all in one write."""
+        prices: dict[Purse, list[Decimal]] = {}
+        for purses, lane, most in asked:
+            for purse in purses:
+                if purse.cap.period is not None and (price := purse.price(lane, most, at)) is not None:
+                    prices.setdefault(purse, []).append(price)
+        short: list[_Want] = []
+        for purse, each in prices.items():
+            page, whole = purse.page(at), sum(each, _NOTHING)
+            if whole > page.left:
+                short.append(_Want(purse, page, max(min(each) - page.left, _NOTHING), whole - page.left))
+        if short:
+            self._borrow(short)
 
     async def keep(self, scheduler: Scheduler, wake: Callable[[], None]) -> None:
         """Give back what is idle, and see to what others give back and to new days, until cancelled."""
@@ -151,30 +170,40 @@ class Bookkeeper:
         then = "nothing more of it goes to this run, and all else goes on" if self._name else "nothing is sent"
         return self._others.counted(directories, then)
 
-    def _borrow(self, purse: Purse, page: Page, need: Decimal) -> None:
-        if self._uncounted:
-            # Nobody is to give anything back: what needs more parks.
-            page.contested, page.withheld = False, self._uncounted
-            return
-        page.withheld = ""
+    def _borrow(self, short: Iterable[_Want]) -> None:
         now = self._wall_time()
-        if page.promised and abs(now - page.refused_at) < _ASKED_AGAIN_AFTER:
-            return  # What is under way here leaves some, or nothing does.
-        page.contested = True
-        if now < self._lend_from:
+        asking = [want for want in short if self._may_ask(want.page, now)]
+        if not asking or now < self._lend_from:
             return
         with self._file.locked():
             books = self._file.read()
             if not self._is_ours(books):
                 return  # The next look sees to it.
-            key, part = purse.cap.key(page.span.name), books.runs[self._run]
-            part.taken[key], part.spent[key] = page.allowed, page.spent
-            wish = max(need + page.promised, books.lot(self._run, key, purse.cap.amount))
-            lent = books.lend(self._run, key, purse.cap.amount, need, wish)
-            page.allowed, page.others = part.taken[key], books.others(self._run, key)
-            page.contested = not lent and bool(books.holders(self._run, key))
-            page.refused_at = -math.inf if lent else now
+            for want in asking:
+                self._lend(books, want, now)
             self._file.write(books)
+
+    def _may_ask(self, page: Page, now: float) -> bool:
+        if self._uncounted:
+            # Nobody is to give anything back: what needs more parks.
+            page.contested, page.withheld = False, self._uncounted
+            return False
+        page.withheld = ""
+        if page.promised and abs(now - page.refused_at) < _ASKED_AGAIN_AFTER:
+            return False  # What is under way here leaves some, or nothing does.
+        page.contested = True
+        return True
+
+    def _lend(self, books: Books, want: _Want, now: float) -> None:
+        """Lend all that is wanted; where there is less, what there is, if it is enough for any of those that ask."""
+        purse, page, least, whole = want
+        key, part = purse.cap.key(page.span.name), books.runs[self._run]
+        part.taken[key], part.spent[key] = page.allowed, page.spent
+        wish = max(whole + page.promised, books.lot(self._run, key, purse.cap.amount))
+        lent = books.lend(self._run, key, purse.cap.amount, least, wish)
+        page.allowed, page.others = part.taken[key], books.others(self._run, key)
+        page.contested = lent < whole and bool(books.holders(self._run, key))
+        page.refused_at = now if lent < whole else -math.inf
 
     def _is_ours(self, books: Books | None) -> TypeGuard[Books]:
         return books is not None and books.name == self._name and self._run in books.runs
@@ -184,7 +213,7 @@ class Bookkeeper:
         books = self._file.read()
         if not self._is_ours(books):
             return False
-        if any(page.allowed > page.spent and not page.promised for _, page in self._written()):
+        if self._holds_idly(books):
             with self._file.locked():
                 books = self._file.read()
                 if not self._is_ours(books):
@@ -194,6 +223,13 @@ class Bookkeeper:
         folder = self._file.path.parent
         keys = [purse.cap.key(purse.page(self._wall_time()).span.name) for purse in waiting]
         return all(is_held(folder / name) for key in keys for name in books.holders(self._run, key))
+
+    def _holds_idly(self, books: Books) -> bool:
+        """Whether the books have this run hold what no call is under way for, and another might miss it."""
+        if len(self._pages) > _MANY and not self._others.at_work(books):
+            return False
+        part = books.runs[self._run]
+        return any(not page.promised and (page.allowed > page.spent or part.idle(key)) for key, page in self._written())
 
     def _give_back(self, part: Part) -> None:
         for key, page in self._written():
@@ -244,7 +280,7 @@ class Bookkeeper:
         for key, purse in present.items():
             page = purse.page(self._wall_time())
             if not page.left:
-                books.lend(self._run, key, purse.cap.amount, Decimal(0), books.lot(self._run, key, purse.cap.amount))
+                books.lend(self._run, key, purse.cap.amount, _NOTHING, books.lot(self._run, key, purse.cap.amount))
                 page.allowed = part.taken[key]
 
     def _close(self) -> None:

@@ -277,7 +277,7 @@ def _ports(prepare: Preparer, transport: Transport, ledger: Ledger, books: Bookk
         lambda _ticket, what: way.not_read(what.reason),
         promise=ledger.promise, promised=ledger.promised,
         begin=lambda ready, came: transport.begin(ready.request, ready.reading, came),
-        fund=lambda ticket, most, at: books.fund(ticket.lane.plan.purses, ticket.lane.key, most, at),
+        fund=lambda asked, at: books.fund([(ticket.lane.plan.purses, ticket.lane.key, most) for ticket, most in asked], at),
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """How other runs are counted: what those beside this one have spent of the budgets that they share, where the books do not tell it.
 
-They do not tell it of a run that was killed, that went on without such a budget, or that they do not know. Its ledger is read then, and what
-it has spent of the present pages is written into the books, with how large the ledger was: another size means that there is more to read.
+They do not tell it of a run that was killed, that went on without such a budget, or that they do not know. Its ledger is read then, and
+what it has spent of the present pages is written into the books, with how large the ledger was: another size means that there is more to
+read.
 
 A run whose ledger cannot be counted, for it is damaged or a newer version's, keeps a run with such a budget from being opened: what cannot
 be counted must not be overspent.
@@ -61,6 +62,11 @@ class OtherRuns:
     def beside(self) -> list[Path]:
         """Their directories."""
         return runs_beside(self._directory)
+
+    def at_work(self, books: Books) -> bool:
+        """Whether a process of any of them has a part in *books*."""
+        own, folder = name_of(self._directory), self._directory.absolute().parent
+        return any(part.open and is_held(folder / name) for name, part in books.runs.items() if name != own)
 
     def _read(self, directory: Path, then: str) -> Part:
         try:

@@ -60,13 +60,15 @@ class Process:
     def _turn(self) -> bool:
         tickets, then = self._tools.scheduler.launches(self._now, self._dice.randint(1, 6))
         starting = []
-        for ticket, ready in zip(tickets, self._tools.prepare(tickets), strict=True):
-            assert isinstance(ready, Prepared), ready
-            if ticket.lane.plan.purses:
-                self._tools.keeper.fund(ticket.lane.plan.purses, ticket.lane.key, ready.most, self.clock)
-                if not self._tools.scheduler.afford(ticket, ready.most, self.clock):
-                    self._tools.scheduler.release(ticket)
-                    continue
+        prepared = [*zip(tickets, self._tools.prepare(tickets), strict=True)]
+        assert all(isinstance(ready, Prepared) for _, ready in prepared), prepared
+        asked = [(ticket.lane.plan.purses, ticket.lane.key, ready.most) for ticket, ready in prepared if isinstance(ready, Prepared)]
+        self._tools.keeper.fund(asked, self.clock)
+        for ticket, ready in prepared:
+            assert isinstance(ready, Prepared)
+            if not self._tools.scheduler.afford(ticket, ready.most, self.clock):
+                self._tools.scheduler.release(ticket)
+                continue
             attempt = Attempt(ticket, ready)
             attempt.row, attempt.started_at, attempt.launched = ready.row, self.clock, self._now
             attempt.name = self._tools.ledger.start(ready.row, ready.most, self.clock)

@@ -72,7 +72,7 @@ class Run:
 
     def send(self):
         """One more call, if it can be afforded."""
-        self.keeper.fund((self.purse,), LANE, MOST, self.clock[0])
+        self.keeper.fund([((self.purse,), LANE, MOST)], self.clock[0])
         promised = promise_all((self.purse,), LANE, MOST, self.clock[0])
         if isinstance(promised, Lack):
             return False
@@ -441,7 +441,7 @@ def test_a_budget_of_the_run_is_in_no_books(tmp_path):
     own, no_scheduler = Purse(Cap("job.budget", Decimal(30), "tokens")), _Noted()
     keeper: Any = Bookkeeper(directory, [own], wall_time=lambda: NOON)
     with keeper.open():
-        keeper.fund((own,), LANE, MOST, NOON)
+        keeper.fund([((own,), LANE, MOST)], NOON)
         keeper.look_in()
         anyio.run(keeper.keep, no_scheduler, lambda: None)
     assert list(tmp_path.iterdir()) == []
@@ -452,10 +452,10 @@ def test_of_several_budgets_each_that_has_too_little_borrows_and_no_other(tmp_pa
     run = Run(tmp_path, "a").open()
     of_the_run, unpriced = Purse(Cap("job.budget", Decimal(5), "tokens")), Purse(replace(run.cap, unit="CNY"), lambda *_call: None)
     purses = of_the_run, unpriced, run.purse
-    run.keeper.fund(purses, LANE, MOST, NOON)
+    run.keeper.fund([(purses, LANE, MOST)], NOON)
     assert [purse.page(NOON).allowed for purse in purses] == [5, 0, 10]
     written = (tmp_path / ".books.json").stat().st_ino
-    run.keeper.fund(purses, LANE, MOST, NOON)
+    run.keeper.fund([(purses, LANE, MOST)], NOON)
     assert (tmp_path / ".books.json").stat().st_ino == written, "it has enough, and asks for more"
     run.close()
 
@@ -661,7 +661,7 @@ class Night:
             match self.scheduler.next(now):
                 case Launch(ticket):
                     wall = self.run.clock[0]
-                    self.run.keeper.fund((self.run.purse,), LANE, MOST, wall)
+                    self.run.keeper.fund([((self.run.purse,), LANE, MOST)], wall)
                     if self.scheduler.afford(ticket, MOST, wall):
                         self.sent.append(wall)
                         out.append(ticket)
@@ -1002,11 +1002,96 @@ def test_the_first_calls_of_many_budgets_are_borrowed_for_at_once(tmp_path, budg
     with keeper.open():
         written = counting_writes(keeper)
         for number, purse in enumerate(purses):
-            keeper.fund((purse,), (f"w{number}", "m"), most, NOON)
+            keeper.fund([((purse,), (f"w{number}", "m"), most)], NOON)
             assert not isinstance(promise_all((purse,), (f"w{number}", "m"), most, NOON), Lack)
         assert len(written) == written_for_the_first_calls
     with Bookkeeper(run.directory, purses[:1], wall_time=lambda: NOON).open():
         assert purses[0].page(NOON).allowed >= 10, "what was under way stays"
+
+
+def many(folder, name, budgets, amount=1000):
+    """A keeper of so many budgets, and what a turn asks for that launches a call of each."""
+    run, period = Run(folder, name), Period("day", "Asia/Shanghai")
+    caps = [Cap(f"workspaces.w{each}.budget", Decimal(amount), "tokens", period, f"workspace w{each}") for each in range(budgets)]
+    purses = [Purse(cap) for cap in caps]
+    keeper: Any = Bookkeeper(run.directory, purses, wall_time=lambda: NOON)
+    return keeper, [((purse,), (f"w{number}", "m"), MOST) for number, purse in enumerate(purses)]
+
+
+@pytest.mark.parametrize("budgets", [2, 64, 300])
+def test_what_all_calls_of_a_turn_need_of_their_budgets_is_in_the_books_by_one_write(tmp_path, budgets):
+    keeper, asked = many(tmp_path, "a", budgets, amount=100)
+    with keeper.open():
+        written = counting_writes(keeper)
+        keeper.fund(asked, NOON)
+        assert len(written) == 1
+        taken = books_of(tmp_path)["runs"]["a"]["taken"]
+        assert (len(taken), {*map(Decimal, taken.values())}) == (budgets, {Decimal(10)})
+        assert not any(isinstance(promise_all(purses, lane, most, NOON), Lack) for purses, lane, most in asked)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(1, 120), st.integers(0, 50))
+def test_calls_of_a_turn_that_share_a_budget_get_of_it_what_each_would_that_asked_in_its_turn(tmp_path_factory, bounds, cap, spent):
+    folder = tmp_path_factory.mktemp("runs")
+    run = Run(folder, "a", cap=cap).open()
+    run.page.spent = run.page.allowed = Decimal(min(spent, cap))
+    left, expected = cap - min(spent, cap), []
+    for bound in bounds:
+        expected.append(bound <= left)
+        left -= bound if bound <= left else 0
+    run.keeper.fund([((run.purse,), LANE, Bound(0, bound)) for bound in bounds], NOON)
+    assert [not isinstance(promise_all((run.purse,), LANE, Bound(0, bound), NOON), Lack) for bound in bounds] == expected
+    assert (run.page.allowed <= cap, run.page.contested) == (True, False)
+    run.leave()
+
+
+def test_a_call_that_is_too_dear_for_what_is_left_waits_for_what_others_hold_though_a_cheaper_one_of_its_turn_went(tmp_path):
+    holds, asks = (Run(tmp_path, name).open() for name in ("a", "b"))
+    assert all(holds.send() for _ in range(7))
+    dear, cheap = Bound(0, 60), Bound(0, 20)
+    asks.keeper.fund([((asks.purse,), LANE, dear), ((asks.purse,), LANE, cheap)], NOON)
+    refused = promise_all((asks.purse,), LANE, dear, NOON)
+    assert isinstance(refused, Lack)
+    assert refused.may_pass, "it parks, and the other run may give back what it holds"
+    assert not isinstance(promise_all((asks.purse,), LANE, cheap, NOON), Lack)
+    for run in (holds, asks):
+        run.leave()
+
+
+@pytest.mark.parametrize(("beside", "writes"), [("nobody", 0), ("a process at work", 1), ("a run that was killed", 0)])
+def test_what_is_idle_of_many_budgets_is_given_back_where_another_run_may_miss_it(tmp_path, beside, writes):
+    other = Run(tmp_path, "b")
+    if beside != "nobody":
+        other.open()
+    keeper, asked = many(tmp_path, "a", 100)
+    with keeper.open():
+        if beside == "a run that was killed":
+            other.kill()
+        written = counting_writes(keeper)
+        keeper.fund(asked, NOON)
+        assert keeper._look([])
+        assert keeper._look([])
+        assert len(written) == writes
+        assert {purse.page(NOON).left for (purse,), _, _ in asked} == {Decimal(0) if writes else Decimal("15.625")}
+    if beside == "a process at work":
+        other.leave()
+
+
+def test_nobody_waits_for_what_a_run_has_spent_to_the_last(tmp_path):
+    spent, asks = (Run(tmp_path, name).open() for name in ("a", "b"))
+    assert spent.send()
+    spent.settle(10)
+    while asks.send():
+        pass
+    while asks.under_way:
+        asks.settle(10)
+    assert (asks.send(), asks.page.contested) == (False, True), "what is written of the first may be under way"
+    look(spent)
+    asks.clock[0] += 1
+    assert (asks.send(), asks.page.contested) == (False, False)
+    for run in (spent, asks):
+        run.leave()
 
 
 @pytest.mark.parametrize("killed", [False, True])
