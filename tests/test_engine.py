@@ -96,10 +96,11 @@ def test_a_retry_waits_in_its_lane_and_holds_no_slot():
     assert bench.endpoint.started == {"legal/qwen-plus/0": [0, 11], "legal/qwen-plus/1": [1], "legal/qwen-plus/2": [2]}
 
 
-def test_a_retry_after_of_an_hour_is_waited_out():
-    bench = benched(lane(rows=1), endpoint=Scripted({"legal/qwen-plus/0": [throttled(3600), answer()]}))
+@pytest.mark.parametrize(("asked", "waited"), [(45, 45), (60, 60), (3600, 60)])
+def test_a_retry_after_is_waited_out_and_of_an_hour_a_minute_before_one_tries(asked, waited):
+    bench = benched(lane(rows=1), endpoint=Scripted({"legal/qwen-plus/0": [throttled(asked), answer()]}))
     bench.run()
-    assert bench.endpoint.started["legal/qwen-plus/0"] == [0, 3601]
+    assert bench.endpoint.started["legal/qwen-plus/0"] == [0, 1 + waited]
 
 
 # Entries and slots.

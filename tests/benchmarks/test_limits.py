@@ -86,3 +86,33 @@ def test_a_pool_that_keeps_its_known_quota_takes_no_rate_from_its_lane():
     play = Play(World(requests(600, 6), pool=Quota(rpm=600), seconds=600, jitter=0.02))
     play.run()
     assert not play.limiters[0].attempts.is_found
+
+
+class Asking(Play):
+    """Each refusal asks for so many seconds."""
+
+    seconds = 600.0
+
+    def _refused(self, now, call, code):
+        self._end(call, 0.0)
+        self.report.refused += 1
+        self.fronts.append(call)
+        self.limiters[-1].refused(now, call.launched, code, self.seconds, self.dice.random())
+
+
+class Shut(Asking):
+    """For an hour all is refused, and said to be for ten minutes."""
+
+    def _refuses(self, at, call):
+        return "limit_requests" if 600.0 <= at < 4200.0 else super()._refuses(at, call)
+
+
+def test_a_quota_is_found_and_used_though_each_refusal_asks_for_ten_minutes():
+    report = Asking(World(requests(600, 6), seconds=1800.0, jitter=0.02)).run()
+    assert report.between(600.0, 1800.0) >= 0.9 * 10.0
+    assert report.refused_share <= 0.01
+
+
+def test_an_hour_of_refusals_that_ask_for_ten_minutes_is_not_called_into_by_more_than_one_at_a_time():
+    report = Shut(World(requests(30_000, 6), Quota(rpm=30_000), seconds=6000.0, rows=450_000, cap=1000)).run()
+    assert report.refused <= 40, report.refused

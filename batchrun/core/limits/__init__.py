@@ -6,6 +6,7 @@ In the order in which to read it:
     refusals.py         what a refusal is about, by its code
     strikes.py          how many refusals it takes to pause
     episodes.py         the pause, and the attempt that ends it
+    asked.py            a pause that the provider asks for, and how much of it is believed
     ramp.py             how fast the number of attempts may grow
     pace.py             one rate: a known quota kept to, or one that is found
     buckets.py          what pays for attempts, and counts of what went

@@ -39,7 +39,7 @@ class Episode:
     """One of them; told the time."""
 
     of: Pace | None
-    """What is too fast; None where it is growth, or only a pause that was asked for."""
+    """What is too fast; None where it is growth, want of capacity, or a pause that was asked for and is over."""
     since: float
     resumes_at: float
     """Nothing goes before this."""
@@ -77,10 +77,6 @@ class Episode:
     def was_try(self, launched_at: float) -> bool:
         """Whether what was launched then shows if the window is still full."""
         return self.tried_at is not None and launched_at >= self.tried_at
-
-    def wait(self, until: float) -> None:
-        """Pause for longer, if the provider asks for it."""
-        self.resumes_at = max(self.resumes_at, until)
 
     def refused(self, now: float, launched_at: float, cost: float, jitter: float) -> None:
         """One more attempt was refused, which was expected to *cost* so much."""

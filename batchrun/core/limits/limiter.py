@@ -15,6 +15,7 @@ Where a quota is known (the job's, or a wider one's that this one stands under),
 limit of one's own when they come again within a minute: only then is a rate set that is lower than the known one.
 
 What is refused for its tokens need not pause: a large row waits for room in the window that tokens are counted in, and then finds it.
+A pause that the provider asks for is waited for whatever else is made of the refusal (`asked.py`), and hides nothing that it teaches.
 Complaints of growth are never a rate's fault: they slow the climb. Want of capacity is none either: many in a row pause.
 """
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from batchrun.core.limits.asked import Asked
 from batchrun.core.limits.episodes import Episode, resumes_at, resumes_at_rate
 from batchrun.core.limits.pace import Pace, pace_of_attempts, pace_of_tokens
 from batchrun.core.limits.ramp import IDLE, KNOWN_DOUBLES_IN, KNOWN_FIRST_RATE, Ramp
@@ -65,8 +67,8 @@ class Limiter:
     _episode: Episode | None = None
     _ended_at: float = -math.inf
     """When the latest episode did."""
-    _asked_until: float = -math.inf
-    """A provider's Retry-After: it holds whatever becomes of the episode that it came in."""
+    _asked: Asked = field(default_factory=Asked)
+    """The pause that a provider asked for: it holds whatever becomes of the episode that it came in."""
     _strikes: Strikes = field(default_factory=Strikes)
     _fell_at: float = -math.inf
     """Attempts launched before this were refused for what has been mended since."""
@@ -76,8 +78,8 @@ class Limiter:
 
     def free_at(self, now: float, tokens: float = 1.0) -> float:
         """When the next attempt may go, which is expected to cost *tokens*: *now*, or later."""
-        if now < self._asked_until:
-            return self.waits_until
+        if self._asked.lasts and (until := self._paused_until(now)) > now:
+            return until
         episode = self._episode
         if episode is not None:
             if not episode.is_over(now, self._refused_within):
@@ -149,7 +151,7 @@ class Limiter:
         within = min(_MOST_REFUSED_WITHIN, max(_LEAST_REFUSED_WITHIN, now - launched_at))
         self._refused_within += _LEARNS * (within - self._refused_within)
         if retry_after:
-            self._wait(now, now + retry_after)
+            self._asked.wait(now, launched_at, retry_after)
         self._strikes.refused()
         subject = about(code)
         pace = self.tokens if subject is About.TOKENS else self.attempts
@@ -186,7 +188,7 @@ class Limiter:
     @property
     def waits_until(self) -> float:
         """Until when a pause lasts, an episode's or one that was asked for; in the past where there is none."""
-        return self._asked_until if self._episode is None else max(self._asked_until, self._episode.resumes_at)
+        return self._asked.until if self._episode is None else max(self._asked.until, self._episode.resumes_at)
 
     def forget(self) -> None:
         """Let go of what refusals taught: a wider quota explains them."""
@@ -254,15 +256,19 @@ class Limiter:
         self.episodes += 1
         self._episode = Episode(pace, now, until)
 
-    def _wait(self, now: float, until: float) -> None:
-        self._asked_until = max(self._asked_until, until)
+    def _paused_until(self, now: float) -> float:
+        """When the pause ends that was asked for; if it has, the next attempt tries."""
+        asked = self._asked
+        if now < asked.until:
+            return self.waits_until
+        asked.lasts = False
         if self._episode is None:
-            self._begin(None, now, until)
-        else:
-            self._episode.wait(until)
+            self._begin(None, now, now)
+        return now
 
     def _end(self, episode: Episode, now: float) -> None:
         tried_at = episode.tried_at if episode.tried_at is not None else now
+        self._asked.took(tried_at)
         if episode.of is not None:
             if episode.since - self._ended_at < _RECURS or not self._is_known(episode.of):
                 episode.of.find(tried_at, episode.lasted)
