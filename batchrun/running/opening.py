@@ -27,6 +27,7 @@ from batchrun.edge.source import InputFile, SetAside, Source, former
 from batchrun.running import noticed
 from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
+from batchrun.running.rehearsals import refuse_to_mix
 from batchrun.telling.reading import FILES, LOG
 
 
@@ -73,7 +74,7 @@ def opened(
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out what is left of *job* in the run directory, which the caller holds locked. Blocks: call it in a worker thread."""
     trust.look_over(directory)
-    described = _description(directory, job)
+    described = _description(directory, job, workspaces)
     notes = _mended(directory)
     notes += _without_files(directory)
     with (
@@ -106,7 +107,7 @@ def looked_into(
     job: Job, workspaces: Mapping[str, Workspace], directory: Path, scratch: Path, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out the same and change nothing: *directory* need not be there, and may be held by another process. Spools go to *scratch*."""
-    described = _description(directory, job)
+    described = _description(directory, job, workspaces)
     with (
         former(directory / "input") as before,
         _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as (source, reasons),
@@ -117,10 +118,11 @@ def looked_into(
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)
 
 
-def _description(directory: Path, job: Job) -> dict[str, Any]:
+def _description(directory: Path, job: Job, workspaces: Mapping[str, Workspace]) -> dict[str, Any]:
     described = run_directory.read_description(directory) or {}
     if described and described.get("name") != job.name:
         raise RunDamagedError(f"{directory}: holds the run of another job, {described.get('name')!r}; give this one an output of its own")
+    refuse_to_mix(directory, described, workspaces)
     return described
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from datetime import UTC, datetime
 
 import anyio
 import orjson
@@ -13,6 +14,7 @@ from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.jobs.job import Job
 from batchrun.edge import run_directory
 from batchrun.running.wishes import Wishes
+from batchrun.telling.foresight import look_ahead
 
 
 def job_in(tmp_path, model="qwen-plus", **tables):
@@ -37,6 +39,39 @@ def test_a_digit_of_run_json_that_is_another_is_damage_after_the_run_has_ended_t
     described.write_bytes(changed)
     with pytest.raises(RunDamagedError, match="was changed after it was written"):
         run_directory.read_description(tmp_path / "run")
+
+
+@pytest.mark.parametrize("first", ["simulator", "http://127.0.0.1:1/v1"])
+def test_answers_of_the_simulator_and_of_an_endpoint_never_stand_in_one_run(tmp_path, first):
+    """Whose rows are answered by a rehearsal are asked for real in a directory of its own, and a real run takes in no made-up answer."""
+    keyed = {name: {"api_key_env": "NO_SUCH_KEY"} for name in ("legal", "sales")}
+    run_blocking(job_in(tmp_path, workspaces=keyed), Wishes(dotenv=None, page=None))
+    described = run_directory.read_description(tmp_path / "run") or {}
+    described["job"]["defaults"]["endpoint"] = first
+    run_directory.write_description(tmp_path / "run", described)
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    asked = {"endpoint": "public" if first == "simulator" else "simulator", "model": "qwen-plus"}
+    now = job_in(tmp_path, workspaces=keyed, defaults=asked)
+    told = "the simulator answered here, and public is to be asked now: give the job an output of its own, or remove that directory"
+    if first != "simulator":
+        told = f"{first} was asked here, and the simulator is to answer now: give the job an output of its own"
+    for look in (
+        lambda: run_blocking(now, Wishes(dotenv=None, page=None)),
+        lambda: look_ahead(now, datetime.now(UTC).astimezone(), dotenv=None),
+    ):
+        with pytest.raises(RunDamagedError) as refused:
+            look()
+        assert str(refused.value) == f"{tmp_path / 'run'}: legal, sales: {told}"
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+def test_a_workspace_without_an_entry_may_be_asked_elsewhere(tmp_path):
+    """A rehearsal that never came to it has nothing of it that could be taken for real."""
+    unlisted = {"model": "qwen-max", "models": ["qwen-max"]}
+    run_blocking(job_in(tmp_path, workspaces={"legal": {}, "sales": unlisted}), Wishes(dotenv=None, page=None))
+    asked = job_in(tmp_path, workspaces={"legal": {}, "sales": {"endpoint": "public", "api_key_env": "NO_SUCH_KEY"}})
+    ending = run_blocking(asked, Wishes(dotenv=None, page=None))
+    assert [(each.name, each.failure.code) for each in ending.parked] == [("sales", "missing_key")]
 
 
 def test_what_is_learnt_that_cannot_be_kept_costs_no_row_and_is_told_once(tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 """What has changed in a job since its run was last opened, by the names of its file, and what that means for the run.
 
-Between two openings everything may change but what the run is of: its name, and its input. Limits, keys, budgets, prices, waits and where
-things are written hold from the next opening on. What rows are asked under concerns those that are left: an answered row keeps its answer.
-Rows may be added to the input, taken out and edited; an input that has none of the answered rows is another one.
+Between two openings everything may change but what the run is of: its name, its input, and whether the simulator answers. Limits, keys,
+budgets, prices, waits and where things are written hold from the next opening on. What rows are asked under concerns those that are left:
+an answered row keeps its answer. Rows may be added to the input, taken out and edited; an input that has none of the answered rows is
+another one.
 """
 
 from __future__ import annotations
