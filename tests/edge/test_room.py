@@ -19,6 +19,7 @@ from batchrun.edge.transport import Transport, connections
 from batchrun.edge.transport.connections import Connection
 from batchrun.edge.transport.room import Room
 from batchrun.edge.transport.targets import Target, Targets
+from batchrun.edge.transport.watch import Watch
 from tests.edge import fault_server as server
 from tests.faults.kinds import said
 from tests.own_time import run_in_own_time
@@ -179,7 +180,7 @@ def test_no_local_holds_a_key_when_the_request_is_written(body):
     async def main() -> str:
         target = Targets("none", _LARGEST).of("http://127.0.0.1:1/v1", key)
         assert isinstance(target, Target)
-        connection = Connection(asyncio.get_running_loop(), Torn(), memoryview(b""), lambda: None, lambda _: None)
+        connection = Connection(asyncio.get_running_loop(), Torn(), memoryview(b""), Watch(), lambda: None, lambda _: None)
         with pytest.raises(ZeroDivisionError) as broken:
             connection.write(partial(target.head, {"Authorization": Hidden(f"Bearer {key}")}, len(body)), body)
         frames = traceback.StackSummary.extract(traceback.walk_tb(broken.value.__traceback__), capture_locals=True)

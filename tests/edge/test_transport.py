@@ -5,6 +5,7 @@ import asyncio
 import errno
 import gc
 import inspect
+import itertools
 import logging
 import re
 import shutil
@@ -515,6 +516,74 @@ def test_of_a_begun_post_a_packed_answer_that_came_whole_is_taken_without_a_wait
     waited_for, taken = anyio.run(main)
     assert isinstance(taken, Reply)
     assert taken == waited_for
+
+
+def in_parts(*parts: bytes, pause: float = 0.01, then: server.Fault | None = None) -> server.Fault:
+    """Say the first answer whole, and of any other a part now and then; or do something else *then*."""
+    answers: list[None] = []
+
+    async def fault(reader: server.Reader, writer: server.Writer) -> None:
+        answers.append(None)
+        if len(answers) == 1:
+            writer.write(server.http())
+        elif then is not None:
+            await then(reader, writer)
+        else:
+            for part in parts:
+                writer.write(part)
+                await anyio.sleep(pause)
+
+    return fault
+
+
+def begun(fault: server.Fault, **settings):
+    """What a post that was begun tells of: whether it could be taken at once, what it came to, and in how many seconds it was told of."""
+
+    async def main():
+        came: list[float] = []
+        async with server.serving(fault) as endpoint, transport(**settings) as wire:
+            await wire.post(request(endpoint.url), reading())
+            began = anyio.current_time()
+            call = wire.begin(request(endpoint.url), reading(), came.append)
+            assert call is not None
+            while not came:
+                await anyio.lowlevel.checkpoint()
+            at_once = call.taken(came[0])
+            return at_once is not None, at_once or await call.rest(), came[0] - began
+
+    return anyio.run(main)
+
+
+@pytest.mark.parametrize("answer", [server.http(), server.chunked(server.ANSWER[:50], server.ANSWER[50:])], ids=["plain", "chunks"])
+@pytest.mark.parametrize(
+    "cuts", [(-len(server.ANSWER),), (-90,), (20, 150, -100, -3)], ids=["head and body", "half of the body", "everywhere"]
+)
+def test_of_a_begun_post_a_plain_answer_that_comes_in_parts_is_told_of_when_it_is_whole(answer, cuts):
+    places = [0, *(cut % len(answer) for cut in cuts), len(answer)]
+    at_once, result, _ = begun(in_parts(*(answer[begin:end] for begin, end in itertools.pairwise(places))))
+    assert at_once
+    assert isinstance(result, Reply)
+
+
+def test_of_a_begun_post_a_stream_is_told_of_from_its_first_event_on():
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    event = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}\n\n'
+    chunks = [b"%x\r\n%b\r\n" % (len(each), each) for each in (event, b"data: [DONE]\n\n")]
+    at_once, result, seconds = begun(in_parts(head, chunks[0], chunks[1] + b"0\r\n\r\n", pause=0.05), idle=5, total=5)
+    assert not at_once
+    assert isinstance(result, Reply)
+    assert result.first_token_ms is not None
+    assert 0.04 < seconds < result.first_token_ms / 1000 + 0.04
+
+
+def test_of_a_begun_post_an_answer_that_is_long_on_its_way_is_told_of_in_a_moment_and_its_silence_is_counted():
+    head = server.http()[: -len(server.ANSWER)]
+    at_once, result, seconds = begun(in_parts(head, server.ANSWER, pause=0.3), idle=2, total=5)
+    assert (at_once, type(result)) == (False, Reply)
+    assert seconds < 0.3
+    at_once, failure, _ = begun(in_parts(then=server.hangs(head)), idle=0.3, total=50)
+    assert isinstance(failure, Failure)
+    assert (at_once, failure.code) == (False, "read_timeout")
 
 
 def test_a_begun_post_that_is_ended_leaves_no_connection_and_tells_nothing():

@@ -4,6 +4,10 @@ The answer is parsed by httptools (llhttp, the parser of Node.js, behind callbac
 It belongs to the request that was written last, and to nobody if none was: bytes on a connection at rest, or behind an answer, end it.
 Nothing is kept without bound: a body that is not taken stops the reading, and a head, a trailer or a chunk's size that goes on and on, and
 answers in a row, break the connection off.
+
+Many servers send a head and its body one after the other, and a long body comes in several packets. So who is to be told of an answer is
+told of a plain one when it is there whole, and takes it without a wait; of one that is longer on its way a moment after its first bytes, to
+wait for the rest.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import httptools
 from batchrun.core.protocols.error_body import HEADERS
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.unpacking import unpacked
+from batchrun.edge.transport.watch import Watch
 from batchrun.waking import tell
 
 _MOST_BETWEEN = 1 << 16
@@ -25,6 +30,10 @@ _MOST_ANSWERS = 16
 """To one request. One is usual."""
 _MOST_UNTAKEN = 1 << 18
 """Bytes of a body that lie here before the reading is stopped."""
+_SOON = 0.1
+"""Seconds that the rest of an answer may take before it is told that there is one."""
+_OF_JSON = b"{ \t\r\n"
+"""What a plain body begins with: a stream has something to tell from its first bytes on. Of one that is packed that is not seen."""
 _ONE_WRITE = 1 << 16
 """Bytes of a body that are worth copying behind their head, so that one packet holds both."""
 _FRAMING = {b"content-length": "content-length", b"transfer-encoding": "transfer-encoding", b"content-encoding": "content-encoding"}
@@ -52,8 +61,10 @@ class Connection(asyncio.BufferedProtocol):
         "_free",
         "_gone",
         "_half_sent",
+        "_halves",
         "_incoming",
         "_interim",
+        "_is_half",
         "_large",
         "_loop",
         "_parser",
@@ -64,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         "_untaken",
         "_waiter",
         "ended",
+        "ends",
         "headers",
         "rested",
         "reusable",
@@ -75,16 +87,18 @@ class Connection(asyncio.BufferedProtocol):
         loop: asyncio.AbstractEventLoop,
         transport: asyncio.Transport,
         incoming: memoryview,
+        halves: Watch,
         free: Callable[[], None],
         gone: Callable[[Connection], None],
     ) -> None:
-        """*incoming* is where bytes are read to, many connections', for none stay there.
+        """*incoming* is where bytes are read to, many connections', for none stay there; *halves* watches answers that came in part.
 
         *free* lets go of what *transport* was had from, *gone* is told when it is no more.
         """
         self._loop = loop
         self._transport = transport
         self._incoming = incoming
+        self._halves = halves
         self._free = free
         self._gone = gone
         self._waiter: asyncio.Future[None] | None = None
@@ -96,6 +110,8 @@ class Connection(asyncio.BufferedProtocol):
         """On the loop's clock, when it was last given back."""
         self.status = 0
         """Of the answer; 0 until its head has come."""
+        self.ends: float
+        """On the loop's clock, when an answer that has come in part is told of as it is."""
         self._paused = False
         self._large = False
         self._begin()
@@ -121,6 +137,8 @@ class Connection(asyncio.BufferedProtocol):
         """Whether some of the request may still be on its way when its answer has come."""
         self._error: Exception | None = None
         self._told: Callable[[float], None] | None = None
+        self._is_half = False
+        """Some of it has come, of which nobody was told yet."""
 
     # What is done with it
 
@@ -136,7 +154,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(body)
 
     def tell(self, told: Callable[[float], None] | None) -> None:
-        """Let *told* be called, once, as soon as there is anything of the answer to take, or to raise; with the loop's time."""
+        """Let *told* be called, once, with the loop's time: as soon as a plain answer is there, or anything of another, or to raise."""
         self._told = told
 
     def more(self) -> asyncio.Future[None]:
@@ -192,6 +210,8 @@ class Connection(asyncio.BufferedProtocol):
     def _wake(self) -> None:
         if self._told is not None:
             told, self._told = self._told, None
+            if self._is_half:
+                self._halves.remove(self)
             told(self._loop.time())
         elif self._waiter is not None and not self._waiter.done():
             tell(self._waiter, None)
@@ -225,8 +245,23 @@ class Connection(asyncio.BufferedProtocol):
             elif self._untaken > _MOST_UNTAKEN and not self._paused:
                 self._paused = True
                 self._transport.pause_reading()
-        if self.status or self._error is not None:
+        if self.ended or self._error is not None:
             self._wake()
+        elif self.status:
+            self._came_in_part()
+
+    def expire(self, _code: str) -> None:
+        """What has come of an answer is told of as it is."""
+        self._wake()
+
+    def _came_in_part(self) -> None:
+        """Tell of an answer that is no plain one, or a large one; of another when it is there whole, or in a moment."""
+        may_be_plain = not self._pieces or "content-encoding" in self.headers or self._pieces[0][:1] in _OF_JSON
+        if self._told is None or self._paused or not may_be_plain:
+            self._wake()
+        elif not self._is_half:
+            self._is_half, self.ends = True, self._loop.time() + _SOON
+            self._halves.add(self)
 
     def eof_received(self) -> None:
         """The server says nothing more: what is written from now on, it will not answer."""

@@ -20,6 +20,7 @@ from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.names import Lookup, Names
 from batchrun.edge.transport.targets import Target
 from batchrun.edge.transport.turns import Openings, Turns
+from batchrun.edge.transport.watch import Watch
 
 _KEEPALIVE = 30.0
 """Seconds for which a connection may lie unused: endpoints close theirs after a minute or so, and a request that meets that is in doubt."""
@@ -54,6 +55,8 @@ class Pool:
         self._waiting = Turns()
         self._openings = Openings(loop)
         self._open: set[Connection] = set()
+        self._halves = Watch()
+        """Answers that have come in part."""
         self._incoming = memoryview(bytearray(INCOMING_BYTES))
         """A buffer for each answer, made for what may come, would cost more than to read it."""
         self._sweeper: asyncio.TimerHandle | None = None
@@ -101,6 +104,7 @@ class Pool:
         """End all connections."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+        self._halves.close()
         with CancelScope(shield=True):
             for connection in [*self._open]:
                 connection.abort()
@@ -118,7 +122,7 @@ class Pool:
             held.close()
             raise WireError("disconnected")
         _keep_alive(transport)
-        connection = Connection(self._loop, transport, self._incoming, held.close, self._open.discard)
+        connection = Connection(self._loop, transport, self._incoming, self._halves, held.close, self._open.discard)
         transport.set_protocol(connection)
         self._open.add(connection)
         return connection

@@ -175,15 +175,18 @@ def _long(folder: Path, asked: argparse.Namespace) -> None:
                 _say("".join(f"{each:>13}" for each in (*told, files, tasks, f"{blocks:,}", f"{cost.cpu:.0f}")))
             child.process.terminate()
             _say(f"asked to stop, it ended with code {child.process.wait(180)}")
-    warm = looks[len(looks) // 4 :]
-    rows, memory = [each[0] / 10_000 for each in warm], [each[1] for each in warm]
-    _say(f"{linear_regression(rows, memory).slope:+.4f} MB for 10,000 rows, from minute {asked.minutes / 4:.1f} on")
     said = (folder / "said").read_text(errors="replace").splitlines()
     slow = [float(line.split()[-2]) for line in said if line.startswith("Executing <")]
     if slow:
         _say(f"{len(slow)} turns of the loop took more than a tenth of a second, the longest {max(slow):.1f} s, as asyncio's own notes say")
     said = [line for line in said if not line.startswith("Executing <")]
     _say("".join(f"it said: {line}\n" for line in [*said[:20], *said[20:][-20:]]) or "it said nothing")
+    warm = looks[len(looks) // 4 :]
+    if len({done for done, _ in warm}) < 2:
+        _say("too little was answered to tell whether anything grows")
+        return
+    rows, memory = [each[0] / 10_000 for each in warm], [each[1] for each in warm]
+    _say(f"{linear_regression(rows, memory).slope:+.4f} MB for 10,000 rows, from minute {asked.minutes / 4:.1f} on")
 
 
 def _answered(run: Path) -> int:
