@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 import anyio
 
+_KILLED = 128 + signal.SIGKILL
+"""What a shell says of a process that was killed."""
+
 
 async def watch(drain: Callable[[str], None], stop: Callable[[], None]) -> None:
     """Call *drain* with the first signal's name, then *stop* at each further one; runs until cancelled, on the main thread only."""
@@ -29,3 +32,5 @@ def outlive_the_terminal() -> None:
 def die() -> None:
     """End the process at once, as a kill would: nothing that was written is lost by it."""
     os.kill(os.getpid(), signal.SIGKILL)
+    # The first process of a container is spared what comes from inside of it.
+    os._exit(_KILLED)

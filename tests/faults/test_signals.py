@@ -22,6 +22,7 @@ import pytest
 from batchrun import read_statement
 from tests.faults import children
 from tests.faults.children import ended, entries, environment, jsonl, starting
+from tests.peers.peer import program
 from tests.report.written import Night, write_night
 
 F_SETPIPE_SZ = 1031
@@ -229,11 +230,11 @@ main()
 """
 
 
-def held_at_its_end(place: Path, port: int, code: str = _HELD_AT_ITS_END) -> subprocess.Popen[bytes]:
+def held_at_its_end(place: Path, port: int, code: str = _HELD_AT_ITS_END, *, within: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
     """A run that is over, and ends once `go-on` is opened: its rows are all answered, and it is to make its account."""
     for name in ("closing", "go-on", "fails"):
         os.mkfifo(place / name)
-    command = [sys.executable, "-c", code, "run", "job.toml"]
+    command = [*within, sys.executable, "-c", code, "run", "job.toml"]
     process = subprocess.Popen(command, cwd=place, env=environment(job(place, port, 20)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     (place / "closing").read_bytes()
     return process
@@ -269,6 +270,19 @@ def test_a_second_signal_while_the_account_is_made_ends_it_and_the_next_run_make
     assert again.returncode == 0
     assert read_statement(tmp_path / "run").total().calls == 20
     assert (tmp_path / "run" / "usage.csv").exists()
+
+
+def test_a_second_signal_ends_the_first_process_of_a_container_too_which_no_kill_of_its_own_does(tmp_path, port):
+    container = (program("unshare", "util-linux"), "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+    process = held_at_its_end(tmp_path, port, within=container)
+    (first,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert process.stderr is not None
+    os.kill(int(first), signal.SIGTERM)
+    assert any(b"SIGTERM" in line for line in iter(process.stderr.readline, b""))
+    os.kill(int(first), signal.SIGTERM)
+    ended(process)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert (answered(tmp_path), (tmp_path / "run" / "usage.csv").exists()) == (20, False)
 
 
 def test_a_second_signal_ends_a_run_that_failed_and_that_a_sync_holds_up(tmp_path, port):
