@@ -81,7 +81,8 @@ class Bookkeeper:
         self._others = OtherRuns(directory, self._purses, wall_time)
         self._name = self._which = ""
         """Of the books, and of the run."""
-        self._lend_from = 0.0
+        self._incomplete_at = -math.inf
+        """When a process that lives was seen last whose part the books did not have."""
         self._uncounted = ""
         """Why another run cannot be counted: nothing is lent."""
         self._count_at = -math.inf
@@ -173,7 +174,7 @@ class Bookkeeper:
     def _borrow(self, short: Iterable[_Want]) -> None:
         now = self._wall_time()
         asking = [want for want in short if self._may_ask(want.page, now)]
-        if not asking or now < self._lend_from:
+        if not asking or self._awaits_others(now):
             return
         with self._file.locked():
             books = self._file.read()
@@ -204,6 +205,11 @@ class Bookkeeper:
         page.allowed, page.others = part.taken[key], books.others(self._run, key)
         page.contested = lent < whole and bool(books.holders(self._run, key))
         page.refused_at = now if lent < whole else -math.inf
+
+    def _awaits_others(self, now: float) -> bool:
+        """Whether others may be about to write their parts down; where the clock was set back meanwhile, that long from then on."""
+        self._incomplete_at = min(self._incomplete_at, now)
+        return now < self._incomplete_at + _AWAITED
 
     def _is_ours(self, books: Books | None) -> TypeGuard[Books]:
         return books is not None and books.name == self._name and self._run in books.runs
@@ -255,8 +261,8 @@ class Bookkeeper:
             self._others.forget_moved(books, beside, of_stale)
             self._write_own(books, now)
             if not all((other := books.runs.get(path.name)) and other.open for path in beside if is_held(path)):
-                self._lend_from = now + _AWAITED
-            elif now >= self._lend_from and len(present) > _MANY:
+                self._incomplete_at = now
+            elif not self._awaits_others(now) and len(present) > _MANY:
                 self._take_first_lots(books, present)
             if found is None and (self._name or self._file.path.exists()):
                 self._note(f"{self._file.path}: was lost or damaged, and was made again from the ledgers of the runs beside it")

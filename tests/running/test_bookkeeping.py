@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import shutil
@@ -412,7 +413,7 @@ def test_a_link_that_leads_to_a_run_of_the_folder_is_no_other_run(tmp_path):
         run.close()
     (tmp_path / "0-latest").symlink_to("a")
     run = Run(tmp_path, "a").open()
-    assert (run.page.spent, run.page.others, run.keeper._lend_from) == (10, 10, 0), "it waits for nobody but runs that live"
+    assert (run.page.spent, run.page.others, run.keeper._incomplete_at) == (10, 10, -math.inf), "it waits for nobody but runs that live"
     run.close()
     by_its_link = Run(tmp_path, "0-latest").open()
     assert (by_its_link.page.spent, by_its_link.page.others) == (10, 10)
@@ -606,6 +607,22 @@ def test_a_run_that_lives_through_the_loss_of_the_books_is_lent_no_more_for_thre
         clock[0] = NOON + seconds
         told.append((first.send(), first.page.contested))
     assert told == [(False, True), (False, True), (True, False)]
+    for each in (first, second):
+        each.close()
+
+
+def test_a_clock_that_is_set_back_while_nothing_is_lent_has_it_lent_three_seconds_on_and_not_days(tmp_path):
+    clock = [NOON]
+    first, second = (Run(tmp_path, name, clock=clock).open() for name in ("a", "b"))
+    clock[0] = NOON + DAY
+    (tmp_path / ".books.json").unlink()
+    settle_books(first)
+    told = []
+    for seconds in (0, 2.9, 3.0):
+        clock[0] = NOON + seconds
+        settle_books(second)
+        told.append(first.send())
+    assert told == [False, False, True]
     for each in (first, second):
         each.close()
 
