@@ -128,6 +128,8 @@ class Outlook:
         return done_at
 
     def _note(self, now: float, settled: int) -> None:
+        if self._lately and now < self._lately[-1][0]:
+            self.restart()  # The clock was set back: what it told of a speed is none.
         self._began = self._began or (now, settled)
         self._lately.append((now, settled))
         while len(self._lately) > 1 and self._lately[1][0] <= now - _LATELY:

@@ -195,3 +195,9 @@ def test_a_speed_from_before_a_restart_says_nothing():
     looked(outlook, 2000, 1.0, 600)
     outlook.restart()
     assert looked(outlook, 2000, 0.0, 1000, since=610, settled=610) == []
+
+
+def test_a_clock_that_is_set_back_is_followed_from_there_on():
+    outlook = Outlook(deadline=10_000.0)
+    assert looked(outlook, 20_000, 1.0, 86_500, since=86_400) == [(86_400, math.inf)]
+    assert looked(outlook, 2000, 1.0, 900, settled=100) == [(120, 1900)]
