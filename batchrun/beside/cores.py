@@ -17,7 +17,7 @@ def cores(groups: Path = _GROUPS, mine: Path = _MINE) -> float:
 
 def _shares(groups: Path, mine: Path) -> Iterator[float]:
     try:
-        told = mine.read_text().splitlines()
+        told = [os.fsdecode(line) for line in mine.read_bytes().splitlines()]
     except OSError:
         return
     for line in told:

@@ -25,6 +25,7 @@ FREE = float(len(os.sched_getaffinity(0)))
         ("4:cpuset:/", {"cpuset/cpu.cfs_quota_us": "1\n", "cpuset/cpu.cfs_period_us": "100000\n"}, FREE),
         ("0::/", {"cpu.max": "what is this"}, FREE),
         ("", {"cpu.max": "50000 100000"}, FREE),
+        ("0::/of/\udcff\u2028it", {"cpu.max": "50000 100000\n"}, 0.5),
     ],
 )
 def test_cores_are_those_that_it_may_run_on_and_no_more_than_its_groups_give_time_for(tmp_path, mine, told, found):
@@ -32,7 +33,7 @@ def test_cores_are_those_that_it_may_run_on_and_no_more_than_its_groups_give_tim
         path = tmp_path / "groups" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    (tmp_path / "mine").write_text(mine)
+    (tmp_path / "mine").write_bytes(os.fsencode(mine))
     assert cores(tmp_path / "groups", tmp_path / "mine") == found
 
 
