@@ -66,7 +66,8 @@ def copied(place: Path) -> Path:
     """A copy of all that tests need, at *place*."""
     for name in _COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+            # With its bytecode, where there is some: tests start many processes, and each would compile all of it anew.
+            shutil.copytree(ROOT / name, place / name)
         else:
             shutil.copy2(ROOT / name, place / name)
     return place
