@@ -7,7 +7,8 @@ others are: it owes nothing for its rest, and has saved nothing up.
 
 A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
 provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
-refused: so no lane takes the pool's limit for its own, and falls behind its share.
+refused: so no lane takes the pool's limit for its own, and falls behind its share. A lane that is refused more often than what it sends
+explains has a cap of its own, whatever else is refused: several workspaces may have one (`blame.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from batchrun.core.limits.refusals import About, about
 from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure
 from batchrun.core.money.budget import Purse
+from batchrun.core.scheduling.blame import Blame, Suspect
 from batchrun.core.scheduling.outages import Outage
 
 _SHARED_WITHIN = 10.0
@@ -99,6 +101,7 @@ class Pool:
     """Lanes that joined with a slot's turn, which passes on once they are seen to wait here."""
     refused_lane: Lane | None = None
     refused_at: float = -math.inf
+    blame: Blame = field(default_factory=Blame)
     queue: list[tuple[float, int, Lane]] = field(default_factory=list)
     """A heap: the lanes that wait for the quota, by what they were served."""
     _joined: int = 0
@@ -127,7 +130,7 @@ class Pool:
         It is where another lane was refused lately, or was the latest refused and the pool's rate was found; and where there is no other.
         """
         another = self.refused_lane not in {None, lane} and (now - self.refused_at < within or self.limiter.has_found)
-        if another and now - self.refused_at < within and self.refused_lane is not None:
+        if another and now - self.refused_at < within and self.refused_lane is not None and not self.refused_lane.suspect.is_capped:
             # What it was thought to have found of its own was this.
             self.refused_lane.limiter.forget()
         self.refused_lane, self.refused_at = lane, now
@@ -182,11 +185,13 @@ class Lane:
     """The latest row whose tokens were asked for."""
     seen_tokens: float = 0.0
     """What they are expected to be."""
+    suspect: Suspect = field(default_factory=Suspect)
     limiters: tuple[Limiter, ...] = field(init=False)
     """All that its attempts pay."""
 
     def __post_init__(self) -> None:
         own = self.workspace.limiter
+        self.pool.blame.suspects.append(self.suspect)
         self.limiters = (self.limiter, self.pool.limiter) if own is None else (self.limiter, self.pool.limiter, own)
 
     @property
@@ -225,12 +230,13 @@ class Lane:
             self.slots.refused(now, launched_at)
             self.limiter.refused(*told)
             return
-        shared = self.pool.shared_refusal(self, now, _SHARED_WITHIN)
+        is_own = self.pool.blame.refused(self.suspect)
+        shared = not is_own and self.pool.shared_refusal(self, now, _SHARED_WITHIN)
         if shared:
             self.limiter.forget()
         else:
             self.limiter.refused(*told)
-        if shared or (self.plan.pool_quota != NO_QUOTA and not self.limiter.has_found):
+        if shared or (self.plan.pool_quota != NO_QUOTA and not is_own and not self.limiter.has_found):
             self.pool.limiter.refused(*told)
 
     def same_rejections_in_a_row(self, code: str) -> int:

@@ -184,6 +184,7 @@ class Queues:
         workspace.in_flight += 1
         self.in_flight += 1
         lane.tag += tokens / lane.plan.weight
+        lane.pool.blame.sent(lane.suspect, tokens)
         for each in lane.limiters:
             each.pay(now, tokens)
         self.wake(lane)

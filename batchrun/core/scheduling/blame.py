@@ -1,0 +1,82 @@
+"""Whose refusals are: a workspace's own, which the provider holds to less than its account, or those of the pool that it shares.
+
+Theory of operation. A pool that is full refuses whoever comes: each lane is refused as often as it has its share of what is sent. A lane
+that has a cap of its own is refused more often than that, and goes on to be. So it is counted what each lane sends, and how often it is
+refused; a lane whose part of the refusals is larger than its part of what is sent, by more than chance makes it, is *capped*: its refusals
+are its own. Caps of several lanes are seen one after the other: those that are known to be capped are not compared with.
+
+Rows that differ in what they cost are refused the more often the larger they are: of calls and of tokens it is the larger part that counts.
+
+It is counted in refusals and not by time, for where all goes well they are minutes apart: the latest hundred or so count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import log
+
+_FORGETS = 0.99
+"""What each refusal makes of what was counted before."""
+_TIMES = 1.5
+"""How much larger a capped lane's part of the refusals is than its part of what is sent, at the least."""
+_SURE = 4.0
+"""The logarithm of how unlikely chance must be: one in fifty, for one that is not known to be capped."""
+_TOO_LARGE = 1e60
+
+
+@dataclass(slots=True, eq=False)
+class Suspect:
+    """What one lane sent, and how often it was refused, in the units of its pool."""
+
+    calls: float = 0.0
+    tokens: float = 0.0
+    refused: float = 0.0
+    is_capped: bool = False
+    """Its refusals are its own."""
+
+
+@dataclass(slots=True)
+class Blame:
+    """Of one pool."""
+
+    suspects: list[Suspect] = field(default_factory=list)
+    unit: float = 1.0
+    """What counts as one now: rather than that all that was counted fades, what comes weighs more."""
+
+    def sent(self, suspect: Suspect, tokens: float) -> None:
+        """An attempt goes."""
+        suspect.calls += self.unit
+        suspect.tokens += self.unit * tokens
+
+    def refused(self, suspect: Suspect) -> bool:
+        """Count a refusal; say whether it is the lane's own, as far as counts can tell."""
+        self.unit /= _FORGETS
+        if self.unit > _TOO_LARGE:
+            self._rescale()
+        suspect.refused += self.unit
+        others = [each for each in self.suspects if each is not suspect and not each.is_capped]
+        all_refused = suspect.refused + sum(each.refused for each in others)
+        part = suspect.refused / all_refused
+        share = max(
+            _share(suspect.calls, sum(each.calls for each in others)),
+            _share(suspect.tokens, sum(each.tokens for each in others)),
+        )
+        suspect.is_capped = part > _TIMES * share and (suspect.is_capped or all_refused / self.unit * _divergence(part, share) > _SURE)
+        return suspect.is_capped
+
+    def _rescale(self) -> None:
+        for each in self.suspects:
+            each.calls, each.tokens, each.refused = each.calls / self.unit, each.tokens / self.unit, each.refused / self.unit
+        self.unit = 1.0
+
+
+def _share(own: float, others: float) -> float:
+    return own / (own + others) if own + others > 0.0 else 1.0
+
+
+def _divergence(part: float, share: float) -> float:
+    """How unlikely it is, for each refusal, that chance makes a *part* of one that has such a *share* (Chernoff, 1952)."""
+    if share <= 0.0:
+        return 0.0
+    rest = (1.0 - part) * log((1.0 - part) / (1.0 - share)) if part < 1.0 else 0.0
+    return part * log(part / share) + rest

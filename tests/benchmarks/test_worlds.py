@@ -1,0 +1,21 @@
+"""Worlds of providers in which something was once plainly wrong; `python -m tests.benchmarks.worlds` plays them all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.benchmarks.pools import jain
+from tests.benchmarks.worlds import Night, own_quotas
+
+SOME = [each for each in own_quotas() if "two of six" in each.name and "rpm" in each.name]
+
+
+@pytest.mark.parametrize("world", SOME, ids=lambda world: world.name)
+def test_caps_of_two_workspaces_are_no_affair_of_their_account(world):
+    seen = Night(replace(world, seconds=900.0)).run()
+    assert seen.used >= 0.95
+    assert seen.refused_since(2) <= 0.02
+    assert min(seen.own_used.values()) >= 0.7
+    assert jain([tokens for name, tokens in seen.served.items() if name not in seen.own_used]) >= 0.99

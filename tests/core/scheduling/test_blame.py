@@ -1,0 +1,100 @@
+"""Whose refusals are, told by what each lane sends and how often it is refused."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from batchrun.core.scheduling.blame import Blame, Suspect
+
+
+def lanes(count):
+    blame = Blame([Suspect() for _ in range(count)])
+    return blame, blame.suspects
+
+
+def sent(blame, suspects, times=10, tokens=100.0):
+    for suspect in suspects:
+        for _ in range(times):
+            blame.sent(suspect, tokens)
+
+
+def test_a_lane_that_alone_is_refused_again_and_again_is_capped():
+    blame, (first, *others) = lanes(6)
+    sent(blame, [first, *others])
+    assert [blame.refused(first) for _ in range(3)] == [False, False, True]
+
+
+def test_who_is_alone_in_its_pool_is_the_pool():
+    blame, (only,) = lanes(1)
+    for _ in range(100):
+        sent(blame, [only])
+        assert not blame.refused(only)
+
+
+def test_lanes_that_are_refused_in_turn_are_their_pools():
+    blame, suspects = lanes(6)
+    for turn in range(600):
+        sent(blame, suspects)
+        assert not blame.refused(suspects[turn % 6])
+
+
+@pytest.mark.parametrize("capped", [1, 2, 3])
+def test_caps_of_several_of_six_lanes_are_seen_one_after_the_other(capped):
+    blame, suspects = lanes(6)
+    for turn in range(80):
+        sent(blame, suspects)
+        blame.refused(suspects[turn % capped])
+    assert [each.is_capped for each in suspects] == [True] * capped + [False] * (6 - capped)
+
+
+def test_a_lane_that_sends_less_because_it_is_capped_stays_so_beside_refusals_of_the_pool():
+    blame, (first, *others) = lanes(6)
+    dice = random.Random(1)
+    for turn in range(400):
+        sent(blame, others)
+        sent(blame, [first], times=1)
+        if turn % 2:
+            assert blame.refused(first) or turn < 20
+        else:
+            blame.refused(dice.choice(others))
+
+
+def test_a_lane_whose_cap_is_gone_is_refused_for_its_pool_again():
+    blame, suspects = lanes(6)
+    for _ in range(20):
+        sent(blame, suspects)
+        blame.refused(suspects[0])
+    assert suspects[0].is_capped
+    for turn in range(300):
+        sent(blame, suspects)
+        blame.refused(suspects[turn % 6])
+    assert not suspects[0].is_capped
+
+
+def test_hardly_a_lane_is_taken_for_capped_by_chance():
+    blame, suspects = lanes(12)
+    dice = random.Random(7)
+    own = 0
+    for _ in range(5000):
+        sent(blame, suspects, times=2)
+        own += blame.refused(dice.choice(suspects))
+    assert own < 250
+
+
+def test_a_lane_of_large_rows_is_refused_as_often_as_its_part_of_the_tokens():
+    blame, (large, *others) = lanes(6)
+    for turn in range(300):
+        sent(blame, [large], times=1, tokens=5000.0)
+        sent(blame, others, times=10, tokens=100.0)
+        assert not blame.refused(large if turn % 2 else others[turn % 5])
+
+
+def test_after_a_night_of_refusals_it_is_counted_as_at_first():
+    blame, suspects = lanes(3)
+    for turn in range(30_000):
+        sent(blame, suspects, times=1)
+        assert not blame.refused(suspects[turn % 3])
+    sent(blame, suspects)
+    assert [blame.refused(suspects[0]) for _ in range(60)][-1]
