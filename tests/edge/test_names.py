@@ -48,3 +48,39 @@ def test_an_address_of_a_link_keeps_its_interface(flow):
     [found], _ = resolved([of_ipv6("fe80::7", 80, flow, number)])
     assert found["host"] == f"fe80::7%{name}"
     assert resolved([of_ipv6("fe80::7", 80, flow, 0)])[0][0]["host"] == "fe80::7"
+
+
+def failing(*answers: Any) -> list[Any]:
+    """What a name comes to that is looked up once for each of *answers*: addresses, or why there are none."""
+    left = [*answers]
+
+    def lookup(_host, _port, **_kinds):
+        answer = left.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (answer, 443))]
+
+    async def main():
+        names = Names(lookup)
+        found: list[Any] = []
+        for _ in answers:
+            try:
+                found.append([each["host"] for each in await names.resolve("endpoint.example", 443)])
+            except OSError as error:
+                found.append(error.errno)
+        return found
+
+    return anyio.run(main)
+
+
+SILENT, UNKNOWN = socket.gaierror(socket.EAI_AGAIN, "no answer"), socket.gaierror(socket.EAI_NONAME, "no such name")
+
+
+def test_a_name_whose_servers_do_not_answer_leads_to_where_it_led_before():
+    assert failing(SILENT, "127.0.0.7", SILENT, "127.0.0.8", SILENT) == [
+        *(socket.EAI_AGAIN, ["127.0.0.7"], ["127.0.0.7"], ["127.0.0.8"], ["127.0.0.8"])
+    ]
+
+
+def test_a_name_that_is_no_more_leads_nowhere():
+    assert failing("127.0.0.7", UNKNOWN) == [["127.0.0.7"], socket.EAI_NONAME]

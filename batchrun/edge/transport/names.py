@@ -27,11 +27,19 @@ class Names(AbstractResolver):
     def __init__(self, lookup: Lookup = socket.getaddrinfo) -> None:
         self._lookup = lookup
         self._threads = CapacityLimiter(_AT_A_TIME)
+        self._found: dict[tuple[str, int, int], list[tuple[Any, ...]]] = {}
+        """What was found last, for as long as nobody can be asked (RFC 8767): a night is not to end for a name server."""
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        """Give the addresses of *host*; raises OSError where there are none."""
+        """Give the addresses of *host*, those of before where its name servers do not answer; raises OSError where there are none."""
         ask = partial(self._lookup, host, port, type=socket.SOCK_STREAM, family=family, flags=socket.AI_ADDRCONFIG)
-        found = await run_sync(ask, abandon_on_cancel=True, limiter=self._threads)
+        named = host, port, int(family)
+        try:
+            found = self._found[named] = await run_sync(ask, abandon_on_cancel=True, limiter=self._threads)
+        except socket.gaierror as error:
+            if error.errno != socket.EAI_AGAIN or named not in self._found:
+                raise
+            found = self._found[named]
         return [_address(host, *one) for one in found]
 
     async def close(self) -> None:
