@@ -13,9 +13,15 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from batchrun.core.model import Reply, Request
+from batchrun.core.protocols.openai import OPENAI
+from batchrun.core.protocols.reading import Reading
+from batchrun.edge.transport import Transport
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.pool import Pool
 from batchrun.edge.transport.turns import Openings
+from tests.edge import fault_server as server
+from tests.own_time import run_in_own_time
 from tests.virtual_time import run_virtually
 
 
@@ -23,10 +29,13 @@ from tests.virtual_time import run_virtually
 class Still:
     """A connection that stands."""
 
-    rested: float = 0.0
+    rests_until: float = 0.0
     ended: bool = True
     reusable: bool = True
     how: list[str] = field(default_factory=list)
+
+    def patience(self, most):
+        return most
 
     def close(self):
         self.reusable = False
@@ -43,7 +52,7 @@ class Place:
 
     free: list[Still] = field(default_factory=list)
 
-    def opening(self):
+    def opening(self, _trusted):
         return None
 
 
@@ -200,3 +209,23 @@ def test_who_gives_up_before_its_opening_begins_leaves_its_place_to_the_next(giv
     those = begun(100, gives_up)
     assert [number for number, _ in those] == [number for number in range(100) if number not in gives_up]
     assert max(turn for _, turn in those) <= 100 // 8 + 3
+
+
+@pytest.mark.parametrize(
+    ("says", "rests"), [("timeout=5, max=100", 4.0), ("max=9, Timeout = 1", 0.5), ("timeout=0", 0.0), ("timeout=75", 30.0)]
+)
+def test_a_connection_that_its_endpoint_says_it_closes_sooner_is_not_given_out_so_late(says, rests):
+    async def main() -> list[int]:
+        connections = []
+        async with (
+            server.serving(server.keeps(server.http(server.ANSWER, f"Keep-Alive: {says}"))) as endpoint,
+            Transport(connect=5, idle=5, total=5, connections=1, proxy="none", max_response_bytes=65_536) as wire,
+        ):
+            for after in (0.0, rests - 0.1, rests + 0.1):
+                if after > 0:
+                    await anyio.sleep(after)
+                assert isinstance(await wire.post(Request(endpoint.url, {}, b"{}"), Reading(OPENAI.dialect, {})), Reply)
+                connections.append(endpoint.connections)
+        return connections
+
+    assert run_in_own_time(main) == ([1, 1, 2] if rests else [1, 2, 3])

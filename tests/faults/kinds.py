@@ -144,6 +144,9 @@ def _framing(head: bytes, body: bytes, kind: str) -> dict[str, Kind]:
         "a length that is no number": Kind(says(typed(length="NaN")), "bad_http"),
         "a length beyond every number": Kind(says(typed(length="9" * 40)), "bad_http"),
         "two lengths": Kind(says(typed(body, "Content-Length: 3")), "bad_http"),
+        "one length twice, and headers without end": Kind(
+            server.pours(head + b"Content-Length: 9\r\n" * 2, b"X-A: a\r\n" * 1_000), "bad_http"
+        ),
         "a length and chunks": Kind(says(typed(body, "Transfer-Encoding: chunked")), "bad_http"),
         "a chunk cut short": Kind(says(chunked(half, end=b"40\r\nabc")), "half_body"),
         "no last chunk": Kind(says(chunked(half, end=b"")), "half_body"),
@@ -169,6 +172,7 @@ def _framing(head: bytes, body: bytes, kind: str) -> dict[str, Kind]:
         "in gzip, but for the last chunk": reply(says(chunked(gzip.compress(body), headers=PACKED + "\r\n", end=b""))),
         "in chunks, beside a length": reply(says(chunked(body, headers=f"Content-Length: {len(body)}\r\n"))),
         "with a length": reply(says(typed())),
+        "with a length that is said twice": reply(says(typed(body, f"Content-Length: {len(body)}"))),
         "in one chunk": reply(says(chunked(body))),
         "in two chunks": reply(says(chunked(half, body[40:]))),
         "with blanks behind the size of its chunk": reply(says(chunked(body).replace(b"%x\r\n" % len(body), b"%x  \r\n" % len(body), 1))),

@@ -13,6 +13,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from batchrun.core.model import Failure, Reply, Request
+from batchrun.core.protocols.openai import OPENAI
+from batchrun.core.protocols.reading import Reading
+from batchrun.edge.transport import Transport
 from tests.edge import fault_server as server
 from tests.faults.children import ROOT, environment
 from tests.faults.kinds import said
@@ -173,3 +177,32 @@ def test_a_handshake_that_fails_is_tried_again_and_nothing_is_sent(authority, ha
     # Whether the alert or the end of the connection is met first is chance.
     assert told["code"] in {"tls_handshake", "unreachable"}
     assert (told["fault"], told["in_doubt"], requests) == ("again", "False", [])
+
+
+def test_an_authority_that_takes_another_s_place_is_trusted_from_when_the_machine_has_it(authority, tmp_path, monkeypatch):
+    """As where a company's proxy opens TLS, and its certificates are renewed at night."""
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    _new(newer, "ca", "-x509", "-days", "2", "-addext", "basicConstraints=critical,CA:TRUE")
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes((authority / "ca.pem").read_bytes())
+
+    async def main() -> list[Reply | Failure]:
+        async with Transport(connect=5, idle=5, total=20, connections=1, proxy="none", max_response_bytes=1 << 20) as wire:
+            monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+
+            async def post(place: Path) -> Reply | Failure:
+                async with server.serving(server.says(server.http()), tls=presenting(place, "IP:127.0.0.1", 2)) as endpoint:
+                    return await wire.post(Request(endpoint.url, {}, b"{}"), Reading(OPENAI.dialect, {}))
+
+            results = [await post(authority), await post(newer), await post(newer)]
+            bundle.write_bytes((newer / "ca.pem").read_bytes())
+            return [*results, await post(newer), await post(authority)]
+
+    assert [result.code if isinstance(result, Failure) else result.content for result in anyio.run(main)] == [
+        "好",
+        "tls",
+        "tls",
+        "好",
+        "tls",
+    ]

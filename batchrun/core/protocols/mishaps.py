@@ -79,6 +79,7 @@ MISHAPS: dict[str, Mishap] = {
     ),
     # after it
     "connection_reset": _passing("the connection was reset", _NETWORK),
+    "closed": _passing("the endpoint had closed the connection before the call came to it", _NETWORK),
     "disconnected": _passing("the endpoint closed the connection without an answer", _NETWORK),
     "read_timeout": _passing("the answer fell silent for timeouts.idle", _SLOW),
     "total_timeout": _passing("no whole answer came within timeouts.total", _SLOW),
@@ -117,9 +118,12 @@ MISHAPS: dict[str, Mishap] = {
 }
 
 BEFORE_ANY_CALL = frozenset(
-    {"connection_refused", "dns", "connect_timeout", "unreachable", "open_files", "tls_handshake", "tls", "proxy", "proxy_refused"},
+    {
+        *("connection_refused", "dns", "connect_timeout", "unreachable", "open_files", "tls_handshake", "tls", "proxy", "proxy_refused"),
+        "closed",
+    }
 )
-"""Mishaps of a connection that did not come to stand: the provider knows nothing of the call."""
+"""Mishaps of a connection that did not come to stand, or no longer stood: the provider knows nothing of the call."""
 
 
 def mishap(

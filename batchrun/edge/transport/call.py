@@ -120,8 +120,8 @@ class Call(Attempt):
         status = 0 if self.connection is None else self.connection.status
         if not isinstance(error, TooLargeError):
             refused = 300 <= status < 500
-            in_doubt = self.connection is not None and not refused
             code = self.over or code_of(error)
+            in_doubt = self.connection is not None and not refused and code != "closed"
             if self.connection is None and code in _OF_A_CONNECTION:
                 # It was to the proxy, or fell while it was made: nothing of the call has gone to the provider.
                 code = "proxy" if self._target.proxy else "unreachable"

@@ -13,13 +13,16 @@ wait for the rest.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
 import httptools
 
 from batchrun.core.protocols.error_body import HEADERS
+from batchrun.edge.transport.heads import goes_on, with_one_length
 from batchrun.edge.transport.mishaps import WireError
+from batchrun.edge.transport.reached import never_reached
 from batchrun.edge.transport.unpacking import unpacked
 from batchrun.edge.transport.watch import Watch
 from batchrun.waking import tell
@@ -36,10 +39,11 @@ _OF_JSON = b"{ \t\r\n"
 """What a plain body begins with: a stream has something to tell from its first bytes on. Of one that is packed that is not seen."""
 _ONE_WRITE = 1 << 16
 """Bytes of a body that are worth copying behind their head, so that one packet holds both."""
+_UNUSED = re.compile(r"\btimeout ?= ?\"?([0-9]{1,9})", re.IGNORECASE)
 _FRAMING = {b"content-length": "content-length", b"transfer-encoding": "transfer-encoding", b"content-encoding": "content-encoding"}
 INCOMING_BYTES = 1 << 18
 """Of what is read at a time."""
-_KEPT = {name.encode(): name for name in HEADERS} | _FRAMING
+_KEPT = {name.encode(): name for name in (*HEADERS, "keep-alive")} | _FRAMING
 
 
 class _FloodError(Exception):
@@ -56,16 +60,17 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_answers",
         "_between",
+        "_body_bytes",
         "_chunked",
         "_error",
         "_free",
         "_gone",
         "_half_sent",
         "_halves",
+        "_head",
         "_incoming",
         "_interim",
         "_is_half",
-        "_large",
         "_loop",
         "_parser",
         "_paused",
@@ -77,7 +82,7 @@ class Connection(asyncio.BufferedProtocol):
         "ended",
         "ends",
         "headers",
-        "rested",
+        "rests_until",
         "reusable",
         "status",
     )
@@ -106,23 +111,17 @@ class Connection(asyncio.BufferedProtocol):
         """Whether another request may be written to it, once the answer has ended."""
         self.ended = True
         """Whether the answer to the last request has come to its end."""
-        self.rested = 0.0
-        """On the loop's clock, when it was last given back."""
+        self.rests_until = 0.0
+        """On the loop's clock, for how long it may lie unused since it was last given back."""
         self.status = 0
         """Of the answer; 0 until its head has come."""
         self.ends: float
         """On the loop's clock, when an answer that has come in part is told of as it is."""
         self._paused = False
-        self._large = False
+        self._body_bytes = 0
+        """Of the last request."""
         self._begin()
-        self._parser: Any = httptools.HttpResponseParser(self)
-        # What servers of one's own get wrong, and no harm can come of here: nothing is handed on to another parser.
-        self._parser.set_dangerous_leniencies(
-            lenient_optional_cr_before_lf=True,
-            lenient_spaces_after_chunk_size=True,
-            # Where a length stands beside chunks the chunks count (RFC 9112, 6.3).
-            lenient_chunked_length=True,
-        )
+        self._parser = _parser(self)
 
     def _begin(self) -> None:
         self.status = 0
@@ -133,6 +132,8 @@ class Connection(asyncio.BufferedProtocol):
         self._between = 0
         self._answers = 0
         self._interim = False
+        self._head = b""
+        """What has come of one that goes on."""
         self._half_sent = False
         """Whether some of the request may still be on its way when its answer has come."""
         self._error: Exception | None = None
@@ -146,8 +147,8 @@ class Connection(asyncio.BufferedProtocol):
         """Write a request. *head* gives it: so no frame of a traceback holds it, and the key in it."""
         self._begin()
         self.ended = False
-        self._large = len(body) > _ONE_WRITE
-        if not self._large:
+        self._body_bytes = len(body)
+        if self._body_bytes <= _ONE_WRITE:
             self._transport.write(head() + body)
         else:
             self._transport.write(head())
@@ -186,6 +187,12 @@ class Connection(asyncio.BufferedProtocol):
             if not self._transport.is_closing():
                 self._transport.resume_reading()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def patience(self, most: float) -> float:
+        """Seconds for which it may lie unused: *most*, or less where the endpoint says when it closes it (``Keep-Alive: timeout=5``)."""
+        said = _UNUSED.search(self.headers["keep-alive"]) if "keep-alive" in self.headers else None
+        # A request is on its way for a while: it is to come before that.
+        return most if said is None else min(most, max(int(said[1]) - 1.0, int(said[1]) / 2))
 
     def fail(self, error: Exception) -> None:
         """Nothing more is read, and whoever waits for the answer gets *error*."""
@@ -236,7 +243,7 @@ class Connection(asyncio.BufferedProtocol):
             if self.status == 101:
                 # What follows is another protocol's.
                 self.ended, self.reusable = True, False
-            else:
+            elif self.status or not self._read_again(nbytes):
                 # The parser's words are its own, and hold nothing of what it read.
                 self._broken(str(error))
         else:
@@ -249,6 +256,24 @@ class Connection(asyncio.BufferedProtocol):
             self._wake()
         elif self.status:
             self._came_in_part()
+        else:
+            self._head += self._incoming[:nbytes]
+
+    def _read_again(self, nbytes: int) -> bool:
+        """Read anew what the parser refused, where its head does no more than say one length again; or let more of such a head come."""
+        came = self._head + self._incoming[:nbytes]
+        if goes_on(came):
+            return self._between <= _MOST_BETWEEN
+        mended = with_one_length(came)
+        if mended is None:
+            return False
+        self._parser = _parser(self)
+        self.headers, self._answers, self._interim = {}, 0, False
+        try:
+            self._parser.feed_data(mended)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            return False
+        return True
 
     def expire(self, _code: str) -> None:
         """What has come of an answer is told of as it is."""
@@ -266,6 +291,8 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> None:
         """The server says nothing more: what is written from now on, it will not answer."""
         self.reusable = False
+        if not self.ended and not self._between and not self.status and never_reached(self._transport, self._body_bytes):
+            self.fail(WireError("closed"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: what has come of an answer stands if it could only end so."""
@@ -332,5 +359,19 @@ class Connection(asyncio.BufferedProtocol):
             self._between = 0
             # An answer may come before its request was written whole: what is left of it would stand before the next one. TLS does not
             # tell all of what is left, but what comes so early is a refusal.
-            self._half_sent = self._transport.get_write_buffer_size() > 0 or (self._large and not 200 <= self.status < 300)
+            self._half_sent = self._transport.get_write_buffer_size() > 0 or (
+                self._body_bytes > _ONE_WRITE and not 200 <= self.status < 300
+            )
             self.reusable = self.reusable and self._parser.should_keep_alive() and not self._half_sent
+
+
+def _parser(connection: Connection) -> Any:
+    parser = httptools.HttpResponseParser(connection)
+    # What servers of one's own get wrong, and no harm can come of here: nothing is handed on to another parser.
+    parser.set_dangerous_leniencies(
+        lenient_optional_cr_before_lf=True,
+        lenient_spaces_after_chunk_size=True,
+        # Where a length stands beside chunks the chunks count (RFC 9112, 6.3).
+        lenient_chunked_length=True,
+    )
+    return parser

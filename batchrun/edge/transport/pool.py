@@ -15,6 +15,7 @@ import aiohttp
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
+from batchrun.edge.transport.authorities import Authorities
 from batchrun.edge.transport.connections import INCOMING_BYTES, Connection
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.names import Lookup, Names
@@ -59,6 +60,7 @@ class Pool:
         """Answers that have come in part."""
         self._incoming = memoryview(bytearray(INCOMING_BYTES))
         """A buffer for each answer, made for what may come, would cost more than to read it."""
+        self._authorities = Authorities()
         self._sweeper: asyncio.TimerHandle | None = None
         self.connector = aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=_NAMES_LAST, resolver=Names(lookup))
 
@@ -67,7 +69,7 @@ class Pool:
         free = target.free
         while free and self._left:
             found = free.pop()
-            if found.reusable and now - found.rested <= _KEEPALIVE:
+            if found.reusable and now <= found.rests_until:
                 self._left -= 1
                 return found
             found.close()
@@ -94,7 +96,7 @@ class Pool:
         elif not connection.reusable:
             connection.close()
         else:
-            connection.rested = self._loop.time()
+            connection.rests_until = self._loop.time() + connection.patience(_KEEPALIVE)
             target.free.append(connection)
             if self._sweeper is None:
                 self._sweeper = self._loop.call_later(_KEEPALIVE, self._sweep)
@@ -116,7 +118,12 @@ class Pool:
 
     async def _new(self, target: Target) -> Connection:
         await self._openings.begin()
-        held = await self.connector.connect(target.opening(), [], _NO_TIMEOUT)
+        try:
+            held = await self.connector.connect(target.opening(self._authorities.context), [], _NO_TIMEOUT)
+        except aiohttp.ClientConnectorCertificateError:
+            if not self._authorities.renewed():
+                raise
+            held = await self.connector.connect(target.opening(self._authorities.context), [], _NO_TIMEOUT)
         transport = held.transport
         if transport is None or transport.is_closing():
             held.close()
@@ -135,7 +142,7 @@ class Pool:
         now = self._loop.time()
         for free in self._free.values():
             # The longest at rest stand first.
-            while free and not (free[0].reusable and now - free[0].rested <= _KEEPALIVE):
+            while free and not (free[0].reusable and now <= free[0].rests_until):
                 free.pop(0).close()
         self._sweeper = self._loop.call_later(_KEEPALIVE, self._sweep) if any(self._free.values()) else None
 

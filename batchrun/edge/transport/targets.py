@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from ssl import SSLContext
 from typing import NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
@@ -50,10 +51,11 @@ class Target:
         """The URL, as a person may be told it: of a query nobody knows what stands in it."""
         return clean(str(self.url.with_query(None).with_fragment(None)))
 
-    def opening(self) -> ClientRequest:
-        """What a connection is opened for; it says no key itself."""
-        if self._opening is None:
-            self._opening = ClientRequest("POST", self.url, headers=common_headers(), proxy=self.proxy, loop=asyncio.get_running_loop())
+    def opening(self, trusted: SSLContext | None = None) -> ClientRequest:
+        """What a connection is opened for, with who is *trusted*, if that is not whom aiohttp trusts; it says no key itself."""
+        if self._opening is None or (trusted is not None and trusted is not self._opening.ssl):
+            loop = asyncio.get_running_loop()
+            self._opening = ClientRequest("POST", self.url, headers=common_headers(), proxy=self.proxy, ssl=trusted or True, loop=loop)
         return self._opening
 
     def head(self, headers: Mapping[str, str], body_bytes: int) -> bytes:
