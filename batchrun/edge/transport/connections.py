@@ -359,9 +359,8 @@ class Connection(asyncio.BufferedProtocol):
             self._between = 0
             # An answer may come before its request was written whole: what is left of it would stand before the next one. TLS does not
             # tell all of what is left, but what comes so early is a refusal.
-            self._half_sent = self._transport.get_write_buffer_size() > 0 or (
-                self._body_bytes > _ONE_WRITE and not 200 <= self.status < 300
-            )
+            refused = self._body_bytes > _ONE_WRITE and not 200 <= self.status < 300
+            self._half_sent = refused or self._transport.get_write_buffer_size() > 0
             self.reusable = self.reusable and self._parser.should_keep_alive() and not self._half_sent
 
 
