@@ -62,6 +62,16 @@ def test_three_minutes_after_a_quota_changed_it_is_used_again(bar):
     assert what.reaches(bar), what
 
 
+@pytest.mark.parametrize("seed", [11, 18])
+@pytest.mark.parametrize("kind", ["sliding", "aligned"])
+def test_three_minutes_after_a_quota_that_was_a_tenth_for_a_while_is_whole_again_it_is_used(kind, seed):
+    changes = ((600.0, 0.1), (1600.0, 1.0))
+    report = Play(World(requests(600, 6, kind), seconds=2080, jitter=0.02, cap=1000, changes=changes, seed=seed)).run()
+    assert report.between(780, 1600) >= 0.95
+    assert report.between(1780, 2080) >= 9.0
+    assert report.refused_share <= 0.01
+
+
 def test_no_minute_of_a_night_is_frozen():
     report = Play(World(requests(600, 6), seconds=3600, jitter=0.02, changes=((1200, 0.25), (2000, 1)))).run()
     assert min(report.minutes(0, 3600)) > 1.0
@@ -88,6 +98,13 @@ def test_a_pool_that_keeps_its_known_quota_takes_no_rate_from_its_lane():
     assert not play.limiters[0].attempts.is_found
 
 
+class Refusing(Play):
+    """For half an hour all is refused."""
+
+    def _refuses(self, at, call):
+        return "limit_requests" if 600.0 <= at < 2400.0 else super()._refuses(at, call)
+
+
 class Asking(Play):
     """Each refusal asks for so many seconds."""
 
@@ -105,6 +122,11 @@ class Shut(Asking):
 
     def _refuses(self, at, call):
         return "limit_requests" if 600.0 <= at < 4200.0 else super()._refuses(at, call)
+
+
+def test_a_quota_that_was_found_is_used_again_when_half_an_hour_is_over_in_which_all_was_refused():
+    report = Refusing(World(requests(600, 6), seconds=3000.0, jitter=0.02)).run()
+    assert report.between(2460.0, 3000.0) >= 9.0
 
 
 def test_a_quota_is_found_and_used_though_each_refusal_asks_for_ten_minutes():

@@ -88,7 +88,11 @@ class Attempts:
         self._keep_further_under(now, launched_at, cost)
         if self.climb.held == inf:
             return None
+        climb, windows = self.climb, self.climb.windows
+        rate, window = climb.rate(now), windows.window
         self.note_full(now, launched_at)
+        if window == LONG != windows.window:
+            return min(rate, windows.at_last.short * _UNDER_A_GUESS)
         return self._fallen(now, launched_at, bucket)
 
     def _keep_further_under(self, now: float, launched_at: float, cost: float) -> None:  # noqa: ARG002 - all cost one, at any time.
@@ -109,11 +113,15 @@ class Attempts:
         before = windows.note(now, launched_at, 0.0, first=first)
         if differ(windows.at_last.short, before.short, _OTHERWISE) and windows.is_minute_as(before):
             windows.window = LONG
+        elif windows.window == LONG and windows.is_no_minute:
+            windows.window = SHORT
 
     def fell(self, now: float, lasted: float) -> float:
         """What the full window held is the quota."""
         climb, windows = self.climb, self.climb.windows
-        windows.end_episode(lasted)
+        if not climb.is_cold and windows.is_no_window(lasted):
+            return climb.rate(now)
+        windows.end_episode(lasted, may_have_fallen=not climb.is_cold)
         rate = self._full_rate(windows.at_first if climb.is_cold else windows.at_last)
         # A quota that others used up says nothing at first but that there is one.
         least = climb.use.typical if climb.is_cold else 0.0

@@ -151,8 +151,11 @@ class FoundTokens:
 
     def fell(self, now: float, lasted: float) -> float:
         """What the window held when a row was last refused."""
-        window = self.climb.windows.window
-        self.climb.windows.end_episode(lasted)
+        windows = self.climb.windows
+        window = windows.window
+        if windows.is_no_window(lasted):
+            return self.climb.rate(now)
+        windows.end_episode(lasted, may_have_fallen=False)
         return self._counted_anew(self.found.fell(self.climb.rate(now)), window)
 
     def _counted_anew(self, held: float, window: float) -> float:

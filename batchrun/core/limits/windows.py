@@ -5,7 +5,10 @@ Theory of operation. Providers count over a few seconds or over a minute, and th
 - *How long they last.* A window of six seconds has room again six seconds after it was filled, whatever filled it. Refusals that go on
   for longer are a minute's. So are those that come when what went in the last six seconds has all but left.
 - *What stays the same.* The window that is full holds the same at each refusal. If the minute held the same at two of them, and the six
-  seconds did not, it is the minute.
+  seconds did not, it is the minute. If it is the minute that did not, while the six seconds were as full as they get, it is these.
+
+Refusals that go on while both windows are empty are no window's, and say nothing of a rate: a provider that is shut for an hour has its old
+quota after it.
 
 A window of tokens may be shorter than six seconds: it is told from those by how full it is at refusals (`shortness.py`).
 
@@ -31,6 +34,8 @@ _DRAINED = 0.3
 """Of what a short window held at first: a refusal when it holds less than that is a longer window's."""
 _AS_BEFORE = 0.015
 """What a window that is full at two refusals holds more or less at one of them, at the most."""
+_ALIKE, _UNLIKE = 0.1, 0.1
+"""What the short window holds more or less at refusals that it may have made, at the most; and the minute at those that it did not make."""
 _MORE = 1.5
 """Times what a short window holds: less shows nothing of a minute that holds it."""
 _LATE = 0.05
@@ -62,6 +67,8 @@ class Windows:
     at_first: Held = NOTHING
     at_last: Held = NOTHING
     first_at: float = 0.0
+    _alike: Held = NOTHING
+    """The first of the latest refusals at which the short window held the same."""
 
     def exactly(self, seconds: float, launched_at: float) -> int | None:
         """How many attempts a window held when one was refused in it, where they are so few that it is told exactly."""
@@ -74,7 +81,15 @@ class Windows:
         self.at_last = Held(short / SHORT, self.use.trail.sum(now, LONG) / LONG)
         if first:
             self.at_first, self.first_at = self.at_last, now
+        if differ(self.at_last.short, self._alike.short, _ALIKE):
+            self._alike = self.at_last
         return before
+
+    @property
+    def is_no_minute(self) -> bool:
+        """Whether the short window was as full at the latest refusals as it can be, and the minute fuller at some than at others."""
+        last = self.at_last
+        return last.short >= last.minute and differ(last.minute, self._alike.minute, _UNLIKE)
 
     def is_minute_as(self, before: Held) -> bool:
         """Whether the minute held as much at the latest refusal as *before*, and not only because all of it went in the last seconds."""
@@ -86,10 +101,14 @@ class Windows:
         short, minute = self.at_first
         self.at_first = Held(max(0.0, short - cost / SHORT), max(0.0, minute - cost / LONG))
 
-    def end_episode(self, lasted: float) -> None:
-        """Refusals have *lasted* so many seconds."""
-        if lasted > _LASTS_LONG or self.at_last.short < _DRAINED * self.at_first.short:
+    def end_episode(self, lasted: float, *, may_have_fallen: bool) -> None:
+        """Refusals have *lasted* so many seconds; a quota that fell to a part is refused while a short window drains to that."""
+        if lasted > _LASTS_LONG or (not may_have_fallen and self.at_last.short < _DRAINED * self.at_first.short):
             self.window = LONG
+
+    def is_no_window(self, lasted: float) -> bool:
+        """Whether refusals have *lasted* for so long that no window was full at the latest of them: then it is no rate's doing."""
+        return lasted > LONG and self.at_last.minute * LONG < self.use.typical / 2
 
     def teach(self, kept: Mapping[str, object]) -> float | None:
         """Take up the window that was kept, and return the rate; None where there is no such number."""

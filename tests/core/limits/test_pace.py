@@ -336,6 +336,47 @@ def test_refusals_while_the_short_window_is_all_but_drained_are_a_minutes():
         assert pace.window == window
 
 
+def test_a_short_window_that_drains_to_a_tenth_of_a_quota_that_was_found_is_no_minutes():
+    pace = found(20.0)
+    for number in range(1200):
+        pace.pay(number / 20, 1.0)
+    pace.begin_episode(60.0)
+    pace.rule.note_full(65.5)
+    pace.find(65.5, 5.5)
+    assert pace.window == 6.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "window"),
+    [((60, 200), (62, 280), 6.0), ((60, 200), (62, 212), 60.0), ((60, 200), (80, 280), 60.0), ((6, 500), (6, 300), 60.0)],
+)
+def test_a_minute_that_is_fuller_at_one_refusal_than_at_another_while_six_seconds_are_as_full_is_not_the_one_that_was_full(
+    before, after, window
+):
+    """What went in the latest six seconds, and in all of the minute."""
+    pace = found(3.0, window=60.0)
+    for at, (short, minute) in ((60.0, before), (200.0, after)):
+        for number in range(minute - short):
+            pace.pay(at - 30.0 + number / 100, 1.0)
+        for number in range(short):
+            pace.pay(at - 2.0 + number / 100, 1.0)
+        pace.ease(at, at, 1.0)
+    assert pace.window == window
+
+
+def test_refusals_that_go_on_while_all_windows_are_empty_show_neither_a_rate_nor_a_window():
+    for lasted, rate, window in ((70.0, 10.0, 6.0), (40.0, 4.0, 60.0)):
+        for pace in (found(10.0), found_tokens(10.0)):
+            for second in range(600):
+                pace.pay(second / 10, 1.0)
+            pace.begin_episode(60.0)
+            pace.refused_again(60.0 + lasted, 60.0 + lasted, 1.0)
+            pace.find(60.0 + lasted, lasted)
+            if pace.room is None or lasted > 60.0:
+                assert pace.window == window
+                assert rate * 0.5 < pace.held <= rate
+
+
 def test_a_quota_that_fell_is_found_by_what_the_window_held_at_the_last_refusal():
     pace = found(20.0)
     for second in range(60):
