@@ -29,9 +29,10 @@ The data's way is one street, walked once::
       → scheduler.settle → Outcome → ledger → statement → report
 
 Public names: `Job` (a job as a value), `load_job` (from a TOML file), `run` (await it), `run_blocking`, `outcomes` (iterate over
-outcomes as they come), `Answered`, `Rejected` and `Exhausted` (what an outcome is), `Wishes` (how a run is to be carried out: what the
-options of ``batchrun run`` say), `Ending` (how it ended), `read_statement` (of a run directory) and `BatchrunError` (what ends a run, and
-all that is raised on purpose). They are imported when first asked for: the command line's ``--version`` does not pay for them.
+outcomes as they come), `Answered`, `Rejected` and `Exhausted` (what an `Outcome` is), `Wishes` (how a run is to be carried out: what the
+options of ``batchrun run`` say, and what gets notes, outcomes and `Progress` on the way), `Ending` (how it ended), `read_statement` (of a
+run directory) and `BatchrunError` (what ends a run, and all that is raised on purpose). They are imported when first asked for: the command
+line's ``--version`` does not pay for them.
 """
 
 from __future__ import annotations
@@ -42,15 +43,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchrun.core.errors import BatchrunError
     from batchrun.core.jobs.job import Job
-    from batchrun.core.model import Answered, Exhausted, Rejected
+    from batchrun.core.model import Answered, Exhausted, Outcome, Rejected
+    from batchrun.core.progress import Progress
     from batchrun.edge.job_file import load_job
     from batchrun.running.coming import outcomes
     from batchrun.running.one_run import read_statement, run, run_blocking
     from batchrun.running.wishes import Ending, Wishes
 
 __all__ = [
-    "Answered", "BatchrunError", "Ending", "Exhausted", "Job", "Rejected", "Wishes", "load_job", "outcomes", "read_statement", "run",
-    "run_blocking",
+    "Answered", "BatchrunError", "Ending", "Exhausted", "Job", "Outcome", "Progress", "Rejected", "Wishes", "load_job", "outcomes",
+    "read_statement", "run", "run_blocking",
 ]  # fmt: skip
 
 _PLACES = {
@@ -59,6 +61,8 @@ _PLACES = {
     "Ending": "batchrun.running.wishes",
     "Exhausted": "batchrun.core.model",
     "Job": "batchrun.core.jobs.job",
+    "Outcome": "batchrun.core.model",
+    "Progress": "batchrun.core.progress",
     "Rejected": "batchrun.core.model",
     "Wishes": "batchrun.running.wishes",
     "load_job": "batchrun.edge.job_file",
@@ -69,10 +73,12 @@ _PLACES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'batchrun' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+if not TYPE_CHECKING:  # A type checker that sees it takes every name for one of the package's, mistyped ones too.
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PLACES:
+            raise AttributeError(f"module 'batchrun' has no attribute {name!r}")
+        return getattr(import_module(_PLACES[name]), name)
 
 
 def __dir__() -> list[str]:
