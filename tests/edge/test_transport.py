@@ -310,6 +310,32 @@ def test_of_many_calls_the_first_are_sent_before_the_last_are_connected():
     assert connected[0] <= calls // 2, f"{connected[0]} of {calls} stood when the first was sent"
 
 
+@pytest.mark.parametrize(("total", "code"), [(20, None), (1.2, "total_timeout")])
+def test_a_call_that_waits_for_its_turn_to_connect_has_all_its_time_for_connecting_and_no_more_than_its_total(total, code):
+    """Thousands begin at once, and a busy loop takes longer than *connect* to come to the last: nothing of the network is slow."""
+
+    async def main():
+        results = list[Reply | Failure]()
+
+        async def post() -> None:
+            results.append(await wire.post(request(endpoint.url), reading()))
+
+        async with (
+            server.serving(server.says(server.http())) as endpoint,
+            transport(connect=1, idle=10, total=total) as wire,
+            anyio.create_task_group() as tasks,
+        ):
+            openings = wire._pool._openings
+            openings._begun = 1 << 20  # More are never begun in one turn.
+            tasks.start_soon(post)
+            await anyio.sleep(1.5)
+            openings._later.call()
+        return results
+
+    [result] = anyio.run(main)
+    assert getattr(result, "code", None) == code, result
+
+
 def test_more_than_a_hundred_calls_are_under_way_at_once():
     calls, results = 130, list[Reply | Failure]()
 

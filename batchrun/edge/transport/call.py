@@ -148,11 +148,17 @@ class Call(Attempt):
 
     async def _opened(self) -> Connection:
         """A connection that was waited for; *total* bounds the wait where it is shorter than *connect*."""
+        terms = self._terms
         try:
-            async with asyncio.timeout(self._terms.connect):
-                return await self._terms.pool.opened(self._target)
+            async with asyncio.timeout(terms.connect) as within:
+                # Many that are begun at once, on a machine that has more to do, wait for their turn: that tells nothing of the network.
+                return await terms.pool.opened(
+                    self._target,
+                    lambda: within.reschedule(self.ends),
+                    lambda: within.reschedule(min(self.ends, terms.loop.time() + terms.connect)),
+                )
         except TimeoutError:
-            self.over = self._terms.connect_code
+            self.over = terms.connect_code if terms.loop.time() < self.ends else "total_timeout"
             raise
 
     def _cleaned(self, result: Reply | Failure) -> Reply | Failure:

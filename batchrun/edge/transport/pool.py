@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import aiohttp
 from anyio import CancelScope
@@ -38,6 +38,10 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None,
 """Whoever waits for a connection has a deadline of its own."""
 _TURNS = 100
 """Of the event loop, that broken connections are given to be gone in."""
+
+
+def _nothing() -> None:
+    pass
 
 
 class Pool:
@@ -75,8 +79,11 @@ class Pool:
             found.close()
         return None
 
-    async def opened(self, target: Target) -> Connection:
-        """Wait until one more may be out, and give it, a new one where none is free; raises what aiohttp and the system raise."""
+    async def opened(self, target: Target, wait: Callable[[], None] = _nothing, begin: Callable[[], None] = _nothing) -> Connection:
+        """Wait until one more may be out, and give it, a new one where none is free; raises what aiohttp and the system raise.
+
+        Of a new one it is told when it begins to *wait* for its turn, which is our own doing, and when its opening does *begin*.
+        """
         while not self._left:
             await self._waiting.wait()
         found = self.take(target, self._loop.time())
@@ -84,6 +91,9 @@ class Pool:
             return found
         self._left -= 1
         try:
+            wait()
+            await self._openings.begin()
+            begin()
             return await self._new(target)
         except BaseException:
             self._returned()
@@ -117,7 +127,6 @@ class Pool:
             await self.connector.close()
 
     async def _new(self, target: Target) -> Connection:
-        await self._openings.begin()
         try:
             held = await self.connector.connect(target.opening(self._authorities.context), [], _NO_TIMEOUT)
         except aiohttp.ClientConnectorCertificateError:
