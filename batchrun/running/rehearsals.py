@@ -20,7 +20,10 @@ def refuse_to_mix(directory: Path, described: Mapping[str, Any], workspaces: Map
     nobody gets.
     """
     former = known.workspaces_resolved() if (known := described_job(described)) is not None else {}
-    entered = [path.name for path in run_directory.workspace_directories(directory) if path.name in former and path.name in workspaces]
+    common = former.keys() & workspaces.keys()
+    if all(former[name].endpoint.simulated == workspaces[name].endpoint.simulated for name in common):
+        return
+    entered = [path.name for path in run_directory.workspace_directories(directory) if path.name in common]
     rehearsed = [name for name in entered if former[name].endpoint.simulated and not workspaces[name].endpoint.simulated]
     real = [name for name in entered if workspaces[name].endpoint.simulated and not former[name].endpoint.simulated]
     if rehearsed:
