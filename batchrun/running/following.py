@@ -18,13 +18,14 @@ from typing import cast
 import anyio
 
 from batchrun.core.errors import BatchrunError, LedgerError
-from batchrun.core.ledger.attempts import Line, ReadIn
+from batchrun.core.ledger.attempts import Ended, ReadIn
 from batchrun.core.ledger.counting import Part, apart
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.marking import NOTHING, Growth, Mark
 from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.usual import Began, Noted, UsualAnswer, parted, spelt_out, together
 from batchrun.core.ledger.watched import Watched
 from batchrun.core.pauses import pause_after
 from batchrun.core.scheduling.past import Past
@@ -65,17 +66,22 @@ class Followed:
         self._statement = checkpoint, reader
         self._parts = (reader.fold, reader.course)
 
-    def take(self, lines: Sequence[Line], entries: Sequence[Entry], ordinals: Sequence[int | None]) -> None:
+    def take(self, noted: Sequence[Noted], entries: Sequence[Entry], ordinals: Sequence[int | None]) -> None:
         """Take in what was written."""
         if self._off:
             return
         try:
-            self._off = not self._took(lines, entries, ordinals)
+            self._off = not self._took(noted, entries, ordinals)
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError):
             self._off = True
 
-    def _took(self, lines: Sequence[Line], entries: Sequence[Entry], ordinals: Sequence[int | None]) -> bool:
+    def _took(self, noted: Sequence[Noted], entries: Sequence[Entry], ordinals: Sequence[int | None]) -> bool:
         past, calls = self._past, self._past.calls
+        lines, answers = parted(noted)
+        if answers and (not calls.are_new(answers) or any(isinstance(line, Ended) and line.verdict == "parked" for line in lines)):
+            # What was answered before a lane was parked, and what after, is told by their order.
+            lines, answered, places = spelt_out(noted)
+            entries, ordinals, answers = [*answered, *entries], [*places, *ordinals], []
         begun, ended = apart([*calls.take(lines)])
         past.latest = max(past.latest, calls.latest)
         for part in self._parts:
@@ -85,7 +91,12 @@ class Followed:
                 return False
         for part in self._parts:
             part.told(entries)
-        return True
+        return not answers or self._answered(together(answers))
+
+    def _answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> bool:
+        for part in self._parts:
+            part.answered(answers)
+        return self._past.answered(answers)
 
     async def keep(self, ledger: Ledger) -> None:
         """Keep what is known now and then, until cancelled."""

@@ -12,6 +12,7 @@ import pytest
 from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, closed_line, opened_line, read_attempt
 from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.usual import spelt_out
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Rejected, Reply, Scope, Usage
 from batchrun.edge.history import Attempts
 from batchrun.edge.history import entries as entries_of
@@ -82,9 +83,10 @@ def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(t
     monkeypatch.setattr("batchrun.core.ledger.untold._TOGETHER", 1)
     lines, entries = [], []
 
-    def follow(more, came, _ordinals) -> None:
+    def follow(noted, came, _ordinals) -> None:
+        more, answers, _ = spelt_out(noted)
         lines.extend(more)
-        entries.extend(came)
+        entries.extend([*answers, *came])
         assert [*Attempts(tmp_path / "attempts.log")][: len(lines)] == lines
         assert [*entries_of(tmp_path / "legal" / "results.jsonl", "legal")][: len(entries)] == entries
 
@@ -92,12 +94,13 @@ def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(t
         ledger.be_followed(follow)
         ledger.opened(1.0)
         for number in range(1, 100):
-            name = ledger.start(row(f"r-{number}"), Bound(9, 9), 1.0)
+            asked = replace(row(f"r-{number}"), ordinal=None if number % 2 else number)
+            name = ledger.start(asked, Bound(9, 9), 1.0)
             ledger.tell()
             assert len(lines) < 2 * number, "its start is not written yet"
             ledger.flush()
             ledger.tell()
-            outcome = Answered(row(f"r-{number}"), Reply("an answer", "stop", Usage(7, 3)), Call(name, 1, 1.0, 12))
+            outcome = Answered(asked, Reply("an answer", "stop", Usage(7, 3)), Call(name, 1, 1.0, 12))
             ledger.append(outcome, 0.0)
             ledger.tell()
             ledger.flush()

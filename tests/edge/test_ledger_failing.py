@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -13,7 +14,7 @@ import pytest
 
 from batchrun.core.errors import LedgerError, StoppedError
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.model import Reply, Usage
+from batchrun.core.model import Answered, Call, Reply, Usage
 from batchrun.edge.history import entries as entries_of
 from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.run_directory import open_to_append
@@ -161,13 +162,15 @@ def test_where_no_memory_is_left_to_tell_what_is_written_it_is_written_and_nothi
         ledger.opened(1.0)
         ledger.hand_over()
         assert (len(told), ledger.followed() is None) == (1, False)
-        for number, step in enumerate(("started_of", "entry_of", "ended_of"), 1):
+        for number, step in enumerate(("started_of", "entry_of", "ended_of", "named_tuple"), 1):
             with monkeypatch.context() as patch:
                 patch.setattr(f"batchrun.core.ledger.untold.{step}", none_left)
-                name = ledger.start(row(f"r-{number}"), Bound(9, 9), 1.0)
-                ledger.append(answered(f"r-{number}"), 0.0)
-                ledger.end(name, "answered", Reply("an answer", "stop", Usage(7, 3)), 2.0)
+                asked = replace(row(f"r-{number}"), ordinal=number if step == "named_tuple" else None)
+                name = ledger.start(asked, Bound(9, 9), 1.0)
+                outcome = Answered(asked, Reply("an answer", "stop", Usage(7, 3)), Call(name, 1, 1.0, 12))
+                ledger.append(outcome, 0.0)
+                ledger.end(name, "answered", outcome.reply, 2.0)
             ledger.hand_over()
             assert ledger.followed() is None
     assert len(told) == 1
-    assert [entry.id for entry in entries_of(tmp_path / "legal" / "results.jsonl", "legal")] == ["r-1", "r-2", "r-3"]
+    assert [entry.id for entry in entries_of(tmp_path / "legal" / "results.jsonl", "legal")] == [f"r-{number}" for number in range(1, 5)]

@@ -213,6 +213,15 @@ def test_a_statement_told_from_memory_is_that_of_a_fresh_reading_whatever_happen
         assert again.note is None
 
 
+@pytest.mark.parametrize("calls", [[(1, "answered"), (5, "parked")], [(5, "parked"), (1, "answered")]])
+def test_what_stands_still_in_the_end_is_told_by_the_order_in_which_calls_ended(tmp_path, calls):
+    run = opened(tmp_path / "run")
+    run.turn(calls)
+    course = run.closed()[1]
+    assert course.standstills == read_anew(run.directory)[1].standstills
+    assert bool(course.standstills) == (calls[-1][1] == "parked")
+
+
 def test_what_was_written_meanwhile_is_in_the_checkpoints_of_a_run_that_is_killed(tmp_path):
     run = opened(tmp_path / "run")
     run.turn([(0, "answered"), (1, "rejected")])

@@ -14,11 +14,10 @@ from typing import Protocol, TypeVar
 from batchrun.core.ledger.attempts import Ended, Started
 from batchrun.core.ledger.doubt import Call
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.usual import Began, UsualAnswer
 
 _TOGETHER = 128
 
-Begun = tuple[str, str, float]
-"""Workspace and model of a call, and the wall time at which it began."""
 Ending = tuple[Started, Ended]
 """A call that has ended."""
 _begun = itemgetter(*map(Started._fields.index, ("workspace", "model", "at")))
@@ -28,11 +27,14 @@ _Each = TypeVar("_Each")
 class Part(Protocol):
     """What counts calls and entries by itself."""
 
-    def called(self, begun: Mapping[Begun, int], ended: Iterable[Ending]) -> None:
+    def called(self, begun: Mapping[Began, int], ended: Iterable[Ending]) -> None:
         """Count calls: how many began where and when, and those that have ended."""
 
     def told(self, entries: Iterable[Entry]) -> None:
         """Count entries."""
+
+    def answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> None:
+        """Count usual answers, from their calls' starts on."""
 
 
 def together(each: Iterable[_Each]) -> Iterator[Sequence[_Each]]:
@@ -42,7 +44,7 @@ def together(each: Iterable[_Each]) -> Iterator[Sequence[_Each]]:
         yield some
 
 
-def apart(calls: Sequence[Call]) -> tuple[Mapping[Begun, int], Sequence[Ending]]:
+def apart(calls: Sequence[Call]) -> tuple[Mapping[Began, int], Sequence[Ending]]:
     """Those that begin, by where and when, and those that have ended."""
     begun = Counter([_begun(started) for started, ended in calls if ended is None])
     return begun, [(started, ended) for started, ended in calls if ended is not None]

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 
 from batchrun.core.jobs.stated import quotas_of
 from batchrun.core.ledger.attempts import Ended, Started
-from batchrun.core.ledger.counting import Begun, Ending
+from batchrun.core.ledger.counting import Ending
 from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.moments import as_told
 from batchrun.core.ledger.timeline import Timeline, plausible
 from batchrun.core.ledger.unanswered import MOST_REASONS, REST, Reason, Told, Unanswered, status_of, word
+from batchrun.core.ledger.usual import Began, UsualAnswer
 from batchrun.core.model import Usage
 
 _counted = itemgetter(*map(Entry._fields.index, ("workspace", "model", "outcome", "usage", "started_at", "latency_ms", "first_token_ms")))
@@ -117,17 +119,10 @@ class Course:
         """Why rows have no answer: of those whose latest entry is none."""
         return self._unanswered.reasons()
 
-    def called(self, begun: Mapping[Begun, int], ended: Iterable[Ending]) -> None:
+    def called(self, begun: Mapping[Began, int], ended: Iterable[Ending]) -> None:
         """Look at calls when they start, and again when they end."""
         for (workspace, model, at), count in begun.items():
-            tracks, bucket = self._tracks_of(workspace, model), self.timeline.bucket(at)
-            if bucket is None:
-                self.untimed += count
-                continue
-            self._passed(at)
-            tracks.calls[bucket] = tracks.calls.get(bucket, 0) + count
-            for track in tracks.quota_calls:
-                self._put(track, at, count)
+            self._began(self._tracks_of(workspace, model), at, count)
         for started, end in ended:
             self._came_back(started, end)
 
@@ -151,6 +146,35 @@ class Course:
                 spent[workspace, model, at].append(usage)
         for (workspace, model, at), usages in spent.items():
             self._spent(tracks_of(workspace, model), at, usages)
+
+    def answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> None:
+        """Look at usual answers, from their calls' starts on."""
+        for (workspace, model, at), some in answers.items():
+            tracks = self._tracks_of(workspace, model)
+            self._began(tracks, at, len(some))
+            self._spent(tracks, as_told(at), [each.usage for each in some])
+            for each in some:
+                outcome = each.outcome
+                tracks.latency.add(outcome.call.latency_ms)
+                if outcome.reply.first_token_ms is not None:
+                    tracks.first_token.add(outcome.reply.first_token_ms)
+            if ended := [ended_at for each in some if plausible(ended_at := each.ended_at)]:
+                self._passed(min(ended))
+                self._passed(max(ended))
+            self.standstills.pop((workspace, model), None)
+            if len(self._unanswered):
+                for each in some:
+                    self._unanswered.take_back(each.outcome.row)
+
+    def _began(self, tracks: _Tracks, at: float, count: int) -> None:
+        bucket = self.timeline.bucket(at)
+        if bucket is None:
+            self.untimed += count
+            return
+        self._passed(at)
+        tracks.calls[bucket] = tracks.calls.get(bucket, 0) + count
+        for track in tracks.quota_calls:
+            self._put(track, at, count)
 
     def _came_back(self, started: Started, ended: Ended) -> None:
         if plausible(at := ended.at):

@@ -21,7 +21,7 @@ ended five bytes (`numbered.py`); usual lines are taken in at a glance (`glancin
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from batchrun.core.ledger.attempts import Closed, Ended, Line, Opened, Promised, ReadIn, Started
@@ -29,6 +29,7 @@ from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.glancing import Blocks, Glancing, UnderWay
 from batchrun.core.ledger.lost_lines import Opening
 from batchrun.core.ledger.numbered import FOUND, WRITTEN, Attempts, Numbered
+from batchrun.core.ledger.usual import Began, UsualAnswer
 from batchrun.core.rows.names import row_crc
 
 _FINAL = frozenset({"rejected", "exhausted"})
@@ -129,6 +130,28 @@ class Calls:
             return False
         self._entries_came = True
         attempts.marks[number] = FOUND
+        return True
+
+    def are_new(self, answers: Iterable[UsualAnswer]) -> bool:
+        """Whether nothing is known yet of the calls that brought *answers*."""
+        under_way = self._open
+        return not under_way or under_way.keys().isdisjoint([each.name for each in answers])
+
+    def answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> bool:
+        """Take in answers that `are_new`, from start to entry; False where there is no place for one."""
+        self._numbered.forget_the_last()
+        self._entries_came = True
+        reach, present = self._numbered.reach, self._present
+        for (workspace, model, _), some in answers.items():
+            if present.boot is not None:
+                asked, told = sum([each.most[0] for each in some]), sum([each.most[1] for each in some])
+                present.count(workspace, model, (asked, told), len(some))
+            for each in some:
+                attempts, number = reach(each.name)
+                if attempts is None:
+                    return False
+                attempts.rows[number] = row_crc(workspace, each.outcome.row.id)
+                attempts.marks[number] = FOUND
         return True
 
     def tell(self, entries: Iterable[Entry]) -> Iterator[Entry]:

@@ -11,6 +11,7 @@ from typing import Any
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.totals import Totals
+from batchrun.core.model import Row
 from batchrun.core.rows.names import id_digest
 
 
@@ -25,6 +26,9 @@ class FailedRows:
     def __getstate__(self) -> dict[str, Any]:
         # Places are found by identity, which nothing keeps that is written down and read back: they are given anew.
         return {**self.__dict__, "_places": {}}
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def add(self, entry: Entry, totals: Totals) -> None:
         """Count the row of *entry* in *totals*, and nowhere else."""
@@ -41,10 +45,10 @@ class FailedRows:
         place = self._rows.get(id_digest(workspace, row_id))
         return place is not None and place > 0 and self._counted[place - 1][1] == "rejected"
 
-    def answered(self, entry: Entry) -> None:
-        """Count the row of *entry* no more."""
+    def answered(self, row: Entry | Row) -> None:
+        """Count a row no more."""
         if len(self._rows):
-            digest = id_digest(entry.workspace, entry.id)
+            digest = id_digest(row.workspace, row.id)
             if self._undo(digest):
                 self._rows.put(digest, 0)
 

@@ -11,18 +11,20 @@ later entry undoes it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from batchrun.core.ledger.attempts import Bound, Ended, Line, Started
 from batchrun.core.ledger.attribution import LANE, MOST_GROUPS, Attribution, Groups
-from batchrun.core.ledger.counting import Begun, Ending, apart, together
+from batchrun.core.ledger.counting import Ending, apart, together
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.failed_rows import FailedRows
+from batchrun.core.ledger.moments import as_told
 from batchrun.core.ledger.statement import Statement, in_order
+from batchrun.core.ledger.usual import Began, UsualAnswer
 from batchrun.core.model import Money
 
 _counted = itemgetter(*map(Entry._fields.index, ("id", "workspace", "model", "outcome", "usage", "cost", "started_at", "metadata")))
@@ -71,7 +73,7 @@ class Fold:
         """What contradicts the calls in *entry*."""
         return self.calls.wrong(entry)
 
-    def called(self, begun: Mapping[Begun, int], ended: Iterable[Ending]) -> None:
+    def called(self, begun: Mapping[Began, int], ended: Iterable[Ending]) -> None:
         """Count what `calls` gives."""
         for (workspace, model, at), count in begun.items():
             self._groups.of(workspace, model, at, None, known=False).calls += count
@@ -98,6 +100,27 @@ class Fold:
                 part.count(usage, cost)
             if (workspace, row_id) in suspects:
                 self.note_suspect(entry)
+
+    def answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> None:
+        """Count usual answers, from their calls' starts on, which `calls` is told by another."""
+        if self._groups.wants_metadata:
+            self.called({began: len(some) for began, some in answers.items()}, ())
+            self.told([each.entry for some in answers.values() for each in some])
+            return
+        of, suspects, failed = self._groups.of, self.calls.suspects(), self._failed
+        for (workspace, model, at), some in answers.items():
+            of(workspace, model, at, None).calls += len(some)
+            totals = of(workspace, model, as_told(at), None)
+            totals.answered += len(some)
+            for each in some:
+                totals.add_usage(each.usage, each.cost)
+                if each.outcome.reply.finish_reason == "length":
+                    totals.truncated.count(each.usage, each.cost)
+                if suspects and (workspace, each.outcome.row.id) in suspects:
+                    self.note_suspect(each.entry)
+            if len(failed):
+                for each in some:
+                    failed.answered(each.outcome.row)
 
     def note_suspect(self, entry: Entry) -> None:
         """Look at an entry that is counted, whether it is of a row for which a call in doubt was made."""

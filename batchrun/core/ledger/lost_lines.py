@@ -33,12 +33,12 @@ class Opening:
     told: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Calls, and their input and output tokens at the most, by workspace and model: those that began in it."""
 
-    def count(self, workspace: str, model: str, most: Bound) -> None:
-        """Count a call that began."""
+    def count(self, workspace: str, model: str, most: tuple[int, int], calls: int = 1) -> None:
+        """Count calls that began, which may cost so much together."""
         told = self.told.get((workspace, model))
         if told is None:
             told = self.told[workspace, model] = [0, 0, 0]
-        told[0] += 1
+        told[0] += calls
         told[1] += most[0]
         told[2] += most[1]
 

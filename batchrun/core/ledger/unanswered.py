@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.model import Row
 from batchrun.core.rows.names import id_digest
 
 MOST_REASONS = 2000
@@ -90,9 +91,9 @@ class Unanswered:
             self._told.append(told)
         self._failed.put(id_digest(entry.workspace, entry.id), place + 1)
 
-    def take_back(self, entry: Entry) -> None:
-        """Count an entry's row no longer under what an earlier entry of it said, where there was one."""
-        digest = id_digest(entry.workspace, entry.id)
+    def take_back(self, row: Entry | Row) -> None:
+        """Count a row, or that of an entry, no longer under what an earlier entry of it said, where there was one."""
+        digest = id_digest(row.workspace, row.id)
         if place := self._failed.get(digest):
             self._told[place - 1].rows -= 1
             self._failed.put(digest, 0)

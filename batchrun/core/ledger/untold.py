@@ -1,7 +1,8 @@
 """What a ledger has noted and has yet to tell whoever follows it, as it will be read.
 
-An entry is told with the end of its call, or the call would seem to go on. Where memory runs out the ledger goes on, and nothing more is
-told: it is read instead.
+An entry is told with the end of its call, or the call would seem to go on. A usual answer is told as one thing when its call has ended. Of
+what is under way the start is told only where all is to be told that is written. Where memory runs out the ledger goes on, and nothing more
+is told: it is read instead.
 """
 
 from __future__ import annotations
@@ -9,41 +10,53 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from batchrun.core.ledger.as_read import ended_of, entry_of, started_of
-from batchrun.core.ledger.attempts import Bound, Line, read_attempt
+from batchrun.core.ledger.attempts import Bound, read_attempt
 from batchrun.core.ledger.entry import Entry, Form
-from batchrun.core.model import Failure, Money, Outcome, Reply, Row
+from batchrun.core.ledger.usual import Noted, UsualAnswer
+from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, Usage, named_tuple
 
-Follower = Callable[[Sequence[Line], Sequence[Entry], Sequence[int | None]], None]
-"""Gets lines of attempts.log in their order, and the entries that stand in the files beside them, with their rows' ordinals where known."""
-_TOGETHER = 128
-"""Lines and entries: each step's code is still at hand when the next one needs it."""
+Follower = Callable[[Sequence[Noted], Sequence[Entry], Sequence[int | None]], None]
+"""Gets usual answers and lines of attempts.log, in the order in which calls ended, and the other entries that stand in the files beside it,
+with their rows' ordinals where known."""
+_TOGETHER = 64
+"""Answers, lines and entries: each step's code is still at hand when the next one needs it."""
 
 
 class Untold:
-    """Lines and entries, in the order in which they were noted."""
+    """What was noted, in that order."""
 
     def __init__(self, follow: Follower, form: Form) -> None:
         self._follow = follow
         self._form: Form = form
-        self._lines: list[Line] = []
+        self._begun: dict[str, tuple[float, Row, Bound]] = {}
+        """Calls whose start is not told yet."""
+        self._answered: dict[str, tuple[Answered, int, Usage, Money | None]] = {}
+        """Usual answers of these that are noted, and whose calls' ends are not."""
+        self._lines: list[Noted] = []
         self._entries: list[Entry] = []
         self._ordinals: list[int | None] = []
         self._unended: set[str] = set()
-        """Calls whose entries are noted, and whose ends are not."""
+        """Calls whose entries are noted by themselves, and whose ends are not."""
         self._lost = False
 
     def start(self, name: str, at: float, row: Row, most: Bound) -> None:
         """Note that a call starts."""
         try:
-            self._lines.append(started_of(name, at, row, most))
+            self._begun[name] = at, row, most
         except MemoryError:
             self._lost = True
 
     def end(self, name: str, at: float, verdict: str, result: Reply | Failure, line: bytes) -> None:
         """Note that it ended, as *line* says."""
         try:
-            self._lines.append(ended_of(name, at, verdict, result, line))
-            self._unended.discard(name)
+            answer = self._answered.pop(name, None)
+            if answer is None:
+                self._tell_start(name)
+                self._lines.append(ended_of(name, at, verdict, result, line))
+                self._unended.discard(name)
+            else:
+                began_at, _, most = self._begun.pop(name)
+                self._lines.append(named_tuple(UsualAnswer, (name, began_at, most, at, *answer)))
         except MemoryError:
             self._lost = True
 
@@ -57,12 +70,23 @@ class Untold:
     def entry(self, outcome: Outcome, cost: Money | None, line: bytes) -> None:
         """Note an entry."""
         try:
+            if isinstance(outcome, Answered) and self._is_usual(outcome, cost):
+                return
             self._entries.append(entry_of(outcome, self._form, cost, line))
             self._ordinals.append(outcome.row.ordinal)
             if outcome.call is not None:
                 self._unended.add(outcome.call.attempt)
         except MemoryError:
             self._lost = True
+
+    def _is_usual(self, answer: Answered, cost: Money | None) -> bool:
+        """Whether an answer is a usual one: its entry is then told with its call."""
+        call, ordinal, usage = answer.call, answer.row.ordinal, answer.reply.usage
+        begun = self._begun.get(call.attempt)
+        if self._form != "batchrun" or ordinal is None or usage is None or begun is None or begun[0] != call.started_at:
+            return False
+        self._answered[call.attempt] = answer, ordinal, usage, cost
+        return True
 
     @property
     def is_worth_telling(self) -> bool:
@@ -72,7 +96,15 @@ class Untold:
     @property
     def is_all_told(self) -> bool:
         """Whether whoever follows knows all that was noted."""
-        return not (self._lost or self._lines or self._entries)
+        return not (self._lost or self._begun or self._lines or self._entries)
+
+    def tell_starts(self) -> None:
+        """Have the starts of what is under way told with what is told next: what is written to the log is then told."""
+        try:
+            for name in [name for name in self._begun if name not in self._answered]:
+                self._tell_start(name)
+        except MemoryError:
+            self._lost = True
 
     def tell(self) -> None:
         """Tell it, where every entry has its end beside it; what is noted is written by now."""
@@ -83,3 +115,9 @@ class Untold:
         ordinals, self._ordinals = self._ordinals, []
         if not self._lost:
             self._follow(lines, entries, ordinals)
+
+    def _tell_start(self, name: str) -> None:
+        """Have a call's start told by itself, where it was not."""
+        if (begun := self._begun.pop(name, None)) is not None:
+            at, row, most = begun
+            self._lines.append(started_of(name, at, row, most))

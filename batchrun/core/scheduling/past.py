@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from batchrun.core.ledger.attempts import Line
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.given import Given
+from batchrun.core.ledger.usual import Began, UsualAnswer
 from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.plan import Plan
 
@@ -75,6 +76,10 @@ class Past:
         plan.note_found(entry, ordinal)
         self._met(entry)
         return None
+
+    def answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> bool:
+        """Take usual answers in, `calls` and all, which no line has told of by itself; False where one contradicts what is known."""
+        return self.plan.answered(answers) and self.calls.answered(answers)
 
     def told(self, entry: Entry, ordinal: int | None = None) -> None:
         """Take an entry in; `calls` is yet to be told. *ordinal* is its row's, where that is known."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.usual import Began, UsualAnswer
 from batchrun.core.rows.index import Index, LaneKey
 from batchrun.core.rows.names import id_digest
 
@@ -76,6 +77,20 @@ class Plan:
         if digest != self._index.digest(ordinal):
             self.changed += 1
         self._states[ordinal] = _ANSWERED
+
+    def answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> bool:
+        """Take answers in; False where one is of a row that is answered already."""
+        states, digest_of = self._states, self._index.digest
+        for (workspace, model, _), some in answers.items():
+            for each in some:
+                ordinal = each.ordinal
+                if states[ordinal] == _ANSWERED:
+                    return False
+                states[ordinal] = _ANSWERED
+                if each.outcome.row.digest != f"{digest_of(ordinal):016x}":
+                    self.changed += 1
+            self.count((workspace, model), len(some))
+        return True
 
     def count(self, lane: LaneKey, answers: int) -> None:
         """Count answers of a *lane*'s rows."""

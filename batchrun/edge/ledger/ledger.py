@@ -149,6 +149,8 @@ class Ledger:
     def hand_over(self) -> None:
         """Write what was noted, ends included, and tell it to whoever follows."""
         self._catch_up()
+        if self._untold is not None:
+            self._untold.tell_starts()
         self._tell()
 
     def followed(self) -> Mapping[str, Growth] | None:
