@@ -242,4 +242,4 @@ def _nothing() -> None:
 
 def _size(text: bytes, media: int, limit: int | None) -> Size:
     """What can be seen of a request whose *text* stands for it, its media left out."""
-    return named_tuple(Size, (len(text) if text.isascii() else len(text.decode()), len(text), media, limit))
+    return Size.of(len(text) if text.isascii() else len(text.decode()), len(text), media, limit)

@@ -105,7 +105,7 @@ def input_of(row: Row | RowChanged, estimate: Estimate) -> float:
     media = [*media_of(row.body["messages"])]
     written = orjson.dumps(row.body)
     text = len(written) - sum(len(each.url) for each in media)
-    return estimate.input_of(Size(len(written.decode()) - (len(written) - text), text, len(media)))
+    return estimate.input_of(Size.of(len(written.decode()) - (len(written) - text), text, len(media)))
 
 
 def _asked(row: Row, estimate: Estimate) -> float:
@@ -115,7 +115,7 @@ def _asked(row: Row, estimate: Estimate) -> float:
     if tools := row.body.get("tools"):
         texts.append(orjson.dumps(tools).decode())
     letters, in_bytes = (sum(map(len, each)) for each in (texts, (text.encode("utf-8", "surrogatepass") for text in texts)))
-    return estimate.input_of(Size(letters, in_bytes, len([*media_of(messages)]))) + _A_MESSAGE * len(messages)
+    return estimate.input_of(Size.of(letters, in_bytes, len([*media_of(messages)]))) + _A_MESSAGE * len(messages)
 
 
 def _texts(content: Any) -> Iterator[str]:

@@ -11,9 +11,11 @@ of a second's more than that and than what is paid back in the window. What is t
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 _DUST = 1e-9
 """Seconds: less debt than a bucket pays off in a nanosecond is none."""
@@ -79,6 +81,9 @@ class Half:
     amount: float = 0.0
 
 
+_until = attrgetter("until")
+
+
 @dataclass(slots=True)
 class Trail:
     """How much went through in each half of the latest seconds: two numbers for each."""
@@ -86,7 +91,8 @@ class Trail:
     seconds: int = 60
     latest: Half = field(default_factory=lambda: Half(-math.inf))
     """None of what is counted, before anything went."""
-    _halves: deque[Half] = field(default_factory=deque)
+    _halves: list[Half] = field(default_factory=list)
+    """A list, for most limits never see an attempt: an empty deque takes ten times as much memory."""
 
     def add(self, now: float, amount: float) -> None:
         """Count *amount* at *now*."""
@@ -102,8 +108,8 @@ class Trail:
         halves = self._halves
         self.latest = Half(until)
         halves.append(self.latest)
-        while halves[0].until < until - 2 * self.seconds:
-            halves.popleft()
+        if halves[0].until < until - 2 * self.seconds:
+            del halves[: bisect_left(halves, until - 2 * self.seconds, key=_until)]
 
     def sum(self, now: float, seconds: float) -> float:
         """What went through in the *seconds* before *now*; the half second that lies across the beginning counts in part."""

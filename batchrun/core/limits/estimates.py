@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from batchrun.core.model import Usage
+from batchrun.core.model import Usage, named_tuple
 
 _WIDE, _NARROW = 0.65, 0.25
 """Tokens a letter, near enough to Qwen's vocabulary: three bytes of UTF-8, and fewer."""
@@ -30,14 +30,16 @@ _MOST_MORE, _MOST_MORE_A_BYTE = 0.45, 0.2
 class Size(NamedTuple):
     """What can be seen of a request before it is sent."""
 
-    letters: int
-    """Of its text, JSON included."""
-    bytes: int
-    """Of the same in UTF-8."""
-    media: int = 0
-    """Images, sounds and videos."""
+    tokens: float
+    """That its letters and its media make, before a ratio was learnt."""
     most_output: int | None = None
     """Tokens that the request lets the answer have."""
+
+    @classmethod
+    def of(cls, letters: int, in_bytes: int, media: int = 0, most_output: int | None = None) -> Self:
+        """That of a text, JSON included, of so many letters, which are so many bytes in UTF-8, with images, sounds and videos."""
+        wide = (in_bytes - letters) / 2 if in_bytes > letters else 0.0
+        return named_tuple(cls, (_WIDE * wide + _NARROW * (letters - wide) + _OF_MEDIA * media, most_output))
 
 
 @dataclass(slots=True)
@@ -61,9 +63,7 @@ class Estimate:
 
     def input_of(self, size: Size) -> float:
         """Input tokens of a request."""
-        letters, size_bytes, media, _ = size
-        wide = (size_bytes - letters) / 2 if size_bytes > letters else 0.0
-        return self.ratio * (_WIDE * wide + _NARROW * (letters - wide) + _OF_MEDIA * media)
+        return self.ratio * size.tokens
 
     def of(self, size: Size) -> float:
         """What a request is expected to cost."""
@@ -76,7 +76,7 @@ class Estimate:
 
     def learn(self, size: Size, line_bytes: int, usage: Usage) -> None:
         """Take in what a request did cost."""
-        expected, cost = self.input_of(size), usage.input_tokens
+        expected, cost = self.ratio * size.tokens, usage.input_tokens
         if expected > 0 and cost > 0:
             times, by_letters = cost / expected, expected / self.ratio
             usual = self._usual_input = _followed(self._usual_input, by_letters)

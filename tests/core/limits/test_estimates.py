@@ -11,7 +11,7 @@ from batchrun.core.model import Usage
 
 
 def size_of(text: str, **more) -> Size:
-    return Size(len(text), len(text.encode()), **more)
+    return Size.of(len(text), len(text.encode()), **more)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_learnt_anew(kept):
 def test_no_usage_makes_an_estimate_absurd(usages):
     estimate = Estimate()
     for line_bytes, asked, answered in usages:
-        estimate.learn(Size(max(1, line_bytes), max(1, line_bytes)), line_bytes, Usage(asked, answered))
+        estimate.learn(Size.of(max(1, line_bytes), max(1, line_bytes)), line_bytes, Usage(asked, answered))
     assert 0 < estimate.ratio < 1e4
     assert estimate.of_line(1000) >= 0
 
@@ -143,7 +143,7 @@ def test_no_single_bill_makes_more_than_half_as_much_again_of_what_is_expected()
 
 def test_where_there_is_nothing_to_compare_nothing_is_learnt_of_it():
     estimate = Estimate()
-    estimate.learn(Size(0, 0), 0, Usage(100, 512))
+    estimate.learn(Size.of(0, 0), 0, Usage(100, 512))
     estimate.learn(size_of("a" * 400), 0, Usage(0, 512))
     assert (estimate.ratio, estimate.tokens_a_byte) == (1.0, 0.3)
 
