@@ -20,7 +20,7 @@ from batchrun.core.money.periods import Period
 from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.parking import ParkedScope
-from batchrun.running.money import day_of, is_batch, pricer
+from batchrun.running.money import Pricer, day_of, is_batch, pricer
 from batchrun.running.other_runs import spend
 
 _MILLION = Decimal(1_000_000)
@@ -32,9 +32,11 @@ Purses = Mapping[LaneKey, tuple[Purse, ...]]
 def purses_of(job: Job, workspaces: Mapping[str, Workspace], lanes: Iterable[LaneKey], prices: Prices) -> Purses:
     """The budgets that each lane is paid from: its own, its workspace's and the job's."""
     found: dict[tuple[str, int], Purse] = {}
+    # One for all of them: it looks every workspace up once.
+    price = pricer(prices, workspaces)
     return {
         (name, model): tuple(
-            found.setdefault((where, place), _purse(where, whose, table, workspaces, prices))
+            found.setdefault((where, place), _purse(where, whose, table, workspaces, prices, price))
             for where, whose, tables in _budgets(job, name, model)
             for place, table in enumerate(tables)
         )
@@ -116,7 +118,9 @@ def _budgets(job: Job, name: str, model: str) -> Iterator[tuple[str, str, tuple[
     yield "job.budget", f"job {job.name}", job.job.budget
 
 
-def _purse(where: str, whose: str, table: BudgetTable, workspaces: Mapping[str, Workspace], prices: Prices) -> Purse:
+def _purse(
+    where: str, whose: str, table: BudgetTable, workspaces: Mapping[str, Workspace], prices: Prices, price: Pricer
+) -> Purse:  # fmt: skip
     period = None if table.per == "run" else Period(table.per, table.zone)
     if table.amount is None:
         return Purse(Cap(where, Decimal(table.tokens or 0), TOKENS, period, whose))
@@ -135,8 +139,6 @@ def _purse(where: str, whose: str, table: BudgetTable, workspaces: Mapping[str, 
         region, batch = region_of(where.endpoint), is_batch(where)
         bound = prices.most(model, region, input_tokens, output_tokens, day_of(at), account=where.account, batch=batch)
         return bound[1] if bound is not None and bound[0] == table.currency else assumed(input_tokens, output_tokens)
-
-    price = pricer(prices, workspaces)
 
     def cost(lane: LaneKey, usage: Usage, at: float) -> Decimal | None:
         found = price(*lane, usage, at) if lane[0] in workspaces else None

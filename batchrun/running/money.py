@@ -36,6 +36,10 @@ _PLACES: Mapping[str, tuple[str, str]] = {
 """The provider's regions (its page on base URLs, 2026-10-11). That of the finance cloud it does not tell there."""
 
 
+Pricer = Callable[[str, str, Usage, float], Money | None]
+"""What a call of a workspace and model cost that began at a wall time."""
+
+
 def prices_of(job: Job) -> Prices:
     """The shipped prices, with the job's own in their place and its discounts."""
     own = (_row(model, table) for model, tables in job.prices.items() for table in tables)
@@ -58,7 +62,7 @@ def listed(job: Job) -> list[tuple[PriceRow, Decimal]]:
     return [found[key] for key in sorted(found)]
 
 
-def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Callable[[str, str, Usage, float], Money | None]:
+def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Pricer:
     """What a call of a workspace and model cost that began at a wall time."""
     places = {name: (region_of(each.endpoint), each.account, is_batch(each)) for name, each in workspaces.items()}
 

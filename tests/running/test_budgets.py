@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from time import time
+from typing import Any
 
 import anyio
 import pytest
@@ -121,6 +122,21 @@ def test_what_has_no_price_in_the_budgets_currency_counts_as_the_budget_says_or_
         (one,) = purses(job, ("legal", OWN))["legal", OWN]
         told = one.price(lane, Bound(1_000_000, 2_000_000), NOW), one.cost(lane, Usage(2_000_000, 1_000_000), NOW)
         assert told == ((None, None) if unpriced is None else (Decimal(7), Decimal(5)))
+
+
+def test_budgets_of_many_workspaces_look_each_of_these_up_once_and_not_once_for_every_budget():
+    class Counted(dict[str, Any]):
+        looked_up = 0
+
+        def items(self) -> Any:
+            self.looked_up += 1
+            return super().items()
+
+    many = {f"w{number}": {"api_key_env": "K", "budget": {"amount": 5, "per": "day"}} for number in range(30)}
+    job = Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": many})
+    workspaces = Counted(job.workspaces_resolved())
+    found = purses_of(job, workspaces, [(name, "qwen-plus") for name in many], prices_of(job))
+    assert (len({*each_purse(found)}), workspaces.looked_up) == (30, 1)
 
 
 def test_rows_without_max_tokens_get_the_least_that_a_budget_of_their_lane_names():

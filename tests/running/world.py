@@ -82,7 +82,7 @@ class World:
     def __init__(self, home: Path, dice: random.Random) -> None:
         self.home, self.dice = home, dice
         self.directory = home / "runs" / "night"
-        self.provider = Provider(dice)
+        self.provider = self.provided()
         self.clock = NOON
         self.made = 0
         self.workspaces = ["legal", "sales"]
@@ -94,6 +94,10 @@ class World:
             self.add()
         if dice.random() < 0.6:
             self.budgets[dice.choice(("job", *self.workspaces))] = self.a_budget()
+
+    def provided(self) -> Provider:
+        """Who answers."""
+        return Provider(self.dice)
 
     # What a person does between two openings.
 
