@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
-from select import select
+from select import POLLIN, poll
 from struct import Struct
 from tempfile import TemporaryFile
 from typing import Any, Self
@@ -109,7 +109,7 @@ class Beside:
         self.is_heard = True
 
     def _read(self) -> Any:
-        note = self._notes.read(_end.size) if select([self._notes], [], [], _PATIENCE)[0] else b""
+        note = self._notes.read(_end.size) if _comes(self._notes.fileno(), _PATIENCE) else b""
         if len(note) < _end.size:
             return None
         (end,) = _end.unpack(note)
@@ -118,6 +118,13 @@ class Beside:
             return None
         self._taken = end
         return marshal.loads(written)  # noqa: S302 - from a process of our own, through a file that nobody else can open
+
+
+def _comes(descriptor: int, seconds: float) -> bool:
+    """Wait until there is something to read; not by `select`, which knows no descriptor beyond a thousand, as a large run's calls have."""
+    waiting = poll()
+    waiting.register(descriptor, POLLIN)
+    return bool(waiting.poll(1000 * seconds))
 
 
 def hand_over(told: Mapping[str, Any]) -> None:

@@ -211,11 +211,11 @@ def test_a_process_that_stops_is_not_waited_for(ledger, monkeypatch):
 def test_a_process_that_stops_is_waited_for_once_however_many_files_are_left(ledger, monkeypatch):
     waited: list[float] = []
 
-    def nothing_comes(*asked):
-        waited.append(asked[-1])
-        return [], [], []
+    def nothing_comes(_, seconds):
+        waited.append(seconds)
+        return False
 
-    monkeypatch.setattr(process, "select", nothing_comes)
+    monkeypatch.setattr(process, "_comes", nothing_comes)
     assert read(ledger, read_by_two) == read(ledger, closely)
     assert waited == [process._PATIENCE]
 
