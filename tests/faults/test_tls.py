@@ -206,3 +206,28 @@ def test_an_authority_that_takes_another_s_place_is_trusted_from_when_the_machin
         "好",
         "tls",
     ]
+
+
+def test_calls_that_meet_a_new_authority_at_once_are_all_answered(authority, tmp_path, monkeypatch):
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(b"")
+
+    async def main() -> list[Reply | Failure]:
+        async with Transport(connect=5, idle=5, total=20, connections=6, proxy="none", max_response_bytes=1 << 20) as wire:
+            results: list[Reply | Failure] = []
+            monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+
+            async def post(url: str) -> None:
+                results.append(await wire.post(Request(url, {}, b"{}"), Reading(OPENAI.dialect, {})))
+
+            async with server.serving(server.says(server.http()), tls=presenting(authority, "IP:127.0.0.1", 2)) as endpoint:
+                await post(endpoint.url)
+                bundle.write_bytes((authority / "ca.pem").read_bytes())
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(6):
+                        tasks.start_soon(post, endpoint.url)
+            return results
+
+    first, *others = anyio.run(main)
+    assert isinstance(first, Failure)
+    assert [result.code if isinstance(result, Failure) else result.content for result in others] == ["好"] * 6

@@ -127,10 +127,12 @@ class Pool:
             await self.connector.close()
 
     async def _new(self, target: Target) -> Connection:
+        trusted = self._authorities.context
         try:
-            held = await self.connector.connect(target.opening(self._authorities.context), [], _NO_TIMEOUT)
+            held = await self.connector.connect(target.opening(trusted), [], _NO_TIMEOUT)
         except aiohttp.ClientConnectorCertificateError:
-            if not self._authorities.renewed():
+            # Of several that met it at once, the first has read them for all.
+            if not self._authorities.renewed() and self._authorities.context is trusted:
                 raise
             held = await self.connector.connect(target.opening(self._authorities.context), [], _NO_TIMEOUT)
         transport = held.transport
