@@ -57,17 +57,19 @@ class Judge:
         lane = ticket.lane
         if not unsigned(failure):
             parked = self._parking.is_parked(failure.scope, lane)
-            if not lane.varied and (parked or ticket.probes or self._parking.good_at(failure.scope, lane) == -math.inf):
+            known = parked or bool(ticket.probes)
+            at_first = not lane.varied and not known and self._parking.good_at(failure.scope, lane) == -math.inf
+            if at_first or (known and not lane.varied):
                 lane.outage.end()
             elif ticket.sent and not ticket.probes and not lane.outage.refuse(failure, now, ticket.launched_at, jitter):
                 return self._put_back(ticket, failure, Verdict.AGAIN)
             if not parked:
-                self._park(self._scope(ticket, failure), lane, failure, now)
+                self._park(self._scope(ticket, failure), lane, failure, now, at_first=at_first)
             return self._put_back(ticket, failure, Verdict.PARKED)
         lane.unsigned += 1
         sure = lane.unsigned > 1 or lane.left == 1
         if sure:
-            self._park(failure.scope, lane, failure, now)
+            self._park(failure.scope, lane, failure, now, at_first=True)
         if lane.front or lane.undrawn:
             lane.next_tokens()
         lane.front.append((ticket.ordinal, ticket.attempt))

@@ -14,7 +14,8 @@ attempts of a whole night's rows. So:
   unless the provider asks for longer ones.
 - What else would park the lane at once (a certificate, a proxy, a status that no provider's word comes with) is a failure like these where
   the lane has had answers: a firewall refuses one row for its text, a gateway says 404 for a minute, and neither is the end of a night.
-- A key, a model or a bill that the provider refuses by name is believed at once where nothing that it concerns ever had an answer. Where
+- A key, a model or a bill that the provider refuses by name is believed at once where nothing that it concerns ever had an answer, until a
+  call is answered that was on its way then: of several gateways one may not know a new key for a second, or take another's for it. Where
   the lane had, or another of the same workspace or account, one call tries again now and then, and it is believed after two minutes:
   providers refuse good keys for a minute, and a run that has no other lane would end there. Whatever else is said meanwhile makes an end of
   it. If others are answered all the while that it concerns as well, it is believed of this lane alone. No such refusal is an attempt of its

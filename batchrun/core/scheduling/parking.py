@@ -39,6 +39,8 @@ class Parked:
     lanes: list[Lane]
     passes: bool
     """Whether anything may end it in this opening: a probe that is taken, the hour at which its workspace opens, a budget's new day."""
+    at_first: Lane | None = None
+    """Which lane was refused, where nothing that it concerns had been answered: an answer to another of its first calls ends it too."""
     alarm: int = 0
     probe_due: bool = False
     """The next of its lanes that may launch sends one row in spite of the park."""
@@ -64,7 +66,7 @@ class Parking:
     _parks: dict[tuple[Scope, str], Parked] = field(default_factory=dict)
     _closed: dict[str, Parked] = field(default_factory=dict)
 
-    def park(self, scope: Scope, lane: Lane, failure: Failure, *, probe: bool) -> Parked | None:
+    def park(self, scope: Scope, lane: Lane, failure: Failure, *, probe: bool, at_first: Lane | None = None) -> Parked | None:
         """Begin a park of the scope that *lane* stands in; None where it would change nothing, for one stands already."""
         scope = Scope.LANE if scope is Scope.ROW else scope
         name = name_of(scope, lane)
@@ -72,7 +74,7 @@ class Parking:
         if standing is not None and (probe or (standing.failure == failure and not standing.passes)):
             return None
         lanes = self._lanes_of(scope, lane)
-        parked = Parked(scope, name, failure, lanes, probe)
+        parked = Parked(scope, name, failure, lanes, probe, at_first)
         self._parks[scope, name] = parked
         self.stops_any = True
         return parked

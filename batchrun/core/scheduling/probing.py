@@ -22,9 +22,12 @@ class Probing:
         self._probe_every = probe_every
         self._wait_for_parked = wait_for_parked
 
-    def park(self, scope: Scope, lane: Lane, failure: Failure, now: float, *, probe: bool = True) -> None:
-        """Stop every lane of the scope that *lane* stands in; without *probe*, for the rest of this opening."""
-        parked = self._parking.park(scope, lane, failure, probe=probe)
+    def park(self, scope: Scope, lane: Lane, failure: Failure, now: float, *, probe: bool = True, at_first: bool = False) -> None:
+        """Stop every lane of the scope that *lane* stands in; without *probe*, for the rest of this opening.
+
+        A park that comes *at_first*, before anything that it concerns was answered, is ended by an answer to another call of *lane*.
+        """
+        parked = self._parking.park(scope, lane, failure, probe=probe, at_first=lane if at_first else None)
         if parked is not None and probe:
             self._alarms.ring_at(parked, now + self._probe_every)
 
@@ -35,6 +38,15 @@ class Probing:
         if outlasts(parked, ticket.lane, result):
             self._alarms.ring_at(parked, now + self._probe_every)
             return
+        self._end(parked)
+
+    def answered(self, lane: Lane) -> None:
+        """A call of *lane* was answered: it was on its way when the lane was parked."""
+        for parked in self._parking.of(lane):
+            if parked.at_first is lane:
+                self._end(parked)
+
+    def _end(self, parked: Parked) -> None:
         self._parking.end(parked)
         for lane in parked.lanes:
             lane.stood_still()

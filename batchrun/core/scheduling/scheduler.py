@@ -100,6 +100,8 @@ class Scheduler:
             lane.throttled_since = None
             lane.varied = True
             lane.good_at = max(lane.good_at, ticket.launched_at)
+            if self._parking.stops_any:
+                self._probing.answered(lane)
             self._leave(lane)
             return ANSWERED
         verdict = self._judge.verdict(ticket, result, now, jitter)

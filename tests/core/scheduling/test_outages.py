@@ -309,6 +309,45 @@ def test_what_the_provider_says_itself_of_all_parks_what_had_no_answer_at_once(f
 
 
 @EACH_STANDING
+@pytest.mark.parametrize("refused", [1, SLOTS - 1])
+@pytest.mark.parametrize("good_after", [0.5, 1.0, 300.0])
+def test_what_is_refused_at_first_parks_nothing_where_a_call_beside_it_is_answered(failure, refused, good_after):
+    """Of several gateways one may not know a new key yet. It costs no row an attempt."""
+
+    def respond(ticket):
+        at_first = ticket.launched_at == 0.0
+        return (failure, 0.01) if at_first and ticket.ordinal < refused else (answer(), good_after if at_first else 1.0)
+
+    events = Events(Scheduler([lane(rows=2_000, slots=SLOTS)], RetryPolicy()), respond)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+    assert {ticket.attempt for ticket in events.launches} == {1}
+    assert len(events.launches) == 2_000 + refused, "no call more than were refused"
+    assert events.now < good_after + 2_000 / SLOTS + 10.0
+
+
+@pytest.mark.parametrize("status", UNSIGNED)
+def test_what_a_gateway_says_to_some_of_the_first_calls_parks_nothing_either(status):
+    events = Events(
+        Scheduler([lane(rows=2_000, slots=SLOTS)], RetryPolicy()),
+        lambda ticket: (unsigned(status), 0.01) if ticket.launched_at == 0.0 and ticket.ordinal < SLOTS - 1 else (answer(), 1.0),
+    )
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+
+
+def test_an_answer_ends_no_park_that_is_about_something_else():
+    scheduler = Scheduler([lane(rows=9, slots=3)], RetryPolicy())
+    tickets = launched(scheduler, 0.0)
+    ended(scheduler, tickets[0], parks(Scope.WORKSPACE), 1.0)
+    spent = replace(parks(Scope.LANE), code="budget_spent")
+    scheduler.park(Scope.LANE, "legal", MODEL, spent, 1.0, probe=False)
+    ended(scheduler, tickets[1], answer(), 2.0)
+    assert [(each.scope, each.failure) for each in scheduler.parked()] == [(Scope.LANE, spent)]
+    assert launched(scheduler, 2.0) == []
+
+
+@EACH_STANDING
 @pytest.mark.parametrize("lasts", [0.5, 30.0, 110.0])
 def test_a_good_key_that_is_refused_for_a_minute_ends_no_night_and_costs_no_row_an_attempt(failure, lasts):
     events = night(failure, ends=60.0 + lasts)
