@@ -7,12 +7,14 @@ torn tail: it is named and nothing is cut.
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,6 @@ from batchrun.core.ledger.given import Given, Part, look_at
 
 TAIL_CHUNK_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 18
-_TOGETHER = 2048
 _AGAIN = "mend the disk and run the same command again"
 
 
@@ -77,32 +78,34 @@ def entries(
 ) -> Iterator[Entry]:  # fmt: skip
     """Read the entries of one output file, an unterminated tail left out; raise RunDamagedError naming the line that is none.
 
-    They are read from the byte *start* on, where a line begins, to *end*, each by *read*; or from *lines*, which are theirs. *wrong* says
-    what contradicts an entry, before it is given: that is damage too.
+    They are read from the byte *start* on, where a line begins, to *end*, each by *read*; or from *lines*, which are theirs, so many lines
+    behind *start*. *wrong* says what contradicts an entry, before it is given: that is damage too.
     """
     for number, line in enumerate(lines_of(path, start, end) if lines is None else lines, lines_before + 1):
         try:
             entry = read(line)
         except NotAnEntryError as error:
-            raise _damaged(path, number, str(error)) from None
+            raise _damaged(path, start, number, str(error)) from None
         if entry.workspace != workspace:
-            raise _damaged(path, number, "is an entry of another workspace")
+            raise _damaged(path, start, number, "is an entry of another workspace")
         if (what := wrong(entry)) is not None:
-            raise _damaged(path, number, what)
+            raise _damaged(path, start, number, what)
         yield entry
 
 
 def take_in(
     path: Path, workspace: str, parts: Iterable[Part],
-    glanced: Callable[[str, Given], Iterator[int]], taken: Callable[[Entry], str | None], lines_before: int = 0,
+    glanced: Callable[[str, Given], Iterator[int]], taken: Callable[[Entry], str | None], start: int = 0,
 ) -> None:  # fmt: skip
-    """Have the *parts* of one output file taken in: at a glance, or else as entries; raise RunDamagedError as `entries` does.
+    """Have the *parts* of one output file, which begin at the byte *start*, taken in; raise RunDamagedError as `entries` does.
 
     *glanced* takes in what it can, and gives the places of the other lines; *taken* takes an entry in, or says what contradicts it.
     """
+    lines_before = 0
     for given, line in parts:
         for place in glanced(workspace, given):
-            deque(entries(path, workspace, taken, lines_before=lines_before + place, read=look_at, lines=(line(place),)), maxlen=0)
+            one = entries(path, workspace, taken, start, lines_before + place, look_at, lines=(line(place),))
+            deque(one, maxlen=0)
         lines_before += len(given)
 
 
@@ -122,9 +125,7 @@ class Attempts:
 
     def blocks(self) -> Iterator[bytes]:
         """The same lines as they stand, many at a time."""
-        lines = lines_of(self.path, self.start, self.end)
-        while some := [*islice(lines, _TOGETHER)]:
-            yield b"".join(some)
+        yield from _whole_lines(self.path, self.start, self.end)
 
     def after_blocks(self) -> Iterator[Line]:
         """What follows the last of them."""
@@ -172,7 +173,33 @@ def _as_far_as(size: int, lines: Iterable[bytes]) -> Iterator[bytes]:
             return
 
 
-def _damaged(path: Path, number: int, what: str) -> RunDamagedError:
+def _whole_lines(path: Path, start: int, end: int | None) -> Iterator[bytes]:
+    """What `lines_of` gives, many lines at a time and as they stand."""
+    try:
+        with path.open("rb", buffering=_BLOCK_BYTES) as file:
+            left = (math.inf if end is None else end) - file.seek(start)
+            while left > 0 and (block := file.read(int(min(left, _BLOCK_BYTES)))):
+                if not block.endswith(b"\n"):
+                    block += file.readline()
+                left -= len(block)
+                if not block.endswith(b"\n") and not _is_object(block[(whole := block.rfind(b"\n") + 1) :]):
+                    block = block[:whole]
+                yield block
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _lines_to(path: Path, end: int) -> int:
+    """How many lines stand before a byte, at which one begins; counted where one is to be named alone."""
+    with suppress(OSError), path.open("rb", buffering=0) as file:
+        return sum(file.read(min(_BLOCK_BYTES, end - begin)).count(b"\n") for begin in range(0, end, _BLOCK_BYTES))
+    return 0
+
+
+def _damaged(path: Path, start: int, number: int, what: str) -> RunDamagedError:
+    number += _lines_to(path, start)
     way_out = f"batchrun check {path.parent.parent} lists all damage, and moves it aside with --repair"
     return RunDamagedError(f"{path}: line {number}: {what}. Nothing was changed. {way_out}")
 

@@ -49,15 +49,14 @@ def _marked(path: Path, end: int, earlier: Mark) -> Mark:
         earlier = NOTHING
     if end == earlier.end:
         return earlier
-    digest, lines = _digest(path, earlier.end, end)
-    return Mark((*earlier.segments, (end, digest)), earlier.lines + lines)
+    return Mark((*earlier.segments, (end, _digest(path, earlier.end, end))))
 
 
 def _stands(path: Path, mark: Mark) -> bool:
     begin = 0
     try:
         for end, digest in mark.segments:
-            if _digest(path, begin, end)[0] != digest:
+            if _digest(path, begin, end) != digest:
                 return False
             begin = end
     except OSError:
@@ -65,12 +64,11 @@ def _stands(path: Path, mark: Mark) -> bool:
     return True
 
 
-def _digest(path: Path, begin: int, end: int) -> tuple[str, int]:
-    digest, lines = sha256(), 0
+def _digest(path: Path, begin: int, end: int) -> str:
+    digest = sha256()
     with path.open("rb", buffering=0) as file:
         file.seek(begin)
         while begin < end and (chunk := file.read(min(_CHUNK, end - begin))):
             digest.update(chunk)
-            lines += chunk.count(b"\n")
             begin += len(chunk)
-    return digest.hexdigest() if begin == end else "cut short", lines
+    return digest.hexdigest() if begin == end else "cut short"

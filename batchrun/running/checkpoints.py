@@ -129,7 +129,7 @@ class Checkpoint:
     def written(self, reader: Reader, marked: Mapping[str, Mark]) -> memoryview:
         """Return what `write` is to write of a *reader* that has read so far."""
         reader.calls.reads_again(self._log)
-        head = orjson.dumps({"key": self._key, "marks": {name: [mark.segments, mark.lines] for name, mark in marked.items()}})
+        head = orjson.dumps({"key": self._key, "marks": {name: mark.segments for name, mark in marked.items()}})
         return _written(head, reader, self._outside)
 
     def write(self, written: memoryview, marked: Mapping[str, Mark]) -> None:
@@ -167,7 +167,7 @@ class Checkpoint:
         told = orjson.loads(file.readline())
         if told["key"] != self._key:
             return None
-        read = {name: Mark(tuple((end, digest) for end, digest in segments), lines) for name, (segments, lines) in told["marks"].items()}
+        read = {name: Mark(tuple((end, digest) for end, digest in segments)) for name, segments in told["marks"].items()}
         if not marks.all_stand(self._directory, read, known):
             self._refuse("the ledger is no longer what it was when it was read")
             return None

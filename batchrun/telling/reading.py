@@ -77,9 +77,9 @@ def read_into(
                 if isinstance(reader, OneByOne):
                     rest = partial(history.lines_of, path)
                     each = parts(workspace.name, rest(mark.end)) if ahead is None else ahead.parts(place, rest)
-                    history.take_in(path, workspace.name, each, reader.glanced, reader.taken, mark.lines)
+                    history.take_in(path, workspace.name, each, reader.glanced, reader.taken, mark.end)
                 else:
-                    reader.entries(history.entries(path, workspace.name, reader.wrong, mark.end, mark.lines))
+                    reader.entries(history.entries(path, workspace.name, reader.wrong, mark.end))
 
 
 AReader = TypeVar("AReader", bound=Reader)

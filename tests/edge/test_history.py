@@ -5,8 +5,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, ReadIn, Started, opened_line, started_line
@@ -58,14 +61,14 @@ def test_parts_of_a_file_read_one_after_the_other_are_the_whole_wherever_they_me
     for place in range(5):
         end, end_of_log = len(b"".join(lines[:place])), len(b"".join(starts[:place]))
         before = [entry.id for entry in history.entries(path, "法务", end=end)]
-        after = [entry.id for entry in history.entries(path, "法务", start=end, lines_before=place)]
+        after = [entry.id for entry in history.entries(path, "法务", start=end)]
         assert (before, after) == ([f"行-{n}" for n in range(place)], [f"行-{n}" for n in range(place, 4)])
         calls = [each.name for each in history.Attempts(log, end=end_of_log) if isinstance(each, Started)]
         calls_after = [each.name for each in history.Attempts(log, end_of_log) if isinstance(each, Started)]
         assert (len(calls), calls + calls_after) == (place, [f"1-{n}" for n in range(4)])
     path.write_bytes(b"".join([*lines[:3], b"{}\n"]))
     with pytest.raises(RunDamagedError, match="line 4: not an entry"):
-        list(history.entries(path, "法务", start=len(lines[0]), lines_before=1))
+        list(history.entries(path, "法务", start=len(lines[0])))
 
 
 def test_a_crash_in_the_midst_of_a_repair_costs_nothing_wherever_it_comes(tmp_path):
@@ -141,7 +144,7 @@ def test_what_is_read_from_the_middle_on_is_the_lines_there_by_their_own_numbers
             assert [entry.id for entry in read] == [f"行-{number}" for number in range(start, end)]
     path.write_bytes(b"".join([*lines, b"{}\n"]))
     with pytest.raises(RunDamagedError) as raised:
-        list(history.entries(path, "法务", start=begins[3], lines_before=3))
+        list(history.entries(path, "法务", start=begins[3]))
     told = f"batchrun check {tmp_path} lists all damage, and moves it aside with --repair"
     assert str(raised.value) == f"{path}: line 5: not an entry (KeyError). Nothing was changed. {told}"
     with pytest.raises(RunDamagedError, match=r"line 1: is an entry of another workspace\. Nothing"):
@@ -292,3 +295,22 @@ def test_an_output_file_that_is_a_link_is_refused(tmp_path):
     with Ledger(Files(tmp_path, open_to_append), 1) as ledger, pytest.raises(LedgerError):
         ledger.append(outcome(1), 0.0)
     assert (tmp_path / "elsewhere").read_bytes() == b""
+
+
+PIECES = st.lists(st.sampled_from([b'{"end":"1-1"}', b"\n", b"\r", b"{", b"\0", b"x" * 40]), max_size=40).map(b"".join)
+
+
+@given(PIECES, st.integers(2, 90), st.booleans(), st.randoms(use_true_random=False))
+def test_blocks_of_a_log_are_its_lines_wherever_they_are_cut(content, size, to_the_end, dice):
+    """Between any two places where lines begin; of a last line without an end, only one that lacks nothing else."""
+    begins = [0, *(place + 1 for place, byte in enumerate(content) if byte == ord("\n"))]
+    start, end = sorted(dice.choices(begins, k=2))
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patched:
+        log = Path(directory) / "attempts.log"
+        log.write_bytes(content)
+        attempts = history.Attempts(log, start, None if to_the_end else end)
+        lines = b"".join(history.lines_of(log, start, attempts.end))
+        patched.setattr(history, "_BLOCK_BYTES", size)
+        blocks = [*attempts.blocks()]
+    assert b"".join(blocks) == lines
+    assert all(block.endswith(b"\n") for block in blocks[:-1])

@@ -13,7 +13,6 @@ class Mark:
     """A part of a file, from its beginning on, in segments: each with its end and the digest of its bytes."""
 
     segments: tuple[tuple[int, str], ...] = ()
-    lines: int = 0
 
     @property
     def end(self) -> int:
@@ -31,17 +30,15 @@ class Growth:
 
     def __init__(self, begin: int) -> None:
         self.begin = self.end = begin
-        self._lines = 0
         self._digest = sha256()
 
-    def add(self, lines: bytes, count: int) -> None:
-        """Take in what was written, so many lines."""
+    def add(self, lines: bytes) -> None:
+        """Take in what was written."""
         self._digest.update(lines)
-        self._lines += count
         self.end += len(lines)
 
     def after(self, mark: Mark) -> Mark:
         """Mark the file to its end, which was marked as *mark* when the growth began."""
         if self.end == self.begin:
             return mark
-        return Mark((*mark.segments, (self.end, self._digest.hexdigest())), mark.lines + self._lines)
+        return Mark((*mark.segments, (self.end, self._digest.hexdigest())))

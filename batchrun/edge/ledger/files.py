@@ -163,7 +163,7 @@ class Files:
             self._break(file.path, "written", InterruptedError(errno.EINTR, os.strerror(errno.EINTR)))
             raise
         if self.marked:
-            file.growth.add(lines, len(noted))
+            file.growth.add(lines)
 
     def _forget_what_the_disk_has_not(self) -> None:
         """Have every page written, or not: whatever the kernel says to that, it is believed no more, and what it holds is put out."""

@@ -1,4 +1,4 @@
-"""What was appended to a file is marked by its end, its lines and its bytes, in whatever parts it was written."""
+"""What was appended to a file is marked by its end and its bytes, in whatever parts it was written."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def test_a_mark_goes_on_with_what_was_appended_since_in_whatever_parts(first, se
     for parts in (first, second):
         growth, before = Growth(mark.end), mark
         for part in parts:
-            growth.add(part, part.count(b"\n"))
+            growth.add(part)
         added = b"".join(parts)
         whole += added
         mark = growth.after(before)
         assert (growth.begin, growth.end) == (before.end, len(whole))
         segment = ((len(whole), sha256(added).hexdigest()),) if added else ()
-        assert mark == Mark((*before.segments, *segment), whole.count(b"\n"))
+        assert mark == Mark((*before.segments, *segment))
         assert mark.end == len(whole)
 
 
 def test_a_file_to_which_nothing_was_appended_is_marked_as_it_was():
-    mark = Mark(((7, "a digest"),), 3)
+    mark = Mark(((7, "a digest"),))
     assert Growth(7).after(mark) is mark
     assert NOTHING.end == 0
