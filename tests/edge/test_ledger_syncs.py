@@ -117,6 +117,48 @@ def test_all_files_that_were_written_to_are_synced_and_no_others_however_many_th
         assert sorted(synced) == sorted(names)
 
 
+@pytest.mark.parametrize("workspaces", [1, 40])
+@pytest.mark.parametrize("killed_before", [False, True])
+def test_names_are_synced_before_what_is_written_under_them_and_off_the_event_loop(tmp_path, monkeypatch, workspaces, killed_before):
+    names, synced, elsewhere = list[str](), list[str](), list[bool]()
+
+    class Seen(Files):
+        def sync_names(self, directory) -> None:
+            assert not synced
+            super().sync_names(directory)
+            names.append(directory.name)
+            elsewhere.append(threading.current_thread() is not threading.main_thread())
+
+        def sync(self, dirty) -> None:
+            super().sync(dirty)
+            synced.append(dirty.path.parent.name)
+
+    def write(ledger: Ledger) -> None:
+        for number in range(workspaces):
+            ledger.append(answered("r-1", f"w{number}"), 0.0)
+        ledger.flush()
+
+    if killed_before:
+        write(Ledger(killed := Files(tmp_path, open_to_append), 1))
+        killed.close()
+    monkeypatch.setattr("batchrun.edge.ledger.ledger.SYNC_EVERY", 0.01)
+
+    async def main() -> None:
+        with Ledger(Seen(tmp_path, open_to_append), 2) as ledger:
+            write(ledger)
+            assert not names
+            done = anyio.Event()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ledger.keep_synced, done.set)
+                await done.wait()
+                tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert sorted(names) == sorted([tmp_path.name, *(f"w{number}" for number in range(workspaces))]), "each once"
+    assert sorted(synced) == sorted(f"w{number}" for number in range(workspaces))
+    assert all(elsewhere)
+
+
 def cancelled(scope: anyio.CancelScope, monkeypatch) -> None:
     scope.cancel()
 

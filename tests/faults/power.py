@@ -33,7 +33,7 @@ _ANOTHER_BOOT = "import uuid; from batchrun.edge import history; boot = uuid.uui
 """A power cut comes with one."""
 _PROGRAM = f"{_ANOTHER_BOOT}; from batchrun.cli import main; main()"
 _UNSYNCED = f"import os; os.fsync = os.fdatasync = lambda _: None; {_PROGRAM}"
-_UNNAMED = f"from batchrun.edge.run_directory import places; places.sync_directory = lambda _: None; {_PROGRAM}"
+_UNNAMED = f"from batchrun.edge.ledger import files; files.Files.sync_names = lambda _files, _directory: None; {_PROGRAM}"
 _LATENCY = 0.3
 WINDOW = UNSYNCED_SECONDS + 3 * _LATENCY
 """Seconds: what was launched within the ledger's window may be answered a little later."""

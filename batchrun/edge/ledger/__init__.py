@@ -21,8 +21,10 @@ The contract
   sent (`core/ledger/promises.py`): what a lost machine may have sent and no line tells of counts as in doubt, and the bill stays within
   statement and doubt (`tests/core/ledger/test_promises.py`; `tests/faults/power.py`). A killed process loses no line, and an opening that
   ends well says so: a lost machine is told by another boot, or by lines that cannot be read.
-- A new file's name is synced with its directory before anything is written to it, and a new directory's with its own (`open_file`, from
-  the run directory, sees to it; `tests/faults/power.py`).
+- A file's name, and its directory's, are synced before what is written to the file is, by each opening that writes to it: so nothing
+  counts as synced that stands under a name which a lost machine could lose, even where a process was killed that had made it. Off the
+  event loop too, a directory once for all that is new in it: a thousand workspaces begin without holding up the calls in flight
+  (`test_names_are_synced_before_what_is_written_under_them_and_off_the_event_loop`, `tests/faults/test_syncs.py`, `power.py`).
 - The first failed write or sync ends the ledger: every later call raises, nothing more is launched, and the run ends with exit code 4, the
   file and the reason. What was under way then is counted and told, and stands in doubt
   (`test_the_first_failed_write_ends_the_ledger_for_every_file`; `tests/faults/disk.py`, `points.py`).

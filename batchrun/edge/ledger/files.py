@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from batchrun.core.counted import counted
 from batchrun.core.errors import LedgerError
@@ -29,6 +30,8 @@ _ALONE = 4
 Place = tuple[str, ...]
 """A file's path within the run directory, part by part: ``("legal", "results.jsonl")``."""
 
+_Each = TypeVar("_Each")
+
 
 @dataclass(slots=True, eq=False)
 class File:
@@ -40,10 +43,12 @@ class File:
     """By what was written here."""
     lines: list[bytes] = field(default_factory=list)
     """Noted, and not written yet."""
+    named: bool = False
+    """Whether this opening has synced its name: whatever made it may have been killed before it did."""
 
 
 class Files:
-    """Those of one opening, by their place; `sync` and `sync_all` alone may run on another thread than the loop's."""
+    """Those of one opening, by their place; what syncs alone may run on another thread than the loop's."""
 
     def __init__(self, directory: Path, open_file: Callable[[Path], int]) -> None:
         """*open_file* opens a path within *directory* to append to, or makes it, and returns its descriptor."""
@@ -106,21 +111,38 @@ class Files:
 
     def sync_all(self, dirty: list[File]) -> None:
         """Have the disk confirm them, several at a time; on return a lost machine can no longer lose what was written before."""
-        if len(dirty) <= _ALONE:
-            for each in dirty:
-                self.sync(each)
-            return
-        with ThreadPoolExecutor(min(SYNCERS, len(dirty) // 2)) as threads:
-            for _ in threads.map(self.sync, dirty):
-                pass
+        if unnamed := [file for file in dirty if not file.named]:
+            self._name(unnamed)
+        _at_once(self.sync, dirty)
 
     def sync(self, dirty: File) -> None:
         """Have the disk confirm one of them."""
+        if not dirty.named:
+            self._name([dirty])
         try:
             os.fdatasync(dirty.descriptor)
             _must_stand(dirty.path, dirty.descriptor)
         except OSError as error:
             raise self._break(dirty.path, "synced", error) from None
+
+    def _name(self, files: Collection[File]) -> None:
+        """Have the disk confirm the names of *files* and of their directories, each directory once for all that stand in it."""
+        _at_once(self.sync_names, [*{self._directory, *(file.path.parent for file in files)}])
+        for file in files:
+            file.named = True
+
+    def sync_names(self, directory: Path) -> None:
+        """Have the disk confirm the names in one directory."""
+        try:
+            names = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(names)
+            finally:
+                os.close(names)
+        except FileNotFoundError:
+            raise self._break(directory, "synced", _is_gone()) from None
+        except OSError as error:
+            raise self._break(directory, "synced", error) from None
 
     def at(self, place: Place) -> File:
         """Return a file that lines were noted for."""
@@ -185,9 +207,24 @@ class Files:
         return self.broken
 
 
+def _at_once(step: Callable[[_Each], None], each: Sequence[_Each]) -> None:
+    """Take a *step* for each, several at a time."""
+    if len(each) <= _ALONE:
+        for one in each:
+            step(one)
+        return
+    with ThreadPoolExecutor(min(SYNCERS, len(each) // 2)) as threads:
+        for _ in threads.map(step, each):
+            pass
+
+
 def _must_stand(path: Path, descriptor: int) -> None:
     """Raise OSError unless what is written to *descriptor* stands at *path*: a file that was deleted takes everything and keeps nothing."""
     with suppress(FileNotFoundError):
         if os.path.samestat(path.stat(follow_symlinks=False), os.fstat(descriptor)):
             return
-    raise OSError(errno.ENOENT, "it was moved or deleted while the run was writing to it")
+    raise _is_gone()
+
+
+def _is_gone() -> OSError:
+    return OSError(errno.ENOENT, "it was moved or deleted while the run was writing to it")

@@ -1,4 +1,4 @@
-"""The directories of a run, and its files that are appended to: made, each name synced with what it stands in."""
+"""The directories of a run, made, each name synced with what it stands in; its files that are appended to."""
 
 from __future__ import annotations
 
@@ -39,14 +39,13 @@ def is_there(path: Path) -> bool:
 
 
 def open_to_append(path: Path) -> int:
-    """Open one of the run's files for appending, made and its name synced where it is new; raises OSError."""
-    new = not path.exists()
-    make_whole_way(path.parent)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    if new:
-        os.fsync(descriptor)
-        sync_directory(path.parent)
-    return descriptor
+    """Open one of the run's files for appending, made with its directory where it is new; raises OSError.
+
+    Neither name is synced by that: `edge/ledger` does so with what it writes.
+    """
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def sync_directory(directory: Path) -> None:
