@@ -45,10 +45,8 @@ class Bucket:
         """Take *cost* out, into debt if need be."""
         rate, back, until = self.rate, self._back, self._paid_until
         full = now - self.burst / rate
-        if until == -math.inf:
-            until = now
-        elif until < full - back:
-            until = full - back
+        if until < full - back:
+            until = now if until == -math.inf else full - back
         self._paid_until = until = until + cost / rate
         if back and full - until < back:
             self._back = full - until if full > until else 0.0

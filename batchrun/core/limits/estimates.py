@@ -79,11 +79,13 @@ class Estimate:
         expected, cost = self.ratio * size.tokens, usage.input_tokens
         if expected > 0 and cost > 0:
             times, by_letters = cost / expected, expected / self.ratio
-            usual = self._usual_input = _followed(self._usual_input, by_letters)
+            usual = self._usual_input
+            self._usual_input = usual = usual + _LEARNS * (by_letters - usual) if usual else by_letters
             more = _LEARNS * by_letters / usual * (times - 1.0)
             self.ratio *= 1.0 + (more if more < _MOST_MORE else _MOST_MORE)
         if line_bytes > 0:
-            usual = self._usual_bytes = _followed(self._usual_bytes, line_bytes)
+            usual = self._usual_bytes
+            self._usual_bytes = usual = usual + _LEARNS * (line_bytes - usual) if usual else line_bytes
             more = _LEARNS * line_bytes / usual * (cost / line_bytes - self.tokens_a_byte)
             self.tokens_a_byte += more if more < _MOST_MORE_A_BYTE else _MOST_MORE_A_BYTE
         self.answers += 1
@@ -104,7 +106,3 @@ class Estimate:
             return cls()
         reasonable = 0 < ratio < 100 and 0 <= tokens_a_byte < 10 and 0 <= output < math.inf and estimate.answers >= 0
         return estimate if reasonable else cls()
-
-
-def _followed(usual: float, size: float) -> float:
-    return usual + _LEARNS * (size - usual) if usual else size

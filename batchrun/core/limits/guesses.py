@@ -40,20 +40,7 @@ class Class:
     weight: float = 0.0
     """How many rows these are."""
     own_spread: float = _FIRST_SPREAD * _FIRST_SPREAD
-
-    def add(self, guess: float, cost: float, off: float) -> None:
-        """A row was *guessed* to cost so much and did *cost* so much; *off* is the square of the difference, by what was expected."""
-        self.guesses += guess - _LEARNS * self.guesses
-        self.costs += cost - _LEARNS * self.costs
-        self.weight = weight = self.weight + (1.0 - _LEARNS * self.weight)
-        learns = 1.0 / (weight + _OF_ALL)
-        self.own_spread += (learns if learns > _LEARNS else _LEARNS) * (off - self.own_spread)
-
-    def blend(self, of_all: Class) -> None:
-        """Be like all, so far as little was seen."""
-        like_all = _OF_ALL * self.guesses / self.weight
-        self.ratio = (self.costs + like_all * of_all.ratio) / (self.guesses + like_all)
-        self.spread = (self.weight * self.own_spread + _OF_ALL * of_all.spread) / (self.weight + _OF_ALL)
+    """The same variance, of what was seen alone."""
 
 
 @dataclass(slots=True)
@@ -84,8 +71,16 @@ class Guesses:
         times = cost / (own.ratio * guess)
         off = (times if times < _MOST_OFF else _MOST_OFF) - 1.0
         off *= off
-        of_all.add(guess, cost, off)
+        for each in (of_all, own):
+            each.guesses += guess - _LEARNS * each.guesses
+            each.costs += cost - _LEARNS * each.costs
+            each.weight = weight = each.weight + (1.0 - _LEARNS * each.weight)
+            learns = 1.0 / (weight + _OF_ALL)
+            each.own_spread += (learns if learns > _LEARNS else _LEARNS) * (off - each.own_spread)
         of_all.ratio, of_all.spread = of_all.costs / of_all.guesses, of_all.own_spread
-        own.add(guess, cost, off)
-        own.blend(of_all)
+        # So far as little was seen of its size, it is like all.
+        weight = own.weight
+        like_all = _OF_ALL * own.guesses / weight
+        own.ratio = (own.costs + like_all * of_all.ratio) / (own.guesses + like_all)
+        own.spread = (weight * own.own_spread + _OF_ALL * of_all.spread) / (weight + _OF_ALL)
         self.usual = of_all.costs / of_all.weight

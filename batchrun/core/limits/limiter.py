@@ -75,9 +75,14 @@ class Limiter:
     _refused_within: float = _REFUSED_WITHIN
     _refunded: float = 0.0
     """Tokens of the latest attempt that cost none."""
+    _is_open: bool = False
+    """Nothing but how fast they grow holds attempts back, as long as none is refused."""
 
     def free_at(self, now: float, tokens: float = 1.0) -> float:
         """When the next attempt may go, which is expected to cost *tokens*: *now*, or later."""
+        ramp = self.ramp
+        if self._is_open and ramp.bucket is None and now - ramp.latest <= IDLE:
+            return now
         if self._asked.lasts and (until := self._paused_until(now)) > now:
             return until
         episode = self._episode
@@ -85,12 +90,13 @@ class Limiter:
             if not episode.is_over(now, self._refused_within):
                 return episode.free_at(now, self._refused_within)
             self._end(episode, now)
-        ramp, attempts, held_tokens = self.ramp, self.attempts, self.tokens
+        attempts, held_tokens = self.attempts, self.tokens
         at = now if ramp.bucket is None and now - ramp.latest <= IDLE else ramp.free_at(now)
         if attempts.is_bounded and (free := attempts.free_at(now, 1.0)) > at:
             at = free
         if held_tokens.is_bounded and (free := held_tokens.free_at(now, tokens)) > at:
             at = free
+        self._is_open = not (attempts.is_bounded or held_tokens.is_bounded or self._asked.lasts or self._episode)
         return at
 
     def pay(self, now: float, tokens: float) -> None:
@@ -147,6 +153,7 @@ class Limiter:
 
     def refused(self, now: float, launched_at: float, code: str, retry_after: float | None, jitter: float) -> None:
         """The provider refused an attempt; *jitter* is uniform in [0, 1)."""
+        self._is_open = False
         self.attempts.uncount(launched_at, 1.0)
         within = min(_MOST_REFUSED_WITHIN, max(_LEAST_REFUSED_WITHIN, now - launched_at))
         self._refused_within += _LEARNS * (within - self._refused_within)
@@ -172,6 +179,7 @@ class Limiter:
 
     def teach(self, kept: object, now: float) -> None:
         """Begin with what an earlier opening found; a quota that the job names goes before it."""
+        self._is_open = False
         for name, pace in self._paces():
             values = kept.get(name) if isinstance(kept, dict) else None
             if isinstance(values, dict):

@@ -54,6 +54,8 @@ class Pace:
     """Both the rule's."""
     _bucket: Bucket | None = None
     """None while nothing bounds it."""
+    _as_of: float = -inf
+    """When it was last seen to that the bucket fills at the rate: once a moment is enough, as long as nothing is learnt."""
 
     def __post_init__(self) -> None:
         self.quota, self.use = self.climb.quota, self.climb.use
@@ -62,6 +64,7 @@ class Pace:
 
     def _go_by(self, rule: Rule) -> None:
         self.rule, self.counting, self.room = rule, rule.counting, rule.room
+        self._as_of = -inf
 
     # When the next may go, and what goes.
 
@@ -75,7 +78,7 @@ class Pace:
 
     def free_at(self, now: float, cost: float = 1.0) -> float:
         """When the next may go, which is expected to cost so much."""
-        bucket, room, quota = self._at(now), self.room, self.quota
+        bucket, room, quota = self._bucket if now == self._as_of else self._at(now), self.room, self.quota
         if bucket is None:
             return now
         due = bucket.free_at(now)
@@ -87,7 +90,7 @@ class Pace:
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""
         use = self.use
-        if self.is_bounded and (bucket := self._at(now)) is not None:
+        if self.is_bounded and (bucket := self._bucket if now == self._as_of else self._at(now)) is not None:
             room = self.room
             if room is not None and (waited := room.pay(now, cost)):
                 bucket.make_up_for(waited, self.rule.makes_up_for(bucket.rate))
@@ -119,6 +122,7 @@ class Pace:
         use.typical += (amount - use.typical) * USUAL_LEARNS
         if self.room is not None or margin.share > margin.least:
             self.rule.took(now, amount)
+            self._as_of = -inf
 
     # What refusals show.
 
@@ -178,16 +182,19 @@ class Pace:
     def ease(self, now: float, launched_at: float, cost: float) -> None:
         """Take note of a refusal that only says that the rate has come to the quota, or was over it by chance."""
         rate = self.rule.refused(now, launched_at, cost, self._bucket)
+        self._as_of = -inf
         if rate is not None:
             self.hold(now, rate)
 
     def refused_too(self, now: float, times: float, cost: float) -> None:
         """Take note of a refusal that belongs to another: go further under the quota, if it is known, so many times."""
         self.rule.refused_too(now, times, cost)
+        self._as_of = -inf
 
     def begin_episode(self, now: float) -> None:
         """Take note of refusals in a row: what the windows held."""
         self.rule.note_full(now, first=True)
+        self._as_of = -inf
 
     def refused_with_it(self, cost: float) -> None:
         """Take note that what was under way at the first refusal was refused as well: the windows did not hold it."""
@@ -196,6 +203,7 @@ class Pace:
     def refused_again(self, now: float, launched_at: float, cost: float) -> None:
         """Take note of the refusal of an attempt that was let through to try."""
         self.rule.refused_again(now, launched_at, cost)
+        self._as_of = -inf
 
     def find(self, now: float, lasted: float) -> None:
         """Set the rate after an episode whose refusals *lasted* so many seconds."""
@@ -225,10 +233,12 @@ class Pace:
     def teach(self, kept: Mapping[str, object], now: float) -> None:
         """Begin with what an earlier opening found; what is no such number is passed over."""
         rate = self.rule.teach(kept, now)
+        self._as_of = -inf
         if rate is not None:
             self.hold(now, rate)
 
     def _at(self, now: float) -> Bucket | None:
+        self._as_of = now
         bucket, climb, margin, ahead = self._bucket, self.climb, self.margin, self.counting.ahead
         rate = self.quota * (1 + ahead if ahead else 1 - margin.share)
         if climb.held != inf:

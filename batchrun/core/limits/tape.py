@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from math import floor
+from math import floor, inf
 from typing import NamedTuple
 
 LONGEST = 75.0
@@ -42,6 +42,10 @@ class _Cell:
     variance: float = 0.0
 
 
+_NONE = _Cell(-1)
+"""Before anything was entered."""
+
+
 @dataclass(slots=True)
 class Tape:
     """The latest *seconds*; told the time, which never goes back."""
@@ -57,16 +61,20 @@ class Tape:
     _live: deque[_Cell] = field(default_factory=deque)
     _past: deque[_Cell] = field(default_factory=deque)
     """Older ones, in case that *seconds* grow."""
+    _latest: _Cell = _NONE
+    """What comes before *until* is entered here."""
+    _until: float = -inf
     _cells: dict[int, _Cell] = field(default_factory=dict)
 
     def know(self, now: float, amount: float) -> None:
         """Add an entry that is known."""
-        self._cell(now).known += amount
+        cell = self._latest if now < self._until else self._cell(now)
+        cell.known += amount
         self.known += amount
 
     def guess(self, now: float, mean: float, variance: float) -> None:
         """Add an entry that is guessed."""
-        cell = self._cell(now)
+        cell = self._latest if now < self._until else self._cell(now)
         cell.guessed += mean
         cell.variance += variance
         self.guessed += mean
@@ -153,12 +161,11 @@ class Tape:
         return (cell.index + 1) / _CELLS + self.seconds + self.late
 
     def _cell(self, now: float) -> _Cell:
-        live = self._live
-        if live and now * _CELLS < live[-1].index + 1:
-            return live[-1]
+        """Begin the cell that *now* lies in."""
         index = floor(now * _CELLS)
         self._roll(now)
-        cell = self._cells[index] = _Cell(index)
+        cell = self._latest = self._cells[index] = _Cell(index)
+        self._until = (index + 1) / _CELLS
         self._live.append(cell)
         return cell
 
