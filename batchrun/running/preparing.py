@@ -99,14 +99,15 @@ class Preparer:
         if not isinstance(row, Row):
             return Unreadable(row.reason)
         messages = row.body["messages"]
-        media = [*media_of(messages)] if in_parts(messages) else []
-        lane = self._lane(row.workspace, row.model)
+        parts = in_parts(messages)
+        media = [*media_of(messages)] if parts else []
+        lane = self._lanes.get((row.workspace, row.model)) or self._begun(row.workspace, row.model)
         way = lane.media_way if media else lane.text_way
         if not isinstance(way, Route):
             return Unsendable(row, mishap("no_route", way.reason, in_doubt=False))
         if media:
             return Fetching(lambda: self._with_media(ordinal, row, lane, way, media))
-        return self._written(ordinal, row, lane, way, row.body, ())
+        return self._written(ordinal, row, lane, way, row.body, (), parts=parts)
 
     async def _with_media(self, ordinal: int, row: Row, lane: Lane, way: Route, media: list[Medium]) -> Prepared | Unsendable:
         try:
@@ -114,21 +115,16 @@ class Preparer:
             if isinstance(urls, Failure):
                 return Unsendable(row, urls)
             messages = with_urls(row.body["messages"], lambda medium: urls[medium])
-            return self._written(ordinal, row, lane, way, {**row.body, "messages": messages}, media)
+            return self._written(ordinal, row, lane, way, {**row.body, "messages": messages}, media, parts=True)
         except MemoryError:
             return Unsendable(row, mishap("no_memory", in_doubt=False))
 
-    def _lane(self, name: str, model: str) -> Lane:
-        lane = self._lanes.get((name, model))
-        if lane is None:
-            lane = self._lanes[name, model] = self._begun(self._workspaces[name], model)
-        return lane
-
-    def _begun(self, workspace: Workspace, model: str) -> Lane:
-        name, tuned = workspace.name, model in workspace.deployments
+    def _begun(self, name: str, model: str) -> Lane:
+        workspace = self._workspaces[name]
+        tuned = model in workspace.deployments
         endpoint = self._simulator if workspace.endpoint.simulated and self._simulator else workspace.endpoint
         text, media = (route(endpoint, workspace.protocol, model, tuned=tuned, media=media) for media in (False, True))
-        return Lane(
+        lane = self._lanes[name, model] = Lane(
             text,
             media,
             f"{self._run}\0{name}\0",
@@ -139,6 +135,7 @@ class Preparer:
             least_tpm(workspace, model),
             most_tokens(self._job, name, model),
         )
+        return lane
 
     async def _urls(self, media: list[Medium], ordinal: int) -> Mapping[Medium, str] | Failure:
         """What each medium is sent as: the contents of a local file, and what else the row has as it is."""
@@ -164,7 +161,7 @@ class Preparer:
         return self._roots[folder]
 
     def _written(
-        self, ordinal: int, row: Row, lane: Lane, way: Route, said_body: Body, media: Sequence[Medium]
+        self, ordinal: int, row: Row, lane: Lane, way: Route, said_body: Body, media: Sequence[Medium], *, parts: bool
     ) -> Prepared | Unsendable:  # fmt: skip
         wire_format, terms = way.wire_format, lane.terms(row)
         asks, said = self._answers.asked(ordinal)
@@ -183,7 +180,7 @@ class Preparer:
             kinds = [each.kind for each in media]
             if any(each.url.startswith("oss://") for each in media):
                 headers["X-DashScope-OssResourceResolve"] = "enable"
-        asked = len(written) - sent_media + terms.most_brought_in + most_of_files(written, parts=in_parts(body["messages"]))
+        asked = len(written) - sent_media + terms.most_brought_in + most_of_files(written, parts=parts)
         most_bytes = _MOST_BYTES_WITH_MEDIA if sent_media > _MOST_BYTES // 2 else _MOST_BYTES
         made = named_tuple(
             Made,
@@ -219,15 +216,15 @@ class Preparer:
             Reading(dialect, body),
             check,
             asked + estimate.output_of(size),
-            partial(self._learn, estimate, size, ordinal),
+            partial(self._learn, estimate, size, row.line_bytes),
             # Of a row that takes any answer nothing is remembered.
             _nothing if check is None else partial(self._answers.forget, ordinal),
             partial(self._kept.keep, ordinal, made),
         )
 
-    def _learn(self, estimate: Estimate, size: Size, ordinal: int, usage: Usage) -> None:
+    def _learn(self, estimate: Estimate, size: Size, line_bytes: int, usage: Usage) -> None:
         self.tokens += usage.input_tokens + usage.output_tokens
-        estimate.learn(size, self._source.line_bytes(ordinal), usage)
+        estimate.learn(size, line_bytes, usage)
 
 
 def _idempotency_key(named: str, row: Row, asks: int) -> str:

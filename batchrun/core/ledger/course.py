@@ -153,11 +153,8 @@ class Course:
             tracks = self._tracks_of(workspace, model)
             self._began(tracks, at, len(some))
             self._spent(tracks, as_told(at), [each.usage for each in some])
-            for each in some:
-                outcome = each.outcome
-                tracks.latency.add(outcome.call.latency_ms)
-                if outcome.reply.first_token_ms is not None:
-                    tracks.first_token.add(outcome.reply.first_token_ms)
+            tracks.latency.add(*[each.outcome.call.latency_ms for each in some])
+            tracks.first_token.add(*[first for each in some if (first := each.outcome.reply.first_token_ms) is not None])
             if ended := [ended_at for each in some if plausible(ended_at := each.ended_at)]:
                 self._passed(min(ended))
                 self._passed(max(ended))

@@ -28,15 +28,18 @@ class Durations:
         self.least = 0.0
         self.greatest = 0.0
 
-    def add(self, milliseconds: float) -> None:
-        """Count one; what is below a millisecond counts as one."""
-        value = milliseconds if 1.0 <= milliseconds <= _LONGEST_MS else min(max(milliseconds, 1.0), _LONGEST_MS)
-        bucket = _bucket(value)
-        self._counts[bucket] = self._counts.get(bucket, 0) + 1
-        self.greatest = max(self.greatest, value)
-        if value < self.least or not self.count:
-            self.least = value
-        self.count += 1
+    def add(self, *milliseconds: float) -> None:
+        """Count each; what is below a millisecond counts as one."""
+        counts, least, greatest, count = self._counts, self.least, self.greatest, self.count
+        for each in milliseconds:
+            value = each if 1.0 <= each <= _LONGEST_MS else min(max(each, 1.0), _LONGEST_MS)
+            bucket = _bucket(value)
+            counts[bucket] = counts.get(bucket, 0) + 1
+            greatest = max(greatest, value)
+            if value < least or not count:
+                least = value
+            count += 1
+        self.least, self.greatest, self.count = least, greatest, count
 
     def merge(self, other: Durations) -> None:
         """Add all that *other* has counted."""

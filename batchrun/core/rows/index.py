@@ -94,13 +94,14 @@ class Index:
         place, following = places[ordinal], places[ordinal + 1]
         return following - place if place >> _OFFSET_BITS == following >> _OFFSET_BITS else None
 
-    def place(self, ordinal: int) -> tuple[int, int, int | None]:
-        """File, offset and span at once."""
-        places = self._positions
-        place, ordinal = places[ordinal], ordinal + 1
-        file, offset = place >> _OFFSET_BITS, place & _OFFSET_MASK
-        following = places[ordinal] if ordinal < len(places) else -1
-        return file, offset, following - place if following >> _OFFSET_BITS == file else None
+    def places(self, ordinals: Iterable[int]) -> list[tuple[int, int, int | None]]:
+        """File, offset and span of each row."""
+        places, rows, found = self._positions, len(self._positions), []
+        for ordinal in ordinals:
+            place, following = places[ordinal], places[ordinal + 1] if ordinal + 1 < rows else -1
+            file = place >> _OFFSET_BITS
+            found.append((file, place & _OFFSET_MASK, following - place if following >> _OFFSET_BITS == file else None))
+        return found
 
     def digest(self, ordinal: int) -> int:
         """The row's digest, 64 bits."""

@@ -117,23 +117,17 @@ class Source:
 
     def read_together(self, ordinals: Sequence[int]) -> dict[int, Row | RowChanged]:
         """Read rows that are asked at one time, what stands close together at once; long ones are left to `read`, and all that fails."""
-        place_of = self.index.place
-        short, places = [], []
-        for ordinal in ordinals:
-            place = place_of(ordinal)
-            span = place[2]
-            if span is not None and span <= _SHORT:
-                short.append(ordinal)
-                places.append(place)
+        places = zip(ordinals, self.index.places(ordinals), strict=True)
+        short = {ordinal: place for ordinal, place in places if place[2] is not None and place[2] <= _SHORT}
         try:
-            lines = self._files.lines(cast("list[tuple[int, int, int]]", places))
+            lines = self._files.lines(cast("list[tuple[int, int, int]]", [*short.values()]))
         except OSError:
             return {}
-        return {ordinal: self._row(ordinal, place, line) for ordinal, place, line in zip(short, places, lines, strict=True)}
+        return {ordinal: self._row(ordinal, place, line) for (ordinal, place), line in zip(short.items(), lines, strict=True)}
 
     def read(self, ordinal: int) -> Row | RowChanged:
         """Read the row with this ordinal, made ready to be asked."""
-        place = self.index.place(ordinal)
+        (place,) = self.index.places((ordinal,))
         try:
             line = self._files.line(*place)
         except OSError as error:
@@ -147,7 +141,8 @@ class Source:
             return RowChanged(
                 f"{file.shown}: the line at byte {place[1]} is not the one that was indexed: the input was edited during the run"
             )
-        return read.row(id_of(self.index, ordinal, read) if read.id is None else read.id, ordinal)
+        row_id = id_of(self.index, ordinal, read) if read.id is None else read.id
+        return read.row(row_id, ordinal, self.line_bytes(ordinal) if place[2] is None else place[2])
 
     def line_bytes(self, ordinal: int) -> int:
         """Tell how long the row's line is, with whatever stands between it and the next row."""
