@@ -187,7 +187,7 @@ class Ledger:
     async def _promise_more(self) -> None:
         self._promising = anyio.Event()
         try:
-            self._log(promised_line(self._promises.due(), self._wall_time()))
+            self._log(promised_line(self._promises.due_at_once(), self._wall_time()))
             self.flush()
             written = self._promises.written
             await run_sync(self._files.sync, self._files.at(_LOG))

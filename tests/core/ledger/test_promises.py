@@ -30,7 +30,7 @@ from tests.steps import lines_run
 
 LANES = [("legal", "qwen-plus"), ("legal", "qwen-max"), ("marketing", "qwen-plus")]
 BOUNDS = st.builds(Bound, st.integers(1, 200_000), st.integers(1, 40_000))
-STEPS = st.lists(st.one_of(st.tuples(st.sampled_from(LANES), BOUNDS), st.sampled_from(["look", "synced"])), max_size=120)
+STEPS = st.lists(st.one_of(st.tuples(st.sampled_from(LANES), BOUNDS), st.sampled_from(["look", "synced", "asked", "stood"])), max_size=120)
 
 
 class Written:
@@ -42,31 +42,52 @@ class Written:
         self.sent: list[Started] = []
         self.waits = 0
         self._promises = Promises()
-        self._looked: tuple[int, int] | None = None
+        self._under_way: dict[str, tuple[int, int]] = {}
+        """Syncs: the one of each second, and the one that is waited for."""
+        self._waiting: list[Started] = []
 
     def do(self, step) -> None:
         if step == "look":
-            self._look()
-            self._looked = len(self.lines), self._promises.written
-        elif step == "synced":
-            if self._looked is not None:
-                self.safe = max(self.safe, self._looked[0])
-                self._promises.stand(self._looked[1])
-            self._looked = None
+            self._begin(step, self._promises.due())
+        elif step == "asked":
+            self._begin(step, self._promises.due_at_once())
+        elif step in {"synced", "stood"}:
+            self._end("look" if step == "synced" else "asked")
         else:
             (workspace, model), most = step
-            if not self._promises.count(workspace, model, most):
+            started = Started(f"1-{len(self.sent) + len(self._waiting) + 1}", workspace, model, f"r-{len(self.sent)}", most)
+            if self._promises.count(workspace, model, most):
+                self._send(started)
+            else:
                 self.waits += 1
-                self._look()
-                self.safe = len(self.lines)
-                self._promises.stand(self._promises.written)
-                assert self._promises.covers(workspace, model)
-            self.lines.append(Started(f"1-{len(self.sent) + 1}", workspace, model, f"r-{len(self.sent)}", most))
-            self.sent.append(self.lines[-1])
+                self._waiting.append(started)
 
-    def _look(self) -> None:
-        if due := self._promises.due():
+    def end(self) -> None:
+        """Let what waits go."""
+        self._end("asked")
+        self.do("asked")
+        self._end("asked")
+        assert not self._waiting
+
+    def _begin(self, sync, due) -> None:
+        if due:
             self.lines.append(Promised(tuple(due), 5.0))
+        self._under_way.setdefault(sync, (len(self.lines), self._promises.written))
+
+    def _end(self, sync) -> None:
+        lines, written = self._under_way.pop(sync, (0, 0))
+        self.safe = max(self.safe, lines)
+        self._promises.stand(written)
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if self._promises.covers(each.workspace, each.model):
+                self._send(each)
+            else:
+                self._waiting.append(each)
+
+    def _send(self, started) -> None:
+        self.lines.append(started)
+        self.sent.append(started)
 
 
 def doubtful(lines, only=None):
@@ -112,6 +133,7 @@ def test_at_a_steady_load_no_call_waits_and_no_more_is_promised_than_some_second
         before = written.waits
         for _ in range(50):
             written.do((LANES[0], Bound(1000, 500)))
+            written.end()
         written.do("look")
         written.do("synced")
         assert written.waits == before or second < 2
@@ -191,6 +213,92 @@ def test_a_sync_of_one_lane_is_no_more_work_among_a_thousand_than_alone():
         return lines
 
     assert work(1000) == work(1)
+
+
+def test_what_was_promised_stands_though_more_was_written_before_its_sync_had_ended():
+    """Two syncs go on beside each other: where each was forgotten for the other's sake, none would ever end a wait."""
+    promises = Promises()
+    assert not promises.count("legal", "m", Bound(7, 8))
+    assert promises.due_at_once() == [Promise("legal", "m", 15, 105, 120)]
+    asked = promises.written
+    promises.due()
+    promises.stand(asked)
+    assert promises.covers("legal", "m")
+
+
+def test_no_more_is_sent_than_any_line_lets_of_which_nobody_knows_whether_it_is_on_the_disk():
+    promises = Promises()
+    assert [promises.count("legal", "m", Bound(1, 1)) for _ in range(100)] == [False] * 100
+    (much,) = promises.due_at_once()
+    asked = promises.written
+    promises.due()
+    (less,) = promises.due()
+    promises.stand(asked)
+    assert less.calls < much.calls
+    assert [promises.count("legal", "m", Bound(1, 1)) for _ in range(less.calls - 99)] == [True] * (less.calls - 100) + [False]
+
+
+def test_a_lane_that_waits_takes_nothing_from_the_others_and_hides_nothing_that_went_on():
+    promises = Promises()
+    for _ in range(100):
+        promises.count("legal", "m", Bound(1, 1))
+    promises.due_at_once()
+    promises.stand(promises.written)
+    assert not promises.count("sales", "m", Bound(7, 8))
+    assert promises.due_at_once() == [Promise("sales", "m", 15, 105, 120)]
+    assert promises.due_at_once() == [], "nobody has waited since"
+    assert promises.count("legal", "m", Bound(600, 600))
+    legal = next(each for each in promises.due() if each.workspace == "legal")
+    assert legal.calls == 101 + 2 * (4 + 3 * 101)
+
+
+class Disk:
+    """Four lanes of sixteen slots, whose answers take two turns of 20 ms, before a disk whose syncs take so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.sent = 0
+        self._promises = Promises()
+        self._slots = {f"w-{number}": 16 for number in range(4)}
+        self._waiting: list[str] = []
+        self._back: list[list[str]] = [[], []]
+        self._asked: tuple[float, int] | None = None
+        self._looked: tuple[float, int] = 0.0, 0
+
+    def turn(self, now: float) -> None:
+        if self._asked is not None and now >= self._asked[0]:
+            self._promises.stand(self._asked[1])
+            self._asked = None
+            waiting, self._waiting = self._waiting, []
+            for name in waiting:
+                self._go(name, may=self._promises.covers(name, "m"))
+        if now >= self._looked[0]:
+            self._promises.stand(self._looked[1])
+            if now >= self._looked[0] + 1.0:
+                self._promises.due()
+                self._looked = now + self.seconds, self._promises.written
+        for name in self._back.pop(0):
+            self._slots[name] += 1
+        self._back.append([])
+        for name, slots in self._slots.items():
+            for _ in range(slots):
+                self._slots[name] -= 1
+                self._go(name, may=self._promises.count(name, "m", Bound(600, 400)))
+        if self._waiting and self._asked is None:
+            self._promises.due_at_once()
+            self._asked = now + self.seconds, self._promises.written
+
+    def _go(self, name: str, *, may: bool) -> None:
+        self.sent += may
+        (self._back[-1] if may else self._waiting).append(name)
+
+
+@pytest.mark.parametrize(("seconds", "share"), [(0.02, 0.95), (0.5, 0.9), (1.0, 0.8), (2.0, 0.4)])
+def test_a_disk_whose_syncs_take_long_holds_up_the_first_calls_and_not_all_of_them(seconds, share):
+    disk = Disk(seconds)
+    for turn in range(1000):
+        disk.turn(turn / 50)
+    assert disk.sent >= share * 32 * 1000
 
 
 def test_what_is_written_twice_before_a_sync_stands_as_it_was_written_last():
