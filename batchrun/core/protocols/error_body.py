@@ -77,11 +77,13 @@ def error_in_200(status: int, headers: Mapping[str, str], said: Complaint, usage
 
 def complaint_of(fields: dict[str, Any], line: bytes = b"", *, expected: bool = False) -> Complaint | None:
     """What the object *fields* complains of; None where it is no error, unless one is *expected* (an ``event:error``)."""
-    code = fields.get("code")
+    code, error = fields.get("code"), fields.get("error")
+    if code is None and error is None and not expected:
+        return None
     # Gateways number their errors, and some of them what is none.
     says_so = type(code) is str or (type(code) is int and code != 200 and _message_of(fields, fields))
     named = says_so and code and not fields.get("choices") and not fields.get("output")
-    return _said_by(fields, line) if expected or named or _says_something(fields.get("error")) else None
+    return _said_by(fields, line) if expected or named or _says_something(error) else None
 
 
 def _says_something(error: object) -> bool:

@@ -64,10 +64,11 @@ def _tokens(count: object) -> int | None:
 
 def _details(reported: dict[str, Any], name: str, other: str) -> dict[str, Any]:
     """The itemisation of one whole: both names stand in one answer, each with a part of the truth."""
-    one, two = reported.get(name), reported.get(other)
-    if type(one) is dict:
-        return {**one, **two} if type(two) is dict else one
-    return two if type(two) is dict else _NOTHING
+    one, two = reported.get(name, _NOTHING), reported.get(other)
+    if two is None and type(one) is dict:
+        return one
+    one = one if type(one) is dict else _NOTHING
+    return {**one, **two} if type(two) is dict else one
 
 
 def _part(name: str, whole: int, place: dict[str, Any], other: dict[str, Any]) -> int:

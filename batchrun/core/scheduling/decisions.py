@@ -39,8 +39,6 @@ _FINAL = (ANSWERED, Verdict.REJECTED, Verdict.EXHAUSTED, Verdict.HELD)
 class Ticket:
     """One row on its way: the permit to make one attempt."""
 
-    workspace: str
-    model: str
     ordinal: int
     attempt: int
     """1 for a row's first attempt of this opening; throttled attempts do not count."""
@@ -54,6 +52,16 @@ class Ticket:
     """What the attempt may cost, set aside in each of its lane's budgets."""
     sent: bool = True
     """False once it is known that no call is made."""
+
+    @property
+    def workspace(self) -> str:
+        """That its row is of."""
+        return self.lane.plan.workspace
+
+    @property
+    def model(self) -> str:
+        """That its row is for."""
+        return self.lane.plan.model
 
 
 @value

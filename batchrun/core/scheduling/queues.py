@@ -191,7 +191,7 @@ class Queues:
         if workspace.limiter is not None:
             # Where the workspace's rate is what limits, each launch sets the next lane's time.
             self.pass_turn_on(workspace)
-        return Ticket(lane.plan.workspace, lane.plan.model, ordinal, attempt, now, lane, tokens, probes)
+        return Ticket(ordinal, attempt, now, lane, tokens, probes)
 
     def _take_due_retries(self, lane: Lane, now: float) -> None:
         while lane.retries and lane.retries[0][0] <= now:

@@ -261,28 +261,28 @@ class Scheduler:
 
     def _charge(self, ticket: Ticket, result: Reply | Failure, now: float) -> None:
         """Settle what was estimated: a refusal cost nothing, and what nobody can tell stays as it was estimated."""
-        lane, usage = ticket.lane, result.usage
+        lane, usage, launched_at = ticket.lane, result.usage, ticket.launched_at
         if usage is not None:
             self._correct(ticket, usage.input_tokens + usage.output_tokens)
         elif isinstance(result, Failure) and not result.in_doubt:
             self._correct(ticket, 0.0)
         if isinstance(result, Reply) or result.fault is Fault.REASK:
-            launched_at, paid = ticket.launched_at, ticket.paid
+            paid = ticket.paid
             for each in lane.limiters:
                 each.took(now, launched_at, paid)
             if lane.pool.queue or lane.workspace.waiting:
                 self._queues.look_again(lane)
-            output_tokens = 0 if usage is None else usage.output_tokens
             if self.pressed:
                 lane.slots.pressed(now)
             else:
-                lane.slots.took(now, launched_at, output_tokens, lane.in_flight)
+                lane.slots.took(now, launched_at, 0 if usage is None else usage.output_tokens, lane.in_flight)
         elif result.fault is Fault.AGAIN:
-            lane.slots.failed(ticket.launched_at)
+            lane.slots.failed(launched_at)
 
     def _correct(self, ticket: Ticket, tokens: float) -> None:
+        launched_at, paid = ticket.launched_at, ticket.paid
         for each in ticket.lane.limiters:
-            each.settle(ticket.launched_at, ticket.paid, tokens)
+            each.settle(launched_at, paid, tokens)
         self._corrected(ticket, tokens)
 
     def _corrected(self, ticket: Ticket, tokens: float) -> None:
