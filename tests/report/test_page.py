@@ -23,7 +23,7 @@ from batchrun.core.ledger.totals import Totals
 from batchrun.core.protocols import failures
 from batchrun.core.scheduling.outages import passing
 from batchrun.report.amounts import amount
-from batchrun.report.page.advice import advised, chinese
+from batchrun.report.page.chinese import chinese, worded
 from batchrun.report.page.document import _data, page
 from batchrun.report.page.figures import percent, seconds, short, width
 from batchrun.report.page.markup import h, name, visible
@@ -128,7 +128,7 @@ def test_a_bucket_of_time_is_told_in_its_largest_unit_and_one_is_not_counted(wid
 def test_every_advice_that_the_table_of_failures_gives_is_there_in_chinese():
     advices = {line.advice for line in (*failures.TABLE, *failures.BY_STATUS.values())} | {closing._ADVICE}
     assert {advice for advice in advices if chinese(advice) is None} == set()
-    assert advised("<b>", "zh") == '<span lang="en">&lt;b&gt;</span>'
+    assert worded("<b>", "zh") == '<span lang="en">&lt;b&gt;</span>'
 
 
 def test_what_a_run_adds_to_an_advice_is_there_in_chinese_too():

@@ -9,7 +9,7 @@ from batchrun.core.jobs.stated import TOKENS, StatedBudget, budgets_of
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.rows.reasons import told
 from batchrun.report.amounts import amount
-from batchrun.report.page.advice import advised
+from batchrun.report.page.chinese import worded
 from batchrun.report.page.figures import bar, percent, whole
 from batchrun.report.page.markup import Markup, h, name, visible
 from batchrun.report.page.spending import MOST_ROWS
@@ -39,7 +39,7 @@ def _endings(subject: Subject, words: Words) -> Iterator[Markup]:
     if subject.statement.rejected_input and subject.workspace is None:
         yield h("p", words.say("set_aside", n=whole(subject.statement.rejected_input)), class_="warn")
         if why := [*told(subject.statement.rejected_input, subject.no_rows)]:
-            yield h("ul", [h("li", visible(each)) for each in why], class_="quiet")
+            yield h("ul", [h("li", worded(each, words.language)) for each in why], class_="quiet")
 
 
 def _parked(subject: Subject, words: Words) -> list[Markup]:
@@ -61,8 +61,8 @@ def _scope(parked: Parked, kind: str, words: Words) -> Markup:
         h("span", scope, class_="quiet"),
         h("span", words.say("rows_wait", n=whole(parked.rows)), class_="right"),
     )
-    told = h("p", h("code", name(parked.code), status), " ", name(parked.message, 300), class_="quiet")
-    return h("div", head, h("p", advised(parked.advice, words.language)) if parked.advice else None, told, class_=f"box {kind}")
+    told = h("p", h("code", name(parked.code), status), " ", worded(parked.message, words.language, 300), class_="quiet")
+    return h("div", head, h("p", worded(parked.advice, words.language)) if parked.advice else None, told, class_=f"box {kind}")
 
 
 def _unfinished(subject: Subject, words: Words) -> Markup | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from batchrun.core.ledger.totals import Part
 from batchrun.core.ledger.unanswered import Told
-from batchrun.report.page.advice import advised
+from batchrun.report.page.chinese import worded
 from batchrun.report.page.figures import money, whole
 from batchrun.report.page.markup import Child, Markup, h, name
 from batchrun.report.page.subject import Subject
@@ -49,8 +49,8 @@ def _reasons(subject: Subject, words: Words) -> Child:
     for (outcome, code, status), where in ranked[:_MOST_REASONS]:
         first = max(where.values(), key=lambda told: told.rows)
         what = [h("code", name(code or "–")), f" {status}" if status else "", h("span", words.say(outcome), class_="sub")]
-        advice = advised(first.advice, words.language) if first.advice else None
-        message = h("span", name(first.message, 200), class_="sub") if first.message else None
+        advice = worded(first.advice, words.language) if first.advice else None
+        message = h("span", worded(first.message, words.language, 200), class_="sub") if first.message else None
         rows.append(
             [
                 text(what),

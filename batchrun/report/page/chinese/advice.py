@@ -1,17 +1,10 @@
-"""What to do, in Chinese. The ledger has advice in English; what has no translation here stays so."""
+"""What to do about what the provider says, and about hours that have not begun."""
 
 from __future__ import annotations
 
-import re
-
 from batchrun.core.jobs.endpoints import HOSTS
-from batchrun.core.scheduling.outages import IN_THE_WAY
-from batchrun.report.page.markup import Markup, h, visible
 
-_AGAIN = "; then run the same command again: the rows are still pending"
-_AGAIN_CHINESE = "；然后再次运行同一命令：这些行仍在等待"
-
-_CHINESE = {
+ADVICE = {
     "correct the row or the parameters it is asked under; a corrected row runs at the next start, the same one only with "
     "--retry-rejected": ("修正该行或其请求参数；修正后的行在下次启动时运行，未修改的行只有加 --retry-rejected 才会重试"),
     "content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, --retry-rejected may pass": (
@@ -73,39 +66,3 @@ _CHINESE = {
         "这些行保持待处理；届时再次运行同一命令，或加 --wait 自动继续"
     ),
 }
-
-
-_BEFORE = (
-    (re.compile(r"nothing but failures for (\d+) minutes, whatever the row: "), "{} 分钟内无论哪一行都只有失败："),
-    (
-        re.compile(r"throttled for (\d+) minutes without one answer: a quota may be used up; "),
-        "限流已持续 {} 分钟且没有一个回答：配额可能已用尽；",
-    ),
-    (
-        re.compile(re.escape(IN_THE_WAY)),
-        (
-            "会自动重试，因为该业务空间与模型的其他行已有回答：若此行始终没有，则是本机与服务商之间的防火墙或网关拒绝它，"
-            "通常因其文本：请询问其管理者，或改写该行；若所有行都不再有回答："
-        ),
-    ),
-)
-"""What stands before an advice, where more is known than the failure itself tells."""
-
-
-def chinese(advice: str) -> str | None:
-    """*advice* in Chinese; None where there is no translation."""
-    for before, said in _BEFORE:
-        if found := before.match(advice):
-            rest = chinese(advice[found.end() :])
-            return None if rest is None else said.format(*found.groups()) + rest
-    head = advice.removesuffix(_AGAIN)
-    known = _CHINESE.get(head)
-    return known if known is None or head == advice else known + _AGAIN_CHINESE
-
-
-def advised(advice: str, language: str) -> Markup:
-    """*advice* as an element that the switch can change; what it cannot stays English, and is marked as that."""
-    other = chinese(advice)
-    if other is None:
-        return h("span", visible(advice), lang="en")
-    return h("span", other if language == "zh" else advice, data_en=advice, data_zh=other)
