@@ -23,6 +23,7 @@ from batchrun.core.scheduling.expected import Calendar, LaneKey
 from batchrun.core.scheduling.forecast import foresee
 from batchrun.core.scheduling.prospects import Forecast, Prospect, helps
 from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.edge import run_directory
 from batchrun.edge.environment import read_keys
 from batchrun.running import noticed
 from batchrun.running.money import pricer, prices_of
@@ -31,6 +32,7 @@ from batchrun.telling import obstacles as wrong
 from batchrun.telling.affording import Affording
 from batchrun.telling.costing import money_of
 from batchrun.telling.expecting import ExpectedLane, expected_lane, seen_so_far
+from batchrun.telling.standing import still_to_mend
 
 
 def look_ahead(
@@ -43,6 +45,7 @@ def look_ahead(
     workspaces = job.workspaces_resolved()
     keys = read_keys(workspaces.values(), os.environ, dotenv)
     directory = Path(job.run_directory)
+    described = run_directory.read_description(directory) or {}
     with TemporaryDirectory(prefix="batchrun-plan-") as name:
         scratch = Path(name)
         _borrow_spools(directory / "input", scratch / "input")
@@ -64,6 +67,7 @@ def look_ahead(
     notes += (f"{counted(done, 'row is', 'rows are')} answered or rejected already",) if done else ()
     notes += (*noticed.held_back(held, directory),)
     notes += (*noticed.shared_keys(keys, {lane.key[0] for lane in lanes}),)
+    notes += (*still_to_mend(described, workspaces, {lane: count for lane, count in counts.items() if lane not in parked}),)
     return Forecast(
         begins_at, told, obstacles, _assumptions(lanes), (*notes, *affordable, *_by_the_clock(job, workspaces, told, begins_at))
     )  # fmt: skip

@@ -19,6 +19,7 @@ from batchrun.report.page.languages import Language
 from batchrun.report.page.subject import Parked, Ran, Subject
 from batchrun.running.statements import BY
 from batchrun.telling.reporting import Into, Report, Taken, why_no_rows
+from batchrun.telling.standing import stood_still, table
 
 
 def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str | None) -> None:
@@ -48,7 +49,7 @@ def publish(
         course=report.course or Course(),
         made_at=datetime.now(UTC),
         zone=zone,
-        job=_table(described[-1].get("job")) if described else {},
+        job=table(described[-1].get("job")) if described else {},
         parked=standing_still(report, only),
         workspace=only,
         by=tuple(by),
@@ -67,7 +68,7 @@ def publish_run(directory: Path, statement: Statement, course: Course, *, langua
 
 def _ran(taken: Taken, described: Mapping[str, Any]) -> Ran:
     ended = described.get("ended")
-    stopped_by = _table(ended).get("stopped_by")
+    stopped_by = table(ended).get("stopped_by")
     return Ran(taken.run, taken.name, isinstance(ended, dict), stopped_by if isinstance(stopped_by, str) else None)
 
 
@@ -78,30 +79,18 @@ def standing_still(report: Report, only: str | None = None) -> list[Parked]:
 
 def _parked(described: Sequence[Mapping[str, Any]], report: Report, only: str | None) -> Iterator[Parked]:
     """What the openings ended with; of a run that was killed, the lanes whose last call was refused in that way."""
-    told = [_table(each.get("ended")) for each in described]
     pending = report.statement.total().pending
-    for each, ended in zip(described, told, strict=True):
-        for scope in (ended.get("parked") or ()) if pending else ():
-            if isinstance(scope, dict) and (mine := _seen_by(scope, each, pending, only)) is not None:
-                yield mine
-    if not all(told) and report.course is not None:
+    for each in described if pending else ():
+        yield from (mine for scope in stood_still(each) if (mine := _seen_by(scope, each, pending, only)) is not None)
+    if not all(table(each.get("ended")) for each in described) and report.course is not None:
         yield from (_standing(each, report) for each in report.course.standstills.values() if _left(each, report))
 
 
-def _seen_by(scope: Mapping[str, Any], described: Mapping[str, Any], pending: int, only: str | None) -> Parked | None:
+def _seen_by(parked: Parked, described: Mapping[str, Any], pending: int, only: str | None) -> Parked | None:
     """A scope as a page shows it; a workspace's own shows of its account's only that it is parked and what to do: others stand in it."""
-    parked = Parked(
-        _text(scope.get("scope")),
-        _text(scope.get("name")),
-        _whole(scope.get("rows")),
-        _text(scope.get("code")),
-        _whole(scope.get("status")) or None,
-        _text(scope.get("message")),
-        _text(scope.get("advice")),
-    )
     if only is None or parked.name == only or (parked.scope == "lane" and parked.name.startswith(f"{only} ")):
         return parked
-    account = _table(_table(_table(described.get("job")).get("workspaces")).get(only)).get("account")
+    account = table(table(table(described.get("job")).get("workspaces")).get(only)).get("account")
     if parked.scope == "account" and parked.name == account:
         return replace(parked, rows=pending, message="")
     return None
@@ -115,15 +104,3 @@ def _standing(lane: Standstill, report: Report) -> Parked:
 def _left(lane: Standstill, report: Report) -> int:
     totals = report.statement.lanes.get((lane.workspace, lane.model))
     return totals.pending if totals is not None else 0
-
-
-def _table(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

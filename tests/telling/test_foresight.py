@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ from batchrun.core.limits.priors import first_output
 from batchrun.core.money.books import Books, Part
 from batchrun.edge import run_directory
 from batchrun.edge.latest import latest_lines
+from batchrun.report.forecast import forecast_table
 from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.telling.foresight import look_ahead
 
@@ -363,3 +365,53 @@ def test_a_plan_says_that_searches_have_a_price_of_their_own_which_is_in_no_amou
     assert int(note.split()[1]) == pytest.approx(500, rel=0.1)
     assert note.endswith("rows let the provider search, or run code: what it charges for that beside tokens is in no amount and no budget")
     assert not [note for note in affordable({"amount": 100})[0].notes if "search" in note]
+
+
+def parked_run(**wrong):
+    write([*rows_of(3), *rows_of(2, "sales"), *rows_of(4, "hr")])
+    job = job_of(workspaces={"legal": {}, "sales": {}, "hr": {}}, simulator=wrong)
+    run_blocking(job, Wishes(dotenv=None, page=None))
+    return job
+
+
+def parked_notes(job):
+    return [note for note in planned(job).notes if note.startswith("parked when the run last ended")]
+
+
+def test_a_plan_tells_what_the_last_opening_parked_once_a_reason_with_what_to_do():
+    job = parked_run(workspaces={"legal": {"wrong_key": True}, "hr": {"wrong_key": True}})
+    told = planned(job)
+    (note,) = parked_notes(job)
+    assert re.match(r"parked when the run last ended, and taken here for mended: legal, hr, 7 rows: 401 invalid_api_key: ", note), note
+    assert "check the key in the variable that api_key_env of this workspace names" in note
+    assert (told.exit_code, [each.rows for each in told.lanes if each.seconds is not None]) == (0, [4, 3])
+    shown = forecast_table(told, 80)
+    assert note in shown
+
+
+def test_a_plan_is_silent_of_parks_that_have_no_rows_left_and_of_those_it_finds_itself():
+    job = parked_run(workspaces={"legal": {"wrong_key": True}})
+    write([*rows_of(2, "sales"), *rows_of(4, "hr")])
+    assert parked_notes(job) == []
+    write(rows_of(5))
+    job = job_of(job={"input": "in.jsonl", "output": "spent", "budget": {"tokens": 1}}, workspaces={"legal": {}})
+    assert run_blocking(job, Wishes(dotenv=None, page=None)).parked[0].failure.code == "budget_spent"
+    assert parked_notes(job) == []
+
+
+def test_a_park_of_an_account_is_told_with_the_rows_of_all_its_workspaces():
+    write([*rows_of(3), *rows_of(2, "sales"), *rows_of(4, "hr")])
+    workspaces = {"legal": {"account": "main"}, "sales": {"account": "main"}, "hr": {}}
+    job = job_of(workspaces=workspaces, accounts={"main": {}}, simulator={"accounts": {"main": {"balance": 0.0}}})
+    run_blocking(job, Wishes(dotenv=None, page=None))
+    (note,) = parked_notes(job)
+    assert note.startswith("parked when the run last ended, and taken here for mended: main, 5 rows: 400 Arrearage: ")
+
+
+def test_what_a_description_tells_of_parks_may_be_anything():
+    job = parked_run(workspaces={"legal": {"wrong_key": True}})
+    described = run_directory.read_description(Path("run"))
+    assert described is not None
+    for parked in (7, [7, None], [{"scope": 1, "name": ["x"], "code": {}}], {"legal": 1}, None):
+        run_directory.write_description(Path("run"), described | {"ended": {"parked": parked}})
+        assert parked_notes(job) == []

@@ -1,0 +1,68 @@
+"""What stood still when a run last ended, as its description tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from batchrun.core.columns import printable
+from batchrun.core.counted import counted, sentence, shortened
+from batchrun.core.jobs.job import Workspace
+from batchrun.core.model import Scope
+from batchrun.core.scheduling.expected import LaneKey
+from batchrun.report.page.subject import Parked
+
+_FORESEEN = frozenset({"window_closed", "missing_key", "model_not_listed", "no_route", "budget_spent", "budget_uncounted", "no_price"})
+"""What a plan finds by itself, as things are now."""
+_MOST_TOLD = 6
+"""Reasons."""
+
+
+def stood_still(described: Mapping[str, Any]) -> Iterator[Parked]:
+    """The scopes that the last opening ended with; nothing of one that was killed, or is under way."""
+    scopes = table(described.get("ended")).get("parked")
+    for scope in scopes if isinstance(scopes, list) else ():
+        if isinstance(scope, dict):
+            yield Parked(
+                text(scope.get("scope")), text(scope.get("name")), whole(scope.get("rows")), text(scope.get("code")),
+                whole(scope.get("status")) or None, text(scope.get("message")), text(scope.get("advice")),
+            )  # fmt: skip
+
+
+def still_to_mend(described: Mapping[str, Any], workspaces: Mapping[str, Workspace], counts: Mapping[LaneKey, int]) -> Iterator[str]:
+    """What an endpoint refused then, and has rows left: whether it was mended since, only a call can tell."""
+    left = _left(workspaces, counts)
+    alike: dict[tuple[str, str], list[tuple[Parked, int]]] = {}
+    for each in stood_still(described):
+        if (rows := left.get((each.scope, each.name))) and each.code not in _FORESEEN:
+            alike.setdefault((each.code, each.advice), []).append((each, rows))
+    for (code, advice), scopes in [*alike.items()][:_MOST_TOLD]:
+        first, waiting = scopes[0][0], counted(sum(rows for _, rows in scopes), "row")
+        what = f"{first.status} {code}" if first.status else code
+        where = f"{shortened([each.name for each, _ in scopes])}, {waiting}"
+        yield printable(sentence("parked when the run last ended, and taken here for mended", where, what, first.message, advice))
+
+
+def _left(workspaces: Mapping[str, Workspace], counts: Mapping[LaneKey, int]) -> Counter[tuple[str, str]]:
+    """Rows by kind and name of each scope."""
+    left = Counter[tuple[str, str]]()
+    for (workspace, model), rows in counts.items():
+        for scope in ((Scope.LANE, f"{workspace} {model}"), (Scope.WORKSPACE, workspace), (Scope.ACCOUNT, workspaces[workspace].account)):
+            left[scope] += rows
+    return left
+
+
+def table(value: object) -> Mapping[str, Any]:
+    """*value*, where it is a table: a description may have been written in by anybody."""
+    return value if isinstance(value, dict) else {}
+
+
+def text(value: object) -> str:
+    """*value*, where it is text."""
+    return value if isinstance(value, str) else ""
+
+
+def whole(value: object) -> int:
+    """*value*, where it is a whole number."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
