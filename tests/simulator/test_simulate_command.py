@@ -144,3 +144,14 @@ def test_the_help_tells_every_flag_and_where_a_scenario_is_shown():
         if parameter.name not in {"scenario_file", "pairs", "bill_file"}
     )
     assert all(flag in told for flag in ("--scenario FILE", "--workspace NAME=KEY", "--bill FILE", "Exits with 0"))
+
+
+def test_the_variables_that_it_proposes_are_ones_that_a_job_takes():
+    given = [each for name in ("市场部", "1st", "r.d") for each in ("--workspace", f"{name}=sk-fake-{len(name)}-{ord(name[0])}")]
+    with subprocess.Popen([*COMMAND, *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8") as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.send_signal(signal.SIGTERM)
+        _, notes = child.communicate()
+    proposed = [line.split(": ")[1].split(" ")[0] for line in notes.splitlines() if line.startswith("  workspace ")]
+    assert proposed == ["DASHSCOPE_API_KEY_1", "ST_DASHSCOPE_API_KEY", "R_D_DASHSCOPE_API_KEY"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchrun.core.jobs.endpoints import KNOWN_NAMES, SIMULATOR, endpoint_of, is_url
-from batchrun.core.jobs.names import fold
+from batchrun.core.jobs.names import fold, variables_for
 from batchrun.core.jobs.words import Loc, Wrong, one_of, quoted, shown
 from batchrun.core.rows.routes import PROTOCOLS, NoRoute, route
 from batchrun.core.rows.routes import one_of as either
@@ -124,18 +124,12 @@ def _account(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iter
 def _key(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
     endpoint = workspace.get("endpoint") or _table(raw, "defaults").get("endpoint")
     if endpoint != SIMULATOR and workspace.get("api_key_env") is None:
+        names = tuple(name for name in _table(raw, "workspaces") if isinstance(name, str))
         yield Wrong(
             (*here, "api_key_env"),
             "nothing",
-            f'needed: the name of the environment variable that holds the key, such as "{_variable(raw, here[1])}"',
+            f'needed: the name of the environment variable that holds the key, such as "{variables_for(names)[here[1]]}"',
         )
-
-
-def _variable(raw: Any, workspace: str) -> str:
-    """A name for it that no other workspace's has: environments know ASCII."""
-    if workspace.isascii():
-        return "".join(letter if letter.isalnum() else "_" for letter in workspace.upper()).lstrip("0123456789_") + "_DASHSCOPE_API_KEY"
-    return f"DASHSCOPE_API_KEY_{[*_table(raw, 'workspaces')].index(workspace) + 1}"
 
 
 def _models(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:

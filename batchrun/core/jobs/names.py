@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -30,6 +32,7 @@ _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u316
 """Letters and marks that nobody sees (Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties): two names would look the same."""
 
 _NAME = "letters and digits of any script, '-', '_' and '.', not beginning with '.' or '-' nor ending in '.', at most 64 characters"
+_KEY_OF = "DASHSCOPE_API_KEY"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _VARIABLE_ALLOWED = 'the name of the environment variable that holds the key, such as "LEGAL_DASHSCOPE_API_KEY"'
 
@@ -85,6 +88,21 @@ def _variable_name(text: str) -> str:
     if not _VARIABLE.fullmatch(text) or _scrambled(text):
         raise wrong("a value that is no variable's name (not shown: it may be a key)", _VARIABLE_ALLOWED)
     return text
+
+
+@lru_cache(maxsize=4)
+def variables_for(workspaces: tuple[str, ...]) -> Mapping[str, str]:
+    """Propose a variable for the key of each workspace, one that a job takes and that no other workspace's has: environments know ASCII."""
+    proposed: dict[str, str] = {}
+    taken = set[str]()
+    for place, workspace in enumerate(workspaces, 1):
+        letters = "".join(letter if letter.isalnum() else "_" for letter in workspace.upper()).lstrip("0123456789_")
+        variable = f"{letters}_{_KEY_OF}"
+        if not workspace.isascii() or not letters or len(variable) > 64 or variable in taken:
+            variable = f"{_KEY_OF}_{place}"
+        taken.add(variable)
+        proposed[workspace] = variable
+    return proposed
 
 
 def _scrambled(text: str) -> bool:

@@ -6,15 +6,15 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from batchrun.core.jobs.deadline import read_deadline
 from batchrun.core.jobs.endpoints import CLOUDS, Endpoint, endpoint_of
 from batchrun.core.jobs.hours import read_hours
 from batchrun.core.jobs.job import Job, Workspace, job_schema, settings_salt
-from batchrun.core.jobs.names import RUN_DIRECTORY_NAMES
+from batchrun.core.jobs.names import RUN_DIRECTORY_NAMES, VariableName, variables_for
 from batchrun.core.limits.limiter import Quota
 
 JOBS = sorted((Path(__file__).parents[3] / "jobs").glob("*.toml"))
@@ -451,3 +451,13 @@ def test_what_the_schema_refuses_the_checks_refuse(tables):
 def test_the_simulators_table_is_its_own_settings_model():
     job = Job.model_validate({"job": INPUT, "defaults": {"endpoint": "simulator"}, "simulator": {"seed": 7}})
     assert job.simulator.scenario({"default": SecretStr("sk-fake-default")}).seed == 7
+
+
+@given(st.lists(st.text(min_size=1, max_size=70), unique=True, max_size=6))
+@example(["市场部", "1st", "2026", "-", "a-b", "a_b", "w" * 64, "r.d"])
+def test_a_variable_that_is_proposed_for_a_workspace_is_one_that_a_job_takes_and_no_other_s(workspaces):
+    proposed = variables_for(tuple(workspaces))
+    assert [*proposed] == workspaces
+    assert len({*proposed.values()}) == len(workspaces)
+    for variable in proposed.values():
+        assert TypeAdapter(VariableName).validate_python(variable) == variable
