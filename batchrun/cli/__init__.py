@@ -68,21 +68,25 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
         ctx.exit()
 
 
-@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+_ABOUT = """\
+Send a file of prompts through Model Studio's sub-workspaces: per-workspace results and token usage come out.
+
+\b
+Exit codes
+  0  every row is answered
+  1  a bug in batchrun
+  2  the job, an argument, a key or (with --strict) an input line is wrong; nothing was called
+  3  finished, with rejected or exhausted rows or rejected input lines
+  4  stopped before the end and resumable: signal, parked, disk, memory (4 beats 3)
+  5  the run directory is in use by another process
+  6  the run directory is damaged, or another job's
+"""
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]}, help=_ABOUT)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version.")
 def batchrun() -> None:
-    """Send a file of prompts through Model Studio's sub-workspaces: per-workspace results and token usage come out.
-
-    \b
-    Exit codes
-      0  every row is answered
-      1  a bug in batchrun
-      2  the job, an argument, a key or (with --strict) an input line is wrong; nothing was called
-      3  finished, with rejected or exhausted rows or rejected input lines
-      4  stopped before the end and resumable: signal, parked, disk, memory (4 beats 3)
-      5  the run directory is in use by another process
-      6  the run directory is damaged, or another job's
-    """  # noqa: D301 - \b is click's mark for a paragraph kept as it stands
+    """Carry out ``batchrun``."""
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import orjson
 
+from batchrun.cli.run_paths import no_job_files
 from batchrun.core.counted import counted
 from batchrun.telling.checking import Checked, checked
 
@@ -21,15 +22,19 @@ Exit codes
 """
 
 
-@click.command(epilog=_EPILOG)
-@click.argument("directory", type=click.Path(path_type=Path), metavar="RUN")
+_ABOUT = """\
+Verify the run directory RUN: each line and its checksum, each row accounted for once, sums, modes; nothing is called.
+
+A row whose entry is moved aside is pending again: the next run asks it, and its first call stands in doubt.
+"""
+
+
+@click.command(epilog=_EPILOG, help=_ABOUT)
+@click.argument("directory", type=click.Path(path_type=Path), callback=no_job_files, metavar="RUN")
 @click.option("--repair", is_flag=True, help="Move damaged lines into a file beside theirs, and make sums anew. No byte is deleted.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def check(*, directory: Path, repair: bool, as_json: bool) -> None:
-    """Verify the run directory RUN: each line and its checksum, each row accounted for once, sums, modes; nothing is called.
-
-    A row whose entry is moved aside is pending again: the next run asks it, and its first call stands in doubt.
-    """
+    """Carry out ``batchrun check``."""
     found = checked(directory, repair=repair)
     if as_json:
         click.echo(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2))

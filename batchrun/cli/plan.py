@@ -16,18 +16,21 @@ from batchrun.edge.progress import ReadingBar
 from batchrun.report.forecast import forecast_table
 from batchrun.telling.foresight import look_ahead
 
+_ABOUT = """\
+Forecast the run: rows, tokens and money by workspace and model, what limits each, when it would be done, and what is wrong.
 
-@click.command()
+Makes no call and changes nothing; the job may be running meanwhile. What earlier openings of the run have seen (latencies, lengths,
+throttles, rates) is taken up, and what was spent of its budgets, by other runs too: those that would run out are told, with when and
+how many rows would be left over. Exit 0: nothing is wrong; 4: a run would park or reject something; 2: the job cannot be started.
+"""
+
+
+@click.command(help=_ABOUT)
 @click.argument("job_file", type=click.Path(path_type=Path), metavar="JOB.toml")
 @click.option("--json", "as_json", is_flag=True, help="Print the forecast as JSON.")
 @click.option("--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read keys from here instead of .env.")
 def plan(*, job_file: Path, as_json: bool, env_file: Path | None) -> None:
-    """Forecast the run: rows, tokens and money by workspace and model, what limits each, when it would be done, and what is wrong.
-
-    Makes no call and changes nothing; the job may be running meanwhile. What earlier openings of the run have seen (latencies, lengths,
-    throttles, rates) is taken up, and what was spent of its budgets, by other runs too: those that would run out are told, with when and
-    how many rows would be left over. Exit 0: nothing is wrong; 4: a run would park or reject something; 2: the job cannot be started.
-    """
+    """Carry out ``batchrun plan``."""
     job = load_job(job_file)
     with closing(ReadingBar()) as bar:
         forecast = look_ahead(job, datetime.now(UTC).astimezone(), dotenv=env_file or Path(".env"), on_index=bar.show)

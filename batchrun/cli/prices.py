@@ -31,28 +31,36 @@ class _ListsUnlessTold(click.Group):
         return super().parse_args(ctx, args if args and args[0] in own else [_LIST, *args])
 
 
-@click.group(cls=_ListsUnlessTold, subcommand_metavar="[list] [JOB.toml] | import")
+_ABOUT = """\
+List what models cost, for a million tokens: the shipped prices or, with JOB.toml, what applies in that job.
+
+`batchrun prices list --help` tells how, `batchrun prices import --help` how another table of prices is taken in.
+"""
+
+
+@click.group(cls=_ListsUnlessTold, subcommand_metavar="[list] [JOB.toml] | import", help=_ABOUT)
 def prices() -> None:
-    """List what models cost, for a million tokens: the shipped prices or, with JOB.toml, what applies in that job.
-
-    `batchrun prices list --help` tells how, `batchrun prices import --help` how another table of prices is taken in.
-    """
+    """Carry out ``batchrun prices``."""
 
 
-@prices.command(_LIST, short_help="List what models cost.")
+_LIST_ABOUT = """\
+List what models cost, for a million tokens: the shipped prices or, with JOB.toml, what applies in that job today.
+
+A model that is not listed has no known price: its cost is told as unknown, never as nothing. The job's own prices stand in [prices],
+or in the files that [job] prices names, its discounts in [accounts]. Thinking is the price of all output of an answer that reasoned.
+Of the input price, 20 % is paid for what the provider found in its cache by itself, 125 % for what a row had it write to the cache and
+10 % for what it finds there again, and half of all for calls to the batch endpoint. A price holds from its day until the next one.
+
+Exits with 0, or 2 where the job is wrong.
+"""
+
+
+@prices.command(_LIST, short_help="List what models cost.", help=_LIST_ABOUT)
 @click.argument("job_file", type=click.Path(path_type=Path), metavar="[JOB.toml]", required=False)
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be given again.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool) -> None:
-    """List what models cost, for a million tokens: the shipped prices or, with JOB.toml, what applies in that job today.
-
-    A model that is not listed has no known price: its cost is told as unknown, never as nothing. The job's own prices stand in [prices],
-    or in the files that [job] prices names, its discounts in [accounts]. Thinking is the price of all output of an answer that reasoned.
-    Of the input price, 20 % is paid for what the provider found in its cache by itself, 125 % for what a row had it write to the cache and
-    10 % for what it finds there again, and half of all for calls to the batch endpoint. A price holds from its day until the next one.
-
-    Exits with 0, or 2 where the job is wrong.
-    """
+    """Carry out ``batchrun prices list``."""
     job = load_job(job_file) if job_file else None
     rows = listed(job) if job is not None else [(row, Decimal(0)) for row in shipped()]
     chosen = [each for each in rows if not models or each[0].model in models]
@@ -62,7 +70,17 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
     click.echo(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2) if as_json else price_table(chosen))
 
 
-@prices.command("import", short_help="Take in what LiteLLM's table says of them.")
+_IMPORT_ABOUT = """\
+Make tables of [prices] of the dashscope/ entries in LiteLLM's table: in dollars, for endpoint "intl".
+
+They go to standard output: keep them in a file that jobs name as [job] prices = "FILE.toml", or copy them into a job. What could not
+be taken, and where the table differs from the shipped prices, with the likely reason, goes to standard error.
+
+Exits with 0, or 2 where FILE is no such table.
+"""
+
+
+@prices.command("import", short_help="Take in what LiteLLM's table says of them.", help=_IMPORT_ABOUT)
 @click.option("--litellm", "file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="LiteLLM's table of prices, JSON.")
 @click.option(
     "--since",
@@ -72,13 +90,7 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
 )
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be given again.")
 def import_prices(*, file: Path, since: datetime | None, models: tuple[str, ...]) -> None:
-    """Make tables of [prices] of the dashscope/ entries in LiteLLM's table: in dollars, for endpoint "intl".
-
-    They go to standard output: keep them in a file that jobs name as [job] prices = "FILE.toml", or copy them into a job. What could not
-    be taken, and where the table differs from the shipped prices, with the likely reason, goes to standard error.
-
-    Exits with 0, or 2 where FILE is no such table.
-    """
+    """Carry out ``batchrun prices import``."""
     today = day_of(time())
     day = since.date() if since else today
     rows, left = taken(_table(file), day, f"LiteLLM's table, taken in on {today}")

@@ -10,6 +10,7 @@ import click
 import orjson
 
 from batchrun.cli.options import pairs_option, zone_option
+from batchrun.cli.run_paths import no_job_files
 from batchrun.core.money.bill import KINDS
 from batchrun.report.reconcile import reconciliation_table
 from batchrun.telling.reconciling import reconciled
@@ -23,8 +24,22 @@ Exit codes
 """
 
 
-@click.command(epilog=_EPILOG)
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+_ABOUT = """\
+Hold the provider's bill against the run directories RUN: by day, workspace, model and kind of tokens.
+
+Differences are explained where the ledgers can: calls in doubt, calls near midnight that stand on the next day, numbers that were
+rounded, calls by others. What is left is listed with the bill's lines. A bill has no request ids: whose a single call was, and whether
+two mistakes cancel out within one line, cannot be told. Name every run of the days that are compared: what another run called counts
+as others'.
+
+Money is compared by workspace and model, and decides only with --money: a job may not know of each discount and coupon.
+
+The bill's instance ids hold workspace ids: --id names their workspaces.
+"""
+
+
+@click.command(epilog=_EPILOG, help=_ABOUT)
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), callback=no_job_files, metavar="RUN...")
 @click.option(
     "--bill",
     "bills",
@@ -53,17 +68,7 @@ def reconcile(
     money: bool,
     as_json: bool,
 ) -> None:
-    """Hold the provider's bill against the run directories RUN: by day, workspace, model and kind of tokens.
-
-    Differences are explained where the ledgers can: calls in doubt, calls near midnight that stand on the next day, numbers that were
-    rounded, calls by others. What is left is listed with the bill's lines. A bill has no request ids: whose a single call was, and whether
-    two mistakes cancel out within one line, cannot be told. Name every run of the days that are compared: what another run called counts
-    as others'.
-
-    Money is compared by workspace and model, and decides only with --money: a job may not know of each discount and coupon.
-
-    The bill's instance ids hold workspace ids: --id names their workspaces.
-    """
+    """Carry out ``batchrun reconcile``."""
     if unknown := sorted(set(kinds.values()) - set(KINDS)):
         raise click.BadParameter(f"{', '.join(unknown)}: one of {', '.join(KINDS)} is wanted", param_hint="--kind")
     found = reconciled(runs, bills, zone, ids=ids, kinds=kinds, others_allowed=allow_others, money_decides=money)

@@ -10,6 +10,7 @@ import click
 import orjson
 
 from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
+from batchrun.cli.run_paths import no_job_files
 from batchrun.cli.saying import room
 from batchrun.core.columns import printable
 from batchrun.core.counted import counted
@@ -38,8 +39,16 @@ _PAGE = "report.html"
 """What --csv writes without a path: in the run directory."""
 
 
-@click.command(epilog=_EPILOG)
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN...")
+_ABOUT = """\
+Show rows, calls, tokens and money of the run directories RUN, finished or under way: by workspace and model, or as --by says.
+
+Of several (runs/*) the sums, each run once, whatever paths it is named by. A call belongs to the day on which it began. Calls in
+flight of a run that is under way stand apart: they are in no doubt yet.
+"""
+
+
+@click.command(epilog=_EPILOG, help=_ABOUT)
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), callback=no_job_files, metavar="RUN...")
 @by_option("Add up by workspace, model, day, hour or metadata.KEY (metadata.KEY.KEY within a table); may be given again, in order.")
 @zone_option("--zone", "--timezone", "zone", about="Whose days and hours; that of the provider's bills, where none is given.")
 @workspace_option("The report of this workspace alone: nothing of the others is in it.")
@@ -69,11 +78,7 @@ def report(  # noqa: PLR0913 - an option each
     *, runs: tuple[Path, ...], by: tuple[str, ...], zone: ZoneInfo, only: str | None, in_doubt: bool, as_json: bool,
     csv_path: str | None, focus_path: Path | None, ids: dict[str, str], html_path: str | None, language: Language,
 ) -> None:  # fmt: skip
-    """Show rows, calls, tokens and money of the run directories RUN, finished or under way: by workspace and model, or as --by says.
-
-    Of several (runs/*) the sums, each run once, whatever paths it is named by. A call belongs to the day on which it began. Calls in
-    flight of a run that is under way stand apart: they are in no doubt yet.
-    """
+    """Carry out ``batchrun report``."""
     if not runs:
         taken = [f"{name} took {path} for what it is to write" for name, path in (("--csv", csv_path), ("--html", html_path)) if path]
         raise click.UsageError(": ".join(["Missing argument 'RUN...'", *taken[:1]]))

@@ -24,8 +24,14 @@ from batchrun.report.table import table
 from batchrun.running.one_run import run_blocking
 from batchrun.running.wishes import NO_WISHES, Wishes
 
+_ABOUT = """\
+Send every row of the job's input that has no answer yet, and write answers and usage per workspace.
 
-@click.command(epilog="Exit codes: see batchrun --help.")
+The same command goes on where a killed or stopped run was. Ctrl-C finishes what is in flight and stops; a second one stops at once.
+"""
+
+
+@click.command(epilog="Exit codes: see batchrun --help.", help=_ABOUT)
 @click.argument("job_file", type=click.Path(path_type=Path), metavar="JOB.toml")
 @click.option("--strict", is_flag=True, help="Refuse to start over bad input lines, missing keys or unlisted models (exit 2).")
 @click.option("--retry-rejected", is_flag=True, help="Ask rejected rows again too.")
@@ -58,10 +64,7 @@ def run(  # noqa: PLR0913 - an argument an option
     page: Language | None,
     env_file: Path | None,
 ) -> None:
-    """Send every row of the job's input that has no answer yet, and write answers and usage per workspace.
-
-    The same command goes on where a killed or stopped run was. Ctrl-C finishes what is in flight and stops; a second one stops at once.
-    """
+    """Carry out ``batchrun run``."""
     signals.outlive_the_terminal()
     job = load_job(job_file)
     with _told_on_the_way(quiet=quiet) as told:

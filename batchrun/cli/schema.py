@@ -7,11 +7,14 @@ import orjson
 
 from batchrun.core.jobs.job import job_schema
 
+_ABOUT = """\
+Print the JSON Schema of the job file, for an editor to complete and check it.
 
-@click.command()
+Exits with 0.
+"""
+
+
+@click.command(help=_ABOUT)
 def schema() -> None:
-    """Print the JSON Schema of the job file, for an editor to complete and check it.
-
-    Exits with 0.
-    """
+    """Carry out ``batchrun schema``."""
     click.echo(orjson.dumps(job_schema(), option=orjson.OPT_INDENT_2))

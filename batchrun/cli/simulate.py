@@ -14,6 +14,7 @@ import orjson
 from pydantic import SecretStr, ValidationError
 
 from batchrun.core.errors import Mistake
+from batchrun.core.jobs.names import variables_for
 from batchrun.core.jobs.rewording import reworded
 from batchrun.core.jobs.words import Wrong, key_path, without_keys_in
 from batchrun.simulator.example import EXAMPLE
@@ -29,7 +30,22 @@ def _print_example(context: click.Context, _option: click.Parameter, wanted: boo
         context.exit()
 
 
-@click.command()
+_ABOUT = """\
+Stand in for Model Studio: its OpenAI-compatible and native chat routes, its model list, limits and permissions.
+
+The first line on standard output is JSON with the URL; a job's endpoint is that and /compatible-mode/v1. Ctrl-C or SIGTERM stops
+it; then the bill is the last line, or is written to --bill. Without workspaces, any key sk-sim-NAME is the key of workspace NAME.
+Keys are the simulator's own fakes: never give it a real one.
+
+A scenario sets what the provider keeps: workspaces with their keys, authorised models and limits; accounts with shared quotas in
+short windows, limits of growth, balances and free tokens; planned faults; and changes at given times of the run. What a job file
+says under [simulator] is the same but for keys and accounts' workspaces, which the job itself says.
+
+Exits with 0 when it was stopped, with 2 where a scenario or a flag is wrong, and with 1 where it cannot listen or write the bill.
+"""
+
+
+@click.command(help=_ABOUT)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8800, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
 @click.option(
@@ -71,18 +87,7 @@ def simulate(
     pairs: tuple[str, ...],
     bill_file: Path | None,
 ) -> None:
-    """Stand in for Model Studio: its OpenAI-compatible and native chat routes, its model list, limits and permissions.
-
-    The first line on standard output is JSON with the URL; a job's endpoint is that and /compatible-mode/v1. Ctrl-C or SIGTERM stops
-    it; then the bill is the last line, or is written to --bill. Without workspaces, any key sk-sim-NAME is the key of workspace NAME.
-    Keys are the simulator's own fakes: never give it a real one.
-
-    A scenario sets what the provider keeps: workspaces with their keys, authorised models and limits; accounts with shared quotas in
-    short windows, limits of growth, balances and free tokens; planned faults; and changes at given times of the run. What a job file
-    says under [simulator] is the same but for keys and accounts' workspaces, which the job itself says.
-
-    Exits with 0 when it was stopped, with 2 where a scenario or a flag is wrong, and with 1 where it cannot listen or write the bill.
-    """
+    """Carry out ``batchrun simulate``."""
     scenario = _scenario(scenario_file, seed, latency_median, pairs)
     service = Service(scenario)
     try:
@@ -175,14 +180,12 @@ def _tell(scenario: Scenario, base: Base) -> None:
     sys.stdout.write(orjson.dumps({"url": base.url}).decode() + "\n")
     sys.stdout.flush()
     notes = [f"simulating Model Studio: base_url {base.url}/compatible-mode/v1"]
-    notes += [f"  workspace {name}: {_variable(name)} is its key in the scenario" for name in scenario.workspaces]
+    notes += [
+        f"  workspace {name}: {variable} is its key in the scenario" for name, variable in variables_for(tuple(scenario.workspaces)).items()
+    ]
     if scenario.open_keys:
-        notes.append(f"  any workspace NAME: {_variable('NAME')}={OPEN_KEY_PREFIX}NAME")
+        notes.append(f"  any workspace NAME: NAME_DASHSCOPE_API_KEY={OPEN_KEY_PREFIX}NAME")
     notes += [
         f"  bill {base.url}/simulator/bill (as an export: {base.url}/simulator/bill.csv), calls {base.url}/simulator/calls; Ctrl-C stops it"
     ]
     click.echo("\n".join(notes), err=True)
-
-
-def _variable(workspace: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in workspace).upper() + "_DASHSCOPE_API_KEY"

@@ -54,6 +54,8 @@ def _text(path: Path) -> str:
 
 
 def _those_in(directory: Path) -> str:
+    if (directory / "run.json").is_file():
+        return ", and this is a run directory: name the job file whose output it is"
     names = sorted(str(each) for each in directory.glob("*.toml"))
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
     return f"; in this directory stand {', '.join(names[:5])}{more}" if names else ""

@@ -125,3 +125,47 @@ def test_why_rows_failed_is_told_where_no_page_is_written_and_the_command_that_g
             "once that is mended, ask rejected rows again with: batchrun run 'a job.toml' --env-file keys.env --retry-rejected",
         ]
     assert not (tmp_path / "a run" / "report.html").exists()
+
+
+@pytest.mark.parametrize("verb", ["check", "report", "reconcile"])
+def test_a_job_file_in_the_place_of_a_run_directory_is_told_with_the_command_that_is_meant(tmp_path, verb):
+    given = [verb, "job.toml", *(["--bill", "bill.csv"] if verb == "reconcile" else [])]
+    (tmp_path / "bill.csv").touch()
+    found = told(tmp_path, *given)
+    beginning = "batchrun: job.toml: is a job file, and a run directory is wanted: "
+    begin = "runs/市场部, which is not there: begin it with python -m batchrun run job.toml\n"
+    assert (found.returncode, found.stderr.decode()) == (2, beginning + begin)
+    (tmp_path / "runs" / "市场部").mkdir(parents=True)
+    found = told(tmp_path, *given)
+    assert (found.returncode, found.stderr.decode()) == (2, f"{beginning}python -m batchrun {verb} 'runs/市场部'\n")
+
+
+def test_several_job_files_are_told_together_and_one_that_cannot_be_read_all_the_same(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.toml").write_text(f'[job]\ninput = "x"\noutput = "{tmp_path}/{name}"\n')
+        (tmp_path / name).mkdir()
+    said = CliRunner().invoke(batchrun, ["report", str(tmp_path / "a.toml"), str(tmp_path / "b.toml")]).exception
+    assert (
+        str(said)
+        == f"{tmp_path}/a.toml, {tmp_path}/b.toml: are job files, and run directories are wanted: batchrun report {tmp_path}/a {tmp_path}/b"
+    )
+    (tmp_path / "b.toml").write_text("[job")
+    said = CliRunner().invoke(batchrun, ["check", str(tmp_path / "b.toml")]).exception
+    assert str(said) == f"{tmp_path}/b.toml: is a job file, and a run directory is wanted: name what the job's output names"
+
+
+def test_a_run_directory_in_the_place_of_a_job_file_is_told_as_such(tmp_path):
+    assert told(tmp_path, "run", "job.toml", "--quiet").returncode == 0
+    found = told(tmp_path, "run", "runs/市场部")
+    said = "runs/市场部: a job file's name ends in .toml, and this is a run directory: name the job file whose output it is"
+    assert (found.returncode, found.stderr.decode()) == (2, f"batchrun: {said}\n")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["", "run", "plan", "doctor", "report", "check", "reconcile", "prices", "prices list", "prices import", "simulate", "schema"],
+)
+def test_help_is_the_same_where_python_leaves_docstrings_out(tmp_path, asked):
+    whole, without = (told(tmp_path, *asked.split(), "--help", PYTHONOPTIMIZE=level).stdout.decode() for level in ("0", "2"))
+    assert without == whole
+    assert len(whole.splitlines()[2]) > 20, "what it does"
