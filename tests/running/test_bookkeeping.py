@@ -786,6 +786,21 @@ def test_what_is_idle_is_given_back_within_a_second_and_what_is_under_way_is_not
         run.close()
 
 
+def test_beside_a_budget_that_is_idle_one_with_calls_under_way_keeps_what_they_may_cost(tmp_path):
+    run = Run(tmp_path, "a")
+    idle, busy = (Purse(replace(run.cap, whose=f"workspace {name}")) for name in ("idle", "busy"))
+    keeper = Bookkeeper(run.directory, [idle, busy], wall_time=lambda: NOON)
+    with keeper.open():
+        keeper.fund([((idle,), LANE, MOST), ((busy,), LANE, MOST)], NOON)
+        promised = promise_all((busy,), LANE, MOST, NOON)
+        assert isinstance(promised, tuple)
+        assert keeper._look([])
+        assert [purse.page(NOON).allowed for purse in (idle, busy)] == [0, 10]
+        keys = [purse.cap.key("2026-11-25") for purse in (idle, busy)]
+        assert [books_of(tmp_path)["runs"]["a"]["taken"][key] for key in keys] == ["0", "10"]
+        busy.settle(LANE, promised[0], Usage(0, 3), in_doubt=False)
+
+
 def test_a_run_that_waits_tries_again_each_second_and_one_that_does_not_is_left_alone(tmp_path):
     waits, holds = (Run(tmp_path, name).open() for name in ("a", "b"))
     while holds.send():

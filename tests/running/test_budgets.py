@@ -276,9 +276,12 @@ _THEN, _NOW = {"input": 2, "output": 8}, {"input": 20, "output": 80}
 RISING = {OWN: [{"since": "2020-01-01", "tiers": [_THEN]}, {"since": "2026-12-01", "tiers": [_NOW]}]}
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["cost told", "cost not told"])
 @pytest.mark.parametrize("per", ["run", "day", "month"])
 @pytest.mark.parametrize(("begins", "input_price"), [(MIDNIGHT - 60, 2), (MIDNIGHT - 0.001, 2), (MIDNIGHT, 20)])
-def test_a_budget_prices_a_call_by_when_it_began_as_the_ledger_does_whenever_it_ends_and_whoever_counts(tmp_path, per, begins, input_price):
+def test_a_budget_prices_a_call_by_when_it_began_as_the_ledger_does_whenever_it_ends_and_whoever_counts(
+    tmp_path, per, begins, input_price, told
+):
     budget = {"amount": 1000, "currency": "CNY", "per": per}
     job = job_of(job={"input": "in.jsonl"}, workspaces={"legal": {"budget": budget}}, prices=RISING)
     workspaces, lane, most, usage = job.workspaces_resolved(), ("legal", OWN), Bound(2_000_000, 100_000), Usage(1_000_000, 50_000)
@@ -292,7 +295,8 @@ def test_a_budget_prices_a_call_by_when_it_began_as_the_ledger_does_whenever_it_
 
     directory = tmp_path / "run"
     directory.mkdir()
-    priced = pricer(prices_of(job), workspaces)
+    # What was called before its price was known has no cost in its entry.
+    priced = pricer(prices_of(job if told else job_of(prices={})), workspaces)
     with Ledger(Files(directory, run_directory.open_to_append), 1, price=priced) as ledger:
         ledger.start(row, most, begins)
         name = ledger.start(row, most, begins)
