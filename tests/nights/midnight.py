@@ -16,9 +16,17 @@ from tests.nights.night import BATCHRUN, ROOT
 CAP = 2_500
 _SECONDS_BEFORE = 20
 _CLOCK = """import os, time
-real, moved = time.time, float(os.environ["CLOCK_MOVED"])
-time.time = lambda: real() + moved
+real, at, began = time.time, float(os.environ["CLOCK_BEGINS"]), None
+
+def told():
+    global began
+    if began is None and os.path.exists("runs/midnight/attempts.log"):
+        began = real()
+    return at if began is None else at + real() - began
+
+time.time = told
 """
+"""It stands still until the run has opened its ledger: a process that takes its time to start begins on the first day all the same."""
 _JOB = f"""[job]
 input = "rows.jsonl"
 output = "runs/midnight"
@@ -41,9 +49,8 @@ def play(folder: Path, rows: int = 160) -> dict[str, int]:
     (folder / "job.toml").write_text(_JOB)
     told = [{"id": f"r-{n}", "workspace": ("legal", "sales")[n % 2], "prompt": f"Summarise note {n}: the pump runs."} for n in range(rows)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
-    now = time.time()
-    moved = (now // 86_400 + 1) * 86_400 - _SECONDS_BEFORE - now
-    environment = {**os.environ, "CLOCK_MOVED": str(moved), "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    begins = (time.time() // 86_400 + 1) * 86_400 - _SECONDS_BEFORE
+    environment = {**os.environ, "CLOCK_BEGINS": str(begins), "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     done = subprocess.run(
         [*BATCHRUN, "run", "job.toml", "--quiet", "--wait"], cwd=folder, env=environment, capture_output=True, timeout=120, check=False
     )
