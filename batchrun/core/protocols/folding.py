@@ -1,7 +1,9 @@
 """Folds the deltas of a stream into messages: the same for both dialects, whose deltas differ only in what stands around them.
 
 Where deltas are cumulative (the native dialect without ``incremental_output``) the latest says it all; otherwise each adds to the ones
-before it. Tool calls go by their ``index``; their name and id come once, their arguments in pieces.
+before it. Tool calls go by their ``index``; their name and id come once, their arguments in pieces, as do those of a ``function_call``, as
+such calls were told before there were several. Some servers give no call an index, or all of them the same: what names a function under
+another id begins another call.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from batchrun.core.rows.weight import weight
 Fields = dict[str, Any]
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
-_FOLDED = (*_TEXTS, "tool_calls", "audio")
+_FOLDED = (*_TEXTS, "tool_calls", "function_call", "audio")
 _SOUNDS = frozenset({"data", "transcript"})
 _OF_A_CHOICE, _OF_A_CALL, _OF_A_PIECE = 1024, 768, 64
 """Bytes of memory, about."""
@@ -35,6 +37,17 @@ class _Call:
     name: str = ""
     arguments: list[str] = field(default_factory=list)
 
+    def ended_by(self, said: object, *, numbered: bool) -> bool:
+        """Whether a piece that names a function, under the id that it *said*, is of another call."""
+        own = self.fields.get("id")
+        if said and own:
+            return bool(said != own)
+        return bool(self.name) and not numbered and any(self.arguments)
+
+    def as_fields(self) -> Fields:
+        """Give the function that is called as a plain answer has it."""
+        return {"name": self.name, "arguments": "".join(self.arguments)}
+
 
 @dataclass(slots=True)
 class Choice:
@@ -49,6 +62,10 @@ class Choice:
     _listed: bool = False
     """Its content comes in parts, as the multimodal route has it."""
     _calls: dict[int, _Call] = field(default_factory=dict)
+    _turns: dict[int, int] = field(default_factory=dict)
+    """Which of the calls an index, or a place among others, means now, where that is another than the one of that number."""
+    _latest: int = 0
+    _function: _Call | None = None
     _audio: Fields = field(default_factory=dict)
     _sounds: dict[str, list[str]] = field(default_factory=dict)
     _rest: Fields = field(default_factory=dict)
@@ -60,9 +77,14 @@ class Choice:
             self._text(name, delta.get(name))
         calls = delta.get("tool_calls")
         if isinstance(calls, list):
+            alone = len(calls) == 1 and not self.cumulative
             for place, call in enumerate(calls):
                 if isinstance(call, dict):
-                    self._call(place, call)
+                    self._call(None if alone else place, call)
+        function = delta.get("function_call")
+        if isinstance(function, dict):
+            self._function = self._function or _Call()
+            self._piece(self._function, function)
         audio = delta.get("audio")
         if isinstance(audio, dict):
             self._sound(audio)
@@ -96,6 +118,8 @@ class Choice:
                 message[name] = "".join(self._texts[name])
         if self._calls:
             message["tool_calls"] = [_called(call, index) for index, call in sorted(self._calls.items())]
+        if self._function is not None:
+            message["function_call"] = self._function.as_fields()
         if self._audio or self._sounds:
             message["audio"] = {**self._audio, **{name: "".join(pieces) for name, pieces in self._sounds.items()}}
         fields: Fields = {"index": index, "message": message, "finish_reason": self.finish_reason}
@@ -109,19 +133,35 @@ class Choice:
             self.spoken = True
             self.weight += _keep(self._texts.setdefault(name, []), value, instead=self.cumulative)
 
-    def _call(self, place: int, delta: Fields) -> None:
-        index = delta.get("index")
+    def _call(self, place: int | None, delta: Fields) -> None:
+        """Take a piece of a call: the only one of its delta where it has no *place*."""
+        function = delta.get("function")
+        function = function if isinstance(function, dict) else {}
         before = len(self._calls)
-        call = self._calls.setdefault(index if isinstance(index, int) else place, _Call())
+        self._latest = self._which(place, delta, named=bool(function.get("name")))
+        call = self._calls.setdefault(self._latest, _Call())
         self.weight += _OF_A_CALL * (len(self._calls) - before)
-        self.spoken = True
         for field_name, value in delta.items():
             if value and field_name not in {"function", "index"}:
                 call.fields[field_name] = value
                 self.weight += heft(value)
-        function = delta.get("function")
-        if not isinstance(function, dict):
-            return
+        self._piece(call, function)
+
+    def _which(self, place: int | None, delta: Fields, *, named: bool) -> int:
+        """The number of the call that a piece is of: by its index, its id, its place among others, or else it is of the latest."""
+        index, said = delta.get("index"), delta.get("id")
+        told = index if isinstance(index, int) else place
+        found = self._latest if told is None else self._turns.get(told, told)
+        if not isinstance(index, int) and said:
+            found = next((number for number, call in self._calls.items() if call.fields.get("id") == said), found)
+        if named and not self.cumulative and found in self._calls and self._calls[found].ended_by(said, numbered=isinstance(index, int)):
+            found = max(self._calls) + 1
+            if told is not None:
+                self._turns[told] = found
+        return found
+
+    def _piece(self, call: _Call, function: Fields) -> None:
+        self.spoken = True
         name, arguments = function.get("name"), function.get("arguments")
         if isinstance(name, str) and name:
             call.name = name
@@ -148,7 +188,7 @@ def _keep(pieces: list[str], piece: str, *, instead: bool) -> int:
 
 
 def _called(call: _Call, index: int) -> Fields:
-    return {"index": index, "type": "function", **call.fields, "function": {"name": call.name, "arguments": "".join(call.arguments)}}
+    return {"index": index, "type": "function", **call.fields, "function": call.as_fields()}
 
 
 @dataclass(slots=True)

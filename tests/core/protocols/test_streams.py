@@ -378,6 +378,94 @@ def test_calls_without_an_index_go_by_their_place():
     ]
 
 
+def called(*deltas, protocol=OPENAI, asked=None):
+    """The calls that deltas of ``tool_calls`` make."""
+    if protocol == OPENAI:
+        pieces = recorded.events([*(recorded.chunk({"tool_calls": delta}) for delta in deltas), recorded.chunk({}, "tool_calls")])
+    else:
+        frames = [
+            *(recorded.frame({"content": "", "tool_calls": delta}) for delta in deltas),
+            recorded.frame({"content": ""}, "tool_calls"),
+        ]
+        pieces = recorded.frames(frames)
+    got = streamed(protocol, *pieces, asked=asked)
+    return [(call.get("id"), call["function"]["name"], call["function"]["arguments"]) for call in got.tool_calls]
+
+
+def piece(arguments, name=None, call_id=None, **more):
+    return {**more, **({"id": call_id} if call_id else {}), "function": {"arguments": arguments, **({"name": name} if name else {})}}
+
+
+TWO_CALLS = [("a", "f", '{"x":1}'), ("b", "g", "{}")]
+
+
+@pytest.mark.parametrize("protocol", [OPENAI, TEXT])
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [[piece('{"x":1}', "f", "a")], [piece("{}", "g", "b")]],
+        [[piece("", "f", "a")], [piece('{"x"')], [piece(":1}")], [piece("", "g", "b")], [piece("{}")]],
+        [[piece("", "f", "a")], [piece('{"x"', call_id="a")], [piece("{", "g", "b")], [piece(":1}", call_id="a"), piece("}", call_id="b")]],
+        [[piece('{"x":', "f", "a"), piece("{", "g", "b")], [piece("1}"), piece("}")]],
+        [[piece('{"x":1}', "f", "a"), piece("{", "g", "b")], [piece("}")]],
+    ],
+    ids=["each whole", "in pieces", "by their ids", "beside each other", "the second goes on"],
+)
+def test_calls_that_no_server_numbers_are_told_apart(protocol, deltas):
+    assert called(*deltas, protocol=protocol) == TWO_CALLS
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [[piece('{"x":1}', "f", "a", index=0)], [piece("{}", "g", "b", index=0)]],
+        [[piece("", "f", "a", index=0)], [piece('{"x":1}', index=0)], [piece("{", "g", "b", index=0)], [piece("}", index=0)]],
+        [[piece('{"x":1}', "f", "a", index=0), piece("{}", "g", "b", index=0)]],
+    ],
+    ids=["each whole", "in pieces", "at once"],
+)
+def test_calls_that_have_all_the_same_number_are_told_apart_by_their_ids(deltas):
+    assert called(*deltas) == TWO_CALLS
+
+
+def test_calls_without_number_and_id_begin_where_a_function_is_named_again():
+    assert called([piece('{"x":1}', "f")], [piece("{}", "f")]) == [(None, "f", '{"x":1}'), (None, "f", "{}")]
+    assert called([piece("", "f")], [piece('{"x"')], [piece(":1}")]) == [(None, "f", '{"x":1}')]
+
+
+@pytest.mark.parametrize("again", [{"name": "f"}, {"name": "f", "call_id": "a"}, {"call_id": "another"}])
+def test_a_numbered_call_may_say_its_name_or_its_id_again(again):
+    assert [call[1:] for call in called([piece('{"x"', "f", "a", index=0)], [piece(":1}", **again, index=0)])] == [("f", '{"x":1}')]
+
+
+def test_cumulative_calls_go_by_their_place_and_are_not_added_up():
+    deltas = [[piece('{"x"', "f", "a")], [piece('{"x":1}', "f", "a")], [piece('{"x":1}', "f", "a"), piece("{}", "g", "b")]]
+    assert called(*deltas, protocol=TEXT, asked={"incremental_output": False}) == TWO_CALLS
+
+
+@pytest.mark.parametrize("cumulative", [False, True])
+def test_a_function_call_of_the_old_form_is_put_together(cumulative):
+    pieces = [{"name": "f", "arguments": ""}, {"arguments": '{"x"'}, {"arguments": '{"x":1}' if cumulative else ":1}"}]
+    frames = [
+        *(recorded.frame({"content": "", "function_call": each}) for each in pieces),
+        recorded.frame({"content": ""}, "function_call"),
+    ]
+    got = streamed(TEXT, *recorded.frames(frames), asked={"incremental_output": not cumulative})
+    whole = {"name": "f", "arguments": '{"x":1}'}
+    assert orjson.loads(got.body)["output"]["choices"][0]["message"]["function_call"] == whole
+    if not cumulative:
+        chunks = [*(recorded.chunk({"content": None, "function_call": each}) for each in pieces), recorded.chunk({}, "function_call")]
+        read = fed(OPENAI, {}, *recorded.events(chunks))
+        assert read.spoken
+        assert orjson.loads(read.result(200, HEADERS).body)["choices"][0]["message"]["function_call"] == whole
+
+
+@pytest.mark.parametrize("call", [7, [], {}, {"name": 7, "arguments": 7}])
+def test_a_function_call_of_the_wrong_shape_costs_no_answer(call):
+    chunks = [recorded.chunk({"content": "好", "function_call": call}), recorded.chunk({}, "stop")]
+    assert streamed(OPENAI, *recorded.events(chunks)).content == "好"
+
+
 @pytest.mark.parametrize("call", [7, None, {}, {"function": 7}, {"index": "0", "function": {"name": 7, "arguments": 7}}, {"index": -1}])
 def test_a_call_of_the_wrong_shape_costs_no_answer(call):
     chunks = [recorded.chunk({"content": "好", "tool_calls": [call]}), recorded.chunk({"tool_calls": call}), recorded.chunk({}, "stop")]
