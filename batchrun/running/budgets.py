@@ -30,17 +30,21 @@ Purses = Mapping[LaneKey, tuple[Purse, ...]]
 
 
 def purses_of(job: Job, workspaces: Mapping[str, Workspace], lanes: Iterable[LaneKey], prices: Prices) -> Purses:
-    """The budgets that each lane is paid from: its own, its workspace's and the job's."""
-    found: dict[tuple[str, int], Purse] = {}
+    """The budgets that each lane is paid from: its own, its workspace's and the job's.
+
+    What a simulator answers is paid from purses of its own, as large as the others.
+    """
+    found: dict[tuple[str, int, bool], Purse] = {}
     # One for all of them: it looks every workspace up once.
     price = pricer(prices, workspaces)
     return {
         (name, model): tuple(
-            found.setdefault((where, place), _purse(where, whose, table, workspaces, prices, price))
+            found.setdefault((where, place, rehearsed), _purse(where, whose, table, workspaces, prices, price, rehearsed=rehearsed))
             for where, whose, tables in _budgets(job, name, model)
             for place, table in enumerate(tables)
         )
         for name, model in lanes
+        for rehearsed in (name in workspaces and workspaces[name].endpoint.simulated,)
     }
 
 
@@ -58,10 +62,13 @@ def _payers(job: Job, purses: Purses) -> Callable[[LaneKey], tuple[Purse, ...]]:
     standing: dict[str, list[Purse]] = {}
     for purse in each_purse(purses):
         standing.setdefault(purse.cap.name, []).append(purse)
+    rehearsed = {name: each.endpoint.simulated for name, each in job.workspaces_resolved().items()}
 
     @cache
     def of(lane: LaneKey) -> tuple[Purse, ...]:
-        return tuple(purse for where, _, _ in _budgets(job, *lane) for purse in standing.get(where, ()))
+        found = (purse for where, _, _ in _budgets(job, *lane) for purse in standing.get(where, ()))
+        # Of a workspace that the job names no more nobody knows who answered it: all have paid.
+        return tuple(purse for purse in found if rehearsed.get(lane[0], purse.cap.rehearsed) is purse.cap.rehearsed)
 
     return of
 
@@ -119,11 +126,11 @@ def _budgets(job: Job, name: str, model: str) -> Iterator[tuple[str, str, tuple[
 
 
 def _purse(
-    where: str, whose: str, table: BudgetTable, workspaces: Mapping[str, Workspace], prices: Prices, price: Pricer
+    where: str, whose: str, table: BudgetTable, workspaces: Mapping[str, Workspace], prices: Prices, price: Pricer, *, rehearsed: bool
 ) -> Purse:  # fmt: skip
     period = None if table.per == "run" else Period(table.per, table.zone)
     if table.amount is None:
-        return Purse(Cap(where, Decimal(table.tokens or 0), TOKENS, period, whose))
+        return Purse(Cap(where, Decimal(table.tokens or 0), TOKENS, period, whose, rehearsed))
 
     def assumed(input_tokens: int, output_tokens: int) -> Decimal | None:
         if table.unpriced is None:
@@ -145,4 +152,4 @@ def _purse(
         known = found is not None and found.currency == table.currency
         return found.amount if found is not None and known else assumed(usage.input_tokens, usage.output_tokens)
 
-    return Purse(Cap(where, table.amount, table.currency, period, whose), most, cost)
+    return Purse(Cap(where, table.amount, table.currency, period, whose, rehearsed), most, cost)

@@ -4,6 +4,8 @@ They do not tell it of a run that was killed, that went on without such a budget
 what it has spent of the present pages is written into the books, with how large the ledger was: another size means that there is more to
 read.
 
+What a simulator answered there was no money: real budgets do not count it, and those of rehearsals count nothing else.
+
 A run whose ledger cannot be counted, for it is damaged or a newer version's, keeps a run with such a budget from being opened: what cannot
 be counted must not be overspent.
 """
@@ -19,6 +21,7 @@ from batchrun.core.money.budget import LaneKey, Purse
 from batchrun.core.money.spending import Spending
 from batchrun.edge import run_directory
 from batchrun.edge.books_file import is_held, ledger_bytes, name_of, runs_beside
+from batchrun.running.money import described_job
 from batchrun.telling.reading import read_into
 
 
@@ -80,12 +83,16 @@ class OtherRuns:
 
     def _read_ledger(self, directory: Path) -> Part:
         size, _ = ledger_bytes(directory)
-        job = (run_directory.read_description(directory) or {}).get("name", "")
+        described = run_directory.read_description(directory) or {}
+        job, known = described.get("name", ""), described_job(described)
+        rehearsed = {name: each.endpoint.simulated for name, each in known.workspaces_resolved().items()} if known else {}
         copies = {key: Purse(purse.cap, purse.most, purse.cost) for key, purse in self.present().items()}
 
         def purses(lane: LaneKey) -> tuple[Purse, ...]:
             owners = {f"workspace {lane[0]}, model {lane[1]}", f"workspace {lane[0]}", f"job {job}"}
-            return tuple(copy for copy in copies.values() if copy.cap.whose in owners)
+            found = (copy for copy in copies.values() if copy.cap.whose in owners)
+            # Where it is not known who answered, somebody was paid.
+            return tuple(copy for copy in found if rehearsed.get(lane[0], copy.cap.rehearsed) is copy.cap.rehearsed)
 
         spend(Spending(purses, self._wall_time()), directory)
         spent = {key: copy.page(self._wall_time()).spent for key, copy in copies.items()}

@@ -382,6 +382,39 @@ def test_a_budget_counts_the_lanes_that_it_is_about_of_the_jobs_that_it_is_about
         run.close()
 
 
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("ends", ["close", "kill", "nothing"])
+@pytest.mark.parametrize(("endpoint", "counted"), [("simulator", False), ("public", True), ("https://llm.example/v1", True), (None, True)])
+def test_what_a_simulator_answered_takes_nothing_of_a_real_days_budget_and_the_other_way_round(tmp_path, endpoint, counted, ends, lost):
+    job = {
+        "job": {"input": "in.jsonl"},
+        "defaults": {"model": LANE[1], "endpoint": endpoint},
+        "workspaces": {LANE[0]: {"api_key_env": "LEGAL_KEY"}},
+    }
+    run = Run(tmp_path, "a")
+    run.cap = replace(run.cap, rehearsed=endpoint == "simulator")
+    described = {"format": 1, "run": "a", "name": "job", "rows": {}} | ({"job": job} if endpoint else {})
+    run_directory.write_summary(run.directory / "run.json", described)
+    run.open()
+    assert [run.send() for _ in range(11)] == [True] * 10 + [False]
+    while run.under_way:
+        run.settle(10)
+    if ends != "nothing":
+        getattr(run, ends)()
+    if lost:
+        (tmp_path / ".books.json").unlink()
+    others = {}
+    for name, rehearsed in (("real", False), ("rehearsal", True)):
+        other = Run(tmp_path, name)
+        other.cap = replace(other.cap, rehearsed=rehearsed)
+        others[name] = other.open().page.others
+        other.close()
+    unknown = endpoint is None
+    assert others == {"real": 100 if counted else 0, "rehearsal": 100 if unknown or not counted else 0}
+    if ends == "nothing":
+        run.close()
+
+
 def test_a_run_beside_that_cannot_be_counted_is_named_before_any_call_with_what_is_wrong_and_the_ways_out(tmp_path):
     damaged = Run(tmp_path, "a").open()
     for tokens in (7, 8):

@@ -76,7 +76,7 @@ def test_lanes_share_the_purse_of_what_they_share_and_each_budget_of_a_list_has_
     assert [each.cap.period for each in sales] == [None, Period("day", "Europe/Berlin")]
     monthly = job_of(job={"input": "in.jsonl", "budget": {"amount": 9, "currency": "CNY", "per": "month"}})
     (one,) = purses(monthly, ("sales", OWN))["sales", OWN]
-    assert one.cap == Cap("job.budget", Decimal(9), "CNY", Period("month", "Asia/Shanghai"), f"job {monthly.name}")
+    assert one.cap == Cap("job.budget", Decimal(9), "CNY", Period("month", "Asia/Shanghai"), f"job {monthly.name}", rehearsed=True)
     assert len(list(each_purse(found))) == 3
 
 
@@ -211,6 +211,27 @@ def test_what_was_spent_by_lanes_that_have_nothing_left_to_do_counts_too(tmp_pat
     assert [purse.page(5.0).spent for purse in other["sales", OWN]] == [1111, 12]
 
 
+@pytest.mark.parametrize("per", ["run", "day"])
+def test_what_a_simulator_answers_is_paid_from_a_purse_of_its_own_and_that_of_nobody_knows_whom_from_all(tmp_path, per):
+    budget = {"tokens": 9000, "per": per}
+    job = job_of(
+        job={"input": "in.jsonl", "budget": budget},
+        workspaces={"legal": {"endpoint": "public", "api_key_env": "LEGAL_KEY"}, "sales": {}, "hr": {}},
+    )
+    with Ledger(Files(tmp_path, run_directory.open_to_append), 1) as ledger:
+        for number, name in enumerate(["legal", "sales", "hr", "gone"]):
+            row = Row(f"r-{number}", name, OWN, {}, "0" * 16)
+            call = Call(ledger.start(row, Bound(100, 100), 5.0), 1, 5.0, 7)
+            ledger.append(Answered(row, Reply("x", "stop", Usage(0, 10**number)), call), 0.0)
+    found = purses(job, ("legal", OWN), ("sales", OWN), ("hr", OWN))
+    take_up(job, found, tmp_path)
+    (real,), (rehearsed,), (too,) = (found[name, OWN] for name in ("legal", "sales", "hr"))
+    assert rehearsed is too
+    assert [real.page(5.0).spent, rehearsed.page(5.0).spent] == [1 + 1000, 10 + 100 + 1000]
+    assert (real.cap.amount, rehearsed.cap.amount) == (9000, 9000)
+    assert real.cap.key("2026-11-25") != rehearsed.cap.key("2026-11-25")
+
+
 def test_what_a_run_has_spent_so_far_is_read_from_its_ledger_for_the_lanes_that_have_budgets(tmp_path):
     with Ledger(Files(tmp_path, run_directory.open_to_append), 1) as ledger:
         for number, lane in enumerate([("legal", OWN), ("sales", OWN), ("legal", OWN)], 1):
@@ -220,7 +241,7 @@ def test_what_a_run_has_spent_so_far_is_read_from_its_ledger_for_the_lanes_that_
             ledger.flush()
             ledger.end(call.attempt, "answered", reply, 6.0)
         ledger.start(Row("r-9", "legal", OWN, {}, "0" * 16), Bound(300, 4), 5.0)
-    one = Purse(Cap("workspaces.legal.budget", Decimal(100), "tokens"))
+    one = Purse(Cap("workspaces.legal.budget", Decimal(100), "tokens", rehearsed=True))
     take_up(job_of(), {("legal", OWN): (one,)}, tmp_path)
     assert one.page(0).spent == 11 + 13 + 304
     (tmp_path / "legal" / "results.jsonl").write_bytes(b"{}\n")

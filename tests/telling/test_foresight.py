@@ -335,7 +335,7 @@ def test_a_budget_in_tokens_or_of_the_day_is_looked_at_too_and_other_runs_have_t
 
 
 def _books(taken):
-    page = f"workspace legal | tokens | a month (Asia/Shanghai) | {BEGINS:%Y-%m}"
+    page = f"rehearsed workspace legal | tokens | a month (Asia/Shanghai) | {BEGINS:%Y-%m}"
     return Books("kept", {name: Part({page: Decimal(each)}, {page: Decimal(each)}) for name, each in taken.items()}).as_bytes()
 
 

@@ -44,10 +44,12 @@ class Cap:
     """None: of the run."""
     whose: str = ""
     """Of a cap with a period: what the books know it by, in every run."""
+    rehearsed: bool = False
+    """It is about calls that a simulator answers: they are no money, and leave what real ones may spend alone."""
 
     def key(self, page: str) -> str:
         """What the books call a page of this cap."""
-        return f"{self.whose} | {self.unit} | {self.period} | {page}"
+        return f"{'rehearsed ' if self.rehearsed else ''}{self.whose} | {self.unit} | {self.period} | {page}"
 
     @property
     def told(self) -> str:
