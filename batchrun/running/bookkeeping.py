@@ -111,8 +111,7 @@ class Bookkeeper:
         books = self._file.read() or Books("")
         beside = self._others.beside()
         read = self._counted(self._others.stale(books, beside))
-        self._others.take_in(books, read)
-        self._others.forget_moved(books, beside, read)
+        self._others.take_in(books, beside, read, self._spent())
         for key, purse in self._others.present().items():
             purse.page(self._wall_time()).others = books.others(self._run, key)
 
@@ -203,7 +202,7 @@ class Bookkeeper:
         wish = max(whole + page.promised, books.lot(self._run, key, purse.cap.amount))
         lent = books.lend(self._run, key, purse.cap.amount, least, wish)
         page.allowed, page.others = part.taken[key], books.others(self._run, key)
-        page.contested = lent < whole and bool(books.holders(self._run, key))
+        page.contested = lent < whole and bool(self._holders(books, key))
         page.refused_at = now if lent < whole else -math.inf
 
     def _awaits_others(self, now: float) -> bool:
@@ -226,9 +225,13 @@ class Bookkeeper:
                     return False
                 self._give_back(books.runs[self._run])
                 self._file.write(books)
-        folder = self._file.path.parent
         keys = [purse.cap.key(purse.page(self._wall_time()).span.name) for purse in waiting]
-        return all(is_held(folder / name) for key in keys for name in books.holders(self._run, key))
+        return all(is_held(directory) for key in keys for directory in self._holders(books, key))
+
+    def _holders(self, books: Books, key: str) -> list[Path]:
+        """The directories of other runs that may give something back; one that is gone gives nothing."""
+        directories = [self._file.path.parent / name for name in books.holders(self._run, key)]
+        return [directory for directory in directories if directory.is_dir()]
 
     def _holds_idly(self, books: Books) -> bool:
         """Whether the books have this run hold what no call is under way for, and another might miss it."""
@@ -243,6 +246,9 @@ class Bookkeeper:
                 page.allowed = page.spent
             part.taken[key], part.spent[key] = page.allowed, page.spent
 
+    def _spent(self) -> dict[str, Decimal]:
+        return {key: page.spent for key, page in self._written()}
+
     def _written(self) -> Iterator[tuple[str, Page]]:
         return ((purse.cap.key(page.span.name), page) for purse in self._purses for page in purse.pages.values())
 
@@ -256,9 +262,7 @@ class Bookkeeper:
             stale = self._others.stale(books, beside)
             if unread := [path for path in stale if path not in read]:
                 return unread
-            of_stale = {path: read[path] for path in stale}
-            self._others.take_in(books, of_stale)
-            self._others.forget_moved(books, beside, of_stale)
+            self._others.take_in(books, beside, {path: read[path] for path in stale}, self._spent())
             self._write_own(books, now)
             if not all((other := books.runs.get(path.name)) and other.open for path in beside if is_held(path)):
                 self._incomplete_at = now
@@ -273,7 +277,8 @@ class Bookkeeper:
 
     def _write_own(self, books: Books, now: float) -> None:
         part = books.runs.setdefault(self._run, Part())
-        part.open, part.sizes, part.run = True, {}, self._which
+        part.open, part.run = True, self._which
+        part.sizes = dict.fromkeys((key for key, _ in self._written()), ledger_bytes(self._directory)[0])
         for key, page in self._written():
             page.allowed = max(page.allowed, page.spent + page.promised)
             part.taken[key], part.spent[key] = page.allowed, page.spent

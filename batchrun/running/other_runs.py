@@ -13,6 +13,7 @@ be counted must not be overspent.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 
 from batchrun.core.errors import LedgerError, RunDamagedError
@@ -50,17 +51,22 @@ class OtherRuns:
         """
         return {directory: self._read(directory, then) for directory in directories}
 
-    def take_in(self, books: Books, read: Mapping[Path, Part]) -> None:
-        """Write into *books* what was *read*."""
+    def take_in(self, books: Books, beside: Iterable[Path], read: Mapping[Path, Part], own: Mapping[str, Decimal]) -> None:
+        """Write into *books* what was *read* now of the runs *beside*.
+
+        A run whose directory has another name than the books know it by is counted once, this one too; and what they know to be spent stays
+        counted, though no ledger tells it any more: this run's tells what it has spent of its *own*.
+        """
+        name = name_of(self._directory)
+        there = {name, *(path.name for path in beside)}
+        runs = {name: which(self._directory)} | {path.name: part.run for path, part in read.items()}
+        for each, run in runs.items():
+            books.make_way(each, run)
+        for each, run in runs.items():
+            books.move(each, run, there)
+        books.tell(name, own, ledger_bytes(self._directory)[0])
         for path, part in read.items():
             _merge(books, path.name, part, alive=is_held(path))
-
-    def forget_moved(self, books: Books, beside: Iterable[Path], read: Mapping[Path, Part]) -> None:
-        """Count a run whose directory has another name than the books know it by once: this one, and what of *beside* was *read* now."""
-        own = name_of(self._directory)
-        there = {own, *(path.name for path in beside)}
-        for name, run in [(own, which(self._directory)), *((path.name, part.run) for path, part in read.items())]:
-            books.forget_moved(name, run, there)
 
     def beside(self) -> list[Path]:
         """Their directories."""
@@ -124,7 +130,9 @@ def _merge(books: Books, name: str, read: Part, *, alive: bool) -> None:
     part = books.runs.setdefault(name, Part())
     part.run = read.run
     if not (part.open and alive):
-        part.settle(read.spent, max(read.sizes.values()))
+        size = max(read.sizes.values())
+        books.tell(name, read.spent, size)
+        part.settle(read.spent, size)
         return
     for key, amount in read.taken.items():
         part.taken.setdefault(key, amount)

@@ -6,6 +6,9 @@ Rules
   So the sum of what all runs have taken is never more than the cap, however many are under way and whatever kills them.
 - When a run ends, what it has taken becomes what it has spent. A run that was killed keeps what it had taken until its ledger was read:
   then that decides, with what is in doubt at its bound.
+- What was spent stays counted, whatever is done to directories: of one that is removed, of one that another run takes the place of, and
+  what a copy does not tell that holds less than the ledger in whose place it stands. What no directory tells stands under names that none
+  can have.
 - The ledgers are the truth. The books can be deleted and are made again from them; that they were lost shows by their *name*, which each
   making chooses anew.
 
@@ -42,7 +45,7 @@ class Part:
     open: bool = False
     """A process has it, or had it when it was killed."""
     sizes: dict[str, int] = field(default_factory=dict)
-    """Of the run's ledger when a page was read from it or settled, in bytes: another size means that there is more to read."""
+    """Of the run's ledger when a page was last read from it, opened or settled, in bytes: another size means that there is more to read."""
     run: str = ""
     """Which run it is, whatever its directory is called; empty where older books do not tell."""
 
@@ -57,6 +60,16 @@ class Part:
         self.sizes = {page: size for page in self.taken if page in spent} | {
             page: each for page, each in self.sizes.items() if page not in spent and each == size
         }
+
+    def known(self, page: str, size: int) -> Decimal:
+        """What its ledger must tell of *page*, being so many bytes long; all that was taken, where it is a copy of before that.
+
+        An opening writes to the ledger before it sends anything.
+        """
+        before = self.sizes.get(page, -1)
+        if size < before or (self.open and size == before):
+            return self.taken.get(page, _NOTHING)
+        return self.spent.get(page, _NOTHING) if self.open else _NOTHING
 
     def idle(self, page: str) -> Decimal:
         """What it holds for calls to come, or under way."""
@@ -78,10 +91,40 @@ class Books:
         """Which other runs hold some of *page* that they may give back."""
         return [name for name, part in self.runs.items() if name != run and part.idle(page) > 0]
 
-    def forget_moved(self, name: str, run: str, there: Collection[str]) -> None:
-        """Drop what *run*, which is called *name* now, has under names that no directory has any more: else it would count twice."""
-        for other in [other for other, part in self.runs.items() if run and part.run == run and other not in {name, *there}]:
-            del self.runs[other]
+    def make_way(self, name: str, run: str) -> None:
+        """Let *name* be that of *run*: what another had under it counts apart, until its directory is found elsewhere."""
+        standing = self.runs.get(name)
+        if run and standing is not None and standing.run not in {"", run}:
+            del self.runs[name]
+            apart = f"{name}/{standing.run}"
+            if apart in self.runs:
+                self._keep(apart, standing.taken)
+            else:
+                self.runs[apart] = standing
+
+    def move(self, name: str, run: str, there: Collection[str]) -> None:
+        """Let what *run*, which is called *name* now, has under a name that no directory has any more be of *name*: it would count twice.
+
+        *there* are the names that directories have. Where the books know of *name*, what has gone was a copy, and may have spent as well.
+        """
+        gone = next((other for other, part in self.runs.items() if part.run == run and other not in there), None)
+        if run and gone is not None and name not in self.runs:
+            self.runs[name] = self.runs.pop(gone)
+
+    def tell(self, name: str, spent: Mapping[str, Decimal], size: int) -> None:
+        """Before it is written down that the ledger in *name*, of so many bytes, tells so much: keep what was known and it does not tell.
+
+        A ledger that has grown may tell less: a call that was under way came to less than was set aside for it.
+        """
+        if (part := self.runs.get(name)) is not None:
+            less = {page: part.known(page, size) - amount for page, amount in spent.items()}
+            self._keep(f"{name}/", {page: by for page, by in less.items() if by > 0})
+
+    def _keep(self, name: str, amounts: Mapping[str, Decimal]) -> None:
+        for page, amount in amounts.items():
+            part = self.runs.setdefault(name, Part())
+            part.taken[page] = part.taken.get(page, _NOTHING) + amount
+            part.spent[page] = part.spent.get(page, _NOTHING) + amount
 
     def lot(self, run: str, page: str, cap: Decimal) -> Decimal:
         """What *run* may well take at once of *page*: others hardly miss it, and it need not ask for every call."""
