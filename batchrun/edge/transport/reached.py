@@ -2,7 +2,8 @@
 
 Endpoints close connections that lie unused, and a request may be on its way just then. The end of the stream that they send says how far
 they had received when they sent it: a system acknowledges what it has with everything it sends. So where the body of a request is not
-acknowledged by then, the connection was closed before it came, and nobody has read it. A reset says no such thing.
+acknowledged by then, the connection was closed before it came, and nobody has read it. A reset says no such thing. Nor does uvloop where
+the other end leaves TLS without a word (``close_notify``): it tells of that when there is no socket any more to ask.
 """
 
 from __future__ import annotations
