@@ -141,5 +141,5 @@ def _unknown_bars(period: int, kind: str) -> Iterator[Bar]:
         sliding = few_rows and kind == "sliding"
         yield unknown(caps, name, hours, missed=sliding or tpm == 100_000)
         if tpm == 1_000_000:
-            yield unknown(caps, name, hours / 4, latency=8.0, cap=1000, missed=sliding)
+            yield unknown(caps, name, hours / 4, latency=8.0, cap=1000, missed=few_rows)
         yield from changed(caps, name, missed_halved=few_rows, missed_restored=sliding)

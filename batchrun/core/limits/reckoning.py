@@ -116,10 +116,12 @@ class Reckoning(_Reckoned):
         elif (shorter := self._surprises.refused(self._refusal(now, launched_at, rate, cost), self._trials.largest)) is not None:
             self._count_over(now, shorter)
 
-    def refused_too(self) -> None:
-        """The provider refused a row that was under way when it refused another."""
+    def refused_too(self, now: float, cost: float) -> None:
+        """The provider refused a row that was under way when it refused another, which held less then than it was thought to."""
         self._trials.refused_too()
         self.deviations.refused_too()
+        room = self.room
+        room.ceiling.refused_beside(room.holds(now) + room.guesses.expected(cost).mean, self.deviation)
 
     def learnt(self) -> dict[str, float]:
         """Return what refusals have shown, to be kept; nothing where there were none."""

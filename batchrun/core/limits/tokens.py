@@ -61,7 +61,7 @@ class KnownTokens(Attempts):
 
     def refused_too(self, now: float, times: float, cost: float) -> None:  # noqa: ARG002 - how much is learnt there.
         """Learn from it."""
-        self.reckoning.refused_too()
+        self.reckoning.refused_too(now, cost)
 
     def learnt(self) -> dict[str, float]:
         """How the provider counts."""

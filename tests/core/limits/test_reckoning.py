@@ -310,11 +310,23 @@ def test_what_is_kept_free_has_bounds():
 def test_refusals_of_one_moment_widen_it_each_and_not_for_ever(at_end, wider, most):
     reckoning = reckoned(deviations=1.0)
     reckoning.counting.at_end = at_end
-    reckoning.refused_too()
+    reckoning.refused_too(0.0, 100.0)
     assert reckoning.deviations.count == pytest.approx(wider)
     for _ in range(100):
-        reckoning.refused_too()
+        reckoning.refused_too(0.0, 100.0)
     assert most / wider <= reckoning.deviations.count <= most
+
+
+def test_rows_that_were_refused_beside_another_were_not_in_the_window_and_are_not_sent_again_at_once():
+    reckoning = reckoned(usual=100.0)
+    reckoning.room.went.know(0.0, 5000.0)
+    assert at_once(reckoning, 100.0, 0.5) == 9
+    reckoning.room.settle(0.5, 100.0, 0.0)
+    reckoning.refused(0.6, 0.5, RATE, 100.0)
+    for _ in range(8):
+        reckoning.room.settle(0.5, 100.0, 0.0)
+        reckoning.refused_too(0.6, 100.0)
+    assert reckoning.room.free_at(0.6, RATE, 100.0) == pytest.approx(2.6)
 
 
 @pytest.mark.parametrize(("window", "seconds"), [(6.0, 2.0), (2.0, 1.0), (60.0, 2.0)])
