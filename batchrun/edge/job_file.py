@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _MOST_BYTES = 32 << 20
+_PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
+_TYPOGRAPHIC = "“”„‟‘’«»＂＇"
+"""What word processors and Chinese keyboards write in the place of quotes."""
 
 
 def load_job(path: str | Path) -> Job:
@@ -74,10 +78,24 @@ def _tables(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise JobError(f"{path}: not TOML: {without_keys_in(str(error))}") from None
+        raise JobError(f"{path}: not TOML: {without_keys_in(str(error))}{_mended_by(str(error), text)}") from None
     except ValueError:
         # int() alone raises a bare one: it reads no number of more than a few thousand digits.
         raise JobError(f"{path}: not TOML: a number is too long") from None
+
+
+def _mended_by(complaint: str, text: str) -> str:
+    """What a person probably has to change, where TOML's complaint does not say it."""
+    found = _PLACE.search(complaint)
+    if found is None:
+        return ""
+    line = text.splitlines()[int(found[1]) - 1 :][:1]
+    letter = "".join(line)[int(found[2]) - 1 : int(found[2])]
+    if letter and letter in _TYPOGRAPHIC:
+        return f"; {letter} stands there: TOML wants plain quotes, as a plain keyboard writes them"
+    if complaint.startswith(("Invalid hex value", "Unescaped", "Escaped character")):
+        return "; what holds a backslash stands in single quotes: 'C:\\data\\in.jsonl'"
+    return ""
 
 
 def _with_prices(tables: dict[str, Any], path: Path) -> dict[str, Any]:

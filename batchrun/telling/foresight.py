@@ -27,7 +27,7 @@ from batchrun.edge import run_directory
 from batchrun.edge.environment import read_keys
 from batchrun.running import noticed
 from batchrun.running.money import pricer, prices_of
-from batchrun.running.opening import looked_into
+from batchrun.running.opening import looked_into, read_schema
 from batchrun.telling import obstacles as wrong
 from batchrun.telling.affording import Affording
 from batchrun.telling.costing import money_of
@@ -46,6 +46,7 @@ def look_ahead(
     keys = read_keys(workspaces.values(), os.environ, dotenv)
     directory = Path(job.run_directory)
     described = run_directory.read_description(directory) or {}
+    read_schema(job.answers.schema_)  # A run would refuse to start over it.
     with TemporaryDirectory(prefix="batchrun-plan-") as name:
         scratch = Path(name)
         _borrow_spools(directory / "input", scratch / "input")

@@ -415,3 +415,9 @@ def test_what_a_description_tells_of_parks_may_be_anything():
     for parked in (7, [7, None], [{"scope": 1, "name": ["x"], "code": {}}], {"legal": 1}, None):
         run_directory.write_description(Path("run"), described | {"ended": {"parked": parked}})
         assert parked_notes(job) == []
+
+
+def test_a_schema_that_a_run_would_refuse_is_refused_by_a_plan():
+    write(rows_of(1))
+    with pytest.raises(JobError, match=r"answers\.schema"):
+        planned(job_of(workspaces={"legal": {}}, answers={"schema": "nowhere.json"}))

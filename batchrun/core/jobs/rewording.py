@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from batchrun.core.jobs.words import Loc, Wrong, one_of, quoted, shown, without_keys_in
+from batchrun.core.rows.unfit import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,6 +54,8 @@ def _found_and_allowed(details: ErrorDetails) -> tuple[str, str]:
     names = [step for step in details["loc"] if isinstance(step, str)]
     if details["type"] in {"dict_type", "model_type"} and names and names[-1] in _TABLES:
         return shown(details["input"]), _TABLES[names[-1]]
+    if details["type"] == "tuple_type" and isinstance(details["input"], str):
+        return shown(details["input"]), f"a list: [{shown(details['input'])}]"
     message = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return shown(details["input"]), _ALLOWED.get(details["type"], without_keys_in(message))
 
@@ -85,6 +88,8 @@ def _known_keys(details: ErrorDetails, root: type[BaseModel]) -> str:
     known = f"no such key; {one_of(str(name), names)}" if names else "no such key; nothing is set here"
     if name == "api_key":
         known = f"no key stands in a job file, but the name of the variable that holds it: {known}"
+    if name in PARAMETERS and "parameters" in names:
+        known = f"no such key; what is set for the model stands in parameters: parameters = {{ {name} = … }}"
     if isinstance(details["input"], dict) and parents[-2:-1] and parents[-2] in _NAMED_TABLES:
         known += f"; a name with a dot is quoted: {parents[-2]}.{quoted(f'{parents[-1]}.{name}')}"
     return known

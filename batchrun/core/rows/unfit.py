@@ -26,7 +26,7 @@ BATCH_URL = "/v1/chat/completions"
 PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
 BATCH_OWN = frozenset({"custom_id", "method", "url", "body"})
 """Each of them makes a line one in OpenAI Batch form."""
-_PARAMETERS = frozenset(
+PARAMETERS = frozenset(
     {
         *("temperature", "top_p", "top_k", "seed", "n", "stop", "max_tokens", "max_completion_tokens", "modalities", "audio"),
         *("presence_penalty", "frequency_penalty", "repetition_penalty", "logprobs", "top_logprobs", "response_format", "result_format"),
@@ -109,7 +109,7 @@ def _unfit_fields(value: dict[str, Any], allowed: frozenset[str]) -> str | None:
     if allowed.issuperset(value):
         return None
     unknown = next(name for name in value if name not in allowed)
-    if unknown in _PARAMETERS:
+    if unknown in PARAMETERS:
         where = "parameters" if "parameters" in allowed else "body"
         return f'unknown field {shown(unknown)}; what is set for the model goes into "{where}"'
     nearest = _nearest(unknown, allowed)

@@ -60,7 +60,9 @@ def _unfit(name: str, value: str) -> Wrong | None:
     if name.lower() in _OWN:
         return Wrong((name,), shown(value), "no header that batchrun writes itself, or that would change how answers come")
     if _SECRET.search(name):
-        return Wrong((name,), shown(value), "no header that holds a secret: a key stands in the variable that api_key_env names")
+        return Wrong(
+            (name,), "a value that is not shown", "no header that holds a secret: a key stands in the variable that api_key_env names"
+        )
     if value and not _VALUE.fullmatch(value):
         return Wrong((name,), shown(value), "up to 2,000 visible ASCII characters, with blanks between them; empty to leave it out")
     return None
