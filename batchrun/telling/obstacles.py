@@ -8,6 +8,7 @@ from typing import Any
 
 from batchrun.core.jobs.job import Workspace
 from batchrun.core.model import Scope
+from batchrun.core.rows.reasons import HINTS
 from batchrun.core.rows.routes import NoRoute, route
 from batchrun.core.scheduling.expected import LaneKey
 from batchrun.core.scheduling.prospects import Obstacle
@@ -77,6 +78,7 @@ def set_aside(opening: Opening) -> Iterator[Obstacle]:
     advice = "correct the lines; the run sets them aside and goes on"
     for each in opening.no_rows:
         more = f" (and {each.lines - 1:,} more)" if each.lines > 1 else ""
-        yield Obstacle(each.place + more, each.lines, each.said, advice)
+        hint = next((hint for hint, fits in HINTS.items() if fits(each)), advice)
+        yield Obstacle(each.place + more, each.lines, each.said, hint)
     if rest := opening.source.counts.set_aside - sum(each.lines for each in opening.no_rows):
         yield Obstacle("the input", rest, "lines that are no row for other reasons", advice)

@@ -18,7 +18,7 @@ from batchrun.core.protocols import failures
 from batchrun.core.protocols.mishaps import MISHAPS, mishap
 from batchrun.core.rows.answers import Schema, _judged, _unfit_call
 from batchrun.core.rows.parts import Medium
-from batchrun.core.rows.reasons import _HINTS, Reasons, told
+from batchrun.core.rows.reasons import HINTS, Reasons, told
 from batchrun.core.rows.routes import NoRoute, route
 from batchrun.core.rows.rows import NotARow
 from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS
@@ -145,7 +145,7 @@ def test_every_reason_why_a_line_is_no_row_is_told_in_chinese(kind):
 
 
 def test_what_would_help_many_lines_is_told_in_chinese():
-    for hint in _HINTS:
+    for hint in HINTS:
         assert chinese(hint) is not None, hint
     for said in ("id 'a' stands already at rows.jsonl line 7", "a line of 9,000 bytes: at most 100 may be", "7 more for other reasons"):
         in_chinese(said)

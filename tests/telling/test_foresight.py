@@ -421,3 +421,11 @@ def test_a_schema_that_a_run_would_refuse_is_refused_by_a_plan():
     write(rows_of(1))
     with pytest.raises(JobError, match=r"answers\.schema"):
         planned(job_of(workspaces={"legal": {}}, answers={"schema": "nowhere.json"}))
+
+
+def test_a_plan_of_a_table_says_how_it_becomes_json_lines():
+    Path("in.jsonl").write_text("id,prompt\n1,Hello\n2,Good morning\n")
+    found = planned(job_of(workspaces={"legal": {}})).obstacles
+    assert [each.where for each in found] == ["in.jsonl, line 2 (and 1 more)", "in.jsonl, line 1"]
+    assert found[1].advice.startswith("a table with headings (CSV) is made JSON lines by: python3 -c")
+    assert found[0].advice == "correct the lines; the run sets them aside and goes on"

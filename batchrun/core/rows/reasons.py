@@ -60,7 +60,7 @@ def _common(differs: re.Match[str]) -> str:
     return "#" if differs[0][0].isdigit() else differs[0]
 
 
-_HINTS: Mapping[str, Callable[[Reason], bool]] = {
+HINTS: Mapping[str, Callable[[Reason], bool]] = {
     "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array; the last "
     "line of a file that is still being written may be half of one: run the same command again once it is whole": (
         lambda each: each.said.startswith(("not JSON: unexpected end of data", "an array: "))
@@ -97,7 +97,7 @@ def told(lines: int, reasons: Iterable[Reason], workspaces: Iterable[str] = ()) 
     yield from map(str, shown)
     if shown and (rest := lines - sum(each.lines for each in shown)):
         yield f"{rest:,} more for other reasons"
-    yield from (hint for hint, fits in _HINTS.items() if any(map(fits, shown)))
+    yield from (hint for hint, fits in HINTS.items() if any(map(fits, shown)))
     names = list(workspaces)
     if names and any(" is not one of the job's" in each.said for each in shown):
         more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
