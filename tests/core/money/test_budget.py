@@ -138,6 +138,14 @@ def test_what_is_refused_costs_nothing_and_what_is_in_doubt_its_bound():
         assert [one.page(0).spent, one.page(0).promised] == [spent, 0]
 
 
+def test_an_answer_whose_cost_nobody_can_tell_costs_a_budget_its_bound():
+    one = Purse(Cap("workspaces.legal.budget", Decimal(100), "CNY"), lambda *_call: Decimal(7), lambda *_call: None)
+    promised = promise_all((one,), LANE, Bound(50, 50))
+    assert isinstance(promised, tuple)
+    one.settle(LANE, promised[0], Usage(30, 12), in_doubt=False)
+    assert [one.page(0).spent, one.page(0).promised] == [7, 0]
+
+
 def test_all_budgets_are_promised_or_none():
     large, small = purse(1_000), purse(10)
     lack = promise_all((large, small), LANE, Bound(5, 6))
