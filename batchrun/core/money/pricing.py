@@ -173,9 +173,7 @@ class Prices:
                 self._tariffs[key] = None
             elif batch:
                 # Half is taken off, and no more for what a cache held: the provider's pages on Batch and on its cache.
-                self._tariffs[key] = Tariff(
-                    replace(row, cached=_WHOLE, cache_hit=_WHOLE, cache_write=_WHOLE), self.discount(model, account), _BATCH
-                )
+                self._tariffs[key] = Tariff(_without_caches(row), self.discount(model, account), _BATCH)
             else:
                 self._tariffs[key] = Tariff(row, self.discount(model, account), Decimal(1))
         return self._tariffs[key]
@@ -212,6 +210,12 @@ def region_of(endpoint: Endpoint) -> str:
 def standard_prices() -> Prices:
     """Give the shipped rows."""
     return Prices(shipped())
+
+
+def _without_caches(row: PriceRow) -> PriceRow:
+    """The same prices where what a cache held is plain input."""
+    tiers = tuple(replace(tier, cached=None, cache_hit=None, cache_write=None) for tier in row.tiers)
+    return replace(row, tiers=tiers, cached=_WHOLE, cache_hit=_WHOLE, cache_write=_WHOLE)
 
 
 def _given(*prices: Decimal | None) -> list[Decimal]:
