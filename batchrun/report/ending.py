@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from shlex import quote
@@ -15,7 +16,7 @@ from batchrun.core.natural import natural
 from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL
 from batchrun.core.rows.reasons import told
 from batchrun.core.scheduling.scheduler import ParkedScope
-from batchrun.running.wishes import Ending
+from batchrun.running.wishes import MOST_UNREADABLE, Ending
 
 _MOST_UNREADABLE = 5
 _MOST_PARKED = 6
@@ -29,7 +30,7 @@ def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterab
     total = ending.statement.total()
     yield from (f"no row: {reason}" for reason in told(ending.statement.rejected_input, ending.no_rows, workspaces))
     yield from _all_parked(ending.parked)
-    yield from (f"not read: {reason}" for reason in ending.unreadable[:_MOST_UNREADABLE])
+    yield from _not_read(ending.unreadable)
     if total.rejected or total.exhausted:
         yield from _failed(ending.failures, "on the page" if ending.page else "in errors.jsonl")
         yield f"{_without_answer(total)}: why stands in {directory}/WORKSPACE/errors.jsonl"
@@ -46,6 +47,13 @@ def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterab
         yield f"results: {directory}/WORKSPACE/results.jsonl"
     if ending.page is not None:
         yield f"page: {ending.page}"
+
+
+def _not_read(reasons: Sequence[str]) -> Iterator[str]:
+    """Why rows could not be read; each reason once, for a disk that fails gives every row the same."""
+    for reason, rows in [*Counter(reasons).items()][:_MOST_UNREADABLE]:
+        more = " or more" if len(reasons) >= MOST_UNREADABLE else ""
+        yield f"not read: {reason}" + (f" ({rows:,} rows{more})" if rows > 1 else "")
 
 
 def _without_answer(total: Totals) -> str:

@@ -16,9 +16,7 @@ from batchrun.edge.ledger import Ledger
 from batchrun.engine import Engine
 from batchrun.running.opening import Opening
 from batchrun.running.preparing import Preparer
-from batchrun.running.wishes import Wishes
-
-_MOST_UNREADABLE = 100
+from batchrun.running.wishes import MOST_UNREADABLE, Wishes
 
 
 @dataclass(slots=True)
@@ -44,7 +42,7 @@ class UnderWay:
 
     def not_read(self, reason: str) -> None:
         """Take note of a row that could not be read; of an input that was replaced, that may be all of them."""
-        if len(self.unreadable) < _MOST_UNREADABLE:
+        if len(self.unreadable) < MOST_UNREADABLE:
             self.unreadable.append(reason)
 
 

@@ -48,6 +48,8 @@ class Wishes:
 
 
 NO_WISHES = Wishes()
+MOST_UNREADABLE = 100
+"""Rows that could not be read of which an ending says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Ending:
     stopped_by: str | None = None
     """The signal that ended it early."""
     unreadable: tuple[str, ...] = ()
-    """Rows whose input changed while the run was reading it, the first hundred; pending."""
+    """Rows whose input changed while the run was reading it, or could not be read, the first hundred; pending."""
     held: int = 0
     """Rows that wait for a person, for a call of theirs may have been billed."""
     page: Path | None = None

@@ -52,7 +52,7 @@ def test_what_stands_still_what_failed_and_what_is_left_are_told_with_what_to_do
         rejected_input=2,
         no_rows=(Reason(2, "in.jsonl, line 4", "workspace 'legall' is not one of the job's (nearest: 'legal')"),),
         parked=(ParkedScope(Scope.WORKSPACE, "legal", failure, 9),),
-        unreadable=tuple(f"row {number}" for number in range(9)),
+        unreadable=tuple(f"row {number}" for number in (0, 1, 1, 2, 3, 1, 4, 5, 6)),
         held=2,
         stopped_by="SIGTERM",
     )
@@ -62,7 +62,7 @@ def test_what_stands_still_what_failed_and_what_is_left_are_told_with_what_to_do
         "no row: 2 lines, the first in.jsonl, line 4: workspace 'legall' is not one of the job's (nearest: 'legal')",
         "no row: the job's workspaces are legal, sales",
         "parked: workspace legal, 9 rows: 401 InvalidApiKey: Invalid API-key provided.\n  set LEGAL_KEY",
-        *(f"not read: row {number}" for number in range(5)),
+        *(f"not read: row {number}" + " (3 rows)" * (number == 1) for number in range(5)),
         "4 rows rejected, 2 exhausted: why stands in runs/night/WORKSPACE/errors.jsonl",
         "once that is mended, ask rejected rows again with: batchrun run night.toml --retry-rejected",
         f"2 rows are held, for a call of theirs may have been billed: {lists}; {again}",
