@@ -51,7 +51,8 @@ WRONG = [
     (INPUT + "outptu = 'x'", "job.outptu", "an unknown key", "did you mean 'output'? One of output, name, input, max_line_bytes"),
     (INPUT + "[default]\nmodel = 'x'", "default", "an unknown key", "did you mean 'defaults'?"),
     (INPUT + "[defaults]\nconcurrency = 0", "defaults.concurrency", "0", "an integer of at least 1"),
-    (INPUT + '[defaults]\nconcurrency = "8"', "defaults.concurrency", '"8"', "an integer of at least 1"),
+    (INPUT + '[defaults]\nconcurrency = "8"', "defaults.concurrency", '"8"', "an integer of at least 1, without quotes"),
+    (INPUT + KEYED + 'rpm = "6e2"', "workspaces.legal.rpm", '"6e2"', "a number greater than 0, without quotes"),
     (INPUT + "[defaults]\nconcurrency = true", "defaults.concurrency", "true", "an integer of at least 1"),
     (INPUT + "[defaults]\nconcurrency = 8.0", "defaults.concurrency", "8.0", "an integer of at least 1"),
     (INPUT + "[defaults]\nConcurrency = 8", "defaults.Concurrency", "an unknown key", "did you mean 'concurrency'?"),
@@ -203,6 +204,12 @@ def test_a_mistake_says_where_it_is_what_stands_there_and_what_may(written, cont
     assert allowed in mistake.allowed
     assert "hush" not in str(mistake)
     assert not any(jargon in str(mistake) for jargon in ("Input", "validation", "tuple", "Tuple", "dict", "extra", "str_"))
+
+
+@pytest.mark.parametrize("text", ["8.0", "eight", "0", "true", "8]", "8\\nit = 8", "8 # a lot of", "[" * 60])
+def test_a_text_that_would_not_be_taken_without_its_quotes_is_not_told_to_be_without_them(written, text):
+    (mistake,) = error_of(written(INPUT + f'[defaults]\nconcurrency = "{text}"')).mistakes
+    assert mistake.allowed == "an integer of at least 1" + ", without quotes" * (text == "8 # a lot of")
 
 
 def test_all_mistakes_of_a_file_are_told_at_once(written):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import tomllib
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,9 +53,20 @@ def said(allowed: str) -> WrapValidator:
         try:
             return handler(value)
         except ValidationError:
-            raise wrong(shown(value), allowed) from None
+            raise wrong(shown(value), allowed + (", without quotes" if _fits_unquoted(value, handler) else "")) from None
 
     return WrapValidator(check)
+
+
+def _fits_unquoted(value: Any, handler: ValidatorFunctionWrapHandler) -> bool:
+    """Whether *value* is a text that would be taken as the number, or the truth, that it spells."""
+    if not isinstance(value, str) or len(value) > _LONGEST_SHOWN:
+        return False
+    try:
+        handler(tomllib.loads(f"it = {value}")["it"])
+    except (tomllib.TOMLDecodeError, ValidationError):
+        return False
+    return True
 
 
 def quoted(text: str) -> str:
