@@ -87,8 +87,11 @@ def is_held(directory: Path) -> bool:
     """Whether a process lives that has borrowed for the run in *directory*."""
     try:
         lock = os.open(directory / _HOLDER, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return False
+    except OSError as error:
+        # Taken for dead, it would be left what it holds and others would be lent it too.
+        raise _unusable(directory / _HOLDER, error) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -98,6 +101,16 @@ def is_held(directory: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything stands at *path*; raises LedgerError where that is not to be had."""
+    try:
+        return _status(path) is not None
+    except NotADirectoryError:
+        return False
+    except OSError as error:
+        raise _unusable(path, error) from None
 
 
 def name_of(directory: Path) -> str:

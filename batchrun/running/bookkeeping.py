@@ -38,7 +38,7 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.money.books import Books, Part
 from batchrun.core.money.budget import LaneKey, Page, Purse
 from batchrun.core.scheduling.scheduler import Scheduler
-from batchrun.edge.books_file import BooksFile, held, is_held, ledger_bytes, name_of
+from batchrun.edge.books_file import BooksFile, held, is_held, is_there, ledger_bytes, name_of
 from batchrun.running.other_runs import OtherRuns, which
 
 LOOK_EVERY = 1.0
@@ -231,7 +231,7 @@ class Bookkeeper:
     def _holders(self, books: Books, key: str) -> list[Path]:
         """The directories of other runs that may give something back; one that is gone gives nothing."""
         directories = [self._file.path.parent / name for name in books.holders(self._run, key)]
-        return [directory for directory in directories if directory.is_dir()]
+        return [directory for directory in directories if is_there(directory)]
 
     def _holds_idly(self, books: Books) -> bool:
         """Whether the books have this run hold what no call is under way for, and another might miss it."""
@@ -268,7 +268,7 @@ class Bookkeeper:
                 self._incomplete_at = now
             elif not self._awaits_others(now) and len(present) > _MANY:
                 self._take_first_lots(books, present)
-            if found is None and (self._name or self._file.path.exists()):
+            if found is None and (self._name or is_there(self._file.path)):
                 self._note(f"{self._file.path}: was lost or damaged, and was made again from the ledgers of the runs beside it")
             self._file.write(books)
         self._name = books.name

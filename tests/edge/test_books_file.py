@@ -14,7 +14,7 @@ import pytest
 
 from batchrun.core.errors import LedgerError
 from batchrun.core.money.books import Books, Part
-from batchrun.edge.books_file import BooksFile, ledger_bytes, runs_beside
+from batchrun.edge.books_file import BooksFile, is_held, is_there, ledger_bytes, runs_beside
 
 _NOBODY = 65534
 
@@ -70,6 +70,18 @@ def test_a_ledger_whose_size_is_not_to_be_had_is_told_and_is_not_none(folder):
     (folder / "a").write_bytes(b"no directory")
     with pytest.raises(LedgerError, match="a: the books of budgets cannot be kept: Not a directory"):
         ledger_bytes(folder / "a")
+
+
+@pytest.mark.parametrize("asked", [is_held, is_there])
+def test_what_cannot_be_looked_at_is_told_and_neither_dead_nor_gone(folder, asked):
+    """A run that is taken for dead leaves what it holds to others, and may be about to spend it."""
+    loop = folder / ("books.lock" if asked is is_held else "loop")
+    loop.symlink_to(loop)
+    with pytest.raises(LedgerError, match=f"{loop}: the books of budgets cannot be kept: Too many levels of symbolic links"):
+        asked(folder if asked is is_held else loop)
+    (folder / "a file").write_bytes(b"")
+    assert not asked(folder / "a file" / "below")
+    assert not asked(folder / "nowhere")
 
 
 def test_a_ledger_is_as_large_as_its_files_whatever_else_stands_beside_them(folder):
