@@ -154,10 +154,10 @@ def control(home: Path, program: str, *, cuts: int = 3) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cuts", type=int, default=60, help="0 for the controls alone")
+    parser.add_argument("--cuts", type=int, default=60, help="in tens; 0 for the controls alone")
     wished = parser.parse_args()
     began, told, lost, untold, oldest = time.monotonic(), Counter[str](), 0, 0, 0.0
-    for number in range(wished.cuts // 10):
+    for number in range(-(-wished.cuts // 10)):
         with tempfile.TemporaryDirectory() as home:
             found = powered(Path(home), cuts=10, rows=2500, seed=number)
         told.update(found.mended)
