@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -142,49 +143,24 @@ def boot_id() -> str:
 
 def lines_of(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
     """The lines from the byte *start* on, to *end*; a last one that has no end, only where it lacks nothing else."""
-    return chain.from_iterable(_blocks(path, start, end))
-
-
-def _blocks(path: Path, start: int, end: int | None) -> Iterator[Iterable[bytes]]:
-    try:
-        with path.open("rb", buffering=_BLOCK_BYTES) as file:
-            file.seek(start)
-            if end is not None:
-                yield _as_far_as(end - start, file)
-                return
-            while block := file.readlines(_BLOCK_BYTES):
-                if not block[-1].endswith(b"\n"):
-                    # Of a line that is being written more may come, which is none of its own.
-                    yield block if _is_object(block[-1]) else block[:-1]
-                    return
-                yield block
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _as_far_as(size: int, lines: Iterable[bytes]) -> Iterator[bytes]:
-    for line in lines if size > 0 else ():
-        if line.endswith(b"\n") or _is_object(line):
-            yield line
-        size -= len(line)
-        if size <= 0:
-            return
+    return chain.from_iterable(map(BytesIO, _whole_lines(path, start, end)))
 
 
 def _whole_lines(path: Path, start: int, end: int | None) -> Iterator[bytes]:
-    """What `lines_of` gives, many lines at a time and as they stand."""
+    """The same, many lines at a time and as they stand."""
     try:
         with path.open("rb", buffering=_BLOCK_BYTES) as file:
             left = (math.inf if end is None else end) - file.seek(start)
             while left > 0 and (block := file.read(int(min(left, _BLOCK_BYTES)))):
                 if not block.endswith(b"\n"):
                     block += file.readline()
-                left -= len(block)
-                if not block.endswith(b"\n") and not _is_object(block[(whole := block.rfind(b"\n") + 1) :]):
-                    block = block[:whole]
+                if not block.endswith(b"\n"):
+                    # Of a line that is being written more may come, which is none of its own.
+                    whole = block.rfind(b"\n") + 1
+                    yield block if _is_object(block[whole:]) else block[:whole]
+                    return
                 yield block
+                left -= len(block)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -309,8 +310,30 @@ def test_blocks_of_a_log_are_its_lines_wherever_they_are_cut(content, size, to_t
         log = Path(directory) / "attempts.log"
         log.write_bytes(content)
         attempts = history.Attempts(log, start, None if to_the_end else end)
-        lines = b"".join(history.lines_of(log, start, attempts.end))
         patched.setattr(history, "_BLOCK_BYTES", size)
-        blocks = [*attempts.blocks()]
-    assert b"".join(blocks) == lines
+        blocks, lines = [*attempts.blocks()], [*history.lines_of(log, start, attempts.end)]
+    asked = content[start:] if to_the_end else content[start:end]
+    whole = asked[: asked.rfind(b"\n") + 1]
+    wanted = asked if is_object(asked.removeprefix(whole)) else whole
+    assert (b"".join(blocks), b"".join(lines)) == (wanted, wanted)
     assert all(block.endswith(b"\n") for block in blocks[:-1])
+    assert all(line.count(b"\n") <= 1 for line in lines)
+    assert all(line.endswith(b"\n") for line in lines[:-1])
+
+
+def is_object(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("read", [lambda log: log.blocks(), lambda log: history.lines_of(log.path)])
+def test_of_a_line_that_is_being_written_the_rest_is_no_line_of_its_own(tmp_path, read):
+    log = history.Attempts(tmp_path / "attempts.log")
+    log.path.write_bytes(b'{"end":"1-1"}\n{"end":')
+    found = read(log)
+    first = next(found)
+    with log.path.open("ab") as file:
+        file.write(b'"1-2"}\n{"end":"1-3"}\n')
+    assert b"".join([first, *found]) in {b'{"end":"1-1"}\n', b'{"end":"1-1"}\n{"end":"1-2"}\n{"end":"1-3"}\n'}
