@@ -32,7 +32,7 @@ Exit codes
   0  every run that was named is in the sums
   2  an argument is wrong, there is no run directory, or Parquet is asked for and pyarrow is not there
   4  a file could not be written
-  6  a run could not be read: it is left out, and told
+  6  a run could not be read, or a copy of one made calls of its own: it is left out, and told
 """
 _BESIDE = "usage.csv"
 _PAGE = "report.html"

@@ -133,6 +133,31 @@ class Attempts:
         yield ReadIn(boot_id())
 
 
+def alike(one: Path, other: Path) -> int:
+    """To which byte *one* is what *other* is: all of it, or to the first line that differs; 0 where either is not there."""
+    at = begun = 0
+    try:
+        with one.open("rb", buffering=0) as mine, other.open("rb", buffering=0) as its:
+            while block := mine.read(_BLOCK_BYTES):
+                same = _alike(block, its.read(_BLOCK_BYTES))
+                if newline := block.rfind(b"\n", 0, same) + 1:
+                    begun = at + newline
+                if same < len(block):
+                    return begun
+                at += same
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise LedgerError(f"{one} and {other}: cannot be read: {error.strerror}") from None
+    return at
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    if one == other:
+        return len(one)
+    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
 def boot_id() -> str:
     """Which start of which machine this is; another one each time it is asked where the system does not tell."""
     try:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from batchrun.core.errors import RunDamagedError
 from batchrun.core.ledger.apart import Doubtful as DoubtfulEntries
 from batchrun.core.ledger.apart import Joins
-from batchrun.core.ledger.attempts import Line
+from batchrun.core.ledger.attempts import Line, Started
 from batchrun.core.ledger.doubt import Calls, Doubtful
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.given import Given, parts
@@ -143,6 +143,14 @@ def _read_by_two(directory: Path, reader: Any, only: str | None, ahead: Ahead, u
                 return False
         result = ahead.folded()
         return result is not None and reader.join(*result)
+
+
+def makes_calls_beside(directory: Path, other: Path) -> bool:
+    """Whether a copy of a run, or the one that it is of, tells of calls that the *other* does not; raises LedgerError."""
+    if directory.samefile(other):
+        return False
+    log = directory / LOG
+    return any(isinstance(line, Started) for line in history.Attempts(log, history.alike(log, other / LOG)))
 
 
 class DoubtfulCalls:

@@ -20,6 +20,7 @@ from batchrun.edge.table_file import write_csv, write_parquet
 from batchrun.report.usage_csv import usage_table
 from batchrun.running.money import described_job, places_of
 from batchrun.running.statements import BY, read_statement
+from batchrun.telling.reading import makes_calls_beside
 
 Into = Callable[[Path], AbstractContextManager[IO[bytes]]]
 """Gives what stands at a path to be written to."""
@@ -168,8 +169,20 @@ def _each_once(paths: Sequence[Path], left_out: list[LeftOut]) -> list[Path]:
         if longest[run] == path and path not in chosen:
             chosen.append(path)
         else:
-            left_out.append(LeftOut(path, f"{path}: holds the same run as {longest[run]}, which is counted", repeated=True))
+            left_out.append(_copy(path, longest[run]))
     return chosen
+
+
+def _copy(path: Path, counted: Path) -> LeftOut:
+    """One that has gone on by itself was paid for what it did since; one that has not tells nothing that is not counted."""
+    told = f"{path}: holds the same run as {counted}, which is counted"
+    try:
+        went_on = makes_calls_beside(path, counted)
+    except BatchrunError as error:
+        return LeftOut(path, f"{told}; whether it made calls of its own cannot be told: {error}")
+    if went_on:
+        return LeftOut(path, f"{told}, and made calls of its own since one of them was copied: what those cost is in no sum")
+    return LeftOut(path, told, repeated=True)
 
 
 def _size(directory: Path) -> int:

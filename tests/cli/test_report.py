@@ -18,6 +18,7 @@ from pyarrow import parquet as pq
 
 from batchrun.cli.report import report
 from batchrun.core.errors import JobError, RunDamagedError
+from batchrun.core.ledger.seal import sealed
 from batchrun.core.model import Usage
 from batchrun.edge import run_directory
 from batchrun.edge.job_file import load_job
@@ -335,6 +336,42 @@ def test_of_a_run_and_its_older_copy_the_longer_is_counted_whatever_the_order(tm
         found = reported(paths)
         assert [each.path for each in found.taken] == [newer]
         assert found.complete
+
+
+def called_again(directory, row_id="r-new"):
+    """Have a run directory be opened once more, and make a call."""
+    path = directory / "attempts.log"
+    most = [50, 60]
+    for fields in (
+        {"opening": 9, "at": MIDNIGHT},
+        {"start": "9-1", "at": MIDNIGHT, "workspace": "legal", "model": "qwen-plus", "id": row_id, "most": most},
+    ):
+        with path.open("ab") as file:
+            file.write(sealed(orjson.dumps(fields)))
+    return directory
+
+
+def test_a_copy_that_made_calls_of_its_own_is_told_as_not_counted_and_not_taken_for_a_copy(tmp_path):
+    """What two departments' machines went on with, each from the same copy, was paid twice: a sum of one of them is not all."""
+    one = night(tmp_path / "1")
+    shutil.copytree(one, tmp_path / "2")
+    called_again(called_again(one), "r-2")
+    called_again(tmp_path / "2", "r-other")
+    for paths in ([one, tmp_path / "2"], [tmp_path / "2", one]):
+        result = ask(*paths, "--json", code=6)
+        told = orjson.loads(result.stdout)
+        assert [(each["path"], each["repeated"]) for each in told["left_out"]] == [(str(tmp_path / "2"), False)]
+        assert "made calls of its own" in result.stderr
+        assert [each["path"] for each in told["runs"]] == [str(one)]
+
+
+def test_a_copy_that_was_opened_again_and_made_no_call_is_counted_with_the_run_it_is_of(tmp_path):
+    one = night(tmp_path / "1")
+    shutil.copytree(one, tmp_path / "2")
+    called_again(one)
+    with (tmp_path / "2" / "attempts.log").open("ab") as file:
+        file.write(sealed(orjson.dumps({"opening": 7, "at": MIDNIGHT})))
+    assert reported([one, tmp_path / "2"]).complete
 
 
 def test_one_path_given_twice_is_one_run(tmp_path):

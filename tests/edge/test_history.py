@@ -111,6 +111,26 @@ def test_a_line_that_is_being_written_while_it_is_read_is_never_taken_for_two(tm
         assert [entry.id for entry in history.entries(path, "法务")] == ["行-0", "行-1", "行-2"]
 
 
+@pytest.mark.parametrize("before", [0, 1, 30])
+def test_a_file_is_another_to_the_first_line_that_differs_wherever_blocks_are_cut(tmp_path, monkeypatch, before):
+    monkeypatch.setattr(history, "_BLOCK_BYTES", 8)
+    one, other = tmp_path / "one", tmp_path / "other"
+    lines = b"a line\n" * before
+    for mine, its, same in (
+        (b"", b"", b""),
+        (b"", b"more\n", b""),
+        (b"more\n", b"", b""),
+        (b"mine\nx\n", b"mine\ny\n", b"mine\n"),
+        (b"a line that is being wr", b"a line that is being written\n", b"a line that is being wr"),
+        (b"a line that is mine\n", b"a line that is not\n", b""),
+    ):
+        one.write_bytes(lines + mine)
+        other.write_bytes(lines + its)
+        assert history.alike(one, other) == len(lines + same)
+    other.unlink()
+    assert history.alike(one, other) == history.alike(other, one) == 0
+
+
 @pytest.mark.parametrize(
     "damage",
     [
