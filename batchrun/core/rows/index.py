@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from batchrun.core.rows.names import id_digest, names_of
+from batchrun.core.rows.nearby import Nearby
 
 MAX_FILES = 1 << 16
 _FIRST_SLOTS = 1024
@@ -66,6 +67,7 @@ class Index:
         self._repeats = array("I")
         self._occurrences = array("I")
         self._lanes: dict[LaneKey, array[int]] = {}
+        self._nearby: dict[LaneKey, Nearby] = {}
         self.expected = 0
         """Rows that there may be in all, where somebody can tell: the table then grows fewer times."""
 
@@ -204,6 +206,23 @@ class Index:
                 return held - 1
             slot = slot + 1 if slot + 1 < slots else 0
         return None
+
+    def find_nearby(self, lane: LaneKey, names: Sequence[int]) -> list[int | None]:
+        """What `find_named` finds of each: sooner, where they are rows of *lane* about in the order in which these stand.
+
+        Nothing is added any more.
+        """
+        if (nearby := self._nearby.get(lane)) is None:
+            nearby = self._nearby[lane] = Nearby(self._names, self._lanes.get(lane, array("I")))
+        found = nearby.find(names)
+        if None in found:
+            missed, found = (
+                found,
+                [self.find_named(name) if ordinal is None else ordinal for name, ordinal in zip(names, found, strict=True)],
+            )
+            if missed.count(None) == len(missed) and (ordinal := found[len(found) // 2]) is not None:
+                nearby.reach(ordinal)
+        return found
 
     def parts(self) -> tuple[dict[str, Any], list[array[int]]]:
         """What the index is made of: a JSON object, and arrays; `of_parts` takes both."""

@@ -50,8 +50,8 @@ class Past:
         """
         plan, calls = self.plan, self.calls
         done = [0] * len(given.models)
-        for place, (row, name, digest, opening, call, lane) in enumerate(given):
-            if row and (ordinal := plan.pending(name)) is not None and calls.glanced(opening, call, row):
+        for place, (ordinal, (row, _, digest, opening, call, lane)) in enumerate(zip(plan.sought(workspace, given), given, strict=True)):
+            if ordinal is not None and plan.is_pending(ordinal) and calls.glanced(opening, call, row):
                 plan.answer(ordinal, digest)
                 done[lane] += 1
                 if opening > self.latest:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.given import Given
 from batchrun.core.ledger.usual import Began, UsualAnswer
 from batchrun.core.rows.index import Index, LaneKey
 from batchrun.core.rows.names import id_digest
@@ -107,10 +108,23 @@ class Plan:
         """Ordinal of a row; None where it no longer stands in the input."""
         return self._index.find(workspace, row_id)
 
-    def pending(self, name: int) -> int | None:
-        """Ordinal of the row with this `id_digest`, of which nothing was noted but what leaves it to do; None where a closer look tells."""
-        ordinal = self._index.find_named(name) if self._index.is_told_by_names else None
-        return ordinal if ordinal is not None and self._states[ordinal] == _PENDING else None
+    def sought(self, workspace: str, given: Given) -> Sequence[int | None]:
+        """Ordinals of the rows that are given by their `id_digest`s; None for each of which a closer look tells."""
+        index, models, names = self._index, given.models, given.names
+        if not index.is_told_by_names:
+            return [None] * len(names)
+        if len(models) == 1 and 0 not in given.rows:
+            return index.find_nearby((workspace, models[0]), names)
+        found: list[int | None] = [None] * len(names)
+        for lane, model in enumerate(models):
+            places = [place for place, (row, each) in enumerate(zip(given.rows, given.lanes, strict=True)) if row and each == lane]
+            for place, ordinal in zip(places, index.find_nearby((workspace, model), [names[place] for place in places]), strict=True):
+                found[place] = ordinal
+        return found
+
+    def is_pending(self, ordinal: int) -> bool:
+        """Whether nothing was noted of the row but what leaves it to do."""
+        return self._states[ordinal] == _PENDING
 
     def is_answered(self, workspace: str, row_id: str, ordinal: int | None = None) -> bool:
         """Whether an answer of the row was noted. *ordinal* is its own, where that is known."""
