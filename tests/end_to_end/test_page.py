@@ -141,6 +141,41 @@ def test_no_width_makes_the_page_scroll_sideways(browser, pages, name):
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("name", ["three", "hostile", "own"])
+def test_a_phone_shows_all_that_is_said_of_a_failure_without_scrolling_sideways(browser, pages, name):
+    with shown(browser, pages[name], viewport=PHONE) as (page, _, _):
+        cells = "[...document.querySelectorAll('.stacked th, .stacked td')].filter((each) => each.checkVisibility())"
+        edges = page.evaluate(f"{cells}.map((each) => [each.getBoundingClientRect().left, each.getBoundingClientRect().right])")
+        assert edges
+        assert all(left >= 0 and right <= PHONE["width"] for left, right in edges)
+        assert page.evaluate(
+            "[...document.querySelectorAll('.scroll:has(.stacked)')].every((each) => each.scrollWidth <= each.clientWidth)"
+        )
+        # Laid out as it is, it is a table to those who have it read out.
+        assert page.get_by_role("cell").count() >= len(edges) - page.locator(".stacked tbody tr").count()
+
+
+def test_a_table_that_goes_on_beyond_the_edge_fades_there_until_it_has_been_scrolled(browser, pages):
+    with shown(browser, pages["three"], viewport=PHONE) as (page, _, _):
+        region = page.locator("#who .scroll")
+        assert "more" in region.get_attribute("class").split()
+        region.evaluate("(each) => { each.scrollLeft = each.scrollWidth }")
+        page.wait_for_function("!document.querySelector('#who .scroll').classList.contains('more')")
+        page.set_viewport_size(LAPTOP)
+        region.evaluate("(each) => { each.scrollLeft = 0 }")
+        page.wait_for_function("!document.querySelector('.scroll.more')")
+
+
+def test_what_is_folded_away_leaves_no_heading_alone_on_paper(browser, pages):
+    with shown(browser, pages["sixty"]) as (page, _, _):
+        folded = page.locator("#what summary").inner_text()
+        assert page.locator("#what details[open]").count() == 0
+        page.emulate_media(media="print")
+        assert page.locator("#what summary").is_hidden()
+        page.evaluate("document.querySelector('#what details').open = true")
+        assert page.locator("#what summary").inner_text() == folded
+
+
 def test_names_that_are_script_are_shown_as_what_they_are(browser, pages):
     with shown(browser, pages["hostile"]) as (page, _, said):
         open_everything(page)

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.core.ledger.attribution import Attribution
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.statement import Statement
@@ -379,6 +380,18 @@ def test_what_cost_the_same_stands_in_the_order_of_names():
 def test_a_run_of_nothing_has_a_page_too():
     assert "There was nothing to do." in text_of(page(subject()))
     assert "没有需要处理的行" in text_of(page(subject(), "zh"))
+    assert "cost is not known" not in text_of(page(subject()))
+
+
+def test_rows_that_were_never_sent_make_no_day_of_dashes():
+    """A picture that cannot be found, say: no call says when, and there is nothing to say of it but that."""
+    sent, unsent = Totals(answered=4, calls=4, billed_calls=4, cost={"CNY": Decimal(1)}), Totals(rejected=2)
+    found = subject(("legal", "m", sent), ("sales", "v", unsent), by=("day",))
+    found.statement.attribution = Attribution(("day",), "Asia/Shanghai", {("2026-11-24",): sent, (None,): unsent})
+    assert "By day Day Share Cost, CNY Input tokens Output tokens Answered 2026-11-24" in text_of(page(found))
+    assert "not told by the ledger" not in text_of(page(found))
+    found.statement.attribution.groups[None,].add(Totals(in_doubt=1))
+    assert "not told by the ledger" in text_of(page(found))
 
 
 def test_what_comes_from_a_ledger_is_only_ever_text(tmp_path):

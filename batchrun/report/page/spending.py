@@ -49,7 +49,7 @@ def who(subject: Subject, words: Words) -> Markup:
     ]
     foot = [text(words.say("total")), text(""), *_spent(subject, subject.total, decimals, words)]
     foot += [count(subject.total.calls), count(subject.total.answered)]
-    lead = words.say("who_lead" if subject.currency else "who_lead_tokens")
+    lead = words.say("who_lead" if subject.currency or not subject.weight(subject.total) else "who_lead_tokens")
     shown = table(words, "who", columns, rows, foot=foot, searched=True)
     return h(
         "section", h("h2", words.say("who")), h("p", lead, class_="lead"), _legend(subject, words), shown, _plus(subject, words), id="who"
@@ -121,7 +121,7 @@ def _by(dimension: str, subject: Subject, words: Words) -> Markup:
             count(totals.answered),
         ]
         for label, totals in islice(parts.items(), MOST_ROWS)
-        if totals.billed_calls or totals.in_doubt or totals.answered or totals.rejected or totals.exhausted
+        if totals.billed_calls or totals.in_doubt or totals.answered
     ]
     return Markup(h("h3", title) + table(words, "what", columns, rows, searched=True))
 

@@ -107,7 +107,7 @@ def _by_whom(subject: Subject, words: Words) -> Iterator[Child]:
         h("span", name(part, 24), h("span", percent(subject.share(parts[part])), class_="n"), class_="pair")
         for part in islice(parts, _FIRST)
     ]
-    yield h("span", rows, class_="list")
+    yield h("span", rows, class_="list") if rows else h("span", "–", class_="figure")
     if len(parts) > _FIRST:
         yield h("span", words.say("and_more", n=whole(len(parts) - _FIRST)), class_="sub")
 

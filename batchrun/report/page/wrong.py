@@ -60,7 +60,7 @@ def _reasons(subject: Subject, words: Words) -> Child:
             ]
         )
     rest = h("p", words.say("more_reasons", n=whole(len(ranked) - _MOST_REASONS)), class_="note") if len(ranked) > _MOST_REASONS else None
-    return [h("h3", words.say("reasons")), table(words, "reasons", columns, rows, roomy=True), rest]
+    return [h("h3", words.say("reasons")), table(words, "reasons", columns, rows, stacked=True), rest]
 
 
 def _rows(where: Mapping[str, Told]) -> int:
@@ -101,7 +101,7 @@ def _trouble(subject: Subject, words: Words) -> Child:
         ]
         for (verdict, code), where in ranked[:_MOST_REASONS]
     ]
-    return [h("h3", words.say("way")), h("p", words.say("way_lead"), class_="lead"), table(words, "way", columns, rows, roomy=True)]
+    return [h("h3", words.say("way")), h("p", words.say("way_lead"), class_="lead"), table(words, "way", columns, rows, stacked=True)]
 
 
 def _flight(subject: Subject, words: Words) -> Child:

@@ -67,6 +67,16 @@
     for (const row of region.querySelector("tbody").rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
   });
 
+  // Where more stands beyond the right edge the table fades out: a number that is cut off there would be read as another one.
+  const fade = (region) => region.classList.toggle("more", region.scrollLeft + region.clientWidth < region.scrollWidth - 1);
+  const widths = new ResizeObserver((changes) => changes.forEach(({ target }) => fade(target.closest(".scroll"))));
+  const watched = (region) => {
+    region.addEventListener("scroll", () => fade(region), { passive: true });
+    widths.observe(region);
+    widths.observe(region.querySelector("table"));
+  };
+  all(".scroll").forEach(watched);
+
   // Plots.
   const make = (tag, kind, text) => {
     const made = document.createElement(tag);
@@ -264,6 +274,7 @@
       region.setAttribute("aria-label", `${say(details.parentNode.querySelector("[data-plot]").dataset.title)}: ${say(plot.unit)}`);
       region.append(make("p", "sub", say(plot.unit)), table);
       data.replaceChildren(region);
+      watched(region);
     });
   }
 
