@@ -9,6 +9,7 @@ are others. What is missed between the bar and these is the world's; what lies b
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import math
 import sys
@@ -48,10 +49,13 @@ def _at_most(bar: Bar, report: Report) -> str:
     return "" if most == math.inf else f"{most:7.2%}"
 
 
-def main() -> None:
+def main(described: str | None = __doc__) -> None:
     """Write every bar to standard output."""
-    always, wanted = sys.argv[1:2] == ["--informed"], sys.argv[1:]
-    wanted = wanted[int(always) :]
+    parser = argparse.ArgumentParser(description=described)
+    parser.add_argument("--informed", action="store_true", help="tell of every bar what who knows the quota uses")
+    parser.add_argument("words", nargs="*", help="of the names of bars: known 1000000")
+    wished = parser.parse_args()
+    always, wanted = wished.informed, wished.words
     chosen = (bar for bar in bars() if all(word in bar.name for word in wanted))
     for line in itertools.chain([_HEAD], (told(bar, always_informed=always) for bar in chosen)):
         sys.stdout.write(line + "\n")

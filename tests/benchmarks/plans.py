@@ -8,6 +8,7 @@ tokens once there was a run; before there was one, the figures are told.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -146,9 +147,13 @@ def play(name: str, share: float = 1.0) -> list[Told]:
 
 def main() -> None:
     """Play all jobs, or those whose names have the words after the command in them."""
-    wanted = sys.argv[1:]
-    if wanted[:1] == ["--one"]:
-        for each in play(wanted[1], *map(float, wanted[2:])):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("words", nargs="*", metavar="JOB", help="words of the names of jobs")
+    wished = parser.parse_args()
+    wanted = wished.words
+    if wished.one:
+        for each in play(wanted[0], *map(float, wanted[1:])):
             sys.stdout.write(each.line() + "\n")
         return
     sys.stdout.write(f"{'job':42} {'run':6} {'':11} {'forecast':>11} {'taken':>11} {'time':>7} {'tokens':>7}\n")

@@ -6,6 +6,7 @@ share a pool, rows differ in size a hundredfold, and one workspace may be refuse
 
 from __future__ import annotations
 
+import argparse
 import heapq
 import itertools
 import math
@@ -199,6 +200,7 @@ def cost(lanes: int, rows: int) -> float:
 
 def main() -> None:
     """Print every bar."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     say = sys.stdout.write
     for name, known, caps in (
         ("known, 60 s", Quota(tpm=1_200_000), Caps(tokens=1_200_000, token_period=60)),

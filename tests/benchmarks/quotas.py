@@ -15,7 +15,7 @@ from tests.benchmarks import limits, plans, pools
 
 def main() -> None:
     """Print the table."""
-    limits.main()
+    limits.main(__doc__)
     if len(sys.argv) == 1:
         pools.main()
         plans.main()

@@ -7,6 +7,7 @@ other time. What is written are the ledger's own lines, and each opening knows n
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import heapq
 import math
@@ -230,7 +231,9 @@ class _Opening:
 
 def main() -> None:
     """Play one night twice."""
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seed", nargs="?", type=int, default=1)
+    seed = parser.parse_args().seed
     digests = []
     for _ in range(2):
         began = time.process_time()

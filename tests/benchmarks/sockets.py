@@ -8,6 +8,7 @@ network or on a busy machine, and the same ones each time. Words after the comma
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import math
@@ -287,18 +288,21 @@ def head_of_line() -> str:
 
 def main() -> None:
     """Print the bars whose names have the words after the command in them."""
-    say, words = sys.stdout.write, sys.argv[1:]
-    virtual = words[:1] == ["--virtual"]
-    if words[:1] == ["--one"]:
-        bar = next(bar for bar in BARS if bar.name == words[1])
-        say(in_virtual_time(bar, float(words[2])).line(bar))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--virtual", action="store_true", help="on a clock that jumps")
+    parser.add_argument("--wobble", metavar="SECONDS", default="0", help="calls come as much late, at the most; with --virtual")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("words", nargs="*", help="of the names of bars")
+    wished = parser.parse_args()
+    say, words, virtual, wobble = sys.stdout.write, wished.words, wished.virtual, wished.wobble
+    if wished.one:
+        bar = next(bar for bar in BARS if bar.name == wished.one)
+        say(in_virtual_time(bar, float(wobble)).line(bar))
         return
-    wobble = words[2] if virtual and words[1:2] == ["--wobble"] else "0"
-    words = words[3 if float(wobble) else int(virtual) :]
     wanted = [bar for bar in BARS if all(word in bar.name for word in words)]
     if virtual:
         for bar in wanted:
-            subprocess.run([sys.executable, "-m", "tests.benchmarks.sockets", "--one", bar.name, wobble], check=True)
+            subprocess.run([sys.executable, "-m", "tests.benchmarks.sockets", "--one", bar.name, "--wobble", wobble], check=True)
         return
     with Lateness() as lateness:
         # Together: each of them leaves the processor alone for nine tenths of the time.

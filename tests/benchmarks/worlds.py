@@ -9,6 +9,7 @@ Words after the command choose worlds that have them in their names; `--seeds N`
 
 from __future__ import annotations
 
+import argparse
 import heapq
 import itertools
 import math
@@ -606,9 +607,11 @@ def told(world: World) -> str:
 
 def main() -> None:
     """Print what came of each world."""
-    wanted, seeds = sys.argv[1:], 1
-    if wanted[:1] == ["--seeds"]:
-        seeds, wanted = int(wanted[1]), wanted[2:]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1, help="play each so often")
+    parser.add_argument("words", nargs="*", help="of the names of worlds")
+    wished = parser.parse_args()
+    wanted, seeds = wished.words, wished.seeds
     for world in worlds():
         if all(word in world.name for word in wanted):
             for seed in range(1, seeds + 1):

@@ -7,6 +7,8 @@ import asyncio
 import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +78,20 @@ def test_every_table_of_the_job_file_is_explained():
 def test_every_exit_code_is_explained_where_a_person_looks():
     rows = re.findall(r"^\| (\d) \|", README, re.MULTILINE)
     assert rows == ["0", "1", "2", "3", "4", "5", "6"]
+
+
+def measures() -> Iterator[str]:
+    """The modules that are commands of the tests' own, by the README's tables and sentences."""
+    yield from re.findall(r"`python -m (tests(?:\.[a-z]+)+(?<!NAME))(?: [^`]*)?`", README)
+    for folder in ("faults", "benchmarks"):
+        _, _, table = README.partition(f"`python -m tests.{folder}.NAME`")
+        rows = table.lstrip(":\n").partition("\n\n")[0].splitlines()[2:]
+        yield from (f"tests.{folder}.{name}" for row in rows for name in re.findall(r"`([a-z]+)`", row.split("|")[1]))
+
+
+@pytest.mark.parametrize("module", sorted(set(measures())))
+def test_every_command_of_the_tests_says_what_it_does_before_it_does_it(module):
+    done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    told = done.stdout.decode().split()
+    assert told[0].lower() == "usage:"
+    assert f"tests.{module.split('.')[1]}" in " ".join(told)

@@ -8,6 +8,7 @@ be caught.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -147,6 +148,7 @@ def believing_is_caught(home: Path) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     if os.geteuid() != 0:
         raise SystemExit("only root may mount: run this as root")
     began = time.monotonic()

@@ -6,6 +6,7 @@ every kind there is, and tells what became of each bad workspace's row, and how 
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -104,8 +105,13 @@ def misread(bad: Collection[tuple[str, str, int, Kind]], became: Mapping[str, st
     return {name: (str(code), became.get(name)) for name, code in wanted.items() if became.get(name) not in {code, "disconnected"}}
 
 
-def main(rounds: int = 3, rows: int = 400) -> int:
+def main() -> int:
     """Tell how the healthy ones fare, then what became of the others; 0 where all bars are met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=400, help="of each healthy workspace")
+    wished = parser.parse_args()
+    rounds, rows = wished.rounds, wished.rows
     every, troubles = list(bad_kinds()), list(bad_kinds(TROUBLES))
     alone: list[Beside] = []
     beside: list[Beside] = []
@@ -136,4 +142,4 @@ def main(rounds: int = 3, rows: int = 400) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main())

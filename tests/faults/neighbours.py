@@ -1,11 +1,12 @@
 """A workspace that is throttled for ever, one whose budget is spent, one of poisoned rows, one with a bad key: the others notice nothing.
 
-``python -m tests.faults.neighbours [ROUNDS] [ROWS]`` runs the healthy ones alone and beside those in turn, under a load that waits for the
+``python -m tests.faults.neighbours`` runs the healthy ones alone and beside those in turn, under a load that waits for the
 endpoint and not for the processor, and compares their speed and what stands in their files.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import subprocess
@@ -135,8 +136,13 @@ def unmoved(alone: Fared, beside: Fared, rows: int) -> None:
     assert "Traceback" not in beside.said, beside.said
 
 
-def main(rounds: int = 3, rows: int = 200) -> int:
+def main() -> int:
     """Tell how the healthy ones fared; 0 where they kept 95 % of their speed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=200, help="of each healthy workspace")
+    wished = parser.parse_args()
+    rounds, rows = wished.rounds, wished.rows
     best: dict[bool, float] = {}
     fared: dict[bool, Fared] = {}
     with children.server("-m", "tests.faults.endpoints") as where:
@@ -154,4 +160,4 @@ def main(rounds: int = 3, rows: int = 200) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""A disk that takes its time: ``python -m tests.faults.stalled [SECONDS]`` holds one sync up for so long, 60 where nothing is said.
+"""A disk that takes its time: ``python -m tests.faults.stalled`` holds one sync up for a minute, or as long as is said.
 
 Meanwhile the event loop goes on: an endpoint that hangs is given up in its time, what is in flight is written down, a signal is heard. No
 more is launched than the ledger's window allows for, and nothing piles up in memory.
@@ -6,11 +6,11 @@ more is launched than the ledger's window allows for, and nothing piles up in me
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -148,7 +148,9 @@ def held_up(told: Told, seconds: float) -> None:
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    seconds = parser.parse_args().seconds
     for call, when, hears in (("fdatasync", 7, False), ("fdatasync", 7, True), ("write", 150, False)):
         with tempfile.TemporaryDirectory() as name:
             place = Path(name)

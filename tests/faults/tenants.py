@@ -1,11 +1,12 @@
 """Twelve workspaces against twelve recording servers, with faults, kills and new keys on the way.
 
-``python -m tests.faults.tenants [ROWS]``: afterwards every byte that the run wrote or said is searched, for the rows and answers of one
+``python -m tests.faults.tenants``: afterwards every byte that the run wrote or said is searched, for the rows and answers of one
 workspace in the files of another, and for the keys in any spelling.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -132,8 +133,11 @@ def _strangers(texts: list[tuple[str, bytes]]) -> Iterator[str]:
             yield name
 
 
-def main(rows: int = 4000) -> int:
+def main() -> int:
     """Tell what was found; 0 where nothing is astray."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=4000, help="of each workspace")
+    rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as place:
         found = carried_out(Path(place), rows, kills=3)
     sys.stdout.write("".join(f"{name}: {value}\n" for name, value in vars(found).items()))
@@ -141,4 +145,4 @@ def main(rows: int = 4000) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -63,6 +64,7 @@ def play(folder: Path, rows: int = 160) -> dict[str, int]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as name:
         days = play(Path(name))
         sys.stdout.write(f"tokens by day, of at most {CAP:,} each: {days}\n")
