@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from batchrun.cli import at_first
 from batchrun.edge.descriptors import provide_the_least
 from batchrun.edge.standard_streams import open_what_is_closed, say_what_can_be_said, wait_for_a_slow_reader
 
@@ -40,6 +40,7 @@ class _Verbs(click.Group):
         if cmd_name not in _VERBS:
             return None
         command: click.Command = getattr(import_module(f"batchrun.cli.{cmd_name}"), cmd_name)
+        at_first.imported()
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -64,6 +65,8 @@ class _Verbs(click.Group):
 
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - nothing is imported before it is needed
+
         click.echo(f"batchrun {version('batchrun')}")
         ctx.exit()
 
@@ -94,6 +97,7 @@ def main() -> None:
 
     So is a standard output that can take no more, and a name that the system's encoding cannot write.
     """
+    at_first.heed(run=sys.argv[1:2] == ["run"])
     from batchrun.core.errors import BatchrunError, JobError, StoppedError  # noqa: PLC0415 - nothing is imported before it is needed
 
     open_what_is_closed()

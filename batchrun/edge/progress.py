@@ -21,7 +21,7 @@ from batchrun.core.progress import Progress, WorkspaceProgress
 DRAW_EVERY = 0.2
 LINE_EVERY = 15.0
 _BAR = "{desc} {share:3}%|{bar}| {told}"
-_TOTAL = "{desc} {share:3}%|{bar}| {told} {took}, {left} left{notes}"
+_TOTAL = "{desc} {share:3}%|{bar}| {told} {took}{left}{notes}"
 _LEAST_BAR = 10
 """Columns of a bar; what is told beside it gives way."""
 _SHARE, _TIMES = len(" 100%|| "), len(" 00:00, 00:00 left")
@@ -93,10 +93,13 @@ class _Rate:
         self._first: tuple[float, Progress] | None = None
 
     def left(self, progress: Progress) -> str:
-        """How long the rows take that nothing stops, at the pace so far."""
+        """How long the rows take that nothing stops, at the pace so far; nothing of a run that ends before them."""
+        if progress.draining:
+            return ""
         rows, _ = self.of(progress)
         going = progress.rows - progress.done - progress.held - progress.parked - progress.closed
-        return tqdm.format_interval(going / rows) if rows > 0 and (going > 0 or progress.done == progress.rows) else "?"
+        told = tqdm.format_interval(going / rows) if rows > 0 and (going > 0 or progress.done == progress.rows) else "?"
+        return f", {told} left"
 
     def took(self) -> str:
         """How long it was looked at."""

@@ -192,8 +192,7 @@ def test_however_narrow_the_terminal_and_long_the_names_a_bar_has_its_length_and
     *workspaces, total = stream.lines()
     assert all(width(line) <= columns for line in stream.lines())
     assert all(line.endswith(" 64 in flight, throttled") for line in workspaces if columns >= 80)
-    assert re.search(r"\| +150,000/3,600,000 \S+, \S+ left(, draining)?", total)
-    assert (", draining" in total) == (columns >= 80)
+    assert re.search(r"\| +150,000/3,600,000 \S+, draining", total)
     assert all(len(line.split("|")[1]) >= 6 for line in stream.lines() if columns >= 80)
     assert ("tokens/s" in total) == (columns == 140)
 
@@ -266,6 +265,14 @@ def test_what_is_left_is_told_of_the_rows_that_nothing_stops(terminal):
     assert left(of("w0", 50), of("w1", 0, parked=60, closed=40)) == ("00:10", "00:10")
     assert left(of("w0", 100), of("w1", 0, parked=100)) == ("00:10", "?"), "until a person acts"
     assert left(of("w0", 0)) == ("00:10", "?")
+
+
+def test_a_run_that_was_asked_to_stop_does_not_say_how_long_its_other_rows_would_take(terminal):
+    stream = terminal()
+    states = iter([three(), three()])
+    shown(lambda _now: next(states, three(100, draining=True)), stream, seconds=10)
+    assert "draining" in stream.lines()[-1]
+    assert "left" not in stream.lines()[-1]
 
 
 def test_the_last_state_is_drawn_on_the_way_out(terminal):

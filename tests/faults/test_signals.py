@@ -311,7 +311,7 @@ def test_a_second_signal_stops_at_once_and_what_was_in_flight_is_in_doubt(tmp_pa
     assert (told.answered, told.in_doubt) == (0, 4)
 
 
-@pytest.mark.parametrize("name", ["SIGINT"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_while_the_input_is_read_ends_it_in_one_line_before_any_call(tmp_path, port, name):
     keys = job(tmp_path, port, 400_000)
     process = starting(tmp_path, "run", "job.toml", keys=keys, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -324,3 +324,52 @@ def test_a_signal_while_the_input_is_read_ends_it_in_one_line_before_any_call(tm
     )
     assert out == b""
     assert answered(tmp_path) == 0
+
+
+_HELD_WHILE_IT_IMPORTS = """
+import sys
+class Held:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pydantic":
+            sys.meta_path.remove(self)
+            open("importing", "w").close()
+            open("go-on").close()
+sys.meta_path.insert(0, Held())
+from batchrun.cli import main
+main()
+"""
+
+
+def held_while_it_imports(place: Path, port: int, *arguments: str) -> subprocess.Popen[bytes]:
+    """A process that is in the midst of its imports, and goes on with them once `go-on` is opened."""
+    for name in ("importing", "go-on"):
+        os.mkfifo(place / name)
+    command, keys = [sys.executable, "-c", _HELD_WHILE_IT_IMPORTS, *arguments], job(place, port, 5)
+    process = subprocess.Popen(command, cwd=place, env=environment(keys), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    (place / "importing").read_bytes()
+    return process
+
+
+@pytest.mark.parametrize(
+    ("name", "verb", "said"),
+    [
+        ("SIGINT", "run", "SIGINT: stopped before any call; go on with the same command"),
+        ("SIGTERM", "run", "SIGTERM: stopped before any call; go on with the same command"),
+        ("SIGINT", "plan", "stopped by SIGINT; the same command does it again"),
+    ],
+)
+def test_a_signal_in_the_second_that_imports_take_ends_the_process_in_one_line_too(tmp_path, port, name, verb, said):
+    process = held_while_it_imports(tmp_path, port, verb, "job.toml")
+    process.send_signal(signal.Signals[name])
+    assert ended(process) == (b"", f"batchrun: {said}\n".encode())
+    assert process.returncode == 4
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_terminal_that_is_closed_while_a_run_imports_stops_nothing(tmp_path, port):
+    process = held_while_it_imports(tmp_path, port, "run", "job.toml")
+    process.send_signal(signal.SIGHUP)
+    (tmp_path / "go-on").write_bytes(b"")
+    ended(process)
+    assert process.returncode == 0
+    assert answered(tmp_path) == 5

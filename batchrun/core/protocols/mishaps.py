@@ -58,7 +58,8 @@ MISHAPS: dict[str, Mishap] = {
     # before the connection stands
     "invalid_url": _standing("the endpoint is no URL that can be called", "correct endpoint of this workspace in the job file"),
     "connection_refused": _passing(
-        "the endpoint refused the connection", f"{_PASSES}; if it stays, nothing listens at the workspace's endpoint"
+        "the endpoint refused the connection",
+        f"{_PASSES}; if it stays, nothing listens at the workspace's endpoint: start the server there, or correct the endpoint",
     ),
     "dns": _passing(
         "the endpoint's name could not be resolved",

@@ -77,7 +77,9 @@ MESSAGES = {
     "if every row gets this, the workspace's endpoint is not the base URL of a chat API, or a proxy answers for it": (
         "若每一行都如此，则该业务空间的 endpoint 不是对话 API 的基础 URL，或由代理代为应答"
     ),
-    "if it stays, nothing listens at the workspace's endpoint": "若持续如此，则该业务空间的 endpoint 上没有服务在监听",
+    "if it stays, nothing listens at the workspace's endpoint: start the server there, or correct the endpoint": (
+        "若持续如此，则该业务空间的 endpoint 上没有服务在监听：请启动该服务，或更正 endpoint"
+    ),
     f"if it stays, the host in the workspace's endpoint is mistyped: the provider's are {HOSTS}": (
         f"若持续如此，则该业务空间 endpoint 的主机名有误：服务商的主机为 {HOSTS}"
     ),
