@@ -13,6 +13,7 @@ be counted must not be overspent.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,7 +24,10 @@ from batchrun.core.money.spending import Spending
 from batchrun.edge import run_directory
 from batchrun.edge.books_file import is_held, ledger_bytes, name_of, runs_beside
 from batchrun.running.money import described_job
-from batchrun.telling.reading import read_into
+from batchrun.telling.reading import is_part_of, read_into
+
+_NOTHING = Decimal(0)
+_NO_PART = Part()
 
 
 class OtherRuns:
@@ -49,7 +53,8 @@ class OtherRuns:
 
         Raises RunDamagedError or LedgerError, which tells why that cannot be known and what happens *then*.
         """
-        return {directory: self._read(directory, then) for directory in directories}
+        named = self._named() if (wanted := [*directories]) else {}
+        return {directory: self._read(directory, named, then) for directory in wanted}
 
     def take_in(self, books: Books, beside: Iterable[Path], read: Mapping[Path, Part], own: Mapping[str, Decimal]) -> None:
         """Write into *books* what was *read* now of the runs *beside*.
@@ -65,8 +70,10 @@ class OtherRuns:
         for each, run in runs.items():
             books.move(each, run, there)
         books.tell(name, own, ledger_bytes(self._directory)[0])
-        for path, part in read.items():
-            _merge(books, path.name, part, alive=is_held(path))
+        # What stands in another's ledger is counted there: of those that are alike, in the one that is written down before.
+        for path, part in sorted(read.items(), key=lambda each: len(each[1].stands_in)):
+            wholes = [own if whole == name else books.runs.get(whole, _NO_PART).taken for whole in part.stands_in]
+            _merge(books, path.name, _beyond(part, wholes), alive=is_held(path))
 
     def beside(self) -> list[Path]:
         """Their directories."""
@@ -77,9 +84,9 @@ class OtherRuns:
         own, folder = name_of(self._directory), self._directory.absolute().parent
         return any(part.open and is_held(folder / name) for name, part in books.runs.items() if name != own)
 
-    def _read(self, directory: Path, then: str) -> Part:
+    def _read(self, directory: Path, named: Mapping[Path, str], then: str) -> Part:
         try:
-            return self._read_ledger(directory)
+            return self._read_ledger(directory, named)
         except (RunDamagedError, LedgerError) as error:
             caps = ", ".join(str(purse.cap) for purse in self._purses)
             raise type(error)(
@@ -87,7 +94,7 @@ class OtherRuns:
                 f"than is left: {then}. {error}. Or move {directory.name} into another folder: what it spent counts no more then"
             ) from None
 
-    def _read_ledger(self, directory: Path) -> Part:
+    def _read_ledger(self, directory: Path, named: Mapping[Path, str]) -> Part:
         size, _ = ledger_bytes(directory)
         described = run_directory.read_description(directory) or {}
         job, known = described.get("name", ""), described_job(described)
@@ -102,7 +109,22 @@ class OtherRuns:
 
         spend(Spending(purses, self._wall_time()), directory)
         spent = {key: copy.page(self._wall_time()).spent for key, copy in copies.items()}
-        return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size), run=which(directory))
+        # Looked at afterwards: what it tells now it told then, or more.
+        return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size), run=which(directory), stands_in=self._wholes_of(directory, named))
+
+    def _wholes_of(self, directory: Path, named: Mapping[Path, str]) -> tuple[str, ...]:
+        """The names of the directories, this process's own among them, that *directory* is a copy of and tells no more than."""
+        run = named.get(directory)
+        same = (path for path, each in named.items() if run and each == run and path != directory)
+        return tuple(name_of(path) for path in same if is_part_of(directory, path))
+
+    def _named(self) -> dict[Path, str]:
+        """Which runs this one and those beside it are, as far as they tell."""
+        found = {}
+        for path in (self._directory, *self.beside()):
+            with suppress(RunDamagedError, LedgerError):
+                found[path] = which(path)
+        return found
 
 
 def spend(spending: Spending, directory: Path) -> None:
@@ -123,6 +145,15 @@ def _is_stale(part: Part | None, directory: Path, keys: Collection[str], since: 
     if written_at < since:
         return False
     return part is None or any(part.sizes.get(key) != size for key in keys)
+
+
+def _beyond(copy: Part, wholes: Collection[Mapping[str, Decimal]]) -> Part:
+    """What is counted of a *copy*: what none of those does whose ledgers tell all of it."""
+    left = {
+        key: max(_NOTHING, amount - max((each.get(key, _NOTHING) for each in wholes), default=_NOTHING))
+        for key, amount in copy.spent.items()
+    }
+    return Part(left, dict(left), sizes=copy.sizes, run=copy.run)
 
 
 def _merge(books: Books, name: str, read: Part, *, alive: bool) -> None:

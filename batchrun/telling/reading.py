@@ -153,6 +153,13 @@ def makes_calls_beside(directory: Path, other: Path) -> bool:
     return any(isinstance(line, Started) for line in history.Attempts(log, history.alike(log, other / LOG)))
 
 
+def is_part_of(directory: Path, other: Path) -> bool:
+    """Whether all that the ledger of a copy tells stands in the *other*'s too; raises LedgerError."""
+    sizes = marks.sizes(directory, files_of(directory))
+    whole = (size == history.alike(directory / name, other / name) for name, size in sizes.items() if name != LOG)
+    return not makes_calls_beside(directory, other) and all(whole)
+
+
 class DoubtfulCalls:
     """The calls in doubt of a run, each with what has become of its row since."""
 

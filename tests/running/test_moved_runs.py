@@ -113,6 +113,74 @@ def test_a_copy_that_went_on_and_was_removed_stays_counted(tmp_path):
     again.close()
 
 
+@pytest.mark.parametrize("who", ["a", "c"])
+def test_a_copy_of_a_run_as_it_was_once_is_counted_with_it_and_not_beside_it(tmp_path, who):
+    """A directory that was kept while it was young, and stands beside the one that went on."""
+    bill: list[int] = []
+    first = Paid(tmp_path, "a", bill).open()
+    sends(first, 2, 10)
+    first.close()
+    for name in ("kept", "kept-again"):
+        shutil.copytree(first.directory, tmp_path / name)
+    first.open()
+    sends(first, 2, 10)
+    first.close()
+    for _ in range(2):
+        reader = Paid(tmp_path, who, bill).open()
+        assert reader.page.spent + reader.page.others == 40
+        reader.close()
+    again = Paid(tmp_path, "kept", bill).open()
+    sends(again, 1, 10)
+    again.close()
+    for _ in range(2):
+        reader = Paid(tmp_path, who, bill).open()
+        assert reader.page.spent + reader.page.others >= sum(bill) == 50
+        reader.close()
+        (tmp_path / ".books.json").unlink()
+    reader = Paid(tmp_path, who, bill).open()
+    while reader.send():
+        pass
+    assert sum(bill) <= 100
+    reader.close()
+
+
+def test_a_copy_whose_log_does_not_tell_what_it_did_is_counted_by_its_entries(tmp_path):
+    bill: list[int] = []
+    first = Paid(tmp_path, "a", bill).open()
+    sends(first, 2, 10)
+    first.close()
+    shutil.copytree(first.directory, tmp_path / "b")
+    as_it_was = (tmp_path / "b" / "attempts.log").read_bytes()
+    for name in "ab":
+        run = Paid(tmp_path, name, bill).open()
+        sends(run, 1, 10)
+        run.close()
+    (tmp_path / "b" / "attempts.log").write_bytes(as_it_was)
+    (tmp_path / ".books.json").unlink()
+    reader = Paid(tmp_path, "c", bill).open()
+    assert reader.page.others >= sum(bill) == 40
+    reader.close()
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_of_copies_that_are_alike_one_is_counted(tmp_path, names):
+    bill: list[int] = []
+    first = Paid(tmp_path, names[0], bill).open()
+    sends(first, 3, 10)
+    first.close()
+    shutil.copytree(first.directory, tmp_path / names[1])
+    for lost in (False, True, False):
+        if lost:
+            (tmp_path / ".books.json").unlink()
+        reader = Paid(tmp_path, "c", bill).open()
+        assert reader.page.others == 30
+        reader.close()
+    shutil.rmtree(first.directory)
+    reader = Paid(tmp_path, "c", bill).open()
+    assert reader.page.others == 30
+    reader.close()
+
+
 def test_nobody_waits_for_what_a_killed_run_held_whose_directory_is_gone(tmp_path):
     killed, asks = (Paid(tmp_path, name, []).open() for name in "ab")
     assert killed.send()

@@ -48,6 +48,8 @@ class Part:
     """Of the run's ledger when a page was last read from it, opened or settled, in bytes: another size means that there is more to read."""
     run: str = ""
     """Which run it is, whatever its directory is called; empty where older books do not tell."""
+    stands_in: tuple[str, ...] = ()
+    """As it was read: the directories whose ledgers tell all that is told here."""
 
     def settle(self, spent: Mapping[str, Decimal], size: int) -> None:
         """Take note that this is what was spent of these pages when the ledger had so many bytes, and that no process has the run.
