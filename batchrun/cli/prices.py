@@ -13,6 +13,7 @@ import orjson
 
 from batchrun.core.counted import counted
 from batchrun.core.errors import JobError
+from batchrun.core.jobs.job import Job
 from batchrun.core.money.litellm_prices import Difference, NotTaken, differences, taken
 from batchrun.core.money.price_list import shipped
 from batchrun.core.money.pricing import standard_prices
@@ -64,10 +65,17 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
     job = load_job(job_file) if job_file else None
     rows = listed(job) if job is not None else [(row, Decimal(0)) for row in shipped()]
     chosen = [each for each in rows if not models or each[0].model in models]
-    for model in models:
+    for model in models or (_named(job) if job is not None else ()):
         if all(row.model != model for row, _ in chosen):
-            click.echo(f"note: {model} has no known price", err=True)
+            click.echo(f"note: {model} has no known price{'' if job is None else ' in this job; [prices] can give it one'}", err=True)
     click.echo(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2) if as_json else price_table(chosen))
+
+
+def _named(job: Job) -> list[str]:
+    """The models that *job* itself names; rows may name others."""
+    workspaces = job.workspaces_resolved().values()
+    named = {model for each in workspaces for model in (each.model, *(each.models or ()), *each.deployments)}
+    return sorted(named - {None})
 
 
 _IMPORT_ABOUT = """\

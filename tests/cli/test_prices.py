@@ -117,3 +117,12 @@ def test_a_file_of_prices_that_holds_something_else_is_refused(tmp_path, monkeyp
 
 def test_a_model_without_a_price_is_named():
     assert "nobodys has no known price" in told("--model", "nobodys").stderr
+
+
+def test_models_that_a_job_names_and_that_nobody_knows_a_price_of_are_named_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("job.toml").write_text(
+        '[job]\ninput = "rows.jsonl"\n[defaults]\nmodel = "qwen-plus"\nendpoint = "http://127.0.0.1:8080/v1"\n'
+        '[workspaces.legal]\napi_key_env = "K"\nmodels = ["qwen-plus", "ours"]\n[prices.ours]\ntiers = { input = 1, output = 2 }\n'
+    )
+    assert told("job.toml").stderr.splitlines() == ["note: qwen-plus has no known price in this job; [prices] can give it one"]
