@@ -12,6 +12,9 @@ import pytest
 from batchrun import run_blocking
 from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.jobs.job import Job
+from batchrun.core.ledger.seal import sealed
+from batchrun.core.ledger.usage_fields import usage_fields
+from batchrun.core.model import Usage
 from batchrun.edge import run_directory
 from batchrun.running.wishes import Wishes
 from batchrun.telling.foresight import look_ahead
@@ -63,6 +66,34 @@ def test_answers_of_the_simulator_and_of_an_endpoint_never_stand_in_one_run(tmp_
             look()
         assert str(refused.value) == f"{tmp_path / 'run'}: legal, sales: {told}"
     assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("ended", "mixes"),
+    [
+        ({}, True),
+        ({"verdict": "again", "code": "timeout", "status": None, "doubt": True}, True),
+        ({"verdict": "again", "code": "x", "status": 200, "usage": usage_fields(Usage(9, 9)), "cost": None}, True),
+        ({"verdict": "park", "code": "invalid_api_key", "status": 401}, False),
+    ],
+)
+def test_a_call_that_may_have_been_billed_and_has_no_entry_is_mixed_with_no_rehearsal(tmp_path, ended, mixes):
+    """A run that was killed before its first answer: what it may owe is no play money, and of a real day's budget."""
+    keyed = {name: {"api_key_env": "NO_SUCH_KEY"} for name in ("legal", "sales")}
+    real = job_in(tmp_path, workspaces=keyed, defaults={"endpoint": "public", "model": "qwen-plus"})
+    run_blocking(real, Wishes(dotenv=None, page=None))
+    lines = [
+        {"opening": 1, "at": 5.0},
+        {"start": "1-1", "at": 5.0, "workspace": "legal", "model": "qwen-plus", "id": "r-0", "most": [9, 9]},
+    ]
+    lines += [{"end": "1-1", "at": 6.0} | ended] if ended else []
+    (tmp_path / "run" / "attempts.log").write_bytes(b"".join(sealed(orjson.dumps(line)) for line in lines))
+    rehearsal = job_in(tmp_path, workspaces=keyed)
+    if mixes:
+        with pytest.raises(RunDamagedError, match="legal: public was asked here, and the simulator is to answer now"):
+            run_blocking(rehearsal, Wishes(dotenv=None, page=None))
+    else:
+        assert run_blocking(rehearsal, Wishes(dotenv=None, page=None)).statement.total().answered == 12
 
 
 def test_a_workspace_without_an_entry_may_be_asked_elsewhere(tmp_path):
