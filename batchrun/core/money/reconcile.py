@@ -17,7 +17,7 @@ that another choice would have explained. Never is one explained that nothing ca
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 
@@ -36,7 +36,7 @@ def reconcile(
 ) -> Reconciliation:  # fmt: skip
     """Hold *bill* against *book*. *workspaces* are those of the runs, with calls or without.
 
-    *ids* names the workspace of a workspace id; an id that is a workspace's name, with or without ``llm-`` before it, is that one's.
+    *ids* names the workspace of a workspace id; an id that is a workspace's name, or else is it with ``llm-`` before it, is that one's.
     """
     known = {*workspaces, *(key[1] for key in book.counted), *(key[1] for key in book.doubts)}
     billed, strangers = _by_lane(bill, ids, known)
@@ -56,15 +56,15 @@ def reconcile(
     return found
 
 
-def workspace_of(workspace_id: str, ids: Mapping[str, str], known: Iterable[str]) -> str | None:
+def workspace_of(workspace_id: str, ids: Mapping[str, str], known: Collection[str]) -> str | None:
     """The workspace that a workspace id of the bill is; None for one that the runs do not name."""
     if (named := ids.get(workspace_id)) is not None:
         return named
-    return next((name for name in known if workspace_id in {name, f"llm-{name}"}), None)
+    return next((name for name in (workspace_id, workspace_id.removeprefix("llm-")) if name in known), None)
 
 
 def _by_lane(
-    bill: Bill, ids: Mapping[str, str], known: Iterable[str]
+    bill: Bill, ids: Mapping[str, str], known: Collection[str]
 ) -> tuple[dict[_Lane, dict[tuple[date, str], Billed]], dict[str, int]]:
     """What is billed by day and kind, of each lane that is the runs'; tokens of workspace ids that they do not name."""
     by_lane: dict[_Lane, dict[tuple[date, str], Billed]] = defaultdict(dict)

@@ -26,8 +26,8 @@ class LaneMoney:
     counted: dict[str, Decimal] = field(default_factory=dict)
     lines: int = 0
     """Of the bill."""
-    exponent: int = 0
-    """Of the last digit that any of its amounts shows."""
+    exponent: int | None = None
+    """Of the last digit that any of its amounts shows; None where all are a mere 0, which shows none."""
     unpriced_tokens: int = 0
     tokens_differ: bool = False
 
@@ -36,7 +36,8 @@ class LaneMoney:
         for currency, amount in billed.amounts.items():
             self.billed[currency] = self.billed.get(currency, _NOTHING) + amount
             exponent = amount.as_tuple().exponent
-            self.exponent = min(self.exponent, exponent if isinstance(exponent, int) else 0)
+            if isinstance(exponent, int) and (amount or exponent < 0):
+                self.exponent = min(self.exponent or 0, exponent)
         self.lines += billed.lines
 
 
@@ -63,7 +64,8 @@ def money_lines(lanes: Mapping[tuple[str, str], LaneMoney]) -> Iterator[MoneyLin
     """Compare each lane's money; a bill that tells no amounts is compared with nothing."""
     if any(lane.billed for lane in lanes.values()):
         # Where any amount shows a fen, all do: only zeros were left off the others.
-        half = _HALF.scaleb(min(lane.exponent for lane in lanes.values()))
+        shown = [lane.exponent for lane in lanes.values() if lane.exponent is not None]
+        half = _HALF.scaleb(min(shown)) if shown else _NOTHING
         for (workspace, model), lane in sorted(lanes.items()):
             yield from (_line(workspace, model, currency, lane, lane.lines * half) for currency in _currencies(lane))
 

@@ -197,6 +197,22 @@ def test_half_is_taken_off_in_a_batch_and_no_more_for_what_a_cache_held(cached):
     assert (found.amount, found.saved) == (plain.amount, 0)
 
 
+@pytest.mark.parametrize(
+    "cached", [Usage(1000, 1000, 500), Usage(1000, 1000, 500, raw=EXPLICIT), Usage(1000, 1000, cache_creation_tokens=500)]
+)
+def test_in_a_batch_no_price_is_taken_that_a_job_names_for_what_a_cache_held(cached):
+    tier = Tier(None, Decimal(1), Decimal(2), cached=Decimal("0.1"), cache_hit=Decimal("0.05"), cache_write=Decimal(3))
+    prices = Prices([], own=[PriceRow("own", None, "CNY", date(2025, 1, 1), (tier,), "the job")])
+    alone, found, plain = (
+        prices.cost("own", "cn", usage, DAY, batch=batch) for usage, batch in ((cached, False), (cached, True), (Usage(1000, 1000), True))
+    )
+    assert alone is not None
+    assert found is not None
+    assert plain is not None
+    assert (found.amount, found.saved) == (plain.amount, Decimal(0))
+    assert alone.amount != 2 * plain.amount
+
+
 @pytest.mark.parametrize("of_media", [Usage(1000, 0, 950, image_tokens=900), Usage(1000, 0, 950, audio_tokens=900)])
 def test_what_a_cache_held_of_a_picture_or_a_sound_is_charged_once(of_media):
     found = cost("qwen3-omni-flash", of_media)

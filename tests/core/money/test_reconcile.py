@@ -16,7 +16,7 @@ from batchrun.core.ledger.entry import Entry
 from batchrun.core.model import Money, Usage
 from batchrun.core.money.bill import KINDS, Bill, BillLine, Instance, OtherLine, UnreadableLine, kind_of, read_instance
 from batchrun.core.money.daybook import Daybook, tokens_by_kind
-from batchrun.core.money.reconcile import reconcile
+from batchrun.core.money.reconcile import reconcile, workspace_of
 
 CHINA = ZoneInfo("Asia/Shanghai")
 FIRST = datetime(2026, 11, 24, 0, 0, tzinfo=CHINA).timestamp()
@@ -105,6 +105,14 @@ def test_a_model_that_no_run_called_is_others():
     result = found(ONE, *EXACT, line(7, model="qwen-max"), line(3, "output_token", model="qwen-max"))
     assert result.total().others == 10
     assert result.total().unexplained == 0
+
+
+def test_of_two_workspaces_whose_names_an_id_may_be_it_is_the_one_that_is_called_so():
+    """Which of them it was, the order of a set decided, and each process has another one."""
+    book = book_of(entry(Usage(100, 20)), entry(Usage(70, 10), workspace="llm-legal"))
+    lines = line(100, workspace_id="legal"), line(20, "output_token", workspace_id="legal"), line(70), line(10, "output_token")
+    assert compared(book, bill_of(*lines), workspaces=("legal", "llm-legal")).closes
+    assert workspace_of("llm-legal", {}, ["legal", "llm-legal"]) == workspace_of("llm-legal", {}, ["llm-legal", "legal"]) == "llm-legal"
 
 
 STARTED = Started("1-9", "legal", "qwen-plus", "r-9", Bound(50, 30), at=NOON)
