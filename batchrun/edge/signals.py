@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 
 import anyio
-
-_KILLED = 128 + signal.SIGKILL
-"""What a shell says of a process that was killed."""
 
 
 async def watch(drain: Callable[[str], None], stop: Callable[[], None]) -> None:
@@ -27,10 +23,3 @@ async def watch(drain: Callable[[str], None], stop: Callable[[], None]) -> None:
 def outlive_the_terminal() -> None:
     """Take no notice of a terminal that is closed; on the main thread only."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-def die() -> None:
-    """End the process at once, as a kill would: nothing that was written is lost by it."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    # The first process of a container is spared what comes from inside of it.
-    os._exit(_KILLED)

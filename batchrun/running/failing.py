@@ -32,6 +32,7 @@ MAY_COME_OF_IT = MemoryError, RuntimeError, SystemError, TypeError
 """What is to be `told`."""
 _LAST_WORDS = f"batchrun: {_NO_MEMORY}\n".encode()
 """Made while there is memory."""
+_AT_ONCE = b"batchrun: stopped at once, and its account is not made; the same command goes on, and makes it\n"
 
 
 def first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -73,3 +74,11 @@ def _ran_out(error: BaseException | None, seen: frozenset[int] = frozenset()) ->
 def give_up() -> None:
     """End the process where a step was lost for want of memory (`lost_steps`): nothing that waits for it can be ended otherwise."""
     lost_steps.end_process(_LAST_WORDS, StoppedError.exit_code)
+
+
+def stop_at_once() -> None:
+    """End the process at a further signal, before the first call or after the last, whatever holds it up: a sync that hangs, say.
+
+    It is as if it had been killed: nothing that was written is lost by it. But it says so, and ends as one that was stopped.
+    """
+    lost_steps.end_process(_AT_ONCE, StoppedError.exit_code)

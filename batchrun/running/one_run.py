@@ -45,7 +45,7 @@ from batchrun.running import noticed
 from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import Purses, each_purse, purses_of, take_up, tell_budgets, tell_spent
 from batchrun.running.closing import Windows, by_the_clock, windows_of
-from batchrun.running.failing import MAY_COME_OF_IT, first_of_ours, give_up, told
+from batchrun.running.failing import MAY_COME_OF_IT, first_of_ours, give_up, stop_at_once, told
 from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, opened, read_schema
 from batchrun.running.parks import parks_before_any_call, tell_outages, tell_parks
@@ -194,7 +194,7 @@ async def _begun(stack: AsyncExitStack, settings: _Settings) -> Opening:
 
     async with anyio.create_task_group() as beside:
         if wishes.handle_signals:
-            beside.start_soon(signals.watch, asked.append, signals.die)
+            beside.start_soon(signals.watch, asked.append, stop_at_once)
         opening = await anyio.to_thread.run_sync(_open, stack, settings, on_index)
         beside.cancel_scope.cancel()
     stop_if_asked()

@@ -14,6 +14,7 @@ from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.edge import signals
 from batchrun.edge.ledger import Ledger
 from batchrun.engine import Engine
+from batchrun.running.failing import stop_at_once
 from batchrun.running.opening import Opening
 from batchrun.running.preparing import Preparer
 from batchrun.running.wishes import MOST_UNREADABLE, Wishes
@@ -27,7 +28,7 @@ class UnderWay:
     unreadable: list[str] = field(default_factory=list)
     at_first_signal: Callable[[str], None] | None = None
     """None before the first call can be made: none is made then."""
-    at_further_signals: Callable[[], None] = signals.die
+    at_further_signals: Callable[[], None] = stop_at_once
 
     def signalled(self, name: str) -> None:
         """Do what the first signal leads to now."""
@@ -74,7 +75,7 @@ async def drive(
                 await engine.run()
         finally:
             # After an error too: a sync that hangs still holds the end up, and nothing else would end that.
-            way.at_first_signal, way.at_further_signals = finish, signals.die
+            way.at_first_signal, way.at_further_signals = finish, stop_at_once
         beside.cancel_scope.cancel()
 
 
