@@ -21,6 +21,8 @@ from batchrun.core.money.bill import INPUT_KINDS
 
 SETTLED_WITHIN = 3600.0
 """Seconds after its end within which a call reaches the bill: older text of the provider says hourly."""
+LONGEST = 3600.0
+"""Seconds that a call may have gone on at the provider of which no end is known: as long as the slowest of its endpoints lets one wait."""
 CLOCKS_APART = 60.0
 """Seconds that the provider's clock may be behind."""
 
@@ -110,8 +112,8 @@ class Daybook:
 
     def end_run(self) -> None:
         """What is in doubt in the run is booked; another run may follow."""
-        for started, *_ in self.calls.in_doubt():
-            self._doubt(started)
+        for started, _, ended in self.calls.in_doubt():
+            self._doubt(started, started.at + LONGEST if ended is None else ended.at)
         self.unreadable_attempts += self.calls.unreadable
         self.calls = Calls()
 
@@ -134,8 +136,8 @@ class Daybook:
         else:
             paid.amounts[cost.currency] = paid.amounts.get(cost.currency, Decimal()) + cost.amount
 
-    def _doubt(self, started: Started) -> None:
-        day, _, late = self._day(started.at, started.at)
+    def _doubt(self, started: Started, end: float) -> None:
+        day, _, late = self._day(started.at, end)
         doubt, most = self.doubts[day, started.workspace, started.model], started.bound
         doubt.calls += 1
         _add(doubt, most, late=late)

@@ -128,6 +128,20 @@ def test_doubt_explains_as_much_as_its_bound_and_no_more(attempts, extra_input, 
     assert result.total().doubtful_calls == 1
 
 
+@pytest.mark.parametrize(
+    ("at", "ended_after", "next_day_is_explained"),
+    [(22.6, None, True), (22.6, 3000, True), (22.6, 60, False), (21.9, None, False), (21.9, 3000, False)],
+)
+def test_a_call_in_doubt_may_stand_on_the_day_on_which_it_was_waited_for_in_vain(at, ended_after, next_day_is_explained):
+    """A call of a batch is held for up to an hour, and is billed when it was answered: whom its client waits for no more, too."""
+    began = STARTED._replace(at=FIRST + at * HOUR)
+    ended = [Ended("1-9", "again", in_doubt=True, usage=None, at=began.at + ended_after)] if ended_after else []
+    book = book_of(entry(Usage(100, 20)), attempts=[began, *ended])
+    tomorrow = DAY + timedelta(days=1)
+    result = found(book, *EXACT, line(40, day=tomorrow), line(9, "output_token", day=tomorrow))
+    assert (result.total().in_doubt, result.other_days_tokens) == ((49, 0) if next_day_is_explained else (0, 49))
+
+
 def test_doubt_is_shared_by_the_kinds_of_its_side():
     book = book_of(entry(Usage(100, 20)), attempts=[STARTED])
     assert found(book, line(120), line(30, "cached_token"), line(20, "output_token")).closes
