@@ -36,6 +36,11 @@ def pairs_option(*names: str, metavar: str, about: str) -> Callable[[_Command], 
     return click.option(*names, multiple=True, metavar=metavar, callback=_pairs, help=about)
 
 
+def names_option(*names: str, metavar: str, about: str) -> Callable[[_Command], _Command]:
+    """Pairs of names, the first of which may stand in several: a dict of what it means, in the order given."""
+    return click.option(*names, multiple=True, metavar=metavar, callback=_names, help=about)
+
+
 def html_option(command: _Command) -> _Command:
     """A page to be written: its path, its name alone where it goes into the run directory, None where none is wanted."""
     about = "Write the page, for a browser; without a path report.html in the run directory; - prints it."
@@ -75,10 +80,21 @@ def _by(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -
 
 def _pairs(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, meaning = text.partition("=")
-        if not (name and equals and meaning):
-            raise click.BadParameter(f"{text!r}: NAME=MEANING is wanted")
+    for name, meaning in map(_pair, texts):
         if pairs.setdefault(name, meaning) != meaning:
             raise click.BadParameter(f"{name} means {pairs[name]} and {meaning}")
     return pairs
+
+
+def _names(_ctx: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {}
+    for name, meaning in map(_pair, texts):
+        found.setdefault(name, {})[meaning] = None
+    return {name: (*meanings,) for name, meanings in found.items()}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, meaning = text.partition("=")
+    if not (name and equals and meaning):
+        raise click.BadParameter(f"{text!r}: NAME=MEANING is wanted")
+    return name, meaning

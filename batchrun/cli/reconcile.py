@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 import orjson
 
-from batchrun.cli.options import pairs_option, zone_option
+from batchrun.cli.options import names_option, pairs_option, zone_option
 from batchrun.cli.run_paths import no_job_files
 from batchrun.core.money.bill import KINDS
 from batchrun.report.reconcile import reconciliation_table
@@ -49,7 +49,11 @@ The bill's instance ids hold workspace ids: --id names their workspaces.
     help="A bill's details, exported as CSV by billable item and day; may be given again.",
 )
 @zone_option("--timezone", "--zone", "zone", about="Where the bill's days begin and end.")
-@pairs_option("--id", "ids", metavar="ID=NAME", about="The workspace of a workspace id of the bill: llm-xxx=legal; may be given again.")
+@names_option(
+    "--id", "ids", metavar="ID=NAME",
+    about="The workspace of a workspace id of the bill: llm-xxx=legal; may be given again, for one id too: names that a workspace had one "
+    "after the other, or several that are one there, are compared as one.",
+)  # fmt: skip
 @pairs_option(
     "--kind", "kinds", metavar="TYPE=KIND",
     about=f"What an amount type of the bill means that is not known: one of {', '.join(KINDS)}; may be given again.",
@@ -62,7 +66,7 @@ def reconcile(
     runs: tuple[Path, ...],
     bills: tuple[Path, ...],
     zone: ZoneInfo,
-    ids: dict[str, str],
+    ids: dict[str, tuple[str, ...]],
     kinds: dict[str, str],
     allow_others: bool,
     money: bool,

@@ -18,12 +18,12 @@ from batchrun.telling.reading import read_into
 
 def reconciled(
     runs: Sequence[Path], bills: Sequence[Path], zone: ZoneInfo, *,
-    ids: Mapping[str, str], kinds: Mapping[str, str], others_allowed: bool = False, money_decides: bool = False,
+    ids: Mapping[str, Sequence[str]], kinds: Mapping[str, str], others_allowed: bool = False, money_decides: bool = False,
 ) -> Reconciliation:  # fmt: skip
     """Hold the exports *bills* against the run directories *runs*; the bill's days are those of *zone*.
 
-    *ids* names the workspace of a workspace id and goes before what the runs' jobs say; *kinds* says what an amount type means. Raises
-    JobError where a file is none of these or is named twice, RunDamagedError where a ledger is damaged.
+    *ids* names the workspace of a workspace id: several names are of one workspace, and compared as one. *kinds* says what an amount type
+    means. Raises JobError where a file is none of these or is named twice, RunDamagedError where a ledger is damaged.
     """
     _once("--bill", bills)
     _once("RUN", runs)
@@ -31,8 +31,8 @@ def reconciled(
     for path in bills:
         for line in read_bill(path):
             bill.add(line)
-    book = Daybook(zone)
-    named: dict[str, str] = {}
+    as_one = _as_one(ids)
+    book = Daybook(zone, as_one)
     workspaces: set[str] = set()
     seen: dict[str, Path] = {}
     for directory in runs:
@@ -42,15 +42,14 @@ def reconciled(
         if (other := seen.setdefault(described["run"], directory)) is not directory:
             raise JobError(f"{directory}: holds the same run as {other}: its calls would be counted twice; name one of them")
         workspaces |= set(described["rows"])
-        named |= _named_ids(described.get("job"))
         read_into(directory, book)
         book.end_run()
-    unknown = set(ids.values()) - workspaces - {key[1] for key in book.counted}
+    unknown = {name for names in ids.values() for name in names} - workspaces - book.workspaces
     if unknown:
         raise JobError(f"--id: the runs have no workspace {', '.join(sorted(unknown))}; they have {', '.join(sorted(workspaces))}")
-    return reconcile(
-        book, bill, {**named, **ids}, workspaces, timezone=zone.key, others_allowed=others_allowed, money_decides=money_decides
-    )  # fmt: skip
+    named = {workspace_id: as_one.get(names[0], names[0]) for workspace_id, names in ids.items()}
+    known = {as_one.get(name, name) for name in workspaces}
+    return reconcile(book, bill, named, known, timezone=zone.key, others_allowed=others_allowed, money_decides=money_decides)
 
 
 def _once(what: str, paths: Sequence[Path]) -> None:
@@ -60,12 +59,14 @@ def _once(what: str, paths: Sequence[Path]) -> None:
             raise JobError(f"{what} {path}: named twice: it would be counted twice")
 
 
-def _named_ids(job: object) -> dict[str, str]:
-    """The workspace ids that a job names."""
-    tables = job.get("workspaces") if isinstance(job, dict) else None
-    named = {}
-    for name, table in (tables if isinstance(tables, dict) else {}).items():
-        workspace_id = table.get("workspace_id") if isinstance(table, dict) else None
-        if isinstance(workspace_id, str):
-            named[workspace_id] = name
-    return named
+def _as_one(ids: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What names that are one workspace's are called together, by each of them."""
+    found: dict[str, str] = {}
+    for workspace_id, names in ids.items():
+        together = " + ".join(sorted(names))
+        for name in names:
+            if found.setdefault(name, together) != together:
+                raise JobError(
+                    f"--id: {name} is one with {found[name]}, and with {together} for {workspace_id}: give each id all its names"
+                )
+    return {name: together for name, together in found.items() if name != together}

@@ -227,6 +227,21 @@ def test_ids_that_are_no_names_are_mapped(settled):
     assert found(folder, "--id", "llm-a1b2c3=legal")[0] == 0
 
 
+def test_names_of_one_workspace_are_compared_as_one_each_department_of_a_run_and_each_month_of_a_renamed_one(settled):
+    folder, forms, _ = settled
+    one, other = sorted(KEYS)[:2]
+    bill = forms["2025"]
+    for name in (one, other):
+        bill = bill.replace(f"llm-{name};".encode(), b"llm-a1b2c3;")
+    (folder / "bill.csv").write_bytes(bill)
+    assert found(folder, "--id", f"llm-a1b2c3={one}")[0] == 3
+    code, told = found(folder, "--id", f"llm-a1b2c3={other}", "--id", f"llm-a1b2c3={one}", "--money")
+    assert (code, min(told["workspaces"])) == (0, f"{one} + {other}")
+    done = run(folder, "reconcile", "run", "--bill", "bill.csv", "--id", f"llm-1={one}", "--id", f"llm-1={other}", "--id", f"llm-2={one}")
+    assert done.returncode == 2
+    assert f"--id: {one} is one with {one} + {other}, and with {one} for llm-2" in done.stderr.decode()
+
+
 def test_the_help_tells_the_exit_codes_and_what_cannot_be_told():
     done = subprocess.run([*BATCHRUN, "reconcile", "--help"], capture_output=True, env=dict(os.environ), check=True)
     told = " ".join(done.stdout.decode().split())

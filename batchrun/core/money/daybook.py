@@ -7,10 +7,11 @@ stand on the day before or after. How many tokens that can be is kept beside eac
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from batchrun.core.ledger.attempts import Bound, Line, Started
@@ -76,8 +77,12 @@ class Cost:
 class Daybook:
     """Takes ledgers in, a run after the other: its attempts first, then its entries, then its end."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, zone: ZoneInfo, as_one: Mapping[str, str] = MappingProxyType({})) -> None:
+        """*as_one* says what workspaces are called together that are to be one."""
         self._zone = zone
+        self._as_one = as_one
+        self.workspaces: set[str] = set()
+        """Whose calls were taken in, by their own names."""
         self.calls = Calls()
         """Of the run that is being taken in."""
         self.counted: dict[tuple[date, str, str, str], Counted] = defaultdict(Counted)
@@ -124,6 +129,7 @@ class Daybook:
 
     def _book(self, workspace: str, model: str, usage: Usage, cost: Money | None, start: float, end: float) -> None:
         day, early, late = self._day(start, end)
+        workspace = self._called(workspace)
         for kind, tokens in tokens_by_kind(usage):
             if tokens:
                 counted = self.counted[day, workspace, model, kind]
@@ -138,9 +144,13 @@ class Daybook:
 
     def _doubt(self, started: Started, end: float) -> None:
         day, _, late = self._day(started.at, end)
-        doubt, most = self.doubts[day, started.workspace, started.model], started.bound
+        doubt, most = self.doubts[day, self._called(started.workspace), started.model], started.bound
         doubt.calls += 1
         _add(doubt, most, late=late)
+
+    def _called(self, workspace: str) -> str:
+        self.workspaces.add(workspace)
+        return self._as_one.get(workspace, workspace)
 
     def _day(self, start: float, end: float) -> tuple[date, bool, bool]:
         """The day of a call's start, and whether the bill may have it on the day before or after."""
