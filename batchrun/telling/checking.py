@@ -8,7 +8,7 @@ from typing import Any
 
 from batchrun.core.counted import counted
 from batchrun.core.errors import RunDamagedError, RunTooNewError
-from batchrun.core.ledger.attempts import read_attempt
+from batchrun.core.ledger.attempts import Opened, read_attempt
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
@@ -142,7 +142,16 @@ class _Check:
         if not path.exists():
             self._tell(path, "is not there: calls and doubt are not known", damage=self._found.run != "")
         self._fold.attempts(history.Attempts(path))
-        bad = [line.number for line in mending.lines_of(path) if line.text.endswith(b"\n") and read_attempt(line.text) is None]
+        bad: list[int] = []
+        openings: dict[bytes, int] = {}
+        for number, text in mending.lines_of(path):
+            if not text.endswith(b"\n"):
+                continue  # Told as a torn tail.
+            if (line := read_attempt(text)) is None:
+                bad.append(number)
+            elif isinstance(line, Opened) and (before := openings.setdefault(text.rstrip(), number)) != number:
+                what = f"is line {before} again: the log was put together of parts that overlap, and what both tell counts twice"
+                self._tell(f"{LOG} line {number}", f"{what}. Take out what was put in")
         if bad:
             shown = ", ".join(map(str, bad[:5])) + (" …" if len(bad) > 5 else "")
             # They stay: the statement says as long that it does not know all.

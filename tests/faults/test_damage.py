@@ -114,6 +114,23 @@ def test_check_says_what_it_found_and_mends_it(tmp_path):
     assert "its entry is not in the ledger: it counts as in doubt" in last.output
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_log_that_was_put_together_of_parts_that_overlap_is_found(tmp_path, end):
+    """A copy that was put before the log, as its loss asks for, where the log had been put back already: its calls count twice."""
+    made_run(tmp_path / "run")
+    log = tmp_path / "run" / "attempts.log"
+    lines = log.read_bytes().splitlines()
+    log.write_bytes(end.join([*lines, *lines, b""]))
+    found = checked(tmp_path / "run", repair=False)
+    openings = [number for number, line in enumerate(lines, 1) if line.startswith(b'{"opening"')]
+    told = [(each.place, each.what) for each in found.findings if each.damage]
+    assert [place for place, _ in told if place.startswith("attempts.log")] == [
+        f"attempts.log line {len(lines) + each}" for each in openings
+    ]
+    assert all(f"is line {number} again" in what for number, (_, what) in zip(openings, told, strict=False))
+    assert not found.whole
+
+
 def test_a_run_that_is_held_is_not_checked_and_what_is_no_run_is_refused(tmp_path):
     made_run(tmp_path / "run")
     runner = CliRunner()
