@@ -10,11 +10,12 @@ import csv
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
 from batchrun.core.errors import JobError
 from batchrun.core.money.bill import BillLine, OtherLine, UnreadableLine, read_instance
@@ -48,6 +49,9 @@ _NEEDED = ("instance", "day", "usage")
 _PRODUCTS = ("百炼", "modelstudio", "bailian", "大模型", "dashscope", "sfm")
 _TOTALS = frozenset({"合计", "总计", "小计", "汇总", "total", "subtotal", "sum", "grandtotal"})
 _DAY = re.compile(r"(\d{4})(?:[-/.年](\d{1,2})[-/.月](\d{1,2})日?|(\d{2})(\d{2}))(?:\D.*)?")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})")
+"""With how far its clock is from UTC: Z, or +08:00."""
+_CHINA = ZoneInfo("Asia/Shanghai")
 _CURRENCIES = {name: code for code, names in (("CNY", "rmb 人民币 元 人民币元 ¥ ￥"), ("USD", "美元 美金 $ us$")) for name in names.split()}
 _NARROW = str.maketrans("\uff08\uff09\uff1a\uff1b\uff0c\uff0e\uff0d", "():;,.-")
 """Chinese brackets, colons and what else stands in ids and numbers that were typed or converted with full-width letters."""
@@ -61,11 +65,14 @@ _TIMES = {None: 1, "": 1, "k": 1000, "千": 1000, "thousand": 1000, "万": 10_00
 Read = BillLine | OtherLine | UnreadableLine
 
 
-def read_bill(path: Path) -> Iterator[Read]:
-    """Read the export at *path* line by line; raise JobError where it is none."""
+def read_bill(path: Path, zone: ZoneInfo = _CHINA) -> Iterator[Read]:
+    """Read the export at *path* line by line; raise JobError where it is none.
+
+    A moment that tells how far its clock is from UTC is of the day that it is in *zone*; any other is as it stands.
+    """
     try:
         with path.open(encoding=_encoding(path), errors="replace", newline="") as file:
-            yield from _read(file, path)
+            yield from _read(file, path, zone)
     except OSError as error:
         raise JobError(f"{path}: cannot be read: {error.strerror}") from None
     except csv.Error as error:
@@ -88,7 +95,7 @@ def _encoding(path: Path) -> str:
     return "utf-8-sig"
 
 
-def _read(file: Iterator[str], path: Path) -> Iterator[Read]:
+def _read(file: Iterator[str], path: Path, zone: ZoneInfo) -> Iterator[Read]:
     first = list(islice(file, _LONGEST_PREAMBLE))
     delimiter, number, columns = _header(first, path)
     reader = csv.reader(chain(first[number:], file), delimiter=delimiter)
@@ -96,7 +103,7 @@ def _read(file: Iterator[str], path: Path) -> Iterator[Read]:
         at = number + reader.line_num
         cells = [_cell(field) for field in fields]
         if any(cells):
-            yield _line(_Fields(cells, columns), str(path), at)
+            yield _line(_Fields(cells, columns), str(path), at, zone)
 
 
 def _header(first: Sequence[str], path: Path) -> tuple[str, int, dict[str, int]]:
@@ -144,7 +151,7 @@ class _NotReadError(ValueError):
     """Why a line cannot be understood."""
 
 
-def _line(fields: _Fields, file: str, at: int) -> Read:
+def _line(fields: _Fields, file: str, at: int, zone: ZoneInfo) -> Read:
     if _is_total(fields):
         return OtherLine(file, at, "totals")
     product = fields["product"]
@@ -160,7 +167,16 @@ def _line(fields: _Fields, file: str, at: int) -> Read:
         tokens, step, shortened = _tokens(fields["usage"], times)
         amount = _amount(fields["amount"])
         return BillLine(
-            file, at, _day(fields["day"]), instance, tokens, _plain(fields["unit"]), step, shortened, amount, _currency(fields["currency"])
+            file,
+            at,
+            _day(fields["day"], zone),
+            instance,
+            tokens,
+            _plain(fields["unit"]),
+            step,
+            shortened,
+            amount,
+            _currency(fields["currency"]),
         )
     except _NotReadError as error:
         return UnreadableLine(file, at, str(error))
@@ -220,11 +236,13 @@ def _number(text: str, what: str) -> Decimal:
     return number
 
 
-def _day(text: str) -> date:
+def _day(text: str, zone: ZoneInfo) -> date:
     match = _DAY.fullmatch(text)
     try:
+        if _MOMENT.fullmatch(text):
+            return datetime.fromisoformat(text).astimezone(zone).date()
         if match is not None:
             return date(*(int(part) for part in match.groups() if part))
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     raise _NotReadError(f"day {text!r}: no day; export the bill by day (统计周期: 按天)")

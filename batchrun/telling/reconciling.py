@@ -29,7 +29,7 @@ def reconciled(
     _once("RUN", runs)
     bill = Bill(kinds)
     for path in bills:
-        for line in read_bill(path):
+        for line in read_bill(path, zone):
             bill.add(line)
     as_one = _as_one(ids)
     book = Daybook(zone, as_one)

@@ -131,6 +131,28 @@ def test_a_line_that_is_not_understood_is_named_with_its_reason(tmp_path, fields
 
 
 @pytest.mark.parametrize(
+    ("moment", "day"),
+    [
+        ("2026-11-30T16:00:00Z", date(2026, 12, 1)),
+        ("2026-11-30T15:59:59Z", date(2026, 11, 30)),
+        ("2026-11-30 16:30+00:00", date(2026, 12, 1)),
+        ("2026-12-01T00:00:00+0800", date(2026, 12, 1)),
+        ("2026-11-30T23:00:00.5-0100", date(2026, 12, 1)),
+        ("2026-11-30 16:00:00", date(2026, 11, 30)),
+        ("2026-12-01 00:00:00 (UTC+8)", date(2026, 12, 1)),
+    ],
+)
+def test_a_moment_that_tells_its_clocks_distance_from_utc_is_of_the_day_that_it_was_there(tmp_path, moment, day):
+    """The first of a month, as a program's export has it, is the last of the one before in UTC."""
+    assert the_line(tmp_path, day=moment).day == day
+
+
+@pytest.mark.parametrize("moment", ["2026-11-31T16:00:00Z", "0001-01-01T00:00:00+14:00", "2026-11-30T16:00:00+99:00"])
+def test_a_moment_that_is_none_is_told(tmp_path, moment):
+    assert "no day" in the_line(tmp_path, day=moment).why
+
+
+@pytest.mark.parametrize(
     "day", ["2026-11-24", "2026/11/24", "20261124", "2026-11-24 13:00:00", "2026年11月24日", "2026/1/2", "\t2026-11-24"]
 )
 def test_days_are_read_as_they_are_written(tmp_path, day):
