@@ -202,7 +202,7 @@ def test_the_switch_says_everything_in_the_other_language_and_back(browser, page
             "谁花了多少",
             "未完成：还有 40 行在等待，且有事项需要人工处理。",
             "Token 随时间变化",
-            "最忙的 分钟",
+            "最忙的一分钟",
             "研发" if "研发中心" in before else "业务空间",
         ):
             assert sentence in chinese

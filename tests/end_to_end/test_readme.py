@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from batchrun.cli import batchrun
 from batchrun.core.jobs.job import job_schema
 
 ROOT = Path(__file__).parent.parent.parent
@@ -69,6 +71,12 @@ def test_every_promise_names_tests_that_exist():
         tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
         names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
         assert not test or test in names, f"{file} has no {test}"
+
+
+def test_every_command_stands_in_its_table_and_every_link_leads_to_a_heading():
+    assert re.findall(r"^\| `batchrun ([a-z]+)", README, re.MULTILINE) == batchrun.list_commands(click.Context(batchrun))
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", README, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= headings
 
 
 def test_every_table_of_the_job_file_is_explained():

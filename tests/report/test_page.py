@@ -119,11 +119,20 @@ def test_a_page_of_one_row_and_one_call_says_one():
 
 
 @pytest.mark.parametrize(
-    ("wide", "said"), [(1, "second"), (5, "5 seconds"), (60, "minute"), (90, "90 seconds"), (3600, "hour"), (172_800, "2 days")]
+    ("wide", "said", "in_chinese"),
+    [
+        (1, "second", "一秒"),
+        (5, "5 seconds", " 5 秒"),
+        (60, "minute", "一分钟"),
+        (90, "90 seconds", " 90 秒"),
+        (3600, "hour", "一小时"),
+        (172_800, "2 days", " 2 天"),
+    ],
 )
-def test_a_bucket_of_time_is_told_in_its_largest_unit_and_one_is_not_counted(wide, said):
+def test_a_bucket_of_time_is_told_in_its_largest_unit_and_one_is_not_counted(wide, said, in_chinese):
     assert Words("en").plain("busiest", width=width(wide)) == f"Busiest {said}"
-    assert Words("zh").plain("busiest", width=width(wide)).startswith("最忙的 ")
+    assert Words("zh").plain("busiest", width=width(wide)) == f"最忙的{in_chinese}"
+    assert Words("zh").plain("plot_trouble_note", width=width(wide)) == f"每{in_chinese}内未得到回答的调用。"
 
 
 def test_every_advice_that_the_table_of_failures_gives_is_there_in_chinese():
