@@ -19,3 +19,13 @@ def test_caps_of_two_workspaces_are_no_affair_of_their_account(world):
     assert seen.refused_since(2) <= 0.02
     assert min(seen.own_used.values()) >= 0.7
     assert jain([tokens for name, tokens in seen.served.items() if name not in seen.own_used]) >= 0.99
+
+
+EVERY = [each for each in own_quotas() if "unknown" in each.name and "of all six" in each.name]
+
+
+@pytest.mark.parametrize("world", EVERY, ids=lambda world: world.name)
+def test_equal_caps_of_all_workspaces_are_no_quota_of_their_account(world):
+    seen = Night(replace(world, seconds=900.0)).run()
+    assert min(seen.own_used.values()) >= 0.9
+    assert seen.refused_since(2) <= 0.02

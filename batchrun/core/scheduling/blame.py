@@ -33,6 +33,8 @@ class Suspect:
     refused: float = 0.0
     is_capped: bool = False
     """Its refusals are its own."""
+    is_usual: bool = True
+    """Its rows cost about as much as those of the others."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class Blame:
     suspects: list[Suspect] = field(default_factory=list)
     unit: float = 1.0
     """What counts as one now: rather than that all that was counted fades, what comes weighs more."""
+    refused_share: float = 0.0
+    """Of the latest calls of lanes that are not capped, and of the lane that was refused."""
 
     def sent(self, suspect: Suspect, tokens: float) -> None:
         """An attempt goes."""
@@ -56,11 +60,11 @@ class Blame:
         suspect.refused += self.unit
         others = [each for each in self.suspects if each is not suspect and not each.is_capped]
         all_refused = suspect.refused + sum(each.refused for each in others)
-        part = suspect.refused / all_refused
-        share = max(
-            _share(suspect.calls, sum(each.calls for each in others)),
-            _share(suspect.tokens, sum(each.tokens for each in others)),
-        )
+        other_calls = sum(each.calls for each in others)
+        of_calls, of_tokens = _share(suspect.calls, other_calls), _share(suspect.tokens, sum(each.tokens for each in others))
+        share, part = max(of_calls, of_tokens), suspect.refused / all_refused
+        self.refused_share = all_refused / max(self.unit, suspect.calls + other_calls)
+        suspect.is_usual = share <= _TIMES * min(of_calls, of_tokens)
         suspect.is_capped = part > _TIMES * share and (suspect.is_capped or all_refused / self.unit * _divergence(part, share) > _SURE)
         return suspect.is_capped
 

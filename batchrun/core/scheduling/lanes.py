@@ -8,7 +8,8 @@ others are: it owes nothing for its rest, and has saved nothing up.
 A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
 provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
 refused: so no lane takes the pool's limit for its own, and falls behind its share. A lane that is refused more often than what it sends
-explains has a cap of its own, whatever else is refused: several workspaces may have one (`blame.py`).
+explains has a cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their
+windows are at refusals tells it (`fullness.py`).
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.limiter import NO_QUOTA, Limiter, Quota
 from batchrun.core.limits.refusals import About, about
 from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure
 from batchrun.core.money.budget import Purse
 from batchrun.core.scheduling.blame import Blame, Suspect
+from batchrun.core.scheduling.fullness import Fullness, Went
 from batchrun.core.scheduling.outages import Outage
 
 _SHARED_WITHIN = 10.0
 """Seconds within which refusals of two lanes are one affair of their pool."""
+_EXPLAINED = 0.02
+"""Of the latest calls: as many refusals as a quota that is found costs."""
 
 
 def _one_token(_ordinal: int) -> float:
@@ -102,6 +107,8 @@ class Pool:
     refused_lane: Lane | None = None
     refused_at: float = -math.inf
     blame: Blame = field(default_factory=Blame)
+    refused: Trail = field(default_factory=lambda: Trail(150))
+    """Of the attempts that its limiter counts as what went: those that single lanes were told of."""
     queue: list[tuple[float, int, Lane]] = field(default_factory=list)
     """A heap: the lanes that wait for the quota, by what they were served."""
     _joined: int = 0
@@ -186,6 +193,7 @@ class Lane:
     seen_tokens: float = 0.0
     """What they are expected to be."""
     suspect: Suspect = field(default_factory=Suspect)
+    fullness: Fullness = field(default_factory=Fullness)
     limiters: tuple[Limiter, ...] = field(init=False)
     """All that its attempts pay."""
 
@@ -230,14 +238,29 @@ class Lane:
             self.slots.refused(now, launched_at)
             self.limiter.refused(*told)
             return
-        is_own = self.pool.blame.refused(self.suspect)
+        is_own = self.suspect.is_capped = self.pool.blame.refused(self.suspect) or self._stands_out(launched_at, failure.code)
         shared = not is_own and self.pool.shared_refusal(self, now, _SHARED_WITHIN)
         if shared:
             self.limiter.forget()
+            self.fullness.refused.add(now, 1.0)
         else:
             self.limiter.refused(*told)
         if shared or (self.plan.pool_quota != NO_QUOTA and not is_own and not self.limiter.has_found):
             self.pool.limiter.refused(*told)
+        else:
+            self.pool.refused.add(now, 1.0)
+
+    def _stands_out(self, launched_at: float, code: str) -> bool:
+        """Whether it is its own window of attempts that is full, and not its pool's.
+
+        Of tokens large rows fill any window; and a lane whose rows are smaller than others' sends by fits and starts, and is refused then.
+        """
+        if about(code) is not About.ATTEMPTS or self.pool.unfinished <= 1 or not (self.limiter.counts and self.suspect.is_usual):
+            return False
+        own = Went(self.limiter.attempts.use.trail, self.fullness.refused)
+        pool = Went(self.pool.limiter.attempts.use.trail, self.pool.refused)
+        unexplained = self.plan.pool_quota != NO_QUOTA or self.pool.blame.refused_share > _EXPLAINED
+        return self.fullness.look_at(launched_at, own, pool, unexplained=unexplained)
 
     def same_rejections_in_a_row(self, code: str) -> int:
         """Count a rejection; how many there were, where all that ever came was the same: 0 once anything else did."""
