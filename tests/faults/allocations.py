@@ -71,6 +71,7 @@ def _become(home: Path, job: Path, delay: float, before: int, many: int) -> None
         said = os.open(home / "said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(said, 1)
         os.dup2(said, 2)
+        faulthandler.enable(file=said, all_threads=True)
         faulthandler.dump_traceback_later(_PATIENCE - 5, file=said)
         os.chdir(home)
         Engine.run, sys.argv = run, ["batchrun", "run", str(job), "--quiet"]  # type: ignore[method-assign]
