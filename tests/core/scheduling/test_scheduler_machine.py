@@ -52,6 +52,8 @@ class SlowPark:
     probes: bool
     at: float = math.inf
     """When the next probe is due; infinity while one is out."""
+    at_first: SlowLane | None = None
+    """The lane that was refused before anything that the park concerns was answered: an answer to another of its calls ends it."""
 
 
 @dataclass(eq=False)
@@ -424,9 +426,9 @@ class Machine(RuleBasedStateMachine):
         rows = {key: sum(len(lane.pending) for lane in self.lanes.values() if lane.stands_in(key)) for key in standing}
         assert {(each.scope, each.name): each.rows for each in parked} == {key: count for key, count in rows.items() if count}
 
-    def _park(self, key, failure, *, probes):
+    def _park(self, key, failure, *, probes, at_first=None):
         if key not in self.parks or not probes:
-            self.parks[key] = SlowPark(key, failure, probes, self.now + PROBE_EVERY)
+            self.parks[key] = SlowPark(key, failure, probes, self.now + PROBE_EVERY, at_first)
 
     def _end(self, ticket, result, jitter, *, hold):
         lane = self.lanes[ticket.workspace, ticket.model]
@@ -461,10 +463,17 @@ class Machine(RuleBasedStateMachine):
         if stays:
             park.at = self.now + PROBE_EVERY
             return
+        self._unpark(park)
+
+    def _unpark(self, park: SlowPark) -> None:
         del self.parks[park.key]
         for each in self.lanes.values():
             if each.stands_in(park.key):
                 each.since = each.failing_since = each.refused_since = None
+
+    def _end_parks_at_first(self, lane):
+        for park in [each for each in self.parks.values() if each.at_first is lane]:
+            self._unpark(park)
 
     def _judge(self, lane, ticket, result: Result, jitter, verdict):
         if isinstance(result, Failure) and result.fault is Fault.AGAIN:
@@ -480,6 +489,7 @@ class Machine(RuleBasedStateMachine):
             lane.since, lane.varied = None, True
             lane.good_at = max(lane.good_at, ticket.launched_at)
             assert verdict is Verdict.ANSWERED
+            self._end_parks_at_first(lane)
             self._settle(lane, ticket, verdict)
             return
         match next_step(POLICY, result, ticket.attempt, jitter):
@@ -506,7 +516,7 @@ class Machine(RuleBasedStateMachine):
         """It is believed at once of what had no answer, and of a probe; of others later, and of the lane alone while they are well."""
         scope = lane.named(failure.scope)
         good_at = max((each.good_at for each in self.lanes.values() if each is not lane and each.stands_in(scope)), default=-math.inf)
-        parked = scope in self.parks
+        parked, first = scope in self.parks, not lane.varied
         if (lane.varied or (good_at > -math.inf and not parked)) and not ticket.probes:
             lane.suspect = True
             lane.refused_since = self.now if lane.refused_since is None else lane.refused_since
@@ -518,7 +528,8 @@ class Machine(RuleBasedStateMachine):
             lane.taken()
         self._put_back(lane, ticket, failure, verdict, Verdict.PARKED)
         if not parked:
-            self._park(lane.named(Scope.LANE) if others_are_well else scope, failure, probes=True)
+            at_first = lane if first and good_at == -math.inf and not ticket.probes else None
+            self._park(lane.named(Scope.LANE) if others_are_well else scope, failure, probes=True, at_first=at_first)
 
     def _put_back(self, lane, ticket, failure, verdict, otherwise):
         """What is in doubt is held, and never sent again."""
