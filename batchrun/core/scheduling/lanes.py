@@ -32,6 +32,8 @@ from batchrun.core.scheduling.outages import Outage
 
 _SHARED_WITHIN = 10.0
 """Seconds within which refusals of two lanes are one affair of their pool."""
+_FEW = 3
+"""Lanes of a pool: the window of one of so few is full whenever their pool's is."""
 _EXPLAINED = 0.02
 """Of the latest calls: as many refusals as a quota that is found costs."""
 
@@ -255,7 +257,7 @@ class Lane:
 
         Of tokens large rows fill any window; and a lane whose rows are smaller than others' sends by fits and starts, and is refused then.
         """
-        if about(code) is not About.ATTEMPTS or self.pool.unfinished <= 1 or not (self.limiter.counts and self.suspect.is_usual):
+        if about(code) is not About.ATTEMPTS or self.pool.unfinished <= _FEW or not (self.limiter.counts and self.suspect.is_usual):
             return False
         own = Went(self.limiter.attempts.use.trail, self.fullness.refused)
         pool = Went(self.pool.limiter.attempts.use.trail, self.pool.refused)
