@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.benchmarks.pools import jain
-from tests.benchmarks.worlds import Night, own_quotas
+from tests.benchmarks.worlds import Night, few, own_quotas
 
 SOME = [each for each in own_quotas() if "two of six" in each.name and "rpm" in each.name]
 
@@ -29,3 +29,12 @@ def test_equal_caps_of_all_workspaces_are_no_quota_of_their_account(world):
     seen = Night(replace(world, seconds=900.0)).run()
     assert min(seen.own_used.values()) >= 0.9
     assert seen.refused_since(2) <= 0.02
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("world", [each for each in few() if "6 s" in each.name and " 2 " in each.name], ids=lambda world: world.name)
+def test_two_workspaces_find_the_quota_that_they_share_and_neither_takes_it_for_its_own(world, seed):
+    seen = Night(replace(world, seconds=600.0, seed=seed)).run()
+    assert seen.used >= 0.95
+    assert seen.refused_since(2) <= 0.02
+    assert jain(list(seen.served.values())) >= 0.99

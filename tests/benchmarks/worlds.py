@@ -440,6 +440,20 @@ def own_quotas() -> Iterator[World]:
             )
 
 
+def few() -> Iterator[World]:
+    """Two or three on one pool, with nothing of their own."""
+    for period in (6, 60):
+        for number in (2, 3):
+            alike = tuple(Tenant(f"w{place}", weight=1.0 + place) for place in range(number))
+            yield World(f"unknown 1200 rpm, {number} workspaces alike, {period} s", (calls(1200, period),), alike)
+            sized = tuple(Tenant(f"w{place}", tokens=50 * 10**place) for place in range(number))
+            yield World(
+                f"unknown 1200 rpm, {number} workspaces, rows ten times as large in each next one, {period} s",
+                (calls(1200, period),),
+                sized,
+            )
+
+
 def one_of_twelve_is_cut() -> Iterator[World]:
     """Twelve on one pool, one of which is cut."""
     for period in (6, 60):
@@ -574,6 +588,7 @@ WORLDS = (
     a_code_that_says_neither,
     limited_growth,
     own_quotas,
+    few,
     one_of_twelve_is_cut,
     failures,
     standing_still,

@@ -33,6 +33,8 @@ class Suspect:
     refused: float = 0.0
     is_capped: bool = False
     """Its refusals are its own."""
+    share: float = 0.0
+    """Of the latest calls of all lanes."""
     is_usual: bool = True
     """Its rows cost about as much as those of the others."""
 
@@ -63,6 +65,7 @@ class Blame:
         other_calls = sum(each.calls for each in others)
         of_calls, of_tokens = _share(suspect.calls, other_calls), _share(suspect.tokens, sum(each.tokens for each in others))
         share, part = max(of_calls, of_tokens), suspect.refused / all_refused
+        suspect.share = _share(suspect.calls, sum(each.calls for each in self.suspects if each is not suspect))
         self.refused_share = all_refused / max(self.unit, suspect.calls + other_calls)
         suspect.is_usual = share <= _TIMES * min(of_calls, of_tokens)
         suspect.is_capped = part > _TIMES * share and (suspect.is_capped or all_refused / self.unit * _divergence(part, share) > _SURE)

@@ -7,7 +7,8 @@ others are: it owes nothing for its rest, and has saved nothing up.
 
 A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
 provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
-refused: so no lane takes the pool's limit for its own, and falls behind its share. A lane that is refused more often than what it sends
+refused: so no lane takes the pool's limit for its own, and falls behind its share. Of two or three lanes the same one is often the latest
+by chance: there it is so only where chance hardly explains how often in a row it was. A lane that is refused more often than what it sends
 explains has a cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their
 windows are at refusals tells it (`fullness.py`).
 """
@@ -33,7 +34,10 @@ from batchrun.core.scheduling.outages import Outage
 _SHARED_WITHIN = 10.0
 """Seconds within which refusals of two lanes are one affair of their pool."""
 _FEW = 3
-"""Lanes of a pool: the window of one of so few is full whenever their pool's is."""
+"""Lanes of a pool: of so few, the same one is often refused twice in a row by chance, and its window is full whenever their pool's is."""
+_BY_CHANCE, _HALF = 0.2, 0.5
+"""How likely it is at the least that refusals of the pool hit one of few lanes so often in a row, for them to be taken for the pool's; and
+the share of what is sent by which that is reckoned at the most: one that sends nearly all may have a cap of its own too."""
 _EXPLAINED = 0.02
 """Of the latest calls: as many refusals as a quota that is found costs."""
 
@@ -113,6 +117,8 @@ class Pool:
     """Of the attempts that its limiter counts as what went: those that single lanes were told of."""
     queue: list[tuple[float, int, Lane]] = field(default_factory=list)
     """A heap: the lanes that wait for the quota, by what they were served."""
+    _in_a_row: int = 0
+    """Refusals of the same lane, beyond the first."""
     _joined: int = 0
     """How often: of lanes with the same tag, the first to join goes first."""
     _served: float = 0.0
@@ -136,14 +142,20 @@ class Pool:
     def shared_refusal(self, lane: Lane, now: float, within: float) -> bool:
         """Note that *lane* was refused; say whether the pool is to blame.
 
-        It is where another lane was refused lately, or was the latest refused and the pool's rate was found; and where there is no other.
+        It is where another lane was refused lately, or was the latest refused and the pool's rate was found; where this one was, by chance;
+        and where there is no other.
         """
+        self._in_a_row = self._in_a_row + 1 if lane is self.refused_lane else 0
         another = self.refused_lane not in {None, lane} and (now - self.refused_at < within or self.limiter.has_found)
         if another and now - self.refused_at < within and self.refused_lane is not None and not self.refused_lane.suspect.is_capped:
             # What it was thought to have found of its own was this.
             self.refused_lane.limiter.forget()
         self.refused_lane, self.refused_at = lane, now
-        return another or self.unfinished <= 1
+        return another or self.unfinished <= 1 or (self._in_a_row > 0 and self.limiter.has_found and self._is_chance(lane))
+
+    def _is_chance(self, lane: Lane) -> bool:
+        """Whether refusals of the pool may well have hit *lane* so often in a row."""
+        return self.unfinished <= _FEW and min(lane.suspect.share, _HALF) ** self._in_a_row > _BY_CHANCE
 
 
 @dataclass(slots=True, eq=False)

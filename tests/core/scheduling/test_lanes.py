@@ -91,6 +91,30 @@ def test_a_lane_that_is_refused_again_and_again_has_a_cap_of_its_own_whatever_wa
     ]
 
 
+def test_of_two_lanes_the_same_one_is_refused_a_few_times_in_a_row_by_chance_and_of_four_it_is_not():
+    for number, told in ((2, [True, True, False, False]), (3, [True, False, False, False]), (4, [False] * 4)):
+        pool = Pool("main", limiter(NO_QUOTA), unfinished=number)
+        lanes = lanes_of(pool, [1.0] * number)
+        pool.limiter.teach({"attempts": {"rate": 10.0, "window": 60.0}}, 0.0)
+        for each in lanes:
+            each.suspect.share = 1 / number
+        pool.shared_refusal(lanes[1], 0.0, 10.0)
+        assert pool.shared_refusal(lanes[0], 100.0, 10.0)
+        assert [pool.shared_refusal(lanes[0], 200.0 + 100.0 * again, 10.0) for again in range(4)] == told
+    two = Pool("main", limiter(NO_QUOTA), unfinished=2)
+    one, _ = lanes_of(two, [1.0, 1.0])
+    one.suspect.share = 0.5
+    assert not any(two.shared_refusal(one, 100.0 * again, 10.0) for again in range(4)), "nothing was found of the pool yet"
+
+
+def test_one_of_two_that_sends_nearly_all_and_alone_is_refused_has_a_cap_of_its_own():
+    one, two = pool_of_two(found=True)
+    one.suspect.share = 0.95
+    one.pool.shared_refusal(two, 0.0, 10.0)
+    told = [one.pool.shared_refusal(one, 100.0 * (again + 1), 10.0) for again in range(5)]
+    assert told == [True, True, True, False, False]
+
+
 def test_a_lane_that_took_its_pools_limit_for_its_own_lets_go_of_it_once_another_is_refused_as_well():
     one, two = pool_of_two(found=False)
     one.limiter.teach({"attempts": {"rate": 1.0, "window": 60.0}}, 0.0)
