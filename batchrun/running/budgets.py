@@ -20,7 +20,8 @@ from batchrun.core.money.periods import Period
 from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.parking import ParkedScope
-from batchrun.running.money import Pricer, day_of, is_batch, pricer
+from batchrun.edge import run_directory
+from batchrun.running.money import Pricer, day_of, is_batch, most_of, pricer
 from batchrun.running.other_runs import spend
 
 _MILLION = Decimal(1_000_000)
@@ -54,7 +55,7 @@ def take_up(job: Job, purses: Purses, directory: Path) -> None:
     What lanes have spent counts that have nothing left to do, too: their workspace's budget and the job's have paid for it.
     """
     if any(purses.values()):
-        spend(Spending(_payers(job, purses), time()), directory)
+        spend(Spending(_payers(job, purses), time(), most_of(run_directory.read_description(directory) or {})), directory)
 
 
 def _payers(job: Job, purses: Purses) -> Callable[[LaneKey], tuple[Purse, ...]]:

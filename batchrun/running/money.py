@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from time import time
 from typing import Any
 
@@ -13,12 +14,12 @@ from pydantic import ValidationError
 
 from batchrun.core.jobs.endpoints import CLOUDS, cloud_of
 from batchrun.core.jobs.job import Job, PricesTable, Workspace
-from batchrun.core.ledger.attempts import Bound
+from batchrun.core.ledger.attempts import Most, Started, opening_of
 from batchrun.core.ledger.focus import ALIBABA, Place
-from batchrun.core.ledger.fold import Most
 from batchrun.core.model import Money, Usage
 from batchrun.core.money.price_list import PriceRow, Tier, shipped
 from batchrun.core.money.pricing import Discounts, Prices, region_of
+from batchrun.running.priced_before import jobs_before
 
 _FIRST_DAY = date(1970, 1, 1).toordinal()
 _AHEAD = 8 * 3600
@@ -83,17 +84,35 @@ def described_job(described: Mapping[str, Any]) -> Job | None:
         return None
 
 
-def most_of(known: Job | None) -> Most:
-    """What a call can cost at the most, by the prices of a job; nothing is known where there is none."""
-    if known is None:
-        return lambda *_call: None
-    workspaces, prices = known.workspaces_resolved(), prices_of(known)
+def most_of(described: Mapping[str, Any]) -> Most:
+    """What a call of a run can cost at the most, by what held in its opening, as the run's description tells it.
 
-    def most(workspace: str, model: str, bound: Bound, at: float) -> Money | None:
-        if (where := workspaces.get(workspace)) is None:
+    Nothing is known of the calls of a job that this batchrun would not take.
+    """
+
+    # Most runs have no call in doubt.
+    @cache
+    def jobs() -> tuple[list[int], list[Most]]:
+        before = jobs_before(described)
+        return [through for through, _ in before], [*(_most_in(job) for _, job in before), _most_in(described_job(described))]
+
+    def most(call: Started) -> Money | None:
+        lasts, mosts = jobs()
+        return mosts[bisect_left(lasts, opening_of(call.name))](call)
+
+    return most
+
+
+def _most_in(job: Job | None) -> Most:
+    if job is None:
+        return lambda _call: None
+    workspaces, prices = job.workspaces_resolved(), prices_of(job)
+
+    def most(call: Started) -> Money | None:
+        if (where := workspaces.get(call.workspace)) is None:
             return None
-        asked, region = (bound.input_tokens, bound.output_tokens), region_of(where.endpoint)
-        found = prices.most(model, region, *asked, day_of(at), account=where.account, batch=is_batch(where))
+        region = region_of(where.endpoint)
+        found = prices.most(call.model, region, *call.bound, day_of(call.at), account=where.account, batch=is_batch(where))
         return None if found is None else Money(*found)
 
     return most

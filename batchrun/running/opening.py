@@ -27,6 +27,7 @@ from batchrun.edge.source import InputFile, SetAside, Source, former
 from batchrun.running import noticed
 from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
+from batchrun.running.priced_before import FIELD, Before, kept
 from batchrun.running.rehearsals import refuse_to_mix
 from batchrun.telling.reading import FILES, LOG
 
@@ -90,7 +91,7 @@ def opened(
                 "give this one an output of its own, or name the rows as before"
             )
         run = described.get("run") or uuid.uuid4().hex
-        _describe(directory, job, run, source, plan, reasons)
+        _describe(directory, job, run, source, plan, reasons, kept(described, _dumped(job), past.latest))
         notes += [
             *([checkpoint.note] if checkpoint.note else []),
             *source.notes,
@@ -222,7 +223,7 @@ def _past(
     return past, plan, held
 
 
-def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan, reasons: Iterable[Reason]) -> None:
+def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan, reasons: Iterable[Reason], before: list[Before]) -> None:
     rows: dict[str, dict[str, int]] = {}
     for (workspace, model), count in sorted(plan.rows_of_the_run().items()):
         rows.setdefault(workspace, {})[model] = count
@@ -239,6 +240,8 @@ def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan, r
         "job": (dumped := _dumped(job)),
         "job_digest": run_directory.digest_of(dumped),
     }
+    if before:
+        description[FIELD] = before
     run_directory.write_description(directory, description)
 
 

@@ -23,7 +23,7 @@ from batchrun.core.money.budget import LaneKey, Purse
 from batchrun.core.money.spending import Spending
 from batchrun.edge import run_directory
 from batchrun.edge.books_file import is_held, ledger_bytes, name_of, runs_beside
-from batchrun.running.money import described_job
+from batchrun.running.money import described_job, most_of
 from batchrun.telling.reading import is_part_of, read_into
 
 _NOTHING = Decimal(0)
@@ -107,7 +107,7 @@ class OtherRuns:
             # Where it is not known who answered, somebody was paid.
             return tuple(copy for copy in found if rehearsed.get(lane[0], copy.cap.rehearsed) is copy.cap.rehearsed)
 
-        spend(Spending(purses, self._wall_time()), directory)
+        spend(Spending(purses, self._wall_time(), most_of(described)), directory)
         spent = {key: copy.page(self._wall_time()).spent for key, copy in copies.items()}
         # Looked at afterwards: what it tells now it told then, or more.
         return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size), run=which(directory), stands_in=self._wholes_of(directory, named))

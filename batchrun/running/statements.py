@@ -9,14 +9,15 @@ from typing import Any, Self, cast
 from zoneinfo import ZoneInfo
 
 from batchrun.core.errors import RunDamagedError
+from batchrun.core.ledger.attempts import Most
 from batchrun.core.ledger.attribution import DEFAULT_ZONE
 from batchrun.core.ledger.course import Course
-from batchrun.core.ledger.fold import Fold, Most
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.watched import Watched
 from batchrun.edge import run_directory
 from batchrun.running.checkpoints import AReader, Checkpoint
-from batchrun.running.money import described_job, most_of
+from batchrun.running.money import most_of
 from batchrun.telling.reading import read_all
 
 BY = ("day",)
@@ -47,7 +48,7 @@ class Account:
         if described is None:
             raise run_directory.not_there(directory, several=True)
         told = _told(directory, described, only)
-        return cls(directory, *told, described.get("job"), most_of(described_job(described)), tuple(by), zone, only)
+        return cls(directory, *told, described.get("job"), most_of(described), tuple(by), zone, only)
 
     def fold(self) -> Fold:
         """A fold that has read nothing yet."""

@@ -17,7 +17,7 @@ from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.rows.names import id_digest
 from batchrun.edge import history, mending, run_directory
-from batchrun.running.money import described_job, most_of
+from batchrun.running.money import most_of
 from batchrun.telling.reading import FILES, LOG
 
 _SHOWN = 5
@@ -82,7 +82,7 @@ class _Check:
         self._found = Checked(directory, "")
         self._described = self._description()
         self._found.run = str(self._described.get("run", ""))
-        most = most_of(described_job(self._described))
+        most = most_of(self._described)
         self._fold = Fold(self._found.run, str(self._described.get("name", "")), self._described.get("rejected_input", 0), most=most)
         self._answered = Digests()
 

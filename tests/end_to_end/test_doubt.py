@@ -45,6 +45,24 @@ def test_rows_in_doubt_are_held_listed_and_sent_again_only_when_told(tmp_path):
     assert (len(keys), Counter(keys.values())) == (40, {1: 28, 2: 12})
 
 
+def test_what_may_have_been_billed_is_priced_by_what_held_then_whatever_the_job_says_of_prices_since(tmp_path):
+    with simulator(tmp_path, scenario=RESETS) as url:
+        job = write_job(tmp_path, url, rows_of(40))
+        plain = job.read_text()
+        job.write_text(plain + PRICED)
+        first = run(tmp_path, "run", str(job), "--hold-in-doubt", "--json")
+        before = json.loads(first.stdout)["total"]
+        assert (first.returncode, before["in_doubt"]) == (4, 12), first.stderr
+        for since in (PRICED.replace("0.8", "0.4").replace("2 }", "1 }"), "", PRICED):
+            job.write_text(plain.replace("[job]\n", '[job]\nname = "job"\n') + since)
+            then = json.loads(run(tmp_path, "run", str(job), "--hold-in-doubt", "--json").stdout)["total"]
+            assert then["in_doubt_cost"] == before["in_doubt_cost"], since
+            assert json.loads(run(tmp_path, "report", "run", "--json").stdout)["total"]["in_doubt_cost"] == before["in_doubt_cost"]
+        job.write_text(plain.replace("research", "renamed").replace("RESEARCH", "RENAMED") + PRICED)
+        assert run(tmp_path, "check", "run").returncode == 0
+        assert run(tmp_path, "plan", str(job)).returncode in {0, 4}
+
+
 def test_a_job_may_say_that_rows_in_doubt_are_held(tmp_path):
     with simulator(tmp_path, scenario=RESETS) as url:
         job = write_job(tmp_path, url, rows_of(20))

@@ -147,8 +147,7 @@ class AccountedRun(WholeRun):
         super().__init__(home, dice)
         self.clock = LAST_NOON
         self.factor = 1
-        """Times the prices of the table: a person corrects them between two openings."""
-        self.edited = False
+        """Times the prices of the table, which a person changes between two openings."""
         self.factors: dict[int, int] = {}
         """Of each opening."""
         for row in self.rows:
@@ -171,7 +170,7 @@ class AccountedRun(WholeRun):
     def change(self) -> None:
         super().change()
         if self.dice.random() < 0.1:
-            self.factor, self.edited = self.dice.randint(1, 3), True
+            self.factor = self.dice.randint(1, 3)
 
     def job(self) -> Job:
         told = super().job().model_dump(mode="json", exclude_unset=True, by_alias=True)
@@ -189,7 +188,7 @@ class AccountedRun(WholeRun):
         """No budget in money by the month is overspent by what was billed, though what has no price counts as something."""
         for whose in ("job", workspace):
             table = self.budgets.get(whose)
-            if table is None or table["per"] != "month" or self.edited:
+            if table is None or table["per"] != "month":
                 continue
             names = {name for name, *_ in self.provider.by_month} if whose == "job" else {workspace}
             spent = sum(self.provider.by_month[name, "CNY", day_of(at)[:7]] for name in names)
@@ -250,8 +249,7 @@ class AccountedRun(WholeRun):
         assert {key: +sums for key, sums in paid.items()} == {key: +sums for key, sums in stated.items()}
         self._hold_csv(statement, paid)
         self._hold_focus(statement, paid)
-        if not self.edited:
-            self._hold_bill(statement)
+        self._hold_bill(statement)
 
     def _hold_csv(self, statement: Any, paid: Any) -> None:
         path = self.home / "usage.csv"

@@ -415,6 +415,25 @@ def test_what_a_simulator_answered_takes_nothing_of_a_real_days_budget_and_the_o
         run.close()
 
 
+def test_what_is_in_doubt_of_a_run_beside_counts_by_that_runs_prices_not_by_those_of_whoever_counts(tmp_path):
+    job = {
+        "job": {"input": "in.jsonl"},
+        "defaults": {"endpoint": "public"},
+        "workspaces": {LANE[0]: {"api_key_env": "LEGAL_KEY"}},
+        "prices": {LANE[1]: {"tiers": {"input": 2, "output": 8_000_000}}},
+    }
+    killed = Run(tmp_path, "a").open()
+    assert killed.send()
+    killed.kill()
+    run_directory.write_summary(tmp_path / "a" / "run.json", {"format": 1, "run": "a", "name": "job", "rows": {}, "job": job})
+    other = Run(tmp_path, "b")
+    other.cap = replace(other.cap, unit="CNY", amount=Decimal(1000))
+    other.open()
+    # Ten tokens of output; by tokens_at_most they would be ten.
+    assert other.page.others == 80
+    other.close()
+
+
 def test_a_run_beside_that_cannot_be_counted_is_named_before_any_call_with_what_is_wrong_and_the_ways_out(tmp_path):
     damaged = Run(tmp_path, "a").open()
     for tokens in (7, 8):

@@ -266,6 +266,29 @@ def test_calls_in_doubt_of_a_workspace_that_the_job_names_no_more_count_at_the_d
     assert one.page(NOW).spent == Decimal("2.5") + 8 + Decimal("0.2") + Decimal("0.25") + Decimal("0.8")
 
 
+@pytest.mark.parametrize("per", ["run", "day"])
+def test_what_is_in_doubt_takes_as_much_of_a_budget_as_it_did_when_its_call_was_made(tmp_path, per):
+    def job_at(endpoint: str) -> Job:
+        told = {"input": "in.jsonl", "budget": {"amount": 50, "currency": "CNY", "per": per}}
+        return job_of(job=told, defaults={"endpoint": endpoint}, workspaces={"legal": {"api_key_env": "LEGAL_KEY"}})
+
+    def spent(**described: Any) -> Decimal:
+        run_directory.write_summary(tmp_path / "run.json", {"format": 1} | described)
+        left = purses(job_at("batch"), ("legal", OWN))
+        take_up(job_at("batch"), left, tmp_path)
+        (one,) = left["legal", OWN]
+        found: Decimal = one.page(NOW).spent
+        return found
+
+    with Ledger(Files(tmp_path, run_directory.open_to_append), 1) as ledger:
+        ledger.start(Row("r-1", "legal", OWN, {}, "0" * 16), Bound(100_000, 100_000), NOW)
+    public, batch = (job_at(each).model_dump(mode="json", exclude_unset=True) for each in ("public", "batch"))
+    assert spent(job=public) == Decimal("1.05"), "a copy of then"
+    assert spent(job=batch) == Decimal("0.525")
+    assert spent(job=batch, priced_before=[{"through": 1, "job": public}]) == Decimal("1.05")
+    assert spent(job=batch, priced_before=[{"through": 0, "job": public}]) == Decimal("0.525")
+
+
 def parked(code: str, rows: int) -> ParkedScope:
     return ParkedScope(Scope.LANE, f"legal {OWN}", Failure(Fault.PARK, Scope.LANE, code, "the budget is spent", "raise it"), rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.jobs.job import Job
-from batchrun.core.ledger.attempts import Bound, Ended
+from batchrun.core.ledger.attempts import Bound, Ended, Started
 from batchrun.core.ledger.attribution import DEFAULT_ZONE
 from batchrun.core.model import Answered, Call, Failure, Fault, Reply, Row, Scope, Usage
 from batchrun.edge.history import Attempts, entries
 from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.run_directory import open_to_append
 from batchrun.running.money import day_of, most_of, pricer, prices_of
+from batchrun.running.priced_before import FIELD, kept
 
 BILLS = ZoneInfo(DEFAULT_ZONE)
 A_MILLION = Usage(1_000_000, 0)
@@ -38,6 +40,10 @@ MOMENTS = [
 ]
 
 
+def dumped(job):
+    return job.model_dump(mode="json", exclude_unset=True, by_alias=True)
+
+
 def price(usage, at):
     found = pricer(prices_of(JOB), JOB.workspaces_resolved())("legal", "own", usage, at)
     return None if found is None else found.amount
@@ -47,8 +53,58 @@ def price(usage, at):
 def test_a_price_holds_from_the_midnight_at_which_the_providers_bill_begins_a_day(moment, amount):
     at = datetime.fromisoformat(moment).timestamp()
     assert price(A_MILLION, at) == amount
-    found = most_of(JOB)("legal", "own", Bound(1_000_000, 0), at)
+    found = most_of({"job": dumped(JOB)})(Started("1-1", "legal", "own", "r", Bound(1_000_000, 0), at))
     assert (None if found is None else found.amount) == (None if amount is None else amount * Decimal("1.25"))
+
+
+def job_of(**tables: Any) -> Job:
+    told = dumped(JOB) | {"prices": {"own": {"tiers": {"input": 2, "output": 8}}}} | tables
+    return Job.model_validate(told)
+
+
+JOBS = (
+    job_of(),
+    job_of(defaults={"endpoint": "batch"}),
+    job_of(prices={"own": {"tiers": {"input": 1, "output": 1}}}),
+    job_of(prices={}),
+    job_of(workspaces={"sales": {"api_key_env": "SALES_KEY"}}),
+    job_of(accounts={"main": {"discount": 0.25}}, workspaces={"legal": {"api_key_env": "LEGAL_KEY", "account": "main"}}),
+    job_of(endpoints={"here": {"base_url": "https://llm.example/v1"}}, defaults={"endpoint": "here"}),
+    job_of(retry={"max_attempts": 3}),
+)
+MOST = [Decimal("10.5"), Decimal("5.25"), Decimal("2.25"), None, None, Decimal("7.875"), Decimal("10.5"), Decimal("10.5")]
+
+
+def a_call(opening: int) -> Started:
+    return Started(f"{opening}-1", "legal", "own", "r", Bound(1_000_000, 1_000_000), 1_800_000_000.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(JOBS) - 1), st.booleans()), min_size=1, max_size=8))
+def test_a_call_in_doubt_is_priced_by_the_job_that_it_was_made_under_whatever_the_job_has_become(openings):
+    described: dict[str, Any] = {}
+    made, made_under = 0, dict[int, int]()
+    for which, calls in openings:
+        before = kept(described, dumped(JOBS[which]), made)
+        described = {"job": dumped(JOBS[which])} | ({FIELD: before} if before else {})
+        # One that is killed before it writes to the log is numbered as the one after it.
+        if calls:
+            made += 1
+            made_under[made] = which
+    most = most_of(described)
+    told = {number: most(a_call(number)) for number in made_under}
+    assert {number: None if each is None else each.amount for number, each in told.items()} == {
+        number: MOST[which] for number, which in made_under.items()
+    }
+    assert len(described.get(FIELD, ())) <= len(made_under)
+
+
+def test_what_held_before_is_kept_without_what_else_the_job_says_and_only_where_it_was_another():
+    first, second = (job_of(defaults={"endpoint": at, "parameters": {"stop": "a secret"}}) for at in ("public", "batch"))
+    assert kept({"job": dumped(first)}, dumped(second), 0) == []
+    assert kept({"job": dumped(first)}, dumped(job_of(defaults={"endpoint": "public"}, retry={"max_attempts": 2})), 1) == []
+    (before,) = kept({"job": dumped(first)}, dumped(second), 3)
+    assert (before["through"], "a secret" in str(before)) == (3, False)
+    assert kept({}, dumped(first), 5) == kept({"job": "none", FIELD: "neither"}, dumped(first), 5) == []
 
 
 @given(st.floats(1_000_000_000, 4_000_000_000))

@@ -7,7 +7,7 @@ at the most: a token is at least one byte of the body, what the body does not ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -84,6 +84,10 @@ class Started(NamedTuple):
     bound: Bound
     at: float = 0.0
     """Wall time, seconds since the epoch."""
+
+
+Most = Callable[[Started], Money | None]
+"""What a call costs at the most, by what held when it was made; None where that is unknown."""
 
 
 class Ended(NamedTuple):

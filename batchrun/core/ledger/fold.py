@@ -11,12 +11,12 @@ later entry undoes it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from batchrun.core.ledger.attempts import Bound, Ended, Line, Started
+from batchrun.core.ledger.attempts import Ended, Line, Most, Started
 from batchrun.core.ledger.attribution import LANE, MOST_GROUPS, Attribution, Groups
 from batchrun.core.ledger.counting import Ending, apart, together
 from batchrun.core.ledger.doubt import Calls
@@ -25,14 +25,11 @@ from batchrun.core.ledger.failed_rows import FailedRows
 from batchrun.core.ledger.moments import as_told
 from batchrun.core.ledger.statement import Statement, in_order
 from batchrun.core.ledger.usual import Began, UsualAnswer
-from batchrun.core.model import Money
 
 _counted = itemgetter(*map(Entry._fields.index, ("id", "workspace", "model", "outcome", "usage", "cost", "started_at", "metadata")))
 
 Folded = tuple[Attribution, FailedRows]
 """What entries came to that were folded apart, and which of their rows failed."""
-Most = Callable[[str, str, Bound, float], Money | None]
-"""What a call of a workspace and model, bounded in tokens, that began at a wall time costs at the most; None where that is unknown."""
 
 
 class Fold:
@@ -44,7 +41,7 @@ class Fold:
 
     def __init__(
         self, run: str, name: str, rejected_input: int = 0, *,
-        by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None, most: Most = lambda *_call: None,
+        by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None, most: Most = lambda _call: None,
     ) -> None:  # fmt: skip
         self._groups = Groups(by, zone)
         self._statement = Statement(run, name, rejected_input=rejected_input, attribution=self._groups.attribution)
@@ -204,7 +201,7 @@ class Fold:
             told = (ended.metadata,) if ended is not None else self._metadata.get((started.workspace, started.row_id))
             known = told is not None if ended is None else ended.has_metadata
             totals = self._groups.of(started.workspace, started.model, started.at, told[0] if told else None, known=known)
-            most = self._most(started.workspace, started.model, started.bound, started.at)
+            most = self._most(started)
             if why == self.calls.IN_FLIGHT:
                 totals.in_flight.count(started.bound, most)
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from batchrun.core.ledger.attempts import Bound, Line
+from batchrun.core.ledger.attempts import Bound, Line, Most
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.model import Money, Usage
@@ -17,12 +17,14 @@ _NOTHING = Decimal(0)
 class Spending:
     """Reads a ledger into purses, each attempt into the page of its time: all attempts, then each workspace's entries, then `close`.
 
-    Where an entry does not tell when its call was made, the prices of *now* are taken.
+    Where an entry does not tell when its call was made, the prices of *now* are taken. *most* says what a call in doubt could cost by what
+    held when it was made; the purse's own prices decide where that is not known in its unit.
     """
 
-    def __init__(self, purses: Callable[[LaneKey], tuple[Purse, ...]], now: float) -> None:
+    def __init__(self, purses: Callable[[LaneKey], tuple[Purse, ...]], now: float, most: Most = lambda _call: None) -> None:
         self._purses = purses
         self._now = now
+        self._most = most
         self.calls = Calls()
 
     def attempts(self, lines: Iterable[Line]) -> None:
@@ -45,9 +47,12 @@ class Spending:
     def close(self) -> None:
         """What is in doubt may have been billed."""
         for started, *_ in self.calls.in_doubt():
-            lane = started.workspace, started.model
+            lane, known = (started.workspace, started.model), self._most(started)
             for purse in self._purses(lane):
-                purse.page(started.at).spent += purse.price(lane, started.bound, started.at) or _NOTHING
+                amount = known.amount if known is not None and known.currency == purse.cap.unit else None
+                if amount is None:
+                    amount = purse.price(lane, started.bound, started.at) or _NOTHING
+                purse.page(started.at).spent += amount
 
     def _spend(self, lane: LaneKey, usage: Usage, told: Money | None, at: float | None) -> None:
         priced_at = self._now if at is None else at

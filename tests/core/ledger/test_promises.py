@@ -330,7 +330,7 @@ def test_a_log_of_a_version_that_promised_nothing_loses_nothing_by_it():
 
 
 def test_the_statement_counts_them_in_their_lane_with_their_price_and_holds_no_row_for_them():
-    fold = Fold("run", "job", most=lambda _workspace, _model, bound, _at: Money("CNY", Decimal(bound.input_tokens)))
+    fold = Fold("run", "job", most=lambda call: Money("CNY", Decimal(call.bound.input_tokens)))
     fold.attempts([Opened(1, "a"), Promised((Promise("legal", "qwen-plus", 2, 200, 30),), 5.0), ReadIn("b")])
     total = fold.close({("legal", "qwen-plus"): 9}).total("legal")
     assert (total.in_doubt, total.in_doubt_input_tokens, total.in_doubt_output_tokens) == (2, 200, 30)
