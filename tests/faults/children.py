@@ -13,6 +13,15 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 BATCHRUN = [sys.executable, "-c", "from batchrun.cli import main; main()"]
+_MEASURED = """
+import os, sys
+child = os.fork()
+if not child:
+    os.dup2(2, 1)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status, used = os.wait4(child, 0)
+print(os.waitstatus_to_exitcode(status), used.ru_maxrss)
+"""
 
 
 def environment(keys: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -58,8 +67,11 @@ def entries(directory: Path, name: str = "results") -> list[dict[str, Any]]:
 
 
 def measured(cwd: Path, *arguments: str, keys: Mapping[str, str]) -> tuple[int, float]:
-    """Carry the command out with its words thrown away; give its exit code and the most MiB it had in memory."""
-    process = starting(cwd, *arguments, keys=keys, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, used.ru_maxrss / 1024
+    """Carry the command out with its words thrown away; give its exit code and the most MiB it had in memory.
+
+    What a process is said to have had at the most begins with what its parent had: so its parent is a small one.
+    """
+    command = [sys.executable, "-S", "-c", _MEASURED, *BATCHRUN, *arguments]
+    said = subprocess.run(command, cwd=cwd, env=environment(keys), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+    code, most_kib = map(int, said.split())
+    return code, most_kib / 1024

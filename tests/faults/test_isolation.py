@@ -17,3 +17,9 @@ def test_workspaces_whose_endpoints_have_lost_their_way_take_no_answer_and_no_me
     assert beside.answered == alone.answered == dict.fromkeys(HEALTHY, 20)
     assert misread(bad, beside.became) == {}
     assert beside.most_mib - alone.most_mib < 64
+
+
+def test_what_a_command_had_in_memory_is_told_of_itself_and_not_of_who_asks(tmp_path):
+    own = bytearray(b"x") * (200 << 20)
+    code, most_mib = children.measured(tmp_path, "--version", keys={})
+    assert (code, 10 < most_mib < len(own) >> 20) == (0, True)

@@ -51,6 +51,15 @@ def parse(body: bytes) -> Document | Unreadable:
     return _document(value, line)
 
 
+def begins_an_object(start: bytes) -> bool:
+    """Whether a body that begins with *start*, some hundreds of bytes or more, may be one object; blanks alone may."""
+    return start[:1] == b"{" or _text(start)[:1] in {"{", ""}
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8-sig", errors="replace").strip()
+
+
 def _null(_constant: str) -> None:
     """NaN and Infinity say nothing."""
 
@@ -87,7 +96,7 @@ def _can_be_dumped(value: object) -> bool:
 
 
 def _second_look(line: bytes) -> Document | Unreadable:
-    text = line.decode("utf-8-sig", errors="replace").strip()
+    text = _text(line)
     if not text:
         return Unreadable("empty_body")
     if text.startswith("<"):

@@ -16,7 +16,7 @@ import orjson
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.error_body import Complaint, complaint_of, error_in_200, refusal, request_id_of
 from batchrun.core.protocols.folding import Choices
-from batchrun.core.protocols.json_body import Document, Unreadable, parse
+from batchrun.core.protocols.json_body import Document, Unreadable, begins_an_object, parse
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.sse import Event, Events, looks_like_events
 from batchrun.core.protocols.usage import usage_of
@@ -24,6 +24,8 @@ from batchrun.core.protocols.usage import usage_of
 Fields = dict[str, Any]
 _OF_AN_UNFOLDED_BYTE = 6
 """Bytes of memory: an event may come in lines of a few characters."""
+_OF_NO_ANSWER = 1 << 16
+"""Bytes that are kept of a large body that begins as no answer does: enough to say what it is."""
 
 Read = Callable[[int, Mapping[str, str], Fields, bytes], Reply | Failure]
 """Reads a plain answer: status, headers, its JSON object, and the same as one line of JSON."""
@@ -72,6 +74,10 @@ class Reading:
     events: int = 0
     """How many have come: silence is counted from the latest. 0 for a plain body."""
     _pieces: list[bytes] = field(default_factory=list)
+    _together: int = 0
+    """How many of them were put together before."""
+    _hopeless: bool = False
+    """It begins as no answer does: whatever else comes, it will be none."""
     _unfolded: int = 0
     """Bytes of a stream since its latest event."""
     _stream: _Stream | None = None
@@ -83,7 +89,7 @@ class Reading:
             events = self._stream.events.feed(piece)
             self._unfolded = 0 if events else self._unfolded + len(piece)
             self._take(events)
-        else:
+        elif not self._hopeless:
             self._pieces.append(piece)
             if not self._plain:
                 self._look(whole=False)
@@ -110,11 +116,14 @@ class Reading:
         return self.complete or (self.whole and self._stream is not None and self._stream.fold.counted)
 
     def weight(self) -> int:
-        """Bytes of memory that it holds so far, about; what came in many small pieces is put together."""
+        """Bytes of memory that it holds so far, about; small pieces are put together, and let go of where they are for nothing."""
         if self._stream is not None:
             return self._stream.fold.weight + _OF_AN_UNFOLDED_BYTE * self._unfolded
-        if len(self._pieces) > 1:
-            self._pieces = [b"".join(self._pieces)]
+        if len(self._pieces) > self._together:
+            # Each but once: what is large by then would be copied again and again.
+            self._pieces[self._together :] = [b"".join(self._pieces[self._together :])]
+            self._together = len(self._pieces)
+            self._forgo()
         return sum(map(len, self._pieces))
 
     def result(self, status: int, headers: Mapping[str, str]) -> Reply | Failure:
@@ -122,7 +131,7 @@ class Reading:
         if self._stream is None and not self._plain:
             self._look(whole=True)
         if self._stream is None:
-            return self._read(status, headers, self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
+            return self._read(status, headers, self._whole())
         self._take(self._stream.events.close())
         return self._stream.result(self.dialect.read, status, headers)
 
@@ -130,8 +139,20 @@ class Reading:
         """Say what an answer outside 2xx is."""
         return refusal(status, headers, body)
 
+    def _forgo(self) -> None:
+        """Keep no more than the start of what can be no answer: endpoints that have lost their way say it without end."""
+        if self._together == 1 and not begins_an_object(start := self._pieces[0].lstrip()[:_OF_NO_ANSWER]):
+            self._hopeless = True
+            self._pieces = [start]
+
+    def _whole(self) -> bytes:
+        """All pieces as one, of which no copy is kept."""
+        if len(self._pieces) != 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0]
+
     def _look(self, *, whole: bool) -> None:
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        body, self._together = self._whole(), 0
         streamed = looks_like_events(body, whole=whole)
         if streamed:
             self._pieces = []

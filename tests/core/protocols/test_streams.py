@@ -493,3 +493,31 @@ def test_whole_messages_in_a_stream_are_understood_too():
     """A server that was asked for a stream, and streams one plain answer."""
     got = streamed(OPENAI, b"data: " + orjson.dumps(recorded.compat()) + b"\n\n")
     assert comparable(got) == comparable(plain(TWINS[0]))
+
+
+@pytest.mark.parametrize("start", [b"x", b"<html>", b"[", b" \n" * 200_000 + b"7", b"\xef\xbb\xbf\xff"])
+def test_of_a_body_that_begins_as_no_answer_does_no_more_is_kept_than_tells_what_it_is(start):
+    read = fed("openai", {}, start)
+    for _ in range(64):
+        read.feed(b"x" * 65_536)
+        assert read.weight() <= 65_536 * 2
+    result = read.result(200, {})
+    assert isinstance(result, Failure)
+    assert (result.code, result.in_doubt) == ("html" if start.startswith(b"<") else "not_json", True)
+
+
+@given(st.binary(max_size=60), st.lists(st.binary(max_size=20_000), max_size=12), st.integers(1, 4), st.booleans())
+def test_what_a_body_is_weighed_for_changes_nothing_of_what_it_comes_to(start, rest, every, answer):
+    """Whenever it is weighed, and whatever is let go of then: an answer stays the answer, and what is none is none."""
+    body = start.strip() * answer + orjson.dumps(TWINS[0].plain) * answer + start * (not answer)
+    pieces = [*(body[at : at + 7] for at in range(0, len(body), 7)), *rest * (not answer), b" " * 300_000]
+    weighed, untouched = Reading(FORMATS["openai"].dialect, {}), Reading(FORMATS["openai"].dialect, {})
+    for number, piece in enumerate(pieces):
+        weighed.feed(piece)
+        untouched.feed(piece)
+        if number % every == 0:
+            weighed.weight()
+    found, expected = weighed.result(200, {}), untouched.result(200, {})
+    assert isinstance(found, Reply) == isinstance(expected, Reply)
+    if isinstance(expected, Reply):
+        assert found == expected
