@@ -32,7 +32,7 @@ Exit codes
   0  every run that was named is in the sums
   2  an argument is wrong, there is no run directory, or Parquet is asked for and pyarrow is not there
   4  a file could not be written
-  6  a run could not be read, or a copy of one made calls of its own: it is left out, and told
+  6  a run could not be read, or a copy of one made calls of its own: it is left out, and told; or a log tells of calls twice
 """
 _BESIDE = "usage.csv"
 _PAGE = "report.html"
@@ -173,3 +173,6 @@ def _tell(found: Report, only: str | None) -> None:
         click.echo("\n".join(map(printable, told.split("\n"))), err=True)
     for each in found.left_out:
         click.echo(f"not counted: {each.why}", err=True)
+    for path in found.overlapping:
+        told = "was put together of parts that overlap: calls, retries and doubt that stand there twice are counted twice"
+        click.echo(f"counted twice: {path}/attempts.log {told}; batchrun check {path} --repair takes them out", err=True)

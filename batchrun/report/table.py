@@ -126,6 +126,8 @@ def _notes(statement: Statement, total: Totals) -> list[str]:
         notes.append(f"{no_rows(statement.rejected_input)}: see rejected-input.jsonl")
     if statement.unreadable_attempts:
         notes.append(f"{counted(statement.unreadable_attempts, 'line')} of attempts.log could not be read: calls and doubt may be higher")
+    if statement.openings_again:
+        notes.append("attempts.log tells of calls twice: calls, retries and doubt are too high; batchrun check RUN --repair mends it")
     return notes
 
 

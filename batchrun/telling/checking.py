@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,21 +142,39 @@ class _Check:
         path = self._directory / LOG
         if not path.exists():
             self._tell(path, "is not there: calls and doubt are not known", damage=self._found.run != "")
-        self._fold.attempts(history.Attempts(path))
         bad: list[int] = []
         openings: dict[bytes, int] = {}
+        again: dict[int, int] = {}
         for number, text in mending.lines_of(path):
             if not text.endswith(b"\n"):
                 continue  # Told as a torn tail.
             if (line := read_attempt(text)) is None:
                 bad.append(number)
             elif isinstance(line, Opened) and (before := openings.setdefault(text.rstrip(), number)) != number:
-                what = f"is line {before} again: the log was put together of parts that overlap, and what both tell counts twice"
-                self._tell(f"{LOG} line {number}", f"{what}. Take out what was put in")
+                again[number] = before
+        if again and self._repair:
+            self._take_out_what_stands_twice(path)
+        for number, before in again.items():
+            what = f"is line {before} again: the log was put together of parts that overlap, and what both tell counts twice"
+            self._tell(f"{LOG} line {number}", what, mended=self._repair)
+        self._fold.attempts(history.Attempts(path))
         if bad:
             shown = ", ".join(map(str, bad[:5])) + (" …" if len(bad) > 5 else "")
             # They stay: the statement says as long that it does not know all.
             self._tell(path, f"{counted(len(bad), 'line')} cannot be read (line {shown}): calls and doubt may be higher", damage=False)
+
+    @staticmethod
+    def _take_out_what_stands_twice(path: Path) -> None:
+        """Move each line of a log aside that is another again: every line tells its moment, so that no two are of one thing."""
+        first: dict[bytes, int] = {}
+        for number, text in mending.lines_of(path):
+            if read_attempt(text) is not None:
+                first.setdefault(text.rstrip(), number)
+
+        def lines(*, twice: bool) -> Iterator[bytes]:
+            return (line.text for line in mending.lines_of(path) if (first.get(line.text.rstrip(), line.number) != line.number) is twice)
+
+        mending.make_anew(path, lines(twice=False), lines(twice=True), run_directory.sync_directory)
 
     def _file(self, path: Path) -> None:
         damaged: dict[int, str] = {}

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from batchrun.core.errors import JobError
+from batchrun.core.errors import JobError, RunDamagedError
 from batchrun.core.money.bill import Bill
 from batchrun.core.money.daybook import Daybook
 from batchrun.core.money.reconcile import reconcile
 from batchrun.core.money.reconciliation import Reconciliation
 from batchrun.edge import run_directory
 from batchrun.edge.bill_file import read_bill
-from batchrun.telling.reading import read_into
+from batchrun.telling.reading import LOG, read_into
 
 
 def reconciled(
@@ -43,6 +43,9 @@ def reconciled(
             raise JobError(f"{directory}: holds the same run as {other}: its calls would be counted twice; name one of them")
         workspaces |= set(described["rows"])
         read_into(directory, book)
+        if book.calls.openings_again:
+            what = "was put together of parts that overlap, and what stands there twice would be counted twice"
+            raise RunDamagedError(f"{directory / LOG}: {what}: batchrun check {directory} --repair takes it out")
         book.end_run()
     unknown = {name for names in ids.values() for name in names} - workspaces - book.workspaces
     if unknown:

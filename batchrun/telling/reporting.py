@@ -55,11 +55,13 @@ class Report:
     left_out: list[LeftOut] = field(default_factory=list)
     course: Course | None = None
     """How they went, where that was asked for."""
+    overlapping: list[Path] = field(default_factory=list)
+    """Of these, those whose log tells of calls twice."""
 
     @property
     def complete(self) -> bool:
-        """Whether every run that was named is in the sums."""
-        return all(each.repeated for each in self.left_out)
+        """Whether every run that was named is in the sums, and each of its calls once."""
+        return not self.overlapping and all(each.repeated for each in self.left_out)
 
     def as_json(self) -> dict[str, Any]:
         """Return the whole, as ``report --json`` prints it: of one run its statement, of several which they are besides."""
@@ -86,6 +88,7 @@ def reported(
         course = Course() if with_course else None
         statement = read_statement(paths[0], by=by, zone=zone, only=only, course=course)
         report = Report(statement, [Taken(paths[0], statement.run, statement.name)], course=course)
+        report.overlapping += paths if statement.openings_again else ()
         _charge(focus, paths[0], statement)
     else:
         report = Report(Statement("", "", attribution=Groups(by, zone).attribution), course=Course() if with_course else None)
@@ -99,6 +102,8 @@ def reported(
                 report.statement.add(statement)
                 _charge(focus, path, statement)
                 report.taken.append(Taken(path, statement.run, statement.name))
+                if statement.openings_again:
+                    report.overlapping.append(path)
                 if report.course is not None and course is not None:
                     report.course.add(course)
     if not report.taken and not any(each.path.exists() for each in report.left_out):

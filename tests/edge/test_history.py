@@ -181,9 +181,9 @@ def test_the_log_is_read_from_where_it_is_wanted_to_where_it_is_and_ends_with_th
     path.write_bytes(b"".join(lines) + b"torn")
     size = len(lines[0])
     here = ReadIn(history.boot_id())
-    assert [*history.Attempts(path)] == [Opened(0), Opened(1), Opened(2), here]
-    assert [*history.Attempts(path, size)] == [Opened(1), Opened(2), here]
-    assert [*history.Attempts(path, size, 2 * size)] == [Opened(1), here]
+    assert [*history.Attempts(path)] == [Opened(0, at=1.0), Opened(1, at=1.0), Opened(2, at=1.0), here]
+    assert [*history.Attempts(path, size)] == [Opened(1, at=1.0), Opened(2, at=1.0), here]
+    assert [*history.Attempts(path, size, 2 * size)] == [Opened(1, at=1.0), here]
     assert [*history.Attempts(path, size, size)] == [*history.Attempts(tmp_path / "none")] == [here]
     assert len(here.boot) == 36
 

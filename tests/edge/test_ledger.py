@@ -159,7 +159,7 @@ def test_an_opening_that_ends_well_says_so_where_calls_are_promised_and_says_whe
         directory.mkdir()
         with Ledger(Files(directory, open_to_append), 7, boot=boot, wall_time=lambda: 9.5) as ledger:
             ledger.opened(1.5)
-            assert read_attempt((directory / "attempts.log").read_bytes()) == Opened(7, boot)
+            assert read_attempt((directory / "attempts.log").read_bytes()) == Opened(7, boot, 1.5)
             assert ledger.promise(row("r-1"), Bound(7, 8)) is (boot is None)
         lines = (directory / "attempts.log").read_bytes().splitlines(keepends=True)
         assert lines == [opened_line(7, 1.5, boot), *([closed_line(9.5)] if boot else [])]

@@ -115,11 +115,11 @@ def test_check_says_what_it_found_and_mends_it(tmp_path):
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_a_log_that_was_put_together_of_parts_that_overlap_is_found(tmp_path, end):
+def test_a_log_that_was_put_together_of_parts_that_overlap_is_found_told_and_mended(tmp_path, end):
     """A copy that was put before the log, as its loss asks for, where the log had been put back already: its calls count twice."""
     made_run(tmp_path / "run")
     log = tmp_path / "run" / "attempts.log"
-    lines = log.read_bytes().splitlines()
+    lines, truth = log.read_bytes().splitlines(), read_statement(tmp_path / "run")
     log.write_bytes(end.join([*lines, *lines, b""]))
     found = checked(tmp_path / "run", repair=False)
     openings = [number for number, line in enumerate(lines, 1) if line.startswith(b'{"opening"')]
@@ -129,6 +129,21 @@ def test_a_log_that_was_put_together_of_parts_that_overlap_is_found(tmp_path, en
     ]
     assert all(f"is line {number} again" in what for number, (_, what) in zip(openings, told, strict=False))
     assert not found.whole
+    runner = CliRunner()
+    reported = runner.invoke(batchrun, ["report", str(tmp_path / "run")])
+    assert reported.exit_code == 6
+    assert "counted twice: " in reported.output
+    several = runner.invoke(batchrun, ["report", str(tmp_path / "run"), str(tmp_path / "run"), "--json"])
+    assert several.exit_code == 6
+    assert json.loads(several.stdout)["openings_again"] == len(openings)
+    (tmp_path / "bill.csv").write_text("Usage,Instance ID,Billing Date\n7,12345;llm-x;qwen-max;output_token;app,2026-11-24\n")
+    reconciled = runner.invoke(batchrun, ["reconcile", str(tmp_path / "run"), "--bill", str(tmp_path / "bill.csv")])
+    assert isinstance(reconciled.exception, RunDamagedError)
+    assert checked(tmp_path / "run", repair=True).whole
+    assert [line.rstrip() for line in log.read_bytes().splitlines()] == lines
+    assert log.with_name("attempts.log.damaged").read_bytes().splitlines() == lines
+    assert read_statement(tmp_path / "run").as_json() == truth.as_json()
+    assert runner.invoke(batchrun, ["report", str(tmp_path / "run")]).exit_code == 0
 
 
 def test_a_run_that_is_held_is_not_checked_and_what_is_no_run_is_refused(tmp_path):

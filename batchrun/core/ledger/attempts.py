@@ -45,6 +45,8 @@ class Opened(NamedTuple):
     opening: int
     boot: str | None = None
     """Which start of which machine it was opened in; None where no calls are promised."""
+    at: float = 0.0
+    """Wall time, seconds since the epoch."""
 
 
 class Promise(NamedTuple):
@@ -216,8 +218,8 @@ def _of_the_opening(fields: Mapping[str, Any]) -> Opened | Promised | Closed:
         return Promised(tuple(_promise(*each) for each in fields["promised"]), _moment(fields["at"]))
     if "closed" in fields:
         return Closed()
-    boot = fields.get("boot")
-    return Opened(_whole(fields["opening"]), None if boot is None else _text(boot))
+    boot, at = fields.get("boot"), fields.get("at")
+    return Opened(_whole(fields["opening"]), None if boot is None else _text(boot), at if type(at) is float else 0.0)
 
 
 def _promise(workspace: object, model: object, calls: object, input_tokens: object, output_tokens: object) -> Promise:

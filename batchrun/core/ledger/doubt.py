@@ -14,6 +14,9 @@ In doubt is a call
 
 An attempt whose end was never noted but whose usage stands in its row's entry is in no doubt.
 
+A log that a person put together of parts that overlap tells of calls twice, and has an opening's line again. Such lines are counted, for a
+person is to be told: calls and doubt are too high then, never too low.
+
 `Calls` takes in attempts.log first and then the entries of all output files. Of a call that is under way it keeps the line, of one that has
 ended five bytes (`numbered.py`); usual lines are taken in at a glance (`glancing.py`).
 """
@@ -78,6 +81,9 @@ class Calls:
         """Lines of attempts.log that could not be read."""
         self.latest = 0
         """The latest opening that a line tells of."""
+        self.openings_again = 0
+        """Lines that begin an opening and had stood in the log before."""
+        self._openings: set[Opened] = set()
 
     def take(self, lines: Iterable[Line]) -> Iterator[Call]:
         """Give each call when it starts, and again when it ends. *lines* are read once more where an entry turns out to be missing."""
@@ -245,6 +251,8 @@ class Calls:
         present = self._present
         match line:
             case Opened(number, boot):
+                self.openings_again += line in self._openings
+                self._openings.add(line)
                 self._lose_end(boot)
                 self._abandoned.update(self._open)
                 self._present = Opening(number, boot)

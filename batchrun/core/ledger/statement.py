@@ -25,6 +25,8 @@ class Statement:
     """Input lines that were no row."""
     unreadable_attempts: int = 0
     """Lines of attempts.log that could not be read: calls and doubt may be higher by as many."""
+    openings_again: int = 0
+    """Openings that attempts.log tells of again, being put together of parts that overlap: calls, retries and doubt are too high."""
     under_way: int = 0
     """Of the runs that it is of, those that a process was carrying out while they were read."""
     attribution: Attribution = field(default_factory=lambda: Groups().attribution)
@@ -44,6 +46,7 @@ class Statement:
         self.lanes = in_order(self.lanes)
         self.rejected_input += other.rejected_input
         self.unreadable_attempts += other.unreadable_attempts
+        self.openings_again += other.openings_again
         self.under_way += other.under_way
         self.attribution.add(other.attribution)
 
@@ -86,6 +89,7 @@ class Statement:
             "name": self.name,
             "rejected_input": self.rejected_input,
             "unreadable_attempts": self.unreadable_attempts,
+            "openings_again": self.openings_again,
             "under_way": bool(self.under_way),
             "total": self.total().as_json(),
             "workspaces": self.workspaces_json(),

@@ -188,6 +188,10 @@ _SAID: dict[str, tuple[str, str]] = {
         "{n} {n:line|lines} of attempts.log could not be read: calls and doubt may be higher by as many.",
         "attempts.log 中有 {n} 行无法读取：调用与存疑可能再多出同样数目。",
     ),
+    "again": (
+        "attempts.log was put together of parts that overlap: calls, retries and doubt are too high.",
+        "attempts.log 由有重叠的部分拼成：调用、重试与存疑被重复计算，数值偏高。",
+    ),
     # How it went.
     "how": ("How it went", "运行过程"),
     "no_script": ("The plots need JavaScript; all tables stand here without it.", "图表需要 JavaScript；所有表格不受影响。"),

@@ -173,6 +173,8 @@ def _unread(subject: Subject, words: Words) -> Child:
     notes = []
     if subject.statement.unreadable_attempts:
         notes.append(h("p", words.say("unreadable", n=whole(subject.statement.unreadable_attempts)), class_="note"))
+    if subject.statement.openings_again:
+        notes.append(h("p", words.say("again"), class_="note"))
     if subject.course.untimed:
         notes.append(h("p", words.say("untimed", n=whole(subject.course.untimed)), class_="note"))
     return notes

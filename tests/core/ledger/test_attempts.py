@@ -41,7 +41,7 @@ ROW = Row("r-1", "legal", "qwen-plus", {}, "0" * 16)
 
 @given(COUNTS, TIMES)
 def test_an_opening_reads_back(opening, at):
-    assert read_attempt(opened_line(opening, at)) == Opened(opening)
+    assert read_attempt(opened_line(opening, at)) == Opened(opening, at=at)
 
 
 @given(NAMES, TIMES, ROWS, st.builds(Bound, COUNTS, COUNTS))

@@ -340,7 +340,7 @@ def test_the_statement_counts_them_in_their_lane_with_their_price_and_holds_no_r
 @pytest.mark.parametrize("boot", [None, "5b2e"])
 def test_the_lines_are_read_back_as_they_were_written(boot):
     promises = (Promise("法务", "qwen-plus", 3, 400, 50), Promise("b", "m", 0, 0, 0))
-    assert read_attempt(opened_line(7, 1.5, boot)) == Opened(7, boot)
+    assert read_attempt(opened_line(7, 1.5, boot)) == Opened(7, boot, 1.5)
     assert read_attempt(promised_line(promises, 2.5)) == Promised(promises, 2.5)
     assert read_attempt(closed_line(3.5)) == Closed()
 

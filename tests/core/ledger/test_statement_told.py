@@ -73,7 +73,7 @@ def test_json_tells_each_amount_by_what_it_is_and_waste_and_savings_by_kind():
 
 def test_json_is_this_and_nothing_else():
     statement = two_workspaces()
-    statement.unreadable_attempts = 4
+    statement.unreadable_attempts, statement.openings_again = 4, 1
     parts = {
         name: {
             "run": "run-id",
@@ -84,8 +84,8 @@ def test_json_is_this_and_nothing_else():
         }
         for name, models in (("sales", ["qwen-plus"]), ("法务", ["qwen-max", "qwen-plus"]))
     }
-    told = {"run": "run-id", "name": "night", "rejected_input": 2, "unreadable_attempts": 4, "total": statement.total().as_json()}
-    assert statement.as_json() == told | {"under_way": False, "workspaces": parts}
+    told = {"run": "run-id", "name": "night", "rejected_input": 2, "unreadable_attempts": 4, "openings_again": 1}
+    assert statement.as_json() == told | {"total": statement.total().as_json(), "under_way": False, "workspaces": parts}
     assert [list(part["models"]) for part in parts.values()] == [["qwen-plus"], ["qwen-max", "qwen-plus"]]
 
 
