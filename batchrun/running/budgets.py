@@ -40,8 +40,8 @@ def purses_of(job: Job, workspaces: Mapping[str, Workspace], lanes: Iterable[Lan
     price = pricer(prices, workspaces)
     return {
         (name, model): tuple(
-            found.setdefault((where, place, rehearsed), _purse(where, whose, table, workspaces, prices, price, rehearsed=rehearsed))
-            for where, whose, tables in _budgets(job, name, model)
+            found.setdefault((where, place, rehearsed), _purse(where, whose, table, limit, workspaces, prices, price, rehearsed=rehearsed))
+            for where, whose, tables, limit in _limited(job, name, model)
             for place, table in enumerate(tables)
         )
         for name, model in lanes
@@ -111,8 +111,15 @@ def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:
 
 def most_tokens(job: Job, name: str, model: str) -> int | None:
     """The max_tokens that the budgets of a lane put into its rows that set none: the least of them."""
-    given = [table.max_tokens for _, _, tables in _budgets(job, name, model) for table in tables if table.max_tokens is not None]
-    return min(given, default=None)
+    return next((limit for _, _, _, limit in _limited(job, name, model)), None)
+
+
+def _limited(job: Job, name: str, model: str) -> Iterator[tuple[str, str, tuple[BudgetTable, ...], int | None]]:
+    """The same as `_budgets`, each with the least max_tokens that it and those around it put into rows that set none: all of its rows."""
+    each = [*_budgets(job, name, model)]
+    for number, (where, whose, tables) in enumerate(each):
+        given = [table.max_tokens for _, _, around in each[number:] for table in around if table.max_tokens is not None]
+        yield where, whose, tables, min(given, default=None)
 
 
 def _budgets(job: Job, name: str, model: str) -> Iterator[tuple[str, str, tuple[BudgetTable, ...]]]:
@@ -127,11 +134,12 @@ def _budgets(job: Job, name: str, model: str) -> Iterator[tuple[str, str, tuple[
 
 
 def _purse(
-    where: str, whose: str, table: BudgetTable, workspaces: Mapping[str, Workspace], prices: Prices, price: Pricer, *, rehearsed: bool
+    where: str, whose: str, table: BudgetTable, limit: int | None, workspaces: Mapping[str, Workspace], prices: Prices, price: Pricer, *,
+    rehearsed: bool,
 ) -> Purse:  # fmt: skip
     period = None if table.per == "run" else Period(table.per, table.zone)
     if table.amount is None:
-        return Purse(Cap(where, Decimal(table.tokens or 0), TOKENS, period, whose, rehearsed))
+        return Purse(Cap(where, Decimal(table.tokens or 0), TOKENS, period, whose, rehearsed, limit))
 
     def assumed(input_tokens: int, output_tokens: int) -> Decimal | None:
         if table.unpriced is None:
@@ -153,4 +161,4 @@ def _purse(
         known = found is not None and found.currency == table.currency
         return found.amount if found is not None and known else assumed(usage.input_tokens, usage.output_tokens)
 
-    return Purse(Cap(where, table.amount, table.currency, period, whose, rehearsed), most, cost)
+    return Purse(Cap(where, table.amount, table.currency, period, whose, rehearsed, limit), most, cost)

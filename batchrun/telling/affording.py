@@ -99,7 +99,12 @@ class Affording:
         wanted = told(_round(found.missing), cap.unit)
         said = f"{cap.told}: {self._had(purse)}; it {when}; the rows left over would cost about {wanted}"
         wait = f", or use --wait, which goes on with the next {cap.period.per}" if cap.period else ""
-        advice = f"raise it by about {wanted}, and by {most} for each call at once{wait}; max_tokens makes that less"
+        less = (
+            "max_tokens makes that less"
+            if cap.max_tokens is None
+            else f"max_tokens below the {cap.max_tokens:,} of budgets makes that less"
+        )
+        advice = f"raise it by about {wanted}, and by {most} for each call at once{wait}; {less}"
         yield Obstacle(cap.name, found.rows, said, advice)
 
     def _at(self, seconds: float) -> datetime:

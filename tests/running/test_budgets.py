@@ -145,6 +145,12 @@ def test_rows_without_max_tokens_get_the_least_that_a_budget_of_their_lane_names
     assert most_tokens(job_of(job={"input": "in.jsonl"}, workspaces={"legal": {}}), "legal", OWN) is None
 
 
+def test_a_budget_knows_the_limit_that_all_of_its_rows_have_by_budgets():
+    found = purses(job_of(), ("sales", OWN), ("legal", OWN))
+    assert [[each.cap.max_tokens for each in found[lane]] for lane in found] == [[700], [50, 700, 700]]
+    assert [each.cap.max_tokens for each in each_purse(purses(job_of(job={"input": "in.jsonl"}), ("legal", OWN)))] == [50, None]
+
+
 def test_a_budget_is_told_of_when_half_is_spent_by_whomever_and_not_again():
     notes: list[str] = []
     one = Purse(Cap("job.budget", Decimal(100), "tokens"))

@@ -46,6 +46,8 @@ class Cap:
     """Of a cap with a period: what the books know it by, in every run."""
     rehearsed: bool = False
     """It is about calls that a simulator answers: they are no money, and leave what real ones may spend alone."""
+    max_tokens: int | None = None
+    """What budgets put into all of its rows that set none."""
 
     def key(self, page: str) -> str:
         """What the books call a page of this cap."""
@@ -213,10 +215,10 @@ def _why_so_much(asked: int) -> str:
 
 def _ways_out(cap: Cap) -> str:
     later = f", or wait for the next {cap.period.per} (--wait goes on by itself)" if cap.period else ""
-    return (
-        f"raise the budget{later}, or set max_tokens: without it a row is taken to be answered at full length; "
-        "then run the same command again"
-    )
+    less = "set max_tokens: without it a row is taken to be answered at full length"
+    if cap.max_tokens is not None:
+        less = f"lower max_tokens, which budgets set to {cap.max_tokens:,} where a row sets none"
+    return f"raise the budget{later}, or {less}; then run the same command again"
 
 
 def told(amount: Decimal, unit: str) -> str:

@@ -209,6 +209,12 @@ def test_a_park_says_what_was_spent_and_what_to_do():
     assert failure.message.startswith("workspaces.legal.budget = 20 CNY a month (UTC): 19.98 CNY spent")
 
 
+def test_a_park_of_a_budget_whose_rows_have_a_limit_by_budgets_advises_no_limit_but_a_lower_one():
+    one = Purse(Cap("job.budget", Decimal(20), "CNY", max_tokens=1_200))
+    ways = "or lower max_tokens, which budgets set to 1,200 where a row sets none; then run the same command again"
+    assert broke(Lack(one, one.page(0), Decimal(30)), MODEL).advice == f"raise the budget, {ways}"
+
+
 def test_a_park_says_why_a_row_that_searches_or_names_files_may_cost_so_much():
     one = purse(20_000)
     lack = promise_all((one,), ("legal", MODEL), Bound(10_000_300, 60))

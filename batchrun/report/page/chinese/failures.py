@@ -192,6 +192,14 @@ OF_FAILURES = (
         r"raise the budget, or wait for the next (?:day|month) \(--wait goes on by itself\), or set max_tokens: .+",
         "提高预算，或等待下一个周期（--wait 会自动继续），或设置 max_tokens：未设置时按最长回答计算",
     ),
+    (
+        r"raise the budget, or lower max_tokens, which budgets set to (?P<most>[\d,]+) where a row sets none",
+        "提高预算，或调低 max_tokens（预算为未设置的行设为 {most}）",
+    ),
+    (
+        r"raise the budget, or wait for the next (?:day|month) .+, or lower max_tokens, .+ set to (?P<most>[\d,]+) .+",
+        "提高预算，或等待下一个周期（--wait 会自动继续），或调低 max_tokens（预算为未设置的行设为 {most}）",
+    ),
     # Media.
     (r"is a (?P<what>folder|pipe or a device), not a file", "不是文件"),
     (r"the (?P<said_kind>image|audio|video) (?P<name>['\"].+['\"]) (?P<said>(?:is|cannot|leads|does) .+)", "{said_kind} {name} {said}"),
