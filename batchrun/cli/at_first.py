@@ -1,4 +1,4 @@
-"""Signals that come before a verb can hear them: in the second that its imports take, and to a run until it listens itself.
+"""Signals that come where a verb does not hear them: in the second that its imports take, and to a run whenever it does not listen itself.
 
 An exception in the midst of an import ends in a traceback, or in a crash within an extension (seen). Nothing is begun by then that a killed
 process could not leave as it is, so that the process says what it ends for, and ends.
@@ -30,6 +30,17 @@ def imported() -> None:
     """Let Ctrl-C be the KeyboardInterrupt again that verbs know of."""
     if signal.getsignal(signal.SIGINT) in {_end_run, _end}:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def begun() -> None:
+    """End a run in one line wherever it does not listen itself, as once its account is made: what is told of it may have no reader."""
+    for number, before in ((signal.SIGTERM, _end_run), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is before:
+            signal.signal(number, _end_begun)
+
+
+def _end_begun(number: int, _frame: FrameType | None) -> NoReturn:
+    _say_and_end(f"stopped by {signal.Signals(number).name}; the same command goes on, or does it again")
 
 
 def _end_run(number: int, _frame: FrameType | None) -> NoReturn:

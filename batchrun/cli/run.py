@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import orjson
 
+from batchrun.cli import at_first
 from batchrun.cli.options import page_option
 from batchrun.cli.saying import room, say
 from batchrun.core.progress import Progress
@@ -78,6 +79,7 @@ def run(  # noqa: PLR0913 - an argument an option
             dotenv=env_file or Path(".env"),
             page=page,
         )
+        at_first.begun()
         ending = run_blocking(job, wishes)
     command = ["batchrun", "run", str(job_file), *(["--env-file", str(env_file)] if env_file else [])]
     last_words = ending_told(ending, shlex.join(command), job.run_directory, job.workspaces)

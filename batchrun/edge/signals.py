@@ -9,15 +9,25 @@ import anyio
 
 
 async def watch(drain: Callable[[str], None], stop: Callable[[], None]) -> None:
-    """Call *drain* with the first signal's name, then *stop* at each further one; runs until cancelled, on the main thread only."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        asked = False
-        async for number in signals:
-            if asked:
-                stop()
-            else:
-                asked = True
-                drain(signal.Signals(number).name)
+    """Call *drain* with the first signal's name, then *stop* at each further one; runs until cancelled, on the main thread only.
+
+    From then on signals lead to what they did before.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with anyio.open_signal_receiver(*before) as signals:
+            asked = False
+            async for number in signals:
+                if asked:
+                    stop()
+                else:
+                    asked = True
+                    drain(signal.Signals(number).name)
+    finally:
+        # The receiver leaves the system's own way, which ends a process without a word.
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def outlive_the_terminal() -> None:

@@ -169,20 +169,43 @@ def test_a_process_that_is_begun_without_its_streams_runs_and_nothing_that_is_sa
     assert children.batchrun(tmp_path, "check", "run").returncode == 0
 
 
-def test_a_result_that_nobody_reads_comes_after_the_run_is_over_and_its_directory_free(tmp_path, port):
+@pytest.fixture
+def full_pipe():
+    """The two ends of a pipe into which nothing goes any more."""
     read, write = os.pipe()
     fcntl.fcntl(write, F_SETPIPE_SZ, 4096)
     os.write(write, b"x" * 4096)
-    keys = job(tmp_path, port)
-    process = starting(tmp_path, "run", "job.toml", "--json", "--quiet", keys=keys, stdout=write, stderr=subprocess.PIPE)
-    until((tmp_path / "run" / "hr" / "usage.json").exists, process)
-    with (tmp_path / "run" / "run.lock").open() as lock:
+    yield read, write
+    for each in (read, write):
+        with suppress(OSError):
+            os.close(each)
+
+
+def with_a_result_that_nobody_reads(place: Path, port: int, pipe: int) -> subprocess.Popen[bytes]:
+    """A run that is over, its directory free, and that cannot say so."""
+    process = starting(place, "run", "job.toml", "--json", "--quiet", keys=job(place, port), stdout=pipe, stderr=subprocess.PIPE)
+    until((place / "run" / "hr" / "usage.json").exists, process)
+    with (place / "run" / "run.lock").open() as lock:
         until(lambda: _free(lock), process)
     assert process.poll() is None
-    os.read(read, 65536)
-    os.close(read)
+    return process
+
+
+def test_a_result_that_nobody_reads_comes_after_the_run_is_over_and_its_directory_free(tmp_path, port, full_pipe):
+    process = with_a_result_that_nobody_reads(tmp_path, port, full_pipe[1])
+    os.read(full_pipe[0], 65536)
+    os.close(full_pipe[0])
     ended(process)
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_once_the_run_is_over_ends_what_nobody_reads_in_one_line(tmp_path, port, full_pipe, name):
+    process = with_a_result_that_nobody_reads(tmp_path, port, full_pipe[1])
+    process.send_signal(signal.Signals[name])
+    said = f"batchrun: stopped by {name}; the same command goes on, or does it again\n".encode()
+    assert (ended(process)[1], process.returncode) == (said, 4)
+    assert answered(tmp_path) == 40
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])

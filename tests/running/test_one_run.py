@@ -127,6 +127,27 @@ def test_a_file_in_the_place_of_a_workspaces_directory_ends_the_run_in_words(tmp
         run_blocking(job, Wishes(dotenv=None, page=None))
 
 
+def test_signals_lead_to_what_they_did_before_wherever_a_run_does_not_listen_itself(tmp_path):
+    def own(number, _frame):
+        raise AssertionError(number)
+
+    told: dict[str, object] = {}
+
+    def note(text):
+        told[text] = signal.getsignal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        for model in ("qwen-plus", "qwen-max"):
+            job = job_in(tmp_path, defaults={"endpoint": "simulator", "model": model}, stop={"grace": len(model)})
+            run_blocking(job, Wishes(dotenv=None, page=None, handle_signals=True, note=note))
+            assert signal.getsignal(signal.SIGTERM) is own
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    # Told once the directory is read, and before the run is heard.
+    assert [handler for text, handler in told.items() if "changed in the job" in text] == [own, own]
+
+
 @pytest.mark.parametrize(("at", "exit_code", "stopped_by"), [(12, 0, None), (1, 4, "SIGTERM")])
 def test_a_signal_that_comes_with_the_last_answer_has_stopped_nothing(tmp_path, at, exit_code, stopped_by):
     heard, handed_on = anyio.Event(), []
