@@ -19,7 +19,7 @@ from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport import Transport
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.pool import Pool
-from batchrun.edge.transport.turns import Openings
+from batchrun.edge.transport.turns import Few
 from tests.edge import fault_server as server
 from tests.own_time import run_in_own_time
 from tests.virtual_time import run_virtually
@@ -168,7 +168,7 @@ def begun(count, gives_up=()):
     """Which of so many openings begin, in the order in which they do, with the turn of the event loop; some give up before it is theirs."""
 
     async def main():
-        loop, openings = asyncio.get_running_loop(), Openings(asyncio.get_running_loop())
+        loop, openings = asyncio.get_running_loop(), Few(asyncio.get_running_loop(), 8)
         turn = 0
         those: list[tuple[int, int]] = []
         scopes = [anyio.CancelScope() for _ in range(count)]

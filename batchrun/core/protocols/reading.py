@@ -100,6 +100,11 @@ class Reading:
         return self._stream is None and bool(self._pieces)
 
     @property
+    def is_body(self) -> bool:
+        """Whether it is known to be no stream: its pieces are only kept until the last has come."""
+        return self._plain
+
+    @property
     def spoken(self) -> bool:
         """Whether a stream's first token has come."""
         return self._stream is not None and self._stream.fold.choices.spoken

@@ -15,6 +15,7 @@ from batchrun.core.rows.weight import MOST_WEIGHT
 from batchrun.edge.transport.connections import Connection
 from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError, WireError, untie
 from batchrun.edge.transport.room import Room
+from batchrun.edge.transport.turns import Few
 from batchrun.edge.transport.unpacking import Unpacker, packing_of
 from batchrun.edge.transport.watch import TICK, overslept
 
@@ -22,6 +23,8 @@ _AFTERWORD = 2.0
 """Seconds that a stream may take to end after it has said everything; longer, and its connection is not used again."""
 _TURN_BYTES = 1 << 18
 """Of an answer are read before the other calls have their turn: a bomb unpacks without a wait in between."""
+_PORTION_BYTES, _A_TURN_BYTES, _A_TURN_EVENTS = 1 << 12, 1 << 14, 200
+"""Of a stream: what is read in one go, and after how much the other calls have their turn. An event takes microseconds."""
 _REFUSAL_BYTES = 1 << 20
 
 
@@ -66,22 +69,34 @@ class Attempt:
         self._read(whole, at)
         return True
 
-    async def feed(self, connection: Connection, most_bytes: int, idle: float, room: Room) -> None:
-        """Read the body, in pieces where it did not come at once; *room* is for one that is large."""
+    async def feed(self, connection: Connection, most_bytes: int, idle: float, room: Room, turns: Few) -> None:
+        """Read the body, in pieces where it did not come at once; *room* is for one that is large, *turns* for one that takes long."""
         if self.take_whole(connection, most_bytes, self._loop.time()):
             return
-        clock = self._loop.time
         turn = most_bytes - _TURN_BYTES
         async for piece in self._body(connection, idle):
             most_bytes -= len(piece)
             if most_bytes < 0:
                 # A stream may have said all that it had to by now.
-                self._take(piece[:most_bytes], clock(), idle)
+                await self._portions(piece[:most_bytes], idle, turns)
                 raise TooLargeError
-            self._take(piece, clock(), idle)
+            await self._portions(piece, idle, turns)
             if most_bytes < turn:
                 turn = most_bytes - _TURN_BYTES
                 await self._turn(room, idle)
+
+    async def _portions(self, piece: bytes, idle: float, turns: Few) -> None:
+        """Take *piece* in, of a stream a portion at a time: one that pours small events as fast as it can would have the loop to itself."""
+        reading, clock = self.reading, self._loop.time
+        # What was packed may come to an empty piece: it was a sign of life all the same.
+        whole = max(len(piece), 1)
+        portion = whole if reading.is_body else _PORTION_BYTES
+        began, seen = 0, reading.events
+        for at in range(0, whole, portion):
+            if at - began >= _A_TURN_BYTES or reading.events - seen >= _A_TURN_EVENTS:
+                await turns.begin()
+                began, seen = at, reading.events
+            self._take(piece[at : at + portion], clock(), idle)
 
     async def _turn(self, room: Room, idle: float) -> None:
         """Give the others theirs, and go on when there is room for more."""

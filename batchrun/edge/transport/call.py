@@ -24,6 +24,7 @@ from batchrun.edge.transport.mishaps import TooLargeError, TooManyValuesError, W
 from batchrun.edge.transport.pool import Pool
 from batchrun.edge.transport.secrets import failure_without_key, masked, reply_without_key
 from batchrun.edge.transport.targets import Target
+from batchrun.edge.transport.turns import Few
 from batchrun.edge.transport.watch import Watch
 
 _OF_A_CONNECTION = frozenset({"disconnected", "bad_http", "half_body", "connection_reset"})
@@ -36,6 +37,8 @@ class Terms:
 
     loop: asyncio.AbstractEventLoop
     pool: Pool
+    turns: Few
+    """Of answers that take long to read."""
     connect: float
     connect_code: str
     """What a connection that does not stand in time is."""
@@ -143,7 +146,7 @@ class Call(Attempt):
             # Masked before it is read: an excerpt could cut a key in two and keep a half.
             body = masked(await self.refusal(connection, terms.max_response_bytes, terms.idle), self._target.key)
             return located(self.reading.refused(status, connection.headers, body), self._target.shown)
-        await self.feed(connection, terms.max_response_bytes, terms.idle, self._target.room)
+        await self.feed(connection, terms.max_response_bytes, terms.idle, self._target.room, terms.turns)
         return self.result()
 
     async def _opened(self) -> Connection:

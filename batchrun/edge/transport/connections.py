@@ -33,6 +33,8 @@ _MOST_ANSWERS = 16
 """To one request. One is usual."""
 _MOST_UNTAKEN = 1 << 18
 """Bytes of a body that lie here before the reading is stopped."""
+_AT_ONCE = 1 << 14
+"""Bytes of a stream that are taken as one piece."""
 _SOON = 0.1
 """Seconds that the rest of an answer may take before it is told that there is one."""
 _OF_JSON = b"{ \t\r\n"
@@ -166,13 +168,17 @@ class Connection(asyncio.BufferedProtocol):
         return self._waiter
 
     def whole(self, most_bytes: int) -> bytes | None:
-        """Take the body if all of it lies here, unpacked if it is packed; None where there is more to do, or it is over *most_bytes*."""
+        """Take the body if all of it lies here, unpacked if it is packed; None where there is more to do, or it is over *most_bytes*.
+
+        A stream is not taken so if it may be of thousands of events.
+        """
         if not self.ended or self._error is not None or self._untaken > most_bytes or self._paused:
             return None
         came = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         body = unpacked(self.headers["content-encoding"], came, most_bytes) if "content-encoding" in self.headers else came
-        if body is not None:
-            self._pieces = []
+        if body is None or (len(body) > _AT_ONCE and not body.lstrip().startswith(b"{")):
+            return None
+        self._pieces = []
         return body
 
     async def piece(self) -> bytes:

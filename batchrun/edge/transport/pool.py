@@ -20,7 +20,7 @@ from batchrun.edge.transport.connections import INCOMING_BYTES, Connection
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.names import Lookup, Names
 from batchrun.edge.transport.targets import Target
-from batchrun.edge.transport.turns import Openings, Turns
+from batchrun.edge.transport.turns import Few, Turns
 from batchrun.edge.transport.watch import Watch
 
 _KEEPALIVE = 30.0
@@ -36,6 +36,8 @@ systems have for it, which not all have.
 """
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 """Whoever waits for a connection has a deadline of its own."""
+_OPENINGS = 8
+"""In a turn of the event loop: an opening takes several turns, and costs about what a row does, or with TLS as much as several."""
 _TURNS = 100
 """Of the event loop, that broken connections are given to be gone in."""
 
@@ -58,7 +60,7 @@ class Pool:
         self._left = most
         self._free = free
         self._waiting = Turns()
-        self._openings = Openings(loop)
+        self._openings = Few(loop, _OPENINGS)
         self._open: set[Connection] = set()
         self._halves = Watch()
         """Answers that have come in part."""

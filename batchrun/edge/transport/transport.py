@@ -38,6 +38,7 @@ from batchrun.edge.transport.names import Lookup
 from batchrun.edge.transport.pool import Pool
 from batchrun.edge.transport.secrets import headers_without_key, key_of, masked
 from batchrun.edge.transport.targets import Page, Targets, common_headers
+from batchrun.edge.transport.turns import Few
 from batchrun.edge.transport.watch import Watch
 
 _ANSWERS_AT_ONCE = 4
@@ -82,7 +83,7 @@ class Transport:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._pool = Pool(loop, self._connections, self._targets.free, self._lookup)
-        self._terms = Terms(loop, self._pool, self._connect, self._connect_code, self._idle, self._max_response_bytes)
+        self._terms = Terms(loop, self._pool, Few(loop, 1), self._connect, self._connect_code, self._idle, self._max_response_bytes)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

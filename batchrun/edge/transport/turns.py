@@ -1,4 +1,4 @@
-"""Calls that wait for their turn, the first that came first; and openings, of which a few begin between two looks at the sockets."""
+"""Calls that wait for their turn, the first that came first; and what takes long, of which a few begin between two looks at the sockets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import asyncio
 from collections import deque
 
 from batchrun.waking import tell
-
-_OPENINGS = 8
-"""In a turn: an opening costs about what a row does, or with TLS as much as several."""
 
 
 class Turns(deque[asyncio.Future[None]]):
@@ -34,15 +31,16 @@ class Turns(deque[asyncio.Future[None]]):
                 return
 
 
-class Openings:
-    """A few begin in each turn of the event loop, and the others in the next ones.
+class Few:
+    """A few of what begins are begun in each turn of the event loop, and the others in the next ones.
 
-    An opening takes several turns, and each is a step of all that are under way. A thousand at a time would stand all at once, after as
-    long as all of them take, and nothing could be sent or read meanwhile. So the first are in use before the last are begun.
+    What takes long, or many steps, is a wait for all that are under way. Were all of it begun at once, nothing could be sent or read
+    meanwhile; so what is begun first is done before the last of it is begun.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, a_turn: int) -> None:
         self._loop = loop
+        self._a_turn = a_turn
         self._begun = 0
         """In this turn."""
         self._later = Turns()
@@ -51,13 +49,13 @@ class Openings:
         """Return when one more may begin."""
         if not self._begun:
             self._loop.call_soon(self._turn)
-        if self._begun < _OPENINGS:
+        if self._begun < self._a_turn:
             self._begun += 1
         else:
             await self._later.wait()
 
     def _turn(self) -> None:
-        self._begun = min(len(self._later), _OPENINGS)
+        self._begun = min(len(self._later), self._a_turn)
         if self._begun:
             self._loop.call_soon(self._turn)
         for _ in range(self._begun):
