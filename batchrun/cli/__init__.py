@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from batchrun.cli import at_first
+from batchrun.cli.saying import tell
 from batchrun.edge.descriptors import provide_the_least
 from batchrun.edge.standard_streams import open_what_is_closed, say_what_can_be_said, wait_for_a_slow_reader
 
@@ -128,5 +129,5 @@ def main() -> None:
 
 
 def _end(error: BatchrunError) -> NoReturn:
-    click.echo(f"batchrun: {error}", err=True)
+    tell(f"batchrun: {error}", err=True)
     sys.exit(error.exit_code)

@@ -9,6 +9,7 @@ import click
 import orjson
 
 from batchrun.cli.run_paths import no_job_files
+from batchrun.cli.saying import tell
 from batchrun.core.counted import counted
 from batchrun.telling.checking import Checked, checked
 
@@ -46,11 +47,11 @@ def check(*, directory: Path, repair: bool, as_json: bool) -> None:
 def _show(found: Checked) -> None:
     for each in found.findings:
         mark = "mended" if each.mended else "damage" if each.damage else "note"
-        click.echo(f"{mark}: {each.place}: {each.what}")
+        tell(f"{mark}: {each.place}: {each.what}")
     if found.statement is not None:
         total = found.statement.total()
         told = ("answered", "rejected", "exhausted", "pending")
         rows = ", ".join(f"{count:,} {name}" for name in told if (count := getattr(total, name)) or name == "answered")
-        click.echo(f"{counted(found.lines, 'entry', 'entries')} looked at; rows: {rows}; calls in doubt: {total.in_doubt:,}")
+        tell(f"{counted(found.lines, 'entry', 'entries')} looked at; rows: {rows}; calls in doubt: {total.in_doubt:,}")
     damaged = sum(1 for each in found.findings if each.damage and not each.mended)
-    click.echo("the run is whole" if found.whole else f"{damaged:,} times damaged: --repair moves damaged lines aside; no byte is deleted")
+    tell("the run is whole" if found.whole else f"{damaged:,} times damaged: --repair moves damaged lines aside; no byte is deleted")

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import orjson
 
-from batchrun.cli.saying import room
+from batchrun.cli.saying import room, tell
 from batchrun.edge.job_file import load_job
 from batchrun.edge.progress import ReadingBar
 from batchrun.report.forecast import forecast_table
@@ -37,5 +37,5 @@ def plan(*, job_file: Path, as_json: bool, env_file: Path | None) -> None:
     if as_json:
         click.echo(orjson.dumps(forecast.as_json(), option=orjson.OPT_INDENT_2))
     else:
-        click.echo(forecast_table(forecast, room()))
+        tell(forecast_table(forecast, room()))
     sys.exit(forecast.exit_code)

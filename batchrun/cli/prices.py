@@ -11,6 +11,7 @@ from typing import Any
 import click
 import orjson
 
+from batchrun.cli.saying import tell
 from batchrun.core.counted import counted
 from batchrun.core.errors import JobError
 from batchrun.core.jobs.job import Job
@@ -67,7 +68,7 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
     chosen = [each for each in rows if not models or each[0].model in models]
     for model in models or (_named(job) if job is not None else ()):
         if all(row.model != model for row, _ in chosen):
-            click.echo(f"note: {model} has no known price{'' if job is None else ' in this job; [prices] can give it one'}", err=True)
+            tell(f"note: {model} has no known price{'' if job is None else ' in this job; [prices] can give it one'}", err=True)
     click.echo(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2) if as_json else price_table(chosen))
 
 
@@ -116,7 +117,7 @@ def _tell(count: int, left: list[NotTaken], found: list[Difference]) -> None:
     lines = [f"{counted(count, 'model')} taken, {counted(len(left), 'entry', 'entries')} left"]
     lines += [f"left: {each.model}: {each.why}" for each in left]
     lines += [f"differs: {each.model}: {each.what}: {each.theirs}, shipped {each.ours} ({each.why})" for each in found]
-    click.echo("\n".join(lines), err=True)
+    tell("\n".join(lines), err=True)
 
 
 def _table(file: Path) -> dict[str, Any]:

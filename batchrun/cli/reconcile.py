@@ -11,6 +11,7 @@ import orjson
 
 from batchrun.cli.options import names_option, pairs_option, zone_option
 from batchrun.cli.run_paths import no_job_files
+from batchrun.cli.saying import tell
 from batchrun.core.money.bill import KINDS
 from batchrun.report.reconcile import reconciliation_table
 from batchrun.telling.reconciling import reconciled
@@ -76,5 +77,8 @@ def reconcile(
     if unknown := sorted(set(kinds.values()) - set(KINDS)):
         raise click.BadParameter(f"{', '.join(unknown)}: one of {', '.join(KINDS)} is wanted", param_hint="--kind")
     found = reconciled(runs, bills, zone, ids=ids, kinds=kinds, others_allowed=allow_others, money_decides=money)
-    click.echo(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2) if as_json else reconciliation_table(found))
+    if as_json:
+        click.echo(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2))
+    else:
+        tell(reconciliation_table(found))
     sys.exit(0 if found.closes else 3)

@@ -11,7 +11,7 @@ import orjson
 
 from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
 from batchrun.cli.run_paths import no_job_files
-from batchrun.cli.saying import room
+from batchrun.cli.saying import room, tell
 from batchrun.core.columns import printable
 from batchrun.core.counted import counted
 from batchrun.core.ledger.attribution import LANE
@@ -95,7 +95,7 @@ def report(  # noqa: PLR0913 - an option each
         told = found.as_json() | ({"attribution": found.statement.by(by).as_json()} if by else {})
         click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     elif not printed:
-        click.echo(table(found.statement, by or LANE, room()))
+        tell(table(found.statement, by or LANE, room()))
     if table_path is not None:
         write_usage_csv(table_path, found.statement, by or (*LANE, "day"), into=_into(csv_path, _BESIDE))
         _tell_written(table_path)
@@ -129,7 +129,7 @@ def _printed_instead(*paths: str | None, as_json: bool) -> bool:
 
 def _tell_written(path: Path) -> None:
     if str(path) != STANDARD_OUTPUT:
-        click.echo(f"written: {path}", err=True)
+        tell(f"written: {path}", err=True)
 
 
 def _into(given: str | None, beside: str) -> Into:
@@ -146,33 +146,31 @@ def _focus(path: Path | None, ids: dict[str, str]) -> Focus | None:
 
 def _tell_focus(path: Path, focus: Focus) -> None:
     """Say what is written, and what could not be: FOCUS has no place for it."""
-    click.echo(f"written: {path}", err=True)
+    tell(f"written: {path}", err=True)
     if focus.unpriced_calls:
-        click.echo(
-            f"not in it: {counted(focus.unpriced_calls, 'call')} with {focus.unpriced_tokens:,} tokens, whose cost is unknown", err=True
-        )
+        tell(f"not in it: {counted(focus.unpriced_calls, 'call')} with {focus.unpriced_tokens:,} tokens, whose cost is unknown", err=True)
     if focus.searches:
-        click.echo(f"not in it: what {counted(focus.searches, 'web search', 'web searches')} cost beside tokens", err=True)
+        tell(f"not in it: what {counted(focus.searches, 'web search', 'web searches')} cost beside tokens", err=True)
     if focus.undated:
-        click.echo(f"not in it: {money(focus.undated)} of calls that do not tell when they were made", err=True)
+        tell(f"not in it: {money(focus.undated)} of calls that do not tell when they were made", err=True)
 
 
 def _tell(found: Report, only: str | None) -> None:
     """Say which runs the sums are of, where that is a question."""
     if len(found.taken) != 1 or found.left_out:
-        click.echo(f"{counted(len(found.taken), 'run')}: {', '.join(str(each.path) for each in found.taken)}", err=True)
+        tell(f"{counted(len(found.taken), 'run')}: {', '.join(str(each.path) for each in found.taken)}", err=True)
     if under_way := found.statement.under_way:
         which = "the run is" if len(found.taken) == 1 else f"{under_way:,} of them are"
-        click.echo(f"{which} under way: what is in flight is still to come", err=True)
+        tell(f"{which} under way: what is in flight is still to come", err=True)
     lines = found.statement.rejected_input
     for reason in reasons.told(lines, why_no_rows(found.taken) if lines else ()):
-        click.echo(f"no row: {reason}", err=True)
+        tell(f"no row: {reason}", err=True)
     for parked in standing_still(found, only):
         status = f"{parked.status} " if parked.status else ""
         told = f"parked: {parked.name}, {counted(parked.rows, 'row')}: {status}{parked.code}: {parked.message}\n  {parked.advice}"
-        click.echo("\n".join(map(printable, told.split("\n"))), err=True)
+        tell("\n".join(map(printable, told.split("\n"))), err=True)
     for each in found.left_out:
-        click.echo(f"not counted: {each.why}", err=True)
+        tell(f"not counted: {each.why}", err=True)
     for path in found.overlapping:
         told = "was put together of parts that overlap: calls, retries and doubt that stand there twice are counted twice"
-        click.echo(f"counted twice: {path}/attempts.log {told}; batchrun check {path} --repair takes them out", err=True)
+        tell(f"counted twice: {path}/attempts.log {told}; batchrun check {path} --repair takes them out", err=True)

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
+from contextlib import suppress
 
 import click
+
+from batchrun.core.columns import folded
 
 
 def room() -> int | None:
     """Columns of the terminal that the result is shown on; None where it goes elsewhere, and may be as wide as it is."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if not sys.stdout.isatty():
+        return None
+    from shutil import get_terminal_size  # noqa: PLC0415 - nothing is imported before it is needed
+
+    return get_terminal_size().columns
+
+
+def tell(text: str, *, err: bool = False) -> None:
+    """Print *text*, with its lines broken between words where the terminal that it goes to is narrower."""
+    click.echo(_fitted(text, err=err), err=err)
+
+
+def _fitted(text: str, *, err: bool) -> str:
+    with suppress(OSError, ValueError):
+        stream = sys.stderr if err else sys.stdout
+        if stream.isatty() and (columns := os.get_terminal_size(stream.fileno()).columns):
+            return folded(text, columns)
+    return text
 
 
 def say(text: str | bytes, *, err: bool = False) -> None:
     """Print *text*; a pipe whose reader is gone, or a terminal that was closed, is no failure of what is told."""
     try:
-        click.echo(text, err=err)
+        click.echo(_fitted(text, err=err) if isinstance(text, str) else text, err=err)
     except OSError:
         # What the stream still holds would be written again, and fail again, when Python ends.
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from unicodedata import combining, east_asian_width
 
 
@@ -17,6 +18,28 @@ def cut(text: str, columns: int) -> str:
     while width(text) >= columns:
         text = text[:-1]
     return f"{text}…"
+
+
+def folded(text: str, columns: int) -> str:
+    """*text* with each line that is wider than *columns* broken between words, and what goes on as far in as the line began.
+
+    A word that is wider by itself is left whole: to the terminal, from which it can be copied.
+    """
+    return "\n".join(line if width(line) <= columns else "\n".join(_folded(line, columns)) for line in text.split("\n"))
+
+
+def _folded(line: str, columns: int) -> Iterator[str]:
+    begun = line[: len(line) - len(line.lstrip(" "))]
+    told, gap = begun, ""
+    for word in line.split(" ")[len(begun) :]:
+        if not word:
+            gap += " "
+        elif told.strip(" ") and width(told) + len(gap) + width(word) > columns:
+            yield told
+            told, gap = begun + word, " "
+        else:
+            told, gap = f"{told}{gap}{word}", " "
+    yield told
 
 
 def padded(text: str, columns: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import anyio
 from tqdm import tqdm
 
-from batchrun.core.columns import cut, padded, printable, width
+from batchrun.core.columns import cut, folded, padded, printable, width
 from batchrun.core.counted import counted
 from batchrun.core.pauses import pause_after
 from batchrun.core.progress import Progress, WorkspaceProgress
@@ -40,8 +40,9 @@ async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr) -> 
 
 def note(text: str, stream: TextIO = sys.stderr) -> None:
     """Write *text* as a line of its own: above the bars, while some are drawn on *stream*. No endpoint's words move the cursor."""
+    told = f"note: {printable(text)}"
     with suppress(OSError), _Bar.external_write_mode(file=stream):
-        stream.write(f"note: {printable(text)}\n")
+        stream.write(f"{folded(told, _size_of(stream).columns) if stream.isatty() else told}\n")
 
 
 async def _bars(observe: Callable[[], Progress], stream: TextIO) -> None:

@@ -24,10 +24,10 @@ def ruled(lines: Sequence[Sequence[str]], left: Container[int], room: int | None
     if room is None or _width(whole) <= room:
         return _with_rules(whole, 1)
     if _width(close) <= room or 1 not in left:
-        return _with_rules(close, 1)
+        return _with_rules(close, 1, room)
     own = {column - 1 for column in range(1, len(lines[0])) if column in left} | {0}
     cells = drawn([[_INDENT + line[1] if line[1] else line[0], *line[2:]] for line in lines], own, gap=1)
-    return _with_rules([*_folded(lines, cells)], 2)
+    return _with_rules([*_folded(lines, cells)], 2, room)
 
 
 def _folded(lines: Sequence[Sequence[str]], cells: Sequence[str]) -> Iterator[str]:
@@ -38,8 +38,8 @@ def _folded(lines: Sequence[Sequence[str]], cells: Sequence[str]) -> Iterator[st
         yield drawn_line
 
 
-def _with_rules(told: Sequence[str], heading: int) -> list[str]:
-    rule = "─" * _width(told)
+def _with_rules(told: Sequence[str], heading: int, room: int | None = None) -> list[str]:
+    rule = "─" * min(_width(told), room or _width(told))
     between = told[heading:-1]
     return [*told[:heading], rule, *between, *([rule] if between else []), told[-1]]
 

@@ -12,6 +12,7 @@ import termios
 import anyio
 import pytest
 
+from batchrun.cli.saying import say, tell
 from batchrun.core.columns import width
 from batchrun.core.progress import Progress, WorkspaceProgress
 from batchrun.edge.aside import Aside
@@ -391,3 +392,18 @@ def test_rows_that_failed_and_those_that_wait_for_another_try_are_seen_while_the
     log = io.StringIO()
     shown(lambda _now: troubled, log, seconds=LINE_EVERY + 1)
     assert "2 in flight, 3 failed, 1,200 to be tried again" in log.getvalue()
+
+
+def test_on_a_terminal_notes_and_results_are_broken_between_words_and_elsewhere_they_are_lines(terminal, monkeypatch, capsys):
+    narrow = terminal(columns=24)
+    note("parked: legal, 12 rows: check the key of legal", narrow)
+    assert narrow.getvalue() == "note: parked: legal, 12\nrows: check the key of\nlegal\n"
+    note("parked: legal, 12 rows: check the key of legal", plain := io.StringIO())
+    assert plain.getvalue() == "note: parked: legal, 12 rows: check the key of legal\n"
+    for said in (tell, say):
+        with monkeypatch.context() as patched:
+            patched.setattr("sys.stdout", told := terminal(columns=24))
+            said("go on with: batchrun run jobs/departments.toml")
+        assert told.getvalue() == "go on with: batchrun run\njobs/departments.toml\n"
+        said("go on with: batchrun run jobs/departments.toml")
+        assert capsys.readouterr().out == "go on with: batchrun run jobs/departments.toml\n"

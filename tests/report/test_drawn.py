@@ -53,7 +53,8 @@ def test_a_table_that_is_too_wide_has_each_workspace_once_above_its_models():
 @pytest.mark.parametrize("room", [10, 16])
 def test_a_table_with_one_name_a_line_is_not_folded(room):
     lines = [["day", "calls"], ["2026-11-24", "1,200"], ["total", "1,200"]]
-    assert ruled(lines, {0}, room) == ["day        calls", "─" * 16, "2026-11-24 1,200", "─" * 16, "total      1,200"]
+    rule = "─" * room
+    assert ruled(lines, {0}, room) == ["day        calls", rule, "2026-11-24 1,200", rule, "total      1,200"]
 
 
 @given(st.lists(st.tuples(st.text(st.characters(categories=["L"]), min_size=1, max_size=9), st.sampled_from(["a", "bb"])), min_size=1))
