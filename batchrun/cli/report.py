@@ -13,7 +13,7 @@ from batchrun.cli.options import by_option, html_option, language_option, pairs_
 from batchrun.cli.run_paths import no_job_files
 from batchrun.cli.saying import room, tell
 from batchrun.core.columns import printable
-from batchrun.core.counted import counted
+from batchrun.core.counted import counted, shortened
 from batchrun.core.ledger.attribution import LANE
 from batchrun.core.ledger.focus import Focus
 from batchrun.core.rows import reasons
@@ -151,6 +151,9 @@ def _tell_focus(path: Path, focus: Focus) -> None:
         tell(f"not in it: {counted(focus.unpriced_calls, 'call')} with {focus.unpriced_tokens:,} tokens, whose cost is unknown", err=True)
     if focus.searches:
         tell(f"not in it: what {counted(focus.searches, 'web search', 'web searches')} cost beside tokens", err=True)
+    if focus.moved:
+        where = "were called at several endpoints or for several accounts: all their charges stand at the last"
+        tell(f"{shortened(sorted(focus.moved))}: {where}", err=True)
     if focus.undated:
         tell(f"not in it: {money(focus.undated)} of calls that do not tell when they were made", err=True)
 

@@ -118,9 +118,19 @@ def _most_in(job: Job | None) -> Most:
     return most
 
 
-def places_of(known: Job | None) -> dict[str, Place]:
-    """Where each workspace's calls went, and whose they were, as FOCUS tells it."""
-    return {name: _place(workspace) for name, workspace in (known.workspaces_resolved() if known else {}).items()}
+def places_of(described: Mapping[str, Any]) -> dict[str, list[Place]]:
+    """Where each workspace's calls went in a run, and whose they were, as FOCUS tells it: the last place last.
+
+    A workspace that the job names no more was called as well.
+    """
+    found: dict[str, list[Place]] = {}
+    for job in (*(job for _, job in jobs_before(described)), described_job(described)):
+        for name, workspace in (job.workspaces_resolved() if job else {}).items():
+            places, place = found.setdefault(name, []), _place(workspace)
+            if place in places:
+                places.remove(place)
+            places.append(place)
+    return found
 
 
 def _place(workspace: Workspace) -> Place:

@@ -18,7 +18,7 @@ from batchrun.core.rows.reasons import MOST_SHOWN, Reason, described
 from batchrun.edge import named_file, run_directory
 from batchrun.edge.table_file import write_csv, write_parquet
 from batchrun.report.usage_csv import usage_table
-from batchrun.running.money import described_job, places_of
+from batchrun.running.money import places_of
 from batchrun.running.statements import BY, read_statement
 from batchrun.telling.reading import makes_calls_beside
 
@@ -150,7 +150,9 @@ def write_focus(path: Path, focus: Focus) -> None:
 
 def _charge(focus: Focus | None, path: Path, statement: Statement) -> None:
     if focus is not None:
-        focus.add(statement.attribution, places_of(described_job(run_directory.read_description(path) or {})))
+        places = places_of(run_directory.read_description(path) or {})
+        focus.add(statement.attribution, {name: each[-1] for name, each in places.items()})
+        focus.moved |= {name for name, _ in statement.lanes if len(places.get(name, ())) > 1}
 
 
 def _each_once(paths: Sequence[Path], left_out: list[LeftOut]) -> list[Path]:

@@ -215,6 +215,25 @@ def test_focus_is_valid_adds_up_and_says_what_is_not_in_it(tmp_path):
     assert {(line["SubAccountId"], line["Tags"]) for line in rows} == {("llm-9", '{"project":"q3"}'), ("llm-9", '{"project":"q4"}')}
 
 
+def test_focus_tells_of_a_workspace_that_the_job_names_no_more_where_it_was_called_and_of_one_that_moved_that_it_did(tmp_path):
+    def job(endpoint, *names):
+        workspaces = {name: {"api_key_env": f"{name.upper()}_KEY", "account": "main"} for name in names}
+        return {"job": {"input": "in.jsonl"}, "defaults": {"endpoint": endpoint}, "accounts": {"main": {}}, "workspaces": workspaces}
+
+    def charged(**described):
+        told = orjson.loads((directory / "run.json").read_bytes()) | described
+        (directory / "run.json").write_bytes(orjson.dumps(told))
+        said = ask(directory, "--focus", tmp_path / "focus.csv").stderr
+        rows = lines_of(tmp_path / "focus.csv", "utf-8")
+        return {(line["SubAccountName"], line["RegionId"], line["BillingAccountId"]) for line in rows}, "legal: were called" in said
+
+    directory = night(tmp_path / "night")
+    renamed = [{"through": 1, "job": job("intl", "legal")}]
+    assert charged(job=job("intl", "law"), priced_before=renamed) == ({("legal", "ap-southeast-1", "main")}, False)
+    assert charged(job=job("public", "legal"), priced_before=renamed) == ({("legal", "cn-beijing", "main")}, True)
+    assert charged(job=job("intl", "legal"), priced_before=renamed) == ({("legal", "ap-southeast-1", "main")}, False)
+
+
 def test_what_searches_cost_beside_their_tokens_is_said_to_be_left_out(tmp_path):
     searched = [(0.0, Usage(30, 40, searches=2), PRICE, Decimal(0))] * 4
     directory = night(tmp_path / "night", rows=[("legal", "qwen-plus", {}, ([], "answered"), searched)])

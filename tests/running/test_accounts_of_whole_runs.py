@@ -24,7 +24,7 @@ from batchrun.core.ledger.focus import Focus
 from batchrun.core.model import Failure, Fault, Reply
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.usage import usage_of
-from batchrun.running.money import described_job, places_of
+from batchrun.running.money import places_of
 from batchrun.running.statements import BY, read_statement
 from batchrun.telling.reporting import write_usage_csv
 from tests.running.test_whole_runs import WholeRun
@@ -268,7 +268,7 @@ class AccountedRun(WholeRun):
 
     def _hold_focus(self, statement: Any, paid: Any) -> None:
         focus, described = Focus(), json.loads((self.directory / "run.json").read_bytes())
-        focus.add(statement.attribution, places_of(described_job(described)))
+        focus.add(statement.attribution, {name: places[-1] for name, places in places_of(described).items()})
         charged: Counter[tuple[str, str, str]] = Counter()
         for row in focus.rows():
             start: Any = row["ChargePeriodStart"]

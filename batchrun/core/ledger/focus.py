@@ -125,6 +125,8 @@ class Focus:
     """Left out: what web searches cost beside their tokens."""
     undated: Amounts = field(default_factory=dict)
     """Left out: the cost of calls that do not tell when they were made."""
+    moved: set[str] = field(default_factory=set)
+    """Workspaces that were called at several places, or for several accounts, of which the rows tell the last."""
     _charges: dict[tuple[_Part, Meter], int] = field(default_factory=lambda: defaultdict(int))
     _adjusted: dict[tuple[_Part, str], _Adjusted] = field(default_factory=lambda: defaultdict(_Adjusted))
 
