@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from batchrun.core.limits.limiter import NO_QUOTA, Quota
 from tests.benchmarks.bars import changed, known_requests, known_tokens, measure, others, requests, seen, tokens, unknown
+from tests.benchmarks.limits import told_of_seeds
 from tests.benchmarks.play import Play, World
 
 KNOWN = [
@@ -35,6 +37,18 @@ UNKNOWN = [
 def test_a_quota_is_used_up_and_hardly_overrun(bar):
     what = measure(bar)
     assert what.reaches(bar), what
+
+
+def test_bars_are_told_of_several_seeds_together_by_their_mean_their_worst_and_how_many_reach_them():
+    bar = unknown(tokens(100_000, 60), "100000 tpm, 60 s", 0.1)
+    apart = [measure(replace(bar, world=replace(bar.world, seed=seed))) for seed in (1, 2)]
+    used, refused = zip(*apart, strict=True)
+    told = told_of_seeds(replace(bar, used=max(used), refused=max(refused)), 2)
+    assert told.endswith("1 of 2")
+    for share in (sum(used) / 2, min(used), max(used)):
+        assert f" {share:.2%} " in told
+    for share in (sum(refused) / 2, max(refused)):
+        assert f" {share:.3%} " in told
 
 
 class Straggling(random.Random):
