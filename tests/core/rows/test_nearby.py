@@ -84,3 +84,36 @@ def test_rows_that_are_never_answered_and_those_that_come_late_cost_the_others_n
 
 def test_where_a_later_part_comes_first_a_few_at_each_turn_are_sought_alone():
     assert sought(index_of([LANES[0]] * 20_000), [*range(12_000, 20_000), *range(12_000)]) <= 3 * 300
+
+
+def led_astray(strays, rows=40_000, at_once=300):
+    """All rows in order, but for *strays*: of these each few hundred others have one among them, at its own time."""
+    taken, strays = {*strays}, [*strays]
+    rest = [number for number in range(rows) if number not in taken]
+    order = []
+    for begin in range(0, len(rest), at_once - 1):
+        order += rest[begin : begin + at_once - 1] + strays[:1]
+        strays = strays[1:]
+    return order
+
+
+@pytest.mark.parametrize(
+    "strays",
+    [range(2_000, 40_000, 2_000), range(100, 220), range(2_000, 2_120)],
+    ids=["each farther ahead", "left behind at the start", "left behind after a while"],
+)
+def test_a_row_among_others_that_comes_out_of_its_turn_leads_nowhere(strays):
+    assert sought(index_of([LANES[0]] * 40_000), led_astray(strays)) <= len(strays)
+
+
+def test_rows_before_those_that_are_come_upon_far_away_are_known_too():
+    later, earlier = in_order(9_900, out_of=1500), in_order(20_000, out_of=1500)
+    order = [20_000 + number for number in later] + earlier
+    assert sought(index_of([LANES[0]] * 30_000), order) <= 2 * 300
+
+
+def test_a_row_that_was_found_is_remembered_no_more():
+    index = index_of([LANES[0]] * 10)
+    place = nearby.Nearby(index._names, index._lanes[LANES[0]])
+    names = [id_digest("legal", f"t-{number}") for number in (3, 4)]
+    assert (place.find(names), place.find(names)) == ([3, 4], [None, None])
