@@ -24,7 +24,9 @@ class Bar:
     """The quota from *since* on, in terms of the first."""
     missed: bool = False
     """Not reached, and known not to be. What is under way in a short window is a large part of it, and is only guessed: `ceilings.py` tells
-    what guesses allow. Where a quota is small, each look at whether it rose is a refusal that few calls share."""
+    what guesses allow. Where a quota is small, each look at whether it rose is a refusal that few calls share, and so is each of the thirty
+    or so that find it at first: half of what may be refused where 100,000 tokens a minute are halved. Who knows that quota uses 95 % of its
+    half with 2.7 % of the calls refused, and 92 % with 0.5 % (sliding, the mean of twelve seeds)."""
 
 
 class Seen(NamedTuple):
