@@ -20,6 +20,13 @@ settings.load_profile("mutation" if os.environ.get("HYPOTHESIS_PROFILE") == "mut
 watch_children()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many workers again as there are cores: tests of real processes and sockets wait for a third of their time."""
+    cores = os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was searched for keys."""
     if WATCH.searched_children:
