@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from batchrun.core.counted import counted, shortened
 from batchrun.core.jobs import changes as job_changes
 from batchrun.core.rows.reasons import Reason, no_rows, told
+from batchrun.core.rows.since import Since
 from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge.environment import Keys
@@ -34,8 +35,10 @@ def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], so
     if described:
         yield from job_changes.told(described.get("job"), job)
     if described and described.get("input") != source.fingerprints:
-        became = before.since(described.get("input"), source) or _more(job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()))
+        since = before.since(described.get("input"), source)
+        became = since or _more(job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()))
         yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
+        yield from _renamed(since, plan) if since else ()
     if plan.changed:
         yield f"{plan.changed:,} answered rows, or the settings they are asked under, have changed since: they keep their answers"
     if plan.gone:
@@ -78,6 +81,16 @@ def held_back(held: int, directory: Path) -> Iterator[str]:
     if held:
         rows = counted(held, "row is held, for a call of it", "rows are held, for a call of theirs")
         yield f"{rows} may have been billed: batchrun report {directory} --in-doubt"
+
+
+def _renamed(since: Since, plan: Plan) -> Iterator[str]:
+    """Workspaces that may have another name now: to a run they are others, and so are their rows."""
+    had_rows = {workspace for workspace, _ in plan.rows_of_the_run()}
+    if since.came and (went := [workspace for workspace in since.went if workspace in had_rows]):
+        have, are = "has" if len(went) == 1 else "have", "is" if len(since.came) == 1 else "are"
+        became = f"{shortened(went)} {have} no rows in the input any more, and {shortened(since.came)} {are} new there"
+        paid = "what was answered is asked, and paid for, again: give it the name back that it had, in the rows and in the job"
+        yield f"{became}: if that is a new name only, {paid}"
 
 
 def _more(rows: int | None) -> str:

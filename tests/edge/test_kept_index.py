@@ -250,7 +250,7 @@ def test_what_is_torn_foreign_or_of_another_input_tells_nothing_of_what_came_and
     else:
         harmed(spool / name, how)
     path.write_bytes(line(1))
-    expected = None if harm != "another key" else Since(taken_out=5)
+    expected = None if harm != "another key" else Since(taken_out=5, went=("marketing",))
     assert became(spool, path, told)[0] == expected
     assert became(spool, path, [{**told[0], "blake2b": "0" * 32}])[0] is None
     assert became(spool, path, {"no": "list"})[0] is None

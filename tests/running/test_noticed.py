@@ -169,3 +169,31 @@ def test_rows_that_failed_and_were_taken_out_of_the_input_are_told_and_that_they
     assert gone in noted(simulated)
     ending = run_blocking(simulated, Wishes(page=None, dotenv=None))
     assert (ending.failed_and_gone, ending.exit_code) == ({"exhausted": 1}, 3)
+
+
+def test_a_workspace_that_went_and_one_that_came_may_be_one_and_that_is_told_once_before_it_is_paid_for_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("ONE_KEY", "sk-fake-one")
+
+    def told(*names: str) -> list[str]:
+        rows = (json.dumps({"id": "r-1", "workspace": name, "prompt": "Hi"}) + "\n" for name in names)
+        (tmp_path / "in.jsonl").write_text("".join(rows))
+        job = Job.model_validate(
+            {
+                "job": {"input": str(tmp_path / "in.jsonl"), "output": str(tmp_path / "run")},
+                "defaults": {"endpoint": "simulator", "model": "qwen-plus"},
+                "simulator": {"latency": {"median": 0.001}},
+                "workspaces": {name: {"api_key_env": "ONE_KEY"} for name in ("legal", "hr", "law", "it")},
+            }
+        )
+        notes: list[str] = []
+        run_blocking(job, Wishes(note=notes.append, page=None))
+        return [note for note in notes if "new name" in note]
+
+    assert told("legal", "hr") == []
+    assert told("legal", "hr", "it") == []
+    assert told("legal", "it") == []
+    (note,) = told("law", "it")
+    assert note.startswith(
+        "legal has no rows in the input any more, and law is new there: if that is a new name only, what was answered is"
+    )
+    assert told("law", "it") == []

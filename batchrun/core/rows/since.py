@@ -1,4 +1,4 @@
-"""What became of the rows of an input since it was last indexed: how many came, went, and were edited."""
+"""What became of the rows of an input since it was last indexed: how many came, went, and were edited, and whose."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ class Since:
     """Have their id still, and another line."""
     not_known: int = 0
     """Have their id still, and are asked under other settings: whether the line is another cannot be told."""
+    went: tuple[str, ...] = ()
+    """Workspaces that have no rows any more."""
+    came: tuple[str, ...] = ()
+    """Workspaces that had none."""
 
     def __str__(self) -> str:
         if self == Since():
@@ -47,4 +51,6 @@ def since(before: Index, now: Index, same: Collection[str]) -> Since:
                 not_known += 1
             elif digest(found) != before.digest(ordinal):
                 edited += 1
-    return Since(len(now) - len(before) + taken_out, taken_out, edited, not_known)
+    then, there = ({workspace for workspace, _ in index.lanes} for index in (before, now))
+    added = len(now) - len(before) + taken_out
+    return Since(added, taken_out, edited, not_known, tuple(sorted(then - there)), tuple(sorted(there - then)))

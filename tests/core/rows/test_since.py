@@ -19,6 +19,10 @@ def index_of(rows):
     return index
 
 
+def names(rows):
+    return {workspace for workspace, _ in rows}
+
+
 @given(INPUTS, INPUTS, st.sets(st.sampled_from(WORKSPACES)))
 def test_what_came_went_and_was_edited_is_what_a_look_at_every_row_finds(before, now, same):
     there = before.keys() & now.keys()
@@ -27,6 +31,8 @@ def test_what_came_went_and_was_edited_is_what_a_look_at_every_row_finds(before,
         taken_out=len(before.keys() - now.keys()),
         edited=sum(before[row] != now[row] for row in there if row[0] in same),
         not_known=sum(row[0] not in same for row in there),
+        went=tuple(name for name in sorted(WORKSPACES) if name in names(before) and name not in names(now)),
+        came=tuple(name for name in sorted(WORKSPACES) if name in names(now) and name not in names(before)),
     )
     assert since(index_of(before), index_of(now), same) == expected
     assert since(index_of(before), index_of(before), WORKSPACES) == Since()
