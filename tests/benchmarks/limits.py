@@ -73,7 +73,9 @@ def main(described: str | None = __doc__) -> None:
     parser.add_argument("words", nargs="*", help="of the names of bars: known 1000000")
     wished = parser.parse_args()
     always, wanted, seeds = wished.informed, wished.words, wished.seeds
-    chosen = (bar for bar in bars() if all(word in bar.name for word in wanted))
+    chosen = [bar for bar in bars() if all(word in bar.name for word in wanted)]
+    if not chosen:
+        parser.error(f"no bar has all of {', '.join(wanted)} in its name")
     lines = (told_of_seeds(bar, seeds) if seeds else told(bar, always_informed=always) for bar in chosen)
     for line in itertools.chain([_HEAD_OF_SEEDS if seeds else _HEAD], lines):
         sys.stdout.write(line + "\n")

@@ -156,11 +156,13 @@ def main() -> None:
         for each in play(wanted[0], *map(float, wanted[1:])):
             sys.stdout.write(each.line() + "\n")
         return
+    chosen = [name for name, _, _ in _jobs() if all(word in name for word in wanted)]
+    if not chosen:
+        parser.error(f"no job has all of {', '.join(wanted)} in its name")
     sys.stdout.write(f"{'job':42} {'run':6} {'':11} {'forecast':>11} {'taken':>11} {'time':>7} {'tokens':>7}\n")
     sys.stdout.flush()
-    for name, _, _ in _jobs():
-        if all(word in name for word in wanted):
-            subprocess.run([sys.executable, "-m", "tests.benchmarks.plans", "--one", name], check=True)
+    for name in chosen:
+        subprocess.run([sys.executable, "-m", "tests.benchmarks.plans", "--one", name], check=True)
 
 
 if __name__ == "__main__":

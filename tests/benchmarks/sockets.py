@@ -299,7 +299,9 @@ def main() -> None:
         bar = next(bar for bar in BARS if bar.name == wished.one)
         say(in_virtual_time(bar, float(wobble)).line(bar))
         return
-    wanted = [bar for bar in BARS if all(word in bar.name for word in words)]
+    wanted, is_line = [bar for bar in BARS if all(word in bar.name for word in words)], all(word in "head of line" for word in words)
+    if not (wanted or (is_line and not virtual)):
+        parser.error(f"no bar has all of {', '.join(words)} in its name")
     if virtual:
         for bar in wanted:
             subprocess.run([sys.executable, "-m", "tests.benchmarks.sockets", "--one", bar.name, "--wobble", wobble], check=True)
@@ -310,7 +312,7 @@ def main() -> None:
             for bar, what in [(bar, together.submit(on_sockets, bar)) for bar in wanted]:
                 say(what.result().line(bar))
                 sys.stdout.flush()
-        if all(word in "head of line" for word in words):
+        if is_line:
             say(head_of_line())
     say(lateness.told())
 

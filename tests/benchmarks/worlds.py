@@ -627,11 +627,13 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="of the names of worlds")
     wished = parser.parse_args()
     wanted, seeds = wished.words, wished.seeds
-    for world in worlds():
-        if all(word in world.name for word in wanted):
-            for seed in range(1, seeds + 1):
-                sys.stdout.write(told(replace(world, seed=seed)) + "\n")
-                sys.stdout.flush()
+    chosen = [world for world in worlds() if all(word in world.name for word in wanted)]
+    if not chosen:
+        parser.error(f"no world has all of {', '.join(wanted)} in its name")
+    for world in chosen:
+        for seed in range(1, seeds + 1):
+            sys.stdout.write(told(replace(world, seed=seed)) + "\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -73,6 +73,10 @@ def test_every_promise_names_tests_that_exist():
         assert not test or test in names, f"{file} has no {test}"
 
 
+CHOOSE = ("limits", "quotas", "worlds", "sockets", "plans")
+"""The benchmarks of which words choose."""
+
+
 def test_every_command_stands_in_its_table_and_every_link_leads_to_a_heading():
     assert re.findall(r"^\| `batchrun ([a-z]+)", README, re.MULTILINE) == batchrun.list_commands(click.Context(batchrun))
     headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", README, re.MULTILINE)}
@@ -108,3 +112,16 @@ def test_every_command_of_the_tests_says_what_it_does_before_it_does_it(module, 
     told = " ".join(capsys.readouterr().out.split())
     assert told.lower().startswith("usage:")
     assert f"tests.{module.split('.')[1]}" in told
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+@pytest.mark.parametrize("module", ["faults.clocks", "faults.mutants", "faults.network", *(f"benchmarks.{name}" for name in CHOOSE)])
+def test_a_word_that_fits_nothing_that_is_measured_is_a_mistake_and_nothing_passes_for_it(module, monkeypatch, capsys):
+    only = ["--only"] if module in {"faults.clocks", "faults.network"} else []
+    monkeypatch.setattr(sys, "argv", [module, *only, "no-such-thing"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"tests.{module}", run_name="__main__", alter_sys=True)
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert "no-such-thing" in told.err
+    assert not told.out

@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--only", default="", help="a part of one trouble's name")
     wished = parser.parse_args()
-    if wished.only in "stopped":
+    if is_stopped := wished.only in "stopped":
         with tempfile.TemporaryDirectory() as home:
             print(f"stopped for {wished.seconds:.0f} s: {stopped(Path(home), seconds=wished.seconds, rows=wished.rows)}", flush=True)
     clocks: dict[str, tuple[float, tuple[float, ...]]] = {
@@ -148,7 +148,10 @@ def main() -> None:
         "through an hour that is not (Berlin, 2027-03-28)": (_until("2027-03-28 00:59:50"), ()),
         "at midnight in Berlin, back and on again": (_until("2026-11-30 22:59:55"), (-30, 60)),
     }
-    for name, (start, jumps) in {name: each for name, each in clocks.items() if wished.only in name}.items():
+    chosen = {name: each for name, each in clocks.items() if wished.only in name}
+    if not (chosen or is_stopped):
+        parser.error(f"no trouble has {wished.only} in its name: stopped; {'; '.join(clocks)}")
+    for name, (start, jumps) in chosen.items():
         with tempfile.TemporaryDirectory() as home:
             print(f"{name}: {jumped(Path(home), start=start, jumps=jumps, rows=wished.rows)}", flush=True)
     print("each row was called once, none in doubt, none refused by the quota")

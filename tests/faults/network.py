@@ -162,12 +162,14 @@ def _job(home: Path, url: str, rows: list[dict[str, object]]) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=600)
-    parser.add_argument("--only", help="a part of one fault's name")
+    parser.add_argument("--only", default="", help="a part of one fault's name")
     wished = parser.parse_args()
-    for name, does in FAULTS.items():
-        if (wished.only or "") in name:
-            with tempfile.TemporaryDirectory() as home:
-                print(f"{name}: {struck(Path(home), does, wished.rows)}", flush=True)
+    chosen = {name: does for name, does in FAULTS.items() if wished.only in name}
+    if not chosen:
+        parser.error(f"no fault has {wished.only} in its name: {'; '.join(FAULTS)}")
+    for name, does in chosen.items():
+        with tempfile.TemporaryDirectory() as home:
+            print(f"{name}: {struck(Path(home), does, wished.rows)}", flush=True)
     print("0 rows lost, 0 answered twice; statement <= bill <= statement + doubt")
 
 
