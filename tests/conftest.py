@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import Phase, settings
@@ -18,6 +19,9 @@ _PHASES = (Phase.explicit, Phase.generate)
 settings.register_profile("mutation", deadline=None, max_examples=20, derandomize=True, database=None, phases=_PHASES)
 settings.load_profile("mutation" if os.environ.get("HYPOTHESIS_PROFILE") == "mutation" else "suite")
 watch_children()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell begins what it puts into the background so, and the processes of the tests would be deaf to a Ctrl-C as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
