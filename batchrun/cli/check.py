@@ -54,4 +54,5 @@ def _show(found: Checked) -> None:
         rows = ", ".join(f"{count:,} {name}" for name in told if (count := getattr(total, name)) or name == "answered")
         tell(f"{counted(found.lines, 'entry', 'entries')} looked at; rows: {rows}; calls in doubt: {total.in_doubt:,}")
     damaged = sum(1 for each in found.findings if each.damage and not each.mended)
-    tell("the run is whole" if found.whole else f"{damaged:,} times damaged: --repair moves damaged lines aside; no byte is deleted")
+    way_out = "--repair moves damaged lines aside; no byte is deleted"
+    tell("the run is whole" if found.whole else f"{counted(damaged, 'time')} damaged: {way_out}")

@@ -95,6 +95,15 @@ def test_what_only_a_person_can_put_right_is_left_as_it_is(tmp_path, kind):
     assert (getattr(done.exception, "exit_code", done.exit_code), state(tmp_path / "run")) == (6, before)
 
 
+@pytest.mark.parametrize(("kind", "times"), [("a line stands twice", "1 time"), ("a block of zeros in the middle", "2 times")])
+def test_check_says_last_how_often_a_run_is_damaged_and_what_to_do(tmp_path, kind, times):
+    made_run(tmp_path / "run")
+    DAMAGE[kind](tmp_path / "run")
+    told = CliRunner().invoke(batchrun, ["check", str(tmp_path / "run")])
+    last = f"{times} damaged: --repair moves damaged lines aside; no byte is deleted"
+    assert (told.exit_code, told.output.splitlines()[-1]) == (6, last)
+
+
 def test_check_says_what_it_found_and_mends_it(tmp_path):
     made_run(tmp_path / "run")
     runner = CliRunner()
