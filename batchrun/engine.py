@@ -17,13 +17,14 @@ import math
 from functools import partial
 
 import anyio
-from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from batchrun.core.model import Failure, Reply
 from batchrun.core.scheduling.scheduler import Drained, Scheduler, Ticket, WaitUntil
 from batchrun.hearing import Hearing
 from batchrun.ports import Attempt, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
 from batchrun.waiting import Sleep, Workers
+from batchrun.waking import another_turn
 
 __all__ = ["Engine", "Fetching", "Ports", "Prepared", "Recorder", "Unreadable", "Unsendable"]
 
@@ -82,7 +83,7 @@ class Engine:
                 return self._drained
             if asleep.done():
                 # What is done is not waited for: without this, turn would follow turn and nothing else have its own.
-                await checkpoint()
+                await another_turn()
             else:
                 await asleep
                 await checkpoint_if_cancelled()

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import anyio
 import pytest
@@ -20,6 +21,7 @@ from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Re
 from batchrun.core.money.budget import Cap, Purse
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Scheduler
+from batchrun.edge import lost_steps
 from batchrun.engine import Prepared, Unreadable, Unsendable
 from tests.laboratory import (
     Beginning,
@@ -595,6 +597,28 @@ def test_a_run_cancelled_when_answers_to_begun_calls_have_come_keeps_those_and_e
     assert sorted(bench.ledger.ids()) == ["legal/qwen-plus/0", "legal/qwen-plus/1"]
     assert [call.aborted for call in endpoint.calls] == [False, False, True, True, True]
     assert (len(bench.ledger.starts), len(bench.ledger.ends), bench.scheduler.in_flight) == (5, 2, 0)
+
+
+def test_an_engine_that_has_something_to_do_in_every_turn_is_not_taken_for_a_task_that_lost_a_step(monkeypatch):
+    monkeypatch.setattr(lost_steps, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(lost_steps, "_TURNS", 20)
+    ended: list[None] = []
+
+    async def beside(_engine):
+        with lost_steps.told(partial(ended.append, None)):
+            await anyio.sleep_forever()
+
+    async def main():
+        task = asyncio.current_task()
+        assert task is not None
+        task.set_name("batchrun.running.one_run")
+        await bench.drive()
+
+    unbounded = replace(lane(rows=100 * 64, slots=1000), pool_quota=Quota(rpm=1e9))
+    bench = benched(unbounded, endpoint=Beginning(seconds=0.0), beside=beside)
+    anyio.run(main)
+    assert len(bench.ledger.entries) == 100 * 64
+    assert not ended
 
 
 @pytest.mark.parametrize("broken", ["1", "13", "0123"])

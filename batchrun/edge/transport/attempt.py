@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from anyio.lowlevel import checkpoint
-
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.failures import tells_by_itself
 from batchrun.core.protocols.reading import Reading
@@ -18,6 +16,7 @@ from batchrun.edge.transport.room import Room
 from batchrun.edge.transport.turns import Few
 from batchrun.edge.transport.unpacking import Unpacker, packing_of
 from batchrun.edge.transport.watch import TICK, overslept
+from batchrun.waking import another_turn
 
 _AFTERWORD = 2.0
 """Seconds that a stream may take to end after it has said everything; longer, and its connection is not used again."""
@@ -106,7 +105,7 @@ class Attempt:
         timed = self._timer is not None
         self.close()
         await room.hold(self, held)
-        await checkpoint()
+        await another_turn()
         if timed:
             self._allow(self._loop.time() + idle)
 
