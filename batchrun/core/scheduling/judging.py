@@ -20,6 +20,10 @@ SAME_REJECTION_PARKS = 20
 """A lane whose first answers are this many times the same rejection parks: a typo must not reject two million rows."""
 THROTTLED_FOR_TOO_LONG = 600.0
 """Seconds of throttles without one success: some 429s are a month's quota used up, under the same code."""
+THROTTLED_FOR_SURE = 7200.0
+"""The same where calls are under way that may have been taken: an answer of Batch Chat takes up to an hour."""
+THROTTLED_IN_A_ROW = 20
+"""Throttles that it takes where others of the pool are answered: of hundreds of workspaces each has its turn once in minutes."""
 
 
 class Judge:
@@ -111,11 +115,21 @@ class Judge:
             lane.throttled_since = None
             return self._put_back(ticket, failure, Verdict.REASKED)
         lane.refused(ticket.launched_at, failure, now, jitter)
-        since = lane.throttled_since = now if lane.throttled_since is None else lane.throttled_since
-        if now - since >= THROTTLED_FOR_TOO_LONG:
+        if self._throttled_for_too_long(lane, now):
             advice = f"throttled for {THROTTLED_FOR_TOO_LONG / 60:.0f} minutes without one answer: a quota may be used up; {failure.advice}"
             self._park(Scope.LANE, lane, replace(failure, advice=advice), now)
         return self._put_back(ticket, failure, Verdict.THROTTLED)
+
+    @staticmethod
+    def _throttled_for_too_long(lane: Lane, now: float) -> bool:
+        """Whether nothing speaks against it that no quota is left to *lane*, which is throttled once more."""
+        if lane.throttled_since is None:
+            lane.throttled_since, lane.throttles = now, 0
+        lane.throttles += 1
+        seconds = now - lane.throttled_since
+        if seconds < (THROTTLED_FOR_TOO_LONG if lane.in_flight == 1 else THROTTLED_FOR_SURE):
+            return False
+        return lane.throttles >= THROTTLED_IN_A_ROW or lane.pool.answered_at < lane.throttled_since
 
     def _rejected(self, ticket: Ticket, failure: Failure, now: float) -> Verdict:
         lane = ticket.lane

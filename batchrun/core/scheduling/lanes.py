@@ -112,6 +112,8 @@ class Pool:
     """Lanes that joined with a slot's turn, which passes on once they are seen to wait here."""
     refused_lane: Lane | None = None
     refused_at: float = -math.inf
+    answered_at: float = -math.inf
+    """When the latest good answer to any of them came."""
     blame: Blame = field(default_factory=Blame)
     refused: Trail = field(default_factory=lambda: Trail(150))
     """Of the attempts that its limiter counts as what went: those that single lanes were told of."""
@@ -189,6 +191,8 @@ class Lane:
     """Something of its own held it back since it was last served."""
     throttled_since: float | None = None
     """When the first throttle without a later success came."""
+    throttles: int = 0
+    """How many have come since."""
     varied: bool = False
     """It has had a good answer, or two kinds of rejection."""
     good_at: float = -math.inf

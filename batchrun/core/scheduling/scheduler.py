@@ -99,6 +99,7 @@ class Scheduler:
         if isinstance(result, Reply):
             lane.throttled_since = None
             lane.varied = True
+            lane.pool.answered_at = now
             lane.good_at = max(lane.good_at, ticket.launched_at)
             if self._parking.stops_any:
                 self._probing.answered(lane)

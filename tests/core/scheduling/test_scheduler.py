@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
 from collections import Counter
@@ -11,6 +12,7 @@ import pytest
 from batchrun.core.model import Failure, Fault, Scope, Usage
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, ParkedScope, Scheduler, Verdict, WaitUntil
+from batchrun.simulator.quotas import Caps, Meter
 from tests.laboratory import Events, Result, again, answer, ended, lane, launched, parks, rejected, throttled
 from tests.steps import lines_run
 
@@ -273,6 +275,60 @@ def test_one_answer_in_between_keeps_throttles_from_parking():
     events = Events(scheduler, respond)
     assert events.run() == Drained(())
     assert events.now > 6000
+
+
+def test_hundreds_of_workspaces_that_share_a_small_quota_are_not_parked_for_throttles_that_come_at_a_turn_each_in_minutes():
+    scheduler = schedule(*(lane(f"ward-{number}", rows=2, slots=4, account="main") for number in range(300)))
+    meter, dice = Meter(Caps(requests=15)), random.Random(1)
+
+    def respond(_ticket):
+        if meter.refuses(events.now, 1) is not None:
+            return throttled(), 0.05
+        seconds = dice.lognormvariate(math.log(5.0), 0.7)
+        meter.count(events.now, 1, events.now + seconds)
+        return answer(), seconds
+
+    events = Events(scheduler, respond)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 600
+
+
+@pytest.mark.parametrize("seconds", [(1700.0, 1900.0), (900.0, 3000.0)])
+def test_a_lane_of_which_calls_were_taken_is_not_parked_while_they_are_under_way_though_nothing_else_is_taken(seconds):
+    taken, dice, parked = [0.0] * 16, random.Random(1), Counter[str]()
+
+    def respond(_ticket):
+        parked.update(each.name for each in scheduler.parked())
+        if taken[0] > events.now:
+            return throttled(), 0.05
+        lasts = dice.uniform(*seconds)
+        heapq.heapreplace(taken, events.now + lasts)
+        return answer(), lasts
+
+    scheduler = schedule(lane(rows=200, slots=64))
+    events = Events(scheduler, respond)
+    assert events.run() == Drained(())
+    assert not parked
+    assert events.now < 1.1 * 200 * sum(seconds) / 2 / 16
+
+
+def test_a_used_up_quota_that_is_asked_of_by_many_calls_at_once_parks_its_lane_in_the_end():
+    scheduler = schedule(lane(rows=30, slots=2))
+    first, second = launched(scheduler, 0.0)
+    ended(scheduler, first, throttled(), 1.0)
+    later = one(scheduler, 7000.0)
+    ended(scheduler, second, throttled(), 7001.0)
+    assert scheduler.parked() == ()
+    one(scheduler, 7300.0)
+    ended(scheduler, later, throttled(), 7301.0)
+    assert [each.name for each in scheduler.parked()] == ["legal qwen-plus"]
+
+
+def test_a_lane_with_a_quota_of_its_own_that_is_used_up_is_parked_though_others_of_its_pool_are_answered():
+    scheduler = schedule(*(lane(name, rows=2000, slots=1, account="main") for name in ("legal", "sales")))
+    events = Events(scheduler, lambda ticket: (throttled() if ticket.workspace == "legal" else answer(), 1.0))
+    events.run(until=700)
+    assert [(each.name, each.rows) for each in scheduler.parked()] == [("legal qwen-plus", 2000)]
 
 
 def test_time_spent_parked_does_not_count_as_throttled():

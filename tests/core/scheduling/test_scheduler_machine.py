@@ -15,7 +15,7 @@ from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.scheduling.alarms import TICK
-from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS, THROTTLED_FOR_TOO_LONG
+from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS, THROTTLED_FOR_SURE, THROTTLED_FOR_TOO_LONG, THROTTLED_IN_A_ROW
 from batchrun.core.scheduling.outages import BELIEVED, SOON, TOO_LONG, TOO_LONG_AT_FIRST, Outage, never_met
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
@@ -66,6 +66,10 @@ class SlowLane:
     unreleased: int = 0
     """Attempts settled and not yet released."""
     since: float | None = None
+    throttles: int = 0
+    """Since then."""
+    answered_at: float = -math.inf
+    """When the latest good answer came."""
     codes: list[str] = field(default_factory=list)
     varied: bool = False
     good_at: float = -math.inf
@@ -488,6 +492,7 @@ class Machine(RuleBasedStateMachine):
         if isinstance(result, Reply):
             lane.since, lane.varied = None, True
             lane.good_at = max(lane.good_at, ticket.launched_at)
+            lane.answered_at = self.now
             assert verdict is Verdict.ANSWERED
             self._end_parks_at_first(lane)
             self._settle(lane, ticket, verdict)
@@ -508,8 +513,12 @@ class Machine(RuleBasedStateMachine):
 
     def _throttled(self, lane, ticket, failure, verdict):
         self._put_back(lane, ticket, failure, verdict, Verdict.THROTTLED)
-        lane.since = self.now if lane.since is None else lane.since
-        if self.now - lane.since >= THROTTLED_FOR_TOO_LONG:
+        lane.since, lane.throttles = (self.now, 1) if lane.since is None else (lane.since, lane.throttles + 1)
+        alone = not lane.out and not lane.unreleased
+        if self.now - lane.since < (THROTTLED_FOR_TOO_LONG if alone else THROTTLED_FOR_SURE):
+            return
+        pool = [each for each in self.lanes.values() if each.plan.pool_name == lane.plan.pool_name]
+        if lane.throttles >= THROTTLED_IN_A_ROW or all(each.answered_at < lane.since for each in pool):
             self._park(lane.named(Scope.LANE), failure, probes=True)
 
     def _refused(self, lane, ticket, failure, verdict):
