@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.benchmarks.pools import jain
-from tests.benchmarks.worlds import Night, few, own_quotas
+from tests.benchmarks.worlds import Night, few, own_quotas, several_processes
 
 SOME = [each for each in own_quotas() if "two of six" in each.name and "rpm" in each.name]
 
@@ -38,3 +38,14 @@ def test_two_workspaces_find_the_quota_that_they_share_and_neither_takes_it_for_
     assert seen.used >= 0.95
     assert seen.refused_since(2) <= 0.02
     assert jain(list(seen.served.values())) >= 0.99
+
+
+BESIDE = [each for each in several_processes() if each.known.tpm and each.processes == 2]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("world", BESIDE, ids=lambda world: world.name)
+def test_what_another_process_leaves_of_a_known_token_quota_is_found(world, seed):
+    seen = Night(replace(world, seconds=300.0, seed=seed)).run()
+    assert seen.used >= 0.93
+    assert seen.refused_since(2) <= 0.03

@@ -71,7 +71,11 @@ class Attempts:
     counting: Counting = field(default_factory=Counting)
     room: Room | None = None
     reads_each: ClassVar[bool] = False
-    has_fallen: ClassVar[bool] = False
+
+    @property
+    def has_fallen(self) -> bool:
+        """No refusal shows that by itself."""
+        return False
 
     def makes_up_for(self, rate: float) -> float:  # noqa: ARG002 - at any rate.
         """Nothing waits for room."""

@@ -243,6 +243,8 @@ class Limiter:
             self._pause(pace, now, jitter)
         elif pace.quota < math.inf or (strikes == 1 and not self._is_chance(pace, now)):
             pace.ease(now, launched_at, self._refunded)
+            if pace.rule.has_fallen:
+                self._pause(pace, now, jitter)
 
     def _is_chance(self, pace: Pace, now: float) -> bool:
         # A large row is refused alone again and again, at any rate: of tokens nothing is noise.

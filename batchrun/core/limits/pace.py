@@ -52,6 +52,8 @@ class Pace:
     counting: Counting = field(init=False)
     room: Room | None = field(init=False)
     """Both the rule's."""
+    _holds: bool = False
+    """A rate that was found, or one that has climbed to the known quota since it was last looked at."""
     _bucket: Bucket | None = None
     """None while nothing bounds it."""
     _as_of: float = -inf
@@ -213,7 +215,7 @@ class Pace:
         """Hold a rate from now on."""
         self._go_by(self.rule.when_held(now))
         self.climb.hold(now, rate)
-        self.is_bounded = True
+        self.is_bounded = self._holds = True
         self.climb.until = now + self.rule.begin_hold(now)
 
     def forget(self) -> None:
@@ -222,6 +224,10 @@ class Pace:
         self.is_bounded = self.quota < inf
         if not self.is_bounded:
             self._bucket = None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._holds = False
         self._go_by(self.rule.when_forgotten())
 
     # What is kept.
@@ -241,8 +247,10 @@ class Pace:
         self._as_of = now
         bucket, climb, margin, ahead = self._bucket, self.climb, self.margin, self.counting.ahead
         rate = self.quota * (1 + ahead if ahead else 1 - margin.share)
-        if climb.held != inf:
-            rate = min(rate, climb.rate(now) * (1 + ahead))
+        if self._holds and (found := climb.rate(now)) < inf:
+            rate = min(rate, found * (1 + ahead))
+        elif self._holds:
+            self._let_go()
         if bucket is not None and bucket.rate == rate:
             return bucket
         if rate == inf:

@@ -22,6 +22,8 @@ from math import sqrt
 from batchrun.core.limits.counting import FIRST, WINDOWS, Counting
 from batchrun.core.limits.deviations import FIRST as FIRST_DEVIATIONS
 from batchrun.core.limits.deviations import LEAST, MOST, Deviations
+from batchrun.core.limits.guesses import Guesses
+from batchrun.core.limits.others import Others
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.shortness import Shortness
 from batchrun.core.limits.surprises import Surprises
@@ -37,6 +39,7 @@ class _Reckoned:
     """What both have; told the time. Rates are tokens a second."""
 
     counting: Counting = field(default_factory=Counting)
+    guesses: Guesses = field(default_factory=Guesses)
     deviations: Deviations = field(init=False)
     room: Room = field(init=False)
     steady: bool = False
@@ -47,7 +50,7 @@ class _Reckoned:
 
     def __post_init__(self) -> None:
         self.deviations = Deviations(self.counting)
-        self.room = Room(self.counting, self.deviations)
+        self.room = Room(self.counting, self.deviations, self.guesses)
         self._begin_learning()
 
     def _begin_learning(self) -> None:
@@ -90,9 +93,11 @@ class Reckoning(_Reckoned):
     _witness: Witness = field(init=False)
     _trials: Trials = field(init=False)
     _surprises: Surprises = field(init=False)
+    others: Others = field(init=False)
 
     def _begin_learning(self) -> None:
         self._witness, self._trials, self._surprises = Witness(self.room), Trials(self.room), Surprises(self.room)
+        self.others = Others(self.room)
 
     def took(self, now: float, rate: float, cost: float) -> None:
         """The provider took and answered a row."""
@@ -111,9 +116,11 @@ class Reckoning(_Reckoned):
     def refused(self, now: float, launched_at: float, rate: float, cost: float) -> None:
         """The provider refused a row that was expected to cost *cost*, and that `Room.settle` has taken back."""
         self._note_refused(now, launched_at, rate, cost)
+        refusal = self._refusal(now, launched_at, rate, cost)
+        self.others.refused(refusal)
         if (another := self._trials.refused(now)) is not None:
             self._try(now, another)
-        elif (shorter := self._surprises.refused(self._refusal(now, launched_at, rate, cost), self._trials.largest)) is not None:
+        elif (shorter := self._surprises.refused(refusal, self._trials.largest)) is not None:
             self._count_over(now, shorter)
 
     def refused_too(self, now: float, cost: float) -> None:

@@ -4,9 +4,9 @@ A pace (`pace.py`) keeps the account of what went and pays it from a bucket. Wha
 differs by what is limited and by whether the limit is known:
 
 - `attempts.Attempts`: attempts, which all cost one. A known quota has a margin under it; one that is found is read from the windows.
-- `tokens.KnownTokens`: a known quota of tokens, reckoned with; what was found lower is dealt with as of attempts.
+- `tokens.KnownTokens`: a known quota of tokens, reckoned with.
 - `tokens.UnknownTokens`: tokens of which nothing was found yet: bounded by nothing, and noted as attempts are. Once a rate is held it is
-  followed by `tokens.FoundTokens`: a quota of tokens that was found, reckoned with.
+  followed by `tokens.FoundTokens`: a quota of tokens that was found, reckoned with. So is a known one that turns out to be lower.
 
 Rules decide and remember; they set no rate. What they return is the rate to hold.
 """

@@ -4,7 +4,9 @@ Theory of operation. A rate alone keeps no quota of tokens: a row may cost as mu
 rate, and for room in the window besides (`room.py`). While a row waits for room the rate goes on, and what it had to give meanwhile is
 made up for after: several rows go at once then, so that this costs no time.
 
-*A known quota* is reckoned with from the start, and the window is found from refusals (`reckoning.py`).
+*A known quota* is reckoned with from the start, and the window is found from refusals (`reckoning.py`). Where others use it too, or it is
+lower than the job says (`others.py`), it is found as if nothing had been known; once a climb has come to the known quota that holds again,
+and how it is counted is learnt anew: what others made seem so is forgotten.
 
 *One that is to be found* is bounded by nothing until a refusal shows it. From then on it is reckoned with too, over the window that
 refusals have shown it to be counted over; what went before stands in the trail. What each refusal says of where the quota lies is worked
@@ -28,7 +30,7 @@ from batchrun.core.limits.found import Found
 from batchrun.core.limits.margin import Margin
 from batchrun.core.limits.reckoning import Reckoning, ToldReckoning
 from batchrun.core.limits.room import Room
-from batchrun.core.limits.rules import UNDER
+from batchrun.core.limits.rules import UNDER, Rule
 from batchrun.core.limits.use import OF_ATTEMPTS, OF_ROWS
 from batchrun.core.limits.windows import LONG
 
@@ -40,7 +42,7 @@ _HELD_LESS = 0.7
 
 @dataclass(slots=True)
 class KnownTokens(Attempts):
-    """Of a quota that is known; what turns out to be lower is found as of attempts."""
+    """Of a quota that is known."""
 
     reckoning: Reckoning = field(default_factory=Reckoning)
 
@@ -51,13 +53,17 @@ class KnownTokens(Attempts):
         """A part of the window."""
         return self.reckoning.counting.makes_up_for
 
+    @property
+    def has_fallen(self) -> bool:
+        """Whether the latest refusals are none of this quota, if it is all there for this run."""
+        return self.reckoning.others.use_it
+
     def took(self, now: float, amount: float) -> None:
         """Learn from it."""
-        climb = self.climb
-        self.reckoning.took(now, climb.quota if climb.held == inf else climb.counted(now), amount)
+        self.reckoning.took(now, self.climb.quota, amount)
 
     def _keep_further_under(self, now: float, launched_at: float, cost: float) -> None:
-        self.reckoning.refused(now, launched_at, self.climb.counted(now), cost)
+        self.reckoning.refused(now, launched_at, self.climb.quota, cost)
 
     def refused_too(self, now: float, times: float, cost: float) -> None:  # noqa: ARG002 - how much is learnt there.
         """Learn from it."""
@@ -71,6 +77,12 @@ class KnownTokens(Attempts):
         """The same."""
         self.reckoning.teach(kept, now)
         return None
+
+    def when_held(self, now: float) -> FoundTokens:
+        """Reckon with what was found, as if nothing had been known."""
+        reckoning = ToldReckoning(guesses=self.reckoning.guesses)
+        reckoning.room.begin(now, self.climb.use.trail)
+        return FoundTokens(self.climb, self.margin, Found(reckoning))
 
     def keep_steady(self) -> None:
         """Learn nothing more of how it counts."""
@@ -175,14 +187,19 @@ class FoundTokens:
             return LONG if _HOLD_ROWS * climb.use.typical < climb.held * LONG else 2 * LONG
         return short_hold(climb)
 
-    def when_forgotten(self) -> UnknownTokens:
+    def when_forgotten(self) -> Rule:
         """Begin anew."""
-        self.climb.use.demand = OF_ATTEMPTS
-        return UnknownTokens(self.climb, self.margin)
+        climb = self.climb
+        climb.use.demand = OF_ATTEMPTS
+        if climb.quota == inf:
+            return UnknownTokens(climb, self.margin)
+        reckoning = Reckoning(guesses=self.reckoning.guesses)
+        reckoning.room.begin(climb.use.launched_at, climb.use.trail)
+        return KnownTokens(climb, self.margin, reckoning=reckoning)
 
     def learnt(self) -> dict[str, float]:
-        """The rate and its window."""
-        return self.climb.learnt()
+        """The rate and its window; nothing of what others leave of a known quota, who may be gone by then."""
+        return self.climb.learnt() if self.climb.quota == inf else {}
 
     def teach(self, kept: Mapping[str, object], now: float) -> float | None:  # noqa: ARG002 - whenever that is.
         """The same."""
