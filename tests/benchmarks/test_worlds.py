@@ -49,3 +49,13 @@ def test_what_another_process_leaves_of_a_known_token_quota_is_found(world, seed
     seen = Night(replace(world, seconds=300.0, seed=seed)).run()
     assert seen.used >= 0.93
     assert seen.refused_since(2) <= 0.03
+
+
+MINUTE = next(each for each in own_quotas() if "unknown 1200000 tpm" in each.name and "60 s" in each.name)
+
+
+def test_a_minutes_tokens_that_went_within_seconds_are_not_taken_for_next_to_no_quota():
+    seen = Night(replace(MINUTE, seconds=420.0, seed=2)).run()
+    assert seen.used >= 0.9
+    assert seen.refused_since(2) <= 0.02
+    assert min(seen.own_used.values()) >= 0.8

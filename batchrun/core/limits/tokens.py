@@ -140,7 +140,7 @@ class FoundTokens:
         rate, window = climb.rate(now), climb.windows.window
         held = self.found.refused(now, launched_at, climb.held, rate, cost, climbing=now >= climb.until)
         self._note(now, launched_at, cost)
-        return self._counted_anew(held, window)
+        return self._counted_anew(now, held, window)
 
     def refused_too(self, now: float, times: float, cost: float) -> None:  # noqa: ARG002 - how much is learnt there.
         """The window did not hold it."""
@@ -168,12 +168,17 @@ class FoundTokens:
         if windows.is_no_window(lasted):
             return self.climb.rate(now)
         windows.end_episode(lasted, may_have_fallen=False)
-        return self._counted_anew(self.found.fell(self.climb.rate(now)), window)
+        return self._counted_anew(now, self.found.fell(self.climb.rate(now)), window)
 
-    def _counted_anew(self, held: float, window: float) -> float:
-        """The rate that is *held* by what a *window* showed; at least what went in a minute, if that window turned out too short."""
+    def _counted_anew(self, now: float, held: float, window: float) -> float:
+        """The rate that is *held* by what a *window* showed; at least what went in a minute, if that window turned out too short.
+
+        So it is in the first minute of a run, where it may be and was not seen yet: a quota hardly falls just then.
+        """
         windows = self.climb.windows
-        return held if windows.window == window else max(held, windows.at_last.minute * UNDER)
+        if windows.window == window and now - self.climb.use.began > LONG:
+            return held
+        return max(held, windows.at_last.minute * UNDER)
 
     def when_held(self, now: float) -> Self:  # noqa: ARG002 - whenever that is.
         """Go on."""
