@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar, cast
 
+import anyio
 import pytest
 
 from batchrun.core.protocols.formats import FORMATS
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import Attempt
-from tests.virtual_time import run_virtually
+from batchrun.edge.transport.connections import Connection
+from batchrun.edge.transport.room import Room
+from batchrun.edge.transport.turns import Few
+from batchrun.edge.transport.watch import Watch
+from tests.virtual_time import VirtualLoop, run_virtually
 
 OPENAI = [
     b'data: {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": null}], "usage": null}\n\n',
@@ -39,3 +45,83 @@ def test_a_stream_is_waited_for_until_it_has_said_what_it_cost_and_two_seconds_m
     *earlier, last = run_virtually(main)
     assert set(earlier) == {IDLE}, "what it cost is still to come: without it the call would be in doubt"
     assert last == 2.0
+
+
+class Slow(Reading):
+    """Takes this process its time to read."""
+
+    def feed(self, piece: bytes) -> None:
+        super().feed(piece)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.pass_by(0.01)
+
+
+class Wire:
+    """What has come of an answer lies here; its end is still to come."""
+
+    headers: ClassVar[dict[str, str]] = {}
+    ended = False
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+        self._failed: list[Exception] = []
+
+    def whole(self, _most_bytes: int) -> None:
+        return None
+
+    async def piece(self) -> bytes:
+        if self._failed:
+            raise self._failed[0]
+        return self._pieces.pop(0) if self._pieces else b""
+
+    def fail(self, error: Exception) -> None:
+        self._failed.append(error)
+
+
+@pytest.mark.parametrize(("idle", "total"), [(60.0, 3.0), (0.5, 600.0), (0.5, 3.0)])
+def test_streams_that_wait_for_this_process_to_read_what_has_come_do_not_run_out_of_time_by_it(idle, total):
+    async def main():
+        loop = asyncio.get_running_loop()
+        watch, turns, room = Watch(), Few(loop, 1), Room(1 << 30)
+        attempts = [Attempt(loop, Slow(FORMATS["openai"].dialect, {}), loop.time(), loop.time() + total) for _ in range(12)]
+
+        async def read(attempt):
+            attempt.connection = Wire([OPENAI[0] * 700 for _ in range(4)])
+            watch.add(attempt)
+            await attempt.feed(attempt.connection, 1 << 30, idle, room, turns)
+            watch.remove(attempt)
+            attempt.close()
+
+        async with anyio.create_task_group() as tasks:
+            for attempt in attempts:
+                tasks.start_soon(read, attempt)
+        return loop.time(), [(attempt.over, attempt.reading.events) for attempt in attempts]
+
+    took, results = run_virtually(main)
+    assert results == [(None, 4 * 700)] * 12
+    assert took > 2 * 3.0
+
+
+def test_a_stream_that_drips_runs_out_of_time_though_others_have_their_turns_before_it():
+    async def main():
+        loop = asyncio.get_running_loop()
+        watch, turns = Watch(), Few(loop, 1)
+        attempt = Attempt(loop, Slow(FORMATS["openai"].dialect, {}), loop.time(), loop.time() + 3.0)
+        attempt.connection = cast("Connection", Wire([]))
+        watch.add(attempt)
+        attempt._allow(loop.time() + 60.0)
+        await turns.begin()
+        for _ in range(3):
+            await attempt._portions(OPENAI[0] * 700, 60.0, turns)
+        queued = attempt.ends - 3.0
+        while attempt.over is None:
+            await anyio.sleep(0.5)
+            await attempt._portions(OPENAI[0], 60.0, turns)
+        watch.close()
+        attempt.close()
+        return queued, attempt.over, loop.time()
+
+    queued, over, ended = run_virtually(main)
+    assert over == "total_timeout"
+    assert ended < 3.0 + queued + 1.0

@@ -32,6 +32,7 @@ class Attempt:
 
     __slots__ = (
         "_loop",
+        "_queues",
         "_rings_at",
         "_timer",
         "_until",
@@ -58,6 +59,8 @@ class Attempt:
         self._rings_at = ends
         """When the timer does. uvloop's handles can not always tell."""
         self._until = ends
+        self._queues = False
+        """It has something to read, and waits for its turn: whether it is in time shows when that has come."""
         self.waits: asyncio.Future[None] | None = None
 
     def take_whole(self, connection: Connection, most_bytes: int, at: float) -> bool:
@@ -93,9 +96,22 @@ class Attempt:
         began, seen = 0, reading.events
         for at in range(0, whole, portion):
             if at - began >= _A_TURN_BYTES or reading.events - seen >= _A_TURN_EVENTS:
-                await turns.begin()
+                await self._queue(turns, idle)
                 began, seen = at, reading.events
             self._take(piece[at : at + portion], clock(), idle)
+
+    async def _queue(self, turns: Few, idle: float) -> None:
+        """Wait for a turn, for which its time is given back: with a thousand streams this process may be what they wait for."""
+        timed, since = self._timer is not None, self._loop.time()
+        self.close()
+        self._queues = True
+        try:
+            await turns.begin()
+        finally:
+            self._queues = False
+            self.ends += self._loop.time() - since
+        if timed:
+            self._allow(self._loop.time() + self._patience(idle))
 
     async def _turn(self, room: Room, idle: float) -> None:
         """Give the others theirs, and go on when there is room for more."""
@@ -138,6 +154,8 @@ class Attempt:
 
     def expire(self, code: str) -> None:
         """Its time is up: whoever waits for the answer is told so, unless it lies there whole."""
+        if self._queues:
+            return
         self.over = code
         if self.connection is not None and not self.connection.ended:
             self.connection.fail(TimeoutError())
@@ -174,7 +192,11 @@ class Attempt:
         before = self.reading.events
         self._read(piece, now)
         if self._timer is not None and (not before or self.reading.events > before):
-            self._allow(now + (min(idle, _AFTERWORD) if self.reading.said_all else idle))
+            self._allow(now + self._patience(idle))
+
+    def _patience(self, idle: float) -> float:
+        """Seconds in which the next is to come."""
+        return min(idle, _AFTERWORD) if self.reading.said_all else idle
 
     def _read(self, piece: bytes, now: float) -> None:
         self.reading.feed(piece)

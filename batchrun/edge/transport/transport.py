@@ -7,9 +7,10 @@ What is decided here, and why:
 - Nothing is sent twice behind the caller's back: no redirect is followed, and nothing repeats a POST.
 - aiohttp's exceptions hold the request's headers, and so the key: their text is never used, only their class and the errno.
 - Silence is counted from the answer's first byte on: a model may think for as long as *total* before it says a word. In a stream it is
-  counted between events: a comment that keeps the connection alive is no event. An answer whose stream has said everything stands,
-  whatever becomes of its wire, and so does a plain one whose object is there to its last bracket: a last chunk that never comes, or a
-  length that is too large, costs no answer that was paid for.
+  counted between events: a comment that keeps the connection alive is no event. What has come and waits for this process to read it, as
+  that of a thousand streams at once does, costs neither *idle* nor *total*: answers that are paid for would be lost by it. An answer whose
+  stream has said everything stands, whatever becomes of its wire, and so does a plain one whose object is there to its last bracket: a last
+  chunk that never comes, or a length that is too large, costs no answer that was paid for.
 - A head is written once a workspace, one timer watches all calls, and an answer wakes whoever waits for it once. `ClientSession` is left
   for GETs.
 
