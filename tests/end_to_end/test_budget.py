@@ -144,7 +144,7 @@ def test_two_runs_at_once_and_a_kill_in_one_of_them_overspend_no_budget_of_the_d
         jobs = [shared(tmp_path, url, name, rows=2400, cap=cap, concurrency=10) for name in ("a", "b")]
         both = [started(tmp_path, job) for job in jobs]
         # Each has its part of what is spent, however much later than the other it came to its first call.
-        while len(calls(url)) < 300 or not all(children.entries(tmp_path / "runs" / name) for name in ("a", "b")):
+        while len(calls(url)) < 300 or not all(children.count_of(tmp_path / "runs" / name) for name in ("a", "b")):
             assert all(process.poll() is None for process in both)
             time.sleep(0.05)
         both[0].kill()

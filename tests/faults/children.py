@@ -66,6 +66,11 @@ def entries(directory: Path, name: str = "results") -> list[dict[str, Any]]:
     return [json.loads(line) for path in sorted(directory.glob(f"*/{name}.jsonl")) for line in path.read_bytes().splitlines()]
 
 
+def count_of(directory: Path) -> int:
+    """How many answers stand in a run directory that may be written to: of a line that is being written some may be seen."""
+    return sum(path.read_bytes().count(b"\n") for path in directory.glob("*/results.jsonl"))
+
+
 def measured(cwd: Path, *arguments: str, keys: Mapping[str, str]) -> tuple[int, float]:
     """Carry the command out with its words thrown away; give its exit code and the most MiB it had in memory.
 

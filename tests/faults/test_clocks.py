@@ -12,7 +12,7 @@ import pytest
 
 from batchrun import read_statement
 from tests.faults import children
-from tests.faults.children import ended, entries, environment, jsonl, starting
+from tests.faults.children import count_of, ended, entries, environment, jsonl, starting
 
 _JUMPS = """
 import os, sys, time
@@ -48,7 +48,7 @@ def job(place, port: int, rows: int, more: str = "") -> dict[str, str]:
 def test_a_process_that_is_stopped_for_longer_than_a_call_may_take_loses_no_answer_and_asks_nothing_twice(tmp_path, port):
     keys = job(tmp_path, port, 300, "[timeouts]\nidle = 2\ntotal = 2.5\n")
     process = starting(tmp_path, "run", "job.toml", "--json", "--quiet", keys=keys, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while len(entries(tmp_path / "run")) < 20:
+    while count_of(tmp_path / "run") < 20:
         time.sleep(0.01)
     process.send_signal(signal.SIGSTOP)
     time.sleep(4)

@@ -21,7 +21,7 @@ import pytest
 
 from batchrun import read_statement
 from tests.faults import children
-from tests.faults.children import ended, entries, environment, jsonl, starting
+from tests.faults.children import count_of, ended, environment, jsonl, starting
 from tests.peers.peer import program
 from tests.report.written import Night, write_night
 
@@ -61,7 +61,7 @@ def _free(lock) -> bool:
 
 
 def answered(place: Path) -> int:
-    return len(entries(place / "run"))
+    return count_of(place / "run")
 
 
 def test_a_closed_terminal_stops_nothing(tmp_path, port):

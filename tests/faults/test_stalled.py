@@ -49,7 +49,7 @@ def test_books_of_budgets_that_are_held_up_hold_up_the_run_and_cost_it_no_call(t
         )
         keys = {"HR_KEY": "sk-fake-hr-0123456789"}
         process = children.starting(tmp_path, "run", "job.toml", "--quiet", keys=keys, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        while len(children.entries(tmp_path / "run")) < 20:
+        while children.count_of(tmp_path / "run") < 20:
             time.sleep(0.01)
         with (tmp_path / ".books.lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
