@@ -35,6 +35,9 @@ from batchrun.running.planning import Learnt, least_tpm
 _MOST_BYTES = 16 << 20
 _MOST_BYTES_WITH_MEDIA = 64 << 20
 """Of a request's body, as the provider takes it without and with data URLs (Model Studio's API reference)."""
+_READERS = 40
+"""Threads that read the media of one folder. They are its own: those that hang, for a share that is gone, hold up no sync of the ledger,
+without which no workspace's calls go on, and no other folder's."""
 
 Body = dict[str, Any]
 
@@ -74,7 +77,7 @@ class Preparer:
         self._source = source
         self._learnt = learnt or Learnt()
         self._answers = Answers(schema, job.answers.reasks)
-        self._roots: dict[Path, MediaRoot] = {}
+        self._roots: dict[Path, tuple[MediaRoot, anyio.CapacityLimiter]] = {}
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._kept = Kept()
         self.tokens = 0
@@ -146,7 +149,8 @@ class Preparer:
             if medium.is_bare_base64:
                 url = medium.as_data_url
             elif medium.is_local:
-                url = await anyio.to_thread.run_sync(self._root(beside).read, medium, beside)
+                root, readers = self._root(beside)
+                url = await anyio.to_thread.run_sync(root.read, medium, beside, limiter=readers)
             if isinstance(url, Failure):
                 return url
             if why := unfit_data_url(url):
@@ -154,10 +158,10 @@ class Preparer:
             urls[medium] = url
         return urls
 
-    def _root(self, beside: Path) -> MediaRoot:
+    def _root(self, beside: Path) -> tuple[MediaRoot, anyio.CapacityLimiter]:
         folder = Path(self._job.media.root) if self._job.media.root else beside
         if folder not in self._roots:
-            self._roots[folder] = MediaRoot(folder)
+            self._roots[folder] = MediaRoot(folder), anyio.CapacityLimiter(_READERS)
         return self._roots[folder]
 
     def _written(

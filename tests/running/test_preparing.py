@@ -381,6 +381,23 @@ def test_a_row_that_no_call_would_help_is_unsendable_with_its_reason(made, row, 
     assert (failure.code, failure.fault, failure.scope, failure.in_doubt) == (code, Fault.REJECT, Scope.ROW, False)
 
 
+def test_media_are_read_in_threads_of_their_own_so_that_those_that_hang_hold_up_no_sync(made, tmp_path):
+    run = made({"messages": seeing("a.png")}, defaults={"model": "qwen-vl-max"})
+    (tmp_path / "in" / "a.png").write_bytes(PNG)
+    step = Scheduler([LanePlan("default", "qwen-vl-max", "default", [0], 1, 1)], RetryPolicy()).next(0.0)
+    assert isinstance(step, Launch)
+    (found,) = run.preparer([step.ticket])
+
+    async def main():
+        others = anyio.to_thread.current_default_thread_limiter()
+        others.total_tokens = 1
+        others.acquire_on_behalf_of_nowait("whoever hangs")
+        with anyio.fail_after(10):
+            return await found.wait()
+
+    assert body(anyio.run(main))["messages"] == seeing(PNG_URL)
+
+
 def test_media_make_room_for_a_larger_request_and_text_does_not(made, tmp_path):
     part = {"type": "image_url", "image_url": {"url": "large.png"}}
     rows = [{"messages": [{"role": "user", "content": [part] * count}]} for count in (2, 7)]
