@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sdk.environments import Sdk, built
+from tests.sdk.environments import UVLOOP, built
 
 pytestmark = pytest.mark.timeout(600, func_only=True)  # The first waits until uvloop's environment is built.
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def environment():
-    packages = next(built(Sdk("uvloop", "0.22.1")).glob("lib/python*/site-packages"))
+    packages = next(built(UVLOOP).glob("lib/python*/site-packages"))
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(packages)])}
 
 

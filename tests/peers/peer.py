@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 ROOT = Path(__file__).parents[2]
-REQUIREMENTS = Path(__file__).parent / "requirements"
 BATCHRUN = (sys.executable, "-c", "from batchrun.cli import main; main()")
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

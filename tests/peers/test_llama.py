@@ -10,7 +10,8 @@ from collections import Counter
 
 import pytest
 
-from tests.peers.peer import BATCHRUN, REQUIREMENTS, ROOT, Job, free_port, get, listens, once_each, rows_of, serving, until
+from tests.peers.environments import REQUIREMENTS
+from tests.peers.peer import BATCHRUN, ROOT, Job, free_port, get, listens, once_each, rows_of, serving, until
 
 pytestmark = pytest.mark.timeout(400)
 

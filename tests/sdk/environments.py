@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import platform
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.building import install, once
+
 _ROOT = Path(__file__).parents[2] / ".environments"
 _HERE = Path(__file__).parent
-_PATIENCE = 600
-"""Seconds that a step of a build may take."""
 
 
 class Sdk(NamedTuple):
@@ -46,6 +42,8 @@ OPENAI_3 = Sdk("openai", "3.54.0")
 DASHSCOPE_1 = Sdk("dashscope", "1.25.24")
 DASHSCOPE_2 = Sdk("dashscope", "2.0.2")
 EVERY = (OPENAI_1, OPENAI_3, DASHSCOPE_1, DASHSCOPE_2)
+UVLOOP = Sdk("uvloop", "0.22.1")
+"""No SDK: what the extra `fast` installs, kept in the same way."""
 
 
 def python_of(sdk: Sdk) -> Path:
@@ -55,14 +53,8 @@ def python_of(sdk: Sdk) -> Path:
 
 def built(sdk: Sdk, root: Path = _ROOT, build: Callable[[Path, Sdk], None] | None = None) -> Path:
     """The environment of *sdk* in *root*. Of two sessions that want it at once, one builds it and the other waits."""
-    place = root / sdk.name
-    marker, pins = place / "pins.txt", f"python=={platform.python_version()}\n{sdk.pin}\n"
-    with _alone(root, sdk):
-        if not marker.exists() or marker.read_text(encoding="utf-8") != pins:
-            shutil.rmtree(place, ignore_errors=True)
-            (build or _build)(place, sdk)
-            marker.write_text(pins, encoding="utf-8")  # Last: a build that broke off has none.
-    return place
+    marks = f"python=={platform.python_version()}\n{sdk.pin}\n"
+    return once(root / sdk.name, marks, lambda place: (build or _build)(place, sdk))
 
 
 def _is_here(sdk: Sdk) -> bool:
@@ -73,20 +65,10 @@ def _is_here(sdk: Sdk) -> bool:
 
 
 def _build(place: Path, sdk: Sdk) -> None:
-    _run(sys.executable, "-m", "venv", str(place))
-    _run(str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", sdk.pin)
+    install(place, sdk.pin)
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
-
-
-@contextmanager
-def _alone(root: Path, sdk: Sdk) -> Iterator[None]:
-    root.mkdir(exist_ok=True)
-    (root / ".gitignore").write_text("*\n", encoding="utf-8")
-    with (root / f"{sdk.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+if __name__ == "__main__":
+    for every in EVERY:
+        python_of(every)
+    built(UVLOOP)
