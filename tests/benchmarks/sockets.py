@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, Self
 
 from tests.benchmarks.virtual import begin, run_in_virtual_time
 
-_MAIN = "from batchrun.cli import main; main()"
+_MAIN = "from batchrun.__main__ import main; main()"
 _WORDS = Path(__file__).parents[2] / "samples" / "dataset.jsonl"
 _KEY = "sk-sim-{}"
 _SELDOM = 0.02

@@ -51,6 +51,13 @@ def test_the_package_itself_is_the_command_where_no_script_is_on_the_path():
     assert said.startswith("batchrun ")
 
 
+def test_a_process_ends_as_soon_as_it_has_said_everything_and_is_not_taken_down_first():
+    """What is taken down module by module is killed by a signal that comes meanwhile, as if it were not done."""
+    code = "import atexit; atexit.register(print, 'taken down'); from batchrun.__main__ import main; main()"
+    said = subprocess.run([sys.executable, "-c", code, "schema"], capture_output=True, text=True, check=True).stdout
+    assert json.loads(said)["title"]
+
+
 @pytest.mark.parametrize("arguments", [["prices"], ["prices", "--json"], ["schema"], ["--help"], ["run", "--help"]], ids=" ".join)
 def test_a_standard_output_that_can_take_no_more_is_one_line_and_an_exit_code(arguments):
     with Path("/dev/full").open("wb") as full:

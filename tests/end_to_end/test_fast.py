@@ -50,7 +50,7 @@ def job_in(tmp_path, rows, seconds):
 
 
 def command(*arguments):
-    return [sys.executable, "-c", "from batchrun.cli import main; main()", *arguments]
+    return [sys.executable, "-c", "from batchrun.__main__ import main; main()", *arguments]
 
 
 def test_a_run_on_uvloop_answers_every_row_at_once_and_tells_nothing_unasked(tmp_path, environment):

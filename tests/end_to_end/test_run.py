@@ -16,7 +16,7 @@ import pytest
 from tests.faults.children import ended
 
 ROOT = Path(__file__).parent.parent.parent
-BATCHRUN = [sys.executable, "-c", "from batchrun.cli import main; main()"]
+BATCHRUN = [sys.executable, "-c", "from batchrun.__main__ import main; main()"]
 WORKSPACES = ("marketing", "legal", "support", "research")
 KEYS = {name: f"sk-sim-{name}" for name in WORKSPACES}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-BATCHRUN = [sys.executable, "-c", "from batchrun.cli import main; main()"]
+BATCHRUN = [sys.executable, "-c", "from batchrun.__main__ import main; main()"]
 _MEASURED = """
 import os, sys
 child = os.fork()

@@ -27,7 +27,7 @@ from batchrun.telling.checking import checked
 from tests.end_to_end.test_run import bill, calls, environment, rows_of, simulator, write_job
 from tests.faults.accounts import KINDS, entries_of, settled
 
-_PROGRAM = "from batchrun.cli import main; main()"
+_PROGRAM = "from batchrun.__main__ import main; main()"
 _BELIEVING = f"import os; os.posix_fadvise = lambda *_: None; {_PROGRAM}"
 """Reads after a failed sync what the kernel has, not what the disk has."""
 

@@ -31,7 +31,7 @@ from tests.peers.peer import program, until
 
 _ANOTHER_BOOT = "import uuid; from batchrun.edge import history; boot = uuid.uuid4().hex; history.boot_id = lambda: boot"
 """A power cut comes with one."""
-_PROGRAM = f"{_ANOTHER_BOOT}; from batchrun.cli import main; main()"
+_PROGRAM = f"{_ANOTHER_BOOT}; from batchrun.__main__ import main; main()"
 _UNSYNCED = f"import os; os.fsync = os.fdatasync = lambda _: None; {_PROGRAM}"
 _UNNAMED = f"from batchrun.edge.ledger import files; files.Files.sync_names = lambda _files, _directory: None; {_PROGRAM}"
 _LATENCY = 0.3

@@ -25,7 +25,7 @@ from batchrun.report.prices import prices_toml
 from tests.nights.rows import MODELS, SCHEMA, WORKSPACES, plain, structured
 
 ROOT = Path(__file__).parent.parent.parent
-BATCHRUN = [sys.executable, "-c", "from batchrun.cli import main; main()"]
+BATCHRUN = [sys.executable, "-c", "from batchrun.__main__ import main; main()"]
 _ASKED_FOR = {"prompt_tokens_details": {"cache_type": "ephemeral"}}
 KINDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cache_creation_tokens")
 FAULTS = {"throttle": 0.03, "burst": 0.01, "token_quota": 0.01, "internal": 0.03, "unavailable": 0.01, "timeout_500": 0.005}

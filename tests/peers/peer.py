@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 ROOT = Path(__file__).parents[2]
-BATCHRUN = (sys.executable, "-c", "from batchrun.cli import main; main()")
+BATCHRUN = (sys.executable, "-c", "from batchrun.__main__ import main; main()")
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

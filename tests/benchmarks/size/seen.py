@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 
 from tests.benchmarks.speed.endpoint import BODY
 
-_PROGRAM = "from batchrun.cli import main; main()"
+_PROGRAM = "from batchrun.__main__ import main; main()"
 _COUNTING = f"""
 import asyncio, os, signal, sys
 from pathlib import Path

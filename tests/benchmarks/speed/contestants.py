@@ -14,7 +14,7 @@ from tests.benchmarks.speed import rows
 from tests.sdk.environments import Sdk, built
 
 _HERE = Path(__file__).parent
-_MAIN = "from batchrun.cli import main; main()"
+_MAIN = "from batchrun.__main__ import main; main()"
 SMALL = 200
 """Rows of the run that start-up is taken from."""
 
