@@ -109,6 +109,7 @@ class Checkpoint:
     def _read(self, reader: Reader, ahead: Ahead | None = None) -> None:
         read_into(self._directory, reader, since=self.marks, ahead=ahead)
         reader.calls.reads_again(self._log)
+        reader.calls.tidy()
 
     @property
     def is_there(self) -> bool:
@@ -129,6 +130,7 @@ class Checkpoint:
     def written(self, reader: Reader, marked: Mapping[str, Mark]) -> memoryview:
         """Return what `write` is to write of a *reader* that has read so far."""
         reader.calls.reads_again(self._log)
+        reader.calls.tidy()
         head = orjson.dumps({"key": self._key, "marks": {name: mark.segments for name, mark in marked.items()}})
         return _written(head, reader, self._outside)
 

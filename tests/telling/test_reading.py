@@ -27,6 +27,7 @@ from batchrun.edge import ahead, history
 from batchrun.edge.ahead import Ahead
 from batchrun.telling.reading import FILES, LOG, read_into
 from tests.beside.killing import kill_after
+from tests.core.ledger.folded import known_of
 
 AT = 1793541600.25
 MODEL = "qwen-plus"
@@ -110,7 +111,7 @@ def closely(directory: Path, past: Past) -> None:
 def known(past: Past) -> object:
     """All that was found out, in its order."""
     its = past.calls
-    attempts = {number: (bytes(each.marks), [*each.rows]) for number, each in its._numbered.openings.items()}
+    attempts = known_of(its)
     under_way = {name: (started, place and place.opening, number) for name, (started, place, number) in its._open.items()}
     calls = attempts, [*under_way.items()], its._told, its._entries_came, its._present, its.unreadable, [*its.in_doubt()]
     return past.latest, past.lost, past.unknown, {**vars(past.plan), "_index": None}, calls

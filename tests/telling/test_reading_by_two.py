@@ -30,6 +30,7 @@ from batchrun.edge import ahead
 from batchrun.edge.ahead import Ahead
 from batchrun.telling import reading
 from batchrun.telling.reading import read_all, read_into
+from tests.core.ledger.folded import known_of
 from tests.telling.test_reading import ENTRIES, calls, outcome, row, written
 
 JOB = {"accounts": {"main": {"quotas": {"qwen-plus": {"rpm": 60, "tpm": 9000}}}}, "workspaces": {"legal": {"account": "main"}}}
@@ -99,7 +100,7 @@ def told_by(reader: Watched) -> object:
         seen.began,
         seen.ended,
     )
-    attempts = {number: (bytes(each.marks), [*each.rows]) for number, each in its._numbered.openings.items()}
+    attempts = known_of(its)
     doubt = [*its.in_doubt()], its.unreadable, {*its.suspects()}, {*fold._final}  # type: ignore[attr-defined]
     meters = [(key, [*totals.meters.items()], totals.as_json()) for key, totals in groups.groups.items()]
     return series, lasted, why, attempts, doubt, meters, orjson.dumps(groups.as_json())

@@ -18,7 +18,7 @@ A log that a person put together of parts that overlap tells of calls twice, and
 person is to be told: calls and doubt are too high then, never too low.
 
 `Calls` takes in attempts.log first and then the entries of all output files. Of a call that is under way it keeps the line, of one that has
-ended five bytes (`numbered.py`); usual lines are taken in at a glance (`glancing.py`).
+ended a mark (`numbered.py`); usual lines are taken in at a glance (`glancing.py`).
 """
 
 from __future__ import annotations
@@ -107,6 +107,11 @@ class Calls:
         """Say what all lines are, where `take` was given the last of them alone."""
         self._log = log
 
+    def tidy(self) -> None:
+        """Let go of what is not wanted any more: the log was taken in, and the entries that it tells of."""
+        for attempts in self._numbered.openings.values():
+            attempts.tidy()
+
     def wrong(self, entry: Entry) -> str | None:
         """What contradicts the calls in *entry*; None where nothing does. It is not taken in."""
         attempts, number = self._numbered.find(entry.attempt)
@@ -130,7 +135,7 @@ class Calls:
         False where a closer look is wanted.
         """
         attempts = self._numbered.openings.get(opening)
-        if attempts is None or number >= len(attempts.marks) or attempts.marks[number] & FOUND or attempts.rows[number] != row:
+        if attempts is None or number >= len(attempts.marks) or attempts.marks[number] & FOUND or attempts.row_of(number) != row:
             return False
         if self._open and f"{opening}-{number}" in self._open:
             return False
@@ -156,7 +161,6 @@ class Calls:
                 attempts, number = reach(each.name)
                 if attempts is None:
                     return False
-                attempts.rows[number] = row_crc(workspace, each.outcome.row.id)
                 attempts.marks[number] = FOUND
         return True
 
@@ -233,8 +237,7 @@ class Calls:
         attempts, number = self._numbered.reach(name)
         self._open[name] = started, attempts, number
         if attempts is not None:
-            attempts.rows[number] = row_crc(workspace, row_id)
-            attempts.marks[number] = 0
+            attempts.begin(number, row_crc(workspace, row_id))
 
     def _ended(self, ended: Ended, started: Started, attempts: Attempts | None, number: int) -> None:
         if ended.in_doubt:

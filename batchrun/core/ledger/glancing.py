@@ -8,6 +8,7 @@ it had been read, for that line may have something to say about it.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeAlias, runtime_checkable
 from zlib import crc32
@@ -15,7 +16,7 @@ from zlib import crc32
 from batchrun.core.ledger.attempts import Line, Started, read_attempt
 from batchrun.core.ledger.glances import glances, line_of
 from batchrun.core.ledger.lost_lines import Opening
-from batchrun.core.ledger.numbered import WRITTEN, Attempts, Numbered
+from batchrun.core.ledger.numbered import PAGE, WRITTEN, Attempts, Numbered
 
 UnderWay: TypeAlias = dict[str, tuple[Started, Attempts | None, int]]
 """Calls that have begun and not ended, by name, each with its place."""
@@ -46,6 +47,9 @@ class Glancing:
         self._opening = b""
         """The one of which calls are glanced at, as they name it."""
         self._attempts: Attempts | None = None
+        self._first = -PAGE
+        self._page = array("I")
+        """The page of its checksums that the latest of them stands in, and the number that it begins with."""
         self._begun: dict[int, tuple[bytes, bytes]] = {}
         """Calls of it that were seen to begin, and not to end, since the last close look, by number: their lines' text and seal."""
         self._counts: dict[tuple[bytes, bytes], list[int]] = {}
@@ -60,13 +64,14 @@ class Glancing:
             if number:
                 if opening != self._opening:
                     self.let_go()
-                    self._opening, self._attempts = opening, self._numbered.named.get(opening.decode())
+                    self._opening, self._attempts, self._first = opening, self._numbered.named.get(opening.decode()), -PAGE
                 attempts, at = self._attempts, int(number)
                 # What memory is to be set aside for, and what has begun already, is for a closer look.
                 new = at not in begun and not (under_way and (opening + b"-" + number).decode() in under_way)
                 if attempts is not None and at < len(attempts.marks) and new:
                     begun[at] = text, seal
-                    attempts.rows[at] = crc32(row, rows_of.get(workspace) or self._begin(workspace)) or 1
+                    page = self._page if 0 <= at - self._first < PAGE else self._page_of(attempts, at)
+                    page[at - self._first] = crc32(row, rows_of.get(workspace) or self._begin(workspace)) or 1
                     attempts.marks[at] = 0
                     if present.boot is not None:
                         self._count(present, workspace, model, asked, told)
@@ -93,6 +98,10 @@ class Glancing:
         self._opening, self._attempts = b"", None
         self._begun.clear()
         self._counts.clear()
+
+    def _page_of(self, attempts: Attempts, number: int) -> array[int]:
+        self._first, self._page = number - number % PAGE, attempts.whole_page(number // PAGE)
+        return self._page
 
     def _begin(self, workspace: bytes) -> int:
         begun = self._rows_of[workspace] = crc32(workspace + b"\0")

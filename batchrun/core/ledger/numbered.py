@@ -1,11 +1,13 @@
-"""What is known of each attempt of a run once it has ended, by its opening and number: five bytes each, for a run has millions.
+"""What is known of each attempt of a run once it has ended, by its opening and number: a byte of most, for a run has millions.
 
 An attempt is named ``3-17``: the opening that made it, and which of its calls it was. Numbers are given one by one, so what is known of an
-opening's attempts stands in two arrays, a number's place being the number itself:
+opening's attempts stands in an array, a number's place being the number itself:
 
 - its *mark*: whether its end says that an entry was written, and whether such an entry was found in the output files. Written and not
   found is a paid answer that is gone; found twice is damage;
-- a checksum of the row for which it was made: an entry that names the attempt for another row is damage.
+- a checksum of the row for which it was made: an entry that names the attempt for another row is damage. It is wanted until the entry is
+  found, for another one that names the attempt is damage then whatever its row is: of most attempts it is never noted, or let go of. So
+  checksums stand in pages of some thousand, and those of which none is wanted take up nothing.
 
 Names come from files, and files can be damaged: a name that is none, or a number far beyond all others, is known to nobody, and no memory
 is set aside for it.
@@ -16,6 +18,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from batchrun.core.ledger.attempts import opening_of
 from batchrun.core.ledger.entry import Entry
@@ -26,6 +29,13 @@ WRITTEN, FOUND = 1, 2
 _FARTHEST = 1 << 20
 """Attempts are numbered one by one: a number farther ahead than this is damage, and no reason to set memory aside."""
 _LONGEST_NUMBER = 9
+PAGE = 1 << 12
+"""Attempts whose checksums stand together."""
+_FEW = 48
+"""Checksums of a page that take up less by themselves than the page would."""
+
+Page: TypeAlias = "array[int] | dict[int, int]"
+"""Checksums (`row_crc`) by place, 0 where none is wanted: of all, or of a few."""
 
 
 @dataclass(slots=True)
@@ -34,21 +44,67 @@ class Attempts:
 
     opening: int
     marks: bytearray = field(default_factory=bytearray)
-    rows: array[int] = field(default_factory=lambda: array("I"))
-    """The checksums of their rows (`row_crc`); 0 where none was made."""
+    _pages: dict[int, Page] = field(default_factory=dict)
+    """Those that any is wanted of."""
+    _found: dict[int, int] = field(default_factory=dict)
+    """How many entries were found of a page's attempts when it was last tidied up."""
 
     def reach(self, number: int) -> None:
         """Have room for *number*, and for half as many more as there was room for."""
         if number >= len(self.marks):
-            more = max(number + 1 - len(self.marks), len(self.marks) // 2)
-            self.marks.extend(bytes(more))
-            self.rows.frombytes(bytes(more * self.rows.itemsize))
+            self.marks.extend(bytes(max(number + 1 - len(self.marks), len(self.marks) // 2)))
+
+    def begin(self, number: int, row: int) -> None:
+        """Take note that an attempt starts, which is made for a *row*, by its checksum."""
+        self.marks[number] = 0
+        at, place = divmod(number, PAGE)
+        page = self._pages.get(at)
+        if page is None:
+            page = self._pages[at] = {}
+        elif len(page) == _FEW:
+            page = self.whole_page(at)
+        page[place] = row
+
+    def row_of(self, number: int) -> int:
+        """The checksum of the row that an attempt was made for; 0 where that is not known, or not wanted any more."""
+        page = self._pages.get(number // PAGE)
+        if page is None:
+            return 0
+        place = number % PAGE
+        return page.get(place, 0) if isinstance(page, dict) else page[place]
+
+    def whole_page(self, at: int) -> array[int]:
+        """The page of all numbers that are *at* times `PAGE` and some, with a place for each: for whoever notes most of them itself."""
+        page = self._pages.get(at)
+        if isinstance(page, array):
+            return page
+        whole = array("I", bytes(4 * PAGE))
+        for place, row in (page or {}).items():
+            whole[place] = row
+        self._pages[at] = whole
+        return whole
+
+    def tidy(self) -> None:
+        """Let go of checksums that are not wanted any more, of pages in which entries were found since this was done last."""
+        for at, page in [*self._pages.items()]:
+            found = self.marks.count(FOUND, at * PAGE, (at + 1) * PAGE)
+            if found != self._found.get(at, 0):
+                self._found[at] = found
+                if wanted := {} if found == PAGE else self._wanted(at, page):
+                    self._pages[at] = wanted
+                else:
+                    del self._pages[at], self._found[at]
+
+    def _wanted(self, at: int, page: Page) -> Page:
+        marks, places = self.marks[at * PAGE : (at + 1) * PAGE], page.items() if isinstance(page, dict) else enumerate(page)
+        wanted = {place: row for place, row in places if row and not marks[place] & FOUND}
+        return wanted if len(wanted) <= _FEW else page
 
     def contradicted_by(self, entry: Entry, number: int) -> str | None:
         """What an entry that names this *number* contradicts; None where nothing does."""
         if self.marks[number] & FOUND:
             return f"names the attempt {entry.attempt}, which another entry names already"
-        if (row := self.rows[number]) and row != row_crc(entry.workspace, entry.id):
+        if (row := self.row_of(number)) and row != row_crc(entry.workspace, entry.id):
             return f"names the attempt {entry.attempt}, which was made for another row"
         return None
 

@@ -27,6 +27,7 @@ from batchrun.core.ledger.glances import glances, line_of
 from batchrun.core.ledger.glancing import Blocks
 from batchrun.core.ledger.seal import sealed
 from batchrun.core.model import Failure, Fault, Reply, Row, Scope, Usage
+from tests.core.ledger.folded import known_of
 
 AT = 1793541600.25
 MOST = Bound(10, 20)
@@ -105,7 +106,7 @@ def told(known: Calls) -> dict[str, object]:
     """All that calls know, part for part, but for what they were read from."""
     parts = {name: part for name, part in vars(known).items() if name not in {"_log", "_numbered"}}
     order = [*known._open], [*known._numbered.openings]
-    attempts = {number: (each.opening, bytes(each.marks), [*each.rows]) for number, each in known._numbered.openings.items()}
+    attempts = known_of(known), [each.opening for each in known._numbered.openings.values()]
     under_way = {name: (begun, where and where.opening, at) for name, (begun, where, at) in known._open.items()}
     return parts | {"_openings": attempts, "_open": under_way, "order": order}
 

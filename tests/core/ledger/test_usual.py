@@ -17,6 +17,7 @@ from batchrun.core.ledger.watched import Watched
 from batchrun.core.model import Answered, Call, Charges, Money, Reply, Row, Usage
 from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.past import Past
+from tests.core.ledger.folded import known_of
 from tests.core.ledger.test_counting import JOB, LANES, MOMENTS, NIGHT, told
 from tests.running.test_checkpoints import told_of_plan
 
@@ -71,14 +72,7 @@ def readers(earlier, by) -> tuple[Past, Watched]:
 
 def all_told(past: Past, watched: Watched) -> object:
     past.attempts([ReadIn("another boot")])
-    openings = past.calls._numbered.openings.items()
-    known = {
-        (opening, number): mark
-        for opening, each in openings
-        for number, mark in enumerate(zip(each.marks, each.rows, strict=True))
-        if any(mark)
-    }
-    return told_of_plan(past), known, told(watched)
+    return told_of_plan(past), known_of(past.calls), told(watched)
 
 
 @given(ANSWERS, EARLIER, st.sampled_from([(), ("hour",), ("hour", "metadata.project")]))
