@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.benchmarks.pools import jain
-from tests.benchmarks.worlds import Night, few, own_quotas, several_processes
+from tests.benchmarks.worlds import Night, Tenant, World, few, own_quotas, several_processes, tokens
 
 SOME = [each for each in own_quotas() if "two of six" in each.name and "rpm" in each.name]
 
@@ -59,3 +59,18 @@ def test_a_minutes_tokens_that_went_within_seconds_are_not_taken_for_next_to_no_
     assert seen.used >= 0.9
     assert seen.refused_since(2) <= 0.02
     assert min(seen.own_used.values()) >= 0.8
+
+
+@pytest.mark.parametrize("seed", [1, 3, 5])
+def test_refusals_of_workspaces_with_a_cap_of_their_own_are_not_taken_for_a_fall_of_the_accounts_token_quota(seed):
+    seen = Night(replace(MINUTE, seconds=420.0, seed=seed)).run()
+    assert seen.used >= 0.95
+    assert seen.refused_since(2) <= 0.02
+    assert min(seen.own_used.values()) >= 0.7
+
+
+def test_four_of_six_workspaces_with_a_cap_of_their_own_leave_the_others_the_accounts_token_quota():
+    six = tuple(Tenant(f"w{place}", own=(tokens(60_000, 6),) if place < 4 else ()) for place in range(6))
+    seen = Night(World("60000 tpm of four of six, 6 s", (tokens(1_200_000, 6),), six, seconds=420.0)).run()
+    assert seen.used >= 0.9
+    assert seen.refused_since(2) <= 0.03

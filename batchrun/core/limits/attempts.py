@@ -87,6 +87,10 @@ class Attempts:
         if margin.share > margin.least:
             margin.narrow()
 
+    def may_be_full(self, now: float, launched_at: float, cost: float) -> bool:  # noqa: ARG002 - nothing is reckoned of it.
+        """Nothing speaks against it."""
+        return True
+
     def refused(self, now: float, launched_at: float, cost: float, bucket: Bucket | None) -> float | None:
         """The rate has come to the quota, or was over it by chance."""
         self._keep_further_under(now, launched_at, cost)

@@ -20,6 +20,7 @@ whole window is known (an earlier opening may have filled it) a refusal shows no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.rules import UNDER
@@ -71,6 +72,15 @@ class Found:
             reckoning.deviations.count = _DEVIATIONS
             return held * _TOO_HIGH
         return held
+
+    def may_be_full(self, now: float, launched_at: float, held: float, cost: float) -> bool:
+        """Whether the window may have been full when a row was refused that was expected to cost so much, if the quota is as it was."""
+        room, counting = self.reckoning.room, self.reckoning.counting
+        if counting.at_end or not room.knows_all(now):
+            return True
+        in_it, expected = room.went.held_at(now, launched_at), room.guesses.expected(cost)
+        most = in_it.expected + expected.mean + _SURELY * sqrt(in_it.variance + expected.variance)
+        return most >= _NEARLY_ALL * held * counting.window
 
     def _climbed(self, held: float, rate: float, was_held: float) -> float:
         if rate > held * _AS_IT_WAS:

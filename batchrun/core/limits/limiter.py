@@ -193,6 +193,10 @@ class Limiter:
         """Whether refusals have shown a rate."""
         return self.attempts.is_found or self.tokens.is_found
 
+    def may_explain(self, now: float, launched_at: float, code: str) -> bool:
+        """Whether its window may have been full when an attempt was refused, of which it is yet to be told."""
+        return about(code) is not About.TOKENS or self.tokens.may_be_full(now, launched_at, self._refunded)
+
     @property
     def waits_until(self) -> float:
         """Until when a pause lasts, an episode's or one that was asked for; in the past where there is none."""

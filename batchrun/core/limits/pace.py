@@ -157,6 +157,10 @@ class Pace:
         """Take note that *cost* was paid for what the provider did not count."""
         self.use.uncount(launched_at, cost)
 
+    def may_be_full(self, now: float, launched_at: float, cost: float) -> bool:
+        """Whether the window may have been full when an attempt was refused, if what was found of it holds."""
+        return self.rule.may_be_full(now, launched_at, cost)
+
     def is_chance(self, now: float) -> bool:
         """Count a refusal that came alone; say whether it may be none of the rate's doing."""
         climb, noise = self.climb, self.climb.noise

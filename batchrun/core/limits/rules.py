@@ -49,6 +49,9 @@ class Rule(Protocol):
 
     # What is refused. Costs are what was expected.
 
+    def may_be_full(self, now: float, launched_at: float, cost: float) -> bool:
+        """Whether the window may have been full when one was, by what is known of it; it is yet to be told of that."""
+
     def refused(self, now: float, launched_at: float, cost: float, bucket: Bucket | None) -> float | None:
         """One attempt was; the rate to hold from now on, None where the one that holds goes on."""
 

@@ -134,6 +134,10 @@ class FoundTokens:
         if seconds is not None:
             climb.windows.window = seconds
 
+    def may_be_full(self, now: float, launched_at: float, cost: float) -> bool:
+        """Whether what went in it, and the row that was refused, come to the quota that was found, however far guesses are off."""
+        return self.found.may_be_full(now, launched_at, self.climb.held, cost)
+
     def refused(self, now: float, launched_at: float, cost: float, bucket: Bucket | None) -> float | None:  # noqa: ARG002 - no turn is lost.
         """What it says of the quota."""
         climb = self.climb

@@ -8,9 +8,11 @@ others are: it owes nothing for its rest, and has saved nothing up.
 A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
 provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
 refused: so no lane takes the pool's limit for its own, and falls behind its share. Of two or three lanes the same one is often the latest
-by chance: there it is so only where chance hardly explains how often in a row it was. A lane that is refused more often than what it sends
-explains has a cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their
-windows are at refusals tells it (`fullness.py`).
+by chance: there it is so only where chance hardly explains how often in a row it was. Where the pool's window of tokens had room for the
+row that was refused, however far guesses are off, the refusal is the lane's own, unless most of those that send, or many, are refused by
+then: that is a quota which has fallen, or of which others take a part. A lane that is refused more often than what it sends explains has a
+cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their windows are at
+refusals tells it (`fullness.py`).
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ _FEW = 3
 _BY_CHANCE, _HALF = 0.2, 0.5
 """How likely it is at the least that refusals of the pool hit one of few lanes so often in a row, for them to be taken for the pool's; and
 the share of what is sent by which that is reckoned at the most: one that sends nearly all may have a cap of its own too."""
+_MANY = 5
+"""Lanes refused within `_SHARED_WITHIN`: more are not taken for so many caps of their own."""
 _EXPLAINED = 0.02
 """Of the latest calls: as many refusals as a quota that is found costs."""
 
@@ -114,6 +118,7 @@ class Pool:
     refused_at: float = -math.inf
     answered_at: float = -math.inf
     """When the latest good answer to any of them came."""
+    lanes: list[Lane] = field(default_factory=list)
     blame: Blame = field(default_factory=Blame)
     refused: Trail = field(default_factory=lambda: Trail(150))
     """Of the attempts that its limiter counts as what went: those that single lanes were told of."""
@@ -141,19 +146,26 @@ class Pool:
             self._served = tag
         return lane
 
-    def shared_refusal(self, lane: Lane, now: float, within: float) -> bool:
-        """Note that *lane* was refused; say whether the pool is to blame.
+    def shared_refusal(self, lane: Lane, now: float, within: float, *, may_be_full: bool = True) -> bool:
+        """Note that *lane* was refused, when the pool *may be full*; say whether the pool is to blame.
 
         It is where another lane was refused lately, or was the latest refused and the pool's rate was found; where this one was, by chance;
-        and where there is no other.
+        and where there is no other. If it had room, most lanes must have been refused lately, or many.
         """
+        lane.refused_at = now
         self._in_a_row = self._in_a_row + 1 if lane is self.refused_lane else 0
-        another = self.refused_lane not in {None, lane} and (now - self.refused_at < within or self.limiter.has_found)
+        lately = now - self.refused_at < within or self.limiter.has_found if may_be_full else self._are_most_refused(now, within)
+        another = self.refused_lane not in {None, lane} and lately
         if another and now - self.refused_at < within and self.refused_lane is not None and not self.refused_lane.suspect.is_capped:
             # What it was thought to have found of its own was this.
             self.refused_lane.limiter.forget()
         self.refused_lane, self.refused_at = lane, now
         return another or self.unfinished <= 1 or (self._in_a_row > 0 and self.limiter.has_found and self._is_chance(lane))
+
+    def _are_most_refused(self, now: float, within: float) -> bool:
+        """Of the lanes that have sent lately; of hundreds that each send now and then, a good few."""
+        sent = [each for each in self.lanes if now - each.limiter.attempts.use.launched_at < within]
+        return sum(now - each.refused_at < within for each in sent) > min(len(sent) / 2, _MANY)
 
     def _is_chance(self, lane: Lane) -> bool:
         """Whether refusals of the pool may well have hit *lane* so often in a row."""
@@ -195,6 +207,8 @@ class Lane:
     """How many have come since."""
     varied: bool = False
     """It has had a good answer, or two kinds of rejection."""
+    refused_at: float = -math.inf
+    """When the latest refusal for a rate came."""
     good_at: float = -math.inf
     """When the latest of its calls was launched that had a good answer."""
     short_of: Purse | None = None
@@ -217,6 +231,7 @@ class Lane:
 
     def __post_init__(self) -> None:
         own = self.workspace.limiter
+        self.pool.lanes.append(self)
         self.pool.blame.suspects.append(self.suspect)
         self.limiters = (self.limiter, self.pool.limiter) if own is None else (self.limiter, self.pool.limiter, own)
 
@@ -257,7 +272,7 @@ class Lane:
             self.limiter.refused(*told)
             return
         is_own = self.suspect.is_capped = self.pool.blame.refused(self.suspect) or self._stands_out(launched_at, failure.code)
-        shared = not is_own and self.pool.shared_refusal(self, now, _SHARED_WITHIN)
+        shared = not is_own and self._is_shared(launched_at, failure.code, now)
         if shared:
             self.limiter.forget()
             self.fullness.refused.add(now, 1.0)
@@ -267,6 +282,10 @@ class Lane:
             self.pool.limiter.refused(*told)
         else:
             self.pool.refused.add(now, 1.0)
+
+    def _is_shared(self, launched_at: float, code: str, now: float) -> bool:
+        may_be_full = self.pool.limiter.may_explain(now, launched_at, code)
+        return self.pool.shared_refusal(self, now, _SHARED_WITHIN, may_be_full=may_be_full)
 
     def _stands_out(self, launched_at: float, code: str) -> bool:
         """Whether it is its own window of attempts that is full, and not its pool's.

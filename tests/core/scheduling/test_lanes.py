@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,6 +90,21 @@ def test_a_lane_that_is_refused_again_and_again_has_a_cap_of_its_own_whatever_wa
     assert [two.pool.shared_refusal(each, 100.0 * number, 10.0) for number, each in enumerate((one, two, two, two))] == [
         *(False, True, False, False)
     ]
+
+
+@pytest.mark.parametrize(("sending", "told"), [(6, [False, False, False, True]), (4, [False, False, True]), (60, [*(False,) * 5, True])])
+def test_where_the_pool_had_room_a_refusal_is_the_lanes_own_until_most_of_those_that_send_or_many_are_refused(sending, told):
+    pool = Pool("main", limiter(NO_QUOTA), unfinished=80)
+    lanes = lanes_of(pool, [1.0] * 80)
+    pool.limiter.teach({"tokens": {"rate": 10.0, "window": 60.0}}, 0.0)
+    for each in lanes:
+        each.limiter.pay(0.0, 1.0)
+    for each in lanes[:sending]:
+        each.limiter.pay(95.0, 1.0)
+    refused = zip(lanes, told, strict=False)
+    assert [pool.shared_refusal(lane, 100.0 + number / 10, 10.0, may_be_full=False) for number, (lane, _) in enumerate(refused)] == told
+    assert not pool.shared_refusal(lanes[1], 120.0, 10.0, may_be_full=False)
+    assert pool.shared_refusal(lanes[2], 120.0, 10.0)
 
 
 def test_of_two_lanes_the_same_one_is_refused_a_few_times_in_a_row_by_chance_and_of_four_it_is_not():
