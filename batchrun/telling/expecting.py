@@ -18,7 +18,7 @@ from batchrun.core.ledger.usage_fields import read_usage
 from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Usage
 from batchrun.core.scheduling.expected import Expected, LaneKey, lognormal
-from batchrun.core.scheduling.lanes import LanePlan
+from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.edge import history
 from batchrun.edge.latest import latest_lines
 from batchrun.running.opening import Opening

@@ -24,7 +24,7 @@ from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Reply, Row, Scope, Usage
 from batchrun.core.scheduling.decisions import Drained, Launch, Ticket, Verdict
-from batchrun.core.scheduling.lanes import LanePlan
+from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.simulator.quotas import Caps, Meter

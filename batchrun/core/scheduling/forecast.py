@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from batchrun.core.scheduling.expected import AT_ANY_TIME, Calendar, Expected, Foreseen, LaneKey
-from batchrun.core.scheduling.lanes import LanePlan
+from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.rehearsal import Rehearsal, draw
 from batchrun.core.scheduling.retry import RetryPolicy
 

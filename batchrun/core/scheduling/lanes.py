@@ -19,18 +19,19 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from batchrun.core.limits.buckets import Trail
-from batchrun.core.limits.limiter import NO_QUOTA, Limiter, Quota
+from batchrun.core.limits.limiter import NO_QUOTA, Limiter
 from batchrun.core.limits.refusals import About, about
 from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure
 from batchrun.core.money.budget import Purse
 from batchrun.core.scheduling.blame import Blame, Suspect
 from batchrun.core.scheduling.fullness import Fullness, Went
+from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.outages import Outage
 
 _SHARED_WITHIN = 10.0
@@ -44,45 +45,6 @@ _MANY = 5
 """Lanes refused within `_SHARED_WITHIN`: more are not taken for so many caps of their own."""
 _EXPLAINED = 0.02
 """Of the latest calls: as many refusals as a quota that is found costs."""
-
-
-def _one_token(_ordinal: int) -> float:
-    return 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class LanePlan:
-    """What one lane has to do, and within which bounds."""
-
-    workspace: str
-    model: str
-    account: str
-    rows: Iterable[int]
-    """Ordinals of the rows left to do, drawn one by one."""
-    count: int
-    concurrency: int
-    """Slots of the workspace, shared by its lanes; equal for all lanes of a workspace."""
-    lane_concurrency: int | None = None
-    """Slots of this lane alone."""
-    pool: str | None = None
-    """The quota it shares with other lanes; that of its account and model where this is None."""
-    weight: float = 1.0
-    """Its share of the pool, against the other lanes' weights."""
-    tokens: Callable[[int], float] = _one_token
-    """What a row (by its ordinal) is expected to cost."""
-    quota: Quota = NO_QUOTA
-    """The lane's own."""
-    workspace_quota: Quota = NO_QUOTA
-    """Of all its workspace's lanes together; equal for all of them."""
-    pool_quota: Quota = NO_QUOTA
-    """Equal for all lanes of the pool."""
-    purses: tuple[Purse, ...] = ()
-    """The budgets that its attempts are paid from."""
-
-    @property
-    def pool_name(self) -> str:
-        """Name the pool."""
-        return f"{self.account} {self.model}" if self.pool is None else self.pool
 
 
 @dataclass(slots=True, eq=False)

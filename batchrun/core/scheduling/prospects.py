@@ -13,7 +13,7 @@ from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Money
 from batchrun.core.scheduling.expected import Expected, Foreseen, LaneKey
 from batchrun.core.scheduling.holds import Hold, What, Whose
-from batchrun.core.scheduling.lanes import LanePlan
+from batchrun.core.scheduling.lane_plan import LanePlan
 
 _DIGITS = Decimal("0.000001")
 _SPARE = 1.1

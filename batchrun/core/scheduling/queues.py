@@ -24,7 +24,8 @@ from batchrun.core.limits.limiter import NO_QUOTA, limiter
 from batchrun.core.limits.slots import Slots
 from batchrun.core.scheduling.alarms import Alarms
 from batchrun.core.scheduling.decisions import Ticket
-from batchrun.core.scheduling.lanes import Lane, LanePlan, Pool, Workspace
+from batchrun.core.scheduling.lane_plan import LanePlan
+from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
 from batchrun.core.scheduling.parking import Parked, Parking
 
 

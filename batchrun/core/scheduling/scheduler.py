@@ -25,7 +25,8 @@ from batchrun.core.money.budget import Lack, Purse, promise_all
 from batchrun.core.scheduling.alarms import TICK
 from batchrun.core.scheduling.decisions import ANSWERED, Drained, Launch, Ticket, Verdict, WaitUntil
 from batchrun.core.scheduling.judging import Judge
-from batchrun.core.scheduling.lanes import Lane, LanePlan
+from batchrun.core.scheduling.lane_plan import LanePlan
+from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.lessons import Lessons
 from batchrun.core.scheduling.outages import passing
 from batchrun.core.scheduling.parking import ParkedScope, name_of

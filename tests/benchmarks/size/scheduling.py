@@ -6,7 +6,7 @@ from time import process_time
 
 from batchrun.core.model import Reply, Usage
 from batchrun.core.scheduling.decisions import Launch
-from batchrun.core.scheduling.lanes import LanePlan
+from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Scheduler
 

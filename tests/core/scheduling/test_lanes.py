@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from batchrun.core.limits.limiter import NO_QUOTA, limiter
 from batchrun.core.limits.slots import Slots
-from batchrun.core.scheduling.lanes import Lane, LanePlan, Pool, Workspace
+from batchrun.core.scheduling.lane_plan import LanePlan
+from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
 
 
 def lanes_of(pool: Pool, weights: list[float]) -> list[Lane]:

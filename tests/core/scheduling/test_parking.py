@@ -9,7 +9,8 @@ import pytest
 from batchrun.core.limits.limiter import NO_QUOTA, limiter
 from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure, Fault, Scope
-from batchrun.core.scheduling.lanes import Lane, LanePlan, Pool, Workspace
+from batchrun.core.scheduling.lane_plan import LanePlan
+from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
 from batchrun.core.scheduling.parking import Parking
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Scheduler
