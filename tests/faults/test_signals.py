@@ -236,6 +236,7 @@ main()
 
 
 _HELD_WHILE_IT_FAILS = """
+import sys
 from anyio.to_thread import run_sync
 from batchrun.core.errors import LedgerError
 from batchrun.edge.ledger import Ledger
@@ -247,6 +248,7 @@ async def keep_synced(self, on_room):
     await run_sync(hangs)
 async def run(self):
     await run_sync(lambda: open("fails").close())
+    print("it fails", file=sys.stderr, flush=True)  # In the very turn of the loop: no signal is heard before it has failed.
     raise LedgerError("the disk is full")
 Ledger.keep_synced, Engine.run = keep_synced, run
 from batchrun.cli import main
@@ -312,6 +314,8 @@ def test_a_second_signal_ends_the_first_process_of_a_container_too_which_no_kill
 def test_a_second_signal_ends_a_run_that_failed_and_that_a_sync_holds_up(tmp_path, port):
     process = held_at_its_end(tmp_path, port, _HELD_WHILE_IT_FAILS)
     (tmp_path / "fails").write_bytes(b"")
+    assert process.stderr is not None
+    assert b"it fails\n" in iter(process.stderr.readline, b"")
     heard(process, signal.SIGINT)
     process.send_signal(signal.SIGINT)
     _, said = ended(process)
