@@ -1,8 +1,7 @@
 """``batchrun``, and ``python -m batchrun`` where scripts are not on the path: the command line, and the end of its process.
 
-Once a verb has said and written all that it has to, its process ends at once. To take the interpreter down module by module would cost each
-command a sixth of a second more, and one that has held an index of millions of rows some seconds; and a signal that came meanwhile would
-kill it, so that a run that is done would count as failed.
+Once a verb has said and written all that it has to, its process ends at once. To take the interpreter down module by module would cost a
+report or a run a sixth of a second of CPU, or more; and a signal that came meanwhile would kill it: what is done would count as failed.
 """
 
 from __future__ import annotations
