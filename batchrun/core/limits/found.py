@@ -20,7 +20,6 @@ whole window is known (an earlier opening may have filled it) a refusal shows no
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.rules import UNDER
@@ -61,7 +60,7 @@ class Found:
         would_hold = reckoning.refused(now, launched_at, rate, cost)
         self._full_at, self._before = would_hold / window, None
         self._knows_all = reckoning.room.knows_all(now)
-        self.has_fallen = self._knows_all and would_hold + _SURELY * reckoning.deviation < _NEARLY_ALL * held * window
+        self.has_fallen = self._knows_all and self._is_short_of(held, would_hold, reckoning.deviation)
         if climbing:
             reckoning.deviations.count, self._is_guess = deviations, False
             return self._climbed(held, rate, (would_hold - reckoning.room.expects(cost)) / window)
@@ -78,9 +77,12 @@ class Found:
         room, counting = self.reckoning.room, self.reckoning.counting
         if counting.at_end or not room.knows_all(now):
             return True
-        in_it, expected = room.went.held_at(now, launched_at), room.guesses.expected(cost)
-        most = in_it.expected + expected.mean + _SURELY * sqrt(in_it.variance + expected.variance)
-        return most >= _NEARLY_ALL * held * counting.window
+        would_hold, deviation = self.reckoning.would_hold(now, launched_at, cost)
+        return not self._is_short_of(held, would_hold, deviation)
+
+    def _is_short_of(self, held: float, would_hold: float, deviation: float) -> bool:
+        """Whether what the window would have held is surely less than the quota is, at the *held* rate."""
+        return would_hold + _SURELY * deviation < _NEARLY_ALL * held * self.reckoning.counting.window
 
     def _climbed(self, held: float, rate: float, was_held: float) -> float:
         if rate > held * _AS_IT_WAS:

@@ -63,10 +63,8 @@ class _Reckoned:
         it only keeps the next row back, which finds the window as it is now.
         """
         room, counting = self.room, self.counting
-        held = room.went.held_at(now, launched_at) if counting.told else room.went.held(now)
-        expected = room.guesses.expected(cost)
-        self.deviation = deviation = sqrt(held.variance + expected.variance)
-        would_hold = held.known + held.guessed + expected.mean
+        would_hold, deviation = self.would_hold(now, launched_at, cost)
+        self.deviation = deviation
         if room.knows_all(now):
             if counting.told:
                 room.ceiling.go_back(cost)
@@ -74,6 +72,12 @@ class _Reckoned:
         self.deviations.refused()
         self._refusals.add(self._refusal(now, launched_at, rate, cost))
         return would_hold
+
+    def would_hold(self, now: float, launched_at: float, cost: float) -> tuple[float, float]:
+        """What the window would have held with a row that was refused, in the mean, and the deviation of that."""
+        room = self.room
+        held, expected = room.went.held_at(now, launched_at) if self.counting.told else room.went.held(now), room.guesses.expected(cost)
+        return held.known + held.guessed + expected.mean, sqrt(held.variance + expected.variance)
 
     def _refusal(self, now: float, launched_at: float, rate: float, cost: float) -> Refusal:
         expected = self.room.guesses.expected(cost)
