@@ -12,7 +12,7 @@ from batchrun.core.protocols.formats import FORMATS
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import Attempt
 from batchrun.edge.transport.connections import Connection
-from batchrun.edge.transport.room import Room
+from batchrun.edge.transport.room import Rooms
 from batchrun.edge.transport.turns import Few
 from batchrun.edge.transport.watch import Watch
 from tests.virtual_time import VirtualLoop, run_virtually
@@ -83,7 +83,7 @@ class Wire:
 def test_streams_that_wait_for_this_process_to_read_what_has_come_do_not_run_out_of_time_by_it(idle, total):
     async def main():
         loop = asyncio.get_running_loop()
-        watch, turns, room = Watch(), Few(loop, 1), Room(1 << 30)
+        watch, turns, room = Watch(), Few(loop, 1), Rooms(1 << 30, 1 << 30).of("")
         attempts = [Attempt(loop, Slow(FORMATS["openai"].dialect, {}), loop.time(), loop.time() + total) for _ in range(12)]
 
         async def read(attempt):

@@ -18,7 +18,7 @@ import pytest
 
 from batchrun.edge import lost_steps
 from batchrun.edge.transport.pool import Pool
-from batchrun.edge.transport.room import Room
+from batchrun.edge.transport.room import Rooms
 from batchrun.waking import tell
 
 
@@ -204,7 +204,7 @@ class Large:
 
 
 async def for_room():
-    room: Any = Room(1)
+    room: Any = Rooms(1, 9).of("")
     first = Large()
     await room.hold(first, 2)
     return room.hold(Large(), 2), partial(room.leave, first)

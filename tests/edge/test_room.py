@@ -1,4 +1,4 @@
-"""What the large answers of one workspace hold together is bounded; those of the others, and small ones, know nothing of it."""
+"""What large answers hold is bounded, those of one workspace and those of all; others, and small ones, know nothing of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport import Transport, connections
 from batchrun.edge.transport.connections import Connection
-from batchrun.edge.transport.room import Room
+from batchrun.edge.transport.room import Room, Rooms
 from batchrun.edge.transport.targets import Target, Targets
 from batchrun.edge.transport.watch import Watch
 from tests.edge import fault_server as server
@@ -35,6 +35,7 @@ class Seen(Reading):
 
     all_held: dict[int, int] = {}  # noqa: RUF012 - each test begins with a new one
     most = 0
+    full_at = 0
     seconds = 0.0
     """Of this process, from the first call to the last answer."""
     full: anyio.Event
@@ -43,7 +44,7 @@ class Seen(Reading):
         super().feed(piece)
         Seen.all_held[id(self)] = Seen.all_held.get(id(self), 0) + len(piece)
         Seen.most = max(Seen.most, sum(Seen.all_held.values()))
-        if Seen.most > 4 * _LARGEST:
+        if Seen.most > Seen.full_at:
             Seen.full.set()
 
     def result(self, status, headers):
@@ -57,6 +58,10 @@ def transport(*, idle: float = 20.0, total: float = 30.0) -> Transport:
 
 def reading() -> Seen:
     return Seen(OPENAI.dialect, {})
+
+
+def said_by(key: object) -> dict[str, str]:
+    return {"Authorization": Hidden(f"Bearer sk-fake-{key}")}
 
 
 def in_small_writes(body: bytes) -> server.Fault:
@@ -85,23 +90,23 @@ def pouring_while_others_hang(hung: list[int]) -> server.Fault:
 
 @pytest.fixture(autouse=True)
 def anew():
-    Seen.all_held, Seen.most, Seen.full = {}, 0, anyio.Event()
+    Seen.all_held, Seen.most, Seen.full, Seen.full_at = {}, 0, anyio.Event(), 4 * _LARGEST
 
 
-def asked_at_once(fault: server.Fault, calls: int, **settings: float) -> list[Reply | Failure]:
-    """The results of so many calls, under way at once over one transport."""
+def asked_at_once(fault: server.Fault, calls: int, keys: int = 1, **settings: float) -> list[Reply | Failure]:
+    """The results of so many calls, under way at once over one transport, with the keys in turn."""
     results: list[Reply | Failure] = []
 
     async def main() -> None:
         async with server.serving(fault) as endpoint, transport(**settings) as wire:
 
-            async def post() -> None:
-                results.append(await wire.post(Request(endpoint.url, {}, b"{}"), reading()))
+            async def post(key: int) -> None:
+                results.append(await wire.post(Request(endpoint.url, said_by(key), b"{}"), reading()))
 
             began = anyio.current_time()
             async with anyio.create_task_group() as tasks:
-                for _ in range(calls):
-                    tasks.start_soon(post)
+                for call in range(calls):
+                    tasks.start_soon(post, call % keys)
             Seen.seconds = anyio.current_time() - began
 
     run_in_own_time(main)
@@ -137,31 +142,94 @@ def test_a_workspace_that_fills_its_room_takes_none_of_anothers():
             anyio.create_task_group() as tasks,
         ):
             for _ in range(12):
-                tasks.start_soon(wire.post, Request(bad.url, {"Authorization": Hidden("Bearer sk-fake-bad")}, b"{}"), reading())
+                tasks.start_soon(wire.post, Request(bad.url, said_by("bad"), b"{}"), reading())
             await Seen.full.wait()
             with anyio.fail_after(10):
-                result = await wire.post(Request(good.url, {"Authorization": Hidden("Bearer sk-fake-good")}, b"{}"), reading())
+                result = await wire.post(Request(good.url, said_by("good"), b"{}"), reading())
             tasks.cancel_scope.cancel()
         return result
 
     assert isinstance(anyio.run(main), Reply)
 
 
-@given(st.lists(st.integers(1, 500), min_size=1, max_size=20))
-def test_what_answers_held_is_given_back_to_the_byte(sizes):
-    class Answer:
-        waits: asyncio.Future[None] | None = None
+def test_the_large_answers_of_many_workspaces_hold_no_more_than_twice_what_all_may():
+    calls = 160
+    results = asked_at_once(server.hangs(server.http(_LARGE)[:900_000]), calls, keys=80, total=3.0)
+    assert [each.code for each in results if isinstance(each, Failure)] == ["total_timeout"] * calls
+    assert Seen.most < 2 * 16 * _LARGEST + calls * (400 << 10), f"{Seen.most:,}: all of them would be {calls * 900_000:,}"
+
+
+def test_where_many_workspaces_fill_what_all_may_hold_another_goes_on_within_its_part():
+    async def main() -> Reply | Failure:
+        half = server.http(_LARGE)[:900_000]
+        async with (
+            server.serving(server.hangs(half)) as bad,
+            server.serving(in_small_writes(said({"content": "a" * 600_000}))) as good,
+            transport() as wire,
+            anyio.create_task_group() as tasks,
+        ):
+            Seen.full_at = 16 * _LARGEST
+            for call in range(24):
+                tasks.start_soon(wire.post, Request(bad.url, said_by(call % 12), b"{}"), reading())
+            await Seen.full.wait()
+            with anyio.fail_after(10):
+                result = await wire.post(Request(good.url, said_by("good"), b"{}"), reading())
+            tasks.cancel_scope.cancel()
+        return result
+
+    assert isinstance(anyio.run(main), Reply)
+
+
+class Answer:
+    """Grows by some bytes at a time."""
+
+    waits: asyncio.Future[None] | None = None
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.lists(st.integers(0, 60), min_size=1, max_size=8)), max_size=25), st.integers(40, 200))
+def test_all_come_to_their_ends_and_never_hold_more_than_they_may(answers, all_bytes):
+    rooms, held = Rooms(100, all_bytes), dict[Answer, tuple[int, int]]()
+
+    async def read(key: int, pieces: list[int]) -> None:
+        answer, size, room = Answer(), 0, rooms.of(str(key))
+        for piece in pieces:
+            size += piece
+            held[answer] = key, size
+            await room.hold(answer, size)
+            await anyio.lowlevel.checkpoint()
+            beside = 60 * len(held) + max(size for _, size in held.values())
+            assert sum(size for _, size in held.values()) <= 2 * all_bytes + beside
+            assert sum(size for its, size in held.values() if its == key) <= 100 + beside
+        del held[answer]
+        room.leave(answer)
 
     async def main() -> None:
-        room = Room(1000)
-        for size in sizes:
-            await room.hold(answer := Answer(), size)
-            await room.hold(answer, size + 1)
-            room.leave(answer)
-        for size, must_wait in ((1000, False), (1, True)):
-            with anyio.move_on_after(0) as waited:
-                await room.hold(Answer(), size)
-            assert waited.cancelled_caught is must_wait
+        async with anyio.create_task_group() as tasks:
+            for each in answers:
+                tasks.start_soon(read, *each)
+
+    run_virtually(main)
+    assert held == {}
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=20))
+def test_what_answers_held_is_given_back_to_the_byte(sizes):
+    async def must_wait(room: Room, size: int) -> bool:
+        with anyio.move_on_after(0) as waited:
+            await room.hold(Answer(), size)
+        return waited.cancelled_caught
+
+    async def main() -> None:
+        for first, second in ((200, 800), (600, 500)):
+            # Together as much as all may hold, one of them more than its part; or the part of one of them, whatever the other holds.
+            rooms = Rooms(1000, 1000)
+            for number, size in enumerate(sizes):
+                room = rooms.of(str(number % 3))
+                await room.hold(answer := Answer(), size)
+                await room.hold(answer, size + 1)
+                room.leave(answer)
+            assert not await must_wait(rooms.of("0"), first)
+            assert [await must_wait(rooms.of("1"), size) for size in (second, 1)] == [False, True]
 
     run_virtually(main)
 
@@ -178,7 +246,7 @@ def test_no_local_holds_a_key_when_the_request_is_written(body):
     key = "sk-fake-0123456789abcdef"
 
     async def main() -> str:
-        target = Targets("none", _LARGEST).of("http://127.0.0.1:1/v1", key)
+        target = Targets("none", Rooms(_LARGEST, _LARGEST)).of("http://127.0.0.1:1/v1", key)
         assert isinstance(target, Target)
         connection = Connection(asyncio.get_running_loop(), Torn(), memoryview(b""), Watch(), lambda: None, lambda _: None)
         with pytest.raises(ZeroDivisionError) as broken:

@@ -6,13 +6,14 @@ import anyio
 import pytest
 
 from batchrun.core.model import Failure, Hidden, Request
+from batchrun.edge.transport.room import Rooms
 from batchrun.edge.transport.targets import Target, Targets
 
 _KEY = "sk-fake-0123456789abcdef"
 
 
 def target(url: str = "http://endpoint.example/v1", key: str = _KEY, proxy: str = "none", targets: Targets | None = None) -> Target:
-    found = (targets or Targets(proxy, 1)).of(url, key)
+    found = (targets or Targets(proxy, Rooms(1, 1))).of(url, key)
     assert isinstance(found, Target), found
     return found
 
@@ -30,7 +31,7 @@ def head_of(found: Target, *headers: dict[str, str]) -> list[str]:
     "url", ["http://someone@host/v1", "http://:secret@host/v1", "http://someone:secret@host/v1", "https:///v1", "mailto:someone@host"]
 )
 def test_a_url_with_a_user_or_a_password_or_without_a_host_is_not_called(url):
-    found = Targets("none", 1).of(url)
+    found = Targets("none", Rooms(1, 1)).of(url)
     assert isinstance(found, Failure)
     assert (found.code, found.in_doubt) == ("invalid_url", False)
     assert "secret" not in repr(found)
@@ -70,7 +71,7 @@ def test_no_header_can_write_another(headers):
 
 
 def test_connections_are_shared_by_the_paths_of_one_origin_and_key_and_by_nothing_else():
-    targets = Targets("none", 1)
+    targets = Targets("none", Rooms(1, 1))
     first = target(targets=targets)
     assert target("http://endpoint.example/v2", targets=targets).free is first.free
     others = [
@@ -83,13 +84,13 @@ def test_connections_are_shared_by_the_paths_of_one_origin_and_key_and_by_nothin
 
 
 def test_what_large_answers_may_hold_is_shared_by_the_endpoints_of_one_key_and_not_with_another():
-    targets = Targets("none", 1)
+    targets = Targets("none", Rooms(1, 1))
     assert target("http://other.example/v1", targets=targets).room is target(targets=targets).room
     assert target(key="sk-fake-another", targets=targets).room is not target(targets=targets).room
 
 
 def test_a_request_leads_where_its_key_does_in_whatever_case_the_header_stands():
-    targets = Targets("none", 1)
+    targets = Targets("none", Rooms(1, 1))
     for name in ("Authorization", "authorization"):
         found = targets.asked(Request("http://endpoint.example/v1", {name: Hidden(f"Bearer {_KEY}")}, b"{}"))
         assert found is target(targets=targets)
@@ -110,6 +111,6 @@ def test_the_proxy_of_a_scheme_goes_before_the_one_for_all_and_only_the_environm
 
 @pytest.mark.parametrize("named", ["socks5://proxy.example", "https:///", "http://[::1"])
 def test_a_proxy_that_is_none_is_told_before_anything_is_sent(named):
-    found = Targets(named, 1).of("http://endpoint.example/v1")
+    found = Targets(named, Rooms(1, 1)).of("http://endpoint.example/v1")
     assert isinstance(found, Failure)
     assert (found.code, found.in_doubt) == ("proxy_refused", False)

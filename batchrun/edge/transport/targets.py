@@ -18,7 +18,7 @@ from batchrun.core.model import Failure, Hidden, Request
 from batchrun.core.protocols.error_body import clean
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.edge.transport.connections import Connection
-from batchrun.edge.transport.room import Room
+from batchrun.edge.transport.room import Room, Rooms
 from batchrun.edge.transport.secrets import key_of
 
 _AUTHORIZATION, _CONTENT_LENGTH = "Authorization", "Content-Length"
@@ -97,12 +97,11 @@ def common_headers() -> dict[str, str]:
 class Targets:
     """The URLs of a run; *proxy* is ``none``, ``environment`` or a URL. The environment is read once, and not for every request.
 
-    *room_bytes* is what the large answers of one key may hold together.
+    *rooms* are for the large answers of each key.
     """
 
-    def __init__(self, proxy: str, room_bytes: int) -> None:
-        self._rooms: dict[str, Room] = {}
-        self._room_bytes = room_bytes
+    def __init__(self, proxy: str, rooms: Rooms) -> None:
+        self._rooms = rooms
         self._proxies = getproxies() if proxy == "environment" else {} if proxy == "none" else {"all": proxy}
         self._bypass = proxy == "environment"
         self._known: dict[tuple[str, str], Target | Failure] = {}
@@ -147,8 +146,7 @@ class Targets:
         return self._target(parsed, proxy, key)
 
     def _target(self, url: URL, proxy: URL | None, key: str) -> Target:
-        room = self._rooms.setdefault(key, Room(self._room_bytes))
-        return Target(url, Hidden(key), proxy, room, self.free.setdefault((str(url.origin()), key), []))
+        return Target(url, Hidden(key), proxy, self._rooms.of(key), self.free.setdefault((str(url.origin()), key), []))
 
 
 @cache

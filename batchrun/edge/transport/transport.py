@@ -37,13 +37,14 @@ from batchrun.edge.transport.call import Call, Terms, told
 from batchrun.edge.transport.mishaps import TooLargeError, code_of
 from batchrun.edge.transport.names import Lookup
 from batchrun.edge.transport.pool import Pool
+from batchrun.edge.transport.room import Rooms
 from batchrun.edge.transport.secrets import headers_without_key, key_of, masked
 from batchrun.edge.transport.targets import Page, Targets, common_headers
 from batchrun.edge.transport.turns import Few
 from batchrun.edge.transport.watch import Watch
 
-_ANSWERS_AT_ONCE = 4
-"""Of the largest size that the calls of one key may hold in part at a time."""
+_OF_ONE_KEY, _OF_ALL = 4, 16
+"""Answers of the largest size that the calls of one key, and those of all, may hold in part at a time."""
 
 
 class Transport:
@@ -74,7 +75,7 @@ class Transport:
         self._total = total
         self._connections = connections
         self._max_response_bytes = max_response_bytes
-        self._targets = Targets(proxy, _ANSWERS_AT_ONCE * max_response_bytes)
+        self._targets = Targets(proxy, Rooms(_OF_ONE_KEY * max_response_bytes, _OF_ALL * max_response_bytes))
         self._lookup = lookup
         self._watches: dict[float, Watch] = {}
         self._terms: Terms
