@@ -1,17 +1,23 @@
 """How many attempts of one lane may be under way at once: as many as the job allows, and fewer where more bring nothing.
 
 Theory of operation. Answers are looked at in windows of some forty, or twice the slots, sent while the slots were in use. A window's
-*pace* is its seconds for each token that came, so that longer answers are no slower ones. Slots are taken away on trial when the pace is
-twice what it once was: where each answer then comes quicker in the same measure, they only made rows wait at the provider, and stay away;
-where it does not, the provider is slow for another reason, the slots come back, and the next trial waits twice as long. Slots are given
-back the same way: a few on trial, and for good where the pace holds. So a steady endpoint is never tried, and a wrong guess costs one
-window.
+*pace* (`answer_pace.py`) is its seconds for each token that came, so that longer answers are no slower ones. Slots are taken away on trial
+when the pace is twice what it once was: where each answer then comes quicker in the same measure, they only made rows wait at the provider,
+and stay away; where it does not, the provider is slow for another reason, the slots come back, and the next trial waits twice as long.
+Slots are given back the same way: a few on trial, and for good where the pace holds. So a steady endpoint is never tried, and a wrong guess
+costs one window.
+
+Answers may take minutes or an hour, one ten times as long as another, whatever is asked. So a difference counts where chance hardly
+explains it: slots that are in the way only make rows wait, and those that are missing make a night longer. How long the next trial waits is
+told in windows, too, lest one follows the other. And how quick the provider was at first is told by what was sent first: of many that are
+under way, the quick ones are back before the others.
 
 While this process itself is what answers wait for, what they take says nothing of the provider: nothing is tried then, and a trial under
 way is given up.
 
 What is refused for want of capacity takes slots away once for all that was under way, if it is more than a few in a hundred: below that
-it is the provider's own noise. They come back one by one, and pass the number that failed only after a while.
+it is the provider's own noise. They come back one by one, and pass the number that failed only after a while. One that fails again there
+takes two away where nobody else is known to be held back by the same, and as many as ever where somebody is, who is to have a share.
 """
 
 from __future__ import annotations
@@ -20,14 +26,15 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
+from batchrun.core.limits.answer_pace import AnswerPace, chance
+
 _LEAST_ANSWERS, _ANSWERS_A_SLOT = 40, 2
 """A window."""
-_FIRST_WINDOW = 10
-"""Answers, whatever the slots in use: how quick the provider is when little is asked of it."""
+_FIRST, _FIRST_SHARE = 10, 0.8
+"""Attempts that tell, whatever the slots in use, how quick the provider is when little is asked of it; and the share of them that is to be
+answered: one may hang."""
 _IN_USE = 0.85
 """Of the slots, in flight: else they are not what limits."""
-_OVERHEAD_TOKENS = 30.0
-"""What a call takes beside its answer, in tokens of the answer."""
 _SLOW = 2.0
 """Times the best pace."""
 _FORGETS = 1.002
@@ -36,19 +43,42 @@ _FEWER, _MORE = 0.7, 1.3
 _QUICKER, _HOLDS = 0.6, 0.4
 """Of the change of slots: how much of it the pace must follow to show that the slots were too many, and how much of it at the most for more
 to be of use."""
+_SURE, _LIKELY = 3.0, 2.0
+"""Times what chance usually makes of a pace: what is hardly chance, and what may be."""
 _REST, _LONGEST_REST = 30.0, 1800.0
 """Seconds between two trials; doubled by each that was wrong."""
+_REST_WINDOWS, _LONGEST_REST_WINDOWS = 2.0, 32.0
+"""The same in windows, where those are long."""
+_MOST_DOUBLED = 10
 _FAILING = 0.05
 """Of a window's attempts: while more fail, nothing grows."""
 _REFUSED_LEAST, _REFUSED_SHARE = 3, 0.05
 _PASSES_AFTER, _PASSES_AFTER_MOST = 60.0, 960.0
 """Seconds until as many slots are tried again as failed."""
+_PASSES_AFTER_WINDOWS = 4.0
+"""The same in windows, where those are long."""
+_CONFIRMED = 2
+"""Slots that a cap takes away which is found where it was."""
 
 
 class _Trial(Enum):
     NONE = "none"
     FEWER = "fewer"
     MORE = "more"
+
+
+@dataclass(slots=True)
+class _Rest:
+    """How long the next trial waits."""
+
+    until: float = -math.inf
+    wrong: int = 0
+    """Trials in a row."""
+
+    def begin(self, now: float, window: float) -> None:
+        """It begins *now*; a *window* takes so many seconds."""
+        longer = 2.0 ** min(self.wrong, _MOST_DOUBLED)
+        self.until = now + max(min(_LONGEST_REST, _REST * longer), min(_LONGEST_REST_WINDOWS, _REST_WINDOWS * longer) * window)
 
 
 @dataclass(slots=True)
@@ -60,19 +90,23 @@ class Slots:
     """Slots that may be in use now: 1 to *cap*."""
     _best: float = math.inf
     """Seconds a token."""
+    _first: AnswerPace = field(default_factory=AnswerPace)
+    """Of those that were sent first."""
+    _sent_first: int = 0
+    _first_until: float = -math.inf
+    """When the last of them was sent."""
     _trial: _Trial = _Trial.NONE
-    _before: tuple[int, float] = (0, 0.0)
+    _before: tuple[int, AnswerPace] = (0, AnswerPace())
     """Slots and pace before the trial."""
     _since: float = -math.inf
     """Answers to what was launched before are another limit's."""
-    _answers: int = 0
-    _seconds: float = 0.0
-    _tokens: float = 0.0
+    _pace: AnswerPace = field(default_factory=AnswerPace)
+    """Of the window."""
+    _window: float = 0.0
+    """Seconds that the one before took."""
     _failed: int = 0
-    _fewer_at: float = -math.inf
-    _fewer_rest: float = _REST
-    _more_at: float = -math.inf
-    _more_rest: float = _REST
+    _fewer: _Rest = field(default_factory=_Rest)
+    _more: _Rest = field(default_factory=_Rest)
     _cut_at: float = -math.inf
     _tried: int = 0
     _refused: int = 0
@@ -95,24 +129,23 @@ class Slots:
         if isinstance(limit, int) and isinstance(best, float) and 1 <= limit <= self.cap and 0 < best < math.inf:
             self.limit, self._best = limit, best
 
-    def sent(self) -> None:
+    def sent(self, now: float) -> None:
         """An attempt is launched."""
         self._tried += 1
+        if self._sent_first < _FIRST or now <= self._first_until:
+            self._sent_first, self._first_until = self._sent_first + 1, now
 
     def took(self, now: float, launched_at: float, output_tokens: float, in_flight: int) -> None:
         """An answer came; *in_flight* counts it too."""
-        counts = launched_at >= self._since and (in_flight >= _IN_USE * self.limit or self._best == math.inf)
-        if not counts:
-            return
-        self._answers += 1
-        self._seconds += now - launched_at
-        self._tokens += output_tokens + _OVERHEAD_TOKENS
-        if self._best == math.inf:
-            if self._answers >= _FIRST_WINDOW:
-                self._best = self._seconds / self._tokens
+        if self._best == math.inf and launched_at <= self._first_until:
+            self._first.add(now - launched_at, output_tokens)
+            if self._first.answers >= _FIRST_SHARE * self._sent_first:
+                self._best = self._first.a_token
                 self._begin(now)
-        elif self._answers >= max(_LEAST_ANSWERS, _ANSWERS_A_SLOT * self.limit):
-            self._judge(now)
+        elif launched_at >= self._since and in_flight >= _IN_USE * self.limit:
+            self._pace.add(now - launched_at, output_tokens)
+            if self._pace.answers >= max(_LEAST_ANSWERS, _ANSWERS_A_SLOT * self.limit):
+                self._judge(now)
 
     def pressed(self, now: float) -> None:
         """An answer came that may have waited for this process longer than for the provider."""
@@ -125,17 +158,19 @@ class Slots:
         """An attempt failed that was no refusal."""
         self._failed += launched_at >= self._since
 
-    def refused(self, now: float, launched_at: float) -> None:
-        """An attempt was refused for want of capacity."""
+    def refused(self, now: float, launched_at: float, *, alone: bool = False) -> None:
+        """An attempt was refused for want of capacity, of which nobody else may have taken a share if the lane is *alone*."""
         if launched_at < self._cut_at:
             return
         self._refused += 1
         if self._refused < min(_REFUSED_LEAST, self.limit) or self._refused <= _REFUSED_SHARE * self._tried:
             return
-        if self._ceiling < math.inf and now < self._ceiling_until + self._passes_after and self.limit >= self._ceiling - 1:
+        is_confirmed = self._ceiling < math.inf and self.limit >= self._ceiling - 1
+        if is_confirmed and now < self._ceiling_until + self._passes_after:
             self._passes_after = min(_PASSES_AFTER_MOST, 2 * self._passes_after)
-        self._ceiling, self._ceiling_until = self.limit, now + self._passes_after
-        self.limit = max(1, int(_FEWER * self.limit))
+        self._ceiling, self._ceiling_until = self.limit, now + max(self._passes_after, _PASSES_AFTER_WINDOWS * self._window)
+        fewer = int(_FEWER * self.limit)
+        self.limit = max(1, fewer, self.limit - _CONFIRMED if is_confirmed and alone else 0)
         self._trial = _Trial.NONE
         self._cut(now)
         self._begin(now)
@@ -144,7 +179,7 @@ class Slots:
         self._cut_at, self._tried, self._refused = now, 0, 0
 
     def _judge(self, now: float) -> None:
-        pace = self._seconds / self._tokens
+        pace, self._window = self._pace, now - self._since
         match self._trial:
             case _Trial.NONE:
                 self._look(now, pace)
@@ -155,19 +190,19 @@ class Slots:
         self._begin(now)
 
     def _begin(self, now: float) -> None:
-        self._since, self._answers, self._seconds, self._tokens, self._failed = now, 0, 0.0, 0.0, 0
+        self._since, self._pace, self._failed = now, AnswerPace(), 0
 
     def _is_failing(self) -> bool:
-        return self._failed > _FAILING * self._answers
+        return self._failed > _FAILING * self._pace.answers
 
-    def _look(self, now: float, pace: float) -> None:
-        self._best = min(self._best * _FORGETS, pace)
-        if pace >= _SLOW * self._best and now >= self._fewer_at and self.limit > 1:
+    def _look(self, now: float, pace: AnswerPace) -> None:
+        self._best = min(self._best * _FORGETS, pace.a_token)
+        if pace.a_token - _LIKELY * pace.error >= _SLOW * self._best and now >= self._fewer.until and self.limit > 1:
             self._try(_Trial.FEWER, pace, max(1, int(_FEWER * self.limit)))
-        elif self.limit < self.cap and now >= self._more_at and not self._is_failing():
+        elif self.limit < self.cap and now >= self._more.until and not self._is_failing():
             self._grow(now, pace)
 
-    def _grow(self, now: float, pace: float) -> None:
+    def _grow(self, now: float, pace: AnswerPace) -> None:
         if self._ceiling == math.inf:
             self._try(_Trial.MORE, pace, min(self.cap, max(self.limit + 1, int(_MORE * self.limit))))
         elif self.limit + 1 < self._ceiling or now >= self._ceiling_until:
@@ -176,25 +211,29 @@ class Slots:
             if self.limit >= 2 * self._ceiling or self.limit == self.cap:
                 self._ceiling, self._passes_after = math.inf, _PASSES_AFTER
 
-    def _try(self, trial: _Trial, pace: float, limit: int) -> None:
+    def _try(self, trial: _Trial, pace: AnswerPace, limit: int) -> None:
         self._trial, self._before, self.limit = trial, (self.limit, pace), limit
 
-    def _end_fewer(self, now: float, pace: float) -> None:
+    def _end_fewer(self, now: float, pace: AnswerPace) -> None:
         slots, before = self._before
         self._trial = _Trial.NONE
-        if pace <= before * (1 - _QUICKER * (1 - self.limit / slots)):
-            self._fewer_rest, self._more_at = _REST, now + self._more_rest
+        quicker = before.a_token - pace.a_token
+        if quicker >= _QUICKER * (1 - self.limit / slots) * before.a_token and quicker >= _SURE * chance(before, pace):
+            self._fewer.wrong = 0
+            self._more.begin(now, self._window)
             return
         self.limit = slots
-        self._fewer_at = now + self._fewer_rest
-        self._fewer_rest = min(_LONGEST_REST, 2 * self._fewer_rest)
+        self._fewer.begin(now, self._window)
+        self._fewer.wrong += 1
 
-    def _end_more(self, now: float, pace: float) -> None:
+    def _end_more(self, now: float, pace: AnswerPace) -> None:
         slots, before = self._before
         self._trial = _Trial.NONE
-        if not self._is_failing() and pace <= before * (1 + _HOLDS * (self.limit / slots - 1)):
-            self._more_rest = _REST
+        slower = pace.a_token - before.a_token
+        follows = slower > _HOLDS * (self.limit / slots - 1) * before.a_token and slower > _LIKELY * chance(before, pace)
+        if not self._is_failing() and not follows:
+            self._more.wrong = 0
             return
         self.limit = slots
-        self._more_at = now + self._more_rest
-        self._more_rest = min(_LONGEST_REST, 2 * self._more_rest)
+        self._more.begin(now, self._window)
+        self._more.wrong += 1

@@ -230,7 +230,7 @@ class Lane:
         """
         told = (now, launched_at, failure.code, failure.retry_after, jitter)
         if about(failure.code) is About.CAPACITY:
-            self.slots.refused(now, launched_at)
+            self.slots.refused(now, launched_at, alone=self.pool.unfinished <= 1)
             self.limiter.refused(*told)
             return
         is_own = self.suspect.is_capped = self.pool.blame.refused(self.suspect) or self._stands_out(launched_at, failure.code)

@@ -181,7 +181,7 @@ class Queues:
         if lane.outage.lasts:
             lane.outage.launch(now)
         lane.in_flight += 1
-        lane.slots.sent()
+        lane.slots.sent(now)
         workspace.in_flight += 1
         self.in_flight += 1
         lane.tag += tokens / lane.plan.weight
