@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 
 import pytest
@@ -89,11 +90,15 @@ def test_a_provider_whose_pace_does_not_follow_the_slots_keeps_them_all_in_use(s
 
 
 class Wide:
-    """Answers take as long as they will, one much longer than another, whatever is asked, and however many are under way."""
+    """Answers take as long as they will, one much longer than another, whatever is asked, and however many are under way.
 
-    def __init__(self, kind: str, seed: int) -> None:
+    After some seconds they may take *thrice* as long.
+    """
+
+    def __init__(self, kind: str, seed: int, thrice: float = math.inf) -> None:
         self.dice = random.Random(seed)
-        self.kind = kind
+        self.kind, self.thrice = kind, thrice
+        self.events: Events | None = None
         self.busy = 0.0
         """Seconds of slots."""
 
@@ -105,6 +110,8 @@ class Wide:
                 seconds = min(3600.0, 600.0 * self.dice.lognormvariate(0.0, 1.0))
             case _:
                 seconds = min(600.0, 40.0 * self.dice.lognormvariate(0.0, 1.0))
+        assert self.events is not None
+        seconds *= 3 if self.events.now >= self.thrice else 1
         self.busy += seconds
         return Reply("an answer", "stop", Usage(10, round(self.dice.lognormvariate(5.0, 0.6)))), seconds
 
@@ -115,10 +122,19 @@ class Wide:
 def test_slots_stay_in_use_where_some_answers_take_much_longer_than_others_and_no_slot_is_why(kind, hours, slots, seed):
     endpoint = Wide(kind, seed)
     scheduler = Scheduler([lane(rows=1_000_000, slots=slots)], RetryPolicy())
-    events = Events(scheduler, endpoint)
-    events.run(hours * 3600.0)
+    endpoint.events = Events(scheduler, endpoint)
+    endpoint.events.run(hours * 3600.0)
     # What is under way at the end is counted whole: a slot more or less has no more than one of them.
     assert endpoint.busy >= 0.97 * slots * hours * 3600.0
+
+
+@pytest.mark.parametrize(("kind", "seed", "hours"), [("a crowded batch", 1, 160), ("long thoughts", 4, 11)])
+def test_trials_of_a_provider_that_has_become_slow_cost_little_and_no_slot_is_lost_by_chance(kind, seed, hours):
+    endpoint = Wide(kind, seed, hours * 180.0)
+    scheduler = Scheduler([lane(rows=1_000_000, slots=16)], RetryPolicy())
+    endpoint.events = Events(scheduler, endpoint)
+    endpoint.events.run(hours * 3600.0)
+    assert endpoint.busy >= 0.955 * 16 * hours * 3600.0
 
 
 class Capped:
@@ -268,13 +284,17 @@ class Windows:
         self.slots, self.now = Slots(cap), 0.0
         self.answers(10, quick)
 
-    def answers(self, count: int, seconds: float, *, tokens: float = 100, in_flight: int | None = None, failed: int = 0) -> None:
-        self.now += seconds
+    def answers(
+        self, count: int, seconds: float, *, tokens: float = 100, in_flight: int | None = None, failed: int = 0, spread: float = 0.0
+    ) -> None:  # fmt: skip
+        """*spread* is the share by which every other one takes longer, and the rest less long."""
+        began, self.now = self.now, self.now + seconds * (1 + spread)
         for _ in range(failed):
             self.slots.failed(self.now)
-        for _ in range(count):
+        for number in range(count):
+            took = seconds * (1 + (spread if number % 2 else -spread))
             self.slots.sent(self.now)
-            self.slots.took(self.now, self.now - seconds, tokens, self.slots.limit if in_flight is None else in_flight)
+            self.slots.took(began + took, began, tokens, self.slots.limit if in_flight is None else in_flight)
 
     def window(self, seconds: float, **more) -> int:
         """A window of answers; the slots after it."""
@@ -293,6 +313,28 @@ class Windows:
 @pytest.mark.parametrize(("seconds", "limit"), [(1.0, 64), (1.9, 64), (2.1, 44), (10.0, 44)])
 def test_three_tenths_of_the_slots_are_taken_away_on_trial_where_answers_take_twice_as_long_as_at_their_quickest(seconds, limit):
     assert Windows().window(seconds) == limit
+
+
+@pytest.mark.parametrize(("seconds", "spread", "limit"), [(2.1, 0.1, 44), (2.1, 0.9, 64), (2.5, 0.9, 44)])
+def test_nothing_is_tried_where_answers_differ_so_much_that_chance_may_have_made_them_slow(seconds, spread, limit):
+    assert Windows().window(seconds, spread=spread) == limit
+
+
+@pytest.mark.parametrize(("spread", "limit"), [(0.2, 44), (0.9, 64)])
+def test_slots_come_back_where_answers_differ_so_much_that_chance_may_have_made_them_quicker(spread, limit):
+    windows = Windows()
+    assert windows.window(3.0, spread=spread) == 44
+    assert windows.window(2.1, spread=spread) == limit
+
+
+@pytest.mark.parametrize(("slower", "spread", "stays"), [(1.15, 0.1, False), (1.15, 0.9, True), (1.5, 0.9, False)])
+def test_more_slots_stay_where_answers_differ_so_much_that_chance_may_have_made_them_slower(slower, spread, stays):
+    windows = Windows()
+    windows.window(3.0)
+    windows.window(1.5)
+    while windows.window(1.5, spread=spread) == 44:
+        pass
+    assert windows.window(1.5 * slower, spread=spread) == (57 if stays else 44)
 
 
 def test_longer_answers_are_no_slower_ones():
