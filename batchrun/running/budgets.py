@@ -12,6 +12,7 @@ from time import time
 import anyio
 
 from batchrun.core.counted import counted
+from batchrun.core.jobs.endpoints import is_batch
 from batchrun.core.jobs.job import BudgetTable, Job, Workspace
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Usage
@@ -21,7 +22,7 @@ from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.edge import run_directory
-from batchrun.running.money import Pricer, day_of, is_batch, most_of, pricer
+from batchrun.running.money import Pricer, day_of, most_of, pricer
 from batchrun.running.other_runs import spend
 
 _MILLION = Decimal(1_000_000)
@@ -152,7 +153,7 @@ def _purse(
             # Renamed since, or another job's: nobody knows where it was called.
             dearest = prices.dearest(model, table.currency, input_tokens, output_tokens, day_of(at))
             return assumed(input_tokens, output_tokens) if dearest is None else dearest
-        region, batch = region_of(where.endpoint), is_batch(where)
+        region, batch = region_of(where.endpoint), is_batch(where.endpoint)
         bound = prices.most(model, region, input_tokens, output_tokens, day_of(at), account=where.account, batch=batch)
         return bound[1] if bound is not None and bound[0] == table.currency else assumed(input_tokens, output_tokens)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from batchrun.core.jobs.endpoints import CLOUDS, cloud_of
+from batchrun.core.jobs.endpoints import CLOUDS, cloud_of, is_batch
 from batchrun.core.jobs.job import Job, PricesTable, Workspace
 from batchrun.core.ledger.attempts import Most, Started, opening_of
 from batchrun.core.ledger.focus import ALIBABA, Place
@@ -65,7 +65,7 @@ def listed(job: Job) -> list[tuple[PriceRow, Decimal]]:
 
 def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Pricer:
     """What a call of a workspace and model cost that began at a wall time."""
-    places = {name: (region_of(each.endpoint), each.account, is_batch(each)) for name, each in workspaces.items()}
+    places = {name: (region_of(each.endpoint), each.account, is_batch(each.endpoint)) for name, each in workspaces.items()}
 
     def price(workspace: str, model: str, usage: Usage, at: float) -> Money | None:
         region, account, batch = places[workspace]
@@ -112,7 +112,7 @@ def _most_in(job: Job | None) -> Most:
         if (where := workspaces.get(call.workspace)) is None:
             return None
         region = region_of(where.endpoint)
-        found = prices.most(call.model, region, *call.bound, day_of(call.at), account=where.account, batch=is_batch(where))
+        found = prices.most(call.model, region, *call.bound, day_of(call.at), account=where.account, batch=is_batch(where.endpoint))
         return None if found is None else Money(*found)
 
     return most
@@ -158,8 +158,3 @@ def day_of(at: float) -> date:
 @lru_cache(maxsize=64)
 def _day(number: int) -> date:
     return date.fromordinal(_FIRST_DAY + number)
-
-
-def is_batch(workspace: Workspace) -> bool:
-    """Whether its calls cost half."""
-    return cloud_of(workspace.endpoint) == "batch"

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 
 from batchrun.core.errors import LedgerError
-from batchrun.core.jobs.endpoints import cloud_of
+from batchrun.core.jobs.endpoints import cloud_of, is_batch
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.limits.estimates import Estimate
 from batchrun.core.limits.limiter import NO_QUOTA, Quota
@@ -132,6 +132,7 @@ def lane_of(workspace: Workspace, model: str, count: int, opening: Opening, esti
         quota=workspace.quotas.get(model, NO_QUOTA),
         workspace_quota=workspace.quota,
         pool_quota=workspace.account_quotas.get(model, NO_QUOTA),
+        has_rates=not is_batch(workspace.endpoint),
     )
 
 

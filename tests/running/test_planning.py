@@ -51,3 +51,13 @@ def test_other_clouds_other_accounts_and_servers_of_ones_own_have_quotas_of_thei
     }
     pools = {plan.pool_name for plan in (*lanes(HOSTS), *lanes(elsewhere), *lanes({"legal": "public"}, account="other"))}
     assert len(pools) == 1 + len(elsewhere) + 1
+
+
+def test_a_batch_has_no_rates_whichever_way_it_is_named():
+    hosts = {
+        "legal": "batch",
+        "sales": "https://batch.dashscope.aliyuncs.com/compatible-mode/v1",
+        "audit": "public",
+        "own": "https://llm.example/v1",
+    }
+    assert [plan.has_rates for plan in lanes(hosts)] == [False, False, True, True]

@@ -18,6 +18,7 @@ SIMULATOR = "simulator"
 _COMPATIBLE, _NATIVE = "/compatible-mode/v1", "/api/v1"
 _OPENAI, _TEXT, _MULTIMODAL = "openai", "dashscope-text", "dashscope-multimodal"
 _ALL = (_OPENAI, _TEXT, _MULTIMODAL)
+_BATCH = "batch"
 
 
 class Cloud(NamedTuple):
@@ -36,12 +37,12 @@ CLOUDS: Mapping[str, Cloud] = MappingProxyType(
         "us": Cloud("https://dashscope-us.aliyuncs.com"),
         "hongkong": Cloud("https://cn-hongkong.dashscope.aliyuncs.com"),
         # Batch Chat: the same call at half the price, held open until there is room, for up to an hour.
-        "batch": Cloud("https://batch.dashscope.aliyuncs.com", (_OPENAI,)),
+        _BATCH: Cloud("https://batch.dashscope.aliyuncs.com", (_OPENAI,)),
     }
 )
 """The provider's hosts by their names in a job (Model Studio's page on base URLs, 2026-10-11)."""
 
-SLOW_ENDPOINTS: Mapping[str, float] = MappingProxyType({"batch": 3600.0})
+SLOW_ENDPOINTS: Mapping[str, float] = MappingProxyType({_BATCH: 3600.0})
 """Clouds whose calls may take longer than others', in seconds: what the server itself waits."""
 
 KNOWN_NAMES = (*CLOUDS, SIMULATOR)
@@ -90,6 +91,11 @@ def cloud_of(endpoint: Endpoint) -> str:
     found = next((name for name, cloud in CLOUDS.items() if urlsplit(cloud.host).hostname in hosts), None)
     regions = (named[1] for host in hosts if (named := _OF_A_WORKSPACE.fullmatch(host)))
     return found or next((_REGIONS.get(region, region) for region in regions), endpoint.name)
+
+
+def is_batch(endpoint: Endpoint) -> bool:
+    """Whether it is Batch Chat's: calls cost half, and no rate counts them (Model Studio's page on rate limits, 2026-02-24)."""
+    return cloud_of(endpoint) == _BATCH
 
 
 def simulator_at(url: str) -> Endpoint:

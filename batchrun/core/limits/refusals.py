@@ -20,10 +20,12 @@ class About(Enum):
     """Too much at once, or too little of the provider's: no rate's fault."""
 
 
+OF_CAPACITY = "throttling.serviceoverloaded"
+"""A code that is about capacity."""
 _SUBJECTS = {
     **dict.fromkeys(("insufficient_quota", "throttling.allocationquota"), About.TOKENS),
     **dict.fromkeys(("limit_burst_rate", "throttling.burstrate"), About.GROWTH),
-    **dict.fromkeys(("throttling.resourceexhausted", "throttling.concurrency", "throttling.serviceoverloaded"), About.CAPACITY),
+    **dict.fromkeys(("throttling.resourceexhausted", "throttling.concurrency", OF_CAPACITY), About.CAPACITY),
 }
 
 

@@ -39,6 +39,8 @@ class LanePlan:
     """Of all its workspace's lanes together; equal for all of them."""
     pool_quota: Quota = NO_QUOTA
     """Equal for all lanes of the pool."""
+    has_rates: bool = True
+    """Its provider counts attempts and tokens; else whatever is refused is for want of capacity."""
     purses: tuple[Purse, ...] = ()
     """The budgets that its attempts are paid from."""
 

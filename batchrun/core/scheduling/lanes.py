@@ -20,12 +20,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
 from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.limiter import NO_QUOTA, Limiter
-from batchrun.core.limits.refusals import About, about
+from batchrun.core.limits.refusals import OF_CAPACITY, About, about
 from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure
 from batchrun.core.money.budget import Purse
@@ -226,10 +226,13 @@ class Lane:
         """Tell the limiter that a refusal is about: its own, or its pool's.
 
         A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own. Want of capacity is
-        about the lane's slots, and no rate.
+        about the lane's slots, and no rate; so is whatever a provider refuses that counts none.
         """
+        subject = about(failure.code)
+        if not self.plan.has_rates and subject is not About.GROWTH:
+            subject, failure = About.CAPACITY, replace(failure, code=OF_CAPACITY)
         told = (now, launched_at, failure.code, failure.retry_after, jitter)
-        if about(failure.code) is About.CAPACITY:
+        if subject is About.CAPACITY:
             self.slots.refused(now, launched_at, alone=self.pool.unfinished <= 1)
             self.limiter.refused(*told)
             return

@@ -6,6 +6,7 @@ import heapq
 import itertools
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -59,7 +60,7 @@ def limit(events: Events) -> int:
 
 
 def answers(events: Events, start: float, end: float) -> float:
-    return sum(start <= each.at < end for each in events.settled) / (end - start)
+    return sum(each.verdict.final and start <= each.at < end for each in events.settled) / (end - start)
 
 
 def mean_wait(events: Events, start: float, end: float) -> float:
@@ -140,9 +141,9 @@ def test_trials_of_a_provider_that_has_become_slow_cost_little_and_no_slot_is_lo
 class Capped:
     """Refuses what is more than so many at once; and *noise* of the others by chance. An answer takes *seconds*, or half more or less."""
 
-    def __init__(self, most: float, noise: float = 0.0, seconds: float = 1.0) -> None:
+    def __init__(self, most: float, noise: float = 0.0, seconds: float = 1.0, refusal: Failure = BUSY) -> None:
         self.dice = random.Random(5)
-        self.most, self.noise, self.seconds = most, noise, seconds
+        self.most, self.noise, self.seconds, self.refusal = most, noise, seconds, refusal
         self.ends: list[float] = []
         self.events: Events | None = None
         self.refused = self.calls = 0
@@ -155,7 +156,7 @@ class Capped:
         self.calls += 1
         if len(self.ends) >= self.most or self.dice.random() < self.noise:
             self.refused += 1
-            return BUSY, 0.05
+            return self.refusal, 0.05
         seconds = self.seconds * self.dice.uniform(0.5, 1.5)
         heapq.heappush(self.ends, now + seconds)
         return Reply("an answer", "stop", Usage(10, 100)), seconds
@@ -178,8 +179,34 @@ def test_a_cap_on_calls_at_once_is_used_to_the_last_but_one_however_long_answers
     scheduler = Scheduler([lane(rows=1_000_000, slots=64)], RetryPolicy())
     endpoint.events = Events(scheduler, endpoint)
     endpoint.events.run(400 * seconds)
-    assert answers(endpoint.events, 40 * seconds, 400 * seconds) * seconds >= 0.94 * most
+    assert answers(endpoint.events, 40 * seconds, 400 * seconds) * seconds >= 0.92 * most
     assert endpoint.refused <= 0.03 * endpoint.calls + 200
+
+
+@pytest.mark.parametrize("code", ["Throttling.AllocationQuota", "limit_requests", "Throttling"])
+def test_where_a_provider_counts_no_rate_whatever_it_refuses_is_for_want_of_capacity(code):
+    endpoint = Capped(16, seconds=1800.0, refusal=replace(BUSY, code=code))
+    lanes = [replace(lane(name, 1_000_000, 64, account="one"), has_rates=False) for name in ("legal", "sales")]
+    scheduler = Scheduler(lanes, RetryPolicy())
+    endpoint.events = Events(scheduler, endpoint)
+    endpoint.events.run(100 * 3600.0)
+    assert answers(endpoint.events, 10 * 3600, 100 * 3600) * 1800.0 >= 0.9 * 16
+    assert endpoint.refused <= 0.1 * endpoint.calls
+    assert not scheduler.lessons.learnt(), "want of capacity is no rate"
+
+
+@pytest.mark.parametrize("code", ["Throttling.AllocationQuota", "limit_requests"])
+def test_no_rate_is_found_of_a_provider_that_counts_none_whenever_it_refuses(code):
+    lanes = [replace(lane(name, 1_000_000, 8, account="one"), has_rates=False) for name in ("legal", "sales")]
+    scheduler = Scheduler(lanes, RetryPolicy())
+
+    def respond(_ticket: Ticket) -> tuple[Result, float]:
+        return (replace(BUSY, code=code), 0.05) if events.now % 5.0 > 2.5 else (Reply("an answer", "stop", Usage(10, 100)), 0.2)
+
+    events = Events(scheduler, respond)
+    events.run(200.0)
+    assert answers(events, 0, 200) > 4
+    assert not any(each.limiter.has_found or each.pool.limiter.has_found for each in scheduler._lanes.values())
 
 
 def test_a_few_refusals_by_chance_take_no_slot_away_and_pause_nothing():
