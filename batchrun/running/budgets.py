@@ -99,11 +99,11 @@ def tell_spent(purses: Purses, note: Callable[[str], None]) -> None:
 
 
 def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:
-    """Have the park of a spent budget say what its rows would come to, by what the lane's answers came to so far."""
+    """Have the park of a spent budget say what its rows would come to, by what the lane's rows came to so far, re-asks and all."""
     totals = statement.lane(*parked.name.rsplit(" ", 1)) if parked.failure.code == "budget_spent" else None
-    if totals is None or not totals.billed_calls:
+    if totals is None or not totals.billed_calls or not (done := totals.answered + totals.rejected + totals.exhausted):
         return parked
-    share = Decimal(parked.rows) / totals.billed_calls
+    share = Decimal(parked.rows) / done
     about = [told((totals.input_tokens + totals.output_tokens) * share, TOKENS)]
     about += [told(amount * share, currency) for currency, amount in sorted(totals.cost.items())]
     message = f"{parked.failure.message}; the {counted(parked.rows, 'row')} left would come to about {', '.join(about)}"

@@ -303,6 +303,8 @@ def test_a_spent_budget_says_what_the_rows_left_would_come_to():
     statement = Statement("run", "job")
     for _ in range(4):
         statement.lane("legal", OWN).add_usage(Usage(300, 100), Money("CNY", Decimal("0.5")))
+    assert with_what_is_left(parked("budget_spent", 10), statement) == parked("budget_spent", 10), "no row has come to anything yet"
+    statement.lane("legal", OWN).answered = 4
     told = with_what_is_left(parked("budget_spent", 10), statement)
     assert told.failure.message == "the budget is spent; the 10 rows left would come to about 4,000 tokens, 5 CNY"
     assert (told.name, told.rows, told.failure.advice) == (f"legal {OWN}", 10, "raise it")
@@ -310,9 +312,20 @@ def test_a_spent_budget_says_what_the_rows_left_would_come_to():
     assert with_what_is_left(parked("budget_spent", 10), Statement("run", "job")) == parked("budget_spent", 10)
 
 
+def test_rows_that_are_asked_twice_are_taken_to_be_asked_twice_in_what_the_rows_left_would_come_to():
+    statement = Statement("run", "job")
+    totals = statement.lane("legal", OWN)
+    for _ in range(6):
+        totals.add_usage(Usage(300, 100), Money("CNY", Decimal("0.5")))
+    totals.answered, totals.rejected, totals.exhausted = 1, 1, 1
+    told = with_what_is_left(parked("budget_spent", 10), statement)
+    assert told.failure.message == "the budget is spent; the 10 rows left would come to about 8,000 tokens, 10 CNY"
+
+
 def test_a_park_of_a_workspace_whose_name_has_a_space_brings_no_other_into_the_statement():
     statement = Statement("run", "job")
     statement.lane("legal dept", OWN).add_usage(Usage(300, 100))
+    statement.lane("legal dept", OWN).answered = 1
     each = ParkedScope(
         Scope.LANE, f"legal dept {OWN}", Failure(Fault.PARK, Scope.LANE, "budget_spent", "the budget is spent", "raise it"), 10
     )
