@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from batchrun.core.jobs.job import Job
-from batchrun.core.model import Failure
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.model import Failure, Money, Scope, Usage
 from batchrun.core.money.budget import Cap, Lack, Purse, broke
 from batchrun.core.money.periods import Period
 from batchrun.core.protocols import failures
@@ -22,9 +23,11 @@ from batchrun.core.rows.reasons import HINTS, Reasons, told
 from batchrun.core.rows.routes import NoRoute, route
 from batchrun.core.rows.rows import NotARow
 from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS
+from batchrun.core.scheduling.scheduler import ParkedScope
 from batchrun.edge.environment import Missing, read_keys
 from batchrun.edge.media import _ADVICE, _PASSES, MediaRoot
 from batchrun.report.page.chinese import chinese, worded
+from batchrun.running.budgets import with_what_is_left
 from batchrun.running.parks import parks_before_any_call
 from tests.core.rows.test_rows import NOT_ROWS, read
 
@@ -99,9 +102,15 @@ def test_a_budget_that_is_spent_is_told_in_chinese():
     monthly = replace(purse, cap=replace(purse.cap, period=Period("month", "UTC")))
     lacks = [Lack(each, page, price, asked) for each in (purse, monthly) for price in (None, Decimal("0.05")) for asked in (0, 20_000_000)]
     page.others = Decimal(3)
+    statement = Statement("run", "job")
+    statement.lane("legal", "qwen-plus").add_usage(Usage(300, 100), Money("CNY", Decimal("0.5")))
+    statement.lane("legal", "qwen-plus").answered = 1
     for failure in [broke(lack, "qwen-plus") for lack in lacks]:
         assert "workspaces.legal.budget" in in_chinese(failure.message)
         in_chinese(failure.advice)
+        for rows in (1, 1200):
+            left = with_what_is_left(ParkedScope(Scope.LANE, "legal qwen-plus", failure, rows), statement).failure
+            assert in_chinese(left.message).startswith(in_chinese(failure.message))
     page.others = Decimal(0)
     assert in_chinese(broke(lacks[2], "qwen-plus").message).startswith("workspaces.legal.budget = 20 CNY：已花费 19.98 CNY；")
 

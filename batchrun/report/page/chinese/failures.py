@@ -176,8 +176,9 @@ OF_FAILURES = (
         r"give (?P<model>.+) a price in \[prices\], or say in the budget what an unpriced model counts as",
         "在 [prices] 中给出 {model} 的价格，或在预算中说明无价格的模型如何计算",
     ),
+    (r"(?P<said>.+); the (?P<rows>[\d,]+) rows? left would come to about (?P<about>.+)", "{said}；剩余的 {rows} 行预计约为 {about}"),
     (
-        r"(?P<cap>.+ = .+): (?P<spent>[^;]+) spent, (?P<others>[^;]+) of it by other runs; .+ cost (?P<price>.*?)(?P<may>(?:, its .*)?)",
+        r"(?P<cap>.+ = .+): (?P<spent>[^;]+) spent, (?P<others>[^;]+) of it by other runs; .+ cost (?P<price>[^;]*?)(?P<may>(?:, its .*)?)",
         "{cap}：已花费 {spent}，其中其他运行 {others}；下一行最多可能花费 {price}{may}",
     ),
     (
