@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from batchrun.cli import at_first
-from batchrun.cli.saying import tell
+from batchrun.cli.saying import FULL, tell
 from batchrun.edge.descriptors import provide_the_least
 from batchrun.edge.standard_streams import open_what_is_closed, say_what_can_be_said, wait_for_a_slow_reader
 
@@ -28,9 +28,6 @@ _VERBS = {
     "simulate": "Stand in for the provider on a local port.",
     "schema": "Print the JSON Schema of the job file.",
 }
-
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class _Verbs(click.Group):
@@ -114,7 +111,7 @@ def main() -> None:
         _end(StoppedError("there was no memory left: give it more, and run the same command again"))
     except OSError as error:
         # All that a verb opens itself is told by its name.
-        if error.filename is not None or error.errno not in _FULL:
+        if error.filename is not None or error.errno not in {*FULL, errno.EIO}:
             raise
         _end(StoppedError(f"standard output cannot be written: {error.strerror}"))
     except UnicodeEncodeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -83,15 +83,20 @@ def run(  # noqa: PLR0913 - an argument an option
         ending = run_blocking(job, wishes)
     command = ["batchrun", "run", str(job_file), *(["--env-file", str(env_file)] if env_file else [])]
     last_words = ending_told(ending, shlex.join(command), job.run_directory, job.workspaces)
+    try:
+        say(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2) if as_json else table(ending.statement, room=room()))
+    finally:
+        _tell(last_words, as_json=as_json, quiet=quiet)
+    sys.exit(ending.exit_code)
+
+
+def _tell(last_words: Iterable[str], *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        say(orjson.dumps(ending.statement.as_json(), option=orjson.OPT_INDENT_2))
         with Aside(sys.stderr) as beside:  # Nobody may read it: a program reads the JSON, and waits for the end.
             beside.writelines(f"{line}\n" for line in last_words if not quiet)
     else:
-        say(table(ending.statement, room=room()))
         for line in last_words:
             say(line, err=True)
-    sys.exit(ending.exit_code)
 
 
 @contextmanager

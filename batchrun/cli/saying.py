@@ -1,7 +1,8 @@
-"""The last words of a run: said to whoever still listens; the exit code is the same where nobody does."""
+"""The last words of a run: said to whoever still listens; the exit code is the same where nobody does, but where a file would have."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -9,6 +10,9 @@ from contextlib import suppress
 import click
 
 from batchrun.core.columns import folded
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a file that can take no more fails with."""
 
 
 def room() -> int | None:
@@ -34,11 +38,16 @@ def _fitted(text: str, *, err: bool) -> str:
 
 
 def say(text: str | bytes, *, err: bool = False) -> None:
-    """Print *text*; a pipe whose reader is gone, or a terminal that was closed, is no failure of what is told."""
+    """Print *text*; a pipe whose reader is gone, or a terminal that was closed, is no failure of what is told.
+
+    A file that can take no more is one where the result goes to it: raises OSError.
+    """
     try:
         click.echo(_fitted(text, err=err) if isinstance(text, str) else text, err=err)
-    except OSError:
+    except OSError as error:
         # What the stream still holds would be written again, and fail again, when Python ends.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2 if err else 1)
         os.close(nowhere)
+        if error.errno in FULL and not err:
+            raise

@@ -79,12 +79,24 @@ latency = { median = 0.0 }
 """
 
 
-def told(folder, *arguments, **environment):
+def told(folder, *arguments, stdout=subprocess.PIPE, **environment):
     """What a verb says whose job and rows have Chinese names."""
     (folder / "job.toml").write_text(RUN, encoding="utf-8")
     (folder / "in.jsonl").write_text('{"workspace": "市场部", "prompt": "Hi"}\n', encoding="utf-8")
     command, around = [sys.executable, "-m", "batchrun", *arguments], {**os.environ, **environment}
-    return subprocess.run(command, cwd=folder, env=around, capture_output=True, check=False)
+    return subprocess.run(command, cwd=folder, env=around, stdout=stdout, stderr=subprocess.PIPE, check=False)
+
+
+@pytest.mark.parametrize("asked", [[], ["--json"], ["--json", "--quiet"]], ids=" ".join)
+def test_a_run_whose_statement_cannot_be_written_says_so_and_its_command_tells_it_again(tmp_path, asked):
+    """A program that reads the statement would take nothing for it."""
+    with Path("/dev/full").open("wb") as full:
+        said = told(tmp_path, "run", "job.toml", *asked, stdout=full)
+    *last_words, last = said.stderr.decode().splitlines()
+    assert (last, said.returncode) == ("batchrun: standard output cannot be written: No space left on device", 4)
+    assert ("results: runs/市场部/WORKSPACE/results.jsonl" in last_words) is ("--quiet" not in asked)
+    again = told(tmp_path, "run", "job.toml", "--json", "--quiet")
+    assert (json.loads(again.stdout)["total"]["calls"], again.returncode, again.stderr) == (1, 0, b"")
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("latin-1", "???"), ("cp1252", "???"), ("gbk", "市场部"), ("utf-8", "市场部")])
