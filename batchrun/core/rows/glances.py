@@ -18,6 +18,7 @@ from batchrun.core.rows.unfit import (
     PLAIN_FIELDS,
     unfit_batch,
     unfit_depth,
+    unfit_integers,
     unfit_parameters,
     unfit_question,
     unfit_stream,
@@ -173,13 +174,14 @@ def _seen(text: bytes, value: Any, default: str | None) -> tuple[str, str, str |
     if PLAIN_FIELDS.issuperset(value):
         fit = not (
             unfit_depth(text, value)
+            or unfit_integers(text, value)
             or unfit_question(value.get("prompt"), value.get("messages"))
             or unfit_parameters(value.get("parameters"))
             or unfit_stream(value, "stream")
         )
         own = "id" in value
     else:
-        fit = not (BATCH_OWN.isdisjoint(value) or unfit_depth(text, value) or unfit_batch(value))
+        fit = not (BATCH_OWN.isdisjoint(value) or unfit_depth(text, value) or unfit_integers(text, value) or unfit_batch(value))
         row_id, model = value.get("custom_id", _MADE), value["body"].get("model") if fit else None
         own = "custom_id" in value
     if not fit or type(name) is not str or (own and not _plain_name(row_id, MAX_ID_CHARACTERS)):

@@ -4,7 +4,8 @@ Rules:
 
 1. Any bytes give a `Line` or a `NotARow`, never an exception.
 2. A reason names fields and, shortened and escaped, an unknown field or workspace; it never quotes a value of the row.
-3. Nothing that is read here can fail to be written later: what orjson reads and cannot write back (deep nesting) is refused.
+3. Nothing that is read here can fail to be written later, or be another when it is: what orjson reads and cannot write back (deep
+   nesting), and what it reads as something else (an integer of more than 64 bits), is refused.
 4. Index time and launch time share this one checker; the wire body is built at launch only, and shares no dict with the defaults.
 """
 
@@ -19,7 +20,17 @@ import orjson
 from batchrun.core.model import Row
 from batchrun.core.rows.names import made_ids
 from batchrun.core.rows.repeated import repeated_key, says_all_once
-from batchrun.core.rows.unfit import BATCH_OWN, unfit_batch, unfit_depth, unfit_id, unfit_model, unfit_plain, unfit_workspace, why_not_json
+from batchrun.core.rows.unfit import (
+    BATCH_OWN,
+    unfit_batch,
+    unfit_depth,
+    unfit_id,
+    unfit_integers,
+    unfit_model,
+    unfit_plain,
+    unfit_workspace,
+    why_not_json,
+)
 from batchrun.core.rows.weight import MOST_WEIGHT, STRINGS, too_heavy
 
 if TYPE_CHECKING:
@@ -141,7 +152,7 @@ def _object(text: bytes) -> dict[str, Any] | NotARow:
         return NotARow(why_not_json(text, error)[:MAX_REASON_CHARACTERS])
     if not isinstance(value, dict):
         return NotARow(f"{_KINDS[type(value)]}: a line must be one JSON object")
-    reason = unfit_depth(text, value) or (None if says_all_once(text, value) else repeated_key(text))
+    reason = unfit_depth(text, value) or unfit_integers(text, value) or (None if says_all_once(text, value) else repeated_key(text))
     return NotARow(reason[:MAX_REASON_CHARACTERS]) if reason else value
 
 

@@ -5,6 +5,7 @@ A reason names fields and, shortened and escaped, an unknown field or workspace;
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from difflib import get_close_matches
@@ -21,6 +22,8 @@ MAX_ID_CHARACTERS = 512
 MAX_MODEL_CHARACTERS = 256
 MAX_DEPTH = 128
 """orjson reads 1,024 levels and writes 254: a row between the two would be asked and paid for, and its entry could not be written."""
+_INTEGERS = range(-(1 << 63), 1 << 64)
+"""What orjson reads as it is written; a longer one becomes a float, and with it an order number another one."""
 BATCH_URL = "/v1/chat/completions"
 
 PLAIN_FIELDS = frozenset({"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "metadata"})
@@ -74,6 +77,31 @@ def _deeper_than(value: Any, levels: int) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_deeper_than(each, levels - 1) for each in inner)
+
+
+def unfit_integers(text: bytes, value: dict[str, Any]) -> str | None:
+    """An integer that would be sent, or come back, as another."""
+    # Next to no line has a float as large: only of one that has is the text read by digits.
+    large = [name for name, each in value.items() if _holds_large((each,))]
+    if not large:
+        return None
+    long = list[bool]()
+    json.loads(text, parse_int=lambda digits: long.append(len(digits) > 20 or int(digits) not in _INTEGERS))
+    named = large[0] if large[0] in PLAIN_FIELDS | BATCH_OWN else shown(large[0])
+    return f"{named} has an integer of more than 64 bits: write it as text" if any(long) else None
+
+
+def _holds_large(values: Iterable[Any]) -> bool:
+    """Whether there is a float that may have been an integer, at any depth."""
+    for each in values:
+        kind = type(each)
+        if kind is str:
+            continue
+        if kind is float and abs(each) >= 1 << 63:
+            return True
+        if (kind is dict and _holds_large(each.values())) or (kind is list and _holds_large(each)):
+            return True
+    return False
 
 
 def unfit_plain(value: dict[str, Any]) -> str | None:

@@ -46,6 +46,7 @@ OF_LINES = (
     (r"not JSON: (?P<why>.+) at column (?P<column>\d+)", "不是 JSON（第 {column} 列：{why}）"),
     (r"(?:an array|a string|a number|true or false|null): a line must be one JSON object", "每行必须是一个 JSON 对象"),
     (r"nested deeper than (?P<n>\d+) levels", "嵌套超过 {n} 层"),
+    (r"(?P<name>.+) has an integer of more than 64 bits: write it as text", "{name} 中有超过 64 位的整数：请写成文本"),
     (r"more than (?P<n>[\d,]+) values", "含 {n} 个以上的值"),
     (r"its values would take more than (?P<n>\d+) MiB of memory", "其值会占用 {n} MiB 以上的内存"),
     (r"a line of (?P<n>[\d,]+) bytes: at most (?P<most>[\d,]+) may be", "该行有 {n} 字节：最多 {most} 字节"),
