@@ -22,11 +22,14 @@ _CURRENCIES = ("CNY", "USD")
 
 
 def usage_table(statement: Statement, by: Sequence[str] = (*LANE, "day")) -> tuple[list[str], Iterator[Row]]:
-    """Return the heading and a line a group."""
+    """Return the heading and a line a group, but for groups of which it would tell nothing: calls without usage tell no metadata."""
     groups = statement.by(by)
     currencies = sorted({*_CURRENCIES, *(currency for totals in groups.groups.values() for currency in totals.cost)})
+    nothing = _row(groups, ("",) * len(by), Totals(), currencies)
     rows = (_row(groups, key, totals, currencies) for key, totals in groups.groups.items())
-    return list(_row(groups, ("",) * len(by), Totals(), currencies)), rows
+    if not set(by) <= set(LANE):
+        rows = (row for row in rows if any(row[name] != nothing[name] for name in row.keys() - {*by}))
+    return list(nothing), rows
 
 
 def _row(groups: Attribution, key: tuple[Label, ...], totals: Totals, currencies: Sequence[str]) -> Row:

@@ -145,6 +145,13 @@ def test_usage_csv_has_a_line_a_day_and_an_unknown_cost_is_empty(tmp_path):
     assert [line["metadata.project"] for line in lines_of(tmp_path / "projects.csv")] == ["q3", "q4", "unknown"]
 
 
+def test_usage_csv_has_no_line_that_tells_nothing(tmp_path):
+    directory = night(tmp_path / "night", rows=[row("legal", "q3", "answered"), row("sales", "q4", "answered")])
+    for by, labels in (("metadata.project", ["q3", "q4"]), ("workspace", ["legal", "sales"])):
+        ask(directory, "--csv", tmp_path / "by.csv", "--by", by)
+        assert [line[by] for line in lines_of(tmp_path / "by.csv")] == labels
+
+
 @pytest.mark.parametrize(("option", "begins"), [("--csv", "\ufeffworkspace,"), ("--focus", "BilledCost,"), ("--html", "<!doctype")])
 def test_what_a_person_names_to_be_written_to_stays_what_it_is_a_pipe_a_link_or_a_file(tmp_path, option, begins):
     """As root, /dev/null and /dev/stdout would be gone for the whole machine."""
