@@ -170,7 +170,8 @@ def _tell(found: Report, only: str | None) -> None:
         tell(f"no row: {reason}", err=True)
     for parked in standing_still(found, only):
         status = f"{parked.status} " if parked.status else ""
-        told = f"parked: {parked.name}, {counted(parked.rows, 'row')}: {status}{parked.code}: {parked.message}\n  {parked.advice}"
+        where = f"{parked.run}: " * bool(parked.run)
+        told = f"parked: {where}{parked.name}, {counted(parked.rows, 'row')}: {status}{parked.code}: {parked.message}\n  {parked.advice}"
         tell("\n".join(map(printable, told.split("\n"))), err=True)
     for each in found.left_out:
         tell(f"not counted: {each.why}", err=True)

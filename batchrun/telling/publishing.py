@@ -74,15 +74,16 @@ def _ran(taken: Taken, described: Mapping[str, Any]) -> Ran:
 
 def standing_still(report: Report, only: str | None = None) -> list[Parked]:
     """What the runs of *report* were ended by or wait for, as far as rows are left; of one workspace what concerns it."""
-    return [*_parked([(run_directory.read_description(taken.path) or {}) for taken in report.taken], report, only)]
+    return [*_parked([(taken.path, run_directory.read_description(taken.path) or {}) for taken in report.taken], report, only)]
 
 
-def _parked(described: Sequence[Mapping[str, Any]], report: Report, only: str | None) -> Iterator[Parked]:
+def _parked(described: Sequence[tuple[Path, Mapping[str, Any]]], report: Report, only: str | None) -> Iterator[Parked]:
     """What the openings ended with; of a run that was killed, the lanes whose last call was refused in that way."""
     pending = report.statement.total().pending
-    for each in described if pending else ():
-        yield from (mine for scope in stood_still(each) if (mine := _seen_by(scope, each, pending, only)) is not None)
-    if not all(table(each.get("ended")) for each in described) and report.course is not None:
+    for path, each in described if pending else ():
+        run = str(path) if len(described) > 1 and only is None else ""
+        yield from (replace(mine, run=run) for scope in stood_still(each) if (mine := _seen_by(scope, each, pending, only)) is not None)
+    if not all(table(each.get("ended")) for _, each in described) and report.course is not None:
         yield from (_standing(each, report) for each in report.course.standstills.values() if _left(each, report))
 
 

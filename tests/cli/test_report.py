@@ -26,6 +26,7 @@ from batchrun.running.money import described_job
 from batchrun.telling.reporting import reported
 from tests.core.ledger.test_attribution import MIDNIGHT, World, at_hours
 from tests.focus_spec import violations
+from tests.report.test_page import text_of
 from tests.report.written import Night, write_night
 from tests.runs import write_run
 
@@ -210,6 +211,22 @@ def test_what_stands_still_is_told_beside_the_statement_with_what_to_do_and_to_e
     assert parked in ask(directory, "--workspace", "sales").stderr
     assert "parked" not in ask(directory, "--workspace", "legal").stderr
     assert "parked" not in ask(write_night(tmp_path / "done", Night(["legal"], rows=10))).stderr
+
+
+def test_of_several_runs_what_stands_still_is_told_with_the_run_that_it_is_of_but_on_a_departments_own(tmp_path):
+    names = ["skunkworks-1", "skunkworks-2"]
+    directories = [write_night(tmp_path / each, Night(["legal", "sales"], rows=10, pending=7)) for each in names]
+    second = directories[1] / "run.json"
+    second.write_bytes(orjson.dumps(orjson.loads(second.read_bytes()) | {"run": "run-2"}))
+    said = ask(*directories, "--html", tmp_path / "all.html").stderr
+    page = text_of((tmp_path / "all.html").read_text(encoding="utf-8"))
+    for directory in directories:
+        assert f"parked: {directory}: sales qwen-max, 7 rows: 403 Model.AccessDenied" in said
+        assert f"{directory} : sales qwen-max" in page
+    ask(*directories, "--html", tmp_path / "own.html", "--workspace", "sales")
+    own = (tmp_path / "own.html").read_text(encoding="utf-8")
+    assert "sales qwen-max workspace and model" in text_of(own)
+    assert "skunkworks" not in own
 
 
 def test_focus_is_valid_adds_up_and_says_what_is_not_in_it(tmp_path):

@@ -56,6 +56,7 @@ def _scope(parked: Parked, kind: str, words: Words) -> Markup:
     status = f" {parked.status}" if parked.status else ""
     head = h(
         "p",
+        [h("code", name(parked.run, _WHOLE)), ": "] if parked.run else None,
         h("strong", name(parked.name, _WHOLE)),
         " ",
         h("span", scope, class_="quiet"),

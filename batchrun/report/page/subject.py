@@ -45,6 +45,8 @@ class Parked:
     status: int | None = None
     message: str = ""
     advice: str = ""
+    run: str = ""
+    """Where the run stands that it is of; nothing where there is but one, or where it may name others than the reader."""
 
 
 @dataclass(frozen=True)
