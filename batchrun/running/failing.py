@@ -9,9 +9,16 @@ everything in it came of that: a bug must look like one.
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from types import TracebackType
+from typing import ParamSpec
 
 from batchrun.core.errors import BatchrunError, StoppedError
 from batchrun.edge import lost_steps
+from batchrun.running.wishes import Wishes
+
+_Given = ParamSpec("_Given")
 
 _NO_MEMORY = (
     "there was no memory left to go on. What was answered is kept; calls that were under way may have been billed, and are in doubt. "
@@ -35,11 +42,52 @@ _LAST_WORDS = f"batchrun: {_NO_MEMORY}\n".encode()
 _AT_ONCE = b"batchrun: stopped at once, and its account is not made; the same command goes on, and makes it\n"
 
 
-def first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return what ended the run where batchrun raised it, or where memory ran out; otherwise the group as it is."""
+class Theirs:
+    """Hears what the caller's own functions raise: it ends the run, and is the caller's to catch, whatever it comes up through."""
+
+    def __init__(self) -> None:
+        self.raised: Exception | None = None
+        """The first of it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, Exception) and self.raised is None:
+            self.raised = error
+
+    def heard(self, wishes: Wishes) -> Wishes:
+        """*wishes*, of whose functions this hears."""
+        show, hand_on, on_index = wishes.show, wishes.hand_on, wishes.on_index
+        return replace(
+            wishes,
+            note=self._called(wishes.note),
+            show=None if show is None else self._awaited(show),
+            hand_on=None if hand_on is None else self._awaited(hand_on),
+            on_index=None if on_index is None else self._called(on_index),
+        )
+
+    def _called(self, function: Callable[_Given, None]) -> Callable[_Given, None]:
+        def called(*given: _Given.args, **named: _Given.kwargs) -> None:
+            with self:
+                function(*given, **named)
+
+        return called
+
+    def _awaited(self, function: Callable[_Given, Awaitable[None]]) -> Callable[_Given, Coroutine[None, None, None]]:
+        async def awaited(*given: _Given.args, **named: _Given.kwargs) -> None:
+            with self:
+                await function(*given, **named)
+
+        return awaited
+
+
+def first_of_ours(group: BaseExceptionGroup[BaseException], theirs: Exception | None = None) -> BaseException:
+    """Return what ended the run: what batchrun raised, that memory ran out, or *theirs*; otherwise the group as it is."""
     ours, _ = group.split(BatchrunError)
     if ours is None:
-        return told(group)
+        ended = told(group)
+        return ended if theirs is None or ended is not group else theirs
     error: BaseException = ours
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -45,7 +45,7 @@ from batchrun.running import noticed
 from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import Purses, each_purse, purses_of, take_up, tell_budgets, tell_spent
 from batchrun.running.closing import Windows, by_the_clock, windows_of
-from batchrun.running.failing import MAY_COME_OF_IT, first_of_ours, give_up, stop_at_once, told
+from batchrun.running.failing import MAY_COME_OF_IT, Theirs, first_of_ours, give_up, stop_at_once, told
 from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, opened, read_schema
 from batchrun.running.parks import parks_before_any_call, tell_outages, tell_parks
@@ -61,15 +61,17 @@ __all__ = ["Ending", "Wishes", "read_statement", "run", "run_blocking"]
 
 
 async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
-    """Carry *job* out, or go on with it; returns when all is done, parked or stopped. Raises what `core/errors.py` lists.
+    """Carry *job* out, or go on with it; returns when all is done, parked or stopped.
 
-    Cancelled, it has stopped when the cancellation comes out of it, and can be gone on with.
+    Raises what `core/errors.py` lists, and what a function among *wishes* raises, as it is: the run has stopped then. Cancelled, it has
+    stopped when the cancellation comes out of it. Either way it can be gone on with.
     """
     on_asyncio()
     came_to: list[Ending] = []
+    theirs = Theirs()
 
     async def carry_out() -> None:
-        came_to.append(await _run(job, wishes))
+        came_to.append(await _run(job, theirs.heard(wishes)))
 
     try:
         # A task that asyncio cancels leaves the threads behind that it waits for; a group's tasks wait for theirs.
@@ -77,7 +79,7 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
             own.start_soon(carry_out)
     except BaseExceptionGroup as group:
         error = group.exceptions[0]
-        raise (first_of_ours(error) if isinstance(error, BaseExceptionGroup) else told(error)) from None
+        raise (first_of_ours(error, theirs.raised) if isinstance(error, BaseExceptionGroup) else told(error)) from None
     return came_to[0]
 
 

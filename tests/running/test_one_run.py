@@ -169,6 +169,39 @@ def test_a_signal_that_comes_with_the_last_answer_has_stopped_nothing(tmp_path, 
     assert (ending.statement.total().pending == 0) == (stopped_by is None)
 
 
+class OutOfRoomError(Exception):
+    """A caller's own."""
+
+
+def _raise(*_given):
+    raise OutOfRoomError
+
+
+async def _raise_later(_given):
+    await anyio.sleep(0.02)  # so that several outcomes are being handed on at once
+    raise OutOfRoomError
+
+
+@pytest.mark.parametrize(
+    ("function", "raises"),
+    [
+        ("note", _raise),
+        ("on_index", _raise),
+        ("show", _raise_later),
+        ("hand_on", _raise_later),
+        ("hand_on", _raise),
+    ],
+)
+def test_what_a_function_of_the_caller_raises_comes_out_as_it_is_and_the_run_can_be_gone_on_with(tmp_path, function, raises):
+    job = job_in(tmp_path)
+    with (tmp_path / "rows.jsonl").open("ab") as rows:
+        rows.write(b"no row, of which a note is made\n")
+    with pytest.raises(OutOfRoomError):
+        run_blocking(job, Wishes(dotenv=None, page=None, **{function: raises}))
+    ending = run_blocking(job, Wishes(dotenv=None, page=None))
+    assert (ending.exit_code, ending.statement.total().answered) == (3, 12)
+
+
 def test_a_description_that_is_taken_away_under_a_run_keeps_no_later_one_out(tmp_path):
     async def hand_on(_outcome):
         (tmp_path / "run" / "run.json").unlink(missing_ok=True)
