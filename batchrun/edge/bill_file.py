@@ -49,6 +49,7 @@ _NEEDED = ("instance", "day", "usage")
 _PRODUCTS = ("百炼", "modelstudio", "bailian", "大模型", "dashscope", "sfm")
 _TOTALS = frozenset({"合计", "总计", "小计", "汇总", "total", "subtotal", "sum", "grandtotal"})
 _DAY = re.compile(r"(\d{4})(?:[-/.年](\d{1,2})[-/.月](\d{1,2})日?|(\d{2})(\d{2}))(?:\D.*)?")
+_YEAR_LAST = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})\b")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})")
 """With how far its clock is from UTC: Z, or +08:00."""
 _CHINA = ZoneInfo("Asia/Shanghai")
@@ -245,4 +246,6 @@ def _day(text: str, zone: ZoneInfo) -> date:
             return date(*(int(part) for part in match.groups() if part))
     except (ValueError, OverflowError):
         pass
+    if _YEAR_LAST.match(text):
+        raise _NotReadError(f"day {text!r}: day and month cannot be told apart; a spreadsheet writes so: give the file as it was exported")
     raise _NotReadError(f"day {text!r}: no day; export the bill by day (统计周期: 按天)")

@@ -116,6 +116,8 @@ def test_numbers_and_units_become_tokens(tmp_path, usage, unit, tokens, step):
         ({"usage": "NaN"}, "usage 'NaN': no number that can be"),
         ({"usage": "1e99999"}, "usage '1e99999': no number that can be"),
         ({"day": "2026-11"}, "day '2026-11': no day; export the bill by day"),
+        ({"day": "11/12/2026"}, "day '11/12/2026': day and month cannot be told apart; a spreadsheet writes so: give the file as"),
+        ({"day": "2.11.26 0:00"}, "day '2.11.26 0:00': day and month cannot be told apart"),
         ({"day": "2026-13-01"}, "day '2026-13-01': no day"),
         ({"day": ""}, "day '': no day"),
         ({"instance": "i-bp1"}, "instance id 'i-bp1': neither of the forms"),
