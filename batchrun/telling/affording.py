@@ -11,7 +11,7 @@ from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Usage
 from batchrun.core.money.budget import LaneKey, Page, Purse, told
-from batchrun.core.money.outlays import Outlay, RunsOut, runs_out, total
+from batchrun.core.money.outlays import Outlay, RunsOut, in_hours, runs_out, total
 from batchrun.core.scheduling.prospects import Obstacle, Prospect
 from batchrun.report.forecast import clock, duration
 from batchrun.running.bookkeeping import Bookkeeper
@@ -38,6 +38,7 @@ class Affording:
         self._begins_at = begins_at
         self._calls = calls
         self._bounds = bounds
+        self._hours = {name: each.window for name, each in workspaces.items()}
         self._purses = purses_of(job, workspaces, calls, prices_of(job))
         if directory.exists():
             take_up(job, self._purses, directory)
@@ -70,7 +71,9 @@ class Affording:
         known = [price for price in prices if price is not None]
         if cost is None or len(known) < len(prices):
             return None
-        return Outlay(each.rows, each.seconds or 0.0, cost, max([cost / max(1, each.rows), *known]))
+        seconds = each.seconds or 0.0
+        course = in_hours(self._hours[each.workspace], at, seconds)
+        return Outlay(each.rows, seconds, cost, max([cost / max(1, each.rows), *known]), course)
 
     def _page(self, purse: Purse) -> Page:
         return purse.page(self._begins_at.timestamp())

@@ -289,13 +289,13 @@ def test_the_latest_lines_are_whole_ones(tmp_path):
 PRICED: dict[str, object] = {"qwen-plus": {"tiers": {"input": 1, "output": 1}}}
 
 
-def affordable(budget, *, rows=1000, job_name="job", more=(), **tables):
+def affordable(budget, *, rows=1000, job_name="job", more=(), window=None, **tables):
     """The obstacles and notes of a plan whose rows cost 100 tokens each, of input and output, after what was answered so far."""
     write([*rows_of(rows), *more])
     left([entry(number, output=100) for number in range(20)])
     job = job_of(
         job={"name": job_name, "input": "in.jsonl", "output": "run"},
-        workspaces={"legal": {"concurrency": 4, "budget": budget, "parameters": {"max_tokens": 200}}},
+        workspaces={"legal": {"concurrency": 4, "window": window, "budget": budget, "parameters": {"max_tokens": 200}}},
         prices=PRICED,
         **tables,
     )
@@ -320,6 +320,17 @@ def test_a_budget_that_does_not_says_when_and_with_how_many_rows_left_over():
     assert wrong.rows == pytest.approx(980 - 477, abs=25)
     assert "0.004 CNY spent so far; it would be spent after " in wrong.said
     assert "raise it by about 0.1" in wrong.advice
+
+
+def test_a_budget_of_a_workspace_that_is_closed_is_spent_in_its_hours():
+    at = []
+    for window in (None, "00:00-24:00 UTC", "23:00-23:30 UTC"):
+        _, (wrong,) = affordable({"amount": 0.02}, window=window)
+        at += re.findall(r"would be spent after .*, at (\d\d):(\d\d:\d\d);", wrong.said)
+        assert wrong.rows == pytest.approx(980 - 77, abs=25)
+    (begins, so_far), *later = at
+    assert begins == "22"
+    assert later == [("22", so_far), ("23", so_far)]
 
 
 def test_a_budget_in_tokens_or_of_the_day_is_looked_at_too_and_other_runs_have_their_part_of_it():

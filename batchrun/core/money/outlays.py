@@ -1,4 +1,4 @@
-"""When budgets would be spent, if lanes spend evenly until they are done: a forecast in arithmetic, told before a run begins.
+"""When budgets would be spent, if lanes spend evenly in their hours until they are done: a forecast in arithmetic, before a run begins.
 
 What a row may cost at the most is set aside before it is sent, so the last of a budget buys nothing that is smaller than such a bound. A
 budget that comes anew with each day is looked at day by day: the first day that does not suffice is when rows would be left over.
@@ -6,10 +6,13 @@ budget that comes anew with each day is looked at day by day: the first day that
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from batchrun.core.jobs.hours import Hours
 from batchrun.core.money.periods import Period
 
 _MOST_PERIODS = 400
@@ -26,14 +29,35 @@ class Outlay:
     """By all its rows."""
     most: Decimal
     """What one row may cost, and is set aside for it."""
+    course: Sequence[tuple[float, float]] = ()
+    """What share is done by when, evenly in between, from the beginning to the end; nothing: evenly all the time."""
 
     def spent(self, at: float) -> Decimal:
         """By the time *at*."""
-        return self.amount if at >= self.seconds else self.amount * Decimal(max(0.0, at) / self.seconds)
+        return self.amount * Decimal(self._done(at))
 
     def left(self, at: float) -> int:
         """Rows that are not done by then."""
-        return 0 if at >= self.seconds else round(self.rows * (1 - max(0.0, at) / self.seconds))
+        return round(self.rows * (1 - self._done(at)))
+
+    def _done(self, at: float) -> float:
+        if at >= self.seconds:
+            return 1.0
+        course = self.course or ((0.0, 0.0), (self.seconds, 1.0))
+        place = bisect_right(course, (max(0.0, at), math.inf))
+        (begins, before), (ends, after) = course[place - 1 : place + 1]
+        return before + (after - before) * (max(0.0, at) - begins) / (ends - begins)
+
+
+def in_hours(hours: Hours | None, begins_at: float, seconds: float) -> list[tuple[float, float]]:
+    """The course of a lane that begins at the wall time *begins_at* and is called within *hours* until it is done after *seconds*."""
+    course, passed, now = [(0.0, 0.0)], 0.0, 0.0
+    while hours is not None and now < seconds:
+        changes_at = min(seconds, hours.next_change(begins_at + now) - begins_at)
+        passed += changes_at - now if hours.is_open(begins_at + now) else 0.0
+        now = changes_at
+        course.append((now, passed))
+    return [(at, done / passed) for at, done in course] if passed else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +99,8 @@ def _spent_at(lanes: Sequence[Outlay], starts: float, ends: float, spare: Decima
     if spare < 0:
         return starts if any(lane.left(starts) for lane in lanes) else None
     at, spent = starts, Decimal(0)
-    for stop in sorted({ends, *(lane.seconds for lane in lanes if starts < lane.seconds < ends)}):
+    turns = (turn for lane in lanes for turn in (lane.seconds, *(at for at, _ in lane.course)))
+    for stop in sorted({ends, *(turn for turn in turns if starts < turn < ends)}):
         then = sum((lane.spent(stop) for lane in lanes), Decimal(0)) - begun
         if then > spare:
             return at + (stop - at) * float((spare - spent) / (then - spent))

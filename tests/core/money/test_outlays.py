@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchrun.core.money.outlays import Outlay, RunsOut, runs_out, total
+from batchrun.core.jobs.hours import read_hours
+from batchrun.core.money.outlays import Outlay, RunsOut, in_hours, runs_out, total
 from batchrun.core.money.periods import Period
 
 D = Decimal
@@ -51,6 +52,42 @@ def test_a_budget_of_the_run_is_spent_when_its_lanes_have_spent_it(lanes, left, 
     assert (told is None) == (found is None)
     if told and found:
         assert [told.at, told.rows, float(told.missing)] == pytest.approx([found.at, found.rows, float(found.missing)])
+
+
+HOUR = 3600.0
+NIGHTS = read_hours("22:00-02:00 Asia/Shanghai")
+
+
+def by_night(rows, hours, amount, most=0):
+    """A lane that is begun at noon, is called by night, and done after so many *hours*."""
+    return Outlay(rows, hours * HOUR, D(amount), D(most), in_hours(NIGHTS, NOON, hours * HOUR))
+
+
+def test_a_lane_that_is_closed_spends_nothing_and_all_of_its_own_in_its_hours():
+    # 22:00 to 02:00 of one night, and 22:00 to 24:00 of the next one.
+    lane = by_night(60, 36, 60)
+    spent = [float(lane.spent(at * HOUR)) for at in (-1, 0, 9, 10, 11, 14, 20, 34, 35, 36, 40)]
+    assert spent == pytest.approx([0, 0, 0, 0, 10, 40, 40, 40, 50, 60, 60])
+    assert [lane.left(at * HOUR) for at in (0, 10, 12, 14, 34, 36)] == [60, 60, 40, 20, 20, 0]
+    assert in_hours(None, NOON, HOUR) == in_hours(NIGHTS, NOON, HOUR) == []
+    assert in_hours(read_hours("Mon-Sun 00:00-24:00 UTC"), NOON, HOUR) == [(0.0, 0.0), (HOUR, 1.0)]
+
+
+def test_a_budget_is_spent_within_the_hours_of_its_lanes_and_by_the_days_on_which_these_are():
+    lane = by_night(60, 36, 60)
+    told = runs_out([lane], D(1000), D(10), None, NOON)
+    assert told is not None
+    assert [told.at / HOUR, told.rows, float(told.missing)] == pytest.approx([11, 50, 50])
+    # 20 by the first midnight, 20 from then until two, and 20 more before the second midnight.
+    assert runs_out([lane], D(41), D(21), BY_DAY, NOON) is None
+    told = runs_out([lane], D(30), D(21), BY_DAY, NOON)
+    assert told is not None
+    assert [told.at / HOUR, told.rows] == pytest.approx([35, 10])
+    # All 60 of Thursday's: spread over Wednesday too, they would be within 50 a day.
+    thursday = Outlay(60, 36 * HOUR, D(60), D(0), in_hours(read_hours("Thu 00:00-24:00 Asia/Shanghai"), NOON, 36 * HOUR))
+    told = runs_out([thursday], D(50), D(50), BY_DAY, NOON)
+    assert told is not None
+    assert [told.at / HOUR, told.rows] == pytest.approx([32, 10])
 
 
 @pytest.mark.parametrize(
