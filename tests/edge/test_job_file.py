@@ -35,10 +35,10 @@ WRONG = [
     # file, where, found, allowed
     ("", "job", "nothing", "needed: [job]"),
     ("[job]", "job.input", "nothing", "needed: a path, a glob"),
-    ("[job]\ninput = 3", "job.input", "3", "a table"),
+    ("[job]\ninput = 3", "job.input", "3", 'a path: "rows.jsonl", or a table: { path'),
     ('[job]\ninput = ""', "job.input", '""', "a path"),
     ("[job]\ninput = []", "job.input", "an empty list", "at least one"),
-    ('[job]\ninput = ["a", 3]', "job.input[1]", "3", "a table"),
+    ('[job]\ninput = ["a", 3]', "job.input[1]", "3", 'a path: "rows.jsonl", or a table: { path'),
     ('[job]\ninput = ["a", ""]', "job.input[1]", '""', "a path"),
     ('[job]\ninput = { pth = "a", path = "b" }', "job.input.pth", "an unknown key", "did you mean 'path'?"),
     ('[job]\ninput = [{ workspace = "default" }]', "job.input[0].path", "nothing", "needed: a path"),

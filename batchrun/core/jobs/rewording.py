@@ -28,8 +28,12 @@ _ALLOWED = {
     "string_type": "a string",
     "tuple_type": "a list",
 }
-_TABLES = {"budget": 'a table: { amount = 20, currency = "CNY" } or { tokens = 5_000_000 }', "backoff": "a table: { first = 1, max = 60 }"}
-"""Written as a number where it is taken for one."""
+_TABLES = {
+    "budget": 'a table: { amount = 20, currency = "CNY" } or { tokens = 5_000_000 }',
+    "backoff": "a table: { first = 1, max = 60 }",
+    "input": 'a path: "rows.jsonl", or a table: { path = "rows.jsonl", workspace = "legal" }',
+}
+"""Written as a number where it is taken for one, or that may be more than a table."""
 
 
 def reworded(error: ValidationError, root: type[BaseModel], raw: Any) -> Iterator[Wrong]:
