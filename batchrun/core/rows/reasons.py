@@ -69,7 +69,7 @@ HINTS: Mapping[str, Callable[[Reason], bool]] = {
     # Of a file whose very first letter is wrong, that may be all.
     "a table with headings (CSV) is made JSON lines by: "
     'python3 -c \'import csv, json, sys; sys.stdin.reconfigure(encoding="utf-8-sig", newline=""); '
-    "[print(json.dumps(row)) for row in csv.DictReader(sys.stdin)]'": (
+    "[print(json.dumps({name: cell for name, cell in row.items() if cell})) for row in csv.DictReader(sys.stdin)]'": (
         lambda each: each.place.endswith(", line 1") and each.said == "not JSON: unexpected character, expected a JSON value at column 1"
     ),
 }

@@ -76,7 +76,8 @@ def test_an_object_or_an_array_over_several_lines_is_told_how_to_be_made_json_li
 
 @pytest.mark.parametrize("begins", [b"", codecs.BOM_UTF8], ids=["plain", "as Excel saves it"])
 def test_a_table_is_told_how_to_be_made_json_lines_and_what_is_told_does_it(tmp_path, begins):
-    (tmp_path / "rows.csv").write_bytes(begins + 'id,workspace,prompt\r\n7,legal,"你好，\n世界"\r\n'.encode())
+    # Of the last column this row has nothing: a cell that is empty says nothing, and no model is named so.
+    (tmp_path / "rows.csv").write_bytes(begins + 'id,workspace,prompt,model\r\n7,legal,"你好，\n世界",\r\n'.encode())
     reasons = Reasons()
     for number, line in enumerate((tmp_path / "rows.csv").read_bytes().removeprefix(begins).splitlines(), 1):
         reasons.add("rows.csv", number, why(line, "legal"))
@@ -87,7 +88,7 @@ def test_a_table_is_told_how_to_be_made_json_lines_and_what_is_told_does_it(tmp_
         made = subprocess.run(command, shell=True, stdin=table, capture_output=True, check=True).stdout
     row = read_line(made, {"legal": Inherited("qwen-plus", {}, b"")}, None)
     assert not isinstance(row, NotARow)
-    assert (row.id, row.body()["messages"][0]["content"]) == ("7", "你好，\n世界")
+    assert (row.id, row.model, row.body()["messages"][0]["content"]) == ("7", "qwen-plus", "你好，\n世界")
 
 
 def test_a_broken_line_among_others_is_no_table():
