@@ -32,7 +32,7 @@ from batchrun.edge.source.scan import Counts, Scanned, SetAside
 from batchrun.edge.source.spool import write_whole
 
 FORMAT = 1
-_READING = 2
+_READING = 3
 """Of which lines are rows: it changes where that does."""
 MOST_SET_ASIDE_BYTES = 16 << 20
 """Of lines set aside: an input of which more is no row is not worth keeping an index of."""
