@@ -127,3 +127,32 @@ def test_a_stream_that_drips_runs_out_of_time_though_others_have_their_turns_bef
     queued, over, ended = run_virtually(main)
     assert over == "total_timeout"
     assert ended < 3.0 + queued + 1.0
+
+
+def test_a_stream_whose_time_would_be_up_while_it_waits_for_its_turn_has_what_was_left_of_it_afterwards():
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        watch, turns = Watch(), Few(loop, 1)
+        attempt = Attempt(loop, Reading(FORMATS["openai"].dialect, {}), 0.0, 3.0)
+        attempt.connection = cast("Connection", Wire([]))
+        watch.add(attempt)
+        attempt._allow(IDLE)
+        await anyio.sleep(2.75)
+
+        async def read_another():
+            await turns.begin()
+            loop.pass_by(0.1)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(read_another)
+            tasks.start_soon(attempt._portions, OPENAI[0] * 700, IDLE, turns)
+        read_at, read = loop.time(), (attempt.over, attempt.reading.events)
+        await anyio.sleep(attempt.ends - read_at)
+        return read_at, read, attempt.ends, attempt.over
+
+    read_at, read, ends, over = run_virtually(main)
+    assert read == (None, 700)
+    assert 3.0 < read_at < ends < read_at + 0.25, "what it had used before is gone"
+    assert over == "total_timeout"
