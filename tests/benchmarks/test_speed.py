@@ -16,7 +16,7 @@ def test_the_greedy_ideal_gives_each_call_the_first_free_slot():
 
 
 def test_the_start_is_taken_off_what_a_row_costs():
-    start, run = Weight(0.3, 1.0, 10, 0.5, 4), Weight(0.3 + 1e-4 * 1_000, 2.0, 20, 1.0, 4)
+    start, run = Weight(0.3, 10, 0.5, 4), Weight(0.3 + 1e-4 * 1_000, 20, 1.0, 4)
     assert Weighed(NAIVE, SMALL + 1_000, [start], [run]).micros() == [pytest.approx(100)]
 
 

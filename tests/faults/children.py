@@ -11,17 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests import weighing
+
 ROOT = Path(__file__).parents[2]
 BATCHRUN = [sys.executable, "-c", "from batchrun.__main__ import main; main()"]
-_MEASURED = """
-import os, sys
-child = os.fork()
-if not child:
-    os.dup2(2, 1)
-    os.execv(sys.argv[1], sys.argv[1:])
-_, status, used = os.wait4(child, 0)
-print(os.waitstatus_to_exitcode(status), used.ru_maxrss)
-"""
 
 
 def environment(keys: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -72,11 +65,8 @@ def count_of(directory: Path) -> int:
 
 
 def measured(cwd: Path, *arguments: str, keys: Mapping[str, str]) -> tuple[int, float]:
-    """Carry the command out with its words thrown away; give its exit code and the most MiB it had in memory.
-
-    What a process is said to have had at the most begins with what its parent had: so its parent is a small one.
-    """
-    command = [sys.executable, "-S", "-c", _MEASURED, *BATCHRUN, *arguments]
+    """Carry the command out with its words thrown away; give its exit code and the most MiB it had in memory."""
+    command = weighing.weighed([*BATCHRUN, *arguments])
     said = subprocess.run(command, cwd=cwd, env=environment(keys), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
-    code, most_kib = map(int, said.split())
-    return code, most_kib / 1024
+    took = weighing.told(said)
+    return took.exit_code, took.most_mib

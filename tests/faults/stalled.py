@@ -20,9 +20,11 @@ from pathlib import Path
 from batchrun.core.ledger.attempts import Ended, Started, read_attempt
 from batchrun.core.ledger.unsynced import UNSYNCED_SECONDS
 from batchrun.edge.ledger.ledger import SYNC_EVERY
+from tests import weighing
 from tests.faults import children
 from tests.faults.kinds import PLAIN
 from tests.peers.peer import program
+from tests.weighing import Took
 
 TOTAL = 1.5
 SLOTS = {"good": 4, "hung": 2}
@@ -71,12 +73,12 @@ def stalled(place: Path, seconds: float, *, rows: int, when: int = 7, call: str 
         command = [program("strace", "strace"), "-f", "-qq", "-o", "/dev/null", *traced, "-e", inject, *children.BATCHRUN]
         with (place / "said").open("wb") as said:
             process = subprocess.Popen(
-                [*command, "run", "job.toml"], cwd=place, env=children.environment(_keys()), stdout=said, stderr=said
-            )
+                weighing.weighed([*command, "run", "job.toml"]),
+                cwd=place, env=children.environment(_keys()), stdout=subprocess.PIPE, stderr=said,
+            )  # fmt: skip
         heard = _signalled(place, process) if hears else None
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return _read(place, process.returncode, used.ru_maxrss / 1024, heard)
+        took = weighing.told(process.communicate()[0])
+    return _read(place, took, heard)
 
 
 def _keys() -> dict[str, str]:
@@ -105,7 +107,7 @@ def _signalled(place: Path, process: subprocess.Popen[bytes]) -> float:
                 size, since = now, time.monotonic()
         time.sleep(0.02)
     began = time.monotonic()
-    os.kill(_child_of(process.pid), signal.SIGINT)
+    os.kill(_child_of(_child_of(process.pid)), signal.SIGINT)
     while b"no new calls" not in (place / "said").read_bytes():
         assert process.poll() is None, (place / "said").read_text()
         time.sleep(0.02)
@@ -116,7 +118,7 @@ def _child_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-def _read(place: Path, exit_code: int, most_mib: float, heard: float | None) -> Told:
+def _read(place: Path, took: Took, heard: float | None) -> Told:
     started: dict[str, float] = {}
     begins: list[float] = []
     ends: list[tuple[float, float]] = []
@@ -133,8 +135,8 @@ def _read(place: Path, exit_code: int, most_mib: float, heard: float | None) -> 
                 under_way -= 1
     gap, began = max(zip((after - before for before, after in pairwise(sorted(begins))), sorted(begins), strict=False), default=(0.0, 0.0))
     return Told(
-        exit_code, (place / "said").read_text(errors="replace"), most_mib, len(children.entries(place / "run")), gap,
-        max(took for _, took in ends), sum(began < at < began + gap for at, _ in ends), most, len(begins), heard,
+        took.exit_code, (place / "said").read_text(errors="replace"), took.most_mib, len(children.entries(place / "run")), gap,
+        max(seconds for _, seconds in ends), sum(began < at < began + gap for at, _ in ends), most, len(begins), heard,
     )  # fmt: skip
 
 

@@ -1,18 +1,17 @@
-"""One child process, weighed: CPU seconds, wall seconds, peak memory; and what a row costs without the start."""
+"""One child process, weighed: CPU seconds, peak memory; and what a row costs without the start."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from tests import weighing
 from tests.benchmarks.speed import rows
 from tests.benchmarks.speed.contestants import SMALL, Contestant, Task
 from tests.benchmarks.speed.endpoint import counted
@@ -23,7 +22,6 @@ class Weight(NamedTuple):
 
     cpu: float
     """Seconds, user and system, of the process and those that it waited for."""
-    wall: float
     peak_bytes: int
     seconds: float
     """From the first connection to the last answer, as the endpoint saw it: some open all of theirs before they call."""
@@ -62,19 +60,18 @@ def weigh(contestant: Contestant, task: Task, folder: Path) -> Weight:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     counted(task.url)
-    command = list(contestant.command(task._replace(folder=folder)))
+    command = weighing.weighed(contestant.command(task._replace(folder=folder)))
     with tempfile.TemporaryFile() as said:
-        began = time.perf_counter()
-        child = subprocess.Popen(command, cwd=folder, env=contestant.variables(), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-        _, status, used = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
+        child = subprocess.Popen(
+            command, cwd=folder, env=contestant.variables(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
+        )
+        took = weighing.told(child.communicate()[0])
         said.seek(0)
         tail = said.read()[-2000:].decode(errors="replace")
     answered, seen = contestant.answers(folder), counted(task.url)
-    if child.returncode or answered != task.rows:
-        raise RuntimeError(f"{contestant.name}: exit {child.returncode}, {answered} of {task.rows} rows answered:\n{tail}")
-    return Weight(used.ru_utime + used.ru_stime, wall, used.ru_maxrss * 1024, seen["seconds"], seen["connections"])
+    if took.exit_code or answered != task.rows:
+        raise RuntimeError(f"{contestant.name}: exit {took.exit_code}, {answered} of {task.rows} rows answered:\n{tail}")
+    return Weight(took.cpu, took.most_bytes, seen["seconds"], seen["connections"])
 
 
 def alternate(
