@@ -40,17 +40,16 @@ def _job(home: Path, url: str, rows: list[dict[str, Any]]) -> Path:
 
 
 def carried_out(home: Path, rows: int, disturb: Callable[[subprocess.Popen[bytes], Path], None], own: Mapping[str, str]) -> dict[str, Any]:
-    """Carry a run out while *disturb* is about, and hold it to its rows, its quota and its time; what came of it."""
+    """Carry a run out while *disturb* is about, and hold it to its rows and its quota; what came of it, and in what time its calls came."""
     asked = rows_of(rows)
     limits = '[workspaces.legal]\napi_key = "sk-sim-legal"\naccount = "main"\n[accounts.main.quotas."qwen-plus"]\n'
     limits += f"rpm = {RPM * _JITTER:.0f}\nrequest_period = {PERIOD}\n"
     with simulator(home, latency=0.3, scenario=limits) as url:
         command = [*BATCHRUN, "run", str(_job(home, url, asked)), "--quiet"]
-        began = time.monotonic()
         with (home / "said").open("wb") as said:
             process = subprocess.Popen(command, cwd=home, env={**environment(), **own}, stdout=subprocess.DEVNULL, stderr=said)
         disturb(process, home / "run" / "legal" / "results.jsonl")
-        code, took = process.wait(timeout=300), time.monotonic() - began
+        code = process.wait(timeout=300)
         journal = calls(url)
     assert code == 0, (home / "said").read_text()
     total = read_statement(home / "run").total()
@@ -65,7 +64,7 @@ def carried_out(home: Path, rows: int, disturb: Callable[[subprocess.Popen[bytes
     times = [call["at"] for call in journal]
     return {
         "rows": rows,
-        "seconds": round(took, 1),
+        "seconds": round(max(times) - min(times), 1),
         f"most in {PERIOD} s": most_within(times, PERIOD),
         "most in 1 s": most_within(times, 1),
     }
