@@ -19,13 +19,12 @@ In the order in which to read it:
     attempts.py         the rule for attempts
     tokens.py           the rules for tokens
     found.py            what a refusal says of a token quota that is to be found
-    reckoning.py        what is believed to be in a window of tokens, and what refusals teach; joins the next eight
-    room.py             when the next row finds room in the window; joins the last four of the twelve
+    reckoning.py        what is believed to be in a window of tokens, and what refusals teach; joins the next seven
+    room.py             when the next row finds room in the window; joins the last four of the eleven
     counting.py         over which window, and when, the provider counts
     deviations.py       how much is kept free for guesses that are off
     witness.py          what refusals show of how it counts
-    surprises.py        what they show at once of a shorter window
-    others.py           and of somebody else who uses a known quota
+    unexplained.py      and at once of a shorter window, or of somebody else who uses a known quota
     shortness.py        what they show of a shorter window where the quota is to be found
     trials.py           when a longer window is tried
     ceilings.py         what was refused is not sent again at once

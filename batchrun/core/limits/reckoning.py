@@ -6,8 +6,8 @@ and both are learnt from refusals:
 
 - *how far expectations are off*: more is kept free after a refusal, and a little less after each row that was taken (`deviations.py`);
 - *how the provider counts* (`counting.py`): over which window, and whether when a call comes or when its answer ends. Which of these were
-  full at refusals shows it (`witness.py`), at once where only a shorter one can have been (`surprises.py`); and where nothing is refused
-  for long, a longer window is tried (`trials.py`).
+  full at refusals shows it (`witness.py`), at once where only a shorter one can have been, or none (`unexplained.py`); and where nothing is
+  refused for long, a longer window is tried (`trials.py`).
 
 So it is where the quota is known (`Reckoning`). Where the quota itself is to be found, its window is told by who looks for it; learnt here
 are whether answers are counted, and whether the window is shorter than that (`ToldReckoning`, `shortness.py`).
@@ -23,11 +23,10 @@ from batchrun.core.limits.counting import FIRST, WINDOWS, Counting
 from batchrun.core.limits.deviations import FIRST as FIRST_DEVIATIONS
 from batchrun.core.limits.deviations import LEAST, MOST, Deviations
 from batchrun.core.limits.guesses import Guesses
-from batchrun.core.limits.others import Others
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.shortness import Shortness
-from batchrun.core.limits.surprises import Surprises
 from batchrun.core.limits.trials import Trials, Try
+from batchrun.core.limits.unexplained import Unexplained
 from batchrun.core.limits.witness import AnswersWitness, Refusal, Refusals, Witness, least_rung
 
 _AT_MOST = 4.0
@@ -96,12 +95,15 @@ class Reckoning(_Reckoned):
 
     _witness: Witness = field(init=False)
     _trials: Trials = field(init=False)
-    _surprises: Surprises = field(init=False)
-    others: Others = field(init=False)
+    _unexplained: Unexplained = field(init=False)
 
     def _begin_learning(self) -> None:
-        self._witness, self._trials, self._surprises = Witness(self.room), Trials(self.room), Surprises(self.room)
-        self.others = Others(self.room)
+        self._witness, self._trials, self._unexplained = Witness(self.room), Trials(self.room), Unexplained(self.room)
+
+    @property
+    def others_use_it(self) -> bool:
+        """Whether the latest refusals are none of this quota, if it is all there for this run."""
+        return self._unexplained.others_use_it
 
     def took(self, now: float, rate: float, cost: float) -> None:
         """The provider took and answered a row."""
@@ -120,11 +122,10 @@ class Reckoning(_Reckoned):
     def refused(self, now: float, launched_at: float, rate: float, cost: float) -> None:
         """The provider refused a row that was expected to cost *cost*, and that `Room.settle` has taken back."""
         self._note_refused(now, launched_at, rate, cost)
-        refusal = self._refusal(now, launched_at, rate, cost)
-        self.others.refused(refusal)
+        shorter = self._unexplained.refused(self._refusal(now, launched_at, rate, cost), self._trials.largest)
         if (another := self._trials.refused(now)) is not None:
             self._try(now, another)
-        elif (shorter := self._surprises.refused(refusal, self._trials.largest)) is not None:
+        elif shorter is not None:
             self._count_over(now, shorter)
 
     def refused_too(self, now: float, cost: float) -> None:
@@ -164,7 +165,7 @@ class Reckoning(_Reckoned):
     def _count_over(self, now: float, rung: int, *, is_trial: bool = False) -> None:
         self._over(now, rung)
         self._witness.forget()
-        self._surprises.forget()
+        self._unexplained.forget()
         self._trials.begin(now, is_trial=is_trial)
 
 

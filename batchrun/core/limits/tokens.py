@@ -5,8 +5,8 @@ rate, and for room in the window besides (`room.py`). While a row waits for room
 made up for after: several rows go at once then, so that this costs no time.
 
 *A known quota* is reckoned with from the start, and the window is found from refusals (`reckoning.py`). Where others use it too, or it is
-lower than the job says (`others.py`), it is found as if nothing had been known; once a climb has come to the known quota that holds again,
-and how it is counted is learnt anew: what others made seem so is forgotten.
+lower than the job says (`unexplained.py`), it is found as if nothing had been known; once a climb has come to the known quota that holds
+again, and how it is counted is learnt anew: what others made seem so is forgotten.
 
 *One that is to be found* is bounded by nothing until a refusal shows it. From then on it is reckoned with too, over the window that
 refusals have shown it to be counted over; what went before stands in the trail. What each refusal says of where the quota lies is worked
@@ -56,7 +56,7 @@ class KnownTokens(Attempts):
     @property
     def has_fallen(self) -> bool:
         """Whether the latest refusals are none of this quota, if it is all there for this run."""
-        return self.reckoning.others.use_it
+        return self.reckoning.others_use_it
 
     def took(self, now: float, amount: float) -> None:
         """Learn from it."""
