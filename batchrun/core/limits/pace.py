@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from batchrun.core.limits.attempts import SINCE, Attempts
-from batchrun.core.limits.buckets import NO_TIME, Bucket, Latest
+from batchrun.core.limits.buckets import Bucket, Latest
 from batchrun.core.limits.climb import Climb
 from batchrun.core.limits.counting import Counting
 from batchrun.core.limits.margin import LEAST_TOKEN_MARGIN, Margin
@@ -116,11 +116,8 @@ class Pace:
     def took(self, now: float, amount: float) -> None:
         """The provider took an attempt of *amount*."""
         use, margin = self.use, self.margin
-        taken = use.taken
-        if now - taken.at <= NO_TIME:
-            taken.amount += amount
-        else:
-            taken.add(now, amount)
+        if self._holds:
+            use.taken.add(now, amount)
         use.typical += (amount - use.typical) * USUAL_LEARNS
         if self.room is not None or margin.share > margin.least:
             self.rule.took(now, amount)

@@ -58,7 +58,7 @@ class Use:
     launched_at: float = -math.inf
     """When the latest did."""
     taken: Flow = field(default_factory=Flow)
-    """What was answered of late."""
+    """What was answered of late, while a rate is held: nothing else may climb."""
 
     def go_on(self, now: float, cost: float) -> None:
         """The first attempt of a half second goes, or of all."""
