@@ -35,18 +35,11 @@ class Counting:
     """Seconds."""
     at_end: bool = False
     """An answer is counted when it ends, and not before."""
-    may_be_at_end: bool = False
-    """That explains what was refused as well as the other does: calls wait for both."""
     is_shown: bool = False
     """A row was taken that goes into no shorter window than is told."""
     ahead: float = 0.0
     """How much faster than the quota rows may go for a while, since the window alone holds them to it. The time that a large row's wait
     for room cost is made up for by it."""
-
-    @property
-    def counts_answers(self) -> bool:
-        """Whether calls wait for answers to leave the window."""
-        return self.at_end or self.may_be_at_end
 
     @property
     def makes_up_for(self) -> float:
@@ -59,7 +52,6 @@ class Counting:
         """Believe in another window, of which nothing was shown yet."""
         self.rung, self.window = rung, WINDOWS[rung]
         self.ahead = 0.0
-        self.may_be_at_end = False
 
     def go_ahead(self, *, may: bool) -> None:
         """Let rows go faster than the quota for a while: not in a short window of a quota that is to be found, unless that is shown.

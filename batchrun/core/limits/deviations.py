@@ -38,18 +38,18 @@ class Deviations:
 
     def refused(self) -> None:
         """A row was refused."""
-        self.count = min(MOST, self.count * (_WIDER_AT_END if self.counting.counts_answers else _WIDER))
+        self.count = min(MOST, self.count * (_WIDER_AT_END if self.counting.at_end else _WIDER))
 
     def refused_too(self) -> None:
         """So was one that was under way then."""
         counting = self.counting
         if self.count < (MOST if counting.at_end else _ENOUGH):
-            self.count *= _WIDER_STILL_AT_END if counting.counts_answers else _WIDER
+            self.count *= _WIDER_STILL_AT_END if counting.at_end else _WIDER
 
     def took(self) -> None:
         """A row was taken."""
         counting = self.counting
-        if counting.at_end or counting.may_be_at_end:
+        if counting.at_end:
             self.count *= _NARROWER_AT_END
         elif not counting.told:
             self.count *= _NARROWER

@@ -157,7 +157,7 @@ class Reckoning(_Reckoned):
         rung = witness.verdict(rate, self._trials.largest)
         if rung is not None:
             self._count_over(now, rung)
-        self.counting.go_ahead(may=witness.has_seen_enough and not self.counting.counts_answers)
+        self.counting.go_ahead(may=witness.has_seen_enough and not self.counting.at_end)
 
     def _try(self, now: float, another: Try) -> None:
         self._count_over(now, another.rung, is_trial=another.is_trial)

@@ -110,7 +110,7 @@ class Room:
     def _has_plenty(self, now: float, quota: float, cost: float) -> bool:
         """Whether the window is so empty that it need not be looked at closely."""
         counting, ceiling = self.counting, self.ceiling
-        if counting.at_end or counting.may_be_at_end or now < ceiling.until or cost >= ceiling.cost:
+        if counting.at_end or now < ceiling.until or cost >= ceiling.cost:
             return False
         row, held = self.guesses.like(cost), self.went
         mean = row.ratio * cost
@@ -118,10 +118,7 @@ class Room:
         return held.known + held.guessed + mean + self.deviations.count * sqrt(variance) <= quota
 
     def _free_at(self, now: float, quota: float, cost: float) -> float:
-        if self.counting.at_end:
-            return self._free_of_answers_at(now, quota)
-        at = self._free_of_rows_at(now, quota, cost)
-        return max(at, self._free_of_answers_at(now, quota)) if self.counting.may_be_at_end else at
+        return self._free_of_answers_at(now, quota) if self.counting.at_end else self._free_of_rows_at(now, quota, cost)
 
     def _free_of_rows_at(self, now: float, quota: float, cost: float) -> float:
         ceiling = self.ceiling

@@ -47,7 +47,7 @@ class Shortness:
     def look_at(self, refusal: Refusal, largest: float) -> int | None:
         """Note how full the windows were at a refusal; the one to go on with, into which the *largest* row goes, if it is another."""
         room = self.room
-        if room.counting.rung > FIRST or room.counting.counts_answers or refusal.mean > _DEAR * room.usual:
+        if room.counting.rung > FIRST or room.counting.at_end or refusal.mean > _DEAR * room.usual:
             return None
         self._looks += 1.0 - _FORGETS * self._looks
         moments = [round(_PARTS * (_LATEST + _EVERY * place)) for place in range(_MOMENTS)]

@@ -61,7 +61,7 @@ class Unexplained:
         self._latest = at
         full = [place for place, seconds in enumerate(WINDOWS) if self._may_be_full(refusal, seconds)]
         self._others = 0 if full else self._others + 1
-        if not full or full[-1] >= counting.rung or counting.counts_answers:
+        if not full or full[-1] >= counting.rung or counting.at_end:
             self.forget()
             return None
         self._shorter, self._rung = self._shorter + 1, min(self._rung, full[-1])

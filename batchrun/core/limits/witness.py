@@ -119,10 +119,7 @@ class Witness:
             # Where both explain it, what was concluded before stands, or the longer of the two windows.
             counting.at_end = by_answers and (counting.at_end or not by_went or answers > went)
             return answers if counting.at_end else went
-        if by_went and went > counting.rung and not counting.at_end:
-            return went
-        counting.may_be_at_end = self._full_of_answers[counting.rung] >= _EXPLAINS * self._looks
-        return None
+        return went if by_went and went > counting.rung and not counting.at_end else None
 
     def _in_use(self, counting: Counting) -> float:
         """For how many refusals the window that is believed in was full."""

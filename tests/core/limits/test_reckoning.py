@@ -499,15 +499,3 @@ def test_where_nothing_was_shown_nothing_is_kept():
     for _ in range(50):
         reckoning.took(0.0, RATE, 10.0)
     assert reckoning.learnt() == {}
-
-
-def test_where_both_explain_what_was_refused_a_row_waits_for_room_and_for_answers_to_be_fewer():
-    for answers, went, goes in ((10, 10, True), (61, 10, False), (10, 60, False)):
-        reckoning = reckoned(usual=100.0)
-        reckoning.counting.may_be_at_end = True
-        for _ in range(answers):
-            reckoning.room.ended.know(0.0, 100.0)
-        reckoning.room.went.know(0.0, 100.0 * went)
-        at = reckoning.room.free_at(1.0, RATE, 100.0)
-        assert (at == 1.0) is goes
-        assert goes or at == pytest.approx(6.02, abs=0.02)

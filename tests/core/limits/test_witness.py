@@ -54,4 +54,4 @@ def test_a_window_is_full_of_what_is_under_way(window):
     witness = Witness(reckoning.room)
     looked_at(witness, now)
     assert witness._full[WINDOWS.index(window)] == pytest.approx(witness._looks)
-    assert not reckoning.counting.counts_answers
+    assert not reckoning.counting.at_end
