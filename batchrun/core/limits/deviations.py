@@ -15,7 +15,6 @@ from batchrun.core.limits.counting import WINDOWS, Counting
 
 LEAST, MOST = 0.25, 8.0
 FIRST = 2.0
-_FIRST_AT_END = 1.0
 _ENOUGH = 4.0
 """However many were under way when one was refused."""
 _WIDER, _NARROWER = 1.15, 1.15**-0.0042
@@ -34,7 +33,7 @@ class Deviations:
 
     def begin(self) -> None:
         """Begin anew: the provider is taken to count otherwise."""
-        self.count = _FIRST_AT_END if self.counting.at_end else FIRST
+        self.count = FIRST
 
     def refused(self) -> None:
         """A row was refused."""
