@@ -39,6 +39,14 @@ def test_a_quota_is_used_up_and_hardly_overrun(bar):
     assert what.reaches(bar), what
 
 
+@pytest.mark.parametrize(("tpm", "seed"), [(1_000_000, 1), (1_000_000, 2), (5_000_000, 2)])
+def test_a_token_quota_of_six_seconds_that_is_to_be_found_and_counts_answers_is_not_taken_for_a_minutes(tpm, seed):
+    bar = unknown(tokens(tpm, 6, "sliding", "completion"), f"{tpm} tpm of answers, 6 s", 0.2, cap=1000)
+    what = measure(replace(bar, world=replace(bar.world, seed=seed)))
+    assert what.used >= 0.85
+    assert what.refused <= 0.02
+
+
 def test_bars_are_told_of_several_seeds_together_by_their_mean_their_worst_and_how_many_reach_them():
     bar = unknown(tokens(100_000, 60), "100000 tpm, 60 s", 0.1)
     apart = [measure(replace(bar, world=replace(bar.world, seed=seed))) for seed in (1, 2)]

@@ -119,7 +119,7 @@ class Attempts:
         """A window that holds the same at two refusals while the other does not is the one that was full."""
         windows = self.climb.windows
         before = windows.note(now, launched_at, 0.0, first=first)
-        if differ(windows.at_last.short, before.short, _OTHERWISE) and windows.is_minute_as(before):
+        if differ(windows.at_last.short, before.short, _OTHERWISE) and windows.is_minute_as(now, before):
             windows.window = LONG
         elif windows.window == LONG and windows.is_no_minute:
             windows.window = SHORT

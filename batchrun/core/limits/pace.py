@@ -123,6 +123,10 @@ class Pace:
             self.rule.took(now, amount)
             self._as_of = -inf
 
+    def answered(self, now: float) -> None:
+        """An answer came in an episode: where answers count, it fills a window."""
+        self.climb.windows.answered_at = now
+
     # What refusals show.
 
     @property

@@ -162,7 +162,7 @@ class FoundTokens:
     def _note(self, now: float, launched_at: float, cost: float, *, first: bool = False) -> None:
         windows = self.climb.windows
         before = windows.note(now, launched_at, cost, first=first)
-        if cost > 0 and windows.at_last.short < _HELD_LESS * self.climb.held and windows.is_minute_as(before):
+        if cost > 0 and windows.at_last.short < _HELD_LESS * self.climb.held and windows.is_minute_as(now, before):
             windows.window = LONG
 
     def fell(self, now: float, lasted: float) -> float:

@@ -10,6 +10,9 @@ Theory of operation. Providers count over a few seconds or over a minute, and th
 Refusals that go on while both windows are empty are no window's, and say nothing of a rate: a provider that is shut for an hour has its old
 quota after it.
 
+Tokens may count when an answer ends, and not when its call comes. Then what was under way at the first refusal fills the short window as it
+is answered, though nothing more goes: so refusals count from the latest answer on.
+
 A window of tokens may be shorter than six seconds: it is told from those by how full it is at refusals (`shortness.py`).
 
 What is remembered is what both held at the first refusal of an episode, and at the latest of all, in units a second: that is the quota,
@@ -67,6 +70,8 @@ class Windows:
     at_first: Held = NOTHING
     at_last: Held = NOTHING
     first_at: float = 0.0
+    answered_at: float = -inf
+    """When the latest answer came in an episode of tokens."""
     _alike: Held = NOTHING
     """The first of the latest refusals at which the short window held the same."""
 
@@ -91,10 +96,17 @@ class Windows:
         last = self.at_last
         return last.short >= last.minute and differ(last.minute, self._alike.minute, _UNLIKE)
 
-    def is_minute_as(self, before: Held) -> bool:
-        """Whether the minute held as much at the latest refusal as *before*, and not only because all of it went in the last seconds."""
+    def is_minute_as(self, now: float, before: Held) -> bool:
+        """Whether the minute held as much at the latest refusal as *before*, and not only because all of it went in the last seconds.
+
+        Answers that came meanwhile may have filled the short window.
+        """
         last = self.at_last
-        return last.minute * LONG > _MORE * last.short * SHORT and not differ(last.minute, before.minute, _AS_BEFORE)
+        return (
+            now >= self.answered_at + SHORT
+            and last.minute * LONG > _MORE * last.short * SHORT
+            and not differ(last.minute, before.minute, _AS_BEFORE)
+        )
 
     def take_back(self, cost: float) -> None:
         """What was under way at the first refusal was refused as well."""
@@ -103,6 +115,9 @@ class Windows:
 
     def end_episode(self, lasted: float, *, may_have_fallen: bool) -> None:
         """Refusals have *lasted* so many seconds; a quota that fell to a part is refused while a short window drains to that."""
+        if self.first_at + lasted - _LASTS_LONG < self.answered_at < self.first_at + SHORT:
+            # By answers the short window may have been full until then. Where they come for longer than it lasts, none can be told.
+            return
         if lasted > _LASTS_LONG or (not may_have_fallen and self.at_last.short < _DRAINED * self.at_first.short):
             self.window = LONG
 

@@ -312,6 +312,14 @@ def test_how_long_refusals_last_tells_the_window_and_what_it_held_the_rate(sprea
     assert pace.held == pytest.approx(0.98 * rate, rel=0.05)
 
 
+@pytest.mark.parametrize(("answered_at", "window"), [(60.5, 60.0), (61.6, 6.0), (65.9, 6.0), (66.1, 60.0)])
+def test_refusals_that_answers_may_explain_are_no_minutes_unless_those_come_for_longer_than_the_short_window_lasts(answered_at, window):
+    pace = filled(3.0, 120)
+    pace.answered(answered_at)
+    pace.find(68.0, 8.0)
+    assert pace.window == window
+
+
 def test_a_window_that_was_not_full_when_the_next_attempt_was_taken_says_that_more_may_be_a_second():
     for lasted, rate in ((0.0, 20.0), (0.5, 60 / 6)):
         pace = filled(3.0, 60)
@@ -405,6 +413,17 @@ def test_a_window_that_holds_the_same_at_two_refusals_while_the_other_does_not_i
     """What went in the latest six seconds, and in the rest of the minute before them."""
     pace = pace_of_tokens()
     for at, (short, rest) in ((60.0, before), (200.0, after)):
+        pace.pay(at - 30.0, float(rest - short))
+        pace.pay(at - 2.0, float(short))
+        pace.rule.note_full(at)
+    assert pace.window == window
+
+
+@pytest.mark.parametrize(("answered_at", "window"), [(193.9, 60.0), (194.1, 6.0)])
+def test_a_minute_that_holds_the_same_while_answers_come_may_be_none(answered_at, window):
+    pace = pace_of_tokens()
+    pace.answered(answered_at)
+    for at, short, rest in ((60.0, 20, 100), (200.0, 9, 100)):
         pace.pay(at - 30.0, float(rest - short))
         pace.pay(at - 2.0, float(short))
         pace.rule.note_full(at)

@@ -78,8 +78,8 @@ def test_a_minute_of_which_all_went_in_the_last_seconds_shows_nothing_by_holding
     for at, amount in ((100.0, before), (130.0, 1000.0)):
         windows.use.trail.add(at, amount)
     first = windows.note(131.0, 131.0, 0.0, first=True)
-    assert not windows.is_minute_as(first)
-    assert windows.is_minute_as(windows.note(131.2, 131.2, 0.0, first=False)) is is_minute
+    assert not windows.is_minute_as(60.0, first)
+    assert windows.is_minute_as(60.0, windows.note(131.2, 131.2, 0.0, first=False)) is is_minute
 
 
 def test_the_course_of_a_tape_adds_up_to_what_went():
