@@ -232,12 +232,12 @@ def of_its_own(of: type[BaseException] | None) -> BaseException:
         (SystemError("<function f> returned NULL without setting an exception"), StoppedError),
         (TypeError("open: path should be string, bytes or os.PathLike, not PosixPath"), StoppedError),
         (TypeError("stat: path should be string, bytes, os.PathLike or integer, not PosixPath"), StoppedError),
-        (TypeError("stat: path should be string, bytes, os.PathLike or integer, not dict"), ExceptionGroup),
-        (TypeError("f() takes no arguments"), ExceptionGroup),
-        (SystemError("bad argument to internal function"), ExceptionGroup),
+        (TypeError("stat: path should be string, bytes, os.PathLike or integer, not dict"), TypeError),
+        (TypeError("f() takes no arguments"), TypeError),
+        (SystemError("bad argument to internal function"), SystemError),
         (ExceptionGroup("both", [MemoryError(), RuntimeError("can't start new thread")]), StoppedError),
         (ExceptionGroup("a bug too", [MemoryError(), RuntimeError("can't start new thread"), ValueError()]), ExceptionGroup),
-        (of_its_own(None), ExceptionGroup),
+        (of_its_own(None), RuntimeError),
     ],
 )
 def test_what_fails_in_a_way_of_its_own_because_memory_ran_out_is_told_as_that_and_nothing_else_is(tmp_path, error, expected):
