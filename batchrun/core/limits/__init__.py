@@ -34,4 +34,5 @@ In the order in which to read it:
     estimates.py        what a row is expected to cost
     priors.py           how long answers are before any was seen
     slots.py            how many attempts of a lane may be under way at once
+    answer_pace.py      how quick answers come, and by how much that may be chance
 """

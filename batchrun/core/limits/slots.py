@@ -50,6 +50,7 @@ _REST, _LONGEST_REST = 30.0, 1800.0
 _REST_WINDOWS, _LONGEST_REST_WINDOWS = 2.0, 32.0
 """The same in windows, where those are long."""
 _MOST_DOUBLED = 10
+"""Times, which is more than the longest rests take."""
 _FAILING = 0.05
 """Of a window's attempts: while more fail, nothing grows."""
 _REFUSED_LEAST, _REFUSED_SHARE = 3, 0.05
