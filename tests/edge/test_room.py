@@ -132,17 +132,21 @@ def test_those_that_wait_for_room_end_at_their_time_like_all_others():
     assert Seen.seconds < 10
 
 
-def test_a_workspace_that_fills_its_room_takes_none_of_anothers():
+@pytest.mark.parametrize(
+    ("bad_keys", "full_at", "characters"), [(1, 4 * _LARGEST, 1_000_000), (12, 16 * _LARGEST, 600_000)], ids=["its room", "all rooms"]
+)
+def test_where_workspaces_fill_what_they_may_hold_another_goes_on_within_its_part(bad_keys, full_at, characters):
     async def main() -> Reply | Failure:
         half = server.http(_LARGE)[:900_000]
         async with (
             server.serving(server.hangs(half)) as bad,
-            server.serving(in_small_writes(_LARGE)) as good,
+            server.serving(in_small_writes(said({"content": "a" * characters}))) as good,
             transport() as wire,
             anyio.create_task_group() as tasks,
         ):
-            for _ in range(12):
-                tasks.start_soon(wire.post, Request(bad.url, said_by("bad"), b"{}"), reading())
+            Seen.full_at = full_at
+            for call in range(24):
+                tasks.start_soon(wire.post, Request(bad.url, said_by(call % bad_keys), b"{}"), reading())
             await Seen.full.wait()
             with anyio.fail_after(10):
                 result = await wire.post(Request(good.url, said_by("good"), b"{}"), reading())
@@ -157,27 +161,6 @@ def test_the_large_answers_of_many_workspaces_hold_no_more_than_twice_what_all_m
     results = asked_at_once(server.hangs(server.http(_LARGE)[:900_000]), calls, keys=80, total=3.0)
     assert [each.code for each in results if isinstance(each, Failure)] == ["total_timeout"] * calls
     assert Seen.most < 2 * 16 * _LARGEST + calls * (400 << 10), f"{Seen.most:,}: all of them would be {calls * 900_000:,}"
-
-
-def test_where_many_workspaces_fill_what_all_may_hold_another_goes_on_within_its_part():
-    async def main() -> Reply | Failure:
-        half = server.http(_LARGE)[:900_000]
-        async with (
-            server.serving(server.hangs(half)) as bad,
-            server.serving(in_small_writes(said({"content": "a" * 600_000}))) as good,
-            transport() as wire,
-            anyio.create_task_group() as tasks,
-        ):
-            Seen.full_at = 16 * _LARGEST
-            for call in range(24):
-                tasks.start_soon(wire.post, Request(bad.url, said_by(call % 12), b"{}"), reading())
-            await Seen.full.wait()
-            with anyio.fail_after(10):
-                result = await wire.post(Request(good.url, said_by("good"), b"{}"), reading())
-            tasks.cancel_scope.cancel()
-        return result
-
-    assert isinstance(anyio.run(main), Reply)
 
 
 class Answer:
