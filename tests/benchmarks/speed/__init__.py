@@ -5,19 +5,18 @@ steps` counts its steps. With 64 in flight (event loop and engine take fewer ste
 
 | part | steps | share | what it does |
 |---|---|---|---|
-| limits | 2,350 | 26 % | what the row is expected to cost, paid before its call and settled after, by lane, workspace and pool |
-| wire | 1,040 | 12 % | head and body written, the answer taken from its connection and searched for the key |
-| following | 990 | 11 % | statement, course and next opening kept up to date, so that neither the end nor a resume reads the ledger |
-| ledger | 910 | 10 % | the line of the start, of the entry and of the end, sealed, and what each will be read as |
-| scheduling | 870 | 10 % | whose turn it is, and what a result leads to |
-| row read | 660 | 7 % | its line read again from the input, held against its digest, parsed |
-| answer read | 630 | 7 % | parsed, and its choices and tokens taken out |
-| event loop | 520 | 6 % | |
-| request made | 510 | 6 % | body, idempotency key, the bound of what it can cost |
-| engine | 470 | 5 % | turns |
+| limits | 2,000 | 25 % | what the row is expected to cost, paid before its call and settled after, by lane, workspace and pool |
+| wire | 1,110 | 14 % | head and body written, the answer taken from its connection and searched for the key |
+| ledger | 880 | 11 % | the line of the start, of the entry and of the end, sealed, and what each will be read as |
+| scheduling | 860 | 11 % | whose turn it is, and what a result leads to |
+| answer read | 640 | 8 % | parsed, and its choices and tokens taken out |
+| row read | 580 | 7 % | its line read again from the input, held against its digest, parsed |
+| event loop | 550 | 7 % | |
+| request made | 520 | 7 % | body, idempotency key, the bound of what it can cost |
+| engine | 480 | 6 % | turns |
+| following | 340 | 4 % | statement, course and next opening kept up to date, so that neither the end nor a resume reads the ledger |
 
-That is of four workspaces that share an account's quota. Where a workspace has its pool to itself, nothing is counted twice: the limits
-take 2,070 then.
+That is of four workspaces that share an account's quota. Where a workspace has its pool to itself, nothing is counted twice.
 
 Model Studio answers with a dozen headers and a packed body in a chunk. To such an answer the wire takes 1,280 steps, its parser telling of
 each header, and all else as many as to a plain one. A head read by one regular expression took 300 fewer, and two to four times as long.
@@ -29,6 +28,6 @@ part alone, which is why it saves no more than that. A thousand connections take
 within a fifth of a second, as the ramp of `core/limits/ramp.py` has it, where the quota is known; they take longer, for their connections
 cost as much as all else of a row, and answers come meanwhile.
 
-The naive loop on batchrun's wire takes half to two thirds of what it takes on aiohttp: what lies between that and batchrun is what else it
+The naive loop on batchrun's wire takes a third to a half of what it takes on aiohttp: what lies between that and batchrun is what else it
 does.
 """
