@@ -16,8 +16,9 @@ While this process itself is what answers wait for, what they take says nothing 
 way is given up.
 
 What is refused for want of capacity takes slots away once for all that was under way, if it is more than a few in a hundred: below that
-it is the provider's own noise. They come back one by one, and pass the number that failed only after a while. One that fails again there
-takes two away where nobody else is known to be held back by the same, and as many as ever where somebody is, who is to have a share.
+it is the provider's own noise. They come back one by one, and pass the number that failed only after a while. Where that fails again, or
+the step to it did, two are taken away if nobody else is known to be held back by the same; as many as ever if somebody is, who is to have
+a share.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ _PASSES_AFTER, _PASSES_AFTER_MOST = 60.0, 960.0
 _PASSES_AFTER_WINDOWS = 4.0
 """The same in windows, where those are long."""
 _CONFIRMED = 2
-"""Slots that a cap takes away which is found where it was."""
+"""Slots that a cap takes away which is found where it was, or one step further."""
 
 
 class _Trial(Enum):
@@ -116,6 +117,8 @@ class Slots:
     """Slots that were refused."""
     _ceiling_until: float = -math.inf
     _passes_after: float = _PASSES_AFTER
+    _stepped: bool = False
+    """One slot more was given back, and no window has passed since."""
 
     def __post_init__(self) -> None:
         self.limit = self.cap
@@ -171,8 +174,8 @@ class Slots:
             self._passes_after = min(_PASSES_AFTER_MOST, 2 * self._passes_after)
         self._ceiling, self._ceiling_until = self.limit, now + max(self._passes_after, _PASSES_AFTER_WINDOWS * self._window)
         fewer = int(_FEWER * self.limit)
-        self.limit = max(1, fewer, self.limit - _CONFIRMED if is_confirmed and alone else 0)
-        self._trial = _Trial.NONE
+        self.limit = max(1, fewer, self.limit - _CONFIRMED if alone and (is_confirmed or self._stepped) else 0)
+        self._trial, self._stepped = _Trial.NONE, False
         self._cut(now)
         self._begin(now)
 
@@ -180,7 +183,7 @@ class Slots:
         self._cut_at, self._tried, self._refused = now, 0, 0
 
     def _judge(self, now: float) -> None:
-        pace, self._window = self._pace, now - self._since
+        pace, self._window, self._stepped = self._pace, now - self._since, False
         match self._trial:
             case _Trial.NONE:
                 self._look(now, pace)
@@ -208,6 +211,7 @@ class Slots:
             self._try(_Trial.MORE, pace, min(self.cap, max(self.limit + 1, int(_MORE * self.limit))))
         elif self.limit + 1 < self._ceiling or now >= self._ceiling_until:
             self.limit += 1
+            self._stepped = True
             self._cut(now)
             if self.limit >= 2 * self._ceiling or self.limit == self.cap:
                 self._ceiling, self._passes_after = math.inf, _PASSES_AFTER
