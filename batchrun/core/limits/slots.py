@@ -179,6 +179,13 @@ class Slots:
         self._cut(now)
         self._begin(now)
 
+    def forget_cap(self) -> bool:
+        """Let go of a cap on calls at once, if one was found: whoever took a part of it is done. It is found anew within seconds."""
+        if self._ceiling == math.inf:
+            return False
+        self.limit, self._ceiling, self._passes_after, self._stepped = self.cap, math.inf, _PASSES_AFTER, False
+        return True
+
     def _cut(self, now: float) -> None:
         self._cut_at, self._tried, self._refused = now, 0, 0
 

@@ -259,7 +259,12 @@ class Scheduler:
 
     def _leave(self, lane: Lane) -> None:
         lane.left -= 1
-        lane.pool.unfinished -= not lane.left
+        if lane.left:
+            return
+        lane.pool.unfinished -= 1
+        for other in lane.pool.lanes:
+            if other.slots.forget_cap():
+                self._queues.wake(other)
 
     def _charge(self, ticket: Ticket, result: Reply | Failure, now: float) -> None:
         """Settle what was estimated: a refusal cost nothing, and what nobody can tell stays as it was estimated."""

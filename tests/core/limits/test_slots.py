@@ -209,6 +209,16 @@ def test_no_rate_is_found_of_a_provider_that_counts_none_whenever_it_refuses(cod
     assert not any(each.limiter.has_found or each.pool.limiter.has_found for each in scheduler._lanes.values())
 
 
+def test_what_a_workspace_that_is_done_leaves_of_a_cap_on_calls_at_once_another_uses_at_once():
+    endpoint = Capped(16, seconds=60.0)
+    scheduler = Scheduler([lane(rows=300, slots=64, account="one"), lane("sales", 1_000_000, 64, account="one")], RetryPolicy())
+    endpoint.events = Events(scheduler, endpoint)
+    endpoint.events.run(6 * 3600.0)
+    done = endpoint.events.done_at("legal")
+    assert done < 3 * 3600.0
+    assert answers(endpoint.events, done + 120.0, done + 1320.0) * 60.0 >= 0.9 * 16
+
+
 def test_a_few_refusals_by_chance_take_no_slot_away_and_pause_nothing():
     endpoint = Capped(1000, noise=0.01)
     scheduler = Scheduler([lane(rows=1_000_000, slots=64)], RetryPolicy())
