@@ -20,7 +20,7 @@ Names = Annotated[tuple[str, ...], Strict(strict=False)]
 class Table(BaseModel):
     """What all tables of a scenario share: nothing is guessed, nothing is ignored, nothing changes later."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True, defer_build=True)
 
 
 class RateLimit(Table):
