@@ -1,4 +1,4 @@
-"""What there is to see of a run at one moment."""
+"""What there is to see of a run at one moment, and how fast it goes."""
 
 from __future__ import annotations
 
@@ -77,3 +77,24 @@ class Progress:
     def in_flight(self) -> int:
         """Attempts under way."""
         return sum(each.in_flight for each in self.workspaces)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast a run goes, since it was first looked at; told the time."""
+
+    since: float
+    first: Progress
+
+    def of(self, now: float, progress: Progress) -> tuple[float, float]:
+        """Rows and tokens a second."""
+        seconds = now - self.since
+        if seconds <= 0:
+            return 0.0, 0.0
+        return (progress.done - self.first.done) / seconds, (progress.tokens - self.first.tokens) / seconds
+
+    def left(self, now: float, progress: Progress) -> float | None:
+        """Seconds that the rows take which nothing stops, at the pace so far; None where that tells nothing yet."""
+        rows, _ = self.of(now, progress)
+        going = progress.rows - progress.done - progress.held - progress.parked - progress.closed
+        return going / rows if rows > 0 and (going > 0 or progress.done == progress.rows) else None

@@ -374,6 +374,7 @@ def test_reading_the_input_is_a_bar_on_a_terminal_and_leaves_nothing_behind():
 
     stream = Terminal()
     bar = ReadingBar(stream)
+    assert bar._bar is not None
     bar._bar.delay = 0.0
     bar._bar.mininterval = 0.0
     bar.show(30_000_000, 60_000_000)

@@ -11,6 +11,7 @@ _LATER = (
     "batchrun.telling.publishing",
     "batchrun.telling.reporting",
     "jsonschema",
+    "tqdm",
 )
 
 
