@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
@@ -76,6 +77,34 @@ def test_the_lock_holds_though_another_descriptor_of_its_file_is_closed(tmp_path
         program = f"from pathlib import Path; from batchrun.edge.run_directory import locked; locked(Path({str(tmp_path)!r})).__enter__()"
         other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert f"in use by process {os.getpid()} on " in other.stderr
+
+
+def test_a_run_whose_lock_is_deleted_is_held_all_the_same(tmp_path):
+    with locked(tmp_path):
+        (tmp_path / "run.lock").unlink()
+        assert holder(tmp_path) == "another process"
+        with pytest.raises(RunInUseError, match="in use by another process"), locked(tmp_path):
+            pass
+    assert holder(tmp_path) is None
+    with locked(tmp_path):
+        assert (holder(tmp_path) or "").startswith(f"process {os.getpid()} on ")
+
+
+def test_where_a_file_system_has_no_lock_for_directories_the_files_own_is_the_lock(tmp_path, monkeypatch):
+    """As NFS, which locks only what is open to be written to."""
+    flock = fcntl.flock
+
+    def of_files_alone(descriptor, how):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", of_files_alone)
+    with locked(tmp_path):
+        assert (holder(tmp_path) or "").startswith(f"process {os.getpid()} on ")
+        with pytest.raises(RunInUseError, match=f"in use by process {os.getpid()} "), locked(tmp_path):
+            pass
+    assert holder(tmp_path) is None
 
 
 def test_a_lock_that_cannot_be_closed_ends_no_run_that_has_ended_well(tmp_path):

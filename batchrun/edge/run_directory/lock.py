@@ -2,6 +2,9 @@
 
 It is `flock` on a file that is never unlinked: the kernel lets go of it when the process dies, whoever else has the file open cannot take
 it away, and two processes can never hold two files of the same name. The pid in it is only for the message.
+
+People do unlink what is called a lock, to have a run that is "in use" begin. So the directory itself is locked too, which cannot be deleted
+while a run stands in it; where a file system has no lock for directories (NFS), the file's is the only one.
 """
 
 from __future__ import annotations
@@ -11,12 +14,13 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from batchrun.core.errors import LedgerError, RunInUseError
 from batchrun.edge.run_directory.places import make_whole_way
 
+_FILE, _SOMEBODY = "run.lock", "another process"
 _GLANCES, _GLANCE = 25, 0.02
 """How often, and after how many seconds, it is looked who holds a run that another process has just taken."""
 
@@ -24,18 +28,16 @@ _GLANCES, _GLANCE = 25, 0.02
 @contextmanager
 def locked(directory: Path) -> Iterator[Path]:
     """Make *directory* where there is none and hold it; raise RunInUseError where another process does."""
-    try:
-        make_whole_way(directory)
-        lock = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-    except OSError as error:
-        what = f"{directory}: cannot be used as a run directory: {error.strerror}"
-        raise LedgerError(f"{what}; give the job another output, or mend this one") from None
-    try:
-        _hold(lock, directory)
+    with ExitStack() as held:
+        try:
+            make_whole_way(directory)
+            itself = _opened(held, directory, os.O_RDONLY | os.O_DIRECTORY)
+            lock = _opened(held, directory / _FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            what = f"{directory}: cannot be used as a run directory: {error.strerror}"
+            raise LedgerError(f"{what}; give the job another output, or mend this one") from None
+        _hold(itself, lock, directory)
         yield directory
-    finally:
-        with suppress(OSError):  # The kernel has let go of it all the same.
-            os.close(lock)
 
 
 @contextmanager
@@ -52,20 +54,13 @@ def kept_still(directory: Path) -> Iterator[None]:
 
 def holder(directory: Path) -> str | None:
     """Who holds the run in *directory*, as its lock is signed; None where nobody does, or it cannot be told."""
-    try:
-        lock = os.open(directory / "run.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+    if not any(_is_taken(*each) for each in ((directory, os.O_DIRECTORY), (directory / _FILE, os.O_NOFOLLOW | os.O_NONBLOCK))):
         return None
-    try:
-        # Held for no longer than this line takes; whoever begins just then looks a second time.
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _owner(lock)
-    except OSError:
-        return None
-    finally:
-        os.close(lock)
-    return None
+    with ExitStack() as looking:
+        try:
+            return _owner(_opened(looking, directory / _FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK))
+        except OSError:
+            return _SOMEBODY
 
 
 def take(lock: int) -> bool:
@@ -77,18 +72,56 @@ def take(lock: int) -> bool:
     return True
 
 
-def _hold(lock: int, directory: Path) -> None:
+def _opened(held: ExitStack, path: Path, flags: int) -> int:
+    """Open *path* until *held* is left."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    held.callback(_close, descriptor)
+    return descriptor
+
+
+def _close(descriptor: int) -> None:
+    with suppress(OSError):  # The kernel has let go of it all the same.
+        os.close(descriptor)
+
+
+def _hold(itself: int, lock: int, directory: Path) -> None:
     try:
-        if not take(lock):
+        if not (_take_itself(itself) and take(lock)):
             owner = _owner(lock)
             # A report that only looked whether anybody holds it has let go by then.
             time.sleep(_GLANCE)
-            if not take(lock):
+            if not (_take_itself(itself) and take(lock)):
                 raise _in_use(directory, owner)
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except OSError as error:
         raise LedgerError(f"{directory}: cannot be locked: {error.strerror}") from None
+
+
+def _take_itself(directory: int) -> bool:
+    """Take the lock of an open directory; True too where it has none."""
+    try:
+        return take(directory)
+    except OSError:
+        return True
+
+
+def _is_taken(path: Path, flags: int) -> bool:
+    """Whether anybody holds the lock of *path*."""
+    try:
+        descriptor = os.open(path, flags | os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # Held for no longer than this line takes; whoever begins just then looks a second time.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _in_use(directory: Path, owner: str) -> RunInUseError:
@@ -102,7 +135,7 @@ def _owner(lock: int) -> str:
         if owner and not _is_gone(owner):
             return owner
         time.sleep(_GLANCE)
-    return "another process"
+    return _SOMEBODY
 
 
 def _is_gone(owner: str) -> bool:
