@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -213,10 +214,12 @@ def _open(stack: AsyncExitStack, settings: _Settings, on_index: Callable[[int, i
 
 
 def _provide_descriptors(workspaces: Mapping[str, Workspace], opening: Opening) -> None:
-    active = {workspace for workspace, _ in opening.plan.lanes()}
+    left = Counter[str]()
+    for (workspace, _), rows in opening.plan.lanes().items():
+        left[workspace] += rows
     # The simulator answers in this process: each of its connections has both its ends here.
-    ends = sum(workspaces[name].concurrency * (2 if workspaces[name].endpoint.simulated else 1) for name in active)
-    descriptors.provide(ends, 2 * len(active) + 1)
+    ends = sum(min(workspaces[name].concurrency, rows) * (2 if workspaces[name].endpoint.simulated else 1) for name, rows in left.items())
+    descriptors.provide(ends, 2 * len(left) + 1)
 
 
 async def _planned(

@@ -96,7 +96,7 @@ def test_a_limit_that_may_be_raised_is(tmp_path):
 
 
 def test_a_run_of_more_calls_at_once_than_files_may_be_open_says_what_it_needs_before_any_call(tmp_path):
-    (tmp_path / "rows.jsonl").write_text('{"prompt": "hello"}\n' * 5)
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "hello"}\n' * 1000)
     tables = '[job]\ninput = "rows.jsonl"\noutput = "run"\n[defaults]\nendpoint = "simulator"\nmodel = "qwen-plus"\nconcurrency = 1000\n'
     (tmp_path / "job.toml").write_text(tables)
     done = verb_under("-n 256", "run", "job.toml", home=tmp_path)
@@ -106,3 +106,13 @@ def test_a_run_of_more_calls_at_once_than_files_may_be_open_says_what_it_needs_b
     )
     log = tmp_path / "run" / "attempts.log"
     assert not log.exists() or log.read_bytes() == b""
+
+
+def test_a_workspace_of_few_rows_needs_no_more_connections_than_it_has_rows(tmp_path):
+    """Two hundred workspaces of a row each, with the eight slots that each has by default: 400 ends of connections, and not 3,200."""
+    names = [f"department-{number}" for number in range(200)]
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"workspace": "{name}", "prompt": "hello"}}\n' for name in names))
+    tables = '[job]\ninput = "rows.jsonl"\noutput = "run"\n[defaults]\nendpoint = "simulator"\nmodel = "qwen-plus"\n'
+    (tmp_path / "job.toml").write_text(tables + "".join(f"[workspaces.{name}]\n" for name in names))
+    done = verb_under("-n 1000", "run", "job.toml", "--quiet", home=tmp_path)
+    assert done.returncode == 0, done.stderr
