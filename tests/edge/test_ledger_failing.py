@@ -151,6 +151,39 @@ def test_a_file_that_is_no_longer_where_it_was_ends_the_ledger_at_the_next_sync(
         ledger.__exit__(None, None, None)
 
 
+def begun(directory, name):
+    ledger = Ledger(Files(directory, open_to_append), 1)
+    ledger.append(answered(name), 0.0)
+    ledger.flush()
+    return ledger
+
+
+MEDDLED = (
+    r"could not be synced: it was written to, or cut, by another process while the run was writing to it\. Nothing .*"
+    r"See that one process alone has this run open and run the same command again"
+)
+
+
+def test_two_processes_that_no_lock_keeps_apart_end_both_at_their_next_sync(tmp_path):
+    one = begun(tmp_path, "r-1")
+    other = begun(tmp_path, "r-1")
+    one.append(answered("r-2"), 0.0)
+    one.flush()
+    for ledger in (one, other):
+        with pytest.raises(LedgerError, match=MEDDLED):
+            ledger.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_file_that_somebody_cuts_ends_the_ledger_at_the_next_sync(tmp_path, left):
+    ledger = begun(tmp_path, "r-1")
+    os.truncate(tmp_path / "legal" / "results.jsonl", left)
+    ledger.append(answered("r-2"), 0.0)
+    ledger.flush()
+    with pytest.raises(LedgerError, match=MEDDLED):
+        ledger.__exit__(None, None, None)
+
+
 def test_where_no_memory_is_left_to_tell_what_is_written_it_is_written_and_nothing_more_is_told(tmp_path, monkeypatch):
     told = []
 

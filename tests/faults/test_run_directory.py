@@ -160,8 +160,16 @@ def replaced(run: Path) -> None:
     results.touch()
 
 
-@pytest.mark.parametrize("harm", [shutil.rmtree, moved, replaced], ids=["deleted", "moved", "rotated"])
-def test_a_run_whose_files_go_away_under_it_stops_within_seconds_and_says_so(tmp_path, harm):
+def cut(run: Path) -> None:
+    os.truncate(run / "marketing" / "results.jsonl", 0)
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [(shutil.rmtree, "moved or deleted"), (moved, "moved or deleted"), (replaced, "moved or deleted"), (cut, "written to, or cut,")],
+    ids=["deleted", "moved", "rotated", "cut"],
+)  # fmt: skip
+def test_a_run_whose_files_go_away_under_it_stops_within_seconds_and_says_so(tmp_path, harm, what):
     """It would go on to the end, otherwise, and write what it pays for to nowhere."""
     harmed: list[int] = []
 
@@ -170,6 +178,6 @@ def test_a_run_whose_files_go_away_under_it_stops_within_seconds_and_says_so(tmp
         if len(harmed) == 3:
             harm(tmp_path / "run")
 
-    with pytest.raises(LedgerError, match="moved or deleted while the run was writing to it"):
+    with pytest.raises(LedgerError, match=f"could not be synced: it was {what}.* while the run was writing to it"):
         run_blocking(job(tmp_path, rows=100, latency=0.1), Wishes(dotenv=None, hand_on=after_three))
     assert len(harmed) < 100

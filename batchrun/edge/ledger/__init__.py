@@ -39,7 +39,9 @@ The contract
   out of its cache, so that the next opening reads what the disk has, and trusts nothing else (`tests/faults/disk.py`: a genuine failure,
   and a control that believes the cache).
 - A file that is moved or deleted under the run ends the ledger too, at the next sync: what is written to it would be nowhere
-  (`tests/faults/test_run_directory.py`).
+  (`tests/faults/test_run_directory.py`). So does one that somebody else cuts or writes to: two machines may have a run open at once, on a
+  file system whose locks hold on each of them alone, and each would pay for what the other has paid for
+  (`test_two_processes_that_no_lock_keeps_apart_end_both_at_their_next_sync`).
 - The start of a call stands in attempts.log before it is sent, for it is flushed before. The end of an answer, whose entry stands by then,
   is written with the next line, within a second: without it the entry says as much.
 - Each line has a seal: one that was changed later is told from one that stands as it was written (`tests/faults/damage.py`).

@@ -41,6 +41,10 @@ class File:
     descriptor: int
     growth: Growth
     """By what was written here."""
+    size: int
+    """With what was written here, when nobody else writes to it."""
+    end: int
+    """Where it ends once what is being written stands."""
     lines: list[bytes] = field(default_factory=list)
     """Noted, and not written yet."""
     named: bool = False
@@ -119,9 +123,10 @@ class Files:
         """Have the disk confirm one of them."""
         if not dirty.named:
             self._name([dirty])
+        least = dirty.size
         try:
             os.fdatasync(dirty.descriptor)
-            _must_stand(dirty.path, dirty.descriptor)
+            _must_stand(dirty, least)
         except OSError as error:
             raise self._break(dirty.path, "synced", error) from None
 
@@ -161,8 +166,9 @@ class Files:
         path = self._directory.joinpath(*place)
         try:
             descriptor = self._open_file(path)
-            growth = self._growths["/".join(place)] = Growth(os.fstat(descriptor).st_size)
-            file = self._files[place] = File(path, descriptor, growth)
+            size = os.fstat(descriptor).st_size
+            growth = self._growths["/".join(place)] = Growth(size)
+            file = self._files[place] = File(path, descriptor, growth, size, size)
         except OSError as error:
             raise self._break(path, "written", error) from None
         return file
@@ -173,6 +179,7 @@ class Files:
         self._dirty.add(file)
         try:
             lines = b"".join(noted)
+            file.end += len(lines)
             written = os.write(file.descriptor, lines)
             while written < len(lines):
                 written += os.write(file.descriptor, lines[written:])
@@ -184,6 +191,7 @@ class Files:
             # A second Ctrl-C, in a program of somebody's own: how much of it stands is not known, so nothing may be written behind it.
             self._break(file.path, "written", InterruptedError(errno.EINTR, os.strerror(errno.EINTR)))
             raise
+        file.size = file.end
         if self.marked:
             file.growth.add(lines)
 
@@ -199,7 +207,13 @@ class Files:
         count = len(self.under_way)
         one, many = "call was under way: it may have been billed, and counts", "calls were under way: they may have been billed, and count"
         doubt = f"{counted(count, one, many)} as in doubt. " if count else ""
-        mend = "Give the run more memory" if error.errno == errno.ENOMEM else "Mend the disk"
+        mend = (
+            error.way_out
+            if isinstance(error, _MeddlingError)
+            else "Give the run more memory"
+            if error.errno == errno.ENOMEM
+            else "Mend the disk"
+        )
         self.broken = LedgerError(
             f"{path}: could not be {what}: {error.strerror}. Nothing more is sent or written. {doubt}"
             f"{mend} and run the same command again: it goes on from what the files hold"
@@ -218,13 +232,28 @@ def _at_once(step: Callable[[_Each], None], each: Sequence[_Each]) -> None:
             pass
 
 
-def _must_stand(path: Path, descriptor: int) -> None:
-    """Raise OSError unless what is written to *descriptor* stands at *path*: a file that was deleted takes everything and keeps nothing."""
+class _MeddlingError(OSError):
+    """What somebody does to a file under the run, where no disk has failed."""
+
+    def __init__(self, number: int, what: str, way_out: str) -> None:
+        super().__init__(number, f"it was {what} while the run was writing to it")
+        self.way_out = way_out
+
+
+def _must_stand(file: File, least: int) -> None:
+    """Raise OSError unless what is written to *file* stands at its path, and there alone, after *least* bytes of it.
+
+    A file that was deleted takes everything and keeps nothing; one that another process writes to is of a run that two have open, on a
+    file system whose locks do not hold between machines.
+    """
     with suppress(FileNotFoundError):
-        if os.path.samestat(path.stat(follow_symlinks=False), os.fstat(descriptor)):
+        found = os.fstat(file.descriptor)
+        if os.path.samestat(file.path.stat(follow_symlinks=False), found):
+            if not least <= found.st_size <= file.end:
+                raise _MeddlingError(errno.EBUSY, "written to, or cut, by another process", "See that one process alone has this run open")
             return
     raise _is_gone()
 
 
 def _is_gone() -> OSError:
-    return OSError(errno.ENOENT, "it was moved or deleted while the run was writing to it")
+    return _MeddlingError(errno.ENOENT, "moved or deleted", "Put it back, or have the job's output name where it is,")
