@@ -17,7 +17,9 @@ from pathlib import Path
 from batchrun.core.errors import LedgerError
 from batchrun.core.money.books import Books, read_books
 
-_FILE, _LOCK, _HOLDER = ".books.json", ".books.lock", "books.lock"
+HOLDER = "books.lock"
+"""Of a run's own directory: locked by the process that has borrowed for it."""
+_FILE, _LOCK = ".books.json", ".books.lock"
 
 
 class BooksFile:
@@ -73,11 +75,11 @@ class BooksFile:
 def held(directory: Path) -> Iterator[None]:
     """Show that a process lives which has borrowed for the run in *directory*; it holds the run's own lock already."""
     try:
-        lock = os.open(directory / _HOLDER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(directory / HOLDER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _unusable(directory / _HOLDER, error) from None
+        raise _unusable(directory / HOLDER, error) from None
     try:
-        _hold(lock, directory / _HOLDER)
+        _hold(lock, directory / HOLDER)
         yield
     finally:
         os.close(lock)
@@ -86,18 +88,18 @@ def held(directory: Path) -> Iterator[None]:
 def is_held(directory: Path) -> bool:
     """Whether a process lives that has borrowed for the run in *directory*."""
     try:
-        lock = os.open(directory / _HOLDER, os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(directory / HOLDER, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return False
     except OSError as error:
         # Taken for dead, it would be left what it holds and others would be lent it too.
-        raise _unusable(directory / _HOLDER, error) from None
+        raise _unusable(directory / HOLDER, error) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError as error:
-        raise _unusable(directory / _HOLDER, error) from None
+        raise _unusable(directory / HOLDER, error) from None
     finally:
         os.close(lock)
     return False

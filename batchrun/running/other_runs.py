@@ -22,7 +22,7 @@ from batchrun.core.money.books import Books, Part
 from batchrun.core.money.budget import LaneKey, Purse
 from batchrun.core.money.spending import Spending
 from batchrun.edge import run_directory
-from batchrun.edge.books_file import is_held, ledger_bytes, name_of, runs_beside
+from batchrun.edge.books_file import HOLDER, is_held, is_there, ledger_bytes, name_of, runs_beside
 from batchrun.running.money import described_job, most_of
 from batchrun.telling.reading import is_part_of, read_into
 
@@ -73,7 +73,7 @@ class OtherRuns:
         # What stands in another's ledger is counted there: of those that are alike, in the one that is written down before.
         for path, part in sorted(read.items(), key=lambda each: len(each[1].stands_in)):
             wholes = [own if whole == name else books.runs.get(whole, _NO_PART).taken for whole in part.stands_in]
-            _merge(books, path.name, _beyond(part, wholes), alive=is_held(path))
+            _merge(books, path.name, _beyond(part, wholes), alive=_lives(path))
 
     def beside(self) -> list[Path]:
         """Their directories."""
@@ -82,7 +82,7 @@ class OtherRuns:
     def at_work(self, books: Books) -> bool:
         """Whether a process of any of them has a part in *books*."""
         own, folder = name_of(self._directory), self._directory.absolute().parent
-        return any(part.open and is_held(folder / name) for name, part in books.runs.items() if name != own)
+        return any(part.open and _lives(folder / name) for name, part in books.runs.items() if name != own)
 
     def _read(self, directory: Path, named: Mapping[Path, str], then: str) -> Part:
         try:
@@ -141,10 +141,15 @@ def which(directory: Path) -> str:
 def _is_stale(part: Part | None, directory: Path, keys: Collection[str], since: float) -> bool:
     size, written_at = ledger_bytes(directory)
     if part is not None and part.open:
-        return not is_held(directory) or any(key not in part.taken for key in keys)
+        return not _lives(directory) or any(key not in part.taken for key in keys)
     if written_at < since:
         return False
     return part is None or any(part.sizes.get(key) != size for key in keys)
+
+
+def _lives(directory: Path) -> bool:
+    """Whether a process lives that has borrowed for a run: somebody may have deleted the lock that says so, and not the run's own."""
+    return is_held(directory) or (not is_there(directory / HOLDER) and run_directory.holder(directory) is not None)
 
 
 def _beyond(copy: Part, wholes: Collection[Mapping[str, Decimal]]) -> Part:

@@ -219,6 +219,23 @@ def test_a_run_that_finds_nothing_left_waits_while_another_holds_some_and_takes_
     third.close()
 
 
+def test_a_run_whose_locks_somebody_deleted_lives_all_the_same_and_what_it_holds_is_lent_to_nobody(tmp_path):
+    first = Run(tmp_path, "a")
+    with run_directory.locked(first.directory):
+        first.open()
+        for _ in range(6):
+            assert first.send()
+        for lock in tmp_path.rglob("*.lock"):
+            lock.unlink()
+        second = Run(tmp_path, "b").open()
+        for run in (second, first):
+            while run.send():
+                pass
+        for run in (second, first):
+            run.close()
+    assert spent_in_ledgers(tmp_path) == 100
+
+
 def test_a_run_that_waits_for_the_books_sees_what_was_borrowed_meanwhile(tmp_path):
     first, second = (Run(tmp_path, name).open() for name in ("a", "b"))
     assert first.send()
