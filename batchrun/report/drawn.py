@@ -1,4 +1,4 @@
-"""Lines of cells drawn as a table for a terminal: as wide as they are, or, where there is less room, closer together and folded."""
+"""Lines of cells drawn as a table for a terminal: as wide as they are, or, where there is less room, closer together, folded, wrapped."""
 
 from __future__ import annotations
 
@@ -6,46 +6,92 @@ from collections.abc import Container, Iterator, Sequence
 
 from batchrun.core.columns import padded, width
 
-_INDENT = "  "
+_INDENT, _DEEPER = "  ", "    "
 
 
 def drawn(lines: Sequence[Sequence[str]], left: Container[int], gap: int = 2) -> list[str]:
     """Put the cells of *lines* under one another; the columns *left* hold words, and begin at their left, the others end at their right."""
-    widths = [max(width(line[column]) for line in lines) for column in range(len(lines[0]))]
+    widths = _widths(lines)
     return [(" " * gap).join(_cells(line, widths, left)).rstrip() for line in lines]
 
 
 def ruled(lines: Sequence[Sequence[str]], left: Container[int], room: int | None = None) -> list[str]:
     """Draw a heading, lines and a total, with rules between them.
 
-    Where that is wider than *room*, a name in the first column stands in a line of its own, once above all that follow under it.
+    Where that is wider than *room*, a name in the first column stands in a line of its own, once above all that follow under it. Where that
+    is too wide still, what does not fit stands under the rest, deeper, in columns of its own: only a cell wider than *room* is wider.
     """
     whole, close = drawn(lines, left), drawn(lines, left, gap=1)
     if room is None or _width(whole) <= room:
-        return _with_rules(whole, 1)
-    if _width(close) <= room or 1 not in left:
-        return _with_rules(close, 1, room)
+        return _with_rules([[line] for line in whole])
+    if _width(close) <= room:
+        return _with_rules([[line] for line in close])
+    if 1 not in left:
+        return _with_rules(_wrapped(lines, left, room), room)
+    cells = _wrapped(*_without_names(lines, left), room)
+    return _with_rules([*_named(lines, cells)], room)
+
+
+def least_width(lines: Sequence[Sequence[str]], left: Container[int]) -> int:
+    """How much room `ruled` needs to leave each line whole."""
+    return _width(drawn(*(_without_names(lines, left) if 1 in left else (lines, left)), gap=1))
+
+
+def _without_names(lines: Sequence[Sequence[str]], left: Container[int]) -> tuple[list[list[str]], set[int]]:
+    """All but the first column, which stands above; and which of the others hold words."""
     own = {column - 1 for column in range(1, len(lines[0])) if column in left} | {0}
-    cells = drawn([[_INDENT + line[1] if line[1] else line[0], *line[2:]] for line in lines], own, gap=1)
-    return _with_rules([*_folded(lines, cells)], 2, room)
+    return [[_INDENT + line[1] if line[1] else line[0], *line[2:]] for line in lines], own
 
 
-def _folded(lines: Sequence[Sequence[str]], cells: Sequence[str]) -> Iterator[str]:
+def _named(lines: Sequence[Sequence[str]], cells: Sequence[list[str]]) -> Iterator[list[str]]:
     above = ""
-    for line, drawn_line in zip(lines, cells, strict=True):
+    for line, under in zip(lines, cells, strict=True):
         if line[1] and line[0] != above:
-            yield (above := line[0])
-        yield drawn_line
+            above = line[0]
+            yield [above, *under]
+        else:
+            yield under
 
 
-def _with_rules(told: Sequence[str], heading: int, room: int | None = None) -> list[str]:
-    rule = "─" * min(_width(told), room or _width(told))
-    between = told[heading:-1]
-    return [*told[:heading], rule, *between, *([rule] if between else []), told[-1]]
+def _wrapped(lines: Sequence[Sequence[str]], left: Container[int], room: int) -> list[list[str]]:
+    """Each of *lines* as one line or more, cut between the same columns all of them."""
+    parts = [
+        drawn(
+            [[_DEEPER * (first > 0) + line[first], *line[first + 1 : end]] for line in lines],
+            {0 if column == first and first else column - first for column in range(first, end) if column in left},
+            gap=1,
+        )
+        for first, end in _cut(_widths(lines), room)
+    ]
+    return [[part[number] for part in parts if part[number]] or [""] for number in range(len(lines))]
+
+
+def _cut(widths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
+    """From which column to which each part reaches, so that it is no wider than *room*."""
+    first, taken = 0, 0
+    for column, columns in enumerate(widths):
+        if column > first and taken + 1 + columns > room:
+            yield first, column
+            first, taken = column, len(_DEEPER) + columns
+        else:
+            taken += columns + (column > first)
+    yield first, len(widths)
+
+
+def _with_rules(told: Sequence[Sequence[str]], room: int | None = None) -> list[str]:
+    """*told* is the heading, each line, and the total, each of one line or more."""
+    widest = max(map(_width, told))
+    rule = "─" * min(widest, room or widest)
+    between = [line for each in told[1:-1] for line in each]
+    return [*told[0], rule, *between, *([rule] if between else []), *told[-1]]
 
 
 def _width(told: Sequence[str]) -> int:
     return max(map(width, told))
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(width(line[column]) for line in lines) for column in range(len(lines[0]))]
 
 
 def _cells(line: Sequence[str], widths: Sequence[int], left: Container[int]) -> Iterator[str]:

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import zip_longest
 
-from batchrun.core.columns import width
 from batchrun.core.counted import counted
 from batchrun.core.scheduling.prospects import Forecast, Prospect
 from batchrun.report.amounts import amount
-from batchrun.report.drawn import ruled
+from batchrun.report.drawn import least_width, ruled
 
 _HEADS = ("workspace", "model", "rows", "input", "output")
 _ENDS = ("limited by", "finishes in", "finishes at")
@@ -32,8 +31,9 @@ def forecast_table(forecast: Forecast, room: int | None = None) -> str:
         _total(forecast, currencies),
     ]
     words = {0, 1, len(_HEADS) + len(currencies)}
-    told = ruled(lines, words, room)
-    if room is not None and max(map(width, told)) > room:
+    if room is None or least_width(lines, words) <= room:
+        told = ruled(lines, words, room)
+    else:
         told = [*ruled([line[:-1] for line in lines], words, room), f"finishes at {lines[-1][-1]}"]
     return "\n".join([*told, *_notes(forecast)])
 

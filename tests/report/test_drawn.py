@@ -1,6 +1,8 @@
-"""Tables on a terminal: whole where there is room, closer where there is less, folded where there is little."""
+"""Tables on a terminal: whole where there is room, closer where there is less, folded, then wrapped, where there is little."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from hypothesis import given
@@ -50,21 +52,60 @@ def test_a_table_that_is_too_wide_has_each_workspace_once_above_its_models():
     ]
 
 
-@pytest.mark.parametrize("room", [10, 16])
-def test_a_table_with_one_name_a_line_is_not_folded(room):
+def test_what_does_not_fit_stands_under_the_rest_in_columns_of_its_own():
+    lines = [
+        [*line[:2], *words]
+        for line, words in zip(
+            LINES, (["calls", "limited by"], ["36", "its slots"], ["9", ""], ["12", "its quota"], ["57", ""]), strict=True
+        )
+    ]
+    lines = [[*line, each[3]] for line, each in zip(lines, LINES, strict=True)]
+    assert ruled(lines, {0, 1, 3}, room=24) == [
+        "workspace",
+        "  model     calls",
+        "    limited by     CNY",
+        "─" * 22,
+        "legal",
+        "  qwen-max     36",
+        "    its slots   0.0236",
+        "  qwen-plus     9",
+        "                0.0044",
+        "客户支持与培训中心",
+        "  qwen-plus    12",
+        "    its quota  12.0000",
+        "─" * 22,
+        "total          57",
+        "               12.0280",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("room", [10, 15])
+def test_a_table_with_one_name_a_line_is_wrapped_without_being_folded(room):
     lines = [["day", "calls"], ["2026-11-24", "1,200"], ["total", "1,200"]]
-    rule = "─" * room
-    assert ruled(lines, {0}, room) == ["day        calls", rule, "2026-11-24 1,200", rule, "total      1,200"]
+    assert ruled(lines, {0}, 16) == ["day        calls", "─" * 16, "2026-11-24 1,200", "─" * 16, "total      1,200"]
+    rule = "─" * 10
+    assert ruled(lines, {0}, room) == ["day", "    calls", rule, "2026-11-24", "    1,200", rule, "total", "    1,200"]
 
 
-@given(st.lists(st.tuples(st.text(st.characters(categories=["L"]), min_size=1, max_size=9), st.sampled_from(["a", "bb"])), min_size=1))
-def test_whatever_the_room_every_line_is_there_with_its_numbers_under_one_another(names):
-    lines = [["w", "m", "n"], *([*name, str(number)] for number, name in enumerate(names)), ["total", "", str(len(names))]]
-    for room in (None, 1, 12, 20):
-        told = ruled(lines, {0, 1}, room)
-        ends = [line for line in told if line[-1:].isdigit()]
-        assert [line.split()[-1] for line in ends] == [*map(str, range(len(names))), str(len(names))]
-        assert len({width(line) for line in ends}) == 1
+NAME = st.text(st.characters(categories=["L"]), min_size=1, max_size=9)
+LENGTHS = st.lists(st.integers(0, 9), min_size=9, max_size=9)
+
+
+@given(st.lists(st.tuples(NAME, NAME, LENGTHS), min_size=1), st.integers(24, 120), st.booleans())
+def test_whatever_the_room_no_line_is_wider_and_every_number_is_there_once_under_the_others_of_its_column(names, room, two):
+    """Each number says which it is."""
+    own = 2 if two else 1
+    named = [["w", "m"], *([each, other] for each, other, _ in names), ["total", ""]]
+    lengths = [[0] * 9, *(each for *_, each in names), [0] * 9]
+    lines = [
+        [*name[:own], *(f"{'9' * length}#{row}.{column};" for column, length in enumerate(each))]
+        for row, (name, each) in enumerate(zip(named, lengths, strict=True))
+    ]
+    told = ruled(lines, range(own), room)
+    assert max(map(width, told)) <= room
+    found = [(*map(int, each.groups()), width(line[: each.end()])) for line in told for each in re.finditer(r"#(\d+)\.(\d+);", line)]
+    assert [(row, column) for row, column, _ in found] == [(row, column) for row in range(len(lines)) for column in range(9)]
+    assert len({(column, end) for _, column, end in found}) == 9
 
 
 def test_a_table_of_nothing_but_its_total_has_one_rule():
