@@ -47,7 +47,7 @@ The bill's instance ids hold workspace ids: --id names their workspaces.
     multiple=True,
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A bill's details, exported as CSV by billable item and day; may be given again.",
+    help="A bill's details, exported as CSV by billable item and day; may be given again: what stands in two files counts once.",
 )
 @zone_option("--timezone", "--zone", "zone", about="Where the bill's days begin and end.")
 @names_option(

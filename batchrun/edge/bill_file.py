@@ -178,6 +178,7 @@ def _line(fields: _Fields, file: str, at: int, zone: ZoneInfo) -> Read:
             shortened,
             amount,
             _currency(fields["currency"]),
+            tuple(fields.cells),
         )
     except _NotReadError as error:
         return UnreadableLine(file, at, str(error))

@@ -119,6 +119,10 @@ def _of_the_bill(found: Reconciliation) -> list[str]:
         notes.append(f"not compared, for these runs do not name the workspace (--id WORKSPACE_ID=NAME does): {named} tokens")
     if found.other_days_tokens:
         notes.append(f"not compared, for they stand on other days: {found.other_days_tokens:,} tokens")
+    notes += [
+        f"counted once: {counted(count, 'line')} of {file} {'stands' if count == 1 else 'stand'} in a file before it too, word for word"
+        for file, count in found.lines_again.items()
+    ]
     notes += [f"not compared: {counted(count, 'line')}, {what}" for what, count in sorted(found.other_lines.items())]
     notes += [f"not understood: {told}" for told in found.unreadable[:_MOST_NAMED]]
     if len(found.unreadable) > _MOST_NAMED:

@@ -129,6 +129,18 @@ def test_a_tampered_line_is_named_and_keeps_it_open(settled, more):
     assert f"{more:+,} unexplained (bill.csv, line {place + 1})" in table
 
 
+def test_exports_that_overlap_and_a_copy_of_one_are_counted_once_and_told(settled):
+    folder, forms, _ = settled
+    heading, *lines = forms["2025"].splitlines(keepends=True)
+    (folder / "early.csv").write_bytes(b"".join([heading, *lines[:-1]]))
+    (folder / "copy.csv").write_bytes((folder / "early.csv").read_bytes())
+    code, told = reconcile(folder, "--bill", "early.csv", "--bill", "copy.csv")
+    assert code == 0, told
+    assert f"counted once: {len(lines) - 1} lines of early.csv stand in a file before it too, word for word" in told
+    assert f"counted once: {len(lines) - 1} lines of copy.csv stand" in told
+    assert "it closes: equal to the token" in told
+
+
 def test_a_price_that_is_no_longer_the_providers_is_found_where_money_decides(settled):
     folder, forms, _ = settled
     lines = forms["2025"].decode("utf-8-sig").splitlines()

@@ -12,7 +12,7 @@ not known is kept as it stands, for a person to say what it means.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -95,6 +95,8 @@ class BillLine:
     amount: Decimal | None = None
     """What is to be paid for it."""
     currency: str = ""
+    cells: tuple[str, ...] = ()
+    """All that stands in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +135,36 @@ class Billed:
 
 
 class Bill:
-    """Adds up one export or several. *kinds* says what spellings mean that are not known here."""
+    """Adds up one export or several, one after the other. *kinds* says what spellings mean that are not known here.
+
+    A line that stands in several exports, word for word, is one of the bill whose exports overlap, and counts once: as often as in the one
+    that has it most often.
+    """
 
     def __init__(self, kinds: Mapping[str, str] = MappingProxyType({})) -> None:
         self._kinds = kinds
+        self._file = ""
+        self._here: Counter[Hashable] = Counter()
+        """How often a line stood in the export that is read."""
+        self._before: Counter[Hashable] = Counter()
+        """How often it did in one that was read before, at the most."""
         self._finest: dict[tuple[str, str], int] = {}
         self.cells: dict[tuple[date, str, str, str], Billed] = defaultdict(Billed)
         """By day, workspace id, model and kind, or amount type where that is not known."""
         self.unreadable: list[UnreadableLine] = []
         self.others: Counter[str] = Counter()
         """Lines that are no tokens of a model, by what they are."""
+        self.again: Counter[str] = Counter()
+        """Lines that stood in an export before theirs, by file."""
 
     def add(self, line: BillLine | OtherLine | UnreadableLine) -> None:
         """Take in a line."""
         match line:
             case BillLine():
-                self._add(line)
+                if self._stood_before(line):
+                    self.again[line.file] += 1
+                else:
+                    self._add(line)
             case OtherLine():
                 self.others[line.what] += 1
             case UnreadableLine():
@@ -160,6 +176,14 @@ class Bill:
         Where any line of a file tells its unit to the token, all of that unit do: only zeros were left off.
         """
         return billed.shortened + sum(count * (self._finest[place] // 2) for place, count in billed.coarse.items())
+
+    def _stood_before(self, line: BillLine) -> bool:
+        if line.file != self._file:
+            self._before |= self._here
+            self._file, self._here = line.file, Counter()
+        said = line.day, line.instance, line.tokens, line.cells
+        self._here[said] += 1
+        return self._here[said] <= self._before[said]
 
     def _add(self, line: BillLine) -> None:
         spelling = line.instance.amount_type

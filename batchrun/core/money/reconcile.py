@@ -97,6 +97,7 @@ def _begun(
         unreadable=[f"{each.file}, line {each.line}: {each.why}" for each in bill.unreadable],
         undated_tokens=book.undated_tokens,
         unreadable_attempts=book.unreadable_attempts,
+        lines_again=dict(bill.again),
         others_allowed=others_allowed,
         money_decides=money_decides,
     )

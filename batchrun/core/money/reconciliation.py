@@ -111,6 +111,8 @@ class Reconciliation:
     """Bill lines that should be and cannot be understood: place and reason."""
     undated_tokens: int
     unreadable_attempts: int
+    lines_again: dict[str, int] = field(default_factory=dict)
+    """Bill lines that stand in an export named before theirs, and count once: by file."""
     others_allowed: bool = False
     money: list[MoneyLine] = field(default_factory=list)
     """By workspace, model and currency, on the days that are compared; nothing where the bill tells no amounts."""
@@ -150,6 +152,7 @@ class Reconciliation:
             "other_days_tokens": self.other_days_tokens,
             "other_lines": self.other_lines,
             "unreadable_lines": self.unreadable,
+            "lines_again": self.lines_again,
             "undated_tokens": self.undated_tokens,
             "unreadable_attempts": self.unreadable_attempts,
             "others_allowed": self.others_allowed,

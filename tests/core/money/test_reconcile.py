@@ -261,6 +261,25 @@ def test_an_unreadable_line_keeps_it_open_and_other_lines_do_not():
     assert result.unreadable == ["bill.csv, line 9: day '?'"]
 
 
+DAYS = [DAY + timedelta(days=number) for number in range(4)]
+EXPORTED = st.lists(st.tuples(st.sampled_from(DAYS), st.integers(1, 3)), max_size=12)
+
+
+@given(EXPORTED, EXPORTED, EXPORTED)
+def test_lines_of_exports_that_overlap_count_once_and_the_same_twice_in_one_export_twice(first, both, last):
+    """However many of them there are, a bill is what would stand in one export of all of its days."""
+    shared = [line(tokens, day=DAYS[0] - timedelta(days=9), at=number, cells=(f"{number}",)) for number, (_, tokens) in enumerate(both)]
+    early = [*(line(tokens, day=day - timedelta(days=50)) for day, tokens in first), *shared]
+    late = [*shared, *(line(tokens, day=day) for day, tokens in last)]
+    once = bill_of(*early, *late[len(shared) :])
+    bill = bill_of(*early, *(replace(each, file="next.csv") for each in late), *(replace(each, file="copy.csv") for each in early))
+    assert {key: (each.tokens, each.lines) for key, each in bill.cells.items()} == {
+        key: (each.tokens, each.lines) for key, each in once.cells.items()
+    }
+    assert bill.again == {name: count for name, count in (("next.csv", len(shared)), ("copy.csv", len(early))) if count}
+    assert compared(ONE, bill).lines_again == bill.again
+
+
 def test_money_is_added_up_beside_tokens_and_an_unknown_price_is_no_zero():
     priced = entry(Usage(100, 20), cost=Money("CNY", Decimal("0.3")))
     result = found(book_of(priced, entry(Usage(1, 1))), line(101, amount=Decimal("0.1"), currency="CNY"), line(21, "output_token"))
