@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import tomllib
 from pathlib import Path
@@ -17,6 +16,7 @@ from batchrun.core.errors import Mistake
 from batchrun.core.jobs.names import variables_for
 from batchrun.core.jobs.rewording import reworded
 from batchrun.core.jobs.words import Wrong, key_path, without_keys_in
+from batchrun.edge.signals import heeded
 from batchrun.simulator.example import EXAMPLE
 from batchrun.simulator.scenario import OPEN_KEY_PREFIX, Scenario
 from batchrun.simulator.server import Base, serve
@@ -168,7 +168,7 @@ def _pair(text: str) -> tuple[str, SecretStr]:
 
 
 async def _until_stopped(service: Service, host: str, port: int) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with anyio.open_signal_receiver(*heeded()) as signals:
         async with serve(service, host, port) as base:
             _tell(service.scenario, base)
             async for _ in signals:

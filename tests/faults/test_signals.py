@@ -222,6 +222,19 @@ def test_one_signal_drains_and_leaves_nothing_in_doubt(tmp_path, port, name):
     assert (told.answered, told.in_doubt) == (answered(tmp_path), 0)
 
 
+def test_a_run_that_a_script_put_into_the_background_is_not_stopped_by_the_ctrl_c_of_what_stands_in_front_of_it(tmp_path, port):
+    """Shells without job control begin it with SIGINT ignored; `kill` is heard."""
+    keys = job(tmp_path, port, 4000)
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *children.BATCHRUN, "run", "job.toml"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(keys), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for rows in (0, 20, 40):
+        until(lambda rows=rows: answered(tmp_path) > rows, process)
+        process.send_signal(signal.SIGINT)
+    heard(process, signal.SIGTERM)
+    ended(process)
+    assert process.returncode == 4
+
+
 _HELD_AT_ITS_END = """
 from batchrun.running import one_run
 sum_up = one_run.sum_up
