@@ -36,6 +36,11 @@ _LOOK_EVERY, _PRESSED = 0.01, 0.75
 """Seconds between two looks at how long there was something to do here, and the share of them at which answers wait for it."""
 
 
+_LONGEST_SLEEP, _STOPPED = 60.0, 30.0
+"""Seconds until there is a turn whatever comes, and by which that is late where something had stopped the process: its signals, a pause of
+its container. No failure and no throttle can be told from how long they last then."""
+
+
 class Engine:
     """Drives one scheduler to its end."""
 
@@ -85,6 +90,7 @@ class Engine:
                 # What is done is not waited for: without this, turn would follow turn and nothing else have its own.
                 await another_turn()
             else:
+                self._sleep.end_at(self._loop.time() + _LONGEST_SLEEP)
                 await asleep
                 await checkpoint_if_cancelled()
 
@@ -281,8 +287,10 @@ class Engine:
     # Time.
 
     def _look(self) -> None:
-        """Tell the scheduler whether this process, and not the provider, is what answers wait for."""
+        """Tell the scheduler whether this process was stopped, and whether it, and not the provider, is what answers wait for."""
         now, (then, busy) = self._loop.time(), self._looked
+        if self._sleep.overslept(now) > _STOPPED:
+            self._scheduler.stood_still()
         if now - then >= _LOOK_EVERY:
             self._looked = now, self._ports.busy_time()
             self._scheduler.pressed = self._looked[1] - busy > _PRESSED * (now - then)

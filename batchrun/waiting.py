@@ -67,6 +67,7 @@ class Sleep:
         self._asleep: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
+        self._late = 0.0
 
     def begin(self) -> asyncio.Future[None]:
         """Give what is awaited once nothing is left to do; whatever comes from here on ends it."""
@@ -87,11 +88,17 @@ class Sleep:
                 self._alarm.cancel()
             self._alarm, self._rings_at = asyncio.get_running_loop().call_at(at, self._ring), at
 
+    def overslept(self, now: float) -> float:
+        """Seconds, since this was last asked, in which no alarm could ring: something had stopped the process."""
+        late, self._late = max(self._late, now - self._rings_at), 0.0
+        return late
+
     def close(self) -> None:
         """Nothing ends it any more."""
         if self._alarm is not None:
             self._alarm.cancel()
 
     def _ring(self) -> None:
+        self._late = max(self._late, asyncio.get_running_loop().time() - self._rings_at)
         self._alarm, self._rings_at = None, math.inf
         self.end()

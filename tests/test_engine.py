@@ -38,6 +38,7 @@ from tests.laboratory import (
     rejected,
     row_id,
     throttled,
+    unreached,
 )
 from tests.virtual_time import VirtualLoop, run_virtually
 
@@ -188,6 +189,43 @@ def test_a_call_ends_when_its_answer_was_read_however_long_its_start_took_to_be_
     bench.run()
     assert ledger.ended_at == 4
     assert [outcome.call and outcome.call.latency_ms for _, outcome in ledger.entries] == [1000]
+
+
+@pytest.mark.parametrize("at_rest", [0.0, 0.3], ids=["in the midst of a turn", "while it waits"])
+@pytest.mark.parametrize(
+    ("said", "answers_until"),
+    [(again(), 0), (unreached(), 0), (unreached(), 5), (throttled(), 0), (throttled(), 5), (parks(Scope.WORKSPACE), 5)],
+)
+def test_time_in_which_the_process_was_stopped_is_no_time_of_failures_or_refusals(said, answers_until, at_rest):
+    """A container that is paused for a day: what had failed for some seconds before, and fails for some after, has not failed for a day."""
+    day = 86400.0
+
+    async def stopped(_engine):
+        await anyio.sleep(20 + at_rest)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.pass_by(day)
+
+    def brings(_row, _call):
+        return said if answers_until <= anyio.current_time() < day + 60 else answer()
+
+    bench = benched(lane(rows=200), endpoint=Scripted(brings, seconds=0.5), beside=stopped)
+    assert bench.run().parked == ()
+    assert bench.ended_at > day + 60
+    assert bench.scheduler.left()["legal", "qwen-plus"] == 0
+
+
+def test_what_fails_for_too_long_parks_however_often_the_process_is_held_up_for_a_while():
+    async def held_up(_engine):
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        while True:
+            await anyio.sleep(20)
+            loop.pass_by(10)
+
+    bench = benched(lane(rows=200), endpoint=Scripted(lambda _row, _call: unreached(), seconds=0.5), beside=held_up)
+    (parked,) = bench.run().parked
+    assert (parked.rows, bench.ended_at < 200) == (200, True)
 
 
 def test_a_call_that_is_not_promised_on_the_disk_waits_for_it_and_no_other_does():

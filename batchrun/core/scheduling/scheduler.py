@@ -205,6 +205,11 @@ class Scheduler:
             lane.stood_still()
             self._queues.wake(lane)
 
+    def stood_still(self) -> None:
+        """Take note that the run itself was stopped for a while: for how long anything had failed or been refused by then tells nothing."""
+        for lane in self._lanes.values():
+            lane.stood_still()
+
     def stop(self) -> None:
         """Launch nothing more; what is in flight may settle."""
         self._stopping = True
