@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from zoneinfo import ZoneInfo
 
 import click
@@ -177,4 +178,4 @@ def _tell(found: Report, only: str | None) -> None:
         tell(f"not counted: {each.why}", err=True)
     for path in found.overlapping:
         told = "was put together of parts that overlap: calls, retries and doubt that stand there twice are counted twice"
-        tell(f"counted twice: {path}/attempts.log {told}; batchrun check {path} --repair takes them out", err=True)
+        tell(f"counted twice: {path}/attempts.log {told}; batchrun check {quote(str(path))} --repair takes them out", err=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import orjson
@@ -201,7 +202,10 @@ def _lines_to(path: Path, end: int) -> int:
 
 def _damaged(path: Path, start: int, number: int, what: str) -> RunDamagedError:
     number += _lines_to(path, start)
-    way_out = f"batchrun check {path.parent.parent} lists all damage, and moves it aside with --repair"
+    run = path.parent.parent
+    way_out = f"batchrun check {quote(str(run))} lists all damage, and moves it aside with --repair"
+    if not any((run / name).exists() for name in ("run.json", "attempts.log")):
+        way_out = f"There is neither run.json nor attempts.log in {run}: give the job another output, if that is no run directory"
     return RunDamagedError(f"{path}: line {number}: {what}. Nothing was changed. {way_out}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pydantic import SecretStr
@@ -80,7 +81,7 @@ def held_back(held: int, directory: Path) -> Iterator[str]:
     """Rows that wait for a person to decide."""
     if held:
         rows = counted(held, "row is held, for a call of it", "rows are held, for a call of theirs")
-        yield f"{rows} may have been billed: batchrun report {directory} --in-doubt"
+        yield f"{rows} may have been billed: batchrun report {quote(str(directory))} --in-doubt"
 
 
 def _renamed(since: Since, plan: Plan) -> Iterator[str]:

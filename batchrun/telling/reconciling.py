@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from zoneinfo import ZoneInfo
 
 from batchrun.core.errors import JobError, RunDamagedError
@@ -45,7 +46,7 @@ def reconciled(
         read_into(directory, book)
         if book.calls.openings_again:
             what = "was put together of parts that overlap, and what stands there twice would be counted twice"
-            raise RunDamagedError(f"{directory / LOG}: {what}: batchrun check {directory} --repair takes it out")
+            raise RunDamagedError(f"{directory / LOG}: {what}: batchrun check {quote(str(directory))} --repair takes it out")
         book.end_run()
     unknown = {name for names in ids.values() for name in names} - workspaces - book.workspaces
     if unknown:

@@ -193,6 +193,13 @@ def test_a_deadline_may_be_a_moment_as_toml_writes_it():
     assert "job.deadline" in refused(tomllib.loads('[job]\ninput = "in.jsonl"\ndeadline = 2026-11-24T08:00:00'))
 
 
+@pytest.mark.parametrize("path", ["~/night", "~", "~somebody/rows.jsonl"])
+def test_a_path_that_only_a_shell_understands_is_refused_and_no_folder_of_that_name_is_made(path):
+    """Whoever sees a folder that is called "~" removes it by a shell, and with it what the shell takes it for."""
+    assert [*refused({"job": {**INPUT, "output": path}})] == ["job.output"]
+    assert [*refused({"job": {"input": path}})] == ["job.input"]
+
+
 @pytest.mark.parametrize("name", [*CLOUDS])
 def test_every_cloud_of_the_provider_has_the_base_urls_of_the_protocols_it_speaks(name):
     host = {"public": "dashscope", "hongkong": "cn-hongkong.dashscope", "batch": "batch.dashscope"}.get(name, f"dashscope-{name}")

@@ -24,6 +24,9 @@ def as_list(value: Any) -> Any:
 def _path(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise wrong(shown(text), "a path, without control characters")
+    if text.startswith("~"):
+        # Only a shell makes it a person's folder; a run directory of this name invites somebody to remove it by a shell.
+        raise wrong(shown(text), 'a path as it is, without "~": "/home/NAME/…", or one from where the command is run')
     return text
 
 
