@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from batchrun.core.model import Failure, Fault, Reply, Scope
@@ -41,9 +41,16 @@ class Parked:
     """Whether anything may end it in this opening: a probe that is taken, the hour at which its workspace opens, a budget's new day."""
     at_first: Lane | None = None
     """Which lane was refused, where nothing that it concerns had been answered: an answer to another of its first calls ends it too."""
+    anew: Callable[[], Failure] | None = None
+    """What the failure says by now, where that changes."""
     alarm: int = 0
     probe_due: bool = False
     """The next of its lanes that may launch sends one row in spite of the park."""
+
+    @property
+    def said(self) -> Failure:
+        """Why it stands still, as things are by now."""
+        return self.failure if self.anew is None else self.anew()
 
     @property
     def rows(self) -> int:
@@ -143,7 +150,7 @@ class Parking:
     def scopes(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting."""
         standing = (*self._parks.values(), *self._closed.values())
-        return tuple(ParkedScope(each.scope, each.name, each.failure, each.rows, each.workspaces) for each in standing if each.rows)
+        return tuple(ParkedScope(each.scope, each.name, each.said, each.rows, each.workspaces) for each in standing if each.rows)
 
 
 def outlasts(parked: Parked, lane: Lane, result: Reply | Failure) -> bool:

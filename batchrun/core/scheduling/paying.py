@@ -8,6 +8,7 @@ anew ends such parks (`renew`).
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 
 from batchrun.core.model import Failure, Reply, Scope
 from batchrun.core.money.budget import Lack, Purse, broke
@@ -40,7 +41,11 @@ class Paying:
             self._short[lack.purse].append(lane)
             return
         parked = self._queues.parking.park(Scope.LANE, lane, broke(lack, lane.plan.model), probe=False)
-        if parked is not None and lack.purse.cap.period is not None and lack.price is not None:
+        if parked is None:
+            return
+        # Rows that may cost less go on meanwhile, and spend more.
+        parked.anew = partial(broke, lack, lane.plan.model)
+        if lack.purse.cap.period is not None and lack.price is not None:
             parked.passes = True
             self._broke[lack.purse].append(parked)
 

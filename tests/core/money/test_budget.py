@@ -209,6 +209,17 @@ def test_a_park_says_what_was_spent_and_what_to_do():
     assert failure.message.startswith("workspaces.legal.budget = 20 CNY a month (UTC): 19.98 CNY spent")
 
 
+def test_a_park_says_at_the_end_what_was_spent_by_then_though_others_of_the_same_budget_went_on():
+    shared = purse(1000, name="job.budget")
+    lanes = [replace(lane(name, rows=200, slots=1), purses=(shared,)) for name in ("large", "small")]
+    night = Night(lanes, lambda ticket: Bound(0, 600 if ticket.workspace == "large" else 10), lambda _ticket: used(10))
+    parked = {each.name: each.failure.message for each in night.run().parked}
+    assert parked == {
+        f"large {MODEL}": "job.budget = 1,000 tokens: 1,000 tokens spent; the next row may cost 600 tokens",
+        f"small {MODEL}": "job.budget = 1,000 tokens: 1,000 tokens spent; the next row may cost 10 tokens",
+    }
+
+
 def test_a_park_of_a_budget_whose_rows_have_a_limit_by_budgets_advises_no_limit_but_a_lower_one():
     one = Purse(Cap("job.budget", Decimal(20), "CNY", max_tokens=1_200))
     ways = "or lower max_tokens, which budgets set to 1,200 where a row sets none; then run the same command again"
