@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from batchrun.cli.saying import tell
+from batchrun.cli.saying import room, tell
 from batchrun.core.counted import counted
 from batchrun.core.errors import JobError
 from batchrun.core.jobs.job import Job
@@ -69,7 +69,10 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
     for model in models or (_named(job) if job is not None else ()):
         if all(row.model != model for row, _ in chosen):
             tell(f"note: {model} has no known price{'' if job is None else ' in this job; [prices] can give it one'}", err=True)
-    click.echo(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2) if as_json else price_table(chosen))
+    if as_json:
+        click.echo(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2))
+    else:
+        tell(price_table(chosen, room()))
 
 
 def _named(job: Job) -> list[str]:

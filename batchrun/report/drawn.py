@@ -15,19 +15,25 @@ def drawn(lines: Sequence[Sequence[str]], left: Container[int], gap: int = 2) ->
     return [(" " * gap).join(_cells(line, widths, left)).rstrip() for line in lines]
 
 
+def fitted(lines: Sequence[Sequence[str]], left: Container[int], room: int | None = None) -> list[list[str]]:
+    """Draw each of *lines* as one line; where that is wider than *room*, what does not fit under the rest, in columns of its own.
+
+    Only a cell wider than *room* is wider.
+    """
+    for gap in (2, 1):
+        told = drawn(lines, left, gap)
+        if room is None or _width(told) <= room:
+            return [[line] for line in told]
+    return _wrapped(lines, left, room or 0)
+
+
 def ruled(lines: Sequence[Sequence[str]], left: Container[int], room: int | None = None) -> list[str]:
     """Draw a heading, lines and a total, with rules between them.
 
-    Where that is wider than *room*, a name in the first column stands in a line of its own, once above all that follow under it. Where that
-    is too wide still, what does not fit stands under the rest, deeper, in columns of its own: only a cell wider than *room* is wider.
+    Where that is wider than *room*, a name in the first column stands in a line of its own, once above all that follow under it.
     """
-    whole, close = drawn(lines, left), drawn(lines, left, gap=1)
-    if room is None or _width(whole) <= room:
-        return _with_rules([[line] for line in whole])
-    if _width(close) <= room:
-        return _with_rules([[line] for line in close])
-    if 1 not in left:
-        return _with_rules(_wrapped(lines, left, room), room)
+    if room is None or 1 not in left or _width(drawn(lines, left, gap=1)) <= room:
+        return _with_rules(fitted(lines, left, room), room)
     cells = _wrapped(*_without_names(lines, left), room)
     return _with_rules([*_named(lines, cells)], room)
 

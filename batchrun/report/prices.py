@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from batchrun.core.columns import width
 from batchrun.core.money.price_list import PriceRow
-from batchrun.report.drawn import drawn
+from batchrun.report.drawn import fitted
 
 _HEADS = ("model", "where", "since", "input up to", "input", "output", "thinking", "discount")
 _PLAIN = ("input", "output", "thinking")
@@ -21,12 +22,13 @@ Listed = Sequence[tuple[PriceRow, Decimal]]
 """Rows, and the share taken off each."""
 
 
-def price_table(listed: Listed) -> str:
-    """Return a line a tier, prices for a million tokens, then where they come from."""
+def price_table(listed: Listed, room: int | None = None) -> str:
+    """Return a line a tier, prices for a million tokens, for a terminal of *room* columns, then where they come from."""
     lines = [list(_HEADS), *(line for row, discount in listed for line in _lines(row, discount))]
-    told = drawn(lines, range(_WORDS))
+    heading, *told = fitted(lines, range(_WORDS), room)
+    rule = "─" * max(width(line) for each in (heading, *told) for line in each)
     sources = dict.fromkeys(_source(row) for row, _ in listed)
-    return "\n".join([told[0], "─" * max(map(width, told)), *told[1:], *sources])
+    return "\n".join([*heading, rule, *chain.from_iterable(told), *sources])
 
 
 def prices_json(listed: Listed) -> list[dict[str, Any]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.columns import width
+from batchrun.core.money.price_list import shipped
 from batchrun.report.drawn import drawn, ruled
+from batchrun.report.prices import price_table
 
 LINES = [
     ["workspace", "model", "answered", "CNY"],
@@ -114,3 +117,13 @@ def test_a_table_of_nothing_but_its_total_has_one_rule():
 
 def test_words_begin_at_their_left_and_numbers_end_at_their_right():
     assert drawn([["a", "1", "word"], ["bb", "22", "w"]], {0, 2}) == ["a    1  word", "bb  22  w"]
+
+
+@pytest.mark.parametrize("room", [100, 80, 60, 40])
+def test_the_list_of_prices_fits_its_terminal_and_no_price_is_lost(room):
+    listed = [(row, Decimal("0.25")) for row in shipped()]
+    told = price_table(listed, room).splitlines()
+    sources = next(place for place, line in enumerate(told) if line.startswith("CNY, "))
+    assert max(map(width, told[:sources])) <= room
+    words = [sorted(word for word in each.split() if "─" not in word) for each in (price_table(listed), "\n".join(told))]
+    assert words[0] == words[1]
