@@ -12,6 +12,7 @@ from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
@@ -148,6 +149,10 @@ class _Fields:
         return self.cells[place] if place is not None and place < len(self.cells) else ""
 
 
+def _digest(cells: Sequence[str]) -> bytes:
+    return blake2b("\x1f".join(cells).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
 class _NotReadError(ValueError):
     """Why a line cannot be understood."""
 
@@ -178,7 +183,7 @@ def _line(fields: _Fields, file: str, at: int, zone: ZoneInfo) -> Read:
             shortened,
             amount,
             _currency(fields["currency"]),
-            tuple(fields.cells),
+            _digest(fields.cells),
         )
     except _NotReadError as error:
         return UnreadableLine(file, at, str(error))

@@ -95,8 +95,8 @@ class BillLine:
     amount: Decimal | None = None
     """What is to be paid for it."""
     currency: str = ""
-    cells: tuple[str, ...] = ()
-    """All that stands in it."""
+    said: bytes = b""
+    """A digest of all that stands in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class Bill:
         if line.file != self._file:
             self._before |= self._here
             self._file, self._here = line.file, Counter()
-        said = line.day, line.instance, line.tokens, line.cells
+        said = line.said or (line.day, line.instance, line.tokens)
         self._here[said] += 1
         return self._here[said] <= self._before[said]
 

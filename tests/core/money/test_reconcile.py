@@ -268,7 +268,7 @@ EXPORTED = st.lists(st.tuples(st.sampled_from(DAYS), st.integers(1, 3)), max_siz
 @given(EXPORTED, EXPORTED, EXPORTED)
 def test_lines_of_exports_that_overlap_count_once_and_the_same_twice_in_one_export_twice(first, both, last):
     """However many of them there are, a bill is what would stand in one export of all of its days."""
-    shared = [line(tokens, day=DAYS[0] - timedelta(days=9), at=number, cells=(f"{number}",)) for number, (_, tokens) in enumerate(both)]
+    shared = [line(tokens, day=DAYS[0] - timedelta(days=9), at=number, said=b"%d" % number) for number, (_, tokens) in enumerate(both)]
     early = [*(line(tokens, day=day - timedelta(days=50)) for day, tokens in first), *shared]
     late = [*shared, *(line(tokens, day=day) for day, tokens in last)]
     once = bill_of(*early, *late[len(shared) :])

@@ -1,4 +1,4 @@
-"""Progress on stderr, drawn by a timer: bars where it is a terminal (`bars.py`), a plain line every so often where it is not."""
+"""What is seen of a run while it goes on: bars where it is a terminal (`bars.py`), a plain line every so often where it is not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from batchrun.core.counted import counted
 from batchrun.core.progress import Progress, Rate
 
 if TYPE_CHECKING:
-    from batchrun.edge.bars import Bar
+    from batchrun.edge.progress.bars import Bar
 
 LINE_EVERY = 15.0
 _FIXED = frozenset({"dumb", "unknown"})
@@ -27,7 +27,7 @@ async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr) -> 
     """Draw what *observe* gives until cancelled; a last time on the way out. A stream that is gone ends the drawing, never the run."""
     with suppress(OSError):
         if stream.isatty() and os.environ.get("TERM") not in _FIXED:
-            from batchrun.edge.bars import draw  # noqa: PLC0415 - what draws nothing need not wait for tqdm
+            from batchrun.edge.progress.bars import draw  # noqa: PLC0415 - what draws nothing need not wait for tqdm
 
             await draw(observe, stream)
         else:
@@ -41,7 +41,7 @@ def note(text: str, stream: TextIO = sys.stderr) -> None:
         if not stream.isatty():
             stream.write(f"{told}\n")
             return
-        from batchrun.edge.bars import Bar, size_of  # noqa: PLC0415 - what draws nothing need not wait for tqdm
+        from batchrun.edge.progress.bars import Bar, size_of  # noqa: PLC0415 - what draws nothing need not wait for tqdm
 
         with Bar.external_write_mode(file=stream):
             stream.write(f"{folded(told, size_of(stream).columns)}\n")
@@ -88,7 +88,7 @@ class ReadingBar:
         self._told_at = clock()
         self._bar: Bar | None = None
         if stream.isatty():
-            from batchrun.edge.bars import reading_bar  # noqa: PLC0415 - what draws nothing need not wait for tqdm
+            from batchrun.edge.progress.bars import reading_bar  # noqa: PLC0415 - what draws nothing need not wait for tqdm
 
             self._bar = reading_bar(stream)
 
