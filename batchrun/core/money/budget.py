@@ -222,5 +222,8 @@ def _ways_out(cap: Cap) -> str:
 
 
 def told(amount: Decimal, unit: str) -> str:
-    """An amount as a person reads it."""
-    return f"{amount:,.0f} tokens" if unit == TOKENS else f"{amount:,.4f}".rstrip("0").rstrip(".") + f" {unit}"
+    """An amount as a person reads it; money that is less than the fourth place shows to two digits, for what costs something is not 0."""
+    if unit == TOKENS:
+        return f"{amount:,.0f} tokens"
+    places = 4 if not amount or amount.adjusted() >= -4 else 1 - amount.adjusted()
+    return f"{amount:,.{places}f}".rstrip("0").rstrip(".") + f" {unit}"

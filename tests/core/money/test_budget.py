@@ -187,7 +187,11 @@ def test_half_four_fifths_and_nineteen_twentieths_are_told_once():
         ("0.0012", "CNY", "0.0012 CNY"),
         ("20", "CNY", "20 CNY"),
         ("1234.6", "tokens", "1,235 tokens"),
-        ("0.00004", "CNY", "0 CNY"),
+        ("0.00004", "CNY", "0.00004 CNY"),
+        ("0.00001234", "CNY", "0.000012 CNY"),
+        ("0.00012345", "CNY", "0.0001 CNY"),
+        ("0", "CNY", "0 CNY"),
+        ("-0.5", "CNY", "-0.5 CNY"),
         ("1234.5", "USD", "1,234.5 USD"),
     ],
 )
