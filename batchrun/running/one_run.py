@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
@@ -68,6 +69,8 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     stopped when the cancellation comes out of it. Either way it can be gone on with.
     """
     on_asyncio()
+    if wishes.handle_signals and threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("signals reach the main thread alone: run there, or leave handle_signals out of the wishes")
     came_to: list[Ending] = []
     theirs = Theirs()
 

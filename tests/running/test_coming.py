@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
@@ -225,6 +226,17 @@ def test_a_loop_that_runs_already_and_one_that_is_another_librarys_are_told_with
     assert asyncio.run(as_in_a_notebook()) == 12
     with pytest.raises(RuntimeError, match="asyncio"):
         run(job, QUIETLY).send(None)
+
+
+def test_signals_that_are_to_be_heard_elsewhere_than_on_the_main_thread_are_refused_in_words_before_anything_is_done(tmp_path):
+    job = job_in(tmp_path)
+
+    async def in_another_thread() -> None:
+        with pytest.raises(RuntimeError, match="the main thread alone"):
+            await asyncio.to_thread(run_blocking, job, replace(QUIETLY, handle_signals=True))
+
+    asyncio.run(in_another_thread())
+    assert not (tmp_path / "run").exists()
 
 
 def test_two_runs_go_on_beside_each_other_in_one_loop_and_two_of_one_directory_do_not(tmp_path):
