@@ -41,9 +41,12 @@ def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], so
         yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
         yield from _renamed(since, plan) if since else ()
     if plan.changed:
-        yield f"{plan.changed:,} answered rows, or the settings they are asked under, have changed since: they keep their answers"
+        kept = "answered row, or the settings it is asked under, has changed since: it keeps its answer"
+        many = "answered rows, or the settings they are asked under, have changed since: they keep their answers"
+        yield counted(plan.changed, kept, many)
     if plan.gone:
-        yield f"{plan.gone:,} answered rows no longer stand in the input: they stay in the results and in the statement"
+        gone = "answered row no longer stands in the input: it stays", "answered rows no longer stand in the input: they stay"
+        yield f"{counted(plan.gone, *gone)} in the results and in the statement"
     if failed := plan.failed_and_gone().total():
         gone = "row that failed no longer stands in the input: it stays", "rows that failed no longer stand in the input: they stay"
         yield f"{counted(failed, *gone)} in errors.jsonl and in the statement, and cannot be asked again"

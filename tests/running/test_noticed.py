@@ -144,6 +144,24 @@ def test_a_run_whose_description_is_gone_is_told_for_its_rows_go_under_other_key
     assert not [line for line in noted(simulated) if "run.json" in line]
 
 
+@pytest.mark.parametrize(
+    ("edited", "said"),
+    [
+        ([1], ["1 answered row, or the settings it is asked under, has changed since: it keeps its answer"]),
+        ([1, 2], ["2 answered rows, or the settings they are asked under, have changed since: they keep their answers"]),
+    ],
+)
+def test_one_row_and_several_that_changed_or_went_are_told_each_as_it_is_said(simulated, tmp_path, edited, said):
+    noted(simulated)
+    lines = (tmp_path / "in.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "in.jsonl").write_text("".join(line.replace("Hi", "Ho") if number in edited else line for number, line in enumerate(lines)))
+    assert [line for line in noted(simulated) if "answered" in line] == said
+    (tmp_path / "in.jsonl").write_text("".join(line for number, line in enumerate(lines) if number not in edited))
+    (told,) = [line for line in noted(simulated) if "answered" in line]
+    it = "it stays" if len(edited) == 1 else "they stay"
+    assert told.endswith(f"in the input: {it} in the results and in the statement")
+
+
 def test_rows_that_failed_and_were_taken_out_of_the_input_are_told_and_that_they_cannot_be_asked_again(simulated, tmp_path):
     noted(simulated)
     errors, results = (tmp_path / "run" / "legal" / name for name in ("errors.jsonl", "results.jsonl"))
