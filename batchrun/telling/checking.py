@@ -86,6 +86,9 @@ class _Check:
         most = most_of(self._described)
         self._fold = Fold(self._found.run, str(self._described.get("name", "")), self._described.get("rejected_input", 0), most=most)
         self._answered = Digests()
+        self._requests = Digests()
+        self._repeated: list[str] = []
+        """Where answers stand that came under the request id of another row's."""
 
     def made(self) -> Checked:
         self._modes()
@@ -190,6 +193,7 @@ class _Check:
             wrong = entry if isinstance(entry, str) else self._wrong(entry, path.parent.name)
             if isinstance(entry, Entry) and wrong is None:
                 self._fold.entries([entry])
+                self._request(entry, f"{path.relative_to(self._directory).as_posix()} line {number}")
                 unknown += bool(entry.unknown)
             if wrong is not None:
                 damaged[number] = wrong
@@ -219,6 +223,15 @@ class _Check:
             self._answered.put(name, 1)
         return None
 
+    def _request(self, entry: Entry, place: str) -> None:
+        if entry.outcome != "answered" or entry.request_id is None:
+            return
+        name = id_digest("", entry.request_id)
+        if self._requests.get(name):
+            self._repeated.append(place)
+        else:
+            self._requests.put(name, 1)
+
     def _make_anew(self, path: Path, damaged: dict[int, str], corrected: dict[int, bytes]) -> bool:
         """Move the damaged lines aside; not where that would be most of the file, which a person should look at first."""
         count = sum(1 for _ in mending.lines_of(path))
@@ -240,6 +253,12 @@ class _Check:
             self._tell(LOG, f"{call}, and its entry is not in the ledger: it counts as in doubt, and its row is asked again", damage=False)
         if len(lost) > _SHOWN:
             self._tell(LOG, f"{len(lost) - _SHOWN:,} more such calls", damage=False)
+        if self._repeated:
+            answers = counted(
+                len(self._repeated), "answer has the request id of another row's", "answers have the request ids of other rows'"
+            )
+            why = "the endpoint, or a cache or gateway on the way, gave one answer to several rows, and the provider has billed it once"
+            self._tell(self._repeated[0], f"{answers}, this one first: {why}", damage=False)
         statement = self._found.statement = self._fold.close(rows)
         for (name, model), totals in statement.lanes.items():
             done = totals.answered + totals.rejected + totals.exhausted

@@ -13,7 +13,10 @@ from click.testing import CliRunner
 
 from batchrun.cli import batchrun
 from batchrun.core.errors import RunDamagedError, RunInUseError
+from batchrun.core.ledger.attempts import Bound
+from batchrun.core.model import Answered, Call, Reply, Row, Usage
 from batchrun.edge import run_directory
+from batchrun.edge.ledger import Files, Ledger
 from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
 from tests.faults.damage import DAMAGE
@@ -181,6 +184,24 @@ def test_a_torn_tail_is_told_and_mended_without_being_damage(tmp_path):
     assert [each.place for each in found.findings] == ["sales/results.jsonl"]
     assert checked(tmp_path / "run", repair=True).whole
     assert (tmp_path / "run" / "sales" / "results.jsonl.torn").read_bytes() == b'{"id":"torn\n'
+
+
+@pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
+def test_answers_that_came_under_one_request_id_are_told_with_the_first_and_are_no_damage(tmp_path, form):
+    """A gateway gives the answer of one row to others: their usage stands in the statement, and once on the bill."""
+    requests = ["one", "one", "two", None, None, "one"]
+    with Ledger(Files(tmp_path / "run", run_directory.open_to_append), 1, form=form) as ledger:
+        for number, request in enumerate(requests):
+            row = Row(f"r-{number}", ("legal", "sales")[number % 2], "qwen-plus", {}, f"{number:016x}")
+            attempt = ledger.start(row, Bound(9, 9), 0.0)
+            reply = Reply(f"answer {number}", "stop", Usage(3, 4), request)
+            ledger.append(Answered(row, reply, Call(attempt, 1, 0.0, 12)), 0.0)
+            ledger.end(attempt, "answered", reply, 1.0)
+        ledger.flush()
+    found = checked(tmp_path / "run", repair=False)
+    told = [each for each in found.findings if "request id" in each.what]
+    assert (found.whole, [each.place for each in told], [each.damage for each in told]) == (True, ["sales/results.jsonl line 1"], [False])
+    assert told[0].what.startswith("2 answers have the request ids of other rows', this one first: ")
 
 
 def test_a_run_on_a_read_only_file_system_is_checked_and_nothing_of_it_is_touched(tmp_path, monkeypatch):

@@ -68,6 +68,8 @@ class Entry(NamedTuple):
     advice: str | None = None
     unknown: tuple[str, ...] = ()
     """Fields of its line that a newer version must have written."""
+    request_id: str | None = None
+    """The provider's, of its answer."""
 
 
 class NotAnEntryError(ValueError):

@@ -62,7 +62,7 @@ def _entry(line: bytes) -> Entry:
     code, status, message, advice = (failure.get(name) for name in _OF_FAILURE) if failure else _NO_FAILURE
     outcome = _outcome(told("outcome", "answered"))
     values = (row_id, workspace, model, outcome, digest, *of_call, code, told("metadata"), status, message, advice, unknown)
-    return named_tuple(Entry, values)
+    return named_tuple(Entry, (*values, _request_id(fields, batch=batch) if outcome == "answered" else None))
 
 
 def _strange(line: bytes, fields: Any, own: Any) -> tuple[str, ...]:
@@ -96,6 +96,11 @@ def _finish_reason(fields: Any, own: Any, *, batch: bool) -> str | None:
     else:
         choices = ((fields.get("response") or {}).get("body") or {}).get("choices") or [{}]
         told = choices[0].get("finish_reason")
+    return told if isinstance(told, str) else None
+
+
+def _request_id(fields: Any, *, batch: bool) -> str | None:
+    told = ((fields.get("response") or {}) if batch else fields).get("request_id")
     return told if isinstance(told, str) else None
 
 
