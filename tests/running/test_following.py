@@ -255,6 +255,8 @@ def added(path: Path) -> None:
 def test_a_ledger_that_somebody_else_has_changed_is_read_and_not_told_from_memory(tmp_path, change):
     run = opened(tmp_path / "run")
     run.turn([(0, "answered"), (1, "answered")])
+    # What is added to a file that is yet to be synced ends the ledger.
+    run.ledger._files.sync_all(run.ledger._files.take_dirty())
     stood = {path: path.read_bytes() for path in run.directory.glob("*.checkpoint")}
     change(run.directory / "sales" / "results.jsonl")
     assert run.closed()[0] is None
