@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from batchrun.core.limits.pace import Pace
 
 _TIMES_REFUSED_WITHIN = 3
-_LONGEST_PAUSE = 8.0
+_LONGEST_PAUSE, _DOUBLED = 8.0, 3
+"""Seconds; and how often a pause of one is doubled until it is as long."""
 _SHORTEST_FIRST = 0.5
 _GAPS = 6
 """Usual gaps that a pause is at least, where a window of a minute is full, which it stays for long."""
@@ -85,7 +86,7 @@ class Episode:
         if self.was_try(launched_at):
             self._shut_at = launched_at
             least = 0.0 if self.of is None else self._refused_try(self.of, now, launched_at, cost)
-            pause = min(_LONGEST_PAUSE, max(least, 2.0**self._pauses)) * (0.5 + jitter / 2)
+            pause = min(_LONGEST_PAUSE, max(least, 2.0 ** min(self._pauses, _DOUBLED))) * (0.5 + jitter / 2)
             self._pauses, self.tried_at, self.resumes_at = self._pauses + 1, None, max(self.resumes_at, now + pause)
 
     def _refused_try(self, pace: Pace, now: float, launched_at: float, cost: float) -> float:
