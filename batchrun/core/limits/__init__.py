@@ -25,7 +25,7 @@ In the order in which to read it:
     deviations.py       how much is kept free for guesses that are off
     witness.py          what refusals show of how it counts
     unexplained.py      and at once of a shorter window, or of somebody else who uses a known quota
-    shortness.py        what they show of a shorter window where the quota is to be found
+    fuller.py           what they show of a shorter window, and of answers, where the quota is to be found
     trials.py           when a longer window is tried
     ceilings.py         what was refused is not sent again at once
     under_way.py        what is expected of rows under way

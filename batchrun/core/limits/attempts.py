@@ -119,7 +119,7 @@ class Attempts:
         """A window that holds the same at two refusals while the other does not is the one that was full."""
         windows = self.climb.windows
         before = windows.note(now, launched_at, 0.0, first=first)
-        if differ(windows.at_last.short, before.short, _OTHERWISE) and windows.is_minute_as(now, before):
+        if differ(windows.at_last.short, before.short, _OTHERWISE) and windows.is_minute_as(before):
             windows.window = LONG
         elif windows.window == LONG and windows.is_no_minute:
             windows.window = SHORT
@@ -129,7 +129,9 @@ class Attempts:
         climb, windows = self.climb, self.climb.windows
         if not climb.is_cold and windows.is_no_window(lasted):
             return climb.rate(now)
-        windows.end_episode(lasted, may_have_fallen=not climb.is_cold)
+        windows.end_episode(now, lasted, may_have_fallen=not climb.is_cold)
+        if windows.of_answers:
+            return min(climb.rate(now), windows.least * UNDER)
         rate = self._full_rate(windows.at_first if climb.is_cold else windows.at_last)
         # A quota that others used up says nothing at first but that there is one.
         least = climb.use.typical if climb.is_cold else 0.0

@@ -19,8 +19,8 @@ _AHEAD = 0.2
 """How much faster than the quota rows may go for a while."""
 _MADE_UP_FOR, _LEAST_MADE_UP_FOR_AT_END = 0.25, 3.0
 """Of a window, and seconds: the longest wait for room in it that is made up for."""
-_TOLD_MADE_UP_FOR, _TOLD_MADE_UP_FOR_AT_END = 0.1, 0.02
-"""The same of a window, where the quota was found: what goes all at once is all refused, if it was found too high."""
+_TOLD_MADE_UP_FOR = 0.1
+"""Of a window, where the quota was found: what goes all at once is all refused, if it was found too high."""
 
 
 @dataclass(slots=True)
@@ -44,9 +44,9 @@ class Counting:
     @property
     def makes_up_for(self) -> float:
         """The longest wait for room, in seconds, that may be made up for."""
-        if self.told:
-            return (_TOLD_MADE_UP_FOR_AT_END if self.at_end else _TOLD_MADE_UP_FOR) * self.window
-        return max(_LEAST_MADE_UP_FOR_AT_END, self.window) if self.at_end else _MADE_UP_FOR * self.window
+        if self.at_end:
+            return max(_LEAST_MADE_UP_FOR_AT_END, self.window)
+        return (_TOLD_MADE_UP_FOR if self.told else _MADE_UP_FOR) * self.window
 
     def over(self, rung: int) -> None:
         """Believe in another window, of which nothing was shown yet."""

@@ -149,11 +149,8 @@ class Limiter:
         if launched_at >= self._fell_at:
             self._strikes.in_a_row = 0
         episode = self._episode
-        if episode is not None:
-            if episode.of is self.tokens:
-                self.tokens.answered(now)
-            if episode.was_try(launched_at):
-                self._end(episode, now)
+        if episode is not None and episode.was_try(launched_at):
+            self._end(episode, now)
 
     def refused(self, now: float, launched_at: float, code: str, retry_after: float | None, jitter: float) -> None:
         """The provider refused an attempt; *jitter* is uniform in [0, 1)."""

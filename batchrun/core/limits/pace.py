@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from batchrun.core.limits.attempts import SINCE, Attempts
-from batchrun.core.limits.buckets import Bucket, Latest
+from batchrun.core.limits.buckets import Bucket, Latest, Trail
 from batchrun.core.limits.climb import Climb
 from batchrun.core.limits.counting import Counting
 from batchrun.core.limits.margin import LEAST_TOKEN_MARGIN, Margin
@@ -116,16 +116,14 @@ class Pace:
     def took(self, now: float, amount: float) -> None:
         """The provider took an attempt of *amount*."""
         use, margin = self.use, self.margin
+        if use.answers is not None:
+            use.answers.add(now, amount)
         if self._holds:
             use.taken.add(now, amount)
         use.typical += (amount - use.typical) * USUAL_LEARNS
         if self.room is not None or margin.share > margin.least:
             self.rule.took(now, amount)
             self._as_of = -inf
-
-    def answered(self, now: float) -> None:
-        """An answer came in an episode: where answers count, it fills a window."""
-        self.climb.windows.answered_at = now
 
     # What refusals show.
 
@@ -277,5 +275,5 @@ def pace_of_attempts(quota: float = inf) -> Pace:
 
 def pace_of_tokens(quota: float = inf) -> Pace:
     """A pace of tokens a second, whose quota is known or to be found."""
-    climb, margin = Climb(quota), Margin() if quota == inf else Margin(LEAST_TOKEN_MARGIN)
+    climb, margin = Climb(quota, Use(answers=Trail())), Margin() if quota == inf else Margin(LEAST_TOKEN_MARGIN)
     return Pace(climb, margin, UnknownTokens(climb, margin) if quota == inf else KnownTokens(climb, margin))

@@ -10,7 +10,7 @@ and both are learnt from refusals:
   refused for long, a longer window is tried (`trials.py`).
 
 So it is where the quota is known (`Reckoning`). Where the quota itself is to be found, its window is told by who looks for it; learnt here
-are whether answers are counted, and whether the window is shorter than that (`ToldReckoning`, `shortness.py`).
+are whether answers are counted, and whether the window is shorter than that (`ToldReckoning`, `fuller.py`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from math import sqrt
 from batchrun.core.limits.counting import FIRST, WINDOWS, Counting
 from batchrun.core.limits.deviations import FIRST as FIRST_DEVIATIONS
 from batchrun.core.limits.deviations import LEAST, MOST, Deviations
+from batchrun.core.limits.fuller import Fuller
 from batchrun.core.limits.guesses import Guesses
 from batchrun.core.limits.room import Room
-from batchrun.core.limits.shortness import Shortness
 from batchrun.core.limits.trials import Trials, Try
 from batchrun.core.limits.unexplained import Unexplained
-from batchrun.core.limits.witness import AnswersWitness, Refusal, Refusals, Witness, least_rung
+from batchrun.core.limits.witness import Refusal, Refusals, Witness, least_rung
 
 _AT_MOST = 4.0
 """Deviations above what was expected of a row that may be what a refused one costs: it was refused for it."""
@@ -174,22 +174,20 @@ class ToldReckoning(_Reckoned):
     """Of a quota that is to be found, whose window is told."""
 
     counting: Counting = field(default_factory=lambda: Counting(told=True))
-    _witness: AnswersWitness = field(init=False)
-    _shortness: Shortness = field(init=False)
+    _fuller: Fuller = field(init=False)
     _is_shown: bool = False
     """Refusals have shown that the window is no longer one."""
     _largest: float = 0.0
     """What a row did cost that was taken, at the most."""
 
     def _begin_learning(self) -> None:
-        self._witness, self._shortness = AnswersWitness(self.room), Shortness(self.room)
+        self._fuller = Fuller(self.room)
 
     def tell(self, now: float, seconds: float, rate: float) -> None:
         """Count over so many seconds from now on, one of `WINDOWS`, a quota of that *rate*."""
         if seconds != self.counting.window:
             self._over(now, WINDOWS.index(seconds))
-            self._witness.forget()
-            self._shortness.forget()
+            self._fuller.forget()
             self._is_shown = False
         self.counting.is_shown = self._is_shown or least_rung(rate, self._largest) >= self.counting.rung
         self.counting.go_ahead(may=not self.counting.at_end)
@@ -203,9 +201,8 @@ class ToldReckoning(_Reckoned):
             return None
         self.deviations.took()
         if self._refusals and (refusal := self._refusals.due(now)) is not None:
-            if not self._is_shown:
-                self._witness.look_at(refusal)
-            if (rung := self._shortness.look_at(refusal, self._largest)) is not None:
+            rung = self._fuller.look_at(refusal, self._largest)
+            if rung is not None:
                 self.tell(now, WINDOWS[rung], held)
                 self._is_shown = self.counting.is_shown = True
                 return WINDOWS[rung]

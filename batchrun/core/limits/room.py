@@ -33,6 +33,9 @@ _LATE = 0.025
 """Seconds that the network may hold one call up longer than another."""
 _DEARER = 4.0
 """How much larger rows keep fewer deviations free."""
+_MOMENT = 0.1
+"""Seconds in which no more goes than there is room for, where the quota is a guess: though nothing counts before it is answered, all of it
+would be refused if the guess is too high."""
 _AT_END_SHARE = 1.0
 """Of a usual row, for each deviation: what is kept free of answers."""
 
@@ -56,13 +59,15 @@ class Room:
     def __post_init__(self) -> None:
         self._under_way = UnderWay(self.guesses)
 
-    def begin(self, now: float, trail: Trail) -> None:
-        """Begin in the middle of a run, of which a *trail* was kept."""
+    def begin(self, now: float, trail: Trail, answers: Trail | None = None) -> None:
+        """Begin in the middle of a run, of which a *trail* was kept, and one of *answers*."""
         self._since = now
         for half in trail.halves():
             self._since = min(self._since, half.until / 2)
             if half.amount > 0:
                 self.went.know(min(now, half.until / 2), half.amount)
+        for half in () if answers is None else answers.halves():
+            self.ended.know(min(now, half.until / 2), half.amount)
 
     def look_back(self, now: float) -> None:
         """Go on with another window."""
@@ -155,8 +160,9 @@ class Room:
 
     def _free_of_answers_at(self, now: float, quota: float) -> float:
         most = max(1.0, quota - self.deviations.count * _AT_END_SHARE * self.usual)
-        if self.ended.held(now).known < most:
-            return now
+        if (ended := self.ended.held(now).known) < most:
+            is_guess = self.counting.told
+            return now + _MOMENT if is_guess and ended + self.went.amount(now, _MOMENT).expected >= most else now
         return next((at for at, left in self.ended.drain(now) if left.known < most), now)
 
     # What it is about now.

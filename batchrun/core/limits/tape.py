@@ -13,7 +13,7 @@ from itertools import chain
 from math import floor, inf
 from typing import NamedTuple
 
-LONGEST = 75.0
+LONGEST = 80.0
 """Seconds that a tape can look back."""
 _CELLS = 128
 """A second."""

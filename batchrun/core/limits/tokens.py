@@ -81,7 +81,7 @@ class KnownTokens(Attempts):
     def when_held(self, now: float) -> FoundTokens:
         """Reckon with what was found, as if nothing had been known."""
         reckoning = ToldReckoning(guesses=self.reckoning.guesses)
-        reckoning.room.begin(now, self.climb.use.trail)
+        reckoning.room.begin(now, self.climb.use.trail, self.climb.use.answers)
         return FoundTokens(self.climb, self.margin, Found(reckoning))
 
     def keep_steady(self) -> None:
@@ -95,8 +95,9 @@ class UnknownTokens(Attempts):
 
     def when_held(self, now: float) -> FoundTokens:
         """Reckon with what was found, from what went until now."""
-        reckoning = ToldReckoning()
-        reckoning.room.begin(now, self.climb.use.trail)
+        use, reckoning = self.climb.use, ToldReckoning()
+        reckoning.room.begin(now, use.trail, use.answers)
+        reckoning.counting.at_end = self.climb.windows.of_answers
         return FoundTokens(self.climb, self.margin, Found(reckoning))
 
 
@@ -123,8 +124,9 @@ class FoundTokens:
         return self.found.has_fallen
 
     def makes_up_for(self, rate: float) -> float:
-        """A part of the window, and no more than a few rows."""
-        return min(self.counting.makes_up_for, self.found.makes_up_for(rate))
+        """A part of the window, and no more than a few rows: but for answers, of which is known what they come to."""
+        most = self.counting.makes_up_for
+        return most if self.counting.at_end else min(most, self.found.makes_up_for(rate))
 
     def took(self, now: float, amount: float) -> None:
         """Learn from it, and let the rate climb."""
@@ -162,7 +164,8 @@ class FoundTokens:
     def _note(self, now: float, launched_at: float, cost: float, *, first: bool = False) -> None:
         windows = self.climb.windows
         before = windows.note(now, launched_at, cost, first=first)
-        if cost > 0 and windows.at_last.short < _HELD_LESS * self.climb.held and windows.is_minute_as(now, before):
+        last = windows.at_last
+        if cost > 0 and max(last.short, last.answers) < _HELD_LESS * self.climb.held and windows.is_minute_as(before):
             windows.window = LONG
 
     def fell(self, now: float, lasted: float) -> float:
@@ -171,7 +174,13 @@ class FoundTokens:
         window = windows.window
         if windows.is_no_window(lasted):
             return self.climb.rate(now)
-        windows.end_episode(lasted, may_have_fallen=False)
+        at_end = self.counting.at_end
+        windows.of_answers = at_end and window < LONG
+        windows.end_episode(now, lasted, may_have_fallen=False)
+        if windows.window != window or windows.of_answers:
+            self.counting.at_end = windows.of_answers
+        if windows.of_answers and not at_end:
+            return windows.least * UNDER
         return self._counted_anew(now, self.found.fell(self.climb.rate(now)), window)
 
     def _counted_anew(self, now: float, held: float, window: float) -> float:
@@ -180,7 +189,7 @@ class FoundTokens:
         So it is in the first minute of a run, where it may be and was not seen yet: a quota hardly falls just then.
         """
         windows = self.climb.windows
-        if windows.window == window and now - self.climb.use.began > LONG:
+        if windows.window == window and (self.counting.at_end or now - self.climb.use.began > LONG):
             return held
         return max(held, windows.at_last.minute * UNDER)
 
@@ -203,7 +212,7 @@ class FoundTokens:
         if climb.quota == inf:
             return UnknownTokens(climb, self.margin)
         reckoning = Reckoning(guesses=self.reckoning.guesses)
-        reckoning.room.begin(climb.use.launched_at, climb.use.trail)
+        reckoning.room.begin(climb.use.launched_at, climb.use.trail, climb.use.answers)
         return KnownTokens(climb, self.margin, reckoning=reckoning)
 
     def learnt(self) -> dict[str, float]:

@@ -50,6 +50,8 @@ class Use:
     """The latest attempts one by one, where it matters how many go in a window of a few."""
     trail: Trail = field(default_factory=lambda: Trail(round(OF_ATTEMPTS.attempts * NEVER_LONGER)))
     """What went and was not refused."""
+    answers: Trail | None = None
+    """What was answered, where it matters whether that is what a provider counts."""
     typical: float = 1.0
     """Units of a usual attempt."""
     demand: Demand = OF_ATTEMPTS

@@ -11,9 +11,11 @@ Refusals that go on while both windows are empty are no window's, and say nothin
 quota after it.
 
 Tokens may count when an answer ends, and not when its call comes. Then what was under way at the first refusal fills the short window as it
-is answered, though nothing more goes: so refusals count from the latest answer on.
+is answered, though nothing more goes, and refusals last for longer than that. So before they are taken for a minute's it is asked whether
+answers explain them: whether these filled the short window at each of them, and no longer when an attempt was taken, while nothing had
+left the minute.
 
-A window of tokens may be shorter than six seconds: it is told from those by how full it is at refusals (`shortness.py`).
+A window of tokens may be shorter than six seconds: it is told from those by how full it is at refusals (`fuller.py`).
 
 What is remembered is what both held at the first refusal of an episode, and at the latest of all, in units a second: that is the quota,
 once it is known which of the two it is of. What was under way at the first refusal and is refused as well was not held after all.
@@ -30,15 +32,24 @@ from batchrun.core.limits.use import Use
 
 SHORT, LONG = 6.0, 60.0
 SHORTER = (1.0, 2.0)
-"""Of tokens, where refusals show it (`shortness.py`)."""
+"""Of tokens, where refusals show it (`fuller.py`)."""
 _LASTS_LONG = 6.5
 """Seconds of refusals that a window of six seconds cannot explain."""
 _DRAINED = 0.3
 """Of what a short window held at first: a refusal when it holds less than that is a longer window's."""
+_LESS = 0.7
+"""Of the same: a refusal then is not the short window's, and may be one of answers."""
 _AS_BEFORE = 0.015
 """What a window that is full at two refusals holds more or less at one of them, at the most."""
 _ALIKE, _UNLIKE = 0.1, 0.1
 """What the short window holds more or less at refusals that it may have made, at the most; and the minute at those that it did not make."""
+_STAYED, _GONE = 0.3, 0.5
+"""Of what answers filled at the first refusal of an episode: what they fill at all others, if they are what is counted. Of what they filled
+at the most: as little may be left in an aligned window that has room again."""
+_ROWS = 10
+"""Usual rows that a quota of answers goes for at the least."""
+_LEFT = 0.05
+"""Of what went in a minute: what has left it by the time that it has room, if it was full."""
 _MORE = 1.5
 """Times what a short window holds: less shows nothing of a minute that holds it."""
 _LATE = 0.05
@@ -50,6 +61,8 @@ class Held(NamedTuple):
 
     short: float
     minute: float
+    answers: float = 0.0
+    """The short one, of answers."""
 
 
 NOTHING = Held(0.0, 0.0)
@@ -70,8 +83,12 @@ class Windows:
     at_first: Held = NOTHING
     at_last: Held = NOTHING
     first_at: float = 0.0
-    answered_at: float = -inf
-    """When the latest answer came in an episode of tokens."""
+    of_answers: bool = False
+    """It was full of answers."""
+    least: float = 0.0
+    """What the short one held of answers, in units a second, at the refusals of the latest episode: at the least."""
+    _most: float = 0.0
+    """And at the most."""
     _alike: Held = NOTHING
     """The first of the latest refusals at which the short window held the same."""
 
@@ -83,12 +100,18 @@ class Windows:
         """Remember what the windows held at a refusal, and would have with what was refused. Return what they did at the one before."""
         before, few = self.at_last, self.exactly(SHORT, min(now, launched_at))
         short = self.use.trail.sum(now, SHORT) + cost if few is None else few
-        self.at_last = Held(short / SHORT, self.use.trail.sum(now, LONG) / LONG)
+        self.at_last = self._held(now, short)
+        answers = self.at_last.answers
         if first:
-            self.at_first, self.first_at = self.at_last, now
+            self.at_first, self.first_at, self.least, self._most = self.at_last, now, answers, answers
+        self.least, self._most = min(self.least, answers), max(self._most, answers)
         if differ(self.at_last.short, self._alike.short, _ALIKE):
             self._alike = self.at_last
         return before
+
+    def _held(self, now: float, short: float) -> Held:
+        answers = 0.0 if self.use.answers is None else self.use.answers.sum(now, SHORT)
+        return Held(short / SHORT, self.use.trail.sum(now, LONG) / LONG, answers / SHORT)
 
     @property
     def is_no_minute(self) -> bool:
@@ -96,30 +119,38 @@ class Windows:
         last = self.at_last
         return last.short >= last.minute and differ(last.minute, self._alike.minute, _UNLIKE)
 
-    def is_minute_as(self, now: float, before: Held) -> bool:
-        """Whether the minute held as much at the latest refusal as *before*, and not only because all of it went in the last seconds.
-
-        Answers that came meanwhile may have filled the short window.
-        """
+    def is_minute_as(self, before: Held) -> bool:
+        """Whether the minute held as much at the latest refusal as *before*, and not only because all of it went in the last seconds."""
         last = self.at_last
-        return (
-            now >= self.answered_at + SHORT
-            and last.minute * LONG > _MORE * last.short * SHORT
-            and not differ(last.minute, before.minute, _AS_BEFORE)
-        )
+        return last.minute * LONG > _MORE * last.short * SHORT and not differ(last.minute, before.minute, _AS_BEFORE)
 
     def take_back(self, cost: float) -> None:
         """What was under way at the first refusal was refused as well."""
-        short, minute = self.at_first
-        self.at_first = Held(max(0.0, short - cost / SHORT), max(0.0, minute - cost / LONG))
+        short, minute, answers = self.at_first
+        self.at_first = Held(max(0.0, short - cost / SHORT), max(0.0, minute - cost / LONG), answers)
 
-    def end_episode(self, lasted: float, *, may_have_fallen: bool) -> None:
+    def end_episode(self, now: float, lasted: float, *, may_have_fallen: bool) -> None:
         """Refusals have *lasted* so many seconds; a quota that fell to a part is refused while a short window drains to that."""
-        if self.first_at + lasted - _LASTS_LONG < self.answered_at < self.first_at + SHORT:
-            # By answers the short window may have been full until then. Where they come for longer than it lasts, none can be told.
-            return
-        if lasted > _LASTS_LONG or (not may_have_fallen and self.at_last.short < _DRAINED * self.at_first.short):
-            self.window = LONG
+        last, first = self.at_last.short, self.at_first.short
+        is_long = lasted > _LASTS_LONG or (not may_have_fallen and last < _DRAINED * first)
+        may_be_long = is_long or (self.window == LONG and last < _LESS * first)
+        if may_be_long and self._were_answers(now):
+            self.window, self.of_answers = SHORT, True
+        elif is_long:
+            self.window, self.of_answers = LONG, False
+
+    def _were_answers(self, now: float) -> bool:
+        """Whether it was answers that filled the short window at each refusal, and no longer now that an attempt was taken.
+
+        A minute was not full if nothing has left it since the latest refusal. Where answers are known to count, it need not be asked.
+        """
+        held, tried = self._held(now, 0.0), self.use.trail.latest.amount / LONG
+        return (
+            self.least * SHORT >= _ROWS * self.use.typical
+            and self.least >= _STAYED * self.at_first.answers
+            and held.answers < max(self.least, _GONE * self._most)
+            and (self.of_answers or held.minute - tried > (1 - _LEFT) * self.at_last.minute)
+        )
 
     def is_no_window(self, lasted: float) -> bool:
         """Whether refusals have *lasted* for so long that no window was full at the latest of them: then it is no rate's doing."""

@@ -13,9 +13,7 @@ best does, or nearly all of it where answers explain them too: it is not given u
 
 Refusals of one moment tell the same, and are looked at once.
 
-Where the quota itself is to be found, "full" has no meaning, and the window is told by who looks for it. What can be told there is only
-whether the window was fuller of answers than of what went, at refusals: then these are what is counted (`AnswersWitness`). What went is
-taken with the row that was refused: while a large one waits for room the window empties, and answers come later than calls.
+Where the quota itself is to be found, "full" has no meaning: what refusals show there is told in `fuller.py`.
 """
 
 from __future__ import annotations
@@ -41,9 +39,6 @@ _LOOKS, _EXPLAINS, _FAILS, _BETTER = 4.0, 0.8, 0.5, 0.9
 """Refusals that a verdict needs, and the share of them for which a window was full, where it is the one, where it is not, and where it is
 not because answers explain all of them."""
 _AS_WELL = 0.98
-_ANSWERS_LOOKS, _AT_END, _STILL_AT_END, _MORE = 6.0, 0.75, 0.5, 0.5
-"""Where the window is told: refusals that a verdict needs, the share of them that find it fuller of answers, where these are what is
-counted, and where they still are; and usual rows that it is fuller by at the least."""
 
 
 class Refusal(NamedTuple):
@@ -140,28 +135,3 @@ def _longest(full: list[float], least: int) -> int:
     """The longest window, from the *least* on, that explains refusals as well as any."""
     best = max(full[least:])
     return max(place for place, count in enumerate(full) if place >= least and count >= _AS_WELL * best)
-
-
-@dataclass(slots=True)
-class AnswersWitness:
-    """Where the window is told: at how many of the latest refusals it was fuller of answers than of what went, and of the row."""
-
-    room: Room
-    _looks: float = 0.0
-    _fuller: float = 0.0
-
-    def forget(self) -> None:
-        """See as many refusals again before the next verdict: the window is another."""
-        self._looks = 0.0
-
-    def look_at(self, refusal: Refusal) -> None:
-        """Note what the window was full of at a refusal, and in what is believed, what is counted."""
-        at, ended_at, _, _, mean = refusal
-        room, window = self.room, self.room.counting.window
-        answers, went = room.ended.sum(ended_at, window + ended_at - at), room.went.amount(at, window).expected
-        self._looks += 1.0 - _FORGETS * self._looks
-        self._fuller += (answers > went + max(mean, _MORE * room.usual)) - _FORGETS * self._fuller
-        if self._looks >= _ANSWERS_LOOKS:
-            counting = room.counting
-            counting.at_end = self._fuller >= (_STILL_AT_END if counting.at_end else _AT_END) * self._looks
-            counting.go_ahead(may=not counting.at_end)

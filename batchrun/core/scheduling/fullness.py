@@ -2,7 +2,7 @@
 
 Theory of operation. Where all lanes of a pool have caps of their own, each is refused as often as it has its share of what is sent, and to
 count that (`blame.py`) tells nothing. But a window that is full holds more than it does at nearly all other times, and another one is
-fuller than usual only by chance (as in `limits/shortness.py`). So at each refusal it is looked up at how many of the moments before it
+fuller than usual only by chance (as in `limits/fuller.py`). So at each refusal it is looked up at how many of the moments before it
 each window was less full: of what the lane sent, and of what its pool did, over six seconds and over a minute. A lane whose own window
 stands out at its refusals, and its pool's clearly less, has a cap of its own; as long as its pool's does not stand out as much.
 

@@ -14,7 +14,6 @@ from batchrun.core.limits.limiter import NO_QUOTA, limiter
 from batchrun.core.limits.pace import pace_of_tokens
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.tokens import FoundTokens
-from batchrun.core.limits.witness import AnswersWitness, Refusal
 from tests.benchmarks.bars import changed, tokens
 from tests.benchmarks.play import Play, World
 
@@ -233,16 +232,6 @@ def play(caps, seconds: float, *, seed: int = 1) -> Play:
     played = Play(World(caps, seconds=seconds, jitter=0.02, seed=seed))
     played.run()
     return played
-
-
-@pytest.mark.parametrize(("row", "at_end"), [(500.0, True), (8000.0, False)])
-def test_answers_that_fill_a_window_more_than_what_went_show_nothing_where_the_row_that_was_refused_did_fill_it(row, at_end):
-    room = found(40_000.0).reckoning.room
-    room.ended.know(99.0, 45_000.0)
-    witness = AnswersWitness(room)
-    for _ in range(10):
-        witness.look_at(Refusal(100.0, 100.05, HELD, 2 * row, row))
-    assert room.counting.at_end is at_end
 
 
 @pytest.mark.parametrize("debit", ["admission", "completion"])

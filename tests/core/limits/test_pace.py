@@ -312,12 +312,41 @@ def test_how_long_refusals_last_tells_the_window_and_what_it_held_the_rate(sprea
     assert pace.held == pytest.approx(0.98 * rate, rel=0.05)
 
 
-@pytest.mark.parametrize(("answered_at", "window"), [(60.5, 60.0), (61.6, 6.0), (65.9, 6.0), (66.1, 60.0)])
-def test_refusals_that_answers_may_explain_are_no_minutes_unless_those_come_for_longer_than_the_short_window_lasts(answered_at, window):
-    pace = filled(3.0, 120)
-    pace.answered(answered_at)
-    pace.find(68.0, 8.0)
-    assert pace.window == window
+def refused_until_answers_leave(*, answered_until=11.0, since=3.0, taken_at=16.0):
+    """A hundred rows go in a second and are answered evenly; what is sent from *since* on is refused until one is taken."""
+    pace = pace_of_tokens()
+    for number in range(100):
+        pace.pay(number / 100, 100.0)
+    refusals = [since, since + 1.0, since + 3.0, since + 7.0]
+    answers = [1.0 + (answered_until - 1.0) * number / 100 for number in range(100)]
+    for now, is_answer in sorted([*((at, True) for at in answers if at <= taken_at), *((at, False) for at in refusals)]):
+        if is_answer:
+            pace.took(now, 100.0)
+        elif now == since:
+            pace.begin_episode(now)
+        else:
+            pace.refused_again(now, now, 100.0)
+    pace.pay(taken_at, 100.0)
+    pace.find(taken_at, refusals[-1] - since)
+    return pace
+
+
+def test_answers_that_fill_six_seconds_at_each_refusal_and_no_longer_are_what_is_counted():
+    pace = refused_until_answers_leave()
+    assert pace.counting.at_end
+    assert pace.window == pace.counting.window == 6.0
+    assert pace.held == pytest.approx(UNDER * 20 * 100 / 6, rel=0.05), "what they filled at the first refusal"
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [{"answered_until": 2.0}, {"taken_at": 11.0}, {"since": 50.0, "answered_until": 60.0, "taken_at": 62.0}],
+    ids=["they had left it", "they still fill it", "a minute has drained"],
+)
+def test_a_minute_is_not_taken_for_answers(otherwise):
+    pace = refused_until_answers_leave(**otherwise)
+    assert not pace.counting.at_end
+    assert pace.window == 60.0
 
 
 def test_a_window_that_was_not_full_when_the_next_attempt_was_taken_says_that_more_may_be_a_second():
@@ -413,17 +442,6 @@ def test_a_window_that_holds_the_same_at_two_refusals_while_the_other_does_not_i
     """What went in the latest six seconds, and in the rest of the minute before them."""
     pace = pace_of_tokens()
     for at, (short, rest) in ((60.0, before), (200.0, after)):
-        pace.pay(at - 30.0, float(rest - short))
-        pace.pay(at - 2.0, float(short))
-        pace.rule.note_full(at)
-    assert pace.window == window
-
-
-@pytest.mark.parametrize(("answered_at", "window"), [(193.9, 60.0), (194.1, 6.0)])
-def test_a_minute_that_holds_the_same_while_answers_come_may_be_none(answered_at, window):
-    pace = pace_of_tokens()
-    pace.answered(answered_at)
-    for at, short, rest in ((60.0, 20, 100), (200.0, 9, 100)):
         pace.pay(at - 30.0, float(rest - short))
         pace.pay(at - 2.0, float(short))
         pace.rule.note_full(at)

@@ -1,4 +1,4 @@
-"""A window of one or two seconds shows in how full it was at refusals, where the quota is to be found."""
+"""A window of one or two seconds shows in how full it was at refusals, where the quota is to be found; and so do answers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 
 from batchrun.core.limits.counting import WINDOWS
+from batchrun.core.limits.fuller import Fuller
 from batchrun.core.limits.limiter import NO_QUOTA, limiter
 from batchrun.core.limits.reckoning import ToldReckoning
-from batchrun.core.limits.shortness import Shortness
 from batchrun.core.limits.tape import Tape
 from batchrun.core.limits.use import Use
 from batchrun.core.limits.windows import Windows
@@ -25,7 +25,7 @@ def looked_at(seconds: float, *, mean: float = EACH, times: int = 8, rung: int =
     """What refusals show that come when twice as much went in so many *seconds* as goes in others, which are made up for before."""
     reckoning = ToldReckoning()
     reckoning.counting.over(rung)
-    shortness, said, now = Shortness(reckoning.room), [], 0.0
+    fuller, said, now = Fuller(reckoning.room), [], 0.0
     for _ in range(times):
         for part in range(240):
             now += 0.1
@@ -34,7 +34,7 @@ def looked_at(seconds: float, *, mean: float = EACH, times: int = 8, rung: int =
             for _ in range(4 if is_full else 1 if is_before else 2):
                 reckoning.room.pay(now, EACH)
                 reckoning.room.settle(now, EACH, EACH)
-        said.append(shortness.look_at(Refusal(now, now + 0.05, RATE, mean, mean), EACH))
+        said.append(fuller.look_at(Refusal(now, now + 0.05, RATE, mean, mean), EACH))
     return said
 
 
@@ -61,6 +61,42 @@ def test_of_a_minutes_window_nothing_is_shown_here():
     assert set(looked_at(1.0, rung=WINDOWS.index(60.0))) == {None}
 
 
+def counts_answers(*, went_by_refusal: int, answered_by_refusal: int, rests: bool = False, at_end: bool = False) -> bool:
+    """What is believed after refusals at which as many rows a tenth of a second had gone and ended for six seconds; else two do.
+
+    Where sending *rests* in between, more answers than that come at once, and nothing goes until they have left the window.
+    """
+    reckoning = ToldReckoning()
+    room, now = reckoning.room, 0.0
+    room.counting.at_end = at_end
+    fuller = Fuller(room)
+    for _ in range(8):
+        for part in range(240):
+            now += 0.1
+            is_refused_soon, is_rest = part >= 180, rests and 90 <= part < 160
+            for _ in range(went_by_refusal if is_refused_soon else 0 if is_rest else 2):
+                room.pay(now, EACH)
+                room.settle(now, EACH, EACH)
+            room.ended.know(now, EACH * (answered_by_refusal if is_refused_soon else 2 if not is_rest else 40 if part < 100 else 0))
+        fuller.look_at(Refusal(now, now + 0.05, RATE, EACH, EACH), EACH)
+    return room.counting.at_end
+
+
+def test_answers_that_fill_the_window_more_than_usual_at_refusals_are_what_is_counted():
+    assert counts_answers(went_by_refusal=2, answered_by_refusal=4)
+    assert not counts_answers(went_by_refusal=4, answered_by_refusal=2)
+
+
+def test_answers_that_come_while_nothing_is_sent_hide_nothing():
+    assert counts_answers(went_by_refusal=2, answered_by_refusal=4, rests=True)
+
+
+def test_that_answers_are_counted_is_believed_until_what_went_explains_refusals_better():
+    assert counts_answers(went_by_refusal=4, answered_by_refusal=4, at_end=True)
+    assert not counts_answers(went_by_refusal=4, answered_by_refusal=4)
+    assert not counts_answers(went_by_refusal=4, answered_by_refusal=1, at_end=True)
+
+
 @pytest.mark.parametrize("window", ["sliding", "aligned"])
 def test_a_short_window_is_found_and_kept(window):
     played = Play(World(tokens(5_000_000, 1, window), seconds=240.0, jitter=0.02, cap=1000, seed=7))
@@ -78,8 +114,8 @@ def test_a_minute_of_which_all_went_in_the_last_seconds_shows_nothing_by_holding
     for at, amount in ((100.0, before), (130.0, 1000.0)):
         windows.use.trail.add(at, amount)
     first = windows.note(131.0, 131.0, 0.0, first=True)
-    assert not windows.is_minute_as(60.0, first)
-    assert windows.is_minute_as(60.0, windows.note(131.2, 131.2, 0.0, first=False)) is is_minute
+    assert not windows.is_minute_as(first)
+    assert windows.is_minute_as(windows.note(131.2, 131.2, 0.0, first=False)) is is_minute
 
 
 def test_the_course_of_a_tape_adds_up_to_what_went():
