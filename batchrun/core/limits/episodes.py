@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from batchrun.core.limits.pace import Pace
 
 _TIMES_REFUSED_WITHIN = 3
-_LONGEST_PAUSE, _DOUBLED = 8.0, 3
-"""Seconds; and how often a pause of one is doubled until it is as long."""
-_SHORTEST_FIRST = 0.5
+_SHORTEST_FIRST, _SECOND_PAUSE, _LONGEST_PAUSE = 0.5, 2.0, 8.0
 _GAPS = 6
 """Usual gaps that a pause is at least, where a window of a minute is full, which it stays for long."""
 
@@ -44,7 +42,8 @@ class Episode:
     since: float
     resumes_at: float
     """Nothing goes before this."""
-    _pauses: int = 1
+    _pause: float = _SECOND_PAUSE
+    """Seconds that the next one takes."""
     tried_at: float | None = None
     """When an attempt was let through after the pause."""
     _shut_at: float = -math.inf
@@ -86,8 +85,9 @@ class Episode:
         if self.was_try(launched_at):
             self._shut_at = launched_at
             least = 0.0 if self.of is None else self._refused_try(self.of, now, launched_at, cost)
-            pause = min(_LONGEST_PAUSE, max(least, 2.0 ** min(self._pauses, _DOUBLED))) * (0.5 + jitter / 2)
-            self._pauses, self.tried_at, self.resumes_at = self._pauses + 1, None, max(self.resumes_at, now + pause)
+            pause = min(_LONGEST_PAUSE, max(least, self._pause)) * (0.5 + jitter / 2)
+            self._pause = min(2.0 * self._pause, _LONGEST_PAUSE)
+            self.tried_at, self.resumes_at = None, max(self.resumes_at, now + pause)
 
     def _refused_try(self, pace: Pace, now: float, launched_at: float, cost: float) -> float:
         """Let the pace take note of it; for how many seconds to pause at least."""
