@@ -33,6 +33,7 @@ In the order in which to read it:
     guesses.py          how far expectations are off
     estimates.py        what a row is expected to cost
     priors.py           how long answers are before any was seen
+    at_once.py          how many calls a provider takes at once, by what it refuses for want of capacity
     slots.py            how many attempts of a lane may be under way at once
     answer_pace.py      how quick answers come, and by how much that may be chance
 """

@@ -15,10 +15,7 @@ under way, the quick ones are back before the others.
 While this process itself is what answers wait for, what they take says nothing of the provider: nothing is tried then, and a trial under
 way is given up.
 
-What is refused for want of capacity takes slots away once for all that was under way, if it is more than a few in a hundred: below that
-it is the provider's own noise. They come back one by one, and pass the number that failed only after a while. Where that fails again, or
-the step to it did, two are taken away if nobody else is known to be held back by the same; as many as ever if somebody is, who is to have
-a share.
+What is refused for want of capacity is another matter (`at_once.py`).
 """
 
 from __future__ import annotations
@@ -54,13 +51,6 @@ _MOST_DOUBLED = 10
 """Times, which is more than the longest rests take."""
 _FAILING = 0.05
 """Of a window's attempts: while more fail, nothing grows."""
-_REFUSED_LEAST, _REFUSED_SHARE = 3, 0.05
-_PASSES_AFTER, _PASSES_AFTER_MOST = 60.0, 960.0
-"""Seconds until as many slots are tried again as failed."""
-_PASSES_AFTER_WINDOWS = 4.0
-"""The same in windows, where those are long."""
-_CONFIRMED = 2
-"""Slots that a cap takes away which is found where it was, or one step further."""
 
 
 class _Trial(Enum):
@@ -109,16 +99,6 @@ class Slots:
     _failed: int = 0
     _fewer: _Rest = field(default_factory=_Rest)
     _more: _Rest = field(default_factory=_Rest)
-    _cut_at: float = -math.inf
-    _tried: int = 0
-    _refused: int = 0
-    """Of those launched since the latest cut."""
-    _ceiling: float = math.inf
-    """Slots that were refused."""
-    _ceiling_until: float = -math.inf
-    _passes_after: float = _PASSES_AFTER
-    _stepped: bool = False
-    """One slot more was given back, and no window has passed since."""
 
     def __post_init__(self) -> None:
         self.limit = self.cap
@@ -135,7 +115,6 @@ class Slots:
 
     def sent(self, now: float) -> None:
         """An attempt is launched."""
-        self._tried += 1
         if self._sent_first < _FIRST or now <= self._first_until:
             self._sent_first, self._first_until = self._sent_first + 1, now
 
@@ -162,35 +141,8 @@ class Slots:
         """An attempt failed that was no refusal."""
         self._failed += launched_at >= self._since
 
-    def refused(self, now: float, launched_at: float, *, alone: bool = False) -> None:
-        """An attempt was refused for want of capacity, of which nobody else may have taken a share if the lane is *alone*."""
-        if launched_at < self._cut_at:
-            return
-        self._refused += 1
-        if self._refused < min(_REFUSED_LEAST, self.limit) or self._refused <= _REFUSED_SHARE * self._tried:
-            return
-        is_confirmed = self._ceiling < math.inf and self.limit >= self._ceiling - 1
-        if is_confirmed and now < self._ceiling_until + self._passes_after:
-            self._passes_after = min(_PASSES_AFTER_MOST, 2 * self._passes_after)
-        self._ceiling, self._ceiling_until = self.limit, now + max(self._passes_after, _PASSES_AFTER_WINDOWS * self._window)
-        fewer = int(_FEWER * self.limit)
-        self.limit = max(1, fewer, self.limit - _CONFIRMED if alone and (is_confirmed or self._stepped) else 0)
-        self._trial, self._stepped = _Trial.NONE, False
-        self._cut(now)
-        self._begin(now)
-
-    def forget_cap(self) -> bool:
-        """Let go of a cap on calls at once, if one was found: whoever took a part of it is done. It is found anew within seconds."""
-        if self._ceiling == math.inf:
-            return False
-        self.limit, self._ceiling, self._passes_after, self._stepped = self.cap, math.inf, _PASSES_AFTER, False
-        return True
-
-    def _cut(self, now: float) -> None:
-        self._cut_at, self._tried, self._refused = now, 0, 0
-
     def _judge(self, now: float) -> None:
-        pace, self._window, self._stepped = self._pace, now - self._since, False
+        pace, self._window = self._pace, now - self._since
         match self._trial:
             case _Trial.NONE:
                 self._look(now, pace)
@@ -211,17 +163,7 @@ class Slots:
         if pace.a_token - _LIKELY * pace.error >= _SLOW * self._best and now >= self._fewer.until and self.limit > 1:
             self._try(_Trial.FEWER, pace, max(1, int(_FEWER * self.limit)))
         elif self.limit < self.cap and now >= self._more.until and not self._is_failing():
-            self._grow(now, pace)
-
-    def _grow(self, now: float, pace: AnswerPace) -> None:
-        if self._ceiling == math.inf:
             self._try(_Trial.MORE, pace, min(self.cap, max(self.limit + 1, int(_MORE * self.limit))))
-        elif self.limit + 1 < self._ceiling or now >= self._ceiling_until:
-            self.limit += 1
-            self._stepped = True
-            self._cut(now)
-            if self.limit >= 2 * self._ceiling or self.limit == self.cap:
-                self._ceiling, self._passes_after = math.inf, _PASSES_AFTER
 
     def _try(self, trial: _Trial, pace: AnswerPace, limit: int) -> None:
         self._trial, self._before, self.limit = trial, (self.limit, pace), limit

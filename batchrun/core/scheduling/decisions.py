@@ -50,6 +50,8 @@ class Ticket:
     """The parks whose end this attempt tries."""
     promised: tuple[Promise, ...] = field(default=(), repr=False)
     """What the attempt may cost, set aside in each of its lane's budgets."""
+    places: tuple[int, int] = (0, 0)
+    """Those that the limits on calls at once gave it, its lane's and its pool's."""
     sent: bool = True
     """False once it is known that no call is made."""
 

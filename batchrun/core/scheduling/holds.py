@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from batchrun.core.limits.limiter import Limiter
-from batchrun.core.scheduling.lanes import Lane
+from batchrun.core.scheduling.lanes import Lane, Pool
 
 
 class Whose(StrEnum):
@@ -51,14 +51,19 @@ def hold_of(lane: Lane, now: float) -> Hold | None:
     tokens = lane.next_tokens()
     if lane.limiter.free_at(now, tokens) > now:
         return Hold(Whose.LANE, _rate(lane.limiter, now, tokens))
-    if lane.in_flight >= lane.slots.limit:
+    if lane.in_flight >= min(lane.slots.limit, lane.at_once.limit):
         return Hold(Whose.LANE if lane.slots.cap < workspace.slots else Whose.WORKSPACE, What.CONCURRENCY)
     if workspace.in_flight >= workspace.slots:
         return Hold(Whose.WORKSPACE, What.CONCURRENCY)
     if workspace.limiter is not None and workspace.limiter.free_at(now, tokens) > now:
         return Hold(Whose.WORKSPACE, _rate(workspace.limiter, now, tokens))
-    pool = lane.pool.limiter
-    return Hold(Whose.POOL, _rate(pool, now, tokens)) if pool.free_at(now, tokens) > now else None
+    return _hold_of_pool(lane.pool, now, tokens)
+
+
+def _hold_of_pool(pool: Pool, now: float, tokens: float) -> Hold | None:
+    if pool.crowd.under_way >= pool.crowd.at_once.limit:
+        return Hold(Whose.POOL, What.CONCURRENCY)
+    return Hold(Whose.POOL, _rate(pool.limiter, now, tokens)) if pool.limiter.free_at(now, tokens) > now else None
 
 
 def _rate(limiter: Limiter, now: float, tokens: float) -> What:

@@ -114,7 +114,7 @@ class Judge:
         if failure.fault is Fault.REASK:
             lane.throttled_since = None
             return self._put_back(ticket, failure, Verdict.REASKED)
-        lane.refused(ticket.launched_at, failure, now, jitter)
+        lane.refused(ticket.launched_at, failure, now, jitter, ticket.places)
         if self._throttled_for_too_long(lane, now):
             advice = f"throttled for {THROTTLED_FOR_TOO_LONG / 60:.0f} minutes without one answer: a quota may be used up; {failure.advice}"
             self._park(Scope.LANE, lane, replace(failure, advice=advice), now)

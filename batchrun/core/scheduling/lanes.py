@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
+from batchrun.core.limits.at_once import AtOnce
 from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.limiter import NO_QUOTA, Limiter
 from batchrun.core.limits.refusals import OF_CAPACITY, About, about
@@ -30,6 +31,7 @@ from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure
 from batchrun.core.money.budget import Purse
 from batchrun.core.scheduling.blame import Blame, Suspect
+from batchrun.core.scheduling.crowding import Crowd
 from batchrun.core.scheduling.fullness import Fullness, Went
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.outages import Outage
@@ -82,6 +84,7 @@ class Pool:
     """When the latest good answer to any of them came."""
     lanes: list[Lane] = field(default_factory=list)
     blame: Blame = field(default_factory=Blame)
+    crowd: Crowd = field(default_factory=Crowd)
     refused: Trail = field(default_factory=lambda: Trail(150))
     """Of the attempts that its limiter counts as what went: those that single lanes were told of."""
     queue: list[tuple[float, int, Lane]] = field(default_factory=list)
@@ -151,6 +154,8 @@ class Lane:
     retries: list[tuple[float, int, int, int]] = field(default_factory=list)
     """A heap: when, a number that breaks ties, ordinal, attempt."""
     in_flight: int = 0
+    at_once: AtOnce = field(default_factory=AtOnce)
+    """Calls that the provider takes of it alone."""
     queued: bool = False
     """Stands among those worth a look, or in its workspace's queue."""
     in_pool: bool = False
@@ -222,18 +227,18 @@ class Lane:
         self.throttled_since = None
         self.outage.forget_since()
 
-    def refused(self, launched_at: float, failure: Failure, now: float, jitter: float) -> None:
+    def refused(self, launched_at: float, failure: Failure, now: float, jitter: float, places: tuple[int, int]) -> None:
         """Tell the limiter that a refusal is about: its own, or its pool's.
 
         A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own. Want of capacity is
-        about the lane's slots, and no rate; so is whatever a provider refuses that counts none.
+        about how many calls are taken at once, and no rate; so is whatever a provider refuses that counts none.
         """
         subject = about(failure.code)
         if not self.plan.has_rates and subject is not About.GROWTH:
             subject, failure = About.CAPACITY, replace(failure, code=OF_CAPACITY)
         told = (now, launched_at, failure.code, failure.retry_after, jitter)
         if subject is About.CAPACITY:
-            self.slots.refused(now, launched_at, alone=self.pool.unfinished <= 1)
+            self._crowded(now, launched_at, places)
             self.limiter.refused(*told)
             return
         is_own = self.suspect.is_capped = self.pool.blame.refused(self.suspect) or self._stands_out(launched_at, failure.code)
@@ -247,6 +252,21 @@ class Lane:
             self.pool.limiter.refused(*told)
         else:
             self.pool.refused.add(now, 1.0)
+
+    def _crowded(self, now: float, launched_at: float, places: tuple[int, int]) -> None:
+        """The provider takes no more at once: of this lane, or of its pool."""
+        crowd, (own, place), was_trying = self.pool.crowd, places, self.at_once.is_trying
+        if crowd.is_to_blame(self.at_once, own, place) or self.pool.unfinished <= 1:
+            is_found = crowd.at_once.limit < math.inf
+            crowd.at_once.refused(now, launched_at, place)
+            if crowd.at_once.limit < math.inf and not is_found:
+                # What any of them was thought to have found of its own was this.
+                for each in self.pool.lanes:
+                    each.at_once.forget()
+        else:
+            self.at_once.refused(now, launched_at, own)
+        self.at_once.count_refused(launched_at, own)
+        crowd.at_once.count_refused(launched_at, place, ends_step=not was_trying)
 
     def _is_shared(self, launched_at: float, code: str, now: float) -> bool:
         may_be_full = self.pool.limiter.may_explain(now, launched_at, code)

@@ -1,4 +1,4 @@
-"""What the limits of a run have found, kept from one opening to the next: rates and windows by pool, slots by lane."""
+"""What the limits of a run have found, kept from one opening to the next: rates, windows and calls at once by pool, slots by lane."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ class Lessons:
         self._lanes = lanes
 
     def learnt(self) -> dict[str, Any]:
-        """Return what the pools' limiters have found, by pool, to be kept."""
-        return {name: found for name, pool in self._pools.items() if (found := pool.limiter.learnt())}
+        """Return what was found of pools, by pool, to be kept."""
+        found = {name: pool.limiter.learnt() | pool.crowd.at_once.learnt() for name, pool in self._pools.items()}
+        return {name: values for name, values in found.items() if values}
 
     def teach(self, kept: Mapping[str, Any], now: float, *, steady: bool = False) -> None:
         """Take up what an earlier opening found; a quota that the job names goes before it.
 
-        *steady*: as nobody refuses anything here, what refusals have taught of a token quota stays as it is.
+        *steady*: as nobody refuses anything here, what refusals have taught of a token quota, and of calls at once, stays as it is.
         """
         for name, pool in self._pools.items():
             pool.limiter.teach(kept.get(name), now)
+            pool.crowd.at_once.teach(kept.get(name), steady=steady)
             if steady and name in kept:
                 pool.limiter.tokens.rule.keep_steady()
+        for lane in self._lanes.values():
+            lane.at_once.teach(None, steady=steady)
 
     def learnt_slots(self) -> dict[LaneKey, dict[str, float]]:
         """Return how many slots lanes were found to have use for, to be kept."""

@@ -51,7 +51,8 @@ class Prospect:
 
 _WHOSE = {Whose.LANE: "model", Whose.WORKSPACE: "workspace", Whose.POOL: "account"}
 _NAMES = {Hold(whose, what): f"{what} of the {_WHOSE[whose]}" for whose in Whose for what in (What.RPM, What.TPM)} | {
-    Hold(Whose.LANE, What.CONCURRENCY): "concurrency of the model"
+    Hold(Whose.LANE, What.CONCURRENCY): "concurrency of the model",
+    Hold(Whose.POOL, What.CONCURRENCY): "concurrency of the account",
 }
 
 
@@ -168,6 +169,8 @@ def _help(plan: LanePlan, hold: Hold | None, slots: Mapping[LaneKey, float]) -> 
             text = _more(f"{of_model}.concurrency", now, slots[plan.workspace, plan.model])
         case Hold(Whose.POOL, What.RPM | What.TPM as what):
             text = f"ask for more {what} for {plan.model} in account {plan.account}, or give some rows another model"
+        case Hold(Whose.POOL, What.CONCURRENCY):
+            text = f"the provider takes no more calls of {plan.model} at once in account {plan.account}: give some rows another model"
         case Hold(whose, What.RPM | What.TPM as what):
             text = f"raise {workspace if whose is Whose.WORKSPACE else of_model}.{what}, if the provider gives more"
         case Hold(_, What.THROTTLES):

@@ -88,7 +88,7 @@ class Queues:
         elif not (lane.front or lane.undrawn):
             if lane.retries:
                 self.alarms.ring_at(lane, lane.retries[0][0])
-        elif lane.in_flight >= lane.slots.limit:
+        elif lane.in_flight >= lane.slots.limit or lane.in_flight >= lane.at_once.limit:
             pass  # Its own next release wakes it.
         elif (at := lane.free_at(now)) > now:
             self.alarms.ring_at(lane, at)
@@ -143,6 +143,12 @@ class Queues:
             if not pool.queue:
                 self._rest_pool(pool)
                 continue
+            crowd = pool.crowd
+            if crowd.under_way >= crowd.at_once.limit:
+                crowd.is_full = True
+                self._ready_pools.popleft().active = False
+                self._pass_turns_on(pool)
+                continue
             tokens = pool.queue[0][2].next_tokens()
             if (at := pool.limiter.free_at(now, tokens)) > now:
                 self._ready_pools.popleft().active = False
@@ -180,9 +186,12 @@ class Queues:
             self._end_turn(lane)
         if lane.outage.lasts:
             lane.outage.launch(now)
+        crowd = lane.pool.crowd
         lane.in_flight += 1
-        lane.slots.sent(now)
         workspace.in_flight += 1
+        crowd.under_way += 1
+        lane.slots.sent(now)
+        places = (lane.at_once.sent(now, lane.in_flight), crowd.at_once.sent(now, crowd.under_way))
         self.in_flight += 1
         lane.tag += tokens / lane.plan.weight
         lane.pool.blame.sent(lane.suspect, tokens)
@@ -192,7 +201,7 @@ class Queues:
         if workspace.limiter is not None:
             # Where the workspace's rate is what limits, each launch sets the next lane's time.
             self.pass_turn_on(workspace)
-        return Ticket(ordinal, attempt, now, lane, tokens, probes)
+        return Ticket(ordinal, attempt, now, lane, tokens, probes, places=places)
 
     def _take_due_retries(self, lane: Lane, now: float) -> None:
         while lane.retries and lane.retries[0][0] <= now:

@@ -131,6 +131,11 @@ class Scheduler:
         lane.in_flight -= 1
         workspace.in_flight -= 1
         self._queues.in_flight -= 1
+        crowd = lane.pool.crowd
+        crowd.under_way -= 1
+        if crowd.is_full:
+            crowd.is_full = False
+            self._queues.look_at(lane.pool)
         # Those that wait for a slot first: a lane that takes its own slot back each time would keep them waiting to its end.
         if workspace.waiting:
             self._queues.pass_turn_on(workspace)
@@ -264,12 +269,7 @@ class Scheduler:
 
     def _leave(self, lane: Lane) -> None:
         lane.left -= 1
-        if lane.left:
-            return
-        lane.pool.unfinished -= 1
-        for other in lane.pool.lanes:
-            if other.slots.forget_cap():
-                self._queues.wake(other)
+        lane.pool.unfinished -= not lane.left
 
     def _charge(self, ticket: Ticket, result: Reply | Failure, now: float) -> None:
         """Settle what was estimated: a refusal cost nothing, and what nobody can tell stays as it was estimated."""
@@ -284,6 +284,9 @@ class Scheduler:
                 each.took(now, launched_at, paid)
             if lane.pool.queue or lane.workspace.waiting:
                 self._queues.look_again(lane)
+            lane.at_once.took(now, launched_at, ticket.places[0], lane.in_flight)
+            crowd = lane.pool.crowd
+            crowd.at_once.took(now, launched_at, ticket.places[1], crowd.under_way)
             if self.pressed:
                 lane.slots.pressed(now)
             else:

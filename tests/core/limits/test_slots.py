@@ -6,7 +6,6 @@ import heapq
 import itertools
 import math
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -138,139 +137,20 @@ def test_trials_of_a_provider_that_has_become_slow_cost_little_and_no_slot_is_lo
     assert endpoint.busy >= 0.955 * 16 * hours * 3600.0
 
 
-class Capped:
-    """Refuses what is more than so many at once; and *noise* of the others by chance. An answer takes *seconds*, or half more or less."""
-
-    def __init__(self, most: float, noise: float = 0.0, seconds: float = 1.0, refusal: Failure = BUSY) -> None:
-        self.dice = random.Random(5)
-        self.most, self.noise, self.seconds, self.refusal = most, noise, seconds, refusal
-        self.ends: list[float] = []
-        self.events: Events | None = None
-        self.refused = self.calls = 0
-
-    def __call__(self, _ticket: Ticket) -> tuple[Result, float]:
-        assert self.events is not None
-        now = self.events.now
-        while self.ends and self.ends[0] <= now:
-            heapq.heappop(self.ends)
-        self.calls += 1
-        if len(self.ends) >= self.most or self.dice.random() < self.noise:
-            self.refused += 1
-            return self.refusal, 0.05
-        seconds = self.seconds * self.dice.uniform(0.5, 1.5)
-        heapq.heappush(self.ends, now + seconds)
-        return Reply("an answer", "stop", Usage(10, 100)), seconds
-
-
-@pytest.mark.parametrize("most", [1, 5, 20])
-def test_a_cap_on_calls_at_once_is_found_and_kept_to(most):
-    endpoint = Capped(most)
-    scheduler = Scheduler([lane(rows=1_000_000, slots=64)], RetryPolicy())
-    endpoint.events = Events(scheduler, endpoint)
-    endpoint.events.run(1800.0)
-    assert answers(endpoint.events, 120, 1800) >= 0.9 * most
-    assert endpoint.refused <= 0.03 * endpoint.calls + 200
-
-
-@pytest.mark.parametrize("seconds", [1.0, 10.0, 60.0, 1800.0])
-@pytest.mark.parametrize("most", [5, 16, 40])
-def test_a_cap_on_calls_at_once_is_used_to_the_last_but_one_however_long_answers_take(most, seconds):
-    endpoint = Capped(most, seconds=seconds)
-    scheduler = Scheduler([lane(rows=1_000_000, slots=64)], RetryPolicy())
-    endpoint.events = Events(scheduler, endpoint)
-    endpoint.events.run(400 * seconds)
-    assert answers(endpoint.events, 40 * seconds, 400 * seconds) * seconds >= 0.92 * most
-    assert endpoint.refused <= 0.03 * endpoint.calls + 200
-
-
-@pytest.mark.parametrize("code", ["Throttling.AllocationQuota", "limit_requests", "Throttling"])
-def test_where_a_provider_counts_no_rate_whatever_it_refuses_is_for_want_of_capacity(code):
-    endpoint = Capped(16, seconds=1800.0, refusal=replace(BUSY, code=code))
-    lanes = [replace(lane(name, 1_000_000, 64, account="one"), has_rates=False) for name in ("legal", "sales")]
-    scheduler = Scheduler(lanes, RetryPolicy())
-    endpoint.events = Events(scheduler, endpoint)
-    endpoint.events.run(100 * 3600.0)
-    assert answers(endpoint.events, 10 * 3600, 100 * 3600) * 1800.0 >= 0.9 * 16
-    assert endpoint.refused <= 0.1 * endpoint.calls
-    assert not scheduler.lessons.learnt(), "want of capacity is no rate"
-
-
-@pytest.mark.parametrize("code", ["Throttling.AllocationQuota", "limit_requests"])
-def test_no_rate_is_found_of_a_provider_that_counts_none_whenever_it_refuses(code):
-    lanes = [replace(lane(name, 1_000_000, 8, account="one"), has_rates=False) for name in ("legal", "sales")]
-    scheduler = Scheduler(lanes, RetryPolicy())
-
-    def respond(_ticket: Ticket) -> tuple[Result, float]:
-        return (replace(BUSY, code=code), 0.05) if events.now % 5.0 > 2.5 else (Reply("an answer", "stop", Usage(10, 100)), 0.2)
-
-    events = Events(scheduler, respond)
-    events.run(200.0)
-    assert answers(events, 0, 200) > 4
-    assert not any(each.limiter.has_found or each.pool.limiter.has_found for each in scheduler._lanes.values())
-
-
-def test_what_a_workspace_that_is_done_leaves_of_a_cap_on_calls_at_once_another_uses_at_once():
-    endpoint = Capped(16, seconds=60.0)
-    scheduler = Scheduler([lane(rows=300, slots=64, account="one"), lane("sales", 1_000_000, 64, account="one")], RetryPolicy())
-    endpoint.events = Events(scheduler, endpoint)
-    endpoint.events.run(6 * 3600.0)
-    done = endpoint.events.done_at("legal")
-    assert done < 3 * 3600.0
-    assert answers(endpoint.events, done + 120.0, done + 1320.0) * 60.0 >= 0.9 * 16
-
-
-def test_a_few_refusals_by_chance_take_no_slot_away_and_pause_nothing():
-    endpoint = Capped(1000, noise=0.01)
-    scheduler = Scheduler([lane(rows=1_000_000, slots=64)], RetryPolicy())
-    endpoint.events = Events(scheduler, endpoint)
-    endpoint.events.run(600.0)
-    assert answers(endpoint.events, 60, 600) >= 0.95 * 64
-    assert not scheduler.lessons.learnt(), "want of capacity is no rate"
-
-
-def test_another_workspace_is_not_slowed_by_one_that_is_refused_for_capacity():
-    endpoint = Capped(4)
-    plain = Queueing(1000)
-    scheduler = Scheduler([lane(rows=1_000_000, slots=64, account="one"), lane("sales", 1_000_000, 64, account="one")], RetryPolicy())
-    events = Events(scheduler, lambda ticket: endpoint(ticket) if ticket.workspace == "legal" else plain(ticket))
-    endpoint.events = plain.events = events
-    events.run(300.0)
-    sold = sum(each.ticket.workspace == "sales" and 60 <= each.at < 300 for each in events.settled) / 240
-    assert sold >= 0.97 * 64 / (0.2 + 0.005 * 148.4 * 1.197)
-
-
 @given(
     cap=st.integers(1, 40),
-    what=st.lists(st.tuples(st.sampled_from(["took", "failed", "refused"]), st.floats(0, 5), st.floats(0, 20), st.integers(0, 4000))),
+    what=st.lists(st.tuples(st.sampled_from(["took", "failed"]), st.floats(0, 5), st.floats(0, 20), st.integers(0, 4000))),
 )
 def test_there_is_always_a_slot_and_never_more_than_the_cap(cap, what):
     slots, now = Slots(cap), 0.0
     for kind, passed, lasted, tokens in what * 20:
         now += passed
         slots.sent(now)
-        match kind:
-            case "took":
-                slots.took(now, now - lasted, tokens, slots.limit)
-            case "failed":
-                slots.failed(now - lasted)
-            case _:
-                slots.refused(now, now - lasted)
+        if kind == "took":
+            slots.took(now, now - lasted, tokens, slots.limit)
+        else:
+            slots.failed(now - lasted)
         assert 1 <= slots.limit <= cap
-
-
-def test_nothing_grows_while_attempts_fail():
-    slots, now = Slots(10), 0.0
-    for _ in range(10):
-        slots.sent(now)
-        slots.refused(now, now)
-    assert slots.limit < 10
-    low = slots.limit
-    for _ in range(20_000):
-        now += 0.05
-        slots.sent(now)
-        slots.took(now, now - 0.5, 100, low)
-        slots.failed(now - 0.1)
-    assert slots.limit <= low
 
 
 def test_what_was_found_of_slots_is_kept_and_the_next_opening_begins_with_it():
@@ -336,14 +216,6 @@ class Windows:
     def window(self, seconds: float, **more) -> int:
         """A window of answers; the slots after it."""
         self.answers(max(40, 2 * self.slots.limit), seconds, **more)
-        return self.slots.limit
-
-    def refused(self, count: int, *, tried: int = 0, launched: float = 0.0) -> int:
-        for _ in range(tried):
-            self.slots.sent(self.now)
-        for _ in range(count):
-            self.slots.sent(self.now)
-            self.slots.refused(self.now, self.now - launched)
         return self.slots.limit
 
 
@@ -520,78 +392,6 @@ def test_a_quickest_pace_that_never_comes_again_fades():
     limits = [windows.window(1.99) for _ in range(160)]
     assert limits[0] == 5
     assert set(limits[-40:]) == {8}, "a two-thousandth a window: it was two fifths quicker once"
-
-
-# Want of capacity.
-
-
-@pytest.mark.parametrize(
-    ("tried", "count", "limit"), [(0, 2, 64), (0, 3, 44), (96, 4, 64), (96, 5, 64), (96, 6, 44), (1000, 50, 64), (75, 4, 44), (76, 4, 64)]
-)
-def test_slots_are_taken_away_where_three_are_refused_and_more_than_one_in_twenty(tried, count, limit):
-    windows = Windows()
-    windows.slots._cut(windows.now)
-    assert windows.refused(count, tried=tried) == limit
-
-
-@pytest.mark.parametrize(("cap", "limit"), [(1, 1), (2, 1), (3, 2)])
-def test_where_there_are_few_slots_fewer_refusals_do_and_one_slot_is_kept(cap, limit):
-    assert Windows(cap).refused(cap, launched=-0.5) == limit
-
-
-def test_what_was_under_way_at_a_refusal_takes_no_further_slots_away():
-    windows = Windows()
-    assert windows.refused(3) == 44
-    windows.now += 1.0
-    assert windows.refused(60, launched=1.5) == 44
-    assert windows.refused(5) == 30
-
-
-def capped(windows: Windows, most: int, until: float) -> list[tuple[float, int]]:
-    """When slots were taken away, and how many were in use, where the provider takes *most* at once."""
-    cuts = []
-    while windows.now < until:
-        before = windows.slots.limit
-        if before > most:
-            windows.refused(6 * (before - most))
-            if windows.slots.limit < before:
-                cuts.append((windows.now, before))
-        windows.window(1.0)
-    return cuts
-
-
-def test_slots_that_were_refused_come_back_one_by_one_and_as_many_as_failed_are_tried_more_and_more_seldom():
-    windows = Windows(20)
-    assert windows.refused(3) == 14
-    back = []
-    while windows.now < 70.0:
-        back.append(windows.window(1.0))
-    assert back[:6] == [15, 16, 17, 18, 19, 19]
-    assert back[50] == 19
-    assert back[-1] == 20, "after a minute"
-
-
-def test_how_long_a_cap_on_calls_at_once_is_believed_doubles_up_to_a_quarter_of_an_hour():
-    windows = Windows(64)
-    cuts = capped(windows, 10, 8000.0)
-    last = [at for at, slots in cuts if slots == 11]
-    rests = [later - earlier for earlier, later in itertools.pairwise(last)]
-    assert rests[:4] == pytest.approx([120, 240, 480, 960], rel=0.1)
-    assert rests[4:] == pytest.approx([960] * len(rests[4:]), rel=0.1)
-    assert sum(before > 11 for _, before in cuts) <= 8
-
-
-def test_a_cap_on_calls_at_once_that_has_gone_is_forgotten():
-    windows = Windows(20)
-    capped(windows, 10, 1000.0)
-    while windows.slots.limit < 20:
-        windows.window(1.0)
-    assert windows.now < 2500.0
-    before = windows.now
-    assert windows.refused(3) == 14
-    while windows.slots.limit < 20:
-        windows.window(1.0)
-    assert windows.now - before < 75.0, "as after the first refusal"
 
 
 def test_a_trial_is_given_up_where_the_process_is_what_answers_wait_for():

@@ -255,10 +255,10 @@ def test_pauses_of_many_clients_are_spread_by_their_dice():
     assert ends == pytest.approx([0.5, 0.75, 0.995], abs=1e-6)
 
 
-def test_want_of_capacity_takes_slots_and_is_no_affair_of_the_account():
+def test_want_of_capacity_takes_calls_at_once_away_and_is_no_affair_of_the_account():
     scheduler = Scheduler([lane("legal", rows=200, slots=20, account="main"), lane("sales", account="main")], RetryPolicy())
     now = refused_in_turn(scheduler, ("legal",), failure=busy(), times=6)
-    assert scheduler._lanes["legal", "qwen-plus"].slots.limit < 20
+    assert scheduler._lanes["legal", "qwen-plus"].at_once.limit < 20
     assert scheduler._lanes["sales", "qwen-plus"].slots.limit == 4
     assert scheduler.held(now) == frozenset()
     assert scheduler.lessons.learnt() == {}
@@ -299,7 +299,7 @@ def test_longer_answers_that_take_longer_take_no_slot_away():
         assert scheduler._lanes["legal", "qwen-plus"].slots.limit == limit
 
 
-def test_slots_that_were_taken_away_for_want_of_capacity_come_back_one_by_one():
+def test_what_was_taken_away_for_want_of_capacity_comes_back():
     """The provider has capacity for ten, for a minute, and then for all."""
     scheduler = Scheduler([lane("legal", rows=100_000, slots=20)], RetryPolicy())
     events: Events
@@ -309,9 +309,9 @@ def test_slots_that_were_taken_away_for_want_of_capacity_come_back_one_by_one():
 
     events = Events(scheduler, respond)
     events.run(60.0)
-    assert scheduler._lanes["legal", "qwen-plus"].slots.limit <= 11
+    assert scheduler.in_flight <= 11
     events.run(600.0)
-    assert scheduler._lanes["legal", "qwen-plus"].slots.limit == 20
+    assert scheduler.in_flight == 20
 
 
 def test_what_one_workspace_was_refused_long_ago_is_its_own_however_late_it_is():
