@@ -85,7 +85,8 @@ class AtOnce:
 
     def took(self, now: float, launched_at: float, place: int, under_way: int) -> None:
         """An answer came to a call, which still is one of those *under way*."""
-        self._holds(launched_at, place - self._ever_refused)
+        if place - self._ever_refused > self._taken:
+            self._holds(launched_at, place - self._ever_refused)
         if under_way < self.limit or self._is_steady:
             return
         if self._more:
