@@ -1,8 +1,12 @@
 """How many calls a provider takes at once, of one lane or of all that share a pool, found by what it refuses for want of capacity.
 
 Theory of operation. Who takes so many calls at once and no more holds just as many when he refuses one. So it is known of each call that
-is refused its *level*: how many were under way with it that were not refused themselves. Once enough was refused to be no chance (below a
-few in a hundred it is the provider's own noise) the limit is one less than that.
+is refused its *level*: how many were under way with it that were not refused themselves. Once enough was refused to be no chance the limit
+is one less than that; where levels differ the middle one counts, for some calls are refused whatever is under way.
+
+That is the provider's own *noise*. A few in a hundred are borne with. Of more it shows that it is noise when the limit was lowered and
+nearly as many are refused as before: then that is taken back, and so many are borne with from there on. Where one call in five is refused
+for nothing, who sends as many at once as ever is done soonest all the same.
 
 From there one more is tried now and then, which costs a refused call where the limit is still the same. Where it is taken, two more are
 tried at once, then four, and so on: so what comes free of hundreds is in use within a minute. Whether a call was taken shows before it is
@@ -15,10 +19,17 @@ A refusal at a level that was taken before is none of this limit's, unless it ha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 _REFUSED_LEAST, _REFUSED_SHARE = 3, 0.05
 """Refusals, and their share of what was tried, that are no chance."""
+_SURELY, _HELPED = 8, 0.5
+"""Refusals since the limit was lowered, before it is asked whether that helped; and their share by what it was before, if it did."""
+_MOST_BORNE = 0.5
+"""Of what is tried: the largest share of refusals that is borne with."""
+_LEVELS = 63
+"""Of the latest refusals, of which the middle one counts."""
 _TAKEN_AFTER, _TIMES_REFUSED_WITHIN = 5.0, 2.0
 """Seconds after which what was not refused was taken, at the least; and times what a refusal took."""
 _LEAST_ANSWERS, _ANSWERS_A_CALL = 40, 2
@@ -30,6 +41,24 @@ _TIMES_NOISE = 2.0
 """Times the share that was refused before, which a step bears with."""
 _CLEARLY, _CLEARLY_LEAST = 1.1, 2
 """Times the level of a refusal, and calls more, that are a higher one: calls do not arrive quite in the order in which they were sent."""
+
+
+@dataclass(slots=True)
+class _Fall:
+    """The limit was lowered."""
+
+    limit: float
+    """Before."""
+    tried: int
+    refused: int
+    """Before, and of what was under way."""
+    levels: deque[int]
+    """Of these refusals."""
+
+    @property
+    def level(self) -> int:
+        """The middle one."""
+        return sorted(self.levels)[len(self.levels) // 2]
 
 
 @dataclass(slots=True)
@@ -45,7 +74,13 @@ class AtOnce:
     """The highest level known to have been taken."""
     _low: float = math.inf
     _low_at: float = -math.inf
-    """The lowest level of those refusals that made this limit, and when that call was launched."""
+    """The level that made this limit, and when a call was launched that was refused for it."""
+    _levels: deque[int] = field(default_factory=lambda: deque(maxlen=_LEVELS))
+    """Of refusals since the latest change."""
+    _fall: _Fall | None = None
+    """The latest, until more is tried."""
+    _borne: float = _REFUSED_SHARE
+    """The share of what is tried that may be refused for nothing."""
     _least: int = 1
     """Calls that were taken before the latest step: refusals of what it tried take none of these away."""
     _tried: int = 0
@@ -114,11 +149,26 @@ class AtOnce:
             return  # What is tried ends with it, or bears with it.
         if launched_at >= self._changed_at:
             self._refused += 1
-            if self._refused < _REFUSED_LEAST or self._refused <= _REFUSED_SHARE * self._tried:
-                return
+            self._levels.append(level)
+            self._judge(now, launched_at)
+        elif self._fall is not None:
+            self._fall.refused += 1
+            self._fall.levels.append(level)
+            self._lower(launched_at, self._fall.limit, self._fall.level)
+
+    def _judge(self, now: float, launched_at: float) -> None:
+        """Lower the limit if more is refused than is borne with; or take that back, if it did not help."""
+        fall = self._fall
+        if self._refused < (_REFUSED_LEAST if fall is None else _SURELY) or self._refused <= self._borne * self._tried:
+            return
+        if fall is not None and self._refused * fall.tried > _HELPED * fall.refused * self._tried:
+            self._borne = min(_MOST_BORNE, _TIMES_NOISE * self._refused / self._tried)
+            self.limit, self._low, self._fall = fall.limit, math.inf, None
+        else:
+            self._fall = _Fall(self.limit, self._tried, self._refused, self._levels)
             self._least, self._rounds, self._low = 1, 1.0, math.inf
-            self._change(now)
-        self._lower(launched_at, level)
+            self._lower(launched_at, self.limit, self._fall.level)
+        self._change(now)
 
     def count_refused(self, launched_at: float, place: int, *, ends_step: bool = True) -> None:
         """A call was refused for want of capacity, whatever is to blame; unless that is known, it *ends a step*."""
@@ -132,7 +182,7 @@ class AtOnce:
             # Nobody knows whether what is tried would have been taken.
             self._more = 0
             self._rounds = min(2.0 * self._rounds, _LEAST_ANSWERS)
-            self._lower(launched_at, level)
+            self._lower(launched_at, self.limit, level)
             self._change(launched_at)
 
     @property
@@ -142,7 +192,7 @@ class AtOnce:
 
     def forget(self) -> None:
         """Let go of what refusals taught: another limit explains them."""
-        self.limit, self._low, self._more = math.inf, math.inf, 0
+        self.limit, self._low, self._more, self._fall = math.inf, math.inf, 0, None
 
     def _holds(self, launched_at: float, level: int) -> None:
         """Of the calls that were under way at *launched_at* so many were not refused."""
@@ -153,18 +203,18 @@ class AtOnce:
             self._taken = max(self._taken, level)
             self.forget()
 
-    def _lower(self, launched_at: float, level: int) -> None:
-        """A call that was launched then was refused at that level."""
-        if level < self._low:
-            self._low, self._low_at = level, launched_at
-        self.limit = max(self._least, min(self.limit, level - 1))
+    def _lower(self, launched_at: float, limit: float, level: int) -> None:
+        """It was *limit*, and calls, the latest of them launched then, were refused at that level."""
+        self._low, self._low_at = level, launched_at
+        self.limit = max(self._least, min(limit, level - 1))
         self._taken = int(self.limit)
 
     def _try(self, now: float, more: int) -> None:
-        self._least = int(self.limit)
+        self._least, self._fall = int(self.limit), None
         self.limit += more
         self._more, self._full_at = more, math.inf
         self._change(now)
 
     def _change(self, now: float) -> None:
         self._changed_at, self._tried, self._refused, self._answers = now, 0, 0, 0
+        self._levels = deque(maxlen=_LEVELS)

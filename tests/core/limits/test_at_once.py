@@ -180,6 +180,15 @@ def test_a_few_refusals_by_chance_take_hardly_a_call_away_and_pause_nothing(nois
     assert not any(each.limiter.has_found or each.limiter.episodes for each in endpoint.events.scheduler._lanes.values())
 
 
+@pytest.mark.parametrize("noise", [0.06, 0.2])
+@pytest.mark.parametrize("seconds", [2.0, 1800.0])
+@pytest.mark.parametrize(("most", "lanes"), [(math.inf, 1), (math.inf, 3), (16, 3)])
+def test_many_refusals_by_chance_take_hardly_a_call_away_either_whether_there_is_a_cap_or_not(most, lanes, seconds, noise):
+    endpoint = Capped(most, noise, seconds)
+    assert endpoint.play(sharing([1.0] * lanes, slots=20), 400) >= 0.9 * min(most, 20 * lanes)
+    assert endpoint.refused_share <= noise + (0.02 if most == math.inf else 0.2)
+
+
 def test_another_workspace_is_not_slowed_by_one_that_is_refused_for_capacity():
     endpoint = Capped(math.inf, own={"w0": 4})
     endpoint.play(sharing([1.0, 1.0]), 300)
@@ -287,6 +296,33 @@ def test_three_refusals_that_are_more_than_one_in_twenty_are_no_chance(tried, re
         calls.launch(1)
         calls.refuse(1)
     assert (calls.limit.limit < math.inf) is is_found
+
+
+def test_where_as_many_are_refused_as_before_the_limit_was_lowered_that_is_taken_back_and_so_many_are_borne_with():
+    calls, lowest = found(), 16.0
+    calls.now = 1.0
+    for number in range(400):
+        calls.answer(1)
+        if number % 5 == 0:
+            calls.refuse(1)
+            calls.launch(1)
+        lowest = min(lowest, calls.limit.limit)
+    assert lowest < 16, "it was lowered"
+    assert calls.limit.limit == 16
+    calls.now += 1.0
+    calls.launch(30)
+    calls.refuse(30)
+    assert calls.limit.limit <= 16
+
+
+def test_of_levels_that_differ_the_middle_one_tells_how_many_are_taken():
+    calls = Calls()
+    calls.launch(8)
+    calls.refuse(1)
+    calls.launch(33)
+    calls.now = 0.1
+    calls.refuse(24)
+    assert calls.limit.limit == 16
 
 
 def test_one_more_is_tried_after_half_a_minute_and_an_answer_for_each_call():
