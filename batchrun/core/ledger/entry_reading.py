@@ -61,8 +61,9 @@ def _entry(line: bytes) -> Entry:
     failure = told("failure")
     code, status, message, advice = (failure.get(name) for name in _OF_FAILURE) if failure else _NO_FAILURE
     outcome = _outcome(told("outcome", "answered"))
-    values = (row_id, workspace, model, outcome, digest, *of_call, code, told("metadata"), status, message, advice, unknown)
-    return named_tuple(Entry, (*values, _request_id(fields, batch=batch) if outcome == "answered" else None))
+    request_id = _request_id(fields, batch=batch) if outcome == "answered" else None
+    values = (row_id, workspace, model, outcome, digest, *of_call, code, told("metadata"), status, message, advice, unknown, request_id)
+    return named_tuple(Entry, values)
 
 
 def _strange(line: bytes, fields: Any, own: Any) -> tuple[str, ...]:
