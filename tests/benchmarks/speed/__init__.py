@@ -18,8 +18,9 @@ steps` counts its steps. With 64 in flight (event loop and engine take fewer ste
 
 That is of four workspaces that share an account's quota. Where a workspace has its pool to itself, nothing is counted twice.
 
-Model Studio answers with a dozen headers and a packed body in a chunk. To such an answer the wire takes 170 steps more, its parser telling of
-each header, and all else as many as to a plain one. A head read by one regular expression took 300 fewer, and two to four times as long.
+Model Studio answers with a dozen headers and a packed body in a chunk. To such an answer the wire takes 170 steps more, its parser
+telling of each header, and all else as many as to a plain one. A head read by one regular expression took 300 fewer, and two to four
+times as long.
 
 The kernel has a tenth of a row's time: of 10,000 rows each is one `sendto` and one `recvfrom`, and sixteen share an `epoll_wait`, four a
 `write` and ten a `pread` (the naive loop has a `write`, and maps and unmaps memory, for each). uvloop takes the place of the event loop's
