@@ -60,7 +60,7 @@ def _once(what: str, paths: Sequence[Path]) -> None:
     resolved = [path.resolve() for path in paths]
     for path in paths:
         if resolved.count(path.resolve()) > 1:
-            raise JobError(f"{what} {path}: named twice: it would be counted twice")
+            raise JobError(f"{what} {path}: named twice: name it once")
 
 
 def _as_one(ids: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -219,6 +219,17 @@ def test_a_lane_that_waits_for_the_calls_that_its_account_may_have_at_once_is_to
     assert len(launched(scheduler, 1.0)) == 2
 
 
+def test_the_end_of_a_workspaces_last_row_wakes_those_that_wait_for_the_calls_that_their_account_may_have_at_once():
+    scheduler = Scheduler([replace(each, account="one") for each in (lane("w0", 1, 4), lane("w1", 10, 4))], RetryPolicy())
+    scheduler.lessons.teach({"one qwen-plus": {"at_once": 1}}, 0.0, steady=True)
+    (last,) = launched(scheduler, 0.0)
+    assert last.workspace == "w0"
+    scheduler.settle(last, answer(), 1.0, 0.5)
+    assert launched(scheduler, 1.0) == [], "its outcome is being handed on"
+    scheduler.release(last)
+    assert [ticket.workspace for ticket in launched(scheduler, 2.0)] == ["w1"]
+
+
 @pytest.mark.parametrize("kept", [None, 3, {}, {"at_once": 0}, {"at_once": "16"}, {"at_once": 1.5}])
 def test_what_makes_no_sense_is_not_taken_up(kept):
     limit = AtOnce()
