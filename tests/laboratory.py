@@ -36,8 +36,8 @@ def unreached() -> Failure:
     return mishap("connection_refused", in_doubt=False)
 
 
-def throttled(retry_after: float | None = None) -> Failure:
-    return Failure(Fault.THROTTLED, Scope.LANE, "limit_requests", "the provider's words", "wait", retry_after=retry_after)
+def throttled(retry_after: float | None = None, code: str = "limit_requests") -> Failure:
+    return Failure(Fault.THROTTLED, Scope.LANE, code, "the provider's words", "wait", retry_after=retry_after)
 
 
 def rejected(code: str = "invalid_parameter_error") -> Failure:

@@ -25,12 +25,15 @@ POLICY = RetryPolicy(max_attempts=3, first=1.0, max=8.0, hold_in_doubt=True, out
 PROBE_EVERY = 50.0
 OUTAGE_AFTER = 4
 SCOPES = (Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT)
+AT_ONCE = "Throttling.Concurrency"
+CODES = ("limit_requests", "insufficient_quota", "limit_burst_rate", AT_ONCE)
+"""Of attempts, tokens, growth, and too many at once."""
 RESULTS = st.one_of(
     st.just(answer()),
     st.just(answer()),
     st.builds(again, st.sampled_from([None, 0.5, 20.0])),
     st.just(unreached()),
-    st.builds(throttled, st.sampled_from([None, 3.0, 90.0])),
+    st.builds(throttled, st.sampled_from([None, 3.0, 90.0]), st.sampled_from(CODES)),
     st.builds(rejected, st.sampled_from(["one", "one", "other"])),
     st.builds(parks, st.sampled_from(SCOPES)),
     st.sampled_from([replace(each, in_doubt=True) for each in (again(), throttled(), rejected("one"), *map(parks, SCOPES))]),
@@ -120,7 +123,9 @@ class SlowPurse:
 class Machine(RuleBasedStateMachine):
     @initialize(
         shapes=st.lists(
-            st.tuples(st.integers(1, 4), st.sampled_from("ab"), st.lists(st.integers(0, 8), min_size=1, max_size=3)), min_size=1, max_size=6
+            st.tuples(st.sampled_from([1, 2, 3, 6]), st.sampled_from("ab"), st.lists(st.integers(0, 8), min_size=1, max_size=3)),
+            min_size=1,
+            max_size=6,
         ),
         lane_slots=st.lists(st.sampled_from([None, 1, 2]), min_size=3, max_size=3),
         pools=st.fixed_dictionaries(dict.fromkeys("ab", QUOTAS)),
@@ -210,6 +215,13 @@ class Machine(RuleBasedStateMachine):
         for ticket in self._out():
             self._end(ticket, result, jitter, hold=False)
 
+    @rule(taken=st.integers(0, 2), times=st.integers(1, 3))
+    def no_more_are_taken_at_once(self, taken, times):
+        for _ in range(times):
+            self.launch_all()
+            for ticket in self._out()[taken:]:
+                self._end(ticket, throttled(code=AT_ONCE), 0.5, hold=False)
+
     @precondition(lambda self: self.held)
     @rule()
     def an_entry_is_handed_on(self):
@@ -275,6 +287,9 @@ class Machine(RuleBasedStateMachine):
             for lane in mine:
                 assert len(lane.out) + lane.unreleased <= (lane.plan.lane_concurrency or lane.plan.concurrency)
         assert self.scheduler.in_flight == sum(len(lane.out) + lane.unreleased for lane in self.lanes.values())
+        for name, pool in self.scheduler._queues.pools.items():
+            mine = [lane for lane in self.lanes.values() if lane.plan.pool_name == name]
+            assert pool.crowd.under_way == sum(len(lane.out) + lane.unreleased for lane in mine)
 
     @invariant()
     def every_row_is_in_one_place_and_left_is_exact(self):
@@ -332,7 +347,9 @@ class Machine(RuleBasedStateMachine):
         """When *lane* may launch its next row, as far as slots and quotas let it: infinity where no time alone helps."""
         real = self.scheduler._lanes[lane.key]
         flying = len(lane.out) + lane.unreleased
-        blocked = flying >= real.slots.limit or self._in_flight(lane.plan.workspace) >= lane.plan.concurrency
+        crowd = real.pool.crowd
+        blocked = flying >= min(real.slots.limit, real.at_once.limit) or self._in_flight(lane.plan.workspace) >= lane.plan.concurrency
+        blocked = blocked or crowd.under_way >= crowd.at_once.limit
         if self.stopped or blocked or not lane.pending or lane.short or lane.plan.workspace in self.closed:
             return math.inf
         due = min(at for at, _ in lane.pending.values())
