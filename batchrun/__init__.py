@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from batchrun.running.one_run import read_statement, run, run_blocking
     from batchrun.running.wishes import Ending, Wishes
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Answered", "BatchrunError", "Ending", "Exhausted", "Job", "Outcome", "Progress", "Rejected", "Wishes", "load_job", "outcomes",
     "read_statement", "run", "run_blocking",

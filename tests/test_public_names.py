@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,7 @@ def test_every_public_name_is_there_and_a_type_checker_is_told_whence_it_comes()
     assert places == batchrun._PLACES
     assert sorted(places) == sorted(batchrun.__all__)
     assert all(getattr(batchrun, name) is not None for name in batchrun.__all__)
+
+
+def test_the_version_stands_in_the_package_and_is_the_one_that_is_installed():
+    assert importlib.metadata.version("batchrun") == batchrun.__version__

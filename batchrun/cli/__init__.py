@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from batchrun import __version__
 from batchrun.cli import at_first
 from batchrun.cli.saying import FULL, tell
 from batchrun.edge.descriptors import provide_the_least
@@ -63,9 +64,7 @@ class _Verbs(click.Group):
 
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415 - nothing is imported before it is needed
-
-        click.echo(f"batchrun {version('batchrun')}")
+        click.echo(f"batchrun {__version__}")
         ctx.exit()
 
 

@@ -15,7 +15,7 @@ The wire's mishaps are not here: they are `Failure` values (`core/model.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class BatchrunError(Exception):
@@ -24,8 +24,7 @@ class BatchrunError(Exception):
     exit_code = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(NamedTuple):
     """One thing wrong in a job, in the words of its file."""
 
     where: str

@@ -19,12 +19,12 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import orjson
 
+from batchrun import __version__
 from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.marking import NONE, NOTHING, Mark
 from batchrun.edge import history, marks, run_directory
@@ -197,7 +197,7 @@ def _code() -> str:
         house / "telling" / "reading.py",
         *(house / "edge" / name for name in ("history.py", "ahead.py")),
     )
-    whole = blake2b(f"{version('batchrun')} {sys.version}".encode(), digest_size=_SEAL_BYTES)
+    whole = blake2b(f"{__version__} {sys.version}".encode(), digest_size=_SEAL_BYTES)
     for path in sorted([*house.glob("core/**/*.py"), *rooms]):
         whole.update(path.read_bytes())
     return whole.hexdigest()

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from batchrun import __version__
 from batchrun.core.errors import JobError, LedgerError, Mistake, RunDamagedError
 from batchrun.core.jobs.job import Job, Workspace, settings_salt
 from batchrun.core.ledger.doubt import Calls
@@ -231,7 +231,7 @@ def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan, r
         "format": run_directory.FORMAT,
         "run": run,
         "name": job.name,
-        "batchrun": version("batchrun"),
+        "batchrun": __version__,
         "opened_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "input": source.fingerprints,
         "rejected_input": source.counts.set_aside,

@@ -51,6 +51,13 @@ def test_the_package_itself_is_the_command_where_no_script_is_on_the_path():
     assert said.startswith("batchrun ")
 
 
+@pytest.mark.parametrize("asked", ["--version", "--help"])
+def test_the_version_and_the_help_are_told_without_reading_in_what_a_verb_needs(asked):
+    code = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); from batchrun.cli import main; main()"
+    said = subprocess.run([sys.executable, "-c", code, asked], capture_output=True, text=True, check=True).stderr
+    assert not {"aiohttp", "asyncio", "dataclasses", "importlib.metadata", "orjson", "pydantic"} & {*said.split()}
+
+
 def test_a_process_ends_as_soon_as_it_has_said_everything_and_is_not_taken_down_first():
     """What is taken down module by module is killed by a signal that comes meanwhile, as if it were not done."""
     code = "import atexit; atexit.register(print, 'taken down'); from batchrun.__main__ import main; main()"

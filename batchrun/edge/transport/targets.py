@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from ssl import SSLContext
 from typing import NamedTuple
 from urllib.request import getproxies, proxy_bypass
@@ -14,6 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 from aiohttp import ClientRequest
 from yarl import URL
 
+from batchrun import __version__
 from batchrun.core.model import Failure, Hidden, Request
 from batchrun.core.protocols.error_body import clean
 from batchrun.core.protocols.mishaps import mishap
@@ -90,7 +89,7 @@ def common_headers() -> dict[str, str]:
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
         "Content-Type": "application/json",
-        "User-Agent": _user_agent(),
+        "User-Agent": f"batchrun/{__version__}",
     }
 
 
@@ -147,11 +146,3 @@ class Targets:
 
     def _target(self, url: URL, proxy: URL | None, key: str) -> Target:
         return Target(url, Hidden(key), proxy, self._rooms.of(key), self.free.setdefault((str(url.origin()), key), []))
-
-
-@cache
-def _user_agent() -> str:
-    try:
-        return f"batchrun/{version('batchrun')}"
-    except PackageNotFoundError:
-        return "batchrun"
