@@ -147,7 +147,8 @@ class AtOnce:
         self._taken_after = max(self._taken_after, _TIMES_REFUSED_WITHIN * (now - launched_at))
         if self._more:
             return  # What is tried ends with it, or bears with it.
-        if launched_at >= self._changed_at:
+        # More than were tried went before the change, in its very moment.
+        if launched_at >= self._changed_at and self._refused < self._tried:
             self._refused += 1
             self._levels.append(level)
             self._judge(now, launched_at)

@@ -230,6 +230,16 @@ def test_the_end_of_a_workspaces_last_row_wakes_those_that_wait_for_the_calls_th
     assert [ticket.workspace for ticket in launched(scheduler, 2.0)] == ["w1"]
 
 
+@pytest.mark.parametrize("passed", [0.0, 0.3])
+def test_calls_of_one_moment_that_are_all_refused_lower_the_limit_once_however_soon_that_is(passed):
+    limit = AtOnce()
+    places = [limit.sent(1.0, under_way) for under_way in range(1, 33)]
+    for place in places[8:]:
+        limit.refused(1.0 + passed, 1.0, place)
+        limit.count_refused(1.0, place)
+    assert limit.limit == 8
+
+
 @pytest.mark.parametrize("kept", [None, 3, {}, {"at_once": 0}, {"at_once": "16"}, {"at_once": 1.5}])
 def test_what_makes_no_sense_is_not_taken_up(kept):
     limit = AtOnce()
