@@ -8,11 +8,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from batchrun.core.classes import value
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Request, Row, Usage, value
+from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Request, Row, Usage
 from batchrun.core.scheduling.decisions import ANSWERED
 from batchrun.core.scheduling.scheduler import Ticket, Verdict
 
@@ -104,7 +104,7 @@ def _never(_ready: Prepared, _came: Callable[[float], None]) -> Begun | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ports:
     """The outside, as the engine sees it."""
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "batchrun"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 FLOORS = [
-    ("core.model", "core.errors", "core.columns", "core.counted", "core.pauses", "core.progress"),
+    ("core.classes", "core.model", "core.errors", "core.columns", "core.counted", "core.pauses", "core.progress"),
     ("core", "simulator"),
     ("core.scheduling", "core.ledger.fold", "core.ledger.apart"),
     ("beside",),

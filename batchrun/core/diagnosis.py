@@ -7,10 +7,10 @@ route, where the endpoint has one, proves that. The limits route tells the quota
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from batchrun.core.classes import value
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.rows import families
 from batchrun.core.rows.routes import NoRoute, Route
@@ -26,7 +26,7 @@ class State(StrEnum):
     WRONG = "wrong"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """One fact about a workspace."""
 
@@ -38,7 +38,7 @@ class Finding:
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Examined:
     """One workspace, examined."""
 

@@ -7,18 +7,14 @@ five times as much.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar, cast, dataclass_transform
+from typing import Any, Protocol, TypeVar, cast
+
+from batchrun.core.classes import value
 
 _T = TypeVar("_T")
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def value(cls: type[_T]) -> type[_T]:
-    """Make a slotted dataclass whose fields nobody may set: a type checker says so."""
-    return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
 class _Making(Protocol):
@@ -166,7 +162,7 @@ class Reply:
     """The content as JSON that fits the job's schema, where it has one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failure:
     """What a bad attempt brought, classified by code and status, never by message."""
 
@@ -210,7 +206,7 @@ class Answered:
     call: Call
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rejected:
     """A row that nothing would help; tried again only when told."""
 
@@ -220,7 +216,7 @@ class Rejected:
     """None when it was rejected before any call."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Exhausted:
     """A row whose attempts ran out; pending again at the next opening."""
 

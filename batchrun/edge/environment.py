@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotenv.parser import Binding, parse_stream
 from pydantic import SecretStr
 
+from batchrun.core.classes import value
 from batchrun.core.errors import JobError, Mistake
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _ALLOWED = "the key alone, as the console shows it: visible ASCII characters, without spaces or quotes"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Missing:
     """No key was found for a workspace."""
 
@@ -39,7 +39,7 @@ Keys = Mapping[str, SecretStr | Missing]
 """By workspace; workspaces that the simulator answers are not among them."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Found:
     text: SecretStr
     place: str

@@ -13,7 +13,6 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 import orjson
 
+from batchrun.core.classes import value
 from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.attempts import Line, ReadIn, read_attempt
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
@@ -111,7 +111,7 @@ def take_in(
         lines_before += len(given)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attempts:
     """The lines of an attempts.log, read anew each time they are iterated over; None for each that cannot be read, `ReadIn` at the end."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import time
 
 import anyio
 
+from batchrun.core.classes import slotted
 from batchrun.core.jobs.deadline import NO_PAUSE, Closures, Deadline, Outlook
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.jobs.job import Workspace
@@ -24,7 +25,7 @@ _YEAR = 366 * 86400.0
 _ADVICE = "the rows stay pending; run the same command again then, or with --wait, which goes on by itself"
 
 
-@dataclass(slots=True)
+@slotted
 class Windows:
     """Keeps a run within the hours of its workspaces: closes and opens them at the scheduler."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.limits.estimates import Estimate, Size
 from batchrun.core.model import Request, Row
@@ -70,7 +71,7 @@ class Made(NamedTuple):
         return 2 * len(self.request.body) + _BESIDE_ITS_BODY
 
 
-@dataclass(slots=True)
+@slotted
 class Kept:
     """Those that are to be sent again, by their rows' ordinals, in memory that does not grow with how many they are."""
 

@@ -21,7 +21,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -30,6 +30,7 @@ from time import time
 
 import anyio
 
+from batchrun.core.classes import value
 from batchrun.core.errors import JobError, Mistake, StoppedError
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.statement import Statement
@@ -118,7 +119,7 @@ def _off_asyncio() -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Settings:
     """What a run is carried out by: the job, its workspaces with what they inherit, and what the caller wishes."""
 
@@ -131,7 +132,7 @@ class _Settings:
         return Path(self.job.run_directory)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Plans:
     """What decides what is sent and when, and what it is told by."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import orjson
 
 from batchrun import __version__
+from batchrun.core.classes import value
 from batchrun.core.errors import JobError, LedgerError, Mistake, RunDamagedError
 from batchrun.core.jobs.job import Job, Workspace, settings_salt
 from batchrun.core.ledger.doubt import Calls
@@ -32,7 +32,7 @@ from batchrun.running.rehearsals import refuse_to_mix
 from batchrun.telling.reading import FILES, LOG
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Opening:
     """One opening of a run: what it works on."""
 

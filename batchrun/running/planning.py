@@ -6,13 +6,14 @@ What is learnt stands in the run directory as ``learnt.json``: a summary like th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import anyio
 
+from batchrun.core.classes import slotted
 from batchrun.core.errors import LedgerError
 from batchrun.core.jobs.endpoints import cloud_of, is_batch
 from batchrun.core.jobs.job import Job, Workspace
@@ -31,7 +32,7 @@ LaneKey = tuple[str, str]
 _NO_PURSES: Purses = MappingProxyType({})
 
 
-@dataclass(slots=True)
+@slotted
 class Learnt:
     """What is known of lanes and pools beyond the job."""
 

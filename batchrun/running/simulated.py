@@ -5,15 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pydantic import SecretStr
 
+from batchrun.core.classes import value
 from batchrun.core.jobs.endpoints import Endpoint, simulator_at
 from batchrun.core.jobs.job import Job, Workspace
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Simulated:
     """Where the simulator listens, and the keys it takes."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 from zoneinfo import ZoneInfo
 
+from batchrun.core.classes import value
 from batchrun.core.errors import RunDamagedError
 from batchrun.core.ledger.attempts import Most
 from batchrun.core.ledger.attribution import DEFAULT_ZONE
@@ -24,7 +24,7 @@ BY = ("day",)
 """What is told apart beside workspace and model when a run ends."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Account:
     """A run as its statement is made: what its description tells, and what is wanted."""
 

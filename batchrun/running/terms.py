@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from batchrun.core.classes import value
 from batchrun.core.ledger.attempts import most_answered
 from batchrun.core.ledger.brought_in import most_of_tools
-from batchrun.core.model import value
 from batchrun.core.rows.families import needs_stream
 
 Body = dict[str, Any]

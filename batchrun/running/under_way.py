@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import anyio
 
+from batchrun.core.classes import slotted
 from batchrun.core.jobs.job import Job
 from batchrun.core.progress import Progress, WorkspaceProgress
 from batchrun.core.scheduling.scheduler import Scheduler
@@ -20,7 +21,7 @@ from batchrun.running.preparing import Preparer
 from batchrun.running.wishes import MOST_UNREADABLE, Wishes
 
 
-@dataclass(slots=True)
+@slotted
 class UnderWay:
     """What changes while the run is under way."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
+from batchrun.core.classes import value
 from batchrun.simulator.quotas import Caps, Growth, Meter
 from batchrun.simulator.scenario import Mishap, Scenario
 from batchrun.simulator.tables import ALL_MODELS, AccountQuota, AccountSettings, TimedChange
@@ -18,7 +18,7 @@ _MOST_PATIENCE = 600.0
 """Seconds after which the provider's own timeout ends a call (``x-dashscope-timeout``)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Passage:
     """A call that every limit would let through at the moment it was looked at. Nothing is counted yet."""
 

@@ -6,12 +6,12 @@ model exists → workspace authorised for it. Rate limits come after, parameters
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import orjson
 
+from batchrun.core.classes import value
 from batchrun.simulator import refusals
 from batchrun.simulator.accounts import Accounts
 from batchrun.simulator.families import Family, family
@@ -27,7 +27,7 @@ _DEEP = 200
 """Brackets from which on a body may be nested too deeply to be written again."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Asked:
     """A call that may go to its model: whose it is, and what it asks."""
 

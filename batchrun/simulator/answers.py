@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from batchrun.core.classes import value
 from batchrun.core.model import Usage
 from batchrun.simulator import media, phrasing, tokens
 from batchrun.simulator.caching import NOTHING, Cached
@@ -33,7 +33,7 @@ _KIND = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Choice:
     """One of the answers to a chat."""
 
@@ -43,7 +43,7 @@ class Choice:
     tool_calls: tuple[Body, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """Everything a model says to one chat, and what it costs."""
 

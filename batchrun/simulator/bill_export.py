@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -18,6 +18,7 @@ from io import StringIO
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from batchrun.core.classes import slotted
 from batchrun.core.model import Usage
 from batchrun.core.money.pricing import standard_prices
 
@@ -33,7 +34,7 @@ _HEADINGS = (
 _EXPLICIT_HIT = {"prompt_tokens_details": {"cache_type": "ephemeral"}}
 
 
-@dataclass(slots=True)
+@slotted
 class _Owed:
     tokens: int = 0
     amount: Decimal | None = field(default_factory=Decimal)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from batchrun.core.classes import value
 from batchrun.simulator.answers import Answer, Choice
 from batchrun.simulator.deltas import deltas, sliced
 from batchrun.simulator.likelihoods import likelihoods
@@ -21,7 +21,7 @@ _SOUND_LIVES = 86_400
 """Seconds until a sound's id means nothing any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Envelope:
     """What stands around an answer."""
 

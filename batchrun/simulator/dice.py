@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from hashlib import blake2b, sha256
 
+from batchrun.core.classes import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Draw:
     """All that chance decides about one call."""
 

@@ -6,9 +6,9 @@ These tables are the simulator's own: a client that had them wrong would not be 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 
+from batchrun.core.classes import value
 from batchrun.simulator.routes import Route
 
 _ALL = frozenset(Route)
@@ -27,7 +27,7 @@ class Thinking(Enum):
     ALWAYS = "always"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Family:
     """How a family of models is called and how it answers."""
 

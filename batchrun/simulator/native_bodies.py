@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import orjson
 
+from batchrun.core.classes import slotted, value
 from batchrun.core.model import Usage
 from batchrun.simulator import tokens
 from batchrun.simulator.answers import Answer, Choice, calls_tokens
@@ -24,7 +25,7 @@ _ORDER = (
 """Of a usage's fields, as most recorded answers have them."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Style:
     """How a call wants its answer, its model's habits counted in."""
 
@@ -59,7 +60,7 @@ def _likely(content: str, answer: Answer) -> Json:
     return {} if answer.likely is None else {"logprobs": likelihoods(content, answer.likely)}
 
 
-@dataclass(slots=True)
+@slotted
 class _Said:
     """What a choice has said, so far or since the event before."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
+
+from batchrun.core.classes import value
 
 
 class Wire(Enum):
@@ -30,7 +32,7 @@ class Wire(Enum):
     """As EVENTS, but after the first half nothing more comes until the client goes away."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """One HTTP request as it came."""
 
@@ -41,7 +43,7 @@ class Call:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """What a call is answered, when, and how it travels."""
 

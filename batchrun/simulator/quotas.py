@@ -15,8 +15,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from dataclasses import dataclass
 
+from batchrun.core.classes import value
 from batchrun.simulator.scenario import Mishap
 from batchrun.simulator.tables import AccountQuota, RateLimit
 
@@ -63,7 +63,7 @@ class Aligned:
 _KINDS: dict[str, type[Sliding | Aligned]] = {"sliding": Sliding, "aligned": Aligned}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Caps:
     """What a scope is held to: so many calls, and so many tokens, in any window of so many seconds."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 import orjson
+
+from batchrun.core.classes import value
 
 
 class Shape(Enum):
@@ -22,7 +23,7 @@ class Shape(Enum):
     """As B, the code first."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refusal:
     """An error answer; its twin on the native routes has a code, and often a message, of its own."""
 

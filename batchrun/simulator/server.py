@@ -12,11 +12,11 @@ import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import cast
 
 import anyio
 
+from batchrun.core.classes import value
 from batchrun.simulator.plan import Call, Plan, Wire
 from batchrun.simulator.service import Service
 from batchrun.simulator.wire import Delivery, MalformedError, OversizeError, Reader, delivery
@@ -24,7 +24,7 @@ from batchrun.simulator.wire import Delivery, MalformedError, OversizeError, Rea
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Base:
     """Where a simulator listens."""
 

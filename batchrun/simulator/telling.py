@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from batchrun.core.classes import value
 from batchrun.simulator import bodies, native_bodies, planned_errors
 from batchrun.simulator.admission import Asked
 from batchrun.simulator.answers import Answer
@@ -30,7 +31,7 @@ _CUT_SHORT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Given:
     """An answer and the call it was made for, so that it can be given again."""
 

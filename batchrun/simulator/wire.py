@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http import HTTPStatus
 
+from batchrun.core.classes import value
 from batchrun.simulator.plan import Call, Plan, Wire
 
 _HEAD_LIMIT_BYTES = 64 * 1024
@@ -27,7 +27,7 @@ class OversizeError(Exception):
         self.path = path
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Head:
     method: str
     path: str
@@ -148,7 +148,7 @@ def _hexadecimal(size: bytes) -> int:
     return int(text, 16)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delivery:
     """The bytes of an answer in the order they go, and what happens after the last."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from batchrun.core.classes import slotted, value
 from batchrun.core.counted import counted
 from batchrun.core.errors import RunDamagedError, RunTooNewError
 from batchrun.core.ledger.attempts import Opened, read_attempt
@@ -26,7 +27,7 @@ _MARK = b"\xef\xbb\xbf"
 _PRIVATE = {True: 0o700, False: 0o600}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """One thing that is not as it should be."""
 
@@ -38,7 +39,7 @@ class Finding:
     mended: bool = False
 
 
-@dataclass(slots=True)
+@slotted
 class Checked:
     """What a check found."""
 

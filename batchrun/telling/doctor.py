@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 from pydantic import SecretStr
 
+from batchrun.core.classes import value
 from batchrun.core.diagnosis import (
     Examined,
     Finding,
@@ -40,7 +40,7 @@ _MOST_PAGES = 20
 _PROBE = "Hi"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Patient:
     """A workspace that has a key."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
+from batchrun.core.classes import slotted
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.totals import Totals
@@ -50,7 +51,7 @@ class _Answer(NamedTuple):
         return self.usage.output_tokens
 
 
-@dataclass(slots=True)
+@slotted
 class ExpectedLane:
     """What is known of a lane before it is forecast."""
 
@@ -76,7 +77,7 @@ class ExpectedLane:
         return self.output + self.input_tokens / max(1, self.plan.count)
 
 
-@dataclass(slots=True)
+@slotted
 class Seen:
     """What earlier openings left."""
 

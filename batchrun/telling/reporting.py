@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, Any
 from zoneinfo import ZoneInfo
 
+from batchrun.core.classes import slotted, value
 from batchrun.core.errors import BatchrunError, JobError
 from batchrun.core.ledger.attribution import LANE, Groups
 from batchrun.core.ledger.course import Course
@@ -27,7 +28,7 @@ Into = Callable[[Path], AbstractContextManager[IO[bytes]]]
 _FILES = ("attempts.log", "*/results.jsonl", "*/errors.jsonl")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Taken:
     """A run that is in the sums."""
 
@@ -36,7 +37,7 @@ class Taken:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LeftOut:
     """A path that is not."""
 
@@ -46,7 +47,7 @@ class LeftOut:
     """Its run is in the sums, from another path."""
 
 
-@dataclass(slots=True)
+@slotted
 class Report:
     """What runs have done and spent together."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from batchrun.core.classes import slotted, value
 from batchrun.core.jobs.hours import read_clock, read_zone
 from batchrun.core.jobs.words import shown, wrong
 
@@ -23,7 +24,7 @@ _SPARE = 0.1
 _EXAMPLE = '"08:00 Asia/Shanghai" or "2026-11-24T08:00:00+08:00"'
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Moment:
     """A deadline with its date, in seconds since the epoch."""
 
@@ -40,7 +41,7 @@ class Moment:
         return f"{datetime.fromtimestamp(wall, self.clock):%Y-%m-%d %H:%M} ({self.clock})"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Daily:
     """A deadline by the clock: whenever a run is opened, the next such time."""
 
@@ -96,7 +97,7 @@ class Closures(NamedTuple):
     """From when until when the others are all closed."""
 
 
-@dataclass(slots=True)
+@slotted
 class Outlook:
     """Follows a run against its deadline. Times are seconds since the epoch."""
 

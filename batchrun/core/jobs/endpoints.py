@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Annotated, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
+from batchrun.core.classes import value
 from batchrun.core.jobs.words import shown, wrong
 
 SIMULATOR = "simulator"
@@ -61,7 +62,7 @@ _HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|[0-9A-Fa-f.]
 _BASE_URL = 'an https:// or http:// URL with its path, such as "https://llm.example/compatible-mode/v1"'
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Endpoint:
     """Where requests go: a cloud of the provider, a server of one's own, or the simulator."""
 

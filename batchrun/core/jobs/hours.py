@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic_core import PydanticCustomError
 
+from batchrun.core.classes import value
 from batchrun.core.jobs.words import nearest, shown, wrong
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -31,7 +31,7 @@ _NO_ZONES = re.compile(r"(?:right|posix)/|(?:localtime|posixrules|Factory)$")
 """Files that stand beside the zones on some systems: the machine's own zone, and clocks that count leap seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hours:
     """Hours of each week in one zone. Times are seconds since the epoch."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from batchrun.core.classes import value
 from batchrun.core.jobs.checks import DEFAULT_WORKSPACE, misfits
 from batchrun.core.jobs.deadline import Deadline, read_deadline
 from batchrun.core.jobs.endpoints import SLOW_ENDPOINTS, Endpoint, cloud_of, endpoint_of
@@ -70,7 +71,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Workspace:
     """A tenant as the run knows it: the defaults laid under what its table says."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from batchrun.core.classes import value
 
 TOKENS = "tokens"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StatedQuota:
     """A quota that is known: an account's for a model, a workspace's for all its models, or for one of them."""
 
@@ -25,7 +26,7 @@ class StatedQuota:
     """Tokens of input and output a minute."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StatedBudget:
     """A budget: of the job, of a workspace, of one of its models."""
 

@@ -11,7 +11,7 @@ under OTHERS. Sums stay exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.natural import Natural, natural
 
@@ -47,7 +48,7 @@ def checked(by: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-@dataclass(slots=True)
+@slotted
 class Attribution:
     """Totals by the labels of each dimension."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from batchrun.core.classes import value
 from batchrun.core.jobs.stated import quotas_of
 from batchrun.core.ledger.attempts import Ended, Started
 from batchrun.core.ledger.counting import Ending
@@ -38,7 +38,7 @@ class Trouble(NamedTuple):
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Tracks:
     """Where the calls of a lane are counted: found once, for there are millions."""
 
@@ -51,7 +51,7 @@ class _Tracks:
     first_token: Durations
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standstill:
     """A lane whose last word was a refusal that only a person can mend."""
 

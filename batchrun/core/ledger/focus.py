@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, NamedTuple
@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.attribution import Attribution, Key
 from batchrun.core.ledger.totals import Amounts, Meter, Totals, add_amounts, plain
 
@@ -106,13 +107,13 @@ class _Part(NamedTuple):
     tags: tuple[tuple[str, str], ...]
 
 
-@dataclass(slots=True)
+@slotted
 class _Adjusted:
     amount: Decimal = _NOTHING
     tokens: int = 0
 
 
-@dataclass(slots=True)
+@slotted
 class Focus:
     """Takes attributions in, by workspace, model, day or hour, and metadata that becomes tags; gives rows."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from itertools import islice
 from operator import itemgetter
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 import orjson
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.seal import all_whole
@@ -39,7 +40,7 @@ _Told = tuple[Any, ...]
 _Each = TypeVar("_Each")
 
 
-@dataclass(slots=True)
+@slotted
 class Given:
     """Lines that follow each other: of each usual answer what it is found by; of any other line, that it is to be looked at."""
 

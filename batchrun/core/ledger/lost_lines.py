@@ -11,12 +11,13 @@ cannot be read (which is what a file system leaves where pages were lost).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.attempts import Bound, Promise, Started
 
 
-@dataclass(slots=True)
+@slotted
 class Opening:
     """What it promised, and what its lines tell."""
 

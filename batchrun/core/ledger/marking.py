@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
 
+from batchrun.core.classes import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Mark:
     """A part of a file, from its beginning on, in segments: each with its end and the digest of its bytes."""
 

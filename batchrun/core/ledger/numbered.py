@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.attempts import opening_of
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.rows.names import row_crc
@@ -38,7 +39,7 @@ Page: TypeAlias = "array[int] | dict[int, int]"
 """Checksums (`row_crc`) by place, 0 where none is wanted: of all, or of a few."""
 
 
-@dataclass(slots=True)
+@slotted
 class Attempts:
     """Those of one opening, by number."""
 

@@ -11,9 +11,10 @@ the others are left alone: looked over after a moment in which nothing could go,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.attempts import Bound, Promise
 
 _AHEAD = 3
@@ -46,7 +47,7 @@ class Amount(NamedTuple):
 NOTHING = Amount()
 
 
-@dataclass(slots=True)
+@slotted
 class _Lane:
     calls: int = 0
     input_tokens: int = 0
@@ -77,7 +78,7 @@ class _Lane:
         return self.calls <= calls and self.input_tokens <= asked and self.output_tokens <= answered
 
 
-@dataclass(slots=True)
+@slotted
 class Promises:
     """Those of one opening."""
 

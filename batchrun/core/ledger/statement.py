@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.attribution import LANE, Attribution, Groups
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.natural import natural
 
 
-@dataclass(slots=True)
+@slotted
 class Statement:
     """What a run has done and spent so far."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Money, Usage
 
@@ -44,7 +45,7 @@ class Meter(NamedTuple):
         return self.listed(tokens) * (1 - self.discount)
 
 
-@dataclass(slots=True)
+@slotted
 class Part:
     """Calls of a kind, out of the totals or (in doubt) beside them."""
 
@@ -80,7 +81,7 @@ class Part:
         return {name: getattr(self, name) for name in names} | {"cost": amounts_json(self.cost)}
 
 
-@dataclass(slots=True)
+@slotted
 class Totals:
     """Counts of one workspace and model, or of several added up. Tokens are the provider's; details itemise and add nothing."""
 

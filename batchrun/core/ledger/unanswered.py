@@ -8,9 +8,9 @@ nearly all of them, are not.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.model import Row
@@ -32,7 +32,7 @@ class Reason(NamedTuple):
     status: int | None
 
 
-@dataclass(slots=True)
+@slotted
 class Told:
     """How many rows, and what the first of them was told."""
 

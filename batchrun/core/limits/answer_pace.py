@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from batchrun.core.classes import slotted
 
 _OVERHEAD_TOKENS = 30.0
 """What a call takes beside its answer, in tokens of the answer."""
 
 
-@dataclass(slots=True)
+@slotted
 class AnswerPace:
     """Of some answers: a ratio of sums, with the standard error of one (Cochran, Sampling Techniques, 6.3)."""
 

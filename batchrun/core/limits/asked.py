@@ -13,13 +13,14 @@ by everybody, all night, is not sent as many calls after each pause as are launc
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from batchrun.core.classes import slotted
 
 _AT_FIRST, _LEAST, _MOST = 60.0, 1.0, 600.0
 """Seconds that are believed."""
 
 
-@dataclass(slots=True)
+@slotted
 class Asked:
     """The latest such pause of one quota holder; told the time."""
 

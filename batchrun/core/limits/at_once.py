@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from batchrun.core.classes import slotted
 
 _REFUSED_LEAST, _REFUSED_SHARE = 3, 0.05
 """Refusals, and their share of what was tried, that are no chance."""
@@ -43,7 +45,7 @@ _CLEARLY, _CLEARLY_LEAST = 1.1, 2
 """Times the level of a refusal, and calls more, that are a higher one: calls do not arrive quite in the order in which they were sent."""
 
 
-@dataclass(slots=True)
+@slotted
 class _Fall:
     """The limit was lowered."""
 
@@ -61,7 +63,7 @@ class _Fall:
         return sorted(self.levels)[len(self.levels) // 2]
 
 
-@dataclass(slots=True)
+@slotted
 class AtOnce:
     """One limit on calls at once; told the time."""
 

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 from typing import ClassVar
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.buckets import Bucket
 from batchrun.core.limits.climb import Climb
 from batchrun.core.limits.counting import Counting
@@ -56,7 +57,7 @@ def short_hold(climb: Climb) -> float:
     return max(_HOLD_LEAST, min(_HOLD_MOST, _HOLD_ATTEMPTS * climb.use.typical / climb.held))
 
 
-@dataclass(slots=True)
+@slotted
 class Attempts:
     """Of one pace; told the time."""
 

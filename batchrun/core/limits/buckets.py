@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from batchrun.core.classes import slotted
+
 _DUST = 1e-9
 """Seconds: less debt than a bucket pays off in a nanosecond is none."""
 NO_TIME = 1e-3
@@ -26,7 +28,7 @@ _MOST_BACK = 0.1
 """Seconds of its rate that a bucket holds above its burst of what is paid back: an estimate that was too high costs no time."""
 
 
-@dataclass(slots=True)
+@slotted
 class Bucket:
     """A rate in units a second; told the time. It begins with nothing saved up."""
 
@@ -82,7 +84,7 @@ class Half:
 _until = attrgetter("until")
 
 
-@dataclass(slots=True)
+@slotted
 class Trail:
     """How much went through in each half of the latest seconds: two numbers for each."""
 
@@ -120,7 +122,7 @@ class Trail:
         return max(0.0, total)
 
 
-@dataclass(slots=True)
+@slotted
 class Latest:
     """When the latest attempts went, one by one."""
 
@@ -142,7 +144,7 @@ class Latest:
         return None if forgot > start else sum(at > start for at in self.went)
 
 
-@dataclass(slots=True)
+@slotted
 class Flow:
     """What comes in a second, of late: older counts fade away."""
 

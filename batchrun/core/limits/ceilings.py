@@ -9,14 +9,15 @@ and again.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from math import inf
+
+from batchrun.core.classes import slotted
 
 _STEPS_BACK, _BACK_FOR = 0.5, 2.0
 """Deviations that the next row stays under what was refused, and for how many seconds at the most."""
 
 
-@dataclass(slots=True)
+@slotted
 class Ceiling:
     """How much the window may hold, as far as the latest refusal says."""
 

@@ -14,9 +14,10 @@ It goes on only while the rate is used (`use.py`). Where a higher quota is known
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.noise import Noise
 from batchrun.core.limits.use import NEVER_LONGER, Use
 from batchrun.core.limits.windows import Windows
@@ -27,7 +28,7 @@ _STEPS, _LONGEST_STEP = 0.1, 1.0
 """Seconds between two looks at the climb, and what it goes on by at the most where nobody looked for longer."""
 
 
-@dataclass(slots=True)
+@slotted
 class Climb:
     """Of one pace; told the time. Rates are units a second."""
 

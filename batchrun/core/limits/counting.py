@@ -9,7 +9,7 @@ show (`witness.py`, `trials.py`) changes it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from batchrun.core.classes import slotted
 
 WINDOWS = (1.0, 2.0, 6.0, 20.0, 60.0)
 """Seconds; what lies between two is served as the shorter."""
@@ -23,7 +23,7 @@ _TOLD_MADE_UP_FOR = 0.1
 """Of a window, where the quota was found: what goes all at once is all refused, if it was found too high."""
 
 
-@dataclass(slots=True)
+@slotted
 class Counting:
     """What is believed of one quota."""
 

@@ -9,8 +9,7 @@ Where answers are counted when they end it is usual rows and not deviations that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from batchrun.core.classes import slotted
 from batchrun.core.limits.counting import WINDOWS, Counting
 
 LEAST, MOST = 0.25, 8.0
@@ -24,7 +23,7 @@ _NARROWER_TOLD, _NARROWER_TOLD_MINUTE = 1.15**-0.0065, 1.15**-0.0025
 """What a row that was taken makes of it where the quota was found: in a window of a minute climbs bring refusals enough."""
 
 
-@dataclass(slots=True)
+@slotted
 class Deviations:
     """How many standard deviations of what is under way are kept free."""
 

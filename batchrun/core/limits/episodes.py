@@ -13,8 +13,8 @@ What was under way when the episode began is refused too, and says nothing that 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.pace import Pace
 
 _TIMES_REFUSED_WITHIN = 3
@@ -33,7 +33,7 @@ def resumes_at_rate(now: float, jitter: float, gap: float) -> float:
     return now + (1 + jitter) * max(_SHORTEST_FIRST, min(gap, _LONGEST_PAUSE / 2))
 
 
-@dataclass(slots=True)
+@slotted
 class Episode:
     """One of them; told the time."""
 

@@ -10,9 +10,9 @@ whatever a row's size, and how much is kept free because single rows are off is 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+from batchrun.core.classes import slotted
 from batchrun.core.model import Usage, named_tuple
 
 _WIDE, _NARROW = 0.65, 0.25
@@ -42,7 +42,7 @@ class Size(NamedTuple):
         return named_tuple(cls, (_WIDE * wide + _NARROW * (letters - wide) + _OF_MEDIA * media, most_output))
 
 
-@dataclass(slots=True)
+@slotted
 class Estimate:
     """What one workspace's rows for one model are expected to cost."""
 

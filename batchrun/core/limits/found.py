@@ -19,8 +19,7 @@ whole window is known (an earlier opening may have filled it) a refusal shows no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from batchrun.core.classes import slotted
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.rules import UNDER
 
@@ -37,7 +36,7 @@ _SURELY, _NEARLY_ALL = 4.0, 0.98
 """Deviations that no row is off by, and the share of a quota that what would have been held is then under, if the quota has fallen."""
 
 
-@dataclass(slots=True)
+@slotted
 class Found:
     """What refusals have shown of one quota; rates are tokens a second."""
 

@@ -17,9 +17,10 @@ are answers at the start of a run, of which it is known when nothing but them ca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.counting import FIRST, WINDOWS
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.tape import Tape
@@ -39,7 +40,7 @@ _LOOKS, _FULLER, _CLEARLY = 5.0, 0.8, 0.15
 """Refusals that a verdict needs; of the moments, how many a window was fuller than in the mean, and how many more than the one in use."""
 
 
-@dataclass(slots=True)
+@slotted
 class Fuller:
     """Of the latest refusals: how much fuller than usual windows were."""
 

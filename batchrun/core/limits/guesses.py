@@ -7,9 +7,11 @@ of twice each other; one of which little was seen goes by what is true of all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import frexp
 from typing import NamedTuple
+
+from batchrun.core.classes import slotted
 
 _FIRST_SPREAD = 0.3
 """The deviation of a row's cost, by what it was expected to be, before any was seen."""
@@ -27,7 +29,7 @@ class Expected(NamedTuple):
     variance: float
 
 
-@dataclass(slots=True)
+@slotted
 class Class:
     """Rows of one size, or all."""
 
@@ -43,7 +45,7 @@ class Class:
     """The same variance, of what was seen alone."""
 
 
-@dataclass(slots=True)
+@slotted
 class Guesses:
     """What guesses come to."""
 

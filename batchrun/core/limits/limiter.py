@@ -22,8 +22,9 @@ Complaints of growth are never a rate's fault: they slow the climb. Want of capa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from batchrun.core.classes import slotted, value
 from batchrun.core.limits.asked import Asked
 from batchrun.core.limits.episodes import Episode, resumes_at, resumes_at_rate
 from batchrun.core.limits.pace import Pace, pace_of_attempts, pace_of_tokens
@@ -41,7 +42,7 @@ _RECURS = 60.0
 """Seconds after an episode in which another is no chance."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quota:
     """What the job says that may be called in a minute; None where it says nothing."""
 
@@ -52,7 +53,7 @@ class Quota:
 NO_QUOTA = Quota()
 
 
-@dataclass(slots=True)
+@slotted
 class Limiter:
     """What one quota holder may do; told the time."""
 

@@ -13,7 +13,9 @@ is under its widest, a tenth: what is refused still is no pace's fault.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from batchrun.core.classes import slotted
 
 LEAST_MARGIN, LEAST_TOKEN_MARGIN, MOST_MARGIN = 0.005, 0.001, 0.1
 """What stays unused of attempts, of tokens (which are reckoned too), and at the most."""
@@ -24,7 +26,7 @@ _WIDER_BEYOND, _NARROWER_BEYOND = 1.25, 1 - 0.25 * 0.003
 """What a refusal, and an attempt that was taken, make of the margin: of one that a network explains, and of a wider one."""
 
 
-@dataclass(slots=True)
+@slotted
 class Margin:
     """The share of a quota that stays unused."""
 

@@ -13,7 +13,8 @@ then on twice that share is taken for chance. A hold that passes with less of it
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from batchrun.core.classes import slotted
 
 _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE = 400, 3, 0.02
 """Attempts that count where nothing was found; refusals among them that are nothing; and the share of them that is chance."""
@@ -21,7 +22,7 @@ _BROKEN_HOLDS, _LOWER, _MOST, _JUDGED_BY = 3, 0.95, 0.1, 100
 """What noise shows in: so many holds broken in a row, at a rate that is so much lower by then; so small a share; of so many attempts."""
 
 
-@dataclass(slots=True)
+@slotted
 class Noise:
     """Of one pace."""
 

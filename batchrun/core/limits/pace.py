@@ -16,9 +16,10 @@ rate is held is set in one place, and climbs again after its hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.attempts import SINCE, Attempts
 from batchrun.core.limits.buckets import Bucket, Latest, Trail
 from batchrun.core.limits.climb import Climb
@@ -37,7 +38,7 @@ _COLD_SECONDS, _COLD_UNDER = 5.0, 0.9
 it is held."""
 
 
-@dataclass(slots=True)
+@slotted
 class Pace:
     """The rate of one unit (attempts, tokens) of one quota; told the time. Rates are units a second."""
 

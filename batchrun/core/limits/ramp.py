@@ -11,8 +11,8 @@ doubles in twice the time. What a complaint slowed is forgiven by halves, a minu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.buckets import Bucket
 
 FIRST_RATE, DOUBLES_IN = 50.0, 0.5
@@ -31,7 +31,7 @@ _NO_RAMP = 1e5
 """Attempts a second that no ramp need hold back."""
 
 
-@dataclass(slots=True)
+@slotted
 class Ramp:
     """How fast attempts may grow in number; told the time."""
 

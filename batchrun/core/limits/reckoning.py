@@ -16,9 +16,10 @@ are whether answers are counted, and whether the window is shorter than that (`T
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import sqrt
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.counting import FIRST, WINDOWS, Counting
 from batchrun.core.limits.deviations import FIRST as FIRST_DEVIATIONS
 from batchrun.core.limits.deviations import LEAST, MOST, Deviations
@@ -33,7 +34,7 @@ _AT_MOST = 4.0
 """Deviations above what was expected of a row that may be what a refused one costs: it was refused for it."""
 
 
-@dataclass(slots=True)
+@slotted
 class _Reckoned:
     """What both have; told the time. Rates are tokens a second."""
 
@@ -89,7 +90,7 @@ class _Reckoned:
         self.room.look_back(now)
 
 
-@dataclass(slots=True)
+@slotted
 class Reckoning(_Reckoned):
     """Of a known quota, whose window is to be found."""
 
@@ -169,7 +170,7 @@ class Reckoning(_Reckoned):
         self._trials.begin(now, is_trial=is_trial)
 
 
-@dataclass(slots=True)
+@slotted
 class ToldReckoning(_Reckoned):
     """Of a quota that is to be found, whose window is told."""
 

@@ -18,9 +18,10 @@ How long a row waited for room is told once it goes: the rate lost no time by it
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf, sqrt
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.ceilings import Ceiling
 from batchrun.core.limits.counting import FIRST, WINDOWS, Counting
@@ -40,7 +41,7 @@ _AT_END_SHARE = 1.0
 """Of a usual row, for each deviation: what is kept free of answers."""
 
 
-@dataclass(slots=True)
+@slotted
 class Room:
     """One quota's window; told the time. Rates are tokens a second."""
 

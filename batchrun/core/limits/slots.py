@@ -21,9 +21,10 @@ What is refused for want of capacity is another matter (`at_once.py`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.answer_pace import AnswerPace, chance
 
 _LEAST_ANSWERS, _ANSWERS_A_SLOT = 40, 2
@@ -59,7 +60,7 @@ class _Trial(Enum):
     MORE = "more"
 
 
-@dataclass(slots=True)
+@slotted
 class _Rest:
     """How long the next trial waits."""
 
@@ -73,7 +74,7 @@ class _Rest:
         self.until = now + max(min(_LONGEST_REST, _REST * longer), min(_LONGEST_REST_WINDOWS, _REST_WINDOWS * longer) * window)
 
 
-@dataclass(slots=True)
+@slotted
 class Slots:
     """The slots of one lane; told the time."""
 

@@ -15,8 +15,8 @@ growth refuses all that comes until its period ends, and fewer complaints than h
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.refusals import About
 
 COLD_PATIENCE, ROWS_PATIENCE, CAPACITY_PATIENCE = 3, 3, 8
@@ -41,7 +41,7 @@ def patience(*, is_found: bool, is_known: bool, noise: float) -> int:
     return _KNOWN_PATIENCE if is_known else COLD_PATIENCE
 
 
-@dataclass(slots=True)
+@slotted
 class Strikes:
     """What was refused of late."""
 

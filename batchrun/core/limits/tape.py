@@ -13,6 +13,8 @@ from itertools import chain
 from math import floor, inf
 from typing import NamedTuple
 
+from batchrun.core.classes import slotted
+
 LONGEST = 80.0
 """Seconds that a tape can look back."""
 _CELLS = 128
@@ -46,7 +48,7 @@ _NONE = _Cell(-1)
 """Before anything was entered."""
 
 
-@dataclass(slots=True)
+@slotted
 class Tape:
     """The latest *seconds*; told the time, which never goes back."""
 

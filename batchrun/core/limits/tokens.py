@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 from typing import ClassVar, Self
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.attempts import Attempts, short_hold
 from batchrun.core.limits.buckets import Bucket
 from batchrun.core.limits.climb import Climb
@@ -40,7 +41,7 @@ _HELD_LESS = 0.7
 """Of what a short window was found to hold: what holds less with a row that was refused is not the window that is full."""
 
 
-@dataclass(slots=True)
+@slotted
 class KnownTokens(Attempts):
     """Of a quota that is known."""
 
@@ -89,7 +90,7 @@ class KnownTokens(Attempts):
         self.reckoning.steady = True
 
 
-@dataclass(slots=True)
+@slotted
 class UnknownTokens(Attempts):
     """Nothing was found yet."""
 
@@ -101,7 +102,7 @@ class UnknownTokens(Attempts):
         return FoundTokens(self.climb, self.margin, Found(reckoning))
 
 
-@dataclass(slots=True)
+@slotted
 class FoundTokens:
     """Of a quota that was found."""
 

@@ -15,9 +15,9 @@ one waits twice as long, up to an hour.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.counting import FIRST, WINDOWS
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.witness import LARGER
@@ -40,7 +40,7 @@ class Try(NamedTuple):
     """It is given up if it is refused."""
 
 
-@dataclass(slots=True)
+@slotted
 class Trials:
     """What speaks for a longer window."""
 

@@ -6,14 +6,15 @@ changed since: so it is kept. Rows that went in the same moment at the same pric
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.guesses import Guesses
 
 NOTHING = (0.0, 0.0)
 
 
-@dataclass(slots=True)
+@slotted
 class UnderWay:
     """Mean and variance of each row's cost."""
 

@@ -14,9 +14,9 @@ other window mends that. After three such refusals in a row what is left of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf, sqrt
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.counting import WINDOWS
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.witness import APART, Refusal, least_rung
@@ -30,7 +30,7 @@ _LATE = 0.05
 """Seconds that what left a window lately may still have been counted in it."""
 
 
-@dataclass(slots=True)
+@slotted
 class Unexplained:
     """What speaks for either, in one quota."""
 

@@ -12,10 +12,11 @@ What goes and what is answered is noted by the pace itself (`Pace.pay`, `Pace.to
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 from typing import NamedTuple
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.buckets import Flow, Latest, Trail
 
 NEVER_LONGER = 15.0
@@ -42,7 +43,7 @@ class Demand(NamedTuple):
 OF_ATTEMPTS, OF_ROWS = Demand(10, 0.8), Demand(20, 0.5)
 
 
-@dataclass(slots=True)
+@slotted
 class Use:
     """Of one pace; told the time."""
 

@@ -24,10 +24,10 @@ once it is known which of the two it is of. What was under way at the first refu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.use import Use
 
 SHORT, LONG = 6.0, 60.0
@@ -73,7 +73,7 @@ def differ(one: float, other: float, share: float) -> bool:
     return abs(one - other) > share * max(one, other)
 
 
-@dataclass(slots=True)
+@slotted
 class Windows:
     """What refusals have shown of them."""
 

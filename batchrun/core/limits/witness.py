@@ -19,9 +19,10 @@ Where the quota itself is to be found, "full" has no meaning: what refusals show
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.counting import WINDOWS, Counting
 from batchrun.core.limits.room import Room
 
@@ -66,7 +67,7 @@ class Refusals(deque[Refusal]):
         return self.popleft() if now - self[0].refused_at >= _LOOKED_AT_AFTER else None
 
 
-@dataclass(slots=True)
+@slotted
 class Witness:
     """Of the latest refusals: how many there were, and for how many each window was full."""
 

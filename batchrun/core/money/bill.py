@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
+
+from batchrun.core.classes import slotted, value
 
 INPUT_KINDS = ("input_token", "cached_token", "cache_creation_token", "audio_input_token", "image_input_token")
 OUTPUT_KINDS = ("output_token", "thinking_output_token", "audio_output_token")
@@ -78,7 +80,7 @@ def read_instance(text: str) -> Instance | None:
     return Instance(workspace_id, model, amount_type, None if first.endswith("_token") else first)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BillLine:
     """One line of tokens."""
 
@@ -99,7 +101,7 @@ class BillLine:
     """A digest of all that stands in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OtherLine:
     """A line that is no tokens of a model: a total, another product, pictures or seconds."""
 
@@ -108,7 +110,7 @@ class OtherLine:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnreadableLine:
     """A line that should be tokens of a model and cannot be understood."""
 
@@ -117,7 +119,7 @@ class UnreadableLine:
     why: str
 
 
-@dataclass(slots=True)
+@slotted
 class Billed:
     """The tokens of one day, workspace id, model and kind."""
 

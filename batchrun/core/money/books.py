@@ -18,11 +18,13 @@ A page is named by `Cap.key`: whose budget it is, its unit, its period, and whic
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
+
+from batchrun.core.classes import slotted
 
 FORMAT = 1
 _NOTHING = Decimal(0)
@@ -34,7 +36,7 @@ _FINEST = 10**6
 _LARGEST = 10**18
 
 
-@dataclass(slots=True)
+@slotted
 class Part:
     """One run's part."""
 
@@ -78,7 +80,7 @@ class Part:
         return self.taken.get(page, _NOTHING) - self.spent.get(page, _NOTHING) if self.open else _NOTHING
 
 
-@dataclass(slots=True)
+@slotted
 class Books:
     """What is written down of all runs of one folder, by the names of their directories."""
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+from batchrun.core.classes import value
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.brought_in import MOST_TOKENS_OF_FILES, MOST_TOKENS_OF_TOOLS
 from batchrun.core.model import Failure, Fault, Scope, Usage
@@ -31,7 +32,7 @@ WARNED_AT = (Decimal("0.5"), Decimal("0.8"), Decimal("0.95"))
 _NOTHING = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cap:
     """What may be spent."""
 
@@ -160,7 +161,7 @@ class Purse:
         return share
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lack:
     """Why an attempt can not be afforded."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
+from batchrun.core.classes import slotted
 from batchrun.core.ledger.attempts import Bound, Line, Started
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
@@ -43,7 +44,7 @@ def tokens_by_kind(usage: Usage) -> Iterator[tuple[str, int]]:
     yield "thinking_output_token" if usage.reasoning_tokens else "output_token", usage.output_tokens - spoken
 
 
-@dataclass(slots=True)
+@slotted
 class Counted:
     """Tokens of one day, workspace, model and kind."""
 
@@ -54,7 +55,7 @@ class Counted:
     """Of these: may stand on the day before."""
 
 
-@dataclass(slots=True)
+@slotted
 class Doubt:
     """Calls of one day, workspace and model that may have been billed, and what they can cost at the most."""
 
@@ -66,7 +67,7 @@ class Doubt:
     late_output_tokens: int = 0
 
 
-@dataclass(slots=True)
+@slotted
 class Cost:
     """What calls of one day, workspace and model cost."""
 

@@ -8,12 +8,12 @@ of an answer apart from its text, where the provider charges the whole of it as 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+from batchrun.core.classes import value
 from batchrun.core.money.price_list import SINGAPORE, PriceRow, Tier
 from batchrun.core.money.pricing import Prices
 
@@ -32,7 +32,7 @@ _SHARES = {"cached": Decimal("0.2"), "cache_hit": Decimal("0.1"), "cache_write":
 _TOLD = {"cached": "cached input", "cache_hit": "explicit cache hits", "cache_write": "explicit cache writes"}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NotTaken:
     """An entry that no row was made of."""
 
@@ -40,7 +40,7 @@ class NotTaken:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Difference:
     """What the table says otherwise than a row that was known."""
 

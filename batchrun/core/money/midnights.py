@@ -8,11 +8,12 @@ choice settles the whole chain, the shortest pieces of it that settle are, and a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+from batchrun.core.classes import slotted
 
-@dataclass(slots=True)
+
+@slotted
 class Day:
     """One kind of one day, as a link of the chain."""
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
+from batchrun.core.classes import value
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.money.periods import Period
 
 _MOST_PERIODS = 400
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outlay:
     """What one lane would spend of a budget."""
 
@@ -60,7 +60,7 @@ def in_hours(hours: Hours | None, begins_at: float, seconds: float) -> list[tupl
     return [(at, done / passed) for at, done in course] if passed else []
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunsOut:
     """A budget that would not suffice."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from batchrun.core.classes import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Span:
     """One day or month, from its first moment until the next one's; seconds since the epoch."""
 
@@ -22,7 +23,7 @@ class Span:
 ALWAYS = Span("")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Period:
     """What comes anew."""
 

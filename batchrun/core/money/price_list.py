@@ -9,16 +9,18 @@ a million, as the models' context lengths are (the last tier of qwen3-max ends a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import cache
+
+from batchrun.core.classes import value
 
 _K, _M = 1024, 1_000_000
 CHINA, SINGAPORE = "cn", "intl"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tier:
     """What a million tokens cost of a request whose whole input is in the tier; a tier takes in the whole request."""
 
@@ -36,7 +38,7 @@ class Tier:
     """What was written to the explicit cache."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PriceRow:
     """What a model costs from a day on."""
 
@@ -64,7 +66,7 @@ class PriceRow:
     """Sound that comes out; the text beside it is free."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Page:
     """A page of prices as it was read."""
 

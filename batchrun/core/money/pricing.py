@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
+from batchrun.core.classes import value
 from batchrun.core.jobs.endpoints import Endpoint, cloud_of
-from batchrun.core.model import Charges, Money, Usage, value
+from batchrun.core.model import Charges, Money, Usage
 from batchrun.core.money.price_list import CHINA, SINGAPORE, PriceRow, Tier, shipped
 
 _MILLION = Decimal(1_000_000)
@@ -83,7 +84,7 @@ class Cost:
         return Money(self.currency, self.amount, Charges(self.meters, discount, self.share, self.saved))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Discounts:
     """What an account has agreed on with the provider: shares that are taken off, 0 to 1."""
 

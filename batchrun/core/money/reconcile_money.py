@@ -8,17 +8,18 @@ name, a coupon, a price that has changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Any
 
+from batchrun.core.classes import slotted, value
 from batchrun.core.money.bill import Billed
 
 _NOTHING = Decimal(0)
 _HALF = Decimal("0.5")
 
 
-@dataclass(slots=True)
+@slotted
 class LaneMoney:
     """What a workspace owes for a model, as the bill and as the ledgers have it; amounts by currency."""
 
@@ -41,7 +42,7 @@ class LaneMoney:
         self.lines += billed.lines
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MoneyLine:
     """One workspace, model and currency."""
 

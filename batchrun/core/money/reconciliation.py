@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from batchrun.core.classes import slotted
 from batchrun.core.money.bill import KINDS
 from batchrun.core.money.reconcile_money import MoneyLine
 
@@ -15,7 +16,7 @@ NUMBERS = ("billed", "counted", "midnight", "in_doubt", "rounded", "others", "un
 _MONEY = ("billed_money", "counted_money")
 
 
-@dataclass(slots=True)
+@slotted
 class Line:
     """One day, workspace, model and kind: billed = counted + midnight + in_doubt + rounded + others + unexplained."""
 
@@ -55,7 +56,7 @@ class Line:
         return told | {"places": list(self.places), "keys": dict(self.keys)}
 
 
-@dataclass(slots=True)
+@slotted
 class Sum:
     """The lines of a workspace, or of all, added up; money by currency."""
 
@@ -90,7 +91,7 @@ class Folded(NamedTuple):
     tokens: int
 
 
-@dataclass(slots=True)
+@slotted
 class Reconciliation:
     """What came of it."""
 

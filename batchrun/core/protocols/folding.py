@@ -8,11 +8,12 @@ another id begins another call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import orjson
 
+from batchrun.core.classes import slotted
 from batchrun.core.rows.weight import weight
 
 Fields = dict[str, Any]
@@ -31,7 +32,7 @@ def heft(value: object) -> int:
     return weight(orjson.dumps(value)) if isinstance(value, dict | list) else _OF_A_PIECE
 
 
-@dataclass(slots=True)
+@slotted
 class _Call:
     fields: Fields = field(default_factory=dict)
     name: str = ""
@@ -49,7 +50,7 @@ class _Call:
         return {"name": self.name, "arguments": "".join(self.arguments)}
 
 
-@dataclass(slots=True)
+@slotted
 class Choice:
     """One choice of an answer, on its way."""
 
@@ -191,7 +192,7 @@ def _called(call: _Call, index: int) -> Fields:
     return {"index": index, "type": "function", **call.fields, "function": call.as_fields()}
 
 
-@dataclass(slots=True)
+@slotted
 class Choices:
     """The choices of one answer, by their index."""
 

@@ -8,11 +8,12 @@ stream is such an answer too, with the finish reason ``"null"`` until the last, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import orjson
 
+from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.error_body import complaint_of, error_in_200, request_id_of
 from batchrun.core.protocols.folding import Choices, expected_choices, heft
@@ -63,7 +64,7 @@ def _choices(output: object) -> object:
     return [{"finish_reason": output.get("finish_reason"), "message": {"role": "assistant", "content": text, **message}}]
 
 
-@dataclass(slots=True)
+@slotted
 class _Fold:
     """Frames to a plain native answer."""
 

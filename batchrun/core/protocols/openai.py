@@ -8,11 +8,12 @@ choice. An answer cut at ``length`` or by a content filter is an answer. What th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import orjson
 
+from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.error_body import complaint_of, error_in_200, request_id_of
 from batchrun.core.protocols.folding import Choices, expected_choices
@@ -54,7 +55,7 @@ def _read(status: int, headers: Mapping[str, str], fields: Fields, line: bytes) 
     return reply_of(fields.get("choices"), Around(status, usage, request_id_of(headers) or request_id_in(fields), line))
 
 
-@dataclass(slots=True)
+@slotted
 class _Fold:
     """``chat.completion.chunk`` objects to a ``chat.completion``."""
 

@@ -8,11 +8,12 @@ other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Protocol
 
 import orjson
 
+from batchrun.core.classes import slotted, value
 from batchrun.core.model import Failure, Reply
 from batchrun.core.protocols.error_body import Complaint, complaint_of, error_in_200, refusal, request_id_of
 from batchrun.core.protocols.folding import Choices
@@ -53,7 +54,7 @@ class Fold(Protocol):
         """Give the plain answer that the chunks make up so far."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dialect:
     """One wire format's way of answering."""
 
@@ -62,7 +63,7 @@ class Dialect:
     """Begins a fold for the answer to a request body."""
 
 
-@dataclass(slots=True)
+@slotted
 class Reading:
     """One answer being read: fed its body piece by piece, it gives what the answer comes to."""
 
@@ -184,7 +185,7 @@ class Reading:
         return mishap(found.flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
 
 
-@dataclass(slots=True)
+@slotted
 class _Stream:
     fold: Fold
     events: Events = field(default_factory=Events)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from batchrun.core.classes import value
 from batchrun.core.protocols.reading import Dialect
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WireFormat:
     """One protocol. A request body is in batchrun's own form throughout: an OpenAI chat request."""
 

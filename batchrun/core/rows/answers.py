@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import orjson
 
+from batchrun.core.classes import slotted
 from batchrun.core.errors import JobError, Mistake
 from batchrun.core.model import Failure, Fault, Reply, Scope
 
@@ -97,7 +98,7 @@ def _place(path: Any) -> str:
     return ("$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path))[:_LONGEST_PLACE]
 
 
-@dataclass(slots=True)
+@slotted
 class _Talk:
     """What has been said about a row's answers in this opening."""
 
@@ -107,7 +108,7 @@ class _Talk:
     """The latest answer that was refused, and why: the next ask shows it to the model."""
 
 
-@dataclass(slots=True)
+@slotted
 class Answers:
     """Checks the answers of a run, and knows which rows are being asked again. What it remembers lasts for one opening."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self, TypeAlias, cast
 
+from batchrun.core.classes import slotted
 from batchrun.core.rows.glances import Seen
 from batchrun.core.rows.index import LaneKey
 from batchrun.core.rows.names import names_of
@@ -15,7 +15,7 @@ Numbers: TypeAlias = "array[int]"
 Packed = tuple[list[LaneKey], bytes, bytes, bytes, bytes]
 
 
-@dataclass(slots=True)
+@slotted
 class Glanced:
     """Lines that follow each other."""
 

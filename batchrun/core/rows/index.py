@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+from batchrun.core.classes import value
 from batchrun.core.rows.names import id_digest, names_of
 from batchrun.core.rows.nearby import Nearby
 
@@ -31,7 +31,7 @@ class Position(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Duplicate:
     """The id is taken, or shares its digest with another: only the line itself can tell."""
 

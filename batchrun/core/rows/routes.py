@@ -8,8 +8,8 @@ hold media; a model that no native route serves goes the OpenAI-compatible way e
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from batchrun.core.classes import value
 from batchrun.core.jobs.endpoints import Endpoint
 from batchrun.core.protocols.formats import FORMATS
 from batchrun.core.protocols.wire_format import WireFormat
@@ -20,7 +20,7 @@ PROTOCOLS = (*FORMATS, EITHER_NATIVE)
 """What a job may name."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Route:
     """A way to a model."""
 
@@ -28,7 +28,7 @@ class Route:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NoRoute:
     """There is none."""
 

@@ -11,12 +11,12 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from batchrun.core.classes import value
 from batchrun.core.model import Row
 from batchrun.core.rows.names import made_ids
 from batchrun.core.rows.repeated import repeated_key, says_all_once
@@ -45,7 +45,7 @@ _SETTINGS = frozenset({"parameters", "stream", "body"})
 _KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "true or false", type(None): "null"}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Inherited:
     """What a row takes from its workspace where it says nothing itself."""
 
@@ -59,7 +59,7 @@ class Inherited:
             raise ValueError(f"a salt of {len(self.salt)} bytes: at most {blake2b.MAX_KEY_SIZE}")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NotARow:
     """A line that is no row: *reason* says why, in at most 300 characters."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from batchrun.core.classes import value
 from batchrun.core.counted import counted
 from batchrun.core.rows.index import Index
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Since:
     """How one input differs from an earlier one, by the ids of its rows and by what they say."""
 

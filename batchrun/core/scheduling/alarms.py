@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, Protocol, TypeVar
+
+from batchrun.core.classes import slotted
 
 TICK = 2e-9
 """Seconds that are no time at all: what a bucket's arithmetic may be off by."""
@@ -21,7 +23,7 @@ class Alarmed(Protocol):
 Thing = TypeVar("Thing", bound=Alarmed)
 
 
-@dataclass(slots=True)
+@slotted
 class Alarms(Generic[Thing]):
     """When each thing is due."""
 

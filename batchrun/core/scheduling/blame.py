@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import log
 
+from batchrun.core.classes import slotted
+
 _FORGETS = 0.99
 """What each refusal makes of what was counted before."""
 _TIMES = 1.5
@@ -39,7 +41,7 @@ class Suspect:
     """Its rows cost about as much as those of the others."""
 
 
-@dataclass(slots=True)
+@slotted
 class Blame:
     """Of one pool."""
 

@@ -9,12 +9,13 @@ lane tries whether it may have more. Where both were taken before a limit has ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.at_once import AtOnce
 
 
-@dataclass(slots=True)
+@slotted
 class Crowd:
     """The calls of one pool."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from batchrun.core.model import value
+from batchrun.core.classes import value
 from batchrun.core.money.budget import Promise
 from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.parking import Parked, ParkedScope
@@ -80,7 +80,7 @@ class WaitUntil:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Drained:
     """All done, or all that is left is parked or was stopped; nothing is in flight."""
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from statistics import NormalDist
 
+from batchrun.core.classes import value
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.scheduling.holds import Hold
 
@@ -20,7 +21,7 @@ LaneKey = tuple[str, str]
 """Workspace and model."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Expected:
     """What the calls of one lane are expected to be like. What they cost stands in the lane's plan."""
 
@@ -39,7 +40,7 @@ class Expected:
         return math.fsum(self.latencies) / len(self.latencies)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Foreseen:
     """How one lane will fare."""
 
@@ -54,7 +55,7 @@ class Foreseen:
         return max(self.holds, key=lambda hold: self.holds[hold]) if self.holds else None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Calendar:
     """The hours of those workspaces that have some, and when it all begins, in seconds since the epoch."""
 

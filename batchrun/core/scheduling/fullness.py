@@ -13,10 +13,11 @@ more is refused than climbs cost.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 from typing import NamedTuple
 
+from batchrun.core.classes import slotted
 from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.windows import LONG, SHORT
 
@@ -38,7 +39,7 @@ class Went(NamedTuple):
     refused: Trail
 
 
-@dataclass(slots=True)
+@slotted
 class Fullness:
     """Of one lane: how far the windows stood out at its latest refusals."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from batchrun.core.classes import value
 from batchrun.core.limits.limiter import NO_QUOTA, Quota
 from batchrun.core.money.budget import Purse
 
@@ -13,7 +13,7 @@ def _one_token(_ordinal: int) -> float:
     return 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LanePlan:
     """What one lane has to do, and within which bounds."""
 

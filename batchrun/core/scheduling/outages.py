@@ -27,8 +27,9 @@ attempts of a whole night's rows. So:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.protocols.failures import unsigned
 from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL
@@ -70,7 +71,7 @@ def passing(failure: Failure) -> Failure:
     return failure
 
 
-@dataclass(slots=True)
+@slotted
 class Outage:
     """Of one lane, if there is one; told the time."""
 

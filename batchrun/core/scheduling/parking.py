@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from batchrun.core.classes import slotted, value
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.scheduling.lanes import Lane
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ParkedScope:
     """What stands still, why, and how many rows wait behind it."""
 
@@ -63,7 +64,7 @@ class Parked:
         return frozenset(lane.plan.workspace for lane in self.lanes if lane.left)
 
 
-@dataclass(slots=True)
+@slotted
 class Parking:
     """All that stands still among the *lanes* of a run."""
 

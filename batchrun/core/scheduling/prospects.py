@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from batchrun.core.classes import value
 from batchrun.core.limits.limiter import Quota
 from batchrun.core.model import Money
 from batchrun.core.scheduling.expected import Expected, Foreseen, LaneKey
@@ -20,7 +20,7 @@ _SPARE = 1.1
 """Slots for the answers that take longer than most."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prospect:
     """One lane's part of the forecast."""
 
@@ -56,7 +56,7 @@ _NAMES = {Hold(whose, what): f"{what} of the {_WHOSE[whose]}" for whose in Whose
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Obstacle:
     """What a run would park, or reject."""
 
@@ -66,7 +66,7 @@ class Obstacle:
     advice: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Forecast:
     """What a run would do that is begun at *begins_at*."""
 

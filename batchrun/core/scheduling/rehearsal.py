@@ -10,9 +10,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.scheduling.expected import Calendar, Expected, Foreseen, LaneKey
 from batchrun.core.scheduling.holds import Hold, What, Whose, hold_of
@@ -38,7 +39,7 @@ _CLOSED_NOW = Hold(Whose.WORKSPACE, What.WINDOW)
 _AGAIN, _THROTTLED, _REASKED = _failure(Fault.AGAIN), _failure(Fault.THROTTLED), _failure(Fault.REASK)
 
 
-@dataclass(slots=True)
+@slotted
 class _Course:
     """How a lane fares, once it has begun."""
 
@@ -49,7 +50,7 @@ class _Course:
     """Seconds that each thing held it back."""
 
 
-@dataclass(slots=True)
+@slotted
 class Rehearsal:
     """One run in virtual time: `to_its_end` plays it."""
 

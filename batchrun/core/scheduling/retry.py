@@ -6,12 +6,11 @@ step's cap, so that rows which failed together do not come back together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from batchrun.core.classes import value
 from batchrun.core.model import Failure, Fault
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetryPolicy:
     """How often, and how patiently, a row is tried."""
 
@@ -30,34 +29,34 @@ class RetryPolicy:
         return self.hold_in_doubt and failure.in_doubt and failure.usage is None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TryAgain:
     """The row waits in its lane for *delay* seconds, holding nothing."""
 
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BackToFront:
     """The row was throttled, or is asked again: it keeps its place and its attempts, unless it is to be held."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reject:
     """Nothing would help this row."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Exhaust:
     """The row had its last attempt."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Park:
     """Nothing would help any row of the failure's scope."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hold:
     """A call of the row may have been billed: it waits for a person."""
 

@@ -6,8 +6,10 @@ import os
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from batchrun.core.classes import value
 
 CHUNK = 128 << 10
 """Bytes that a pass reads at once."""
@@ -15,7 +17,7 @@ MAX_OPEN_FILES = 128
 _FIRST_READ, _MOST_READ = 8 << 10, 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class File:
     """An input file whose lines can be read by position."""
 

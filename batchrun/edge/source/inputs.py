@@ -9,10 +9,10 @@ import glob
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from batchrun.core.classes import value
 from batchrun.core.errors import Mistake
 from batchrun.core.jobs.words import nearest
 from batchrun.core.rows.index import MAX_FILES
@@ -35,7 +35,7 @@ _FOREIGN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InputFile:
     """One input as the job names it: a path, a glob, or ``-`` for standard input."""
 
@@ -44,7 +44,7 @@ class InputFile:
     """The workspace of its lines that name none; the job's own default where this is None."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Found:
     """An input file before it is known where its lines can be read."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 
+from batchrun.core.classes import value
 from batchrun.edge.source.files import CHUNK, File
 from batchrun.edge.source.mistakes import reading
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TooLong:
     """A line that is longer than may be: its length, and 16 hex digits of blake2b over it."""
 

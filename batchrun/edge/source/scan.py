@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate
 from typing import cast
 
+from batchrun.core.classes import slotted, value
 from batchrun.core.errors import Mistake
 from batchrun.core.rows.glanced import Glanced
 from batchrun.core.rows.glances import Glances
@@ -24,7 +24,7 @@ from batchrun.edge.source.progress import Progress
 _UTF8_MARK = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetAside:
     """A line that is no row. Tells where it is, not what it says."""
 
@@ -40,7 +40,7 @@ class SetAside:
     """16 hex digits of blake2b over the line without its line feed."""
 
 
-@dataclass(slots=True)
+@slotted
 class Counts:
     """What the pass has met."""
 
@@ -49,7 +49,7 @@ class Counts:
     blank_lines: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Scanned:
     """What a pass has made."""
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
 
+from batchrun.core.classes import value
 from batchrun.core.model import Row
 from batchrun.core.rows.again import Rereader
 from batchrun.core.rows.index import Index
@@ -41,7 +41,7 @@ _SHORT = 16 << 10
 """Bytes: longer lines are not read together with others."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RowChanged:
     """A row that can no longer be read as it was indexed: the input was edited, cut or lost during the run."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import aiohttp
 
+from batchrun.core.classes import value
 from batchrun.core.model import Failure, Reply, Request
 from batchrun.core.protocols.failures import located
 from batchrun.core.protocols.mishaps import mishap
@@ -31,7 +31,7 @@ _OF_A_CONNECTION = frozenset({"disconnected", "bad_http", "half_body", "connecti
 """Mishaps of one that stands; before that they are other ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Terms:
     """What all calls of a run have in common."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ssl import SSLContext
 from typing import NamedTuple
 from urllib.request import getproxies, proxy_bypass
@@ -13,6 +13,7 @@ from aiohttp import ClientRequest
 from yarl import URL
 
 from batchrun import __version__
+from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Hidden, Request
 from batchrun.core.protocols.error_body import clean
 from batchrun.core.protocols.mishaps import mishap
@@ -31,7 +32,7 @@ class Page(NamedTuple):
     body: bytes
 
 
-@dataclass(slots=True)
+@slotted
 class Target:
     """A URL that can be called with one key."""
 

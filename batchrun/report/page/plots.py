@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from batchrun.core.classes import value
 from batchrun.core.jobs.stated import StatedQuota
 from batchrun.core.ledger.durations import GAMMA, Durations
 from batchrun.core.ledger.timeline import Timeline
@@ -20,7 +20,7 @@ _QUANTILES = (("median", 0.5), ("90 %", 0.9), ("95 %", 0.95), ("99 %", 0.99))
 _MOST_QUOTAS = 60
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plot:
     """What the script is told of one plot."""
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from batchrun.core.classes import value
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Totals
@@ -22,7 +23,7 @@ COLOURS = 5
 """Models, or workspaces, that have a colour of their own; the rest share one."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ran:
     """One run of those that the page is about."""
 
@@ -33,7 +34,7 @@ class Ran:
     stopped_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Parked:
     """What stands still until a person acts."""
 

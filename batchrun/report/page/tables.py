@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from batchrun.core.classes import value
 from batchrun.report.page.markup import Child, Markup, h
 from batchrun.report.page.words import Words
 
@@ -14,7 +14,7 @@ DENSE_FROM = 10
 """Columns from which on they stand closer, so that a laptop shows all of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cell:
     """What a cell shows, and what it is sorted by; None where it shows text that sorts as it reads."""
 
@@ -23,7 +23,7 @@ class Cell:
     number: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Column:
     """The head of a column."""
 
