@@ -30,6 +30,7 @@ _AT_ONCE = (128, 8, 1)
 """Lines that are taken together; where one of them is another's, fewer."""
 _usual_attempts = re.compile(r"(?:[1-9][0-9]{0,8}+-[1-9][0-9]{0,8}+\n)*+", re.ASCII).fullmatch
 _DIGEST_SIZE = 16
+_NONE = frozenset[str]()
 
 _told = itemgetter(*map(Entry._fields.index, ("id", "workspace", "model", "digest", "attempt", "usage")))
 """Of an entry, what `resumed` takes out of a line's fields."""
@@ -86,7 +87,7 @@ class Given:
         try:
             fields = [*map(orjson.loads, lines)]
             told = [*map(resumed, fields)]
-            return all(map(ANSWERED_FIELDS.issuperset, {*map(tuple, fields)})) and self._note(workspace, told)
+            return ANSWERED_FIELDS.issuperset(_NONE.union(*fields)) and self._note(workspace, told)
         except (KeyError, TypeError, ValueError):
             return False
 
@@ -109,13 +110,13 @@ class Given:
             and calls.count("\n") == len(told)
         ):
             return False
-        names = id_digests(workspaces, ids)
+        names = id_digests(workspace, ids)
         self.rows += row_crcs(workspace, ids)
         self.names += names
         self.digests += numbers_of(digested)
         self.openings += array("I", map(int, (numbers := calls.replace("-", "\n").split())[::2]))
         self.calls += array("I", map(int, numbers[1::2]))
-        self.lanes += array("I", map(self._lane, models))
+        self.lanes += array("I", map({model: self._lane(model) for model in dict.fromkeys(models)}.__getitem__, models))
         return True
 
     def _lane(self, model: str) -> int:

@@ -7,6 +7,8 @@ was written. Whatever else a line may be, there is no glance of it: `read_attemp
 from __future__ import annotations
 
 import re
+from array import array
+from sys import byteorder
 from zlib import crc32
 
 # Nothing that was matched is given back: no other part of a line begins like it.
@@ -38,7 +40,10 @@ def glances(block: bytes) -> list[Glance]:
         return [(*_NOTHING, line) for line in re.findall(_OTHER, block)]
     found: list[Glance] = _lines(block)
     told = [each for each in found if each[0]]
-    if b"".join([each[_SEAL] for each in told]) == b"%08x" * len(told) % (*[crc32(each[0]) for each in told],):
+    seals = array("I", bytes.fromhex(b"".join([each[_SEAL] for each in told]).decode()))
+    if byteorder == "little":
+        seals.byteswap()
+    if seals == array("I", [crc32(each[0]) for each in told]):
         return found
     return [each if not each[0] or b"%08x" % crc32(each[0]) == each[_SEAL] else _other(each) for each in found]
 

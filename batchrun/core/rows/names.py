@@ -37,14 +37,16 @@ def row_crc(workspace: str, row_id: str) -> int:
     return crc32(f"{workspace}\0{row_id}".encode()) or 1
 
 
-def id_digests(workspaces: Sequence[str], row_ids: Iterable[bytes]) -> array[int]:
-    """The `id_digest` of each of *row_ids*, which are encoded, in its workspace."""
-    return digests_of([begun() for begun in map(_begun, workspaces)], row_ids)
+def id_digests(workspace: str, row_ids: Sequence[bytes]) -> array[int]:
+    """The `id_digest` of each of *row_ids*, which are encoded and of one *workspace*."""
+    begun = _begun(workspace)
+    return digests_of([begun() for _ in row_ids], row_ids)
 
 
 def names_of(lanes: Iterable[tuple[str, str] | None], row_ids: Iterable[str | None]) -> array[int]:
     """The `id_digest` of each row in a lane; any number for what is in none."""
-    return id_digests(["" if lane is None else lane[0] for lane in lanes], [(row_id or "").encode() for row_id in row_ids])
+    begun = [_begun("" if lane is None else lane[0])() for lane in lanes]
+    return digests_of(begun, [(row_id or "").encode() for row_id in row_ids])
 
 
 def digests_of(begun: Sequence[Any], texts: Iterable[bytes]) -> array[int]:
