@@ -21,7 +21,7 @@ The house, from the top (an import goes down or stays, never up)::
     core/rows/              an input line, its place in the index, its route, its answer checked
     core/protocols/         a wire format each
     core/jobs/              what the user wrote, checked · simulator/service.py
-    core/model.py           the nouns · core/errors.py what ends a run
+    core/model.py           the nouns · core/errors.py what ends a run · core/classes.py how classes of fields are made
 
 The data's way is one street, walked once::
 
