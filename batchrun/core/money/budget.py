@@ -2,8 +2,8 @@
 
 An attempt is promised at its upper bound before it is sent, and settled after at what it cost; one that nobody can tell the cost of
 stays at its bound. So however many are under way at once, what is spent is never more than the cap. A lane whose next row is more than
-what is left waits for what is under way: that may cost less than was promised. When nothing is, the row can not be afforded, and the lane
-parks.
+what is left waits for what is under way: that may cost less than was promised. Where nothing is, or that would not be enough, the row can
+not be afforded: it stands aside, and others of its lane that may cost less go on. A lane of which no other row is left parks.
 
 A purse is shared by all lanes that its cap is about. A cap of the run is one page; one that comes anew with each day or month has a page
 for each, and an attempt is paid from the page of the moment when it was sent, whenever it ends, at the prices of that moment, as the ledger
@@ -175,7 +175,14 @@ class Lack:
     @property
     def may_pass(self) -> bool:
         """Whether what is under way, here or in other runs, may leave enough."""
-        return self.price is not None and (bool(self.page.promised) or self.page.contested)
+        if self.price is None or not (self.page.promised or self.page.contested):
+            return False
+        return self.price <= self.purse.cap.amount - self.page.spent
+
+    @property
+    def spendable(self) -> Decimal:
+        """What there would be at the most for a row if all that is under way here cost nothing."""
+        return self.purse.cap.amount - self.page.spent - self.page.others
 
 
 def promise_all(purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float = 0.0) -> tuple[Promise, ...] | Lack:

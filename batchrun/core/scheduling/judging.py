@@ -71,7 +71,7 @@ class Judge:
                 self._park(self._scope(ticket, failure), lane, failure, now, at_first=at_first)
             return self._put_back(ticket, failure, Verdict.PARKED)
         lane.unsigned += 1
-        sure = lane.unsigned > 1 or lane.left == 1
+        sure = lane.unsigned > 1 or lane.left - lane.aside.rows == 1
         if sure:
             self._park(failure.scope, lane, failure, now, at_first=True)
         if lane.front or lane.undrawn:

@@ -30,6 +30,7 @@ from batchrun.core.limits.refusals import OF_CAPACITY, About, about
 from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure
 from batchrun.core.money.budget import Purse
+from batchrun.core.scheduling.aside import Aside
 from batchrun.core.scheduling.blame import Blame, Suspect
 from batchrun.core.scheduling.crowding import Crowd
 from batchrun.core.scheduling.fullness import Fullness, Went
@@ -180,6 +181,8 @@ class Lane:
     """When the latest of its calls was launched that had a good answer."""
     short_of: Purse | None = None
     """The budget that had too little left for its next row, while others' attempts are under way that are paid from it."""
+    aside: Aside = field(default_factory=Aside)
+    """Rows that a budget has too little left for, while others may go; they count as left."""
     outage: Outage = field(default_factory=Outage)
     fit_at: int = 0
     """The look that found nothing of its own to hold it back."""

@@ -1,8 +1,9 @@
 """Lanes and the budgets that they are paid from: what an attempt may cost is set aside before it is sent, and what it did cost paid after.
 
 Budgets are asked when a row was read, for only then its bound is known. A row that they have too little left for goes back, and its lane
-waits for what is under way, which may cost less than was set aside; where nothing is, it parks. A budget by the day or the month that comes
-anew ends such parks (`renew`).
+waits for what is under way, which may cost less than was set aside. Where nothing is, or that would not be enough, the row stands aside
+(`aside.py`), and the lane goes on with others, which may cost less; when all that are left of it stand aside, it parks. A budget by the day
+or the month that comes anew brings them back (`renew`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Paying:
     def __init__(self, queues: Queues) -> None:
         self._queues = queues
         self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
-        self._broke: defaultdict[Purse, list[Parked]] = defaultdict(list)
+        self._broke: dict[Lane, Parked] = {}
 
     def pay(self, ticket: Ticket, result: Reply | Failure) -> None:
         """Spend what an attempt did cost of what was promised to it."""
@@ -34,20 +35,39 @@ class Paying:
             purse.settle(ticket.lane.key, promise, result.usage, in_doubt=in_doubt)
             self.reconsider(purse)
 
-    def hold_back(self, lane: Lane, lack: Lack) -> None:
-        """Hold *lane* back: until an attempt ends that is paid from the same budget, or for good where none is under way."""
+    def hold_back(self, ticket: Ticket, lack: Lack) -> None:
+        """Let the lane wait for attempts that are paid from the same budget; or the row stand aside, where those leave too little."""
+        lane = ticket.lane
         if lack.may_pass:
+            lane.front.appendleft((ticket.ordinal, ticket.attempt))
             lane.short_of = lack.purse
             self._short[lack.purse].append(lane)
-            return
+        elif lack.price is None:
+            lane.front.appendleft((ticket.ordinal, ticket.attempt))
+            self._park(lane, lack)
+        else:
+            if not lane.aside.add(ticket.ordinal, ticket.attempt, lack):
+                lane.aside.add_undrawn(lane.undrawn)
+                lane.undrawn = 0
+            self.rest(lane)
+
+    def rest(self, lane: Lane) -> None:
+        """Park *lane*, where all rows that are left of it stand aside."""
+        aside = lane.aside
+        if aside.lack is not None and aside.rows == lane.left and not self._is_parked(lane):
+            self._park(lane, aside.lack)
+
+    def _is_parked(self, lane: Lane) -> bool:
+        parked = self._broke.get(lane)
+        return parked is not None and self._queues.parking.stands(parked)
+
+    def _park(self, lane: Lane, lack: Lack) -> None:
         parked = self._queues.parking.park(Scope.LANE, lane, broke(lack, lane.plan.model), probe=False)
-        if parked is None:
-            return
-        # Rows that may cost less go on meanwhile, and spend more.
-        parked.anew = partial(broke, lack, lane.plan.model)
-        if lack.purse.cap.period is not None and lack.price is not None:
-            parked.passes = True
-            self._broke[lack.purse].append(parked)
+        if parked is not None:
+            # Rows that may cost less go on meanwhile, and spend more.
+            parked.anew = partial(broke, lack, lane.plan.model)
+            parked.passes = lack.price is not None and bool(lane.aside.returns)
+            self._broke[lane] = parked
 
     def reconsider(self, purse: Purse) -> None:
         """Let the lanes look again that *purse* had too little left for, and that wait for it."""
@@ -56,11 +76,12 @@ class Paying:
             self._queues.wake(lane)
 
     def renew(self, purse: Purse) -> None:
-        """Take note that a day or a month of *purse* has begun: what it parked goes on."""
-        parking = self._queues.parking
-        for parked in self._broke.pop(purse, ()):
-            if parking.stands(parked):
-                parking.end(parked)
-                for lane in parked.lanes:
-                    self._queues.wake(lane)
+        """Take note that a day or a month of *purse* has begun: what stands aside for it is looked at again."""
+        for lane in [lane for lane in self._queues.lanes.values() if purse in lane.aside.returns]:
+            again, lane.fresh, more = lane.aside.back(lane.fresh)
+            lane.front.extend(again)
+            lane.undrawn += more
+            if self._is_parked(lane):
+                self._queues.parking.end(self._broke.pop(lane))
+            self._queues.wake(lane)
         self.reconsider(purse)

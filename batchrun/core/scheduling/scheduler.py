@@ -4,8 +4,8 @@ Rules
 
 - `next(now)` takes a slot and pays the quotas when it launches, all or none; `release(ticket)` gives the slot back, once, whatever happened
   between. Nothing is held while something else is waited for.
-- A row is in exactly one place: not yet drawn from its lane, at the lane's front, in the lane's heap of retries, in flight, or
-  settled for good. `settle` moves it; nothing copies it.
+- A row is in exactly one place: not yet drawn from its lane, at the lane's front, in the lane's heap of retries, in flight, aside for a
+  budget, or settled for good. `settle` moves it; nothing copies it.
 
 How a lane comes to launch, or to wait, is told in `queues.py`; what a failure leads to in `judging.py`, what goes by the clock in
 `probing.py`, what budgets hold back in `paying.py`, what one opening leaves to the next in `lessons.py`. A closed workspace is stopped as
@@ -168,8 +168,8 @@ class Scheduler:
     def afford(self, ticket: Ticket, most: Bound, at: float) -> bool:
         """Set aside what the attempt may cost in every budget of its lane, before it is sent at a wall time.
 
-        Where that is not left, say so: the row goes back to the front and the lane waits for what is under way, or parks where nothing is.
-        No call may be made then; `release` follows.
+        Where that is not left, say so: the row goes back to the front and the lane waits for what is under way, or, where that would not be
+        enough, the row stands aside; the lane parks when all that are left of it do. No call may be made then; `release` follows.
         """
         lane = ticket.lane
         if not lane.plan.purses:
@@ -177,10 +177,10 @@ class Scheduler:
         promised = promise_all(lane.plan.purses, lane.key, most, at)
         if not isinstance(promised, Lack):
             ticket.promised = promised
+            lane.aside.paid(lane.plan.purses, promised)
             return True
         self.unsent(ticket)
-        self._paying.hold_back(lane, promised)
-        self._put_back(ticket)
+        self._paying.hold_back(ticket, promised)
         return False
 
     def drop(self, ticket: Ticket) -> None:
@@ -270,6 +270,8 @@ class Scheduler:
     def _leave(self, lane: Lane) -> None:
         lane.left -= 1
         lane.pool.unfinished -= not lane.left
+        if lane.aside.rows:
+            self._paying.rest(lane)
 
     def _charge(self, ticket: Ticket, result: Reply | Failure, now: float) -> None:
         """Settle what was estimated: a refusal cost nothing, and what nobody can tell stays as it was estimated."""

@@ -17,6 +17,7 @@ from batchrun.core.model import Failure, Fault, Money, Reply, Scope, Usage
 from batchrun.core.money.budget import Cap, Lack, Promise, Purse, broke, promise_all, told
 from batchrun.core.money.periods import Period
 from batchrun.core.money.spending import Spending
+from batchrun.core.scheduling.aside import MANY
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, WaitUntil
 from tests.laboratory import lane, throttled
@@ -37,6 +38,8 @@ class Night:
         self.most, self.costs = most, costs
         self.now, self.sent, self.most_under_way = 0.0, 0, 0
         self.under_way = []
+        self.stood_aside, self.waited = set(), set()
+        self.at_each = lambda _ticket: None
         self.dice = random.Random(7)
 
     def run(self, *, rows=10_000):
@@ -45,9 +48,11 @@ class Night:
                 case Launch(ticket):
                     if self.scheduler.afford(ticket, self.most(ticket), self.now):
                         self.sent += 1
+                        self.at_each(ticket)
                         self.under_way.append(ticket)
                         self.most_under_way = max(self.most_under_way, len(self.under_way))
                     else:
+                        (self.stood_aside if ticket.lane.short_of is None else self.waited).add(ticket.ordinal)
                         self.scheduler.release(ticket)
                 case WaitUntil(at) if not self.under_way:
                     assert at < math.inf, "waits, and nothing is under way that could free it"
@@ -120,6 +125,78 @@ def test_a_large_row_waits_for_what_is_under_way_and_a_budget_that_it_never_fits
     drained = night.run()
     assert [parked.name for parked in drained.parked] == ["sales qwen-plus"]
     assert night.scheduler.left()["legal", MODEL] == 0
+
+
+PRICES = st.lists(st.integers(1, 400), min_size=1, max_size=80)
+
+
+@given(prices=PRICES, cap=st.integers(0, 3000), slots=st.integers(1, 12), seed=st.integers(0, 1000))
+def test_no_row_is_left_that_the_rest_of_a_budget_could_pay_and_none_is_called_twice(prices, cap, slots, seed):
+    dice, one, answered = random.Random(seed), purse(cap), []
+
+    def cost(ticket):
+        assert one.page(0).spent + one.page(0).promised <= cap
+        came = dice.choice([used(dice.randint(0, prices[ticket.ordinal])), used(0), doubt(), throttled()])
+        answered.extend([ticket.ordinal] * isinstance(came, Reply))
+        return came
+
+    night = Night([replace(lane(rows=len(prices), slots=slots), purses=(one,))], lambda ticket: Bound(0, prices[ticket.ordinal]), cost)
+    drained = night.run()
+    assert one.page(0).spent <= cap
+    assert len(answered) == len(set(answered))
+    left = night.scheduler.left()[LANE]
+    assert [parked.rows for parked in drained.parked] == ([left] if left else [])
+    if left:
+        assert {drained.parked[0].failure.code} == {"budget_spent"}
+        assert min(prices[ordinal] for ordinal in night.stood_aside) > one.page(0).left
+        assert left == len(night.stood_aside)
+
+
+@pytest.mark.parametrize("dear", [[0], [0, 1, 2], [5], [9], list(range(900))])
+def test_a_row_that_can_not_be_paid_stands_aside_and_the_cheaper_ones_behind_it_go_as_many_at_once_as_ever(dear):
+    one, rows = purse(10_000), 1_000 if len(dear) > 10 else 10
+    night = Night(
+        [replace(lane(rows=rows, slots=4), purses=(one,))],
+        lambda ticket: Bound(0, 20_000 if ticket.ordinal in dear else 100),
+        lambda _ticket: used(10),
+    )
+    drained = night.run()
+    assert night.scheduler.left() == {LANE: len(dear)}
+    assert (night.most_under_way, night.waited) == (4, set())
+    assert [(each.failure.code, each.rows) for each in drained.parked] == [("budget_spent", len(dear))]
+    assert drained.parked[0].failure.message.endswith("spent; the next row may cost 20,000 tokens")
+
+
+def test_a_lane_of_which_every_row_is_too_dear_is_not_read_to_its_end():
+    one = purse(10_000)
+    night = Night([replace(lane(rows=10_000_000, slots=64), purses=(one,))], lambda _ticket: Bound(0, 20_000), lambda _ticket: used(10))
+    drained = night.run()
+    assert (night.sent, drained.parked[0].rows) == (0, 10_000_000)
+    assert len(night.stood_aside) == MANY
+
+
+def test_a_lane_whose_latest_thousand_rows_may_cost_more_than_what_is_left_parks_at_the_first_that_can_not_be_paid():
+    one = purse(100_000)
+    night = Night([replace(lane(rows=1_000_000, slots=8), purses=(one,))], lambda _ticket: Bound(0, 20), lambda _ticket: used(20))
+    assert night.run().parked[0].rows == 1_000_000 - 5_000
+    assert len(night.stood_aside) == 1
+
+
+def test_what_stood_aside_for_a_budget_of_the_day_goes_first_on_the_next_but_for_what_no_day_can_pay():
+    daily = Purse(Cap("workspaces.legal.budget", Decimal(100), "tokens", Period("day", "UTC")))
+    prices = {1: 80, 2: 500}
+    plan = replace(lane(rows=9, slots=1), purses=(daily,))
+    night = Night([plan], lambda each: Bound(0, prices.get(each.ordinal, 30)), lambda _: used(30))
+    order, drained = [], Drained(())
+    night.at_each = lambda ticket: order.append(ticket.ordinal)
+    for day in range(4):
+        daily.page(night.now).allowed = Decimal(100)
+        drained = night.run()
+        night.now = 86_400.0 * (day + 1)
+        daily.page(night.now).allowed = Decimal(100)
+        night.scheduler.renew(daily)
+    assert order == [0, 3, 4, 1, 5, 6, 7, 8]
+    assert [(each.rows, each.failure.code) for each in drained.parked] == [(1, "budget_spent")]
 
 
 def test_a_model_without_a_price_is_refused_by_a_budget_in_money():

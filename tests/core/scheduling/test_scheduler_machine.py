@@ -39,13 +39,18 @@ RESULTS = st.one_of(
     st.sampled_from([replace(each, in_doubt=True) for each in (again(), throttled(), rejected("one"), *map(parks, SCOPES))]),
 )
 QUOTAS = st.sampled_from([Quota(), Quota(), Quota(), Quota(rpm=60.0), Quota(rpm=6.0), Quota(tpm=6_000.0), Quota(600.0, 600.0)])
-BOUND = Bound(10, 10)
-"""An answer costs 15."""
+ANSWERED = 15
+"""Tokens of an answer."""
 JITTERS = st.floats(0, 0.999)
 PLACES = st.integers(0, 30)
 STEPS = st.sampled_from([0.0, 0.3, 1.0, 5.0, 49.0, 60.0, 700.0])
 
 Key = tuple[str, str]
+
+
+def most(ticket: Ticket) -> Bound:
+    """What an attempt may cost: its row says."""
+    return Bound(10, 10 + 20 * (ticket.ordinal % 3))
 
 
 @dataclass(eq=False)
@@ -86,6 +91,10 @@ class SlowLane:
     """It tries with one call at a time because of such a one."""
     short: bool = False
     """Its budget has too little left, and others' attempts are paid from it."""
+    aside: set[int] = field(default_factory=set)
+    """Rows that its budget can not pay whatever those cost."""
+    broke: SlowPark | None = None
+    """What parked it when all others were done."""
 
     @property
     def tries(self) -> bool:
@@ -350,9 +359,9 @@ class Machine(RuleBasedStateMachine):
         crowd = real.pool.crowd
         blocked = flying >= min(real.slots.limit, real.at_once.limit) or self._in_flight(lane.plan.workspace) >= lane.plan.concurrency
         blocked = blocked or crowd.under_way >= crowd.at_once.limit
-        if self.stopped or blocked or not lane.pending or lane.short or lane.plan.workspace in self.closed:
+        if self.stopped or blocked or not lane.pending.keys() - lane.aside or lane.short or lane.plan.workspace in self.closed:
             return math.inf
-        due = min(at for at, _ in lane.pending.values())
+        due = min(at for ordinal, (at, _) in lane.pending.items() if ordinal not in lane.aside)
         self.scheduler._queues._take_due_retries(real, self.now)
         tokens = real.next_tokens() if real.front or real.undrawn else real.plan.tokens(real.retries[0][2])
         free = max(each.free_at(self.now, tokens) for each in real.limiters)
@@ -389,18 +398,28 @@ class Machine(RuleBasedStateMachine):
     def _pay_for(self, ticket):
         """Set aside what the attempt may cost, or take the row back."""
         lane, slow = self.lanes[ticket.workspace, ticket.model], self.purses.get(ticket.workspace)
-        if self.scheduler.afford(ticket, BOUND, 0.0):
+        assert ticket.ordinal not in lane.aside
+        price = sum(most(ticket))
+        if self.scheduler.afford(ticket, most(ticket), 0.0):
             if slow is not None:
-                assert slow.spent + slow.promised + sum(BOUND) <= slow.cap
-                slow.promised += sum(BOUND)
+                assert slow.spent + slow.promised + price <= slow.cap
+                slow.promised += price
             return
         assert slow is not None
-        assert slow.spent + slow.promised + sum(BOUND) > slow.cap
-        if slow.promised:
+        assert slow.spent + slow.promised + price > slow.cap
+        if slow.promised and slow.spent + price <= slow.cap:
             lane.short = True
         else:
-            self._park(lane.named(Scope.LANE), parks(Scope.LANE), probes=False)
+            lane.aside.add(ticket.ordinal)
         self._taken_back(lane, ticket)
+        self._rest(lane)
+
+    def _rest(self, lane):
+        """All that are left of it stand aside: it parks."""
+        key = lane.named(Scope.LANE)
+        if lane.aside and not lane.out and lane.aside == set(lane.pending) and self.parks.get(key) is not (lane.broke or lane):
+            self._park(key, parks(Scope.LANE), probes=False)
+            lane.broke = self.parks[key]
 
     def _taken_back(self, lane: SlowLane, ticket: Ticket) -> None:
         _, probed = lane.out.pop(ticket.ordinal)
@@ -410,15 +429,15 @@ class Machine(RuleBasedStateMachine):
                 park.at = self.now
         self.scheduler.release(ticket)
 
-    def _spend(self, lane, result):
+    def _spend(self, lane, ticket, result):
         slow = self.purses.get(lane.plan.workspace)
         if slow is None:
             return
-        slow.promised -= sum(BOUND)
+        slow.promised -= sum(most(ticket))
         if isinstance(result, Reply):
-            slow.spent += 15
+            slow.spent += ANSWERED
         elif result.in_doubt:
-            slow.spent += sum(BOUND)
+            slow.spent += sum(most(ticket))
         for each in self.lanes.values():
             each.short = each.short and each.plan.workspace != lane.plan.workspace
 
@@ -458,7 +477,7 @@ class Machine(RuleBasedStateMachine):
         verdict = self.scheduler.settle(ticket, result, self.now, jitter)
         for park in probed:
             self._probed(park, lane, result)
-        self._spend(lane, result)
+        self._spend(lane, ticket, result)
         self._judge(lane, ticket, result, jitter, verdict)
         lane.unreleased += 1
         if verdict.final and hold:
@@ -587,10 +606,10 @@ class Machine(RuleBasedStateMachine):
         if not lane.varied and len(lane.codes) >= SAME_REJECTION_PARKS:
             self._park(lane.named(Scope.LANE), failure, probes=True)
 
-    @staticmethod
-    def _settle(lane, ticket, verdict):
+    def _settle(self, lane, ticket, verdict):
         assert ticket.ordinal not in lane.settled, "settled twice"
         lane.settled[ticket.ordinal] = verdict
+        self._rest(lane)
 
 
 Machine.TestCase.settings = settings(max_examples=2 * settings().max_examples, stateful_step_count=40, deadline=None)
