@@ -18,7 +18,7 @@ from threading import Thread, Timer
 import orjson
 import pytest
 
-from batchrun.core.errors import LedgerError, RunDamagedError, RunInUseError
+from batchrun.core.errors import JobError, LedgerError, RunDamagedError, RunInUseError
 from batchrun.edge.run_directory import (
     FORMAT,
     beside,
@@ -180,10 +180,10 @@ def test_an_error_of_the_run_is_not_taken_for_one_of_the_lock(tmp_path):
         raise FileNotFoundError(errno.ENOENT, "of the run")
 
 
-@pytest.mark.parametrize("inside", ["", "run"])
-def test_a_path_that_can_be_no_directory_is_a_ledger_error_that_names_it(tmp_path, inside):
+@pytest.mark.parametrize("place", ["file", "file/run", "/proc/run", "name" * 100])
+def test_a_path_that_can_be_no_directory_is_a_mistake_of_the_job_that_names_it(tmp_path, place):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(LedgerError, match=r"file.*cannot be used as a run directory"), locked(tmp_path / "file" / inside):
+    with pytest.raises(JobError, match=r".*: cannot be used as a run directory: .*; give the job another output"), locked(tmp_path / place):
         pass
 
 

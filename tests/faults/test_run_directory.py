@@ -106,7 +106,7 @@ def test_a_lock_that_leads_out_is_refused_and_what_it_leads_to_stays_as_it_is(tm
     (tmp_path / "precious").write_bytes(b"not the run's")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(LedgerError, match="symbolic links"):
+    with pytest.raises(JobError, match="symbolic links"):
         run_blocking(job(tmp_path), Wishes(dotenv=None))
     assert (tmp_path / "precious").read_bytes() == b"not the run's"
 

@@ -9,6 +9,7 @@ while a run stands in it; where a file system has no lock for directories (NFS),
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -17,25 +18,30 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from batchrun.core.errors import LedgerError, RunInUseError
+from batchrun.core.errors import JobError, LedgerError, RunInUseError
 from batchrun.edge.run_directory.places import make_whole_way
 
 _FILE, _SOMEBODY = "run.lock", "another process"
+_NO_PLACE = frozenset({
+    errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP,
+    errno.EINVAL,
+})  # fmt: skip
+"""What a path says that can be no run directory, whatever room a disk has."""
 _GLANCES, _GLANCE = 25, 0.02
 """How often, and after how many seconds, it is looked who holds a run that another process has just taken."""
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[Path]:
-    """Make *directory* where there is none and hold it; raise RunInUseError where another process does."""
+    """Make *directory* where there is none and hold it; raise RunInUseError where another process does, JobError where none can be."""
     with ExitStack() as held:
         try:
             make_whole_way(directory)
             itself = _opened(held, directory, os.O_RDONLY | os.O_DIRECTORY)
             lock = _opened(held, directory / _FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
-            what = f"{directory}: cannot be used as a run directory: {error.strerror}"
-            raise LedgerError(f"{what}; give the job another output, or mend this one") from None
+            told = f"{directory}: cannot be used as a run directory: {error.strerror}; give the job another output, or mend this one"
+            raise (JobError if error.errno in _NO_PLACE else LedgerError)(told) from None
         _hold(itself, lock, directory)
         yield directory
 
