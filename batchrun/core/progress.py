@@ -37,6 +37,8 @@ class Progress:
     tokens: int
     """Input and output of this opening."""
     draining: bool = False
+    set_aside: int = 0
+    """Lines of the input that are no rows, and stand in none of these numbers."""
 
     @property
     def rows(self) -> int:

@@ -123,6 +123,7 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
             ),
             prepare.tokens,
             draining=way.stopped_by is not None,
+            set_aside=opening.source.counts.set_aside,
         )
 
     return observe

@@ -149,6 +149,21 @@ def test_a_line_has_one_size_however_many_workspaces_there_are():
     assert stream.getvalue() == "0 of 6,000 rows (0.0 %), 0.0 rows/s, 0 tokens/s, 120 in flight\n"
 
 
+def test_lines_that_are_no_rows_are_told_beside_a_share_that_is_of_rows_alone():
+    stream = io.StringIO()
+    for lines in (1, 1_200):
+        shown(lambda _now, lines=lines: Progress((of("legal", 100),), 0, set_aside=lines), stream, seconds=1)
+    told = stream.getvalue().splitlines()
+    assert [line.rpartition(", ")[2] for line in told] == ["1 line set aside", "1,200 lines set aside"]
+    assert all(line.startswith("100 of 100 rows (100.0 %), ") for line in told)
+
+
+def test_a_line_says_100_of_what_is_done_and_of_nothing_else():
+    stream = io.StringIO()
+    shown(lambda _now: Progress((WorkspaceProgress("legal", 10_000, 9_999, 1, throttled=False),), 0), stream, seconds=1)
+    assert stream.getvalue().startswith("9,999 of 10,000 rows (99.9 %), ")
+
+
 def test_a_run_of_nothing_is_done():
     stream = io.StringIO()
     shown(lambda _now: Progress((), 0), stream, seconds=1)

@@ -12,6 +12,7 @@ import anyio
 from tqdm import tqdm
 
 from batchrun.core.columns import cut, padded, width
+from batchrun.core.counted import counted
 from batchrun.core.pauses import pause_after
 from batchrun.core.progress import Progress, Rate, WorkspaceProgress
 
@@ -121,7 +122,8 @@ class _Bars:
         flying, flow, pace = f", {progress.in_flight:,} in flight", f", {tokens:,.0f} tokens/s", f", {rows:,.1f} rows/s"
         held = f", {progress.held:,} held" if progress.held else ""
         failed = f", {progress.failed:,} failed" if progress.failed else ""
-        notes = [", draining" * progress.draining, pace, flow, flying, held, failed]
+        aside = f", {counted(progress.set_aside, 'line')} set aside" if progress.set_aside else ""
+        notes = [", draining" * progress.draining, pace, flow, flying, held, failed, aside]
         for dispensable in (flow, flying, pace):
             if len("".join(notes)) > room:
                 notes.remove(dispensable)

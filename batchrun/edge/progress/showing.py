@@ -60,7 +60,8 @@ async def _lines(observe: Callable[[], Progress], stream: TextIO) -> None:
 def _write_line(progress: Progress, rate: Rate, stream: TextIO) -> None:
     rows, tokens = rate.of(anyio.current_time(), progress)
     throttled = sum(each.throttled for each in progress.workspaces)
-    share = 100 * progress.done / progress.rows if progress.rows else 100.0
+    # Cut and not rounded: 100 % is said of what is done.
+    share = 1000 * progress.done // progress.rows / 10 if progress.rows else 100.0
     notes = [f"{progress.in_flight:,} in flight"]
     notes += [f"throttled in {counted(throttled, 'workspace')}"] if throttled else []
     notes += [f"{counted(progress.parked, 'row')} parked"] if progress.parked else []
@@ -68,6 +69,7 @@ def _write_line(progress: Progress, rate: Rate, stream: TextIO) -> None:
     notes += [f"{counted(progress.held, 'row')} held"] if progress.held else []
     notes += [f"{progress.failed:,} failed"] if progress.failed else []
     notes += [f"{progress.to_retry:,} to be tried again"] if progress.to_retry else []
+    notes += [f"{counted(progress.set_aside, 'line')} set aside"] if progress.set_aside else []
     notes += ["draining"] if progress.draining else []
     stream.write(
         f"{progress.done:,} of {counted(progress.rows, 'row')} ({share:.1f} %), {rows:.1f} rows/s, {tokens:,.0f} tokens/s, "
