@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from batchrun.core.columns import width
 from batchrun.core.counted import counted
 from batchrun.core.diagnosis import Examined, State, asked_of_the_owner
-from batchrun.report.drawn import drawn
+from batchrun.report.drawn import drawn, fitted
 
 _MARKS = {State.OK: "ok", State.NOTE: "", State.UNKNOWN: "?", State.WRONG: "WRONG"}
 _MOST_WHOLE = 12
@@ -17,27 +17,28 @@ _WIDEST = 24
 _MOST_NAMED = 6
 
 
-def diagnosis(examined: Sequence[Examined]) -> str:
-    """Return a line a finding by workspace, advice beneath what is wrong, and at the end the grants to ask for."""
+def diagnosis(examined: Sequence[Examined], room: int | None = None) -> str:
+    """Return a line a finding by workspace, for a terminal of *room* columns; advice beneath what is wrong, last the grants to ask for."""
     fine = [each for each in examined if all(finding.state is State.OK for finding in each.findings)]
     folded = fine if len(examined) > _MOST_WHOLE else []
     shown = [each for each in examined if each not in folded]
-    return "\n".join([*_findings(shown), *_fine(folded), *_closing(examined)])
+    return "\n".join([*_findings(shown, room), *_fine(folded), *_closing(examined)])
 
 
-def _findings(examined: Sequence[Examined]) -> Iterator[str]:
+def _findings(examined: Sequence[Examined], room: int | None) -> Iterator[str]:
     cells = [
         [each.workspace if place == 0 and width(each.workspace) <= _WIDEST else "", _MARKS[f.state], f.check, f.model or "", f.said]
         for each in examined
         for place, f in enumerate(each.findings)
     ]
-    lines = iter(drawn(cells, range(5)) if cells else [])
-    indent = " " * (sum(max(width(line[column]) for line in cells) for column in range(4)) + 8 if cells else 0)
+    lines = iter(fitted(cells, range(5), room) if cells else [])
+    told = room is None or not cells or max(map(width, drawn(cells, range(5)))) <= room
+    indent = " " * (sum(max(width(line[column]) for line in cells) for column in range(4)) + 8 if cells and told else 4)
     for each in examined:
         if width(each.workspace) > _WIDEST:
             yield each.workspace
         for finding in each.findings:
-            yield next(lines)
+            yield from next(lines)
             if finding.advice and finding.state in {State.WRONG, State.UNKNOWN}:
                 yield indent + finding.advice
 

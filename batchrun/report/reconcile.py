@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import chain
 
+from batchrun.core.columns import width
 from batchrun.core.counted import counted
 from batchrun.core.money.reconciliation import Line, Reconciliation, Sum
 from batchrun.report.amounts import amount
-from batchrun.report.drawn import drawn
+from batchrun.report.drawn import fitted
 
 _REASONS = (
     ("midnight", "counted on a neighbouring day"),
@@ -21,24 +23,30 @@ _MOST_LINES = 200
 _MOST_NAMED = 20
 
 
-def reconciliation_table(found: Reconciliation) -> str:
-    """Return the lines that differ, a sum a workspace, notes, and last whether it closes."""
-    parts = [*_differences(found), *_sums(found), *_money_differences(found), *_notes(found), _verdict(found)]
+def reconciliation_table(found: Reconciliation, room: int | None = None) -> str:
+    """Return the lines that differ, a sum a workspace, notes, and last whether it closes, for a terminal of *room* columns."""
+    parts = [*_differences(found, room), *_sums(found, room), *_money_differences(found), *_notes(found), _verdict(found)]
     return "\n".join(parts)
 
 
-def _differences(found: Reconciliation) -> list[str]:
+def _differences(found: Reconciliation, room: int | None) -> list[str]:
     different = sorted((line for line in found.lines if not line.equal), key=lambda line: (not line.unexplained, not line.others))
     equal = f"{len(found.lines) - len(different):,} of {len(found.lines):,} lines (day, workspace, model, kind) are equal to the token"
     if not different:
         return [equal, ""]
     rows = [["day", "workspace", "model", "kind", "billed", "counted", "difference"]]
     rows += [_row(line) for line in different[:_MOST_LINES]]
-    told = drawn(rows, range(4))
-    for place, line in enumerate(different[:_MOST_LINES], 1):
-        told[place] += f"  {_why(line)}"
+    heading, *lines = fitted(rows, range(4), room)
+    told = [*heading, *chain.from_iterable(_with_why(each, _why(line), room) for each, line in zip(lines, different, strict=False))]
     more = [f"… and {len(different) - _MOST_LINES:,} more: --json tells all"] if len(different) > _MOST_LINES else []
     return [*told, *more, equal, ""]
+
+
+def _with_why(told: list[str], why: str, room: int | None) -> list[str]:
+    """Add why a line differs: beside it, or beneath it where there is no room."""
+    if room is None or (len(told) == 1 and width(told[0]) + 2 + width(why) <= room):
+        return [f"{told[0]}  {why}", *told[1:]]
+    return [*told, f"    {why}"]
 
 
 def _row(line: Line) -> list[str]:
@@ -63,12 +71,12 @@ def _where(line: Line) -> str:
     return ", ".join(line.places) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _sums(found: Reconciliation) -> list[str]:
+def _sums(found: Reconciliation, room: int | None) -> list[str]:
     rows = [["tokens", *(name.replace("_", " ") for name in _SUMS), "money billed", "money counted"]]
     rows += [[name, *_sum_row(one)] for name, one in found.sums.items()]
     if len(found.sums) != 1:
         rows.append(["total", *_sum_row(found.total())])
-    return [*drawn(rows, range(1)), ""]
+    return [*chain.from_iterable(fitted(rows, range(1), room)), ""]
 
 
 def _money_differences(found: Reconciliation) -> list[str]:

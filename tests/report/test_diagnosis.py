@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from batchrun.core.columns import width
 from batchrun.core.diagnosis import Examined, Finding, State
 from batchrun.report.diagnosis import diagnosis
 
@@ -45,3 +48,10 @@ def test_nothing_is_said_to_stand_against_a_run_where_something_could_not_be_tol
     assert diagnosis([Examined("legal", "public", OK)]).endswith("1 of 1 workspace ready: nothing stands against a run")
     told = diagnosis([Examined("legal", "public", OK), Examined("hr", "local", unknown)])
     assert told.endswith("2 of 2 workspaces ready: nothing that is known stands against a run; see what is marked ?")
+
+
+@pytest.mark.parametrize("room", [60, 50, 40])
+def test_a_narrow_terminal_breaks_no_line_of_a_diagnosis(room):
+    told = diagnosis([Examined("客服", "public", OK), Examined("legal", "public", BAD)], room).splitlines()
+    assert [line.split()[-1] for line in told if "taken" in line or "authorised" in line] == ["endpoint", "authorised"]
+    assert max(width(line) for line in told if "set it to" not in line) <= room

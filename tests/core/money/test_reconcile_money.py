@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.core.columns import width
 from batchrun.core.ledger.attempts import Bound, Started
 from batchrun.core.model import Money, Usage
 from batchrun.report.reconcile import reconciliation_table
@@ -87,6 +88,16 @@ def test_the_table_names_the_lane_and_what_may_be_the_reason():
     assert "money: legal qwen-plus: 0.0200 CNY billed, 0.0400 counted: 0.5000 of what was counted" in table
     assert table.splitlines()[-1] == "it does not close: the money of 1 workspace and model differs for the same tokens"
     assert told.as_json()["money"][0]["unexplained"] is True
+
+
+@pytest.mark.parametrize("room", [60, 50, 40])
+def test_the_tables_fit_a_narrow_terminal_and_why_a_line_differs_stands_beneath_it(room):
+    told = compared(calls("0.04"), bill_of(*lines("0.01", "0.01", tokens=90)))
+    table = reconciliation_table(told, room).splitlines()
+    ends = [place for place, each in enumerate(table) if not each]
+    tables = [each for each in table[: ends[1]] if not each.startswith("    -10 unexplained") and "lines (day" not in each]
+    assert max(map(width, tables)) <= room
+    assert any(each.startswith("    -10 unexplained") for each in table)
 
 
 @given(st.lists(st.decimals(0, 100, places=6), min_size=1, max_size=8), st.integers(2, 4))
