@@ -39,6 +39,8 @@ class Amount(NamedTuple):
 @dataclass(slots=True, eq=False)
 class _Cell:
     index: int
+    is_live: bool = True
+    """The window holds it."""
     known: float = 0.0
     guessed: float = 0.0
     variance: float = 0.0
@@ -90,8 +92,7 @@ class Tape:
         cell.known += known
         cell.guessed += guessed
         cell.variance += variance
-        live = self._live
-        if live and cell.index >= live[0].index:
+        if cell.is_live:
             self.known += known
             self.guessed += guessed
             self.variance += variance
@@ -155,6 +156,7 @@ class Tape:
         self.seconds = seconds
         while self._past and self._leaves(self._past[-1]) > now:
             cell = self._past.pop()
+            cell.is_live = True
             self._live.appendleft(cell)
             self._count(cell, 1)
         self._roll(now)
@@ -175,6 +177,7 @@ class Tape:
         live, past = self._live, self._past
         while live and self._leaves(live[0]) <= now:
             cell = live.popleft()
+            cell.is_live = False
             self._count(cell, -1)
             past.append(cell)
         if not live:

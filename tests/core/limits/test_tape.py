@@ -191,6 +191,15 @@ def test_what_becomes_known_after_it_left_the_window_counts_again_once_the_windo
     assert tape.held(3.0) == (8.0, 0, 0)
 
 
+def test_what_becomes_known_of_what_a_window_that_grew_took_in_again_counts_in_it():
+    tape = Tape(1.0)
+    tape.guess(0.0, *off_by_itself(5.0))
+    assert tape.held(3.0) == (0, 0, 0)
+    tape.look_back(3.0, 6.0)
+    learn(tape, 0.0, 5.0, 8.0)
+    assert tape.held(3.0) == (8.0, 0, 0)
+
+
 def test_what_becomes_known_of_what_nobody_remembers_changes_nothing():
     tape = Tape(1.0)
     tape.guess(0.0, *off_by_itself(5.0))
