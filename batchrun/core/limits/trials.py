@@ -27,6 +27,7 @@ _ROWS, _ROOM = 30, 0.8
 quota that they come to, where the first rows were larger than most and it is taken after all."""
 _CLEAN_CALLS, _CLEAN_SECONDS, _LONGEST_REST = 300, 120.0, 3600.0
 """Calls and seconds without a refusal after which a longer window is tried; and the most seconds."""
+_LONGEST = len(WINDOWS) - 1
 _TRIAL_WINDOWS = 2
 _TRIAL_REFUSALS, _TRIAL_SHARE = 4, 0.01
 """Refusals that end a trial, and such a share of its calls more."""
@@ -57,7 +58,7 @@ class Trials:
     _until: float = -math.inf
     _calls: int = 0
     _refusals: int = 0
-    """Of the latest trial."""
+    """Of the latest trial, until the latest refusal."""
 
     def begin(self, now: float, *, is_trial: bool) -> None:
         """Another window is counted over from now on."""
@@ -71,13 +72,12 @@ class Trials:
         if self._clean_calls == 0:
             self._clean_since = now
         self._clean_calls += 1
-        self._calls += 1
         counting = self.room.counting
         rung = counting.rung + 1
         if self._is_for_rows and not self._refused and self._has_room(quota, counting.rung):
             self._is_for_rows = counting.rung - 1 > FIRST
             return Try(counting.rung - 1)
-        if counting.at_end or rung == len(WINDOWS):
+        if counting.at_end or rung > _LONGEST:
             return None
         if cost > LARGER * quota:
             self._is_for_rows = False
@@ -98,6 +98,7 @@ class Trials:
     def refused(self, now: float) -> Try | None:
         """A row was refused; whether to go back to the window before."""
         self._refused = True
+        self._calls += self._clean_calls
         self._clean_calls = 0
         if now >= self._until:
             return None
