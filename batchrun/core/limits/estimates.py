@@ -78,7 +78,7 @@ class Estimate:
         """Take in what a request did cost."""
         expected, cost = self.ratio * size.tokens, usage.input_tokens
         if expected > 0 and cost > 0:
-            times, by_letters = cost / expected, expected / self.ratio
+            times, by_letters = cost / expected, size.tokens
             usual = self._usual_input
             self._usual_input = usual = usual + _LEARNS * (by_letters - usual) if usual else by_letters
             more = _LEARNS * by_letters / usual * (times - 1.0)
@@ -86,7 +86,7 @@ class Estimate:
         if line_bytes > 0:
             usual = self._usual_bytes
             self._usual_bytes = usual = usual + _LEARNS * (line_bytes - usual) if usual else line_bytes
-            more = _LEARNS * line_bytes / usual * (cost / line_bytes - self.tokens_a_byte)
+            more = _LEARNS / usual * (cost - self.tokens_a_byte * line_bytes)
             self.tokens_a_byte += more if more < _MOST_MORE_A_BYTE else _MOST_MORE_A_BYTE
         self.answers += 1
         learns = 1.0 / self.answers

@@ -15,7 +15,7 @@ from batchrun.core.classes import slotted
 
 _FIRST_SPREAD = 0.3
 """The deviation of a row's cost, by what it was expected to be, before any was seen."""
-_LEARNS = 0.02
+_LEARNS, _KEEPS = 0.02, 0.98
 _OF_ALL = 4.0
 """Rows that what is true of all counts for in each class."""
 _MOST_OFF = 3.0
@@ -74,9 +74,9 @@ class Guesses:
         off = (times if times < _MOST_OFF else _MOST_OFF) - 1.0
         off *= off
         for each in (of_all, own):
-            each.guesses += guess - _LEARNS * each.guesses
-            each.costs += cost - _LEARNS * each.costs
-            each.weight = weight = each.weight + (1.0 - _LEARNS * each.weight)
+            each.guesses = _KEEPS * each.guesses + guess
+            each.costs = _KEEPS * each.costs + cost
+            each.weight = weight = _KEEPS * each.weight + 1.0
             learns = 1.0 / (weight + _OF_ALL)
             each.own_spread += (learns if learns > _LEARNS else _LEARNS) * (off - each.own_spread)
         of_all.ratio, of_all.spread = of_all.costs / of_all.guesses, of_all.own_spread
