@@ -12,6 +12,7 @@ from typing import Any
 
 from batchrun.core.classes import value
 from batchrun.core.model import Failure, Fault, Reply, Scope
+from batchrun.core.protocols.failures import located
 from batchrun.core.rows import families
 from batchrun.core.rows.routes import NoRoute, Route
 
@@ -81,6 +82,8 @@ def of_refused_list(failure: Failure, base: str) -> list[Finding]:
     if failure.status is None:
         return [Finding("endpoint", State.WRONG, f"{failure.code}: {failure.message}", _advice(failure))]
     reached = Finding("endpoint", State.OK, "reached")
+    if 300 <= failure.status < 400:
+        return [Finding("endpoint", State.WRONG, located(failure, f"{base}/models").message, _advice(failure))]
     if failure.status in {404, 405}:
         said = f"{base}/models is not there: only a probe tells whether this is the right address, and takes the key"
         return [reached, Finding("key", State.UNKNOWN, said, "run doctor with --probe; an endpoint is the URL up to /chat/completions")]

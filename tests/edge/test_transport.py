@@ -79,16 +79,18 @@ def test_a_refusal_says_the_providers_code_and_when_to_come_back(when):
     assert (failure.fault, failure.code, failure.retry_after, failure.request_id) == (THROTTLED, "limit_requests", 3.0, "r-9")
 
 
-def test_a_redirect_names_the_host_and_is_not_followed():
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_says_where_it_leads_and_is_not_followed(status):
     async def main():
         async with server.serving(server.keeps(server.http())) as other:
-            moved = server.says(server.http(b"", f"Location: {other.url}", status="308 Permanent Redirect"))
+            moved = server.says(server.http(b"", f"Location: {other.url}?token=hidden", status=f"{status} Moved"))
             async with server.serving(moved) as endpoint, transport() as wire:
-                return await wire.post(request(endpoint.url), reading()), other.connections
+                return await wire.post(request(endpoint.url), reading()), endpoint.url, other.url, other.connections
 
-    failure, followed = anyio.run(main)
-    assert (failure.code, failure.scope, followed) == ("redirect", Scope.WORKSPACE, 0)
-    assert "127.0.0.1" in failure.message
+    failure, called, other, followed = anyio.run(main)
+    assert (failure.code, failure.scope, failure.in_doubt, followed) == ("redirect", Scope.WORKSPACE, False, 0)
+    assert failure.message == f"the endpoint answered {status} with a redirect to {other} (called: {called})"
+    assert "hidden" not in repr(failure)
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "405 Method Not Allowed", "410 Gone", "308 Permanent Redirect"])

@@ -16,6 +16,7 @@ from batchrun.core.model import Failure, Money, Scope, Usage
 from batchrun.core.money.budget import Cap, Lack, Purse, broke
 from batchrun.core.money.periods import Period
 from batchrun.core.protocols import failures
+from batchrun.core.protocols.error_body import refusal
 from batchrun.core.protocols.mishaps import MISHAPS, mishap
 from batchrun.core.rows.answers import Schema, _judged, _unfit_call
 from batchrun.core.rows.parts import Medium
@@ -54,6 +55,9 @@ def test_every_mishap_is_told_in_chinese_with_what_to_do(code):
 def test_an_answer_that_says_nothing_and_a_first_lane_of_rejections_are_told_in_chinese():
     silent = failures.located(failures.classify(404, None, ""), "https://host.test/v1")
     assert in_chinese(silent.message) == "endpoint 返回了 404，没有任何说明（调用地址：https://host.test/v1）"
+    moved = failures.located(refusal(307, {"location": "https://host.test/v2"}, b""), "http://host.test/v1")
+    assert in_chinese(moved.message) == "endpoint 返回了 307，重定向到 https://host.test/v2（调用地址：http://host.test/v1）"
+    in_chinese(moved.advice)
     rejected = failures.classify(400, "InvalidParameter", "wrong")
     in_chinese(f"the first {SAME_REJECTION_PARKS} answers were all this: {rejected.advice}; then run with --retry-rejected")
     said = "Requests rate limit exceeded (the provider's own words), please try again later."

@@ -117,6 +117,15 @@ def test_without_a_models_list_the_key_is_left_to_a_probe():
     assert key.said.startswith("http://llm.example/v2/models is not there: ")
 
 
+def test_a_redirect_is_a_mistake_of_the_endpoint_and_tells_nothing_of_the_key():
+    moved = refusal(307, {"location": "https://llm.example/v2/models?token=1"}, b"")
+    (endpoint,) = of_refused_list(moved, "http://llm.example/v2")
+    assert (endpoint.check, endpoint.state.value) == ("endpoint", "wrong")
+    where = "https://llm.example/v2/models (called: http://llm.example/v2/models)"
+    assert endpoint.said == f"the endpoint answered 307 with a redirect to {where}"
+    assert endpoint.advice.startswith("put the URL that really answers")
+
+
 def test_a_probe_that_is_throttled_or_refused_for_its_words_still_proves_the_authorisation():
     way = route(endpoint_of("public", {}), None, "qwen-plus")
     assert isinstance(way, Route)

@@ -26,6 +26,8 @@ HEADERS = ("x-request-id", "retry-after", "date", "location")
 
 _LONGEST_MESSAGE = 500
 _LONGEST_NAME = 200
+_LONGEST_SEGMENT = 30
+"""Of the path that a redirect leads to: longer than those of every provider's routes, shorter than a session's id in hexadecimal."""
 _LONGEST_BODY_BYTES = 16_384
 
 _KEYS = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9._*-]{3,}|(?<=Bearer )\S+")
@@ -54,8 +56,8 @@ class Complaint(NamedTuple):
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """The failure that an answer outside 2xx is; never raises."""
     said = _complaint(status, body)
-    if 300 <= status < 400 and (host := _host(header(headers, "location"))):
-        said = said._replace(message=f"the endpoint answered {status} with a redirect to {host}")
+    if 300 <= status < 400 and (place := _place(header(headers, "location"))):
+        said = said._replace(message=f"the endpoint answered {status} with a redirect to {place}")
     return classify(
         status,
         said.code,
@@ -180,8 +182,16 @@ def _page_title(body: bytes) -> str:
     return clean(f"a web page: {title[1].strip()}" if title else "a web page")
 
 
-def _host(location: str | None) -> str | None:
+def _place(location: str | None) -> str | None:
+    """Where a redirect leads, without what may be a secret: a user, a query, and a part of the path as long as a session's id."""
     try:
-        return clean(urlsplit(location or "").hostname or "", _LONGEST_NAME) or None
+        parts = urlsplit(location or "")
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         return None
+    if not host and (parts.scheme or not parts.path):
+        return None
+    host = f"[{host}]" if ":" in host else host
+    start = f"{parts.scheme}:" * bool(parts.scheme) + f"//{host}" * bool(host) + f":{port}" * bool(port)
+    segments = (segment.partition(";")[0] for segment in parts.path.split("/"))
+    return clean(start + "/".join("***" if len(each) > _LONGEST_SEGMENT else each for each in segments), _LONGEST_NAME) or None

@@ -74,7 +74,10 @@ _ADDRESS = (
     f"correct endpoint of this workspace, or model: this address does not serve chat calls for it; the provider's endpoints are {HOSTS}, "
     f"and one's own is a URL up to /chat/completions; {_THEN}"
 )
-_REDIRECT = f"put the URL that really answers into endpoint of this workspace; {_THEN}"
+_REDIRECT = (
+    "put the URL that really answers into endpoint of this workspace, up to /chat/completions (natively up to /api/v1); if the redirect "
+    f"leads to a page to sign in at, a gateway between here and the provider answers: ask whoever runs that; {_THEN}"
+)
 _PROXY = f"check the proxy that the job or the environment names, and its credentials; {_THEN}"
 _ROW = (
     "correct the row or the parameters it is asked under; a corrected row runs at the next start, the same one only with --retry-rejected"

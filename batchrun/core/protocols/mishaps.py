@@ -101,9 +101,6 @@ MISHAPS: dict[str, Mishap] = {
     "no_memory": _passing(
         "this machine had no memory left for the call", f"{_PASSES}; if it stays, lower concurrency or transport.max_response_bytes"
     ),
-    "redirect": _standing(
-        "the endpoint redirects, which is not followed", "put the URL that really answers into endpoint of this workspace"
-    ),
     # in a whole answer of status 200
     "empty_body": _passing("the answer has no body", _NOT_A_CHAT_ENDPOINT),
     "html": _passing("the answer is a web page", _NOT_A_CHAT_ENDPOINT),

@@ -255,15 +255,29 @@ def test_a_request_id_that_no_json_can_hold_is_cleaned():
     assert refusal(400, {"x-request-id": "r\udcff\n1"}, b"").request_id == "r 1"
 
 
-def test_a_redirect_names_the_host_it_points_to_and_nothing_else_of_it():
-    failure = refusal(302, {"Location": "https://user:secret@login.example:8443/path?token=1"}, b"")
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://llm.example/v1/chat/completions", "https://llm.example/v1/chat/completions"),
+        ("https://user:secret@login.example:8443/path;session=secret?token=secret#secret", "https://login.example:8443/path"),
+        (f"https://login.example/{'secret' * 7}/sign-in", "https://login.example/***/sign-in"),
+        ("/v1/chat/completions/", "/v1/chat/completions/"),
+        ("//login.example", "//login.example"),
+        ("http://[::1]:8080/v1", "http://[::1]:8080/v1"),
+        ("https://登录.example/好", "https://登录.example/好"),
+    ],
+)
+def test_a_redirect_says_where_it_leads_and_nothing_that_may_be_a_secret(location, shown):
+    failure = refusal(302, {"Location": location}, b"<html><title>Moved</title>")
     assert (failure.code, failure.fault, failure.scope) == ("redirect", PARK, WORKSPACE)
-    assert failure.message == "the endpoint answered 302 with a redirect to login.example"
+    assert failure.message == f"the endpoint answered 302 with a redirect to {shown}"
+    assert "secret" not in repr(failure)
 
 
-@pytest.mark.parametrize("location", ["", "/v2", "http://[::1"])
+@pytest.mark.parametrize("location", ["", "?token=secret", "http://[::1", "http://host:port/", "javascript:alert(1)"])
 def test_a_redirect_to_nowhere_is_a_redirect(location):
-    assert refusal(302, {"location": location}, b"").code == "redirect"
+    failure = refusal(302, {"location": location}, b"")
+    assert (failure.code, failure.message) == ("redirect", "the endpoint answered 302 and said nothing")
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,11 @@ ADVICE = {
         f"服务商的 endpoint 有 {HOSTS}，自有服务则填 /chat/completions 之前的 URL"
     ),
     "check the proxy that the job or the environment names, and its credentials": "检查作业或环境变量所指的代理及其凭据",
-    "put the URL that really answers into endpoint of this workspace": "将实际应答的 URL 填入该业务空间的 endpoint",
+    "put the URL that really answers into endpoint of this workspace, up to /chat/completions (natively up to /api/v1); if the redirect "
+    "leads to a page to sign in at, a gateway between here and the provider answers: ask whoever runs that": (
+        "将实际应答的 URL 填入该业务空间的 endpoint，写到 /chat/completions 之前（原生接口写到 /api/v1）；"
+        "若重定向到登录页面，则是本机与服务商之间的网关在应答：请询问其管理者"
+    ),
     "the rows stay pending; run the same command again then, or with --wait, which goes on by itself": (
         "这些行保持待处理；届时再次运行同一命令，或加 --wait 自动继续"
     ),

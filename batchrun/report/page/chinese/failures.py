@@ -44,7 +44,6 @@ MESSAGES = {
     "the answer is larger than batchrun takes": "回答超过 batchrun 接收的大小",
     "the answer's values would take more memory than batchrun gives one answer": "回答所含的值会占用超出单个回答上限的内存",
     "this machine had no memory left for the call": "本机没有内存可供此次调用",
-    "the endpoint redirects, which is not followed": "endpoint 要求重定向，batchrun 不跟随",
     # In a whole answer.
     "the answer has no body": "回答没有内容",
     "the answer is a web page": "回答是一个网页",
@@ -224,6 +223,7 @@ OF_FAILURES = (
         r"the endpoint answered (?P<status>\d+) and said nothing",
         "endpoint 返回了 {status}，没有任何说明",
     ),
+    (r"the endpoint answered (?P<status>\d+) with a redirect to (?P<place>\S+)", "endpoint 返回了 {status}，重定向到 {place}"),
     # What happened, with its details.
     (r"(?P<said>[^(]+) \(called: (?P<url>.+)\)", "{said}（调用地址：{url}）"),
     (r"(?P<said>the [^(]+|an [^(]+|a [^(]+|no [^(]+|this [^(]+) \((?P<may>.+)\)", "{said}（{may}）"),
