@@ -101,6 +101,13 @@ def test_of_an_address_that_is_not_there_the_url_is_told_that_was_called_and_wha
         assert "public (dashscope.aliyuncs.com), finance (dashscope-finance.aliyuncs.com)" in failure.advice
 
 
+def test_of_a_web_page_for_an_answer_its_title_is_told_and_the_url_that_was_called():
+    failure = failure_of(server.says(server.http(f"<html><title>Sign in, {KEY}</title>".encode())))
+    assert re.fullmatch(
+        r"the answer is a web page: Sign in, \*\*\* \(called: http://127\.0\.0\.1:\d+/v1/chat/completions\)", failure.message
+    )
+
+
 def test_a_url_that_is_told_holds_no_query_and_no_key():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

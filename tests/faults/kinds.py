@@ -219,7 +219,6 @@ _ONLY_PLAIN = {
 _BODIES: dict[str, tuple[bytes, str]] = {
     "an empty body": (b"", "empty_body"),
     "only blanks": (b" \r\n" * 9, "empty_body"),
-    "a web page": (b"<html>Sign in</html>", "html"),
     "half of JSON": (server.ANSWER[:-9], "not_json"),
     "two answers": (server.ANSWER * 2, "not_json"),
     "UTF-16": (server.ANSWER.decode().encode("utf-16"), "not_json"),
@@ -270,6 +269,7 @@ PLAIN: dict[str, Kind] = {
     **_ONLY_PLAIN,
     # What it says of its tokens settles whether it was billed.
     **{name: Kind(server.says(server.http(body)), code, in_doubt=code not in _COUNTED) for name, (body, code) in _BODIES.items()},
+    "a web page": Kind(server.says(server.http(b"<html>Sign in</html>")), "html", PARK),
     "nothing of an answer": Kind(server.says(server.http(b"{}")), "no_choices"),
     "nested 200,000 deep": Kind(
         server.says(server.http(said({"content": SAID}, x=0).replace(b'"x":0', b'"x":' + _NESTED))), "response_too_large", REJECT
@@ -287,7 +287,7 @@ STREAMED: dict[str, Kind] = {
     **_framing(EVENTS, STREAM, "text/event-stream"),
     "a stream of nothing": Kind(_events(), "empty_body"),
     "done at once": Kind(_events(DONE), "no_choices"),
-    "a web page": Kind(_events(b"<html>Sign in</html>"), "html"),
+    "a web page": Kind(_events(b"<html>Sign in</html>"), "html", PARK),
     "cut in its first event": Kind(_events(SPOKEN[:30]), "broken_event"),
     "cut after its first event": Kind(_events(SPOKEN), "no_finish_reason"),
     "cut before its finish reason, then done": Kind(_events(SPOKEN, DONE), "no_finish_reason"),

@@ -66,7 +66,7 @@ def test_where_nothing_listens_all_rows_stay_pending_after_a_few_calls_and_one_l
     assert all(why.startswith(refused) for _, why in told)
 
 
-@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize("status", [200, 302, 404, 405])
 def test_an_address_that_answers_a_web_page_to_everything_parks_and_gives_no_row_up(tmp_path, status):
     async def main() -> Ending:
         said = b"HTTP/1.1 %d No\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s" % (status, len(PAGE), PAGE)

@@ -137,7 +137,7 @@ def _complaint(status: int, body: bytes) -> Complaint:
         case Unreadable() if looks_like_events(body, whole=True):
             return _complaint_in_stream(body) or Complaint(None, _text(body))
         case Unreadable("html"):
-            return Complaint(None, _page_title(body))
+            return Complaint(None, page_title(body))
         case _:
             return Complaint(None, _text(body))
 
@@ -177,7 +177,8 @@ def _text(body: bytes) -> str:
     return clean(body[: 8 * _LONGEST_MESSAGE].decode("utf-8-sig", errors="replace"))
 
 
-def _page_title(body: bytes) -> str:
+def page_title(body: bytes) -> str:
+    """What a web page says of itself."""
     title = _TITLE.search(body[:_LONGEST_BODY_BYTES].decode(errors="replace"))
     return clean(f"a web page: {title[1].strip()}" if title else "a web page")
 

@@ -171,6 +171,8 @@ _OTHER_TROUBLE = _again(source="RFC 9110")
 
 _ASTRAY = frozenset({404, 405, 410})
 """Statuses of an address that is not there, or not for this; a redirect is another."""
+_PAGE = "html"
+"""The mishap of a web page for an answer: it says the same."""
 _SAID_BY_ANYBODY = _ASTRAY | {403}
 """Statuses that a firewall and a gateway on the way give as well, to one row for its text or to all of them for a minute."""
 
@@ -219,16 +221,16 @@ def tells_by_itself(status: int) -> bool:
 
 
 def unsigned(failure: Failure) -> bool:
-    """Whether a refusal that parks is told by its status alone: nothing in it says that it is the provider's own."""
+    """Whether what parks is told by its status alone, or is a web page: nothing in it says that it is the provider's own."""
     status = failure.status
-    if failure.fault is not Fault.PARK or status is None or failure.code not in {"redirect", f"http_{status}"}:
+    if failure.fault is not Fault.PARK or status is None or failure.code not in {"redirect", _PAGE, f"http_{status}"}:
         return False
-    return status in _SAID_BY_ANYBODY or 300 <= status < 400
+    return failure.code == _PAGE or status in _SAID_BY_ANYBODY or 300 <= status < 400
 
 
 def located(failure: Failure, url: str) -> Failure:
     """Name *url*, which was called, in a *failure* that may be one of its address."""
-    astray = failure.status in _ASTRAY or (failure.status is not None and 300 <= failure.status < 400)
+    astray = failure.code == _PAGE or failure.status in _ASTRAY or (failure.status is not None and 300 <= failure.status < 400)
     return replace(failure, message=f"{failure.message} (called: {url})") if astray else failure
 
 

@@ -103,7 +103,15 @@ MISHAPS: dict[str, Mishap] = {
     ),
     # in a whole answer of status 200
     "empty_body": _passing("the answer has no body", _NOT_A_CHAT_ENDPOINT),
-    "html": _passing("the answer is a web page", _NOT_A_CHAT_ENDPOINT),
+    # Parks as a 404 without the provider's word does, and may have been billed all the same.
+    "html": Mishap(
+        Fault.PARK,
+        Scope.LANE,
+        "the answer is a web page",
+        "correct endpoint of this workspace, if it is not the base URL of a chat API (one's own is a URL up to /chat/completions); else a "
+        "gateway or a firewall between here and the provider answers, maybe for a sign-in: ask whoever runs that; then run the same "
+        "command again",
+    ),
     "event_stream": _passing("the answer is an event stream that cannot be read", _NOT_A_CHAT_ENDPOINT),
     "broken_event": _passing("an event of the stream is no JSON object", _PASSES),
     "not_json": _passing("the answer is no JSON", _NOT_A_CHAT_ENDPOINT),

@@ -15,7 +15,7 @@ import orjson
 
 from batchrun.core.classes import slotted, value
 from batchrun.core.model import Failure, Reply
-from batchrun.core.protocols.error_body import Complaint, complaint_of, error_in_200, refusal, request_id_of
+from batchrun.core.protocols.error_body import Complaint, complaint_of, error_in_200, page_title, refusal, request_id_of
 from batchrun.core.protocols.folding import Choices
 from batchrun.core.protocols.json_body import Document, Unreadable, begins_an_object, parse
 from batchrun.core.protocols.mishaps import mishap
@@ -182,7 +182,8 @@ class Reading:
         if isinstance(found, Document):
             fields, line = found
             return self.dialect.read(status, headers, fields, line)
-        return mishap(found.flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
+        failure = mishap(found.flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
+        return replace(failure, message=f"the answer is {page_title(body)}") if found.flaw == "html" else failure
 
 
 @slotted

@@ -74,6 +74,8 @@ class Judge:
         sure = lane.unsigned > 1 or lane.left - lane.aside.rows == 1
         if sure:
             self._park(failure.scope, lane, failure, now, at_first=True)
+        if self._retry.holds(failure):
+            return Verdict.HELD
         if lane.front or lane.undrawn:
             lane.next_tokens()
         lane.front.append((ticket.ordinal, ticket.attempt))

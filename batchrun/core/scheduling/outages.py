@@ -12,8 +12,9 @@ attempts of a whole night's rows. So:
 - A call that found no connection did not meet the provider: that is no attempt of its row's, whether an outage lasts or not. Any other
   failure is one, for a row may be its cause; the pauses are short then for some minutes, so that a stretch of such rows is gone through,
   unless the provider asks for longer ones.
-- What else would park the lane at once (a certificate, a proxy, a status that no provider's word comes with) is a failure like these where
-  the lane has had answers: a firewall refuses one row for its text, a gateway says 404 for a minute, and neither is the end of a night.
+- What else would park the lane at once (a certificate, a proxy, a web page, a status that no provider's word comes with) is a failure like
+  these where the lane has had answers: a firewall refuses one row for its text, a gateway says 404 for a minute, and neither is the end of
+  a night.
 - A key, a model or a bill that the provider refuses by name is believed at once where nothing that it concerns ever had an answer, until a
   call is answered that was on its way then: of several gateways one may not know a new key for a second, or take another's for it. Where
   the lane had, or another of the same workspace or account, one call tries again now and then, and it is believed after two minutes:

@@ -100,6 +100,11 @@ class Call(Attempt):
             # What it had taken is given back by now: the others go on.
             return mishap("no_memory", in_doubt=True)
 
+    def result(self) -> Reply | Failure:
+        """What the answer comes to; of one that may have come from another place it is told what was called."""
+        result = super().result()
+        return located(result, self._target.shown) if isinstance(result, Failure) else result
+
     def abort(self) -> None:
         """Break it off, if it is still under way; nothing is told of it any more."""
         if self.connection is not None:

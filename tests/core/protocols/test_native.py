@@ -102,7 +102,6 @@ BROKEN = {
     "the string null beside a text": (ANSWER | {"output": {"text": "好", "finish_reason": "null"}}, "no_finish_reason"),
     "a text without a finish reason": (ANSWER | {"output": {"text": "好"}}, "no_finish_reason"),
     "an answer of the other dialect": (recorded.compat(), "no_choices"),
-    "a page": (b"<html></html>", "html"),
     "cut short": (orjson.dumps(ANSWER)[:-1], "not_json"),
     "empty": (b"", "empty_body"),
     "an error nobody knows": ({"code": "NeverSeen", "message": "m", "request_id": ID}, "error_in_200"),

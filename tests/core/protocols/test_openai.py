@@ -8,6 +8,8 @@ import pytest
 
 from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.protocols import reading
+from batchrun.core.protocols.failures import unsigned
+from batchrun.core.protocols.formats import FORMATS
 from batchrun.core.protocols.openai import OPENAI
 
 MESSAGE = {"role": "assistant", "content": "好"}
@@ -150,7 +152,6 @@ BROKEN = {
     "empty": (b"", "empty_body"),
     "blank": (b" \r\n ", "empty_body"),
     "only a byte order mark": (b"\xef\xbb\xbf", "empty_body"),
-    "a page": (b"<!DOCTYPE html><html></html>", "html"),
     "text": (b"OK", "not_json"),
     "cut short": (orjson.dumps(ANSWER)[:-2], "not_json"),
     "two answers": (orjson.dumps(ANSWER) * 2, "not_json"),
@@ -187,6 +188,19 @@ def test_a_200_that_is_no_whole_answer_is_tried_again_and_said(body, code):
     assert (got.code, got.fault, got.scope, got.status) == (code, Fault.AGAIN, Scope.ROW, 200)
     # Either the provider said what it counted, or it may have counted something.
     assert got.in_doubt is (got.usage is None)
+
+
+@pytest.mark.parametrize("form", ["openai", "dashscope-text", "dashscope-multimodal"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("title", "said"), [("Sign in\nhere", ": Sign in here"), ("", "")])
+def test_a_web_page_for_an_answer_is_nobody_s_word_and_may_have_been_billed(form, stream, title, said):
+    """A gateway says so, or an address that is no API's: to all of them as a rule, and of one row for what stands in it."""
+    body = f"<!DOCTYPE html><html><title>{title}</title></html>".encode()
+    got = reading.read(FORMATS[form].dialect, {"stream": stream}, 200, {}, body)
+    assert isinstance(got, Failure)
+    assert (got.code, got.fault, got.scope, got.status, got.in_doubt) == ("html", Fault.PARK, Scope.LANE, 200, True)
+    assert got.message == f"the answer is a web page{said}"
+    assert unsigned(got)
 
 
 def test_tokens_reported_with_a_broken_answer_are_counted_and_not_doubted():

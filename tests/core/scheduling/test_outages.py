@@ -231,11 +231,11 @@ def test_an_outage_holds_back_no_other_lane():
 
 
 def unsigned(status):
-    """A refusal that brings a web page."""
-    return classify(status, None, "a web page")
+    """A refusal that brings a web page; under 200 it is one that was to be an answer, and may have been billed."""
+    return mishap("html", in_doubt=True, status=200) if status == 200 else classify(status, None, "a web page")
 
 
-UNSIGNED = [301, 302, 307, 403, 404, 405, 410]
+UNSIGNED = [200, 301, 302, 307, 403, 404, 405, 410]
 
 
 @pytest.mark.parametrize("status", UNSIGNED)
@@ -444,6 +444,16 @@ def test_what_is_in_doubt_is_held_though_its_refusal_is_not_believed_yet():
     ended(scheduler, ticket, answer(), 1.0)
     (ticket,) = launched(scheduler, 1.0)
     assert ended(scheduler, ticket, replace(parks(Scope.WORKSPACE), in_doubt=True), 2.0) is Verdict.HELD
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9])
+def test_a_row_that_a_web_page_answers_may_have_been_billed_and_is_held_where_that_is_wished(rows):
+    scheduler = Scheduler([lane(rows=rows, slots=1)], RetryPolicy(hold_in_doubt=True))
+    events = Events(scheduler, lambda _: (unsigned(200), 0.1))
+    drained = events.run()
+    assert drained is not None
+    assert [parked.rows for parked in drained.parked] == [rows - 2] * (rows > 2)
+    assert (events.verdicts(), len(events.launches)) == ({Verdict.HELD: min(rows, 2)}, min(rows, 2))
 
 
 @pytest.mark.parametrize("code", ["tls", "proxy_refused"])

@@ -60,6 +60,11 @@ MESSAGES = {
     "$: nested too deeply": "$：嵌套过深",
     "a tool call without a function and its arguments": "工具调用缺少函数及其参数",
     # What to do.
+    "correct endpoint of this workspace, if it is not the base URL of a chat API (one's own is a URL up to /chat/completions); else a "
+    "gateway or a firewall between here and the provider answers, maybe for a sign-in: ask whoever runs that": (
+        "若该业务空间的 endpoint 不是对话 API 的基础 URL，请更正它（自建服务写到 /chat/completions 之前）；"
+        "否则是本机与服务商之间的网关或防火墙在应答，可能要求登录：请询问其管理者"
+    ),
     "usually passes: it is tried again, and the same command goes on with the rows that are left": (
         "通常会自行恢复：会自动重试，同一命令会继续处理剩余的行"
     ),
@@ -225,6 +230,7 @@ OF_FAILURES = (
     ),
     (r"the endpoint answered (?P<status>\d+) with a redirect to (?P<place>\S+)", "endpoint 返回了 {status}，重定向到 {place}"),
     # What happened, with its details.
-    (r"(?P<said>[^(]+) \(called: (?P<url>.+)\)", "{said}（调用地址：{url}）"),
+    (r"(?P<said>.+) \(called: (?P<url>\S+)\)", "{said}（调用地址：{url}）"),
+    (r"the answer is a web page: (?P<title>.+)", "回答是一个网页：{title}"),
     (r"(?P<said>the [^(]+|an [^(]+|a [^(]+|no [^(]+|this [^(]+) \((?P<may>.+)\)", "{said}（{may}）"),
 )
