@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import stat
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +15,26 @@ from pydantic import ValidationError
 from batchrun.core.errors import JobError, Mistake
 from batchrun.core.jobs.job import Job
 from batchrun.core.jobs.places import lines_of
-from batchrun.core.jobs.words import key_path, nearest, without_keys_in
+from batchrun.core.jobs.words import IN_SINGLE_QUOTES, key_path, nearest, without_keys_in
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _MOST_BYTES = 32 << 20
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
-_TYPOGRAPHIC = "“”„‟‘’«»＂＇"
-"""What word processors and Chinese keyboards write in the place of quotes."""
+_TYPOGRAPHIC = "“”„‟‘’«»＂＇＝，：［］｛｝【】、。"
+"""What word processors and Chinese keyboards write in the place of TOML's own punctuation."""
+_WAYS_OUT: tuple[tuple[str, Callable[[str], object], str], ...] = (
+    ("", lambda rest: rest[0] in _TYPOGRAPHIC, "LETTER stands there: TOML wants plain punctuation, as a plain keyboard writes it"),
+    ("Invalid value", re.compile("(True|False)\\b").match, "TOML writes true and false in small letters"),
+    ("Invalid value", lambda rest: rest[0].isalpha(), "text stands in quotes"),
+    ("", re.compile(r"[^\W\d_a-zA-Z]").match, 'a name with other letters than A to Z stands in quotes: [workspaces."法务部"]'),
+    ("Expected newline or end of document", re.compile(",").match, "no comma ends a line"),
+    ("Invalid initial character", re.compile("}").match, "no comma stands before }"),
+    ("Expected '='", re.compile(":").match, "TOML writes a key and its value as key = value"),
+    *((said, bool, IN_SINGLE_QUOTES) for said in ("Invalid hex", "Unescaped", "Escaped character")),
+)
+"""What a person probably has to change, by how TOML's complaint begins and what stands where it points to."""
 
 
 def load_job(path: str | Path) -> Job:
@@ -47,7 +60,10 @@ def _text(path: Path) -> str:
             raise JobError(f"{path}: is no file but a pipe or a device")
         if found.st_size > _MOST_BYTES:
             raise JobError(f"{path}: {found.st_size:,} bytes are no job file: at most {_MOST_BYTES:,} are read")
-        return path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:2]:
+            raise JobError(f"{path}: UTF-16 text; a job file is saved as UTF-8")
+        return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise JobError(f"{path}: no such file{_meant(path)}") from None
     except OSError as error:
@@ -85,17 +101,14 @@ def _tables(text: str, path: Path) -> dict[str, Any]:
 
 
 def _mended_by(complaint: str, text: str) -> str:
-    """What a person probably has to change, where TOML's complaint does not say it."""
+    """The way out, where TOML's complaint does not say it."""
     found = _PLACE.search(complaint)
     if found is None:
         return ""
-    line = text.splitlines()[int(found[1]) - 1 :][:1]
-    letter = "".join(line)[int(found[2]) - 1 : int(found[2])]
-    if letter and letter in _TYPOGRAPHIC:
-        return f"; {letter} stands there: TOML wants plain quotes, as a plain keyboard writes them"
-    if complaint.startswith(("Invalid hex value", "Unescaped", "Escaped character")):
-        return "; what holds a backslash stands in single quotes: 'C:\\data\\in.jsonl'"
-    return ""
+    line = "".join(text.splitlines()[int(found[1]) - 1 :][:1])
+    rest = line[int(found[2]) - 1 :]
+    ways = (f"; {way}" for begins, about, way in _WAYS_OUT if rest and complaint.startswith(begins) and about(rest))
+    return next(ways, "").replace("LETTER", rest[:1])
 
 
 def _with_prices(tables: dict[str, Any], path: Path) -> dict[str, Any]:

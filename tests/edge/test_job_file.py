@@ -275,9 +275,21 @@ def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(written):
         ('[job]\ninput = "a"\napi_key_env = sk-fake0123456789abcdef', "line 3, column 15"),
         ('[sk-fake0123456789abcdef]\n["sk-fake0123456789abcdef"]', "line 2"),
         (b"[job]\ninput = '\xff'", "line 2 is not UTF-8"),
-        ("[job]\ninput = “a”", "; “ stands there: TOML wants plain quotes, as a plain keyboard writes them"),
+        (INPUT.encode("utf-16"), "UTF-16 text; a job file is saved as UTF-8"),
+        (INPUT.encode("utf-16-le"), "UTF-16 text; a job file is saved as UTF-8"),
+        ("[job]\ninput = “a”", "; “ stands there: TOML wants plain punctuation, as a plain keyboard writes it"),
         ('[job]\ninput = "C:\\Users\\me"', "; what holds a backslash stands in single quotes: 'C:\\data\\in.jsonl'"),
         ('[job]\ninput = "C:\\data"', "; what holds a backslash stands in single quotes: 'C:\\data\\in.jsonl'"),
+        ('[job]\ninput＝"a"', "; ＝ stands there: TOML wants plain punctuation, as a plain keyboard writes it"),
+        ("[workspaces.法务部]\nrpm = 6", '; a name with other letters than A to Z stands in quotes: [workspaces."法务部"]'),
+        ("[workspaces.a法务-1]\nrpm = 6", '; a name with other letters than A to Z stands in quotes: [workspaces."法务部"]'),
+        ("[accounts]\n法务 = 6", '; a name with other letters than A to Z stands in quotes: [workspaces."法务部"]'),
+        ("[defaults]\nmodel = qwen-plus", "; text stands in quotes"),
+        ("[defaults]\nmodel = 通义", "; text stands in quotes"),
+        ('[defaults]\nmodel = "qwen-plus",\nrpm = 6', "; no comma ends a line"),
+        ("[defaults]\nparameters = { temperature = 0.2, }", "; no comma stands before }"),
+        ("[defaults]\nstream = True", "; TOML writes true and false in small letters"),
+        ('[job]\ninput: "a"', "; TOML writes a key and its value as key = value"),
         ("x = " + "1" * 5000, "a number is too long"),
         ("x = " + "[" * 5000, "nested too deeply"),
         ("x" + ".x" * 5000 + " = 1", "nested too deeply"),
@@ -287,6 +299,11 @@ def test_what_is_no_toml_is_told_with_its_place(written, content, fragment):
     error = error_of(written(content))
     assert fragment in str(error)
     assert "0123456789" not in str(error)
+
+
+def test_a_windows_path_in_double_quotes_is_told_how_to_be_written(written):
+    [mistake] = error_of(written('[job]\ninput = "data\\rows.jsonl"')).mistakes
+    assert mistake.allowed == "a path, without control characters; what holds a backslash stands in single quotes: 'C:\\data\\in.jsonl'"
 
 
 def test_a_file_that_is_not_there_is_answered_with_the_nearest(written, tmp_path):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Loc = tuple[str | int, ...]
 
+IN_SINGLE_QUOTES = "what holds a backslash stands in single quotes: 'C:\\data\\in.jsonl'"
 HIDDEN = "something that looks like an API key"
 
 _KEY = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9._-]{16,}")

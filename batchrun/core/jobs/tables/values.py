@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from batchrun.core.jobs.hours import read_hours
-from batchrun.core.jobs.words import said, shown, wrong
+from batchrun.core.jobs.words import IN_SINGLE_QUOTES, said, shown, wrong
 
 
 class Table(BaseModel):
@@ -23,7 +23,7 @@ def as_list(value: Any) -> Any:
 
 def _path(text: str) -> str:
     if not text.strip() or not text.isprintable():
-        raise wrong(shown(text), "a path, without control characters")
+        raise wrong(shown(text), "a path, without control characters" + f"; {IN_SINGLE_QUOTES}" * bool(text.strip()))
     if text.startswith("~"):
         # Only a shell makes it a person's folder; a run directory of this name invites somebody to remove it by a shell.
         raise wrong(shown(text), 'a path as it is, without "~": "/home/NAME/…", or one from where the command is run')
