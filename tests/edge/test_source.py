@@ -552,3 +552,5 @@ def test_a_file_of_another_kind_is_one_mistake_and_not_a_million_bad_lines(tmp_p
     assert kind in said
     assert f'input "{path}"' in said
     assert "must be JSON lines in UTF-8" in said
+    assert ("iconv -f UTF-16" in said) == (kind == "UTF-16")
+    assert ("CSV UTF-8" in said) == (kind == "a zip archive")

@@ -68,8 +68,9 @@ HINTS: Mapping[str, Callable[[Reason], bool]] = {
     "the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK": lambda each: each.said.startswith("not UTF-8"),
     # Of a file whose very first letter is wrong, that may be all.
     "a table with headings (CSV) is made JSON lines by: "
-    'python3 -c \'import csv, json, sys; sys.stdin.reconfigure(encoding="utf-8-sig", newline=""); '
-    "[print(json.dumps({name: cell for name, cell in row.items() if cell})) for row in csv.DictReader(sys.stdin)]'": (
+    'python3 -c \'import csv, json, sys; sys.stdin.reconfigure(encoding="utf-8-sig", newline=""); head = sys.stdin.readline(); '
+    'by = max(",;\\t", key=head.count); [print(json.dumps({name: cell for name, cell in row.items() if cell})) '
+    "for row in csv.DictReader(sys.stdin, next(csv.reader([head], delimiter=by)), delimiter=by)]'": (
         lambda each: each.place.endswith(", line 1") and each.said == "not JSON: unexpected character, expected a JSON value at column 1"
     ),
 }

@@ -61,6 +61,8 @@ def why_not_json(text: bytes, error: orjson.JSONDecodeError) -> str:
     hint = "; the line holds carriage returns: lines must end in LF or CRLF" if b"\r" in text else ""
     if (found := letters[error.colno - 1 : error.colno]) and found in _TYPOGRAPHIC:
         hint = f', where {found} stands: JSON wants plain " : , {{ }} and [ ], as a plain keyboard writes them'
+    elif found == "'":
+        hint = ", where ' stands: JSON wants \", as json.dumps writes it and str does not"
     return f"not JSON: {said} at column {error.colno}{hint}"
 
 

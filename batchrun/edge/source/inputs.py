@@ -22,17 +22,19 @@ from batchrun.edge.source.mistakes import STDIN, printable, unusable, where
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _MOST_NEIGHBOURS = 1000
 """That are looked at for a mistyped name."""
-READABLE = "must be JSON lines in UTF-8, plain or compressed with gzip or zstd"
+_READABLE = "must be JSON lines in UTF-8, plain or compressed with gzip or zstd"
+_UTF_16 = ("UTF-16 text", ": iconv -f UTF-16 -t UTF-8 makes it of this")
 _FOREIGN = {
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-    b"{\x00": "UTF-16 text",
-    b"\x00{": "UTF-16 text",
-    b"PK\x03\x04": "a zip archive",
-    b"BZh": "a bzip2 file",
-    b"\xfd7zXZ": "an xz file",
-    b"PAR1": "a Parquet file",
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+    b"{\x00": ("UTF-16 text", ": iconv -f UTF-16LE -t UTF-8 makes it of this"),
+    b"\x00{": ("UTF-16 text", ": iconv -f UTF-16BE -t UTF-8 makes it of this"),
+    b"PK\x03\x04": ("a zip archive", ": unpack it, or if it is a sheet of Excel save that as CSV UTF-8 first"),
+    b"BZh": ("a bzip2 file", ""),
+    b"\xfd7zXZ": ("an xz file", ""),
+    b"PAR1": ("a Parquet file", ""),
 }
+"""Kinds of files by how they begin, and what may follow what an input must be."""
 
 
 @value
@@ -153,13 +155,16 @@ def _unfit(path: str, mode: int, head: bytes) -> Mistake | None:
         return Mistake(where(path), "a directory", f'must be files: "{path.rstrip("/")}/*.jsonl"')
     if not stat.S_ISREG(mode):
         return Mistake(where(path), "a pipe or a device", 'must be a file; pipe into batchrun and name "-" instead')
-    kind = foreign(head) or _misnamed(path, head)
-    return Mistake(where(path), kind, READABLE) if kind else None
+    if mistake := foreign(path, head):
+        return mistake
+    kind = _misnamed(path, head)
+    return Mistake(where(path), kind, _READABLE) if kind else None
 
 
-def foreign(head: bytes) -> str | None:
-    """Name the kind of file that begins with *head*, where it is one that batchrun does not read."""
-    return next((kind for magic, kind in _FOREIGN.items() if head.startswith(magic)), None)
+def foreign(path: str, head: bytes) -> Mistake | None:
+    """What is wrong with a file that begins with *head*, where it is of a kind that batchrun does not read."""
+    kinds = (Mistake(where(path), kind, _READABLE + way) for magic, (kind, way) in _FOREIGN.items() if head.startswith(magic))
+    return next(kinds, None)
 
 
 def _misnamed(path: str, head: bytes) -> str | None:

@@ -9,16 +9,15 @@ from itertools import accumulate
 from typing import cast
 
 from batchrun.core.classes import slotted, value
-from batchrun.core.errors import Mistake
 from batchrun.core.rows.glanced import Glanced
 from batchrun.core.rows.glances import Glances
 from batchrun.core.rows.index import Duplicate, Index, LaneKey, occurrence_id, offset_of, packed
 from batchrun.core.rows.rows import Inherited, Line, NotARow, read_line
 from batchrun.edge.source.ahead import TOGETHER, Ahead
 from batchrun.edge.source.files import Files
-from batchrun.edge.source.inputs import READABLE, foreign
+from batchrun.edge.source.inputs import foreign
 from batchrun.edge.source.lines import Cutter, TooLong, chunks
-from batchrun.edge.source.mistakes import reading, unusable, where
+from batchrun.edge.source.mistakes import reading, unusable
 from batchrun.edge.source.progress import Progress
 
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -88,8 +87,8 @@ class Scan:
         glances, cutter = Glances(self._workspaces, file.workspace), Cutter(self._max_line_bytes)
         self._line_number = 1
         for nth, chunk in enumerate(chunks(file)):
-            if not nth and (kind := foreign(chunk)):
-                raise unusable([Mistake(where(file.shown), kind, READABLE)])
+            if not nth and (mistake := foreign(file.shown, chunk)):
+                raise unusable([mistake])
             file.newlines.append(self._line_number - 1)
             content.update(chunk)
             glanced = None if self._ahead is None else self._ahead.glanced(number, nth, chunk)

@@ -74,10 +74,11 @@ def test_an_object_or_an_array_over_several_lines_is_told_how_to_be_made_json_li
         )
 
 
+@pytest.mark.parametrize("between", [",", ";", "\t"])
 @pytest.mark.parametrize("begins", [b"", codecs.BOM_UTF8], ids=["plain", "as Excel saves it"])
-def test_a_table_is_told_how_to_be_made_json_lines_and_what_is_told_does_it(tmp_path, begins):
+def test_a_table_is_told_how_to_be_made_json_lines_and_what_is_told_does_it(tmp_path, begins, between):
     # Of the last column this row has nothing: a cell that is empty says nothing, and no model is named so.
-    (tmp_path / "rows.csv").write_bytes(begins + 'id,workspace,prompt,model\r\n7,legal,"你好，\n世界",\r\n'.encode())
+    (tmp_path / "rows.csv").write_bytes(begins + 'id,workspace,prompt,model\r\n7,legal,"你好，\n世界",\r\n'.replace(",", between).encode())
     reasons = Reasons()
     for number, line in enumerate((tmp_path / "rows.csv").read_bytes().removeprefix(begins).splitlines(), 1):
         reasons.add("rows.csv", number, why(line, "legal"))

@@ -81,7 +81,7 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "two objects between carriage returns": (b'{"prompt": "x"}\r{"prompt": "y"}', "carriage returns"),
     "a comment": (b'{"prompt": "x"} // mine', "unexpected content after document"),
     "a trailing comma": (b'{"prompt": "x",}', "trailing comma"),
-    "single quotes": (b"{'prompt': 'x'}", "expected a string key"),
+    "single quotes": (b"{'prompt': 'x'}", "at column 2, where ' stands: JSON wants \", as json.dumps writes it and str does not"),
     "a key twice": (b'{"prompt": "x", "prompt": "y"}', "'prompt' stands twice, at columns 2 and 17"),
     "a key twice, deep": (b'{"prompt": "x", "metadata": {"the merger": 1, "the merger": 1}}', "a key stands twice in metadata"),
     "no fields": ({}, "no prompt"),

@@ -40,6 +40,10 @@ OF_LINES = (
         '不是 JSON（第 {column} 列：{why}）：该处为 {found}；JSON 须用半角的 " : , {{ }} [ ]',
     ),
     (
+        r"not JSON: (?P<why>.+) at column (?P<column>\d+), where ' stands: JSON wants \", as json.dumps writes it and str does not",
+        "不是 JSON（第 {column} 列：{why}）：该处为 '；JSON 须用 \"，如 json.dumps 所写（str 不是）",
+    ),
+    (
         r"not JSON: (?P<why>.+) at column (?P<column>\d+); the line holds carriage returns: lines must end in LF or CRLF",
         "不是 JSON（第 {column} 列：{why}）；该行含回车符：行须以 LF 或 CRLF 结尾",
     ),
