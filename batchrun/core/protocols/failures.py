@@ -229,7 +229,9 @@ def unsigned(failure: Failure) -> bool:
 
 
 def located(failure: Failure, url: str) -> Failure:
-    """Name *url*, which was called, in a *failure* that may be one of its address."""
+    """Name *url*, which was called, in a *failure* that may be one of its address: the provider's own codes are about what was asked."""
+    if failure.status is not None and known(failure.status, failure.code) is not None:
+        return failure
     astray = failure.code == _PAGE or failure.status in _ASTRAY or (failure.status is not None and 300 <= failure.status < 400)
     return replace(failure, message=f"{failure.message} (called: {url})") if astray else failure
 

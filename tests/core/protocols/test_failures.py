@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.model import Fault, Scope
 from batchrun.core.protocols.error_body import clean, refusal
-from batchrun.core.protocols.failures import BY_STATUS, RETRY_AFTER_CAP, TABLE, classify, seconds_of
+from batchrun.core.protocols.failures import BY_STATUS, RETRY_AFTER_CAP, TABLE, classify, located, seconds_of
 from batchrun.core.protocols.mishaps import MISHAPS
 
 AGAIN, PARK, REJECT, THROTTLED = Fault.AGAIN, Fault.PARK, Fault.REJECT, Fault.THROTTLED
@@ -348,3 +348,21 @@ def test_an_error_is_found_in_any_stream_that_a_refusal_s_body_is(body):
 
 def test_a_stream_without_an_error_is_a_refusal_all_the_same():
     assert refusal(503, {}, b"data: soon\n\n").message == "data: soon"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (404, None, True),
+        (404, "invalid_request_error", True),
+        (404, "NotFoundError", True),
+        (302, None, True),
+        (404, "model_not_found", False),
+        (404, "ModelNotFound", False),
+        (404, "WorkSpaceNotFound", False),
+        (403, None, False),
+    ],
+)
+def test_the_url_that_was_called_is_told_where_it_may_be_wrong_and_not_beside_the_provider_s_word_on_a_model(status, code, told):
+    failure = classify(status, code, "no")
+    assert located(failure, "http://a.test/v1").message == "no" + " (called: http://a.test/v1)" * told
