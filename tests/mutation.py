@@ -55,7 +55,10 @@ class Group(NamedTuple):
 _SCHEDULING = tuple(
     f"tests/core/scheduling/test_{name}.py" for name in ("lanes", "launches", "parking", "retry", "scheduler", "scheduler_quotas")
 )
-_OF_SCHEDULER = ("scheduler", "judging", "probing", "paying", "queues", "lanes", "alarms", "decisions", "plan", "past", "lessons")
+_OF_SCHEDULER = (
+    *("scheduler", "charging", "judging", "probing", "paying", "queues", "lanes"),
+    *("alarms", "decisions", "plan", "past", "lessons"),
+)
 _OF_THE_PAST = tuple(f"tests/core/scheduling/test_{name}.py" for name in ("alarms", "plan", "past"))
 GROUPS = {
     "retry": Group(

@@ -7,9 +7,10 @@ Rules
 - A row is in exactly one place: not yet drawn from its lane, at the lane's front, in the lane's heap of retries, in flight, aside for a
   budget, or settled for good. `settle` moves it; nothing copies it.
 
-How a lane comes to launch, or to wait, is told in `queues.py`; what a failure leads to in `judging.py`, what goes by the clock in
-`probing.py`, what budgets hold back in `paying.py`, what one opening leaves to the next in `lessons.py`. A closed workspace is stopped as
-by a park, until it is opened: the two stand beside each other, and each stays what it is whatever becomes of the other.
+How a lane comes to launch, or to wait, is told in `queues.py`; what an attempt is charged in `charging.py`, what a failure leads to in
+`judging.py`, what goes by the clock in `probing.py`, what budgets hold back in `paying.py`, what one opening leaves to the next in
+`lessons.py`. A closed workspace is stopped as by a park, until it is opened: the two stand beside each other, and each stays what it is
+whatever becomes of the other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from batchrun.core.limits.limiter import NO_QUOTA
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import Lack, Purse, promise_all
 from batchrun.core.scheduling.alarms import TICK
+from batchrun.core.scheduling.charging import Charging
 from batchrun.core.scheduling.decisions import ANSWERED, Drained, Launch, Ticket, Verdict, WaitUntil
 from batchrun.core.scheduling.judging import Judge
 from batchrun.core.scheduling.lane_plan import LanePlan
@@ -51,7 +53,7 @@ class Scheduler:
         self._lanes = queues.lanes
         self._alarms, self._parking = queues.alarms, queues.parking
         self._probing = Probing(queues, probe_every, wait_for_parked=wait_for_parked)
-        self._paying = Paying(queues)
+        self._charging, self._paying = Charging(queues), Paying(queues)
         self._judge = Judge(retry, queues.parking, self._probing)
         self.lessons = Lessons(queues.pools, queues.lanes)
         self._rows_held: Counter[str] = Counter()
@@ -91,7 +93,7 @@ class Scheduler:
             result = self.taken_as(ticket, result)
         for parked in ticket.probes:
             self._probing.probed(parked, ticket, result, now)
-        self._charge(ticket, result, now)
+        self._charging.charge(ticket, result, now, pressed=self.pressed)
         if ticket.promised:
             self._paying.pay(ticket, result)
         lane = ticket.lane
@@ -119,11 +121,8 @@ class Scheduler:
 
     def reprice(self, ticket: Ticket, tokens: float) -> None:
         """Correct what the attempt is expected to cost, now that its row is known; before it settles. What is hardly off stays as it is."""
-        if abs(tokens - ticket.paid) <= _HARDLY * ticket.paid:
-            return
-        for each in ticket.lane.limiters:
-            each.reprice(ticket.launched_at, ticket.paid, tokens)
-        self._corrected(ticket, tokens)
+        if abs(tokens - ticket.paid) > _HARDLY * ticket.paid:
+            self._charging.reprice(ticket, tokens)
 
     def release(self, ticket: Ticket) -> None:
         """Give a ticket's slot back: exactly once, when nothing of the attempt is left to do."""
@@ -147,9 +146,7 @@ class Scheduler:
         `settle` or `drop` follows.
         """
         ticket.sent = False
-        self._correct(ticket, 0.0)
-        for each in ticket.lane.limiters:
-            each.unsent(ticket.launched_at)
+        self._charging.give_back(ticket)
         ticket.lane.outage.unsent(ticket.launched_at)
         self._let_another_try(ticket)
 
@@ -265,49 +262,11 @@ class Scheduler:
         """Rows behind parks, and those that wait for nothing but the hours of their window, each by workspace."""
         return self._parking.rows()
 
-    # What an attempt costs.
-
     def _leave(self, lane: Lane) -> None:
         lane.left -= 1
         lane.pool.unfinished -= not lane.left
         if lane.aside.rows:
             self._paying.rest(lane)
-
-    def _charge(self, ticket: Ticket, result: Reply | Failure, now: float) -> None:
-        """Settle what was estimated: a refusal cost nothing, and what nobody can tell stays as it was estimated."""
-        lane, usage, launched_at = ticket.lane, result.usage, ticket.launched_at
-        if usage is not None:
-            self._correct(ticket, usage.input_tokens + usage.output_tokens)
-        elif isinstance(result, Failure) and not result.in_doubt:
-            self._correct(ticket, 0.0)
-        if isinstance(result, Reply) or result.fault is Fault.REASK:
-            paid = ticket.paid
-            for each in lane.limiters:
-                each.took(now, launched_at, paid)
-            if lane.pool.queue or lane.workspace.waiting:
-                self._queues.look_again(lane)
-            lane.at_once.took(now, launched_at, ticket.places[0], lane.in_flight)
-            crowd = lane.pool.crowd
-            crowd.at_once.took(now, launched_at, ticket.places[1], crowd.under_way)
-            if self.pressed:
-                lane.slots.pressed(now)
-            else:
-                lane.slots.took(now, launched_at, 0 if usage is None else usage.output_tokens, lane.in_flight)
-        elif result.fault is Fault.AGAIN:
-            lane.slots.failed(launched_at)
-
-    def _correct(self, ticket: Ticket, tokens: float) -> None:
-        launched_at, paid = ticket.launched_at, ticket.paid
-        for each in ticket.lane.limiters:
-            each.settle(launched_at, paid, tokens)
-        self._corrected(ticket, tokens)
-
-    def _corrected(self, ticket: Ticket, tokens: float) -> None:
-        lane, more = ticket.lane, tokens - ticket.paid
-        lane.tag += more / lane.plan.weight
-        ticket.paid = tokens
-        if more < 0 and (lane.pool.queue or lane.workspace.waiting):
-            self._queues.look_again(lane)
 
     def _put_back(self, ticket: Ticket) -> None:
         """Let the row of an attempt that is not made be the next of its lane."""

@@ -1,0 +1,69 @@
+"""What an attempt is charged, and what is given back: it pays by an estimate when it is launched, and by what it cost once that is known.
+
+Every quota that it paid is put right, its lane's fair share with them; whoever waits for what is given back is due another look. What the
+provider took is told to all that find how much it takes: rates, slots, and calls at once.
+"""
+
+from __future__ import annotations
+
+from batchrun.core.model import Failure, Fault, Reply
+from batchrun.core.scheduling.decisions import Ticket
+from batchrun.core.scheduling.queues import Queues
+
+
+class Charging:
+    """For the lanes in *queues*."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+
+    def charge(self, ticket: Ticket, result: Reply | Failure, now: float, *, pressed: bool) -> None:
+        """Settle what was estimated: a refusal cost nothing, and what nobody can tell stays as it was estimated.
+
+        Where this process was *pressed*, an answer waited for it, and tells nothing of how quick the provider is.
+        """
+        lane, usage, launched_at = ticket.lane, result.usage, ticket.launched_at
+        if usage is not None:
+            self._correct(ticket, usage.input_tokens + usage.output_tokens)
+        elif isinstance(result, Failure) and not result.in_doubt:
+            self._correct(ticket, 0.0)
+        if isinstance(result, Reply) or result.fault is Fault.REASK:
+            paid = ticket.paid
+            for each in lane.limiters:
+                each.took(now, launched_at, paid)
+            if lane.pool.queue or lane.workspace.waiting:
+                self._queues.look_again(lane)
+            lane.at_once.took(now, launched_at, ticket.places[0], lane.in_flight)
+            crowd = lane.pool.crowd
+            crowd.at_once.took(now, launched_at, ticket.places[1], crowd.under_way)
+            if pressed:
+                lane.slots.pressed(now)
+            else:
+                lane.slots.took(now, launched_at, 0 if usage is None else usage.output_tokens, lane.in_flight)
+        elif result.fault is Fault.AGAIN:
+            lane.slots.failed(launched_at)
+
+    def reprice(self, ticket: Ticket, tokens: float) -> None:
+        """Correct what the attempt is expected to cost, before it settles."""
+        for each in ticket.lane.limiters:
+            each.reprice(ticket.launched_at, ticket.paid, tokens)
+        self._corrected(ticket, tokens)
+
+    def give_back(self, ticket: Ticket) -> None:
+        """Let the quotas have back all that an attempt paid which was not made."""
+        self._correct(ticket, 0.0)
+        for each in ticket.lane.limiters:
+            each.unsent(ticket.launched_at)
+
+    def _correct(self, ticket: Ticket, tokens: float) -> None:
+        launched_at, paid = ticket.launched_at, ticket.paid
+        for each in ticket.lane.limiters:
+            each.settle(launched_at, paid, tokens)
+        self._corrected(ticket, tokens)
+
+    def _corrected(self, ticket: Ticket, tokens: float) -> None:
+        lane, more = ticket.lane, tokens - ticket.paid
+        lane.tag += more / lane.plan.weight
+        ticket.paid = tokens
+        if more < 0 and (lane.pool.queue or lane.workspace.waiting):
+            self._queues.look_again(lane)
