@@ -28,8 +28,9 @@ from batchrun.report.page.chinese import chinese, worded
 from batchrun.report.page.document import _data, page
 from batchrun.report.page.figures import percent, seconds, short, width
 from batchrun.report.page.markup import h, name, visible
+from batchrun.report.page.sentences import SAID
 from batchrun.report.page.subject import Parked, Ran, Subject
-from batchrun.report.page.words import _PUT_IN, _SAID, Said, Words
+from batchrun.report.page.words import _PUT_IN, Said, Words
 from batchrun.running import closing
 from batchrun.telling.publishing import publish
 from batchrun.telling.reporting import reported
@@ -85,7 +86,7 @@ def text_of(html):
 
 
 def test_every_sentence_is_said_in_both_languages_with_the_same_things_put_in():
-    for key, said in _SAID.items():
+    for key, said in SAID.items():
         shown, counted = ([{name for name, one in put_in(each) if (one is None) is shown} for each in said] for shown in (True, False))
         assert shown[0] == shown[1], key
         assert shown[0] >= counted[0] - {"n"}, key
@@ -95,7 +96,7 @@ def test_every_sentence_is_said_in_both_languages_with_the_same_things_put_in():
 
 def test_one_of_anything_is_told_as_one_and_more_as_more():
     singular, plural = "row|call|line|retry|reason|token|workspace", "rows|calls|lines|retries|reasons|tokens|workspaces"
-    for key, (english, _) in _SAID.items():
+    for key, (english, _) in SAID.items():
         one, many = (Words("en").plain(key, **{name: count for name, _ in put_in(english)}) for count in ("1", "12"))
         assert not re.search(rf"\b1 (?:[a-z]+ )?(?:{plural})\b", one), one
         assert not re.search(rf"\b12 (?:[a-z]+ )?(?:{singular})\b", many), many
