@@ -79,7 +79,7 @@ GROUPS = {
     "budget": Group(
         (
             *(f"core/money/{name}.py" for name in ("books", "budget", "outlays", "periods", "spending")),
-            *(f"running/{name}.py" for name in ("budgets", "bookkeeping", "other_runs")),
+            *(f"running/{name}.py" for name in ("budgets", "bookkeeping", "other_runs", "own_part")),
         ),
         ("tests/core/money", "tests/running/test_bookkeeping.py", "tests/running/test_budgets.py"),
     ),

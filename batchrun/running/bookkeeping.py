@@ -1,11 +1,11 @@
 """What this run borrows from the books of budgets by the day and the month, and what it makes sure that they know.
 
-An opening reads the books, and has those runs counted that they do not tell enough of (`other_runs.py`). Before calls are sent that a page
-has too little left for, more is borrowed, for all calls of a turn in one write: in lots as large as what is under way, or as a small part
-of what is left, for books of many budgets that were written for every call would cost more than all else. A page that nothing is under way
-of is given back within a second; one of many, only where another run may miss it. A run that finds nothing left waits while others hold
-some that they may give back. Where the books are lost while runs go on, nothing is lent until each of them has written down anew what it
-holds.
+An opening reads the books, and has those runs counted that they do not tell enough of (`other_runs.py`); what they say of this one stands
+in `own_part.py`. Before calls are sent that a page has too little left for, more is borrowed, for all calls of a turn in one write: in lots
+as large as what is under way, or as a small part of what is left, for books of many budgets that were written for every call would cost
+more than all else. A page that nothing is under way of is given back within a second; one of many, only where another run may miss it. A
+run that finds nothing left waits while others hold some that they may give back. Where the books are lost while runs go on, nothing is lent
+until each of them has written down anew what it holds.
 
 The books are read and written in the event loop, some hundred bytes a budget without a sync, so that a busy disk does not hold a run up.
 One that the kernel makes wait for a write, or another process that waits so while it has the lock, holds up the whole loop, as a write to
@@ -38,8 +38,9 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.money.books import Books, Part
 from batchrun.core.money.budget import LaneKey, Page, Purse
 from batchrun.core.scheduling.scheduler import Scheduler
-from batchrun.edge.books_file import BooksFile, held, is_held, is_there, ledger_bytes, name_of
+from batchrun.edge.books_file import BooksFile, held, is_held, is_there
 from batchrun.running.other_runs import OtherRuns, which
+from batchrun.running.own_part import OwnPart
 
 LOOK_EVERY = 1.0
 _ASKED_AGAIN_AFTER = 0.2
@@ -73,8 +74,9 @@ class Bookkeeper:
         wall_time: Callable[[], float] = time,
     ) -> None:  # fmt: skip
         self._directory = directory
-        self._run = name_of(directory)
         self._purses = tuple(dict.fromkeys(purse for purse in purses if purse.cap.period))
+        self._own = OwnPart(directory, self._purses)
+        self._run = self._own.name
         self._note = note
         self._wall_time = wall_time
         self._file = BooksFile(directory.absolute().parent)
@@ -111,7 +113,7 @@ class Bookkeeper:
         books = self._file.read() or Books("")
         beside = self._others.beside()
         read = self._counted(self._others.stale(books, beside))
-        self._others.take_in(books, beside, read, self._spent())
+        self._others.take_in(books, beside, read, self._own.spent())
         for key, purse in self._others.present().items():
             purse.page(self._wall_time()).others = books.others(self._run, key)
 
@@ -197,12 +199,8 @@ class Bookkeeper:
     def _lend(self, books: Books, want: _Want, now: float) -> None:
         """Lend all that is wanted; where there is less, what there is, if it is enough for any of those that ask."""
         purse, page, least, whole = want
-        key, part = purse.cap.key(page.span.name), books.runs[self._run]
-        part.taken[key], part.spent[key] = page.allowed, page.spent
-        wish = max(whole + page.promised, books.lot(self._run, key, purse.cap.amount))
-        lent = books.lend(self._run, key, purse.cap.amount, least, wish)
-        page.allowed, page.others = part.taken[key], books.others(self._run, key)
-        page.contested = lent < whole and bool(self._holders(books, key))
+        lent = self._own.borrow(books, purse, page, least, whole + page.promised)
+        page.contested = lent < whole and bool(self._holders(books, purse.cap.key(page.span.name)))
         page.refused_at = now if lent < whole else -math.inf
 
     def _awaits_others(self, now: float) -> bool:
@@ -223,7 +221,7 @@ class Bookkeeper:
                 books = self._file.read()
                 if not self._is_ours(books):
                     return False
-                self._give_back(books.runs[self._run])
+                self._own.give_back(books)
                 self._file.write(books)
         keys = [purse.cap.key(purse.page(self._wall_time()).span.name) for purse in waiting]
         return all(is_held(directory) for key in keys for directory in self._holders(books, key))
@@ -237,20 +235,7 @@ class Bookkeeper:
         """Whether the books have this run hold what no call is under way for, and another might miss it."""
         if len(self._pages) > _MANY and not self._others.at_work(books):
             return False
-        part = books.runs[self._run]
-        return any(not page.promised and (page.allowed > page.spent or part.idle(key)) for key, page in self._written())
-
-    def _give_back(self, part: Part) -> None:
-        for key, page in self._written():
-            if not page.promised:
-                page.allowed = page.spent
-            part.taken[key], part.spent[key] = page.allowed, page.spent
-
-    def _spent(self) -> dict[str, Decimal]:
-        return {key: page.spent for key, page in self._written()}
-
-    def _written(self) -> Iterator[tuple[str, Page]]:
-        return ((purse.cap.key(page.span.name), page) for purse in self._purses for page in purse.pages.values())
+        return self._own.holds_idly(books)
 
     def _take_part(self, read: Mapping[Path, Part]) -> list[Path]:
         """Write this run into the books, and what was *read* of others; the runs that must be read first, if there are any."""
@@ -262,12 +247,13 @@ class Bookkeeper:
             stale = self._others.stale(books, beside)
             if unread := [path for path in stale if path not in read]:
                 return unread
-            self._others.take_in(books, beside, {path: read[path] for path in stale}, self._spent())
-            self._write_own(books, now)
+            self._others.take_in(books, beside, {path: read[path] for path in stale}, self._own.spent())
+            self._own.take(books, self._which)
+            books.forget_before(f"{datetime.fromtimestamp(now, UTC):%Y-%m}")
             if not all((other := books.runs.get(path.name)) and other.open for path in beside if is_held(path)):
                 self._incomplete_at = now
             elif not self._awaits_others(now) and len(present) > _MANY:
-                self._take_first_lots(books, present)
+                self._take_first_lots(books, present.values(), now)
             if found is None and (self._name or is_there(self._file.path)):
                 self._note(f"{self._file.path}: was lost or damaged, and was made again from the ledgers of the runs beside it")
             self._file.write(books)
@@ -275,24 +261,12 @@ class Bookkeeper:
         self._pages = {purse: purse.page(now) for purse in self._purses}
         return []
 
-    def _write_own(self, books: Books, now: float) -> None:
-        part = books.runs.setdefault(self._run, Part())
-        part.open, part.run = True, self._which
-        part.sizes = dict.fromkeys((key for key, _ in self._written()), ledger_bytes(self._directory)[0])
-        for key, page in self._written():
-            page.allowed = max(page.allowed, page.spent + page.promised)
-            part.taken[key], part.spent[key] = page.allowed, page.spent
-            page.others = books.others(self._run, key)
-        books.forget_before(f"{datetime.fromtimestamp(now, UTC):%Y-%m}")
-
-    def _take_first_lots(self, books: Books, present: Mapping[str, Purse]) -> None:
+    def _take_first_lots(self, books: Books, present: Iterable[Purse], now: float) -> None:
         """Borrow a lot of each page that has nothing left, in one write; what is idle is given back as any other."""
-        part = books.runs[self._run]
-        for key, purse in present.items():
-            page = purse.page(self._wall_time())
+        for purse in present:
+            page = purse.page(now)
             if not page.left:
-                books.lend(self._run, key, purse.cap.amount, _NOTHING, books.lot(self._run, key, purse.cap.amount))
-                page.allowed = part.taken[key]
+                self._own.borrow(books, purse, page, _NOTHING, _NOTHING)
 
     def _close(self) -> None:
         try:
@@ -300,8 +274,7 @@ class Bookkeeper:
                 books = self._file.read()
                 if not self._is_ours(books):
                     return  # Whoever comes next reads the ledger.
-                spent = {key: page.spent + page.promised for key, page in self._written()}
-                books.runs[self._run].settle(spent, ledger_bytes(self._directory)[0])
+                self._own.settle(books)
                 self._file.write(books)
         except LedgerError as error:
             # No more is sent, and whoever comes next reads the ledger: what ended the run, if anything did, is what is to be told.
