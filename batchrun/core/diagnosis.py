@@ -84,8 +84,9 @@ def of_refused_list(failure: Failure, base: str) -> list[Finding]:
     reached = Finding("endpoint", State.OK, "reached")
     if 300 <= failure.status < 400:
         return [Finding("endpoint", State.WRONG, located(failure, f"{base}/models").message, _advice(failure))]
-    if failure.status in {404, 405}:
-        said = f"{base}/models is not there: only a probe tells whether this is the right address, and takes the key"
+    if failure.status in {404, 405} or failure.code == "html":
+        what = "is a web page" if failure.code == "html" else "is not there"
+        said = f"{base}/models {what}: only a probe tells whether this is the right address, and takes the key"
         return [reached, Finding("key", State.UNKNOWN, said, "run doctor with --probe; an endpoint is the URL up to /chat/completions")]
     if failure.scope is Scope.ACCOUNT:
         return [reached, Finding("account", State.WRONG, f"{failure.code}: {failure.message}", _advice(failure))]

@@ -25,8 +25,9 @@ from batchrun.core.diagnosis import (
 from batchrun.core.jobs.endpoints import Endpoint
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.model import Failure, Hidden, Request
-from batchrun.core.protocols.error_body import refusal
-from batchrun.core.protocols.json_body import Document, parse
+from batchrun.core.protocols.error_body import complaint_of, error_in_200, refusal
+from batchrun.core.protocols.json_body import Document, Unreadable, parse
+from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows import families
 from batchrun.core.rows.routes import NoRoute, Route, route
@@ -84,14 +85,14 @@ async def _examined(job: Job, workspace: Workspace, endpoint: Endpoint, keys: Ke
         return Examined(workspace.name, workspace.endpoint.name, (wrong,))
     patient = _Patient(workspace, endpoint, key, _models(job, workspace))
     findings = [*_key_findings(workspace, key, keys)]
-    listed = await _get(transport, patient, endpoint.bases["openai"] + "/models")
+    listed = await _listed(transport, patient, endpoint.bases["openai"])
     if isinstance(listed, Failure):
         findings += of_refused_list(listed, endpoint.bases["openai"])
         if not probe or any(each.state is State.WRONG for each in findings):
             return Examined(workspace.name, workspace.endpoint.name, tuple(findings))
     else:
         findings += [Finding("endpoint", State.OK, "reached"), Finding("key", State.OK, "taken by the endpoint")]
-    models = None if isinstance(listed, Failure) else models_listed(listed)
+    models = None if isinstance(listed, Failure) else listed
     granted, quotas = await _managed(transport, patient)
     told = [of_model(model, patient.way(model), models, granted, tuned=model in workspace.deployments) for model in patient.models]
     spent = 0
@@ -121,6 +122,15 @@ def _key_findings(workspace: Workspace, key: SecretStr, keys: Keys) -> Iterable[
         yield Finding("key", State.WRONG, "a key of a coding plan, which is not for batches", "make a key in the workspace itself")
 
 
+async def _listed(transport: Transport, patient: _Patient, base: str) -> frozenset[str] | Failure:
+    """The models that *base* lists, or why there is no list of them."""
+    answer = await _get(transport, patient, base + "/models")
+    if isinstance(answer, Failure):
+        return answer
+    models = models_listed(answer)
+    return refusal(404, {}, b"") if models is None else models
+
+
 async def _get(transport: Transport, patient: _Patient, url: str) -> dict[str, Any] | Failure:
     """The object that *url* answers with, or why there is none."""
     page = await transport.get(url, patient.headers)
@@ -129,8 +139,11 @@ async def _get(transport: Transport, patient: _Patient, url: str) -> dict[str, A
     if not 200 <= page.status < 300:
         return refusal(page.status, page.headers, page.body)
     match parse(page.body):
-        case Document(fields, _):
-            return fields
+        case Document(fields, line):
+            said = complaint_of(fields, line)
+            return fields if said is None else error_in_200(page.status, page.headers, said)
+        case Unreadable("html"):
+            return mishap("html", in_doubt=False, status=page.status)
         case _:
             return refusal(404, page.headers, page.body)
 

@@ -16,6 +16,7 @@ from batchrun.core.protocols.error_body import refusal
 from batchrun.core.rows.routes import Route, route
 from batchrun.report.diagnosis import diagnosis
 from batchrun.telling.doctor import examine
+from tests.edge import fault_server as server
 
 NOWHERE = "http://127.0.0.1:9/v1"
 
@@ -115,6 +116,32 @@ def test_without_a_models_list_the_key_is_left_to_a_probe():
     reached, key = of_refused_list(refusal(404, {}, b"not found"), "http://llm.example/v2")
     assert [reached.state.value, key.state.value] == ["ok", "unknown"]
     assert key.said.startswith("http://llm.example/v2/models is not there: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "said"),
+    [
+        (b'{"object": "list", "data": []}', "ok", "taken by the endpoint"),
+        (b'{"code": "InvalidApiKey", "message": "Invalid API-key provided."}', "wrong", "200 InvalidApiKey: Invalid API-key provided."),
+        (b'{"error": {"message": "who are you?"}}', "unknown", "200 error_in_200: an error came under status 200 (no code: who are you?)"),
+        (b"<html><title>Sign in</title></html>", "unknown", "/v1/models is a web page: only a probe tells"),
+        (b'{"status": "ok"}', "unknown", "/v1/models is not there: only a probe tells"),
+        (b"OK", "unknown", "/v1/models is not there: only a probe tells"),
+    ],
+)
+def test_a_key_is_taken_where_there_is_a_list_of_models_and_not_by_whatever_stands_under_200(monkeypatch, body, key, said):
+    monkeypatch.setenv("A_KEY", "sk-fake-0123456789")
+
+    async def main():
+        async with server.serving(server.keeps(server.http(body))) as endpoint:
+            tables = {"endpoint": f"http://127.0.0.1:{endpoint.port}/v1", "api_key_env": "A_KEY", "model": "qwen-plus"}
+            job = Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": {"legal": tables}})
+            return await examine(job, probe=False, dotenv=None)
+
+    (alone,) = anyio.run(main)
+    (finding,) = (each for each in alone.findings if each.check == "key")
+    assert finding.state.value == key
+    assert said in finding.said
 
 
 def test_a_redirect_is_a_mistake_of_the_endpoint_and_tells_nothing_of_the_key():
