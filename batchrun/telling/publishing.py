@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from batchrun.core.ledger.course import Course, Standstill
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.protocols.failures import classify
+from batchrun.core.protocols.mishaps import MISHAPS
 from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.edge import run_directory
 from batchrun.report.page.document import page
@@ -98,8 +99,9 @@ def _seen_by(parked: Parked, described: Mapping[str, Any], pending: int, only: s
 
 
 def _standing(lane: Standstill, report: Report) -> Parked:
-    failure = classify(lane.status or 0, lane.code or None, "")
-    return Parked("lane", f"{lane.workspace} {lane.model}", _left(lane, report), lane.code, lane.status, "", failure.advice)
+    own = MISHAPS.get(lane.code)
+    advice = classify(lane.status or 0, lane.code or None, "").advice if own is None else own.advice
+    return Parked("lane", f"{lane.workspace} {lane.model}", _left(lane, report), lane.code, lane.status, "", advice)
 
 
 def _left(lane: Standstill, report: Report) -> int:

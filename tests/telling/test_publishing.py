@@ -10,11 +10,11 @@ from batchrun import run_blocking
 from batchrun.cli.report import report
 from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.attribution import LANE
-from batchrun.core.ledger.course import Course
+from batchrun.core.ledger.course import Course, Standstill
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Totals
 from batchrun.running.one_run import Wishes
-from batchrun.telling.publishing import publish
+from batchrun.telling.publishing import publish, standing_still
 from batchrun.telling.reporting import Report, Taken
 
 WORKSPACES = {"legal": {"models": ["qwen-plus"]}, "sales": {"models": ["qwen-flash"]}}
@@ -99,3 +99,21 @@ def test_a_page_of_many_parked_scopes_adds_the_run_up_no_more_often_than_one_of_
         counts.append(Summed.sums - before)
         assert "w0" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "advice"),
+    [
+        ("html", 200, "correct endpoint of this workspace"),
+        ("tls", None, "check the host in the workspace's endpoint"),
+        ("redirect", 302, "put the URL that really answers"),
+        ("invalid_api_key", 401, "check the key in the variable"),
+    ],
+)
+def test_of_a_run_that_was_killed_while_a_lane_stood_still_it_is_told_what_to_do(tmp_path, code, status, advice):
+    statement, course = Statement("run", "job"), Course()
+    statement.lane("legal", "qwen-plus").pending = 7
+    course.standstills["legal", "qwen-plus"] = Standstill("legal", "qwen-plus", code, status, 0.0)
+    [parked] = standing_still(Report(statement, [Taken(tmp_path, "run", "job")], course=course))
+    assert (parked.rows, parked.code, parked.status) == (7, code, status)
+    assert parked.advice.startswith(advice)
