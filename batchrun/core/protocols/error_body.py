@@ -38,6 +38,7 @@ _KEYS_IN_JSON = re.compile(
 )
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 """Nor what turns a line of a terminal about, or cannot be seen in it."""
+_STATUS = re.compile("[45][0-9]{2}")
 _TITLE = re.compile(r"<title[^>]*>(.{1,200}?)</title>", re.IGNORECASE | re.DOTALL)
 
 
@@ -69,10 +70,16 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 
 
 def error_in_200(status: int, headers: Mapping[str, str], said: Complaint, usage: Usage | None = None) -> Failure:
-    """The failure that an error under a 2xx *status* is: by its own code where that is known, else one that may have been billed."""
+    """The failure that an error under a 2xx *status* is: by its own code where that is known, else one that may have been billed.
+
+    Some gateways say all they have to say under 200, and number it as they would a status.
+    """
     request_id = request_id_of(headers) or said.request_id
     if said.status is not None or (said.code and known(status, said.code)):
         return replace(classify(said.status or status, said.code, said.message, request_id=request_id, body=said.body), usage=usage)
+    if said.code and _STATUS.fullmatch(said.code):
+        numbered = classify(int(said.code), None, said.message, request_id=request_id, body=said.body)
+        return replace(numbered, in_doubt=usage is None, usage=usage)
     detail = f"{said.code or 'no code'}: {said.message}"
     return mishap("error_in_200", detail, in_doubt=usage is None, status=status, request_id=request_id, usage=usage)
 

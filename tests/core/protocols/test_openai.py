@@ -203,6 +203,32 @@ def test_a_web_page_for_an_answer_is_nobody_s_word_and_may_have_been_billed(form
     assert unsigned(got)
 
 
+@pytest.mark.parametrize("form", ["openai", "dashscope-text"])
+@pytest.mark.parametrize(
+    "shape", [lambda number: {"code": number, "msg": "no"}, lambda number: {"error": {"code": number, "message": "no"}}]
+)
+@pytest.mark.parametrize(
+    ("number", "code", "fault"),
+    [
+        (400, "http_400", Fault.REJECT),
+        (401, "http_401", Fault.PARK),
+        (403, "http_403", Fault.PARK),
+        (429, "http_429", Fault.THROTTLED),
+        ("429", "http_429", Fault.THROTTLED),
+        (502, "http_502", Fault.AGAIN),
+        (4001, "error_in_200", Fault.AGAIN),
+        (1, "error_in_200", Fault.AGAIN),
+        (302, "error_in_200", Fault.AGAIN),
+    ],
+)
+def test_an_error_under_200_that_is_numbered_as_a_status_is_what_that_status_is_and_may_have_been_billed(form, shape, number, code, fault):
+    """As gateways say it that put all they have to say under 200: the same key or the same row brings the same again."""
+    got = reading.read(FORMATS[form].dialect, {}, 200, {}, orjson.dumps(shape(number)))
+    assert isinstance(got, Failure)
+    assert (got.code, got.fault, got.in_doubt) == (code, fault, True)
+    assert "no" in got.message
+
+
 def test_tokens_reported_with_a_broken_answer_are_counted_and_not_doubted():
     got = failure(ANSWER | {"choices": []})
     assert (got.usage, got.in_doubt) == (Usage(7, 3, raw=USAGE), False)
@@ -229,8 +255,8 @@ def test_an_error_under_200_is_classified_by_its_own_code(body, fault, scope, co
     assert (got.fault, got.scope, got.code, got.message, got.in_doubt) == (fault, scope, code, "m", False)
 
 
-@pytest.mark.parametrize("body", [{"code": 429, "message": "slow"}, {"code": -1, "msg": "slow"}, {"code": "429", "detail": "slow"}])
-def test_an_error_under_200_that_is_numbered_is_told_with_its_number_and_what_it_says(body):
+@pytest.mark.parametrize("body", [{"code": 4290, "message": "slow"}, {"code": -1, "msg": "slow"}, {"code": "4290", "detail": "slow"}])
+def test_an_error_under_200_that_is_numbered_as_no_status_is_told_with_its_number_and_what_it_says(body):
     got = failure(body | {"data": None})
     assert (got.code, got.fault, got.in_doubt) == ("error_in_200", Fault.AGAIN, True)
     assert got.message.endswith(f"({body['code']}: slow)")
