@@ -101,6 +101,13 @@ class UnknownTokens(Attempts):
         reckoning.counting.at_end = self.climb.windows.of_answers
         return FoundTokens(self.climb, self.margin, Found(reckoning))
 
+    def teach(self, kept: Mapping[str, object], now: float) -> float | None:  # noqa: ARG002 - whenever that is.
+        """The rate, its window, and whether answers fill it."""
+        windows = self.climb.windows
+        rate = windows.teach(kept)
+        windows.of_answers = rate is not None and kept.get("at_end") == 1.0
+        return rate
+
 
 @slotted
 class FoundTokens:
@@ -217,8 +224,10 @@ class FoundTokens:
         return KnownTokens(climb, self.margin, reckoning=reckoning)
 
     def learnt(self) -> dict[str, float]:
-        """The rate and its window; nothing of what others leave of a known quota, who may be gone by then."""
-        return self.climb.learnt() if self.climb.quota == inf else {}
+        """The rate, its window, and whether answers fill it; nothing of what others leave of a known quota, who may be gone by then."""
+        if self.climb.quota < inf:
+            return {}
+        return self.climb.learnt() | ({"at_end": 1.0} if self.counting.at_end else {})
 
     def teach(self, kept: Mapping[str, object], now: float) -> float | None:  # noqa: ARG002 - whenever that is.
         """The same."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -253,6 +255,55 @@ def test_the_window_of_six_seconds_is_not_mistaken_for_a_minute_whatever_is_refu
         played = Play(bar.world)
         played.run()
         assert played.limiters[0].tokens.window == 6.0
+
+
+class Resumed(Play):
+    """Begins with what an earlier opening had learnt of tokens."""
+
+    def __init__(self, learnt: dict[str, object], world: World) -> None:
+        super().__init__(world)
+        self.limiters[0].teach({"tokens": learnt}, 0.0)
+        self.run()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("period", [6, 60])
+def test_that_answers_are_counted_is_kept_with_a_quota_that_was_found_and_used_from_the_first_minute_on(period, seed):
+    world = World(tokens(600_000, period, debit="completion"), seconds=900.0, jitter=0.02, latency=3.0, cap=1000, seed=seed)
+    played = Play(world)
+    played.run()
+    learnt = json.loads(json.dumps(played.limiters[0].learnt()))["tokens"]
+    assert learnt["at_end"] == 1.0
+    report = Resumed(learnt, replace(world, seconds=240.0, seed=seed + 10)).report
+    assert report.between(0, 240) >= 0.95 * 10_000
+    assert report.refused_share <= 0.015
+
+
+def test_that_calls_are_counted_is_not_kept_as_it_is_believed_anyway():
+    assert "at_end" not in play(tokens(600_000, 6), 300.0).limiters[0].learnt()["tokens"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_that_answers_are_counted_is_given_up_where_it_was_kept_and_is_not_so(seed):
+    world = World(tokens(1_000_000, 6), seconds=900.0, jitter=0.02, cap=1000, seed=seed)
+    resumed = Resumed({"rate": 16_000.0, "window": 6.0, "at_end": 1.0}, world)
+    assert not resumed.limiters[0].tokens.counting.at_end
+    assert resumed.report.between(300, 900) >= 0.85 * 1_000_000 / 60
+
+
+@pytest.mark.parametrize("at_end", [None, 0.0, 0.5, 2.0, math.nan, math.inf, "1.0", [1.0], {}])
+def test_whether_answers_are_counted_is_passed_over_where_it_is_kept_as_nothing_that_says_so(at_end):
+    limits = limiter(NO_QUOTA)
+    limits.teach({"tokens": {"rate": 5000.0, "window": 60.0, "at_end": at_end}}, 0.0)
+    assert (limits.tokens.held, limits.tokens.window, limits.tokens.counting.at_end) == (5000.0, 60.0, False)
+
+
+@pytest.mark.parametrize("rate", [None, 0.0, math.inf, math.nan, "5000"])
+def test_that_answers_are_counted_is_passed_over_where_no_rate_was_kept_with_it(rate):
+    limits = limiter(NO_QUOTA)
+    limits.teach({"tokens": {"rate": rate, "at_end": 1.0}}, 0.0)
+    limits.tokens.hold(1.0, 5000.0)
+    assert not limits.tokens.counting.at_end
 
 
 def test_a_resumed_run_that_is_refused_at_once_goes_on_at_the_rate_that_was_found():
