@@ -3,7 +3,8 @@
 Theory of operation. A pool that is full refuses whoever comes: each lane is refused as often as it has its share of what is sent. A lane
 that has a cap of its own is refused more often than that, and goes on to be. So it is counted what each lane sends, and how often it is
 refused; a lane whose part of the refusals is larger than its part of what is sent, by more than chance makes it, is *capped*: its refusals
-are its own. Caps of several lanes are seen one after the other: those that are known to be capped are not compared with.
+are its own. Caps of several lanes are seen one after the other: those that are known to be capped are not compared with. Where most of a
+pool are capped none of them stands out, and they are looked for together: those that are refused, beside a rest that hardly ever is.
 
 Rows that differ in what they cost are refused the more often the larger they are: of calls and of tokens it is the larger part that counts.
 
@@ -23,6 +24,8 @@ _TIMES = 1.5
 """How much larger a capped lane's part of the refusals is than its part of what is sent, at the least."""
 _SURE = 4.0
 """The logarithm of how unlikely chance must be: one in fifty, for one that is not known to be capped."""
+_TIMES_THE_REST = 4.0
+"""How much more often several capped lanes are refused than the rest, for what they send, at the least."""
 _TOO_LARGE = 1e60
 
 
@@ -71,7 +74,29 @@ class Blame:
         self.refused_share = all_refused / max(self.unit, suspect.calls + other_calls)
         suspect.is_usual = share <= _TIMES * min(of_calls, of_tokens)
         suspect.is_capped = part > _TIMES * share and (suspect.is_capped or all_refused / self.unit * _divergence(part, share) > _SURE)
+        suspect.is_capped = suspect.is_capped or (suspect.is_usual and self._is_one_of_several(suspect, [*others, suspect]))
         return suspect.is_capped
+
+    def _is_one_of_several(self, suspect: Suspect, suspects: list[Suspect]) -> bool:
+        """Whether *suspect* is one of those that are refused where the rest hardly ever is: where it is most, none of them stands out.
+
+        That some seem so by chance is the likelier the more ways there are to choose as many. Rows that cost more are refused more often.
+        """
+        suspects = sorted((each for each in suspects if each.calls), key=lambda each: each.refused / each.calls, reverse=True)
+        all_calls, all_tokens = sum(each.calls for each in suspects), sum(each.tokens for each in suspects)
+        all_refused = sum(each.refused for each in suspects)
+        calls = tokens = refused = ways = 0.0
+        surest, most = 0, _SURE
+        for place, each in enumerate(suspects[:-1], 1):
+            calls, tokens, refused = calls + each.calls, tokens + each.tokens, refused + each.refused
+            ways += log((len(suspects) - place + 1) / place)
+            of_calls, of_tokens, part = calls / all_calls, tokens / all_tokens, refused / all_refused
+            share = max(of_calls, of_tokens)
+            sure = all_refused / self.unit * _divergence(part, share) - ways
+            stands_out = part * (1.0 - share) > _TIMES_THE_REST * share * (1.0 - part)
+            if sure > most and stands_out and share <= _TIMES * min(of_calls, of_tokens):
+                surest, most = place, sure
+        return suspect in suspects[:surest]
 
     def _rescale(self) -> None:
         for each in self.suspects:

@@ -49,6 +49,36 @@ def test_caps_of_several_of_six_lanes_are_seen_one_after_the_other(capped):
     assert [each.is_capped for each in suspects] == [True] * capped + [False] * (6 - capped)
 
 
+@pytest.mark.parametrize(("capped", "lanes_of_pool"), [(4, 6), (5, 6), (10, 12), (1, 2), (2, 3)])
+def test_caps_of_most_lanes_of_a_pool_are_seen_though_none_of_them_stands_out_alone(capped, lanes_of_pool):
+    blame, suspects = lanes(lanes_of_pool)
+    for turn in range(120):
+        sent(blame, suspects)
+        blame.refused(suspects[turn % capped])
+    assert [each.is_capped for each in suspects] == [True] * capped + [False] * (lanes_of_pool - capped)
+
+
+def test_none_is_taken_for_one_of_several_by_the_refusal_of_another():
+    blame, suspects = lanes(6)
+    sent(blame, suspects[:4])
+    for turn in range(40):
+        blame.refused(suspects[turn % 4])
+    sent(blame, suspects[4:], times=100)
+    for _ in range(2):
+        blame.refused(suspects[4])
+    assert not any(each.is_capped for each in suspects)
+
+
+@pytest.mark.parametrize("large", [3, 4])
+def test_lanes_of_large_rows_are_not_capped_because_small_rows_find_room_where_theirs_do_not(large):
+    blame, suspects = lanes(6)
+    for turn in range(600):
+        sent(blame, suspects[:large], times=1, tokens=5000.0)
+        sent(blame, suspects[large:], times=10, tokens=100.0)
+        assert not blame.refused(suspects[turn % large] if turn % 50 else suspects[-1])
+        assert not any(each.is_capped for each in suspects)
+
+
 def test_a_lane_that_sends_less_because_it_is_capped_stays_so_beside_refusals_of_the_pool():
     blame, (first, *others) = lanes(6)
     dice = random.Random(1)
