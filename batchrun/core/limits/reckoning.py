@@ -64,7 +64,7 @@ class _Reckoned:
         """
         room, counting = self.room, self.counting
         would_hold, deviation = self.would_hold(now, launched_at, cost)
-        self.deviation = deviation
+        self.deviation, room.refused_at = deviation, now
         if room.knows_all(now):
             if counting.told:
                 room.ceiling.go_back(cost)

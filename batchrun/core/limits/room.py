@@ -36,7 +36,7 @@ _DEARER = 4.0
 """How much larger rows keep fewer deviations free."""
 _MOMENT = 0.1
 """Seconds in which no more goes than there is room for, where the quota is a guess: though nothing counts before it is answered, all of it
-would be refused if the guess is too high."""
+would be refused if the guess is too high. Where it is known, nothing goes for as long after a refusal: what is counted may be another."""
 _AT_END_SHARE = 1.0
 """Of a usual row, for each deviation: what is kept free of answers."""
 
@@ -52,6 +52,8 @@ class Room:
     went: Tape = field(default_factory=lambda: Tape(WINDOWS[FIRST], _LATE))
     ended: Tape = field(default_factory=lambda: Tape(WINDOWS[FIRST]))
     """Answers."""
+    refused_at: float = -math.inf
+    """When the latest row was: where answers are counted, nothing but this moment speaks against the next one."""
     _under_way: UnderWay = field(init=False)
     _waits_since: float = math.inf
     _since: float = -math.inf
@@ -161,6 +163,8 @@ class Room:
 
     def _free_of_answers_at(self, now: float, quota: float) -> float:
         most = max(1.0, quota - self.deviations.count * _AT_END_SHARE * self.usual)
+        if not self.counting.told:
+            now = max(now, self.refused_at + _MOMENT)
         if (ended := self.ended.held(now).known) < most:
             is_guess = self.counting.told
             return now + _MOMENT if is_guess and ended + self.went.amount(now, _MOMENT).expected >= most else now

@@ -296,6 +296,14 @@ def test_one_refusal_in_two_hundred_and_forty_calls_leaves_what_is_kept_free_as_
         assert reckoning.deviations.count == pytest.approx(2.0, rel=0.002)
 
 
+def test_where_answers_are_thought_to_be_counted_a_refusal_holds_the_rest_back_for_a_moment():
+    reckoning = reckoned(usual=100.0)
+    reckoning.counting.at_end = True
+    refuse(reckoning, 100.0)
+    assert reckoning.room.free_at(100.0, RATE, 100.0) == pytest.approx(100.1)
+    assert reckoning.room.free_at(200.0, RATE, 100.0) == 200.0
+
+
 def test_what_is_kept_free_has_bounds():
     reckoning = reckoned(usual=100.0)
     for _ in range(100):
