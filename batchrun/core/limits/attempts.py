@@ -130,6 +130,7 @@ class Attempts:
         climb, windows = self.climb, self.climb.windows
         if not climb.is_cold and windows.is_no_window(lasted):
             return climb.rate(now)
+        windows.of_answers = False
         windows.end_episode(now, lasted, may_have_fallen=not climb.is_cold)
         if windows.of_answers:
             return min(climb.rate(now), windows.least * UNDER)

@@ -6,6 +6,7 @@ import pytest
 
 from batchrun.core.limits.counting import WINDOWS
 from batchrun.core.limits.limiter import Limiter, Quota, limiter
+from batchrun.core.limits.pace import pace_of_tokens
 from batchrun.core.limits.reckoning import Reckoning
 from batchrun.core.limits.tokens import FoundTokens, KnownTokens
 from tests.benchmarks.bars import known_tokens
@@ -145,6 +146,16 @@ class Shared:
 def rule(limits: Limiter) -> type:
     """Which one tokens go by."""
     return type(limits.tokens.rule)
+
+
+def test_that_answers_filled_a_window_once_does_not_make_nothing_of_what_a_minute_holds_later():
+    pace = pace_of_tokens(RATE)
+    pace.climb.windows.of_answers, pace.climb.windows.window = True, 60.0
+    for second in range(60):
+        pace.pay(float(second), 500.0)
+    pace.begin_episode(60.0)
+    pace.find(65.0, 5.0)
+    assert pace.held == pytest.approx(500.0, rel=0.05)
 
 
 def test_what_others_leave_of_a_known_quota_is_found_and_all_of_it_is_used_again_once_they_are_gone():
