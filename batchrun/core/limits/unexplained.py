@@ -2,7 +2,8 @@
 
 Theory of operation. A row is refused because a window is full. At a refusal it is looked up which windows may have been: those that what
 went in them, what may be under way at the most, and the row that was refused fill, or answers do. That need not wait until more is known
-(as the witness does, `witness.py`): what is guessed is taken at its most.
+(as the witness does, `witness.py`): what is guessed is taken at its most. Where a row was taken that does not go into a window, only
+answers can have filled that one.
 
 *Only shorter ones than is believed in.* Whoever believes in a longer window than the provider counts over sends too much at once, and is
 refused until that shows. After three such refusals in a row, at different moments, the longest of those that may have been full at each of
@@ -59,16 +60,23 @@ class Unexplained:
         if at - self._latest < APART:
             return None
         self._latest = at
-        full = [place for place, seconds in enumerate(WINDOWS) if self._may_be_full(refusal, seconds)]
+        least = least_rung(refusal.rate, largest)
+        full = [
+            place
+            for place, seconds in enumerate(WINDOWS)
+            if self._may_be_full_of_answers(refusal, seconds) or (place >= least and self._may_be_full(refusal, seconds))
+        ]
         self._others = 0 if full else self._others + 1
         if not full or full[-1] >= counting.rung or counting.at_end:
             self.forget()
             return None
         self._shorter, self._rung = self._shorter + 1, min(self._rung, full[-1])
-        return self._rung if self._shorter >= _IN_A_ROW and self._rung >= least_rung(refusal.rate, largest) else None
+        return self._rung if self._shorter >= _IN_A_ROW and self._rung >= least else None
 
     def _may_be_full(self, refusal: Refusal, seconds: float) -> bool:
-        at, ended_at, rate, cost, _ = refusal
-        known, guessed, variance = self.room.went.amount(at, seconds + _LATE)
-        most = known + guessed + _AT_MOST * sqrt(variance) + cost
-        return max(most, self.room.ended.sum(ended_at, seconds + ended_at - at)) >= _FULL * rate * seconds
+        known, guessed, variance = self.room.went.amount(refusal.launched_at, seconds + _LATE)
+        return known + guessed + _AT_MOST * sqrt(variance) + refusal.cost >= _FULL * refusal.rate * seconds
+
+    def _may_be_full_of_answers(self, refusal: Refusal, seconds: float) -> bool:
+        at, ended_at = refusal.launched_at, refusal.refused_at
+        return self.room.ended.sum(ended_at, seconds + ended_at - at) >= _FULL * refusal.rate * seconds

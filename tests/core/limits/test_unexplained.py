@@ -9,8 +9,8 @@ from batchrun.core.limits.limiter import Limiter, Quota, limiter
 from batchrun.core.limits.pace import pace_of_tokens
 from batchrun.core.limits.reckoning import Reckoning
 from batchrun.core.limits.tokens import FoundTokens, KnownTokens
-from tests.benchmarks.bars import known_tokens
-from tests.benchmarks.play import Play
+from tests.benchmarks.bars import known_tokens, tokens
+from tests.benchmarks.play import Play, Report, World
 
 RATE = 1000.0
 SIX, TWO, ONE = (WINDOWS.index(seconds) for seconds in (6.0, 2.0, 1.0))
@@ -77,6 +77,30 @@ def test_a_window_that_the_largest_row_does_not_go_into_is_not_the_one():
     assert [refused(reckoning, at) for at in (0.2, 0.71, 1.22)] == [SIX] * 3
 
 
+def test_a_window_that_the_largest_row_does_not_go_into_explains_nothing_and_others_are_to_blame():
+    for largest, blamed in ((100.0, False), (1500.0, True)):
+        reckoning = Reckoning()
+        reckoning.took(0.0, RATE, largest)
+        went(reckoning, (9.9, 960.0))
+        assert others(reckoning, 10.0, 10.4, 10.6, 10.8, 11.1)[-1] is blamed
+
+
+def test_answers_explain_a_refusal_in_any_window_whatever_the_largest_row_is():
+    reckoning = Reckoning()
+    reckoning.took(0.0, RATE, 1500.0)
+    for at in (10.0, 13.0, 16.0, 19.0):
+        reckoning.took(at - 0.1, RATE, 950.0)
+        assert others(reckoning, at) == [False]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_others_leave_of_a_known_quota_is_found_though_the_largest_rows_go_into_no_shorter_window(seed):
+    play = Beside(World(tokens(600_000, 6), Quota(tpm=600_000), seconds=600.0, jitter=0.02, cap=1000, seed=seed))
+    report = play.run()
+    assert report.between(120, 600) >= 0.8 * 5000.0
+    assert report.refused_share <= 0.07
+
+
 def test_what_may_be_under_way_counts_at_the_most_that_it_may_cost():
     reckoning = Reckoning()
     reckoning.room.pay(0.1, 3500.0)
@@ -141,6 +165,19 @@ class Shared:
                 self.limits.settle(now, 100.0, 100.0)
                 self.limits.took(now + 0.05, now, 100.0)
             now += 0.05
+
+
+class Beside(Play):
+    """Somebody else uses half of the quota, evenly."""
+
+    def run(self) -> Report:
+        self._at(0.1, self._other, 0.0)
+        return super().run()
+
+    def _other(self, now: float, _: object) -> None:
+        if self.meter.refuses(now, 1000) is None:
+            self.meter.count(now, 1000, now + 1.0)
+        self._at(now + 0.2, self._other, 0.0)
 
 
 def rule(limits: Limiter) -> type:
