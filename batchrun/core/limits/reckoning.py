@@ -120,6 +120,11 @@ class Reckoning(_Reckoned):
         if (another := trials.took(now, quota, cost)) is not None:
             self._try(now, another)
 
+    def may_be_full(self, now: float, launched_at: float, rate: float, cost: float) -> bool:
+        """Whether any window may have been when a row was refused that was expected to cost so much."""
+        refusal = self._refusal(now, launched_at, rate, cost)
+        return not self.room.knows_all(now) or self._unexplained.explains(refusal, self._trials.largest)
+
     def refused(self, now: float, launched_at: float, rate: float, cost: float) -> None:
         """The provider refused a row that was expected to cost *cost*, and that `Room.settle` has taken back."""
         self._note_refused(now, launched_at, rate, cost)

@@ -59,6 +59,10 @@ class KnownTokens(Attempts):
         """Whether the latest refusals are none of this quota, if it is all there for this run."""
         return self.reckoning.others_use_it
 
+    def may_be_full(self, now: float, launched_at: float, cost: float) -> bool:
+        """Whether any window may have been, however the provider counts."""
+        return self.reckoning.may_be_full(now, launched_at, self.climb.quota, cost)
+
     def took(self, now: float, amount: float) -> None:
         """Learn from it."""
         self.reckoning.took(now, self.climb.quota, amount)

@@ -60,20 +60,27 @@ class Unexplained:
         if at - self._latest < APART:
             return None
         self._latest = at
-        least = least_rung(refusal.rate, largest)
-        full = [
-            place
-            for place, seconds in enumerate(WINDOWS)
-            if self._may_be_full_of_answers(refusal, seconds) or (place >= least and self._may_be_full(refusal, seconds))
-        ]
+        full = self._may_be_full(refusal, largest)
         self._others = 0 if full else self._others + 1
         if not full or full[-1] >= counting.rung or counting.at_end:
             self.forget()
             return None
         self._shorter, self._rung = self._shorter + 1, min(self._rung, full[-1])
-        return self._rung if self._shorter >= _IN_A_ROW and self._rung >= least else None
+        return self._rung if self._shorter >= _IN_A_ROW and self._rung >= least_rung(refusal.rate, largest) else None
 
-    def _may_be_full(self, refusal: Refusal, seconds: float) -> bool:
+    def explains(self, refusal: Refusal, largest: float) -> bool:
+        """Whether any window may have been full then, where a row as *largest* was taken."""
+        return bool(self._may_be_full(refusal, largest))
+
+    def _may_be_full(self, refusal: Refusal, largest: float) -> list[int]:
+        least = least_rung(refusal.rate, largest)
+        return [
+            place
+            for place, seconds in enumerate(WINDOWS)
+            if self._may_be_full_of_answers(refusal, seconds) or (place >= least and self._may_be_full_of_rows(refusal, seconds))
+        ]
+
+    def _may_be_full_of_rows(self, refusal: Refusal, seconds: float) -> bool:
         known, guessed, variance = self.room.went.amount(refusal.launched_at, seconds + _LATE)
         return known + guessed + _AT_MOST * sqrt(variance) + refusal.cost >= _FULL * refusal.rate * seconds
 

@@ -233,8 +233,9 @@ class Lane:
     def refused(self, launched_at: float, failure: Failure, now: float, jitter: float, places: tuple[int, int]) -> None:
         """Tell the limiter that a refusal is about: its own, or its pool's.
 
-        A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own. Want of capacity is
-        about how many calls are taken at once, and no rate; so is whatever a provider refuses that counts none.
+        A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own: but not where no
+        window of it can have been full, while all of it seems to be there. Want of capacity is about how many calls are taken at once, and
+        no rate; so is whatever a provider refuses that counts none.
         """
         subject = about(failure.code)
         if not self.plan.has_rates and subject is not About.GROWTH:
@@ -245,13 +246,15 @@ class Lane:
             self.limiter.refused(*told)
             return
         is_own = self.suspect.is_capped = self.pool.blame.refused(self.suspect) or self._stands_out(launched_at, failure.code)
-        shared = not is_own and self._is_shared(launched_at, failure.code, now)
+        may_be_full = self.pool.limiter.may_explain(now, launched_at, failure.code)
+        shared = not is_own and self.pool.shared_refusal(self, now, _SHARED_WITHIN, may_be_full=may_be_full)
         if shared:
             self.limiter.forget()
             self.fullness.refused.add(now, 1.0)
         else:
             self.limiter.refused(*told)
-        if shared or (self.plan.pool_quota != NO_QUOTA and not is_own and not self.limiter.has_found):
+        may_be_its = self.plan.pool_quota != NO_QUOTA and (may_be_full or self.pool.limiter.has_found)
+        if shared or (may_be_its and not is_own and not self.limiter.has_found):
             self.pool.limiter.refused(*told)
         else:
             self.pool.refused.add(now, 1.0)
@@ -270,10 +273,6 @@ class Lane:
             self.at_once.refused(now, launched_at, own)
         self.at_once.count_refused(launched_at, own)
         crowd.at_once.count_refused(launched_at, place, ends_step=not was_trying)
-
-    def _is_shared(self, launched_at: float, code: str, now: float) -> bool:
-        may_be_full = self.pool.limiter.may_explain(now, launched_at, code)
-        return self.pool.shared_refusal(self, now, _SHARED_WITHIN, may_be_full=may_be_full)
 
     def _stands_out(self, launched_at: float, code: str) -> bool:
         """Whether it is its own window of attempts that is full, and not its pool's.

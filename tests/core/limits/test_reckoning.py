@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.counting import WINDOWS
 from batchrun.core.limits.limiter import Limiter, Quota, limiter
 from batchrun.core.limits.reckoning import Reckoning
@@ -302,6 +303,22 @@ def test_where_answers_are_thought_to_be_counted_a_refusal_holds_the_rest_back_f
     refuse(reckoning, 100.0)
     assert reckoning.room.free_at(100.0, RATE, 100.0) == pytest.approx(100.1)
     assert reckoning.room.free_at(200.0, RATE, 100.0) == 200.0
+
+
+@pytest.mark.parametrize(("cost", "may"), [(100.0, False), (5000.0, False), (5700.0, True), (6000.0, True)])
+def test_a_known_quota_may_be_full_where_what_went_comes_to_a_window_of_it_or_nearly(cost, may):
+    limits = limiter(Quota(tpm=60 * RATE))
+    limits.pay(100.0, 4000.0)
+    limits.settle(100.0, 4000.0, cost - 100.0)
+    limits.pay(103.0, 100.0)
+    limits.settle(103.0, 100.0, 0.0)
+    assert limits.may_explain(103.1, 103.0, "insufficient_quota") is may
+
+
+def test_a_known_quota_may_be_full_as_long_as_it_is_not_known_of_a_whole_window_what_went():
+    reckoning = reckoned(usual=100.0)
+    reckoning.room.begin(100.0, Trail(60))
+    assert [reckoning.may_be_full(now, now, RATE, 100.0) for now in (101.0, 105.9, 106.1)] == [True, True, False]
 
 
 def test_what_is_kept_free_has_bounds():

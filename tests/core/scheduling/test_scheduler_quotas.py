@@ -279,6 +279,18 @@ def test_where_the_accounts_quota_is_known_a_workspaces_refusals_widen_its_margi
         assert bool(scheduler.lessons.learnt()) is not own
 
 
+@pytest.mark.parametrize(("tokens", "is_told"), [(100.0, False), (6000.0, True)])
+def test_where_the_accounts_token_quota_is_known_and_has_room_a_workspaces_refusals_say_nothing_of_it(tokens, is_told):
+    plans = [
+        but(lane(name, rows=5000, account="main", slots=4), tokens=lambda _ordinal: tokens, pool_quota=Quota(tpm=600_000))
+        for name in ("legal", "sales")
+    ]
+    scheduler = Scheduler(plans, RetryPolicy())
+    mine = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
+    ended(scheduler, mine, busy("insufficient_quota"), 0.05)
+    assert bool(scheduler.lessons.learnt()) is is_told
+
+
 def test_a_few_refusals_where_a_wider_quota_is_known_are_chance_and_pause_nothing():
     for known, held in (("workspace_quota", set()), ("pool_quota", set()), ("quota", set()), (None, {"legal"})):
         parts = {} if known is None else {known: Quota(rpm=600_000)}
