@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -120,6 +121,13 @@ def looked_into(
 
 
 def _description(directory: Path, job: Job, workspaces: Mapping[str, Workspace]) -> dict[str, Any]:
+    for name in workspaces:
+        # Its directory is made for its first answer, which is paid for by then: one that cannot be named is told now.
+        try:
+            os.fsencode(name)
+        except UnicodeEncodeError as error:
+            way_out = "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+            raise JobError(f"workspace {name!a} cannot be written in {error.encoding}, the system's encoding: {way_out}") from None
     described = run_directory.read_description(directory) or {}
     if described and described.get("name") != job.name:
         raise RunDamagedError(f"{directory}: holds the run of another job, {described.get('name')!r}; give this one an output of its own")

@@ -86,9 +86,9 @@ latency = { median = 0.0 }
 """
 
 
-def told(folder, *arguments, stdout=subprocess.PIPE, **environment):
+def told(folder, *arguments, output="runs/市场部", stdout=subprocess.PIPE, **environment):
     """What a verb says whose job and rows have Chinese names."""
-    (folder / "job.toml").write_text(RUN, encoding="utf-8")
+    (folder / "job.toml").write_text(RUN.replace("runs/市场部", output), encoding="utf-8")
     (folder / "in.jsonl").write_text('{"workspace": "市场部", "prompt": "Hi"}\n', encoding="utf-8")
     command, around = [sys.executable, "-m", "batchrun", *arguments], {**os.environ, **environment}
     return subprocess.run(command, cwd=folder, env=around, stdout=stdout, stderr=subprocess.PIPE, check=False)
@@ -119,6 +119,15 @@ def test_a_directory_whose_name_the_systems_encoding_cannot_write_is_one_line_wi
     assert said.returncode == 2
     assert b"cannot be written in ascii, the system's encoding: set LC_ALL=C.UTF-8, or PYTHONUTF8=1" in said.stderr
     assert said.stderr.count(b"\n") == 1
+
+
+def test_a_workspace_whose_name_the_systems_encoding_cannot_write_is_told_before_anything_is_called(tmp_path):
+    ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    said = told(tmp_path, "run", "job.toml", output="runs/one", **ascii_alone)
+    assert said.returncode == 2, said.stderr
+    assert b"cannot be written in ascii, the system's encoding: set LC_ALL=C.UTF-8, or PYTHONUTF8=1" in said.stderr
+    assert not (tmp_path / "runs" / "one" / "attempts.log").exists()
+    assert told(tmp_path, "run", "job.toml", output="runs/one").returncode == 0
 
 
 def test_how_a_run_ended_is_told_beside_its_json_unless_that_is_to_be_quiet(tmp_path):
