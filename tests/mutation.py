@@ -81,7 +81,7 @@ GROUPS = {
             *(f"core/money/{name}.py" for name in ("books", "budget", "outlays", "periods", "spending")),
             *(f"running/{name}.py" for name in ("budgets", "bookkeeping", "other_runs", "own_part")),
         ),
-        ("tests/core/money", "tests/running/test_bookkeeping.py", "tests/running/test_budgets.py"),
+        ("tests/core/money", *(f"tests/running/test_{name}.py" for name in ("bookkeeping", "budgets", "moved_runs"))),
     ),
     "engine": Group(
         ("engine.py", "hearing.py", "ports.py", "waiting.py", "waking.py", "running/made.py"),

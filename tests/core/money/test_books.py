@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchrun.core.money.books import Books, Part, read_books
@@ -106,3 +106,31 @@ def test_pages_of_months_long_gone_are_dropped():
     assert [page.rpartition(" ")[2] for page in kept.runs["a"].taken] == ["2026-08-01", "2026-11", "2026-11-25"]
     kept.forget_before("2027-02")
     assert [page.rpartition(" ")[2] for page in kept.runs["a"].taken] == ["2026-11", "2026-11-25"]
+
+
+def taken(kept):
+    return sum((part.taken.get(PAGE, Decimal(0)) for part in kept.runs.values()), Decimal(0))
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["one", "two"]), AMOUNTS), max_size=30))
+@example([(name, run, Decimal(1)) for name, run in zip("abbaaa", ["one", "one", "two", "two", "one", "two"], strict=True)])
+def test_what_runs_have_taken_stays_counted_whichever_of_them_stands_under_which_name(stood):
+    kept = Books("first")
+    for name, run, more in stood:
+        before = taken(kept)
+        kept.make_way(name, run)
+        assert taken(kept) == before
+        kept.move(name, run, {"a", "b"})
+        assert taken(kept) == before
+        part = kept.runs.setdefault(name, Part())
+        part.run = run
+        part.taken[PAGE] = part.taken.get(PAGE, Decimal(0)) + more
+
+
+@given(AMOUNTS, AMOUNTS)
+@example(Decimal("0.0009"), Decimal("0.0008"))
+def test_what_a_ledger_that_has_shrunk_tells_no_more_stays_counted_to_the_last_digit(spent, told):
+    kept = Books("first", {"a": Part({PAGE: spent}, {PAGE: spent}, sizes={PAGE: 100})})
+    kept.tell("a", {PAGE: told}, 50)
+    kept.runs["a"].settle({PAGE: told}, 50)
+    assert taken(kept) == max(spent, told)
