@@ -13,7 +13,7 @@ quota after it.
 Tokens may count when an answer ends, and not when its call comes. Then what was under way at the first refusal fills the short window as it
 is answered, though nothing more goes, and refusals last for longer than that. So before they are taken for a minute's it is asked whether
 answers explain them: whether these filled the short window at each of them, and no longer when an attempt was taken, while nothing had
-left the minute.
+left the minute. At a steady rate they fill it always: so it is not asked any more once a minute was full while none had come for seconds.
 
 A window of tokens may be shorter than six seconds: it is told from those by how full it is at refusals (`fuller.py`).
 
@@ -89,6 +89,8 @@ class Windows:
     """What the short one held of answers, in units a second, at the refusals of the latest episode: at the least."""
     _most: float = 0.0
     """And at the most."""
+    _is_shown: bool = False
+    """A minute was full while no answers had come for as long as a short window lasts."""
     _alike: Held = NOTHING
     """The first of the latest refusals at which the short window held the same."""
 
@@ -134,10 +136,11 @@ class Windows:
         last, first = self.at_last.short, self.at_first.short
         is_long = lasted > _LASTS_LONG or (not may_have_fallen and last < _DRAINED * first)
         may_be_long = is_long or (self.window == LONG and last < _LESS * first)
-        if may_be_long and self._were_answers(now):
+        if may_be_long and not (self.window == LONG and self._is_shown) and self._were_answers(now):
             self.window, self.of_answers = SHORT, True
         elif is_long:
             self.window, self.of_answers = LONG, False
+            self._is_shown = self._is_shown or self.least * SHORT < self.use.typical
 
     def _were_answers(self, now: float) -> bool:
         """Whether it was answers that filled the short window at each refusal, and no longer now that an attempt was taken.

@@ -257,6 +257,14 @@ def test_the_window_of_six_seconds_is_not_mistaken_for_a_minute_whatever_is_refu
         assert played.limiters[0].tokens.window == 6.0
 
 
+@pytest.mark.parametrize(("latency", "seed"), [(3.0, 55), (3.0, 66), (8.0, 44), (8.0, 55)])
+def test_a_minute_that_was_full_while_no_answers_came_is_not_taken_for_seconds_of_answers_later(latency, seed):
+    played = Play(World(tokens(1_000_000, 60), seconds=420.0, jitter=0.02, latency=latency, cap=1000, seed=seed))
+    played.run()
+    assert (played.limiters[0].tokens.window, played.limiters[0].tokens.counting.at_end) == (60.0, False)
+    assert played.report.between(120, 420) >= 0.97 * 1_000_000 / 60
+
+
 class Resumed(Play):
     """Begins with what an earlier opening had learnt of tokens."""
 
