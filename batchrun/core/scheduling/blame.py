@@ -59,8 +59,11 @@ class Blame:
         suspect.calls += self.unit
         suspect.tokens += self.unit * tokens
 
-    def refused(self, suspect: Suspect) -> bool:
-        """Count a refusal; say whether it is the lane's own, as far as counts can tell."""
+    def refused(self, suspect: Suspect, *, of_tokens: bool = True) -> bool:
+        """Count a refusal; say whether it is the lane's own, as far as counts can tell.
+
+        Of attempts it is told by how full windows are (`fullness.py`) whether most of a pool are capped.
+        """
         self.unit /= _FORGETS
         if self.unit > _TOO_LARGE:
             self._rescale()
@@ -68,13 +71,14 @@ class Blame:
         others = [each for each in self.suspects if each is not suspect and not each.is_capped]
         all_refused = suspect.refused + sum(each.refused for each in others)
         other_calls = sum(each.calls for each in others)
-        of_calls, of_tokens = _share(suspect.calls, other_calls), _share(suspect.tokens, sum(each.tokens for each in others))
-        share, part = max(of_calls, of_tokens), suspect.refused / all_refused
+        shares = _share(suspect.calls, other_calls), _share(suspect.tokens, sum(each.tokens for each in others))
+        share, part = max(shares), suspect.refused / all_refused
         suspect.share = _share(suspect.calls, sum(each.calls for each in self.suspects if each is not suspect))
         self.refused_share = all_refused / max(self.unit, suspect.calls + other_calls)
-        suspect.is_usual = share <= _TIMES * min(of_calls, of_tokens)
+        suspect.is_usual = share <= _TIMES * min(shares)
         suspect.is_capped = part > _TIMES * share and (suspect.is_capped or all_refused / self.unit * _divergence(part, share) > _SURE)
-        suspect.is_capped = suspect.is_capped or (suspect.is_usual and self._is_one_of_several(suspect, [*others, suspect]))
+        if of_tokens and suspect.is_usual and not suspect.is_capped:
+            suspect.is_capped = self._is_one_of_several(suspect, [*others, suspect])
         return suspect.is_capped
 
     def _is_one_of_several(self, suspect: Suspect, suspects: list[Suspect]) -> bool:

@@ -245,7 +245,8 @@ class Lane:
             self._crowded(now, launched_at, places)
             self.limiter.refused(*told)
             return
-        is_own = self.suspect.is_capped = self.pool.blame.refused(self.suspect) or self._stands_out(launched_at, failure.code)
+        is_own = self.pool.blame.refused(self.suspect, of_tokens=subject is About.TOKENS)
+        is_own = self.suspect.is_capped = is_own or self._stands_out(launched_at, failure.code)
         may_be_full = self.pool.limiter.may_explain(now, launched_at, failure.code)
         shared = not is_own and self.pool.shared_refusal(self, now, _SHARED_WITHIN, may_be_full=may_be_full)
         if shared:

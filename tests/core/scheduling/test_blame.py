@@ -58,6 +58,13 @@ def test_caps_of_most_lanes_of_a_pool_are_seen_though_none_of_them_stands_out_al
     assert [each.is_capped for each in suspects] == [True] * capped + [False] * (lanes_of_pool - capped)
 
 
+def test_of_attempts_most_of_a_pool_are_not_taken_for_capped_by_how_often_they_are_refused():
+    blame, suspects = lanes(6)
+    for turn in range(120):
+        sent(blame, suspects)
+        assert not blame.refused(suspects[turn % 5], of_tokens=False)
+
+
 def test_none_is_taken_for_one_of_several_by_the_refusal_of_another():
     blame, suspects = lanes(6)
     sent(blame, suspects[:4])
