@@ -61,7 +61,8 @@ class Named:
         return self.name
 
 
-VALUES = st.one_of(st.none(), st.integers(0, 1), st.just(1.0), st.just(float("nan")), st.text(max_size=1))
+# No NaN: from Python 3.13 on dataclasses compare field by field, and not as tuples do, for which a NaN is its own equal.
+VALUES = st.one_of(st.none(), st.integers(0, 1), st.just(1.0), st.text(max_size=1))
 FIELDS = st.tuples(VALUES, st.sampled_from(["", "sk-fake"]), st.integers(0, 1), st.lists(st.integers(0, 1), max_size=1))
 
 
