@@ -140,10 +140,10 @@ class Firewall:
         self.count += 1
         writer.write(page(self.status) if self.refuses(self.there.requests[-1], self.count) else server.http())
 
-    async def carried_out(self, home: Path, attempts: int = 2, first: float = 0.05) -> Ending:
+    async def carried_out(self, home: Path, attempts: int = 2, first: float = 0.05, rows: int = 200) -> Ending:
         retry = {"max_attempts": attempts, "backoff": {"first": first, "max": 2 * first}}
         async with server.serving(self) as self.there:
-            return await carried_out(job_of(home, f"http://127.0.0.1:{self.there.port}/v1", retry=retry), home)
+            return await carried_out(job_of(home, f"http://127.0.0.1:{self.there.port}/v1", rows=rows, retry=retry), home)
 
 
 @pytest.mark.parametrize("status", [403, 405, 302])
@@ -166,3 +166,11 @@ def test_a_gateway_that_sends_its_web_page_for_a_while_parks_nothing(tmp_path, s
     total = ending.statement.total()
     assert (ending.exit_code, total.answered, total.exhausted, total.pending) == (0, 200, 0, 0)
     assert total.calls == 240
+
+
+def test_a_gateway_that_redirects_all_that_is_left_once_some_were_answered_uses_up_no_row(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchrun.core.scheduling.outages._LONGEST_BY_ROWS", 0.02)
+    firewall = Firewall(302, lambda _, count: 20 < count <= 300)
+    ending = anyio.run(firewall.carried_out, tmp_path, 6, 0.1, 60)
+    total = ending.statement.total()
+    assert (ending.exit_code, total.answered, total.exhausted, total.calls) == (0, 60, 0, 340)

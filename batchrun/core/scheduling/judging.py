@@ -11,7 +11,7 @@ from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.protocols.failures import unsigned
 from batchrun.core.scheduling.decisions import Ticket, Verdict
 from batchrun.core.scheduling.lanes import Lane
-from batchrun.core.scheduling.outages import TOO_LONG, TOO_LONG_AT_FIRST, never_met
+from batchrun.core.scheduling.outages import SOON, TOO_LONG, TOO_LONG_AT_FIRST, never_met
 from batchrun.core.scheduling.parking import Parking
 from batchrun.core.scheduling.probing import Probing
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, backoff_cap, next_step
@@ -37,15 +37,16 @@ class Judge:
 
     def verdict(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
         """Move the row to where it goes from here, and say where that is; *jitter* is uniform in [0, 1)."""
-        lane = ticket.lane
+        lane, attempt = ticket.lane, ticket.attempt
         if failure.fault is Fault.AGAIN and ticket.sent:
             lane.outage.fail(failure, now, ticket.launched_at, jitter)
             self._park_after_a_long_outage(lane, failure, now)
             if never_met(failure):
                 return self._not_met(ticket, now, jitter)
-        match next_step(self._retry, failure, ticket.attempt, jitter):
+            attempt -= self._is_no_fault_of_its_row(ticket, now)
+        match next_step(self._retry, failure, attempt, jitter):
             case TryAgain(delay):
-                self._wait(ticket, now + delay, ticket.attempt + 1)
+                self._wait(ticket, now + delay, attempt + 1)
                 return Verdict.AGAIN
             case BackToFront():
                 return self._back_to_front(ticket, failure, now, jitter)
@@ -55,6 +56,18 @@ class Judge:
                 return Verdict.HELD if isinstance(step, Hold) else Verdict.EXHAUSTED
             case Park():
                 return self._parked(ticket, failure, now, jitter)
+
+    @staticmethod
+    def _is_no_fault_of_its_row(ticket: Ticket, now: float) -> bool:
+        """Whether a failure is one of an outage, which is to use no row up; a row's first is taken for its own."""
+        lane = ticket.lane
+        if now - ticket.launched_at > SOON:
+            return False
+        if ticket.attempt == 1:
+            lane.outage.failed_first(ticket.launched_at, lane.good_at)
+            return False
+        left = lane.left - lane.aside.rows
+        return lane.outage.is_to_blame(lane.good_at, left, left - lane.undrawn)
 
     def _parked(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
         """Park what the failure concerns; where it may be the row's own, once a second one says so, and the next to be sent is another."""

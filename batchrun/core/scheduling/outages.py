@@ -7,8 +7,11 @@ attempts of a whole night's rows. So:
 - Only what fails soon counts, and a connection that never stood. Calls that hang hold their slots for as long, and use up little; and long
   rows may well run into a timeout one after another.
 - While it lasts one call tries, then all wait a little, longer each time. What has not failed soon was taken: then the others go again.
-  As long as there are rows that were never sent it is one of them that tries: so no row has more than one of its attempts used up by an
-  outage, and a stretch of rows that fail by themselves is over as soon as one behind it is answered.
+  As long as there are rows that were never sent it is one of them that tries: so a stretch of rows that fail by themselves is over as soon
+  as one behind it is answered.
+- Where the lane has had answers no row is used up by it: while it lasts only a row's first call counts as an attempt. Rows that fail by
+  themselves and are all that is left of a lane look like it. But most of them had failed before, and others were answered that were sent
+  after them; where that is so of more than half of those that were sent, all count.
 - A call that found no connection did not meet the provider: that is no attempt of its row's, whether an outage lasts or not. Any other
   failure is one, for a row may be its cause; the pauses are short then for some minutes, so that a stretch of such rows is gone through,
   unless the provider asks for longer ones.
@@ -28,7 +31,7 @@ attempts of a whole night's rows. So:
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import field, replace
 
 from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Fault, Scope
@@ -86,6 +89,8 @@ class Outage:
     """When the first of them came."""
     refused_since: float = math.inf
     """When the first refusal came that would park."""
+    _first_calls: list[float] = field(default_factory=list)
+    """When those went that failed, were their rows' first, and went after any that was answered."""
     _resumes_at: float = -math.inf
     _tried_at: float | None = None
     """When a call was let through after the pause."""
@@ -131,6 +136,18 @@ class Outage:
             self._resumes_at = now + self._pause * (0.5 + jitter / 2)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         return now - self.refused_since >= BELIEVED
+
+    def failed_first(self, launched_at: float, good_at: float) -> None:
+        """A row's first call failed that went then; the latest that was answered went at *good_at*."""
+        self._first_calls = [at for at in (*self._first_calls, launched_at) if at > good_at]
+
+    def is_to_blame(self, good_at: float, left: int, sent: int) -> bool:
+        """Whether it, and not its row, is why a call failed: nothing but failures came, as many as rows are *left* where it has not begun.
+
+        Two of the rows that were *sent*, and half of them, must have had no call before the latest that was answered.
+        """
+        alike = self.lasts or self.failed >= left > 1
+        return alike and sum(at > good_at > -math.inf for at in self._first_calls) >= max(2, sent / 2)
 
     def end(self) -> None:
         """The provider said something else."""

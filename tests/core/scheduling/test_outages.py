@@ -1,12 +1,15 @@
-"""What an outage does to a lane: it costs hardly a row its attempts, and no more than seconds once it is over."""
+"""What an outage does to a lane: it uses up no row, and no more than seconds once it is over."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import random
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchrun.core.model import Scope
 from batchrun.core.protocols.failures import classify
@@ -52,11 +55,46 @@ def test_an_hour_of_failures_makes_some_hundred_calls_each_of_which_may_be_bille
     assert 300 <= tries <= 800
 
 
-def test_where_all_were_sent_an_endpoint_that_fails_at_once_exhausts_a_row_in_nine_seconds_and_no_more():
-    events = night(again(), ends=1_800.0, rows=600)
+@given(
+    rows=st.integers(3, 80),
+    slots=st.integers(1, 16),
+    begins=st.floats(1.5, 20.0),
+    lasts=st.floats(0.0, 3_500.0),
+    takes=st.sampled_from([0.001, 0.3, 4.0]),
+    failure=st.sampled_from(
+        [again(), classify(302, None, ""), classify(403, None, "a web page"), mishap("html", in_doubt=True, status=200)]
+    ),
+    dice=st.randoms(use_true_random=False),
+)
+def test_an_outage_uses_up_no_row_though_all_were_sent(rows, slots, begins, lasts, takes, failure, dice):
+    """Of rows that were answered before, and of at least two that were sent first when it had begun, each at a moment of its own."""
+    sent_at: dict[int, float] = {}
+
+    def respond(ticket):
+        sent_at.setdefault(ticket.ordinal, ticket.launched_at)
+        return (failure, takes) if begins <= ticket.launched_at < begins + lasts else (answer(), dice.uniform(0.5, 1.5))
+
+    events = Events(Scheduler([lane(rows=rows, slots=slots)], RetryPolicy()), respond, jitter=dice.uniform(0.2, 1.0))
     assert events.run() == Drained(())
-    assert events.verdicts()[Verdict.EXHAUSTED] <= 1_800 / 9
-    assert events.verdicts()[Verdict.ANSWERED] == 600 - events.verdicts()[Verdict.EXHAUSTED]
+    good = [at for at in sent_at.values() if at < begins]
+    first_in_it = {at for at in sent_at.values() if begins <= at < begins + lasts}
+    if good and len(first_in_it) > 1:
+        assert events.verdicts()[Verdict.ANSWERED] == rows
+    else:
+        assert events.verdicts()[Verdict.EXHAUSTED] <= max(1, rows - len(good))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.15])
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_that_fail_by_themselves_all_through_a_lane_are_given_up_though_they_are_what_is_left_of_it(share, seed):
+    dice = random.Random(seed)
+    spoilt = {ordinal for ordinal in range(2_000) if dice.random() < share}
+    scheduler = Scheduler([lane(rows=2_000, slots=16)], RetryPolicy())
+    events = Events(scheduler, lambda ticket: (again(), 0.05) if ticket.ordinal in spoilt else (answer(), dice.uniform(0.5, 1.5)))
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.EXHAUSTED] == len(spoilt)
+    assert len(events.launches) == 2_000 + 5 * len(spoilt)
+    assert events.now < 900.0
 
 
 def test_a_hundred_rows_that_fail_by_themselves_hold_the_others_up_for_minutes_and_no_more():
