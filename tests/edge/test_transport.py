@@ -259,6 +259,25 @@ def test_a_refusal_whose_body_breaks_off_is_one_by_its_status_and_was_not_billed
     assert failure.retry_after == (None if status.startswith("400") else 7.0)
 
 
+@pytest.mark.parametrize("status", ["413 Large", "429 Too Many Requests", "400 Bad Request"])
+@pytest.mark.parametrize("body_bytes", [100_000, 10 << 20])
+def test_a_refusal_that_comes_before_its_request_was_sent_whole_is_read_though_the_rest_is_reset(status, body_bytes):
+    async def refuses(reader: server.Reader, writer: server.Writer) -> None:
+        await reader.readexactly(1_000)
+        writer.write(server.http(b"{}", "Connection: close", status=status))
+        # With all that came unread: the system answers what is still on its way with a reset.
+        writer.close()
+
+    async def main() -> list[Reply | Failure]:
+        async with await asyncio.start_server(refuses, "127.0.0.1", 0, limit=1_000) as listening, transport() as wire:
+            url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+            return [await wire.post(request(url, body=b" " * body_bytes), reading()) for _ in range(4)]
+
+    for failure in anyio.run(main):
+        assert isinstance(failure, Failure)
+        assert (failure.code, failure.in_doubt) == (f"http_{status[:3]}", False)
+
+
 def test_a_refusal_that_comes_in_pieces_is_told_as_one_that_comes_whole():
     said = server.http(orjson.dumps({"error": {"code": "arrears", "message": "Your account is overdue."}}), status="400 Bad Request")
 
