@@ -242,7 +242,6 @@ _BODIES: dict[str, tuple[bytes, str]] = {
 _COUNTED = {"no_choices", "no_message", "no_finish_reason"}
 _ODD_ANSWERS: dict[str, bytes] = {
     "half a character": server.ANSWER.replace(SAID.encode(), rb"\ud83d"),
-    "wrong UTF-8": server.ANSWER.replace(SAID.encode(), b"\xff\xfe"),
     "line ends in a text": server.ANSWER.replace(SAID.encode(), b"a\nb\r\n"),
     "content that is null": said({"content": None}),
     "content of control characters": said({"content": "a\x00\r\u2028\u202e\x1b[2Jb"}),
@@ -274,6 +273,7 @@ PLAIN: dict[str, Kind] = {
     "nested 200,000 deep": Kind(
         server.says(server.http(said({"content": SAID}, x=0).replace(b'"x":0', b'"x":' + _NESTED))), "response_too_large", REJECT
     ),
+    "wrong UTF-8": Kind(server.says(server.http(server.ANSWER.replace(SAID.encode(), b"\xff\xfe"))), "not_utf8", REJECT, in_doubt=False),
     **{name: reply(server.says(server.http(body))) for name, body in _ODD_ANSWERS.items()},
 }
 
@@ -303,7 +303,7 @@ STREAMED: dict[str, Kind] = {
     "an event without end": Kind(server.pours(EVENTS + b"\r\ndata: ", b"x" * 65_536), "response_too_large", REJECT),
     "an event that is no JSON": Kind(_events(SPOKEN, b"data: {nonsense\n\n", chunk({}, "stop"), DONE), "broken_event"),
     "an event that is a list": Kind(_events(SPOKEN, b"data: []\n\n", chunk({}, "stop"), DONE), "broken_event"),
-    "an event of wrong UTF-8": reply(_events(SPOKEN.replace(SAID.encode(), b"\xff"), chunk({}, "stop"), DONE)),
+    "an event of wrong UTF-8": Kind(_events(SPOKEN.replace(SAID.encode(), b"\xff"), chunk({}, "stop"), DONE), "not_utf8", REJECT),
     "one line end where two are asked for": reply(_events(STREAM.replace(b"\n\n", b"\n"))),
     "an event nested 20,000 deep": Kind(_events(SPOKEN, b'data: {"x":' + b"[" * 20_000 + b"]" * 20_000 + b"}\n\n"), "broken_event"),
     "NUL bytes between events": Kind(_events(SPOKEN, b"data: \0\0\n\n", chunk({}, "stop"), DONE), "broken_event"),

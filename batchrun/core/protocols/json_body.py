@@ -1,10 +1,10 @@
 r"""Reads a body that should be one JSON object.
 
-Two readers stand behind one another. orjson is fast and strict; what it refuses is looked at again with the standard library, because
-some of it is a paid answer, which would be refused and paid for at every try: a byte order mark, half a surrogate pair that a model was cut
-in (``"\ud83d"``), or bytes of a character that it was cut in, which become U+FFFD as with the provider's own clients, line ends and such
-that stand in a text as they are, and numbers that JSON has not or no float holds (the logarithm of a probability that is nothing is
-``-Infinity``, as some servers write it), which become null.
+Two readers stand behind one another. orjson is fast and strict; what it refuses is looked at again with the standard library, because some
+of it is a paid answer, which would be refused and paid for at every try: a byte order mark, half a surrogate pair that a model was cut in
+(``"\ud83d"``), or bytes of a character that it was cut in, which become U+FFFD as with the provider's own clients (as do bytes of another
+encoding, which is told), line ends and such that stand in a text as they are, and numbers that JSON has not or no float holds (the
+logarithm of a probability that is nothing is ``-Infinity``, as some servers write it), which become null.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Document(NamedTuple):
     fields: dict[str, Any]
     line: bytes
     """The same object as JSON without a newline, so that it can stand inside a JSON line."""
+    is_utf8: bool = True
+    """Whether it was; where it was not, U+FFFD stands for what could not be read."""
 
 
 class Unreadable(NamedTuple):
@@ -58,6 +60,14 @@ def begins_an_object(start: bytes) -> bool:
 
 def _text(body: bytes) -> str:
     return body.decode("utf-8-sig", errors="replace").strip()
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _null(_constant: str) -> None:
@@ -106,6 +116,7 @@ def _second_look(line: bytes) -> Document | Unreadable:
     try:
         value = json.loads(text, strict=False, parse_constant=_null, parse_float=_float, parse_int=_integer)
         clean = _LONE_SURROGATES.sub("\ufffd", json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
-        return _document(orjson.loads(clean), clean)
+        found = _document(orjson.loads(clean), clean)
+        return found if _is_utf8(line) or isinstance(found, Unreadable) else found._replace(is_utf8=False)
     except (ValueError, RecursionError):
         return Unreadable("not_json")

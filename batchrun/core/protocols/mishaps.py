@@ -98,6 +98,13 @@ MISHAPS: dict[str, Mishap] = {
         "the answer's values would take more memory than batchrun gives one answer",
         "lower top_logprobs, max_tokens or n of this row; it is asked again only with --retry-rejected, because each try is billed",
     ),
+    "not_utf8": Mishap(
+        Fault.REJECT,
+        Scope.ROW,
+        "the answer's text is damaged: it is in another encoding than UTF-8",
+        "have whoever runs the endpoint, or a gateway before it, answer in UTF-8 (what could be read stands beside this failure); "
+        "the row is asked again only with --retry-rejected, because each try is billed",
+    ),
     "no_memory": _passing(
         "this machine had no memory left for the call", f"{_PASSES}; if it stays, lower concurrency or transport.max_response_bytes"
     ),

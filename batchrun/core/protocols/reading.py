@@ -19,6 +19,7 @@ from batchrun.core.protocols.error_body import Complaint, complaint_of, error_in
 from batchrun.core.protocols.folding import Choices
 from batchrun.core.protocols.json_body import Document, Unreadable, begins_an_object, parse
 from batchrun.core.protocols.mishaps import mishap
+from batchrun.core.protocols.replies import if_whole
 from batchrun.core.protocols.sse import Event, Events, looks_like_events
 from batchrun.core.protocols.usage import usage_of
 
@@ -180,8 +181,8 @@ class Reading:
     def _read(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
         found = parse(body)
         if isinstance(found, Document):
-            fields, line = found
-            return self.dialect.read(status, headers, fields, line)
+            result = self.dialect.read(status, headers, found.fields, found.line)
+            return result if found.is_utf8 else if_whole(result, status)
         failure = mishap(found.flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
         return replace(failure, message=f"the answer is {page_title(body)}") if found.flaw == "html" else failure
 
@@ -192,6 +193,7 @@ class _Stream:
     events: Events = field(default_factory=Events)
     complaint: Complaint | None = None
     broken: bool = False
+    is_utf8: bool = True
     done: bool = False
 
     def take(self, event: Event) -> None:
@@ -202,7 +204,8 @@ class _Stream:
             self.done = True
             return
         match parse(event.data):
-            case Document(fields, line):
+            case Document(fields, line, is_utf8):
+                self.is_utf8 = self.is_utf8 and is_utf8
                 self._chunk(event, fields, line)
             case Unreadable() if b"\n" in event.data and not self.fold.choices.whole:
                 self._each_line(event)
@@ -236,7 +239,8 @@ class _Stream:
             return replace(failure, in_doubt=True) if self.fold.choices.spoken and usage is None else failure
         if self.broken:
             return mishap("broken_event", in_doubt=usage is None, status=status, request_id=request_id_of(headers), usage=usage)
-        return read(status, headers, fields, orjson.dumps(fields))
+        result = read(status, headers, fields, orjson.dumps(fields))
+        return result if self.is_utf8 else if_whole(result, status)
 
 
 def read(dialect: Dialect, asked: Fields, status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from batchrun.core.model import Failure, Reply, Usage
@@ -39,6 +40,21 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
         choices=choices if len(choices) > 1 else None,
         body=line,
     )
+
+
+def if_whole(reply: Reply | Failure, status: int) -> Reply | Failure:
+    """What an answer is whose bytes were not all UTF-8: a failure that brings it along, where its text is damaged.
+
+    Half a character at the end of a text that was cut at its length is no damage.
+    """
+    if isinstance(reply, Failure):
+        return reply
+    text = (reply.reasoning or "") + reply.content
+    text = text.rstrip("\ufffd") if reply.finish_reason == "length" else text
+    if "\ufffd" not in f"{text}{reply.tool_calls}{reply.choices}":
+        return reply
+    in_doubt = reply.usage is None
+    return replace(mishap("not_utf8", in_doubt=in_doubt, status=status, request_id=reply.request_id, usage=reply.usage), reply=reply)
 
 
 def request_id_in(fields: Fields) -> str | None:

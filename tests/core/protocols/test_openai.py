@@ -281,16 +281,43 @@ def test_an_answer_cut_inside_a_surrogate_pair_is_kept():
 @pytest.mark.parametrize(
     ("written", "read"),
     [
-        (b"ok \xe5\xa5", "ok \ufffd"),
-        (b"\xff\xfe\xe5\xa5\xbd", "\ufffd\ufffd好"),
+        (b"\xef\xbf\xbd one", "\ufffd one"),
         (b"one\ntwo\tthree\r\n\x00", "one\ntwo\tthree\r\n\x00"),
     ],
 )
-def test_bytes_that_are_no_text_in_an_answer_cost_no_answer(written, read):
+def test_what_json_would_have_escaped_in_an_answer_costs_no_answer(written, read):
     got = reply(orjson.dumps(ANSWER).replace("好".encode(), written))
     assert (got.content, got.usage) == (read, Usage(7, 3, raw=USAGE))
     assert orjson.loads(got.body)["choices"][0]["message"]["content"] == read
     assert b"\n" not in got.body
+
+
+@pytest.mark.parametrize("written", ["这是答案".encode("gbk"), b"caf\xe9", b"\xff\xfe\xe5\xa5\xbd", b"ok \xe5\xa5"])
+@pytest.mark.parametrize("usage", [USAGE, None])
+def test_a_text_that_is_not_utf_8_is_refused_with_what_it_cost_and_is_brought_along(written, usage):
+    failed = failure(orjson.dumps(ANSWER | {"usage": usage}).replace("好".encode(), written))
+    assert (failed.code, failed.fault, failed.in_doubt) == ("not_utf8", Fault.REJECT, usage is None)
+    assert failed.reply is not None
+    assert (failed.usage, "\ufffd" in failed.reply.content) == (failed.reply.usage, True)
+
+
+@pytest.mark.parametrize(
+    ("choice", "is_good"),
+    [
+        (CHOICE | {"finish_reason": "length"}, True),
+        (CHOICE | {"finish_reason": "length", "message": {"role": "assistant", "content": "", "reasoning_content": "好"}}, True),
+        (CHOICE | {"finish_reason": "length", "message": {"role": "assistant", "content": "and 好 more"}}, False),
+        (CHOICE | {"message": {"role": "assistant", "content": "", "reasoning_content": "好"}}, False),
+    ],
+)
+def test_half_a_character_at_the_end_of_a_text_that_was_cut_at_its_length_is_no_damage(choice, is_good):
+    body = orjson.dumps(ANSWER | {"choices": [choice]}).replace("好".encode(), b"ok \xe5\xa5")
+    assert isinstance(read(body), Reply) == is_good
+
+
+def test_bytes_that_are_not_utf_8_beside_the_text_cost_no_answer():
+    got = reply(orjson.dumps(ANSWER | {"seen_by": "gateway ^"}).replace(b"^", b"\xe9"))
+    assert (got.content, got.usage) == ("好", Usage(7, 3, raw=USAGE))
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"-" + b"7" * 5_000])

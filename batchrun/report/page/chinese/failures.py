@@ -41,6 +41,7 @@ MESSAGES = {
     "no whole answer came within timeouts.total": "在 timeouts.total 内没有收到完整的回答",
     "the answer broke off in its middle": "回答中途断开",
     "the answer was not HTTP as it should be": "回答不符合 HTTP",
+    "the answer's text is damaged: it is in another encoding than UTF-8": "回答的文本已损坏：其编码不是 UTF-8",
     "the answer is larger than batchrun takes": "回答超过 batchrun 接收的大小",
     "the answer's values would take more memory than batchrun gives one answer": "回答所含的值会占用超出单个回答上限的内存",
     "this machine had no memory left for the call": "本机没有内存可供此次调用",
@@ -101,6 +102,9 @@ MESSAGES = {
     "raise the limit of open files (ulimit -n) or lower concurrency": "调高打开文件数上限（ulimit -n）或调低 concurrency",
     "check the host in the workspace's endpoint; where a company proxy opens TLS, name its certificate file in SSL_CERT_FILE": (
         "检查该业务空间 endpoint 的主机名；若公司代理会解开 TLS，请在 SSL_CERT_FILE 中指明其证书文件"
+    ),
+    "have whoever runs the endpoint, or a gateway before it, answer in UTF-8 (what could be read stands beside this failure)": (
+        "请 endpoint 或其前网关的管理者以 UTF-8 应答（能读出的内容在该失败旁）"
     ),
     "lower max_tokens or n of this row": "调低该行的 max_tokens 或 n",
     "lower top_logprobs, max_tokens or n of this row": "调低该行的 top_logprobs、max_tokens 或 n",
