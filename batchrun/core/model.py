@@ -160,6 +160,8 @@ class Reply:
     """From the request to the first token; only a stream tells."""
     parsed: Any = None
     """The content as JSON that fits the job's schema, where it has one."""
+    answered_by: str | None = None
+    """The model that it names, where that is not the one that was asked."""
 
 
 @value

@@ -57,7 +57,7 @@ def _openai_batch(outcome: Outcome, cost: Money | None) -> dict[str, Any]:
 
 def _batch_answer(own: dict[str, Any], reply: Reply) -> tuple[str | None, dict[str, Any]]:
     own["usage"] = usage_fields(reply.usage) if reply.usage else None
-    own |= {name: value for name in ("parsed", "first_token_ms") if (value := getattr(reply, name)) is not None}
+    own |= {name: value for name in ("parsed", "answered_by", "first_token_ms") if (value := getattr(reply, name)) is not None}
     return reply.request_id, {"response": _response(200, reply.request_id, _as_it_came(reply)), "error": None}
 
 
@@ -90,6 +90,8 @@ def _tell_answer(fields: dict[str, Any], reply: Reply) -> None:
         fields["choices"] = reply.choices
     if reply.parsed is not None:
         fields["parsed"] = reply.parsed
+    if reply.answered_by is not None:
+        fields["answered_by"] = reply.answered_by
     if reply.first_token_ms is not None:
         fields["first_token_ms"] = reply.first_token_ms
 

@@ -19,7 +19,7 @@ from batchrun.core.protocols.error_body import Complaint, complaint_of, error_in
 from batchrun.core.protocols.folding import Choices
 from batchrun.core.protocols.json_body import Document, Unreadable, begins_an_object, parse
 from batchrun.core.protocols.mishaps import mishap
-from batchrun.core.protocols.replies import if_whole
+from batchrun.core.protocols.replies import if_whole, named
 from batchrun.core.protocols.sse import Event, Events, looks_like_events
 from batchrun.core.protocols.usage import usage_of
 
@@ -140,7 +140,7 @@ class Reading:
         if self._stream is None:
             return self._read(status, headers, self._whole())
         self._take(self._stream.events.close())
-        return self._stream.result(self.dialect.read, status, headers)
+        return self._stream.result(self.dialect.read, status, headers, self.asked)
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Say what an answer outside 2xx is."""
@@ -181,7 +181,7 @@ class Reading:
     def _read(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
         found = parse(body)
         if isinstance(found, Document):
-            result = self.dialect.read(status, headers, found.fields, found.line)
+            result = named(self.dialect.read(status, headers, found.fields, found.line), found.fields, self.asked)
             return result if found.is_utf8 else if_whole(result, status)
         failure = mishap(found.flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
         return replace(failure, message=f"the answer is {page_title(body)}") if found.flaw == "html" else failure
@@ -228,7 +228,7 @@ class _Stream:
             # Else all is there, and was billed: what a gateway complains of then is its own affair.
             self.complaint, self.done = said._replace(status=event.status), True
 
-    def result(self, read: Read, status: int, headers: Mapping[str, str]) -> Reply | Failure:
+    def result(self, read: Read, status: int, headers: Mapping[str, str], asked: Fields) -> Reply | Failure:
         fields = self.fold.answer()
         if not (self.fold.choices.whole or (self.done and self.complaint is None and self.fold.choices.ended)):
             # The native dialect counts as it goes: what it said before the end is less than what may be billed.
@@ -239,7 +239,7 @@ class _Stream:
             return replace(failure, in_doubt=True) if self.fold.choices.spoken and usage is None else failure
         if self.broken:
             return mishap("broken_event", in_doubt=usage is None, status=status, request_id=request_id_of(headers), usage=usage)
-        result = read(status, headers, fields, orjson.dumps(fields))
+        result = named(read(status, headers, fields, orjson.dumps(fields)), fields, asked)
         return result if self.is_utf8 else if_whole(result, status)
 
 

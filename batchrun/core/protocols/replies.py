@@ -57,6 +57,14 @@ def if_whole(reply: Reply | Failure, status: int) -> Reply | Failure:
     return replace(mishap("not_utf8", in_doubt=in_doubt, status=status, request_id=reply.request_id, usage=reply.usage), reply=reply)
 
 
+def named(reply: Reply | Failure, fields: Fields, asked: Fields) -> Reply | Failure:
+    """*reply* with the model that its body's *fields* name, where that is not the one that was *asked*: gateways send calls elsewhere."""
+    told = fields.get("model")
+    if told == asked.get("model", told) or not told or not isinstance(told, str) or isinstance(reply, Failure):
+        return reply
+    return replace(reply, answered_by=clean(told))
+
+
 def request_id_in(fields: Fields) -> str | None:
     """The request id that a body carries."""
     for name in ("request_id", "id"):

@@ -83,6 +83,7 @@ def reply_without_key(reply: Reply, key: str) -> Reply:
         finish_reason=clean(reply.finish_reason),
         request_id=None if reply.request_id is None else clean(reply.request_id),
         reasoning=None if reply.reasoning is None else clean(reply.reasoning),
+        answered_by=None if reply.answered_by is None else clean(reply.answered_by),
         tool_calls=_each(reply.tool_calls, clean),
         choices=_each(reply.choices, clean),
         usage=None if reply.usage is None else _usage(reply.usage, clean),

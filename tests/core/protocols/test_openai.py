@@ -71,6 +71,20 @@ def test_an_answer_without_text_is_an_answer(message, content):
     assert got.reasoning == message.get("reasoning_content")
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("told", "by"),
+    [("qwen-plus", None), ("qwen-turbo", "qwen-turbo"), ("a\nb sk-0123456789abcdef", "a b ***"), ("", None), (7, None), (None, None)],
+)
+def test_a_model_that_an_answer_names_is_told_where_it_is_not_the_one_that_was_asked(told, by, streamed):
+    delta = {"index": 0, "finish_reason": "stop", "delta": MESSAGE}
+    event = b"data: %s\n\n" % orjson.dumps({"choices": [delta], "model": told, "usage": USAGE})
+    body = event if streamed else orjson.dumps(ANSWER | {"model": told})
+    got = reading.read(OPENAI.dialect, {"model": "qwen-plus"}, 200, {}, body)
+    assert isinstance(got, Reply)
+    assert (got.content, got.answered_by) == ("好", by)
+
+
 def test_reasoning_stands_beside_the_content():
     got = reply(ANSWER | {"choices": [CHOICE | {"message": MESSAGE | {"reasoning_content": "let me see"}}]})
     assert (got.content, got.reasoning) == ("好", "let me see")
