@@ -15,7 +15,10 @@ The wire's mishaps are not here: they are `Failure` values (`core/model.py`).
 
 from __future__ import annotations
 
+import errno
 from typing import NamedTuple
+
+_OF_RIGHTS = frozenset({errno.EACCES, errno.EPERM})
 
 
 class BatchrunError(Exception):
@@ -75,3 +78,9 @@ class RunDamagedError(BatchrunError):
 
 class RunTooNewError(RunDamagedError):
     """The run directory was written by a newer version, which may mean something else by what stands in it."""
+
+
+def said_by(error: OSError) -> str:
+    """What the system says, and the way out where it is a matter of rights."""
+    rights = ": it is to be given (chown), or opened (chmod), to the user who runs this" if error.errno in _OF_RIGHTS else ""
+    return f"{error.strerror}{rights}"

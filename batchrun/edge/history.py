@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.classes import value
-from batchrun.core.errors import LedgerError, RunDamagedError
+from batchrun.core.errors import LedgerError, RunDamagedError, said_by
 from batchrun.core.ledger.attempts import Line, ReadIn, read_attempt
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
@@ -30,7 +30,7 @@ from batchrun.core.ledger.given import Given, Part, look_at
 
 TAIL_CHUNK_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 18
-_AGAIN = "mend the disk and run the same command again"
+_AGAIN = "mend that and run the same command again"
 
 
 def torn_tail(path: Path) -> int:
@@ -41,7 +41,7 @@ def torn_tail(path: Path) -> int:
     except FileNotFoundError:
         return 0
     except OSError as error:
-        raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
+        raise LedgerError(f"{path}: cannot be read: {said_by(error)}") from None
 
 
 def repair_tail(path: Path, *, keep_zeros: bool = False) -> str | None:
@@ -71,7 +71,7 @@ def repair_tail(path: Path, *, keep_zeros: bool = False) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise LedgerError(f"{path}: its last line cannot be mended: {error.strerror}; nothing is lost: {_AGAIN}") from None
+        raise LedgerError(f"{path}: cannot be opened, or its end not mended: {said_by(error)}; nothing is lost: {_AGAIN}") from None
 
 
 def entries(
@@ -190,7 +190,7 @@ def _whole_lines(path: Path, start: int, end: int | None) -> Iterator[bytes]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
+        raise LedgerError(f"{path}: cannot be read: {said_by(error)}") from None
 
 
 def _lines_to(path: Path, end: int) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from batchrun.core.errors import LedgerError, RunDamagedError
+from batchrun.core.errors import LedgerError, RunDamagedError, said_by
 
 _PROBE = ".owner"
 
@@ -32,7 +32,9 @@ def look_over(directory: Path, owner: int | None = None) -> None:
             if stat.S_ISREG(found.st_mode) and (twin := seen.setdefault((found.st_dev, found.st_ino), path)) != path:
                 raise RunDamagedError(f"{path}: is the same file as {twin}: what is written to one would stand in both; remove one of them")
     except OSError as error:
-        raise LedgerError(f"{directory}: cannot be looked over: {error.strerror}") from None
+        # The file that was to show whom it belongs to could not be made: that is the directory's matter.
+        place = error.filename if error.filename and Path(error.filename).name != _PROBE else directory
+        raise LedgerError(f"{place}: cannot be looked over, or written to: {said_by(error)}") from None
 
 
 def _all(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -3,44 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from batchrun.core.errors import LedgerError
 from batchrun.core.money.books import Books, Part
 from batchrun.edge.books_file import BooksFile, is_held, is_there, ledger_bytes, runs_beside
-
-_NOBODY = 65534
-
-
-@contextmanager
-def somebody_who_is_not_root() -> Iterator[None]:
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(_NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """One that is open to all, as pytest's own are not."""
-    made = Path(tempfile.mkdtemp())
-    made.chmod(0o777)
-    yield made
-    for path in made.iterdir():
-        if not path.is_symlink():
-            path.chmod(0o700)
-    shutil.rmtree(made)
+from tests.edge.rights import somebody_who_is_not_root
 
 
 def test_a_directory_that_this_user_may_not_enter_is_none_of_its_runs(folder):

@@ -225,9 +225,8 @@ def test_a_tail_is_never_moved_through_a_link(tmp_path):
     (tmp_path / "results.jsonl.torn").symlink_to(elsewhere)
     with pytest.raises(LedgerError) as raised:
         history.repair_tail(path)
-    told = (
-        "its last line cannot be mended: Too many levels of symbolic links; nothing is lost: mend the disk and run the same command again"
-    )
+    why = "cannot be opened, or its end not mended: Too many levels of symbolic links"
+    told = f"{why}; nothing is lost: mend that and run the same command again"
     assert str(raised.value) == f"{path}: {told}"
     assert (elsewhere.read_bytes(), path.read_bytes()) == (b"", line(0) + b"torn")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import resource
 import signal
 import socket
@@ -19,6 +20,7 @@ import orjson
 import pytest
 
 from batchrun.core.errors import JobError, LedgerError, RunDamagedError, RunInUseError
+from batchrun.edge.history import repair_tail
 from batchrun.edge.run_directory import (
     FORMAT,
     beside,
@@ -33,6 +35,8 @@ from batchrun.edge.run_directory import (
     write_summary,
     write_whole,
 )
+from batchrun.edge.trust import look_over
+from tests.edge.rights import somebody_who_is_not_root
 
 
 def mode(path):
@@ -185,6 +189,33 @@ def test_a_path_that_can_be_no_directory_is_a_mistake_of_the_job_that_names_it(t
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(JobError, match=r".*: cannot be used as a run directory: .*; give the job another output"), locked(tmp_path / place):
         pass
+
+
+TO_BE_GIVEN = "Permission denied: it is to be given (chown), or opened (chmod), to the user who runs this"
+
+
+def test_what_this_user_may_not_write_or_read_is_named_with_the_way_out(folder):
+    with somebody_who_is_not_root():
+        run = folder / "run"
+        (run / "input").mkdir(parents=True)
+        (run / "run.json").write_bytes(b"{}")
+        (run / "run.json").chmod(0o000)
+        with pytest.raises(LedgerError, match=re.escape(f"{run}/run.json: cannot be read: {TO_BE_GIVEN}")):
+            read_description(run)
+        with pytest.raises(
+            LedgerError, match=re.escape(f"{run}/run.json: cannot be opened, or its end not mended: {TO_BE_GIVEN}; nothing")
+        ):
+            repair_tail(run / "run.json")
+        (run / "input").chmod(0o000)
+        with pytest.raises(LedgerError, match=re.escape(f"{run}/input: cannot be looked over, or written to: {TO_BE_GIVEN}")):
+            look_over(run)
+        run.chmod(0o500)
+        with pytest.raises(LedgerError, match=re.escape(f"{run}: cannot be looked over, or written to: {TO_BE_GIVEN}")):
+            look_over(run)
+        run.chmod(0o700)
+        (run / "run.lock").touch(0o400)
+        with pytest.raises(JobError, match=r"run: cannot be used as a run directory: run\.lock: Permission denied; give"), locked(run):
+            pass
 
 
 def test_a_disk_too_full_to_name_the_owner_is_a_ledger_error_and_the_lock_is_given_back(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from batchrun.core.errors import JobError, LedgerError, RunDamagedError, RunTooNewError
+from batchrun.core.errors import JobError, LedgerError, RunDamagedError, RunTooNewError, said_by
 from batchrun.edge.run_directory.whole import as_read, write_summary
 
 FORMAT = 1
@@ -29,7 +29,7 @@ def read_description(directory: Path) -> dict[str, Any] | None:
     except (orjson.JSONDecodeError, KeyError):
         raise RunDamagedError(f"{path}: cannot be read as JSON; the rows are safe in the workspaces' files: move run.json away") from None
     except OSError as error:
-        raise LedgerError(f"{path}: {error.strerror}") from None
+        raise LedgerError(f"{path}: cannot be read: {said_by(error)}") from None
     if described["format"] > FORMAT:
         raise RunTooNewError(f"{path}: was written by a newer batchrun (format {described['format']}); use that version")
     if described.pop(_DIGEST, None) not in {None, digest_of(described)}:

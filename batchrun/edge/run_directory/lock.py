@@ -40,7 +40,7 @@ def locked(directory: Path) -> Iterator[Path]:
             itself = _opened(held, directory, os.O_RDONLY | os.O_DIRECTORY)
             lock = _opened(held, directory / _FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
-            told = f"{directory}: cannot be used as a run directory: {error.strerror}; give the job another output, or mend this one"
+            told = f"{directory}: cannot be used as a run directory: {_of_what(error)}; give the job another output, or mend this one"
             raise (JobError if error.errno in _NO_PLACE else LedgerError)(told) from None
         _hold(itself, lock, directory)
         yield directory
@@ -102,6 +102,10 @@ def _hold(itself: int, lock: int, directory: Path) -> None:
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except OSError as error:
         raise LedgerError(f"{directory}: cannot be locked: {error.strerror}") from None
+
+
+def _of_what(error: OSError) -> str:
+    return f"{_FILE}: {error.strerror}" if error.filename and Path(error.filename).name == _FILE else f"{error.strerror}"
 
 
 def _take_itself(directory: int) -> bool:
