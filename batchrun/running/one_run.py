@@ -36,7 +36,7 @@ from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Failure, Scope
 from batchrun.core.money.pricing import Prices
-from batchrun.core.scheduling.scheduler import Scheduler
+from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
 from batchrun.edge import descriptors, history, lost_steps, run_directory, signals
 from batchrun.edge.environment import Keys, read_keys
 from batchrun.edge.garbage import seldom_collected
@@ -51,7 +51,7 @@ from batchrun.running.closing import Windows, by_the_clock, windows_of
 from batchrun.running.failing import MAY_COME_OF_IT, Theirs, first_of_ours, give_up, stop_at_once, told
 from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, opened, read_schema
-from batchrun.running.parks import parks_before_any_call, tell_outages, tell_parks
+from batchrun.running.parks import Models, models_of, parks_before_any_call, tell_outages, tell_parks, with_what_was_meant
 from batchrun.running.planning import Keeping, Learnt, read_learnt, schedule
 from batchrun.running.preparing import Preparer, transport_of
 from batchrun.running.simulated import simulated
@@ -143,6 +143,11 @@ class _Plans:
     purses: Purses
     books: Bookkeeper
     windows: Windows
+    models: Models
+
+    def parked(self) -> tuple[ParkedScope, ...]:
+        """What stands still, as it is told."""
+        return with_what_was_meant(self.scheduler.parked(), self.models)
 
 
 async def _run(job: Job, wishes: Wishes) -> Ending:
@@ -170,7 +175,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         await plans.keeping.now()
         # A signal that came with the last answers has stopped nothing.
         stopped_by = way.stopped_by if any(plans.scheduler.left().values()) else None
-        came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.scheduler.parked(), stopped_by, wishes.page)
+        came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.parked(), stopped_by, wishes.page)
     held = _held(opening, plans.scheduler, came_to.statement) if wishes.holds_in_doubt(job) else 0
     return Ending(
         came_to.statement, came_to.parked, stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows, came_to.failures,
@@ -240,7 +245,8 @@ async def _planned(
     for workspace, model, failure in parks:
         scheduler.park(failure.scope, workspace, model, failure, anyio.current_time(), probe=False)
     keeping = Keeping(directory, learnt, scheduler, wishes.note)
-    return _Plans(scheduler, learnt, keeping, prices, purses, books, windows_of(workspaces, scheduler, wishes.note))
+    models = models_of(workspaces.values(), prices.models())
+    return _Plans(scheduler, learnt, keeping, prices, purses, books, windows_of(workspaces, scheduler, wishes.note), models)
 
 
 async def _carried_out(
@@ -261,7 +267,7 @@ async def _carried_out(
         async with anyio.create_task_group() as beside:
             beside.start_soon(plans.keeping.now_and_then)
             beside.start_soon(tell_budgets, plans.purses, wishes.note)
-            beside.start_soon(tell_parks, scheduler.parked, wishes.note)
+            beside.start_soon(tell_parks, plans.parked, wishes.note)
             beside.start_soon(tell_outages, scheduler.outages, wishes.note)
             beside.start_soon(plans.books.keep, scheduler, engine.wake)
             if opening.followed is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import anyio
 
+from batchrun.core.classes import value
 from batchrun.core.counted import sentence, shortened
 from batchrun.core.jobs.job import Workspace
 from batchrun.core.jobs.words import nearest
@@ -18,6 +20,8 @@ _LOOK_EVERY = 1.0
 _MOST_TOLD = 6
 """Parks for the same reason that are told as they come: the end tells of all."""
 _TOLD_ELSEWHERE = frozenset({"window_closed"})
+_OF_A_NAME = frozenset({"model_not_found", "ModelNotFound", "Model.AccessDenied"})
+"""What the provider says of a model that it does not have: it may be mistyped."""
 
 
 def parks_before_any_call(
@@ -41,6 +45,38 @@ def _unlisted(model: str, name: str, workspace: Workspace) -> str:
     meant = nearest(model, (*(workspace.models or ()), *workspace.deployments))
     instead = f'"{meant}" is listed: correct what is mistyped, there or in the rows,' if meant else "give the rows another model,"
     return f'{instead} or add "{model}" to workspaces.{name}.models once the workspace is authorised for it'
+
+
+@value
+class Models:
+    """The names of models that may be meant by another."""
+
+    known: frozenset[str]
+    """Those that have a price, or that the job says something of."""
+    asked: frozenset[str]
+    """Those that workspaces ask where a row names none: one of them may be what is mistyped."""
+
+    def meant_by(self, model: str) -> str | None:
+        """Which was probably meant by *model*, where that is none of the known ones."""
+        return None if model in self.known else nearest(model, (self.known | self.asked) - {model})
+
+
+def models_of(workspaces: Iterable[Workspace], priced: Iterable[str]) -> Models:
+    """Those of a job, and those that are *priced*."""
+    workspaces = tuple(workspaces)
+    said = (name for each in workspaces for name in (*(each.models or ()), *each.deployments, *each.quotas, *each.account_quotas))
+    return Models(frozenset({*said, *priced}), frozenset(each.model for each in workspaces if each.model))
+
+
+def with_what_was_meant(parked: Iterable[ParkedScope], models: Models) -> tuple[ParkedScope, ...]:
+    """Say beside a model that the provider does not know, or grant, which was probably meant."""
+    return tuple(replace(each, failure=_asking(each, models)) for each in parked)
+
+
+def _asking(parked: ParkedScope, models: Models) -> Failure:
+    failure, model = parked.failure, parked.name.rpartition(" ")[2]
+    meant = models.meant_by(model) if parked.scope is Scope.LANE and failure.code in _OF_A_NAME else None
+    return replace(failure, advice=f'is "{meant}" meant? {failure.advice}') if meant else failure
 
 
 async def tell_outages(outages: Callable[[], Mapping[str, Failure]], note: Callable[[str], None]) -> None:

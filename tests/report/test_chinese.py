@@ -58,6 +58,7 @@ def test_an_answer_that_says_nothing_and_a_first_lane_of_rejections_are_told_in_
     moved = failures.located(refusal(307, {"location": "https://host.test/v2"}, b""), "http://host.test/v1")
     assert in_chinese(moved.message) == "endpoint 返回了 307，重定向到 https://host.test/v2（调用地址：http://host.test/v1）"
     in_chinese(moved.advice)
+    assert in_chinese(f'is "qwen-plus" meant? {moved.advice}') == f"是否指“qwen-plus”？{in_chinese(moved.advice)}"
     page = failures.located(replace(mishap("html", in_doubt=True), message="the answer is a web page: Sign in (A)"), "http://host.test/v1")
     assert in_chinese(page.message) == "回答是一个网页：Sign in (A)（调用地址：http://host.test/v1）"
     rejected = failures.classify(400, "InvalidParameter", "wrong")

@@ -13,7 +13,7 @@ from batchrun.core.jobs.job import Job
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.scheduling.parking import ParkedScope
-from batchrun.running.parks import parks_before_any_call, tell_outages, tell_parks
+from batchrun.running.parks import models_of, parks_before_any_call, tell_outages, tell_parks, with_what_was_meant
 from tests.virtual_time import VirtualLoop, run_virtually
 
 
@@ -31,6 +31,29 @@ def test_a_model_that_the_job_does_not_list_is_told_with_the_one_that_was_meant(
     [(workspace, model, failure)] = parks_before_any_call(workspaces, {}, [("legal", "qwen-plus"), ("legal", asked), ("legal", "tone-v4")])
     assert (workspace, model, failure.scope, failure.code) == ("legal", asked, Scope.LANE, "model_not_listed")
     assert failure.advice.startswith(f'{instead} or add "{asked}" to workspaces.legal.models once')
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "meant"),
+    [
+        ("qwen-plsu", "model_not_found", "qwen-plus"),
+        ("Qwen-Plus", "Model.AccessDenied", "qwen-plus"),
+        ("my-tuend", "model_not_found", "my-tuned"),
+        ("my-tuned", "model_not_found", None),
+        ("qwen-plus", "Model.AccessDenied", None),
+        ("house-modle", "ModelNotFound", "house-model"),
+        ("zzz", "model_not_found", None),
+        ("qwen-plsu", "AllocationQuota.FreeTierOnly", None),
+    ],
+)
+def test_a_model_that_the_provider_does_not_have_is_told_with_the_one_that_was_meant(asked, code, meant):
+    """Of those that are priced, or that the job names; a default is one of these for others, and may be mistyped itself."""
+    tables = {"legal": {"endpoint": "simulator", "model": "house-model"}, "sales": {"endpoint": "simulator", "models": ["my-tuned"]}}
+    workspaces = Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": tables}).workspaces_resolved()
+    parked = ParkedScope(Scope.LANE, f"legal {asked}", Failure(Fault.PARK, Scope.LANE, code, "no", "mend it"), 3)
+    [told] = with_what_was_meant([parked], models_of(workspaces.values(), ["qwen-plus"]))
+    assert told.failure.advice == (f'is "{meant}" meant? mend it' if meant else "mend it")
+    assert (told.scope, told.name, told.rows, told.failure.code) == (Scope.LANE, parked.name, 3, code)
 
 
 def standing(*names, code="invalid_api_key"):

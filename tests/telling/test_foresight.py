@@ -131,6 +131,13 @@ def test_a_model_that_is_not_listed_parks_its_lane_alone():
     assert found == [("workspace sales, qwen-max", 3)]
 
 
+@pytest.mark.parametrize(("asked", "meant"), [("qwen-plsu", "qwen-plus"), ("qwen-plus", None), ("zzz", None)])
+def test_a_model_that_no_price_and_no_table_knows_is_told_with_the_one_that_may_be_meant(asked, meant):
+    write(rows_of(2, "default", model=asked))
+    notes = [note for note in planned(job_of()).notes if note.endswith(" meant?")]
+    assert notes == [f'{asked}: no price is known of it, and the job says nothing of it: is "{meant}" meant?'] * (meant is not None)
+
+
 def test_a_model_without_a_route_is_found_before_a_call(monkeypatch):
     monkeypatch.setenv("A_KEY", "sk-fake-a")
     write(rows_of(5, model="qwen-audio-turbo"))

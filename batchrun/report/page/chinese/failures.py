@@ -145,6 +145,7 @@ OF_FAILURES = (
             "通常因其文本：请询问其管理者，或改写该行；若所有行都不再有回答：{said}"
         ),
     ),
+    (r'is "(?P<model>[^"]+)" meant\? (?P<said>.+)', "是否指“{model}”？{said}"),
     (r"(?P<said>.+); then run the same command again: the rows are still pending", "{said}；然后再次运行同一命令：这些行仍在等待"),
     (r"(?P<said>.+); then run the same command again", "{said}；然后再次运行同一命令"),
     (r"(?P<said>.+); the row runs at the next start with --retry-rejected", "{said}；该行在下次启动时加 --retry-rejected 重试"),
