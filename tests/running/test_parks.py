@@ -51,7 +51,7 @@ def test_a_model_that_the_provider_does_not_have_is_told_with_the_one_that_was_m
     tables = {"legal": {"endpoint": "simulator", "model": "house-model"}, "sales": {"endpoint": "simulator", "models": ["my-tuned"]}}
     workspaces = Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": tables}).workspaces_resolved()
     parked = ParkedScope(Scope.LANE, f"legal {asked}", Failure(Fault.PARK, Scope.LANE, code, "no", "mend it"), 3)
-    [told] = with_what_was_meant([parked], models_of(workspaces.values(), ["qwen-plus"]))
+    [told] = with_what_was_meant([parked], models_of(workspaces.values(), ["qwen-plus", "qwen-plus-us"]))
     assert told.failure.advice == (f'is "{meant}" meant? mend it' if meant else "mend it")
     assert (told.scope, told.name, told.rows, told.failure.code) == (Scope.LANE, parked.name, 3, code)
 
