@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 32 << 20
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
+_ALONE = re.compile(r"\r(?!\n)")
 _TYPOGRAPHIC = "“”„‟‘’«»＂＇＝，：［］｛｝【】、。"
 """What word processors and Chinese keyboards write in the place of TOML's own punctuation."""
 _WAYS_OUT: tuple[tuple[str, Callable[[str], object], str], ...] = (
@@ -102,6 +103,10 @@ def _tables(text: str, path: Path) -> dict[str, Any]:
 
 def _mended_by(complaint: str, text: str) -> str:
     """The way out, where TOML's complaint does not say it."""
+    if _ALONE.search(text):
+        return "; its lines end in CR alone, as on old Macs: save it with LF"
+    if "\0" in text:
+        return "; NUL bytes stand in it, and it may not be whole: write it anew"
     found = _PLACE.search(complaint)
     if found is None:
         return ""

@@ -277,6 +277,8 @@ def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(written):
         (b"[job]\ninput = '\xff'", "line 2 is not UTF-8"),
         (INPUT.encode("utf-16"), "UTF-16 text; a job file is saved as UTF-8"),
         (INPUT.encode("utf-16-le"), "UTF-16 text; a job file is saved as UTF-8"),
+        (b'[job]\rinput = "a"\r', "; its lines end in CR alone, as on old Macs: save it with LF"),
+        (b'[job]\ninput = "a"\n\0\0\0', "; NUL bytes stand in it, and it may not be whole: write it anew"),
         ("[job]\ninput = “a”", "; “ stands there: TOML wants plain punctuation, as a plain keyboard writes it"),
         ('[job]\ninput = "C:\\Users\\me"', "; what holds a backslash stands in single quotes: 'C:\\data\\in.jsonl'"),
         ('[job]\ninput = "C:\\data"', "; what holds a backslash stands in single quotes: 'C:\\data\\in.jsonl'"),

@@ -66,6 +66,9 @@ HINTS: Mapping[str, Callable[[Reason], bool]] = {
         lambda each: each.said.startswith(("not JSON: unexpected end of data", "an array: "))
     ),
     "the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK": lambda each: each.said.startswith("not UTF-8"),
+    "a byte order mark stands where a file was put behind another: sed 's/^\\xef\\xbb\\xbf//' takes it away": (
+        lambda each: each.said.startswith("not JSON: UTF-8 byte order mark")
+    ),
     # Of a file whose very first letter is wrong, that may be all.
     "a table with headings (CSV) is made JSON lines by: "
     'python3 -c \'import csv, json, sys; sys.stdin.reconfigure(encoding="utf-8-sig", newline=""); head = sys.stdin.readline(); '

@@ -105,6 +105,13 @@ def test_text_in_another_encoding_is_told_how_to_be_made_utf_8():
     assert lines[1:] == ["the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK"]
 
 
+def test_a_mark_between_files_that_were_put_together_is_told_how_to_be_taken_away():
+    line = b'\xef\xbb\xbf{"prompt": "a"}'
+    [_, hint] = told(1, reasons_of(why(line, "legal")).most_frequent())
+    taken = subprocess.run(["sh", "-c", hint[hint.index("sed ") :].partition(" takes")[0]], input=line, capture_output=True, check=True)
+    assert taken.stdout == b'{"prompt": "a"}'
+
+
 @given(st.lists(st.text(max_size=20), max_size=60))
 def test_every_line_is_counted_and_no_more_kinds_are_told_than_a_person_reads(said):
     reasons = reasons_of(*said)

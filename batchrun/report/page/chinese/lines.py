@@ -17,6 +17,9 @@ LINES = {
     "no model: name one in the line, or a default in the job": "没有模型：请在行中指明，或在作业中给出默认模型",
     "model must be a non-empty string": "model 必须是非空字符串",
     "the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK": "输入必须是 UTF-8：iconv -f GB18030 -t UTF-8 可由 GBK 转换",
+    "a byte order mark stands where a file was put behind another: sed 's/^\\xef\\xbb\\xbf//' takes it away": (
+        "拼接文件处留有字节顺序标记：sed 's/^\\xef\\xbb\\xbf//' 可将其去除"
+    ),
     "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array; the last "
     "line of a file that is still being written may be half of one: run the same command again once it is whole": (
         "每行必须是一个完整的 JSON 对象：jq -c 可将跨多行的对象写成一行，jq -c '.[]' 可写出数组中的各个对象；"
