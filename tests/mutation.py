@@ -31,6 +31,9 @@ _NOTICED = frozenset({1, 3, 24, -24, 36, 152, 255})
 _UNTRIED = frozenset({5, 33})
 """No test reaches the fault."""
 
+_PYTEST = ("-p", "no:cacheprovider", "-p", "no:xdist", "-x", "-W", "default::pytest.PytestUnraisableExceptionWarning")
+"""A fault may leave a coroutine behind. Pytest would raise over it when all tests have ended, and mutmut take that for an end of its own."""
+
 LEFT_OUT = (
     "tests/core/limits/test_pace.py::test_a_held_rate_that_is_used_and_answered_doubles_within_three_minutes",
     "tests/core/limits/test_slots.py::test_a_provider_whose_pace_does_not_follow_the_slots_keeps_them_all_in_use",
@@ -187,7 +190,7 @@ def _copy(place: Path, group: Group) -> None:
         "source_paths": ["batchrun"],
         "only_mutate": [f"batchrun/{each}" for each in group.code],
         "also_copy": [name for name in _COPIED if name != "tests"],
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist", "-x", *(f"--deselect={test}" for test in LEFT_OUT)],
+        "pytest_add_cli_args": [*_PYTEST, *(f"--deselect={test}" for test in LEFT_OUT)],
         "pytest_add_cli_args_test_selection": list(group.tests),
     }
     with (place / "pyproject.toml").open("a", encoding="utf-8") as file:
