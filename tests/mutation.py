@@ -32,7 +32,7 @@ _UNTRIED = frozenset({5, 33})
 """No test reaches the fault."""
 
 _PYTEST = ("-p", "no:cacheprovider", "-p", "no:xdist", "-x", "-W", "default::pytest.PytestUnraisableExceptionWarning")
-"""A fault may leave a coroutine behind. Pytest would raise over it when all tests have ended, and mutmut take that for an end of its own."""
+"""A fault may leave a coroutine behind. Pytest would raise over it once all tests have ended, and mutmut take that for its own end."""
 
 LEFT_OUT = (
     "tests/core/limits/test_pace.py::test_a_held_rate_that_is_used_and_answered_doubles_within_three_minutes",
