@@ -24,6 +24,9 @@ Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
 Fault = Callable[[Reader, Writer], Awaitable[None]]
 
+_TURNS_TO_CONNECT = 10
+"""Of the event loop, in which asyncio makes a stream of what it has accepted: it takes four."""
+
 ANSWER = orjson.dumps(
     {
         "id": "chatcmpl-r-1",
@@ -74,6 +77,9 @@ async def serving(fault: Fault, *, tls: ssl.SSLContext | None = None, greeting: 
     try:
         yield seen
     finally:
+        # A connection that was accepted just now is nobody's yet, and a server that is closed would let it lie open.
+        for _ in range(_TURNS_TO_CONNECT):
+            await anyio.lowlevel.checkpoint()
         server.close()
         for end in open_ends:
             end.transport.abort()

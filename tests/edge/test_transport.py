@@ -12,6 +12,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 import tracemalloc
 import warnings
 from base64 import b64encode
@@ -760,6 +761,26 @@ def test_a_page_tells_no_key_whatever_comes_of_it(echo, key, caplog):
     everything = repr(page) + caplog.text
     for shape in ("Authorization", key[:8], b64encode(key.encode()).decode()):
         assert shape not in everything
+
+
+@pytest.mark.parametrize("turns", range(16))
+def test_a_page_that_is_given_up_by_a_busy_machine_leaves_no_connection_behind(turns):
+    async def main():
+        async with server.serving(server.resets()) as endpoint, transport(idle=0.01) as wire:
+            busy = asyncio.create_task(busy_after())  # noqa: TID251 - it is to have its turns beside those of a server
+            page = await wire.get(endpoint.url, {})
+            await busy
+            return page
+
+    async def busy_after() -> None:
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        time.sleep(0.02)  # noqa: ASYNC251 - that is what is tried
+
+    page = anyio.run(main)
+    assert isinstance(page, Failure)
+    assert not page.in_doubt
+    gc.collect()
 
 
 @pytest.mark.parametrize("key", [KEY, ODD_KEY])
