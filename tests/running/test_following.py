@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from batchrun.core.errors import RunDamagedError
@@ -109,6 +109,8 @@ class Opened:
     ledger: Ledger
     at: float
     answered: set[tuple[str, str]]
+    ended: set[str] = field(default_factory=set)
+    """Rows that have an entry of this opening: it asks none of them again."""
 
     def turn(self, calls: list[tuple[int, str]]) -> None:
         """As the engine's: what ended is written before its ends are, and starts are written before they are sent."""
@@ -117,9 +119,10 @@ class Opened:
         under_way = []
         for place, what in calls:
             row = ROWS[place]
-            if (row.workspace, row.id) in self.answered:
+            if (row.workspace, row.id) in self.answered or row.id in self.ended:
                 continue
             if what == "unsent":
+                self.ended.add(row.id)
                 self.ledger.append(Rejected(row, failure(Fault.REJECT), None), 0.0)
             else:
                 under_way.append((row, what, self.ledger.start(row, Bound(5000, 900), self.at)))
@@ -129,6 +132,7 @@ class Opened:
             outcome = became(row, verdict, result, Call(name, 1, self.at, 1234))
             if outcome is not None:
                 self.ledger.append(outcome, 0.0)
+                self.ended.add(row.id)
             if isinstance(outcome, Answered):
                 self.answered.add((row.workspace, row.id))
         self.ledger.flush()
@@ -190,6 +194,7 @@ def as_files(statement: Statement) -> object:
 
 
 @given(OPENINGS)
+@example([([([(0, "rejected"), (1, "parked")], False), ([(0, "answered")], False)], False, "batchrun")])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 def test_a_statement_told_from_memory_is_that_of_a_fresh_reading_whatever_happened_before(tmp_path_factory, openings):
     directory = tmp_path_factory.mktemp("run") / "run"
