@@ -110,7 +110,7 @@ GROUPS = {
     "directory": Group(
         ("edge/run_directory/*.py", *(f"edge/{name}.py" for name in ("aside", "marks", "named_file", "set_aside", "trust"))),
         (
-            *(f"tests/edge/test_{name}.py" for name in ("run_directory", "aside", "set_aside", "table_file", "ledger_syncs")),
+            *(f"tests/edge/test_{name}.py" for name in ("run_directory", "aside", "marks", "set_aside", "table_file", "ledger_syncs")),
             "tests/faults/test_run_directory.py",
         ),
     ),
