@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 from dataclasses import replace
 
+from batchrun.core.limits.refusals import About, about
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.protocols.failures import unsigned
 from batchrun.core.scheduling.decisions import Ticket, Verdict
@@ -33,7 +32,6 @@ class Judge:
         self._retry = retry
         self._parking = parking
         self._park = probing.park
-        self._numbers = itertools.count()
 
     def verdict(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
         """Move the row to where it goes from here, and say where that is; *jitter* is uniform in [0, 1)."""
@@ -46,7 +44,7 @@ class Judge:
             attempt -= self._is_no_fault_of_its_row(ticket, now)
         match next_step(self._retry, failure, attempt, jitter):
             case TryAgain(delay):
-                self._wait(ticket, now + delay, attempt + 1)
+                lane.wait(now + delay, ticket.ordinal, attempt + 1)
                 return Verdict.AGAIN
             case BackToFront():
                 return self._back_to_front(ticket, failure, now, jitter)
@@ -107,15 +105,12 @@ class Judge:
         ticket.lane.front.appendleft((ticket.ordinal, ticket.attempt))
         return verdict
 
-    def _wait(self, ticket: Ticket, until: float, attempt: int) -> None:
-        heapq.heappush(ticket.lane.retries, (until, next(self._numbers), ticket.ordinal, attempt))
-
     def _not_met(self, ticket: Ticket, now: float, jitter: float) -> Verdict:
         """Nothing was sent: the row keeps its attempts."""
         if ticket.lane.outage.lasts:
             ticket.lane.front.appendleft((ticket.ordinal, ticket.attempt))
         else:
-            self._wait(ticket, now + jitter * backoff_cap(self._retry, 1), ticket.attempt)
+            ticket.lane.wait(now + jitter * backoff_cap(self._retry, 1), ticket.ordinal, ticket.attempt)
         return Verdict.AGAIN
 
     def _park_after_a_long_outage(self, lane: Lane, failure: Failure, now: float) -> None:
@@ -131,9 +126,27 @@ class Judge:
             return self._put_back(ticket, failure, Verdict.REASKED)
         lane.refused(ticket.launched_at, failure, now, jitter, ticket.places)
         if self._throttled_for_too_long(lane, now):
-            advice = f"throttled for {THROTTLED_FOR_TOO_LONG / 60:.0f} minutes without one answer: a quota may be used up; {failure.advice}"
-            self._park(Scope.LANE, lane, replace(failure, advice=advice), now)
+            self._park(Scope.LANE, lane, replace(failure, advice=self._nothing_passed(ticket, failure)), now)
+        if about(failure.code) is About.TOKENS and self._is_too_large(ticket, now):
+            lane.wait(lane.pool.too_large.again_at, ticket.ordinal, ticket.attempt)
+            return Verdict.THROTTLED
         return self._put_back(ticket, failure, Verdict.THROTTLED)
+
+    @staticmethod
+    def _is_too_large(ticket: Ticket, now: float) -> bool:
+        """Whether the row was refused for its size."""
+        lane, pool, ordinal = ticket.lane, ticket.lane.pool, ticket.ordinal
+        cost, usual = lane.plan.tokens(ordinal), pool.limiter.tokens.use.typical
+        return pool.too_large.refused(now, cost, usual, lane.refused_row.again(ordinal), pool.answered_at)
+
+    @staticmethod
+    def _nothing_passed(ticket: Ticket, failure: Failure) -> str:
+        """Say what may be the matter with a lane that is throttled for too long."""
+        minutes, too_large = f"{THROTTLED_FOR_TOO_LONG / 60:.0f} minutes", ticket.lane.pool.too_large
+        if ticket.lane.plan.tokens(ticket.ordinal) < too_large.cost:
+            return f"throttled for {minutes} without one answer: a quota may be used up; {failure.advice}"
+        why = "others leave too little of the quota, or it is counted over fewer seconds than such a row needs"
+        return f"rows of about {too_large.cost:.0f} tokens or more were refused for {minutes}: {why}; run again later, or with smaller rows"
 
     @staticmethod
     def _throttled_for_too_long(lane: Lane, now: float) -> bool:

@@ -36,6 +36,7 @@ from batchrun.core.scheduling.crowding import Crowd
 from batchrun.core.scheduling.fullness import Fullness, Went
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.outages import Outage
+from batchrun.core.scheduling.too_large import Refused, TooLarge
 
 _SHARED_WITHIN = 10.0
 """Seconds within which refusals of two lanes are one affair of their pool."""
@@ -86,6 +87,7 @@ class Pool:
     lanes: list[Lane] = field(default_factory=list)
     blame: Blame = field(default_factory=Blame)
     crowd: Crowd = field(default_factory=Crowd)
+    too_large: TooLarge = field(default_factory=TooLarge)
     refused: Trail = field(default_factory=lambda: Trail(150))
     """Of the attempts that its limiter counts as what went: those that single lanes were told of."""
     queue: list[tuple[float, int, Lane]] = field(default_factory=list)
@@ -190,10 +192,13 @@ class Lane:
     same_rejections: int = 0
     unsigned: int = 0
     """Refusals that only their status tells, while it had no answer."""
+    _waits: int = 0
+    """How often a row did."""
     seen: int = -1
     """The latest row whose tokens were asked for."""
     seen_tokens: float = 0.0
     """What they are expected to be."""
+    refused_row: Refused = field(default_factory=Refused)
     suspect: Suspect = field(default_factory=Suspect)
     fullness: Fullness = field(default_factory=Fullness)
     limiters: tuple[Limiter, ...] = field(init=False)
@@ -224,6 +229,11 @@ class Lane:
         """When its next row, of which there is one, may go as far as its own rate and an outage let it: *now*, or later."""
         at = self.limiter.free_at(now, self.next_tokens())
         return max(at, self.outage.free_at(now)) if self.outage.lasts else at
+
+    def wait(self, until: float, ordinal: int, attempt: int) -> None:
+        """Let a row wait, and others go meanwhile."""
+        self._waits += 1
+        heappush(self.retries, (until, self._waits, ordinal, attempt))
 
     def stood_still(self) -> None:
         """Take note that nothing was sent for a while: that is no time of throttles, and none of failures."""

@@ -27,6 +27,7 @@ from batchrun.core.scheduling.decisions import Ticket
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
 from batchrun.core.scheduling.parking import Parked, Parking
+from batchrun.core.scheduling.too_large import MOST
 
 
 class Queues:
@@ -80,16 +81,16 @@ class Queues:
         """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
         if lane.retries and not (lane.outage.lasts and lane.undrawn):
             self._take_due_retries(lane, now)
-        workspace = lane.workspace
+        workspace, too_large = lane.workspace, lane.pool.too_large
         if self.parking.stops_any and any(not parked.probe_due for parked in self.parking.of(lane)):
             pass  # The end of the park, or its next probe, wakes it.
-        elif lane.short_of is not None:
-            pass  # The end of an attempt that is paid from the same budget wakes it.
+        elif lane.short_of is not None or lane.in_flight >= lane.slots.limit or lane.in_flight >= lane.at_once.limit:
+            pass  # The end of an attempt wakes it: of one that is paid from the same budget, or of its own next.
         elif not (lane.front or lane.undrawn):
             if lane.retries:
                 self.alarms.ring_at(lane, lane.retries[0][0])
-        elif lane.in_flight >= lane.slots.limit or lane.in_flight >= lane.at_once.limit:
-            pass  # Its own next release wakes it.
+        elif now < too_large.until and self._is_too_large(lane):
+            self.alarms.ring_at(lane, min(too_large.until, lane.retries[0][0]))
         elif (at := lane.free_at(now)) > now:
             self.alarms.ring_at(lane, at)
         elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
@@ -104,6 +105,18 @@ class Queues:
         lane.rested = True
         self._end_turn(lane)
         self.pass_turn_on(workspace)
+        return False
+
+    @staticmethod
+    def _is_too_large(lane: Lane) -> bool:
+        """Let rows of *lane* step aside that are too large; whether none is left that may go."""
+        too_large = lane.pool.too_large
+        while lane.next_tokens() >= too_large.cost:
+            if len(lane.retries) >= MOST:
+                return True
+            lane.wait(too_large.until, *lane.front.popleft())
+            if not (lane.front or lane.undrawn):
+                return True
         return False
 
     def _queue(self, lane: Lane) -> None:
@@ -149,8 +162,10 @@ class Queues:
                 self._ready_pools.popleft().active = False
                 self._pass_turns_on(pool)
                 continue
-            tokens = pool.queue[0][2].next_tokens()
-            if (at := pool.limiter.free_at(now, tokens)) > now:
+            tokens, too_large = pool.queue[0][2].next_tokens(), pool.too_large
+            if tokens >= too_large.cost and now < too_large.until:
+                self.wake(pool.pop())
+            elif (at := pool.limiter.free_at(now, tokens)) > now:
                 self._ready_pools.popleft().active = False
                 self.alarms.ring_at(pool, at)
                 self._pass_turns_on(pool)
