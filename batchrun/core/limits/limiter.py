@@ -268,7 +268,7 @@ class Limiter:
 
     def _begin(self, pace: Pace | None, now: float, until: float) -> None:
         if pace is not None:
-            pace.begin_episode(now)
+            pace.begin_episode(now, self._refunded)
         self.episodes += 1
         self._episode = Episode(pace, now, until)
 

@@ -197,8 +197,9 @@ class Pace:
         self.rule.refused_too(now, times, cost)
         self._as_of = -inf
 
-    def begin_episode(self, now: float) -> None:
-        """Take note of refusals in a row: what the windows held."""
+    def begin_episode(self, now: float, cost: float = 1.0) -> None:
+        """Take note of refusals in a row, the latest of what was expected to *cost* so much: what the windows held."""
+        self.use.expect(cost)
         self.rule.note_full(now, first=True)
         self._as_of = -inf
 

@@ -69,6 +69,11 @@ class Use:
         if self.began == inf:
             self.began = now
 
+    def expect(self, cost: float) -> None:
+        """As long as nothing was answered, a usual attempt costs what one did that was refused; of those that all cost one it is known."""
+        if self.answers is not None and self.answers.latest.until == -inf:
+            self.typical = cost
+
     def uncount(self, launched_at: float, cost: float) -> None:
         """*cost* was paid for what the provider did not count."""
         self.trail.latest.amount -= cost

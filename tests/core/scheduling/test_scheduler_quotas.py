@@ -17,6 +17,7 @@ from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.money.periods import Period
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Verdict, WaitUntil
+from batchrun.simulator.quotas import Caps, Meter
 from tests.laboratory import Events, again, answer, ended, lane, launched, parks, throttled
 
 TPM = Quota(tpm=60_000)
@@ -335,6 +336,23 @@ def test_what_one_workspace_was_refused_long_ago_is_its_own_however_late_it_is()
         assert not lanes["legal", "qwen-plus"].pool.shared_refusal(lanes["sales", "qwen-plus"], at + 20.0, 10.0)
         assert lanes["legal", "qwen-plus"].limiter.has_found
         assert lanes["legal", "qwen-plus"].pool.shared_refusal(lanes["legal", "qwen-plus"], at + 29.0, 10.0)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 5.0, 45.0])
+@pytest.mark.parametrize("tokens", [50, 500, 3000])
+def test_a_token_quota_that_others_had_filled_when_a_run_began_is_found_within_minutes(tokens, seconds):
+    meter = Meter(Caps(tokens=10_000, token_period=6))
+
+    def respond(ticket):
+        if ticket.launched_at < seconds or meter.refuses(ticket.launched_at, tokens) is not None:
+            return throttled(code="insufficient_quota"), 0.05
+        meter.count(ticket.launched_at, tokens, ticket.launched_at + 0.8)
+        return used(tokens), 0.8
+
+    plan = but(lane(rows=150_000 // tokens, slots=64), tokens=lambda _ordinal: float(tokens))
+    events = Events(Scheduler([plan], RetryPolicy()), respond)
+    events.run(600.0)
+    assert events.verdicts()[Verdict.ANSWERED] == 150_000 // tokens
 
 
 # What is kept.
