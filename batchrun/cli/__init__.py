@@ -13,7 +13,7 @@ from batchrun import __version__
 from batchrun.cli import at_first
 from batchrun.cli.saying import FULL, tell
 from batchrun.edge.descriptors import provide_the_least
-from batchrun.edge.standard_streams import open_what_is_closed, say_what_can_be_said, wait_for_a_slow_reader
+from batchrun.edge.standard_streams import lead_nowhere, open_what_is_closed, say_what_can_be_said, wait_for_a_slow_reader
 
 if TYPE_CHECKING:
     from batchrun.core.errors import BatchrunError
@@ -112,6 +112,7 @@ def main() -> None:
         # All that a verb opens itself is told by its name.
         if error.filename is not None or error.errno not in {*FULL, errno.EIO}:
             raise
+        lead_nowhere(1)
         _end(StoppedError(f"standard output cannot be written: {error.strerror}"))
     except UnicodeEncodeError as error:
         way_out = "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"

@@ -10,6 +10,7 @@ from contextlib import suppress
 import click
 
 from batchrun.core.columns import folded
+from batchrun.edge.standard_streams import lead_nowhere
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What a file that can take no more fails with."""
@@ -45,9 +46,6 @@ def say(text: str | bytes, *, err: bool = False) -> None:
     try:
         click.echo(_fitted(text, err=err) if isinstance(text, str) else text, err=err)
     except OSError as error:
-        # What the stream still holds would be written again, and fail again, when Python ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2 if err else 1)
-        os.close(nowhere)
+        lead_nowhere(2 if err else 1)
         if error.errno in FULL and not err:
             raise

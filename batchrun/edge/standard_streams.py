@@ -74,6 +74,13 @@ def _patient(stream: TextIO) -> TextIO:
     return io.TextIOWrapper(said, stream.encoding, stream.errors, line_buffering=stream.line_buffering, write_through=stream.write_through)
 
 
+def lead_nowhere(descriptor: int) -> None:
+    """Lose what a stream that failed still holds: it would be written again, and fail again, when Python ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
 def say_what_can_be_said() -> None:
     """Have a letter that standard output's encoding lacks (Latin-1, GBK) stand there as a question mark, rather than end what is told."""
     if isinstance(sys.stdout, io.TextIOWrapper):
