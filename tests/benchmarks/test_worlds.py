@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from batchrun.simulator.scenario import Mishap
 from tests.benchmarks.pools import jain
 from tests.benchmarks.worlds import Night, Tenant, World, few, own_quotas, several_processes, tokens
 
@@ -74,3 +75,22 @@ def test_four_of_six_workspaces_with_a_cap_of_their_own_leave_the_others_the_acc
     seen = Night(World("60000 tpm of four of six, 6 s", (tokens(1_200_000, 6),), six, seconds=420.0)).run()
     assert seen.used >= 0.9
     assert seen.refused_since(2) <= 0.03
+
+
+class FullAtFirst(Night):
+    """Others have filled the quota when the run begins, and are gone 30 s later."""
+
+    def _refuses(self, own, at, tokens):
+        return self.world.codes[Mishap.TOKEN_QUOTA] if at < 30.0 else super()._refuses(own, at, tokens)
+
+
+@pytest.mark.parametrize("seed", [1, 11])
+@pytest.mark.parametrize(("tpm", "period", "workspaces"), [(1_000_000, 6, 1), (1_000_000, 6, 4), (100_000, 60, 1), (1_000_000, 60, 1)])
+def test_an_unknown_token_quota_that_others_had_filled_at_first_is_found_as_if_the_run_had_begun_when_they_were_gone(
+    tpm, period, workspaces, seed
+):
+    own = tuple(Tenant(f"w{place}") for place in range(workspaces))
+    world = World("full at first", (tokens(tpm, period, "aligned"),), own, seconds=600.0, latency=((0.0, 0.8),), since=180, seed=seed)
+    seen = FullAtFirst(world).run()
+    assert seen.used >= 0.95
+    assert seen.refused <= 250

@@ -190,6 +190,10 @@ class Limiter:
     def _paces(self) -> tuple[tuple[str, Pace], ...]:
         return ("attempts", self.attempts), ("tokens", self.tokens)
 
+    def was_try(self, launched_at: float) -> bool:
+        """Whether what was launched then is to show if a window is still full."""
+        return self._episode is not None and self._episode.was_try(launched_at)
+
     @property
     def has_found(self) -> bool:
         """Whether refusals have shown a rate."""
@@ -212,6 +216,7 @@ class Limiter:
 
     def _shut(self, subject: About, pace: Pace, now: float, jitter: float) -> None:
         """Most of the latest attempts were refused."""
+        pace.use.expect(self._refunded)
         if subject is About.GROWTH:
             self.ramp.too_fast(now, self.attempts.use.trail.sum(now, 5.0) / 5.0)
             self._begin(None, now, resumes_at(now, jitter))
@@ -229,6 +234,7 @@ class Limiter:
                 self._begin(None, now, resumes_at(now, jitter))
                 self._fell_at = now
             return
+        pace.use.expect(self._refunded)
         self._strikes.add(launched_at - self._fell_at, self._gap(pace, now))
         if pace.rule.reads_each:
             self._read(pace, now, launched_at, jitter)
@@ -268,7 +274,7 @@ class Limiter:
 
     def _begin(self, pace: Pace | None, now: float, until: float) -> None:
         if pace is not None:
-            pace.begin_episode(now, self._refunded)
+            pace.begin_episode(now)
         self.episodes += 1
         self._episode = Episode(pace, now, until)
 
@@ -288,6 +294,8 @@ class Limiter:
         if episode.of is not None:
             if episode.since - self._ended_at < _RECURS or not self._is_known(episode.of):
                 episode.of.find(tried_at, episode.lasted)
+                if episode.of.climb.is_cold:
+                    self.ramp.begin_anew()
             self._ended_at = tried_at
         self._fell_at = tried_at
         self._strikes.forget()

@@ -197,9 +197,8 @@ class Pace:
         self.rule.refused_too(now, times, cost)
         self._as_of = -inf
 
-    def begin_episode(self, now: float, cost: float = 1.0) -> None:
-        """Take note of refusals in a row, the latest of what was expected to *cost* so much: what the windows held."""
-        self.use.expect(cost)
+    def begin_episode(self, now: float) -> None:
+        """Take note of refusals in a row: what the windows held."""
         self.rule.note_full(now, first=True)
         self._as_of = -inf
 
@@ -214,7 +213,9 @@ class Pace:
 
     def find(self, now: float, lasted: float) -> None:
         """Set the rate after an episode whose refusals *lasted* so many seconds."""
-        self.hold(now, self.rule.fell(now, lasted))
+        rate = self.rule.fell(now, lasted)
+        if rate < inf:
+            self.hold(now, rate)
 
     def hold(self, now: float, rate: float) -> None:
         """Hold a rate from now on."""

@@ -61,6 +61,10 @@ class Ramp:
         if self.bucket is not None:
             self.bucket.pay_back(1.0)
 
+    def begin_anew(self) -> None:
+        """Go on as if nothing had gone yet."""
+        self.latest = -math.inf
+
     def too_fast(self, now: float, lately: float) -> None:
         """The provider complained of growth: go on from what it took *lately*, in attempts a second, and grow at half the speed."""
         believed = self._doubles_in * 0.5 ** ((now - self._complained_at) / _FORGIVES)

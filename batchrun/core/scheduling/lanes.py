@@ -259,6 +259,8 @@ class Lane:
         is_own = self.suspect.is_capped = is_own or self._stands_out(launched_at, failure.code)
         may_be_full = self.pool.limiter.may_explain(now, launched_at, failure.code)
         shared = not is_own and self.pool.shared_refusal(self, now, _SHARED_WITHIN, may_be_full=may_be_full)
+        # Before the first answer nothing is known of anybody: what was to show whether the pool's window is still full has shown it.
+        shared = shared or (self.pool.answered_at == -math.inf and self.pool.limiter.was_try(launched_at))
         if shared:
             self.limiter.forget()
             self.fullness.refused.add(now, 1.0)

@@ -816,8 +816,8 @@ def test_a_rate_of_tokens_that_is_let_go_of_is_reckoned_with_no_more():
 def test_what_was_refused_tells_what_a_usual_row_costs_until_one_was_answered():
     tokens, attempts = pace_of_tokens(), pace_of_attempts()
     for pace in (tokens, attempts):
-        pace.begin_episode(1.0, 800.0)
+        pace.use.expect(800.0)
     assert (tokens.use.typical, attempts.use.typical) == (800.0, 1.0)
     tokens.took(2.0, 800.0)
-    tokens.begin_episode(3.0, 20_000.0)
+    tokens.use.expect(20_000.0)
     assert tokens.use.typical == 800.0
