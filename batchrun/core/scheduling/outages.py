@@ -9,8 +9,8 @@ attempts of a whole night's rows. So:
 - While it lasts one call tries, then all wait a little, longer each time. What has not failed soon was taken: then the others go again.
   As long as there are rows that were never sent it is one of them that tries: so a stretch of rows that fail by themselves is over as soon
   as one behind it is answered.
-- Where the lane has had answers no row is used up by it: while it lasts only a row's first call counts as an attempt. Rows that fail by
-  themselves and are all that is left of a lane look like it. But most of them had failed before, and others were answered that were sent
+- Where the lane has had answers hardly a row is used up by it: while it lasts only a row's first call counts as an attempt. Rows that fail
+  by themselves and are all that is left of a lane look like it. But most of them had failed before, and others were answered that were sent
   after them; where that is so of more than half of those that were sent, all count.
 - A call that found no connection did not meet the provider: that is no attempt of its row's, whether an outage lasts or not. Any other
   failure is one, for a row may be its cause; the pauses are short then for some minutes, so that a stretch of such rows is gone through,
