@@ -94,3 +94,11 @@ def test_an_unknown_token_quota_that_others_had_filled_at_first_is_found_as_if_t
     seen = FullAtFirst(world).run()
     assert seen.used >= 0.95
     assert seen.refused <= 250
+
+
+@pytest.mark.parametrize("seed", [21, 22])
+def test_of_a_minute_that_is_full_at_first_no_workspace_is_blamed_by_turns_while_nothing_is_answered(seed):
+    four = tuple(Tenant(f"w{place}") for place in range(4))
+    seen = Night(World("a minute of four", (tokens(1_000_000, 60, "aligned"),), four, seconds=180.0, since=120, seed=seed)).run()
+    assert seen.used >= 0.97
+    assert seen.refused <= 1_500

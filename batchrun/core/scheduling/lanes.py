@@ -38,6 +38,8 @@ from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.outages import Outage
 from batchrun.core.scheduling.too_large import Refused, TooLarge
 
+_SHUT = 16
+"""Refusals of several lanes without an answer in between that are no chance."""
 _SHARED_WITHIN = 10.0
 """Seconds within which refusals of two lanes are one affair of their pool."""
 _FEW = 3
@@ -88,6 +90,10 @@ class Pool:
     blame: Blame = field(default_factory=Blame)
     crowd: Crowd = field(default_factory=Crowd)
     too_large: TooLarge = field(default_factory=TooLarge)
+    _since_answer: int = 0
+    _refused_of: set[str] = field(default_factory=set)
+    _answered_at: float = -math.inf
+    """Refusals since the latest answer, the workspaces that they are of, and when it came."""
     refused: Trail = field(default_factory=lambda: Trail(150))
     """Of the attempts that its limiter counts as what went: those that single lanes were told of."""
     queue: list[tuple[float, int, Lane]] = field(default_factory=list)
@@ -129,6 +135,14 @@ class Pool:
             self.refused_lane.limiter.forget()
         self.refused_lane, self.refused_at = lane, now
         return another or self.unfinished <= 1 or (self._in_a_row > 0 and self.limiter.has_found and self._is_chance(lane))
+
+    def is_shut(self, lane: Lane) -> bool:
+        """Count a refusal of *lane*; whether so many came since the latest answer, and not all of it, that none is a lane's own."""
+        if self.answered_at != self._answered_at:
+            self._answered_at, self._since_answer, self._refused_of = self.answered_at, 0, set()
+        self._since_answer += 1
+        self._refused_of.add(lane.plan.workspace)
+        return self._since_answer > _SHUT and len(self._refused_of) > 1
 
     def _are_most_refused(self, now: float, within: float) -> bool:
         """Of the lanes that have sent lately; of hundreds that each send now and then, a good few."""
@@ -258,9 +272,10 @@ class Lane:
         is_own = self.pool.blame.refused(self.suspect, of_tokens=subject is About.TOKENS)
         is_own = self.suspect.is_capped = is_own or self._stands_out(launched_at, failure.code)
         may_be_full = self.pool.limiter.may_explain(now, launched_at, failure.code)
+        is_shut = self.pool.is_shut(self)
         shared = not is_own and self.pool.shared_refusal(self, now, _SHARED_WITHIN, may_be_full=may_be_full)
         # Before the first answer nothing is known of anybody: what was to show whether the pool's window is still full has shown it.
-        shared = shared or (self.pool.answered_at == -math.inf and self.pool.limiter.was_try(launched_at))
+        shared = shared or (self.pool.answered_at == -math.inf and self.pool.limiter.was_try(launched_at)) or is_shut
         if shared:
             self.limiter.forget()
             self.fullness.refused.add(now, 1.0)
