@@ -13,6 +13,7 @@ from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.outages import SOON, TOO_LONG, TOO_LONG_AT_FIRST, never_met
 from batchrun.core.scheduling.parking import Parking
 from batchrun.core.scheduling.probing import Probing
+from batchrun.core.scheduling.refusing import refused
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, backoff_cap, next_step
 
 SAME_REJECTION_PARKS = 20
@@ -124,7 +125,7 @@ class Judge:
         if failure.fault is Fault.REASK:
             lane.throttled_since = None
             return self._put_back(ticket, failure, Verdict.REASKED)
-        lane.refused(ticket.launched_at, failure, now, jitter, ticket.places)
+        refused(lane, ticket.launched_at, failure, now, jitter, ticket.places)
         if self._throttled_for_too_long(lane, now):
             self._park(Scope.LANE, lane, replace(failure, advice=self._nothing_passed(ticket, failure)), now)
         if about(failure.code) is About.TOKENS and self._is_too_large(ticket, now):

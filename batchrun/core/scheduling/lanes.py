@@ -4,15 +4,6 @@ A pool serves its lanes by start-time fair queueing (Goyal, Vin and Cheng, 1996)
 served, divided by its weight, and the lane with the lowest goes next. So over any time in which two lanes both have work, what they were
 served differs from their weights' ratio by no more than their largest rows; and a lane that comes back after a rest starts where the
 others are: it owes nothing for its rest, and has saved nothing up.
-
-A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
-provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
-refused: so no lane takes the pool's limit for its own, and falls behind its share. Of two or three lanes the same one is often the latest
-by chance: there it is so only where chance hardly explains how often in a row it was. Where the pool's window of tokens had room for the
-row that was refused, however far guesses are off, the refusal is the lane's own, unless most of those that send, or many, are refused by
-then: that is a quota which has fallen, or of which others take a part. A lane that is refused more often than what it sends explains has a
-cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their windows are at
-refusals tells it (`fullness.py`).
 """
 
 from __future__ import annotations
@@ -20,37 +11,31 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from batchrun.core.limits.at_once import AtOnce
 from batchrun.core.limits.buckets import Trail
-from batchrun.core.limits.limiter import NO_QUOTA, Limiter
-from batchrun.core.limits.refusals import OF_CAPACITY, About, about
+from batchrun.core.limits.limiter import Limiter
 from batchrun.core.limits.slots import Slots
-from batchrun.core.model import Failure
 from batchrun.core.money.budget import Purse
 from batchrun.core.scheduling.aside import Aside
 from batchrun.core.scheduling.blame import Blame, Suspect
 from batchrun.core.scheduling.crowding import Crowd
-from batchrun.core.scheduling.fullness import Fullness, Went
+from batchrun.core.scheduling.fullness import Fullness
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.outages import Outage
 from batchrun.core.scheduling.too_large import Refused, TooLarge
 
 _SHUT = 16
 """Refusals of several lanes without an answer in between that are no chance."""
-_SHARED_WITHIN = 10.0
-"""Seconds within which refusals of two lanes are one affair of their pool."""
-_FEW = 3
+FEW = 3
 """Lanes of a pool: of so few, the same one is often refused twice in a row by chance, and its window is full whenever their pool's is."""
 _BY_CHANCE, _HALF = 0.2, 0.5
 """How likely it is at the least that refusals of the pool hit one of few lanes so often in a row, for them to be taken for the pool's; and
 the share of what is sent by which that is reckoned at the most: one that sends nearly all may have a cap of its own too."""
 _MANY = 5
 """Lanes refused within `_SHARED_WITHIN`: more are not taken for so many caps of their own."""
-_EXPLAINED = 0.02
-"""Of the latest calls: as many refusals as a quota that is found costs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -151,7 +136,7 @@ class Pool:
 
     def _is_chance(self, lane: Lane) -> bool:
         """Whether refusals of the pool may well have hit *lane* so often in a row."""
-        return self.unfinished <= _FEW and min(lane.suspect.share, _HALF) ** self._in_a_row > _BY_CHANCE
+        return self.unfinished <= FEW and min(lane.suspect.share, _HALF) ** self._in_a_row > _BY_CHANCE
 
 
 @dataclass(slots=True, eq=False)
@@ -253,66 +238,6 @@ class Lane:
         """Take note that nothing was sent for a while: that is no time of throttles, and none of failures."""
         self.throttled_since = None
         self.outage.forget_since()
-
-    def refused(self, launched_at: float, failure: Failure, now: float, jitter: float, places: tuple[int, int]) -> None:
-        """Tell the limiter that a refusal is about: its own, or its pool's.
-
-        A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own: but not where no
-        window of it can have been full, while all of it seems to be there. Want of capacity is about how many calls are taken at once, and
-        no rate; so is whatever a provider refuses that counts none.
-        """
-        subject = about(failure.code)
-        if not self.plan.has_rates and subject is not About.GROWTH:
-            subject, failure = About.CAPACITY, replace(failure, code=OF_CAPACITY)
-        told = (now, launched_at, failure.code, failure.retry_after, jitter)
-        if subject is About.CAPACITY:
-            self._crowded(now, launched_at, places)
-            self.limiter.refused(*told)
-            return
-        is_own = self.pool.blame.refused(self.suspect, of_tokens=subject is About.TOKENS)
-        is_own = self.suspect.is_capped = is_own or self._stands_out(launched_at, failure.code)
-        may_be_full = self.pool.limiter.may_explain(now, launched_at, failure.code)
-        is_shut = self.pool.is_shut(self)
-        shared = not is_own and self.pool.shared_refusal(self, now, _SHARED_WITHIN, may_be_full=may_be_full)
-        # Before the first answer nothing is known of anybody: what was to show whether the pool's window is still full has shown it.
-        shared = shared or (self.pool.answered_at == -math.inf and self.pool.limiter.was_try(launched_at)) or is_shut
-        if shared:
-            self.limiter.forget()
-            self.fullness.refused.add(now, 1.0)
-        else:
-            self.limiter.refused(*told)
-        may_be_its = self.plan.pool_quota != NO_QUOTA and (may_be_full or self.pool.limiter.has_found)
-        if shared or (may_be_its and not is_own and not self.limiter.has_found):
-            self.pool.limiter.refused(*told)
-        else:
-            self.pool.refused.add(now, 1.0)
-
-    def _crowded(self, now: float, launched_at: float, places: tuple[int, int]) -> None:
-        """The provider takes no more at once: of this lane, or of its pool."""
-        crowd, (own, place), was_trying = self.pool.crowd, places, self.at_once.is_trying
-        if crowd.is_to_blame(self.at_once, own, place) or self.pool.unfinished <= 1:
-            is_found = crowd.at_once.limit < math.inf
-            crowd.at_once.refused(now, launched_at, place)
-            if crowd.at_once.limit < math.inf and not is_found:
-                # What any of them was thought to have found of its own was this.
-                for each in self.pool.lanes:
-                    each.at_once.forget()
-        else:
-            self.at_once.refused(now, launched_at, own)
-        self.at_once.count_refused(launched_at, own)
-        crowd.at_once.count_refused(launched_at, place, ends_step=not was_trying)
-
-    def _stands_out(self, launched_at: float, code: str) -> bool:
-        """Whether it is its own window of attempts that is full, and not its pool's.
-
-        Of tokens large rows fill any window; and a lane whose rows are smaller than others' sends by fits and starts, and is refused then.
-        """
-        if about(code) is not About.ATTEMPTS or self.pool.unfinished <= _FEW or not (self.limiter.counts and self.suspect.is_usual):
-            return False
-        own = Went(self.limiter.attempts.use.trail, self.fullness.refused)
-        pool = Went(self.pool.limiter.attempts.use.trail, self.pool.refused)
-        unexplained = self.plan.pool_quota != NO_QUOTA or self.pool.blame.refused_share > _EXPLAINED
-        return self.fullness.look_at(launched_at, own, pool, unexplained=unexplained)
 
     def same_rejections_in_a_row(self, code: str) -> int:
         """Count a rejection; how many there were, where all that ever came was the same: 0 once anything else did."""

@@ -1,0 +1,90 @@
+"""Whose a refusal is, its lane's own or its pool's, and whom it teaches.
+
+A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
+provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
+refused: so no lane takes the pool's limit for its own, and falls behind its share. Of two or three lanes the same one is often the latest
+by chance: there it is so only where chance hardly explains how often in a row it was. Where the pool's window of tokens had room for the
+row that was refused, however far guesses are off, the refusal is the lane's own, unless most of those that send, or many, are refused by
+then: that is a quota which has fallen, or of which others take a part. A lane that is refused more often than what it sends explains has a
+cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their windows are at
+refusals tells it (`fullness.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from batchrun.core.limits.limiter import NO_QUOTA
+from batchrun.core.limits.refusals import OF_CAPACITY, About, about
+from batchrun.core.model import Failure
+from batchrun.core.scheduling.fullness import Went
+from batchrun.core.scheduling.lanes import FEW, Lane
+
+_SHARED_WITHIN = 10.0
+"""Seconds within which refusals of two lanes are one affair of their pool."""
+_EXPLAINED = 0.02
+"""Of the latest calls: as many refusals as a quota that is found costs."""
+
+
+def refused(lane: Lane, launched_at: float, failure: Failure, now: float, jitter: float, places: tuple[int, int]) -> None:
+    """Tell the limiter that a refusal is about: its own, or its pool's.
+
+    A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own: but not where no
+    window of it can have been full, while all of it seems to be there. Want of capacity is about how many calls are taken at once, and
+    no rate; so is whatever a provider refuses that counts none.
+    """
+    subject = about(failure.code)
+    if not lane.plan.has_rates and subject is not About.GROWTH:
+        subject, failure = About.CAPACITY, replace(failure, code=OF_CAPACITY)
+    told = (now, launched_at, failure.code, failure.retry_after, jitter)
+    if subject is About.CAPACITY:
+        _crowded(lane, now, launched_at, places)
+        lane.limiter.refused(*told)
+        return
+    is_own = lane.pool.blame.refused(lane.suspect, of_tokens=subject is About.TOKENS)
+    is_own = lane.suspect.is_capped = is_own or _stands_out(lane, launched_at, failure.code)
+    may_be_full = lane.pool.limiter.may_explain(now, launched_at, failure.code)
+    is_shut = lane.pool.is_shut(lane)
+    shared = not is_own and lane.pool.shared_refusal(lane, now, _SHARED_WITHIN, may_be_full=may_be_full)
+    # Before the first answer nothing is known of anybody: what was to show whether the pool's window is still full has shown it.
+    shared = shared or (lane.pool.answered_at == -math.inf and lane.pool.limiter.was_try(launched_at)) or is_shut
+    if shared:
+        lane.limiter.forget()
+        lane.fullness.refused.add(now, 1.0)
+    else:
+        lane.limiter.refused(*told)
+    may_be_its = lane.plan.pool_quota != NO_QUOTA and (may_be_full or lane.pool.limiter.has_found)
+    if shared or (may_be_its and not is_own and not lane.limiter.has_found):
+        lane.pool.limiter.refused(*told)
+    else:
+        lane.pool.refused.add(now, 1.0)
+
+
+def _crowded(lane: Lane, now: float, launched_at: float, places: tuple[int, int]) -> None:
+    """The provider takes no more at once: of this lane, or of its pool."""
+    crowd, (own, place), was_trying = lane.pool.crowd, places, lane.at_once.is_trying
+    if crowd.is_to_blame(lane.at_once, own, place) or lane.pool.unfinished <= 1:
+        is_found = crowd.at_once.limit < math.inf
+        crowd.at_once.refused(now, launched_at, place)
+        if crowd.at_once.limit < math.inf and not is_found:
+            # What any of them was thought to have found of its own was this.
+            for each in lane.pool.lanes:
+                each.at_once.forget()
+    else:
+        lane.at_once.refused(now, launched_at, own)
+    lane.at_once.count_refused(launched_at, own)
+    crowd.at_once.count_refused(launched_at, place, ends_step=not was_trying)
+
+
+def _stands_out(lane: Lane, launched_at: float, code: str) -> bool:
+    """Whether it is its own window of attempts that is full, and not its pool's.
+
+    Of tokens large rows fill any window; and a lane whose rows are smaller than others' sends by fits and starts, and is refused then.
+    """
+    if about(code) is not About.ATTEMPTS or lane.pool.unfinished <= FEW or not (lane.limiter.counts and lane.suspect.is_usual):
+        return False
+    own = Went(lane.limiter.attempts.use.trail, lane.fullness.refused)
+    pool = Went(lane.pool.limiter.attempts.use.trail, lane.pool.refused)
+    unexplained = lane.plan.pool_quota != NO_QUOTA or lane.pool.blame.refused_share > _EXPLAINED
+    return lane.fullness.look_at(launched_at, own, pool, unexplained=unexplained)
