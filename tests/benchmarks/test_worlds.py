@@ -62,6 +62,12 @@ def test_a_minutes_tokens_that_went_within_seconds_are_not_taken_for_next_to_no_
     assert min(seen.own_used.values()) >= 0.8
 
 
+def test_what_a_few_seconds_held_is_forgotten_once_it_was_the_minute_that_was_full():
+    four = tuple(Tenant(f"w{place}") for place in range(4))
+    seen = Night(World("a minute", (tokens(1_000_000),), four, seconds=300.0, latency=((0.0, 3.0),), seed=21)).run()
+    assert seen.used >= 0.95
+
+
 @pytest.mark.parametrize("seed", [1, 3, 5])
 def test_refusals_of_workspaces_with_a_cap_of_their_own_are_not_taken_for_a_fall_of_the_accounts_token_quota(seed):
     seen = Night(replace(MINUTE, seconds=420.0, seed=seed)).run()

@@ -109,6 +109,10 @@ class Found:
         reckoning = self.reckoning
         self._full_at = (reckoning.room.holds(now) + reckoning.room.expects(cost) / 2) / reckoning.counting.window
 
+    def held_at_least(self, rate: float) -> None:
+        """Take note that it was another window that was full at the latest refusal, and of what that held."""
+        self._full_at = max(self._full_at, rate)
+
     def makes_up_for(self, rate: float) -> float:
         """The longest wait for room, in seconds, that may be made up for: what goes in one moment is all refused, if a climb is."""
         return _AT_ONCE * self.reckoning.room.usual / rate

@@ -213,7 +213,9 @@ class FoundTokens:
         windows = self.climb.windows
         if windows.window == window and (self.counting.at_end or now - self.climb.use.began > LONG):
             return held
-        return max(held, windows.at_last.minute * UNDER)
+        held = max(held, windows.at_last.minute * UNDER)
+        self.found.held_at_least(held)
+        return held
 
     def when_held(self, now: float) -> Self:  # noqa: ARG002 - whenever that is.
         """Go on."""
