@@ -188,7 +188,9 @@ class FoundTokens:
         before = windows.note(now, launched_at, cost, first=first)
         last = windows.at_last
         if cost > 0 and max(last.short, last.answers) < _HELD_LESS * self.climb.held and windows.is_minute_as(before):
-            windows.window = LONG
+            if windows.window < LONG:
+                self.counting.at_end = False
+            windows.window, windows.of_answers = LONG, False
 
     def fell(self, now: float, lasted: float) -> float:
         """What the window held when a row was last refused."""
@@ -198,7 +200,8 @@ class FoundTokens:
             return self.climb.rate(now)
         at_end = self.counting.at_end
         windows.of_answers = at_end and window < LONG
-        windows.end_episode(now, lasted, may_have_fallen=False)
+        if not windows.were_no_answers(self.climb.held):
+            windows.end_episode(now, lasted, may_have_fallen=False)
         if windows.window != window or windows.of_answers:
             self.counting.at_end = windows.of_answers
         if windows.of_answers and not at_end:

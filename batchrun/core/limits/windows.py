@@ -46,6 +46,8 @@ _ALIKE, _UNLIKE = 0.1, 0.1
 _STAYED, _GONE = 0.3, 0.5
 """Of what answers filled at the first refusal of an episode: what they fill at all others, if they are what is counted. Of what they filled
 at the most: as little may be left in an aligned window that has room again."""
+_FALLEN = 0.4
+"""Of a quota of answers: what they fill at a refusal, if it has fallen so far as quotas do."""
 _ROWS = 10
 """Usual rows that a quota of answers goes for at the least."""
 _LEFT = 0.05
@@ -154,6 +156,13 @@ class Windows:
             and held.answers < max(self.least, _GONE * self._most)
             and (self.of_answers or held.minute - tried > (1 - _LEFT) * self.at_last.minute)
         )
+
+    def were_no_answers(self, held: float) -> bool:
+        """Whether answers are taken to fill the short window, and at a refusal filled much less than the *held* rate: it is the minute, then."""
+        if not self.of_answers or self.least > _FALLEN * held:
+            return False
+        self.window, self.of_answers, self._is_shown = LONG, False, True
+        return True
 
     def is_no_window(self, lasted: float) -> bool:
         """Whether refusals have *lasted* for so long that no window was full at the latest of them: then it is no rate's doing."""
