@@ -14,7 +14,8 @@ have held, and a deviation, until a climb has confirmed it.
 
 Any refusal shows that the quota has not risen, and stands for the climb that was to find out. Where a row was refused that should have
 found room however far it was off, the quota has fallen, and an episode begins; so it does where one after the other is refused. Until a
-whole window is known (an earlier opening may have filled it) a refusal shows no fall.
+whole window is known (an earlier opening may have filled it) a refusal of a rate that was kept shows no fall. One that was found since the
+run began is another matter: a few seconds are enough.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from __future__ import annotations
 from batchrun.core.classes import slotted
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.rules import UNDER
+from batchrun.core.limits.windows import LONG, SHORT
 
 _AS_IT_WAS = 1.15
 """Of a held rate: a climb that was refused below that says that the quota is where it was."""
@@ -41,6 +43,8 @@ class Found:
     """What refusals have shown of one quota; rates are tokens a second."""
 
     reckoning: ToldReckoning
+    of_this_run: bool = False
+    """It was found since the run began, and not kept from an earlier opening, which may have filled a part of the window."""
     has_fallen: bool = False
     """The latest refusal cannot be of the quota that was found."""
     _knows_all: bool = False
@@ -58,7 +62,7 @@ class Found:
         window, deviations = reckoning.counting.window, reckoning.deviations.count
         would_hold = reckoning.refused(now, launched_at, rate, cost)
         self._full_at, self._before = would_hold / window, None
-        self._knows_all = reckoning.room.knows_all(now)
+        self._knows_all = reckoning.room.knows_all(now, SHORT if self.of_this_run else LONG)
         self.has_fallen = self._knows_all and self._is_short_of(held, would_hold, reckoning.deviation)
         if climbing:
             reckoning.deviations.count, self._is_guess = deviations, False

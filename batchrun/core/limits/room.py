@@ -172,9 +172,9 @@ class Room:
 
     # What it is about now.
 
-    def knows_all(self, now: float) -> bool:
-        """Whether it is known of the whole window what went in it: not where an earlier opening may have sent some."""
-        return now - self._since >= self.counting.window
+    def knows_all(self, now: float, most: float = math.inf) -> bool:
+        """Whether it is known what went in the whole window, or in so many seconds at the *most*: an earlier opening may have sent some."""
+        return now - self._since >= min(self.counting.window, most)
 
     @property
     def usual(self) -> float:

@@ -113,7 +113,7 @@ class UnknownTokens(Attempts):
         use, reckoning = self.climb.use, ToldReckoning()
         reckoning.room.begin(now, use.trail, use.answers)
         reckoning.counting.at_end = self.climb.windows.of_answers
-        return FoundTokens(self.climb, self.margin, Found(reckoning))
+        return FoundTokens(self.climb, self.margin, Found(reckoning, of_this_run=use.began < inf))
 
     def teach(self, kept: Mapping[str, object], now: float) -> float | None:  # noqa: ARG002 - whenever that is.
         """The rate, its window, and whether answers fill it."""

@@ -14,6 +14,8 @@ Tokens may count when an answer ends, and not when its call comes. Then what was
 is answered, though nothing more goes, and refusals last for longer than that. So before they are taken for a minute's it is asked whether
 answers explain them: whether these filled the short window at each of them, and no longer when an attempt was taken, while nothing had
 left the minute. At a steady rate they fill it always: so it is not asked any more once a minute was full while none had come for seconds.
+Where refusals go on while far fewer come than are thought to be the quota, it was the minute all the time: an aligned one has room again
+at its end, though nothing has left the last sixty seconds.
 
 A window of tokens may be shorter than six seconds: it is told from those by how full it is at refusals (`fuller.py`).
 
@@ -158,7 +160,7 @@ class Windows:
         )
 
     def were_no_answers(self, held: float) -> bool:
-        """Whether answers are taken to fill the short window, and at a refusal filled much less than the *held* rate: it is the minute, then."""
+        """Whether answers, which are taken for what is full, were much fewer at a refusal than the *held* rate: it is the minute, then."""
         if not self.of_answers or self.least > _FALLEN * held:
             return False
         self.window, self.of_answers, self._is_shown = LONG, False, True

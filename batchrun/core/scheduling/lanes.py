@@ -27,8 +27,6 @@ from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.outages import Outage
 from batchrun.core.scheduling.too_large import Refused, TooLarge
 
-_SHUT = 16
-"""Refusals of several lanes without an answer in between that are no chance."""
 FEW = 3
 """Lanes of a pool: of so few, the same one is often refused twice in a row by chance, and its window is full whenever their pool's is."""
 _BY_CHANCE, _HALF = 0.2, 0.5
@@ -75,10 +73,6 @@ class Pool:
     blame: Blame = field(default_factory=Blame)
     crowd: Crowd = field(default_factory=Crowd)
     too_large: TooLarge = field(default_factory=TooLarge)
-    _since_answer: int = 0
-    _refused_of: set[str] = field(default_factory=set)
-    _answered_at: float = -math.inf
-    """Refusals since the latest answer, the workspaces that they are of, and when it came."""
     refused: Trail = field(default_factory=lambda: Trail(150))
     """Of the attempts that its limiter counts as what went: those that single lanes were told of."""
     queue: list[tuple[float, int, Lane]] = field(default_factory=list)
@@ -120,14 +114,6 @@ class Pool:
             self.refused_lane.limiter.forget()
         self.refused_lane, self.refused_at = lane, now
         return another or self.unfinished <= 1 or (self._in_a_row > 0 and self.limiter.has_found and self._is_chance(lane))
-
-    def is_shut(self, lane: Lane) -> bool:
-        """Count a refusal of *lane*; whether so many came since the latest answer, and not all of it, that none is a lane's own."""
-        if self.answered_at != self._answered_at:
-            self._answered_at, self._since_answer, self._refused_of = self.answered_at, 0, set()
-        self._since_answer += 1
-        self._refused_of.add(lane.plan.workspace)
-        return self._since_answer > _SHUT and len(self._refused_of) > 1
 
     def _are_most_refused(self, now: float, within: float) -> bool:
         """Of the lanes that have sent lately; of hundreds that each send now and then, a good few."""

@@ -45,10 +45,9 @@ def refused(lane: Lane, launched_at: float, failure: Failure, now: float, jitter
     is_own = lane.pool.blame.refused(lane.suspect, of_tokens=subject is About.TOKENS)
     is_own = lane.suspect.is_capped = is_own or _stands_out(lane, launched_at, failure.code)
     may_be_full = lane.pool.limiter.may_explain(now, launched_at, failure.code)
-    is_shut = lane.pool.is_shut(lane)
     shared = not is_own and lane.pool.shared_refusal(lane, now, _SHARED_WITHIN, may_be_full=may_be_full)
     # Before the first answer nothing is known of anybody: what was to show whether the pool's window is still full has shown it.
-    shared = shared or (lane.pool.answered_at == -math.inf and lane.pool.limiter.was_try(launched_at)) or is_shut
+    shared = shared or (lane.pool.answered_at == -math.inf and lane.pool.limiter.was_try(launched_at))
     if shared:
         lane.limiter.forget()
         lane.fullness.refused.add(now, 1.0)
