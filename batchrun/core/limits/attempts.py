@@ -131,7 +131,7 @@ class Attempts:
         if not climb.is_cold and windows.is_no_window(lasted):
             return climb.rate(now)
         windows.of_answers = False
-        windows.end_episode(now, lasted, may_have_fallen=not climb.is_cold)
+        windows.end_episode(now, lasted)
         if windows.of_answers:
             return min(climb.rate(now), windows.least * UNDER)
         rate = self._full_rate(windows.at_first if climb.is_cold else windows.at_last)

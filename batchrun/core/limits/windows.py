@@ -3,7 +3,7 @@
 Theory of operation. Providers count over a few seconds or over a minute, and the two are told apart by what refusals show:
 
 - *How long they last.* A window of six seconds has room again six seconds after it was filled, whatever filled it. Refusals that go on
-  for longer are a minute's. So are those that come when what went in the last six seconds has all but left.
+  for longer are a minute's.
 - *What stays the same.* The window that is full holds the same at each refusal. If the minute held the same at two of them, and the six
   seconds did not, it is the minute. If it is the minute that did not, while the six seconds were as full as they get, it is these.
 
@@ -37,10 +37,8 @@ SHORTER = (1.0, 2.0)
 """Of tokens, where refusals show it (`fuller.py`)."""
 _LASTS_LONG = 6.5
 """Seconds of refusals that a window of six seconds cannot explain."""
-_DRAINED = 0.3
-"""Of what a short window held at first: a refusal when it holds less than that is a longer window's."""
 _LESS = 0.7
-"""Of the same: a refusal then is not the short window's, and may be one of answers."""
+"""Of what a short window held at first: a refusal when it holds less than that is not the short window's, and may be one of answers."""
 _AS_BEFORE = 0.015
 """What a window that is full at two refusals holds more or less at one of them, at the most."""
 _ALIKE, _UNLIKE = 0.1, 0.1
@@ -135,11 +133,10 @@ class Windows:
         short, minute, answers = self.at_first
         self.at_first = Held(max(0.0, short - cost / SHORT), max(0.0, minute - cost / LONG), answers)
 
-    def end_episode(self, now: float, lasted: float, *, may_have_fallen: bool) -> None:
-        """Refusals have *lasted* so many seconds; a quota that fell to a part is refused while a short window drains to that."""
-        last, first = self.at_last.short, self.at_first.short
-        is_long = lasted > _LASTS_LONG or (not may_have_fallen and last < _DRAINED * first)
-        may_be_long = is_long or (self.window == LONG and last < _LESS * first)
+    def end_episode(self, now: float, lasted: float) -> None:
+        """Refusals have *lasted* so many seconds."""
+        is_long = lasted > _LASTS_LONG
+        may_be_long = is_long or (self.window == LONG and self.at_last.short < _LESS * self.at_first.short)
         if may_be_long and not (self.window == LONG and self._is_shown) and self._were_answers(now):
             self.window, self.of_answers = SHORT, True
         elif is_long:

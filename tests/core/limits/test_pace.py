@@ -365,24 +365,6 @@ def test_a_run_that_began_a_second_ago_is_no_slower_for_what_did_not_go_before_i
     assert 35.0 <= pace.held <= 50.0
 
 
-def test_refusals_while_the_short_window_is_all_but_drained_are_a_minutes():
-    for later, window in ((3.0, 6.0), (5.5, 60.0)):
-        pace = filled(3.0, 120)
-        pace.rule.note_full(60.0 + later)
-        pace.find(60.0 + later, later)
-        assert pace.window == window
-
-
-def test_a_short_window_that_drains_to_a_tenth_of_a_quota_that_was_found_is_no_minutes():
-    pace = found(20.0)
-    for number in range(1200):
-        pace.pay(number / 20, 1.0)
-    pace.begin_episode(60.0)
-    pace.rule.note_full(65.5)
-    pace.find(65.5, 5.5)
-    assert pace.window == 6.0
-
-
 @pytest.mark.parametrize(
     ("before", "after", "window"),
     [((60, 200), (62, 280), 6.0), ((60, 200), (62, 212), 60.0), ((60, 200), (80, 280), 60.0), ((6, 500), (6, 300), 60.0)],
