@@ -63,10 +63,6 @@ class Attempts:
 
     climb: Climb
     margin: Margin
-    _untried: bool = False
-    """The rate that is held is of a window that a climb was refused in: it may be one attempt too many."""
-    _next_untried: bool = False
-    """The same of the rate that is held next."""
     _one_more: int = 0
     """Climbs in a row that were refused with one attempt more in the window."""
     counting: Counting = field(default_factory=Counting)
@@ -171,22 +167,15 @@ class Attempts:
         return min(rate * _LOWER, guess)
 
     def _of_few(self, now: float, few: int) -> float:
-        """As many attempts a window as the window had room for when it held a *few*.
-
-        An aligned one may have held one less, which was refused at its end. What a climb added one attempt to at the most is as it was.
-        """
+        """As many attempts a window as the window had room for when it held a *few*; what a climb added one to at the most is as it was."""
         before = math.ceil(self.climb.held * SHORT - _ALL_BUT)
         climbed = now >= self.climb.until
         self._one_more = self._one_more + 1 if climbed and few == before + 1 else 0
         if climbed:
-            self._next_untried = few > before + 1 or self._one_more == _SEEN
-            most = few if self._next_untried else min(few, before)
-        elif self._untried or few < before:
-            self._next_untried = self._untried
-            most = min(few, before - 1)
-        else:
+            few = few if few > before + 1 or self._one_more == _SEEN else min(few, before)
+        elif few >= before:
             return self.climb.held * _LOWER
-        return UNDER * most / SHORT
+        return UNDER * few / SHORT
 
     def when_held(self, now: float) -> Rule:  # noqa: ARG002 - whenever that is.
         """Go on."""
@@ -194,7 +183,6 @@ class Attempts:
 
     def begin_hold(self, now: float) -> float:  # noqa: ARG002 - whenever that is.
         """As long as a few hundred attempts take."""
-        self._untried, self._next_untried = self._next_untried, False
         shorter = short_hold(self.climb)
         if self.climb.windows.window == LONG:
             return LONG if shorter < _HOLD_MOST else 2 * LONG
