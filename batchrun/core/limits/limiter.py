@@ -30,7 +30,7 @@ from batchrun.core.limits.episodes import Episode, resumes_at, resumes_at_rate
 from batchrun.core.limits.pace import Pace, pace_of_attempts, pace_of_tokens
 from batchrun.core.limits.ramp import IDLE, KNOWN_DOUBLES_IN, KNOWN_FIRST_RATE, Ramp
 from batchrun.core.limits.refusals import About, about
-from batchrun.core.limits.strikes import CAPACITY_PATIENCE, LATEST, ROWS_PATIENCE, Strikes, patience
+from batchrun.core.limits.strikes import CAPACITY_PATIENCE, COLD_PATIENCE, LATEST, Strikes, patience
 
 _REFUSED_WITHIN, _LEAST_REFUSED_WITHIN, _MOST_REFUSED_WITHIN = 0.3, 0.1, 5.0
 """Seconds until a refusal comes back: taken for usual before the first, at the least, and at the most."""
@@ -245,7 +245,7 @@ class Limiter:
     def _read(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
         """Each refusal shows something by itself; some, that the quota has fallen."""
         pace.ease(now, launched_at, self._refunded)
-        if pace.rule.has_fallen or self._strikes.in_a_row >= ROWS_PATIENCE:
+        if pace.rule.has_fallen or self._strikes.in_a_row >= COLD_PATIENCE:
             self._pause(pace, now, jitter)
 
     def _count(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:

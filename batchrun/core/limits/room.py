@@ -37,8 +37,6 @@ _DEARER = 4.0
 _MOMENT = 0.1
 """Seconds in which no more goes than there is room for, where the quota is a guess: though nothing counts before it is answered, all of it
 would be refused if the guess is too high. Where it is known, nothing goes for as long after a refusal: what is counted may be another."""
-_AT_END_SHARE = 1.0
-"""Of a usual row, for each deviation: what is kept free of answers."""
 
 
 @slotted
@@ -162,7 +160,8 @@ class Room:
         return sqrt(max(0.0, count * count - _DEARER * math.log(dearer))) * deviation
 
     def _free_of_answers_at(self, now: float, quota: float) -> float:
-        most = max(1.0, quota - self.deviations.count * _AT_END_SHARE * self.usual)
+        # A usual row for each deviation is kept free of answers.
+        most = max(1.0, quota - self.deviations.count * self.usual)
         if not self.counting.told:
             now = max(now, self.refused_at + _MOMENT)
         if (ended := self.ended.held(now).known) < most:

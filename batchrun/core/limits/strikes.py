@@ -19,9 +19,9 @@ import math
 from batchrun.core.classes import slotted
 from batchrun.core.limits.refusals import About
 
-COLD_PATIENCE, ROWS_PATIENCE, CAPACITY_PATIENCE = 3, 3, 8
-"""Refusals in a row that begin a pause: where nothing was found yet; of rows that differ in what they cost; and where capacity is wanting,
-for slots are taken away first."""
+COLD_PATIENCE, CAPACITY_PATIENCE = 3, 8
+"""Refusals in a row that begin a pause: where nothing was found yet, or rows differ in what they cost; and where capacity is wanting, for
+slots are taken away first."""
 _PATIENCE, _KNOWN_PATIENCE = 2, 6
 """The same where a rate was found, which may be a climb's end, and where one is known, which may be chance."""
 _GROWTH_PATIENCE = 8

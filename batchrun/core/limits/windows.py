@@ -41,8 +41,8 @@ _LESS = 0.7
 """Of what a short window held at first: a refusal when it holds less than that is not the short window's, and may be one of answers."""
 _AS_BEFORE = 0.015
 """What a window that is full at two refusals holds more or less at one of them, at the most."""
-_ALIKE, _UNLIKE = 0.1, 0.1
-"""What the short window holds more or less at refusals that it may have made, at the most; and the minute at those that it did not make."""
+_ALIKE = 0.1
+"""What a window holds more or less at refusals that it may have made, at the most."""
 _STAYED, _GONE = 0.3, 0.5
 """Of what answers filled at the first refusal of an episode: what they fill at all others, if they are what is counted. Of what they filled
 at the most: as little may be left in an aligned window that has room again."""
@@ -121,7 +121,7 @@ class Windows:
     def is_no_minute(self) -> bool:
         """Whether the short window was as full at the latest refusals as it can be, and the minute fuller at some than at others."""
         last = self.at_last
-        return last.short >= last.minute and differ(last.minute, self._alike.minute, _UNLIKE)
+        return last.short >= last.minute and differ(last.minute, self._alike.minute, _ALIKE)
 
     def is_minute_as(self, before: Held) -> bool:
         """Whether the minute held as much at the latest refusal as *before*, and not only because all of it went in the last seconds."""
