@@ -97,8 +97,7 @@ class Queues:
             self._queue(lane)
             return False
         elif workspace.limiter is not None and (at := workspace.limiter.free_at(now, lane.next_tokens())) > now:
-            self._queue(lane)
-            self.alarms.ring_at(workspace, at)
+            self._queue(lane, at)
             return False
         else:
             return True
@@ -119,8 +118,11 @@ class Queues:
                 return True
         return False
 
-    def _queue(self, lane: Lane) -> None:
-        """Let *lane* wait for its workspace: first of all, if it was its turn and another was quicker."""
+    def _queue(self, lane: Lane, free_at: float | None = None) -> None:
+        """Let *lane* wait for its workspace: first of all, if it was its turn and another was quicker.
+
+        What its rate will allow then is the first's; a larger row behind that has its own time later.
+        """
         lane.queued = lane.rested = True
         waiting = lane.workspace.waiting
         if lane.in_turn:
@@ -128,6 +130,8 @@ class Queues:
             waiting.appendleft(lane)
         else:
             waiting.append(lane)
+        if free_at is not None and waiting[0] is lane:
+            self.alarms.ring_at(lane.workspace, free_at)
 
     @staticmethod
     def _end_turn(lane: Lane) -> None:

@@ -183,6 +183,18 @@ def test_a_lane_that_has_had_enough_leaves_its_workspaces_rate_to_the_others():
     assert sum(30 <= ticket.launched_at < 60 for ticket in events.launches) == pytest.approx(300, rel=0.02)
 
 
+def test_a_row_goes_when_its_workspaces_rate_has_room_for_it_whatever_larger_one_waits_behind_it():
+    def next_launch(behind):
+        tokens = {"a": lambda ordinal: 40.0 if ordinal else 160.0, "b": lambda _ordinal: behind}
+        plans = [but(lane(model=model, rows=5, slots=1), tokens=tokens[model], workspace_quota=Quota(tpm=1200)) for model in "ab"]
+        scheduler = Scheduler(plans, RetryPolicy())
+        ended(scheduler, one(scheduler), used(160), 0.0)
+        at = next_at(scheduler, 0.0)
+        return at, one(scheduler, at).model
+
+    assert next_launch(behind=300.0) == next_launch(behind=40.0) == (pytest.approx(8.0, rel=0.01), "a")
+
+
 # Whose a refusal is.
 
 
