@@ -91,11 +91,12 @@ class Parking:
         """When the latest call was launched, of all other lanes of the scope that *lane* stands in, that was answered; -inf: none was."""
         return max((each.good_at for each in self._lanes_of(scope, lane) if each is not lane), default=-math.inf)
 
-    def close(self, workspace: str, failure: Failure) -> None:
-        """Close *workspace*."""
+    def close(self, workspace: str, failure: Failure) -> list[Lane]:
+        """Close *workspace*; its lanes."""
         lanes = [lane for lane in self.lanes.values() if lane.plan.workspace == workspace]
         self._closed[workspace] = Parked(Scope.WORKSPACE, workspace, failure, lanes, passes=True)
         self.stops_any = True
+        return lanes
 
     def open(self, workspace: str) -> Iterable[Lane]:
         """End what `close` began, and no park; the lanes that are open."""

@@ -28,7 +28,10 @@ class Probing:
         A park that comes *at_first*, before anything that it concerns was answered, is ended by an answer to another call of *lane*.
         """
         parked = self._parking.park(scope, lane, failure, probe=probe, at_first=lane if at_first else None)
-        if parked is not None and probe:
+        if parked is None:
+            return
+        self._queues.hold_back(parked.lanes)
+        if probe:
             self._alarms.ring_at(parked, now + self._probe_every)
 
     def probed(self, parked: Parked, ticket: Ticket, result: Reply | Failure, now: float) -> None:

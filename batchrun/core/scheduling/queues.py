@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Iterable
 
 from batchrun.core.limits.limiter import NO_QUOTA, limiter
 from batchrun.core.limits.slots import Slots
@@ -166,22 +167,24 @@ class Queues:
                 self._ready_pools.popleft().active = False
                 self._pass_turns_on(pool)
                 continue
-            tokens, too_large = pool.queue[0][2].next_tokens(), pool.too_large
+            lane, too_large = pool.queue[0][2], pool.too_large
+            tokens = lane.next_tokens()
             if tokens >= too_large.cost and now < too_large.until:
                 self.wake(pool.pop())
+            # Since it was looked at nothing was launched but of other workspaces, so nothing can hold it back that did not then.
+            elif lane.fit_at != self.look and not self._may_launch(lane, now):
+                pool.pop()
             elif (at := pool.limiter.free_at(now, tokens)) > now:
                 self._ready_pools.popleft().active = False
                 self.alarms.ring_at(pool, at)
                 self._pass_turns_on(pool)
             else:
-                lane = pool.pop()
+                pool.pop()
                 if pool.queue:
                     self._ready_pools.rotate(-1)
                 else:
                     self._rest_pool(pool)
-                # Since it was looked at nothing was launched but of other workspaces, so nothing can hold it back that did not then.
-                if lane.fit_at == self.look or self._may_launch(lane, now):
-                    return self._launch(lane, now, tokens)
+                return self._launch(lane, now, tokens)
         return None
 
     def _rest_pool(self, pool: Pool) -> None:
@@ -248,6 +251,12 @@ class Queues:
         for lane in turns:
             self._end_turn(lane)
             self.pass_turn_on(lane.workspace)
+
+    def hold_back(self, lanes: Iterable[Lane]) -> None:
+        """Something of their own holds *lanes* back from now on: nobody is to wait behind them for what their rows need."""
+        for lane in lanes:
+            if lane.in_pool or lane.queued:
+                self.look_again(lane)
 
     def look_again(self, lane: Lane) -> None:
         """A limiter of the lane may have more room than it had: what waits for its pool or its workspace is due another look."""

@@ -201,7 +201,7 @@ class Scheduler:
 
     def close(self, workspace: str, failure: Failure) -> None:
         """Launch nothing more of *workspace* until it is opened; a run that waits for parked rows waits for that too."""
-        self._parking.close(workspace, failure)
+        self._queues.hold_back(self._parking.close(workspace, failure))
 
     def open(self, workspace: str) -> None:
         """End what `close` began, and no park."""

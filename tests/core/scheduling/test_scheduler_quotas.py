@@ -195,6 +195,29 @@ def test_a_row_goes_when_its_workspaces_rate_has_room_for_it_whatever_larger_one
     assert next_launch(behind=300.0) == next_launch(behind=40.0) == (pytest.approx(8.0, rel=0.01), "a")
 
 
+@pytest.mark.parametrize(
+    ("holder", "order", "stop"),
+    [
+        ("pool_quota", ("small", "large"), lambda scheduler: scheduler.close("large", parks(Scope.WORKSPACE))),
+        ("pool_quota", ("small", "large"), lambda scheduler: scheduler.park(Scope.LANE, "large", "qwen", parks(Scope.LANE), 0.0)),
+        ("workspace_quota", ("large", "small"), lambda scheduler: scheduler.park(Scope.LANE, "legal", "large", parks(Scope.LANE), 0.0)),
+    ],
+    ids=["closed", "parked", "parked in a workspace"],
+)
+def test_nobody_waits_for_room_for_a_row_of_a_lane_that_may_not_go(holder, order, stop):
+    def plan(name):
+        tokens = {"small": 40.0, "large": 300.0}[name]
+        names = ("legal", name) if holder == "workspace_quota" else (name, "qwen")
+        plan = but(lane(names[0], model=names[1], account="main"), tokens=lambda ordinal: tokens if ordinal or name != order[0] else 160.0)
+        return but(plan, **{holder: Quota(tpm=1200)})
+
+    scheduler = Scheduler([plan(name) for name in order], RetryPolicy())
+    ended(scheduler, one(scheduler), used(160), 0.0)
+    assert next_at(scheduler, 0.0) == pytest.approx(20.0, rel=0.01), "it is the large row's turn"
+    stop(scheduler)
+    assert next_at(scheduler, 0.0) == pytest.approx(8.0, rel=0.01)
+
+
 # Whose a refusal is.
 
 
