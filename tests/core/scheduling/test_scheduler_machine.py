@@ -354,20 +354,37 @@ class Machine(RuleBasedStateMachine):
 
     def _opens_at(self, lane):
         """When *lane* may launch its next row, as far as slots and quotas let it: infinity where no time alone helps."""
+        fit, real = self._fit_at(lane), self.scheduler._lanes[lane.key]
+        if fit == math.inf or real.pool.crowd.under_way >= real.pool.crowd.at_once.limit:
+            return math.inf
+        return max(fit, *(each.free_at(self.now, self._tokens(real)) for each in real.limiters))
+
+    def _fit_at(self, lane):
+        """The same, if no quota held it back, nor its pool."""
         real = self.scheduler._lanes[lane.key]
         flying = len(lane.out) + lane.unreleased
-        crowd = real.pool.crowd
         blocked = flying >= min(real.slots.limit, real.at_once.limit) or self._in_flight(lane.plan.workspace) >= lane.plan.concurrency
-        blocked = blocked or crowd.under_way >= crowd.at_once.limit
         if self.stopped or blocked or not lane.pending.keys() - lane.aside or lane.short or lane.plan.workspace in self.closed:
             return math.inf
         due = min(at for ordinal, (at, _) in lane.pending.items() if ordinal not in lane.aside)
+        tries = real.outage.free_at(self.now) if lane.tries else -math.inf
+        return max(due, tries, *(park.at if park.probes else math.inf for park in self._parks_of(lane)))
+
+    def _tokens(self, real):
+        """What its next row is expected to cost."""
         self.scheduler._queues._take_due_retries(real, self.now)
-        tokens = real.next_tokens() if real.front or real.undrawn else real.plan.tokens(real.retries[0][2])
-        free = max(each.free_at(self.now, tokens) for each in real.limiters)
-        if lane.tries:
-            free = max(free, real.outage.free_at(self.now))
-        return max(due, free, *(park.at if park.probes else math.inf for park in self._parks_of(lane)), -math.inf)
+        return real.next_tokens() if real.front or real.undrawn else real.plan.tokens(real.retries[0][2])
+
+    def _turn_at(self, lane):
+        """When the quota that it waits for has room for the row whose turn it is: a smaller one waits behind it, unless that may not go."""
+        real = self.scheduler._lanes[lane.key]
+        if real.in_pool:
+            first, quota = real.pool.queue[0][2], real.pool.limiter
+        elif real in real.workspace.waiting and real.workspace.limiter is not None:
+            first, quota = real.workspace.waiting[0], real.workspace.limiter
+        else:
+            return -math.inf
+        return quota.free_at(self.now, self._tokens(first)) if self._fit_at(self.lanes[first.key]) <= self.now else -math.inf
 
     def _running(self):
         """Something is in flight, or will be without any probe."""
@@ -455,7 +472,7 @@ class Machine(RuleBasedStateMachine):
         for key, lane in self.lanes.items():
             # A held entry's lane is looked at when its slot comes back.
             if not lane.unreleased:
-                opens = self._opens_at(lane)
+                opens = max(self._opens_at(lane), self._turn_at(lane))
                 # A ramp grows while it is waited for: what it said before was a little late, and something else may come just before it.
                 assert opens > self.now or key in growing, "a lane that could launch did not"
                 assert at <= opens + 1e-3, "the next thing due would be missed"
