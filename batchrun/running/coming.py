@@ -17,7 +17,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from batchrun.core.jobs.job import Job
 from batchrun.core.model import Outcome
-from batchrun.running.one_run import on_asyncio, run
+from batchrun.running.loops import on_asyncio
+from batchrun.running.one_run import run
 from batchrun.running.wishes import NO_WISHES, Ending, Wishes
 
 

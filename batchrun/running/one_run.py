@@ -15,16 +15,12 @@ What was entered is left in the opposite order, whatever happened: connections, 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from time import time
 
@@ -44,7 +40,7 @@ from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.processor import busy_clock
 from batchrun.edge.transport import Transport
 from batchrun.engine import Engine, Ports
-from batchrun.running import noticed
+from batchrun.running import loops, noticed
 from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import Purses, each_purse, purses_of, take_up, tell_budgets, tell_spent
 from batchrun.running.closing import Windows, by_the_clock, windows_of
@@ -69,7 +65,7 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     Raises what `core/errors.py` lists, and what a function among *wishes* raises, as it is: the run has stopped then. Cancelled, it has
     stopped when the cancellation comes out of it. Either way it can be gone on with.
     """
-    on_asyncio()
+    loops.on_asyncio()
     if wishes.handle_signals and threading.current_thread() is not threading.main_thread():
         raise RuntimeError("signals reach the main thread alone: run there, or leave handle_signals out of the wishes")
     came_to: list[Ending] = []
@@ -88,35 +84,16 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     return came_to[0]
 
 
-def on_asyncio() -> None:
-    """Raise RuntimeError where no event loop of asyncio's runs."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        raise RuntimeError("batchrun runs in event loops of asyncio's, uvloop's too: from trio, call run_blocking in a thread") from None
-
-
 def run_blocking(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     """Do the same as `run`, for a caller without an event loop; uvloop's where it is installed (the extra ``fast``)."""
-    _off_asyncio()
-    usual = asyncio.SelectorEventLoop if find_spec("uvloop") is None else import_module("uvloop").Loop
-    loop = partial(lost_steps.loop, usual, give_up) if wishes.handle_signals else usual
+    loops.off_asyncio()
+    loop = loops.of_its_own(or_end=wishes.handle_signals)
     try:
         with seldom_collected():
             return anyio.run(run, job, wishes, backend_options={"loop_factory": loop})
     except MAY_COME_OF_IT as error:
         # Of the loop itself, outside of every step.
         raise told(error) from None
-
-
-def _off_asyncio() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise RuntimeError(
-        "an event loop runs in this thread already, as in a notebook: `await run(job)`, or call run_blocking in another thread"
-    )
 
 
 @value
