@@ -156,3 +156,19 @@ def test_a_stream_whose_time_would_be_up_while_it_waits_for_its_turn_has_what_wa
     assert read == (None, 700)
     assert 3.0 < read_at < ends < read_at + 0.25, "what it had used before is gone"
     assert over == "total_timeout"
+
+
+def test_an_answer_that_waits_for_room_ends_when_its_time_is_up_though_none_comes():
+    async def main():
+        loop = asyncio.get_running_loop()
+        watch, room = Watch(), Rooms(1, 1 << 30).of("")
+        first, attempt = (Attempt(loop, Reading(FORMATS["openai"].dialect, {}), 0.0, ends) for ends in (600.0, 3.0))
+        await room.hold(first, 2)
+        wire = cast("Connection", Wire([OPENAI[0] * 3000]))
+        attempt.connection = wire
+        watch.add(attempt)
+        with pytest.raises(TimeoutError):
+            await attempt.feed(wire, 1 << 30, IDLE, room, Few(loop, 1))
+        return loop.time(), attempt.over, attempt.waits
+
+    assert run_virtually(main) == (3.0, "total_timeout", None)
