@@ -57,6 +57,18 @@ def test_answered_and_rejected_rows_are_left_out_and_exhausted_ones_are_tried_ag
     assert not plan.is_answered("sales", "z")
 
 
+def test_a_row_is_left_by_its_name_as_long_as_it_is_to_be_asked_in_this_opening():
+    plan = plan_of(entry("a"), entry("b", "rejected"), entry("c", "exhausted"))
+    assert plan.is_left("legal", "c"), "its tries ran out in an earlier one"
+    assert plan.is_left("sales", "a"), "that of another workspace was answered"
+    assert plan.is_left("sales", "z")
+    assert not any(plan.is_left("legal", row) for row in "abx"), "answered, rejected, and in no input"
+    plan.hold([("sales", "z")])
+    assert not plan.is_left("sales", "z")
+    plan.retry_rejected()
+    assert plan.is_left("legal", "b")
+
+
 def test_a_lane_with_nothing_left_is_none():
     assert plan_of(entry("a", workspace="sales"), entry("z", "rejected", workspace="sales")).lanes() == {LEGAL: 3}
 
