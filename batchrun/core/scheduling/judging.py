@@ -45,7 +45,7 @@ class Judge:
             attempt -= self._is_no_fault_of_its_row(ticket, now)
         match next_step(self._retry, failure, attempt, jitter):
             case TryAgain(delay):
-                lane.wait(now + delay, ticket.ordinal, attempt + 1)
+                lane.wait(now + delay, ticket.ordinal, attempt + 1, ticket.launched_at)
                 return Verdict.AGAIN
             case BackToFront():
                 return self._back_to_front(ticket, failure, now, jitter)
@@ -65,8 +65,7 @@ class Judge:
         if ticket.attempt == 1:
             lane.outage.failed_first(ticket.launched_at, lane.good_at)
             return False
-        left = lane.left - lane.aside.rows
-        return lane.outage.is_to_blame(lane.good_at, left, left - lane.undrawn)
+        return lane.outage.is_to_blame(lane.good_at, lane.left - lane.aside.rows - lane.undrawn)
 
     def _parked(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
         """Park what the failure concerns; where it may be the row's own, once a second one says so, and the next to be sent is another."""

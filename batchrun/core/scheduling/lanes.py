@@ -139,8 +139,8 @@ class Lane:
     left: int
     front: deque[tuple[int, int]] = field(default_factory=deque)
     """Ordinal and attempt of rows that go before any other."""
-    retries: list[tuple[float, int, int, int]] = field(default_factory=list)
-    """A heap: when, a number that breaks ties, ordinal, attempt."""
+    retries: list[tuple[float, int, int, int, float]] = field(default_factory=list)
+    """A heap: when, a number that breaks ties, ordinal, attempt, and when its latest call went if that failed."""
     in_flight: int = 0
     at_once: AtOnce = field(default_factory=AtOnce)
     """Calls that the provider takes of it alone."""
@@ -215,10 +215,10 @@ class Lane:
         at = self.limiter.free_at(now, self.next_tokens())
         return max(at, self.outage.free_at(now)) if self.outage.lasts else at
 
-    def wait(self, until: float, ordinal: int, attempt: int) -> None:
-        """Let a row wait, and others go meanwhile."""
+    def wait(self, until: float, ordinal: int, attempt: int, failed: float = -math.inf) -> None:
+        """Let a row wait, and others go meanwhile; its latest call went at *failed*, if that failed."""
         self._waits += 1
-        heappush(self.retries, (until, self._waits, ordinal, attempt))
+        heappush(self.retries, (until, self._waits, ordinal, attempt, failed))
 
     def stood_still(self) -> None:
         """Take note that nothing was sent for a while: that is no time of throttles, and none of failures."""

@@ -7,11 +7,12 @@ attempts of a whole night's rows. So:
 - Only what fails soon counts, and a connection that never stood. Calls that hang hold their slots for as long, and use up little; and long
   rows may well run into a timeout one after another.
 - While it lasts one call tries, then all wait a little, longer each time. What has not failed soon was taken: then the others go again.
-  As long as there are rows that were never sent it is one of them that tries: so a stretch of rows that fail by themselves is over as soon
-  as one behind it is answered.
-- Where the lane has had answers hardly a row is used up by it: while it lasts only a row's first call counts as an attempt. Rows that fail
-  by themselves and are all that is left of a lane look like it. But most of them had failed before, and others were answered that were sent
-  after them; where that is so of more than half of those that were sent, all count.
+- As long as there are rows that were never sent a row that failed waits until another was answered that was sent after it. So it is one of
+  those that tries, and a stretch of rows that fail by themselves is over as soon as one behind it is answered; and whether an outage has
+  begun or not, is seen to last or not, and however many answers come meanwhile to calls that went before it, it takes one attempt of a row.
+- Where all were sent, and the lane has had answers, a row's first call alone counts as an attempt while nothing that was sent after it is
+  answered. Rows that fail by themselves and are all that is left of a lane look like it. But most of them had failed before, and others
+  were answered that were sent after them; where that is so of more than half of those that were sent, all count.
 - A call that found no connection did not meet the provider: that is no attempt of its row's, whether an outage lasts or not. Any other
   failure is one, for a row may be its cause; the pauses are short then for some minutes, so that a stretch of such rows is gone through,
   unless the provider asks for longer ones.
@@ -91,6 +92,8 @@ class Outage:
     """When the first refusal came that would park."""
     _first_calls: list[float] = field(default_factory=list)
     """When those went that failed, were their rows' first, and went after any that was answered."""
+    _sent: int = 0
+    """The most rows that were sent and not done since the provider said something else."""
     _resumes_at: float = -math.inf
     _tried_at: float | None = None
     """When a call was let through after the pause."""
@@ -141,17 +144,18 @@ class Outage:
         """A row's first call failed that went then; the latest that was answered went at *good_at*."""
         self._first_calls = [at for at in (*self._first_calls, launched_at) if at > good_at]
 
-    def is_to_blame(self, good_at: float, left: int, sent: int) -> bool:
-        """Whether it, and not its row, is why a call failed: nothing but failures came, as many as rows are *left* where it has not begun.
+    def is_to_blame(self, good_at: float, sent: int) -> bool:
+        """Whether it, and not its row, is why a call failed.
 
-        Two of the rows that were *sent*, and half of them, must have had no call before the latest that was answered.
+        Two of the rows that were *sent* and are not done, and half of them and of those given up since, must have had no call before the
+        latest that was answered.
         """
-        alike = self.lasts or self.failed >= left > 1
-        return alike and sum(at > good_at > -math.inf for at in self._first_calls) >= max(2, sent / 2)
+        self._sent = max(self._sent, sent)
+        return sum(at > good_at > -math.inf for at in self._first_calls) >= max(2, self._sent / 2)
 
     def end(self) -> None:
         """The provider said something else."""
-        self.refused_since = math.inf
+        self.refused_since, self._sent = math.inf, 0
         self.failed, self.lasts, self.latest, self._since = 0, False, None, None
         self._resumes_at, self._tried_at, self._pause = -math.inf, None, _FIRST_PAUSE
 

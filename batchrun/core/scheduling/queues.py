@@ -80,7 +80,7 @@ class Queues:
 
     def _may_launch(self, lane: Lane, now: float) -> bool:
         """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
-        if lane.retries and not (lane.outage.lasts and lane.undrawn):
+        if lane.retries:
             self._take_due_retries(lane, now)
         workspace, too_large = lane.workspace, lane.pool.too_large
         if self.parking.stops_any and any(not parked.probe_due for parked in self.parking.of(lane)):
@@ -225,9 +225,14 @@ class Queues:
             self.pass_turn_on(workspace)
         return Ticket(ordinal, attempt, now, lane, tokens, probes, places=places)
 
-    def _take_due_retries(self, lane: Lane, now: float) -> None:
-        while lane.retries and lane.retries[0][0] <= now:
-            _, _, ordinal, attempt = heapq.heappop(lane.retries)
+    @staticmethod
+    def _take_due_retries(lane: Lane, now: float) -> None:
+        """Let those go that are due: while there are others that were never sent, only once a call was answered that went no earlier."""
+        retries = lane.retries
+        while retries and retries[0][0] <= now:
+            if lane.undrawn and retries[0][4] > lane.good_at and len(retries) < MOST:
+                return
+            _, _, ordinal, attempt, _ = heapq.heappop(retries)
             lane.front.append((ordinal, attempt))
 
     def wake(self, lane: Lane) -> None:

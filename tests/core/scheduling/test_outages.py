@@ -67,10 +67,7 @@ def test_an_hour_of_failures_makes_some_hundred_calls_each_of_which_may_be_bille
     dice=st.randoms(use_true_random=False),
 )
 def test_an_outage_uses_up_no_row_though_all_were_sent(rows, slots, begins, lasts, takes, failure, dice):
-    """Of rows that were answered before, and of at least two that were sent first when it had begun, each at a moment of its own.
-
-    Where failing takes seconds the first two may be used up before it is seen to last.
-    """
+    """Of rows that were answered before, and of at least two that were sent first when it had begun, each at a moment of its own."""
     sent_at: dict[int, float] = {}
 
     def respond(ticket):
@@ -82,9 +79,49 @@ def test_an_outage_uses_up_no_row_though_all_were_sent(rows, slots, begins, last
     good = [at for at in sent_at.values() if at < begins]
     first_in_it = {at for at in sent_at.values() if begins <= at < begins + lasts}
     if good and len(first_in_it) > 1:
-        assert events.verdicts()[Verdict.ANSWERED] >= rows - (2 if takes > 1.0 else 0)
+        assert events.verdicts()[Verdict.ANSWERED] == rows
     else:
         assert events.verdicts()[Verdict.EXHAUSTED] <= max(1, rows - len(good))
+
+
+@given(
+    slots=st.integers(1, 16),
+    answers_in=st.sampled_from([10.0, 60.0, 120.0]),
+    lasts=st.floats(0.0, 900.0),
+    takes=st.sampled_from([0.001, 0.3, 4.0]),
+    most=st.sampled_from([2, 6]),
+    seed=st.integers(0, 1_000),
+)
+def test_an_outage_uses_up_no_row_though_answers_to_earlier_calls_come_all_the_while(slots, answers_in, lasts, takes, most, seed):
+    begins, rows, dice = 2 * answers_in, 24 * slots + 60, random.Random(seed)
+
+    def respond(ticket):
+        in_it = begins <= ticket.launched_at < begins + lasts
+        return (again(), takes) if in_it else (answer(), answers_in * dice.uniform(0.2, 1.5))
+
+    events = Events(Scheduler([lane(rows=rows, slots=slots)], RetryPolicy(max_attempts=most)), respond)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == rows
+
+
+def test_of_rows_that_failed_a_thousand_wait_until_one_that_was_sent_after_them_is_answered():
+    """Each fails after six seconds: that is no outage that could last."""
+    events = Events(Scheduler([lane(rows=1_400, slots=100)], RetryPolicy()), lambda _ticket: (again(), 6.0))
+    events.run()
+    sent_twice = next(n for n, ticket in enumerate(events.launches) if ticket.attempt == 2)
+    assert 1_000 <= sent_twice <= 1_100
+
+
+@pytest.mark.parametrize("every", [3, 7, 20])
+@pytest.mark.parametrize(("slots", "takes"), [(4, 4.0), (16, 0.5), (64, 3.0)])
+def test_rows_that_fail_by_themselves_are_given_up_though_the_last_of_a_lane_are_such(every, slots, takes):
+    """Once the others are given up nothing that was answered was sent after those that are left."""
+    spoilt = {*range(0, 600, every), 597, 598, 599}
+    scheduler = Scheduler([lane(rows=600, slots=slots)], RetryPolicy())
+    events = Events(scheduler, lambda ticket: (again(), takes) if ticket.ordinal in spoilt else (answer(), 1.0))
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.EXHAUSTED] == len(spoilt)
+    assert events.now < 3_000.0
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.15])

@@ -85,7 +85,7 @@ def test_what_an_attempt_turns_out_to_cost_is_what_every_quota_is_charged(holder
 
 
 def test_each_attempt_is_expected_to_cost_what_its_own_row_does_retries_too():
-    scheduler = Scheduler([but(lane(rows=4, slots=2), tokens=lambda ordinal: 10.0 * (ordinal + 5))], RetryPolicy())
+    scheduler = Scheduler([but(lane(rows=2, slots=2), tokens=lambda ordinal: 10.0 * (ordinal + 5))], RetryPolicy())
     for at, attempt in ((0.0, 1), (100.0, 2)):
         tickets = launched(scheduler, at)
         assert [(ticket.ordinal, ticket.attempt, ticket.paid) for ticket in tickets] == [(0, attempt, 50.0), (1, attempt, 60.0)]
