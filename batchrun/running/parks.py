@@ -10,7 +10,7 @@ import anyio
 from batchrun.core.classes import value
 from batchrun.core.counted import sentence, shortened
 from batchrun.core.jobs.job import Workspace
-from batchrun.core.jobs.words import nearest
+from batchrun.core.jobs.words import nearest, slip_of
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.pauses import pause_after
 from batchrun.core.scheduling.parking import ParkedScope
@@ -52,20 +52,28 @@ class Models:
     """The names of models that may be meant by another."""
 
     known: frozenset[str]
-    """Those that have a price, or that the job says something of."""
+    """Those that have a price, or are a deployment of the job's."""
+    listed: frozenset[str]
+    """Those that the job says something else of: one of them may be mistyped wherever it stands."""
     asked: frozenset[str]
     """Those that workspaces ask where a row names none: one of them may be what is mistyped."""
 
     def meant_by(self, model: str) -> str | None:
         """Which was probably meant by *model*, where that is none of the known ones."""
-        return None if model in self.known else nearest(model, (self.known | self.asked) - {model})
+        if model in self.known:
+            return None
+        if model in self.listed:
+            return slip_of(model, self.known)
+        return nearest(model, (self.known | self.listed | self.asked) - {model})
 
 
 def models_of(workspaces: Iterable[Workspace], priced: Iterable[str]) -> Models:
     """Those of a job, and those that are *priced*."""
     workspaces = tuple(workspaces)
-    said = (name for each in workspaces for name in (*(each.models or ()), *each.deployments, *each.quotas, *each.account_quotas))
-    return Models(frozenset({*said, *priced}), frozenset(each.model for each in workspaces if each.model))
+    listed = (name for each in workspaces for name in (*(each.models or ()), *each.quotas, *each.account_quotas))
+    deployments = (name for each in workspaces for name in each.deployments)
+    asked = (each.model for each in workspaces if each.model)
+    return Models(frozenset({*deployments, *priced}), frozenset(listed), frozenset(asked))
 
 
 def with_what_was_meant(parked: Iterable[ParkedScope], models: Models) -> tuple[ParkedScope, ...]:

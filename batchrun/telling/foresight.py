@@ -28,11 +28,11 @@ from batchrun.edge.environment import read_keys
 from batchrun.running import noticed
 from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import looked_into, read_schema
-from batchrun.running.parks import models_of
 from batchrun.telling import obstacles as wrong
 from batchrun.telling.affording import Affording
 from batchrun.telling.costing import money_of
 from batchrun.telling.expecting import ExpectedLane, expected_lane, seen_so_far
+from batchrun.telling.misspelt import misspelt_models, misspelt_tables
 from batchrun.telling.standing import still_to_mend
 
 
@@ -69,18 +69,12 @@ def look_ahead(
     notes += (f"{counted(done, 'row is', 'rows are')} answered or rejected already",) if done else ()
     notes += (*noticed.held_back(held, directory),)
     notes += (*noticed.shared_keys(keys, {lane.key[0] for lane in lanes}),)
-    notes += (*_misspelt(sorted({model for _, model in counts.keys() - parked.keys()}), job, workspaces),)
+    notes += (*misspelt_models(sorted({model for _, model in counts.keys() - parked.keys()}), job, workspaces.values()),)
+    notes += (*misspelt_tables({model for _, model in counts}, job, workspaces.values()),)
     notes += (*still_to_mend(described, workspaces, {lane: count for lane, count in counts.items() if lane not in parked}),)
     return Forecast(
         begins_at, told, obstacles, _assumptions(lanes), (*notes, *affordable, *_by_the_clock(job, workspaces, told, begins_at))
     )  # fmt: skip
-
-
-def _misspelt(asked: Iterable[str], job: Job, workspaces: Mapping[str, Workspace]) -> Iterator[str]:
-    models = models_of(workspaces.values(), prices_of(job).models())
-    for model in asked:
-        if meant := models.meant_by(model):
-            yield f'{model}: no price is known of it, and the job says nothing of it: is "{meant}" meant?'
 
 
 def _beside_tokens(lanes: Iterable[ExpectedLane]) -> Iterator[str]:

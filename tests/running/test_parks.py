@@ -40,6 +40,7 @@ def test_a_model_that_the_job_does_not_list_is_told_with_the_one_that_was_meant(
         ("Qwen-Plus", "Model.AccessDenied", "qwen-plus"),
         ("my-tuend", "model_not_found", "my-tuned"),
         ("my-tuned", "model_not_found", None),
+        ("qwen-pluss", "model_not_found", "qwen-plus"),
         ("qwen-plus", "Model.AccessDenied", None),
         ("house-modle", "ModelNotFound", "house-model"),
         ("zzz", "model_not_found", None),
@@ -47,8 +48,11 @@ def test_a_model_that_the_job_does_not_list_is_told_with_the_one_that_was_meant(
     ],
 )
 def test_a_model_that_the_provider_does_not_have_is_told_with_the_one_that_was_meant(asked, code, meant):
-    """Of those that are priced, or that the job names; a default is one of these for others, and may be mistyped itself."""
-    tables = {"legal": {"endpoint": "simulator", "model": "house-model"}, "sales": {"endpoint": "simulator", "models": ["my-tuned"]}}
+    """Of those that are priced, or that the job names; a default is one of these for others. All but a price may be mistyped."""
+    tables = {
+        "legal": {"endpoint": "simulator", "model": "house-model"},
+        "sales": {"endpoint": "simulator", "models": ["my-tuned", "qwen-pluss"]},
+    }
     workspaces = Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": tables}).workspaces_resolved()
     parked = ParkedScope(Scope.LANE, f"legal {asked}", Failure(Fault.PARK, Scope.LANE, code, "no", "mend it"), 3)
     [told] = with_what_was_meant([parked], models_of(workspaces.values(), ["qwen-plus", "qwen-plus-us"]))

@@ -135,7 +135,33 @@ def test_a_model_that_is_not_listed_parks_its_lane_alone():
 def test_a_model_that_no_price_and_no_table_knows_is_told_with_the_one_that_may_be_meant(asked, meant):
     write(rows_of(2, "default", model=asked))
     notes = [note for note in planned(job_of()).notes if note.endswith(" meant?")]
-    assert notes == [f'{asked}: no price is known of it, and the job says nothing of it: is "{meant}" meant?'] * (meant is not None)
+    assert notes == [f'{asked}: no price is known of it: is "{meant}" meant?'] * (meant is not None)
+
+
+@pytest.mark.parametrize(
+    ("listed", "meant"), [("qwen-pluss", "qwen-plus"), ("qwen4-plus", None), ("house-model", None), ("qwen-plus", None)]
+)
+def test_a_model_that_is_mistyped_all_through_a_job_is_told_with_the_one_that_is_meant(listed, meant):
+    """Where no more than a letter or two are off, for a job may list what is newer than the prices."""
+    write(rows_of(2, "legal"))
+    told = planned(job_of(workspaces={"legal": {"model": listed, "models": [listed]}}))
+    notes = [note for note in told.notes if "meant" in note]
+    assert notes == [f'{listed}: no price is known of it: is "{meant}" meant?'] * (meant is not None)
+
+
+A_PRICE = {"currency": "CNY", "tiers": {"input": 1, "output": 2}}
+
+
+@pytest.mark.parametrize(("named", "is_told"), [("qwen-pluss", True), ("qwen-max", False), ("zzz", False), ("qwen-plus", False)])
+@pytest.mark.parametrize("table", ["accounts.main.quotas", "accounts.main.discounts", "prices"])
+def test_a_table_of_a_model_that_no_row_asks_is_told_where_its_name_is_a_slip(table, named, is_told):
+    write(rows_of(2, "legal"))
+    account = {"accounts.main.quotas": {"quotas": {named: {"rpm": 600}}}, "accounts.main.discounts": {"discounts": {named: 0.25}}}.get(
+        table, {}
+    )
+    prices = {named: A_PRICE} if table == "prices" else {}
+    told = planned(job_of(workspaces={"legal": {"account": "main"}}, accounts={"main": account}, prices=prices))
+    assert [note for note in told.notes if "meant" in note] == [f'{table}.{named}: no row asks that model: is "qwen-plus" meant?'] * is_told
 
 
 def test_a_model_without_a_route_is_found_before_a_call(monkeypatch):

@@ -26,6 +26,9 @@ HIDDEN = "something that looks like an API key"
 _KEY = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9._-]{16,}")
 _BEGINS_LIKE_A_KEY = re.compile(r"(?<![A-Za-z0-9])sk-\S")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_NUMBER = re.compile(r"[0-9]+")
+_SLIP = 0.87
+"""How alike a name and a slip of it are at the least: "qwen-mxa" is one of "qwen-max", "qwen-vl-plus" none of "qwen-plus"."""
 _LONGEST_SHOWN = 60
 _MOST_LISTED = 40
 
@@ -115,6 +118,13 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     by_fold = {known.casefold(): known for known in names}
     close = difflib.get_close_matches(name.casefold(), by_fold, n=1)
     return by_fold[close[0]] if close else None
+
+
+def slip_of(name: str, names: Iterable[str]) -> str | None:
+    """The one of *names* of which *name* is a slip of the fingers: a letter or two are off, and no number in it is another."""
+    alike = {each.casefold(): each for each in names if _NUMBER.findall(each) == _NUMBER.findall(name)}
+    close = difflib.get_close_matches(name.casefold(), alike, n=1, cutoff=_SLIP)
+    return alike[close[0]] if close else None
 
 
 def one_of(name: str, names: Iterable[str]) -> str:
