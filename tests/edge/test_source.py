@@ -21,6 +21,8 @@ from batchrun.core.model import Row
 from batchrun.core.rows.index import Index
 from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source import Counts, InputFile, RowChanged, SetAside, Source, scan
+from batchrun.edge.source.inputs import find
+from tests.edge.rights import somebody_who_is_not_root
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -505,6 +507,45 @@ def test_every_input_that_cannot_be_used_is_said_at_once(tmp_path, opened):
     ):
         assert part in mistake
     assert f'input "{tmp_path}/none-*.jsonl"' in said[1]
+
+
+@pytest.mark.parametrize(
+    ("rights", "pattern", "shut"),
+    [
+        (0o000, "*.jsonl", "outer"),
+        (0o000, "*/rows.jsonl", "outer"),
+        (0o000, "**/*.jsonl", "outer"),
+        (0o000, "inner/*.jsonl", "outer"),
+        (0o300, "*.jsonl", "outer"),
+        (0o300, "inner/*.jsonl", "outer/inner"),
+        (0o600, "*/rows.jsonl", "outer"),
+        (0o700, "*/rows.jsonl", "outer/inner"),
+        (0o700, "in*/*.jsonl", "outer/inner"),
+    ],
+)
+def test_a_pattern_in_a_folder_that_this_user_may_not_look_into_says_so_and_which(folder, rights, pattern, shut):
+    with somebody_who_is_not_root():
+        outer = folder / "outer"
+        (outer / "inner").mkdir(parents=True)
+        (outer / "inner" / "rows.jsonl").touch()
+        (outer / "inner").chmod(0o000)
+        outer.chmod(rights)
+        with pytest.raises(JobError) as refused:
+            find([InputFile(f"{outer}/{pattern}")], {}, None)
+        outer.chmod(0o700)
+        (outer / "inner").chmod(0o700)
+    found = f"a pattern in a folder that cannot be looked into ({folder}/{shut}: Permission denied)"
+    way_out = f"must match at least one file: let this user read and enter '{folder}/{shut}', or name files elsewhere"
+    assert str(refused.value).endswith(f'input "{outer}/{pattern}" = {found}: {way_out}')
+
+
+def test_a_file_in_a_folder_that_may_be_listed_and_not_entered_is_told_as_one_that_cannot_be_read(folder):
+    with somebody_who_is_not_root():
+        (folder / "outer").mkdir()
+        (folder / "outer" / "rows.jsonl").touch()
+        (folder / "outer").chmod(0o600)
+        with pytest.raises(JobError, match=r"rows.jsonl\" = a path that cannot be read \(Permission denied\)"):
+            find([InputFile(f"{folder}/outer/*.jsonl")], {}, None)
 
 
 def test_a_mistyped_input_is_told_with_the_file_beside_it_that_was_meant(tmp_path, opened):

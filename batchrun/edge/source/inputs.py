@@ -88,7 +88,7 @@ def _looks(
             yield Mistake(where(each.path), f"workspace {each.workspace!r}", "must be one of the job's workspaces")
         paths = _paths(each.path)
         if not paths:
-            yield Mistake(where(each.path), "a pattern that no file matches", "must match at least one file")
+            yield _matchless(each.path)
         for path in paths:
             yield _look(path, each.workspace or default_workspace)
 
@@ -103,7 +103,31 @@ def _paths(path: str) -> list[str]:
     if path == STDIN or "\0" in path or os.path.lexists(path) or not glob.has_magic(path):
         return [path]
     matches = glob.glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    return sorted(match for match in matches if not Path(match).is_dir())
+    return sorted(match for match in matches if not os.path.isdir(match))  # noqa: PTH112 - of a Path it raises where it may not look
+
+
+def _matchless(pattern: str) -> Mistake:
+    if not (shut := printable(_shut(pattern))):
+        return Mistake(where(pattern), "a pattern that no file matches", "must match at least one file")
+    wanted = f"must match at least one file: let this user read and enter {shut!r}, or name files elsewhere"
+    return Mistake(where(pattern), f"a pattern in a folder that cannot be looked into ({shut}: Permission denied)", wanted)
+
+
+def _shut(pattern: str) -> str:
+    """Name the first folder that *pattern* leads into and that this user may not read or enter; nothing where there is none."""
+    parts = Path(pattern).parts
+    for depth, part in enumerate(parts):
+        folder = str(Path(*parts[:depth]))
+        for each in glob.iglob(folder, recursive=True) if glob.has_magic(folder) else [folder]:  # noqa: PTH207 - as in _paths
+            try:
+                os.stat(f"{each}/.")  # noqa: PTH116 - a Path leaves the dot out, without which nobody enters
+                if glob.has_magic(part):
+                    os.scandir(each).close()
+            except PermissionError:
+                return each
+            except OSError:
+                continue
+    return ""
 
 
 def _look(path: str, workspace: str | None) -> tuple[object, Found] | Mistake:
