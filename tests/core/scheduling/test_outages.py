@@ -8,7 +8,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchrun.core.model import Scope
@@ -66,6 +66,7 @@ def test_an_hour_of_failures_makes_some_hundred_calls_each_of_which_may_be_bille
     ),
     dice=st.randoms(use_true_random=False),
 )
+@example(rows=60, slots=1, begins=18.0, lasts=2_600.0, takes=4.0, failure=again(), dice=random.Random(0))
 def test_an_outage_uses_up_no_row_though_all_were_sent(rows, slots, begins, lasts, takes, failure, dice):
     """Of rows that were answered before, and of at least two that were sent first when it had begun, each at a moment of its own."""
     sent_at: dict[int, float] = {}
@@ -92,6 +93,7 @@ def test_an_outage_uses_up_no_row_though_all_were_sent(rows, slots, begins, last
     most=st.sampled_from([2, 6]),
     seed=st.integers(0, 1_000),
 )
+@example(slots=16, answers_in=60.0, lasts=300.0, takes=0.3, most=2, seed=0)
 def test_an_outage_uses_up_no_row_though_answers_to_earlier_calls_come_all_the_while(slots, answers_in, lasts, takes, most, seed):
     begins, rows, dice = 2 * answers_in, 24 * slots + 60, random.Random(seed)
 
