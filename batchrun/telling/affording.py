@@ -66,7 +66,7 @@ class Affording:
 
     def _outlay(self, purse: Purse, each: Prospect) -> Outlay | None:
         lane, at = (each.workspace, each.model), self._begins_at.timestamp()
-        cost = cost_of(each.input_tokens + each.output_tokens, self._calls[lane], lambda usage: purse.cost(lane, usage, at))
+        cost = cost_of(each.input_tokens, each.output_tokens, self._calls[lane], lambda usage: purse.cost(lane, usage, at))
         prices = [purse.price(lane, bound, at) for bound in self._bounds[lane]]
         known = [price for price in prices if price is not None]
         if cost is None or len(known) < len(prices):

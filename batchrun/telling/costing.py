@@ -1,8 +1,9 @@
-"""What rows would cost: as much a token as calls like theirs do, each at the prices that its own length and kind of answer has."""
+"""What rows would cost: a token of input, and one of output, as much as in calls like theirs, at what their lengths and answers cost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from batchrun.core.model import Money, Usage
@@ -17,18 +18,24 @@ def thinned(calls: Sequence[Usage]) -> tuple[Usage, ...]:
     return tuple(calls[(2 * place + 1) * len(calls) // (2 * count)] for place in range(count))
 
 
-def cost_of(tokens: int, like: Sequence[Usage], price: Callable[[Usage], Decimal | None]) -> Decimal | None:
-    """What *tokens* of input and output cost, where calls are *like* these; None where any of them has no price."""
-    asked = sum(each.input_tokens + each.output_tokens for each in like)
-    prices = [price(each) for each in like]
-    known = [each for each in prices if each is not None]
-    if len(known) < len(prices) or not asked:
+def cost_of(asked: int, answered: int, like: Sequence[Usage], price: Callable[[Usage], Decimal | None]) -> Decimal | None:
+    """What so many tokens of input and of output cost, where calls are *like* these; None where any of them has no price.
+
+    Each of the two by itself: rows that are left may ask with fewer or more tokens for an answer than those that were answered.
+    """
+    whole = [price(each) for each in like]
+    asking = [price(replace(each, output_tokens=0, reasoning_tokens=0, output_audio_tokens=0)) for each in like]
+    if None in whole or None in asking or not any(each.input_tokens + each.output_tokens for each in like):
         return None
-    return sum(known, Decimal(0)) * tokens / asked
+    for_asking = sum(filter(None, asking), Decimal(0))
+    for_answers = sum(filter(None, whole), Decimal(0)) - for_asking
+    asked_there, answered_there = (sum(getattr(each, name) for each in like) for name in ("input_tokens", "output_tokens"))
+    parts = ((for_asking, asked, asked_there), (for_answers, answered, answered_there))
+    return sum((amount * tokens / there for amount, tokens, there in parts if there), Decimal(0))
 
 
-def money_of(tokens: int, like: Sequence[Usage], price: Callable[[Usage], Money | None]) -> Money | None:
+def money_of(asked: int, answered: int, like: Sequence[Usage], price: Callable[[Usage], Money | None]) -> Money | None:
     """The same with its currency, which is one for all calls of a model."""
     paid = [price(each) for each in like[:1]]
-    amount = cost_of(tokens, like, lambda usage: None if (found := price(usage)) is None else found.amount)
+    amount = cost_of(asked, answered, like, lambda usage: None if (found := price(usage)) is None else found.amount)
     return Money(paid[0].currency, amount) if amount is not None and paid and paid[0] is not None else None

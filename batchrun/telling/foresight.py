@@ -127,7 +127,7 @@ def _priced(
 
     def cost(each: Prospect) -> Money | None:
         lane = each.workspace, each.model
-        return money_of(each.input_tokens + each.output_tokens, calls[lane], lambda usage: price(*lane, usage, at))
+        return money_of(each.input_tokens, each.output_tokens, calls[lane], lambda usage: price(*lane, usage, at))
 
     return tuple(replace(each, cost=cost(each)) for each in told)
 

@@ -267,6 +267,21 @@ def test_once_some_rows_are_answered_a_token_is_taken_to_cost_what_theirs_did():
     assert told.as_json()["cost"] == {"USD": f"{lane.cost.amount:.6f}"}
 
 
+def test_rows_that_ask_shorter_than_those_answered_cost_what_their_tokens_do():
+    """The answers stay as long: priced by the token of both, these had been told at less than half of what their tokens cost."""
+    long, short = rows_of(40, prompt="A long note. " * 200), rows_of(140)[40:]
+    write([*long, *short])
+    left([entry(number) for number in range(40)])
+    prices = {"qwen-plus": {"tiers": {"input": 1, "output": 20}}}
+    told = planned(job_of(workspaces={"legal": {"budget": {"amount": 5, "max_tokens": 200}}}, prices=prices))
+    (lane,) = told.lanes
+    assert lane.cost is not None
+    assert lane.input_tokens < 10 * lane.rows
+    assert lane.cost.amount == Decimal(lane.input_tokens + lane.output_tokens * 20) / 1_000_000
+    (note,) = [each for each in told.notes if "budget" in each]
+    assert note.endswith(f"the run would spend about {lane.cost.amount.normalize():.4f} CNY")
+
+
 def test_a_lane_without_answers_learns_from_those_of_its_model():
     write([*rows_of(40), *rows_of(100, "sales")])
     left([entry(number) for number in range(40)])
