@@ -6,9 +6,9 @@ import codecs
 import re
 import stat
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _MOST_BYTES = 32 << 20
+_MOST_OF_A_SOURCE = 200
+"""Letters that a job may say of where prices were read."""
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
 _ALONE = re.compile(r"\r(?!\n)")
 _TYPOGRAPHIC = "“”„‟‘’«»＂＇＝，：［］｛｝【】、。"
@@ -38,6 +40,13 @@ _WAYS_OUT: tuple[tuple[str, Callable[[str], object], str], ...] = (
 """What a person probably has to change, by how TOML's complaint begins and what stands where it points to."""
 
 
+class _Read(NamedTuple):
+    """A file that makes up the job, as it was read."""
+
+    path: Path
+    text: str
+
+
 def load_job(path: str | Path) -> Job:
     """Read the job file at *path*.
 
@@ -49,7 +58,8 @@ def load_job(path: str | Path) -> Job:
         raise JobError(f"{path}: a job file's name ends in .toml{_those_in(path) if path.is_dir() else _meant(path)}")
     try:
         text = _text(path)
-        return _checked(_with_prices(_tables(text, path), path), path, text)
+        tables, prices = _with_prices(_tables(text, path), path)
+        return _checked(tables, prices, _Read(path, text))
     except RecursionError:
         raise JobError(f"{path}: nested too deeply for a job") from None
 
@@ -116,33 +126,58 @@ def _mended_by(complaint: str, text: str) -> str:
     return next(ways, "").replace("LETTER", rest[:1])
 
 
-def _with_prices(tables: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Lay what the job says of prices over the tables of the files that [job] prices names, model by model."""
+def _with_prices(tables: dict[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, _Read]]:
+    """Lay what the job says of prices over the tables of the files that [job] prices names, model by model; say which are in which file."""
     named = (tables.get("job") or {}).get("prices") if isinstance(tables.get("job"), dict) else None
     files = [name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str)]
+    own = tables.get("prices", {})
     found: dict[str, Any] = {}
+    read: dict[str, _Read] = {}
     for name in files:
-        given = _tables(_text(Path(name)), Path(name))
+        file = _Read(Path(name), _text(Path(name)))
+        given = _tables(file.text, file.path)
         if given.keys() - {"prices"} or not isinstance(given.get("prices"), dict):
             raise JobError(f"{path}: job.prices: {name}: holds tables of [prices] and nothing else, as batchrun prices import writes them")
-        found |= given["prices"]
-    own = tables.get("prices", {})
-    return {**tables, "prices": {**found, **own}} if found and isinstance(own, dict) else tables
+        found |= {model: _read_in(told, name) for model, told in given["prices"].items()}
+        read |= dict.fromkeys(given["prices"], file)
+    if not found or not isinstance(own, dict):
+        return tables, {}
+    return {**tables, "prices": {**found, **own}}, {model: file for model, file in read.items() if model not in own}
 
 
-def _checked(tables: dict[str, Any], path: Path, text: str) -> Job:
+def _read_in(told: Any, name: str) -> Any:
+    """A model's table, or its list of them: where they do not say where they were read, it was in the file of that name."""
+    match told:
+        case dict():
+            return {"source": name[-_MOST_OF_A_SOURCE:], **told}
+        case list():
+            return [_read_in(each, name) for each in told]
+    return told
+
+
+def _checked(tables: dict[str, Any], prices: Mapping[str, _Read], file: _Read) -> Job:
     match tables.get("job"):
         case dict() as named:
-            tables["job"] = {"name": path.stem, **named}
+            tables["job"] = {"name": file.path.stem, **named}
     try:
         return Job.model_validate(tables)
     except ValidationError as error:
         found = error.errors(include_url=False)
-    lines = lines_of(text, [details["loc"] for details in found])
-    mistakes = tuple(_mistake(details, path, line) for details, line in zip(found, lines, strict=True))
+    by_file: dict[_Read, list[ErrorDetails]] = {}
+    for details in found:
+        by_file.setdefault(_file_of(details["loc"], prices) or file, []).append(details)
+    mistakes = [mistake for each, some in by_file.items() for mistake in _mistakes(some, each)]
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    raise JobError(f"{path}: {count}; nothing was called", mistakes)
+    raise JobError(f"{file.path}: {count}; nothing was called", tuple(mistakes))
 
 
-def _mistake(details: ErrorDetails, path: Path, line: int | None) -> Mistake:
-    return Mistake(where=f"{path}: {key_path(details['loc'])}", found=details["ctx"]["found"], allowed=details["msg"], line=line)
+def _file_of(place: Sequence[str | int], prices: Mapping[str, _Read]) -> _Read | None:
+    """The file of prices in which a mistake stands, if it is in none of the job's own tables."""
+    return prices.get(str(place[1])) if len(place) > 1 and place[0] == "prices" else None
+
+
+def _mistakes(found: Sequence[ErrorDetails], file: _Read) -> Iterator[Mistake]:
+    lines = lines_of(file.text, [details["loc"] for details in found])
+    for details, line in zip(found, lines, strict=True):
+        where = f"{file.path}: {key_path(details['loc'])}"
+        yield Mistake(where=where, found=details["ctx"]["found"], allowed=details["msg"], line=line)

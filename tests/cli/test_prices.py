@@ -86,6 +86,47 @@ def test_prices_taken_in_from_another_table_hold_in_a_job_that_names_them_where_
     assert rows[2]["source"].startswith("LiteLLM's table")
 
 
+CONTRACT = """
+[prices."qwen-max"]
+tiers = { input = 3, output = 12 }
+[[prices."qwen-plus"]]
+since = 2026-01-01
+source = "our contract"
+tiers = { input = 1, output = 2 }
+[[prices."qwen-plus"]]
+since = 2026-02-01
+tiers = { input = 1, output = 3 }
+"""
+
+
+def with_contract(tmp_path, monkeypatch, contract=CONTRACT):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "contract.toml").write_text(contract)
+    (tmp_path / "job.toml").write_text(IMPORTED.replace("singapore.toml", "contract.toml"))
+
+
+def test_a_price_says_which_file_it_is_from_unless_that_tells_more(tmp_path, monkeypatch):
+    with_contract(tmp_path, monkeypatch, CONTRACT.replace("qwen-plus", "qwen3.7-max"))
+    rows = json.loads(told("job.toml", "--json").stdout)
+    assert {(row["model"], row["source"]) for row in rows if row["region"] is None} == {
+        ("qwen-max", "contract.toml"),
+        ("qwen3.7-max", "contract.toml"),
+        ("qwen-plus", "the job file"),
+    }
+
+
+def test_a_mistake_in_a_file_of_prices_is_told_of_that_file_with_its_line(tmp_path, monkeypatch):
+    """It was told of the job file, in which no such table stands."""
+    with_contract(tmp_path, monkeypatch, CONTRACT.replace("qwen-plus", "qwen3.7-max").replace("output = 3", "ouput = 3"))
+    error = CliRunner().invoke(prices, ["job.toml"]).exception
+    assert isinstance(error, JobError)
+    assert str(error).startswith("job.toml: 2 mistakes; nothing was called")
+    assert [(each.where, each.line) for each in error.mistakes] == [
+        ('contract.toml: prices."qwen3.7-max"[1].tiers.output', 10),
+        ('contract.toml: prices."qwen3.7-max"[1].tiers.ouput', 10),
+    ]
+
+
 def test_what_is_not_taken_and_what_differs_is_told_with_its_reason():
     said = told("import", "--litellm", str(TABLE)).stderr
     assert "13 models taken, 2 entries left" in said
