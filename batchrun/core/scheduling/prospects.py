@@ -162,8 +162,10 @@ def _help(plan: LanePlan, hold: Hold | None, slots: Mapping[LaneKey, float]) -> 
     text = ""
     match hold:
         case Hold(Whose.WORKSPACE, What.CONCURRENCY):
-            wanted = math.fsum(count for (name, _), count in slots.items() if name == plan.workspace)
-            text = _more(f"{workspace}.concurrency", plan.concurrency, wanted)
+            wanted = {model: count for (name, model), count in slots.items() if name == plan.workspace}
+            free = [model for model, count in wanted.items() if count == math.inf]
+            of_these = f" for {', '.join(free)}" if len(free) < len(wanted) else ""
+            text = _more(f"{workspace}.concurrency", plan.concurrency, math.fsum(wanted.values()), of_these)
         case Hold(Whose.LANE, What.CONCURRENCY):
             now = plan.concurrency if plan.lane_concurrency is None else plan.lane_concurrency
             text = _more(f"{of_model}.concurrency", now, slots[plan.workspace, plan.model])
@@ -180,9 +182,9 @@ def _help(plan: LanePlan, hold: Hold | None, slots: Mapping[LaneKey, float]) -> 
     return text
 
 
-def _more(where: str, slots: int, wanted: float) -> str:
+def _more(where: str, slots: int, wanted: float, of_these: str = "") -> str:
     if wanted == math.inf:
-        return f"raise {where} above {slots:,}: it is the only limit that the job names"
+        return f"raise {where} above {slots:,}: it is the only limit that the job names{of_these}"
     return f"raise {where} from {slots:,} to about {math.ceil(wanted):,}: then its quota is what limits" if wanted > slots + 1 else ""
 
 

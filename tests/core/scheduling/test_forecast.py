@@ -155,10 +155,11 @@ def test_a_million_rows_in_twelve_lanes_take_well_under_a_minute():
     assert max(each.ends_at for each in found.values()) == pytest.approx(1_000_000 / 100, rel=0.02)
 
 
-def help_of(plan, *, latency=2.0):
-    key = (plan.workspace, plan.model)
-    expected = {key: Expected((latency,))}
-    return helps([plan], expected, {key: 100.0}, foresee([plan], expected, RETRY))[key]
+def help_of(plan, *beside, latency=2.0):
+    plans, key = [plan, *beside], (plan.workspace, plan.model)
+    keys = [(each.workspace, each.model) for each in plans]
+    expected = dict.fromkeys(keys, Expected((latency,)))
+    return helps(plans, expected, dict.fromkeys(keys, 100.0), foresee(plans, expected, RETRY))[key]
 
 
 def test_slots_that_would_use_the_quota_up_are_advised_and_then_do():
@@ -173,6 +174,13 @@ def test_slots_without_a_quota_are_the_only_limit_that_the_job_names():
     assert help_of(lane(rows=200)) == "raise workspaces.legal.concurrency above 4: it is the only limit that the job names"
     limited = help_of(lane(rows=200, lane_concurrency=2))
     assert limited == 'raise workspaces.legal.limits."qwen-plus".concurrency above 2: it is the only limit that the job names'
+
+
+def test_slots_that_models_with_and_without_a_quota_share_are_not_called_the_only_limit_of_all():
+    asked = lane(rows=200, pool_quota=Quota(rpm=600))
+    told = "raise workspaces.legal.concurrency above 4: it is the only limit that the job names for qwen-max"
+    assert help_of(asked, lane(rows=200, model="qwen-max")) == told
+    assert help_of(lane(rows=200), lane(rows=200, model="qwen-max")) == told.removesuffix(" for qwen-max")
 
 
 def test_a_lane_that_nothing_holds_back_gets_no_advice():
