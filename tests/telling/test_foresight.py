@@ -204,7 +204,9 @@ def test_an_input_that_is_not_there_is_the_jobs_error():
 def test_a_directory_with_another_jobs_run_is_refused():
     write(rows_of(5))
     run_blocking(job_of(job={"name": "other", "input": "in.jsonl", "output": "run"}, workspaces={"legal": {}}), Wishes(dotenv=None))
-    with pytest.raises(RunDamagedError, match="another job"):
+    with pytest.raises(
+        RunDamagedError, match=r"another job, 'other'; .* an output of its own or, .* renamed, .*: \[job\] name = \"other\""
+    ):
         planned(job_of(workspaces={"legal": {}}))
 
 
