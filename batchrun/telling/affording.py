@@ -103,7 +103,7 @@ class Affording:
         said = f"{cap.told}: {self._had(purse)}; it {when}; the rows left over would cost about {wanted}"
         wait = f", or use --wait, which goes on with the next {cap.period.per}" if cap.period else ""
         less = (
-            "max_tokens makes that less"
+            "max_tokens, or a lower one, makes that less"
             if cap.max_tokens is None
             else f"max_tokens below the {cap.max_tokens:,} of budgets makes that less"
         )

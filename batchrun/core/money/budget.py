@@ -223,7 +223,7 @@ def _why_so_much(asked: int) -> str:
 
 def _ways_out(cap: Cap) -> str:
     later = f", or wait for the next {cap.period.per} (--wait goes on by itself)" if cap.period else ""
-    less = "set max_tokens: without it a row is taken to be answered at full length"
+    less = "set max_tokens, or a lower one: a row without it is taken to be answered at full length"
     if cap.max_tokens is not None:
         less = f"lower max_tokens, which budgets set to {cap.max_tokens:,} where a row sets none"
     return f"raise the budget{later}, or {less}; then run the same command again"

@@ -281,7 +281,7 @@ def test_a_park_says_what_was_spent_and_what_to_do():
     one.page(0).spent = Decimal("19.98")
     failure = broke(Lack(one, one.page(0), Decimal("0.05")), MODEL)
     assert failure.message == "workspaces.legal.budget = 20 CNY: 19.98 CNY spent; the next row may cost 0.05 CNY"
-    ways = "or set max_tokens: without it a row is taken to be answered at full length; then run the same command again"
+    ways = "or set max_tokens, or a lower one: a row without it is taken to be answered at full length; then run the same command again"
     assert (failure.fault, failure.scope, failure.code) == (Fault.PARK, Scope.LANE, "budget_spent")
     assert failure.advice == f"raise the budget, {ways}"
     monthly = replace(one, cap=replace(one.cap, period=Period("month", "UTC")))

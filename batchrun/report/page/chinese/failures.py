@@ -122,8 +122,8 @@ MESSAGES = {
     "correct the path in the row, or convert the file": "修正该行中的路径，或转换文件格式",
     "then run the same command again": "然后再次运行同一命令",
     "give the rows another model": "为这些行换用其他模型",
-    "raise the budget, or set max_tokens: without it a row is taken to be answered at full length": (
-        "提高预算，或设置 max_tokens：未设置时按最长回答计算"
+    "raise the budget, or set max_tokens, or a lower one: a row without it is taken to be answered at full length": (
+        "提高预算，或设置、调低 max_tokens：未设置的行按最长回答计算"
     ),
 }
 
@@ -199,8 +199,8 @@ OF_FAILURES = (
         "，其输入最多按 {asked} Token 计：每字节计 1，上传的文件计 {files}，服务商为其搜索或运行的内容计 {tools}",
     ),
     (
-        r"raise the budget, or wait for the next (?:day|month) \(--wait goes on by itself\), or set max_tokens: .+",
-        "提高预算，或等待下一个周期（--wait 会自动继续），或设置 max_tokens：未设置时按最长回答计算",
+        r"raise the budget, or wait for the next (?:day|month) \(--wait goes on by itself\), or set max_tokens.+",
+        "提高预算，或等待下一个周期（--wait 会自动继续），或设置、调低 max_tokens：未设置的行按最长回答计算",
     ),
     (
         r"raise the budget, or lower max_tokens, which budgets set to (?P<most>[\d,]+) where a row sets none",
