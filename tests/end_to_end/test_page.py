@@ -268,6 +268,25 @@ def test_a_plot_reads_its_values_to_the_arrow_keys_and_has_them_in_a_table(brows
         assert figure.locator(".readout").inner_text().split("\n")[0] > readout[0]
 
 
+WRITTEN = """window.written = [];
+const fillText = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...at) { window.written.push(text); fillText.call(this, text, ...at); };"""
+
+
+def test_a_run_of_one_short_call_has_axes_that_can_be_read(browser, tmp_path):
+    """The clock stood at each of ten ticks within the one second, and nothing under the one answer's time."""
+    directory = write_night(tmp_path / "one", Night(["legal"], rows=1, seconds=0, failing=0, streamed=False))
+    publish(reported([directory], with_course=True), tmp_path / "one.html")
+    with shown(browser, tmp_path / "one.html") as (page, _, said):
+        page.add_init_script(WRITTEN)
+        page.reload()
+        written = page.evaluate("window.written")
+    assert said == []
+    clocks = [each for each in written if each.startswith("22:00:0")]
+    assert clocks == ["22:00:00", "22:00:01"]
+    assert [each for each in written if each.endswith((" ms", " s"))]
+
+
 def test_the_numbers_of_a_plot_are_those_of_the_statement(browser, pages):
     with shown(browser, pages["three"]) as (page, _, _):
         plot = page.evaluate("JSON.parse(document.getElementById('numbers').textContent).plots.tokens")

@@ -167,7 +167,7 @@
       axes: [
         plot.kind === "spread"
           ? { ...axis, values: (_, splits) => splits.map((each) => (each === null ? null : lasting(each))), splits: (_, __, least, most) => decades(least, most), filter: (_, splits) => splits }
-          : { ...axis, space: 80, values: (_, splits, __, ___, step) => clocked(splits, step) },
+          : { ...axis, space: 80, filter: (_, splits) => splits.map(atSeconds), values: (_, splits, __, ___, step) => clocked(splits, step) },
         { ...axis, size: onPaper ? 46 : 62, values: (_, splits) => splits.map((each) => shownY(plot, each)) },
       ],
       series: [
@@ -192,11 +192,14 @@
   const decades = (least, most) => {
     const found = [];
     for (let power = 1; power <= most; power *= 10) found.push(...[1, 2, 5].map((each) => each * power).filter((each) => each >= least && each <= most));
-    return found;
+    return found.length ? found : [least, most];
   };
+  // A run that is over in a second has ticks within it, which a clock would all show as the same.
+  const atSeconds = (at) => (at === null || Number.isInteger(at) ? at : null);
   const clocked = (splits, step) => {
     let last = "";
     return splits.map((at) => {
+      if (at === null) return null;
       const date = day(at).slice(5);
       const fresh = date !== last;
       last = date;
