@@ -49,8 +49,15 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any], path: tuple[st
         old, new = before.get(name), now.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping) and name not in _NO_TABLE:
             yield from _differing(old, new, (*path, name))
-        elif old != new:
+        elif old != new and not (path == ("prices",) and _without_sources(old) == _without_sources(new)):
             yield (*path, name)
+
+
+def _without_sources(tables: object) -> object:
+    """What a model costs: where that was read, and what the file is called, changes no price."""
+    if not isinstance(tables, list):
+        return tables
+    return [{name: said for name, said in each.items() if name != "source"} if isinstance(each, Mapping) else each for each in tables]
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -36,6 +36,17 @@ def test_headers_are_one_value_and_a_part_of_what_is_asked():
     assert changes(JOB, now) == (("defaults.headers",), ())
 
 
+def test_a_price_that_was_only_read_elsewhere_is_no_other_price():
+    def priced(**told):
+        return changed(
+            prices={"qwen-plus": [{"tiers": [{"input": "1", "output": "2"}], "since": "2026-01-01", "source": "a.toml", **told}]}
+        )
+
+    assert changes(priced(), priced(source="b.toml")) == ((), ())
+    assert changes(priced(), priced(source="b.toml", since="2026-02-01")) == ((), ("prices.qwen-plus",))
+    assert changes(JOB, priced()) == ((), ("prices",))
+
+
 def test_many_changes_are_counted_and_what_is_no_job_says_nothing():
     now = changed(workspaces={f"w{number}": {} for number in range(20)})
     assert next(iter(told(JOB, now))).endswith("and 16 more: it holds from now on")
