@@ -131,6 +131,11 @@ def _of_the_bill(found: Reconciliation) -> list[str]:
         f"counted once: {counted(count, 'line')} of {file} {'stands' if count == 1 else 'stand'} in a file before it too, word for word"
         for file, count in found.lines_again.items()
     ]
+    notes += [
+        f"both counted: {counted(count, 'line')} of {file}, and what a file before it says otherwise of the same day and instance id; "
+        "where that was exported before the day was over, name the later file alone"
+        for file, count in found.lines_otherwise.items()
+    ]
     notes += [f"not compared: {counted(count, 'line')}, {what}" for what, count in sorted(found.other_lines.items())]
     notes += [f"not understood: {told}" for told in found.unreadable[:_MOST_NAMED]]
     if len(found.unreadable) > _MOST_NAMED:

@@ -150,6 +150,9 @@ class Bill:
         """How often a line stood in the export that is read."""
         self._before: Counter[Hashable] = Counter()
         """How often it did in one that was read before, at the most."""
+        self._told_here: set[tuple[date, Instance]] = set()
+        self._told_before: set[tuple[date, Instance]] = set()
+        """What lines tell of that stood in the export that is read, and in those before."""
         self._finest: dict[tuple[str, str], int] = {}
         self.cells: dict[tuple[date, str, str, str], Billed] = defaultdict(Billed)
         """By day, workspace id, model and kind, or amount type where that is not known."""
@@ -158,6 +161,8 @@ class Bill:
         """Lines that are no tokens of a model, by what they are."""
         self.again: Counter[str] = Counter()
         """Lines that stood in an export before theirs, by file."""
+        self.otherwise: Counter[str] = Counter()
+        """Lines that count though an export before theirs has one of the same day and instance, which says something else."""
 
     def add(self, line: BillLine | OtherLine | UnreadableLine) -> None:
         """Take in a line."""
@@ -182,10 +187,16 @@ class Bill:
     def _stood_before(self, line: BillLine) -> bool:
         if line.file != self._file:
             self._before |= self._here
-            self._file, self._here = line.file, Counter()
-        said = line.said or (line.day, line.instance, line.tokens)
+            self._told_before |= self._told_here
+            self._file, self._here, self._told_here = line.file, Counter(), set()
+        told = line.day, line.instance
+        said = line.said or (*told, line.tokens)
         self._here[said] += 1
-        return self._here[said] <= self._before[said]
+        self._told_here.add(told)
+        if self._here[said] <= self._before[said]:
+            return True
+        self.otherwise[line.file] += told in self._told_before
+        return False
 
     def _add(self, line: BillLine) -> None:
         spelling = line.instance.amount_type

@@ -114,6 +114,8 @@ class Reconciliation:
     unreadable_attempts: int
     lines_again: dict[str, int] = field(default_factory=dict)
     """Bill lines that stand in an export named before theirs, and count once: by file."""
+    lines_otherwise: dict[str, int] = field(default_factory=dict)
+    """Bill lines of a day and instance that an export named before theirs tells otherwise; both count: by file."""
     others_allowed: bool = False
     money: list[MoneyLine] = field(default_factory=list)
     """By workspace, model and currency, on the days that are compared; nothing where the bill tells no amounts."""
@@ -154,6 +156,7 @@ class Reconciliation:
             "other_lines": self.other_lines,
             "unreadable_lines": self.unreadable,
             "lines_again": self.lines_again,
+            "lines_otherwise": self.lines_otherwise,
             "undated_tokens": self.undated_tokens,
             "unreadable_attempts": self.unreadable_attempts,
             "others_allowed": self.others_allowed,

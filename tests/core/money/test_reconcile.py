@@ -17,6 +17,7 @@ from batchrun.core.model import Money, Usage
 from batchrun.core.money.bill import KINDS, Bill, BillLine, Instance, OtherLine, UnreadableLine, kind_of, read_instance
 from batchrun.core.money.daybook import Daybook, tokens_by_kind
 from batchrun.core.money.reconcile import reconcile, workspace_of
+from batchrun.report.reconcile import reconciliation_table
 
 CHINA = ZoneInfo("Asia/Shanghai")
 FIRST = datetime(2026, 11, 24, 0, 0, tzinfo=CHINA).timestamp()
@@ -278,6 +279,17 @@ def test_lines_of_exports_that_overlap_count_once_and_the_same_twice_in_one_expo
     }
     assert bill.again == {name: count for name, count in (("next.csv", len(shared)), ("copy.csv", len(early))) if count}
     assert compared(ONE, bill).lines_again == bill.again
+
+
+def test_two_exports_that_tell_the_same_day_otherwise_are_both_counted_and_told():
+    """The first was made before the day was over: others had seemed to have called."""
+    early = line(60, said=b"60"), line(20, "output_token", said=b"20")
+    late = [replace(each, file="next.csv") for each in (line(100, said=b"100"), early[1], line(7, day=DAYS[3], said=b"7"))]
+    result = found(ONE, *early, *late)
+    assert (the(result, "input_token").billed, result.lines_again, result.lines_otherwise) == (160, {"next.csv": 1}, {"next.csv": 1})
+    told = "both counted: 1 line of next.csv, and what a file before it says otherwise of the same day and instance id; where that was "
+    assert f"{told}exported before the day was over, name the later file alone" in reconciliation_table(result)
+    assert found(ONE, *early, line(40, said=b"40")).lines_otherwise == {}
 
 
 def test_money_is_added_up_beside_tokens_and_an_unknown_price_is_no_zero():
