@@ -68,11 +68,17 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
     chosen = [each for each in rows if not models or each[0].model in models]
     for model in models or (_named(job) if job is not None else ()):
         if all(row.model != model for row, _ in chosen):
-            tell(f"note: {model} has no known price{'' if job is None else ' in this job; [prices] can give it one'}", err=True)
+            tell(f"note: {model} has no known price{'' if job is None else _in_this_job(model)}", err=True)
     if as_json:
         click.echo(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2))
     else:
         tell(price_table(chosen, room()))
+
+
+def _in_this_job(model: str) -> str:
+    regions = sorted({row.region for row in shipped() if row.model == model and row.region is not None})
+    elsewhere = f": those that are shipped hold in {', '.join(regions)}" if regions else ""
+    return f" in this job{elsewhere}; [prices] can give it one"
 
 
 def _named(job: Job) -> list[str]:

@@ -164,6 +164,10 @@ def test_models_that_a_job_names_and_that_nobody_knows_a_price_of_are_named_too(
     monkeypatch.chdir(tmp_path)
     Path("job.toml").write_text(
         '[job]\ninput = "rows.jsonl"\n[defaults]\nmodel = "qwen-plus"\nendpoint = "http://127.0.0.1:8080/v1"\n'
-        '[workspaces.legal]\napi_key_env = "K"\nmodels = ["qwen-plus", "ours"]\n[prices.ours]\ntiers = { input = 1, output = 2 }\n'
+        '[workspaces.legal]\napi_key_env = "K"\nmodels = ["qwen-plus", "ours", "nobodys"]\n'
+        "[prices.ours]\ntiers = { input = 1, output = 2 }\n"
     )
-    assert told("job.toml").stderr.splitlines() == ["note: qwen-plus has no known price in this job; [prices] can give it one"]
+    assert told("job.toml").stderr.splitlines() == [
+        "note: nobodys has no known price in this job; [prices] can give it one",
+        "note: qwen-plus has no known price in this job: those that are shipped hold in cn, intl; [prices] can give it one",
+    ]
