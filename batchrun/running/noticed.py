@@ -35,7 +35,7 @@ def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], so
     """What is no longer as the run was *described*: the *job*, the input, the rows that are answered."""
     if described:
         yield from job_changes.told(described.get("job"), job)
-    if described and described.get("input") != source.fingerprints:
+    if described and (described.get("input") != source.fingerprints or _has_rows_of_others(source, described.get("rows"))):
         since = before.since(described.get("input"), source)
         became = since or _more(job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()))
         yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
@@ -85,6 +85,11 @@ def held_back(held: int, directory: Path) -> Iterator[str]:
     if held:
         rows = counted(held, "row is held, for a call of it", "rows are held, for a call of theirs")
         yield f"{rows} may have been billed: batchrun report {quote(str(directory))} --in-doubt"
+
+
+def _has_rows_of_others(source: Source, rows: object) -> bool:
+    """Whether workspaces have rows that had none: a job may give another those of a file that is what it was."""
+    return isinstance(rows, Mapping) and any(workspace not in rows for workspace, _ in source.index.lanes)
 
 
 def _renamed(since: Since, plan: Plan) -> Iterator[str]:

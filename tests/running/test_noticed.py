@@ -215,3 +215,27 @@ def test_a_workspace_that_went_and_one_that_came_may_be_one_and_that_is_told_onc
         "legal has no rows in the input any more, and law is new there: if that is a new name only, what was answered is"
     )
     assert told("law", "it") == []
+
+
+def test_a_new_name_that_only_the_job_gives_a_file_is_told_too(tmp_path):
+    """The file was what it had been, and nothing was said."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("".join(json.dumps({"id": f"{name}-{number}", "prompt": "Hi"}) + "\n" for number in range(3)))
+
+    def told(*names: str) -> list[str]:
+        inputs = [{"path": str(tmp_path / file), "workspace": name} for file, name in zip("ab", names, strict=True)]
+        job = Job.model_validate(
+            {
+                "job": {"input": inputs, "output": str(tmp_path / "run")},
+                "defaults": {"endpoint": "simulator", "model": "qwen-plus"},
+                "simulator": {"latency": {"median": 0.001}},
+                "workspaces": {name: {} for name in names},
+            }
+        )
+        return [note for note in noted(job) if "new name" in note or "no longer what it was" in note]
+
+    assert told("legal", "hr") == told("legal", "hr") == []
+    counts, renamed = told("legal", "people")
+    assert counts.endswith("3 rows added, 3 taken out, 0 edited")
+    assert renamed.startswith("hr has no rows in the input any more, and people is new there: if that is a new name only, what was ")
+    assert told("legal", "people") == []
