@@ -129,9 +129,9 @@ def _description(directory: Path, job: Job, workspaces: Mapping[str, Workspace])
             way_out = "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
             raise JobError(f"workspace {name!a} cannot be written in {error.encoding}, the system's encoding: {way_out}") from None
     described = run_directory.read_description(directory) or {}
-    if described and (name := described.get("name")) != job.name:
-        way_out = f'give this one an output of its own or, where it is that job renamed, its name back: [job] name = "{name}"'
-        raise RunDamagedError(f"{directory}: holds the run of another job, {name!r}; {way_out}")
+    if described and (its := described.get("name")) != job.name:
+        way_out = f'give this one an output of its own or, where it is that job renamed, its name back: [job] name = "{its}"'
+        raise RunDamagedError(f"{directory}: holds the run of another job, {its!r}; {way_out}")
     refuse_to_mix(directory, described, workspaces)
     return described
 
