@@ -26,7 +26,7 @@ from batchrun.report.table import money, table
 from batchrun.running.statements import BY
 from batchrun.telling.publishing import publish, standing_still
 from batchrun.telling.reading import doubtful_calls
-from batchrun.telling.reporting import Into, Report, named, reported, why_no_rows, write_focus, write_usage_csv
+from batchrun.telling.reporting import Into, Report, made_up, named, reported, why_no_rows, write_focus, write_usage_csv
 
 _EPILOG = """\b
 Exit codes
@@ -174,6 +174,9 @@ def _tell(found: Report, only: str | None) -> None:
         where = f"{parked.run}: " * bool(parked.run)
         told = f"parked: {where}{parked.name}, {counted(parked.rows, 'row')}: {status}{parked.code}: {parked.message}\n  {parked.advice}"
         tell("\n".join(map(printable, told.split("\n"))), err=True)
+    if simulated := made_up(found.taken, only):
+        told = "the simulator answered there: its tokens and money are made up, and stand in these sums beside real ones"
+        tell(f"{shortened(simulated)}: {told}", err=True)
     for each in found.left_out:
         tell(f"not counted: {each.why}", err=True)
     for path in found.overlapping:

@@ -10,6 +10,7 @@ from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from batchrun.core.classes import slotted, value
+from batchrun.core.counted import shortened
 from batchrun.core.errors import BatchrunError, JobError
 from batchrun.core.ledger.attribution import LANE, Groups
 from batchrun.core.ledger.course import Course
@@ -19,7 +20,7 @@ from batchrun.core.rows.reasons import MOST_SHOWN, Reason, described
 from batchrun.edge import named_file, run_directory
 from batchrun.edge.table_file import write_csv, write_parquet
 from batchrun.report.usage_csv import usage_table
-from batchrun.running.money import places_of
+from batchrun.running.money import described_job, places_of
 from batchrun.running.statements import BY, read_statement
 from batchrun.telling.reading import makes_calls_beside
 
@@ -119,6 +120,21 @@ def why_no_rows(taken: Iterable[Taken]) -> list[Reason]:
     """Why most of these runs' input lines that are no row are none, by their descriptions; whose lines they are, nobody knows."""
     why = (each for run in taken for each in described((run_directory.read_description(run.path) or {}).get("rejected_for")))
     return sorted(why, key=lambda each: -each.lines)[:MOST_SHOWN]
+
+
+def made_up(taken: Iterable[Taken], only: str | None = None) -> list[str]:
+    """Where the simulator answered, in sums that hold real answers too: runs or, of those that have both, their workspaces."""
+    found, real = [], False
+    for run in taken:
+        told = run_directory.read_description(run.path) or {}
+        job = described_job(told)
+        workspaces = job.workspaces_resolved() if job is not None else {}
+        asked = {name for name in told.get("rows", ()) if name in workspaces and only in {None, name}}
+        simulated = sorted(name for name in asked if workspaces[name].endpoint.simulated)
+        real = real or len(simulated) < len(asked)
+        if simulated:
+            found.append(str(run.path) if len(simulated) == len(asked) else f"{run.path} ({shortened(simulated)})")
+    return found if real else []
 
 
 def named(path: Path) -> AbstractContextManager[IO[bytes]]:

@@ -47,14 +47,14 @@ NIGHT = [
 ]
 
 
-def night(directory, run="run-1", rows=NIGHT):
+def night(directory, run="run-1", rows=NIGHT, job=None):
     world = World(rows)
     files: dict[str, list[bytes]] = defaultdict(list)
     for name, lines in world.entries.items():
         for line in lines:
             files[f"{orjson.loads(line)['workspace']}/{name}.jsonl"].append(line)
     count = {each[0]: {"qwen-plus": sum(other[0] == each[0] for other in rows)} for each in rows}
-    return write_run(directory, run, world.log, files, rows=count)
+    return write_run(directory, run, world.log, files, rows=count, job=job)
 
 
 def ask(*arguments, code=0):
@@ -82,6 +82,22 @@ def test_of_a_run_that_a_process_holds_calls_in_flight_are_no_doubt_on_the_scree
         ask(directory, "--html")
     assert "1 call was under way when this page was made" in (directory / "report.html").read_text()
     assert "in doubt: 1 call may have been billed" in ask(directory).stdout
+
+
+def test_sums_of_made_up_and_real_money_say_so(tmp_path):
+    """A rehearsal that stands beside the month's runs was added to what a department pays, without a word."""
+
+    def of(run, **endpoints):
+        tables = {name: {"endpoint": endpoint, "api_key_env": "K"} for name, endpoint in endpoints.items()}
+        return night(tmp_path / run, run, job={"job": {"input": "rows.jsonl"}, "workspaces": tables})
+
+    said = "the simulator answered there: its tokens and money are made up, and stand in these sums beside real ones"
+    real, rehearsed = of("real", legal="public", sales="public"), of("rehearsed", legal="simulator", sales="simulator")
+    mixed = of("mixed", legal="simulator", sales="public")
+    assert f"{rehearsed}: {said}" in ask(real, rehearsed).stderr.splitlines()
+    assert f"{rehearsed}, {mixed} (legal): {said}" in ask(rehearsed, mixed).stderr.splitlines()
+    for runs in ([real], [rehearsed], [mixed, "--workspace", "legal"], [mixed, "--workspace", "sales"]):
+        assert said not in ask(*runs).stderr
 
 
 def test_a_run_is_told_by_workspace_and_model_with_what_was_wasted_saved_and_is_unknown(tmp_path):
