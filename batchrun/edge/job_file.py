@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
+from batchrun.core.columns import printable
 from batchrun.core.errors import JobError, Mistake
 from batchrun.core.jobs.job import Job
 from batchrun.core.jobs.places import lines_of
@@ -134,6 +135,9 @@ def _with_prices(tables: dict[str, Any], path: Path) -> tuple[dict[str, Any], di
     found: dict[str, Any] = {}
     read: dict[str, _Read] = {}
     for name in files:
+        if not Path(name).exists():
+            where = "" if Path(name).is_absolute() else f"; it was looked for in {printable(str(Path.cwd()))}, where the command was run"
+            raise JobError(f"{path}: job.prices: {name}: no such file{where}")
         file = _Read(Path(name), _text(Path(name)))
         given = _tables(file.text, file.path)
         if given.keys() - {"prices"} or not isinstance(given.get("prices"), dict):

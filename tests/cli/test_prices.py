@@ -156,6 +156,15 @@ def test_a_file_of_prices_that_holds_something_else_is_refused(tmp_path, monkeyp
     assert "singapore.toml" in str(done.exception)
 
 
+def test_a_file_of_prices_that_is_not_there_is_told_with_who_names_it_and_where_it_was_looked_for(tmp_path, monkeypatch):
+    """The job file beside it had been offered in its place."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.toml").write_text(IMPORTED)
+    done = CliRunner().invoke(prices, ["job.toml"])
+    where = f"it was looked for in {tmp_path}, where the command was run"
+    assert str(done.exception) == f"job.toml: job.prices: singapore.toml: no such file; {where}"
+
+
 def test_a_model_without_a_price_is_named():
     assert "nobodys has no known price" in told("--model", "nobodys").stderr
 
