@@ -185,7 +185,8 @@ def _with_shares(expected: Expected, totals: Totals, plan: LanePlan) -> Expected
     if totals.calls < _LEAST_ANSWERS:
         return expected
     limited = any(quota != Quota() for quota in (plan.pool_quota, plan.workspace_quota, plan.quota))
-    throttled = 0 if limited else totals.throttles
+    # A few that no rate was found from would teach one to the rehearsal: what chance may have added is left out.
+    throttled = 0 if limited else max(0.0, totals.throttles - 2 * math.sqrt(totals.throttles))
     # Never all of them: a forecast has to end.
     most = max(1.0, (totals.retries + throttled + totals.reasks) / 0.9)
     calls = max(float(totals.calls), most)

@@ -302,6 +302,20 @@ def test_failures_seen_in_the_log_cost_time_again():
     assert told.seconds == pytest.approx(2 * 100 * 3 / 4, rel=0.2)
 
 
+@pytest.mark.parametrize("throttles", [0, 1, 3])
+def test_a_few_throttles_that_no_rate_was_found_from_are_no_quota_to_a_plan(throttles):
+    """A fifth of the calls had a plan of a thousand rows say five hours and a half for thirteen minutes, limited by requests."""
+    write(rows_of(140))
+    log: list[dict[str, object]] = [{"opening": 1, "at": 0}]
+    for number in range(40 + throttles):
+        log.append({"start": f"1-{number}", "at": 0, "workspace": "legal", "model": "qwen-plus", "id": f"legal-{number}", "most": [1, 1]})
+        log.append({"end": f"1-{number}", "at": 1, "verdict": "throttled" if number < throttles else "answered"})
+    left([entry(number) for number in range(40)], attempts=log)
+    told = planned(job_of(workspaces={"legal": {"concurrency": 4}}))
+    assert told.lanes[0].limited_by == "concurrency"
+    assert told.seconds == pytest.approx(100 * 3 / 4, rel=0.02)
+
+
 def test_a_rate_that_an_earlier_opening_found_is_taken_for_the_quota():
     write(rows_of(140))
     left([entry(number) for number in range(40)])
