@@ -171,8 +171,7 @@ class Queues:
             tokens = lane.next_tokens()
             if tokens >= too_large.cost and now < too_large.until:
                 self.wake(pool.pop())
-            # Since it was looked at nothing was launched but of other workspaces, so nothing can hold it back that did not then.
-            elif lane.fit_at != self.look and not self._may_launch(lane, now):
+            elif self.parking.stops_any and not self._is_fit(lane, now):
                 pool.pop()
             elif (at := pool.limiter.free_at(now, tokens)) > now:
                 self._ready_pools.popleft().active = False
@@ -184,8 +183,13 @@ class Queues:
                     self._ready_pools.rotate(-1)
                 else:
                     self._rest_pool(pool)
-                return self._launch(lane, now, tokens)
+                if self._is_fit(lane, now):
+                    return self._launch(lane, now, tokens)
         return None
+
+    def _is_fit(self, lane: Lane, now: float) -> bool:
+        # Since it was looked at nothing was launched but of other workspaces, so nothing can hold it back that did not then.
+        return lane.fit_at == self.look or self._may_launch(lane, now)
 
     def _rest_pool(self, pool: Pool) -> None:
         """No lane waits for *pool*, the first of those worth a look: so none waits with a turn."""
