@@ -33,7 +33,7 @@ _BY_CHANCE, _HALF = 0.2, 0.5
 """How likely it is at the least that refusals of the pool hit one of few lanes so often in a row, for them to be taken for the pool's; and
 the share of what is sent by which that is reckoned at the most: one that sends nearly all may have a cap of its own too."""
 _MANY = 5
-"""Lanes refused within `_SHARED_WITHIN`: more are not taken for so many caps of their own."""
+"""Lanes refused at about the same time: more are not taken for so many caps of their own."""
 
 
 @dataclass(slots=True, eq=False)
