@@ -8,7 +8,7 @@ import pytest
 
 from batchrun.simulator.scenario import Mishap
 from tests.benchmarks.pools import jain
-from tests.benchmarks.worlds import Night, Tenant, World, few, own_quotas, several_processes, tokens
+from tests.benchmarks.worlds import Night, Tenant, World, calls, few, own_quotas, several_processes, tokens
 
 SOME = [each for each in own_quotas() if "two of six" in each.name and "rpm" in each.name]
 
@@ -87,7 +87,16 @@ class FullAtFirst(Night):
     """Others have filled the quota when the run begins, and are gone 30 s later."""
 
     def _refuses(self, own, at, tokens):
-        return self.world.codes[Mishap.TOKEN_QUOTA] if at < 30.0 else super()._refuses(own, at, tokens)
+        why = Mishap.THROTTLE if self.world.caps[0].tokens is None else Mishap.TOKEN_QUOTA
+        return self.world.codes[why] if at < 30.0 else super()._refuses(own, at, tokens)
+
+
+@pytest.mark.parametrize(("period", "window", "workspaces"), [(6, "sliding", 1), (6, "aligned", 4), (60, "sliding", 1)])
+def test_unknown_calls_that_others_had_filled_at_first_are_found_as_if_the_run_had_begun_when_they_were_gone(period, window, workspaces):
+    own = tuple(Tenant(f"w{place}") for place in range(workspaces))
+    seen = FullAtFirst(World("full at first", (calls(600, period, window),), own, seconds=600.0, since=180)).run()
+    assert seen.used >= 0.95
+    assert seen.refused <= 150
 
 
 @pytest.mark.parametrize("seed", [1, 11])

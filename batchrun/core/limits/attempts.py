@@ -47,6 +47,8 @@ _OTHERWISE = 0.3
 """What a window that is not the full one holds more or less at two refusals, at the least."""
 _ALL_BUT = 0.1
 """Of an attempt: what a window may lack of it."""
+_NOTHING = 2.0
+"""Usual attempts: less in a minute is nothing, for some of it may be refused yet. Then others had filled the quota: no rate is shown."""
 _FEW, _SEEN = 20, 3
 """Attempts in a window that are so few that each is a large part of it; and how many climbs in a row are refused with one more in it before
 it is tried whether there is room for that."""
@@ -124,6 +126,9 @@ class Attempts:
     def fell(self, now: float, lasted: float) -> float:
         """What the full window held is the quota."""
         climb, windows = self.climb, self.climb.windows
+        if climb.is_cold and min(windows.at_first.minute, windows.at_last.minute) * LONG < _NOTHING * climb.use.typical:
+            windows.window = SHORT
+            return inf
         if not climb.is_cold and windows.is_no_window(lasted):
             return climb.rate(now)
         windows.of_answers = False
@@ -131,7 +136,6 @@ class Attempts:
         if windows.of_answers:
             return min(climb.rate(now), windows.least * UNDER)
         rate = self._full_rate(windows.at_first if climb.is_cold else windows.at_last)
-        # A quota that others used up says nothing at first but that there is one.
         least = climb.use.typical if climb.is_cold else 0.0
         if climb.is_cold and not lasted:
             # The windows held as much when the next attempt was taken: they were not full, and what went until then is a rate that may be.

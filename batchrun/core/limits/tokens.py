@@ -33,12 +33,10 @@ from batchrun.core.limits.reckoning import Reckoning, ToldReckoning
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import UNDER, Rule
 from batchrun.core.limits.use import OF_ATTEMPTS, OF_ROWS
-from batchrun.core.limits.windows import LONG, SHORT
+from batchrun.core.limits.windows import LONG
 
 _HOLD_ROWS = 300
 """A hold lasts a minute where so many rows go in it, or else two."""
-_NOTHING = 2.0
-"""Usual rows: less in a minute, as it first looked, is nothing, for some of it may be refused yet."""
 _HELD_LESS = 0.7
 """Of what a short window was found to hold: what holds less with a row that was refused is not the window that is full."""
 
@@ -99,14 +97,6 @@ class KnownTokens(Attempts):
 @slotted
 class UnknownTokens(Attempts):
     """Nothing was found yet."""
-
-    def fell(self, now: float, lasted: float) -> float:
-        """What the full window held is the quota; none is shown where it was others who had filled it before anything was taken."""
-        windows, use = self.climb.windows, self.climb.use
-        if use.has_no_answer and windows.at_first.minute * LONG < _NOTHING * use.typical:
-            windows.window = SHORT
-            return inf
-        return Attempts.fell(self, now, lasted)
 
     def when_held(self, now: float) -> FoundTokens:
         """Reckon with what was found, from what went until now."""

@@ -55,8 +55,6 @@ class Use:
     """What was answered, where it matters whether that is what a provider counts."""
     typical: float = 1.0
     """Units of a usual attempt."""
-    has_no_answer: bool = False
-    """Where that matters, nothing had been answered when refusals came in a row."""
     demand: Demand = OF_ATTEMPTS
     began: float = inf
     """When the first attempt went."""
@@ -73,8 +71,7 @@ class Use:
 
     def expect(self, cost: float) -> None:
         """As long as nothing was answered, a usual attempt costs what one did that was refused; of those that all cost one it is known."""
-        self.has_no_answer = self.answers is not None and self.answers.latest.until == -inf
-        if self.has_no_answer:
+        if self.answers is not None and self.answers.latest.until == -inf:
             self.typical = cost
 
     def uncount(self, launched_at: float, cost: float) -> None:

@@ -56,6 +56,8 @@ def refused(lane: Lane, launched_at: float, failure: Failure, now: float, jitter
     may_be_its = lane.plan.pool_quota != NO_QUOTA and (may_be_full or lane.pool.limiter.has_found)
     if shared or (may_be_its and not is_own and not lane.limiter.has_found):
         lane.pool.limiter.refused(*told)
+    elif lane.pool.answered_at == -math.inf:
+        lane.pool.limiter.attempts.uncount(launched_at, 1.0)
     else:
         lane.pool.refused.add(now, 1.0)
 

@@ -102,13 +102,14 @@ def test_the_first_full_window_is_the_quota():
         assert pace.held == pytest.approx(expected * UNDER, rel=0.01)
 
 
-def test_a_quota_that_others_used_up_does_not_freeze_the_pace():
+def test_a_quota_that_others_used_up_shows_no_rate():
     pace = pace_of_attempts()
     pace.pay(0.0, 1.0)
     pace.uncount(0.0, 1.0)
     pace.begin_episode(0.0)
     pace.find(60.0, 59.0)
-    assert pace.held == 1.0
+    assert pace.held == math.inf
+    assert pace.free_at(60.0) == 60.0
 
 
 def test_a_held_rate_that_is_used_and_answered_doubles_within_three_minutes():
