@@ -57,6 +57,7 @@ def refused(lane: Lane, launched_at: float, failure: Failure, now: float, jitter
     if shared or (may_be_its and not is_own and not lane.limiter.has_found):
         lane.pool.limiter.refused(*told)
     elif lane.pool.answered_at == -math.inf:
+        # So it is seen that nothing was taken, if others have filled the pool's quota.
         lane.pool.limiter.attempts.uncount(launched_at, 1.0)
     else:
         lane.pool.refused.add(now, 1.0)
