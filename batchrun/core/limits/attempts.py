@@ -3,7 +3,8 @@
 Theory of operation. *A quota that is known* is kept to by an even rate, a margin under it (`margin.py`): that is all.
 
 *A quota that is to be found* shows at a refusal: the window is full, and what went in it is the quota (`windows.py`). The rate is held a
-fiftieth under that. When the climb after it is refused, the rate falls back, and by how much depends on the window:
+fiftieth under that. Where hardly anything had gone when refusals came in a row, others had filled it: no rate is shown, and what goes grows
+as at first once they are over. When the climb after it is refused, the rate falls back, and by how much depends on the window:
 
 - *A minute*: what went in the last minute is the quota, and the rate is that again.
 - *Six seconds*: the rate that filled them is that of three seconds before, their middle; a twentieth less, since it was too much. Where
@@ -136,6 +137,7 @@ class Attempts:
         if windows.of_answers:
             return min(climb.rate(now), windows.least * UNDER)
         rate = self._full_rate(windows.at_first if climb.is_cold else windows.at_last)
+        # A quota that others used up but for a little says nothing at first but that there is one.
         least = climb.use.typical if climb.is_cold else 0.0
         if climb.is_cold and not lasted:
             # The windows held as much when the next attempt was taken: they were not full, and what went until then is a rate that may be.
