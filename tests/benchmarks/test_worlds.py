@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from batchrun.simulator.quotas import Caps
 from batchrun.simulator.scenario import Mishap
 from tests.benchmarks.pools import jain
 from tests.benchmarks.worlds import Night, Tenant, World, calls, few, own_quotas, several_processes, tokens
@@ -133,3 +134,18 @@ def test_four_of_six_workspaces_with_caps_of_a_minute_take_nothing_from_the_acco
     six = tuple(Tenant(f"w{place}", own=(tokens(300_000, 60),) if place < 4 else ()) for place in range(6))
     seen = Night(World("300000 tpm of four of six, 60 s", (tokens(2_400_000, 60),), six, seconds=420.0, seed=seed)).run()
     assert seen.used >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("period", "window", "debit", "workspaces", "answer", "seed"),
+    [
+        (60, "aligned", "admission", 1, 8.0, 39),
+        (60, "aligned", "admission", 2, 20.0, 71),
+        (6, "sliding", "completion", 2, 8.0, 72),
+    ],
+)
+def test_what_refuses_while_the_last_six_seconds_are_next_to_empty_is_not_taken_for_these(period, window, debit, workspaces, answer, seed):
+    own = tuple(Tenant(f"w{place}") for place in range(workspaces))
+    caps = (Caps(tokens=1_000_000 * period // 60, token_period=period, window=window, debit=debit),)
+    seen = Night(World("next to empty", caps, own, seconds=420.0, latency=((0.0, answer),), since=180, seed=seed)).run()
+    assert seen.used >= 0.85

@@ -3,7 +3,7 @@
 Theory of operation. Providers count over a few seconds or over a minute, and the two are told apart by what refusals show:
 
 - *How long they last.* A window of six seconds has room again six seconds after it was filled, whatever filled it. Refusals that go on
-  for longer are a minute's.
+  for longer are a minute's. So are those of the first minute of a run that come while the six seconds are next to empty.
 - *What stays the same.* The window that is full holds the same at each refusal. If the minute held the same at two of them, and the six
   seconds did not, it is the minute. If it is the minute that did not, while the six seconds were as full as they get, it is these.
 
@@ -41,6 +41,8 @@ _LESS = 0.7
 """Of what a short window held at first: a refusal when it holds less than that is not the short window's, and may be one of answers."""
 _AS_BEFORE = 0.015
 """What a window that is full at two refusals holds more or less at one of them, at the most."""
+_EMPTY = 0.1
+"""Of what it held at first, or a minute does on the mean: a short window that held less than that was not full."""
 _ALIKE = 0.1
 """What a window holds more or less at refusals that it may have made, at the most."""
 _STAYED, _GONE = 0.3, 0.5
@@ -135,13 +137,19 @@ class Windows:
 
     def end_episode(self, now: float, lasted: float) -> None:
         """Refusals have *lasted* so many seconds."""
-        is_long = lasted > _LASTS_LONG
+        is_long = lasted > _LASTS_LONG or self._was_short_empty
         may_be_long = is_long or (self.window == LONG and self.at_last.short < _LESS * self.at_first.short)
         if may_be_long and not (self.window == LONG and self._is_shown) and self._were_answers(now):
             self.window, self.of_answers = SHORT, True
         elif is_long:
             self.window, self.of_answers = LONG, False
             self._is_shown = self._is_shown or self.least * SHORT < self.use.typical
+
+    @property
+    def _was_short_empty(self) -> bool:
+        """Whether the short window held next to nothing at the latest refusal. A quota hardly falls so far in the first minute of a run."""
+        first, last = self.at_first, self.at_last
+        return self.first_at - self.use.began < LONG and last.short < _EMPTY * max(first.short, last.minute)
 
     def _were_answers(self, now: float) -> bool:
         """Whether it was answers that filled the short window at each refusal, and no longer now that an attempt was taken.
