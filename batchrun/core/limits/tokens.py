@@ -190,8 +190,7 @@ class FoundTokens:
             return self.climb.rate(now)
         at_end = self.counting.at_end
         windows.of_answers = at_end and window < LONG
-        if not windows.were_no_answers(self.climb.held):
-            windows.end_episode(now, lasted)
+        windows.end_episode(now, lasted)
         if windows.window != window or windows.of_answers:
             self.counting.at_end = windows.of_answers
         if windows.of_answers and not at_end:

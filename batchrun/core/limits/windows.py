@@ -14,8 +14,6 @@ Tokens may count when an answer ends, and not when its call comes. Then what was
 is answered, though nothing more goes, and refusals last for longer than that. So before they are taken for a minute's it is asked whether
 answers explain them: whether these filled the short window at each of them, and no longer when an attempt was taken, while nothing had
 left the minute. At a steady rate they fill it always: so it is not asked any more once a minute was full while none had come for seconds.
-Where refusals go on while far fewer come than are thought to be the quota, it was the minute all the time: an aligned one has room again
-at its end, though nothing has left the last sixty seconds.
 
 A window of tokens may be shorter than six seconds: it is told from those by how full it is at refusals (`fuller.py`).
 
@@ -48,8 +46,6 @@ _ALIKE = 0.1
 _STAYED, _GONE = 0.3, 0.5
 """Of what answers filled at the first refusal of an episode: what they fill at all others, if they are what is counted. Of what they filled
 at the most: as little may be left in an aligned window that has room again."""
-_FALLEN = 0.4
-"""Of a quota of answers: what they fill at a refusal, if it has fallen so far as quotas do."""
 _ROWS = 10
 """Usual rows that a quota of answers goes for at the least."""
 _LEFT = 0.05
@@ -163,13 +159,6 @@ class Windows:
             and held.answers < max(self.least, _GONE * self._most)
             and (self.of_answers or held.minute - tried > (1 - _LEFT) * self.at_last.minute)
         )
-
-    def were_no_answers(self, held: float) -> bool:
-        """Whether answers, which are taken for what is full, were much fewer at a refusal than the *held* rate: it is the minute, then."""
-        if not self.of_answers or self.least > _FALLEN * held:
-            return False
-        self.window, self.of_answers, self._is_shown = LONG, False, True
-        return True
 
     def is_no_window(self, lasted: float) -> bool:
         """Whether refusals have *lasted* for so long that no window was full at the latest of them: then it is no rate's doing."""
