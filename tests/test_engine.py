@@ -784,13 +784,13 @@ def test_workers_are_never_more_than_the_most_that_was_in_flight():
     assert len(bench.endpoint.workers) <= bench.endpoint.most_open == 8
 
 
-@pytest.mark.timeout(600)  # What it may take is told in its own seconds, however busy the machine is.
-def test_a_hundred_thousand_rows_with_mixed_faults_are_each_answered_once_in_seconds():
+@pytest.mark.timeout(300)  # What it may take is told in its own seconds, however busy the machine is.
+def test_twenty_thousand_rows_with_mixed_faults_are_each_answered_once_in_seconds():
     dice = random.Random(7)
     results = [throttled()] * 5 + [again()] * 3 + [again(20.0)] + [answer()] * 91
     workspaces = [f"w{number}" for number in range(8)]
     bench = benched(
-        *(lane(name, rows=12_500, slots=16) for name in workspaces),
+        *(lane(name, rows=2_500, slots=16) for name in workspaces),
         endpoint=Scripted(
             lambda _row, _call: dice.choice(results), seconds=lambda _row: 60.0 if dice.random() < 0.005 else dice.uniform(0.5, 2.0)
         ),
@@ -798,8 +798,8 @@ def test_a_hundred_thousand_rows_with_mixed_faults_are_each_answered_once_in_sec
     )
     began = time.process_time()
     assert bench.run() == Drained(())
-    assert time.process_time() - began < 60
-    assert sorted(bench.ledger.ids()) == sorted(f"{name}/qwen-plus/{ordinal}" for name in workspaces for ordinal in range(12_500))
+    assert time.process_time() - began < 12
+    assert sorted(bench.ledger.ids()) == sorted(f"{name}/qwen-plus/{ordinal}" for name in workspaces for ordinal in range(2_500))
     assert all(isinstance(outcome, Answered) and isinstance(outcome.reply, Reply) for _, outcome in bench.ledger.entries)
     assert set(bench.endpoint.most.values()) <= set(range(1, 17))
     assert bench.ledger.starts.keys() == bench.ledger.ends.keys()

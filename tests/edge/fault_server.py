@@ -15,6 +15,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import anyio
 import anyio.lowlevel
@@ -181,9 +182,10 @@ def pours(head: bytes, piece: bytes) -> Fault:
     return fault
 
 
-def bomb(unpacked_bytes: int) -> bytes:
-    """Spaces without end in a few bytes of gzip."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+@cache
+def bomb(unpacked_bytes: int, wbits: int = 31) -> bytes:
+    """Spaces without end in a few bytes of gzip, or of what *wbits* says."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, wbits)
     block = b" " * 1_048_576
     return b"".join(packer.compress(block) for _ in range(unpacked_bytes // len(block))) + packer.flush()
 

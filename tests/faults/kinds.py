@@ -158,9 +158,11 @@ def _framing(head: bytes, body: bytes, kind: str) -> dict[str, Kind]:
         "gzip that is none": Kind(says(typed(b"not gzip at all", PACKED)), "bad_http"),
         "a packing that nobody offered": Kind(says(typed(b"\x0b" + body, "Content-Encoding: br")), "bad_http"),
         "gzip of members without end": Kind(says(typed(gzip.compress(b"") * 20_000, PACKED)), "bad_http"),
-        "a bomb": Kind(says(typed(server.bomb(64 << 20), PACKED)), "response_too_large", REJECT),
-        "a bomb in chunks": Kind(says(chunked(server.bomb(64 << 20), headers=PACKED + "\r\n")), "response_too_large", REJECT),
-        "a bomb in deflate": Kind(says(typed(zlib.compress(b" " * (64 << 20)), "Content-Encoding: deflate")), "response_too_large", REJECT),
+        "a bomb": Kind(says(typed(server.bomb(32 << 20), PACKED)), "response_too_large", REJECT),
+        "a bomb in chunks": Kind(says(chunked(server.bomb(32 << 20), headers=PACKED + "\r\n")), "response_too_large", REJECT),
+        "a bomb in deflate": Kind(
+            says(typed(server.bomb(32 << 20, zlib.MAX_WBITS), "Content-Encoding: deflate")), "response_too_large", REJECT
+        ),
         "a body one byte too large": Kind(says(typed(b" " * (LARGEST + 1))), "response_too_large", REJECT),
         "an answer without end": Kind(server.pours(head + b"\r\n", b"x" * 65_536), "response_too_large", REJECT),
         "blanks without end": Kind(server.pours(head + b"\r\n", b" " * 65_536), "response_too_large", REJECT),
