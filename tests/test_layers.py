@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,18 @@ def floor_of(name):
     return best[1]
 
 
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return tuple(_imports(path))
+
+
+def _imports(path):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("batchrun"):
             found = node.module.removeprefix("batchrun").removeprefix(".")
             for alias in node.names:
@@ -43,35 +54,52 @@ def imports(path):
                 yield inner if (PACKAGE / (inner.replace(".", "/") + ".py")).exists() else found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_an_import_goes_down_or_stays(path):
-    above = [found for found in imports(path) if found and floor_of(found) > floor_of(name_of(path))]
-    assert above == []
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """What was parsed for these tests is of no use to others, and is looked through whenever Python looks for rubbish."""
+    yield
+    tree_of.cache_clear()
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "edge").rglob("*.py")), ids=name_of)
-def test_edge_rooms_do_not_know_each_other(path):
-    own = ".".join(name_of(path).split(".")[:2])
-    others = [found for found in imports(path) if found.startswith(("edge", "engine")) and not (found + ".").startswith(own + ".")]
-    assert others == []
+def wrong(paths, look):
+    """What *look* finds in each of these modules, of those where it finds something: four tests of all modules, not one for each."""
+    return {name_of(path): found for path in paths if (found := look(path))}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=name_of)
-def test_the_core_asks_the_world_nothing(path):
-    world = {"time", "random", "secrets", "os", "io", "socket", "asyncio", "anyio", "aiohttp", "logging", "threading", "tempfile", "uuid"}
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    names |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert names & world == set()
+def test_an_import_goes_down_or_stays():
+    def above(path):
+        return [found for found in imports(path) if found and floor_of(found) > floor_of(name_of(path))]
+
+    assert wrong(MODULES, above) == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_nothing_is_added_to_what_was_read_before_an_await(path):
+def test_edge_rooms_do_not_know_each_other():
+    def others(path):
+        own = ".".join(name_of(path).split(".")[:2])
+        return [found for found in imports(path) if found.startswith(("edge", "engine")) and not (found + ".").startswith(own + ".")]
+
+    assert wrong(sorted((PACKAGE / "edge").rglob("*.py")), others) == {}
+
+
+WORLD = {"time", "random", "secrets", "os", "io", "socket", "asyncio", "anyio", "aiohttp", "logging", "threading", "tempfile", "uuid"}
+
+
+def test_the_core_asks_the_world_nothing():
+    def asked(path):
+        names = {alias.name.split(".")[0] for node in ast.walk(tree_of(path)) if isinstance(node, ast.Import) for alias in node.names}
+        names |= {(node.module or "").split(".")[0] for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom)}
+        return names & WORLD
+
+    assert wrong(sorted((PACKAGE / "core").rglob("*.py")), asked) == {}
+
+
+def test_nothing_is_added_to_what_was_read_before_an_await():
     """``total += await …`` reads the total first, and forgets what others have added by the time it is written."""
-    found = [
-        node.lineno for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.AugAssign) and awaits(node)
-    ]
-    assert found == []
+
+    def added(path):
+        return [node.lineno for node in ast.walk(tree_of(path)) if isinstance(node, ast.AugAssign) and awaits(node)]
+
+    assert wrong(MODULES, added) == {}
 
 
 def awaits(node):
