@@ -150,9 +150,11 @@ class Parking:
         return [each for each in self.lanes.values() if name_of(scope, each) == name]
 
     def scopes(self) -> tuple[ParkedScope, ...]:
-        """What stands still, and has rows waiting."""
-        standing = (*self._parks.values(), *self._closed.values())
-        return tuple(ParkedScope(each.scope, each.name, each.said, each.rows, each.workspaces) for each in standing if each.rows)
+        """What stands still, and has rows waiting; of a closed workspace those that wait for nothing but its hours."""
+        parks = [(each, each.rows) for each in self._parks.values()]
+        _, only_closed = self.rows()
+        standing = (*parks, *((each, only_closed[name]) for name, each in self._closed.items()))
+        return tuple(ParkedScope(each.scope, each.name, each.said, rows, each.workspaces) for each, rows in standing if rows)
 
 
 def outlasts(parked: Parked, lane: Lane, result: Reply | Failure) -> bool:
