@@ -539,6 +539,25 @@ def test_a_pattern_in_a_folder_that_this_user_may_not_look_into_says_so_and_whic
     assert str(refused.value).endswith(f'input "{outer}/{pattern}" = {found}: {way_out}')
 
 
+@pytest.mark.parametrize(
+    ("rights", "pattern"),
+    [(0o000, "*/rows.jsonl"), (0o000, "*/*.jsonl"), (0o000, "**/*.jsonl"), (0o300, "*/*.jsonl"), (0o300, "**/rows.jsonl")],
+)
+def test_a_pattern_that_matches_files_and_leads_into_a_folder_that_cannot_be_looked_into_too_leaves_none_out_unsaid(folder, rights, pattern):
+    with somebody_who_is_not_root():
+        for name in ("legal", "sales"):
+            (folder / name).mkdir()
+            written(folder / name / "rows.jsonl", line(name))
+        (folder / "sales").chmod(rights)
+        with pytest.raises(JobError) as refused:
+            find([InputFile(f"{folder}/{pattern}")], {}, None)
+        (folder / "sales").chmod(0o700)
+        assert len(find([InputFile(f"{folder}/{pattern}")], {}, None)[0]) == 2
+    found = f"a pattern in a folder that cannot be looked into ({folder}/sales: Permission denied)"
+    way_out = f"what it leaves out there cannot be known: let this user read and enter '{folder}/sales', or name files elsewhere"
+    assert str(refused.value).endswith(f'input "{folder}/{pattern}" = {found}: {way_out}')
+
+
 def test_a_file_in_a_folder_that_may_be_listed_and_not_entered_is_told_as_one_that_cannot_be_read(folder):
     with somebody_who_is_not_root():
         (folder / "outer").mkdir()

@@ -87,8 +87,8 @@ def _looks(
         if each.workspace is not None and each.workspace not in workspaces:
             yield Mistake(where(each.path), f"workspace {each.workspace!r}", "must be one of the job's workspaces")
         paths = _paths(each.path)
-        if not paths:
-            yield _matchless(each.path)
+        if paths != [each.path] and (unmatched := _unmatched(each.path, any_match=bool(paths))):
+            yield unmatched
         for path in paths:
             yield _look(path, each.workspace or default_workspace)
 
@@ -106,10 +106,12 @@ def _paths(path: str) -> list[str]:
     return sorted(match for match in matches if not os.path.isdir(match))  # noqa: PTH112 - of a Path it raises where it may not look
 
 
-def _matchless(pattern: str) -> Mistake:
+def _unmatched(pattern: str, *, any_match: bool) -> Mistake | None:
+    """What is wrong with a pattern: it matches no file, or may leave out some, unseen, beside those that it matches."""
     if not (shut := printable(_shut(pattern))):
-        return Mistake(where(pattern), "a pattern that no file matches", "must match at least one file")
-    wanted = f"must match at least one file: let this user read and enter {shut!r}, or name files elsewhere"
+        return None if any_match else Mistake(where(pattern), "a pattern that no file matches", "must match at least one file")
+    must = "what it leaves out there cannot be known" if any_match else "must match at least one file"
+    wanted = f"{must}: let this user read and enter {shut!r}, or name files elsewhere"
     return Mistake(where(pattern), f"a pattern in a folder that cannot be looked into ({shut}: Permission denied)", wanted)
 
 
@@ -121,7 +123,7 @@ def _shut(pattern: str) -> str:
         for each in glob.iglob(folder, recursive=True) if glob.has_magic(folder) else [folder]:  # noqa: PTH207 - as in _paths
             try:
                 os.stat(f"{each}/.")  # noqa: PTH116 - a Path leaves the dot out, without which nobody enters
-                if glob.has_magic(part):
+                if glob.has_magic(part) or "**" in parts[:depth]:
                     os.scandir(each).close()
             except PermissionError:
                 return each
