@@ -543,7 +543,7 @@ def test_a_pattern_in_a_folder_that_this_user_may_not_look_into_says_so_and_whic
     ("rights", "pattern"),
     [(0o000, "*/rows.jsonl"), (0o000, "*/*.jsonl"), (0o000, "**/*.jsonl"), (0o300, "*/*.jsonl"), (0o300, "**/rows.jsonl")],
 )
-def test_a_pattern_that_matches_files_and_leads_into_a_folder_that_cannot_be_looked_into_too_leaves_none_out_unsaid(folder, rights, pattern):
+def test_a_pattern_that_matches_files_and_leads_into_a_folder_that_cannot_be_looked_into_leaves_none_out(folder, rights, pattern):
     with somebody_who_is_not_root():
         for name in ("legal", "sales"):
             (folder / name).mkdir()
@@ -570,7 +570,8 @@ def test_a_file_in_a_folder_that_may_be_listed_and_not_entered_is_told_as_one_th
 def test_a_mistyped_input_is_told_with_the_file_beside_it_that_was_meant(tmp_path, opened):
     written(tmp_path / "tickets.jsonl", line("a"))
     assert f"did you mean '{tmp_path / 'tickets.jsonl'}'?" in refusal(opened, tmp_path / "tikcets.jsonl")
-    for other in (tmp_path / "legal", tmp_path / "none" / "tickets.jsonl"):
+    written(tmp_path / "legals.toml", b"")  # A job, most likely the one that names the input.
+    for other in (tmp_path / "legals.json", tmp_path / "legal", tmp_path / "none" / "tickets.jsonl"):
         assert "did you mean" not in refusal(opened, other)
 
 

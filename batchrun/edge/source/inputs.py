@@ -157,7 +157,8 @@ def _meant(path: str) -> str:
     try:
         if place.is_symlink():
             return f"; it is a link to {printable(str(place.readlink()))!r}, which is not there"
-        near = None if place.exists() else nearest(place.name, (each.name for each in islice(place.parent.iterdir(), _MOST_NEIGHBOURS)))
+        beside = (each.name for each in islice(place.parent.iterdir(), _MOST_NEIGHBOURS) if each.suffix != ".toml")
+        near = None if place.exists() else nearest(place.name, beside)
     except OSError:
         return ""
     return f"; did you mean {printable(str(place.with_name(near)))!r}?" if near else ""
