@@ -57,7 +57,7 @@ def look_ahead(
             unfit = {lane: wrong.never_fitting(workspaces[lane[0]], lane[1], opening, counts) for lane in counts if lane not in parked}
             seen = seen_so_far(directory, workspaces, opening)
             lanes = [expected_lane(job, workspaces[lane[0]], lane[1], opening, seen, unfit.get(lane, frozenset())) for lane in counts]
-            obstacles = (*wrong.parked(parked, counts), *wrong.unfitting(unfit), *wrong.set_aside(opening))
+            obstacles = (*wrong.parked(parked, counts), *wrong.unfitting(unfit), *wrong.set_aside(opening, workspaces))
             told = _priced(_told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools), lanes, job, workspaces, begins_at)
             calls = {lane.key: lane.calls for lane in lanes}
             affording = Affording(job, workspaces, directory, calls, {lane.key: lane.most.bounds for lane in lanes}, begins_at)

@@ -8,7 +8,7 @@ from typing import Any
 
 from batchrun.core.jobs.job import Workspace
 from batchrun.core.model import Scope
-from batchrun.core.rows.reasons import HINTS
+from batchrun.core.rows.reasons import HINTS, is_of_a_workspace, known
 from batchrun.core.rows.routes import NoRoute, route
 from batchrun.core.scheduling.expected import LaneKey
 from batchrun.core.scheduling.prospects import Obstacle
@@ -73,12 +73,13 @@ def unfitting(unfit: Mapping[LaneKey, frozenset[int]]) -> Iterator[Obstacle]:
             yield Obstacle(_where(workspace, model), len(rows), said, "raise tpm in the job, or make the rows smaller")
 
 
-def set_aside(opening: Opening) -> Iterator[Obstacle]:
-    """A kind of mistake at a time, and the rest together."""
+def set_aside(opening: Opening, workspaces: Iterable[str]) -> Iterator[Obstacle]:
+    """A kind of mistake at a time, and the rest together; *workspaces* are those of the job."""
     advice = "correct the lines; the run sets them aside and goes on"
+    of_a_workspace = f"{known([*workspaces])}; the run sets the lines aside and goes on"
     for each in opening.no_rows:
         more = f" (and {each.lines - 1:,} more)" if each.lines > 1 else ""
-        hint = next((hint for hint, fits in HINTS.items() if fits(each)), advice)
+        hint = next((hint for hint, fits in HINTS.items() if fits(each)), of_a_workspace if is_of_a_workspace(each) else advice)
         yield Obstacle(each.place + more, each.lines, each.said, hint)
     if rest := opening.source.counts.set_aside - sum(each.lines for each in opening.no_rows):
         yield Obstacle("the input", rest, "lines that are no row for other reasons", advice)

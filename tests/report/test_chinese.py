@@ -20,7 +20,7 @@ from batchrun.core.protocols.error_body import refusal
 from batchrun.core.protocols.mishaps import MISHAPS, mishap
 from batchrun.core.rows.answers import Schema, _judged, _unfit_call
 from batchrun.core.rows.parts import Medium
-from batchrun.core.rows.reasons import HINTS, Reasons, told
+from batchrun.core.rows.reasons import ALONE, HINTS, Reasons, told
 from batchrun.core.rows.routes import NoRoute, route
 from batchrun.core.rows.rows import NotARow
 from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS
@@ -166,6 +166,7 @@ def test_what_would_help_many_lines_is_told_in_chinese():
     for said in ("id 'a' stands already at rows.jsonl line 7", "a line of 9,000 bytes: at most 100 may be", "7 more for other reasons"):
         in_chinese(said)
     in_chinese("the job's workspaces are legal, hr and 30 more")
+    assert chinese(ALONE) is not None
 
 
 def test_no_pattern_takes_long_over_a_text_of_anybody():

@@ -504,3 +504,10 @@ def test_a_plan_of_a_table_says_how_it_becomes_json_lines():
     assert [each.where for each in found] == ["in.jsonl, line 2 (and 1 more)", "in.jsonl, line 1"]
     assert found[1].advice.startswith("a table with headings (CSV) is made JSON lines by: python3 -c")
     assert found[0].advice == "correct the lines; the run sets them aside and goes on"
+
+
+@pytest.mark.parametrize(("names", "way_out"), [(("legal",), "the job's workspaces are legal; "), ((), "give it a table for each")])
+def test_a_plan_of_rows_of_unknown_workspaces_says_which_the_job_has_or_how_it_gets_them(names, way_out):
+    write([*rows_of(1, "sales"), *rows_of(1, "hr")])
+    found = planned(job_of(workspaces={name: {} for name in names})).obstacles
+    assert [way_out in each.advice for each in found if " is not one of the job's" in each.said] == [True, True]

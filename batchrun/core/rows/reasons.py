@@ -7,7 +7,7 @@ tells kinds apart: two workspaces that the job does not know are two mistakes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 MOST_SHOWN = 5
@@ -16,6 +16,10 @@ _MOST_KINDS = 1000
 """That are told apart: a file of another kind must not fill the memory with what is wrong in it."""
 _DIFFERS = re.compile(r"""(?<=^id )['"].*(?= stands already )|'[^']*'|"[^"]*"|\d+(?:,\d{3})*""")
 _MOST_NAMES = 12
+ALONE = (
+    "the job has no workspace but default: give it a table for each that rows name, [workspaces.NAME] with its api_key_env, or correct the "
+    "lines"
+)
 
 
 class Reason(NamedTuple):
@@ -103,6 +107,18 @@ def told(lines: int, reasons: Iterable[Reason], workspaces: Iterable[str] = ()) 
         yield f"{rest:,} more for other reasons"
     yield from (hint for hint, fits in HINTS.items() if any(map(fits, shown)))
     names = list(workspaces)
-    if names and any(" is not one of the job's" in each.said for each in shown):
-        more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
-        yield f"the job's workspaces are {', '.join(names[:_MOST_NAMES])}{more}"
+    if names and any(map(is_of_a_workspace, shown)):
+        yield known(names)
+
+
+def is_of_a_workspace(reason: Reason) -> bool:
+    """Whether its lines name a workspace that the job does not know."""
+    return " is not one of the job's" in reason.said
+
+
+def known(names: Sequence[str]) -> str:
+    """Say which workspaces a job has, to whoever names another."""
+    if names == ["default"]:
+        return ALONE
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return f"the job's workspaces are {', '.join(names[:_MOST_NAMES])}{more}"

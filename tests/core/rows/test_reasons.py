@@ -42,6 +42,11 @@ def test_a_workspace_that_was_renamed_is_one_reason_with_its_count_and_the_name_
     ]
 
 
+def test_a_job_without_workspaces_is_told_how_it_gets_those_that_its_rows_name():
+    reasons = reasons_of(why(b'{"workspace": "legal", "prompt": "a"}', "default"))
+    assert "give it a table for each that rows name, [workspaces.NAME]" in [*told(1, reasons.most_frequent(), ["default"])][-1]
+
+
 def test_two_unknown_workspaces_are_two_reasons_whatever_numbers_are_in_their_names():
     team = [why(b'{"workspace": "team-%d", "prompt": "a"}' % number, "legal") for number in (1, 2, 2)]
     found = [(each.lines, each.place) for each in reasons_of(*team).most_frequent()]

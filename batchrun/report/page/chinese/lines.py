@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from batchrun.core.rows.reasons import ALONE
+
 LINES = {
     "a blank line": "空行",
     "no prompt: give prompt (text) or messages (a list)": "没有提示词：请给出 prompt（文本）或 messages（列表）",
@@ -14,6 +16,7 @@ LINES = {
     ),
     "no workspace: name one in the line, or one for the whole input in the job": "没有业务空间：请在行中指明，或在作业中为整个输入指明",
     "workspace must be a string: the name of one of the job's workspaces": "workspace 必须是字符串：作业中某个业务空间的名称",
+    ALONE: "作业只有业务空间 default：请为各行所指明的每个业务空间加一张表 [workspaces.NAME]，写明其 api_key_env，或更正这些行",
     "no model: name one in the line, or a default in the job": "没有模型：请在行中指明，或在作业中给出默认模型",
     "model must be a non-empty string": "model 必须是非空字符串",
     "the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK": "输入必须是 UTF-8：iconv -f GB18030 -t UTF-8 可由 GBK 转换",
