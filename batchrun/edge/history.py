@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ from batchrun.core.errors import LedgerError, RunDamagedError, said_by
 from batchrun.core.ledger.attempts import Line, ReadIn, read_attempt
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.folders import written_in
 from batchrun.core.ledger.given import Given, Part, look_at
 
 TAIL_CHUNK_BYTES = 1 << 16
@@ -89,10 +91,21 @@ def entries(
         except NotAnEntryError as error:
             raise _damaged(path, start, number, str(error)) from None
         if entry.workspace != workspace:
-            raise _damaged(path, start, number, "is an entry of another workspace")
+            raise written_otherwise(path.parent, entry.workspace) or _damaged(path, start, number, "is an entry of another workspace")
         if (what := wrong(entry)) is not None:
             raise _damaged(path, start, number, what)
         yield entry
+
+
+def written_otherwise(folder: Path, workspace: str) -> RunDamagedError | None:
+    """Say that *folder* is that of *workspace*, under a name that another system wrote; None where it is another's."""
+    if (how := written_in(os.fsencode(folder.name), workspace)) is None:
+        return None
+    way_out = f"Give it the name {workspace!r}, or run batchrun under the LC_ALL that it was made with"
+    return RunDamagedError(
+        f"{folder}: is the folder of the workspace {workspace}, and its name is in {how}: names are in {sys.getfilesystemencoding()} "
+        f"here. Nothing was changed. {way_out}"
+    )
 
 
 def take_in(

@@ -191,7 +191,7 @@ class _Check:
             entry = self._entry(text)
             if isinstance(entry, str) and number == 1 and isinstance(marked := self._entry(text.removeprefix(_MARK)), Entry):
                 damaged[number], corrected[number], entry = "begins with a byte order mark", text.removeprefix(_MARK), marked
-            wrong = entry if isinstance(entry, str) else self._wrong(entry, path.parent.name)
+            wrong = entry if isinstance(entry, str) else self._wrong(entry, path.parent)
             if isinstance(entry, Entry) and wrong is None:
                 self._fold.entries([entry])
                 self._request(entry, f"{path.relative_to(self._directory).as_posix()} line {number}")
@@ -212,8 +212,10 @@ class _Check:
         except NotAnEntryError as error:
             return str(error)
 
-    def _wrong(self, entry: Entry, workspace: str) -> str | None:
-        if entry.workspace != workspace:
+    def _wrong(self, entry: Entry, folder: Path) -> str | None:
+        if entry.workspace != folder.name:
+            if (misnamed := history.written_otherwise(folder, entry.workspace)) is not None:
+                raise misnamed
             return f"is an entry of the workspace {entry.workspace}"
         if (wrong := self._fold.calls.wrong(entry)) is not None:
             return wrong

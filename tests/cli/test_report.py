@@ -139,6 +139,7 @@ def test_by_names_the_columns_in_their_order_and_comes_in_json_too(tmp_path):
     ("arguments", "told"),
     [
         (["--by", "week"], "workspace, model, day, hour or metadata.KEY is wanted"),
+        (["--by", "metadata.\udcb2"], "'metadata.\\udcb2': workspace, model, day, hour or metadata.KEY is wanted"),
         (["--zone", "Mars/Base"], "a time zone, such as"),
         (["--focus", "x.xlsx"], "ends in .csv or .parquet"),
         (["--id", "llm-1"], "NAME=MEANING is wanted"),

@@ -175,6 +175,23 @@ def test_a_run_that_is_held_is_not_checked_and_what_is_no_run_is_refused(tmp_pat
         assert str(none.exception) == f"{wrong}: is no run directory: there is no run.json in it; {meant}"
 
 
+def test_a_folder_whose_name_another_system_wrote_is_no_damage_and_its_answers_are_neither_moved_aside_nor_asked_again(tmp_path):
+    """A run of a terminal in GB18030, which cron goes on with in UTF-8."""
+    made_run(tmp_path / "run")
+    folder = tmp_path / "run" / os.fsdecode("法务".encode("gb18030"))
+    (tmp_path / "run" / "法务").rename(folder)
+    before = (folder / "results.jsonl").read_bytes()
+    told = "is the folder of the workspace 法务, and its name is in gb18030: .* Give it the name '法务', or run batchrun under the "
+    for repair in (False, True):
+        with pytest.raises(RunDamagedError, match=told):
+            checked(tmp_path / "run", repair=repair)
+    with pytest.raises(RunDamagedError, match=told):
+        read_statement(tmp_path / "run")
+    assert (folder / "results.jsonl").read_bytes() == before
+    folder.rename(tmp_path / "run" / "法务")
+    assert checked(tmp_path / "run", repair=False).whole
+
+
 def test_a_torn_tail_is_told_and_mended_without_being_damage(tmp_path):
     made_run(tmp_path / "run")
     with (tmp_path / "run" / "sales" / "results.jsonl").open("ab") as file:

@@ -40,9 +40,11 @@ _MOST_FOUND = 4096
 
 
 def checked(by: Iterable[str]) -> tuple[str, ...]:
-    """Return the dimensions *by*, each once; raise ValueError for what is none."""
+    """Return the dimensions *by*, each once; raise ValueError for what is none, or no text: an argument may be any bytes."""
     found = tuple(dict.fromkeys(by))
     for name in found:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise ValueError(f"{name!a}: {_WANTED}, in UTF-8")
         if name not in {*LANE, "day", "hour"} and not (name.startswith("metadata.") and name != "metadata."):
             raise ValueError(f"{name!r}: {_WANTED}")
     return found
