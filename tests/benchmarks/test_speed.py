@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, SMALL, WIRE
+from tests.benchmarks.speed import rows
+from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, SMALL, WIRE, Task
 from tests.benchmarks.speed.endpoint import ANSWERS, greedy, lognormal, serving
-from tests.benchmarks.speed.measure import Weighed, Weight, alternate
+from tests.benchmarks.speed.measure import Weighed, Weight, alternate, weigh
 from tests.benchmarks.speed.steps import PARTS, steps
 
 
@@ -25,6 +28,14 @@ def test_each_contestant_answers_every_row_on_no_more_connections_than_it_was_gi
         for weighed in alternate([NAIVE, BATCHRUN, WIRE, BARE], 220, 4, url, 16, 1, tmp_path):
             assert weighed.runs[0].connections <= 16, weighed
             assert weighed.runs[0].cpu > 0
+
+
+def test_batchrun_is_weighed_on_asyncios_own_loop_though_uvloop_be_installed(tmp_path):
+    (tmp_path / "uvloop.py").write_text("raise RuntimeError", encoding="utf-8")
+    names, source = rows.write(tmp_path / "rows.jsonl", 20, 1), tmp_path / "rows.jsonl"
+    beside_it = replace(BATCHRUN, environment={"PYTHONPATH": str(tmp_path)})
+    with serving(tmp_path) as url:
+        assert weigh(beside_it, Task(source, 20, names, tmp_path, url, 4), tmp_path / "work").connections
 
 
 def test_an_answer_as_the_service_gives_it_is_hardly_dearer_to_read_than_a_plain_one(tmp_path):

@@ -15,6 +15,8 @@ from tests.sdk.environments import Sdk, built
 
 _HERE = Path(__file__).parent
 _MAIN = "from batchrun.__main__ import main; main()"
+WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; "
+"""Has what comes after it go by asyncio's own loop, though uvloop be installed here."""
 SMALL = 200
 """Rows of the run that start-up is taken from."""
 
@@ -65,13 +67,13 @@ def script(name: str, python: str = sys.executable, *first: str) -> Command:
     ]  # fmt: skip
 
 
-def batchrun(*options: str, more: str = "") -> Command:
-    """`batchrun run`, all that it does included; *more* goes into its job."""
+def _batchrun(main: str) -> Command:
+    """`batchrun run`, all that it does included, by what *main* says."""
 
     def command(task: Task) -> Sequence[str]:
         job = task.folder / "job.toml"
-        rows.job(job, task.source, task.folder / "run", task.url, task.workspaces, task.in_flight, more)
-        return [sys.executable, "-c", _MAIN, "run", str(job), *options]
+        rows.job(job, task.source, task.folder / "run", task.url, task.workspaces, task.in_flight)
+        return [sys.executable, "-c", main, "run", str(job)]
 
     return command
 
@@ -123,7 +125,7 @@ def _told(folder: Path) -> int:
 NAIVE = Contestant("naive aiohttp loop", script("naive_loop"))
 WIRE = Contestant("the same on our wire", script("wire_loop"))
 BARE = Contestant("bare asyncio client", script("bare_client"))
-BATCHRUN = Contestant("batchrun", batchrun(), answered=_of_a_run)
+BATCHRUN = Contestant("batchrun", _batchrun(WITHOUT_UVLOOP + _MAIN), answered=_of_a_run)
 
 
 def fast() -> Contestant | str:
@@ -132,4 +134,5 @@ def fast() -> Contestant | str:
         place = built(_UVLOOP)
     except (RuntimeError, subprocess.TimeoutExpired) as error:
         return f"{_UVLOOP.pin} could not be installed ({type(error).__name__})"
-    return replace(BATCHRUN, name="batchrun on uvloop", environment={"PYTHONPATH": str(next(place.glob("lib/python*/site-packages")))})
+    environment = {"PYTHONPATH": str(next(place.glob("lib/python*/site-packages")))}
+    return replace(BATCHRUN, name="batchrun on uvloop", command=_batchrun(_MAIN), environment=environment)

@@ -35,7 +35,7 @@ def _prompts(path: Path) -> list[str]:
     return [row["prompt"] for row in rows if "prompt" in row]
 
 
-def job(path: Path, source: Path, output: Path, url: str, workspaces: list[str], in_flight: int, more: str = "") -> None:
+def job(path: Path, source: Path, output: Path, url: str, workspaces: list[str], in_flight: int) -> None:
     """Write the job that runs the rows through *url*: one account with a quota that is never reached, each workspace its share of slots."""
     base, slots = url.removesuffix("/chat/completions"), in_flight // len(workspaces)
     lines = [
@@ -43,6 +43,5 @@ def job(path: Path, source: Path, output: Path, url: str, workspaces: list[str],
         f'[defaults]\nmodel = "qwen-plus"\nendpoint = "{base}"\nconcurrency = {slots}\nparameters = {{ max_tokens = 400 }}\n',
         '[accounts.main.quotas."qwen-plus"]\nrpm = 60_000_000\ntpm = 60_000_000_000\n',
         *(f'[workspaces.{name}]\napi_key_env = "BENCHMARK_KEY"\naccount = "main"\n' for name in workspaces),
-        more,
     ]
     path.write_text("".join(lines), encoding="utf-8")

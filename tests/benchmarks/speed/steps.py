@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from tests.benchmarks.speed import rows
-from tests.benchmarks.speed.contestants import BATCHRUN
+from tests.benchmarks.speed.contestants import BATCHRUN, WITHOUT_UVLOOP
 from tests.benchmarks.speed.endpoint import PLAIN, serving
 
 PARTS = {
@@ -72,7 +72,7 @@ def _of_a_run(folder: Path, url: str, in_flight: int, count: int) -> Counter[str
     folder.mkdir()
     names = rows.write(folder / "rows.jsonl", count, 4)
     rows.job(folder / "job.toml", folder / "rows.jsonl", folder / "run", url, names, in_flight)
-    command = [sys.executable, "-c", _COUNTED, "run", "job.toml", "--quiet"]
+    command = [sys.executable, "-c", WITHOUT_UVLOOP + _COUNTED, "run", "job.toml", "--quiet"]
     subprocess.run(command, cwd=folder, env=BATCHRUN.variables(), check=True, timeout=600, stdout=subprocess.DEVNULL)
     return Counter(orjson.loads((folder / "steps.json").read_bytes()))
 
