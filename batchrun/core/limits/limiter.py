@@ -65,9 +65,9 @@ class Limiter:
     counts: bool = True
     """What goes is counted, for a rate to be found by. Not where it never will be: of a rate's refusals somebody else is told."""
     episodes: int = 0
+    ended_at: float = -math.inf
+    """When the latest episode of a rate was over: what was refused before that is what the rate was set by."""
     _episode: Episode | None = None
-    _ended_at: float = -math.inf
-    """When the latest episode did."""
     _asked: Asked = field(default_factory=Asked)
     """The pause that a provider asked for: it holds whatever becomes of the episode that it came in."""
     _strikes: Strikes = field(default_factory=Strikes)
@@ -292,11 +292,11 @@ class Limiter:
         tried_at = episode.tried_at if episode.tried_at is not None else now
         self._asked.took(tried_at)
         if episode.of is not None:
-            if episode.since - self._ended_at < _RECURS or not self._is_known(episode.of):
+            if episode.since - self.ended_at < _RECURS or not self._is_known(episode.of):
                 episode.of.find(tried_at, episode.lasted)
                 if episode.of.climb.is_cold:
                     self.ramp.begin_anew()
-            self._ended_at = tried_at
+            self.ended_at = tried_at
         self._fell_at = tried_at
         self._strikes.forget()
         self._episode = None

@@ -116,9 +116,13 @@ class Pool:
         return another or self.unfinished <= 1 or (self._in_a_row > 0 and self.limiter.has_found and self._is_chance(lane))
 
     def _are_most_refused(self, now: float, within: float) -> bool:
-        """Of the lanes that have sent lately; of hundreds that each send now and then, a good few."""
+        """Of the lanes that have sent lately; of hundreds that each send now and then, a good few.
+
+        What was refused before the pool's latest episode was over says nothing of the rate that was set by it.
+        """
         sent = [each for each in self.lanes if now - each.limiter.attempts.use.launched_at < within]
-        return sum(now - each.refused_at < within for each in sent) > min(len(sent) / 2, _MANY)
+        since = max(now - within, self.limiter.ended_at)
+        return sum(each.refused_at > since for each in sent) > min(len(sent) / 2, _MANY)
 
     def _is_chance(self, lane: Lane) -> bool:
         """Whether refusals of the pool may well have hit *lane* so often in a row."""

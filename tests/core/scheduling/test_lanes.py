@@ -108,6 +108,20 @@ def test_where_the_pool_had_room_a_refusal_is_the_lanes_own_until_most_of_those_
     assert pool.shared_refusal(lanes[2], 120.0, 10.0)
 
 
+def test_what_was_refused_before_its_pools_rate_was_set_anew_says_nothing_of_that_rate():
+    pool = Pool("main", limiter(NO_QUOTA), unfinished=6)
+    lanes = lanes_of(pool, [1.0] * 6)
+    for each in lanes:
+        each.limiter.pay(95.0, 1.0)
+    told = [pool.shared_refusal(lane, 100.0 + number / 10, 10.0, may_be_full=False) for number, lane in enumerate(lanes[:4])]
+    assert told == [False, False, False, True]
+    for again in range(3):
+        pool.limiter.refused(100.4 + again / 10, 100.39 + again / 10, "insufficient_quota", None, 0.0)
+    pool.limiter.pay(102.0, 1.0)
+    pool.limiter.took(103.0, 102.0, 1.0)
+    assert [pool.shared_refusal(lanes[place], 104.0 + place / 10, 10.0, may_be_full=False) for place in (0, 1, 4, 5)] == told
+
+
 def test_of_two_lanes_the_same_one_is_refused_a_few_times_in_a_row_by_chance_and_of_four_it_is_not():
     for number, told in ((2, [True, True, False, False]), (3, [True, False, False, False]), (4, [False] * 4)):
         pool = Pool("main", limiter(NO_QUOTA), unfinished=number)
