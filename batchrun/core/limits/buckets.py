@@ -161,6 +161,11 @@ class Flow:
             self.at = now
         self.amount += amount
 
+    def fade_in(self, seconds: float) -> None:
+        """Let counts fade in so many seconds from now on; what comes in a second is what it was."""
+        self.amount *= seconds / self.fades_in
+        self.fades_in = seconds
+
     def rate(self, now: float) -> float:
         """Units a second."""
         return self._faded(now) / self.fades_in

@@ -25,7 +25,8 @@ from batchrun.core.limits.windows import Windows
 _STEP, _CUBE = 0.045, 1e-4
 """A climb's share of the held rate: of its step, and of the cube of the seconds after it."""
 _STEPS, _LONGEST_STEP = 0.1, 1.0
-"""Seconds between two looks at the climb, and what it goes on by at the most where nobody looked for longer."""
+"""Seconds between two looks at the climb, and what it goes on by at the most where nobody looked for longer; or the time between two usual
+attempts, if that is longer: at a slow rate there are no more looks."""
 
 
 @slotted
@@ -80,8 +81,9 @@ class Climb:
         self.noise.end_hold()
         passed = now - max(self._looked_at, self.until)
         if passed > _STEPS:
-            if self.use.keeps_up(now, self._at(self._climbed)):
-                self._climbed += min(passed, _LONGEST_STEP)
+            rate = self._at(self._climbed)
+            if self.use.keeps_up(now, rate):
+                self._climbed += min(passed, max(_LONGEST_STEP, self.use.typical / rate))
             self._looked_at = now
         rate = self._at(self._climbed)
         if rate >= self.quota:

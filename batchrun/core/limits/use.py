@@ -2,7 +2,7 @@
 
 A rate that nobody uses must not climb: that it is not refused says nothing. So a climb asks two things. Is nearly as much sent as the rate
 lets? That is looked up in the trail of what went. And is a good part of it answered? That is a count which fades: what is sent into the
-dark lets nothing grow either. How long to look back is told in attempts: at a slow rate, ten of them take minutes.
+dark lets nothing grow either. How long to look back is told in attempts, up to the trail: at a slow rate ten of them take minutes.
 
 Rows that differ in what they cost are looked at more leniently: a few large ones, and the waits for them, are no sign of want.
 
@@ -82,9 +82,10 @@ class Use:
 
     def begin(self, rate: float) -> None:
         """Look at another rate from now on."""
-        self.taken.fades_in = max(_LEAST_SECONDS, _FADES_IN * self.typical / rate)
+        self.taken.fade_in(max(_LEAST_SECONDS, _FADES_IN * self.typical / rate))
 
     def keeps_up(self, now: float, rate: float) -> bool:
         """Whether what is sent keeps up with *rate*, and what is answered follows."""
-        seconds = max(_LEAST_SECONDS, self.demand.attempts * self.typical / rate)
+        seconds = min(self.trail.seconds, max(_LEAST_SECONDS, self.demand.attempts * self.typical / rate))
+        self.begin(rate)
         return self.taken.rate(now) >= _ANSWERED * rate and self.trail.sum(now, seconds) >= self.demand.sent * rate * seconds

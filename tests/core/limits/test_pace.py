@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+from collections import deque
 
 import pytest
 from hypothesis import given
@@ -730,6 +732,26 @@ def rows(pace, now, until, cost):
         pace.room.settle(now, cost, cost)
         pace.took(now, cost)
     return until
+
+
+@pytest.mark.parametrize("window", [6.0, 60.0])
+@pytest.mark.parametrize("spread", [0.0, 0.8, 1.5])
+def test_the_slowest_rate_of_tokens_climbs_as_any_other_whatever_rows_cost(window, spread):
+    """One row in fifteen seconds, and three until it is answered; few looks are had at so slow a rate."""
+    dice, pace, now, answers = random.Random(2), pace_of_tokens(), 0.0, deque[tuple[float, float, float]]()
+    pace.use.typical = 500.0
+    pace.teach({"rate": 0.01, "window": window}, 0.0)
+    slowest = pace.held
+    while pace.rate(now) < 10 * slowest:
+        assert now < 1800
+        cost = 500 * dice.lognormvariate(0.0, spread)
+        while answers and answers[0][0] <= pace.free_at(now, cost):
+            now, launched_at, was = answers.popleft()
+            pace.room.settle(launched_at, was, was)
+            pace.took(now, was)
+        now = pace.free_at(now, cost)
+        pace.pay(now, cost)
+        answers.append((now + 3.0, now, cost))
 
 
 def test_what_went_before_a_rate_of_tokens_was_found_fills_the_window_after():
