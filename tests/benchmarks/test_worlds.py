@@ -150,3 +150,11 @@ def test_what_refuses_while_the_last_six_seconds_are_next_to_empty_is_not_taken_
     caps = (Caps(tokens=1_000_000 * period // 60, token_period=period, window=window, debit=debit),)
     seen = Night(World("next to empty", caps, own, seconds=420.0, latency=((0.0, answer),), since=180, seed=seed)).run()
     assert seen.used >= 0.85
+
+
+@pytest.mark.parametrize("seed", [71, 72])
+def test_a_minute_that_the_answers_of_a_runs_first_seconds_have_filled_is_found_once_they_are_out_of_it(seed):
+    four = tuple(Tenant(f"w{place}") for place in range(4))
+    caps = (Caps(tokens=100_000, token_period=60, window="sliding", debit="completion"),)
+    seen = Night(World("a rush of answers", caps, four, seconds=480.0, latency=((0.0, 3.0),), since=180, seed=seed)).run()
+    assert seen.used >= 0.8

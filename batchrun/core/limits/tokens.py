@@ -200,10 +200,12 @@ class FoundTokens:
     def _counted_anew(self, now: float, held: float, window: float) -> float:
         """The rate that is *held* by what a *window* showed; at least what went in a minute, if that window turned out too short.
 
-        So it is in the first minute of a run, where it may be and was not seen yet: a quota hardly falls just then.
+        So it is in the first minute of a run, where it may be and was not seen yet: a quota hardly falls just then. And so it is where late
+        answers filled the minute.
         """
         windows = self.climb.windows
-        if windows.window == window and (self.counting.at_end or now - self.climb.use.began > LONG):
+        is_new = now - self.climb.use.began <= LONG and not self.counting.at_end
+        if windows.window == window and not is_new and not windows.is_late:
             return held
         held = max(held, windows.at_last.minute * UNDER)
         self.found.held_at_least(held)

@@ -14,6 +14,7 @@ Tokens may count when an answer ends, and not when its call comes. Then what was
 is answered, though nothing more goes, and refusals last for longer than that. So before they are taken for a minute's it is asked whether
 answers explain them: whether these filled the short window at each of them, and no longer when an attempt was taken, while nothing had
 left the minute. At a steady rate they fill it always: so it is not asked any more once a minute was full while none had come for seconds.
+A minute in which next to nothing went was full of answers too, if many came in it: the rush of a run's first seconds counts for so long.
 
 A window of tokens may be shorter than six seconds: it is told from those by how full it is at refusals (`fuller.py`).
 
@@ -89,6 +90,8 @@ class Windows:
     """What the short one held of answers, in units a second, at the refusals of the latest episode: at the least."""
     _most: float = 0.0
     """And at the most."""
+    is_late: bool = False
+    """A minute was full at the latest refusal of what had gone before it, and was answered in it."""
     _is_shown: bool = False
     """A minute was full while no answers had come for as long as a short window lasts."""
     _alike: Held = NOTHING
@@ -102,7 +105,7 @@ class Windows:
         """Remember what the windows held at a refusal, and would have with what was refused. Return what they did at the one before."""
         before, few = self.at_last, self.exactly(SHORT, min(now, launched_at))
         short = self.use.trail.sum(now, SHORT) + cost if few is None else few
-        self.at_last = self._held(now, short)
+        self.at_last, self.is_late = self._held(now, short), self._late(now) > 0
         answers = self.at_last.answers
         if first:
             self.at_first, self.first_at, self.least, self._most = self.at_last, now, answers, answers
@@ -113,7 +116,12 @@ class Windows:
 
     def _held(self, now: float, short: float) -> Held:
         answers = 0.0 if self.use.answers is None else self.use.answers.sum(now, SHORT)
-        return Held(short / SHORT, self.use.trail.sum(now, LONG) / LONG, answers / SHORT)
+        return Held(short / SHORT, max(self.use.trail.sum(now, LONG), self._late(now)) / LONG, answers / SHORT)
+
+    def _late(self, now: float) -> float:
+        """What was answered in a minute that was full while next to nothing went in it."""
+        answered = 0.0 if self.use.answers is None or self.window < LONG else self.use.answers.sum(now, LONG)
+        return answered if self.use.trail.sum(now, LONG) < _EMPTY * answered else 0.0
 
     @property
     def is_no_minute(self) -> bool:
