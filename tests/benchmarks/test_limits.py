@@ -161,5 +161,5 @@ def test_a_quota_is_found_and_used_though_each_refusal_asks_for_ten_minutes():
 
 
 def test_an_hour_of_refusals_that_ask_for_ten_minutes_is_not_called_into_by_more_than_one_at_a_time():
-    report = Shut(World(requests(30_000, 6), Quota(rpm=30_000), seconds=6000.0, rows=450_000, cap=1000)).run()
+    report = Shut(World(requests(6_000, 6), Quota(rpm=6_000), seconds=6000.0, rows=90_000, cap=200)).run()
     assert report.refused <= 40, report.refused
