@@ -53,6 +53,13 @@ def test_what_was_believed_to_be_short_is_let_go_of_when_a_longer_one_is_fuller(
     assert looked_at(6.0, rung=ONE)[-1] == SIX
 
 
+def test_what_refusals_showed_of_another_window_is_forgotten_with_it():
+    room = ToldReckoning().room
+    fuller = Fuller(room, 3.0, [1.0, 2.0, 3.0], 2.0, 1.0)
+    fuller.forget()
+    assert fuller == Fuller(room)
+
+
 def test_rows_far_dearer_than_usual_show_nothing():
     assert set(looked_at(1.0, mean=4 * EACH)) == {None}
 

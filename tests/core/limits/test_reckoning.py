@@ -14,6 +14,7 @@ from batchrun.core.limits.counting import WINDOWS
 from batchrun.core.limits.limiter import Limiter, Quota, limiter
 from batchrun.core.limits.reckoning import Reckoning
 from batchrun.core.limits.tokens import KnownTokens
+from batchrun.core.limits.trials import Trials
 from batchrun.simulator.quotas import Sliding
 from tests.benchmarks.bars import known_tokens
 from tests.benchmarks.play import Play
@@ -393,10 +394,11 @@ def test_a_window_is_taken_to_have_room_for_thirty_rows_before_anything_was_refu
     assert reckoning.counting.window == window
 
 
-def test_a_few_large_rows_at_the_beginning_show_no_longer_window():
+@pytest.mark.parametrize("cost", [100.0, 10.0])
+def test_a_few_large_rows_at_the_beginning_show_no_longer_window_and_small_ones_no_shorter_one(cost):
     reckoning = Reckoning()
     later = taken(reckoning, 900.0, 2)
-    taken(reckoning, 100.0, 40, start=later)
+    taken(reckoning, cost, 100, start=later)
     assert reckoning.counting.window == 6.0
 
 
@@ -445,6 +447,15 @@ def test_a_longer_window_that_is_refused_is_let_go_of_and_tried_again_more_and_m
             windows.append(reckoning.counting.window)
         assert windows == [20.0] * 3 + [6.0] * 2
     assert rests == pytest.approx([300, 300, 480, 960, 1920, 3600, 3600], rel=0.02)
+
+
+@pytest.mark.parametrize(("beside", "ends"), [(2, False), (3, True)])
+def test_what_was_under_way_at_another_refusal_counts_against_a_trial_too(beside, ends):
+    trials = Trials(reckoned().room)
+    trials.begin(0.0, is_trial=True)
+    for _ in range(beside):
+        trials.refused_too()
+    assert (trials.refused(1.0) is not None) is ends
 
 
 def test_a_longer_window_that_is_not_refused_while_it_is_tried_stays():

@@ -6,7 +6,7 @@ import pytest
 
 from batchrun.core.limits.counting import WINDOWS
 from batchrun.core.limits.reckoning import Reckoning
-from batchrun.core.limits.witness import Refusal, Witness
+from batchrun.core.limits.witness import Refusal, Refusals, Witness
 
 RATE, EACH = 1000.0, 100.0
 
@@ -39,3 +39,36 @@ def test_a_window_is_full_of_what_is_under_way(window):
     looked_at(witness, now)
     assert witness._full[WINDOWS.index(window)] == pytest.approx(witness._looks)
     assert not reckoning.counting.at_end
+    longest = len(WINDOWS) - 1
+    assert witness.verdict(RATE, EACH) == (None if reckoning.counting.rung == longest else longest), "all were full"
+
+
+def test_a_refusal_is_looked_at_three_seconds_later_and_those_of_its_moment_are_not():
+    refusals = Refusals()
+    for at in (1.0, 1.4, 1.5):
+        refusals.add(Refusal(at, at + 0.1, RATE, EACH, EACH))
+    assert refusals.due(4.0) is None
+    assert [refusals.due(at).launched_at for at in (4.2, 4.7)] == [1.0, 1.5]
+    assert not refusals
+
+
+def answered_until(seconds: float) -> tuple[Reckoning, Witness]:
+    """Refusals so long after the last answer of a minute that was full of answers, of rows that had gone long before."""
+    reckoning = Reckoning()
+    for tenth in range(600 - round(10 * seconds)):
+        reckoning.room.ended.know(tenth / 10, RATE * 6.0 / (60.0 - seconds))
+    witness = Witness(reckoning.room)
+    looked_at(witness, 59.9)
+    return reckoning, witness
+
+
+def test_a_minute_that_was_full_of_answers_though_no_shorter_window_was_is_what_counts():
+    reckoning, witness = answered_until(30.0)
+    assert witness.verdict(RATE, EACH) == WINDOWS.index(60.0)
+    assert reckoning.counting.at_end
+
+
+def test_the_window_in_use_stays_where_answers_fill_it_as_often_as_a_longer_one():
+    reckoning, witness = answered_until(0.0)
+    assert witness.verdict(RATE, EACH) == reckoning.counting.rung
+    assert reckoning.counting.at_end
