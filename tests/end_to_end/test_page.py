@@ -250,6 +250,21 @@ def test_tables_are_sorted_and_searched_from_the_keyboard(browser, pages):
         assert page.locator("#who tbody tr:visible").count() == len([each for each in departments(60) if "人力" in each])
 
 
+@pytest.mark.parametrize("viewport", [LAPTOP, PHONE])
+def test_a_long_table_leaves_what_comes_after_it_near_with_its_headings_and_its_total_in_sight(browser, pages, viewport):
+    with shown(browser, pages["sixty"], viewport=viewport) as (page, _, _):
+        region = page.locator("#who .scroll")
+        assert region.bounding_box()["height"] < viewport["height"] * 0.75
+        region.evaluate("(each) => { each.scrollTop = 700 }")
+        (top, bottom), heads, total = (
+            region.evaluate(f"(each) => {{ const box = {within}.getBoundingClientRect(); return [box.top, box.bottom] }}")
+            for within in ("each", "each.querySelector('thead th')", "each.querySelector('tfoot th')")
+        )
+        assert (top <= heads[0] < heads[1] < bottom, top < total[0] < total[1] <= bottom) == (True, True)
+        page.emulate_media(media="print")
+        assert region.bounding_box()["height"] == page.locator("#who table").bounding_box()["height"]
+
+
 def test_a_plot_reads_its_values_to_the_arrow_keys_and_has_them_in_a_table(browser, pages):
     with shown(browser, pages["three"], timezone_id="America/New_York") as (page, _, _):
         open_everything(page)

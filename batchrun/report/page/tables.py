@@ -10,6 +10,8 @@ from batchrun.report.page.words import Words
 
 SEARCHED_FROM = 12
 """Rows from which on a table has a field to find some."""
+LONG_FROM = 40
+"""Rows from which on a table is looked through in a window of its own: what comes after it would be pages away."""
 DENSE_FROM = 10
 """Columns from which on they stand closer, so that a laptop shows all of them."""
 
@@ -62,7 +64,8 @@ def table(
     groups = h("thead", head, role=_role(stacked, "rowgroup")), h("tbody", body, role=_role(stacked, "rowgroup"))
     kind = "stacked" if stacked else "dense" if len(columns) >= DENSE_FROM else None
     drawn = h("table", groups, last, class_=kind, role=_role(stacked, "table"))
-    region = h("div", drawn, class_="scroll", role="group", tabindex=0, aria_label=words.plain(label), data_l=label)
+    shape = "scroll long" if len(rows) >= LONG_FROM else "scroll"
+    region = h("div", drawn, class_=shape, role="group", tabindex=0, aria_label=words.plain(label), data_l=label)
     return Markup((_search(words) if searched and len(rows) >= SEARCHED_FROM else "") + region)
 
 
