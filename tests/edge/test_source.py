@@ -440,12 +440,36 @@ def test_a_broken_compressed_file_is_named_and_leaves_no_spool(tmp_path, opened,
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
 def test_standard_input_is_kept_and_never_read_again(tmp_path, opened, pack):
     assert opened("-", stdin=io.BytesIO(pack(line("a") + b"no row"))).prompts() == ["a"]
-    again = opened("-", stdin=io.BytesIO(line("other")))
+    again = opened("-", stdin=io.BytesIO(pack(line("a"))))
     assert again.prompts() == ["a"]
     assert "not read again" in again.source.notes[0]
     assert again.aside[0].file == "-"
     assert again.source.fingerprints[0]["path"] == "-"
     assert (tmp_path / "spool" / "stdin.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("others", [line("other"), line("a") + line("b") + line("c"), line("b") + line("a")])
+def test_other_rows_on_standard_input_than_those_of_the_run_are_refused_for_nobody_would_ask_them(opened, others):
+    opened("-", stdin=io.BytesIO(line("a") + line("b")))
+    with pytest.raises(JobError, match="other rows than those that this run was begun with: must be the same rows again, or nothing"):
+        opened("-", stdin=io.BytesIO(others))
+    assert opened("-", stdin=io.BytesIO()).prompts() == ["a", "b"]
+
+
+def test_a_pipe_into_which_nothing_comes_keeps_no_run_from_going_on(tmp_path, opened):
+    opened("-", stdin=io.BytesIO(line("a")))
+    kept = os.dup(0)
+    silent, writer = os.pipe()
+    try:
+        os.dup2(silent, 0)
+        assert opened("-").prompts() == ["a"]
+        os.write(writer, line("b"))
+        with pytest.raises(JobError, match="other rows"):
+            opened("-")
+    finally:
+        os.dup2(kept, 0)
+        for each in (kept, silent, writer):
+            os.close(each)
 
 
 def test_an_empty_standard_input_is_read_again_next_time(opened):

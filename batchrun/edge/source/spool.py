@@ -1,7 +1,8 @@
 """What cannot be read by position (a compressed file, standard input) is unpacked into a spool first.
 
 A spool has its name only when it is whole and on disk, and is for its owner alone. A later opening uses a whole spool again: a compressed
-file's where path, size and time still agree, standard input's always: what was piped in once is the run's input.
+file's where path, size and time still agree, standard input's always: what was piped in once is the run's input. What is piped in then is
+looked at as far as it stands there: other rows, which nobody would ask, are refused.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import select
 import sys
 import zlib
 from array import array
@@ -48,6 +50,9 @@ def unfold(found: Found, spool_dir: Path, number: int, progress: Progress, stdin
 def _unfold_stdin(found: Found, spool: Path, progress: Progress, stdin: IO[bytes] | None, notes: list[str]) -> File:
     # An empty spool is no input to hold on to: most likely the pipe was forgotten.
     if spool.is_file() and spool.stat().st_size:
+        if _are_others(_there_by_now(stdin), spool):
+            wanted = "must be the same rows again, or nothing (< /dev/null), to go on with the run; others need an output of their own"
+            raise unusable([Mistake(where(STDIN), "other rows than those that this run was begun with", wanted)])
         notes.append(f"standard input was taken when the run was first opened, and is not read again: {spool}")
     elif stdin is None and os.isatty(0):
         raise unusable([Mistake(where(STDIN), "a terminal", "must be a pipe or a redirected file")])
@@ -58,6 +63,24 @@ def _unfold_stdin(found: Found, spool: Path, progress: Progress, stdin: IO[bytes
     status = spool.stat()
     progress.expect(status.st_size)
     return File(STDIN, found.workspace, spool, status.st_size, status.st_mtime_ns)
+
+
+def _there_by_now(stdin: IO[bytes] | None) -> bytes:
+    """What standard input begins with; nothing where that is a terminal, or a pipe into which nothing came yet: nobody waits for it."""
+    if stdin is not None:
+        return stdin.read(CHUNK)
+    with suppress(OSError):
+        if not os.isatty(0) and select.select([0], [], [], 0)[0]:
+            return os.read(0, CHUNK)
+    return b""
+
+
+def _are_others(begun: bytes, spool: Path) -> bool:
+    """Whether rows that begin so are none of the *spool*'s; of compressed ones that is not known."""
+    if begun.startswith((GZIP, ZSTD)):
+        return False
+    with spool.open("rb") as file:
+        return file.read(len(begun)) != begun
 
 
 def _unfold_packed(found: Found, path: Path, spool: Path, progress: Progress) -> Path:
