@@ -14,7 +14,7 @@ from batchrun.core.ledger.attempts import Opened, read_attempt
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
-from batchrun.core.ledger.entry_reading import read_entry
+from batchrun.core.ledger.entry_reading import answered_by, read_entry
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.rows.names import id_digest
@@ -90,6 +90,8 @@ class _Check:
         self._requests = Digests()
         self._repeated: list[str] = []
         """Where answers stand that came under the request id of another row's."""
+        self._by_others: dict[tuple[str, str], tuple[int, str]] = {}
+        """How many answers name another model than was asked, and where the first stands; by what was asked and what is named."""
 
     def made(self) -> Checked:
         self._modes()
@@ -194,7 +196,11 @@ class _Check:
             wrong = entry if isinstance(entry, str) else self._wrong(entry, path.parent)
             if isinstance(entry, Entry) and wrong is None:
                 self._fold.entries([entry])
-                self._request(entry, f"{path.relative_to(self._directory).as_posix()} line {number}")
+                place = f"{path.relative_to(self._directory).as_posix()} line {number}"
+                self._request(entry, place)
+                if (other := answered_by(text)) is not None:
+                    count, first = self._by_others.get((entry.model, other), (0, place))
+                    self._by_others[entry.model, other] = count + 1, first
                 unknown += bool(entry.unknown)
             if wrong is not None:
                 damaged[number] = wrong
@@ -262,6 +268,9 @@ class _Check:
             )
             why = "the endpoint, or a cache or gateway on the way, gave one answer to several rows, and the provider has billed it once"
             self._tell(self._repeated[0], f"{answers}, this one first: {why}", damage=False)
+        for (asked, other), (count, first) in self._by_others.items():
+            answers = counted(count, "answer names", "answers name")
+            self._tell(first, f"{answers} {other}, where {asked} was asked, this one first: counted, and priced, as {asked}", damage=False)
         statement = self._found.statement = self._fold.close(rows)
         for (name, model), totals in statement.lanes.items():
             done = totals.answered + totals.rejected + totals.exhausted

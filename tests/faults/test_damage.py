@@ -221,6 +221,26 @@ def test_answers_that_came_under_one_request_id_are_told_with_the_first_and_are_
     assert told[0].what.startswith("2 answers have the request ids of other rows', this one first: ")
 
 
+@pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
+def test_answers_that_name_another_model_than_was_asked_are_told_by_what_was_asked_and_are_no_damage(tmp_path, form):
+    with Ledger(Files(tmp_path / "run", run_directory.open_to_append), 1, form=form) as ledger:
+        for number, other in enumerate([None, "qwen-plus-latest", "qwen-plus-latest", "qwen-flash", None]):
+            row = Row(f"r-{number}", "legal", "qwen-plus", {}, f"{number:016x}", {"answered_by": "the rows' own"})
+            attempt = ledger.start(row, Bound(9, 9), 0.0)
+            reply = Reply('"answered_by":"nobody"', "stop", Usage(3, 4), f"request-{number}", answered_by=other)
+            ledger.append(Answered(row, reply, Call(attempt, 1, 0.0, 12)), 0.0)
+            ledger.end(attempt, "answered", reply, 1.0)
+        ledger.flush()
+    found = checked(tmp_path / "run", repair=False)
+    told = {each.place: each.what for each in found.findings if "where qwen-plus was asked" in each.what}
+    assert found.whole
+    priced = "where qwen-plus was asked, this one first: counted, and priced, as qwen-plus"
+    assert told == {
+        "legal/results.jsonl line 2": f"2 answers name qwen-plus-latest, {priced}",
+        "legal/results.jsonl line 4": f"1 answer names qwen-flash, {priced}",
+    }
+
+
 def test_a_run_on_a_read_only_file_system_is_checked_and_nothing_of_it_is_touched(tmp_path, monkeypatch):
     made_run(tmp_path / "run")
     before = {path: path.stat() for path in sorted([tmp_path / "run", *(tmp_path / "run").rglob("*")])}

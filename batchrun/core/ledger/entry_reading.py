@@ -39,6 +39,15 @@ def read_entry(line: bytes) -> Entry:
         raise NotAnEntryError(f"not an entry ({type(error).__name__})") from None
 
 
+def answered_by(line: bytes) -> str | None:
+    """Which model the answer of an entry's *line* names, where that is another than was asked."""
+    if b'"answered_by":' not in line:
+        return None
+    fields = orjson.loads(line)
+    told = (fields["batchrun"] if "custom_id" in fields else fields).get("answered_by")
+    return told if isinstance(told, str) else None
+
+
 def _entry(line: bytes) -> Entry:
     fields = orjson.loads(line)
     batch = "custom_id" in fields
