@@ -104,13 +104,23 @@ def _find(variable: str, environ: Mapping[str, str], in_file: Mapping[str, Secre
     elif variable in in_file:
         found = _Found(in_file[variable], str(dotenv))
     else:
-        return Missing(
-            variable, "is not set in the environment" if dotenv is None else f"is set neither in the environment nor in {dotenv}"
-        )
+        return Missing(variable, _unset(dotenv))
     if found.text.get_secret_value():
         return found
     hides = found.place == "environment" and variable in in_file
     return Missing(variable, f"is empty in the {found.place}, which goes before {dotenv}" if hides else f"is empty in {_the(found.place)}")
+
+
+def _unset(dotenv: Path | None) -> str:
+    if dotenv is None:
+        return "is not set in the environment"
+    if dotenv.exists():
+        return f"is set neither in the environment nor in {dotenv}"
+    try:
+        folder = str(dotenv.absolute().parent).encode(errors="backslashreplace").decode()
+    except OSError:
+        folder = "the folder where the command was run"
+    return f"is not set in the environment, and no {dotenv.name} stands in {folder}"
 
 
 def _the(place: str) -> str:

@@ -1,5 +1,6 @@
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -58,7 +59,18 @@ def test_a_missing_or_empty_key_says_where_it_was_looked_for(tmp_path):
         "ops": Missing("OPS_KEY", "is empty in the environment"),
     }
     assert read_keys(workspaces("legal"), {}, None)["legal"] == Missing("LEGAL_KEY", "is not set in the environment")
-    assert isinstance(read_keys(workspaces("legal"), {}, tmp_path / "none.env")["legal"], Missing)
+
+
+def test_a_key_that_a_file_might_hold_which_is_not_there_says_in_which_folder_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = Missing("LEGAL_KEY", f"is not set in the environment, and no .env stands in {tmp_path}")
+    assert read_keys(workspaces("legal"), {}, Path(".env"))["legal"] == told
+    assert read_keys(workspaces("legal"), {}, tmp_path / ".env")["legal"] == told
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    nowhere = Missing("LEGAL_KEY", "is not set in the environment, and no .env stands in the folder where the command was run")
+    assert read_keys(workspaces("legal"), {}, Path(".env"))["legal"] == nowhere
 
 
 def test_for_the_simulator_nothing_is_read(tmp_path):

@@ -83,7 +83,7 @@ def test_what_parks_before_any_call_is_told_in_chinese(tmp_path):
         {"job": {"input": "in.jsonl"}, "workspaces": {"hr": tables, "it": {**tables, "api_key_env": "EMPTY"}, "legal": listed}}
     )
     workspaces = job.workspaces_resolved()
-    for dotenv in (None, tmp_path / ".env"):
+    for dotenv in (None, tmp_path / ".env", tmp_path / "none.env"):
         keys = read_keys(workspaces.values(), {"SOME_KEY": "sk-fake"}, dotenv)
         lanes = [("hr", "qwen-plus"), ("it", "qwen-plus"), ("legal", "qwen-pluss"), ("legal", "deepseek-v3")]
         for _, _, failure in parks_before_any_call(workspaces, keys, lanes):
