@@ -109,6 +109,7 @@ def looked_into(
     job: Job, workspaces: Mapping[str, Workspace], directory: Path, scratch: Path, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out the same and change nothing: *directory* need not be there, and may be held by another process. Spools go to *scratch*."""
+    run_directory.refuse_a_twin(directory)
     described = _description(directory, job, workspaces)
     with (
         former(directory / "input") as before,

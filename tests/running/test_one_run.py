@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from datetime import UTC, datetime
 
@@ -42,6 +43,19 @@ def test_a_digit_of_run_json_that_is_another_is_damage_after_the_run_has_ended_t
     described.write_bytes(changed)
     with pytest.raises(RunDamagedError, match="was changed after it was written"):
         run_directory.read_description(tmp_path / "run")
+
+
+def test_a_run_whose_directory_another_system_named_is_not_begun_anew_beside_it(tmp_path):
+    """A terminal in GB18030 made it, and cron goes on with it in UTF-8: all of its rows would be paid for twice."""
+    job = job_in(tmp_path, job={"name": "night", "input": str(tmp_path / "rows.jsonl"), "output": str(tmp_path / "夜间")})
+    run_blocking(job, Wishes(dotenv=None, page=None))
+    other = tmp_path / os.fsdecode("夜间".encode("gb18030"))
+    (tmp_path / "夜间").rename(other)
+    for opening in (lambda: run_blocking(job, Wishes(dotenv=None, page=None)), lambda: look_ahead(job, datetime.now(UTC), dotenv=None)):
+        with pytest.raises(RunDamagedError, match="stands beside it, a run whose directory another system gave this name to"):
+            opening()
+    other.rename(tmp_path / "夜间")
+    assert run_blocking(job, Wishes(dotenv=None, page=None)).statement.total().calls == 12
 
 
 @pytest.mark.parametrize("first", ["simulator", "http://127.0.0.1:1/v1"])

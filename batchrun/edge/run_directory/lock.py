@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from batchrun.core.errors import JobError, LedgerError, RunInUseError
-from batchrun.edge.run_directory.places import make_whole_way
+from batchrun.edge.run_directory.places import make_whole_way, refuse_a_twin
 
 _FILE, _SOMEBODY = "run.lock", "another process"
 _NO_PLACE = frozenset({
@@ -33,7 +33,11 @@ _GLANCES, _GLANCE = 25, 0.02
 
 @contextmanager
 def locked(directory: Path) -> Iterator[Path]:
-    """Make *directory* where there is none and hold it; raise RunInUseError where another process does, JobError where none can be."""
+    """Make *directory* where there is none and hold it; raise RunInUseError where another process does, JobError where none can be.
+
+    RunDamagedError where another system has made it, and written its name otherwise.
+    """
+    refuse_a_twin(directory)
     with ExitStack() as held:
         try:
             make_whole_way(directory)

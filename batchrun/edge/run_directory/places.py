@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from batchrun.core.errors import LedgerError
+from batchrun.core.errors import LedgerError, RunDamagedError
+from batchrun.core.ledger.folders import written_in
 
 
 def make(directory: Path) -> None:
@@ -27,6 +28,21 @@ def workspace_directories(directory: Path) -> list[Path]:
         return []
     except OSError as error:
         raise LedgerError(f"{directory}: cannot be read: {error.strerror}") from None
+
+
+def refuse_a_twin(directory: Path) -> None:
+    """Raise RunDamagedError where *directory* is not there, and beside it is a run's that has its name as another system writes it."""
+    if directory.name.isascii() or directory.exists():
+        return
+    try:
+        with os.scandir(directory.absolute().parent) as beside:
+            named = [each.name for each in beside if written_in(os.fsencode(each.name), directory.name)]
+        twin = next((path for path in map(directory.with_name, named) if is_there(path / "run.json")), None)
+    except OSError:
+        return
+    if twin is not None:
+        way_out = "Give it this name, and the run goes on; or run batchrun under the LC_ALL that it was made with"
+        raise RunDamagedError(f"{directory}: {twin} stands beside it, a run whose directory another system gave this name to. {way_out}")
 
 
 def is_there(path: Path) -> bool:
