@@ -99,7 +99,10 @@ def _meant(path: Path) -> str:
     except OSError:
         return ""
     name = nearest(path.name, names) or nearest(path.name + ".toml", names)
-    return f"; did you mean '{path.with_name(name)}'?" if name else ""
+    if name:
+        return f"; did you mean '{path.with_name(name)}'?"
+    is_input = ".jsonl" in path.suffixes and path.is_file()
+    return f', and this is an input, which a job names: [job] input = "{path}"' if is_input else ""
 
 
 def _tables(text: str, path: Path) -> dict[str, Any]:
