@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -45,3 +47,18 @@ def test_cycles_that_come_and_go_while_it_lasts_take_no_more_memory_the_longer_i
     with seldom_collected():
         knots = [weakref.ref(Knot()) for _ in range(50_000)]
         assert sum(knot() is not None for knot in knots) < 25_000
+
+
+_COUNTED = """
+import gc
+from batchrun.__main__ import main
+gc.callbacks.append(lambda phase, _told: phase == "stop" or print("looked through"))
+main()
+"""
+
+
+def test_a_command_is_hardly_looked_through_while_its_modules_are_read_in(tmp_path):
+    command = [sys.executable, "-c", _COUNTED, "run", "there-is-none.toml"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert (ended.returncode, b"no such file" in ended.stderr) == (2, True)
+    assert ended.stdout.count(b"looked through") < 20
