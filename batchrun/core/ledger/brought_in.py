@@ -29,7 +29,8 @@ def most_of_files(written: bytes, *, parts: bool) -> int:
 
     *parts* tells whether its messages have any, among which alone there can be documents.
     """
-    return MOST_TOKENS_OF_FILES if _FILE in written or (parts and _DOCUMENT in written) else 0
+    # `in` takes what it is to look for for a number first, and makes an error of that: it costs half as much again.
+    return MOST_TOKENS_OF_FILES if written.find(_FILE) >= 0 or (parts and written.find(_DOCUMENT) >= 0) else 0
 
 
 def most_of_tools(body: Mapping[str, Any]) -> int:

@@ -5,16 +5,16 @@ steps` counts its steps. With 64 in flight (event loop and engine take fewer ste
 
 | part | steps | share | what it does |
 |---|---|---|---|
-| limits | 2,130 | 26 % | what the row is expected to cost, paid before its call and settled after, by lane, workspace and pool |
-| wire | 1,150 | 14 % | head and body written, the answer taken from its connection and searched for the key |
-| ledger | 880 | 11 % | the line of the start, of the entry and of the end, sealed, and what each will be read as |
-| scheduling | 960 | 12 % | whose turn it is, and what a result leads to |
-| answer read | 640 | 8 % | parsed, and its choices and tokens taken out |
+| limits | 2,110 | 25 % | what the row is expected to cost, paid before its call and settled after, by lane, workspace and pool |
+| wire | 1,160 | 14 % | head and body written, the answer taken from its connection and searched for the key |
+| scheduling | 1,010 | 12 % | whose turn it is, and what a result leads to |
+| ledger | 900 | 11 % | the line of the start, of the entry and of the end, sealed, and what each will be read as |
+| answer read | 670 | 8 % | parsed, and its choices and tokens taken out |
+| event loop | 640 | 8 % | uvloop's takes 310 |
 | row read | 580 | 7 % | its line read again from the input, held against its digest, parsed |
-| event loop | 550 | 7 % | |
-| request made | 520 | 7 % | body, idempotency key, the bound of what it can cost |
-| engine | 480 | 6 % | turns |
-| following | 340 | 4 % | statement, course and next opening kept up to date, so that neither the end nor a resume reads the ledger |
+| request made | 520 | 6 % | body, idempotency key, the bound of what it can cost |
+| engine | 510 | 6 % | turns |
+| following | 370 | 4 % | statement, course and next opening kept up to date, so that neither the end nor a resume reads the ledger |
 
 That is of four workspaces that share an account's quota. Where a workspace has its pool to itself, nothing is counted twice.
 
