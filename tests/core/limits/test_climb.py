@@ -71,10 +71,11 @@ def test_a_climb_that_reaches_a_known_quota_is_over_and_that_one_holds_again():
 
 
 def test_a_usual_attempt_costs_what_a_refused_one_did_only_until_something_is_answered():
-    use = Use(answers=Trail())
+    answers = Trail()
+    use = Use(answers=answers)
     use.expect(500.0)
     assert use.typical == 500.0
-    use.answers.add(1.0, 400.0)
+    answers.add(1.0, 400.0)
     use.expect(9000.0)
     assert use.typical == 500.0
     of_one_each = Use()

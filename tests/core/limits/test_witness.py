@@ -48,7 +48,8 @@ def test_a_refusal_is_looked_at_three_seconds_later_and_those_of_its_moment_are_
     for at in (1.0, 1.4, 1.5):
         refusals.add(Refusal(at, at + 0.1, RATE, EACH, EACH))
     assert refusals.due(4.0) is None
-    assert [refusals.due(at).launched_at for at in (4.2, 4.7)] == [1.0, 1.5]
+    due = [refusals.due(at) for at in (4.2, 4.7)]
+    assert [each and each.launched_at for each in due] == [1.0, 1.5]
     assert not refusals
 
 
