@@ -742,6 +742,7 @@ def test_the_slowest_rate_of_tokens_climbs_as_any_other_whatever_rows_cost(windo
     pace.use.typical = 500.0
     pace.teach({"rate": 0.01, "window": window}, 0.0)
     slowest = pace.held
+    assert pace.room is not None
     while pace.rate(now) < 10 * slowest:
         assert now < 1800
         cost = 500 * dice.lognormvariate(0.0, spread)
