@@ -103,7 +103,7 @@ class Pool:
         """Note that *lane* was refused, when the pool *may be full*; say whether the pool is to blame.
 
         It is where another lane was refused lately, or was the latest refused and the pool's rate was found; where this one was, by chance;
-        and where there is no other. If it had room, most lanes must have been refused lately, or many.
+        and where there is no other. If it had room, those that send most must have been refused lately.
         """
         lane.refused_at = now
         self._in_a_row = self._in_a_row + 1 if lane is self.refused_lane else 0
@@ -116,17 +116,24 @@ class Pool:
         return another or self.unfinished <= 1 or (self._in_a_row > 0 and self.limiter.has_found and self._is_chance(lane))
 
     def _are_most_refused(self, now: float, within: float) -> bool:
-        """Of the lanes that have sent lately; of hundreds that each send now and then, a good few.
+        """Of the lanes that have sent lately, or a good few of many, that send half of what is taken: one that is capped sends less.
 
         What was refused before the pool's latest episode was over says nothing of the rate that was set by it.
         """
         sent = [each for each in self.lanes if now - each.limiter.attempts.use.launched_at < within]
         since = max(now - within, self.limiter.ended_at)
-        return sum(each.refused_at > since for each in sent) > min(len(sent) / 2, _MANY)
+        refused = [each for each in sent if each.refused_at > since]
+        if len(refused) <= min(len(sent) / 2, _MANY):
+            return False
+        return 2 * _went(refused, now, within) >= _went(sent, now, within)
 
     def _is_chance(self, lane: Lane) -> bool:
         """Whether refusals of the pool may well have hit *lane* so often in a row."""
         return self.unfinished <= FEW and min(lane.suspect.share, _HALF) ** self._in_a_row > _BY_CHANCE
+
+
+def _went(lanes: list[Lane], now: float, within: float) -> float:
+    return sum(each.limiter.tokens.use.trail.sum(now, within) for each in lanes)
 
 
 @dataclass(slots=True, eq=False)

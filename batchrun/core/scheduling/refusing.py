@@ -4,7 +4,7 @@ A refusal for a rate is its lane's own affair until a second lane of the pool is
 provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
 refused: so no lane takes the pool's limit for its own, and falls behind its share. Of two or three lanes the same one is often the latest
 by chance: there it is so only where chance hardly explains how often in a row it was. Where the pool's window of tokens had room for the
-row that was refused, however far guesses are off, the refusal is the lane's own, unless most of those that send, or many, are refused by
+row that was refused, however far guesses are off, the refusal is the lane's own, unless those that send most of what goes are refused by
 then: that is a quota which has fallen, or of which others take a part. A lane that is refused more often than what it sends explains has a
 cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their windows are at
 refusals tells it (`fullness.py`).

@@ -93,8 +93,8 @@ def test_a_lane_that_is_refused_again_and_again_has_a_cap_of_its_own_whatever_wa
     ]
 
 
-@pytest.mark.parametrize(("sending", "told"), [(6, [False, False, False, True]), (4, [False, False, True]), (60, [*(False,) * 5, True])])
-def test_where_the_pool_had_room_a_refusal_is_the_lanes_own_until_most_of_those_that_send_or_many_are_refused(sending, told):
+@pytest.mark.parametrize(("sending", "told"), [(6, [False, False, False, True]), (4, [False, False, True]), (60, [*(False,) * 29, True])])
+def test_where_the_pool_had_room_a_refusal_is_the_lanes_own_until_most_of_those_that_send_are_refused(sending, told):
     pool = Pool("main", limiter(NO_QUOTA), unfinished=80)
     lanes = lanes_of(pool, [1.0] * 80)
     pool.limiter.teach({"tokens": {"rate": 10.0, "window": 60.0}}, 0.0)
@@ -106,6 +106,16 @@ def test_where_the_pool_had_room_a_refusal_is_the_lanes_own_until_most_of_those_
     assert [pool.shared_refusal(lane, 100.0 + number / 10, 10.0, may_be_full=False) for number, (lane, _) in enumerate(refused)] == told
     assert not pool.shared_refusal(lanes[1], 120.0, 10.0, may_be_full=False)
     assert pool.shared_refusal(lanes[2], 120.0, 10.0)
+
+
+@pytest.mark.parametrize(("tokens", "told"), [(1.0, False), (9.0, True)])
+def test_lanes_that_send_little_do_not_speak_for_their_pool_however_many_are_refused(tokens, told):
+    pool = Pool("main", limiter(NO_QUOTA), unfinished=6)
+    lanes = lanes_of(pool, [1.0] * 6)
+    for place, each in enumerate(lanes):
+        each.limiter.pay(95.0, tokens if place < 4 else 8.0)
+    told_of = [pool.shared_refusal(lane, 100.0, 10.0, may_be_full=False) for lane in lanes[:4]]
+    assert told_of == [False, False, False, told]
 
 
 def test_what_was_refused_before_its_pools_rate_was_set_anew_says_nothing_of_that_rate():
