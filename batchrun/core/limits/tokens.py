@@ -37,8 +37,6 @@ from batchrun.core.limits.windows import LONG
 
 _HOLD_ROWS = 300
 """A hold lasts a minute where so many rows go in it, or else two."""
-_HELD_LESS = 0.7
-"""Of what a short window was found to hold: what holds less with a row that was refused is not the window that is full."""
 
 
 @slotted
@@ -157,7 +155,7 @@ class FoundTokens:
         climb = self.climb
         rate, window = climb.rate(now), climb.windows.window
         held = self.found.refused(now, launched_at, climb.held, rate, cost, climbing=now >= climb.until)
-        self._note(now, launched_at, cost)
+        climb.windows.note(now, launched_at, cost, first=False)
         return self._counted_anew(now, held, window)
 
     def refused_too(self, now: float, times: float, cost: float) -> None:  # noqa: ARG002 - how much is learnt there.
@@ -166,21 +164,12 @@ class FoundTokens:
 
     def refused_again(self, now: float, launched_at: float, cost: float) -> None:
         """What the window held by then."""
-        self._note(now, launched_at, 0.0)
+        self.note_full(now, launched_at)
         self.found.refused_again(now, cost)
 
     def note_full(self, now: float, launched_at: float = math.inf, *, first: bool = False) -> None:
         """Remember it."""
-        self._note(now, launched_at, 0.0, first=first)
-
-    def _note(self, now: float, launched_at: float, cost: float, *, first: bool = False) -> None:
-        windows = self.climb.windows
-        before = windows.note(now, launched_at, cost, first=first)
-        last = windows.at_last
-        if cost > 0 and max(last.short, last.answers) < _HELD_LESS * self.climb.held and windows.is_minute_as(before):
-            if windows.window < LONG:
-                self.counting.at_end = False
-            windows.window, windows.of_answers = LONG, False
+        self.climb.windows.note(now, launched_at, 0.0, first=first)
 
     def fell(self, now: float, lasted: float) -> float:
         """What the window held when a row was last refused."""

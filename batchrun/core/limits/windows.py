@@ -3,9 +3,11 @@
 Theory of operation. Providers count over a few seconds or over a minute, and the two are told apart by what refusals show:
 
 - *How long they last.* A window of six seconds has room again six seconds after it was filled, whatever filled it. Refusals that go on
-  for longer are a minute's. So are those of the first minute of a run that come while the six seconds are next to empty.
-- *What stays the same.* The window that is full holds the same at each refusal. If the minute held the same at two of them, and the six
-  seconds did not, it is the minute. If it is the minute that did not, while the six seconds were as full as they get, it is these.
+  for longer are a minute's. So are those that come while the six seconds are next to empty, in the first minute of a run, or while as many
+  answers come as at the first of them: so far falls no quota that quickly.
+- *What stays the same*, where all attempts cost one. The window that is full holds the same at each refusal. If the minute held the same
+  at two of them, and the six seconds did not, it is the minute. If it is the minute that did not, while the six seconds were as full as
+  they get, it is these.
 
 Refusals that go on while both windows are empty are no window's, and say nothing of a rate: a provider that is shut for an hour has its old
 quota after it.
@@ -151,9 +153,14 @@ class Windows:
 
     @property
     def _was_short_empty(self) -> bool:
-        """Whether the short window held next to nothing at the latest refusal. A quota hardly falls so far in the first minute of a run."""
+        """Whether the short window held next to nothing at the latest refusal, and its quota has not fallen so far.
+
+        That hardly comes in the first minute of a run. Later it may, but not where as many answers as ever came in the window.
+        """
         first, last = self.at_first, self.at_last
-        return self.first_at - self.use.began < LONG and last.short < _EMPTY * max(first.short, last.minute)
+        if last.short >= _EMPTY * max(first.short, last.minute):
+            return False
+        return self.first_at - self.use.began < LONG or last.answers > (1 - _ALIKE) * first.answers
 
     def _were_answers(self, now: float) -> bool:
         """Whether it was answers that filled the short window at each refusal, and no longer now that an attempt was taken.

@@ -781,17 +781,6 @@ def test_any_refusal_of_tokens_shows_that_the_quota_has_not_risen_and_the_hold_b
     assert pace.rate(now + 29.0) == 1000.0
 
 
-@pytest.mark.parametrize(("cost", "window"), [(4000.0, 6.0), (100.0, 60.0)])
-def test_a_large_row_that_was_refused_is_no_sign_of_a_longer_window_and_a_small_one_is(cost, window):
-    """What went in six seconds is less than half of what they hold, and as much went in the minute as at the refusal before."""
-    pace = found_tokens(1000.0)
-    now = rows(pace, 0.0, 20.0, 50.0)
-    now += 3.5
-    pace.rule.note_full(now, now)
-    pace.rule._note(now, now, cost)
-    assert pace.window == window
-
-
 def test_where_rows_differ_a_few_large_ones_and_the_waits_for_them_stop_no_climb():
     pace = found_tokens(1000.0)
     now = 0.0
