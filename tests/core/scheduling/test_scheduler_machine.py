@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -480,9 +481,13 @@ class Machine(RuleBasedStateMachine):
     def _check_drained(self, parked):
         assert not self._running()
         assert not self._worth_waiting_for()
-        standing = [*self.parks, *((Scope.WORKSPACE, name) for name in self.closed)]
-        rows = {key: sum(len(lane.pending) for lane in self.lanes.values() if lane.stands_in(key)) for key in standing}
-        assert {(each.scope, each.name): each.rows for each in parked} == {key: count for key, count in rows.items() if count}
+        rows = Counter[tuple[Scope, str]]()
+        for lane in self.lanes.values():
+            # What is parked as well waits for more than its workspace's hours.
+            name = lane.plan.workspace
+            for key in [key for key in self.parks if lane.stands_in(key)] or [(Scope.WORKSPACE, name)] * (name in self.closed):
+                rows[key] += len(lane.pending)
+        assert Counter({(each.scope, each.name): each.rows for each in parked}) == +rows
 
     def _park(self, key, failure, *, probes, at_first=None):
         if key not in self.parks or not probes:
