@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from batchrun.core.limits.limiter import Quota
 from batchrun.simulator.quotas import Caps
 from batchrun.simulator.scenario import Mishap
 from tests.benchmarks.pools import jain
-from tests.benchmarks.worlds import Night, Tenant, World, calls, few, own_quotas, several_processes, tokens
+from tests.benchmarks.worlds import POOL, Change, Night, Tenant, World, calls, few, own_quotas, several_processes, tokens
 
 SOME = [each for each in own_quotas() if "two of six" in each.name and "rpm" in each.name]
 
@@ -158,4 +159,14 @@ def test_a_minute_that_the_answers_of_a_runs_first_seconds_have_filled_is_found_
     four = tuple(Tenant(f"w{place}") for place in range(4))
     caps = (Caps(tokens=100_000, token_period=60, window="sliding", debit="completion"),)
     seen = Night(World("a rush of answers", caps, four, seconds=480.0, latency=((0.0, 3.0),), since=180, seed=seed)).run()
+    assert seen.used >= 0.8
+
+
+@pytest.mark.parametrize("seed", [66, 67])
+def test_a_known_minute_of_twelve_workspaces_that_falls_is_found_though_nothing_had_been_refused_in_it_before(seed):
+    twelve = tuple(Tenant(f"w{place}") for place in range(12))
+    fall = (Change(300.0, POOL, 0.4),)
+    seen = Night(
+        World("a known minute falls", (tokens(1_000_000),), twelve, Quota(tpm=1_000_000), 540.0, since=300, seed=seed, changes=fall)
+    ).run()
     assert seen.used >= 0.8

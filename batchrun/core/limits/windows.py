@@ -3,7 +3,7 @@
 Theory of operation. Providers count over a few seconds or over a minute, and the two are told apart by what refusals show:
 
 - *How long they last.* A window of six seconds has room again six seconds after it was filled, whatever filled it. Refusals that go on
-  for longer are a minute's. So are those that come while the six seconds are next to empty, in the first minute of a run, or while as many
+  for longer are a minute's. So are those that come while the six seconds are next to empty, in the first minute of all, or while as many
   answers come as at the first of them: so far falls no quota that quickly.
 - *What stays the same*, where all attempts cost one. The window that is full holds the same at each refusal. If the minute held the same
   at two of them, and the six seconds did not, it is the minute. If it is the minute that did not, while the six seconds were as full as
@@ -92,6 +92,8 @@ class Windows:
     """What the short one held of answers, in units a second, at the refusals of the latest episode: at the least."""
     _most: float = 0.0
     """And at the most."""
+    _since: float = inf
+    """When the first refusal of all came."""
     is_late: bool = False
     """A minute was full at the latest refusal of what had gone before it, and was answered in it."""
     _is_shown: bool = False
@@ -105,6 +107,7 @@ class Windows:
 
     def note(self, now: float, launched_at: float, cost: float, *, first: bool) -> Held:
         """Remember what the windows held at a refusal, and would have with what was refused. Return what they did at the one before."""
+        self._since = min(self._since, now)
         before, few = self.at_last, self.exactly(SHORT, min(now, launched_at))
         short = self.use.trail.sum(now, SHORT) + cost if few is None else few
         self.at_last, self.is_late = self._held(now, short), self._late(now) > 0
@@ -155,12 +158,13 @@ class Windows:
     def _was_short_empty(self) -> bool:
         """Whether the short window held next to nothing at the latest refusal, and its quota has not fallen so far.
 
-        That hardly comes in the first minute of a run. Later it may, but not where as many answers as ever came in the window.
+        That hardly comes in the first minute of refusals, when nothing was shown of the window. Later it may, but not where as many answers
+        as ever came in it.
         """
         first, last = self.at_first, self.at_last
         if last.short >= _EMPTY * max(first.short, last.minute):
             return False
-        return self.first_at - self.use.began < LONG or last.answers > (1 - _ALIKE) * first.answers
+        return self.first_at - self._since < LONG or last.answers > (1 - _ALIKE) * first.answers
 
     def _were_answers(self, now: float) -> bool:
         """Whether it was answers that filled the short window at each refusal, and no longer now that an attempt was taken.
