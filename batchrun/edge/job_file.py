@@ -56,7 +56,7 @@ def load_job(path: str | Path) -> Job:
     """
     path = Path(path)
     if path.suffix != ".toml":
-        raise JobError(f"{path}: a job file's name ends in .toml{_those_in(path) if path.is_dir() else _meant(path)}")
+        raise JobError(f"{path}: a job file's name ends in .toml{_instead(path)}")
     try:
         text = _text(path)
         tables, prices = _with_prices(_tables(text, path), path)
@@ -85,6 +85,13 @@ def _text(path: Path) -> str:
         raise JobError(f"{path}: line {line} is not UTF-8; a job file is saved as UTF-8") from None
 
 
+def _instead(path: Path) -> str:
+    try:
+        return _those_in(path) if path.is_dir() else _meant(path)
+    except OSError:  # Rights hide what it is.
+        return ""
+
+
 def _those_in(directory: Path) -> str:
     if (directory / "run.json").is_file():
         return ", and this is a run directory: name the job file whose output it is"
@@ -96,12 +103,12 @@ def _those_in(directory: Path) -> str:
 def _meant(path: Path) -> str:
     try:
         names = [near.name for near in path.parent.glob("*.toml")]
+        is_input = ".jsonl" in path.suffixes and path.is_file()
     except OSError:
         return ""
     name = nearest(path.name, names) or nearest(path.name + ".toml", names)
     if name:
         return f"; did you mean '{path.with_name(name)}'?"
-    is_input = ".jsonl" in path.suffixes and path.is_file()
     return f', and this is an input, which a job names: [job] input = "{path}"' if is_input else ""
 
 

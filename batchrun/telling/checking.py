@@ -67,10 +67,9 @@ class Checked:
 def checked(directory: Path, *, repair: bool) -> Checked:
     """Look at every line of a run directory, which nobody may hold meanwhile; with *repair*, move aside what is damaged.
 
-    Raises JobError where it is no run directory, RunInUseError where another process holds it.
+    Raises JobError where it is no run directory, LedgerError where that cannot be told, RunInUseError where another process holds it.
     """
-    if not directory.is_dir() or not any((directory / name).exists() for name in ("run.json", LOG)):
-        raise run_directory.not_there(directory)
+    run_directory.must_hold(directory, "run.json", LOG)
     with run_directory.locked(directory) if repair else run_directory.kept_still(directory):
         return _Check(directory, repair=repair).made()
 
@@ -199,8 +198,11 @@ class _Check:
                 place = f"{path.relative_to(self._directory).as_posix()} line {number}"
                 self._request(entry, place)
                 if (other := answered_by(text)) is not None:
-                    count, first = self._by_others.get((entry.model, other), (0, place))
-                    self._by_others[entry.model, other] = count + 1, first
+                    asked = entry.model, other
+                    if asked not in self._by_others and len(self._by_others) >= _SHOWN:
+                        asked = entry.model, "one of further models"
+                    count, first = self._by_others.get(asked, (0, place))
+                    self._by_others[asked] = count + 1, first
                 unknown += bool(entry.unknown)
             if wrong is not None:
                 damaged[number] = wrong

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.errors import JobError
 from batchrun.edge.job_file import load_job
+from tests.edge.rights import somebody_who_is_not_root
 
 INPUT = '[job]\ninput = "in.jsonl"\n'
 KEYED = '[workspaces.legal]\napi_key_env = "LEGAL_KEY"\n'
@@ -301,6 +302,12 @@ def test_what_is_no_toml_is_told_with_its_place(written, content, fragment):
     error = error_of(written(content))
     assert fragment in str(error)
     assert "0123456789" not in str(error)
+
+
+def test_an_input_given_for_a_job_in_a_folder_that_this_user_may_not_enter_is_told_as_no_job(folder):
+    (folder / "closed").mkdir(mode=0o000)
+    with somebody_who_is_not_root():
+        assert str(error_of(folder / "closed" / "rows.jsonl")) == f"{folder}/closed/rows.jsonl: a job file's name ends in .toml"
 
 
 def test_a_windows_path_in_double_quotes_is_told_how_to_be_written(written):

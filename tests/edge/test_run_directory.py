@@ -36,6 +36,7 @@ from batchrun.edge.run_directory import (
     write_whole,
 )
 from batchrun.edge.trust import look_over
+from batchrun.telling.checking import checked
 from tests.edge.rights import somebody_who_is_not_root
 
 
@@ -401,3 +402,14 @@ def test_a_summary_that_the_disk_has_no_room_for_leaves_the_old_one_and_takes_up
         write_whole(path, b"x" * 11)
     assert [*tmp_path.iterdir()] == [path]
     assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["night", "夜间"])
+def test_a_run_in_a_folder_that_this_user_may_not_enter_is_told_whatever_letters_its_name_has(folder, name):
+    closed = folder / "closed"
+    closed.mkdir(mode=0o000)
+    with somebody_who_is_not_root():
+        with pytest.raises((JobError, LedgerError), match=f"closed/{name}: cannot be used as a run directory: Permission denied"):
+            locked(closed / name).__enter__()
+        with pytest.raises(LedgerError, match=f"closed/{name}: cannot be read: Permission denied"):
+            checked(closed / name, repair=False)

@@ -241,6 +241,23 @@ def test_answers_that_name_another_model_than_was_asked_are_told_by_what_was_ask
     }
 
 
+def test_a_check_tells_of_some_other_models_by_name_and_of_all_further_ones_together(tmp_path):
+    """A gateway may number the models that it names: neither what is told nor what is kept grows with the answers."""
+    with Ledger(Files(tmp_path / "run", run_directory.open_to_append), 1) as ledger:
+        for number in range(40):
+            row = Row(f"r-{number}", "legal", "qwen-plus", {}, f"{number:016x}", {})
+            attempt = ledger.start(row, Bound(9, 9), 0.0)
+            reply = Reply("Yes.", "stop", Usage(3, 4), f"request-{number}", answered_by=f"qwen-plus-{number}")
+            ledger.append(Answered(row, reply, Call(attempt, 1, 0.0, 12)), 0.0)
+            ledger.end(attempt, "answered", reply, 1.0)
+        ledger.flush()
+    told = [each.what for each in checked(tmp_path / "run", repair=False).findings if "where qwen-plus was asked" in each.what]
+    assert [what.split(",")[0] for what in told] == [
+        *(f"1 answer names qwen-plus-{number}" for number in range(5)),
+        "35 answers name one of further models",
+    ]
+
+
 def test_a_run_on_a_read_only_file_system_is_checked_and_nothing_of_it_is_touched(tmp_path, monkeypatch):
     made_run(tmp_path / "run")
     before = {path: path.stat() for path in sorted([tmp_path / "run", *(tmp_path / "run").rglob("*")])}

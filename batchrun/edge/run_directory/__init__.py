@@ -4,7 +4,7 @@
 place when they are whole; `description` is run.json.
 """
 
-from batchrun.edge.run_directory.description import FORMAT, digest_of, not_there, read_description, write_description
+from batchrun.edge.run_directory.description import FORMAT, digest_of, must_hold, not_there, read_description, write_description
 from batchrun.edge.run_directory.lock import holder, kept_still, locked
 from batchrun.edge.run_directory.places import is_there, make, open_to_append, refuse_a_twin, sync_directory, workspace_directories
 from batchrun.edge.run_directory.whole import as_read, beside, read_summary, write_summaries, write_summary, write_whole
@@ -19,6 +19,7 @@ __all__ = [
     "kept_still",
     "locked",
     "make",
+    "must_hold",
     "not_there",
     "open_to_append",
     "read_description",

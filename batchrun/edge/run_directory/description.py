@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.errors import JobError, LedgerError, RunDamagedError, RunTooNewError, said_by
+from batchrun.edge.run_directory.places import is_there
 from batchrun.edge.run_directory.whole import as_read, write_summary
 
 FORMAT = 1
@@ -46,6 +47,16 @@ def not_there(directory: Path, *, several: bool = False) -> JobError:
     else:
         meant = "name the directory that the job's output names"
     return JobError(f"{directory}: is no run directory: there is no run.json in it; {meant}")
+
+
+def must_hold(directory: Path, *names: str) -> None:
+    """Raise JobError where none of these files of a run stands in *directory*, and LedgerError where that cannot be told."""
+    try:
+        if any(is_there(directory / name) for name in names):
+            return
+    except OSError as error:
+        raise LedgerError(f"{directory}: cannot be read: {said_by(error)}") from None
+    raise not_there(directory)
 
 
 def write_description(directory: Path, described: dict[str, Any]) -> None:

@@ -32,9 +32,11 @@ def workspace_directories(directory: Path) -> list[Path]:
 
 def refuse_a_twin(directory: Path) -> None:
     """Raise RunDamagedError where *directory* is not there, and beside it is a run's that has its name as another system writes it."""
-    if directory.name.isascii() or directory.exists():
+    if directory.name.isascii():
         return
     try:
+        if is_there(directory):
+            return
         with os.scandir(directory.absolute().parent) as beside:
             named = [each.name for each in beside if written_in(os.fsencode(each.name), directory.name)]
         twin = next((path for path in map(directory.with_name, named) if is_there(path / "run.json")), None)
