@@ -14,13 +14,14 @@ from batchrun.core.ledger.attempts import Opened, read_attempt
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
-from batchrun.core.ledger.entry_reading import answered_by, read_entry
+from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.rows.names import id_digest
 from batchrun.edge import history, mending, run_directory
 from batchrun.running.money import most_of
 from batchrun.telling.reading import FILES, LOG
+from batchrun.telling.suspect import Suspects
 
 _SHOWN = 5
 _MARK = b"\xef\xbb\xbf"
@@ -86,11 +87,7 @@ class _Check:
         most = most_of(self._described)
         self._fold = Fold(self._found.run, str(self._described.get("name", "")), self._described.get("rejected_input", 0), most=most)
         self._answered = Digests()
-        self._requests = Digests()
-        self._repeated: list[str] = []
-        """Where answers stand that came under the request id of another row's."""
-        self._by_others: dict[tuple[str, str], tuple[int, str]] = {}
-        """How many answers name another model than was asked, and where the first stands; by what was asked and what is named."""
+        self._suspects = Suspects()
 
     def made(self) -> Checked:
         self._modes()
@@ -195,14 +192,7 @@ class _Check:
             wrong = entry if isinstance(entry, str) else self._wrong(entry, path.parent)
             if isinstance(entry, Entry) and wrong is None:
                 self._fold.entries([entry])
-                place = f"{path.relative_to(self._directory).as_posix()} line {number}"
-                self._request(entry, place)
-                if (other := answered_by(text)) is not None:
-                    asked = entry.model, other
-                    if asked not in self._by_others and len(self._by_others) >= _SHOWN:
-                        asked = entry.model, "one of further models"
-                    count, first = self._by_others.get(asked, (0, place))
-                    self._by_others[asked] = count + 1, first
+                self._suspects.look_at(entry, text, f"{path.relative_to(self._directory).as_posix()} line {number}")
                 unknown += bool(entry.unknown)
             if wrong is not None:
                 damaged[number] = wrong
@@ -234,15 +224,6 @@ class _Check:
             self._answered.put(name, 1)
         return None
 
-    def _request(self, entry: Entry, place: str) -> None:
-        if entry.outcome != "answered" or entry.request_id is None:
-            return
-        name = id_digest("", entry.request_id)
-        if self._requests.get(name):
-            self._repeated.append(place)
-        else:
-            self._requests.put(name, 1)
-
     def _make_anew(self, path: Path, damaged: dict[int, str], corrected: dict[int, bytes]) -> bool:
         """Move the damaged lines aside; not where that would be most of the file, which a person should look at first."""
         count = sum(1 for _ in mending.lines_of(path))
@@ -264,15 +245,8 @@ class _Check:
             self._tell(LOG, f"{call}, and its entry is not in the ledger: it counts as in doubt, and its row is asked again", damage=False)
         if len(lost) > _SHOWN:
             self._tell(LOG, f"{len(lost) - _SHOWN:,} more such calls", damage=False)
-        if self._repeated:
-            answers = counted(
-                len(self._repeated), "answer has the request id of another row's", "answers have the request ids of other rows'"
-            )
-            why = "the endpoint, or a cache or gateway on the way, gave one answer to several rows, and the provider has billed it once"
-            self._tell(self._repeated[0], f"{answers}, this one first: {why}", damage=False)
-        for (asked, other), (count, first) in self._by_others.items():
-            answers = counted(count, "answer names", "answers name")
-            self._tell(first, f"{answers} {other}, where {asked} was asked, this one first: counted, and priced, as {asked}", damage=False)
+        for place, what in self._suspects.told():
+            self._tell(place, what, damage=False)
         statement = self._found.statement = self._fold.close(rows)
         for (name, model), totals in statement.lanes.items():
             done = totals.answered + totals.rejected + totals.exhausted
