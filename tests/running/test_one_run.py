@@ -191,6 +191,10 @@ def _raise(*_given):
     raise OutOfRoomError
 
 
+async def _raise_beside(_given):
+    raise OutOfRoomError
+
+
 async def _raise_later(_given):
     await anyio.sleep(0.02)  # so that several outcomes are being handed on at once
     raise OutOfRoomError
@@ -201,7 +205,7 @@ async def _raise_later(_given):
     [
         ("note", _raise),
         ("on_index", _raise),
-        ("show", _raise_later),
+        ("show", _raise_beside),  # what shows a run is cancelled at its end, which may come within milliseconds
         ("hand_on", _raise_later),
         ("hand_on", _raise),
     ],
