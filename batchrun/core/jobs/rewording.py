@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from batchrun.core.jobs.words import Loc, Wrong, one_of, quoted, shown, without_keys_in
+from batchrun.core.jobs.words import Loc, Wrong, key_path, one_of, quoted, shown, without_keys_in
 from batchrun.core.rows.unfit import PARAMETERS
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _NAMED_TABLES = frozenset({"accounts", "endpoints", "limits", "prices", "quotas", "workspaces"})
+_ANY_NAME = dict.fromkeys(("limits", "prices", "quotas"), '"MODEL"')
+"""How a heading names any of them, where it is not NAME."""
 
 _ALLOWED = {
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
@@ -45,6 +47,8 @@ def reworded(error: ValidationError, root: type[BaseModel], raw: Any) -> Iterato
                 yield Wrong(loc, "an unknown key", _known_keys(details, root))
             case "missing":
                 yield Wrong(loc, "nothing", _needed(details, root))
+            case "model_type" if len(loc) == 2 and loc[0] in _NAMED_TABLES and (headings := _headings_with(str(loc[1]), root, (), root)):
+                yield Wrong(loc, shown(details["input"]), f"a table; {loc[1]} stands under {headings}")
             case _:
                 yield Wrong(loc, *_found_and_allowed(details))
 
@@ -86,17 +90,42 @@ def _as_written(loc: Loc, raw: Any) -> Loc:
 
 
 def _known_keys(details: ErrorDetails, root: type[BaseModel]) -> str:
-    *parents, name = details["loc"]
+    *above, name = details["loc"]
+    parents = tuple(above)
     table = _table_at(root, parents)
     names = _names_of(table) if table else []
     known = f"no such key; {one_of(str(name), names)}" if names else "no such key; nothing is set here"
     if name == "api_key":
         known = f"no key stands in a job file, but the name of the variable that holds it: {known}"
+    wanted = "parameters" if name in PARAMETERS else str(name)
     if name in PARAMETERS and "parameters" in names:
         known = f"no such key; what is set for the model stands in parameters: parameters = {{ {name} = … }}"
+    elif table and (headings := _headings_with(wanted, table, parents, root)):
+        known = f"no such key here; {wanted} stands under {headings}"
+        known += f": parameters = {{ {name} = … }}" if wanted != name else ""
     if isinstance(details["input"], dict) and parents[-2:-1] and parents[-2] in _NAMED_TABLES:
         known += f"; a name with a dot is quoted: {parents[-2]}.{quoted(f'{parents[-1]}.{name}')}"
     return known
+
+
+def _headings_with(name: str, table: type[BaseModel], parents: Loc, root: type[BaseModel]) -> str:
+    """The headings of the job file under which *name* is a key: those within *table*, at *parents*, else those of the whole file."""
+    if parents[:1] == ("simulator",):
+        return ""
+    within, everywhere = dict(_tables_in(table, parents)), dict(_tables_in(root))
+    for tables in (within, everywhere):
+        if headings := [f"[{heading}]" for heading, inner in tables.items() if name in _names_of(inner)]:
+            return " or ".join(headings)
+    return next((f"a heading of its own, [{heading}]" for heading in everywhere if heading.split(".")[0] == name), "")
+
+
+def _tables_in(table: type[BaseModel], parents: Loc = ()) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The headings of the tables in *table*, and what they are; a simulator's keys are no other table's."""
+    for name in _names_of(table):
+        for below in ("", f".{_ANY_NAME.get(name, 'NAME')}"):
+            found = _table_at(table, [name, below] if below else [name])
+            if found and name != "simulator":
+                yield key_path((*parents, name)) + below, found
 
 
 def _needed(details: ErrorDetails, root: type[BaseModel]) -> str:
