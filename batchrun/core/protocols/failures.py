@@ -159,6 +159,8 @@ BY_STATUS: dict[int, Line] = {
     405: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
     407: _park(Scope.WORKSPACE, advice=_PROXY, source="RFC 9110"),
     408: _again(advice=_TIMEOUT, source="RFC 9110", in_doubt=True),
+    # A gateway that keeps Idempotency-Key says so while the earlier call under it, which timed out here, is still being answered there.
+    409: _again(source="draft-ietf-httpapi-idempotency-key-header, 2.7"),
     410: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
     413: _reject(advice=_TOO_LARGE, source="RFC 9110"),
     425: _again(source="RFC 8470"),
