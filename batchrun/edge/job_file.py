@@ -88,8 +88,12 @@ def _text(path: Path) -> str:
 def _instead(path: Path) -> str:
     try:
         return _those_in(path) if path.is_dir() else _meant(path)
-    except OSError:  # Rights hide what it is.
-        return ""
+    except OSError as error:
+        return _hidden_by(error)
+
+
+def _hidden_by(error: OSError) -> str:
+    return f", and what stands there cannot be looked at: {error.strerror}"
 
 
 def _those_in(directory: Path) -> str:
@@ -104,8 +108,8 @@ def _meant(path: Path) -> str:
     try:
         names = [near.name for near in path.parent.glob("*.toml")]
         is_input = ".jsonl" in path.suffixes and path.is_file()
-    except OSError:
-        return ""
+    except OSError as error:
+        return _hidden_by(error)
     name = nearest(path.name, names) or nearest(path.name + ".toml", names)
     if name:
         return f"; did you mean '{path.with_name(name)}'?"

@@ -312,10 +312,12 @@ def test_what_is_no_toml_is_told_with_its_place(written, content, fragment):
     assert "0123456789" not in str(error)
 
 
-def test_an_input_given_for_a_job_in_a_folder_that_this_user_may_not_enter_is_told_as_no_job(folder):
+def test_what_stands_in_a_folder_that_this_user_may_not_enter_is_told_to_be_hidden_where_no_job_is_named(folder):
     (folder / "closed").mkdir(mode=0o000)
+    hidden = "a job file's name ends in .toml, and what stands there cannot be looked at: Permission denied"
     with somebody_who_is_not_root():
-        assert str(error_of(folder / "closed" / "rows.jsonl")) == f"{folder}/closed/rows.jsonl: a job file's name ends in .toml"
+        for name in ("rows.jsonl", "rows"):
+            assert str(error_of(folder / "closed" / name)) == f"{folder}/closed/{name}: {hidden}"
 
 
 def test_a_windows_path_in_double_quotes_is_told_how_to_be_written(written):
