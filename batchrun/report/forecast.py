@@ -23,7 +23,8 @@ def forecast_table(forecast: Forecast, room: int | None = None) -> str:
     Where that is too narrow for all columns, when each finishes is left out: in how long is told.
     """
     if not forecast.lanes:
-        return "\n".join(["no row is left to do", *_notes(forecast)])
+        none = "no row would be asked" if forecast.obstacles else "no row is left to do"
+        return "\n".join([none, *_notes(forecast)])
     currencies = sorted(forecast.cost)
     lines = [
         [*_HEADS, *currencies, *_ENDS],

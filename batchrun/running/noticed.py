@@ -24,8 +24,9 @@ _THEIRS = "their entries are", "they count as in doubt, their rows are"
 def set_aside(source: Source, reasons: Iterable[Reason], workspaces: Iterable[str], directory: Path) -> Iterator[str]:
     """What is wrong with the input, told before a call is made rather than in the morning."""
     if lines := source.counts.set_aside:
-        mend = "the others go on; correct them and run the same command again"
-        yield f"{no_rows(lines)} (all are in {directory}/rejected-input.jsonl): {mend}"
+        others = "the others go on; " if source.counts.rows else ""
+        mend = "correct them and run the same command again"
+        yield f"{no_rows(lines)} (all are in {directory}/rejected-input.jsonl): {others}{mend}"
         yield from told(lines, reasons, workspaces)
     if not source.counts.rows:
         yield "no row stands in the input: there is nothing to do"

@@ -87,6 +87,11 @@ def test_nothing_left_is_said_and_so_is_nothing_wrong():
     assert "nothing is wrong" in forecast_table(Forecast(BEGINS, ()))
 
 
+def test_where_nothing_would_be_asked_for_something_is_wrong_it_is_not_said_to_be_done():
+    told = forecast_table(Forecast(BEGINS, (), obstacles=(Obstacle("in.jsonl, line 1", 3, "not JSON", "correct the lines"),)))
+    assert told.splitlines() == ["no row would be asked", "WRONG: in.jsonl, line 1: not JSON (3 rows)", "  correct the lines"]
+
+
 def test_advice_for_many_lanes_is_cut_and_says_so():
     lanes = tuple(Prospect(f"w{number}", "m", 1, 1, 1, 1.0, SLOTS, 1.0, f"raise {number}") for number in range(20))
     helps = [line for line in forecast_table(Forecast(BEGINS, lanes)).splitlines() if line.startswith("faster")]

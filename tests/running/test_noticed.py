@@ -78,6 +78,18 @@ def noted(job: Job, **wishes) -> list[str]:
     return told
 
 
+def test_bad_lines_are_told_to_let_the_others_go_on_only_where_there_are_others(simulated, tmp_path):
+    with (tmp_path / "in.jsonl").open("a") as lines:
+        lines.write("{\n")
+    where = f"(all are in {tmp_path}/run/rejected-input.jsonl)"
+    assert noted(simulated)[0] == f"1 input line is no row {where}: the others go on; correct them and run the same command again"
+    (tmp_path / "in.jsonl").write_text("{\n[\n")
+    shutil.rmtree(tmp_path / "run")
+    told = noted(simulated)
+    assert told[0] == f"2 input lines are no row {where}: correct them and run the same command again"
+    assert "no row stands in the input: there is nothing to do" in told
+
+
 def test_an_answer_whose_entry_is_gone_is_told_once_and_not_once_more_at_each_opening(simulated, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "FROM_BYTES", 1)
     noted(simulated)
