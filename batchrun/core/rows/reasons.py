@@ -80,6 +80,14 @@ HINTS: Mapping[str, Callable[[Reason], bool]] = {
     "for row in csv.DictReader(sys.stdin, next(csv.reader([head], delimiter=by)), delimiter=by)]'": (
         lambda each: each.place.endswith(", line 1") and each.said == "not JSON: unexpected character, expected a JSON value at column 1"
     ),
+    "instructions (Alpaca) are made rows by: python3 -c 'import json, sys; "
+    '[print(json.dumps({"prompt": "\\n\\n".join(filter(None, (row["instruction"], row.get("input"))))})) '
+    "for row in map(json.loads, sys.stdin.buffer)]'": lambda each: each.said.startswith("unknown field 'instruction'"),
+    "conversations (ShareGPT) are made rows, each asked for its last answer anew, by: python3 -c 'import json, sys; "
+    'role = {"human": "user", "gpt": "assistant"}; '
+    'rows = ([{"role": role.get(turn["from"], turn["from"]), "content": turn["value"]} for turn in json.loads(line)["conversations"]] '
+    'for line in sys.stdin.buffer); [print(json.dumps({"messages": row[:-1] if row[-1]["role"] == "assistant" else row})) for row in rows]'
+    "'": lambda each: each.said.startswith("unknown field 'conversations'"),
 }
 """How files of other kinds become JSON lines, and which reasons speak for such a one."""
 

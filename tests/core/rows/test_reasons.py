@@ -6,6 +6,7 @@ import codecs
 import subprocess
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +96,36 @@ def test_a_table_is_told_how_to_be_made_json_lines_and_what_is_told_does_it(tmp_
     row = read_line(made, {"legal": Inherited("qwen-plus", {}, b"")}, None)
     assert not isinstance(row, NotARow)
     assert (row.id, row.model, row.body()["messages"][0]["content"]) == ("7", "qwen-plus", "你好，\n世界")
+
+
+@pytest.mark.parametrize(
+    ("line", "says", "asked"),
+    [
+        ({"instruction": "总结", "input": "It's 5\n", "output": "x"}, "instructions (Alpaca) are made rows by", ["总结\n\nIt's 5\n"]),
+        ({"instruction": "Sum up", "input": "", "output": "x"}, "instructions (Alpaca) are made rows by", ["Sum up"]),
+        (
+            {"id": "a", "conversations": [{"from": f, "value": v} for f, v in (("system", "s"), ("human", "你"), ("gpt", "b"))]},
+            "conversations (ShareGPT) are made rows, each asked for its last answer anew, by",
+            ["s", "你"],
+        ),
+        (
+            {"conversations": [{"from": f, "value": v} for f, v in (("human", "a"), ("gpt", "b"), ("human", "c"))]},
+            "conversations (ShareGPT) are made rows, each asked for its last answer anew, by",
+            ["a", "b", "c"],
+        ),
+    ],
+)
+def test_lines_of_a_data_set_to_train_by_are_told_how_to_be_made_rows_and_what_is_told_does_it(line, says, asked):
+    written = orjson.dumps(line)
+    *_, hint = told(1, reasons_of(why(written, "legal")).most_frequent())
+    said, command = hint.split(": ", 1)
+    assert said == says
+    made = subprocess.run(command, shell=True, input=written + b"\n", capture_output=True, check=True).stdout
+    row = read_line(made, {"legal": Inherited("qwen-plus", {}, b"")}, "legal")
+    assert not isinstance(row, NotARow)
+    messages = row.body()["messages"]
+    assert [message["content"] for message in messages] == asked
+    assert messages[-1]["role"] == "user"
 
 
 def test_a_broken_line_among_others_is_no_table():

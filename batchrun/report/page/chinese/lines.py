@@ -38,6 +38,11 @@ OF_LINES = (
     (r"the job's workspaces are (?P<names>.+) and (?P<n>[\d,]+) more", "作业的业务空间有 {names} 等，另有 {n} 个"),
     (r"the job's workspaces are (?P<names>.+)", "作业的业务空间有 {names}"),
     (r"a table with headings \(CSV\) is made JSON lines by: (?P<command>.+)", "带表头的表格（CSV）可由以下命令转换为 JSON 行：{command}"),
+    (r"instructions \(Alpaca\) are made rows by: (?P<command>.+)", "指令数据（Alpaca）可由以下命令转换为输入行：{command}"),
+    (
+        r"conversations \(ShareGPT\) are made rows, each asked for its last answer anew, by: (?P<command>.+)",
+        "对话数据（ShareGPT）可由以下命令转换为输入行（各行重新请求最后一个回答）：{command}",
+    ),
     # Its text.
     (r"not UTF-8: a wrong byte at position (?P<at>\d+)", "不是 UTF-8：第 {at} 字节有误"),
     (r"not JSON: NUL bytes, the first at position (?P<at>\d+)", "不是 JSON：含 NUL 字节，首个在第 {at} 字节"),
