@@ -422,6 +422,27 @@ def test_a_run_whose_window_closes_before_it_is_done_counts_the_day_in():
     assert rest == []
 
 
+def test_rows_of_a_closed_workspace_are_not_held_against_the_speed_of_those_that_run():
+    night = Night(
+        lane(rows=1000, slots=4),
+        lane("sales", rows=100, slots=4),
+        hours={"legal": "12:20-08:00 UTC"},
+        start="2026-11-23T12:00",
+        wait=True,
+        deadline="13:00 UTC",
+        endpoint=Scripted(seconds=40.0),
+    )
+    night.run()
+    ((at, _), *_) = [(at, text) for at, text in night.notes if "deadline" in text]
+    assert at > 20 * 60, "once it is open, and found to be too slow"
+
+
+def test_what_is_closed_is_not_done_before_the_last_of_it_opens():
+    hours = {"legal": "22:00-08:00 UTC", "sales": "23:00-08:00 UTC", "idle": "23:30-08:00 UTC"}
+    windows = Windows({name: read_hours(text) for name, text in hours.items()}, schedule())
+    assert windows.closures({"legal", "sales"}, wall("2026-11-23T12:00")).opening == wall("2026-11-23T23:00")
+
+
 def test_hours_in_which_nothing_runs_say_nothing_of_the_speed():
     night = Night(
         lane(rows=4 * 90 * 11, slots=4),
