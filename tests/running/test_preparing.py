@@ -347,6 +347,12 @@ def test_an_uploaded_file_is_named_as_it_is_and_the_provider_told_to_resolve_it(
     assert body(ready)["messages"] == seeing("oss://bucket/a.png")
 
 
+def test_the_provider_is_told_to_resolve_an_uploaded_file_among_others(made):
+    messages = [*seeing("https://x.example/b.png"), *seeing("oss://bucket/a.png")]
+    ready = made({"messages": messages}, defaults={"model": "qwen-vl-max"}).ready()
+    assert ready.request.headers["X-DashScope-OssResourceResolve"] == "enable"
+
+
 def test_a_sound_that_is_written_out_in_the_row_is_sent_as_a_data_url(made):
     sound = base64.b64encode(b"RIFF0000WAVE" * 100).decode()
     content = [{"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}}]
@@ -445,6 +451,21 @@ def test_what_a_row_that_is_sent_again_is_expected_to_cost_is_what_is_known_by_t
     assert first.tokens is not None
     assert later is not None
     assert later > first.tokens
+
+
+def test_what_attempts_have_cost_is_added_up_as_it_is_told_while_the_run_goes_on(made):
+    rows = made(ask(), ask(id="r-2"))
+    rows.ready(0).learn(Usage(5, 40))
+    rows.ready(1).learn(Usage(7, 0))
+    assert rows.preparer.tokens == 52
+
+
+def test_no_more_output_is_expected_of_a_row_than_it_lets_an_answer_have(made):
+    rows = made(ask(), ask(id="r-2", parameters={"max_tokens": 3}))
+    unbounded, bounded = rows.ready(0).tokens, rows.ready(1).tokens
+    assert unbounded is not None
+    assert bounded is not None
+    assert unbounded - bounded > 20
 
 
 def test_a_row_that_is_asked_otherwise_is_written_anew(made):
