@@ -184,7 +184,7 @@ def _help(plan: LanePlan, hold: Hold | None, slots: Mapping[LaneKey, float]) -> 
 
 def _more(where: str, slots: int, wanted: float, of_these: str = "") -> str:
     if wanted == math.inf:
-        return f"raise {where} above {slots:,}: it is the only limit that the job names{of_these}"
+        return f"raise {where} above {slots:,}: it is the only limit that is known{of_these}"
     return f"raise {where} from {slots:,} to about {math.ceil(wanted):,}: then its quota is what limits" if wanted > slots + 1 else ""
 
 

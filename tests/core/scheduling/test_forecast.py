@@ -174,14 +174,14 @@ def test_slots_that_would_use_the_quota_up_are_advised_and_then_do():
 
 
 def test_slots_without_a_quota_are_the_only_limit_that_the_job_names():
-    assert help_of(lane(rows=200)) == "raise workspaces.legal.concurrency above 4: it is the only limit that the job names"
+    assert help_of(lane(rows=200)) == "raise workspaces.legal.concurrency above 4: it is the only limit that is known"
     limited = help_of(lane(rows=200, lane_concurrency=2))
-    assert limited == 'raise workspaces.legal.limits."qwen-plus".concurrency above 2: it is the only limit that the job names'
+    assert limited == 'raise workspaces.legal.limits."qwen-plus".concurrency above 2: it is the only limit that is known'
 
 
 def test_slots_that_models_with_and_without_a_quota_share_are_not_called_the_only_limit_of_all():
     asked = lane(rows=200, pool_quota=Quota(rpm=600))
-    told = "raise workspaces.legal.concurrency above 4: it is the only limit that the job names for qwen-max"
+    told = "raise workspaces.legal.concurrency above 4: it is the only limit that is known for qwen-max"
     assert help_of(asked, lane(rows=200, model="qwen-max")) == told
     assert help_of(lane(rows=200), lane(rows=200, model="qwen-max")) == told.removesuffix(" for qwen-max")
 
