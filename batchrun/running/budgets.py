@@ -106,7 +106,8 @@ def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:
     share = Decimal(parked.rows) / done
     about = [told((totals.input_tokens + totals.output_tokens) * share, TOKENS)]
     about += [told(amount * share, currency) for currency, amount in sorted(totals.cost.items())]
-    message = f"{parked.failure.message}; the {counted(parked.rows, 'row')} left would come to about {', '.join(about)}"
+    like = "if they are like those before: batchrun plan looks at them"  # Those that stepped aside for what they may cost are not.
+    message = f"{parked.failure.message}; the {counted(parked.rows, 'row')} left would come to about {', '.join(about)}, {like}"
     return replace(parked, failure=replace(parked.failure, message=message))
 
 

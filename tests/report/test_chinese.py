@@ -169,6 +169,13 @@ def test_what_would_help_many_lines_is_told_in_chinese():
     assert chinese(ALONE) is not None
 
 
+def test_what_the_rows_that_a_budget_leaves_would_come_to_is_told_in_chinese_as_a_run_says_it_and_as_earlier_ones_did():
+    spent = "workspaces.hr.budget = 9 tokens: 8 tokens spent; the next row may cost 2 tokens; the 7 rows left would come to about 70 tokens"
+    assert in_chinese(spent).endswith("剩余的 7 行预计约为 70 tokens")
+    told = in_chinese(f"{spent}, if they are like those before: batchrun plan looks at them")
+    assert told.endswith("剩余的 7 行若与此前各行相似，预计约为 70 tokens（batchrun plan 会逐行查看）")
+
+
 def test_no_pattern_takes_long_over_a_text_of_anybody():
     for text in ("the (", "a; then run ", "a = b: c spent; ", "1 lines, the first a, line 1: ", "usually passes: a; if "):
         assert chinese(text * (1000 // len(text))) is None

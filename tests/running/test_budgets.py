@@ -295,6 +295,9 @@ def test_what_is_in_doubt_takes_as_much_of_a_budget_as_it_did_when_its_call_was_
     assert spent(job=batch, priced_before=[{"through": 0, "job": public}]) == Decimal("0.525")
 
 
+LIKE = "if they are like those before: batchrun plan looks at them"
+
+
 def parked(code: str, rows: int) -> ParkedScope:
     return ParkedScope(Scope.LANE, f"legal {OWN}", Failure(Fault.PARK, Scope.LANE, code, "the budget is spent", "raise it"), rows)
 
@@ -306,7 +309,7 @@ def test_a_spent_budget_says_what_the_rows_left_would_come_to():
     assert with_what_is_left(parked("budget_spent", 10), statement) == parked("budget_spent", 10), "no row has come to anything yet"
     statement.lane("legal", OWN).answered = 4
     told = with_what_is_left(parked("budget_spent", 10), statement)
-    assert told.failure.message == "the budget is spent; the 10 rows left would come to about 4,000 tokens, 5 CNY"
+    assert told.failure.message == f"the budget is spent; the 10 rows left would come to about 4,000 tokens, 5 CNY, {LIKE}"
     assert (told.name, told.rows, told.failure.advice) == (f"legal {OWN}", 10, "raise it")
     assert with_what_is_left(parked("no_price", 10), statement) == parked("no_price", 10)
     assert with_what_is_left(parked("budget_spent", 10), Statement("run", "job")) == parked("budget_spent", 10)
@@ -319,7 +322,7 @@ def test_rows_that_are_asked_twice_are_taken_to_be_asked_twice_in_what_the_rows_
         totals.add_usage(Usage(300, 100), Money("CNY", Decimal("0.5")))
     totals.answered, totals.rejected, totals.exhausted = 1, 1, 1
     told = with_what_is_left(parked("budget_spent", 10), statement)
-    assert told.failure.message == "the budget is spent; the 10 rows left would come to about 8,000 tokens, 10 CNY"
+    assert told.failure.message == f"the budget is spent; the 10 rows left would come to about 8,000 tokens, 10 CNY, {LIKE}"
 
 
 def test_a_park_of_a_workspace_whose_name_has_a_space_brings_no_other_into_the_statement():

@@ -186,6 +186,10 @@ OF_FAILURES = (
         r"give (?P<model>.+) a price in \[prices\], or say in the budget what an unpriced model counts as",
         "在 [prices] 中给出 {model} 的价格，或在预算中说明无价格的模型如何计算",
     ),
+    (
+        r"(?P<said>.+); the (?P<rows>[\d,]+) rows? left would come to about (?P<about>.+), if they are like those before: batchrun plan .+",
+        "{said}；剩余的 {rows} 行若与此前各行相似，预计约为 {about}（batchrun plan 会逐行查看）",
+    ),
     (r"(?P<said>.+); the (?P<rows>[\d,]+) rows? left would come to about (?P<about>.+)", "{said}；剩余的 {rows} 行预计约为 {about}"),
     (
         r"(?P<cap>.+ = .+): (?P<spent>[^;]+) spent, (?P<others>[^;]+) of it by other runs; .+ cost (?P<price>[^;]*?)(?P<may>(?:, its .*)?)",
