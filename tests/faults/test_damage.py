@@ -203,6 +203,27 @@ def test_a_torn_tail_is_told_and_mended_without_being_damage(tmp_path):
     assert (tmp_path / "run" / "sales" / "results.jsonl.torn").read_bytes() == b'{"id":"torn\n'
 
 
+def test_zeros_that_a_disk_left_of_the_log_stay_in_it_when_it_is_mended_for_what_stood_there_is_not_known(tmp_path):
+    made_run(tmp_path / "run")
+    with (tmp_path / "run" / "attempts.log").open("ab") as log:
+        log.write(bytes(40))
+    assert checked(tmp_path / "run", repair=True).whole
+    assert (tmp_path / "run" / "attempts.log").read_bytes().endswith(bytes(40) + b"\n")
+    assert read_statement(tmp_path / "run").unreadable_attempts == 1
+
+
+def test_entries_of_more_rows_than_a_run_has_are_told(tmp_path):
+    made_run(tmp_path / "run")
+    described = run_directory.read_description(tmp_path / "run") or {}
+    (name, model), count = next(((name, model), count) for name, models in described["rows"].items() for model, count in models.items())
+    done = read_statement(tmp_path / "run").lanes[name, model]
+    for more in (0, 1):
+        described["rows"][name][model] = done.answered + done.rejected + done.exhausted - more
+        run_directory.write_description(tmp_path / "run", described)
+        told = [each.what for each in checked(tmp_path / "run", repair=False).findings if "that the run has" in each.what]
+        assert told == ([f"{count} rows of {model} with entries, of {count - 1} that the run has"] if more else [])
+
+
 @pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
 def test_answers_that_came_under_one_request_id_are_told_with_the_first_and_are_no_damage(tmp_path, form):
     """A gateway gives the answer of one row to others: their usage stands in the statement, and once on the bill."""

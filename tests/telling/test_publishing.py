@@ -14,7 +14,7 @@ from batchrun.core.ledger.course import Course, Standstill
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Totals
 from batchrun.running.one_run import Wishes
-from batchrun.telling.publishing import publish, standing_still
+from batchrun.telling.publishing import note_ending, publish, standing_still
 from batchrun.telling.reporting import Report, Taken
 
 WORKSPACES = {"legal": {"models": ["qwen-plus"]}, "sales": {"models": ["qwen-flash"]}}
@@ -99,6 +99,32 @@ def test_a_page_of_many_parked_scopes_adds_the_run_up_no_more_often_than_one_of_
         counts.append(Summed.sums - before)
         assert "w0" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert counts[0] == counts[1]
+
+
+def test_a_department_is_shown_neither_what_is_parked_of_one_whose_name_begins_like_its_own_nor_what_its_account_was_told(tmp_path):
+    parked = ("lane legal qwen-plus", "lane legal-eu qwen-max", "workspace legal-eu", "account main", "account other")
+    names = [each.split(" ", 1) for each in parked]
+    scopes = [{"scope": scope, "name": name, "rows": 9, "message": f"of {name}", "advice": "mend it"} for scope, name in names]
+    job = {"workspaces": {"legal": {"account": "main"}, "legal-eu": {"account": "other"}}}
+    (tmp_path / "run.json").write_bytes(orjson.dumps({"format": 1, "name": "night", "job": job, "ended": {"at": "", "parked": scopes}}))
+    report = Report(Statement("r", "night", {("legal", "qwen-plus"): Totals(pending=5)}), [Taken(tmp_path, "r", "night")], course=Course())
+    told = [(each.name, each.rows, each.message, each.advice) for each in standing_still(report, "legal")]
+    assert told == [("legal qwen-plus", 9, "of legal qwen-plus", "mend it"), ("main", 5, "", "mend it")]
+
+
+def test_why_lines_are_no_row_stands_on_the_page_of_a_run_and_on_no_departments(tmp_path):
+    why = [{"said": "workspace 'finance' is not one of the job's", "place": "in.jsonl, line 7", "lines": 3}]
+    (tmp_path / "run.json").write_bytes(orjson.dumps({"format": 1, "name": "night", "rejected_input": 3, "rejected_for": why}))
+    lanes = {("legal", "qwen-plus"): Totals(answered=5)}
+    report = Report(Statement("r", "night", lanes, rejected_input=3), [Taken(tmp_path, "r", "night")], course=Course())
+    for only, stands in ((None, True), ("legal", False)):
+        publish(report, tmp_path / "report.html", by=LANE, only=only)
+        assert ("finance" in (tmp_path / "report.html").read_text(encoding="utf-8")) is stands
+
+
+def test_how_a_run_ended_makes_no_description_of_one_that_was_taken_away(tmp_path):
+    note_ending(tmp_path, (), None)
+    assert not (tmp_path / "run.json").exists()
 
 
 @pytest.mark.parametrize(
