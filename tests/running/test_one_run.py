@@ -235,3 +235,20 @@ def test_a_held_row_whose_line_names_another_model_since_is_told_as_held(tmp_pat
     assert run_blocking(job_in(tmp_path, **resets), hold).held == 12
     ending = run_blocking(job_in(tmp_path, "qwen-flash", **resets), hold)
     assert (ending.held, ending.statement.total().pending, ending.exit_code) == (12, 12, 4)
+
+
+def test_a_rejected_row_in_doubt_that_was_to_be_asked_again_is_told_as_rejected_and_not_as_held(tmp_path):
+    def failing(kind, **more):
+        simulator = {"seed": 1, "latency": {"median": 0.01, "sigma": 0.1}, "faults": [{"kind": kind, "rate": 1.0, **more}]}
+        return job_in(tmp_path, simulator=simulator, retry={"max_attempts": 1})
+
+    assert run_blocking(failing("reset"), Wishes(dotenv=None, page=None)).statement.total().rows_in_doubt == 12
+    rejected = run_blocking(failing("error", code="InvalidParameter"), Wishes(dotenv=None, page=None))
+    assert (rejected.statement.total().rejected, rejected.exit_code) == (12, 3)
+    held = run_blocking(failing("reset"), Wishes(dotenv=None, page=None, in_doubt="hold", retry_rejected=True))
+    assert (held.held, held.statement.total().rejected, held.exit_code) == (0, 12, 3)
+
+
+def test_what_was_learnt_is_kept_by_a_run_that_is_shorter_than_it_takes_to_be_kept_on_the_way(tmp_path):
+    run_blocking(job_in(tmp_path), Wishes(dotenv=None, page=None))
+    assert orjson.loads((tmp_path / "run" / "learnt.json").read_bytes())
