@@ -326,6 +326,16 @@ def test_a_rate_that_an_earlier_opening_found_is_taken_for_the_quota():
     assert told.lanes[0].limited_by == "rpm of the account"
 
 
+def test_a_quota_that_the_job_names_is_planned_by_whatever_an_earlier_opening_found():
+    write(rows_of(140))
+    left([entry(number) for number in range(40)])
+    pools = {"main simulator qwen-plus": {"attempts": {"rate": 50.0}, "tokens": {"rate": 1.0}}}
+    Path("run/learnt.json").write_text(json.dumps({"pools": pools}))
+    accounts = {"main": {"quotas": {"qwen-plus": {"rpm": 30, "tpm": 10_000_000}}}}
+    told = planned(job_of(workspaces={"legal": {"concurrency": 4, "account": "main"}}, accounts=accounts))
+    assert told.seconds == pytest.approx(200, rel=0.05)
+
+
 def test_a_missed_deadline_and_hours_that_are_waited_for_are_noted():
     write(rows_of(140))
     left([entry(number) for number in range(40)])
