@@ -314,6 +314,24 @@ def test_what_a_killed_process_left_beside_a_summary_is_written_over(tmp_path):
     assert (tmp_path / "usage.json").read_bytes() == b"{}\n"
 
 
+def test_what_another_has_put_in_its_place_since_it_was_opened_is_not_written_over(tmp_path, monkeypatch):
+    """Between the opening of the file beside and its lock: the other one lets go of it when it is the summary."""
+    path, beside_it, lock = tmp_path / "usage.json", tmp_path / ".usage.json.new", fcntl.flock
+    beside_it.write_bytes(b"the other's\n")
+
+    def once_it_is_in_its_place(descriptor, how):
+        with suppress(FileNotFoundError):
+            beside_it.replace(path)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", once_it_is_in_its_place)
+    with beside(path) as file:
+        assert path.read_bytes() == b"the other's\n"
+        file.write(b"{}\n")
+    assert path.read_bytes() == b"{}\n"
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_a_summary_is_not_written_through_a_link(tmp_path):
     (tmp_path / "elsewhere").write_bytes(b"another's")
     (tmp_path / ".usage.json.new").symlink_to(tmp_path / "elsewhere")
