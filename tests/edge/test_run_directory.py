@@ -314,6 +314,19 @@ def test_what_a_killed_process_left_beside_a_summary_is_written_over(tmp_path):
     assert (tmp_path / "usage.json").read_bytes() == b"{}\n"
 
 
+def test_whoever_only_looks_is_not_taken_for_the_holder_by_another_who_looks(tmp_path):
+    with locked(tmp_path / "run"):
+        pass
+    looks = [os.open(path, os.O_RDONLY) for path in (tmp_path / "run", tmp_path / "run" / "run.lock")]
+    try:
+        for each in looks:
+            fcntl.flock(each, fcntl.LOCK_SH)
+        assert holder(tmp_path / "run") is None
+    finally:
+        for each in looks:
+            os.close(each)
+
+
 def test_what_another_has_put_in_its_place_since_it_was_opened_is_not_written_over(tmp_path, monkeypatch):
     """Between the opening of the file beside and its lock: the other one lets go of it when it is the summary."""
     path, beside_it, lock = tmp_path / "usage.json", tmp_path / ".usage.json.new", fcntl.flock
