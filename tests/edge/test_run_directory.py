@@ -36,6 +36,7 @@ from batchrun.edge.run_directory import (
     write_whole,
 )
 from batchrun.edge.trust import look_over
+from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
 from tests.edge.rights import somebody_who_is_not_root
 
@@ -312,6 +313,20 @@ def test_what_a_killed_process_left_beside_a_summary_is_written_over(tmp_path):
     (tmp_path / ".usage.json.new").write_bytes(b"x" * 1000)
     write_summary(tmp_path / "usage.json", {})
     assert (tmp_path / "usage.json").read_bytes() == b"{}\n"
+
+
+def test_a_run_without_its_description_is_told_how_it_gets_one(tmp_path):
+    (tmp_path / "attempts.log").touch()
+    with pytest.raises(JobError, match=r"its run\.json was taken away: run its job again, which makes it anew"):
+        read_statement(tmp_path)
+
+
+def test_a_run_of_a_name_that_is_not_ascii_begins_beside_runs_of_other_names(tmp_path):
+    for name in ("other", "另一个"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").touch()
+    with locked(tmp_path / "夜间"):
+        assert (tmp_path / "夜间").is_dir()
 
 
 def test_whoever_only_looks_is_not_taken_for_the_holder_by_another_who_looks(tmp_path):

@@ -40,6 +40,8 @@ def read_description(directory: Path) -> dict[str, Any] | None:
 
 def not_there(directory: Path, *, several: bool = False) -> JobError:
     """Say that *directory* is no run directory, and which may be meant; all that stand in it too, where *several* may be named."""
+    if (directory / "attempts.log").is_file():
+        return JobError(f"{directory}: its run.json was taken away: run its job again, which makes it anew from what else stands there")
     if (directory.parent / "run.json").is_file() and directory.is_dir():
         meant = f"it is a part of the run {directory.parent}: name that"
     elif (within := min(directory.glob("*/run.json"), default=None)) is not None:
