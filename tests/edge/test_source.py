@@ -614,7 +614,9 @@ def test_an_input_that_is_a_link_which_leads_nowhere_is_told_as_such_and_is_not_
 
 def test_one_file_with_two_workspaces_is_a_mistake(tmp_path, opened):
     path = str(written(tmp_path / "in.jsonl", line("a")))
-    assert "already named with workspace 'legal'" in refusal(opened, InputFile(path, "legal"), InputFile(path, "marketing"))
+    told = refusal(opened, InputFile(path, "legal"), InputFile(path, "marketing"))
+    assert "already named with workspace 'legal'" in told
+    assert told.endswith("to ask its rows in both, name a copy of it")
     assert "already named with workspace 'legal'" in refusal(opened, InputFile("-", "legal"), InputFile("-"), stdin=io.BytesIO())
     assert opened(InputFile(path), InputFile(path, "marketing")).prompts() == ["a"]
 

@@ -95,7 +95,7 @@ def _looks(
 
 def _two_workspaces(earlier: Found, later: Found) -> Mistake:
     found = f"workspace {later.workspace!r} for a file that is already named with workspace {earlier.workspace!r}"
-    return Mistake(where(later.shown), found, f"must be named once: see {where(earlier.shown)}")
+    return Mistake(where(later.shown), found, f"must be named once: see {where(earlier.shown)}; to ask its rows in both, name a copy of it")
 
 
 def _paths(path: str) -> list[str]:
