@@ -106,7 +106,12 @@ WRONG = [
     (INPUT + "idle = 3", "job.idle", "an unknown key", "idle stands under [timeouts]"),
     (INPUT + "retry = { max_attempts = 3 }", "job.retry", "an unknown key", "a heading of its own, [retry]"),
     (INPUT + "[defaults]\nworkspaces = 3", "defaults.workspaces", "an unknown key", "a heading of its own, [workspaces.NAME]"),
-    (INPUT + "max_tokens = 3", "job.max_tokens", "an unknown key", "[defaults] or [workspaces.NAME]: parameters = { max_tokens = … }"),
+    (
+        INPUT + "max_tokens = 3",
+        "job.max_tokens",
+        "an unknown key",
+        "stands in parameters, under [defaults] or [workspaces.NAME]: parameters = { max_tokens = … }",
+    ),
     ("max_attempts = 3\n" + INPUT, "max_attempts", "an unknown key", "max_attempts stands under [retry]"),
     (INPUT + "[accounts]\nrpm = 3", "accounts.rpm", "3", "a table; rpm stands under [workspaces.NAME]"),
     (INPUT + "[simulator]\ntpm = 3", "simulator.tpm", "an unknown key", "no such key; one of seed"),

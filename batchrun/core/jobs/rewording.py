@@ -102,7 +102,8 @@ def _known_keys(details: ErrorDetails, root: type[BaseModel]) -> str:
         known = f"no such key; what is set for the model stands in parameters: parameters = {{ {name} = … }}"
     elif table and (headings := _headings_with(wanted, table, parents, root)):
         known = f"no such key here; {wanted} stands under {headings}"
-        known += f": parameters = {{ {name} = … }}" if wanted != name else ""
+        if wanted != name:
+            known = f"no such key here; what is set for the model stands in parameters, under {headings}: parameters = {{ {name} = … }}"
     if isinstance(details["input"], dict) and parents[-2:-1] and parents[-2] in _NAMED_TABLES:
         known += f"; a name with a dot is quoted: {parents[-2]}.{quoted(f'{parents[-1]}.{name}')}"
     return known
