@@ -90,6 +90,11 @@ class Pace:
         # A known quota's debt is waited for however long it is; debt at a guess, for no longer than the slowest rate has it.
         return due if quota < inf or due <= now else max(now, min(due, self.use.launched_at + NEVER_LONGER))
 
+    def make_up_for(self, seconds: float) -> None:
+        """Something else held the next back for so long, which the rate loses no time by, as far as the rule lets it."""
+        if self._bucket is not None:
+            self._bucket.make_up_for(seconds, self.rule.makes_up_for(self._bucket.rate))
+
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""
         use = self.use

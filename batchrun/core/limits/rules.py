@@ -42,7 +42,7 @@ class Rule(Protocol):
         """Whether the latest refusal cannot be of the quota that was found."""
 
     def makes_up_for(self, rate: float) -> float:
-        """The longest wait for room, in seconds, that may be made up for at such a rate."""
+        """The longest wait for something else, in seconds, that may be made up for at such a rate."""
 
     def took(self, now: float, amount: float) -> None:
         """The provider took an attempt of *amount*."""

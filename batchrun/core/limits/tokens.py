@@ -1,8 +1,8 @@
 """The rules for tokens: rows differ in what they cost, and are reckoned with.
 
 Theory of operation. A rate alone keeps no quota of tokens: a row may cost as much as a window holds. So each row waits for its turn at the
-rate, and for room in the window besides (`room.py`). While a row waits for room the rate goes on, and what it had to give meanwhile is
-made up for after: several rows go at once then, so that this costs no time.
+rate, and for room in the window besides (`room.py`). While a row waits for room, or for its turn in a pool that its lane shares, the rate
+goes on, and what it had to give meanwhile is made up for after: several rows go at once then, so that this costs no time.
 
 *A known quota* is reckoned with from the start, and the window is found from refusals (`reckoning.py`). Where others use it too, or it is
 lower than the job says (`unexplained.py`), it is found as if nothing had been known; once a climb has come to the known quota that holds

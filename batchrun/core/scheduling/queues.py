@@ -73,7 +73,7 @@ class Queues:
                 lane.queued = False
                 if not lane.in_pool and self._may_launch(lane, now):
                     lane.fit_at = self.look
-                    self._join(lane)
+                    self._join(lane, now)
             if ready_pools and (ticket := self._from_pools(now)) is not None:
                 return ticket
         return None
@@ -139,8 +139,8 @@ class Queues:
         lane.workspace.turns -= lane.in_turn
         lane.in_turn = False
 
-    def _join(self, lane: Lane) -> None:
-        pool = lane.pool
+    def _join(self, lane: Lane, now: float) -> None:
+        pool, lane.joined_at = lane.pool, now
         pool.join(lane)
         if lane.in_turn:
             pool.turns.append(lane)
@@ -221,6 +221,8 @@ class Queues:
         self.in_flight += 1
         lane.tag += tokens / lane.plan.weight
         lane.pool.blame.sent(lane.suspect, tokens)
+        if now > lane.joined_at:
+            lane.waited_for_pool(now - lane.joined_at)
         for each in lane.limiters:
             each.pay(now, tokens)
         self.wake(lane)

@@ -176,6 +176,16 @@ def test_lanes_of_a_workspace_take_turns_at_its_rate_and_use_all_of_it():
     assert by_model.total() == pytest.approx(600, rel=0.01)
 
 
+@pytest.mark.parametrize("holder", ["quota", "workspace_quota"])
+def test_a_workspace_that_waits_for_its_turn_in_a_pool_that_is_full_uses_all_of_its_own_tokens_nonetheless(holder):
+    of_pool = {"tokens": lambda _ordinal: 500.0, "pool_quota": Quota(tpm=600_000)}
+    plans = [but(lane(name, rows=5000, account="main", slots=64), **of_pool) for name in ("legal", "sales", "press", "staff")]
+    events = Events(Scheduler([but(plans[0], **{holder: Quota(tpm=120_000)}), *plans[1:]], RetryPolicy()), lambda _: (used(500), 1.0))
+    events.run(120.0)
+    assert len(events.launches) * 500 >= 0.97 * 1_200_000
+    assert len(events.times_of("legal")) * 500 >= 0.95 * 240_000
+
+
 def test_a_lane_that_has_had_enough_leaves_its_workspaces_rate_to_the_others():
     plans = [but(lane(model=model, rows=rows, slots=8), workspace_quota=Quota(rpm=600)) for model, rows in (("a", 50), ("b", 1000))]
     events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.3))
