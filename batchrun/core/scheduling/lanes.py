@@ -175,6 +175,8 @@ class Lane:
     """It has had a good answer, or two kinds of rejection."""
     refused_at: float = -math.inf
     """When the latest refusal for a rate came."""
+    unexplained_at: float = -math.inf
+    """When the latest refusal came that its own limit could not explain, and that it learnt nothing of."""
     good_at: float = -math.inf
     """When the latest of its calls was launched that had a good answer."""
     short_of: Purse | None = None

@@ -8,6 +8,9 @@ row that was refused, however far guesses are off, the refusal is the lane's own
 then: that is a quota which has fallen, or of which others take a part. A lane that is refused more often than what it sends explains has a
 cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their windows are at
 refusals tells it (`fullness.py`).
+
+A lane that has a limit of its own is refused by its pool too, and then its own window had room: of one such refusal it learns nothing. Of
+a second one, with no answer between them, it learns that its limit has fallen.
 """
 
 from __future__ import annotations
@@ -50,6 +53,7 @@ def refused(lane: Lane, launched_at: float, failure: Failure, now: float, jitter
     shared = shared or (lane.pool.answered_at == -math.inf and lane.pool.limiter.was_try(launched_at))
     if shared:
         lane.limiter.forget()
+    if shared or (may_be_full and _may_be_anothers(lane, now, launched_at, failure.code)):
         lane.fullness.refused.add(now, 1.0)
     else:
         lane.limiter.refused(*told)
@@ -61,6 +65,18 @@ def refused(lane: Lane, launched_at: float, failure: Failure, now: float, jitter
         lane.pool.limiter.attempts.uncount(launched_at, 1.0)
     else:
         lane.pool.refused.add(now, 1.0)
+
+
+def _may_be_anothers(lane: Lane, now: float, launched_at: float, code: str) -> bool:
+    """Whether no window of the lane's own can have been full, and no such refusal came since its latest answer.
+
+    What was let through to try is the lane's to learn of.
+    """
+    limiter, has_one_more = lane.limiter, lane.good_at < lane.unexplained_at
+    if has_one_more or limiter.was_try(launched_at) or limiter.may_explain(now, launched_at, code):
+        return False
+    lane.unexplained_at = now
+    return True
 
 
 def _crowded(lane: Lane, now: float, launched_at: float, places: tuple[int, int]) -> None:

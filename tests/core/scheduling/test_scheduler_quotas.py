@@ -337,6 +337,56 @@ def test_where_the_accounts_token_quota_is_known_and_has_room_a_workspaces_refus
     assert bool(scheduler.lessons.learnt()) is is_told
 
 
+@pytest.mark.parametrize(("between", "held"), [(answer(), set()), (again(), {"legal"})], ids=["an answer between", "none"])
+def test_a_workspace_learns_nothing_of_one_refusal_that_its_own_tokens_cannot_explain_but_of_two_with_no_answer_between(between, held):
+    plans = [but(lane(name, rows=5000, account="main", slots=1), tokens=lambda _ordinal: 100.0) for name in ("legal", "sales")]
+    scheduler = Scheduler(plans, RetryPolicy())
+    scheduler._lanes["legal", "qwen-plus"].limiter.teach({"tokens": {"rate": 5000.0, "window": 6.0}}, 0.0)
+
+    def ends(now, result):
+        mine = next(ticket for ticket in launched(scheduler, now) if ticket.workspace == "legal")
+        ended(scheduler, mine, result, now + 0.05)
+
+    ends(70.0, throttled(code="insufficient_quota"))
+    assert scheduler.held(70.05) == set()
+    ends(71.0, between)
+    ends(72.0, throttled(code="insufficient_quota"))
+    assert scheduler.held(72.05) == held
+
+
+@pytest.mark.parametrize(
+    ("tokens", "pool", "learns"),
+    [(100.0, Quota(), False), (30_000.0, Quota(), True), (100.0, Quota(tpm=6_000_000), True)],
+    ids=["neither is full", "its own is full", "the pool's has room"],
+)
+def test_a_workspace_learns_of_a_refusal_that_its_own_tokens_explain_or_its_accounts_do_not(tokens, pool, learns):
+    plans = [but(lane(name, rows=9, account="main", slots=1), tokens=lambda _: tokens, pool_quota=pool) for name in ("legal", "sales")]
+    scheduler = Scheduler(plans, RetryPolicy())
+    limiter = scheduler._lanes["legal", "qwen-plus"].limiter
+    limiter.teach({"tokens": {"rate": 5000.0, "window": 6.0}}, 0.0)
+    mine = next(ticket for ticket in launched(scheduler, 70.0) if ticket.workspace == "legal")
+    ended(scheduler, mine, throttled(code="insufficient_quota"), 70.05)
+    assert limiter.tokens.room is not None
+    assert (limiter.tokens.room.refused_at == 70.05) is learns
+
+
+def test_what_was_let_through_to_try_shows_that_a_workspaces_tokens_are_used_up_whatever_was_answered_meanwhile():
+    plans = [but(lane(name, rows=5000, account="main", slots=2), tokens=lambda _ordinal: 100.0) for name in ("legal", "sales")]
+    scheduler = Scheduler(plans, RetryPolicy())
+    scheduler._lanes["legal", "qwen-plus"].limiter.teach({"tokens": {"rate": 5000.0, "window": 6.0}}, 0.0)
+
+    def mine(now):
+        tickets = [*launched(scheduler, now), *launched(scheduler, now + 0.03)]
+        return [ticket for ticket in tickets if ticket.workspace == "legal"]
+
+    full = throttled(code="insufficient_quota")
+    turns: list[tuple[float, list[Reply | Failure]]] = [(70.0, [full, again()]), (71.0, [full, answer()]), (75.0, [full])]
+    for now, results in turns:
+        for ticket, result in zip(mine(now), results, strict=True):
+            ended(scheduler, ticket, result, now + 0.05)
+    assert scheduler.held(75.05) == {"legal"}
+
+
 def test_a_few_refusals_where_a_wider_quota_is_known_are_chance_and_pause_nothing():
     for known, held in (("workspace_quota", set()), ("pool_quota", set()), ("quota", set()), (None, {"legal"})):
         parts = {} if known is None else {known: Quota(rpm=600_000)}
