@@ -10,7 +10,8 @@ cap of its own, whatever else is refused: several workspaces may have one (`blam
 refusals tells it (`fullness.py`).
 
 A lane that has a limit of its own is refused by its pool too, and then its own window had room: of one such refusal it learns nothing. Of
-a second one, with no answer between them, it learns that its limit has fallen.
+a second one, with no answer between them, it learns that its limit has fallen. What is its own is its workspace's too, where that has no
+other lane: so it is learnt how a quota of the workspace's is counted.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def refused(lane: Lane, launched_at: float, failure: Failure, now: float, jitter
         lane.fullness.refused.add(now, 1.0)
     else:
         lane.limiter.refused(*told)
+        if lane.workspace.limiter is not None and lane.workspace.lanes == 1:
+            lane.workspace.limiter.refused(*told)
     may_be_its = lane.plan.pool_quota != NO_QUOTA and (may_be_full or lane.pool.limiter.has_found)
     if shared or (may_be_its and not is_own and not lane.limiter.has_found):
         lane.pool.limiter.refused(*told)

@@ -370,6 +370,19 @@ def test_a_workspace_learns_of_a_refusal_that_its_own_tokens_explain_or_its_acco
     assert (limiter.tokens.room.refused_at == 70.05) is learns
 
 
+@pytest.mark.parametrize("models", ["a", "ab"])
+def test_a_refusal_that_is_a_workspaces_own_tells_how_its_tokens_are_counted_unless_it_may_be_that_of_one_of_its_models(models):
+    of_workspace = {"tokens": lambda _ordinal: 500.0, "workspace_quota": Quota(tpm=60_000)}
+    plans = [but(lane("legal", rows=9, account="main", model=model), **of_workspace) for model in models]
+    scheduler = Scheduler([*plans, lane("sales", rows=9, account="main", model="a")], RetryPolicy())
+    mine = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
+    ended(scheduler, mine, throttled(code="insufficient_quota"), 0.05)
+    own = scheduler._lanes["legal", "a"].workspace.limiter
+    assert own is not None
+    assert own.tokens.room is not None
+    assert (own.tokens.room.refused_at == 0.05) is (models == "a")
+
+
 def test_what_was_let_through_to_try_shows_that_a_workspaces_tokens_are_used_up_whatever_was_answered_meanwhile():
     plans = [but(lane(name, rows=5000, account="main", slots=2), tokens=lambda _ordinal: 100.0) for name in ("legal", "sales")]
     scheduler = Scheduler(plans, RetryPolicy())
