@@ -46,7 +46,7 @@ from batchrun.running.budgets import Purses, each_purse, purses_of, take_up, tel
 from batchrun.running.closing import Windows, by_the_clock, windows_of
 from batchrun.running.failing import MAY_COME_OF_IT, Theirs, first_of_ours, give_up, stop_at_once, told
 from batchrun.running.money import pricer, prices_of
-from batchrun.running.opening import Opening, opened, read_schema
+from batchrun.running.opening import Opening, opened, read_schema, refuse_its_own
 from batchrun.running.parks import Models, models_of, parks_before_any_call, tell_outages, tell_parks, with_what_was_meant
 from batchrun.running.planning import Keeping, Learnt, read_learnt, schedule
 from batchrun.running.preparing import Preparer, transport_of
@@ -133,6 +133,8 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
     async with AsyncExitStack() as stack:
         if wishes.handle_signals:
             stack.enter_context(lost_steps.told(give_up))
+        # Before anything is made there: it may be the user's own folder.
+        refuse_its_own(job, settings.directory)
         stack.enter_context(run_directory.locked(settings.directory))
         opening = await _begun(stack, settings)
         way = UnderWay()

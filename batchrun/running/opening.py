@@ -24,7 +24,7 @@ from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge import history, run_directory, trust
 from batchrun.edge.set_aside import collecting
-from batchrun.edge.source import InputFile, SetAside, Source, former
+from batchrun.edge.source import InputFile, SetAside, Source, former, named
 from batchrun.running import noticed
 from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
@@ -83,7 +83,6 @@ def opened(
         former(directory / "input") as before,
         _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as (source, reasons),
     ):
-        _refuse_its_own(source, directory)
         checkpoint = _checkpoint(directory, source)
         past, plan, held = _past(checkpoint, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
         if past.plan.is_of_another_input:
@@ -109,13 +108,13 @@ def looked_into(
     job: Job, workspaces: Mapping[str, Workspace], directory: Path, scratch: Path, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out the same and change nothing: *directory* need not be there, and may be held by another process. Spools go to *scratch*."""
+    refuse_its_own(job, directory)
     run_directory.refuse_a_twin(directory)
     described = _description(directory, job, workspaces)
     with (
         former(directory / "input") as before,
         _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as (source, reasons),
     ):
-        _refuse_its_own(source, directory)
         past, plan, _ = _past(_checkpoint(directory, source), source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
         notes = (*source.notes, *noticed.changes(plan, described, _dumped(job), source, before))
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)
@@ -192,14 +191,13 @@ def _source(
         yield source, most
 
 
-def _refuse_its_own(source: Source, directory: Path) -> None:
-    """Refuse an input that stands in the run directory: a run that reads what it writes never ends."""
+def refuse_its_own(job: Job, directory: Path) -> None:
+    """Refuse an input that stands in the run directory, which need not be there yet: a run that reads what it writes never ends."""
     own = directory.resolve()
-    inputs = [str(each["path"]) for each in source.fingerprints]
     mistakes = tuple(
         Mistake(f'input "{path}"', "a file of this run's own directory", "must stand elsewhere, or the job have another output")
-        for path in inputs
-        if path != "-" and Path(path).resolve().is_relative_to(own)
+        for path in named([each.path for each in job.inputs])
+        if Path(os.path.realpath(path)).is_relative_to(own)  # one that leads round in a circle is told by who opens it
     )
     if mistakes:
         raise JobError("the input cannot be read as it is named", mistakes)

@@ -143,6 +143,20 @@ def test_an_input_in_the_runs_own_directory_is_a_mistake(done, name):
     assert calls(done) == before
 
 
+@pytest.mark.parametrize("name", ["rows.jsonl", "*.jsonl", "../*/rows.jsonl"])
+def test_a_folder_that_holds_the_input_is_no_output_and_nothing_is_made_in_it(tmp_path, name):
+    refused = job(tmp_path, job={"input": str(tmp_path / name), "output": str(tmp_path)})
+    with pytest.raises(JobError, match="own directory"):
+        run_blocking(refused, Wishes(dotenv=None))
+    assert [*tmp_path.iterdir()] == [tmp_path / "rows.jsonl"]
+
+
+def test_an_input_that_leads_round_in_a_circle_is_told_as_one_that_cannot_be_read(tmp_path):
+    (tmp_path / "round.jsonl").symlink_to(tmp_path / "round.jsonl")
+    with pytest.raises(JobError, match="Too many levels of symbolic links"):
+        run_blocking(job(tmp_path, job={"input": str(tmp_path / "round.jsonl")}), Wishes(dotenv=None))
+
+
 def test_the_answers_of_one_run_may_be_the_input_of_another(done):
     jsonl(done / "next.jsonl", [{"id": entry["id"], "workspace": entry["workspace"], "prompt": "more"} for entry in entries(done / "run")])
     shutil.copy(done / "next.jsonl", done / "run" / "next.jsonl")

@@ -80,6 +80,11 @@ def find(inputs: Sequence[InputFile], workspaces: Mapping[str, Inherited], defau
     return list(taken.values()), [f"named more than once, read once: {', '.join(twice[:3])}{', …' * (len(twice) > 3)}"] if twice else []
 
 
+def named(paths: Sequence[str]) -> list[str]:
+    """The files that the job's *paths* and patterns name, as they name them; whether one is there, or may be read, is not looked at."""
+    return [path for each in paths for path in _paths(each) if path != STDIN and "\0" not in path]
+
+
 def _looks(
     inputs: Sequence[InputFile], workspaces: Mapping[str, Inherited], default_workspace: str | None
 ) -> Iterator[tuple[object, Found] | Mistake]:
