@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from shlex import quote
@@ -114,6 +115,8 @@ def _path(given: str | None, beside: str, runs: tuple[Path, ...], only: str | No
     if given is None:
         return None
     if given != beside:
+        if os.path.isdir(given):  # noqa: PTH112 - of a Path it raises where it may not look
+            raise click.BadParameter(f"{given}: is a directory, and a file is wanted: {Path(given) / beside}")
         return Path(given)
     if len(runs) > 1:
         raise click.BadParameter(f"a path is wanted for {beside} where several runs are added up")

@@ -170,6 +170,12 @@ def test_usage_csv_has_no_line_that_tells_nothing(tmp_path):
         assert [line[by] for line in lines_of(tmp_path / "by.csv")] == labels
 
 
+@pytest.mark.parametrize(("option", "beside"), [("--csv", "usage.csv"), ("--html", "report.html")])
+def test_a_directory_that_is_named_for_a_file_is_a_mistake_and_not_a_full_disk(tmp_path, option, beside):
+    said = ask(night(tmp_path / "night"), option, tmp_path, code=2).stderr
+    assert f"{tmp_path}: is a directory, and a file is wanted: {tmp_path}/{beside}" in said
+
+
 @pytest.mark.parametrize(("option", "begins"), [("--csv", "\ufeffworkspace,"), ("--focus", "BilledCost,"), ("--html", "<!doctype")])
 def test_what_a_person_names_to_be_written_to_stays_what_it_is_a_pipe_a_link_or_a_file(tmp_path, option, begins):
     """As root, /dev/null and /dev/stdout would be gone for the whole machine."""
