@@ -100,7 +100,7 @@ class Attempts:
         rate, window = climb.rate(now), windows.window
         self.note_full(now, launched_at)
         if window == LONG != windows.window:
-            return min(rate, windows.at_last.short * _UNDER_A_GUESS)
+            return min(rate, self._sent_for(windows.at_last.short) * _UNDER_A_GUESS)
         return self._fallen(now, launched_at, bucket)
 
     def _keep_further_under(self, now: float, launched_at: float, cost: float) -> None:  # noqa: ARG002 - all cost one, at any time.
@@ -144,11 +144,15 @@ class Attempts:
             rate *= SHORT / max(SINCE, min(SHORT, windows.first_at - climb.use.began))
         return min(climb.rate(now), max(least, rate * UNDER))
 
+    def _sent_for(self, taken: float) -> float:
+        """What has to be sent for so much to be taken: some is refused whatever the rate."""
+        return taken / (1 - self.climb.chance)
+
     def _full_rate(self, held: Held) -> float:
         """What the window took when it was full: filled in a rush at first, and evenly later, when the quota may have fallen since."""
         if self.climb.windows.window == LONG:
-            return held.minute
-        return max(held.short, held.minute) if self.climb.held == inf else held.short
+            return self._sent_for(held.minute)
+        return self._sent_for(max(held.short, held.minute) if self.climb.held == inf else held.short)
 
     def _fallen(self, now: float, launched_at: float, bucket: Bucket | None) -> float:
         """The rate to hold after a refusal at a rate that was found."""
@@ -158,7 +162,7 @@ class Attempts:
             if bucket is not None:
                 bucket.pay(now, climb.use.typical)
             exactly = windows.exactly(LONG, launched_at)
-            return min(rate, (windows.at_last.minute if exactly is None else exactly / LONG) * UNDER)
+            return min(rate, self._sent_for(windows.at_last.minute if exactly is None else exactly / LONG) * UNDER)
         few = windows.exactly(SHORT, launched_at)
         if few is not None and climb.held * SHORT / 2 <= few <= _FEW:
             return self._of_few(now, few)
@@ -166,7 +170,7 @@ class Attempts:
 
     def _of_many(self, rate: float) -> float:
         """What filled six seconds, of a climb that had come to *rate*."""
-        before, minute = self.climb.before(SHORT / 2), self.climb.windows.at_last.minute
+        before, minute = self.climb.before(SHORT / 2), self._sent_for(self.climb.windows.at_last.minute)
         guess = before * _UNDER_A_GUESS
         if minute >= 0.9 * before:
             guess = max(minute * 0.98, min(guess, minute * 1.02))

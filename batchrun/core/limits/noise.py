@@ -8,6 +8,8 @@ nothing. Two things tell such noise from a quota that is full.
 *Where a rate is held*, a refusal breaks the hold, and the rate falls. If holds at lower and lower rates are broken again and again, and
 the share that is refused is small and stays, no lower rate mends it: the rate goes back to what it was before the first of them, and from
 then on twice that share is taken for chance. A hold that passes with less of it halves the difference.
+
+A larger share is no chance for it: then the rate goes on falling, and what that shows is told apart in `collapses.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE = 400, 3, 0.02
 """Attempts that count where nothing was found; refusals among them that are nothing; and the share of them that is chance."""
 _BROKEN_HOLDS, _LOWER, _MOST, _JUDGED_BY = 3, 0.95, 0.1, 100
 """What noise shows in: so many holds broken in a row, at a rate that is so much lower by then; so small a share; of so many attempts."""
+
+_SURELY = 3.0
+"""Times what chance usually makes of more than these: so many refusals more are no chance."""
 
 
 @slotted
@@ -47,7 +52,9 @@ class Noise:
     @property
     def is_usual(self) -> bool:
         """Whether no more was refused than is refused whatever the rate."""
-        return self.share > 0.0 and self.refusals <= 1 + 2 * self.share * self.tries
+        usual = self.share * self.tries
+        more = usual if self.share <= _MOST else min(usual, _SURELY * math.sqrt(usual))
+        return self.share > 0.0 and self.refusals <= 1 + usual + more
 
     def broke(self, held: float) -> float | None:
         """A refusal broke the hold of a rate; the rate to go back to, where that turns out to be no rate's doing."""
