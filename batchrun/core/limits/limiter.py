@@ -64,8 +64,8 @@ class Limiter:
     ramp: Ramp = field(default_factory=Ramp)
     counts: bool = True
     """What goes is counted, for a rate to be found by. Not where it never will be: of a rate's refusals somebody else is told."""
-    is_alone: bool = True
-    """Nobody else fills the same window: by what is sent it can be told whether a rate is at fault for refusals at all."""
+    tries_half: bool = True
+    """Whether a rate is at fault at all is tried. Not where others fill the same window: what they send does not halve with it."""
     episodes: int = 0
     ended_at: float = -math.inf
     """When the latest episode of a rate was over: what was refused before that is what the rate was set by."""
@@ -166,7 +166,7 @@ class Limiter:
         self._strikes.refused()
         subject = about(code)
         pace = self.tokens if subject is About.TOKENS else self.attempts
-        if subject is About.ATTEMPTS and self.is_alone and pace.climb.try_half(now):
+        if subject is About.ATTEMPTS and self.tries_half and pace.climb.try_half(now):
             self._episode, self._fell_at = None, now
             self._strikes.forget()
         elif self._episode is not None:
@@ -248,9 +248,7 @@ class Limiter:
         self._fell_at = now
 
     def _read(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
-        """Each refusal shows something by itself; some, that the quota has fallen. Not if as many came at lower and lower rates."""
-        if self.is_alone and pace.quota == math.inf and not pace.counting.at_end and pace.is_chance(now):
-            return
+        """Each refusal shows something by itself; some, that the quota has fallen."""
         pace.ease(now, launched_at, self._refunded)
         if pace.rule.has_fallen or self._strikes.in_a_row >= COLD_PATIENCE:
             self._pause(pace, now, jitter)
@@ -268,7 +266,7 @@ class Limiter:
                 self._pause(pace, now, jitter)
 
     def _is_chance(self, pace: Pace, now: float) -> bool:
-        # A large row is refused alone again and again, at any rate: of tokens that were found, each refusal is read instead.
+        # A large row is refused alone again and again, at any rate: of tokens nothing is noise.
         return (pace is self.attempts or not pace.is_found) and pace.is_chance(now)
 
     def _gap(self, pace: Pace, now: float) -> float:

@@ -9,9 +9,6 @@ nothing. Two things tell such noise from a quota that is full.
 the share that is refused is small and stays, no lower rate mends it: the rate goes back to what it was before the first of them, and from
 then on twice that share is taken for chance. A hold that passes with less of it halves the difference.
 
-Of tokens each refusal is read: one of a rate that is held is a row that was misjudged, as a rule. What is refused as often at a third less
-is chance there too; but not where answers are counted, nor where others fill the same window.
-
 A larger share is no chance for it: then the rate goes on falling, and what that shows is told apart in `collapses.py`.
 """
 
@@ -26,8 +23,6 @@ _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE = 400, 3, 0.02
 _BROKEN_HOLDS, _LOWER, _MOST, _JUDGED_BY = 3, 0.95, 0.1, 100
 """What noise shows in: so many holds broken in a row, at a rate that is so much lower by then; so small a share; of so many attempts."""
 
-LOWER_OF_TOKENS = 0.7
-"""The same of a rate of tokens that was found, which wanders by as much as rows are misjudged."""
 _SURELY = 3.0
 """Times what chance usually makes of more than these: so many refusals more are no chance."""
 
@@ -36,8 +31,6 @@ _SURELY = 3.0
 class Noise:
     """Of one pace."""
 
-    lower: float = _LOWER
-    """Of a rate: what it has fallen to where as many refusals show that they are chance."""
     share: float = 0.0
     """Of the attempts: what is refused whatever the rate."""
     tries: int = 0
@@ -66,7 +59,7 @@ class Noise:
     def broke(self, held: float) -> float | None:
         """A refusal broke the hold of a rate; the rate to go back to, where that turns out to be no rate's doing."""
         self._broken += 1
-        if self._broken < _BROKEN_HOLDS or self.tries < _JUDGED_BY or held > self.lower * self._fell_from:
+        if self._broken < _BROKEN_HOLDS or self.tries < _JUDGED_BY or held > _LOWER * self._fell_from:
             return None
         share = self.refusals / self.tries
         if share > _MOST:

@@ -25,7 +25,6 @@ from batchrun.core.limits.buckets import Bucket, Latest, Trail
 from batchrun.core.limits.climb import Climb
 from batchrun.core.limits.counting import Counting
 from batchrun.core.limits.margin import LEAST_TOKEN_MARGIN, Margin
-from batchrun.core.limits.noise import LOWER_OF_TOKENS, Noise
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import Rule
 from batchrun.core.limits.tokens import KnownTokens, UnknownTokens
@@ -291,6 +290,5 @@ def pace_of_attempts(quota: float = inf) -> Pace:
 
 def pace_of_tokens(quota: float = inf) -> Pace:
     """A pace of tokens a second, whose quota is known or to be found."""
-    climb = Climb(quota, Use(answers=Trail()), Noise(LOWER_OF_TOKENS))
-    margin = Margin() if quota == inf else Margin(LEAST_TOKEN_MARGIN)
+    climb, margin = Climb(quota, Use(answers=Trail())), Margin() if quota == inf else Margin(LEAST_TOKEN_MARGIN)
     return Pace(climb, margin, UnknownTokens(climb, margin) if quota == inf else KnownTokens(climb, margin))
