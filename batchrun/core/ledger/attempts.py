@@ -27,6 +27,8 @@ _PLAIN_END = 4
 """Fields of the end of an answer: its name, when, the verdict, and the seal."""
 ASSUMED_OUTPUT_TOKENS = 32_768
 """The longest answer, reasoning included, that a call without a limit is taken to be billed for."""
+MOST_ANSWERED = 10**9
+"""A request that lets an answer be longer gets none as long: what many of them may be billed for together must stay a number of 64 bits."""
 
 MOST_TOKENS_OF_MEDIA: Mapping[Kind, int] = MappingProxyType({"image": 16_384, "audio": 131_072, "video": 131_072})
 """What one image costs at its highest resolution (vl_high_resolution_images), and what fits a model's context of a sound or a video."""
@@ -120,7 +122,7 @@ def most_asked(tokens: int, media: Iterable[Kind] = ()) -> int:
 def most_answered(body: Mapping[str, Any]) -> int:
     """Output tokens of a chat request at the most, whatever its messages."""
     answers = body.get("n")
-    return _longest_answer(body) * (1 if answers is None else _count(answers) or 1)
+    return min(_longest_answer(body) * (1 if answers is None else _count(answers) or 1), MOST_ANSWERED)
 
 
 def _longest_answer(body: Mapping[str, Any]) -> int:

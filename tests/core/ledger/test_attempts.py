@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.ledger.attempts import (
     ASSUMED_OUTPUT_TOKENS,
+    MOST_ANSWERED,
     MOST_TOKENS_OF_MEDIA,
     Bound,
     Ended,
@@ -208,6 +209,16 @@ FULL = ASSUMED_OUTPUT_TOKENS
 )
 def test_an_answer_is_billed_for_no_more_than_the_limits_of_its_request(body, output_tokens):
     assert most_answered(body) == output_tokens
+
+
+@pytest.mark.parametrize("huge", [2**63, 2**64 - 1])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "thinking_budget", "n"])
+def test_a_limit_of_any_length_gives_a_bound_that_can_be_written_a_billion_times_over(name, huge):
+    most = most_answered({"max_tokens": 100, name: huge})
+    assert most == MOST_ANSWERED
+    row, promised = Promise("legal", "m", 10**9, 1, most * 10**9), Bound(1, most)
+    assert read_attempt(promised_line([row], 1.5)) is not None
+    assert read_attempt(started_line("3-1", 1.5, ROW, promised)) == Started("3-1", ROW.workspace, ROW.model, ROW.id, promised, 1.5)
 
 
 def test_input_is_a_token_a_byte_and_each_medium_what_its_kind_can_cost():
