@@ -104,8 +104,11 @@ def _finish_reason(fields: Any, own: Any, *, batch: bool) -> str | None:
     if not batch:
         told = own.get("finish_reason")
     else:
-        choices = ((fields.get("response") or {}).get("body") or {}).get("choices") or [{}]
-        told = choices[0].get("finish_reason")
+        body = (fields.get("response") or {}).get("body") or {}
+        # A native answer's choices stand in its output, or it is one itself (result_format = "text").
+        output = body.get("output")
+        answer = output if output and isinstance(output, dict) and not body.get("choices") else body
+        told = (answer.get("choices") or [answer])[0].get("finish_reason")
     return told if isinstance(told, str) else None
 
 

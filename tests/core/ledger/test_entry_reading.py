@@ -31,8 +31,13 @@ def test_what_only_reports_need_is_left_out_where_it_is_not_what_it_must_be(told
     ("response", "reason"),
     [
         ({"body": {"choices": [{"finish_reason": "length"}, {"finish_reason": "stop"}]}}, "length"),
+        ({"body": {"output": {"choices": [{"finish_reason": "length"}, {"finish_reason": "stop"}]}}}, "length"),
+        ({"body": {"output": {"text": "a", "finish_reason": "length"}}}, "length"),
+        ({"body": {"output": {"choices": None, "text": "a", "finish_reason": "stop"}}}, "stop"),
         (None, None),
         ({"body": None}, None),
+        ({"body": {"output": None}}, None),
+        *[({"body": {"output": own, "choices": [{"finish_reason": "stop"}]}}, "stop") for own in ("a text", [7], {"own": 1})],
         ({"body": {"choices": []}}, None),
         ({"body": {"choices": [{}]}}, None),
     ],
