@@ -117,7 +117,7 @@ class Row:
     ordinal: int | None = field(default=None, compare=False)
     """Its place in the run's index, where it was read from there."""
     line_bytes: int = field(default=0, compare=False)
-    """Of its line in the input, and whatever stands between that and the next row; 0 where it was not read from there."""
+    """Of its line in the input; 0 where it was not read from there."""
 
 
 class Hidden(str):

@@ -126,7 +126,7 @@ HARMS = {
     "no description": ("index.json", lambda _: b""),
     "half a description": ("index.json", lambda whole: whole[: len(whole) // 2]),
     "a description of nothing": ("index.json", lambda _: b"[]"),
-    "another format": ("index.json", lambda whole: told(whole, format=2)),
+    "another format": ("index.json", lambda whole: told(whole, format=kept.FORMAT + 1)),
     "another machine": ("index.json", lambda whole: told(whole, byteorder="middle")),
     "another key": ("index.json", lambda whole: told(whole, key="0" * 32)),
     "no files": ("index.json", lambda whole: told(whole, files=[])),

@@ -353,6 +353,21 @@ def test_rows_read_together_are_the_rows_that_are_read_one_by_one_whatever_becam
             assert all((run.source.index.span(ordinal) or 1 << 20) > 16 << 10 for ordinal in set(ordinals) - together.keys())
 
 
+def test_a_row_is_as_long_as_its_line_whatever_stands_behind_it_and_however_it_is_packed(tmp_path, opened):
+    rows = [line("a" * size) for size in (5, 40, 3, 60, 9, 2)]
+    aside = b"no row " * 5000 + b"\n"
+    first = written(tmp_path / "1.jsonl", rows[0], aside, aside, rows[1], aside)
+    blank = b" " * 500 + b"\n"
+    second = written(tmp_path / "2.jsonl.gz", gzip.compress(b"".join([aside, blank, rows[2], blank, rows[3], rows[4]])))
+    third = written(tmp_path / "3.jsonl", rows[5].rstrip())
+    lengths = [len(each) for each in rows[:5]] + [len(rows[5]) - 1]
+    for _ in ("made", "kept"):
+        run = opened(first, second, third)
+        assert [run.source.line_bytes(ordinal) for ordinal in range(6)] == lengths
+        assert [row.line_bytes for row in run.rows()] == lengths
+        assert run.source.read_together(range(6)).keys() == {*range(6)}
+
+
 def test_an_input_deleted_or_replaced_during_the_run_is_still_read(tmp_path, opened):
     path = written(tmp_path / "in.jsonl", line("a"), line("b"))
     run = opened(path)

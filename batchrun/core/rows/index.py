@@ -1,8 +1,9 @@
 """Where every row of the input stands, in at most 40 bytes a row.
 
 Theory of operation: rows are numbered as they come (the *ordinal*). Arrays by ordinal hold position, digest and the digest
-of (workspace, id), 8 bytes each; each lane has an array of its ordinals, 4 bytes. Rows are found by id through an open-addressing table
-that holds ordinals alone (linear probing, made larger at seven tenths full), so that its slack costs 4 bytes a slot and not 12.
+of (workspace, id), 8 bytes each; each lane has an array of its ordinals, 4 bytes. A row ends where the next one starts: only where
+something else stands between them, or a file ends, is it noted where. Rows are found by id through an open-addressing table that holds
+ordinals alone (linear probing, made larger at seven tenths full), so that its slack costs 4 bytes a slot and not 12.
 
 Two ids with one 64-bit digest are so rare that only the second of them is kept by name. A look-up of an id that was never added
 may be answered by such a twin (one in 10**13 at a million rows): whoever acts on it compares the row's digest too.
@@ -11,6 +12,7 @@ may be answered by such a twin (one in 10**13 at a million rows): whoever acts o
 from __future__ import annotations
 
 from array import array
+from bisect import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -66,6 +68,7 @@ class Index:
         self._twins: dict[tuple[str, str], int] = {}
         self._repeats = array("I")
         self._occurrences = array("I")
+        self._ends = array("Q")
         self._lanes: dict[LaneKey, array[int]] = {}
         self._nearby: dict[LaneKey, Nearby] = {}
         self.expected = 0
@@ -89,18 +92,17 @@ class Index:
         return Position(place >> _OFFSET_BITS, place & _OFFSET_MASK)
 
     def span(self, ordinal: int) -> int | None:
-        """Bytes from the row's line to the next row's; None where that stands in another file, or there is none."""
-        places = self._positions
-        if ordinal + 1 == len(places):
-            return None
-        place, following = places[ordinal], places[ordinal + 1]
-        return following - place if place >> _OFFSET_BITS == following >> _OFFSET_BITS else None
+        """Bytes of the row's line, with its end; None where nothing tells."""
+        ((_, _, span),) = self.places((ordinal,))
+        return span
 
     def places(self, ordinals: Iterable[int]) -> list[tuple[int, int, int | None]]:
         """File, offset and span of each row."""
-        places, rows, found = self._positions, len(self._positions), []
+        places, rows, ends, found = self._positions, len(self._positions), self._ends, []
         for ordinal in ordinals:
             place, following = places[ordinal], places[ordinal + 1] if ordinal + 1 < rows else -1
+            if (nth := bisect(ends, place)) < len(ends) and (ends[nth] < following or following < 0):
+                following = ends[nth]
             file = place >> _OFFSET_BITS
             found.append((file, place & _OFFSET_MASK, following - place if following >> _OFFSET_BITS == file else None))
         return found
@@ -179,6 +181,12 @@ class Index:
         _put(self._occurrences, added, occurrence)
         return added
 
+    def end(self, position: int) -> None:
+        """Note that at a `packed` position something begins that is no row, or the file has ended."""
+        # What stands behind that, up to the next row, is in nobody's line either.
+        if self._positions and (not self._ends or self._ends[-1] <= self._positions[-1]):
+            self._ends.append(position)
+
     def find(self, workspace: str, row_id: str) -> int | None:
         """Ordinal of the row with this id, or None."""
         if self._twins and (twin := self._twins.get((workspace, row_id))) is not None:
@@ -228,13 +236,13 @@ class Index:
         """What the index is made of: a JSON object, and arrays; `of_parts` takes both."""
         lanes = [[*lane, len(ordinals)] for lane, ordinals in self._lanes.items()]
         twins = [[*name, ordinal] for name, ordinal in self._twins.items()]
-        told = {"rows": len(self), "repeated": len(self._occurrences), "lanes": lanes, "twins": twins}
-        return told, [self._positions, self._digests, self._names, self._occurrences, *self._lanes.values()]
+        told = {"rows": len(self), "repeated": len(self._occurrences), "ends": len(self._ends), "lanes": lanes, "twins": twins}
+        return told, [self._positions, self._digests, self._names, self._occurrences, self._ends, *self._lanes.values()]
 
     @staticmethod
     def shape(told: Mapping[str, Any]) -> list[tuple[str, int]]:
         """Typecode and length of each array that belongs to what `parts` *told*."""
-        counts = [("I", told["repeated"]), *(("I", count) for _, _, count in told["lanes"])]
+        counts = [("I", told["repeated"]), ("Q", told["ends"]), *(("I", count) for _, _, count in told["lanes"])]
         return [("Q", told["rows"])] * 3 + counts
 
     @classmethod
@@ -242,7 +250,7 @@ class Index:
         """Make an index of what `parts` gave; nothing can be added to it."""
         index = cls(digest_of)
         index._room = -1  # The table is made when something is looked up.
-        index._positions, index._digests, index._names, index._occurrences, *lanes = arrays
+        index._positions, index._digests, index._names, index._occurrences, index._ends, *lanes = arrays
         index._lanes = {(workspace, model): ordinals for (workspace, model, _), ordinals in zip(told["lanes"], lanes, strict=True)}
         index._twins = {(workspace, row_id): ordinal for workspace, row_id, ordinal in told["twins"]}
         return index

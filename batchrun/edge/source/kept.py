@@ -31,7 +31,7 @@ from batchrun.edge.source.progress import Progress
 from batchrun.edge.source.scan import Counts, Scanned, SetAside
 from batchrun.edge.source.spool import write_whole
 
-FORMAT = 1
+FORMAT = 2
 _READING = 3
 """Of which lines are rows: it changes where that does."""
 MOST_SET_ASIDE_BYTES = 16 << 20

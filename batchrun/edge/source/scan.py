@@ -99,6 +99,7 @@ class Scan:
             self._expect(progress)
             progress.add(len(chunk))
         self._take_all(number, cutter.offset, cutter.last(), glances)
+        self._index.end(packed(number, cutter.offset))
         self._expect(progress)
         self._digests.append(content.hexdigest())
 
@@ -157,6 +158,8 @@ class Scan:
             offset, line = len(_UTF8_MARK), line[len(_UTF8_MARK) :]
         if not line or line.isspace():
             self._counts.blank_lines += 1
+            if len(line) > 1:  # A line end more between two rows is not worth eight bytes.
+                self._index.end(packed(number, offset))
             return
         read = read_line(line, self._workspaces, self._files[number].workspace)
         refused = read if isinstance(read, NotARow) else self._add(read, packed(number, offset))
@@ -191,6 +194,7 @@ class Scan:
 
     def _set_aside(self, number: int, line_number: int, offset: int, refused: NotARow, digest: str) -> None:
         self._counts.set_aside += 1
+        self._index.end(packed(number, offset))
         file = self._files[number].shown
         self._tell(SetAside(file, line_number, offset, refused.reason, refused.id, refused.workspace, digest))
 

@@ -142,15 +142,11 @@ class Source:
                 f"{file.shown}: the line at byte {place[1]} is not the one that was indexed: the input was edited during the run"
             )
         row_id = id_of(self.index, ordinal, read) if read.id is None else read.id
-        return read.row(row_id, ordinal, self.line_bytes(ordinal) if place[2] is None else place[2])
+        return read.row(row_id, ordinal, place[2] or 0)
 
     def line_bytes(self, ordinal: int) -> int:
-        """Tell how long the row's line is, with whatever stands between it and the next row."""
-        if (span := self.index.span(ordinal)) is not None:
-            return span
-        number, offset = self.index.position(ordinal)
-        # A compressed file tells its packed size.
-        return max(0, self._files[number].size - offset)
+        """Tell how long the row's line is, with its end."""
+        return self.index.span(ordinal) or 0
 
     def folder(self, ordinal: int) -> Path:
         """Give the folder of the input file that the row stands in; the working directory for standard input."""
