@@ -109,6 +109,33 @@ def test_the_proxy_of_a_scheme_goes_before_the_one_for_all_and_only_the_environm
     assert str(target("http://spared.example/v1", proxy="http://named.example").proxy) == "http://named.example"
 
 
+SPARED = [
+    *[(no_proxy, "http://10.1.2.3:8000/v1", True) for no_proxy in ("10.0.0.0/8", "localhost, 10.1.2.3", "x 10.1.2.3:8000", "*", "x,*")],
+    *[(no_proxy, "http://10.1.2.3:8000/v1", False) for no_proxy in ("10.9.0.0/16", "10.1.2.3:8001", "0.1.2.3", "", ",", "10.0.0.0/99")],
+    *[(no_proxy, "http://[::1]:8000/v1", True) for no_proxy in ("[::1]", "::1", "[::1]:8000", "::/64")],
+    *[(no_proxy, "http://[::1]:8000/v1", False) for no_proxy in ("[::1]:8001", "::2", "127.0.0.0/8")],
+    *[(no_proxy, "https://llm.Corp/v1", True) for no_proxy in ("*.corp", ".corp", "corp", "LLM.CORP", "llm.corp:443", "*.corp:443")],
+    *[(no_proxy, "https://llm.corp./v1", True) for no_proxy in (".corp", "llm.corp")],
+    *[(no_proxy, "https://llm.corp/v1", False) for no_proxy in ("*.a.corp", "orp", "lm.corp", "corp:80", "10.0.0.0/8")],
+]
+
+
+@pytest.mark.parametrize(("no_proxy", "url", "is_spared"), SPARED)
+def test_the_environment_spares_hosts_their_domains_and_networks_with_a_port_or_without(monkeypatch, no_proxy, url, is_spared):
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", "http://of-all.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert (target(url, proxy="environment").proxy is None) == is_spared
+
+
+def test_a_proxy_of_the_environment_may_be_a_host_and_a_port_alone(monkeypatch):
+    monkeypatch.delenv("no_proxy", raising=False)
+    for named in ("proxy.example:3128", "127.0.0.1:3128", "[::1]:3128", "proxy.example"):
+        monkeypatch.setenv("http_proxy", named)
+        assert str(target(proxy="environment").proxy) == f"http://{named}"
+
+
 @pytest.mark.parametrize("named", ["socks5://proxy.example", "https:///", "http://[::1"])
 def test_a_proxy_that_is_none_is_told_before_anything_is_sent(named):
     found = Targets(named, Rooms(1, 1)).of("http://endpoint.example/v1")

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import field
 from ssl import SSLContext
 from typing import NamedTuple
-from urllib.request import getproxies, proxy_bypass
 
 from aiohttp import ClientRequest
 from yarl import URL
@@ -18,6 +17,7 @@ from batchrun.core.model import Failure, Hidden, Request
 from batchrun.core.protocols.error_body import clean
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.edge.transport.connections import Connection
+from batchrun.edge.transport.proxies import Proxies
 from batchrun.edge.transport.room import Room, Rooms
 from batchrun.edge.transport.secrets import key_of
 
@@ -102,8 +102,7 @@ class Targets:
 
     def __init__(self, proxy: str, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._proxies = getproxies() if proxy == "environment" else {} if proxy == "none" else {"all": proxy}
-        self._bypass = proxy == "environment"
+        self._proxies = Proxies(proxy)
         self._known: dict[tuple[str, str], Target | Failure] = {}
         self._asked: dict[tuple[str, str], Target | Failure] = {}
         """The same by the header that says the key."""
@@ -134,8 +133,8 @@ class Targets:
             return mishap("invalid_url", in_doubt=False)
         if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.user or parsed.password:
             return mishap("invalid_url", "http or https, a host, and no user or password", in_doubt=False)
-        named = self._proxies.get(parsed.scheme) or self._proxies.get("all")
-        if not named or (self._bypass and proxy_bypass(f"{parsed.host}:{parsed.port}")):
+        named = self._proxies.of(parsed)
+        if named is None:
             return self._target(parsed, None, key)
         try:
             proxy = URL(named)
