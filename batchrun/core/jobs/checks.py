@@ -158,7 +158,8 @@ def _routes(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Itera
     defaults = _table(raw, "defaults")
     name = workspace.get("endpoint") or defaults.get("endpoint") or "public"
     protocol = workspace.get("protocol") or defaults.get("protocol")
-    if not isinstance(name, str) or protocol not in {None, *PROTOCOLS}:
+    # What a person wrote may be a list: in a set it would have to be hashable.
+    if not isinstance(name, str) or protocol not in (None, *PROTOCOLS):
         return
     declared = {own: table.get("base_url") for own, table in _table(raw, "endpoints").items() if isinstance(table, dict)}
     endpoint = endpoint_of(name, {own: url for own, url in declared.items() if isinstance(own, str) and isinstance(url, str)})

@@ -1,6 +1,12 @@
 import tomllib
 import unicodedata
+from collections.abc import Iterator
+from contextlib import suppress
+from copy import deepcopy
+from datetime import date
 from decimal import Decimal
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -333,6 +339,22 @@ def test_two_names_that_differ_only_in_capitals_are_refused(one, other):
 )
 def test_whatever_is_given_for_a_job_the_mistake_is_a_validation_error(value):
     assert refused(value)
+
+
+def places_in(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    keys: Any = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    yield at
+    for key in keys:
+        yield from places_in(value[key], (*at, key))
+
+
+def test_a_value_of_any_kind_in_the_place_of_any_other_is_taken_or_a_validation_error():
+    for place in places_in(FULL):
+        for other in (["openai"], [["a"]], {"a": 1}, [{"a": [1]}], [], {}, date(2026, 11, 24), 10**40, float("nan"), "\0", True):
+            tables: Any = {"": deepcopy(FULL)}
+            reduce(getitem, ("", *place)[:-1], tables)[("", *place)[-1]] = other
+            with suppress(ValidationError):
+                Job.model_validate(tables[""])
 
 
 def test_a_key_is_in_no_part_of_the_error_that_a_program_sees():
