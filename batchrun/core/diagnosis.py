@@ -63,6 +63,15 @@ class Examined:
         return {"workspace": self.workspace, "endpoint": self.endpoint, "findings": findings, "spent_tokens": self.spent_tokens}
 
 
+@value
+class Granted:
+    """The models that are granted to a workspace, as far as the endpoint has told them."""
+
+    models: frozenset[str]
+    lost: str = ""
+    """Why there may be more; nothing where these are all."""
+
+
 def asked_of_the_owner(examined: Iterable[Examined]) -> list[str]:
     """What only the account's owner can mend, a line each, fit to be sent as it is."""
     grants = []
@@ -75,6 +84,18 @@ def asked_of_the_owner(examined: Iterable[Examined]) -> list[str]:
 
 
 NOT_GRANTED = "ask the account's owner to authorise it for this workspace (console: Model Studio > workspace > model authorisation)"
+_AGAIN = "run doctor again, or with --probe"
+
+
+def lost_page(number: int, failure: Failure | None) -> str:
+    """Say that a page of a list could not be had; no *failure* where it is none of that list."""
+    why = "it is no such list" if failure is None else f"{failure.status or ''} {failure.code}: {failure.message}".strip()
+    return f"page {number} of that list could not be read: {why}"
+
+
+def of_lost_quotas(lost: str) -> list[Finding]:
+    """What is said where some quotas could not be told."""
+    return [Finding("quota", State.UNKNOWN, f"there may be more: {lost}", "run doctor again")] if lost else []
 
 
 def of_refused_list(failure: Failure, base: str) -> list[Finding]:
@@ -94,16 +115,17 @@ def of_refused_list(failure: Failure, base: str) -> list[Finding]:
     return [reached, Finding("key", state, f"{failure.status} {failure.code}: {failure.message}", _advice(failure))]
 
 
-def of_model(model: str, way: Route | NoRoute, listed: frozenset[str] | None, granted: frozenset[str] | None, *, tuned: bool) -> Finding:
+def of_model(model: str, way: Route | NoRoute, listed: frozenset[str] | None, granted: Granted | None, *, tuned: bool) -> Finding:
     """What is known of a model without a call: *listed* by the region and *granted* to the workspace, None where neither can be asked."""
     if isinstance(way, NoRoute):
         return Finding("model", State.WRONG, way.reason, way.advice, model)
     how = _how(model, way, tuned=tuned)
-    if granted is not None and (model in granted or tuned):
-        return Finding(
-            "model", State.OK, f"authorised{how}" if model in granted else f"a deployment, which needs no authorisation{how}", "", model
-        )
-    if granted is not None and listed is not None and model not in listed and model not in granted:
+    if granted is not None and (model in granted.models or tuned):
+        said = "authorised" if model in granted.models else "a deployment, which needs no authorisation"
+        return Finding("model", State.OK, f"{said}{how}", "", model)
+    if granted is not None and granted.lost:
+        return Finding("model", State.UNKNOWN, f"not among what is known to be authorised, and {granted.lost}", _AGAIN, model)
+    if granted is not None and listed is not None and model not in listed:
         return Finding("model", State.WRONG, "neither in the region's list nor authorised", f"correct the name, or {NOT_GRANTED}", model)
     if granted is not None:
         return Finding("model", State.WRONG, "not authorised for this workspace", NOT_GRANTED, model)

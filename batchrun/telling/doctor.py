@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from pydantic import SecretStr
@@ -14,9 +14,12 @@ from batchrun.core.classes import value
 from batchrun.core.diagnosis import (
     Examined,
     Finding,
+    Granted,
     State,
+    lost_page,
     models_granted,
     models_listed,
+    of_lost_quotas,
     of_model,
     of_probe,
     of_refused_list,
@@ -39,6 +42,8 @@ from batchrun.running.simulated import simulated
 _AT_ONCE = 16
 _MOST_PAGES = 20
 _PROBE = "Hi"
+
+_Told = TypeVar("_Told")
 
 
 @value
@@ -148,33 +153,34 @@ async def _get(transport: Transport, patient: _Patient, url: str) -> dict[str, A
             return refusal(404, page.headers, page.body)
 
 
-async def _managed(transport: Transport, patient: _Patient) -> tuple[frozenset[str] | None, list[Finding]]:
+async def _managed(transport: Transport, patient: _Patient) -> tuple[Granted | None, list[Finding]]:
     """The models granted to the workspace (None where the endpoint does not tell), and the quotas of those it wants."""
     base = patient.endpoint.bases.get("dashscope-text")
     if base is None:
         return None, []
-    granted: frozenset[str] | None = None
-    async for page in _pages(transport, patient, f"{base}/models/permissions?authorization_scope=AUTHORIZED"):
-        some = models_granted(page)
-        granted = some if granted is None or some is None else granted | some
-    quotas: list[Finding] = []
-    async for page in _pages(transport, patient, f"{base}/models/limits?"):
-        quotas += quotas_told(page, patient.models)
-    return granted, quotas
+    url = f"{base}/models/permissions?authorization_scope=AUTHORIZED"
+    granted, lost = await _pages(transport, patient, url, models_granted)
+    told, more = await _pages(transport, patient, f"{base}/models/limits?", lambda page: quotas_told(page, patient.models))
+    quotas = [each for page in told for each in page]
+    return Granted(frozenset().union(*granted), lost) if granted else None, [*quotas, *of_lost_quotas(more)]
 
 
-async def _pages(transport: Transport, patient: _Patient, url: str) -> AsyncIterator[dict[str, Any]]:
-    """Every page of a management route; none where the endpoint has no such route."""
-    size = 200
+async def _pages(
+    transport: Transport, patient: _Patient, url: str, read: Callable[[dict[str, Any]], _Told | None]
+) -> tuple[list[_Told], str]:
+    """What is *read* of every page of a management route, and why there may be more; nothing where the endpoint has no such route."""
+    size, found = 200, list[_Told]()
     for number in range(1, _MOST_PAGES + 1):
         page = await _get(transport, patient, f"{url}&page_no={number}&page_size={size}")
-        if isinstance(page, Failure):
-            return
-        yield page
+        known = None if isinstance(page, Failure) else read(page)
+        if known is None:
+            return found, lost_page(number, page if isinstance(page, Failure) else None) if found else ""
+        found.append(known)
         match page:
             case {"output": {"total": int(total)}} if total > number * size:
                 continue
-        return
+        return found, ""
+    return found, f"more than {_MOST_PAGES} pages of that list are not read"
 
 
 async def _probed(transport: Transport, patient: _Patient, told: list[Finding]) -> tuple[list[Finding], int]:

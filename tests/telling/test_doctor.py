@@ -144,6 +144,94 @@ def test_a_key_is_taken_where_there_is_a_list_of_models_and_not_by_whatever_stan
     assert said in finding.said
 
 
+PERMITTED, QUOTAS = "permissions", "limits"
+SOME = [dict[str, object](model=name) for name in ("qwen-plus", *(f"other-{number}" for number in range(199)))]
+OF_A_QUOTA: dict[str, object] = {"model": "qwen-max", "model_limit": {"request_limit": 60, "request_limit_period": 60}}
+
+
+def management(*pages: bytes, of: str):
+    """An endpoint of which one management route gives these *pages*, one after the other, and the other one is empty."""
+    answers = iter(pages)
+
+    async def fault(_reader, writer):
+        asked = seen[0].requests[-1].split(b" ")[1].decode()
+        if asked.endswith("/compatible-mode/v1/models"):
+            writer.write(server.http(b'{"data": []}'))
+        elif f"/models/{of}?" in asked:
+            writer.write(next(answers))
+        else:
+            writer.write(server.http(page({PERMITTED: QUOTAS, QUOTAS: PERMITTED}[of], [])))
+        await writer.drain()
+
+    seen: list[server.Server] = []
+    return fault, seen
+
+
+def page(of: str, some: list[dict[str, object]], total: int = 0) -> bytes:
+    return json.dumps({"output": {"total": total, {PERMITTED: "permissions", QUOTAS: "quotas"}[of]: some}}).encode()
+
+
+def examined_at(monkeypatch, *pages: bytes, of: str):
+    monkeypatch.setenv("A_KEY", "sk-fake-0123456789")
+    fault, seen = management(*pages, of=of)
+
+    async def main():
+        async with server.serving(fault) as endpoint:
+            seen.append(endpoint)
+            legal = {"endpoint": f"http://127.0.0.1:{endpoint.port}/compatible-mode/v1", "api_key_env": "A_KEY"}
+            tables = {"legal": legal | {"models": ["qwen-plus", "qwen-max"], "deployments": ["tone-v3"], "model": "qwen-plus"}}
+            return await examine(Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": tables}), probe=False, dotenv=None)
+
+    (alone,) = anyio.run(main)
+    return alone
+
+
+LOST = [
+    (server.http(b'{"code": "InternalError", "message": "Try again."}', status="500 Oh"), "500 InternalError: Try again."),
+    (server.http(b'{"output": {"total": 400}}'), "it is no such list"),
+]
+
+
+@pytest.mark.parametrize(("lost", "why"), LOST)
+def test_a_model_that_may_stand_on_a_page_that_was_not_read_is_not_told_to_be_without_a_grant(monkeypatch, lost, why):
+    found = examined_at(monkeypatch, server.http(page(PERMITTED, SOME, 201)), lost, of=PERMITTED)
+    assert states(found)[2:] == [("model", "qwen-plus", "ok"), ("model", "qwen-max", "unknown"), ("model", "tone-v3", "ok")]
+    unknown = found.findings[3]
+    assert unknown.said == f"not among what is known to be authorised, and page 2 of that list could not be read: {why}"
+    assert unknown.advice == "run doctor again, or with --probe"
+    assert not found.wrong
+
+
+def test_a_model_on_the_second_page_is_authorised_and_one_on_none_of_them_is_not(monkeypatch):
+    second = server.http(page(PERMITTED, [{"model": "qwen-max"}], 201))
+    found = examined_at(monkeypatch, server.http(page(PERMITTED, SOME, 201)), second, of=PERMITTED)
+    assert states(found)[2:] == [(*each, "ok") for each in (("model", "qwen-plus"), ("model", "qwen-max"), ("model", "tone-v3"))]
+    found = examined_at(monkeypatch, server.http(page(PERMITTED, SOME, 200)), of=PERMITTED)
+    assert states(found)[3] == ("model", "qwen-max", "wrong")
+
+
+def test_an_endpoint_without_such_lists_says_nothing_of_their_pages(monkeypatch):
+    found = examined_at(monkeypatch, server.http(b"", status="404 No"), of=PERMITTED)
+    assert found.findings[2].said == "not in the region's list; whether it is authorised only a probe tells"
+    found = examined_at(monkeypatch, server.http(b"", status="404 No"), of=QUOTAS)
+    assert "quota" not in {each.check for each in found.findings}
+
+
+def test_of_a_list_of_grants_without_an_end_it_is_told_that_not_all_was_read(monkeypatch):
+    found = examined_at(monkeypatch, *[server.http(page(PERMITTED, SOME, 10**6))] * 20, of=PERMITTED)
+    assert found.findings[3].said.endswith("more than 20 pages of that list are not read")
+
+
+def test_quotas_on_a_page_that_was_not_read_are_told_to_be_missing(monkeypatch):
+    first = server.http(page(QUOTAS, [OF_A_QUOTA], 201))
+    found = examined_at(monkeypatch, first, LOST[0][0], of=QUOTAS)
+    assert [each.said for each in found.findings if each.check == "quota"] == [
+        "account: 60 requests a minute", f"there may be more: page 2 of that list could not be read: {LOST[0][1]}"
+    ]  # fmt: skip
+    found = examined_at(monkeypatch, first, server.http(page(QUOTAS, [OF_A_QUOTA], 201)), of=QUOTAS)
+    assert [each.said for each in found.findings if each.check == "quota"] == ["account: 60 requests a minute"] * 2
+
+
 def test_a_redirect_is_a_mistake_of_the_endpoint_and_tells_nothing_of_the_key():
     moved = refusal(307, {"location": "https://llm.example/v2/models?token=1"}, b"")
     (endpoint,) = of_refused_list(moved, "http://llm.example/v2")
