@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,10 @@ def opened(
     notes += _without_files(directory)
     with (
         former(directory / "input") as before,
-        _source(job, workspaces, directory, strict=strict, on_progress=on_progress) as (source, reasons),
+        _source(job, workspaces, directory / "input", directory / "rejected-input.jsonl", strict=strict, on_progress=on_progress) as (
+            source,
+            reasons,
+        ),
     ):
         checkpoint = _checkpoint(directory, source)
         past, plan, held = _past(checkpoint, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
@@ -105,15 +108,22 @@ def opened(
 
 @contextmanager
 def looked_into(
-    job: Job, workspaces: Mapping[str, Workspace], directory: Path, scratch: Path, *, on_progress: Callable[[int, int], None] | None = None
+    job: Job, workspaces: Mapping[str, Workspace], directory: Path, scratch: Path | None, *,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Opening]:  # fmt: skip
-    """Find out the same and change nothing: *directory* need not be there, and may be held by another process. Spools go to *scratch*."""
+    """Find out the same and change nothing: *directory* need not be there, and may be held by another process.
+
+    Spools go to *scratch*; without one, an input that has none yet is refused.
+    """
     refuse_its_own(job, directory)
     run_directory.refuse_a_twin(directory)
     described = _description(directory, job, workspaces)
     with (
         former(directory / "input") as before,
-        _source(job, workspaces, scratch, strict=False, on_progress=on_progress) as (source, reasons),
+        _source(job, workspaces, (scratch or directory) / "input", None, on_progress=on_progress, read_only=scratch is None) as (
+            source,
+            reasons,
+        ),
     ):
         past, plan, _ = _past(_checkpoint(directory, source), source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
         notes = (*source.notes, *noticed.changes(plan, described, _dumped(job), source, before))
@@ -164,30 +174,34 @@ def _mended(directory: Path) -> list[str]:
 
 @contextmanager
 def _source(
-    job: Job, workspaces: Mapping[str, Workspace], directory: Path, *, strict: bool, on_progress: Callable[[int, int], None] | None
+    job: Job, workspaces: Mapping[str, Workspace], spools: Path, aside: Path | None, *, strict: bool = False,
+    on_progress: Callable[[int, int], None] | None, read_only: bool = False,
 ) -> Iterator[tuple[Source, tuple[Reason, ...]]]:  # fmt: skip
+    """The input, and why most of the lines are none that are no row; the file *aside* gets all of these."""
     inherited = {name: Inherited(each.model, _asked(each), settings_salt(each)) for name, each in workspaces.items()}
     reasons = Reasons()
-    with collecting(directory / "rejected-input.jsonl") as collect:
+    with nullcontext() if aside is None else collecting(aside) as collect:
 
         def set_aside(line: SetAside) -> None:
             reasons.add(line.file, line.line, line.reason)
-            collect(line)
+            if collect is not None:
+                collect(line)
 
         source = Source.open(
             [InputFile(each.path, each.workspace) for each in job.inputs],
             workspaces=inherited,
             default_workspace=next(iter(workspaces)) if len(workspaces) == 1 else None,
-            spool_dir=directory / "input",
+            spool_dir=spools,
             set_aside=set_aside,
             on_progress=on_progress,
             max_line_bytes=job.job.max_line_bytes,
+            read_only=read_only,
         )
     with source:
         most = tuple(reasons.most_frequent())
         if strict and reasons.lines:
             shown = "\n".join(f"  {line}" for line in told(reasons.lines, most, workspaces))
-            raise JobError(f"{no_rows(reasons.lines)} (all are in {directory}/rejected-input.jsonl):\n{shown}")
+            raise JobError(f"{no_rows(reasons.lines)} (all are in {aside}):\n{shown}")
         yield source, most
 
 

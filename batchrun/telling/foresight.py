@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -48,24 +49,21 @@ def look_ahead(
     directory = Path(job.run_directory)
     described = run_directory.read_description(directory) or {}
     read_schema(job.answers.schema_)  # A run would refuse to start over it.
-    with TemporaryDirectory(prefix="batchrun-plan-") as name:
-        scratch = Path(name)
-        _borrow_spools(directory / "input", scratch / "input")
-        with looked_into(job, workspaces, directory, scratch, on_progress=on_index) as opening:
-            counts = opening.plan.lanes()
-            parked = {**wrong.without_route(workspaces, counts), **wrong.parks(workspaces, keys, counts)}
-            unfit = {lane: wrong.never_fitting(workspaces[lane[0]], lane[1], opening, counts) for lane in counts if lane not in parked}
-            seen = seen_so_far(directory, workspaces, opening)
-            lanes = [expected_lane(job, workspaces[lane[0]], lane[1], opening, seen, unfit.get(lane, frozenset())) for lane in counts]
-            obstacles = (*wrong.parked(parked, counts), *wrong.unfitting(unfit), *wrong.set_aside(opening, workspaces))
-            told = _priced(_told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools), lanes, job, workspaces, begins_at)
-            calls = {lane.key: lane.calls for lane in lanes}
-            affording = Affording(job, workspaces, directory, calls, {lane.key: lane.most.bounds for lane in lanes}, begins_at)
-            obstacles = (*obstacles, *affording.obstacles(told))
-            affordable = (*affording.notes(told), *_beside_tokens(lanes))
-            notes = tuple(note.replace(str(scratch), str(directory)) for note in opening.notes)
-            held = opening.plan.held().total()
-            done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values()) - held
+    with _scratch(directory) as scratch, looked_into(job, workspaces, directory, scratch, on_progress=on_index) as opening:
+        counts = opening.plan.lanes()
+        parked = {**wrong.without_route(workspaces, counts), **wrong.parks(workspaces, keys, counts)}
+        unfit = {lane: wrong.never_fitting(workspaces[lane[0]], lane[1], opening, counts) for lane in counts if lane not in parked}
+        seen = seen_so_far(directory, workspaces, opening)
+        lanes = [expected_lane(job, workspaces[lane[0]], lane[1], opening, seen, unfit.get(lane, frozenset())) for lane in counts]
+        obstacles = (*wrong.parked(parked, counts), *wrong.unfitting(unfit), *wrong.set_aside(opening, workspaces))
+        told = _priced(_told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools), lanes, job, workspaces, begins_at)
+        calls = {lane.key: lane.calls for lane in lanes}
+        affording = Affording(job, workspaces, directory, calls, {lane.key: lane.most.bounds for lane in lanes}, begins_at)
+        obstacles = (*obstacles, *affording.obstacles(told))
+        affordable = (*affording.notes(told), *_beside_tokens(lanes))
+        notes = tuple(note.replace(str(scratch or directory), str(directory)) for note in opening.notes)
+        held = opening.plan.held().total()
+        done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values()) - held
     notes += (f"{counted(done, 'row is', 'rows are')} answered or rejected already",) if done else ()
     notes += (*noticed.held_back(held, directory),)
     notes += (*noticed.shared_keys(keys, {lane.key[0] for lane in lanes}),)
@@ -84,6 +82,18 @@ def _beside_tokens(lanes: Iterable[ExpectedLane]) -> Iterator[str]:
         share = sum(lane.plan.count * lane.most.looking / lane.most.read for lane in looking)
         rows = counted(max(1, round(share)), "row lets", "rows let")
         yield f"about {rows} the provider search, or run code: what it charges for that beside tokens is in no amount and no budget"
+
+
+@contextmanager
+def _scratch(directory: Path) -> Iterator[Path | None]:
+    """A folder for what has to be unpacked, which leads to what an opening of the run has; None where nothing can be written."""
+    with ExitStack() as stack:
+        scratch = None
+        with suppress(OSError):
+            made = Path(stack.enter_context(TemporaryDirectory(prefix="batchrun-plan-", ignore_cleanup_errors=True)))
+            _borrow_spools(directory / "input", made / "input")
+            scratch = made
+        yield scratch
 
 
 def _borrow_spools(theirs: Path, ours: Path) -> None:

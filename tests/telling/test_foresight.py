@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
+import tempfile
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -101,6 +103,28 @@ def test_standard_input_that_a_run_took_is_planned_from_its_spool(monkeypatch):
     told = planned(job_of(job={"input": "-", "output": "run"}, workspaces={"legal": {}}))
     assert sum(each.rows for each in told.lanes) == 7
     assert "run/input/stdin.jsonl" in told.notes[0]
+
+
+def test_where_nothing_can_be_written_a_plan_is_made_and_only_what_was_never_unpacked_is_refused(monkeypatch):
+    write([*rows_of(10), {"prompt": ""}])
+    with gzip.open("in.jsonl.gz", "wt") as file:
+        file.write(Path("in.jsonl").read_text())
+    plain, packed = (job_of(job={"input": name, "output": f"run-{name}"}, workspaces={"legal": {}}) for name in ("in.jsonl", "in.jsonl.gz"))
+    could_be_written = planned(plain)
+    monkeypatch.setattr(tempfile, "tempdir", str(Path("nowhere").absolute()))
+    assert planned(plain) == could_be_written
+    with pytest.raises(JobError, match=r"in\.jsonl\.gz.*unpacked.*TMPDIR"):
+        planned(packed)
+    run_blocking(packed, Wishes(dotenv=None))
+    # What was touched has to be read again, and would be known to be the same from then on: a plan keeps nothing.
+    os.utime("run-in.jsonl.gz/input/001.jsonl")
+    before = everything()
+    assert "10 rows are answered or rejected already" in planned(packed).notes
+    assert everything() == before
+    Path("run-in.jsonl.gz/input/index.json").unlink()
+    before = {path: told for path, told in before.items() if path.name != "index.json"}
+    assert "10 rows are answered or rejected already" in planned(packed).notes
+    assert everything() == before
 
 
 def test_nothing_wrong_is_exit_0_and_no_obstacle():

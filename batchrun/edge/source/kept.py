@@ -41,9 +41,15 @@ _TICKS_NS = 2_000_000_000
 
 
 class Keeper:
-    """Keeps the index of *files* in *directory*: everything that decides what the index is, is named here."""
+    """Keeps the index of *files* in *directory*: everything that decides what the index is, is named here.
 
-    def __init__(self, directory: Path, files: Files, workspaces: Mapping[str, Inherited], max_line_bytes: int) -> None:
+    Where it is *read_only*, an index that stands there is used, and nothing is written.
+    """
+
+    def __init__(
+        self, directory: Path, files: Files, workspaces: Mapping[str, Inherited], max_line_bytes: int, *, read_only: bool = False
+    ) -> None:
+        self._read_only = read_only
         self._told, self._arrays = directory / "index.json", directory / "index.bin"
         self._files = files
         self._began_ns = time_ns()
@@ -71,7 +77,8 @@ class Keeper:
             return None
         for each in aside:
             tell(each)
-        if not all(stat == of["stat"] and _settled(stat, told["at"]) for stat, of in zip(self._stats, told["files"], strict=True)):
+        known = all(stat == of["stat"] and _settled(stat, told["at"]) for stat, of in zip(self._stats, told["files"], strict=True))
+        if not known and not self._read_only:
             # What was read again to be sure of it is known from now on.
             self._tell(digests, {name: told[name] for name in ("index", "counts", "set_aside_bytes", "blake2b")})
         return scanned
@@ -91,7 +98,7 @@ class Keeper:
         """Keep what a pass has made; what cannot be kept is made again next time."""
         blob = b"".join(self._set_aside)
         self._set_aside.clear()
-        if self._set_aside_bytes > MOST_SET_ASIDE_BYTES:
+        if self._read_only or self._set_aside_bytes > MOST_SET_ASIDE_BYTES:
             return
         told, arrays = scanned.index.parts()
         whole = blake2b(blob, digest_size=16)

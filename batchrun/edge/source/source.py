@@ -34,7 +34,7 @@ from batchrun.edge.source.kept import Keeper, salts_of, settings_key
 from batchrun.edge.source.mistakes import reading
 from batchrun.edge.source.progress import Progress
 from batchrun.edge.source.scan import Scan, Scanned, SetAside, id_of
-from batchrun.edge.source.spool import unfold
+from batchrun.edge.source.spool import Unfolding
 
 MAX_LINE_BYTES = 64 << 20
 _SHORT = 16 << 10
@@ -82,15 +82,18 @@ class Source:
         max_line_bytes: int = MAX_LINE_BYTES,
         stdin: IO[bytes] | None = None,
         index: Index | None = None,
+        read_only: bool = False,
     ) -> Self:
         """Index *inputs* in one pass; raises `JobError` where they cannot be read as they are named.
 
         *on_progress* gets bytes done and bytes in all; the latter grows as compressed inputs unfold. *stdin* stands in for the
-        process's own, *index* (an empty one) for an index with the usual digests; such a one is not kept.
+        process's own, *index* (an empty one) for an index with the usual digests; such a one is not kept. Where it is *read_only*, nothing
+        is written into *spool_dir*: an input that would have to be unpacked there is a mistake.
         """
         found, notes = find(inputs, workspaces, default_workspace)
         progress = Progress(on_progress, sum(each.size for each in found))
-        files = Files([unfold(each, spool_dir, number, progress, stdin, notes) for number, each in enumerate(found, 1)], max_line_bytes)
+        unfolding = Unfolding(spool_dir, progress, stdin, read_only=read_only)
+        files = Files([unfolding.file(each, number) for number, each in enumerate(found, 1)], max_line_bytes)
         with ExitStack() as stack:
             stack.callback(files.close)
             for number, file in enumerate(files):
@@ -100,10 +103,11 @@ class Source:
             if index is not None:
                 scanned = Scan(files, workspaces, set_aside, index, max_line_bytes).all(progress)
             else:
-                keeper = Keeper(spool_dir, files, workspaces, max_line_bytes)
-                scanned = _scanned(files, workspaces, set_aside, max_line_bytes, progress, keeper, spool_dir)
+                keeper = Keeper(spool_dir, files, workspaces, max_line_bytes, read_only=read_only)
+                beside = None if read_only else spool_dir
+                scanned = _scanned(files, workspaces, set_aside, max_line_bytes, progress, keeper, beside)
             stack.pop_all()
-        return cls(files, workspaces, scanned, tuple(notes))
+        return cls(files, workspaces, scanned, (*notes, *unfolding.notes))
 
     def __enter__(self) -> Self:
         return self
@@ -156,11 +160,12 @@ class Source:
 
 def _scanned(
     files: Files, workspaces: Mapping[str, Inherited], set_aside: Callable[[SetAside], None], max_line_bytes: int,
-    progress: Progress, keeper: Keeper, spool_dir: Path,
+    progress: Progress, keeper: Keeper, beside: Path | None,
 ) -> Scanned:  # fmt: skip
+    """What *keeper* has, or a pass makes; *beside* is where another process may work."""
     scanned = keeper.read(set_aside, progress)
     if scanned is None:
-        with Ahead.of(spool_dir, files, workspaces) or nullcontext() as ahead:
+        with (beside and Ahead.of(beside, files, workspaces)) or nullcontext() as ahead:
             scanned = Scan(files, workspaces, keeper.watching(set_aside), Index(), max_line_bytes, ahead).all(progress)
         keeper.write(scanned)
     return scanned

@@ -36,33 +36,65 @@ _WHOLE = "must be whole: pack it or fetch it again"
 _BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError)
 
 
-def unfold(found: Found, spool_dir: Path, number: int, progress: Progress, stdin: IO[bytes] | None, notes: list[str]) -> File:
-    """Make sure that the file's lines can be read by position, unpacking it first where they cannot."""
-    with reading(found.shown):
-        if found.shown == STDIN:
-            return _unfold_stdin(found, spool_dir / "stdin.jsonl", progress, stdin, notes)
-        path = Path(found.shown).absolute()
-        if found.head.startswith((GZIP, ZSTD)):
-            path = _unfold_packed(found, path, spool_dir / f"{number:03}.jsonl", progress)
-        return File(found.shown, found.workspace, path, found.size, found.mtime_ns)
+class Unfolding:
+    """How files are made ready whose lines cannot be read by position. Where it is *read_only*, no spool can be made: only used again."""
 
+    def __init__(self, spool_dir: Path, progress: Progress, stdin: IO[bytes] | None, *, read_only: bool) -> None:
+        self._spool_dir = spool_dir
+        self._progress = progress
+        self._stdin = stdin
+        self._read_only = read_only
+        self.notes: list[str] = []
+        """For a person: what was taken from where."""
 
-def _unfold_stdin(found: Found, spool: Path, progress: Progress, stdin: IO[bytes] | None, notes: list[str]) -> File:
-    # An empty spool is no input to hold on to: most likely the pipe was forgotten.
-    if spool.is_file() and spool.stat().st_size:
-        if _are_others(_there_by_now(stdin), spool):
-            wanted = "must be the same rows again, or nothing (< /dev/null), to go on with the run; others need an output of their own"
-            raise unusable([Mistake(where(STDIN), "other rows than those that this run was begun with", wanted)])
-        notes.append(f"standard input was taken when the run was first opened, and is not read again: {spool}")
-    elif stdin is None and os.isatty(0):
-        raise unusable([Mistake(where(STDIN), "a terminal", "must be a pipe or a redirected file")])
-    else:
-        with ExitStack() as stack:
-            stream = stdin or stack.enter_context(open(0, "rb", closefd=False))
-            _spool(spool, _unpacked(_Watched(stream, progress, endless=True), STDIN), STDIN)
-    status = spool.stat()
-    progress.expect(status.st_size)
-    return File(STDIN, found.workspace, spool, status.st_size, status.st_mtime_ns)
+    def file(self, found: Found, number: int) -> File:
+        """Make sure that the file's lines can be read by position, unpacking it first where they cannot."""
+        with reading(found.shown):
+            if found.shown == STDIN:
+                return self._of_stdin(found, self._spool_dir / "stdin.jsonl")
+            path = Path(found.shown).absolute()
+            if found.head.startswith((GZIP, ZSTD)):
+                path = self._of_packed(found, path, self._spool_dir / f"{number:03}.jsonl")
+            return File(found.shown, found.workspace, path, found.size, found.mtime_ns)
+
+    def _of_stdin(self, found: Found, spool: Path) -> File:
+        # An empty spool is no input to hold on to: most likely the pipe was forgotten.
+        if spool.is_file() and spool.stat().st_size:
+            if _are_others(_there_by_now(self._stdin), spool):
+                wanted = "must be the same rows again, or nothing (< /dev/null), to go on with the run; others need an output of their own"
+                raise unusable([Mistake(where(STDIN), "other rows than those that this run was begun with", wanted)])
+            self.notes.append(f"standard input was taken when the run was first opened, and is not read again: {spool}")
+        elif self._stdin is None and os.isatty(0):
+            raise unusable([Mistake(where(STDIN), "a terminal", "must be a pipe or a redirected file")])
+        else:
+            with ExitStack() as stack:
+                stream = self._stdin or stack.enter_context(open(0, "rb", closefd=False))
+                self._spool(spool, _unpacked(_Watched(stream, self._progress, endless=True), STDIN), STDIN)
+        status = spool.stat()
+        self._progress.expect(status.st_size)
+        return File(STDIN, found.workspace, spool, status.st_size, status.st_mtime_ns)
+
+    def _of_packed(self, found: Found, path: Path, spool: Path) -> Path:
+        sidecar = spool.with_suffix(".json")
+        if _is_spool_of(found, path, spool, sidecar):
+            self._progress.add(found.size)
+        else:
+            with path.open("rb") as packed_file:
+                self._spool(spool, _unpacked(_Watched(packed_file, self._progress), found.shown), found.shown)
+            # Last: where it stands, the spool beside it is whole.
+            self._spool(sidecar, [_sidecar(found, path, spool)], found.shown)
+        self._progress.expect(spool.stat().st_size)
+        return spool
+
+    def _spool(self, target: Path, pieces: Iterable[bytes], shown: str) -> None:
+        if self._read_only:
+            found = "an input that has to be unpacked, and no folder for that can be written"
+            raise unusable([Mistake(where(shown), found, "needs room for its unpacked size: name a folder in TMPDIR")])
+        try:
+            write_whole(target, pieces)
+        except OSError as error:
+            found = f"an input that cannot be unpacked into {target.parent} ({error.strerror})"
+            raise unusable([Mistake(where(shown), found, "needs room there for its unpacked size, and the right to write")]) from error
 
 
 def _there_by_now(stdin: IO[bytes] | None) -> bytes:
@@ -81,19 +113,6 @@ def _are_others(begun: bytes, spool: Path) -> bool:
         return False
     with spool.open("rb") as file:
         return file.read(len(begun)) != begun
-
-
-def _unfold_packed(found: Found, path: Path, spool: Path, progress: Progress) -> Path:
-    sidecar = spool.with_suffix(".json")
-    if _is_spool_of(found, path, spool, sidecar):
-        progress.add(found.size)
-    else:
-        with path.open("rb") as packed_file:
-            _spool(spool, _unpacked(_Watched(packed_file, progress), found.shown), found.shown)
-        # Last: where it stands, the spool beside it is whole.
-        _spool(sidecar, [_sidecar(found, path, spool)], found.shown)
-    progress.expect(spool.stat().st_size)
-    return spool
 
 
 def _is_spool_of(found: Found, path: Path, spool: Path, sidecar: Path) -> bool:
@@ -143,14 +162,6 @@ def _unpacking(stream: _Watched) -> IO[bytes]:
     if stream.head.startswith(ZSTD):
         return cast("IO[bytes]", zstd.ZstdFile(buffered))
     return buffered
-
-
-def _spool(target: Path, pieces: Iterable[bytes], shown: str) -> None:
-    try:
-        write_whole(target, pieces)
-    except OSError as error:
-        found = f"an input that cannot be unpacked into {target.parent} ({error.strerror})"
-        raise unusable([Mistake(where(shown), found, "needs room there for its unpacked size, and the right to write")]) from error
 
 
 def write_whole(target: Path, pieces: Iterable[bytes | array[int]]) -> None:
