@@ -114,6 +114,20 @@ WRONG = [
     ),
     ("max_attempts = 3\n" + INPUT, "max_attempts", "an unknown key", "max_attempts stands under [retry]"),
     (INPUT + "[accounts]\nrpm = 3", "accounts.rpm", "3", "a table; rpm stands under [workspaces.NAME]"),
+    (INPUT + '[workspaces]\napi_key_env = "K"', "workspaces.api_key_env", '"K"', "a table; api_key_env stands under [workspaces.NAME]"),
+    (INPUT + "[workspaces]\nlimits = 3", "workspaces.limits", "3", "a table; limits stands under [workspaces.NAME]"),
+    (
+        INPUT + "[workspaces]\nbudget = { tokens = 3, x = 4 }",
+        "workspaces.budget",
+        "a table",
+        "budget stands under [job] or [workspaces.NAME]",
+    ),
+    (INPUT + '[workspaces]\nlimits."m".rpm = 3', "workspaces.limits", "a table", "limits stands under [workspaces.NAME]"),
+    (INPUT + '[accounts.discounts]\n"m" = 0.1', "accounts.discounts", "a table", "discounts stands under [accounts.NAME]"),
+    (INPUT + KEYED + "limits.rpm = 3", "workspaces.legal.limits.rpm", "3", 'a table; rpm stands under [workspaces.legal.limits."MODEL"]'),
+    (INPUT + KEYED + "tokens = 3", "workspaces.legal.tokens", "an unknown key", "tokens stands under [workspaces.legal.budget]"),
+    (INPUT + '[prices]\nsince = "2026-11-24"', "prices.since", '"2026-11-24"', 'a table; since stands under [prices."MODEL"]'),
+    (INPUT + "[workspaces.budget]\nrpm = 3", "workspaces.budget.api_key_env", "nothing", "needed"),
     (INPUT + "[simulator]\ntpm = 3", "simulator.tpm", "an unknown key", "no such key; one of seed"),
     (INPUT + '[accounts.main.quotas."qwen-plus"]\nrpm = 0', "accounts.main.quotas.qwen-plus.rpm", "0", "greater than 0"),
     (INPUT + KEYED + "weight = 0", "workspaces.legal.weight", "0", "a number from 0.001 to 1000"),
@@ -224,6 +238,11 @@ def test_a_mistake_says_where_it_is_what_stands_there_and_what_may(written, cont
 def test_a_text_that_would_not_be_taken_without_its_quotes_is_not_told_to_be_without_them(written, text):
     (mistake,) = error_of(written(INPUT + f'[defaults]\nconcurrency = "{text}"')).mistakes
     assert mistake.allowed == "an integer of at least 1" + ", without quotes" * (text == "8 # a lot of")
+
+
+def test_a_key_of_a_table_that_a_list_may_hold_stands_under_that_table_alone(written):
+    (mistake,) = error_of(written(INPUT + KEYED + "tokens = 3")).mistakes
+    assert mistake.allowed == "no such key here; tokens stands under [workspaces.legal.budget]"
 
 
 def test_all_mistakes_of_a_file_are_told_at_once(written):

@@ -32,8 +32,9 @@ def misfits(raw: Any) -> Iterator[Wrong]:
     yield from _endpoint_names(raw)
     for kind in ("accounts", "workspaces"):
         yield from _twins(kind, _table(raw, kind))
-    for name in filter(_is_text, _table(raw, "workspaces")):
-        yield from _workspace(raw, name)
+    for name, workspace in _table(raw, "workspaces").items():
+        if isinstance(name, str) and isinstance(workspace, dict):  # What is no table may be a key of one, and no workspace.
+            yield from _workspace(raw, name)
     yield from _simulator(raw)
 
 

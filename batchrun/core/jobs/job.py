@@ -19,7 +19,7 @@ from batchrun.core.jobs.deadline import Deadline, read_deadline
 from batchrun.core.jobs.endpoints import SLOW_ENDPOINTS, Endpoint, cloud_of, endpoint_of
 from batchrun.core.jobs.hours import Hours, read_hours
 from batchrun.core.jobs.names import ModelName, Name, WorkspaceName
-from batchrun.core.jobs.rewording import reworded
+from batchrun.core.jobs.rewording import misplaced, reworded
 from batchrun.core.jobs.tables.conduct import (
     AnswersTable,
     BackoffTable,
@@ -36,7 +36,7 @@ from batchrun.core.jobs.tables.headers import laid_over
 from batchrun.core.jobs.tables.money import BudgetTable, ModelPrices, PricesTable
 from batchrun.core.jobs.tables.tenants import AccountTable, DefaultsTable, EndpointTable, LimitTable, QuotaTable, WorkspaceTable
 from batchrun.core.jobs.tables.values import Table
-from batchrun.core.jobs.words import Loc, Wrong, without_keys
+from batchrun.core.jobs.words import Loc, Wrong, within, without_keys
 from batchrun.core.limits.limiter import Quota
 from batchrun.simulator.scenario import SimulatorSettings
 
@@ -146,7 +146,8 @@ class Job(Table):
             return handler(raw)
         leaks: list[Wrong] = []
         raw = without_keys(raw, leaks)
-        wrongs = list(misfits(raw))
+        told = [*misplaced(cls, raw)]
+        wrongs = [each for each in misfits(raw) if not within(each.loc, told)]
         try:
             job = handler(raw)
         except ValidationError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from batchrun.core.jobs.words import Loc, Wrong, key_path, one_of, quoted, shown, without_keys_in
+from batchrun.core.jobs.words import Loc, Wrong, key_path, one_of, quoted, shown, within, without_keys_in
 from batchrun.core.rows.unfit import PARAMETERS
 
 if TYPE_CHECKING:
@@ -40,17 +40,37 @@ _TABLES = {
 
 def reworded(error: ValidationError, root: type[BaseModel], raw: Any) -> Iterator[Wrong]:
     """Pydantic's mistakes about *raw*, read as a *root*, in the words of the job file."""
+    told = [*misplaced(root, raw)]
+    yield from told
     for details in error.errors(include_url=False):
         loc = _as_written(details["loc"], raw)
         match details["type"]:
+            case _ if within(loc, told):
+                continue
             case "extra_forbidden":
                 yield Wrong(loc, "an unknown key", _known_keys(details, root))
             case "missing":
                 yield Wrong(loc, "nothing", _needed(details, root))
-            case "model_type" if len(loc) == 2 and loc[0] in _NAMED_TABLES and (headings := _headings_with(str(loc[1]), root, (), root)):
-                yield Wrong(loc, shown(details["input"]), f"a table; {loc[1]} stands under {headings}")
+            case "model_type" if loc[-2:-1] and loc[-2] in _NAMED_TABLES and (headings := _headings_of(loc, root)):
+                yield Wrong(loc, shown(details["input"]), f"a table; {loc[-1]} stands under {headings}")
             case _:
                 yield Wrong(loc, *_found_and_allowed(details))
+
+
+def misplaced(root: type[BaseModel], raw: Any) -> Iterator[Wrong]:
+    """Tables that stand where one with a name should, and are what such a one holds, as in ``[workspaces] budget = …``."""
+    for kind in sorted(_NAMED_TABLES & {*_names_of(root)}):
+        tables = raw.get(kind) if isinstance(raw, dict) else None
+        table = _table_at(root, (kind, ""))
+        known = _names_of(table) if table else []
+        for name, inner in tables.items() if isinstance(tables, dict) else ():
+            if name in known and isinstance(inner, dict) and inner and not any(key in known for key in inner):
+                yield Wrong((kind, name), "a table", f"a name here; {name} stands under {_headings_of((kind, name), root)}")
+
+
+def _headings_of(loc: Loc, root: type[BaseModel]) -> str:
+    """The headings under which what stands at *loc*, in the place of a table with a name, is a key."""
+    return _headings_with(str(loc[-1]), _table_at(root, loc[:-2]) or root, loc[:-2], root)
 
 
 def _found_and_allowed(details: ErrorDetails) -> tuple[str, str]:
@@ -145,6 +165,8 @@ def _table_at(root: type[BaseModel], loc: Iterable[str | int]) -> type[BaseModel
     for step in loc:
         kind = _below(_bare(kind), step)
     kind = _bare(kind)
+    if get_origin(kind) in {list, tuple}:
+        kind = _bare(get_args(kind)[0])  # A lone table may stand where a list of them may.
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
@@ -155,7 +177,7 @@ def _below(kind: Any, step: str | int) -> Any:
     match get_origin(kind), get_args(kind):
         case (origin, (_, inner)) if origin in {dict, Mapping}:
             return inner
-        case (origin, (inner, *_)) if origin in {list, tuple}:
+        case (origin, (inner, *_)) if origin in {list, tuple} and isinstance(step, int):
             return inner
     return None
 

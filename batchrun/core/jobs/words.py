@@ -45,6 +45,11 @@ class Wrong(NamedTuple):
         return InitErrorDetails(type=wrong(self.found, self.allowed), loc=self.loc, input=self.found)
 
 
+def within(loc: Loc, wrongs: Iterable[Wrong]) -> bool:
+    """Whether *loc* is the place of one of these *wrongs*, or leads on from there."""
+    return any(loc[: len(each.loc)] == each.loc for each in wrongs)
+
+
 def wrong(found: str, allowed: str) -> PydanticCustomError:
     """What a validator raises where *allowed* should stand."""
     return PydanticCustomError("job", "{allowed}", {"found": found, "allowed": allowed})
