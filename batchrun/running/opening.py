@@ -78,7 +78,7 @@ def opened(
     trust.look_over(directory)
     described = _description(directory, job, workspaces)
     notes = _mended(directory)
-    notes += _without_files(directory)
+    notes += _without_files(directory, described)
     with (
         former(directory / "input") as before,
         _source(job, workspaces, directory / "input", directory / "rejected-input.jsonl", strict=strict, on_progress=on_progress) as (
@@ -146,14 +146,15 @@ def _description(directory: Path, job: Job, workspaces: Mapping[str, Workspace])
     return described
 
 
-def _without_files(directory: Path) -> Iterator[str]:
+def _without_files(directory: Path, described: Mapping[str, Any]) -> Iterator[str]:
     """Tell of calls without what says whose they are, and of answers without the log of their calls: later openings begin both anew."""
     log, description = directory / LOG, directory / "run.json"
     answers = (path / "results.jsonl" for path in run_directory.workspace_directories(directory))
     is_logged, is_answered = _holds_any(log), any(map(_holds_any, answers))
-    if (is_logged or is_answered) and not description.exists():
+    if (is_logged or is_answered) and not described.get("run"):
         why = "a row that was sent before goes under another idempotency key now, and whether the job is still the same is not known"
-        yield f"{description} is gone: {why}; if there is a copy, it belongs there before the next call"
+        gone = f"the run's name in {description}" if described else f"{description}"
+        yield f"{gone} is gone: {why}; if there is a copy, it belongs there before the next call"
     if is_answered and not is_logged:
         why = "what was called before beyond the entries is not known, and may have been billed without a doubt that covers it"
         yield f"{log} is gone: {why}; if there is a copy, its lines belong before those of the new one"

@@ -270,6 +270,32 @@ def test_a_description_that_cannot_be_understood_is_damage_and_is_left_as_it_is(
     assert (tmp_path / "run.json").read_bytes() == content
 
 
+NONE: dict[str, list[object]] = {
+    "run": [None, 7, ["r"], {}],
+    "name": [None, 7, ["r"], {}],
+    "rows": [None, 7, [], {"a": 3}, {"a": {"m": "3"}}, {"a": {"m": -1}}, {"a": {"m": True}}, {"a": {"m": [1]}}],
+    "rejected_input": ["3", -1, 1.5, [1], True],
+    "job": [None, "x", [1], {"job": 3}, {"workspaces": {"a": 3}}, {"accounts": {"a": []}}, {"prices": 7}],
+}
+
+
+@pytest.mark.parametrize(("field", "wrong"), [(field, wrong) for field, each in NONE.items() for wrong in each])
+def test_a_description_without_its_digest_is_read_where_its_fields_may_be_what_was_written(tmp_path, field, wrong):
+    written = {"format": FORMAT, "run": "r", "name": "n", "rows": {"a": {"m": 3}}, "rejected_input": 0, "job": {"workspaces": {"a": {}}}}
+    write_summary(tmp_path / "run.json", written)
+    assert read_description(tmp_path) == written
+    write_summary(tmp_path / "run.json", written | {field: wrong})
+    with pytest.raises(RunDamagedError, match=rf"run\.json: was changed after it was written: its {field} is none; the rows are safe"):
+        read_description(tmp_path)
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 32, 7, True, [], ["a"], {}])
+def test_a_description_whose_digest_is_no_digest_is_damage(tmp_path, digest):
+    write_summary(tmp_path / "run.json", {"format": FORMAT, "run": "r", "name": "n", "blake2b": digest})
+    with pytest.raises(RunDamagedError, match="was changed after it was written; the rows are safe"):
+        read_description(tmp_path)
+
+
 def test_a_description_of_a_newer_format_is_refused(tmp_path):
     write_summary(tmp_path / "run.json", {"format": FORMAT + 1})
     with pytest.raises(RunDamagedError, match="newer batchrun"):

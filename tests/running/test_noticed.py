@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import orjson
 import pytest
 from pydantic import SecretStr
 
@@ -153,6 +154,15 @@ def test_a_run_whose_description_is_gone_is_told_for_its_rows_go_under_other_key
     elif also_gone:
         (run / also_gone).unlink()
     assert [line.startswith(its) for line in noted(simulated) if "run.json" in line] == [True]
+    assert not [line for line in noted(simulated) if "run.json" in line]
+
+
+def test_a_run_whose_name_was_taken_out_of_its_description_is_told_too(simulated, tmp_path):
+    noted(simulated)
+    path = tmp_path / "run" / "run.json"
+    path.write_bytes(orjson.dumps({name: told for name, told in orjson.loads(path.read_bytes()).items() if name not in {"run", "blake2b"}}))
+    (told,) = [line for line in noted(simulated) if "run.json" in line]
+    assert told.startswith(f"the run's name in {path} is gone: a row that was sent before goes under another idempotency key now")
     assert not [line for line in noted(simulated) if "run.json" in line]
 
 

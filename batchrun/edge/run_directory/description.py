@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -16,6 +18,7 @@ FORMAT = 1
 """Of run.json and the files beside it; a run directory of a newer one is refused."""
 _DIGEST = "blake2b"
 """The field that holds the digest of the others."""
+_WAY_OUT = "the rows are safe in the workspaces' files: move run.json away"
 
 
 def read_description(directory: Path) -> dict[str, Any] | None:
@@ -28,14 +31,55 @@ def read_description(directory: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (orjson.JSONDecodeError, KeyError):
-        raise RunDamagedError(f"{path}: cannot be read as JSON; the rows are safe in the workspaces' files: move run.json away") from None
+        raise RunDamagedError(f"{path}: cannot be read as JSON; {_WAY_OUT}") from None
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read: {said_by(error)}") from None
     if described["format"] > FORMAT:
         raise RunTooNewError(f"{path}: was written by a newer batchrun (format {described['format']}); use that version")
-    if described.pop(_DIGEST, None) not in {None, digest_of(described)}:
-        raise RunDamagedError(f"{path}: was changed after it was written; the rows are safe in the workspaces' files: move run.json away")
+    digest = described.pop(_DIGEST, None)
+    # One without a digest is an older batchrun's, or a person's who took it out to edit the rest.
+    unfit = _unfit(described) if digest is None else None
+    if unfit or digest not in (None, digest_of(described)):
+        which = f": its {unfit} is none" if unfit else ""
+        raise RunDamagedError(f"{path}: was changed after it was written{which}; {_WAY_OUT}")
     return described
+
+
+def _unfit(described: Mapping[str, Any]) -> str | None:
+    """The first field of a description that cannot be what was written; None where all may be."""
+    return next((name for name, fits in _FIELDS.items() if name in described and not fits(described[name])), None)
+
+
+def _is_text(told: object) -> bool:
+    return isinstance(told, str)
+
+
+def _are_rows(told: object) -> bool:
+    """Whether it is the count of rows by workspace and model."""
+    return isinstance(told, dict) and all(isinstance(models, dict) and all(map(_is_count, models.values())) for models in told.values())
+
+
+def _is_count(told: object) -> bool:
+    return type(told) is int and told >= 0
+
+
+def _is_job(told: object) -> bool:
+    """Whether it may be a job as it is dumped: tables, of which some hold tables by name."""
+    return isinstance(told, dict) and all(
+        isinstance(table, dict) and (name not in {"accounts", "workspaces"} or all(isinstance(each, dict) for each in table.values()))
+        for name, table in told.items()
+    )
+
+
+_FIELDS: Mapping[str, Callable[[object], bool]] = MappingProxyType(
+    {
+        "run": _is_text,
+        "name": _is_text,
+        "rows": _are_rows,
+        "rejected_input": _is_count,
+        "job": _is_job,
+    }
+)
 
 
 def not_there(directory: Path, *, several: bool = False) -> JobError:
