@@ -25,12 +25,19 @@ from batchrun.running.wishes import NO_WISHES, Ending, Wishes
 class Coming:
     """Outcomes of a run, to be iterated over, by several tasks too: each outcome is one's."""
 
-    ending: Ending | None = None
-    """How the run ended, once there are no more."""
-
     def __init__(self, take: MemoryObjectReceiveStream[Outcome], under_way: asyncio.Task[Ending | None]) -> None:
         self._take = take
         self._under_way = under_way
+
+    @property
+    def ending(self) -> Ending:
+        """How the run ended, once there are no more outcomes; before that, and where it was left early, it raises RuntimeError."""
+        task = self._under_way
+        ending = task.result() if task.done() and not task.cancelled() else None
+        if ending is None:
+            why = "its block was left before its end: read_statement tells how far it came" if task.done() else "outcomes are still to come"
+            raise RuntimeError(f"the run has no ending: {why}")
+        return ending
 
     def __aiter__(self) -> Coming:
         return self
@@ -41,7 +48,7 @@ class Coming:
             return await self._take.receive()
         except anyio.EndOfStream:
             await asyncio.wait((self._under_way,))
-        self.ending = self._under_way.result()
+        self._under_way.result()
         raise StopAsyncIteration
 
 

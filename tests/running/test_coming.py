@@ -7,6 +7,7 @@ import gc
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import get_type_hints
 
 import anyio
 import anyio.lowlevel
@@ -16,6 +17,7 @@ import batchrun
 from batchrun import Wishes, outcomes, read_statement, run, run_blocking
 from batchrun.core.errors import JobError, RunInUseError
 from batchrun.running import one_run
+from batchrun.running.coming import Coming
 from batchrun.running.opening import opened
 from tests.running.test_one_run import job_in
 
@@ -192,11 +194,34 @@ def test_how_a_run_ended_is_told_once_there_are_no_more_outcomes_and_several_may
             async with asyncio.TaskGroup() as takers:
                 for _ in range(3):
                     takers.create_task(take_some())
-            assert stream.ending is not None
             assert (stream.ending.exit_code, [each.name for each in stream.ending.parked]) == (4, ["sales qwen-plus"])
         assert sorted(got) == sorted(f"r-{n}" for n in range(0, 12, 2))
 
     asyncio.run(main())
+
+
+def test_how_a_run_ended_is_an_ending_or_an_error_that_says_why_there_is_none_and_never_nothing(tmp_path):
+    job = job_in(tmp_path)
+
+    async def left_early() -> None:
+        async with outcomes(job, QUIETLY) as stream:
+            async for _ in stream:
+                with pytest.raises(RuntimeError, match="outcomes are still to come"):
+                    _ = stream.ending
+                break
+        with pytest.raises(RuntimeError, match="left before its end: read_statement"):
+            _ = stream.ending
+
+    async def to_the_end() -> None:
+        async with outcomes(job, QUIETLY) as stream:
+            async for _ in stream:
+                pass
+        assert stream.ending.statement.total().answered == 12
+
+    asyncio.run(left_early())
+    asyncio.run(to_the_end())
+    told = Coming.__dict__["ending"].fget
+    assert get_type_hints(told)["return"] is one_run.Ending, "a program need not ask whether it is there"
 
 
 def test_what_ends_a_run_ends_the_iteration_and_is_not_only_told_after_the_block(tmp_path):
