@@ -18,6 +18,7 @@ from batchrun.core.errors import LedgerError
 from batchrun.core.jobs.endpoints import cloud_of, is_batch
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.limits.estimates import Estimate
+from batchrun.core.limits.kept import believed
 from batchrun.core.limits.limiter import NO_QUOTA, Quota
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import LanePlan, Scheduler
@@ -64,7 +65,7 @@ def read_learnt(directory: Path) -> Learnt:
         for model, told in models.items()
         if isinstance(told, dict) and "slots" in told
     }
-    return Learnt(estimates, pools if isinstance(pools, dict) else {}, slots)
+    return Learnt(estimates, {name: believed(told) for name, told in pools.items()} if isinstance(pools, dict) else {}, slots)
 
 
 class Keeping:

@@ -249,6 +249,21 @@ def test_a_rejected_row_in_doubt_that_was_to_be_asked_again_is_told_as_rejected_
     assert (held.held, held.statement.total().rejected, held.exit_code) == (0, 12, 3)
 
 
+def test_absurd_figures_that_a_person_wrote_where_limits_are_kept_neither_end_a_run_nor_make_it_crawl(tmp_path):
+    job, kept = job_in(tmp_path), tmp_path / "run" / "learnt.json"
+    lanes = {name: {"qwen-plus": {"ratio": 1.0, "tokens_a_byte": 0.3, "output": 9.0, "answers": 2**64 - 1}} for name in ("legal", "sales")}
+    slow = {"attempts": {"rate": 1e-6, "window": 60.0}, "tokens": {"rate": 1e-300, "window": 60.0}, "at_once": 2**64 - 1}
+    kept.parent.mkdir()
+    kept.write_bytes(orjson.dumps({"lanes": lanes, "pools": {f"{name} simulator qwen-plus": slow for name in lanes}}))
+    told = look_ahead(job, datetime.now(UTC), dotenv=None)
+    assert told.seconds is not None
+    assert told.seconds < 60
+    assert run_blocking(job, Wishes(dotenv=None, page=None)).statement.total().answered == 12
+    found = orjson.loads(kept.read_bytes())
+    assert found["lanes"]["legal"]["qwen-plus"]["answers"] == 6
+    assert not any(found["pools"].values())
+
+
 def test_what_was_learnt_is_kept_by_a_run_that_is_shorter_than_it_takes_to_be_kept_on_the_way(tmp_path):
     run_blocking(job_in(tmp_path), Wishes(dotenv=None, page=None))
     assert orjson.loads((tmp_path / "run" / "learnt.json").read_bytes())

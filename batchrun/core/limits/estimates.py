@@ -9,7 +9,6 @@ whatever a row's size, and how much is kept free because single rows are off is 
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple, Self
 
 from batchrun.core.classes import slotted
@@ -23,6 +22,8 @@ _FIRST_OUTPUT = 512.0
 """Of an answer, before any was seen."""
 _LEARNS, _LEARNS_LENGTH = 0.05, 0.01
 """Of each row: of its input, and of how long its answer is, of which single ones tell less. The first answers count more."""
+_LEAST_RATIO, _MOST = 1e-3, 1e9
+"""That are believed of what was kept, which a person may have edited: a ratio, and tokens of an answer or answers."""
 _MOST_MORE, _MOST_MORE_A_BYTE = 0.45, 0.2
 """Of a token that was expected, and tokens for a byte of a line: what one row makes it more at the most."""
 
@@ -104,5 +105,5 @@ class Estimate:
             estimate = cls(ratio, tokens_a_byte, output, int(kept["answers"]))  # type: ignore[index]
         except (KeyError, TypeError, ValueError, OverflowError):
             return cls()
-        reasonable = 0 < ratio < 100 and 0 <= tokens_a_byte < 10 and 0 <= output < math.inf and estimate.answers >= 0
+        reasonable = _LEAST_RATIO < ratio < 100 and 0 <= tokens_a_byte < 10 and 0 <= output < _MOST and 0 <= estimate.answers < _MOST
         return estimate if reasonable else cls()

@@ -148,13 +148,15 @@ def test_where_there_is_nothing_to_compare_nothing_is_learnt_of_it():
     assert (estimate.ratio, estimate.tokens_a_byte) == (1.0, 0.3)
 
 
-@pytest.mark.parametrize(("ratio", "tokens_a_byte"), [(0.0, 0.3), (-1.0, 0.3), (100.0, 0.3), (1.5, -0.1), (1.5, 10.0)])
+@pytest.mark.parametrize(("ratio", "tokens_a_byte"), [(0.0, 0.3), (-1.0, 0.3), (1e-300, 0.3), (100.0, 0.3), (1.5, -0.1), (1.5, 10.0)])
 def test_what_is_out_of_all_reason_is_learnt_anew(ratio, tokens_a_byte):
     kept = {"ratio": ratio, "tokens_a_byte": tokens_a_byte, "output": 80.0, "answers": 3}
     assert Estimate.from_json(kept) == Estimate()
 
 
-@pytest.mark.parametrize(("output", "answers"), [(-1.0, 3), (float("inf"), 3), (float("nan"), 3), (80.0, -1)])
+@pytest.mark.parametrize(
+    ("output", "answers"), [(-1.0, 3), (float("inf"), 3), (float("nan"), 3), (1e300, 3), (80.0, -1), (80.0, 2**64 - 1), (80.0, 1e300)]
+)
 def test_a_length_that_cannot_be_is_learnt_anew(output, answers):
     assert Estimate.from_json({"ratio": 1.5, "tokens_a_byte": 0.2, "output": output, "answers": answers}) == Estimate()
 
