@@ -24,7 +24,7 @@ from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge import history, run_directory, trust
 from batchrun.edge.set_aside import collecting
-from batchrun.edge.source import InputFile, SetAside, Source, former, named
+from batchrun.edge.source import InputFile, SetAside, Source, former, named, would_match
 from batchrun.running import noticed
 from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
@@ -207,15 +207,34 @@ def _source(
 
 
 def refuse_its_own(job: Job, directory: Path) -> None:
-    """Refuse an input that stands in the run directory, which need not be there yet: a run that reads what it writes never ends."""
-    own = directory.resolve()
-    mistakes = tuple(
-        Mistake(f'input "{path}"', "a file of this run's own directory", "must stand elsewhere, or the job have another output")
-        for path in named([each.path for each in job.inputs])
+    """Refuse an input that stands in the run directory, which need not be there yet: a run that reads what it writes never ends.
+
+    So is a pattern that its files will match, before there are any: later openings would refuse what the first one has begun.
+    """
+    own, paths = directory.resolve(), [each.path for each in job.inputs]
+    wanted = "must stand elsewhere, or the job have another output"
+    mistakes = [
+        Mistake(f'input "{path}"', "a file of this run's own directory", wanted)
+        for path in named(paths)
         if Path(os.path.realpath(path)).is_relative_to(own)  # one that leads round in a circle is told by who opens it
-    )
+    ]
+    if not mistakes:
+        files = [str(directory / name) for name in _own_files(job.workspaces_resolved())]
+        met = [(path, next((file for file in files if would_match(path, file)), None)) for path in paths]
+        mistakes = [
+            Mistake(f'input "{path}"', f"a pattern that names files of this run's own directory too ({file})", wanted)
+            for path, file in met
+            if file is not None
+        ]
     if mistakes:
-        raise JobError("the input cannot be read as it is named", mistakes)
+        raise JobError("the input cannot be read as it is named", tuple(mistakes))
+
+
+def _own_files(workspaces: Iterable[str]) -> Iterator[str]:
+    """What an opening may leave in the run directory."""
+    yield from (LOG, "run.json", "rejected-input.jsonl", "input/001.jsonl", "usage.csv", "report.html")
+    for name in workspaces:
+        yield from (f"{name}/{file}" for file in (*FILES, "usage.json"))
 
 
 def _asked(workspace: Workspace) -> Mapping[str, Any]:

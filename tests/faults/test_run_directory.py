@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from batchrun.core.errors import JobError, LedgerError, RunDamagedError
 from batchrun.core.jobs.job import Job
 from batchrun.core.jobs.names import RUN_DIRECTORY_NAMES
+from batchrun.edge.source import would_match
 from batchrun.edge.trust import look_over
 from batchrun.running.one_run import Wishes, run_blocking
+from batchrun.telling.foresight import look_ahead
 from tests.faults.children import entries, jsonl
 
 WORKSPACES = ("marketing", "legal")
@@ -149,6 +157,50 @@ def test_a_folder_that_holds_the_input_is_no_output_and_nothing_is_made_in_it(tm
     with pytest.raises(JobError, match="own directory"):
         run_blocking(refused, Wishes(dotenv=None))
     assert [*tmp_path.iterdir()] == [tmp_path / "rows.jsonl"]
+
+
+PATTERNS = ["**/*.jsonl", "**", "*/*/results.jsonl", "r*/**/*", "../*/run/**/r*.jsonl", "[r]un/?ar*/*", "run/**/input/*.jsonl"]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_that_files_of_the_run_will_match_is_a_mistake_before_there_are_any(tmp_path, monkeypatch, pattern):
+    monkeypatch.chdir(tmp_path)
+    refused = job(tmp_path, job={"input": pattern, "output": "run"})
+    for look in (lambda: run_blocking(refused, Wishes(dotenv=None)), lambda: look_ahead(refused, datetime.now(UTC), dotenv=None)):
+        with pytest.raises(JobError, match="names files of this run's own directory too"):
+            look()
+    assert [*tmp_path.iterdir()] == [tmp_path / "rows.jsonl"]
+
+
+@pytest.mark.parametrize("pattern", ["*.jsonl", "r*.jsonl", "[!r]*/*.jsonl", "**/rows.jsonl", "./**/*ows*"])
+def test_a_pattern_that_files_of_the_run_never_match_is_taken_at_each_opening(tmp_path, monkeypatch, pattern):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    job(tmp_path / "a")
+    job(tmp_path)
+    for _ in range(2):
+        ending = run_blocking(job(tmp_path, job={"input": pattern, "output": "run"}), Wishes(dotenv=None))
+        assert ending.statement.total().answered > 0
+
+
+PARTS = st.sampled_from(["a", "b.jsonl", ".c", "run", "ab"])
+PIECES = st.sampled_from(["**", "*", "a*", "?", "*.jsonl", "[ab]", "[!a]*", ".*", "run", "a"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(PARTS, min_size=1, max_size=4), min_size=1, max_size=4), st.lists(PIECES, min_size=1, max_size=4))
+def test_a_pattern_is_told_to_match_what_glob_will_find(paths, pieces):
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(name)
+        for parts in paths:
+            with suppress(OSError):
+                Path(*parts[:-1]).mkdir(parents=True, exist_ok=True)
+                Path(*parts).touch()
+        pattern = "./" * len(paths[0]) + "/".join(pieces)
+        found = {os.path.abspath(each) for each in glob.glob(pattern, recursive=True)}  # noqa: PTH100, PTH207 - as the job's are
+        files = [path for path in Path(name).rglob("*") if path.is_file()]
+        if glob.has_magic(pattern) and not os.path.lexists(pattern):
+            assert {str(path) for path in files if would_match(pattern, str(path))} == {str(path) for path in files} & found
 
 
 def test_an_input_that_leads_round_in_a_circle_is_told_as_one_that_cannot_be_read(tmp_path):

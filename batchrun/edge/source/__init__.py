@@ -5,8 +5,8 @@ Each module is one step: `inputs` finds the files, `spool` unpacks what cannot b
 """
 
 from batchrun.edge.source.former import Former, former
-from batchrun.edge.source.inputs import InputFile, named
+from batchrun.edge.source.inputs import InputFile, named, would_match
 from batchrun.edge.source.scan import Counts, SetAside
 from batchrun.edge.source.source import RowChanged, Source
 
-__all__ = ["Counts", "Former", "InputFile", "RowChanged", "SetAside", "Source", "former", "named"]
+__all__ = ["Counts", "Former", "InputFile", "RowChanged", "SetAside", "Source", "former", "named", "would_match"]

@@ -9,6 +9,7 @@ import glob
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 
@@ -85,6 +86,26 @@ def named(paths: Sequence[str]) -> list[str]:
     return [path for each in paths for path in _paths(each) if path != STDIN and "\0" not in path]
 
 
+def would_match(pattern: str, path: str) -> bool:
+    """Whether a job's *pattern* names *path* as soon as there is such a file; a path that is no pattern names itself alone."""
+    if not _is_pattern(pattern):
+        return False
+    return _match(Path(os.path.abspath(path)).parts, Path(os.path.abspath(pattern)).parts)  # noqa: PTH100 - it may lead up again, over what is not there
+
+
+def _match(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+    """As glob does: ``**`` stands for any folders, and what begins with a dot is named by its dot alone."""
+    if not parts or not patterns:
+        return not parts and not patterns
+    if patterns[0] == "**":
+        if not parts[0].startswith(".") and (_match(parts[1:], patterns) or (len(parts) == 1 and {*patterns} == {"**"})):
+            return True
+        return _match(parts, patterns[1:])
+    if parts[0].startswith(".") and not patterns[0].startswith("."):
+        return False
+    return fnmatch(parts[0], patterns[0]) and _match(parts[1:], patterns[1:])
+
+
 def _looks(
     inputs: Sequence[InputFile], workspaces: Mapping[str, Inherited], default_workspace: str | None
 ) -> Iterator[tuple[object, Found] | Mistake]:
@@ -104,11 +125,15 @@ def _two_workspaces(earlier: Found, later: Found) -> Mistake:
 
 
 def _paths(path: str) -> list[str]:
-    # A file whose very name holds brackets is that file, not a pattern.
-    if path == STDIN or "\0" in path or os.path.lexists(path) or not glob.has_magic(path):
+    if not _is_pattern(path):
         return [path]
     matches = glob.glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     return sorted(match for match in matches if not os.path.isdir(match))  # noqa: PTH112 - of a Path it raises where it may not look
+
+
+def _is_pattern(path: str) -> bool:
+    # A file whose very name holds brackets is that file, not a pattern.
+    return path != STDIN and "\0" not in path and not os.path.lexists(path) and glob.has_magic(path)
 
 
 def _unmatched(pattern: str, *, any_match: bool) -> Mistake | None:
