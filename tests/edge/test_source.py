@@ -400,6 +400,17 @@ def test_a_compressed_file_of_several_members_is_unpacked_for_its_owner_alone(tm
     assert all(each.stat().st_mode & 0o777 == 0o600 for each in spool.iterdir())
 
 
+@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("name", ["in.zst", "in.jsonl", "-"])
+def test_frames_that_zstd_skips_are_skipped_wherever_they_stand(tmp_path, opened, name, number):
+    skipped = (0x184D2A50 + number).to_bytes(4, "little") + (9).to_bytes(4, "little") + b"no row at"
+    content = skipped + zstd.compress(line("a")) + skipped + skipped + zstd.compress(line("b")) + skipped
+    if name == "-":
+        assert opened("-", stdin=io.BytesIO(content)).prompts() == ["a", "b"]
+    else:
+        assert opened(written(tmp_path / name, content)).prompts() == ["a", "b"]
+
+
 @pytest.mark.parametrize(("name", "content"), [("in.gz", line("a")), ("in.zst", gzip.compress(line("a"), mtime=0)), ("in.gz", b"")])
 def test_a_file_that_is_not_what_its_name_says_is_a_mistake(tmp_path, opened, name, content):
     assert f"a file named {Path(name).suffix} that does not begin like one" in refusal(opened, written(tmp_path / name, content))

@@ -20,7 +20,9 @@ from batchrun.core.rows.index import MAX_FILES
 from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source.mistakes import STDIN, printable, unusable, where
 
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+GZIP = (b"\x1f\x8b",)
+ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + number, 0x2A, 0x4D, 0x18]) for number in range(16)))
+"""How compressed files begin; zstd's with a frame, or with one that is to be skipped (RFC 8878, 3.1.2), as pzstd and seekable files do."""
 _MOST_NEIGHBOURS = 1000
 """That are looked at for a mistyped name."""
 _READABLE = "must be JSON lines in UTF-8, plain or compressed with gzip or zstd"

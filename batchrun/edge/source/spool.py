@@ -53,7 +53,7 @@ class Unfolding:
             if found.shown == STDIN:
                 return self._of_stdin(found, self._spool_dir / "stdin.jsonl")
             path = Path(found.shown).absolute()
-            if found.head.startswith((GZIP, ZSTD)):
+            if found.head.startswith(GZIP + ZSTD):
                 path = self._of_packed(found, path, self._spool_dir / f"{number:03}.jsonl")
             return File(found.shown, found.workspace, path, found.size, found.mtime_ns)
 
@@ -109,7 +109,7 @@ def _there_by_now(stdin: IO[bytes] | None) -> bytes:
 
 def _are_others(begun: bytes, spool: Path) -> bool:
     """Whether rows that begin so are none of the *spool*'s; of compressed ones that is not known."""
-    if begun.startswith((GZIP, ZSTD)):
+    if begun.startswith(GZIP + ZSTD):
         return False
     with spool.open("rb") as file:
         return file.read(len(begun)) != begun
