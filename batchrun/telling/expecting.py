@@ -16,8 +16,9 @@ from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.ledger.usage_fields import read_usage
+from batchrun.core.limits.estimates import Estimate
 from batchrun.core.limits.limiter import Quota
-from batchrun.core.model import Usage
+from batchrun.core.model import Row, Usage
 from batchrun.core.scheduling.expected import Expected, LaneKey, lognormal
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.edge import history
@@ -25,30 +26,23 @@ from batchrun.edge.latest import latest_lines
 from batchrun.running.opening import Opening
 from batchrun.running.planning import Learnt, lane_of, read_learnt
 from batchrun.telling.costing import thinned
-from batchrun.telling.sampling import Most, Sample, most_of, sampled, some_of
+from batchrun.telling.lengths import Lengths, lengths_of
+from batchrun.telling.sampling import Most, Sample, asked_of, measured, most_of, sampled, some_of
 
 FIRST_LATENCY, LATENCY_A_TOKEN, _SPREAD = 1.0, 0.02, 0.4
 """Of answers, while none was seen: seconds, seconds for each token of output, and the deviation of their logarithm."""
 _LATEST_BYTES = 2 << 20
 """Of each workspace's results: what is looked at to learn of latencies and lengths."""
-_LEAST_ANSWERS = 10
-"""Fewer say nothing."""
+_LEAST_ANSWERS, _MOST_READ_AGAIN = 10, 400
+"""Fewer say nothing; of so many the rows are looked at again."""
 
 
 class _Answer(NamedTuple):
-    """An answer in the ledger: what it took and cost, and how long its row's line is."""
+    """An answer in the ledger: what it took and cost, and which row's it is."""
 
     seconds: float
-    line_bytes: int
+    ordinal: int
     usage: Usage
-
-    @property
-    def input_tokens(self) -> int:
-        return self.usage.input_tokens
-
-    @property
-    def output_tokens(self) -> int:
-        return self.usage.output_tokens
 
 
 @slotted
@@ -56,7 +50,6 @@ class ExpectedLane:
     """What is known of a lane before it is forecast."""
 
     plan: LanePlan
-    tokens_a_byte: float
     output: float
     """Tokens of an answer."""
     expected: Expected
@@ -108,7 +101,7 @@ def seen_so_far(directory: Path, workspaces: Mapping[str, Workspace], opening: O
 
 def _answer(line: bytes, opening: Opening) -> tuple[LaneKey, _Answer | None]:
     """Read what an entry tells of its call; nothing of one that tells nothing, or whose row is gone."""
-    index, source = opening.source.index, opening.source
+    index = opening.source.index
     try:
         fields = orjson.loads(line)
         own, row_id = (fields["batchrun"], fields["custom_id"]) if "custom_id" in fields else (fields, fields["id"])
@@ -116,7 +109,7 @@ def _answer(line: bytes, opening: Opening) -> tuple[LaneKey, _Answer | None]:
         usage, lane = read_usage(own["usage"]), (own["workspace"], own["model"])
         if ordinal is None or usage is None:
             return lane, None
-        return lane, _Answer(own["latency_ms"] / 1000, source.line_bytes(ordinal), usage)
+        return lane, _Answer(own["latency_ms"] / 1000, ordinal, usage)
     except (ValueError, KeyError, TypeError):
         return ("", ""), None
 
@@ -129,30 +122,38 @@ def expected_lane(job: Job, workspace: Workspace, model: str, opening: Opening, 
     rows = array("I", (row for row in opening.plan.rows(key) if row not in unfit))
     read = some_of(opening.source, rows, lanes=len(opening.plan.lanes()))
     if answers:
-        tokens_a_byte = sum(each.input_tokens for each in answers) / max(1, sum(each.line_bytes for each in answers))
-        output = math.fsum(each.output_tokens for each in answers) / len(answers)
+        output = math.fsum(each.usage.output_tokens for each in answers) / len(answers)
         latencies: Sequence[float] = sorted(each.seconds for each in answers)
-        costs, calls = _costs(answers, tokens_a_byte, output), thinned([each.usage for each in answers])
+        known = _asked(answers, opening, estimate)
+        times = sum(each.usage.input_tokens for each, _ in known) / max(1.0, sum(asked for _, asked in known)) if known else 1.0
+        lengths = (lengths_of(measured(opening.source, read, estimate)) or Lengths(0.0, estimate.tokens_a_byte)).times(times)
+        costs, calls = _costs([(each.usage, times * asked + output) for each, asked in known]), thinned([each.usage for each in answers])
     else:
         sample = sampled(job, workspace, model, opening.source, read, estimate)
-        tokens_a_byte, output, costs, calls = sample.tokens_a_byte, sample.output, (1.0,), sample.calls
+        lengths, output, costs, calls = sample.lengths, sample.output, (1.0,), sample.calls
         latencies, told = _assumed(job, workspace, sample)
     line_bytes = opening.source.line_bytes
     plan = replace(
         _with_found(lane_of(workspace, model, len(rows), opening, estimate), seen.learnt.pools),
         rows=rows,
-        tokens=lambda ordinal: max(0, line_bytes(ordinal)) * tokens_a_byte + output,
+        tokens=lambda ordinal: lengths.of(line_bytes(ordinal)) + output,
     )
     expected = _with_shares(Expected(latencies, costs), seen.totals.get(key, Totals()), plan)
-    lane = ExpectedLane(plan, tokens_a_byte, output, expected, told, calls, most_of(job, workspace, model, read))
-    lane.input_tokens = tokens_a_byte * sum(max(0, line_bytes(row)) for row in rows)
+    lane = ExpectedLane(plan, output, expected, told, calls, most_of(job, workspace, model, read))
+    lane.input_tokens = math.fsum(lengths.of(line_bytes(row)) for row in rows)
     return lane
 
 
-def _costs(answers: Sequence[_Answer], tokens_a_byte: float, output: float) -> tuple[float, ...]:
-    """What answers did cost, in terms of what would have been expected, and 1 in the mean."""
-    off = [(each.input_tokens + each.output_tokens) / max(1.0, tokens_a_byte * each.line_bytes + output) for each in answers]
-    mean = math.fsum(off) / len(off)
+def _asked(answers: Sequence[_Answer], opening: Opening, estimate: Estimate) -> list[tuple[_Answer, float]]:
+    """The latest of *answers* with the input tokens that their rows' letters make; without those whose rows are not what they were."""
+    read = ((each, opening.source.read(each.ordinal)) for each in answers[-_MOST_READ_AGAIN:])
+    return [(each, asked_of(row, estimate)) for each, row in read if isinstance(row, Row)]
+
+
+def _costs(calls: Sequence[tuple[Usage, float]]) -> tuple[float, ...]:
+    """What *calls* did cost, in terms of what would have been expected of each, and 1 in the mean."""
+    off = [(usage.input_tokens + usage.output_tokens) / max(1.0, expected) for usage, expected in calls]
+    mean = math.fsum(off) / len(off) if off else 0.0
     return tuple(sorted(each / mean for each in off)) if mean else (1.0,)
 
 

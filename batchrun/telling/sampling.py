@@ -25,6 +25,7 @@ from batchrun.core.rows.parts import in_parts, media_of
 from batchrun.edge.source import RowChanged, Source
 from batchrun.running.budgets import most_tokens
 from batchrun.running.terms import Terms, terms_of
+from batchrun.telling.lengths import Lengths, lengths_of
 
 _MOST_ROWS, _LEAST_ROWS, _MOST_OF_ALL = 200, 8, 4_000
 """That are read of a lane, and of all lanes together, as far as each may have the least."""
@@ -48,8 +49,8 @@ class Most(NamedTuple):
 class Sample(NamedTuple):
     """What a lane's rows are like."""
 
-    tokens_a_byte: float
-    """Of input, for each byte of a line."""
+    lengths: Lengths
+    """Of input."""
     output: float
     """Tokens of an answer."""
     answered: bool
@@ -81,15 +82,19 @@ def _bound(row: Row, terms: Terms) -> Bound:
 
 def sampled(job: Job, workspace: Workspace, model: str, source: Source, read: Read, estimate: Estimate) -> Sample:
     """Tell what a lane's rows are like by those that were *read*."""
-    line_bytes = sum(source.line_bytes(ordinal) for ordinal, _ in read)
-    asked = [_asked(row, estimate) for _, row in read]
-    tokens_a_byte = sum(asked) / line_bytes if line_bytes > 0 else estimate.tokens_a_byte
+    asked = [asked_of(row, estimate) for _, row in read]
+    lengths = lengths_of(measured(source, read, estimate)) or Lengths(0.0, estimate.tokens_a_byte)
     most = most_tokens(job, workspace.name, model)
     if workspace.endpoint.simulated and (answers := [*_answers(job, workspace.name, [row for _, row in read], most)]):
-        return Sample(tokens_a_byte, sum(each.output_tokens for each in answers) / len(answers), answered=True, calls=(*answers,))
-    lengths = [first_output(model, terms_of(model, row.body, most).limit) for _, row in read]
-    calls = (*(_call(row, *tokens) for (_, row), *tokens in zip(read, asked, lengths, strict=True)),)
-    return Sample(tokens_a_byte, sum(lengths) / len(lengths) if lengths else first_output(model), answered=False, calls=calls)
+        return Sample(lengths, sum(each.output_tokens for each in answers) / len(answers), answered=True, calls=(*answers,))
+    answers_of = [first_output(model, terms_of(model, row.body, most).limit) for _, row in read]
+    calls = (*(_call(row, *tokens) for (_, row), *tokens in zip(read, asked, answers_of, strict=True)),)
+    return Sample(lengths, sum(answers_of) / len(answers_of) if answers_of else first_output(model), answered=False, calls=calls)
+
+
+def measured(source: Source, read: Read, estimate: Estimate) -> list[tuple[int, float]]:
+    """Bytes of the line, and input tokens, of rows that were *read*."""
+    return [(source.line_bytes(ordinal), asked_of(row, estimate)) for ordinal, row in read]
 
 
 def _call(row: Row, asked: float, answered: float) -> Usage:
@@ -108,7 +113,7 @@ def input_of(row: Row | RowChanged, estimate: Estimate) -> float:
     return estimate.input_of(Size.of(len(written.decode()) - (len(written) - text), text, len(media)))
 
 
-def _asked(row: Row, estimate: Estimate) -> float:
+def asked_of(row: Row, estimate: Estimate) -> float:
     """Input tokens of a row: of its text, media and tools, and of what stands around each message. JSON is nothing that a model reads."""
     messages = row.body["messages"]
     texts = [part for message in messages for part in _texts(message.get("content"))]

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import random
 import re
 import tempfile
 from datetime import UTC, datetime
@@ -306,6 +307,26 @@ def test_rows_that_ask_shorter_than_those_answered_cost_what_their_tokens_do():
     assert lane.cost.amount == Decimal(lane.input_tokens + lane.output_tokens * 20) / 1_000_000
     (note,) = [each for each in told.notes if "budget" in each]
     assert note.endswith(f"the run would spend about {lane.cost.amount.normalize():.4f} CNY")
+
+
+@pytest.mark.parametrize("answered", [0, 12, 40])
+@pytest.mark.parametrize("longest", [0, 300, 30_000])
+def test_what_rows_have_in_metadata_is_no_input_however_long_it_is(monkeypatch, answered, longest):
+    """Their prompts differ tenfold, and a token of each is 1.25 of what its letters are taken for; of some few the metadata is long."""
+    monkeypatch.setenv("A_KEY", "sk-fake-a")
+    dice = random.Random(7)
+    prompts = ["word " * dice.randint(20, 200) for _ in range(600)]
+    rows = [row | {"prompt": prompts[number]} for number, row in enumerate(rows_of(600))]
+    if longest:
+        rows = [row | {"metadata": {"page": "x" * round(longest * dice.random() ** 8)}} for row in rows]
+    write(rows)
+    tokens = [1.25 * (len(prompt) / 4 + 5) for prompt in prompts]
+    if answered:
+        usage = {"output_tokens": 70, "cached_tokens": 0, "reasoning_tokens": 0}
+        left([entry(number) | {"usage": {"input_tokens": round(tokens[number]), **usage}} for number in range(answered)])
+    told = planned(job_of(workspaces={"legal": {"endpoint": NOWHERE, "api_key_env": "A_KEY"}}))
+    expected = sum(tokens[answered:]) / (1 if answered else 1.25)
+    assert told.lanes[0].input_tokens == pytest.approx(expected, rel=0.1)
 
 
 def test_a_lane_without_answers_learns_from_those_of_its_model():

@@ -121,7 +121,7 @@ def test_all_of_a_few_rows_are_read_once():
 def test_rows_that_are_gone_are_left_out_and_where_none_is_left_lengths_are_still_assumed():
     assert look_at(Lines(gone={1}), [0, 1, 2]) == look_at(Lines(), [0, 2])
     empty = look_at(Lines(gone={0}), [0])
-    assert (empty.tokens_a_byte, empty.output) == (Estimate().tokens_a_byte, first_output("qwen-plus"))
+    assert (empty.lengths.of(400), empty.output) == (400 * Estimate().tokens_a_byte, first_output("qwen-plus"))
 
 
 TIERS = [{"up_to": 100, "input": 1, "output": 10, "thinking": 40}, {"input": 1000, "output": 10_000, "thinking": 40_000}]
