@@ -7,7 +7,9 @@ import fcntl
 import os
 import re
 import shutil
+import socket
 from collections import defaultdict
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,11 +20,15 @@ from pyarrow import parquet as pq
 
 from batchrun.cli.report import report
 from batchrun.core.errors import JobError, RunDamagedError
+from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.seal import sealed
 from batchrun.core.model import Usage
 from batchrun.edge import run_directory
 from batchrun.edge.job_file import load_job
 from batchrun.running.money import described_job
+from batchrun.running.statements import read_statement
+from batchrun.telling.reading import DoubtfulCalls, doubtful_calls
 from batchrun.telling.reporting import reported
 from tests.core.ledger.test_attribution import MIDNIGHT, World, at_hours
 from tests.focus_spec import violations
@@ -82,6 +88,37 @@ def test_of_a_run_that_a_process_holds_calls_in_flight_are_no_doubt_on_the_scree
         ask(directory, "--html")
     assert "1 call was under way when this page was made" in (directory / "report.html").read_text()
     assert "in doubt: 1 call may have been billed" in ask(directory).stdout
+
+
+def flight_in_the_list(directory):
+    return [told.why for told, _ in doubtful_calls(directory)]
+
+
+def flight_in_the_statement(directory):
+    total = read_statement(directory).total()
+    return [Calls.IN_FLIGHT] * total.in_flight.calls + [Calls.KILLED] * total.in_doubt
+
+
+@pytest.mark.parametrize("is_held_by_another", [True, False])
+@pytest.mark.parametrize(("look", "reader"), [(flight_in_the_list, DoubtfulCalls), (flight_in_the_statement, Fold)])
+def test_calls_are_in_flight_where_one_process_held_the_run_while_it_was_read_and_in_doubt_where_its_holder_is_gone(
+    tmp_path, monkeypatch, look, reader, is_held_by_another
+):
+    """A holder that was killed left its calls in doubt, whoever has taken the run up since."""
+    directory, real = night(tmp_path / "night"), reader.attempts
+    with ExitStack() as held:
+        held.enter_context(run_directory.locked(directory))
+        assert look(directory) == [Calls.IN_FLIGHT]
+
+        def read(self, lines):
+            real(self, lines)
+            if is_held_by_another:
+                (directory / "run.lock").write_text(f"process {os.getppid()} on {socket.gethostname()}\n")
+            else:
+                held.close()
+
+        monkeypatch.setattr(reader, "attempts", read)
+        assert look(directory) == [Calls.KILLED]
 
 
 def test_sums_of_made_up_and_real_money_say_so(tmp_path):

@@ -232,6 +232,17 @@ def test_what_is_appended_meanwhile_is_read_by_neither(ledger, joined, monkeypat
     assert joined == [True]
 
 
+def test_an_answer_whose_line_has_lost_its_end_is_read_here_for_the_other_process_leaves_it_out(ledger, joined):
+    before = read(ledger, by_one)
+    for number, path in enumerate(sorted(ledger.glob("*/results.jsonl"))):
+        late = outcome("answered", row("late", path.parent.name), f"3-{number}", told=True)
+        append(path, write_entry(late, "batchrun", raw=False).rstrip())
+    told = read(ledger, lambda place: read_all(place, new))
+    assert told == read(ledger, by_one)
+    assert told != before
+    assert joined == [False]
+
+
 @pytest.mark.parametrize(("module", "name", "most"), [(fold, "MOST_GROUPS", 1), (unanswered, "MOST_REASONS", 0)])
 def test_where_more_is_told_apart_than_may_be_all_is_folded_here(ledger, joined, monkeypatch, module, name, most):
     monkeypatch.setattr(module, name, most)
