@@ -33,8 +33,10 @@ FIRST_LATENCY, LATENCY_A_TOKEN, _SPREAD = 1.0, 0.02, 0.4
 """Of answers, while none was seen: seconds, seconds for each token of output, and the deviation of their logarithm."""
 _LATEST_BYTES = 2 << 20
 """Of each workspace's results: what is looked at to learn of latencies and lengths."""
-_LEAST_ANSWERS, _MOST_READ_AGAIN = 10, 400
-"""Fewer say nothing; of so many the rows are looked at again."""
+_LEAST_ANSWERS = 10
+"""Fewer say nothing."""
+_MOST_READ_AGAIN, _MOST_OF_ALL = 400, 4_000
+"""Answers whose rows are looked at again: of a lane, and of all lanes together, as far as each may have the least."""
 
 
 class _Answer(NamedTuple):
@@ -124,7 +126,8 @@ def expected_lane(job: Job, workspace: Workspace, model: str, opening: Opening, 
     if answers:
         output = math.fsum(each.usage.output_tokens for each in answers) / len(answers)
         latencies: Sequence[float] = sorted(each.seconds for each in answers)
-        known = _asked(answers, opening, estimate)
+        most = max(_LEAST_ANSWERS, min(_MOST_READ_AGAIN, _MOST_OF_ALL // len(opening.plan.lanes())))
+        known = _asked(answers[-most:], opening, estimate)
         times = sum(each.usage.input_tokens for each, _ in known) / max(1.0, sum(asked for _, asked in known)) if known else 1.0
         lengths = (lengths_of(measured(opening.source, read, estimate)) or Lengths(0.0, estimate.tokens_a_byte)).times(times)
         costs, calls = _costs([(each.usage, times * asked + output) for each, asked in known]), thinned([each.usage for each in answers])
@@ -145,8 +148,8 @@ def expected_lane(job: Job, workspace: Workspace, model: str, opening: Opening, 
 
 
 def _asked(answers: Sequence[_Answer], opening: Opening, estimate: Estimate) -> list[tuple[_Answer, float]]:
-    """The latest of *answers* with the input tokens that their rows' letters make; without those whose rows are not what they were."""
-    read = ((each, opening.source.read(each.ordinal)) for each in answers[-_MOST_READ_AGAIN:])
+    """*answers* with the input tokens that their rows' letters make; without those whose rows are not what they were."""
+    read = ((each, opening.source.read(each.ordinal)) for each in answers)
     return [(each, asked_of(row, estimate)) for each, row in read if isinstance(row, Row)]
 
 
