@@ -41,6 +41,10 @@ class Moment:
         return f"{datetime.fromtimestamp(wall, self.clock):%Y-%m-%d %H:%M} ({self.clock})"
 
 
+_YEARS = range(1970, 9999)
+"""At either end of what Python counts in, another clock's year is none."""
+
+
 @value
 class Daily:
     """A deadline by the clock: whenever a run is opened, the next such time."""
@@ -82,6 +86,8 @@ def read_deadline(text: str) -> Deadline:
     offset = moment.utcoffset()
     if offset is None:
         raise wrong(shown(text), f"a moment with its offset from UTC: {_EXAMPLE}")
+    if moment.year not in _YEARS:
+        raise wrong(shown(text), f"a moment of these years: {_EXAMPLE}")
     return Moment(moment.timestamp(), timezone(offset))
 
 

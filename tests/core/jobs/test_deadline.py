@@ -72,6 +72,7 @@ def test_times_are_told_by_the_clock_that_the_deadline_was_written_by():
         ("2026-11-24T08:00:00", '"2026-11-24T08:00:00"', "with its offset from UTC"),
         ("2026-11-24", '"2026-11-24"', "with its offset from UTC"),
         ("2026-02-30T08:00:00Z", '"2026-02-30T08:00:00Z"', "a time of day and its zone, or a moment"),
+        *[(f"{each}-01-01T00:00:00+14:00", f'"{each}-01-01T00:00:00+14:00"', "of these years") for each in ("0001", "1969", "9999")],
         ("", '""', "a time of day and its zone, or a moment"),
     ],
 )
