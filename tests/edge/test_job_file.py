@@ -129,6 +129,8 @@ WRONG = [
     (INPUT + '[prices]\nsince = "2026-11-24"', "prices.since", '"2026-11-24"', 'a table; since stands under [prices."MODEL"]'),
     (INPUT + "[workspaces.budget]\nrpm = 3", "workspaces.budget.api_key_env", "nothing", "needed"),
     (INPUT + "[simulator]\ntpm = 3", "simulator.tpm", "an unknown key", "no such key; one of seed"),
+    (INPUT + KEYED + "rpm = 5e-324", "workspaces.legal.rpm", "5e-324", "at least a millionth"),
+    (INPUT + KEYED + "tpm = 1e-7", "workspaces.legal.tpm", "1e-07", "at least a millionth"),
     (INPUT + '[accounts.main.quotas."qwen-plus"]\nrpm = 0', "accounts.main.quotas.qwen-plus.rpm", "0", "greater than 0"),
     (INPUT + KEYED + "weight = 0", "workspaces.legal.weight", "0", "a number from 0.001 to 1000"),
     (INPUT + "[endpoints.own]", "endpoints.own.base_url", "nothing", "needed: an https:// or http:// URL"),
