@@ -93,8 +93,11 @@ class Index:
 
     def span(self, ordinal: int) -> int | None:
         """Bytes of the row's line, with its end; None where nothing tells."""
-        ((_, _, span),) = self.places((ordinal,))
-        return span
+        places, ends = self._positions, self._ends
+        place, following = places[ordinal], places[ordinal + 1] if ordinal + 1 < len(places) else -1
+        if (nth := bisect(ends, place)) < len(ends) and (ends[nth] < following or following < 0):
+            following = ends[nth]
+        return following - place if place >> _OFFSET_BITS == following >> _OFFSET_BITS else None
 
     def places(self, ordinals: Iterable[int]) -> list[tuple[int, int, int | None]]:
         """File, offset and span of each row."""
