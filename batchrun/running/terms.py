@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from batchrun.core.classes import value
-from batchrun.core.ledger.attempts import most_answered
+from batchrun.core.ledger.attempts import as_limit, most_answered
 from batchrun.core.ledger.brought_in import most_of_tools
 from batchrun.core.rows.families import needs_stream
 
@@ -46,13 +46,12 @@ def terms_of(model: str, body: Body, most_tokens: int | None) -> Terms:
     max_tokens = most_tokens if sets_none else None
     settings = body if max_tokens is None else body | {"max_tokens": max_tokens}
     stream = body.get("stream")
-    limit = settings.get("max_completion_tokens") or settings.get("max_tokens")
     return Terms(
         needs_stream(model, settings) if stream is None else stream,
         "stream" in body,
         max_tokens,
         most_answered(settings),
         most_of_tools(settings),
-        limit if isinstance(limit, int) else None,
+        as_limit(settings.get("max_completion_tokens")) or as_limit(settings.get("max_tokens")),
         "tools" in body,
     )

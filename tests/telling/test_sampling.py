@@ -14,6 +14,7 @@ from batchrun.core.limits.priors import first_output
 from batchrun.core.model import Row
 from batchrun.edge.source import RowChanged
 from batchrun.running.one_run import Wishes, read_statement, run_blocking
+from batchrun.running.terms import terms_of
 from batchrun.telling.foresight import look_ahead
 from batchrun.telling.sampling import sampled, some_of
 
@@ -79,6 +80,18 @@ def test_elsewhere_an_answer_is_taken_to_be_no_longer_than_its_own_row_lets_it_b
     (lane,) = look_ahead(job_of(rows, workspaces={"legal": tables}), BEGINS, dotenv=None).lanes
     assert lane.output_tokens == pytest.approx(20 * first_output("qwen-plus", 7), abs=1)
     assert lane.input_tokens == 20 * (len(ENGLISH) / 4 + 5)
+
+
+@pytest.mark.parametrize("said", [-1, 0, True, -(2**63)])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_limit_that_is_none_bounds_no_forecast_and_no_estimate(monkeypatch, name, said):
+    """Some servers take -1 for no limit: a plan had ended in a traceback, and a run had expected answers of less than nothing."""
+    monkeypatch.setenv("A_KEY", "sk-fake-a")
+    rows = [{"id": "1", "workspace": "legal", "prompt": ENGLISH, "parameters": {name: said}}]
+    tables = {"endpoint": "http://127.0.0.1:9/v1", "api_key_env": "A_KEY"}
+    (lane,) = look_ahead(job_of(rows, workspaces={"legal": tables}), BEGINS, dotenv=None).lanes
+    assert lane.output_tokens == round(first_output("qwen-plus"))
+    assert terms_of("qwen-plus", {name: said}, None).limit is None
 
 
 class Lines:

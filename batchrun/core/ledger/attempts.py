@@ -122,23 +122,23 @@ def most_asked(tokens: int, media: Iterable[Kind] = ()) -> int:
 def most_answered(body: Mapping[str, Any]) -> int:
     """Output tokens of a chat request at the most, whatever its messages."""
     answers = body.get("n")
-    return min(_longest_answer(body) * (1 if answers is None else _count(answers) or 1), MOST_ANSWERED)
+    return min(_longest_answer(body) * (1 if answers is None else as_limit(answers) or 1), MOST_ANSWERED)
 
 
 def _longest_answer(body: Mapping[str, Any]) -> int:
-    if whole := _count(body.get("max_completion_tokens")):
+    if whole := as_limit(body.get("max_completion_tokens")):
         return whole
-    said = _count(body.get("max_tokens"))
+    said = as_limit(body.get("max_tokens"))
     if said is None:
         return ASSUMED_OUTPUT_TOKENS
     # max_tokens caps the answer and not the reasoning, which has a cap of its own where it is asked for.
     asked, model = body.get("enable_thinking"), body.get("model")
     thinks = asked is not False and not (asked is None and isinstance(model, str) and thinks_only_when_asked(model))
-    return said + (_count(body.get("thinking_budget")) or ASSUMED_OUTPUT_TOKENS if thinks else 0)
+    return said + (as_limit(body.get("thinking_budget")) or ASSUMED_OUTPUT_TOKENS if thinks else 0)
 
 
-def _count(value: object) -> int | None:
-    """*value* where it is a limit: anything else the provider refuses, or takes for no limit."""
+def as_limit(value: object) -> int | None:
+    """*value* of a request where it is a limit: anything else the provider refuses, or takes for no limit."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
