@@ -20,7 +20,8 @@ LONGEST_SLEEP = 60.0
 """Seconds: a machine that slept, or a clock that was set, is noticed after as many."""
 _SHORTEST_SLEEP = 0.001
 _LOOK_EVERY = 10.0
-_YEAR = 366 * 86400.0
+YEAR = 366 * 86400.0
+"""Seconds: what takes longer is told to take longer, and not until when."""
 
 _ADVICE = "the rows stay pending; run the same command again then, or with --wait, which goes on by itself"
 
@@ -150,5 +151,5 @@ def _outlook(deadline: Deadline, outlook: Outlook, now: float, done_at: float) -
         return f"the deadline {when} has passed, and rows are left"
     if done_at == math.inf:
         return f"the deadline {when} will be missed: no row has been settled for minutes"
-    until = "for more than a year" if done_at > now + _YEAR else f"until {deadline.told(done_at)}"
+    until = "for more than a year" if done_at > now + YEAR else f"until {deadline.told(done_at)}"
     return f"the deadline {when} will be missed: as it goes now, the run takes {until}"

@@ -12,7 +12,7 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Usage
 from batchrun.core.money.budget import LaneKey, Page, Purse, told
 from batchrun.core.money.outlays import Outlay, RunsOut, in_hours, runs_out, total
-from batchrun.core.scheduling.prospects import Obstacle, Prospect
+from batchrun.core.scheduling.prospects import Obstacle, Prospect, after
 from batchrun.report.forecast import clock, duration
 from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import each_purse, purses_of, take_up
@@ -96,7 +96,8 @@ class Affording:
             return
         cap, most = purse.cap, told(_round(max(outlay.most for outlay in outlays)), purse.cap.unit)
         if found.at > 0:
-            when = f"would be spent after {duration(found.at)}, at {clock(self._at(found.at), self._begins_at)}"
+            at = clock(then, self._begins_at) if (then := after(self._begins_at, found.at)) else "a time beyond any calendar"
+            when = f"would be spent after {duration(found.at)}, at {at}"
         else:
             when = f"is spent, or has too little left for a row: one may cost {most}"
         wanted = told(_round(found.missing), cap.unit)
@@ -109,9 +110,6 @@ class Affording:
         )
         advice = f"raise it by about {wanted}, and by {most} for each call at once{wait}; {less}"
         yield Obstacle(cap.name, found.rows, said, advice)
-
-    def _at(self, seconds: float) -> datetime:
-        return datetime.fromtimestamp(self._begins_at.timestamp() + seconds, self._begins_at.tzinfo)
 
 
 def _round(amount: Decimal) -> Decimal:

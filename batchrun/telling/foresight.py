@@ -27,6 +27,7 @@ from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.edge import run_directory
 from batchrun.edge.environment import read_keys
 from batchrun.running import noticed
+from batchrun.running.closing import YEAR
 from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import looked_into, read_schema
 from batchrun.telling import obstacles as wrong
@@ -177,7 +178,8 @@ def _by_the_clock(job: Job, workspaces: Mapping[str, Workspace], told: Sequence[
             ends[each.workspace] = max(begins + each.seconds, ends.get(each.workspace, begins))
     end = max(ends.values(), default=begins)
     if job.deadline is not None and end > (deadline := job.deadline.after(begins)):
-        yield f"the deadline {job.deadline.told(deadline)} would be missed: as forecast, the run takes until {job.deadline.told(end)}"
+        until = "for more than a year" if end > deadline + YEAR else f"until {job.deadline.told(end)}"
+        yield f"the deadline {job.deadline.told(deadline)} would be missed: as forecast, the run takes {until}"
     waiting = [name for name, at in ends.items() if (hours := workspaces[name].window) is not None and _closes(hours, begins, at)]
     if waiting:
         yield f"{', '.join(waiting)}: closed for a while: without --wait, the run ends when only closed workspaces have rows left"

@@ -66,6 +66,14 @@ class Obstacle:
     advice: str
 
 
+def after(begins_at: datetime, seconds: float) -> datetime | None:
+    """When so many seconds are over; None where no calendar goes so far."""
+    try:
+        return begins_at + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
+
+
 @value
 class Forecast:
     """What a run would do that is begun at *begins_at*."""
@@ -103,10 +111,7 @@ class Forecast:
 
     def at(self, seconds: float) -> datetime | None:
         """When so many seconds are over; None where no calendar goes so far."""
-        try:
-            return self.begins_at + timedelta(seconds=seconds)
-        except OverflowError:
-            return None
+        return after(self.begins_at, seconds)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``plan --json`` prints it."""

@@ -38,7 +38,7 @@ def _window(text: str) -> str:
 AtLeastOne = Annotated[int, Field(ge=1, le=2**64 - 1), said("an integer of at least 1")]
 Seconds = Annotated[float, Field(gt=0), said("a number of seconds greater than 0")]
 SecondsOrNone = Annotated[float, Field(ge=0), said("a number of seconds, 0 or more")]
-PerMinute = Annotated[float, Field(ge=1e-6, le=1e12), said("at least a millionth, a number greater than 0")]
+PerMinute = Annotated[float, Field(ge=0.001, le=1e12), said("a number of at least 0.001")]
 Flag = Annotated[bool, said("true or false")]
 FilePath = Annotated[str, AfterValidator(_path)]
 Window = Annotated[str, said('hours and their time zone, such as "22:00-08:00 Asia/Shanghai"'), AfterValidator(_window)]
