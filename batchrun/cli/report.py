@@ -115,6 +115,8 @@ def _path(given: str | None, beside: str, runs: tuple[Path, ...], only: str | No
     if given is None:
         return None
     if given != beside:
+        if not given:
+            raise click.BadParameter(f"an empty name, and a file is wanted: {beside}")
         if os.path.isdir(given):  # noqa: PTH112 - of a Path it raises where it may not look
             raise click.BadParameter(f"{given}: is a directory, and a file is wanted: {Path(given) / beside}")
         return Path(given)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import sys
 import tomllib
 from pathlib import Path
@@ -89,11 +91,16 @@ def simulate(
 ) -> None:
     """Carry out ``batchrun simulate``."""
     scenario = _scenario(scenario_file, seed, latency_median, pairs)
+    if bill_file is not None and not bill_file.parent.is_dir():
+        # Told after hours of calls, it would come too late.
+        raise click.BadParameter(f"{bill_file}: there is no folder {bill_file.parent}", param_hint="--bill")
     service = Service(scenario)
     try:
         anyio.run(_until_stopped, service, host, port)
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}; --port 0 takes a free one") from None
+        is_of_the_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        way_out = "--host takes an address of this machine" if is_of_the_host else "--port 0 takes a free one"
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}; {way_out}") from None
     if bill_file is None:
         click.echo(orjson.dumps(service.bill()).decode())
         return
@@ -102,7 +109,8 @@ def simulate(
     try:
         bill_file.write_bytes(bill)
     except OSError as error:
-        raise click.ClickException(f"--bill {bill_file}: {error.strerror}") from None
+        click.echo(orjson.dumps(service.bill()).decode())
+        raise click.ClickException(f"--bill {bill_file}: {error.strerror}: the bill was printed instead") from None
 
 
 def _scenario(file: Path | None, seed: int | None, latency_median: float | None, pairs: tuple[str, ...]) -> Scenario:

@@ -211,7 +211,11 @@ def refuse_its_own(job: Job, directory: Path) -> None:
 
     So is a pattern that its files will match, before there are any: later openings would refuse what the first one has begun.
     """
-    own, paths = directory.resolve(), [each.path for each in job.inputs]
+    try:
+        own = directory.resolve()
+    except FileNotFoundError:
+        raise JobError("the folder that the command is run in was removed: go into one that is there (cd), and run it again") from None
+    paths = [each.path for each in job.inputs]
     wanted = "must stand elsewhere, or the job have another output"
     mistakes = [
         Mistake(f'input "{path}"', "a file of this run's own directory", wanted)

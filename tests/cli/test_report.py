@@ -208,6 +208,13 @@ def test_usage_csv_has_no_line_that_tells_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(("option", "beside"), [("--csv", "usage.csv"), ("--html", "report.html")])
+def test_an_empty_name_for_a_file_as_a_variable_that_is_not_set_gives_it_is_a_mistake(tmp_path, option, beside):
+    said = ask(night(tmp_path / "night"), option, "", code=2)
+    assert f"an empty name, and a file is wanted: {beside}" in said.stderr
+    assert said.stdout == ""
+
+
+@pytest.mark.parametrize(("option", "beside"), [("--csv", "usage.csv"), ("--html", "report.html")])
 def test_a_directory_that_is_named_for_a_file_is_a_mistake_and_not_a_full_disk(tmp_path, option, beside):
     said = ask(night(tmp_path / "night"), option, tmp_path, code=2).stderr
     assert f"{tmp_path}: is a directory, and a file is wanted: {tmp_path}/{beside}" in said

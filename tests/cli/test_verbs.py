@@ -189,6 +189,19 @@ def test_several_job_files_are_told_together_and_one_that_cannot_be_read_all_the
     assert str(said) == f"{tmp_path}/b.toml: is a job file, and a run directory is wanted: name what the job's output names"
 
 
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_a_folder_that_was_removed_under_the_command_is_one_line_with_the_way_out(tmp_path, verb):
+    (tmp_path / "job.toml").write_text('[job]\ninput = "in.jsonl"\n[defaults]\nendpoint = "simulator"\nmodel = "qwen-plus"\n')
+    (tmp_path / "gone").mkdir()
+    command = [sys.executable, "-c", "from os import rmdir; rmdir('../gone'); from batchrun.cli import main; main()", verb, "../job.toml"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path / "gone", env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "batchrun: the folder that the command is run in was removed: go into one that is there (cd), and run it again\n",
+    )
+
+
 def test_a_run_directory_in_the_place_of_a_job_file_is_told_as_such(tmp_path):
     assert told(tmp_path, "run", "job.toml", "--quiet").returncode == 0
     found = told(tmp_path, "run", "runs/市场部")

@@ -41,6 +41,35 @@ def test_it_says_where_it_listens_serves_and_gives_its_bill_when_stopped(stop, t
     assert told["workspaces"]["marketing"]["total"]["calls"] == 1
 
 
+def test_a_folder_for_the_bill_that_is_not_there_is_told_before_any_call(tmp_path):
+    result = CliRunner().invoke(simulate, ["--port", "0", "--bill", str(tmp_path / "bills" / "bill.csv")])
+    assert result.exit_code == 2
+    assert f"{tmp_path}/bills/bill.csv: there is no folder {tmp_path}/bills" in result.output
+    assert "url" not in result.output
+
+
+def test_a_bill_that_can_no_longer_be_written_is_printed_and_not_lost(tmp_path):
+    (tmp_path / "bills").mkdir()
+    command = [*COMMAND, "--bill", str(tmp_path / "bills" / "bill.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        url = json.loads(child.stdout.readline())["url"]
+        assert ask(url, "sk-sim-marketing") == 200
+        (tmp_path / "bills").rmdir()
+        child.send_signal(signal.SIGTERM)
+        out, notes = child.communicate()
+    assert child.returncode == 1
+    assert "bill.json: No such file or directory: the bill was printed instead" in notes
+    assert json.loads(out)["workspaces"]["marketing"]["total"]["calls"] == 1
+
+
+def test_a_host_that_is_not_this_machines_is_not_told_to_need_another_port():
+    result = CliRunner().invoke(simulate, ["--port", "0", "--host", "192.0.2.1"])
+    assert result.exit_code == 1
+    assert "cannot listen on 192.0.2.1:0: " in result.output
+    assert "--host takes an address of this machine" in result.output
+
+
 def test_a_scenario_file_names_the_workspaces_and_the_flags_come_on_top(tmp_path):
     file = tmp_path / "scenario.toml"
     file.write_text('seed = 4\n[workspaces.legal]\napi_key = "sk-fake-legal"\n[[faults]]\nkind = "throttle"\nevery = 2\n')
