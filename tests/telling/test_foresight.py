@@ -336,6 +336,16 @@ def test_a_lane_without_answers_learns_from_those_of_its_model():
     assert told.seconds == pytest.approx(100 * 3 / 4, rel=0.02)
 
 
+def test_what_is_taken_from_elsewhere_is_told_with_whose_answers_it_is_taken_for_where_those_are_not_all():
+    write([*rows_of(140), *rows_of(100, "sales")])
+    left([entry(number) for number in range(40)])
+    told = planned(job_of(workspaces={"legal": {}, "sales": {}}))
+    assert [each.partition(" are taken")[0] for each in told.assumed] == ["answers of legal qwen-plus", "answers of sales qwen-plus"]
+    left([])
+    (all_alike,) = planned(job_of(workspaces={"legal": {}, "sales": {}})).assumed
+    assert all_alike.startswith("answers are taken to take ")
+
+
 def test_failures_seen_in_the_log_cost_time_again():
     write(rows_of(140))
     log: list[dict[str, object]] = [{"opening": 1, "at": 0}]
