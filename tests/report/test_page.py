@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from html.parser import HTMLParser
+from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,7 +21,7 @@ from batchrun.core.ledger.attribution import Attribution
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.statement import Statement
-from batchrun.core.ledger.totals import Totals
+from batchrun.core.ledger.totals import Part, Totals
 from batchrun.core.protocols import failures
 from batchrun.core.scheduling.outages import passing
 from batchrun.report.amounts import amount
@@ -29,7 +30,7 @@ from batchrun.report.page.document import _data, page
 from batchrun.report.page.figures import percent, seconds, short, width
 from batchrun.report.page.markup import h, name, visible
 from batchrun.report.page.sentences import SAID
-from batchrun.report.page.subject import Parked, Ran, Subject
+from batchrun.report.page.subject import COLOURS, Parked, Ran, Subject
 from batchrun.report.page.words import _PUT_IN, Said, Words
 from batchrun.running import closing
 from batchrun.telling.publishing import publish
@@ -252,6 +253,26 @@ def test_what_has_no_price_is_unknown_and_a_sum_that_leaves_it_out_is_marked():
     alone = text_of(page(subject(("sales", "b", unknown))))
     assert "Tokens by workspace, for their cost is not known" in alone
     assert "the price of no call is known" in alone
+
+
+def test_what_was_paid_for_and_brought_nothing_is_told_with_what_it_cost_or_that_this_is_unknown():
+    retried = Part(calls=2, input_tokens=40, output_tokens=7, cost={"CNY": Decimal("0.25")})
+    refused = Part(calls=1, input_tokens=9, output_tokens=3, unpriced_calls=1)
+    truncated = Part(calls=3, input_tokens=8, output_tokens=6, unpriced_calls=2, cost={"CNY": Decimal("0.125")})
+    totals = Totals(answered=9, calls=9, retried=retried, refused=refused, truncated=truncated)
+    said = text_of(page(subject(("legal", "m", totals))))
+    assert "billed, and made again 2 40 7 0.2500 CNY" in said
+    assert "billed, and the row failed 1 9 3 unknown" in said
+    assert "answers cut at their longest 3 8 6 0.1250+ CNY" in said
+
+
+def test_each_colour_that_the_page_names_is_one_of_its_style():
+    style = (resources.files("batchrun.report.page") / "assets" / "page.css").read_text(encoding="utf-8")
+    for place in range(COLOURS + 1):
+        assert style.count(f"--c{place}: #") == 3
+        assert f".swatch.c{place} " in style
+        assert f".bar .c{place} " in style
+    assert f"--c{COLOURS + 1}" not in style
 
 
 def test_two_currencies_are_never_added_up():
