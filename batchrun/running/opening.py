@@ -116,6 +116,7 @@ def looked_into(
     Spools go to *scratch*; without one, an input that has none yet is refused.
     """
     refuse_its_own(job, directory)
+    run_directory.refuse_a_file(directory)
     run_directory.refuse_a_twin(directory)
     described = _description(directory, job, workspaces)
     with (

@@ -226,6 +226,17 @@ def test_an_input_that_is_not_there_is_the_jobs_error():
         planned(job_of(workspaces={"legal": {}}))
 
 
+@pytest.mark.parametrize("output", ["a-file", "a-file/run"])
+def test_an_output_that_is_a_file_or_leads_through_one_is_refused_as_the_run_refuses_it(output):
+    write(rows_of(2))
+    Path("a-file").touch()
+    job = job_of(job={"input": "in.jsonl", "output": output}, workspaces={"legal": {}})
+    told = rf"{output}: cannot be used as a run directory: .*; give the job another output"
+    for look in (planned, lambda job: run_blocking(job, Wishes(dotenv=None, page=None))):
+        with pytest.raises(JobError, match=told):
+            look(job)
+
+
 def test_a_directory_with_another_jobs_run_is_refused():
     write(rows_of(5))
     run_blocking(job_of(job={"name": "other", "input": "in.jsonl", "output": "run"}, workspaces={"legal": {}}), Wishes(dotenv=None))

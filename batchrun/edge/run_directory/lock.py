@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -44,10 +45,25 @@ def locked(directory: Path) -> Iterator[Path]:
             itself = _opened(held, directory, os.O_RDONLY | os.O_DIRECTORY)
             lock = _opened(held, directory / _FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
-            told = f"{directory}: cannot be used as a run directory: {_of_what(error)}; give the job another output, or mend this one"
-            raise (JobError if error.errno in _NO_PLACE else LedgerError)(told) from None
+            raise (JobError if error.errno in _NO_PLACE else LedgerError)(_unusable(directory, _of_what(error))) from None
         _hold(itself, lock, directory)
         yield directory
+
+
+def refuse_a_file(directory: Path) -> None:
+    """Raise the JobError of `locked` where *directory*, which need not be there, is a file or leads through one. Nothing is made."""
+    try:
+        is_one = stat.S_ISDIR(directory.stat().st_mode)
+    except NotADirectoryError:
+        is_one = False
+    except OSError:
+        return
+    if not is_one:
+        raise JobError(_unusable(directory, os.strerror(errno.ENOTDIR)))
+
+
+def _unusable(directory: Path, why: str) -> str:
+    return f"{directory}: cannot be used as a run directory: {why}; give the job another output, or mend this one"
 
 
 @contextmanager
