@@ -18,6 +18,8 @@ from batchrun.core.money.price_list import SINGAPORE, PriceRow, Tier
 from batchrun.core.money.pricing import Prices
 
 _MILLION = 1_000_000
+_MOST = 10**9
+"""Dollars for a million tokens, or tokens of a request: a job takes no more, and would refuse the file."""
 _PREFIX = "dashscope/"
 _K = (Decimal(1000), Decimal(1024))
 _COSTS = {
@@ -124,8 +126,9 @@ def _resolved(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _tiers(entry: Mapping[str, Any]) -> list[Tier] | str:
     """The entry's tiers, or why there are none."""
-    if entry.get("mode") not in {"chat", "completion", "responses"}:
-        return f"it is no chat model: {entry.get('mode') or 'nothing is told of it'}"
+    mode = entry.get("mode")
+    if mode not in ("chat", "completion", "responses"):  # Not a set: it may be anything that JSON has.
+        return f"it is no chat model: {mode if mode and isinstance(mode, str) else 'nothing is told of it'}"
     try:
         told = entry.get("tiered_pricing")
         tiers = [_tier(one, one["range"]) for one in told] if told else [_tier(entry, None)]
@@ -139,12 +142,15 @@ def _tiers(entry: Mapping[str, Any]) -> list[Tier] | str:
 
 def _tier(costs: Mapping[str, Any], span: Sequence[float] | None) -> Tier:
     prices = {name: _a_million(costs[key]) for name, key in _COSTS.items() if costs.get(key) is not None}
-    return Tier(None if span is None else int(span[1]), prices.pop("input"), prices.pop("output"), **prices)
+    up_to = None if span is None else int(span[1])
+    if up_to is not None and not 0 < up_to < _MOST:
+        raise ValueError("a tier of no request")
+    return Tier(up_to, prices.pop("input"), prices.pop("output"), **prices)
 
 
 def _a_million(cost: float) -> Decimal:
     """Dollars a million of dollars a token, which JSON has as floats: the shortest text that means the same is what was written."""
     amount = Decimal(repr(float(cost))) * _MILLION
-    if not amount.is_finite() or amount < 0:
+    if not 0 <= amount <= _MOST:
         raise ValueError("a price that is none")
     return Decimal(f"{amount.normalize():f}")

@@ -75,7 +75,15 @@ def test_tiers_reasoning_caches_and_aliases_are_taken():
         ({"mode": "chat"}, "no price for input and output tokens stands there, or it can not be read"),
         ({"mode": "chat", "input_cost_per_token": "x", "output_cost_per_token": 1}, "no price for input"),
         ({"mode": "chat", "input_cost_per_token": -1, "output_cost_per_token": 1}, "no price for input"),
+        ({"mode": ["chat"]}, "it is no chat model: nothing is told of it"),
+        ({"mode": {"chat": 1}}, "it is no chat model: nothing is told of it"),
+        ({"mode": "chat", "input_cost_per_token": 1e300, "output_cost_per_token": 1}, "no price for input"),
+        ({"mode": "chat", "input_cost_per_token": 1, "output_cost_per_token": "nan"}, "no price for input"),
         ({"mode": "chat", "tiered_pricing": [{"range": [0]}]}, "no price for input"),
+        (
+            {"mode": "chat", "tiered_pricing": [{"range": [0, 0.5], "input_cost_per_token": 1, "output_cost_per_token": 1}]},
+            "no price for input",
+        ),
         (
             {"mode": "chat", "tiered_pricing": [{"range": [0, n], "input_cost_per_token": 1, "output_cost_per_token": 1} for n in (2, 1)]},
             "order",
