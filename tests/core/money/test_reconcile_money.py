@@ -90,6 +90,13 @@ def test_the_table_names_the_lane_and_what_may_be_the_reason():
     assert told.as_json()["money"][0]["unexplained"] is True
 
 
+def test_money_that_is_equal_or_explained_is_not_told_among_what_differs():
+    for counted, billed in (("0.02", ("0.01", "0.01")), ("0.03", ("0.01", "0.01")), (None, ("0.00008", "0.00004"))):
+        told = compared(calls(counted), bill_of(*lines(*billed)), money_decides=True)
+        assert told.money
+        assert "money: " not in reconciliation_table(told)
+
+
 @pytest.mark.parametrize("room", [60, 50, 40])
 def test_the_tables_fit_a_narrow_terminal_and_why_a_line_differs_stands_beneath_it(room):
     told = compared(calls("0.04"), bill_of(*lines("0.01", "0.01", tokens=90)))
