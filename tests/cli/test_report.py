@@ -306,6 +306,17 @@ def test_focus_is_valid_adds_up_and_says_what_is_not_in_it(tmp_path):
     assert {(line["SubAccountId"], line["Tags"]) for line in rows} == {("llm-9", '{"project":"q3"}'), ("llm-9", '{"project":"q4"}')}
 
 
+def test_focus_tells_what_calls_cost_that_do_not_tell_when_they_were_made_and_of_none_where_all_do(tmp_path):
+    directory = night(tmp_path / "night", rows=[row("legal", "q3", "answered"), row("sales", "q3", "answered")])
+    whole = ask(directory, "--focus", tmp_path / "whole.csv")
+    assert "when they were made" not in whole.stderr
+    path = directory / "legal" / "results.jsonl"
+    path.write_bytes(re.sub(rb',"(crc32|started_at)":"[^"]*"', b"", path.read_bytes()))
+    found = ask(directory, "--focus", tmp_path / "dated.csv")
+    cost = [sum(Decimal(line["BilledCost"]) for line in lines_of(tmp_path / f"{name}.csv", "utf-8")) for name in ("whole", "dated")]
+    assert f"not in it: {cost[0] - cost[1]:.4f} CNY of calls that do not tell when they were made" in found.stderr
+
+
 def test_focus_tells_of_a_workspace_that_the_job_names_no_more_where_it_was_called_and_of_one_that_moved_that_it_did(tmp_path):
     def job(endpoint, *names):
         workspaces = {name: {"api_key_env": f"{name.upper()}_KEY", "account": "main"} for name in names}
