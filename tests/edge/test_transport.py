@@ -313,6 +313,24 @@ def test_an_answer_that_is_no_http_is_told_with_what_is_wrong_with_it():
     assert (failure.code, "no end of what is no body" in failure.message) == ("bad_http", True), failure.message
 
 
+@pytest.mark.parametrize("posts", [1, 2])
+def test_what_stands_in_trailers_is_no_header_of_the_answer_nor_of_the_next(posts):
+    end = b"0\r\nContent-Encoding: br\r\nX-Request-Id: trailer\r\nKeep-Alive: timeout=0\r\n\r\n"
+    results = ask(server.keeps(server.chunked(b" " + server.ANSWER, end=end)), posts=posts)
+    assert [(result.content, result.request_id) for result in results if isinstance(result, Reply)] == [("好", "r-1")] * posts
+
+
+def test_of_a_header_that_is_said_twice_the_first_counts_however_it_is_spelled():
+    refused = server.http(b"{}", "RETRY-AFTER: 3", "Retry-After: 4", "retry-after: 5", "retry-After: 6", status="429 No")
+    assert failure_of(server.says(refused)).retry_after == 3.0
+
+
+def test_an_interim_head_says_nothing_of_the_answer_behind_it():
+    early = b"HTTP/1.1 103 Early Hints\r\nContent-Encoding: br\r\nRetry-After: 9\r\n\r\n"
+    [result] = ask(server.says(early + server.http(b" " + server.ANSWER)))
+    assert isinstance(result, Reply), result
+
+
 def test_a_header_that_is_no_text_is_no_mishap():
     refused = server.http(b"{}", status="429 Too Many Requests").replace(b"Content-Type", b"X-Request-Id: \xff\xfe\r\nContent-Type", 1)
     assert failure_of(server.says(refused)).code == "http_429"

@@ -6,6 +6,7 @@ take: a head, a trailer or a chunk's size that goes on and on, and answers in a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -40,9 +41,11 @@ class Arriving:
         "_interim",
         "_parser",
         "_pieces",
+        "_said",
         "_untaken",
         "ended",
         "headers",
+        "on_header",
         "reusable",
         "status",
     )
@@ -52,6 +55,10 @@ class Arriving:
         """Whether another request may be written to where it came from, once it has ended."""
         self.ended = True
         """Whether it has come to its end."""
+        self._said: dict[bytes, bytes] = {}
+        """All headers as they came, the first of each spelling; what comes behind a head, in trailers or unasked for, is not looked at."""
+        self.on_header: Callable[[bytes, bytes], object] = self._said.setdefault
+        """Told by httptools of each one: by Python's own code, for an answer has a dozen."""
         self.begin()
         self._parser = _parser(self)
 
@@ -60,7 +67,8 @@ class Arriving:
         self.status = 0
         """0 until the head has come."""
         self.headers: dict[str, str] = {}
-        """Those that are looked at, by their names in small letters."""
+        """Those of its head that are looked at, by their names in small letters."""
+        self._said.clear()
         self._pieces: list[bytes] = []
         """Of the body."""
         self._untaken = 0
@@ -104,7 +112,7 @@ class Arriving:
         if mended is None:
             return False
         self._parser = _parser(self)
-        self.headers, self._answers, self._interim = {}, 0, False
+        self._answers, self._interim = 0, False
         try:
             self._parser.feed_data(mended)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -121,12 +129,6 @@ class Arriving:
         if self._answers > _MOST_ANSWERS:
             raise _FloodError
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; the first of a name counts."""
-        name = name.lower()
-        if name in _KEPT and not self.ended:
-            self.headers.setdefault(_KEPT[name], value.decode("utf-8", "surrogateescape").rstrip(" \t"))
-
     def on_headers_complete(self) -> None:
         """A head has come."""
         if self.ended:
@@ -138,8 +140,9 @@ class Arriving:
             # Some servers send one every few seconds, for as long as a model thinks; how much of them is taken is bounded by itself.
             self._interim = True
             self._answers -= 1
-            self.headers = {}
+            self._said.clear()
             return
+        self.headers = _looked_at(self._said)
         self._chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
         self._between = 0
         self.status = status
@@ -159,6 +162,12 @@ class Arriving:
             self.ended = True
             self._between = 0
             self.reusable = self.reusable and self._parser.should_keep_alive()
+
+
+def _looked_at(said: dict[bytes, bytes]) -> dict[str, str]:
+    """Those of the headers *said* that are looked at; the first of a name counts."""
+    named = dict(zip(map(bytes.lower, reversed(said)), reversed(said.values()), strict=True))
+    return {_KEPT[name]: named[name].decode("utf-8", "surrogateescape").rstrip(" \t") for name in _KEPT.keys() & named.keys()}
 
 
 def _parser(answer: Arriving) -> Any:
