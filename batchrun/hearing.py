@@ -21,8 +21,9 @@ class Hearing:
     def came(self, attempt: Attempt, at: float) -> None:
         """Take note that something came of *attempt*, at a time of the loop."""
         attempt.ended = at
+        if not self._heard_of:
+            self._wake()
         self._heard_of.append(attempt)
-        self._wake()
 
     def read(self, ended: list[Attempt]) -> list[Attempt]:
         """Read the answers that came, and add their attempts to *ended*; give those of which more has to be waited for."""

@@ -21,9 +21,6 @@ from batchrun.core.protocols.json_body import Document, Unreadable, parse
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.sse import Events, looks_like_events
 
-HEADERS = ("x-request-id", "retry-after", "date", "location")
-"""Those of an answer that anything is read from."""
-
 _LONGEST_MESSAGE = 500
 _LONGEST_NAME = 200
 _LONGEST_SEGMENT = 30
@@ -131,7 +128,7 @@ def header(headers: Mapping[str, str], name: str) -> str | None:
 def clean(text: str, longest: int = _LONGEST_MESSAGE) -> str:
     """*text* on one line, without what looks like an API key, cut at *longest* characters."""
     if text.isprintable() and "sk-" not in text and "Bearer" not in text:
-        return text[: 2 * longest].strip()[:longest]
+        return text.strip() if len(text) <= longest else text[: 2 * longest].strip()[:longest]
     return _KEYS.sub("***", _UNPRINTABLE.sub(" ", text[: 2 * longest])).strip()[:longest]
 
 

@@ -94,7 +94,10 @@ class Reading:
         elif not self._hopeless:
             self._pieces.append(piece)
             if not self._plain:
-                self._look(whole=False)
+                if len(self._pieces) == 1 and piece.startswith(b"{"):
+                    self._plain = True
+                else:
+                    self._look(whole=False)
 
     @property
     def plain(self) -> bool:

@@ -75,7 +75,7 @@ def _part(name: str, whole: int, place: dict[str, Any], other: dict[str, Any]) -
     """A part of *whole* tokens, from the first place that has it; 0 where it is larger than the whole: a mistake earns no discount."""
     # Seven are asked for in every answer, and most are in none: that is told first.
     count = place.get(name)
-    if count is None or (count := _tokens(count)) is None:
+    if not (type(count) is int and 0 <= count < _ABSURD) and (count is None or (count := _tokens(count)) is None):
         count = other.get(name)
         if count is None or (count := _tokens(count)) is None:
             return 0

@@ -11,15 +11,12 @@ from typing import Any
 
 import httptools
 
-from batchrun.core.protocols.error_body import HEADERS
 from batchrun.edge.transport.heads import goes_on, with_one_length
 
 _MOST_BETWEEN = 1 << 16
 """Bytes that may come without one of a body among them."""
 _MOST_ANSWERS = 16
 """To one request. One is usual."""
-_FRAMING = {b"content-length": "content-length", b"transfer-encoding": "transfer-encoding", b"content-encoding": "content-encoding"}
-_KEPT = {name.encode(): name for name in (*HEADERS, "keep-alive")} | _FRAMING
 
 
 class _FloodError(Exception):
@@ -36,7 +33,6 @@ class Arriving:
     __slots__ = (
         "_answers",
         "_between",
-        "_chunked",
         "_head",
         "_interim",
         "_parser",
@@ -67,7 +63,7 @@ class Arriving:
         self.status = 0
         """0 until the head has come."""
         self.headers: dict[str, str] = {}
-        """Those of its head that are looked at, by their names in small letters."""
+        """Those of its head, by their names in small letters."""
         self._said.clear()
         self._pieces: list[bytes] = []
         """Of the body."""
@@ -82,7 +78,8 @@ class Arriving:
     @property
     def ends_with_its_wire(self) -> bool:
         """Whether it says nothing of where it ends: so it can only end with the connection."""
-        return bool(self.status) and not self._chunked and "content-length" not in self.headers
+        headers = self.headers
+        return bool(self.status) and "content-length" not in headers and "chunked" not in headers.get("transfer-encoding", "").lower()
 
     def feed(self, came: memoryview) -> str | None:
         """Take in what *came*; returns why it cannot go on, where it cannot."""
@@ -142,8 +139,7 @@ class Arriving:
             self._answers -= 1
             self._said.clear()
             return
-        self.headers = _looked_at(self._said)
-        self._chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
+        self.headers = _headers(self._said)
         self._between = 0
         self.status = status
 
@@ -164,10 +160,11 @@ class Arriving:
             self.reusable = self.reusable and self._parser.should_keep_alive()
 
 
-def _looked_at(said: dict[bytes, bytes]) -> dict[str, str]:
-    """Those of the headers *said* that are looked at; the first of a name counts."""
-    named = dict(zip(map(bytes.lower, reversed(said)), reversed(said.values()), strict=True))
-    return {_KEPT[name]: named[name].decode("utf-8", "surrogateescape").rstrip(" \t") for name in _KEPT.keys() & named.keys()}
+def _headers(said: dict[bytes, bytes]) -> dict[str, str]:
+    """The headers *said*, by their names in small letters; the first of a name counts. All together: no header has a line feed in it."""
+    names = b"\n".join(reversed(said)).decode("latin-1").lower()
+    values = b"\n".join(reversed(said.values())).decode("utf-8", "surrogateescape")
+    return dict(zip(names.split("\n"), values.split("\n"), strict=True))
 
 
 def _parser(answer: Arriving) -> Any:

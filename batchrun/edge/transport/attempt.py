@@ -56,9 +56,9 @@ class Attempt:
         self.connection: Connection | None = None
         """Over which it goes, once there is one."""
         self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = ends
+        self._rings_at: float
         """When the timer does. uvloop's handles can not always tell."""
-        self._until = ends
+        self._until: float
         self._queues = False
         """It has something to read, and waits for its turn: whether it is in time shows when that has come."""
         self.waits: asyncio.Future[None] | None = None

@@ -88,7 +88,7 @@ class Connection(Arriving, asyncio.BufferedProtocol):
 
     def begin(self) -> None:
         """Another request goes."""
-        super().begin()
+        Arriving.begin(self)
         self._half_sent = False
         """Whether some of the request may still be on its way when its answer has come."""
         self._error: Exception | None = None
@@ -127,7 +127,8 @@ class Connection(Arriving, asyncio.BufferedProtocol):
         """
         if not self.ended or self._error is not None or self._untaken > most_bytes or self._paused:
             return None
-        came = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        pieces = self._pieces
+        came = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         body = unpacked(self.headers["content-encoding"], came, most_bytes) if "content-encoding" in self.headers else came
         if body is None or (len(body) > _AT_ONCE and not body.lstrip().startswith(b"{")):
             return None

@@ -149,7 +149,8 @@ class Pool:
 
     def _returned(self) -> None:
         self._left += 1
-        self._waiting.call()
+        if self._waiting:
+            self._waiting.call()
 
     def _sweep(self) -> None:
         now = self._loop.time()

@@ -64,7 +64,9 @@ class Target:
         if not self._head or authorization != self._authorization:
             self._head, self._authorization = self._start(authorization), authorization
         lines = [self._head]
-        lines += [_line(name, value) for name, value in headers.items() if name != _AUTHORIZATION]
+        for name, value in headers.items():
+            if name != _AUTHORIZATION:
+                lines.append(_line(name, value))
         lines.append(b"Content-Length: %d\r\n\r\n" % body_bytes)
         return b"".join(lines)
 
