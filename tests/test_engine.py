@@ -598,6 +598,13 @@ def test_calls_that_are_begun_come_to_what_those_that_are_waited_for_come_to_wit
     assert (begun.endpoint.workers, begun.scheduler.in_flight) == (set(), 0)
 
 
+@pytest.mark.parametrize("slots", [1, 2])
+def test_an_answer_to_a_begun_call_is_taken_in_when_it_comes_be_it_alone_or_with_another(slots):
+    bench = benched(lane(rows=3 * slots, slots=slots), endpoint=Beginning())
+    assert bench.run() == Drained(())
+    assert bench.endpoint.starts_of("legal") == sorted([0.0, 1.0, 2.0] * slots)
+
+
 def test_of_a_begun_call_what_is_not_there_yet_is_waited_for_and_counted_in_its_time():
     bench = benched(lane(rows=4, slots=4), endpoint=Beginning(rests=lambda row: row.endswith("/1")))
     assert bench.run() == Drained(())
