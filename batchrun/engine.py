@@ -20,6 +20,7 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from batchrun.core.model import Failure, Reply
+from batchrun.core.scheduling.decisions import ANSWERED
 from batchrun.core.scheduling.scheduler import Drained, Scheduler, Ticket, WaitUntil
 from batchrun.hearing import Hearing
 from batchrun.ports import Attempt, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
@@ -161,7 +162,7 @@ class Engine:
         attempt.verdict = self._scheduler.settle(attempt.ticket, result, attempt.ended, self._ports.jitter())
         attempt.outcome = attempt.became()
         if called:
-            (ready.done if attempt.verdict.final else ready.again)()
+            (ready.done if attempt.verdict is ANSWERED or attempt.verdict.final else ready.again)()
 
     # What goes.
 

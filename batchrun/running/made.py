@@ -75,23 +75,20 @@ class Made(NamedTuple):
 class Kept:
     """Those that are to be sent again, by their rows' ordinals, in memory that does not grow with how many they are."""
 
-    _made: dict[int, Made] = field(default_factory=dict)
+    made: dict[int, Made] = field(default_factory=dict)
     _bytes: int = 0
-
-    def __contains__(self, ordinal: int) -> bool:
-        return ordinal in self._made
 
     def keep(self, ordinal: int, made: Made) -> None:
         """Keep one; those that were kept first make room."""
         self.take(ordinal)
-        self._made[ordinal] = made
+        self.made[ordinal] = made
         self._bytes += made.weight
         while self._bytes > MOST_KEPT_BYTES:
-            self._bytes -= self._made.pop(next(iter(self._made))).weight
+            self._bytes -= self.made.pop(next(iter(self.made))).weight
 
     def take(self, ordinal: int) -> Made | None:
         """Take a row's out, where it was kept."""
-        made = self._made.pop(ordinal, None)
+        made = self.made.pop(ordinal, None)
         if made is not None:
             self._bytes -= made.weight
         return made

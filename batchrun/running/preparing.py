@@ -85,13 +85,14 @@ class Preparer:
 
     def __call__(self, tickets: Sequence[Ticket]) -> list[Prepared | Unsendable | Unreadable | Fetching]:
         """Make the tickets' rows ready for one attempt each; only local media are waited for."""
-        kept = self._kept
-        rows = self._source.read_together([ticket.ordinal for ticket in tickets if ticket.ordinal not in kept])
-        return [self._ready(ticket.ordinal, rows.get(ticket.ordinal)) for ticket in tickets]
+        ordinals = [ticket.ordinal for ticket in tickets]
+        kept = self._kept.made
+        rows = self._source.read_together([ordinal for ordinal in ordinals if ordinal not in kept] if kept else ordinals)
+        return [self._ready(ordinal, rows.get(ordinal)) for ordinal in ordinals]
 
     def _ready(self, ordinal: int, row: Row | RowChanged | None) -> Prepared | Unsendable | Unreadable | Fetching:
         try:
-            made = self._kept.take(ordinal)
+            made = self._kept.take(ordinal) if self._kept.made else None
             if made is None or made.asks != self._answers.asked(ordinal)[0]:
                 return self._made_of(ordinal, row or self._source.read(ordinal))
             return self._prepared(ordinal, made)

@@ -113,8 +113,8 @@ class Limiter:
             self.attempts.pay(now, 1.0)
             self.tokens.pay(now, tokens)
             strikes = self._strikes
-            strikes.tried += 1.0
-            if strikes.tried > LATEST:
+            strikes.tried = tried = strikes.tried + 1.0
+            if tried > LATEST:
                 strikes.fade()
         if self._episode is not None:
             self._episode.launch(now)
@@ -147,7 +147,10 @@ class Limiter:
     def took(self, now: float, launched_at: float, tokens: float) -> None:
         """The provider took an attempt of so many tokens; `settle` is apart."""
         if self.counts:
-            self.attempts.took(now, 1.0)
+            attempts = self.attempts
+            if attempts.holds or attempts.margin.share > attempts.margin.least:
+                # Otherwise there is nothing to learn of it: all cost one.
+                attempts.took(now, 1.0)
             self.tokens.took(now, tokens)
         if launched_at >= self._fell_at:
             self._strikes.in_a_row = 0

@@ -53,7 +53,7 @@ class Pace:
     counting: Counting = field(init=False)
     room: Room | None = field(init=False)
     """Both the rule's."""
-    _holds: bool = False
+    holds: bool = False
     """A rate that was found, or one that has climbed to the known quota since it was last looked at."""
     _bucket: Bucket | None = None
     """None while nothing bounds it."""
@@ -104,8 +104,9 @@ class Pace:
                 bucket.make_up_for(waited, self.rule.makes_up_for(bucket.rate))
             bucket.pay(now, cost)
         use.launched_at = now
-        self.climb.noise.tries += 1
-        self.climb.collapse.tries += 1
+        climb = self.climb
+        climb.noise.tries += 1
+        climb.collapse.tries += 1
         half = use.trail.latest
         if 2 * now < half.until:
             half.amount += cost
@@ -125,7 +126,7 @@ class Pace:
         use, margin = self.use, self.margin
         if use.answers is not None:
             use.answers.add(now, amount)
-        if self._holds:
+        if self.holds:
             use.taken.add(now, amount)
         use.typical += (amount - use.typical) * USUAL_LEARNS
         if self.room is not None or margin.share > margin.least:
@@ -232,7 +233,7 @@ class Pace:
         """Hold a rate from now on."""
         self._go_by(self.rule.when_held(now))
         self.climb.hold(now, rate)
-        self.is_bounded = self._holds = True
+        self.is_bounded = self.holds = True
         self.climb.until = now + self.rule.begin_hold(now)
 
     def forget(self) -> None:
@@ -245,7 +246,7 @@ class Pace:
         self._let_go()
 
     def _let_go(self) -> None:
-        self._holds = False
+        self.holds = False
         self._go_by(self.rule.when_forgotten())
 
     # What is kept.
@@ -265,9 +266,9 @@ class Pace:
         self._as_of = now
         bucket, climb, margin, ahead = self._bucket, self.climb, self.margin, self.counting.ahead
         rate = self.quota * (1 + ahead if ahead else 1 - margin.share)
-        if self._holds and (found := climb.rate(now)) < inf:
+        if self.holds and (found := climb.rate(now)) < inf:
             rate = min(rate, found * (1 + ahead))
-        elif self._holds:
+        elif self.holds:
             self._let_go()
         if bucket is not None and bucket.rate == rate:
             return bucket

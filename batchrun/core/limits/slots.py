@@ -136,7 +136,10 @@ class Slots:
         if self._trial is _Trial.FEWER:
             self.limit, _ = self._before
         self._trial = _Trial.NONE
-        self._begin(now)
+        if self._pace.answers:
+            self._begin(now)
+        else:
+            self._since, self._failed = now, 0
 
     def failed(self, launched_at: float) -> None:
         """An attempt failed that was no refusal."""

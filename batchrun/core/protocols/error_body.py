@@ -111,7 +111,8 @@ def _complaint_in_stream(body: bytes) -> Complaint | None:
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
     """The request id among *headers*, fit to be written."""
-    found = header(headers, "x-request-id")
+    # As a rule it is spelled so: what comes over a wire is asked for in small letters.
+    found = headers.get("x-request-id") or header(headers, "x-request-id")
     return clean(found, _LONGEST_NAME) or None if found else None
 
 

@@ -101,14 +101,11 @@ class Line(NamedTuple):
             body["stream"] = value["stream"]
         return body
 
-    def is_plain(self) -> bool:
-        """Whether it sets nothing that its workspace does not."""
-        return _SETTINGS.isdisjoint(self.value)
-
     def row(self, row_id: str, ordinal: int | None = None, line_bytes: int = 0) -> Row:
         """Make the line ready to be asked under *row_id*; *ordinal* is its place in the index, where it has one."""
         _, workspace, model, digest, value, _ = self
-        return Row(row_id, workspace, model, self.body(), hex_digest(digest), value.get("metadata"), self.is_plain(), ordinal, line_bytes)
+        is_plain = _SETTINGS.isdisjoint(value)
+        return Row(row_id, workspace, model, self.body(), hex_digest(digest), value.get("metadata"), is_plain, ordinal, line_bytes)
 
 
 def hex_digest(digest: int) -> str:

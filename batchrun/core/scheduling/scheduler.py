@@ -103,7 +103,8 @@ class Scheduler:
             lane.throttled_since = None
             lane.varied = True
             lane.pool.answered_at = now
-            lane.good_at = max(lane.good_at, ticket.launched_at)
+            if ticket.launched_at > lane.good_at:
+                lane.good_at = ticket.launched_at
             if ticket.paid >= lane.pool.too_large.cost:
                 lane.pool.too_large.forget()
             if self._parking.stops_any:

@@ -200,7 +200,7 @@ class Attempt:
 
     def _read(self, piece: bytes, now: float) -> None:
         self.reading.feed(piece)
-        if self.first_token is None and self.reading.spoken:
+        if self.first_token is None and self.reading.events and self.reading.spoken:
             self.first_token = now
 
     def _allow(self, until: float) -> None:
