@@ -115,14 +115,19 @@ class Engine:
 
     def _finish(self) -> None:
         """Take in what ended, and give back the slots of all that nothing is left to do for: a slow reader of outcomes slows the lanes."""
-        handed_on, self._handed_on = self._handed_on, []
-        for attempt in self._taken_in():
-            if attempt.outcome is not None and self._ports.hand_on is not None:
-                self._workers.start(self._hand_on, attempt)
-            else:
-                handed_on.append(attempt)
-        for attempt in handed_on:
-            self._scheduler.release(attempt.ticket)
+        done, self._handed_on = self._handed_on, []
+        ended = self._taken_in()
+        if self._ports.hand_on is None:
+            done += ended
+        else:
+            for attempt in ended:
+                if attempt.outcome is None:
+                    done.append(attempt)
+                else:
+                    self._workers.start(self._hand_on, attempt)
+        release = self._scheduler.release
+        for attempt in done:
+            release(attempt.ticket)
 
     def _taken_in(self) -> list[Attempt]:
         """Settle what ended and write down what became of it. A slot that is given back before would let go of an entry unwritten."""

@@ -18,18 +18,23 @@ _RARER = frozenset(
     {"reasoning_tokens", "cache_creation_input_tokens", "cache_creation", "image_tokens", "audio_tokens", "video_tokens", "plugins"}
 )
 """What a usual answer in text does not tell."""
+_OTHER_DETAILS = frozenset({"input_tokens_details", "output_tokens_details"})
 
 
 def usage_of(reported: object) -> Usage | None:
     """Tokens as the provider reported them; None where they are missing or cannot be true, and then in doubt."""
     if not isinstance(reported, dict):
         return None
-    asked = _whole(reported, "prompt_tokens", "input_tokens")
-    answered = _whole(reported, "completion_tokens", "output_tokens")
-    if asked is None or answered is None:
-        return None
-    of_asked = _details(reported, "prompt_tokens_details", "input_tokens_details")
-    of_answered = _details(reported, "completion_tokens_details", "output_tokens_details")
+    asked, answered = reported.get("prompt_tokens"), reported.get("completion_tokens")
+    if not (type(asked) is int and type(answered) is int and 0 <= asked < _ABSURD and 0 <= answered < _ABSURD):
+        asked = _whole(reported, "prompt_tokens", "input_tokens")
+        answered = _whole(reported, "completion_tokens", "output_tokens")
+        if asked is None or answered is None:
+            return None
+    of_asked, of_answered = reported.get("prompt_tokens_details", _NOTHING), reported.get("completion_tokens_details", _NOTHING)
+    if not (type(of_asked) is type(of_answered) is dict and _OTHER_DETAILS.isdisjoint(reported)):
+        of_asked = _details(reported, "prompt_tokens_details", "input_tokens_details")
+        of_answered = _details(reported, "completion_tokens_details", "output_tokens_details")
     if _RARER.isdisjoint(reported) and _RARER.isdisjoint(of_asked) and _RARER.isdisjoint(of_answered):
         return Usage(asked, answered, _part("cached_tokens", asked, of_asked, reported), 0, reported)
     return Usage(

@@ -217,10 +217,11 @@ class Lane:
 
     def next_tokens(self) -> float:
         """What the next row, of which there is one, is expected to cost: from here on it stands at the front."""
-        if not self.front:
+        front = self.front
+        if not front:
             self.undrawn -= 1
-            self.front.append((next(self.fresh), 1))
-        ordinal = self.front[0][0]
+            front.append((next(self.fresh), 1))
+        ordinal = front[0][0]
         if ordinal != self.seen:
             self.seen, self.seen_tokens = ordinal, self.plan.tokens(ordinal)
         return self.seen_tokens

@@ -176,7 +176,8 @@ class Call(Attempt):
     def _over(self) -> None:
         """Let go of all that it holds; the second time there is nothing."""
         self._watch.remove(self)
-        self.close()
+        if self._timer is not None:
+            self.close()
         self._target.room.leave(self)
         connection, self.connection = self.connection, None
         if connection is not None:
