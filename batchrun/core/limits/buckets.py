@@ -96,15 +96,15 @@ class Trail:
 
     def add(self, now: float, amount: float) -> None:
         """Count *amount* at *now*."""
-        if 2 * now >= self.latest.until:
-            self._begin(math.floor(2 * now) + 1)
+        if 2.0 * now >= self.latest.until:
+            self._begin(math.floor(2.0 * now) + 1.0)
         self.latest.amount += amount
 
     def halves(self) -> Iterable[Half]:
         """What is remembered, the earliest first."""
         return self._halves
 
-    def _begin(self, until: int) -> None:
+    def _begin(self, until: float) -> None:
         halves = self._halves
         self.latest = Half(until)
         halves.append(self.latest)

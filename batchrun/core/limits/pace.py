@@ -108,7 +108,7 @@ class Pace:
         climb.noise.tries += 1
         climb.collapse.tries += 1
         half = use.trail.latest
-        if 2 * now < half.until:
+        if 2.0 * now < half.until:
             half.amount += cost
         else:
             use.go_on(now, cost)
