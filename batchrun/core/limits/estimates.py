@@ -77,17 +77,17 @@ class Estimate:
 
     def learn(self, size: Size, line_bytes: int, usage: Usage) -> None:
         """Take in what a request did cost."""
-        expected, cost = self.ratio * size.tokens, usage.input_tokens
-        if expected > 0 and cost > 0:
-            times, by_letters = cost / expected, size.tokens
-            usual = self._usual_input
+        by_letters, cost = size.tokens, float(usage.input_tokens)
+        expected = self.ratio * by_letters
+        if expected > 0.0 and cost > 0.0:
+            times, usual = cost / expected, self._usual_input
             self._usual_input = usual = usual + _LEARNS * (by_letters - usual) if usual else by_letters
             more = _LEARNS * by_letters / usual * (times - 1.0)
             self.ratio *= 1.0 + (more if more < _MOST_MORE else _MOST_MORE)
         if line_bytes > 0:
-            usual = self._usual_bytes
-            self._usual_bytes = usual = usual + _LEARNS * (line_bytes - usual) if usual else line_bytes
-            more = _LEARNS / usual * (cost - self.tokens_a_byte * line_bytes)
+            in_bytes, usual = float(line_bytes), self._usual_bytes
+            self._usual_bytes = usual = usual + _LEARNS * (in_bytes - usual) if usual else in_bytes
+            more = _LEARNS / usual * (cost - self.tokens_a_byte * in_bytes)
             self.tokens_a_byte += more if more < _MOST_MORE_A_BYTE else _MOST_MORE_A_BYTE
         self.answers += 1
         learns = 1.0 / self.answers

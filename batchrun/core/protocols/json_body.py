@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from batchrun.core.model import named_tuple
 from batchrun.core.rows.weight import brackets, too_heavy
 
 Flaw = Literal["empty_body", "html", "event_stream", "not_json", "not_an_object", "too_deep", "too_many_values"]
@@ -91,7 +92,7 @@ def _document(value: object, line: bytes) -> Document | Unreadable:
         return Unreadable("too_deep")
     # `in` takes what it is to look for for a number first, and makes an error of that: it costs twice what looking does.
     is_one_line = line.find(b"\n") < 0 and line.find(b"\r") < 0
-    return Document(value, line if is_one_line else orjson.dumps(value))
+    return named_tuple(Document, (value, line if is_one_line else orjson.dumps(value), True))
 
 
 def _can_be_dumped(value: object) -> bool:

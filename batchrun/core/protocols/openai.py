@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.classes import slotted
-from batchrun.core.model import Failure, Reply
+from batchrun.core.model import Failure, Reply, named_tuple
 from batchrun.core.protocols.error_body import complaint_of, error_in_200, request_id_of
 from batchrun.core.protocols.folding import Choices, expected_choices
 from batchrun.core.protocols.reading import Dialect
@@ -52,7 +52,8 @@ def _read(status: int, headers: Mapping[str, str], fields: Fields, line: bytes) 
     usage = usage_of(fields.get("usage"))
     if said := complaint_of(fields, line):
         return error_in_200(status, headers, said, usage)
-    return reply_of(fields.get("choices"), Around(status, usage, request_id_of(headers) or request_id_in(fields), line))
+    around = named_tuple(Around, (status, usage, request_id_of(headers) or request_id_in(fields), line))
+    return reply_of(fields.get("choices"), around)
 
 
 @slotted

@@ -184,8 +184,9 @@ class Reading:
     def _read(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure:
         found = parse(body)
         if isinstance(found, Document):
-            result = named(self.dialect.read(status, headers, found.fields, found.line), found.fields, self.asked)
-            return result if found.is_utf8 else if_whole(result, status)
+            fields, line, is_utf8 = found
+            result = named(self.dialect.read(status, headers, fields, line), fields, self.asked)
+            return result if is_utf8 else if_whole(result, status)
         failure = mishap(found.flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
         return replace(failure, message=f"the answer is {page_title(body)}") if found.flaw == "html" else failure
 

@@ -53,7 +53,7 @@ class Call(Attempt):
 
     def __init__(self, terms: Terms, target: Target, request: Request, reading: Reading, total: float, watch: Watch) -> None:
         now = terms.loop.time()
-        super().__init__(terms.loop, reading, now, now + total)
+        Attempt.__init__(self, terms.loop, reading, now, now + total)
         self._terms = terms
         self._target = target
         self._request = request
