@@ -40,11 +40,11 @@ def test_batchrun_is_weighed_on_asyncios_own_loop_though_uvloop_be_installed(tmp
 
 def test_an_answer_as_the_service_gives_it_is_hardly_dearer_to_read_than_a_plain_one(tmp_path):
     plain, served = (steps(tmp_path / called, 64, few=100, many=400, answer=answer) for called, answer in ANSWERS.items())
-    assert served["wire"] < 1.25 * plain["wire"], (plain, served)
+    assert served["wire"] < 1.15 * plain["wire"], (plain, served)
 
 
 def test_no_row_takes_many_more_of_the_interpreters_steps_than_it_did(tmp_path):
-    """Some 7,200 in the parts that take as many however few answers a busy machine lets come in one turn: a fifth more is to be meant."""
+    """Some 7,000 in the parts that take as many however few answers a busy machine lets come in one turn: a fifth more is to be meant."""
     counted = steps(tmp_path, 64, few=100, many=700)
     assert counted.keys() == {*PARTS, "event loop"}
-    assert sum(count for part, count in counted.items() if part not in {"event loop", "engine"}) < 9_000, counted
+    assert sum(count for part, count in counted.items() if part not in {"event loop", "engine"}) < 8_500, counted
