@@ -693,3 +693,14 @@ def test_a_lane_waits_for_the_later_of_its_attempts_and_its_tokens():
         limits.pay(0.0, 2000.0)
         limits.settle(0.0, 2000.0, 2000.0)
         assert limits.free_at(0.0, 1.0) == pytest.approx(wait, rel=0.01)
+
+
+def test_of_an_attempt_that_was_taken_is_learnt_what_there_is_to_learn_a_wide_margin_and_the_use_of_a_held_rate():
+    wide, held = limiter(Quota(rpm=600.0)), limiter(NO_QUOTA)
+    wide.attempts.margin.widen()
+    held.attempts.hold(0.0, 10.0)
+    before = wide.attempts.margin.share
+    for each in (wide, held):
+        each.took(1.0, 0.5, 100.0)
+    assert wide.attempts.margin.share < before
+    assert held.attempts.use.taken.amount == 1.0

@@ -412,3 +412,14 @@ def test_slots_from_one_to_all_are_taken_up_with_a_pace_that_can_be(limit, best,
     slots.teach({"limit": limit, "best": best})
     assert slots.limit == taken
     assert slots.learnt() == ({"limit": limit, "best": best} if taken < 64 else {})
+
+
+def test_what_was_sent_before_this_process_was_last_pressed_tells_nothing_though_nothing_was_measured_meanwhile():
+    slots = Slots(64)
+    slots.teach({"limit": 64, "best": 0.01})
+    slots.pressed(10.0)
+    slots.pressed(20.0)
+    slots.took(25.0, 15.0, 100.0, 64)
+    assert slots._pace.answers == 0
+    slots.took(25.0, 21.0, 100.0, 64)
+    assert slots._pace.answers == 1
