@@ -44,6 +44,8 @@ class World:
     growth: tuple[float, int, int] | None = None
     complaining: float = 0.0
     """Of the calls: those that are refused for their growth, whatever it is."""
+    by_chance: float = 0.0
+    """Of the calls: those that are refused as if the quota were used up, however much is left."""
     misjudged: float = 0.3
     """By how much a row's cost is not what was expected: the deviation of its logarithm."""
     seed: int = 1
@@ -186,6 +188,8 @@ class Play:
     def _refuses(self, at: float, call: Call) -> str | None:
         if self.world.complaining and self.dice.random() < self.world.complaining:
             return "limit_burst_rate"
+        if self.world.by_chance and self.dice.random() < self.world.by_chance:
+            return _CODES[Mishap.TOKEN_QUOTA if self.by_tokens else Mishap.THROTTLE]
         if self.growth is not None:
             if self.growth.wait(at, 0.0) is None:
                 return "limit_burst_rate"

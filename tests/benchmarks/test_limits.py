@@ -50,6 +50,24 @@ def test_a_token_quota_of_six_seconds_that_is_to_be_found_and_counts_answers_is_
     assert what.refused <= 0.015
 
 
+@pytest.mark.parametrize(
+    ("period", "kind", "debit", "share", "used"),
+    [
+        (60, "sliding", "admission", 0.02, 0.9),
+        (60, "aligned", "admission", 0.01, 0.9),
+        (60, "sliding", "completion", 0.02, 0.9),
+        (6, "sliding", "admission", 0.02, 0.8),
+        (6, "aligned", "admission", 0.01, 0.85),
+        (6, "sliding", "completion", 0.01, 0.85),
+    ],
+)
+def test_a_token_quota_that_is_to_be_found_is_used_though_a_share_of_the_rows_is_refused_by_chance(period, kind, debit, share, used):
+    world = World(tokens(1_000_000, period, kind, debit), seconds=1200.0, jitter=0.02, latency=3.0, cap=400, by_chance=share)
+    report = Play(world).run()
+    assert report.between(300.0, 1200.0) >= used * 1_000_000 / 60
+    assert report.refused_share <= share + 0.04
+
+
 def test_bars_are_told_of_several_seeds_together_by_their_mean_their_worst_and_how_many_reach_them():
     bar = unknown(tokens(100_000, 60), "100000 tpm, 60 s", 0.1)
     apart = [measure(replace(bar, world=replace(bar.world, seed=seed))) for seed in (1, 2)]

@@ -91,6 +91,10 @@ class Attempts:
         """Nothing speaks against it."""
         return True
 
+    def had_room(self, now: float, launched_at: float, cost: float) -> bool:  # noqa: ARG002 - nothing is reckoned of it.
+        """Nothing speaks for it."""
+        return False
+
     def refused(self, now: float, launched_at: float, cost: float, bucket: Bucket | None) -> float | None:
         """The rate has come to the quota, or was over it by chance."""
         self._keep_further_under(now, launched_at, cost)
@@ -123,6 +127,10 @@ class Attempts:
             windows.window = LONG
         elif windows.window == LONG and windows.is_no_minute:
             windows.window = SHORT
+
+    def holds_as_much(self, now: float) -> bool:  # noqa: ARG002 - nothing is reckoned of it.
+        """Nothing speaks for it."""
+        return False
 
     def fell(self, now: float, lasted: float) -> float:
         """What the full window held is the quota."""

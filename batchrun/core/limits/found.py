@@ -38,6 +38,10 @@ _SURELY, _NEARLY_ALL = 4.0, 0.98
 """Deviations that no row is off by, and the share of a quota that what would have been held is then under, if the quota has fallen."""
 
 
+_AS_MUCH = 0.9
+"""Of what the window would have held with a row that was refused: about as much."""
+
+
 @slotted
 class Found:
     """What refusals have shown of one quota; rates are tokens a second."""
@@ -83,6 +87,15 @@ class Found:
         would_hold, deviation = self.reckoning.would_hold(now, launched_at, cost)
         return not self._is_short_of(held, would_hold, deviation)
 
+    def had_room(self, now: float, launched_at: float, held: float, cost: float) -> bool:
+        """Whether a row that was refused surely had room in the window, if the quota is as it was."""
+        reckoning = self.reckoning
+        if not reckoning.room.knows_all(now, SHORT if self.of_this_run else LONG):
+            return False
+        if reckoning.counting.at_end:
+            return self._is_short_of(held, reckoning.room.holds(now), reckoning.room.usual)
+        return self._is_short_of(held, *reckoning.would_hold(now, launched_at, cost))
+
     def _is_short_of(self, held: float, would_hold: float, deviation: float) -> bool:
         """Whether what the window would have held is surely less than the quota is, at the *held* rate."""
         return would_hold + _SURELY * deviation < _NEARLY_ALL * held * self.reckoning.counting.window
@@ -120,6 +133,10 @@ class Found:
     def makes_up_for(self, rate: float) -> float:
         """The longest wait for room, in seconds, that may be made up for: what goes in one moment is all refused, if a climb is."""
         return _AT_ONCE * self.reckoning.room.usual / rate
+
+    def holds_as_much(self, now: float) -> bool:
+        """Whether the window holds about as much as at the latest refusal, which cannot be of the quota that was found."""
+        return self.has_fallen and self.reckoning.room.holds(now) >= _AS_MUCH * self._full_at * self.reckoning.counting.window
 
     def fell(self, held: float) -> float:
         """Return the rate to hold after an episode."""

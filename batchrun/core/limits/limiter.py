@@ -10,6 +10,7 @@ told by how many there were before it (`strikes.py`). Then one of three things h
 - *Refusals in a row* begin an episode, and so do the first ones of all where no quota is known. When it is over, the pace is told how long
   refusals lasted, which shows over what window the provider counts, and sets its rate anew.
 - *What was under way* at a refusal and is refused as well belongs to it, and is not counted as another.
+- *A row refused alone* that had room, by all that is known of the window, is chance: a quota that has fallen refuses the next one too.
 
 Where a quota is known (the job's, or a wider one's that this one stands under), refusals in a row are somebody else's peak once, and a
 limit of one's own when they come again within a minute: only then is a rate set that is lower than the known one.
@@ -30,7 +31,7 @@ from batchrun.core.limits.episodes import Episode, resumes_at, resumes_at_rate
 from batchrun.core.limits.pace import Pace, pace_of_attempts, pace_of_tokens
 from batchrun.core.limits.ramp import IDLE, KNOWN_DOUBLES_IN, KNOWN_FIRST_RATE, Ramp
 from batchrun.core.limits.refusals import About, about
-from batchrun.core.limits.strikes import CAPACITY_PATIENCE, COLD_PATIENCE, LATEST, Strikes, patience
+from batchrun.core.limits.strikes import CAPACITY_PATIENCE, COLD_PATIENCE, LATEST, Strikes, more_in_a_row, patience
 
 _REFUSED_WITHIN, _LEAST_REFUSED_WITHIN, _MOST_REFUSED_WITHIN = 0.3, 0.1, 5.0
 """Seconds until a refusal comes back: taken for usual before the first, at the least, and at the most."""
@@ -64,8 +65,8 @@ class Limiter:
     ramp: Ramp = field(default_factory=Ramp)
     counts: bool = True
     """What goes is counted, for a rate to be found by. Not where it never will be: of a rate's refusals somebody else is told."""
-    tries_half: bool = True
-    """Whether a rate is at fault at all is tried. Not where others fill the same window: what they send does not halve with it."""
+    is_alone: bool = True
+    """Nobody else fills the same window: what is sent shows whether a rate is at fault for refusals at all."""
     episodes: int = 0
     ended_at: float = -math.inf
     """When the latest episode of a rate was over: what was refused before that is what the rate was set by."""
@@ -169,7 +170,7 @@ class Limiter:
         self._strikes.refused()
         subject = about(code)
         pace = self.tokens if subject is About.TOKENS else self.attempts
-        if subject is About.ATTEMPTS and self.tries_half and pace.climb.try_half(now):
+        if subject is About.ATTEMPTS and self.is_alone and pace.climb.try_half(now):
             self._episode, self._fell_at = None, now
             self._strikes.forget()
         elif self._episode is not None:
@@ -251,9 +252,14 @@ class Limiter:
         self._fell_at = now
 
     def _read(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
-        """Each refusal shows something by itself; some, that the quota has fallen."""
+        """Each refusal shows something by itself; some, that the quota has fallen. But chance comes alone."""
+        in_a_row, by_chance = self._strikes.in_a_row, more_in_a_row(pace.noise_so_far) if self.is_alone else 0
+        if self.is_alone and in_a_row <= 1 + by_chance:
+            had_room = pace.rule.had_room(now, launched_at, self._refunded)
+            if pace.is_chance(now, had_room=had_room):
+                return
         pace.ease(now, launched_at, self._refunded)
-        if pace.rule.has_fallen or self._strikes.in_a_row >= COLD_PATIENCE:
+        if pace.rule.has_fallen or in_a_row >= COLD_PATIENCE + by_chance:
             self._pause(pace, now, jitter)
 
     def _count(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
@@ -269,7 +275,7 @@ class Limiter:
                 self._pause(pace, now, jitter)
 
     def _is_chance(self, pace: Pace, now: float) -> bool:
-        # A large row is refused alone again and again, at any rate: of tokens nothing is noise.
+        # A large row is refused alone again and again, at any rate: of tokens that were found, each refusal is read instead.
         return (pace is self.attempts or not pace.is_found) and pace.is_chance(now)
 
     def _gap(self, pace: Pace, now: float) -> float:
@@ -301,7 +307,7 @@ class Limiter:
     def _end(self, episode: Episode, now: float) -> None:
         tried_at = episode.tried_at if episode.tried_at is not None else now
         self._asked.took(tried_at)
-        if episode.of is not None:
+        if episode.of is not None and not (self.is_alone and episode.of.was_chance(tried_at, episode.lasted)):
             if episode.since - self.ended_at < _RECURS or not self._is_known(episode.of):
                 episode.of.find(tried_at, episode.lasted)
                 if episode.of.climb.is_cold:

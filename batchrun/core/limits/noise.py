@@ -9,6 +9,10 @@ nothing. Two things tell such noise from a quota that is full.
 the share that is refused is small and stays, no lower rate mends it: the rate goes back to what it was before the first of them, and from
 then on twice that share is taken for chance. A hold that passes with less of it halves the difference.
 
+Of tokens each refusal is read, where nobody else fills the same window. One that came alone though its row had room, by all that is known
+of the window, breaks no hold: five of these in a hold that passes show how often that comes. Else a rate of tokens goes back as a rate of
+attempts does, where it has fallen the further the fewer were refused; but to none from before an episode: the quota has fallen then.
+
 A larger share is no chance for it: then the rate goes on falling, and what that shows is told apart in `collapses.py`.
 """
 
@@ -23,6 +27,9 @@ _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE = 400, 3, 0.02
 _BROKEN_HOLDS, _LOWER, _MOST, _JUDGED_BY = 3, 0.95, 0.1, 100
 """What noise shows in: so many holds broken in a row, at a rate that is so much lower by then; so small a share; of so many attempts."""
 
+_LOWER_BY, _HAD_ROOM = 1.5, 5
+"""The same of rows, which differ in what they cost: the share that a rate has fallen by, times the refusals since; and refusals of what had
+room, in one hold, that show how often it comes."""
 _SURELY = 3.0
 """Times what chance usually makes of more than these: so many refusals more are no chance."""
 
@@ -31,11 +38,15 @@ _SURELY = 3.0
 class Noise:
     """Of one pace."""
 
+    of_rows: bool = False
+    """A rate of tokens, and not of attempts."""
     share: float = 0.0
     """Of the attempts: what is refused whatever the rate."""
     tries: int = 0
     refusals: int = 0
     """Since the rate was last set."""
+    _had_room: int = 0
+    """Refusals of what surely had room."""
     _judged: bool = False
     """The latest hold was looked at."""
     _broken: int = 0
@@ -50,6 +61,16 @@ class Noise:
         return self.refusals <= _COLD_REFUSALS or self.refusals <= (_COLD_SHARE + 2 * self.share) * self.tries
 
     @property
+    def so_far(self) -> float:
+        """The share, or that of the attempts since the rate was set, if it is more, and they are enough to judge by."""
+        return max(self.share, min(_MOST, self.refusals / self.tries)) if self.tries >= _JUDGED_BY else self.share
+
+    def had_room(self) -> bool:
+        """Count a refusal of what surely had room; say whether it may be chance: not, if many are refused."""
+        self._had_room += 1
+        return self.refusals <= 1 + _MOST * self.tries
+
+    @property
     def is_usual(self) -> bool:
         """Whether no more was refused than is refused whatever the rate."""
         usual = self.share * self.tries
@@ -59,7 +80,7 @@ class Noise:
     def broke(self, held: float) -> float | None:
         """A refusal broke the hold of a rate; the rate to go back to, where that turns out to be no rate's doing."""
         self._broken += 1
-        if self._broken < _BROKEN_HOLDS or self.tries < _JUDGED_BY or held > _LOWER * self._fell_from:
+        if self._broken < _BROKEN_HOLDS or self.tries < _JUDGED_BY or not self._is_lower(held):
             return None
         share = self.refusals / self.tries
         if share > _MOST:
@@ -67,6 +88,16 @@ class Noise:
         self.share = max(self.share, share)
         self._broken = 0
         return max(self._fell_from, held)
+
+    def _is_lower(self, held: float) -> bool:
+        """Whether fewer were refused at such a rate than at the one before, if the rate was at fault."""
+        if self.of_rows:
+            return (1 - held / self._fell_from) * self.refusals >= _LOWER_BY
+        return held <= _LOWER * self._fell_from
+
+    def begin_anew(self) -> None:
+        """Go on from another rate than the one that holds were broken at: the quota itself has fallen since."""
+        self._broken = 0
 
     def climbed(self, held: float) -> None:
         """A refusal ended the climb from a rate, and broke no hold."""
@@ -76,7 +107,7 @@ class Noise:
         """A rate is set."""
         self._judged = False
         if not self._broken:
-            self._fell_from, self.tries, self.refusals = rate, 0, 0
+            self._fell_from, self.tries, self.refusals, self._had_room = rate, 0, 0, 0
 
     def end_hold(self) -> None:
         """A hold came to its end: what was refused in it is all the noise there is."""
@@ -84,5 +115,8 @@ class Noise:
             return
         self._judged, self._broken = True, 0
         if self.tries >= _JUDGED_BY:
-            self.share = min(self.share, (self.share + self.refusals / self.tries) / 2)
-        self.tries = self.refusals = 0
+            refused = self.refusals / self.tries
+            if self._had_room >= _HAD_ROOM and refused <= _MOST:
+                self.share = max(self.share, self._had_room / self.tries)
+            self.share = min(self.share, (self.share + refused) / 2)
+        self.tries = self.refusals = self._had_room = 0

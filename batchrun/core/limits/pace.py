@@ -25,6 +25,7 @@ from batchrun.core.limits.buckets import Bucket, Latest, Trail
 from batchrun.core.limits.climb import Climb
 from batchrun.core.limits.counting import Counting
 from batchrun.core.limits.margin import LEAST_TOKEN_MARGIN, Margin
+from batchrun.core.limits.noise import Noise
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import Rule
 from batchrun.core.limits.tokens import KnownTokens, UnknownTokens
@@ -160,6 +161,11 @@ class Pace:
         """Of the attempts: what is refused whatever the rate."""
         return self.climb.noise.share
 
+    @property
+    def noise_so_far(self) -> float:
+        """The same, or what was refused since the rate was set, if that is more."""
+        return self.climb.noise.so_far
+
     def uncount(self, launched_at: float, cost: float) -> None:
         """Take note that *cost* was paid for what the provider did not count."""
         self.use.uncount(launched_at, cost)
@@ -168,13 +174,13 @@ class Pace:
         """Whether the window may have been full when an attempt was refused, if what was found of it holds."""
         return self.rule.may_be_full(now, launched_at, cost)
 
-    def is_chance(self, now: float) -> bool:
-        """Count a refusal that came alone; say whether it may be none of the rate's doing."""
+    def is_chance(self, now: float, *, had_room: bool = False) -> bool:
+        """Count a refusal that came alone, of what surely *had room* or not; say whether it may be none of the rate's doing."""
         climb, noise = self.climb, self.climb.noise
         noise.refusals += 1
         if climb.held == inf:
             return self._is_chance_yet(now)
-        if noise.is_usual:
+        if (had_room and noise.had_room()) or noise.is_usual:
             return True
         if now >= climb.until:
             noise.climbed(climb.held)
@@ -217,6 +223,10 @@ class Pace:
         """Take note of the refusal of an attempt that was let through to try."""
         self.rule.refused_again(now, launched_at, cost)
         self._as_of = -inf
+
+    def was_chance(self, now: float, lasted: float) -> bool:
+        """Whether an episode was, whose refusals *lasted* so many seconds: the next one was taken though the window held as much."""
+        return not lasted and self.rule.holds_as_much(now)
 
     def find(self, now: float, lasted: float) -> None:
         """Set the rate after an episode whose refusals *lasted* so many seconds."""
@@ -291,5 +301,6 @@ def pace_of_attempts(quota: float = inf) -> Pace:
 
 def pace_of_tokens(quota: float = inf) -> Pace:
     """A pace of tokens a second, whose quota is known or to be found."""
-    climb, margin = Climb(quota, Use(answers=Trail())), Margin() if quota == inf else Margin(LEAST_TOKEN_MARGIN)
+    climb = Climb(quota, Use(answers=Trail()), Noise(of_rows=True))
+    margin = Margin() if quota == inf else Margin(LEAST_TOKEN_MARGIN)
     return Pace(climb, margin, UnknownTokens(climb, margin) if quota == inf else KnownTokens(climb, margin))

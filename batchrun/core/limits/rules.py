@@ -52,6 +52,9 @@ class Rule(Protocol):
     def may_be_full(self, now: float, launched_at: float, cost: float) -> bool:
         """Whether the window may have been full when one was, by what is known of it; it is yet to be told of that."""
 
+    def had_room(self, now: float, launched_at: float, cost: float) -> bool:
+        """Whether one surely had room, if what was found holds; it is yet to be told of that."""
+
     def refused(self, now: float, launched_at: float, cost: float, bucket: Bucket | None) -> float | None:
         """One attempt was; the rate to hold from now on, None where the one that holds goes on."""
 
@@ -63,6 +66,9 @@ class Rule(Protocol):
 
     def refused_again(self, now: float, launched_at: float, cost: float) -> None:
         """One was that was let through to try, in an episode."""
+
+    def holds_as_much(self, now: float) -> bool:
+        """Whether the window holds about as much as when one was refused that had room, if what was found holds."""
 
     def fell(self, now: float, lasted: float) -> float:
         """An episode is over, whose refusals *lasted* so many seconds; the rate to hold."""

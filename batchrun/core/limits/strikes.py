@@ -37,8 +37,13 @@ _IN_A_ROW, _IN_A_ROW_GAPS = 0.02, 2.5
 def patience(*, is_found: bool, is_known: bool, noise: float, chance: float) -> int:
     """Refusals in a row that begin a pause, where such a share of attempts is refused whatever the rate."""
     if is_found:
-        return _PATIENCE + math.ceil(_ROWS_OF_NOISE * noise)
-    return _KNOWN_PATIENCE if is_known else COLD_PATIENCE + math.ceil(_ROWS_OF_NOISE * chance)
+        return _PATIENCE + more_in_a_row(noise)
+    return _KNOWN_PATIENCE if is_known else COLD_PATIENCE + more_in_a_row(chance)
+
+
+def more_in_a_row(noise: float) -> int:
+    """How many more it takes, where such a share of attempts is refused whatever the rate."""
+    return math.ceil(_ROWS_OF_NOISE * noise)
 
 
 @slotted

@@ -150,6 +150,10 @@ class FoundTokens:
         """Whether what went in it, and the row that was refused, come to the quota that was found, however far guesses are off."""
         return self.found.may_be_full(now, launched_at, self.climb.held, cost)
 
+    def had_room(self, now: float, launched_at: float, cost: float) -> bool:
+        """Whether what went in it, and the row, came to less than the quota that was found, however far guesses are off."""
+        return self.found.had_room(now, launched_at, self.climb.held, cost)
+
     def refused(self, now: float, launched_at: float, cost: float, bucket: Bucket | None) -> float | None:  # noqa: ARG002 - no turn is lost.
         """What it says of the quota."""
         climb = self.climb
@@ -177,6 +181,7 @@ class FoundTokens:
         window = windows.window
         if windows.is_no_window(lasted):
             return self.climb.rate(now)
+        self.climb.noise.begin_anew()
         at_end = self.counting.at_end
         windows.of_answers = at_end and window < LONG
         windows.end_episode(now, lasted)
@@ -199,6 +204,10 @@ class FoundTokens:
         held = max(held, windows.at_last.minute * UNDER)
         self.found.held_at_least(held)
         return held
+
+    def holds_as_much(self, now: float) -> bool:
+        """Whether it does, if the latest refusal cannot be of the quota that was found."""
+        return self.found.holds_as_much(now)
 
     def when_held(self, now: float) -> Self:  # noqa: ARG002 - whenever that is.
         """Go on."""

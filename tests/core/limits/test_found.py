@@ -125,6 +125,40 @@ def test_a_large_row_that_may_well_have_been_larger_shows_no_fall():
     assert not one.has_fallen
 
 
+@pytest.mark.parametrize(("holds", "had_room"), [(59_000.0, False), (57_900.0, True), (20_000.0, True)])
+def test_a_row_surely_had_room_where_its_refusal_would_show_that_the_quota_has_fallen(holds, had_room):
+    one = confirmed(holds)
+    assert one.had_room(100.0, 100.0, HELD, 500.0) is had_room
+    refused(one)
+    assert one.has_fallen is had_room
+
+
+def test_of_a_window_that_an_earlier_opening_may_have_filled_it_is_not_known_whether_a_row_had_room():
+    assert not found(0.0, knows_all=False).had_room(100.0, 100.0, HELD, 500.0)
+
+
+@pytest.mark.parametrize(("answered", "had_room"), [(58_000.0, False), (55_000.0, True)])
+def test_where_answers_are_counted_a_row_had_room_where_they_came_to_less_than_the_quota_whatever_is_under_way(answered, had_room):
+    one = confirmed(70_000.0)
+    one.reckoning.counting.at_end = True
+    one.reckoning.room.ended.know(100.0, answered)
+    assert one.had_room(100.0, 100.0, HELD, 500.0) is had_room
+
+
+@pytest.mark.parametrize(("left", "as_much"), [(0.0, True), (1_500.0, True), (1_600.0, False)])
+def test_the_window_holds_as_much_as_at_a_refusal_that_showed_a_fall_until_a_tenth_of_it_has_left(left, as_much):
+    one = found(left, at=50.0)
+    one.reckoning.room.went.know(100.0, 20_000.0 - left)
+    refused(one)
+    assert one.holds_as_much(111.0) is as_much
+
+
+def test_where_a_refusal_showed_no_fall_it_says_nothing_that_the_window_holds_as_much():
+    one = confirmed(59_000.0)
+    refused(one)
+    assert not one.holds_as_much(100.0)
+
+
 def test_where_an_earlier_opening_may_have_filled_the_window_nothing_that_was_found_is_lost():
     one = found(0.0, knows_all=False)
     assert refused(one) == HELD

@@ -704,3 +704,48 @@ def test_of_an_attempt_that_was_taken_is_learnt_what_there_is_to_learn_a_wide_ma
         each.took(1.0, 0.5, 100.0)
     assert wide.attempts.margin.share < before
     assert held.attempts.use.taken.amount == 1.0
+
+
+def of_tokens(rows=60):
+    """One that found so many tokens a second, of six seconds of which it knows what went: next to nothing."""
+    limits = limiter(NO_QUOTA)
+    limits.teach({"tokens": {"rate": 1000.0, "window": 6.0}}, 0.0)
+    for number in range(300 - rows, 300):
+        limits.pay(number, 10.0)
+        limits.settle(number, 10.0, 10.0)
+        limits.took(number, number, 10.0)
+    return limits
+
+
+@pytest.mark.parametrize(("rows", "chance"), [(60, 1), (200, 2)])
+def test_a_row_refused_alone_that_had_room_teaches_nothing_and_the_next_one_in_a_row_that_the_quota_has_fallen(rows, chance):
+    """Or the one after that, where one among two hundred has shown by then that some are refused by chance."""
+    limits = of_tokens(rows)
+    until = limits.tokens.climb.until
+    now = refuse(limits, 300.0, TPM, tokens=10.0, times=chance)
+    assert limits.tokens.held == 1000.0
+    assert limits.tokens.climb.until == until
+    assert limits.episodes == 0
+    refuse(limits, now, TPM, tokens=10.0)
+    assert limits.episodes == 1
+
+
+def test_where_others_fill_the_same_window_a_row_that_had_room_shows_at_once_that_the_quota_has_fallen():
+    limits = of_tokens()
+    limits.is_alone = False
+    refuse(limits, 300.0, TPM, tokens=10.0)
+    assert limits.episodes == 1
+
+
+@pytest.mark.parametrize(("is_alone", "held"), [(True, 1000.0), (False, 70.0 / 6)])
+def test_an_episode_that_the_first_try_ends_while_the_window_holds_as_much_was_chance(is_alone, held):
+    limits = of_tokens()
+    limits.is_alone = is_alone
+    now = refuse(limits, 300.0, TPM, tokens=10.0, times=1 + is_alone)
+    assert limits.episodes == 1
+    at = limits.free_at(now)
+    limits.pay(at, 10.0)
+    limits.settle(at, 10.0, 10.0)
+    limits.took(at + 0.3, at, 10.0)
+    limits.free_at(at + 1.0)
+    assert limits.tokens.held == pytest.approx(held)

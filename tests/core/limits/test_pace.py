@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.limits.margin import LEAST_MARGIN, Margin
-from batchrun.core.limits.pace import pace_of_attempts, pace_of_tokens
+from batchrun.core.limits.pace import Pace, pace_of_attempts, pace_of_tokens
 from batchrun.core.limits.rules import UNDER
 from batchrun.core.limits.tokens import UnknownTokens
 
@@ -583,6 +583,73 @@ def test_more_than_a_tenth_that_is_refused_at_any_rate_is_taken_for_a_quota(ever
     assert noisy(pace, 0.0, 600.0, every)[-1][1] < 1.0
     assert pace.noise == 0.0
     assert noisy(pace, 600.0, 1200.0, 0)[-1][1] > 10.0, "it is over"
+
+
+def of_rows(rate: float) -> Pace:
+    """Tokens that were found, of which one a row goes."""
+    pace = pace_of_tokens()
+    pace.teach({"rate": rate, "window": 6.0}, 0.0)
+    return pace
+
+
+def test_a_row_refused_alone_that_had_room_is_chance_and_five_of_them_in_a_hold_that_passes_show_how_often_it_comes():
+    for refusals, noise in ((4, 0.0), (5, 0.02)):
+        pace = of_rows(5.0)
+        for number in range(250):
+            pace.pay(number / 10, 1.0)
+        assert [pace.is_chance(30.0, had_room=True) for _ in range(refusals)] == [True] * refusals
+        assert pace.held == 5.0
+        pace.rate(pace.climb.until + 1.0)
+        assert pace.noise == pytest.approx(noise)
+
+
+def test_more_than_a_tenth_is_no_chance_though_each_had_room():
+    pace = of_rows(5.0)
+    for number in range(20):
+        pace.pay(number / 5, 1.0)
+    assert [pace.is_chance(4.0, had_room=True) for _ in range(4)] == [True, True, True, False]
+
+
+def test_how_much_is_refused_so_far_counts_once_a_hundred_attempts_went():
+    pace = of_rows(5.0)
+    for number in range(99):
+        pace.pay(number / 5, 1.0)
+    assert [pace.is_chance(20.0, had_room=True) for _ in range(4)] == [True] * 4
+    assert pace.noise_so_far == 0.0
+    pace.pay(20.0, 1.0)
+    assert pace.noise_so_far == pytest.approx(0.04)
+    assert pace.noise == 0.0
+
+
+@pytest.mark.parametrize(("falls", "back_after"), [(0.99, 14), (0.97, 8)])
+def test_a_rate_of_tokens_goes_back_where_the_fewer_rows_were_refused_the_further_it_has_fallen(falls, back_after):
+    pace, broken = of_rows(5.0), 0
+    for number in range(600):
+        pace.pay(number / 5, 1.0)
+        if number >= 100 and number % 25 == 0:
+            broken += 1
+            if pace.is_chance(number / 5):
+                break
+            pace.hold(number / 5, pace.held * falls)
+    assert broken == back_after
+    assert pace.held == 5.0
+    assert 0.01 < pace.noise < 0.05
+
+
+def test_a_rate_of_tokens_never_goes_back_to_where_it_was_before_an_episode():
+    pace = of_rows(100.0)
+    for number in range(200):
+        pace.pay(number / 50, 1.0)
+    for _ in range(4):
+        assert not pace.is_chance(4.0)
+        pace.hold(4.0, pace.held * 0.9)
+    pace.begin_episode(4.0)
+    pace.find(10.0, 4.0)
+    found_at = pace.held
+    for _ in range(40):
+        if not pace.is_chance(10.0):
+            pace.hold(10.0, pace.held * 0.97)
+    assert pace.held <= found_at
 
 
 def test_a_quota_is_found_under_noise_as_well():
