@@ -170,3 +170,24 @@ def test_a_known_minute_of_twelve_workspaces_that_falls_is_found_though_nothing_
         World("a known minute falls", (tokens(1_000_000),), twelve, Quota(tpm=1_000_000), 540.0, since=300, seed=seed, changes=fall)
     ).run()
     assert seen.used >= 0.8
+
+
+class ByChance(Night):
+    """One call in so many is refused whatever is sent, and counts for nothing."""
+
+    share = 0.2
+
+    def _refuses(self, own, at, tokens):
+        return self.world.codes[Mishap.THROTTLE] if self.dice.random() < self.share else super()._refuses(own, at, tokens)
+
+
+@pytest.mark.parametrize(
+    ("workspaces", "period", "window", "known", "seed"),
+    [(2, 60, "aligned", Quota(rpm=600), 2), (4, 6, "aligned", Quota(), 2), (12, 6, "sliding", Quota(), 1), (12, 60, "sliding", Quota(), 2)],
+)
+def test_workspaces_that_share_a_quota_use_it_ten_minutes_after_they_began_though_one_call_in_five_is_refused_by_chance(
+    workspaces, period, window, known, seed
+):
+    own = tuple(Tenant(f"w{place}") for place in range(workspaces))
+    seen = ByChance(World("by chance", (calls(600, period, window),), own, known, seconds=900.0, since=600.0, seed=seed)).run()
+    assert seen.used >= 0.8

@@ -145,6 +145,18 @@ class Limiter:
         if self._episode is not None:
             self._episode.unsent(launched_at)
 
+    def refused_by_chance(self, launched_at: float) -> None:
+        """The provider refused an attempt whatever the rate is: it is as if it had not been made. Its tokens were settled already."""
+        self.unsent(launched_at)
+        if self.attempts.use.latest is not None:
+            self.attempts.use.latest.drop(launched_at)
+
+    def hold_at_least(self, now: float, rate: float) -> None:
+        """So many attempts a second were surely taken."""
+        if self.attempts.climb.rate(now) < rate:
+            self.attempts.hold(now, rate)
+            self._episode = None
+
     def took(self, now: float, launched_at: float, tokens: float) -> None:
         """The provider took an attempt of so many tokens; `settle` is apart."""
         if self.counts:
@@ -222,6 +234,13 @@ class Limiter:
         self.attempts.forget()
         self.tokens.forget()
         self._episode, self._strikes.in_a_row = None, 0
+
+    def begin_anew(self) -> None:
+        """Let go of what refusals of attempts taught, and grow as at first: they were no rate's doing."""
+        self.attempts.begin_anew()
+        self.ramp.begin_anew()
+        self._is_open, self._episode = False, None
+        self._strikes.forget()
 
     def _shut(self, subject: About, pace: Pace, now: float, jitter: float) -> None:
         """Most of the latest attempts were refused."""

@@ -30,7 +30,7 @@ from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import Rule
 from batchrun.core.limits.tokens import KnownTokens, UnknownTokens
 from batchrun.core.limits.use import NEVER_LONGER, USUAL_LEARNS, Use
-from batchrun.core.limits.windows import LONG, SHORT
+from batchrun.core.limits.windows import LONG, SHORT, Windows
 
 _CATCH_UP, _STRICT_CATCH_UP = 0.03, 0.005
 """Seconds that may be saved up for a loop that wakes late; as long as nothing was refused, and after."""
@@ -254,6 +254,11 @@ class Pace:
         if not self.is_bounded:
             self._bucket = None
         self._let_go()
+
+    def begin_anew(self) -> None:
+        """Let go of all that refusals taught: they were no rate's doing."""
+        self.forget()
+        self.climb.windows, self.climb.noise = Windows(self.use), Noise()
 
     def _let_go(self) -> None:
         self.holds = False

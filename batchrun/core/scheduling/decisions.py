@@ -52,6 +52,8 @@ class Ticket:
     """What the attempt may cost, set aside in each of its lane's budgets."""
     places: tuple[int, int] = (0, 0)
     """Those that the limits on calls at once gave it, its lane's and its pool's."""
+    number: int = 0
+    """Which of its pool's calls it is."""
     sent: bool = True
     """False once it is known that no call is made."""
 

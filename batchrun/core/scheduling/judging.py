@@ -124,7 +124,7 @@ class Judge:
         if failure.fault is Fault.REASK:
             lane.throttled_since = None
             return self._put_back(ticket, failure, Verdict.REASKED)
-        refused(lane, ticket.launched_at, failure, now, jitter, ticket.places)
+        refused(ticket, failure, now, jitter)
         if self._throttled_for_too_long(lane, now):
             self._park(Scope.LANE, lane, replace(failure, advice=self._nothing_passed(ticket, failure)), now)
         if about(failure.code) is About.TOKENS and self._is_too_large(ticket, now):

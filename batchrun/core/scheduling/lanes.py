@@ -21,6 +21,7 @@ from batchrun.core.limits.slots import Slots
 from batchrun.core.money.budget import Purse
 from batchrun.core.scheduling.aside import Aside
 from batchrun.core.scheduling.blame import Blame, Suspect
+from batchrun.core.scheduling.chance import Chance
 from batchrun.core.scheduling.crowding import Crowd
 from batchrun.core.scheduling.fullness import Fullness
 from batchrun.core.scheduling.lane_plan import LanePlan
@@ -71,6 +72,7 @@ class Pool:
     """When the latest good answer to any of them came."""
     lanes: list[Lane] = field(default_factory=list)
     blame: Blame = field(default_factory=Blame)
+    chance: Chance = field(default_factory=Chance)
     crowd: Crowd = field(default_factory=Crowd)
     too_large: TooLarge = field(default_factory=TooLarge)
     refused: Trail = field(default_factory=lambda: Trail(150))
@@ -90,6 +92,21 @@ class Pool:
         lane.in_pool = True
         self._joined += 1
         heappush(self.queue, (lane.tag, self._joined, lane))
+
+    def free_at(self, now: float, tokens: float) -> float:
+        """When the quota lets the next row go, which is expected to cost so much: *now*, or later."""
+        at, trial = self.limiter.free_at(now, tokens), self.chance.trial
+        return at if trial is None else max(at, trial.free_at(now))
+
+    def tried(self, now: float) -> None:
+        """Half of what was taken is tried from now on; or it has shown that refusals were chance, and taught nothing."""
+        trial = self.chance.trial
+        if trial is not None:
+            self.limiter.hold_at_least(now, trial.rate)
+            return
+        self.limiter.begin_anew()
+        for lane in self.lanes:
+            lane.limiter.begin_anew()
 
     def pop(self) -> Lane:
         """Take out the lane whose turn it is."""

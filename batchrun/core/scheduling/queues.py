@@ -58,7 +58,7 @@ class Queues:
             pool = self.pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota))
         else:
             # What a lane of several is refused for may be a limit of its own, which half of the pool's rate does not mend.
-            pool.limiter.is_alone = False
+            pool.limiter.is_alone, pool.chance.is_asked = False, True
         slots = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)
         of_lane = limiter(plan.quota, under_known=plan.pool_quota != NO_QUOTA or plan.workspace_quota != NO_QUOTA)
         of_lane.is_alone = False
@@ -177,7 +177,7 @@ class Queues:
                 self.wake(pool.pop())
             elif self.parking.stops_any and not self._is_fit(lane, now):
                 pool.pop()
-            elif (at := pool.limiter.free_at(now, tokens)) > now:
+            elif (at := pool.free_at(now, tokens)) > now:
                 self._ready_pools.popleft().active = False
                 self.alarms.ring_at(pool, at)
                 self._pass_turns_on(pool)
@@ -225,6 +225,8 @@ class Queues:
         self.in_flight += 1
         lane.tag += tokens / lane.plan.weight
         lane.pool.blame.sent(lane.suspect, tokens)
+        if lane.pool.chance.sent(now, lane.plan.workspace):
+            lane.pool.tried(now)
         if now > lane.joined_at:
             lane.waited_for_pool(now - lane.joined_at)
         for each in lane.limiters:
@@ -233,7 +235,7 @@ class Queues:
         if workspace.limiter is not None:
             # Where the workspace's rate is what limits, each launch sets the next lane's time.
             self.pass_turn_on(workspace)
-        return Ticket(ordinal, attempt, now, lane, tokens, probes, places=places)
+        return Ticket(ordinal, attempt, now, lane, tokens, probes, places=places, number=lane.pool.chance.number)
 
     @staticmethod
     def _take_due_retries(lane: Lane, now: float) -> None:

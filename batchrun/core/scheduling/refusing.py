@@ -1,4 +1,4 @@
-"""Whose a refusal is, its lane's own or its pool's, and whom it teaches.
+"""Whose a refusal is, its lane's own or its pool's, and whom it teaches: nobody, where it is chance (`chance.py`).
 
 A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
 provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
@@ -22,6 +22,7 @@ from dataclasses import replace
 from batchrun.core.limits.limiter import NO_QUOTA
 from batchrun.core.limits.refusals import OF_CAPACITY, About, about
 from batchrun.core.model import Failure
+from batchrun.core.scheduling.decisions import Ticket
 from batchrun.core.scheduling.fullness import Went
 from batchrun.core.scheduling.lanes import FEW, Lane
 
@@ -31,20 +32,24 @@ _EXPLAINED = 0.02
 """Of the latest calls: as many refusals as a quota that is found costs."""
 
 
-def refused(lane: Lane, launched_at: float, failure: Failure, now: float, jitter: float, places: tuple[int, int]) -> None:
+def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> None:
     """Tell the limiter that a refusal is about: its own, or its pool's.
 
     A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own: but not where no
     window of it can have been full, while all of it seems to be there. Want of capacity is about how many calls are taken at once, and
     no rate; so is whatever a provider refuses that counts none.
     """
-    subject = about(failure.code)
+    lane, launched_at, subject = ticket.lane, ticket.launched_at, about(failure.code)
     if not lane.plan.has_rates and subject is not About.GROWTH:
         subject, failure = About.CAPACITY, replace(failure, code=OF_CAPACITY)
     told = (now, launched_at, failure.code, failure.retry_after, jitter)
     if subject is About.CAPACITY:
-        _crowded(lane, now, launched_at, places)
+        _crowded(lane, now, launched_at, ticket.places)
         lane.limiter.refused(*told)
+        return
+    if subject is About.ATTEMPTS and lane.pool.chance.refused(launched_at, ticket.number, lane.plan.workspace) and not failure.retry_after:
+        for each in lane.limiters:
+            each.refused_by_chance(launched_at)
         return
     is_own = lane.pool.blame.refused(lane.suspect, of_tokens=subject is About.TOKENS)
     is_own = lane.suspect.is_capped = is_own or _stands_out(lane, launched_at, failure.code)

@@ -1,0 +1,222 @@
+"""Refusals of a pool's calls that come by chance, and how they are told from a quota's.
+
+Theory of operation. Some providers refuse one call in seven whatever is sent, because others keep them busy. Who takes each for a quota
+goes slower without end. A quota is told from that by this: half of what it took in a minute it takes again, whatever its window. So where
+more was refused than looks at a quota cost, and one here and one there as chance has it, half of what was taken is *tried*: it is sent
+evenly, even where the rate has fallen lower by then, and no refusal of it teaches anything. What is refused of it is chance, as long as
+that is about as large a share as before, and no more than half; comes one here and one there still (a window may be full yet); and hits all
+lanes as often as they send (a lane may have a quota of its own, which half of its pool's rate does not mend).
+
+From then on such a share of refusals is *explained*, and so are a few more that come together: it is as if those calls had never been sent.
+All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is tried
+again, for the share may be less by then, or more.
+
+Of a lane that has its pool to itself its limiter tells the same by itself (`limits/collapses.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import field
+
+from batchrun.core.classes import slotted
+from batchrun.core.limits.buckets import Bucket
+from batchrun.core.limits.use import NEVER_LONGER
+
+_LOOKS_FOR, _LOOKS_AT, _UNEXPLAINED = 30.0, 50, 4
+"""Seconds between two looks at what is refused, and calls, or refusals that are not explained. Two looks make a minute."""
+_MORE = 0.08
+"""The share of calls that no look at a quota costs."""
+_FADES, _SLOWEST = 0.9, 1 / NEVER_LONGER
+"""Of what was taken a second: what counts of it at the next look; and of what is tried, the least."""
+_ALONE = 0.6
+"""Of refusals by chance: how many of them at the least come after a call that was taken."""
+_HALF, _MOST, _SURELY = 0.5, 0.5, 8
+"""Of what was taken a second: what is tried; of that, the largest share that is chance; and refusals that more of it makes at the least."""
+_CLEARS_IN, _TRIES, _REFUSALS, _LONGEST = 6.0, 100, 12, 300.0
+"""Seconds until a trial counts, for windows may be full; calls, or refusals, that it takes then; and its seconds at the most."""
+_NONE, _FEWER = 3.0, 1.6
+"""Refusals that were to be expected by now, where there are none, and more for each that there is: then it shows that there are fewer."""
+_ALIKE, _LEAST, _REFUSED_LEAST = 0.4, 0.03, 3
+"""Of the share that was refused before, and of calls: what is chance is more than that; and refusals that show any."""
+_TIMES, _TOGETHER = 1.25, 10.0
+"""Times the share that was shown which is explained, and refusals that may come together."""
+_AGAIN, _AGAIN_TIMES = 600.0, 20.0
+"""Seconds until half is tried again, at the least, and times what that took."""
+_IN_VAIN, _IN_VAIN_MOST = 60.0, 3600.0
+"""Seconds until it is tried again where nothing came of it: twice as many each time, up to so many."""
+
+
+@slotted
+class Counts:
+    """Calls, and what was refused of them."""
+
+    tries: int = 0
+    refused: int = 0
+    unexplained: int = 0
+    """Of these."""
+    _alone: int = 0
+    """Refused after one that was taken."""
+    _latest: int = -1
+    """The number of the call that was refused last."""
+
+    def refuse(self, number: int) -> None:
+        """A call was refused."""
+        self.refused += 1
+        self._alone += abs(number - self._latest) > 1
+        self._latest = number
+
+    def with_those_of(self, earlier: Counts) -> Counts:
+        """Both together."""
+        return Counts(self.tries + earlier.tries, self.refused + earlier.refused)
+
+    @property
+    def is_more(self) -> bool:
+        """Whether more is not explained than looks at a quota cost."""
+        return self.unexplained > _MORE * self.tries
+
+    @property
+    def may_be_chance(self) -> bool:
+        """Whether refusals come as chance has it, and are not most of what came."""
+        return self._alone >= _ALONE * self.refused and not self.are_most_refused
+
+    @property
+    def are_most_refused(self) -> bool:
+        """Whether more is refused than chance explains."""
+        return self.refused >= _SURELY and self.refused > _MOST * self.tries
+
+
+@slotted
+class Trial:
+    """Half of what was taken is sent."""
+
+    rate: float
+    began: float
+    before: float
+    """The share that was refused, at the least."""
+    _bucket: Bucket = field(init=False)
+    _counts: Counts = field(default_factory=Counts)
+    _tries: Counter[str] = field(default_factory=Counter)
+    _refused: Counter[str] = field(default_factory=Counter)
+    """By lane."""
+
+    def __post_init__(self) -> None:
+        self._bucket = Bucket(self.rate, 1.0)
+
+    def free_at(self, now: float) -> float:
+        """When the next call may go."""
+        return self._bucket.free_at(now)
+
+    def sent(self, now: float, lane: str) -> None:
+        """A call goes."""
+        self._bucket.pay(now, 1.0)
+        if now >= self.began + _CLEARS_IN:
+            self._counts.tries += 1
+            self._tries[lane] += 1
+
+    def refused(self, launched_at: float, number: int, lane: str) -> None:
+        """A call was refused."""
+        if launched_at >= self.began + _CLEARS_IN:
+            self._counts.refuse(number)
+            self._refused[lane] += 1
+
+    def is_over(self, now: float) -> bool:
+        """Whether it has shown what it can."""
+        tries, refused = self._counts.tries, self._counts.refused
+        is_less = self.before * tries >= _NONE + _FEWER * refused
+        is_enough = is_less or tries >= _TRIES or refused >= _REFUSALS or self._counts.are_most_refused
+        return is_enough or now >= self.began + _LONGEST
+
+    @property
+    def share(self) -> float:
+        """What is chance, at the most; 0.0 where it shows none."""
+        tries, refused = self._counts.tries, self._counts.refused
+        is_alike = refused >= _REFUSED_LEAST and refused > max(_LEAST, _ALIKE * self.before) * tries
+        is_chance = is_alike and self._counts.may_be_chance and self._is_spread
+        return (refused + math.sqrt(refused)) / tries if is_chance else 0.0
+
+    @property
+    def _is_spread(self) -> bool:
+        """Whether lanes were refused as they sent, as far as chance lets them differ (Pearson, 1900)."""
+        share, lanes = self._counts.refused / self._counts.tries, len(self._tries)
+        squares = sum((self._refused[lane] - share * tries) ** 2 / tries for lane, tries in self._tries.items())
+        return squares <= share * (1 - share) * (lanes + 2.5 * math.sqrt(2 * lanes))
+
+
+@slotted
+class Chance:
+    """Of one pool; told the time."""
+
+    is_asked: bool = False
+    """Several lanes share it."""
+    share: float = 0.0
+    """Of the calls: what is refused whatever is sent, at the most."""
+    trial: Trial | None = None
+    number: int = 0
+    """Of the latest call."""
+    _spare: float = 0.0
+    """Refusals that are explained by now."""
+    _began: float = math.inf
+    """When the latest look was."""
+    _counts: Counts = field(default_factory=Counts)
+    """Since then."""
+    _before: Counts = field(default_factory=Counts)
+    _before_began: float = math.inf
+    """The same of the look before it."""
+    _taken: float = 0.0
+    """A second, of late."""
+    _again_at: float = -math.inf
+    """Until then nothing is tried."""
+    _in_vain: float = _IN_VAIN
+
+    def sent(self, now: float, lane: str) -> bool:
+        """A call goes; whether a trial begins with that, or has shown chance where there was none."""
+        self.number += 1
+        if not self.is_asked:
+            return False
+        counts, trial, share = self._counts, self.trial, self.share
+        counts.tries += 1
+        if self.share:
+            self._spare = min(_TOGETHER, self._spare + _TIMES * self.share)
+        if trial is not None:
+            trial.sent(now, lane)
+            if trial.is_over(now):
+                self._end(trial, now)
+        elif self._began == math.inf:
+            self._began = now
+        elif now >= self._began + _LOOKS_FOR and (counts.tries >= _LOOKS_AT or counts.unexplained >= _UNEXPLAINED):
+            self._look(now)
+        return (self.trial is not None and trial is None) or self.share > share == 0.0
+
+    def refused(self, launched_at: float, number: int, lane: str) -> bool:
+        """A call of that *number* was refused; whether that is explained."""
+        self._counts.refuse(number)
+        if self.trial is not None:
+            self.trial.refused(launched_at, number, lane)
+            return True
+        if self._spare >= 1.0:
+            self._spare -= 1.0
+            return True
+        self._counts.unexplained += 1
+        return False
+
+    def _look(self, now: float) -> None:
+        latest, both, began = self._counts, self._counts.with_those_of(self._before), self._before_began
+        is_more = all(each.is_more and each.may_be_chance for each in (latest, self._before))
+        self._before, self._before_began = latest, self._began
+        self._counts, self._began = Counts(), now
+        if began == math.inf:
+            return
+        self._taken = max(_FADES * self._taken, (both.tries - both.refused) / (now - began))
+        if now >= self._again_at and (self.share or is_more) and not both.are_most_refused:
+            before = (both.refused - math.sqrt(both.refused)) / both.tries
+            self.trial = Trial(max(_SLOWEST, _HALF * self._taken), now, max(_MORE, before))
+
+    def _end(self, trial: Trial, now: float) -> None:
+        self.share, self.trial = trial.share, None
+        self._spare = _TOGETHER if self.share else 0.0
+        self._in_vain = _IN_VAIN if self.share else min(_IN_VAIN_MOST, 2 * self._in_vain)
+        self._again_at = now + (max(_AGAIN, _AGAIN_TIMES * (now - trial.began)) if self.share else self._in_vain / 2)
+        self._began, self._counts = now, Counts()
+        self._before_began, self._before = math.inf, Counts()

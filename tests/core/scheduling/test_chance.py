@@ -1,0 +1,148 @@
+"""Half of what was taken is tried; and whole runs of several workspaces of which a share is refused whatever they send."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from batchrun.core.scheduling.chance import Chance
+from batchrun.core.scheduling.retry import RetryPolicy
+from batchrun.core.scheduling.scheduler import Scheduler
+from tests.laboratory import Events, answer, lane, throttled
+
+LANES = ("legal", "sales")
+
+
+class Calls:
+    """Made of both lanes in turn, and refused as they are told to be."""
+
+    def __init__(self) -> None:
+        self.chance = Chance(is_asked=True)
+        self.now = 0.0
+        self.turns = 0
+
+    def until(self, end, is_refused, gap=0.1):
+        """What was not explained of what was refused, until *end* or until a trial begins or is over."""
+        told = 0
+        while self.now < end:
+            self.now += gap
+            self.turns += 1
+            name = LANES[self.turns % 2]
+            trial = self.chance.trial
+            self.chance.sent(self.now, name)
+            if is_refused(self.turns):
+                told += not self.chance.refused(self.now, self.chance.number, name)
+            if self.chance.trial is not trial:
+                break
+        return told
+
+    def look(self, is_refused):
+        """Call for a minute; whether half is tried by then."""
+        self.until(self.now + 61.0, is_refused)
+        return self.chance.trial is not None
+
+    def shown(self, is_refused):
+        """The share that half of it shows, which was tried since this minute."""
+        self.until(self.now + 600.0, is_refused, gap=0.2)
+        assert self.chance.trial is None
+        return self.chance.share
+
+
+def every(number):
+    return lambda turn: turn % number == 0
+
+
+def never(_turn):
+    return False
+
+
+def in_rows(turn):
+    return turn % 40 < 8
+
+
+def test_half_of_what_was_taken_in_a_minute_is_tried_where_one_in_seven_is_refused_here_and_there():
+    calls = Calls()
+    assert calls.look(every(7))
+    assert calls.chance.trial is not None
+    assert calls.chance.trial.rate == pytest.approx(10 * 6 / 7 / 2, rel=0.01)
+    began = calls.now
+    calls.until(began + 5.0, never, gap=calls.chance.trial.rate**-1 / 2)
+    assert calls.chance.trial.free_at(calls.now) == pytest.approx(began + 10.0, abs=0.5)
+
+
+@pytest.mark.parametrize("refuses", [never, every(50), in_rows, lambda turn: turn % 5], ids=["none", "few", "in rows", "most"])
+def test_nothing_is_tried_where_refusals_are_what_a_quota_makes_of_them(refuses):
+    assert not Calls().look(refuses)
+
+
+def test_what_is_refused_of_half_is_explained_from_then_on_and_no_more_than_that():
+    calls = Calls()
+    assert calls.look(every(7))
+    assert 1 / 7 < calls.shown(every(7)) < 0.25
+    assert calls.until(calls.now + 300.0, every(7)) == 0
+    assert calls.until(calls.now + 60.0, every(2)) > 50
+
+
+@pytest.mark.parametrize(
+    "refuses",
+    [never, every(30), in_rows, lambda turn: turn % 3, lambda turn: turn % 2 and every(7)(turn)],
+    ids=["none", "few", "in rows", "most", "one lane"],
+)
+def test_it_is_no_chance_where_half_is_refused_otherwise(refuses):
+    calls = Calls()
+    assert calls.look(every(7))
+    assert calls.shown(refuses) == 0.0
+    assert calls.until(calls.now + 50.0, every(7)) > 60
+
+
+def test_what_was_tried_in_vain_is_tried_again_ever_later():
+    calls = Calls()
+    began: list[float] = []
+    while len(began) < 4:
+        assert calls.now < 3600.0
+        if calls.look(every(7)):
+            began.append(calls.now)
+            calls.shown(never)
+    first, second, third = (later - earlier for earlier, later in itertools.pairwise(began))
+    assert first < second < third
+
+
+def test_chance_that_is_over_is_found_to_be():
+    calls = Calls()
+    assert calls.look(every(7))
+    assert calls.shown(every(7))
+    while not calls.look(never):
+        assert calls.now < 3600.0
+    assert calls.shown(never) == 0.0
+
+
+def test_while_all_is_refused_for_an_hour_nothing_is_tried_and_after_it_what_is_chance_is_told_as_before():
+    calls = Calls()
+    assert calls.look(every(7))
+    share = calls.shown(every(7))
+    calls.until(calls.now + 3600.0, lambda _turn: True, gap=8.0)
+    assert calls.chance.trial is None
+    assert calls.chance.share == share
+    began = calls.now
+    while not calls.look(every(7)):
+        assert calls.now < began + 60.0
+    assert calls.shown(every(7)) > 1 / 7
+    assert calls.now < began + 300.0
+
+
+@pytest.mark.parametrize("workspaces", [2, 4, 12])
+@pytest.mark.parametrize(("share", "seed"), [(0.1, 1), (0.15, 2), (0.2, 3), (0.2, 4)])
+def test_a_run_of_several_workspaces_of_which_a_share_is_refused_by_chance_is_held_up_by_no_more_than_minutes(workspaces, share, seed):
+    dice, rows, slots = random.Random(seed), 12_000 // workspaces, 12 // workspaces
+    lanes = [lane(f"w{place}", rows, slots, account="main") for place in range(workspaces)]
+    events = Events(
+        Scheduler(lanes, RetryPolicy()),
+        lambda _ticket: (throttled(), 0.06) if dice.random() < share else (answer(), dice.uniform(0.5, 1.0)),
+    )
+    drained = events.run(until=7200.0)
+    assert drained is not None
+    assert not drained.parked
+    assert sum(each.verdict.final for each in events.settled) == 12_000
+    assert events.now < 1.25 * 12_000 * 0.75 / 12 + 600.0
