@@ -9,7 +9,7 @@ from io import BytesIO
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from pypdf import PdfReader
 
 from batchrun.core.ledger.totals import Totals
@@ -75,7 +75,7 @@ def shown(browser, path, *, viewport=LAPTOP, **settings):
 
 def open_everything(page):
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
-    page.wait_for_function("[...document.querySelectorAll('.numbers')].every((each) => each.querySelector('table'))")
+    expect(page.locator(".numbers:not(:has(table))")).to_have_count(0)
 
 
 @pytest.mark.parametrize("name", [*NIGHTS, "own"])
@@ -160,10 +160,10 @@ def test_a_table_that_goes_on_beyond_the_edge_fades_there_until_it_has_been_scro
         region = page.locator("#who .scroll")
         assert "more" in region.get_attribute("class").split()
         region.evaluate("(each) => { each.scrollLeft = each.scrollWidth }")
-        page.wait_for_function("!document.querySelector('#who .scroll').classList.contains('more')")
+        expect(page.locator("#who .scroll.more")).to_have_count(0)
         page.set_viewport_size(LAPTOP)
         region.evaluate("(each) => { each.scrollLeft = 0 }")
-        page.wait_for_function("!document.querySelector('.scroll.more')")
+        expect(page.locator(".scroll.more")).to_have_count(0)
 
 
 def test_what_is_folded_away_leaves_no_heading_alone_on_paper(browser, pages):

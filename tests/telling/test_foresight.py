@@ -421,12 +421,12 @@ def test_a_missed_deadline_and_hours_that_are_waited_for_are_noted():
 def test_a_run_that_takes_longer_than_any_calendar_goes_is_told_as_such_with_its_deadline_and_its_budget():
     write(rows_of(1000))
     job = job_of(
-        job={"input": "in.jsonl", "output": "run", "deadline": "9999-12-31T12:00:00+00:00"},
+        job={"input": "in.jsonl", "output": "run", "deadline": "9998-12-31T12:00:00+00:00"},
         workspaces={"legal": {"rpm": 0.001, "budget": {"amount": 0.3}}},
     )
-    told = look_ahead(job, datetime(9999, 12, 31, tzinfo=UTC), dotenv=None)
+    told = look_ahead(job, datetime(9998, 12, 31, tzinfo=UTC), dotenv=None)
     assert told.at(told.seconds) is None
-    assert "the deadline 9999-12-31 12:00 (UTC) would be missed: as forecast, the run takes for more than a year" in told.notes
+    assert "the deadline 9998-12-31 12:00 (UTC) would be missed: as forecast, the run takes for more than a year" in told.notes
     (wrong,) = told.obstacles
     assert re.search(r"would be spent after [\d,]+ d \d+ h, at a time beyond any calendar;", wrong.said)
 
