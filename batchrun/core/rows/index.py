@@ -102,9 +102,11 @@ class Index:
     def places(self, ordinals: Iterable[int]) -> list[tuple[int, int, int | None]]:
         """File, offset and span of each row."""
         places, rows, ends, found = self._positions, len(self._positions), self._ends, []
+        # Before the first of them none is looked for: as a rule that is where a file ends.
+        first = ends[0] if ends else 1 << 64
         for ordinal in ordinals:
             place, following = places[ordinal], places[ordinal + 1] if ordinal + 1 < rows else -1
-            if (nth := bisect(ends, place)) < len(ends) and (ends[nth] < following or following < 0):
+            if not 0 <= following <= first and (nth := bisect(ends, place)) < len(ends) and (ends[nth] < following or following < 0):
                 following = ends[nth]
             file = place >> _OFFSET_BITS
             found.append((file, place & _OFFSET_MASK, following - place if following >> _OFFSET_BITS == file else None))

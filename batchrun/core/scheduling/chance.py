@@ -150,6 +150,8 @@ class Chance:
 
     is_asked: bool = False
     """Several lanes share it."""
+    counts: bool = False
+    """What goes is counted: something was refused within the latest two looks, or is explained."""
     share: float = 0.0
     """Of the calls: what is refused whatever is sent, at the most."""
     trial: Trial | None = None
@@ -171,10 +173,7 @@ class Chance:
     _in_vain: float = _IN_VAIN
 
     def sent(self, now: float, lane: str) -> bool:
-        """A call goes; whether a trial begins with that, or has shown chance where there was none."""
-        self.number += 1
-        if not self.is_asked:
-            return False
+        """A call goes, and is counted; whether a trial begins with that, or has shown chance where there was none."""
         counts, trial, share = self._counts, self.trial, self.share
         counts.tries += 1
         if self.share:
@@ -191,6 +190,7 @@ class Chance:
 
     def refused(self, launched_at: float, number: int, lane: str) -> bool:
         """A call of that *number* was refused; whether that is explained."""
+        self.counts = self.is_asked
         self._counts.refuse(number)
         if self.trial is not None:
             self.trial.refused(launched_at, number, lane)
@@ -207,6 +207,9 @@ class Chance:
         self._before, self._before_began = latest, self._began
         self._counts, self._began = Counts(), now
         if began == math.inf:
+            return
+        if not (both.refused or self.share):
+            self.counts, self._began, self._before_began = False, math.inf, math.inf
             return
         self._taken = max(_FADES * self._taken, (both.tries - both.refused) / (now - began))
         if now >= self._again_at and (self.share or is_more) and not both.are_most_refused:

@@ -225,7 +225,9 @@ class Queues:
         self.in_flight += 1
         lane.tag += tokens / lane.plan.weight
         lane.pool.blame.sent(lane.suspect, tokens)
-        if lane.pool.chance.sent(now, lane.plan.workspace):
+        chance = lane.pool.chance
+        chance.number += 1
+        if chance.counts and chance.sent(now, lane.plan.workspace):
             lane.pool.tried(now)
         if now > lane.joined_at:
             lane.waited_for_pool(now - lane.joined_at)
@@ -235,7 +237,7 @@ class Queues:
         if workspace.limiter is not None:
             # Where the workspace's rate is what limits, each launch sets the next lane's time.
             self.pass_turn_on(workspace)
-        return Ticket(ordinal, attempt, now, lane, tokens, probes, places=places, number=lane.pool.chance.number)
+        return Ticket(ordinal, attempt, now, lane, tokens, probes, places=places, number=chance.number)
 
     @staticmethod
     def _take_due_retries(lane: Lane, now: float) -> None:

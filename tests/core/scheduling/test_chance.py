@@ -31,7 +31,9 @@ class Calls:
             self.turns += 1
             name = LANES[self.turns % 2]
             trial = self.chance.trial
-            self.chance.sent(self.now, name)
+            self.chance.number += 1
+            if self.chance.counts:
+                self.chance.sent(self.now, name)
             if is_refused(self.turns):
                 told += not self.chance.refused(self.now, self.chance.number, name)
             if self.chance.trial is not trial:
@@ -146,3 +148,11 @@ def test_a_run_of_several_workspaces_of_which_a_share_is_refused_by_chance_is_he
     assert not drained.parked
     assert sum(each.verdict.final for each in events.settled) == 12_000
     assert events.now < 1.25 * 12_000 * 0.75 / 12 + 600.0
+
+
+def test_calls_are_counted_from_the_first_that_is_refused_until_two_looks_see_none():
+    calls, counted = Calls(), []
+    for end, refuses in ((100.0, never), (101.0, every(5)), (130.0, never), (230.0, never), (231.0, every(5))):
+        calls.until(end, refuses)
+        counted.append(calls.chance.counts)
+    assert counted == [False, True, True, False, True]
