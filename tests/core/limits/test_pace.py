@@ -649,7 +649,7 @@ def test_a_rate_of_tokens_never_goes_back_to_where_it_was_before_an_episode():
     for _ in range(40):
         if not pace.is_chance(10.0):
             pace.hold(10.0, pace.held * 0.97)
-    assert pace.held <= found_at
+        assert pace.held <= found_at
 
 
 def test_a_quota_is_found_under_noise_as_well():
