@@ -10,8 +10,9 @@ the share that is refused is small and stays, no lower rate mends it: the rate g
 then on twice that share is taken for chance. A hold that passes with less of it halves the difference.
 
 Of tokens each refusal is read, where nobody else fills the same window. One that came alone though its row had room, by all that is known
-of the window, breaks no hold: five of these in a hold that passes show how often that comes. Else a rate of tokens goes back as a rate of
-attempts does, where it has fallen the further the fewer were refused; but to none from before an episode: the quota has fallen then.
+of the window, breaks no hold: five of these in a hold that passes, and half of its refusals, show how often it comes. Else a rate of tokens
+goes back as a rate of attempts does, where it has fallen the further the fewer were refused; but to none from before an episode: the quota
+has fallen then.
 
 A larger share is no chance for it: then the rate goes on falling, and what that shows is told apart in `collapses.py`.
 """
@@ -91,9 +92,7 @@ class Noise:
 
     def _is_lower(self, held: float) -> bool:
         """Whether fewer were refused at such a rate than at the one before, if the rate was at fault."""
-        if self.of_rows:
-            return (1 - held / self._fell_from) * self.refusals >= _LOWER_BY
-        return held <= _LOWER * self._fell_from
+        return held <= _LOWER * self._fell_from and (not self.of_rows or (1 - held / self._fell_from) * self.refusals >= _LOWER_BY)
 
     def begin_anew(self) -> None:
         """Go on from another rate than the one that holds were broken at: the quota itself has fallen since."""
@@ -116,7 +115,7 @@ class Noise:
         self._judged, self._broken = True, 0
         if self.tries >= _JUDGED_BY:
             refused = self.refusals / self.tries
-            if self._had_room >= _HAD_ROOM and refused <= _MOST:
+            if self._had_room >= max(_HAD_ROOM, self.refusals / 2) and refused <= _MOST:
                 self.share = max(self.share, self._had_room / self.tries)
             self.share = min(self.share, (self.share + refused) / 2)
         self.tries = self.refusals = self._had_room = 0

@@ -603,6 +603,18 @@ def test_a_row_refused_alone_that_had_room_is_chance_and_five_of_them_in_a_hold_
         assert pace.noise == pytest.approx(noise)
 
 
+def test_where_most_that_was_refused_had_no_room_what_had_shows_nothing():
+    for others, noise in ((5, 0.02), (6, 0.0)):
+        pace = of_rows(5.0)
+        for number in range(250):
+            pace.pay(number / 10, 1.0)
+        for _ in range(5):
+            assert pace.is_chance(30.0, had_room=True)
+        pace.climb.noise.refusals += others
+        pace.rate(pace.climb.until + 1.0)
+        assert pace.noise == pytest.approx(noise)
+
+
 def test_more_than_a_tenth_is_no_chance_though_each_had_room():
     pace = of_rows(5.0)
     for number in range(20):
