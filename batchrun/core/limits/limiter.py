@@ -272,10 +272,10 @@ class Limiter:
 
     def _read(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
         """Each refusal shows something by itself; some, that the quota has fallen. But chance comes alone."""
-        in_a_row, by_chance = self._strikes.in_a_row, more_in_a_row(pace.noise_so_far) if self.is_alone else 0
-        if self.is_alone and in_a_row <= 1 + by_chance:
-            had_room = pace.rule.had_room(now, launched_at, self._refunded)
-            if pace.is_chance(now, had_room=had_room):
+        in_a_row, by_chance = self._strikes.in_a_row, 0
+        if self.is_alone:
+            by_chance = more_in_a_row(pace.noise_so_far)
+            if in_a_row <= 1 + by_chance and pace.is_chance(now, had_room=pace.rule.had_room(now, launched_at, self._refunded)):
                 return
         pace.ease(now, launched_at, self._refunded)
         if pace.rule.has_fallen or in_a_row >= COLD_PATIENCE + by_chance:
