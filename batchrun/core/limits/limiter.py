@@ -50,6 +50,10 @@ class Quota:
     rpm: float | None = None
     tpm: float | None = None
 
+    def seconds(self, tokens: float) -> float:
+        """How long it takes to make up for an attempt of so many tokens."""
+        return max(60.0 / self.rpm if self.rpm else 0.0, 60.0 * tokens / self.tpm if self.tpm else 0.0)
+
 
 NO_QUOTA = Quota()
 

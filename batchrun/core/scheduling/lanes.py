@@ -26,6 +26,7 @@ from batchrun.core.scheduling.crowding import Crowd
 from batchrun.core.scheduling.fullness import Fullness
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.outages import Outage
+from batchrun.core.scheduling.reserve import Reserve
 from batchrun.core.scheduling.too_large import Refused, TooLarge
 
 FEW = 3
@@ -51,6 +52,13 @@ class Workspace:
     """Slots that are kept for lanes whose turn it is, and that were woken for it."""
     waiting: deque[Lane] = field(default_factory=deque)
     alarm: int = 0
+    reserve: Reserve = field(default_factory=Reserve)
+
+    def free_at(self, now: float, lane: Lane, tokens: float) -> float:
+        """When its own rate, if it has one, lets a row of *lane* go, which is expected to cost so much: *now*, or later."""
+        if self.limiter is None:
+            return now
+        return self.reserve.free_at(self.limiter.free_at(now, tokens), lane, lane.plan.workspace_quota.seconds(tokens))
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +74,8 @@ class Pool:
     alarm: int = 0
     turns: list[Lane] = field(default_factory=list)
     """Lanes that joined with a slot's turn, which passes on once they are seen to wait here."""
+    keeps: dict[Lane, None] = field(default_factory=dict)
+    """Lanes that joined with a slot's turn, and keep it: they are next here, or were when they had none."""
     refused_lane: Lane | None = None
     refused_at: float = -math.inf
     answered_at: float = -math.inf
@@ -88,7 +98,10 @@ class Pool:
     def join(self, lane: Lane) -> None:
         """Let *lane* wait for the quota."""
         if lane.rested:
-            lane.tag, lane.rested = max(lane.tag, self._served), False
+            lane.tag = max(lane.tag, self._served)
+        elif lane.waited:
+            lane.tag = max(lane.tag, self._served - lane.next_tokens() / lane.plan.weight)
+        lane.rested = lane.waited = False
         lane.in_pool = True
         self._joined += 1
         heappush(self.queue, (lane.tag, self._joined, lane))
@@ -178,12 +191,16 @@ class Lane:
     """Stands in its pool's queue."""
     in_turn: bool = False
     """Its workspace woke it because it was the next to have a slot."""
+    is_next: bool = False
+    """It is its turn in its pool, or was when its workspace had no slot for it, or not enough of its rate."""
     alarm: int = 0
     """Number of its live entry in the heap of times; 0 for none."""
     tag: float = 0.0
     """What it was served in its pool, over its weight."""
     rested: bool = True
     """Something of its own held it back since it was last served."""
+    waited: bool = False
+    """It waited for its workspace since then: by as much as a row it may be behind others in its pool."""
     throttled_since: float | None = None
     """When the first throttle without a later success came."""
     throttles: int = 0

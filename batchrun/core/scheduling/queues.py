@@ -13,11 +13,15 @@ one of its rows. What an attempt will cost is estimated; settling it corrects la
 stands in the workspace's queue: each slot given back, and each time its rate allows, gives one of them its turn, for which a slot is kept
 until it launches, or turns out to be held back by something else and passes the turn on. Times stand in one heap; whatever changes its
 mind leaves a stale entry behind, which is recognised by its number and dropped when its time comes.
+
+A lane needs its workspace and its pool at once, and another model of the workspace may be quicker to take whatever comes free. So whoever
+is next in its pool has its turn there even if its workspace has nothing for it: it waits for that, is at the head again, and keeps the
+slot, and what it will need of the workspace's rate (`reserve.py`), until the pool has room: as long as its row takes there, and not while
+the pool pauses.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterable
 
@@ -28,7 +32,7 @@ from batchrun.core.scheduling.decisions import Ticket
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
 from batchrun.core.scheduling.parking import Parked, Parking
-from batchrun.core.scheduling.too_large import MOST
+from batchrun.core.scheduling.retries import are_too_large, take_due
 
 
 class Queues:
@@ -85,7 +89,7 @@ class Queues:
     def _may_launch(self, lane: Lane, now: float) -> bool:
         """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
         if lane.retries:
-            self._take_due_retries(lane, now)
+            take_due(lane, now)
         workspace, too_large = lane.workspace, lane.pool.too_large
         if self.parking.stops_any and any(not parked.probe_due for parked in self.parking.of(lane)):
             pass  # The end of the park, or its next probe, wakes it.
@@ -94,33 +98,21 @@ class Queues:
         elif not (lane.front or lane.undrawn):
             if lane.retries:
                 self.alarms.ring_at(lane, lane.retries[0][0])
-        elif now < too_large.until and self._is_too_large(lane):
+        elif now < too_large.until and are_too_large(lane):
             self.alarms.ring_at(lane, min(too_large.until, lane.retries[0][0]))
         elif (at := lane.free_at(now)) > now:
             self.alarms.ring_at(lane, at)
         elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
             self._queue(lane)
             return False
-        elif workspace.limiter is not None and (at := workspace.limiter.free_at(now, lane.next_tokens())) > now:
+        elif workspace.limiter is not None and (at := workspace.free_at(now, lane, lane.next_tokens())) > now:
             self._queue(lane, at)
             return False
         else:
             return True
-        lane.rested = True
+        lane.rested, lane.is_next = True, False
         self._end_turn(lane)
         self.pass_turn_on(workspace)
-        return False
-
-    @staticmethod
-    def _is_too_large(lane: Lane) -> bool:
-        """Let rows of *lane* step aside that are too large; whether none is left that may go."""
-        too_large = lane.pool.too_large
-        while lane.next_tokens() >= too_large.cost:
-            if len(lane.retries) >= MOST:
-                return True
-            lane.wait(too_large.until, *lane.front.popleft())
-            if not (lane.front or lane.undrawn):
-                return True
         return False
 
     def _queue(self, lane: Lane, free_at: float | None = None) -> None:
@@ -128,7 +120,7 @@ class Queues:
 
         What its rate will allow then is the first's; a larger row behind that has its own time later.
         """
-        lane.queued = lane.rested = True
+        lane.queued = lane.waited = True
         waiting = lane.workspace.waiting
         if lane.in_turn:
             self._end_turn(lane)
@@ -140,8 +132,12 @@ class Queues:
 
     @staticmethod
     def _end_turn(lane: Lane) -> None:
-        lane.workspace.turns -= lane.in_turn
-        lane.in_turn = False
+        if lane.in_turn:
+            lane.workspace.turns -= 1
+            lane.in_turn = False
+            if lane.is_next:
+                lane.pool.keeps.pop(lane, None)
+                lane.workspace.reserve.give_up(lane)
 
     def _join(self, lane: Lane, now: float) -> None:
         pool, lane.joined_at = lane.pool, now
@@ -169,7 +165,7 @@ class Queues:
             if crowd.under_way >= crowd.at_once.limit:
                 crowd.is_full = True
                 self._ready_pools.popleft().active = False
-                self._pass_turns_on(pool)
+                self._pass_turns_on(pool, now)
                 continue
             lane, too_large = pool.queue[0][2], pool.too_large
             tokens = lane.next_tokens()
@@ -179,8 +175,7 @@ class Queues:
                 pool.pop()
             elif (at := pool.free_at(now, tokens)) > now:
                 self._ready_pools.popleft().active = False
-                self.alarms.ring_at(pool, at)
-                self._pass_turns_on(pool)
+                self._wait_for_room(pool, lane, now, at)
             else:
                 pool.pop()
                 if pool.queue:
@@ -189,7 +184,19 @@ class Queues:
                     self._rest_pool(pool)
                 if self._is_fit(lane, now):
                     return self._launch(lane, now, tokens)
+                if lane.queued:
+                    # It waits for its workspace now, and does not lose its place here by it.
+                    lane.is_next = True
         return None
+
+    def _wait_for_room(self, pool: Pool, lane: Lane, now: float, at: float) -> None:
+        """Let *pool*, at whose head *lane* stands, be looked at when it has room for its row."""
+        self.alarms.ring_at(pool, at)
+        if lane.in_turn:
+            lane.is_next = True
+            lane.workspace.reserve.keep(lane, at)
+            self.pass_turn_on(lane.workspace)
+        self._pass_turns_on(pool, now)
 
     def _is_fit(self, lane: Lane, now: float) -> bool:
         # Since it was looked at nothing was launched but of other workspaces, so nothing can hold it back that did not then.
@@ -214,6 +221,7 @@ class Queues:
             self.look += 1
         if lane.in_turn:
             self._end_turn(lane)
+            lane.is_next = False
         if lane.outage.lasts:
             lane.outage.launch(now)
         crowd = lane.pool.crowd
@@ -239,16 +247,6 @@ class Queues:
             self.pass_turn_on(workspace)
         return Ticket(ordinal, attempt, now, lane, tokens, probes, places=places, number=chance.number)
 
-    @staticmethod
-    def _take_due_retries(lane: Lane, now: float) -> None:
-        """Let those go that are due: while there are others that were never sent, only once a call was answered that went no earlier."""
-        retries = lane.retries
-        while retries and retries[0][0] <= now:
-            if lane.undrawn and retries[0][4] > lane.good_at and len(retries) < MOST:
-                return
-            _, _, ordinal, attempt, _ = heapq.heappop(retries)
-            lane.front.append((ordinal, attempt))
-
     def wake(self, lane: Lane) -> None:
         """Let *lane* be worth a look, unless it waits for its turn anyway."""
         if not (lane.queued or lane.in_pool):
@@ -264,11 +262,20 @@ class Queues:
             workspace.turns += 1
             self.wake(lane)
 
-    def _pass_turns_on(self, pool: Pool) -> None:
-        """Let other lanes have the turns of those that are seen to wait for the pool."""
+    def _pass_turns_on(self, pool: Pool, now: float) -> None:
+        """Let other lanes have the turns of those that are seen to wait for the pool, and of those that are next there while it pauses."""
+        if not (pool.turns or pool.keeps):
+            return
         turns, pool.turns = pool.turns, []
+        pauses = pool.limiter.waits_until > now
+        if pauses and pool.keeps:
+            turns.extend(pool.keeps)
         for lane in turns:
-            self._end_turn(lane)
+            if lane.is_next and not pauses:
+                pool.keeps[lane] = None
+            else:
+                self._end_turn(lane)
+                lane.is_next = False
             self.pass_turn_on(lane.workspace)
 
     def hold_back(self, lanes: Iterable[Lane]) -> None:

@@ -18,6 +18,7 @@ from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.scheduling.alarms import TICK
 from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS, THROTTLED_FOR_SURE, THROTTLED_FOR_TOO_LONG, THROTTLED_IN_A_ROW
 from batchrun.core.scheduling.outages import BELIEVED, SOON, TOO_LONG, TOO_LONG_AT_FIRST, Outage, never_met
+from batchrun.core.scheduling.retries import take_due
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, next_step
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket, Verdict, WaitUntil
 from tests.laboratory import Result, again, answer, parks, rejected, throttled, unreached
@@ -181,7 +182,8 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def launch_all(self):
         while True:
-            opens = {key: self._opens_at(lane) for key, lane in self.lanes.items()}
+            # Who keeps a slot lets it go where its pool pauses.
+            opens = {key: self._opens_at(lane, may_have_kept=True) for key, lane in self.lanes.items()}
             step = self.scheduler.next(self.now)
             if not isinstance(step, Launch):
                 break
@@ -353,18 +355,28 @@ class Machine(RuleBasedStateMachine):
     def _parks_of(self, lane):
         return [park for key, park in self.parks.items() if lane.stands_in(key)]
 
-    def _opens_at(self, lane):
+    def _opens_at(self, lane, *, may_have_kept=False):
         """When *lane* may launch its next row, as far as slots and quotas let it: infinity where no time alone helps."""
-        fit, real = self._fit_at(lane), self.scheduler._lanes[lane.key]
+        fit, real = self._fit_at(lane, may_have_kept=may_have_kept), self.scheduler._lanes[lane.key]
         if fit == math.inf or real.pool.crowd.under_way >= real.pool.crowd.at_once.limit:
             return math.inf
-        return max(fit, *(each.free_at(self.now, self._tokens(real)) for each in real.limiters))
+        left = self.now if may_have_kept else real.workspace.free_at(self.now, real, self._tokens(real))
+        return max(fit, left, *(each.free_at(self.now, self._tokens(real)) for each in real.limiters))
 
-    def _fit_at(self, lane):
+    def _fit_at(self, lane, *, may_have_kept=False):
         """The same, if no quota held it back, nor its pool."""
+        real, name = self.scheduler._lanes[lane.key], lane.plan.workspace
+        kept = 0 if may_have_kept else sum(other is not real for other in self._kept(name))
+        return math.inf if self._in_flight(name) + kept >= lane.plan.concurrency else self._own_fit_at(lane)
+
+    def _kept(self, workspace):
+        """Lanes that keep a slot of the workspace: its turn came when there was none, and they wait for room at their pool's head."""
+        return [real for real in self.scheduler._lanes.values() if real.workspace.name == workspace and real.in_turn]
+
+    def _own_fit_at(self, lane):
+        """The same, if its workspace had a slot for it."""
         real = self.scheduler._lanes[lane.key]
-        flying = len(lane.out) + lane.unreleased
-        blocked = flying >= min(real.slots.limit, real.at_once.limit) or self._in_flight(lane.plan.workspace) >= lane.plan.concurrency
+        blocked = len(lane.out) + lane.unreleased >= min(real.slots.limit, real.at_once.limit)
         if self.stopped or blocked or not lane.pending.keys() - lane.aside or lane.short or lane.plan.workspace in self.closed:
             return math.inf
         due = min(at for ordinal, (at, _) in lane.pending.items() if ordinal not in lane.aside)
@@ -373,19 +385,22 @@ class Machine(RuleBasedStateMachine):
 
     def _tokens(self, real):
         """What its next row is expected to cost."""
-        self.scheduler._queues._take_due_retries(real, self.now)
+        take_due(real, self.now)
         return real.next_tokens() if real.front or real.undrawn else real.plan.tokens(real.retries[0][2])
 
     def _turn_at(self, lane):
-        """When the quota that it waits for has room for the row whose turn it is: a smaller one waits behind it, unless that may not go."""
+        """When the quota that it waits for has room for the row whose turn it is: a smaller one waits behind it.
+
+        Not behind one that something of its own holds back; its turn in a pool comes though its workspace has no slot, and it is next then.
+        """
         real = self.scheduler._lanes[lane.key]
         if real.in_pool:
-            first, quota = real.pool.queue[0][2], real.pool.limiter
+            first, quota, fit_at = real.pool.queue[0][2], real.pool.limiter, self._own_fit_at
         elif real in real.workspace.waiting and real.workspace.limiter is not None:
-            first, quota = real.workspace.waiting[0], real.workspace.limiter
+            first, quota, fit_at = real.workspace.waiting[0], real.workspace.limiter, self._fit_at
         else:
             return -math.inf
-        return quota.free_at(self.now, self._tokens(first)) if self._fit_at(self.lanes[first.key]) <= self.now else -math.inf
+        return quota.free_at(self.now, self._tokens(first)) if fit_at(self.lanes[first.key]) <= self.now else -math.inf
 
     def _running(self):
         """Something is in flight, or will be without any probe."""
@@ -469,6 +484,9 @@ class Machine(RuleBasedStateMachine):
     def _check_wait(self, at):
         assert at > self.now
         assert self._running() or self._worth_waiting_for()
+        for name, workspace in self.scheduler._queues.workspaces.items():
+            assert workspace.turns == len(kept := self._kept(name))
+            assert self.stopped or all(real.in_pool and real.is_next for real in kept), "a slot is kept for nothing"
         growing = {key for key, real in self.scheduler._lanes.items() if any(each.ramp.bucket is not None for each in real.limiters)}
         for key, lane in self.lanes.items():
             # A held entry's lane is looked at when its slot comes back.

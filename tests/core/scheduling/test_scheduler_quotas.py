@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
@@ -10,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.limiter import NO_QUOTA, Quota
 from batchrun.core.limits.tokens import KnownTokens
 from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.money.budget import TOKENS, Cap, Purse
@@ -18,7 +19,7 @@ from batchrun.core.money.periods import Period
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Verdict, WaitUntil
 from batchrun.simulator.quotas import Caps, Meter
-from tests.laboratory import Events, again, answer, ended, lane, launched, parks, throttled
+from tests.laboratory import MODEL, Events, again, answer, ended, lane, launched, parks, throttled
 
 TPM = Quota(tpm=60_000)
 """A thousand tokens a second."""
@@ -184,6 +185,47 @@ def test_a_workspace_that_waits_for_its_turn_in_a_pool_that_is_full_uses_all_of_
     events.run(120.0)
     assert len(events.launches) * 500 >= 0.97 * 1_200_000
     assert len(events.times_of("legal")) * 500 >= 0.95 * 240_000
+
+
+def beside_a_quick_model(tokens, *, slots=64, own=NO_QUOTA):
+    """Workspaces that share a quota, of which one has another model, that is always quicker to take what comes free."""
+    shared = {"tokens": lambda _ordinal: float(tokens), "pool_quota": Quota(tpm=60_000)}
+    return [
+        but(lane("sales", rows=5000, account="main", slots=64), **shared),
+        but(lane("legal", rows=5000, account="main", slots=slots), **shared, workspace_quota=own),
+        but(lane("legal", model="quick", rows=5000, slots=slots), workspace_quota=own),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "slots", "own", "calls"),
+    [(1_000, 32, NO_QUOTA, 5.4), (10_000, 32, NO_QUOTA, 5.4), (1_000, 64, Quota(rpm=60), 0.9), (10_000, 64, Quota(rpm=60), 0.95)],
+    ids=["small rows, slots", "large rows, slots", "small rows, a rate", "large rows, a rate"],
+)
+def test_a_model_has_its_share_of_its_accounts_quota_though_another_takes_all_that_its_workspace_has(tokens, slots, own, calls):
+    spread = random.Random(1)
+    events = Events(
+        Scheduler(beside_a_quick_model(tokens, slots=slots, own=own), RetryPolicy()),
+        lambda ticket: (answer() if ticket.model == "quick" else used(tokens), 5 * spread.lognormvariate(0.0, 0.5)),
+    )
+    events.run(600.0)
+    rows = Counter((ticket.workspace, ticket.model) for ticket in events.launches if ticket.launched_at >= 60.0)
+    shared = rows["legal", MODEL] + rows["sales", MODEL]
+    assert rows["legal", MODEL] >= 0.35 * shared
+    assert shared * tokens >= 0.83 * 9 * 60_000
+    assert rows["legal", MODEL] + rows["legal", "quick"] >= calls * 540, "and its workspace is kept busy"
+
+
+def test_no_slot_is_kept_for_a_model_while_its_accounts_quota_pauses():
+    def respond(ticket):
+        if ticket.model == "quick":
+            return answer(), 1.0
+        return (throttled(60.0) if 100.0 <= ticket.launched_at < 200.0 else used(1_000)), 0.5
+
+    events = Events(Scheduler(beside_a_quick_model(1_000, slots=1)[1:], RetryPolicy()), respond)
+    events.run(200.0)
+    during = Counter(ticket.model for ticket in events.launches if ticket.workspace == "legal" and 110.0 <= ticket.launched_at < 200.0)
+    assert during["quick"] >= 0.95 * 90
 
 
 def test_a_lane_that_has_had_enough_leaves_its_workspaces_rate_to_the_others():

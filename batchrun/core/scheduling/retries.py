@@ -1,0 +1,30 @@
+"""The rows of a lane that wait to be tried again: those that are due come to its front, and those that are too large step aside."""
+
+from __future__ import annotations
+
+import heapq
+
+from batchrun.core.scheduling.lanes import Lane
+from batchrun.core.scheduling.too_large import MOST
+
+
+def take_due(lane: Lane, now: float) -> None:
+    """Let those go that are due: while there are others that were never sent, only once a call was answered that went no earlier."""
+    retries = lane.retries
+    while retries and retries[0][0] <= now:
+        if lane.undrawn and retries[0][4] > lane.good_at and len(retries) < MOST:
+            return
+        _, _, ordinal, attempt, _ = heapq.heappop(retries)
+        lane.front.append((ordinal, attempt))
+
+
+def are_too_large(lane: Lane) -> bool:
+    """Let rows of *lane* step aside that are too large; whether none is left that may go."""
+    too_large = lane.pool.too_large
+    while lane.next_tokens() >= too_large.cost:
+        if len(lane.retries) >= MOST:
+            return True
+        lane.wait(too_large.until, *lane.front.popleft())
+        if not (lane.front or lane.undrawn):
+            return True
+    return False
