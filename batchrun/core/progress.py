@@ -27,6 +27,8 @@ class WorkspaceProgress:
     """Rows that were rejected or exhausted in this opening."""
     to_retry: int = 0
     """Rows that wait to be tried again."""
+    unread: int = 0
+    """Rows that could not be read, and are left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,11 @@ class Progress:
         return sum(each.to_retry for each in self.workspaces)
 
     @property
+    def unread(self) -> int:
+        """Rows that could not be read."""
+        return sum(each.unread for each in self.workspaces)
+
+    @property
     def in_flight(self) -> int:
         """Attempts under way."""
         return sum(each.in_flight for each in self.workspaces)
@@ -98,5 +105,5 @@ class Rate:
     def left(self, now: float, progress: Progress) -> float | None:
         """Seconds that the rows take which nothing stops, at the pace so far; None where that tells nothing yet."""
         rows, _ = self.of(now, progress)
-        going = progress.rows - progress.done - progress.held - progress.parked - progress.closed
+        going = progress.rows - progress.done - progress.held - progress.parked - progress.closed - progress.unread
         return going / rows if rows > 0 and (going > 0 or progress.done == progress.rows) else None

@@ -268,7 +268,7 @@ def _parks(workspaces: Mapping[str, Workspace], keys: Keys, opening: Opening, wi
 def _ports(prepare: Preparer, transport: Transport, ledger: Ledger, books: Bookkeeper, wishes: Wishes, way: UnderWay) -> Ports:
     return Ports(
         prepare, lambda ready: transport.post(ready.request, ready.reading), ledger, wishes.hand_on,
-        lambda _ticket, what: way.not_read(what.reason),
+        lambda ticket, what: way.not_read(ticket.lane.plan.workspace, what.reason),
         promise=ledger.promise, promised=ledger.promised,
         begin=lambda ready, came: transport.begin(ready.request, ready.reading, came),
         fund=lambda asked, at: books.fund([(ticket.lane.plan.purses, ticket.lane.key, most) for ticket, most in asked], at),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import field
@@ -27,6 +28,9 @@ class UnderWay:
 
     stopped_by: str | None = None
     unreadable: list[str] = field(default_factory=list)
+    """Why rows could not be read."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """How many could not, by workspace."""
     at_first_signal: Callable[[str], None] | None = None
     """None before the first call can be made: none is made then."""
     at_further_signals: Callable[[], None] = stop_at_once
@@ -42,8 +46,9 @@ class UnderWay:
         """Do what any further signal leads to now."""
         self.at_further_signals()
 
-    def not_read(self, reason: str) -> None:
+    def not_read(self, workspace: str, reason: str) -> None:
         """Take note of a row that could not be read; of an input that was replaced, that may be all of them."""
+        self.unread[workspace] += 1
         if len(self.unreadable) < MOST_UNREADABLE:
             self.unreadable.append(reason)
 
@@ -110,7 +115,7 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
                 WorkspaceProgress(
                     name,
                     count,
-                    count - left.get(name, 0) - kept.get(name, 0) - scheduler.rows_held().get(name, 0),
+                    count - left.get(name, 0) - kept.get(name, 0) - scheduler.rows_held().get(name, 0) - way.unread[name],
                     scheduler.in_flight_of(name) if name in active else 0,
                     name in held,
                     parked[name],
@@ -118,6 +123,7 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
                     kept.get(name, 0) + scheduler.rows_held().get(name, 0),
                     scheduler.rows_failed().get(name, 0),
                     to_retry.get(name, 0),
+                    way.unread[name],
                 )
                 for name, count in rows.items()
             ),

@@ -14,7 +14,7 @@ import pytest
 
 from batchrun.cli.saying import say, tell
 from batchrun.core.columns import width
-from batchrun.core.progress import Progress, WorkspaceProgress
+from batchrun.core.progress import Progress, Rate, WorkspaceProgress
 from batchrun.edge.aside import Aside
 from batchrun.edge.progress import LINE_EVERY, ReadingBar, note, show
 from tests.virtual_time import VirtualLoop, run_virtually
@@ -408,6 +408,16 @@ def test_rows_that_failed_and_those_that_wait_for_another_try_are_seen_while_the
     log = io.StringIO()
     shown(lambda _now: troubled, log, seconds=LINE_EVERY + 1)
     assert "2 in flight, 3 failed, 1,200 to be tried again" in log.getvalue()
+
+
+def test_rows_that_could_not_be_read_are_seen_and_nobody_waits_for_them(terminal):
+    cut = Progress((WorkspaceProgress("legal", 100, 40, 2, throttled=False, unread=58),), 0)
+    stream, log = terminal(columns=80), io.StringIO()
+    shown(lambda _now: cut, stream, seconds=1)
+    assert "40/100, 2 in flight, 58 not read" in stream.lines()[0]
+    shown(lambda _now: cut, log, seconds=LINE_EVERY + 1)
+    assert log.getvalue().startswith("40 of 100 rows (40.0 %), 0.0 rows/s, 0 tokens/s, 2 in flight, 58 rows not read\n")
+    assert Rate(0, Progress((), 0)).left(10, cut) == 2 / 4, "of the two in flight, at four a second"
 
 
 def test_on_a_terminal_notes_and_results_are_broken_between_words_and_elsewhere_they_are_lines(terminal, monkeypatch, capsys):

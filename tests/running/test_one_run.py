@@ -16,6 +16,7 @@ from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.seal import sealed
 from batchrun.core.ledger.usage_fields import usage_fields
 from batchrun.core.model import Usage
+from batchrun.core.progress import Progress
 from batchrun.edge import run_directory
 from batchrun.running.wishes import Wishes
 from batchrun.telling.foresight import look_ahead
@@ -181,6 +182,28 @@ def test_a_signal_that_comes_with_the_last_answer_has_stopped_nothing(tmp_path, 
     ending = run_blocking(job_in(tmp_path, workspaces=one_at_a_time), wishes)
     assert (ending.exit_code, ending.stopped_by) == (exit_code, stopped_by)
     assert (ending.statement.total().pending == 0) == (stopped_by is None)
+
+
+def test_rows_that_could_not_be_read_are_none_that_are_done(tmp_path):
+    """An input that is cut while the run goes on: it had been told to have all of its rows, and that some are left."""
+    seen: list[Progress] = []
+
+    async def hand_on(_outcome):
+        os.truncate(tmp_path / "rows.jsonl", 0)
+
+    async def show(observe):
+        try:
+            await anyio.sleep_forever()
+        finally:
+            seen.append(observe())
+
+    one_at_a_time = {name: {"concurrency": 1} for name in ("legal", "sales")}
+    wishes = Wishes(dotenv=None, page=None, hand_on=hand_on, show=show)
+    ending = run_blocking(job_in(tmp_path, workspaces=one_at_a_time), wishes)
+    total = ending.statement.total()
+    assert (ending.exit_code, total.answered + total.pending, total.pending > 5) == (4, 12, True)
+    assert (seen[-1].done, seen[-1].unread, seen[-1].rows) == (total.answered, total.pending, 12)
+    assert all(each.done + each.unread == each.rows == 6 for each in seen[-1].workspaces)
 
 
 class OutOfRoomError(Exception):

@@ -152,6 +152,8 @@ def _note(workspaces: Sequence[WorkspaceProgress]) -> str:
     parked, closed = sum(each.parked for each in workspaces), sum(each.closed for each in workspaces)
     notes += [f"{parked:,} parked"] if parked else []
     notes += [f"{closed:,} closed"] if closed else []
+    unread = sum(each.unread for each in workspaces)
+    notes += [f"{unread:,} not read"] if unread else []
     return ", ".join(notes)
 
 

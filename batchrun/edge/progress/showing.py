@@ -67,6 +67,7 @@ def _write_line(progress: Progress, rate: Rate, stream: TextIO) -> None:
     notes += [f"{counted(progress.parked, 'row')} parked"] if progress.parked else []
     notes += [f"{counted(progress.closed, 'row')} outside their window"] if progress.closed else []
     notes += [f"{counted(progress.held, 'row')} held"] if progress.held else []
+    notes += [f"{counted(progress.unread, 'row')} not read"] if progress.unread else []
     notes += [f"{progress.failed:,} failed"] if progress.failed else []
     notes += [f"{progress.to_retry:,} to be tried again"] if progress.to_retry else []
     notes += [f"{counted(progress.set_aside, 'line')} set aside"] if progress.set_aside else []
