@@ -51,9 +51,12 @@ def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterab
 
 def _not_read(reasons: Sequence[str]) -> Iterator[str]:
     """Why rows could not be read; each reason once, for a disk that fails gives every row the same."""
+    at_least, told_of = len(reasons) >= MOST_UNREADABLE, 0
     for reason, rows in [*Counter(reasons).items()][:_MOST_UNREADABLE]:
-        more = " or more" if len(reasons) >= MOST_UNREADABLE else ""
-        yield f"not read: {reason}" + (f" ({rows:,} rows{more})" if rows > 1 else "")
+        told_of += rows
+        yield f"not read: {reason}" + (f" ({rows:,} rows{' or more' * at_least})" if rows > 1 else "")
+    if rest := len(reasons) - told_of:
+        yield f"not read: {counted(rest, 'more row')}{', at the least' * at_least}"
 
 
 def _without_answer(total: Totals) -> str:

@@ -13,7 +13,7 @@ from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.rows.reasons import Reason
 from batchrun.core.scheduling.scheduler import ParkedScope
 from batchrun.report.ending import ending_told
-from batchrun.running.wishes import Ending
+from batchrun.running.wishes import MOST_UNREADABLE, Ending
 
 PAGE = Path("runs/night/report.html")
 
@@ -63,12 +63,21 @@ def test_what_stands_still_what_failed_and_what_is_left_are_told_with_what_to_do
         "no row: the job's workspaces are legal, sales",
         "parked: workspace legal, 9 rows: 401 InvalidApiKey: Invalid API-key provided.\n  set LEGAL_KEY",
         *(f"not read: row {number}" + " (3 rows)" * (number == 1) for number in range(5)),
+        "not read: 2 more rows",
         "4 rows rejected, 2 exhausted: why stands in runs/night/WORKSPACE/errors.jsonl",
         "once that is mended, ask rejected rows again with: batchrun run night.toml --retry-rejected",
         f"2 rows are held, for a call of theirs may have been billed: {lists}; {again}",
         "stopped by SIGTERM: 7 rows are left; go on with: batchrun run night.toml",
         "results: runs/night/WORKSPACE/results.jsonl",
     ]
+
+
+def test_of_rows_that_could_not_be_read_none_goes_without_a_word():
+    each_its_own = [f"in.jsonl: the line at byte {number}" for number in range(MOST_UNREADABLE)]
+    lines = [line for line in told(Totals(pending=1000), unreadable=tuple(each_its_own)) if line.startswith("not read")]
+    assert lines == [*(f"not read: {reason}" for reason in each_its_own[:5]), "not read: 95 more rows, at the least"]
+    lines = [line for line in told(Totals(pending=1000), unreadable=("the disk failed",) * MOST_UNREADABLE) if line.startswith("not read")]
+    assert lines == ["not read: the disk failed (100 rows or more)"]
 
 
 @pytest.mark.parametrize("code", ["Arrearage\x1b[2J", "connection_refused"])
