@@ -26,7 +26,8 @@ _FIELDS = frozenset(
 _PLAIN_END = 4
 """Fields of the end of an answer: its name, when, the verdict, and the seal."""
 ASSUMED_OUTPUT_TOKENS = 32_768
-"""The longest answer, reasoning included, that a call without a limit is taken to be billed for."""
+"""The longest answer, reasoning included, that a call without a limit is taken to be billed for. Reasoning that it sets a limit of its own
+to is not included: a row may ask for more of it than this."""
 MOST_ANSWERED = 10**9
 """A request that lets an answer be longer gets none as long: what many of them may be billed for together must stay a number of 64 bits."""
 
@@ -128,13 +129,13 @@ def most_answered(body: Mapping[str, Any]) -> int:
 def _longest_answer(body: Mapping[str, Any]) -> int:
     if whole := as_limit(body.get("max_completion_tokens")):
         return whole
-    said = as_limit(body.get("max_tokens"))
-    if said is None:
+    said, thought = as_limit(body.get("max_tokens")), as_limit(body.get("thinking_budget"))
+    if said is None and thought is None:
         return ASSUMED_OUTPUT_TOKENS
     # max_tokens caps the answer and not the reasoning, which has a cap of its own where it is asked for.
     asked, model = body.get("enable_thinking"), body.get("model")
     thinks = asked is not False and not (asked is None and isinstance(model, str) and thinks_only_when_asked(model))
-    return said + (as_limit(body.get("thinking_budget")) or ASSUMED_OUTPUT_TOKENS if thinks else 0)
+    return (said or ASSUMED_OUTPUT_TOKENS) + (thought or ASSUMED_OUTPUT_TOKENS if thinks else 0)
 
 
 def as_limit(value: object) -> int | None:

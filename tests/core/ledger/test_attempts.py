@@ -197,6 +197,11 @@ FULL = ASSUMED_OUTPUT_TOKENS
         ({"max_tokens": 100, "model": "qwen-plus", "enable_thinking": True}, 100 + FULL),
         ({"max_tokens": 100, "thinking_budget": 500}, 600),
         ({"max_tokens": 100, "enable_thinking": "false", "thinking_budget": 500}, 600),
+        # A row without a limit to its answer may think for longer than an answer is taken to be.
+        ({"model": "qwen-plus", "enable_thinking": True, "thinking_budget": 81_920}, FULL + 81_920),
+        ({"model": "qwen3.6-plus", "thinking_budget": 500, "n": 2}, 2 * (FULL + 500)),
+        *[({"model": "qwen-plus", "enable_thinking": told, "thinking_budget": 81_920}, FULL) for told in (None, False)],
+        *[({"enable_thinking": True, "thinking_budget": wrong}, FULL) for wrong in (0, -1000, True, "9", None)],
         ({"max_completion_tokens": 100, "n": 3}, 300),
         ({"n": 2}, 2 * FULL),
         # What is no limit limits nothing.
