@@ -70,12 +70,14 @@ class _Fold:
 
     @property
     def counted(self) -> bool:
-        return self._usage is not None
+        return usage_of(self._usage) is not None
 
     def take(self, chunk: Fields) -> None:
         self._envelope.update((name, chunk[name]) for name in ("id", "created", "model", "system_fingerprint") if chunk.get(name))
-        if isinstance(chunk.get("usage"), dict):
-            self._usage = chunk["usage"]
+        usage = chunk.get("usage")
+        # One that tells nothing takes no place of one that does: some gateways write an object of nulls, or an empty one, into each chunk.
+        if isinstance(usage, dict) and (self._usage is None or usage_of(usage) is not None):
+            self._usage = usage
         choices = chunk.get("choices")
         for each in choices if isinstance(choices, list) else ():
             if isinstance(each, dict):

@@ -341,6 +341,20 @@ def test_of_two_choices_one_that_comes_alone_to_the_stream_s_end_is_an_answer_an
     assert got.usage is not None
 
 
+@pytest.mark.parametrize("nothing", [{}, {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}], ids=str)
+def test_a_usage_that_tells_nothing_neither_ends_an_answer_nor_takes_the_place_of_one_that_does(nothing):
+    """Some gateways write such a one into each chunk: what follows it had not been waited for, and what stood before it was lost."""
+    said, last = recorded.chunk({"content": "a"}) | {"usage": nothing}, recorded.chunk({}, "stop") | {"usage": nothing}
+    before = fed(OPENAI, {}, *recorded.events([said, last], done=False))
+    assert (before.whole, before.said_all) == (True, False)
+    before.feed(b"".join(recorded.events([recorded.counted()])))
+    assert before.said_all
+    after = streamed(OPENAI, *recorded.events([said, last, recorded.counted(), recorded.counted() | {"usage": nothing}]))
+    wanted = streamed(OPENAI, *recorded.events([recorded.chunk({"content": "a"}, "stop"), recorded.counted()])).usage
+    assert after.usage == before.result(200, HEADERS).usage == wanted
+    assert wanted is not None
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_error_behind_an_answer_that_is_whole_and_counted_costs_no_answer(protocol):
     twin = next(twin for twin in TWINS if twin.protocol == protocol)
