@@ -15,6 +15,8 @@ from pathlib import Path
 
 from batchrun.core.errors import LedgerError, RunDamagedError, said_by
 
+LINK = "is a link, and nothing in a run directory may lead out of it: put there what it leads to, or remove it"
+"""Why no run goes on with it."""
 _PROBE = ".owner"
 
 
@@ -56,7 +58,7 @@ def _entries(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 def _unfit(found: os.stat_result, owner: int) -> str | None:
     if stat.S_ISLNK(found.st_mode):
-        return "is a link, and nothing in a run directory may lead out of it: put there what it leads to, or remove it"
+        return LINK
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
         return "is a pipe, a socket or a device, to which no run can write: remove it"
     if found.st_uid != owner:

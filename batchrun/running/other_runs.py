@@ -96,6 +96,7 @@ class OtherRuns:
 
     def _read_ledger(self, directory: Path, named: Mapping[Path, str]) -> Part:
         size, _ = ledger_bytes(directory)
+        run_directory.refuse_pipes(directory)
         described = run_directory.read_description(directory) or {}
         job, known = described.get("name", ""), described_job(described)
         rehearsed = {name: each.endpoint.simulated for name, each in known.workspaces_resolved().items()} if known else {}

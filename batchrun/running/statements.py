@@ -44,6 +44,7 @@ class Account:
     @classmethod
     def of(cls, directory: Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None) -> Self:
         """Take a run directory's; raises JobError where there is none, RunDamagedError where its description is damaged."""
+        run_directory.refuse_pipes(directory)
         described = run_directory.read_description(directory)
         if described is None:
             raise run_directory.not_there(directory, several=True)

@@ -19,12 +19,14 @@ from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.rows.names import id_digest
 from batchrun.edge import history, mending, run_directory
+from batchrun.edge.trust import LINK
 from batchrun.running.money import most_of
 from batchrun.telling.reading import FILES, LOG
 from batchrun.telling.suspect import Suspects
 
 _SHOWN = 5
 _MARK = b"\xef\xbb\xbf"
+_DEEPEST = 2
 _PRIVATE = {True: 0o700, False: 0o600}
 
 
@@ -71,6 +73,7 @@ def checked(directory: Path, *, repair: bool) -> Checked:
     Raises JobError where it is no run directory, LedgerError where that cannot be told, RunInUseError where another process holds it.
     """
     run_directory.must_hold(directory, "run.json", LOG)
+    run_directory.refuse_pipes(directory)
     with run_directory.locked(directory) if repair else run_directory.kept_still(directory):
         return _Check(directory, repair=repair).made()
 
@@ -125,7 +128,8 @@ class _Check:
         for path in sorted([self._directory, *self._directory.rglob("*")]):
             wanted = _PRIVATE[path.is_dir()]
             if path.is_symlink():
-                self._tell(path, "is a symbolic link, and is not followed", damage=False)
+                # A run looks no deeper: it writes nothing there.
+                self._tell(path, LINK, damage=len(path.relative_to(self._directory).parts) <= _DEEPEST)
             elif path.stat().st_mode & 0o077:
                 if self._repair:
                     path.chmod(wanted)

@@ -48,6 +48,7 @@ def look_ahead(
     workspaces = job.workspaces_resolved()
     keys = read_keys(workspaces.values(), os.environ, dotenv)
     directory = Path(job.run_directory)
+    run_directory.refuse_pipes(directory)
     described = run_directory.read_description(directory) or {}
     read_schema(job.answers.schema_)  # A run would refuse to start over it.
     with _scratch(directory) as scratch, looked_into(job, workspaces, directory, scratch, on_progress=on_index) as opening:

@@ -37,6 +37,7 @@ def reconciled(
     workspaces: set[str] = set()
     seen: dict[str, Path] = {}
     for directory in runs:
+        run_directory.refuse_pipes(directory)
         described = run_directory.read_description(directory)
         if described is None:
             raise run_directory.not_there(directory, several=True)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,10 @@ from batchrun.core.jobs.names import RUN_DIRECTORY_NAMES
 from batchrun.edge.source import would_match
 from batchrun.edge.trust import look_over
 from batchrun.running.one_run import Wishes, run_blocking
+from batchrun.running.statements import read_statement
+from batchrun.telling.checking import checked
 from batchrun.telling.foresight import look_ahead
+from batchrun.telling.reconciling import reconciled
 from tests.faults.children import entries, jsonl
 
 WORKSPACES = ("marketing", "legal")
@@ -108,6 +112,43 @@ def test_a_run_directory_that_leads_elsewhere_is_refused_before_any_call(done, h
     assert says in str(refused.value)
     assert calls(done) == before
     assert (done / "precious").read_bytes() == b"not the run's"
+
+
+@pytest.mark.parametrize("name", [name for name, (_, says) in HARMS.items() if "is a link" in says])
+def test_what_no_run_goes_on_with_is_damage_to_a_check(done, name):
+    """It had been told to be whole, with a link that "is not followed", and was."""
+    shutil.copy(done / "run" / "legal" / "results.jsonl", done / "precious")
+    HARMS[name][0](done / "run")
+    found = checked(done / "run", repair=False)
+    assert (found.whole, sum("is a link" in each.what for each in found.findings if each.damage)) == (False, 1)
+
+
+def test_a_link_deeper_than_a_run_writes_is_none_of_its_own(done):
+    (done / "run" / "legal" / "notes").mkdir()
+    (done / "run" / "legal" / "notes" / "here").symlink_to(done)
+    assert run_blocking(job(done), Wishes(dotenv=None)).exit_code == 0
+    assert checked(done / "run", repair=False).whole
+
+
+@pytest.mark.parametrize("name", ["attempts.log", "run.json", "learnt.json", "legal/results.jsonl", "legal/usage.json"])
+def test_nothing_waits_for_a_pipe_in_the_place_of_a_file_of_a_run(done, name):
+    """A check, a report, a plan, a reconciliation, and a run beside it with a budget by the day, had waited for ever."""
+    (done / "run" / name).unlink()
+    os.mkfifo(done / "run" / name)
+    (done / "bill.csv").write_text("instance id,date,usage\n")
+    by_the_day = {"budget": {"tokens": 10**9, "per": "day"}}
+    beside = job(done, job={"output": str(done / "beside")}, workspaces=dict.fromkeys(WORKSPACES, by_the_day))
+    asked = (
+        lambda: checked(done / "run", repair=False),
+        lambda: read_statement(done / "run"),
+        lambda: look_ahead(job(done), datetime.now(UTC), dotenv=None),
+        lambda: reconciled([done / "run"], [done / "bill.csv"], ZoneInfo("Asia/Shanghai"), ids={}, kinds={}),
+        lambda: run_blocking(beside, Wishes(dotenv=None)),
+    )
+    # What has no run.json is no run to those beside it.
+    for ask in asked[:-1] if name == "run.json" else asked:
+        with pytest.raises(RunDamagedError, match=f"{name}: is a pipe, a socket or a device, and no file of a run: remove it"):
+            ask()
 
 
 def test_a_lock_that_leads_out_is_refused_and_what_it_leads_to_stays_as_it_is(tmp_path):

@@ -6,7 +6,15 @@ place when they are whole; `description` is run.json.
 
 from batchrun.edge.run_directory.description import FORMAT, digest_of, must_hold, not_there, read_description, write_description
 from batchrun.edge.run_directory.lock import holder, kept_still, locked, refuse_a_file
-from batchrun.edge.run_directory.places import is_there, make, open_to_append, refuse_a_twin, sync_directory, workspace_directories
+from batchrun.edge.run_directory.places import (
+    is_there,
+    make,
+    open_to_append,
+    refuse_a_twin,
+    refuse_pipes,
+    sync_directory,
+    workspace_directories,
+)
 from batchrun.edge.run_directory.whole import as_read, beside, read_summary, write_summaries, write_summary, write_whole
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "read_summary",
     "refuse_a_file",
     "refuse_a_twin",
+    "refuse_pipes",
     "sync_directory",
     "workspace_directories",
     "write_description",

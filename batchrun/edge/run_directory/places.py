@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from batchrun.core.errors import LedgerError, RunDamagedError
@@ -28,6 +29,28 @@ def workspace_directories(directory: Path) -> list[Path]:
         return []
     except OSError as error:
         raise LedgerError(f"{directory}: cannot be read: {error.strerror}") from None
+
+
+def refuse_pipes(directory: Path) -> None:
+    """Raise RunDamagedError where a pipe, a socket or a device has the place of a file of the run: reading it could wait for ever."""
+    folders: list[str | Path] = [directory]
+    for folder in folders:
+        # What cannot be looked at is told by whoever reads it.
+        with suppress(OSError), os.scandir(folder) as found:
+            for each in found:
+                if each.is_dir():
+                    folders += [each.path] if folder is directory else []
+                elif not each.is_file() and _is_there(each):
+                    raise RunDamagedError(f"{each.path}: is a pipe, a socket or a device, and no file of a run: remove it")
+
+
+def _is_there(entry: os.DirEntry[str]) -> bool:
+    """Whether *entry* is anything but a link that leads nowhere."""
+    try:
+        entry.stat()
+    except OSError:
+        return False
+    return True
 
 
 def refuse_a_twin(directory: Path) -> None:
