@@ -9,7 +9,7 @@ import click
 import orjson
 
 from batchrun.cli.run_paths import no_job_files
-from batchrun.cli.saying import tell
+from batchrun.cli.saying import put, tell
 from batchrun.core.counted import counted
 from batchrun.telling.checking import Checked, checked
 
@@ -38,7 +38,7 @@ def check(*, directory: Path, repair: bool, as_json: bool) -> None:
     """Carry out ``batchrun check``."""
     found = checked(directory, repair=repair)
     if as_json:
-        click.echo(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2))
+        put(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2))
     else:
         _show(found)
     sys.exit(0 if found.whole else 6)

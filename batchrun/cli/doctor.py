@@ -10,7 +10,7 @@ import anyio
 import click
 import orjson
 
-from batchrun.cli.saying import room, tell
+from batchrun.cli.saying import put, room, tell
 from batchrun.core.diagnosis import asked_of_the_owner
 from batchrun.edge.job_file import load_job
 from batchrun.report.diagnosis import diagnosis
@@ -34,7 +34,7 @@ def doctor(*, job_file: Path, probe: bool, as_json: bool, env_file: Path | None)
     examined = anyio.run(partial(examine, load_job(job_file), probe=probe, dotenv=env_file or Path(".env")))
     if as_json:
         told = {"workspaces": [each.as_json() for each in examined], "to_ask_for": asked_of_the_owner(examined)}
-        click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+        put(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     else:
         tell(diagnosis(examined, room()))
     sys.exit(4 if any(each.wrong for each in examined) else 0)

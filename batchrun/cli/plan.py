@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import orjson
 
-from batchrun.cli.saying import room, tell
+from batchrun.cli.saying import put, room, tell
 from batchrun.edge.job_file import load_job
 from batchrun.edge.progress import ReadingBar
 from batchrun.report.forecast import forecast_table
@@ -35,7 +35,7 @@ def plan(*, job_file: Path, as_json: bool, env_file: Path | None) -> None:
     with closing(ReadingBar()) as bar:
         forecast = look_ahead(job, datetime.now(UTC).astimezone(), dotenv=env_file or Path(".env"), on_index=bar.show)
     if as_json:
-        click.echo(orjson.dumps(forecast.as_json(), option=orjson.OPT_INDENT_2))
+        put(orjson.dumps(forecast.as_json(), option=orjson.OPT_INDENT_2))
     else:
         tell(forecast_table(forecast, room()))
     sys.exit(forecast.exit_code)

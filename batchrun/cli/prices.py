@@ -11,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from batchrun.cli.saying import room, tell
+from batchrun.cli.saying import put, room, tell
 from batchrun.core.counted import counted
 from batchrun.core.errors import JobError
 from batchrun.core.jobs.job import Job
@@ -70,7 +70,7 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
         if all(row.model != model for row, _ in chosen):
             tell(f"note: {model} has no known price{'' if job is None else _in_this_job(model)}", err=True)
     if as_json:
-        click.echo(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2))
+        put(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2))
     else:
         tell(price_table(chosen, room()))
 
@@ -114,7 +114,7 @@ def import_prices(*, file: Path, since: datetime | None, models: tuple[str, ...]
     rows, left = taken(_table(file), day, f"LiteLLM's table, taken in on {today}")
     if models:
         rows, left = [row for row in rows if row.model in models], [each for each in left if each.model in models]
-    click.echo(prices_toml(rows), nl=False)
+    put(prices_toml(rows), nl=False)
     _tell(len(rows), left, list(differences(rows, standard_prices(), max(day, _newest()))))
 
 

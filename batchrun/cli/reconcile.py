@@ -11,7 +11,7 @@ import orjson
 
 from batchrun.cli.options import names_option, pairs_option, zone_option
 from batchrun.cli.run_paths import no_job_files
-from batchrun.cli.saying import room, tell
+from batchrun.cli.saying import put, room, tell
 from batchrun.core.money.bill import KINDS
 from batchrun.report.reconcile import reconciliation_table
 from batchrun.telling.reconciling import reconciled
@@ -78,7 +78,7 @@ def reconcile(
         raise click.BadParameter(f"{', '.join(unknown)}: one of {', '.join(KINDS)} is wanted", param_hint="--kind")
     found = reconciled(runs, bills, zone, ids=ids, kinds=kinds, others_allowed=allow_others, money_decides=money)
     if as_json:
-        click.echo(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2))
+        put(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2))
     else:
         tell(reconciliation_table(found, room()))
     sys.exit(0 if found.closes else 3)

@@ -13,7 +13,7 @@ import orjson
 
 from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
 from batchrun.cli.run_paths import no_job_files
-from batchrun.cli.saying import room, tell
+from batchrun.cli.saying import put, room, tell, while_anybody_reads
 from batchrun.core.columns import printable
 from batchrun.core.counted import counted, shortened
 from batchrun.core.ledger.attribution import LANE
@@ -92,17 +92,19 @@ def report(  # noqa: PLR0913 - an option each
     found = reported(runs, by=(*by, *needed), zone=zone, only=only, focus=focus, with_course=page_path is not None)
     if in_doubt and not printed:
         calls = [call for each in found.taken for call in doubtful_calls(each.path, only)]
-        click.echo(orjson.dumps(doubt_json(calls), option=orjson.OPT_INDENT_2) if as_json else doubt_table(calls))
+        put(orjson.dumps(doubt_json(calls), option=orjson.OPT_INDENT_2) if as_json else doubt_table(calls))
     elif as_json:
         told = found.as_json() | ({"attribution": found.statement.by(by).as_json()} if by else {})
-        click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+        put(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     elif not printed:
         tell(table(found.statement, by or LANE, room()))
     if table_path is not None:
-        write_usage_csv(table_path, found.statement, by or (*LANE, "day"), into=_into(csv_path, _BESIDE))
+        with while_anybody_reads():
+            write_usage_csv(table_path, found.statement, by or (*LANE, "day"), into=_into(csv_path, _BESIDE))
         _tell_written(table_path)
     if page_path is not None:
-        publish(found, page_path, by=by or BY, only=only, language=language, into=_into(html_path, _PAGE))
+        with while_anybody_reads():
+            publish(found, page_path, by=by or BY, only=only, language=language, into=_into(html_path, _PAGE))
         _tell_written(page_path)
     if focus_path is not None and focus is not None:
         write_focus(focus_path, focus)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -25,9 +26,26 @@ def room() -> int | None:
     return get_terminal_size().columns
 
 
+@contextmanager
+def while_anybody_reads() -> Iterator[None]:
+    """Print in the block; a pipe whose reader has gone (``| head``) is no failure, and what is printed there from then on is lost."""
+    try:
+        yield
+    except BrokenPipeError:
+        lead_nowhere(1)
+
+
 def tell(text: str, *, err: bool = False) -> None:
-    """Print *text*, with its lines broken between words where the terminal that it goes to is narrower."""
-    click.echo(_fitted(text, err=err), err=err)
+    """Print *text*, with its lines broken between words where the terminal that it goes to is narrower; to nobody where nobody reads."""
+    put(_fitted(text, err=err), err=err)
+
+
+def put(said: str | bytes, *, err: bool = False, nl: bool = True) -> None:
+    """Print what was *said* as it stands; to nobody where nobody reads."""
+    try:
+        click.echo(said, err=err, nl=nl)
+    except BrokenPipeError:
+        lead_nowhere(2 if err else 1)
 
 
 def _fitted(text: str, *, err: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import orjson
 
+from batchrun.cli.saying import put
 from batchrun.core.jobs.job import job_schema
 
 _ABOUT = """\
@@ -17,4 +18,4 @@ Exits with 0.
 @click.command(help=_ABOUT)
 def schema() -> None:
     """Carry out ``batchrun schema``."""
-    click.echo(orjson.dumps(job_schema(), option=orjson.OPT_INDENT_2))
+    put(orjson.dumps(job_schema(), option=orjson.OPT_INDENT_2))

@@ -14,6 +14,7 @@ import click
 import orjson
 from pydantic import SecretStr, ValidationError
 
+from batchrun.cli.saying import put
 from batchrun.core.errors import Mistake
 from batchrun.core.jobs.names import variables_for
 from batchrun.core.jobs.rewording import reworded
@@ -28,7 +29,7 @@ from batchrun.simulator.strangers import strangers
 
 def _print_example(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - as click calls it
     if wanted:
-        click.echo(EXAMPLE, nl=False)
+        put(EXAMPLE, nl=False)
         context.exit()
 
 

@@ -165,6 +165,30 @@ def test_readers_that_are_gone_change_no_exit_code(tmp_path, port):
     assert answered(tmp_path) == 40
 
 
+VERBS_THAT_TELL = ("check run", "report run --json", "report run --csv -", "report run --html -", "plan job.toml", "prices", "schema")
+
+
+def test_whoever_reads_no_further_is_told_no_bug_and_keeps_no_file_from_being_written(tmp_path, port):
+    """``batchrun check RUN | head -1``: the code had been 1, and ``report --csv PATH | head -1`` had written nothing."""
+    keys = job(tmp_path, port)
+    assert children.batchrun(tmp_path, "run", "job.toml", "--page", "none", keys=keys).returncode == 0
+
+    def code_of(told: str) -> int:
+        read, write = os.pipe()
+        os.close(read)
+        process = starting(tmp_path, *told.split(), keys=keys, stdout=write, stderr=subprocess.PIPE)
+        os.close(write)
+        assert ended(process)[1] in {b"", b"written: own.csv\nwritten: own.html\n"}
+        return process.returncode
+
+    assert {told: code_of(told) for told in VERBS_THAT_TELL} == dict.fromkeys(VERBS_THAT_TELL, 0)
+    assert code_of("report run --csv own.csv --html own.html") == 0
+    assert (tmp_path / "own.csv").stat().st_size * (tmp_path / "own.html").stat().st_size > 0
+    with (tmp_path / "run" / "hr" / "results.jsonl").open("ab") as results:
+        results.write(b"no entry\n")
+    assert code_of("check run") == 6
+
+
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_a_process_that_is_begun_without_its_streams_runs_and_nothing_that_is_said_goes_into_its_files(tmp_path, port, closed):
     command = shlex.join([*children.BATCHRUN, "run", "job.toml"])
