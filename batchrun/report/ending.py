@@ -25,8 +25,12 @@ _MOST_FAILURES = 3
 """Reasons why rows have no answer."""
 
 
-def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterable[str]) -> Iterator[str]:
-    """Say how a run in *directory* ended, which the same *command* goes on with; *workspaces* are those of the job."""
+def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterable[str], *, holding: str = "") -> Iterator[str]:
+    """Say how a run in *directory* ended, which the same *command* goes on with; *workspaces* are those of the job.
+
+    *holding* is the option by which it held rows in doubt: without it the next command would send them.
+    """
+    going_on = f"{command} {holding}" if holding else command
     total = ending.statement.total()
     yield from (f"no row: {reason}" for reason in told(ending.statement.rejected_input, ending.no_rows, workspaces))
     yield from _all_parked(ending.parked)
@@ -34,7 +38,7 @@ def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterab
     if total.rejected or total.exhausted:
         yield from _failed(ending.failures, "on the page" if ending.page else "in errors.jsonl")
         yield f"{_without_answer(total)}: why stands in {directory}/WORKSPACE/errors.jsonl"
-        yield from _once_more(total, ending.failed_and_gone, command)
+        yield from _once_more(total, ending.failed_and_gone, going_on)
     if ending.held:
         yield (
             f"{counted(ending.held, 'row is held, for a call of it', 'rows are held, for a call of theirs')} may have been billed: "
@@ -42,7 +46,7 @@ def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterab
         )
     if left := max(0, total.pending - ending.held):
         stopped = f"stopped by {ending.stopped_by}: " if ending.stopped_by else ""
-        yield f"{stopped}{counted(left, 'row is', 'rows are')} left; go on with: {command}"
+        yield f"{stopped}{counted(left, 'row is', 'rows are')} left; go on with: {going_on}"
     if total.answered:
         yield f"results: {directory}/WORKSPACE/results.jsonl"
     if ending.page is not None:

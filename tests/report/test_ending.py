@@ -18,10 +18,10 @@ from batchrun.running.wishes import MOST_UNREADABLE, Ending
 PAGE = Path("runs/night/report.html")
 
 
-def told(totals, **more):
+def told(totals, *, holding="", **more):
     statement = Statement("run", "night", rejected_input=more.pop("rejected_input", 0))
     statement.lanes["legal", "qwen-plus"] = totals
-    return list(ending_told(Ending(statement, **more), "batchrun run night.toml", "runs/night", ["legal", "sales"]))
+    return list(ending_told(Ending(statement, **more), "batchrun run night.toml", "runs/night", ["legal", "sales"], holding=holding))
 
 
 def test_a_run_that_is_done_says_where_its_results_are():
@@ -70,6 +70,19 @@ def test_what_stands_still_what_failed_and_what_is_left_are_told_with_what_to_do
         "stopped by SIGTERM: 7 rows are left; go on with: batchrun run night.toml",
         "results: runs/night/WORKSPACE/results.jsonl",
     ]
+
+
+def test_what_is_to_be_typed_next_sends_no_row_that_is_held():
+    """Rows were held by an option, and the command that was told to go on with was one without it: it paid for them again."""
+    lines = told(Totals(answered=3, rejected=4, pending=9), held=2, stopped_by="SIGTERM", holding="--hold-in-doubt")
+    typed = [line.partition("with: ")[2] for line in lines if "with: " in line]
+    assert typed == [
+        "batchrun run night.toml --hold-in-doubt --retry-rejected",
+        "batchrun run night.toml --send-in-doubt",
+        "batchrun run night.toml --hold-in-doubt",
+    ]
+    exhausted = told(Totals(exhausted=4), holding="--hold-in-doubt")
+    assert "ask exhausted rows again with: batchrun run night.toml --hold-in-doubt" in exhausted
 
 
 def test_of_rows_that_could_not_be_read_none_goes_without_a_word():
