@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class _Check:
         files = [path / name for path in run_directory.workspace_directories(self._directory) for name in FILES]
         for path in [*files, self._directory / LOG]:
             self._tail(path)
-        self._log()
+        self._log(files)
         for path in files:
             self._file(path)
         self._close()
@@ -144,10 +144,17 @@ class _Check:
                 path, f"ends in {torn:,} bytes of a line that was never finished: a killed process; the next run mends it", damage=False
             )
 
-    def _log(self) -> None:
+    def _has_called(self, files: Iterable[Path]) -> bool:
+        """Whether anything is left of calls beside their log: entries, sums, or that an opening had its end."""
+        sums = self._directory.glob("*/usage.json")
+        return "ended" in self._described or any(path.stat().st_size for path in (*files, *sums) if path.exists())
+
+    def _log(self, files: Iterable[Path]) -> None:
         path = self._directory / LOG
-        if not path.exists():
+        if not path.exists() and self._has_called(files):
             self._tell(path, "is not there: calls and doubt are not known", damage=self._found.run != "")
+        elif not path.exists():
+            self._tell(path, "is not there: the run was not started, or ended before its first call", damage=False)
         bad: list[int] = []
         openings: dict[bytes, int] = {}
         again: dict[int, int] = {}

@@ -12,11 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 from batchrun.cli import batchrun
-from batchrun.core.errors import RunDamagedError, RunInUseError
+from batchrun.core.errors import JobError, RunDamagedError, RunInUseError
+from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Reply, Row, Usage
 from batchrun.edge import run_directory
 from batchrun.edge.ledger import Files, Ledger
+from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
 from tests.faults.damage import DAMAGE
@@ -156,6 +158,28 @@ def test_a_log_that_was_put_together_of_parts_that_overlap_is_found_told_and_men
     assert log.with_name("attempts.log.damaged").read_bytes().splitlines() == lines
     assert read_statement(tmp_path / "run").as_json() == truth.as_json()
     assert runner.invoke(batchrun, ["report", str(tmp_path / "run")]).exit_code == 0
+
+
+def test_a_run_that_was_refused_before_its_first_call_is_whole_and_one_whose_log_was_taken_away_is_not(tmp_path):
+    """It had been told to be damaged: ``--strict`` without a key, or too few files that may be open, leave a directory without a log."""
+    unkeyed = {"legal": {"api_key_env": "NO_SUCH_KEY", "endpoint": "public"}}
+    told = {"job": {"name": "night", "input": str(tmp_path / "rows.jsonl"), "output": str(tmp_path / "run")}, "workspaces": unkeyed}
+    (tmp_path / "rows.jsonl").write_text('{"id": "r-1", "workspace": "legal", "model": "qwen-plus", "prompt": "Note."}\n')
+    with pytest.raises(JobError, match="--strict"):
+        run_blocking(Job.model_validate(told), Wishes(strict=True, dotenv=None))
+    found = checked(tmp_path / "run", repair=False)
+    whole = "is not there: the run was not started, or ended before its first call"
+    assert ([(each.place, each.what) for each in found.findings], found.whole) == ([("attempts.log", whole)], True)
+    gone = ("attempts.log", "is not there: calls and doubt are not known", True)
+    # What tells of calls: how the run ended, what they came to, their answers.
+    run_blocking(Job.model_validate(told), Wishes(dotenv=None, page=None))
+    made_run(tmp_path / "summed")
+    made_run(tmp_path / "answered")
+    for path in (*(tmp_path / "summed").glob("*/*.jsonl"), *(tmp_path / "answered").glob("*/usage.json")):
+        path.unlink()
+    for name in ("run", "summed", "answered"):
+        (tmp_path / name / "attempts.log").unlink()
+        assert gone in [(each.place, each.what, each.damage) for each in checked(tmp_path / name, repair=False).findings], name
 
 
 def test_a_run_that_is_held_is_not_checked_and_what_is_no_run_is_refused(tmp_path):
