@@ -125,7 +125,7 @@ def give_up() -> None:
 
 
 def stop_at_once() -> None:
-    """End the process at a further signal, before the first call or after the last, whatever holds it up: a sync that hangs, say.
+    """End the process at a further signal, whatever holds it up that no cancelling ends: a sync that hangs, say.
 
     It is as if it had been killed: nothing that was written is lost by it. But it says so, and ends as one that was stopped.
     """

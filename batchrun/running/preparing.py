@@ -37,7 +37,7 @@ _MOST_BYTES_WITH_MEDIA = 64 << 20
 """Of a request's body, as the provider takes it without and with data URLs (Model Studio's API reference)."""
 _READERS = 40
 """Threads that read the media of one folder. They are its own: those that hang, for a share that is gone, hold up no sync of the ledger,
-without which no workspace's calls go on, and no other folder's."""
+without which no workspace's calls go on, and no other folder's. Nor are they waited for when the run is stopped."""
 
 Body = dict[str, Any]
 
@@ -151,7 +151,7 @@ class Preparer:
                 url = medium.as_data_url
             elif medium.is_local:
                 root, readers = self._root(beside)
-                url = await anyio.to_thread.run_sync(root.read, medium, beside, limiter=readers)
+                url = await anyio.to_thread.run_sync(root.read, medium, beside, limiter=readers, abandon_on_cancel=True)
             if isinstance(url, Failure):
                 return url
             if why := unfit_data_url(url):

@@ -67,6 +67,11 @@ async def drive(
             engine.wake()
             wishes.note(f"{signal}: no new calls; {scheduler.in_flight} in flight have {job.stop.grace:.0f} s; once more stops at once")
 
+        def break_off() -> None:
+            under_way.cancel()
+            # A sync that hangs, for which calls wait, cannot be cancelled.
+            way.at_further_signals = stop_at_once
+
         def finish(signal: str) -> None:
             wishes.note(f"{signal}: the run is over, and its account is being made; once more stops at once")
 
@@ -75,7 +80,7 @@ async def drive(
             beside.start_soon(wishes.show, observe)
         if way.stopped_by is not None:
             scheduler.stop()
-        way.at_first_signal, way.at_further_signals = drain, under_way.cancel
+        way.at_first_signal, way.at_further_signals = drain, break_off
         try:
             with under_way:
                 await engine.run()

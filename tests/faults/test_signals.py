@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -299,12 +300,16 @@ main()
 """
 
 
-def held_at_its_end(place: Path, port: int, code: str = _HELD_AT_ITS_END, *, within: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
-    """A run that is over, and ends once `go-on` is opened: its rows are all answered, and it is to make its account."""
+def held_at_its_end(
+    place: Path, port: int, code: str = _HELD_AT_ITS_END, *, within: tuple[str, ...] = (), more: Sequence[Mapping[str, object]] = ()
+) -> subprocess.Popen[bytes]:  # fmt: skip
+    """A run that is over, and ends once `go-on` is opened: its rows, and *more*, are all answered, and it is to make its account."""
     for name in ("closing", "go-on", "fails"):
         os.mkfifo(place / name)
-    command = [*within, sys.executable, "-c", code, "run", "job.toml"]
-    process = subprocess.Popen(command, cwd=place, env=environment(job(place, port, 20)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command, keys = [*within, sys.executable, "-c", code, "run", "job.toml"], job(place, port, 20)
+    with (place / "rows.jsonl").open("a") as rows:
+        rows.writelines(f"{json.dumps(row)}\n" for row in more)
+    process = subprocess.Popen(command, cwd=place, env=environment(keys), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     (place / "closing").read_bytes()
     return process
 
@@ -380,6 +385,52 @@ def test_a_second_signal_stops_at_once_and_what_was_in_flight_is_in_doubt(tmp_pa
     assert b"Traceback" not in said + out
     told = read_statement(tmp_path / "run").total()
     assert (told.answered, told.in_doubt) == (0, 4)
+
+
+_HELD_BY_A_SHARE_THAT_IS_GONE = """
+from batchrun.edge.media import MediaRoot
+def hangs(self, medium, beside):
+    open("closing", "w").close()
+    open("go-on").close()
+MediaRoot.read = hangs
+from batchrun.__main__ import main
+main()
+"""
+
+
+_HELD_BY_A_PROMISE = """
+from batchrun.edge.ledger import Files
+def hangs(self, dirty):
+    open("closing", "w").close()
+    open("go-on").close()
+Files.sync = hangs
+from batchrun.__main__ import main
+main()
+"""
+
+
+def test_a_second_signal_ends_a_run_whose_media_are_on_a_share_that_hangs_and_its_account_is_made(tmp_path, port):
+    seeing = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "share/a.png"}}]}]}
+    process = held_at_its_end(tmp_path, port, _HELD_BY_A_SHARE_THAT_IS_GONE, more=[{"id": "seen", "model": "qwen-vl-max", **seeing}])
+    until(lambda: answered(tmp_path) == 20, process)
+    heard(process, signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    _, said = ended(process)
+    assert process.returncode == 4, said
+    told = read_statement(tmp_path / "run").total()
+    assert (told.answered, told.in_doubt, told.pending) == (20, 0, 1)
+    assert (tmp_path / "run" / "usage.csv").exists()
+
+
+def test_a_further_signal_ends_a_run_whose_calls_wait_for_a_sync_that_hangs(tmp_path, port):
+    process = held_at_its_end(tmp_path, port, _HELD_BY_A_PROMISE)
+    heard(process, signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(signal.SIGINT)
+    _, said = ended(process)
+    assert (process.returncode, said.splitlines()[-1:]) == (4, [_AT_ONCE])
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
