@@ -8,12 +8,13 @@ So the run is a task of its own. It begins with the block and has ended when tha
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream
+from anyio.lowlevel import checkpoint
 
 from batchrun.core.jobs.job import Job
 from batchrun.core.model import Outcome
@@ -22,11 +23,49 @@ from batchrun.running.one_run import run
 from batchrun.running.wishes import NO_WISHES, Ending, Wishes
 
 
-class Coming:
-    """Outcomes of a run, to be iterated over, by several tasks too: each outcome is one's."""
+_MOST_WAITING = 16
 
-    def __init__(self, take: MemoryObjectReceiveStream[Outcome], under_way: asyncio.Task[Ending | None]) -> None:
-        self._take = take
+
+class _Came:
+    """Outcomes that came and that nobody has taken yet.
+
+    Whoever gives up waiting just as one comes leaves it to the next who asks: what hands it to a task, as streams do, loses it with that.
+    """
+
+    def __init__(self) -> None:
+        self._outcomes: deque[Outcome] = deque()
+        self._there, self._room = asyncio.Semaphore(0), asyncio.Semaphore(_MOST_WAITING)
+
+    async def give(self, outcome: Outcome) -> None:
+        """Add one, once there is room for it."""
+        await self._room.acquire()
+        self._outcomes.append(outcome)
+        self._there.release()
+
+    async def take(self) -> Outcome | None:
+        """Wait for the next; None where none comes any more."""
+        await checkpoint()
+        await self._there.acquire()
+        if not self._outcomes:
+            self.end()  # for whoever else waits
+            return None
+        self._room.release()
+        return self._outcomes.popleft()
+
+    def end(self) -> None:
+        """No more will come."""
+        self._there.release()
+
+    def clear(self) -> None:
+        """Nobody takes those that came."""
+        self._outcomes.clear()
+
+
+class Coming:
+    """Outcomes of a run, to be iterated over, by several tasks too: each outcome is one's. Who gives up waiting for the next loses none."""
+
+    def __init__(self, came: _Came, under_way: asyncio.Task[Ending | None]) -> None:
+        self._came = came
         self._under_way = under_way
 
     @property
@@ -44,10 +83,9 @@ class Coming:
 
     async def __anext__(self) -> Outcome:
         """Give the next; what ended the run, where that was an error, ends the iteration."""
-        try:
-            return await self._take.receive()
-        except anyio.EndOfStream:
-            await asyncio.wait((self._under_way,))
+        if (outcome := await self._came.take()) is not None:
+            return outcome
+        await asyncio.wait((self._under_way,))
         self._under_way.result()
         raise StopAsyncIteration
 
@@ -61,29 +99,31 @@ async def outcomes(job: Job, wishes: Wishes = NO_WISHES) -> AsyncIterator[Coming
     raises comes out as it is, what ends the run as `run` raises it.
     """
     on_asyncio()
-    give, take = anyio.create_memory_object_stream[Outcome](16)
-    stop = anyio.CancelScope()
+    came, stop = _Came(), anyio.CancelScope()
 
     async def carry_out() -> Ending | None:
-        async with give:
-            with stop:
-                return await run(job, replace(wishes, hand_on=give.send))
+        with stop:
+            return await run(job, replace(wishes, hand_on=came.give))
         return None
 
     under_way, own = asyncio.create_task(carry_out()), None  # noqa: TID251 - as told above, and it ends in here
-    with take:
+    # Whatever it ends by, and though it may never have begun.
+    under_way.add_done_callback(lambda _ended: came.end())
+    try:
+        yield Coming(came, under_way)
+    except BaseException as error:
+        own = error
+        raise
+    finally:
+        stop.cancel()
         try:
-            yield Coming(take, under_way)
-        except BaseException as error:
-            own = error
-            raise
-        finally:
-            stop.cancel()
             await _ended(under_way)
-            # A cancellation passes whatever the run came to.
-            failed = None if under_way.cancelled() else under_way.exception()
-            if failed is not None and (own is None or isinstance(own, Exception)):
-                raise failed
+        finally:
+            came.clear()
+        # A cancellation passes whatever the run came to.
+        failed = None if under_way.cancelled() else under_way.exception()
+        if failed is not None and (own is None or isinstance(own, Exception)):
+            raise failed
 
 
 async def _ended(under_way: asyncio.Task[Ending | None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import get_type_hints
 
 import anyio
 import anyio.lowlevel
+import orjson
 import pytest
 
 import batchrun
@@ -196,6 +198,31 @@ def test_how_a_run_ended_is_told_once_there_are_no_more_outcomes_and_several_may
                     takers.create_task(take_some())
             assert (stream.ending.exit_code, [each.name for each in stream.ending.parked]) == (4, ["sales qwen-plus"])
         assert sorted(got) == sorted(f"r-{n}" for n in range(0, 12, 2))
+
+    asyncio.run(main())
+
+
+def test_no_outcome_is_lost_with_whoever_gives_up_waiting_for_it_just_as_it_comes(tmp_path):
+    """As programs do that wait for so long and no longer: `asyncio.wait_for(anext(stream), 1)`."""
+    job, asked = job_in(tmp_path), [f"r-{n}" for n in range(100)]
+    rows = [{"id": row_id, "workspace": "legal", "prompt": "Note."} for row_id in asked]
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+
+    async def main() -> None:
+        got: list[str] = []
+        async with outcomes(job, QUIETLY) as stream:
+            for turns in itertools.cycle(range(1, 9)):
+                waiting = asyncio.create_task(anext(stream))  # noqa: TID251 - as a program of asyncio's does
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                waiting.cancel()
+                try:
+                    got.append((await waiting).row.id)
+                except asyncio.CancelledError:
+                    continue
+                except StopAsyncIteration:
+                    break
+        assert sorted(got) == sorted(asked)
 
     asyncio.run(main())
 
