@@ -22,7 +22,6 @@ from batchrun.running.loops import on_asyncio
 from batchrun.running.one_run import run
 from batchrun.running.wishes import NO_WISHES, Ending, Wishes
 
-
 _MOST_WAITING = 16
 
 

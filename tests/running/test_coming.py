@@ -214,7 +214,7 @@ def test_no_outcome_is_lost_with_whoever_gives_up_waiting_for_it_just_as_it_come
             for turns in itertools.cycle(range(1, 9)):
                 waiting = asyncio.create_task(anext(stream))  # noqa: TID251 - as a program of asyncio's does
                 for _ in range(turns):
-                    await asyncio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
                 waiting.cancel()
                 try:
                     got.append((await waiting).row.id)
