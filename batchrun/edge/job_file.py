@@ -149,7 +149,7 @@ def _with_prices(tables: dict[str, Any], path: Path) -> tuple[dict[str, Any], di
     found: dict[str, Any] = {}
     read: dict[str, _Read] = {}
     for name in files:
-        if not Path(name).exists():
+        if _is_missing(Path(name)):
             where = "" if Path(name).is_absolute() else f"; it was looked for in {printable(str(Path.cwd()))}, where the command was run"
             raise JobError(f"{path}: job.prices: {name}: no such file{where}")
         file = _Read(Path(name), _text(Path(name)))
@@ -161,6 +161,17 @@ def _with_prices(tables: dict[str, Any], path: Path) -> tuple[dict[str, Any], di
     if not found or not isinstance(own, dict):
         return tables, {}
     return {**tables, "prices": {**found, **own}}, {model: file for model, file in read.items() if model not in own}
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether nothing is there; of what this user may not look at, that is told by whoever reads it."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _read_in(told: Any, name: str) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from batchrun.core.classes import slotted, value
 from batchrun.core.counted import shortened
-from batchrun.core.errors import BatchrunError, JobError
+from batchrun.core.errors import BatchrunError, JobError, LedgerError, said_by
 from batchrun.core.ledger.attribution import LANE, Groups
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.focus import COLUMNS, Focus
@@ -46,6 +47,8 @@ class LeftOut:
     why: str
     repeated: bool = False
     """Its run is in the sums, from another path."""
+    there: bool = True
+    """Whether anything is, as far as that can be told."""
 
 
 @slotted
@@ -108,7 +111,7 @@ def reported(
                     report.overlapping.append(path)
                 if report.course is not None and course is not None:
                     report.course.add(course)
-    if not report.taken and not any(each.path.exists() for each in report.left_out):
+    if not report.taken and not any(each.there for each in report.left_out):
         raise JobError(f"{paths[0]} and {len(paths) - 1} more: there is no run directory among them")
     if only is not None and not report.statement.lanes:
         where = "the runs that were named" if len(paths) > 1 else paths[0]
@@ -177,14 +180,12 @@ def _each_once(paths: Sequence[Path], left_out: list[LeftOut]) -> list[Path]:
     longest: dict[str, Path] = {}
     named: list[tuple[str, Path]] = []
     for path in paths:
-        if not path.exists():
-            left_out.append(LeftOut(path, f"{path}: is not there"))
-        elif path.is_dir():
-            try:
-                described = run_directory.read_description(path) or {}
-            except BatchrunError as error:
-                left_out.append(LeftOut(path, str(error)))
-                continue
+        try:
+            described = _described(path)
+        except BatchrunError as error:
+            left_out.append(LeftOut(path, str(error), there=not isinstance(error, JobError)))
+            continue
+        if described is not None:
             run = described.get("run")
             named.append((run if isinstance(run, str) else str(path), path))
             longest[named[-1][0]] = max(longest.get(named[-1][0], path), path, key=_size)
@@ -195,6 +196,17 @@ def _each_once(paths: Sequence[Path], left_out: list[LeftOut]) -> list[Path]:
         else:
             left_out.append(_copy(path, longest[run]))
     return chosen
+
+
+def _described(path: Path) -> Mapping[str, Any] | None:
+    """What a directory says of itself; None of a file. Raises JobError where nothing is there, LedgerError where that cannot be told."""
+    try:
+        is_directory = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise JobError(f"{path}: is not there") from None
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be read: {said_by(error)}") from None
+    return (run_directory.read_description(path) or {}) if is_directory else None
 
 
 def _copy(path: Path, counted: Path) -> LeftOut:

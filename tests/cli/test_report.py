@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from pyarrow import parquet as pq
 
 from batchrun.cli.report import report
-from batchrun.core.errors import JobError, RunDamagedError
+from batchrun.core.errors import JobError, LedgerError, RunDamagedError
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.seal import sealed
@@ -31,6 +31,7 @@ from batchrun.running.statements import read_statement
 from batchrun.telling.reading import DoubtfulCalls, doubtful_calls
 from batchrun.telling.reporting import reported
 from tests.core.ledger.test_attribution import MIDNIGHT, World, at_hours
+from tests.edge.rights import open_to_all, somebody_who_is_not_root
 from tests.focus_spec import violations
 from tests.report.test_page import text_of
 from tests.report.written import Night, write_night
@@ -565,3 +566,15 @@ def test_of_several_runs_one_whose_name_is_mistyped_is_told_and_the_sums_are_not
     assert f"not counted: {tmp_path / 'thrid'}: is not there" in shown.stderr
     with pytest.raises(JobError, match="there is no run directory among them"):
         reported([tmp_path / "thrid", tmp_path / "furth"])
+
+
+def test_runs_in_a_folder_that_this_user_may_not_enter_are_left_out_and_told_and_job_files_there_are_no_traceback():
+    with open_to_all() as folder:
+        (folder / "closed").mkdir(mode=0o000)
+        hidden = [folder / "closed" / name for name in ("one", "two")]
+        with somebody_who_is_not_root():
+            said = ask(*hidden, code=6).stderr
+            (left, *_) = [line for line in said.splitlines() if line.startswith("not counted")]
+            assert left.startswith(f"not counted: {hidden[0]}: cannot be read: Permission denied")
+            with pytest.raises(LedgerError, match=r"closed/job\.toml/run\.json: cannot be read: Permission denied"):
+                report.main([str(folder / "closed" / "job.toml")], standalone_mode=False)

@@ -13,6 +13,9 @@ from click.testing import CliRunner
 
 from batchrun.cli import batchrun, main
 from batchrun.cli import prices as verb
+from batchrun.core.errors import JobError
+from batchrun.edge.job_file import load_job
+from tests.edge.rights import open_to_all, somebody_who_is_not_root
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("rn", "did you mean 'run'? One of run, doctor"), ("status", "one of run, doctor")])
@@ -187,6 +190,17 @@ def test_several_job_files_are_told_together_and_one_that_cannot_be_read_all_the
     (tmp_path / "b.toml").write_text("[job")
     said = CliRunner().invoke(batchrun, ["check", str(tmp_path / "b.toml")]).exception
     assert str(said) == f"{tmp_path}/b.toml: is a job file, and a run directory is wanted: name what the job's output names"
+
+
+def test_a_job_file_whose_run_stands_where_this_user_may_not_look_is_told_all_the_same():
+    with open_to_all() as folder:
+        (folder / "closed").mkdir(mode=0o000)
+        (folder / "job.toml").write_text(f'[job]\ninput = "x"\noutput = "{folder}/closed/run"\n')
+        load_job(folder / "job.toml")  # What reads it is read in by somebody who may.
+        with somebody_who_is_not_root():
+            said = CliRunner().invoke(batchrun, ["report", str(folder / "job.toml")]).exception
+        assert isinstance(said, JobError)
+        assert f"a run directory is wanted: {folder}/closed/run, which is not there" in str(said)
 
 
 @pytest.mark.parametrize("verb", ["run", "plan"])

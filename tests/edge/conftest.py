@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.edge.rights import open_to_all
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """One that is open to all, as pytest's own are not."""
-    made = Path(tempfile.mkdtemp())
-    made.chmod(0o777)
-    yield made
-    for path in made.iterdir():
-        if not path.is_symlink():
-            path.chmod(0o700)
-    shutil.rmtree(made)
+    with open_to_all() as made:
+        yield made

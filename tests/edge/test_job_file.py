@@ -347,6 +347,14 @@ def test_what_stands_in_a_folder_that_this_user_may_not_enter_is_told_to_be_hidd
             assert str(error_of(folder / "closed" / name)) == f"{folder}/closed/{name}: {hidden}"
 
 
+def test_prices_in_a_folder_that_this_user_may_not_enter_cannot_be_read_and_are_not_told_to_be_missing(folder):
+    (folder / "closed").mkdir(mode=0o000)
+    (folder / "job.toml").write_text(f'[job]\ninput = "in.jsonl"\nprices = "{folder}/closed/prices.toml"\n')
+    assert str(error_of(folder / "job.toml")).endswith("closed/prices.toml: no such file")
+    with somebody_who_is_not_root():
+        assert str(error_of(folder / "job.toml")) == f"{folder}/closed/prices.toml: cannot be read: Permission denied"
+
+
 def test_a_windows_path_in_double_quotes_is_told_how_to_be_written(written):
     [mistake] = error_of(written('[job]\ninput = "data\\rows.jsonl"')).mistakes
     assert mistake.allowed == "a path, without control characters; what holds a backslash stands in single quotes: 'C:\\data\\in.jsonl'"
