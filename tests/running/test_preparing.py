@@ -20,6 +20,7 @@ from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import LanePlan, Launch, Scheduler
 from batchrun.edge.source import InputFile, Source
 from batchrun.engine import Fetching, Prepared, Unreadable, Unsendable
+from batchrun.running import preparing
 from batchrun.running.preparing import Preparer
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
@@ -385,6 +386,45 @@ def test_a_row_without_a_route_parks_its_lane(made):
 def test_a_row_that_no_call_would_help_is_unsendable_with_its_reason(made, row, tables, code):
     failure = made(row, **tables).refused()
     assert (failure.code, failure.fault, failure.scope, failure.in_doubt) == (code, Fault.REJECT, Scope.ROW, False)
+
+
+@pytest.mark.parametrize("where", ["the workspace's", "the lane's", "the account's"])
+def test_a_row_of_more_input_than_the_tightest_quota_lets_through_in_a_minute_is_rejected_before_any_call(made, where):
+    """It would wait for ever; one that just fits waits for its turn."""
+
+    def tables(tpm):
+        tightest = {each: tpm if each == where else 10 * tpm for each in ("the workspace's", "the lane's", "the account's")}
+        workspace = {
+            "api_key_env": "LEGAL_KEY",
+            "account": "main",
+            "tpm": tightest["the workspace's"],
+            "limits": {"qwen-plus": {"tpm": tightest["the lane's"]}},
+        }
+        quotas = {"qwen-plus": {"tpm": tightest["the account's"]}}
+        return {"workspaces": {"legal": workspace}, "accounts": {"main": {"quotas": quotas}}}
+
+    row = ask("a word " * 800)
+    asked = made(row).ready().tokens - made(ask("a")).ready().tokens
+    assert 500 < asked < 2_000
+    failure = made(row, **tables(round(asked / 2))).refused()
+    assert (failure.code, failure.fault, failure.scope, failure.in_doubt) == ("never_fits", Fault.REJECT, Scope.ROW, False)
+    assert failure.message.endswith(f" against {round(asked / 2):,})")
+    made(row, **tables(round(asked * 2))).ready()
+
+
+def test_a_row_that_there_is_no_memory_to_make_ready_is_looked_at_again_and_nothing_of_it_was_sent(made, tmp_path, monkeypatch):
+    def starved(*_):
+        raise MemoryError
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(PNG)
+    run = made({"id": "seen", "messages": seeing("a.png")}, ask())
+    monkeypatch.setattr(preparing, "with_urls", starved)
+    failure = run.refused(0)
+    assert (failure.code, failure.fault, failure.in_doubt) == ("no_memory", Fault.AGAIN, False)
+    monkeypatch.setattr(preparing, "media_of", starved)
+    monkeypatch.setattr(preparing, "in_parts", starved)
+    assert run.what(1) == Unreadable("there was no memory left to make it ready")
 
 
 def test_media_are_read_in_threads_of_their_own_so_that_those_that_hang_hold_up_no_sync(made, tmp_path):
