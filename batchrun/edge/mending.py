@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -30,6 +31,16 @@ def lines_of(path: Path) -> Iterator[Line]:
         return
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def put_aside(path: Path, sync_directory: Callable[[Path], None]) -> None:
+    """Have a file stand beside its place, and beside what was put there before. Whoever calls it holds the run."""
+    names = (path.with_name(f"{path.name}{ASIDE}" + (f".{number}" if number > 1 else "")) for number in itertools.count(1))
+    try:
+        path.rename(next(name for name in names if not os.path.lexists(name)))
+        sync_directory(path.parent)
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be put aside: {error.strerror}; nothing is lost") from None
 
 
 def make_anew(path: Path, kept: Iterable[bytes], aside: Iterable[bytes], sync_directory: Callable[[Path], None]) -> None:

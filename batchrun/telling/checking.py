@@ -116,7 +116,7 @@ class _Check:
             raise
         except RunDamagedError as error:
             if self._repair:
-                path.replace(path.with_name(path.name + mending.ASIDE))
+                mending.put_aside(path, run_directory.sync_directory)
             what = str(error).partition(": ")[2]
             self._tell(path, f"{what}; the next run makes another", mended=self._repair)
             return {}

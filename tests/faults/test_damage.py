@@ -314,3 +314,15 @@ def test_a_run_on_a_read_only_file_system_is_checked_and_nothing_of_it_is_touche
     }
     with run_directory.locked(tmp_path / "run"), pytest.raises(RunInUseError, match=f"in use by process {os.getpid()} on "):
         checked(tmp_path / "run", repair=False)
+
+
+def test_a_description_that_is_damaged_again_is_put_aside_beside_the_first(tmp_path):
+    """What the first one says of the run, its name above all, may be wanted yet."""
+    directory = tmp_path / "run"
+    made_run(directory)
+    for damaged in (b"the first\n", b"the second\n", b"the third\n"):
+        (directory / "run.json").write_bytes(damaged)
+        assert checked(directory, repair=True).whole
+    assert not (directory / "run.json").exists()
+    kept = {path.name: path.read_bytes() for path in directory.glob("run.json*")}
+    assert kept == {"run.json.damaged": b"the first\n", "run.json.damaged.2": b"the second\n", "run.json.damaged.3": b"the third\n"}
