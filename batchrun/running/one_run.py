@@ -53,7 +53,7 @@ from batchrun.running.preparing import Preparer, transport_of
 from batchrun.running.simulated import simulated
 from batchrun.running.statements import read_statement
 from batchrun.running.summing_up import sum_up
-from batchrun.running.under_way import UnderWay, drive, heard, observer
+from batchrun.running.under_way import UnderWay, closing_beside, drive, heard, observer
 from batchrun.running.wishes import NO_WISHES, Ending, Wishes
 
 __all__ = ["Ending", "Wishes", "read_statement", "run", "run_blocking"]
@@ -234,10 +234,11 @@ async def _carried_out(
     """Send what is to be sent and write down what comes back; returns the ledger, closed."""
     job, wishes, scheduler = settings.job, settings.wishes, plans.scheduler
     transport = await stack.enter_async_context(transport_of(job, sum(each.concurrency for each in settings.workspaces.values())))
-    with Ledger(
+    ledger = Ledger(
         Files(settings.directory, run_directory.open_to_append), opening.number,
         form=job.output.form, raw=job.output.raw, price=pricer(plans.prices, settings.workspaces), boot=history.boot_id(),
-    ) as ledger:  # fmt: skip
+    )  # fmt: skip
+    async with closing_beside(ledger):
         if opening.followed is not None:
             ledger.be_followed(opening.followed.take)
         ledger.opened(time())

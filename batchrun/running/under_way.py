@@ -91,6 +91,28 @@ async def drive(
 
 
 @asynccontextmanager
+async def closing_beside(ledger: Ledger) -> AsyncIterator[None]:
+    """Close *ledger* when the block is left, whatever it is left by, and beside the event loop: a sync that hangs holds up no signal."""
+    begun = False
+
+    def close() -> None:
+        nonlocal begun
+        begun = True
+        ledger.close()
+
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            try:
+                await anyio.to_thread.run_sync(close)
+            except (MemoryError, RuntimeError):
+                if begun:
+                    raise
+                ledger.close()  # There is no thread for it.
+
+
+@asynccontextmanager
 async def heard(way: UnderWay, wishes: Wishes) -> AsyncIterator[None]:
     """While the block lasts, signals lead to what *way* says, to the last line of the account."""
     async with anyio.create_task_group() as beside:

@@ -387,6 +387,29 @@ def test_a_second_signal_stops_at_once_and_what_was_in_flight_is_in_doubt(tmp_pa
     assert (told.answered, told.in_doubt) == (0, 4)
 
 
+_HELD_AS_ITS_LEDGER_IS_CLOSED = """
+from batchrun.edge.ledger import Files
+sync_all = Files.sync_all
+def hangs(self, dirty):
+    if any(b"closed" in line for line in open("run/attempts.log", "rb")):
+        open("closing", "w").close()
+        open("go-on").close()
+    sync_all(self, dirty)
+Files.sync_all = hangs
+from batchrun.__main__ import main
+main()
+"""
+
+
+def test_a_second_signal_ends_a_run_whose_last_sync_hangs(tmp_path, port):
+    process = held_at_its_end(tmp_path, port, _HELD_AS_ITS_LEDGER_IS_CLOSED)
+    heard(process, signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    _, said = ended(process)
+    assert (process.returncode, said.splitlines()[-1:]) == (4, [_AT_ONCE])
+    assert answered(tmp_path) == 20
+
+
 _HELD_BY_A_SHARE_THAT_IS_GONE = """
 from batchrun.edge.media import MediaRoot
 def hangs(self, medium, beside):

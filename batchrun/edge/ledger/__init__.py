@@ -49,7 +49,8 @@ The contract
   counts for nobody (`test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written`). An entry is given with the end of its
   call.
 
-One event loop owns a ledger: nothing here is called from another thread but `Files.sync_all`, which touches descriptors only.
+One event loop owns a ledger: nothing here is called from another thread but `Files.sync_all`, which touches descriptors only, and at last
+`Ledger.close`, so that a sync that hangs then holds up no signal either.
 """
 
 from batchrun.edge.ledger.files import Files

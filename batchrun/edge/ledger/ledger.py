@@ -76,6 +76,10 @@ class Ledger:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Sync what is left, and close the files; blocks, and may be called in a worker thread once nothing else uses it."""
         try:
             if self._files.broken is None:
                 self._end_well()
