@@ -18,6 +18,7 @@ import stat
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,7 +61,12 @@ class MediaRoot:
     """The folder that no local path may leave; `read` gets one file of it."""
 
     def __init__(self, root: Path) -> None:
-        self._root = os.path.realpath(root)
+        self._named = root
+
+    @cached_property
+    def _root(self) -> str:
+        """Where it leads, found out by whoever reads first: that may take as long as a read does."""
+        return os.path.realpath(self._named)
 
     def read(self, medium: Medium, beside: Path) -> str | Failure:
         """Read the file that *medium* names and give it as a data URL; a relative path starts at *beside*, the input file's folder.
@@ -91,6 +97,11 @@ class MediaRoot:
             if stat.S_ISREG(mode):
                 return _beginning(descriptor, MAX_FILE_BYTES + 1)
             return _Unfit("media_unreadable", f"is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not a file")
+
+
+def not_in_time(medium: Medium) -> Failure:
+    """What a medium comes to that nobody has waited for any longer."""
+    return _failure(medium, _Unfit("media_unreadable", "was not read within timeouts.total", passing=True))
 
 
 # Reading

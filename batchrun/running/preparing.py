@@ -8,7 +8,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import anyio
 import orjson
 
 from batchrun.core.jobs.endpoints import Endpoint
@@ -24,8 +23,9 @@ from batchrun.core.rows.parts import Kind, Medium, in_parts, media_of, with_urls
 from batchrun.core.rows.routes import Route, route
 from batchrun.core.rows.urls import unfit_data_url
 from batchrun.core.scheduling.scheduler import Ticket
-from batchrun.edge.media import MediaRoot
+from batchrun.edge.media import MediaRoot, not_in_time
 from batchrun.edge.source import RowChanged, Source
+from batchrun.edge.threads import Threads
 from batchrun.edge.transport import Transport
 from batchrun.engine import Fetching, Prepared, Unreadable, Unsendable
 from batchrun.running.budgets import most_tokens
@@ -37,7 +37,7 @@ _MOST_BYTES_WITH_MEDIA = 64 << 20
 """Of a request's body, as the provider takes it without and with data URLs (Model Studio's API reference)."""
 _READERS = 40
 """Threads that read the media of one folder. They are its own: those that hang, for a share that is gone, hold up no sync of the ledger,
-without which no workspace's calls go on, and no other folder's. Nor are they waited for when the run is stopped."""
+without which no workspace's calls go on, and no other folder's. Nor are they waited for longer than a call, or when the run is stopped."""
 
 Body = dict[str, Any]
 
@@ -77,7 +77,7 @@ class Preparer:
         self._source = source
         self._learnt = learnt or Learnt()
         self._answers = Answers(schema, job.answers.reasks)
-        self._roots: dict[Path, tuple[MediaRoot, anyio.CapacityLimiter]] = {}
+        self._roots: dict[Path, tuple[MediaRoot, Threads]] = {}
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._kept = Kept()
         self.tokens = 0
@@ -115,7 +115,7 @@ class Preparer:
 
     async def _with_media(self, ordinal: int, row: Row, lane: Lane, way: Route, media: list[Medium]) -> Prepared | Unsendable:
         try:
-            urls = await self._urls(media, ordinal)
+            urls = await self._urls(media, ordinal, lane.total)
             if isinstance(urls, Failure):
                 return Unsendable(row, urls)
             messages = with_urls(row.body["messages"], lambda medium: urls[medium])
@@ -141,8 +141,8 @@ class Preparer:
         )
         return lane
 
-    async def _urls(self, media: list[Medium], ordinal: int) -> Mapping[Medium, str] | Failure:
-        """What each medium is sent as: the contents of a local file, and what else the row has as it is."""
+    async def _urls(self, media: list[Medium], ordinal: int, seconds: float) -> Mapping[Medium, str] | Failure:
+        """What each medium is sent as: the contents of a local file, waited for so many *seconds*, and what else the row has as it is."""
         urls: dict[Medium, str] = {}
         beside = self._source.folder(ordinal)
         for medium in media:
@@ -150,8 +150,7 @@ class Preparer:
             if medium.is_bare_base64:
                 url = medium.as_data_url
             elif medium.is_local:
-                root, readers = self._root(beside)
-                url = await anyio.to_thread.run_sync(root.read, medium, beside, limiter=readers, abandon_on_cancel=True)
+                url = await self._read(medium, beside, seconds)
             if isinstance(url, Failure):
                 return url
             if why := unfit_data_url(url):
@@ -159,11 +158,15 @@ class Preparer:
             urls[medium] = url
         return urls
 
-    def _root(self, beside: Path) -> tuple[MediaRoot, anyio.CapacityLimiter]:
+    async def _read(self, medium: Medium, beside: Path, seconds: float) -> str | Failure:
         folder = Path(self._job.media.root) if self._job.media.root else beside
         if folder not in self._roots:
-            self._roots[folder] = MediaRoot(folder), anyio.CapacityLimiter(_READERS)
-        return self._roots[folder]
+            self._roots[folder] = MediaRoot(folder), Threads(_READERS)
+        root, readers = self._roots[folder]
+        try:
+            return await readers.take(partial(root.read, medium, beside), seconds)
+        except TimeoutError:
+            return not_in_time(medium)
 
     def _written(
         self, ordinal: int, row: Row, lane: Lane, way: Route, said_body: Body, media: Sequence[Medium], *, parts: bool

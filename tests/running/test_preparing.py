@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 
 import anyio
 import orjson
@@ -18,6 +19,7 @@ from batchrun.core.rows.answers import Schema
 from batchrun.core.rows.rows import Inherited
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import LanePlan, Launch, Scheduler
+from batchrun.edge.media import MediaRoot
 from batchrun.edge.source import InputFile, Source
 from batchrun.engine import Fetching, Prepared, Unreadable, Unsendable
 from batchrun.running import preparing
@@ -442,6 +444,50 @@ def test_media_are_read_in_threads_of_their_own_so_that_those_that_hang_hold_up_
             return await found.wait()
 
     assert body(anyio.run(main))["messages"] == seeing(PNG_URL)
+
+
+def test_media_that_hang_are_given_up_in_their_calls_time_and_never_take_more_threads_than_there_are(made, tmp_path, monkeypatch):
+    """On a share that is gone: no row waits for ever, another is told so in its turn, and all are read once the share is back."""
+    back, reads = threading.Event(), []
+    read = MediaRoot.read
+
+    def hangs(root, medium, beside):
+        reads.append(medium)
+        back.wait(30)
+        return read(root, medium, beside)
+
+    monkeypatch.setattr(MediaRoot, "read", hangs)
+    monkeypatch.setattr(preparing, "_READERS", 5)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(PNG)
+    rows = [{"id": f"r-{number}", "messages": seeing("a.png")} for number in range(60)]
+    run = made(*rows, defaults={"model": "qwen-vl-max", "endpoint": "public"}, timeouts={"total": 0.2})
+    tickets, _ = Scheduler([LanePlan("default", "qwen-vl-max", "default", [*range(60)], 60, 60)], RetryPolicy()).launches(0.0, 60)
+    assert len(tickets) > 10
+
+    async def all_of(found):
+        ready = []
+
+        async def one(each):
+            ready.append(await each.wait())
+
+        async with anyio.create_task_group() as tasks:
+            for each in found:
+                tasks.start_soon(one, each)
+        return ready
+
+    async def main():
+        with anyio.fail_after(20):
+            failures = [each.failure for each in await all_of(run.preparer(tickets))]
+            assert {(each.code, each.fault, each.in_doubt) for each in failures} == {("media_unreadable", Fault.AGAIN, False)}
+            assert {each.message for each in failures} == {"the image 'a.png' was not read within timeouts.total"}
+            assert (len(failures), len(reads)) == (len(tickets), 5)
+            back.set()
+            while not isinstance(ready := await run.preparer(tickets[:1])[0].wait(), Prepared):
+                pass
+            assert body(ready)["messages"] == seeing(PNG_URL)
+
+    anyio.run(main)
 
 
 def test_media_make_room_for_a_larger_request_and_text_does_not(made, tmp_path):
