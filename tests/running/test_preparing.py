@@ -554,6 +554,21 @@ def test_no_more_output_is_expected_of_a_row_than_it_lets_an_answer_have(made):
     assert unbounded - bounded > 20
 
 
+@pytest.mark.parametrize("least", ["the job's", "the workspace's", "the lane's"])
+def test_the_least_max_tokens_of_all_budgets_that_a_row_is_paid_from_goes_into_one_that_sets_none_and_bounds_it(made, least):
+    def budget(whose):
+        return {"tokens": 1_000_000, "max_tokens": 100 if whose == least else 300}
+
+    workspace = {"api_key_env": "LEGAL_KEY", "budget": budget("the workspace's"), "limits": {"qwen-plus": {"budget": budget("the lane's")}}}
+    rows = [ask(), ask(id="r-2", parameters={"max_tokens": 900}), ask(id="r-3", model="qwen-max")]
+    made_path = made(*rows).path
+    run = made(*rows, job={"input": str(made_path), "budget": budget("the job's")}, workspaces={"legal": workspace})
+    told = [run.ready(number) for number in range(3)]
+    others = 300 if least == "the lane's" else 100
+    assert [body(each)["max_tokens"] for each in told] == [100, 900, others]
+    assert [each.most.output_tokens for each in told] == [100, 900, others]
+
+
 def test_a_row_that_is_asked_otherwise_is_written_anew(made):
     run = made(ask(), schema=SCHEMA)
     first = run.ready()
