@@ -145,6 +145,10 @@ class Reading:
         self._take(self._stream.events.close())
         return self._stream.result(self.dialect.read, status, headers, self.asked)
 
+    def at_once(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | Failure | None:
+        """Say what an answer of status 2xx is whose *body* came whole, if that begins as an object; None where it is to be fed first."""
+        return self._read(status, headers, body) if body.startswith(b"{") else None
+
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Say what an answer outside 2xx is."""
         return refusal(status, headers, body)

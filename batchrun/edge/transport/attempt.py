@@ -20,7 +20,7 @@ from batchrun.waking import another_turn
 
 _AFTERWORD = 2.0
 """Seconds that a stream may take to end after it has said everything; longer, and its connection is not used again."""
-_TURN_BYTES = 1 << 18
+TURN_BYTES = 1 << 18
 """Of an answer are read before the other calls have their turn: a bomb unpacks without a wait in between."""
 _PORTION_BYTES, _A_TURN_BYTES, _A_TURN_EVENTS = 1 << 12, 1 << 14, 200
 """Of a stream: what is read in one go, and after how much the other calls have their turn. An event takes microseconds."""
@@ -65,7 +65,7 @@ class Attempt:
 
     def take_whole(self, connection: Connection, most_bytes: int, at: float) -> bool:
         """Read the body that came *at* a time of the loop, if it is small and lies there whole."""
-        whole = connection.whole(min(most_bytes, _TURN_BYTES))
+        whole = connection.whole(min(most_bytes, TURN_BYTES))
         if whole is None:
             return False
         self._read(whole, at)
@@ -75,7 +75,7 @@ class Attempt:
         """Read the body, in pieces where it did not come at once; *room* is for one that is large, *turns* for one that takes long."""
         if self.take_whole(connection, most_bytes, self._loop.time()):
             return
-        turn = most_bytes - _TURN_BYTES
+        turn = most_bytes - TURN_BYTES
         async for piece in self._body(connection, idle):
             most_bytes -= len(piece)
             if most_bytes < 0:
@@ -84,7 +84,7 @@ class Attempt:
                 raise TooLargeError
             await self._portions(piece, idle, turns)
             if most_bytes < turn:
-                turn = most_bytes - _TURN_BYTES
+                turn = most_bytes - TURN_BYTES
                 await self._turn(room, idle)
 
     async def _portions(self, piece: bytes, idle: float, turns: Few) -> None:

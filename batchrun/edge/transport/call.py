@@ -44,6 +44,8 @@ class Terms:
     """What a connection that does not stand in time is."""
     idle: float
     max_response_bytes: int
+    at_once_bytes: int
+    """Of a body that lies there whole: a larger one is taken in pieces."""
 
 
 class Call(Attempt):
@@ -78,12 +80,20 @@ class Call(Attempt):
 
     def taken(self, at: float) -> Reply | Failure | None:
         """What the answer that came *at* a time of the loop comes to; None where it is not there whole, or no plain one: `rest` tells."""
-        connection = self.connection
+        connection, target = self.connection, self._target
         assert connection is not None
+        status = connection.status
         try:
-            if not (200 <= connection.status < 300 and self.take_whole(connection, self._terms.max_response_bytes, at)):
+            if not 200 <= status < 300 or (body := connection.whole(self._terms.at_once_bytes)) is None:
                 return None
-            result = self._cleaned(self.result())
+            result = self.reading.at_once(status, connection.headers, body)
+            if result is None:
+                self._read(body, at)
+                result = Attempt.result(self)
+            if isinstance(result, Failure):
+                result = failure_without_key(located(result, target.shown), target.key)
+            else:
+                result = reply_without_key(result, target.key)
         except MemoryError:
             result = mishap("no_memory", in_doubt=True)
         except BaseException:
@@ -178,10 +188,12 @@ class Call(Attempt):
         self._watch.remove(self)
         if self._timer is not None:
             self.close()
-        self._target.room.leave(self)
+        target = self._target
+        if target.room.held:
+            target.room.leave(self)
         connection, self.connection = self.connection, None
         if connection is not None:
-            self._terms.pool.give_back(self._target, connection)
+            self._terms.pool.give_back(target, connection)
 
 
 def told(target: Target, error: BaseException) -> str:

@@ -56,7 +56,7 @@ class Rooms:
         was_full = self._total > self._all_bytes
         self._held.pop(answer, None)
         self._total -= held_bytes
-        if room.is_empty:
+        if not room.held:
             self._in_use.discard(room)
         for other, its in self._held.items():
             if (was_full or its is room) and other.waits is not None and not other.waits.done() and its.may_grow(other):
@@ -72,21 +72,17 @@ class Room:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._held: dict[Grown, int] = {}
+        self.held: dict[Grown, int] = {}
+        """Bytes of each of its answers that is large: as a rule there is none."""
         self._total = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether none of its answers is large."""
-        return not self._held
 
     async def hold(self, answer: Grown, held_bytes: int) -> None:
         """Return when *answer*, which holds so many bytes by now, may be read on."""
-        before = self._held.get(answer)
+        before = self.held.get(answer)
         if before is None:
-            before = self._held[answer] = 0
+            before = self.held[answer] = 0
             self._rooms.enter(answer, self)
-        self._held[answer] = held_bytes
+        self.held[answer] = held_bytes
         self._total += held_bytes - before
         self._rooms.grow(held_bytes - before)
         try:
@@ -98,12 +94,12 @@ class Room:
 
     def leave(self, answer: Grown) -> None:
         """It holds nothing more."""
-        held = self._held.pop(answer, None)
+        held = self.held.pop(answer, None)
         if held is not None:
             self._total -= held
             self._rooms.leave(answer, self, held)
 
     def may_grow(self, answer: Grown) -> bool:
         """Whether *answer* may be read on: the first of all always may."""
-        is_its_turn = self._total <= self._rooms.most_bytes or next(iter(self._held)) is answer
+        is_its_turn = self._total <= self._rooms.most_bytes or next(iter(self.held)) is answer
         return is_its_turn and self._rooms.may_grow(answer, self._total)

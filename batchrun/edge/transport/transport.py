@@ -33,6 +33,7 @@ import aiohttp
 from batchrun.core.model import Failure, Reply, Request
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
+from batchrun.edge.transport.attempt import TURN_BYTES
 from batchrun.edge.transport.call import Call, Terms, told
 from batchrun.edge.transport.mishaps import TooLargeError, code_of
 from batchrun.edge.transport.names import Lookup
@@ -85,7 +86,10 @@ class Transport:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._pool = Pool(loop, self._connections, self._targets.free, self._lookup)
-        self._terms = Terms(loop, self._pool, Few(loop, 1), self._connect, self._connect_code, self._idle, self._max_response_bytes)
+        self._terms = Terms(
+            loop, self._pool, Few(loop, 1), self._connect, self._connect_code, self._idle,
+            self._max_response_bytes, min(self._max_response_bytes, TURN_BYTES),
+        )  # fmt: skip
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
