@@ -50,7 +50,8 @@ def _message(message: Fields) -> Fields:
 
 def _read(status: int, headers: Mapping[str, str], fields: Fields, line: bytes) -> Reply | Failure:
     usage = usage_of(fields.get("usage"))
-    if said := complaint_of(fields, line):
+    # As a rule neither stands there, and nothing is complained of.
+    if ("error" in fields or "code" in fields) and (said := complaint_of(fields, line)):
         return error_in_200(status, headers, said, usage)
     around = named_tuple(Around, (status, usage, request_id_of(headers) or request_id_in(fields), line))
     return reply_of(fields.get("choices"), around)

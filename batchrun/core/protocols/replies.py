@@ -11,6 +11,8 @@ from batchrun.core.protocols.mishaps import mishap
 
 Fields = dict[str, Any]
 _CONTENTS = (str, list, type(None))
+_REASONINGS = frozenset({"reasoning_content", "reasoning"})
+"""What it is called; some servers of one's own have the shorter name (vLLM since 2025)."""
 
 
 class Around(NamedTuple):
@@ -29,16 +31,19 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
     status, usage, request_id, line = around
     if flaw := _flaw(choices):
         return mishap(flaw, in_doubt=usage is None, status=status, request_id=request_id, usage=usage)
-    message = choices[0]["message"]
+    first = choices[0]
+    message = first["message"]
+    content = message.get("content")
+    # By their places, for that is how Python makes it soonest: content, finish reason, usage, request id, reasoning, tool calls, choices.
     return Reply(
-        content=_content(message.get("content")),
-        finish_reason=choices[0]["finish_reason"],
-        usage=usage,
-        request_id=request_id,
-        reasoning=_reasoning(message),
-        tool_calls=_tool_calls(message),
-        choices=choices if len(choices) > 1 else None,
-        body=line,
+        content if isinstance(content, str) else _text(content),
+        first["finish_reason"],
+        usage,
+        request_id,
+        None if _REASONINGS.isdisjoint(message) else _reasoning(message),
+        _tool_calls(message) if "tool_calls" in message else None,
+        choices if len(choices) > 1 else None,
+        line,
     )
 
 
@@ -88,15 +93,12 @@ def _flaw(choices: list[Any]) -> str | None:
     return None
 
 
-def _content(content: str | list[Any] | None) -> str:
-    """The text of an answer; none (a tool call, a budget spent on reasoning) is an empty one, and parts are joined."""
-    if isinstance(content, str):
-        return content
+def _text(content: list[Any] | None) -> str:
+    """The text of an answer that is not told as one; none (a tool call, a budget spent on reasoning) is an empty one, parts are joined."""
     return "".join(part["text"] for part in content or () if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
 def _reasoning(message: Fields) -> str | None:
-    # Some servers of one's own call it by the shorter name (vLLM since 2025).
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     return reasoning if reasoning and isinstance(reasoning, str) else None
 
