@@ -18,11 +18,11 @@ from batchrun.core.ledger.attempts import Most, Started, opening_of
 from batchrun.core.ledger.focus import ALIBABA, Place
 from batchrun.core.model import Money, Usage
 from batchrun.core.money.price_list import PriceRow, Tier, shipped
-from batchrun.core.money.pricing import Discounts, Prices, region_of
+from batchrun.core.money.pricing import Discounts, Prices, Tariff, region_of
 from batchrun.running.priced_before import jobs_before
 
 _FIRST_DAY = date(1970, 1, 1).toordinal()
-_AHEAD = 8 * 3600
+_AHEAD, _DAY = 8 * 3600, 86_400
 """Seconds that the clocks of the provider's bills are ahead, those of DEFAULT_ZONE: nobody has changed them since 1991."""
 _BEIJING = ("cn-beijing", "China (Beijing)")
 _PLACES: Mapping[str, tuple[str, str]] = {
@@ -66,10 +66,14 @@ def listed(job: Job) -> list[tuple[PriceRow, Decimal]]:
 def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Pricer:
     """What a call of a workspace and model cost that began at a wall time."""
     places = {name: (region_of(each.endpoint), each.account, is_batch(each.endpoint)) for name, each in workspaces.items()}
+    tariffs: dict[tuple[str, str, int], Tariff | None] = {}
 
     def price(workspace: str, model: str, usage: Usage, at: float) -> Money | None:
-        region, account, batch = places[workspace]
-        tariff = prices.tariff(model, region, day_of(at), account, batch)
+        key = workspace, model, int((at + _AHEAD) // _DAY)
+        if key not in tariffs:
+            region, account, batch = places[workspace]
+            tariffs[key] = prices.tariff(model, region, day_of(at), account, batch)
+        tariff = tariffs[key]
         cost = None if tariff is None else tariff.cost(usage)
         return None if cost is None else cost.money()
 
@@ -152,7 +156,7 @@ def _row(model: str, table: PricesTable) -> PriceRow:
 
 def day_of(at: float) -> date:
     """The day by whose prices a call is priced that began at a wall time: that of the provider's bill, as everywhere."""
-    return _day(int((at + _AHEAD) // 86_400))
+    return _day(int((at + _AHEAD) // _DAY))
 
 
 @lru_cache(maxsize=64)

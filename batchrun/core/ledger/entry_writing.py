@@ -7,6 +7,7 @@ whole answer that was refused (it did not fit the schema, say) is kept beside it
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -18,31 +19,58 @@ from batchrun.core.ledger.seal import sealed
 from batchrun.core.ledger.usage_fields import usage_fields
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Money, Outcome, Rejected, Reply
 
+_rarer = attrgetter("reasoning", "tool_calls", "choices", "parsed", "answered_by", "first_token_ms")
+_NONE_OF_THEM = (None,) * 6
+
 
 def write_entry(outcome: Outcome, form: Form, *, raw: bool, cost: Money | None = None) -> bytes:
     """One line, newline and seal included; *raw* keeps the provider's body in batchrun's own form (the other always has it).
 
     *cost* is what its tokens cost; None where that is unknown.
     """
-    fields = _openai_batch(outcome, cost) if form == "openai-batch" else _own(outcome, cost, raw=raw)
+    if form == "openai-batch":
+        fields = _openai_batch(outcome, cost)
+    elif isinstance(outcome, Answered):
+        fields = _own_answer(outcome, cost)
+        if raw:
+            fields["response"] = _as_it_came(outcome.reply)
+    else:
+        fields = _own_failure(outcome, cost)
     return sealed(orjson.dumps(fields))
 
 
-def _own(outcome: Outcome, cost: Money | None, *, raw: bool) -> dict[str, Any]:
-    row, call = outcome.row, outcome.call
-    fields: dict[str, Any] = {"id": row.id, "workspace": row.workspace, "model": row.model}
-    if isinstance(outcome, Answered):
-        _tell_answer(fields, outcome.reply)
-    else:
-        fields["outcome"] = _kind(outcome)
-        _tell_failure(fields, outcome.failure)
-    _tell_call(fields, call)
-    fields["cost"] = None if cost is None else cost_fields(cost)
-    fields["digest"] = row.digest
-    fields["metadata"] = row.metadata
-    if raw and isinstance(outcome, Answered):
-        fields["response"] = _as_it_came(outcome.reply)
+def _own_answer(answer: Answered, cost: Money | None) -> dict[str, Any]:
+    # Field by field, for nearly all that is written are these.
+    row, reply, call = answer.row, answer.reply, answer.call
+    fields: dict[str, Any] = {
+        "id": row.id,
+        "workspace": row.workspace,
+        "model": row.model,
+        "content": reply.content,
+        "finish_reason": reply.finish_reason,
+        "usage": usage_fields(reply.usage) if reply.usage else None,
+        "request_id": reply.request_id,
+    }
+    if _rarer(reply) != _NONE_OF_THEM:
+        _tell_rarer(fields, reply)
+    fields |= {
+        "attempt": call.attempt,
+        "attempts": call.attempts,
+        "started_at": written(call.started_at),
+        "latency_ms": call.latency_ms,
+        "cost": None if cost is None else cost_fields(cost),
+        "digest": row.digest,
+        "metadata": row.metadata,
+    }
     return fields
+
+
+def _own_failure(outcome: Rejected | Exhausted, cost: Money | None) -> dict[str, Any]:
+    row = outcome.row
+    fields: dict[str, Any] = {"id": row.id, "workspace": row.workspace, "model": row.model, "outcome": _kind(outcome)}
+    _tell_failure(fields, outcome.failure)
+    _tell_call(fields, outcome.call)
+    return fields | {"cost": None if cost is None else cost_fields(cost), "digest": row.digest, "metadata": row.metadata}
 
 
 def _openai_batch(outcome: Outcome, cost: Money | None) -> dict[str, Any]:
@@ -82,6 +110,10 @@ def _tell_answer(fields: dict[str, Any], reply: Reply) -> None:
     fields["finish_reason"] = reply.finish_reason
     fields["usage"] = usage_fields(reply.usage) if reply.usage else None
     fields["request_id"] = reply.request_id
+    _tell_rarer(fields, reply)
+
+
+def _tell_rarer(fields: dict[str, Any], reply: Reply) -> None:
     if reply.reasoning:
         fields["reasoning"] = reply.reasoning
     if reply.tool_calls:

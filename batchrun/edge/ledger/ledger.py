@@ -131,12 +131,17 @@ class Ledger:
 
     def append(self, outcome: Outcome, now: float) -> None:
         """Note *outcome*'s entry. *now* is the loop's time. Raises StoppedError where there is no memory for it."""
+        row, call = outcome.row, outcome.call
+        if isinstance(outcome, Answered):
+            name, usage = "results.jsonl", outcome.reply.usage
+        else:
+            name, usage = "errors.jsonl", outcome.failure.usage
         try:
-            cost = self._cost(outcome)
+            cost = None if usage is None or call is None else self._price(row.workspace, row.model, usage, call.started_at)
             line = write_entry(outcome, self._form, raw=self._raw, cost=cost)
         except MemoryError:
-            raise _no_memory_for(outcome.row) from None
-        self._files.note((outcome.row.workspace, "results.jsonl" if isinstance(outcome, Answered) else "errors.jsonl"), line)
+            raise _no_memory_for(row) from None
+        self._files.note((row.workspace, name), line)
         if self._untold is not None:
             self._untold.entry(outcome, cost, line)
         self._unsynced.add(len(line), now)
@@ -229,12 +234,6 @@ class Ledger:
         # What is noted and not written yet counts for nobody.
         if self._untold is not None and not (self._files.has_noted or self._behind):
             self._untold.tell()
-
-    def _cost(self, outcome: Outcome) -> Money | None:
-        usage = outcome.reply.usage if isinstance(outcome, Answered) else outcome.failure.usage
-        if usage is None or outcome.call is None:
-            return None
-        return self._price(outcome.row.workspace, outcome.row.model, usage, outcome.call.started_at)
 
 
 def _no_memory_for(row: Row) -> StoppedError:
