@@ -96,10 +96,12 @@ class Promises:
         """Count a call; False where it may not be sent before its lane `covers` it."""
         lane = self._lively.get((workspace, model)) or self._enlivened(workspace, model)
         asked, answered = most
-        lane.calls += 1
-        lane.input_tokens += asked
-        lane.output_tokens += answered
-        return lane.covers() or self._short(workspace, model, lane)
+        most_calls, most_asked, most_answered = lane.promised
+        # Whether it is covered, without a call for each.
+        lane.calls = calls = lane.calls + 1
+        lane.input_tokens = asked = lane.input_tokens + asked
+        lane.output_tokens = answered = lane.output_tokens + answered
+        return (calls <= most_calls and asked <= most_asked and answered <= most_answered) or self._short(workspace, model, lane)
 
     def covers(self, workspace: str, model: str) -> bool:
         """Whether all calls of a lane that were counted are promised, on the disk."""

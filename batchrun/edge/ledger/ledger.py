@@ -63,8 +63,10 @@ class Ledger:
         self._under_way: dict[str, tuple[Row, float]] = {}
         """Each with the wall time at which it began."""
         files.under_way = self._under_way
-        self._behind: list[bytes] = []
-        """Ends that the next line of attempts.log takes along."""
+        self._lines: list[bytes] = []
+        """Of attempts.log, not handed to its file yet."""
+        self._due = False
+        """The next flush is to write them: there are others than ends of answers, which the next line takes along."""
         self._unsynced = Unsynced()
         self._promises = Promises()
         self._promising: anyio.Event | None = None
@@ -112,7 +114,10 @@ class Ledger:
         """Note that an attempt is about to be sent, at a wall time, and name it. It is sent when that was flushed."""
         self._attempts += 1
         name = f"{self._opening}-{self._attempts}"
-        self._note_log(started_line(name, at, row, most))
+        if self._files.broken is not None:
+            raise self._files.broken
+        self._lines.append(started_line(name, at, row, most))
+        self._due = True
         if self._untold is not None:
             self._untold.start(name, at, row, most)
         self._under_way[name] = row, at
@@ -122,7 +127,7 @@ class Ledger:
         """Note what an attempt brought, at a wall time; its entry, where it has one, was flushed before."""
         row, began_at = self._under_way.pop(attempt)
         if verdict == "answered" and result.usage is not None:
-            self._behind.append(line := ended_line(attempt, at, verdict, result))
+            self._lines.append(line := ended_line(attempt, at, verdict, result))
         else:
             cost = self._price(row.workspace, row.model, result.usage, began_at) if result.usage is not None else None
             self._note_log(line := ended_line(attempt, at, verdict, result, cost, metadata=row.metadata))
@@ -148,6 +153,8 @@ class Ledger:
 
     def flush(self) -> None:
         """Write what was noted; on return a killed process can no longer lose it."""
+        if self._due:
+            self._note_lines()
         self._files.flush()
 
     def tell(self) -> None:
@@ -221,18 +228,23 @@ class Ledger:
             self._untold.line(line)
 
     def _note_log(self, line: bytes) -> None:
-        self._files.note(_LOG, *self._behind, line)
-        self._behind.clear()
+        if self._files.broken is not None:
+            raise self._files.broken
+        self._lines.append(line)
+        self._due = True
+
+    def _note_lines(self) -> None:
+        self._files.note(_LOG, *self._lines)
+        self._lines.clear()
+        self._due = False
 
     def _catch_up(self) -> None:
-        if self._behind:
-            self._files.note(_LOG, *self._behind)
-            self._behind.clear()
+        self._due = self._due or bool(self._lines)
         self.flush()
 
     def _tell(self) -> None:
         # What is noted and not written yet counts for nobody.
-        if self._untold is not None and not (self._files.has_noted or self._behind):
+        if self._untold is not None and not (self._files.has_noted or self._lines):
             self._untold.tell()
 
 
