@@ -95,7 +95,8 @@ class Index:
         """Bytes of the row's line, with its end; None where nothing tells."""
         places, ends = self._positions, self._ends
         place, following = places[ordinal], places[ordinal + 1] if ordinal + 1 < len(places) else -1
-        if (nth := bisect(ends, place)) < len(ends) and (ends[nth] < following or following < 0):
+        # Where the next row stands before all ends there is none between the two.
+        if ends and not 0 <= following <= ends[0] and (nth := bisect(ends, place)) < len(ends) and (ends[nth] < following or following < 0):
             following = ends[nth]
         return following - place if place >> _OFFSET_BITS == following >> _OFFSET_BITS else None
 

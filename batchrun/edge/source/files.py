@@ -80,30 +80,33 @@ class Files:
     def lines(self, places: Sequence[tuple[int, int, int]]) -> list[bytes]:
         """Read the lines at *places*: file, offset, bytes at the most. What stands close together is read at once; raises OSError."""
         read = [b""] * len(places)
-        block, held, start, end = b"", -1, 0, 0
-        order = sorted(range(len(places)), key=places.__getitem__)
-        for nth, at in enumerate(order):
+        together: list[int] = []
+        held, start, end = -1, 0, 0
+        for at in sorted(range(len(places)), key=places.__getitem__):
             number, offset, most = places[at]
-            if number != held or offset + most > end:
-                held, start, end = number, offset, self._together(places, order[nth:])
-                block = os.pread(self.hold(number), end - start, start)
+            ends = offset + most
+            if number != held or ends - start > CHUNK:
+                self._cut(held, start, end, places, together, read)
+                together, held, start, end = [], number, offset, ends
+            elif ends > end:
+                end = ends
+            together.append(at)
+        self._cut(held, start, end, places, together, read)
+        return read
+
+    def _cut(
+        self, number: int, start: int, end: int, places: Sequence[tuple[int, int, int]], together: Sequence[int], read: list[bytes]
+    ) -> None:  # fmt: skip
+        """Read a file from *start* to *end*, and cut the lines out of it that stand *together* there."""
+        if not together:
+            return
+        block = os.pread(self.hold(number), end - start, start)
+        for at in together:
+            _, offset, most = places[at]
             begins = offset - start
             ends = begins + most
             stop = block.find(b"\n", begins, ends)
             read[at] = block[begins : ends if stop < 0 else stop]
-        return read
-
-    @staticmethod
-    def _together(places: Sequence[tuple[int, int, int]], order: Sequence[int]) -> int:
-        """Where what is read at once ends that begins with the first in *order*."""
-        number, start, most = places[order[0]]
-        end = start + most
-        for at in order:
-            file, offset, size = places[at]
-            if file != number or offset + size - start > CHUNK:
-                break
-            end = max(end, offset + size)
-        return end
 
     def line_number(self, number: int, offset: int) -> int:
         """Count the lines up to *offset*, from 1; of what the pass has read."""
