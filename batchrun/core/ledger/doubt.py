@@ -152,16 +152,13 @@ class Calls:
         """Take in answers that `are_new`, from start to entry; False where there is no place for one."""
         self._numbered.forget_the_last()
         self._entries_came = True
-        reach, present = self._numbered.reach, self._present
+        numbered, present = self._numbered, self._present
         for (workspace, model, _), some in answers.items():
             if present.boot is not None:
                 asked, told = sum([each.most[0] for each in some]), sum([each.most[1] for each in some])
                 present.count(workspace, model, (asked, told), len(some))
-            for each in some:
-                attempts, number = reach(each.name)
-                if attempts is None:
-                    return False
-                attempts.marks[number] = FOUND
+            if not numbered.note_found([each.name for each in some]):
+                return False
         return True
 
     def tell(self, entries: Iterable[Entry]) -> Iterator[Entry]:

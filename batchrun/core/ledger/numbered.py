@@ -16,7 +16,7 @@ is set aside for it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import TypeAlias
 
@@ -129,6 +129,22 @@ class Numbered:
     def reach(self, name: str) -> Place:
         """Find an attempt that starts, and have room for it; NOWHERE for a name that is none."""
         return self._find(name, reach=True)
+
+    def note_found(self, names: Iterable[str]) -> bool:
+        """Take note of attempts that start, and whose entries are found; False where one's name is none."""
+        # As a rule they are of one opening, whose attempts are looked up once then.
+        latest, attempts = "", None
+        for name in names:
+            opening, _, number = name.partition("-")
+            if opening != latest or attempts is None or len(number) > _LONGEST_NUMBER or not (number.isdecimal() and number.isascii()):
+                attempts, at = self.reach(name)
+                if attempts is None:
+                    return False
+                latest = opening
+            elif (at := int(number)) >= len(attempts.marks) and self.reach(name)[0] is None:
+                return False
+            attempts.marks[at] = FOUND
+        return True
 
     def find(self, name: str | None) -> Place:
         """Find an attempt that an entry names; NOWHERE for one that no start was seen of."""
