@@ -7,7 +7,7 @@ is told: it is read instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from batchrun.core.ledger.as_read import ended_of, entry_of, started_of
 from batchrun.core.ledger.attempts import Bound, read_attempt
@@ -15,6 +15,8 @@ from batchrun.core.ledger.entry import Entry, Form
 from batchrun.core.ledger.usual import Noted, UsualAnswer
 from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, Usage, named_tuple
 
+UnderWay = tuple[Row, float, Bound]
+"""A call that has not ended: its row, the wall time at which it began, and what it can cost at the most."""
 Follower = Callable[[Sequence[Noted], Sequence[Entry], Sequence[int | None]], None]
 """Gets usual answers and lines of attempts.log, in the order in which calls ended, and the other entries that stand in the files beside it,
 with their rows' ordinals where known."""
@@ -25,13 +27,15 @@ _TOGETHER = 64
 class Untold:
     """What was noted, in that order."""
 
-    def __init__(self, follow: Follower, form: Form) -> None:
+    def __init__(self, follow: Follower, form: Form, under_way: Mapping[str, UnderWay]) -> None:
+        """*under_way* holds each call from its start on until it is told here that it ended; those of now are not told."""
         self._follow = follow
         self._form: Form = form
-        self._begun: dict[str, tuple[float, Row, Bound]] = {}
-        """Calls whose start is not told yet."""
+        self._under_way = under_way
+        self._started = set(under_way)
+        """Calls of these whose start is told by itself."""
         self._answered: dict[str, tuple[Answered, int, Usage, Money | None]] = {}
-        """Usual answers of these that are noted, and whose calls' ends are not."""
+        """Usual answers of the others that are noted, and whose calls' ends are not."""
         self._lines: list[Noted] = []
         self._entries: list[Entry] = []
         self._ordinals: list[int | None] = []
@@ -39,23 +43,17 @@ class Untold:
         """Calls whose entries are noted by themselves, and whose ends are not."""
         self._lost = False
 
-    def start(self, name: str, at: float, row: Row, most: Bound) -> None:
-        """Note that a call starts."""
-        try:
-            self._begun[name] = at, row, most
-        except MemoryError:
-            self._lost = True
-
-    def end(self, name: str, at: float, verdict: str, result: Reply | Failure, line: bytes) -> None:
-        """Note that it ended, as *line* says."""
+    def end(self, name: str, began: UnderWay, at: float, verdict: str, result: Reply | Failure, line: bytes) -> None:
+        """Note that a call ended, as *line* says, which *began* as it was held until now."""
         try:
             answer = self._answered.pop(name, None)
             if answer is None:
-                self._tell_start(name)
+                self._tell_start(name, began)
+                self._started.discard(name)
                 self._lines.append(ended_of(name, at, verdict, result, line))
                 self._unended.discard(name)
             else:
-                began_at, _, most = self._begun.pop(name)
+                _, began_at, most = began
                 self._lines.append(named_tuple(UsualAnswer, (name, began_at, most, at, *answer)))
         except MemoryError:
             self._lost = True
@@ -82,10 +80,12 @@ class Untold:
     def _is_usual(self, answer: Answered, cost: Money | None) -> bool:
         """Whether an answer is a usual one: its entry is then told with its call."""
         call, ordinal, usage = answer.call, answer.row.ordinal, answer.reply.usage
-        begun = self._begun.get(call.attempt)
-        if self._form != "batchrun" or ordinal is None or usage is None or begun is None or begun[0] != call.started_at:
+        name = call.attempt
+        if self._form != "batchrun" or ordinal is None or usage is None or name in self._started or name not in self._under_way:
             return False
-        self._answered[call.attempt] = answer, ordinal, usage, cost
+        if self._under_way[name][1] != call.started_at:
+            return False
+        self._answered[name] = answer, ordinal, usage, cost
         return True
 
     @property
@@ -96,13 +96,14 @@ class Untold:
     @property
     def is_all_told(self) -> bool:
         """Whether whoever follows knows all that was noted."""
-        return not (self._lost or self._begun or self._lines or self._entries)
+        return not (self._lost or self._lines or self._entries) and self._under_way.keys() <= self._started
 
     def tell_starts(self) -> None:
         """Have the starts of what is under way told with what is told next: what is written to the log is then told."""
         try:
-            for name in [name for name in self._begun if name not in self._answered]:
-                self._tell_start(name)
+            for name, began in self._under_way.items():
+                if name not in self._answered:
+                    self._tell_start(name, began)
         except MemoryError:
             self._lost = True
 
@@ -116,8 +117,9 @@ class Untold:
         if not self._lost:
             self._follow(lines, entries, ordinals)
 
-    def _tell_start(self, name: str) -> None:
+    def _tell_start(self, name: str, began: UnderWay) -> None:
         """Have a call's start told by itself, where it was not."""
-        if (begun := self._begun.pop(name, None)) is not None:
-            at, row, most = begun
+        if name not in self._started:
+            row, at, most = began
             self._lines.append(started_of(name, at, row, most))
+            self._started.add(name)

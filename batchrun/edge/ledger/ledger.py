@@ -27,7 +27,7 @@ from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.ledger.marking import Growth
 from batchrun.core.ledger.promises import Promises
 from batchrun.core.ledger.unsynced import Unsynced
-from batchrun.core.ledger.untold import Follower, Untold
+from batchrun.core.ledger.untold import Follower, UnderWay, Untold
 from batchrun.core.model import Answered, Failure, Money, Outcome, Reply, Row, Usage
 from batchrun.edge.ledger.files import Files, Place
 
@@ -60,8 +60,7 @@ class Ledger:
         self._boot = boot
         self._wall_time = wall_time
         self._attempts = 0
-        self._under_way: dict[str, tuple[Row, float]] = {}
-        """Each with the wall time at which it began."""
+        self._under_way: dict[str, UnderWay] = {}
         files.under_way = self._under_way
         self._lines: list[bytes] = []
         """Of attempts.log, not handed to its file yet."""
@@ -90,7 +89,7 @@ class Ledger:
 
     def be_followed(self, follow: Follower) -> None:
         """Have *follow* be given what is noted from here on."""
-        self._untold = Untold(follow, self._form)
+        self._untold = Untold(follow, self._form, self._under_way)
         self._files.marked = True
 
     def opened(self, at: float) -> None:
@@ -118,21 +117,19 @@ class Ledger:
             raise self._files.broken
         self._lines.append(started_line(name, at, row, most))
         self._due = True
-        if self._untold is not None:
-            self._untold.start(name, at, row, most)
-        self._under_way[name] = row, at
+        self._under_way[name] = row, at, most
         return name
 
     def end(self, attempt: str, verdict: str, result: Reply | Failure, at: float) -> None:
         """Note what an attempt brought, at a wall time; its entry, where it has one, was flushed before."""
-        row, began_at = self._under_way.pop(attempt)
+        row, began_at, _ = began = self._under_way.pop(attempt)
         if verdict == "answered" and result.usage is not None:
             self._lines.append(line := ended_line(attempt, at, verdict, result))
         else:
             cost = self._price(row.workspace, row.model, result.usage, began_at) if result.usage is not None else None
             self._note_log(line := ended_line(attempt, at, verdict, result, cost, metadata=row.metadata))
         if self._untold is not None:
-            self._untold.end(attempt, at, verdict, result, line)
+            self._untold.end(attempt, began, at, verdict, result, line)
 
     def append(self, outcome: Outcome, now: float) -> None:
         """Note *outcome*'s entry. *now* is the loop's time. Raises StoppedError where there is no memory for it."""
