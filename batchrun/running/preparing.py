@@ -171,9 +171,9 @@ class Preparer:
     def _written(
         self, ordinal: int, row: Row, lane: Lane, way: Route, said_body: Body, media: Sequence[Medium], *, parts: bool
     ) -> Prepared | Unsendable:  # fmt: skip
-        wire_format, terms = way.wire_format, lane.terms(row)
-        asks, said = self._answers.asked(ordinal)
-        body = terms.sent(said_body, said)
+        wire_format, terms, answers = way.wire_format, lane.terms(row), self._answers
+        asks, said = answers.asked(ordinal) if answers.talks else (0, None)
+        body = terms.sent(said_body, said) if said or terms.changes_body else said_body
         if why := wire_format.unfit(body):
             return Unsendable(row, mishap("cannot_carry", why, in_doubt=False))
         written = wire_format.encode(body, terms.stream)
@@ -216,7 +216,8 @@ class Preparer:
             return Unsendable(row, mishap("never_fits", f"about {asked:,.0f} against {lane.least_tpm:,.0f}", in_doubt=False))
         if too_large:
             return Unsendable(row, mishap("request_too_large", f"{len(request.body):,} bytes", in_doubt=False))
-        check = self._answers.checking(ordinal, tools=tools)
+        answers = self._answers
+        check = answers.checking(ordinal, tools=tools) if tools or answers.schema is not None else None
         return Prepared(
             row,
             request,
@@ -226,7 +227,7 @@ class Preparer:
             asked + estimate.output_of(size),
             partial(self._learn, estimate, size, row.line_bytes),
             # Of a row that takes any answer nothing is remembered.
-            _nothing if check is None else partial(self._answers.forget, ordinal),
+            _nothing if check is None else partial(answers.forget, ordinal),
             partial(self._kept.keep, ordinal, made),
         )
 

@@ -29,9 +29,11 @@ class Terms:
     """Tokens that the body lets an answer have."""
     tools: bool
     """Whether it offers any."""
+    changes_body: bool
+    """Whether what is sent is another than the body that was given."""
 
-    def sent(self, body: Body, said: list[Any]) -> Body:
-        """*body* as it is sent, and *said* after its messages. What is given is not changed: as a rule it is what is sent."""
+    def sent(self, body: Body, said: list[Any] | None = None) -> Body:
+        """*body* as it is sent, and *said* after its messages. What is given is not changed."""
         if self.says_stream:
             body = body.copy()
             del body["stream"]
@@ -54,4 +56,5 @@ def terms_of(model: str, body: Body, most_tokens: int | None) -> Terms:
         most_of_tools(settings),
         as_limit(settings.get("max_completion_tokens")) or as_limit(settings.get("max_tokens")),
         "tools" in body,
+        "stream" in body or max_tokens is not None,
     )

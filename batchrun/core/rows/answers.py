@@ -115,16 +115,17 @@ class Answers:
     schema: Schema | None
     reasks: int
     """How often one row may be asked again."""
-    _talks: dict[int, _Talk] = field(default_factory=dict)
+    talks: dict[int, _Talk] = field(default_factory=dict)
+    """Of the rows that are asked again, by their ordinals."""
 
     def asked(self, ordinal: int) -> tuple[int, Messages]:
         """How often the row was asked again so far, and the messages that its next ask has besides its own."""
-        talk = self._talks.get(ordinal)
+        talk = self.talks.get(ordinal)
         return (talk.asks, talk.said) if talk is not None else (0, [])
 
     def forget(self, ordinal: int) -> None:
         """The row is done, one way or another."""
-        self._talks.pop(ordinal, None)
+        self.talks.pop(ordinal, None)
 
     def checking(self, ordinal: int, *, tools: bool) -> Callable[[Reply], Reply | Failure] | None:
         """Give the check for the row's answer, *tools* having been offered to it or not; None where any answer will do."""
@@ -138,17 +139,17 @@ class Answers:
             complaints, parsed = _judged(self.schema, reply.content)
         if complaints:
             return self._refused(ordinal, reply, code, "; ".join(said[:_LONGEST_COMPLAINT] for said in complaints[:_MOST_COMPLAINTS]))
-        self._talks.pop(ordinal, None)
+        self.talks.pop(ordinal, None)
         return reply if parsed is None else replace(reply, parsed=parsed)
 
     def _refused(self, ordinal: int, reply: Reply, code: str, why: str) -> Failure:
-        talk = self._talks.setdefault(ordinal, _Talk())
+        talk = self.talks.setdefault(ordinal, _Talk())
         again = talk.asks < self.reasks and reply.finish_reason != "length"
         if again:
             talk.asks += 1
             talk.said = _reproach(reply, why)
         else:
-            del self._talks[ordinal]
+            del self.talks[ordinal]
         return Failure(
             Fault.REASK if again else Fault.REJECT,
             Scope.ROW,

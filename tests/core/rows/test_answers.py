@@ -285,4 +285,4 @@ def test_rows_never_mix_and_nothing_is_remembered_of_a_row_that_is_done(rounds, 
             said_before = answers.asked(each)
             assert said_before[0] == asked
             assert [message["content"] for message in said_before[1][:1]] == ([latest[each]] if asked else [])
-    assert len(answers._talks) == sum(asked > 0 for asked in asks.values())
+    assert len(answers.talks) == sum(asked > 0 for asked in asks.values())
