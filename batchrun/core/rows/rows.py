@@ -88,24 +88,29 @@ class Line(NamedTuple):
 
     def body(self) -> dict[str, Any]:
         """Build the chat request: what the line says, then what its workspace adds."""
-        _, _, model, _, value, inherited = self
-        defaults = inherited.parameters
+        model, value, defaults = self.model, self.value, self.inherited.parameters
         if "body" in value:
             body = {**value["body"]}
             body.update((key, default) for key, default in defaults.items() if key not in body)
             body["model"] = model
             return body
-        messages = value.get("messages") or [{"role": "user", "content": value["prompt"]}]
-        body = {"model": model, "messages": messages, **defaults, **(value.get("parameters") or {})}
+        body = {**self._plain_body(), **(value.get("parameters") or {})}
         if value.get("stream") is not None:
             body["stream"] = value["stream"]
         return body
+
+    def _plain_body(self) -> dict[str, Any]:
+        """The same of a line that says nothing but its messages."""
+        value = self.value
+        messages = value.get("messages") or [{"role": "user", "content": value["prompt"]}]
+        return {"model": self.model, "messages": messages, **self.inherited.parameters}
 
     def row(self, row_id: str, ordinal: int | None = None, line_bytes: int = 0) -> Row:
         """Make the line ready to be asked under *row_id*; *ordinal* is its place in the index, where it has one."""
         _, workspace, model, digest, value, _ = self
         is_plain = _SETTINGS.isdisjoint(value)
-        return Row(row_id, workspace, model, self.body(), hex_digest(digest), value.get("metadata"), is_plain, ordinal, line_bytes)
+        body = self._plain_body() if is_plain else self.body()
+        return Row(row_id, workspace, model, body, hex_digest(digest), value.get("metadata"), is_plain, ordinal, line_bytes)
 
 
 def hex_digest(digest: int) -> str:

@@ -22,21 +22,25 @@ class Charging:
 
         Where this process was *pressed*, an answer waited for it, and tells nothing of how quick the provider is.
         """
-        lane, usage, launched_at = ticket.lane, result.usage, ticket.launched_at
+        lane, usage, launched_at, paid = ticket.lane, result.usage, ticket.launched_at, ticket.paid
+        tokens = paid
         if usage is not None:
             # All that is counted from here on are floats: Python's own code for two of a kind takes half the time.
-            self._correct(ticket, float(usage.input_tokens + usage.output_tokens))
+            tokens = float(usage.input_tokens + usage.output_tokens)
+            for each in lane.limiters:
+                each.settle(launched_at, paid, tokens)
+            self._corrected(ticket, tokens)
         elif isinstance(result, Failure) and not result.in_doubt:
             self._correct(ticket, 0.0)
         if isinstance(result, Reply) or result.fault is Fault.REASK:
-            paid = ticket.paid
             for each in lane.limiters:
-                each.took(now, launched_at, paid)
-            if lane.pool.queue or lane.workspace.waiting:
+                each.took(now, launched_at, tokens)
+            pool = lane.pool
+            if pool.queue or lane.workspace.waiting:
                 self._queues.look_again(lane)
-            lane.at_once.took(now, launched_at, ticket.places[0], lane.in_flight)
-            crowd = lane.pool.crowd
-            crowd.at_once.took(now, launched_at, ticket.places[1], crowd.under_way)
+            first, second = ticket.places
+            lane.at_once.took(now, launched_at, first, lane.in_flight)
+            pool.crowd.at_once.took(now, launched_at, second, pool.crowd.under_way)
             if pressed:
                 lane.slots.pressed(now)
             else:
