@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -233,7 +232,7 @@ def test_no_local_holds_a_key_when_the_request_is_written(body):
         assert isinstance(target, Target)
         connection = Connection(asyncio.get_running_loop(), Torn(), memoryview(b""), Watch(), lambda: None, lambda _: None)
         with pytest.raises(ZeroDivisionError) as broken:
-            connection.write(partial(target.head, {"Authorization": Hidden(f"Bearer {key}")}, len(body)), body)
+            connection.write(target.head, Request("http://127.0.0.1:1/v1", {"Authorization": Hidden(f"Bearer {key}")}, body))
         frames = traceback.StackSummary.extract(traceback.walk_tb(broken.value.__traceback__), capture_locals=True)
         return f"{[frame.locals for frame in frames if frame.filename == connections.__file__]}"
 

@@ -22,7 +22,7 @@ def head_of(found: Target, *headers: dict[str, str]) -> list[str]:
     """What stands before the body of a request with each of *headers*, asked one after the other."""
 
     async def main() -> list[str]:
-        return [found.head(each, 7).decode() for each in headers]
+        return [found.head(Request("", each, b"7 bytes")).decode() for each in headers]
 
     return anyio.run(main)
 

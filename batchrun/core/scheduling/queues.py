@@ -245,7 +245,7 @@ class Queues:
         if workspace.limiter is not None:
             # Where the workspace's rate is what limits, each launch sets the next lane's time.
             self.pass_turn_on(workspace)
-        return Ticket(ordinal, attempt, now, lane, tokens, probes, places=places, number=chance.number)
+        return Ticket(ordinal, attempt, now, lane, tokens, probes, (), places, chance.number)
 
     def wake(self, lane: Lane) -> None:
         """Let *lane* be worth a look, unless it waits for its turn anyway."""

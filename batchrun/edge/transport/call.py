@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 
 import aiohttp
 
@@ -68,7 +67,7 @@ class Call(Attempt):
             return False
         try:
             self._watch.add(self)
-            self._write(self.connection)
+            self.connection.write(self._target.head, self._request)
         except MemoryError as error:
             # Some of it may be on its way: what it comes to is told as that of any other is, and ends none.
             self._terms.loop.call_soon(self.connection.fail, error)
@@ -126,7 +125,7 @@ class Call(Attempt):
             if self.connection is None:
                 self._watch.add(self)
                 self.connection = self._terms.pool.take(self._target, self.began) or await self._opened()
-                self._write(self.connection)
+                self.connection.write(self._target.head, self._request)
             return await self._answered(self.connection)
         except (WireError, TooLargeError, aiohttp.ClientError, OSError, UnicodeError) as error:
             untie(error)
@@ -147,10 +146,6 @@ class Call(Attempt):
         if isinstance(error, TooManyValuesError):
             return mishap("too_many_values", in_doubt=True, status=status)
         return mishap("response_too_large", f"over {self._terms.max_response_bytes} bytes", in_doubt=True, status=status)
-
-    def _write(self, connection: Connection) -> None:
-        request = self._request
-        connection.write(partial(self._target.head, request.headers, len(request.body)), request.body)
 
     async def _answered(self, connection: Connection) -> Reply | Failure:
         terms = self._terms

@@ -14,6 +14,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
+from batchrun.core.model import Request
 from batchrun.edge.transport.arriving import Arriving
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.reached import never_reached
@@ -84,29 +85,27 @@ class Connection(Arriving, asyncio.BufferedProtocol):
         self._paused = False
         self._body_bytes = 0
         """Of the last request."""
-        super().__init__()
-
-    def begin(self) -> None:
-        """Another request goes."""
-        Arriving.begin(self)
         self._half_sent = False
         """Whether some of the request may still be on its way when its answer has come."""
         self._error: Exception | None = None
         self._told: Callable[[float], None] | None = None
         self._is_half = False
         """Some of it has come, of which nobody was told yet."""
+        super().__init__()
 
     # What is done with it
 
-    def write(self, head: Callable[[], bytes], body: bytes) -> None:
-        """Write a request. *head* gives it: so no frame of a traceback holds it, and the key in it."""
+    def write(self, head: Callable[[Request], bytes], request: Request) -> None:
+        """Write a request. *head* gives what stands before its body: so no frame of a traceback holds that, and the key in it."""
         self.begin()
-        self.ended = False
-        self._body_bytes = len(body)
-        if self._body_bytes <= _ONE_WRITE:
-            self._transport.write(head() + body)
+        self._error = self._told = None
+        self._half_sent = self._is_half = self.ended = False
+        body = request.body
+        self._body_bytes = size = len(body)
+        if size <= _ONE_WRITE:
+            self._transport.write(head(request) + body)
         else:
-            self._transport.write(head())
+            self._transport.write(head(request))
             self._transport.write(body)
 
     def tell(self, told: Callable[[float], None] | None) -> None:

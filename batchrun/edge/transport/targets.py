@@ -58,8 +58,9 @@ class Target:
             self._opening = ClientRequest("POST", self.url, headers=common_headers(), proxy=self.proxy, ssl=trusted or True, loop=loop)
         return self._opening
 
-    def head(self, headers: Mapping[str, str], body_bytes: int) -> bytes:
-        """All that stands before the body of a POST. A connection stands: aiohttp has told by then what a proxy wants to hear."""
+    def head(self, request: Request) -> bytes:
+        """All that stands before a request's body. A connection stands: aiohttp has told by then what a proxy wants to hear."""
+        headers = request.headers
         authorization = headers.get(_AUTHORIZATION)
         if not self._head or authorization != self._authorization:
             self._head, self._authorization = self._start(authorization), authorization
@@ -67,7 +68,7 @@ class Target:
         for name, value in headers.items():
             if name != _AUTHORIZATION:
                 lines.append(_line(name, value))
-        lines.append(b"Content-Length: %d\r\n\r\n" % body_bytes)
+        lines.append(b"Content-Length: %d\r\n\r\n" % len(request.body))
         return b"".join(lines)
 
     def _start(self, authorization: str | None) -> bytes:
