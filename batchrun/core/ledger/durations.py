@@ -30,16 +30,18 @@ class Durations:
 
     def add(self, *milliseconds: float) -> None:
         """Count each; what is below a millisecond counts as one."""
-        counts, least, greatest, count = self._counts, self.least, self.greatest, self.count
-        for each in milliseconds:
-            value = each if 1.0 <= each <= _LONGEST_MS else min(max(each, 1.0), _LONGEST_MS)
-            bucket = _bucket(value)
+        if not milliseconds:
+            return
+        least, greatest = min(milliseconds), max(milliseconds)
+        if not 1.0 <= least <= greatest <= _LONGEST_MS:
+            milliseconds = tuple([min(max(each, 1.0), _LONGEST_MS) for each in milliseconds])
+            least, greatest = min(milliseconds), max(milliseconds)
+        counts = self._counts
+        for bucket in map(_bucket, milliseconds):
             counts[bucket] = counts.get(bucket, 0) + 1
-            greatest = max(greatest, value)
-            if value < least or not count:
-                least = value
-            count += 1
-        self.least, self.greatest, self.count = least, greatest, count
+        self.least = min(self.least, least) if self.count else least
+        self.greatest = max(self.greatest, greatest)
+        self.count += len(milliseconds)
 
     def merge(self, other: Durations) -> None:
         """Add all that *other* has counted."""

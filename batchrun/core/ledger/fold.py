@@ -109,8 +109,8 @@ class Fold:
             of(workspace, model, at, None).calls += len(some)
             totals = of(workspace, model, as_told(at), None)
             totals.answered += len(some)
+            totals.add_usages([each.usage for each in some], [each.cost for each in some])
             for each in some:
-                totals.add_usage(each.usage, each.cost)
                 if each.outcome.reply.finish_reason == "length":
                     totals.truncated.count(each.usage, each.cost)
                 if suspects and (workspace, each.outcome.row.id) in suspects:
