@@ -53,10 +53,12 @@ def hold_of(lane: Lane, now: float) -> Hold | None:
         return Hold(Whose.LANE, _rate(lane.limiter, now, tokens))
     if lane.in_flight >= min(lane.slots.limit, lane.at_once.limit):
         return Hold(Whose.LANE if lane.slots.cap < workspace.slots else Whose.WORKSPACE, What.CONCURRENCY)
-    if workspace.in_flight >= workspace.slots:
+    if workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
         return Hold(Whose.WORKSPACE, What.CONCURRENCY)
-    if workspace.limiter is not None and workspace.limiter.free_at(now, tokens) > now:
-        return Hold(Whose.WORKSPACE, _rate(workspace.limiter, now, tokens))
+    if workspace.limiter is not None and workspace.free_at(now, lane, tokens) > now:
+        is_free = workspace.limiter.free_at(now, tokens) <= now  # and kept for another lane
+        left = What.RPM if lane.plan.workspace_quota.tpm is None else What.TPM
+        return Hold(Whose.WORKSPACE, left if is_free else _rate(workspace.limiter, now, tokens))
     return _hold_of_pool(lane.pool, now, tokens)
 
 

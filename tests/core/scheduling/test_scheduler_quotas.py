@@ -16,6 +16,7 @@ from batchrun.core.limits.tokens import KnownTokens
 from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.money.periods import Period
+from batchrun.core.scheduling.holds import Hold, What, Whose, hold_of
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Verdict, WaitUntil
 from batchrun.simulator.quotas import Caps, Meter
@@ -214,6 +215,26 @@ def test_a_model_has_its_share_of_its_accounts_quota_though_another_takes_all_th
     assert rows["legal", MODEL] >= 0.35 * shared
     assert shared * tokens >= 0.83 * 9 * 60_000
     assert rows["legal", MODEL] + rows["legal", "quick"] >= calls * 540, "and its workspace is kept busy"
+
+
+@pytest.mark.parametrize(
+    ("slots", "own", "what"),
+    [(1, NO_QUOTA, What.CONCURRENCY), (64, Quota(rpm=60), What.RPM), (64, Quota(tpm=60), What.TPM)],
+    ids=["slots", "calls", "tokens"],
+)
+def test_what_is_kept_for_a_model_is_what_holds_the_other_back(slots, own, what):
+    plans = beside_a_quick_model(10_000 if own.tpm is None else 10, slots=slots, own=own)
+    if own.tpm is not None:
+        plans = [but(each, pool_quota=Quota(tpm=60)) for each in plans[:2]] + plans[2:]
+    scheduler = Scheduler(plans, RetryPolicy())
+    events = Events(scheduler, lambda ticket: (Reply("", "stop", Usage(int(ticket.paid), 0)), 1.0))
+    quick, slow = scheduler._lanes["legal", "quick"], scheduler._lanes["legal", MODEL]
+    seen = set()
+    for tenth in range(1200):
+        events.run(tenth / 10)
+        if slow.in_turn and not quick.in_flight:
+            seen.add(hold_of(quick, events.now))
+    assert seen == {Hold(Whose.WORKSPACE, what)}
 
 
 def test_no_slot_is_kept_for_a_model_while_its_accounts_quota_pauses():
