@@ -21,7 +21,8 @@ Forecast the run: rows, tokens and money by workspace and model, what limits eac
 
 Makes no call and changes nothing; the job may be running meanwhile. What earlier openings of the run have seen (latencies, lengths,
 throttles, rates) is taken up, and what was spent of its budgets, by other runs too: those that would run out are told, with when and
-how many rows would be left over. Exit 0: nothing is wrong; 4: a run would park or reject something; 2: the job cannot be started.
+how many rows would be left over. Exit 0: nothing is wrong; 4: a run would park or reject something; 2: the job cannot be started; 6: its
+directory is damaged, or another run's.
 """
 
 

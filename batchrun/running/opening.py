@@ -88,11 +88,7 @@ def opened(
     ):
         checkpoint = _checkpoint(directory, source)
         past, plan, held = _past(checkpoint, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
-        if past.plan.is_of_another_input:
-            raise RunDamagedError(
-                f"{directory}: none of its {past.plan.gone:,} answered rows stands in the input: that is the input of another run; "
-                "give this one an output of its own, or name the rows as before"
-            )
+        _refuse_another_input(directory, past.plan)
         run = described.get("run") or uuid.uuid4().hex
         _describe(directory, job, run, source, plan, reasons, kept(described, _dumped(job), past.latest))
         notes += [
@@ -118,6 +114,9 @@ def looked_into(
     refuse_its_own(job, directory)
     run_directory.refuse_a_file(directory)
     run_directory.refuse_a_twin(directory)
+    if directory.is_dir():
+        # Whose it is to be would show by a file that is made there.
+        trust.look_over(directory, directory.stat().st_uid)
     described = _description(directory, job, workspaces)
     with (
         former(directory / "input") as before,
@@ -127,8 +126,17 @@ def looked_into(
         ),
     ):
         past, plan, _ = _past(_checkpoint(directory, source), source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
+        _refuse_another_input(directory, past.plan)
         notes = (*source.notes, *noticed.changes(plan, described, _dumped(job), source, before))
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)
+
+
+def _refuse_another_input(directory: Path, plan: Plan) -> None:
+    if plan.is_of_another_input:
+        raise RunDamagedError(
+            f"{directory}: none of its {plan.gone:,} answered rows stands in the input: that is the input of another run; "
+            "give this one an output of its own, or name the rows as before"
+        )
 
 
 def _description(directory: Path, job: Job, workspaces: Mapping[str, Workspace]) -> dict[str, Any]:

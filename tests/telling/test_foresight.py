@@ -258,6 +258,30 @@ def left(entries, workspace="legal", **log):
     write(log.get("attempts", []), "run/attempts.log")
 
 
+def test_an_input_that_a_run_takes_for_another_one_s_is_refused_by_its_plan_too():
+    """A workspace that was renamed, say: nothing had been wrong to the plan, and the run ended with the code of another job's directory."""
+    write(rows_of(3))
+    run_blocking(job_of(workspaces={"legal": {}}), Wishes(dotenv=None, page=None))
+    write(rows_of(3, "sales"))
+    another = job_of(workspaces={"sales": {}})
+    why = "none of its 3 answered rows stands in the input: that is the input of another run; give this one an output of its own"
+    for ask in (planned, lambda job: run_blocking(job, Wishes(dotenv=None))):
+        with pytest.raises(RunDamagedError, match=why):
+            ask(another)
+
+
+def test_a_directory_that_a_run_does_not_go_on_in_is_refused_by_its_plan_too_and_nothing_is_made_there():
+    write(rows_of(3))
+    job = job_of(workspaces={"legal": {}})
+    run_blocking(job, Wishes(dotenv=None, page=None))
+    Path("run/legal/results.jsonl").rename("elsewhere.jsonl")
+    Path("run/legal/results.jsonl").symlink_to("../../elsewhere.jsonl")
+    before = everything("run"), Path("run").stat().st_mtime_ns
+    with pytest.raises(RunDamagedError, match=r"results\.jsonl: is a link, and nothing in a run directory may lead out of it"):
+        planned(job)
+    assert (everything("run"), Path("run").stat().st_mtime_ns) == before
+
+
 def test_where_nothing_was_seen_answers_are_taken_to_be_as_long_as_a_models_usually_are_within_the_jobs_cap(monkeypatch):
     monkeypatch.setenv("A_KEY", "sk-fake-a")
     write(rows_of(100))
