@@ -425,6 +425,17 @@ def test_rows_that_were_never_sent_make_no_day_of_dashes():
     assert "not told by the ledger" in text_of(page(found))
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_page_is_made_by_whatever_a_report_can_be_made_by(tmp_path, language):
+    """``report --by hour --html`` had ended in a traceback."""
+    shown = text_of(
+        written(tmp_path, Night(["legal", "sales"], rows=20), language=language, by=("workspace", "model", "day", "hour", "metadata.p"))
+    )
+    title = "By hour Hour Share" if language == "en" else "按小时 小时 占比"
+    assert f"{title} " in shown
+    assert re.search(rf"{title} .*? 2026-\d\d-\d\dT\d\d:00\+08:00 ", shown)
+
+
 def test_what_comes_from_a_ledger_is_only_ever_text(tmp_path):
     night = hostile(Night(["legal", "sales"], rows=120, failing=0.3, pending=3))
     for only in (None, "legal"):

@@ -96,6 +96,8 @@ SAID: dict[str, tuple[str, str]] = {
     "per_thousand": ("Per 1,000 answers", "每千次回答"),
     "by_day": ("By day", "按日"),
     "day": ("Day", "日期"),
+    "by_hour": ("By hour", "按小时"),
+    "hour": ("Hour", "小时"),
     "by_metadata": ("By {key}", "按 {key}"),
     "no_value": ("none given", "未给出"),
     "not_told": ("not told by the ledger", "账本未记录"),

@@ -107,7 +107,7 @@ def _by(dimension: str, subject: Subject, words: Words) -> Markup:
     most = max((subject.weight(totals) for totals in parts.values()), default=Decimal(0))
     decimals = _decimals(subject, parts)
     title = words.say(f"by_{dimension}") if timely else words.say("by_metadata", key=visible(dimension.removeprefix("metadata.")))
-    columns = [Column(words.say("day") if timely else visible(dimension.removeprefix("metadata.")), number=False)]
+    columns = [Column(words.say(dimension) if timely else visible(dimension.removeprefix("metadata.")), number=False)]
     columns += [
         Column(words.say("share"), number=False, sorts=False, kind="wide"),
         *_spent_columns(subject, words),
