@@ -436,6 +436,19 @@ def test_a_page_is_made_by_whatever_a_report_can_be_made_by(tmp_path, language):
     assert re.search(rf"{title} .*? 2026-\d\d-\d\dT\d\d:00\+08:00 ", shown)
 
 
+def test_of_more_hours_than_a_table_shows_the_rest_is_told_as_one():
+    """A month of nights by the hour ended after 400 of them without a word, and its lines came to less than its total."""
+    hours = {
+        (f"2026-11-{1 + n // 24:02}T{n % 24:02}:00+08:00",): Totals(answered=1, calls=1, billed_calls=1, input_tokens=7) for n in range(450)
+    }
+    found = subject(("legal", "m", Totals(answered=450, calls=450, billed_calls=450, input_tokens=3150)), by=("hour",))
+    found.statement.attribution = Attribution(("hour",), "Asia/Shanghai", hours | {(None,): Totals(rejected=2)})
+    shown = text_of(page(found)).partition("By hour")[2]
+    assert shown.count("T23:00+08:00 ") == 16
+    assert re.search(r"2026-11-17T15:00\+08:00 .*? 50 more .*? 350 .*? 50 ", shown)
+    assert "not told by the ledger" not in shown
+
+
 def test_what_comes_from_a_ledger_is_only_ever_text(tmp_path):
     night = hostile(Night(["legal", "sales"], rows=120, failing=0.3, pending=3))
     for only in (None, "legal"):

@@ -113,15 +113,15 @@ def _by(dimension: str, subject: Subject, words: Words) -> Markup:
         *_spent_columns(subject, words),
         Column(words.say("answered")),
     ]
+    told = {(label,): totals for label, totals in parts.items() if totals.billed_calls or totals.in_doubt or totals.answered}
     rows = [
         [
-            text(_group(label, words)),
-            Cell(bar([(float(subject.weight(totals) / most), "c0", "")] if most else []), float(subject.weight(totals))),
+            text(_group(key[0], words) if key else label),
+            Cell(bar([(min(float(subject.weight(totals) / most), 1.0), "c0", "")] if most else []), float(subject.weight(totals))),
             *_spent(subject, totals, decimals, words),
             count(totals.answered),
         ]
-        for label, totals in islice(parts.items(), MOST_ROWS)
-        if totals.billed_calls or totals.in_doubt or totals.answered
+        for key, label, totals in _cut(told, words)
     ]
     return Markup(h("h3", title) + table(words, "what", columns, rows, searched=True))
 
