@@ -163,7 +163,10 @@ def _routes(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Itera
     if not isinstance(name, str) or protocol not in (None, *PROTOCOLS):
         return
     declared = {own: table.get("base_url") for own, table in _table(raw, "endpoints").items() if isinstance(table, dict)}
-    endpoint = endpoint_of(name, {own: url for own, url in declared.items() if isinstance(own, str) and isinstance(url, str)})
+    try:
+        endpoint = endpoint_of(name, {own: url for own, url in declared.items() if isinstance(own, str) and isinstance(url, str)})
+    except ValueError:  # What is no URL, for want of a bracket, is told where it stands.
+        return
     tuned = _deployments(workspace)
     models = workspace.get("models")
     named = [workspace.get("model") or defaults.get("model"), *(models if isinstance(models, list) else ()), *tuned]

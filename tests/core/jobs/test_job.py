@@ -237,6 +237,18 @@ def test_an_api_v1_of_somebody_else_is_an_openai_base_url_as_it_stands():
     assert set(endpoint.bases.values()) == {"https://router.example/api/v1"}
 
 
+@pytest.mark.parametrize("url", ["https://[::1", "http://[::1/v1", "https://::1]/v1", "http://[x]/v1"])
+@pytest.mark.parametrize("where", ["defaults", "workspaces", "endpoints"])
+def test_an_address_that_lacks_a_bracket_is_a_mistake_where_it_stands(where, url):
+    """Looked up for the routes of its models, it had ended in a traceback."""
+    declared = {"endpoints": {"own": {"base_url": url}}, "defaults": {"endpoint": "own"}}
+    tables = declared if where == "endpoints" else {"defaults": {"endpoint": url}} if where == "defaults" else {}
+    legal = {"api_key_env": "K", "model": "m"} | ({"endpoint": url} if where == "workspaces" else {})
+    place = {"defaults": "defaults.endpoint", "workspaces": "workspaces.legal.endpoint", "endpoints": "endpoints.own.base_url"}[where]
+    [(told, why)] = refused({"job": INPUT, "workspaces": {"legal": legal}, **tables}).items()
+    assert (told, why.startswith("an https:// or http:// URL with its path")) == (place, True)
+
+
 def test_the_simulator_needs_no_key():
     resolved = workspace_of({"defaults": {"endpoint": "simulator"}, "workspaces": {"legal": {}, "hr": {"api_key_env": "HR_KEY"}}})
     assert (resolved.endpoint.name, resolved.endpoint.simulated, resolved.api_key_env) == ("simulator", True, None)
