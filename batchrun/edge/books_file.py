@@ -1,7 +1,8 @@
 """The books on disk, beside the run directories that they are about: read, changed by one process at a time, and put in place whole.
 
 A hidden file, so that ``runs/*`` names runs alone. The lock is a file of its own, for the books are replaced and not written over; it is
-never unlinked. A process that has borrowed holds a second lock in its own run directory, so that others see whether it lives.
+never unlinked. A process that has borrowed holds a second lock in its own run directory, so that others see whether it lives. Nothing is
+written through a link: others may write to the folder, and lay one under these names.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class BooksFile:
     def locked(self) -> Iterator[BooksFile]:
         """Keep other processes, and other threads, from the books; waits for them."""
         try:
-            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise _unusable(self._lock, error) from None
         try:
@@ -62,7 +63,7 @@ class BooksFile:
         """
         content, beside = books.as_bytes(), self.path.with_name(f"{_FILE}.new")
         try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
             beside.replace(self.path)

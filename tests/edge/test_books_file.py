@@ -54,6 +54,17 @@ def test_what_cannot_be_looked_at_is_told_and_neither_dead_nor_gone(folder, aske
     assert not asked(folder / "nowhere")
 
 
+@pytest.mark.parametrize("name", [".books.json.new", ".books.lock"])
+def test_a_link_that_is_laid_under_a_name_of_the_books_leads_nobody_to_another_file(folder, name):
+    """The folder that runs stand in may be one that others write to."""
+    (folder / "elsewhere").write_bytes(b"somebody's own")
+    (folder / name).symlink_to(folder / "elsewhere")
+    file = BooksFile(folder)
+    with pytest.raises(LedgerError, match="the books of budgets cannot be kept: Too many levels of symbolic links"), file.locked():
+        file.write(Books("one"))
+    assert (folder / "elsewhere").read_bytes() == b"somebody's own"
+
+
 def test_a_ledger_is_as_large_as_its_files_whatever_else_stands_beside_them(folder):
     assert ledger_bytes(folder) == (0, 0.0)
     (folder / "legal").mkdir()
