@@ -11,7 +11,7 @@ The house, from the top (an import goes down or stays, never up)::
     report/                 a statement, a diagnosis, a forecast as a table; page/ as a page for a browser
     simulator/server.py     the simulator on a socket
     engine.py               starts what the scheduler says, records what comes back · ports.py: what it is given · waiting.py: what waits ·
-                            hearing.py: what calls under way bring · waking.py
+                            hearing.py: what calls under way bring · pressing.py: what holds this process up itself · waking.py
     edge/                   touches: input files, media, run directory, ledger, network, terminal, keys, processor
     beside/                 a second process, which reads ahead what is large, so that it is read on two cores
     core/scheduling/        decides: what to send next, what a result leads to; forecast.py runs it ahead

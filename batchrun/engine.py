@@ -13,7 +13,6 @@ costs. While nothing comes nothing turns, but for a timer where the scheduler na
 from __future__ import annotations
 
 import asyncio
-import math
 from functools import partial
 
 import anyio
@@ -24,6 +23,7 @@ from batchrun.core.scheduling.decisions import ANSWERED
 from batchrun.core.scheduling.scheduler import Drained, Scheduler, Ticket, WaitUntil
 from batchrun.hearing import Hearing
 from batchrun.ports import Attempt, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
+from batchrun.pressing import Pressing
 from batchrun.waiting import Sleep, Workers
 from batchrun.waking import another_turn
 
@@ -33,13 +33,8 @@ _MOST_A_TURN = 64
 """Launches, before sockets have their turn again."""
 _TICK = 0.003
 """Seconds: what a rate lets go within them goes in one turn. Buckets save up more than that for those who come late."""
-_LOOK_EVERY, _PRESSED = 0.01, 0.75
-"""Seconds between two looks at how long there was something to do here, and the share of them at which answers wait for it."""
-
-
-_LONGEST_SLEEP, _STOPPED = 60.0, 30.0
-"""Seconds until there is a turn whatever comes, and by which that is late where something had stopped the process: its signals, a pause of
-its container. No failure and no throttle can be told from how long they last then."""
+_LONGEST_SLEEP = 60.0
+"""Seconds until there is a turn whatever comes."""
 
 
 class Engine:
@@ -56,8 +51,7 @@ class Engine:
         self._sleep = Sleep()
         self._hearing = Hearing(self._sleep.end)
         self._drained: Drained | None = None
-        self._looked: tuple[float, float] = (-math.inf, 0.0)
-        """When, and for how long there had been something to do by then."""
+        self._pressing = Pressing(scheduler, ports.busy_time)
         self._loop: asyncio.AbstractEventLoop
 
     async def run(self) -> Drained:
@@ -80,7 +74,8 @@ class Engine:
     async def _turns(self) -> Drained:
         while True:
             asleep = self._sleep.begin()
-            self._look()
+            now = self._loop.time()
+            self._pressing.look(now, self._sleep.overslept(now))
             for attempt in self._hearing.read(self._ended):
                 self._workers.start(self._rest, attempt)
             self._finish()
@@ -289,14 +284,3 @@ class Engine:
         assert attempt.outcome is not None
         await self._ports.hand_on(attempt.outcome)
         self._handed_on.append(attempt)
-
-    # Time.
-
-    def _look(self) -> None:
-        """Tell the scheduler whether this process was stopped, and whether it, and not the provider, is what answers wait for."""
-        now, (then, busy) = self._loop.time(), self._looked
-        if self._sleep.overslept(now) > _STOPPED:
-            self._scheduler.stood_still()
-        if now - then >= _LOOK_EVERY:
-            self._looked = now, self._ports.busy_time()
-            self._scheduler.pressed = self._looked[1] - busy > _PRESSED * (now - then)

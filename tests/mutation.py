@@ -87,7 +87,7 @@ GROUPS = {
         ("tests/core/money", *(f"tests/running/test_{name}.py" for name in ("bookkeeping", "budgets", "moved_runs"))),
     ),
     "engine": Group(
-        ("engine.py", "hearing.py", "ports.py", "waiting.py", "waking.py", "running/made.py"),
+        ("engine.py", "hearing.py", "ports.py", "pressing.py", "waiting.py", "waking.py", "running/made.py"),
         ("tests/test_engine.py", "tests/running/test_preparing.py", "tests/edge/test_lost_steps.py"),
     ),
     "input": Group(

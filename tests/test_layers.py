@@ -15,7 +15,7 @@ FLOORS = [
     ("core", "simulator"),
     ("core.scheduling", "core.ledger.fold", "core.ledger.apart"),
     ("beside",),
-    ("engine", "edge", "ports", "hearing", "waiting", "waking"),
+    ("engine", "edge", "ports", "hearing", "pressing", "waiting", "waking"),
     ("report", "simulator.server", "running", "telling"),
     ("cli",),
     ("__main__",),
