@@ -91,7 +91,7 @@ GROUPS = {
         ("tests/test_engine.py", "tests/running/test_preparing.py", "tests/edge/test_lost_steps.py"),
     ),
     "input": Group(
-        ("edge/source/*.py", "core/rows/index.py", "core/rows/since.py"),
+        ("edge/source/*.py", "core/rows/by_name.py", "core/rows/index.py", "core/rows/since.py"),
         # Not what is read by two: the second process gets nothing of the environment, which is where mutmut says what is broken.
         (
             *(f"tests/edge/test_{name}.py" for name in ("source", "kept_index")),

@@ -2,8 +2,7 @@
 
 Theory of operation: rows are numbered as they come (the *ordinal*). Arrays by ordinal hold position, digest and the digest
 of (workspace, id), 8 bytes each; each lane has an array of its ordinals, 4 bytes. A row ends where the next one starts: only where
-something else stands between them, or a file ends, is it noted where. Rows are found by id through an open-addressing table that holds
-ordinals alone (linear probing, made larger at seven tenths full), so that its slack costs 4 bytes a slot and not 12.
+something else stands between them, or a file ends, is it noted where. Rows are found by that digest of their id (`by_name.py`).
 
 Two ids with one 64-bit digest are so rare that only the second of them is kept by name. A look-up of an id that was never added
 may be answered by such a twin (one in 10**13 at a million rows): whoever acts on it compares the row's digest too.
@@ -17,11 +16,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from batchrun.core.classes import value
+from batchrun.core.rows.by_name import ByName
 from batchrun.core.rows.names import id_digest, names_of
 from batchrun.core.rows.nearby import Nearby
 
 MAX_FILES = 1 << 16
-_FIRST_SLOTS = 1024
 _OFFSET_BITS = 48
 _OFFSET_MASK = (1 << _OFFSET_BITS) - 1
 
@@ -62,20 +61,20 @@ class Index:
         self._digest_of = digest_of
         self._positions = array("Q")
         self._digests = array("Q")
-        self._names = array("Q")
-        self._table = _numbers(_FIRST_SLOTS)
-        self._room = _FIRST_SLOTS * 7 // 10
+        self._by_name = ByName()
         self._twins: dict[tuple[str, str], int] = {}
         self._repeats = array("I")
         self._occurrences = array("I")
         self._ends = array("Q")
         self._lanes: dict[LaneKey, array[int]] = {}
         self._nearby: dict[LaneKey, Nearby] = {}
-        self.expected = 0
-        """Rows that there may be in all, where somebody can tell: the table then grows fewer times."""
 
     def __len__(self) -> int:
         return len(self._positions)
+
+    def expect(self, rows: int) -> None:
+        """Be told how many there may be in all, where somebody can tell: their table then grows fewer times."""
+        self._by_name.expected = rows
 
     @property
     def lanes(self) -> Mapping[LaneKey, array[int]]:
@@ -123,34 +122,15 @@ class Index:
 
     def add(self, lane: LaneKey, row_id: str, digest: int, position: int) -> int | Duplicate:
         """Note a row at a `packed` position and return its ordinal; a `Duplicate` is not noted."""
-        name = self._digest_of(lane[0], row_id)
-        table, names = self._table, self._names
-        slots = len(table)
-        slot = name % slots
-        while held := table[slot]:
-            if names[held - 1] == name:
-                return Duplicate(self._twins.get((lane[0], row_id), held - 1))
-            slot = slot + 1 if slot + 1 < slots else 0
-        table[slot] = len(names) + 1
-        return self._append(lane, name, digest, position)
+        taken = self._by_name.put(self._digest_of(lane[0], row_id))
+        if taken is not None:
+            return Duplicate(self._twins.get((lane[0], row_id), taken))
+        return self._append(lane, digest, position)
 
     def add_named(self, lanes: Sequence[LaneKey], named: array[int], digests: array[int], positions: array[int]) -> int:
         """Note rows, *named* by `names_of`, as `add` does each, up to the first that it would take for a duplicate; how many were noted."""
-        names, first = self._names, len(self._names)
-        while first + len(lanes) > self._room:
-            self._grow(len(lanes))
-        names += named
-        table = self._table
-        slots = len(table)
-        for ordinal, name in enumerate(named, first + 1):
-            slot = name % slots
-            while (held := table[slot]) and names[held - 1] != name:
-                slot = slot + 1 if slot + 1 < slots else 0
-            if held:
-                del names[ordinal - 1 :]
-                break
-            table[slot] = ordinal
-        if not (noted := len(names) - first):
+        first = len(self)
+        if not (noted := self._by_name.extend(named)):
             return 0
         self._positions += positions[:noted]
         self._digests += digests[:noted]
@@ -170,7 +150,8 @@ class Index:
 
     def add_twin(self, lane: LaneKey, row_id: str, digest: int, position: int) -> int:
         """Note a row that `add` took for a duplicate, and whose id is another."""
-        ordinal = self._append(lane, self._digest_of(lane[0], row_id), digest, position)
+        self._by_name.append(self._digest_of(lane[0], row_id))
+        ordinal = self._append(lane, digest, position)
         self._twins[lane[0], row_id] = ordinal
         return ordinal
 
@@ -206,20 +187,11 @@ class Index:
 
     def name(self, ordinal: int) -> int:
         """The digest of the row's workspace and id, 64 bits."""
-        return self._names[ordinal]
+        return self._by_name.names[ordinal]
 
     def find_named(self, name: int) -> int | None:
         """Ordinal of the first row with this digest of workspace and id, or None."""
-        if len(self._names) > self._room:
-            self._grow()
-        table, names = self._table, self._names
-        slots = len(table)
-        slot = name % slots
-        while held := table[slot]:
-            if names[held - 1] == name:
-                return held - 1
-            slot = slot + 1 if slot + 1 < slots else 0
-        return None
+        return self._by_name.find(name)
 
     def find_nearby(self, lane: LaneKey, names: Sequence[int]) -> list[int | None]:
         """What `find_named` finds of each: sooner, where they are rows of *lane* about in the order in which these stand.
@@ -227,12 +199,12 @@ class Index:
         Nothing is added any more.
         """
         if (nearby := self._nearby.get(lane)) is None:
-            nearby = self._nearby[lane] = Nearby(self._names, self._lanes.get(lane, array("I")))
+            nearby = self._nearby[lane] = Nearby(self._by_name.names, self._lanes.get(lane, array("I")))
         found = nearby.find(names)
         if None in found:
             missed, found = (
                 found,
-                [self.find_named(name) if ordinal is None else ordinal for name, ordinal in zip(names, found, strict=True)],
+                [self._by_name.find(name) if ordinal is None else ordinal for name, ordinal in zip(names, found, strict=True)],
             )
             if missed.count(None) == len(missed) and (ordinal := found[len(found) // 2]) is not None:
                 nearby.reach(ordinal)
@@ -243,7 +215,7 @@ class Index:
         lanes = [[*lane, len(ordinals)] for lane, ordinals in self._lanes.items()]
         twins = [[*name, ordinal] for name, ordinal in self._twins.items()]
         told = {"rows": len(self), "repeated": len(self._occurrences), "ends": len(self._ends), "lanes": lanes, "twins": twins}
-        return told, [self._positions, self._digests, self._names, self._occurrences, self._ends, *self._lanes.values()]
+        return told, [self._positions, self._digests, self._by_name.names, self._occurrences, self._ends, *self._lanes.values()]
 
     @staticmethod
     def shape(told: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -255,52 +227,26 @@ class Index:
     def of_parts(cls, told: Mapping[str, Any], arrays: Sequence[array[int]], digest_of: Callable[[str, str], int] = id_digest) -> Self:
         """Make an index of what `parts` gave; nothing can be added to it."""
         index = cls(digest_of)
-        index._room = -1  # The table is made when something is looked up.
-        index._positions, index._digests, index._names, index._occurrences, index._ends, *lanes = arrays
+        index._positions, index._digests, names, index._occurrences, index._ends, *lanes = arrays
+        index._by_name = ByName.of(names)
         index._lanes = {(workspace, model): ordinals for (workspace, model, _), ordinals in zip(told["lanes"], lanes, strict=True)}
         index._twins = {(workspace, row_id): ordinal for workspace, row_id, ordinal in told["twins"]}
         return index
 
-    def _append(self, lane: LaneKey, name: int, digest: int, position: int) -> int:
+    def _append(self, lane: LaneKey, digest: int, position: int) -> int:
         ordinal = len(positions := self._positions)
         positions.append(position)
         self._digests.append(digest)
-        self._names.append(name)
         try:
             self._lanes[lane].append(ordinal)
         except KeyError:
             self._lanes[lane] = array("I", [ordinal])
-        if ordinal >= self._room:
-            self._grow()
         return ordinal
-
-    def _grow(self, more: int = 0) -> None:
-        """Make the table anew, with room for half as many rows again and some *more*, or for those that are expected."""
-        rows = len(self._names) + more
-        self._room = max(rows * 3 // 2, min(self.expected, rows * 4))
-        # The old one first: it is made of the names alone.
-        del self._table
-        self._table = _numbers(self._room * 10 // 7 + 1)
-        _fill(self._table, self._names)
-
-
-def _fill(table: array[int], names: Iterable[int]) -> None:
-    slots = len(table)
-    for held, name in enumerate(names, 1):
-        slot = name % slots
-        while table[slot]:
-            slot = slot + 1 if slot + 1 < slots else 0
-        # A twin comes to lie behind the row it shares its digest with: no look-up gets that far.
-        table[slot] = held
 
 
 def occurrence_id(made_id: str, occurrence: int) -> str:
     """Id of the given *occurrence* of a row whose id was made."""
     return made_id if occurrence == 1 else f"{made_id}-{occurrence}"
-
-
-def _numbers(count: int) -> array[int]:
-    return array("I", [0]) * count
 
 
 def _at(numbers: array[int], ordinal: int) -> int:

@@ -104,7 +104,7 @@ class Scan:
         self._digests.append(content.hexdigest())
 
     def _expect(self, progress: Progress) -> None:
-        self._index.expected = round(len(self._index) * progress.ahead)
+        self._index.expect(round(len(self._index) * progress.ahead))
 
     def _take_all(self, number: int, offset: int, cut: Sequence[bytes | TooLong], glances: Glances) -> None:
         places = _places(number, offset, cut)

@@ -113,7 +113,7 @@ def test_a_made_id_steps_over_the_same_id_brought_by_another_row():
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.text(max_size=2)), max_size=40), st.integers(0, 100))
 def test_an_index_made_of_its_parts_is_the_same_index(rows, expected):
     index = Index(short_ones_collide)
-    index.expected = expected
+    index.expect(expected)
     for number, (workspace, model, row_id) in enumerate(rows):
         if row_id == "":
             index.add_made((workspace, model), "r-made", number, number)
@@ -164,7 +164,7 @@ def test_a_row_costs_forty_bytes_at_the_most():
 
 
 def _bytes(index: Index) -> int:
-    return sum(len(each) * each.itemsize for each in (*index.parts()[1], index._table))
+    return sum(len(each) * each.itemsize for each in index.parts()[1]) + index._by_name.table_bytes
 
 
 def test_no_rows_name_is_zero_which_stands_for_none():

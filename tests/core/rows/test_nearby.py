@@ -114,6 +114,6 @@ def test_rows_before_those_that_are_come_upon_far_away_are_known_too():
 
 def test_a_row_that_was_found_is_remembered_no_more():
     index = index_of([LANES[0]] * 10)
-    place = nearby.Nearby(index._names, index._lanes[LANES[0]])
+    place = nearby.Nearby(index._by_name.names, index._lanes[LANES[0]])
     names = [id_digest("legal", f"t-{number}") for number in (3, 4)]
     assert (place.find(names), place.find(names)) == ([3, 4], [None, None])
