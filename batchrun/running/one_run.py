@@ -25,6 +25,7 @@ from pathlib import Path
 from time import time
 
 import anyio
+import anyio.from_thread
 
 from batchrun.core.classes import value
 from batchrun.core.errors import JobError, Mistake, StoppedError
@@ -180,6 +181,7 @@ async def _begun(stack: AsyncExitStack, settings: _Settings) -> Opening:
 
     def on_index(done: int, expected: int) -> None:
         stop_if_asked()
+        anyio.from_thread.check_cancelled()
         if wishes.on_index is not None:
             wishes.on_index(done, expected)
 

@@ -151,6 +151,37 @@ def test_a_run_that_is_cancelled_has_left_nothing_behind_that_still_works_on_its
     asyncio.run(main())
 
 
+def test_a_run_that_is_cancelled_while_it_reads_its_input_reads_no_more_of_it(tmp_path):
+    """Of ten million rows it may be most of a minute that nobody waits for any longer."""
+    job, cancelled, looks = job_in(tmp_path), threading.Event(), []
+    row = orjson.dumps({"workspace": "legal", "prompt": "Note. " * 100}) + b"\n"
+    (tmp_path / "rows.jsonl").write_bytes(row * 1000)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def turns(left: int) -> None:
+            loop.call_soon(*((turns, left - 1) if left else (cancelled.set,)))
+
+        def cancel() -> None:
+            under_way.cancel()
+            turns(20)
+
+        def on_index(done: int, _expected: int) -> None:
+            looks.append(done)
+            loop.call_soon_threadsafe(cancel)
+            assert cancelled.wait(20)
+
+        under_way = asyncio.create_task(run(job, replace(QUIETLY, on_index=on_index)))  # noqa: TID251 - as a program of asyncio's does
+        with pytest.raises(asyncio.CancelledError):
+            await under_way
+
+    asyncio.run(main())
+    assert len(looks) == 1
+    assert looks[0] < len(row) * 500
+    assert run_blocking(job, QUIETLY).statement.total().answered == 1000
+
+
 def test_a_block_that_is_cancelled_while_it_is_left_waits_for_its_run_all_the_same(tmp_path):
     job = job_in(tmp_path)
 
