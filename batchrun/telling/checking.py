@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -126,14 +128,18 @@ class _Check:
 
     def _modes(self) -> None:
         for path in sorted([self._directory, *self._directory.rglob("*")]):
-            wanted = _PRIVATE[path.is_dir()]
-            if path.is_symlink():
-                # A run looks no deeper: it writes nothing there.
-                self._tell(path, LINK, damage=len(path.relative_to(self._directory).parts) <= _DEEPEST)
-            elif path.stat().st_mode & 0o077:
-                if self._repair:
-                    path.chmod(wanted)
-                self._tell(path, f"could be used by others: its mode is to be {wanted:o}", damage=False, mended=self._repair)
+            # A report that is made meanwhile has put in place what it wrote.
+            with suppress(FileNotFoundError):
+                self._mode(path, path.stat(follow_symlinks=False).st_mode)
+
+    def _mode(self, path: Path, mode: int) -> None:
+        if stat.S_ISLNK(mode):
+            # A run looks no deeper: it writes nothing there.
+            self._tell(path, LINK, damage=len(path.relative_to(self._directory).parts) <= _DEEPEST)
+        elif mode & 0o077:
+            wanted = _PRIVATE[stat.S_ISDIR(mode)]
+            mended = self._repair and _has_mode(path, wanted)
+            self._tell(path, f"could be used by others: its mode is to be {wanted:o}", damage=False, mended=mended)
 
     def _tail(self, path: Path) -> None:
         torn = history.torn_tail(path)
@@ -277,6 +283,15 @@ class _Check:
         more = _more(written, sums)
         what = f"tells {more} than the ledger has" if more else "is older than the ledger"
         self._tell(path, f"{what}; it is made again by the next run", damage=bool(more), mended=mended)
+
+
+def _has_mode(path: Path, mode: int) -> bool:
+    """Give *path* that mode; False where it is another user's."""
+    try:
+        path.chmod(mode)
+    except PermissionError:
+        return False
+    return True
 
 
 def _stays(number: int, damaged: dict[int, str], corrected: dict[int, bytes]) -> bool:

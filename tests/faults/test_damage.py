@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections import Counter
@@ -326,3 +327,25 @@ def test_a_description_that_is_damaged_again_is_put_aside_beside_the_first(tmp_p
     assert not (directory / "run.json").exists()
     kept = {path.name: path.read_bytes() for path in directory.glob("run.json*")}
     assert kept == {"run.json.damaged": b"the first\n", "run.json.damaged.2": b"the second\n", "run.json.damaged.3": b"the third\n"}
+
+
+def test_a_file_that_goes_away_while_a_run_is_checked_is_nothing_to_tell(tmp_path, monkeypatch):
+    """A report that is made meanwhile writes beside it, and puts in place what it wrote."""
+    made_run(tmp_path / "run")
+    listed = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda path, pattern: [*listed(path, pattern), path / ".report.html.new"])
+    assert checked(tmp_path / "run", repair=False).findings == []
+
+
+def test_a_file_of_another_user_is_told_where_its_mode_can_not_be_mended(tmp_path, monkeypatch):
+    """As root's is, whose report stands there."""
+
+    def refused(path, _mode):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    made_run(tmp_path / "run")
+    (tmp_path / "run" / "sales" / "results.jsonl").chmod(0o644)
+    monkeypatch.setattr(Path, "chmod", refused)
+    found = checked(tmp_path / "run", repair=True)
+    (told,) = found.findings
+    assert (found.whole, told.place, told.mended, "its mode is to be 600" in told.what) == (True, "sales/results.jsonl", False, True)
