@@ -221,7 +221,7 @@ def refuse_its_own(job: Job, directory: Path) -> None:
     So is a pattern that its files will match, before there are any: later openings would refuse what the first one has begun.
     """
     try:
-        own = directory.resolve()
+        own = os.path.realpath(directory)
     except FileNotFoundError:
         raise JobError("the folder that the command is run in was removed: go into one that is there (cd), and run it again") from None
     paths = [each.path for each in job.inputs]

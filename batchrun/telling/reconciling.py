@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
@@ -58,9 +59,10 @@ def reconciled(
 
 
 def _once(what: str, paths: Sequence[Path]) -> None:
-    resolved = [path.resolve() for path in paths]
-    for path in paths:
-        if resolved.count(path.resolve()) > 1:
+    # Of a link that leads round in a circle, `Path.resolve` would raise: reading it tells.
+    resolved = [os.path.realpath(path) for path in paths]
+    for path, led_to in zip(paths, resolved, strict=True):
+        if resolved.count(led_to) > 1:
             raise JobError(f"{what} {path}: named twice: name it once")
 
 

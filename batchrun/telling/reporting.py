@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -149,7 +150,7 @@ def named(path: Path) -> AbstractContextManager[IO[bytes]]:
         return named_file.into_standard_output(path)
     if named_file.takes_what_comes(path):
         return named_file.straight_into(path)
-    return run_directory.beside(path.resolve())
+    return run_directory.beside(Path(os.path.realpath(path)))  # of one that leads round in a circle, in its own place
 
 
 def write_usage_csv(path: Path, statement: Statement, by: Sequence[str] = (*LANE, "day"), *, into: Into = run_directory.beside) -> None:

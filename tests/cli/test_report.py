@@ -578,3 +578,12 @@ def test_runs_in_a_folder_that_this_user_may_not_enter_are_left_out_and_told_and
             assert left.startswith(f"not counted: {hidden[0]}: cannot be read: Permission denied")
             with pytest.raises(LedgerError, match=r"closed/job\.toml/run\.json: cannot be read: Permission denied"):
                 report.main([str(folder / "closed" / "job.toml")], standalone_mode=False)
+
+
+def test_a_file_is_put_in_the_place_of_a_link_that_leads_round_in_a_circle(tmp_path):
+    directory = night(tmp_path / "night")
+    for option in ("--csv", "--html", "--focus"):
+        link = tmp_path / f"round{option}.csv"
+        link.symlink_to(link)
+        ask(directory, option, link)
+        assert link.read_bytes()

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from batchrun.cli import batchrun, main
 from batchrun.cli import prices as verb
-from batchrun.core.errors import JobError
+from batchrun.core.errors import BatchrunError, JobError
 from batchrun.edge.job_file import load_job
 from tests.edge.rights import open_to_all, somebody_who_is_not_root
 
@@ -201,6 +201,28 @@ def test_a_job_file_whose_run_stands_where_this_user_may_not_look_is_told_all_th
             said = CliRunner().invoke(batchrun, ["report", str(folder / "job.toml")]).exception
         assert isinstance(said, JobError)
         assert f"a run directory is wanted: {folder}/closed/run, which is not there" in str(said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("run job.toml", "round: cannot be used as a run directory: File exists"),
+        ("plan job.toml", "round/run.json: cannot be read: Too many levels of symbolic links"),
+        ("report round", "round/run.json: cannot be read: Too many levels of symbolic links"),
+        ("reconcile round --bill bill.csv", "round/run.json: cannot be read: Too many levels of symbolic links"),
+    ],
+)
+def test_a_run_directory_that_is_a_link_which_leads_round_in_a_circle_is_told(tmp_path, monkeypatch, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "round").symlink_to("round")
+    (tmp_path / "in.jsonl").write_text('{"prompt": "hello"}\n')
+    (tmp_path / "bill.csv").write_text("instance id,date,usage\n")
+    (tmp_path / "job.toml").write_text(
+        '[job]\ninput = "in.jsonl"\noutput = "round"\n[defaults]\nendpoint = "simulator"\nmodel = "qwen-plus"\n'
+    )
+    said = CliRunner().invoke(batchrun, arguments.split()).exception
+    assert isinstance(said, BatchrunError)
+    assert str(said).startswith(told)
 
 
 @pytest.mark.parametrize("verb", ["run", "plan"])
