@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+import stat
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -73,6 +74,9 @@ def read_bill(path: Path, zone: ZoneInfo = _CHINA) -> Iterator[Read]:
     A moment that tells how far its clock is from UTC is of the day that it is in *zone*; any other is as it stands.
     """
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise JobError(f"{path}: is no file but a pipe or a device, and a bill is read twice: write it to a file")
         with path.open(encoding=_encoding(path), errors="replace", newline="") as file:
             yield from _read(file, path, zone)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from decimal import Decimal
 
@@ -240,3 +241,11 @@ def test_a_currency_is_the_one_that_a_job_names_whatever_the_console_calls_it(tm
 def test_a_short_line_is_not_understood(tmp_path):
     (found,) = read(tmp_path, f"{CHINESE}\n2026-11,2026-11-24\n")
     assert isinstance(found, UnreadableLine)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_refused_and_not_waited_for_because_a_bill_is_read_twice(tmp_path):
+    """As `--bill <(zcat bill.csv.gz)` is one: what had been read to tell its encoding would be gone."""
+    os.mkfifo(tmp_path / "bill.csv")
+    with pytest.raises(JobError, match=r"bill\.csv: is no file but a pipe or a device"):
+        list(read_bill(tmp_path / "bill.csv"))
