@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -88,9 +89,13 @@ class Preparer:
         ordinals = [ticket.ordinal for ticket in tickets]
         kept = self._kept.made
         rows = self._source.read_together([ordinal for ordinal in ordinals if ordinal not in kept] if kept else ordinals)
+        if not kept:
+            with suppress(MemoryError):
+                return [self._made_of(ordinal, rows.get(ordinal) or self._source.read(ordinal)) for ordinal in ordinals]
         return [self._ready(ordinal, rows.get(ordinal)) for ordinal in ordinals]
 
     def _ready(self, ordinal: int, row: Row | RowChanged | None) -> Prepared | Unsendable | Unreadable | Fetching:
+        """Make one ready by itself, which may have been made before; the others go on where there is no memory for it."""
         try:
             made = self._kept.take(ordinal) if self._kept.made else None
             if made is None or made.asks != self._answers.asked(ordinal)[0]:

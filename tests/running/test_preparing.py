@@ -615,3 +615,28 @@ def test_a_rows_own_settings_count_for_it_alone(made, defaults):
     assert own.most.output_tokens == 50 * defaults.get("parameters", {}).get("n", 1)
     assert "stream" not in body(plain)
     assert body(last).get("stream") == defaults.get("stream")
+
+
+class Scarce(Source):
+    """A source that finds no memory for one of its rows."""
+
+    def __init__(self, source, scarce):
+        self.source, self.scarce = source, scarce
+
+    def read_together(self, _ordinals):
+        return {}
+
+    def read(self, ordinal):
+        if ordinal == self.scarce:
+            raise MemoryError
+        return self.source.read(ordinal)
+
+
+def test_a_row_that_there_is_no_memory_for_is_left_and_those_beside_it_go_on(made):
+    run = made(*[ask(f"prompt {number}", id=f"r-{number}") for number in range(3)])
+    workspaces = run.job.workspaces_resolved()
+    keys = {name: SecretStr(f"sk-fake-{name}") for name in workspaces}
+    prepare = Preparer(run.job, workspaces, keys, None, run="run-1", source=Scarce(run.source, 1), schema=None)
+    scheduler = Scheduler([LanePlan("default", "qwen-plus", "default", range(3), 3, 3)], RetryPolicy())
+    tickets, _ = scheduler.launches(0.0, 3)
+    assert [type(each) for each in prepare(tickets)] == [Prepared, Unreadable, Prepared]
