@@ -125,8 +125,13 @@ class Pace:
     def took(self, now: float, amount: float) -> None:
         """The provider took an attempt of *amount*."""
         use, margin = self.use, self.margin
-        if use.answers is not None:
-            use.answers.add(now, amount)
+        answers = use.answers
+        if answers is not None:
+            half = answers.latest
+            if 2.0 * now < half.until:
+                half.amount += amount
+            else:
+                answers.add(now, amount)
         if self.holds:
             use.taken.add(now, amount)
         use.typical += (amount - use.typical) * USUAL_LEARNS

@@ -7,11 +7,14 @@ changed since: so it is kept. Rows that went in the same moment at the same pric
 from __future__ import annotations
 
 from dataclasses import field
+from typing import TypeAlias
 
 from batchrun.core.classes import slotted
 from batchrun.core.limits.guesses import Guesses
 
 NOTHING = (0.0, 0.0)
+_Alike: TypeAlias = "tuple[tuple[float, float], _Alike | None]"
+"""The latest of those that nothing tells apart, and the others."""
 
 
 @slotted
@@ -19,27 +22,24 @@ class UnderWay:
     """Mean and variance of each row's cost."""
 
     guesses: Guesses
-    _expected: dict[tuple[float, float], list[tuple[float, float]]] = field(default_factory=dict)
+    _expected: dict[tuple[float, float], _Alike] = field(default_factory=dict)
+    """By when they went and what they paid."""
 
     def add(self, launched_at: float, paid: float) -> tuple[float, float]:
         """A row goes that is expected to cost so much; what it comes to, corrected by how far such rows were off."""
         like, key = self.guesses.like(paid), (launched_at, paid)
         mean = like.ratio * paid
         expected = mean, like.spread * mean * mean
-        alike = self._expected.get(key)
-        if alike is None:
-            self._expected[key] = [expected]
-        else:
-            alike.append(expected)
+        self._expected[key] = expected, self._expected.get(key)
         return expected
 
     def take(self, launched_at: float, paid: float) -> tuple[float, float]:
         """A row is under way no longer, at this price; what was expected of it: nothing of one that was not under way."""
         key = (launched_at, paid)
-        alike = self._expected.get(key)
+        alike = self._expected.pop(key, None)
         if alike is None:
             return NOTHING
-        expected = alike.pop()
-        if not alike:
-            del self._expected[key]
+        expected, others = alike
+        if others is not None:
+            self._expected[key] = others
         return expected
