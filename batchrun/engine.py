@@ -244,11 +244,11 @@ class Engine:
 
     def _send(self, attempt: Attempt) -> None:
         """Begin the call; where something has to be waited for first, let a worker make it."""
-        attempt.began = self._loop.time()
         call = self._ports.begin(attempt.ready, partial(self._hearing.came, attempt))
         if call is None:
             self._workers.start(self._call, attempt)
         else:
+            attempt.began = call.began
             self._hearing.begun[attempt] = call
 
     def _drop(self, ticket: Ticket, why: Unreadable) -> None:

@@ -86,6 +86,9 @@ class Fetching:
 class Begun(Protocol):
     """A call that is under way without anybody who waits for it."""
 
+    began: float
+    """On the loop's clock."""
+
     def taken(self, at: float) -> Reply | Failure | None:
         """What came *at* the time that was told; None where there is more to wait for."""
 

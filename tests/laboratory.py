@@ -205,7 +205,7 @@ class Beginning(Scripted):
         self.started[row].append(anyio.current_time())
         number = len(self.started[row])
         self._count(row, row.split("/")[0], 1)
-        call = Begun(lambda: self._ended(row, number), rests=self._rests(row))
+        call = Begun(lambda: self._ended(row, number), rests=self._rests(row), began=anyio.current_time())
         self.calls.append(call)
         loop = asyncio.get_running_loop()
         call.timer = loop.call_later(self._seconds(row) if callable(self._seconds) else self._seconds, lambda: came(loop.time()))
@@ -222,6 +222,7 @@ class Begun:
 
     result: Callable[[], Result]
     rests: bool
+    began: float
     aborted: bool = False
     timer: asyncio.TimerHandle | None = None
 

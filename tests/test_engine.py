@@ -123,6 +123,13 @@ def test_an_entry_tells_how_its_last_attempt_went():
     assert sorted(bench.ledger.ends.values()) == ["again", "again", "answered", "exhausted", "throttled"]
 
 
+@pytest.mark.parametrize("kind", [Scripted, Beginning])
+def test_an_entry_tells_how_long_its_own_call_took(kind):
+    bench = benched(lane(rows=3, slots=1), endpoint=kind(seconds=2.0))
+    bench.run()
+    assert [outcome.call and outcome.call.latency_ms for _, outcome in bench.ledger.entries] == [2000, 2000, 2000]
+
+
 def test_the_slot_is_held_until_the_entry_is_written_and_handed_on():
     handed: list[str] = []
 

@@ -139,8 +139,8 @@ def lane_of(workspace: Workspace, model: str, count: int, opening: Opening, esti
 
 
 def _costing(opening: Opening, estimate: Estimate) -> Callable[[int], float]:
-    span = opening.source.index.span
-    return lambda ordinal: estimate.of_line(span(ordinal) or 0)
+    line_bytes = opening.source.line_bytes
+    return lambda ordinal: estimate.of_line(line_bytes(ordinal))
 
 
 def least_tpm(workspace: Workspace, model: str) -> float | None:
