@@ -30,7 +30,7 @@ cost as much as all else of a row, and answers come meanwhile.
 
 The naive loop on batchrun's wire takes a third to a half of what it takes on aiohttp: what lies between that and batchrun is what else it
 does. On aiohttp it takes two thirds of the processor's own instructions that batchrun does on asyncio's loop (480,000 a row against some
-750,000, as callgrind counts them), and more time all the same: the kernel has two to three times as much of it, and maps two pages of
+690,000, as callgrind counts them), and more time all the same: the kernel has two to three times as much of it, and maps two pages of
 memory anew for each answer.
 
 On uvloop a row costs some eight tenths of what the naive loop's does with 64 and 256 in flight, half with 1,000. What lies between that and
