@@ -253,6 +253,7 @@ def test_entries_of_more_rows_than_a_run_has_are_told(tmp_path):
 def test_answers_that_came_under_one_request_id_are_told_with_the_first_and_are_no_damage(tmp_path, form):
     """A gateway gives the answer of one row to others: their usage stands in the statement, and once on the bill."""
     requests = ["one", "one", "two", None, None, "one"]
+    (tmp_path / "run").mkdir()
     with Ledger(Files(tmp_path / "run", run_directory.open_to_append), 1, form=form) as ledger:
         for number, request in enumerate(requests):
             row = Row(f"r-{number}", ("legal", "sales")[number % 2], "qwen-plus", {}, f"{number:016x}")
@@ -269,6 +270,7 @@ def test_answers_that_came_under_one_request_id_are_told_with_the_first_and_are_
 
 @pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
 def test_answers_that_name_another_model_than_was_asked_are_told_by_what_was_asked_and_are_no_damage(tmp_path, form):
+    (tmp_path / "run").mkdir()
     with Ledger(Files(tmp_path / "run", run_directory.open_to_append), 1, form=form) as ledger:
         for number, other in enumerate([None, "qwen-plus-latest", "qwen-plus-latest", "qwen-flash", None]):
             row = Row(f"r-{number}", "legal", "qwen-plus", {}, f"{number:016x}", {"answered_by": "the rows' own"})
@@ -289,6 +291,7 @@ def test_answers_that_name_another_model_than_was_asked_are_told_by_what_was_ask
 
 def test_a_check_tells_of_some_other_models_by_name_and_of_all_further_ones_together(tmp_path):
     """A gateway may number the models that it names: neither what is told nor what is kept grows with the answers."""
+    (tmp_path / "run").mkdir()
     with Ledger(Files(tmp_path / "run", run_directory.open_to_append), 1) as ledger:
         for number in range(40):
             row = Row(f"r-{number}", "legal", "qwen-plus", {}, f"{number:016x}", {})
