@@ -183,7 +183,7 @@ class SimulatorSettings(Table):
         default=False,
         description="a second call with the same Idempotency-Key and body gets the first answer, unbilled; the real one promises nothing",
     )
-    journal: int = Field(default=100_000, ge=0, description="how many calls, the latest, the journal keeps")
+    journal: int = Field(default=100_000, ge=0, le=10**15, description="how many calls, the latest, the journal keeps")
     price_per_1k_tokens: float = Field(
         default=0.002, ge=0, description="what a thousand tokens of any model cost an account with a balance"
     )

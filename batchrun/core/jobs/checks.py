@@ -36,6 +36,21 @@ def misfits(raw: Any) -> Iterator[Wrong]:
         if isinstance(name, str) and isinstance(workspace, dict):  # What is no table may be a key of one, and no workspace.
             yield from _workspace(raw, name)
     yield from _simulator(raw)
+    yield from _too_long(raw, ())
+
+
+def _too_long(value: Any, loc: Loc) -> Iterator[Wrong]:
+    """Find integers that no JSON keeps: a run writes down the job that it carries out."""
+    match value:
+        case dict():
+            for name, inner in value.items():
+                if name != "parameters":  # They tell it themselves.
+                    yield from _too_long(inner, (*loc, str(name)))
+        case list():
+            for place, inner in enumerate(value):
+                yield from _too_long(inner, (*loc, place))
+        case int() if not -(2**63) <= value < 2**64:
+            yield Wrong(loc, shown(value), "an integer of at most 64 bits")
 
 
 def _table(parent: Any, *keys: Any) -> dict[Any, Any]:

@@ -237,6 +237,32 @@ def test_an_api_v1_of_somebody_else_is_an_openai_base_url_as_it_stands():
     assert set(endpoint.bases.values()) == {"https://router.example/api/v1"}
 
 
+@pytest.mark.parametrize("huge", [2**64, -(2**63) - 1, 10**30])
+def test_an_integer_that_no_json_keeps_is_a_mistake_wherever_it_stands(huge):
+    """A run writes its job down: a seed of thirty digits, or such a bound in a schema, had ended it in a traceback."""
+    tables = {
+        "job": INPUT,
+        "defaults": {"endpoint": "simulator", "parameters": {"x": [huge]}},
+        "answers": {"schema": {"type": "object", "properties": {"n": {"enum": [1, huge]}}}},
+        "simulator": {
+            "seed": huge,
+            "faults": [{"kind": "throttle", "rate": 0.1}, {"kind": "slow", "seconds": 1, "rate": 0.1, "first": huge}],
+        },
+    }
+    told = refused(tables)
+    places = {"defaults.parameters.x", "answers.schema.properties.n.enum.1", "simulator.seed", "simulator.faults.1.first"}
+    assert told.keys() >= places
+    assert {told[place] for place in ("simulator.seed", "answers.schema.properties.n.enum.1")} == {"an integer of at most 64 bits"}
+    assert sum("parameters" in place for place in told) == 1
+    kept = {"job": INPUT, "defaults": {"endpoint": "simulator"}, "simulator": {"seed": 2**64 - 1}}
+    assert Job.model_validate(kept).simulator.seed == 2**64 - 1
+
+
+def test_a_journal_longer_than_any_machine_keeps_is_a_mistake():
+    tables = {"job": INPUT, "defaults": {"endpoint": "simulator"}}
+    assert refused(tables | {"simulator": {"journal": 2**63}}).keys() == {"simulator.journal"}
+
+
 @pytest.mark.parametrize("url", ["https://[::1", "http://[::1/v1", "https://::1]/v1", "http://[x]/v1"])
 @pytest.mark.parametrize("where", ["defaults", "workspaces", "endpoints"])
 def test_an_address_that_lacks_a_bracket_is_a_mistake_where_it_stands(where, url):
