@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from batchrun.core.ledger import numbered
 from batchrun.core.ledger.attempts import Bound, Ended, Started
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
-from batchrun.core.ledger.numbered import FOUND, Attempts
+from batchrun.core.ledger.numbered import FOUND, Attempts, Numbered
 from batchrun.core.ledger.usual import UsualAnswer, together
 from batchrun.core.model import Answered, Call, Reply, Row, Usage
 
@@ -87,3 +88,24 @@ def test_a_log_that_was_read_back_is_remembered_in_as_little_once_its_entries_we
     assert before > 4 * count
     calls.tidy()
     assert kept(calls) < 1.5 * count + 4096
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        (["3-1", "3-2", "3-17", "4-1", "3-3"], {3: {1, 2, 3, 17}, 4: {1}}),
+        (["3-1", "3-x"], None),
+        (["3-1", "3-"], None),
+        (["3-1", "3-1000000000"], None),
+        (["x-1"], None),
+    ],
+)
+def test_attempts_that_are_noted_together_are_found_each_at_its_own_number(names, known):
+    attempts_of = Numbered()
+    assert attempts_of.note_found(names) is (known is not None)
+    if known is not None:
+        found = {
+            opening: {number for number, mark in enumerate(attempts.marks) if mark == FOUND}
+            for opening, attempts in attempts_of.openings.items()
+        }
+        assert found == known
