@@ -176,9 +176,10 @@ class ByChance(Night):
     """One call in so many is refused whatever is sent, and counts for nothing."""
 
     share = 0.2
+    why = Mishap.THROTTLE
 
     def _refuses(self, own, at, tokens):
-        return self.world.codes[Mishap.THROTTLE] if self.dice.random() < self.share else super()._refuses(own, at, tokens)
+        return self.world.codes[self.why] if self.dice.random() < self.share else super()._refuses(own, at, tokens)
 
 
 @pytest.mark.parametrize(
@@ -191,3 +192,29 @@ def test_workspaces_that_share_a_quota_use_it_ten_minutes_after_they_began_thoug
     own = tuple(Tenant(f"w{place}") for place in range(workspaces))
     seen = ByChance(World("by chance", (calls(600, period, window),), own, known, seconds=900.0, since=600.0, seed=seed)).run()
     assert seen.used >= 0.8
+
+
+class RowsByChance(ByChance):
+    """So is one row in a hundred, as if its tokens were too many."""
+
+    share = 0.01
+    why = Mishap.TOKEN_QUOTA
+
+
+@pytest.mark.parametrize(
+    ("workspaces", "period", "window", "seed"),
+    [
+        (2, 60, "sliding", 1),
+        (2, 6, "aligned", 3),
+        (4, 60, "aligned", 2),
+        (4, 6, "sliding", 1),
+        (12, 6, "sliding", 1),
+        (12, 60, "aligned", 1),
+    ],
+)
+def test_workspaces_that_share_a_quota_of_tokens_use_it_though_one_row_in_a_hundred_is_refused_by_chance(workspaces, period, window, seed):
+    own = tuple(Tenant(f"w{place}") for place in range(workspaces))
+    quota = (tokens(1_000_000, period, window),)
+    seen = RowsByChance(World("rows by chance", quota, own, seconds=1200.0, since=300.0, seed=seed)).run()
+    assert seen.used >= 0.85
+    assert seen.refused_since(5) <= 0.03

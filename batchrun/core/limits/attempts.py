@@ -128,9 +128,9 @@ class Attempts:
         elif windows.window == LONG and windows.is_no_minute:
             windows.window = SHORT
 
-    def holds_as_much(self, now: float) -> bool:  # noqa: ARG002 - nothing is reckoned of it.
-        """Nothing speaks for it."""
-        return False
+    def held_before(self, now: float) -> float | None:  # noqa: ARG002 - nothing is reckoned of it.
+        """Nothing speaks for that one."""
+        return None
 
     def fell(self, now: float, lasted: float) -> float:
         """What the full window held is the quota."""

@@ -53,6 +53,8 @@ class Found:
     """The latest refusal cannot be of the quota that was found."""
     _knows_all: bool = False
     """At the latest refusal, of what went in the window."""
+    _held_at: float = 0.0
+    """The rate that was held then."""
     _full_at: float = 0.0
     """What the window would have held a second, at the latest refusal."""
     _is_guess: bool = True
@@ -65,7 +67,7 @@ class Found:
         reckoning = self.reckoning
         window, deviations = reckoning.counting.window, reckoning.deviations.count
         would_hold = reckoning.refused(now, launched_at, rate, cost)
-        self._full_at, self._before = would_hold / window, None
+        self._held_at, self._full_at, self._before = held, would_hold / window, None
         self._knows_all = reckoning.room.knows_all(now, SHORT if self.of_this_run else LONG)
         self.has_fallen = self._knows_all and self._is_short_of(held, would_hold, reckoning.deviation)
         if climbing:
@@ -134,9 +136,11 @@ class Found:
         """The longest wait for room, in seconds, that may be made up for: what goes in one moment is all refused, if a climb is."""
         return _AT_ONCE * self.reckoning.room.usual / rate
 
-    def holds_as_much(self, now: float) -> bool:
-        """Whether the window holds about as much as at the latest refusal, which cannot be of the quota that was found."""
-        return self.has_fallen and self.reckoning.room.holds(now) >= _AS_MUCH * self._full_at * self.reckoning.counting.window
+    def held_before(self, now: float) -> float | None:
+        """The rate before the latest refusal, if that cannot be of the quota that was found, and the window holds about as much by now."""
+        if not self.has_fallen or self.reckoning.room.holds(now) < _AS_MUCH * self._full_at * self.reckoning.counting.window:
+            return None
+        return self._held_at
 
     def fell(self, held: float) -> float:
         """Return the rate to hold after an episode."""

@@ -11,6 +11,8 @@ told by how many there were before it (`strikes.py`). Then one of three things h
   refusals lasted, which shows over what window the provider counts, and sets its rate anew.
 - *What was under way* at a refusal and is refused as well belongs to it, and is not counted as another.
 - *A row refused alone* that had room, by all that is known of the window, is chance: a quota that has fallen refuses the next one too.
+  Where several share a window, each is told of a part of what is refused of it, and the next one may be told to another: there it is chance
+  only once lower and lower rates have shown that some are refused whatever the rate (`noise.py`).
 
 Where a quota is known (the job's, or a wider one's that this one stands under), refusals in a row are somebody else's peak once, and a
 limit of one's own when they come again within a minute: only then is a rate set that is lower than the known one.
@@ -276,10 +278,11 @@ class Limiter:
 
     def _read(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
         """Each refusal shows something by itself; some, that the quota has fallen. But chance comes alone."""
-        in_a_row, by_chance = self._strikes.in_a_row, 0
-        if self.is_alone:
-            by_chance = more_in_a_row(pace.noise_so_far)
-            if in_a_row <= 1 + by_chance and pace.is_chance(now, had_room=pace.rule.had_room(now, launched_at, self._refunded)):
+        in_a_row, tells_room = self._strikes.in_a_row, self.is_alone or pace.noise > 0.0
+        by_chance = more_in_a_row(pace.noise_so_far) if tells_room else 0
+        if in_a_row <= 1 + by_chance:
+            had_room = tells_room and pace.rule.had_room(now, launched_at, self._refunded)
+            if pace.is_chance(now, had_room=had_room):
                 return
         pace.ease(now, launched_at, self._refunded)
         if pace.rule.has_fallen or in_a_row >= COLD_PATIENCE + by_chance:
@@ -330,7 +333,7 @@ class Limiter:
     def _end(self, episode: Episode, now: float) -> None:
         tried_at = episode.tried_at if episode.tried_at is not None else now
         self._asked.took(tried_at)
-        if episode.of is not None and not (self.is_alone and episode.of.was_chance(tried_at, episode.lasted)):
+        if episode.of is not None and not episode.of.was_chance(tried_at, episode.lasted):
             if episode.since - self.ended_at < _RECURS or not self._is_known(episode.of):
                 episode.of.find(tried_at, episode.lasted)
                 if episode.of.climb.is_cold:

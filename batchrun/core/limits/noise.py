@@ -9,10 +9,10 @@ nothing. Two things tell such noise from a quota that is full.
 the share that is refused is small and stays, no lower rate mends it: the rate goes back to what it was before the first of them, and from
 then on twice that share is taken for chance. A hold that passes with less of it halves the difference.
 
-Of tokens each refusal is read, where nobody else fills the same window. One that came alone though its row had room, by all that is known
-of the window, breaks no hold: five of these in a hold that passes, and half of its refusals, show how often it comes. Else a rate of tokens
-goes back as a rate of attempts does, where it has fallen the further the fewer were refused; but to none from before an episode: the quota
-has fallen then.
+Of tokens each refusal is read. One that came alone though its row had room, by all that is known of the window, breaks no hold: five of these
+in a hold that passes, and half of its refusals, show how often it comes. Else a rate of tokens goes back as a rate of attempts does, where it
+has fallen the further the fewer were refused; but to none from before an episode: the quota has fallen then. Where others fill the same
+window it is only by this that chance is known to come, and then it is asked who had room.
 
 A larger share is no chance for it: then the rate goes on falling, and what that shows is told apart in `collapses.py`.
 """
@@ -31,6 +31,8 @@ _BROKEN_HOLDS, _LOWER, _MOST, _JUDGED_BY = 3, 0.95, 0.1, 100
 _LOWER_BY, _HAD_ROOM = 1.5, 5
 """The same of rows, which differ in what they cost: the share that a rate has fallen by, times the refusals since; and refusals of what had
 room, in one hold, that show how often it comes."""
+_FEWEST = 0.004
+"""The least share of rows that are refused whatever the rate: fewer are none, for then the first refusal in a hold is no chance either."""
 _SURELY = 3.0
 """Times what chance usually makes of more than these: so many refusals more are no chance."""
 
@@ -118,4 +120,6 @@ class Noise:
             if self._had_room >= max(_HAD_ROOM, self.refusals / 2) and refused <= _MOST:
                 self.share = max(self.share, self._had_room / self.tries)
             self.share = min(self.share, (self.share + refused) / 2)
+            if self.of_rows and self.share < _FEWEST:
+                self.share = 0.0
         self.tries = self.refusals = self._had_room = 0

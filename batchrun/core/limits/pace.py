@@ -230,8 +230,14 @@ class Pace:
         self._as_of = -inf
 
     def was_chance(self, now: float, lasted: float) -> bool:
-        """Whether an episode was, whose refusals *lasted* so many seconds: the next one was taken though the window held as much."""
-        return not lasted and self.rule.holds_as_much(now)
+        """Whether an episode was, whose refusals *lasted* so many seconds: the next one was taken though the window held as much.
+
+        Then the rate is what it was before.
+        """
+        before = None if lasted else self.rule.held_before(now)
+        if before is not None and before != self.held:
+            self.hold(now, before)
+        return before is not None
 
     def find(self, now: float, lasted: float) -> None:
         """Set the rate after an episode whose refusals *lasted* so many seconds."""

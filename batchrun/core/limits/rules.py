@@ -67,8 +67,8 @@ class Rule(Protocol):
     def refused_again(self, now: float, launched_at: float, cost: float) -> None:
         """One was that was let through to try, in an episode."""
 
-    def holds_as_much(self, now: float) -> bool:
-        """Whether the window holds about as much as when one was refused that had room, if what was found holds."""
+    def held_before(self, now: float) -> float | None:
+        """The rate before the latest refusal, if that had room by what was found, and the window holds about as much by now."""
 
     def fell(self, now: float, lasted: float) -> float:
         """An episode is over, whose refusals *lasted* so many seconds; the rate to hold."""

@@ -205,9 +205,9 @@ class FoundTokens:
         self.found.held_at_least(held)
         return held
 
-    def holds_as_much(self, now: float) -> bool:
-        """Whether it does, if the latest refusal cannot be of the quota that was found."""
-        return self.found.holds_as_much(now)
+    def held_before(self, now: float) -> float | None:
+        """That of what was found."""
+        return self.found.held_before(now)
 
     def when_held(self, now: float) -> Self:  # noqa: ARG002 - whenever that is.
         """Go on."""

@@ -145,18 +145,18 @@ def test_where_answers_are_counted_a_row_had_room_where_they_came_to_less_than_t
     assert one.had_room(100.0, 100.0, HELD, 500.0) is had_room
 
 
-@pytest.mark.parametrize(("left", "as_much"), [(0.0, True), (1_500.0, True), (1_600.0, False)])
-def test_the_window_holds_as_much_as_at_a_refusal_that_showed_a_fall_until_a_tenth_of_it_has_left(left, as_much):
+@pytest.mark.parametrize(("left", "before"), [(0.0, HELD), (1_500.0, HELD), (1_600.0, None)])
+def test_the_rate_is_what_it_was_before_a_refusal_that_showed_a_fall_until_a_tenth_of_the_window_has_left_it(left, before):
     one = found(left, at=50.0)
     one.reckoning.room.went.know(100.0, 20_000.0 - left)
     refused(one)
-    assert one.holds_as_much(111.0) is as_much
+    assert one.held_before(111.0) == before
 
 
 def test_where_a_refusal_showed_no_fall_it_says_nothing_that_the_window_holds_as_much():
     one = confirmed(59_000.0)
     refused(one)
-    assert not one.holds_as_much(100.0)
+    assert one.held_before(100.0) is None
 
 
 def test_where_an_earlier_opening_may_have_filled_the_window_nothing_that_was_found_is_lost():

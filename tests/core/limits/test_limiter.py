@@ -737,15 +737,44 @@ def test_where_others_fill_the_same_window_a_row_that_had_room_shows_at_once_tha
     assert limits.episodes == 1
 
 
-@pytest.mark.parametrize(("is_alone", "held"), [(True, 1000.0), (False, 70.0 / 6)])
-def test_an_episode_that_the_first_try_ends_while_the_window_holds_as_much_was_chance(is_alone, held):
+@pytest.mark.parametrize(("share", "episodes"), [(0.0, 1), (0.01, 0)])
+def test_where_others_fill_the_same_window_a_row_that_had_room_is_chance_once_that_is_known_to_come(share, episodes):
+    limits = of_tokens()
+    limits.is_alone = False
+    limits.tokens.climb.noise.share = share
+    refuse(limits, 300.0, TPM, tokens=10.0)
+    assert limits.episodes == episodes
+
+
+@pytest.mark.parametrize("every", [50, 100])
+def test_where_others_fill_the_same_window_a_rate_is_held_though_rows_are_refused_by_chance(every):
+    limits = of_tokens()
+    limits.is_alone = False
+    now, least = 300.0, 1000.0
+    for number in range(60_000):
+        now = max(now + 0.001, limits.free_at(now, 10.0))
+        limits.pay(now, 10.0)
+        if number % every or number < 1000:
+            limits.settle(now, 10.0, 10.0)
+            limits.took(now, now, 10.0)
+        else:
+            limits.settle(now, 10.0, 0.0)
+            if limits.may_explain(now, now, TPM):
+                limits.refused(now, now, TPM, None, 0.5)
+        least = min(least, limits.tokens.held)
+    assert least < 980.0, "until it is known"
+    assert limits.tokens.held > 900.0
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_an_episode_that_the_first_try_ends_while_the_window_holds_as_much_was_chance(is_alone):
     limits = of_tokens()
     limits.is_alone = is_alone
     now = refuse(limits, 300.0, TPM, tokens=10.0, times=1 + is_alone)
     assert limits.episodes == 1
     at = limits.free_at(now)
-    limits.pay(at, 10.0)
-    limits.settle(at, 10.0, 10.0)
-    limits.took(at + 0.3, at, 10.0)
+    limits.pay(at, 30.0)
+    limits.settle(at, 30.0, 30.0)
+    limits.took(at + 0.3, at, 30.0)
     limits.free_at(at + 1.0)
-    assert limits.tokens.held == pytest.approx(held)
+    assert limits.tokens.held == 1000.0
