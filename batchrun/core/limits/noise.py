@@ -9,10 +9,10 @@ nothing. Two things tell such noise from a quota that is full.
 the share that is refused is small and stays, no lower rate mends it: the rate goes back to what it was before the first of them, and from
 then on twice that share is taken for chance. A hold that passes with less of it halves the difference.
 
-Of tokens each refusal is read. One that came alone though its row had room, by all that is known of the window, breaks no hold: five of these
-in a hold that passes, and half of its refusals, show how often it comes. Else a rate of tokens goes back as a rate of attempts does, where it
-has fallen the further the fewer were refused; but to none from before an episode: the quota has fallen then. Where others fill the same
-window it is only by this that chance is known to come, and then it is asked who had room.
+Of tokens each refusal is read. One that came alone though its row had room, by all that is known of the window, breaks no hold: five of
+these in a hold that passes, and half of its refusals, show how often it comes. Else a rate of tokens goes back as a rate of attempts does,
+where it has fallen the further the fewer were refused; but to none from before an episode: the quota has fallen then. Where others fill the
+same window it is only by this that chance is known to come, and then it is asked who had room.
 
 A larger share is no chance for it: then the rate goes on falling, and what that shows is told apart in `collapses.py`.
 """
