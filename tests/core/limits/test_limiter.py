@@ -770,8 +770,10 @@ def test_where_others_fill_the_same_window_a_rate_is_held_though_rows_are_refuse
 def test_an_episode_that_the_first_try_ends_while_the_window_holds_as_much_was_chance(is_alone):
     limits = of_tokens()
     limits.is_alone = is_alone
+    limits.tokens.hold(299.0, 1000.0)
     now = refuse(limits, 300.0, TPM, tokens=10.0, times=1 + is_alone)
     assert limits.episodes == 1
+    assert limits.tokens.held < 100.0
     at = limits.free_at(now)
     limits.pay(at, 30.0)
     limits.settle(at, 30.0, 30.0)

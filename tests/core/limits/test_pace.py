@@ -615,6 +615,16 @@ def test_where_most_that_was_refused_had_no_room_what_had_shows_nothing():
         assert pace.noise == pytest.approx(noise)
 
 
+@pytest.mark.parametrize(("share", "left"), [(0.016, 0.008), (0.006, 0.0)])
+def test_rows_that_are_hardly_ever_refused_by_chance_are_never(share, left):
+    pace = of_rows(5.0)
+    pace.climb.noise.share = share
+    for number in range(150):
+        pace.pay(number / 5, 1.0)
+    pace.rate(pace.climb.until + 1.0)
+    assert pace.noise == pytest.approx(left)
+
+
 def test_more_than_a_tenth_is_no_chance_though_each_had_room():
     pace = of_rows(5.0)
     for number in range(20):
