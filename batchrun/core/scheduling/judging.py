@@ -124,25 +124,27 @@ class Judge:
         if failure.fault is Fault.REASK:
             lane.throttled_since = None
             return self._put_back(ticket, failure, Verdict.REASKED)
-        refused(ticket, failure, now, jitter)
+        is_own = not refused(ticket, failure, now, jitter) and lane.suspect.is_capped
         if self._throttled_for_too_long(lane, now):
             self._park(Scope.LANE, lane, replace(failure, advice=self._nothing_passed(ticket, failure)), now)
-        if about(failure.code) is About.TOKENS and self._is_too_large(ticket, now):
-            lane.wait(lane.pool.too_large.again_at, ticket.ordinal, ticket.attempt)
+        if about(failure.code) is About.TOKENS and self._is_too_large(ticket, now, is_own=is_own):
+            lane.wait(lane.too_large.again_at, ticket.ordinal, ticket.attempt)
             return Verdict.THROTTLED
         return self._put_back(ticket, failure, Verdict.THROTTLED)
 
     @staticmethod
-    def _is_too_large(ticket: Ticket, now: float) -> bool:
-        """Whether the row was refused for its size."""
+    def _is_too_large(ticket: Ticket, now: float, *, is_own: bool) -> bool:
+        """Whether the row was refused for its size, by its pool's quota or by one of its lane's own, if it has one."""
         lane, pool, ordinal = ticket.lane, ticket.lane.pool, ticket.ordinal
-        cost, usual = lane.plan.tokens(ordinal), pool.limiter.tokens.use.typical
-        return pool.too_large.refused(now, cost, usual, lane.refused_row.again(ordinal), pool.answered_at)
+        cost, in_a_row = lane.plan.tokens(ordinal), lane.refused_row.again(ordinal, now)
+        lane.too_large = lane.too_large.of(pool.too_large, is_own=is_own)
+        usual = (lane if is_own else pool).limiter.tokens.use.typical
+        return lane.too_large.refused(now, cost, usual, in_a_row, lane.good_at if is_own else pool.answered_at)
 
     @staticmethod
     def _nothing_passed(ticket: Ticket, failure: Failure) -> str:
         """Say what may be the matter with a lane that is throttled for too long."""
-        minutes, too_large = f"{THROTTLED_FOR_TOO_LONG / 60:.0f} minutes", ticket.lane.pool.too_large
+        minutes, too_large = f"{THROTTLED_FOR_TOO_LONG / 60:.0f} minutes", ticket.lane.too_large
         if ticket.lane.plan.tokens(ticket.ordinal) < too_large.cost:
             return f"throttled for {minutes} without one answer: a quota may be used up; {failure.advice}"
         why = "others leave too little of the quota, or it is counted over fewer seconds than such a row needs"

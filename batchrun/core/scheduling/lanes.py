@@ -235,12 +235,15 @@ class Lane:
     refused_row: Refused = field(default_factory=Refused)
     suspect: Suspect = field(default_factory=Suspect)
     fullness: Fullness = field(default_factory=Fullness)
+    too_large: TooLarge = field(init=False)
+    """Its pool's, or its own."""
     limiters: tuple[Limiter, ...] = field(init=False)
     """All that its attempts pay."""
 
     def __post_init__(self) -> None:
         own = self.workspace.limiter
         self.pool.lanes.append(self)
+        self.too_large = self.pool.too_large
         self.pool.blame.suspects.append(self.suspect)
         self.limiters = (self.limiter, self.pool.limiter) if own is None else (self.limiter, self.pool.limiter, own)
 

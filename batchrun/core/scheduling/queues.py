@@ -90,7 +90,7 @@ class Queues:
         """Whether nothing but its pool holds *lane* back; otherwise it stands registered with what does when this returns."""
         if lane.retries:
             take_due(lane, now)
-        workspace, too_large = lane.workspace, lane.pool.too_large
+        workspace, too_large = lane.workspace, lane.too_large
         if self.parking.stops_any and any(not parked.probe_due for parked in self.parking.of(lane)):
             pass  # The end of the park, or its next probe, wakes it.
         elif lane.short_of is not None or lane.in_flight >= lane.slots.limit or lane.in_flight >= lane.at_once.limit:
@@ -167,9 +167,9 @@ class Queues:
                 self._ready_pools.popleft().active = False
                 self._pass_turns_on(pool, now)
                 continue
-            lane, too_large = pool.queue[0][2], pool.too_large
+            lane = pool.queue[0][2]
             tokens = lane.next_tokens()
-            if tokens >= too_large.cost and now < too_large.until:
+            if tokens >= lane.too_large.cost and now < lane.too_large.until:
                 self.wake(pool.pop())
             elif self.parking.stops_any and not self._is_fit(lane, now):
                 pool.pop()

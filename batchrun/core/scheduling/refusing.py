@@ -32,8 +32,8 @@ _EXPLAINED = 0.02
 """Of the latest calls: as many refusals as a quota that is found costs."""
 
 
-def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> None:
-    """Tell the limiter that a refusal is about: its own, or its pool's.
+def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> bool:
+    """Tell the limiter that a refusal is about: its own, or its pool's; say whether it is its pool's.
 
     A pool whose quota is known is told of a lane's own refusals too, until the lane has found a limit of its own: but not where no
     window of it can have been full, while all of it seems to be there. Want of capacity is about how many calls are taken at once, and
@@ -46,11 +46,11 @@ def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> None
     if subject is About.CAPACITY:
         _crowded(lane, now, launched_at, ticket.places)
         lane.limiter.refused(*told)
-        return
+        return False
     if subject is About.ATTEMPTS and lane.pool.chance.refused(launched_at, ticket.number, lane.plan.workspace) and not failure.retry_after:
         for each in lane.limiters:
             each.refused_by_chance(launched_at)
-        return
+        return False
     is_own = lane.pool.blame.refused(lane.suspect, of_tokens=subject is About.TOKENS)
     is_own = lane.suspect.is_capped = is_own or _stands_out(lane, launched_at, failure.code)
     may_be_full = lane.pool.limiter.may_explain(now, launched_at, failure.code)
@@ -73,6 +73,7 @@ def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> None
         lane.pool.limiter.attempts.uncount(launched_at, 1.0)
     else:
         lane.pool.refused.add(now, 1.0)
+    return shared
 
 
 def _may_be_anothers(lane: Lane, now: float, launched_at: float, code: str) -> bool:

@@ -20,7 +20,7 @@ def take_due(lane: Lane, now: float) -> None:
 
 def are_too_large(lane: Lane) -> bool:
     """Let rows of *lane* step aside that are too large; whether none is left that may go."""
-    too_large = lane.pool.too_large
+    too_large = lane.too_large
     while lane.next_tokens() >= too_large.cost:
         if len(lane.retries) >= MOST:
             return True

@@ -105,8 +105,8 @@ class Scheduler:
             lane.pool.answered_at = now
             if ticket.launched_at > lane.good_at:
                 lane.good_at = ticket.launched_at
-            if ticket.paid >= lane.pool.too_large.cost:
-                lane.pool.too_large.forget()
+            if ticket.paid >= lane.too_large.cost:
+                lane.too_large.forget()
             if self._parking.stops_any:
                 self._probing.answered(lane)
             self._leave(lane)

@@ -117,10 +117,44 @@ def test_usual_rows_that_are_refused_while_a_minute_is_full_are_not_too_large():
     assert events.now < 200.0
 
 
+@pytest.mark.parametrize("usual", [6000, 9000])
+@pytest.mark.parametrize(("quota", "workspaces"), [(KNOWN, ("legal",)), (NO_QUOTA, ("legal",)), (KNOWN, ("legal", "sales"))])
+def test_a_row_that_no_window_holds_stops_none_of_the_others_however_little_larger_it_is(quota, workspaces, usual):
+    """One of twenty: a window holds 10,000 tokens, and one of the others."""
+    sizes = lambda ordinal: 10_500 if ordinal % 20 == 19 else usual  # noqa: E731
+    events = played(plans(sizes, 100, *workspaces, quota=quota), Provider(sizes, most=10**9))
+    events.run(3 * 6.0 * 95 * len(workspaces))
+    done = Counter(each.ticket.workspace for each in events.settled if each.verdict is Verdict.ANSWERED)
+    assert done == dict.fromkeys(workspaces, 95)
+
+
+def test_rows_that_a_quota_of_a_workspaces_own_has_no_room_for_are_too_large_for_it_alone():
+    """It takes no more than 1,500 of its tokens in six seconds; rows of others are as large, and are taken."""
+    sizes, own = every(20, 2000), Meter(Caps(tokens=1500, token_period=6))
+    provider = Provider(sizes, most=10**9)
+
+    def respond(ticket):
+        cost = sizes(ticket.ordinal)
+        if ticket.workspace == "legal" and own.refuses(provider.events.now, cost) is not None:
+            provider.tried["legal", ticket.ordinal] += 1
+            return throttled(code="insufficient_quota"), 0.05
+        answer, seconds = provider.respond(ticket)
+        if ticket.workspace == "legal" and isinstance(answer, Reply):
+            own.count(provider.events.now, cost, provider.events.now + seconds)
+        return answer, seconds
+
+    events = Events(Scheduler(plans(sizes, 5000, "legal", "sales", "press"), RetryPolicy()), respond)
+    provider.events = events
+    events.run(1200.0)
+    done = Counter((each.ticket.workspace, sizes(each.ticket.ordinal)) for each in events.settled if each.verdict is Verdict.ANSWERED)
+    assert done["legal", USUAL] >= 0.8 * 3 * 1200 / 6
+    assert done["sales", 2000] + done["press", 2000] >= 0.9 * 2 * 2000 // 20 * (1200 / 6 * 10_000 - 1200 / 6 * 1500) / (2 * 2000 * 575)
+
+
 def test_what_is_too_large_is_never_more_than_a_row_that_was():
     too_large = TooLarge()
-    assert not too_large.refused(0.0, 5000.0, USUAL, 2, 0.0)
-    assert too_large.refused(0.0, 5000.0, USUAL, 3, 0.0)
-    assert too_large.refused(10.0, 9000.0, USUAL, 1, 0.0)
-    assert not too_large.refused(20.0, 4000.0, USUAL, 1, 0.0)
+    assert not too_large.refused(0.0, 5000.0, USUAL, (2, 600.0), 0.0)
+    assert too_large.refused(0.0, 5000.0, USUAL, (3, 0.1), 0.0)
+    assert too_large.refused(10.0, 9000.0, USUAL, (1, 0.0), 0.0)
+    assert not too_large.refused(20.0, 4000.0, USUAL, (1, 0.0), 0.0)
     assert too_large.cost == 5000.0
