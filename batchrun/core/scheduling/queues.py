@@ -110,8 +110,8 @@ class Queues:
             return False
         else:
             return True
-        lane.rested, lane.is_next = True, False
         self._end_turn(lane)
+        lane.rested, lane.is_next = True, False
         self.pass_turn_on(workspace)
         return False
 
@@ -271,6 +271,8 @@ class Queues:
         if pauses and pool.keeps:
             turns.extend(pool.keeps)
         for lane in turns:
+            if not (lane.in_turn and lane.in_pool):
+                continue  # It has launched since, or waits elsewhere.
             if lane.is_next and not pauses:
                 pool.keeps[lane] = None
             else:

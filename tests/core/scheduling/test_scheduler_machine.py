@@ -487,6 +487,9 @@ class Machine(RuleBasedStateMachine):
         for name, workspace in self.scheduler._queues.workspaces.items():
             assert workspace.turns == len(kept := self._kept(name))
             assert self.stopped or all(real.in_pool and real.is_next for real in kept), "a slot is kept for nothing"
+            assert workspace.reserve.holder in {None, *kept}, "some of its rate is left for nothing"
+        for pool in self.scheduler._queues.pools.values():
+            assert all(real.in_turn for real in pool.keeps)
         growing = {key for key, real in self.scheduler._lanes.items() if any(each.ramp.bucket is not None for each in real.limiters)}
         for key, lane in self.lanes.items():
             # A held entry's lane is looked at when its slot comes back.
