@@ -16,8 +16,8 @@ mind leaves a stale entry behind, which is recognised by its number and dropped 
 
 A lane needs its workspace and its pool at once, and another model of the workspace may be quicker to take whatever comes free. So whoever
 is next in its pool has its turn there even if its workspace has nothing for it: it waits for that, is at the head again, and keeps the
-slot, and what it will need of the workspace's rate (`reserve.py`), until the pool has room: as long as its row takes there, and not while
-the pool pauses.
+slot, and what it will need of the workspace's rate (`reserve.py`), until the pool has room: as long as its row takes there. Nothing is kept
+where nobody else waits for the pool, whose room stays then, nor for longer than a minute, nor while the pool pauses.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
 from batchrun.core.scheduling.parking import Parked, Parking
 from batchrun.core.scheduling.retries import are_too_large, take_due
+
+_LONGEST_KEPT = 60.0
+"""Seconds for which a slot is kept for a lane that is next in its pool."""
 
 
 class Queues:
@@ -165,7 +168,7 @@ class Queues:
             if crowd.under_way >= crowd.at_once.limit:
                 crowd.is_full = True
                 self._ready_pools.popleft().active = False
-                self._pass_turns_on(pool, now)
+                self._pass_turns_on(pool, now, keeps=True)
                 continue
             lane = pool.queue[0][2]
             tokens = lane.next_tokens()
@@ -192,11 +195,12 @@ class Queues:
     def _wait_for_room(self, pool: Pool, lane: Lane, now: float, at: float) -> None:
         """Let *pool*, at whose head *lane* stands, be looked at when it has room for its row."""
         self.alarms.ring_at(pool, at)
-        if lane.in_turn:
+        keeps = at - now <= _LONGEST_KEPT
+        if keeps and lane.in_turn and (lane.is_next or len(pool.queue) > 1):
             lane.is_next = True
             lane.workspace.reserve.keep(lane, at)
             self.pass_turn_on(lane.workspace)
-        self._pass_turns_on(pool, now)
+        self._pass_turns_on(pool, now, keeps=keeps)
 
     def _is_fit(self, lane: Lane, now: float) -> bool:
         # Since it was looked at nothing was launched but of other workspaces, so nothing can hold it back that did not then.
@@ -262,18 +266,18 @@ class Queues:
             workspace.turns += 1
             self.wake(lane)
 
-    def _pass_turns_on(self, pool: Pool, now: float) -> None:
-        """Let other lanes have the turns of those that are seen to wait for the pool, and of those that are next there while it pauses."""
+    def _pass_turns_on(self, pool: Pool, now: float, *, keeps: bool) -> None:
+        """Let others have the turns of those that are seen to wait for the pool; who is next there *keeps* its own, unless it pauses."""
         if not (pool.turns or pool.keeps):
             return
         turns, pool.turns = pool.turns, []
-        pauses = pool.limiter.waits_until > now
-        if pauses and pool.keeps:
+        keeps = keeps and pool.limiter.waits_until <= now
+        if pool.keeps and not keeps:
             turns.extend(pool.keeps)
         for lane in turns:
             if not (lane.in_turn and lane.in_pool):
                 continue  # It has launched since, or waits elsewhere.
-            if lane.is_next and not pauses:
+            if lane.is_next and keeps:
                 pool.keeps[lane] = None
             else:
                 self._end_turn(lane)

@@ -237,6 +237,16 @@ def test_what_is_kept_for_a_model_is_what_holds_the_other_back(slots, own, what)
     assert seen == {Hold(Whose.WORKSPACE, what)}
 
 
+@pytest.mark.parametrize(("others", "quota"), [(0, Quota(rpm=6)), (1, Quota(rpm=0.5))], ids=["nobody else waits", "for more than a minute"])
+def test_no_slot_is_kept_for_a_model_whose_accounts_quota(others, quota):
+    plans = [but(each, pool_quota=quota) for each in beside_a_quick_model(10, slots=1)[1 - others : 2]]
+    events = Events(Scheduler([*plans, beside_a_quick_model(10, slots=1)[2]], RetryPolicy()), lambda _ticket: (answer(), 1.0))
+    events.run(600.0)
+    calls = Counter(ticket.model for ticket in events.launches if ticket.workspace == "legal" and ticket.launched_at >= 60.0)
+    assert calls.total() >= 0.98 * 540
+    assert others or calls[MODEL] >= 45
+
+
 def test_no_slot_is_kept_for_a_model_while_its_accounts_quota_pauses():
     def respond(ticket):
         if ticket.model == "quick":
