@@ -11,8 +11,8 @@ from batchrun.core.protocols.failures import unsigned
 from batchrun.core.scheduling.decisions import Ticket, Verdict
 from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.outages import SOON, TOO_LONG, TOO_LONG_AT_FIRST, never_met
-from batchrun.core.scheduling.parking import Parking
 from batchrun.core.scheduling.probing import Probing
+from batchrun.core.scheduling.queues import Queues
 from batchrun.core.scheduling.refusing import refused
 from batchrun.core.scheduling.retry import BackToFront, Exhaust, Hold, Park, Reject, RetryPolicy, TryAgain, backoff_cap, next_step
 
@@ -29,9 +29,10 @@ THROTTLED_IN_A_ROW = 20
 class Judge:
     """By a policy of retries; what it parks is probed by *probing*."""
 
-    def __init__(self, retry: RetryPolicy, parking: Parking, probing: Probing) -> None:
+    def __init__(self, retry: RetryPolicy, queues: Queues, probing: Probing) -> None:
         self._retry = retry
-        self._parking = parking
+        self._queues = queues
+        self._parking = queues.parking
         self._park = probing.park
 
     def verdict(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
@@ -125,6 +126,10 @@ class Judge:
             lane.throttled_since = None
             return self._put_back(ticket, failure, Verdict.REASKED)
         is_own = not refused(ticket, failure, now, jitter) and lane.suspect.is_capped
+        if lane.pool.crowd.explains_others:
+            lane.pool.crowd.explains_others = False
+            for each in lane.pool.lanes:
+                self._queues.wake(each)
         if self._throttled_for_too_long(lane, now):
             self._park(Scope.LANE, lane, replace(failure, advice=self._nothing_passed(ticket, failure)), now)
         if about(failure.code) is About.TOKENS and self._is_too_large(ticket, now, is_own=is_own):

@@ -54,7 +54,7 @@ class Scheduler:
         self._alarms, self._parking = queues.alarms, queues.parking
         self._probing = Probing(queues, probe_every, wait_for_parked=wait_for_parked)
         self._charging, self._paying = Charging(queues), Paying(queues)
-        self._judge = Judge(retry, queues.parking, self._probing)
+        self._judge = Judge(retry, queues, self._probing)
         self.lessons = Lessons(queues.pools, queues.lanes)
         self._rows_held: Counter[str] = Counter()
         self._rows_failed: Counter[str] = Counter()

@@ -218,6 +218,16 @@ def test_a_lane_that_waits_for_the_calls_that_its_account_may_have_at_once_is_to
     assert len(launched(scheduler, 1.0)) == 2
 
 
+def test_a_lane_that_was_held_back_by_what_was_its_accounts_goes_on_as_soon_as_that_is_seen():
+    scheduler = Scheduler(sharing([1.0, 1.0], slots=4), RetryPolicy())
+    out, went = launched(scheduler, 0.0), []
+    for second, place in enumerate((6, 1, 2, 0, 5, 0, 3)):
+        ended(scheduler, out.pop(place), BUSY, second + 1.0)
+        went = launched(scheduler, second + 1.0)
+        out += went
+    assert [ticket.workspace for ticket in went] == ["w0", "w1"], "w1 had waited for the end of a call of its own"
+
+
 def test_the_end_of_a_workspaces_last_row_wakes_those_that_wait_for_the_calls_that_their_account_may_have_at_once():
     scheduler = Scheduler([replace(each, account="one") for each in (lane("w0", 1, 4), lane("w1", 10, 4))], RetryPolicy())
     scheduler.lessons.teach({"one qwen-plus": {"at_once": 1}}, 0.0, steady=True)
