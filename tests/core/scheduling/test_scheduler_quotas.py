@@ -169,6 +169,17 @@ def test_a_lane_that_its_own_slots_held_back_comes_back_to_its_share_and_to_no_m
     assert later.count("legal") == pytest.approx(later.count("sales"), abs=2)
 
 
+def test_a_lane_that_waited_for_its_workspace_comes_back_to_its_share_and_to_no_more():
+    shared = {"tokens": lambda _ordinal: 15.0, "pool_quota": Quota(rpm=120)}
+    plans = [but(lane(name, rows=1000, account="main", slots=slots), **shared) for name, slots in (("legal", 16), ("sales", 4))]
+    quick = lane("sales", model="quick", rows=4000, slots=4)
+    long = {("quick", ordinal): 100.0 for ordinal in range(4)}
+    events = Events(Scheduler([*plans, quick], RetryPolicy()), lambda ticket: (answer(), long.get((ticket.model, ticket.ordinal), 0.1)))
+    events.run(141.0)
+    later = [ticket.workspace for ticket in events.launches if ticket.model == MODEL and 105.0 < ticket.launched_at <= 140.0]
+    assert later.count("legal") == pytest.approx(later.count("sales"), abs=4)
+
+
 def test_lanes_of_a_workspace_take_turns_at_its_rate_and_use_all_of_it():
     plans = [but(lane(model=model, rows=1000, slots=8), workspace_quota=Quota(rpm=600)) for model in "abc"]
     events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.3))
