@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.classes import slotted
+from batchrun.core.protocols.usage import usage_of
 from batchrun.core.rows.weight import weight
 
 Fields = dict[str, Any]
@@ -55,7 +56,8 @@ class Choice:
     """One choice of an answer, on its way."""
 
     cumulative: bool = False
-    spoken: bool = False
+    pieces: int = 0
+    """How many it has been told of what the answer says."""
     finish_reason: str | None = None
     weight: int = _OF_A_CHOICE
     """Bytes of memory that what is kept of it takes, about."""
@@ -72,8 +74,9 @@ class Choice:
     _rest: Fields = field(default_factory=dict)
     _logprobs: list[Any] = field(default_factory=list)
 
-    def take(self, delta: Fields) -> None:
-        """Add a delta, or put a cumulative one in the place of those before; never raises."""
+    def take(self, delta: Fields) -> bool:
+        """Add a delta, or put a cumulative one in the place of those before, and tell whether it said anything; never raises."""
+        before = self.pieces
         for name in _TEXTS:
             self._text(name, delta.get(name))
         calls = delta.get("tool_calls")
@@ -93,6 +96,7 @@ class Choice:
             if value is not None and name not in _FOLDED:
                 self._rest[name] = value
                 self.weight += heft(value)
+        return self.pieces > before
 
     def ends(self, reason: object) -> None:
         """Note a finish reason; the native dialect writes the string ``null`` until there is one."""
@@ -131,7 +135,7 @@ class Choice:
             self._listed = True
             value = "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
         if isinstance(value, str) and value:
-            self.spoken = True
+            self.pieces += 1
             self.weight += _keep(self._texts.setdefault(name, []), value, instead=self.cumulative)
 
     def _call(self, place: int | None, delta: Fields) -> None:
@@ -162,7 +166,7 @@ class Choice:
         return found
 
     def _piece(self, call: _Call, function: Fields) -> None:
-        self.spoken = True
+        self.pieces += 1
         name, arguments = function.get("name"), function.get("arguments")
         if isinstance(name, str) and name:
             call.name = name
@@ -170,13 +174,24 @@ class Choice:
             self.weight += _keep(call.arguments, arguments, instead=self.cumulative)
 
     def _sound(self, delta: Fields) -> None:
-        self.spoken = True
+        self.pieces += 1
         for name, value in delta.items():
             if isinstance(value, str) and name in _SOUNDS:
                 self.weight += _keep(self._sounds.setdefault(name, []), value, instead=False)
             elif value is not None and name not in _SOUNDS:
                 self._audio[name] = value
                 self.weight += heft(value)
+
+
+def latest_usage(before: object, told: object, *, spoke: bool) -> object:
+    """What a stream has told of its cost once a chunk has *told* so much of it, and said something or not.
+
+    One that tells nothing takes no place of one that does: some gateways write an object of nulls, or an empty one, into their chunks.
+    What was told before more was said is less than what is billed, and is no cost.
+    """
+    if usage_of(told) is not None:
+        return told
+    return before if before and not spoke else told
 
 
 def _keep(pieces: list[str], piece: str, *, instead: bool) -> int:
@@ -219,7 +234,7 @@ class Choices:
     @property
     def spoken(self) -> bool:
         """Whether any of them has said anything."""
-        return any(choice.spoken for choice in self._all.values())
+        return any(choice.pieces for choice in self._all.values())
 
     @property
     def ended(self) -> bool:

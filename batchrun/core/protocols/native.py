@@ -16,7 +16,7 @@ import orjson
 from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Reply, named_tuple
 from batchrun.core.protocols.error_body import complaint_of, error_in_200, request_id_of
-from batchrun.core.protocols.folding import Choices, expected_choices, heft
+from batchrun.core.protocols.folding import Choices, expected_choices, heft, latest_usage
 from batchrun.core.protocols.reading import Dialect
 from batchrun.core.protocols.replies import Around, reply_of, request_id_in
 from batchrun.core.protocols.usage import usage_of
@@ -69,7 +69,8 @@ class _Fold:
     """Frames to a plain native answer."""
 
     choices: Choices
-    _envelope: Fields = field(default_factory=dict)
+    _request_id: Any = None
+    _usage: Any = None
     _output: Fields = field(default_factory=dict)
     _weight: int = 0
 
@@ -79,31 +80,37 @@ class _Fold:
 
     @property
     def counted(self) -> bool:
-        return "usage" in self._envelope
+        return usage_of(self._usage) is not None
 
     def take(self, chunk: Fields) -> None:
-        self._envelope.update((name, chunk[name]) for name in ("usage", "request_id") if chunk.get(name))
+        self._request_id = chunk.get("request_id") or self._request_id
         output = chunk.get("output")
-        if not isinstance(output, dict):
-            return
+        spoke = isinstance(output, dict) and self._takes(output)
+        self._usage = latest_usage(self._usage, chunk.get("usage"), spoke=spoke)
+
+    def _takes(self, output: Fields) -> bool:
+        """Take in what a frame says, and tell whether that is anything."""
         for name, value in output.items():
             if name not in {"choices", "text", "finish_reason"}:
                 self._output[name] = value
                 self._weight += heft(value)
-        choices = _choices(output)
+        choices, spoke = _choices(output), False
         for each in choices if isinstance(choices, list) else ():
-            if isinstance(each, dict):
-                self._choice(each)
+            if isinstance(each, dict) and self._choice(each):
+                spoke = True
+        return spoke
 
-    def _choice(self, each: Fields) -> None:
-        choice = self.choices.at(each.get("index"))
-        if isinstance(each.get("message"), dict):
-            choice.take(each["message"])
+    def _choice(self, each: Fields) -> bool:
+        choice, message = self.choices.at(each.get("index")), each.get("message")
+        spoke = isinstance(message, dict) and choice.take(message)
         choice.weighs(each.get("logprobs"))
         choice.ends(each.get("finish_reason"))
+        return spoke
 
     def answer(self) -> Fields:
-        return {"output": {**self._output, "choices": self.choices.as_fields()}, **self._envelope}
+        around = {"usage": self._usage, "request_id": self._request_id}
+        output = {**self._output, "choices": self.choices.as_fields()}
+        return {"output": output, **{name: value for name, value in around.items() if value}}
 
 
 def _fold(asked: Fields) -> _Fold:

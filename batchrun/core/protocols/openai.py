@@ -16,7 +16,7 @@ import orjson
 from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Reply, named_tuple
 from batchrun.core.protocols.error_body import complaint_of, error_in_200, request_id_of
-from batchrun.core.protocols.folding import Choices, expected_choices
+from batchrun.core.protocols.folding import Choices, expected_choices, latest_usage
 from batchrun.core.protocols.reading import Dialect
 from batchrun.core.protocols.replies import Around, reply_of, request_id_in
 from batchrun.core.protocols.usage import usage_of
@@ -75,23 +75,20 @@ class _Fold:
 
     def take(self, chunk: Fields) -> None:
         self._envelope.update((name, chunk[name]) for name in ("id", "created", "model", "system_fingerprint") if chunk.get(name))
-        usage = chunk.get("usage")
-        # One that tells nothing takes no place of one that does: some gateways write an object of nulls, or an empty one, into each chunk.
-        if isinstance(usage, dict) and (self._usage is None or usage_of(usage) is not None):
-            self._usage = usage
-        choices = chunk.get("choices")
+        choices, spoke = chunk.get("choices"), False
         for each in choices if isinstance(choices, list) else ():
-            if isinstance(each, dict):
-                self._choice(each)
+            if isinstance(each, dict) and self._choice(each):
+                spoke = True
+        self._usage = latest_usage(self._usage, chunk.get("usage"), spoke=spoke)
 
-    def _choice(self, each: Fields) -> None:
+    def _choice(self, each: Fields) -> bool:
         choice = self.choices.at(each.get("index"))
         # A server that was asked for a stream and streams whole messages is understood too.
         delta = each.get("delta") or each.get("message")
-        if isinstance(delta, dict):
-            choice.take(delta)
+        spoke = isinstance(delta, dict) and choice.take(delta)
         choice.weighs(each.get("logprobs"))
         choice.ends(each.get("finish_reason"))
+        return spoke
 
     def answer(self) -> Fields:
         return {**self._envelope, "object": "chat.completion", "choices": self.choices.as_fields(), "usage": self._usage}

@@ -75,6 +75,32 @@ def test_a_stream_cut_anywhere_is_the_whole_answer_or_none_of_it(twin):
             assert comparable(got) in (whole, unsaid), at
 
 
+@pytest.mark.parametrize("nothing", [None, {}, {"input_tokens": None, "output_tokens": None}, {"total_tokens": 30}])
+@pytest.mark.parametrize("protocol", NATIVE)
+def test_a_frame_that_tells_nothing_of_the_cost_takes_no_place_of_one_that_does(protocol, nothing):
+    last = recorded.native({}, usage=None) | {"output": {"choices": []}, "usage": nothing}
+    said = [recorded.frame({"content": "你"}, output_tokens=1), recorded.frame({"content": "好"}, "stop", output_tokens=2), last]
+    got = streamed(protocol, *recorded.frames(said))
+    assert (got.content, got.usage.input_tokens, got.usage.output_tokens) == ("你好", 16, 2)
+
+
+@pytest.mark.parametrize("told", [{}, {"usage": {}}, {"usage": {"input_tokens": None, "output_tokens": None}}, {"usage": {"total_tokens": 18}}])
+def test_what_was_told_of_the_cost_before_more_was_said_is_no_cost(told):
+    end = recorded.frame({"content": "好"}, "stop")
+    del end["usage"]
+    got = streamed(TEXT, *recorded.frames([recorded.frame({"content": "你"}, output_tokens=1), end | told]))
+    assert (got.content, got.usage) == ("你好", None)
+    counted, end = recorded.chunk({"content": "你"}) | {"usage": recorded.counted()["usage"]}, recorded.chunk({"content": "好"}, "stop")
+    got = streamed(OPENAI, *recorded.events([counted, end | told]))
+    assert (got.content, got.usage) == ("你好", None)
+
+
+def test_what_was_told_of_the_cost_with_the_last_that_was_said_is_the_cost():
+    said, end = recorded.frame({"content": "你好"}, output_tokens=2), recorded.frame({"content": ""}, "stop")
+    del end["usage"]
+    assert streamed(TEXT, *recorded.frames([said, end])).usage.output_tokens == 2
+
+
 @EACH_TWIN
 def test_the_answer_stands_from_its_last_finish_reason_on_and_is_never_taken_back(twin):
     read = Reading(FORMATS[twin.protocol].dialect, twin.asked)
