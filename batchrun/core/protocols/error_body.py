@@ -88,13 +88,13 @@ def complaint_of(fields: dict[str, Any], line: bytes = b"", *, expected: bool = 
         return None
     # Gateways number their errors, and some of them what is none.
     says_so = type(code) is str or (type(code) is int and code != 200 and _message_of(fields, fields))
-    named = says_so and code and not fields.get("choices") and not fields.get("output")
+    named = says_so and code and not fields.get("choices") and not _says_something(fields.get("output"))
     return _said_by(fields, line) if expected or named or _says_something(error) else None
 
 
-def _says_something(error: object) -> bool:
-    """Whether an ``error`` is one: beside an answer some gateways write an object of nulls."""
-    return any(error.values()) if isinstance(error, dict) else bool(error)
+def _says_something(told: object) -> bool:
+    """Whether an ``error`` or an ``output`` is one: beside the other some gateways, and what an SDK prints, have an object of nulls."""
+    return any(told.values()) if isinstance(told, dict) else bool(told)
 
 
 def _complaint_in_stream(body: bytes) -> Complaint | None:

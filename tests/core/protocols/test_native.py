@@ -123,7 +123,7 @@ def test_keys_of_an_sdk_s_printing_make_no_error_of_an_answer(read, nothing):
     assert read(ANSWER | nothing).content == "好"
 
 
-@pytest.mark.parametrize("output", [None, {}, ""])
+@pytest.mark.parametrize("output", [None, {}, "", {"text": None, "finish_reason": None, "choices": None}, {"text": "", "choices": []}])
 def test_an_empty_output_hides_no_error(read, output):
     got = read({"code": "Arrearage", "message": "m", "request_id": ID, "output": output, "usage": None})
     assert (got.fault, got.scope) == (Fault.PARK, Scope.ACCOUNT)
