@@ -153,7 +153,7 @@ class Reply:
     reasoning: str | None = None
     tool_calls: list[Any] | None = None
     choices: list[Any] | None = None
-    """All choices as they came, where more than one was asked for."""
+    """All choices as they came, where there are several, or more in them than stands here: probabilities, sounds, parts beside text."""
     body: bytes = field(default=b"", repr=False)
     """The provider's body as it came; of a stream, the plain answer that its events make up."""
     first_token_ms: int | None = None
@@ -162,6 +162,8 @@ class Reply:
     """The content as JSON that fits the job's schema, where it has one."""
     answered_by: str | None = None
     """The model that it names, where that is not the one that was asked."""
+    search_info: Any = None
+    """What the provider's search found for it, where it tells that: titles and addresses."""
 
 
 @value

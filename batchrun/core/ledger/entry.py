@@ -28,7 +28,7 @@ FIELDS = frozenset(
     {
         *("id", "workspace", "model", "outcome", "digest", "metadata", "content", "finish_reason", "usage", "request_id", "reasoning"),
         *("tool_calls", "choices", "parsed", "first_token_ms", "response", "failure", "attempt", "attempts", "started_at", "latency_ms"),
-        *("answered_by", "cost", "custom_id", "error", "batchrun", FIELD),
+        *("answered_by", "search_info", "cost", "custom_id", "error", "batchrun", FIELD),
     }
 )
 """All that a line may hold, in either form; a sealed line with others was written by a newer version, one without a seal by nobody."""

@@ -19,8 +19,8 @@ from batchrun.core.ledger.seal import sealed
 from batchrun.core.ledger.usage_fields import usage_fields
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Money, Outcome, Rejected, Reply
 
-_rarer = attrgetter("reasoning", "tool_calls", "choices", "parsed", "answered_by", "first_token_ms")
-_NONE_OF_THEM = (None,) * 6
+_rarer = attrgetter("reasoning", "tool_calls", "choices", "parsed", "answered_by", "first_token_ms", "search_info")
+_NONE_OF_THEM = (None,) * 7
 
 
 def write_entry(outcome: Outcome, form: Form, *, raw: bool, cost: Money | None = None) -> bytes:
@@ -124,6 +124,8 @@ def _tell_rarer(fields: dict[str, Any], reply: Reply) -> None:
         fields["parsed"] = reply.parsed
     if reply.answered_by is not None:
         fields["answered_by"] = reply.answered_by
+    if reply.search_info is not None:
+        fields["search_info"] = reply.search_info
     if reply.first_token_ms is not None:
         fields["first_token_ms"] = reply.first_token_ms
 

@@ -21,11 +21,17 @@ Fields = dict[str, Any]
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 _FOLDED = (*_TEXTS, "tool_calls", "function_call", "audio")
+_OF_A_TEXT = frozenset({"type", "text"})
 _SOUNDS = frozenset({"data", "transcript"})
 _OF_A_CHOICE, _OF_A_CALL, _OF_A_PIECE = 1024, 768, 64
 """Bytes of memory, about."""
 _UNASKED = 64
 """Choices beyond those that were asked for which are taken in all the same."""
+
+
+def beside_its_text(part: Fields) -> Fields:
+    """What a part of a content says besides: a picture, where the words of a page stand."""
+    return {name: said for name, said in part.items() if said and name not in _OF_A_TEXT}
 
 
 def heft(value: object) -> int:
@@ -64,6 +70,8 @@ class Choice:
     _texts: dict[str, list[str]] = field(default_factory=dict)
     _listed: bool = False
     """Its content comes in parts, as the multimodal route has it."""
+    _parts: list[Fields] = field(default_factory=list)
+    """What those say beside text: places of words, sounds."""
     _calls: dict[int, _Call] = field(default_factory=dict)
     _turns: dict[int, int] = field(default_factory=dict)
     """Which of the calls an index, or a place among others, means now, where that is another than the one of that number."""
@@ -117,7 +125,7 @@ class Choice:
         """Give the choice as a plain answer has it."""
         message: Fields = {"role": "assistant", **self._rest}
         content = "".join(self._texts.get("content", ()))
-        message["content"] = ([{"text": content}] if content else []) if self._listed else content
+        message["content"] = [*([{"text": content}] if content else ()), *self._parts] if self._listed else content
         for name in _TEXTS[1:]:
             if name in self._texts:
                 message[name] = "".join(self._texts[name])
@@ -132,11 +140,19 @@ class Choice:
 
     def _text(self, name: str, value: object) -> None:
         if isinstance(value, list):
-            self._listed = True
-            value = "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
+            value = self._joined([part for part in value if isinstance(part, dict)])
         if isinstance(value, str) and value:
             self.pieces += 1
             self.weight += _keep(self._texts.setdefault(name, []), value, instead=self.cumulative)
+
+    def _joined(self, parts: list[Fields]) -> str:
+        """Join the texts of *parts*, and keep what else they say."""
+        self._listed = True
+        if others := [other for part in parts if (other := beside_its_text(part))]:
+            self.pieces += 1
+            self.weight += heft(others) - (heft(self._parts) if self.cumulative else 0)
+            self._parts = others if self.cumulative else self._parts + others
+        return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
 
     def _call(self, place: int | None, delta: Fields) -> None:
         """Take a piece of a call: the only one of its delta where it has no *place*."""

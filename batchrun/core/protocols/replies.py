@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 from batchrun.core.model import Failure, Reply, Usage
 from batchrun.core.protocols.error_body import clean
+from batchrun.core.protocols.folding import beside_its_text
 from batchrun.core.protocols.mishaps import mishap
 
 Fields = dict[str, Any]
 _CONTENTS = (str, list, type(None))
 _REASONINGS = frozenset({"reasoning_content", "reasoning"})
 """What it is called; some servers of one's own have the shorter name (vLLM since 2025)."""
+_HANDED_ON = frozenset({"role", "content", "tool_calls", *_REASONINGS})
+"""What a reply has places of its own for."""
 
 
 class Around(NamedTuple):
@@ -42,7 +45,7 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
         request_id,
         None if _REASONINGS.isdisjoint(message) else _reasoning(message),
         _tool_calls(message) if "tool_calls" in message else None,
-        choices if len(choices) > 1 else None,
+        choices if len(choices) > 1 or _says_more(first, message, content) else None,
         line,
     )
 
@@ -78,6 +81,11 @@ def request_id_in(fields: Fields) -> str | None:
     return None
 
 
+def sourced(reply: Reply | Failure, found: object) -> Reply | Failure:
+    """*reply* with what the provider's search *found* for it: where the answer is from."""
+    return replace(reply, search_info=found) if found and isinstance(reply, Reply) else reply
+
+
 def _flaw(choices: list[Any]) -> str | None:
     """Why *choices* are no answer; None where they are one."""
     if not choices:
@@ -91,6 +99,16 @@ def _flaw(choices: list[Any]) -> str | None:
         if not isinstance(reason, str) or reason in {"", "null"}:
             return "no_finish_reason"
     return None
+
+
+def _says_more(choice: Fields, message: Fields, content: object) -> bool:
+    """Whether a choice holds what a reply has no place of its own for: probabilities, a sound, a picture, a refusal."""
+    if not message.keys() <= _HANDED_ON and any(message[name] for name in message.keys() - _HANDED_ON):
+        return True
+    if type(content) is list and any(beside_its_text(part) for part in content if isinstance(part, dict)):
+        return True
+    probabilities = choice.get("logprobs")
+    return any(probabilities.values()) if isinstance(probabilities, dict) else bool(probabilities)
 
 
 def _text(content: list[Any] | None) -> str:

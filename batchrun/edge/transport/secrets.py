@@ -86,6 +86,7 @@ def reply_without_key(reply: Reply, key: str) -> Reply:
         answered_by=None if reply.answered_by is None else clean(reply.answered_by),
         tool_calls=_each(reply.tool_calls, clean),
         choices=_each(reply.choices, clean),
+        search_info=_each(reply.search_info, clean),
         usage=None if reply.usage is None else _usage(reply.usage, clean),
         parsed=_each(reply.parsed, clean),
         body=orjson.dumps(_each(orjson.loads(reply.body), clean)) if reply.body else b"",

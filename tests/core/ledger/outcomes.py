@@ -37,6 +37,7 @@ REPLIES = st.builds(
     body=st.dictionaries(TEXTS, VALUES, max_size=2).map(orjson.dumps) | st.just(b""),
     first_token_ms=st.none() | COUNTS,
     parsed=VALUES,
+    search_info=VALUES,
 )
 
 

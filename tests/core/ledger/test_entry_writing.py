@@ -109,6 +109,7 @@ def test_what_a_resume_and_the_statement_need_stands_beside_an_openai_batch_line
 
 
 RICH = replace(REPLY, reasoning="so", tool_calls=[{"a": 1}], choices=[{"b": 2}], parsed={"label": "a"}, first_token_ms=77, answered_by="q")
+RICH = replace(RICH, search_info={"search_results": [{"title": "t"}]})
 OF_RICH = {
     "reasoning": "so",
     "tool_calls": [{"a": 1}],
@@ -116,6 +117,7 @@ OF_RICH = {
     "parsed": {"label": "a"},
     "first_token_ms": 77,
     "answered_by": "q",
+    "search_info": {"search_results": [{"title": "t"}]},
 }
 
 
@@ -132,7 +134,7 @@ def test_whatever_an_answer_brought_stands_in_its_entry_answered_or_refused():
 @pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
 def test_what_only_some_answers_have_is_told_only_of_them(form):
     plain = own(fields_of(Answered(ROW, REPLY, CALL), form))
-    assert plain.keys().isdisjoint({"parsed", "first_token_ms", "answered_by", "reasoning", "tool_calls", "choices"})
+    assert plain.keys().isdisjoint({*OF_RICH})
     assert plain["usage"].keys() == {"input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "raw"}
     seeing = replace(REPLY, usage=Usage(900, 3, image_tokens=880, searches=1), parsed={"label": ["a"]}, first_token_ms=0, answered_by="q")
     told = own(fields_of(Answered(ROW, seeing, CALL), form))

@@ -69,6 +69,26 @@ def test_of_several_choices_all_are_kept_and_the_first_is_the_content(read):
     assert (got.content, got.choices) == ("好", [CHOICE, second])
 
 
+PLACES = {"words_info": [{"text": "好", "location": [1, 2, 3, 4]}]}
+
+
+def test_what_a_part_says_beside_its_text_is_kept_plain_or_streamed(read):
+    choice = CHOICE | {"message": {"role": "assistant", "content": [{"text": "好", "ocr_result": PLACES}]}}
+    assert read(ANSWER | {"output": {"choices": [choice]}}).choices == [choice]
+    said = [recorded.frame({"content": [{"text": "好"}]}), recorded.frame({"content": [{"text": "", "ocr_result": PLACES}]}, "stop")]
+    got = read(b"".join(recorded.frames(said)))
+    assert (got.content, got.choices[0]["message"]["content"]) == ("好", [{"text": "好"}, {"ocr_result": PLACES}])
+
+
+def test_where_an_answer_that_was_searched_for_is_from_is_kept_plain_or_streamed(read):
+    found = {"search_results": [{"index": 1, "title": "t", "url": "https://x"}]}
+    assert read(ANSWER | {"output": {**OUTPUT, "search_info": found}}).search_info == found
+    first = recorded.frame({"content": "好"})
+    first["output"]["search_info"] = found
+    assert read(b"".join(recorded.frames([first, recorded.frame({"content": ""}, "stop")]))).search_info == found
+    assert read(ANSWER).search_info is None
+
+
 @pytest.mark.parametrize(
     ("headers", "more", "request_id"),
     [

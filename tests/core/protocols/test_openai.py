@@ -96,6 +96,38 @@ def test_of_several_choices_all_are_kept_and_the_first_is_the_content():
     assert (got.content, got.choices) == ("好", [CHOICE, second])
 
 
+PROBABILITIES = {"content": [{"token": "好", "logprob": -0.1, "top_logprobs": []}]}
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        CHOICE | {"logprobs": PROBABILITIES},
+        CHOICE | {"message": MESSAGE | {"refusal": "I may not."}},
+        CHOICE | {"message": MESSAGE | {"audio": {"id": "audio_1", "data": "UklGRg=="}}},
+        CHOICE | {"message": MESSAGE | {"function_call": {"name": "f", "arguments": "{}"}}, "finish_reason": "function_call"},
+        CHOICE | {"message": MESSAGE | {"annotations": [{"type": "url_citation"}]}},
+        CHOICE | {"message": {"content": [{"type": "text", "text": "好"}, {"type": "image_url", "image_url": {"url": "https://x/1.png"}}]}},
+    ],
+)
+def test_a_choice_that_holds_more_than_its_reply_has_places_for_is_kept_whole(choice):
+    assert reply(ANSWER | {"choices": [choice]}).choices == [choice]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        CHOICE | {"logprobs": None},
+        CHOICE | {"logprobs": {"content": None, "refusal": None}},
+        CHOICE | {"message": MESSAGE | {"refusal": None, "annotations": [], "audio": None, "function_call": None}},
+        CHOICE | {"message": {"role": "assistant", "content": [{"type": "text", "text": "好"}]}},
+        CHOICE | {"message": MESSAGE | {"reasoning_content": "let me see", "tool_calls": [{"id": "call_1"}]}},
+    ],
+)
+def test_a_choice_that_holds_nothing_more_stands_in_its_reply_once(choice):
+    assert reply(ANSWER | {"choices": [choice]}).choices is None
+
+
 def test_of_several_choices_none_may_be_unfinished():
     assert failure(ANSWER | {"choices": [CHOICE, CHOICE | {"finish_reason": None}]}).code == "no_finish_reason"
 
