@@ -45,6 +45,8 @@ _ASKS = frozenset({"prompt", "messages", "body"})
 _CONTENT = ".content must be text or a non-empty list of parts; only an assistant with tool_calls may go without"
 _TYPOGRAPHIC = "“”„‟‘’«»：，；｛｝［］【】＂＇"
 """What word processors and Chinese keyboards write in the place of JSON's own punctuation."""
+_NO_WORDS = re.compile(r"(nan|inf(?:inity)?|None|undefined|True|False)\b", re.IGNORECASE)
+"""What JSON has not: tables and programs write it where there is no number, or nothing."""
 
 
 def why_not_json(text: bytes, error: orjson.JSONDecodeError) -> str:
@@ -63,6 +65,9 @@ def why_not_json(text: bytes, error: orjson.JSONDecodeError) -> str:
         hint = f', where {found} stands: JSON wants plain " : , {{ }} and [ ], as a plain keyboard writes them'
     elif found == "'":
         hint = ", where ' stands: JSON wants \", as json.dumps writes it and str does not"
+    elif word := _NO_WORDS.match(letters, error.colno - 1):
+        right = word[1].lower() if word[1].lower() in {"true", "false"} else "null"
+        hint = f", where {word[1]} stands: JSON has no such word, and wants {right}"
     return f"not JSON: {said} at column {error.colno}{hint}"
 
 

@@ -55,6 +55,10 @@ OF_LINES = (
         "不是 JSON（第 {column} 列：{why}）：该处为 '；JSON 须用 \"，如 json.dumps 所写（str 不是）",
     ),
     (
+        r"not JSON: (?P<why>.+) at column (?P<column>\d+), where (?P<found>\w+) stands: JSON has no such word, and wants (?P<right>\w+)",
+        "不是 JSON（第 {column} 列：{why}）：该处为 {found}；JSON 没有这个词，应写 {right}",
+    ),
+    (
         r"not JSON: (?P<why>.+) at column (?P<column>\d+); the line holds carriage returns: lines must end in LF or CRLF",
         "不是 JSON（第 {column} 列：{why}）；该行含回车符：行须以 LF 或 CRLF 结尾",
     ),
