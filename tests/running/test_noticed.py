@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 
 import orjson
 import pytest
@@ -16,7 +17,9 @@ from batchrun.running import checkpoints
 from batchrun.running.noticed import shared_keys
 from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.running.statements import read_statement
+from batchrun.telling.foresight import look_ahead
 
+NOW = datetime(2026, 11, 23, 22, tzinfo=UTC)
 NOWHERE = "http://127.0.0.1:9/v1"
 ADVICE = "have the same key: the key decides whose bill a call is on, whatever a row says; give each workspace its own"
 
@@ -89,6 +92,30 @@ def test_bad_lines_are_told_to_let_the_others_go_on_only_where_there_are_others(
     told = noted(simulated)
     assert told[0] == f"2 input lines are no row {where}: correct them and run the same command again"
     assert "no row stands in the input: there is nothing to do" in told
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_told"),
+    [
+        ('{"prompt": "Hi"}\n{"prompt": "Ho"}\n', True),
+        ('{"prompt": "Hi", "metadata": {}}\n', True),
+        ('{"prompt": "Hi", "metadata": {"line": 1}}\n', False),
+        ('{"id": 7, "prompt": "Hi"}\n', False),
+    ],
+)
+def test_that_answers_cannot_be_joined_to_rows_that_nothing_names_is_told_before_they_are_paid_for(simulated, tmp_path, rows, is_told):
+    """They come in another order, under ids that are made."""
+    (tmp_path / "in.jsonl").write_text(rows)
+
+    def said(notes) -> bool:
+        return any("the first row has neither id nor metadata" in note for note in notes)
+
+    assert said(look_ahead(simulated, NOW, dotenv=None).notes) is is_told
+    first, again = noted(simulated), noted(simulated)
+    assert (said(first), said(again)) == (is_told, False)
+    if is_told:
+        given = json.loads((tmp_path / "run/legal/results.jsonl").read_text().splitlines()[0])["id"]
+        assert "Ho" in rows or any(given in note for note in first)
 
 
 def test_an_answer_whose_entry_is_gone_is_told_once_and_not_once_more_at_each_opening(simulated, tmp_path, monkeypatch):
