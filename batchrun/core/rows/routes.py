@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from batchrun.core.classes import value
-from batchrun.core.jobs.endpoints import Endpoint
+from batchrun.core.jobs.endpoints import CLOUDS, Endpoint, cloud_of
 from batchrun.core.protocols.formats import FORMATS
 from batchrun.core.protocols.wire_format import WireFormat
 from batchrun.core.rows import families
@@ -43,9 +43,14 @@ def route(endpoint: Endpoint, protocol: str | None, model: str, *, tuned: bool =
     base = endpoint.bases.get(name)
     if base is not None:
         return Route(FORMATS[name], base + FORMATS[name].path)
-    spoken = one_of(endpoint.bases)
-    why = f"{model} is not served by the OpenAI-compatible route" if protocol is None else f'protocol = "{protocol}" is set'
-    return NoRoute(name, f"{endpoint.name} does not speak {name}, and {why}", f"that endpoint speaks {spoken}: give it one of these")
+    if protocol is None:
+        why = f"{model} is not served by the OpenAI-compatible route"
+        way_out = "give these rows another model, or the workspace an endpoint that does"
+        if "openai" in endpoint.bases and cloud_of(endpoint) not in CLOUDS:
+            way_out = f'if that server serves it in the OpenAI way, set protocol = "openai"; else {way_out}'
+    else:
+        why, way_out = f'protocol = "{protocol}" is set', f"that endpoint speaks {one_of(endpoint.bases)}: give it one of these"
+    return NoRoute(name, f"{endpoint.name} does not speak {name}, and {why}", way_out)
 
 
 def one_of(names: Collection[str]) -> str:

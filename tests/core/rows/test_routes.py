@@ -120,7 +120,13 @@ def test_a_native_model_at_an_endpoint_that_speaks_openai_alone_has_no_way_and_s
     assert got.reason == (
         "http://127.0.0.1:8000/v1 does not speak dashscope-text, and qwen-turbo-ft-2025 is not served by the OpenAI-compatible route"
     )
-    assert got.advice == "that endpoint speaks openai: give it one of these"
+    assert got.advice == (
+        'if that server serves it in the OpenAI way, set protocol = "openai"; '
+        "else give these rows another model, or the workspace an endpoint that does"
+    )
+    finance = route(endpoint_of("finance", {}), None, "qwen-audio-turbo")
+    assert isinstance(finance, NoRoute)
+    assert finance.advice == "give these rows another model, or the workspace an endpoint that does"
 
 
 def test_media_find_no_way_to_the_finance_cloud_by_the_native_route():
