@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from batchrun.core.jobs.endpoints import KNOWN_NAMES, SIMULATOR, endpoint_of, is_url
+from batchrun.core.jobs.endpoints import KNOWN_NAMES, SIMULATOR, endpoint_of, is_host, is_url
 from batchrun.core.jobs.names import fold, variables_for
 from batchrun.core.jobs.words import Loc, Wrong, one_of, quoted, shown
 from batchrun.core.rows.routes import PROTOCOLS, NoRoute, route
@@ -96,7 +96,8 @@ def _simulator(raw: Any) -> Iterator[Wrong]:
 def _endpoint(raw: Any, loc: tuple[str, ...], name: Any) -> Iterator[Wrong]:
     known = [*KNOWN_NAMES, *_table(raw, "endpoints")]
     if isinstance(name, str) and not is_url(name) and name not in known:
-        yield Wrong(loc, shown(name), f"an endpoint's name, or a URL; {one_of(name, map(str, known))}")
+        url = "a URL, with https:// or http:// before the host" if is_host(name) else "a URL"
+        yield Wrong(loc, shown(name), f"an endpoint's name, or {url}; {one_of(name, map(str, known))}")
 
 
 def _endpoint_names(raw: Any) -> Iterator[Wrong]:
@@ -178,6 +179,8 @@ def _routes(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Itera
     if not isinstance(name, str) or protocol not in (None, *PROTOCOLS):
         return
     declared = {own: table.get("base_url") for own, table in _table(raw, "endpoints").items() if isinstance(table, dict)}
+    if not (is_url(name) or name in KNOWN_NAMES or name in declared):
+        return  # What it speaks is not known, and that it is none is told where it stands.
     try:
         endpoint = endpoint_of(name, {own: url for own, url in declared.items() if isinstance(own, str) and isinstance(url, str)})
     except ValueError:  # What is no URL, for want of a bracket, is told where it stands.

@@ -51,6 +51,8 @@ KNOWN_NAMES = (*CLOUDS, SIMULATOR)
 _REGIONS: Mapping[str, str] = MappingProxyType(
     {"cn-beijing": "public", "ap-southeast-1": "intl", "us-east-1": "us", "cn-hongkong": "hongkong"}
 )
+_MODEL_STUDIO = re.compile(r"(?:[^.]+\.)*dashscope(?:-[a-z]+)?(?:\.[^.]+)*\.aliyuncs\.com|.+\.maas\.aliyuncs\.com")
+"""Hosts of Model Studio: its clouds', those of a private network and workspaces' own. Other services have others under ``aliyuncs.com``."""
 _OF_A_WORKSPACE = re.compile(r"(?!trial\.)[^.]+\.([a-z0-9-]+)\.maas\.aliyuncs\.com")
 """A workspace's own host, ``llm-….cn-beijing.maas.aliyuncs.com`` (the same page): another door to its region's cloud."""
 
@@ -110,7 +112,7 @@ def _bases(url: str) -> Mapping[str, str]:
     for cloud in CLOUDS.values():
         if parts.hostname == urlsplit(cloud.host).hostname:
             return _at(_host_of(url), cloud.protocols)
-    if url.endswith(_COMPATIBLE) or (parts.hostname or "").endswith(".aliyuncs.com"):
+    if url.endswith(_COMPATIBLE) or _MODEL_STUDIO.fullmatch(parts.hostname or ""):
         return _at(_host_of(url), _ALL)
     # Others have an /api/v1 too, and mean the OpenAI protocol by it.
     return MappingProxyType(dict.fromkeys(_ALL if url.endswith(_NATIVE) else (_OPENAI,), url))
@@ -129,6 +131,11 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
+def is_host(text: str) -> bool:
+    """Whether *text* is a URL but for its beginning."""
+    return not is_url(text) and ("." in text or ":" in text) and _split(f"https://{text}") is not None
+
+
 def _base_url(text: str) -> str:
     """Check a base URL and take the slash from its end; what may hold a secret is not shown."""
     parts = _parts(text, _BASE_URL)
@@ -139,6 +146,10 @@ def _base_url(text: str) -> str:
         raise wrong(shown(text), "the URL without /chat/completions, which is added to it")
     if path.endswith("/generation"):
         raise wrong(shown(text), "the URL up to /api/v1: the rest is added to it")
+    if _MODEL_STUDIO.fullmatch(parts.hostname or "") and path not in {"", _COMPATIBLE, _NATIVE}:
+        raise wrong(shown(text), f"the host alone, or with {_COMPATIBLE} or {_NATIVE}: Model Studio has no other base URL for chats")
+    if parts.scheme == "http" and f"https://{parts.hostname}" in {cloud.host for cloud in CLOUDS.values()}:
+        raise wrong(shown(text), f'"https://{parts.hostname}": over http:// whoever is on the way reads the key')
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 

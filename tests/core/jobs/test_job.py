@@ -232,6 +232,21 @@ def test_an_endpoint_may_be_a_url_whose_path_tells_which_protocols_are_spoken_th
     assert endpoint == Endpoint(url.rstrip("/"), {each: host + paths.get(each, "/api/v1") for each in protocols})
 
 
+@pytest.mark.parametrize(
+    "url", ["http://1234.cn-beijing.pai-eas.aliyuncs.com/api/predict/qwen/v1", "https://llm.oss-cn-beijing.aliyuncs.com/v1"]
+)
+def test_what_others_have_under_the_providers_domain_is_called_as_it_stands(url):
+    """A model of one's own on PAI was called at /v1/compatible-mode/v1, which is nowhere."""
+    assert workspace_of({"defaults": {"endpoint": url}}, "default").endpoint == Endpoint(url, {"openai": url})
+
+
+@pytest.mark.parametrize("host", ["vpc-cn-beijing.dashscope.aliyuncs.com", "ep-1a.dashscope.cn-beijing.privatelink.aliyuncs.com"])
+def test_hosts_of_a_private_network_are_the_providers_and_may_go_without_tls(host):
+    endpoint = workspace_of({"defaults": {"endpoint": f"http://{host}"}}, "default").endpoint
+    assert endpoint.bases["openai"] == f"http://{host}/compatible-mode/v1"
+    assert endpoint.bases["dashscope-text"] == f"http://{host}/api/v1"
+
+
 def test_an_api_v1_of_somebody_else_is_an_openai_base_url_as_it_stands():
     endpoint = workspace_of({"defaults": {"endpoint": "https://router.example/api/v1"}}, "default").endpoint
     assert set(endpoint.bases.values()) == {"https://router.example/api/v1"}
