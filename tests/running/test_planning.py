@@ -34,7 +34,8 @@ def lanes(hosts, account="main"):
 def test_workspaces_of_an_account_share_its_quota_whichever_of_a_clouds_doors_they_go_by():
     """The provider counts by account and model, over all its workspaces: each one's own host is another way to the same quota."""
     plans = lanes(HOSTS)
-    assert {plan.pool_name for plan in plans} == {"main public qwen-plus"}
+    private = {"hr": "https://vpc-cn-beijing.dashscope.aliyuncs.com", "it": "http://ep-1a.dashscope.cn-beijing.privatelink.aliyuncs.com"}
+    assert {plan.pool_name for plan in (*plans, *lanes(private))} == {"main public qwen-plus"}
     events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 1.0))
     events.run(until=300.0)
     lately = [ticket for ticket in events.launches if 240.0 <= ticket.launched_at < 300.0]

@@ -49,12 +49,15 @@ SLOW_ENDPOINTS: Mapping[str, float] = MappingProxyType({_BATCH: 3600.0})
 KNOWN_NAMES = (*CLOUDS, SIMULATOR)
 
 _REGIONS: Mapping[str, str] = MappingProxyType(
-    {"cn-beijing": "public", "ap-southeast-1": "intl", "us-east-1": "us", "cn-hongkong": "hongkong"}
+    {"cn-beijing": "public", "ap-southeast-1": "intl", "us-east-1": "us", "cn-hongkong": "hongkong", "cn-shanghai-finance-1": "finance"}
 )
 _MODEL_STUDIO = re.compile(r"(?:[^.]+\.)*dashscope(?:-[a-z]+)?(?:\.[^.]+)*\.aliyuncs\.com|.+\.maas\.aliyuncs\.com")
 """Hosts of Model Studio: its clouds', those of a private network and workspaces' own. Other services have others under ``aliyuncs.com``."""
-_OF_A_WORKSPACE = re.compile(r"(?!trial\.)[^.]+\.([a-z0-9-]+)\.maas\.aliyuncs\.com")
-"""A workspace's own host, ``llm-….cn-beijing.maas.aliyuncs.com`` (the same page): another door to its region's cloud."""
+_DOORS = re.compile(
+    r"(?:(?!trial\.)[^.]+\.([a-z0-9-]+)\.maas|vpc-([a-z0-9-]+)\.dashscope|[^.]+\.dashscope\.([a-z0-9-]+)\.privatelink)\.aliyuncs\.com"
+)
+"""Other doors to a region's cloud: a workspace's own host, ``llm-….cn-beijing.maas.aliyuncs.com`` (the same page), and those of a private
+network (the page on PrivateLink, 2025-11-04: one by https, the other by http alone)."""
 
 HOSTS = ", ".join(f"{name} ({cloud.host.removeprefix('https://')})" for name, cloud in CLOUDS.items())
 """The provider's hosts, as a person is told them who has to name another."""
@@ -92,8 +95,15 @@ def cloud_of(endpoint: Endpoint) -> str:
         return endpoint.name
     hosts = {urlsplit(base).hostname or "" for base in endpoint.bases.values()}
     found = next((name for name, cloud in CLOUDS.items() if urlsplit(cloud.host).hostname in hosts), None)
-    regions = (named[1] for host in hosts if (named := _OF_A_WORKSPACE.fullmatch(host)))
-    return found or next((_REGIONS.get(region, region) for region in regions), endpoint.name)
+    return found or next(filter(None, map(_cloud_behind, hosts)), endpoint.name)
+
+
+def _cloud_behind(host: str) -> str | None:
+    """The cloud of the region that *host* is another door to; None where it is none."""
+    if (door := _DOORS.fullmatch(host)) is None:
+        return None
+    region: str = door[door.lastindex or 0]
+    return _REGIONS.get(region, region)
 
 
 def is_batch(endpoint: Endpoint) -> bool:
@@ -113,7 +123,8 @@ def _bases(url: str) -> Mapping[str, str]:
         if parts.hostname == urlsplit(cloud.host).hostname:
             return _at(_host_of(url), cloud.protocols)
     if url.endswith(_COMPATIBLE) or _MODEL_STUDIO.fullmatch(parts.hostname or ""):
-        return _at(_host_of(url), _ALL)
+        cloud_behind = CLOUDS.get(_cloud_behind(parts.hostname or "") or "")
+        return _at(_host_of(url), cloud_behind.protocols if cloud_behind else _ALL)
     # Others have an /api/v1 too, and mean the OpenAI protocol by it.
     return MappingProxyType(dict.fromkeys(_ALL if url.endswith(_NATIVE) else (_OPENAI,), url))
 

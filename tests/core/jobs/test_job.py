@@ -245,6 +245,8 @@ def test_hosts_of_a_private_network_are_the_providers_and_may_go_without_tls(hos
     endpoint = workspace_of({"defaults": {"endpoint": f"http://{host}"}}, "default").endpoint
     assert endpoint.bases["openai"] == f"http://{host}/compatible-mode/v1"
     assert endpoint.bases["dashscope-text"] == f"http://{host}/api/v1"
+    finance = workspace_of({"defaults": {"endpoint": "http://ep-1a.dashscope.cn-shanghai-finance-1.privatelink.aliyuncs.com"}}, "default")
+    assert [*finance.endpoint.bases] == ["openai", "dashscope-text"]
 
 
 def test_an_api_v1_of_somebody_else_is_an_openai_base_url_as_it_stands():
