@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from batchrun.core.ledger.completion import as_completion
 from batchrun.core.ledger.cost_fields import cost_fields
 from batchrun.core.ledger.entry import Form
 from batchrun.core.ledger.moments import written
@@ -24,12 +25,12 @@ _NONE_OF_THEM = (None,) * 7
 
 
 def write_entry(outcome: Outcome, form: Form, *, raw: bool, cost: Money | None = None) -> bytes:
-    """One line, newline and seal included; *raw* keeps the provider's body in batchrun's own form (the other always has it).
+    """One line, newline and seal included; *raw* keeps the provider's body (the other form always has that of the compatible route).
 
     *cost* is what its tokens cost; None where that is unknown.
     """
     if form == "openai-batch":
-        fields = _openai_batch(outcome, cost)
+        fields = _openai_batch(outcome, cost, raw=raw)
     elif isinstance(outcome, Answered):
         fields = _own_answer(outcome, cost)
         if raw:
@@ -73,20 +74,26 @@ def _own_failure(outcome: Rejected | Exhausted, cost: Money | None) -> dict[str,
     return fields | {"cost": None if cost is None else cost_fields(cost), "digest": row.digest, "metadata": row.metadata}
 
 
-def _openai_batch(outcome: Outcome, cost: Money | None) -> dict[str, Any]:
+def _openai_batch(outcome: Outcome, cost: Money | None, *, raw: bool) -> dict[str, Any]:
     row, call = outcome.row, outcome.call
     own: dict[str, Any] = {"workspace": row.workspace, "model": row.model, "outcome": _kind(outcome)}
     _tell_call(own, call)
     own |= {"cost": cost_fields(cost), "digest": row.digest, "metadata": row.metadata}
-    request_id, told = _batch_answer(own, outcome.reply) if isinstance(outcome, Answered) else _batch_failure(own, outcome.failure)
+    request_id, told = _batch_answer(own, outcome, raw=raw) if isinstance(outcome, Answered) else _batch_failure(own, outcome.failure)
     name = request_id or (call.attempt if call else row.id)
     return {"id": f"batch_req_{name}", "custom_id": row.id, **told, "batchrun": own}
 
 
-def _batch_answer(own: dict[str, Any], reply: Reply) -> tuple[str | None, dict[str, Any]]:
+def _batch_answer(own: dict[str, Any], answer: Answered, *, raw: bool) -> tuple[str | None, dict[str, Any]]:
+    reply = answer.reply
     own["usage"] = usage_fields(reply.usage) if reply.usage else None
     own |= {name: value for name in ("parsed", "answered_by", "first_token_ms") if (value := getattr(reply, name)) is not None}
-    return reply.request_id, {"response": _response(200, reply.request_id, _as_it_came(reply)), "error": None}
+    body: object = _as_it_came(reply)
+    if (completion := as_completion(answer)) is not None:
+        if raw:
+            own["response"] = body
+        body = completion
+    return reply.request_id, {"response": _response(200, reply.request_id, body), "error": None}
 
 
 def _batch_failure(own: dict[str, Any], failure: Failure) -> tuple[str | None, dict[str, Any]]:

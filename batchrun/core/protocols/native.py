@@ -51,11 +51,11 @@ def _read(status: int, headers: Mapping[str, str], fields: Fields, line: bytes) 
         return error_in_200(status, headers, said, usage)
     around = named_tuple(Around, (status, usage, request_id_of(headers) or request_id_in(fields), line))
     output = fields.get("output")
-    reply = reply_of(_choices(output), around)
+    reply = reply_of(choices_of(output), around)
     return sourced(reply, output.get("search_info")) if isinstance(output, dict) else reply
 
 
-def _choices(output: object) -> object:
+def choices_of(output: object) -> object:
     """The choices of an output; one of ``result_format = "text"`` is a choice without saying so."""
     if not isinstance(output, dict):
         return None
@@ -96,7 +96,7 @@ class _Fold:
             if name not in {"choices", "text", "finish_reason"}:
                 self._output[name] = value
                 self._weight += heft(value)
-        choices, spoke = _choices(output), False
+        choices, spoke = choices_of(output), False
         for each in choices if isinstance(choices, list) else ():
             if isinstance(each, dict) and self._choice(each):
                 spoke = True

@@ -39,7 +39,7 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
     content = message.get("content")
     # By their places, for that is how Python makes it soonest: content, finish reason, usage, request id, reasoning, tool calls, choices.
     return Reply(
-        content if isinstance(content, str) else _text(content),
+        content if isinstance(content, str) else text_of(content),
         first["finish_reason"],
         usage,
         request_id,
@@ -111,7 +111,7 @@ def _says_more(choice: Fields, message: Fields, content: object) -> bool:
     return any(probabilities.values()) if isinstance(probabilities, dict) else bool(probabilities)
 
 
-def _text(content: list[Any] | None) -> str:
+def text_of(content: list[Any] | None) -> str:
     """The text of an answer that is not told as one; none (a tool call, a budget spent on reasoning) is an empty one, parts are joined."""
     return "".join(part["text"] for part in content or () if isinstance(part, dict) and isinstance(part.get("text"), str))
 

@@ -154,3 +154,33 @@ def test_the_providers_body_is_kept_when_asked_for_and_always_in_batch_lines(for
 def test_an_answer_without_a_body_tears_no_line():
     for form in ("batchrun", "openai-batch"):
         assert read_entry(write_entry(Answered(ROW, replace(REPLY, body=b""), CALL), form, raw=True)).usage == USAGE
+
+
+@pytest.mark.parametrize(
+    ("output", "choices"),
+    [
+        ({"choices": [{"message": {"role": "assistant", "content": [{"text": "答"}, {"text": "案"}]}, "finish_reason": "stop"}]}, ["答案"]),
+        ({"text": "答案", "finish_reason": "stop"}, ["答案"]),
+        ({"choices": [{"message": {"content": each}, "finish_reason": "stop"} for each in ("答案", None)]}, ["答案", None]),
+    ],
+)
+def test_a_native_answer_reads_as_any_other_in_an_openai_batch_line(output, choices):
+    """Whoever reads batch results looks for choices, and for usage by its names."""
+    native = {"output": output, "usage": {"input_tokens": 7, "output_tokens": 3}, "request_id": "r-1"}
+    line = fields_of(Answered(ROW, replace(REPLY, body=orjson.dumps(native)), CALL), "openai-batch", raw=True)
+    body = line["response"]["body"]
+    assert [choice["message"]["content"] for choice in body["choices"]] == choices
+    assert [(each["index"], each["finish_reason"], each["message"]["role"]) for each in body["choices"]] == [
+        (number, "stop", "assistant") for number in range(len(choices))
+    ]
+    assert (body["id"], body["object"], body["model"], body["created"]) == ("chatcmpl-r-1", "chat.completion", "qwen-plus", 1_700_000_001)
+    assert (body["usage"]["prompt_tokens"], body["usage"]["completion_tokens"], body["usage"]["total_tokens"]) == (7, 3, 10)
+    assert line["batchrun"]["response"] == native
+    assert read_entry(orjson.dumps(line)).finish_reason == "stop"
+    assert "response" not in fields_of(Answered(ROW, replace(REPLY, body=orjson.dumps(native)), CALL), "openai-batch")["batchrun"]
+
+
+def test_an_answer_that_only_speaks_of_an_output_stands_as_it_came_in_an_openai_batch_line():
+    said = {"choices": [{"message": {"content": '{"output":1}'}, "finish_reason": "stop"}], "output": {"of": "a gateway"}}
+    line = fields_of(Answered(ROW, replace(REPLY, body=orjson.dumps(said)), CALL), "openai-batch")
+    assert line["response"]["body"] == said
