@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -20,6 +21,9 @@ from batchrun.core.scheduling.plan import Plan
 from batchrun.edge.environment import Keys
 from batchrun.edge.source import Former, Source
 
+_MOST_LANES = 256
+_WRAPPER = "extra_body"
+_UNWRAPPED = "write it beside the others: parameters = { enable_thinking = false }"
 _THEIRS = "their entries are", "they count as in doubt, their rows are"
 
 
@@ -40,6 +44,15 @@ def unnamed(source: Source, described: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(first, Row) and not first.metadata and looks_made(first.id):
         why = f"its answer stands under an id that is made of its text ({first.id}) and, as answers come, in another order"
         yield f"the first row has neither id nor metadata: {why}; to join answers to rows again, give each an id before they are asked"
+
+
+def wrapped(source: Source, plan: Plan) -> Iterator[str]:
+    """Settings that go out in a wrapper which the openai SDK takes off: looked for in the first row that is left of each lane."""
+    firsts = ((lane, source.read(next(plan.rows(lane)))) for lane in islice(plan.lanes(), _MOST_LANES))
+    lanes = [" ".join(lane) for lane, row in firsts if isinstance(row, Row) and _WRAPPER in row.body]
+    if lanes:
+        why = f"the openai SDK takes what it holds out of it before it sends, and nothing says that an endpoint looks into it; {_UNWRAPPED}"
+        yield f"parameters hold {_WRAPPER} ({shortened(lanes)}): {why}"
 
 
 def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], source: Source, before: Former) -> Iterator[str]:

@@ -96,6 +96,7 @@ def opened(
             *source.notes,
             *noticed.set_aside(source, reasons, workspaces, directory),
             *noticed.unnamed(source, described),
+            *noticed.wrapped(source, plan),
             *noticed.changes(plan, described, _dumped(job), source, before),
             *noticed.left(past, held, directory),
         ]
@@ -128,7 +129,12 @@ def looked_into(
     ):
         past, plan, _ = _past(_checkpoint(directory, source), source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
         _refuse_another_input(directory, past.plan)
-        notes = (*source.notes, *noticed.unnamed(source, described), *noticed.changes(plan, described, _dumped(job), source, before))
+        notes = (
+            *source.notes,
+            *noticed.unnamed(source, described),
+            *noticed.wrapped(source, plan),
+            *noticed.changes(plan, described, _dumped(job), source, before),
+        )
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)
 
 

@@ -118,6 +118,21 @@ def test_that_answers_cannot_be_joined_to_rows_that_nothing_names_is_told_before
         assert "Ho" in rows or any(given in note for note in first)
 
 
+def test_settings_in_a_wrapper_that_an_sdk_takes_off_are_told_before_the_first_call(simulated, tmp_path):
+    """Model Studio takes no notice of what it does not know: thinking that was to be off would be paid for."""
+    body = {"messages": [{"role": "user", "content": "Hi"}], "extra_body": {"enable_thinking": False}}
+    rows = [
+        {"id": 1, "prompt": "Hi", "model": "qwen-max"},
+        {"custom_id": "a", "body": body, "workspace": "legal"},
+        {"id": 2, "prompt": "Hi", "model": "qwen-turbo", "parameters": {"enable_thinking": False}},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for notes in (look_ahead(simulated, NOW, dotenv=None).notes, noted(simulated)):
+        (note,) = (each for each in notes if "extra_body" in each)
+        assert note.startswith("parameters hold extra_body (legal qwen-plus): ")
+        assert note.endswith("write it beside the others: parameters = { enable_thinking = false }")
+
+
 def test_an_answer_whose_entry_is_gone_is_told_once_and_not_once_more_at_each_opening(simulated, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "FROM_BYTES", 1)
     noted(simulated)
