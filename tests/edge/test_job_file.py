@@ -185,6 +185,26 @@ WRONG = [
     (INPUT + KEYED + "budget = {}", "workspaces.legal.budget", "neither tokens nor amount", "one of the two"),
     (INPUT + KEYED + "budget = { amount = 0 }", "workspaces.legal.budget.amount", "0", "greater than 0"),
     (INPUT + KEYED + "budget = { amount = 1, currency = 'EUR' }", "workspaces.legal.budget.currency", "EUR", "CNY"),
+    (
+        INPUT + '[prices."m.1"]\ninput = 3\ntiers = { input = 3, output = 12 }',
+        'prices."m.1".input',
+        "an unknown key",
+        'input stands under [prices."m.1".tiers]',
+    ),
+    (INPUT + "[prices.m]\ntiers = { input = -0.8, output = 2 }", "prices.m.tiers.input", "-0.8", "a number, 0 or more"),
+    (
+        INPUT + "[[prices.m]]\ntiers = { input = 1, output = 1 }\n[[prices.m]]\ntiers = { input = 2, output = 2 }",
+        "prices.m",
+        "two prices from 2025-01-01 on",
+        "one table for each day and region",
+    ),
+    (
+        INPUT + '[[prices.m]]\nregion = "cn"\ntiers = { input = 1, output = 1 }\n'
+        '[[prices.m]]\ntiers = { input = 2, output = 2 }\n[[prices.m]]\nregion = "cn"\ntiers = { input = 3, output = 3 }',
+        "prices.m",
+        "two prices from 2025-01-01 in cn on",
+        "which of the two counts?",
+    ),
     (INPUT + "[prices.m]\ntiers = []", "prices.m.tiers", "tiers out of order", "at least one"),
     (INPUT + "[accounts.main]\ndiscount = 1", "accounts.main.discount", "1", "a share from 0"),
     (INPUT + KEYED + 'api_key = "hush"', "workspaces.legal.api_key", "an unknown key", "no key stands in a job file"),

@@ -146,7 +146,8 @@ def _tables_in(table: type[BaseModel], parents: Loc = ()) -> Iterator[tuple[str,
         for below in ("", f".{_ANY_NAME.get(name, 'NAME')}"):
             found = _table_at(table, [name, below] if below else [name])
             if found and name != "simulator":
-                yield key_path((*parents, name)) + below, found
+                # Of several tables at one place a heading means the latest, without its number.
+                yield key_path((*(step for step in parents if isinstance(step, str)), name)) + below, found
 
 
 def _needed(details: ErrorDetails, root: type[BaseModel]) -> str:

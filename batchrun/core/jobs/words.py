@@ -9,6 +9,7 @@ import difflib
 import json
 import re
 import tomllib
+from decimal import Decimal
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,6 +95,8 @@ def shown(value: Any) -> str:  # noqa: PLR0911 - a kind a line
             return "an integer of more than 64 bits"
         case int() | float():
             return repr(value)
+        case Decimal():
+            return str(value)[:_LONGEST_SHOWN]
         case str() if _BEGINS_LIKE_A_KEY.search(value):
             return HIDDEN
         case str():

@@ -165,8 +165,19 @@ class PricesTable(Table):
     )
 
 
+def _one_a_day(tables: tuple[PricesTable, ...]) -> tuple[PricesTable, ...]:
+    found: set[tuple[str | None, date]] = set()
+    for table in tables:
+        if (table.region, table.since) in found:
+            where = f" in {table.region}" if table.region else ""
+            raise wrong(f"two prices from {table.since}{where} on", "one table for each day and region: which of the two counts?")
+        found.add((table.region, table.since))
+    return tables
+
+
 ModelPrices = Annotated[
     tuple[PricesTable, ...],
     Strict(False),
     BeforeValidator(as_list, json_schema_input_type=PricesTable | list[PricesTable]),
+    AfterValidator(_one_a_day),
 ]
