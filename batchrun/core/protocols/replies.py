@@ -103,12 +103,18 @@ def _flaw(choices: list[Any]) -> str | None:
 
 def _says_more(choice: Fields, message: Fields, content: object) -> bool:
     """Whether a choice holds what a reply has no place of its own for: probabilities, a sound, a picture, a refusal."""
-    if not message.keys() <= _HANDED_ON and any(message[name] for name in message.keys() - _HANDED_ON):
+    if not message.keys() <= _HANDED_ON and any(_tells(message[name]) for name in message.keys() - _HANDED_ON):
         return True
-    if type(content) is list and any(beside_its_text(part) for part in content if isinstance(part, dict)):
+    if type(content) is list and any(_tells(beside_its_text(part)) for part in content if isinstance(part, dict)):
         return True
-    probabilities = choice.get("logprobs")
-    return any(probabilities.values()) if isinstance(probabilities, dict) else bool(probabilities)
+    return _tells(choice.get("logprobs"))
+
+
+def _tells(value: object) -> bool:
+    """Whether anything stands in *value*: gateways write tables of nulls."""
+    if isinstance(value, dict):
+        return any(map(_tells, value.values()))
+    return any(map(_tells, value)) if isinstance(value, list) else bool(value)
 
 
 def text_of(content: list[Any] | None) -> str:

@@ -120,6 +120,7 @@ def test_a_choice_that_holds_more_than_its_reply_has_places_for_is_kept_whole(ch
         CHOICE | {"logprobs": None},
         CHOICE | {"logprobs": {"content": None, "refusal": None}},
         CHOICE | {"message": MESSAGE | {"refusal": None, "annotations": [], "audio": None, "function_call": None}},
+        CHOICE | {"message": MESSAGE | {"provider_specific_fields": {"refusal": None, "citations": [None, {}]}}},
         CHOICE | {"message": {"role": "assistant", "content": [{"type": "text", "text": "好"}]}},
         CHOICE | {"message": MESSAGE | {"reasoning_content": "let me see", "tool_calls": [{"id": "call_1"}]}},
     ],
