@@ -65,6 +65,14 @@ _UNIT = re.compile(
 )
 _TIMES = {None: 1, "": 1, "k": 1000, "千": 1000, "thousand": 1000, "万": 10_000, "m": 10**6, "百万": 10**6, "million": 10**6}
 
+_NO_CSV = {
+    b"PK\x03\x04": "a zip archive, or a sheet of Excel: unpack it, or save the sheet as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "a sheet of Excel: save it as CSV UTF-8",
+    b"\x1f\x8b\x08": "packed with gzip: unpack it",
+    b"%PDF": "a PDF: export the bill's details by billable item (计费项) and day as CSV",
+}
+"""What else comes out of a console or a spreadsheet, by its first bytes."""
+
 Read = BillLine | OtherLine | UnreadableLine
 
 
@@ -77,12 +85,21 @@ def read_bill(path: Path, zone: ZoneInfo = _CHINA) -> Iterator[Read]:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise JobError(f"{path}: is no file but a pipe or a device, and a bill is read twice: write it to a file")
+        _refuse_what_is_no_csv(path)
         with path.open(encoding=_encoding(path), errors="replace", newline="") as file:
             yield from _read(file, path, zone)
     except OSError as error:
         raise JobError(f"{path}: cannot be read: {error.strerror}") from None
     except csv.Error as error:
         raise JobError(f"{path}: not CSV: {error}") from None
+
+
+def _refuse_what_is_no_csv(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(max(map(len, _NO_CSV)))
+    for begins, what in _NO_CSV.items():
+        if start.startswith(begins):
+            raise JobError(f"{path}: is no CSV but {what}")
 
 
 def _encoding(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from datetime import date
 from decimal import Decimal
@@ -66,6 +67,21 @@ def test_columns_may_stand_in_any_order_and_a_preamble_may_come_first(tmp_path):
 def test_tabs_and_commas_separate_fields(tmp_path, delimiter):
     (found,) = read(tmp_path, f"Usage{delimiter}Instance ID{delimiter}Billing Date\n77{delimiter}{KEYED}{delimiter}20261124\n")
     assert isinstance(found, BillLine)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04\x14\x00rest", "a zip archive, or a sheet of Excel: unpack it, or save the sheet as CSV UTF-8"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a sheet of Excel: save it as CSV UTF-8"),
+        (gzip.compress(b"Usage,Instance ID,Billing Date"), "packed with gzip: unpack it"),
+        (b"%PDF-1.7", "a PDF: export the bill's details"),
+    ],
+)
+def test_what_else_comes_out_of_a_console_or_a_spreadsheet_is_told_by_its_name(tmp_path, content, said):
+    with pytest.raises(JobError, match="is no CSV but ") as refused:
+        read(tmp_path, content)
+    assert said in str(refused.value)
 
 
 def test_a_file_without_a_heading_that_is_needed_is_no_export(tmp_path):
