@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from batchrun.core.counted import counted, shortened
 from batchrun.core.jobs import changes as job_changes
 from batchrun.core.model import Row
-from batchrun.core.rows.names import looks_made
 from batchrun.core.rows.reasons import Reason, no_rows, told
 from batchrun.core.rows.since import Since
 from batchrun.core.scheduling.past import Past
@@ -40,9 +39,8 @@ def set_aside(source: Source, reasons: Iterable[Reason], workspaces: Iterable[st
 
 def unnamed(source: Source, described: Mapping[str, Any]) -> Iterator[str]:
     """That answers will tell nothing of whose they are, before any is paid for: said of a run's first row, before its first opening."""
-    first = source.read(0) if source.counts.rows and not described else None
-    if isinstance(first, Row) and not first.metadata and looks_made(first.id):
-        why = f"its answer stands under an id that is made of its text ({first.id}) and, as answers come, in another order"
+    if source.counts.rows and not described and (made := source.unnamed(0)):
+        why = f"its answer stands under an id that is made of its text ({made}) and, as answers come, in another order"
         yield f"the first row has neither id nor metadata: {why}; to join answers to rows again, give each an id before they are asked"
 
 

@@ -101,6 +101,8 @@ def test_bad_lines_are_told_to_let_the_others_go_on_only_where_there_are_others(
         ('{"prompt": "Hi", "metadata": {}}\n', True),
         ('{"prompt": "Hi", "metadata": {"line": 1}}\n', False),
         ('{"id": 7, "prompt": "Hi"}\n', False),
+        ('{"id": "r-0123456789abcdef", "prompt": "Hi"}\n', False),
+        ('{"custom_id": "a", "body": {"messages": [{"role": "user", "content": "Hi"}]}}\n', False),
     ],
 )
 def test_that_answers_cannot_be_joined_to_rows_that_nothing_names_is_told_before_they_are_paid_for(simulated, tmp_path, rows, is_told):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,14 +22,6 @@ def id_digest(workspace: str, row_id: str) -> int:
     named = _begun(workspace)()
     named.update(row_id.encode())
     return _number(named.digest(), "big")
-
-
-_MADE = re.compile(r"r-[0-9a-f]{16}")
-
-
-def looks_made(row_id: str) -> bool:
-    """Whether *row_id* is spelled as one that was made for a row without any."""
-    return _MADE.fullmatch(row_id) is not None
 
 
 def made_ids(workspaces: Iterable[str], values: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -138,6 +138,15 @@ class Source:
             return RowChanged(f"{self._files[place[0]].shown}: the input can no longer be read: {error.strerror}")
         return self._row(ordinal, place, line)
 
+    def unnamed(self, ordinal: int) -> str | None:
+        """Give the id that was made for the row, where its line gives neither one nor metadata."""
+        (place,) = self.index.places((ordinal,))
+        try:
+            read = self._rereader.line(self._files.line(*place), self._files[place[0]].workspace, self.index.digest(ordinal))
+        except OSError:
+            return None
+        return id_of(self.index, ordinal, read) if read is not None and read.id is None and not read.value.get("metadata") else None
+
     def _row(self, ordinal: int, place: tuple[int, int, int | None], line: bytes) -> Row | RowChanged:
         file = self._files[place[0]]
         read = self._rereader.line(line, file.workspace, self.index.digest(ordinal))
