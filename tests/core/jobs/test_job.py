@@ -206,6 +206,21 @@ def test_a_path_that_only_a_shell_understands_is_refused_and_no_folder_of_that_n
     assert [*refused({"job": {"input": path}})] == ["job.input"]
 
 
+@pytest.mark.parametrize("path", ["oss://bucket/rows.jsonl", "https://x.example/rows.jsonl?Signature=secret", "file:///data/rows.jsonl"])
+def test_a_url_in_the_place_of_a_path_is_refused_and_no_folder_of_its_name_is_made(path):
+    """Whoever names a bucket as the output would look for the results there."""
+    found = refused({"job": {**INPUT, "output": path}})
+    assert [*found] == ["job.output"]
+    assert "secret" not in str(found)
+    assert [*refused({"job": {"input": path}})] == ["job.input"]
+
+
+@pytest.mark.parametrize("path", ["$HOME/night", "${DATA}/rows.jsonl", "$DATA"])
+def test_a_variable_that_only_a_shell_fills_in_is_refused(path):
+    assert [*refused({"job": {**INPUT, "output": path}})] == ["job.output"]
+    assert [*refused({"job": {"input": path}})] == ["job.input"]
+
+
 @pytest.mark.parametrize("name", [*CLOUDS])
 def test_every_cloud_of_the_provider_has_the_base_urls_of_the_protocols_it_speaks(name):
     host = {"public": "dashscope", "hongkong": "cn-hongkong.dashscope", "batch": "batch.dashscope"}.get(name, f"dashscope-{name}")

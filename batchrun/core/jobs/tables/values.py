@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -21,12 +22,22 @@ def as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+_VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*\}?")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
 def _path(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise wrong(shown(text), "a path, without control characters" + f"; {IN_SINGLE_QUOTES}" * bool(text.strip()))
     if text.startswith("~"):
         # Only a shell makes it a person's folder; a run directory of this name invites somebody to remove it by a shell.
         raise wrong(shown(text), 'a path as it is, without "~": "/home/NAME/…", or one from where the command is run')
+    if variable := _VARIABLE.match(text):
+        raise wrong(shown(text), f"a path as it is: {variable[0]} is a shell's to fill in, or one from where the command is run")
+    if url := _URL.match(text):
+        # The rest may be signed, and is not shown.
+        allowed = 'a path on this machine: fetch what is to be read, or pipe it in (input = "-"), and copy results away when they are there'
+        raise wrong(f"a URL ({url[0]}…)", allowed)
     return text
 
 
