@@ -232,9 +232,9 @@ class Choices:
     cumulative: bool = False
     _all: dict[int, Choice] = field(default_factory=dict)
 
-    def at(self, index: object) -> Choice:
-        """Give the choice *index*, or the only one where there is no index; one too many is given and forgotten."""
-        place = index if isinstance(index, int) else 0
+    def at(self, index: object, place: int) -> Choice:
+        """Give the choice *index*, or that at its *place* among those told together; one too many is given and forgotten."""
+        place = index if isinstance(index, int) else place
         choice = self._all.get(place)
         if choice is None:
             choice = Choice(self.cumulative)

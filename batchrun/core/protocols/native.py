@@ -97,13 +97,13 @@ class _Fold:
                 self._output[name] = value
                 self._weight += heft(value)
         choices, spoke = choices_of(output), False
-        for each in choices if isinstance(choices, list) else ():
-            if isinstance(each, dict) and self._choice(each):
+        for place, each in enumerate(choices if isinstance(choices, list) else ()):
+            if isinstance(each, dict) and self._choice(place, each):
                 spoke = True
         return spoke
 
-    def _choice(self, each: Fields) -> bool:
-        choice, message = self.choices.at(each.get("index")), each.get("message")
+    def _choice(self, place: int, each: Fields) -> bool:
+        choice, message = self.choices.at(each.get("index"), place), each.get("message")
         spoke = isinstance(message, dict) and choice.take(message)
         choice.weighs(each.get("logprobs"))
         choice.ends(each.get("finish_reason"))

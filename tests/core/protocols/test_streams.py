@@ -353,6 +353,22 @@ def test_of_two_choices_one_that_never_ends_is_no_answer():
     assert (got.code, got.usage) == ("no_finish_reason", None)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_choices_without_an_index_are_told_apart_by_their_places(protocol):
+    """They had become one, of both their texts."""
+
+    def said(*texts, reason=None):
+        if protocol == OPENAI:
+            return recorded.chunk({}) | {"choices": [{"delta": {"content": text}, "finish_reason": reason} for text in texts]}
+        choices = [{"message": {"role": "assistant", "content": text}, "finish_reason": reason or "null"} for text in texts]
+        return recorded.frame({}) | {"output": {"choices": choices}}
+
+    told = [said("a", "x"), said("b", "y", reason="stop")]
+    stream = recorded.events([*told, recorded.counted()]) if protocol == OPENAI else recorded.frames(told)
+    got = streamed(protocol, *stream, asked={"n": 2})
+    assert [choice["message"]["content"] for choice in got.choices] == ["ab", "xy"]
+
+
 def test_of_two_choices_that_were_asked_for_one_alone_does_not_stand_yet():
     chunks = [recorded.chunk({"content": "a"}, "stop")]
     assert not fed(OPENAI, {"n": 2}, *recorded.events(chunks, done=False)).whole
