@@ -657,6 +657,12 @@ def test_one_file_with_two_workspaces_is_a_mistake(tmp_path, opened):
         (b"PK\x03\x04....", "a zip archive"),
         (b"PAR1....", "a Parquet file"),
         (b"\xfd7zXZ\x00", "an xz file"),
+        (b"BZh91AY", "a bzip2 file"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"ARROW1\0\0", "an Arrow file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "a pointer of Git LFS"),
+        (b"<!DOCTYPE html>\n<html>", "a web page"),
+        (b"<html><head>", "a web page"),
     ],
 )
 def test_a_file_of_another_kind_is_one_mistake_and_not_a_million_bad_lines(tmp_path, opened, content, kind):

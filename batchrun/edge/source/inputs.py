@@ -27,15 +27,20 @@ _MOST_NEIGHBOURS = 1000
 """That are looked at for a mistyped name."""
 _READABLE = "must be JSON lines in UTF-8, plain or compressed with gzip or zstd"
 _UTF_16 = ("UTF-16 text", ": iconv -f UTF-16 -t UTF-8 makes it of this")
+_OF_A_FRAME = ": pandas makes it of this: pandas.read_{}(path).to_json(new_path, orient='records', lines=True, force_ascii=False)"
 _FOREIGN = {
     b"\xff\xfe": _UTF_16,
     b"\xfe\xff": _UTF_16,
     b"{\x00": ("UTF-16 text", ": iconv -f UTF-16LE -t UTF-8 makes it of this"),
     b"\x00{": ("UTF-16 text", ": iconv -f UTF-16BE -t UTF-8 makes it of this"),
     b"PK\x03\x04": ("a zip archive", ": unpack it, or if it is a sheet of Excel save that as CSV UTF-8 first"),
-    b"BZh": ("a bzip2 file", ""),
-    b"\xfd7zXZ": ("an xz file", ""),
-    b"PAR1": ("a Parquet file", ""),
+    b"BZh": ("a bzip2 file", ": bunzip2 -k unpacks it"),
+    b"\xfd7zXZ": ("an xz file", ": unxz -k unpacks it"),
+    b"7z\xbc\xaf": ("a 7z archive", ": unpack it"),
+    b"PAR1": ("a Parquet file", _OF_A_FRAME.format("parquet")),
+    b"ARROW1": ("an Arrow file", _OF_A_FRAME.format("feather")),
+    b"version ": ("a pointer of Git LFS, or no JSON at all", ": git lfs pull fetches the file itself"),
+    **dict.fromkeys((b"<!DOCTYP", b"<!doctyp", b"<html"), ("a web page", ": one was saved in its place: fetch it again")),
 }
 """Kinds of files by how they begin, and what may follow what an input must be."""
 
