@@ -38,6 +38,11 @@ PARAMETERS = frozenset(
     }
 )
 """What is asked of a model beside its messages, as it is written in the provider's examples."""
+_ELSEWHERE: dict[str, tuple[type, str]] = {
+    "system": (str, 'a system prompt is the first of messages: {"role": "system", "content": …}'),
+    "input": (dict, "what DashScope's calls have in it, messages or a prompt, stands in the line itself"),
+}
+"""What is looked for under another name: of which kind, and where it stands."""
 _BATCH_FIELDS = BATCH_OWN | {"workspace", "metadata"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "function"})
@@ -133,11 +138,18 @@ def unfit_batch(value: dict[str, Any]) -> str | None:
         _unfit_fields(value, _BATCH_FIELDS)
         or ("custom_id" in value and unfit_id(value["custom_id"], "custom_id"))
         or (value.get("method", "POST") != "POST" and "method must be POST")
-        or (value.get("url", BATCH_URL) != BATCH_URL and f"url must be {BATCH_URL}: batchrun asks chat models only")
+        or _unfit_url(value.get("url", BATCH_URL))
         or _unfit_messages(body.get("messages"), "body.messages")
         or unfit_stream(body, "body.stream")
         or None
     )
+
+
+def _unfit_url(url: Any) -> str | None:
+    if url == BATCH_URL:
+        return None
+    chats = isinstance(url, str) and url.endswith("/chat/completions")
+    return f"url must be {BATCH_URL}: " + ("where that is, the job's endpoint says" if chats else "batchrun asks chat models only")
 
 
 def _unfit_fields(value: dict[str, Any], allowed: frozenset[str]) -> str | None:
@@ -147,6 +159,8 @@ def _unfit_fields(value: dict[str, Any], allowed: frozenset[str]) -> str | None:
     if unknown in PARAMETERS:
         where = "parameters" if "parameters" in allowed else "body"
         return f'unknown field {shown(unknown)}; what is set for the model goes into "{where}"'
+    if "messages" in allowed and unknown in _ELSEWHERE and isinstance(value[unknown], _ELSEWHERE[unknown][0]):
+        return f"unknown field {shown(unknown)}; {_ELSEWHERE[unknown][1]}"
     nearest = _nearest(unknown, allowed)
     meant = f" (nearest: {nearest})" if nearest else ""
     asks = "" if nearest or not _ASKS.isdisjoint(value) else "; what is asked stands in prompt (text) or messages (a list)"

@@ -149,6 +149,13 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "body without messages": (batch(body={"model": "x"}), "body.messages must be a non-empty list"),
     "id in batch form": (batch(id="x"), "unknown field 'id'"),
     "method GET": (batch(method="GET"), "method must be POST"),
+    "the URL with its host": (
+        batch(url="https://dashscope.aliyuncs.com/compatible-mode/v1/chat/completions"),
+        "url must be /v1/chat/completions: where that is, the job's endpoint says",
+    ),
+    "a system prompt beside": (asks(system=SECRET), "unknown field 'system'; a system prompt is the first of messages: "),
+    "a call of DashScope's": ({"model": "m", "input": {"messages": [USER]}}, "unknown field 'input'; what DashScope's calls have in it"),
+    "a text as input": ({"model": "m", "input": SECRET}, "unknown field 'input'; what is asked stands in prompt"),
     "another URL": (batch(url="/v1/embeddings"), "url must be /v1/chat/completions"),
     "stream in batch form": (batch(body={"messages": [USER], "stream": 1}), "body.stream must be true or false"),
 }

@@ -79,6 +79,14 @@ OF_LINES = (
         "未知字段 {name}；模型参数应放在 {where} 中",
     ),
     (
+        r"unknown field (?P<name>.+); a system prompt is the first of messages: (?P<message>.+)",
+        "未知字段 {name}；系统提示应是 messages 中的第一条：{message}",
+    ),
+    (
+        r"unknown field (?P<name>.+); what DashScope's calls have in it, messages or a prompt, stands in the line itself",
+        "未知字段 {name}；DashScope 调用中该字段所含的 messages 或 prompt 应直接写在行内",
+    ),
+    (
         r'unknown field (?P<name>.+?)(?: \(nearest: (?P<near>\w+)\))?(?:; what is asked .+)?; fields of your own go into "metadata"',
         "未知字段 {name}；自定义字段应放在 metadata 中",
     ),
@@ -89,6 +97,7 @@ OF_LINES = (
     (r"(?P<field>\w+) has (?P<n>\d+) characters: at most (?P<most>\d+) may be", "{field} 有 {n} 个字符：最多 {most} 个"),
     (r"(?P<field>\w+) holds a control character", "{field} 含控制字符"),
     (r"id (?P<id>.+) stands already at (?P<file>.+) line (?P<line>\d+)", "id {id} 已出现在 {file} 第 {line} 行"),
+    (r"url must be (?P<url>\S+): where that is, the job's endpoint says", "url 必须是 {url}：其所在由任务的 endpoint 指定"),
     (r"url must be (?P<url>\S+): batchrun asks chat models only", "url 必须是 {url}：batchrun 只调用对话模型"),
     (r"(?P<field>[\w.]+) must be a non-empty list", "{field} 必须是非空列表"),
     (r"(?P<field>[\w.]+\[\d+\]) must be an object with role and content", "{field} 必须是含 role 与 content 的对象"),
