@@ -40,11 +40,15 @@ _NO_MEMORY = MemoryError, SystemError
 def end_process(words: bytes, code: int) -> None:
     """Say *words*, if somebody listens and there is memory to, and end at once with *code*, whatever there is not."""
     try:
-        # A terminal that is stopped does not hold it up.
-        if select.select([], [_STANDARD_ERROR], [], 0)[1]:
-            os.write(_STANDARD_ERROR, words)
+        say(words)
     finally:
         os._exit(code)
+
+
+def say(words: bytes) -> None:
+    """Say *words* on standard error, if somebody listens: a terminal that is stopped holds nothing up."""
+    if select.select([], [_STANDARD_ERROR], [], 0)[1]:
+        os.write(_STANDARD_ERROR, words)
 
 
 @contextmanager

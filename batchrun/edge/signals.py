@@ -2,26 +2,51 @@
 
 A signal that was ignored when the process began stays so: a script that puts a run into the background has it that way, and the Ctrl-C that
 ends what the script does in front is none of the run's.
+
+Python heeds signals in the main thread alone, and nothing ends a call to the kernel that waits for a share that is gone. Where the main
+thread makes it, the kernel keeps the first signal for it, and gives any further one to another thread, which does no more than write its
+number into a pipe that nobody reads. So a thread beside it looks now and then whether one is kept, takes it, and reads that pipe before the
+event loop does. What it hears goes on to the loop; where that heeds none of them for some seconds, it says so, and a second one ends the
+process all the same.
 """
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from select import POLLIN, poll
+from typing import NamedTuple
 
 import anyio
 
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at what the kernel keeps."""
+_PATIENCE = 3
+"""Such looks, in which the event loop has heeded nothing: it is held up."""
 
-async def watch(drain: Callable[[str], None], stop: Callable[[], None]) -> None:
+
+class HeldUp(NamedTuple):
+    """What is done, in another thread, at signals that a run cannot heed."""
+
+    tell: Callable[[], None]
+    end: Callable[[], None]
+    """At the second; ends the process."""
+
+
+async def watch(drain: Callable[[str], None], stop: Callable[[], None], held_up: HeldUp) -> None:
     """Call *drain* with the first signal's name, then *stop* at each further one; runs until cancelled, on the main thread only.
 
     From then on signals lead to what they did before.
     """
     before = {number: signal.getsignal(number) for number in heeded()}
     try:
-        with anyio.open_signal_receiver(*before) as signals:
+        with anyio.open_signal_receiver(*before) as signals, _overheard(before, held_up) as heed:
             asked = False
             async for number in signals:
+                heed()
                 if asked:
                     stop()
                 else:
@@ -42,3 +67,91 @@ def heeded() -> list[signal.Signals]:
 def outlive_the_terminal() -> None:
     """Take no notice of a terminal that is closed; on the main thread only."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@contextmanager
+def _overheard(numbers: Collection[int], held_up: HeldUp) -> Iterator[Callable[[], None]]:
+    """Hear signals before the event loop does, and hand them on to it; gives what it calls for each that it heeds."""
+    listener = _Listener(numbers, held_up)
+    listens = listener.begin()
+    try:
+        yield listener.heed
+    finally:
+        if listens:
+            listener.end()
+
+
+class _Listener(threading.Thread):
+    """Hears what comes through a pipe of its own, and hands it on to the event loop."""
+
+    def __init__(self, numbers: Collection[int], held_up: HeldUp) -> None:
+        super().__init__(name="batchrun signals", daemon=True)
+        self._numbers = frozenset(numbers)
+        self._held_up = held_up
+        self._came = self._heeded = 0
+        """Of *numbers*: changed by this thread, and by the event loop's, alone."""
+        self._told = False
+
+    def begin(self) -> bool:
+        """Begin, in the main thread; False where the system has no such means, or nothing left for it: the loop hears for itself then."""
+        if not hasattr(signal, "sigtimedwait"):
+            return False
+        try:
+            self._mine, self._its = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return False
+        self._loop = signal.set_wakeup_fd(self._its, warn_on_full_buffer=False)
+        try:
+            self.start()
+        except (RuntimeError, MemoryError):
+            signal.set_wakeup_fd(self._loop, warn_on_full_buffer=False)
+            os.close(self._its)
+            os.close(self._mine)
+            return False
+        return True
+
+    def end(self) -> None:
+        """Leave it to the loop again."""
+        signal.set_wakeup_fd(self._loop, warn_on_full_buffer=False)
+        os.close(self._its)
+        self.join()
+        os.close(self._mine)
+
+    def heed(self) -> None:
+        """Take note, in the event loop, that it heeds signals."""
+        self._heeded = self._came
+
+    def run(self) -> None:
+        """Hear, hand on, and see whether it is heeded."""
+        # What this thread lets wait is what it can look for: no handler runs in it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
+        ears = poll()
+        ears.register(self._mine, POLLIN)
+        looks = 0
+        while True:
+            if ears.poll(1000 * _LOOK_EVERY):
+                if not (came := os.read(self._mine, 512)):
+                    return
+            else:
+                kept = signal.sigtimedwait(self._numbers, 0)
+                came = b"" if kept is None else bytes([kept.si_signo])
+                looks += 1
+            # Counted before it is handed on: what the loop has heeded by then is not counted behind its back.
+            self._came += sum(number in self._numbers for number in came)
+            if came and self._loop >= 0:
+                with suppress(OSError):  # It is full of what nobody reads.
+                    os.write(self._loop, came)
+            looks = self._see(looks)
+
+    def _see(self, looks: int) -> int:
+        """See, after so many *looks* in which nothing was heeded that came, whether somebody is to be told, or the process is to end."""
+        unheeded = self._came - self._heeded
+        if not unheeded:
+            self._told = False
+            return 0
+        if looks >= _PATIENCE and not self._told:
+            self._told = True
+            self._held_up.tell()
+        if looks >= _PATIENCE and unheeded > 1:
+            self._held_up.end()
+        return looks

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import ParamSpec
 
 from batchrun.core.errors import BatchrunError, StoppedError
 from batchrun.edge import lost_steps
+from batchrun.edge.signals import HeldUp
 from batchrun.running.wishes import Wishes
 
 _Given = ParamSpec("_Given")
@@ -39,6 +41,10 @@ MAY_COME_OF_IT = MemoryError, RuntimeError, SystemError, TypeError
 """What is to be `told`."""
 _LAST_WORDS = f"batchrun: {_NO_MEMORY}\n".encode()
 """Made while there is memory."""
+_HELD_UP = (
+    b"batchrun: asked to stop, and held up by the kernel, as by a disk or a share that does not answer: it stops once that does; "
+    b"once more ends it at once\n"
+)
 _AT_ONCE = b"batchrun: stopped at once, and its account is not made; the same command goes on, and makes it\n"
 
 
@@ -130,3 +136,12 @@ def stop_at_once() -> None:
     It is as if it had been killed: nothing that was written is lost by it. But it says so, and ends as one that was stopped.
     """
     lost_steps.end_process(_AT_ONCE, StoppedError.exit_code)
+
+
+def _tell_held_up() -> None:
+    with suppress(OSError):
+        lost_steps.say(_HELD_UP)
+
+
+HELD_UP = HeldUp(_tell_held_up, stop_at_once)
+"""What becomes of signals that the event loop cannot heed."""

@@ -45,7 +45,7 @@ from batchrun.running import loops, noticed
 from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import Purses, each_purse, purses_of, take_up, tell_budgets, tell_spent
 from batchrun.running.closing import Windows, by_the_clock, windows_of
-from batchrun.running.failing import MAY_COME_OF_IT, Theirs, first_of_ours, give_up, stop_at_once, told
+from batchrun.running.failing import HELD_UP, MAY_COME_OF_IT, Theirs, first_of_ours, give_up, stop_at_once, told
 from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, opened, read_schema, refuse_its_own
 from batchrun.running.parks import Models, models_of, parks_before_any_call, tell_outages, tell_parks, with_what_was_meant
@@ -187,7 +187,7 @@ async def _begun(stack: AsyncExitStack, settings: _Settings) -> Opening:
 
     async with anyio.create_task_group() as beside:
         if wishes.handle_signals:
-            beside.start_soon(signals.watch, asked.append, stop_at_once)
+            beside.start_soon(signals.watch, asked.append, stop_at_once, HELD_UP)
         opening = await anyio.to_thread.run_sync(_open, stack, settings, on_index)
         beside.cancel_scope.cancel()
     stop_if_asked()

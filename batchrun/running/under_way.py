@@ -16,7 +16,7 @@ from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.edge import signals
 from batchrun.edge.ledger import Ledger
 from batchrun.engine import Engine
-from batchrun.running.failing import stop_at_once
+from batchrun.running.failing import HELD_UP, stop_at_once
 from batchrun.running.opening import Opening
 from batchrun.running.preparing import Preparer
 from batchrun.running.wishes import MOST_UNREADABLE, Wishes
@@ -117,7 +117,7 @@ async def heard(way: UnderWay, wishes: Wishes) -> AsyncIterator[None]:
     """While the block lasts, signals lead to what *way* says, to the last line of the account."""
     async with anyio.create_task_group() as beside:
         if wishes.handle_signals:
-            beside.start_soon(signals.watch, way.signalled, way.signalled_again)
+            beside.start_soon(signals.watch, way.signalled, way.signalled_again, HELD_UP)
         yield
         beside.cancel_scope.cancel()
 

@@ -456,6 +456,75 @@ def test_a_further_signal_ends_a_run_whose_calls_wait_for_a_sync_that_hangs(tmp_
     assert (process.returncode, said.splitlines()[-1:]) == (4, [_AT_ONCE])
 
 
+_HELD_BY_THE_KERNEL = """
+import ctypes
+import os
+from batchrun.edge.source import Source
+libc, read_together = ctypes.CDLL(None), Source.read_together
+stack = ctypes.create_string_buffer(1 << 16)
+def hangs(self, ordinals):
+    if os.path.exists("gone") and 12 in ordinals:
+        # CLONE_VM | CLONE_VFORK: until that one has ended, nothing but SIGKILL ends the call, as in a read of a share that is gone.
+        libc.clone(libc.sleep, ctypes.c_void_p(ctypes.addressof(stack) + len(stack)), 0x4100, ctypes.c_void_p(600))
+    return read_together(self, ordinals)
+Source.read_together = hangs
+from batchrun.__main__ import main
+main()
+"""
+
+
+def held_by_the_kernel(place: Path, port: int, *, loop: str) -> tuple[subprocess.Popen[bytes], int]:
+    """A run whose main thread the kernel holds up, in the midst of it, and whatever ends that."""
+    keys = environment(job(place, port, more=_IN_AN_HOUR))
+    (place / "gone").touch()
+    code = _HELD_BY_THE_KERNEL if loop == "uvloop" else f"import sys\nsys.modules['uvloop'] = None\n{_HELD_BY_THE_KERNEL}"
+    with (place / "said").open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, "run", "job.toml", "--quiet"], cwd=place, env=keys, stdout=subprocess.DEVNULL, stderr=said
+        )
+    holds = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    until(holds.read_text, process)
+    return process, int(holds.read_text())
+
+
+def said_by(place: Path) -> list[bytes]:
+    return (place / "said").read_bytes().splitlines()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_second_signal_ends_a_run_that_the_kernel_holds_up_in_a_read_of_a_share_that_is_gone(tmp_path, port, name, loop):
+    """No number of them had: the kernel kept the first for the thread that it held up, and nobody heard the others."""
+    process, holds = held_by_the_kernel(tmp_path, port, loop=loop)
+    try:
+        process.send_signal(signal.Signals[name])
+        until(lambda: said_by(tmp_path), process)
+        assert said_by(tmp_path)[0].startswith(b"batchrun: asked to stop, and held up by the kernel")
+        process.send_signal(signal.Signals[name])
+        assert process.wait() == 4
+    finally:
+        os.kill(holds, signal.SIGKILL)
+    assert said_by(tmp_path)[1:] == [_AT_ONCE]
+    (tmp_path / "gone").unlink()
+    again = starting(tmp_path, "run", "job.toml", "--quiet", keys={"HR_KEY": "sk-fake-hr-0123456789"})
+    ended(again)
+    ids = [entry["id"] for entry in children.entries(tmp_path / "run")]
+    assert (again.returncode, len(ids), len(set(ids))) == (0, 40, 40)
+
+
+def test_a_signal_that_came_while_the_kernel_held_the_run_up_drains_it_once_it_goes_on(tmp_path, port):
+    process, holds = held_by_the_kernel(tmp_path, port, loop="asyncio")
+    process.send_signal(signal.SIGINT)
+    until(lambda: said_by(tmp_path), process)
+    (tmp_path / "gone").unlink()
+    os.kill(holds, signal.SIGKILL)
+    assert process.wait() == 4
+    assert _AT_ONCE not in said_by(tmp_path)
+    told = read_statement(tmp_path / "run").total()
+    assert (told.answered, told.in_doubt) == (answered(tmp_path), 0)
+    assert told.pending
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_while_the_input_is_read_ends_it_in_one_line_before_any_call(tmp_path, port, name):
     keys = job(tmp_path, port, 400_000)

@@ -16,7 +16,7 @@ The contract
 - A sync that takes its time holds up what is launched, after two seconds or when what was promised is used up, and nothing else: timeouts,
   answers in flight and signals are seen to meanwhile, and memory stays as it is (`tests/faults/test_stalled.py`). A write, or the making of
   a file, that the kernel holds up holds up the whole loop: nothing is lost by it, the calls are given the time back
-  (`tests/faults/stalled.py`), and a signal is heard after it.
+  (`tests/faults/stalled.py`), and a signal is heeded after it; a second one ends the process all the same (`edge/signals.py`).
 - The end of attempts.log goes with it. So calls are promised ahead, by workspace and model, in lines that are synced before the calls are
   sent (`core/ledger/promises.py`): what a lost machine may have sent and no line tells of counts as in doubt, and the bill stays within
   statement and doubt (`tests/core/ledger/test_promises.py`; `tests/faults/power.py`). A killed process loses no line, and an opening that
