@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from batchrun.core.model import Failure, Reply, Usage
@@ -34,6 +35,8 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
     status, usage, request_id, line = around
     if flaw := _flaw(choices):
         return mishap(flaw, in_doubt=usage is None, status=status, request_id=request_id, usage=usage)
+    if len(choices) > 1:
+        choices = _in_order(choices)
     first = choices[0]
     message = first["message"]
     content = message.get("content")
@@ -84,6 +87,14 @@ def request_id_in(fields: Fields) -> str | None:
 def sourced(reply: Reply | Failure, found: object) -> Reply | Failure:
     """*reply* with what the provider's search *found* for it: where the answer is from."""
     return replace(reply, search_info=found) if found and isinstance(reply, Reply) else reply
+
+
+def _in_order(choices: list[Any]) -> list[Any]:
+    """*choices* by their index, as those of a stream are; as they came where one has none, or that of another."""
+    indices = [choice.get("index") for choice in choices]
+    if any(type(index) is not int for index in indices) or len({*indices}) < len(indices):
+        return choices
+    return sorted(choices, key=itemgetter("index"))
 
 
 def _flaw(choices: list[Any]) -> str | None:

@@ -129,6 +129,23 @@ def test_a_choice_that_holds_nothing_more_stands_in_its_reply_once(choice):
     assert reply(ANSWER | {"choices": [choice]}).choices is None
 
 
+def test_several_choices_are_told_by_their_index_as_those_of_a_stream_are():
+    first, second = CHOICE, CHOICE | {"index": 1, "message": MESSAGE | {"content": "b"}}
+    got = reply(ANSWER | {"choices": [second, first]})
+    assert (got.content, got.choices) == ("好", [first, second])
+    events = b"".join(b"data: " + orjson.dumps(ANSWER | {"choices": [each]}) + b"\n\n" for each in (second, first))
+    streamed = reading.read(OPENAI.dialect, {"n": 2}, 200, {}, events)
+    assert isinstance(streamed, Reply)
+    assert streamed.content == got.content
+
+
+@pytest.mark.parametrize("index", [{}, {"index": None}, {"index": "0"}, {"index": True}, {"index": 7}])
+def test_several_choices_that_no_index_orders_stand_as_they_came(index):
+    other = {name: value for name, value in CHOICE.items() if name != "index"} | {"message": MESSAGE | {"content": "b"}}
+    choices = [CHOICE | {"index": 7}, other | index, CHOICE | {"index": 1}]
+    assert reply(ANSWER | {"choices": choices}).choices == choices
+
+
 def test_of_several_choices_none_may_be_unfinished():
     assert failure(ANSWER | {"choices": [CHOICE, CHOICE | {"finish_reason": None}]}).code == "no_finish_reason"
 
