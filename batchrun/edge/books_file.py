@@ -156,8 +156,9 @@ def _hold(lock: int, path: Path) -> None:
 
 
 def _is_run(path: Path) -> bool:
+    """Whether a run stands at *path*: what cannot be read there is told by who counts it; one without a description was paid too."""
     try:
-        found = _status(path / "run.json")
+        found = _status(path / "run.json") or _status(path / "attempts.log")
     except PermissionError:
         # Books are their owner's alone: who may not enter a directory shares none with whoever runs there. A volume has its lost+found.
         return False
@@ -165,7 +166,7 @@ def _is_run(path: Path) -> bool:
         if error.errno in {errno.ENOTDIR, errno.ELOOP}:
             return False
         raise
-    return found is not None and stat.S_ISREG(found.st_mode)
+    return found is not None and not stat.S_ISDIR(found.st_mode)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.money.books import Books, Part
@@ -97,7 +98,7 @@ class OtherRuns:
     def _read_ledger(self, directory: Path, named: Mapping[Path, str]) -> Part:
         size, _ = ledger_bytes(directory)
         run_directory.refuse_pipes(directory)
-        described = run_directory.read_description(directory) or {}
+        described = self._described(directory)
         job, known = described.get("name", ""), described_job(described)
         rehearsed = {name: each.endpoint.simulated for name, each in known.workspaces_resolved().items()} if known else {}
         copies = {key: Purse(purse.cap, purse.most, purse.cost) for key, purse in self.present().items()}
@@ -112,6 +113,13 @@ class OtherRuns:
         spent = {key: copy.page(self._wall_time()).spent for key, copy in copies.items()}
         # Looked at afterwards: what it tells now it told then, or more.
         return Part(spent, dict(spent), sizes=dict.fromkeys(spent, size), run=which(directory), stands_in=self._wholes_of(directory, named))
+
+    def _described(self, directory: Path) -> Mapping[str, Any]:
+        """What tells whose the run in *directory* is; raises RunDamagedError where nothing does, and that is asked."""
+        described = run_directory.read_description(directory)
+        if described is None and any(purse.cap.whose.startswith("job ") for purse in self._purses):
+            raise RunDamagedError(f"{directory / 'run.json'} is gone, which tells of what job it is: put it back, or run that job again")
+        return described or {}
 
     def _wholes_of(self, directory: Path, named: Mapping[Path, str]) -> tuple[str, ...]:
         """The names of the directories, this process's own among them, that *directory* is a copy of and tells no more than."""

@@ -474,6 +474,36 @@ def test_a_run_beside_that_cannot_be_counted_is_named_before_any_call_with_what_
     run.close()
 
 
+def spent_beside(folder):
+    """A run that has spent 15 today, of which no book tells."""
+    run = Run(folder, "a").open()
+    for tokens in (7, 8):
+        run.send()
+        run.settle(tokens)
+    run.close()
+    (folder / ".books.json").unlink()
+    return folder / "a" / "run.json"
+
+
+def test_a_run_beside_whose_description_is_a_pipe_is_no_run_that_has_spent_nothing(tmp_path):
+    """It had counted as none at all, and the day's budget was there to be spent once more."""
+    description = spent_beside(tmp_path)
+    description.unlink()
+    os.mkfifo(description)
+    with pytest.raises(RunDamagedError, match=rf"cannot be counted.* {description}: is a pipe"):
+        Run(tmp_path, "b").open()
+
+
+def test_a_run_beside_whose_description_was_moved_away_is_counted_or_where_that_tells_whose_it_is_asked_for(tmp_path):
+    description = spent_beside(tmp_path)
+    description.rename(description.with_name("run.json.old"))
+    with pytest.raises(RunDamagedError, match=rf"cannot be counted.* {description} is gone, .* put it back, or run that job again"):
+        Run(tmp_path, "c", whose="job job").open()
+    run = Run(tmp_path, "b").open()
+    assert run.page.others == 15
+    run.close()
+
+
 def test_a_link_that_leads_to_a_run_of_the_folder_is_no_other_run(tmp_path):
     """Many keep a ``latest`` beside their runs."""
     for name in ("a", "b"):

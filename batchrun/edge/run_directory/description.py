@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.errors import JobError, LedgerError, RunDamagedError, RunTooNewError, said_by
-from batchrun.edge.run_directory.places import is_there
+from batchrun.edge.run_directory.places import NO_FILE, is_there
 from batchrun.edge.run_directory.whole import as_read, write_summary
 
 FORMAT = 1
@@ -25,6 +26,8 @@ def read_description(directory: Path) -> dict[str, Any] | None:
     """Read run.json; None where there is none. Raise RunDamagedError where it cannot be understood."""
     path = directory / "run.json"
     try:
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise RunDamagedError(f"{path}: {NO_FILE}")
         described = orjson.loads(path.read_bytes())
         if not isinstance(described, dict) or not isinstance(described["format"], int):
             raise RunDamagedError(f"{path}: is no description of a run; move it away if it was put there by hand")

@@ -9,6 +9,9 @@ from pathlib import Path
 from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.folders import written_in
 
+NO_FILE = "is a pipe, a socket or a device, and no file of a run: remove it"
+"""Why nothing is read from it: that could wait for ever."""
+
 
 def make(directory: Path) -> None:
     """Make a directory in the run's own where there is none; raises LedgerError where it cannot be made."""
@@ -41,7 +44,7 @@ def refuse_pipes(directory: Path) -> None:
                 if each.is_dir():
                     folders += [each.path] if folder is directory else []
                 elif not each.is_file() and _is_there(each):
-                    raise RunDamagedError(f"{each.path}: is a pipe, a socket or a device, and no file of a run: remove it")
+                    raise RunDamagedError(f"{each.path}: {NO_FILE}")
 
 
 def _is_there(entry: os.DirEntry[str]) -> bool:
