@@ -240,7 +240,7 @@ async def _carried_out(
         Files(settings.directory, run_directory.open_to_append), opening.number,
         form=job.output.form, raw=job.output.raw, price=pricer(plans.prices, settings.workspaces), boot=history.boot_id(),
     )  # fmt: skip
-    async with closing_beside(ledger):
+    async with closing_beside(ledger, way):
         if opening.followed is not None:
             ledger.be_followed(opening.followed.take)
         ledger.opened(time())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,9 @@ from batchrun.running.opening import Opening
 from batchrun.running.preparing import Preparer
 from batchrun.running.wishes import MOST_UNREADABLE, Wishes
 
+_TIME_TO_CLOSE = 10.0
+"""Seconds from the signal that breaks a run off to the end of its last sync: one that hangs would hold it up for ever."""
+
 
 @slotted
 class UnderWay:
@@ -34,6 +38,7 @@ class UnderWay:
     at_first_signal: Callable[[str], None] | None = None
     """None before the first call can be made: none is made then."""
     at_further_signals: Callable[[], None] = stop_at_once
+    _overdue: asyncio.TimerHandle | None = None
 
     def signalled(self, name: str) -> None:
         """Do what the first signal leads to now."""
@@ -45,6 +50,17 @@ class UnderWay:
     def signalled_again(self) -> None:
         """Do what any further signal leads to now."""
         self.at_further_signals()
+
+    def must_close(self) -> None:
+        """End the process, as any further signal would, where the ledger is not closed in time."""
+        self.at_further_signals = stop_at_once
+        if self._overdue is None:
+            self._overdue = asyncio.get_running_loop().call_later(_TIME_TO_CLOSE, stop_at_once)
+
+    def closed(self) -> None:
+        """Take note that the ledger is closed."""
+        if self._overdue is not None:
+            self._overdue.cancel()
 
     def not_read(self, workspace: str, reason: str) -> None:
         """Take note of a row that could not be read; of an input that was replaced, that may be all of them."""
@@ -70,7 +86,7 @@ async def drive(
         def break_off() -> None:
             under_way.cancel()
             # A sync that hangs, for which calls wait, cannot be cancelled.
-            way.at_further_signals = stop_at_once
+            way.must_close()
 
         def finish(signal: str) -> None:
             wishes.note(f"{signal}: the run is over, and its account is being made; once more stops at once")
@@ -91,8 +107,11 @@ async def drive(
 
 
 @asynccontextmanager
-async def closing_beside(ledger: Ledger) -> AsyncIterator[None]:
-    """Close *ledger* when the block is left, whatever it is left by, and beside the event loop: a sync that hangs holds up no signal."""
+async def closing_beside(ledger: Ledger, way: UnderWay) -> AsyncIterator[None]:
+    """Close *ledger* when the block is left, whatever it is left by, and beside the event loop: a sync that hangs holds up no signal.
+
+    *way* is told when that is done.
+    """
     begun = False
 
     def close() -> None:
@@ -110,6 +129,8 @@ async def closing_beside(ledger: Ledger) -> AsyncIterator[None]:
                 if begun:
                     raise
                 ledger.close()  # There is no thread for it.
+            finally:
+                way.closed()
 
 
 @asynccontextmanager

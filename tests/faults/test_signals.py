@@ -432,6 +432,21 @@ main()
 """
 
 
+_HELD_BY_ITS_SYNCS = """
+import anyio
+from batchrun.edge.ledger import Files
+from batchrun.engine import Engine
+def hangs(self, dirty):
+    open("closing", "w").close()
+    open("go-on").close()
+async def run(self):
+    await anyio.sleep_forever()
+Files.sync_all, Engine.run = hangs, run
+from batchrun.__main__ import main
+main()
+"""
+
+
 def test_a_second_signal_ends_a_run_whose_media_are_on_a_share_that_hangs_and_its_account_is_made(tmp_path, port):
     seeing = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "share/a.png"}}]}]}
     process = held_at_its_end(tmp_path, port, _HELD_BY_A_SHARE_THAT_IS_GONE, more=[{"id": "seen", "model": "qwen-vl-max", **seeing}])
@@ -443,6 +458,18 @@ def test_a_second_signal_ends_a_run_whose_media_are_on_a_share_that_hangs_and_it
     told = read_statement(tmp_path / "run").total()
     assert (told.answered, told.in_doubt, told.pending) == (20, 0, 1)
     assert (tmp_path / "run" / "usage.csv").exists()
+
+
+_AND_SOON = "from batchrun.running import under_way\nunder_way._TIME_TO_CLOSE = 0.5\n"
+
+
+@pytest.mark.parametrize("held", [_HELD_BY_A_PROMISE, _HELD_BY_ITS_SYNCS], ids=["that calls wait for", "that goes on behind"])
+def test_a_second_signal_ends_a_run_within_seconds_though_a_sync_hangs(tmp_path, port, held):
+    process = held_at_its_end(tmp_path, port, _AND_SOON + held)
+    heard(process, signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    _, said = ended(process)
+    assert (process.returncode, said.splitlines()[-1:]) == (4, [_AT_ONCE])
 
 
 def test_a_further_signal_ends_a_run_whose_calls_wait_for_a_sync_that_hangs(tmp_path, port):

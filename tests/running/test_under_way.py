@@ -9,7 +9,7 @@ import anyio
 from batchrun.core.ledger.attempts import Closed, read_attempt
 from batchrun.edge import run_directory
 from batchrun.edge.ledger import Files, Ledger
-from batchrun.running.under_way import closing_beside
+from batchrun.running.under_way import UnderWay, closing_beside
 
 
 def test_a_ledger_that_there_is_no_thread_to_close_in_is_closed_all_the_same(tmp_path, monkeypatch):
@@ -18,7 +18,7 @@ def test_a_ledger_that_there_is_no_thread_to_close_in_is_closed_all_the_same(tmp
 
     async def main() -> None:
         ledger = Ledger(Files(tmp_path, run_directory.open_to_append), 1, boot="this one")
-        async with closing_beside(ledger):
+        async with closing_beside(ledger, UnderWay()):
             ledger.opened(1.0)
             monkeypatch.setattr(threading.Thread, "start", not_begun)
 
