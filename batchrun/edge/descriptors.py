@@ -11,7 +11,7 @@ import resource
 from batchrun.core.errors import JobError
 
 _SPARE = 64
-"""For what comes and goes: name lookups, media, summaries, the syncing of directories."""
+"""For what comes and goes: name lookups, summaries, the syncing of directories."""
 _LEAST = 48
 """With which any verb can read what it is asked about, and a run tell what it needs."""
 
@@ -27,17 +27,20 @@ def provide_the_least() -> None:
         raise JobError(f"this process may have {hard} files open, and needs {_LEAST} at the least: {_way_out(_LEAST)}") from None
 
 
-def provide(connections: int, files: int) -> None:
+def provide(connections: int, files: int, at_times: int = 0) -> None:
     """Make sure that so many can be open beside what is open now, raising the soft limit where the hard one allows.
 
-    Raises JobError where it does not.
+    Raises JobError where it does not. It is raised for those that are open *at_times*, too, as far as that goes.
     """
     needed = _open_now() + connections + files + _SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
+    wanted = needed + at_times
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
+    if hard != resource.RLIM_INFINITY:
+        wanted = max(min(wanted, hard), needed, soft)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (ValueError, OSError):
         raise JobError(
             f"this run may have {needed:,} files and connections open at a time ({connections:,} calls in flight, {files:,} output files), "

@@ -50,7 +50,7 @@ from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, opened, read_schema, refuse_its_own
 from batchrun.running.parks import Models, models_of, parks_before_any_call, tell_outages, tell_parks, with_what_was_meant
 from batchrun.running.planning import Keeping, Learnt, read_learnt, schedule
-from batchrun.running.preparing import Preparer, transport_of
+from batchrun.running.preparing import Preparer, most_open_for_media, transport_of
 from batchrun.running.simulated import simulated
 from batchrun.running.statements import read_statement
 from batchrun.running.summing_up import sum_up
@@ -140,7 +140,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         opening = await _begun(stack, settings)
         way = UnderWay()
         await stack.enter_async_context(heard(way, wishes))
-        _provide_descriptors(settings.workspaces, opening)
+        _provide_descriptors(job, settings.workspaces, opening)
         for note in (*opening.notes, *noticed.shared_keys(keys, {name for name, _ in opening.plan.lanes()})):
             wishes.note(note)
         parks = _parks(settings.workspaces, keys, opening, wishes)
@@ -203,13 +203,13 @@ def _open(stack: AsyncExitStack, settings: _Settings, on_index: Callable[[int, i
     return stack.enter_context(opening)
 
 
-def _provide_descriptors(workspaces: Mapping[str, Workspace], opening: Opening) -> None:
+def _provide_descriptors(job: Job, workspaces: Mapping[str, Workspace], opening: Opening) -> None:
     left = Counter[str]()
     for (workspace, _), rows in opening.plan.lanes().items():
         left[workspace] += rows
     # The simulator answers in this process: each of its connections has both its ends here.
     ends = sum(min(workspaces[name].concurrency, rows) * (2 if workspaces[name].endpoint.simulated else 1) for name, rows in left.items())
-    descriptors.provide(ends, 2 * len(left) + 1)
+    descriptors.provide(ends, 2 * len(left) + 1, most_open_for_media(job, opening.source))
 
 
 async def _planned(

@@ -40,7 +40,15 @@ _READERS = 40
 """Threads that read the media of one folder. They are its own: those that hang, for a share that is gone, hold up no sync of the ledger,
 without which no workspace's calls go on, and no other folder's. Nor are they waited for longer than a call, or when the run is stopped."""
 
+_OPEN_BY_A_READER = 2
+"""A file and the folder that it is in, or two folders."""
+
 Body = dict[str, Any]
+
+
+def most_open_for_media(job: Job, source: Source) -> int:
+    """Files that may be open at a time because media are read."""
+    return _OPEN_BY_A_READER * _READERS * (1 if job.media.root else source.folders)
 
 
 def transport_of(job: Job, connections: int) -> Transport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -35,6 +36,30 @@ def test_the_limit_is_raised_as_far_as_is_needed_and_no_further():
         assert 120 + already <= soft <= 120 + already + 80
         provide(1, 1)
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == soft
+
+
+def test_for_what_is_open_at_times_the_limit_is_raised_as_far_as_that_goes():
+    already = len(list(Path("/dev/fd").iterdir()))
+    with limited(already + 70):
+        provide(100, 20, 300)
+        assert 420 + already <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 420 + already + 80
+        provide(100, 20, 10**9)
+        assert len({*resource.getrlimit(resource.RLIMIT_NOFILE)}) == 1
+
+
+def test_a_run_provides_for_the_media_of_every_folder_that_its_input_stands_in(tmp_path):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rows.jsonl").write_text(json.dumps({"id": name, "prompt": "hello"}))
+    job = Job.model_validate(
+        {
+            "job": {"input": str(tmp_path / "*" / "rows.jsonl"), "output": str(tmp_path / "run")},
+            "defaults": {"endpoint": "simulator", "model": "qwen-plus", "concurrency": 1},
+        }
+    )
+    with limited(len(list(Path("/dev/fd").iterdir())) + 60):
+        assert run_blocking(job, Wishes(dotenv=None)).exit_code == 0
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 3 * 80
 
 
 def test_where_no_directory_tells_what_is_open_the_limit_is_raised_all_the_same(monkeypatch):

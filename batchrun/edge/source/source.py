@@ -161,6 +161,11 @@ class Source:
         """Tell how long the row's line is, with its end."""
         return self.index.span(ordinal) or 0
 
+    @property
+    def folders(self) -> int:
+        """In how many folders the input files stand."""
+        return len({Path(file.shown).parent for file in self._files})
+
     def folder(self, ordinal: int) -> Path:
         """Give the folder of the input file that the row stands in; the working directory for standard input."""
         number, _ = self.index.position(ordinal)
