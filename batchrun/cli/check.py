@@ -11,7 +11,8 @@ import orjson
 from batchrun.cli.run_paths import no_job_files
 from batchrun.cli.saying import put, tell
 from batchrun.core.counted import counted
-from batchrun.telling.checking import Checked, checked
+from batchrun.telling.checking import checked
+from batchrun.telling.findings import Checked
 
 _EPILOG = """\b
 Exit codes
@@ -54,5 +55,5 @@ def _show(found: Checked) -> None:
         rows = ", ".join(f"{count:,} {name}" for name in told if (count := getattr(total, name)) or name == "answered")
         tell(f"{counted(found.lines, 'entry', 'entries')} looked at; rows: {rows}; calls in doubt: {total.in_doubt:,}")
     damaged = sum(1 for each in found.findings if each.damage and not each.mended)
-    way_out = "--repair moves damaged lines aside; no byte is deleted"
+    way_out = "--repair moves damaged lines aside; no byte is deleted" if found.can_be_mended else "that is for a person to put right"
     tell("the run is whole" if found.whole else f"{counted(damaged, 'time')} damaged: {way_out}")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from batchrun.core.classes import slotted, value
 from batchrun.core.counted import counted
 from batchrun.core.errors import RunDamagedError, RunTooNewError
 from batchrun.core.ledger.attempts import Opened, read_attempt
@@ -18,11 +16,11 @@ from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.fold import Fold
-from batchrun.core.ledger.statement import Statement
 from batchrun.core.rows.names import id_digest
 from batchrun.edge import history, mending, run_directory
 from batchrun.edge.trust import LINK
 from batchrun.running.money import most_of
+from batchrun.telling.findings import Checked, Finding
 from batchrun.telling.reading import FILES, LOG
 from batchrun.telling.suspect import Suspects
 
@@ -30,43 +28,6 @@ _SHOWN = 5
 _MARK = b"\xef\xbb\xbf"
 _DEEPEST = 2
 _PRIVATE = {True: 0o700, False: 0o600}
-
-
-@value
-class Finding:
-    """One thing that is not as it should be."""
-
-    place: str
-    """The file, within the run directory, and the line where it is of one."""
-    what: str
-    damage: bool = True
-    """Whether something is wrong with what is held; otherwise it is told, and no harm."""
-    mended: bool = False
-
-
-@slotted
-class Checked:
-    """What a check found."""
-
-    directory: Path
-    run: str
-    findings: list[Finding] = field(default_factory=list)
-    statement: Statement | None = None
-    """Of what is whole."""
-    lines: int = 0
-
-    @property
-    def whole(self) -> bool:
-        """Whether the run can be relied on as it stands now."""
-        return all(finding.mended or not finding.damage for finding in self.findings)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the whole, as ``check --json`` prints it."""
-        told = [
-            {"place": each.place, "what": each.what, "damage": each.damage, "mended": each.mended} for each in self.findings
-        ]  # fmt: skip
-        total = self.statement.total().as_json() if self.statement else None
-        return {"run": self.run, "whole": self.whole, "lines": self.lines, "findings": told, "total": total}
 
 
 def checked(directory: Path, *, repair: bool) -> Checked:
@@ -105,9 +66,9 @@ class _Check:
         self._close()
         return self._found
 
-    def _tell(self, place: Path | str, what: str, *, damage: bool = True, mended: bool = False) -> None:
+    def _tell(self, place: Path | str, what: str, *, damage: bool = True, mended: bool = False, by_hand: bool = False) -> None:
         shown = place.relative_to(self._directory).as_posix() if isinstance(place, Path) else place
-        self._found.findings.append(Finding(shown, what, damage, mended))
+        self._found.findings.append(Finding(shown, what, damage, mended, by_hand or (self._repair and not mended)))
 
     def _description(self) -> dict[str, Any]:
         """Read run.json; nothing of one that is damaged, or not there: the rows that are pending are not known then."""
@@ -135,7 +96,7 @@ class _Check:
     def _mode(self, path: Path, mode: int) -> None:
         if stat.S_ISLNK(mode):
             # A run looks no deeper: it writes nothing there.
-            self._tell(path, LINK, damage=len(path.relative_to(self._directory).parts) <= _DEEPEST)
+            self._tell(path, LINK, damage=len(path.relative_to(self._directory).parts) <= _DEEPEST, by_hand=True)
         elif mode & 0o077:
             wanted = _PRIVATE[stat.S_ISDIR(mode)]
             mended = self._repair and _has_mode(path, wanted)
@@ -158,7 +119,7 @@ class _Check:
     def _log(self, files: Iterable[Path]) -> None:
         path = self._directory / LOG
         if not path.exists() and self._has_called(files):
-            self._tell(path, "is not there: calls and doubt are not known", damage=self._found.run != "")
+            self._tell(path, "is not there: calls and doubt are not known", damage=self._found.run != "", by_hand=True)
         elif not path.exists():
             self._tell(path, "is not there: the run was not started, or ended before its first call", damage=False)
         bad: list[int] = []

@@ -110,6 +110,16 @@ def test_check_says_last_how_often_a_run_is_damaged_and_what_to_do(tmp_path, kin
     assert (told.exit_code, told.output.splitlines()[-1]) == (6, last)
 
 
+@pytest.mark.parametrize("repair", [[], ["--repair"]])
+def test_check_advises_no_repair_of_what_only_a_person_can_put_right(tmp_path, repair):
+    """It had been advised for a link, and by the very repair that had just left it as it was."""
+    made_run(tmp_path / "run")
+    (tmp_path / "run" / "sales" / "results.jsonl").rename(tmp_path / "elsewhere")
+    (tmp_path / "run" / "sales" / "results.jsonl").symlink_to(tmp_path / "elsewhere")
+    told = CliRunner().invoke(batchrun, ["check", str(tmp_path / "run"), *repair])
+    assert (told.exit_code, told.output.splitlines()[-1]) == (6, "1 time damaged: that is for a person to put right")
+
+
 def test_check_says_what_it_found_and_mends_it(tmp_path):
     made_run(tmp_path / "run")
     runner = CliRunner()
