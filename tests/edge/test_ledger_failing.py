@@ -123,6 +123,9 @@ def test_what_ends_a_ledger_is_told_with_the_calls_that_were_under_way(tmp_path)
         with Ledger(Files(tmp_path, open_file), 1) as ledger:
             for number in range(calls):
                 ledger.start(row(f"r-{number}"), Bound(7, 8), 1.0)
+            ledger.flush()
+            # What was to be sent next never is.
+            ledger.start(row("r-next"), Bound(7, 8), 1.0)
             ledger.append(answered("r-1"), 0.0)
             with pytest.raises(LedgerError) as raised:
                 ledger.flush()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -64,8 +64,8 @@ class Files:
         self._dirty: set[File] = set()
         """Were written to since the last sync."""
         self._growths: dict[str, Growth] = {}
-        self.under_way: Sized = ()
-        """Calls that a failure leaves in doubt: how many they are is told with it."""
+        self.under_way: Callable[[], int] = lambda: 0
+        """Calls that a failure leaves in doubt, so many: that is told with it."""
         self.marked = False
         """Whether what is written is marked (`growths`): it is digested for that, and only a run that is followed asks."""
         self.broken: LedgerError | None = None
@@ -204,7 +204,7 @@ class Files:
                 os.posix_fadvise(file.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _break(self, path: Path, what: str, error: OSError) -> LedgerError:
-        count = len(self.under_way)
+        count = self.under_way()
         one, many = "call was under way: it may have been billed, and counts", "calls were under way: they may have been billed, and count"
         doubt = f"{counted(count, one, many)} as in doubt. " if count else ""
         mend = (

@@ -61,7 +61,9 @@ class Ledger:
         self._wall_time = wall_time
         self._attempts = 0
         self._under_way: dict[str, UnderWay] = {}
-        files.under_way = self._under_way
+        self._starting = 0
+        """Of these, so many that are sent once the next flush has written that they start."""
+        files.under_way = lambda: len(self._under_way) - self._starting
         self._lines: list[bytes] = []
         """Of attempts.log, not handed to its file yet."""
         self._due = False
@@ -118,6 +120,7 @@ class Ledger:
         self._lines.append(started_line(name, at, row, most))
         self._due = True
         self._under_way[name] = row, at, most
+        self._starting += 1
         return name
 
     def end(self, attempt: str, verdict: str, result: Reply | Failure, at: float) -> None:
@@ -153,6 +156,7 @@ class Ledger:
         if self._due:
             self._note_lines()
         self._files.flush()
+        self._starting = 0
 
     def tell(self) -> None:
         """Tell whoever follows what is written, where it is worth it: calls are made before that, and not after."""
