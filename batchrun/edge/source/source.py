@@ -119,15 +119,19 @@ class Source:
         """Close the input files."""
         self._files.close()
 
-    def read_together(self, ordinals: Sequence[int]) -> dict[int, Row | RowChanged]:
-        """Read rows that are asked at one time, what stands close together at once; long ones are left to `read`, and all that fails."""
+    def read_together(self, ordinals: Sequence[int]) -> dict[int, Row]:
+        """Read rows that are asked at one time, what stands close together at once.
+
+        Long ones are left to `read`, and all that fails: a share may give less than it was asked for.
+        """
         places = zip(ordinals, self.index.places(ordinals), strict=True)
         short = {ordinal: place for ordinal, place in places if place[2] is not None and place[2] <= _SHORT}
         try:
             lines = self._files.lines(cast("list[tuple[int, int, int]]", [*short.values()]))
         except OSError:
             return {}
-        return {ordinal: self._row(ordinal, place, line) for (ordinal, place), line in zip(short.items(), lines, strict=True)}
+        rows = [(ordinal, self._row(ordinal, place, line)) for (ordinal, place), line in zip(short.items(), lines, strict=True)]
+        return {ordinal: row for ordinal, row in rows if isinstance(row, Row)}
 
     def read(self, ordinal: int) -> Row | RowChanged:
         """Read the row with this ordinal, made ready to be asked."""
