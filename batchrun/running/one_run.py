@@ -134,9 +134,6 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
     async with AsyncExitStack() as stack:
         if wishes.handle_signals:
             stack.enter_context(lost_steps.told(give_up))
-        # Before anything is made there: it may be the user's own folder.
-        refuse_its_own(job, settings.directory)
-        stack.enter_context(run_directory.locked(settings.directory))
         opening = await _begun(stack, settings)
         way = UnderWay()
         await stack.enter_async_context(heard(way, wishes))
@@ -172,7 +169,7 @@ def _held(opening: Opening, scheduler: Scheduler, statement: Statement) -> int:
 
 
 async def _begun(stack: AsyncExitStack, settings: _Settings) -> Opening:
-    """Open the run; a signal that comes meanwhile ends it before any call, and another one at once."""
+    """Lock and open the run; a signal that comes meanwhile ends it before any call, and another one at once."""
     wishes, asked = settings.wishes, list[str]()
 
     def stop_if_asked() -> None:
@@ -196,6 +193,9 @@ async def _begun(stack: AsyncExitStack, settings: _Settings) -> Opening:
 
 def _open(stack: AsyncExitStack, settings: _Settings, on_index: Callable[[int, int], None]) -> Opening:
     wishes = settings.wishes
+    # Before anything is made there: it may be the user's own folder.
+    refuse_its_own(settings.job, settings.directory)
+    stack.enter_context(run_directory.locked(settings.directory))
     opening = opened(
         settings.job, settings.workspaces, settings.directory, strict=wishes.strict, retry_rejected=wishes.retry_rejected,
         hold_in_doubt=wishes.holds_in_doubt(settings.job), on_progress=on_index,

@@ -552,6 +552,28 @@ def test_a_signal_that_came_while_the_kernel_held_the_run_up_drains_it_once_it_g
     assert told.pending
 
 
+_HELD_BY_A_SHARE_THAT_WAS_GONE_BEFORE = """
+from batchrun.running import one_run
+def hangs(*parts, **named):
+    open("closing", "w").close()
+    open("go-on").close()
+one_run.LOOKED_AT = hangs
+from batchrun.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("first", ["refuse_its_own", "opened", "run_directory.locked"])
+def test_a_second_signal_ends_a_run_that_finds_the_share_gone_before_it_has_begun(tmp_path, port, first):
+    process = held_at_its_end(tmp_path, port, _HELD_BY_A_SHARE_THAT_WAS_GONE_BEFORE.replace("LOOKED_AT", first))
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(signal.SIGINT)
+    _, said = ended(process)
+    assert (process.returncode, said.splitlines()) == (4, [_AT_ONCE])
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_while_the_input_is_read_ends_it_in_one_line_before_any_call(tmp_path, port, name):
     keys = job(tmp_path, port, 400_000)
