@@ -148,7 +148,7 @@ class Books:
         return cap - self.runs[run].taken.get(page, _NOTHING) - self.others(run, page)
 
     def forget_before(self, month: str) -> None:
-        """Drop the pages of months long gone; *month* is the present one, ``2026-11``."""
+        """Drop the pages of months long gone, and the runs that have no other; *month* is the present one, ``2026-11``."""
         year, number = map(int, month.split("-"))
         whole = year * 12 + number - 1 - _KEPT_MONTHS
         oldest = f"{whole // 12:04}-{whole % 12 + 1:02}"
@@ -156,6 +156,9 @@ class Books:
             for pages in (part.taken, part.spent, part.sizes):
                 for page in [page for page in pages if page.rpartition(" | ")[2] < oldest]:
                     del pages[page]
+        # A run a night, each in a directory of its own, would stay here for ever, and be read and written for every call.
+        for name in [name for name, part in self.runs.items() if not (part.taken or part.spent or part.sizes)]:
+            del self.runs[name]
 
     def as_bytes(self) -> bytes:
         """Return the file's content."""

@@ -106,6 +106,9 @@ def test_pages_of_months_long_gone_are_dropped():
     assert [page.rpartition(" ")[2] for page in kept.runs["a"].taken] == ["2026-08-01", "2026-11", "2026-11-25"]
     kept.forget_before("2027-02")
     assert [page.rpartition(" ")[2] for page in kept.runs["a"].taken] == ["2026-11", "2026-11-25"]
+    kept.runs["b"] = Part({f"w | CNY | p | 2027-02-{day:02}": Decimal(1) for day in (1, 2)})
+    kept.forget_before("2027-05")
+    assert kept.runs.keys() == {"b"}, "a run that has no page is none"
 
 
 def taken(kept):
