@@ -16,17 +16,17 @@ from tests.faults.points import struck
     ("call", "number", "way", "code"),
     [
         ("mkdir", 2, "full from then on", 4),
-        ("openat", 18, "fails once", 4),
+        ("openat", 19, "fails once", 4),
         ("write", 7, "killed", -9),
         ("write", 12, "full from then on", 4),
         ("fdatasync", 1, "fails once", 4),
         ("rename", 4, "killed", -9),
         ("openat", 1, "ENFILE once", 2),
-        ("openat", 8, "ESTALE from then on", 2),
-        ("openat", 15, "EROFS from then on", 4),
-        ("openat", 26, "EMFILE from then on", 4),
-        ("openat", 36, "ENOTCONN once", 4),
-        ("openat", 13, "full from then on", 4),
+        ("openat", 9, "ESTALE from then on", 2),
+        ("openat", 16, "EROFS from then on", 4),
+        ("openat", 27, "EMFILE from then on", 4),
+        ("openat", 37, "ENOTCONN once", 4),
+        ("openat", 14, "full from then on", 4),
         ("rename", 2, "killed", -9),
         ("rename", 2, "fails once", 0),
     ],
@@ -38,7 +38,7 @@ def test_a_run_that_is_struck_says_so_and_goes_on(tmp_path, call, number, way, c
 
 
 @pytest.mark.parametrize(
-    ("call", "number", "way"), [("openat", 32, "full from then on"), ("flock", 3, "fails once"), ("openat", 35, "ESTALE once")],
+    ("call", "number", "way"), [("openat", 34, "full from then on"), ("flock", 5, "fails once"), ("openat", 37, "ESTALE once")],
     ids=["its own hold on the books", "the books' lock", "the folder of the runs beside it"],
 )  # fmt: skip
 def test_a_run_whose_books_cannot_be_kept_says_so_before_any_call_and_goes_on(tmp_path, call, number, way):
