@@ -130,7 +130,8 @@ def struck_cleanly(ended: Ended, *, killed: bool) -> None:
     assert "Traceback" not in ended.said, ended.said
     if ended.code == 2:
         assert not ended.called, "a job or an input that cannot be read is told before anything is spent"
-        assert ".toml: " in ended.said or ".jsonl" in ended.said, ended.said
+        named = ".toml: ", ".jsonl", "cannot be used as a run directory"
+        assert any(each in ended.said for each in named), ended.said
     if ended.code == 4:
         told = [line for line in ended.said.splitlines() if line.startswith(("batchrun: ", "not read: "))]
         assert len(told) == 1, ended.said
