@@ -8,7 +8,8 @@ would be cut again, and paid for again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import field, replace
 from typing import Any
 
@@ -25,6 +26,7 @@ _FENCED = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 _LONGEST_COMPLAINT = 300
 _LONGEST_PLACE = 100
 _MOST_COMPLAINTS = 3
+_OF_EVERY_TYPE: tuple[Any, ...] = ({"a": 0}, ["a"], "a", 0, 0.5, True, None)
 _SURELY_WRITABLE = 200
 """Brackets, and so levels at the most."""
 _ADVICE = (
@@ -47,15 +49,20 @@ class Schema:
         kind = jsonschema.validators.validator_for(document, default=jsonschema.Draft202012Validator)
         try:
             kind.check_schema(dict(document))
-            _follow(document, kind.META_SCHEMA["$schema"])
             # An empty registry: nothing is fetched from anywhere.
             self._validator = kind(document, registry=referencing.Registry())
             # Nothing may be refused for the schema's own sake once answers are paid for.
+            for part in [*_followed(document, kind)]:
+                _tried(self._validator.evolve(schema=part))
             for _ in self._validator.iter_errors({}):
                 pass
         except jsonschema.SchemaError as error:
             where = "/".join(map(str, error.absolute_path)) or "its top"
             raise _no_schema(f"{where}: {error.message[:_LONGEST_COMPLAINT]}") from None
+        except re.error as error:
+            raise _no_schema(f"{error.pattern!r:.{_LONGEST_COMPLAINT}} is not a 'regex'") from None
+        except jsonschema.exceptions.UnknownType as error:
+            raise _no_schema(f"{error.type!r:.{_LONGEST_COMPLAINT}} is no type") from None
         except (referencing.exceptions.Unresolvable, ValueError) as error:
             raise _no_schema(f"a $ref leads nowhere in it: {str(error)[:_LONGEST_COMPLAINT]}") from None
         except RecursionError:
@@ -70,12 +77,17 @@ class Schema:
         return [f"{_place(error.absolute_path)}: {error.message}" for error in errors[:_MOST_COMPLAINTS]]
 
 
-def _follow(document: Mapping[str, Any], dialect: str) -> None:
-    """Follow every reference of a schema; raises what `referencing` raises for one that leads out of it, or nowhere."""
+def _followed(document: Mapping[str, Any], kind: Any) -> Iterator[Mapping[str, Any]]:
+    """Every schema within one, and within what its references lead to.
+
+    Raises what `referencing` raises for a reference that leads out of it, or nowhere, and JobError where it leads to what is no schema:
+    what stands beside those that the dialect knows of (``#/components/schemas/…``) nobody has checked.
+    """
+    import jsonschema  # noqa: PLC0415
     import referencing  # noqa: PLC0415
 
-    kind = referencing.jsonschema.specification_with(dialect)
-    top = kind.create_resource(document)
+    dialect = referencing.jsonschema.specification_with(kind.META_SCHEMA["$schema"])
+    top = dialect.create_resource(document)
     waiting = [(top, referencing.Registry().resolver_with_root(top))]
     seen: set[int] = set()
     while waiting:
@@ -83,11 +95,28 @@ def _follow(document: Mapping[str, Any], dialect: str) -> None:
         if id(schema.contents) in seen or not isinstance(schema.contents, Mapping):
             continue
         seen.add(id(schema.contents))
+        yield schema.contents
         for word in ("$ref", "$dynamicRef"):
             if isinstance(where := schema.contents.get(word), str):
                 found = resolver.lookup(where)
-                waiting.append((kind.create_resource(found.contents), found.resolver))
+                try:
+                    kind.check_schema(found.contents)
+                except jsonschema.SchemaError as error:
+                    place = "/".join(map(str, (where, *error.absolute_path)))
+                    raise _no_schema(f"{place}: {error.message[:_LONGEST_COMPLAINT]}") from None
+                waiting.append((dialect.create_resource(found.contents), found.resolver))
         waiting += [(inner, resolver.in_subresource(inner)) for inner in schema.subresources()]
+
+
+def _tried(validator: Any) -> None:
+    """Raise what checking any value comes to for the sake of the schema itself: a pattern or a type that its dialect lets pass."""
+    import referencing  # noqa: PLC0415
+
+    for value in _OF_EVERY_TYPE:
+        # Where its references lead is seen to by itself: here they start at the top.
+        with suppress(referencing.exceptions.Unresolvable):
+            for _ in validator.iter_errors(value):
+                pass
 
 
 def _no_schema(why: str) -> JobError:
