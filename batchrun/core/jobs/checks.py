@@ -5,6 +5,7 @@ The job is looked at as it was written, whatever else is wrong with it, so that 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from batchrun.core.jobs.endpoints import KNOWN_NAMES, SIMULATOR, endpoint_of, is_host, is_url
@@ -37,6 +38,24 @@ def misfits(raw: Any) -> Iterator[Wrong]:
             yield from _workspace(raw, name)
     yield from _simulator(raw)
     yield from _too_long(raw, ())
+    yield from _no_json(_table(raw, "answers").get("schema"), ("answers", "schema"))
+
+
+def _no_json(value: Any, loc: Loc) -> Iterator[Wrong]:
+    """Find what TOML has and JSON has not: no answer would ever be that, and each would be paid for, and refused."""
+    match value:
+        case dict():
+            for name, inner in value.items():
+                yield from _no_json(inner, (*loc, str(name)))
+        case list():
+            for place, inner in enumerate(value):
+                yield from _no_json(inner, (*loc, place))
+        case None | str() | int():
+            return
+        case float() if math.isfinite(value):
+            return
+        case _:
+            yield Wrong(loc, shown(value), "what JSON can carry: text, numbers, true, false, lists and tables; a date is text there")
 
 
 def _too_long(value: Any, loc: Loc) -> Iterator[Wrong]:

@@ -1,9 +1,10 @@
+import math
 import tomllib
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import deepcopy
-from datetime import date
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import reduce
 from operator import getitem
@@ -288,6 +289,18 @@ def test_an_integer_that_no_json_keeps_is_a_mistake_wherever_it_stands(huge):
     assert sum("parameters" in place for place in told) == 1
     kept = {"job": INPUT, "defaults": {"endpoint": "simulator"}, "simulator": {"seed": 2**64 - 1}}
     assert Job.model_validate(kept).simulator.seed == 2**64 - 1
+
+
+@pytest.mark.parametrize("value", [date(2026, 11, 29), time(7, 32), datetime(2026, 11, 29, tzinfo=UTC), math.inf, math.nan])
+def test_what_toml_has_and_no_answer_is_a_mistake_in_a_schema(value):
+    """Each answer had been paid for, asked for again, and refused: nothing in JSON is a date."""
+    tables = {"job": INPUT, "defaults": {"endpoint": "simulator"}}
+    told = refused(tables | {"answers": {"schema": {"properties": {"day": {"enum": ["2026-11-29", value]}}}}})
+    assert told == {
+        "answers.schema.properties.day.enum.1": ("what JSON can carry: text, numbers, true, false, lists and tables; a date is text there")
+    }
+    fits = {"type": "object", "properties": {"a": {"const": "2026-11-29"}, "b": {"enum": [1, 0.5, True, None]}}}
+    assert Job.model_validate(tables | {"answers": {"schema": fits}}).answers.schema_ == fits
 
 
 def test_a_journal_longer_than_any_machine_keeps_is_a_mistake():
