@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from batchrun.core.errors import LedgerError, StoppedError
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.model import Answered, Call, Reply, Usage
+from batchrun.core.model import Answered, Call, Failure, Fault, Reply, Scope, Usage
 from batchrun.edge.history import entries as entries_of
 from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.run_directory import open_to_append
@@ -34,6 +35,49 @@ def test_a_disk_that_takes_a_part_of_a_line_ends_the_ledger_before_the_line_coun
         with pytest.raises(LedgerError):
             ledger.start(row("r-3"), Bound(1, 1), 0.0)
     assert (tmp_path / "legal" / "results.jsonl").stat().st_size == size + 10
+
+
+def test_of_a_write_that_a_full_disk_takes_in_part_no_start_stands_of_a_call_that_is_never_sent(tmp_path):
+    """They had counted as in doubt, each with the most that it could have cost, and their rows had waited for a person."""
+    failure = Failure(Fault.AGAIN, Scope.ROW, "overloaded", "busy", "wait", usage=Usage(3, 4))
+
+    def written(name: str, room: float) -> tuple[bytes, bytes]:
+        """What stands before the ends of three calls and the starts of ten others are written, and what stands of those."""
+        log = tmp_path / name / "attempts.log"
+        with Ledger(Files(log.parent, open_to_append), 1) as ledger:
+            names = [ledger.start(row(f"r-{number}"), Bound(7, 8), 1.0) for number in range(3)]
+            ledger.flush()
+            before = log.read_bytes()
+            for each in names:
+                ledger.end(each, "again", failure, 2.0)
+            for number in range(10):
+                ledger.start(row(f"next-{number}"), Bound(7, 8), 3.0)
+            if room < math.inf:
+                with files_no_larger_than(len(before) + int(room)), pytest.raises(LedgerError, match=r"log: could not be written"):
+                    ledger.flush()
+            else:
+                ledger.flush()
+        return before, log.read_bytes().removeprefix(before)
+
+    before, whole = written("all", math.inf)
+    ends, starts, _ = whole.partition(b'{"start"')
+    assert (ends.count(b"\n"), whole.count(starts)) == (3, 10)
+    for room in range(0, len(whole), 37):
+        assert written(str(room), room) == (before, ends[:room])
+
+
+def test_what_another_process_has_written_behind_a_write_that_failed_is_not_cut_off(tmp_path):
+    log = tmp_path / "attempts.log"
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger:
+        ledger.start(row("r-1"), Bound(7, 8), 1.0)
+        ledger.flush()
+        with log.open("ab") as another:
+            another.write(b"another's\n")
+        ledger.start(row("r-2"), Bound(7, 8), 1.0)
+        with files_no_larger_than(log.stat().st_size + 20), pytest.raises(LedgerError):
+            ledger.flush()
+    assert b"another's\n" in log.read_bytes()
+    assert len(log.read_bytes().splitlines()[-1]) == 20
 
 
 def test_an_entry_that_there_is_no_memory_for_is_told_and_the_others_are_written(tmp_path):

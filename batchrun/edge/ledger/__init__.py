@@ -27,7 +27,9 @@ The contract
   (`test_names_are_synced_before_what_is_written_under_them_and_off_the_event_loop`, `tests/faults/test_syncs.py`, `power.py`).
 - The first failed write or sync ends the ledger: every later call raises, nothing more is launched, and the run ends with exit code 4, the
   file and the reason. What was under way then is counted and told, and stands in doubt
-  (`test_the_first_failed_write_ends_the_ledger_for_every_file`; `tests/faults/disk.py`, `points.py`).
+  (`test_the_first_failed_write_ends_the_ledger_for_every_file`; `tests/faults/disk.py`, `points.py`). Calls that were to be sent after
+  that write are not: what a full disk took of their starts is cut off again
+  (`test_of_a_write_that_a_full_disk_takes_in_part_no_start_stands_of_a_call_that_is_never_sent`).
 - An entry that there is no memory to write fails by itself: nothing of it stands, its call is in doubt, the others that came with it are
   written, and the run ends with exit code 4 (`test_an_entry_that_there_is_no_memory_for_is_told_and_the_others_are_written`; a mistake of
   batchrun's own in one row's settling costs the others as little, and ends with exit code 1). Where memory runs out, or anything else

@@ -47,6 +47,8 @@ class File:
     """Where it ends once what is being written stands."""
     lines: list[bytes] = field(default_factory=list)
     """Noted, and not written yet."""
+    starts: int = 0
+    """Of these, the last so many are of calls that are sent once they are written."""
     named: bool = False
     """Whether this opening has synced its name: whatever made it may have been killed before it did."""
 
@@ -86,14 +88,15 @@ class Files:
         """Whether anything was written since the last sync began."""
         return bool(self._dirty)
 
-    def note(self, place: Place, *lines: bytes) -> None:
-        """Note whole lines, in their order; `flush` writes them."""
+    def note(self, place: Place, *lines: bytes, starts: int = 0) -> None:
+        """Note whole lines, in their order; `flush` writes them. The last of them may be *starts* of calls that are sent after it."""
         if self.broken is not None:
             raise self.broken
         file = self._files.get(place) or self._opened(place)
         if not file.lines:
             self._noted.append(file)
         file.lines += lines
+        file.starts = starts
 
     def flush(self) -> None:
         """Write what was noted; on return a killed process can no longer lose it."""
@@ -177,6 +180,7 @@ class Files:
         if self.broken is not None:
             raise self.broken
         self._dirty.add(file)
+        written = 0
         try:
             lines = b"".join(noted)
             file.end += len(lines)
@@ -184,6 +188,7 @@ class Files:
             while written < len(lines):
                 written += os.write(file.descriptor, lines[written:])
         except OSError as error:
+            _take_back(file, written, sum(map(len, noted[len(noted) - file.starts :])))
             raise self._break(file.path, "written", error) from None
         except MemoryError:
             raise self._break(file.path, "written", OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))) from None
@@ -219,6 +224,17 @@ class Files:
             f"{mend} and run the same command again: it goes on from what the files hold"
         )
         return self.broken
+
+
+def _take_back(file: File, written: int, starts: int) -> None:
+    """Cut off what stands of the last so many bytes of a write that failed: they say of calls that they start, and none of them is sent.
+
+    Not where another process has written behind them.
+    """
+    sent = file.end - starts
+    with suppress(OSError):
+        if sent < file.size + written == os.fstat(file.descriptor).st_size:
+            os.ftruncate(file.descriptor, sent)
 
 
 def _at_once(step: Callable[[_Each], None], each: Sequence[_Each]) -> None:

@@ -235,7 +235,7 @@ class Ledger:
         self._due = True
 
     def _note_lines(self) -> None:
-        self._files.note(_LOG, *self._lines)
+        self._files.note(_LOG, *self._lines, starts=self._starting)
         self._lines.clear()
         self._due = False
 
