@@ -6,8 +6,8 @@ ends what the script does in front is none of the run's.
 Python heeds signals in the main thread alone, and nothing ends a call to the kernel that waits for a share that is gone. Where the main
 thread makes it, the kernel keeps the first signal for it, and gives any further one to another thread, which does no more than write its
 number into a pipe that nobody reads. So a thread beside it looks now and then whether one is kept, takes it, and reads that pipe before the
-event loop does. What it hears goes on to the loop; where that heeds none of them for some seconds, it says so, and a second one ends the
-process all the same.
+event loop does. What it hears goes on to the loop; where that heeds the first for some seconds not, it says so, and where it heeds a
+further one not, it ends the process all the same.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class HeldUp(NamedTuple):
 
     tell: Callable[[], None]
     end: Callable[[], None]
-    """At the second; ends the process."""
+    """At the second, be it that the first was heeded; ends the process."""
 
 
 async def watch(drain: Callable[[str], None], stop: Callable[[], None], held_up: HeldUp) -> None:
@@ -149,9 +149,9 @@ class _Listener(threading.Thread):
         if not unheeded:
             self._told = False
             return 0
-        if looks >= _PATIENCE and not self._told:
+        if looks >= _PATIENCE and self._came > 1:
+            self._held_up.end()
+        elif looks >= _PATIENCE and not self._told:
             self._told = True
             self._held_up.tell()
-        if looks >= _PATIENCE and unheeded > 1:
-            self._held_up.end()
         return looks

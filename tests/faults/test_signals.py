@@ -539,6 +539,22 @@ def test_a_second_signal_ends_a_run_that_the_kernel_holds_up_in_a_read_of_a_shar
     assert (again.returncode, len(ids), len(set(ids))) == (0, 40, 40)
 
 
+def test_a_second_signal_ends_a_run_that_heeded_the_first_and_is_held_up_since(tmp_path, port):
+    """In its end, by another process that keeps the books of budgets locked, as one does that is stopped."""
+    keys = job(tmp_path, port, 4000, more=_IN_AN_HOUR)
+    told = (tmp_path / "job.toml").read_text()
+    (tmp_path / "job.toml").write_text(told.replace("[defaults]", 'budget = { tokens = 2_000_000_000, per = "day" }\n[defaults]', 1))
+    process = starting(tmp_path, "run", "job.toml", keys=keys, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    until(lambda: answered(tmp_path) > 10, process)
+    with (tmp_path / ".books.lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        heard(process, signal.SIGTERM)
+        until((tmp_path / "run" / "hr" / "usage.json").exists, process)
+        process.send_signal(signal.SIGTERM)
+        _, said = ended(process)
+    assert (process.returncode, said.splitlines()[-1:]) == (4, [_AT_ONCE])
+
+
 def test_a_signal_that_came_while_the_kernel_held_the_run_up_drains_it_once_it_goes_on(tmp_path, port):
     process, holds = held_by_the_kernel(tmp_path, port, loop="asyncio")
     process.send_signal(signal.SIGINT)
