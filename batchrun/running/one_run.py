@@ -47,10 +47,11 @@ from batchrun.running.budgets import Purses, each_purse, purses_of, take_up, tel
 from batchrun.running.closing import Windows, by_the_clock, windows_of
 from batchrun.running.failing import HELD_UP, MAY_COME_OF_IT, Theirs, first_of_ours, give_up, stop_at_once, told
 from batchrun.running.money import pricer, prices_of
-from batchrun.running.opening import Opening, opened, read_schema, refuse_its_own
+from batchrun.running.opening import Opening, opened, refuse_its_own
 from batchrun.running.parks import Models, models_of, parks_before_any_call, tell_outages, tell_parks, with_what_was_meant
 from batchrun.running.planning import Keeping, Learnt, read_learnt, schedule
 from batchrun.running.preparing import Preparer, most_open_for_media, transport_of
+from batchrun.running.schema_of import read_schema
 from batchrun.running.simulated import simulated
 from batchrun.running.statements import read_statement
 from batchrun.running.summing_up import sum_up

@@ -10,14 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from batchrun import __version__
 from batchrun.core.classes import value
 from batchrun.core.errors import JobError, LedgerError, Mistake, RunDamagedError
 from batchrun.core.jobs.job import Job, Workspace, settings_salt
 from batchrun.core.ledger.doubt import Calls
-from batchrun.core.rows.answers import Schema
 from batchrun.core.rows.reasons import Reason, Reasons, no_rows, told
 from batchrun.core.rows.rows import Inherited
 from batchrun.core.scheduling.past import Past
@@ -48,25 +45,6 @@ class Opening:
     """What is known of the ledger while it is written."""
     no_rows: tuple[Reason, ...] = ()
     """Why most of the lines that are no row are none."""
-
-
-def read_schema(written: Mapping[str, Any] | str | None) -> Schema | None:
-    """Read the schema of a job, a table or the path of a JSON file; raises JobError where it is none."""
-    if not isinstance(written, str):
-        return None if written is None else Schema(written)
-    try:
-        document = orjson.loads(Path(written).read_bytes())
-    except OSError as error:
-        raise _no_schema(written, error.strerror or "cannot be read") from None
-    except orjson.JSONDecodeError as error:
-        raise _no_schema(written, f"not JSON: {error.msg} at line {error.lineno}") from None
-    if not isinstance(document, dict):
-        raise _no_schema(written, "must be a JSON object")
-    return Schema(document)
-
-
-def _no_schema(path: str, why: str) -> JobError:
-    return JobError("the job cannot be started:", (Mistake("answers.schema", f'"{path}"', why),))
 
 
 @contextmanager

@@ -29,7 +29,8 @@ from batchrun.edge.environment import read_keys
 from batchrun.running import noticed
 from batchrun.running.closing import YEAR
 from batchrun.running.money import pricer, prices_of
-from batchrun.running.opening import looked_into, read_schema
+from batchrun.running.opening import looked_into
+from batchrun.running.schema_of import read_schema
 from batchrun.telling import obstacles as wrong
 from batchrun.telling.affording import Affording
 from batchrun.telling.costing import money_of

@@ -1,0 +1,39 @@
+"""The schema that a job holds its answers to: a table of its own, or a file of JSON."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from batchrun.core.errors import JobError, Mistake
+from batchrun.core.rows.answers import Schema
+
+_MARK = b"\xef\xbb\xbf"
+"""That some editors begin a file with."""
+
+
+def read_schema(written: Mapping[str, Any] | str | None) -> Schema | None:
+    """Read the schema of a job, a table or the path of a JSON file; raises JobError where it is none."""
+    if not isinstance(written, str):
+        return None if written is None else Schema(written)
+    path = Path(written)
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise _no_schema(written, "is no file but a pipe or a device")
+        document = orjson.loads(path.read_bytes().removeprefix(_MARK))
+    except OSError as error:
+        raise _no_schema(written, error.strerror or "cannot be read") from None
+    except orjson.JSONDecodeError as error:
+        raise _no_schema(written, f"not JSON: {error.msg} at line {error.lineno}") from None
+    if not isinstance(document, dict):
+        raise _no_schema(written, "must be a JSON object")
+    return Schema(document)
+
+
+def _no_schema(path: str, why: str) -> JobError:
+    return JobError("the job cannot be started:", (Mistake("answers.schema", f'"{path}"', why),))
