@@ -555,8 +555,9 @@ def test_a_second_signal_ends_a_run_that_heeded_the_first_and_is_held_up_since(t
     assert (process.returncode, said.splitlines()[-1:]) == (4, [_AT_ONCE])
 
 
-def test_a_signal_that_came_while_the_kernel_held_the_run_up_drains_it_once_it_goes_on(tmp_path, port):
-    process, holds = held_by_the_kernel(tmp_path, port, loop="asyncio")
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_signal_that_came_while_the_kernel_held_the_run_up_drains_it_once_it_goes_on(tmp_path, port, loop):
+    process, holds = held_by_the_kernel(tmp_path, port, loop=loop)
     process.send_signal(signal.SIGINT)
     until(lambda: said_by(tmp_path), process)
     (tmp_path / "gone").unlink()
