@@ -44,6 +44,11 @@ _PLAIN = {
     ("decimal", "Decimal"),
 }
 
+_NO_CHECKPOINT = (
+    pickle.UnpicklingError, ImportError, AttributeError, LookupError, TypeError, ValueError, EOFError, ArithmeticError, RecursionError,
+)  # fmt: skip
+"""What reading something else ends in, that somebody has sealed anew."""
+
 AReader = TypeVar("AReader", bound=Reader)
 
 
@@ -166,19 +171,19 @@ class Checkpoint:
             self._refuse("it is damaged")
             return None
         file.seek(_SEAL_BYTES)
-        told = orjson.loads(file.readline())
-        if told["key"] != self._key:
-            return None
-        read = {name: Mark(tuple((end, digest) for end, digest in segments)) for name, segments in told["marks"].items()}
-        if not marks.all_stand(self._directory, read, known):
-            self._refuse("the ledger is no longer what it was when it was read")
-            return None
-        self.stood = read
         try:
-            return _Unpickler(file, self._outside).load(), read
-        except (pickle.UnpicklingError, AttributeError, LookupError, TypeError, ValueError, EOFError):
+            told = orjson.loads(file.readline())
+            if told["key"] != self._key:
+                return None
+            read = {name: Mark(tuple((end, digest) for end, digest in segments)) for name, segments in told["marks"].items()}
+            if marks.all_stand(self._directory, read, known):
+                self.stood = read
+                return _Unpickler(file, self._outside).load(), read
+        except _NO_CHECKPOINT:
             self._refuse("it is not made of what a checkpoint is made of")
             return None
+        self._refuse("the ledger is no longer what it was when it was read")
+        return None
 
     def _refuse(self, why: str) -> None:
         self.note = f"{self._path} is not used: {why}; the ledger was read from its beginning"

@@ -190,6 +190,16 @@ def sealed_again(whole: bytes, harm: Callable[[bytes], bytes]) -> bytes:
     return checkpoints._seal(body) + body
 
 
+def with_head(whole: bytes, harm: Callable[[bytes], bytes]) -> bytes:
+    head, _, contents = whole[16:].partition(b"\n")
+    body = harm(head) + b"\n" + contents
+    return checkpoints._seal(body) + body
+
+
+def marked_as(head: bytes, marks: object) -> bytes:
+    return orjson.dumps(orjson.loads(head) | {"marks": marks})
+
+
 class Foreign:
     """Where it is unpickled, it leaves a file in the working directory."""
 
@@ -206,6 +216,11 @@ class Foreign:
         (lambda whole: sealed_again(whole, lambda _: pickle.dumps(Foreign())), "it is not made of what"),
         (lambda whole: sealed_again(whole, lambda _: pickle.dumps(orjson.loads)), "it is not made of what"),
         (lambda whole: sealed_again(whole, lambda _: b"cos\nsystem\n(S'true'\ntR."), "it is not made of what"),
+        (lambda whole: sealed_again(whole, lambda _: b"cbatchrun.core.nowhere\nNothing\n."), "it is not made of what"),
+        (lambda whole: with_head(whole, lambda _: b"no head"), "it is not made of what"),
+        (lambda whole: with_head(whole, lambda _: b"[]"), "it is not made of what"),
+        (lambda whole: with_head(whole, lambda head: marked_as(head, {"attempts.log": [["1", 2]]})), "it is not made of what"),
+        (lambda whole: with_head(whole, lambda head: marked_as(head, 1)), "it is not made of what"),
     ],
 )
 def test_a_damaged_or_foreign_checkpoint_is_said_and_never_believed(run, harm, why, tmp_path, monkeypatch):
