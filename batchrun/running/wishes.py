@@ -17,6 +17,10 @@ from batchrun.core.scheduling.scheduler import ParkedScope
 from batchrun.report.page.languages import Language
 
 
+def _to_nobody(_text: str) -> None:
+    """Tell nobody; by a name, so that wishes can be handed to another process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """How the caller wants a run carried out."""
@@ -33,7 +37,7 @@ class Wishes:
     dotenv: Path | None = Path(".env")
     page: Language | None = "en"
     """The language of the page that is written at the end; None for no page."""
-    note: Callable[[str], None] = lambda _text: None
+    note: Callable[[str], None] = _to_nobody
     """Gets what a person may want to know on the way."""
     show: Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]] | None = None
     """Shows progress until cancelled."""

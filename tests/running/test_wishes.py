@@ -1,0 +1,16 @@
+"""Wishes as a program makes them, keeps them and hands them on."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from batchrun import Wishes, read_statement, run_blocking
+from tests.running.test_one_run import job_in
+
+
+def test_a_run_can_be_carried_out_by_another_process_of_a_pool_which_hands_back_how_it_ended(tmp_path):
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        ending = pool.submit(run_blocking, job_in(tmp_path), Wishes(dotenv=None, page=None)).result()
+    assert ending.statement.total().answered == 12
+    assert ending.statement.total() == read_statement(tmp_path / "run").total()
