@@ -286,5 +286,5 @@ def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan, r
 
 
 def _dumped(job: Job) -> dict[str, Any]:
-    dumped: dict[str, Any] = job.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    dumped: dict[str, Any] = job.model_dump(mode="json", exclude_unset=True)
     return dumped

@@ -114,7 +114,7 @@ class Job(Table):
     """A job as its file says it.
 
     ``Job.model_validate`` takes the same tables as a dict, and raises pydantic's ValidationError with every mistake in the words of the
-    job file. `batchrun.load_job` reads a file.
+    job file; ``model_dump(exclude_unset=True)`` gives them back. `batchrun.load_job` reads a file.
     """
 
     job: JobTable = Field(description="[job], with at least an input")

@@ -113,6 +113,15 @@ def test_amounts_and_prices_are_exactly_what_was_written():
     assert job.accounts["main"].discounts == {"qwen-max": Decimal("0.25")}
 
 
+def test_what_a_job_is_dumped_to_is_the_same_job_again():
+    """As programs keep it in a database, or hand it to a service."""
+    for tables in (FULL, *(tomllib.loads(path.read_text("utf-8")) for path in JOBS)):
+        job = Job.model_validate(tables)
+        assert Job.model_validate(job.model_dump(exclude_unset=True)) == job
+        assert Job.model_validate(job.model_dump(mode="json", exclude_unset=True)) == job
+        assert Job.model_validate_json(job.model_dump_json()) == job
+
+
 def test_a_job_without_workspaces_has_one_called_default_with_dashscope_api_key():
     assert workspace_of({"defaults": {"model": "qwen-plus"}}, "default") == Workspace(
         name="default",

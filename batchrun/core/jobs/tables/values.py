@@ -14,7 +14,9 @@ from batchrun.core.jobs.words import IN_SINGLE_QUOTES, said, shown, wrong
 class Table(BaseModel):
     """What all tables of a job share: nothing is guessed, nothing is ignored, nothing changes later."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True, defer_build=True, serialize_by_alias=True
+    )
 
 
 def as_list(value: Any) -> Any:
