@@ -31,8 +31,9 @@ The data's way is one street, walked once::
 Public names: `Job` (a job as a value), `load_job` (from a TOML file), `run` (await it), `run_blocking`, `outcomes` (iterate over
 outcomes as they come), `Answered`, `Rejected` and `Exhausted` (what an `Outcome` is), `Wishes` (how a run is to be carried out: what the
 options of ``batchrun run`` say, and what gets notes, outcomes and `Progress` on the way), `Ending` (how it ended), `read_statement` (of a
-run directory) and `BatchrunError` (what ends a run, and all that is raised on purpose). They are imported when first asked for: the command
-line's ``--version`` does not pay for them.
+run directory) and `BatchrunError` (what ends a run, and all that is raised on purpose). So are what these are made of (`Row`, `Reply`,
+`Failure`, `Statement` …, and `Coming`, which `outcomes` gives), for programs that name them, and each kind of error, for those that tell
+them apart. They are imported when first asked for: the command line's ``--version`` does not pay for them.
 """
 
 from __future__ import annotations
@@ -41,37 +42,54 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batchrun.core.errors import BatchrunError
+    from batchrun.core.errors import (
+        BatchrunError,
+        JobError,
+        LedgerError,
+        Mistake,
+        RunDamagedError,
+        RunInUseError,
+        RunTooNewError,
+        StoppedError,
+    )
     from batchrun.core.jobs.job import Job
-    from batchrun.core.model import Answered, Exhausted, Outcome, Rejected
-    from batchrun.core.progress import Progress
+    from batchrun.core.ledger.statement import Statement
+    from batchrun.core.ledger.totals import Totals
+    from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Row, Scope, Usage
+    from batchrun.core.progress import Progress, WorkspaceProgress
+    from batchrun.core.scheduling.parking import ParkedScope
     from batchrun.edge.job_file import load_job
-    from batchrun.running.coming import outcomes
+    from batchrun.running.coming import Coming, outcomes
     from batchrun.running.one_run import read_statement, run, run_blocking
     from batchrun.running.wishes import Ending, Wishes
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Answered", "BatchrunError", "Ending", "Exhausted", "Job", "Outcome", "Progress", "Rejected", "Wishes", "load_job", "outcomes",
-    "read_statement", "run", "run_blocking",
+    "Answered", "BatchrunError", "Call", "Coming", "Ending", "Exhausted", "Failure", "Fault", "Job", "JobError", "LedgerError", "Mistake",
+    "Outcome", "ParkedScope", "Progress", "Rejected", "Reply", "Row", "RunDamagedError", "RunInUseError", "RunTooNewError", "Scope",
+    "Statement", "StoppedError", "Totals", "Usage", "Wishes", "WorkspaceProgress", "load_job", "outcomes", "read_statement", "run",
+    "run_blocking",
 ]  # fmt: skip
 
 _PLACES = {
-    "Answered": "batchrun.core.model",
-    "BatchrunError": "batchrun.core.errors",
-    "Ending": "batchrun.running.wishes",
-    "Exhausted": "batchrun.core.model",
+    **dict.fromkeys(
+        ("BatchrunError", "JobError", "LedgerError", "Mistake", "RunDamagedError", "RunInUseError", "RunTooNewError", "StoppedError"),
+        "batchrun.core.errors",
+    ),
     "Job": "batchrun.core.jobs.job",
-    "Outcome": "batchrun.core.model",
-    "Progress": "batchrun.core.progress",
-    "Rejected": "batchrun.core.model",
-    "Wishes": "batchrun.running.wishes",
+    "Statement": "batchrun.core.ledger.statement",
+    "Totals": "batchrun.core.ledger.totals",
+    **dict.fromkeys(
+        ("Answered", "Call", "Exhausted", "Failure", "Fault", "Outcome", "Rejected", "Reply", "Row", "Scope", "Usage"),
+        "batchrun.core.model",
+    ),
+    **dict.fromkeys(("Progress", "WorkspaceProgress"), "batchrun.core.progress"),
+    "ParkedScope": "batchrun.core.scheduling.parking",
     "load_job": "batchrun.edge.job_file",
-    "outcomes": "batchrun.running.coming",
-    "read_statement": "batchrun.running.one_run",
-    "run": "batchrun.running.one_run",
-    "run_blocking": "batchrun.running.one_run",
+    **dict.fromkeys(("Coming", "outcomes"), "batchrun.running.coming"),
+    **dict.fromkeys(("read_statement", "run", "run_blocking"), "batchrun.running.one_run"),
+    **dict.fromkeys(("Ending", "Wishes"), "batchrun.running.wishes"),
 }
 
 
