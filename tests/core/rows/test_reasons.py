@@ -130,10 +130,24 @@ def test_lines_of_a_data_set_to_train_by_are_told_how_to_be_made_rows_and_what_i
 
 def test_a_broken_line_among_others_is_no_table():
     reasons = Reasons()
-    reasons.add("rows.jsonl", 7, why(b"}", "legal"))
-    assert list(told(1, reasons.most_frequent())) == [
-        "rows.jsonl, line 7: not JSON: unexpected character, expected a JSON value at column 1"
-    ]
+    reasons.add("rows.jsonl", 7, said := why(b"}", "legal"))
+    assert list(told(1, reasons.most_frequent())) == [f"rows.jsonl, line 7: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("not JSON: unexpected character at column 1", "a table with headings"),
+        ("not JSON: unexpected character, expected a JSON value at column 1", "a table with headings"),
+        ("not JSON: unexpected character at column 12", None),
+        ("not JSON: byte order mark (BOM) is not supported at column 1", "a byte order mark"),
+        ("not JSON: UTF-8 byte order mark (BOM) is not supported at column 1", "a byte order mark"),
+    ],
+)
+def test_a_file_of_another_kind_is_known_by_what_any_version_of_the_parser_says_of_it(said, hint):
+    """And by what an older one said that the run began with."""
+    hints = list(told(1, reasons_of(said).most_frequent()))[1:]
+    assert (hints == []) if hint is None else hints[0].startswith(hint)
 
 
 def test_text_in_another_encoding_is_told_how_to_be_made_utf_8():
