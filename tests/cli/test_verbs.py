@@ -229,7 +229,9 @@ def test_a_run_directory_that_is_a_link_which_leads_round_in_a_circle_is_told(tm
 def test_a_folder_that_was_removed_under_the_command_is_one_line_with_the_way_out(tmp_path, verb):
     (tmp_path / "job.toml").write_text('[job]\ninput = "in.jsonl"\n[defaults]\nendpoint = "simulator"\nmodel = "qwen-plus"\n')
     (tmp_path / "gone").mkdir()
-    command = [sys.executable, "-c", "from os import rmdir; rmdir('../gone'); from batchrun.cli import main; main()", verb, "../job.toml"]
+    # As the command's own script does, no import looks into that folder: Python ends in ways of its own there.
+    main = "from os import rmdir; rmdir('../gone'); from batchrun.cli import main; main()"
+    command = [sys.executable, "-P", "-c", main, verb, "../job.toml"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, cwd=tmp_path / "gone", env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
