@@ -570,7 +570,7 @@ def test_a_plan_tells_what_the_last_opening_parked_once_a_reason_with_what_to_do
     job = parked_run(workspaces={"legal": {"wrong_key": True}, "hr": {"wrong_key": True}})
     told = planned(job)
     (note,) = parked_notes(job)
-    assert re.match(r"parked when the run last ended, and taken here for mended: (legal, hr|hr, legal), 7 rows: 401 invalid_api_key: ", note)
+    assert re.match(r"parked when the run last ended, and .*: (legal, hr|hr, legal), 7 rows: 401 invalid_api_key: ", note)
     assert "check the key in the variable that api_key_env of this workspace names" in note
     assert (told.exit_code, [each.rows for each in told.lanes if each.seconds is not None]) == (0, [4, 3])
     shown = forecast_table(told, 80)
