@@ -99,7 +99,8 @@ def simulate(
     try:
         anyio.run(_until_stopped, service, host, port)
     except OSError as error:
-        is_of_the_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        # From Python 3.13 on asyncio goes past addresses that are not there, and says without a number that it has come to no other.
+        is_of_the_host = isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, None}
         way_out = "--host takes an address of this machine" if is_of_the_host else "--port 0 takes a free one"
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}; {way_out}") from None
     if bill_file is None:
