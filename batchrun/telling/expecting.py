@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,17 +117,19 @@ def _answer(line: bytes, opening: Opening) -> tuple[LaneKey, _Answer | None]:
         return ("", ""), None
 
 
-def expected_lane(job: Job, workspace: Workspace, model: str, opening: Opening, seen: Seen, unfit: frozenset[int]) -> ExpectedLane:
-    """What a lane's rows are taken to cost and to last; rows that are *unfit* are left out."""
+def expected_lane(
+    job: Job, workspace: Workspace, model: str, opening: Opening, seen: Seen, unfit: frozenset[int], *, lanes: int
+) -> ExpectedLane:
+    """What the rows of one of so many *lanes* are taken to cost and to last; rows that are *unfit* are left out."""
     key = (workspace.name, model)
     answers, told = seen.of(key)
     estimate = seen.learnt.estimate(key)
     rows = array("I", (row for row in opening.plan.rows(key) if row not in unfit))
-    read = some_of(opening.source, rows, lanes=len(opening.plan.lanes()))
+    read = some_of(opening.source, rows, lanes=lanes)
     if answers:
         output = math.fsum(each.usage.output_tokens for each in answers) / len(answers)
         latencies: Sequence[float] = sorted(each.seconds for each in answers)
-        most = max(_LEAST_ANSWERS, min(_MOST_READ_AGAIN, _MOST_OF_ALL // len(opening.plan.lanes())))
+        most = max(_LEAST_ANSWERS, min(_MOST_READ_AGAIN, _MOST_OF_ALL // lanes))
         known = _asked(answers[-most:], opening, estimate)
         times = sum(each.usage.input_tokens for each, _ in known) / max(1.0, sum(asked for _, asked in known)) if known else 1.0
         lengths = (lengths_of(measured(opening.source, read, estimate)) or Lengths(0.0, estimate.tokens_a_byte)).times(times)
@@ -160,14 +163,27 @@ def _costs(calls: Sequence[tuple[Usage, float]]) -> tuple[float, ...]:
     return tuple(sorted(each / mean for each in off)) if mean else (1.0,)
 
 
+# Most lanes of a job are assumed to be alike: making these takes as long as forecasting a thousand rows.
+
+
+@lru_cache(maxsize=64)
+def _latencies(mean: float, sigma: float) -> tuple[float, ...]:
+    return tuple([mean * each for each in _spread(sigma)])
+
+
+@lru_cache(maxsize=8)
+def _spread(sigma: float) -> tuple[float, ...]:
+    return lognormal(1.0, sigma)
+
+
 def _assumed(job: Job, workspace: Workspace, sample: Sample) -> tuple[Sequence[float], str]:
     if workspace.endpoint.simulated:
         told = job.simulator.latency
         lengths = "what it answers to some of the rows" if sample.answered else "the model's name"
-        return lognormal(told.median * math.exp(told.sigma**2 / 2), told.sigma), f"[simulator] latency and {lengths}"
+        return _latencies(told.median * math.exp(told.sigma**2 / 2), told.sigma), f"[simulator] latency and {lengths}"
     seconds = FIRST_LATENCY + LATENCY_A_TOKEN * sample.output
     a_token = f"{FIRST_LATENCY} s and {LATENCY_A_TOKEN * 1000:.0f} ms a token of output"
-    return lognormal(seconds, _SPREAD), f"{a_token}, and lengths after the model's name: none was seen yet"
+    return _latencies(seconds, _SPREAD), f"{a_token}, and lengths after the model's name: none was seen yet"
 
 
 def _with_found(plan: LanePlan, pools: Mapping[str, Any]) -> LanePlan:

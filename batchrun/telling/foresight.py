@@ -57,7 +57,10 @@ def look_ahead(
         parked = {**wrong.without_route(workspaces, counts), **wrong.parks(workspaces, keys, counts)}
         unfit = {lane: wrong.never_fitting(workspaces[lane[0]], lane[1], opening, counts) for lane in counts if lane not in parked}
         seen = seen_so_far(directory, workspaces, opening)
-        lanes = [expected_lane(job, workspaces[lane[0]], lane[1], opening, seen, unfit.get(lane, frozenset())) for lane in counts]
+        lanes = [
+            expected_lane(job, workspaces[name], model, opening, seen, unfit.get((name, model), frozenset()), lanes=len(counts))
+            for name, model in counts
+        ]
         obstacles = (*wrong.parked(parked, counts), *wrong.unfitting(unfit), *wrong.set_aside(opening, workspaces))
         told = _priced(_told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools), lanes, job, workspaces, begins_at)
         calls = {lane.key: lane.calls for lane in lanes}
@@ -112,7 +115,8 @@ def _told(
     job: Job, workspaces: Mapping[str, Workspace], lanes: Sequence[ExpectedLane], parked: Iterable[LaneKey], begins_at: datetime,
     learnt: Mapping[str, Any],
 ) -> tuple[Prospect, ...]:  # fmt: skip
-    running = [lane for lane in lanes if lane.key not in set(parked) and lane.plan.count]
+    standing = set(parked)
+    running = [lane for lane in lanes if lane.key not in standing and lane.plan.count]
     plans, expected = [lane.plan for lane in running], {lane.key: lane.expected for lane in running}
     policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max)
     hours = {name: each.window for name, each in workspaces.items() if each.window is not None}
