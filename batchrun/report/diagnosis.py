@@ -61,4 +61,4 @@ def _closing(examined: Sequence[Examined]) -> Iterator[str]:
     wrong = sum(each.wrong for each in examined)
     open_still = any(finding.state is State.UNKNOWN for each in examined for finding in each.findings)
     fine = ": nothing that is known stands against a run; see what is marked ?" if open_still else ": nothing stands against a run"
-    yield f"\n{len(examined) - wrong} of {counted(len(examined), 'workspace')} ready{'' if wrong else fine}"
+    yield f"\n{len(examined) - wrong:,} of {counted(len(examined), 'workspace')} ready{'' if wrong else fine}"

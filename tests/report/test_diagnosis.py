@@ -33,13 +33,13 @@ def test_a_long_name_stands_above_its_findings_and_widens_no_others():
 
 
 def test_of_many_workspaces_those_that_are_fine_are_named_in_a_line():
-    told = diagnosis([*(Examined(f"w{number}", "public", OK) for number in range(50)), Examined("legal", "public", BAD)]).splitlines()
+    told = diagnosis([*(Examined(f"w{number}", "public", OK) for number in range(1050)), Examined("legal", "public", BAD)]).splitlines()
     assert told == [
         "legal  WRONG  key    LEGAL_KEY is not set",
         "                     set it to the API key of this workspace",
-        "ok in all: w0, w1, w2, w3, w4, w5 and 44 others",
+        "ok in all: w0, w1, w2, w3, w4, w5 and 1,044 others",
         "",
-        "50 of 51 workspaces ready",
+        "1,050 of 1,051 workspaces ready",
     ]
 
 
