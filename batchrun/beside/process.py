@@ -45,7 +45,12 @@ _end = Struct("<Q")
 
 def is_worth_it(size: int) -> bool:
     """Whether *size* bytes are better read by a second process."""
-    return size >= FROM_BYTES and cores() > 1 and bool(sys.executable)
+    return size >= FROM_BYTES and cores() > 1 and _is_an_interpreter(sys.executable or "")
+
+
+def _is_an_interpreter(program: str) -> bool:
+    """Whether *program* can be told to carry out a line of Python: one that is frozen, or that Python is built into, would begin itself."""
+    return not getattr(sys, "frozen", False) and "py" in Path(program).name.lower()
 
 
 class Beside:

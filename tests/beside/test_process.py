@@ -5,11 +5,15 @@ from __future__ import annotations
 import marshal
 import os
 import resource
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from batchrun.beside.process import Beside
+import pytest
+
+from batchrun.beside import process
+from batchrun.beside.process import FROM_BYTES, Beside, is_worth_it
 
 _MORE_THAN_SELECT_KNOWS = 1100
 
@@ -31,3 +35,20 @@ def test_it_is_heard_of_however_many_files_are_open(tmp_path):
             came.append(part)
             other.taken()
     assert came == [0, 1, 2]
+
+
+@pytest.mark.parametrize("program", [None, "", "/usr/bin/uwsgi", "/opt/app/nightly"])
+def test_a_program_that_is_no_interpreter_is_never_begun_again(monkeypatch, program):
+    """As one that PyInstaller or the like has made is not, nor a web server that Python is built into: it would begin its own work anew."""
+    monkeypatch.setattr(process, "cores", lambda: 2)
+    assert is_worth_it(FROM_BYTES)
+    monkeypatch.setattr(sys, "executable", program)
+    assert not is_worth_it(FROM_BYTES)
+
+
+def test_a_program_that_is_frozen_is_never_begun_again_whatever_its_name(monkeypatch):
+    monkeypatch.setattr(process, "cores", lambda: 2)
+    monkeypatch.setattr(sys, "executable", "/opt/app/pythia")
+    assert is_worth_it(FROM_BYTES)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert not is_worth_it(FROM_BYTES)
