@@ -14,7 +14,6 @@ import orjson
 from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
 from batchrun.cli.run_paths import no_job_files
 from batchrun.cli.saying import put, room, tell, while_anybody_reads
-from batchrun.core.columns import printable
 from batchrun.core.counted import counted, shortened
 from batchrun.core.ledger.attribution import LANE
 from batchrun.core.ledger.focus import Focus
@@ -28,6 +27,7 @@ from batchrun.running.statements import BY
 from batchrun.telling.publishing import publish, standing_still
 from batchrun.telling.reading import doubtful_calls
 from batchrun.telling.reporting import Into, Report, made_up, named, reported, why_no_rows, write_focus, write_usage_csv
+from batchrun.telling.standing import told_as_parked
 
 _EPILOG = """\b
 Exit codes
@@ -176,11 +176,8 @@ def _tell(found: Report, only: str | None) -> None:
     lines = found.statement.rejected_input
     for reason in reasons.told(lines, why_no_rows(found.taken) if lines else ()):
         tell(f"no row: {reason}", err=True)
-    for parked in standing_still(found, only):
-        status = f"{parked.status} " if parked.status else ""
-        where = f"{parked.run}: " * bool(parked.run)
-        told = f"parked: {where}{parked.name}, {counted(parked.rows, 'row')}: {status}{parked.code}: {parked.message}\n  {parked.advice}"
-        tell("\n".join(map(printable, told.split("\n"))), err=True)
+    for line in told_as_parked(standing_still(found, only)):
+        tell(line, err=True)
     if simulated := made_up(found.taken, only):
         told = "the simulator answered there: its tokens and money are made up, and stand in these sums beside real ones"
         tell(f"{shortened(simulated)}: {told}", err=True)

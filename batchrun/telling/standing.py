@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from batchrun.core.columns import printable
@@ -17,6 +17,8 @@ _FORESEEN = frozenset({"window_closed", "missing_key", "model_not_listed", "no_r
 """What a plan finds by itself, as things are now."""
 _MOST_TOLD = 6
 """Reasons."""
+_MOST_IN_FULL = 6
+"""Scopes that stand still for the same reason."""
 
 
 def stood_still(described: Mapping[str, Any]) -> Iterator[Parked]:
@@ -28,6 +30,23 @@ def stood_still(described: Mapping[str, Any]) -> Iterator[Parked]:
                 text(scope.get("scope")), text(scope.get("name")), whole(scope.get("rows")), text(scope.get("code")),
                 whole(scope.get("status")) or None, text(scope.get("message")), text(scope.get("advice")),
             )  # fmt: skip
+
+
+def told_as_parked(parked: Iterable[Parked]) -> Iterator[str]:
+    """Say what stands still, why, and what is to be done: of many for the same reason the first are told in full, and the others named."""
+    alike: dict[tuple[str, str], list[Parked]] = {}
+    for each in parked:
+        alike.setdefault((each.run, each.code), []).append(each)
+    for (run, code), scopes in alike.items():
+        in_full = len(scopes) if len(scopes) <= _MOST_IN_FULL + 1 else _MOST_IN_FULL
+        where = f"parked: {run}: " if run else "parked: "
+        for each in scopes[:in_full]:
+            status = f"{each.status} " if each.status else ""
+            yield printable(f"{where}{each.name}, {counted(each.rows, 'row')}: {status}{code}: {each.message}")
+            yield f"  {printable(each.advice)}"
+        if rest := scopes[in_full:]:
+            waiting = counted(sum(each.rows for each in rest), "row")
+            yield printable(f"{where}{len(rest):,} more for the same reason, {code}, {waiting}: {shortened([each.name for each in rest])}")
 
 
 def still_to_mend(described: Mapping[str, Any], workspaces: Mapping[str, Workspace], counts: Mapping[LaneKey, int]) -> Iterator[str]:
