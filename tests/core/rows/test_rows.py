@@ -67,7 +67,7 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "a control character in text": (b'{"prompt": "a\x0bb"}', "control character"),
     "UTF-16": ('{"prompt": "x"}'.encode("utf-16"), "not UTF-8"),
     "a mark in the middle of a file": (b'\xef\xbb\xbf{"prompt": "x"}', "BOM"),
-    "nested 200,000 deep": (b'{"prompt": "x", "metadata": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "depth limit"),
+    "nested 200,000 deep": (b'{"prompt": "x", "metadata": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "depth"),
     "nested 300 deep": (b'{"prompt": "x", "metadata": ' + b"[" * 300 + b"]" * 300 + b"}", "nested deeper than 128"),
     "a million keys": (b"{" + b",".join(b'"%d":0' % n for n in range(1_000_000)) + b"}", "unknown field '0'"),
     "a million lists": (b'{"prompt": "x", "metadata": [' + b"[]," * 1_000_000 + b"0]}", "more than 1,000,000 values"),
