@@ -32,6 +32,22 @@ def test_the_collector_is_as_it_was_whatever_ended_the_block():
     assert gc.get_freeze_count() <= before[1]
 
 
+def test_of_several_blocks_at_a_time_the_last_that_ends_leaves_the_collector_as_the_first_had_found_it():
+    """As of threads that carry out a run each: the second had taken the first one's settings for the program's own, and left them."""
+    before = gc.get_threshold(), gc.get_freeze_count()
+    first, second = seldom_collected(), seldom_collected()
+    with first:
+        during = gc.get_threshold()
+        second.__enter__()
+    try:
+        assert gc.get_threshold() == during
+        assert gc.get_freeze_count() > before[1]
+    finally:
+        second.__exit__(None, None, None)
+    assert gc.get_threshold() == before[0]
+    assert gc.get_freeze_count() <= before[1]
+
+
 def test_what_a_program_has_frozen_before_it_runs_a_job_stays_frozen():
     gc.freeze()
     try:
