@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+import tracemalloc
 from typing import Any, cast
 
 import orjson
@@ -183,6 +184,19 @@ def test_an_input_of_mostly_bad_lines_is_not_worth_keeping(path, spool):
     with path.open("ab") as file:
         file.write(b'{"id": "%s"}\n' % (b"x" * 500) * (MOST_SET_ASIDE_BYTES // 700))
     assert Looked(spool, path).kept is None
+
+
+def test_lines_set_aside_take_no_more_memory_than_their_text_until_they_are_kept(tmp_path, spool):
+    """Of an input that is of another kind, a million lines may be set aside: they had taken half a gigabyte."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"{}\n" * 20_000)
+    inputs = [InputFile(str(path))]
+    tracemalloc.start()
+    with Source.open(inputs, workspaces=WORKSPACES, spool_dir=spool, set_aside=lambda _line: None, default_workspace="legal") as source:
+        _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert source.counts.set_aside == 20_000
+    assert peak < 32 << 20
 
 
 def test_an_input_of_a_row_or_of_none_is_kept_too(tmp_path, spool):
