@@ -40,8 +40,12 @@ async def serve(service: Service, host: str = "127.0.0.1", port: int = 0) -> Asy
     # Delays run on the loop's clock, which may be virtual; the wall clock is asked once, for what answers say about the time.
     epoch = time.time() - loop.time()
     open_ones = _OpenConnections()
-    server = await loop.create_server(lambda: _Connection(service, lambda: loop.time() + epoch, open_ones), host, port, backlog=4096)
+    server = await loop.create_server(
+        lambda: _Connection(service, lambda: loop.time() + epoch, open_ones), host, port, backlog=4096, start_serving=False
+    )
     try:
+        # Not above: cancelled while it begins to serve, a server would be nobody's, and listen for as long as the loop is there.
+        await server.start_serving()
         bound: int = server.sockets[0].getsockname()[1]
         yield Base(f"http://{f'[{host}]' if ':' in host else host}:{bound}", bound)
     finally:

@@ -7,8 +7,10 @@ import contextlib
 import resource
 import socket
 import time
+from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import openai
 import orjson
 import pytest
@@ -111,6 +113,21 @@ def parted(answer: bytes) -> tuple[bytes, dict[bytes, bytes], bytes]:
 async def delivered(service: Service) -> tuple[bytes, dict[bytes, bytes], bytes]:
     async with serve(service) as base:
         return parted(await raw(base.port, chat()))
+
+
+async def test_whoever_is_cancelled_while_it_begins_to_listen_leaves_no_socket_open():
+    async def listens() -> None:
+        async with serve(Service(scenario())):
+            await anyio.sleep_forever()
+
+    before = len([*Path("/dev/fd").iterdir()])
+    for turns in range(8):
+        begun = asyncio.create_task(listens())  # noqa: TID251 - as a program of asyncio's does
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        begun.cancel()
+        await asyncio.wait((begun,))
+    assert len([*Path("/dev/fd").iterdir()]) == before
 
 
 async def test_a_reset_is_a_reset_and_not_an_end():
