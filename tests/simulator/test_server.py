@@ -115,19 +115,23 @@ async def delivered(service: Service) -> tuple[bytes, dict[bytes, bytes], bytes]
         return parted(await raw(base.port, chat()))
 
 
+def _open_descriptors() -> int:
+    return len([*Path("/dev/fd").iterdir()])
+
+
 async def test_whoever_is_cancelled_while_it_begins_to_listen_leaves_no_socket_open():
     async def listens() -> None:
         async with serve(Service(scenario())):
             await anyio.sleep_forever()
 
-    before = len([*Path("/dev/fd").iterdir()])
+    before = _open_descriptors()
     for turns in range(8):
         begun = asyncio.create_task(listens())  # noqa: TID251 - as a program of asyncio's does
         for _ in range(turns):
             await anyio.lowlevel.checkpoint()
         begun.cancel()
         await asyncio.wait((begun,))
-    assert len([*Path("/dev/fd").iterdir()]) == before
+    assert _open_descriptors() == before
 
 
 async def test_a_reset_is_a_reset_and_not_an_end():
