@@ -173,10 +173,11 @@ def test_where_it_stops_or_cannot_be_started_all_is_seen_here(large, glanced, tm
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "_PATIENCE", 0.0)
         made([large], tmp_path / "stopped")
-    for executable in ("/bin/false", "/nowhere/python"):
+    (tmp_path / "python-that-fails").symlink_to("/bin/false")
+    for executable in ("python-that-fails", "no-python"):
         glanced.clear()
-        monkeypatch.setattr(sys, "executable", executable)
-        assert made([large], tmp_path / executable.replace("/", "-")) == expected
+        monkeypatch.setattr(sys, "executable", str(tmp_path / executable))
+        assert made([large], tmp_path / f"by-{executable}") == expected
         assert not any(glanced)
 
 

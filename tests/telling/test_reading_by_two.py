@@ -202,7 +202,7 @@ def test_where_the_other_process_cannot_be_started_all_is_folded_here_and_nothin
         real(self, lines)
 
     monkeypatch.setattr(Watched, "attempts", counted)
-    monkeypatch.setattr(sys, "executable", str(ledger / "gone"))
+    monkeypatch.setattr(sys, "executable", str(ledger / "no-python"))
     assert read(ledger, lambda place: read_all(place, new)) == expected
     assert (joined, logs) == ([False], 1)
 
