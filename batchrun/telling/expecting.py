@@ -32,8 +32,9 @@ from batchrun.telling.sampling import Most, Sample, asked_of, measured, most_of,
 
 FIRST_LATENCY, LATENCY_A_TOKEN, _SPREAD = 1.0, 0.02, 0.4
 """Of answers, while none was seen: seconds, seconds for each token of output, and the deviation of their logarithm."""
-_LATEST_BYTES = 2 << 20
-"""Of each workspace's results: what is looked at to learn of latencies and lengths."""
+_LATEST_BYTES, _LATEST_OF_ALL, _LEAST_OF_EACH = 2 << 20, 64 << 20, 32 << 10
+"""Of each workspace's results, and of those of all together, as far as each may have the least: what is looked at to learn of latencies and
+lengths. It is held meanwhile, beside a run that may need the memory."""
 _LEAST_ANSWERS = 10
 """Fewer say nothing."""
 _MOST_READ_AGAIN, _MOST_OF_ALL = 400, 4_000
@@ -94,8 +95,9 @@ def seen_so_far(directory: Path, workspaces: Mapping[str, Workspace], opening: O
     fold = Fold(opening.run, "")
     fold.attempts(history.Attempts(directory / "attempts.log"))
     found = Seen(totals=fold.close({}).lanes, learnt=read_learnt(directory))
+    most = max(_LEAST_OF_EACH, min(_LATEST_BYTES, _LATEST_OF_ALL // len(workspaces)))
     for name in workspaces:
-        for line in latest_lines(directory / name / "results.jsonl", _LATEST_BYTES):
+        for line in latest_lines(directory / name / "results.jsonl", most):
             lane, answer = _answer(line, opening)
             if answer is not None:
                 found.answers.setdefault(lane, []).append(answer)

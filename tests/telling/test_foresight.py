@@ -23,6 +23,7 @@ from batchrun.edge import run_directory
 from batchrun.edge.latest import latest_lines
 from batchrun.report.forecast import forecast_table
 from batchrun.running.one_run import Wishes, run_blocking
+from batchrun.telling import expecting
 from batchrun.telling.foresight import look_ahead
 from tests.steps import lines_run
 
@@ -468,6 +469,23 @@ def test_a_run_that_takes_longer_than_any_calendar_goes_is_told_as_such_with_its
     assert "the deadline 9998-12-31 12:00 (UTC) would be missed: as forecast, the run takes for more than a year" in told.notes
     (wrong,) = told.obstacles
     assert re.search(r"would be spent after [\d,]+ d \d+ h, at a time beyond any calendar;", wrong.said)
+
+
+def test_what_a_plan_looks_at_of_results_is_bounded_however_many_workspaces_there_are(monkeypatch):
+    """A thousand half-done ones had taken gigabytes, beside the run that they are of."""
+    asked: list[int] = []
+
+    def looked(path, most_bytes):
+        asked.append(most_bytes)
+        return latest_lines(path, most_bytes)
+
+    monkeypatch.setattr(expecting, "latest_lines", looked)
+    for workspaces, each in ((2, 2 << 20), (64, 1 << 20)):
+        asked.clear()
+        names = [f"team-{number}" for number in range(workspaces)]
+        write([row for name in names for row in rows_of(1, name)])
+        planned(job_of(workspaces={name: {} for name in names}))
+        assert asked == [each] * workspaces
 
 
 def test_the_latest_lines_are_whole_ones(tmp_path):
