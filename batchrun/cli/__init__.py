@@ -95,7 +95,7 @@ def main() -> None:
     So is a standard output that can take no more, and a name that the system's encoding cannot write.
     """
     at_first.heed(run=sys.argv[1:2] == ["run"])
-    from batchrun.core.errors import BatchrunError, JobError, StoppedError  # noqa: PLC0415 - nothing is imported before it is needed
+    from batchrun.core.errors import BatchrunError, StoppedError, no_such_name  # noqa: PLC0415 - nothing is imported before it is needed
 
     open_what_is_closed()
     wait_for_a_slow_reader()
@@ -115,8 +115,7 @@ def main() -> None:
         lead_nowhere(1)
         _end(StoppedError(f"standard output cannot be written: {error.strerror}"))
     except UnicodeEncodeError as error:
-        way_out = "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
-        _end(JobError(f"{error.object[:200]!a} cannot be written in {error.encoding}, the system's encoding: {way_out}"))
+        _end(no_such_name(f"{error.object[:200]!a}", error))
     except (RuntimeError, SystemError, TypeError) as error:
         from batchrun.running.failing import told  # noqa: PLC0415 - nothing is imported before it is needed
 

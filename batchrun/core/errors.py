@@ -84,3 +84,8 @@ def said_by(error: OSError) -> str:
     """What the system says, and the way out where it is a matter of rights."""
     rights = ": it is to be given (chown), or opened (chmod), to the user who runs this" if error.errno in _OF_RIGHTS else ""
     return f"{error.strerror}{rights}"
+
+
+def no_such_name(what: str, error: UnicodeEncodeError) -> JobError:
+    """A name that the system's encoding cannot write, told as *what* it is."""
+    return JobError(f"{what} cannot be written in {error.encoding}, the system's encoding: set LC_ALL=C.UTF-8, or PYTHONUTF8=1")

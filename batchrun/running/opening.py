@@ -12,7 +12,7 @@ from typing import Any
 
 from batchrun import __version__
 from batchrun.core.classes import value
-from batchrun.core.errors import JobError, LedgerError, Mistake, RunDamagedError
+from batchrun.core.errors import JobError, LedgerError, Mistake, RunDamagedError, no_such_name
 from batchrun.core.jobs.job import Job, Workspace, settings_salt
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.rows.reasons import Reason, Reasons, no_rows, told
@@ -130,8 +130,7 @@ def _description(directory: Path, job: Job, workspaces: Mapping[str, Workspace])
         try:
             os.fsencode(name)
         except UnicodeEncodeError as error:
-            way_out = "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
-            raise JobError(f"workspace {name!a} cannot be written in {error.encoding}, the system's encoding: {way_out}") from None
+            raise no_such_name(f"workspace {name!a}", error) from None
     described = run_directory.read_description(directory) or {}
     if described and (its := described.get("name")) != job.name:
         way_out = f'give this one an output of its own or, where it is that job renamed, its name back: [job] name = "{its}"'
@@ -209,6 +208,8 @@ def refuse_its_own(job: Job, directory: Path) -> None:
         own = os.path.realpath(directory)
     except FileNotFoundError:
         raise JobError("the folder that the command is run in was removed: go into one that is there (cd), and run it again") from None
+    except UnicodeEncodeError as error:
+        raise no_such_name(f"{error.object[:200]!a}", error) from None
     paths = [each.path for each in job.inputs]
     wanted = "must stand elsewhere, or the job have another output"
     mistakes = [
