@@ -16,7 +16,7 @@ from anyio.lowlevel import checkpoint
 
 from batchrun.core.errors import LedgerError, StoppedError
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.quota import Quota
 from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Scope, Usage
 from batchrun.core.money.budget import Cap, Purse
 from batchrun.core.scheduling.retry import RetryPolicy

@@ -19,7 +19,7 @@ from batchrun.core.jobs.endpoints import cloud_of, is_batch
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.limits.estimates import Estimate
 from batchrun.core.limits.kept import believed
-from batchrun.core.limits.limiter import NO_QUOTA, Quota
+from batchrun.core.limits.quota import NO_QUOTA, Quota
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import LanePlan, Scheduler
 from batchrun.edge import run_directory

@@ -18,7 +18,7 @@ from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.ledger.usage_fields import read_usage
 from batchrun.core.limits.estimates import Estimate
-from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.quota import Quota
 from batchrun.core.model import Row, Usage
 from batchrun.core.scheduling.expected import Expected, LaneKey, lognormal
 from batchrun.core.scheduling.lane_plan import LanePlan

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from batchrun.core.limits.limiter import NO_QUOTA, Quota
+from batchrun.core.limits.quota import NO_QUOTA, Quota
 from batchrun.simulator.quotas import Caps
 from tests.benchmarks.play import MEAN_ROW, Play, Report, World, allowed
 

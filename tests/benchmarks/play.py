@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from batchrun.core.limits.limiter import NO_QUOTA, Limiter, Quota, limiter
+from batchrun.core.limits.limiter import Limiter
+from batchrun.core.limits.quota import NO_QUOTA, Quota, limiter
 from batchrun.simulator.quotas import Caps, Growth, Meter
 from batchrun.simulator.scenario import Mishap
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from batchrun.core.limits.limiter import NO_QUOTA, Quota
+from batchrun.core.limits.quota import NO_QUOTA, Quota
 from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, Scheduler, Ticket

@@ -21,7 +21,7 @@ from typing import Any
 from batchrun.core.ledger.attempts import Bound, Ended, Started, ended_line, opened_line, read_attempt, started_line
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
-from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.quota import Quota
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Reply, Row, Scope, Usage
 from batchrun.core.scheduling.decisions import Drained, Launch, Ticket, Verdict
 from batchrun.core.scheduling.lane_plan import LanePlan

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchrun.core.limits.limiter import NO_QUOTA, Quota
+from batchrun.core.limits.quota import NO_QUOTA, Quota
 from tests.benchmarks.bars import changed, known_requests, known_tokens, measure, others, requests, seen, tokens, unknown
 from tests.benchmarks.limits import told_of_seeds
 from tests.benchmarks.play import Play, World

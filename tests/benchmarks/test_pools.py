@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchrun.core.limits.limiter import NO_QUOTA, Quota
+from batchrun.core.limits.quota import NO_QUOTA, Quota
 from batchrun.simulator.quotas import Caps
 from tests.benchmarks.pools import House, Play, Tenant, head_of_line, twelve
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.quota import Quota
 from batchrun.simulator.quotas import Caps
 from batchrun.simulator.scenario import Mishap
 from tests.benchmarks.pools import jain

@@ -37,7 +37,7 @@ from batchrun.core.jobs.tables.money import BudgetTable, ModelPrices, PricesTabl
 from batchrun.core.jobs.tables.tenants import AccountTable, DefaultsTable, EndpointTable, LimitTable, QuotaTable, WorkspaceTable
 from batchrun.core.jobs.tables.values import Table
 from batchrun.core.jobs.words import Loc, Wrong, within, without_keys
-from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.quota import Quota
 from batchrun.simulator.scenario import SimulatorSettings
 
 if TYPE_CHECKING:

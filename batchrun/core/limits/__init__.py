@@ -2,6 +2,7 @@
 
 In the order in which to read it:
 
+    quota.py            a quota as the job says it, made a limiter
     limiter.py          joins: may the next attempt go, and what does a refusal lead to
     refusals.py         what a refusal is about, by its code
     strikes.py          how many refusals it takes to pause

@@ -27,11 +27,11 @@ from __future__ import annotations
 import math
 from dataclasses import field
 
-from batchrun.core.classes import slotted, value
+from batchrun.core.classes import slotted
 from batchrun.core.limits.asked import Asked
 from batchrun.core.limits.episodes import Episode, resumes_at, resumes_at_rate
-from batchrun.core.limits.pace import Pace, pace_of_attempts, pace_of_tokens
-from batchrun.core.limits.ramp import IDLE, KNOWN_DOUBLES_IN, KNOWN_FIRST_RATE, Ramp
+from batchrun.core.limits.pace import Pace
+from batchrun.core.limits.ramp import IDLE, Ramp
 from batchrun.core.limits.refusals import About, about
 from batchrun.core.limits.strikes import CAPACITY_PATIENCE, COLD_PATIENCE, LATEST, Strikes, more_in_a_row, patience
 
@@ -43,21 +43,6 @@ _WIDER_STILL = 1.05
 """What each refusal of an attempt that was in flight at the one before widens a known quota's margin by."""
 _RECURS = 60.0
 """Seconds after an episode in which another is no chance."""
-
-
-@value
-class Quota:
-    """What the job says that may be called in a minute; None where it says nothing."""
-
-    rpm: float | None = None
-    tpm: float | None = None
-
-    def seconds(self, tokens: float) -> float:
-        """How long it takes to make up for an attempt of so many tokens."""
-        return max(60.0 / self.rpm if self.rpm else 0.0, 60.0 * tokens / self.tpm if self.tpm else 0.0)
-
-
-NO_QUOTA = Quota()
 
 
 @slotted
@@ -342,10 +327,3 @@ class Limiter:
         self._fell_at = tried_at
         self._strikes.forget()
         self._episode = None
-
-
-def limiter(quota: Quota, *, under_known: bool = False) -> Limiter:
-    """A limiter for *quota*; *under_known* says that a wider quota is known, so that a single refusal means little."""
-    ramp = Ramp() if quota.rpm is None and not under_known else Ramp(KNOWN_FIRST_RATE, KNOWN_DOUBLES_IN)
-    rpm, tpm = (math.inf if each is None else each / 60.0 for each in (quota.rpm, quota.tpm))
-    return Limiter(pace_of_attempts(rpm), pace_of_tokens(tpm), under_known, ramp)

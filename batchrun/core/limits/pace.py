@@ -20,15 +20,14 @@ from dataclasses import field
 from math import inf
 
 from batchrun.core.classes import slotted
-from batchrun.core.limits.attempts import SINCE, Attempts
-from batchrun.core.limits.buckets import Bucket, Latest, Trail
+from batchrun.core.limits.attempts import SINCE
+from batchrun.core.limits.buckets import Bucket
 from batchrun.core.limits.climb import Climb
 from batchrun.core.limits.counting import Counting
-from batchrun.core.limits.margin import LEAST_TOKEN_MARGIN, Margin
+from batchrun.core.limits.margin import Margin
 from batchrun.core.limits.noise import Noise
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import Rule
-from batchrun.core.limits.tokens import KnownTokens, UnknownTokens
 from batchrun.core.limits.use import NEVER_LONGER, USUAL_LEARNS, Use
 from batchrun.core.limits.windows import LONG, SHORT, Windows
 
@@ -307,16 +306,3 @@ class Pace:
         else:
             bucket.change(now, rate, burst)
         return self._bucket
-
-
-def pace_of_attempts(quota: float = inf) -> Pace:
-    """A pace of attempts a second, whose quota is known or to be found."""
-    climb, margin = Climb(quota, Use(Latest() if quota == inf else None)), Margin()
-    return Pace(climb, margin, Attempts(climb, margin))
-
-
-def pace_of_tokens(quota: float = inf) -> Pace:
-    """A pace of tokens a second, whose quota is known or to be found."""
-    climb = Climb(quota, Use(answers=Trail()), Noise(of_rows=True))
-    margin = Margin() if quota == inf else Margin(LEAST_TOKEN_MARGIN)
-    return Pace(climb, margin, UnknownTokens(climb, margin) if quota == inf else KnownTokens(climb, margin))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from batchrun.core.classes import value
-from batchrun.core.limits.limiter import NO_QUOTA, Quota
+from batchrun.core.limits.quota import NO_QUOTA, Quota
 from batchrun.core.money.budget import Purse
 
 

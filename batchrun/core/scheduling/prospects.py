@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from batchrun.core.classes import value
-from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.quota import Quota
 from batchrun.core.model import Money
 from batchrun.core.scheduling.expected import Expected, Foreseen, LaneKey
 from batchrun.core.scheduling.holds import Hold, What, Whose

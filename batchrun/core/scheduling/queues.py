@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from batchrun.core.limits.limiter import NO_QUOTA, limiter
+from batchrun.core.limits.quota import NO_QUOTA, limiter
 from batchrun.core.limits.slots import Slots
 from batchrun.core.scheduling.alarms import Alarms
 from batchrun.core.scheduling.decisions import Ticket

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from batchrun.core.limits.limiter import NO_QUOTA
+from batchrun.core.limits.quota import NO_QUOTA
 from batchrun.core.limits.refusals import OF_CAPACITY, About, about
 from batchrun.core.model import Failure
 from batchrun.core.scheduling.decisions import Ticket

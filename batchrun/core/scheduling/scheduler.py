@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.limits.limiter import NO_QUOTA
+from batchrun.core.limits.quota import NO_QUOTA
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import Lack, Purse, promise_all
 from batchrun.core.scheduling.alarms import TICK

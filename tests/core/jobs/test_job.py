@@ -22,7 +22,7 @@ from batchrun.core.jobs.endpoints import CLOUDS, Endpoint, endpoint_of
 from batchrun.core.jobs.hours import read_hours
 from batchrun.core.jobs.job import Job, Workspace, job_schema, settings_salt
 from batchrun.core.jobs.names import RUN_DIRECTORY_NAMES, VariableName, variables_for
-from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.quota import Quota
 
 JOBS = sorted((Path(__file__).parents[3] / "jobs").glob("*.toml"))
 INPUT = {"input": "in.jsonl"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.limiter import NO_QUOTA, Quota, limiter
+from batchrun.core.limits.quota import NO_QUOTA, Quota, limiter
 
 RPM = "limit_requests"
 HOUR = 3600.0

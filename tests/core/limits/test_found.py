@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.found import Found
-from batchrun.core.limits.limiter import NO_QUOTA, limiter
-from batchrun.core.limits.pace import pace_of_tokens
+from batchrun.core.limits.quota import NO_QUOTA, limiter, pace_of_tokens
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.tokens import FoundTokens
 from tests.benchmarks.bars import changed, tokens

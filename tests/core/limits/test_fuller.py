@@ -8,7 +8,7 @@ import pytest
 
 from batchrun.core.limits.counting import WINDOWS
 from batchrun.core.limits.fuller import Fuller
-from batchrun.core.limits.limiter import NO_QUOTA, limiter
+from batchrun.core.limits.quota import NO_QUOTA, limiter
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.tape import Tape
 from batchrun.core.limits.use import Use

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.limiter import NO_QUOTA, Quota, limiter
+from batchrun.core.limits.quota import NO_QUOTA, Quota, limiter
 
 RPM, TPM, GROWTH = "limit_requests", "insufficient_quota", "limit_burst_rate"
 JITTERS = st.floats(0, 1, exclude_max=True)

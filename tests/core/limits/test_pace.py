@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.limits.margin import LEAST_MARGIN, Margin
-from batchrun.core.limits.pace import Pace, pace_of_attempts, pace_of_tokens
+from batchrun.core.limits.pace import Pace
+from batchrun.core.limits.quota import pace_of_attempts, pace_of_tokens
 from batchrun.core.limits.rules import UNDER
 from batchrun.core.limits.tokens import UnknownTokens
 

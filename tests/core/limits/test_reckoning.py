@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.counting import WINDOWS
-from batchrun.core.limits.limiter import Limiter, Quota, limiter
+from batchrun.core.limits.limiter import Limiter
+from batchrun.core.limits.quota import Quota, limiter
 from batchrun.core.limits.reckoning import Reckoning
 from batchrun.core.limits.tokens import KnownTokens
 from batchrun.core.limits.trials import Trials

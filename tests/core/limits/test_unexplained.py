@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batchrun.core.limits.counting import WINDOWS
-from batchrun.core.limits.limiter import Limiter, Quota, limiter
-from batchrun.core.limits.pace import pace_of_tokens
+from batchrun.core.limits.limiter import Limiter
+from batchrun.core.limits.quota import Quota, limiter, pace_of_tokens
 from batchrun.core.limits.reckoning import Reckoning
 from batchrun.core.limits.tokens import FoundTokens, KnownTokens
 from tests.benchmarks.bars import known_tokens, tokens

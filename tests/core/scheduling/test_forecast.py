@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from batchrun.core.jobs.hours import read_hours
-from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.quota import Quota
 from batchrun.core.scheduling import forecast
 from batchrun.core.scheduling.expected import Calendar, Expected, lognormal
 from batchrun.core.scheduling.forecast import foresee

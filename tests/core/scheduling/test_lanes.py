@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.limiter import NO_QUOTA, limiter
+from batchrun.core.limits.quota import NO_QUOTA, limiter
 from batchrun.core.limits.slots import Slots
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.lanes import Lane, Pool, Workspace

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchrun.core.limits.limiter import NO_QUOTA, limiter
+from batchrun.core.limits.quota import NO_QUOTA, limiter
 from batchrun.core.limits.slots import Slots
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.scheduling.lane_plan import LanePlan

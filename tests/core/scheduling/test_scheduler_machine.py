@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.limits.limiter import Quota
+from batchrun.core.limits.quota import Quota
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.scheduling.alarms import TICK

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.limits.limiter import NO_QUOTA, Quota
+from batchrun.core.limits.quota import NO_QUOTA, Quota
 from batchrun.core.limits.tokens import KnownTokens
 from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.money.budget import TOKENS, Cap, Purse

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchrun.core.limits.limiter import NO_QUOTA, Quota
+from batchrun.core.limits.quota import NO_QUOTA, Quota
 from batchrun.core.model import Reply, Usage
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Scheduler, Verdict
