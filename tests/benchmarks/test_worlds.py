@@ -184,14 +184,37 @@ class ByChance(Night):
 
 @pytest.mark.parametrize(
     ("workspaces", "period", "window", "known", "seed"),
-    [(2, 60, "aligned", Quota(rpm=600), 2), (4, 6, "aligned", Quota(), 2), (12, 6, "sliding", Quota(), 1), (12, 60, "sliding", Quota(), 2)],
+    [
+        (1, 6, "sliding", Quota(rpm=600), 3),
+        (1, 60, "aligned", Quota(rpm=600), 2),
+        (1, 60, "aligned", Quota(), 2),
+        (2, 60, "aligned", Quota(rpm=600), 2),
+        (4, 6, "aligned", Quota(), 2),
+        (12, 6, "sliding", Quota(), 1),
+        (12, 60, "sliding", Quota(), 2),
+    ],
 )
-def test_workspaces_that_share_a_quota_use_it_ten_minutes_after_they_began_though_one_call_in_five_is_refused_by_chance(
+def test_workspaces_that_share_a_quota_or_have_one_use_it_ten_minutes_after_they_began_though_one_call_in_five_is_refused_by_chance(
     workspaces, period, window, known, seed
 ):
     own = tuple(Tenant(f"w{place}") for place in range(workspaces))
     seen = ByChance(World("by chance", (calls(600, period, window),), own, known, seconds=900.0, since=600.0, seed=seed)).run()
     assert seen.used >= 0.8
+
+
+class OftenByChance(ByChance):
+    """And so are three in ten."""
+
+    share = 0.3
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize(("period", "window"), [(6, "sliding"), (60, "aligned")])
+@pytest.mark.parametrize("known", [Quota(), Quota(rpm=600)], ids=["unknown", "known"])
+def test_a_quota_of_which_three_calls_in_ten_are_refused_by_chance_is_used_and_hardly_more_are(period, window, known, seed):
+    seen = OftenByChance(World("often by chance", (calls(600, period, window),), known=known, seconds=1500.0, since=300.0, seed=seed)).run()
+    assert seen.used >= 0.75
+    assert seen.refused_since(5) <= 0.36
 
 
 class RowsByChance(ByChance):

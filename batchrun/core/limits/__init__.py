@@ -14,7 +14,6 @@ In the order in which to read it:
     use.py              what is sent and answered: whether a rate is used
     climb.py            a rate that was found is held, and climbs
     noise.py            refusals that are no rate's doing
-    collapses.py        whether half of a rate that has fallen far is refused as often
     windows.py          which window was full, and what it held
     margin.py           how far under a known quota
     rules.py            what is asked of the rule for each kind of quota

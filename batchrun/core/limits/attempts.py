@@ -44,6 +44,8 @@ _LOWER = 0.99
 _HOLD_LEAST, _HOLD_MOST, _HOLD_ATTEMPTS = 30.0, 140.0, 200
 """A hold lasts for so many attempts, within so many seconds: on a small quota, each refusal is a larger share of the calls. Where the
 window is a minute it is a minute, or two: if it is aligned, the climb then begins when it does, and its end tells whether that was much."""
+_NO_LOWER = 0.4
+"""Of a rate that was found over a minute: what one refusal makes of it at the least. Refusals in a row show more."""
 _OTHERWISE = 0.3
 """What a window that is not the full one holds more or less at two refusals, at the least."""
 _ALL_BUT = 0.1
@@ -104,7 +106,7 @@ class Attempts:
         rate, window = climb.rate(now), windows.window
         self.note_full(now, launched_at)
         if window == LONG != windows.window:
-            return min(rate, self._sent_for(windows.at_last.short) * _UNDER_A_GUESS)
+            return min(rate, windows.at_last.short * _UNDER_A_GUESS)
         return self._fallen(now, launched_at, bucket)
 
     def _keep_further_under(self, now: float, launched_at: float, cost: float) -> None:  # noqa: ARG002 - all cost one, at any time.
@@ -152,15 +154,11 @@ class Attempts:
             rate *= SHORT / max(SINCE, min(SHORT, windows.first_at - climb.use.began))
         return min(climb.rate(now), max(least, rate * UNDER))
 
-    def _sent_for(self, taken: float) -> float:
-        """What has to be sent for so much to be taken: some is refused whatever the rate."""
-        return taken / (1 - self.climb.chance)
-
     def _full_rate(self, held: Held) -> float:
         """What the window took when it was full: filled in a rush at first, and evenly later, when the quota may have fallen since."""
         if self.climb.windows.window == LONG:
-            return self._sent_for(held.minute)
-        return self._sent_for(max(held.short, held.minute) if self.climb.held == inf else held.short)
+            return held.minute
+        return max(held.short, held.minute) if self.climb.held == inf else held.short
 
     def _fallen(self, now: float, launched_at: float, bucket: Bucket | None) -> float:
         """The rate to hold after a refusal at a rate that was found."""
@@ -170,7 +168,8 @@ class Attempts:
             if bucket is not None:
                 bucket.pay(now, climb.use.typical)
             exactly = windows.exactly(LONG, launched_at)
-            return min(rate, self._sent_for(windows.at_last.minute if exactly is None else exactly / LONG) * UNDER)
+            held = windows.at_last.minute if exactly is None else exactly / LONG
+            return min(rate, max(held * UNDER, _NO_LOWER * rate))
         few = windows.exactly(SHORT, launched_at)
         if few is not None and climb.held * SHORT / 2 <= few <= _FEW:
             return self._of_few(now, few)
@@ -178,7 +177,7 @@ class Attempts:
 
     def _of_many(self, rate: float) -> float:
         """What filled six seconds, of a climb that had come to *rate*."""
-        before, minute = self.climb.before(SHORT / 2), self._sent_for(self.climb.windows.at_last.minute)
+        before, minute = self.climb.before(SHORT / 2), self.climb.windows.at_last.minute
         guess = before * _UNDER_A_GUESS
         if minute >= 0.9 * before:
             guess = max(minute * 0.98, min(guess, minute * 1.02))

@@ -18,15 +18,12 @@ from dataclasses import field
 from math import inf
 
 from batchrun.core.classes import slotted
-from batchrun.core.limits.collapses import Collapse
 from batchrun.core.limits.noise import Noise
 from batchrun.core.limits.use import NEVER_LONGER, Use
 from batchrun.core.limits.windows import Windows
 
 _STEP, _CUBE = 0.045, 1e-4
 """A climb's share of the held rate: of its step, and of the cube of the seconds after it."""
-_AFTER = 30.0
-"""Seconds that a rate is held after half of one was tried."""
 _STEPS, _LONGEST_STEP = 0.1, 1.0
 """Seconds between two looks at the climb, and what it goes on by at the most where nobody looked for longer; or the time between two usual
 attempts, if that is longer: at a slow rate there are no more looks."""
@@ -40,7 +37,6 @@ class Climb:
     """Known; infinity where it is to be found."""
     use: Use = field(default_factory=Use)
     noise: Noise = field(default_factory=Noise)
-    collapse: Collapse = field(default_factory=Collapse)
     windows: Windows = field(init=False)
     held: float = inf
     """Infinity where nothing was refused yet, and where a known quota holds again."""
@@ -49,8 +45,6 @@ class Climb:
     _climbed: float = 0.0
     """Seconds."""
     _looked_at: float = -math.inf
-    _has_passed: bool = True
-    """The latest hold."""
 
     def __post_init__(self) -> None:
         self.windows = Windows(self.use)
@@ -75,33 +69,9 @@ class Climb:
     def hold(self, now: float, rate: float) -> None:
         """Hold a rate from now on, within bounds; for how long is up to who calls."""
         self.noise.begin_hold(rate)
-        self.collapse.hold(now, rate)
-        self._has_passed = False
         self.held = min(max(rate, self.use.typical / NEVER_LONGER), self.quota)
         self._looked_at, self._climbed = now, 0.0
         self.use.begin(self.held)
-
-    @property
-    def chance(self) -> float:
-        """The share that is refused whatever the rate, as far as half of one has shown it."""
-        return min(self.noise.share, self.collapse.share)
-
-    def try_half(self, now: float) -> bool:
-        """Count a refusal; say whether the rate is another for it, because half of one is tried, or was."""
-        rate = self.collapse.refused(now, self.held)
-        if rate is not None:
-            self._go_on(now, rate)
-        return rate is not None
-
-    def _go_on(self, now: float, rate: float) -> None:
-        """Hold a rate that is tried, or the one after it."""
-        self.hold(now, rate)
-        if self.collapse.is_trying:
-            self.until = now + self.collapse.seconds(self.held)
-            return
-        self.until = now + _AFTER
-        if self.collapse.share:
-            self.noise.share = self.collapse.share
 
     def learnt(self) -> dict[str, float]:
         """Return what was found, to be kept."""
@@ -109,12 +79,6 @@ class Climb:
 
     def _climb(self, now: float) -> float:
         self.noise.end_hold()
-        if not self._has_passed:
-            self._has_passed = True
-            rate = self.collapse.passed(now, self.held)
-            if rate is not None:
-                self._go_on(now, rate)
-                return self.held
         passed = now - max(self._looked_at, self.until)
         if passed > _STEPS:
             rate = self._at(self._climbed)

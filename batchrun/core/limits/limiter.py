@@ -173,12 +173,9 @@ class Limiter:
         self._strikes.refused()
         subject = about(code)
         pace = self.tokens if subject is About.TOKENS else self.attempts
-        if subject is About.ATTEMPTS and self.is_alone and pace.climb.try_half(now):
-            self._episode, self._fell_at = None, now
-            self._strikes.forget()
-        elif self._episode is not None:
+        if self._episode is not None:
             self._episode.refused(now, launched_at, 1.0 if self._episode.of is self.attempts else self._refunded, jitter)
-        elif self._strikes.is_shut(subject, pace.climb.chance, is_cold=not pace.is_found and not self._is_known(pace)):
+        elif self._strikes.is_shut(subject, is_cold=not pace.is_found and not self._is_known(pace)):
             self._shut(subject, pace, now, jitter)
         elif launched_at >= self._fell_at:
             self._refused_first(subject, pace, now, launched_at, jitter)
@@ -276,9 +273,7 @@ class Limiter:
     def _count(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
         """A refusal may be chance; several in a row are none."""
         strikes = self._strikes.in_a_row
-        if pace.climb.collapse.is_trying:
-            return
-        if strikes >= patience(is_found=pace.is_found, is_known=self._is_known(pace), noise=pace.noise, chance=pace.climb.chance):
+        if strikes >= patience(is_found=pace.is_found, is_known=self._is_known(pace), noise=pace.noise):
             self._pause(pace, now, jitter)
         elif pace.quota < math.inf or (strikes == 1 and not self._is_chance(pace, now)):
             pace.ease(now, launched_at, self._refunded)

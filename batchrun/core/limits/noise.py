@@ -14,7 +14,7 @@ these in a hold that passes, and half of its refusals, show how often it comes. 
 where it has fallen the further the fewer were refused; but to none from before an episode: the quota has fallen then. Where others fill the
 same window it is only by this that chance is known to come, and then it is asked who had room.
 
-A larger share is no chance for it: then the rate goes on falling, and what that shows is told apart in `collapses.py`.
+A larger share is no chance for it: then the rate goes on falling, until a pool tries half of what was taken (`scheduling/chance.py`).
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ _LOWER_BY, _HAD_ROOM = 1.5, 5
 room, in one hold, that show how often it comes."""
 _FEWEST = 0.004
 """The least share of rows that are refused whatever the rate: fewer are none, for then the first refusal in a hold is no chance either."""
-_SURELY = 3.0
-"""Times what chance usually makes of more than these: so many refusals more are no chance."""
 
 
 @slotted
@@ -76,9 +74,7 @@ class Noise:
     @property
     def is_usual(self) -> bool:
         """Whether no more was refused than is refused whatever the rate."""
-        usual = self.share * self.tries
-        more = usual if self.share <= _MOST else min(usual, _SURELY * math.sqrt(usual))
-        return self.share > 0.0 and self.refusals <= 1 + usual + more
+        return self.share > 0.0 and self.refusals <= 1 + 2 * self.share * self.tries
 
     def broke(self, held: float) -> float | None:
         """A refusal broke the hold of a rate; the rate to go back to, where that turns out to be no rate's doing."""

@@ -29,7 +29,7 @@ from batchrun.core.limits.noise import Noise
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import Rule
 from batchrun.core.limits.use import NEVER_LONGER, USUAL_LEARNS, Use
-from batchrun.core.limits.windows import LONG, SHORT, Windows
+from batchrun.core.limits.windows import LONG, Windows
 
 _CATCH_UP, _STRICT_CATCH_UP = 0.03, 0.005
 """Seconds that may be saved up for a loop that wakes late; as long as nothing was refused, and after."""
@@ -104,9 +104,7 @@ class Pace:
                 bucket.make_up_for(waited, self.rule.makes_up_for(bucket.rate))
             bucket.pay(now, cost)
         use.launched_at = now
-        climb = self.climb
-        climb.noise.tries += 1
-        climb.collapse.tries += 1
+        self.climb.noise.tries += 1
         half = use.trail.latest
         if 2.0 * now < half.until:
             half.amount += cost
@@ -242,11 +240,6 @@ class Pace:
         """Set the rate after an episode whose refusals *lasted* so many seconds."""
         rate = self.rule.fell(now, lasted)
         if rate < inf:
-            if self.climb.is_cold:
-                # What went until the first refusals is what it falls from.
-                windows = self.climb.windows
-                seconds = max(SINCE, min(SHORT, windows.first_at - self.use.began))
-                self.climb.collapse.fell_from(self.use.began, windows.at_first.short * SHORT / seconds)
             self.hold(now, rate)
 
     def hold(self, now: float, rate: float) -> None:
@@ -259,7 +252,6 @@ class Pace:
     def forget(self) -> None:
         """Let go of what was found: it was another quota's doing."""
         self.climb.held = inf
-        self.climb.collapse.begin(-inf, inf)
         self.is_bounded = self.quota < inf
         if not self.is_bounded:
             self._bucket = None

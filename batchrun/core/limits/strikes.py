@@ -34,11 +34,11 @@ _IN_A_ROW, _IN_A_ROW_GAPS = 0.02, 2.5
 """A refused attempt was launched right after the refusal before it: within so many seconds, or so many usual gaps."""
 
 
-def patience(*, is_found: bool, is_known: bool, noise: float, chance: float) -> int:
+def patience(*, is_found: bool, is_known: bool, noise: float) -> int:
     """Refusals in a row that begin a pause, where such a share of attempts is refused whatever the rate."""
     if is_found:
         return _PATIENCE + more_in_a_row(noise)
-    return _KNOWN_PATIENCE if is_known else COLD_PATIENCE + more_in_a_row(chance)
+    return _KNOWN_PATIENCE if is_known else COLD_PATIENCE
 
 
 def more_in_a_row(noise: float) -> int:
@@ -67,14 +67,14 @@ class Strikes:
         """Count a refusal whose attempt was launched *apart* seconds after the one before it; usual attempts are *gap* seconds apart."""
         self.in_a_row = 1 if apart > max(_IN_A_ROW, _IN_A_ROW_GAPS * gap) else self.in_a_row + 1
 
-    def is_shut(self, subject: About, chance: float, *, is_cold: bool) -> bool:
+    def is_shut(self, subject: About, *, is_cold: bool) -> bool:
         """Whether most of the latest attempts were refused, and nothing is known: no more need be sent for it to show.
 
         Growth is slowed by then whatever is known.
         """
         if subject is About.GROWTH:
             return self._shut_out >= max(_GROWTH_PATIENCE, _LATEST_SHARE * self.tried)
-        least = max(COLD_PATIENCE, (chance + (1 - chance) * _LATEST_SHARE) * self.tried)
+        least = max(COLD_PATIENCE, _LATEST_SHARE * self.tried)
         return is_cold and subject is not About.CAPACITY and self._shut_out >= least
 
     def forget(self) -> None:

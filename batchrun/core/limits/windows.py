@@ -159,9 +159,11 @@ class Windows:
         """Whether the short window held next to nothing at the latest refusal, and its quota has not fallen so far.
 
         That hardly comes in the first minute of refusals, when nothing was shown of the window. Later it may, but not where as many answers
-        as ever came in it.
+        as ever came in it; and no quota of attempts falls so far that not one goes.
         """
         first, last = self.at_first, self.at_last
+        if self.use.answers is None and not last.short:
+            return True
         if last.short >= _EMPTY * max(first.short, last.minute):
             return False
         return self.first_at - self._since < LONG or last.answers > (1 - _ALIKE) * first.answers

@@ -2,16 +2,15 @@
 
 Theory of operation. Some providers refuse one call in seven whatever is sent, because others keep them busy. Who takes each for a quota
 goes slower without end. A quota is told from that by this: half of what it took in a minute it takes again, whatever its window. So where
-more was refused than looks at a quota cost, and one here and one there as chance has it, half of what was taken is *tried*: it is sent
-evenly, even where the rate has fallen lower by then, and no refusal of it teaches anything. What is refused of it is chance, as long as
+more was refused than looks at a quota cost (or not much less, and not half as much is taken as was), and one here and one there as
+chance has it, half of what was taken is *tried*: it is sent evenly, even where the rate has fallen lower by then, and no refusal of it teaches anything. What is refused of it is chance, as long as
 that is about as large a share as before, and no more than half; comes one here and one there still (a window may be full yet); and hits all
 lanes as often as they send (a lane may have a quota of its own, which half of its pool's rate does not mend).
 
 From then on such a share of refusals is *explained*, and so are a few more that come together: it is as if those calls had never been sent.
 All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is tried
-again, for the share may be less by then, or more.
-
-Of a lane that has its pool to itself its limiter tells the same by itself (`limits/collapses.py`).
+again, for the share may be less by then, or more. What several trials have shown alike is taken together: a share that is explained and is
+larger than what is chance is filled with refusals of the quota.
 """
 
 from __future__ import annotations
@@ -28,20 +27,22 @@ _LOOKS_FOR, _LOOKS_AT, _UNEXPLAINED = 30.0, 50, 4
 """Seconds between two looks at what is refused, and calls, or refusals that are not explained. Two looks make a minute."""
 _MORE = 0.08
 """The share of calls that no look at a quota costs."""
+_FALLEN, _MORE_FALLEN, _REFUSED_FALLEN = 0.5, 0.04, 8
+"""Of what was taken a second: where less is taken by now a smaller share is looked into, too, if as many were refused in both looks."""
 _FADES, _SLOWEST = 0.9, 1 / NEVER_LONGER
 """Of what was taken a second: what counts of it at the next look; and of what is tried, the least."""
-_ALONE = 0.6
-"""Of refusals by chance: how many of them at the least come after a call that was taken."""
+_DEVIATIONS = 2.0
+"""By how many fewer come after a call that was taken than chance has it, at the most; and by how many trials differ that show the same."""
 _HALF, _MOST, _SURELY = 0.5, 0.5, 8
 """Of what was taken a second: what is tried; of that, the largest share that is chance; and refusals that more of it makes at the least."""
-_CLEARS_IN, _TRIES, _REFUSALS, _LONGEST = 6.0, 100, 12, 300.0
-"""Seconds until a trial counts, for windows may be full; calls, or refusals, that it takes then; and its seconds at the most."""
+_CLEARS_IN, _TRIES, _REFUSALS, _SHORTEST, _LONGEST = 6.0, 200, 24, 30.0, 300.0
+"""Seconds until a trial counts, for windows may be full; calls, or refusals and seconds, that it takes; and the most of its seconds."""
 _NONE, _FEWER = 3.0, 1.6
 """Refusals that were to be expected by now, where there are none, and more for each that there is: then it shows that there are fewer."""
 _ALIKE, _LEAST, _REFUSED_LEAST = 0.4, 0.03, 3
 """Of the share that was refused before, and of calls: what is chance is more than that; and refusals that show any."""
-_TIMES, _TOGETHER = 1.25, 10.0
-"""Times the share that was shown which is explained, and refusals that may come together."""
+_TOGETHER = 10.0
+"""Refusals that are explained and may come together."""
 _AGAIN, _AGAIN_TIMES = 600.0, 20.0
 """Seconds until half is tried again, at the least, and times what that took."""
 _IN_VAIN, _IN_VAIN_MOST = 60.0, 3600.0
@@ -69,7 +70,23 @@ class Counts:
 
     def with_those_of(self, earlier: Counts) -> Counts:
         """Both together."""
-        return Counts(self.tries + earlier.tries, self.refused + earlier.refused)
+        return Counts(self.tries + earlier.tries, self.refused + earlier.refused, self.unexplained + earlier.unexplained)
+
+    @property
+    def share(self) -> float:
+        """Of the calls: what was refused."""
+        return min(1.0, self.refused / max(1, self.tries))
+
+    @property
+    def share_at_most(self) -> float:
+        """The same, and as much more as chance usually makes of it."""
+        return (self.refused + math.sqrt(self.refused)) / self.tries
+
+    def is_like(self, other: Counts) -> bool:
+        """Whether such a share was refused as of the *other* ones, as far as chance lets them differ."""
+        share = self.with_those_of(other).share
+        variance = share * (1 - share) * (1 / max(1, self.tries) + 1 / max(1, other.tries))
+        return abs(self.share - other.share) <= _DEVIATIONS * math.sqrt(variance)
 
     @property
     def is_more(self) -> bool:
@@ -79,7 +96,9 @@ class Counts:
     @property
     def may_be_chance(self) -> bool:
         """Whether refusals come as chance has it, and are not most of what came."""
-        return self._alone >= _ALONE * self.refused and not self.are_most_refused
+        share = self.share
+        alone = (1 - share) * self.refused
+        return self._alone >= alone - _DEVIATIONS * math.sqrt(share * alone) and not self.are_most_refused
 
     @property
     def are_most_refused(self) -> bool:
@@ -96,7 +115,7 @@ class Trial:
     before: float
     """The share that was refused, at the least."""
     _bucket: Bucket = field(init=False)
-    _counts: Counts = field(default_factory=Counts)
+    counts: Counts = field(default_factory=Counts)
     _tries: Counter[str] = field(default_factory=Counter)
     _refused: Counter[str] = field(default_factory=Counter)
     """By lane."""
@@ -112,34 +131,33 @@ class Trial:
         """A call goes."""
         self._bucket.pay(now, 1.0)
         if now >= self.began + _CLEARS_IN:
-            self._counts.tries += 1
+            self.counts.tries += 1
             self._tries[lane] += 1
 
     def refused(self, launched_at: float, number: int, lane: str) -> None:
         """A call was refused."""
         if launched_at >= self.began + _CLEARS_IN:
-            self._counts.refuse(number)
+            self.counts.refuse(number)
             self._refused[lane] += 1
 
     def is_over(self, now: float) -> bool:
         """Whether it has shown what it can."""
-        tries, refused = self._counts.tries, self._counts.refused
+        tries, refused = self.counts.tries, self.counts.refused
         is_less = self.before * tries >= _NONE + _FEWER * refused
-        is_enough = is_less or tries >= _TRIES or refused >= _REFUSALS or self._counts.are_most_refused
+        is_enough = is_less or tries >= _TRIES or (refused >= _REFUSALS and now >= self.began + _SHORTEST) or self.counts.are_most_refused
         return is_enough or now >= self.began + _LONGEST
 
     @property
-    def share(self) -> float:
-        """What is chance, at the most; 0.0 where it shows none."""
-        tries, refused = self._counts.tries, self._counts.refused
+    def shows_chance(self) -> bool:
+        """Whether what was refused is chance."""
+        tries, refused = self.counts.tries, self.counts.refused
         is_alike = refused >= _REFUSED_LEAST and refused > max(_LEAST, _ALIKE * self.before) * tries
-        is_chance = is_alike and self._counts.may_be_chance and self._is_spread
-        return (refused + math.sqrt(refused)) / tries if is_chance else 0.0
+        return is_alike and self.counts.may_be_chance and self._is_spread
 
     @property
     def _is_spread(self) -> bool:
         """Whether lanes were refused as they sent, as far as chance lets them differ (Pearson, 1900)."""
-        share, lanes = self._counts.refused / self._counts.tries, len(self._tries)
+        share, lanes = self.counts.share, len(self._tries)
         squares = sum((self._refused[lane] - share * tries) ** 2 / tries for lane, tries in self._tries.items())
         return squares <= share * (1 - share) * (lanes + 2.5 * math.sqrt(2 * lanes))
 
@@ -148,8 +166,6 @@ class Trial:
 class Chance:
     """Of one pool; told the time."""
 
-    is_asked: bool = False
-    """Several lanes share it."""
     counts: bool = False
     """What goes is counted: something was refused within the latest two looks, or is explained."""
     share: float = 0.0
@@ -168,6 +184,8 @@ class Chance:
     """The same of the look before it."""
     _taken: float = 0.0
     """A second, of late."""
+    _shown: Counts = field(default_factory=Counts)
+    """What trials have shown that were alike: of those before the latest, ever less."""
     _again_at: float = -math.inf
     """Until then nothing is tried."""
     _in_vain: float = _IN_VAIN
@@ -177,7 +195,7 @@ class Chance:
         counts, trial, share = self._counts, self.trial, self.share
         counts.tries += 1
         if self.share:
-            self._spare = min(_TOGETHER, self._spare + _TIMES * self.share)
+            self._spare = min(_TOGETHER, self._spare + self.share)
         if trial is not None:
             trial.sent(now, lane)
             if trial.is_over(now):
@@ -188,14 +206,14 @@ class Chance:
             self._look(now)
         return (self.trial is not None and trial is None) or self.share > share == 0.0
 
-    def refused(self, launched_at: float, number: int, lane: str) -> bool:
-        """A call of that *number* was refused; whether that is explained."""
-        self.counts = self.is_asked
+    def refused(self, launched_at: float, number: int, lane: str, *, may_be_chance: bool = True) -> bool:
+        """A call of that *number* was refused; whether that is explained: not, where it *may be* none, for the provider says until when."""
+        self.counts = True
         self._counts.refuse(number)
         if self.trial is not None:
             self.trial.refused(launched_at, number, lane)
-            return True
-        if self._spare >= 1.0:
+            return may_be_chance
+        if may_be_chance and self._spare >= 1.0:
             self._spare -= 1.0
             return True
         self._counts.unexplained += 1
@@ -203,7 +221,8 @@ class Chance:
 
     def _look(self, now: float) -> None:
         latest, both, began = self._counts, self._counts.with_those_of(self._before), self._before_began
-        is_more = all(each.is_more and each.may_be_chance for each in (latest, self._before))
+        is_more = all(each.is_more for each in (latest, self._before)) and self._before.may_be_chance
+        self._taken = max(_FADES * self._taken, (latest.tries - latest.refused) / (now - self._began))
         self._before, self._before_began = latest, self._began
         self._counts, self._began = Counts(), now
         if began == math.inf:
@@ -211,13 +230,22 @@ class Chance:
         if not (both.refused or self.share):
             self.counts, self._began, self._before_began = False, math.inf, math.inf
             return
-        self._taken = max(_FADES * self._taken, (both.tries - both.refused) / (now - began))
+        taken = (both.tries - both.refused) / (now - began)
+        has_fallen = taken < _FALLEN * self._taken and both.unexplained >= max(_REFUSED_FALLEN, _MORE_FALLEN * both.tries)
+        is_more = (is_more or has_fallen) and latest.may_be_chance
         if now >= self._again_at and (self.share or is_more) and not both.are_most_refused:
-            before = (both.refused - math.sqrt(both.refused)) / both.tries
-            self.trial = Trial(max(_SLOWEST, _HALF * self._taken), now, max(_MORE, before))
+            before = max(_MORE, (both.refused - math.sqrt(both.refused)) / both.tries)
+            # What is refused beyond a share that is known is a quota's.
+            self.trial = Trial(max(_SLOWEST, _HALF * self._taken), now, min(before, self.share) if self.share else before)
 
     def _end(self, trial: Trial, now: float) -> None:
-        self.share, self.trial = trial.share, None
+        self.trial = None
+        if trial.shows_chance:
+            latest, before = trial.counts, self._shown
+            self._shown = latest.with_those_of(Counts(before.tries // 2, before.refused // 2)) if latest.is_like(before) else latest
+            self.share = self._shown.share_at_most
+        else:
+            self._shown, self.share = Counts(), 0.0
         self._spare = _TOGETHER if self.share else 0.0
         self._in_vain = _IN_VAIN if self.share else min(_IN_VAIN_MOST, 2 * self._in_vain)
         self._again_at = now + (max(_AGAIN, _AGAIN_TIMES * (now - trial.began)) if self.share else self._in_vain / 2)

@@ -64,8 +64,7 @@ class Queues:
         if pool is None:
             pool = self.pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota))
         else:
-            # What a lane of several is refused for may be a limit of its own, which half of the pool's rate does not mend.
-            pool.limiter.is_alone, pool.chance.is_asked = False, True
+            pool.limiter.is_alone = False
         slots = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)
         of_lane = limiter(plan.quota, under_known=plan.pool_quota != NO_QUOTA or plan.workspace_quota != NO_QUOTA)
         of_lane.is_alone = False

@@ -47,7 +47,8 @@ def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> bool
         _crowded(lane, now, launched_at, ticket.places)
         lane.limiter.refused(*told)
         return False
-    if subject is About.ATTEMPTS and lane.pool.chance.refused(launched_at, ticket.number, lane.plan.workspace) and not failure.retry_after:
+    chance, may_be_chance = lane.pool.chance, not failure.retry_after
+    if subject is About.ATTEMPTS and chance.refused(launched_at, ticket.number, lane.plan.workspace, may_be_chance=may_be_chance):
         for each in lane.limiters:
             each.refused_by_chance(launched_at)
         return False

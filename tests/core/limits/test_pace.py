@@ -400,6 +400,26 @@ def test_refusals_that_go_on_while_all_windows_are_empty_show_neither_a_rate_nor
                 assert rate * 0.5 < pace.held <= rate
 
 
+def test_it_was_a_minute_that_was_full_where_an_attempt_is_refused_of_which_none_went_in_six_seconds():
+    pace = found(10.0)
+    pace.rule.note_full(0.0)
+    for number in range(1000):
+        pace.pay(number / 10, 1.0)
+    pace.begin_episode(100.0)
+    pace.refused_again(106.2, 106.2, 1.0)
+    pace.find(106.2, 6.2)
+    assert pace.window == 60.0
+    assert 8.0 < pace.held < 10.0
+
+
+def test_one_refusal_after_a_minute_in_which_little_went_takes_a_rate_no_lower_than_two_fifths_of_it():
+    pace = found(10.0, window=60.0)
+    for number in range(20):
+        pace.pay(58.0 + number / 10, 1.0)
+    pace.ease(60.0, 60.0, 1.0)
+    assert pace.held == 4.0
+
+
 def test_a_quota_that_fell_is_found_by_what_the_window_held_at_the_last_refusal():
     pace = found(20.0)
     for second in range(60):

@@ -1,4 +1,4 @@
-"""Half of what was taken is tried; and whole runs of several workspaces of which a share is refused whatever they send."""
+"""Half of what was taken is tried; and whole runs of one workspace or several of which a share is refused whatever they send."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Calls:
     """Made of both lanes in turn, and refused as they are told to be."""
 
     def __init__(self) -> None:
-        self.chance = Chance(is_asked=True)
+        self.chance = Chance()
         self.now = 0.0
         self.turns = 0
 
@@ -134,9 +134,73 @@ def test_while_all_is_refused_for_an_hour_nothing_is_tried_and_after_it_what_is_
     assert calls.now < began + 300.0
 
 
-@pytest.mark.parametrize("workspaces", [2, 4, 12])
+def test_what_a_provider_says_the_end_of_is_none_of_what_is_explained_and_uses_nothing_of_it_up():
+    calls = Calls()
+    assert calls.look(every(7))
+    assert not calls.chance.refused(calls.now, calls.chance.number, LANES[0], may_be_chance=False)
+    assert calls.shown(every(7))
+    chance = calls.chance
+    for _ in range(20):
+        assert not chance.refused(calls.now, chance.number, LANES[0], may_be_chance=False)
+    assert chance.refused(calls.now, chance.number, LANES[0])
+
+
+def test_a_smaller_share_is_looked_into_where_less_is_taken_than_was():
+    calls = Calls()
+    assert not calls.look(every(20))
+    calls.until(calls.now + 120.0, every(20), gap=0.3)
+    assert calls.chance.trial is not None
+    assert calls.chance.trial.rate > 2.0
+
+
+def test_nothing_is_tried_before_two_looks_in_a_row_have_seen_refusals_here_and_there():
+    calls = Calls()
+    calls.until(31.0, in_rows)
+    calls.until(61.0, every(7))
+    assert calls.chance.trial is None
+    assert calls.look(every(7))
+
+
+def test_what_a_quota_refuses_beside_a_share_that_is_known_does_not_make_it_seem_less():
+    calls = Calls()
+    assert calls.look(every(7))
+    share = calls.shown(every(7))
+    while not calls.look(lambda turn: turn % 5 in {0, 2}):
+        assert calls.now < 3600.0
+    assert 1 / 7 < calls.shown(every(7)) < share
+
+
+def test_of_two_trials_that_show_as_much_both_count_and_of_others_the_latest():
+    shares = []
+    for then in (every(7), every(3)):
+        calls = Calls()
+        assert calls.look(every(7))
+        shares.append(calls.shown(every(7)))
+        while not calls.look(then):
+            assert calls.now < 3600.0
+        shares.append(calls.shown(then))
+    first, again, _, other = shares
+    assert 1 / 7 < again < first
+    assert other > 1 / 3
+
+
+@pytest.mark.parametrize(("share", "seed"), [(0.1, 1), (0.15, 2), (0.2, 3)])
+def test_a_run_of_which_a_share_is_refused_by_chance_takes_no_more_than_twice_as_long_as_its_slots_and_loses_no_row(share, seed):
+    dice = random.Random(seed)
+    scheduler = Scheduler([lane(rows=6000, slots=16)], RetryPolicy())
+    events = Events(scheduler, lambda _ticket: (throttled(), 0.06) if dice.random() < share else (answer(), dice.uniform(0.5, 1.0)))
+    drained = events.run(until=3600.0)
+    assert drained is not None
+    assert not drained.parked
+    assert sum(each.verdict.final for each in events.settled) == 6000
+    assert events.now < 2 * 6000 * 0.75 / 16
+
+
+@pytest.mark.parametrize("workspaces", [1, 2, 4, 12])
 @pytest.mark.parametrize(("share", "seed"), [(0.1, 1), (0.15, 2), (0.2, 3), (0.2, 4)])
-def test_a_run_of_several_workspaces_of_which_a_share_is_refused_by_chance_is_held_up_by_no_more_than_minutes(workspaces, share, seed):
+def test_a_run_of_one_workspace_or_several_of_which_a_share_is_refused_by_chance_is_held_up_by_no_more_than_minutes(
+    workspaces, share, seed
+):
     dice, rows, slots = random.Random(seed), 12_000 // workspaces, 12 // workspaces
     lanes = [lane(f"w{place}", rows, slots, account="main") for place in range(workspaces)]
     events = Events(
