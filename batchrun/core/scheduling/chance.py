@@ -2,10 +2,11 @@
 
 Theory of operation. Some providers refuse one call in seven whatever is sent, because others keep them busy. Who takes each for a quota
 goes slower without end. A quota is told from that by this: half of what it took in a minute it takes again, whatever its window. So where
-more was refused than looks at a quota cost (or not much less, and not half as much is taken as was), and one here and one there as
-chance has it, half of what was taken is *tried*: it is sent evenly, even where the rate has fallen lower by then, and no refusal of it teaches anything. What is refused of it is chance, as long as
-that is about as large a share as before, and no more than half; comes one here and one there still (a window may be full yet); and hits all
-lanes as often as they send (a lane may have a quota of its own, which half of its pool's rate does not mend).
+more was refused than looks at a quota cost (or not much less, and not half as much is taken as was), and one here and one there as chance
+has it, half of what was taken is *tried*: it is sent evenly, even where the rate has fallen lower by then, and no refusal of it teaches
+anything. What is refused of it is chance, as long as that is about as large a share as before, and no more than half; comes one here and
+one there still (a window may be full yet); and hits all lanes as often as they send (a lane may have a quota of its own, which half of its
+pool's rate does not mend).
 
 From then on such a share of refusals is *explained*, and so are a few more that come together: it is as if those calls had never been sent.
 All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is tried
