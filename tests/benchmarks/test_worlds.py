@@ -202,6 +202,21 @@ def test_workspaces_that_share_a_quota_or_have_one_use_it_ten_minutes_after_they
     assert seen.used >= 0.8
 
 
+class SeldomByChance(ByChance):
+    """And so are a few in a hundred."""
+
+    share = 0.03
+
+
+@pytest.mark.parametrize(("workspaces", "period", "window", "seed"), [(1, 6, "sliding", 2), (1, 60, "aligned", 3), (4, 6, "aligned", 4)])
+def test_a_known_quota_is_used_though_a_few_calls_in_a_hundred_are_refused_by_chance(workspaces, period, window, seed):
+    own = tuple(Tenant(f"w{place}") for place in range(workspaces))
+    world = World("seldom by chance", (calls(600, period, window),), own, Quota(rpm=600), seconds=1200.0, since=300.0, seed=seed)
+    seen = SeldomByChance(world).run()
+    assert seen.used >= 0.94
+    assert seen.refused_since(5) <= 0.05
+
+
 class OftenByChance(ByChance):
     """And so are three in ten."""
 

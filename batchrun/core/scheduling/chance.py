@@ -8,6 +8,9 @@ anything. What is refused of it is chance, as long as that is about as large a s
 one there still (a window may be full yet); and hits all lanes as often as they send (a lane may have a quota of its own, which half of its
 pool's rate does not mend).
 
+Where a quota is known, and kept to, next to nothing is refused: there a hundredth of the calls is looked into. Each of them would widen the
+margin under the quota, which no margin helps.
+
 From then on such a share of refusals is *explained*, and so are a few more that come together: it is as if those calls had never been sent.
 All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is tried
 again, for the share may be less by then, or more. What several trials have shown alike is taken together: a share that is explained and is
@@ -26,8 +29,8 @@ from batchrun.core.limits.use import NEVER_LONGER
 
 _LOOKS_FOR, _LOOKS_AT, _UNEXPLAINED = 30.0, 50, 4
 """Seconds between two looks at what is refused, and calls, or refusals that are not explained. Two looks make a minute."""
-_MORE = 0.08
-"""The share of calls that no look at a quota costs."""
+_MORE, _MORE_OF_KNOWN, _MORE_LEAST = 0.08, 0.01, 3
+"""The share of calls that no look at a quota costs, and no network where it is known; and refusals in each look that show more."""
 _FALLEN, _MORE_FALLEN, _REFUSED_FALLEN = 0.5, 0.04, 8
 """Of what was taken a second: where less is taken by now a smaller share is looked into, too, if as many were refused in both looks."""
 _FADES, _SLOWEST = 0.9, 1 / NEVER_LONGER
@@ -40,8 +43,8 @@ _CLEARS_IN, _TRIES, _REFUSALS, _SHORTEST, _LONGEST = 6.0, 200, 24, 30.0, 300.0
 """Seconds until a trial counts, for windows may be full; calls, or refusals and seconds, that it takes; and the most of its seconds."""
 _NONE, _FEWER = 3.0, 1.6
 """Refusals that were to be expected by now, where there are none, and more for each that there is: then it shows that there are fewer."""
-_ALIKE, _LEAST, _REFUSED_LEAST = 0.4, 0.03, 3
-"""Of the share that was refused before, and of calls: what is chance is more than that; and refusals that show any."""
+_ALIKE, _REFUSED_LEAST = 0.4, 3
+"""Of the share that was refused before: what is chance is more than that; and refusals that show any."""
 _TOGETHER = 10.0
 """Refusals that are explained and may come together."""
 _AGAIN, _AGAIN_TIMES = 600.0, 20.0
@@ -89,10 +92,9 @@ class Counts:
         variance = share * (1 - share) * (1 / max(1, self.tries) + 1 / max(1, other.tries))
         return abs(self.share - other.share) <= _DEVIATIONS * math.sqrt(variance)
 
-    @property
-    def is_more(self) -> bool:
-        """Whether more is not explained than looks at a quota cost."""
-        return self.unexplained > _MORE * self.tries
+    def is_more(self, share: float) -> bool:
+        """Whether more is not explained than such a *share*."""
+        return self.unexplained >= _MORE_LEAST and self.unexplained > share * self.tries
 
     @property
     def may_be_chance(self) -> bool:
@@ -145,14 +147,14 @@ class Trial:
         """Whether it has shown what it can."""
         tries, refused = self.counts.tries, self.counts.refused
         is_less = self.before * tries >= _NONE + _FEWER * refused
-        is_enough = is_less or tries >= _TRIES or (refused >= _REFUSALS and now >= self.began + _SHORTEST) or self.counts.are_most_refused
-        return is_enough or now >= self.began + _LONGEST
+        is_much = tries >= max(_TRIES, _SURELY / self.before) or (refused >= _REFUSALS and now >= self.began + _SHORTEST)
+        return is_less or is_much or self.counts.are_most_refused or now >= self.began + _LONGEST
 
     @property
     def shows_chance(self) -> bool:
         """Whether what was refused is chance."""
         tries, refused = self.counts.tries, self.counts.refused
-        is_alike = refused >= _REFUSED_LEAST and refused > max(_LEAST, _ALIKE * self.before) * tries
+        is_alike = refused >= _REFUSED_LEAST and refused > _ALIKE * self.before * tries
         return is_alike and self.counts.may_be_chance and self._is_spread
 
     @property
@@ -167,6 +169,8 @@ class Trial:
 class Chance:
     """Of one pool; told the time."""
 
+    is_known: bool = False
+    """Its quota is, and kept to: hardly anything is refused of it."""
     counts: bool = False
     """What goes is counted: something was refused within the latest two looks, or is explained."""
     share: float = 0.0
@@ -222,7 +226,8 @@ class Chance:
 
     def _look(self, now: float) -> None:
         latest, both, began = self._counts, self._counts.with_those_of(self._before), self._before_began
-        is_more = all(each.is_more for each in (latest, self._before)) and self._before.may_be_chance
+        more = _MORE_OF_KNOWN if self.is_known else _MORE
+        is_more = all(each.is_more(more) for each in (latest, self._before)) and self._before.may_be_chance
         self._taken = max(_FADES * self._taken, (latest.tries - latest.refused) / (now - self._began))
         self._before, self._before_began = latest, self._began
         self._counts, self._began = Counts(), now
@@ -235,7 +240,7 @@ class Chance:
         has_fallen = taken < _FALLEN * self._taken and both.unexplained >= max(_REFUSED_FALLEN, _MORE_FALLEN * both.tries)
         is_more = (is_more or has_fallen) and latest.may_be_chance
         if now >= self._again_at and (self.share or is_more) and not both.are_most_refused:
-            before = max(_MORE, (both.refused - math.sqrt(both.refused)) / both.tries)
+            before = max(more, (both.refused - math.sqrt(both.refused)) / both.tries)
             # What is refused beyond a share that is known is a quota's.
             self.trial = Trial(max(_SLOWEST, _HALF * self._taken), now, min(before, self.share) if self.share else before)
 

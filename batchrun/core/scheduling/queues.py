@@ -63,6 +63,7 @@ class Queues:
         pool = self.pools.get(plan.pool_name)
         if pool is None:
             pool = self.pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota))
+            pool.chance.is_known = plan.pool_quota.rpm is not None
         else:
             pool.limiter.is_alone = False
         slots = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)

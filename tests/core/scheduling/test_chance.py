@@ -145,6 +145,29 @@ def test_what_a_provider_says_the_end_of_is_none_of_what_is_explained_and_uses_n
     assert chance.refused(calls.now, chance.number, LANES[0])
 
 
+@pytest.mark.parametrize("others", [every(29), never], ids=["chance", "a peak of others"])
+def test_a_few_in_a_hundred_are_looked_into_where_the_quota_is_known(others):
+    calls = Calls()
+    calls.chance.is_known = True
+    assert not calls.look(every(151))
+    assert calls.look(every(29))
+    assert (calls.shown(others) > 1 / 29) is (others is not never)
+
+
+def test_the_fewer_are_refused_the_more_calls_a_trial_takes():
+    calls = Calls()
+    calls.chance.is_known = True
+    assert calls.look(every(61))
+    assert calls.shown(every(89)) > 1 / 89
+
+
+def test_one_refusal_or_two_of_a_few_calls_are_looked_into_nowhere():
+    calls = Calls()
+    calls.chance.is_known = True
+    calls.until(300.0, every(25), gap=0.6)
+    assert calls.chance.trial is None
+
+
 def test_a_smaller_share_is_looked_into_where_less_is_taken_than_was():
     calls = Calls()
     assert not calls.look(every(20))
