@@ -737,12 +737,13 @@ def test_where_others_fill_the_same_window_a_row_that_had_room_shows_at_once_tha
     assert limits.episodes == 1
 
 
-@pytest.mark.parametrize(("share", "episodes"), [(0.0, 1), (0.01, 0)])
-def test_where_others_fill_the_same_window_a_row_that_had_room_is_chance_once_that_is_known_to_come(share, episodes):
+@pytest.mark.parametrize(("share", "rows", "episodes"), [(0.0, 1, 1), (0.01, 1, 0), (0.01, 2, 0), (0.01, 3, 1)])
+def test_where_others_fill_the_same_window_a_row_that_had_room_is_chance_once_that_is_known_to_come(share, rows, episodes):
+    """So is a second one in a row, where one in a hundred is."""
     limits = of_tokens()
     limits.is_alone = False
     limits.tokens.climb.noise.share = share
-    refuse(limits, 300.0, TPM, tokens=10.0)
+    refuse(limits, 300.0, TPM, tokens=10.0, times=rows)
     assert limits.episodes == episodes
 
 
