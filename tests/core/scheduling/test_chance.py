@@ -157,8 +157,9 @@ def test_a_few_in_a_hundred_are_looked_into_where_the_quota_is_known(others):
 def test_the_fewer_are_refused_the_more_calls_a_trial_takes():
     calls = Calls()
     calls.chance.is_known = True
-    assert calls.look(every(61))
-    assert calls.shown(every(89)) > 1 / 89
+    calls.until(70.0, every(61))
+    assert calls.chance.trial is not None
+    assert 1 / 89 < calls.shown(every(89)) < 0.02
 
 
 def test_one_refusal_or_two_of_a_few_calls_are_looked_into_nowhere():
