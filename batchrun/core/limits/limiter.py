@@ -35,10 +35,6 @@ from batchrun.core.limits.ramp import IDLE, Ramp
 from batchrun.core.limits.refusals import About, about
 from batchrun.core.limits.strikes import CAPACITY_PATIENCE, COLD_PATIENCE, LATEST, Strikes, more_in_a_row, patience
 
-_REFUSED_WITHIN, _LEAST_REFUSED_WITHIN, _MOST_REFUSED_WITHIN = 0.3, 0.1, 5.0
-"""Seconds until a refusal comes back: taken for usual before the first, at the least, and at the most."""
-_LEARNS = 0.2
-"""Of each refusal: of how long they take."""
 _WIDER_STILL = 1.05
 """What each refusal of an attempt that was in flight at the one before widens a known quota's margin by."""
 _RECURS = 60.0
@@ -67,7 +63,6 @@ class Limiter:
     _strikes: Strikes = field(default_factory=Strikes)
     _fell_at: float = -math.inf
     """Attempts launched before this were refused for what has been mended since."""
-    _refused_within: float = _REFUSED_WITHIN
     _refunded: float = 0.0
     """Tokens of the latest attempt that cost none."""
     _is_open: bool = False
@@ -82,8 +77,9 @@ class Limiter:
             return until
         episode = self._episode
         if episode is not None:
-            if not episode.is_over(now, self._refused_within):
-                return episode.free_at(now, self._refused_within)
+            within = self._strikes.within
+            if not episode.is_over(now, within):
+                return episode.free_at(now, within)
             self._end(episode, now)
         attempts, held_tokens = self.attempts, self.tokens
         at = now if ramp.bucket is None and now - ramp.latest <= IDLE else ramp.free_at(now)
@@ -166,11 +162,9 @@ class Limiter:
         """The provider refused an attempt; *jitter* is uniform in [0, 1)."""
         self._is_open = False
         self.attempts.uncount(launched_at, 1.0)
-        within = min(_MOST_REFUSED_WITHIN, max(_LEAST_REFUSED_WITHIN, now - launched_at))
-        self._refused_within += _LEARNS * (within - self._refused_within)
         if retry_after:
             self._asked.wait(now, launched_at, retry_after)
-        self._strikes.refused()
+        self._strikes.refused(now - launched_at)
         subject = about(code)
         pace = self.tokens if subject is About.TOKENS else self.attempts
         if self._episode is not None:
@@ -275,14 +269,10 @@ class Limiter:
         strikes = self._strikes.in_a_row
         if strikes >= patience(is_found=pace.is_found, is_known=self._is_known(pace), noise=pace.noise):
             self._pause(pace, now, jitter)
-        elif pace.quota < math.inf or (strikes == 1 and not self._is_chance(pace, now)):
+        elif pace.quota < math.inf or (strikes == 1 and not pace.is_chance(now)):
             pace.ease(now, launched_at, self._refunded)
             if pace.rule.has_fallen:
                 self._pause(pace, now, jitter)
-
-    def _is_chance(self, pace: Pace, now: float) -> bool:
-        # A large row is refused alone again and again, at any rate: of tokens that were found, each refusal is read instead.
-        return (pace is self.attempts or not pace.is_found) and pace.is_chance(now)
 
     def _gap(self, pace: Pace, now: float) -> float:
         """Seconds between two attempts: as the rate has it, or as they lately went where nothing bounds it."""

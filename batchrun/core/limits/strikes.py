@@ -30,6 +30,8 @@ LATEST, _LATEST_SHARE = 20.0, 0.5
 """How many attempts are the latest, and how many of them are refused where a window is full."""
 _ROWS_OF_NOISE = 40
 """More of them, for each one that is refused whatever the rate."""
+_WITHIN, _LEAST_WITHIN, _MOST_WITHIN, _WITHIN_LEARNS = 0.3, 0.1, 5.0, 0.2
+"""Seconds until a refusal comes back: taken for usual before the first, at the least, and at the most; and what each teaches of it."""
 _IN_A_ROW, _IN_A_ROW_GAPS = 0.02, 2.5
 """A refused attempt was launched right after the refusal before it: within so many seconds, or so many usual gaps."""
 
@@ -51,6 +53,8 @@ class Strikes:
     """What was refused of late."""
 
     in_a_row: int = 0
+    within: float = _WITHIN
+    """Seconds until a refusal comes back, as a rule."""
     tried: float = 0.0
     _shut_out: float = 0.0
     """Of the latest attempts: how many were made, and refused."""
@@ -59,9 +63,10 @@ class Strikes:
         """More than the latest were made."""
         self.tried, self._shut_out = self.tried / 2, self._shut_out / 2
 
-    def refused(self) -> None:
-        """An attempt was refused."""
+    def refused(self, within: float) -> None:
+        """An attempt was refused, *within* so many seconds."""
         self._shut_out += 1.0
+        self.within += _WITHIN_LEARNS * (min(_MOST_WITHIN, max(_LEAST_WITHIN, within)) - self.within)
 
     def add(self, apart: float, gap: float) -> None:
         """Count a refusal whose attempt was launched *apart* seconds after the one before it; usual attempts are *gap* seconds apart."""
