@@ -50,6 +50,8 @@ _OTHERWISE = 0.3
 """What a window that is not the full one holds more or less at two refusals, at the least."""
 _ALL_BUT = 0.1
 """Of an attempt: what a window may lack of it."""
+_FILLED = 0.5
+"""Of a minute's quota that was found: a minute that holds less is not full."""
 _NOTHING = 2.0
 """Usual attempts: less in a minute is nothing, for some of it may be refused yet. Then others had filled the quota: no rate is shown."""
 _FEW, _SEEN = 20, 3
@@ -89,9 +91,10 @@ class Attempts:
         if margin.share > margin.least:
             margin.narrow()
 
-    def may_be_full(self, now: float, launched_at: float, cost: float) -> bool:  # noqa: ARG002 - nothing is reckoned of it.
-        """Nothing speaks against it."""
-        return True
+    def may_be_full(self, now: float, launched_at: float, cost: float) -> bool:  # noqa: ARG002 - all cost one, at any time.
+        """Not a minute that was found, where it holds half of that: it is filling anew after an episode."""
+        climb = self.climb
+        return climb.held == inf or climb.windows.window < LONG or climb.use.trail.sum(now, LONG) >= _FILLED * climb.held * LONG
 
     def had_room(self, now: float, launched_at: float, cost: float) -> bool:  # noqa: ARG002 - nothing is reckoned of it.
         """Nothing speaks for it."""

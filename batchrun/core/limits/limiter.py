@@ -197,6 +197,21 @@ class Limiter:
         """Whether what was launched then is to show if a window is still full."""
         return self._episode is not None and self._episode.was_try(launched_at)
 
+    def try_again(self, launched_at: float) -> None:
+        """What was let through to try, if it was that, was refused for another's sake, and shows nothing: the next one tries.
+
+        Of attempts whose rate was found it is as likely that chance refused it: then the episode is over.
+        """
+        episode = self._episode
+        if episode is not None and not (episode.of is self.attempts and self.attempts.is_found):
+            episode.unsent(launched_at)
+
+    def climbs(self, now: float, code: str) -> bool:
+        """Whether more goes than was found of what a refusal is about."""
+        subject = about(code)
+        pace = self.tokens if subject is About.TOKENS else self.attempts
+        return subject not in {About.CAPACITY, About.GROWTH} and pace.is_found and pace.rate(now) > pace.held
+
     @property
     def has_found(self) -> bool:
         """Whether refusals have shown a rate."""
@@ -204,7 +219,10 @@ class Limiter:
 
     def may_explain(self, now: float, launched_at: float, code: str) -> bool:
         """Whether its window may have been full when an attempt was refused, of which it is yet to be told."""
-        return about(code) is not About.TOKENS or self.tokens.may_be_full(now, launched_at, self._refunded)
+        subject = about(code)
+        if subject is About.TOKENS:
+            return self.tokens.may_be_full(now, launched_at, self._refunded)
+        return subject is not About.ATTEMPTS or self.attempts.may_be_full(now, launched_at, 1.0)
 
     @property
     def waits_until(self) -> float:

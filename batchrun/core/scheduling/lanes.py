@@ -34,6 +34,8 @@ FEW = 3
 _BY_CHANCE, _HALF = 0.2, 0.5
 """How likely it is at the least that refusals of the pool hit one of few lanes so often in a row, for them to be taken for the pool's; and
 the share of what is sent by which that is reckoned at the most: one that sends nearly all may have a cap of its own too."""
+_FALLEN = 0.08
+"""Of the calls of all lanes: as many are refused at the least where a quota has fallen. Fewer come by chance."""
 _MANY = 5
 """Lanes refused at about the same time: more are not taken for so many caps of their own."""
 
@@ -78,6 +80,8 @@ class Pool:
     """Lanes that joined with a slot's turn, and keep it: they are next here, or were when they had none."""
     refused_lane: Lane | None = None
     refused_at: float = -math.inf
+    blamed_at: float = -math.inf
+    """When the latest refusal came that it was to blame for."""
     answered_at: float = -math.inf
     """When the latest good answer to any of them came."""
     lanes: list[Lane] = field(default_factory=list)
@@ -143,7 +147,8 @@ class Pool:
             # What it was thought to have found of its own was this.
             self.refused_lane.limiter.forget()
         self.refused_lane, self.refused_at = lane, now
-        return another or self.unfinished <= 1 or (self._in_a_row > 0 and self.limiter.has_found and self._is_chance(lane))
+        by_chance = may_be_full and self._in_a_row > 0 and self.limiter.has_found and self._is_chance(lane)
+        return another or by_chance or self.unfinished <= 1
 
     def _are_most_refused(self, now: float, within: float) -> bool:
         """Of the lanes that have sent lately, or a good few of many, that send half of what is taken: one that is capped sends less.
@@ -154,6 +159,9 @@ class Pool:
         since = max(now - within, self.limiter.ended_at)
         refused = [each for each in sent if each.refused_at > since]
         if len(refused) <= min(len(sent) / 2, _MANY):
+            return False
+        refusals = max(len(refused), self.refused.sum(now, within))
+        if refusals < _FALLEN * self.limiter.attempts.use.trail.sum(now, within):
             return False
         return 2 * _went(refused, now, within) >= _went(sent, now, within)
 

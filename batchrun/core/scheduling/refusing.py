@@ -5,9 +5,14 @@ provider, which must not slow the others. Once the pool's own rate was found, a 
 refused: so no lane takes the pool's limit for its own, and falls behind its share. Of two or three lanes the same one is often the latest
 by chance: there it is so only where chance hardly explains how often in a row it was. Where the pool's window of tokens had room for the
 row that was refused, however far guesses are off, the refusal is the lane's own, unless those that send most of what goes are refused by
-then: that is a quota which has fallen, or of which others take a part. A lane that is refused more often than what it sends explains has a
-cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their windows are at
-refusals tells it (`fullness.py`).
+then, and not one call in many: that is a quota which has fallen, or of which others take a part. A lane that is refused more often than
+what it sends explains has a cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how
+full their windows are at refusals tells it (`fullness.py`).
+
+Lanes that send by the dozen are refused by the dozen, and those of one that come in a row are not so many grounds to blame it. So what was
+under way when the pool was to blame, and is refused as well, belongs to that. A pool that climbs above what it held is nearer to its quota
+than a lane is to one that it never came to. And what is let through to try whether the pool's window is still full shows nothing of it
+where it is refused for the lane's own sake: the next one tries.
 
 A lane that has a limit of its own is refused by its pool too, and then its own window had room: of one such refusal it learns nothing. Of
 a second one, with no answer between them, it learns that its limit has fallen. What is its own is its workspace's too, where that has no
@@ -55,11 +60,12 @@ def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> bool
     is_own = lane.pool.blame.refused(lane.suspect, of_tokens=subject is About.TOKENS)
     is_own = lane.suspect.is_capped = is_own or _stands_out(lane, launched_at, failure.code)
     may_be_full = lane.pool.limiter.may_explain(now, launched_at, failure.code)
-    shared = not is_own and lane.pool.shared_refusal(lane, now, _SHARED_WITHIN, may_be_full=may_be_full)
-    # Before the first answer nothing is known of anybody: what was to show whether the pool's window is still full has shown it.
-    shared = shared or (lane.pool.answered_at == -math.inf and lane.pool.limiter.was_try(launched_at))
+    shared = _is_shared(lane, now, launched_at, failure.code, is_own=is_own, may_be_full=may_be_full)
     if shared:
         lane.limiter.forget()
+        lane.pool.blamed_at = now
+    else:
+        lane.pool.limiter.try_again(launched_at)
     if shared or (may_be_full and _may_be_anothers(lane, now, launched_at, failure.code)):
         lane.fullness.refused.add(now, 1.0)
     else:
@@ -75,6 +81,23 @@ def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> bool
     else:
         lane.pool.refused.add(now, 1.0)
     return shared
+
+
+def _is_shared(lane: Lane, now: float, launched_at: float, code: str, *, is_own: bool, may_be_full: bool) -> bool:
+    """Whether the pool is to blame for a refusal that is not the lane's own as far as counts can tell."""
+    pool = lane.pool
+    if not is_own:
+        if launched_at <= pool.blamed_at:
+            # It was under way at the one before, and belongs to it.
+            lane.refused_at = now
+            return True
+        if pool.shared_refusal(lane, now, _SHARED_WITHIN, may_be_full=may_be_full):
+            return True
+        if not lane.limiter.has_found and pool.limiter.climbs(now, code):
+            # It is the pool that has just begun to send more.
+            return True
+    # Before the first answer nothing is known of anybody: what was to show whether the pool's window is still full has shown it.
+    return pool.answered_at == -math.inf and pool.limiter.was_try(launched_at)
 
 
 def _may_be_anothers(lane: Lane, now: float, launched_at: float, code: str) -> bool:
