@@ -136,14 +136,14 @@ class Pool:
     def shared_refusal(self, lane: Lane, now: float, within: float, *, may_be_full: bool = True) -> bool:
         """Note that *lane* was refused, when the pool *may be full*; say whether the pool is to blame.
 
-        It is where another lane was refused lately, or was the latest refused and the pool's rate was found; where this one was, by chance;
-        and where there is no other. If it had room, those that send most must have been refused lately.
+        It is where another lane was refused lately, or was the latest refused and the pool's rate was found; where this one was, by chance
+        (if it may be full); and where there is no other. If it had room, those that send most must have been refused lately.
         """
         lane.refused_at = now
         self._in_a_row = self._in_a_row + 1 if lane is self.refused_lane else 0
         lately = now - self.refused_at < within or self.limiter.has_found if may_be_full else self._are_most_refused(now, within)
         another = self.refused_lane not in {None, lane} and lately
-        if another and now - self.refused_at < within and self.refused_lane is not None and not self.refused_lane.suspect.is_capped:
+        if another and now - self.refused_at < within and self.refused_lane and not self.refused_lane.suspect.is_capped:
             # What it was thought to have found of its own was this.
             self.refused_lane.limiter.forget()
         self.refused_lane, self.refused_at = lane, now
@@ -151,7 +151,7 @@ class Pool:
         return another or by_chance or self.unfinished <= 1
 
     def _are_most_refused(self, now: float, within: float) -> bool:
-        """Of the lanes that have sent lately, or a good few of many, that send half of what is taken: one that is capped sends less.
+        """Not by chance, and of those that have sent lately, or a good few of many, who send half of what is taken: capped ones send less.
 
         What was refused before the pool's latest episode was over says nothing of the rate that was set by it.
         """
@@ -161,9 +161,8 @@ class Pool:
         if len(refused) <= min(len(sent) / 2, _MANY):
             return False
         refusals = max(len(refused), self.refused.sum(now, within))
-        if refusals < _FALLEN * self.limiter.attempts.use.trail.sum(now, within):
-            return False
-        return 2 * _went(refused, now, within) >= _went(sent, now, within)
+        is_more = refusals >= _FALLEN * self.limiter.attempts.use.trail.sum(now, within)
+        return is_more and 2 * _went(refused, now, within) >= _went(sent, now, within)
 
     def _is_chance(self, lane: Lane) -> bool:
         """Whether refusals of the pool may well have hit *lane* so often in a row."""

@@ -18,7 +18,7 @@ from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.money.periods import Period
 from batchrun.core.scheduling.holds import Hold, What, Whose, hold_of
 from batchrun.core.scheduling.retry import RetryPolicy
-from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Verdict, WaitUntil
+from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Ticket, Verdict, WaitUntil
 from batchrun.simulator.quotas import Caps, Meter
 from tests.laboratory import MODEL, Events, again, answer, ended, lane, launched, parks, throttled
 
@@ -336,6 +336,29 @@ def test_refusals_of_one_workspace_hold_back_that_one_and_of_two_all_of_their_ac
         now = refused_in_turn(scheduler, workspaces, times=4)
         assert scheduler.held(now) == held
         assert scheduler.held(now + 60) == frozenset()
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_a_refusal_is_its_pools_while_that_climbs_but_for_a_lane_that_has_found_a_limit_of_its_own(found):
+    scheduler = three_of_an_account(rows=10_000)
+    refused: list[Ticket] = []
+    legal = scheduler._lanes["legal", MODEL]
+    pool = legal.pool
+    pool.limiter.teach({"attempts": {"rate": 2.0, "window": 6.0}}, 0.0)
+
+    def respond(ticket):
+        if pool.limiter.climbs(events.now, "limit_requests") and ticket.lane is legal and not refused:
+            if found:
+                legal.limiter.teach({"attempts": {"rate": 1.0, "window": 6.0}}, events.now)
+            refused.append(ticket)
+            return throttled(), 0.05
+        return answer(), 0.5
+
+    events = Events(scheduler, respond)
+    events.run(600.0)
+    assert refused
+    assert legal.limiter.has_found is found
+    assert (pool.blamed_at > 0.0) is not found
 
 
 def test_a_workspace_with_nothing_left_is_held_back_by_nothing():
