@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -156,24 +157,30 @@ def helps(
     plans: Sequence[LanePlan], expected: Mapping[LaneKey, Expected], tokens: Mapping[LaneKey, float], found: Mapping[LaneKey, Foreseen]
 ) -> dict[LaneKey, str]:
     """Say of each lane what would make it faster; *tokens* are those of a row of it in the mean."""
-    rates = {(plan.workspace, plan.model): _most_rows_a_second(plan, plans, tokens) for plan in plans}
-    slots = {key: rate * expected[key].latency * _SPARE for key, rate in rates.items()}
-    return {(plan.workspace, plan.model): _help(plan, found[plan.workspace, plan.model].limit, slots) for plan in plans}
+    weights: defaultdict[str, list[float]] = defaultdict(list)
+    for plan in plans:
+        weights[plan.pool_name].append(plan.weight)
+    pools = {name: math.fsum(each) for name, each in weights.items()}
+    slots: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for plan in plans:
+        rate = _most_rows_a_second(plan, pools[plan.pool_name], tokens[plan.workspace, plan.model])
+        slots[plan.workspace][plan.model] = rate * expected[plan.workspace, plan.model].latency * _SPARE
+    return {(plan.workspace, plan.model): _help(plan, found[plan.workspace, plan.model].limit, slots[plan.workspace]) for plan in plans}
 
 
-def _help(plan: LanePlan, hold: Hold | None, slots: Mapping[LaneKey, float]) -> str:
+def _help(plan: LanePlan, hold: Hold | None, wanted: Mapping[str, float]) -> str:
+    """Say it of one whose workspace has use for so many slots of each model as are *wanted*."""
     workspace = f"workspaces.{plan.workspace}"
     of_model = f'{workspace}.limits."{plan.model}"'
     text = ""
     match hold:
         case Hold(Whose.WORKSPACE, What.CONCURRENCY):
-            wanted = {model: count for (name, model), count in slots.items() if name == plan.workspace}
             free = [model for model, count in wanted.items() if count == math.inf]
             of_these = f" for {', '.join(free)}" if len(free) < len(wanted) else ""
             text = _more(f"{workspace}.concurrency", plan.concurrency, math.fsum(wanted.values()), of_these)
         case Hold(Whose.LANE, What.CONCURRENCY):
             now = plan.concurrency if plan.lane_concurrency is None else plan.lane_concurrency
-            text = _more(f"{of_model}.concurrency", now, slots[plan.workspace, plan.model])
+            text = _more(f"{of_model}.concurrency", now, wanted[plan.model])
         case Hold(Whose.POOL, What.RPM | What.TPM as what):
             text = f"ask for more {what} for {plan.model} in account {plan.account}, or give some rows another model"
         case Hold(Whose.POOL, What.CONCURRENCY):
@@ -193,10 +200,8 @@ def _more(where: str, slots: int, wanted: float, of_these: str = "") -> str:
     return f"raise {where} from {slots:,} to about {math.ceil(wanted):,}: then its quota is what limits" if wanted > slots + 1 else ""
 
 
-def _most_rows_a_second(plan: LanePlan, plans: Iterable[LanePlan], tokens: Mapping[LaneKey, float]) -> float:
-    """What the lane's quotas let through, its pool's by the shares of those that have rows."""
-    a_row = tokens[plan.workspace, plan.model]
-    pool = math.fsum(each.weight for each in plans if each.pool_name == plan.pool_name)
+def _most_rows_a_second(plan: LanePlan, pool: float, a_row: float) -> float:
+    """What the lane's quotas let through of rows of so many tokens, its *pool*'s by its share of the weights of those that have rows."""
     own = min(_rows_a_second(quota, a_row) for quota in (plan.quota, plan.workspace_quota))
     return min(own, _rows_a_second(plan.pool_quota, a_row) * plan.weight / pool)
 
