@@ -8,8 +8,8 @@ anything. What is refused of it is chance, as long as that is about as large a s
 one there still (a window may be full yet); and hits all lanes as often as they send (a lane may have a quota of its own, which half of its
 pool's rate does not mend).
 
-Where a quota is known, and kept to, next to nothing is refused: there a hundredth of the calls is looked into. Each of them would widen the
-margin under the quota, which no margin helps.
+Where a quota is known, and kept to, next to nothing is refused: there a hundredth of the calls is looked into, once that has gone on for so
+long that a run of which half is tried for a minute gains by it. Each of them would widen the margin under the quota, which no margin helps.
 
 From then on such a share of refusals is *explained*, and so are a few more that come together: it is as if those calls had never been sent.
 All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is tried
@@ -31,6 +31,8 @@ _LOOKS_FOR, _LOOKS_AT, _UNEXPLAINED = 30.0, 50, 4
 """Seconds between two looks at what is refused, and calls, or refusals that are not explained. Two looks make a minute."""
 _MORE, _MORE_OF_KNOWN, _MORE_LEAST = 0.08, 0.01, 3
 """The share of calls that no look at a quota costs, and no network where it is known; and refusals in each look that show more."""
+_PAYS = 600.0
+"""Seconds from the first refusal until so small a share is worth a trial."""
 _FALLEN, _MORE_FALLEN, _REFUSED_FALLEN = 0.5, 0.04, 8
 """Of what was taken a second: where less is taken by now a smaller share is looked into, too, if as many were refused in both looks."""
 _FADES, _SLOWEST = 0.9, 1 / NEVER_LONGER
@@ -178,6 +180,8 @@ class Chance:
     trial: Trial | None = None
     number: int = 0
     """Of the latest call."""
+    _first: float = math.inf
+    """When the first call was counted."""
     _spare: float = 0.0
     """Refusals that are explained by now."""
     _began: float = math.inf
@@ -206,7 +210,7 @@ class Chance:
             if trial.is_over(now):
                 self._end(trial, now)
         elif self._began == math.inf:
-            self._began = now
+            self._began, self._first = now, min(self._first, now)
         elif now >= self._began + _LOOKS_FOR and (counts.tries >= _LOOKS_AT or counts.unexplained >= _UNEXPLAINED):
             self._look(now)
         return (self.trial is not None and trial is None) or self.share > share == 0.0
@@ -226,7 +230,7 @@ class Chance:
 
     def _look(self, now: float) -> None:
         latest, both, began = self._counts, self._counts.with_those_of(self._before), self._before_began
-        more = _MORE_OF_KNOWN if self.is_known else _MORE
+        more = _MORE_OF_KNOWN if self.is_known and now >= self._first + _PAYS else _MORE
         is_more = all(each.is_more(more) for each in (latest, self._before)) and self._before.may_be_chance
         self._taken = max(_FADES * self._taken, (latest.tries - latest.refused) / (now - self._began))
         self._before, self._before_began = latest, self._began
