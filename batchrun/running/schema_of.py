@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,6 @@ import orjson
 
 from batchrun.core.errors import JobError, Mistake
 from batchrun.core.rows.answers import Schema
-
-_MARK = b"\xef\xbb\xbf"
-"""That some editors begin a file with."""
 
 
 def read_schema(written: Mapping[str, Any] | str | None) -> Schema | None:
@@ -25,7 +23,8 @@ def read_schema(written: Mapping[str, Any] | str | None) -> Schema | None:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise _no_schema(written, "is no file but a pipe or a device")
-        document = orjson.loads(path.read_bytes().removeprefix(_MARK))
+        # Some editors begin a file with a mark.
+        document = orjson.loads(path.read_bytes().removeprefix(BOM_UTF8))
     except OSError as error:
         raise _no_schema(written, error.strerror or "cannot be read") from None
     except orjson.JSONDecodeError as error:

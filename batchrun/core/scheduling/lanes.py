@@ -143,7 +143,7 @@ class Pool:
         self._in_a_row = self._in_a_row + 1 if lane is self.refused_lane else 0
         lately = now - self.refused_at < within or self.limiter.has_found if may_be_full else self._are_most_refused(now, within)
         another = self.refused_lane not in {None, lane} and lately
-        if another and now - self.refused_at < within and self.refused_lane and not self.refused_lane.suspect.is_capped:
+        if another and now - self.refused_at < within and self.refused_lane is not None and not self.refused_lane.suspect.is_capped:
             # What it was thought to have found of its own was this.
             self.refused_lane.limiter.forget()
         self.refused_lane, self.refused_at = lane, now
