@@ -186,6 +186,14 @@ def test_slots_that_models_with_and_without_a_quota_share_are_not_called_the_onl
     assert help_of(lane(rows=200), lane(rows=200, model="qwen-max")) == told.removesuffix(" for qwen-max")
 
 
+def test_a_workspace_has_use_for_the_slots_that_its_share_of_a_quota_takes_whatever_others_have():
+    legal, sales = (
+        lane(name, rows=2000, account="main", weight=weight, pool_quota=Quota(rpm=600)) for name, weight in (("legal", 1.0), ("sales", 3.0))
+    )
+    assert help_of(legal, sales) == "raise workspaces.legal.concurrency from 4 to about 6: then its quota is what limits"
+    assert help_of(sales, legal) == "raise workspaces.sales.concurrency from 4 to about 17: then its quota is what limits"
+
+
 def test_a_lane_that_nothing_holds_back_gets_no_advice():
     assert help_of(lane(rows=2)) == ""
 
