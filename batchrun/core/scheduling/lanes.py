@@ -29,16 +29,6 @@ from batchrun.core.scheduling.outages import Outage
 from batchrun.core.scheduling.reserve import Reserve
 from batchrun.core.scheduling.too_large import Refused, TooLarge
 
-FEW = 3
-"""Lanes of a pool: of so few, the same one is often refused twice in a row by chance, and its window is full whenever their pool's is."""
-_BY_CHANCE, _HALF = 0.2, 0.5
-"""How likely it is at the least that refusals of the pool hit one of few lanes so often in a row, for them to be taken for the pool's; and
-the share of what is sent by which that is reckoned at the most: one that sends nearly all may have a cap of its own too."""
-_FALLEN = 0.08
-"""Of the calls of all lanes: as many are refused at the least where a quota has fallen. Fewer come by chance."""
-_MANY = 5
-"""Lanes refused at about the same time: more are not taken for so many caps of their own."""
-
 
 @dataclass(slots=True, eq=False)
 class Workspace:
@@ -80,6 +70,8 @@ class Pool:
     """Lanes that joined with a slot's turn, and keep it: they are next here, or were when they had none."""
     refused_lane: Lane | None = None
     refused_at: float = -math.inf
+    refused_in_a_row: int = 0
+    """Refusals of the same lane, beyond the first."""
     blamed_at: float = -math.inf
     """When the latest refusal came that it was to blame for."""
     answered_at: float = -math.inf
@@ -93,8 +85,6 @@ class Pool:
     """Of the attempts that its limiter counts as what went: those that single lanes were told of."""
     queue: list[tuple[float, int, Lane]] = field(default_factory=list)
     """A heap: the lanes that wait for the quota, by what they were served."""
-    _in_a_row: int = 0
-    """Refusals of the same lane, beyond the first."""
     _joined: int = 0
     """How often: of lanes with the same tag, the first to join goes first."""
     _served: float = 0.0
@@ -132,45 +122,6 @@ class Pool:
         if tag > self._served:
             self._served = tag
         return lane
-
-    def shared_refusal(self, lane: Lane, now: float, within: float, *, may_be_full: bool = True) -> bool:
-        """Note that *lane* was refused, when the pool *may be full*; say whether the pool is to blame.
-
-        It is where another lane was refused lately, or was the latest refused and the pool's rate was found; where this one was, by chance
-        (if it may be full); and where there is no other. If it had room, those that send most must have been refused lately.
-        """
-        lane.refused_at = now
-        self._in_a_row = self._in_a_row + 1 if lane is self.refused_lane else 0
-        lately = now - self.refused_at < within or self.limiter.has_found if may_be_full else self._are_most_refused(now, within)
-        another = self.refused_lane not in {None, lane} and lately
-        if another and now - self.refused_at < within and self.refused_lane is not None and not self.refused_lane.suspect.is_capped:
-            # What it was thought to have found of its own was this.
-            self.refused_lane.limiter.forget()
-        self.refused_lane, self.refused_at = lane, now
-        by_chance = may_be_full and self._in_a_row > 0 and self.limiter.has_found and self._is_chance(lane)
-        return another or by_chance or self.unfinished <= 1
-
-    def _are_most_refused(self, now: float, within: float) -> bool:
-        """Not by chance, and of those that have sent lately, or a good few of many, who send half of what is taken: capped ones send less.
-
-        What was refused before the pool's latest episode was over says nothing of the rate that was set by it.
-        """
-        sent = [each for each in self.lanes if now - each.limiter.attempts.use.launched_at < within]
-        since = max(now - within, self.limiter.ended_at)
-        refused = [each for each in sent if each.refused_at > since]
-        if len(refused) <= min(len(sent) / 2, _MANY):
-            return False
-        refusals = max(len(refused), self.refused.sum(now, within))
-        is_more = refusals >= _FALLEN * self.limiter.attempts.use.trail.sum(now, within)
-        return is_more and 2 * _went(refused, now, within) >= _went(sent, now, within)
-
-    def _is_chance(self, lane: Lane) -> bool:
-        """Whether refusals of the pool may well have hit *lane* so often in a row."""
-        return self.unfinished <= FEW and min(lane.suspect.share, _HALF) ** self._in_a_row > _BY_CHANCE
-
-
-def _went(lanes: list[Lane], now: float, within: float) -> float:
-    return sum(each.limiter.tokens.use.trail.sum(now, within) for each in lanes)
 
 
 @dataclass(slots=True, eq=False)

@@ -29,10 +29,9 @@ from batchrun.core.limits.refusals import OF_CAPACITY, About, about
 from batchrun.core.model import Failure
 from batchrun.core.scheduling.decisions import Ticket
 from batchrun.core.scheduling.fullness import Went
-from batchrun.core.scheduling.lanes import FEW, Lane
+from batchrun.core.scheduling.lanes import Lane
+from batchrun.core.scheduling.latest_refused import FEW, is_of_pool
 
-_SHARED_WITHIN = 10.0
-"""Seconds within which refusals of two lanes are one affair of their pool."""
 _EXPLAINED = 0.02
 """Of the latest calls: as many refusals as a quota that is found costs."""
 
@@ -91,7 +90,7 @@ def _is_shared(lane: Lane, now: float, launched_at: float, code: str, *, is_own:
             # It was under way at the one before, and belongs to it.
             lane.refused_at = now
             return True
-        if pool.shared_refusal(lane, now, _SHARED_WITHIN, may_be_full=may_be_full):
+        if is_of_pool(lane, now, may_be_full=may_be_full):
             return True
         if not lane.limiter.has_found and pool.limiter.climbs(now, code):
             # It is the pool that has just begun to send more.

@@ -10,6 +10,7 @@ from batchrun.core.limits.quota import NO_QUOTA, limiter
 from batchrun.core.limits.slots import Slots
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
+from batchrun.core.scheduling.latest_refused import is_of_pool
 
 
 def lanes_of(pool: Pool, weights: list[float]) -> list[Lane]:
@@ -62,12 +63,12 @@ def test_a_lane_that_rested_has_saved_nothing_up_and_owes_nothing():
 def test_a_refusal_is_the_pools_affair_once_a_second_lane_has_one_or_there_is_no_other():
     pool = Pool("p", limiter(NO_QUOTA), unfinished=3)
     first, second, _ = lanes_of(pool, [1.0] * 3)
-    assert not pool.shared_refusal(first, 0.0, 10.0)
-    assert not pool.shared_refusal(first, 1.0, 10.0)
-    assert pool.shared_refusal(second, 5.0, 10.0)
-    assert not pool.shared_refusal(first, 50.0, 10.0)
+    assert not is_of_pool(first, 0.0)
+    assert not is_of_pool(first, 1.0)
+    assert is_of_pool(second, 5.0)
+    assert not is_of_pool(first, 50.0)
     pool.unfinished = 1
-    assert pool.shared_refusal(first, 100.0, 10.0)
+    assert is_of_pool(first, 100.0)
 
 
 def pool_of_two(*, found):
@@ -82,15 +83,13 @@ def pool_of_two(*, found):
 def test_a_pool_whose_rate_was_found_is_told_of_refusals_that_its_lanes_take_turns_at():
     for found in (True, False):
         one, two = pool_of_two(found=found)
-        told = [lane.pool.shared_refusal(lane, 100.0 * number, 10.0) for number, lane in enumerate((one, two, one, two))]
+        told = [is_of_pool(lane, 100.0 * number) for number, lane in enumerate((one, two, one, two))]
         assert told == [False, found, found, found]
 
 
 def test_a_lane_that_is_refused_again_and_again_has_a_cap_of_its_own_whatever_was_found_of_its_pool():
     one, two = pool_of_two(found=True)
-    assert [two.pool.shared_refusal(each, 100.0 * number, 10.0) for number, each in enumerate((one, two, two, two))] == [
-        *(False, True, False, False)
-    ]
+    assert [is_of_pool(each, 100.0 * number) for number, each in enumerate((one, two, two, two))] == [*(False, True, False, False)]
 
 
 @pytest.mark.parametrize(("sending", "told"), [(6, [False, False, False, True]), (4, [False, False, True]), (60, [*(False,) * 29, True])])
@@ -103,9 +102,9 @@ def test_where_the_pool_had_room_a_refusal_is_the_lanes_own_until_most_of_those_
     for each in lanes[:sending]:
         each.limiter.pay(95.0, 1.0)
     refused = zip(lanes, told, strict=False)
-    assert [pool.shared_refusal(lane, 100.0 + number / 10, 10.0, may_be_full=False) for number, (lane, _) in enumerate(refused)] == told
-    assert not pool.shared_refusal(lanes[1], 120.0, 10.0, may_be_full=False)
-    assert pool.shared_refusal(lanes[2], 120.0, 10.0)
+    assert [is_of_pool(lane, 100.0 + number / 10, may_be_full=False) for number, (lane, _) in enumerate(refused)] == told
+    assert not is_of_pool(lanes[1], 120.0, may_be_full=False)
+    assert is_of_pool(lanes[2], 120.0)
 
 
 @pytest.mark.parametrize(("tokens", "told"), [(1.0, False), (9.0, True)])
@@ -114,7 +113,7 @@ def test_lanes_that_send_little_do_not_speak_for_their_pool_however_many_are_ref
     lanes = lanes_of(pool, [1.0] * 6)
     for place, each in enumerate(lanes):
         each.limiter.pay(95.0, tokens if place < 4 else 8.0)
-    told_of = [pool.shared_refusal(lane, 100.0, 10.0, may_be_full=False) for lane in lanes[:4]]
+    told_of = [is_of_pool(lane, 100.0, may_be_full=False) for lane in lanes[:4]]
     assert told_of == [False, False, False, told]
 
 
@@ -123,13 +122,13 @@ def test_what_was_refused_before_its_pools_rate_was_set_anew_says_nothing_of_tha
     lanes = lanes_of(pool, [1.0] * 6)
     for each in lanes:
         each.limiter.pay(95.0, 1.0)
-    told = [pool.shared_refusal(lane, 100.0 + number / 10, 10.0, may_be_full=False) for number, lane in enumerate(lanes[:4])]
+    told = [is_of_pool(lane, 100.0 + number / 10, may_be_full=False) for number, lane in enumerate(lanes[:4])]
     assert told == [False, False, False, True]
     for again in range(3):
         pool.limiter.refused(100.4 + again / 10, 100.39 + again / 10, "insufficient_quota", None, 0.0)
     pool.limiter.pay(102.0, 1.0)
     pool.limiter.took(103.0, 102.0, 1.0)
-    assert [pool.shared_refusal(lanes[place], 104.0 + place / 10, 10.0, may_be_full=False) for place in (0, 1, 4, 5)] == told
+    assert [is_of_pool(lanes[place], 104.0 + place / 10, may_be_full=False) for place in (0, 1, 4, 5)] == told
 
 
 def test_of_two_lanes_the_same_one_is_refused_a_few_times_in_a_row_by_chance_and_of_four_it_is_not():
@@ -139,27 +138,27 @@ def test_of_two_lanes_the_same_one_is_refused_a_few_times_in_a_row_by_chance_and
         pool.limiter.teach({"attempts": {"rate": 10.0, "window": 60.0}}, 0.0)
         for each in lanes:
             each.suspect.share = 1 / number
-        pool.shared_refusal(lanes[1], 0.0, 10.0)
-        assert pool.shared_refusal(lanes[0], 100.0, 10.0)
-        assert [pool.shared_refusal(lanes[0], 200.0 + 100.0 * again, 10.0) for again in range(4)] == told
+        is_of_pool(lanes[1], 0.0)
+        assert is_of_pool(lanes[0], 100.0)
+        assert [is_of_pool(lanes[0], 200.0 + 100.0 * again) for again in range(4)] == told
     two = Pool("main", limiter(NO_QUOTA), unfinished=2)
     one, _ = lanes_of(two, [1.0, 1.0])
     one.suspect.share = 0.5
-    assert not any(two.shared_refusal(one, 100.0 * again, 10.0) for again in range(4)), "nothing was found of the pool yet"
+    assert not any(is_of_pool(one, 100.0 * again) for again in range(4)), "nothing was found of the pool yet"
 
 
 def test_one_of_two_that_sends_nearly_all_and_alone_is_refused_has_a_cap_of_its_own():
     one, two = pool_of_two(found=True)
     one.suspect.share = 0.95
-    one.pool.shared_refusal(two, 0.0, 10.0)
-    told = [one.pool.shared_refusal(one, 100.0 * (again + 1), 10.0) for again in range(5)]
+    is_of_pool(two, 0.0)
+    told = [is_of_pool(one, 100.0 * (again + 1)) for again in range(5)]
     assert told == [True, True, True, False, False]
 
 
 def test_a_lane_that_took_its_pools_limit_for_its_own_lets_go_of_it_once_another_is_refused_as_well():
     one, two = pool_of_two(found=False)
     one.limiter.teach({"attempts": {"rate": 1.0, "window": 60.0}}, 0.0)
-    one.pool.shared_refusal(one, 0.0, 10.0)
+    is_of_pool(one, 0.0)
     assert one.limiter.has_found
-    assert one.pool.shared_refusal(two, 5.0, 10.0)
+    assert is_of_pool(two, 5.0)
     assert not one.limiter.has_found

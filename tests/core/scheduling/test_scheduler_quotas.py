@@ -17,6 +17,7 @@ from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.money.periods import Period
 from batchrun.core.scheduling.holds import Hold, What, Whose, hold_of
+from batchrun.core.scheduling.latest_refused import is_of_pool
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Ticket, Verdict, WaitUntil
 from batchrun.simulator.quotas import Caps, Meter
@@ -547,10 +548,10 @@ def test_what_one_workspace_was_refused_long_ago_is_its_own_however_late_it_is()
     lanes = scheduler._lanes
     for at in (0.0, 100.0, 10_000.0):
         lanes["legal", "qwen-plus"].limiter.teach({"attempts": {"rate": 1.0, "window": 6.0}}, 0.0)
-        assert not lanes["legal", "qwen-plus"].pool.shared_refusal(lanes["legal", "qwen-plus"], at, 10.0)
-        assert not lanes["legal", "qwen-plus"].pool.shared_refusal(lanes["sales", "qwen-plus"], at + 20.0, 10.0)
+        assert not is_of_pool(lanes["legal", "qwen-plus"], at)
+        assert not is_of_pool(lanes["sales", "qwen-plus"], at + 20.0)
         assert lanes["legal", "qwen-plus"].limiter.has_found
-        assert lanes["legal", "qwen-plus"].pool.shared_refusal(lanes["legal", "qwen-plus"], at + 29.0, 10.0)
+        assert is_of_pool(lanes["legal", "qwen-plus"], at + 29.0)
 
 
 @pytest.mark.parametrize("seconds", [0.3, 5.0, 45.0])
