@@ -75,6 +75,25 @@ def test_workspaces_whose_rows_differ_tenfold_are_refused_no_more_of_a_quota_tha
     assert jain(list(seen.served.values())) >= 0.95
 
 
+@pytest.mark.parametrize(
+    ("workspaces", "times", "caps", "known", "seed"),
+    [
+        (2, 10, tokens(400_000), Quota(), 203),
+        (2, 10, tokens(1_000_000, 6), Quota(), 201),
+        (2, 4, tokens(1_000_000, 6), Quota(tpm=1_000_000), 201),
+        (2, 10, tokens(1_000_000, 6), Quota(tpm=1_000_000), 203),
+        (4, 10, tokens(1_000_000, 6), Quota(tpm=1_000_000), 202),
+    ],
+)
+def test_a_workspace_has_its_share_of_the_tokens_however_much_larger_its_rows_are_than_those_of_others(
+    workspaces, times, caps, known, seed
+):
+    shared = tuple(Tenant(f"w{place}", tokens=500 if place % 2 else 500 * times) for place in range(workspaces))
+    seen = Night(World("larger rows", (caps,), shared, known, seconds=600.0, since=180.0, seed=seed)).run()
+    assert jain(list(seen.served.values())) >= 0.96
+    assert seen.refused_since(3) <= 0.02
+
+
 BESIDE = [each for each in several_processes() if each.known.tpm and each.processes == 2]
 
 

@@ -7,6 +7,9 @@ are its own. Caps of several lanes are seen one after the other: those that are 
 pool are capped none of them stands out, and they are looked for together: those that are refused, beside a rest that hardly ever is.
 
 Rows that differ in what they cost are refused the more often the larger they are: of calls and of tokens it is the larger part that counts.
+A window of tokens that is well used has room for a small row nearly always, and for a large one seldom. So as long as no more is refused
+than a quota costs that is found, a lane's part of it is compared with that of what its calls weigh, which grows faster than their tokens.
+A lane with a cap has more refused than that while it looks for it.
 
 It is counted in refusals and not by time, for where all goes well they are minutes apart: the latest hundred or so count.
 """
@@ -27,6 +30,10 @@ _SURE = 4.0
 _TIMES_THE_REST = 4.0
 """How much more often several capped lanes are refused than the rest, for what they send, at the least."""
 _TOO_LARGE = 1e60
+_WEIGHS = 1.5
+"""The power of a call's tokens that it weighs: in proportion to them it is as likely to be refused as they are to be sent."""
+_FOUND = 0.04
+"""Of the latest calls: no more are refused where a quota is found."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,11 +42,16 @@ class Suspect:
 
     calls: float = 0.0
     tokens: float = 0.0
+    weight: float = 0.0
+    """What its calls weigh."""
     refused: float = 0.0
     is_capped: bool = False
     """Its refusals are its own."""
     share: float = 0.0
     """Of the latest calls of all lanes."""
+    expected: float = 0.0
+    """The part of all refusals for tokens that is its where the pool is to blame; 0 where its rows are no larger than those of others, or
+    more is refused than a quota costs that is found."""
     is_usual: bool = True
     """Its rows cost about as much as those of the others."""
 
@@ -58,6 +70,7 @@ class Blame:
         """An attempt goes."""
         suspect.calls += self.unit
         suspect.tokens += self.unit * tokens
+        suspect.weight += self.unit * tokens**_WEIGHS
 
     def refused(self, suspect: Suspect, *, of_tokens: bool = True) -> bool:
         """Count a refusal; say whether it is the lane's own, as far as counts can tell.
@@ -72,10 +85,12 @@ class Blame:
         all_refused = suspect.refused + sum(each.refused for each in others)
         other_calls = sum(each.calls for each in others)
         shares = _share(suspect.calls, other_calls), _share(suspect.tokens, sum(each.tokens for each in others))
-        share, part = max(shares), suspect.refused / all_refused
         suspect.share = _share(suspect.calls, sum(each.calls for each in self.suspects if each is not suspect))
         self.refused_share = all_refused / max(self.unit, suspect.calls + other_calls)
-        suspect.is_usual = share <= _TIMES * min(shares)
+        suspect.is_usual = max(shares) <= _TIMES * min(shares)
+        is_larger = of_tokens and shares[1] > _TIMES * shares[0] and self.refused_share <= _FOUND
+        suspect.expected = _share(suspect.weight, sum(each.weight for each in others)) if is_larger else 0.0
+        share, part = max(*shares, suspect.expected), suspect.refused / all_refused
         suspect.is_capped = part > _TIMES * share and (suspect.is_capped or all_refused / self.unit * _divergence(part, share) > _SURE)
         if of_tokens and suspect.is_usual and not suspect.is_capped:
             suspect.is_capped = self._is_one_of_several(suspect, [*others, suspect])
@@ -104,7 +119,8 @@ class Blame:
 
     def _rescale(self) -> None:
         for each in self.suspects:
-            each.calls, each.tokens, each.refused = each.calls / self.unit, each.tokens / self.unit, each.refused / self.unit
+            each.calls, each.tokens = each.calls / self.unit, each.tokens / self.unit
+            each.weight, each.refused = each.weight / self.unit, each.refused / self.unit
         self.unit = 1.0
 
 

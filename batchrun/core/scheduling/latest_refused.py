@@ -20,8 +20,9 @@ _MANY = 5
 def is_of_pool(lane: Lane, now: float, *, may_be_full: bool = True) -> bool:
     """Note that *lane* was refused, when its pool *may be full*; say whether the pool is to blame.
 
-    It is where another lane was refused lately, or was the latest refused and the pool's rate was found; where this one was, by chance
-    (if it may be full); and where there is no other. If it had room, those that send most must have been refused lately.
+    It is where another lane was refused lately, or was the latest refused and the pool's rate was found; where this one was, by chance or
+    for the size of its rows (if it may be full); and where there is no other. If it had room, those that send most must have been refused
+    lately.
     """
     pool, latest = lane.pool, lane.pool.refused_lane
     lane.refused_at = now
@@ -34,7 +35,7 @@ def is_of_pool(lane: Lane, now: float, *, may_be_full: bool = True) -> bool:
             # What it was thought to have found of its own was this.
             latest.limiter.forget()
         return True
-    return pool.unfinished <= 1 or (may_be_full and _is_chance(lane))
+    return pool.unfinished <= 1 or (may_be_full and (_is_for_size(lane) or _is_chance(lane)))
 
 
 def _are_most_refused(pool: Pool, now: float) -> bool:
@@ -50,6 +51,12 @@ def _are_most_refused(pool: Pool, now: float) -> bool:
     refusals = max(len(refused), pool.refused.sum(now, _WITHIN))
     is_more = refusals >= _FALLEN * pool.limiter.attempts.use.trail.sum(now, _WITHIN)
     return is_more and 2 * _went(refused, now) >= _went(sent, now)
+
+
+def _is_for_size(lane: Lane) -> bool:
+    """Whether so many refusals in a row are what a full window of tokens has for rows that are larger than others'."""
+    pool, expected = lane.pool, lane.suspect.expected
+    return pool.limiter.tokens.is_bounded and expected > 0.0 and expected**pool.refused_in_a_row > _BY_CHANCE
 
 
 def _is_chance(lane: Lane) -> bool:

@@ -3,11 +3,13 @@
 A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
 provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
 refused: so no lane takes the pool's limit for its own, and falls behind its share. Of two or three lanes the same one is often the latest
-by chance: there it is so only where chance hardly explains how often in a row it was. Where the pool's window of tokens had room for the
-row that was refused, however far guesses are off, or a minute of calls is filling anew, the refusal is the lane's own, unless those that
-send most of what goes are refused by then, and not one call in many: that is a quota which has fallen, or of which others take a part. A
-lane that is refused more often than what it sends explains has a cap of its own, whatever else is refused: several workspaces may have one
-(`blame.py`). Where all have one, how full their windows are at refusals tells it (`fullness.py`).
+by chance: there it is so only where chance hardly explains how often in a row it was. And a lane whose rows are larger than those of
+others has most refusals of a window of tokens that is well used, which has room for small ones meanwhile: there it is so only where it has
+more of them than that explains. Where the pool's window of tokens had room for the row that was refused, however far guesses are off, or a
+minute of calls is filling anew, the refusal is the lane's own, unless those that send most of what goes are refused by then, and not one
+call in many: that is a quota which has fallen, or of which others take a part. A lane that is refused more often than what it sends
+explains has a cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their
+windows are at refusals tells it (`fullness.py`).
 
 Lanes that send by the dozen are refused by the dozen, and those of one that come in a row are not so many grounds to blame it. So what was
 under way when the pool was to blame, and is refused as well, belongs to that. A pool that climbs above what it held is nearer to its quota

@@ -128,6 +128,37 @@ def test_a_lane_of_large_rows_is_refused_as_often_as_its_part_of_the_tokens():
         assert not blame.refused(large if turn % 2 else others[turn % 5])
 
 
+@pytest.mark.parametrize(("small_rows", "capped"), [(200, False), (10, True)])
+def test_where_few_are_refused_a_lane_of_large_rows_has_nearly_all_of_that_and_no_cap_of_its_own(small_rows, capped):
+    """It sends half of the tokens: four fifths of the refusals are more than that, and no more than what its calls weigh."""
+    blame, (large, small) = lanes(2)
+    for turn in range(300):
+        sent(blame, [large], times=small_rows // 10, tokens=1000.0)
+        sent(blame, [small], times=small_rows, tokens=100.0)
+        blame.refused(large if turn % 5 else small)
+    assert large.is_capped is capped
+    assert (large.expected > 0.7) is not capped
+
+
+def test_a_lane_of_large_rows_that_is_refused_more_often_than_even_they_are_has_a_cap_of_its_own():
+    blame, (large, *others) = lanes(6)
+    for turn in range(300):
+        sent(blame, [large], times=2, tokens=500.0)
+        sent(blame, others, times=40, tokens=100.0)
+        blame.refused(others[turn % 5] if turn % 10 == 0 else large)
+    assert large.is_capped
+
+
+def test_for_calls_a_minute_large_rows_are_refused_no_more_often_than_others():
+    blame, (large, small) = lanes(2)
+    for turn in range(300):
+        sent(blame, [large], times=20, tokens=1000.0)
+        sent(blame, [small], times=200, tokens=100.0)
+        blame.refused(large if turn % 5 else small, of_tokens=False)
+    assert large.is_capped
+    assert not large.expected
+
+
 def test_after_a_night_of_refusals_it_is_counted_as_at_first():
     blame, suspects = lanes(3)
     for turn in range(30_000):
