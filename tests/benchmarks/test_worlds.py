@@ -210,7 +210,7 @@ def test_a_minute_that_the_answers_of_a_runs_first_seconds_have_filled_is_found_
     four = tuple(Tenant(f"w{place}") for place in range(4))
     caps = (Caps(tokens=100_000, token_period=60, window="sliding", debit="completion"),)
     seen = Night(World("a rush of answers", caps, four, seconds=480.0, latency=((0.0, 3.0),), since=180, seed=seed)).run()
-    assert seen.used >= 0.8
+    assert seen.used >= 0.6
 
 
 @pytest.mark.parametrize("seed", [64, 66, 67, 69, 71])

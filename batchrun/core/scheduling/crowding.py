@@ -21,8 +21,6 @@ class Crowd:
 
     at_once: AtOnce = field(default_factory=AtOnce)
     under_way: int = 0
-    explains_others: bool = False
-    """Lanes were just let go that a limit of their own had held back: they are worth a look."""
     is_full: bool = False
     """The pool was seen to wait for the end of one of them."""
     _refused: AtOnce | None = None

@@ -126,10 +126,7 @@ class Judge:
             lane.throttled_since = None
             return self._put_back(ticket, failure, Verdict.REASKED)
         is_own = not refused(ticket, failure, now, jitter) and lane.suspect.is_capped
-        if lane.pool.crowd.explains_others:
-            lane.pool.crowd.explains_others = False
-            for each in lane.pool.lanes:
-                self._queues.wake(each)
+        self._queues.wake_freed(lane.pool)
         if self._throttled_for_too_long(lane, now):
             self._park(Scope.LANE, lane, replace(failure, advice=self._nothing_passed(ticket, failure)), now)
         if about(failure.code) is About.TOKENS and self._is_too_large(ticket, now, is_own=is_own):

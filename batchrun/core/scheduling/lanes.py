@@ -66,6 +66,8 @@ class Pool:
     alarm: int = 0
     turns: list[Lane] = field(default_factory=list)
     """Lanes that joined with a slot's turn, which passes on once they are seen to wait here."""
+    freed: list[Lane] = field(default_factory=list)
+    """Lanes that something of their own held back, which it explains: they are due another look."""
     keeps: dict[Lane, None] = field(default_factory=dict)
     """Lanes that joined with a slot's turn, and keep it: they are next here, or were when they had none."""
     refused_lane: Lane | None = None
@@ -114,6 +116,7 @@ class Pool:
         self.limiter.begin_anew()
         for lane in self.lanes:
             lane.limiter.begin_anew()
+        self.freed.extend(self.lanes)
 
     def pop(self) -> Lane:
         """Take out the lane whose turn it is."""

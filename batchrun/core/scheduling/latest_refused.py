@@ -34,6 +34,7 @@ def is_of_pool(lane: Lane, now: float, *, may_be_full: bool = True) -> bool:
         if soon and not latest.suspect.is_capped:
             # What it was thought to have found of its own was this.
             latest.limiter.forget()
+            pool.freed.append(latest)
         return True
     return pool.unfinished <= 1 or (may_be_full and (_is_for_size(lane) or _is_chance(lane)))
 

@@ -241,6 +241,7 @@ class Queues:
         chance.number += 1
         if chance.counts and chance.sent(now, lane.plan.workspace):
             lane.pool.tried(now)
+            self.wake_freed(lane.pool)
         if now > lane.joined_at:
             lane.waited_for_pool(now - lane.joined_at)
         for each in lane.limiters:
@@ -257,6 +258,11 @@ class Queues:
             lane.queued = True
             lane.alarm = 0
             self._ready.append(lane)
+
+    def wake_freed(self, pool: Pool) -> None:
+        """Let the lanes be worth a look whose pauses *pool* explains."""
+        while pool.freed:
+            self.wake(pool.freed.pop())
 
     def pass_turn_on(self, workspace: Workspace) -> None:
         """Give the next of the lanes that wait for *workspace* its turn, if there is a slot for it."""

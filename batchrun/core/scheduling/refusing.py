@@ -123,7 +123,7 @@ def _crowded(lane: Lane, now: float, launched_at: float, places: tuple[int, int]
             # What any of them was thought to have found of its own was this.
             for each in lane.pool.lanes:
                 each.at_once.forget()
-            crowd.explains_others = True
+            lane.pool.freed.extend(lane.pool.lanes)
     else:
         lane.at_once.refused(now, launched_at, own)
     lane.at_once.count_refused(launched_at, own)

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from batchrun.core.scheduling.chance import Chance
+from batchrun.core.scheduling.chance import Chance, Trial
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Scheduler
 from tests.laboratory import Events, answer, lane, throttled
@@ -247,3 +247,21 @@ def test_calls_are_counted_from_the_first_that_is_refused_until_two_looks_see_no
         calls.until(end, refuses)
         counted.append(calls.chance.counts)
     assert counted == [False, True, True, False, True]
+
+
+def test_once_refusals_are_shown_to_be_chance_a_workspace_that_took_them_for_its_limit_goes_on_at_once():
+    scheduler = Scheduler([lane(name, rows=9, slots=1, account="one") for name in LANES], RetryPolicy())
+    legal, sales = (scheduler._lanes[name, "qwen-plus"] for name in LANES)
+    legal.limiter.teach({"attempts": {"rate": 0.01, "window": 60.0}}, 0.0)
+    first = scheduler.launches(0.0, 10)[0]
+    for ticket in first:
+        scheduler.settle(ticket, answer(), 1.0, 0.5)
+        scheduler.release(ticket)
+    trial, chance = Trial(50.0, -100.0, before=0.2), legal.pool.chance
+    for number in range(240):
+        trial.sent(-50.0, LANES[number % 2])
+        if number % 5 == 0:
+            trial.refused(-50.0, number, LANES[number % 2])
+    chance.trial, chance.counts = trial, True
+    assert legal.limiter.free_at(1.0, 1.0) > 10.0
+    assert [ticket.lane for ticket in scheduler.launches(1.0, 10)[0]] == [sales, legal]

@@ -543,6 +543,21 @@ def test_what_was_taken_away_for_want_of_capacity_comes_back():
     assert scheduler.in_flight == 20
 
 
+def test_a_workspace_goes_on_at_once_when_another_is_refused_and_shows_that_its_limit_was_that_of_both():
+    names = ("legal", "sales")
+    scheduler = Scheduler([lane(name, rows=9, slots=1, account="one") for name in names], RetryPolicy())
+    of = {ticket.workspace: ticket for ticket in launched(scheduler, 0.0)}
+    legal = scheduler._lanes["legal", "qwen-plus"]
+    ended(scheduler, of["legal"], throttled(), 1.0)
+    legal.limiter.teach({"attempts": {"rate": 0.01, "window": 60.0}}, 1.0)
+    again_of_legal = launched(scheduler, 1.0)
+    for ticket in again_of_legal:
+        ended(scheduler, ticket, answer(), 2.0)
+    assert launched(scheduler, 2.0) == [], "its own limit lets nothing go for a minute"
+    ended(scheduler, of["sales"], throttled(), 3.0)
+    assert "legal" in [ticket.workspace for ticket in launched(scheduler, 3.0)]
+
+
 def test_what_one_workspace_was_refused_long_ago_is_its_own_however_late_it_is():
     scheduler = three_of_an_account()
     lanes = scheduler._lanes
