@@ -25,8 +25,8 @@ _FORGETS = 0.99
 """What each refusal makes of what was counted before."""
 _TIMES = 1.5
 """How much larger a capped lane's part of the refusals is than its part of what is sent, at the least."""
-_SURE = 4.0
-"""The logarithm of how unlikely chance must be: one in fifty, for one that is not known to be capped."""
+_SURE, _STILL = 4.0, 1.0
+"""The logarithm of how unlikely chance must be: one in fifty; and one in three, for one that is known to be capped."""
 _TIMES_THE_REST = 4.0
 """How much more often several capped lanes are refused than the rest, for what they send, at the least."""
 _TOO_LARGE = 1e60
@@ -91,7 +91,8 @@ class Blame:
         is_larger = of_tokens and shares[1] > _TIMES * shares[0] and self.refused_share <= _FOUND
         suspect.expected = _share(suspect.weight, sum(each.weight for each in others)) if is_larger else 0.0
         share, part = max(*shares, suspect.expected), suspect.refused / all_refused
-        suspect.is_capped = part > _TIMES * share and (suspect.is_capped or all_refused / self.unit * _divergence(part, share) > _SURE)
+        sure = all_refused / self.unit * _divergence(part, share)
+        suspect.is_capped = part > _TIMES * share and sure > (_STILL if suspect.is_capped else _SURE)
         if of_tokens and suspect.is_usual and not suspect.is_capped:
             suspect.is_capped = self._is_one_of_several(suspect, [*others, suspect])
         return suspect.is_capped

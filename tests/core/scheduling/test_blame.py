@@ -110,6 +110,17 @@ def test_a_lane_whose_cap_is_gone_is_refused_for_its_pool_again():
     assert not suspects[0].is_capped
 
 
+def test_a_lane_that_was_taken_for_capped_and_sends_next_to_nothing_is_not_any_more_by_a_single_refusal():
+    blame, (first, *others) = lanes(6)
+    sent(blame, [first, *others])
+    assert [blame.refused(first) for _ in range(3)][-1]
+    for turn in range(400):
+        sent(blame, others)
+        blame.refused(others[turn % 5])
+    sent(blame, [first], times=30)
+    assert not blame.refused(first)
+
+
 def test_hardly_a_lane_is_taken_for_capped_by_chance():
     blame, suspects = lanes(12)
     dice = random.Random(7)
