@@ -284,6 +284,11 @@ def _events(*pieces: bytes) -> server.Fault:
     return server.says(EVENTS + b"\r\n", *pieces)
 
 
+_LAST = SPOKEN + event(
+    id="chatcmpl-r-1", choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}], usage={"prompt_tokens": 7, "completion_tokens": 3}
+)
+"""As some servers have it: what it cost stands beside why it ended, and nothing comes behind it."""
+
 STREAMED: dict[str, Kind] = {
     **_before_the_body(EVENTS),
     **_framing(EVENTS, STREAM, "text/event-stream"),
@@ -297,6 +302,14 @@ STREAMED: dict[str, Kind] = {
     "cut, then a reset": Kind(server.resets(EVENTS + b"Content-Length: 9999\r\n\r\n" + SPOKEN), "half_body"),
     "whole, then silence": reply(server.hangs(EVENTS + b"\r\n" + STREAM)),
     "whole, then a reset": reply(server.resets(EVENTS + b"Content-Length: 9999\r\n\r\n" + STREAM)),
+    "whole, but for its last line ends, then silence": reply(server.hangs(EVENTS + b"\r\n" + _LAST.rstrip())),
+    "whole, but for its last line ends, then a reset": reply(server.resets(EVENTS + b"Content-Length: 9999\r\n\r\n" + _LAST.rstrip())),
+    "an error, but for its last line ends, then a reset": Kind(
+        server.resets(EVENTS + b"Content-Length: 9999\r\n\r\n" + event(error={"code": "limit_requests", "message": "slow"}).rstrip()),
+        "limit_requests",
+        THROTTLED,
+        in_doubt=False,
+    ),
     "whole, then events without end": reply(server.pours(EVENTS + b"\r\n" + STREAM, SPOKEN * 500)),
     "comments without end": Kind(server.drips(EVENTS + b"\r\n:", every=0.02), "total_timeout"),
     "comments between the events, without end": Kind(server.drips(EVENTS + b"\r\n" + SPOKEN + b":", every=0.02), "read_timeout"),

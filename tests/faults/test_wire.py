@@ -118,7 +118,7 @@ def test_a_name_that_is_never_resolved_is_given_up_like_a_connection_that_never_
 @pytest.mark.parametrize("ends", [server.says, server.resets], ids=["closed", "reset"])
 def test_a_connection_that_dies_at_any_byte_of_an_answer_brings_the_whole_answer_or_a_doubt(form, ends):
     whole = server.http() if form == "plain" else EVENTS + b"Content-Length: %d\r\n\r\n" % len(STREAM) + STREAM
-    stands = len(whole) if form == "plain" else whole.index(b'"stop"') + len(b'"stop"}]}\n\n')
+    stands = len(whole) if form == "plain" else whole.index(b'"stop"') + len(b'"stop"}]}')
 
     async def main() -> None:
         async def dies(reader, writer):

@@ -100,11 +100,6 @@ class Reading:
                     self._look(whole=False)
 
     @property
-    def plain(self) -> bool:
-        """Whether something has come of a body that is no stream."""
-        return self._stream is None and bool(self._pieces)
-
-    @property
     def is_body(self) -> bool:
         """Whether it is known to be no stream: its pieces are only kept until the last has come."""
         return self._plain

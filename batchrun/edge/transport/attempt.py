@@ -170,14 +170,12 @@ class Attempt:
 
     def outlived(self, error: BaseException) -> Reply | Failure | None:
         """What the answer comes to in spite of *error*: of a stream that had said all that it had to, or an object that had come whole."""
-        if self.connection is None:
+        reading = self.reading
+        if self.connection is None or (isinstance(error, TooLargeError) and not (reading.complete or reading.whole)):
             return None
-        if self.reading.complete or self.reading.whole:
-            return self.result()
-        if isinstance(error, TooLargeError) or not self.reading.plain:
-            return None
+        # By this the last event of a stream is read, too, if it had come but for its line ends.
         result = self.result()
-        return result if isinstance(result, Reply) else None
+        return result if isinstance(result, Reply) or reading.complete or reading.whole else None
 
     def result(self) -> Reply | Failure:
         """What the answer comes to."""
