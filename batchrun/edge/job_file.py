@@ -87,7 +87,10 @@ def _text(path: Path) -> str:
 
 def _instead(path: Path) -> str:
     try:
-        return _those_in(path) if path.is_dir() else _meant(path)
+        # Python 3.14's `is_dir` takes what cannot be looked at for none.
+        return _those_in(path) if stat.S_ISDIR(path.stat().st_mode) else _meant(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return _meant(path)
     except OSError as error:
         return _hidden_by(error)
 
