@@ -140,4 +140,4 @@ def test_a_proxy_of_the_environment_may_be_a_host_and_a_port_alone(monkeypatch):
 def test_a_proxy_that_is_none_is_told_before_anything_is_sent(named):
     found = Targets(named, Rooms(1, 1)).of("http://endpoint.example/v1")
     assert isinstance(found, Failure)
-    assert (found.code, found.in_doubt) == ("proxy_refused", False)
+    assert (found.code, found.in_doubt) == ("invalid_proxy", False)

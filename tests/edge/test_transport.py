@@ -900,7 +900,9 @@ def test_what_a_proxy_does_in_a_connections_place_leaves_the_row_unsent(says, en
 @pytest.mark.parametrize("named", ["socks5://clerk:hush@127.0.0.1:1080", "http://[::1", "127.0.0.1:8080"])
 def test_a_proxy_that_cannot_be_used_parks(named):
     failure = post_once("http://127.0.0.1:9/v1", proxy=named)
-    assert (failure.code, failure.fault, failure.in_doubt) == ("proxy_refused", PARK, False)
+    assert (failure.code, failure.fault, failure.in_doubt) == ("invalid_proxy", PARK, False)
+    assert "refused" not in failure.message, "nobody was asked"
+    assert never_met(failure), "of workspaces that are parked by it all are told together"
     assert "hush" not in repr(failure)
 
 

@@ -57,6 +57,11 @@ MISHAPS: dict[str, Mishap] = {
     "media_too_large": _refused("a medium is larger than the provider takes", "make it smaller, or name it by an http(s) URL"),
     # before the connection stands
     "invalid_url": _standing("the endpoint is no URL that can be called", "correct endpoint of this workspace in the job file"),
+    "invalid_proxy": _standing(
+        "the proxy that the job or the environment names is none that can be used",
+        'name one under http or https: transport.proxy in the job or, where that is "environment", HTTPS_PROXY or HTTP_PROXY, which go '
+        "before ALL_PROXY; then run the same command again",
+    ),
     "connection_refused": _passing(
         "the endpoint refused the connection",
         f"{_PASSES}; if it stays, nothing listens at the workspace's endpoint: start the server there, or correct the endpoint",
@@ -133,6 +138,7 @@ MISHAPS: dict[str, Mishap] = {
 BEFORE_ANY_CALL = frozenset(
     {
         *("connection_refused", "dns", "connect_timeout", "unreachable", "open_files", "tls_handshake", "tls", "proxy", "proxy_refused"),
+        "invalid_proxy",
         "closed",
     }
 )

@@ -142,9 +142,9 @@ class Targets:
         try:
             proxy = URL(named)
         except ValueError:
-            return mishap("proxy_refused", "it is no URL", in_doubt=False)
+            return mishap("invalid_proxy", "it is no URL", in_doubt=False)
         if proxy.scheme not in {"http", "https"} or not proxy.host:
-            return mishap("proxy_refused", "only http and https proxies can be used", in_doubt=False)
+            return mishap("invalid_proxy", "only http and https proxies can be used", in_doubt=False)
         return self._target(parsed, proxy, key)
 
     def _target(self, url: URL, proxy: URL | None, key: str) -> Target:

@@ -24,6 +24,7 @@ MESSAGES = {
     "a medium is larger than the provider takes": "媒体文件超过服务商允许的大小",
     # Before the connection stands.
     "the endpoint is no URL that can be called": "endpoint 不是可以调用的 URL",
+    "the proxy that the job or the environment names is none that can be used": "作业或环境变量所指的代理无法使用",
     "the endpoint refused the connection": "endpoint 拒绝了连接",
     "the endpoint's name could not be resolved": "无法解析 endpoint 的域名",
     "no connection stood within timeouts.connect": "在 timeouts.connect 内未能建立连接",
@@ -89,6 +90,10 @@ MESSAGES = {
         f"若持续如此，则该业务空间 endpoint 的主机名有误：服务商的主机为 {HOSTS}"
     ),
     "if it stays, check the proxy that the job or the environment names": "若持续如此，请检查作业或环境变量所指的代理",
+    'name one under http or https: transport.proxy in the job or, where that is "environment", HTTPS_PROXY or HTTP_PROXY, which go '
+    "before ALL_PROXY": (
+        "请指定以 http 或 https 开头的代理：作业中的 transport.proxy；若其为 environment，则为 HTTPS_PROXY 或 HTTP_PROXY（先于 ALL_PROXY）"
+    ),
     "if it stays, lower concurrency or transport.max_response_bytes": "若持续如此，请调低 concurrency 或 transport.max_response_bytes",
     "if it stays, look at the disk and at the limit of open files (ulimit -n)": "若持续如此，请检查磁盘与打开文件数上限（ulimit -n）",
     "set protocol or endpoint of this workspace so that they fit, or give these rows another model": (
