@@ -21,8 +21,8 @@ from batchrun.core.model import Failure, Fault, Reply, Scope
 
 Messages = list[dict[str, Any]]
 
-_FENCED = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
-"""Models wrap JSON in a block of Markdown, asked not to or not."""
+_FENCE = "```"
+_fence_begins = re.compile(rf"{_FENCE}[a-zA-Z]*\s*\n").match
 _LONGEST_COMPLAINT = 300
 _LONGEST_PLACE = 100
 _MOST_COMPLAINTS = 3
@@ -202,12 +202,21 @@ def _reproach(reply: Reply, why: str) -> Messages:
 
 
 def _judged(schema: Schema, content: str) -> tuple[list[str], Any]:
-    fenced = _FENCED.match(content)
     try:
-        value = orjson.loads(fenced[1] if fenced else content)
+        value = orjson.loads(_unfenced(content))
     except orjson.JSONDecodeError as error:
         return [f"$: not JSON ({error.msg} at line {error.lineno}, column {error.colno})" if content.strip() else "$: empty"], None
     return ["$: nested too deeply"] if _too_deep(content, value) else schema.complaints(value), value
+
+
+def _unfenced(content: str) -> str:
+    """Take JSON out of the block of Markdown that models wrap it in, asked not to or not.
+
+    Not by one expression for both fences: that looks for the second behind each blank of an answer that ends in nothing else.
+    """
+    block = content.strip()
+    begins = _fence_begins(block)
+    return block[begins.end() : -len(_FENCE)] if begins and block.endswith(_FENCE) else content
 
 
 def _too_deep(content: str, value: object) -> bool:

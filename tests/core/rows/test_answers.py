@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import orjson
 import pytest
@@ -157,6 +158,7 @@ def test_a_complaint_says_what_is_wrong_behind_a_place_of_any_length():
         f"```\n{GOOD}```",
         f"\n```JSON\r\n{GOOD}\n```  \n",
         '```json\n{"label":\n"good"}\n\n```',
+        f"``` \n\n{GOOD} ```",
     ],
 )
 def test_json_that_fits_is_parsed_in_a_block_of_markdown_too(content):
@@ -185,6 +187,15 @@ def test_what_does_not_fit_is_told_with_its_place(content, complaint):
     failure = refusal(Answers(LABEL, 2), said(content))
     assert failure.message.startswith(complaint)
     assert (failure.fault, failure.scope, failure.code, failure.status) == (Fault.REASK, Scope.ROW, "schema_mismatch", 200)
+
+
+@pytest.mark.parametrize("runaway", [" ", "\n", "\n "])
+def test_a_block_that_ends_in_nothing_but_blanks_is_looked_through_once(runaway):
+    """Models that are held to JSON write blanks until they are cut."""
+    began = time.thread_time()
+    failure = refusal(Answers(LABEL, 2), said('```json\n{"label": ' + runaway * 100_000, "length"))
+    assert time.thread_time() - began < 1
+    assert failure.message.startswith("$: not JSON (")
 
 
 @pytest.mark.parametrize("levels", [200, 245, 300, 900, 2000])
