@@ -30,6 +30,7 @@ from batchrun.edge.media import _ADVICE, _PASSES, MediaRoot
 from batchrun.report.page.chinese import chinese, worded
 from batchrun.running.budgets import with_what_is_left
 from batchrun.running.parks import parks_before_any_call
+from tests.core.rows.test_patterns import SLOW, TEXT, refused
 from tests.core.rows.test_rows import NOT_ROWS, read
 
 _ENGLISH = re.compile(r"\b(?:the|is|are|and|it|was)\b")
@@ -143,6 +144,9 @@ def test_an_answer_that_does_not_fit_is_told_in_chinese_where_batchrun_says_why(
         in_chinese(_judged(Schema({}), content)[0][0])
     for call in ({}, {"function": {"name": "f", "arguments": "{"}}):
         in_chinese(_unfit_call(call) or "")
+    unfinished, _ = refused({"pattern": SLOW}, f'"{TEXT}"')
+    assert in_chinese(unfinished.message) == f"未能及时判定其是否符合：pattern {SLOW!r}"
+    in_chinese(unfinished.advice)
 
 
 @pytest.mark.parametrize("kind", NOT_ROWS)

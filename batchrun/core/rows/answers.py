@@ -2,7 +2,8 @@
 
 Checked are the content against the job's JSON Schema (draft 2020-12 unless ``$schema`` names another; only references within the schema
 are followed) and the arguments of tool calls, which must be JSON. An answer that was cut at its length is refused without asking again: it
-would be cut again, and paid for again.
+would be cut again, and paid for again. So is one that the schema's expressions cannot be searched for in within bounds: the next would be
+no better.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import orjson
 from batchrun.core.classes import slotted
 from batchrun.core.errors import JobError, Mistake
 from batchrun.core.model import Failure, Fault, Reply, Scope
+from batchrun.core.rows.patterns import UnfinishedError, bounded
 
 Messages = list[dict[str, Any]]
 
@@ -29,9 +31,15 @@ _MOST_COMPLAINTS = 3
 _OF_EVERY_TYPE: tuple[Any, ...] = ({"a": 0}, ["a"], "a", 0, 0.5, True, None)
 _SURELY_WRITABLE = 200
 """Brackets, and so levels at the most."""
+_UNFINISHED = "schema_unfinished"
+_BILLED = "; the row is asked again only with --retry-rejected, because each try is billed"
+_UNFINISHED_ADVICE = (
+    "the answer stands beside this failure: simplify this pattern of [answers] schema, which can take one text apart in very many ways, or "
+    f"leave it out{_BILLED}"
+)
 _ADVICE = (
     "look at the content beside this failure: say in the prompt what is wanted, loosen [answers] schema, or raise max_tokens where it is "
-    "cut; the row is asked again only with --retry-rejected, because each try is billed"
+    f"cut{_BILLED}"
 )
 
 
@@ -50,7 +58,9 @@ class Schema:
         try:
             kind.check_schema(dict(document))
             # An empty registry: nothing is fetched from anywhere.
-            self._validator = kind(document, registry=referencing.Registry())
+            # Its dialect is told once: at each reference to its top, it would be looked up again, and found without bounds.
+            untold = {word: told for word, told in document.items() if word != "$schema"}
+            self._validator = bounded(kind)(untold, registry=referencing.Registry())
             # Nothing may be refused for the schema's own sake once answers are paid for.
             for part in [*_followed(document, kind)]:
                 _tried(self._validator.evolve(schema=part))
@@ -69,7 +79,7 @@ class Schema:
             raise _no_schema("a $ref leads back to itself, or it is nested too deeply") from None
 
     def complaints(self, value: Any) -> list[str]:
-        """Say what in *value* does not fit, the worst first, a few at most."""
+        """Say what in *value* does not fit, the worst first, a few at most; raises UnfinishedError where that would take too long."""
         try:
             errors = sorted(self._validator.iter_errors(value), key=lambda error: len(error.absolute_path))
         except RecursionError:
@@ -165,7 +175,10 @@ class Answers:
         if reply.tool_calls:
             code, complaints = "bad_tool_arguments", [said for call in reply.tool_calls if (said := _unfit_call(call))]
         elif self.schema is not None:
-            complaints, parsed = _judged(self.schema, reply.content)
+            try:
+                complaints, parsed = _judged(self.schema, reply.content)
+            except UnfinishedError as error:
+                code, complaints = _UNFINISHED, [f"whether it fits was not found out in time: pattern {str(error)!r}"]
         if complaints:
             return self._refused(ordinal, reply, code, "; ".join(said[:_LONGEST_COMPLAINT] for said in complaints[:_MOST_COMPLAINTS]))
         self.talks.pop(ordinal, None)
@@ -173,7 +186,8 @@ class Answers:
 
     def _refused(self, ordinal: int, reply: Reply, code: str, why: str) -> Failure:
         talk = self.talks.setdefault(ordinal, _Talk())
-        again = talk.asks < self.reasks and reply.finish_reason != "length"
+        unfinished = code == _UNFINISHED
+        again = talk.asks < self.reasks and reply.finish_reason != "length" and not unfinished
         if again:
             talk.asks += 1
             talk.said = _reproach(reply, why)
@@ -184,7 +198,7 @@ class Answers:
             Scope.ROW,
             code,
             why,
-            _ADVICE,
+            _UNFINISHED_ADVICE if unfinished else _ADVICE,
             status=200,
             request_id=reply.request_id,
             in_doubt=reply.usage is None,

@@ -115,6 +115,8 @@ MESSAGES = {
     "lower top_logprobs, max_tokens or n of this row": "调低该行的 top_logprobs、max_tokens 或 n",
     "look at the content beside this failure: say in the prompt what is wanted, loosen [answers] schema, or raise max_tokens where it is "
     "cut": "查看该失败旁的 content：在提示词中说明要求，放宽 [answers] schema，或在回答被截断时调高 max_tokens",
+    "the answer stands beside this failure: simplify this pattern of [answers] schema, which can take one text apart in very many ways, or "
+    "leave it out": "回答在该失败旁：简化 [answers] schema 中的这个 pattern（它能以极多方式拆分同一文本），或去掉它",
     "correct the path in the row or put the file there; a relative path starts at the input file's folder, and content in base64 begins "
     "with data:image/png;base64, (or its own type)": (
         "修正该行中的路径，或将文件放到该处；相对路径从输入文件所在文件夹算起，base64 内容以 data:image/png;base64,（或相应类型）开头"
@@ -235,6 +237,7 @@ OF_FAILURES = (
     ),
     # Answers.
     (r"\$: not JSON \((?P<why>.+) at line (?P<line>\d+), column (?P<column>\d+)\)", "$：不是 JSON（第 {line} 行第 {column} 列：{why}）"),
+    (r"whether it fits was not found out in time: pattern (?P<pattern>.+)", "未能及时判定其是否符合：pattern {pattern}"),
     (
         r"the arguments of (?P<name>.+) are not JSON \((?P<why>.+) at column (?P<column>\d+)\)",
         "{name} 的参数不是 JSON（第 {column} 列：{why}）",
