@@ -12,6 +12,7 @@ import click
 from batchrun import __version__
 from batchrun.cli import at_first
 from batchrun.cli.saying import FULL, tell
+from batchrun.edge import signals
 from batchrun.edge.descriptors import provide_the_least
 from batchrun.edge.standard_streams import lead_nowhere, open_what_is_closed, say_what_can_be_said, wait_for_a_slow_reader
 
@@ -102,7 +103,8 @@ def main() -> None:
     say_what_can_be_said()
     try:
         provide_the_least()
-        batchrun.main(standalone_mode=True)
+        with signals.believed_though_held_up(at_first.end_held_up):
+            batchrun.main(standalone_mode=True)
     except BatchrunError as error:
         _end(error)
     except MemoryError:

@@ -39,6 +39,12 @@ def begun() -> None:
             signal.signal(number, _end_begun)
 
 
+def end_held_up(number: int) -> NoReturn:
+    """End in one line though the kernel holds the process up."""
+    why = "held up by the kernel, as by a disk or a share that does not answer"
+    _say_and_end(f"stopped by {signal.Signals(number).name}, and {why}; the same command goes on, or does it again")
+
+
 def _end_begun(number: int, _frame: FrameType | None) -> NoReturn:
     _say_and_end(f"stopped by {signal.Signals(number).name}; the same command goes on, or does it again")
 

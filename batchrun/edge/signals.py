@@ -7,7 +7,8 @@ Python heeds signals in the main thread alone, and nothing ends a call to the ke
 thread makes it, the kernel keeps the first signal for it, and gives any further one to another thread, which does no more than write its
 number into a pipe that nobody reads. So a thread beside it looks now and then whether one is kept, takes it, and reads that pipe before the
 event loop does. What it hears goes on to the loop; where that heeds the first for some seconds not, it says so, and where it heeds a
-further one not, it ends the process all the same.
+further one not, it ends the process all the same. Where no event loop hears, one signal is what ends a process, and so does one that the
+kernel keeps.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from select import POLLIN, poll
 from typing import NamedTuple
-
-import anyio
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at what the kernel keeps."""
@@ -41,6 +41,8 @@ async def watch(drain: Callable[[str], None], stop: Callable[[], None], held_up:
 
     From then on signals lead to what they did before.
     """
+    import anyio  # noqa: PLC0415 - what else is here is needed before much is imported
+
     before = {number: signal.getsignal(number) for number in heeded()}
     try:
         with anyio.open_signal_receiver(*before) as signals, _overheard(before, held_up) as heed:
@@ -67,6 +69,54 @@ def heeded() -> list[signal.Signals]:
 def outlive_the_terminal() -> None:
     """Take no notice of a terminal that is closed; on the main thread only."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@contextmanager
+def believed_though_held_up(end: Callable[[int], None]) -> Iterator[None]:
+    """Call *end*, in another thread, with a signal that the kernel keeps for the main one some seconds, wherever no run listens itself."""
+    onlooker = _Onlooker(heeded(), end)
+    # Without memory for one more thread, as without the means, it is as it was.
+    with suppress(RuntimeError, MemoryError):
+        if hasattr(signal, "sigtimedwait"):
+            onlooker.start()
+    try:
+        yield
+    finally:
+        onlooker.over.set()
+
+
+class _Onlooker(threading.Thread):
+    """Looks for what is kept: what was sent to the process is given to its main thread, of which the kernel tells what it keeps."""
+
+    def __init__(self, numbers: Collection[int], end: Callable[[int], None]) -> None:
+        super().__init__(name="batchrun looks on", daemon=True)
+        self._numbers = frozenset(numbers)
+        self._end = end
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        """Look now and then."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
+        main, looks = threading.main_thread(), 0
+        while not self.over.wait(_LOOK_EVERY):
+            if any(isinstance(each, _Listener) for each in threading.enumerate()):
+                continue
+            if (sent := signal.sigtimedwait(self._numbers, 0)) is not None and main.ident is not None:
+                signal.pthread_kill(main.ident, sent.si_signo)
+            kept = self._numbers & _kept_for(main)
+            looks = looks + 1 if kept else 0
+            if looks >= _PATIENCE:
+                self._end(min(kept))
+
+
+def _kept_for(thread: threading.Thread) -> set[int]:
+    """Tell the signals that were given to a *thread*, and that it has not taken yet; none where the system does not say."""
+    try:
+        status = Path(f"/proc/self/task/{thread.native_id}/status").read_bytes()
+    except OSError:
+        return set()
+    pending = int(status.partition(b"\nSigPnd:")[2].split(maxsplit=1)[0], 16)
+    return {number for number in signal.Signals if pending >> number - 1 & 1}
 
 
 @contextmanager

@@ -483,31 +483,44 @@ def test_a_further_signal_ends_a_run_whose_calls_wait_for_a_sync_that_hangs(tmp_
     assert (process.returncode, said.splitlines()[-1:]) == (4, [_AT_ONCE])
 
 
-_HELD_BY_THE_KERNEL = """
+_HOLDS = """
 import ctypes
 import os
-from batchrun.edge.source import Source
-libc, read_together = ctypes.CDLL(None), Source.read_together
+import sys
+libc = ctypes.CDLL(None)
 stack = ctypes.create_string_buffer(1 << 16)
+def hold():
+    # CLONE_VM | CLONE_VFORK: until that one has ended, nothing but SIGKILL ends the call, as in a read of a share that is gone.
+    libc.clone(libc.sleep, ctypes.c_void_p(ctypes.addressof(stack) + len(stack)), 0x4100, ctypes.c_void_p(600))
+"""
+_HELD_BY_THE_KERNEL = (
+    _HOLDS
+    + """
+from batchrun.edge.source import Source
+read_together = Source.read_together
 def hangs(self, ordinals):
     if os.path.exists("gone") and 12 in ordinals:
-        # CLONE_VM | CLONE_VFORK: until that one has ended, nothing but SIGKILL ends the call, as in a read of a share that is gone.
-        libc.clone(libc.sleep, ctypes.c_void_p(ctypes.addressof(stack) + len(stack)), 0x4100, ctypes.c_void_p(600))
+        hold()
     return read_together(self, ordinals)
 Source.read_together = hangs
 from batchrun.__main__ import main
 main()
 """
+)
 
 
 def held_by_the_kernel(place: Path, port: int, *, loop: str) -> tuple[subprocess.Popen[bytes], int]:
     """A run whose main thread the kernel holds up, in the midst of it, and whatever ends that."""
-    keys = environment(job(place, port, more=_IN_AN_HOUR))
-    (place / "gone").touch()
+    keys = job(place, port, more=_IN_AN_HOUR)
     code = _HELD_BY_THE_KERNEL if loop == "uvloop" else f"import sys\nsys.modules['uvloop'] = None\n{_HELD_BY_THE_KERNEL}"
+    return _held(place, code, "run", "job.toml", "--quiet", keys=keys)
+
+
+def _held(place: Path, code: str, *arguments: str, keys: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+    (place / "gone").touch()
     with (place / "said").open("wb") as said:
         process = subprocess.Popen(
-            [sys.executable, "-c", code, "run", "job.toml", "--quiet"], cwd=place, env=keys, stdout=subprocess.DEVNULL, stderr=said
+            [sys.executable, "-c", code, *arguments], cwd=place, env=environment(keys), stdout=subprocess.DEVNULL, stderr=said
         )
     holds = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     until(holds.read_text, process)
@@ -567,6 +580,43 @@ def test_a_signal_that_came_while_the_kernel_held_the_run_up_drains_it_once_it_g
     told = read_statement(tmp_path / "run").total()
     assert (told.answered, told.in_doubt) == (answered(tmp_path), 0)
     assert told.pending
+
+
+_HELD_AS_IT_OPENS = (
+    _HOLDS
+    + """
+sys.addaudithook(lambda event, told: hold() if event == "open" and str(told[0]).endswith("LOOKED_AT") else None)
+from batchrun.__main__ import main
+main()
+"""
+)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("opens", ["job.toml", ".env", "schema.json"])
+def test_one_signal_ends_a_run_that_the_kernel_holds_up_before_it_has_begun(tmp_path, port, name, opens):
+    job(tmp_path, port, more='[answers]\nschema = "schema.json"\n')
+    (tmp_path / ".env").write_text("HR_KEY=sk-fake-hr-0123456789\n")
+    (tmp_path / "schema.json").write_text("{}")
+    ends_at_one_signal(tmp_path, opens, name, "run", "job.toml")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("verb", "of"), [("plan", "job.toml"), ("report", "run"), ("check", "run")])
+def test_one_ctrl_c_ends_whatever_reads_a_share_that_is_gone(tmp_path, port, verb, of):
+    assert children.batchrun(tmp_path, "run", "job.toml", keys=job(tmp_path, port, 5)).returncode == 0
+    ends_at_one_signal(tmp_path, {"plan": "rows.jsonl"}.get(verb, "attempts.log"), "SIGINT", verb, of)
+
+
+def ends_at_one_signal(place: Path, opens: str, name: str, *arguments: str) -> None:
+    process, holds = _held(place, _HELD_AS_IT_OPENS.replace("LOOKED_AT", opens), *arguments, keys={})
+    try:
+        process.send_signal(signal.Signals[name])
+        assert process.wait() == 4
+    finally:
+        os.kill(holds, signal.SIGKILL)
+    (said,) = said_by(place)
+    assert said.startswith(f"batchrun: stopped by {name}, and held up by the kernel".encode())
 
 
 _HELD_BY_A_SHARE_THAT_WAS_GONE_BEFORE = """
