@@ -181,8 +181,8 @@ class Engine:
                     self._workers.start(self._fetch, Attempt(ticket, ready))
                 case Unreadable():
                     self._drop(ticket, ready)
-        self._fund(starting, at)
-        sent = [attempt for attempt in starting if self._may_start(attempt, at, now)]
+        unfunded = self._unfunded(starting, at)
+        sent = [attempt for attempt in starting if attempt not in unfunded and self._may_start(attempt, at, now)]
         ports.ledger.flush()
         for attempt in sent:
             self._send(attempt)
@@ -211,11 +211,18 @@ class Engine:
         self.wake()
         return False
 
-    def _fund(self, starting: list[Attempt], at: float) -> None:
-        """Have budgets filled that are shared with other runs, for all attempts at once: each time, the books of all are written anew."""
+    def _unfunded(self, starting: list[Attempt], at: float) -> set[Attempt]:
+        """Have budgets filled that are shared with other runs, for all attempts at once: each time, the books of all are written anew.
+
+        Gives those that wait for the books.
+        """
         paid = [each for each in starting if each.ticket.lane.plan.purses and isinstance(each.ready, Prepared)]
-        if paid:
-            self._ports.fund([(each.ticket, each.ready.most) for each in paid], at)
+        if not paid:
+            return set()
+        waiting = {paid[place] for place in self._ports.fund([(each.ticket, each.ready.most) for each in paid], at)}
+        for attempt in waiting:
+            self._workers.start(self._be_funded, attempt)
+        return waiting
 
     def _may_start(self, attempt: Attempt, at: float, now: float) -> bool:
         """Note that an attempt starts *at* a wall time, *now* on the loop's; otherwise see to what becomes of its row."""
@@ -273,6 +280,10 @@ class Engine:
 
     async def _fetch(self, attempt: Attempt) -> None:
         attempt.ready = await attempt.ready.wait()
+        self._fetched.append(attempt)
+
+    async def _be_funded(self, attempt: Attempt) -> None:
+        await self._ports.free()
         self._fetched.append(attempt)
 
     async def _promise(self, attempt: Attempt) -> None:

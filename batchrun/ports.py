@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from batchrun.core.classes import value
@@ -99,6 +99,10 @@ class Begun(Protocol):
         """End the call, whatever is on its way."""
 
 
+async def _now() -> None:
+    pass
+
+
 async def _at_once(_row: Row) -> None:
     pass
 
@@ -120,9 +124,10 @@ class Ports:
     promise: Callable[[Row, Bound], bool] = lambda _row, _most: True
     """Counts an attempt where a lost machine cannot lose it; False where `promised` must be awaited before it starts."""
     promised: Callable[[Row], Awaitable[None]] = _at_once
-    fund: Callable[[Sequence[tuple[Ticket, Bound]], float], None] = lambda _asked, _at: None
+    fund: Callable[[Sequence[tuple[Ticket, Bound]], float], Collection[int]] = lambda _asked, _at: ()
     """Sees to it that budgets which are shared with other runs have what the attempts of a turn may cost, sent at a wall time, if
-    there is any."""
+    there is any. Gives the places of those for which `free` must be awaited first."""
+    free: Callable[[], Awaitable[None]] = _now
     begin: Callable[[Prepared, Callable[[float], None]], Begun | None] = _never
     """Begins to send, and tells by a call of the second, once and later, the loop's time at which something came; None where nothing was
     begun, and `send` is awaited."""

@@ -294,6 +294,7 @@ def test_a_call_is_funded_before_it_is_noted_and_one_that_is_beyond_the_budget_i
             assert (most, at) == (Bound(1, 1), 7.0)
             assert row_id(ticket) not in bench.ledger.starts.values()
             funded.append(row_id(ticket))
+        return ()
 
     class Funding(Bench):
         def _ports(self):
@@ -311,6 +312,33 @@ def test_a_call_is_funded_before_it_is_noted_and_one_that_is_beyond_the_budget_i
     assert (parked.name, parked.rows, parked.failure.code) == ("legal qwen-plus", 7, "budget_spent")
     assert Counter(row.split("/")[0] for row in bench.ledger.starts.values()) == {"legal": 3, "free": 10}
     assert (len(funded) > 3, bench.scheduler.in_flight) == (True, 0)
+
+
+def test_calls_wait_for_the_books_of_budgets_that_another_has_and_no_others_do_and_none_is_sent_once_the_run_stops():
+    async def free():
+        await anyio.sleep(60 - anyio.current_time())
+
+    def in_use(asked, _at):
+        return range(len(asked)) if anyio.current_time() < 60 else ()
+
+    class Funding(Bench):
+        def _ports(self):
+            return replace(super()._ports(), fund=in_use, free=free)
+
+    async def stop(engine):
+        await anyio.sleep(2)
+        bench.scheduler.stop()
+        engine.wake()
+
+    budget = replace(lane(rows=10, slots=2), purses=(Purse(Cap("workspaces.legal.budget", Decimal(10_000), "tokens")),))
+    endpoint = Scripted(seconds=1)
+    bench = Funding(Scheduler([budget, lane("free", rows=30, slots=1)], RetryPolicy()), endpoint)
+    assert bench.run() == Drained(())
+    assert endpoint.started["legal/qwen-plus/0"] == endpoint.started["legal/qwen-plus/1"] == [60]
+    assert [endpoint.started[f"free/qwen-plus/{number}"] for number in range(30)] == [[number] for number in range(30)]
+    bench = Funding(Scheduler([budget], RetryPolicy()), beside=stop)
+    assert bench.run() == Drained(())
+    assert (bench.ledger.starts, bench.scheduler.left()) == ({}, {("legal", "qwen-plus"): 10})
 
 
 def test_only_outcomes_are_handed_on_and_each_once():

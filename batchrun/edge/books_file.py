@@ -12,7 +12,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from batchrun.core.errors import LedgerError
@@ -32,16 +32,23 @@ class BooksFile:
         self._written: tuple[bytes, Books] | None = None
         """What was written here last, until it is given out: books of many pages take longer to understand than to read."""
 
-    @contextmanager
-    def locked(self) -> Iterator[BooksFile]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep other processes, and other threads, from the books; waits for them."""
+        return self._locked(fcntl.LOCK_EX)
+
+    def locked_at_once(self) -> AbstractContextManager[None]:
+        """Do the same, and raise BlockingIOError where another has them."""
+        return self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
         try:
             lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise _unusable(self._lock, error) from None
         try:
-            _hold(lock, self._lock)
-            yield self
+            _hold(lock, self._lock, how)
+            yield
         finally:
             os.close(lock)
 
@@ -80,7 +87,7 @@ def held(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise _unusable(directory / HOLDER, error) from None
     try:
-        _hold(lock, directory / HOLDER)
+        _hold(lock, directory / HOLDER, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)
@@ -148,9 +155,11 @@ def ledger_bytes(directory: Path) -> tuple[int, float]:
     return sum(each.st_size for each in status), max((each.st_mtime for each in status), default=0.0)
 
 
-def _hold(lock: int, path: Path) -> None:
+def _hold(lock: int, path: Path, how: int) -> None:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, how)
+    except BlockingIOError:
+        raise
     except OSError as error:
         raise _unusable(path, error) from None
 

@@ -8,9 +8,10 @@ run that finds nothing left waits while others hold some that they may give back
 until each of them has written down anew what it holds.
 
 The books are read and written in the event loop, some hundred bytes a budget without a sync, so that a busy disk does not hold a run up.
-One that the kernel makes wait for a write, or another process that waits so while it has the lock, holds up the whole loop, as a write to
-the ledger does: nothing is sent that the books do not know of, nothing is lost, and the calls are given the time back
-(`test_books_of_budgets_that_are_held_up_hold_up_the_run_and_cost_it_no_call`).
+One that the kernel makes wait for a write holds up the whole loop, as a write to the ledger does: nothing is sent that the books do not
+know of, nothing is lost, and the calls are given the time back. Another process that waits so while it has the lock, or that is stopped,
+holds up what has to borrow, and nothing else: a thread waits for it
+(`test_books_that_another_process_holds_up_hold_up_what_needs_them_and_nothing_else`).
 
 Where a run beside is found not to be countable in the midst of this one, at a new day or when its process has died, nothing more is lent
 until it can be counted: what was borrowed is spent, then the lanes that need more park, and all others go on. It is told once, and looked
@@ -23,10 +24,11 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import NamedTuple, TypeGuard
@@ -39,6 +41,7 @@ from batchrun.core.money.books import Books, Part
 from batchrun.core.money.budget import LaneKey, Page, Purse
 from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.edge.books_file import BooksFile, held, is_held, is_there
+from batchrun.running.books_turn import Turn
 from batchrun.running.other_runs import OtherRuns, which
 from batchrun.running.own_part import OwnPart
 
@@ -89,6 +92,7 @@ class Bookkeeper:
         """Why another run cannot be counted: nothing is lent."""
         self._count_at = -math.inf
         self._pages: dict[Purse, Page] = {}
+        self.turn = Turn(self._file)
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -99,7 +103,7 @@ class Bookkeeper:
         self._which = which(self._directory)
         with held(self._directory):
             read: dict[Path, Part] = {}
-            while unread := self._take_part(read):
+            while unread := self.turn.take(partial(self._take_part, read)):
                 read |= self._counted(unread)
             try:
                 yield
@@ -117,8 +121,11 @@ class Bookkeeper:
         for key, purse in self._others.present().items():
             purse.page(self._wall_time()).others = books.others(self._run, key)
 
-    def fund(self, asked: Iterable[tuple[tuple[Purse, ...], LaneKey, Bound]], at: float) -> None:
-        """Borrow what attempts may cost that are sent at a moment, where their budgets have too little of their own: all in one write."""
+    def fund(self, asked: Sequence[tuple[tuple[Purse, ...], LaneKey, Bound]], at: float) -> Collection[int]:
+        """Borrow what attempts may cost that are sent at a moment, where their budgets have too little of their own: all in one write.
+
+        Gives the places of those that cannot borrow until it is their turn: another process has the books.
+        """
         prices: dict[Purse, list[Decimal]] = {}
         for purses, lane, most in asked:
             for purse in purses:
@@ -129,8 +136,12 @@ class Bookkeeper:
             page, whole = purse.page(at), sum(each, _NOTHING)
             if whole > page.left:
                 short.append(_Want(purse, page, max(min(each) - page.left, _NOTHING), whole - page.left))
-        if short:
+        try:
             self._borrow(short)
+        except BlockingIOError:
+            wait = {want.purse for want in short}
+            return [place for place, (purses, _, _) in enumerate(asked) if not wait.isdisjoint(purses)]
+        return ()
 
     async def keep(self, scheduler: Scheduler, wake: Callable[[], None]) -> None:
         """Give back what is idle, and see to what others give back and to new days, until cancelled."""
@@ -144,7 +155,7 @@ class Bookkeeper:
                 continue
             if self._uncounted:
                 turned = [*self._purses]
-            if (turned or not self._look(waiting)) and not await self._count_others():
+            if (turned or not await self.turn.come(partial(self._look, waiting))) and not await self._count_others():
                 turned = []
             for purse in turned:
                 scheduler.renew(purse)
@@ -156,7 +167,7 @@ class Bookkeeper:
     async def _count_others(self) -> bool:
         """Take part in the books anew; whether all others could be counted for it."""
         read: dict[Path, Part] = {}
-        while unread := self._take_part(read):
+        while unread := await self.turn.come(partial(self._take_part, read)):
             try:
                 counted = await anyio.to_thread.run_sync(self._counted, unread)
             except (RunDamagedError, LedgerError) as error:
@@ -177,7 +188,7 @@ class Bookkeeper:
         asking = [want for want in short if self._may_ask(want.page, now)]
         if not asking or self._awaits_others(now):
             return
-        with self._file.locked():
+        with self._file.locked_at_once():
             books = self._file.read()
             if not self._is_ours(books):
                 return  # The next look sees to it.
@@ -217,7 +228,7 @@ class Bookkeeper:
         if not self._is_ours(books):
             return False
         if self._holds_idly(books):
-            with self._file.locked():
+            with self._file.locked_at_once():
                 books = self._file.read()
                 if not self._is_ours(books):
                     return False
@@ -240,7 +251,7 @@ class Bookkeeper:
     def _take_part(self, read: Mapping[Path, Part]) -> list[Path]:
         """Write this run into the books, and what was *read* of others; the runs that must be read first, if there are any."""
         now, present = self._wall_time(), self._others.present()
-        with self._file.locked():
+        with self._file.locked_at_once():
             found = self._file.read()
             books = found or Books(uuid.uuid4().hex)
             beside = self._others.beside()

@@ -276,6 +276,7 @@ def _ports(prepare: Preparer, transport: Transport, ledger: Ledger, books: Bookk
         promise=ledger.promise, promised=ledger.promised,
         begin=lambda ready, came: transport.begin(ready.request, ready.reading, came),
         fund=lambda asked, at: books.fund([(ticket.lane.plan.purses, ticket.lane.key, most) for ticket, most in asked], at),
+        free=books.turn.free,
     )  # fmt: skip
 
 

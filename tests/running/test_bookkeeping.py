@@ -73,7 +73,8 @@ class Run:
 
     def send(self):
         """One more call, if it can be afforded."""
-        self.keeper.fund([((self.purse,), LANE, MOST)], self.clock[0])
+        while self.keeper.fund([((self.purse,), LANE, MOST)], self.clock[0]):
+            self.keeper.turn.wait()
         promised = promise_all((self.purse,), LANE, MOST, self.clock[0])
         if isinstance(promised, Lack):
             return False
@@ -659,10 +660,10 @@ class Losing(BooksFile):
     """Books that are lost just before somebody has them for himself."""
 
     @contextmanager
-    def locked(self):
-        with super().locked():
+    def locked_at_once(self):
+        with super().locked_at_once():
             self.path.unlink(missing_ok=True)
-            yield self
+            yield
 
 
 def test_books_that_are_lost_in_the_midst_of_anything_are_made_again_and_nothing_is_lent_from_them(tmp_path):
