@@ -65,7 +65,8 @@ def read_keys(workspaces: Iterable[Workspace], environ: Mapping[str, str], doten
 def _read(dotenv: Path) -> dict[str, SecretStr]:
     try:
         content = dotenv.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
+        # A folder of this name is a virtual environment, as a rule.
         return {}
     except OSError as error:
         raise JobError(f"{dotenv}: cannot be read: {error.strerror}") from None
@@ -114,6 +115,8 @@ def _find(variable: str, environ: Mapping[str, str], in_file: Mapping[str, Secre
 def _unset(dotenv: Path | None) -> str:
     if dotenv is None:
         return "is not set in the environment"
+    if dotenv.is_dir():
+        return f"is not set in the environment, and {dotenv} is a folder"
     if dotenv.exists():
         return f"is set neither in the environment nor in {dotenv}"
     try:

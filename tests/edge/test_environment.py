@@ -73,9 +73,17 @@ def test_a_key_that_a_file_might_hold_which_is_not_there_says_in_which_folder_it
     assert read_keys(workspaces("legal"), {}, Path(".env"))["legal"] == nowhere
 
 
+def test_a_folder_of_that_name_as_of_a_virtual_environment_holds_no_key_and_stops_nothing(tmp_path):
+    dotenv = tmp_path / ".env"
+    dotenv.mkdir()
+    keys = read_keys(workspaces("legal", "hr"), {"LEGAL_KEY": "sk-fake-legal"}, dotenv)
+    assert not isinstance(keys["legal"], Missing)
+    assert keys["hr"] == Missing("HR_KEY", f"is not set in the environment, and {dotenv} is a folder")
+
+
 def test_for_the_simulator_nothing_is_read(tmp_path):
     dotenv = tmp_path / ".env"
-    dotenv.mkdir()  # reading it would be an error
+    dotenv.write_bytes(b"\xff")  # reading it would be an error
     simulated = workspaces(legal={"endpoint": "simulator", "api_key_env": "LEGAL_KEY"})
     named = [replace(one, api_key_env="LEGAL_KEY") for one in simulated]
     assert read_keys([*simulated, *named], {"LEGAL_KEY": "never a key"}, dotenv) == {}
@@ -147,7 +155,9 @@ def test_a_file_saved_with_a_byte_order_mark_is_read(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
-    assert str(error_of({}, tmp_path)) == f"{tmp_path}: cannot be read: Is a directory"
+    dotenv = tmp_path / ".env"
+    dotenv.symlink_to(dotenv)
+    assert str(error_of({}, dotenv)) == f"{dotenv}: cannot be read: Too many levels of symbolic links"
 
 
 @given(st.text(st.characters(exclude_characters="\x00"), min_size=8), st.sampled_from(["{}", "{} ", '"{}"', "{}\n", "Bearer {}", "{}é"]))
