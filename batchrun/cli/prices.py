@@ -17,10 +17,10 @@ from batchrun.core.errors import JobError
 from batchrun.core.jobs.job import Job
 from batchrun.core.money.litellm_prices import Difference, NotTaken, differences, taken
 from batchrun.core.money.price_list import shipped
-from batchrun.core.money.pricing import standard_prices
+from batchrun.core.money.pricing import region_of, standard_prices
 from batchrun.edge.job_file import load_job
 from batchrun.report.prices import price_table, prices_json, prices_toml
-from batchrun.running.money import day_of, listed
+from batchrun.running.money import day_of, listed, prices_of
 
 _LIST = "list"
 
@@ -68,14 +68,17 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
     chosen = [each for each in rows if not models or each[0].model in models]
     for model in models or (_named(job) if job is not None else ()):
         if all(row.model != model for row, _ in chosen):
-            tell(f"note: {model} has no known price{'' if job is None else _in_this_job(model)}", err=True)
+            tell(f"note: {model} has no known price{'' if job is None else _in_this_job(model, job)}", err=True)
     if as_json:
         put(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2))
     else:
         tell(price_table(chosen, room()))
 
 
-def _in_this_job(model: str) -> str:
+def _in_this_job(model: str, job: Job) -> str:
+    prices, regions_called = prices_of(job), {region_of(each.endpoint) for each in job.workspaces_resolved().values()}
+    if begins := [since for region in regions_called if (since := prices.begins(model, region, day_of(time())))]:
+        return f" in this job yet: the first begins to hold on {min(begins)}"
     regions = sorted({row.region for row in shipped() if row.model == model and row.region is not None})
     elsewhere = f": those that are shipped hold in {', '.join(regions)}" if regions else ""
     return f" in this job{elsewhere}; [prices] can give it one"

@@ -12,13 +12,16 @@ from pydantic import SecretStr
 
 from batchrun.core.counted import counted, shortened
 from batchrun.core.jobs import changes as job_changes
+from batchrun.core.jobs.job import Workspace
 from batchrun.core.model import Row
+from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.rows.reasons import Reason, no_rows, told
 from batchrun.core.rows.since import Since
 from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge.environment import Keys
 from batchrun.edge.source import Former, Source
+from batchrun.running.money import day_of
 
 _MOST_LANES = 256
 _WRAPPER = "extra_body"
@@ -84,6 +87,14 @@ def shared_keys(keys: Keys, active: Collection[str]) -> Iterator[str]:
         if len(names) > 1:
             why = "the key decides whose bill a call is on, whatever a row says"
             yield f"{shortened(names)} have the same key: {why}; give each workspace its own"
+
+
+def prices_to_come(prices: Prices, lanes: Iterable[tuple[str, str]], workspaces: Mapping[str, Workspace], at: float) -> Iterator[str]:
+    """The models of *lanes* that have a price which does not hold at a moment yet: their cost is as unknown as if they had none."""
+    asked = {(model, region_of(workspaces[workspace].endpoint)) for workspace, model in lanes}
+    begins = sorted((model, since) for model, region in asked if (since := prices.begins(model, region, day_of(at))))
+    for model, since in sorted(dict(reversed(begins)).items()):
+        yield f"{model}: no price is known of it yet: the first begins to hold on {since}"
 
 
 def left(past: Past, held: int, directory: Path) -> Iterator[str]:

@@ -139,7 +139,9 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         way = UnderWay()
         await stack.enter_async_context(heard(way, wishes))
         _provide_descriptors(job, settings.workspaces, opening)
-        for note in (*opening.notes, *noticed.shared_keys(keys, {name for name, _ in opening.plan.lanes()})):
+        lanes = opening.plan.lanes()
+        to_come = noticed.prices_to_come(prices_of(job), lanes, settings.workspaces, time())
+        for note in (*opening.notes, *noticed.shared_keys(keys, {name for name, _ in lanes}), *to_come):
             wishes.note(note)
         parks = _parks(settings.workspaces, keys, opening, wishes)
         simulator = await stack.enter_async_context(simulated(job, settings.workspaces))

@@ -73,6 +73,7 @@ def look_ahead(
     notes += (f"{counted(done, 'row is', 'rows are')} answered or rejected already",) if done else ()
     notes += (*noticed.held_back(held, directory),)
     notes += (*noticed.shared_keys(keys, {lane.key[0] for lane in lanes}),)
+    notes += (*noticed.prices_to_come(prices_of(job), counts.keys() - parked.keys(), workspaces, begins_at.timestamp()),)
     notes += (*misspelt_models(sorted({model for _, model in counts.keys() - parked.keys()}), job, workspaces.values()),)
     notes += (*misspelt_tables({model for _, model in counts}, job, workspaces.values()),)
     notes += (*still_to_mend(described, workspaces, {lane: count for lane, count in counts.items() if lane not in parked}),)

@@ -53,6 +53,15 @@ def test_in_a_job_its_own_prices_and_discounts_apply_and_only_its_models(tmp_pat
     assert "the job file" in text
 
 
+def test_a_price_that_begins_later_is_told_with_its_day_and_not_as_none(tmp_path):
+    (tmp_path / "job.toml").write_text(JOB.replace('currency = "USD"', 'currency = "USD"\nsince = 2999-01-01'))
+    done = told(str(tmp_path / "job.toml"), "--model", "own-model", "--model", "nobodys")
+    assert done.stderr.splitlines() == [
+        "note: own-model has no known price in this job yet: the first begins to hold on 2999-01-01",
+        "note: nobodys has no known price in this job; [prices] can give it one",
+    ]
+
+
 IMPORTED = """
 [job]
 input = "rows.jsonl"

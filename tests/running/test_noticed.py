@@ -120,6 +120,21 @@ def test_that_answers_cannot_be_joined_to_rows_that_nothing_names_is_told_before
         assert "Ho" in rows or any(given in note for note in first)
 
 
+def test_a_price_that_does_not_hold_yet_is_told_before_the_first_call_with_its_day(simulated, tmp_path):
+    def priced(since):
+        tables = [{"currency": "CNY", "since": day, "tiers": {"input": 1, "output": 2}} for day in since]
+        return Job.model_validate(simulated.model_dump(exclude_unset=True, by_alias=True) | {"prices": {"house-model": tables}})
+
+    (tmp_path / "in.jsonl").write_text(
+        "".join(json.dumps({"id": model, "prompt": "Hi", "model": model}) + "\n" for model in ("house-model", "qwen-plus"))
+    )
+    told = "house-model: no price is known of it yet: the first begins to hold on 2999-01-01"
+    for since, is_told in ((["2999-06-01", "2999-01-01"], True), (["2999-01-01", "2020-01-01"], False)):
+        assert [note for note in look_ahead(priced(since), NOW, dotenv=None).notes if "no price" in note] == [told] * is_told
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        assert [note for note in noted(priced(since)) if "no price" in note] == [told] * is_told
+
+
 def test_settings_in_a_wrapper_that_an_sdk_takes_off_are_told_before_the_first_call(simulated, tmp_path):
     """Model Studio takes no notice of what it does not know: thinking that was to be off would be paid for."""
     body = {"messages": [{"role": "user", "content": "Hi"}], "extra_body": {"enable_thinking": False}}

@@ -148,6 +148,11 @@ class Prices:
             self._found[key] = next(rows, None)
         return self._found[key]
 
+    def begins(self, model: str, region: str, day: date) -> date | None:
+        """When the price of *model* begins to hold, where none does on *day* yet."""
+        to_come = (row.since for row in self._rows.get(model, ()) if row.region in {None, region})
+        return None if self.row(model, region, day) is not None else min(to_come, default=None)
+
     def models(self) -> list[str]:
         """Every model that has a price somewhere."""
         return sorted(self._rows)
