@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.classes import slotted
-from batchrun.core.protocols.usage import usage_of
+from batchrun.core.protocols.usage import usage_of_answer
 from batchrun.core.rows.weight import weight
 
 Fields = dict[str, Any]
@@ -202,10 +202,11 @@ class Choice:
 def latest_usage(before: object, told: object, *, spoke: bool) -> object:
     """What a stream has told of its cost once a chunk has *told* so much of it, and said something or not.
 
-    One that tells nothing takes no place of one that does: some gateways write an object of nulls, or an empty one, into their chunks.
+    One that tells nothing takes no place of one that does: some gateways write an object of nulls, of noughts, or an empty one into their
+    chunks.
     What was told before more was said is less than what is billed, and is no cost.
     """
-    if usage_of(told) is not None:
+    if usage_of_answer(told) is not None:
         return told
     return before if before and not spoke else told
 

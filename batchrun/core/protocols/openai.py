@@ -19,7 +19,7 @@ from batchrun.core.protocols.error_body import complaint_of, error_in_200, reque
 from batchrun.core.protocols.folding import Choices, expected_choices, latest_usage
 from batchrun.core.protocols.reading import Dialect
 from batchrun.core.protocols.replies import Around, reply_of, request_id_in
-from batchrun.core.protocols.usage import usage_of
+from batchrun.core.protocols.usage import usage_of, usage_of_answer
 from batchrun.core.protocols.wire_format import WireFormat
 from batchrun.core.rows.spelling import to_openai
 
@@ -71,7 +71,7 @@ class _Fold:
 
     @property
     def counted(self) -> bool:
-        return usage_of(self._usage) is not None
+        return usage_of_answer(self._usage) is not None
 
     def take(self, chunk: Fields) -> None:
         self._envelope.update((name, chunk[name]) for name in ("id", "created", "model", "system_fingerprint") if chunk.get(name))

@@ -10,6 +10,7 @@ from batchrun.core.model import Failure, Reply, Usage
 from batchrun.core.protocols.error_body import clean
 from batchrun.core.protocols.folding import beside_its_text
 from batchrun.core.protocols.mishaps import mishap
+from batchrun.core.protocols.usage import counted
 
 Fields = dict[str, Any]
 _CONTENTS = (str, list, type(None))
@@ -44,7 +45,7 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
     return Reply(
         content if isinstance(content, str) else text_of(content),
         first["finish_reason"],
-        usage,
+        counted(usage),
         request_id,
         None if _REASONINGS.isdisjoint(message) else _reasoning(message),
         _tool_calls(message) if "tool_calls" in message else None,

@@ -52,6 +52,16 @@ def usage_of(reported: object) -> Usage | None:
     )
 
 
+def usage_of_answer(reported: object) -> Usage | None:
+    """Read the same of an answer: there is none without any token, and a gateway that writes so has not counted."""
+    return counted(usage_of(reported))
+
+
+def counted(usage: Usage | None) -> Usage | None:
+    """Give *usage* back where there are any tokens in it."""
+    return usage if usage is not None and usage.input_tokens + usage.output_tokens else None
+
+
 def _whole(reported: dict[str, Any], name: str, other: str) -> int | None:
     count = reported.get(name)
     if type(count) is int and 0 <= count < _ABSURD:

@@ -176,7 +176,7 @@ USAGES = {
     ),
     "cached more than asked": (USAGE | {"prompt_tokens_details": {"cached_tokens": 8}}, (7, 3, 0, 0)),
     "reasoning below nothing": (USAGE | {"completion_tokens_details": {"reasoning_tokens": -1}}, (7, 3, 0, 0)),
-    "nothing used": ({"prompt_tokens": 0, "completion_tokens": 0}, (0, 0, 0, 0)),
+    "nothing asked": (USAGE | {"prompt_tokens": 0}, (0, 3, 0, 0)),
 }
 
 
@@ -202,6 +202,8 @@ def test_usage_details_itemise_and_are_never_added(usage, counts):
         USAGE | {"prompt_tokens": True},
         USAGE | {"completion_tokens": None},
         USAGE | {"completion_tokens": 10**12},
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {"input_tokens": 0, "output_tokens": 0.0, "total_tokens": 0},
     ],
 )
 def test_usage_that_cannot_be_true_leaves_the_tokens_in_doubt_and_keeps_the_answer(usage):

@@ -75,7 +75,9 @@ def test_a_stream_cut_anywhere_is_the_whole_answer_or_none_of_it(twin):
             assert comparable(got) in (whole, unsaid), at
 
 
-@pytest.mark.parametrize("nothing", [None, {}, {"input_tokens": None, "output_tokens": None}, {"total_tokens": 30}])
+@pytest.mark.parametrize(
+    "nothing", [None, {}, {"input_tokens": None, "output_tokens": None}, {"total_tokens": 30}, {"input_tokens": 0, "output_tokens": 0}]
+)
 @pytest.mark.parametrize("protocol", NATIVE)
 def test_a_frame_that_tells_nothing_of_the_cost_takes_no_place_of_one_that_does(protocol, nothing):
     last = recorded.native({}, usage=None) | {"output": {"choices": []}, "usage": nothing}
@@ -383,7 +385,11 @@ def test_of_two_choices_one_that_comes_alone_to_the_stream_s_end_is_an_answer_an
     assert got.usage is not None
 
 
-@pytest.mark.parametrize("nothing", [{}, {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}], ids=str)
+@pytest.mark.parametrize(
+    "nothing",
+    [{}, *({"prompt_tokens": count, "completion_tokens": count, "total_tokens": count} for count in (None, 0))],
+    ids=str,
+)
 def test_a_usage_that_tells_nothing_neither_ends_an_answer_nor_takes_the_place_of_one_that_does(nothing):
     """Some gateways write such a one into each chunk: what follows it had not been waited for, and what stood before it was lost."""
     said, last = recorded.chunk({"content": "a"}) | {"usage": nothing}, recorded.chunk({}, "stop") | {"usage": nothing}
