@@ -71,4 +71,5 @@ def lognormal(mean: float, sigma: float) -> tuple[float, ...]:
     """Latencies with this *mean*, spread as a provider's usually are; *sigma* is the deviation of their logarithm."""
     normal = NormalDist()
     raw = [math.exp(sigma * normal.inv_cdf((step + 0.5) / _STEPS)) for step in range(_STEPS)]
-    return tuple(mean * each * _STEPS / math.fsum(raw) for each in raw)
+    whole = math.fsum(raw)
+    return tuple(mean * each * _STEPS / whole for each in raw)

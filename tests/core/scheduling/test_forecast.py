@@ -146,6 +146,13 @@ def test_what_an_end_costs_is_not_multiplied_by_the_size_of_the_sample(monkeypat
     assert slow.ends_at == pytest.approx(40_000 / 20 + 600, rel=0.02)
 
 
+def test_a_spread_of_latencies_has_the_mean_that_is_asked_for_and_takes_no_more_than_a_pass():
+    began = time.thread_time()
+    spreads = [lognormal(mean, 0.5) for mean in range(1, 201)]
+    assert time.thread_time() - began < 1
+    assert [math.fsum(each) / len(each) for each in spreads] == pytest.approx(range(1, 201))
+
+
 def test_a_million_rows_in_twelve_lanes_take_well_under_a_minute(monkeypatch):
     """Played at an eighth: what is gone over is two and a half samples, however many rows there are."""
     assert forecast.EXACT_ROWS <= 200_000
