@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,6 @@ from batchrun.telling.reading import FILES, LOG
 from batchrun.telling.suspect import Suspects
 
 _SHOWN = 5
-_MARK = b"\xef\xbb\xbf"
 _DEEPEST = 2
 _PRIVATE = {True: 0o700, False: 0o600}
 
@@ -165,8 +165,8 @@ class _Check:
                 continue  # Told as a torn tail.
             self._found.lines += 1
             entry = self._entry(text)
-            if isinstance(entry, str) and number == 1 and isinstance(marked := self._entry(text.removeprefix(_MARK)), Entry):
-                damaged[number], corrected[number], entry = "begins with a byte order mark", text.removeprefix(_MARK), marked
+            if isinstance(entry, str) and number == 1 and isinstance(marked := self._entry(text.removeprefix(BOM_UTF8)), Entry):
+                damaged[number], corrected[number], entry = "begins with a byte order mark", text.removeprefix(BOM_UTF8), marked
             wrong = entry if isinstance(entry, str) else self._wrong(entry, path.parent)
             if isinstance(entry, Entry) and wrong is None:
                 self._fold.entries([entry])

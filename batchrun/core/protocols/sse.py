@@ -8,11 +8,11 @@ whether it is torn is for the reader of its data to see.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from typing import NamedTuple
 
 _STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _LONGEST_START = max(map(len, _STARTS))
-_MARK = b"\xef\xbb\xbf"
 _STATUS = re.compile(rb"HTTP_STATUS/([0-9]{3})")
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\n|\Z)")
 
@@ -32,10 +32,10 @@ def looks_like_events(start: bytes, *, whole: bool) -> bool | None:
     """Whether a body that begins with *start* is an event stream; None where it is too short to tell, unless it is the *whole*."""
     if start.startswith(b"{"):
         return False
-    text = start.removeprefix(_MARK).lstrip()
+    text = start.removeprefix(BOM_UTF8).lstrip()
     if text.startswith(_STARTS):
         return True
-    if not whole and len(text) < _LONGEST_START and any(each.startswith(text) for each in (_MARK, *_STARTS)):
+    if not whole and len(text) < _LONGEST_START and any(each.startswith(text) for each in (BOM_UTF8, *_STARTS)):
         return None
     return False
 
@@ -57,8 +57,8 @@ class Events:
         if self._begun and b"\n" not in piece and b"\r" not in piece and not self._rest[0].endswith(b"\r"):
             return []
         text = b"".join(self._rest)
-        if not self._begun and len(text) >= len(_MARK):
-            text = text.removeprefix(_MARK)
+        if not self._begun and len(text) >= len(BOM_UTF8):
+            text = text.removeprefix(BOM_UTF8)
             self._begun = True
         *lines, rest = _LINE_END.split(text) if b"\r" in text else text.split(b"\n")
         self._rest = [rest]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import accumulate
@@ -19,8 +20,6 @@ from batchrun.edge.source.inputs import foreign
 from batchrun.edge.source.lines import Cutter, TooLong, chunks
 from batchrun.edge.source.mistakes import reading, unusable
 from batchrun.edge.source.progress import Progress
-
-_UTF8_MARK = b"\xef\xbb\xbf"
 
 
 @value
@@ -154,8 +153,8 @@ class Scan:
             reason = f"a line of {line.size:,} bytes: at most {self._max_line_bytes:,} may be"
             self._set_aside(number, line_number, offset, NotARow(reason), line.digest)
             return
-        if offset == 0 and line.startswith(_UTF8_MARK):
-            offset, line = len(_UTF8_MARK), line[len(_UTF8_MARK) :]
+        if offset == 0 and line.startswith(BOM_UTF8):
+            offset, line = len(BOM_UTF8), line[len(BOM_UTF8) :]
         if not line or line.isspace():
             self._counts.blank_lines += 1
             if len(line) > 1:  # A line end more between two rows is not worth eight bytes.
