@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -37,6 +38,21 @@ def test_a_disk_that_takes_a_part_of_a_line_ends_the_ledger_before_the_line_coun
     assert (tmp_path / "legal" / "results.jsonl").stat().st_size == size + 10
 
 
+def test_no_call_starts_whose_answer_could_have_no_file(tmp_path):
+    """A folder may have room for bytes, and for no more files: each start had paid for as many answers as there are slots."""
+
+    def no_more_files(path):
+        if path.name != "attempts.log":
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+        return open_to_append(path)
+
+    with Ledger(Files(tmp_path, no_more_files), 1) as ledger:
+        ledger.opened(0.0)
+        with pytest.raises(LedgerError, match=r"results\.jsonl: could not be written: Disk quota exceeded"):
+            ledger.start(row("r-1"), Bound(1, 1), 0.0)
+    assert b"start" not in (tmp_path / "attempts.log").read_bytes()
+
+
 def test_of_a_write_that_a_full_disk_takes_in_part_no_start_stands_of_a_call_that_is_never_sent(tmp_path):
     """They had counted as in doubt, each with the most that it could have cost, and their rows had waited for a person."""
     failure = Failure(Fault.AGAIN, Scope.ROW, "overloaded", "busy", "wait", usage=Usage(3, 4))
@@ -44,6 +60,7 @@ def test_of_a_write_that_a_full_disk_takes_in_part_no_start_stands_of_a_call_tha
     def written(name: str, room: float) -> tuple[bytes, bytes]:
         """What stands before the ends of three calls and the starts of ten others are written, and what stands of those."""
         log = tmp_path / name / "attempts.log"
+        (log.parent / "legal").mkdir(parents=True)
         with Ledger(Files(log.parent, open_to_append), 1) as ledger:
             names = [ledger.start(row(f"r-{number}"), Bound(7, 8), 1.0) for number in range(3)]
             ledger.flush()

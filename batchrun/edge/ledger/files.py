@@ -1,7 +1,7 @@
 """The append-only files of an opened run: lines gathered, written whole, synced, and believed no more after the first failure.
 
 Lines are noted first and written together, in one write a file and flush: a hundred answers that come in one turn of the loop cost one
-call to the kernel, not a hundred. A file is opened when the first line for it is noted and stays open until the run is left.
+call to the kernel, not a hundred. A file is opened before the first line for it is noted and stays open until the run is left.
 
 The first write or sync that fails breaks all files, not its own alone: after it nothing that is read back from the kernel's cache tells
 what the disk has, and whoever goes on would pay for answers that cannot be kept. Every later call raises the same LedgerError.
@@ -90,13 +90,17 @@ class Files:
 
     def note(self, place: Place, *lines: bytes, starts: int = 0) -> None:
         """Note whole lines, in their order; `flush` writes them. The last of them may be *starts* of calls that are sent after it."""
-        if self.broken is not None:
-            raise self.broken
-        file = self._files.get(place) or self._opened(place)
+        file = self.open(place)
         if not file.lines:
             self._noted.append(file)
         file.lines += lines
         file.starts = starts
+
+    def open(self, place: Place) -> File:
+        """Have a file there that lines can be noted for."""
+        if self.broken is not None:
+            raise self.broken
+        return self._files.get(place) or self._opened(place)
 
     def flush(self) -> None:
         """Write what was noted; on return a killed process can no longer lose it."""

@@ -33,6 +33,7 @@ from batchrun.edge.ledger.files import Files, Place
 
 SYNC_EVERY = 1.0
 _LOG: Place = ("attempts.log",)
+_RESULTS = "results.jsonl"
 
 Pricer = Callable[[str, str, Usage, float], Money | None]
 """What a call of a workspace and model cost that began at a wall time; None where that is unknown."""
@@ -115,8 +116,8 @@ class Ledger:
         """Note that an attempt is about to be sent, at a wall time, and name it. It is sent when that was flushed."""
         self._attempts += 1
         name = f"{self._opening}-{self._attempts}"
-        if self._files.broken is not None:
-            raise self._files.broken
+        # Where no file can be made any more, no answer is paid for that none would hold.
+        self._files.open((row.workspace, _RESULTS))
         self._lines.append(started_line(name, at, row, most))
         self._due = True
         self._under_way[name] = row, at, most
@@ -138,7 +139,7 @@ class Ledger:
         """Note *outcome*'s entry. *now* is the loop's time. Raises StoppedError where there is no memory for it."""
         row, call = outcome.row, outcome.call
         if isinstance(outcome, Answered):
-            name, usage = "results.jsonl", outcome.reply.usage
+            name, usage = _RESULTS, outcome.reply.usage
         else:
             name, usage = "errors.jsonl", outcome.failure.usage
         try:
