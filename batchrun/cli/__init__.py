@@ -11,7 +11,7 @@ import click
 
 from batchrun import __version__
 from batchrun.cli import at_first
-from batchrun.cli.saying import FULL, tell
+from batchrun.cli.saying import FULL, say
 from batchrun.edge import signals
 from batchrun.edge.descriptors import provide_the_least
 from batchrun.edge.standard_streams import lead_nowhere, open_what_is_closed, say_what_can_be_said, wait_for_a_slow_reader
@@ -127,5 +127,5 @@ def main() -> None:
 
 
 def _end(error: BatchrunError) -> NoReturn:
-    tell(f"batchrun: {error}", err=True)
+    say(f"batchrun: {error}", err=True)
     sys.exit(error.exit_code)

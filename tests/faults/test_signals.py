@@ -79,6 +79,17 @@ def test_a_closed_terminal_stops_nothing(tmp_path, port):
     assert answered(tmp_path) == 120
 
 
+def test_a_terminal_that_is_closed_under_another_command_is_no_bug_of_it(tmp_path, port):
+    """One that hears of it no other way than by what it cannot say: with its last words, its code had gone."""
+    keys = job(tmp_path, port, 5)
+    ours, theirs = pty.openpty()
+    os.close(ours)
+    process = starting(tmp_path, "plan", "job.toml", keys=keys, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    ended(process)
+    assert process.returncode == 4
+
+
 def test_a_terminal_that_is_stopped_holds_nothing_up(tmp_path, port):
     """Nobody reads the other end, as after Ctrl-S: what is drawn fills it up."""
     ours, theirs = pty.openpty()
