@@ -81,7 +81,7 @@ GROUPS = {
     ),
     "budget": Group(
         (
-            *(f"core/money/{name}.py" for name in ("books", "budget", "outlays", "periods", "spending")),
+            *(f"core/money/{name}.py" for name in ("books", "budget", "outlays", "periods", "spending", "turn")),
             *(f"running/{name}.py" for name in ("budgets", "bookkeeping", "other_runs", "own_part")),
         ),
         ("tests/core/money", *(f"tests/running/test_{name}.py" for name in ("bookkeeping", "budgets", "moved_runs"))),

@@ -1,11 +1,11 @@
 """What this run borrows from the books of budgets by the day and the month, and what it makes sure that they know.
 
 An opening reads the books, and has those runs counted that they do not tell enough of (`other_runs.py`); what they say of this one stands
-in `own_part.py`. Before calls are sent that a page has too little left for, more is borrowed, for all calls of a turn in one write: in lots
-as large as what is under way, or as a small part of what is left, for books of many budgets that were written for every call would cost
-more than all else. A page that nothing is under way of is given back within a second; one of many, only where another run may miss it. A
-run that finds nothing left waits while others hold some that they may give back. Where the books are lost while runs go on, nothing is lent
-until each of them has written down anew what it holds.
+in `own_part.py`. Before calls are sent that a page has too little left for, more is borrowed, for all calls of a turn in one write, and for
+those alone that all of their pages can pay (`core/money/turn.py`): in lots as large as what is under way, or as a small part of what is
+left, for books of many budgets that were written for every call would cost more than all else. A page that nothing is under way of is given
+back within a second; one of many, only where another run may miss it. A run that finds nothing left waits while others hold some that they
+may give back. Where the books are lost while runs go on, nothing is lent until each of them has written down anew what it holds.
 
 The books are read and written in the event loop, some hundred bytes a budget without a sync, so that a busy disk does not hold a run up.
 One that the kernel makes wait for a write holds up the whole loop, as a write to the ledger does: nothing is sent that the books do not
@@ -31,7 +31,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from time import time
-from typing import NamedTuple, TypeGuard
+from typing import TypeGuard
 
 import anyio
 
@@ -39,6 +39,7 @@ from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.money.books import Books, Part
 from batchrun.core.money.budget import LaneKey, Page, Purse
+from batchrun.core.money.turn import Prices, affordable, prices_of, sums
 from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.edge.books_file import BooksFile, held, is_held, is_there
 from batchrun.running.books_turn import Turn
@@ -56,17 +57,6 @@ written anew."""
 _AWAITED = 3 * LOOK_EVERY
 """Seconds in which every process that lives has written its part down anew."""
 _NOTHING = Decimal(0)
-
-
-class _Want(NamedTuple):
-    """What a page has too little of."""
-
-    purse: Purse
-    page: Page
-    least: Decimal
-    """That is lacking for the cheapest of the attempts that ask."""
-    whole: Decimal
-    """For all of them."""
 
 
 class Bookkeeper:
@@ -126,21 +116,14 @@ class Bookkeeper:
 
         Gives the places of those that cannot borrow until it is their turn: another process has the books.
         """
-        prices: dict[Purse, list[Decimal]] = {}
-        for purses, lane, most in asked:
-            for purse in purses:
-                if purse.cap.period is not None and (price := purse.price(lane, most, at)) is not None:
-                    prices.setdefault(purse, []).append(price)
-        short: list[_Want] = []
-        for purse, each in prices.items():
-            page, whole = purse.page(at), sum(each, _NOTHING)
-            if whole > page.left:
-                short.append(_Want(purse, page, max(min(each) - page.left, _NOTHING), whole - page.left))
+        calls = [prices_of(*each, at) for each in asked]
+        short = {purse: whole for purse, whole in sums(calls).items() if whole > purse.page(at).left}
+        if not short:
+            return ()
         try:
-            self._borrow(short)
+            self._borrow(calls, short, at)
         except BlockingIOError:
-            wait = {want.purse for want in short}
-            return [place for place, (purses, _, _) in enumerate(asked) if not wait.isdisjoint(purses)]
+            return [place for place, (purses, _, _) in enumerate(asked) if not short.keys().isdisjoint(purses)]
         return ()
 
     async def keep(self, scheduler: Scheduler, wake: Callable[[], None]) -> None:
@@ -183,17 +166,24 @@ class Bookkeeper:
         then = "nothing more of it goes to this run, and all else goes on" if self._name else "nothing is sent"
         return self._others.counted(directories, then)
 
-    def _borrow(self, short: Iterable[_Want]) -> None:
+    def _borrow(self, calls: Iterable[Prices], short: Prices, at: float) -> None:
         now = self._wall_time()
-        asking = [want for want in short if self._may_ask(want.page, now)]
+        asking = [purse for purse in short if self._may_ask(purse.page(at), now)]
         if not asking or self._awaits_others(now):
             return
         with self._file.locked_at_once():
             books = self._file.read()
             if not self._is_ours(books):
                 return  # The next look sees to it.
-            for want in asking:
-                self._lend(books, want, now)
+            there = {purse: purse.page(at).left for call in calls for purse in call}
+            there |= {purse: self._own.within_reach(books, purse, purse.page(at)) for purse in asking}
+            paid = sums(affordable(calls, there))
+            for purse in asking:
+                page = purse.page(at)
+                self._own.borrow(books, purse, page, paid.get(purse, _NOTHING) - page.left)
+                lacks = there[purse] < short[purse]
+                page.contested = lacks and bool(self._holders(books, purse.cap.key(page.span.name)))
+                page.refused_at = now if lacks else -math.inf
             self._file.write(books)
 
     def _may_ask(self, page: Page, now: float) -> bool:
@@ -206,13 +196,6 @@ class Bookkeeper:
             return False  # What is under way here leaves some, or nothing does.
         page.contested = True
         return True
-
-    def _lend(self, books: Books, want: _Want, now: float) -> None:
-        """Lend all that is wanted; where there is less, what there is, if it is enough for any of those that ask."""
-        purse, page, least, whole = want
-        lent = self._own.borrow(books, purse, page, least, whole + page.promised)
-        page.contested = lent < whole and bool(self._holders(books, purse.cap.key(page.span.name)))
-        page.refused_at = now if lent < whole else -math.inf
 
     def _awaits_others(self, now: float) -> bool:
         """Whether others may be about to write their parts down; where the clock was set back meanwhile, that long from then on."""
@@ -277,7 +260,7 @@ class Bookkeeper:
         for purse in present:
             page = purse.page(now)
             if not page.left:
-                self._own.borrow(books, purse, page, _NOTHING, _NOTHING)
+                self._own.take_lot(books, purse, page)
 
     def _close(self) -> None:
         try:

@@ -14,6 +14,8 @@ from batchrun.core.money.books import Books, Part
 from batchrun.core.money.budget import Page, Purse
 from batchrun.edge.books_file import ledger_bytes, name_of
 
+_NOTHING = Decimal(0)
+
 
 class OwnPart:
     """Of the run in *directory*, which spends from *purses*."""
@@ -33,13 +35,26 @@ class OwnPart:
             part.taken[key], part.spent[key] = page.allowed, page.spent
             page.others = books.others(self.name, key)
 
-    def borrow(self, books: Books, purse: Purse, page: Page, least: Decimal, wish: Decimal) -> Decimal:
-        """Take more of *page*: what is wished for or a lot, or what there is, where it is the *least* that helps. Returns what was lent."""
+    def within_reach(self, books: Books, purse: Purse, page: Page) -> Decimal:
+        """What calls to come may cost of *page*, if it took all that the books have left of it."""
         key, part = purse.cap.key(page.span.name), books.runs[self.name]
         part.taken[key], part.spent[key] = page.allowed, page.spent
-        lent = books.lend(self.name, key, purse.cap.amount, least, max(wish, books.lot(self.name, key, purse.cap.amount)))
-        page.allowed, page.others = part.taken[key], books.others(self.name, key)
-        return lent
+        page.others = books.others(self.name, key)
+        return page.left + max(purse.cap.amount - page.allowed - page.others, _NOTHING)
+
+    def borrow(self, books: Books, purse: Purse, page: Page, more: Decimal) -> None:
+        """Take so much *more* of *page*, which is within reach, and as much as is under way besides, or a lot, where there is as much."""
+        if more > 0:
+            self._lend(books, purse, page, more, more + page.promised)
+
+    def take_lot(self, books: Books, purse: Purse, page: Page) -> None:
+        """Take a lot of *page* before anything needs it."""
+        self._lend(books, purse, page, _NOTHING, _NOTHING)
+
+    def _lend(self, books: Books, purse: Purse, page: Page, least: Decimal, wish: Decimal) -> None:
+        key = purse.cap.key(page.span.name)
+        books.lend(self.name, key, purse.cap.amount, least, max(wish, books.lot(self.name, key, purse.cap.amount)))
+        page.allowed, page.others = books.runs[self.name].taken[key], books.others(self.name, key)
 
     def holds_idly(self, books: Books) -> bool:
         """Whether the books have it hold what no call is under way for."""

@@ -1193,6 +1193,30 @@ def test_a_call_that_is_too_dear_for_what_is_left_waits_for_what_others_hold_tho
         run.leave()
 
 
+def test_two_runs_that_share_two_budgets_never_wait_for_each_other_with_what_neither_can_use_alone(tmp_path):
+    period = Period("day", "Asia/Shanghai")
+    caps = [Cap(f"{whose} budget", Decimal(15), "tokens", period, whose) for whose in ("workspace legal", "job nightly")]
+    purses = {name: tuple(Purse(cap) for cap in caps) for name in ("a", "b")}
+    keepers: Any = {name: Bookkeeper(Run(tmp_path, name).directory, its, wall_time=lambda: NOON) for name, its in purses.items()}
+
+    def ask(name, *budgets):
+        keepers[name].fund([(budgets, LANE, MOST)], NOON)
+        return promise_all(budgets, LANE, MOST, NOON)
+
+    with keepers["a"].open(), keepers["b"].open():
+        # Of another workspace, which has no budget of its own: the job's, of which too little is left for one more call.
+        of_job = ask("b", purses["b"][1])
+        refused: Any = ask("a", *purses["a"])
+        assert (refused.purse.cap.whose, refused.may_pass) == ("job nightly", True)
+        assert books_of(tmp_path)["runs"]["a"]["taken"] == {cap.key("2026-11-25"): "0" for cap in caps}, "it holds what it cannot use"
+        purses["b"][1].settle(LANE, of_job[0], Usage(0, 1), in_doubt=False)
+        went: list[str] = []
+        for name in ("a", "b"):
+            assert keepers[name]._look([])
+            went += [] if isinstance(ask(name, *purses[name]), Lack) else [name]
+        assert went == ["b"]
+
+
 @pytest.mark.parametrize(("beside", "writes"), [("nobody", 0), ("a process at work", 1), ("a run that was killed", 0)])
 def test_what_is_idle_of_many_budgets_is_given_back_where_another_run_may_miss_it(tmp_path, beside, writes):
     other = Run(tmp_path, "b")

@@ -180,6 +180,11 @@ class Lack:
         return self.price <= self.purse.cap.amount - self.page.spent
 
     @property
+    def is_taken(self) -> bool:
+        """Whether this and other runs have taken what it needs; otherwise it was not lent."""
+        return self.price is None or self.price > self.spendable - self.page.promised
+
+    @property
     def spendable(self) -> Decimal:
         """What there would be at the most for a row if all that is under way here cost nothing."""
         return self.purse.cap.amount - self.page.spent - self.page.others
@@ -187,16 +192,20 @@ class Lack:
 
 def promise_all(purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float = 0.0) -> tuple[Promise, ...] | Lack:
     """Set the bound of an attempt that is sent at a moment aside in every one of *purses*, or in none."""
-    promised: list[Promise] = []
+    promised, lacks = [], []
     for purse in purses:
         price, page = purse.price(lane, most, at), purse.page(at)
         if price is None or price > page.left:
-            for promise in promised:
-                promise.page.promised -= promise.amount
-            return Lack(purse, page, price, most.input_tokens)
-        page.promised += price
-        promised.append(Promise(page, price, at))
-    return tuple(promised)
+            lacks.append(Lack(purse, page, price, most.input_tokens))
+        else:
+            page.promised += price
+            promised.append(Promise(page, price, at))
+    if not lacks:
+        return tuple(promised)
+    for promise in promised:
+        promise.page.promised -= promise.amount
+    # Of what others could have left, nothing is lent for a call that another budget cannot pay.
+    return next((lack for lack in lacks if lack.is_taken), next((lack for lack in lacks if lack.may_pass), lacks[0]))
 
 
 def broke(lack: Lack, model: str) -> Failure:
