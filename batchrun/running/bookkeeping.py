@@ -83,6 +83,8 @@ class Bookkeeper:
         self._count_at = -math.inf
         self._pages: dict[Purse, Page] = {}
         self.turn = Turn(self._file)
+        self._taken_for_good: set[Purse] = set()
+        """Budgets of which nobody holds any now that was waited for; whoever waits is told at the next look."""
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -133,7 +135,7 @@ class Bookkeeper:
             now = self._wall_time()
             pages = {purse: purse.page(now) for purse in self._purses}
             turned = [purse for purse, page in pages.items() if page is not self._pages.get(purse)]
-            waiting = [purse for purse, page in pages.items() if page.contested]
+            waiting = [purse for purse, page in pages.items() if page.contested or purse in self._taken_for_good]
             if self._uncounted and abs(anyio.current_time() - self._count_at) < _COUNTED_AGAIN_AFTER:
                 continue
             if self._uncounted:
@@ -142,6 +144,7 @@ class Bookkeeper:
                 turned = []
             for purse in turned:
                 scheduler.renew(purse)
+            self._taken_for_good.difference_update(waiting)
             for purse in waiting:
                 scheduler.reconsider(purse)
             if turned or waiting:
@@ -168,6 +171,7 @@ class Bookkeeper:
 
     def _borrow(self, calls: Iterable[Prices], short: Prices, at: float) -> None:
         now = self._wall_time()
+        waited_for = {purse for purse in short if purse.page(at).contested}
         asking = [purse for purse in short if self._may_ask(purse.page(at), now)]
         if not asking or self._awaits_others(now):
             return
@@ -185,6 +189,7 @@ class Bookkeeper:
                 page.contested = lacks and bool(self._holders(books, purse.cap.key(page.span.name)))
                 page.refused_at = now if lacks else -math.inf
             self._file.write(books)
+        self._taken_for_good |= {purse for purse in waited_for if not purse.page(at).contested}
 
     def _may_ask(self, page: Page, now: float) -> bool:
         if self._uncounted:

@@ -914,6 +914,18 @@ def test_a_run_that_waits_tries_again_each_second_and_one_that_does_not_is_left_
         run.close()
 
 
+def test_a_lane_that_waits_for_what_others_hold_looks_again_though_another_lane_was_told_first_that_nobody_holds_any(tmp_path):
+    waits, holds = (Run(tmp_path, name).open() for name in ("a", "b"))
+    while holds.send():
+        pass
+    told: list[Any] = [(waits.send(), waits.page.contested)]
+    holds.close()
+    told.append((waits.send(), waits.page.contested))
+    assert told == [(False, True), (False, False)]
+    assert kept(waits, 1.25) == [("reconsider", waits.purse), "wake"]
+    waits.close()
+
+
 def test_a_new_day_is_seen_within_a_second_once_and_the_books_know_of_it(tmp_path):
     clock = [NOON]
     run = Run(tmp_path, "a", clock=clock).open()
