@@ -84,7 +84,7 @@ GROUPS = {
             *(f"core/money/{name}.py" for name in ("books", "budget", "outlays", "periods", "spending", "turn")),
             *(f"running/{name}.py" for name in ("budgets", "bookkeeping", "other_runs", "own_part")),
         ),
-        ("tests/core/money", *(f"tests/running/test_{name}.py" for name in ("bookkeeping", "budgets", "moved_runs"))),
+        ("tests/core/money", *(f"tests/running/test_{name}.py" for name in ("bookkeeping", "budgets", "moved_runs", "shared_budgets"))),
     ),
     "engine": Group(
         ("engine.py", "hearing.py", "ports.py", "pressing.py", "waiting.py", "waking.py", "running/made.py"),
