@@ -221,6 +221,19 @@ def test_a_directory_that_is_named_for_a_file_is_a_mistake_and_not_a_full_disk(t
     assert f"{tmp_path}: is a directory, and a file is wanted: {tmp_path}/{beside}" in said
 
 
+@pytest.mark.parametrize("option", ["--csv", "--html"])
+@pytest.mark.parametrize("kept", ["legal/results.jsonl", "attempts.log", "run.json", "../rows.jsonl", "../job.toml", "../link.csv"])
+def test_no_report_is_put_in_the_place_of_answers_a_log_an_input_or_a_job(tmp_path, option, kept):
+    directory = night(tmp_path / "night")
+    for name in ("rows.jsonl", "job.toml"):
+        (tmp_path / name).write_text("a person's own")
+    (tmp_path / "link.csv").symlink_to(directory / "legal" / "errors.jsonl")
+    before = (directory / kept).read_bytes()
+    said = ask(directory, option, directory / kept, code=2).stderr
+    assert f"{directory / kept}: is named as a job, an input or what a run keeps is" in said
+    assert (directory / kept).read_bytes() == before
+
+
 @pytest.mark.parametrize(("option", "begins"), [("--csv", "\ufeffworkspace,"), ("--focus", "BilledCost,"), ("--html", "<!doctype")])
 def test_what_a_person_names_to_be_written_to_stays_what_it_is_a_pipe_a_link_or_a_file(tmp_path, option, begins):
     """As root, /dev/null and /dev/stdout would be gone for the whole machine."""
