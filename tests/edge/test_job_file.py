@@ -11,6 +11,7 @@ from tests.edge.rights import somebody_who_is_not_root
 
 INPUT = '[job]\ninput = "in.jsonl"\n'
 KEYED = '[workspaces.legal]\napi_key_env = "LEGAL_KEY"\n'
+PRICED = "[[prices.m]]\nregion = '{}'\ntiers = {{ input = 1, output = 1 }}\n"
 
 
 @pytest.fixture
@@ -205,6 +206,18 @@ WRONG = [
         "two prices from 2025-01-01 in cn on",
         "which of the two counts?",
     ),
+    (INPUT + PRICED.format("beijing"), "prices.m[0].region", '"beijing"', "where calls are priced: one of cn, finance, intl, us, hongkong"),
+    (INPUT + PRICED.format("public"), "prices.m[0].region", '"public"', 'where calls are priced: "cn"'),
+    (INPUT + PRICED.format("batch"), "prices.m[0].region", '"batch"', 'where calls are priced: "cn"'),
+    (INPUT + PRICED.format("ap-southeast-1"), "prices.m[0].region", '"ap-southeast-1"', 'where calls are priced: "intl"'),
+    (INPUT + PRICED.format("cn-bejing"), "prices.m[0].region", '"cn-bejing"', "where calls are priced"),
+    (INPUT + PRICED.format("us") + PRICED.format("honkong"), "prices.m[1].region", '"honkong"', "did you mean 'hongkong'?"),
+    (
+        INPUT + PRICED.format("ours") + "[endpoints.ours]\nbase_url = 'https://ws-1.cn-beijing.maas.aliyuncs.com'",
+        "prices.m[0].region",
+        '"ours"',
+        'where calls are priced: "cn"',
+    ),
     (INPUT + "[prices.m]\ntiers = []", "prices.m.tiers", "tiers out of order", "at least one"),
     (INPUT + "[accounts.main]\ndiscount = 1", "accounts.main.discount", "1", "a share from 0"),
     (INPUT + KEYED + 'api_key = "hush"', "workspaces.legal.api_key", "an unknown key", "no key stands in a job file"),
@@ -280,6 +293,21 @@ def test_a_mistake_says_where_it_is_what_stands_there_and_what_may(written, cont
     assert allowed in mistake.allowed
     assert "hush" not in str(mistake)
     assert not any(jargon in str(mistake) for jargon in ("Input", "validation", "tuple", "Tuple", "dict", "extra", "str_"))
+
+
+REGIONS = ["cn", "intl", "finance", "us", "hongkong", "eu-central-1", "ap-northeast-1", "ours"]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_prices_may_be_those_of_each_region_where_calls_are_priced(written, region):
+    own = "[endpoints.ours]\nbase_url = 'https://llm.example/v1'"
+    (price,) = load_job(written(INPUT + PRICED.format(region) + own)).prices["m"]
+    assert price.region == region
+
+
+def test_prices_of_an_endpoint_whose_url_is_none_are_no_second_mistake(written):
+    (mistake,) = error_of(written(INPUT + PRICED.format("ours") + "[endpoints.ours]\nbase_url = 'http://[::1/v1'")).mistakes
+    assert "endpoints.ours.base_url" in mistake.where
 
 
 @pytest.mark.parametrize("text", ["8.0", "eight", "0", "true", "8]", "8\\nit = 8", "8 # a lot of", "[" * 60])

@@ -259,8 +259,8 @@ def test_what_a_run_has_spent_so_far_is_read_from_its_ledger_for_the_lanes_that_
 @pytest.mark.parametrize("per", ["run", "day"])
 def test_calls_in_doubt_of_a_workspace_that_the_job_names_no_more_count_at_the_dearest_price_of_their_model(tmp_path, per):
     table = {"amount": 50, "currency": "CNY", "per": per, "unpriced": {"input": 1, "output": 1}}
-    dear = {"region": "elsewhere", "since": "2020-01-01", "tiers": [{"input": 20, "output": 80}]}
-    foreign = {"region": "abroad", "currency": "USD", "since": "2020-01-01", "tiers": [{"input": 900, "output": 900}]}
+    dear = {"region": "hongkong", "since": "2020-01-01", "tiers": [{"input": 20, "output": 80}]}
+    foreign = {"region": "us", "currency": "USD", "since": "2020-01-01", "tiers": [{"input": 900, "output": 900}]}
     job = job_of(job={"input": "in.jsonl", "budget": table}, prices={OWN: [*PRICED.values(), dear, foreign]})
     with Ledger(Files(tmp_path, run_directory.open_to_append), 1) as ledger:
         for name, model in (("renamed", OWN), ("renamed", "a-model-of-nobody"), ("sales", OWN)):

@@ -6,11 +6,14 @@ The job is looked at as it was written, whatever else is wrong with it, so that 
 from __future__ import annotations
 
 import math
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from batchrun.core.jobs.endpoints import KNOWN_NAMES, SIMULATOR, endpoint_of, is_host, is_url
+from batchrun.core.jobs.endpoints import KNOWN_NAMES, REGIONS, SIMULATOR, endpoint_of, is_host, is_url
 from batchrun.core.jobs.names import fold, variables_for
 from batchrun.core.jobs.words import Loc, Wrong, one_of, quoted, shown
+from batchrun.core.money.pricing import region_of
 from batchrun.core.rows.routes import PROTOCOLS, NoRoute, route
 from batchrun.core.rows.routes import one_of as either
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 DEFAULT_WORKSPACE = "default"
 MAX_WORKSPACES = 10_000
 """Of one job: each has files and connections of its own."""
+_REGION = re.compile(r"[a-z]{2}-[a-z]+(-[a-z]+)*-[0-9]")
+"""As the provider names those of which only workspaces' own hosts are known: ``eu-central-1``."""
 
 
 def misfits(raw: Any) -> Iterator[Wrong]:
@@ -36,6 +41,7 @@ def misfits(raw: Any) -> Iterator[Wrong]:
     for name, workspace in _table(raw, "workspaces").items():
         if isinstance(name, str) and isinstance(workspace, dict):  # What is no table may be a key of one, and no workspace.
             yield from _workspace(raw, name)
+    yield from _price_regions(raw)
     yield from _simulator(raw)
     yield from _too_long(raw, ())
     yield from _no_json(_table(raw, "answers").get("schema"), ("answers", "schema"))
@@ -119,12 +125,41 @@ def _endpoint(raw: Any, loc: tuple[str, ...], name: Any) -> Iterator[Wrong]:
         yield Wrong(loc, shown(name), f"an endpoint's name, or {url}; {one_of(name, map(str, known))}")
 
 
+def _declared(raw: Any) -> dict[str, str]:
+    """The base URLs of the job's own endpoints, where they are texts."""
+    tables = {name: _table({0: table}, 0).get("base_url") for name, table in _table(raw, "endpoints").items()}
+    return {name: url for name, url in tables.items() if isinstance(name, str) and isinstance(url, str)}
+
+
 def _endpoint_names(raw: Any) -> Iterator[Wrong]:
     for name in _table(raw, "endpoints"):
         if name in KNOWN_NAMES:
             yield Wrong(
                 ("endpoints", name), f"the name {shown(name)}", "a name that is not one of batchrun's own: " + ", ".join(KNOWN_NAMES)
             )
+
+
+def _price_regions(raw: Any) -> Iterator[Wrong]:
+    """Find prices that would hold nowhere: calls would be reckoned at the shipped ones in their place, and nobody told."""
+    priced_at = _priced_at(_declared(raw))
+    known = list(dict.fromkeys(priced_at.values()))
+    for model, tables in _table(raw, "prices").items():
+        for place, table in enumerate(tables if isinstance(tables, list) else [tables]):
+            region = _table({0: table}, 0).get("region")
+            if isinstance(region, str) and region not in known and (region in priced_at or not _REGION.fullmatch(region)):
+                right = quoted(priced_at[region]) if region in priced_at else one_of(region, known)
+                loc = ("prices", model, place, "region") if isinstance(tables, list) else ("prices", model, "region")
+                yield Wrong(loc, shown(region), f"where calls are priced: {right}")
+
+
+def _priced_at(declared: dict[str, str]) -> dict[str, str]:
+    """Where calls are priced, by each name that is known of a cloud, a region of the provider's or an endpoint of the job's own."""
+    found = dict[str, str]()
+    for name in (*KNOWN_NAMES, *declared):
+        found[name] = name
+        with suppress(ValueError):  # What is no URL is told where it stands.
+            found[name] = region_of(endpoint_of(name, declared))
+    return found | {region: found[cloud] for region, cloud in REGIONS.items()}
 
 
 def _twins(kind: str, tables: dict[Any, Any]) -> Iterator[Wrong]:
@@ -197,11 +232,11 @@ def _routes(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Itera
     # What a person wrote may be a list: in a set it would have to be hashable.
     if not isinstance(name, str) or protocol not in (None, *PROTOCOLS):
         return
-    declared = {own: table.get("base_url") for own, table in _table(raw, "endpoints").items() if isinstance(table, dict)}
+    declared = _declared(raw)
     if not (is_url(name) or name in KNOWN_NAMES or name in declared):
         return  # What it speaks is not known, and that it is none is told where it stands.
     try:
-        endpoint = endpoint_of(name, {own: url for own, url in declared.items() if isinstance(own, str) and isinstance(url, str)})
+        endpoint = endpoint_of(name, declared)
     except ValueError:  # What is no URL, for want of a bracket, is told where it stands.
         return
     tuned = _deployments(workspace)

@@ -48,7 +48,7 @@ SLOW_ENDPOINTS: Mapping[str, float] = MappingProxyType({_BATCH: 3600.0})
 
 KNOWN_NAMES = (*CLOUDS, SIMULATOR)
 
-_REGIONS: Mapping[str, str] = MappingProxyType(
+REGIONS: Mapping[str, str] = MappingProxyType(
     {"cn-beijing": "public", "ap-southeast-1": "intl", "us-east-1": "us", "cn-hongkong": "hongkong", "cn-shanghai-finance-1": "finance"}
 )
 _MODEL_STUDIO = re.compile(r"(?:[^.]+\.)*dashscope(?:-[a-z]+)?(?:\.[^.]+)*\.aliyuncs\.com|.+\.maas\.aliyuncs\.com")
@@ -103,7 +103,7 @@ def _cloud_behind(host: str) -> str | None:
     if (door := _DOORS.fullmatch(host)) is None:
         return None
     region: str = door[door.lastindex or 0]
-    return _REGIONS.get(region, region)
+    return REGIONS.get(region, region)
 
 
 def is_batch(endpoint: Endpoint) -> bool:
