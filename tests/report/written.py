@@ -25,7 +25,8 @@ BROKEN = Failure(Fault.AGAIN, Scope.ROW, "timeout_idle", "no byte for 120 s", "n
 SERVICE = Failure(Fault.AGAIN, Scope.ROW, "InternalError", "Internal server error.", "nothing: it is tried again", status=500)
 INSPECTED = Failure(
     Fault.REJECT, Scope.ROW, "DataInspectionFailed", "Output data may contain inappropriate content.",
-    "content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, --retry-rejected may pass",
+    "content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, the same row may pass; "
+    "the row runs at the next start with --retry-rejected",
     status=400,
 )  # fmt: skip
 TOO_LONG = Failure(

@@ -41,6 +41,7 @@ class Line(NamedTuple):
 
 
 _THEN = "then run the same command again: the rows are still pending"
+_REJECTED = "the row runs at the next start with --retry-rejected"
 
 _KEY = (
     "check the key in the variable that api_key_env of this workspace names: it must be a live key of this workspace, from the same "
@@ -79,13 +80,11 @@ _REDIRECT = (
     f"leads to a page to sign in at, a gateway between here and the provider answers: ask whoever runs that; {_THEN}"
 )
 _PROXY = f"check the proxy that the job or the environment names, and its credentials; {_THEN}"
-_ROW = (
-    "correct the row or the parameters it is asked under; a corrected row runs at the next start, the same one only with --retry-rejected"
+_ROW = f"correct the row or the parameters it is asked under; {_REJECTED}"
+_TOO_LARGE = f"make the row smaller: the provider takes 16 MiB a call, 64 MiB with inline media; {_REJECTED}"
+_INSPECTION = (
+    f"content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, the same row may pass; {_REJECTED}"
 )
-_TOO_LARGE = (
-    "make the row smaller: the provider takes 16 MiB a call, 64 MiB with inline media; the same row runs only with --retry-rejected"
-)
-_INSPECTION = "content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, --retry-rejected may pass"
 _SLOWER = "nothing: the lane slows down and asks again; set rpm and tpm of the quota in the job file if it happens often"
 _BURST = "nothing: the lane climbs more slowly and asks again"
 _SERVICE = "nothing: it is tried again, and the same command goes on with the rows that are left"

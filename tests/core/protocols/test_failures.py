@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import orjson
 import pytest
 from hypothesis import given
@@ -156,6 +158,12 @@ def test_scope_follows_fault_in_every_line():
     for fault, scope, advice in lines + [(row.fault, row.scope, row.advice) for row in MISHAPS.values()]:
         assert advice
         assert (scope in {LANE, WORKSPACE, ACCOUNT}) if fault is PARK else scope is (LANE if fault is THROTTLED else ROW)
+
+
+def test_who_is_told_of_a_rejection_is_told_the_option_without_which_no_rejected_row_is_asked_again_corrected_or_not():
+    lines = [(line.fault, line.advice) for line in (*TABLE, *BY_STATUS.values())] + [(row.fault, row.advice) for row in MISHAPS.values()]
+    told = re.compile("; (the row runs at the next start with|(the row|it) is asked again only with) --retry-rejected(, because .+)?$")
+    assert [advice for fault, advice in lines if fault is REJECT and not told.search(advice)] == []
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,14 @@ def test_rejected_rows_are_left_again_when_that_is_asked_and_no_others_are():
     assert plan.lanes() == {LEGAL: 2, SALES: 2}
 
 
+def test_a_rejected_row_that_was_corrected_is_left_when_that_is_asked_and_not_before():
+    """Its advice says so; a run that asked again whatever changed would pay again for all that is refused, once a setting is another."""
+    plan = plan_of(entry("b", "rejected", digest=77))
+    assert left(plan)[LEGAL] == [0, 3]
+    plan.retry_rejected()
+    assert left(plan)[LEGAL] == [0, 1, 3]
+
+
 def test_what_is_noted_later_counts_although_it_was_counted_before():
     plan = plan_of()
     for number, row in enumerate("abc", 1):

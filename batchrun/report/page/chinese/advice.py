@@ -5,13 +5,12 @@ from __future__ import annotations
 from batchrun.core.jobs.endpoints import HOSTS
 
 ADVICE = {
-    "correct the row or the parameters it is asked under; a corrected row runs at the next start, the same one only with "
-    "--retry-rejected": ("修正该行或其请求参数；修正后的行在下次启动时运行，未修改的行只有加 --retry-rejected 才会重试"),
-    "content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, --retry-rejected may pass": (
-        "该行被内容审核拦截：请改写提示词；若被拦截的是回答，加 --retry-rejected 重试可能通过"
+    "correct the row or the parameters it is asked under": "修正该行或其请求参数",
+    "content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, the same row may pass": (
+        "该行被内容审核拦截：请改写提示词；若被拦截的是回答，同一行重试可能通过"
     ),
-    "make the row smaller: the provider takes 16 MiB a call, 64 MiB with inline media; the same row runs only with --retry-rejected": (
-        "缩小该行：服务商每次调用最多接收 16 MiB，含内联媒体时为 64 MiB；未修改的行只有加 --retry-rejected 才会重试"
+    "make the row smaller: the provider takes 16 MiB a call, 64 MiB with inline media": (
+        "缩小该行：服务商每次调用最多接收 16 MiB，含内联媒体时为 64 MiB"
     ),
     "check the key in the variable that api_key_env of this workspace names: it must be a live key of this workspace, from the same region "
     "as its endpoint": "检查该业务空间 api_key_env 所指变量中的密钥：须为该业务空间的有效密钥，且与 endpoint 属于同一地域",
