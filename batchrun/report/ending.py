@@ -77,7 +77,9 @@ def _failed(failures: Mapping[Reason, Told], beyond: str) -> Iterator[str]:
         alike.setdefault((reason.outcome, f"{status}{reason.code}", each.advice), []).append((reason.workspace, each))
     ranked = sorted(alike.items(), key=lambda found: -sum(each.rows for _, each in found[1]))
     for (outcome, what, advice), where in ranked[:_MOST_FAILURES]:
-        names, message = shortened([name for name, _ in where]), printable(where[0][1].message)
+        names, most = shortened([name for name, _ in where]), max((each for _, each in where), key=lambda told: told.rows - told.others)
+        others = any(each.others or each.message != most.message for _, each in where)
+        message = printable(most.message) + " (some were told something else)" * others
         yield f"{outcome}: {names}, {counted(sum(each.rows for _, each in where), 'row')}: {what}: {message}\n  {printable(advice)}"
     if more := len(ranked[_MOST_FAILURES:]):
         yield f"{counted(more, 'more reason stands', 'more reasons stand')} {beyond}"

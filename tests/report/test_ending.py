@@ -117,6 +117,21 @@ def test_why_most_rows_failed_is_told_on_the_screen_with_what_to_do():
     ]
 
 
+def test_a_message_that_some_rows_were_told_is_not_told_of_all():
+    def failed(workspace, rows, message, others=0):
+        return {unanswered.Reason(workspace, "rejected", "E", 400): unanswered.Told(rows, message, "mend it", others)}
+
+    def line(failures):
+        return told(Totals(rejected=9), failures=failures)[0]
+
+    assert line(failed("legal", 6, "Role must be", others=2)) == (
+        "rejected: legal, 6 rows: 400 E: Role must be (some were told something else)\n  mend it"
+    )
+    both = failed("legal", 2, "Role must be") | failed("sales", 7, "Range of n", others=4)
+    assert line(both) == "rejected: legal, sales, 9 rows: 400 E: Range of n (some were told something else)\n  mend it"
+    assert "something else" not in line(failed("legal", 2, "Role must be") | failed("sales", 3, "Role must be"))
+
+
 def test_one_row_is_told_as_one_and_results_that_are_not_there_are_not_pointed_to():
     assert told(Totals(pending=1), stopped_by="SIGINT") == ["stopped by SIGINT: 1 row is left; go on with: batchrun run night.toml"]
 

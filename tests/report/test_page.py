@@ -35,6 +35,7 @@ from batchrun.report.page.words import _PUT_IN, Said, Words
 from batchrun.running import closing
 from batchrun.telling.publishing import publish
 from batchrun.telling.reporting import reported
+from tests.core.ledger.test_course import entry, seen
 from tests.report.written import MODELS, Night, departments, hostile, job_of, write_night
 from tests.steps import lines_run
 
@@ -285,6 +286,18 @@ def test_two_currencies_are_never_added_up():
     assert "3.0000 USD" in said
     assert "5.0000" not in said
     assert "Tokens by workspace" in said
+
+
+def test_a_message_that_some_rows_were_told_is_not_told_of_all():
+    def failed(row_id, message):
+        return entry(row_id, "rejected", code="InvalidParameter", status=400, message=message, advice="mend it")
+
+    def told(*messages):
+        course = seen(entries=[failed(f"r-{number}", message) for number, message in enumerate(messages)])
+        return text_of(page(subject(("legal", "m", Totals(rejected=len(messages))), course=course)))
+
+    assert "mend it Range of n Some of these rows were told something else." in told("Role must be", "Range of n", "Range of n")
+    assert "something else" not in told("Role must be", "Role must be")
 
 
 def test_doubt_is_told_with_its_bound_in_tokens_and_in_money():

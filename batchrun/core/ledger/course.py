@@ -95,7 +95,7 @@ class Course:
                 _durations(mine, lane).merge(durations)
         self.trouble.update(other.trouble)
         self.standstills.update(other.standstills)
-        self._unanswered.add(other.reasons())
+        self._unanswered.add(other._unanswered)
         self.untimed += other.untimed
         for at in (other.began, other.ended):
             if at is not None:

@@ -141,6 +141,7 @@ SAID: dict[str, tuple[str, str]] = {
     "rows": ("Rows", "行数"),
     "advice": ("What to do", "处理建议"),
     "where": ("Where", "所在业务空间"),
+    "said_otherwise": ("Some of these rows were told something else.", "其中部分行得到的说明不同。"),
     "more_reasons": ("{n} more {n:reason|reasons}", "另外 {n} 种原因"),
     "way": ("What slowed calls down", "哪些情况拖慢了调用"),
     "way_lead": ("Calls that brought nothing; their rows were asked again.", "没有得到结果的调用；相应的行已重新请求。"),

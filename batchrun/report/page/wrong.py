@@ -47,16 +47,18 @@ def _reasons(subject: Subject, words: Words) -> Child:
     columns.append(Column(words.say("advice"), number=False, sorts=False, kind="wide"))
     rows = []
     for (outcome, code, status), where in ranked[:_MOST_REASONS]:
-        first = max(where.values(), key=lambda told: told.rows)
+        most = max(where.values(), key=lambda told: told.rows - told.others)
         what = [h("code", name(code or "–")), f" {status}" if status else "", h("span", words.say(outcome), class_="sub")]
-        advice = worded(first.advice, words.language) if first.advice else None
-        message = h("span", worded(first.message, words.language, 200), class_="sub") if first.message else None
+        advice = worded(most.advice, words.language) if most.advice else None
+        message = h("span", worded(most.message, words.language, 200), class_="sub") if most.message else None
+        differ = any(told.others or told.message != most.message for told in where.values())
+        others = h("span", words.say("said_otherwise"), class_="sub") if differ else None
         rows.append(
             [
                 text(what),
                 count(_rows(where)),
                 *_where({key: told.rows for key, told in where.items()}, subject, words),
-                text([advice, message]),
+                text([advice, message, others]),
             ]
         )
     rest = h("p", words.say("more_reasons", n=whole(len(ranked) - _MOST_REASONS)), class_="note") if len(ranked) > _MOST_REASONS else None

@@ -212,12 +212,30 @@ def test_answers_alone_have_a_latency_and_a_row_that_was_answered_after_a_failur
     assert course.reasons() == {}
 
 
-def test_the_first_of_alike_failures_is_told_in_full():
+def test_of_alike_failures_what_most_rows_were_told_is_told_and_that_others_were_told_something_else():
     entries = [entry(name, "exhausted", code="E", status=500, message=f"m-{name}", advice=f"a-{name}") for name in "ab"]
+    reason = Reason("legal", "exhausted", "E", 500)
     course = seen(entries=entries)
-    assert course.reasons() == {Reason("legal", "exhausted", "E", 500): Told(2, "m-a", "a-a")}
+    assert course.reasons() == {reason: Told(2, "m-a", "a-a", others=1)}
     course.add(seen(entries=entries[1:]))
-    assert course.reasons() == {Reason("legal", "exhausted", "E", 500): Told(3, "m-a", "a-a")}
+    assert course.reasons() == {reason: Told(3, "m-b", "a-b", others=1)}
+
+
+def test_what_a_row_was_told_is_told_of_no_other_once_it_has_been_asked_again():
+    said = [("a", "Role must be"), ("b", "Role must be"), ("c", "Temperature should be")]
+    entries = [entry(name, "rejected", code="E", status=400, message=message, advice="mend it") for name, message in said]
+    reason = Reason("legal", "rejected", "E", 400)
+    course = seen(entries=entries)
+    assert course.reasons() == {reason: Told(3, "Role must be", "mend it", others=1)}
+    course.told([entry("a"), entry("b")])
+    assert course.reasons() == {reason: Told(1, "Temperature should be", "mend it")}
+    course.told([entry("c", "rejected", code="E", status=400, message="Temperature should be", advice="as of today")])
+    assert course.reasons() == {reason: Told(1, "Temperature should be", "as of today")}
+
+
+def test_messages_that_name_something_of_each_row_do_not_grow_without_end_and_their_rows_are_counted():
+    entries = [entry(f"r-{number}", "rejected", code="E", status=400, message=f"line {number}") for number in range(1000)]
+    assert seen(entries=entries).reasons() == {Reason("legal", "rejected", "E", 400): Told(1000, "line 0", "", others=999)}
 
 
 def test_the_quotas_and_budgets_of_a_described_job_are_found():
