@@ -285,7 +285,13 @@ def test_two_currencies_are_never_added_up():
     assert "2.0000 CNY" in said
     assert "3.0000 USD" in said
     assert "5.0000" not in said
-    assert "Tokens by workspace" in said
+    assert "Tokens by workspace; the bar" in said
+
+
+def test_a_cost_of_nothing_is_not_said_to_be_unknown():
+    said = text_of(page(subject(("a", "m", Totals(answered=1, billed_calls=1, cost={"CNY": Decimal(0)}, input_tokens=5)))))
+    assert "Tokens by workspace; the bar" in said
+    assert "known" not in said
 
 
 def test_a_message_that_some_rows_were_told_is_not_told_of_all():

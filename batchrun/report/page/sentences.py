@@ -57,7 +57,8 @@ SAID: dict[str, tuple[str, str]] = {
     "who_lead": (
         "Cost by workspace; the bar shows which models it went to.", "各业务空间的费用；色条显示各模型所占部分。",
     ),
-    "who_lead_tokens": (
+    "who_lead_tokens": ("Tokens by workspace; the bar shows which models they went to.", "各业务空间的 Token 数；色条显示各模型所占部分。"),
+    "who_lead_unknown": (
         "Tokens by workspace, for their cost is not known; the bar shows which models they went to.",
         "费用未知，故按 Token 数显示各业务空间；色条显示各模型所占部分。",
     ),

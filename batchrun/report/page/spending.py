@@ -49,7 +49,8 @@ def who(subject: Subject, words: Words) -> Markup:
     ]
     foot = [text(words.say("total")), text(""), *_spent(subject, subject.total, decimals, words)]
     foot += [count(subject.total.calls), count(subject.total.answered)]
-    lead = words.say("who_lead" if subject.currency or not subject.weight(subject.total) else "who_lead_tokens")
+    tokens = "who_lead_tokens" if subject.currencies else "who_lead_unknown"
+    lead = words.say("who_lead" if subject.currency or not subject.weight(subject.total) else tokens)
     shown = table(words, "who", columns, rows, foot=foot, searched=True)
     return h(
         "section", h("h2", words.say("who")), h("p", lead, class_="lead"), _legend(subject, words), shown, _plus(subject, words), id="who"
