@@ -184,9 +184,10 @@ def _by_the_clock(job: Job, workspaces: Mapping[str, Workspace], told: Sequence[
         if each.seconds is not None:
             ends[each.workspace] = max(begins + each.seconds, ends.get(each.workspace, begins))
     end = max(ends.values(), default=begins)
-    if job.deadline is not None and end > (deadline := job.deadline.after(begins)):
-        until = "for more than a year" if end > deadline + YEAR else f"until {job.deadline.told(end)}"
-        yield f"the deadline {job.deadline.told(deadline)} would be missed: as forecast, the run takes {until}"
+    if job.deadline is not None and end > max(deadline := job.deadline.after(begins), begins):
+        until = "for more than a year" if end > begins + YEAR else f"until {job.deadline.told(end)}"
+        late = "would be missed" if deadline > begins else "has passed"
+        yield f"the deadline {job.deadline.told(deadline)} {late}: as forecast, the run takes {until}"
     waiting = [name for name, at in ends.items() if (hours := workspaces[name].window) is not None and _closes(hours, begins, at)]
     if waiting:
         yield f"{', '.join(waiting)}: closed for a while: without --wait, the run ends when only closed workspaces have rows left"

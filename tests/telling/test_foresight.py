@@ -458,6 +458,15 @@ def test_a_missed_deadline_and_hours_that_are_waited_for_are_noted():
     assert told.exit_code == 0
 
 
+def test_a_deadline_that_has_passed_is_told_as_such_with_when_the_run_would_be_done_where_anything_is_left():
+    write(rows_of(40))
+    job = job_of(job={"input": "in.jsonl", "output": "run", "deadline": "2020-01-01T08:00:00+00:00"}, workspaces={"legal": {}})
+    (told,) = (note for note in planned(job).notes if "deadline" in note)
+    assert told.startswith("the deadline 2020-01-01 08:00 (UTC) has passed: as forecast, the run takes until 2026-11-23 22:00")
+    left([entry(number) for number in range(40)])
+    assert not any("deadline" in note for note in planned(job).notes)
+
+
 def test_a_run_that_takes_longer_than_any_calendar_goes_is_told_as_such_with_its_deadline_and_its_budget():
     write(rows_of(1000))
     job = job_of(
