@@ -29,6 +29,8 @@ _RANGE = re.compile(r"(?:([A-Za-z]+)(?:\s*-\s*([A-Za-z]+))?\s+)?(\d{1,2}:\d{2})\
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)|24:00")
 _NO_ZONES = re.compile(r"(?:right|posix)/|(?:localtime|posixrules|Factory)$")
 """Files that stand beside the zones on some systems: the machine's own zone, and clocks that count leap seconds."""
+_NO_PLACE = re.compile(r"[A-Z]{2,5}$|.*[+-] *[0-9]")
+"""Initials and offsets: a zone that looks like one is another one, ``UTC`` for ``UTC+8``, or the opposite, ``Etc/GMT+8`` for ``GMT+8``."""
 
 
 @value
@@ -104,7 +106,7 @@ def read_zone(name: str) -> str:
             return ZoneInfo(name).key
     except (LookupError, ValueError, OSError):  # OSError: a folder of zones, or a name that no disk takes.
         pass
-    meant = nearest(name, available_timezones())
+    meant = None if _NO_PLACE.match(name) else nearest(name, available_timezones())
     raise wrong(shown(name), A_ZONE if meant is None else f"did you mean '{meant}'? It must be {A_ZONE}")
 
 

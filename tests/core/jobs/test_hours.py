@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from batchrun.core.jobs.hours import DAYS, Hours, read_hours
+from batchrun.core.jobs.hours import DAYS, Hours, read_hours, read_zone
 
 NIGHT = read_hours("22:00-08:00 Asia/Shanghai")
 CLOCK_CHANGES = {
@@ -227,6 +227,13 @@ def test_a_mistake_says_what_stands_there_and_what_may(text, found, allowed):
     assert told is not None
     assert told["found"].startswith(found)
     assert allowed in told["allowed"]
+
+
+@pytest.mark.parametrize("name", ["CST", "BJT", "PST", "UTC+8", "GMT+8", "GMT +8", "UTC-05:00", "+08:00"])
+def test_no_zone_is_proposed_for_initials_or_an_offset_which_would_have_the_hours_begin_at_another_time(name):
+    with pytest.raises(PydanticCustomError) as caught:
+        read_zone(name)
+    assert caught.value.message() == 'a time zone, such as "Asia/Shanghai" or "UTC"'
 
 
 @given(st.text(max_size=40))
