@@ -10,13 +10,16 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from batchrun.core.columns import printable
 from batchrun.core.counted import counted, shortened
 from batchrun.core.jobs import changes as job_changes
 from batchrun.core.jobs.job import Workspace
+from batchrun.core.jobs.words import slip_of
 from batchrun.core.model import Row
 from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.rows.reasons import Reason, no_rows, told
 from batchrun.core.rows.since import Since
+from batchrun.core.rows.unfit import PARAMETERS
 from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge.environment import Keys
@@ -24,7 +27,9 @@ from batchrun.edge.source import Former, Source
 from batchrun.running.money import day_of
 
 _MOST_LANES = 256
+_MOST_SETTINGS = 64
 _WRAPPER = "extra_body"
+_HEEDED = PARAMETERS - {_WRAPPER}
 _UNWRAPPED = "write it beside the others: parameters = { enable_thinking = false }"
 _THEIRS = "their entries are", "they count as in doubt, their rows are"
 
@@ -47,13 +52,20 @@ def unnamed(source: Source, described: Mapping[str, Any]) -> Iterator[str]:
         yield f"the first row has neither id nor metadata: {why}; to join answers to rows again, give each an id before they are asked"
 
 
-def wrapped(source: Source, plan: Plan) -> Iterator[str]:
-    """Settings that go out in a wrapper which the openai SDK takes off: looked for in the first row that is left of each lane."""
+def unheeded(source: Source, plan: Plan) -> Iterator[str]:
+    """Settings that an endpoint may pass over, and the rows be paid for without: looked for in the first row that is left of each lane."""
     firsts = ((lane, source.read(next(plan.rows(lane)))) for lane in islice(plan.lanes(), _MOST_LANES))
-    lanes = [" ".join(lane) for lane, row in firsts if isinstance(row, Row) and _WRAPPER in row.body]
-    if lanes:
+    holding: dict[str, list[str]] = {}
+    for lane, row in firsts:
+        for name in islice((name for name in row.body if name not in _HEEDED), _MOST_SETTINGS) if isinstance(row, Row) else ():
+            holding.setdefault(name, []).append(" ".join(lane))
+    if lanes := holding.pop(_WRAPPER, None):
         why = f"the openai SDK takes what it holds out of it before it sends, and nothing says that an endpoint looks into it; {_UNWRAPPED}"
         yield f"parameters hold {_WRAPPER} ({shortened(lanes)}): {why}"
+    for name, lanes in sorted(holding.items()):
+        if meant := slip_of(name, _HEEDED):
+            why = f"is {meant} meant? Model Studio passes over a name that it does not know, and the rows would be paid for without it"
+            yield f"parameters hold {printable(name)} ({shortened(lanes)}): {why}"
 
 
 def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], source: Source, before: Former) -> Iterator[str]:

@@ -74,7 +74,7 @@ def opened(
             *source.notes,
             *noticed.set_aside(source, reasons, workspaces, directory),
             *noticed.unnamed(source, described),
-            *noticed.wrapped(source, plan),
+            *noticed.unheeded(source, plan),
             *noticed.changes(plan, described, _dumped(job), source, before),
             *noticed.left(past, held, directory),
         ]
@@ -110,7 +110,7 @@ def looked_into(
         notes = (
             *source.notes,
             *noticed.unnamed(source, described),
-            *noticed.wrapped(source, plan),
+            *noticed.unheeded(source, plan),
             *noticed.changes(plan, described, _dumped(job), source, before),
         )
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)

@@ -150,6 +150,21 @@ def test_settings_in_a_wrapper_that_an_sdk_takes_off_are_told_before_the_first_c
         assert note.endswith("write it beside the others: parameters = { enable_thinking = false }")
 
 
+def test_a_mistyped_setting_which_the_provider_would_pass_over_is_told_before_the_first_call(simulated, tmp_path):
+    """An answer that was to be of a hundred tokens would be paid for at full length."""
+    rows = [
+        {"id": 1, "prompt": "Hi", "parameters": {"max_token": 100, "top_k": 3, "reasoning_effort": "low", "chat_template_kwargs": {}}},
+        {"custom_id": "a", "body": {"messages": [{"role": "user", "content": "Hi"}], "max_token": 9, "model": "qwen-max", "user": "u"}},
+        {"id": 2, "prompt": "Hi", "model": "qwen-turbo", "parameters": {"temprature": 0.1, "min_tokens": 4}},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for notes in (look_ahead(simulated, NOW, dotenv=None).notes, noted(simulated)):
+        assert [note.partition(" meant?")[0] for note in notes if note.startswith("parameters hold")] == [
+            "parameters hold max_token (legal qwen-plus, legal qwen-max): is max_tokens",
+            "parameters hold temprature (legal qwen-turbo): is temperature",
+        ]
+
+
 def test_an_answer_whose_entry_is_gone_is_told_once_and_not_once_more_at_each_opening(simulated, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "FROM_BYTES", 1)
     noted(simulated)

@@ -34,7 +34,8 @@ PARAMETERS = frozenset(
         *("temperature", "top_p", "top_k", "seed", "n", "stop", "max_tokens", "max_completion_tokens", "modalities", "audio"),
         *("presence_penalty", "frequency_penalty", "repetition_penalty", "logprobs", "top_logprobs", "response_format", "result_format"),
         *("tools", "tool_choice", "parallel_tool_calls", "enable_thinking", "thinking_budget", "enable_search", "search_options"),
-        *("stream_options", "incremental_output", "extra_body"),
+        *("stream_options", "incremental_output", "extra_body", "reasoning_effort", "preserve_thinking", "max_input_tokens"),
+        *("translation_options", "enable_code_interpreter", "vl_high_resolution_images"),
     }
 )
 """What is asked of a model beside its messages, as it is written in the provider's examples."""
