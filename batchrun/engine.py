@@ -293,5 +293,6 @@ class Engine:
     async def _hand_on(self, attempt: Attempt) -> None:
         assert self._ports.hand_on is not None
         assert attempt.outcome is not None
-        await self._ports.hand_on(attempt.outcome)
+        if (taken := self._ports.hand_on(attempt.outcome)) is not None:
+            await taken
         self._handed_on.append(attempt)

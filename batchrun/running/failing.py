@@ -80,10 +80,12 @@ class Theirs:
 
         return called
 
-    def _awaited(self, function: Callable[_Given, Awaitable[None]]) -> Callable[_Given, Coroutine[None, None, None]]:
+    def _awaited(self, function: Callable[_Given, Awaitable[None] | None]) -> Callable[_Given, Coroutine[None, None, None]]:
         async def awaited(*given: _Given.args, **named: _Given.kwargs) -> None:
             with self:
-                await function(*given, **named)
+                # A plain function has done it all: found out at the first outcome, it would leave calls in doubt that are paid for.
+                if (done := function(*given, **named)) is not None:
+                    await done
 
         return awaited
 

@@ -41,8 +41,8 @@ class Wishes:
     """Gets what a person may want to know on the way."""
     show: Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]] | None = None
     """Shows progress until cancelled."""
-    hand_on: Callable[[Outcome], Awaitable[None]] | None = None
-    """Gets each outcome once it is in the ledger; the row's slot is held until it returns."""
+    hand_on: Callable[[Outcome], Awaitable[None] | None] | None = None
+    """Gets each outcome once it is in the ledger; the row's slot is held until it returns, or what it returns has been awaited."""
     on_index: Callable[[int, int], None] | None = None
     """Gets bytes read and bytes in all while the input is indexed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from batchrun import Wishes, read_statement, run_blocking
+from batchrun import Outcome, Wishes, read_statement, run_blocking
 from tests.running.test_one_run import job_in
 
 
@@ -14,3 +14,15 @@ def test_a_run_can_be_carried_out_by_another_process_of_a_pool_which_hands_back_
         ending = pool.submit(run_blocking, job_in(tmp_path), Wishes(dotenv=None, page=None)).result()
     assert ending.statement.total().answered == 12
     assert ending.statement.total() == read_statement(tmp_path / "run").total()
+
+
+def test_outcomes_are_handed_to_a_plain_function_as_to_one_that_is_awaited(tmp_path):
+    taken: list[Outcome] = []
+
+    async def take(outcome):
+        taken.append(outcome)
+
+    for number, hand_on in enumerate((taken.append, take), 1):
+        (directory := tmp_path / str(number)).mkdir()
+        ending = run_blocking(job_in(directory), Wishes(dotenv=None, page=None, hand_on=hand_on))
+        assert (ending.statement.total().answered, ending.statement.total().in_doubt, len(taken)) == (12, 0, 12 * number)
