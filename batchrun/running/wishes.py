@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from batchrun.core.errors import JobError
 from batchrun.core.jobs.job import Job
 from batchrun.core.ledger import unanswered
 from batchrun.core.ledger.statement import Statement
@@ -14,7 +15,10 @@ from batchrun.core.model import Outcome
 from batchrun.core.progress import Progress
 from batchrun.core.rows.reasons import Reason
 from batchrun.core.scheduling.scheduler import ParkedScope
-from batchrun.report.page.languages import Language
+from batchrun.report.page.languages import LANGUAGES, Language
+
+InDoubt = Literal["send", "hold"]
+IN_DOUBT: tuple[InDoubt, ...] = ("send", "hold")
 
 
 def _to_nobody(_text: str) -> None:
@@ -28,7 +32,7 @@ class Wishes:
     strict: bool = False
     """Refuse to start over lines that are no row, missing keys and unauthorised models, instead of leaving them out."""
     retry_rejected: bool = False
-    in_doubt: Literal["send", "hold"] | None = None
+    in_doubt: InDoubt | None = None
     """What becomes of rows of which a call may have been billed; None: as the job says."""
     wait: bool = False
     """Go on probing, and wait for workspaces that are closed, when only such rows are left, instead of ending."""
@@ -45,6 +49,15 @@ class Wishes:
     """Gets each outcome once it is in the ledger; the row's slot is held until it returns, or what it returns has been awaited."""
     on_index: Callable[[int, int], None] | None = None
     """Gets bytes read and bytes in all while the input is indexed."""
+
+    def __post_init__(self) -> None:
+        """Refuse words that are none: rows that were to be held would be paid for again, and a page not be written at the end.
+
+        Raises JobError.
+        """
+        for name, words in (("in_doubt", IN_DOUBT), ("page", LANGUAGES)):
+            if (given := getattr(self, name)) not in (None, *words):
+                raise JobError(f"Wishes: {name} = {given!r}: {' or '.join(map(repr, words))}, or None")
 
     def holds_in_doubt(self, job: Job) -> bool:
         """Whether rows of which a call may have been billed are held."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from batchrun import Outcome, Wishes, read_statement, run_blocking
+import pytest
+
+from batchrun import JobError, Outcome, Wishes, read_statement, run_blocking
 from tests.running.test_one_run import job_in
 
 
@@ -26,3 +29,16 @@ def test_outcomes_are_handed_to_a_plain_function_as_to_one_that_is_awaited(tmp_p
         (directory := tmp_path / str(number)).mkdir()
         ending = run_blocking(job_in(directory), Wishes(dotenv=None, page=None, hand_on=hand_on))
         assert (ending.statement.total().answered, ending.statement.total().in_doubt, len(taken)) == (12, 0, 12 * number)
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"in_doubt": "held"}, "Wishes: in_doubt = 'held': 'send' or 'hold', or None"),
+        ({"page": "fr"}, "Wishes: page = 'fr': 'en' or 'zh', or None"),
+    ],
+)
+def test_a_wish_that_means_nothing_is_refused_before_anything_is_asked(wish, told):
+    """Rows that were to be held would be sent, and paid for again; a page would be found out not to be one when all is done."""
+    with pytest.raises(JobError, match=f"^{re.escape(told)}$"):
+        Wishes(**wish)
