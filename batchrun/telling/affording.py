@@ -10,7 +10,7 @@ from pathlib import Path
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Usage
-from batchrun.core.money.budget import LaneKey, Page, Purse, told
+from batchrun.core.money.budget import LaneKey, Page, Purse, price_wanted, told
 from batchrun.core.money.outlays import Outlay, RunsOut, in_hours, runs_out, total
 from batchrun.core.scheduling.prospects import Obstacle, Prospect, after
 from batchrun.report.forecast import clock, duration
@@ -52,8 +52,7 @@ class Affording:
             outlays = {each: self._outlay(purse, each) for each in paid}
             for each in (each for each, outlay in outlays.items() if outlay is None):
                 said = f"{purse.cap}: {each.model} has no price in {purse.cap.unit}: it would not be called"
-                advice = f"give {each.model} a price in [prices], or say in the budget what an unpriced model counts as"
-                yield Obstacle(f"workspace {each.workspace}, {each.model}", each.rows, said, advice)
+                yield Obstacle(f"workspace {each.workspace}, {each.model}", each.rows, said, price_wanted(each.model))
             yield from self._spent(purse, [outlay for outlay in outlays.values() if outlay is not None])
 
     def notes(self, prospects: Sequence[Prospect]) -> Iterator[str]:

@@ -573,6 +573,8 @@ def test_a_model_without_a_price_is_told_before_it_is_not_called():
     _, (wrong,) = affordable({"amount": 1, "currency": "USD"})
     assert wrong.said == "workspaces.legal.budget = 1 USD: qwen-plus has no price in USD: it would not be called"
     assert wrong.rows == 980
+    # A price in dollars, made up for one that has its own in CNY, would make a statement that no bill agrees with.
+    assert wrong.advice.startswith("name the currency that qwen-plus is priced in as the budget's, if it is priced")
 
 
 LOOKING = {"prompt": "What is the weather?", "parameters": {"enable_search": True}}

@@ -212,8 +212,7 @@ def broke(lack: Lack, model: str) -> Failure:
     """What parks a lane that can not afford its next row."""
     cap, page = lack.purse.cap, lack.page
     if lack.price is None:
-        advice = f"give {model} a price in [prices], or say in the budget what an unpriced model counts as"
-        return Failure(Fault.PARK, Scope.LANE, "no_price", f"{cap}: {model} has no price in {cap.unit}", advice)
+        return Failure(Fault.PARK, Scope.LANE, "no_price", f"{cap}: {model} has no price in {cap.unit}", price_wanted(model))
     if page.withheld:
         return Failure(Fault.PARK, Scope.LANE, "budget_uncounted", page.withheld, "then run the same command again")
     spent = f"{told(page.spent + page.others, cap.unit)} spent"
@@ -221,6 +220,12 @@ def broke(lack: Lack, model: str) -> Failure:
         spent += f", {told(page.others, cap.unit)} of it by other runs"
     message = f"{cap}: {spent}; the next row may cost {told(lack.price, cap.unit)}{_why_so_much(lack.asked)}"
     return Failure(Fault.PARK, Scope.LANE, "budget_spent", message, _ways_out(cap))
+
+
+def price_wanted(model: str) -> str:
+    """What to do about a model without a price in its budget's currency: one in another would be no price of the provider's."""
+    own = f"name the currency that {model} is priced in as the budget's, if it is priced (batchrun prices)"
+    return f"{own}; else give it a price in [prices], or say in the budget what an unpriced model counts as"
 
 
 def _why_so_much(asked: int) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.model import Failure, Fault, Money, Reply, Scope, Usage
-from batchrun.core.money.budget import Cap, Lack, Promise, Purse, broke, promise_all, told
+from batchrun.core.money.budget import Cap, Lack, Promise, Purse, broke, price_wanted, promise_all, told
 from batchrun.core.money.periods import Period
 from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.aside import MANY
@@ -330,7 +330,7 @@ def test_a_park_counts_what_other_runs_spent_and_says_so():
     unpriced = broke(Lack(one, one.page(0), None), MODEL)
     assert (unpriced.fault, unpriced.scope) == (Fault.PARK, Scope.LANE)
     assert (unpriced.code, unpriced.message) == ("no_price", f"workspaces.legal.budget = 100 tokens: {MODEL} has no price in tokens")
-    assert unpriced.advice == f"give {MODEL} a price in [prices], or say in the budget what an unpriced model counts as"
+    assert unpriced.advice == price_wanted(MODEL)
 
 
 def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doubt_at_its_bound():

@@ -190,8 +190,14 @@ OF_FAILURES = (
     # Budgets.
     (r"(?P<cap>.+ = .+): (?P<model>\S+) has no price in (?P<unit>\S+)", "{cap}：{model} 没有以 {unit} 计的价格"),
     (
-        r"give (?P<model>.+) a price in \[prices\], or say in the budget what an unpriced model counts as",
-        "在 [prices] 中给出 {model} 的价格，或在预算中说明无价格的模型如何计算",
+        (
+            r"name the currency that (?P<model>.+) is priced in as the budget's, if it is priced \(batchrun prices\); "
+            r"else give it a price in \[prices\], or say in the budget what an unpriced model counts as"
+        ),
+        (
+            "若 {model} 有价格（见 batchrun prices），请将预算币种改为其计价币种；"
+            "否则在 [prices] 中给出其价格，或在预算中说明无价格的模型如何计算"
+        ),
     ),
     (
         r"(?P<said>.+); the (?P<rows>[\d,]+) rows? left would come to about (?P<about>.+), if they are like those before: batchrun plan .+",
