@@ -16,6 +16,7 @@ from batchrun.core.natural import natural
 from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL
 from batchrun.core.rows.reasons import told
 from batchrun.core.scheduling.scheduler import ParkedScope
+from batchrun.running.noticed import kept
 from batchrun.running.wishes import MOST_UNREADABLE, Ending
 
 _MOST_UNREADABLE = 5
@@ -47,6 +48,8 @@ def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterab
     if left := max(0, total.pending - ending.held):
         stopped = f"stopped by {ending.stopped_by}: " if ending.stopped_by else ""
         yield f"{stopped}{counted(left, 'row is', 'rows are')} left; go on with: {going_on}"
+    if ending.changed:
+        yield kept(ending.changed)
     if total.answered:
         yield f"results: {directory}/WORKSPACE/results.jsonl"
     if ending.page is not None:

@@ -78,15 +78,20 @@ def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], so
         yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
         yield from _renamed(since, plan) if since else ()
     if plan.changed:
-        kept = "answered row, or the settings it is asked under, has changed since: it keeps its answer"
-        many = "answered rows, or the settings they are asked under, have changed since: they keep their answers"
-        yield counted(plan.changed, kept, many)
+        yield kept(plan.changed)
     if plan.gone:
         gone = "answered row no longer stands in the input: it stays", "answered rows no longer stand in the input: they stay"
         yield f"{counted(plan.gone, *gone)} in the results and in the statement"
     if failed := plan.failed_and_gone().total():
         gone = "row that failed no longer stands in the input: it stays", "rows that failed no longer stand in the input: they stay"
         yield f"{counted(failed, *gone)} in errors.jsonl and in the statement, and cannot be asked again"
+
+
+def kept(changed: int) -> str:
+    """That so many rows have answers to what was asked before; said at the end too, for nothing else tells them from those of today."""
+    one = "answered row, or the settings it is asked under, has changed since: it keeps its answer"
+    many = "answered rows, or the settings they are asked under, have changed since: they keep their answers"
+    return f"{counted(changed, one, many)}; what is to be asked anew is given another id, or the run another output"
 
 
 def shared_keys(keys: Keys, active: Collection[str]) -> Iterator[str]:

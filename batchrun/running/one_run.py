@@ -159,7 +159,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
     held = _held(opening, plans.scheduler, came_to.statement) if wishes.holds_in_doubt(job) else 0
     return Ending(
         came_to.statement, came_to.parked, stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows, came_to.failures,
-        opening.plan.failed_and_gone(),
+        opening.plan.failed_and_gone(), opening.plan.changed,
     )  # fmt: skip
 
 

@@ -89,6 +89,8 @@ class Ending:
     """Why rows were rejected or exhausted."""
     failed_and_gone: Mapping[str, int] = field(default_factory=dict)
     """Of rows that were ``rejected`` or ``exhausted``, those that no longer stand in the input."""
+    changed: int = 0
+    """Answered rows whose line, or the settings they are asked under, have changed since: they keep their answers."""
 
     @property
     def exit_code(self) -> int:

@@ -220,6 +220,8 @@ def test_what_may_change_between_two_openings_is_told_and_another_input_is_refus
         assert "the input is no longer what it was when this run was last opened: 3 rows added, 0 taken out, 2 edited" in said
         assert "2 answered rows, or the settings they are asked under, have changed since: they keep their answers" in said
         assert len(calls(url)) == 11
+        quiet = run(tmp_path, "run", str(job), "--quiet").stderr.decode()
+        assert quiet.startswith("2 answered rows, or the settings they are asked under, have changed since: they keep their answers; ")
         other = run(tmp_path, "run", str(write_job(tmp_path, url, [{**row, "id": f"other-{row['id']}"} for row in rows_of(4)])))
         assert (other.returncode, len(calls(url))) == (6, 11)
         assert b"none of its 11 answered rows stands in the input" in other.stderr

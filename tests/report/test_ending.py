@@ -31,6 +31,12 @@ def test_a_run_that_is_done_says_where_its_results_are():
     ]
 
 
+def test_answers_to_what_the_rows_no_longer_say_are_told_of_at_the_end_where_all_seems_to_be_done():
+    """Of an export with the ids of yesterday's, a run that is quiet had said that every row is answered, and no more."""
+    kept = "3 answered rows, or the settings they are asked under, have changed since: they keep their answers; what is to be asked anew "
+    assert told(Totals(answered=3), changed=3)[0] == f"{kept}is given another id, or the run another output"
+
+
 def test_of_many_that_are_parked_for_the_same_reason_some_are_told_in_full():
     def parked(name, code):
         return ParkedScope(Scope.WORKSPACE, name, Failure(Fault.PARK, Scope.WORKSPACE, code, "no key", "set it"), 3)

@@ -243,15 +243,16 @@ def test_a_run_whose_name_was_taken_out_of_its_description_is_told_too(simulated
 @pytest.mark.parametrize(
     ("edited", "said"),
     [
-        ([1], ["1 answered row, or the settings it is asked under, has changed since: it keeps its answer"]),
-        ([1, 2], ["2 answered rows, or the settings they are asked under, have changed since: they keep their answers"]),
+        ([1], "1 answered row, or the settings it is asked under, has changed since: it keeps its answer"),
+        ([1, 2], "2 answered rows, or the settings they are asked under, have changed since: they keep their answers"),
     ],
 )
 def test_one_row_and_several_that_changed_or_went_are_told_each_as_it_is_said(simulated, tmp_path, edited, said):
     noted(simulated)
     lines = (tmp_path / "in.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "in.jsonl").write_text("".join(line.replace("Hi", "Ho") if number in edited else line for number, line in enumerate(lines)))
-    assert [line for line in noted(simulated) if "answered" in line] == said
+    otherwise = "; what is to be asked anew is given another id, or the run another output"
+    assert [line for line in noted(simulated) if "answered" in line] == [said + otherwise]
     (tmp_path / "in.jsonl").write_text("".join(line for number, line in enumerate(lines) if number not in edited))
     (told,) = [line for line in noted(simulated) if "answered" in line]
     it = "it stays" if len(edited) == 1 else "they stay"
