@@ -110,12 +110,21 @@ def _notes(found: Reconciliation) -> list[str]:
     ]
     if found.undated_tokens:
         notes.append(f"{found.undated_tokens:,} tokens of entries that do not tell when they were called are in no day")
+    if found.money_decides:
+        notes += _of_no_money(found, total)
     if found.unreadable_attempts:
         notes.append(f"{counted(found.unreadable_attempts, 'line')} of attempts.log could not be read: doubt may be higher")
     notes.append(
         "a bill has no request ids: sums by day, workspace, model and kind are compared, and whose a single call was cannot be told"
     )
     return notes
+
+
+def _of_no_money(found: Reconciliation, total: Sum) -> list[str]:
+    """What money could not decide: that it closes without is no word that the amounts agree."""
+    if not found.money:
+        return ["the bill tells no amounts: no money was compared"]
+    return [f"{total.unpriced_tokens:,} tokens have no price here: their money was not compared"] if total.unpriced_tokens else []
 
 
 def _of_the_bill(found: Reconciliation) -> list[str]:

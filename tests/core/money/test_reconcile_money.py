@@ -97,6 +97,17 @@ def test_money_that_is_equal_or_explained_is_not_told_among_what_differs():
         assert "money: " not in reconciliation_table(told)
 
 
+def test_money_that_was_to_decide_and_could_not_be_compared_is_told():
+    """Otherwise the bill would be said to close by an account that has looked at no amount."""
+    unpriced = compared(calls(None), bill_of(*lines("0.00008", "0.00004")), money_decides=True)
+    assert "120 tokens have no price here: their money was not compared" in reconciliation_table(unpriced)
+    without = found(calls("0.00012"), line(100), line(20, "output_token"), money_decides=True)
+    assert "the bill tells no amounts: no money was compared" in reconciliation_table(without)
+    undecided = compared(calls(None), bill_of(*lines("0.00008", "0.00004")))
+    priced = compared(calls("0.00012"), bill_of(*lines("0.00008", "0.00004")), money_decides=True)
+    assert "not compared" not in reconciliation_table(undecided) + reconciliation_table(priced)
+
+
 @pytest.mark.parametrize("room", [60, 50, 40])
 def test_the_tables_fit_a_narrow_terminal_and_why_a_line_differs_stands_beneath_it(room):
     told = compared(calls("0.04"), bill_of(*lines("0.01", "0.01", tokens=90)))
