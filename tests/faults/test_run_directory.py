@@ -238,7 +238,9 @@ def test_a_pattern_is_told_to_match_what_glob_will_find(paths, pieces):
                 Path(*parts[:-1]).mkdir(parents=True, exist_ok=True)
                 Path(*parts).touch()
         pattern = "./" * len(paths[0]) + "/".join(pieces)
-        found = {os.path.abspath(each) for each in glob.glob(pattern, recursive=True)}  # noqa: PTH100, PTH207 - as the job's are
+        matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - as the job's are
+        # "a/**" matches a file "a" as "a/", which nothing can be read from.
+        found = {os.path.abspath(each) for each in matches if not each.endswith("/")}  # noqa: PTH100
         files = [path for path in Path(name).rglob("*") if path.is_file()]
         if glob.has_magic(pattern) and not os.path.lexists(pattern):
             assert {str(path) for path in files if would_match(pattern, str(path))} == {str(path) for path in files} & found

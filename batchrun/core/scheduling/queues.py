@@ -261,8 +261,9 @@ class Queues:
 
     def wake_freed(self, pool: Pool) -> None:
         """Let the lanes be worth a look whose pauses *pool* explains."""
-        while pool.freed:
-            self.wake(pool.freed.pop())
+        freed, pool.freed = pool.freed, []
+        for lane in freed:
+            self.wake(lane)
 
     def pass_turn_on(self, workspace: Workspace) -> None:
         """Give the next of the lanes that wait for *workspace* its turn, if there is a slot for it."""
