@@ -256,6 +256,28 @@ def test_a_run_that_waits_for_the_books_sees_what_was_borrowed_meanwhile(tmp_pat
         run.close()
 
 
+class ComesSecond(BooksFile):
+    """Has another borrow as soon as one is about to take the books."""
+
+    def locked_at_once(self):
+        with self.locked():
+            books = self.read()
+            assert books is not None
+            books.lend("a", PAGE, Decimal(100), Decimal(90), Decimal(90))
+            self.write(books)
+        return super().locked_at_once()
+
+
+def test_what_another_borrows_just_before_a_run_has_the_books_is_not_lent_again(tmp_path):
+    first, second = (Run(tmp_path, name).open() for name in ("a", "b"))
+    assert first.send()
+    second.keeper._file = ComesSecond(tmp_path)
+    assert not second.send(), "more was lent than there is"
+    assert second.page.allowed == 0
+    for run in (first, second):
+        run.close()
+
+
 def test_nothing_is_lent_after_the_books_were_lost_until_every_process_has_written_its_part_down_anew(tmp_path):
     clock = [NOON]
     first, second = (Run(tmp_path, name, clock=clock).open() for name in ("a", "b"))
