@@ -181,8 +181,7 @@ class Engine:
                     self._workers.start(self._fetch, Attempt(ticket, ready))
                 case Unreadable():
                     self._drop(ticket, ready)
-        unfunded = self._unfunded(starting, at)
-        sent = [attempt for attempt in starting if attempt not in unfunded and self._may_start(attempt, at, now)]
+        sent = [attempt for attempt in self._funded(starting, at) if self._may_start(attempt, at, now)]
         ports.ledger.flush()
         for attempt in sent:
             self._send(attempt)
@@ -211,18 +210,18 @@ class Engine:
         self.wake()
         return False
 
-    def _unfunded(self, starting: list[Attempt], at: float) -> set[Attempt]:
+    def _funded(self, starting: list[Attempt], at: float) -> list[Attempt]:
         """Have budgets filled that are shared with other runs, for all attempts at once: each time, the books of all are written anew.
 
-        Gives those that wait for the books.
+        Gives those that need not wait for the books.
         """
         paid = [each for each in starting if each.ticket.lane.plan.purses and isinstance(each.ready, Prepared)]
         if not paid:
-            return set()
+            return starting
         waiting = {paid[place] for place in self._ports.fund([(each.ticket, each.ready.most) for each in paid], at)}
         for attempt in waiting:
             self._workers.start(self._be_funded, attempt)
-        return waiting
+        return [attempt for attempt in starting if attempt not in waiting]
 
     def _may_start(self, attempt: Attempt, at: float, now: float) -> bool:
         """Note that an attempt starts *at* a wall time, *now* on the loop's; otherwise see to what becomes of its row."""
