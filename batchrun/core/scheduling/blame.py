@@ -131,7 +131,8 @@ def _share(own: float, others: float) -> float:
 
 def _divergence(part: float, share: float) -> float:
     """How unlikely it is, for each refusal, that chance makes a *part* of one that has such a *share* (Chernoff, 1952)."""
-    if share <= 0.0:
+    if share <= 0.0 or share >= 1.0:
+        # One that sends next to nothing, of thousands of refusals, is rounded away.
         return 0.0
     rest = (1.0 - part) * log((1.0 - part) / (1.0 - share)) if part < 1.0 else 0.0
     return part * log(part / share) + rest

@@ -170,6 +170,15 @@ def test_for_calls_a_minute_large_rows_are_refused_no_more_often_than_others():
     assert not large.expected
 
 
+def test_who_was_refused_in_the_evening_and_is_done_is_forgotten_by_morning():
+    blame, (first, second) = lanes(2)
+    sent(blame, [first], times=2)
+    blame.refused(first)
+    for _ in range(6_000):
+        sent(blame, [second], times=300)
+        assert not blame.refused(second)
+
+
 def test_after_a_night_of_refusals_it_is_counted_as_at_first():
     blame, suspects = lanes(3)
     for turn in range(30_000):
