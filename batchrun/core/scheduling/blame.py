@@ -93,28 +93,31 @@ class Blame:
         share, part = max(*shares, suspect.expected), suspect.refused / all_refused
         sure = all_refused / self.unit * _divergence(part, share)
         suspect.is_capped = part > _TIMES * share and sure > (_STILL if suspect.is_capped else _SURE)
-        if of_tokens and suspect.is_usual and not suspect.is_capped:
+        if of_tokens and (suspect.is_usual or suspect.expected) and not suspect.is_capped:
             suspect.is_capped = self._is_one_of_several(suspect, [*others, suspect])
         return suspect.is_capped
 
     def _is_one_of_several(self, suspect: Suspect, suspects: list[Suspect]) -> bool:
         """Whether *suspect* is one of those that are refused where the rest hardly ever is: where it is most, none of them stands out.
 
-        That some seem so by chance is the likelier the more ways there are to choose as many. Rows that cost more are refused more often.
+        That some seem so by chance is the likelier the more ways there are to choose as many. Rows that cost more are refused more often:
+        of lanes whose rows do, it is told by what these weigh, or not at all.
         """
         suspects = sorted((each for each in suspects if each.calls), key=lambda each: each.refused / each.calls, reverse=True)
         all_calls, all_tokens = sum(each.calls for each in suspects), sum(each.tokens for each in suspects)
-        all_refused = sum(each.refused for each in suspects)
-        calls = tokens = refused = ways = 0.0
+        all_weight, all_refused = sum(each.weight for each in suspects), sum(each.refused for each in suspects)
+        calls = tokens = weight = refused = ways = 0.0
         surest, most = 0, _SURE
         for place, each in enumerate(suspects[:-1], 1):
-            calls, tokens, refused = calls + each.calls, tokens + each.tokens, refused + each.refused
+            calls, tokens = calls + each.calls, tokens + each.tokens
+            weight, refused = weight + each.weight, refused + each.refused
             ways += log((len(suspects) - place + 1) / place)
             of_calls, of_tokens, part = calls / all_calls, tokens / all_tokens, refused / all_refused
-            share = max(of_calls, of_tokens)
+            are_alike = max(of_calls, of_tokens) <= _TIMES * min(of_calls, of_tokens)
+            share = max(of_calls, of_tokens, 0.0 if are_alike else weight / all_weight)
             sure = all_refused / self.unit * _divergence(part, share) - ways
             stands_out = part * (1.0 - share) > _TIMES_THE_REST * share * (1.0 - part)
-            if sure > most and stands_out and share <= _TIMES * min(of_calls, of_tokens):
+            if sure > most and stands_out and (are_alike or self.refused_share <= _FOUND):
                 surest, most = place, sure
         return suspect in suspects[:surest]
 

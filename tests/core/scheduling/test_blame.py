@@ -160,6 +160,15 @@ def test_a_lane_of_large_rows_that_is_refused_more_often_than_even_they_are_has_
     assert large.is_capped
 
 
+def test_caps_of_most_lanes_are_seen_though_their_rows_are_larger_than_those_of_the_rest():
+    blame, suspects = lanes(6)
+    for turn in range(120):
+        sent(blame, suspects[:4], times=10, tokens=400.0)
+        sent(blame, suspects[4:], times=40, tokens=100.0)
+        blame.refused(suspects[turn % 4])
+    assert [each.is_capped for each in suspects] == [True] * 4 + [False] * 2
+
+
 def test_for_calls_a_minute_large_rows_are_refused_no_more_often_than_others():
     blame, (large, small) = lanes(2)
     for turn in range(300):
