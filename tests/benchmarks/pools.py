@@ -13,7 +13,7 @@ import math
 import random
 import sys
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -182,7 +182,7 @@ def cost(lanes: int, rows: int) -> float:
         for place in range(lanes)
     ]
     scheduler = Scheduler(plans, RetryPolicy())
-    reply, out, now, done = Reply("", "stop", Usage(10, 5)), [], 100.0, 0
+    reply, out, now, done = Reply("", "stop", Usage(10, 5)), deque[Ticket](), 100.0, 0
     began = time.process_time()
     while done < 20_000:
         match scheduler.next(now):
@@ -190,8 +190,8 @@ def cost(lanes: int, rows: int) -> float:
                 out.append(ticket)
             case _:
                 now += 0.001
-                ended, out = out[:1], out[1:]
-                for ticket in ended:
+                if out:
+                    ticket = out.popleft()
                     scheduler.settle(ticket, reply, now, 0.5)
                     scheduler.release(ticket)
                     done += 1
