@@ -101,7 +101,7 @@ class Blame:
         """Whether *suspect* is one of those that are refused where the rest hardly ever is: where it is most, none of them stands out.
 
         That some seem so by chance is the likelier the more ways there are to choose as many. Rows that cost more are refused more often:
-        of lanes whose rows do, it is told by what these weigh, or not at all.
+        of lanes whose rows do, it is told by what these weigh.
         """
         suspects = sorted((each for each in suspects if each.calls), key=lambda each: each.refused / each.calls, reverse=True)
         all_calls, all_tokens = sum(each.calls for each in suspects), sum(each.tokens for each in suspects)
@@ -117,7 +117,7 @@ class Blame:
             share = max(of_calls, of_tokens, 0.0 if are_alike else weight / all_weight)
             sure = all_refused / self.unit * _divergence(part, share) - ways
             stands_out = part * (1.0 - share) > _TIMES_THE_REST * share * (1.0 - part)
-            if sure > most and stands_out and (are_alike or self.refused_share <= _FOUND):
+            if sure > most and stands_out:
                 surest, most = place, sure
         return suspect in suspects[:surest]
 

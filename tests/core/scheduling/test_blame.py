@@ -38,6 +38,7 @@ def test_lanes_that_are_refused_in_turn_are_their_pools():
     for turn in range(600):
         sent(blame, suspects)
         assert not blame.refused(suspects[turn % 6])
+        assert not suspects[turn % 6].expected, "its rows are no larger than those of others"
 
 
 @pytest.mark.parametrize("capped", [1, 2, 3])

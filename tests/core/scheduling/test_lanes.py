@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.quota import NO_QUOTA, limiter
+from batchrun.core.limits.quota import NO_QUOTA, Quota, limiter
 from batchrun.core.limits.slots import Slots
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
@@ -153,6 +153,15 @@ def test_one_of_two_that_sends_nearly_all_and_alone_is_refused_has_a_cap_of_its_
     is_of_pool(two, 0.0)
     told = [is_of_pool(one, 100.0 * (again + 1)) for again in range(5)]
     assert told == [True, True, True, False, False]
+
+
+def test_a_lane_of_larger_rows_is_refused_more_often_in_a_row_by_its_pools_window_of_tokens_and_not_for_ever():
+    pool = Pool("p", limiter(Quota(tpm=1000)), unfinished=6)
+    large, *_ = lanes_of(pool, [1.0] * 6)
+    large.suspect.expected = 0.5
+    assert [is_of_pool(large, 100.0 * again) for again in range(5)] == [True, True, True, False, False]
+    large.suspect.expected = 0.0
+    assert not is_of_pool(large, 600.0)
 
 
 def test_a_lane_that_took_its_pools_limit_for_its_own_lets_go_of_it_once_another_is_refused_as_well():
