@@ -537,6 +537,11 @@ def test_a_name_with_brackets_is_that_file(tmp_path, opened):
     assert opened(written(tmp_path / "in[1].jsonl", line("a"))).prompts() == ["a"]
 
 
+def test_a_pattern_for_all_that_is_in_a_folder_does_not_find_a_file_of_the_folders_name(tmp_path, opened):
+    written(tmp_path / "rows", line("a"))
+    assert "a pattern that no file matches" in refusal(opened, tmp_path / "rows" / "**")
+
+
 def test_every_input_that_cannot_be_used_is_said_at_once(tmp_path, opened):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")

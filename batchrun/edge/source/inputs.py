@@ -135,7 +135,8 @@ def _paths(path: str) -> list[str]:
     if not _is_pattern(path):
         return [path]
     matches = glob.glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    return sorted(match for match in matches if not os.path.isdir(match))  # noqa: PTH112 - of a Path it raises where it may not look
+    # Of a file "a", older Pythons find "a/" by "a/**", which newer ones do not.
+    return sorted(match for match in matches if not match.endswith("/") and not os.path.isdir(match))  # noqa: PTH112 - of a Path it raises where it may not look
 
 
 def _is_pattern(path: str) -> bool:
