@@ -205,12 +205,13 @@ def test_what_refuses_while_the_last_six_seconds_are_next_to_empty_is_not_taken_
     assert seen.used >= 0.7
 
 
-@pytest.mark.parametrize("seed", [71, 72])
-def test_a_minute_that_the_answers_of_a_runs_first_seconds_have_filled_is_found_once_they_are_out_of_it(seed):
+def test_a_minute_that_the_answers_of_a_runs_first_seconds_have_filled_is_found_once_they_are_out_of_it():
     four = tuple(Tenant(f"w{place}") for place in range(4))
     caps = (Caps(tokens=100_000, token_period=60, window="sliding", debit="completion"),)
-    seen = Night(World("a rush of answers", caps, four, seconds=480.0, latency=((0.0, 3.0),), since=180, seed=seed)).run()
-    assert seen.used >= 0.6
+    world = World("a rush of answers", caps, four, seconds=480.0, latency=((0.0, 3.0),), since=180)
+    used = [Night(replace(world, seed=seed)).run().used for seed in range(71, 81)]
+    assert sum(used) / len(used) >= 0.8
+    assert min(used) >= 0.6
 
 
 @pytest.mark.parametrize("seed", [64, 66, 67, 69, 71])

@@ -31,7 +31,7 @@ _TIMES_THE_REST = 4.0
 """How much more often several capped lanes are refused than the rest, for what they send, at the least."""
 _TOO_LARGE = 1e60
 _WEIGHS = 1.5
-"""The power of a call's tokens that it weighs: in proportion to them it is as likely to be refused as they are to be sent."""
+"""The power of a call's tokens that it weighs: of two calls, a window that is well used refuses the heavier as many times more often."""
 _FOUND = 0.04
 """Of the latest calls: no more are refused where a quota is found."""
 
