@@ -209,9 +209,11 @@ def test_a_minute_that_the_answers_of_a_runs_first_seconds_have_filled_is_found_
     four = tuple(Tenant(f"w{place}") for place in range(4))
     caps = (Caps(tokens=100_000, token_period=60, window="sliding", debit="completion"),)
     world = World("a rush of answers", caps, four, seconds=480.0, latency=((0.0, 3.0),), since=180)
-    used = [Night(replace(world, seed=seed)).run().used for seed in range(71, 81)]
-    assert sum(used) / len(used) >= 0.8
+    nights = [Night(replace(world, seed=seed)).run() for seed in range(71, 81)]
+    used = [seen.used for seen in nights]
     assert min(used) >= 0.6
+    assert sum(used) / len(used) >= 0.8
+    assert sum(seen.refused_since(3) for seen in nights) / len(nights) <= 0.055
 
 
 @pytest.mark.parametrize("seed", [64, 66, 67, 69, 71])
