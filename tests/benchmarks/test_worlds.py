@@ -271,6 +271,18 @@ def test_a_known_quota_is_used_though_a_few_calls_in_a_hundred_are_refused_by_ch
     assert seen.refused_since(14) <= 0.05
 
 
+@pytest.mark.parametrize(
+    ("workspaces", "rpm", "period", "times"),
+    [(1, 60, 6, 1.2), (3, 120, 1, 1.3), (1, 300, 6, 1.2), (3, 300, 1, 1.6), (1, 1200, 1, 1.3), (3, 120, 6, 1.4)],
+)
+def test_a_quota_in_calls_that_the_job_names_too_high_is_found_as_if_it_named_none(workspaces, rpm, period, times):
+    own = tuple(Tenant(f"w{place}") for place in range(workspaces))
+    world = World("named too high", (calls(rpm, period),), own, Quota(rpm=int(rpm * times)), seconds=900.0, since=300.0)
+    seen = Night(world).run()
+    assert seen.used >= 0.88
+    assert seen.refused_since(5) <= 0.01
+
+
 class OftenByChance(ByChance):
     """And so are three in ten."""
 

@@ -1,6 +1,6 @@
 """The rule for attempts, which all cost one: what a refusal says of the rate.
 
-Theory of operation. *A quota that is known* is kept to by an even rate, a margin under it (`margin.py`): that is all.
+Theory of operation. *A quota that is known* is kept to by an even rate, a margin under it (`margin.py`); that is all, if a margin helps.
 
 *A quota that is to be found* shows at a refusal: the window is full, and what went in it is the quota (`windows.py`). The rate is held a
 fiftieth under that. Where hardly anything had gone when refusals came in a row, others had filled it: no rate is shown, and what goes grows
@@ -15,7 +15,7 @@ as at first once they are over. When the climb after it is refused, the rate fal
 
 A refusal while the rate is held, and not climbing, takes it a hundredth lower.
 
-A quota that is known and turns out to be lower is found in the same way.
+A quota that is known and turns out to be lower is found in the same way: where no margin helps, from what the full window held.
 """
 
 from __future__ import annotations
@@ -103,9 +103,13 @@ class Attempts:
     def refused(self, now: float, launched_at: float, cost: float, bucket: Bucket | None) -> float | None:
         """The rate has come to the quota, or was over it by chance."""
         self._keep_further_under(now, launched_at, cost)
-        if self.climb.held == inf:
-            return None
         climb, windows = self.climb, self.climb.windows
+        if climb.held == inf:
+            if not self.margin.is_in_vain:
+                return None
+            self.margin.quota_is_doubted = False
+            self.note_full(now, launched_at)
+            return UNDER * self._full_rate(windows.at_last)
         rate, window = climb.rate(now), windows.window
         self.note_full(now, launched_at)
         if window == LONG != windows.window:

@@ -144,6 +144,10 @@ class Limiter:
             self.attempts.hold(now, rate)
             self._episode = None
 
+    def doubt_quota(self) -> None:
+        """Take note that refusals of attempts were shown to be their rate's doing: a known quota may be lower than it was named."""
+        self.attempts.margin.quota_is_doubted = True
+
     def took(self, now: float, launched_at: float, tokens: float) -> None:
         """The provider took an attempt of so many tokens; `settle` is apart."""
         if self.counts:
@@ -287,7 +291,7 @@ class Limiter:
         strikes = self._strikes.in_a_row
         if strikes >= patience(is_found=pace.is_found, is_known=self._is_known(pace), noise=pace.noise):
             self._pause(pace, now, jitter)
-        elif pace.quota < math.inf or (strikes == 1 and not pace.is_chance(now)):
+        elif pace.quota < pace.held == math.inf or (strikes == 1 and not pace.is_chance(now)):
             pace.ease(now, launched_at, self._refunded)
             if pace.rule.has_fallen:
                 self._pause(pace, now, jitter)

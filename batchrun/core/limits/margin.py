@@ -8,7 +8,8 @@ So of n calls no more than some 0.05 % n + 8 are refused, beside those in flight
 
 A network explains no more than that. What is refused beyond it may be no pace's fault, and is not followed as far: a refusal widens the
 margin by a quarter, an attempt narrows it by three thousandths of that. So of n calls no more than some 0.35 % n + 21 are refused while it
-is under its widest, a tenth: what is refused still is no pace's fault.
+is under its widest, a tenth: what is refused still is no pace's fault. It may be the quota's, which somebody named too high, or others use
+a part of: that is told from chance over all lanes of a pool (`scheduling/chance.py`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Margin:
     least: float = LEAST_MARGIN
     """Before anything was refused."""
     share: float = field(init=False)
+    quota_is_doubted: bool = False
+    """What is refused was shown to be the rate's doing: if the widest margin does not help, the quota is lower than it was named."""
 
     def __post_init__(self) -> None:
         self.share = self.least
@@ -46,6 +49,11 @@ class Margin:
     def narrow(self) -> None:
         """An attempt was taken."""
         self.share = max(self.least, self.share * (_NARROWER if self.share <= _OF_NETWORK else _NARROWER_BEYOND))
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether the quota is doubted, and no margin helps."""
+        return self.quota_is_doubted and self.share == MOST_MARGIN
 
     def teach(self, share: object) -> None:
         """Begin with what was kept; what is no such number is passed over."""

@@ -10,6 +10,8 @@ pool's rate does not mend).
 
 Where a quota is known, and kept to, next to nothing is refused: there a hundredth of the calls is looked into, once that has gone on for so
 long that a run of which half is tried for a minute gains by it. Each of them would widen the margin under the quota, which no margin helps.
+What turns out to be no chance there, or comes together as chance hardly has it, has the quota *doubted*: it may be lower than it was
+named (`limits/margin.py`).
 
 From then on such a share of refusals is *explained*, and so are a few more that come together: it is as if those calls had never been sent.
 All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is tried
@@ -22,6 +24,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import field
+from enum import Enum, auto
 
 from batchrun.core.classes import slotted
 from batchrun.core.limits.buckets import Bucket
@@ -53,6 +56,17 @@ _AGAIN, _AGAIN_TIMES = 600.0, 20.0
 """Seconds until half is tried again, at the least, and times what that took."""
 _IN_VAIN, _IN_VAIN_MOST = 60.0, 3600.0
 """Seconds until it is tried again where nothing came of it: twice as many each time, up to so many."""
+
+
+class Shown(Enum):
+    """What calls of a pool have shown, that it has to heed."""
+
+    SUSPICION = auto()
+    """Refusals may be chance: half is tried."""
+    CHANCE = auto()
+    """They are."""
+    RATE = auto()
+    """They are their rate's doing, though the quota is known."""
 
 
 @slotted
@@ -199,21 +213,20 @@ class Chance:
     """Until then nothing is tried."""
     _in_vain: float = _IN_VAIN
 
-    def sent(self, now: float, lane: str) -> bool:
-        """A call goes, and is counted; whether a trial begins with that, or has shown chance where there was none."""
-        counts, trial, share = self._counts, self.trial, self.share
+    def sent(self, now: float, lane: str) -> Shown | None:
+        """A call goes, and is counted; what is shown by then that was not before."""
+        counts, trial = self._counts, self.trial
         counts.tries += 1
         if self.share:
             self._spare = min(_TOGETHER, self._spare + self.share)
         if trial is not None:
             trial.sent(now, lane)
-            if trial.is_over(now):
-                self._end(trial, now)
-        elif self._began == math.inf:
+            return self._end(trial, now) if trial.is_over(now) else None
+        if self._began == math.inf:
             self._began, self._first = now, min(self._first, now)
-        elif now >= self._began + _LOOKS_FOR and (counts.tries >= _LOOKS_AT or counts.unexplained >= _UNEXPLAINED):
-            self._look(now)
-        return (self.trial is not None and trial is None) or self.share > share == 0.0
+            return None
+        is_due = now >= self._began + _LOOKS_FOR and (counts.tries >= _LOOKS_AT or counts.unexplained >= _UNEXPLAINED)
+        return self._look(now) if is_due else None
 
     def refused(self, launched_at: float, number: int, lane: str, *, may_be_chance: bool = True) -> bool:
         """A call of that *number* was refused; whether that is explained: not, where it *may be* none, for the provider says until when."""
@@ -228,28 +241,31 @@ class Chance:
         self._counts.unexplained += 1
         return False
 
-    def _look(self, now: float) -> None:
+    def _look(self, now: float) -> Shown | None:
         latest, both, began = self._counts, self._counts.with_those_of(self._before), self._before_began
         more = _MORE_OF_KNOWN if self.is_known and now >= self._first + _PAYS else _MORE
-        is_more = all(each.is_more(more) for each in (latest, self._before)) and self._before.may_be_chance
+        is_more = all(each.is_more(more) for each in (latest, self._before))
+        may_be_chance = latest.may_be_chance and self._before.may_be_chance
         self._taken = max(_FADES * self._taken, (latest.tries - latest.refused) / (now - self._began))
         self._before, self._before_began = latest, self._began
         self._counts, self._began = Counts(), now
         if began == math.inf:
-            return
+            return None
         if not (both.refused or self.share):
             self.counts, self._began, self._before_began = False, math.inf, math.inf
-            return
+            return None
         taken = (both.tries - both.refused) / (now - began)
         has_fallen = taken < _FALLEN * self._taken and both.unexplained >= max(_REFUSED_FALLEN, _MORE_FALLEN * both.tries)
-        is_more = (is_more or has_fallen) and latest.may_be_chance
-        if now >= self._again_at and (self.share or is_more) and not both.are_most_refused:
+        is_suspect = (is_more and may_be_chance) or (has_fallen and latest.may_be_chance)
+        if now >= self._again_at and (self.share or is_suspect) and not both.are_most_refused:
             before = max(more, (both.refused - math.sqrt(both.refused)) / both.tries)
             # What is refused beyond a share that is known is a quota's.
             self.trial = Trial(max(_SLOWEST, _HALF * self._taken), now, min(before, self.share) if self.share else before)
+            return Shown.SUSPICION
+        return Shown.RATE if self.is_known and is_more and not may_be_chance else None
 
-    def _end(self, trial: Trial, now: float) -> None:
-        self.trial = None
+    def _end(self, trial: Trial, now: float) -> Shown | None:
+        share, self.trial = self.share, None
         if trial.shows_chance:
             latest, before = trial.counts, self._shown
             self._shown = latest.with_those_of(Counts(before.tries // 2, before.refused // 2)) if latest.is_like(before) else latest
@@ -261,3 +277,6 @@ class Chance:
         self._again_at = now + (max(_AGAIN, _AGAIN_TIMES * (now - trial.began)) if self.share else self._in_vain / 2)
         self._began, self._counts = now, Counts()
         self._before_began, self._before = math.inf, Counts()
+        if self.share:
+            return Shown.CHANCE if not share else None
+        return Shown.RATE if self.is_known else None

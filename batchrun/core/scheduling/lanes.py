@@ -21,7 +21,7 @@ from batchrun.core.limits.slots import Slots
 from batchrun.core.money.budget import Purse
 from batchrun.core.scheduling.aside import Aside
 from batchrun.core.scheduling.blame import Blame, Suspect
-from batchrun.core.scheduling.chance import Chance
+from batchrun.core.scheduling.chance import Chance, Shown
 from batchrun.core.scheduling.crowding import Crowd
 from batchrun.core.scheduling.fullness import Fullness
 from batchrun.core.scheduling.lane_plan import LanePlan
@@ -107,16 +107,18 @@ class Pool:
         at, trial = self.limiter.free_at(now, tokens), self.chance.trial
         return at if trial is None else max(at, trial.free_at(now))
 
-    def tried(self, now: float) -> None:
-        """Half of what was taken is tried from now on; or it has shown that refusals were chance, and taught nothing."""
+    def heed(self, shown: Shown, now: float) -> None:
+        """Half of what was taken is tried from now on; or refusals were chance, and taught nothing; or none, and the quota is doubted."""
         trial = self.chance.trial
         if trial is not None:
             self.limiter.hold_at_least(now, trial.rate)
-            return
-        self.limiter.begin_anew()
-        for lane in self.lanes:
-            lane.limiter.begin_anew()
-        self.freed.extend(self.lanes)
+        elif shown is Shown.RATE:
+            self.limiter.doubt_quota()
+        else:
+            self.limiter.begin_anew()
+            for lane in self.lanes:
+                lane.limiter.begin_anew()
+            self.freed.extend(self.lanes)
 
     def pop(self) -> Lane:
         """Take out the lane whose turn it is."""

@@ -239,8 +239,8 @@ class Queues:
         lane.pool.blame.sent(lane.suspect, tokens)
         chance = lane.pool.chance
         chance.number += 1
-        if chance.counts and chance.sent(now, lane.plan.workspace):
-            lane.pool.tried(now)
+        if chance.counts and (shown := chance.sent(now, lane.plan.workspace)) is not None:
+            lane.pool.heed(shown, now)
             self.wake_freed(lane.pool)
         if now > lane.joined_at:
             lane.waited_for_pool(now - lane.joined_at)

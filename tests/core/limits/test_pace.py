@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.margin import LEAST_MARGIN, Margin
+from batchrun.core.limits.margin import LEAST_MARGIN, MOST_MARGIN, Margin
 from batchrun.core.limits.pace import Pace
 from batchrun.core.limits.quota import pace_of_attempts, pace_of_tokens
 from batchrun.core.limits.rules import UNDER
@@ -93,6 +93,29 @@ def test_chance_refusals_are_fewer_still_while_the_margin_is_such_as_a_network_e
         else:
             margin.narrow()
     assert refused <= 0.0005 * count + 8
+
+
+def test_a_known_quota_that_is_doubted_is_found_once_no_margin_helps_and_not_before():
+    pace, now = pace_of_attempts(10.0), 0.0
+    pace.margin.quota_is_doubted = True
+    for number in range(1, 901):
+        now = pace.free_at(now)
+        pace.pay(now, 1.0)
+        if number % 10 == 0:
+            pace.uncount(now, 1.0)
+    for share, is_found in ((MOST_MARGIN / 2, False), (MOST_MARGIN * 0.9, True)):
+        pace.margin.share = share
+        pace.ease(now, now, 1.0)
+        assert pace.is_found is is_found
+    assert pace.held == pytest.approx(UNDER * 0.9 * 9.95, rel=0.05)
+
+
+def test_a_known_quota_that_nobody_doubts_is_kept_to_however_much_is_refused():
+    pace = pace_of_attempts(10.0)
+    for number in range(200):
+        pace.pay(number / 10, 1.0)
+        pace.ease(number / 10, number / 10, 1.0)
+    assert not pace.is_found
 
 
 def test_the_first_full_window_is_the_quota():
