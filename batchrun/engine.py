@@ -24,7 +24,7 @@ from batchrun.core.scheduling.scheduler import Drained, Scheduler, Ticket, WaitU
 from batchrun.hearing import Hearing
 from batchrun.ports import Attempt, Fetching, Ports, Prepared, Recorder, Unreadable, Unsendable
 from batchrun.pressing import Pressing
-from batchrun.waiting import Sleep, Workers
+from batchrun.waiting import Sleep, Workers, awaited
 from batchrun.waking import another_turn
 
 __all__ = ["Engine", "Fetching", "Ports", "Prepared", "Recorder", "Unreadable", "Unsendable"]
@@ -292,6 +292,5 @@ class Engine:
     async def _hand_on(self, attempt: Attempt) -> None:
         assert self._ports.hand_on is not None
         assert attempt.outcome is not None
-        if (taken := self._ports.hand_on(attempt.outcome)) is not None:
-            await taken
+        await awaited(self._ports.hand_on(attempt.outcome))
         self._handed_on.append(attempt)

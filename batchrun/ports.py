@@ -118,8 +118,8 @@ class Ports:
     prepare: Callable[[Sequence[Ticket]], Sequence[Prepared | Unsendable | Unreadable | Fetching]]
     send: Callable[[Prepared], Awaitable[Reply | Failure]]
     ledger: Recorder
-    hand_on: Callable[[Outcome], Awaitable[None] | None] | None = None
-    """Gets each outcome once its entry is written; the row's slot is held until it returns, or what it returns has been awaited."""
+    hand_on: Callable[[Outcome], object] | None = None
+    """Gets each outcome once its entry is written; the row's slot is held until it has returned, and an awaitable that it gave is done."""
     unreadable: Callable[[Ticket, Unreadable], None] = lambda _ticket, _what: None
     promise: Callable[[Row, Bound], bool] = lambda _row, _most: True
     """Counts an attempt where a lost machine cannot lose it; False where `promised` must be awaited before it starts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 
 import anyio.abc
 
@@ -12,6 +13,12 @@ from batchrun.ports import Attempt
 from batchrun.waking import tell
 
 Step = Callable[[Attempt], Awaitable[None]]
+
+
+async def awaited(given: object) -> None:
+    """Await what a function has *given*, where that can be: one that is not asynchronous has done it all, and may give anything."""
+    if isawaitable(given):
+        await given
 
 
 class Workers:

@@ -9,7 +9,7 @@ everything in it came of that: a bug must look like one.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
@@ -19,6 +19,7 @@ from batchrun.core.errors import BatchrunError, StoppedError
 from batchrun.edge import lost_steps
 from batchrun.edge.signals import HeldUp
 from batchrun.running.wishes import Wishes
+from batchrun.waiting import awaited
 
 _Given = ParamSpec("_Given")
 
@@ -80,14 +81,13 @@ class Theirs:
 
         return called
 
-    def _awaited(self, function: Callable[_Given, Awaitable[None] | None]) -> Callable[_Given, Coroutine[None, None, None]]:
-        async def awaited(*given: _Given.args, **named: _Given.kwargs) -> None:
+    def _awaited(self, function: Callable[_Given, object]) -> Callable[_Given, Coroutine[None, None, None]]:
+        async def called(*given: _Given.args, **named: _Given.kwargs) -> None:
             with self:
-                # A plain function has done it all: found out at the first outcome, it would leave calls in doubt that are paid for.
-                if (done := function(*given, **named)) is not None:
-                    await done
+                # Whatever it gives is taken: found out at the first outcome, a mistake would leave calls in doubt that are paid for.
+                await awaited(function(*given, **named))
 
-        return awaited
+        return called
 
 
 def first_of_ours(group: BaseExceptionGroup[BaseException], theirs: Exception | None = None) -> BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -45,8 +45,8 @@ class Wishes:
     """Gets what a person may want to know on the way."""
     show: Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]] | None = None
     """Shows progress until cancelled."""
-    hand_on: Callable[[Outcome], Awaitable[None] | None] | None = None
-    """Gets each outcome once it is in the ledger; the row's slot is held until it returns, or what it returns has been awaited."""
+    hand_on: Callable[[Outcome], object] | None = None
+    """Gets each outcome once it is in the ledger; the row's slot is held until it has returned, and an awaitable that it gave is done."""
     on_index: Callable[[int, int], None] | None = None
     """Gets bytes read and bytes in all while the input is indexed."""
 

@@ -19,13 +19,22 @@ def test_a_run_can_be_carried_out_by_another_process_of_a_pool_which_hands_back_
     assert ending.statement.total() == read_statement(tmp_path / "run").total()
 
 
-def test_outcomes_are_handed_to_a_plain_function_as_to_one_that_is_awaited(tmp_path):
+def test_outcomes_are_handed_to_a_plain_function_as_to_one_that_is_awaited_whatever_they_give(tmp_path):
+    """As a file's `write` gives how much it has written: a run that took that for what is awaited would end with calls in doubt."""
     taken: list[Outcome] = []
 
     async def take(outcome):
         taken.append(outcome)
 
-    for number, hand_on in enumerate((taken.append, take), 1):
+    async def take_and_count(outcome):
+        taken.append(outcome)
+        return len(taken)
+
+    def count(outcome):
+        taken.append(outcome)
+        return len(taken)
+
+    for number, hand_on in enumerate((taken.append, take, take_and_count, count), 1):
         (directory := tmp_path / str(number)).mkdir()
         ending = run_blocking(job_in(directory), Wishes(dotenv=None, page=None, hand_on=hand_on))
         assert (ending.statement.total().answered, ending.statement.total().in_doubt, len(taken)) == (12, 0, 12 * number)
