@@ -21,6 +21,7 @@ from batchrun.core.model import Outcome
 from batchrun.running.loops import on_asyncio
 from batchrun.running.one_run import run
 from batchrun.running.wishes import NO_WISHES, Ending, Wishes
+from batchrun.waiting import awaited
 
 _MOST_WAITING = 16
 
@@ -93,16 +94,22 @@ class Coming:
 async def outcomes(job: Job, wishes: Wishes = NO_WISHES) -> AsyncIterator[Coming]:
     """Carry *job* out and iterate over its outcomes as they come.
 
-    An outcome is in the ledger before it is handed out; a slow reader slows the run and loses nothing. Leaving the block early stops the
-    run, resumable: what was answered by then and not handed out stands in the results, and no later opening hands it out. What the block
-    raises comes out as it is, what ends the run as `run` raises it.
+    An outcome is in the ledger before it is handed out, and the `hand_on` of *wishes* has had it; a slow reader slows the run and loses
+    nothing. Leaving the block early stops the run, resumable: calls under way are broken off, and may be billed; what was answered by then
+    and not handed out stands in the results, and no later opening hands it out. What the block raises comes out as it is, what ends the run
+    as `run` raises it.
     """
     on_asyncio()
     came, stop = _Came(), anyio.CancelScope()
 
+    async def hand_on(outcome: Outcome) -> None:
+        if wishes.hand_on is not None:
+            await awaited(wishes.hand_on(outcome))
+        await came.give(outcome)
+
     async def carry_out() -> Ending | None:
         with stop:
-            return await run(job, replace(wishes, hand_on=came.give))
+            return await run(job, replace(wishes, hand_on=hand_on))
         return None
 
     under_way, own = asyncio.create_task(carry_out()), None  # noqa: TID251 - as told above, and it ends in here

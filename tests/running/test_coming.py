@@ -48,6 +48,27 @@ def test_what_a_program_raises_while_it_iterates_over_outcomes_comes_out_as_it_i
     assert run_blocking(job, QUIETLY).statement.total().answered == 12
 
 
+def test_a_function_among_the_wishes_gets_each_outcome_before_it_is_handed_out_of_the_block_and_what_it_raises_comes_out(tmp_path):
+    """Wishes that write each answer to a database, say, are the same for `run` and for `outcomes`."""
+    job, taken = job_in(tmp_path), list[str]()
+
+    async def take(outcome):
+        taken.append(outcome.row.id)
+        if len(taken) > 12:
+            raise OwnError
+
+    async def main() -> None:
+        async with outcomes(job, replace(QUIETLY, hand_on=take)) as stream:
+            async for outcome in stream:
+                assert outcome.row.id in taken
+
+    asyncio.run(main())
+    assert sorted(taken) == sorted(f"r-{n}" for n in range(12))
+    (tmp_path / "run").rename(tmp_path / "before")
+    with pytest.raises(OwnError):
+        asyncio.run(main())
+
+
 def test_what_ends_a_run_comes_out_where_its_outcomes_are_iterated_over(tmp_path):
     job = job_in(tmp_path)
     (tmp_path / "rows.jsonl").unlink()
