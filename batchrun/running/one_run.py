@@ -68,6 +68,7 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     stopped when the cancellation comes out of it. Either way it can be gone on with.
     """
     loops.on_asyncio()
+    _expect_job(job)
     if wishes.handle_signals and threading.current_thread() is not threading.main_thread():
         raise RuntimeError("signals reach the main thread alone: run there, or leave handle_signals out of the wishes")
     came_to: list[Ending] = []
@@ -84,6 +85,12 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
         error = group.exceptions[0]
         raise (first_of_ours(error, theirs.raised) if isinstance(error, BaseExceptionGroup) else told(error)) from None
     return came_to[0]
+
+
+def _expect_job(given: object) -> None:
+    if not isinstance(given, Job):
+        makes_one = "load_job reads one from a file, Job.model_validate takes its tables"
+        raise JobError(f"a Job is wanted, and not a {type(given).__name__}: {makes_one}")
 
 
 def run_blocking(job: Job, wishes: Wishes = NO_WISHES) -> Ending:

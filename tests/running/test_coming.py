@@ -8,6 +8,7 @@ import itertools
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import get_type_hints
 
 import anyio
@@ -330,6 +331,19 @@ def test_a_loop_that_runs_already_and_one_that_is_another_librarys_are_told_with
     assert asyncio.run(as_in_a_notebook()) == 12
     with pytest.raises(RuntimeError, match="asyncio"):
         run(job, QUIETLY).send(None)
+
+
+@pytest.mark.parametrize("given", ["jobs/night.toml", Path("jobs/night.toml"), {"job": {"input": "rows.jsonl"}}])
+def test_what_is_no_job_is_refused_with_what_makes_one_of_it(given):
+    """As by whoever takes the command line's word for it: ``batchrun run jobs/night.toml``."""
+
+    async def main() -> None:
+        async with outcomes(given, QUIETLY) as stream:
+            await anext(stream)
+
+    for call in (lambda: run_blocking(given, QUIETLY), lambda: asyncio.run(main())):
+        with pytest.raises(JobError, match=rf"^a Job is wanted, and not a {type(given).__name__}: load_job .* Job\.model_validate"):
+            call()
 
 
 def test_signals_that_are_to_be_heard_elsewhere_than_on_the_main_thread_are_refused_in_words_before_anything_is_done(tmp_path):
