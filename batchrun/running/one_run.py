@@ -138,7 +138,8 @@ class _Plans:
 
 async def _run(job: Job, wishes: Wishes) -> Ending:
     settings = _Settings(job, job.workspaces_resolved(), wishes)
-    keys, schema = read_keys(settings.workspaces.values(), os.environ, wishes.dotenv), read_schema(job.answers.schema_)
+    dotenv = None if wishes.dotenv is None else Path(wishes.dotenv)
+    keys, schema = read_keys(settings.workspaces.values(), os.environ, dotenv), read_schema(job.answers.schema_)
     async with AsyncExitStack() as stack:
         if wishes.handle_signals:
             stack.enter_context(lost_steps.told(give_up))

@@ -38,7 +38,7 @@ class Wishes:
     """Go on probing, and wait for workspaces that are closed, when only such rows are left, instead of ending."""
     handle_signals: bool = False
     """Let Ctrl-C and SIGTERM drain the run, and end the process where it lost a step for want of memory; on the main thread only."""
-    dotenv: Path | None = Path(".env")
+    dotenv: str | Path | None = Path(".env")
     page: Language | None = "en"
     """The language of the page that is written at the end; None for no page."""
     note: Callable[[str], None] = _to_nobody

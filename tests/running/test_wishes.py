@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,11 @@ def test_a_wish_that_means_nothing_is_refused_before_anything_is_asked(wish, tol
     """Rows that were to be held would be sent, and paid for again; a page would be found out not to be one when all is done."""
     with pytest.raises(JobError, match=f"^{re.escape(told)}$"):
         Wishes(**wish)
+
+
+@pytest.mark.parametrize("named", [str, Path])
+def test_a_file_of_keys_is_named_by_text_or_by_a_path_as_a_job_file_is(tmp_path, named):
+    (tmp_path / "keys.env").write_bytes(b"LEGAL_KEY='not whole\n")
+    keyed = {"legal": {"endpoint": "http://127.0.0.1:1/v1", "api_key_env": "LEGAL_KEY"}, "sales": {}}
+    with pytest.raises(JobError, match=r"keys\.env: line 1 is not NAME=VALUE"):
+        run_blocking(job_in(tmp_path, workspaces=keyed), Wishes(dotenv=named(tmp_path / "keys.env"), page=None))
