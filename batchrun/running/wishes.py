@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,13 +52,16 @@ class Wishes:
     """Gets bytes read and bytes in all while the input is indexed."""
 
     def __post_init__(self) -> None:
-        """Refuse words that are none: rows that were to be held would be paid for again, and a page not be written at the end.
+        """Refuse what means nothing: rows that were to be held would be paid for again, a page not be written at the end, notes be lost.
 
         Raises JobError.
         """
         for name, words in (("in_doubt", IN_DOUBT), ("page", LANGUAGES)):
             if (given := getattr(self, name)) not in (None, *words):
                 raise JobError(f"Wishes: {name} = {given!r}: {' or '.join(map(repr, words))}, or None")
+        for name in ("note", "on_index"):
+            if iscoroutinefunction(getattr(self, name)):
+                raise JobError(f"Wishes: {name} is an asynchronous function: a plain one is wanted, for nothing awaits it")
 
     def holds_in_doubt(self, job: Job) -> bool:
         """Whether rows of which a call may have been billed are held."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -52,6 +53,20 @@ def test_a_wish_that_means_nothing_is_refused_before_anything_is_asked(wish, tol
     """Rows that were to be held would be sent, and paid for again; a page would be found out not to be one when all is done."""
     with pytest.raises(JobError, match=f"^{re.escape(told)}$"):
         Wishes(**wish)
+
+
+class Asynchronous:
+    """A program's, which tells somebody far away."""
+
+    async def tell(self, *_told):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("wish", ["note", "on_index"])
+@pytest.mark.parametrize("function", [Asynchronous().tell, partial(Asynchronous.tell, Asynchronous())])
+def test_what_is_told_where_nothing_is_awaited_is_not_told_to_an_asynchronous_function_which_would_never_run(wish, function):
+    with pytest.raises(JobError, match=f"^Wishes: {wish} is an asynchronous function: a plain one is wanted"):
+        Wishes(**{wish: function})
 
 
 @pytest.mark.parametrize("named", [str, Path])
