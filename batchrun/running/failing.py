@@ -8,6 +8,7 @@ everything in it came of that: a bug must look like one.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -49,11 +50,20 @@ _HELD_UP = (
 _AT_ONCE = b"batchrun: stopped at once, and its account is not made; the same command goes on, and makes it\n"
 
 
+class _OfNoneOfOursError(Exception):
+    """What a caller's function waited for was cancelled. A group would take that for one of its own tasks, and go on as if all was done."""
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Theirs:
     """Hears what the caller's own functions raise: it ends the run, and is the caller's to catch, whatever it comes up through."""
 
     def __init__(self) -> None:
-        self.raised: Exception | None = None
+        self.raised: BaseException | None = None
         """The first of it."""
 
     def __enter__(self) -> None:
@@ -85,12 +95,18 @@ class Theirs:
         async def called(*given: _Given.args, **named: _Given.kwargs) -> None:
             with self:
                 # Whatever it gives is taken: found out at the first outcome, a mistake would leave calls in doubt that are paid for.
-                await awaited(function(*given, **named))
+                try:
+                    await awaited(function(*given, **named))
+                except asyncio.CancelledError as error:
+                    if _is_being_cancelled():
+                        raise
+                    self.raised = self.raised or error
+                    raise _OfNoneOfOursError from error
 
         return called
 
 
-def first_of_ours(group: BaseExceptionGroup[BaseException], theirs: Exception | None = None) -> BaseException:
+def first_of_ours(group: BaseExceptionGroup[BaseException], theirs: BaseException | None = None) -> BaseException:
     """Return what ended the run: what batchrun raised, that memory ran out, or *theirs*; otherwise the group as it is."""
     ours, _ = group.split(BatchrunError)
     if ours is None:

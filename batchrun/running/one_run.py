@@ -15,6 +15,7 @@ What was entered is left in the opposite order, whatever happened: connections, 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections import Counter
@@ -84,6 +85,8 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     except BaseExceptionGroup as group:
         error = group.exceptions[0]
         raise (first_of_ours(error, theirs.raised) if isinstance(error, BaseExceptionGroup) else told(error)) from None
+    if not came_to:
+        raise asyncio.CancelledError  # By somebody who cancels all tasks but the one that waits here.
     return came_to[0]
 
 

@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import anyio
 import anyio.lowlevel
@@ -202,6 +202,40 @@ def test_a_run_that_is_cancelled_while_it_reads_its_input_reads_no_more_of_it(tm
     assert len(looks) == 1
     assert looks[0] < len(row) * 500
     assert run_blocking(job, QUIETLY).statement.total().answered == 1000
+
+
+def test_a_run_whose_tasks_are_all_cancelled_but_the_one_that_waits_for_it_ends_as_cancelled(tmp_path):
+    """As by a program's own way to shut down."""
+    job = job_in(tmp_path)
+
+    async def main() -> None:
+        waiting = asyncio.current_task()
+
+        async def hand_on(_outcome):
+            for each in asyncio.all_tasks() - {waiting}:
+                each.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await run(job, replace(QUIETLY, hand_on=hand_on))
+
+    asyncio.run(main())
+    assert run_blocking(job, QUIETLY).statement.total().answered == 12
+
+
+@pytest.mark.parametrize("function", ["hand_on", "show"])
+def test_what_a_function_of_the_caller_waited_for_and_somebody_cancelled_comes_out_as_cancelled(tmp_path, function):
+    """As a connection's task that is closed under it: neither a bug of the run's own, nor a run that has done what it could."""
+    job = job_in(tmp_path, simulator={"seed": 1, "latency": {"median": 0.05, "sigma": 0.1}})
+
+    async def waits(_given):
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        await gone
+
+    wish: dict[str, Any] = {function: waits}
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run(job, replace(QUIETLY, **wish)))
+    assert run_blocking(job, QUIETLY).statement.total().answered == 12
 
 
 def test_a_block_that_is_cancelled_while_it_is_left_waits_for_its_run_all_the_same(tmp_path):
