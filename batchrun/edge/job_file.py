@@ -17,6 +17,7 @@ from batchrun.core.errors import JobError, Mistake
 from batchrun.core.jobs.job import Job
 from batchrun.core.jobs.places import lines_of
 from batchrun.core.jobs.words import IN_SINGLE_QUOTES, key_path, nearest, without_keys_in
+from batchrun.core.rows.answers import Schema
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _MOST_BYTES = 32 << 20
 _MOST_OF_A_SOURCE = 200
 """Letters that a job may say of where prices were read."""
+_SCHEMA = "answers", "schema"
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
 _ALONE = re.compile(r"\r(?!\n)")
 _TYPOGRAPHIC = "“”„‟‘’«»＂＇＝，：［］｛｝【】、。"
@@ -191,16 +193,34 @@ def _checked(tables: dict[str, Any], prices: Mapping[str, _Read], file: _Read) -
     match tables.get("job"):
         case dict() as named:
             tables["job"] = {"name": file.path.stem, **named}
+    job: Job | None = None
+    found: list[ErrorDetails] = []
     try:
-        return Job.model_validate(tables)
+        job = Job.model_validate(tables)
     except ValidationError as error:
         found = error.errors(include_url=False)
     by_file: dict[_Read, list[ErrorDetails]] = {}
     for details in found:
         by_file.setdefault(_file_of(details["loc"], prices) or file, []).append(details)
     mistakes = [mistake for each, some in by_file.items() for mistake in _mistakes(some, each)]
+    # What is wrong within it as a part of the job may be a key, which no complaint of a schema hides.
+    if not any(details["loc"][:2] == _SCHEMA for details in found):
+        mistakes += _of_the_schema(tables.get("answers"), file)
+    if job is not None and not mistakes:
+        return job
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     raise JobError(f"{file.path}: {count}; nothing was called", tuple(mistakes))
+
+
+def _of_the_schema(answers: Any, file: _Read) -> Iterator[Mistake]:
+    match answers:
+        case {"schema": dict(written)}:
+            try:
+                Schema(written)
+            except JobError as error:
+                [line] = lines_of(file.text, [_SCHEMA])
+                for mistake in error.mistakes:
+                    yield mistake._replace(where=f"{file.path}: {mistake.where}", line=line)
 
 
 def _file_of(place: Sequence[str | int], prices: Mapping[str, _Read]) -> _Read | None:

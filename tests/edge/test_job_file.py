@@ -353,6 +353,20 @@ def test_all_mistakes_of_a_file_are_told_at_once(written):
     assert '\n  x.toml: workspaces.legal.limits."qwen3.5-plus".concurrency (line 12) = "2": an integer of at least 1' in str(error)
 
 
+def test_a_table_that_is_no_schema_is_told_with_its_line_beside_all_other_mistakes(written):
+    """It had been told by the run alone, without a line, once the others were mended; `doctor` found nothing that stood against one."""
+    schema = 'input = "in.jsonl"\n[defaults]\nconcurrency = {}\n[answers.schema]\nproperties.label.type = {}'
+    error = error_of(written("[job]\n" + schema.format(0, "'strin'")))
+    assert [(mistake.where, mistake.line) for mistake in error.mistakes] == [
+        ("x.toml: defaults.concurrency", 4),
+        ("x.toml: answers.schema", 5),
+    ]
+    assert "no JSON Schema that can be used: properties/label/type: 'strin' is not valid" in str(error)
+    (told,) = error_of(written("[job]\n" + schema.format(1, "'sk-fake0123456789abcdef'"))).mistakes
+    assert (told.where, told.line, "fake" in str(told)) == ("x.toml: answers.schema.properties.label.type", 6, False)
+    assert load_job(written("[job]\n" + schema.format(1, "'string'"))).answers.schema_ is not None
+
+
 def test_the_job_is_named_after_its_file_unless_it_names_itself(written):
     assert load_job(written(INPUT, "夜间-2.toml")).run_directory == "runs/夜间-2"
     assert load_job(written(INPUT + 'name = "night"', "x.toml")).run_directory == "runs/night"
