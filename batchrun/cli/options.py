@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -12,6 +14,9 @@ from pydantic_core import PydanticCustomError
 from batchrun.core.jobs.hours import read_zone
 from batchrun.core.ledger.attribution import DEFAULT_ZONE, checked
 from batchrun.report.page.languages import LANGUAGES
+
+_KEPT = frozenset({".jsonl", ".log", ".json", ".lock", ".checkpoint", ".toml", ".gz", ".zst"})
+"""How the names end of jobs, inputs and what a run keeps: in the place of paid answers a slip would put a table."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -62,6 +67,12 @@ def page_option(command: _Command) -> _Command:
     return click.option(
         "--page", type=click.Choice([*LANGUAGES, "none"]), default=LANGUAGES[0], show_default=True, callback=chosen, help=about
     )(command)
+
+
+def refuse_what_is_kept(given: str, instead: str, *, own: Collection[str] = ()) -> None:
+    """Refuse to write a file that is named as one that nobody wants to lose, be it by a link; *own* are endings that it may have."""
+    if Path(os.path.realpath(given)).suffix in _KEPT.difference(own):
+        raise click.BadParameter(f"{given}: is named as a job, an input or what a run keeps is: a name such as {instead} is wanted")
 
 
 def _zone(_ctx: click.Context, _option: click.Parameter, name: str) -> ZoneInfo:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 import orjson
 
-from batchrun.cli.options import by_option, html_option, language_option, pairs_option, workspace_option, zone_option
+from batchrun.cli.options import by_option, html_option, language_option, pairs_option, refuse_what_is_kept, workspace_option, zone_option
 from batchrun.cli.run_paths import no_job_files
 from batchrun.cli.saying import put, room, tell, while_anybody_reads
 from batchrun.core.counted import counted, shortened
@@ -39,8 +39,6 @@ Exit codes
 _BESIDE = "usage.csv"
 _PAGE = "report.html"
 """What --csv writes without a path: in the run directory."""
-_KEPT = frozenset({".jsonl", ".log", ".json", ".lock", ".checkpoint", ".toml", ".gz", ".zst"})
-"""How the names end of jobs, inputs and what a run keeps: in the place of paid answers a slip would put a table."""
 
 
 _ABOUT = """\
@@ -123,8 +121,7 @@ def _path(given: str | None, beside: str, runs: tuple[Path, ...], only: str | No
             raise click.BadParameter(f"an empty name, and a file is wanted: {beside}")
         if os.path.isdir(given):  # noqa: PTH112 - of a Path it raises where it may not look
             raise click.BadParameter(f"{given}: is a directory, and a file is wanted: {Path(given) / beside}")
-        if Path(os.path.realpath(given)).suffix in _KEPT:
-            raise click.BadParameter(f"{given}: is named as a job, an input or what a run keeps is: a name such as {beside} is wanted")
+        refuse_what_is_kept(given, beside)
         return Path(given)
     if len(runs) > 1:
         raise click.BadParameter(f"a path is wanted for {beside} where several runs are added up")

@@ -14,6 +14,7 @@ import click
 import orjson
 from pydantic import SecretStr, ValidationError
 
+from batchrun.cli.options import refuse_what_is_kept
 from batchrun.cli.saying import put
 from batchrun.core.errors import Mistake
 from batchrun.core.jobs.names import variables_for
@@ -92,9 +93,11 @@ def simulate(
 ) -> None:
     """Carry out ``batchrun simulate``."""
     scenario = _scenario(scenario_file, seed, latency_median, pairs)
-    if bill_file is not None and not bill_file.parent.is_dir():
+    if bill_file is not None:
         # Told after hours of calls, it would come too late.
-        raise click.BadParameter(f"{bill_file}: there is no folder {bill_file.parent}", param_hint="--bill")
+        refuse_what_is_kept(str(bill_file), "bill.csv", own={".json"})
+        if not bill_file.parent.is_dir():
+            raise click.BadParameter(f"{bill_file}: there is no folder {bill_file.parent}", param_hint="--bill")
     service = Service(scenario)
     try:
         anyio.run(_until_stopped, service, host, port)

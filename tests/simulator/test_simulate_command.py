@@ -48,6 +48,16 @@ def test_a_folder_for_the_bill_that_is_not_there_is_told_before_any_call(tmp_pat
     assert "url" not in result.output
 
 
+@pytest.mark.parametrize("kept", ["job.toml", "rows.jsonl", "attempts.log", "link.csv"])
+def test_no_bill_is_put_in_the_place_of_a_job_an_input_or_what_a_run_keeps(tmp_path, kept):
+    (tmp_path / "rows.jsonl").write_text("a person's own")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "rows.jsonl")
+    result = CliRunner().invoke(simulate, ["--port", "0", "--bill", str(tmp_path / kept)])
+    assert result.exit_code == 2
+    assert f"{tmp_path}/{kept}: is named as a job, an input or what a run keeps is: a name such as bill.csv is wanted" in result.output
+    assert "url" not in result.output
+
+
 def test_a_bill_that_can_no_longer_be_written_is_printed_and_not_lost(tmp_path):
     (tmp_path / "bills").mkdir()
     command = [*COMMAND, "--bill", str(tmp_path / "bills" / "bill.json")]
