@@ -55,20 +55,21 @@ def say(words: bytes) -> None:
 def told(end: Callable[[], None]) -> Iterator[None]:
     """Call *end* as soon as a step is lost, for as long as the block lasts; within a running event loop."""
     loop = asyncio.get_running_loop()
-    before = loop.get_exception_handler(), threading.excepthook, sys.unraisablehook
     executors, heard = logging.getLogger("concurrent.futures"), _OfAnExecutor(end)
+    ears = (
+        _Ear(loop.get_exception_handler, loop.set_exception_handler, _is_of_the_loop, end),
+        _Ear(partial(getattr, threading, "excepthook"), partial(setattr, threading, "excepthook"), _is_of_a_thread, end),
+        _Ear(partial(getattr, sys, "unraisablehook"), partial(setattr, sys, "unraisablehook"), _is_of_a_beginning, end),
+    )
     looks = _Looks(loop, end)
-    loop.set_exception_handler(partial(_of_the_loop, end))
-    threading.excepthook = partial(_of_a_thread, end, before[1])
-    sys.unraisablehook = partial(_of_a_beginning, end, before[2])
     executors.addHandler(heard)
     try:
         yield
     finally:
         looks.close()
         executors.removeHandler(heard)
-        loop.set_exception_handler(before[0])
-        threading.excepthook, sys.unraisablehook = before[1:]
+        for ear in ears:
+            ear.close()
 
 
 def loop(usual: type[asyncio.AbstractEventLoop], end: Callable[[], None]) -> asyncio.AbstractEventLoop:
@@ -135,19 +136,48 @@ class _OfAnExecutor(logging.Handler):
             self._end()
 
 
-def _of_the_loop(end: Callable[[], None], loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    if isinstance(context.get("exception"), _NO_MEMORY) and ("handle" in context or LOST in context):
-        end()
+class _Ear:
+    """Hears what a hook is told, of the loop or of Python itself, and hands it on to what stood there before.
+
+    Another run, or the program, may put its own before this one, and take that away later: until then this one only hands on.
+    """
+
+    def __init__(
+        self, get: Callable[[], Any], put: Callable[[Any], None], is_the_end: Callable[..., bool], end: Callable[[], None]
+    ) -> None:  # fmt: skip
+        self._get, self._put = get, put
+        self._is_the_end = is_the_end
+        self._end = end
+        self.listens = True
+        self.before = get()
+        put(self)
+
+    def __call__(self, *said: Any) -> None:
+        if self.listens and self._is_the_end(*said):
+            self._end()
+        (self.before or _by_default)(*said)
+
+    def close(self) -> None:
+        self.listens = False
+        if self._get() is self:
+            before = self.before
+            while isinstance(before, _Ear) and not before.listens:
+                before = before.before
+            self._put(before)
+
+
+def _by_default(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     loop.default_exception_handler(context)
 
 
-def _of_a_thread(end: Callable[[], None], usual: Callable[[threading.ExceptHookArgs], Any], said: threading.ExceptHookArgs) -> None:
+def _is_of_the_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> bool:
+    return isinstance(context.get("exception"), _NO_MEMORY) and ("handle" in context or LOST in context)
+
+
+def _is_of_a_thread(_said: threading.ExceptHookArgs) -> bool:
     # Whatever it died of: a lock that cannot be had is a RuntimeError.
-    end()
-    usual(said)
+    return True
 
 
-def _of_a_beginning(end: Callable[[], None], usual: Callable[[sys.UnraisableHookArgs], Any], said: sys.UnraisableHookArgs) -> None:
-    if "thread started by" in (said.err_msg or ""):
-        end()
-    usual(said)
+def _is_of_a_beginning(said: sys.UnraisableHookArgs) -> bool:
+    return "thread started by" in (said.err_msg or "")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -106,6 +107,42 @@ def quietly(monkeypatch):
 )
 def test_a_step_of_the_loop_or_of_a_thread_that_is_lost_is_the_end(lose):
     assert ends(lose) == 1
+
+
+def hooks():
+    return asyncio.get_running_loop().get_exception_handler(), threading.excepthook, sys.unraisablehook
+
+
+def test_nothing_is_the_end_any_more_once_runs_that_went_on_at_once_are_over_whichever_was_the_last():
+    """Hours later, a thread of the program that failed had ended it for want of memory."""
+
+    async def main():
+        before, ended = hooks(), list[None]()
+        with ExitStack() as first, ExitStack() as second:
+            first.enter_context(lost_steps.told(partial(ended.append, None)))
+            second.enter_context(lost_steps.told(partial(ended.append, None)))
+            first.close()
+            await in_a_thread(MemoryError())
+            assert len(ended) == 1
+        assert hooks() == before
+        for lose in (in_the_loop, in_a_thread, before_a_thread_begins):
+            await lose(MemoryError())
+        assert len(ended) == 1
+
+    asyncio.run(main())
+
+
+def test_what_a_program_puts_in_the_place_of_a_hook_meanwhile_stays_and_what_stood_there_before_is_told_too():
+    async def main():
+        loop, told, own = asyncio.get_running_loop(), list[Any](), list[Any]()
+        loop.set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+        with lost_steps.told(lambda: None):
+            await in_the_loop(error := ArithmeticError())
+            threading.excepthook = hook = own.append
+        assert told == [error]
+        assert threading.excepthook is hook
+
+    asyncio.run(main())
 
 
 def test_whoever_cannot_be_woken_is_the_end_and_that_is_said(caplog):
