@@ -35,6 +35,10 @@ _TURNS = 1000
 """Of the loop, in which a task of ours that is well has come to wait for something."""
 _NO_MEMORY = MemoryError, SystemError
 """What Python raises where it has none: the latter where it overlooked that an allocation had failed, and found out a step later."""
+_NO_LOCK = "can't allocate lock"
+"""What its RuntimeError says where it has none for a lock."""
+_THREADS_FOR_A_RUN = _OURS[:-1], "AnyIO", "asyncio_", "uvloop_"
+"""How threads are named that a run waits for; what they raise on purpose is handed to whoever waits. Others are a program's own."""
 
 
 def end_process(words: bytes, code: int) -> None:
@@ -132,7 +136,7 @@ class _OfAnExecutor(logging.Handler):
         self._end = end
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info:
+        if record.exc_info and _costs_a_step(record.exc_info[1], record.threadName):
             self._end()
 
 
@@ -153,9 +157,15 @@ class _Ear:
         put(self)
 
     def __call__(self, *said: Any) -> None:
-        if self.listens and self._is_the_end(*said):
+        if self.listens and self._hears_of_the_end(said):
             self._end()
         (self.before or _by_default)(*said)
+
+    def _hears_of_the_end(self, said: tuple[Any, ...]) -> bool:
+        try:
+            return self._is_the_end(*said)
+        except _NO_MEMORY:
+            return True
 
     def close(self) -> None:
         self.listens = False
@@ -174,10 +184,18 @@ def _is_of_the_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -
     return isinstance(context.get("exception"), _NO_MEMORY) and ("handle" in context or LOST in context)
 
 
-def _is_of_a_thread(_said: threading.ExceptHookArgs) -> bool:
-    # Whatever it died of: a lock that cannot be had is a RuntimeError.
-    return True
+def _is_of_a_thread(said: threading.ExceptHookArgs) -> bool:
+    return _costs_a_step(said.exc_value, None if said.thread is None else said.thread.name)
 
 
 def _is_of_a_beginning(said: sys.UnraisableHookArgs) -> bool:
-    return "thread started by" in (said.err_msg or "")
+    if "thread started by" not in (told := said.err_msg or ""):
+        return False
+    # From Python 3.13 on the message says which; before, what was to be done in it does.
+    return "Thread._bootstrap" in f"{told} {said.object!r}" or _costs_a_step(said.exc_value, None)
+
+
+def _costs_a_step(error: BaseException | None, thread: str | None) -> bool:
+    """Whether what a *thread* of that name died of may have cost the run a step: a program's own may fail as they like."""
+    of_memory = isinstance(error, _NO_MEMORY) or (isinstance(error, RuntimeError) and error.args == (_NO_LOCK,))
+    return of_memory or (thread is not None and thread.startswith(_THREADS_FOR_A_RUN))

@@ -57,8 +57,8 @@ async def in_the_loop(error):
     await anyio.lowlevel.checkpoint()
 
 
-async def in_a_thread(error):
-    thread = threading.Thread(target=fails, args=(error,))
+async def in_a_thread(error, name=None):
+    thread = threading.Thread(target=fails, args=(error,), name=name)
     thread.start()
     thread.join()
 
@@ -74,6 +74,11 @@ async def in_an_executor(error):
     with ThreadPoolExecutor(1) as threads:
         threads.submit(int).result()
         threads._work_queue.put(Step(error))  # type: ignore[arg-type]
+
+
+async def when_an_executor_calls_back(error):
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(int).add_done_callback(lambda _done: fails(error))
 
 
 async def before_a_thread_begins(error):
@@ -101,12 +106,20 @@ def quietly(monkeypatch):
         partial(in_the_loop, SystemError("returned NULL without setting an exception")),
         partial(in_a_thread, MemoryError()),
         partial(in_a_thread, RuntimeError("can't allocate lock")),
+        partial(in_a_thread, KeyError("half made"), "AnyIO worker thread"),
         partial(in_an_executor, MemoryError()),
+        partial(when_an_executor_calls_back, MemoryError()),
         partial(before_a_thread_begins, MemoryError()),
     ],
 )
 def test_a_step_of_the_loop_or_of_a_thread_that_is_lost_is_the_end(lose):
     assert ends(lose) == 1
+
+
+@pytest.mark.parametrize("lose", [in_a_thread, in_an_executor, when_an_executor_calls_back, before_a_thread_begins])
+def test_what_fails_in_a_thread_of_the_programs_own_is_not(lose):
+    """The whole program had ended, and was told that there was no memory."""
+    assert ends(partial(lose, ValueError("no such order"))) == 0
 
 
 def hooks():
