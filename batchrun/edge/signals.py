@@ -13,11 +13,12 @@ kernel keeps.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from select import POLLIN, poll
 from typing import NamedTuple
@@ -39,26 +40,19 @@ class HeldUp(NamedTuple):
 async def watch(drain: Callable[[str], None], stop: Callable[[], None], held_up: HeldUp) -> None:
     """Call *drain* with the first signal's name, then *stop* at each further one; runs until cancelled, on the main thread only.
 
-    From then on signals lead to what they did before.
+    Several may watch at a time: each signal is for all of them. Once none does, signals lead to what they did before.
     """
     import anyio  # noqa: PLC0415 - what else is here is needed before much is imported
 
-    before = {number: signal.getsignal(number) for number in heeded()}
-    try:
-        with anyio.open_signal_receiver(*before) as signals, _overheard(before, held_up) as heed:
-            asked = False
-            async for number in signals:
-                heed()
-                if asked:
-                    stop()
-                else:
-                    asked = True
-                    drain(signal.Signals(number).name)
-    finally:
-        # The receiver leaves the system's own way, which ends a process without a word.
-        for number, handler in before.items():
-            if handler is not None:
-                signal.signal(number, handler)
+    come, came = anyio.create_memory_object_stream[int](math.inf)
+    with come, came, _ears.lent(come.send_nowait, held_up):
+        asked = False
+        async for number in came:
+            if asked:
+                stop()
+            else:
+                asked = True
+                drain(signal.Signals(number).name)
 
 
 def heeded() -> list[signal.Signals]:
@@ -117,6 +111,56 @@ def _kept_for(thread: threading.Thread) -> set[int]:
         return set()
     pending = int(status.partition(b"\nSigPnd:")[2].split(maxsplit=1)[0], 16)
     return {number for number in signal.Signals if pending >> number - 1 & 1}
+
+
+class _Ears:
+    """Hear signals in the main thread's event loop, for as long as anybody there watches."""
+
+    def __init__(self) -> None:
+        self._watching: list[Callable[[int], None]] = []
+        self._held = ExitStack()
+
+    @contextmanager
+    def lent(self, come: Callable[[int], None], held_up: HeldUp) -> Iterator[None]:
+        """Call *come* with each signal while the block lasts."""
+        if not self._watching:
+            with ExitStack() as held:
+                before = held.enter_context(_received(self._came))
+                self._heed = held.enter_context(_overheard(before, held_up))
+                self._held = held.pop_all()
+        self._watching.append(come)
+        try:
+            yield
+        finally:
+            self._watching.remove(come)
+            if not self._watching:
+                self._held.close()
+
+    def _came(self, number: int) -> None:
+        self._heed()
+        for come in self._watching:
+            come(number)
+
+
+_ears = _Ears()
+
+
+@contextmanager
+def _received(come: Callable[[int], None]) -> Iterator[Collection[int]]:
+    """Have the running event loop call *come* with each signal that asks to stop; gives which those are."""
+    import asyncio  # noqa: PLC0415 - what else is here is needed before much is imported
+
+    loop, before = asyncio.get_running_loop(), {number: signal.getsignal(number) for number in heeded()}
+    try:
+        for number in before:
+            loop.add_signal_handler(number, come, number)
+        yield before
+    finally:
+        for number, handler in before.items():
+            # The loop leaves the system's own way, which ends a process without a word.
+            loop.remove_signal_handler(number)
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
 import orjson
 import pytest
 
-from batchrun import run_blocking
+from batchrun import Ending, run, run_blocking
 from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.seal import sealed
@@ -182,6 +184,49 @@ def test_a_signal_that_comes_with_the_last_answer_has_stopped_nothing(tmp_path, 
     ending = run_blocking(job_in(tmp_path, workspaces=one_at_a_time), wishes)
     assert (ending.exit_code, ending.stopped_by) == (exit_code, stopped_by)
     assert (ending.statement.total().pending == 0) == (stopped_by is None)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_signal_is_for_all_runs_of_a_program_that_go_on_at_once_and_those_that_outlast_another_still_hear_it(tmp_path, beside):
+    """Ctrl-C had reached the latest alone, and none once one was over; after them all it had led nowhere."""
+
+    def own(number, _frame):
+        raise AssertionError(number)
+
+    one_at_a_time = {name: {"concurrency": 1} for name in ("legal", "sales")}
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+
+    async def both() -> list[Ending]:
+        under_way, heard = anyio.Event(), anyio.Event()
+
+        async def meanwhile(_outcome):
+            under_way.set()
+            if beside:
+                await heard.wait()
+
+        async def hand_on(_outcome):
+            await (under_way.wait() if beside else asyncio.wait((one,)))
+            if not heard.is_set():
+                signal.raise_signal(signal.SIGTERM)
+                await heard.wait()
+
+        def note(text):
+            if "no new calls" in text:
+                heard.set()
+
+        wishes = Wishes(dotenv=None, page=None, handle_signals=True)
+        one = asyncio.ensure_future(run(job_in(tmp_path / "one", workspaces=one_at_a_time), replace(wishes, hand_on=meanwhile)))
+        other = await run(job_in(tmp_path / "other", workspaces=one_at_a_time), replace(wishes, hand_on=hand_on, note=note))
+        return [await one, other]
+
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        endings = asyncio.run(both())
+        assert signal.getsignal(signal.SIGTERM) is own
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [ending.stopped_by for ending in endings] == ["SIGTERM" if beside else None, "SIGTERM"]
 
 
 def test_rows_that_could_not_be_read_are_none_that_are_done(tmp_path):
