@@ -17,10 +17,11 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from select import POLLIN, poll
+from types import FrameType
 from typing import NamedTuple
 
 _LOOK_EVERY = 1.0
@@ -114,7 +115,7 @@ def _kept_for(thread: threading.Thread) -> set[int]:
 
 
 class _Ears:
-    """Hear signals in the main thread's event loop, for as long as anybody there watches."""
+    """Hear signals for the main thread's event loop, for as long as anybody there watches."""
 
     def __init__(self) -> None:
         self._watching: list[Callable[[int], None]] = []
@@ -124,10 +125,7 @@ class _Ears:
     def lent(self, come: Callable[[int], None], held_up: HeldUp) -> Iterator[None]:
         """Call *come* with each signal while the block lasts."""
         if not self._watching:
-            with ExitStack() as held:
-                before = held.enter_context(_received(self._came))
-                self._heed = held.enter_context(_overheard(before, held_up))
-                self._held = held.pop_all()
+            self._begin(held_up)
         self._watching.append(come)
         try:
             yield
@@ -136,8 +134,25 @@ class _Ears:
             if not self._watching:
                 self._held.close()
 
+    def _begin(self, held_up: HeldUp) -> None:
+        import asyncio  # noqa: PLC0415 - what else is here is needed before much is imported
+
+        loop = asyncio.get_running_loop()
+
+        def tell(number: int, _frame: FrameType | None = None) -> None:
+            loop.call_soon_threadsafe(self._came, number)
+
+        with ExitStack() as held:
+            self._listener = _Listener(numbers := heeded(), tell, held_up)
+            listens = self._listener.begin()
+            if listens:
+                held.callback(self._listener.end)
+            # Not by the loop's own means: what the program has it do at a signal would be forgotten by it.
+            held.enter_context(_handled(numbers, _by_the_listener if listens else tell))
+            self._held = held.pop_all()
+
     def _came(self, number: int) -> None:
-        self._heed()
+        self._listener.heed()
         for come in self._watching:
             come(number)
 
@@ -145,42 +160,29 @@ class _Ears:
 _ears = _Ears()
 
 
-@contextmanager
-def _received(come: Callable[[int], None]) -> Iterator[Collection[int]]:
-    """Have the running event loop call *come* with each signal that asks to stop; gives which those are."""
-    import asyncio  # noqa: PLC0415 - what else is here is needed before much is imported
-
-    loop, before = asyncio.get_running_loop(), {number: signal.getsignal(number) for number in heeded()}
-    try:
-        for number in before:
-            loop.add_signal_handler(number, come, number)
-        yield before
-    finally:
-        for number, handler in before.items():
-            # The loop leaves the system's own way, which ends a process without a word.
-            loop.remove_signal_handler(number)
-            if handler is not None:
-                signal.signal(number, handler)
+def _by_the_listener(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: a signal that has a handler is written into the listener's pipe."""
 
 
 @contextmanager
-def _overheard(numbers: Collection[int], held_up: HeldUp) -> Iterator[Callable[[], None]]:
-    """Hear signals before the event loop does, and hand them on to it; gives what it calls for each that it heeds."""
-    listener = _Listener(numbers, held_up)
-    listens = listener.begin()
+def _handled(numbers: Iterable[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let these signals lead to *handler* while the block lasts, and to what they did before after it."""
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
-        yield listener.heed
+        yield
     finally:
-        if listens:
-            listener.end()
+        for number, former in before.items():
+            # None is that of no Python: it cannot be put back, and the system's own way is what is left.
+            signal.signal(number, signal.SIG_DFL if former is None else former)
 
 
 class _Listener(threading.Thread):
-    """Hears what comes through a pipe of its own, and hands it on to the event loop."""
+    """Hears what comes through a pipe of its own: it is told to the event loop, and what is none of the run's goes where it went before."""
 
-    def __init__(self, numbers: Collection[int], held_up: HeldUp) -> None:
+    def __init__(self, numbers: Collection[int], tell: Callable[[int], object], held_up: HeldUp) -> None:
         super().__init__(name="batchrun signals", daemon=True)
         self._numbers = frozenset(numbers)
+        self._tell = tell
         self._held_up = held_up
         self._came = self._heeded = 0
         """Of *numbers*: changed by this thread, and by the event loop's, alone."""
@@ -230,12 +232,19 @@ class _Listener(threading.Thread):
                 kept = signal.sigtimedwait(self._numbers, 0)
                 came = b"" if kept is None else bytes([kept.si_signo])
                 looks += 1
-            # Counted before it is handed on: what the loop has heeded by then is not counted behind its back.
-            self._came += sum(number in self._numbers for number in came)
-            if came and self._loop >= 0:
-                with suppress(OSError):  # It is full of what nobody reads.
-                    os.write(self._loop, came)
+            for number in came:
+                self._hand_on(number)
             looks = self._see(looks)
+
+    def _hand_on(self, number: int) -> None:
+        if number in self._numbers:
+            # Counted before it is told: what the loop has heeded by then is not counted behind its back.
+            self._came += 1
+            with suppress(RuntimeError, MemoryError):  # The loop is closed, or there is no memory: then it is held up.
+                self._tell(number)
+        elif self._loop >= 0:
+            with suppress(OSError):  # It is full of what nobody reads.
+                os.write(self._loop, bytes([number]))
 
     def _see(self, looks: int) -> int:
         """See, after so many *looks* in which nothing was heeded that came, whether somebody is to be told, or the process is to end."""

@@ -186,6 +186,22 @@ def test_a_signal_that_comes_with_the_last_answer_has_stopped_nothing(tmp_path, 
     assert (ending.statement.total().pending == 0) == (stopped_by is None)
 
 
+def test_what_a_programs_own_loop_does_at_a_signal_it_does_again_once_a_run_that_listened_is_over(tmp_path):
+    """As a web server stops by one: it had heard none any more, and nothing but a kill had ended it."""
+
+    async def main() -> None:
+        heard = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, heard.set)
+        await run(job_in(tmp_path), Wishes(dotenv=None, page=None, handle_signals=True))
+        signal.raise_signal(signal.SIGTERM)
+        with anyio.fail_after(10):
+            await heard.wait()
+        loop.remove_signal_handler(signal.SIGTERM)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("beside", [True, False])
 def test_a_signal_is_for_all_runs_of_a_program_that_go_on_at_once_and_those_that_outlast_another_still_hear_it(tmp_path, beside):
     """Ctrl-C had reached the latest alone, and none once one was over; after them all it had led nowhere."""
