@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from batchrun.core.errors import JobError
 
@@ -32,9 +35,9 @@ def provide(connections: int, files: int, at_times: int = 0) -> None:
 
     Raises JobError where it does not. It is raised for those that are open *at_times*, too, as far as that goes.
     """
-    needed = _open_now() + connections + files + _SPARE
+    needed = _runs.may_have_open() + connections + files + _SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = needed + at_times
+    wanted = needed + at_times + _runs.at_times
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
     if hard != resource.RLIM_INFINITY:
@@ -46,6 +49,44 @@ def provide(connections: int, files: int, at_times: int = 0) -> None:
             f"this run may have {needed:,} files and connections open at a time ({connections:,} calls in flight, {files:,} output files), "
             f"and this process may have {hard:,}: {_way_out(needed)}, or lower concurrency"
         ) from None
+
+
+@contextmanager
+def provided(connections: int, files: int, at_times: int = 0) -> Iterator[None]:
+    """Provide for a run while the block lasts: another of this process, which begins meanwhile, does not count on the same again."""
+    with _runs.lock:
+        provide(connections, files, at_times)
+        _runs.begin(connections + files, at_times)
+    try:
+        yield
+    finally:
+        with _runs.lock:
+            _runs.end(connections + files, at_times)
+
+
+class _Runs:
+    """What the runs that go on in this process may have open, much of which they are still to open."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.at_times = self._theirs = self._before = 0
+
+    def begin(self, theirs: int, at_times: int) -> None:
+        if not self._theirs:
+            self._before = _open_now()
+        self._theirs += theirs
+        self.at_times += at_times
+
+    def end(self, theirs: int, at_times: int) -> None:
+        self._theirs -= theirs
+        self.at_times -= at_times
+
+    def may_have_open(self) -> int:
+        """What is open now, or will be beside what was before the first of them began."""
+        return max(_open_now(), self._before + self._theirs if self._theirs else 0)
+
+
+_runs = _Runs()
 
 
 def _way_out(needed: int) -> str:

@@ -20,7 +20,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from time import time
@@ -149,7 +149,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         opening = await _begun(stack, settings)
         way = UnderWay()
         await stack.enter_async_context(heard(way, wishes))
-        _provide_descriptors(job, settings.workspaces, opening)
+        stack.enter_context(_descriptors(job, settings.workspaces, opening))
         lanes = opening.plan.lanes()
         to_come = noticed.prices_to_come(prices_of(job), lanes, settings.workspaces, time())
         for note in (*opening.notes, *noticed.shared_keys(keys, {name for name, _ in lanes}), *to_come):
@@ -217,13 +217,13 @@ def _open(stack: AsyncExitStack, settings: _Settings, on_index: Callable[[int, i
     return stack.enter_context(opening)
 
 
-def _provide_descriptors(job: Job, workspaces: Mapping[str, Workspace], opening: Opening) -> None:
+def _descriptors(job: Job, workspaces: Mapping[str, Workspace], opening: Opening) -> AbstractContextManager[None]:
     left = Counter[str]()
     for (workspace, _), rows in opening.plan.lanes().items():
         left[workspace] += rows
     # The simulator answers in this process: each of its connections has both its ends here.
     ends = sum(min(workspaces[name].concurrency, rows) * (2 if workspaces[name].endpoint.simulated else 1) for name, rows in left.items())
-    descriptors.provide(ends, 2 * len(left) + 1, most_open_for_media(job, opening.source))
+    return descriptors.provided(ends, 2 * len(left) + 1, most_open_for_media(job, opening.source))
 
 
 async def _planned(

@@ -14,7 +14,7 @@ import pytest
 
 from batchrun.core.errors import JobError
 from batchrun.core.jobs.job import Job
-from batchrun.edge.descriptors import provide
+from batchrun.edge.descriptors import provide, provided
 from batchrun.running.one_run import Wishes, run_blocking
 
 
@@ -95,6 +95,22 @@ def test_a_run_provides_for_its_connections_and_files_before_any_call(tmp_path):
         ending = run_blocking(job, Wishes(dotenv=None))
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 400
     assert (ending.exit_code, ending.statement.total().retries) == (0, 0)
+
+
+def test_runs_of_one_program_that_go_on_at_once_are_each_provided_for(tmp_path):
+    """The second had counted on the connections that the first was still to open: most calls of both failed."""
+    already = len(list(Path("/dev/fd").iterdir()))
+    with limited(already + 70):
+        with provided(100, 20, 50):
+            with provided(200, 10):
+                assert 380 + already <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 380 + already + 80
+            provide(210, 0)
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 380 + already + 80
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        provide(soft - already - 70, 0)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == soft, "what a run that is over had is free again"
+        with provided(hard - already - 100, 0), pytest.raises(JobError, match="lower concurrency"), provided(hard - already - 100, 0):
+            pass
 
 
 def verb_under(limit, *arguments, home):
