@@ -38,7 +38,8 @@ class Wishes:
     wait: bool = False
     """Go on probing, and wait for workspaces that are closed, when only such rows are left, instead of ending."""
     handle_signals: bool = False
-    """Let Ctrl-C and SIGTERM drain the run, and end the process where it lost a step for want of memory; on the main thread only."""
+    """Let Ctrl-C and SIGTERM drain the run, as all that listen, and end the process where it lost a step for want of memory; on the main
+    thread only."""
     dotenv: str | Path | None = Path(".env")
     page: Language | None = "en"
     """The language of the page that is written at the end; None for no page."""
