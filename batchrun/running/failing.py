@@ -70,7 +70,8 @@ class Theirs:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, Exception) and self.raised is None:
+        # What ends the program is theirs, too; a cancellation may be nobody's.
+        if error is not None and not isinstance(error, asyncio.CancelledError | GeneratorExit) and self.raised is None:
             self.raised = error
 
     def heard(self, wishes: Wishes) -> Wishes:

@@ -304,6 +304,17 @@ def test_what_a_function_of_the_caller_raises_comes_out_as_it_is_and_the_run_can
     assert (ending.exit_code, ending.statement.total().answered) == (3, 12)
 
 
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
+def test_a_function_of_the_caller_may_end_the_program_and_no_group_of_errors_comes_out_for_it(tmp_path, end):
+    def note(text):
+        raise end(text)
+
+    job = job_in(tmp_path)
+    (tmp_path / "rows.jsonl").write_bytes(b"no row, of which a note is made")
+    with pytest.raises(end, match="line is no row"):
+        run_blocking(job, Wishes(dotenv=None, page=None, note=note))
+
+
 def test_a_description_that_is_taken_away_under_a_run_keeps_no_later_one_out(tmp_path):
     async def hand_on(_outcome):
         (tmp_path / "run" / "run.json").unlink(missing_ok=True)
