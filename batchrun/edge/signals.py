@@ -22,7 +22,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from select import POLLIN, poll
 from types import FrameType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at what the kernel keeps."""
@@ -43,10 +46,13 @@ async def watch(drain: Callable[[str], None], stop: Callable[[], None], held_up:
 
     Several may watch at a time: each signal is for all of them. Once none does, signals lead to what they did before.
     """
-    import anyio  # noqa: PLC0415 - what else is here is needed before much is imported
+    import asyncio  # noqa: PLC0415 - what else is here is needed before much is imported
+
+    import anyio  # noqa: PLC0415
 
     come, came = anyio.create_memory_object_stream[int](math.inf)
-    with come, came, _ears.lent(come.send_nowait, held_up):
+    ears = _ears.setdefault(loop := asyncio.get_running_loop(), _Ears(loop))
+    with come, came, ears.lent(come.send_nowait, held_up):
         asked = False
         async for number in came:
             if asked:
@@ -115,9 +121,10 @@ def _kept_for(thread: threading.Thread) -> set[int]:
 
 
 class _Ears:
-    """Hear signals for the main thread's event loop, for as long as anybody there watches."""
+    """Hear signals for an event loop of the main thread, for as long as anybody there watches."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop
         self._watching: list[Callable[[int], None]] = []
         self._held = ExitStack()
 
@@ -132,24 +139,21 @@ class _Ears:
         finally:
             self._watching.remove(come)
             if not self._watching:
+                del _ears[self._loop]
                 self._held.close()
 
     def _begin(self, held_up: HeldUp) -> None:
-        import asyncio  # noqa: PLC0415 - what else is here is needed before much is imported
-
-        loop = asyncio.get_running_loop()
-
-        def tell(number: int, _frame: FrameType | None = None) -> None:
-            loop.call_soon_threadsafe(self._came, number)
-
         with ExitStack() as held:
-            self._listener = _Listener(numbers := heeded(), tell, held_up)
+            self._listener = _Listener(numbers := heeded(), self._hear, held_up)
             listens = self._listener.begin()
             if listens:
                 held.callback(self._listener.end)
             # Not by the loop's own means: what the program has it do at a signal would be forgotten by it.
-            held.enter_context(_handled(numbers, _by_the_listener if listens else tell))
+            held.enter_context(_handled(numbers, _by_the_listener if listens else self._hear))
             self._held = held.pop_all()
+
+    def _hear(self, number: int, _frame: FrameType | None = None) -> None:
+        self._loop.call_soon_threadsafe(self._came, number)
 
     def _came(self, number: int) -> None:
         self._listener.heed()
@@ -157,7 +161,8 @@ class _Ears:
             come(number)
 
 
-_ears = _Ears()
+_ears: dict[AbstractEventLoop, _Ears] = {}
+"""Of those that hear something: a process that is forked while one listens has a loop of its own, in which nobody does yet."""
 
 
 def _by_the_listener(_number: int, _frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
+import anyio.lowlevel
 import orjson
 import pytest
 
@@ -19,7 +20,7 @@ from batchrun.core.ledger.seal import sealed
 from batchrun.core.ledger.usage_fields import usage_fields
 from batchrun.core.model import Usage
 from batchrun.core.progress import Progress
-from batchrun.edge import run_directory
+from batchrun.edge import run_directory, signals
 from batchrun.running.wishes import Wishes
 from batchrun.telling.foresight import look_ahead
 
@@ -243,6 +244,33 @@ def test_a_signal_is_for_all_runs_of_a_program_that_go_on_at_once_and_those_that
     finally:
         signal.signal(signal.SIGTERM, before)
     assert [ending.stopped_by for ending in endings] == ["SIGTERM" if beside else None, "SIGTERM"]
+
+
+def test_a_loop_hears_signals_though_another_was_left_in_the_midst_of_hearing_them():
+    """As in a process that was forked while a run listened: it has a loop of its own, and what the other did is in its memory still."""
+    held_up, told = signals.HeldUp(lambda: None, lambda: None), list[str]()
+
+    async def hear() -> None:
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(signals.watch, lambda _name: beside.cancel_scope.cancel(), lambda: None, held_up)
+            await anyio.lowlevel.checkpoint()
+            signal.raise_signal(signal.SIGTERM)
+            with anyio.fail_after(10):
+                await anyio.sleep_forever()
+
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: told.append("the program"))
+    left = asyncio.new_event_loop()
+    try:
+        watching = left.create_task(signals.watch(told.append, lambda: None, held_up))
+        left.run_until_complete(anyio.lowlevel.checkpoint())
+        asyncio.run(hear())
+        watching.cancel()
+        left.run_until_complete(asyncio.wait((watching,)))
+        signal.raise_signal(signal.SIGTERM)
+        assert told == ["the program"]
+    finally:
+        left.close()
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_rows_that_could_not_be_read_are_none_that_are_done(tmp_path):
