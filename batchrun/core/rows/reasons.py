@@ -64,7 +64,10 @@ def _common(differs: re.Match[str]) -> str:
     return "#" if differs[0][0].isdigit() else differs[0]
 
 
-_wrong_at_once = re.compile(r"not JSON: unexpected character(, .*)? at column 1").fullmatch
+_begins_as_headings_do = re.compile(
+    r"not JSON: ((unexpected character|invalid literal)(, .*)? at column 1|unexpected content .*, behind text in quotes: .*)"
+).fullmatch
+"""A word, one that begins as ``true``, ``false`` or ``null`` do, or one in quotes."""
 
 HINTS: Mapping[str, Callable[[Reason], bool]] = {
     "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array; the last "
@@ -75,13 +78,13 @@ HINTS: Mapping[str, Callable[[Reason], bool]] = {
     "a byte order mark stands where a file was put behind another: sed 's/^\\xef\\xbb\\xbf//' takes it away": (
         lambda each: each.said.startswith("not JSON: ") and "byte order mark" in each.said
     ),
-    # Of a file whose very first letter is wrong, that may be all.
+    # Of a file whose very first word is wrong, that may be all.
     "a table with headings (CSV) is made JSON lines by: "
     'python3 -c \'import csv, json, sys; sys.stdin.reconfigure(encoding="utf-8-sig", newline=""); head = sys.stdin.readline(); '
     'by = max(",;\\t", key=head.count); [print(json.dumps({name: cell for name, cell in row.items() if cell})) '
     "for row in csv.DictReader(sys.stdin, next(csv.reader([head], delimiter=by)), delimiter=by)]'": (
         # Older versions of the parser say only that it is unexpected, newer ones what they had expected there too.
-        lambda each: each.place.endswith(", line 1") and bool(_wrong_at_once(each.said))
+        lambda each: each.place.endswith(", line 1") and bool(_begins_as_headings_do(each.said))
     ),
     "instructions (Alpaca) are made rows by: python3 -c 'import json, sys; "
     '[print(json.dumps({"prompt": "\\n\\n".join(filter(None, (row["instruction"], row.get("input"))))})) '

@@ -74,6 +74,8 @@ def why_not_json(text: bytes, error: orjson.JSONDecodeError) -> str:
     elif word := _NO_WORDS.match(letters, error.colno - 1):
         right = word[1].lower() if word[1].lower() in {"true", "false"} else "null"
         hint = f", where {word[1]} stands: JSON has no such word, and wants {right}"
+    elif letters.startswith('"') and error.msg.startswith("unexpected content"):
+        hint = ", behind text in quotes: a row is an object, in { }"
     return f"not JSON: {said} at column {error.colno}{hint}"
 
 

@@ -128,6 +128,19 @@ def test_lines_of_a_data_set_to_train_by_are_told_how_to_be_made_rows_and_what_i
     assert messages[-1]["role"] == "user"
 
 
+@pytest.mark.parametrize(
+    "headings", ["id,prompt", "text,label", "ticket;prompt", "name\tprompt", "full_text,id", '"id","prompt"', '"text";"id"']
+)
+def test_a_table_is_known_whatever_its_first_heading_begins_with_and_in_quotes_or_not(headings):
+    (hint,) = [*told(1, reasons_of(why(headings.encode(), "legal")).most_frequent())][1:]
+    assert hint.startswith("a table with headings (CSV) is made JSON lines by: ")
+
+
+@pytest.mark.parametrize("line", ['{"prompt": "a"},', '{"prompt": "a"}{"prompt": "b"}', '["a"],', '{"prompt": tru}'])
+def test_a_first_line_that_is_an_object_with_something_wrong_is_no_table(line):
+    assert len([*told(1, reasons_of(why(line.encode(), "legal")).most_frequent())]) == 1
+
+
 def test_a_broken_line_among_others_is_no_table():
     reasons = Reasons()
     reasons.add("rows.jsonl", 7, said := why(b"}", "legal"))
@@ -140,6 +153,7 @@ def test_a_broken_line_among_others_is_no_table():
         ("not JSON: unexpected character at column 1", "a table with headings"),
         ("not JSON: unexpected character, expected a JSON value at column 1", "a table with headings"),
         ("not JSON: unexpected character at column 12", None),
+        ("not JSON: invalid literal at column 1", "a table with headings"),
         ("not JSON: byte order mark (BOM) is not supported at column 1", "a byte order mark"),
         ("not JSON: UTF-8 byte order mark (BOM) is not supported at column 1", "a byte order mark"),
     ],

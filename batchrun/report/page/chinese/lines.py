@@ -62,6 +62,10 @@ OF_LINES = (
         r"not JSON: (?P<why>.+) at column (?P<column>\d+); the line holds carriage returns: lines must end in LF or CRLF",
         "不是 JSON（第 {column} 列：{why}）；该行含回车符：行须以 LF 或 CRLF 结尾",
     ),
+    (
+        r"not JSON: (?P<why>.+) at column (?P<column>\d+), behind text in quotes: a row is an object, in { }",
+        "不是 JSON（第 {column} 列：{why}）：位于引号内的文本之后；每行应为 {{ }} 中的对象",
+    ),
     (r"not JSON: (?P<why>.+) at column (?P<column>\d+)", "不是 JSON（第 {column} 列：{why}）"),
     (r"(?:an array|a string|a number|true or false|null): a line must be one JSON object", "每行必须是一个 JSON 对象"),
     (r"nested deeper than (?P<n>\d+) levels", "嵌套超过 {n} 层"),
