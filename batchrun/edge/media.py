@@ -49,7 +49,9 @@ _ADVICE = {
         "correct the path in the row or put the file there; a relative path starts at the input file's folder, and content in base64 "
         f"begins with data:image/png;base64, (or its own type); {_AGAIN}"
     ),
-    "media_outside_root": f"correct the path in the row, or put the file into that folder; {_AGAIN}",
+    "media_outside_root": (
+        f"correct the path in the row, put the file into that folder, or have [media] root name one that holds it; {_AGAIN}"
+    ),
     "media_too_large": f"make the file smaller, or put an http(s) URL into the row, which the provider fetches itself; {_AGAIN}",
     "media_unreadable": f"correct the path in the row, or make it a file that may be read; {_AGAIN}",
     "media_type": f"correct the path in the row, or convert the file; {_AGAIN}",

@@ -340,7 +340,9 @@ def test_a_root_of_the_job_bounds_what_local_paths_may_name(made, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a.png").write_bytes(PNG)
     row = {"messages": seeing("../elsewhere/a.png")}
-    assert made(row).refused().code == "media_outside_root"
+    failure = made(row).refused()
+    assert failure.code == "media_outside_root"
+    assert "[media] root" in failure.advice
     assert body(made(row, media={"root": str(tmp_path / "elsewhere")}).ready())["messages"] == seeing(PNG_URL)
 
 

@@ -121,7 +121,9 @@ MESSAGES = {
     "with data:image/png;base64, (or its own type)": (
         "修正该行中的路径，或将文件放到该处；相对路径从输入文件所在文件夹算起，base64 内容以 data:image/png;base64,（或相应类型）开头"
     ),
-    "correct the path in the row, or put the file into that folder": "修正该行中的路径，或将文件放入该文件夹",
+    "correct the path in the row, put the file into that folder, or have [media] root name one that holds it": (
+        "修正该行中的路径，或将文件放入该文件夹，或以 [media] root 指明包含它的文件夹"
+    ),
     "make the file smaller, or put an http(s) URL into the row, which the provider fetches itself": (
         "缩小文件，或在该行中填写 http(s) URL，由服务商自行获取"
     ),
