@@ -47,20 +47,18 @@ _AGAIN = "the row runs at the next start with --retry-rejected"
 _ADVICE = {
     "media_missing": (
         "correct the path in the row or put the file there; a relative path starts at the input file's folder, and content in base64 "
-        f"begins with data:image/png;base64, (or its own type); {_AGAIN}"
+        "begins with data:image/png;base64, (or its own type)"
     ),
-    "media_outside_root": (
-        f"correct the path in the row, put the file into that folder, or have [media] root name one that holds it; {_AGAIN}"
-    ),
-    "media_too_large": f"make the file smaller, or put an http(s) URL into the row, which the provider fetches itself; {_AGAIN}",
-    "media_unreadable": f"correct the path in the row, or make it a file that may be read; {_AGAIN}",
-    "media_type": f"correct the path in the row, or convert the file; {_AGAIN}",
+    "media_outside_root": "correct the path in the row, put the file into that folder, or have [media] root name one that holds it",
+    "media_too_large": "make the file smaller, or put an http(s) URL into the row, which the provider fetches itself",
+    "media_unreadable": "correct the path in the row, or make it a file that may be read",
+    "media_type": "correct the path in the row, or convert the file",
 }
 _PASSES = "usually passes: it is tried again; if it stays, look at the disk and at the limit of open files (ulimit -n)"
 
 
 class MediaRoot:
-    """The folder that no local path may leave; `read` gets one file of it."""
+    """The folder that no local path may leave; `read` gets one file of it, `look` tells whether it would."""
 
     def __init__(self, root: Path) -> None:
         self._named = root
@@ -76,13 +74,21 @@ class MediaRoot:
         Blocks as long as the disk does: call it in a worker thread. Calls may overlap; each holds one file open, and twice to three times
         its size in memory.
         """
-        read = self._read(beside / local_path(medium.url))
-        url = read if isinstance(read, _Unfit) else _data_url(medium.kind, read)
-        return _failure(medium, url) if isinstance(url, _Unfit) else url
+        read = self._read(medium, beside, MAX_FILE_BYTES + 1)
+        return _failure(medium, read) if isinstance(read, _Unfit) else read
 
-    def _read(self, path: Path) -> bytes | _Unfit:
+    def look(self, medium: Medium, beside: Path) -> Failure | None:
+        """What `read` would refuse the file over that *medium* names, as far as its first bytes tell. Blocks as that does."""
+        read = self._read(medium, beside, _HEAD)
+        return _failure(medium, read, then="") if isinstance(read, _Unfit) else None
+
+    def _read(self, medium: Medium, beside: Path, most: int) -> str | _Unfit:
+        content = self._resolved(beside / local_path(medium.url), most)
+        return content if isinstance(content, _Unfit) else _data_url(medium.kind, content)
+
+    def _resolved(self, path: Path, most: int) -> bytes | _Unfit:
         try:
-            return self._content(os.path.realpath(path))
+            return self._content(os.path.realpath(path), most)
         except OSError as error:
             return _refused(error)
         except ValueError:  # NUL, or half a surrogate pair
@@ -90,14 +96,14 @@ class MediaRoot:
         except RecursionError:  # os.path.realpath of Python 3.11 follows links by calling itself
             return _Unfit("media_unreadable", "leads through too many links")
 
-    def _content(self, resolved: str) -> bytes | _Unfit:
+    def _content(self, resolved: str, most: int = MAX_FILE_BYTES + 1) -> bytes | _Unfit:
         root, names = _names(self._root), _names(resolved)
         if names[: len(root)] != root:
             return _Unfit("media_outside_root", f"leads out of the folder that holds the media, {_named(self._root)}")
         with _opened(self._root, names[len(root) :]) as descriptor:
             mode = os.fstat(descriptor).st_mode
             if stat.S_ISREG(mode):
-                return _beginning(descriptor, MAX_FILE_BYTES + 1)
+                return _beginning(descriptor, most)
             return _Unfit("media_unreadable", f"is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not a file")
 
 
@@ -206,8 +212,8 @@ class _Unfit(NamedTuple):
     passing: bool = False
 
 
-def _failure(medium: Medium, unfit: _Unfit) -> Failure:
-    fault, advice = (Fault.AGAIN, _PASSES) if unfit.passing else (Fault.REJECT, _ADVICE[unfit.code])
+def _failure(medium: Medium, unfit: _Unfit, then: str = f"; {_AGAIN}") -> Failure:
+    fault, advice = (Fault.AGAIN, _PASSES) if unfit.passing else (Fault.REJECT, _ADVICE[unfit.code] + then)
     return Failure(fault, Scope.ROW, unfit.code, f"the {medium.kind} {_named(medium.url)} {unfit.what}", advice)
 
 

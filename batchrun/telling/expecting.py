@@ -22,12 +22,14 @@ from batchrun.core.limits.quota import Quota
 from batchrun.core.model import Row, Usage
 from batchrun.core.scheduling.expected import Expected, LaneKey, lognormal
 from batchrun.core.scheduling.lane_plan import LanePlan
+from batchrun.core.scheduling.prospects import Obstacle
 from batchrun.edge import history
 from batchrun.edge.latest import latest_lines
 from batchrun.running.opening import Opening
 from batchrun.running.planning import Learnt, lane_of, read_learnt
 from batchrun.telling.costing import thinned
 from batchrun.telling.lengths import Lengths, lengths_of
+from batchrun.telling.obstacles import without_files
 from batchrun.telling.sampling import Most, Sample, asked_of, measured, most_of, sampled, some_of
 
 FIRST_LATENCY, LATENCY_A_TOKEN, _SPREAD = 1.0, 0.02, 0.4
@@ -62,6 +64,8 @@ class ExpectedLane:
     calls: tuple[Usage, ...]
     """Some that are like its own."""
     most: Most
+    obstacles: tuple[Obstacle, ...] = ()
+    """What its rows would be rejected over, by those that were read."""
     input_tokens: float = 0.0
 
     @property
@@ -147,7 +151,8 @@ def expected_lane(
         tokens=lambda ordinal: lengths.of(line_bytes(ordinal)) + output,
     )
     expected = _with_shares(Expected(latencies, costs), seen.totals.get(key, Totals()), plan)
-    lane = ExpectedLane(plan, output, expected, told, calls, most_of(job, workspace, model, read))
+    obstacles = (*without_files(job, key, len(rows), opening.source, read),)
+    lane = ExpectedLane(plan, output, expected, told, calls, most_of(job, workspace, model, read), obstacles)
     lane.input_tokens = math.fsum(lengths.of(line_bytes(row)) for row in rows)
     return lane
 

@@ -61,7 +61,8 @@ def look_ahead(
             expected_lane(job, workspaces[name], model, opening, seen, unfit.get((name, model), frozenset()), lanes=len(counts))
             for name, model in counts
         ]
-        obstacles = (*wrong.parked(parked, counts), *wrong.unfitting(unfit), *wrong.set_aside(opening, workspaces))
+        rejected = (each for lane in lanes if lane.key not in parked for each in lane.obstacles)
+        obstacles = (*wrong.parked(parked, counts), *wrong.unfitting(unfit), *rejected, *wrong.set_aside(opening, workspaces))
         told = _priced(_told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools), lanes, job, workspaces, begins_at)
         calls = {lane.key: lane.calls for lane in lanes}
         affording = Affording(job, workspaces, directory, calls, {lane.key: lane.most.bounds for lane in lanes}, begins_at)

@@ -1,21 +1,25 @@
-"""What a run would park or reject, found before a call: keys, models, routes, rows that fit no minute, lines that are no row."""
+"""What a run would park or reject, found before a call: keys, models, routes, rows that fit no minute, local files, bad lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from batchrun.core.jobs.job import Workspace
-from batchrun.core.model import Scope
+from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.model import Failure, Fault, Row, Scope
+from batchrun.core.rows.parts import media_of
 from batchrun.core.rows.reasons import HINTS, is_of_a_workspace, known
 from batchrun.core.rows.routes import NoRoute, route
 from batchrun.core.scheduling.expected import LaneKey
 from batchrun.core.scheduling.prospects import Obstacle
+from batchrun.edge.media import MediaRoot
+from batchrun.edge.source import Source
 from batchrun.running.opening import Opening
 from batchrun.running.parks import parks_before_any_call
 from batchrun.running.planning import least_tpm, read_learnt
-from batchrun.telling.sampling import input_of
+from batchrun.telling.sampling import Read, input_of
 
 _MOST_TOKENS_A_BYTE = 0.25
 """No text comes to more by the estimate."""
@@ -71,6 +75,24 @@ def unfitting(unfit: Mapping[LaneKey, frozenset[int]]) -> Iterator[Obstacle]:
         if rows:
             said = "more input tokens than the tightest tpm lets through in a minute: the run would reject them"
             yield Obstacle(_where(workspace, model), len(rows), said, "raise tpm in the job, or make the rows smaller")
+
+
+def without_files(job: Job, lane: LaneKey, count: int, source: Source, read: Read) -> Iterator[Obstacle]:
+    """What of a lane's *count* rows, by those that were *read*, would be rejected over the local files that they name; a kind at a time."""
+    found: dict[str, list[Failure]] = {}
+    for ordinal, row in read:
+        if (failure := _over_files(row, source.folder(ordinal), job.media.root)) is not None:
+            found.setdefault(failure.code, []).append(failure)
+    for code, (first, *more) in found.items():
+        some = f", as the {len(read):,} rows tell that were looked at" if len(read) < count else ""
+        yield Obstacle(_where(*lane), round(count * (1 + len(more)) / len(read)), f"{code}: {first.message}{some}", first.advice)
+
+
+def _over_files(row: Row, beside: Path, root: str | None) -> Failure | None:
+    """Why a row would be rejected before its call; what only may be, as a disk that does not answer, is none."""
+    folder = MediaRoot(Path(root) if root else beside)
+    looks = (folder.look(each, beside) for each in media_of(row.body["messages"]) if each.is_local)
+    return next((each for each in looks if each is not None and each.fault is Fault.REJECT), None)
 
 
 def set_aside(opening: Opening, workspaces: Iterable[str]) -> Iterator[Obstacle]:

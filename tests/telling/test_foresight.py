@@ -230,6 +230,33 @@ def test_a_row_that_just_fits_its_tpm_is_no_obstacle():
     assert planned(job_of(workspaces={"legal": {"tpm": 60_000}})).obstacles == ()
 
 
+def picture(name):
+    return [{"role": "user", "content": [{"image": name}, {"text": "What is it?"}]}]
+
+
+def test_rows_whose_local_files_would_be_refused_are_told_by_kind_with_the_way_out():
+    for name in ("a.png", "in/b.png", "other/c.png"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 99)
+    names = ["b.png", "../other/c.png", "gone.png", "https://x.example/e.png", "../a.png"]
+    write([{"id": name, "workspace": "legal", "messages": picture(name)} for name in names], "in/rows.jsonl")
+    job = {"job": {"input": "in/rows.jsonl", "output": "run"}, "workspaces": {"legal": {"model": "qwen-vl-plus"}}}
+    found, told = obstacles(job_of(**job))
+    assert found == [("workspace legal, qwen-vl-plus", 2), ("workspace legal, qwen-vl-plus", 1)]
+    outside, gone = told.obstacles
+    assert (outside.said.partition(":")[0], gone.said.partition(":")[0]) == ("media_outside_root", "media_missing")
+    assert "[media] root" in outside.advice
+    assert not any("--retry-rejected" in each.advice for each in told.obstacles), "nothing was rejected yet"
+    assert [each.said for each in planned(job_of(**job, media={"root": "."})).obstacles] == [gone.said]
+
+
+def test_of_many_rows_some_are_looked_at_and_tell_how_many_would_be_rejected_over_their_files():
+    write([{"id": str(number), "workspace": "legal", "messages": picture("gone.png")} for number in range(1000)])
+    found, told = obstacles(job_of(workspaces={"legal": {"model": "qwen-vl-plus"}}))
+    assert found == [("workspace legal, qwen-vl-plus", 1000)]
+    assert told.obstacles[0].said.endswith(", as the 200 rows tell that were looked at")
+
+
 def test_input_lines_that_are_no_row_are_counted_by_kind_and_the_first_of_each_is_shown():
     good, unknown = '{"id": "a", "workspace": "legal", "prompt": "Hi"}', '{"id": "b", "workspace": "nobody", "prompt": "Hi"}'
     Path("in.jsonl").write_text(f"{good}\nnot json\n{unknown}\n{unknown}\n")
