@@ -179,9 +179,10 @@ def _tell(found: Report, only: str | None) -> None:
         tell(f"no row: {reason}", err=True)
     for line in told_as_parked(standing_still(found, only)):
         tell(line, err=True)
-    if simulated := made_up(found.taken, only):
+    simulated = made_up(found.taken, only)
+    if simulated.where and not simulated.all:
         told = "the simulator answered there: its tokens and money are made up, and stand in these sums beside real ones"
-        tell(f"{shortened(simulated)}: {told}", err=True)
+        tell(f"{shortened(simulated.where)}: {told}", err=True)
     for each in found.left_out:
         tell(f"not counted: {each.why}", err=True)
     for path in found.overlapping:

@@ -19,7 +19,7 @@ from batchrun.report.page.document import page
 from batchrun.report.page.languages import Language
 from batchrun.report.page.subject import Parked, Ran, Subject
 from batchrun.running.statements import BY
-from batchrun.telling.reporting import Into, Report, Taken, why_no_rows
+from batchrun.telling.reporting import Into, Report, Taken, made_up, why_no_rows
 from batchrun.telling.standing import stood_still, table
 
 
@@ -43,6 +43,7 @@ def publish(
 ) -> None:  # fmt: skip
     """Write the page of *report*, which was made with its course and by *by*. Raises LedgerError where it cannot be written."""
     zone = ZoneInfo(report.statement.attribution.zone)
+    simulated = made_up(report.taken, only)
     described = [(run_directory.read_description(taken.path) or {}) for taken in report.taken]
     subject = Subject(
         runs=[_ran(taken, told) for taken, told in zip(report.taken, described, strict=True)],
@@ -54,6 +55,7 @@ def publish(
         parked=standing_still(report, only),
         workspace=only,
         by=tuple(by),
+        made_up="made_up" if simulated.all else "partly_made_up" if simulated.where else None,
         no_rows=why_no_rows(report.taken) if only is None else (),
     )
     with into(path) as file:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from batchrun.core.classes import slotted, value
@@ -126,8 +126,17 @@ def why_no_rows(taken: Iterable[Taken]) -> list[Reason]:
     return sorted(why, key=lambda each: -each.lines)[:MOST_SHOWN]
 
 
-def made_up(taken: Iterable[Taken], only: str | None = None) -> list[str]:
-    """Where the simulator answered, in sums that hold real answers too: runs or, of those that have both, their workspaces."""
+class MadeUp(NamedTuple):
+    """What the simulator answered."""
+
+    where: list[str]
+    """Runs or, of those that have real answers too, their workspaces."""
+    all: bool
+    """Whether there is nothing else."""
+
+
+def made_up(taken: Iterable[Taken], only: str | None = None) -> MadeUp:
+    """Tell what of these runs, or of one workspace's part in them, the simulator answered."""
     found, real = [], False
     for run in taken:
         told = run_directory.read_description(run.path) or {}
@@ -138,7 +147,7 @@ def made_up(taken: Iterable[Taken], only: str | None = None) -> list[str]:
         real = real or len(simulated) < len(asked)
         if simulated:
             found.append(str(run.path) if len(simulated) == len(asked) else f"{run.path} ({shortened(simulated)})")
-    return found if real else []
+    return MadeUp(found, bool(found) and not real)
 
 
 def named(path: Path) -> AbstractContextManager[IO[bytes]]:

@@ -138,6 +138,28 @@ def test_sums_of_made_up_and_real_money_say_so(tmp_path):
         assert said not in ask(*runs).stderr
 
 
+def test_a_page_of_what_the_simulator_answered_says_that_its_money_is_made_up(tmp_path):
+    """It is the page for whoever pays, and a rehearsal's looked like a month's."""
+
+    def of(run, **endpoints):
+        tables = {name: {"endpoint": endpoint, "api_key_env": "K"} for name, endpoint in endpoints.items()}
+        return night(tmp_path / run, run, job={"job": {"input": "rows.jsonl"}, "workspaces": tables})
+
+    real, rehearsed = of("real", legal="public", sales="public"), of("rehearsed", legal="simulator", sales="simulator")
+    mixed = of("mixed", legal="simulator", sales="public")
+    wholly, partly = 'data-t="made_up"', 'data-t="partly_made_up"'
+    for arguments, says in (
+        ([real], (False, False)),
+        ([rehearsed], (True, False)),
+        ([real, rehearsed], (False, True)),
+        ([mixed], (False, True)),
+        ([mixed, "--workspace", "legal"], (True, False)),
+        ([mixed, "--workspace", "sales"], (False, False)),
+    ):
+        page = ask(*arguments, "--html", "-").stdout
+        assert (wholly in page, partly in page) == says, arguments
+
+
 def test_a_run_is_told_by_workspace_and_model_with_what_was_wasted_saved_and_is_unknown(tmp_path):
     shown = ask(night(tmp_path / "night")).stdout.splitlines()
     assert " ".join(shown[0].split()) == "workspace model answered rejected pending calls retries reasks in doubt input output CNY"

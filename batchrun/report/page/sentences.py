@@ -33,6 +33,11 @@ SAID: dict[str, tuple[str, str]] = {
         "未完成：还有 {n} 行在等待，且有事项需要人工处理。",
     ),
     "nothing_to_do": ("There was nothing to do.", "没有需要处理的行。"),
+    "made_up": ("The simulator answered: the tokens and the money here are made up.", "由模拟器回答：此处的 Token 与费用均非真实。"),
+    "partly_made_up": (
+        "The simulator answered some of this: its tokens and money are made up, and stand in these sums beside real ones.",
+        "部分由模拟器回答：其 Token 与费用并非真实，但与真实数据一并计入合计。",
+    ),
     # The four questions.
     "spent": ("Spent", "花费"),
     "spent_by": ("By whom", "由谁花费"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from batchrun.core.classes import value
@@ -66,6 +66,8 @@ class Subject:
     """Whose page it is; None for everybody's."""
     by: Sequence[str] = ()
     """What the statement tells apart beside workspace and model."""
+    made_up: Literal["made_up", "partly_made_up"] | None = None
+    """Whether the simulator answered, and nobody else did."""
     no_rows: Sequence[Reason] = ()
     """Why most of the input lines that are no row are none."""
 

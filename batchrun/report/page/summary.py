@@ -27,7 +27,8 @@ def answers(subject: Subject, words: Words) -> Markup:
         _card(words, "done", "done", _done(subject, words)),
         _card(words, "trouble", "wrong", _trouble(subject, words)),
     )
-    return h("div", _verdict(subject, words), h("div", cards, class_="cards"))
+    made_up = _say_verdict(words, "wait", subject.made_up, 0) if subject.made_up else None
+    return h("div", _verdict(subject, words), made_up, h("div", cards, class_="cards"))
 
 
 def _switches(words: Words) -> Markup:
