@@ -1,4 +1,4 @@
-"""Things with their number, and many names, as people read them."""
+"""Things with their number, times and many names, as people read them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ _MOST_NAMED = 20
 def counted(count: int, one: str, many: str = "") -> str:
     """``1 row``, ``12,345 rows``; *many* where more than one is not said with an s at its end."""
     return f"1 {one}" if count == 1 else f"{count:,} {many or f'{one}s'}"
+
+
+def duration(seconds: float) -> str:
+    """*seconds* as a person says it: ``12 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24:,} d {hours % 24} h"
 
 
 def shortened(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import zip_longest
 
-from batchrun.core.counted import counted
+from batchrun.core.counted import counted, duration
 from batchrun.core.scheduling.prospects import Forecast, Prospect
 from batchrun.report.amounts import amount
 from batchrun.report.drawn import least_width, ruled
@@ -37,20 +37,6 @@ def forecast_table(forecast: Forecast, room: int | None = None) -> str:
     else:
         told = [*ruled([line[:-1] for line in lines], words, room), f"finishes at {lines[-1][-1]}"]
     return "\n".join([*told, *_notes(forecast)])
-
-
-def duration(seconds: float) -> str:
-    """*seconds* as a person says it: ``12 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 4 h``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    minutes = round(seconds / 60)
-    if minutes < 24 * 60:
-        return f"{minutes // 60} h {minutes % 60:02} min"
-    hours = round(seconds / 3600)
-    return f"{hours // 24:,} d {hours % 24} h"
 
 
 def clock(at: datetime | None, begins_at: datetime) -> str:

@@ -7,13 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from batchrun.core.counted import duration
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Usage
 from batchrun.core.money.budget import LaneKey, Page, Purse, price_wanted, told
 from batchrun.core.money.outlays import Outlay, RunsOut, in_hours, runs_out, total
 from batchrun.core.scheduling.prospects import Obstacle, Prospect, after
-from batchrun.report.forecast import clock, duration
+from batchrun.report.forecast import clock
 from batchrun.running.bookkeeping import Bookkeeper
 from batchrun.running.budgets import each_purse, purses_of, take_up
 from batchrun.running.money import prices_of

@@ -121,18 +121,18 @@ def terminal():
 def test_where_there_is_no_terminal_a_line_comes_every_so_often_and_one_at_the_end():
     stream = io.StringIO()
     shown(lambda now: three(int(now), int(100 * now)), stream, seconds=2 * LINE_EVERY + 5)
-    tail = "4 in flight, throttled in 1 workspace, 600 rows parked"
+    tail = "4 in flight, throttled in 1 workspace, 600 rows parked, about"
     assert stream.getvalue().splitlines() == [
-        f"30 of 1,200 rows (2.5 %), 2.0 rows/s, 100 tokens/s, {tail}",
-        f"60 of 1,200 rows (5.0 %), 2.0 rows/s, 100 tokens/s, {tail}",
-        f"70 of 1,200 rows (5.8 %), 2.0 rows/s, 100 tokens/s, {tail}",
+        f"30 of 1,200 rows (2.5 %), 2.0 rows/s, 100 tokens/s, {tail} 4 min 45 s left",
+        f"60 of 1,200 rows (5.0 %), 2.0 rows/s, 100 tokens/s, {tail} 4 min 30 s left",
+        f"70 of 1,200 rows (5.8 %), 2.0 rows/s, 100 tokens/s, {tail} 4 min 25 s left",
     ]
 
 
 def test_a_rate_is_of_this_opening_and_what_was_done_before_it_is_not_in_it():
     stream = io.StringIO()
     shown(lambda now: Progress((of("legal", 50 + int(now) // 3),), 0), stream, seconds=LINE_EVERY + 0.1)
-    assert stream.getvalue().startswith("55 of 100 rows (55.0 %), 0.3 rows/s, 0 tokens/s, 2 in flight\n")
+    assert stream.getvalue().startswith("55 of 100 rows (55.0 %), 0.3 rows/s, 0 tokens/s, 2 in flight, about 2 min 15 s left\n")
 
 
 def test_a_line_says_when_a_run_drains_and_how_many_rows_stand_still():

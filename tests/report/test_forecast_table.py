@@ -8,10 +8,11 @@ from decimal import Decimal
 import pytest
 
 from batchrun.core.columns import width
+from batchrun.core.counted import duration
 from batchrun.core.model import Money
 from batchrun.core.scheduling.holds import Hold, What, Whose
 from batchrun.core.scheduling.prospects import Forecast, Obstacle, Prospect
-from batchrun.report.forecast import clock, duration, forecast_table
+from batchrun.report.forecast import clock, forecast_table
 
 BEGINS = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 SLOTS, TPM = Hold(Whose.WORKSPACE, What.CONCURRENCY), Hold(Whose.POOL, What.TPM)

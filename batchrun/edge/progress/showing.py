@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 import anyio
 
 from batchrun.core.columns import folded, printable
-from batchrun.core.counted import counted
+from batchrun.core.counted import counted, duration
 from batchrun.core.progress import Progress, Rate
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ async def _lines(observe: Callable[[], Progress], stream: TextIO) -> None:
 
 
 def _write_line(progress: Progress, rate: Rate, stream: TextIO) -> None:
-    rows, tokens = rate.of(anyio.current_time(), progress)
+    now = anyio.current_time()
+    rows, tokens = rate.of(now, progress)
     throttled = sum(each.throttled for each in progress.workspaces)
     # Cut and not rounded: 100 % is said of what is done.
     share = 1000 * progress.done // progress.rows / 10 if progress.rows else 100.0
@@ -71,7 +72,8 @@ def _write_line(progress: Progress, rate: Rate, stream: TextIO) -> None:
     notes += [f"{progress.failed:,} failed"] if progress.failed else []
     notes += [f"{progress.to_retry:,} to be tried again"] if progress.to_retry else []
     notes += [f"{counted(progress.set_aside, 'line')} set aside"] if progress.set_aside else []
-    notes += ["draining"] if progress.draining else []
+    left = rate.left(now, progress)
+    notes += ["draining"] if progress.draining else [f"about {duration(left)} left"] if left else []
     stream.write(
         f"{progress.done:,} of {counted(progress.rows, 'row')} ({share:.1f} %), {rows:.1f} rows/s, {tokens:,.0f} tokens/s, "
         f"{', '.join(notes)}\n"
