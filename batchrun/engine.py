@@ -6,8 +6,8 @@ answer, a file) workers wait (`waiting.py`), and put what came where the next tu
 
 A turn takes in what came since the last: it settles all of it, writes it down, and gives the slots back; then it launches what may go,
 makes it ready, writes down that it starts, and begins its call. Each step is taken for all rows before the next one is: so a file is
-written once a turn, not once a row, and a step's code is still at hand when the next row needs it; that takes away a third of what a row
-costs. While nothing comes nothing turns, but for a timer where the scheduler named a time.
+written once a turn, not once a row, and a step's code is in the processor's cache when the next row needs it; that takes away a third of
+what a row costs. While nothing comes nothing turns, but for a timer where the scheduler named a time.
 """
 
 from __future__ import annotations

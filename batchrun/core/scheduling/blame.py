@@ -6,10 +6,10 @@ refused; a lane whose part of the refusals is larger than its part of what is se
 are its own. Caps of several lanes are seen one after the other: those that are known to be capped are not compared with. Where most of a
 pool are capped none of them stands out, and they are looked for together: those that are refused, beside a rest that hardly ever is.
 
-Rows that differ in what they cost are refused the more often the larger they are: of calls and of tokens it is the larger part that counts.
-A window of tokens that is well used has room for a small row nearly always, and for a large one seldom. So as long as no more is refused
-than a quota costs that is found, a lane's part of it is compared with that of what its calls weigh, which grows faster than their tokens.
-A lane with a cap has more refused than that while it looks for it.
+The larger a row is, the more often it is refused: so what a lane sends is counted in calls and in tokens, and the larger part counts. A
+window of tokens that is well used has room for a small row nearly always, and for a large one seldom: so a lane of large rows is compared
+by what its calls *weigh*, which grows faster than their tokens; but only as long as no more is refused than finding a quota costs. A lane
+with a cap has more refused than that while it looks for it.
 
 It is counted in refusals and not by time, for where all goes well they are minutes apart: the latest hundred or so count.
 """

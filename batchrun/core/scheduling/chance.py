@@ -1,22 +1,26 @@
 """Refusals of a pool's calls that come by chance, and how they are told from a quota's.
 
 Theory of operation. Some providers refuse one call in seven whatever is sent, because others keep them busy. Who takes each for a quota
-goes slower without end. A quota is told from that by this: half of what it took in a minute it takes again, whatever its window. So where
-more was refused than looks at a quota cost (or not much less, and not half as much is taken as was), and one here and one there as chance
-has it, half of what was taken is *tried*: it is sent evenly, even where the rate has fallen lower by then, and no refusal of it teaches
-anything. What is refused of it is chance, as long as that is about as large a share as before, and no more than half; comes one here and
-one there still (a window may be full yet); and hits all lanes as often as they send (a lane may have a quota of its own, which half of its
-pool's rate does not mend).
+goes slower without end. The two are told apart by a *trial*: half of what a quota took in a minute it takes again, whatever its window;
+chance refuses as large a share of the half.
 
-Where a quota is known, and kept to, next to nothing is refused: there a hundredth of the calls is looked into, once that has gone on for so
-long that a run of which half is tried for a minute gains by it. Each of them would widen the margin under the quota, which no margin helps.
-What turns out to be no chance there, or comes together as chance hardly has it, has the quota *doubted*: it may be lower than it was
-named (`limits/margin.py`).
+When one begins. In two looks in a row more was refused than finding a quota costs (or not much less, where not half as much is taken as
+was), and one here and one there, as chance has it. Where a quota is known and kept to, next to nothing is refused: there a hundredth of the
+calls is enough, once that has gone on for so long that the run gains by a trial. Without one each of them would widen the margin under the
+quota, which no margin helps.
 
-From then on such a share of refusals is *explained*, and so are a few more that come together: it is as if those calls had never been sent.
-All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is tried
-again, for the share may be less by then, or more. What several trials have shown alike is taken together: a share that is explained and is
-larger than what is chance is filled with refusals of the quota.
+What it shows. Half of what was taken is sent, evenly, even where the rate has fallen lower by then; no refusal of it teaches anything. What
+is refused of it is chance, as long as it is about as large a share as before, and no more than half; comes one here and one there still (a
+window may be full yet); and hits all lanes as often as they send (a lane may have a quota of its own, which half of its pool's rate does
+not mend).
+
+What follows, of chance. Such a share of refusals is *explained*, and so are a few more that come together: it is as if those calls had never been
+sent. All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is
+tried again, for the share may be less by then, or more. Trials that agree are taken together, for a share that is set too large is filled
+with refusals of the quota.
+
+What follows where it is none, or comes together as chance hardly has it: a known quota is *doubted*. It may be lower than it was named
+(`limits/margin.py`).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """How many calls of a pool the provider takes at once; and whether it is that for which a lane is refused, or a limit of the lane's own.
 
 Theory of operation. A limit on calls at once refuses whoever comes while it is full, and nobody else; and of each call that is refused it
-is known how many were under way with it, of its lane and of its pool. So where as many of the pool were taken before, the refusal is the
-lane's own, and the pool's where as many of the lane were. Where neither was, the lane is to blame until a second one is refused: a
-workspace may have a limit of its own, which must not hold back the others. From then on it is the pool, unless that was found wrong, or the
-lane tries whether it may have more. Where both were taken before a limit has changed, and the pool's is what others use too.
+is known how many were under way with it, of its lane and of its pool. Where the pool had as many under way before, and they were taken, the
+refusal is the lane's own; where the lane had, it is the pool's. Where neither had, the lane is to blame until a second lane is refused: a
+workspace may have a limit of its own, which must not hold back the others. From then on the pool is, unless its limit was found wrong, or
+the lane tries whether it may have more. Where both had, a limit has changed: it is taken for the pool's, which others use too.
 """
 
 from __future__ import annotations

@@ -7,24 +7,24 @@ attempts of a whole night's rows. So:
 - Only what fails soon counts, and a connection that never stood. Calls that hang hold their slots for as long, and use up little; and long
   rows may well run into a timeout one after another.
 - While it lasts one call tries, then all wait a little, longer each time. What has not failed soon was taken: then the others go again.
-- As long as there are rows that were never sent a row that failed waits until another was answered that was sent after it. So it is one of
-  those that tries, and a stretch of rows that fail by themselves is over as soon as one behind it is answered; and whether an outage has
-  begun or not, is seen to last or not, and however many answers come meanwhile to calls that went before it, it takes one attempt of a row.
-- Where all were sent, and the lane has had answers, a row's first call alone counts as an attempt while nothing that was sent after it is
-  answered. Rows that fail by themselves and are all that is left of a lane look like it. But most of them had failed before, and others
-  were answered that were sent after them; where that is so of more than half of those that were sent, all count.
+- As long as there are rows that were never sent, one of those tries: a row that failed waits until another one that was sent after it is
+  answered. So an outage takes one attempt of a row, however long it lasts, whether or not it was seen to begin, and however many answers
+  come meanwhile to calls that went before it; and a stretch of rows that fail by themselves is over once one behind it is answered.
+- Where all rows were sent, and the lane has had answers, only a row's first call counts as an attempt while nothing that was sent after it
+  is answered. Rows that fail by themselves, and are all that is left of a lane, look like an outage. But most of them had failed before,
+  and others that were sent after them were answered: where that is so of more than half of those that were sent, every call counts.
 - A call that found no connection did not meet the provider: that is no attempt of its row's, whether an outage lasts or not. Any other
   failure is one, for a row may be its cause; the pauses are short then for some minutes, so that a stretch of such rows is gone through,
   unless the provider asks for longer ones.
 - What else would park the lane at once (a certificate, a proxy, a web page, a status that no provider's word comes with) is a failure like
   these where the lane has had answers: a firewall refuses one row for its text, a gateway says 404 for a minute, and neither is the end of
   a night.
-- A key, a model or a bill that the provider refuses by name is believed at once where nothing that it concerns ever had an answer, until a
-  call is answered that was on its way then: of several gateways one may not know a new key for a second, or take another's for it. Where
-  the lane had, or another of the same workspace or account, one call tries again now and then, and it is believed after two minutes:
-  providers refuse good keys for a minute, and a run that has no other lane would end there. Whatever else is said meanwhile makes an end of
-  it. If others are answered all the while that it concerns as well, it is believed of this lane alone. No such refusal is an attempt of its
-  row's.
+- That a key, a model or a bill is refused by name is believed at once where nothing that it concerns ever had an answer, and taken back
+  when a call is answered that was under way then: of several gateways one may not know a new key for a second, or take another's for it.
+  Where the lane has had answers, or another of the same workspace or account, one call tries now and then, and the refusal is believed
+  after two minutes: providers refuse good keys for a minute, and a run that has no other lane would end there. Whatever else the provider
+  says meanwhile is the end of it. If others that it concerns are answered all the while, it is believed of this lane alone. No such refusal
+  is an attempt of its row's.
 - One that lasts too long parks the lane; sooner where the lane never had an answer, for then the endpoint is likely to be named wrongly;
   later (the job says when) where it had, and finds no connection any more: a line comes back by itself, and waiting for it costs nothing.
 """

@@ -14,10 +14,10 @@ stands in the workspace's queue: each slot given back, and each time its rate al
 until it launches, or turns out to be held back by something else and passes the turn on. Times stand in one heap; whatever changes its
 mind leaves a stale entry behind, which is recognised by its number and dropped when its time comes.
 
-A lane needs its workspace and its pool at once, and another model of the workspace may be quicker to take whatever comes free. So whoever
-is next in its pool has its turn there even if its workspace has nothing for it: it waits for that, is at the head again, and keeps the
-slot, and what it will need of the workspace's rate (`reserve.py`), until the pool has room: as long as its row takes there. Nothing is kept
-where nobody else waits for the pool, whose room stays then, nor for longer than a minute, nor while the pool pauses.
+A lane needs its workspace and its pool at once, and another model of the workspace may be quicker to take whatever comes free. So a lane
+that is next in its pool keeps its turn there while its workspace has nothing for it. Once it has a slot it is at the pool's head again, and
+keeps that slot, and what it will need of the workspace's rate (`reserve.py`), until the pool has room: as long as its row takes there.
+Nothing is kept where nobody else waits for the pool, whose room stays then, nor for longer than a minute, nor while the pool pauses.
 """
 
 from __future__ import annotations

@@ -1,24 +1,28 @@
-"""Whose a refusal is, its lane's own or its pool's, and whom it teaches: nobody, where it is chance (`chance.py`).
+"""Whose a refusal is, its lane's own or its pool's, and which limits learn of it.
 
-A refusal for a rate is its lane's own affair until a second lane of the pool is refused too: a workspace may have a cap of its own at the
-provider, which must not slow the others. Once the pool's own rate was found, a refusal is about that, unless the same lane was the latest
-refused: so no lane takes the pool's limit for its own, and falls behind its share. Of two or three lanes the same one is often the latest
-by chance: there it is so only where chance hardly explains how often in a row it was. And a lane whose rows are larger than those of
-others has most refusals of a window of tokens that is well used, which has room for small ones meanwhile: there it is so only where it has
-more of them than that explains. Where the pool's window of tokens had room for the row that was refused, however far guesses are off, or a
-minute of calls is filling anew, the refusal is the lane's own, unless those that send most of what goes are refused by then, and not one
-call in many: that is a quota which has fallen, or of which others take a part. A lane that is refused more often than what it sends
-explains has a cap of its own, whatever else is refused: several workspaces may have one (`blame.py`). Where all have one, how full their
-windows are at refusals tells it (`fullness.py`).
+A workspace may have a cap of its own at the provider, below its account's quota. Were its refusals taken for its pool's, all workspaces of
+the account would go slower; were the pool's taken for a lane's, that lane would fall behind its share.
 
-Lanes that send by the dozen are refused by the dozen, and those of one that come in a row are not so many grounds to blame it. So what was
-under way when the pool was to blame, and is refused as well, belongs to that. A pool that climbs above what it held is nearer to its quota
-than a lane is to one that it never came to. And what is let through to try whether the pool's window is still full shows nothing of it
-where it is refused for the lane's own sake: the next one tries.
+Whose it is. The first of these that tells decides:
 
-A lane that has a limit of its own is refused by its pool too, and then its own window had room: of one such refusal it learns nothing. Of
-a second one, with no answer between them, it learns that its limit has fallen. What is its own is its workspace's too, where that has no
-other lane: so it is learnt how a quota of the workspace's is counted.
+1. It is about calls at once, and about no rate: `crowding.py` tells whose.
+2. It is chance (`chance.py`): nobody learns of it.
+3. The lane is refused more often than what it sends explains (`blame.py`), or its own window is full at refusals and its pool's is less so
+   (`fullness.py`): it is the lane's, whatever else is refused, for several workspaces may have a cap.
+4. The call was under way when the pool was to blame: it belongs to that. Lanes that send by the dozen are refused by the dozen.
+5. The lanes that were refused lately (`latest_refused.py`): it is the lane's until a second lane of the pool is refused too, if there is
+   one. Once the pool's own rate was found it is the pool's, unless the same lane was refused last; and though it was, where that may be
+   chance (of two or three lanes the same one is often the last), or comes of its rows, which are larger than those of others (a window of
+   tokens that is well used has room for small ones meanwhile). Where the pool's window had room for the row, however far guesses are off,
+   or a minute of calls is filling anew, it is the lane's; unless those that send most of what goes are refused by then, and not one call in
+   many: that is a quota which has fallen, or of which others take a part.
+6. The pool climbs above what it held, and the lane has found no limit: the pool is nearer to its quota than the lane is to one of its own.
+7. The pool has had no answer yet, and the call was let through to try its window: it is the pool's. Else it is the lane's.
+
+What is learnt. A call that was let through to try whether the pool's window is still full, and is refused for the lane's own sake, shows
+nothing of that window: the next one tries. A lane that has a limit of its own is refused by its pool too, and then its own window had room:
+of one such refusal it learns nothing; of a second one, with no answer between them, that its limit has fallen. What is the lane's is its
+workspace's too, where that has no other lane: so it is learnt how a quota of the workspace's is counted.
 """
 
 from __future__ import annotations
