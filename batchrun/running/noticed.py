@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from batchrun.core.columns import printable
 from batchrun.core.counted import counted, shortened
 from batchrun.core.jobs import changes as job_changes
-from batchrun.core.jobs.job import Workspace
-from batchrun.core.jobs.words import slip_of
+from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.jobs.tables.tenants import AccountTable
+from batchrun.core.jobs.words import key_path, quoted, slip_of
 from batchrun.core.model import Row
 from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.rows.reasons import Reason, no_rows, told
@@ -92,6 +93,15 @@ def kept(changed: int) -> str:
     one = "answered row, or the settings it is asked under, has changed since: it keeps its answer"
     many = "answered rows, or the settings they are asked under, have changed since: they keep their answers"
     return f"{counted(changed, one, many)}; what is to be asked anew is given another id, or the run another output"
+
+
+def without_workspaces(job: Job) -> Iterator[str]:
+    """Accounts that no workspace is of, though something is said of them: no quota would be kept to, and no discount counted."""
+    owners = {each.account for each in job.workspaces.values()}
+    for name, account in job.accounts.items():
+        if name not in owners and account != AccountTable():
+            said, way_out = " and ".join(sorted(account.model_fields_set)), f"say account = {quoted(name)} in the workspaces that are of it"
+            yield f"{key_path(('accounts', name))}: no workspace names it, and nobody has its {said}: {way_out}"
 
 
 def shared_keys(keys: Keys, active: Collection[str]) -> Iterator[str]:

@@ -75,6 +75,7 @@ def opened(
             *noticed.set_aside(source, reasons, workspaces, directory),
             *noticed.unnamed(source, described),
             *noticed.unheeded(source, plan),
+            *noticed.without_workspaces(job),
             *noticed.changes(plan, described, _dumped(job), source, before),
             *noticed.left(past, held, directory),
         ]
@@ -111,6 +112,7 @@ def looked_into(
             *source.notes,
             *noticed.unnamed(source, described),
             *noticed.unheeded(source, plan),
+            *noticed.without_workspaces(job),
             *noticed.changes(plan, described, _dumped(job), source, before),
         )
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)

@@ -45,6 +45,35 @@ def test_of_many_workspaces_of_one_key_some_are_named():
     assert len(told) < 300
 
 
+def test_an_account_that_no_workspace_names_is_told_by_a_run_and_its_plan_for_its_quotas_and_discount_hold_for_none(tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"workspace": "legal", "prompt": "Hi"}\n')
+
+    def notes(*, account=None, **accounts):
+        job = Job.model_validate(
+            {
+                "job": {"input": str(tmp_path / "in.jsonl"), "output": str(tmp_path / "run")},
+                "defaults": {"endpoint": "simulator", "model": "qwen-plus"},
+                "workspaces": {"legal": {"account": account} if account else {}},
+                "accounts": accounts,
+                "simulator": {"latency": {"median": 0.0}},
+            }
+        )
+        planned = [each for each in look_ahead(job, NOW, dotenv=None).notes if each.startswith("accounts.")]
+        told: list[str] = []
+        run_blocking(job, Wishes(dotenv=None, page=None, note=told.append))
+        assert planned == [each for each in told if each.startswith("accounts.")]
+        return planned
+
+    said = {"discount": 0.5, "quotas": {"qwen-plus": {"rpm": 60}}}
+    why = "no workspace names it, and nobody has its"
+    assert notes(main=said, other={"discounts": {"qwen-max": 0.1}}) == [
+        f'accounts.main: {why} discount and quotas: say account = "main" in the workspaces that are of it',
+        f'accounts.other: {why} discounts: say account = "other" in the workspaces that are of it',
+    ]
+    assert notes(account="main", main=said) == []
+    assert notes(main={}) == []
+
+
 def test_a_run_whose_workspaces_share_a_key_says_so_and_shows_no_key(tmp_path, monkeypatch):
     monkeypatch.setenv("ONE_KEY", "sk-fake-one")
     monkeypatch.setattr("batchrun.core.scheduling.judging.TOO_LONG_AT_FIRST", 0.1)
