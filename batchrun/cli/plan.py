@@ -19,10 +19,10 @@ from batchrun.telling.foresight import look_ahead
 _ABOUT = """\
 Forecast the run: rows, tokens and money by workspace and model, what limits each, when it would be done, and what is wrong.
 
-Makes no call and changes nothing; the job may be running meanwhile. What earlier openings of the run have seen (latencies, lengths,
-throttles, rates) is taken up, and what was spent of its budgets, by other runs too: those that would run out are told, with when and
-how many rows would be left over. Exit 0: nothing is wrong; 4: a run would park or reject something; 2: the job cannot be started; 6: its
-directory is damaged, or another run's.
+Makes no call and changes nothing; the job may be running meanwhile. It goes by what earlier openings of the run have seen (latencies,
+lengths, throttles, rates), and by what was spent of its budgets, by other runs too: it says which would run out, when, and with how many
+rows left over. Exit 0: nothing is wrong; 4: a run would park or reject something; 2: the job cannot be started; 6: its directory is
+damaged, or another run's.
 """
 
 

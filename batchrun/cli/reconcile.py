@@ -33,7 +33,7 @@ rounded, calls by others. What is left is listed with the bill's lines. A bill h
 two mistakes cancel out within one line, cannot be told. Name every run of the days that are compared: what another run called counts
 as others'.
 
-Money is compared by workspace and model, and decides only with --money: a job may not know of each discount and coupon.
+Money is compared by workspace and model, and keeps the bill open only with --money: a job may not know of each discount and coupon.
 
 The bill's instance ids hold workspace ids: --id names their workspaces.
 """
@@ -59,7 +59,9 @@ The bill's instance ids hold workspace ids: --id names their workspaces.
     "--kind", "kinds", metavar="TYPE=KIND",
     about=f"What an amount type of the bill means that is not known: one of {', '.join(KINDS)}; may be given again.",
 )  # fmt: skip
-@click.option("--allow-others", is_flag=True, help="Others call these workspaces too: what only they can have used keeps nothing open.")
+@click.option(
+    "--allow-others", is_flag=True, help="Others call these workspaces too: what only they can have used does not keep the bill open."
+)
 @click.option("--money", is_flag=True, help="Money must agree too, where tokens do: to the rounding of the bill's lines.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, every line of it.")
 def reconcile(

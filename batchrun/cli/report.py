@@ -44,7 +44,7 @@ _PAGE = "report.html"
 _ABOUT = """\
 Show rows, calls, tokens and money of the run directories RUN, finished or under way: by workspace and model, or as --by says.
 
-Of several (runs/*) the sums, each run once, whatever paths it is named by. A call belongs to the day on which it began. Calls in
+Several runs (runs/*) are added up, each once, whatever paths it is named by. A call belongs to the day on which it began. Calls in
 flight of a run that is under way stand apart: they are in no doubt yet.
 """
 
@@ -52,7 +52,7 @@ flight of a run that is under way stand apart: they are in no doubt yet.
 @click.command(epilog=_EPILOG, help=_ABOUT)
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), callback=no_job_files, metavar="RUN...")
 @by_option("Add up by workspace, model, day, hour or metadata.KEY (metadata.KEY.KEY within a table); may be given again, in order.")
-@zone_option("--zone", "--timezone", "zone", about="Whose days and hours; that of the provider's bills, where none is given.")
+@zone_option("--zone", "--timezone", "zone", about="Time zone of days and hours; without it that of the provider's bills.")
 @workspace_option("The report of this workspace alone: nothing of the others is in it.")
 @click.option("--in-doubt", is_flag=True, help="List the calls that may have been billed and left no usage, and what became of their rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON.")

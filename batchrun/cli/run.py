@@ -40,7 +40,7 @@ The same command goes on where a killed or stopped run was. Ctrl-C finishes what
     "--hold-in-doubt/--send-in-doubt",
     "hold",
     default=None,
-    help="Hold rows of which a call may have been billed until a run sends them again; sent again where the job does not say otherwise.",
+    help="Hold rows of which a call may have been billed, or send them again. Without either: as the job's [retry] in_doubt says, or send.",
 )
 @click.option(
     "--wait", is_flag=True, help="When only parked rows, or rows outside their window, are left, wait for them instead of ending."
@@ -48,7 +48,7 @@ The same command goes on where a killed or stopped run was. Ctrl-C finishes what
 @click.option(
     "--quiet",
     is_flag=True,
-    help="No progress and no notes while it runs; how it ended is told, and errors are. With --json nothing but errors.",
+    help="No progress and no notes while it runs: only how it ended, and errors. With --json only errors.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the statement as JSON; how the run ended is told on standard error.")
 @page_option

@@ -42,8 +42,8 @@ it; then the bill is the last line, or is written to --bill. Without workspaces,
 Keys are the simulator's own fakes: never give it a real one.
 
 A scenario sets what the provider keeps: workspaces with their keys, authorised models and limits; accounts with shared quotas in
-short windows, limits of growth, balances and free tokens; planned faults; and changes at given times of the run. What a job file
-says under [simulator] is the same but for keys and accounts' workspaces, which the job itself says.
+short windows, limits of growth, balances and free tokens; planned faults; and changes at given times of the run. A job file says the
+same under [simulator], except keys and whose account a workspace is of: these its own tables say.
 
 Exits with 0 when it was stopped, with 2 where a scenario or a flag is wrong, and with 1 where it cannot listen or write the bill.
 """
