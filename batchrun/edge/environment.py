@@ -62,6 +62,17 @@ def read_keys(workspaces: Iterable[Workspace], environ: Mapping[str, str], doten
     return {name: keys[variable] for name, variable in variables.items()}
 
 
+def hidden_keys(workspaces: Iterable[Workspace], environ: Mapping[str, str], dotenv: Path | None) -> dict[str, str]:
+    """The variables, by workspace, that have another key in the file *dotenv* than in *environ*, which goes before it.
+
+    Raises JobError as `read_keys` does.
+    """
+    in_file = {} if dotenv is None else {variable: text.get_secret_value() for variable, text in _read(dotenv).items()}
+    variables = {one.name: one.api_key_env for one in workspaces if one.api_key_env is not None and not one.endpoint.simulated}
+    both = {name: each for name, each in variables.items() if environ.get(each) and in_file.get(each)}
+    return {name: each for name, each in both.items() if environ[each] != in_file[each]}
+
+
 def _read(dotenv: Path) -> dict[str, SecretStr]:
     try:
         content = dotenv.read_bytes()

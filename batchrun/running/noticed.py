@@ -116,6 +116,13 @@ def shared_keys(keys: Keys, active: Collection[str]) -> Iterator[str]:
             yield f"{shortened(names)} have the same key: {why}; give each workspace its own"
 
 
+def hidden_keys(hidden: Mapping[str, str], active: Collection[str], dotenv: Path | None) -> Iterator[str]:
+    """The variables of *active* workspaces that the environment has another key for than the file that a person may be editing."""
+    variables = dict.fromkeys(variable for name, variable in hidden.items() if name in active)
+    if variables:
+        yield f"{shortened([*variables])}: the environment has another key than {dotenv}, and goes before it"
+
+
 def prices_to_come(prices: Prices, lanes: Iterable[tuple[str, str]], workspaces: Mapping[str, Workspace], at: float) -> Iterator[str]:
     """The models of *lanes* that have a price which does not hold at a moment yet: their cost is as unknown as if they had none."""
     asked = {(model, region_of(workspaces[workspace].endpoint)) for workspace, model in lanes}

@@ -36,7 +36,7 @@ from batchrun.core.model import Failure, Scope
 from batchrun.core.money.pricing import Prices
 from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
 from batchrun.edge import descriptors, history, lost_steps, run_directory, signals
-from batchrun.edge.environment import Keys, read_keys
+from batchrun.edge.environment import Keys, hidden_keys, read_keys
 from batchrun.edge.garbage import seldom_collected
 from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.processor import busy_clock
@@ -151,8 +151,9 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         await stack.enter_async_context(heard(way, wishes))
         stack.enter_context(_descriptors(job, settings.workspaces, opening))
         lanes = opening.plan.lanes()
-        to_come = noticed.prices_to_come(prices_of(job), lanes, settings.workspaces, time())
-        for note in (*opening.notes, *noticed.shared_keys(keys, {name for name, _ in lanes}), *to_come):
+        active, hidden = {name for name, _ in lanes}, hidden_keys(settings.workspaces.values(), os.environ, wishes.dotenv)
+        of_keys = (*noticed.shared_keys(keys, active), *noticed.hidden_keys(hidden, active, wishes.dotenv))
+        for note in (*opening.notes, *of_keys, *noticed.prices_to_come(prices_of(job), lanes, settings.workspaces, time())):
             wishes.note(note)
         parks = _parks(settings.workspaces, keys, opening, wishes)
         simulator = await stack.enter_async_context(simulated(job, settings.workspaces))

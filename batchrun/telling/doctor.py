@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +35,7 @@ from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows import families
 from batchrun.core.rows.routes import NoRoute, Route, route
-from batchrun.edge.environment import Keys, Missing, read_keys
+from batchrun.edge.environment import Keys, Missing, hidden_keys, read_keys
 from batchrun.edge.transport import Transport
 from batchrun.running.preparing import transport_of
 from batchrun.running.simulated import simulated
@@ -80,7 +81,17 @@ async def examine(job: Job, *, probe: bool, dotenv: Path | None = Path(".env")) 
         async with anyio.create_task_group() as tasks:
             for workspace in workspaces.values():
                 tasks.start_soon(one, workspace)
-    return [found[name] for name in workspaces]
+    hidden = hidden_keys(workspaces.values(), os.environ, dotenv)
+    return [_with_hidden_key(found[name], hidden.get(name), dotenv) for name in workspaces]
+
+
+def _with_hidden_key(found: Examined, variable: str | None, dotenv: Path | None) -> Examined:
+    """Say of what was found with the environment's key that a person may have meant the file's."""
+    if variable is None:
+        return found
+    said = f"that of the environment, which goes before {dotenv}: {variable} is another one there"
+    note = Finding("key", State.NOTE, said, f"unset {variable} to have the one in {dotenv} used")
+    return replace(found, findings=(note, *found.findings))
 
 
 async def _examined(job: Job, workspace: Workspace, endpoint: Endpoint, keys: Keys, transport: Transport, *, probe: bool) -> Examined:

@@ -25,7 +25,7 @@ from batchrun.core.scheduling.forecast import foresee
 from batchrun.core.scheduling.prospects import Forecast, Prospect, helps
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.edge import run_directory
-from batchrun.edge.environment import read_keys
+from batchrun.edge.environment import hidden_keys, read_keys
 from batchrun.running import noticed
 from batchrun.running.closing import YEAR
 from batchrun.running.money import pricer, prices_of
@@ -73,7 +73,8 @@ def look_ahead(
         done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values()) - held
     notes += (f"{counted(done, 'row is', 'rows are')} answered or rejected already",) if done else ()
     notes += (*noticed.held_back(held, directory),)
-    notes += (*noticed.shared_keys(keys, {lane.key[0] for lane in lanes}),)
+    active, hidden = {lane.key[0] for lane in lanes}, hidden_keys(workspaces.values(), os.environ, dotenv)
+    notes += (*noticed.shared_keys(keys, active), *noticed.hidden_keys(hidden, active, dotenv))
     notes += (*noticed.prices_to_come(prices_of(job), counts.keys() - parked.keys(), workspaces, begins_at.timestamp()),)
     notes += (*misspelt_models(sorted({model for _, model in counts.keys() - parked.keys()}), job, workspaces.values()),)
     notes += (*misspelt_tables({model for _, model in counts}, job, workspaces.values()),)

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from batchrun.core.errors import JobError
 from batchrun.core.jobs.job import Job
-from batchrun.edge.environment import Missing, read_keys
+from batchrun.edge.environment import Missing, hidden_keys, read_keys
 
 
 def workspaces(*names, **tables):
@@ -39,6 +39,15 @@ def test_the_environment_goes_before_the_file_and_neither_is_changed(tmp_path):
         "it": "sk-fake-it",
     }
     assert dict(os.environ) == before
+
+
+def test_a_key_in_the_file_that_another_one_in_the_environment_hides_is_known(tmp_path):
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("LEGAL_KEY=sk-fake-new\nHR_KEY=sk-fake-same\nIT_KEY=sk-fake-it\nSALES_KEY=\nSIM_KEY=sk-fake-any\n")
+    environ = {f"{name}_KEY": "sk-fake-old" for name in ("LEGAL", "SALES", "SIM", "NOWHERE")} | {"HR_KEY": "sk-fake-same", "IT_KEY": ""}
+    of = workspaces("legal", "hr", "it", "sales", "nowhere", sim={"endpoint": "simulator", "api_key_env": "SIM_KEY"})
+    assert hidden_keys(of, environ, dotenv) == {"legal": "LEGAL_KEY"}
+    assert hidden_keys(of, environ, None) == hidden_keys(of, environ, tmp_path / "nothing") == {}
 
 
 def test_nothing_in_the_file_is_expanded(tmp_path):

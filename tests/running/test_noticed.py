@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import UTC, datetime
+from functools import partial
 
+import anyio
 import orjson
 import pytest
 from pydantic import SecretStr
 
+from batchrun.core.diagnosis import State
 from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.attempts import opened_line
 from batchrun.edge.environment import Missing
@@ -17,6 +20,7 @@ from batchrun.running import checkpoints
 from batchrun.running.noticed import shared_keys
 from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.running.statements import read_statement
+from batchrun.telling.doctor import examine
 from batchrun.telling.foresight import look_ahead
 
 NOW = datetime(2026, 11, 23, 22, tzinfo=UTC)
@@ -43,6 +47,32 @@ def test_of_many_workspaces_of_one_key_some_are_named():
     (told,) = shared_keys({f"w{number}": SecretStr("sk-fake-one") for number in range(1000)}, {f"w{number}" for number in range(1000)})
     assert told.startswith("w0, w1, ")
     assert len(told) < 300
+
+
+def test_a_key_that_is_hidden_by_the_environments_is_told_by_a_run_its_plan_and_the_doctor(tmp_path, monkeypatch):
+    """Who mends a key in the file, and has an older one in the shell, is refused again and again."""
+    monkeypatch.setenv("LEGAL_KEY", "sk-fake-old")
+    monkeypatch.setattr("batchrun.core.scheduling.judging.TOO_LONG_AT_FIRST", 0.1)
+    (tmp_path / "in.jsonl").write_text('{"workspace": "legal", "prompt": "Hi"}\n')
+    (tmp_path / "keys").write_text("LEGAL_KEY=sk-fake-new\nHR_KEY=sk-fake-hr\n")
+    job = Job.model_validate(
+        {
+            "job": {"input": str(tmp_path / "in.jsonl"), "output": str(tmp_path / "run")},
+            "defaults": {"endpoint": NOWHERE, "model": "qwen-plus"},
+            "retry": {"backoff": {"first": 0.01, "max": 0.01}},
+            "workspaces": {name: {"api_key_env": f"{name.upper()}_KEY"} for name in ("legal", "hr")},
+        }
+    )
+    said = f"LEGAL_KEY: the environment has another key than {tmp_path / 'keys'}, and goes before it"
+    told: list[str] = []
+    run_blocking(job, Wishes(dotenv=tmp_path / "keys", page=None, note=told.append))
+    assert said in told
+    assert said in look_ahead(job, NOW, dotenv=tmp_path / "keys").notes
+    legal, hr = anyio.run(partial(examine, job, probe=False, dotenv=tmp_path / "keys"))
+    assert (legal.findings[0].check, legal.findings[0].state, hr.findings[0].state) == ("key", State.NOTE, State.WRONG)
+    assert legal.findings[0].advice == f"unset LEGAL_KEY to have the one in {tmp_path / 'keys'} used"
+    (tmp_path / "keys").write_text("LEGAL_KEY=sk-fake-old\nHR_KEY=sk-fake-hr\n")
+    assert said not in look_ahead(job, NOW, dotenv=tmp_path / "keys").notes
 
 
 def test_an_account_that_no_workspace_names_is_told_by_a_run_and_its_plan_for_its_quotas_and_discount_hold_for_none(tmp_path):
