@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -102,6 +103,15 @@ def without_workspaces(job: Job) -> Iterator[str]:
         if name not in owners and account != AccountTable():
             said, way_out = " and ".join(sorted(account.model_fields_set)), f"say account = {quoted(name)} in the workspaces that are of it"
             yield f"{key_path(('accounts', name))}: no workspace names it, and nobody has its {said}: {way_out}"
+
+
+def weights_of_nothing(job: Job) -> Iterator[str]:
+    """Weights of workspaces that share no quota, for no other is of their account: they would hold for nothing."""
+    accounts = Counter(each.account for each in job.workspaces.values())
+    alone = [name for name, each in job.workspaces.items() if each.weight != 1 and (each.account is None or accounts[each.account] < 2)]
+    if alone:
+        way_out = "name in each that shares one the account, [workspaces.NAME] account"
+        yield f"weight of {shortened(alone)}: no quota is shared there with another workspace, and a weight holds for nothing: {way_out}"
 
 
 def shared_keys(keys: Keys, active: Collection[str]) -> Iterator[str]:

@@ -76,6 +76,7 @@ def opened(
             *noticed.unnamed(source, described),
             *noticed.unheeded(source, plan),
             *noticed.without_workspaces(job),
+            *noticed.weights_of_nothing(job),
             *noticed.changes(plan, described, _dumped(job), source, before),
             *noticed.left(past, held, directory),
         ]
@@ -113,6 +114,7 @@ def looked_into(
             *noticed.unnamed(source, described),
             *noticed.unheeded(source, plan),
             *noticed.without_workspaces(job),
+            *noticed.weights_of_nothing(job),
             *noticed.changes(plan, described, _dumped(job), source, before),
         )
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)

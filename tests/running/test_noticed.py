@@ -17,7 +17,7 @@ from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.attempts import opened_line
 from batchrun.edge.environment import Missing
 from batchrun.running import checkpoints
-from batchrun.running.noticed import shared_keys
+from batchrun.running.noticed import shared_keys, weights_of_nothing
 from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.running.statements import read_statement
 from batchrun.telling.doctor import examine
@@ -102,6 +102,22 @@ def test_an_account_that_no_workspace_names_is_told_by_a_run_and_its_plan_for_it
     ]
     assert notes(account="main", main=said) == []
     assert notes(main={}) == []
+
+
+@pytest.mark.parametrize(
+    ("accounts", "alone"),
+    [({}, "legal, hr"), ({"legal": "main"}, "legal, hr"), ({"legal": "main", "it": "main"}, "hr"), ({"legal": "main", "hr": "main"}, None)],
+)
+def test_a_weight_is_told_that_shares_no_quota_with_anybody(accounts, alone):
+    tables = {name: {"weight": weight} for name, weight in (("legal", 3), ("hr", 2), ("it", 1))}
+    for name, account in accounts.items():
+        tables[name]["account"] = account
+    job = Job.model_validate(
+        {"job": {"input": "in"}, "defaults": {"endpoint": "simulator"}, "workspaces": tables, "accounts": {"main": {}}}
+    )
+    told = [*weights_of_nothing(job)]
+    assert [each.partition(":")[0] for each in told] == ([f"weight of {alone}"] if alone else [])
+    assert all("[workspaces.NAME] account" in each for each in told)
 
 
 def test_a_run_whose_workspaces_share_a_key_says_so_and_shows_no_key(tmp_path, monkeypatch):
