@@ -32,4 +32,6 @@ def _places(job: Job) -> Iterator[tuple[str, ...]]:
     for name, account in job.accounts.items():
         yield from (("accounts", name, "quotas", model) for model in account.quotas)
         yield from (("accounts", name, "discounts", model) for model in account.discounts)
+    for name, workspace in job.workspaces.items():
+        yield from (("workspaces", name, "limits", model) for model in workspace.limits)
     yield from (("prices", model) for model in job.prices)

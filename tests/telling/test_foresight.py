@@ -194,14 +194,15 @@ A_PRICE = {"currency": "CNY", "tiers": {"input": 1, "output": 2}}
 
 
 @pytest.mark.parametrize(("named", "is_told"), [("qwen-pluss", True), ("qwen-max", False), ("zzz", False), ("qwen-plus", False)])
-@pytest.mark.parametrize("table", ["accounts.main.quotas", "accounts.main.discounts", "prices"])
+@pytest.mark.parametrize("table", ["accounts.main.quotas", "accounts.main.discounts", "workspaces.legal.limits", "prices"])
 def test_a_table_of_a_model_that_no_row_asks_is_told_where_its_name_is_a_slip(table, named, is_told):
     write(rows_of(2, "legal"))
     account = {"accounts.main.quotas": {"quotas": {named: {"rpm": 600}}}, "accounts.main.discounts": {"discounts": {named: 0.25}}}.get(
         table, {}
     )
     prices = {named: A_PRICE} if table == "prices" else {}
-    told = planned(job_of(workspaces={"legal": {"account": "main"}}, accounts={"main": account}, prices=prices))
+    limits = {named: {"budget": {"tokens": 9_000}}} if table == "workspaces.legal.limits" else {}
+    told = planned(job_of(workspaces={"legal": {"account": "main", "limits": limits}}, accounts={"main": account}, prices=prices))
     assert [note for note in told.notes if "meant" in note] == [f'{table}.{named}: no row asks that model: is "qwen-plus" meant?'] * is_told
 
 
