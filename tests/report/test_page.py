@@ -96,6 +96,11 @@ def test_every_sentence_is_said_in_both_languages_with_the_same_things_put_in():
     assert Words("zh").plain("busiest", width=Said("width_minutes", {"n": "2"})) == "最忙的 2 分钟"
 
 
+def test_who_knows_nothing_of_tokens_is_told_what_they_are(tmp_path):
+    for language, said in (("en", "A token is a piece of text"), ("zh", "Token 是文本的计量单位")):
+        assert said in written(tmp_path, Night(["legal"], rows=3), language=language)
+
+
 def test_one_of_anything_is_told_as_one_and_more_as_more():
     singular, plural = "row|call|line|retry|reason|token|workspace", "rows|calls|lines|retries|reasons|tokens|workspaces"
     for key, (english, _) in SAID.items():

@@ -53,7 +53,7 @@ def page(subject: Subject, language: Language = "en") -> str:
 
 
 def _foot(subject: Subject, words: Words) -> Markup:
-    keys = ["about_ledger", *(["about_own"] if subject.workspace is not None else []), "about_offline"]
+    keys = ["about_words", "about_ledger", *(["about_own"] if subject.workspace is not None else []), "about_offline"]
     return h("footer", h("h2", words.say("about")), [h("p", words.say(key)) for key in keys])
 
 

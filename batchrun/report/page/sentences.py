@@ -247,6 +247,13 @@ SAID: dict[str, tuple[str, str]] = {
         "answer; costs are these tokens at the prices of their day, exact, and rounded only here."),
         "本页全部由运行的账本生成，可随时重新生成。Token 为服务商随每次回答报告的数值；费用按当日价格计算，精确无误，仅在此处四舍五入。",
     ),
+    "about_words": (
+        ("A token is a piece of text, a short word or a part of one: what is sent (input) and what is answered (output) is counted and "
+        "paid by tokens. A call puts one row to a model. One is throttled where the limit of calls or tokens a minute is reached: it costs "
+        "nothing, and its row is asked again."),
+        ("Token 是文本的计量单位，约为一个短词或词的一部分：发送（输入）与回答（输出）均按 Token 计量和计费。一次调用即向模型提交一行。"
+        "限流指已达到每分钟调用次数或 Token 的上限：该次调用不产生费用，相应的行会重新请求。"),
+    ),
     "about_offline": (
         "The page asks nothing of the network, and nothing leaves it.", "本页不访问网络，也不会发送任何内容。",
     ),
