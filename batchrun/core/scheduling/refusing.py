@@ -17,7 +17,8 @@ Whose it is. The first of these that tells decides:
    or a minute of calls is filling anew, it is the lane's; unless those that send most of what goes are refused by then, and not one call in
    many: that is a quota which has fallen, or of which others take a part.
 6. The pool climbs above what it held, and the lane has found no limit: the pool is nearer to its quota than the lane is to one of its own.
-7. The pool has had no answer yet, and the call was let through to try its window: it is the pool's. Else it is the lane's.
+7. Before the pool's first answer, a call that was let through to try its window is the pool's, even where 3 says otherwise. All else is
+   the lane's.
 
 What is learnt. A call that was let through to try whether the pool's window is still full, and is refused for the lane's own sake, shows
 nothing of that window: the next one tries. A lane that has a limit of its own is refused by its pool too, and then its own window had room:
