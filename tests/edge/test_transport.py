@@ -167,6 +167,16 @@ def test_an_endpoint_that_cannot_be_called_parks_its_workspace(url):
     assert "secret" not in repr(failure)
 
 
+def get_once(url: str, **settings) -> Failure:
+    async def main():
+        async with transport(**settings) as wire:
+            return await wire.get(url, {})
+
+    result = anyio.run(main)
+    assert isinstance(result, Failure), result
+    return result
+
+
 def post_once(url: str, **settings) -> Failure:
     async def main():
         async with transport(**settings) as wire:
@@ -911,6 +921,16 @@ def test_a_proxy_that_is_not_there_is_tried_again():
         taken.bind(("127.0.0.1", 0))
         failure = post_once("http://endpoint.invalid/v1", proxy=f"http://127.0.0.1:{taken.getsockname()[1]}")
     assert (failure.code, failure.fault, failure.in_doubt) == ("proxy", AGAIN, False)
+
+
+@pytest.mark.parametrize("asks", [post_once, get_once], ids=["a call", "the doctor"])
+def test_a_proxy_whose_name_nobody_knows_is_told_as_the_proxys_and_not_as_the_endpoints(asks):
+    """The endpoint's host was said to be mistyped, with all that the provider has, to whoever had no line to the company's proxy."""
+    failure = asks("http://127.0.0.1:9/v1", proxy="http://clerk:hush@proxy.invalid:3128")
+    assert (failure.code, failure.in_doubt) == ("proxy", False)
+    assert "through proxy.invalid:3128" in failure.message
+    assert "hush" not in repr(failure)
+    assert asks("http://endpoint.invalid/v1").code == "dns"
 
 
 @pytest.mark.parametrize(

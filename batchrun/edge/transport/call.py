@@ -137,7 +137,7 @@ class Call(Attempt):
         status = 0 if self.connection is None else self.connection.status
         if not isinstance(error, TooLargeError):
             refused = 300 <= status < 500
-            code = self.over or code_of(error)
+            code = self.over or what(self._target, error)
             in_doubt = self.connection is not None and not refused and code != "closed"
             if self.connection is None and code in _OF_A_CONNECTION:
                 # It was to the proxy, or fell while it was made: nothing of the call has gone to the provider.
@@ -191,6 +191,12 @@ class Call(Attempt):
             self._terms.pool.give_back(target, connection)
 
 
+def what(target: Target, error: BaseException) -> str:
+    """The mishap that *error* is on the way to *target*: behind a proxy no name is looked up but the proxy's own."""
+    return "proxy" if target.proxy and isinstance(error, aiohttp.ClientConnectorDNSError) else code_of(error)
+
+
 def told(target: Target, error: BaseException) -> str:
     """What may be said of *error*."""
-    return ": ".join(filter(None, (target.shown, reason_of(error))))
+    way = f"{target.shown} through {target.proxy.host}:{target.proxy.port}" if target.proxy else target.shown
+    return ": ".join(filter(None, (way, reason_of(error))))

@@ -34,8 +34,8 @@ from batchrun.core.model import Failure, Reply, Request
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import TURN_BYTES
-from batchrun.edge.transport.call import Call, Terms, told
-from batchrun.edge.transport.mishaps import TooLargeError, code_of
+from batchrun.edge.transport.call import Call, Terms, told, what
+from batchrun.edge.transport.mishaps import TooLargeError
 from batchrun.edge.transport.names import Lookup
 from batchrun.edge.transport.pool import Pool
 from batchrun.edge.transport.room import Rooms
@@ -122,7 +122,7 @@ class Transport:
                 key = key_of(headers)
                 return Page(response.status, headers_without_key(response.headers, key), masked(await self._whole(response), key))
         except (aiohttp.ClientError, TimeoutError, UnicodeError, TooLargeError) as error:
-            return mishap(code_of(error), told(target, error), in_doubt=False)
+            return mishap(what(target, error), told(target, error), in_doubt=False)
 
     def _call(self, request: Request, reading: Reading) -> Call | Failure:
         target = self._targets.asked(request)
