@@ -14,12 +14,12 @@ is refused of it is chance, as long as it is about as large a share as before, a
 window may be full yet); and hits all lanes as often as they send (a lane may have a quota of its own, which half of its pool's rate does
 not mend).
 
-What follows, of chance. Such a share of refusals is *explained*, and so are a few more that come together: it is as if those calls had never been
+Of chance follows: such a share of refusals is *explained*, and so are a few more that come together, as if those calls had never been
 sent. All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is
 tried again, for the share may be less by then, or more. Trials that agree are taken together, for a share that is set too large is filled
 with refusals of the quota.
 
-What follows where it is none, or comes together as chance hardly has it: a known quota is *doubted*. It may be lower than it was named
+Where it is none, or comes together as chance hardly has it, a known quota is *doubted*: it may be lower than it was named
 (`limits/margin.py`).
 """
 
