@@ -29,6 +29,8 @@ class Envelope:
     request_id: str
     created: int
     """Seconds since the epoch."""
+    repeats: bool = False
+    """Each event of a stream has all of the text so far."""
 
 
 def completion(answer: Answer, envelope: Envelope, *, finished: bool = True) -> bytes:
@@ -114,7 +116,7 @@ def events(answer: Answer, envelope: Envelope, *, with_usage: bool, finished: bo
     chunks: list[Json] = []
     for index, choice in enumerate(answer.choices):
         sound = list(_sound(choice, envelope)) if answer.spoken else []
-        pieces = _pieces(choice, index, sound, answer.likely, finished=finished)
+        pieces = _pieces(choice, index, sound, answer.likely, repeats=envelope.repeats, finished=finished)
         chunks += ({"choices": [piece], **around} for piece in pieces)
     if with_usage:
         chunks.append({"choices": [], **around, "usage": usage(answer)})
@@ -126,17 +128,19 @@ def event(data: bytes) -> bytes:
     return b"data: %b\n\n" % data
 
 
-def _pieces(choice: Choice, index: int, sound: Iterable[Json], likely: int | None, *, finished: bool) -> Iterator[Json]:
+def _pieces(choice: Choice, index: int, sound: Iterable[Json], likely: int | None, *, repeats: bool, finished: bool) -> Iterator[Json]:
     def piece(delta: Json, ending: str | None = None, told: str = "") -> Json:
         logprobs = likelihoods(told, likely) if told and likely is not None else None
         return {"delta": delta, "index": index, "logprobs": logprobs, "finish_reason": ending}
 
     yield piece({"content": None if choice.reasoning else "", "role": "assistant"})
+    sofar = ""
     for new in deltas(choice):
         if new.reasoning:
             yield piece({"content": None, "reasoning_content": new.reasoning})
         elif new.content:
-            yield piece({"content": new.content}, told=new.content)
+            sofar = sofar * repeats + new.content
+            yield piece({"content": sofar}, told=new.content)
         else:
             yield piece({"content": None, "tool_calls": [new.tool_call]})
     for heard in sound:

@@ -40,6 +40,8 @@ class Family:
     """Native answers have choices with messages unless asked otherwise; else a text."""
     increments: bool = False
     """A native stream's events hold what is new unless asked otherwise; else all there is so far."""
+    repeats: bool = False
+    """A stream's events hold all there is so far on every route, whatever they are asked (API reference of Qwen-MT)."""
     itemised: bool = False
     """Native usage of an answer about media has a total and details."""
     most_output: int = 32_768
@@ -100,6 +102,7 @@ _FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
         ),
         (r"qwen-(plus|flash|turbo)", Family(_TEXT, Thinking.ASKED, thinks_in_streams_only=True)),
         (r"qwen-max", Family(_TEXT, most_output=8_192, most_input=30_720)),
+        (r"qwen-mt-(plus|turbo)(-|$)", Family(_TEXT, repeats=True, most_output=8_192)),
         (r"qwen-mt-", Family(_TEXT, most_output=8_192)),
         (r"qwen-long", Family(_TEXT, message=True)),
     )

@@ -39,7 +39,7 @@ def style_of(body: Body, family: Family, route: Route) -> Style:
     form, increments = body.get("result_format"), body.get("incremental_output")
     return Style(
         text=not multimodal and (form == "text" or (form is None and not family.message)),
-        incremental=family.increments if increments is None else increments is True,
+        incremental=not family.repeats and (family.increments if increments is None else increments is True),
         parts=multimodal,
         itemised=family.itemised,
     )

@@ -80,7 +80,7 @@ def _events(asked: Asked, given: Given, *, finished: bool) -> list[bytes]:
             with_usage = True
         case _:
             with_usage = False
-    envelope = Envelope(asked.model, request_id, int(given.at))
+    envelope = Envelope(asked.model, request_id, int(given.at), repeats=asked.family.repeats)
     return bodies.events(given.answer, envelope, with_usage=with_usage, finished=finished)
 
 

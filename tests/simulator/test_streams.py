@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64decode
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -106,6 +107,19 @@ def test_a_chunk_has_the_recorded_shape_and_usage_comes_only_when_asked_for():
     assert chunks[0]["choices"] == [{"delta": {"content": "", "role": "assistant"}, "index": 0, "logprobs": None, "finish_reason": None}]
     assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
     assert {chunk["usage"] for chunk in chunks} == {None}
+
+
+@pytest.mark.parametrize("call", [chat, native], ids=["compatible", "native"])
+def test_a_translation_is_told_from_its_beginning_in_each_event_whatever_was_asked(call):
+    asked = call(model="qwen-mt-plus", prompt="One sentence. " * 20, stream=True, incremental_output=True)
+    body = Service(scenario()).answer(asked, NOW).body
+    if call is chat:
+        said = [chunk["choices"][0]["delta"]["content"] for chunk in compat_events(body) if chunk["choices"]]
+    else:
+        said = [frame["output"]["text"] for frame in native_events(body)]
+    said = [text for text in said if text]
+    assert len(said) > 2
+    assert all(later.startswith(text) for text, later in pairwise(said))
 
 
 def test_a_function_is_called_in_several_deltas_by_its_index():

@@ -1,9 +1,9 @@
 """Folds the deltas of a stream into messages: the same for both dialects, whose deltas differ only in what stands around them.
 
-Where deltas are cumulative (the native dialect without ``incremental_output``) the latest says it all; otherwise each adds to the ones
-before it. Tool calls go by their ``index``; their name and id come once, their arguments in pieces, as do those of a ``function_call``, as
-such calls were told before there were several. Some servers give no call an index, or all of them the same: what names a function under
-another id begins another call.
+Where deltas are cumulative (the native dialect without ``incremental_output``, and some models on every route) the latest says it all;
+otherwise each adds to the ones before it. Tool calls go by their ``index``; their name and id come once, their arguments in pieces, as do
+those of a ``function_call``, as such calls were told before there were several. Some servers give no call an index, or all of them the
+same: what names a function under another id begins another call.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from batchrun.core.protocols.folding import Choices, expected_choices, heft, lat
 from batchrun.core.protocols.reading import Dialect
 from batchrun.core.protocols.replies import Around, reply_of, request_id_in, sourced
 from batchrun.core.protocols.usage import usage_of, usage_of_answer
+from batchrun.core.rows.families import repeats
 
 Fields = dict[str, Any]
 
@@ -116,7 +117,8 @@ class _Fold:
 
 
 def _fold(asked: Fields) -> _Fold:
-    return _Fold(Choices(expected_choices(asked), cumulative=asked.get("incremental_output") is False))
+    cumulative = asked.get("incremental_output") is False or repeats(asked.get("model"))
+    return _Fold(Choices(expected_choices(asked), cumulative=cumulative))
 
 
 NATIVE = Dialect(_read, _fold)

@@ -21,6 +21,7 @@ from batchrun.core.protocols.reading import Dialect
 from batchrun.core.protocols.replies import Around, reply_of, request_id_in
 from batchrun.core.protocols.usage import usage_of, usage_of_answer
 from batchrun.core.protocols.wire_format import WireFormat
+from batchrun.core.rows.families import repeats
 from batchrun.core.rows.spelling import to_openai
 
 Fields = dict[str, Any]
@@ -95,7 +96,7 @@ class _Fold:
 
 
 def _fold(asked: Fields) -> _Fold:
-    return _Fold(Choices(expected_choices(asked)))
+    return _Fold(Choices(expected_choices(asked), cumulative=repeats(asked.get("model"))))
 
 
 OPENAI = WireFormat("openai", "/chat/completions", Dialect(_read, _fold), _unfit, _encode)

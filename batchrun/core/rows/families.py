@@ -20,6 +20,8 @@ _OPENAI_ONLY = re.compile(r"omni")
 _MULTIMODAL = re.compile(r"(-|^)(vl|ocr|audio|asr|captioner)(-|$)|^qvq|^qwen3\.[5-9]|^qwen[4-9]")
 """Served by multimodal-generation; the hybrids from qwen3.5 on too, text alone included."""
 _STREAM_ONLY = re.compile(r"^qwq|^qvq|omni")
+_REPEATS = re.compile(r"^qwen-mt-(plus|turbo)(-|$)")
+"""Their streams tell the whole translation so far in each event, on every route and whatever they are asked (API reference of Qwen-MT)."""
 _NEWER = re.compile(r"^qwen3\.[5-9]|^qwen[4-9]|^deepseek|^glm|^kimi")
 """Think in plain calls too: seen in 2026."""
 _THINKS_UNASKED = re.compile(r"^qwen3-\d[\d.]*b(-a\d+b)?$|-thinking(-|$)")
@@ -52,6 +54,11 @@ def multimodal(model: str) -> bool:
 def stream_only(model: str) -> bool:
     """Whether *model* answers in streams alone."""
     return _of_a_name(model).stream_only
+
+
+def repeats(model: object) -> bool:
+    """Whether each event of a stream of *model*, as a request names it, says again all that was said before."""
+    return isinstance(model, str) and bool(_REPEATS.search(model))
 
 
 def thinks_only_when_asked(model: str) -> bool:

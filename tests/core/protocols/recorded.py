@@ -461,6 +461,14 @@ TWINS: tuple[Twin, ...] = (
     ),
     Twin(
         OPENAI,
+        "a translation, all of it so far in each event",
+        events([chunk({"content": "我"}), chunk({"content": "我是通义"}), chunk({"content": _SAID}, "stop"), counted()]),
+        2,
+        compat(),
+        {"model": "qwen-mt-plus"},
+    ),
+    Twin(
+        OPENAI,
         "not counted, and not DONE",
         events([chunk({"content": _SAID, "role": "assistant"}), chunk({"content": ""}, "length")], done=False),
         1,
@@ -549,6 +557,14 @@ TWINS: tuple[Twin, ...] = (
         2,
         native(_THOUGHT),
         {"incremental_output": False},
+    ),
+    Twin(
+        TEXT,
+        "a translation, all of it so far in each event whatever was asked",
+        frames([frame({"content": "我"}, output_tokens=3), frame({"content": "我是"}, output_tokens=4), frame({"content": _SAID}, "stop")]),
+        2,
+        native(),
+        {"model": "qwen-mt-turbo", "incremental_output": True},
     ),
     Twin(
         TEXT,

@@ -73,6 +73,16 @@ def test_a_name_says_how_its_model_is_called(model, kinds):
     assert {kind for kind, test in tests.items() if test(model)} == kinds
 
 
+@pytest.mark.parametrize("model", ["qwen-mt-plus", "qwen-mt-turbo", "qwen-mt-plus-2025-07-24"])
+def test_streams_of_some_models_say_all_again_in_each_event(model):
+    assert families.repeats(model)
+
+
+@pytest.mark.parametrize("model", ["qwen-mt-flash", "qwen-mt-lite", "qwen-mt-plusher", "my-qwen-mt-plus", "qwen-plus", None, 7])
+def test_streams_of_all_others_say_what_is_new(model):
+    assert not families.repeats(model)
+
+
 NEEDS_STREAM = [
     # (model, what the row says of thinking: nothing, true, false) and whether it must be streamed then
     ("qwen-plus", (False, True, False)),
