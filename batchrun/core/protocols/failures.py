@@ -59,7 +59,14 @@ _FORBIDDEN = (
     "if this is a web page, a firewall or a gateway between here and the provider has refused the call, maybe for the row's text: ask "
     f"whoever runs that; else {_MODEL_ACCESS}"
 )
-_CALL_MODE = f"this model does not take this kind of call with this key: give these rows another model or another protocol; {_THEN}"
+_ENDPOINT_ACCESS = (
+    "give these rows another model, if the provider has taken this one offline; else correct endpoint and api_key_env of this workspace so "
+    f"that both belong to it; {_THEN}"
+)
+_CALL_MODE = (
+    "this model is not to be had, or no longer, with this key or by this kind of call: give these rows another model or another protocol; "
+    f"{_THEN}"
+)
 _PURCHASE = f"ask the account's owner to activate the service for this model in the console; {_THEN}"
 _FREE_TIER = (
     "the free quota of this model is used up: ask the account's owner to switch off 'use free tier only' in the console, or give these "
@@ -122,7 +129,9 @@ TABLE: tuple[Line, ...] = (
     # the key, the workspace, the model
     _park(Scope.WORKSPACE, "InvalidApiKey", "invalid_api_key", advice=_KEY, source="page#apikey-error"),
     _park(Scope.WORKSPACE, "NOT AUTHORIZED", advice=_WORKSPACE_ACCESS, source="page"),
-    _park(Scope.WORKSPACE, "Workspace.AccessDenied", "Endpoint.AccessDenied", "App.AccessDenied", advice=_WORKSPACE_ACCESS, source="page"),
+    _park(Scope.WORKSPACE, "Workspace.AccessDenied", "App.AccessDenied", advice=_WORKSPACE_ACCESS, source="page"),
+    # It reads like the workspace's matter, and is said of each model that was taken offline as well: the others are still served.
+    _park(Scope.LANE, "Endpoint.AccessDenied", advice=_ENDPOINT_ACCESS, source="page, autumn 2026"),
     _park(Scope.WORKSPACE, "WorkSpaceNotFound", advice=_WORKSPACE_NAME, source="page"),
     _park(Scope.WORKSPACE, "NoPermission", advice=_PERMISSION, source="model calling in sub-workspaces, 2025-03-12"),
     _park(Scope.LANE, "Model.AccessDenied", advice=_MODEL_ACCESS, source="model calling in sub-workspaces, 2025-03-12; seen"),

@@ -730,7 +730,7 @@ ERRORS: tuple[Line, ...] = (
     ),
     _later(403, _LANE, "Model.AccessDenied", message="Model access denied."),
     _later(403, _WORKSPACE, "Workspace.AccessDenied", message="Workspace access denied."),
-    _later(403, _WORKSPACE, "Endpoint.AccessDenied", message="Workspace endpoint access denied."),
+    _later(403, _LANE, "Endpoint.AccessDenied", message="Workspace endpoint access denied."),
     _later(403, _WORKSPACE, "App.AccessDenied", message="App access denied."),
     _later(403, _LANE, "AccessDenied", "access_denied", message="current user api does not support synchronous calls."),
     _later(

@@ -32,7 +32,7 @@ CODES = [
     (401, "NOT AUTHORIZED", PARK, WORKSPACE),
     (403, "Model.AccessDenied", PARK, LANE),
     (403, "Workspace.AccessDenied", PARK, WORKSPACE),
-    (403, "Endpoint.AccessDenied", PARK, WORKSPACE),
+    (403, "Endpoint.AccessDenied", PARK, LANE),
     (403, "AccessDenied", PARK, LANE),
     (403, "AccessDenied.Unpurchased", PARK, LANE),
     (403, "AllocationQuota.FreeTierOnly", PARK, LANE),

@@ -179,6 +179,15 @@ def test_every_error_that_the_page_on_sub_workspaces_lists_is_what_the_page_says
     assert "RAM user" in advice["NoPermission"]
 
 
+def test_a_model_that_was_taken_offline_stops_its_own_rows_alone_whatever_the_refusal_calls_itself():
+    """The error page of autumn 2026 names it as the likely cause of what reads like the workspace's matter."""
+    body = recorded.refused("B", "Endpoint.AccessDenied", "Endpoint.AccessDenied", "Workspace endpoint access denied.")
+    got = failure(OPENAI, body, 403)
+    assert (got.fault, got.scope) == (Fault.PARK, Scope.LANE)
+    assert "taken this one offline" in got.advice
+    assert "api_key_env" in got.advice
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(
     ("header", "seconds"), [("3", 3.0), ("0.5", 0.5), ("99999999999", 600.0), ("-1", None), ("Fri, 31 Dec 2099 23:59:59 GMT", None)]

@@ -30,8 +30,12 @@ ADVICE = {
         "若返回的是网页，则是本机与服务商之间的防火墙或网关拒绝了该调用，可能因该行的文本：请询问其管理者；"
         "否则请账号所有者在控制台（百炼 > 业务空间 > 模型授权）为该业务空间授权此模型，或为这些行换用其他模型"
     ),
-    "this model does not take this kind of call with this key: give these rows another model or another protocol": (
-        "此密钥不能以这种方式调用该模型：为这些行换用其他模型或其他协议"
+    "give these rows another model, if the provider has taken this one offline; else correct endpoint and api_key_env of this workspace so "
+    "that both belong to it": (
+        "若服务商已下线该模型，请为这些行换用其他模型；否则修正该业务空间的 endpoint 与 api_key_env，使两者都属于它"
+    ),
+    "this model is not to be had, or no longer, with this key or by this kind of call: give these rows another model or another protocol": (
+        "此密钥不能（或不再能）调用该模型，或不能以这种方式调用：为这些行换用其他模型或其他协议"
     ),
     "ask the account's owner to activate the service for this model in the console": "请账号所有者在控制台开通该模型的服务",
     "correct model (in the row, the workspace or [defaults]), or have the workspace authorised for it": (
