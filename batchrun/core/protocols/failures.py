@@ -68,6 +68,7 @@ _CALL_MODE = (
     f"{_THEN}"
 )
 _PURCHASE = f"ask the account's owner to activate the service for this model in the console; {_THEN}"
+_SUBSCRIBE = f"ask the account's owner to subscribe to the service for this workspace, or to renew what has run out; {_THEN}"
 _FREE_TIER = (
     "the free quota of this model is used up: ask the account's owner to switch off 'use free tier only' in the console, or give these "
     f"rows another model; {_THEN}"
@@ -142,8 +143,9 @@ TABLE: tuple[Line, ...] = (
     _park(Scope.LANE, "model_not_supported", advice=_NATIVE_ONLY, source="seen"),
     # money
     _park(Scope.ACCOUNT, "Arrearage", advice=_ARREARS, source="page#overdue-payment; seen"),
-    _park(Scope.ACCOUNT, "PrepaidBillOverdue", "PostpaidBillOverdue", advice=_ARREARS, source="page"),
-    _park(Scope.ACCOUNT, "CommodityNotPurchased", advice=_PURCHASE, source="page"),
+    _park(Scope.ACCOUNT, "PostpaidBillOverdue", advice=_ARREARS, source="page"),
+    # Both are of one workspace's subscription: what the account's others have paid for goes on.
+    _park(Scope.WORKSPACE, "CommodityNotPurchased", "PrepaidBillOverdue", advice=_SUBSCRIBE, source="page"),
     # Set for one workspace as well as for an account: the narrower scope stops nobody who may still spend.
     _park(Scope.WORKSPACE, "BudgetLimitExceeded", advice=_BUDGET, source="page"),
     _park(Scope.LANE, "AllocationQuota.FreeTierOnly", advice=_FREE_TIER, source="page; seen"),

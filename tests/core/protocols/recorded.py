@@ -762,7 +762,8 @@ ERRORS: tuple[Line, ...] = (
     _slower("Throttling.AllocationQuota", message="Too many requests. Batch requests are being throttled due to system capacity limits."),
     _slower("Throttling.ResourceExhausted", message="An error occurred in model serving, error message is: [Too many requests.]"),
     _slower("Throttling.Concurrency", "Throttling.ServiceOverloaded", message="Too many requests."),
-    _later(429, _ACCOUNT, "CommodityNotPurchased", "PrepaidBillOverdue", "PostpaidBillOverdue", message="Commodity has not purchased yet."),
+    _later(429, _WORKSPACE, "CommodityNotPurchased", "PrepaidBillOverdue", message="Commodity has not purchased yet."),
+    _later(429, _ACCOUNT, "PostpaidBillOverdue", message="The postpaid bill is overdue."),
     _later(429, _WORKSPACE, "BudgetLimitExceeded", message="The budget is used up."),
     _anew(
         500, "InternalError", "internal_error", message="An internal error has occured, please try again later or contact service support."

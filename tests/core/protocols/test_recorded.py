@@ -188,6 +188,14 @@ def test_a_model_that_was_taken_offline_stops_its_own_rows_alone_whatever_the_re
     assert "api_key_env" in got.advice
 
 
+@pytest.mark.parametrize("code", ["CommodityNotPurchased", "PrepaidBillOverdue"])
+def test_a_workspace_without_a_subscription_stops_no_other_of_its_account(code):
+    """The error page says of both that it is the workspace's."""
+    got = failure(TEXT, recorded.refused_natively(code, "m"), 429)
+    assert (got.fault, got.scope) == (Fault.PARK, Scope.WORKSPACE)
+    assert "for this workspace" in got.advice
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(
     ("header", "seconds"), [("3", 3.0), ("0.5", 0.5), ("99999999999", 600.0), ("-1", None), ("Fri, 31 Dec 2099 23:59:59 GMT", None)]

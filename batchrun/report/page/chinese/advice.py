@@ -45,6 +45,9 @@ ADVICE = {
         '为该业务空间设置 protocol = "dashscope"：此模型不支持 OpenAI 兼容方式'
     ),
     "ask the account's owner to pay what is overdue or top up the balance": "请账号所有者结清欠费或充值",
+    "ask the account's owner to subscribe to the service for this workspace, or to renew what has run out": (
+        "请账号所有者为该业务空间订购服务，或续订已到期的订购"
+    ),
     "ask the account's owner to raise the budget set at the provider for this workspace": (
         "请账号所有者提高在服务商处为该业务空间设置的预算"
     ),
