@@ -84,6 +84,8 @@ _FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
         (r"qvq-", Family(_VISION, Thinking.ALWAYS, stream_only=True, message=True, increments=True, itemised=True)),
         (r"qwen3(\.\d)?-omni-", Family(_OMNI, Thinking.ASKED, stream_only=True, most_output=_QWEN3)),
         (r"qwen(2\.5)?-omni-", Family(_OMNI, stream_only=True)),
+        (r"qwen3-livetranslate-", Family(_OMNI, stream_only=True)),
+        (r"glm-4\.5(-|$)", Family(_TEXT, Thinking.DEFAULT, stream_only=True, message=True, increments=True)),
         (r"qwen2?-audio", Family(_AUDIO, message=True)),
         (r"qwen3-vl-.*-thinking", Family(_VISION, Thinking.ALWAYS, message=True, increments=True, itemised=True, most_output=_QWEN3)),
         (r"qwen3-vl-", Family(_VISION, Thinking.ASKED, message=True, increments=True, itemised=True, most_output=_QWEN3)),

@@ -16,10 +16,11 @@ _NATIVE_ONLY = re.compile(r"qwen2?-audio")
 """The compatible route answers 404 model_not_supported. Omni and ASR models of later years are not among them."""
 _TUNED = re.compile(r"(^|[-.])ft-[0-9a-z]", re.IGNORECASE)
 """Deployments of models tuned in Model Studio: ``qwen-turbo-ft-202503…``."""
-_OPENAI_ONLY = re.compile(r"omni")
+_OPENAI_ONLY = re.compile(r"omni|livetranslate")
 _MULTIMODAL = re.compile(r"(-|^)(vl|ocr|audio|asr|captioner)(-|$)|^qvq|^qwen3\.[5-9]|^qwen[4-9]")
 """Served by multimodal-generation; the hybrids from qwen3.5 on too, text alone included."""
-_STREAM_ONLY = re.compile(r"^qwq|^qvq|omni")
+_STREAM_ONLY = re.compile(r"^qwq|^qvq|omni|livetranslate|^glm-4\.5(-|$)")
+"""The two last by the API reference of qwen3-livetranslate-flash, and by what plain calls for GLM-4.5 were told, 2025 and 2026."""
 _REPEATS = re.compile(r"^qwen-mt-(plus|turbo)(-|$)")
 """Their streams tell the whole translation so far in each event, on every route and whatever they are asked (API reference of Qwen-MT)."""
 _NEWER = re.compile(r"^qwen3\.[5-9]|^qwen[4-9]|^deepseek|^glm|^kimi")

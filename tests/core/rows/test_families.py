@@ -26,6 +26,10 @@ MODELS = {
     "deepseek-v3.2": set(),
     "deepseek-v4-pro": set(),
     "kimi-k2": set(),
+    "glm-4.5": {STREAM_ONLY},
+    "glm-4.5-air": {STREAM_ONLY},
+    "glm-4.6": set(),
+    "glm-4.55": set(),
     "llama3.3-70b-instruct": set(),
     "qwen3.5-plus": {MULTIMODAL},
     "qwen3.6-plus": {MULTIMODAL},
@@ -48,6 +52,8 @@ MODELS = {
     "qwen-omni-turbo": {OPENAI_ONLY, STREAM_ONLY},
     "qwen3-omni-flash": {OPENAI_ONLY, STREAM_ONLY},
     "qwen3.5-omni-plus": {MULTIMODAL, OPENAI_ONLY, STREAM_ONLY},
+    "qwen3-livetranslate-flash": {OPENAI_ONLY, STREAM_ONLY},
+    "qwen3-livetranslate-flash-2025-12-01": {OPENAI_ONLY, STREAM_ONLY},
     # tuned in Model Studio
     "qwen-turbo-ft-202503121234-abcd": {NATIVE_ONLY},
     "qwen-plus-FT-1": {NATIVE_ONLY},
@@ -106,6 +112,8 @@ NEEDS_STREAM = [
     ("qwq-plus", (True, True, True)),
     ("qvq-max", (True, True, True)),
     ("qwen-omni-turbo", (True, True, True)),
+    ("qwen3-livetranslate-flash", (True, True, True)),
+    ("glm-4.5-air", (True, True, True)),
     ("qwen3.5-omni-plus", (True, True, True)),
 ]
 
