@@ -25,7 +25,7 @@ OF_CAPACITY = "throttling.serviceoverloaded"
 _SUBJECTS = {
     **dict.fromkeys(("insufficient_quota", "throttling.allocationquota"), About.TOKENS),
     **dict.fromkeys(("limit_burst_rate", "throttling.burstrate"), About.GROWTH),
-    **dict.fromkeys(("throttling.resourceexhausted", "throttling.concurrency", OF_CAPACITY), About.CAPACITY),
+    **dict.fromkeys(("throttling.resourceexhausted", "throttling.concurrency", "throttling.aborted", OF_CAPACITY), About.CAPACITY),
 }
 
 

@@ -153,12 +153,14 @@ TABLE: tuple[Line, ...] = (
     # rates
     _throttled("insufficient_quota", "Throttling.AllocationQuota", source="page#token-limit; seen"),
     _throttled("Throttling", "Throttling.RateQuota", "LimitRequests", "limit_requests"),
+    _throttled("ResourceExhausted", "Too many requests", source="page, autumn 2026"),
     _throttled("Throttling.BurstRate", "limit_burst_rate", advice=_BURST),
     _throttled("Throttling.ResourceExhausted", "Throttling.Concurrency", "Throttling.ServiceOverloaded", source="seen"),
     # the service
-    _again("RequestTimeOut", "InternalError.Timeout", advice=_TIMEOUT, in_doubt=True),
+    _again("RequestTimeOut", "ResponseTimeout", "InternalError.Timeout", advice=_TIMEOUT, in_doubt=True),
     _again("InternalError", "internal_error", "InternalError.Algo", "internal_server_error", "SystemError"),
     _again("ModelServiceFailed", "ModelServingError", "ModelUnavailable"),
+    _again("ServiceUnavailable", source="page, autumn 2026"),
 )
 
 BY_STATUS: dict[int, Line] = {
@@ -189,12 +191,15 @@ _SAID_BY_ANYBODY = _ASTRAY | {403}
 """Statuses that a firewall and a gateway on the way give as well, to one row for its text or to all of them for a minute."""
 
 _BY_CODE = {(code.lower(), line.status): line for line in TABLE for code in line.codes}
+_THROTTLING = "throttling"
+"""The provider has a new kind of it every few months, ``Throttling.Aborted`` among them (its inference engine, github alibaba/rtp-llm)."""
 
 
 def known(status: int, code: str) -> Line | None:
-    """The table's line for *code*, the one that names *status* before the one for any; case is overlooked."""
+    """The table's line for *code*, the one that names *status* before the one for any; case is overlooked, as is what is throttled."""
     spelling = code.lower()
-    return _BY_CODE.get((spelling, status)) or _BY_CODE.get((spelling, None))
+    line = _BY_CODE.get((spelling, status)) or _BY_CODE.get((spelling, None))
+    return _BY_CODE[_THROTTLING, None] if line is None and spelling.startswith(f"{_THROTTLING}.") else line
 
 
 def classify(

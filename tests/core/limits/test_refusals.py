@@ -18,6 +18,8 @@ from batchrun.core.limits.refusals import About, about
         ("limit_burst_rate", About.GROWTH),
         ("Throttling.BurstRate", About.GROWTH),
         ("Throttling.Concurrency", About.CAPACITY),
+        ("Throttling.Aborted", About.CAPACITY),
+        ("ResourceExhausted", About.ATTEMPTS),
     ],
 )
 def test_a_code_says_what_a_refusal_is_about(code, subject):

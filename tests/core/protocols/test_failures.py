@@ -110,6 +110,13 @@ def test_an_unknown_code_is_left_to_the_status(status, code, fault, scope):
     assert str(status) in failure.message
 
 
+@pytest.mark.parametrize("status", [200, 400, 429, 503])
+def test_a_kind_of_throttling_that_is_new_is_throttling_whatever_the_status(status):
+    failure = classify(status, "Throttling.NewThisAutumn", "")
+    assert (failure.fault, failure.scope, failure.code) == (THROTTLED, LANE, "Throttling.NewThisAutumn")
+    assert classify(status, "Throttlings", "").fault is not THROTTLED or status == 429
+
+
 def test_a_code_outranks_its_status():
     assert classify(500, "Arrearage", "").scope is ACCOUNT
     assert classify(400, "limit_requests", "").fault is THROTTLED
