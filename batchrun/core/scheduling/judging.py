@@ -85,7 +85,8 @@ class Judge:
         lane.unsigned += 1
         sure = lane.unsigned > 1 or lane.left - lane.aside.rows == 1
         if sure:
-            self._park(failure.scope, lane, failure, now, at_first=True)
+            others_had_answers = self._parking.good_at(failure.scope, lane) > -math.inf
+            self._park(Scope.LANE if others_had_answers else failure.scope, lane, failure, now, at_first=True)
         if self._retry.holds(failure):
             return Verdict.HELD
         if lane.front or lane.undrawn:

@@ -20,11 +20,11 @@ attempts of a whole night's rows. So:
   these where the lane has had answers: a firewall refuses one row for its text, a gateway says 404 for a minute, and neither is the end of
   a night.
 - That a key, a model or a bill is refused by name is believed at once where nothing that it concerns ever had an answer, and taken back
-  when a call is answered that was under way then: of several gateways one may not know a new key for a second, or take another's for it.
-  Where the lane has had answers, or another of the same workspace or account, one call tries now and then, and the refusal is believed
-  after two minutes: providers refuse good keys for a minute, and a run that has no other lane would end there. Whatever else the provider
-  says meanwhile is the end of it. If others that it concerns are answered all the while, it is believed of this lane alone. No such refusal
-  is an attempt of its row's.
+  when a call is answered that was under way then, of whichever lane: of several gateways one may not know a new key for a second, or take
+  another's for it. Where the lane has had answers, or another of the same workspace or account, one call tries now and then, and the
+  refusal is believed after two minutes: providers refuse good keys for a minute, and a run that has no other lane would end there. Whatever
+  else the provider says meanwhile is the end of it. If others that it concerns are answered all the while, it is believed of this lane
+  alone. No such refusal is an attempt of its row's.
 - One that lasts too long parks the lane; sooner where the lane never had an answer, for then the endpoint is likely to be named wrongly;
   later (the job says when) where it had, and finds no connection any more: a line comes back by itself, and waiting for it costs nothing.
 """

@@ -40,8 +40,8 @@ class Parked:
     lanes: list[Lane]
     passes: bool
     """Whether anything may end it in this opening: a probe that is taken, the hour at which its workspace opens, a budget's new day."""
-    at_first: Lane | None = None
-    """Which lane was refused, where nothing that it concerns had been answered: an answer to another of its first calls ends it too."""
+    at_first: bool = False
+    """Whether nothing that it concerns had been answered: an answer to another of the first calls ends it too, whichever lane's it is."""
     anew: Callable[[], Failure] | None = None
     """What the failure says by now, where that changes."""
     alarm: int = 0
@@ -74,7 +74,7 @@ class Parking:
     _parks: dict[tuple[Scope, str], Parked] = field(default_factory=dict)
     _closed: dict[str, Parked] = field(default_factory=dict)
 
-    def park(self, scope: Scope, lane: Lane, failure: Failure, *, probe: bool, at_first: Lane | None = None) -> Parked | None:
+    def park(self, scope: Scope, lane: Lane, failure: Failure, *, probe: bool, at_first: bool = False) -> Parked | None:
         """Begin a park of the scope that *lane* stands in; None where it would change nothing, for one stands already."""
         scope = Scope.LANE if scope is Scope.ROW else scope
         name = name_of(scope, lane)

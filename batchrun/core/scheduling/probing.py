@@ -25,9 +25,9 @@ class Probing:
     def park(self, scope: Scope, lane: Lane, failure: Failure, now: float, *, probe: bool = True, at_first: bool = False) -> None:
         """Stop every lane of the scope that *lane* stands in; without *probe*, for the rest of this opening.
 
-        A park that comes *at_first*, before anything that it concerns was answered, is ended by an answer to another call of *lane*.
+        A park that comes *at_first*, before anything that it concerns was answered, is ended by an answer to another call that it concerns.
         """
-        parked = self._parking.park(scope, lane, failure, probe=probe, at_first=lane if at_first else None)
+        parked = self._parking.park(scope, lane, failure, probe=probe, at_first=at_first)
         if parked is None:
             return
         self._queues.hold_back(parked.lanes)
@@ -46,7 +46,7 @@ class Probing:
     def answered(self, lane: Lane) -> None:
         """A call of *lane* was answered: it was on its way when the lane was parked."""
         for parked in self._parking.of(lane):
-            if parked.at_first is lane:
+            if parked.at_first:
                 self._end(parked)
 
     def _end(self, parked: Parked) -> None:

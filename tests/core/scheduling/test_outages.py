@@ -496,6 +496,26 @@ def test_a_model_that_had_no_answer_yet_parks_no_workspace_whose_key_has_had_som
     assert events.verdicts()[Verdict.ANSWERED] == 2_199
 
 
+@pytest.mark.parametrize("failure", [*OF_ALL, unsigned(302)], ids=lambda failure: failure.code)
+@pytest.mark.parametrize(("lasts", "left"), [(0.5, []), (math.inf, [(Scope.LANE, "legal qwen-max", 200)])])
+@pytest.mark.parametrize("good_after", [0.6, 300.0])
+def test_a_model_that_is_refused_at_first_parks_itself_alone_where_a_first_call_of_another_is_answered(failure, lasts, left, good_after):
+    """Though the answer comes after the refusal. What is refused for good is sent now and then, and not again for each answer."""
+    lanes = [lane("legal", rows=2_000, slots=SLOTS), lane("legal", rows=200, slots=SLOTS, model="qwen-max")]
+
+    def respond(ticket):
+        if ticket.model == "qwen-max" and ticket.launched_at < lasts:
+            return failure, 0.01
+        return answer(), good_after if ticket.launched_at == 0.0 else 1.0
+
+    events = Events(Scheduler(lanes, RetryPolicy()), respond)
+    drained = events.run()
+    assert drained is not None
+    assert [(parked.scope, parked.name, parked.rows) for parked in drained.parked] == left
+    assert sum(ticket.model == MODEL for ticket in events.launches) == 2_000
+    assert sum(ticket.model == "qwen-max" for ticket in events.launches) <= (0 if left else 200) + 2 * SLOTS + 120.0 / 4
+
+
 @pytest.mark.parametrize("failure", OF_ALL, ids=lambda failure: failure.code)
 def test_what_is_refused_to_one_model_alone_parks_that_one_alone(failure):
     events = two_models(failure, lambda at: at > 10.0)

@@ -507,10 +507,12 @@ def four(**changed):
 
 @pytest.mark.parametrize(("scope", "name", "stopped"), STOPPED, ids=[scope for scope, _, _ in STOPPED])
 def test_a_park_stops_the_lanes_of_its_scope_and_no_other(scope, name, stopped):
-    scheduler = four()
-    failure = parks(scope)
-    events = Events(scheduler, lambda ticket: (failure if (ticket.workspace, ticket.model) == ("legal", "a") else answer(), 1.0))
-    drained = events.run()
+    """One that comes before anything of it is on its way: an answer to that would end it."""
+    scheduler, failure = four(), parks(scope)
+    first = one(scheduler)
+    assert (first.workspace, first.model) == ("legal", "a")
+    ended(scheduler, first, failure, 0.0)
+    drained = Events(scheduler, lambda _: (answer(), 1.0)).run()
     left = {key: count for key, count in scheduler.left().items() if count}
     assert set(left) == stopped
     assert drained == Drained(

@@ -62,8 +62,8 @@ class SlowPark:
     probes: bool
     at: float = math.inf
     """When the next probe is due; infinity while one is out."""
-    at_first: SlowLane | None = None
-    """The lane that was refused before anything that the park concerns was answered: an answer to another of its calls ends it."""
+    at_first: bool = False
+    """Whether nothing that it concerns was answered before: an answer to another call that it concerns ends it."""
 
 
 @dataclass(eq=False)
@@ -510,7 +510,7 @@ class Machine(RuleBasedStateMachine):
                 rows[key] += len(lane.pending)
         assert Counter({(each.scope, each.name): each.rows for each in parked}) == +rows
 
-    def _park(self, key, failure, *, probes, at_first=None):
+    def _park(self, key, failure, *, probes, at_first=False):
         if key not in self.parks or not probes:
             self.parks[key] = SlowPark(key, failure, probes, self.now + PROBE_EVERY, at_first)
 
@@ -556,7 +556,7 @@ class Machine(RuleBasedStateMachine):
                 each.since = each.failing_since = each.refused_since = None
 
     def _end_parks_at_first(self, lane):
-        for park in [each for each in self.parks.values() if each.at_first is lane]:
+        for park in [each for each in self.parks.values() if each.at_first and lane.stands_in(each.key)]:
             self._unpark(park)
 
     def _judge(self, lane, ticket, result: Result, jitter, verdict):
@@ -617,7 +617,7 @@ class Machine(RuleBasedStateMachine):
             lane.taken()
         self._put_back(lane, ticket, failure, verdict, Verdict.PARKED)
         if not parked:
-            at_first = lane if first and good_at == -math.inf and not ticket.probes else None
+            at_first = first and good_at == -math.inf and not ticket.probes
             self._park(lane.named(Scope.LANE) if others_are_well else scope, failure, probes=True, at_first=at_first)
 
     def _put_back(self, lane, ticket, failure, verdict, otherwise):
