@@ -59,12 +59,10 @@ class Models:
     """Those that workspaces ask where a row names none: one of them may be what is mistyped."""
 
     def meant_by(self, model: str) -> str | None:
-        """Which was probably meant by *model*, where that is none of the known ones."""
+        """Which was probably meant by *model*, where that is none of the known ones: it may well be newer than those."""
         if model in self.known:
             return None
-        if model in self.listed:
-            return slip_of(model, self.known)
-        return nearest(model, (self.known | self.listed | self.asked) - {model})
+        return slip_of(model, self.known if model in self.listed else (self.known | self.listed | self.asked) - {model})
 
 
 def models_of(workspaces: Iterable[Workspace], priced: Iterable[str]) -> Models:

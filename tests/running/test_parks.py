@@ -44,18 +44,24 @@ def test_a_model_that_the_job_does_not_list_is_told_with_the_one_that_was_meant(
         ("qwen-plus", "Model.AccessDenied", None),
         ("house-modle", "ModelNotFound", "house-model"),
         ("zzz", "model_not_found", None),
+        ("qwen3.7-plus", "Model.AccessDenied", None),
+        ("qwen-mt-plus", "Model.AccessDenied", None),
+        ("qwen-plus-latest", "Model.AccessDenied", None),
         ("qwen-plsu", "AllocationQuota.FreeTierOnly", None),
     ],
 )
 def test_a_model_that_the_provider_does_not_have_is_told_with_the_one_that_was_meant(asked, code, meant):
-    """Of those that are priced, or that the job names; a default is one of these for others. All but a price may be mistyped."""
+    """Of those that are priced, or that the job names; a default is one of these for others. All but a price may be mistyped.
+
+    Another number, or another word in it, is another model, which the workspace may need to be authorised for.
+    """
     tables = {
         "legal": {"endpoint": "simulator", "model": "house-model"},
         "sales": {"endpoint": "simulator", "models": ["my-tuned", "qwen-pluss"]},
     }
     workspaces = Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": tables}).workspaces_resolved()
     parked = ParkedScope(Scope.LANE, f"legal {asked}", Failure(Fault.PARK, Scope.LANE, code, "no", "mend it"), 3)
-    [told] = with_what_was_meant([parked], models_of(workspaces.values(), ["qwen-plus", "qwen-plus-us"]))
+    [told] = with_what_was_meant([parked], models_of(workspaces.values(), ["qwen-plus", "qwen-plus-us", "qwen3.6-plus"]))
     assert told.failure.advice == (f'is "{meant}" meant? mend it' if meant else "mend it")
     assert (told.scope, told.name, told.rows, told.failure.code) == (Scope.LANE, parked.name, 3, code)
 

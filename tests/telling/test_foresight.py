@@ -172,7 +172,12 @@ def test_a_model_that_is_not_listed_parks_its_lane_alone():
     assert found == [("workspace sales, qwen-max", 3)]
 
 
-@pytest.mark.parametrize(("asked", "meant"), [("qwen-plsu", "qwen-plus"), ("qwen-plus", None), ("zzz", None)])
+NEWER = ["qwen3.7-plus", "qwen3.6-flash", "qwen-plus-latest", "qwen-plus-2025-07-28", "qwen-mt-turbo", "qwen3-coder-plus", "qwen3-32b"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("qwen-plsu", "qwen-plus"), ("qwen-plus", None), ("zzz", None), *((model, None) for model in NEWER)]
+)
 def test_a_model_that_no_price_and_no_table_knows_is_told_with_the_one_that_may_be_meant(asked, meant):
     write(rows_of(2, "default", model=asked))
     notes = [note for note in planned(job_of()).notes if note.endswith(" meant?")]
