@@ -37,8 +37,8 @@ def told(*arguments):
 def test_the_shipped_list_says_what_a_tier_costs_and_where_that_is_from():
     lines = told("--model", "qwen-plus").stdout.splitlines()
     assert lines[2].split() == ["qwen-plus", "cn", "2025-03-01", "0.8", "CNY", "2"]
-    assert lines[3].split() == ["qwen-plus", "cn", "2026-04-01", "131,072", "0.8", "CNY", "2", "8"]
-    assert lines[4].split() == ["262,144", "2.4", "CNY", "20", "24"]
+    assert lines[3].split() == ["qwen-plus", "cn", "2026-04-01", "128,000", "0.8", "CNY", "2", "8"]
+    assert lines[4].split() == ["256,000", "2.4", "CNY", "20", "24"]
     assert "CNY, cn: Model Studio, page on models, about 2025-03" in lines
     assert "USD, intl: Model Studio, page on prices, about 2026-04; dollars by division; to the cent" in lines
 
@@ -140,7 +140,7 @@ def test_what_is_not_taken_and_what_differs_is_told_with_its_reason():
     said = told("import", "--litellm", str(TABLE)).stderr
     assert "13 models taken, 2 entries left" in said
     assert "left: qwen3-tts-flash: it is no chat model: audio_speech" in said
-    assert "differs: qwen-flash: tier 1: input up to: 256,000, shipped 262,144 (K of 1,000 or of 1,024)" in said
+    assert "differs: qwen3-max: tier 3: input up to: 252,000, shipped 256,000 (another reading, of another day)" in said
     only = told("import", "--litellm", str(TABLE), "--model", "qwen3.7-max")
     assert only.stdout.count("[[prices.") == 1
 

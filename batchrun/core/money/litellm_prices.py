@@ -1,8 +1,8 @@
 """LiteLLM's table of prices taken in: its ``dashscope/`` entries become price rows, and are held against those that are known.
 
 The table (``model_prices_and_context_window.json``) is kept by many hands from the provider's international pages: dollars a token, as
-Singapore charges. It knows no days, counts a K in tiers as 1,000 where the provider's context lengths count 1,024, and prices the reasoning
-of an answer apart from its text, where the provider charges the whole of it as thinking. What it says is taken as it says it.
+Singapore charges. It knows no days, and prices the reasoning of an answer apart from its text, where the provider charges all of it as
+thinking. What it says is taken as it says it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MILLION = 1_000_000
 _MOST = 10**9
 """Dollars for a million tokens, or tokens of a request: a job takes no more, and would refuse the file."""
 _PREFIX = "dashscope/"
-_K = (Decimal(1000), Decimal(1024))
+_ANOTHER_DAY = "another reading, of another day"
 _COSTS = {
     "input": "input_cost_per_token",
     "output": "output_cost_per_token",
@@ -81,13 +81,11 @@ def _of_model(theirs: PriceRow, ours: PriceRow) -> Iterator[Difference]:
     for place, (one, other) in enumerate(zip(theirs.tiers, ours.tiers, strict=False)):
         where = f"tier {place + 1}" if len(theirs.tiers) > 1 else "price"
         if one.up_to is not None and other.up_to is not None and one.up_to != other.up_to:
-            yield Difference(
-                theirs.model, f"{where}: input up to", f"{one.up_to:,}", f"{other.up_to:,}", _edge_reason(one.up_to, other.up_to)
-            )
+            yield Difference(theirs.model, f"{where}: input up to", f"{one.up_to:,}", f"{other.up_to:,}", _ANOTHER_DAY)
         for name in ("input", "output", "thinking"):
             if getattr(one, name) != getattr(other, name):
                 amounts = (_told(getattr(one, name)), _told(getattr(other, name)))
-                why = "the table names none" if getattr(one, name) is None else "another reading, of another day"
+                why = "the table names none" if getattr(one, name) is None else _ANOTHER_DAY
                 yield Difference(theirs.model, f"{where}: {name}", *amounts, why)
         yield from _caches(theirs.model, where, one, other)
 
@@ -101,11 +99,6 @@ def _caches(model: str, where: str, theirs: Tier, ours: Tier) -> Iterator[Differ
             yield Difference(
                 model, f"{where}: {_TOLD[name]}", _told(one), _told(expected), "the provider's share is the rule, with exceptions"
             )
-
-
-def _edge_reason(theirs: int, ours: int) -> str:
-    small, large = _K
-    return "K of 1,000 or of 1,024" if theirs / small == ours / large else "one of the two was read before tiers were added or joined"
 
 
 def _edges(row: PriceRow) -> str:

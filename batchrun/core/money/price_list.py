@@ -3,8 +3,9 @@
 Chinese prices are those of Model Studio's page on prices as it stood about April 2026, Singapore's are the dollars that the same page gives
 as renminbi at about 7.339, so to the cent. Those of the spring of 2025 stand before them, for runs of that time; a price holds until the
 next one of its model, though the day of a change is only known to lie between the two readings. Prices of dated snapshots, of the newest
-generation in China and of the finance cloud were not found: what is not here is unknown, and a job can name it. "K" is 1,024 tokens and "M"
-a million, as the models' context lengths are (the last tier of qwen3-max ends at 252K, and the model takes 258,048 tokens).
+generation in China and of the finance cloud were not found: what is not here is unknown, and a job can name it. "K" is 1,000 tokens and "M"
+a million: the page says so since September 2026 at the latest ("128K 即 128,000 Token"), though the models' context lengths count a K as
+1,024. It has the last tier of qwen3-max end at 256K since July, where it was 252K.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import cache
 
 from batchrun.core.classes import value
 
-_K, _M = 1024, 1_000_000
+_K, _M = 1_000, 1_000_000
 CHINA, SINGAPORE = "cn", "intl"
 
 
@@ -105,7 +106,7 @@ qwen-turbo           - 0.3 0.6
         date(2026, 4, 1),
         "Model Studio, page on prices, about 2026-04",
         """
-qwen3-max            32K 2.5 10         128K 4 16          252K 7 28
+qwen3-max            32K 2.5 10         128K 4 16          256K 7 28
 qwen-max             - 2.4 9.6
 qwen3.6-plus         256K 2 12          1M 8 48
 qwen3.5-plus         128K 0.8 4.8       256K 2 12          1M 4 24
@@ -133,7 +134,7 @@ qwen3-omni-flash     - 1.8 6.9
         """
 qwen-plus            256K 0.4 1.2 4     1M 1.2 3.6 12
 qwen-flash           256K 0.05 0.4      1M 0.25 2
-qwen3-max            32K 1.2 6          128K 2.4 12        252K 3 15
+qwen3-max            32K 1.2 6          128K 2.4 12        256K 3 15
 qwen-max             - 1.6 6.4
 qwen-turbo           - 0.05 0.2 0.5
 qwq-plus             - 0.8 2.4

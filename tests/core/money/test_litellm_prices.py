@@ -19,18 +19,11 @@ DAY = date(2026, 11, 24)
 TABLE = json.loads((Path(__file__).parent / "litellm_prices.json").read_bytes())
 """Some entries of the table as version 1.110.2 of LiteLLM carries it, shortened to what they cost."""
 
-K = "K of 1,000 or of 1,024"
 SHARE = "the provider's share is the rule, with exceptions"
 KNOWN = {
-    ("qwen-flash", "tier 1: input up to", "256,000", "262,144", K),
-    ("qwen-plus", "tiers", "any", "262,144, 1,000,000", "one of the two was read before tiers were added or joined"),
+    ("qwen-plus", "tiers", "any", "256,000, 1,000,000", "one of the two was read before tiers were added or joined"),
     ("qwen-plus", "price: thinking", "none", "4", "the table names none"),
-    ("qwen3-max", "tier 1: input up to", "32,000", "32,768", K),
-    ("qwen3-max", "tier 2: input up to", "128,000", "131,072", K),
-    ("qwen3-max", "tier 3: input up to", "252,000", "258,048", K),
-    ("qwen3-vl-plus", "tier 1: input up to", "32,000", "32,768", K),
-    ("qwen3-vl-plus", "tier 2: input up to", "128,000", "131,072", K),
-    ("qwen3-vl-plus", "tier 3: input up to", "256,000", "262,144", K),
+    ("qwen3-max", "tier 3: input up to", "252,000", "256,000", "another reading, of another day"),
     ("qwen3.8-flash", "price: cached input", "0.016", "0.03", SHARE),
     ("qwen3.8-flash", "price: explicit cache writes", "0.2", "0.1875", SHARE),
 }

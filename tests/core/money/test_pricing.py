@@ -59,8 +59,8 @@ def cost(model, usage, *, region="cn", **changed):
     ("model", "usage", "amount"),
     [
         ("qwen-plus", Usage(1_000_000, 0), "4.8"),
-        ("qwen-plus", Usage(131_072, 1_000_000), "2.1048576"),
-        ("qwen-plus", Usage(131_073, 1_000_000), "20.3145752"),
+        ("qwen-plus", Usage(128_000, 1_000_000), "2.1024"),
+        ("qwen-plus", Usage(128_001, 1_000_000), "20.3072024"),
         ("qwen-plus", Usage(1_000, 1_000, reasoning_tokens=1), "0.0088"),
         ("qwen-turbo", Usage(0, 1_000_000, reasoning_tokens=5), "3"),
         ("qwen-max", Usage(1_000_000, 1_000_000, reasoning_tokens=9), "12"),
