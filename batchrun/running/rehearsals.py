@@ -43,7 +43,7 @@ def _called(directory: Path) -> set[str]:
     """The workspaces of calls that were billed, or may have been, as far as attempts.log alone can tell."""
     calls = Calls()
     billed = {started.workspace for started, ended in calls.take(history.Attempts(directory / LOG)) if ended and ended.usage is not None}
-    return billed | {each.started.workspace for each in calls.in_doubt()}
+    return billed | {each.started.workspace for each in calls.in_doubt_by_the_log()}
 
 
 def _names(workspaces: Mapping[str, Workspace], of: Iterable[str]) -> str:

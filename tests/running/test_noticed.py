@@ -253,6 +253,23 @@ def test_an_answer_whose_entry_is_gone_is_told_once_and_not_once_more_at_each_op
 
 
 @pytest.mark.parametrize("checkpointed", [True, False])
+def test_where_no_entry_of_a_run_is_left_that_is_told_before_all_is_paid_for_again_and_what_was_billed_is_in_doubt(
+    simulated, tmp_path, monkeypatch, checkpointed
+):
+    if checkpointed:
+        monkeypatch.setattr(checkpoints, "FROM_BYTES", 1)
+    noted(simulated)
+    before = read_statement(tmp_path / "run").total()
+    shutil.rmtree(tmp_path / "run" / "legal")
+    doubt = read_statement(tmp_path / "run").total()
+    assert (doubt.in_doubt, doubt.answered, doubt.in_doubt_output_tokens >= before.output_tokens > 0) == (4, 0, True)
+    told = "4 calls were answered, and their entries are gone (a machine was lost, or lines were taken out): they count as in doubt"
+    assert f"{told}, their rows are asked again" in noted(simulated)
+    after = read_statement(tmp_path / "run").total()
+    assert (after.in_doubt, after.answered) == (4, 4)
+
+
+@pytest.mark.parametrize("checkpointed", [True, False])
 @pytest.mark.parametrize(
     ("first", "last", "why"),
     [

@@ -113,7 +113,7 @@ def known(past: Past) -> object:
     its = past.calls
     attempts = known_of(its)
     under_way = {name: (started, place and place.opening, number) for name, (started, place, number) in its._open.items()}
-    calls = attempts, [*under_way.items()], its._told, its._entries_came, its._present, its.unreadable, [*its.in_doubt()]
+    calls = attempts, [*under_way.items()], its._told, its._present, its.unreadable, [*its.in_doubt()]
     return past.latest, past.lost, past.unknown, {**vars(past.plan), "_index": None}, calls
 
 

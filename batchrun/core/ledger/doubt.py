@@ -72,7 +72,6 @@ class Calls:
         somebody asks: whoever only reads a log need not count them."""
         self._doubts: list[Doubtful] = []
         self._numbered = Numbered()
-        self._entries_came = False
         self._present = Opening()
         """The one that lines tell of now."""
         self._boot: str | None = None
@@ -151,7 +150,6 @@ class Calls:
     def answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> bool:
         """Take in answers that `are_new`, from start to entry; False where there is no place for one."""
         self._numbered.forget_the_last()
-        self._entries_came = True
         numbered, present = self._numbered, self._present
         for (workspace, model, _), some in answers.items():
             if present.boot is not None:
@@ -182,11 +180,14 @@ class Calls:
 
     def in_doubt(self, *, under_way: bool = False) -> Iterator[Doubtful]:
         """Give what is left over, once all is taken in; of a run that is *under_way* its calls in flight too, told as such."""
+        yield from self.in_doubt_by_the_log(under_way=under_way)
+        yield from (Doubtful(started, self.MISSING) for started in self._missing())
+
+    def in_doubt_by_the_log(self, *, under_way: bool = False) -> Iterator[Doubtful]:
+        """Give the same, for whoever takes no entries in: as far as attempts.log alone can tell."""
         yield from self._doubts
         for name, (started, _, _) in self._open.items():
             yield Doubtful(started, self.IN_FLIGHT if under_way and name not in self._abandoned else self.KILLED)
-        if self._entries_came:
-            yield from (Doubtful(started, self.MISSING) for started in self._missing())
         if self._boot is not None and self._present.lost_its_end(self._boot):
             yield from (Doubtful(started, self.UNTOLD) for started in self._present.untold())
 
@@ -270,7 +271,6 @@ class Calls:
             self._doubts += (Doubtful(started, self.UNTOLD) for started in self._present.untold())
 
     def _told_of(self, entry: Entry, attempts: Attempts | None, number: int) -> None:
-        self._entries_came = True
         if self._open and entry.usage is not None and (found := self._open.get(entry.attempt or "")) is not None:
             started = found[0]
             if (started.workspace, started.row_id) == (entry.workspace, entry.id):

@@ -54,7 +54,14 @@ def test_an_answer_that_was_noted_and_does_not_stand_in_the_ledger_is_in_doubt()
 
 
 def test_nothing_is_missing_from_entries_that_were_not_read():
-    assert told([start(1), end(1)]) == []
+    calls = Calls()
+    assert len([*calls.take([start(1), end(1), start(2, "s")])]) == 3
+    assert [doubtful.started.name for doubtful in calls.in_doubt_by_the_log()] == ["1-2"]
+
+
+def test_where_no_entry_is_left_all_that_was_answered_is_in_doubt():
+    """Of one entry that was left the others had been missed; without any, nothing was in doubt, and the bill was above the statement."""
+    assert told([start(1), end(1), start(2, "s"), end(2, "rejected", status=400)]) == ["1-1"]
 
 
 @pytest.mark.parametrize(("status", "doubt"), [(200, ["1-1"]), (400, []), (None, [])])
