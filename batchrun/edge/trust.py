@@ -1,8 +1,9 @@
-"""A run directory is looked over before anything is written there: nothing in it leads elsewhere, and nothing is somebody else's.
+"""A run directory is looked over before anything is written there: nothing in it leads elsewhere, is somebody else's, or is packed away.
 
 In a directory that others may write to, a link laid under the name of an output file would send one workspace's answers to another's
 file, or write over a file that has nothing to do with the run; a pipe would stop the run for ever; a file that belongs to another user can
-be read and changed by that user, whatever its mode.
+be read and changed by that user, whatever its mode. A file of the ledger that was compressed, to make room on a disk that is full, is none
+to a run: it would send all rows again that are answered there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from batchrun.core.errors import LedgerError, RunDamagedError, said_by
 
 LINK = "is a link, and nothing in a run directory may lead out of it: put there what it leads to, or remove it"
 """Why no run goes on with it."""
+PACKED = "is a file of the ledger that was compressed: unpack it there, for what it tells of would be asked, and paid for, again"
+"""Why no run goes on with it either."""
+_LEDGER = frozenset({"attempts.log", "errors.jsonl", "results.jsonl", "run.json"})
+_PACKERS = frozenset({".gz", ".zst", ".bz2", ".xz", ".lz4", ".zip"})
 _PROBE = ".owner"
 
 
@@ -29,7 +34,7 @@ def look_over(directory: Path, owner: int | None = None) -> None:
         owner = _owner_of_a_new_file(directory) if owner is None else owner
         seen: dict[tuple[int, int], Path] = {}
         for path, found in _all(directory):
-            if why := _unfit(found, owner):
+            if why := PACKED if is_packed(path) else _unfit(found, owner):
                 raise RunDamagedError(f"{path}: {why}")
             if stat.S_ISREG(found.st_mode) and (twin := seen.setdefault((found.st_dev, found.st_ino), path)) != path:
                 raise RunDamagedError(f"{path}: is the same file as {twin}: what is written to one would stand in both; remove one of them")
@@ -37,6 +42,11 @@ def look_over(directory: Path, owner: int | None = None) -> None:
         # The file that was to show whom it belongs to could not be made: that is the directory's matter.
         place = error.filename if error.filename and Path(error.filename).name != _PROBE else directory
         raise LedgerError(f"{place}: cannot be looked over, or written to: {said_by(error)}") from None
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file of the ledger was compressed to *path*, and no other stands where it was."""
+    return path.suffix in _PACKERS and path.stem in _LEDGER and not path.with_suffix("").exists()
 
 
 def _all(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -19,7 +19,7 @@ from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.rows.names import id_digest
 from batchrun.edge import history, mending, run_directory
-from batchrun.edge.trust import LINK
+from batchrun.edge.trust import LINK, PACKED, is_packed
 from batchrun.running.money import most_of
 from batchrun.telling.findings import Checked, Finding
 from batchrun.telling.reading import FILES, LOG
@@ -97,6 +97,8 @@ class _Check:
         if stat.S_ISLNK(mode):
             # A run looks no deeper: it writes nothing there.
             self._tell(path, LINK, damage=len(path.relative_to(self._directory).parts) <= _DEEPEST, by_hand=True)
+        elif is_packed(path):
+            self._tell(path, PACKED, by_hand=True)
         elif mode & 0o077:
             wanted = _PRIVATE[stat.S_ISDIR(mode)]
             mended = self._repair and _has_mode(path, wanted)

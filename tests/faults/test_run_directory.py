@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import gzip
 import os
 import shutil
 from collections.abc import Callable
@@ -121,6 +122,23 @@ def test_what_no_run_goes_on_with_is_damage_to_a_check(done, name):
     HARMS[name][0](done / "run")
     found = checked(done / "run", repair=False)
     assert (found.whole, sum("is a link" in each.what for each in found.findings if each.damage)) == (False, 1)
+
+
+@pytest.mark.parametrize("name", ["legal/results.jsonl", "legal/errors.jsonl", "attempts.log", "run.json"])
+def test_a_ledger_that_was_compressed_to_make_room_is_refused_before_what_is_answered_is_paid_for_again(done, name):
+    """All rows of the workspace had been asked again, with a note; with the whole directory compressed, of the run, and without one."""
+    path, before = done / "run" / name, calls(done)
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes() if path.exists() else b""))
+    path.unlink(missing_ok=True)
+    for look in (lambda: run_blocking(job(done), Wishes(dotenv=None)), lambda: look_ahead(job(done), datetime.now(UTC), dotenv=None)):
+        with pytest.raises(RunDamagedError, match=rf"{name}\.gz: is a file of the ledger that was compressed: unpack it"):
+            look()
+    found = checked(done / "run", repair=False)
+    assert (found.whole, [each.place for each in found.findings if "compressed" in each.what]) == (False, [f"{name}.gz"])
+    path.write_bytes(gzip.decompress(packed.read_bytes()))
+    assert run_blocking(job(done), Wishes(dotenv=None)).exit_code == 0, "with a copy beside it"
+    assert calls(done) == before + 2, "but for the opening's own lines"
 
 
 def test_a_link_deeper_than_a_run_writes_is_none_of_its_own(done):
