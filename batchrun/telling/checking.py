@@ -17,6 +17,7 @@ from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry, NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.fold import Fold
+from batchrun.core.ledger.totals import Totals
 from batchrun.core.rows.names import id_digest
 from batchrun.edge import history, mending, run_directory
 from batchrun.edge.trust import LINK, PACKED, is_packed
@@ -217,7 +218,7 @@ class _Check:
         return True
 
     def _close(self) -> None:
-        told = self._described.get("rows")
+        told: dict[str, dict[str, int]] | None = self._described.get("rows")
         rows = {(name, model): count for name, models in (told or {}).items() for model, count in models.items()}
         lost = [doubtful.started for doubtful in self._fold.calls.in_doubt() if doubtful.why == Calls.MISSING]
         for started in lost[:_SHOWN]:
@@ -228,11 +229,13 @@ class _Check:
         for place, what in self._suspects.told():
             self._tell(place, what, damage=False)
         statement = self._found.statement = self._fold.close(rows)
-        for (name, model), totals in statement.lanes.items():
-            done = totals.answered + totals.rejected + totals.exhausted
-            if told is not None and done > rows.get((name, model), 0):
-                entries = f"{counted(done, 'row')} of {model} with entries"
-                self._tell(name, f"{entries}, of {rows.get((name, model), 0):,} that the run has", damage=False)
+        for name, (total, models) in statement.of_workspaces().items():
+            # A row that failed has its entry where it was asked, though its line may name another model since.
+            if told is not None and _done(total) > sum((has := told.get(name, {})).values()):
+                for model, totals in models.items():
+                    if (done := _done(totals)) > has.get(model, 0):
+                        entries = f"{counted(done, 'row')} of {model} with entries"
+                        self._tell(name, f"{entries}, of {has.get(model, 0):,} that the run has", damage=False)
         for name, sums in statement.workspaces_json().items():
             self._usage(self._directory / name / "usage.json", sums)
 
@@ -246,6 +249,10 @@ class _Check:
         more = _more(written, sums)
         what = f"tells {more} than the ledger has" if more else "is older than the ledger"
         self._tell(path, f"{what}; it is made again by the next run", damage=bool(more), mended=mended)
+
+
+def _done(totals: Totals) -> int:
+    return totals.answered + totals.rejected + totals.exhausted
 
 
 def _has_mode(path: Path, mode: int) -> bool:

@@ -259,6 +259,16 @@ def test_entries_of_more_rows_than_a_run_has_are_told(tmp_path):
         assert told == ([f"{count} rows of {model} with entries, of {count - 1} that the run has"] if more else [])
 
 
+def test_rows_that_failed_and_name_another_model_since_are_none_too_many(tmp_path):
+    """A run that was killed before it had asked them again was told to have entries of more rows than it has."""
+    made_run(tmp_path / "run")
+    described = run_directory.read_description(tmp_path / "run") or {}
+    for name, models in described["rows"].items():
+        described["rows"][name] = {model: count - 2 for model, count in models.items()} | {"qwen-max": 2}
+    run_directory.write_description(tmp_path / "run", described)
+    assert not [each.what for each in checked(tmp_path / "run", repair=False).findings if "that the run has" in each.what]
+
+
 @pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
 def test_answers_that_came_under_one_request_id_are_told_with_the_first_and_are_no_damage(tmp_path, form):
     """A gateway gives the answer of one row to others: their usage stands in the statement, and once on the bill."""
