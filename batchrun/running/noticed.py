@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from batchrun.core.columns import printable
 from batchrun.core.counted import counted, shortened
+from batchrun.core.errors import LedgerError
 from batchrun.core.jobs import changes as job_changes
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.jobs.tables.tenants import AccountTable
@@ -24,9 +25,11 @@ from batchrun.core.rows.since import Since
 from batchrun.core.rows.unfit import PARAMETERS
 from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
+from batchrun.edge import run_directory
 from batchrun.edge.environment import Keys
 from batchrun.edge.source import Former, Source
 from batchrun.running.money import day_of
+from batchrun.telling.reading import LOG
 
 _MOST_LANES = 256
 _MOST_SETTINGS = 64
@@ -45,6 +48,20 @@ def set_aside(source: Source, reasons: Iterable[Reason], workspaces: Iterable[st
         yield from told(lines, reasons, workspaces)
     if not source.counts.rows:
         yield "no row stands in the input: there is nothing to do"
+
+
+def without_files(directory: Path, described: Mapping[str, Any]) -> Iterator[str]:
+    """Tell of calls without what says whose they are, and of answers without the log of their calls: later openings begin both anew."""
+    log, description = directory / LOG, directory / "run.json"
+    answers = (path / "results.jsonl" for path in run_directory.workspace_directories(directory))
+    is_logged, is_answered = _holds_any(log), any(map(_holds_any, answers))
+    if (is_logged or is_answered) and not described.get("run"):
+        why = "a row that was sent before goes under another idempotency key now, and whether the job is still the same is not known"
+        gone = f"the run's name in {description}" if described else f"{description}"
+        yield f"{gone} is gone: {why}; if there is a copy, it belongs there before the next call"
+    if is_answered and not is_logged:
+        why = "what was called before beyond the entries is not known, and may have been billed without a doubt that covers it"
+        yield f"{log} is gone: {why}; if there is a copy, its lines belong before those of the new one"
 
 
 def unnamed(source: Source, described: Mapping[str, Any]) -> Iterator[str]:
@@ -181,3 +198,10 @@ def _renamed(since: Since, plan: Plan) -> Iterator[str]:
 
 def _more(rows: int | None) -> str:
     return f"it has {counted(abs(rows), 'row')} {'more' if rows > 0 else 'fewer'}" if rows else ""
+
+
+def _holds_any(path: Path) -> bool:
+    try:
+        return run_directory.is_there(path) and path.stat().st_size > 0
+    except OSError as error:
+        raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None

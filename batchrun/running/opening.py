@@ -12,7 +12,7 @@ from typing import Any
 
 from batchrun import __version__
 from batchrun.core.classes import value
-from batchrun.core.errors import JobError, LedgerError, Mistake, RunDamagedError, no_such_name
+from batchrun.core.errors import JobError, Mistake, RunDamagedError, no_such_name
 from batchrun.core.jobs.job import Job, Workspace, settings_salt
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.rows.reasons import Reason, Reasons, no_rows, told
@@ -56,7 +56,7 @@ def opened(
     trust.look_over(directory)
     described = _description(directory, job, workspaces)
     notes = _mended(directory)
-    notes += _without_files(directory, described)
+    notes += noticed.without_files(directory, described)
     with (
         former(directory / "input") as before,
         _source(job, workspaces, directory / "input", directory / "rejected-input.jsonl", strict=strict, on_progress=on_progress) as (
@@ -107,15 +107,20 @@ def looked_into(
             reasons,
         ),
     ):
-        past, plan, _ = _past(_checkpoint(directory, source), source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
+        holder = run_directory.holder(directory)
+        past, plan, held = _past(_checkpoint(directory, source), source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
+        # Of a run that is under way an answer may have its line in the log, and its entry not yet.
+        is_still = holder is None and run_directory.holder(directory) is None
         _refuse_another_input(directory, past.plan)
         notes = (
+            *noticed.without_files(directory, described),
             *source.notes,
             *noticed.unnamed(source, described),
             *noticed.unheeded(source, plan),
             *noticed.without_workspaces(job),
             *noticed.weights_of_nothing(job),
             *noticed.changes(plan, described, _dumped(job), source, before),
+            *(noticed.left(past, held, directory) if is_still else noticed.held_back(held, directory)),
         )
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)
 
@@ -141,27 +146,6 @@ def _description(directory: Path, job: Job, workspaces: Mapping[str, Workspace])
         raise RunDamagedError(f"{directory}: holds the run of another job, {its!r}; {way_out}")
     refuse_to_mix(directory, described, workspaces)
     return described
-
-
-def _without_files(directory: Path, described: Mapping[str, Any]) -> Iterator[str]:
-    """Tell of calls without what says whose they are, and of answers without the log of their calls: later openings begin both anew."""
-    log, description = directory / LOG, directory / "run.json"
-    answers = (path / "results.jsonl" for path in run_directory.workspace_directories(directory))
-    is_logged, is_answered = _holds_any(log), any(map(_holds_any, answers))
-    if (is_logged or is_answered) and not described.get("run"):
-        why = "a row that was sent before goes under another idempotency key now, and whether the job is still the same is not known"
-        gone = f"the run's name in {description}" if described else f"{description}"
-        yield f"{gone} is gone: {why}; if there is a copy, it belongs there before the next call"
-    if is_answered and not is_logged:
-        why = "what was called before beyond the entries is not known, and may have been billed without a doubt that covers it"
-        yield f"{log} is gone: {why}; if there is a copy, its lines belong before those of the new one"
-
-
-def _holds_any(path: Path) -> bool:
-    try:
-        return run_directory.is_there(path) and path.stat().st_size > 0
-    except OSError as error:
-        raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _mended(directory: Path) -> list[str]:

@@ -69,10 +69,8 @@ def look_ahead(
         obstacles = (*obstacles, *affording.obstacles(told))
         affordable = (*affording.notes(told), *_beside_tokens(lanes))
         notes = tuple(note.replace(str(scratch or directory), str(directory)) for note in opening.notes)
-        held = opening.plan.held().total()
-        done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values()) - held
+        done = sum(opening.plan.rows_of_the_run().values()) - sum(counts.values()) - opening.plan.held().total()
     notes += (f"{counted(done, 'row is', 'rows are')} answered or rejected already",) if done else ()
-    notes += (*noticed.held_back(held, directory),)
     active, hidden = {lane.key[0] for lane in lanes}, hidden_keys(workspaces.values(), os.environ, dotenv)
     notes += (*noticed.shared_keys(keys, active), *noticed.hidden_keys(hidden, active, dotenv))
     notes += (*noticed.prices_to_come(prices_of(job), counts.keys() - parked.keys(), workspaces, begins_at.timestamp()),)

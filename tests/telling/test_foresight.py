@@ -354,6 +354,21 @@ def test_rows_that_a_run_would_hold_are_told_as_held_and_not_as_done():
     assert [lane.rows for lane in told.lanes] == [1]
 
 
+def test_answers_whose_entries_are_gone_and_a_log_that_is_are_told_before_they_are_paid_for_again():
+    """A plan had said that nothing was wrong, and the run after it that rows which were answered are asked again."""
+    write(rows_of(5))
+    job = job_of(workspaces={"legal": {}})
+    run_blocking(job, Wishes(dotenv=None, page=None))
+    Path("run/legal/results.jsonl").write_bytes(b"")
+    (told,) = (note for note in planned(job).notes if "entries are gone" in note)
+    assert told.startswith("5 calls were answered, and their entries are gone (a machine was lost, or lines were taken out): ")
+    with run_directory.locked(Path("run")):
+        assert not [note for note in planned(job).notes if "entries are gone" in note], "they may be about to be written"
+    run_blocking(job, Wishes(dotenv=None, page=None))
+    Path("run/attempts.log").unlink()
+    assert [note for note in planned(job).notes if note.startswith("run/attempts.log is gone: ")]
+
+
 def test_latencies_and_lengths_are_learnt_from_the_ledger():
     write(rows_of(140))
     left([entry(number) for number in range(40)])
