@@ -66,7 +66,7 @@ def opened(
     ):
         checkpoint = _checkpoint(directory, source)
         past, plan, held = _past(checkpoint, source, retry_rejected=retry_rejected, hold_in_doubt=hold_in_doubt, keep=True)
-        _refuse_another_input(directory, past.plan)
+        _refuse_another_input(directory, past.plan, told(source.counts.set_aside, reasons, workspaces))
         run = described.get("run") or uuid.uuid4().hex
         _describe(directory, job, run, source, plan, reasons, kept(described, _dumped(job), past.latest))
         notes += [
@@ -111,7 +111,7 @@ def looked_into(
         past, plan, held = _past(_checkpoint(directory, source), source, retry_rejected=False, hold_in_doubt=job.retry.in_doubt == "hold")
         # Of a run that is under way an answer may have its line in the log, and its entry not yet.
         is_still = holder is None and run_directory.holder(directory) is None
-        _refuse_another_input(directory, past.plan)
+        _refuse_another_input(directory, past.plan, told(source.counts.set_aside, reasons, workspaces))
         notes = (
             *noticed.without_files(directory, described),
             *source.notes,
@@ -125,12 +125,13 @@ def looked_into(
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)
 
 
-def _refuse_another_input(directory: Path, plan: Plan) -> None:
+def _refuse_another_input(directory: Path, plan: Plan, why_no_rows: Iterable[str]) -> None:
     if plan.is_of_another_input:
-        raise RunDamagedError(
-            f"{directory}: none of its {plan.gone:,} answered rows stands in the input: that is the input of another run; "
-            "give this one an output of its own, or name the rows as before"
-        )
+        # An edited job may have made no rows of them: lines that name no workspace are none once there are two.
+        why = "".join(f"\n  {line}" for line in why_no_rows)
+        mend = "lines that are no rows may have been those: mend them, or the job; if they were not, " if why else ""
+        theirs = "that is the input of another run; give this one an output of its own, or name the rows as before"
+        raise RunDamagedError(f"{directory}: none of its {plan.gone:,} answered rows stands in the input: {mend}{theirs}{why}")
 
 
 def _description(directory: Path, job: Job, workspaces: Mapping[str, Workspace]) -> dict[str, Any]:

@@ -319,6 +319,17 @@ def test_an_input_that_a_run_takes_for_another_one_s_is_refused_by_its_plan_too(
             ask(another)
 
 
+def test_rows_that_an_edited_job_has_made_none_are_not_only_taken_for_another_input():
+    """A second workspace was given to a job whose lines name none: the way out that was told had all of them paid for anew."""
+    write([{"id": number, "prompt": "Hi"} for number in range(3)])
+    run_blocking(job_of(workspaces={"legal": {}}), Wishes(dotenv=None, page=None))
+    another = job_of(workspaces={"legal": {}, "sales": {}})
+    why = r"stands in the input: lines that are no rows may have been those: mend them, or the job; .*\n  3 lines, .*: no workspace"
+    for ask in (planned, lambda job: run_blocking(job, Wishes(dotenv=None))):
+        with pytest.raises(RunDamagedError, match=why):
+            ask(another)
+
+
 def test_a_directory_that_a_run_does_not_go_on_in_is_refused_by_its_plan_too_and_nothing_is_made_there():
     write(rows_of(3))
     job = job_of(workspaces={"legal": {}})
