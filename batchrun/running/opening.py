@@ -27,6 +27,7 @@ from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
 from batchrun.running.priced_before import FIELD, Before, kept
 from batchrun.running.rehearsals import refuse_to_mix
+from batchrun.running.schema_of import schema_in
 from batchrun.telling.reading import FILES, LOG
 
 
@@ -276,5 +277,8 @@ def _describe(directory: Path, job: Job, run: str, source: Source, plan: Plan, r
 
 
 def _dumped(job: Job) -> dict[str, Any]:
+    """What the job says, and the file of its schema: that may be edited, and keep its name."""
     dumped: dict[str, Any] = job.model_dump(mode="json", exclude_unset=True)
+    if isinstance(path := job.answers.schema_, str):
+        dumped["answers"]["schema"] = schema_in(path)
     return dumped

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from batchrun.core.diagnosis import State
-from batchrun.core.jobs.job import Job
+from batchrun.core.jobs.job import AnswersTable, Job
 from batchrun.core.ledger.attempts import opened_line
 from batchrun.edge.environment import Missing
 from batchrun.running import checkpoints
@@ -428,3 +428,20 @@ def test_a_new_name_that_only_the_job_gives_a_file_is_told_too(tmp_path):
     assert counts.endswith("3 rows added, 3 taken out, 0 edited")
     assert renamed.startswith("hr has no rows in the input any more, and people is new there: if that is a new name only, what was ")
     assert told("legal", "people") == []
+
+
+def test_a_schema_that_was_edited_in_its_file_is_told_as_a_change_of_the_job_and_one_that_was_moved_is_none(simulated, tmp_path):
+    """Answers that were held to the schema of then stood beside those of now, and nobody was told."""
+    path, other = tmp_path / "schema.json", tmp_path / "other.json"
+    path.write_text("{}")
+    job = simulated.model_copy(update={"answers": AnswersTable.model_validate({"schema": str(path)})})
+    noted(job)
+    changed = "changed in the job: answers.schema: rows that are left are asked so, answered ones keep their answers"
+    other.write_text("{ }")
+    assert not [
+        note for note in noted(job.model_copy(update={"answers": AnswersTable.model_validate({"schema": str(other)})})) if "changed" in note
+    ]
+    path.write_text('{"minLength": 3}')
+    assert changed in look_ahead(job, NOW, dotenv=None).notes
+    assert changed in noted(job)
+    assert changed not in noted(job)
