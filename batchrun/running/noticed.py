@@ -91,7 +91,7 @@ def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], so
     """What is no longer as the run was *described*: the *job*, the input, the rows that are answered."""
     if described:
         yield from job_changes.told(described.get("job"), job)
-    if described and (described.get("input") != source.fingerprints or _has_rows_of_others(source, described.get("rows"))):
+    if described and (described.get("input") != source.fingerprints or _is_of_others(source, described, job)):
         since = before.since(described.get("input"), source)
         became = since or _more(job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()))
         yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
@@ -181,9 +181,11 @@ def held_back(held: int, directory: Path) -> Iterator[str]:
         yield f"{rows} may have been billed: batchrun report {quote(str(directory))} --in-doubt"
 
 
-def _has_rows_of_others(source: Source, rows: object) -> bool:
-    """Whether workspaces have rows that had none: a job may give another those of a file that is what it was."""
-    return isinstance(rows, Mapping) and any(workspace not in rows for workspace, _ in source.index.lanes)
+def _is_of_others(source: Source, described: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
+    """Whether workspaces may have the rows that others had: a job may give them those of a file that is what it was."""
+    _, others = job_changes.changes(described.get("job"), job)
+    rows = described.get("rows")
+    return "job.input" in others or (isinstance(rows, Mapping) and any(workspace not in rows for workspace, _ in source.index.lanes))
 
 
 def _renamed(since: Since, plan: Plan) -> Iterator[str]:

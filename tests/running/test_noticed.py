@@ -430,6 +430,28 @@ def test_a_new_name_that_only_the_job_gives_a_file_is_told_too(tmp_path):
     assert told("legal", "people") == []
 
 
+def test_a_file_that_the_job_gives_to_another_workspace_which_has_rows_already_is_told_as_rows_that_came_and_went(tmp_path):
+    """They were asked again, and paid for; that answered ones stand there no more was all that was said."""
+    for name in "abc":
+        (tmp_path / name).write_text("".join(json.dumps({"id": f"{name}-{number}", "prompt": "Hi"}) + "\n" for number in range(3)))
+
+    def told(*names: str) -> list[str]:
+        inputs = [{"path": str(tmp_path / file), "workspace": name} for file, name in zip("abc", names, strict=True)]
+        job = Job.model_validate(
+            {
+                "job": {"input": inputs, "output": str(tmp_path / "run")},
+                "defaults": {"endpoint": "simulator", "model": "qwen-plus"},
+                "simulator": {"latency": {"median": 0.001}},
+                "workspaces": {name: {} for name in ("legal", "hr")},
+            }
+        )
+        return [note.rpartition(": ")[2] for note in noted(job) if "no longer what it was" in note]
+
+    assert told("legal", "hr", "legal") == []
+    assert told("legal", "hr", "hr") == ["3 rows added, 3 taken out, 0 edited"]
+    assert told("legal", "hr", "hr") == []
+
+
 def test_a_schema_that_was_edited_in_its_file_is_told_as_a_change_of_the_job_and_one_that_was_moved_is_none(simulated, tmp_path):
     """Answers that were held to the schema of then stood beside those of now, and nobody was told."""
     path, other = tmp_path / "schema.json", tmp_path / "other.json"
