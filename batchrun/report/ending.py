@@ -48,6 +48,9 @@ def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterab
     if left := max(0, total.pending - ending.held):
         stopped = f"stopped by {ending.stopped_by}: " if ending.stopped_by else ""
         yield f"{stopped}{counted(left, 'row is', 'rows are')} left; go on with: {going_on}"
+    elif ending.stopped_by and (total.rejected or total.exhausted):
+        # To a statement they are no rows that are left: they have their entries.
+        yield f"stopped by {ending.stopped_by}: not all rows that had failed before were asked again"
     if ending.changed:
         yield kept(ending.changed)
     if total.answered:

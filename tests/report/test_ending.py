@@ -91,6 +91,14 @@ def test_what_is_to_be_typed_next_sends_no_row_that_is_held():
     assert "ask exhausted rows again with: batchrun run night.toml --hold-in-doubt" in exhausted
 
 
+def test_a_run_that_was_stopped_while_it_asked_failed_rows_again_says_so_though_none_is_pending():
+    """Its end had read as if all of them had been asked, and failed."""
+    assert told(Totals(answered=3, rejected=1, exhausted=4), stopped_by="SIGINT")[-2:] == [
+        "stopped by SIGINT: not all rows that had failed before were asked again",
+        "results: runs/night/WORKSPACE/results.jsonl",
+    ]
+
+
 def test_of_rows_that_could_not_be_read_none_goes_without_a_word():
     each_its_own = [f"in.jsonl: the line at byte {number}" for number in range(MOST_UNREADABLE)]
     lines = [line for line in told(Totals(pending=1000), unreadable=tuple(each_its_own)) if line.startswith("not read")]
