@@ -51,6 +51,9 @@ def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterab
     elif ending.stopped_by and (total.rejected or total.exhausted):
         # To a statement they are no rows that are left: they have their entries.
         yield f"stopped by {ending.stopped_by}: not all rows that had failed before were asked again"
+    if ending.grown:
+        where = printable(shortened(ending.grown))
+        yield f"more stands in the input than when the run was opened ({where}): go on with: {going_on}"
     if ending.changed:
         yield kept(ending.changed)
     if total.answered:

@@ -168,10 +168,11 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         # A signal that came with the last answers has stopped nothing.
         stopped_by = way.stopped_by if any(plans.scheduler.left().values()) else None
         came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.parked(), stopped_by, wishes.page)
+        grown = await anyio.to_thread.run_sync(opening.source.grown)
     held = _held(opening, plans.scheduler, came_to.statement) if wishes.holds_in_doubt(job) else 0
     return Ending(
         came_to.statement, came_to.parked, stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows, came_to.failures,
-        opening.plan.failed_and_gone(), opening.plan.changed,
+        opening.plan.failed_and_gone(), opening.plan.changed, tuple(grown),
     )  # fmt: skip
 
 

@@ -96,11 +96,13 @@ class Ending:
     """Of rows that were ``rejected`` or ``exhausted``, those that no longer stand in the input."""
     changed: int = 0
     """Answered rows whose line, or the settings they are asked under, have changed since: they keep their answers."""
+    grown: tuple[str, ...] = ()
+    """Input files that have come, or become larger, since the run was opened: what came is asked by the next opening."""
 
     @property
     def exit_code(self) -> int:
         """0 all answered, 3 finished with rows or lines that were not, 4 stopped before the end and resumable."""
         total = self.statement.total()
-        if self.stopped_by or self.parked or self.unreadable or self.held or total.pending:
+        if self.stopped_by or self.parked or self.unreadable or self.held or self.grown or total.pending:
             return 4
         return 3 if total.rejected or total.exhausted or self.statement.rejected_input else 0

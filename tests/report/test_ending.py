@@ -99,6 +99,12 @@ def test_a_run_that_was_stopped_while_it_asked_failed_rows_again_says_so_though_
     ]
 
 
+def test_a_run_that_is_done_while_its_input_grew_says_that_there_is_more_and_how_it_is_asked():
+    assert told(Totals(answered=3), grown=("in/a.jsonl", "in/b.jsonl"))[0] == (
+        "more stands in the input than when the run was opened (in/a.jsonl, in/b.jsonl): go on with: batchrun run night.toml"
+    )
+
+
 def test_of_rows_that_could_not_be_read_none_goes_without_a_word():
     each_its_own = [f"in.jsonl: the line at byte {number}" for number in range(MOST_UNREADABLE)]
     lines = [line for line in told(Totals(pending=1000), unreadable=tuple(each_its_own)) if line.startswith("not read")]

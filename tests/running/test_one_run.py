@@ -273,6 +273,22 @@ def test_a_loop_hears_signals_though_another_was_left_in_the_midst_of_hearing_th
         signal.signal(signal.SIGTERM, before)
 
 
+def test_rows_that_were_appended_while_a_run_was_under_way_are_not_taken_for_answered_and_the_next_opening_asks_them(tmp_path):
+    """It had ended with code 0, for which every row is answered: what a producer wrote meanwhile was nobody's."""
+    job, late = job_in(tmp_path), [{"id": "late", "workspace": "legal", "prompt": "One more note."}]
+
+    def hand_on(_outcome):
+        if late:
+            with (tmp_path / "rows.jsonl").open("ab") as rows:
+                rows.write(orjson.dumps(late.pop()) + b"\n")
+
+    ending = run_blocking(job, Wishes(dotenv=None, page=None, hand_on=hand_on))
+    assert (ending.exit_code, ending.grown) == (4, (str(tmp_path / "rows.jsonl"),))
+    assert (ending.statement.total().answered, ending.statement.total().pending) == (12, 0)
+    ending = run_blocking(job, Wishes(dotenv=None, page=None))
+    assert (ending.exit_code, ending.grown, ending.statement.total().answered) == (0, (), 13)
+
+
 def test_rows_that_could_not_be_read_are_none_that_are_done(tmp_path):
     """An input that is cut while the run goes on: it had been told to have all of its rows, and that some are left."""
     seen: list[Progress] = []

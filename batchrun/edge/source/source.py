@@ -29,6 +29,7 @@ from batchrun.core.rows.index import Index
 from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source.ahead import Ahead
 from batchrun.edge.source.files import Files
+from batchrun.edge.source.growth import Growth
 from batchrun.edge.source.inputs import InputFile, find
 from batchrun.edge.source.kept import Keeper, salts_of, settings_key
 from batchrun.edge.source.mistakes import reading
@@ -51,7 +52,7 @@ class RowChanged:
 class Source:
     """The rows of a run: *index* says where each stands, `read` gets one."""
 
-    def __init__(self, files: Files, workspaces: Mapping[str, Inherited], scanned: Scanned, notes: tuple[str, ...]) -> None:
+    def __init__(self, files: Files, workspaces: Mapping[str, Inherited], scanned: Scanned, notes: tuple[str, ...], growth: Growth) -> None:
         self.index = scanned.index
         self.counts = scanned.counts
         self.fingerprints = [
@@ -66,6 +67,8 @@ class Source:
         """What stands for the settings that rows are asked under, by workspace."""
         self.notes = notes
         """What the user may want to know about how the input was taken."""
+        self.grown = growth.since
+        """Names the files that have come, or become larger, since. Blocks."""
         self._files = files
         self._rereader = Rereader(workspaces)
 
@@ -90,6 +93,7 @@ class Source:
         process's own, *index* (an empty one) for an index with the usual digests; such a one is not kept. Where it is *read_only*, nothing
         is written into *spool_dir*: an input that would have to be unpacked there is a mistake.
         """
+        growth = Growth([each.path for each in inputs])
         found, notes = find(inputs, workspaces, default_workspace)
         progress = Progress(on_progress, sum(each.size for each in found))
         unfolding = Unfolding(spool_dir, progress, stdin, read_only=read_only)
@@ -107,7 +111,7 @@ class Source:
                 beside = None if read_only else spool_dir
                 scanned = _scanned(files, workspaces, set_aside, max_line_bytes, progress, keeper, beside)
             stack.pop_all()
-        return cls(files, workspaces, scanned, (*notes, *unfolding.notes))
+        return cls(files, workspaces, scanned, (*notes, *unfolding.notes), growth)
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,36 @@
+"""Whether the input has grown since it was found: lines that were appended to a file, and files that came under a pattern.
+
+A run has the rows that it was opened with. What a producer has written since is asked when it is opened again, which nobody would do who
+was told that every row is answered. A file that another was put in the place of is none that has grown: that may be tomorrow's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from batchrun.edge.source.inputs import named
+
+
+class Growth:
+    """Of what *paths* and patterns name, from now on."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = paths
+        self._sizes = {path: (file, size) for path, file, size in self._seen()}
+
+    def since(self) -> list[str]:
+        """Name the files that are larger than they were, and those that were not there."""
+        files = {file for file, _ in self._sizes.values()}
+        return [path for path, file, size in self._seen() if self._is_more(path, file, size, files)]
+
+    def _is_more(self, path: str, file: tuple[int, int], size: int, files: set[tuple[int, int]]) -> bool:
+        before, then = self._sizes.get(path, (None, 0))
+        return file not in files if before is None else file == before and size > then
+
+    def _seen(self) -> Iterator[tuple[str, tuple[int, int], int]]:
+        for path in named(self._paths):
+            with suppress(OSError):
+                found = Path(path).stat()
+                yield path, (found.st_dev, found.st_ino), found.st_size
