@@ -39,7 +39,7 @@ def ending_told(ending: Ending, command: str, directory: str, workspaces: Iterab
     if total.rejected or total.exhausted:
         yield from _failed(ending.failures, "on the page" if ending.page else "in errors.jsonl")
         yield f"{_without_answer(total)}: why stands in {directory}/WORKSPACE/errors.jsonl"
-        yield from _once_more(total, ending.failed_and_gone, going_on)
+        yield from _once_more(total, ending, going_on)
     if ending.held:
         yield (
             f"{counted(ending.held, 'row is held, for a call of it', 'rows are held, for a call of theirs')} may have been billed: "
@@ -94,8 +94,9 @@ def _failed(failures: Mapping[Reason, Told], beyond: str) -> Iterator[str]:
         yield f"{counted(more, 'more reason stands', 'more reasons stand')} {beyond}"
 
 
-def _once_more(total: Totals, gone: Mapping[str, int], command: str) -> Iterator[str]:
-    """How rows that have their end without an answer are asked again, once what ailed them is mended."""
+def _once_more(total: Totals, ending: Ending, command: str) -> Iterator[str]:
+    """How rows that have their end without an answer are asked again, once what ailed them is mended; of held ones it is told elsewhere."""
+    gone = ending.failed_and_gone
     rejected, exhausted = (
         max(0, count - gone.get(what, 0)) for what, count in (("rejected", total.rejected), ("exhausted", total.exhausted))
     )
@@ -103,7 +104,7 @@ def _once_more(total: Totals, gone: Mapping[str, int], command: str) -> Iterator
         yield f"{counted(left, 'of them no longer stands', 'of them no longer stand')} in the input, and cannot be asked again"
     if rejected:
         yield f"once that is mended, ask rejected rows again with: {command} --retry-rejected"
-    elif exhausted and not total.pending:
+    elif exhausted > ending.held and not total.pending:
         yield f"ask exhausted rows again with: {command}"
 
 

@@ -89,6 +89,8 @@ def test_what_is_to_be_typed_next_sends_no_row_that_is_held():
     ]
     exhausted = told(Totals(exhausted=4), holding="--hold-in-doubt")
     assert "ask exhausted rows again with: batchrun run night.toml --hold-in-doubt" in exhausted
+    held = told(Totals(exhausted=4), held=4)
+    assert [line.partition("with: ")[2] for line in held if "with: " in line] == ["batchrun run night.toml --send-in-doubt"]
 
 
 def test_a_run_that_was_stopped_while_it_asked_failed_rows_again_says_so_though_none_is_pending():
