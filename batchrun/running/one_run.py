@@ -153,7 +153,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         lanes = opening.plan.lanes()
         active, hidden = {name for name, _ in lanes}, hidden_keys(settings.workspaces.values(), os.environ, wishes.dotenv)
         of_keys = (*noticed.shared_keys(keys, active), *noticed.hidden_keys(hidden, active, wishes.dotenv))
-        for note in (*opening.notes, *of_keys, *noticed.prices_to_come(prices_of(job), lanes, settings.workspaces, time())):
+        for note in (*of_keys, *noticed.prices_to_come(prices_of(job), lanes, settings.workspaces, time())):
             wishes.note(note)
         parks = _parks(settings.workspaces, keys, opening, wishes)
         simulator = await stack.enter_async_context(simulated(job, settings.workspaces))
@@ -203,6 +203,9 @@ async def _begun(stack: AsyncExitStack, settings: _Settings) -> Opening:
             beside.start_soon(signals.watch, asked.append, stop_at_once, HELD_UP)
         opening = await anyio.to_thread.run_sync(_open, stack, settings, on_index)
         beside.cancel_scope.cancel()
+    for note in opening.notes:
+        # Before it may stop: what has changed since the last opening is no news to the next one.
+        wishes.note(note)
     stop_if_asked()
     return opening
 

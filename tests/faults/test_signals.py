@@ -667,6 +667,38 @@ def test_a_signal_while_the_input_is_read_ends_it_in_one_line_before_any_call(tm
     assert answered(tmp_path) == 0
 
 
+_ASKED_TO_STOP_ONCE_IT_IS_OPENED = """
+from contextlib import contextmanager
+from anyio import from_thread
+from batchrun.running import one_run
+opened, heard = one_run.opened, []
+async def watch(first, *rest):
+    heard.append(first)
+@contextmanager
+def asked(*parts, **named):
+    with opened(*parts, **named) as opening:
+        from_thread.run_sync(heard[0], "SIGTERM")
+        yield opening
+one_run.opened, one_run.signals.watch = asked, watch
+from batchrun.__main__ import main
+main()
+"""
+
+
+def test_a_run_that_is_stopped_once_it_is_opened_has_told_what_changed_for_the_next_opening_takes_it_for_known(tmp_path, port):
+    """Of a large ledger's reading, which takes many seconds, nothing had been told but that it was stopped."""
+    keys = job(tmp_path, port, 5)
+    assert ended(starting(tmp_path, "run", "job.toml", "--quiet", keys=keys, stderr=subprocess.PIPE))[1]
+    job(tmp_path, port, 6)
+    command = [sys.executable, "-c", _ASKED_TO_STOP_ONCE_IT_IS_OPENED, "run", "job.toml"]
+    said = subprocess.run(command, cwd=tmp_path, env=environment(keys), capture_output=True, check=False).stderr.decode().splitlines()
+    assert said == [
+        "note: the input is no longer what it was when this run was last opened: 1 row added, 0 taken out, 0 edited",
+        "batchrun: SIGTERM: stopped before any call; go on with the same command",
+    ]
+    assert answered(tmp_path) == 5
+
+
 _HELD_WHILE_IT_IMPORTS = """
 import sys
 class Held:
