@@ -18,7 +18,7 @@ from batchrun.core.errors import LedgerError, RunDamagedError, said_by
 
 LINK = "is a link, and nothing in a run directory may lead out of it: put there what it leads to, or remove it"
 """Why no run goes on with it."""
-PACKED = "is a file of the ledger that was compressed: unpack it there, for what it tells of would be asked, and paid for, again"
+PACKED = "is a file of the ledger that was compressed: unpack it there, for what it tells of is not counted, and would be paid for again"
 """Why no run goes on with it either."""
 _LEDGER = frozenset({"attempts.log", "errors.jsonl", "results.jsonl", "run.json"})
 _PACKERS = frozenset({".gz", ".zst", ".bz2", ".xz", ".lz4", ".zip"})
@@ -47,6 +47,15 @@ def look_over(directory: Path, owner: int | None = None) -> None:
 def is_packed(path: Path) -> bool:
     """Whether a file of the ledger was compressed to *path*, and no other stands where it was."""
     return path.suffix in _PACKERS and path.stem in _LEDGER and not path.with_suffix("").exists()
+
+
+def refuse_packed(directory: Path) -> None:
+    """Raise RunDamagedError where a file of the ledger was compressed: whatever is told without it is not what was done."""
+    # What cannot be looked at is told by whoever reads it.
+    with suppress(OSError):
+        for path, _ in _all(directory):
+            if is_packed(path):
+                raise RunDamagedError(f"{path}: {PACKED}")
 
 
 def _all(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:

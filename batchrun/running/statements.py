@@ -15,7 +15,7 @@ from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.watched import Watched
-from batchrun.edge import run_directory
+from batchrun.edge import run_directory, trust
 from batchrun.running.checkpoints import AReader, Checkpoint
 from batchrun.running.money import most_of
 from batchrun.telling.reading import read_all
@@ -84,6 +84,9 @@ def read_statement(
     the statement of that workspace, and nothing of the others is in it. A *course* sees the same lines in the same pass. With *keep*, what
     was read is not read again next time: the caller holds the run.
     """
+    if not keep:
+        # An opening has looked for itself.
+        trust.refuse_packed(Path(directory))
     account = Account.of(Path(directory), by=by, zone=zone, only=only)
     holder = None if keep else run_directory.holder(Path(directory))
     # A run keeps what it knew at its end with its course: who does not want that goes on from it all the same.

@@ -13,7 +13,7 @@ from batchrun.core.money.bill import Bill
 from batchrun.core.money.daybook import Daybook
 from batchrun.core.money.reconcile import reconcile
 from batchrun.core.money.reconciliation import Reconciliation
-from batchrun.edge import run_directory
+from batchrun.edge import run_directory, trust
 from batchrun.edge.bill_file import read_bill
 from batchrun.telling.reading import LOG, read_into
 
@@ -39,6 +39,7 @@ def reconciled(
     seen: dict[str, Path] = {}
     for directory in runs:
         run_directory.refuse_pipes(directory)
+        trust.refuse_packed(directory)
         described = run_directory.read_description(directory)
         if described is None:
             raise run_directory.not_there(directory, several=True)

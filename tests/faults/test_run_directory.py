@@ -131,7 +131,13 @@ def test_a_ledger_that_was_compressed_to_make_room_is_refused_before_what_is_ans
     packed = path.with_name(f"{path.name}.gz")
     packed.write_bytes(gzip.compress(path.read_bytes() if path.exists() else b""))
     path.unlink(missing_ok=True)
-    for look in (lambda: run_blocking(job(done), Wishes(dotenv=None)), lambda: look_ahead(job(done), datetime.now(UTC), dotenv=None)):
+    (done / "bill.csv").write_text("instance id,date,usage\n")
+    for look in (
+        lambda: run_blocking(job(done), Wishes(dotenv=None)),
+        lambda: look_ahead(job(done), datetime.now(UTC), dotenv=None),
+        lambda: read_statement(done / "run"),
+        lambda: reconciled([done / "run"], [done / "bill.csv"], ZoneInfo("Asia/Shanghai"), ids={}, kinds={}),
+    ):
         with pytest.raises(RunDamagedError, match=rf"{name}\.gz: is a file of the ledger that was compressed: unpack it"):
             look()
     found = checked(done / "run", repair=False)
