@@ -91,7 +91,8 @@ def entries(
         except NotAnEntryError as error:
             raise _damaged(path, start, number, str(error)) from None
         if entry.workspace != workspace:
-            raise written_otherwise(path.parent, entry.workspace) or _damaged(path, start, number, "is an entry of another workspace")
+            another = _damaged(path, start, number, "is an entry of another workspace", entry.workspace)
+            raise written_otherwise(path.parent, entry.workspace) or another
         if (what := wrong(entry)) is not None:
             raise _damaged(path, start, number, what)
         yield entry
@@ -213,12 +214,16 @@ def _lines_to(path: Path, end: int) -> int:
     return 0
 
 
-def _damaged(path: Path, start: int, number: int, what: str) -> RunDamagedError:
+def _damaged(path: Path, start: int, number: int, what: str, whose: str = "") -> RunDamagedError:
+    """The error that tells of a line; *whose* it is, where it is another workspace's: its folder may have been given another name."""
     number += _lines_to(path, start)
     run = path.parent.parent
     way_out = f"batchrun check {quote(str(run))} lists all damage, and moves it aside with --repair"
     if not any((run / name).exists() for name in ("run.json", "attempts.log")):
         way_out = f"There is neither run.json nor attempts.log in {run}: give the job another output, if that is no run directory"
+    elif whose and not (run / whose).exists():
+        anew = f"where its rows are to be asked, and paid for, anew, move it out of {run}"
+        way_out = f"{whose!r} has no other folder here: give this one that name back; {anew}"
     return RunDamagedError(f"{path}: line {number}: {what}. Nothing was changed. {way_out}")
 
 

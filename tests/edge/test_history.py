@@ -175,6 +175,14 @@ def test_what_is_read_from_the_middle_on_is_the_lines_there_by_their_own_numbers
     assert str(raised.value) == f"{path}: line 5: not an entry (KeyError). Nothing was changed. {told}"
     with pytest.raises(RunDamagedError, match=r"line 1: is an entry of another workspace\. Nothing"):
         next(history.entries(path, "legal"))
+    renamed = (
+        r"line 1: is an entry of another workspace\. Nothing was changed\. '法务' has no other folder here: give this one that name back; "
+    )
+    with pytest.raises(RunDamagedError, match=renamed):
+        next(history.entries(path, "legal"))
+    (tmp_path / "法务").mkdir()
+    with pytest.raises(RunDamagedError, match=r"line 1: is an entry of another workspace\. Nothing was changed\. batchrun check "):
+        next(history.entries(path, "legal"))
     with pytest.raises(RunDamagedError, match=r"line 2: contradicts\. Nothing"):
         list(history.entries(path, "法务", lambda entry: "contradicts" if entry.id == "行-1" else None))
     assert [entry.id for entry in history.entries(path, "法务", read=lambda _line: read_entry(lines[0]))] == ["行-0"] * 5
