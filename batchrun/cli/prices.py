@@ -51,7 +51,8 @@ List what models cost, for a million tokens: the shipped prices or, with JOB.tom
 A model that is not listed has no known price: its cost is told as unknown, never as nothing. The job's own prices stand in [prices],
 or in the files that [job] prices names, its discounts in [accounts]. Thinking is the price of all output of an answer that reasoned.
 Of the input price, 20 % is paid for what the provider found in its cache by itself, 125 % for what a row had it write to the cache and
-10 % for what it finds there again, and half of all for calls to the batch endpoint. A price holds from its day until the next one.
+10 % for what it finds there again, and half of all for calls to the batch endpoint. Where caches, or sounds and pictures, have prices of
+their own, these stand beneath. A price holds from its day until the next one.
 
 Exits with 0, or 2 where the job is wrong.
 """

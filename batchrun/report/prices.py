@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import Any
 
-from batchrun.core.columns import width
-from batchrun.core.money.price_list import PriceRow
+from batchrun.core.columns import folded, width
+from batchrun.core.money.price_list import PriceRow, Tier
 from batchrun.report.drawn import fitted
 
 _HEADS = ("model", "where", "since", "input up to", "input", "output", "thinking", "discount")
 _PLAIN = ("input", "output", "thinking")
 _CACHES = ("cached", "cache_hit", "cache_write")
+_MEDIA = ("audio_input", "image_input", "output_of_media", "audio_output")
 _WORDS = 3
 """Columns that are no numbers."""
 
@@ -23,12 +24,16 @@ Listed = Sequence[tuple[PriceRow, Decimal]]
 
 
 def price_table(listed: Listed, room: int | None = None) -> str:
-    """Return a line a tier, prices for a million tokens, for a terminal of *room* columns, then where they come from."""
-    lines = [list(_HEADS), *(line for row, discount in listed for line in _lines(row, discount))]
-    heading, *told = fitted(lines, range(_WORDS), room)
+    """Return a line a tier, prices for a million tokens, for a terminal of *room* columns, then where they come from.
+
+    Beneath a line stands what its caches, and what sounds and pictures cost, as a job names them, where that is something else.
+    """
+    lines = [line for row, discount in listed for line in _lines(row, discount)]
+    heading, *told = fitted([list(_HEADS), *(cells for cells, _ in lines)], range(_WORDS), room)
     rule = "─" * max(width(line) for each in (heading, *told) for line in each)
+    beneath = (folded(f"    {text}", room or width(text) + 4).split("\n") if text else [] for _, text in lines)
     sources = dict.fromkeys(_source(row) for row, _ in listed)
-    return "\n".join([*heading, rule, *chain.from_iterable(told), *sources])
+    return "\n".join([*heading, rule, *chain.from_iterable(chain.from_iterable(zip(told, beneath, strict=True))), *sources])
 
 
 def prices_json(listed: Listed) -> list[dict[str, Any]]:
@@ -45,8 +50,7 @@ def prices_json(listed: Listed) -> list[dict[str, Any]]:
                 | {name: str(each) for name in _CACHES if (each := getattr(tier, name)) is not None}
                 for tier in row.tiers
             ],
-            **{name: _text(getattr(row, name)) for name in (*_CACHES, "audio_input", "image_input")},
-            **{name: _text(getattr(row, name)) for name in ("output_of_media", "audio_output")},
+            **{name: _text(getattr(row, name)) for name in (*_CACHES, *_MEDIA)},
             "discount": str(discount),
             "source": row.source,
             "sure": row.sure,
@@ -55,14 +59,19 @@ def prices_json(listed: Listed) -> list[dict[str, Any]]:
     ]
 
 
-def _lines(row: PriceRow, discount: Decimal) -> list[list[str]]:
-    lines = []
+def _lines(row: PriceRow, discount: Decimal) -> Iterator[tuple[list[str], str]]:
+    """Give the cells of each tier, and what stands beneath them."""
     for place, tier in enumerate(row.tiers):
         names = [row.model, row.region or "anywhere", row.since.isoformat()] if place == 0 else [""] * _WORDS
         prices = [f"{tier.input} {row.currency}", str(tier.output), _text(tier.thinking) or ""]
         off = f"{discount:.2%}" if discount and place == 0 else ""
-        lines.append([*names, "" if tier.up_to is None else f"{tier.up_to:,}", *prices, off])
-    return lines
+        beneath = [*_given(tier, _CACHES), *(_given(row, _MEDIA) if place + 1 == len(row.tiers) else ())]
+        yield [*names, "" if tier.up_to is None else f"{tier.up_to:,}", *prices, off], ", ".join(beneath)
+
+
+def _given(of: PriceRow | Tier, names: Sequence[str]) -> Iterator[str]:
+    """The prices of *names* that there are."""
+    return (f"{name} {amount}" for name in names if (amount := getattr(of, name)) is not None)
 
 
 def _source(row: PriceRow) -> str:

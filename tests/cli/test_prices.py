@@ -53,6 +53,18 @@ def test_in_a_job_its_own_prices_and_discounts_apply_and_only_its_models(tmp_pat
     assert "the job file" in text
 
 
+def test_what_caches_and_sounds_and_pictures_cost_stands_beneath_the_price_that_is_not_theirs(tmp_path):
+    lines = told("--model", "qwen3-omni-flash").stdout.splitlines()
+    assert lines[2].split() == ["qwen3-omni-flash", "cn", "2026-04-01", "1.8", "CNY", "6.9"]
+    assert lines[3] == "    audio_input 15.8, image_input 3.3, output_of_media 12.7, audio_output 62.6"
+    caches = JOB.replace("output = 2 }", "output = 2, cached = 0.07, cache_write = 0 }").replace('"USD"', '"USD"\nimage_input = 0.9')
+    (tmp_path / "job.toml").write_text(caches)
+    lines = told(str(tmp_path / "job.toml"), "--model", "own-model").stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:6]] == ["own-model", "cached", "0.3", "image_input"]
+    assert lines[3] == "    cached 0.07, cache_write 0"
+    assert lines[5] == "    image_input 0.9"
+
+
 def test_a_price_that_begins_later_is_told_with_its_day_and_not_as_none(tmp_path):
     (tmp_path / "job.toml").write_text(JOB.replace('currency = "USD"', 'currency = "USD"\nsince = 2999-01-01'))
     done = told(str(tmp_path / "job.toml"), "--model", "own-model", "--model", "nobodys")
