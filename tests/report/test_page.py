@@ -109,8 +109,8 @@ def test_one_of_anything_is_told_as_one_and_more_as_more():
         assert not re.search(rf"\b12 (?:[a-z]+ )?(?:{singular})\b", many), many
     words = Words("en")
     assert words.plain("doubt_lead", n="1", input="9", output="1", money=Said("doubt_money_more", {"amount": "2 CNY", "n": "1"})) == (
-        "1 call may have been billed and left no usage: it was cut off after it was sent. The bill may be higher than this page by 9 input "
-        "and 1 output token at the most, or 2 CNY and what 1 call without a price costs."
+        "1 call may have been billed and left no usage: it was cut off after it was sent, or answered without a count of tokens. The bill "
+        "may be higher than this page by 9 input and 1 output token at the most, or 2 CNY and what 1 call without a price costs."
     )
     assert words.plain("others_done", n="1") == "1 other workspace has all answers."
     assert words.plain("others_done", n="2") == "2 other workspaces have all answers."

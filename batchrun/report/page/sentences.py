@@ -163,9 +163,11 @@ SAID: dict[str, tuple[str, str]] = {
     ),
     "doubt": ("In doubt", "存疑"),
     "doubt_lead": (
-        ("{n} {n:call|calls} may have been billed and left no usage: {n:it was|they were} cut off after {n:it was|they were} sent. "
+        ("{n} {n:call|calls} may have been billed and left no usage: {n:it was|they were} cut off after {n:it was|they were} sent, or "
+        "answered without a count of tokens. "
         "The bill may be higher than this page by {input} input and {output} output {output:token|tokens} at the most{money}."),
-        "{n} 次调用可能已计费但没有用量记录：发出后被中断。账单最多可能比本页多出输入 {input}、输出 {output} Token{money}。",
+        ("{n} 次调用可能已计费但没有用量记录：发出后被中断，或回答中没有 Token 数。"
+        "账单最多可能比本页多出输入 {input}、输出 {output} Token{money}。"),
     ),
     "doubt_money": (", or {amount}", "，即 {amount}"),
     "doubt_money_more": (
