@@ -8,6 +8,8 @@ from itertools import chain
 
 from batchrun.core.columns import width
 from batchrun.core.counted import counted
+from batchrun.core.ledger.totals import plain
+from batchrun.core.money.reconcile_money import MoneyLine
 from batchrun.core.money.reconciliation import Line, Reconciliation, Sum
 from batchrun.report.amounts import amount
 from batchrun.report.drawn import fitted
@@ -81,10 +83,16 @@ def _sums(found: Reconciliation, room: int | None) -> list[str]:
 
 def _money_differences(found: Reconciliation) -> list[str]:
     told = [line for line in found.money if line.unexplained]
-    return [
-        f"money: {each.workspace} {each.model}: {each.billed:,.4f} {each.currency} billed, {each.counted:,.4f} counted: {each.why}".rstrip()
-        for each in told[:_MOST_NAMED]
-    ] + ([f"… and {len(told) - _MOST_NAMED:,} more: --json tells all"] if len(told) > _MOST_NAMED else [])
+    more = [f"… and {len(told) - _MOST_NAMED:,} more: --json tells all"] if len(told) > _MOST_NAMED else []
+    return [*(_money_difference(each) for each in told[:_MOST_NAMED]), *more]
+
+
+def _money_difference(line: MoneyLine) -> str:
+    there, here = amount(line.billed), amount(line.counted)
+    if there == here:
+        # What differs stands behind the places that are shown.
+        there, here = plain(line.billed), plain(line.counted)
+    return f"money: {line.workspace} {line.model}: {there} {line.currency} billed, {here} counted: {line.why}"
 
 
 def _sum_row(one: Sum) -> list[str]:

@@ -101,6 +101,9 @@ def _guess(billed: Decimal, counted: Decimal) -> str:
     if not counted:
         return "nothing was counted in this currency"
     share = billed / counted
+    if f"{share:.4f}" == "1.0000":
+        # Nobody takes so little off, or asks so little more.
+        return "nearly the same for the same tokens: no other price, but amounts that were rounded before the bill added them up"
     kind = (
         "a discount that the job does not name, a coupon, or another price" if share < 1 else "another price, or a discount that has ended"
     )

@@ -90,6 +90,15 @@ def test_the_table_names_the_lane_and_what_may_be_the_reason():
     assert told.as_json()["money"][0]["unexplained"] is True
 
 
+def test_money_that_is_off_by_next_to_nothing_shows_by_how_much_and_is_called_no_other_price():
+    told = compared(calls("7.1234861"), bill_of(*lines("7.1234", "0.00006")), money_decides=True)
+    assert not told.closes
+    table = reconciliation_table(told)
+    assert "money: legal qwen-plus: 7.12346 CNY billed, 7.1234861 counted: nearly the same for the same tokens: no other price" in table
+    dearer = compared(calls("7.1234861"), bill_of(*lines("7.1242", "0.0000")), money_decides=True)
+    assert "7.1242 CNY billed, 7.1235 counted: 1.0001 of what was counted" in reconciliation_table(dearer)
+
+
 def test_money_that_is_equal_or_explained_is_not_told_among_what_differs():
     for counted, billed in (("0.02", ("0.01", "0.01")), ("0.03", ("0.01", "0.01")), (None, ("0.00008", "0.00004"))):
         told = compared(calls(counted), bill_of(*lines(*billed)), money_decides=True)
