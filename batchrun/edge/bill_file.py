@@ -187,6 +187,8 @@ def _line(fields: _Fields, file: str, at: int, zone: ZoneInfo) -> Read:
         return OtherLine(file, at, f"another product: {product}")
     try:
         times = _unit(fields["unit"])
+        if times is None and "token" in _plain(fields["unit"]):
+            raise _NotReadError(f"unit {fields['unit']!r}: how many tokens that is cannot be told")  # noqa: TRY301
         if times is None:
             return OtherLine(file, at, f"not tokens: {fields['unit']}")
         if instance is None:

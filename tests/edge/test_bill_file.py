@@ -140,6 +140,7 @@ def test_numbers_and_units_become_tokens(tmp_path, usage, unit, tokens, step):
         ({"instance": "i-bp1"}, "instance id 'i-bp1': neither of the forms"),
         ({"instance": ""}, "instance id '': neither of the forms"),
         ({"amount": "free"}, "amount 'free': no number"),
+        ({"unit": "Token(千)"}, "unit 'Token(千)': how many tokens that is cannot be told"),
     ],
 )
 def test_a_line_that_is_not_understood_is_named_with_its_reason(tmp_path, fields, why):
