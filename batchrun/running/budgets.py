@@ -100,7 +100,10 @@ def tell_spent(purses: Purses, note: Callable[[str], None]) -> None:
 
 def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:
     """Have the park of a spent budget say what its rows would come to, by what the lane's rows came to so far, re-asks and all."""
-    totals = statement.lane(*parked.name.rsplit(" ", 1)) if parked.failure.code == "budget_spent" else None
+    if parked.failure.code != "budget_spent":
+        return parked
+    # A model's name may have spaces in it: where its workspace's ends cannot be told of the two together.
+    totals = next((each for lane, each in statement.lanes.items() if " ".join(lane) == parked.name), None)
     if totals is None or not totals.billed_calls or not (done := totals.answered + totals.rejected + totals.exhausted):
         return parked
     share = Decimal(parked.rows) / done

@@ -80,7 +80,7 @@ def with_what_was_meant(parked: Iterable[ParkedScope], models: Models) -> tuple[
 
 
 def _asking(parked: ParkedScope, models: Models) -> Failure:
-    failure, model = parked.failure, parked.name.rpartition(" ")[2]
+    failure, model = parked.failure, parked.name.partition(" ")[2]
     meant = models.meant_by(model) if parked.scope is Scope.LANE and failure.code in _OF_A_NAME else None
     return replace(failure, advice=f'is "{meant}" meant? {failure.advice}') if meant else failure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from time import time
@@ -334,6 +335,17 @@ def test_a_park_of_a_workspace_whose_name_has_a_space_brings_no_other_into_the_s
     )
     assert "about 4,000 tokens" in with_what_is_left(each, statement).failure.message
     assert [*statement.lanes] == [("legal dept", OWN)]
+
+
+def test_a_park_of_a_model_whose_name_has_a_space_brings_no_other_workspace_into_the_statement():
+    statement = Statement("run", "job")
+    each = replace(parked("budget_spent", 10), name="legal Qwen 3 8B")
+    assert with_what_is_left(each, statement) == each
+    assert [*statement.lanes] == []
+    statement.lane("legal", "Qwen 3 8B").add_usage(Usage(300, 100))
+    statement.lane("legal", "Qwen 3 8B").answered = 1
+    assert "about 4,000 tokens" in with_what_is_left(each, statement).failure.message
+    assert [*statement.lanes] == [("legal", "Qwen 3 8B")]
 
 
 BEIJING = timezone(timedelta(hours=8))

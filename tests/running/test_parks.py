@@ -43,6 +43,7 @@ def test_a_model_that_the_job_does_not_list_is_told_with_the_one_that_was_meant(
         ("qwen-pluss", "model_not_found", "qwen-plus"),
         ("qwen-plus", "Model.AccessDenied", None),
         ("house-modle", "ModelNotFound", "house-model"),
+        ("a tuning of qwen-plsu", "ModelNotFound", None),
         ("zzz", "model_not_found", None),
         ("qwen3.7-plus", "Model.AccessDenied", None),
         ("qwen-mt-plus", "Model.AccessDenied", None),
