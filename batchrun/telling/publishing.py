@@ -92,12 +92,18 @@ def _parked(described: Sequence[tuple[Path, Mapping[str, Any]]], report: Report,
 
 def _seen_by(parked: Parked, described: Mapping[str, Any], pending: int, only: str | None) -> Parked | None:
     """A scope as a page shows it; a workspace's own shows of its account's only that it is parked and what to do: others stand in it."""
-    if only is None or parked.name == only or (parked.scope == "lane" and parked.name.startswith(f"{only} ")):
+    if only is None or (parked.scope != "account" and (parked.name == only or parked.name.startswith(f"{only} "))):
         return parked
-    account = table(table(table(described.get("job")).get("workspaces")).get(only)).get("account")
-    if parked.scope == "account" and parked.name == account:
-        return replace(parked, rows=pending, message="")
+    if parked.scope == "account" and parked.name == (account_of := _accounts(described)).get(only, only):
+        its_own = parked.name == only and not any(account == only for name, account in account_of.items() if name != only)
+        return parked if its_own else replace(parked, rows=pending, message="")
     return None
+
+
+def _accounts(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Which account each workspace is of, as a run is described; one that names none is of an account of its own, by its name."""
+    workspaces = table(table(described.get("job")).get("workspaces"))
+    return {name: table(told).get("account") or name for name, told in workspaces.items()}
 
 
 def _standing(lane: Standstill, report: Report) -> Parked:

@@ -112,6 +112,23 @@ def test_a_department_is_shown_neither_what_is_parked_of_one_whose_name_begins_l
     assert told == [("legal qwen-plus", 9, "of legal qwen-plus", "mend it"), ("main", 5, "", "mend it")]
 
 
+@pytest.mark.parametrize(
+    ("accounts", "told"),
+    [
+        ({"legal": None, "hr": None}, [(9, "the bill")]),
+        ({"legal": None, "hr": "legal"}, [(5, "")]),
+        ({"legal": "legal", "hr": "legal"}, [(5, "")]),
+        ({"legal": "main", "hr": "legal"}, []),
+    ],
+)
+def test_a_department_is_shown_no_rows_of_others_though_their_account_has_its_name(tmp_path, accounts, told):
+    scope = {"scope": "account", "name": "legal", "rows": 9, "code": "Arrearage", "message": "the bill", "advice": "pay it"}
+    job = {"workspaces": {name: {"account": account} if account else {} for name, account in accounts.items()}}
+    (tmp_path / "run.json").write_bytes(orjson.dumps({"format": 1, "name": "night", "job": job, "ended": {"at": "", "parked": [scope]}}))
+    report = Report(Statement("r", "night", {("legal", "qwen-plus"): Totals(pending=5)}), [Taken(tmp_path, "r", "night")], course=Course())
+    assert [(each.rows, each.message) for each in standing_still(report, "legal")] == told
+
+
 def test_why_lines_are_no_row_stands_on_the_page_of_a_run_and_on_no_departments(tmp_path):
     why = [{"said": "workspace 'finance' is not one of the job's", "place": "in.jsonl, line 7", "lines": 3}]
     (tmp_path / "run.json").write_bytes(orjson.dumps({"format": 1, "name": "night", "rejected_input": 3, "rejected_for": why}))
