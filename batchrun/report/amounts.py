@@ -8,4 +8,4 @@ from decimal import Decimal
 def amount(value: Decimal, decimals: int = 4) -> str:
     """Money, rounded to so many decimals; what would round to nothing and is something is shown as below the least."""
     least = Decimal(1).scaleb(-decimals)
-    return f"<{least:f}" if 0 < value < least / 2 else f"{value:,.{decimals}f}"
+    return f"<{least:f}" if 0 < value <= least / 2 else f"{value:,.{decimals}f}"

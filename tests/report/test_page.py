@@ -217,6 +217,14 @@ def test_figures_are_rounded_as_a_reader_expects():
     assert [short(each) for each in (999, 15_000, 2_500_000)] == ["999", "15.0 k", "2.5 M"]
 
 
+@pytest.mark.parametrize(
+    ("value", "decimals", "shown"),
+    [("0.00005", 4, "<0.0001"), ("0.000050001", 4, "0.0001"), ("0.005", 2, "<0.01"), ("0.0051", 2, "0.01"), ("0", 2, "0.00")],
+)
+def test_an_amount_that_lies_in_the_middle_between_nothing_and_the_least_that_shows_is_not_shown_as_nothing(value, decimals, shown):
+    assert amount(Decimal(value), decimals) == shown
+
+
 def test_it_opens_with_who_spent_what_whether_it_is_done_and_what_went_wrong(tmp_path):
     three = departments(3)
     html = written(tmp_path, Night(three, rows=200, job=job_of(three), pending=12))
