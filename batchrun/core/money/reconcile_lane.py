@@ -83,9 +83,10 @@ class LaneCompared:
 
     def _compared(self, first: date, last: date) -> list[date]:
         """The days of the runs, and the one before or after where all that is billed on it may have been called across midnight."""
-        if self._is_ours(first - _ONE_DAY, {kind: tokens.early for (day, kind), tokens in self._counted.items() if day == first}):
+        counted = self._counted if self._is_short(first, last) else {}
+        if self._is_ours(first - _ONE_DAY, {kind: tokens.early for (day, kind), tokens in counted.items() if day == first}):
             first -= _ONE_DAY
-        late = {kind: tokens.late for (day, kind), tokens in self._counted.items() if day == last}
+        late = {kind: tokens.late for (day, kind), tokens in counted.items() if day == last}
         doubt = self._doubts.get(last, Doubt())
         for kinds, tokens in ((INPUT_KINDS, doubt.late_input_tokens), (OUTPUT_KINDS, doubt.late_output_tokens)):
             for kind in kinds:
@@ -93,6 +94,15 @@ class LaneCompared:
         if self._is_ours(last + _ONE_DAY, late):
             last += _ONE_DAY
         return [first + _ONE_DAY * number for number in range((last - first).days + 1)]
+
+    def _is_short(self, first: date, last: date) -> bool:
+        """Whether the bill has too little of any kind on those days; else nothing of it has gone over the midnights at their ends."""
+        missing: dict[str, int] = defaultdict(int)
+        for (_, kind), tokens in self._counted.items():
+            missing[kind] += tokens.tokens
+        for (day, kind), billed in self._billed.items():
+            missing[kind] -= billed.tokens if first <= day <= last else 0
+        return any(tokens > 0 for tokens in missing.values())
 
     def _is_ours(self, day: date, most: Mapping[str, int]) -> bool:
         billed = {kind: each.tokens for (at, kind), each in self._billed.items() if at == day}

@@ -191,6 +191,16 @@ def test_the_last_days_calls_may_stand_on_a_day_after_it_that_is_not_compared():
     assert not found(book, line(99, day=after), line(80, "output_token", after)).closes
 
 
+@pytest.mark.parametrize(("called", "beside"), [(FIRST + 23.9 * HOUR, 1), (FIRST + 30, -1)])
+def test_what_others_called_on_a_day_beside_is_not_compared_however_little_it_is_where_nothing_is_missing(called, beside):
+    """A small call would have kept the bill of a night open, on a day on which no run made any, and a large one not."""
+    book, there = book_of(entry(Usage(100, 20), called)), DAY + timedelta(days=beside)
+    for asked, answered in ((30, 4), (3000, 400)):
+        result = found(book, *EXACT, line(asked, day=there), line(answered, "output_token", there))
+        assert result.closes
+        assert (len(result.lines), result.other_days_tokens) == (2, asked + answered)
+
+
 def test_a_chain_of_midnights_is_followed():
     nights = [entry(Usage(10, 1), FIRST + number * 24 * HOUR + 23.9 * HOUR) for number in range(4)]
     days = [DAY + timedelta(days=number) for number in range(5)]
