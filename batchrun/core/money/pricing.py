@@ -124,7 +124,7 @@ class Tariff:
 
 
 class Prices:
-    """What applies. Of rows of one model and region the later goes before the earlier, and one given later before one of the same day.
+    """What applies. Of a model's rows the later goes before the earlier; of those of a day one of the region alone, then one given later.
 
     Rows that are a job's *own* go before all others, from the day that they hold.
     """
@@ -137,7 +137,7 @@ class Prices:
         self._found: dict[tuple[str, str, date], PriceRow | None] = {}
         self._tariffs: dict[tuple[str, str, date, str, bool], Tariff | None] = {}
         for some in (rows, own):
-            for row in sorted(some, key=lambda row: row.since):
+            for row in sorted(some, key=lambda row: (row.since, row.region is not None)):
                 self._rows[row.model].append(row)
 
     def row(self, model: str, region: str, day: date) -> PriceRow | None:

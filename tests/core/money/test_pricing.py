@@ -230,6 +230,17 @@ def test_a_price_holds_from_its_day_and_a_jobs_own_goes_before_the_shipped():
     assert later.cost("qwen-plus", "finance", usage, DAY) is None
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_one_day_a_price_that_names_the_region_goes_before_one_that_holds_everywhere_whichever_stands_first(order):
+    everywhere = PriceRow("own", None, "CNY", date(2026, 12, 1), (Tier(None, Decimal(5), Decimal(1)),), "the job")
+    at_home = replace(everywhere, region="cn", tiers=(Tier(None, Decimal(3), Decimal(1)),))
+    later = replace(everywhere, since=date(2026, 12, 8), tiers=(Tier(None, Decimal(9), Decimal(1)),))
+    prices = Prices([], own=[everywhere, at_home, later][::order])
+    asked = [("cn", date(2026, 12, 1)), ("intl", date(2026, 12, 1)), ("cn", date(2026, 12, 8))]
+    found = [prices.cost("own", region, Usage(1_000_000, 0), day) for region, day in asked]
+    assert [each and each.amount for each in found] == [3, 5, 9]
+
+
 @pytest.mark.parametrize(
     ("model", "day", "amounts"),
     [

@@ -139,8 +139,8 @@ class PricesTable(Table):
 
     region: Name | None = Field(
         default=None,
-        description="where it holds: cn (endpoints public, batch and simulator), intl, or the name of another endpoint; everywhere, "
-        "where it is not given",
+        description="where it holds: cn (endpoints public, batch and simulator), intl, or the name of another endpoint; everywhere "
+        "but where another of its day names the place, where it is not given",
         examples=["cn", "intl"],
     )
     currency: Currency = Field(default="CNY", description="of the prices")
