@@ -6,7 +6,7 @@ import codecs
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +26,8 @@ _MOST_BYTES = 32 << 20
 _MOST_OF_A_SOURCE = 200
 """Letters that a job may say of where prices were read."""
 _SCHEMA = "answers", "schema"
+_SINCE = "2025-01-01"
+"""As a table of prices has it that does not tell since when it holds."""
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
 _ALONE = re.compile(r"\r(?!\n)")
 _TYPOGRAPHIC = "“”„‟‘’«»＂＇＝，：［］｛｝【】、。"
@@ -48,6 +50,18 @@ class _Read(NamedTuple):
 
     path: Path
     text: str
+
+
+class _Said(NamedTuple):
+    """A table of a model's prices, and where it stands: in which file, the job's own being None, and as which of a list."""
+
+    table: Any
+    file: _Read | None
+    place: tuple[int, ...]
+
+
+_Prices = dict[str, list[_Said]]
+"""By model; of those of which any file of prices tells."""
 
 
 def load_job(path: str | Path) -> Job:
@@ -146,13 +160,12 @@ def _mended_by(complaint: str, text: str) -> str:
     return next(ways, "").replace("LETTER", rest[:1])
 
 
-def _with_prices(tables: dict[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, _Read]]:
-    """Lay what the job says of prices over the tables of the files that [job] prices names, model by model; say which are in which file."""
+def _with_prices(tables: dict[str, Any], path: Path) -> tuple[dict[str, Any], _Prices]:
+    """Lay the tables of the files that [job] prices names over one another, and the job's own over them; say which stand where."""
     named = (tables.get("job") or {}).get("prices") if isinstance(tables.get("job"), dict) else None
     files = [name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str)]
     own = tables.get("prices", {})
-    found: dict[str, Any] = {}
-    read: dict[str, _Read] = {}
+    found: _Prices = {}
     for name in files:
         if _is_missing(Path(name)):
             where = "" if Path(name).is_absolute() else f"; it was looked for in {printable(str(Path.cwd()))}, where the command was run"
@@ -161,11 +174,39 @@ def _with_prices(tables: dict[str, Any], path: Path) -> tuple[dict[str, Any], di
         given = _tables(file.text, file.path)
         if given.keys() - {"prices"} or not isinstance(given.get("prices"), dict):
             raise JobError(f"{path}: job.prices: {name}: holds tables of [prices] and nothing else, as batchrun prices import writes them")
-        found |= {model: _read_in(told, name) for model, told in given["prices"].items()}
-        read |= dict.fromkeys(given["prices"], file)
+        for model, told in given["prices"].items():
+            found[model] = _laid_over(found.get(model, []), _each(_read_in(told, name), file))
     if not found or not isinstance(own, dict):
         return tables, {}
-    return {**tables, "prices": {**found, **own}}, {model: file for model, file in read.items() if model not in own}
+    for model in found.keys() & own.keys():
+        found[model] = _laid_over(found[model], _each(own[model], None))
+    return {**tables, "prices": {**own, **{model: _as_written(each) for model, each in found.items()}}}, found
+
+
+def _each(told: Any, file: _Read | None) -> list[_Said]:
+    listed = told and isinstance(told, list)
+    return [_Said(each, file, (place,)) for place, each in enumerate(told)] if listed else [_Said(told, file, ())]
+
+
+def _laid_over(below: list[_Said], above: list[_Said]) -> list[_Said]:
+    """What is said *above* in the place of what stood *below*, but for the regions of which it says nothing.
+
+    What stood for all of them stays for those as well, where it does not begin to hold later, and so would go before what is said above.
+    """
+    regions, first = {_told(each, "region") for each in above}, min((_told(each, "since") or _SINCE for each in above), default=_SINCE)
+    if None in regions:
+        return above
+    kept = (each for each in below if _told(each, "region") not in regions)
+    return [*(each for each in kept if _told(each, "region") or (_told(each, "since") or _SINCE) <= first), *above]
+
+
+def _told(said: _Said, name: str) -> str | None:
+    told = said.table.get(name) if isinstance(said.table, dict) else None
+    return None if told is None else str(told)
+
+
+def _as_written(said: list[_Said]) -> Any:
+    return said[0].table if len(said) == 1 and not said[0].place else [each.table for each in said]
 
 
 def _is_missing(path: Path) -> bool:
@@ -189,7 +230,7 @@ def _read_in(told: Any, name: str) -> Any:
     return told
 
 
-def _checked(tables: dict[str, Any], prices: Mapping[str, _Read], file: _Read) -> Job:
+def _checked(tables: dict[str, Any], prices: _Prices, file: _Read) -> Job:
     match tables.get("job"):
         case dict() as named:
             tables["job"] = {"name": file.path.stem, **named}
@@ -201,7 +242,8 @@ def _checked(tables: dict[str, Any], prices: Mapping[str, _Read], file: _Read) -
         found = error.errors(include_url=False)
     by_file: dict[_Read, list[ErrorDetails]] = {}
     for details in found:
-        by_file.setdefault(_file_of(details["loc"], prices) or file, []).append(details)
+        where, loc = _stands(details["loc"], prices)
+        by_file.setdefault(where or file, []).append({**details, "loc": loc})
     mistakes = [mistake for each, some in by_file.items() for mistake in _mistakes(some, each)]
     # What is wrong within it as a part of the job may be a key, which no complaint of a schema hides.
     if not any(details["loc"][:2] == _SCHEMA for details in found):
@@ -223,9 +265,15 @@ def _of_the_schema(answers: Any, file: _Read) -> Iterator[Mistake]:
                     yield mistake._replace(where=f"{file.path}: {mistake.where}", line=line)
 
 
-def _file_of(place: Sequence[str | int], prices: Mapping[str, _Read]) -> _Read | None:
-    """The file of prices in which a mistake stands, if it is in none of the job's own tables."""
-    return prices.get(str(place[1])) if len(place) > 1 and place[0] == "prices" else None
+def _stands(loc: tuple[str | int, ...], prices: _Prices) -> tuple[_Read | None, tuple[str | int, ...]]:
+    """In which file of prices a mistake stands, if it is in none of the job's own tables, and where there."""
+    said = prices.get(str(loc[1])) if len(loc) > 1 and loc[0] == "prices" else None
+    if said is None:
+        return None, loc
+    match loc[2:]:
+        case (int(place), *rest) if place < len(said):
+            return said[place].file, (*loc[:2], *said[place].place, *rest)
+    return said[-1].file, loc
 
 
 def _mistakes(found: Sequence[ErrorDetails], file: _Read) -> Iterator[Mistake]:

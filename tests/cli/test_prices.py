@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,52 @@ def test_a_price_says_which_file_it_is_from_unless_that_tells_more(tmp_path, mon
         ("qwen-max", "contract.toml"),
         ("qwen3.7-max", "contract.toml"),
         ("qwen-plus", "the job file"),
+    }
+
+
+def placed(region, price, model="qwen-plus"):
+    return f'[[prices."{model}"]]\n{f"region = {region!r}" if region else ""}\ntiers = {{ input = {price}, output = 9 }}\n'
+
+
+def of_both(own):
+    job = IMPORTED.replace('"singapore.toml"', '["beijing.toml", "singapore.toml"]')
+    return re.sub(r'\[prices\."qwen-plus"\]\n.*\n', own, job)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "own", "told_of"),
+    [
+        (placed("cn", 1), placed("intl", 2), "", {"cn": "1", "intl": "2"}),
+        (placed("cn", 1), "", placed("intl", 3), {"cn": "1", "intl": "3"}),
+        (placed("cn", 1) + placed("intl", 4), placed("intl", 2), "", {"cn": "1", "intl": "2"}),
+        (placed("cn", 1), placed("intl", 2), placed(None, 3), {None: "3"}),
+        (placed("cn", 1), placed(None, 2), "", {None: "2"}),
+        (placed(None, 1), placed("intl", 2), "", {None: "1", "intl": "2"}),
+        (placed(None, 1).replace("tiers", "since = 2026-06-01\ntiers"), placed("intl", 2), "", {"cn": "0.8", "intl": "2"}),
+    ],
+)
+def test_prices_of_one_place_leave_those_of_another_in_a_file_before_them(tmp_path, monkeypatch, first, second, own, told_of):
+    """Beijing's had been dropped for Singapore's, and calls reckoned at the shipped prices."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in {"beijing": first, "singapore": second or "[prices]"}.items():
+        (tmp_path / f"{name}.toml").write_text(content)
+    (tmp_path / "job.toml").write_text(of_both(own).replace('["qwen3.7-max", ', '["qwen-plus", '))
+    rows = json.loads(told("job.toml", "--json", "--model", "qwen-plus").stdout)
+    assert {row["region"]: row["tiers"][0]["input"] for row in rows} == told_of
+
+
+def test_a_mistake_among_prices_of_several_files_is_told_of_its_own_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "beijing.toml").write_text("\n" + placed("cn", 1).replace("output", "ouput"))
+    (tmp_path / "singapore.toml").write_text(placed("us", 1) + placed("intl", -2))
+    own = '[prices."qwen-plus"]\nregion = "hongkong"\ntiers = { input = "x", output = 1 }\n'
+    (tmp_path / "job.toml").write_text(of_both(own))
+    error = CliRunner().invoke(prices, ["job.toml"]).exception
+    assert isinstance(error, JobError)
+    assert {(each.where, each.line) for each in error.mistakes} >= {
+        ("beijing.toml: prices.qwen-plus[0].tiers.ouput", 4),
+        ("singapore.toml: prices.qwen-plus[1].tiers.input", 6),
+        ("job.toml: prices.qwen-plus.tiers.input", 7),
     }
 
 
