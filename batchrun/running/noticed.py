@@ -131,6 +131,12 @@ def weights_of_nothing(job: Job) -> Iterator[str]:
         yield f"weight of {shortened(alone)}: no quota is shared there with another workspace, and a weight holds for nothing: {way_out}"
 
 
+def of_keys(keys: Keys, hidden: Mapping[str, str], active: Collection[str], dotenv: Path | None) -> Iterator[str]:
+    """Keys of *active* workspaces that are the same, and those that are *hidden* in the file *dotenv*: of which variable, by workspace."""
+    yield from shared_keys(keys, active)
+    yield from _hidden_keys(hidden, active, dotenv)
+
+
 def shared_keys(keys: Keys, active: Collection[str]) -> Iterator[str]:
     """The *active* workspaces whose calls the provider takes for one workspace's."""
     sharing: dict[SecretStr, list[str]] = {}
@@ -143,7 +149,7 @@ def shared_keys(keys: Keys, active: Collection[str]) -> Iterator[str]:
             yield f"{shortened(names)} have the same key: {why}; give each workspace its own"
 
 
-def hidden_keys(hidden: Mapping[str, str], active: Collection[str], dotenv: Path | None) -> Iterator[str]:
+def _hidden_keys(hidden: Mapping[str, str], active: Collection[str], dotenv: Path | None) -> Iterator[str]:
     """The variables of *active* workspaces that the environment has another key for than the file that a person may be editing."""
     variables = dict.fromkeys(variable for name, variable in hidden.items() if name in active)
     if variables:

@@ -18,9 +18,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from time import time
@@ -35,7 +34,7 @@ from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Failure, Scope
 from batchrun.core.money.pricing import Prices
 from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
-from batchrun.edge import descriptors, history, lost_steps, run_directory, signals
+from batchrun.edge import history, lost_steps, run_directory, signals
 from batchrun.edge.environment import Keys, hidden_keys, read_keys
 from batchrun.edge.garbage import seldom_collected
 from batchrun.edge.ledger import Files, Ledger
@@ -51,7 +50,8 @@ from batchrun.running.money import pricer, prices_of
 from batchrun.running.opening import Opening, opened, refuse_its_own
 from batchrun.running.parks import Models, models_of, parks_before_any_call, tell_outages, tell_parks, with_what_was_meant
 from batchrun.running.planning import Keeping, Learnt, read_learnt, schedule
-from batchrun.running.preparing import Preparer, most_open_for_media, transport_of
+from batchrun.running.preparing import Preparer, transport_of
+from batchrun.running.providing import provided
 from batchrun.running.schema_of import read_schema
 from batchrun.running.simulated import simulated
 from batchrun.running.statements import read_statement
@@ -149,10 +149,10 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         opening = await _begun(stack, settings)
         way = UnderWay()
         await stack.enter_async_context(heard(way, wishes))
-        stack.enter_context(_descriptors(job, settings.workspaces, opening))
+        stack.enter_context(provided(job, settings.workspaces, opening))
         lanes = opening.plan.lanes()
-        active, hidden = {name for name, _ in lanes}, hidden_keys(settings.workspaces.values(), os.environ, wishes.dotenv)
-        of_keys = (*noticed.shared_keys(keys, active), *noticed.hidden_keys(hidden, active, wishes.dotenv))
+        hidden = hidden_keys(settings.workspaces.values(), os.environ, dotenv)
+        of_keys = noticed.of_keys(keys, hidden, {name for name, _ in lanes}, dotenv)
         for note in (*of_keys, *noticed.prices_to_come(prices_of(job), lanes, settings.workspaces, time())):
             wishes.note(note)
         parks = _parks(settings.workspaces, keys, opening, wishes)
@@ -220,15 +220,6 @@ def _open(stack: AsyncExitStack, settings: _Settings, on_index: Callable[[int, i
         hold_in_doubt=wishes.holds_in_doubt(settings.job), on_progress=on_index,
     )  # fmt: skip
     return stack.enter_context(opening)
-
-
-def _descriptors(job: Job, workspaces: Mapping[str, Workspace], opening: Opening) -> AbstractContextManager[None]:
-    left = Counter[str]()
-    for (workspace, _), rows in opening.plan.lanes().items():
-        left[workspace] += rows
-    # The simulator answers in this process: each of its connections has both its ends here.
-    ends = sum(min(workspaces[name].concurrency, rows) * (2 if workspaces[name].endpoint.simulated else 1) for name, rows in left.items())
-    return descriptors.provided(ends, 2 * len(left) + 1, most_open_for_media(job, opening.source))
 
 
 async def _planned(
