@@ -137,7 +137,7 @@ def test_a_limit_that_may_be_raised_is(tmp_path):
 
 
 def test_a_run_of_more_calls_at_once_than_files_may_be_open_says_what_it_needs_before_any_call(tmp_path):
-    (tmp_path / "rows.jsonl").write_text('{"prompt": "hello"}\n' * 1000)
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"id": {number}, "prompt": "hello"}}\n' for number in range(1000)))
     tables = '[job]\ninput = "rows.jsonl"\noutput = "run"\n[defaults]\nendpoint = "simulator"\nmodel = "qwen-plus"\nconcurrency = 1000\n'
     (tmp_path / "job.toml").write_text(tables)
     done = verb_under("-n 256", "run", "job.toml", home=tmp_path)
