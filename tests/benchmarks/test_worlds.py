@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -281,6 +282,22 @@ def test_a_quota_in_calls_that_the_job_names_too_high_is_found_as_if_it_named_no
     seen = Night(world).run()
     assert seen.used >= 0.88
     assert seen.refused_since(5) <= 0.01
+
+
+class NowAndThenByChance(ByChance):
+    """And so is one in twenty."""
+
+    share = 0.05
+
+
+@pytest.mark.parametrize(("answer", "seed"), [(1.5, 3), (5.0, 2), (5.0, 4), (5.0, 6)])
+def test_a_workspace_with_few_calls_at_once_goes_on_with_nearly_all_of_them_though_one_in_twenty_is_refused_by_chance(answer, seed):
+    """It had gone slower and slower, to a tenth, and stayed there: at so few calls it takes long until many are refused."""
+    own = (Tenant(concurrency=8),)
+    world = World("few slots", (calls(1_000_000),), own, seconds=1800.0, latency=((0.0, answer),), since=600.0, seed=seed)
+    seen = NowAndThenByChance(world).run()
+    mean = answer * math.exp(0.5**2 / 2)
+    assert seen.served_calls["w"] >= 0.8 * 1200.0 * 8 / mean
 
 
 class OftenByChance(ByChance):

@@ -27,6 +27,8 @@ _ANSWERED = 0.4
 """Of a rate: what must be answered of late."""
 _LEAST_SECONDS = 5.0
 """To look back over."""
+_MINUTE, _AT_FIRST = 60.0, 0.5
+"""Seconds that a rate is the mean of, and at least of, where a run has just begun."""
 _FADES_IN = 20
 """Attempts that what was answered fades in."""
 
@@ -79,6 +81,11 @@ class Use:
         self.trail.latest.amount -= cost
         if self.latest is not None:
             self.latest.drop(launched_at)
+
+    def rate(self, now: float) -> float:
+        """What went a second, in the last minute."""
+        seconds = max(_AT_FIRST, min(_MINUTE, now - self.began))
+        return self.trail.sum(now, seconds) / seconds
 
     def begin(self, rate: float) -> None:
         """Look at another rate from now on."""

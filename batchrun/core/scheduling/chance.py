@@ -4,15 +4,10 @@ Theory of operation. Some providers refuse one call in seven whatever is sent, b
 goes slower without end. The two are told apart by a *trial*: half of what a quota took in a minute it takes again, whatever its window;
 chance refuses as large a share of the half.
 
-When one begins. In two looks in a row more was refused than finding a quota costs (or not much less, where not half as much is taken as
-was), and one here and one there, as chance has it. Where a quota is known and kept to, next to nothing is refused: there a hundredth of the
-calls is enough, once that has gone on for so long that the run gains by a trial. Without one each of them would widen the margin under the
-quota, which no margin helps.
-
-What it shows. Half of what was taken is sent, evenly, even where the rate has fallen lower by then; no refusal of it teaches anything. What
-is refused of it is chance, as long as it is about as large a share as before, and no more than half; comes one here and one there still (a
-window may be full yet); and hits all lanes as often as they send (a lane may have a quota of its own, which half of its pool's rate does
-not mend).
+When one begins (`trial.py`: what it shows). In two looks in a row more was refused than finding a quota costs, and one here and one there,
+as chance has it; much less is enough where not half as much is taken by now as was, before anything was refused or since. Where a quota is
+known and kept to, next to nothing is refused: there a hundredth of the calls is enough, once that has gone on for so long that the run
+gains by a trial. Without one each of them would widen the margin under the quota, which no margin helps.
 
 Of chance follows: such a share of refusals is *explained*, and so are a few more that come together, as if those calls had never been
 sent. All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is
@@ -26,34 +21,25 @@ Where it is none, or comes together as chance hardly has it, a known quota is *d
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import field
 from enum import Enum, auto
 
 from batchrun.core.classes import slotted
-from batchrun.core.limits.buckets import Bucket
 from batchrun.core.limits.use import NEVER_LONGER
+from batchrun.core.scheduling.trial import Counts, Trial
 
 _LOOKS_FOR, _LOOKS_AT, _UNEXPLAINED = 30.0, 50, 4
 """Seconds between two looks at what is refused, and calls, or refusals that are not explained. Two looks make a minute."""
-_MORE, _MORE_OF_KNOWN, _MORE_LEAST = 0.08, 0.01, 3
-"""The share of calls that no look at a quota costs, and no network where it is known; and refusals in each look that show more."""
+_MORE, _MORE_OF_KNOWN, _LEAST = 0.08, 0.01, 0.005
+"""The share of calls that no look at a quota costs, and no network where it is known; and the least that is looked for."""
 _PAYS = 600.0
 """Seconds from the first refusal until so small a share is worth a trial."""
-_FALLEN, _MORE_FALLEN, _REFUSED_FALLEN = 0.5, 0.04, 8
+_FALLEN, _MORE_FALLEN, _REFUSED_FALLEN = 0.5, 0.015, 4
 """Of what was taken a second: where less is taken by now a smaller share is looked into, too, if as many were refused in both looks."""
-_FADES, _SLOWEST = 0.9, 1 / NEVER_LONGER
-"""Of what was taken a second: what counts of it at the next look; and of what is tried, the least."""
-_DEVIATIONS = 2.0
-"""By how many fewer come after a call that was taken than chance has it, at the most; and by how many trials differ that show the same."""
-_HALF, _MOST, _SURELY = 0.5, 0.5, 8
-"""Of what was taken a second: what is tried; of that, the largest share that is chance; and refusals that more of it makes at the least."""
-_CLEARS_IN, _TRIES, _REFUSALS, _SHORTEST, _LONGEST = 6.0, 200, 24, 30.0, 300.0
-"""Seconds until a trial counts, for windows may be full; calls, or refusals and seconds, that it takes; and the most of its seconds."""
-_NONE, _FEWER = 3.0, 1.6
-"""Refusals that were to be expected by now, where there are none, and more for each that there is: then it shows that there are fewer."""
-_ALIKE, _REFUSED_LEAST = 0.4, 3
-"""Of the share that was refused before: what is chance is more than that; and refusals that show any."""
+_FEW = 0.15
+"""Of the calls of the first look: if more are refused, what was taken before it is nothing that could be taken for long."""
+_FADES, _SLOWEST, _HALF = 0.9, 1 / NEVER_LONGER, 0.5
+"""Of what was taken a second: what counts of it at the next look; of what is tried, the least; and what is tried."""
 _TOGETHER = 10.0
 """Refusals that are explained and may come together."""
 _AGAIN, _AGAIN_TIMES = 600.0, 20.0
@@ -71,118 +57,6 @@ class Shown(Enum):
     """They are."""
     RATE = auto()
     """They are their rate's doing, though the quota is known."""
-
-
-@slotted
-class Counts:
-    """Calls, and what was refused of them."""
-
-    tries: int = 0
-    refused: int = 0
-    unexplained: int = 0
-    """Of these."""
-    _alone: int = 0
-    """Refused after one that was taken."""
-    _latest: int = -1
-    """The number of the call that was refused last."""
-
-    def refuse(self, number: int) -> None:
-        """A call was refused."""
-        self.refused += 1
-        self._alone += abs(number - self._latest) > 1
-        self._latest = number
-
-    def with_those_of(self, earlier: Counts) -> Counts:
-        """Both together."""
-        return Counts(self.tries + earlier.tries, self.refused + earlier.refused, self.unexplained + earlier.unexplained)
-
-    @property
-    def share(self) -> float:
-        """Of the calls: what was refused."""
-        return min(1.0, self.refused / max(1, self.tries))
-
-    @property
-    def share_at_most(self) -> float:
-        """The same, and as much more as chance usually makes of it."""
-        return (self.refused + math.sqrt(self.refused)) / self.tries
-
-    def is_like(self, other: Counts) -> bool:
-        """Whether such a share was refused as of the *other* ones, as far as chance lets them differ."""
-        share = self.with_those_of(other).share
-        variance = share * (1 - share) * (1 / max(1, self.tries) + 1 / max(1, other.tries))
-        return abs(self.share - other.share) <= _DEVIATIONS * math.sqrt(variance)
-
-    def is_more(self, share: float) -> bool:
-        """Whether more is not explained than such a *share*."""
-        return self.unexplained >= _MORE_LEAST and self.unexplained > share * self.tries
-
-    @property
-    def may_be_chance(self) -> bool:
-        """Whether refusals come as chance has it, and are not most of what came."""
-        share = self.share
-        alone = (1 - share) * self.refused
-        return self._alone >= alone - _DEVIATIONS * math.sqrt(share * alone) and not self.are_most_refused
-
-    @property
-    def are_most_refused(self) -> bool:
-        """Whether more is refused than chance explains."""
-        return self.refused >= _SURELY and self.refused > _MOST * self.tries
-
-
-@slotted
-class Trial:
-    """Half of what was taken is sent."""
-
-    rate: float
-    began: float
-    before: float
-    """The share that was refused, at the least."""
-    _bucket: Bucket = field(init=False)
-    counts: Counts = field(default_factory=Counts)
-    _tries: Counter[str] = field(default_factory=Counter)
-    _refused: Counter[str] = field(default_factory=Counter)
-    """By lane."""
-
-    def __post_init__(self) -> None:
-        self._bucket = Bucket(self.rate, 1.0)
-
-    def free_at(self, now: float) -> float:
-        """When the next call may go."""
-        return self._bucket.free_at(now)
-
-    def sent(self, now: float, lane: str) -> None:
-        """A call goes."""
-        self._bucket.pay(now, 1.0)
-        if now >= self.began + _CLEARS_IN:
-            self.counts.tries += 1
-            self._tries[lane] += 1
-
-    def refused(self, launched_at: float, number: int, lane: str) -> None:
-        """A call was refused."""
-        if launched_at >= self.began + _CLEARS_IN:
-            self.counts.refuse(number)
-            self._refused[lane] += 1
-
-    def is_over(self, now: float) -> bool:
-        """Whether it has shown what it can."""
-        tries, refused = self.counts.tries, self.counts.refused
-        is_less = self.before * tries >= _NONE + _FEWER * refused
-        is_much = tries >= max(_TRIES, _SURELY / self.before) or (refused >= _REFUSALS and now >= self.began + _SHORTEST)
-        return is_less or is_much or self.counts.are_most_refused or now >= self.began + _LONGEST
-
-    @property
-    def shows_chance(self) -> bool:
-        """Whether what was refused is chance."""
-        tries, refused = self.counts.tries, self.counts.refused
-        is_alike = refused >= _REFUSED_LEAST and refused > _ALIKE * self.before * tries
-        return is_alike and self.counts.may_be_chance and self._is_spread
-
-    @property
-    def _is_spread(self) -> bool:
-        """Whether lanes were refused as they sent, as far as chance lets them differ (Pearson, 1900)."""
-        share, lanes = self.counts.share, len(self._tries)
-        squares = sum((self._refused[lane] - share * tries) ** 2 / tries for lane, tries in self._tries.items())
-        return squares <= share * (1 - share) * (lanes + 2.5 * math.sqrt(2 * lanes))
 
 
 @slotted
@@ -211,6 +85,8 @@ class Chance:
     """The same of the look before it."""
     _taken: float = 0.0
     """A second, of late."""
+    _taken_at_first: float = 0.0
+    """The same before anything was refused, until the first look."""
     _shown: Counts = field(default_factory=Counts)
     """What trials have shown that were alike: of those before the latest, ever less."""
     _again_at: float = -math.inf
@@ -232,6 +108,10 @@ class Chance:
         is_due = now >= self._began + _LOOKS_FOR and (counts.tries >= _LOOKS_AT or counts.unexplained >= _UNEXPLAINED)
         return self._look(now) if is_due else None
 
+    def begin(self, taken: float) -> None:
+        """Something is about to be refused, and nothing was for long, while so many were *taken* a second."""
+        self._taken, self._taken_at_first = 0.0, taken
+
     def refused(self, launched_at: float, number: int, lane: str, *, may_be_chance: bool = True) -> bool:
         """A call of that *number* was refused; whether that is explained: not, where it *may be* none, for the provider says until when."""
         self.counts = True
@@ -251,6 +131,9 @@ class Chance:
         is_more = all(each.is_more(more) for each in (latest, self._before))
         may_be_chance = latest.may_be_chance and self._before.may_be_chance
         self._taken = max(_FADES * self._taken, (latest.tries - latest.refused) / (now - self._began))
+        if began == math.inf and latest.may_be_chance and latest.share <= _FEW:
+            self._taken = max(self._taken, self._taken_at_first)
+        self._taken_at_first = 0.0
         self._before, self._before_began = latest, self._began
         self._counts, self._began = Counts(), now
         if began == math.inf:
@@ -262,7 +145,7 @@ class Chance:
         has_fallen = taken < _FALLEN * self._taken and both.unexplained >= max(_REFUSED_FALLEN, _MORE_FALLEN * both.tries)
         is_suspect = (is_more and may_be_chance) or (has_fallen and latest.may_be_chance)
         if now >= self._again_at and (self.share or is_suspect) and not both.are_most_refused:
-            before = max(more, (both.refused - math.sqrt(both.refused)) / both.tries)
+            before = max(_LEAST if has_fallen else more, (both.refused - math.sqrt(both.refused)) / both.tries)
             # What is refused beyond a share that is known is a quota's.
             self.trial = Trial(max(_SLOWEST, _HALF * self._taken), now, min(before, self.share) if self.share else before)
             return Shown.SUSPICION

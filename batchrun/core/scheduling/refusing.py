@@ -58,8 +58,7 @@ def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> bool
         _crowded(lane, now, launched_at, ticket.places)
         lane.limiter.refused(*told)
         return False
-    chance, may_be_chance = lane.pool.chance, not failure.retry_after
-    if subject is About.ATTEMPTS and chance.refused(launched_at, ticket.number, lane.plan.workspace, may_be_chance=may_be_chance):
+    if subject is About.ATTEMPTS and _is_explained(ticket, failure, now):
         for each in lane.limiters:
             each.refused_by_chance(launched_at)
         return False
@@ -87,6 +86,16 @@ def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> bool
     else:
         lane.pool.refused.add(now, 1.0)
     return shared
+
+
+def _is_explained(ticket: Ticket, failure: Failure, now: float) -> bool:
+    """Count a refusal; whether it is one of those that chance is known to make."""
+    pool = ticket.lane.pool
+    if not pool.chance.counts:
+        pool.chance.begin(pool.limiter.attempts.use.rate(now))
+    # What the provider says the end of is no chance.
+    may_be_chance = not failure.retry_after
+    return pool.chance.refused(ticket.launched_at, ticket.number, ticket.lane.plan.workspace, may_be_chance=may_be_chance)
 
 
 def _is_shared(lane: Lane, now: float, launched_at: float, code: str, *, is_own: bool, may_be_full: bool) -> bool:

@@ -7,9 +7,10 @@ import random
 
 import pytest
 
-from batchrun.core.scheduling.chance import Chance, Trial
+from batchrun.core.scheduling.chance import Chance
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Scheduler
+from batchrun.core.scheduling.trial import Trial
 from tests.laboratory import Events, answer, lane, throttled
 
 LANES = ("legal", "sales")
@@ -43,6 +44,10 @@ class Calls:
     def look(self, is_refused):
         """Call for a minute; whether half is tried by then."""
         self.until(self.now + 61.0, is_refused)
+        return self.tries_half()
+
+    def tries_half(self):
+        """Whether it is tried now."""
         return self.chance.trial is not None
 
     def shown(self, is_refused):
@@ -265,3 +270,47 @@ def test_once_refusals_are_shown_to_be_chance_a_workspace_that_took_them_for_its
     chance.trial, chance.counts = trial, True
     assert legal.limiter.free_at(1.0, 1.0) > 10.0
     assert [ticket.lane for ticket in scheduler.launches(1.0, 10)[0]] == [sales, legal]
+
+
+def fallen(calls, is_refused):
+    """Ten calls a second until the first refusal, and from then on three; whether half of ten is tried once there were two looks."""
+    calls.chance.begin(10.0)
+    for _ in range(3):
+        calls.until(calls.now + 31.0, is_refused, gap=1 / 3)
+    return calls.chance.trial is not None and calls.chance.trial.rate > 4.0
+
+
+def test_where_far_less_is_taken_than_before_the_first_refusal_a_few_in_a_hundred_are_looked_into():
+    calls = Calls()
+    assert fallen(calls, every(41))
+    assert 0.02 < calls.shown(every(41)) < 0.05
+    assert not fallen(Calls(), every(120))
+
+
+def test_what_went_before_a_first_look_that_saw_many_refused_together_is_nothing_to_go_back_to():
+    calls = Calls()
+    calls.chance.begin(100.0)
+    calls.until(calls.now + 33.0, in_rows, gap=1 / 3)
+    for _ in range(4):
+        calls.until(calls.now + 31.0, every(29), gap=1 / 3)
+    assert not calls.tries_half()
+    calls.until(calls.now + 200.0, every(7), gap=1 / 3)
+    assert calls.tries_half()
+    assert calls.shown(never) == 0.0
+    for _ in range(6):
+        calls.until(calls.now + 31.0, every(29), gap=1 / 3)
+        assert not calls.tries_half()
+
+
+def test_a_quota_that_has_fallen_refuses_more_of_half_of_what_it_took_and_ends_the_trial_soon():
+    trial, refused = Trial(5.0, 0.0, 0.02), 0
+    for number in range(40, 400):
+        now = number / 5
+        trial.sent(now, "legal")
+        if number % 4 == 0:
+            trial.refused(now, number, "legal")
+            refused += 1
+        if trial.is_over(now):
+            break
+    assert not trial.shows_chance
+    assert refused <= 8
