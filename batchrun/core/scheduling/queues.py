@@ -101,7 +101,7 @@ class Queues:
         elif not (lane.front or lane.undrawn):
             if lane.retries:
                 self.alarms.ring_at(lane, lane.retries[0][0])
-        elif now < too_large.until and are_too_large(lane):
+        elif now < too_large.until and are_too_large(lane, now):
             self.alarms.ring_at(lane, min(too_large.until, lane.retries[0][0]))
         elif (at := lane.free_at(now)) > now:
             self.alarms.ring_at(lane, at)

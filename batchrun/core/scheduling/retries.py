@@ -18,7 +18,7 @@ def take_due(lane: Lane, now: float) -> None:
         lane.front.append((ordinal, attempt))
 
 
-def are_too_large(lane: Lane) -> bool:
+def are_too_large(lane: Lane, now: float) -> bool:
     """Let rows of *lane* step aside that are too large; whether none is left that may go."""
     too_large = lane.too_large
     while lane.next_tokens() >= too_large.cost:
@@ -26,5 +26,8 @@ def are_too_large(lane: Lane) -> bool:
             return True
         lane.wait(too_large.until, *lane.front.popleft())
         if not (lane.front or lane.undrawn):
-            return True
+            # Those that are due had waited for others that were never sent.
+            take_due(lane, now)
+            if not lane.front:
+                return True
     return False

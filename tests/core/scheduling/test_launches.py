@@ -81,6 +81,19 @@ def test_a_lane_that_is_alone_in_its_pool_goes_as_if_what_it_sends_were_counted_
         now += passes
 
 
+def test_a_row_that_was_due_while_others_were_left_goes_at_once_where_these_turn_out_to_be_too_large():
+    """It had been waited for until a time that was past."""
+    scheduler, too_many = Scheduler([replace(lane(rows=4, slots=1), tokens=lambda ordinal: 50.0 + ordinal)], RetryPolicy()), throttled()
+    too_many = replace(too_many, code="insufficient_quota")
+    now = 0.0
+    for brings, passes in ((answer(), 1.0), (again(), 0.0), (too_many, 0.0), (too_many, 0.0), (too_many, 1.0)):
+        [ticket] = launched(scheduler, now)
+        ended(scheduler, ticket, brings, now)
+        now += passes
+    [ticket] = launched(scheduler, now)
+    assert (ticket.ordinal, ticket.attempt) == (1, 2)
+
+
 def test_no_more_are_launched_together_than_are_asked_for_and_a_stop_launches_none():
     scheduler = Scheduler([lane(rows=10, slots=8)], RetryPolicy())
     tickets, then = scheduler.launches(0.0, 3)
