@@ -57,7 +57,8 @@ def owed(tables: list[PriceRow], own: list[PriceRow], call: Any, shares: dict[st
     """Currency and amount, by the rules that the price list and the provider's pages tell; None where nobody knows."""
     model, region, day, usage, account, batch = call
     known: PriceRow | None = None
-    for table in (*sorted(tables, key=lambda table: table.since), *sorted(own, key=lambda table: table.since)):
+    # Of one day the one that names the place goes before the one for everywhere.
+    for table in (*sorted(tables, key=_since), *sorted(own, key=_since)):
         if table.model == model and table.since <= day and table.region in {None, region}:
             known = table
     tier = None if known is None else next((tier for tier in known.tiers if tier.up_to is None or usage.input_tokens <= tier.up_to), None)
@@ -88,6 +89,10 @@ def owed(tables: list[PriceRow], own: list[PriceRow], call: Any, shares: dict[st
         amount += usage.output_tokens * Fraction(tier.output)
     discount = shares[account].of(model) if account in shares else Decimal(0)
     return known.currency, amount * (1 - Fraction(discount)) * (Fraction(1, 2) if batch else 1) / 1_000_000
+
+
+def _since(table: PriceRow) -> tuple[date, bool]:
+    return table.since, table.region is not None
 
 
 CALLS = st.tuples(
