@@ -153,7 +153,8 @@ def _hidden_keys(hidden: Mapping[str, str], active: Collection[str], dotenv: Pat
     """The variables of *active* workspaces that the environment has another key for than the file that a person may be editing."""
     variables = dict.fromkeys(variable for name, variable in hidden.items() if name in active)
     if variables:
-        yield f"{shortened([*variables])}: the environment has another key than {dotenv}, and goes before it"
+        why = f"the environment has another key than {dotenv}, and goes before it"
+        yield f"{shortened([*variables])}: {why}; unset it to have the file's used"
 
 
 def prices_to_come(prices: Prices, lanes: Iterable[tuple[str, str]], workspaces: Mapping[str, Workspace], at: float) -> Iterator[str]:

@@ -63,7 +63,7 @@ def test_a_key_that_is_hidden_by_the_environments_is_told_by_a_run_its_plan_and_
             "workspaces": {name: {"api_key_env": f"{name.upper()}_KEY"} for name in ("legal", "hr")},
         }
     )
-    said = f"LEGAL_KEY: the environment has another key than {tmp_path / 'keys'}, and goes before it"
+    said = f"LEGAL_KEY: the environment has another key than {tmp_path / 'keys'}, and goes before it; unset it to have the file's used"
     told: list[str] = []
     run_blocking(job, Wishes(dotenv=tmp_path / "keys", page=None, note=told.append))
     assert said in told

@@ -33,10 +33,9 @@ from batchrun.core.limits.counting import Counting
 from batchrun.core.limits.margin import Margin
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import UNDER, Rule
+from batchrun.core.limits.use import SINCE
 from batchrun.core.limits.windows import LONG, SHORT, Held, differ
 
-SINCE = 0.5
-"""Seconds that a rate is at least the mean of, where a run has just begun."""
 _UNDER_A_GUESS = 0.955
 """Of the rate of three seconds before a refusal, where a window is short."""
 _LOWER = 0.99

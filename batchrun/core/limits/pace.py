@@ -20,7 +20,6 @@ from dataclasses import field
 from math import inf
 
 from batchrun.core.classes import slotted
-from batchrun.core.limits.attempts import SINCE
 from batchrun.core.limits.buckets import Bucket
 from batchrun.core.limits.climb import Climb
 from batchrun.core.limits.counting import Counting
@@ -195,9 +194,7 @@ class Pace:
     def _is_chance_yet(self, now: float) -> bool:
         if self.climb.noise.is_chance_yet():
             return True
-        passed, trail = now - self.use.began, self.use.trail
-        seconds, minute = max(SINCE, min(_COLD_SECONDS, passed)), max(SINCE, min(LONG, passed))
-        self.hold(now, _COLD_UNDER * max(trail.sum(now, seconds) / seconds, trail.sum(now, minute) / minute))
+        self.hold(now, _COLD_UNDER * max(self.use.rate(now, _COLD_SECONDS), self.use.rate(now, LONG)))
         return False
 
     def ease(self, now: float, launched_at: float, cost: float) -> None:

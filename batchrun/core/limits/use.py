@@ -19,6 +19,8 @@ from typing import NamedTuple
 from batchrun.core.classes import slotted
 from batchrun.core.limits.buckets import Flow, Latest, Trail
 
+SINCE = 0.5
+"""Seconds that a rate is at least the mean of, where a run has just begun."""
 NEVER_LONGER = 15.0
 """Seconds between two attempts at the slowest rate that is ever found."""
 USUAL_LEARNS = 0.05
@@ -27,8 +29,6 @@ _ANSWERED = 0.4
 """Of a rate: what must be answered of late."""
 _LEAST_SECONDS = 5.0
 """To look back over."""
-_MINUTE, _AT_FIRST = 60.0, 0.5
-"""Seconds that a rate is the mean of, and at least of, where a run has just begun."""
 _FADES_IN = 20
 """Attempts that what was answered fades in."""
 
@@ -82,9 +82,9 @@ class Use:
         if self.latest is not None:
             self.latest.drop(launched_at)
 
-    def rate(self, now: float) -> float:
-        """What went a second, in the last minute."""
-        seconds = max(_AT_FIRST, min(_MINUTE, now - self.began))
+    def rate(self, now: float, seconds: float) -> float:
+        """What went a second, over so many *seconds*, or since the first attempt."""
+        seconds = max(SINCE, min(seconds, now - self.began))
         return self.trail.sum(now, seconds) / seconds
 
     def begin(self, rate: float) -> None:

@@ -33,6 +33,7 @@ from dataclasses import replace
 
 from batchrun.core.limits.quota import NO_QUOTA
 from batchrun.core.limits.refusals import OF_CAPACITY, About, about
+from batchrun.core.limits.windows import LONG
 from batchrun.core.model import Failure
 from batchrun.core.scheduling.decisions import Ticket
 from batchrun.core.scheduling.fullness import Went
@@ -92,7 +93,7 @@ def _is_explained(ticket: Ticket, failure: Failure, now: float) -> bool:
     """Count a refusal; whether it is one of those that chance is known to make."""
     pool = ticket.lane.pool
     if not pool.chance.counts:
-        pool.chance.begin(pool.limiter.attempts.use.rate(now))
+        pool.chance.begin(pool.limiter.attempts.use.rate(now, LONG))
     # What the provider says the end of is no chance.
     may_be_chance = not failure.retry_after
     return pool.chance.refused(ticket.launched_at, ticket.number, ticket.lane.plan.workspace, may_be_chance=may_be_chance)
