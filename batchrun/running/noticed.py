@@ -127,7 +127,7 @@ def weights_of_nothing(job: Job) -> Iterator[str]:
     accounts = Counter(each.account for each in job.workspaces.values())
     alone = [name for name, each in job.workspaces.items() if each.weight != 1 and (each.account is None or accounts[each.account] < 2)]
     if alone:
-        way_out = "name in each that shares one the account, [workspaces.NAME] account"
+        way_out = "name the account in each workspace that shares one, [workspaces.NAME] account"
         yield f"weight of {shortened(alone)}: no quota is shared there with another workspace, and a weight holds for nothing: {way_out}"
 
 
