@@ -78,6 +78,17 @@ def known_tokens(tpm: int, period: int, window: str, debit: str, minutes: float)
     return Bar(f"known {tpm} tpm, {period} s {window}, {debit}", world, 1 / 1.05, 0.005, missed=missed)
 
 
+def known_both(share: float, period: int, window: str, debit: str, minutes: float) -> Bar:
+    """A quota of calls for so large a *share* of the usual rows that one of tokens has room for: 1.05 of the one that is less, 1.11 of two
+    that are alike, for rows of which one is held back by the one quota and the next by the other."""
+    tpm = 1_000_000
+    rpm = round(share * tpm / MEAN_ROW)
+    caps = replace(tokens(tpm, period, window, debit), requests=rpm * period // 60, request_period=period)
+    rows = min(1.0, share) * tpm * minutes / MEAN_ROW
+    world = World(caps, Quota(rpm=rpm, tpm=tpm), seconds=minutes * 180, rows=rows, jitter=0.02, cap=2000)
+    return Bar(f"known {rpm} rpm and {tpm} tpm, {period} s {window}, {debit}", world, 1 / 1.11 if share == 1.0 else 1 / 1.05, 0.005)
+
+
 def impossible(world: World) -> bool:
     """Whether the largest rows are more than a window's quota, which counts them when they are admitted: they can never be."""
     caps = world.caps
@@ -123,6 +134,9 @@ def bars() -> Iterator[Bar]:
     for tpm, minutes in ((100_000, 240), (1_000_000, 60), (5_000_000, 20)):
         for debit in ("admission", "completion"):
             yield from (known_tokens(tpm, period, kind, debit, minutes) for period in (1, 6, 60) for kind in _KINDS)
+    for share in (0.8, 1.0, 1.25):
+        for debit in ("admission", "completion"):
+            yield from (known_both(share, 60, kind, debit, 30) for kind in _KINDS)
     for period in (6, 60):
         for kind in _KINDS:
             yield from _unknown_bars(period, kind)

@@ -65,10 +65,10 @@ def clairvoyant(bar: Bar, report: Report) -> float:
     """The most of the quota that can be used in a bar's span by rows in the order that a run's *report* tells them to have been taken in.
 
     Where a run has no end the same rows follow once more; where it has one, it ends when its last row is taken. Infinity where nothing
-    is bounded: of attempts, and where answers are counted when they end.
+    is told of that: of attempts, alone or besides, and where answers are counted when they end.
     """
     caps = bar.world.caps
-    if caps.tokens is None or caps.debit == "completion":
+    if caps.tokens is None or caps.requests is not None or caps.debit == "completion":
         return math.inf
     caps = replace(caps, tokens=round(caps.tokens * bar.of))
     since, until = int(bar.since), int(report.finished)

@@ -230,11 +230,13 @@ class Play:
 
 
 def allowed(world: World) -> float:
-    """What may be taken in a second, at first: the quota's, or the slots' where they allow less."""
+    """What may be taken in a second, at first: the quota's, or what another one or the slots allow, if that is less."""
     caps = world.caps
-    if caps.requests is not None:
-        return min(caps.requests / caps.request_period, world.cap / _mean(world.latency))
-    return math.inf if caps.tokens is None else min(caps.tokens / caps.token_period, world.cap * MEAN_ROW / _mean(world.latency))
+    at_once = world.cap / _mean(world.latency)
+    requests = min(at_once, math.inf if caps.requests is None else caps.requests / caps.request_period)
+    if caps.tokens is not None:
+        return min(caps.tokens / caps.token_period, requests * MEAN_ROW)
+    return math.inf if caps.requests is None else requests
 
 
 def _mean(latency: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from batchrun.core.limits.quota import NO_QUOTA, Quota
-from tests.benchmarks.bars import changed, known_requests, known_tokens, measure, others, requests, seen, tokens, unknown
+from tests.benchmarks.bars import changed, known_both, known_requests, known_tokens, measure, others, requests, seen, tokens, unknown
 from tests.benchmarks.limits import told_of_seeds
 from tests.benchmarks.play import Play, World
 
@@ -20,6 +20,7 @@ KNOWN = [
     known_tokens(100_000, 6, "sliding", "completion", 60.0),
     *(known_tokens(100_000, 1, kind, "completion", 120.0) for kind in ("sliding", "aligned")),
     known_tokens(1_000_000, 1, "sliding", "completion", 20.0),
+    *(known_both(share, 60, kind, "admission", 10.0) for share in (0.8, 1.0, 1.25) for kind in ("sliding", "aligned")),
 ]
 UNKNOWN = [
     *(unknown(requests(600, period, kind), f"600 rpm, {period} s", 0.5) for period in (6, 60) for kind in ("sliding", "aligned")),

@@ -35,28 +35,29 @@ class Bucket:
     rate: float
     burst: float
     """Units."""
-    _paid_until: float = -math.inf
+    paid_until: float = -math.inf
+    """When it is, or was, out of debt."""
     _back: float = 0.0
     """Seconds that were paid back, or are to be made up for, and were not used yet."""
 
     def free_at(self, now: float) -> float:
         """When the bucket is out of debt: *now*, or later."""
-        return self._paid_until if self._paid_until > now + _DUST else now
+        return self.paid_until if self.paid_until > now + _DUST else now
 
     def pay(self, now: float, cost: float) -> None:
         """Take *cost* out, into debt if need be."""
-        rate, back, until = self.rate, self._back, self._paid_until
+        rate, back, until = self.rate, self._back, self.paid_until
         full = now - self.burst / rate
         if until < full - back:
             until = now if until == -math.inf else full - back
-        self._paid_until = until = until + cost / rate
+        self.paid_until = until = until + cost / rate
         if back and full - until < back:
             self._back = full - until if full > until else 0.0
 
     def pay_back(self, cost: float) -> None:
         """Give back what was paid too much; negative where it was too little. What is far above the burst is lost."""
         seconds = cost / self.rate
-        self._paid_until -= seconds
+        self.paid_until -= seconds
         if seconds > 0.0 and self._back < _MOST_BACK:
             back = self._back + seconds
             self._back = back if back < _MOST_BACK else _MOST_BACK
@@ -67,8 +68,8 @@ class Bucket:
 
     def change(self, now: float, rate: float, burst: float) -> None:
         """Go on at another rate; the debt stands, and so does what is saved up."""
-        ahead = max(self._paid_until - now, -self.burst / self.rate - self._back)
-        self._paid_until = now + ahead * self.rate / rate
+        ahead = max(self.paid_until - now, -self.burst / self.rate - self._back)
+        self.paid_until = now + ahead * self.rate / rate
         self.rate, self.burst = rate, burst
 
 

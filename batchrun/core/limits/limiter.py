@@ -98,6 +98,9 @@ class Limiter:
         else:
             ramp.pay(now)
         if self.counts:
+            if self._episode is not None or self.attempts.holds:
+                # Neither a pause nor a rate that is a guess: what goes all at once after it is all refused.
+                self.tokens.make_up_for_nothing(now)
             self.attempts.pay(now, 1.0)
             self.tokens.pay(now, tokens)
             strikes = self._strikes
@@ -332,5 +335,6 @@ class Limiter:
                     self.ramp.begin_anew()
             self.ended_at = tried_at
         self._fell_at = tried_at
+        self.tokens.make_up_for_nothing(now)
         self._strikes.forget()
         self._episode = None

@@ -56,6 +56,8 @@ class Pace:
     """A rate that was found, or one that has climbed to the known quota since it was last looked at."""
     _bucket: Bucket | None = None
     """None while nothing bounds it."""
+    _free_since: float = inf
+    """From when on the rate alone keeps the next one back no more; infinity before that is asked."""
     _as_of: float = -inf
     """When it was last seen to that the bucket fills at the rate: once a moment is enough, as long as nothing is learnt."""
 
@@ -85,22 +87,28 @@ class Pace:
             return now
         due = bucket.free_at(now)
         if room is not None:
+            if self._free_since == inf:
+                self._free_since = max(bucket.paid_until, self.use.launched_at)
+            elif due < self._free_since:
+                self._free_since = due
             return room.free_at(now, quota if self.climb.held == inf else self.climb.counted(now), cost, due)
         # A known quota's debt is waited for however long it is; debt at a guess, for no longer than the slowest rate has it.
         return due if quota < inf or due <= now else max(now, min(due, self.use.launched_at + NEVER_LONGER))
 
-    def make_up_for(self, seconds: float) -> None:
-        """Something else held the next back for so long, which the rate loses no time by, as far as the rule lets it."""
-        if self._bucket is not None:
-            self._bucket.make_up_for(seconds, self.rule.makes_up_for(self._bucket.rate))
+    def make_up_for_nothing(self, now: float) -> None:
+        """Take note that what held the next one back until *now* is to cost the rate its time."""
+        self._free_since = now
 
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""
         use = self.use
         if self.is_bounded and (bucket := self._bucket if now == self._as_of else self._at(now)) is not None:
-            room = self.room
-            if room is not None and (waited := room.pay(now, cost)):
-                bucket.make_up_for(waited, self.rule.makes_up_for(bucket.rate))
+            if self.room is not None:
+                # Something else held it back since then: room, another rate, slots.
+                if (lost := now - self._free_since) > 0.0:
+                    bucket.make_up_for(lost, self.rule.makes_up_for(bucket.rate))
+                self._free_since = inf
+                self.room.pay(now, cost)
             bucket.pay(now, cost)
         use.launched_at = now
         self.climb.noise.tries += 1

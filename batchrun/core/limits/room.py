@@ -11,15 +11,13 @@ for longer, and a refusal costs but one call.
 
 A provider that counts answers when they end takes any call while a token is left: there a row waits only until the answers that came
 in the last seconds are fewer than the quota, whatever the row itself costs. These stand on a tape of their own.
-
-How long a row waited for room is told once it goes: the rate lost no time by it, and may make up for it.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import field
-from math import inf, sqrt
+from math import sqrt
 
 from batchrun.core.classes import slotted
 from batchrun.core.limits.buckets import Trail
@@ -53,7 +51,6 @@ class Room:
     refused_at: float = -math.inf
     """When the latest row was: where answers are counted, nothing but this moment speaks against the next one."""
     _under_way: UnderWay = field(init=False)
-    _waits_since: float = math.inf
     _since: float = -math.inf
     """When it began to be known what went."""
 
@@ -77,16 +74,12 @@ class Room:
 
     # What goes, and what becomes of it.
 
-    def pay(self, now: float, cost: float) -> float:
-        """A row goes that is expected to cost so much; for how many seconds it waited for room, which is no time that the rate lost."""
+    def pay(self, now: float, cost: float) -> None:
+        """A row goes that is expected to cost so much."""
         mean, variance = self._under_way.add(now, cost)
         self.went.guess(now, mean, variance)
         if cost >= self.ceiling.cost:
             self.ceiling.launch(cost)
-        if self._waits_since == inf:
-            return 0.0
-        waited, self._waits_since = max(0.0, now - self._waits_since), inf
-        return waited
 
     def reprice(self, launched_at: float, paid: float, cost: float) -> None:
         """A row under way that was expected to cost *paid* is expected to cost *cost*."""
@@ -108,10 +101,7 @@ class Room:
         if due < now:
             due = now
         quota = rate * self.counting.window
-        if self._has_plenty(now, quota, cost) or (at := self._free_at(now, quota, cost)) <= due:
-            return due
-        self._waits_since = min(self._waits_since, due)
-        return at
+        return due if self._has_plenty(now, quota, cost) else max(due, self._free_at(now, quota, cost))
 
     def _has_plenty(self, now: float, quota: float, cost: float) -> bool:
         """Whether the window is so empty that it need not be looked at closely."""

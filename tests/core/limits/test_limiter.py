@@ -54,6 +54,53 @@ def test_a_known_quota_is_kept_whichever_it_is(quota, tokens, per_second):
     assert 0.97 * per_second * 300 <= go(limiter(quota), 0.0, 300.0, tokens) <= per_second * 300
 
 
+def test_of_two_known_quotas_the_lesser_is_used_though_rows_wait_by_turns_for_the_one_and_for_the_other():
+    """A call a tenth of a second; a large row is a sixth of a second's tokens, a small one a hundredth's."""
+    limits, now = limiter(Quota(rpm=600, tpm=60_000)), 0.0
+    for cost in [170.0, 10.0] * 500:
+        while (at := limits.free_at(now, cost)) > now:
+            now = at
+        limits.pay(now, cost)
+        limits.settle(now, cost, cost)
+        limits.took(now, now, cost)
+    assert now == pytest.approx(999 / 9.95, rel=0.02)
+
+
+def at_once(limits, now, tokens):
+    """How many rows go in one moment."""
+    count = 0
+    while limits.free_at(now, tokens) <= now:
+        limits.pay(now, tokens)
+        limits.settle(now, tokens, tokens)
+        count += 1
+    return count
+
+
+def test_neither_a_pause_nor_a_rate_of_attempts_that_is_a_guess_is_made_up_for_by_tokens_that_go_at_once():
+    guess = limiter(Quota(tpm=60_000))
+    guess.teach({"attempts": {"rate": 1.0, "window": 6.0}}, 0.0)
+    now = 0.0
+    for _ in range(60):
+        while (at := guess.free_at(now, 20.0)) > now:
+            now = at
+        assert at_once(guess, now, 20.0) == 1
+    guess.attempts.forget()
+    paused = limiter(Quota(tpm=60_000))
+    paused.pay(0.0, 20.0)
+    assert paused.free_at(0.01, 20.0) > 0.01
+    paused.settle(0.0, 20.0, 0.0)
+    paused.refused(0.05, 0.0, RPM, 30.0, 0.5)
+    assert paused.free_at(30.1, 20.0) <= 30.1
+    paused.pay(30.1, 20.0)
+    paused.settle(30.1, 20.0, 20.0)
+    paused.took(33.0, 30.1, 20.0)
+    idle = limiter(Quota(tpm=60_000))
+    go(idle, 0.0, 60.0, 20.0)
+    assert at_once(guess, now, 20.0) <= 3
+    assert at_once(paused, 33.0, 20.0) <= 3
+    assert at_once(idle, 120.0, 20.0) > 10, "as many as growth lets: whatever held it back, it was no refusal"
+
+
 @given(
     st.sampled_from([NO_QUOTA, Quota(rpm=600), Quota(rpm=60, tpm=1_000_000), Quota(tpm=100_000)]),
     st.lists(st.tuples(st.sampled_from([RPM, TPM, GROWTH]), JITTERS, st.floats(0, 30)), max_size=60),

@@ -550,6 +550,89 @@ def test_debt_at_a_guessed_rate_is_waited_for_fifteen_seconds_from_when_it_was_m
     assert pace.free_at(26.0) == 26.0
 
 
+def besides(pace: Pace, costs: list[float], every: float) -> float:
+    """Pay *costs*, one *every* so many seconds at the most, for something else allows no more; return when the last one goes."""
+    now = other = 0.0
+    for cost in costs:
+        now = max(pace.free_at(now, cost), other)
+        while (at := pace.free_at(now, cost)) > now:
+            now = at
+        sent(pace, now, cost, cost)
+        other = now + every
+    return now
+
+
+def sent(pace: Pace, now: float, expected: float, cost: float) -> None:
+    """A row goes that is expected to cost so much, and what it did is known at once."""
+    pace.pay(now, expected)
+    settled(pace, now, expected, cost)
+
+
+def settled(pace: Pace, at: float, expected: float, cost: float) -> None:
+    """What a row did cost that went *at* that time is known."""
+    pace.pay_back(expected - cost)
+    if pace.room is not None:
+        pace.room.settle(at, expected, cost)
+
+
+def test_a_known_rate_of_tokens_loses_no_time_while_something_else_holds_rows_back():
+    """Rows that are by turns a fifth of a second of the rate, and a twentieth: one every eighth of a second is just the rate."""
+    costs = [20.0, 5.0] * 200
+    for every, seconds in ((0.15, 0.15 * 399), (0.125, 0.125 * 399), (0.1, 0.125 * 399)):
+        assert besides(pace_of_tokens(100.0), costs, every) == pytest.approx(seconds, rel=0.03), every
+    assert besides(pace_of_attempts(100.0), costs, 0.15) > 1.05 * 0.15 * 399, "what goes at once may be too many calls"
+
+
+def test_what_held_rows_back_is_made_up_for_up_to_a_quarter_of_a_window():
+    pace = pace_of_tokens(100.0)
+    sent(pace, 0.0, 50.0, 50.0)
+    times = [pace.free_at(600.0, 20.0)]
+    for _ in range(20):
+        sent(pace, times[-1], 20.0, 20.0)
+        times.append(pace.free_at(times[-1], 20.0))
+    assert times.count(600.0) == 8, "a second and a half of the window's six: seven rows, and one into debt"
+    assert times[-1] == pytest.approx(600.0 + 20 * 0.2 - 1.5, abs=0.03)
+
+
+def test_what_the_rate_itself_held_back_is_not_made_up_for_if_a_row_cost_less_than_was_expected():
+    """Ten rows of a tenth of what was expected, each waited for until it is paid back: a tenth of a second of that is kept."""
+    pace, now = pace_of_tokens(100.0), 0.0
+    for _ in range(10):
+        pace.pay(now, 100.0)
+        assert pace.free_at(now, 100.0) > now
+        settled(pace, now, 100.0, 10.0)
+        now += 0.5
+        assert pace.free_at(now, 1.0) == now
+    assert rows_at_once(pace, now) == pytest.approx(100 * (0.1 + 0.03), abs=2)
+
+
+def rows_at_once(pace: Pace, now: float) -> int:
+    """Rows of one token each."""
+    count = 0
+    while pace.free_at(now, 1.0) == now:
+        sent(pace, now, 1.0, 1.0)
+        count += 1
+    return count
+
+
+def test_a_row_that_something_else_holds_back_is_made_up_for_from_when_it_is_known_that_the_rate_holds_it_back_no_more():
+    pace = pace_of_tokens(100.0)
+    pace.pay(0.0, 300.0)
+    assert pace.free_at(0.0, 1.0) > 2.9
+    settled(pace, 0.0, 300.0, 10.0)
+    assert pace.free_at(0.5, 1.0) == 0.5
+    assert rows_at_once(pace, 1.5) == pytest.approx(100 * (1.0 + 0.03), abs=15)
+
+
+def test_what_was_made_up_for_once_makes_no_room_for_what_is_paid_back():
+    pace = pace_of_tokens(100.0)
+    sent(pace, 0.0, 1.0, 1.0)
+    for expected, cost in ((100.0, 100.0), (150.0, 10.0)):
+        assert pace.free_at(600.0, expected) == 600.0
+        sent(pace, 600.0, expected, cost)
+    assert rows_at_once(pace, 600.0) == pytest.approx(100 * (0.1 + 0.03), abs=3)
+
+
 def test_a_loop_that_wakes_late_catches_up_by_less_once_something_was_refused():
     for refused, saved in ((False, 30), (True, 5)):
         pace = pace_of_attempts(1000.0)

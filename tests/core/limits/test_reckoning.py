@@ -253,15 +253,6 @@ def test_rows_that_all_cost_just_what_is_expected_leave_nothing_free_and_go_on_f
     assert now == pytest.approx(500.0 * 40_000 / RATE, rel=0.015)
 
 
-def test_how_long_rows_waited_for_room_is_told_once_and_counts_from_the_first_look():
-    reckoning = reckoned(usual=100.0)
-    assert reckoning.room.pay(0.0, 6000.0) == 0.0
-    for now in (1.0, 2.0, 4.0):
-        assert reckoning.room.free_at(now, RATE, 100.0) > 6.0
-    assert reckoning.room.pay(6.5, 100.0) == 5.5
-    assert reckoning.room.pay(6.6, 100.0) == 0.0
-
-
 @pytest.mark.parametrize(
     ("window", "at_end", "seconds"), [(6.0, False, 1.5), (60.0, False, 15.0), (1.0, True, 3.0), (6.0, True, 6.0), (60.0, True, 60.0)]
 )
