@@ -3,7 +3,9 @@
 A pool serves its lanes by start-time fair queueing (Goyal, Vin and Cheng, 1996) over tokens: each lane has a tag that grows by what it was
 served, divided by its weight, and the lane with the lowest goes next. So over any time in which two lanes both have work, what they were
 served differs from their weights' ratio by no more than their largest rows; and a lane that comes back after a rest starts where the
-others are: it owes nothing for its rest, and has saved nothing up.
+others are: it owes nothing for its rest, and has saved nothing up. But one that its slots or a rate of the job's hold back after each row
+rests all the time. Where the others are it would stand behind all of them each time, for as long as they take to have a row each: so it may
+be behind by as much as a row, the largest that go, and is next then.
 """
 
 from __future__ import annotations
@@ -90,13 +92,17 @@ class Pool:
     _joined: int = 0
     """How often: of lanes with the same tag, the first to join goes first."""
     _served: float = 0.0
+    _largest: float = 0.0
+    """Of the latest rows, over their lanes' weights."""
+    _largest_at: float = 0.0
+    """What was served when that one went."""
 
     def join(self, lane: Lane) -> None:
         """Let *lane* wait for the quota."""
-        if lane.rested:
+        if lane.waited:
+            lane.tag = max(lane.tag, self._served - self._largest)
+        elif lane.rested:
             lane.tag = max(lane.tag, self._served)
-        elif lane.waited:
-            lane.tag = max(lane.tag, self._served - lane.next_tokens() / lane.plan.weight)
         lane.rested = lane.waited = False
         lane.in_pool = True
         self._joined += 1
@@ -119,6 +125,13 @@ class Pool:
             for lane in self.lanes:
                 lane.limiter.begin_anew()
             self.freed.extend(self.lanes)
+
+    def serve(self, lane: Lane, tokens: float) -> None:
+        """A row of *lane* goes that is expected to cost so much."""
+        cost = tokens / lane.plan.weight
+        lane.tag += cost
+        if cost >= self._largest or self._served - self._largest_at > 2 * self._largest:
+            self._largest, self._largest_at = cost, self._served
 
     def pop(self) -> Lane:
         """Take out the lane whose turn it is."""
@@ -163,7 +176,7 @@ class Lane:
     rested: bool = True
     """Something of its own held it back since it was last served."""
     waited: bool = False
-    """It waited for its workspace since then: by as much as a row it may be behind others in its pool."""
+    """What the job gives it, or its workspace, did: slots or a rate. By as much as a row it may be behind others in its pool."""
     throttled_since: float | None = None
     """When the first throttle without a later success came."""
     throttles: int = 0

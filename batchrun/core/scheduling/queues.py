@@ -97,7 +97,8 @@ class Queues:
         if self.parking.stops_any and any(not parked.probe_due for parked in self.parking.of(lane)):
             pass  # The end of the park, or its next probe, wakes it.
         elif lane.short_of is not None or lane.in_flight >= lane.slots.limit or lane.in_flight >= lane.at_once.limit:
-            pass  # The end of an attempt wakes it: of one that is paid from the same budget, or of its own next.
+            # The end of an attempt wakes it: of one that is paid from the same budget, or of its own next.
+            lane.waited = True
         elif not (lane.front or lane.undrawn):
             if lane.retries:
                 self.alarms.ring_at(lane, lane.retries[0][0])
@@ -105,6 +106,7 @@ class Queues:
             self.alarms.ring_at(lane, min(too_large.until, lane.retries[0][0]))
         elif (at := lane.free_at(now)) > now:
             self.alarms.ring_at(lane, at)
+            lane.waited = lane.waited or lane.plan.quota != NO_QUOTA
         elif workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
             self._queue(lane)
             return False
@@ -235,7 +237,7 @@ class Queues:
         lane.slots.sent(now)
         places = (lane.at_once.sent(now, lane.in_flight), crowd.at_once.sent(now, crowd.under_way))
         self.in_flight += 1
-        lane.tag += tokens / lane.plan.weight
+        lane.pool.serve(lane, tokens)
         lane.pool.blame.sent(lane.suspect, tokens)
         chance = lane.pool.chance
         chance.number += 1

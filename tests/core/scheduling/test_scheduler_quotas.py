@@ -170,6 +170,21 @@ def test_a_lane_that_its_own_slots_held_back_comes_back_to_its_share_and_to_no_m
     assert later.count("legal") == pytest.approx(later.count("sales"), abs=2)
 
 
+@pytest.mark.parametrize(
+    ("held_by", "own", "others"),
+    [("slots", 1_000, 1_000), ("slots", 100, 4_000), ("quota", 1_000, 1_000), ("workspace_quota", 1_000, 1_000)],
+    ids=["slots", "slots, beside rows forty times as large", "a rate", "its workspace's rate"],
+)
+def test_a_lane_whose_own_limits_leave_it_less_than_its_share_has_all_that_they_leave_it(held_by, own, others):
+    pool = {"pool_quota": Quota(tpm=12 * 240 * own / 0.8)}
+    plans = [but(lane(f"w{n}", rows=50_000, account="main", slots=64), tokens=lambda _o: float(others), **pool) for n in range(11)]
+    held = but(lane("held", rows=50_000, account="main", slots=8 if held_by == "slots" else 64), tokens=lambda _o: float(own), **pool)
+    scheduler = Scheduler([*plans, held if held_by == "slots" else but(held, **{held_by: Quota(rpm=240)})], RetryPolicy())
+    events = Events(scheduler, lambda ticket: (used(own if ticket.workspace == "held" else others), 2.0))
+    events.run(180.0)
+    assert sum(60 <= at < 180 for at in events.times_of("held")) >= 0.97 * 480
+
+
 def test_a_lane_that_waited_for_its_workspace_comes_back_to_its_share_and_to_no_more():
     shared = {"tokens": lambda _ordinal: 15.0, "pool_quota": Quota(rpm=120)}
     plans = [but(lane(name, rows=1000, account="main", slots=slots), **shared) for name, slots in (("legal", 16), ("sales", 4))]
