@@ -11,10 +11,12 @@ be behind by as much as a row, the largest that go, and is next then.
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from operator import attrgetter
 
 from batchrun.core.limits.at_once import AtOnce
 from batchrun.core.limits.buckets import Trail
@@ -31,6 +33,8 @@ from batchrun.core.scheduling.outages import Outage
 from batchrun.core.scheduling.reserve import Reserve
 from batchrun.core.scheduling.too_large import Refused, TooLarge
 
+_came = attrgetter("came")
+
 
 @dataclass(slots=True, eq=False)
 class Workspace:
@@ -45,8 +49,18 @@ class Workspace:
     turns: int = 0
     """Slots that are kept for lanes whose turn it is, and that were woken for it."""
     waiting: deque[Lane] = field(default_factory=deque)
+    """In the order in which they came."""
     alarm: int = 0
     reserve: Reserve = field(default_factory=Reserve)
+    _came: int = 0
+    """How often one did."""
+
+    def queue(self, lane: Lane, *, keeps_place: bool) -> None:
+        """Let *lane* wait: where it was, if it *keeps its place*, whoever else had a turn meanwhile and has come back."""
+        if not keeps_place:
+            self._came += 1
+            lane.came = self._came
+        insort(self.waiting, lane, key=_came)
 
     def free_at(self, now: float, lane: Lane, tokens: float) -> float:
         """When its own rate, if it has one, lets a row of *lane* go, which is expected to cost so much: *now*, or later."""
@@ -165,6 +179,8 @@ class Lane:
     """Stands among those worth a look, or in its workspace's queue."""
     in_pool: bool = False
     """Stands in its pool's queue."""
+    came: int = 0
+    """Which of those that came to wait for its workspace."""
     in_turn: bool = False
     """Its workspace woke it because it was the next to have a slot."""
     is_next: bool = False

@@ -121,19 +121,16 @@ class Queues:
         return False
 
     def _queue(self, lane: Lane, free_at: float | None = None) -> None:
-        """Let *lane* wait for its workspace: first of all, if it was its turn and another was quicker.
+        """Let *lane* wait for its workspace: where it was, if it was its turn and another was quicker.
 
         What its rate will allow then is the first's; a larger row behind that has its own time later.
         """
+        workspace, had_turn = lane.workspace, lane.in_turn
         lane.queued = lane.waited = True
-        waiting = lane.workspace.waiting
-        if lane.in_turn:
-            self._end_turn(lane)
-            waiting.appendleft(lane)
-        else:
-            waiting.append(lane)
-        if free_at is not None and waiting[0] is lane:
-            self.alarms.ring_at(lane.workspace, free_at)
+        self._end_turn(lane)
+        workspace.queue(lane, keeps_place=had_turn)
+        if free_at is not None and workspace.waiting[0] is lane:
+            self.alarms.ring_at(workspace, free_at)
 
     @staticmethod
     def _end_turn(lane: Lane) -> None:

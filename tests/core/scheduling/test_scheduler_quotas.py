@@ -196,10 +196,13 @@ def test_a_lane_that_waited_for_its_workspace_comes_back_to_its_share_and_to_no_
     assert later.count("legal") == pytest.approx(later.count("sales"), abs=4)
 
 
-def test_lanes_of_a_workspace_take_turns_at_its_rate_and_use_all_of_it():
-    plans = [but(lane(model=model, rows=1000, slots=8), workspace_quota=Quota(rpm=600)) for model in "abc"]
+@pytest.mark.parametrize("models", ["ab", "abc"])
+@pytest.mark.parametrize("rpm", [10, 30, 100, 600])
+def test_lanes_of_a_workspace_take_turns_at_its_rate_and_use_all_of_it(rpm, models):
+    """However long it is between two calls: those that end meanwhile wake whoever waits."""
+    plans = [but(lane(model=model, rows=1000, slots=8), workspace_quota=Quota(rpm=rpm)) for model in models]
     events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.3))
-    events.run(60.0)
+    events.run(60.0 * 600 / rpm)
     by_model = Counter(ticket.model for ticket in events.launches)
     assert max(by_model.values()) - min(by_model.values()) <= 2
     assert by_model.total() == pytest.approx(600, rel=0.01)
