@@ -576,6 +576,14 @@ def test_a_probe_that_meets_again_is_inconclusive_and_the_next_one_comes_in_its_
     assert events.times_of("legal")[:6] == [0, 0, 101, 202, 303, 304]
 
 
+@pytest.mark.parametrize("scope", [Scope.LANE, Scope.WORKSPACE, Scope.ACCOUNT])
+def test_a_probe_that_finds_the_quota_full_shows_nothing_and_the_next_one_comes_sooner(scope):
+    script = {101: throttled(), 112: throttled(), 123: parks(scope), 224: answer()}
+    events = probing(lambda ticket: script.get(ticket.launched_at, answer() if ticket.launched_at else parks(scope)))
+    assert events.run() == Drained(())
+    assert events.times_of("legal")[:7] == [0, 0, 101, 112, 123, 224, 225]
+
+
 def test_a_lane_parked_for_its_throttles_goes_on_only_when_a_probe_is_answered():
     lanes = [lane(rows=10, slots=1)]
     events = probing(lambda ticket: answer() if ticket.launched_at > 1000 else throttled(), lanes=lanes, busy=3000)
