@@ -5,7 +5,7 @@ served, divided by its weight, and the lane with the lowest goes next. So over a
 served differs from their weights' ratio by no more than their largest rows; and a lane that comes back after a rest starts where the
 others are: it owes nothing for its rest, and has saved nothing up. But one that its slots or a rate of the job's hold back after each row
 rests all the time. Where the others are it would stand behind all of them each time, for as long as they take to have a row each: so it may
-be behind by as much as a row, the largest that go, and is next then.
+be behind by as much as the largest of these, and is next then.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from batchrun.core.scheduling.outages import Outage
 from batchrun.core.scheduling.reserve import Reserve
 from batchrun.core.scheduling.too_large import Refused, TooLarge
 
+_ROWS = 4.0
+"""The most rows that a lane may be behind which rests."""
 _came = attrgetter("came")
 
 
@@ -107,14 +109,15 @@ class Pool:
     """How often: of lanes with the same tag, the first to join goes first."""
     _served: float = 0.0
     _largest: float = 0.0
-    """Of the latest rows, over their lanes' weights."""
-    _largest_at: float = 0.0
-    """What was served when that one went."""
+    """Tokens of that row of the latest which is the largest, over its lane's weight."""
+    _its_weight: float = 1.0
+    _its_at: float = 0.0
+    """What was served when it went."""
 
     def join(self, lane: Lane) -> None:
         """Let *lane* wait for the quota."""
         if lane.waited:
-            lane.tag = max(lane.tag, self._served - self._largest)
+            lane.tag = max(lane.tag, self._served - self._round(lane))
         elif lane.rested:
             lane.tag = max(lane.tag, self._served)
         lane.rested = lane.waited = False
@@ -142,10 +145,14 @@ class Pool:
 
     def serve(self, lane: Lane, tokens: float) -> None:
         """A row of *lane* goes that is expected to cost so much."""
-        cost = tokens / lane.plan.weight
+        cost, largest = tokens / lane.plan.weight, self._largest / self._its_weight
         lane.tag += cost
-        if cost >= self._largest or self._served - self._largest_at > 2 * self._largest:
-            self._largest, self._largest_at = cost, self._served
+        if cost >= largest or self._served - self._its_at > 2 * largest:
+            self._largest, self._its_weight, self._its_at = tokens, lane.plan.weight, self._served
+
+    def _round(self, lane: Lane) -> float:
+        """What lanes are served while each has a row; no more than some rows for *lane*, whatever has next to no weight."""
+        return self._largest / max(self._its_weight, lane.plan.weight / _ROWS)
 
     def pop(self) -> Lane:
         """Take out the lane whose turn it is."""

@@ -185,6 +185,24 @@ def test_a_lane_whose_own_limits_leave_it_less_than_its_share_has_all_that_they_
     assert sum(60 <= at < 180 for at in events.times_of("held")) >= 0.97 * 480
 
 
+@pytest.mark.parametrize("weight", [1.0, 0.001])
+def test_a_lane_whose_slots_suffice_again_comes_to_its_share_within_seconds_though_another_has_next_to_no_weight(weight):
+    pool = {"tokens": lambda _ordinal: 1_000.0, "pool_quota": Quota(tpm=1_200_000)}
+    plans = [
+        but(lane(name, rows=10_000, account="main", slots=slots), **pool) for name, slots in (("slow", 8), ("others", 64), ("light", 64))
+    ]
+    events = Events(
+        Scheduler([*plans[:2], but(plans[2], weight=weight)], RetryPolicy()),
+        lambda ticket: (used(1_000), 4.0 if ticket.workspace == "slow" and ticket.launched_at < 120.0 else 0.2),
+    )
+    events.run(150.0)
+    before, after = (
+        Counter(ticket.workspace for ticket in events.launches if start <= ticket.launched_at < start + 20) for start in (100, 130)
+    )
+    assert before["slow"] == 40 < before["others"]
+    assert after["slow"] == pytest.approx(after["others"], rel=0.05)
+
+
 def test_a_lane_that_waited_for_its_workspace_comes_back_to_its_share_and_to_no_more():
     shared = {"tokens": lambda _ordinal: 15.0, "pool_quota": Quota(rpm=120)}
     plans = [but(lane(name, rows=1000, account="main", slots=slots), **shared) for name, slots in (("legal", 16), ("sales", 4))]
