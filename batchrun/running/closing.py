@@ -129,15 +129,18 @@ async def watch(deadline: Deadline, windows: Windows) -> None:
     scheduler, wall_time = windows.scheduler, windows.wall_time
     outlook = Outlook(deadline.after(wall_time()))
     rows = sum(rows_left(scheduler).values())
-    closed: set[str] = set()
+    stood: set[str] = set()
     while True:
         now = wall_time()
-        if windows.closed_at(now) != closed:
-            closed = windows.closed_at(now)
+        closed, (parked, _) = windows.closed_at(now), scheduler.rows_standing()
+        if closed | parked.keys() != stood:
+            stood = closed | parked.keys()
             outlook.restart()
-        left = {name: count for name, count in rows_left(scheduler).items() if count}
-        going = sum(count for name, count in left.items() if name not in closed)
-        done_at = outlook.look(now, rows - sum(left.values()), going, windows.closures(set(left), now))
+        left = rows_left(scheduler)
+        # What waits for a person takes no time, however long it takes.
+        waiting = {name: count - parked[name] for name, count in left.items() if count > parked[name]}
+        going = sum(count for name, count in waiting.items() if name not in closed)
+        done_at = outlook.look(now, rows - sum(left.values()), going, windows.closures(set(waiting), now))
         if done_at is not None:
             windows.note(_outlook(deadline, outlook, now, done_at))
         await anyio.sleep(_LOOK_EVERY)

@@ -437,6 +437,15 @@ def test_rows_of_a_closed_workspace_are_not_held_against_the_speed_of_those_that
     assert at > 20 * 60, "once it is open, and found to be too slow"
 
 
+@pytest.mark.parametrize("opens", ["00:00-24:00 UTC", "12:00-12:10 UTC"])
+def test_rows_that_wait_for_a_person_are_not_held_against_the_speed_of_those_that_run_nor_waited_for(opens):
+    lanes = (lane(rows=1000, slots=4), lane("sales", rows=100_000, slots=4))
+    night = Night(*lanes, hours={"sales": opens}, start="2026-11-23T12:00", deadline="13:00 UTC")
+    night.bench.scheduler.park(Scope.WORKSPACE, "sales", "qwen-plus", parks(Scope.WORKSPACE), 0.0, probe=False)
+    night.run()
+    assert [text for _, text in night.notes if "deadline" in text] == []
+
+
 def test_what_is_closed_is_not_done_before_the_last_of_it_opens():
     hours = {"legal": "22:00-08:00 UTC", "sales": "23:00-08:00 UTC", "idle": "23:30-08:00 UTC"}
     windows = Windows({name: read_hours(text) for name, text in hours.items()}, schedule())
