@@ -98,7 +98,7 @@ class Queues:
             pass  # The end of the park, or its next probe, wakes it.
         elif lane.short_of is not None or lane.in_flight >= lane.slots.limit or lane.in_flight >= lane.at_once.limit:
             # The end of an attempt wakes it: of one that is paid from the same budget, or of its own next.
-            lane.waited = True
+            lane.waited = lane.waited or lane.slots.limit <= lane.in_flight < lane.at_once.limit
         elif not (lane.front or lane.undrawn):
             if lane.retries:
                 self.alarms.ring_at(lane, lane.retries[0][0])
