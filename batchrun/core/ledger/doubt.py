@@ -138,7 +138,6 @@ class Calls:
             return False
         if self._open and f"{opening}-{number}" in self._open:
             return False
-        self._entries_came = True
         attempts.marks[number] = FOUND
         return True
 
