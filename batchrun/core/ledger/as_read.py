@@ -21,7 +21,7 @@ def entry_of(outcome: Outcome, form: Form, cost: Money | None, line: bytes) -> E
         return read_entry(line)
     row, reply, call = outcome.row, outcome.reply, outcome.call
     named = row.id, row.workspace, row.model, "answered", row.digest, call.attempt
-    spent = reply.usage, cost, True, as_told(call.started_at), call.latency_ms, reply.first_token_ms
+    spent = reply.usage, cost, as_told(call.started_at), call.latency_ms, reply.first_token_ms
     return named_tuple(
         Entry, (*named, *spent, reply.finish_reason, call.attempts, None, row.metadata, *_NO_FAILURE_BESIDE, reply.request_id)
     )

@@ -49,8 +49,6 @@ class Entry(NamedTuple):
     """None where the provider told none, or nothing was billed."""
     cost: Money | None = None
     """As it was when the entry was written."""
-    has_cost: bool = False
-    """Whether the line says what it cost, be it that this is unknown; older lines say nothing."""
     started_at: float | None = None
     """Wall time, seconds since the epoch, of the last attempt."""
     latency_ms: float | None = None

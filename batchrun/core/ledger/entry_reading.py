@@ -63,7 +63,6 @@ def _entry(line: bytes) -> Entry:
         None if attempt is None else text(attempt),
         read_usage(told("usage")),
         read_cost(told("cost")),
-        "cost" in own,
         moments.read(told("started_at")),
         *_only_reported(fields, own, batch=batch),
     )

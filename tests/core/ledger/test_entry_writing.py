@@ -47,9 +47,7 @@ def test_a_failed_entry_tells_the_failure_and_its_advice():
     }
     assert (told["outcome"], told["attempt"], told["attempts"]) == ("rejected", None, 0)
     assert "usage" not in told
-    read = Entry(
-        "行-1", "法务", "qwen-plus", "rejected", ROW.digest, None, None, has_cost=True, code="InvalidParameter", metadata=ROW.metadata
-    )
+    read = Entry("行-1", "法务", "qwen-plus", "rejected", ROW.digest, None, None, code="InvalidParameter", metadata=ROW.metadata)
     read = read._replace(status=400, message="the provider's words", advice="mend the row")
     assert read_entry(orjson.dumps(told)) == read
 

@@ -351,9 +351,9 @@ def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doub
     usage, cost = Usage(4, 5), Money("CNY", Decimal("0.125"))
     spending.entries(
         [
-            Entry("r-0", *LANE, "answered", "d", "1-0", usage, cost, has_cost=True),
-            Entry("r-4", *LANE, "answered", "d", "1-4", usage, None, has_cost=True),
-            Entry("r-9", "sales", MODEL, "answered", "d", "1-9", usage, cost, has_cost=True),
+            Entry("r-0", *LANE, "answered", "d", "1-0", usage, cost),
+            Entry("r-4", *LANE, "answered", "d", "1-4", usage, None),
+            Entry("r-9", "sales", MODEL, "answered", "d", "1-9", usage, cost),
             Entry("r-8", *LANE, "rejected", "d", None, None),
         ]
     )
@@ -365,5 +365,5 @@ def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doub
 def test_a_call_whose_cost_nobody_knows_is_counted_at_its_bound_by_whoever_reads_the_ledger_as_it_was_by_whoever_made_it():
     one = Purse(Cap("job.budget", Decimal(9), "CNY"), lambda _lane, asked, told, _at: Decimal(asked + 10 * told), lambda *_: None)
     spending = Spending(lambda _lane: (one,), 0.0)
-    spending.entries([Entry("r-0", *LANE, "answered", "d", "1-0", Usage(3, 2), None, has_cost=True)])
+    spending.entries([Entry("r-0", *LANE, "answered", "d", "1-0", Usage(3, 2), None)])
     assert one.page(0).spent == 23
