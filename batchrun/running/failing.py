@@ -107,7 +107,7 @@ class Theirs:
         return called
 
 
-def first_of_ours(group: BaseExceptionGroup[BaseException], theirs: BaseException | None = None) -> BaseException:
+def first_of_ours(group: BaseExceptionGroup[BaseException], theirs: BaseException | None) -> BaseException:
     """Return what ended the run: what batchrun raised, that memory ran out, or *theirs*; otherwise the group as it is."""
     ours, _ = group.split(BatchrunError)
     if ours is None:

@@ -81,7 +81,7 @@ def error_in_200(status: int, headers: Mapping[str, str], said: Complaint, usage
     return mishap("error_in_200", detail, in_doubt=usage is None, status=status, request_id=request_id, usage=usage)
 
 
-def complaint_of(fields: dict[str, Any], line: bytes = b"", *, expected: bool = False) -> Complaint | None:
+def complaint_of(fields: dict[str, Any], line: bytes, *, expected: bool = False) -> Complaint | None:
     """What the object *fields* complains of; None where it is no error, unless one is *expected* (an ``event:error``)."""
     code, error = fields.get("code"), fields.get("error")
     if code is None and error is None and not expected:
