@@ -21,7 +21,7 @@ from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge import history, run_directory, trust
 from batchrun.edge.set_aside import collecting
-from batchrun.edge.source import InputFile, SetAside, Source, former, named, would_match
+from batchrun.edge.source import Former, InputFile, SetAside, Source, former, named, would_match
 from batchrun.running import noticed
 from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
@@ -74,11 +74,7 @@ def opened(
             *([checkpoint.note] if checkpoint.note else []),
             *source.notes,
             *noticed.set_aside(source, reasons, workspaces, directory),
-            *noticed.unnamed(source, described),
-            *noticed.unheeded(source, plan),
-            *noticed.without_workspaces(job),
-            *noticed.weights_of_nothing(job),
-            *noticed.changes(plan, described, _dumped(job), source, before),
+            *_noticed(job, source, plan, described, before),
             *noticed.left(past, held, directory),
         ]
         following = followed(directory, past, checkpoint)
@@ -116,14 +112,19 @@ def looked_into(
         notes = (
             *noticed.without_files(directory, described),
             *source.notes,
-            *noticed.unnamed(source, described),
-            *noticed.unheeded(source, plan),
-            *noticed.without_workspaces(job),
-            *noticed.weights_of_nothing(job),
-            *noticed.changes(plan, described, _dumped(job), source, before),
+            *_noticed(job, source, plan, described, before),
             *(noticed.left(past, held, directory) if is_still else noticed.held_back(held, directory)),
         )
         yield Opening(directory, described.get("run", ""), past.latest, source, plan, notes, no_rows=reasons)
+
+
+def _noticed(job: Job, source: Source, plan: Plan, described: Mapping[str, Any], before: Former) -> Iterator[str]:
+    """What a run and its plan are both told of the job, the input, and what has become of them."""
+    yield from noticed.unnamed(source, described)
+    yield from noticed.unheeded(source, plan)
+    yield from noticed.without_workspaces(job)
+    yield from noticed.weights_of_nothing(job)
+    yield from noticed.changes(plan, described, _dumped(job), source, before)
 
 
 def _refuse_another_input(directory: Path, plan: Plan, why_no_rows: Iterable[str]) -> None:
