@@ -50,10 +50,8 @@ def read_keys(workspaces: Iterable[Workspace], environ: Mapping[str, str], doten
 
     Raises JobError where the file cannot be read or understood, and with a `Mistake` for each value that cannot be a key.
     """
-    variables = {one.name: one.api_key_env for one in workspaces if one.api_key_env is not None and not one.endpoint.simulated}
-    if not variables:
-        return {}
-    in_file = {} if dotenv is None else _read(dotenv)
+    variables = _variables(workspaces)
+    in_file = _read(dotenv) if variables else {}
     found = {variable: _find(variable, environ, in_file, dotenv) for variable in dict.fromkeys(variables.values())}
     mistakes = tuple(mistake for variable, one in found.items() if isinstance(one, _Found) for mistake in _mistakes(variable, one))
     if mistakes:
@@ -67,13 +65,20 @@ def hidden_keys(workspaces: Iterable[Workspace], environ: Mapping[str, str], dot
 
     Raises JobError as `read_keys` does.
     """
-    in_file = {} if dotenv is None else {variable: text.get_secret_value() for variable, text in _read(dotenv).items()}
-    variables = {one.name: one.api_key_env for one in workspaces if one.api_key_env is not None and not one.endpoint.simulated}
+    variables = _variables(workspaces)
+    in_file = _read(dotenv) if variables else {}
     both = {name: each for name, each in variables.items() if environ.get(each) and in_file.get(each)}
-    return {name: each for name, each in both.items() if environ[each] != in_file[each]}
+    return {name: each for name, each in both.items() if environ[each] != in_file[each].get_secret_value()}
 
 
-def _read(dotenv: Path) -> dict[str, SecretStr]:
+def _variables(workspaces: Iterable[Workspace]) -> dict[str, str]:
+    """In which variable the key of each workspace is looked for; what the simulator answers needs none."""
+    return {one.name: one.api_key_env for one in workspaces if one.api_key_env is not None and not one.endpoint.simulated}
+
+
+def _read(dotenv: Path | None) -> dict[str, SecretStr]:
+    if dotenv is None:
+        return {}
     try:
         content = dotenv.read_bytes()
     except (FileNotFoundError, IsADirectoryError):

@@ -96,6 +96,7 @@ def test_for_the_simulator_nothing_is_read(tmp_path):
     simulated = workspaces(legal={"endpoint": "simulator", "api_key_env": "LEGAL_KEY"})
     named = [replace(one, api_key_env="LEGAL_KEY") for one in simulated]
     assert read_keys([*simulated, *named], {"LEGAL_KEY": "never a key"}, dotenv) == {}
+    assert hidden_keys([*simulated, *named], {"LEGAL_KEY": "never a key"}, dotenv) == {}
 
 
 def test_two_workspaces_may_share_a_variable():
