@@ -159,10 +159,10 @@ class Growth:
 
     def wait(self, now: float, patience: float) -> float | None:
         """Seconds until a call may go that comes now, or None where that is more than its *patience*."""
-        place = self._at(now)
+        self._at(now)
         while self._is_full(self._first_with_room):
             self._first_with_room += 1
-        seconds = max(0.0, self._first_with_room * self._period - now) if self._first_with_room > place else 0.0
+        seconds = max(0.0, self._first_with_room * self._period - now)
         return seconds if seconds <= patience else None
 
     def count(self, now: float) -> None:
