@@ -230,7 +230,7 @@ class Preparer:
         if too_large:
             return Unsendable(row, mishap("request_too_large", f"{len(request.body):,} bytes", in_doubt=False))
         answers = self._answers
-        check = answers.checking(ordinal, tools=tools) if tools or answers.schema is not None else None
+        check = answers.checking(ordinal, tools=tools)
         return Prepared(
             row,
             request,
