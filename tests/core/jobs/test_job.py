@@ -113,6 +113,17 @@ def test_amounts_and_prices_are_exactly_what_was_written():
     assert job.accounts["main"].discounts == {"qwen-max": Decimal("0.25")}
 
 
+def test_the_tiers_of_a_price_reach_further_one_after_the_other_and_the_last_alone_may_have_no_end():
+    def with_tiers(*tops: int | None) -> dict[str, Any]:
+        tiers = [{"input": 1, "output": 1} | ({} if top is None else {"up_to": top}) for top in tops]
+        return {"job": INPUT, "prices": {"own": {"tiers": tiers}}}
+
+    for fit in ((None,), (1000,), (1000, None), (1000, 2000)):
+        assert [tier.up_to for tier in Job.model_validate(with_tiers(*fit)).prices["own"][0].tiers] == [*fit]
+    for unfit in ((), (1000, 1000), (2000, 1000), (None, 1000), (None, None), (1000, None, 2000)):
+        assert [*refused(with_tiers(*unfit))] == ["prices.own.tiers"]
+
+
 def test_what_a_job_is_dumped_to_is_the_same_job_again():
     """As programs keep it in a database, or hand it to a service."""
     for tables in (FULL, *(tomllib.loads(path.read_text("utf-8")) for path in JOBS)):

@@ -118,10 +118,8 @@ class PriceTable(Table):
 
 
 def _tiers(tiers: tuple[PriceTable, ...]) -> tuple[PriceTable, ...]:
-    tops = [tier.up_to for tier in tiers]
-    lower = [top for top in tops[:-1] if top is not None]
-    whole = [*lower, *(top for top in tops[-1:] if top is not None)]
-    if not tiers or len(lower) < len(tops) - 1 or any(one >= other for one, other in pairwise(whole)):
+    tops = [tier.up_to or math.inf for tier in tiers]
+    if not tops or any(one >= other for one, other in pairwise(tops)):
         raise wrong("tiers out of order", "at least one, each up_to higher than the one before; only the last may leave it out")
     return tiers
 
