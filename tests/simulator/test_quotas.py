@@ -128,6 +128,10 @@ def test_a_window_of_another_length_begins_empty():
     meter.change(Caps(requests=2, request_period=6))
     assert meter.refuses(NOW + 1.0) is None
     assert meter.caps == Caps(requests=2, request_period=6)
+    of_tokens = Meter(Caps(tokens=100, token_period=60))
+    of_tokens.count(NOW, 100, NOW)
+    of_tokens.change(Caps(tokens=100, token_period=6))
+    assert of_tokens.refuses(NOW + 1.0, 100) is None
 
 
 def test_calls_a_second_are_held_to_beside_the_longer_window():
