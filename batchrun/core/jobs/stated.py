@@ -56,16 +56,25 @@ def quotas_of(job: Mapping[str, Any], workspace: str, model: str) -> Iterator[St
 
 def budgets_of(job: Mapping[str, Any]) -> Iterator[StatedBudget]:
     """The budgets of a job, its own first."""
-    yield from _budget(None, None, _table(job, "job"))
-    for workspace, table in _table(job, "workspaces").items():
-        if isinstance(table, dict):
-            yield from _budget(workspace, None, table)
-            for model, limit in _table(table, "limits").items():
-                yield from _budget(workspace, model, limit if isinstance(limit, dict) else {})
+    yield from _budgets(None, None, _table(job, "job"))
+    workspaces = _table(job, "workspaces")
+    for workspace in workspaces:
+        table = _table(workspaces, workspace)
+        yield from _budgets(workspace, None, table)
+        limits = _table(table, "limits")
+        for model in limits:
+            yield from _budgets(workspace, model, _table(limits, model))
 
 
-def _budget(workspace: str | None, model: str | None, table: Mapping[str, Any]) -> Iterator[StatedBudget]:
-    budget = _table(table, "budget")
+def _budgets(workspace: str | None, model: str | None, table: Mapping[str, Any]) -> Iterator[StatedBudget]:
+    found = table.get("budget")
+    # Versions that knew of one alone wrote it down as it was, and not as a list.
+    for budget in found if isinstance(found, list) else [found]:
+        if isinstance(budget, dict):
+            yield from _budget(workspace, model, budget)
+
+
+def _budget(workspace: str | None, model: str | None, budget: Mapping[str, Any]) -> Iterator[StatedBudget]:
     tokens, per = _whole(budget.get("tokens")), str(budget.get("per", "run"))
     try:
         if tokens:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from decimal import Decimal
 
 import pytest
 
-from batchrun.core.jobs.stated import StatedQuota, budgets_of, quotas_of
+from batchrun.core.jobs.job import Job
+from batchrun.core.jobs.stated import StatedBudget, StatedQuota, budgets_of, quotas_of
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
 from batchrun.core.ledger.course import Course, Standstill, Trouble
 from batchrun.core.ledger.entry import Entry
@@ -252,3 +254,15 @@ def test_the_quotas_and_budgets_of_a_described_job_are_found():
         ("sales", None, "2.5", "CNY"),
     ]
     assert list(budgets_of({"job": {"budget": {"amount": "x", "currency": "CNY"}}})) == []
+
+
+def test_the_budgets_of_a_job_are_found_as_a_run_describes_it():
+    limits = {"qwen-plus": {"budget": {"tokens": 9000}}}
+    workspaces = {"legal": {"api_key_env": "LEGAL_KEY", "budget": [{"amount": 2.5}, {"tokens": 50, "per": "day"}], "limits": limits}}
+    job = Job.model_validate({"job": {"input": "in.jsonl", "budget": {"amount": 200, "currency": "USD"}}, "workspaces": workspaces})
+    assert [*budgets_of(job.model_dump(mode="json", exclude_unset=True))] == [
+        StatedBudget(None, None, Decimal(200), "USD"),
+        StatedBudget("legal", None, Decimal("2.5"), "CNY"),
+        StatedBudget("legal", None, Decimal(50), "tokens", "day"),
+        StatedBudget("legal", "qwen-plus", Decimal(9000), "tokens"),
+    ]
