@@ -18,7 +18,7 @@ from batchrun.core.rows.routes import PROTOCOLS, NoRoute, route
 from batchrun.core.rows.routes import one_of as either
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 DEFAULT_WORKSPACE = "default"
 MAX_WORKSPACES = 10_000
@@ -37,7 +37,7 @@ def misfits(raw: Any) -> Iterator[Wrong]:
     yield from _endpoint(raw, ("defaults", "endpoint"), _table(raw, "defaults").get("endpoint"))
     yield from _endpoint_names(raw)
     for kind in ("accounts", "workspaces"):
-        yield from _twins(kind, _table(raw, kind))
+        yield from _twins(kind, _texts(_table(raw, kind)))
     for name, workspace in _table(raw, "workspaces").items():
         if isinstance(name, str) and isinstance(workspace, dict):  # What is no table may be a key of one, and no workspace.
             yield from _workspace(raw, name)
@@ -95,24 +95,22 @@ def _inputs(raw: Any) -> Iterator[Wrong]:
             yield Wrong(loc, shown(workspace), f"a workspace of this job; {one_of(workspace, known)}")
 
 
-def _is_text(name: Any) -> bool:
-    return isinstance(name, str)
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [each for each in values if isinstance(each, str)]
 
 
 def _workspace_names(raw: Any) -> list[str]:
-    return list(filter(_is_text, _table(raw, "workspaces"))) or [DEFAULT_WORKSPACE]
+    return _texts(_table(raw, "workspaces")) or [DEFAULT_WORKSPACE]
 
 
 def _simulator(raw: Any) -> Iterator[Wrong]:
     known = _workspace_names(raw)
     simulator = _table(raw, "simulator")
     places: list[tuple[Loc, Any]] = [(("workspaces", name), name) for name in _table(simulator, "workspaces")]
-    faults = simulator.get("faults")
-    for number, fault in enumerate(faults if isinstance(faults, list) else []):
-        places.append((("faults", number, "workspace"), _table({0: fault}, 0).get("workspace")))
-    changes = simulator.get("changes")
-    for number, change in enumerate(changes if isinstance(changes, list) else []):
-        places.append((("changes", number, "workspace"), _table({0: change}, 0).get("workspace")))
+    for kind in ("faults", "changes"):
+        tables = simulator.get(kind)
+        for number, table in enumerate(tables if isinstance(tables, list) else []):
+            places.append(((kind, number, "workspace"), _table(table).get("workspace")))
     for loc, name in places:
         if isinstance(name, str) and name not in known:
             yield Wrong(("simulator", *loc), f"the name {shown(name)}", f"a workspace of this job; {one_of(name, known)}")
@@ -127,7 +125,7 @@ def _endpoint(raw: Any, loc: tuple[str, ...], name: Any) -> Iterator[Wrong]:
 
 def _declared(raw: Any) -> dict[str, str]:
     """The base URLs of the job's own endpoints, where they are texts."""
-    tables = {name: _table({0: table}, 0).get("base_url") for name, table in _table(raw, "endpoints").items()}
+    tables = {name: _table(table).get("base_url") for name, table in _table(raw, "endpoints").items()}
     return {name: url for name, url in tables.items() if isinstance(name, str) and isinstance(url, str)}
 
 
@@ -145,7 +143,7 @@ def _price_regions(raw: Any) -> Iterator[Wrong]:
     known = list(dict.fromkeys(priced_at.values()))
     for model, tables in _table(raw, "prices").items():
         for place, table in enumerate(tables if isinstance(tables, list) else [tables]):
-            region = _table({0: table}, 0).get("region")
+            region = _table(table).get("region")
             if isinstance(region, str) and region not in known and (region in priced_at or not _REGION.fullmatch(region)):
                 right = quoted(priced_at[region]) if region in priced_at else one_of(region, known)
                 loc = ("prices", model, place, "region") if isinstance(tables, list) else ("prices", model, "region")
@@ -162,13 +160,12 @@ def _priced_at(declared: dict[str, str]) -> dict[str, str]:
     return found | {region: found[cloud] for region, cloud in REGIONS.items()}
 
 
-def _twins(kind: str, tables: dict[Any, Any]) -> Iterator[Wrong]:
+def _twins(kind: str, names: list[str]) -> Iterator[Wrong]:
     first: dict[str, str] = {}
-    for name in tables:
-        if isinstance(name, str):
-            twin = first.setdefault(fold(name), name)
-            if twin != name:
-                yield Wrong((kind, name), f"the name {shown(name)}", f"a name that differs from {shown(twin)} by more than capitals")
+    for name in names:
+        twin = first.setdefault(fold(name), name)
+        if twin != name:
+            yield Wrong((kind, name), f"the name {shown(name)}", f"a name that differs from {shown(twin)} by more than capitals")
 
 
 def _workspace(raw: Any, name: Any) -> Iterator[Wrong]:
@@ -182,7 +179,7 @@ def _workspace(raw: Any, name: Any) -> Iterator[Wrong]:
 
 
 def _account(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
-    accounts = [account for account in _table(raw, "accounts") if isinstance(account, str)]
+    accounts = _texts(_table(raw, "accounts"))
     match workspace.get("account"):
         case None if here[1] in accounts:
             yield Wrong((*here, "account"), "nothing", f"account = {quoted(here[1])}, or another name for the account: both are called so")
@@ -195,11 +192,9 @@ def _account(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iter
 def _key(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
     endpoint = workspace.get("endpoint") or _table(raw, "defaults").get("endpoint")
     if endpoint != SIMULATOR and workspace.get("api_key_env") is None:
-        names = tuple(name for name in _table(raw, "workspaces") if isinstance(name, str))
+        variable = variables_for(tuple(_workspace_names(raw)))[here[1]]
         yield Wrong(
-            (*here, "api_key_env"),
-            "nothing",
-            f'needed: the name of the environment variable that holds the key, such as "{variables_for(names)[here[1]]}"',
+            (*here, "api_key_env"), "nothing", f'needed: the name of the environment variable that holds the key, such as "{variable}"'
         )
 
 
@@ -207,21 +202,21 @@ def _models(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Itera
     models = workspace.get("models")
     if not isinstance(models, list) or not models:
         return
-    known = [*filter(_is_text, models), *_deployments(workspace)]
+    known = [*_texts(models), *_deployments(workspace)]
     own, inherited = workspace.get("model"), _table(raw, "defaults").get("model")
     if isinstance(own, str) and own not in known:
         yield Wrong((*here, "model"), shown(own), f"a model of this workspace's models; {one_of(own, known)}")
     if own is None and isinstance(inherited, str) and inherited not in known:
         allowed = f"models with {shown(inherited)}, which [defaults] gives the workspace, or a model of its own; {one_of(inherited, known)}"
         yield Wrong((*here, "models"), "a list without the workspace's model", allowed)
-    for model in _table(workspace, "limits"):
-        if isinstance(model, str) and model not in known:
+    for model in _texts(_table(workspace, "limits")):
+        if model not in known:
             yield Wrong((*here, "limits", model), "a limit", f"a limit of one of this workspace's models; {one_of(model, known)}")
 
 
 def _deployments(workspace: dict[Any, Any]) -> list[str]:
     deployments = workspace.get("deployments")
-    return list(filter(_is_text, deployments)) if isinstance(deployments, list) else []
+    return _texts(deployments) if isinstance(deployments, list) else []
 
 
 def _routes(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
@@ -242,7 +237,7 @@ def _routes(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Itera
     tuned = _deployments(workspace)
     models = workspace.get("models")
     named = [workspace.get("model") or defaults.get("model"), *(models if isinstance(models, list) else ()), *tuned]
-    for model in filter(_is_text, named):
+    for model in _texts(named):
         found = route(endpoint, protocol, model, tuned=model in tuned)
         if isinstance(found, NoRoute):
             where = (*here, "protocol") if workspace.get("protocol") else (*here, "endpoint")
