@@ -25,7 +25,7 @@ from batchrun.core.rows.index import Index
 from batchrun.core.scheduling.past import Past
 from batchrun.edge import ahead, history
 from batchrun.edge.ahead import Ahead
-from batchrun.telling.reading import FILES, LOG, read_into
+from batchrun.telling.reading import FILES, LOG, doubtful_calls, read_into
 from tests.beside.killing import kill_after
 from tests.core.ledger.folded import known_of
 
@@ -318,3 +318,14 @@ def state_of(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return ""
+
+
+def test_who_asks_for_the_calls_in_doubt_of_one_workspace_is_told_of_no_other(tmp_path):
+    asked = [row(f"r-{number}", workspace) for number, workspace in enumerate(100 * WORKSPACES)]
+    starts = [started_line(f"1-{number}", AT, each, Bound(9, 9)) for number, each in enumerate(asked, 1)]
+    (tmp_path / LOG).write_bytes(b"".join([opened_line(1, AT, "boot"), *starts]))
+    for workspace in WORKSPACES:
+        told = [call.started for call, _ in doubtful_calls(tmp_path, workspace)]
+        assert [(each.workspace, each.row_id) for each in told] == [
+            (each.workspace, each.id) for each in asked if each.workspace == workspace
+        ]
