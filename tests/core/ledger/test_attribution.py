@@ -322,6 +322,14 @@ def test_the_hour_that_comes_twice_is_two_and_in_the_order_of_time():
     assert [key for (key,) in fold.by(["day"]).groups] == ["2026-10-25"]
 
 
+def test_what_was_called_nobody_knows_when_comes_after_all_hours():
+    groups = Groups(["hour"], SHANGHAI)
+    for at in (None, at_hours(5), at_hours(4)):
+        groups.of("legal", "qwen-plus", at, None).calls += 1
+    hours = [hour for _, _, hour in groups.attribution.collapsed(("workspace", "model", "hour")).groups]
+    assert hours == ["2026-11-26T04:00+08:00", "2026-11-26T05:00+08:00", None]
+
+
 def test_a_day_ends_at_the_zones_midnight_to_the_millisecond():
     rows = [row_of(None, "answered", hours=[hours] * 4) for hours in (-1 / 3_600_000, 0)]
     world = World(rows)

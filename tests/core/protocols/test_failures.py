@@ -289,6 +289,11 @@ def test_a_redirect_says_where_it_leads_and_nothing_that_may_be_a_secret(locatio
     assert "secret" not in repr(failure)
 
 
+@pytest.mark.parametrize("status", [201, 299, 400, 429, 503])
+def test_what_is_no_redirect_says_what_its_body_says_wherever_its_headers_lead(status):
+    assert refusal(status, {"Location": "https://login.example"}, b'{"message": "slower", "code": "x"}').message == "slower"
+
+
 @pytest.mark.parametrize("location", ["", "?token=secret", "http://[::1", "http://host:port/", "javascript:alert(1)"])
 def test_a_redirect_to_nowhere_is_a_redirect(location):
     failure = refusal(302, {"location": location}, b"")

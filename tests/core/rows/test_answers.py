@@ -177,6 +177,8 @@ def test_json_that_fits_is_parsed_in_a_block_of_markdown_too(content):
         (" \n", "$: empty"),
         ("Sure! Here it is:", "$: not JSON ("),
         (f"Sure!\n```json\n{GOOD}\n```", "$: not JSON ("),
+        (f"```json\n{GOOD}\n``", "$: not JSON ("),
+        (f"```json\n{GOOD} ok", "$: not JSON ("),
         (GOOD[:-1], "$: not JSON ("),
         (f"{GOOD} {GOOD}", "$: not JSON ("),
         ('{"label": NaN}', "$: not JSON ("),
