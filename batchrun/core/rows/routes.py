@@ -46,7 +46,7 @@ def route(endpoint: Endpoint, protocol: str | None, model: str, *, tuned: bool =
     if protocol is None:
         why = f"{model} is not served by the OpenAI-compatible route"
         way_out = "give these rows another model, or the workspace an endpoint that does"
-        if "openai" in endpoint.bases and cloud_of(endpoint) not in CLOUDS:
+        if cloud_of(endpoint) not in CLOUDS:
             way_out = f'if that server serves it in the OpenAI way, set protocol = "openai"; else {way_out}'
     else:
         why, way_out = f'protocol = "{protocol}" is set', f"that endpoint speaks {one_of(endpoint.bases)}: give it one of these"
