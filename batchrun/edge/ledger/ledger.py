@@ -241,7 +241,7 @@ class Ledger:
         self._due = False
 
     def _catch_up(self) -> None:
-        self._due = self._due or bool(self._lines)
+        self._due = bool(self._lines)
         self.flush()
 
     def _tell(self) -> None:
