@@ -114,6 +114,12 @@ def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(t
         ledger.hand_over()
         assert (len(entries), len(lines)) == (99, 199)
         assert ledger.followed() is not None
+        failed = ledger.start(asked, Bound(9, 9), 3.0)
+        ledger.flush()
+        ledger.end(failed, "again", Failure(Fault.AGAIN, Scope.ROW, "internal_error", "m", "a"), 4.0)
+        assert ledger.followed() is None
+        ledger.hand_over()
+        assert (len(entries), len(lines), ledger.followed() is None) == (99, 201, False)
         ledger.append(answered("r-2"), 0.0)
         with files_no_larger_than((tmp_path / "legal" / "results.jsonl").stat().st_size + 10), pytest.raises(LedgerError):
             ledger.hand_over()
