@@ -141,7 +141,7 @@ def _paths(path: str) -> list[str]:
 
 def _is_pattern(path: str) -> bool:
     # A file whose very name holds brackets is that file, not a pattern.
-    return path != STDIN and "\0" not in path and not os.path.lexists(path) and glob.has_magic(path)
+    return "\0" not in path and not os.path.lexists(path) and glob.has_magic(path)
 
 
 def _unmatched(pattern: str, *, any_match: bool) -> Mistake | None:
