@@ -364,6 +364,8 @@ def test_a_table_that_is_no_schema_is_told_with_its_line_beside_all_other_mistak
     assert "no JSON Schema that can be used: properties/label/type: 'strin' is not valid" in str(error)
     (told,) = error_of(written("[job]\n" + schema.format(1, "'sk-fake0123456789abcdef'"))).mistakes
     assert (told.where, told.line, "fake" in str(told)) == ("x.toml: answers.schema.properties.label.type", 6, False)
+    (told,) = error_of(written("[job]\n" + schema.format(1, "'strin'"))).mistakes
+    assert (told.where, told.line) == ("x.toml: answers.schema", 5)
     assert load_job(written("[job]\n" + schema.format(1, "'string'"))).answers.schema_ is not None
 
 
