@@ -451,6 +451,21 @@ def test_connections_are_used_again():
     assert anyio.run(main) == 1
 
 
+@pytest.mark.parametrize("fault", [server.keeps(server.http()), server.resets(), server.says(server.http(b"", status="500 Broken"))])
+def test_a_call_that_has_ended_is_watched_no_more_and_holds_nothing_for_its_total_time(fault):
+    async def main():
+        async with server.serving(fault) as endpoint, transport(total=60) as wire:
+            await wire.post(request(endpoint.url), reading())
+            came: list[float] = []
+            if (begun := wire.begin(request(endpoint.url), reading(), came.append)) is not None:
+                while not came:
+                    await anyio.lowlevel.checkpoint()
+                assert begun.taken(came[0]) or await begun.rest()
+            return [len(watch._watched) for watch in wire._watches.values()]
+
+    assert anyio.run(main) == [0]
+
+
 def test_a_pooled_connection_that_the_server_closed_is_in_doubt_and_not_asked_again_behind_our_back():
     async def main():
         answered: list[bool] = []
