@@ -90,9 +90,8 @@ class Call(Attempt):
                 self._read(body, at)
                 result = Attempt.result(self)
             if isinstance(result, Failure):
-                result = failure_without_key(located(result, target.shown), target.key)
-            else:
-                result = reply_without_key(result, target.key)
+                result = located(result, target.shown)
+            result = self._cleaned(result)
         except MemoryError:
             result = mishap("no_memory", in_doubt=True)
         except BaseException:
