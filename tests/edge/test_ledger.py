@@ -114,7 +114,7 @@ def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(t
         ledger.hand_over()
         assert (len(entries), len(lines)) == (99, 199)
         assert ledger.followed() is not None
-        failed = ledger.start(asked, Bound(9, 9), 3.0)
+        failed = ledger.start(row("r-1"), Bound(9, 9), 3.0)
         ledger.flush()
         ledger.end(failed, "again", Failure(Fault.AGAIN, Scope.ROW, "internal_error", "m", "a"), 4.0)
         assert ledger.followed() is None
