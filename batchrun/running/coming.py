@@ -85,7 +85,6 @@ class Coming:
         """Give the next; what ended the run, where that was an error, ends the iteration."""
         if (outcome := await self._came.take()) is not None:
             return outcome
-        await asyncio.wait((self._under_way,))
         self._under_way.result()
         raise StopAsyncIteration
 
