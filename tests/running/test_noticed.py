@@ -351,6 +351,16 @@ def test_one_row_and_several_that_changed_or_went_are_told_each_as_it_is_said(si
     assert told.endswith(f"in the input: {it} in the results and in the statement")
 
 
+@pytest.mark.parametrize(("rows", "became"), [(6, ": it has 2 rows more"), (5, ": it has 1 row more"), (4, "")])
+def test_where_nothing_is_kept_of_the_former_input_only_how_many_rows_came_or_went_is_told_of_it(simulated, tmp_path, rows, became):
+    noted(simulated)
+    (tmp_path / "run" / "input" / "index.json").unlink()
+    lines = [json.dumps({"id": f"r-{number}", "prompt": "Hi"}) for number in range(rows)]
+    (tmp_path / "in.jsonl").write_text("\n\n".join(lines))
+    (told,) = [line for line in noted(simulated) if line.startswith("the input")]
+    assert told == f"the input is no longer what it was when this run was last opened{became}"
+
+
 def test_rows_that_failed_and_were_taken_out_of_the_input_are_told_and_that_they_cannot_be_asked_again(simulated, tmp_path):
     noted(simulated)
     errors, results = (tmp_path / "run" / "legal" / name for name in ("errors.jsonl", "results.jsonl"))
