@@ -217,6 +217,8 @@ class Foreign:
         (lambda whole: sealed_again(whole, lambda _: pickle.dumps(Foreign())), "it is not made of what"),
         (lambda whole: sealed_again(whole, lambda _: pickle.dumps(orjson.loads)), "it is not made of what"),
         (lambda whole: sealed_again(whole, lambda _: b"cos\nsystem\n(S'true'\ntR."), "it is not made of what"),
+        (lambda whole: sealed_again(whole, lambda _: b"csubprocess\nPopen\n((S'true'\nltR."), "it is not made of what"),
+        (lambda whole: sealed_again(whole, lambda _: b"cbatchrun.edge.threads\nThreads\n(I1\ntR."), "it is not made of what"),
         (lambda whole: sealed_again(whole, lambda _: b"cbatchrun.core.nowhere\nNothing\n."), "it is not made of what"),
         (lambda whole: with_head(whole, lambda _: b"no head"), "it is not made of what"),
         (lambda whole: with_head(whole, lambda _: b"[]"), "it is not made of what"),
