@@ -108,7 +108,7 @@ def _accounts(described: Mapping[str, Any]) -> dict[str, Any]:
 
 def _standing(lane: Standstill, report: Report) -> Parked:
     own = MISHAPS.get(lane.code)
-    advice = classify(lane.status or 0, lane.code or None, "").advice if own is None else own.advice
+    advice = classify(lane.status or 0, lane.code, "").advice if own is None else own.advice
     return Parked("lane", f"{lane.workspace} {lane.model}", _left(lane, report), lane.code, lane.status, "", advice)
 
 
