@@ -168,7 +168,7 @@ class _Check:
                 continue  # Told as a torn tail.
             self._found.lines += 1
             entry = self._entry(text)
-            if isinstance(entry, str) and number == 1 and isinstance(marked := self._entry(text.removeprefix(BOM_UTF8)), Entry):
+            if isinstance(entry, str) and isinstance(marked := self._entry(text.removeprefix(BOM_UTF8)), Entry):
                 damaged[number], corrected[number], entry = "begins with a byte order mark", text.removeprefix(BOM_UTF8), marked
             wrong = entry if isinstance(entry, str) else self._wrong(entry, path.parent)
             if isinstance(entry, Entry) and wrong is None:

@@ -75,6 +75,7 @@ DAMAGE: dict[str, Damage] = {
     "an empty line": _line(lambda line: line + b"\n"),
     "line ends of another system": _file(lambda content: content.replace(b"\n", b"\r\n")),
     "a byte order mark": _file(lambda content: b"\xef\xbb\xbf" + content),
+    "a byte order mark between two lines": _line(lambda line: b"\xef\xbb\xbf" + line),
     "a line is cut in its middle": _line(lambda line: line[: len(line) // 2] + b"\n"),
     "a line is cut, and the next follows it": _line(lambda line: line[: len(line) // 2]),
     "a checksum is another": _line(lambda line: line[:-11] + b'0123456"}\n'),

@@ -88,6 +88,15 @@ def test_what_is_mended_loses_no_byte_and_the_statement_holds_again(tmp_path, ki
             assert not content_lines(content) - kept, "every line stands in its file or beside it"
 
 
+@pytest.mark.parametrize("kind", ["a byte order mark", "a byte order mark between two lines"])
+def test_an_answer_behind_a_byte_order_mark_stays_one_once_that_is_taken_off(tmp_path, kind):
+    made_run(tmp_path / "run")
+    answered = read_statement(tmp_path / "run").total().answered
+    DAMAGE[kind](tmp_path / "run")
+    assert checked(tmp_path / "run", repair=True).whole
+    assert read_statement(tmp_path / "run").total().answered == answered
+
+
 def content_lines(content):
     return Counter(line.removeprefix(b"\xef\xbb\xbf") for line in content.splitlines())
 
