@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -45,24 +45,26 @@ class Affording:
             take_up(job, self._purses, directory)
         Bookkeeper(directory, each_purse(self._purses), wall_time=begins_at.timestamp).look_in()
 
-    def obstacles(self, prospects: Sequence[Prospect]) -> Iterator[Obstacle]:
+    def obstacles(self, prospects: Iterable[Prospect]) -> Iterator[Obstacle]:
         """Each budget that would not suffice."""
-        running = [each for each in prospects if each.seconds is not None and each.rows]
         for purse in each_purse(self._purses):
-            paid = [each for each in running if purse in self._purses[each.workspace, each.model]]
-            outlays = {each: self._outlay(purse, each) for each in paid}
+            outlays = self._outlays(purse, prospects)
             for each in (each for each, outlay in outlays.items() if outlay is None):
                 said = f"{purse.cap}: {each.model} has no price in {purse.cap.unit}: it would not be called"
                 yield Obstacle(f"workspace {each.workspace}, {each.model}", each.rows, said, price_wanted(each.model))
             yield from self._spent(purse, [outlay for outlay in outlays.values() if outlay is not None])
 
-    def notes(self, prospects: Sequence[Prospect]) -> Iterator[str]:
+    def notes(self, prospects: Iterable[Prospect]) -> Iterator[str]:
         """What of each budget would be spent, where it suffices."""
         for purse in each_purse(self._purses):
-            lanes = [each for each in prospects if each.seconds is not None and purse in self._purses[each.workspace, each.model]]
-            outlays = [outlay for each in lanes if (outlay := self._outlay(purse, each)) is not None]
+            outlays = [outlay for outlay in self._outlays(purse, prospects).values() if outlay is not None]
             if outlays and self._runs_out(purse, outlays) is None:
                 yield f"{purse.cap}: {self._had(purse)}; the run would spend about {told(_round(total(outlays)), purse.cap.unit)}"
+
+    def _outlays(self, purse: Purse, prospects: Iterable[Prospect]) -> dict[Prospect, Outlay | None]:
+        """What each lane that would run would have of a budget; None where it has no price in that."""
+        running = (each for each in prospects if each.seconds is not None)
+        return {each: self._outlay(purse, each) for each in running if purse in self._purses[each.workspace, each.model]}
 
     def _outlay(self, purse: Purse, each: Prospect) -> Outlay | None:
         lane, at = (each.workspace, each.model), self._begins_at.timestamp()

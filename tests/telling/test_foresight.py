@@ -590,6 +590,17 @@ def test_a_budget_that_suffices_is_noted_with_what_would_be_spent():
     assert told.exit_code == 0
 
 
+def test_a_budget_is_spent_by_no_rows_that_nobody_would_call():
+    write([*rows_of(20), *rows_of(20, "hr")])
+
+    def spent(hr):
+        job = job_of(job={"input": "in.jsonl", "output": "run", "budget": {"amount": 9}}, workspaces={"legal": {}, "hr": hr})
+        (note,) = [each for each in planned(job).notes if each.startswith("job.budget")]
+        return float(note.split()[-2])
+
+    assert 2 * spent({"endpoint": "public", "api_key_env": "NO_SUCH_KEY"}) == pytest.approx(spent({}), rel=0.1)
+
+
 def test_a_budget_that_does_not_says_when_and_with_how_many_rows_left_over():
     told, (wrong,) = affordable({"amount": 0.1})
     assert told.exit_code == 4
