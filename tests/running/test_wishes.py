@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from batchrun import JobError, Outcome, Wishes, read_statement, run_blocking
+from batchrun.core.ledger.statement import Statement
+from batchrun.core.ledger.totals import Totals
+from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.scheduling.scheduler import ParkedScope
+from batchrun.running.wishes import Ending
 from tests.running.test_one_run import job_in
+
+PARKED = ParkedScope(Scope.LANE, "legal qwen-plus", Failure(Fault.PARK, Scope.LANE, "c", "m", "a"), 1)
 
 
 def test_a_run_can_be_carried_out_by_another_process_of_a_pool_which_hands_back_how_it_ended(tmp_path):
@@ -75,3 +82,25 @@ def test_a_file_of_keys_is_named_by_text_or_by_a_path_as_a_job_file_is(tmp_path,
     keyed = {"legal": {"endpoint": "http://127.0.0.1:1/v1", "api_key_env": "LEGAL_KEY"}, "sales": {}}
     with pytest.raises(JobError, match=r"keys\.env: line 1 is not NAME=VALUE"):
         run_blocking(job_in(tmp_path, workspaces=keyed), Wishes(dotenv=named(tmp_path / "keys.env"), page=None))
+
+
+@pytest.mark.parametrize(
+    ("totals", "more", "code"),
+    [
+        (Totals(answered=3), {}, 0),
+        (Totals(answered=3, rejected=1), {}, 3),
+        (Totals(answered=3, exhausted=1), {}, 3),
+        (Totals(answered=3, exhausted=1), {"stopped_by": "SIGINT"}, 4),
+        (Totals(answered=3, rejected=1), {"held": 1}, 4),
+        (Totals(answered=3, rejected=1), {"unreadable": ("gone",)}, 4),
+        (Totals(answered=3), {"grown": ("in.jsonl",)}, 4),
+        (Totals(answered=3, exhausted=1), {"parked": (PARKED,)}, 4),
+        (Totals(answered=3, pending=1), {}, 4),
+    ],
+)
+def test_an_ending_has_the_exit_code_of_the_worst_that_came_of_any_row(totals, more, code):
+    assert Ending(Statement("run", "night", {("legal", "qwen-plus"): totals}), **more).exit_code == code
+
+
+def test_lines_that_are_no_rows_are_told_by_the_exit_code_of_a_run_that_answered_all_others():
+    assert Ending(Statement("run", "night", {("legal", "qwen-plus"): Totals(answered=3)}, rejected_input=1)).exit_code == 3
