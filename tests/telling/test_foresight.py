@@ -467,6 +467,13 @@ def test_failures_seen_in_the_log_cost_time_again():
     assert told.seconds == pytest.approx(2 * 100 * 3 / 4, rel=0.2)
 
 
+def test_answers_that_tell_no_tokens_are_no_measure_of_those_to_come():
+    write(rows_of(40))
+    left([entry(number, latency_ms=3000 if number % 2 else 90_000) | ({} if number % 2 else {"usage": None}) for number in range(30)])
+    told = planned(job_of(workspaces={"legal": {"concurrency": 1}}))
+    assert told.assumed == ("answers are taken to take 3.0 s and to have 70 tokens, after its own answers so far",)
+
+
 @pytest.mark.parametrize("throttles", [0, 1, 3])
 def test_a_few_throttles_that_no_rate_was_found_from_are_no_quota_to_a_plan(throttles):
     """A fifth of the calls had a plan of a thousand rows say five hours and a half for thirteen minutes, limited by requests."""
