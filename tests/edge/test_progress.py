@@ -17,6 +17,7 @@ from batchrun.core.columns import width
 from batchrun.core.progress import Progress, Rate, WorkspaceProgress
 from batchrun.edge.aside import Aside
 from batchrun.edge.progress import LINE_EVERY, ReadingBar, note, show
+from batchrun.edge.progress.bars import size_of
 from tests.virtual_time import VirtualLoop, run_virtually
 
 NAMES = ("市场部", "legal", "客户支持与培训")
@@ -433,3 +434,11 @@ def test_on_a_terminal_notes_and_results_are_broken_between_words_and_elsewhere_
         assert told.getvalue() == "go on with: batchrun run\njobs/departments.toml\n"
         said("go on with: batchrun run jobs/departments.toml")
         assert capsys.readouterr().out == "go on with: batchrun run jobs/departments.toml\n"
+
+
+def test_a_terminal_that_does_not_know_its_size_is_drawn_on_as_one_that_is_none():
+    first, second = os.openpty()
+    with os.fdopen(first, "rb"), os.fdopen(second, "w") as terminal:
+        assert size_of(terminal) == size_of(io.StringIO())
+        termios.tcsetwinsize(second, (7, 33))
+        assert size_of(terminal) == os.terminal_size((33, 7))
