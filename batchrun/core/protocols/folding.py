@@ -233,7 +233,19 @@ class Choices:
     cumulative: bool = False
     _all: dict[int, Choice] = field(default_factory=dict)
 
-    def at(self, index: object, place: int) -> Choice:
+    def take(self, told: object) -> bool:
+        """Take in the choices that a chunk tells: what is new of each or, as some servers have it, all; whether any says something."""
+        spoke = False
+        for place, each in enumerate(told if isinstance(told, list) else ()):
+            if isinstance(each, dict):
+                choice, said = self._at(each.get("index"), place), each.get("delta") or each.get("message")
+                if isinstance(said, dict) and choice.take(said):
+                    spoke = True
+                choice.weighs(each.get("logprobs"))
+                choice.ends(each.get("finish_reason"))
+        return spoke
+
+    def _at(self, index: object, place: int) -> Choice:
         """Give the choice *index*, or that at its *place* among those told together; one too many is given and forgotten."""
         place = index if isinstance(index, int) else place
         choice = self._all.get(place)

@@ -97,18 +97,7 @@ class _Fold:
             if name not in {"choices", "text", "finish_reason"}:
                 self._output[name] = value
                 self._weight += heft(value)
-        choices, spoke = choices_of(output), False
-        for place, each in enumerate(choices if isinstance(choices, list) else ()):
-            if isinstance(each, dict) and self._choice(place, each):
-                spoke = True
-        return spoke
-
-    def _choice(self, place: int, each: Fields) -> bool:
-        choice, message = self.choices.at(each.get("index"), place), each.get("message")
-        spoke = isinstance(message, dict) and choice.take(message)
-        choice.weighs(each.get("logprobs"))
-        choice.ends(each.get("finish_reason"))
-        return spoke
+        return self.choices.take(choices_of(output))
 
     def answer(self) -> Fields:
         around = {"usage": self._usage, "request_id": self._request_id}

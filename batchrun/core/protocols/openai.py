@@ -76,20 +76,8 @@ class _Fold:
 
     def take(self, chunk: Fields) -> None:
         self._envelope.update((name, chunk[name]) for name in ("id", "created", "model", "system_fingerprint") if chunk.get(name))
-        choices, spoke = chunk.get("choices"), False
-        for place, each in enumerate(choices if isinstance(choices, list) else ()):
-            if isinstance(each, dict) and self._choice(place, each):
-                spoke = True
+        spoke = self.choices.take(chunk.get("choices"))
         self._usage = latest_usage(self._usage, chunk.get("usage"), spoke=spoke)
-
-    def _choice(self, place: int, each: Fields) -> bool:
-        choice = self.choices.at(each.get("index"), place)
-        # A server that was asked for a stream and streams whole messages is understood too.
-        delta = each.get("delta") or each.get("message")
-        spoke = isinstance(delta, dict) and choice.take(delta)
-        choice.weighs(each.get("logprobs"))
-        choice.ends(each.get("finish_reason"))
-        return spoke
 
     def answer(self) -> Fields:
         return {**self._envelope, "object": "chat.completion", "choices": self.choices.as_fields(), "usage": self._usage}
