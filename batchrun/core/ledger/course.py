@@ -155,10 +155,7 @@ class Course:
             self._spent(tracks, as_told(at), [each.usage for each in some])
             tracks.latency.add(*[each.outcome.call.latency_ms for each in some])
             tracks.first_token.add(*[first for each in some if (first := each.outcome.reply.first_token_ms) is not None])
-            ended = [each.ended_at for each in some]
-            if not (plausible(min(ended)) and plausible(max(ended))):
-                ended = [at for at in ended if plausible(at)]
-            if ended:
+            if ended := [each.ended_at for each in some if plausible(each.ended_at)]:
                 self._passed(min(ended))
                 self._passed(max(ended))
             self.standstills.pop((workspace, model), None)
