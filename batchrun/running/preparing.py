@@ -96,7 +96,7 @@ class Preparer:
         """Make the tickets' rows ready for one attempt each; only local media are waited for."""
         ordinals = [ticket.ordinal for ticket in tickets]
         kept = self._kept.made
-        rows = self._source.read_together([ordinal for ordinal in ordinals if ordinal not in kept] if kept else ordinals)
+        rows = self._source.read_together([ordinal for ordinal in ordinals if ordinal not in kept])
         if not kept:
             with suppress(MemoryError):
                 return [self._made_of(ordinal, rows.get(ordinal) or self._source.read(ordinal)) for ordinal in ordinals]
@@ -105,7 +105,7 @@ class Preparer:
     def _ready(self, ordinal: int, row: Row | RowChanged | None) -> Prepared | Unsendable | Unreadable | Fetching:
         """Make one ready by itself, which may have been made before; the others go on where there is no memory for it."""
         try:
-            made = self._kept.take(ordinal) if self._kept.made else None
+            made = self._kept.take(ordinal)
             if made is None or made.asks != self._answers.asked(ordinal)[0]:
                 return self._made_of(ordinal, row or self._source.read(ordinal))
             return self._prepared(ordinal, made)
@@ -185,7 +185,7 @@ class Preparer:
         self, ordinal: int, row: Row, lane: Lane, way: Route, said_body: Body, media: Sequence[Medium], *, parts: bool
     ) -> Prepared | Unsendable:  # fmt: skip
         wire_format, terms, answers = way.wire_format, lane.terms(row), self._answers
-        asks, said = answers.asked(ordinal) if answers.talks else (0, None)
+        asks, said = answers.asked(ordinal)
         body = terms.sent(said_body, said) if said or terms.changes_body else said_body
         if why := wire_format.unfit(body):
             return Unsendable(row, mishap("cannot_carry", why, in_doubt=False))
