@@ -72,7 +72,7 @@ def test_what_is_assumed_of_many_workspaces_alike_is_worked_out_once():
     def steps(workspaces, median):
         names = [f"team-{number}" for number in range(workspaces)]
         write([row for name in names for row in rows_of(1, name)])
-        job = job_of(workspaces={name: {} for name in names}, simulator={"latency": {"median": median}})
+        job = job_of(workspaces={name: {} for name in names}, simulator={"latency": {"median": median, "sigma": median}})
         return lines_run(lambda: planned(job), "core/scheduling/expected.py")
 
     one, thirty = steps(1, 0.0101), steps(30, 0.0102)
