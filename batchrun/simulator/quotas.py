@@ -159,7 +159,7 @@ class Growth:
 
     def wait(self, now: float, patience: float) -> float | None:
         """Seconds until a call may go that comes now, or None where that is more than its *patience*."""
-        self._at(now)
+        self._come_to(now)
         while self._is_full(self._first_with_room):
             self._first_with_room += 1
         seconds = max(0.0, self._first_with_room * self._period - now)
@@ -167,16 +167,15 @@ class Growth:
 
     def count(self, now: float) -> None:
         """Count a call that was told how long to wait at *now*."""
-        place = max(self._at(now), self._first_with_room)
-        self._calls[place] = self._calls.get(place, 0) + 1
+        self._come_to(now)
+        self._calls[self._first_with_room] = self._calls.get(self._first_with_room, 0) + 1
 
-    def _at(self, now: float) -> int:
-        """The period that *now* is in; those before the last are forgotten."""
+    def _come_to(self, now: float) -> None:
+        """Have no call go in a period that is over; those before the last are forgotten."""
         place = int(now // self._period)
         self._first_with_room = max(self._first_with_room, place)
         for old in [one for one in self._calls if one < place - 1]:
             del self._calls[old]
-        return place
 
     def _is_full(self, place: int) -> bool:
         return self._calls.get(place, 0) >= max(self._floor, math.floor(self._factor * self._calls.get(place - 1, 0)))
