@@ -45,7 +45,7 @@ class Affording:
             take_up(job, self._purses, directory)
         Bookkeeper(directory, each_purse(self._purses), wall_time=begins_at.timestamp).look_in()
 
-    def obstacles(self, prospects: Iterable[Prospect]) -> Iterator[Obstacle]:
+    def obstacles(self, prospects: Sequence[Prospect]) -> Iterator[Obstacle]:
         """Each budget that would not suffice."""
         for purse in each_purse(self._purses):
             outlays = self._outlays(purse, prospects)
@@ -54,7 +54,7 @@ class Affording:
                 yield Obstacle(f"workspace {each.workspace}, {each.model}", each.rows, said, price_wanted(each.model))
             yield from self._spent(purse, [outlay for outlay in outlays.values() if outlay is not None])
 
-    def notes(self, prospects: Iterable[Prospect]) -> Iterator[str]:
+    def notes(self, prospects: Sequence[Prospect]) -> Iterator[str]:
         """What of each budget would be spent, where it suffices."""
         for purse in each_purse(self._purses):
             outlays = [outlay for outlay in self._outlays(purse, prospects).values() if outlay is not None]
