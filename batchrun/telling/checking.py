@@ -89,7 +89,9 @@ class _Check:
         return described or {}
 
     def _modes(self) -> None:
-        for path in sorted([self._directory, *self._directory.rglob("*")]):
+        # It may itself be a link, to where there is room.
+        self._mode(self._directory, self._directory.stat().st_mode)
+        for path in sorted(self._directory.rglob("*")):
             # A report that is made meanwhile has put in place what it wrote.
             with suppress(FileNotFoundError):
                 self._mode(path, path.stat(follow_symlinks=False).st_mode)

@@ -191,6 +191,17 @@ def test_a_run_directory_may_itself_be_a_link_to_where_there_is_room(tmp_path):
     assert len(entries(tmp_path / "disk")) == 8
 
 
+def test_a_run_directory_that_is_itself_a_link_is_whole_to_a_check_which_mends_the_mode_of_what_it_leads_to(done):
+    """It was told to be damage, which a person was to remove, though runs go on in it."""
+    run, place = done / "run", done / "elsewhere"
+    run.rename(place)
+    run.symlink_to(place)
+    assert checked(run, repair=False).findings == []
+    place.chmod(0o755)
+    assert [(each.place, each.mended) for each in checked(run, repair=True).findings] == [(".", True)]
+    assert place.stat().st_mode & 0o777 == 0o700
+
+
 def test_files_of_another_user_are_refused_and_the_way_out_is_said(done):
     look_over(done / "run")
     with pytest.raises(RunDamagedError, match=f"belongs to user {os.geteuid()}, and this run to user 54321: .*chown"):
