@@ -9,6 +9,7 @@ from itertools import chain
 from batchrun.core.columns import width
 from batchrun.core.counted import counted
 from batchrun.core.ledger.totals import plain
+from batchrun.core.ledger.unlogged import unlogged
 from batchrun.core.money.reconcile_money import MoneyLine
 from batchrun.core.money.reconciliation import Line, Reconciliation, Sum
 from batchrun.report.amounts import amount
@@ -122,6 +123,8 @@ def _notes(found: Reconciliation) -> list[str]:
         notes += _of_no_money(found, total)
     if found.unreadable_attempts:
         notes.append(f"{counted(found.unreadable_attempts, 'line')} of attempts.log could not be read: doubt may be higher")
+    if found.unlogged_answers:
+        notes.append(f"attempts.log {unlogged(found.unlogged_answers)}: doubt may be higher")
     notes.append(
         "a bill has no request ids: sums by day, workspace, model and kind are compared, and whose a single call was cannot be told"
     )

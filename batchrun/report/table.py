@@ -10,6 +10,7 @@ from batchrun.core.counted import counted
 from batchrun.core.ledger.attribution import LANE, Attribution, Label
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Part, Totals
+from batchrun.core.ledger.unlogged import unlogged
 from batchrun.core.rows.reasons import no_rows
 from batchrun.report.amounts import amount
 from batchrun.report.drawn import ruled
@@ -126,6 +127,8 @@ def _notes(statement: Statement, total: Totals) -> list[str]:
         notes.append(f"{no_rows(statement.rejected_input)}: see rejected-input.jsonl")
     if statement.unreadable_attempts:
         notes.append(f"{counted(statement.unreadable_attempts, 'line')} of attempts.log could not be read: calls and doubt may be higher")
+    if statement.unlogged_answers:
+        notes.append(f"attempts.log {unlogged(statement.unlogged_answers)}: calls and doubt may be higher")
     if statement.openings_again:
         notes.append("attempts.log tells of calls twice: calls, retries and doubt are too high; batchrun check RUN --repair mends it")
     return notes

@@ -18,6 +18,7 @@ from batchrun.core.jobs import changes as job_changes
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.jobs.tables.tenants import AccountTable
 from batchrun.core.jobs.words import key_path, quoted, slip_of
+from batchrun.core.ledger.unlogged import unlogged
 from batchrun.core.model import Row
 from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.rows.reasons import Reason, no_rows, told
@@ -36,6 +37,7 @@ _MOST_SETTINGS = 64
 _WRAPPER = "extra_body"
 _HEEDED = PARAMETERS - {_WRAPPER}
 _UNWRAPPED = "write it beside the others: parameters = { enable_thinking = false }"
+_NOT_KNOWN = "what was called before beyond the entries is not known, and may have been billed without a doubt that covers it"
 _THEIRS = "their entries are", "they count as in doubt, their rows are"
 
 
@@ -60,8 +62,7 @@ def without_files(directory: Path, described: Mapping[str, Any]) -> Iterator[str
         gone = f"the run's name in {description}" if described else f"{description}"
         yield f"{gone} is gone: {why}; if there is a copy, it belongs there before the next call"
     if is_answered and not is_logged:
-        why = "what was called before beyond the entries is not known, and may have been billed without a doubt that covers it"
-        yield f"{log} is gone: {why}; if there is a copy, its lines belong before those of the new one"
+        yield f"{log} is gone: {_NOT_KNOWN}; if there is a copy, its lines belong before those of the new one"
 
 
 def unnamed(source: Source, described: Mapping[str, Any]) -> Iterator[str]:
@@ -172,6 +173,10 @@ def left(past: Past, held: int, directory: Path) -> Iterator[str]:
         its, row = ("its entry is", "it counts as in doubt, its row is") if past.lost == 1 else _THEIRS
         then = "held" if held else "asked again"
         yield f"{counted(past.lost, 'call was', 'calls were')} answered, and {its} gone ({why}): {row} {then}"
+    if past.unlogged and _holds_any(directory / LOG):
+        why = "it is older than they are, or lines were taken out"
+        then = "if there is a copy that does, it belongs there before the next call"
+        yield f"{directory / LOG} {unlogged(past.unlogged)} ({why}): {_NOT_KNOWN}; {then}"
     if past.untold:
         unreadable = "the latest opening did not end well, and lines of its attempts.log cannot be read"
         why = "a machine was lost" if past.machine_was_lost else unreadable

@@ -244,6 +244,7 @@ def _past(
     plan = past.plan.copy()
     if retry_rejected:
         plan.retry_rejected()
+    past.unlogged = past.calls.unlogged()
     rows: dict[tuple[str, str], None] = {}
     # Counted anew: what is kept of an earlier opening's reader has its counts.
     past.lost = 0

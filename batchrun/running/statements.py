@@ -100,8 +100,12 @@ def read_statement(
 
 def _closed(account: Account, fold: Fold, holder: str | None) -> Statement:
     """Close a *fold* of what was read while *holder* held the run, if it does so still: between two holders there may be a kill."""
-    under_way = holder is not None and run_directory.holder(account.directory) == holder
-    return fold.close(account.rows, under_way=under_way)
+    still = run_directory.holder(account.directory)
+    statement = fold.close(account.rows, under_way=holder is not None and still == holder)
+    if holder is not None or still is not None:
+        # The log is read first, and entries of later calls after it.
+        statement.unlogged_answers = 0
+    return statement
 
 
 def write_usage(directory: Path, statement: Statement) -> None:

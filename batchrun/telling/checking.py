@@ -18,6 +18,7 @@ from batchrun.core.ledger.entry import Entry, NotAnEntryError
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.totals import Totals
+from batchrun.core.ledger.unlogged import unlogged
 from batchrun.core.rows.names import id_digest
 from batchrun.edge import history, mending, run_directory
 from batchrun.edge.trust import LINK, PACKED, is_packed
@@ -222,6 +223,8 @@ class _Check:
     def _close(self) -> None:
         told: dict[str, dict[str, int]] | None = self._described.get("rows")
         rows = {(name, model): count for name, models in (told or {}).items() for model, count in models.items()}
+        if (self._directory / LOG).exists() and (answers := self._fold.calls.unlogged()):
+            self._tell(LOG, f"{unlogged(answers)}: calls and doubt may be higher", damage=False)
         lost = [doubtful.started for doubtful in self._fold.calls.in_doubt() if doubtful.why == Calls.MISSING]
         for started in lost[:_SHOWN]:
             call = f"the call {started.name} for {started.workspace} {started.row_id} was answered"

@@ -236,6 +236,19 @@ def test_a_folder_whose_name_another_system_wrote_is_no_damage_and_its_answers_a
     assert checked(tmp_path / "run", repair=False).whole
 
 
+@pytest.mark.parametrize("part", [slice(9), slice(-9, None)])
+def test_a_log_that_tells_of_some_calls_only_is_told(tmp_path, part):
+    made_run(tmp_path / "run")
+    log = tmp_path / "run" / "attempts.log"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[part]))
+    answers = read_statement(tmp_path / "run").unlogged_answers
+    assert answers
+    told = [
+        (each.place, each.what, each.damage) for each in checked(tmp_path / "run", repair=False).findings if "does not tell" in each.what
+    ]
+    assert told == [("attempts.log", f"does not tell of the calls of {answers} answers: calls and doubt may be higher", False)]
+
+
 def test_a_torn_tail_is_told_and_mended_without_being_damage(tmp_path):
     made_run(tmp_path / "run")
     with (tmp_path / "run" / "sales" / "results.jsonl").open("ab") as file:

@@ -110,10 +110,11 @@ def test_reasks_are_shown_with_what_they_cost():
 
 
 def test_lines_that_were_no_row_or_could_not_be_read_are_told_below():
-    statement = stated(("legal", "qwen-plus", Totals(answered=1)), rejected_input=1200, unreadable_attempts=2)
-    first, second = table(statement).splitlines()[-2:]
+    statement = stated(("legal", "qwen-plus", Totals(answered=1)), rejected_input=1200, unreadable_attempts=2, unlogged_answers=1)
+    first, second, third = table(statement).splitlines()[-3:]
     assert first == "1,200 input lines are no row: see rejected-input.jsonl"
     assert second.startswith("2 lines of attempts.log could not be read")
+    assert third == "attempts.log does not tell of the calls of 1 answer: calls and doubt may be higher"
 
 
 def test_a_run_of_nothing_has_a_table_too():

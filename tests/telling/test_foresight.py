@@ -22,7 +22,7 @@ from batchrun.core.money.books import Books, Part
 from batchrun.edge import run_directory
 from batchrun.edge.latest import latest_lines
 from batchrun.report.forecast import forecast_table
-from batchrun.running.one_run import Wishes, run_blocking
+from batchrun.running.one_run import Wishes, read_statement, run_blocking
 from batchrun.telling import expecting
 from batchrun.telling.foresight import look_ahead
 from tests.steps import lines_run
@@ -378,6 +378,25 @@ def test_answers_whose_entries_are_gone_and_a_log_that_is_are_told_before_they_a
     run_blocking(job, Wishes(dotenv=None, page=None))
     Path("run/attempts.log").unlink()
     assert [note for note in planned(job).notes if note.startswith("run/attempts.log is gone: ")]
+
+
+def test_a_log_that_is_older_than_the_answers_beside_it_is_told_by_a_plan_and_by_the_run_and_by_none_while_it_is_held():
+    """Of a run that was copied as it went on, log first, neither said that calls were missing: what they cost was in no doubt."""
+    write(rows_of(5))
+    job, notes = job_of(workspaces={"legal": {}}), list[str]()
+    run_blocking(job, Wishes(dotenv=None, page=None))
+    log = Path("run/attempts.log")
+    log.write_bytes(b"".join(line for line in log.read_bytes().splitlines(keepends=True) if b"1-4" not in line and b"1-5" not in line))
+    with run_directory.locked(Path("run")):
+        assert not [note for note in planned(job).notes if "does not tell" in note], "they may have come since it was read"
+        assert read_statement("run").unlogged_answers == 0
+    said = "run/attempts.log does not tell of the calls of 2 answers (it is older than they are, or lines were taken out): what was called"
+    assert [note.startswith(said) for note in planned(job).notes if "does not tell" in note] == [True]
+    assert run_blocking(job, Wishes(dotenv=None, page=None, note=notes.append)).statement.unlogged_answers == 2
+    assert [note.startswith(said) for note in notes if "does not tell" in note] == [True]
+    assert read_statement("run").unlogged_answers == 2
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[-1:]))
+    assert [note for note in planned(job).notes if note.startswith("run/attempts.log does not tell of the calls of 5 answers (")]
 
 
 def test_latencies_and_lengths_are_learnt_from_the_ledger():

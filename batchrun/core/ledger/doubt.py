@@ -32,6 +32,7 @@ from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.glancing import Blocks, Glancing, UnderWay
 from batchrun.core.ledger.lost_lines import Opening
 from batchrun.core.ledger.numbered import FOUND, WRITTEN, Attempts, Numbered
+from batchrun.core.ledger.unlogged import Unlogged
 from batchrun.core.ledger.usual import Began, UsualAnswer
 from batchrun.core.rows.names import row_crc
 
@@ -82,6 +83,7 @@ class Calls:
         """The latest opening that a line tells of."""
         self.openings_again = 0
         """Lines that begin an opening and had stood in the log before."""
+        self._unlogged = Unlogged()
         self._openings: set[Opened] = set()
 
     def take(self, lines: Iterable[Line]) -> Iterator[Call]:
@@ -143,8 +145,7 @@ class Calls:
 
     def are_new(self, answers: Iterable[UsualAnswer]) -> bool:
         """Whether nothing is known yet of the calls that brought *answers*."""
-        under_way = self._open
-        return not under_way or under_way.keys().isdisjoint([each.name for each in answers])
+        return not self._open or self._open.keys().isdisjoint([each.name for each in answers])
 
     def answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> bool:
         """Take in answers that `are_new`, from start to entry; False where there is no place for one."""
@@ -195,6 +196,11 @@ class Calls:
         if self._boot is None or not self._present.lost_its_end(self._boot):
             return 0, False
         return sum(1 for _ in self._present.untold()), self._present.boot != self._boot
+
+    def unlogged(self) -> int:
+        """How many answers no line of attempts.log tells of, nor can have told of, once all is taken in."""
+        promised = (each.started.name for each in self.in_doubt_by_the_log() if each.why == self.UNTOLD)
+        return self._unlogged.beyond(promised, self.unreadable)
 
     def _exhaust(self, lines: Iterable[Line]) -> None:
         deque(self._take(lines), maxlen=0)
@@ -274,6 +280,8 @@ class Calls:
             started = found[0]
             if (started.workspace, started.row_id) == (entry.workspace, entry.id):
                 self._told[started.name] = self._open.pop(started.name)[0]
+        if attempts is None or not attempts.marks[number]:
+            self._unlogged.look_at(entry, attempts, number)
         if attempts is not None:
             attempts.marks[number] = FOUND
 

@@ -159,6 +159,7 @@ class Fold:
         statement = self._statement
         statement.under_way = int(under_way)
         statement.unreadable_attempts = self.calls.unreadable
+        statement.unlogged_answers = self.calls.unlogged()
         statement.openings_again = self.calls.openings_again
         only_lanes = self._groups.attribution.by == LANE
         lanes = self._groups.attribution.groups if only_lanes else self._groups.attribution.collapsed(LANE).groups

@@ -26,6 +26,8 @@ class Statement:
     """Input lines that were no row."""
     unreadable_attempts: int = 0
     """Lines of attempts.log that could not be read: calls and doubt may be higher by as many."""
+    unlogged_answers: int = 0
+    """Of which attempts.log does not tell that they were called: calls and doubt may be higher, by how much nobody knows."""
     openings_again: int = 0
     """Openings that attempts.log tells of again, being put together of parts that overlap: calls, retries and doubt are too high."""
     under_way: int = 0
@@ -47,6 +49,7 @@ class Statement:
         self.lanes = in_order(self.lanes)
         self.rejected_input += other.rejected_input
         self.unreadable_attempts += other.unreadable_attempts
+        self.unlogged_answers += other.unlogged_answers
         self.openings_again += other.openings_again
         self.under_way += other.under_way
         self.attribution.add(other.attribution)
@@ -90,6 +93,7 @@ class Statement:
             "name": self.name,
             "rejected_input": self.rejected_input,
             "unreadable_attempts": self.unreadable_attempts,
+            "unlogged_answers": self.unlogged_answers,
             "openings_again": self.openings_again,
             "under_way": bool(self.under_way),
             "total": self.total().as_json(),

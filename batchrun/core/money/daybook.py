@@ -93,6 +93,7 @@ class Daybook:
         self.undated_tokens = 0
         """Of entries that do not tell when their call was made."""
         self.unreadable_attempts = 0
+        self.unlogged_answers = 0
 
     def attempts(self, lines: Iterable[Line]) -> None:
         """Take in a run's attempts.log."""
@@ -121,6 +122,7 @@ class Daybook:
         for started, _, ended in self.calls.in_doubt():
             self._doubt(started, started.at + LONGEST if ended is None else ended.at)
         self.unreadable_attempts += self.calls.unreadable
+        self.unlogged_answers += self.calls.unlogged()
         self.calls = Calls()
 
     def days(self) -> tuple[date, date] | None:

@@ -97,6 +97,7 @@ def _begun(
         unreadable=[f"{each.file}, line {each.line}: {each.why}" for each in bill.unreadable],
         undated_tokens=book.undated_tokens,
         unreadable_attempts=book.unreadable_attempts,
+        unlogged_answers=book.unlogged_answers,
         lines_again=dict(bill.again),
         lines_otherwise={file: count for file, count in bill.otherwise.items() if count},
         others_allowed=others_allowed,

@@ -112,6 +112,7 @@ class Reconciliation:
     """Bill lines that should be and cannot be understood: place and reason."""
     undated_tokens: int
     unreadable_attempts: int
+    unlogged_answers: int
     lines_again: dict[str, int] = field(default_factory=dict)
     """Bill lines that stand in an export named before theirs, and count once: by file."""
     lines_otherwise: dict[str, int] = field(default_factory=dict)
@@ -159,6 +160,7 @@ class Reconciliation:
             "lines_otherwise": self.lines_otherwise,
             "undated_tokens": self.undated_tokens,
             "unreadable_attempts": self.unreadable_attempts,
+            "unlogged_answers": self.unlogged_answers,
             "others_allowed": self.others_allowed,
         }
 

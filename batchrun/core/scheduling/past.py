@@ -29,6 +29,8 @@ class Past:
         """Calls that the latest opening may have made, and that no line tells of."""
         self.machine_was_lost = False
         """With those; otherwise lines cannot be read."""
+        self.unlogged = 0
+        """Answers of which the log does not tell that they were called."""
         self.unknown = 0
         """Entries with fields of a newer version."""
 

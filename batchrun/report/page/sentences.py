@@ -190,6 +190,10 @@ SAID: dict[str, tuple[str, str]] = {
         "{n} {n:line|lines} of attempts.log could not be read: calls and doubt may be higher by as many.",
         "attempts.log 中有 {n} 行无法读取：调用与存疑可能再多出同样数目。",
     ),
+    "unlogged": (
+        "attempts.log does not tell of the calls of {n} {n:answer|answers}: calls and doubt may be higher.",
+        "attempts.log 中没有 {n} 个回答的调用记录：调用与存疑可能更多。",
+    ),
     "again": (
         "attempts.log was put together of parts that overlap: calls, retries and doubt are too high.",
         "attempts.log 由有重叠的部分拼成：调用、重试与存疑被重复计算，数值偏高。",

@@ -175,6 +175,8 @@ def _unread(subject: Subject, words: Words) -> Child:
     notes = []
     if subject.statement.unreadable_attempts:
         notes.append(h("p", words.say("unreadable", n=whole(subject.statement.unreadable_attempts)), class_="note"))
+    if subject.statement.unlogged_answers:
+        notes.append(h("p", words.say("unlogged", n=whole(subject.statement.unlogged_answers)), class_="note"))
     if subject.statement.openings_again:
         notes.append(h("p", words.say("again"), class_="note"))
     if subject.course.untimed:

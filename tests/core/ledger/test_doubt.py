@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
+from batchrun.core.ledger.attempts import Bound, Ended, Opened, Promise, Promised, ReadIn, Started
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.fold import Fold
@@ -78,6 +78,34 @@ def test_two_entries_of_one_attempt_and_an_entry_of_another_row_contradict_the_l
     assert [*calls.take([start(1), end(1)])]
     assert calls.wrong(entry(1, "s")) == "names the attempt 1-1, which was made for another row"
     assert calls.wrong(entry(7, "s")) is None, "the log's end may be lost"
+
+
+@pytest.mark.parametrize(
+    ("lines", "unlogged"),
+    [
+        ([Opened(1, "a"), start(1), start(2, "s"), end(2), ReadIn("a")], 2),
+        ([Opened(1, "a"), start(3, "t"), end(3), Opened(2, "a"), ReadIn("a")], 3),
+        ([ReadIn("a")], 4),
+        ([Opened(1, "a"), start(1), None, start(3, "t"), ReadIn("a")], 1),
+        ([Opened(1, "a"), *(start(number, row) for number, row in enumerate("rstu", 1)), ReadIn("a")], 0),
+    ],
+)
+def test_answers_that_no_line_tells_of_the_calls_of_are_counted_but_for_those_of_lines_that_cannot_be_read(lines, unlogged):
+    """A run that was copied while it went on had its log copied before its results: what else was called then was in no doubt."""
+    calls = Calls()
+    calls.take_all(lines)
+    for each in (*(entry(number, row) for number, row in enumerate("rstu", 1)), entry(5, "v", "rejected", None)):
+        calls.told(each)
+    assert calls.unlogged() == unlogged
+
+
+@pytest.mark.parametrize(("promised", "boot", "unlogged"), [(4, "b", 0), (3, "b", 0), (2, "b", 1), (3, "a", 3)])
+def test_answers_whose_lines_a_lost_machine_took_along_are_told_as_that_as_far_as_they_were_promised(promised, boot, unlogged):
+    calls = Calls()
+    calls.take_all([Opened(1, "a"), Promised((Promise(*LANE, promised + 1, 99, 99),), 5.0), start(1), ReadIn(boot)])
+    for number, row in enumerate("rstu", 1):
+        calls.told(entry(number, row))
+    assert calls.unlogged() == unlogged
 
 
 def test_a_number_that_is_no_attempts_sets_no_memory_aside():

@@ -73,7 +73,7 @@ def test_json_tells_each_amount_by_what_it_is_and_waste_and_savings_by_kind():
 
 def test_json_is_this_and_nothing_else():
     statement = two_workspaces()
-    statement.unreadable_attempts, statement.openings_again = 4, 1
+    statement.unreadable_attempts, statement.unlogged_answers, statement.openings_again = 4, 3, 1
     parts = {
         name: {
             "run": "run-id",
@@ -84,7 +84,7 @@ def test_json_is_this_and_nothing_else():
         }
         for name, models in (("sales", ["qwen-plus"]), ("法务", ["qwen-max", "qwen-plus"]))
     }
-    told = {"run": "run-id", "name": "night", "rejected_input": 2, "unreadable_attempts": 4, "openings_again": 1}
+    told = {"run": "run-id", "name": "night", "rejected_input": 2, "unreadable_attempts": 4, "unlogged_answers": 3, "openings_again": 1}
     assert statement.as_json() == told | {"total": statement.total().as_json(), "under_way": False, "workspaces": parts}
     assert [list(part["models"]) for part in parts.values()] == [["qwen-plus"], ["qwen-max", "qwen-plus"]]
 
@@ -100,7 +100,7 @@ def test_statements_add_up_lane_by_lane_and_by_all_that_was_asked():
 
     both, later = folded("first", ROWS[2], ROWS[0]), folded("second", ROWS[0], ROWS[1])
     both.add(later)
-    assert (both.run, both.rejected_input, both.unreadable_attempts) == ("first", 6, 2)
+    assert (both.run, both.rejected_input, both.unreadable_attempts, both.unlogged_answers) == ("first", 6, 2, 2)
     assert {lane: (totals.answered, totals.pending) for lane, totals in both.lanes.items()} == {
         LANES[2]: (1, 4),
         LANES[1]: (1, 4),
