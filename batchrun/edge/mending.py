@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,25 +45,36 @@ def put_aside(path: Path, sync_directory: Callable[[Path], None]) -> None:
 
 
 def make_anew(path: Path, kept: Iterable[bytes], aside: Iterable[bytes], sync_directory: Callable[[Path], None]) -> None:
-    """Put a file of the lines *kept* in the place of *path*; first of all *aside* is appended to the side file, and synced.
+    """Put a file of the lines *kept* in the place of *path*; before that, *aside* is appended to the side file, and synced.
 
-    Killed in between, it leaves the old file, and at worst the same lines in the side file twice.
+    Killed in between, it leaves the old file, and at worst the same lines in the side file twice. Where the disk is full, what was written
+    of either takes up no room.
     """
     beside = path.with_name(f".{path.name}.new")
     try:
-        _write(path.with_name(path.name + ASIDE), os.O_APPEND, aside)
         _write(beside, os.O_TRUNC, kept)
+        _write(path.with_name(path.name + ASIDE), os.O_APPEND, aside)
         sync_directory(path.parent)
         beside.replace(path)
         sync_directory(path.parent)
     except OSError as error:
         raise LedgerError(f"{path}: cannot be made anew: {error.strerror}; nothing is lost: the old file stands as it was") from None
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def _write(path: Path, how: int, lines: Iterable[bytes]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        for line in lines:
-            file.write(line if line.endswith(b"\n") else line + b"\n")
-        file.flush()
-        os.fsync(descriptor)
+    stood = os.fstat(descriptor).st_size
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for line in lines:
+                file.write(line if line.endswith(b"\n") else line + b"\n")
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        # Only now: a file that is closed writes what it still has, if it can.
+        with suppress(OSError):
+            os.truncate(path, stood)
+        raise

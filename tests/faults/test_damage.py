@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchrun.cli import batchrun
-from batchrun.core.errors import JobError, RunDamagedError, RunInUseError
+from batchrun.core.errors import JobError, LedgerError, RunDamagedError, RunInUseError
 from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Reply, Row, Usage
@@ -22,6 +22,7 @@ from batchrun.edge.ledger import Files, Ledger
 from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
+from tests.edge.test_run_directory import files_no_larger_than
 from tests.faults.damage import DAMAGE
 from tests.faults.made_run import ROWS, WORKSPACES, made_run
 
@@ -99,6 +100,21 @@ def test_an_answer_behind_a_byte_order_mark_stays_one_once_that_is_taken_off(tmp
 
 def content_lines(content):
     return Counter(line.removeprefix(b"\xef\xbb\xbf") for line in content.splitlines())
+
+
+@pytest.mark.parametrize(("aside", "room"), [(b"", 1000), (b"x" * 50_000 + b"\n", 50_100)])
+def test_a_repair_that_the_disk_has_no_room_for_leaves_all_as_it_was_and_takes_up_no_room(tmp_path, aside, room):
+    """Half of a large file stood there under a name that nobody looks for, and the disk stayed full."""
+    made_run(tmp_path / "run")
+    DAMAGE["a line is cut in its middle"](tmp_path / "run")
+    side = tmp_path / "run" / WORKSPACES[0] / "results.jsonl.damaged"
+    side.write_bytes(aside)
+    before = state(tmp_path / "run")
+    with files_no_larger_than(room), pytest.raises(LedgerError, match="cannot be made anew: File too large; nothing is lost"):
+        checked(tmp_path / "run", repair=True)
+    assert state(tmp_path / "run") == before
+    assert checked(tmp_path / "run", repair=True).whole
+    assert side.read_bytes().startswith(aside)
 
 
 @pytest.mark.parametrize("kind", sorted(LEFT))
