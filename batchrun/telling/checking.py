@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.core.counted import counted
-from batchrun.core.errors import RunDamagedError, RunTooNewError
+from batchrun.core.errors import LedgerError, RunDamagedError, RunTooNewError, said_by
 from batchrun.core.ledger.attempts import Opened, read_attempt
 from batchrun.core.ledger.digests import Digests
 from batchrun.core.ledger.doubt import Calls
@@ -39,8 +39,11 @@ def checked(directory: Path, *, repair: bool) -> Checked:
     """
     run_directory.must_hold(directory, "run.json", LOG)
     run_directory.refuse_pipes(directory)
-    with run_directory.locked(directory) if repair else run_directory.kept_still(directory):
-        return _Check(directory, repair=repair).made()
+    try:
+        with run_directory.locked(directory) if repair else run_directory.kept_still(directory):
+            return _Check(directory, repair=repair).made()
+    except OSError as error:
+        raise LedgerError(f"{error.filename or directory}: cannot be looked at: {said_by(error)}") from None
 
 
 class _Check:

@@ -22,6 +22,7 @@ from batchrun.edge.ledger import Files, Ledger
 from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
+from tests.edge.rights import open_to_all, somebody_who_is_not_root
 from tests.edge.test_run_directory import files_no_larger_than
 from tests.faults.damage import DAMAGE
 from tests.faults.made_run import ROWS, WORKSPACES, made_run
@@ -396,6 +397,20 @@ def test_a_file_that_goes_away_while_a_run_is_checked_is_nothing_to_tell(tmp_pat
     listed = Path.rglob
     monkeypatch.setattr(Path, "rglob", lambda path, pattern: [*listed(path, pattern), path / ".report.html.new"])
     assert checked(tmp_path / "run", repair=False).findings == []
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o000])
+def test_a_folder_of_a_run_that_cannot_be_looked_into_is_named_with_the_way_out(mode):
+    """A check had ended as by a bug of its own, and a report named the whole run."""
+    with open_to_all() as folder, somebody_who_is_not_root():
+        made_run(folder / "run")
+        (closed := folder / "run" / WORKSPACES[1]).chmod(mode)
+        try:
+            for looks in (lambda: checked(folder / "run", repair=False), lambda: read_statement(folder / "run")):
+                with pytest.raises(LedgerError, match=r"/run/sales/\w+\.jsonl: cannot be .*Permission denied: it is to be given \(chown\)"):
+                    looks()
+        finally:
+            closed.chmod(0o700)
 
 
 def test_a_file_of_another_user_is_told_where_its_mode_can_not_be_mended(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from batchrun.core.errors import LedgerError, RunDamagedError
+from batchrun.core.errors import LedgerError, RunDamagedError, said_by
 from batchrun.core.ledger.folders import written_in
 
 NO_FILE = "is a pipe, a socket or a device, and no file of a run: remove it"
@@ -31,7 +31,7 @@ def workspace_directories(directory: Path) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise LedgerError(f"{directory}: cannot be read: {error.strerror}") from None
+        raise LedgerError(f"{error.filename or directory}: cannot be read: {said_by(error)}") from None
 
 
 def refuse_pipes(directory: Path) -> None:
