@@ -46,11 +46,12 @@ def reconciled(
         if (other := seen.setdefault(described["run"], directory)) is not directory:
             raise JobError(f"{directory}: holds the same run as {other}: its calls would be counted twice; name one of them")
         workspaces |= set(described["rows"])
+        holder = run_directory.holder(directory)
         read_into(directory, book)
         if book.calls.openings_again:
             what = "was put together of parts that overlap, and what stands there twice would be counted twice"
             raise RunDamagedError(f"{directory / LOG}: {what}: batchrun check {quote(str(directory))} --repair takes it out")
-        book.end_run()
+        book.end_run(is_still=holder is None and run_directory.holder(directory) is None)
     unknown = {name for names in ids.values() for name in names} - workspaces - book.workspaces
     if unknown:
         raise JobError(f"--id: the runs have no workspace {', '.join(sorted(unknown))}; they have {', '.join(sorted(workspaces))}")

@@ -117,12 +117,12 @@ class Daybook:
         """What contradicts the calls in *entry*."""
         return self.calls.wrong(entry)
 
-    def end_run(self) -> None:
-        """What is in doubt in the run is booked; another run may follow."""
+    def end_run(self, *, is_still: bool = True) -> None:
+        """What is in doubt in the run is booked; another run may follow. Unless it *is_still*, entries came after its log was read."""
         for started, _, ended in self.calls.in_doubt():
             self._doubt(started, started.at + LONGEST if ended is None else ended.at)
         self.unreadable_attempts += self.calls.unreadable
-        self.unlogged_answers += self.calls.unlogged()
+        self.unlogged_answers += self.calls.unlogged() if is_still else 0
         self.calls = Calls()
 
     def days(self) -> tuple[date, date] | None:

@@ -272,6 +272,19 @@ def test_an_unreadable_line_keeps_it_open_and_other_lines_do_not():
     assert result.unreadable == ["bill.csv, line 9: day '?'"]
 
 
+@pytest.mark.parametrize(("is_still", "unlogged"), [(True, 1), (False, 0)])
+def test_answers_of_which_a_log_does_not_tell_that_they_were_called_are_told_unless_they_may_have_come_since_it_was_read(
+    is_still, unlogged
+):
+    book = Daybook(CHINA)
+    book.entries([entry(Usage(100, 20), attempt="1-1")])
+    book.end_run(is_still=is_still)
+    result = found(book, *EXACT)
+    assert (result.closes, result.as_json()["unlogged_answers"]) == (True, unlogged)
+    told = "attempts.log does not tell of the calls of 1 answer: doubt may be higher"
+    assert (told in reconciliation_table(result)) == bool(unlogged)
+
+
 DAYS = [DAY + timedelta(days=number) for number in range(4)]
 EXPORTED = st.lists(st.tuples(st.sampled_from(DAYS), st.integers(1, 3)), max_size=12)
 
