@@ -2,8 +2,8 @@
 
 Everything that a large or long run keeps is kept here at once, and of next to nothing: checkpoints while it is written, an index, what a
 second process reads ahead. Openings are killed, asked to stop once or twice, find the disk full, are two at a time, or lose their second
-process. Between them lines are left half written, and what is kept is lost, cut, changed, or replaced by what was kept before. In the end
-no row is lost or answered twice, and the bill is statement and doubt.
+process. Between them lines are left half written, what is kept is lost, cut, changed, or replaced by what was kept before, and a copy takes
+the run's place. In the end no row is lost or answered twice, and the bill is statement and doubt.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Openings:
 
     def harm(self) -> str:
         """Do something to what the opening left; what."""
-        harm = self._dice.choice((self._half_a_line, self._lost, self._cut, self._changed, self._as_before, self._nothing))
+        harm = self._dice.choice((self._half_a_line, self._lost, self._cut, self._changed, self._as_before, self._copied, self._nothing))
         harm()
         return harm.__name__[1:]
 
@@ -143,6 +143,13 @@ class Openings:
                 shutil.copy(before, path)
             else:
                 shutil.copy(path, before)
+
+    def _copied(self) -> None:
+        """Put a copy in the place of the run, as from another disk: files of other numbers, of now, and open to others."""
+        if self._run.exists():
+            shutil.copytree(self._run, copy := self._home / "copy", copy_function=shutil.copyfile)
+            shutil.rmtree(self._run)
+            copy.rename(self._run)
 
     def _nothing(self) -> None:
         pass
