@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from tests.end_to_end.test_run import BATCHRUN
 from tests.faults.children import ROOT
-from tests.faults.inject import Point, budgeted_job, goes_on
+from tests.faults.inject import Point, budgeted_job, goes_on, run, small_job
 from tests.faults.points import struck
+from tests.peers.peer import program
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,18 @@ def test_a_run_whose_books_cannot_be_kept_says_so_before_any_call_and_goes_on(tm
     assert (ended.struck, ended.code, ended.called) == (True, 4, False)
     assert "the books of budgets cannot be kept" in ended.said
     goes_on(tmp_path)
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_run_whose_share_is_unplugged_is_told_as_that_by_its_plan_as_by_the_run(tmp_path, command):
+    """A plan had ended as by a bug of its own."""
+    job = small_job(tmp_path)
+    assert run(tmp_path).code == 0
+    strikes = ["-P", str(tmp_path / "run"), "-e", "trace=openat,newfstatat", "-e", "inject=openat,newfstatat:error=ENOTCONN"]
+    tracer = [program("strace", "strace"), "-f", "-qq", "-o", str(tmp_path / "strace.log"), *strikes]
+    done = subprocess.run([*tracer, *BATCHRUN, command, str(job)], cwd=ROOT, capture_output=True, text=True, check=False)
+    why = "cannot be used as a run directory: Transport endpoint is not connected; give the job another output, or mend this one"
+    assert (done.returncode, done.stderr) == (4, f"batchrun: {tmp_path}/run: {why}\n")
 
 
 def test_the_full_form_strikes_forks_of_one_process_and_each_goes_on():

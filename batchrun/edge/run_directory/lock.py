@@ -51,13 +51,18 @@ def locked(directory: Path) -> Iterator[Path]:
 
 
 def refuse_a_file(directory: Path) -> None:
-    """Raise the JobError of `locked` where *directory*, which need not be there, is a file or leads through one. Nothing is made."""
+    """Raise the error of `locked` where *directory*, which need not be there, is a file or leads through one. Nothing is made.
+
+    So where its disk does not let it be looked at; what this user may not do is told by whoever reads there.
+    """
     try:
         is_one = stat.S_ISDIR(directory.stat().st_mode)
     except NotADirectoryError:
         is_one = False
-    except OSError:
-        return
+    except OSError as error:
+        if error.errno in _NO_PLACE:
+            return
+        raise LedgerError(_unusable(directory, _of_what(error))) from None
     if not is_one:
         raise JobError(_unusable(directory, os.strerror(errno.ENOTDIR)))
 
