@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,6 @@ from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.ledger.usage_fields import read_usage
-from batchrun.core.limits.estimates import Estimate
 from batchrun.core.limits.quota import Quota
 from batchrun.core.model import Row, Usage
 from batchrun.core.scheduling.expected import Expected, LaneKey, lognormal
@@ -25,8 +24,10 @@ from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.prospects import Obstacle
 from batchrun.edge import history
 from batchrun.edge.latest import latest_lines
+from batchrun.running.budgets import most_tokens
 from batchrun.running.opening import Opening
 from batchrun.running.planning import Learnt, lane_of, read_learnt
+from batchrun.running.terms import Terms, terms_of
 from batchrun.telling.costing import thinned
 from batchrun.telling.lengths import Lengths, lengths_of
 from batchrun.telling.obstacles import without_files
@@ -133,13 +134,14 @@ def expected_lane(
     rows = array("I", (row for row in opening.plan.rows(key) if row not in unfit))
     read = some_of(opening.source, rows, lanes=lanes)
     if answers:
-        output = math.fsum(each.usage.output_tokens for each in answers) / len(answers)
         latencies: Sequence[float] = sorted(each.seconds for each in answers)
         most = max(_LEAST_ANSWERS, min(_MOST_READ_AGAIN, _MOST_OF_ALL // lanes))
-        known = _asked(answers[-most:], opening, estimate)
-        times = sum(each.usage.input_tokens for each, _ in known) / max(1.0, sum(asked for _, asked in known)) if known else 1.0
+        known = [(answer, row, asked_of(row, estimate)) for answer, row in _with_rows(answers[-most:], opening)]
+        times = sum(each.usage.input_tokens for each, *_ in known) / max(1.0, sum(asked for *_, asked in known)) if known else 1.0
+        limit = most_tokens(job, workspace.name, model)
+        output = _means(answers)[1] * _kept((answer.usage.output_tokens, terms_of(row.model, row.body, limit)) for answer, row, _ in known)
         lengths = (lengths_of(measured(opening.source, read, estimate)) or Lengths(0.0, estimate.tokens_a_byte)).times(times)
-        costs, calls = _costs([(each.usage, times * asked + output) for each, asked in known]), thinned([each.usage for each in answers])
+        costs, calls = _costs([(each.usage, times * asked + output) for each, _, asked in known]), thinned([each.usage for each in answers])
     else:
         sample = sampled(job, workspace, model, opening.source, read, estimate)
         lengths, output, costs, calls = sample.lengths, sample.output, (1.0,), sample.calls
@@ -157,10 +159,24 @@ def expected_lane(
     return lane
 
 
-def _asked(answers: Sequence[_Answer], opening: Opening, estimate: Estimate) -> list[tuple[_Answer, float]]:
-    """*answers* with the input tokens that their rows' letters make; without those whose rows are not what they were."""
+def _means(answers: Sequence[_Answer]) -> tuple[float, float]:
+    """Tokens of input and of output, of one of them."""
+    count = max(1, len(answers))
+    return sum(each.usage.input_tokens for each in answers) / count, sum(each.usage.output_tokens for each in answers) / count
+
+
+def _with_rows(answers: Sequence[_Answer], opening: Opening) -> Iterator[tuple[_Answer, Row]]:
+    """*answers* with their rows, as the job asks them now; without those whose rows are not what they were."""
     read = ((each, opening.source.read(each.ordinal)) for each in answers)
-    return [(each, asked_of(row, estimate)) for each, row in read if isinstance(row, Row)]
+    return ((each, row) for each, row in read if isinstance(row, Row))
+
+
+def _kept(answers: Iterable[tuple[int, Terms]]) -> float:
+    """What share of answers of so many tokens is left where their rows are asked on these terms: max_tokens may have been lowered since."""
+    had, has = 0, 0
+    for tokens, terms in answers:
+        had, has = had + tokens, has + min(tokens, terms.most_output)
+    return has / had if had else 1.0
 
 
 def _costs(calls: Sequence[tuple[Usage, float]]) -> tuple[float, ...]:

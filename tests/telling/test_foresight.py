@@ -475,6 +475,25 @@ def test_what_is_taken_from_elsewhere_is_told_with_whose_answers_it_is_taken_for
     assert all_alike.startswith("answers are taken to take ")
 
 
+@pytest.mark.parametrize(
+    ("parameters", "tokens"),
+    [({}, 70), ({"max_tokens": 200}, 70), ({"max_tokens": 20}, 20), ({"max_tokens": 20, "n": 2}, 40), ({"max_completion_tokens": 7}, 7)],
+)
+def test_once_max_tokens_is_lowered_answers_are_taken_to_be_as_short_as_it_lets_them_be(parameters, tokens):
+    """They had been taken to be as long as those before, whatever a person did about it."""
+    write(rows_of(140))
+    left([entry(number) for number in range(40)])
+    told = planned(job_of(workspaces={"legal": {"parameters": parameters}}))
+    assert told.lanes[0].output_tokens == 100 * tokens
+
+
+def test_a_max_tokens_that_some_rows_have_shortens_no_others_answers():
+    rows = rows_of(140)
+    write([*rows[:20], *(row | {"parameters": {"max_tokens": 30}} for row in rows[20:40]), *rows[40:]])
+    left([entry(number, output=30 if number >= 20 else 70) for number in range(40)])
+    assert planned(job_of(workspaces={"legal": {}})).lanes[0].output_tokens == 100 * 50
+
+
 def test_failures_seen_in_the_log_cost_time_again():
     write(rows_of(140))
     log: list[dict[str, object]] = [{"opening": 1, "at": 0}]
