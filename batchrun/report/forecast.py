@@ -91,7 +91,7 @@ def _notes(forecast: Forecast) -> Iterator[str]:
 def _money(forecast: Forecast) -> Iterator[str]:
     """What the amounts are, and are not."""
     if forecast.cost:
-        yield "money is what these tokens cost at today's prices (batchrun prices), without calls that have to be made again"
+        yield "money is what these tokens cost at today's prices (batchrun prices), calls that are made again in them as often as so far"
     if unpriced := sorted({each.model for each in forecast.lanes if each.cost is None and each.rows}):
         rows = counted(forecast.unpriced_rows, "row")
         yield f"cost unknown: {rows} of {_names(unpriced)}: no price is known; prices can be given in [prices]"

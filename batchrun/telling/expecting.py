@@ -52,6 +52,17 @@ class _Answer(NamedTuple):
     usage: Usage
 
 
+class Again(NamedTuple):
+    """How many tokens all calls of rows had for one of those calls that brought their answers."""
+
+    input: float
+    output: float
+
+
+NO_MORE = Again(1.0, 1.0)
+"""Where nothing was billed and asked again."""
+
+
 @slotted
 class ExpectedLane:
     """What is known of a lane before it is forecast."""
@@ -68,15 +79,21 @@ class ExpectedLane:
     obstacles: tuple[Obstacle, ...] = ()
     """What its rows would be rejected over, by those that were read."""
     input_tokens: float = 0.0
+    """Of all its rows, each asked once."""
+    asked_again: Again = NO_MORE
 
     @property
     def key(self) -> LaneKey:
         """Workspace and model."""
         return self.plan.workspace, self.plan.model
 
+    def tokens(self) -> tuple[float, float]:
+        """Those of input and of output that all its rows take, what is asked again in it."""
+        return self.input_tokens * self.asked_again.input, self.output * self.plan.count * self.asked_again.output
+
     def a_row(self) -> float:
         """Tokens of one row, in the mean."""
-        return self.output + self.input_tokens / max(1, self.plan.count)
+        return math.fsum(self.tokens()) / max(1, self.plan.count)
 
 
 @slotted
@@ -152,11 +169,29 @@ def expected_lane(
         rows=rows,
         tokens=lambda ordinal: lengths.of(line_bytes(ordinal)) + output,
     )
-    expected = _with_shares(Expected(latencies, costs), seen.totals.get(key, Totals()), plan)
+    totals = seen.totals.get(key, Totals())
+    expected = _with_shares(Expected(latencies, costs, reask_costs=_reask_costs(totals, answers)), totals, plan)
     obstacles = (*without_files(job, key, len(rows), opening.source, read),)
     lane = ExpectedLane(plan, output, expected, told, calls, most_of(job, workspace, model, read), obstacles)
     lane.input_tokens = math.fsum(lengths.of(line_bytes(row)) for row in rows)
+    lane.asked_again = _again(totals, seen.answers.get(key, ()))
     return lane
+
+
+def _again(totals: Totals, answers: Sequence[_Answer]) -> Again:
+    """What calls were billed and made again, as answers are that did not fit, by *totals* of a log; *answers* are some of its own."""
+    last = totals.calls - totals.retries - totals.throttles - totals.reasks
+    if min(len(answers), last) < _LEAST_ANSWERS:
+        return NO_MORE
+    asked, answered = (last * each for each in _means(answers))
+    return Again(1.0 + totals.input_tokens / max(1.0, asked), 1.0 + totals.output_tokens / max(1.0, answered))
+
+
+def _reask_costs(totals: Totals, answers: Sequence[_Answer]) -> float:
+    """Tokens of a call whose answer did not fit, in terms of those of the *answers*."""
+    if not (totals.reasks and answers):
+        return 1.0
+    return (totals.reask_input_tokens + totals.reask_output_tokens) / totals.reasks / max(1.0, math.fsum(_means(answers)))
 
 
 def _means(answers: Sequence[_Answer]) -> tuple[float, float]:

@@ -127,8 +127,8 @@ def _told(
     help_for = helps(plans, expected, {lane.key: lane.a_row() for lane in running}, found)
     told = []
     for lane in sorted(lanes, key=lambda each: [*map(natural, each.key)]):
-        count = lane.plan.count
-        prospect = Prospect(*lane.key, count, round(lane.input_tokens), round(lane.output * count))
+        asked, answered = lane.tokens()
+        prospect = Prospect(*lane.key, lane.plan.count, round(asked), round(answered))
         if (foreseen := found.get(lane.key)) is not None:
             share = foreseen.holds.get(foreseen.limit, 0.0)
             prospect = replace(prospect, seconds=foreseen.ends_at, hold=foreseen.limit, share=share, help=help_for[lane.key])

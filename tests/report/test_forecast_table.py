@@ -43,7 +43,7 @@ def test_there_is_a_line_a_lane_and_a_total_with_chinese_names_in_line():
         "─" * 114,
         "total                 1,207  1,234,707     105  1,234.5679+  3.0000+                       2 h 01 min    Tue 00:01",
         "answers are taken to take 2 s",
-        "money is what these tokens cost at today's prices (batchrun prices), without calls that have to be made again",
+        "money is what these tokens cost at today's prices (batchrun prices), calls that are made again in them as often as so far",
         "cost unknown: 4 rows of qwen-max: no price is known; prices can be given in [prices]",
         "a note",
         "faster: legal qwen-plus: raise it",

@@ -512,6 +512,24 @@ def test_answers_that_tell_no_tokens_are_no_measure_of_those_to_come():
     assert told.assumed == ("answers are taken to take 3.0 s and to have 70 tokens, after its own answers so far",)
 
 
+def test_answers_that_did_not_fit_are_paid_for_as_often_as_so_far():
+    """Each is asked for again, and billed: of a run in which half of the rows were, a plan had told a third less than it took."""
+    write(rows_of(140))
+    log: list[dict[str, object]] = [{"opening": 1, "at": 0}]
+    for number in range(60):
+        start = {"workspace": "legal", "model": "qwen-plus", "id": f"legal-{number % 40}", "most": [1, 1]}
+        log.append({"start": f"1-{number}", "at": 0, **start})
+        usage = {"input_tokens": 80, "output_tokens": 63, "cached_tokens": 0, "reasoning_tokens": 0}
+        ended = {"verdict": "answered"} if number < 40 else {"verdict": "reasked", "usage": usage}
+        log.append({"end": f"1-{number}", "at": 3, **ended})
+    left([entry(number) for number in range(40)], attempts=log)
+    (lane,) = planned(job_of(workspaces={"legal": {}}, prices={"qwen-plus": {"tiers": {"input": 1, "output": 20}}})).lanes
+    assert lane.output_tokens == 100 * (70 + 63 / 2)
+    assert lane.input_tokens == pytest.approx(100 * (100 + 80 / 2), rel=0.05)
+    assert lane.cost is not None
+    assert lane.cost.amount == Decimal(lane.input_tokens + lane.output_tokens * 20) / 1_000_000
+
+
 @pytest.mark.parametrize("throttles", [0, 1, 3])
 def test_a_few_throttles_that_no_rate_was_found_from_are_no_quota_to_a_plan(throttles):
     """A fifth of the calls had a plan of a thousand rows say five hours and a half for thirteen minutes, limited by requests."""

@@ -33,6 +33,8 @@ class Expected:
     """Share of the calls that fail and are tried again."""
     throttled: float = 0.0
     reasked: float = 0.0
+    reask_costs: float = 1.0
+    """What those calls cost whose answers do not fit, in terms of one that brings an answer."""
 
     @property
     def latency(self) -> float:

@@ -125,10 +125,12 @@ class Rehearsal:
         ends = self._ends
         while ends and ends[0][0] <= until:
             _, number, ticket, result = heapq.heappop(ends)
-            if result is _ANSWER:
+            if result is _ANSWER or result is _REASKED:
                 # What was expected comes true, in the mean.
-                costs = self.expected[ticket.lane.key].costs
-                result = replace(_ANSWER, usage=Usage(round(ticket.paid * costs[draw(draw(number) >> 9) * len(costs) >> 32]), 0))
+                expected = self.expected[ticket.lane.key]
+                cost = expected.costs[draw(draw(number) >> 9) * len(expected.costs) >> 32]
+                cost *= 1.0 if result is _ANSWER else expected.reask_costs
+                result = replace(result, usage=Usage(round(ticket.paid * cost), 0))
             scheduler.settle(ticket, result, until, draw(number) / 2**32)
             scheduler.release(ticket)
             if not ticket.lane.left:

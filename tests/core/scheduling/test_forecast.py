@@ -84,6 +84,12 @@ def test_failures_that_were_seen_cost_calls_and_time_again():
     assert rough.ends_at == pytest.approx(smooth.ends_at / 0.7, rel=0.05)
 
 
+@pytest.mark.parametrize(("cost", "seconds"), [(1.0, 800), (2.0, 1000)])
+def test_answers_that_do_not_fit_take_as_much_of_a_token_quota_as_they_cost(cost, seconds):
+    plan = lane(rows=600, slots=64, pool_quota=Quota(tpm=6000), tokens=lambda _row: 100.0)
+    assert seen(plan, expected=Expected((2.0,), reasked=0.25, reask_costs=cost))["legal"].ends_at == pytest.approx(seconds, rel=0.05)
+
+
 def test_throttles_that_were_seen_slow_a_lane_whose_quota_nobody_knows():
     smooth = seen(lane(rows=1000))["legal"]
     assert seen(lane(rows=1000), expected=Expected((2.0,), throttled=0.05))["legal"].ends_at > smooth.ends_at
