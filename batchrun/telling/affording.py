@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from batchrun.core.counted import duration
@@ -13,6 +15,8 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Usage
 from batchrun.core.money.budget import LaneKey, Page, Purse, price_wanted, told
 from batchrun.core.money.outlays import Outlay, RunsOut, in_hours, runs_out, total
+from batchrun.core.scheduling.forecast import EXACT_ROWS
+from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.prospects import Obstacle, Prospect, after
 from batchrun.report.forecast import clock
 from batchrun.running.bookkeeping import Bookkeeper
@@ -54,6 +58,27 @@ class Affording:
                 yield Obstacle(f"workspace {each.workspace}, {each.model}", each.rows, said, price_wanted(each.model))
             yield from self._spent(purse, [outlay for outlay in outlays.values() if outlay is not None])
 
+    def tight(self, prospects: Sequence[Prospect], plans: Mapping[LaneKey, LanePlan]) -> Mapping[LaneKey, tuple[Purse, ...]]:
+        """The budgets that suffice, but not for as many calls at once as slots let go, each at the most that it may cost: to be rehearsed.
+
+        They are filled with what is left now, and paid from as *prospects* tell.
+        """
+        found: dict[LaneKey, tuple[Purse, ...]] = {}
+        if sum(plan.count for plan in plans.values()) > EXACT_ROWS:
+            return found  # Of that many the last few are slowed: the others are not held back.
+        for purse in each_purse(self._purses):
+            lanes = [each for each in prospects if each.key in plans and purse in self._purses[each.key]]
+            outlays = {each.key: outlay for each in lanes if (outlay := self._outlay(purse, each)) is not None}
+            most = max((outlay.most for outlay in outlays.values()), default=Decimal(0))
+            slots = sum({plan.workspace: plan.concurrency for lane, plan in plans.items() if lane in outlays}.values())
+            left = self._left(purse)
+            if most <= left - total([*outlays.values()]) < most * slots:
+                tokens = {each.key: max(1, each.input_tokens + each.output_tokens) for each in lanes}
+                a_token = {lane: outlay.amount / tokens[lane] for lane, outlay in outlays.items()}
+                filled = Purse(replace(purse.cap, amount=left, period=None), purse.most, partial(_by_tokens, a_token))
+                found |= {lane: (*found.get(lane, ()), filled) for lane in outlays}
+        return found
+
     def notes(self, prospects: Sequence[Prospect]) -> Iterator[str]:
         """What of each budget would be spent, where it suffices."""
         for purse in each_purse(self._purses):
@@ -64,10 +89,10 @@ class Affording:
     def _outlays(self, purse: Purse, prospects: Iterable[Prospect]) -> dict[Prospect, Outlay | None]:
         """What each lane that would run would have of a budget; None where it has no price in that."""
         running = (each for each in prospects if each.seconds is not None)
-        return {each: self._outlay(purse, each) for each in running if purse in self._purses[each.workspace, each.model]}
+        return {each: self._outlay(purse, each) for each in running if purse in self._purses[each.key]}
 
     def _outlay(self, purse: Purse, each: Prospect) -> Outlay | None:
-        lane, at = (each.workspace, each.model), self._begins_at.timestamp()
+        lane, at = each.key, self._begins_at.timestamp()
         cost = cost_of(each.input_tokens, each.output_tokens, self._calls[lane], lambda usage: purse.cost(lane, usage, at))
         prices = [purse.price(lane, bound, at) for bound in self._bounds[lane]]
         known = [price for price in prices if price is not None]
@@ -112,6 +137,10 @@ class Affording:
         )
         advice = f"raise it by about {wanted}, and by {most} for each call at once{wait}; {less}"
         yield Obstacle(cap.name, found.rows, said, advice)
+
+
+def _by_tokens(a_token: Mapping[LaneKey, Decimal], lane: LaneKey, usage: Usage, _at: float) -> Decimal:
+    return a_token[lane] * (usage.input_tokens + usage.output_tokens)
 
 
 def _round(amount: Decimal) -> Decimal:

@@ -20,7 +20,7 @@ from batchrun.core.jobs.hours import Hours
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.model import Money
 from batchrun.core.natural import natural
-from batchrun.core.scheduling.expected import Calendar, LaneKey
+from batchrun.core.scheduling.expected import Calendar, Foreseen, LaneKey
 from batchrun.core.scheduling.forecast import foresee
 from batchrun.core.scheduling.prospects import Forecast, Prospect, helps
 from batchrun.core.scheduling.retry import RetryPolicy
@@ -63,9 +63,11 @@ def look_ahead(
         ]
         rejected = (each for lane in lanes if lane.key not in parked for each in lane.obstacles)
         obstacles = (*wrong.parked(parked, counts), *wrong.unfitting(unfit), *rejected, *wrong.set_aside(opening, workspaces))
-        told = _priced(_told(job, workspaces, lanes, parked.keys(), begins_at, seen.learnt.pools), lanes, job, workspaces, begins_at)
+        told = _priced(_asked(lanes), lanes, job, workspaces, begins_at)
         calls = {lane.key: lane.calls for lane in lanes}
         affording = Affording(job, workspaces, directory, calls, {lane.key: lane.most.bounds for lane in lanes}, begins_at)
+        running = [lane for lane in lanes if lane.key not in parked and lane.plan.count]
+        told = _timed(told, job, workspaces, running, affording, begins_at, seen.learnt.pools)
         obstacles = (*obstacles, *affording.obstacles(told))
         affordable = (*affording.notes(told), *_beside_tokens(lanes))
         notes = tuple(note.replace(str(scratch or directory), str(directory)) for note in opening.notes)
@@ -112,28 +114,40 @@ def _borrow_spools(theirs: Path, ours: Path) -> None:
                 (ours / each.name).symlink_to(each.absolute())
 
 
-def _told(
-    job: Job, workspaces: Mapping[str, Workspace], lanes: Sequence[ExpectedLane], parked: Iterable[LaneKey], begins_at: datetime,
-    learnt: Mapping[str, Any],
-) -> tuple[Prospect, ...]:  # fmt: skip
-    standing = set(parked)
-    running = [lane for lane in lanes if lane.key not in standing and lane.plan.count]
-    plans, expected = [lane.plan for lane in running], {lane.key: lane.expected for lane in running}
-    policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max)
-    hours = {name: each.window for name, each in workspaces.items() if each.window is not None}
-    of_these = {lane.plan.workspace for lane in running}
-    calendar = Calendar({name: each for name, each in hours.items() if name in of_these}, begins_at.timestamp())
-    found = foresee(plans, expected, policy, calendar, learnt)
-    help_for = helps(plans, expected, {lane.key: lane.a_row() for lane in running}, found)
+def _asked(lanes: Iterable[ExpectedLane]) -> tuple[Prospect, ...]:
+    """How many rows and tokens each has."""
     told = []
     for lane in sorted(lanes, key=lambda each: [*map(natural, each.key)]):
         asked, answered = lane.tokens()
-        prospect = Prospect(*lane.key, lane.plan.count, round(asked), round(answered))
-        if (foreseen := found.get(lane.key)) is not None:
-            share = foreseen.holds.get(foreseen.limit, 0.0)
-            prospect = replace(prospect, seconds=foreseen.ends_at, hold=foreseen.limit, share=share, help=help_for[lane.key])
-        told.append(prospect)
+        told.append(Prospect(*lane.key, lane.plan.count, round(asked), round(answered)))
     return tuple(told)
+
+
+def _timed(
+    told: Sequence[Prospect], job: Job, workspaces: Mapping[str, Workspace], running: Sequence[ExpectedLane], affording: Affording,
+    begins_at: datetime, learnt: Mapping[str, Any],
+) -> tuple[Prospect, ...]:  # fmt: skip
+    """Each with when it would be done, and what limits it; without, where it is not *running*."""
+    plans, expected = {lane.key: lane.plan for lane in running}, {lane.key: lane.expected for lane in running}
+    policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max)
+    hours = {name: each.window for name, each in workspaces.items() if each.window is not None}
+    of_these = {workspace for workspace, _ in plans}
+    calendar = Calendar({name: each for name, each in hours.items() if name in of_these}, begins_at.timestamp())
+    found: dict[LaneKey, Foreseen] = {}
+    if tight := affording.tight(told, plans):
+        paid = [replace(plan, purses=tight.get(key, ())) for key, plan in plans.items()]
+        bounds = {lane.key: replace(lane.expected, bounds=(*lane.most.bounds,)) for lane in running}
+        found = foresee(paid, bounds, policy, calendar, learnt)
+    if plans.keys() - found.keys():  # What is tight may not suffice: what runs out is told by the lanes' whole time.
+        found = foresee([*plans.values()], expected, policy, calendar, learnt)
+    help_for = helps([*plans.values()], expected, {lane.key: lane.a_row() for lane in running}, found)
+    return tuple(
+        each if (foreseen := found.get(each.key)) is None
+        else replace(
+            each, seconds=foreseen.ends_at, hold=foreseen.limit, share=foreseen.holds.get(foreseen.limit, 0.0), help=help_for[each.key]
+        )
+        for each in told
+    )  # fmt: skip
 
 
 def _priced(

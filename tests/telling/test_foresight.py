@@ -12,6 +12,7 @@ import tempfile
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -630,13 +631,13 @@ def test_the_latest_lines_are_whole_ones(tmp_path):
 PRICED: dict[str, object] = {"qwen-plus": {"tiers": {"input": 1, "output": 1}}}
 
 
-def affordable(budget, *, rows=1000, job_name="job", more=(), window=None, **tables):
+def affordable(budget, *, rows=1000, job_name="job", more=(), window=None, parameters=MappingProxyType({"max_tokens": 200}), **tables):
     """The obstacles and notes of a plan whose rows cost 100 tokens each, of input and output, after what was answered so far."""
     write([*rows_of(rows), *more])
     left([entry(number, output=100) for number in range(20)])
     job = job_of(
         job={"name": job_name, "input": "in.jsonl", "output": "run"},
-        workspaces={"legal": {"concurrency": 4, "window": window, "budget": budget, "parameters": {"max_tokens": 200}}},
+        workspaces={"legal": {"concurrency": 4, "window": window, "budget": budget, "parameters": {**parameters}}},
         prices=PRICED,
         **tables,
     )
@@ -662,6 +663,16 @@ def test_a_budget_is_spent_by_no_rows_that_nobody_would_call():
         return float(note.split()[-2])
 
     assert 2 * spent({"endpoint": "public", "api_key_env": "NO_SUCH_KEY"}) == pytest.approx(spent({}), rel=0.1)
+
+
+@pytest.mark.parametrize(("amount", "limited_by"), [(1, "concurrency"), (0.03, "budget")])
+def test_a_budget_that_pays_for_fewer_calls_at_once_than_there_are_slots_is_told_as_what_limits(amount, limited_by):
+    """A row costs 0.0002 CNY, and has 0.005 set aside; "raise workspaces.legal.concurrency" had been told, and half of the time."""
+    told, wrong = affordable({"amount": amount, "max_tokens": 5000}, rows=120, parameters={})
+    assert wrong == []
+    assert told.lanes[0].limited_by == limited_by
+    at_once = (min(4, (amount - 0.004 - done * 0.000205) // 0.00502) for done in range(100))
+    assert told.seconds == pytest.approx(sum(3 / each for each in at_once), rel=0.1)
 
 
 def test_a_budget_that_does_not_says_when_and_with_how_many_rows_left_over():

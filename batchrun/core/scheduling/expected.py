@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 from batchrun.core.classes import value
 from batchrun.core.jobs.hours import Hours
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.scheduling.holds import Hold
 
 _STEPS = 1024
@@ -35,6 +36,8 @@ class Expected:
     reasked: float = 0.0
     reask_costs: float = 1.0
     """What those calls cost whose answers do not fit, in terms of one that brings an answer."""
+    bounds: Sequence[Bound] = ()
+    """What calls may cost at the most, each as likely as the others; some, where its plan has purses."""
 
     @property
     def latency(self) -> float:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from batchrun.core.limits.limiter import Limiter
-from batchrun.core.scheduling.lanes import Lane, Pool
+from batchrun.core.scheduling.lanes import Lane
 
 
 class Whose(StrEnum):
@@ -34,6 +34,8 @@ class What(StrEnum):
     """Pauses after refusals."""
     WINDOW = "window"
     """The hours in which it may be called."""
+    BUDGET = "budget"
+    """What is left of one pays for no more calls at once, each at the most that it may cost."""
 
 
 class Hold(NamedTuple):
@@ -48,6 +50,8 @@ def hold_of(lane: Lane, now: float) -> Hold | None:
     workspace = lane.workspace
     if not (lane.front or lane.undrawn):
         return None
+    if lane.short_of is not None:
+        return Hold(Whose.WORKSPACE, What.BUDGET)
     tokens = lane.next_tokens()
     if lane.limiter.free_at(now, tokens) > now:
         return Hold(Whose.LANE, _rate(lane.limiter, now, tokens))
@@ -55,14 +59,15 @@ def hold_of(lane: Lane, now: float) -> Hold | None:
         return Hold(Whose.LANE if lane.slots.cap < workspace.slots else Whose.WORKSPACE, What.CONCURRENCY)
     if workspace.in_flight + workspace.turns - lane.in_turn >= workspace.slots:
         return Hold(Whose.WORKSPACE, What.CONCURRENCY)
+    return _hold_of_shared_rates(lane, now, tokens)
+
+
+def _hold_of_shared_rates(lane: Lane, now: float, tokens: float) -> Hold | None:
+    workspace, pool = lane.workspace, lane.pool
     if workspace.limiter is not None and workspace.free_at(now, lane, tokens) > now:
         is_free = workspace.limiter.free_at(now, tokens) <= now  # and kept for another lane
         left = What.RPM if lane.plan.workspace_quota.tpm is None else What.TPM
         return Hold(Whose.WORKSPACE, left if is_free else _rate(workspace.limiter, now, tokens))
-    return _hold_of_pool(lane.pool, now, tokens)
-
-
-def _hold_of_pool(pool: Pool, now: float, tokens: float) -> Hold | None:
     if pool.crowd.under_way >= pool.crowd.at_once.limit:
         return Hold(Whose.POOL, What.CONCURRENCY)
     return Hold(Whose.POOL, _rate(pool.limiter, now, tokens)) if pool.limiter.free_at(now, tokens) > now else None

@@ -43,6 +43,11 @@ class Prospect:
     """What its tokens cost; None where that is not known."""
 
     @property
+    def key(self) -> LaneKey:
+        """Workspace and model."""
+        return self.workspace, self.model
+
+    @property
     def limited_by(self) -> str:
         """Name what limits it in a word or two."""
         if self.seconds is None:
@@ -191,6 +196,8 @@ def _help(plan: LanePlan, hold: Hold | None, wanted: Mapping[str, float]) -> str
             text = f"name the rpm and tpm of {plan.model} in the job, if you know them: a limit that is known is kept to"
         case Hold(_, What.WINDOW):
             text = f"widen {workspace}.window"
+        case Hold(_, What.BUDGET):
+            text = f"set max_tokens, or a lower one, in {workspace}: each call at once has the most that it may cost set aside of a budget"
     return text
 
 

@@ -79,7 +79,8 @@ class Rehearsal:
                 self._follow_hours(scheduler)
             match scheduler.next(self.now):
                 case Launch(ticket):
-                    self._launch(ticket)
+                    if self._is_paid(scheduler, ticket):
+                        self._launch(ticket)
                 case WaitUntil(at):
                     self._wait(scheduler, min(at, self._changes_at, self._ends[0][0] if self._ends else math.inf))
                 case Drained():
@@ -96,6 +97,16 @@ class Rehearsal:
             scheduler.open(name)
         self._closed = should_be
         self._changes_at = min((each.next_change(wall) - begins_at for each in hours.values()), default=math.inf)
+
+    def _is_paid(self, scheduler: Scheduler, ticket: Ticket) -> bool:
+        """Whether the budgets of its lane, if they are in its plan, can pay for a call; otherwise the scheduler has it back."""
+        if not ticket.lane.plan.purses:
+            return True
+        bounds = self.expected[ticket.lane.key].bounds
+        if scheduler.afford(ticket, bounds[draw(ticket.ordinal) * len(bounds) >> 32], self.calendar.begins_at + self.now):
+            return True
+        scheduler.release(ticket)
+        return False
 
     def _launch(self, ticket: Ticket) -> None:
         key = (ticket.workspace, ticket.model)

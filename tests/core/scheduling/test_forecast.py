@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
 from batchrun.core.jobs.hours import read_hours
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.limits.quota import Quota
+from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.scheduling import forecast
 from batchrun.core.scheduling.expected import Calendar, Expected, lognormal
 from batchrun.core.scheduling.forecast import foresee
@@ -82,6 +86,23 @@ def test_failures_that_were_seen_cost_calls_and_time_again():
     smooth = seen(lane(rows=1000))["legal"]
     rough = seen(lane(rows=1000), expected=Expected((2.0,), again=0.2, reasked=0.1))["legal"]
     assert rough.ends_at == pytest.approx(smooth.ends_at / 0.7, rel=0.05)
+
+
+def test_a_budget_that_pays_for_fewer_calls_at_once_than_there_are_slots_is_what_limits():
+    """Each has 100 tokens set aside, and costs 10: thirteen go at first, and three in the end."""
+    budget = Purse(Cap("job.budget", Decimal(1300), TOKENS))
+    plan = lane(rows=100, slots=64, tokens=lambda _row: 10.0, purses=(budget,))
+    found = seen(plan, expected=replace(STEADY, bounds=(Bound(60, 40),)))["legal"]
+    assert found.ends_at == pytest.approx(math.fsum(2 / ((1300 - 10 * done) // 100) for done in range(100)), rel=0.15)
+    assert found.limit == Hold(Whose.WORKSPACE, What.BUDGET)
+    assert helps([plan], {("legal", MODEL): STEADY}, {("legal", MODEL): 10.0}, {("legal", MODEL): found})["legal", MODEL].startswith(
+        "set max_tokens, or a lower one, in workspaces.legal: "
+    )
+
+
+def test_rows_that_a_budget_leaves_over_are_in_no_forecast():
+    budget = Purse(Cap("job.budget", Decimal(900), TOKENS))
+    assert seen(lane(rows=100, tokens=lambda _row: 10.0, purses=(budget,)), expected=replace(STEADY, bounds=(Bound(60, 40),))) == {}
 
 
 @pytest.mark.parametrize(("cost", "seconds"), [(1.0, 800), (2.0, 1000)])
