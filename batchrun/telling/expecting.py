@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import lru_cache
@@ -14,6 +15,7 @@ import orjson
 
 from batchrun.core.classes import slotted
 from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.ledger.counting import apart, together
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.ledger.usage_fields import read_usage
@@ -40,6 +42,8 @@ _LATEST_BYTES, _LATEST_OF_ALL, _LEAST_OF_EACH = 2 << 20, 64 << 20, 32 << 10
 lengths. It is held meanwhile, beside a run that may need the memory."""
 _LEAST_ANSWERS = 10
 """Fewer say nothing."""
+_LATEST_FAILED = 1_000
+"""Calls of a lane of which it is known how long they took."""
 _MOST_READ_AGAIN, _MOST_OF_ALL = 400, 4_000
 """Answers whose rows are looked at again: of a lane, and of all lanes together, as far as each may have the least."""
 
@@ -102,6 +106,8 @@ class Seen:
 
     answers: dict[LaneKey, list[_Answer]] = field(default_factory=dict)
     totals: dict[LaneKey, Totals] = field(default_factory=dict)
+    failing: Mapping[LaneKey, Sequence[float]] = field(default_factory=dict)
+    """Seconds that the latest calls took which were made again."""
     learnt: Learnt = field(default_factory=Learnt)
 
     def of(self, lane: LaneKey) -> tuple[Sequence[_Answer], str]:
@@ -114,9 +120,14 @@ class Seen:
 
 def seen_so_far(directory: Path, workspaces: Mapping[str, Workspace], opening: Opening) -> Seen:
     """Read what calls have told: the latest answers, how calls ended, what was learnt."""
-    fold = Fold(opening.run, "")
-    fold.attempts(history.Attempts(directory / "attempts.log"))
-    found = Seen(totals=fold.close({}).lanes, learnt=read_learnt(directory))
+    fold, failing = Fold(opening.run, ""), dict[LaneKey, deque[float]]()
+    for calls in together(fold.calls.take(history.Attempts(directory / "attempts.log"))):
+        begun, ended = apart(calls)
+        fold.called(begun, ended)
+        for start, end in ended:
+            if end.verdict == "again":
+                failing.setdefault((start.workspace, start.model), deque(maxlen=_LATEST_FAILED)).append(max(0.0, end.at - start.at))
+    found = Seen(totals=fold.close({}).lanes, failing=failing, learnt=read_learnt(directory))
     most = max(_LEAST_OF_EACH, min(_LATEST_BYTES, _LATEST_OF_ALL // len(workspaces)))
     for name in workspaces:
         for line in latest_lines(directory / name / "results.jsonl", most):
@@ -170,7 +181,8 @@ def expected_lane(
         tokens=lambda ordinal: lengths.of(line_bytes(ordinal)) + output,
     )
     totals = seen.totals.get(key, Totals())
-    expected = _with_shares(Expected(latencies, costs, reask_costs=_reask_costs(totals, answers)), totals, plan)
+    each = Expected(latencies, costs, failing=tuple(sorted(seen.failing.get(key, ()))), reask_costs=_reask_costs(totals, answers))
+    expected = _with_shares(each, totals, plan)
     obstacles = (*without_files(job, key, len(rows), opening.source, read),)
     lane = ExpectedLane(plan, output, expected, told, calls, most_of(job, workspace, model, read), obstacles)
     lane.input_tokens = math.fsum(lengths.of(line_bytes(row)) for row in rows)

@@ -32,6 +32,8 @@ class Expected:
     """What calls cost in terms of what they are expected to, each as likely as the others; 1 in the mean."""
     again: float = 0.0
     """Share of the calls that fail and are tried again."""
+    failing: Sequence[float] = ()
+    """Seconds that those take, each as likely as the others; nothing: as long as answers."""
     throttled: float = 0.0
     reasked: float = 0.0
     reask_costs: float = 1.0

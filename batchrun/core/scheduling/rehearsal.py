@@ -115,8 +115,8 @@ class Rehearsal:
             course = self._under_way[key] = _Course(ticket.lane, self.expected[key])
         self._launched += 1
         course.calls += 1
-        latencies = course.expected.latencies
         result = self._result(course.expected)
+        latencies = course.expected.failing if result is _AGAIN and course.expected.failing else course.expected.latencies
         seconds = _REFUSED_IN if result is _THROTTLED else latencies[draw(course.calls) * len(latencies) >> 32]
         heapq.heappush(self._ends, (self.now + seconds, self._launched, ticket, result))
 
