@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+_TELLING = 5
+"""Rows of which a pace is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,13 @@ class WorkspaceProgress:
     """Rows that wait to be tried again."""
     unread: int = 0
     """Rows that could not be read, and are left."""
+    pace: str = ""
+    """Names the pace that its rows keep, one for all workspaces that keep it together; nothing where it has stood still meanwhile."""
+
+    @property
+    def going(self) -> int:
+        """Rows that nothing stops."""
+        return self.rows - self.done - self.held - self.parked - self.closed - self.unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,21 @@ class Rate:
         return (progress.done - self.first.done) / seconds, (progress.tokens - self.first.tokens) / seconds
 
     def left(self, now: float, progress: Progress) -> float | None:
-        """Seconds that the rows take which nothing stops, at the pace so far; None where that tells nothing yet."""
+        """Seconds that the rows take which nothing stops, at the slowest of the paces so far; None where these tell nothing yet."""
         rows, _ = self.of(now, progress)
-        going = progress.rows - progress.done - progress.held - progress.parked - progress.closed - progress.unread
-        return going / rows if rows > 0 and (going > 0 or progress.done == progress.rows) else None
+        going = sum(each.going for each in progress.workspaces)
+        if rows <= 0 or (going <= 0 and progress.done < progress.rows):
+            return None
+        return max(going / rows, *self._of_paces(now, progress)) if going else 0.0
+
+    def _of_paces(self, now: float, progress: Progress) -> Iterator[float]:
+        """Seconds that those take of each pace of which enough came to tell."""
+        yield 0.0
+        before = {each.name: each.done for each in self.first.workspaces}
+        done, going = Counter[str](), Counter[str]()
+        for each in progress.workspaces:
+            done[each.pace] += each.done - before.get(each.name, 0)
+            going[each.pace] += each.going
+        for pace, came in done.items():
+            if pace and came >= _TELLING:
+                yield going[pace] * (now - self.since) / came

@@ -10,7 +10,7 @@ from time import time
 import anyio
 
 from batchrun.core.classes import slotted
-from batchrun.core.jobs.deadline import NO_PAUSE, Closures, Deadline, Outlook
+from batchrun.core.jobs.deadline import NO_PAUSE, Closures, Deadline, Outlook, Part
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.jobs.job import Workspace
 from batchrun.core.model import Failure, Fault, Scope
@@ -128,7 +128,8 @@ async def watch(deadline: Deadline, windows: Windows) -> None:
     """Note when the run turns out too slow for *deadline*, and when it is fast enough again, until cancelled."""
     scheduler, wall_time = windows.scheduler, windows.wall_time
     outlook = Outlook(deadline.after(wall_time()))
-    rows = sum(rows_left(scheduler).values())
+    of_each = rows_left(scheduler)
+    rows = sum(of_each.values())
     stood: set[str] = set()
     while True:
         now = wall_time()
@@ -140,7 +141,11 @@ async def watch(deadline: Deadline, windows: Windows) -> None:
         # What waits for a person takes no time, however long it takes.
         waiting = {name: count - parked[name] for name, count in left.items() if count > parked[name]}
         going = sum(count for name, count in waiting.items() if name not in closed)
-        done_at = outlook.look(now, rows - sum(left.values()), going, windows.closures(set(waiting), now))
+        paces = scheduler.paces.look()
+        parts = {
+            name: Part(paces[name], of_each[name] - count, waiting.get(name, 0)) for name, count in left.items() if name not in closed
+        }
+        done_at = outlook.look(now, rows - sum(left.values()), going, windows.closures(set(waiting), now), parts)
         if done_at is not None:
             windows.note(_outlook(deadline, outlook, now, done_at))
         await anyio.sleep(_LOOK_EVERY)

@@ -150,6 +150,7 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
         rows[workspace] = rows.get(workspace, 0) + count
     active = {workspace for workspace, _ in opening.plan.lanes()}
     kept = opening.plan.held()
+    stood: set[str] = set()
 
     def observe() -> Progress:
         left: dict[str, int] = {}
@@ -157,7 +158,8 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
             left[workspace] = left.get(workspace, 0) + count
         held = scheduler.held(anyio.current_time())
         parked, closed = scheduler.rows_standing()
-        to_retry = scheduler.rows_to_retry()
+        to_retry, paces = scheduler.rows_to_retry(), scheduler.paces.look()
+        stood.update(parked, closed)
         return Progress(
             tuple(
                 WorkspaceProgress(
@@ -172,6 +174,7 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
                     scheduler.rows_failed().get(name, 0),
                     to_retry.get(name, 0),
                     way.unread[name],
+                    "" if name in stood else paces.get(name, ""),
                 )
                 for name, count in rows.items()
             ),

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import termios
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -282,6 +283,20 @@ def test_what_is_left_is_told_of_the_rows_that_nothing_stops(terminal):
     assert left(of("w0", 50), of("w1", 0, parked=60, closed=40)) == ("00:10", "00:10")
     assert left(of("w0", 100), of("w1", 0, parked=100)) == ("00:10", "?"), "until a person acts"
     assert left(of("w0", 0)) == ("00:10", "?")
+
+
+def test_what_is_left_is_told_by_the_slowest_pace(terminal):
+    def left(*paces):
+        stream = terminal()
+        rows = (1000, 1000)
+        states = iter([Progress(tuple(of(f"w{place}", 0, count) for place, count in enumerate(rows)), 0)])
+        later = Progress(tuple(replace(of(f"w{place}", done, 1000), pace=paces[place]) for place, done in enumerate((100, 10))), 0)
+        shown(lambda _now: next(states, later), stream, seconds=10)
+        return re.search(r" (\S+) left", stream.lines()[-1]).group(1)  # type: ignore[union-attr]
+
+    assert left("one", "one") == "02:51", "together eleven rows a second"
+    assert left("one", "another") == "16:30", "one of them one a second"
+    assert left("one", "") == "02:51", "it stood still meanwhile"
 
 
 def test_a_run_that_was_asked_to_stop_does_not_say_how_long_its_other_rows_would_take(terminal):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from batchrun.core.jobs.deadline import read_deadline
 from batchrun.core.jobs.hours import read_hours
 from batchrun.core.jobs.job import Job
+from batchrun.core.limits.quota import Quota
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, ParkedScope, Scheduler, Ticket
@@ -375,6 +377,25 @@ def test_a_run_too_slow_for_its_deadline_says_so_once_and_when_it_will_be_done()
     assert at == 120
     assert text.startswith("the deadline 2026-11-23 23:00 (UTC) will be missed: as it goes now, the run takes until 2026-11-24 00:3")
     assert rest == []
+
+
+def test_a_workspace_that_is_too_slow_is_told_at_once_however_fast_the_others_are():
+    """It had been told when the others were done, five minutes before the deadline."""
+    lanes = lane("quick", rows=60_000, slots=20), lane("slow", rows=7200, slots=1)
+    night = Night(*lanes, hours={}, start="2026-11-23T22:00", deadline="23:00 UTC")
+    night.run()
+    ((at, text),) = night.notes
+    assert at == 120
+    assert text.startswith("the deadline 2026-11-23 23:00 (UTC) will be missed: as it goes now, the run takes until 2026-11-24 00:0")
+
+
+def test_a_workspace_that_a_shared_quota_limits_is_not_too_slow_where_it_has_the_others_part_once_these_are_done():
+    lanes = lane("few", rows=3000, slots=64, account="main"), lane("many", rows=15_000, slots=64, account="main")
+    quota = Quota(rpm=600)
+    night = Night(*(replace(each, pool_quota=quota) for each in lanes), hours={}, start="2026-11-23T22:00", deadline="22:35 UTC")
+    night.run()
+    assert night.notes == []
+    assert night.bench.ended_at > 1700
 
 
 def test_a_run_that_gets_faster_says_that_it_fits_again():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from datetime import datetime, timedelta, timezone
+from types import MappingProxyType
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -103,6 +105,29 @@ class Closures(NamedTuple):
     """From when until when the others are all closed."""
 
 
+class Part(NamedTuple):
+    """A workspace's part of a run, where nothing stops it."""
+
+    pace: str
+    """Names the pace that its rows keep, one for all that keep it together."""
+    settled: int
+    """Rows that have had their outcome in this opening."""
+    left: int
+    """Those that may be sent now."""
+
+
+NO_PARTS: Mapping[str, Part] = MappingProxyType({})
+
+
+class _Look(NamedTuple):
+    """What was seen of a run at a moment."""
+
+    at: float
+    settled: int
+    of_each: Mapping[str, int]
+    """Of the whole, those of each workspace."""
+
+
 @slotted
 class Outlook:
     """Follows a run against its deadline. Times are seconds since the epoch."""
@@ -110,51 +135,65 @@ class Outlook:
     deadline: float
     late: bool = False
     """What was said last."""
-    _began: tuple[float, int] | None = None
-    _lately: deque[tuple[float, int]] = field(default_factory=deque)
-    """When it was looked, and how many rows had settled then: the last minutes, and one look before them."""
+    _began: _Look | None = None
+    _lately: deque[_Look] = field(default_factory=deque)
+    """The looks of the last minutes, and one before them."""
 
     def restart(self) -> None:
         """Forget the speed: what runs is no longer what ran."""
         self._began = None
         self._lately.clear()
 
-    def look(self, now: float, settled: int, left: int, closures: Closures) -> float | None:
+    def look(self, now: float, settled: int, left: int, closures: Closures, parts: Mapping[str, Part] = NO_PARTS) -> float | None:
         """Say when all will be done, as soon as that is known to be late, and once it is known to be in time again; None if nothing is new.
 
-        *settled* counts the rows that have had their outcome in this opening, *left* those that may be sent now. Infinity is said where
-        nothing settles, or nothing has settled yet.
+        *settled* counts the rows that have had their outcome in this opening, *left* those that may be sent now; *parts* are the workspaces
+        that nothing stops, of which the slowest pace decides. Infinity is said where nothing settles, or nothing has settled yet.
         """
-        self._note(now, settled)
+        self._note(_Look(now, settled, {name: part.settled for name, part in parts.items()}))
         if not left and closures.opening <= now:
             return None
-        done_at = self._done_at(now, settled, left, closures)
+        done_at = self._done_at(now, settled, left, closures, parts)
         if done_at is None or self._is_late(now, done_at) == self.late:
             return None
         self.late = not self.late
         return done_at
 
-    def _note(self, now: float, settled: int) -> None:
-        if self._lately and now < self._lately[-1][0]:
+    def _note(self, look: _Look) -> None:
+        if self._lately and look.at < self._lately[-1].at:
             self.restart()  # The clock was set back: what it told of a speed is none.
-        self._began = self._began or (now, settled)
-        self._lately.append((now, settled))
-        while len(self._lately) > 1 and self._lately[1][0] <= now - _LATELY:
+        self._began = self._began or look
+        self._lately.append(look)
+        while len(self._lately) > 1 and self._lately[1].at <= look.at - _LATELY:
             self._lately.popleft()
 
-    def _done_at(self, now: float, settled: int, left: int, closures: Closures) -> float | None:
+    def _done_at(self, now: float, settled: int, left: int, closures: Closures, parts: Mapping[str, Part]) -> float | None:
         """When all will be done at the present speed; None where that cannot be told yet."""
         if not left or closures.opening > self.deadline:
             return closures.opening
         if not self._is_known(now, settled):
             return math.inf if now > self.deadline else None
-        then, had = self._lately[0]
+        then, had, _ = self._lately[0]
         done_at = now + left * (now - then) / (settled - had) if settled > had else math.inf
+        done_at = max(done_at, *self._done_at_each_pace(now, parts))
         start, end = closures.pause
         return max(done_at + end - start if done_at > start else done_at, closures.opening)
 
+    def _done_at_each_pace(self, now: float, parts: Mapping[str, Part]) -> Iterator[float]:
+        """When each will be done of which enough has settled to tell."""
+        yield now
+        then, _, of_each = self._lately[0]
+        settled, lately, left = Counter[str](), Counter[str](), Counter[str]()
+        for name, (pace, count, rows) in parts.items():
+            settled[pace] += count - (self._began.of_each.get(name, count) if self._began else count)
+            lately[pace] += count - of_each.get(name, count)
+            left[pace] += rows
+        for pace, count in lately.items():
+            if count and settled[pace] >= ROWS_AT_LEAST:
+                yield now + left[pace] * (now - then) / count
+
     def _is_known(self, now: float, settled: int) -> bool:
-        since, had = self._began or (now, settled)
+        since, had = (now, settled) if self._began is None else self._began[:2]
         return now - since >= LOOKED_AT_LEAST and settled - had >= ROWS_AT_LEAST
 
     def _is_late(self, now: float, done_at: float) -> bool:

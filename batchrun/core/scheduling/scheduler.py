@@ -31,6 +31,7 @@ from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.lessons import Lessons
 from batchrun.core.scheduling.outages import passing
+from batchrun.core.scheduling.paces import Paces
 from batchrun.core.scheduling.parking import ParkedScope, name_of
 from batchrun.core.scheduling.paying import Paying
 from batchrun.core.scheduling.probing import Probing
@@ -56,6 +57,7 @@ class Scheduler:
         self._charging, self._paying = Charging(queues), Paying(queues)
         self._judge = Judge(retry, queues, self._probing)
         self.lessons = Lessons(queues.pools, queues.lanes)
+        self.paces = Paces(queues.workspaces, queues.lanes)
         self._rows_held: Counter[str] = Counter()
         self._rows_failed: Counter[str] = Counter()
         self._stopping = False

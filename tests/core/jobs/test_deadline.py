@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from batchrun.core.jobs.deadline import Closures, Daily, Moment, Outlook, read_deadline
+from batchrun.core.jobs.deadline import Closures, Daily, Moment, Outlook, Part, read_deadline
 
 NEVER_CLOSED = Closures()
 
@@ -164,6 +164,32 @@ def test_a_speed_that_swings_about_what_is_needed_is_not_told_at_each_swing():
         if outlook.look(now, int(settled), 100_000 - int(settled), NEVER_CLOSED) is not None:
             said.append(now)
     assert len(said) == 1
+
+
+def looked_at_two(deadline, rows, speeds, paces, until=10**9):
+    """Look every ten seconds at two workspaces, each with its rows and its speed; what was said first, and when."""
+    outlook = Outlook(deadline)
+    for now in range(0, min(deadline, until), 10):
+        settled = [min(count, int(speed * now)) for count, speed in zip(rows, speeds, strict=True)]
+        parts = {str(place): Part(pace, done, rows[place] - done) for place, (pace, done) in enumerate(zip(paces, settled, strict=True))}
+        if (done_at := outlook.look(now, sum(settled), sum(rows) - sum(settled), NEVER_CLOSED, parts)) is not None:
+            return now, done_at
+    return None
+
+
+def test_the_slowest_pace_decides_however_much_faster_others_go():
+    """Of two workspaces the one that goes on for two hours is told after two minutes, not once the other is done."""
+    assert looked_at_two(3600, (60_000, 7200), (20.0, 1.0), ("quick", "slow")) == (120, 7200)
+    assert looked_at_two(7300, (60_000, 7200), (20.0, 1.0), ("quick", "slow")) is None
+
+
+def test_those_that_keep_one_pace_are_taken_together():
+    assert looked_at_two(4100, (3000, 5000), (1.0, 1.0), ("one", "one"), until=3000) is None
+    assert looked_at_two(4100, (3000, 5000), (1.0, 1.0), ("one", "another"), until=3000) == (120, 5000)
+
+
+def test_a_pace_of_which_hardly_any_row_tells_is_left_out():
+    assert looked_at_two(4000, (60_000, 1000), (20.0, 0.1), ("quick", "slow")) == (500, 10_000)
 
 
 def test_a_deadline_that_has_passed_is_told_at_once_and_once():
