@@ -142,9 +142,7 @@ async def watch(deadline: Deadline, windows: Windows) -> None:
         waiting = {name: count - parked[name] for name, count in left.items() if count > parked[name]}
         going = sum(count for name, count in waiting.items() if name not in closed)
         paces = scheduler.paces.look()
-        parts = {
-            name: Part(paces[name], of_each[name] - count, waiting.get(name, 0)) for name, count in left.items() if name not in closed
-        }
+        parts = {name: Part(paces[name], of_each[name] - count, waiting.get(name, 0)) for name, count in left.items() if name not in closed}
         done_at = outlook.look(now, rows - sum(left.values()), going, windows.closures(set(waiting), now), parts)
         if done_at is not None:
             windows.note(_outlook(deadline, outlook, now, done_at))

@@ -51,8 +51,7 @@ class Affording:
 
     def obstacles(self, prospects: Sequence[Prospect]) -> Iterator[Obstacle]:
         """Each budget that would not suffice."""
-        for purse in each_purse(self._purses):
-            outlays = self._outlays(purse, prospects)
+        for purse, outlays in self._outlays(each for each in prospects if each.seconds is not None):
             for each in (each for each, outlay in outlays.items() if outlay is None):
                 said = f"{purse.cap}: {each.model} has no price in {purse.cap.unit}: it would not be called"
                 yield Obstacle(f"workspace {each.workspace}, {each.model}", each.rows, said, price_wanted(each.model))
@@ -66,14 +65,13 @@ class Affording:
         found: dict[LaneKey, tuple[Purse, ...]] = {}
         if sum(plan.count for plan in plans.values()) > EXACT_ROWS:
             return found  # Of that many the last few are slowed: the others are not held back.
-        for purse in each_purse(self._purses):
-            lanes = [each for each in prospects if each.key in plans and purse in self._purses[each.key]]
-            outlays = {each.key: outlay for each in lanes if (outlay := self._outlay(purse, each)) is not None}
+        for purse, each_outlay in self._outlays(each for each in prospects if each.key in plans):
+            outlays = {each.key: outlay for each, outlay in each_outlay.items() if outlay is not None}
             most = max((outlay.most for outlay in outlays.values()), default=Decimal(0))
-            slots = sum({plan.workspace: plan.concurrency for lane, plan in plans.items() if lane in outlays}.values())
+            slots = sum({lane[0]: plans[lane].concurrency for lane in outlays}.values())
             left = self._left(purse)
             if most <= left - total([*outlays.values()]) < most * slots:
-                tokens = {each.key: max(1, each.input_tokens + each.output_tokens) for each in lanes}
+                tokens = {each.key: max(1, each.input_tokens + each.output_tokens) for each in each_outlay}
                 a_token = {lane: outlay.amount / tokens[lane] for lane, outlay in outlays.items()}
                 filled = Purse(replace(purse.cap, amount=left, period=None), purse.most, partial(_by_tokens, a_token))
                 found |= {lane: (*found.get(lane, ()), filled) for lane in outlays}
@@ -81,15 +79,18 @@ class Affording:
 
     def notes(self, prospects: Sequence[Prospect]) -> Iterator[str]:
         """What of each budget would be spent, where it suffices."""
-        for purse in each_purse(self._purses):
-            outlays = [outlay for outlay in self._outlays(purse, prospects).values() if outlay is not None]
-            if outlays and self._runs_out(purse, outlays) is None:
-                yield f"{purse.cap}: {self._had(purse)}; the run would spend about {told(_round(total(outlays)), purse.cap.unit)}"
+        for purse, outlays in self._outlays(each for each in prospects if each.seconds is not None):
+            known = [outlay for outlay in outlays.values() if outlay is not None]
+            if known and self._runs_out(purse, known) is None:
+                yield f"{purse.cap}: {self._had(purse)}; the run would spend about {told(_round(total(known)), purse.cap.unit)}"
 
-    def _outlays(self, purse: Purse, prospects: Iterable[Prospect]) -> dict[Prospect, Outlay | None]:
-        """What each lane that would run would have of a budget; None where it has no price in that."""
-        running = (each for each in prospects if each.seconds is not None)
-        return {each: self._outlay(purse, each) for each in running if purse in self._purses[each.key]}
+    def _outlays(self, prospects: Iterable[Prospect]) -> Iterable[tuple[Purse, dict[Prospect, Outlay | None]]]:
+        """Each budget that some of *prospects* are paid from, with what these would have of it; None where one has no price in that."""
+        found: dict[Purse, dict[Prospect, Outlay | None]] = {}
+        for each in prospects:
+            for purse in self._purses[each.key]:
+                found.setdefault(purse, {})[each] = self._outlay(purse, each)
+        return found.items()
 
     def _outlay(self, purse: Purse, each: Prospect) -> Outlay | None:
         lane, at = each.key, self._begins_at.timestamp()

@@ -687,6 +687,18 @@ def test_a_budget_that_does_not_says_when_and_with_how_many_rows_left_over():
     assert "raise it by about 0.1" in wrong.advice
 
 
+def test_budgets_of_many_workspaces_take_as_long_as_there_are_of_them():
+    """Each had been held against all lanes: of three thousand workspaces that was three quarters of what a plan took."""
+
+    def steps(workspaces):
+        names = [f"team-{number}" for number in range(workspaces)]
+        write([row for name in names for row in rows_of(1, name)])
+        job = job_of(workspaces={name: {"budget": {"amount": 1, "max_tokens": 100}} for name in names})
+        return lines_run(lambda: planned(job), "telling/affording.py")
+
+    assert steps(60) < 3 * steps(30)
+
+
 def test_a_budget_of_a_workspace_that_is_closed_is_spent_in_its_hours():
     at = []
     for window in (None, "00:00-24:00 UTC", "23:00-23:30 UTC"):
