@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import lru_cache
@@ -31,6 +30,7 @@ from batchrun.running.opening import Opening
 from batchrun.running.planning import Learnt, lane_of, read_learnt
 from batchrun.running.terms import Terms, terms_of
 from batchrun.telling.costing import thinned
+from batchrun.telling.failing import Failing
 from batchrun.telling.lengths import Lengths, lengths_of
 from batchrun.telling.obstacles import without_files
 from batchrun.telling.sampling import Most, Sample, asked_of, measured, most_of, sampled, some_of
@@ -42,8 +42,6 @@ _LATEST_BYTES, _LATEST_OF_ALL, _LEAST_OF_EACH = 2 << 20, 64 << 20, 32 << 10
 lengths. It is held meanwhile, beside a run that may need the memory."""
 _LEAST_ANSWERS = 10
 """Fewer say nothing."""
-_LATEST_FAILED = 1_000
-"""Calls of a lane of which it is known how long they took."""
 _MOST_READ_AGAIN, _MOST_OF_ALL = 400, 4_000
 """Answers whose rows are looked at again: of a lane, and of all lanes together, as far as each may have the least."""
 
@@ -106,8 +104,7 @@ class Seen:
 
     answers: dict[LaneKey, list[_Answer]] = field(default_factory=dict)
     totals: dict[LaneKey, Totals] = field(default_factory=dict)
-    failing: Mapping[LaneKey, Sequence[float]] = field(default_factory=dict)
-    """Seconds that the latest calls took which were made again."""
+    failing: Failing = field(default_factory=Failing)
     learnt: Learnt = field(default_factory=Learnt)
 
     def of(self, lane: LaneKey) -> tuple[Sequence[_Answer], str]:
@@ -120,13 +117,11 @@ class Seen:
 
 def seen_so_far(directory: Path, workspaces: Mapping[str, Workspace], opening: Opening) -> Seen:
     """Read what calls have told: the latest answers, how calls ended, what was learnt."""
-    fold, failing = Fold(opening.run, ""), dict[LaneKey, deque[float]]()
+    fold, failing = Fold(opening.run, ""), Failing()
     for calls in together(fold.calls.take(history.Attempts(directory / "attempts.log"))):
         begun, ended = apart(calls)
         fold.called(begun, ended)
-        for start, end in ended:
-            if end.verdict == "again":
-                failing.setdefault((start.workspace, start.model), deque(maxlen=_LATEST_FAILED)).append(max(0.0, end.at - start.at))
+        failing.ended(ended)
     found = Seen(totals=fold.close({}).lanes, failing=failing, learnt=read_learnt(directory))
     most = max(_LEAST_OF_EACH, min(_LATEST_BYTES, _LATEST_OF_ALL // len(workspaces)))
     for name in workspaces:
@@ -181,8 +176,9 @@ def expected_lane(
         tokens=lambda ordinal: lengths.of(line_bytes(ordinal)) + output,
     )
     totals = seen.totals.get(key, Totals())
-    each = Expected(latencies, costs, failing=tuple(sorted(seen.failing.get(key, ()))), reask_costs=_reask_costs(totals, answers))
-    expected = _with_shares(each, totals, plan)
+    each = Expected(latencies, costs, failing=seen.failing.seconds(key), reask_costs=_reask_costs(totals, answers))
+    outside = totals.calls - seen.failing.in_outages[key]
+    expected = _with_shares(each, replace(totals, calls=outside, retries=seen.failing.count[key]), plan)
     obstacles = (*without_files(job, key, len(rows), opening.source, read),)
     lane = ExpectedLane(plan, output, expected, told, calls, most_of(job, workspace, model, read), obstacles)
     lane.input_tokens = math.fsum(lengths.of(line_bytes(row)) for row in rows)

@@ -515,6 +515,18 @@ def test_answers_that_tell_no_tokens_are_no_measure_of_those_to_come():
     assert told.assumed == ("answers are taken to take 3.0 s and to have 70 tokens, after its own answers so far",)
 
 
+def test_an_outage_that_is_over_slows_no_plan():
+    """Of sixty calls that hung until they were given up, a plan would tell twice as much time for the rows that are left."""
+    write(rows_of(140))
+    log: list[dict[str, object]] = [{"opening": 1, "at": 0}]
+    for number in range(100):
+        log.append({"start": f"1-{number}", "at": 0, "workspace": "legal", "model": "qwen-plus", "id": f"legal-{number}", "most": [1, 1]})
+        hangs = 20 <= number < 80
+        log.append({"end": f"1-{number}", "at": 600 if hangs else 3, "verdict": "again" if hangs else "answered"})
+    left([entry(number) for number in range(40)], attempts=log)
+    assert planned(job_of(workspaces={"legal": {"concurrency": 4}})).seconds == pytest.approx(100 * 3 / 4, rel=0.02)
+
+
 def test_answers_that_did_not_fit_are_paid_for_as_often_as_so_far():
     """Each is asked for again, and billed: of a run in which half of the rows were, a plan had told a third less than it took."""
     write(rows_of(140))
