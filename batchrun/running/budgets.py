@@ -12,17 +12,16 @@ from time import time
 import anyio
 
 from batchrun.core.counted import counted
-from batchrun.core.jobs.endpoints import is_batch
 from batchrun.core.jobs.job import BudgetTable, Job, Workspace
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Usage
 from batchrun.core.money.budget import TOKENS, Cap, LaneKey, Purse, told
 from batchrun.core.money.periods import Period
-from batchrun.core.money.pricing import Prices, region_of
+from batchrun.core.money.pricing import Prices
 from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.edge import run_directory
-from batchrun.running.money import Pricer, day_of, most_of, pricer
+from batchrun.running.money import Bounder, Pricer, day_of, most_of, priced
 from batchrun.running.other_runs import spend
 
 _MILLION = Decimal(1_000_000)
@@ -37,11 +36,11 @@ def purses_of(job: Job, workspaces: Mapping[str, Workspace], lanes: Iterable[Lan
     What a simulator answers is paid from purses of its own, as large as the others.
     """
     found: dict[tuple[str, int, bool], Purse] = {}
-    # One for all of them: it looks every workspace up once.
-    price = pricer(prices, workspaces)
+    # For all of them: it looks every workspace up once.
+    costs = priced(prices, workspaces)
     return {
         (name, model): tuple(
-            found.setdefault((where, place, rehearsed), _purse(where, whose, table, limit, workspaces, prices, price, rehearsed=rehearsed))
+            found.setdefault((where, place, rehearsed), _purse(where, whose, table, limit, workspaces, prices, costs, rehearsed=rehearsed))
             for where, whose, tables, limit in _limited(job, name, model)
             for place, table in enumerate(tables)
         )
@@ -139,12 +138,14 @@ def _budgets(job: Job, name: str, model: str) -> Iterator[tuple[str, str, tuple[
 
 
 def _purse(
-    where: str, whose: str, table: BudgetTable, limit: int | None, workspaces: Mapping[str, Workspace], prices: Prices, price: Pricer, *,
-    rehearsed: bool,
+    where: str, whose: str, table: BudgetTable, limit: int | None, workspaces: Mapping[str, Workspace], prices: Prices,
+    costs: tuple[Pricer, Bounder], *, rehearsed: bool,
 ) -> Purse:  # fmt: skip
     period = None if table.per == "run" else Period(table.per, table.zone)
     if table.amount is None:
         return Purse(Cap(where, Decimal(table.tokens or 0), TOKENS, period, whose, rehearsed, limit))
+
+    price, bound = costs
 
     def assumed(input_tokens: int, output_tokens: int) -> Decimal | None:
         if table.unpriced is None:
@@ -152,14 +153,12 @@ def _purse(
         return (input_tokens * table.unpriced.input + output_tokens * table.unpriced.output) / _MILLION
 
     def most(lane: LaneKey, input_tokens: int, output_tokens: int, at: float) -> Decimal | None:
-        where, model = workspaces.get(lane[0]), lane[1]
-        if where is None:
+        if lane[0] not in workspaces:
             # Renamed since, or another job's: nobody knows where it was called.
-            dearest = prices.dearest(model, table.currency, input_tokens, output_tokens, day_of(at))
+            dearest = prices.dearest(lane[1], table.currency, input_tokens, output_tokens, day_of(at))
             return assumed(input_tokens, output_tokens) if dearest is None else dearest
-        region, batch = region_of(where.endpoint), is_batch(where.endpoint)
-        bound = prices.most(model, region, input_tokens, output_tokens, day_of(at), account=where.account, batch=batch)
-        return bound[1] if bound is not None and bound[0] == table.currency else assumed(input_tokens, output_tokens)
+        found = bound(*lane, input_tokens, output_tokens, at)
+        return found[1] if found is not None and found[0] == table.currency else assumed(input_tokens, output_tokens)
 
     def cost(lane: LaneKey, usage: Usage, at: float) -> Decimal | None:
         found = price(*lane, usage, at) if lane[0] in workspaces else None

@@ -38,7 +38,9 @@ _PLACES: Mapping[str, tuple[str, str]] = {
 
 
 Pricer = Callable[[str, str, Usage, float], Money | None]
-"""What a call of a workspace and model cost that began at a wall time."""
+"""What a call of a workspace and model cost that began at a wall time; None where that is unknown."""
+Bounder = Callable[[str, str, int, int, float], tuple[str, Decimal] | None]
+"""What one costs at the most that uses so many input and output tokens: currency and amount."""
 
 
 def prices_of(job: Job) -> Prices:
@@ -63,21 +65,33 @@ def listed(job: Job) -> list[tuple[PriceRow, Decimal]]:
     return [found[key] for key in sorted(found)]
 
 
-def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Pricer:
-    """What a call of a workspace and model cost that began at a wall time."""
+def priced(prices: Prices, workspaces: Mapping[str, Workspace]) -> tuple[Pricer, Bounder]:
+    """What calls cost, and what they can cost at the most: workspaces are looked up once, for both, and what holds for them once a day."""
     places = {name: (region_of(each.endpoint), each.account, is_batch(each.endpoint)) for name, each in workspaces.items()}
     tariffs: dict[tuple[str, str, int], Tariff | None] = {}
 
-    def price(workspace: str, model: str, usage: Usage, at: float) -> Money | None:
+    def tariff(workspace: str, model: str, at: float) -> Tariff | None:
         key = workspace, model, int((at + _AHEAD) // _DAY)
         if key not in tariffs:
             region, account, batch = places[workspace]
             tariffs[key] = prices.tariff(model, region, day_of(at), account, batch)
-        tariff = tariffs[key]
-        cost = None if tariff is None else tariff.cost(usage)
+        return tariffs[key]
+
+    def price(workspace: str, model: str, usage: Usage, at: float) -> Money | None:
+        found = tariff(workspace, model, at)
+        cost = None if found is None else found.cost(usage)
         return None if cost is None else cost.money()
 
-    return price
+    def bound(workspace: str, model: str, input_tokens: int, output_tokens: int, at: float) -> tuple[str, Decimal] | None:
+        found = tariff(workspace, model, at)
+        return None if found is None else found.most(input_tokens, output_tokens)
+
+    return price, bound
+
+
+def pricer(prices: Prices, workspaces: Mapping[str, Workspace]) -> Pricer:
+    """What a call of a workspace and model cost that began at a wall time."""
+    return priced(prices, workspaces)[0]
 
 
 def described_job(described: Mapping[str, Any]) -> Job | None:
@@ -110,13 +124,11 @@ def most_of(described: Mapping[str, Any]) -> Most:
 def _most_in(job: Job | None) -> Most:
     if job is None:
         return lambda _call: None
-    workspaces, prices = job.workspaces_resolved(), prices_of(job)
+    workspaces = job.workspaces_resolved()
+    _, bound = priced(prices_of(job), workspaces)
 
     def most(call: Started) -> Money | None:
-        if (where := workspaces.get(call.workspace)) is None:
-            return None
-        region = region_of(where.endpoint)
-        found = prices.most(call.model, region, *call.bound, day_of(call.at), account=where.account, batch=is_batch(where.endpoint))
+        found = bound(call.workspace, call.model, *call.bound, call.at) if call.workspace in workspaces else None
         return None if found is None else Money(*found)
 
     return most

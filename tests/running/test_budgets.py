@@ -140,6 +140,26 @@ def test_budgets_of_many_workspaces_look_each_of_these_up_once_and_not_once_for_
     assert (len({*each_purse(found)}), workspaces.looked_up) == (30, 1)
 
 
+def test_what_a_row_may_cost_is_told_without_a_look_at_where_its_workspace_calls():
+    class Watched(dict[str, Any]):
+        looks = 0
+
+        def __getitem__(self, name: str) -> Any:
+            self.looks += 1
+            return super().__getitem__(name)
+
+        def get(self, name: str, default: Any = None) -> Any:
+            self.looks += 1
+            return super().get(name, default)
+
+    job = job_of()
+    workspaces = Watched(job.workspaces_resolved())
+    (_, legal, _) = purses_of(job, workspaces, [("legal", OWN)], prices_of(job))["legal", OWN]
+    before = workspaces.looks
+    assert {legal.price(("legal", OWN), Bound(tokens, 0), NOW) for tokens in (400_000, 400_000)} == {Decimal(1)}
+    assert workspaces.looks == before
+
+
 def test_rows_without_max_tokens_get_the_least_that_a_budget_of_their_lane_names():
     job = job_of()
     assert [most_tokens(job, *lane) for lane in (("legal", OWN), ("legal", FLASH), ("sales", OWN), ("gone", OWN))] == [50, 700, 700, 700]

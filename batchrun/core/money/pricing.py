@@ -8,7 +8,7 @@ as a whole. A model without a price has no cost, which is not the same as none.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -100,10 +100,13 @@ class Discounts:
 class Tariff:
     """What the calls of one account cost for one model in one place, at the prices of one day."""
 
-    def __init__(self, row: PriceRow, discount: Decimal, share: Decimal) -> None:
-        self._row = row
+    def __init__(self, row: PriceRow, discount: Decimal, *, batch: bool) -> None:
+        self._at_the_most = [*_at_the_most(row)]
+        # Half is taken off, and no more for what a cache held: the provider's pages on Batch and on its cache.
+        self._row = row = _without_caches(row) if batch else row
         self._discount = discount
-        self._share = share
+        self._share = _BATCH if batch else _WHOLE
+        self._paid = (1 - discount) * self._share
         self._tiers = [(tier, self._saved(tier, 0, _NOTHING)) for tier in row.tiers]
         """With what is saved by a cache in which nothing was found."""
 
@@ -118,6 +121,18 @@ class Tariff:
                     return Cost(row.currency, meters, self._discount, self._saved(tier, usage.cached_tokens, cached), share)
                 return Cost(row.currency, meters, self._discount, saved, share)
         return None
+
+    def most(self, input_tokens: int, output_tokens: int) -> tuple[str, Decimal]:
+        """What a call of so many tokens costs at the most, whatever they are: currency and amount.
+
+        A call of fewer tokens costs no more. Beyond the last tier its price is taken: the provider refuses what is longer.
+        """
+        asked = told = _NOTHING
+        for longer_than, asked_here, told_here in self._at_the_most:
+            if input_tokens <= longer_than:
+                break
+            asked, told = asked_here, told_here
+        return self._row.currency, (input_tokens * asked + output_tokens * told) / _MILLION * self._paid
 
     def _saved(self, tier: Tier, cached_tokens: int, cached: Decimal) -> Decimal:
         return (cached_tokens * tier.input * self._share / _MILLION - cached) * (1 - self._discount)
@@ -175,30 +190,15 @@ class Prices:
         key = model, region, day, account, batch
         if key not in self._tariffs:
             row = self.row(model, region, day)
-            if row is None:
-                self._tariffs[key] = None
-            elif batch:
-                # Half is taken off, and no more for what a cache held: the provider's pages on Batch and on its cache.
-                self._tariffs[key] = Tariff(_without_caches(row), self.discount(model, account), _BATCH)
-            else:
-                self._tariffs[key] = Tariff(row, self.discount(model, account), Decimal(1))
+            self._tariffs[key] = None if row is None else Tariff(row, self.discount(model, account), batch=batch)
         return self._tariffs[key]
 
     def most(
         self, model: str, region: str, input_tokens: int, output_tokens: int, day: date, *, account: str = "", batch: bool = False
     ) -> tuple[str, Decimal] | None:  # fmt: skip
-        """What a call of so many tokens costs at the most, whatever they are: currency and amount; None where that is unknown.
-
-        A call of fewer tokens costs no more. Beyond the last tier its price is taken: the provider refuses what is longer.
-        """
-        row = self.row(model, region, day)
-        if row is None:
-            return None
-        reached = [tier for place, tier in enumerate(row.tiers) if place == 0 or (row.tiers[place - 1].up_to or 0) < input_tokens]
-        asked = max(*(_dearest_input(row, tier) for tier in reached), *_given(row.audio_input, row.image_input))
-        told = max(*(tier.output for tier in reached), *_given(*(tier.thinking for tier in reached), row.output_of_media, row.audio_output))
-        share = (1 - self.discount(model, account)) * (_BATCH if batch else 1)
-        return row.currency, (input_tokens * asked + output_tokens * told) / _MILLION * share
+        """What `Tariff.most` tells of such a call; None where the model has no price."""
+        tariff = self.tariff(model, region, day, account, batch)
+        return None if tariff is None else tariff.most(input_tokens, output_tokens)
 
     def dearest(self, model: str, currency: str, input_tokens: int, output_tokens: int, day: date) -> Decimal | None:
         """The same in *currency*, wherever and for whomever it was made; None where no place has such a price."""
@@ -222,6 +222,16 @@ def _without_caches(row: PriceRow) -> PriceRow:
     """The same prices where what a cache held is plain input."""
     tiers = tuple(replace(tier, cached=None, cache_hit=None, cache_write=None) for tier in row.tiers)
     return replace(row, tiers=tiers, cached=_WHOLE, cache_hit=_WHOLE, cache_write=_WHOLE)
+
+
+def _at_the_most(row: PriceRow) -> Iterator[tuple[int, Decimal, Decimal]]:
+    """Of requests of more than so many input tokens: what a million of input, and of output, cost at the most, there or in shorter ones."""
+    longer_than = -1
+    asked, told = max(_given(row.audio_input, row.image_input)), max(_given(row.output_of_media, row.audio_output))
+    for tier in row.tiers:
+        asked, told = max(asked, _dearest_input(row, tier)), max(told, *_given(tier.output, tier.thinking))
+        yield longer_than, asked, told
+        longer_than = tier.up_to or 0
 
 
 def _given(*prices: Decimal | None) -> list[Decimal]:
