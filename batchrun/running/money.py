@@ -79,8 +79,7 @@ def priced(prices: Prices, workspaces: Mapping[str, Workspace]) -> tuple[Pricer,
 
     def price(workspace: str, model: str, usage: Usage, at: float) -> Money | None:
         found = tariff(workspace, model, at)
-        cost = None if found is None else found.cost(usage)
-        return None if cost is None else cost.money()
+        return None if found is None else found.money(usage)
 
     def bound(workspace: str, model: str, input_tokens: int, output_tokens: int, at: float) -> tuple[str, Decimal] | None:
         found = tariff(workspace, model, at)

@@ -57,6 +57,14 @@ def test_a_price_holds_from_the_midnight_at_which_the_providers_bill_begins_a_da
     assert (None if found is None else found.amount) == (None if amount is None else amount * Decimal("1.25"))
 
 
+def test_what_budgets_and_the_ledger_ask_about_one_call_is_reckoned_once():
+    prices, at = prices_of(JOB), datetime.fromisoformat("2026-12-02T00:01:00+08:00").timestamp()
+    budgets, ledger = (pricer(prices, JOB.workspaces_resolved()) for _ in range(2))
+    found = budgets("legal", "own", A_MILLION, at)
+    assert found is not None
+    assert found is ledger("legal", "own", A_MILLION, at)
+
+
 def job_of(**tables: Any) -> Job:
     told = dumped(JOB) | {"prices": {"own": {"tiers": {"input": 2, "output": 8}}}} | tables
     return Job.model_validate(told)

@@ -109,6 +109,18 @@ class Tariff:
         self._paid = (1 - discount) * self._share
         self._tiers = [(tier, self._saved(tier, 0, _NOTHING)) for tier in row.tiers]
         """With what is saved by a cache in which nothing was found."""
+        self._latest: tuple[Usage | None, Money | None] = None, None
+        """The call that was asked about last, and what it cost."""
+
+    def money(self, usage: Usage) -> Money | None:
+        """What a call cost, as a line of the ledger tells it; None where its input is longer than any tier."""
+        latest, money = self._latest
+        # Each budget that pays for a call asks, and the ledger after them, with the very same usage.
+        if usage is not latest:
+            cost = self.cost(usage)
+            money = None if cost is None else cost.money()
+            self._latest = usage, money
+        return money
 
     def cost(self, usage: Usage) -> Cost | None:
         """What a call cost; None where its input is longer than any tier."""

@@ -277,6 +277,16 @@ def test_a_tier_may_name_what_its_caches_cost():
     assert prices.most("own", "x", 1_000_000, 0, DAY) == ("CNY", Decimal(5))
 
 
+@given(st.lists(usages(), max_size=12), st.sampled_from(CHINESE))
+def test_a_call_that_is_asked_about_several_times_is_reckoned_once_and_none_is_taken_for_another(rows, model):
+    tariff = standard_prices().tariff(model, "cn", DAY, "", False)
+    assert tariff is not None
+    for usage in [*rows, *rows]:
+        found, plain = tariff.money(usage), standard_prices().cost(model, "cn", usage, DAY)
+        assert found == (plain and plain.money())
+        assert found is tariff.money(usage)
+
+
 def test_before_the_first_day_nothing_is_known():
     assert standard_prices().cost("qwen-plus", "cn", Usage(1, 1), date(2024, 1, 1)) is None
 
