@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from batchrun.core.classes import slotted
 from batchrun.core.ledger.attempts import Bound
@@ -58,8 +58,6 @@ class Made(NamedTuple):
     size: Size
     lane: Lane
     dialect: Dialect
-    body: dict[str, Any]
-    """What was written, in batchrun's own form."""
     asks: int
     """How often the row had been asked again."""
     tools: bool

@@ -212,7 +212,6 @@ class Preparer:
                 _size(written if not sent_media else orjson.dumps(row.body), len(media), terms.limit),
                 lane,
                 wire_format.dialect,
-                body,
                 asks,
                 terms.tools,
                 len(written) > most_bytes,
@@ -222,7 +221,7 @@ class Preparer:
 
     def _prepared(self, ordinal: int, made: Made) -> Prepared | Unsendable:
         """Give one attempt what it needs of its own, by what is known of rows like it now."""
-        row, request, most, size, lane, dialect, body, _, tools, too_large = made
+        row, request, most, size, lane, dialect, _, tools, too_large = made
         estimate = lane.estimate
         asked = estimate.input_of(size)
         if lane.least_tpm is not None and asked > lane.least_tpm:
@@ -235,7 +234,8 @@ class Preparer:
             row,
             request,
             most,
-            Reading(dialect, body),
+            # By the row's own settings: what was written holds its media once more, for as long as the call takes.
+            Reading(dialect, row.body),
             check,
             asked + estimate.output_of(size),
             partial(self._learn, estimate, size, row.line_bytes),

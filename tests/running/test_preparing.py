@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gc
 import threading
+from types import FunctionType, ModuleType
 
 import anyio
 import orjson
@@ -334,6 +336,24 @@ def test_a_local_image_is_sent_as_its_contents_and_counted_as_an_image_and_not_a
     assert ready.most.input_tokens == len(ready.request.body) - len(PNG_URL) + MOST_TOKENS_OF_MEDIA["image"]
     assert ready.row.body["messages"] == seeing("pictures/一.png"), "the row stays as it was written"
     assert "X-DashScope-OssResourceResolve" not in ready.request.headers
+
+
+def large_texts(of):
+    """All texts of more than 10,000 characters that *of* holds, and what it holds in turn."""
+    left, seen = [of], {}
+    while left:
+        each = left.pop()
+        if id(each) not in seen and not isinstance(each, ModuleType | FunctionType | type):
+            seen[id(each)] = each
+            left += gc.get_referents(each)
+    return [each for each in seen.values() if isinstance(each, str | bytes) and len(each) > 10_000]
+
+
+def test_a_call_holds_its_media_once_as_they_are_sent(made, tmp_path):
+    run = made({"messages": seeing("large.png")}, defaults={"model": "qwen-vl-max"})
+    (tmp_path / "in" / "large.png").write_bytes(PNG + bytes(30_000))
+    ready = run.ready()
+    assert large_texts(ready) == [ready.request.body]
 
 
 def test_a_root_of_the_job_bounds_what_local_paths_may_name(made, tmp_path):
