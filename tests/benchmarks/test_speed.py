@@ -48,3 +48,9 @@ def test_no_row_takes_many_more_of_the_interpreters_steps_than_it_did(tmp_path):
     counted = steps(tmp_path, 64, few=100, many=700)
     assert counted.keys() == {*PARTS, "event loop"}
     assert sum(count for part, count in counted.items() if part not in {"event loop", "engine"}) < 8_500, counted
+
+
+def test_a_row_that_a_budget_pays_for_takes_few_more_steps_than_one_that_costs_nothing(tmp_path):
+    """A fifth more, and not two thirds: what its price is made of is looked up for many rows at once."""
+    free, paid = (sum(steps(tmp_path / str(paid), 64, few=100, many=300, paid=paid).values()) for paid in (False, True))
+    assert paid < 1.4 * free, (free, paid)

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.benchmarks.speed.contestants import BARE, BATCHRUN, NAIVE, PEERS, WIRE, Contestant, contestant_of, fast
-from tests.benchmarks.speed.endpoint import ANSWERS, greedy, lognormal, serving
+from tests.benchmarks.speed.endpoint import ANSWERS, PLAIN, greedy, lognormal, serving
 from tests.benchmarks.speed.measure import alternate
 from tests.benchmarks.speed.steps import steps
 
@@ -41,6 +41,7 @@ def main() -> None:
             for in_flight in asked.in_flight:
                 for called, answer in ANSWERS.items():
                     _steps(in_flight, called, answer, folder)
+                _steps(in_flight, "a plain answer, paid from a budget by the month", PLAIN, folder, paid=True)
 
 
 def _asked() -> argparse.Namespace:
@@ -96,9 +97,9 @@ def _latency(contestants: Sequence[Contestant], count: int, in_flight: int, roun
         )
 
 
-def _steps(in_flight: int, called: str, answer: bytes, folder: Path) -> None:
+def _steps(in_flight: int, called: str, answer: bytes, folder: Path, *, paid: bool = False) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        counted = steps(Path(place), in_flight, answer=answer)
+        counted = steps(Path(place), in_flight, answer=answer, paid=paid)
     _say(f"\n{'':<24}{'steps a row':>14}{'share':>9}  with {in_flight:,} in flight, to {called}\n")
     for part, count in counted.most_common():
         _say(f"{part:<24}{count:>14,.0f}{count / sum(counted.values()):>9.0%}\n")

@@ -35,13 +35,21 @@ def _prompts(path: Path) -> list[str]:
     return [row["prompt"] for row in rows if "prompt" in row]
 
 
-def job(path: Path, source: Path, output: Path, url: str, workspaces: list[str], in_flight: int) -> None:
-    """Write the job that runs the rows through *url*: one account with a quota that is never reached, each workspace its share of slots."""
+_BUDGET = 'budget = { amount = 1_000_000, currency = "CNY", per = "month" }\n'
+_PRICES = '[prices."qwen-plus"]\ntiers = { input = 0.8, output = 2 }\n'
+
+
+def job(path: Path, source: Path, output: Path, url: str, workspaces: list[str], in_flight: int, *, paid: bool = False) -> None:
+    """Write the job that runs the rows through *url*: one account with a quota that is never reached, each workspace its share of slots.
+
+    They cost nothing that is known, or are *paid* from a budget of each workspace, by the month.
+    """
     base, slots = url.removesuffix("/chat/completions"), in_flight // len(workspaces)
     lines = [
         f'[job]\nname = "speed"\ninput = "{source}"\noutput = "{output}"\n',
         f'[defaults]\nmodel = "qwen-plus"\nendpoint = "{base}"\nconcurrency = {slots}\nparameters = {{ max_tokens = 400 }}\n',
         '[accounts.main.quotas."qwen-plus"]\nrpm = 60_000_000\ntpm = 60_000_000_000\n',
-        *(f'[workspaces.{name}]\napi_key_env = "BENCHMARK_KEY"\naccount = "main"\n' for name in workspaces),
+        *(f'[workspaces.{name}]\napi_key_env = "BENCHMARK_KEY"\naccount = "main"\n{_BUDGET * paid}' for name in workspaces),
+        _PRICES * paid,
     ]
     path.write_text("".join(lines), encoding="utf-8")

@@ -57,21 +57,21 @@ finally:
 """
 
 
-def steps(folder: Path, in_flight: int, few: int = 500, many: int = 2_500, answer: bytes = PLAIN) -> Counter[str]:
-    """Steps a row, by part; what a run of *few* rows takes is taken off. All rows have the same *answer*."""
+def steps(folder: Path, in_flight: int, few: int = 500, many: int = 2_500, answer: bytes = PLAIN, *, paid: bool = False) -> Counter[str]:
+    """Steps a row, by part; what a run of *few* rows takes is taken off. All have the same *answer*, and may be *paid* from budgets."""
     folder.mkdir(exist_ok=True)
     with serving(folder, answer=answer) as url:
-        less, more = (_of_a_run(folder / str(count), url, in_flight, count) for count in (few, many))
+        less, more = (_of_a_run(folder / str(count), url, in_flight, count, paid=paid) for count in (few, many))
     a_row: Counter[str] = Counter()
     for path in more:
         a_row[_part(path)] += (more[path] - less[path]) / (many - few)  # type: ignore[assignment]  # counters hold fractions, too
     return a_row
 
 
-def _of_a_run(folder: Path, url: str, in_flight: int, count: int) -> Counter[str]:
+def _of_a_run(folder: Path, url: str, in_flight: int, count: int, *, paid: bool) -> Counter[str]:
     folder.mkdir()
     names = rows.write(folder / "rows.jsonl", count, 4)
-    rows.job(folder / "job.toml", folder / "rows.jsonl", folder / "run", url, names, in_flight)
+    rows.job(folder / "job.toml", folder / "rows.jsonl", folder / "run", url, names, in_flight, paid=paid)
     command = [sys.executable, "-c", WITHOUT_UVLOOP + _COUNTED, "run", "job.toml", "--quiet"]
     subprocess.run(command, cwd=folder, env=BATCHRUN.variables(), check=True, timeout=600, stdout=subprocess.DEVNULL)
     return Counter(orjson.loads((folder / "steps.json").read_bytes()))
