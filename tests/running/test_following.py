@@ -67,6 +67,7 @@ def failure(fault: Fault, usage: Usage | None = None, *, in_doubt: bool = False,
 USAGE = Usage(1200, 80, 300, 20, {"prompt_tokens": 1200})
 RESULTS: dict[str, tuple[str, Reply | Failure]] = {
     "answered": ("answered", Reply("an answer", "stop", USAGE, "q", first_token_ms=70)),
+    "whole": ("answered", Reply("an answ", "length", USAGE, "q", body=b'{"choices":[{"finish_reason":"length"}]}')),
     "cut": ("answered", Reply("an answ", "length", USAGE)),
     "untold": ("answered", Reply("an answer", "stop", None)),
     "rejected": ("rejected", failure(Fault.REJECT, status=400)),

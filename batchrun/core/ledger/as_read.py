@@ -27,6 +27,14 @@ def entry_of(outcome: Outcome, form: Form, cost: Money | None, line: bytes) -> E
     )
 
 
+def is_read_as_told(reply: Reply, form: Form) -> bool:
+    """Whether the entry of an answered row is read as in batchrun's own form.
+
+    In the other form it ends as the first choice in the provider's body does: that is the reply's own end where it has no others.
+    """
+    return form == "batchrun" or (reply.choices is None and reply.body != b"")
+
+
 def started_of(name: str, at: float, row: Row, most: Bound) -> Started:
     """What the line of a start is read as."""
     return named_tuple(Started, (name, row.workspace, row.model, row.id, most, at))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from batchrun.core.ledger.as_read import ended_of, entry_of, started_of
+from batchrun.core.ledger.as_read import ended_of, entry_of, is_read_as_told, started_of
 from batchrun.core.ledger.attempts import Bound, read_attempt
 from batchrun.core.ledger.entry import Entry, Form
 from batchrun.core.ledger.usual import Noted, UsualAnswer
@@ -81,9 +81,9 @@ class Untold:
         """Whether an answer is a usual one: its entry is then told with its call."""
         call, ordinal, usage = answer.call, answer.row.ordinal, answer.reply.usage
         name = call.attempt
-        if self._form != "batchrun" or ordinal is None or usage is None or name in self._started or name not in self._under_way:
+        if ordinal is None or usage is None or name in self._started or name not in self._under_way:
             return False
-        if self._under_way[name][1] != call.started_at:
+        if self._under_way[name][1] != call.started_at or not is_read_as_told(answer.reply, self._form):
             return False
         self._answered[name] = answer, ordinal, usage, cost
         return True

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from batchrun.core.ledger.attempts import Bound, Ended, Line, Opened, Promise, Promised, ReadIn, Started
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.entry import Entry
+from batchrun.core.ledger.entry_writing import write_entry
 from batchrun.core.ledger.fold import Fold
+from batchrun.core.ledger.untold import UnderWay, Untold
 from batchrun.core.ledger.usual import UsualAnswer, parted, spelt_out, together
 from batchrun.core.ledger.watched import Watched
 from batchrun.core.model import Answered, Call, Charges, Money, Reply, Row, Usage
@@ -111,3 +113,20 @@ def test_lines_and_answers_are_told_apart_in_their_order():
     first, second = answers_of([(number, Reply("a", "stop", Usage(1, 2)), None, NIGHT, NIGHT) for number in (3, 5)])
     line = Ended("2-9", "throttled", False, None)
     assert parted([first, line, second, None]) == ([line, None], [first, second])
+
+
+@pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
+@pytest.mark.parametrize("choices", [None, [{"index": 1}, {"index": 0}]])
+def test_an_answer_is_told_as_one_thing_where_it_is_read_the_same_in_either_form(form, choices):
+    told: list[object] = []
+    under_way: dict[str, UnderWay] = {}
+    untold = Untold(lambda lines, entries, _ordinals: told.extend([*lines, *entries]), form, under_way)
+    under_way["1-1"] = began = row(0), NIGHT, Bound(100, 50)
+    body = b'{"choices":[{"finish_reason":"stop"}]}'
+    outcome = Answered(row(0), Reply("a", "stop", Usage(1, 2), choices=choices, body=body), Call("1-1", 1, NIGHT, 7))
+    untold.entry(outcome, None, write_entry(outcome, form, raw=False))
+    del under_way["1-1"]
+    untold.end("1-1", began, NIGHT + 1, "answered", outcome.reply, b"")
+    untold.tell()
+    as_one = form == "batchrun" or choices is None
+    assert [type(each) for each in told] == ([UsualAnswer] if as_one else [Started, Ended, Entry])

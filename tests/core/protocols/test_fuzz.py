@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batchrun.core.ledger.as_read import entry_of, is_read_as_told
 from batchrun.core.ledger.entry import Form
 from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.ledger.entry_writing import write_entry
@@ -245,6 +246,8 @@ def written(result: Reply | Failure) -> None:
             entry = read_entry(line)
             assert (entry.id, entry.workspace, entry.model, entry.attempt) == (ROW.id, ROW.workspace, ROW.model, CALL.attempt)
             assert entry.usage == result.usage
+            if isinstance(outcome, Answered) and is_read_as_told(outcome.reply, form):
+                assert entry == entry_of(outcome, "batchrun", None, b"")
 
 
 def holds(result: Reply | Failure, status: int) -> None:
