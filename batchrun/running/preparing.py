@@ -189,7 +189,8 @@ class Preparer:
         body = terms.sent(said_body, said) if said or terms.changes_body else said_body
         if why := wire_format.unfit(body):
             return Unsendable(row, mishap("cannot_carry", why, in_doubt=False))
-        written = wire_format.encode(body, terms.stream)
+        # As many bytes as it has: what orjson gives may hold eight times as many, and would for as long as the call takes.
+        written = bytes(memoryview(wire_format.encode(body, terms.stream)))
         # Last, so that nothing that a job says can stand in their place.
         headers = {**lane.headers, "Authorization": lane.authorization, "Idempotency-Key": _idempotency_key(lane.named, row, asks)}
         if terms.stream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gc
 import threading
+import tracemalloc
 from types import FunctionType, ModuleType
 
 import anyio
@@ -354,6 +355,20 @@ def test_a_call_holds_its_media_once_as_they_are_sent(made, tmp_path):
     (tmp_path / "in" / "large.png").write_bytes(PNG + bytes(30_000))
     ready = run.ready()
     assert large_texts(ready) == [ready.request.body]
+
+
+def test_what_is_sent_takes_no_more_memory_than_it_is_long(made):
+    long, many = 20_000, 20
+    run = made(*(ask("x" * long, id=str(number)) for number in range(many + 1)))
+    run.ready()
+    tracemalloc.start()
+    try:
+        ready = [run.ready(ordinal) for ordinal in range(1, many + 1)]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(ready) == many
+    assert held < 3 * many * long, "the prompt as it was read, and as it is sent"
 
 
 def test_a_root_of_the_job_bounds_what_local_paths_may_name(made, tmp_path):
