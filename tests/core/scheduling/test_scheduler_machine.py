@@ -545,7 +545,8 @@ class Machine(RuleBasedStateMachine):
             case _:
                 stays = False
         if stays:
-            park.at = self.now + PROBE_EVERY
+            shows_nothing = isinstance(result, Failure) and result.fault is Fault.THROTTLED and park.failure.fault is not Fault.THROTTLED
+            park.at = self.now + (PROBE_EVERY / 10 if shows_nothing else PROBE_EVERY)
             return
         self._unpark(park)
 
