@@ -21,6 +21,7 @@ from operator import attrgetter
 from batchrun.core.limits.at_once import AtOnce
 from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.limiter import Limiter
+from batchrun.core.limits.quota import NO_QUOTA
 from batchrun.core.limits.slots import Slots
 from batchrun.core.money.budget import Purse
 from batchrun.core.scheduling.aside import Aside
@@ -264,6 +265,11 @@ class Lane:
         """When its next row, of which there is one, may go as far as its own rate and an outage let it: *now*, or later."""
         at = self.limiter.free_at(now, self.next_tokens())
         return max(at, self.outage.free_at(now)) if self.outage.lasts else at
+
+    def is_alone(self) -> None:
+        """Nobody else fills its pool any more: what it is refused for a rate is always the pool's, and was as likely that before."""
+        self.limiter.forget()
+        self.limiter.counts = self.plan.quota != NO_QUOTA
 
     def wait(self, until: float, ordinal: int, attempt: int, failed: float = -math.inf) -> None:
         """Let a row wait, and others go meanwhile; its latest call went at *failed*, if that failed."""

@@ -75,6 +75,15 @@ class Queues:
         pool.unfinished += bool(lane.left)
         self.wake(lane)
 
+    def finished(self, lane: Lane) -> None:
+        """No rows are left of *lane*."""
+        pool = lane.pool
+        pool.unfinished -= 1
+        if pool.unfinished == 1:
+            last = next(each for each in pool.lanes if each.left)
+            last.is_alone()
+            self.wake(last)
+
     def launched(self, now: float) -> Ticket | None:
         """Launch the next row that may go; None where none may, each lane being registered with what holds it back."""
         ready, ready_pools = self._ready, self._ready_pools

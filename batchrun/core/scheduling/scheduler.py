@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from batchrun.core.ledger.attempts import Bound
-from batchrun.core.limits.quota import NO_QUOTA
 from batchrun.core.model import Failure, Fault, Reply, Scope
 from batchrun.core.money.budget import Lack, Purse, promise_all
 from batchrun.core.scheduling.alarms import TICK
@@ -66,8 +65,8 @@ class Scheduler:
         for plan in lanes:
             self._queues.add(plan)
         for lane in self._lanes.values():
-            # Where it is alone in its pool, what it is refused for a rate is always the pool's.
-            lane.limiter.counts = lane.pool.unfinished > 1 or lane.plan.quota != NO_QUOTA
+            if lane.pool.unfinished <= 1:
+                lane.is_alone()
 
     def next(self, now: float) -> Launch | WaitUntil | Drained:
         """Decide what to do at *now*; a launch takes its slot and pays its quotas."""
@@ -269,7 +268,8 @@ class Scheduler:
 
     def _leave(self, lane: Lane) -> None:
         lane.left -= 1
-        lane.pool.unfinished -= not lane.left
+        if not lane.left:
+            self._queues.finished(lane)
         if lane.aside.rows:
             self._paying.rest(lane)
 

@@ -427,6 +427,45 @@ def test_the_last_workspace_of_an_account_with_rows_left_finds_the_accounts_limi
     assert pool.episodes == 1
 
 
+def as_the_last(seed: int, events: list[Events]) -> int:
+    """Rows of a workspace that are answered in ten minutes at 120 a minute; another one had ended by then. One call in twelve is refused."""
+    plans = [but(lane(name, rows=rows, account="main"), pool_quota=Quota(rpm=120)) for name, rows in (("legal", 300), ("sales", 10_000))]
+    dice = random.Random(seed)
+
+    def respond(ticket):
+        return (throttled(), 0.05) if ticket.workspace == "sales" and dice.random() < 0.08 else (answer(), 0.5)
+
+    events.append(Events(Scheduler(plans, RetryPolicy()), respond))
+    events[-1].run(1200.0)
+    assert events[-1].done_at("legal") < 400.0
+    return sum(each.at >= 600.0 and each.verdict is Verdict.ANSWERED for each in events[-1].settled)
+
+
+def test_what_one_workspace_is_refused_by_chance_slows_it_no_more_once_it_is_the_last_of_its_account():
+    """While others are there, as many refusals of one alone are a limit of its own."""
+    events: list[Events] = []
+    assert sum(as_the_last(seed, events) for seed in range(1, 7)) >= 0.75 * 6 * 1200
+    assert not any(each.scheduler._lanes["sales", MODEL].limiter.has_found for each in events)
+
+
+def test_a_limit_of_its_own_of_the_last_workspace_of_an_account_is_found_as_if_it_were_the_accounts():
+    plans = [but(lane(name, rows=rows, account="main"), pool_quota=Quota(rpm=120)) for name, rows in (("legal", 300), ("sales", 10_000))]
+    cap = Meter(Caps(requests=60, request_period=60))
+
+    def respond(ticket):
+        if ticket.workspace == "sales":
+            if cap.refuses(events.now):
+                return throttled(), 0.05
+            cap.count(events.now, 1, events.now + 0.5)
+        return answer(), 0.5
+
+    events = Events(Scheduler(plans, RetryPolicy()), respond)
+    events.run(1200.0)
+    late = [each.verdict is Verdict.ANSWERED for each in events.settled if each.at >= 600.0]
+    assert sum(late) >= 0.9 * 60 * 10
+    assert late.count(False) <= 20
+
+
 @pytest.mark.parametrize("code", ["limit_requests", "Throttling.Concurrency"])
 def test_a_refusals_retry_after_is_waited_for_to_the_second(code):
     scheduler = Scheduler([lane("legal", rows=20), lane("sales", rows=20)], RetryPolicy())
