@@ -4,10 +4,10 @@ Theory of operation. Some providers refuse one call in seven whatever is sent, b
 goes slower without end. The two are told apart by a *trial*: half of what a quota took in a minute it takes again, whatever its window;
 chance refuses as large a share of the half.
 
-When one begins (`trial.py`: what it shows). In two looks in a row more was refused than finding a quota costs, and one here and one there,
-as chance has it; much less is enough where not half as much is taken by now as was, before anything was refused or since. Where a quota is
-known and kept to, next to nothing is refused: there a hundredth of the calls is enough, once that has gone on for so long that the run
-gains by a trial. Without one each of them would widen the margin under the quota, which no margin helps.
+When one begins (`trial.py`: what it shows). In two looks in a row more was refused than finding a quota costs, or in each minute for two of
+them, and one here and one there, as chance has it; much less is enough where not half as much is taken by now as was, before anything was
+refused or since. Where a quota is known and kept to, next to nothing is refused: there a hundredth of the calls is enough, once that has
+gone on for so long that the run gains by a trial. Without one each of them would widen the margin under the quota, which no margin helps.
 
 Of chance follows: such a share of refusals is *explained*, and so are a few more that come together, as if those calls had never been
 sent. All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is
@@ -32,6 +32,8 @@ _LOOKS_FOR, _LOOKS_AT, _UNEXPLAINED = 30.0, 50, 4
 """Seconds between two looks at what is refused, and calls, or refusals that are not explained. Two looks make a minute."""
 _MORE, _MORE_OF_KNOWN, _LEAST = 0.08, 0.01, 0.005
 """The share of calls that no look at a quota costs, and no network where it is known; and the least that is looked for."""
+_BEATS = 4
+"""Looks in a row with a minute each in which more was refused: a minute's window may refuse all that it does in one half of each."""
 _PAYS = 600.0
 """Seconds from the first refusal until so small a share is worth a trial."""
 _FALLEN, _MORE_FALLEN, _REFUSED_FALLEN = 0.5, 0.015, 4
@@ -83,6 +85,8 @@ class Chance:
     _before: Counts = field(default_factory=Counts)
     _before_began: float = math.inf
     """The same of the look before it."""
+    _minutes: int = 0
+    """Looks in a row by which more was refused in the minute before."""
     _taken: float = 0.0
     """A second, of late."""
     _taken_at_first: float = 0.0
@@ -128,7 +132,8 @@ class Chance:
     def _look(self, now: float) -> Shown | None:
         latest, both, began = self._counts, self._counts.with_those_of(self._before), self._before_began
         more = _MORE_OF_KNOWN if self.is_known and now >= self._first + _PAYS else _MORE
-        is_more = all(each.is_more(more) for each in (latest, self._before))
+        self._minutes = self._minutes + 1 if both.is_more(_MORE) else 0
+        is_more = self._minutes >= _BEATS or all(each.is_more(more) for each in (latest, self._before))
         may_be_chance = latest.may_be_chance and self._before.may_be_chance
         self._taken = max(_FADES * self._taken, (latest.tries - latest.refused) / (now - self._began))
         if began == math.inf and latest.may_be_chance and latest.share <= _FEW:
