@@ -57,7 +57,8 @@ class Pace:
     _bucket: Bucket | None = None
     """None while nothing bounds it."""
     _free_since: float = inf
-    """From when on the rate alone keeps the next one back no more; infinity before that is asked."""
+    """From when on the rate keeps the next one back no more; infinity before that is asked, or while it is to be found and room keeps
+    nothing back: then only that is made up for."""
     _as_of: float = -inf
     """When it was last seen to that the bucket fills at the rate: once a moment is enough, as long as nothing is learnt."""
 
@@ -87,17 +88,24 @@ class Pace:
             return now
         due = bucket.free_at(now)
         if room is not None:
-            if self._free_since == inf:
+            at = room.free_at(now, quota if self.climb.held == inf else self.climb.counted(now), cost, due)
+            if self._free_since == inf and not self.counting.told:
                 self._free_since = max(bucket.paid_until, self.use.launched_at)
-            elif due < self._free_since:
+            elif due < self._free_since and (at > due or not self.counting.told):
                 self._free_since = due
-            return room.free_at(now, quota if self.climb.held == inf else self.climb.counted(now), cost, due)
+            return at
         # A known quota's debt is waited for however long it is; debt at a guess, for no longer than the slowest rate has it.
         return due if quota < inf or due <= now else max(now, min(due, self.use.launched_at + NEVER_LONGER))
 
+    def make_up_for(self, seconds: float) -> None:
+        """Its pool held the next one back for so long: a rate that was found loses no time by it, as one that is known does by nothing."""
+        if self._bucket is not None and self.counting.told:
+            self._bucket.make_up_for(seconds, self.rule.makes_up_for(self._bucket.rate))
+
     def make_up_for_nothing(self, now: float) -> None:
-        """Take note that what held the next one back until *now* is to cost the rate its time."""
-        self._free_since = now
+        """Take note that what held the next one back until *now*, unless it was room, is to cost the rate its time."""
+        if not self.counting.told:
+            self._free_since = now
 
     def pay(self, now: float, cost: float) -> None:
         """Take the cost of an attempt that goes now."""

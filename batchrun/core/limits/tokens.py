@@ -1,10 +1,10 @@
 """The rules for tokens: rows differ in what they cost, and are reckoned with.
 
 Theory of operation. A rate alone keeps no quota of tokens: a row may cost as much as a window holds. So each row waits for its turn at the
-rate, and for room in the window besides (`room.py`). While something else holds it back (room, slots, a quota of attempts that is known,
-its turn in a pool that its lane shares) the rate goes on, and what it had to give meanwhile is made up for after: several rows go at once
-then, so that this costs no time. So of two quotas the lesser is used, though large rows wait for the one of tokens and small ones for the
-other.
+rate, and for room in the window besides (`room.py`). While it waits for room, or for its turn in a pool that its lane shares, the rate goes
+on, and what it had to give meanwhile is made up for after: several rows go at once then, so that this costs no time. Under a known quota so
+is whatever else holds a row back: slots, and a quota of attempts that is known. So of two quotas the lesser is used, though large rows wait
+for the one of tokens and small ones for the other.
 
 *A known quota* is reckoned with from the start, and the window is found from refusals (`reckoning.py`). Where others use it too, or it is
 lower than the job says (`unexplained.py`), it is found as if nothing had been known; once a climb has come to the known quota that holds

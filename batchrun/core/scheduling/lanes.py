@@ -218,6 +218,8 @@ class Lane:
     aside: Aside = field(default_factory=Aside)
     """Rows that a budget has too little left for, while others may go; they count as left."""
     outage: Outage = field(default_factory=Outage)
+    joined_at: float = math.inf
+    """When it began to wait for its pool, held back by nothing of its own."""
     fit_at: int = 0
     """The look that found nothing of its own to hold it back."""
     first_code: str | None = None
@@ -265,6 +267,12 @@ class Lane:
         """When its next row, of which there is one, may go as far as its own rate and an outage let it: *now*, or later."""
         at = self.limiter.free_at(now, self.next_tokens())
         return max(at, self.outage.free_at(now)) if self.outage.lasts else at
+
+    def waited_for_pool(self, seconds: float) -> None:
+        """Take note that its next row waited so long for its turn in its pool: its own rates lose no time by it."""
+        self.limiter.tokens.make_up_for(seconds)
+        if self.workspace.limiter is not None:
+            self.workspace.limiter.tokens.make_up_for(seconds)
 
     def is_alone(self) -> None:
         """Nobody else fills its pool any more: what it is refused for a rate is always the pool's, and was as likely that before."""

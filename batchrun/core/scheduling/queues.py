@@ -93,7 +93,7 @@ class Queues:
                 lane.queued = False
                 if not lane.in_pool and self._may_launch(lane, now):
                     lane.fit_at = self.look
-                    self._join(lane)
+                    self._join(lane, now)
             if ready_pools and (ticket := self._from_pools(now)) is not None:
                 return ticket
         return None
@@ -150,8 +150,8 @@ class Queues:
                 lane.pool.keeps.pop(lane, None)
                 lane.workspace.reserve.give_up(lane)
 
-    def _join(self, lane: Lane) -> None:
-        pool = lane.pool
+    def _join(self, lane: Lane, now: float) -> None:
+        pool, lane.joined_at = lane.pool, now
         pool.join(lane)
         if lane.in_turn:
             pool.turns.append(lane)
@@ -250,6 +250,8 @@ class Queues:
         if chance.counts and (shown := chance.sent(now, lane.plan.workspace)) is not None:
             lane.pool.heed(shown, now)
             self.wake_freed(lane.pool)
+        if now > lane.joined_at:
+            lane.waited_for_pool(now - lane.joined_at)
         for each in lane.limiters:
             each.pay(now, tokens)
         self.wake(lane)

@@ -1032,3 +1032,17 @@ def test_what_was_refused_tells_what_a_usual_row_costs_until_one_was_answered():
     tokens.took(2.0, 800.0)
     tokens.use.expect(20_000.0)
     assert tokens.use.typical == 800.0
+
+
+def test_a_rate_of_tokens_that_was_found_makes_up_for_no_more_than_room_and_what_its_pool_held_back():
+    for seconds, rows in ((0.0, 1), (10.0, 7)):
+        pace = of_rows(100.0)
+        for second in range(5):
+            sent(pace, float(second), 10.0, 10.0)
+            assert pace.free_at(second + 0.5, 10.0) == second + 0.5, "what held it back from then on was no room"
+        pace.make_up_for(seconds)
+        went = 0
+        while pace.free_at(5.0, 10.0) == 5.0:
+            sent(pace, 5.0, 10.0, 10.0)
+            went += 1
+        assert went == pytest.approx(rows, abs=1)
