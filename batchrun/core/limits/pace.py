@@ -98,7 +98,7 @@ class Pace:
         return due if quota < inf or due <= now else max(now, min(due, self.use.launched_at + NEVER_LONGER))
 
     def make_up_for(self, seconds: float) -> None:
-        """Its pool held the next one back for so long: a rate that was found loses no time by it, as one that is known does by nothing."""
+        """Its pool held the next one back for so long: a rate that was found loses no time by it; one that is known loses none anyway."""
         if self._bucket is not None and self.counting.told:
             self._bucket.make_up_for(seconds, self.rule.makes_up_for(self._bucket.rate))
 
