@@ -18,7 +18,8 @@ from batchrun.core.ledger.attempts import Most, Started, opening_of
 from batchrun.core.ledger.focus import ALIBABA, Place
 from batchrun.core.model import Money, Usage
 from batchrun.core.money.price_list import PriceRow, Tier, shipped
-from batchrun.core.money.pricing import Discounts, Prices, Tariff, region_of
+from batchrun.core.money.pricing import Discounts, Prices, region_of
+from batchrun.core.money.tariff import Tariff
 from batchrun.running.priced_before import jobs_before
 
 _FIRST_DAY = date(1970, 1, 1).toordinal()
