@@ -467,6 +467,14 @@ def test_rows_that_wait_for_a_person_are_not_held_against_the_speed_of_those_tha
     assert [text for _, text in night.notes if "deadline" in text] == []
 
 
+def test_rows_of_one_model_that_wait_for_a_person_are_not_held_against_the_speed_of_their_workspaces_other_one():
+    lanes = (lane(rows=1000, slots=4), lane(rows=100_000, slots=4, model="qwen-max"))
+    night = Night(*lanes, hours={}, start="2026-11-23T12:00", deadline="13:00 UTC")
+    night.bench.scheduler.park(Scope.LANE, "legal", "qwen-max", parks(Scope.LANE), 0.0, probe=False)
+    night.run()
+    assert [text for _, text in night.notes if "deadline" in text] == []
+
+
 def test_what_is_closed_is_not_done_before_the_last_of_it_opens():
     hours = {"legal": "22:00-08:00 UTC", "sales": "23:00-08:00 UTC", "idle": "23:30-08:00 UTC"}
     windows = Windows({name: read_hours(text) for name, text in hours.items()}, schedule())
