@@ -12,7 +12,7 @@ gone on for so long that the run gains by a trial. Without one each of them woul
 Of chance follows: such a share of refusals is *explained*, and so are a few more that come together, as if those calls had never been
 sent. All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is
 tried again, for the share may be less by then, or more. Trials that agree are taken together, for a share that is set too large is filled
-with refusals of the quota.
+with refusals of the quota. So is one that has become less since: where far fewer are refused than it has, no trial is waited for.
 
 Where it is none, or comes together as chance hardly has it, a known quota is *doubted*: it may be lower than it was named
 (`limits/margin.py`).
@@ -42,6 +42,8 @@ _FEW = 0.15
 """Of the calls of the first look: if more are refused, what was taken before it is nothing that could be taken for long."""
 _FADES, _SLOWEST, _HALF = 0.9, 1 / NEVER_LONGER, 0.5
 """Of what was taken a second: what counts of it at the next look; of what is tried, the least; and what is tried."""
+_HOLDS = 40.0
+"""Refusals that a share has come to since it was set: by then it is as large still."""
 _TOGETHER = 10.0
 """Refusals that are explained and may come together."""
 _AGAIN, _AGAIN_TIMES = 600.0, 20.0
@@ -93,6 +95,8 @@ class Chance:
     """The same before anything was refused, until the first look."""
     _shown: Counts = field(default_factory=Counts)
     """What trials have shown that were alike: of those before the latest, ever less."""
+    _since_set: Counts = field(default_factory=Counts)
+    """Calls since the share was set, or since it was last seen to hold."""
     _again_at: float = -math.inf
     """Until then nothing is tried."""
     _in_vain: float = _IN_VAIN
@@ -146,6 +150,8 @@ class Chance:
         if not (both.refused or self.share):
             self.counts, self._began, self._before_began = False, math.inf, math.inf
             return None
+        if self.share:
+            self._look_at_share(latest, now)
         taken = (both.tries - both.refused) / (now - began)
         has_fallen = taken < _FALLEN * self._taken and both.unexplained >= max(_REFUSED_FALLEN, _MORE_FALLEN * both.tries)
         is_suspect = (is_more and may_be_chance) or (has_fallen and latest.may_be_chance)
@@ -155,6 +161,15 @@ class Chance:
             self.trial = Trial(max(_SLOWEST, _HALF * self._taken), now, min(before, self.share) if self.share else before)
             return Shown.SUSPICION
         return Shown.RATE if self.is_known and is_more and not may_be_chance else None
+
+    def _look_at_share(self, latest: Counts, now: float) -> None:
+        """Lower the share where far fewer were refused since it was set."""
+        counts = self._since_set = latest.with_those_of(self._since_set)
+        if counts.is_surely_less(self.share):
+            self._shown, self.share, self._spare = Counts(), counts.share_at_most, 0.0
+            self._again_at = min(self._again_at, now + _AGAIN) if self.share else now
+        if counts.tries * self.share >= _HOLDS or not self.share:
+            self._since_set = Counts()
 
     def _end(self, trial: Trial, now: float) -> Shown | None:
         share, self.trial = self.share, None
@@ -168,7 +183,7 @@ class Chance:
         self._in_vain = _IN_VAIN if self.share else min(_IN_VAIN_MOST, 2 * self._in_vain)
         self._again_at = now + (max(_AGAIN, _AGAIN_TIMES * (now - trial.began)) if self.share else self._in_vain / 2)
         self._began, self._counts = now, Counts()
-        self._before_began, self._before = math.inf, Counts()
+        self._before_began, self._before, self._since_set = math.inf, Counts(), Counts()
         if self.share:
             return Shown.CHANCE if not share else None
         return Shown.RATE if self.is_known else None

@@ -20,11 +20,13 @@ _MORE_LEAST = 3
 _DEVIATIONS = 2.0
 """By how many fewer come after a call that was taken than chance has it, at the most; and by how many trials differ that show the same."""
 _MOST, _SURELY = 0.5, 8
-"""The largest share that is chance; and refusals that more of it makes at the least."""
+"""The largest share that is chance; and refusals that more of it makes at the least, and that fewer of it leaves out."""
 _CLEARS_IN, _TRIES, _REFUSALS, _SHORTEST, _LONGEST = 6.0, 200, 24, 30.0, 300.0
 """Seconds until a trial counts, for windows may be full; calls, or refusals and seconds, that it takes; and the most of its seconds."""
 _NONE, _FEWER = 3.0, 1.6
 """Refusals that were to be expected by now, where there are none, and more for each that there is: then it shows that there are fewer."""
+_SURELY_FEWER = 2.0
+"""The same of calls that are counted until it shows: a share must not be taken for less by chance once a night."""
 _ALIKE, _REFUSED_LEAST = 0.4, 3
 """Of the share that was refused before: what is chance is more than that; and refusals that show any."""
 _TIMES, _BESIDE = 3.0, 4
@@ -69,6 +71,10 @@ class Counts:
         share = self.with_those_of(other).share
         variance = share * (1 - share) * (1 / max(1, self.tries) + 1 / max(1, other.tries))
         return abs(self.share - other.share) <= _DEVIATIONS * math.sqrt(variance)
+
+    def is_surely_less(self, share: float) -> bool:
+        """Whether far fewer were refused than such a *share*."""
+        return share * self.tries >= _SURELY + _SURELY_FEWER * self.refused
 
     def is_more(self, share: float) -> bool:
         """Whether more is not explained than such a *share*."""

@@ -116,13 +116,42 @@ def test_what_was_tried_in_vain_is_tried_again_ever_later():
     assert first < second < third
 
 
-def test_chance_that_is_over_is_found_to_be():
+def test_chance_that_is_over_explains_nothing_a_minute_later_and_no_half_is_tried_for_it():
     calls = Calls()
     assert calls.look(every(7))
     assert calls.shown(every(7))
-    while not calls.look(never):
-        assert calls.now < 3600.0
-    assert calls.shown(never) == 0.0
+    assert not calls.look(never)
+    assert calls.chance.share == 0.0
+    assert calls.until(calls.now + 10.0, every(7)) == 100 // 7
+
+
+def test_chance_that_has_become_less_explains_no_more_than_that_a_few_minutes_later():
+    calls = Calls()
+    assert calls.look(every(7))
+    assert calls.shown(every(7)) > 0.14
+    for _ in range(5):
+        calls.until(calls.now + 61.0, every(50))
+    assert 0.02 <= calls.chance.share < 0.05
+    assert not calls.tries_half()
+    calls.until(calls.now + 700.0, every(50))
+    assert calls.tries_half()
+
+
+@pytest.mark.parametrize(("share", "gap"), [(0.1, 0.1), (0.1, 1.0), (0.3, 0.5)])
+def test_chance_that_stays_is_hardly_ever_taken_for_less_in_a_night(share, gap):
+    dice, calls = random.Random(1), Calls()
+    calls.chance.share, calls.chance.counts = 1.1 * share, True
+    told = refused = 0
+
+    def refuses(_turn):
+        nonlocal refused
+        is_refused = dice.random() < share
+        refused += is_refused
+        return is_refused
+
+    while calls.now < 8 * 3600.0:
+        told += calls.until(calls.now + 600.0, refuses, gap)
+    assert told < 0.06 * refused
 
 
 def test_while_all_is_refused_for_an_hour_nothing_is_tried_and_after_it_what_is_chance_is_told_as_before():
