@@ -11,7 +11,19 @@ from batchrun.core.limits.quota import Quota
 from batchrun.simulator.quotas import Caps
 from batchrun.simulator.scenario import Mishap
 from tests.benchmarks.pools import jain
-from tests.benchmarks.worlds import POOL, Change, Night, Tenant, World, calls, few, own_quotas, several_processes, tokens
+from tests.benchmarks.worlds import (
+    POOL,
+    Change,
+    Night,
+    Tenant,
+    World,
+    calls,
+    few,
+    others_come_and_go,
+    own_quotas,
+    several_processes,
+    tokens,
+)
 
 SOME = [each for each in own_quotas() if "two of six" in each.name and "rpm" in each.name]
 
@@ -341,3 +353,13 @@ def test_workspaces_that_share_a_quota_of_tokens_use_it_though_one_row_in_a_hund
     seen = RowsByChance(World("rows by chance", quota, own, seconds=1200.0, since=300.0, seed=seed)).run()
     assert seen.used >= 0.85
     assert seen.refused_since(5) <= 0.03
+
+
+GONE = [each for each in others_come_and_go() if " 1 s" in each.name and ("50% for 300" in each.name or "80% for 300" in each.name)]
+
+
+@pytest.mark.parametrize("world", GONE, ids=lambda world: world.name)
+def test_once_others_are_gone_that_had_half_the_calls_refused_a_quota_is_used_and_kept_as_if_they_had_never_been(world):
+    seen = Night(world).run()
+    assert seen.used >= 0.92
+    assert seen.refused_since(14) <= 0.02

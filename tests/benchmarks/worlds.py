@@ -1,8 +1,9 @@
 """Providers as bad nights have them, played in virtual time by whole schedulers: `python -m tests.benchmarks.worlds` prints them all.
 
 Several windows are enforced at once, on the account and on single workspaces, and change; growth is limited; calls fail and hang; other
-processes call beside; answers grow slow; the process stands still for a while. The meters are the simulator's own; the network brings a
-call after a uniform wait of up to *jitter* seconds, a refusal comes back after 50 ms and an answer after a lognormal time.
+processes call beside, and others come and go; answers grow slow; the process stands still for a while. The meters are the simulator's own;
+the network brings a call after a uniform wait of up to *jitter* seconds, a refusal comes back after 50 ms and an answer after a lognormal
+time.
 
 Words after the command choose worlds that have them in their names; `--seeds N` plays each with so many seeds.
 """
@@ -10,6 +11,7 @@ Words after the command choose worlds that have them in their names; `--seeds N`
 from __future__ import annotations
 
 import argparse
+import functools
 import heapq
 import itertools
 import math
@@ -55,6 +57,20 @@ class Tenant(NamedTuple):
     spread: float = 0.8
 
 
+class Others(NamedTuple):
+    """Who call in the same quota, at random, now and then; refused or not."""
+
+    rate: float
+    """Calls a second, while they do."""
+    tokens: int = 500
+    """Of their usual call."""
+    on: float = 60.0
+    off: float = 60.0
+    """Seconds that they call and do not, in the mean."""
+    until: float = 600.0
+    """Then they are gone."""
+
+
 class Change(NamedTuple):
     """The quotas of the account, or of one workspace, are so many times what they were at first."""
 
@@ -85,6 +101,7 @@ class World:
     codes: Mapping[Mishap, str] = field(default_factory=lambda: CODES)
     changes: tuple[Change, ...] = ()
     growth: tuple[float, int, int] | None = None
+    others: Others | None = None
     processes: int = 1
     """That call at once, and know nothing of each other."""
     kept: Mapping[str, Any] = field(default_factory=dict)
@@ -195,6 +212,8 @@ class Night:
         for change in world.changes:
             held = self.pool if change.whose == POOL else self.own[change.whose]
             self._at(change.at, lambda at, held=held, times=change.times: held.change(at, times))  # type: ignore[misc]
+        if world.others is not None:
+            self._others(world.others, random.Random(world.seed + 99))
 
     def _scheduler(self, process: int) -> Scheduler:
         scheduler = Scheduler([self._lane(process, each) for each in self.world.tenants], RetryPolicy())
@@ -260,6 +279,19 @@ class Night:
 
     def _at(self, at: float, happens: Callable[[float], None]) -> None:
         heapq.heappush(self.events, (at, next(self.numbers), happens))
+
+    def _others(self, others: Others, dice: random.Random) -> None:
+        at = others.off * dice.random()
+        while at < others.until:
+            end = min(others.until, at + dice.expovariate(1 / others.on))
+            while (at := at + dice.expovariate(others.rate)) < end:
+                cost = int(dice.lognormvariate(math.log(others.tokens), 0.6))
+                self._at(at, functools.partial(self._others_call, cost=cost))
+            at = end + (dice.expovariate(1 / others.off) if others.off else 0.0)
+
+    def _others_call(self, at: float, *, cost: int) -> None:
+        if self.pool.refuses(at, cost) is None:
+            self.pool.count(at, cost, at + 2.0)
 
     def _launch(self, place: int, ticket: Ticket, now: float) -> None:
         self.seen.calls += 1
@@ -561,6 +593,30 @@ def several_processes() -> Iterator[World]:
             )
 
 
+def others_come_and_go() -> Iterator[World]:
+    """Others call in the same quota for ten minutes, by fits and starts, and are gone then."""
+    for share in (0.2, 0.5, 0.8):
+        for on, off in ((15.0, 15.0), (60.0, 60.0), (300.0, 0.0)):
+            for period in (1, 6, 60):
+                for knows, known in (("unknown", NO_QUOTA), ("known", Quota(rpm=300))):
+                    yield World(
+                        f"{knows} 300 rpm, {period} s, others take {share:.0%} for {on:.0f} of {on + off:.0f} s until they are gone",
+                        (calls(300, period),),
+                        known=known,
+                        others=Others(5 * share, on=on, off=off),
+                        since=840,
+                    )
+            for period in (6, 60):
+                for knows, known in (("unknown", NO_QUOTA), ("known", Quota(tpm=600_000))):
+                    yield World(
+                        f"{knows} 600000 tpm, {period} s, others take {share:.0%} for {on:.0f} of {on + off:.0f} s until they are gone",
+                        (tokens(600_000, period),),
+                        known=known,
+                        others=Others(20 * share, on=on, off=off),
+                        since=840,
+                    )
+
+
 def later_answers() -> Iterator[World]:
     """Answers come three times as late."""
     for period in (6, 60):
@@ -594,6 +650,7 @@ WORLDS = (
     standing_still,
     stale_lessons,
     several_processes,
+    others_come_and_go,
     later_answers,
 )
 

@@ -147,9 +147,9 @@ class Limiter:
             self.attempts.hold(now, rate)
             self._episode = None
 
-    def doubt_quota(self) -> None:
-        """Take note that refusals of attempts were shown to be their rate's doing: a known quota may be lower than it was named."""
-        self.attempts.margin.quota_is_doubted = True
+    def blame_rate(self) -> None:
+        """Take note that refusals of attempts were shown to be their rate's doing, and no noise."""
+        self.attempts.blame_rate()
 
     def took(self, now: float, launched_at: float, tokens: float) -> None:
         """The provider took an attempt of so many tokens; `settle` is apart."""
@@ -181,6 +181,7 @@ class Limiter:
         elif launched_at >= self._fell_at:
             self._refused_first(subject, pace, now, launched_at, jitter)
         elif subject not in {About.CAPACITY, About.GROWTH}:
+            pace.count_beside()
             pace.refused_too(now, _WIDER_STILL, self._refunded)
         self._refunded = 0.0
 
@@ -298,6 +299,8 @@ class Limiter:
             pace.ease(now, launched_at, self._refunded)
             if pace.rule.has_fallen:
                 self._pause(pace, now, jitter)
+        elif strikes > 1:
+            pace.count_beside()
 
     def _gap(self, pace: Pace, now: float) -> float:
         """Seconds between two attempts: as the rate has it, or as they lately went where nothing bounds it."""

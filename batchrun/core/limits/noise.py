@@ -7,7 +7,8 @@ nothing. Two things tell such noise from a quota that is full.
 
 *Where a rate is held*, a refusal breaks the hold, and the rate falls. If holds at lower and lower rates are broken again and again, and
 the share that is refused is small and stays, no lower rate mends it: the rate goes back to what it was before the first of them, and from
-then on twice that share is taken for chance. A hold that passes with less of it halves the difference.
+then on twice that share is taken for chance, of all refusals, those too that come with others: a window that is full refuses several one
+after the other. A hold that passes with less of it halves the difference.
 
 Of tokens each refusal is read. One that came alone though its row had room, by all that is known of the window, breaks no hold: five of
 these in a hold that passes, and half of its refusals, show how often it comes. Else a rate of tokens goes back as a rate of attempts does,
@@ -46,6 +47,8 @@ class Noise:
     tries: int = 0
     refusals: int = 0
     """Since the rate was last set."""
+    beside: int = 0
+    """Refusals that came with one of these."""
     _had_room: int = 0
     """Refusals of what surely had room."""
     _judged: bool = False
@@ -74,7 +77,12 @@ class Noise:
     @property
     def is_usual(self) -> bool:
         """Whether no more was refused than is refused whatever the rate."""
-        return self.share > 0.0 and self.refusals <= 1 + 2 * self.share * self.tries
+        return self.share > 0.0 and self._all_refusals <= 1 + 2 * self.share * self.tries
+
+    @property
+    def _all_refusals(self) -> int:
+        """Of attempts those too that came with others; of rows that are, one dear row is refused again and again."""
+        return self.refusals if self.of_rows else self.refusals + self.beside
 
     def broke(self, held: float) -> float | None:
         """A refusal broke the hold of a rate; the rate to go back to, where that turns out to be no rate's doing."""
@@ -104,7 +112,8 @@ class Noise:
         """A rate is set."""
         self._judged = False
         if not self._broken:
-            self._fell_from, self.tries, self.refusals, self._had_room = rate, 0, 0, 0
+            self._fell_from = rate
+            self.tries = self.refusals = self.beside = self._had_room = 0
 
     def end_hold(self) -> None:
         """A hold came to its end: what was refused in it is all the noise there is."""
@@ -112,10 +121,10 @@ class Noise:
             return
         self._judged, self._broken = True, 0
         if self.tries >= _JUDGED_BY:
-            refused = self.refusals / self.tries
+            refused = self._all_refusals / self.tries
             if self._had_room >= max(_HAD_ROOM, self.refusals / 2) and refused <= _MOST:
                 self.share = max(self.share, self._had_room / self.tries)
             self.share = min(self.share, (self.share + refused) / 2)
             if self.of_rows and self.share < _FEWEST:
                 self.share = 0.0
-        self.tries = self.refusals = self._had_room = 0
+        self.tries = self.refusals = self.beside = self._had_room = 0

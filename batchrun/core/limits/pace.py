@@ -207,6 +207,15 @@ class Pace:
             self.hold(now, back)
         return back is not None
 
+    def count_beside(self) -> None:
+        """Count a refusal that came with another one, and says nothing more of the rate."""
+        self.climb.noise.beside += 1
+
+    def blame_rate(self) -> None:
+        """Take note that refusals were shown to be the rate's doing: a known quota may be lower than it was named, and none are noise."""
+        self.margin.quota_is_doubted = self.quota < inf
+        self.climb.noise.share = 0.0
+
     def _is_chance_yet(self, now: float) -> bool:
         if self.climb.noise.is_chance_yet():
             return True

@@ -14,8 +14,8 @@ sent. All that limits see is what is refused beyond; they begin anew, and find a
 tried again, for the share may be less by then, or more. Trials that agree are taken together, for a share that is set too large is filled
 with refusals of the quota. So is one that has become less since: where far fewer are refused than it has, no trial is waited for.
 
-Where it is none, or comes together as chance hardly has it, a known quota is *doubted*: it may be lower than it was named
-(`limits/margin.py`).
+Where it is none, or comes together as chance hardly has it, the *rate* is at fault: a known quota may be lower than it was named
+(`limits/margin.py`), and of one that was found no refusal is noise (`limits/noise.py`).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Shown(Enum):
     CHANCE = auto()
     """They are."""
     RATE = auto()
-    """They are their rate's doing, though the quota is known."""
+    """They are their rate's doing."""
 
 
 @slotted
@@ -160,7 +160,7 @@ class Chance:
             # What is refused beyond a share that is known is a quota's.
             self.trial = Trial(max(_SLOWEST, _HALF * self._taken), now, min(before, self.share) if self.share else before)
             return Shown.SUSPICION
-        return Shown.RATE if self.is_known and is_more and not may_be_chance else None
+        return Shown.RATE if is_more and not may_be_chance else None
 
     def _look_at_share(self, latest: Counts, now: float) -> None:
         """Lower the share where far fewer were refused since it was set."""
@@ -186,4 +186,4 @@ class Chance:
         self._before_began, self._before, self._since_set = math.inf, Counts(), Counts()
         if self.share:
             return Shown.CHANCE if not share else None
-        return Shown.RATE if self.is_known else None
+        return Shown.RATE

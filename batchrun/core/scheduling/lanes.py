@@ -132,12 +132,12 @@ class Pool:
         return at if trial is None else max(at, trial.free_at(now))
 
     def heed(self, shown: Shown, now: float) -> None:
-        """Half of what was taken is tried from now on; or refusals were chance, and taught nothing; or none, and the quota is doubted."""
+        """Half of what was taken is tried from now on; or refusals were chance, and taught nothing; or the rate's doing."""
         trial = self.chance.trial
         if trial is not None:
             self.limiter.hold_at_least(now, trial.rate)
         elif shown is Shown.RATE:
-            self.limiter.doubt_quota()
+            self.limiter.blame_rate()
         else:
             self.limiter.begin_anew()
             for lane in self.lanes:

@@ -794,6 +794,18 @@ def test_where_others_fill_the_same_window_a_row_that_had_room_is_chance_once_th
     assert limits.episodes == episodes
 
 
+def test_refusals_right_after_one_and_of_what_was_in_flight_at_it_come_with_it():
+    limits = taught(10.0)
+    limits.attempts.climb.noise.share = 0.08
+    fill(limits, 0.0, 100)
+    now = refuse(limits, 60.0)
+    assert (limits.attempts.climb.noise.refusals, limits.attempts.climb.noise.beside) == (1, 0)
+    refuse(limits, now)
+    assert (limits.attempts.climb.noise.refusals, limits.attempts.climb.noise.beside) == (1, 1)
+    refuse(limits, now, launched_at=60.0)
+    assert (limits.attempts.climb.noise.refusals, limits.attempts.climb.noise.beside) == (1, 2)
+
+
 @pytest.mark.parametrize("every", [50, 100])
 def test_where_others_fill_the_same_window_a_rate_is_held_though_rows_are_refused_by_chance(every):
     limits = of_tokens()

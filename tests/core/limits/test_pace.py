@@ -834,6 +834,27 @@ def test_twice_as_many_refusals_as_noise_explains_are_chance_and_no_more(noise, 
     assert [pace.is_chance(10.0) for _ in range(count + 3)] == [True] * count + [False] * 3
 
 
+def test_refusals_that_come_with_others_are_as_much_of_what_noise_explains():
+    pace = found(10.0)
+    pace.climb.noise.share = 0.08
+    for number in range(100):
+        pace.pay(number / 10, 1.0)
+    for _ in range(10):
+        pace.count_beside()
+    assert [pace.is_chance(10.0) for _ in range(9)] == [True] * 7 + [False] * 2
+
+
+def test_noise_is_forgotten_once_refusals_are_shown_to_be_the_rates_doing():
+    pace = found(10.0)
+    pace.climb.noise.share = 0.08
+    for number in range(100):
+        pace.pay(number / 10, 1.0)
+    assert pace.is_chance(10.0)
+    pace.blame_rate()
+    assert not pace.is_chance(10.0)
+    assert not pace.margin.quota_is_doubted, "there is none"
+
+
 def test_what_is_no_rates_doing_is_not_told_before_a_hundred_attempts_and_three_broken_holds():
     pace = found(10.0)
     for number in range(1, 111):
