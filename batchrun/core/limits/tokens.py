@@ -35,7 +35,7 @@ from batchrun.core.limits.reckoning import Reckoning, ToldReckoning
 from batchrun.core.limits.room import Room
 from batchrun.core.limits.rules import UNDER, Rule
 from batchrun.core.limits.use import OF_ATTEMPTS, OF_ROWS
-from batchrun.core.limits.windows import LONG
+from batchrun.core.limits.windows import LONG, SHORT
 
 _HOLD_ROWS = 300
 """A hold lasts a minute where so many rows go in it, or else two."""
@@ -162,6 +162,8 @@ class FoundTokens:
         rate, window = climb.rate(now), climb.windows.window
         held = self.found.refused(now, launched_at, climb.held, rate, cost, climbing=now >= climb.until)
         climb.windows.note(now, launched_at, cost, first=False)
+        if window == LONG and climb.windows.is_no_minute:
+            climb.windows.window = SHORT
         return self._counted_anew(now, held, window)
 
     def refused_too(self, now: float, times: float, cost: float) -> None:  # noqa: ARG002 - how much is learnt there.

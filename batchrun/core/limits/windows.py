@@ -5,9 +5,11 @@ Theory of operation. Providers count over a few seconds or over a minute, and th
 - *How long they last.* A window of six seconds has room again six seconds after it was filled, whatever filled it. Refusals that go on
   for longer are a minute's. So are those that come while the six seconds are next to empty, in the first minute of all, or while as many
   answers come as at the first of them: so far falls no quota that quickly.
-- *What stays the same*, where all attempts cost one. The window that is full holds the same at each refusal. If the minute held the same
-  at two of them, and the six seconds did not, it is the minute. If it is the minute that did not, while the six seconds were as full as
-  they get, it is these.
+- *What stays the same*. The window that is full holds the same at each refusal. If the minute held the same at two of them, and the six
+  seconds did not, it is the minute, where all attempts cost one. If it is the minute that did not, while the six seconds were as full as
+  they get, it is these; that is asked of tokens too.
+- *What it takes then.* A minute that a climb has filled in its last seconds takes next to nothing for as long as they are in it. If it has
+  taken clearly more when the hold ends, it is the six seconds.
 
 Refusals that go on while both windows are empty are no window's, and say nothing of a rate: a provider that is shut for an hour has its old
 quota after it.
@@ -51,6 +53,8 @@ _STAYED, _GONE = 0.3, 0.5
 at the most: as little may be left in an aligned window that has room again."""
 _ROWS = 10
 """Usual rows that a quota of answers goes for at the least."""
+_A_FEW = 2.0
+"""Usual attempts more in a minute than it held when it was full, at the least, that show that it was not."""
 _LEFT = 0.05
 """Of what went in a minute: what has left it by the time that it has room, if it was full."""
 _MORE = 1.5
@@ -94,6 +98,8 @@ class Windows:
     """And at the most."""
     _since: float = inf
     """When the first refusal of all came."""
+    is_doubted: bool = False
+    """A minute was taken to be full when a climb had come far beyond what it held."""
     is_late: bool = False
     """A minute was full at the latest refusal of what had gone before it, and was answered in it."""
     _is_shown: bool = False
@@ -138,6 +144,13 @@ class Windows:
         """Whether the minute held as much at the latest refusal as *before*, and not only because all of it went in the last seconds."""
         last = self.at_last
         return last.minute * LONG > _MORE * last.short * SHORT and not differ(last.minute, before.minute, _AS_BEFORE)
+
+    def end_hold(self, now: float) -> None:
+        """If the minute that is doubted has taken clearly more since it was full than it held then, it was not: it is the short window."""
+        full = self.at_last.minute * LONG
+        if self.is_doubted and self.use.trail.sum(now, LONG) > (1 + _ALIKE) * full + _A_FEW * self.use.typical:
+            self.window = SHORT
+        self.is_doubted = False
 
     def take_back(self, cost: float) -> None:
         """What was under way at the first refusal was refused as well."""

@@ -410,6 +410,44 @@ def test_a_minute_that_is_fuller_at_one_refusal_than_at_another_while_six_second
     assert pace.window == window
 
 
+@pytest.mark.parametrize(("after", "window"), [((60, 280), 6.0), ((60, 212), 60.0), ((80, 280), 60.0)])
+def test_so_it_is_of_tokens_that_a_minute_is_believed_to_count(after, window):
+    pace = found_tokens(300.0, window=60.0)
+    for at, (short, minute) in ((60.0, (60, 200)), (200.0, after)):
+        for number in range(minute - short):
+            pay_and_take(pace, at - 30.0 + number / 100)
+        for number in range(short):
+            pay_and_take(pace, at - 2.0 + number / 100)
+        pace.ease(at, at, 0.0)
+    assert pace.window == window
+
+
+def pay_and_take(pace, at):
+    pace.pay(at, 100.0)
+    pace.room.settle(at, 100.0, 100.0)
+    pace.took(at, 100.0)
+
+
+@pytest.mark.parametrize(("takes", "window"), [(True, 6.0), (False, 60.0)])
+def test_a_minute_that_takes_as_much_again_within_seconds_of_being_full_was_not_full(takes, window):
+    """After a climb that had come far beyond what the minute held, which is kept to for no more than twenty seconds."""
+    pace, now = found(1.0, window=60.0), 0.0
+    while pace.rate(now) < 10.0:
+        pace.pay(now, 1.0)
+        pace.took(now, 1.0)
+        now = pace.free_at(now)
+    pace.ease(now, now, 1.0)
+    until = pace.climb.until
+    assert pace.held < 5.0
+    assert until == now + 20.0
+    while (now := pace.free_at(now)) < until:
+        pace.pay(now, 1.0)
+        if not takes:
+            pace.uncount(now, 1.0)
+    pace.rate(until + 0.2)
+    assert pace.window == window
+
+
 def test_refusals_that_go_on_while_all_windows_are_empty_show_neither_a_rate_nor_a_window():
     for lasted, rate, window in ((70.0, 10.0, 6.0), (40.0, 4.0, 60.0)):
         for pace in (found(10.0), found_tokens(10.0)):
