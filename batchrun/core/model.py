@@ -73,6 +73,13 @@ class Usage:
     """Of the output."""
     searches: int = 0
     """Web searches made for the answer; billed apart from tokens."""
+    uncounted_reasoning: bool = False
+    """The answer reasoned, and it is not told how many tokens of the output that took."""
+
+    @property
+    def reasoned(self) -> bool:
+        """Whether the answer reasoned: all of its output is priced as thinking then."""
+        return self.reasoning_tokens > 0 or self.uncounted_reasoning
 
 
 @value

@@ -12,7 +12,7 @@ from batchrun.core.classes import slotted
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Money, Usage
 
-_COUNTED = tuple(each.name for each in fields(Usage) if each.name != "raw")
+_COUNTED = tuple(each.name for each in fields(Usage) if each.name not in {"raw", "uncounted_reasoning"})
 _RARELY_COUNTED = tuple(name for name in _COUNTED if name not in {"input_tokens", "output_tokens"})
 _rarely_counted = attrgetter(*_RARELY_COUNTED)
 _NONE_OF_THEM = (0,) * len(_RARELY_COUNTED)

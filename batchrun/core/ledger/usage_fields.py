@@ -1,7 +1,8 @@
 """Tokens as a ledger's line tells them, and read back: in entries, and in those lines of attempts.log whose call has no entry.
 
-The four counts that nearly every call has are always told, the rarer ones (images, sounds, caches written, searches) where they are not 0;
-``raw`` is the provider's own object as it came, for whoever doubts how it was understood.
+The four counts that nearly every call has are always told, the rarer ones (images, sounds, caches written, searches) where they are not 0,
+and that the answer reasoned where no count of it does; ``raw`` is the provider's own object as it came, for whoever doubts how it was
+understood.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from batchrun.core.ledger.fields import count
 from batchrun.core.model import Usage
 
 _RARER = ("cache_creation_tokens", "image_tokens", "audio_tokens", "video_tokens", "output_audio_tokens", "searches")
-_rarer = attrgetter(*_RARER)
-_NONE_OF_THEM = (0,) * len(_RARER)
+_OF_REASONING = "uncounted_reasoning"
+_TOLD = (*_RARER, _OF_REASONING)
+_rarer = attrgetter(*_TOLD)
+_NONE_OF_THEM = (0,) * len(_TOLD)
 _USUALLY = 5
 """Fields of a usage: four counts and what the provider said."""
 
@@ -29,7 +32,7 @@ def usage_fields(usage: Usage) -> dict[str, Any]:
         "reasoning_tokens": usage.reasoning_tokens,
     }
     if (rarer := _rarer(usage)) != _NONE_OF_THEM:
-        fields.update((name, number) for name, number in zip(_RARER, rarer, strict=True) if number)
+        fields.update((name, number) for name, number in zip(_TOLD, rarer, strict=True) if number)
     fields["raw"] = usage.raw
     return fields
 
@@ -48,4 +51,5 @@ def read_usage(fields: Any) -> Usage | None:
             raise NotAnEntryError("a token count that is none")
     if len(fields) == _USUALLY and "raw" in fields:
         return Usage(*counts, fields["raw"])
-    return Usage(*counts, fields.get("raw"), **{name: count(fields[name]) for name in _RARER if name in fields})
+    rarer = {name: count(fields[name]) for name in _RARER if name in fields}
+    return Usage(*counts, fields.get("raw"), **rarer, uncounted_reasoning=fields.get(_OF_REASONING) is True)

@@ -41,7 +41,7 @@ def tokens_by_kind(usage: Usage) -> Iterator[tuple[str, int]]:
     yield "input_token", left
     spoken = min(usage.output_audio_tokens, usage.output_tokens)
     yield "audio_output_token", spoken
-    yield "thinking_output_token" if usage.reasoning_tokens else "output_token", usage.output_tokens - spoken
+    yield "thinking_output_token" if usage.reasoned else "output_token", usage.output_tokens - spoken
 
 
 @slotted

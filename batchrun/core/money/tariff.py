@@ -210,7 +210,7 @@ def _parted(row: PriceRow, usage: Usage) -> tuple[int, int, int, int, int]:
 def _metered_text(row: PriceRow, tier: Tier, usage: Usage, text: int, *, beside_sound: bool) -> tuple[str, int, Decimal]:
     if beside_sound:
         return "output_token", text, _NOTHING
-    if usage.reasoning_tokens and tier.thinking is not None:
+    if usage.reasoned and tier.thinking is not None:
         return "thinking_output_token", text, tier.thinking
     if row.output_of_media is not None and (usage.audio_tokens or usage.image_tokens or usage.video_tokens):
         return "output_token", text, row.output_of_media

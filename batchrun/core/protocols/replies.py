@@ -41,13 +41,14 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
     first = choices[0]
     message = first["message"]
     content = message.get("content")
+    reasoning = None if _REASONINGS.isdisjoint(message) else _reasoning(message)
     # By their places, for that is how Python makes it soonest: content, finish reason, usage, request id, reasoning, tool calls, choices.
     return Reply(
         content if isinstance(content, str) else text_of(content),
         first["finish_reason"],
-        counted(usage),
+        counted(usage) if reasoning is None else _reasoned(usage),
         request_id,
-        None if _REASONINGS.isdisjoint(message) else _reasoning(message),
+        reasoning,
         _tool_calls(message) if "tool_calls" in message else None,
         choices if len(choices) > 1 or _says_more(first, message, content) else None,
         line,
@@ -137,6 +138,12 @@ def text_of(content: list[Any] | None) -> str:
 def _reasoning(message: Fields) -> str | None:
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     return reasoning if reasoning and isinstance(reasoning, str) else None
+
+
+def _reasoned(usage: Usage | None) -> Usage | None:
+    """The *usage* of an answer that reasoned. Not every one itemises that: those on the provider's page on deep thinking do not."""
+    usage = counted(usage)
+    return usage if usage is None or usage.reasoned else replace(usage, uncounted_reasoning=True)
 
 
 def _tool_calls(message: Fields) -> list[Any] | None:

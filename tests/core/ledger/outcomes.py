@@ -23,6 +23,7 @@ USAGES = st.builds(
     video_tokens=COUNTS,
     output_audio_tokens=COUNTS,
     searches=COUNTS,
+    uncounted_reasoning=st.booleans(),
 )
 ROWS = st.builds(Row, TEXTS, TEXTS, TEXTS, st.just({}), TEXTS, VALUES)
 REPLIES = st.builds(

@@ -25,7 +25,7 @@ JSON = st.recursive(
 )
 MOMENT = st.floats(1e9, 4e9) | st.sampled_from([1.8e9, 1_800_000_000.0005, 1_800_000_000.9999996, 1_799_999_999.9999999])
 RAW = st.none() | st.dictionaries(TEXT, JSON, max_size=3)
-USAGE = st.builds(Usage, COUNT, COUNT, COUNT, COUNT, RAW, COUNT, COUNT, COUNT, COUNT, COUNT, st.integers(0, 3))
+USAGE = st.builds(Usage, COUNT, COUNT, COUNT, COUNT, RAW, COUNT, COUNT, COUNT, COUNT, COUNT, st.integers(0, 3), st.booleans())
 ROW = st.builds(Row, TEXT, TEXT, st.sampled_from(["qwen-plus", "qwen-max", "千问"]), st.just({}), st.just("0" * 16), JSON)
 CALL = st.builds(Call, st.from_regex(r"[1-9][0-9]?-[1-9][0-9]{0,5}", fullmatch=True), st.integers(1, 9), MOMENT, st.integers(0, 600_000))
 REPLY = st.builds(

@@ -62,6 +62,7 @@ def cost(model, usage, *, region="cn", **changed):
         ("qwen-plus", Usage(128_000, 1_000_000), "2.1024"),
         ("qwen-plus", Usage(128_001, 1_000_000), "20.3072024"),
         ("qwen-plus", Usage(1_000, 1_000, reasoning_tokens=1), "0.0088"),
+        ("qwen-plus", Usage(1_000, 1_000, uncounted_reasoning=True), "0.0088"),
         ("qwen-turbo", Usage(0, 1_000_000, reasoning_tokens=5), "3"),
         ("qwen-max", Usage(1_000_000, 1_000_000, reasoning_tokens=9), "12"),
         ("qwen-long", Usage(1_000_000, 0, cached_tokens=1_000_000), "0.1"),

@@ -385,7 +385,14 @@ class Made:
 
 def usages():
     return st.integers(1, 400).flatmap(
-        lambda asked: st.builds(Usage, st.just(asked), st.integers(1, 200), st.integers(0, asked), st.sampled_from([0, 1]))
+        lambda asked: st.builds(
+            Usage,
+            st.just(asked),
+            st.integers(1, 200),
+            st.integers(0, asked),
+            st.sampled_from([0, 1]),
+            uncounted_reasoning=st.booleans(),
+        )
     )
 
 
@@ -413,7 +420,8 @@ def told(calls):
         if call.billed or not call.lost:
             day = datetime.fromtimestamp(start + call.seconds * call.on_its_end, CHINA).date()
             kinds = {"input_token": call.usage.input_tokens - call.usage.cached_tokens, "cached_token": call.usage.cached_tokens}
-            kinds["thinking_output_token" if call.usage.reasoning_tokens else "output_token"] = call.usage.output_tokens
+            thought = call.usage.reasoning_tokens or call.usage.uncounted_reasoning
+            kinds["thinking_output_token" if thought else "output_token"] = call.usage.output_tokens
             lines += [line(tokens, kind, day) for kind, tokens in kinds.items() if tokens]
     return book_of(*entries, attempts=attempts), lines
 

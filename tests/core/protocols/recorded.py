@@ -154,6 +154,7 @@ _CUT_USAGE = {
 _LOGPROBS = {"content": [{"token": "我", "bytes": [230, 136, 145], "logprob": 0.0, "top_logprobs": []}]}
 _SAID = _MESSAGE["content"]
 _USED, _NATIVELY = Usage(22, 17), Usage(16, 14)
+_REASONED, _REASONED_NATIVELY = Usage(22, 17, uncounted_reasoning=True), Usage(16, 14, uncounted_reasoning=True)
 
 PLAIN: tuple[tuple[str, str, Fields, Answer], ...] = (
     (OPENAI, "2024", compat(usage=_LONG), Answer(_SAID, usage=Usage(3019, 104, 2048))),
@@ -167,7 +168,7 @@ PLAIN: tuple[tuple[str, str, Fields, Answer], ...] = (
         compat({"role": "assistant", "content": "", "tool_calls": [_CALL]}, "tool_calls"),
         Answer("", "tool_calls", _USED, tool_calls=[_CALL]),
     ),
-    (OPENAI, "thinking", compat(_MESSAGE | {"reasoning_content": "嗯"}), Answer(_SAID, usage=_USED, reasoning="嗯")),
+    (OPENAI, "thinking", compat(_MESSAGE | {"reasoning_content": "嗯"}), Answer(_SAID, usage=_REASONED, reasoning="嗯")),
     (TEXT, "as a text", _OUTPUT_TEXT, Answer("1+1等于2。", usage=_NATIVELY)),
     (
         TEXT,
@@ -201,7 +202,12 @@ PLAIN: tuple[tuple[str, str, Fields, Answer], ...] = (
         Answer("海滩。", usage=_NATIVELY),
     ),
     (MULTIMODAL, "no parts", native({"role": "assistant", "content": []}, "length"), Answer("", "length", _NATIVELY)),
-    (MULTIMODAL, "of a hybrid, with thinking", native(_MESSAGE | {"reasoning_content": "嗯"}), Answer(_SAID, "stop", _NATIVELY, ID, "嗯")),
+    (
+        MULTIMODAL,
+        "of a hybrid, with thinking",
+        native(_MESSAGE | {"reasoning_content": "嗯"}),
+        Answer(_SAID, "stop", _REASONED_NATIVELY, ID, "嗯"),
+    ),
 )
 
 
@@ -1013,8 +1019,9 @@ def _answer_of(twin: Twin) -> Answer:
     choice = output["choices"][0] if "choices" in output else {"message": {"content": output["text"]}, **output}
     message, usage = choice["message"], twin.plain["usage"]
     content = message["content"] if isinstance(message["content"], str) else message["content"][0]["text"]
-    counts = Usage(*(22, 17) if twin.protocol == OPENAI else (16, 14)) if usage else None
-    return Answer(content, choice["finish_reason"], counts, ID, message.get("reasoning_content"), message.get("tool_calls"))
+    reasoning = message.get("reasoning_content")
+    counts = Usage(*(22, 17) if twin.protocol == OPENAI else (16, 14), uncounted_reasoning=bool(reasoning)) if usage else None
+    return Answer(content, choice["finish_reason"], counts, ID, reasoning, message.get("tool_calls"))
 
 
 def _table() -> Iterator[Case]:

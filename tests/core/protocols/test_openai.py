@@ -411,6 +411,27 @@ def test_what_a_model_reasoned_is_found_under_either_name():
         assert got.reasoning == "hm", name
 
 
+@pytest.mark.parametrize("itemised", [{}, {"completion_tokens_details": None}, {"completion_tokens_details": {"reasoning_tokens": 0}}])
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_that_a_model_reasoned_is_told_where_its_usage_does_not_tell_it(name, itemised):
+    got = reply(ANSWER | {"choices": [CHOICE | {"message": MESSAGE | {name: "hm"}}], "usage": USAGE | itemised})
+    assert got.usage is not None
+    assert (got.usage.reasoned, got.usage.reasoning_tokens, got.usage.output_tokens) == (True, 0, 3)
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_a_model_that_thought_nothing_has_not_reasoned(nothing):
+    got = reply(ANSWER | {"choices": [CHOICE | {"message": MESSAGE | {"reasoning_content": nothing}}]})
+    assert got.usage is not None
+    assert not got.usage.reasoned
+
+
+def test_a_count_of_what_was_reasoned_stands_by_itself():
+    told = USAGE | {"completion_tokens_details": {"reasoning_tokens": 2}}
+    got = reply(ANSWER | {"choices": [CHOICE | {"message": MESSAGE | {"reasoning_content": "hm"}}], "usage": told})
+    assert got.usage == Usage(7, 3, reasoning_tokens=2, raw=told)
+
+
 def test_a_surrogate_in_a_name_is_replaced_too():
     assert b"\\ud8" not in reply(orjson.dumps(ANSWER | {"x": {"@": 1}}).replace(b"@", b"\\ud800")).body
 
