@@ -275,6 +275,9 @@ PLAIN: dict[str, Kind] = {
     "nested 200,000 deep": Kind(
         server.says(server.http(said({"content": SAID}, x=0).replace(b'"x":0', b'"x":' + _NESTED))), "response_too_large", REJECT
     ),
+    "what came until the provider's time was up": Kind(
+        server.says(server.http(server.ANSWER, "X-DashScope-PartialResponse: true")), "partial_response", REJECT, in_doubt=False
+    ),
     "wrong UTF-8": Kind(server.says(server.http(server.ANSWER.replace(SAID.encode(), b"\xff\xfe"))), "not_utf8", REJECT, in_doubt=False),
     **{name: reply(server.says(server.http(body))) for name, body in _ODD_ANSWERS.items()},
 }

@@ -110,6 +110,13 @@ MISHAPS: dict[str, Mishap] = {
         "have whoever runs the endpoint, or a gateway before it, answer in UTF-8 (what could be read stands beside this failure); "
         "the row is asked again only with --retry-rejected, because each try is billed",
     ),
+    "partial_response": Mishap(
+        Fault.REJECT,
+        Scope.ROW,
+        "the provider broke the answer off when its own time for a plain call was up",
+        "set stream = true for this row or its workspace, or lower max_tokens (what came of the answer stands beside this failure); "
+        "the row is asked again only with --retry-rejected, because each try is billed",
+    ),
     "no_memory": _passing(
         "this machine had no memory left for the call", f"{_PASSES}; if it stays, lower concurrency or transport.max_response_bytes"
     ),

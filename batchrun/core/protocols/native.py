@@ -18,7 +18,7 @@ from batchrun.core.model import Failure, Reply, named_tuple
 from batchrun.core.protocols.error_body import complaint_of, error_in_200, request_id_of
 from batchrun.core.protocols.folding import Choices, expected_choices, heft, latest_usage
 from batchrun.core.protocols.reading import Dialect
-from batchrun.core.protocols.replies import Around, reply_of, request_id_in, sourced
+from batchrun.core.protocols.replies import Around, broken_off, reply_of, request_id_in, sourced
 from batchrun.core.protocols.usage import usage_of, usage_of_answer
 from batchrun.core.rows.families import repeats
 
@@ -50,7 +50,7 @@ def _read(status: int, headers: Mapping[str, str], fields: Fields, line: bytes) 
     usage = usage_of(fields.get("usage"))
     if said := complaint_of(fields, line):
         return error_in_200(status, headers, said, usage)
-    around = named_tuple(Around, (status, usage, request_id_of(headers) or request_id_in(fields), line))
+    around = named_tuple(Around, (status, usage, request_id_of(headers) or request_id_in(fields), line, broken_off(headers)))
     output = fields.get("output")
     reply = reply_of(choices_of(output), around)
     return sourced(reply, output.get("search_info")) if isinstance(output, dict) else reply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -28,24 +29,32 @@ class Around(NamedTuple):
     request_id: str | None
     line: bytes
     """The whole body as one line of JSON."""
+    broken_off: bool = False
+    """The provider says that its time was up: what came is the beginning of an answer."""
+
+
+def broken_off(headers: Mapping[str, str]) -> bool:
+    """Whether *headers*, named in small letters, say that the provider gave an answer up (its page on models that see, on timeouts)."""
+    return headers.get("x-dashscope-partialresponse", "").lower() == "true"
 
 
 def reply_of(found: object, around: Around) -> Reply | Failure:
     """The Reply that a list of choices is, or why it is none."""
     choices = found if isinstance(found, list) else []
-    status, usage, request_id, line = around
-    if flaw := _flaw(choices):
+    status, usage, request_id, line, is_broken_off = around
+    flaw = _flaw(choices)
+    if flaw and not (is_broken_off and flaw == "no_finish_reason"):
         return mishap(flaw, in_doubt=usage is None, status=status, request_id=request_id, usage=usage)
     if len(choices) > 1:
         choices = _in_order(choices)
     first = choices[0]
-    message = first["message"]
+    message, reason = first["message"], first.get("finish_reason")
     content = message.get("content")
     reasoning = None if _REASONINGS.isdisjoint(message) else _reasoning(message)
     # By their places, for that is how Python makes it soonest: content, finish reason, usage, request id, reasoning, tool calls, choices.
-    return Reply(
+    reply = Reply(
         content if isinstance(content, str) else text_of(content),
-        first["finish_reason"],
+        reason if isinstance(reason, str) else "",
         counted(usage) if reasoning is None else _reasoned(usage),
         request_id,
         reasoning,
@@ -53,6 +62,14 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
         choices if len(choices) > 1 or _says_more(first, message, content) else None,
         line,
     )
+    # An answer that says of itself that it was cut is one.
+    return _brought_along("partial_response", reply, status) if is_broken_off and reply.finish_reason != "length" else reply
+
+
+def _brought_along(code: str, reply: Reply, status: int) -> Failure:
+    """The failure that an answer is which was paid for and cannot stand: it brings along what there is of it."""
+    failure = mishap(code, in_doubt=reply.usage is None, status=status, request_id=reply.request_id, usage=reply.usage)
+    return replace(failure, reply=reply)
 
 
 def if_whole(reply: Reply | Failure, status: int) -> Reply | Failure:
@@ -66,8 +83,7 @@ def if_whole(reply: Reply | Failure, status: int) -> Reply | Failure:
     text = text.rstrip("\ufffd") if reply.finish_reason == "length" else text
     if "\ufffd" not in f"{text}{reply.tool_calls}{reply.choices}":
         return reply
-    in_doubt = reply.usage is None
-    return replace(mishap("not_utf8", in_doubt=in_doubt, status=status, request_id=reply.request_id, usage=reply.usage), reply=reply)
+    return _brought_along("not_utf8", reply, status)
 
 
 def named(reply: Reply | Failure, fields: Fields, asked: Fields) -> Reply | Failure:

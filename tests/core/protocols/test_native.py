@@ -57,6 +57,13 @@ def test_an_output_of_text_has_its_reasoning_and_calls_beside_it(read):
     assert (got.content, got.reasoning, got.tool_calls) == ("", "嗯", [{"id": "call_1"}])
 
 
+def test_an_answer_that_the_provider_broke_off_is_brought_along_by_its_failure(read):
+    for output in ({"text": "好", "finish_reason": "null"}, {"choices": [CHOICE]}):
+        failed = read(ANSWER | {"output": output}, {"x-dashscope-partialresponse": "true"})
+        assert (failed.code, failed.fault, failed.in_doubt) == ("partial_response", Fault.REJECT, False)
+        assert failed.reply.content == "好"
+
+
 def test_choices_go_before_a_text_that_stands_beside_them(read):
     assert read(ANSWER | {"output": {**OUTPUT, "text": None}}).content == "好"
     assert read(ANSWER | {"output": {**OUTPUT, "text": "other"}}).content == "好"

@@ -367,6 +367,27 @@ def test_a_text_that_is_not_utf_8_is_refused_with_what_it_cost_and_is_brought_al
     assert (failed.usage, "\ufffd" in failed.reply.content) == (failed.reply.usage, True)
 
 
+BROKEN_OFF = {"x-dashscope-partialresponse": "true"}
+
+
+@pytest.mark.parametrize("usage", [USAGE, None])
+@pytest.mark.parametrize(("reason", "told"), [("stop", "stop"), ("tool_calls", "tool_calls"), ("null", "null"), (None, "")])
+def test_an_answer_that_the_provider_broke_off_is_refused_with_what_it_cost_and_is_brought_along(reason, told, usage):
+    failed = failure(ANSWER | {"choices": [CHOICE | {"finish_reason": reason}], "usage": usage}, BROKEN_OFF)
+    assert (failed.code, failed.fault, failed.in_doubt) == ("partial_response", Fault.REJECT, usage is None)
+    assert failed.reply is not None
+    assert (failed.reply.content, failed.reply.finish_reason, failed.reply.usage) == ("好", told, failed.usage)
+
+
+def test_an_answer_that_the_provider_broke_off_and_that_says_it_was_cut_is_an_answer():
+    assert reply(ANSWER | {"choices": [CHOICE | {"finish_reason": "length"}]}, BROKEN_OFF).finish_reason == "length"
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-dashscope-partialresponse": "false"}])
+def test_an_answer_without_finish_reason_that_nobody_broke_off_is_tried_again(headers):
+    assert failure(ANSWER | {"choices": [CHOICE | {"finish_reason": None}]}, headers).code == "no_finish_reason"
+
+
 @pytest.mark.parametrize(
     ("choice", "is_good"),
     [

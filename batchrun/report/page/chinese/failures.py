@@ -43,6 +43,7 @@ MESSAGES = {
     "the answer broke off in its middle": "回答中途断开",
     "the answer was not HTTP as it should be": "回答不符合 HTTP",
     "the answer's text is damaged: it is in another encoding than UTF-8": "回答的文本已损坏：其编码不是 UTF-8",
+    "the provider broke the answer off when its own time for a plain call was up": "非流式调用达到服务商的时限，回答被中断",
     "the answer is larger than batchrun takes": "回答超过 batchrun 接收的大小",
     "the answer's values would take more memory than batchrun gives one answer": "回答所含的值会占用超出单个回答上限的内存",
     "this machine had no memory left for the call": "本机没有内存可供此次调用",
@@ -110,6 +111,9 @@ MESSAGES = {
     ),
     "have whoever runs the endpoint, or a gateway before it, answer in UTF-8 (what could be read stands beside this failure)": (
         "请 endpoint 或其前网关的管理者以 UTF-8 应答（能读出的内容在该失败旁）"
+    ),
+    "set stream = true for this row or its workspace, or lower max_tokens (what came of the answer stands beside this failure)": (
+        "为该行或其业务空间设置 stream = true，或调低 max_tokens（已收到的部分在该失败旁）"
     ),
     "lower max_tokens or n of this row": "调低该行的 max_tokens 或 n",
     "lower top_logprobs, max_tokens or n of this row": "调低该行的 top_logprobs、max_tokens 或 n",
