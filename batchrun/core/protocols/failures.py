@@ -96,6 +96,10 @@ _INSPECTION = (
 _SLOWER = "nothing: the lane slows down and asks again; set rpm and tpm of the quota in the job file if it happens often"
 _BURST = "nothing: the lane climbs more slowly and asks again"
 _SERVICE = "nothing: it is tried again, and the same command goes on with the rows that are left"
+_FETCHING = (
+    "nothing: it is tried again; if it stays, the provider, which fetches the URLs of the row's media itself, cannot have them in time: "
+    "put them where it can, or name local files"
+)
 _TIMEOUT = "nothing: it is tried again; if long answers are the reason, lower max_tokens"
 
 
@@ -161,6 +165,8 @@ TABLE: tuple[Line, ...] = (
     _again("InternalError", "internal_error", "InternalError.Algo", "internal_server_error", "SystemError"),
     _again("ModelServiceFailed", "ModelServingError", "ModelUnavailable"),
     _again("ServiceUnavailable", source="page, autumn 2026"),
+    # Under 400 as what is wrong with the row: but their pages say of them that a download took too long.
+    _again("InvalidURL.Timeout", "InvalidParameter.DataInspection", "BadRequest.InputDownloadFailed", advice=_FETCHING),
 )
 
 BY_STATUS: dict[int, Line] = {

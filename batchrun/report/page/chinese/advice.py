@@ -57,6 +57,10 @@ ADVICE = {
         "无需处理：会自动降速并重试；若经常发生，请在作业文件中设置配额的 rpm 与 tpm"
     ),
     "nothing: the lane climbs more slowly and asks again": "无需处理：会放慢提速并重试",
+    "nothing: it is tried again; if it stays, the provider, which fetches the URLs of the row's media itself, cannot have them in time: "
+    "put them where it can, or name local files": (
+        "无需处理：会自动重试；若持续如此，则服务商未能及时下载该行的媒体 URL：请将其放到服务商可访问之处，或使用本地文件"
+    ),
     "nothing: it is tried again; if long answers are the reason, lower max_tokens": "无需处理：会自动重试；若因回答过长，请调低 max_tokens",
     "nothing: it is tried again, and the same command goes on with the rows that are left": (
         "无需处理：会自动重试，同一命令会继续处理剩余的行"
