@@ -11,8 +11,9 @@ from typing import Any
 
 import orjson
 
-from batchrun.core.jobs.endpoints import Endpoint
+from batchrun.core.jobs.endpoints import Endpoint, waits_for
 from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.jobs.tables.headers import laid_over
 from batchrun.core.ledger.attempts import Bound, most_asked
 from batchrun.core.ledger.brought_in import most_of_files
 from batchrun.core.limits.estimates import Estimate, Size
@@ -141,14 +142,15 @@ class Preparer:
         tuned = model in workspace.deployments
         endpoint = self._simulator if workspace.endpoint.simulated and self._simulator else workspace.endpoint
         text, media = (route(endpoint, workspace.protocol, model, tuned=tuned, media=media) for media in (False, True))
+        total = self._job.total_timeout(workspace.endpoint)
         lane = self._lanes[name, model] = Lane(
             text,
             media,
             f"{self._run}\0{name}\0",
-            workspace.headers,
+            laid_over(workspace.headers, waits_for(workspace.endpoint, total)),
             Hidden(f"Bearer {self._keys[name].get_secret_value()}"),
             self._learnt.estimate((name, model)),
-            self._job.total_timeout(workspace.endpoint),
+            total,
             least_tpm(workspace, model),
             most_tokens(self._job, name, model),
         )

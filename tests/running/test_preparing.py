@@ -160,6 +160,26 @@ def test_each_row_has_the_headers_of_its_workspace_and_its_own_key_before_them(m
     assert [headers["Authorization"] for headers in (first, second)] == ["Bearer sk-fake-a", "Bearer sk-fake-b"]
 
 
+BATCH = "https://batch.dashscope.aliyuncs.com/compatible-mode/v1"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "job", "headers", "told"),
+    [
+        ("batch", {}, {}, "3600"),
+        ("batch", {"timeouts": {"total": 900}}, {}, "900"),
+        (BATCH, {"timeouts": {"total": 900}}, {}, "900"),
+        ("batch", {"timeouts": {"total": 10}}, {}, "60"),
+        ("batch", {"timeouts": {"total": 9000}}, {}, "3600"),
+        ("batch", {"timeouts": {"total": 900}}, {"Timeout": "120"}, None),
+        ("public", {"timeouts": {"total": 900}}, {}, None),
+    ],
+)
+def test_batch_chat_is_told_how_long_a_call_is_waited_for(made, endpoint, job, headers, told):
+    run = made(ask(), defaults={"model": "qwen-plus", "endpoint": endpoint, "headers": headers}, **job)
+    assert run.ready().request.headers.get("timeout") == told
+
+
 def test_a_tuned_model_of_the_workspace_goes_natively(made):
     tables = {"a": {"api_key_env": "A_KEY", "deployments": ["my-own"]}}
     run = made(ask(model="my-own"), ask(id="r-2"), workspaces=tables)

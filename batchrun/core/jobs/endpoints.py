@@ -111,6 +111,14 @@ def is_batch(endpoint: Endpoint) -> bool:
     return cloud_of(endpoint) == _BATCH
 
 
+def waits_for(endpoint: Endpoint, total: float) -> dict[str, str]:
+    """The header that says for how many seconds a call to *endpoint* is waited for: Batch Chat takes it, of a minute to an hour.
+
+    Without it a call waits there for an hour, and may be answered and billed when nobody waits for it any more.
+    """
+    return {"timeout": f"{min(max(total, 60.0), SLOW_ENDPOINTS[_BATCH]):.0f}"} if is_batch(endpoint) else {}
+
+
 def simulator_at(url: str) -> Endpoint:
     """The simulator's endpoint, once it listens at *url*; until then it stands for the protocols alone."""
     return Endpoint(SIMULATOR, _at(url, _ALL), simulated=True)

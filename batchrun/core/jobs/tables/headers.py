@@ -7,6 +7,7 @@ itself, so no job says under which key a row is sent; and none is one that holds
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, ValidationError
@@ -68,10 +69,10 @@ def _unfit(name: str, value: str) -> Wrong | None:
     return None
 
 
-def laid_over(upper: dict[str, str], lower: dict[str, str]) -> dict[str, str]:
+def laid_over(upper: Mapping[str, str], lower: Mapping[str, str]) -> dict[str, str]:
     """Lay *upper* over *lower*, name by name whatever the case; what is empty is left out."""
     own = {name.lower() for name in upper}
-    merged = {name: value for name, value in lower.items() if name.lower() not in own} | upper
+    merged = {name: value for name, value in lower.items() if name.lower() not in own} | dict(upper)
     return {name: value for name, value in merged.items() if value}
 
 
