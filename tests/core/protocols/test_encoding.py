@@ -53,6 +53,7 @@ NATIVE_IMAGE = {"image": "https://x/1.png", "min_pixels": 9}
 FRAMES = {"type": "video", "video": ["https://x/1.png", "https://x/2.png"]}
 VIDEO = {"type": "video_url", "video_url": {"url": "https://x/1.mp4"}, "fps": 2}
 SOUND = {"type": "input_audio", "input_audio": {"data": "https://x/1.mp3", "format": "mp3"}}
+DOCUMENT = {"type": "doc_url", "doc_url": ["https://x/1.docx"], "file_parsing_strategy": "auto"}
 TEXT_PART = {"type": "text", "text": "what is it?", "cache_control": {"type": "ephemeral"}}
 
 
@@ -181,6 +182,12 @@ def test_the_content_of_a_text_is_what_each_native_route_takes(content, text, pa
     assert messages_of(MULTIMODAL, said) == [said | {"content": parts}]
 
 
+def test_documents_go_to_the_text_route_as_they_stand_beside_texts_in_parts():
+    said = {"role": "user", "content": [{"text": "What does it say?"}, DOCUMENT]}
+    assert FORMATS[TEXT].unfit(body(said)) is None
+    assert messages_of(TEXT, said)[0]["content"] == [{"type": "text", "text": "What does it say?"}, DOCUMENT]
+
+
 def test_a_message_without_content_has_an_empty_one():
     said = {"role": "assistant", "tool_calls": [CALL]}
     assert messages_of(TEXT, said) == [said | {"content": ""}]
@@ -210,7 +217,7 @@ def test_parts_go_to_the_multimodal_route_in_its_spelling(part, sent):
 # What a protocol cannot carry
 
 
-@pytest.mark.parametrize("part", [IMAGE, NATIVE_IMAGE, VIDEO, FRAMES, SOUND, {"type": "file"}, "x", None])
+@pytest.mark.parametrize("part", [IMAGE, NATIVE_IMAGE, VIDEO, FRAMES, SOUND, {"type": "file"}, DOCUMENT | NATIVE_IMAGE, "x", None])
 def test_the_text_route_says_which_ones_can_carry_more_than_text(part):
     why = FORMATS[TEXT].unfit(body(USER, {"role": "user", "content": [{"text": "a"}, part]}))
     assert why is not None
