@@ -100,7 +100,7 @@ _FETCHING = (
     "nothing: it is tried again; if it stays, the provider, which fetches the URLs of the row's media itself, cannot have them in time: "
     "put them where it can, or name local files"
 )
-_TIMEOUT = "nothing: it is tried again; if long answers are the reason, lower max_tokens"
+_TIMEOUT = "nothing: it is tried again; if long answers are the reason, set stream = true, which gives them longer, or lower max_tokens"
 
 
 def _reject(*codes: str, status: int | None = None, advice: str = _ROW, source: str = "page") -> Line:

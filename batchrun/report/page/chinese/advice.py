@@ -61,7 +61,9 @@ ADVICE = {
     "put them where it can, or name local files": (
         "无需处理：会自动重试；若持续如此，则服务商未能及时下载该行的媒体 URL：请将其放到服务商可访问之处，或使用本地文件"
     ),
-    "nothing: it is tried again; if long answers are the reason, lower max_tokens": "无需处理：会自动重试；若因回答过长，请调低 max_tokens",
+    "nothing: it is tried again; if long answers are the reason, set stream = true, which gives them longer, or lower max_tokens": (
+        "无需处理：会自动重试；若因回答过长，请设置 stream = true（时限更长），或调低 max_tokens"
+    ),
     "nothing: it is tried again, and the same command goes on with the rows that are left": (
         "无需处理：会自动重试，同一命令会继续处理剩余的行"
     ),
