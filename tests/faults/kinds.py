@@ -112,6 +112,7 @@ def _before_the_body(head: bytes) -> dict[str, Kind]:
         "418": Kind(says(http(b"", status="418 Teapot")), "http_418", REJECT, in_doubt=False),
         "422": Kind(says(http(b"{}", status="422 Unprocessable")), "http_422", REJECT, in_doubt=False),
         "429": Kind(says(http(b"{}", status="429 Too Many Requests")), "http_429", THROTTLED, in_doubt=False),
+        "499": Kind(says(http(b"", status="499 Client Closed Request")), "http_499"),
         "500": Kind(says(http(b"", status="500 Oops")), "http_500"),
         "502, a web page": Kind(says(http(b"<html>", status="502 Bad Gateway")), "http_502"),
         "503": Kind(says(http(b"{}", "Retry-After: 1", status="503 Unavailable")), "http_503"),

@@ -162,6 +162,8 @@ TABLE: tuple[Line, ...] = (
     _throttled("Throttling.ResourceExhausted", "Throttling.Concurrency", "Throttling.ServiceOverloaded", source="seen"),
     # the service
     _again("RequestTimeOut", "ResponseTimeout", "InternalError.Timeout", advice=_TIMEOUT, in_doubt=True),
+    # Its inference engine's words (github alibaba/rtp-llm, autumn 2026): something between it and the caller had given the call up.
+    _again("ClientClosedRequest", "GatewayTimeout", source="its inference engine", in_doubt=True),
     _again("InternalError", "internal_error", "InternalError.Algo", "internal_server_error", "SystemError"),
     _again("ModelServiceFailed", "ModelServingError", "ModelUnavailable"),
     _again("ServiceUnavailable", source="page, autumn 2026"),
@@ -183,6 +185,8 @@ BY_STATUS: dict[int, Line] = {
     413: _reject(advice=_TOO_LARGE, source="RFC 9110"),
     425: _again(source="RFC 8470"),
     429: _throttled(source="RFC 6585"),
+    # Said of a caller who is gone: to one who waits it means that a gateway on the way had gone.
+    499: _again(source="nginx, ngx_http_request.h", in_doubt=True),
 }
 """What is left to the status, for a code that the table does not have."""
 _REDIRECTS = _park(Scope.WORKSPACE, advice=_REDIRECT, source="RFC 9110")

@@ -780,6 +780,8 @@ ERRORS: tuple[Line, ...] = (
     ),
     _anew(500, "InternalError.Algo", "internal_server_error", message="inference internal error."),
     _anew(500, "InternalError.Timeout", message="The model took too long.", in_doubt=True),
+    _anew(499, "ClientClosedRequest", message="The call was cancelled.", in_doubt=True),
+    _anew(504, "GatewayTimeout", message="DEADLINE_EXCEEDED", in_doubt=True),
     _anew(500, "ResponseTimeout", message="Response stream timeout", in_doubt=True),
     _anew(500, "SystemError", message="An system error has occured, please try again later."),
     _anew(500, "ModelServiceFailed", message="Failed to request model service."),
