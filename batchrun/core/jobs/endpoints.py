@@ -54,10 +54,12 @@ REGIONS: Mapping[str, str] = MappingProxyType(
 _MODEL_STUDIO = re.compile(r"(?:[^.]+\.)*dashscope(?:-[a-z]+)?(?:\.[^.]+)*\.aliyuncs\.com|.+\.maas\.aliyuncs\.com")
 """Hosts of Model Studio: its clouds', those of a private network and workspaces' own. Other services have others under ``aliyuncs.com``."""
 _DOORS = re.compile(
-    r"(?:(?!trial\.)[^.]+\.([a-z0-9-]+)\.maas|vpc-([a-z0-9-]+)\.dashscope|[^.]+\.dashscope\.([a-z0-9-]+)\.privatelink)\.aliyuncs\.com"
+    r"(?:(?!trial\.|token-plan\.)[^.]+\.([a-z0-9-]+)\.maas|vpc-([a-z0-9-]+)\.dashscope|[^.]+\.dashscope\.([a-z0-9-]+)\.privatelink)"
+    r"\.aliyuncs\.com"
 )
 """Other doors to a region's cloud: a workspace's own host, ``llm-….cn-beijing.maas.aliyuncs.com`` (the same page), and those of a private
-network (the page on PrivateLink, 2025-11-04: one by https, the other by http alone)."""
+network (the page on PrivateLink, 2025-11-04: one by https, the other by http alone). Trials have limits of their own, and what a Token Plan
+pays for is at no price a token."""
 
 HOSTS = ", ".join(f"{name} ({cloud.host.removeprefix('https://')})" for name, cloud in CLOUDS.items())
 """The provider's hosts, as a person is told them who has to name another."""

@@ -327,6 +327,7 @@ def test_whatever_the_parts_of_an_input_are_said_to_be_they_are_charged_as_the_i
         ("http://ep-1a2b3c.dashscope.cn-beijing.privatelink.aliyuncs.com/api/v1", "cn"),
         ("http://ep-1a2b3c.dashscope.cn-shanghai-finance-1.privatelink.aliyuncs.com", "finance"),
         ("https://trial.cn-beijing.maas.aliyuncs.com",) * 2,
+        ("https://token-plan.ap-southeast-1.maas.aliyuncs.com/compatible-mode/v1",) * 2,
         ("https://llm-1a2b3c.cn-beijing.maas.aliyuncs.com.example/v1",) * 2,
     ],
 )
