@@ -46,8 +46,8 @@ class OtherRuns:
 
     def stale(self, books: Books, beside: Iterable[Path]) -> list[Path]:
         """Which of the runs *beside* the books do not tell enough of."""
-        keys, since = self.present().keys(), min(purse.page(self._wall_time()).span.starts for purse in self._purses)
-        return [path for path in beside if _is_stale(books.runs.get(path.name), path, keys, since)]
+        begins = {key: purse.page(self._wall_time()).span.starts for key, purse in self.present().items()}
+        return [path for path in beside if _is_stale(books.runs.get(path.name), path, begins)]
 
     def counted(self, directories: Iterable[Path], then: str) -> dict[Path, Part]:
         """Read from their ledgers what runs have spent of the present pages.
@@ -147,13 +147,16 @@ def which(directory: Path) -> str:
     return str((run_directory.read_description(directory) or {}).get("run", ""))
 
 
-def _is_stale(part: Part | None, directory: Path, keys: Collection[str], since: float) -> bool:
+def _is_stale(part: Part | None, directory: Path, begins: Mapping[str, float]) -> bool:
+    """Whether there is more to read of a run than its *part* tells, of pages of which each *begins* at a moment.
+
+    Of one that began after its ledger was last written to it has spent nothing: a month's nights would all be read again every night.
+    """
     size, written_at = ledger_bytes(directory)
     if part is not None and part.open:
-        return not _lives(directory) or any(key not in part.taken for key in keys)
-    if written_at < since:
-        return False
-    return part is None or any(part.sizes.get(key) != size for key in keys)
+        return not _lives(directory) or any(key not in part.taken for key in begins)
+    told: Mapping[str, int] = {} if part is None else part.sizes
+    return any(written_at >= began and told.get(key) != size for key, began in begins.items())
 
 
 def _lives(directory: Path) -> bool:

@@ -327,6 +327,35 @@ def test_ledgers_that_were_last_written_before_the_day_began_are_not_read(tmp_pa
     new.close()
 
 
+def test_a_night_that_the_books_tell_of_the_month_is_not_read_again_for_each_day_that_begins_after_it(tmp_path):
+    night = Run(tmp_path, "night", per="month").open()
+    assert night.send()
+    night.close()
+    last_written(night, NOON)
+    results = night.directory / "legal" / "results.jsonl"
+    whole = results.read_bytes()
+    results.write_bytes(b"#" * (len(whole) - 1) + b"\n")
+    os.utime(results, (NOON, NOON))
+    assert others_of(tmp_path / "next", NOON + DAY) == {"day": 0, "month": 10}, "who reads it finds damage"
+    results.write_bytes(whole)
+    grown(night, "one-more", at=NOON + DAY)
+    last_written(night, NOON + DAY)
+    assert others_of(tmp_path / "next", NOON + DAY) == {"day": 10, "month": 20}
+
+
+def last_written(run, at):
+    for path in run.directory.rglob("*"):
+        os.utime(path, (at, at))
+
+
+def others_of(directory, at):
+    """What other runs have taken of a workspace's budgets by the day and by the month, as a run that begins at a moment finds it."""
+    purses = {per: Purse(Cap("workspaces.legal.budget", Decimal(100), "tokens", Period(per, "Asia/Shanghai"), "workspace legal"))
+              for per in ("day", "month")}  # fmt: skip
+    Bookkeeper(directory, purses.values(), wall_time=lambda: at).look_in()
+    return {per: purse.page(at).others for per, purse in purses.items()}
+
+
 def test_a_call_is_paid_by_the_day_on_which_it_was_sent_whenever_it_ends(tmp_path):
     clock = [NOON]
     run = Run(tmp_path, "a", clock=clock).open()
