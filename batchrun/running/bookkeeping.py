@@ -239,6 +239,8 @@ class Bookkeeper:
     def _take_part(self, read: Mapping[Path, Part]) -> list[Path]:
         """Write this run into the books, and what was *read* of others; the runs that must be read first, if there are any."""
         now, present = self._wall_time(), self._others.present()
+        month = f"{datetime.fromtimestamp(now, UTC):%Y-%m}"
+        self._own.forget_before(month)
         with self._file.locked_at_once():
             found = self._file.read()
             books = found or Books(uuid.uuid4().hex)
@@ -248,7 +250,7 @@ class Bookkeeper:
                 return unread
             self._others.take_in(books, beside, {path: read[path] for path in stale}, self._own.spent())
             self._own.take(books, self._which)
-            books.forget_before(f"{datetime.fromtimestamp(now, UTC):%Y-%m}")
+            books.forget_before(month)
             if not all((other := books.runs.get(path.name)) and other.open for path in beside if is_held(path)):
                 self._incomplete_at = now
             elif not self._awaits_others(now) and len(present) > _MANY:

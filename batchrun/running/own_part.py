@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from batchrun.core.money.books import Books, Part
+from batchrun.core.money.books import Books, Part, oldest_kept
 from batchrun.core.money.budget import Page, Purse
 from batchrun.edge.books_file import ledger_bytes, name_of
 
@@ -34,6 +34,13 @@ class OwnPart:
             page.allowed = max(page.allowed, page.spent + page.promised)
             part.taken[key], part.spent[key] = page.allowed, page.spent
             page.others = books.others(self.name, key)
+
+    def forget_before(self, month: str) -> None:
+        """Drop the pages of months that the books drop: a run that goes on for a year would write all of its days into them each time."""
+        oldest = oldest_kept(month)
+        for pages in (purse.pages for purse in self._purses):
+            for name in [name for name in pages if name < oldest]:
+                del pages[name]
 
     def within_reach(self, books: Books, purse: Purse, page: Page) -> Decimal:
         """What calls to come may cost of *page*, if it took all that the books have left of it."""

@@ -10,7 +10,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Reply, Row, Usage
-from batchrun.core.money.books import Part
+from batchrun.core.money.books import Part, oldest_kept
 from batchrun.core.money.budget import Cap, Lack, Purse, broke, promise_all
 from batchrun.core.money.periods import Period
 from batchrun.core.money.spending import Spending
@@ -748,6 +748,24 @@ def test_what_was_spent_in_months_long_gone_is_in_the_books_no_more(tmp_path):
         assert not kept or PAGE in runs["a"]["taken"]
         assert ("a" in runs) is kept
         later.close()
+
+
+def test_what_a_run_itself_spent_in_months_long_gone_does_not_come_back_into_the_books(tmp_path):
+    clock = [NOON]
+    run = Run(tmp_path, "a", clock=clock)
+    for _ in range(9):
+        run.open()
+        assert run.send()
+        run.settle(3)
+        look(run)
+        run.close()
+        assert min(page.rpartition(" ")[2] for page in books_of(tmp_path)["runs"]["a"]["spent"]) >= oldest_kept(month_of(clock[0]))
+        clock[0] += 20 * DAY
+    assert len(books_of(tmp_path)["runs"]["a"]["spent"]) < 9
+
+
+def month_of(at):
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m}"
 
 
 def test_a_run_that_lives_through_the_loss_of_the_books_is_lent_no_more_for_three_seconds(tmp_path):

@@ -149,9 +149,7 @@ class Books:
 
     def forget_before(self, month: str) -> None:
         """Drop the pages of months long gone, and the runs that have no other; *month* is the present one, ``2026-11``."""
-        year, number = map(int, month.split("-"))
-        whole = year * 12 + number - 1 - _KEPT_MONTHS
-        oldest = f"{whole // 12:04}-{whole % 12 + 1:02}"
+        oldest = oldest_kept(month)
         for part in self.runs.values():
             for pages in (part.taken, part.spent, part.sizes):
                 for page in [page for page in pages if page.rpartition(" | ")[2] < oldest]:
@@ -167,6 +165,13 @@ class Books:
             for name, part in sorted(self.runs.items())
         }
         return orjson.dumps({"format": FORMAT, "name": self.name, "runs": runs}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def oldest_kept(month: str) -> str:
+    """The oldest month of which there are pages in the present *month*."""
+    year, number = map(int, month.split("-"))
+    whole = year * 12 + number - 1 - _KEPT_MONTHS
+    return f"{whole // 12:04}-{whole % 12 + 1:02}"
 
 
 def read_books(content: bytes) -> Books | None:
