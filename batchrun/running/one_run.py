@@ -55,7 +55,7 @@ from batchrun.running.providing import provided
 from batchrun.running.schema_of import read_schema
 from batchrun.running.simulated import simulated
 from batchrun.running.statements import read_statement
-from batchrun.running.summing_up import sum_up
+from batchrun.running.summing_up import have_at_hand, sum_up
 from batchrun.running.under_way import UnderWay, closing_beside, drive, heard, observer
 from batchrun.running.wishes import NO_WISHES, Ending, Wishes
 
@@ -257,6 +257,7 @@ async def _carried_out(
         ports = _ports(prepare, transport, ledger, plans.books, wishes, way)
         engine = Engine(scheduler, replace(ports, busy_time=stack.enter_context(busy_clock())))
         async with anyio.create_task_group() as beside:
+            beside.start_soon(anyio.to_thread.run_sync, have_at_hand)
             beside.start_soon(plans.keeping.now_and_then)
             beside.start_soon(tell_budgets, plans.purses, wishes.note)
             beside.start_soon(tell_parks, plans.parked, wishes.note)

@@ -32,6 +32,12 @@ class Sum(NamedTuple):
     """Why rows have no answer."""
 
 
+def have_at_hand() -> None:
+    """Import what `sum_up` needs, while the code that this process runs stands there: it may be upgraded in the midst of a run. Blocks."""
+    import batchrun.telling.publishing  # noqa: PLC0415 - a run does not begin later for its page
+    import batchrun.telling.reporting  # noqa: F401, PLC0415
+
+
 def sum_up(opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None) -> Sum:
     """Write what is made from the ledger at the end, once it is closed; *language* is the page's, None for no page. Blocks.
 

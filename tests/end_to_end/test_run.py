@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,24 @@ def test_a_killed_run_goes_on_and_its_doubt_covers_the_bill(tmp_path):
     assert made - 800 <= told["in_doubt"]
     for kind in ("input_tokens", "output_tokens"):
         assert told[kind] <= costs[kind] <= told[kind] + told[f"in_doubt_{kind}"]
+
+
+def test_a_run_whose_code_is_taken_away_or_upgraded_under_it_ends_as_any_other(tmp_path):
+    code = tmp_path / "code" / "batchrun"
+    shutil.copytree(ROOT / "batchrun", code, ignore=shutil.ignore_patterns("__pycache__"))
+    with simulator(tmp_path, latency=0.2) as url:
+        command, its = [*BATCHRUN, "run", str(write_job(tmp_path, url, rows_of(240)))], {**environment(), "PYTHONPATH": str(code.parent)}
+        process = subprocess.Popen(command, cwd=tmp_path, env=its, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while len(calls(url)) < 150 and process.poll() is None:
+            pass
+        assert process.poll() is None, "it was to be under way"
+        code.rename(tmp_path / "former")
+        told, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    assert b"240" in told.splitlines()[-1]
+    made = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"report.html", "usage.csv"} <= made
+    assert json.loads((tmp_path / "run" / "run.json").read_bytes())["ended"]["stopped_by"] is None
 
 
 def test_parked_workspaces_say_what_to_do_and_finish_once_mended(tmp_path):

@@ -6,7 +6,6 @@ Its scripts and styles are named in the policy by their digests, so that nothing
 from __future__ import annotations
 
 from base64 import b64encode
-from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
@@ -23,17 +22,25 @@ from batchrun.report.page.words import Words, all_words
 from batchrun.report.page.wrong import wrong
 
 
+def _asset(name: str) -> str:
+    return files("batchrun.report.page").joinpath("assets", name).read_text(encoding="utf-8").strip()
+
+
+# Read with the code that they fit: a run makes its page hours later, and may have been upgraded meanwhile.
+_STYLE = _asset("uplot/uPlot.min.css") + _asset("page.css")
+_SCRIPTS = _asset("uplot/uPlot.iife.min.js"), _asset("page.js")
+
+
 def page(subject: Subject, language: Language = "en") -> str:
     """Give the whole page; the same ledger gives the same bytes, but for the time it was made."""
     words = Words(language)
     plots, numbers = how(subject, words)
     sections = [answers(subject, words), who(subject, words), what(subject, words), done(subject, words), wrong(subject, words), plots]
-    style, scripts = _asset("uplot/uPlot.min.css") + _asset("page.css"), (_asset("uplot/uPlot.iife.min.js"), _asset("page.js"))
     told = {"zone": subject.zone.key, "words": all_words(), "languages": dict(HTML_LANGUAGE), "plots": numbers}
     top = h(
         "head",
         Markup('<meta charset="utf-8">'),
-        h("meta", http_equiv="Content-Security-Policy", content=_policy(style, scripts)),
+        h("meta", http_equiv="Content-Security-Policy", content=_policy()),
         h("meta", name="viewport", content="width=device-width, initial-scale=1"),
         h("meta", name="color-scheme", content="light dark"),
         h("meta", name="referrer", content="no-referrer"),
@@ -41,13 +48,13 @@ def page(subject: Subject, language: Language = "en") -> str:
             "title",
             " · ".join(visible(part) for part in (subject.workspace, subject.runs[0].name if subject.runs else "", "batchrun") if part),
         ),
-        h("style", Markup(style)),
+        h("style", Markup(_STYLE)),
     )
     body = h(
         "body",
         h("div", head(subject, words), h("main", sections), _foot(subject, words), class_="page"),
         h("script", Markup(_data(told)), type="application/json", id="numbers"),
-        [h("script", Markup(script)) for script in scripts],
+        [h("script", Markup(script)) for script in _SCRIPTS],
     )
     return f"<!doctype html>\n{h('html', top, body, lang=HTML_LANGUAGE[language])}\n"
 
@@ -57,9 +64,9 @@ def _foot(subject: Subject, words: Words) -> Markup:
     return h("footer", h("h2", words.say("about")), [h("p", words.say(key)) for key in keys])
 
 
-def _policy(style: str, scripts: tuple[str, ...]) -> str:
-    allowed = " ".join(_digest(script) for script in scripts)
-    return f"default-src 'none'; script-src {allowed}; style-src {_digest(style)}; base-uri 'none'; form-action 'none'"
+def _policy() -> str:
+    allowed = " ".join(_digest(script) for script in _SCRIPTS)
+    return f"default-src 'none'; script-src {allowed}; style-src {_digest(_STYLE)}; base-uri 'none'; form-action 'none'"
 
 
 def _digest(text: str) -> str:
@@ -69,8 +76,3 @@ def _digest(text: str) -> str:
 def _data(told: object) -> str:
     """JSON that cannot end its element, nor begin a comment in it, whatever stands in it."""
     return orjson.dumps(told).decode().replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("batchrun.report.page").joinpath("assets", name).read_text(encoding="utf-8").strip()
