@@ -139,9 +139,7 @@ def _of_no_money(found: Reconciliation, total: Sum) -> list[str]:
 
 
 def _of_the_bill(found: Reconciliation) -> list[str]:
-    notes = []
-    if found.days and found.bill_days and found.bill_days[1] < found.days[1]:
-        notes.append(f"the bill ends on {found.bill_days[1]}, before the runs do: it is complete a day or so later")
+    notes = _of_days_without_a_bill(found)
     if found.strangers:
         named = ", ".join(f"{name} {tokens:,}" for name, tokens in list(found.strangers.items())[:_MOST_NAMED])
         notes.append(f"not compared, for these runs do not name the workspace (--id WORKSPACE_ID=NAME does): {named} tokens")
@@ -160,6 +158,18 @@ def _of_the_bill(found: Reconciliation) -> list[str]:
     notes += [f"not understood: {told}" for told in found.unreadable[:_MOST_NAMED]]
     if len(found.unreadable) > _MOST_NAMED:
         notes.append(f"… and {counted(len(found.unreadable) - _MOST_NAMED, 'more line')} not understood: --json tells all")
+    return notes
+
+
+def _of_days_without_a_bill(found: Reconciliation) -> list[str]:
+    if not found.days or not found.bill_days:
+        return []
+    notes, (begins, ends), theirs = [], found.bill_days, found.days
+    if begins > theirs[0]:
+        notes.append(f"the bill begins on {begins}, after the runs do: name the export of the days before it too (--bill again)")
+    if ends < theirs[1]:
+        later = "" if (ends.year, ends.month) == (theirs[1].year, theirs[1].month) else "; name the next month's too (--bill again)"
+        notes.append(f"the bill ends on {ends}, before the runs do: it is complete a day or so later{later}")
     return notes
 
 

@@ -223,6 +223,28 @@ def test_other_days_and_other_workspaces_are_not_compared_and_are_told():
     assert (result.other_days_tokens, result.strangers) == (9, {"llm-x7": 5})
 
 
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        ((26, 27), "the bill begins on 2026-11-26, after the runs do: name the export of the days before it too (--bill again)"),
+        ((24, 26), "the bill ends on 2026-11-26, before the runs do: it is complete a day or so later\n"),
+        ((24, 31), ""),
+    ],
+)
+def test_a_bill_that_begins_after_the_runs_or_ends_before_them_is_told_with_the_way_out(days, told):
+    runs = book_of(*(entry(Usage(100, 20), NOON + number * 24 * HOUR) for number in range(4)))
+    billed = [line(100, day=DAY + timedelta(days=each - 24)) for each in range(days[0], days[1] + 1)]
+    table = reconciliation_table(found(runs, *billed))
+    assert told in table
+    assert bool(told) is ("the bill begins" in table or "the bill ends" in table)
+
+
+def test_of_a_run_that_went_on_over_the_end_of_a_month_the_next_months_bill_is_asked_for():
+    runs = book_of(*(entry(Usage(100, 20), NOON + number * 24 * HOUR) for number in (0, 7)))
+    table = reconciliation_table(found(runs, *EXACT))
+    assert "the bill ends on 2026-11-24, before the runs do: it is complete a day or so later; name the next month's too" in table
+
+
 def test_a_workspace_id_is_named_by_the_mapping_before_its_own_name():
     assert found(ONE, line(60, workspace_id="llm-x7"), line(40), line(20, "output_token"), ids={"llm-x7": "legal"}).closes
     assert found(ONE, line(100, workspace_id="legal"), line(20, "output_token")).closes
