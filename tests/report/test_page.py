@@ -17,11 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.attribution import Attribution
 from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Part, Totals
+from batchrun.core.model import Money
 from batchrun.core.protocols import failures
 from batchrun.core.scheduling.outages import passing
 from batchrun.report.amounts import amount
@@ -184,6 +186,24 @@ def test_a_budget_that_other_runs_share_is_not_held_against_this_run_alone():
     daily = text_of(page(subject(("legal", "m", spent), job={"workspaces": {"legal": {"budget": budget | {"per": "day"}}}})))
     assert "75.0 %" not in daily
     assert "4.0000 CNY a day" in daily
+
+
+def test_what_is_spent_of_a_budget_is_what_the_budget_counts_calls_in_doubt_at_the_most_and_calls_without_a_price_as_it_says():
+    doubtful = Totals(answered=1, input_tokens=20, output_tokens=10, cost={"CNY": Decimal(1)})
+    doubtful.doubt(Bound(200, 70), Money("CNY", Decimal(2)))
+    unpriced = Totals(answered=1, input_tokens=10_000, output_tokens=5_000, unpriced_calls=1)
+    unpriced.doubt(Bound(0, 20_000), None)
+    tables = {
+        "legal": {"budget": [{"amount": "4"}, {"tokens": 400}]},
+        "hr": {"budget": {"amount": "2", "unpriced": {"input": "5", "output": "40"}}},
+    }
+    lanes = (("legal", "m", doubtful), ("hr", "of-ours", unpriced))
+    own = text_of(page(subject(*lanes, job={"workspaces": tables})))
+    for told in ("75.0 % 3.0000 4.0000 CNY", "75.0 % 300 400 tokens", "52.5 % 1.0500 2.0000 CNY"):
+        assert told in own
+    assert "Calls in doubt count here at the most" in own
+    sure = page(subject(("legal", "m", Totals(answered=1)), job={"workspaces": tables}))
+    assert "Calls in doubt count here" not in text_of(sure)
 
 
 @given(text=EVERYTHING)

@@ -37,6 +37,8 @@ class StatedBudget:
     """A currency, or ``tokens``."""
     per: str = "run"
     """``run``; or ``day`` or ``month``, for which other runs share it."""
+    unpriced: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+    """What a million tokens of input and of output count as, of calls without a price in its currency."""
 
 
 def quotas_of(job: Mapping[str, Any], workspace: str, model: str) -> Iterator[StatedQuota]:
@@ -80,7 +82,9 @@ def _budget(workspace: str | None, model: str | None, budget: Mapping[str, Any])
         if tokens:
             yield StatedBudget(workspace, model, Decimal(tokens), TOKENS, per)
         elif "amount" in budget:
-            yield StatedBudget(workspace, model, Decimal(str(budget["amount"])), str(budget.get("currency", "CNY")), per)
+            assumed = _table(budget, "unpriced")
+            unpriced = Decimal(str(assumed.get("input", 0))), Decimal(str(assumed.get("output", 0)))
+            yield StatedBudget(workspace, model, Decimal(str(budget["amount"])), str(budget.get("currency", "CNY")), per, unpriced)
     except InvalidOperation:
         return
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from batchrun.core.jobs.stated import TOKENS, StatedBudget, budgets_of
@@ -17,6 +17,7 @@ from batchrun.report.page.subject import Parked, Subject, rows_of
 from batchrun.report.page.tables import Cell, Column, count, table, text
 from batchrun.report.page.words import Words
 
+_MILLION = Decimal(1_000_000)
 _WHOLE = 400
 """Characters of a workspace and a model: which one stands still is told whole."""
 _FIRST = 10
@@ -104,17 +105,33 @@ def _budgets(subject: Subject, words: Words) -> Markup | None:
         Column(words.say("limit")),
     ]
     rows = [_budget(each, subject, words) for each in stated[:MOST_ROWS]]
-    own = {each.per for each in stated}
-    note = h("p", words.say("budget_shared"), class_="note") if own != {"run"} else ""
-    return Markup(h("h3", words.say("budgets")) + table(words, "budgets", columns, rows, searched=True) + note)
+    notes = ["budget_doubt"] if any(totals.in_doubt for totals in _paid_by(stated, subject)) else []
+    notes += ["budget_shared"] if any(each.per != "run" for each in stated) else []
+    shown = table(words, "budgets", columns, rows, searched=True)
+    return Markup(h("h3", words.say("budgets")) + shown + "".join(h("p", words.say(note), class_="note") for note in notes))
+
+
+def _paid_by(budgets: Sequence[StatedBudget], subject: Subject) -> Iterator[Totals]:
+    """The workspaces and models that one of *budgets* pays for."""
+    for (workspace, model), totals in subject.statement.lanes.items():
+        if any(each.workspace in {None, workspace} and each.model in {None, model} for each in budgets):
+            yield totals
+
+
+def _counted(budget: StatedBudget, totals: Totals) -> Decimal:
+    """What calls have taken of *budget*: those in doubt at the most, and those without a price as it says that they count."""
+    taken = Decimal(0)
+    for asked, answered, cost in (
+        (totals.input_tokens, totals.output_tokens, totals.cost),
+        (totals.in_doubt_input_tokens, totals.in_doubt_output_tokens, totals.in_doubt_cost),
+    ):
+        assumed = (asked * budget.unpriced[0] + answered * budget.unpriced[1]) / _MILLION
+        taken += Decimal(asked + answered) if budget.unit == TOKENS else cost.get(budget.unit, assumed)
+    return taken
 
 
 def _budget(budget: StatedBudget, subject: Subject, words: Words) -> list[Cell]:
-    spent = Decimal(0)
-    for (workspace, model), totals in subject.statement.lanes.items():
-        if budget.workspace in {None, workspace} and budget.model in {None, model}:
-            tokens = totals.input_tokens + totals.output_tokens
-            spent += tokens if budget.unit == TOKENS else totals.cost.get(budget.unit, Decimal(0))
+    spent = sum((_counted(budget, totals) for totals in _paid_by([budget], subject)), Decimal(0))
     share = float(spent / budget.amount) if budget.amount else 1.0
     whose = name(budget.workspace) if budget.workspace else words.say("of_job")
     what = [" · ", name(budget.model)] if budget.model else []

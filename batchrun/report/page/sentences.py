@@ -119,6 +119,10 @@ SAID: dict[str, tuple[str, str]] = {
         "A budget by the day or the month is shared with other runs: how much of it is left is not told here, but what this run spent.",
         "按日或按月的预算由多次运行共用：此处只列本次运行的花费，不显示余额。",
     ),
+    "budget_doubt": (
+        "Calls in doubt count here at the most that they may have cost, as they do for the budget itself.",
+        "存疑的调用在此按其最多可能的花费计入，与预算本身的计法一致。",
+    ),
     "per_day": ("a day", "每日"),
     "per_month": ("a month", "每月"),
     "parked_workspace": ("workspace", "业务空间"),

@@ -259,10 +259,12 @@ def test_the_quotas_and_budgets_of_a_described_job_are_found():
 def test_the_budgets_of_a_job_are_found_as_a_run_describes_it():
     limits = {"qwen-plus": {"budget": {"tokens": 9000}}}
     workspaces = {"legal": {"api_key_env": "LEGAL_KEY", "budget": [{"amount": 2.5}, {"tokens": 50, "per": "day"}], "limits": limits}}
+    workspaces["hr"] = {"api_key_env": "HR_KEY", "budget": {"amount": 3, "unpriced": {"input": 0.5, "output": 4}}}
     job = Job.model_validate({"job": {"input": "in.jsonl", "budget": {"amount": 200, "currency": "USD"}}, "workspaces": workspaces})
     assert [*budgets_of(job.model_dump(mode="json", exclude_unset=True))] == [
         StatedBudget(None, None, Decimal(200), "USD"),
         StatedBudget("legal", None, Decimal("2.5"), "CNY"),
         StatedBudget("legal", None, Decimal(50), "tokens", "day"),
         StatedBudget("legal", "qwen-plus", Decimal(9000), "tokens"),
+        StatedBudget("hr", None, Decimal(3), "CNY", unpriced=(Decimal("0.5"), Decimal(4))),
     ]
