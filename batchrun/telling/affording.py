@@ -132,9 +132,9 @@ class Affording:
         said = f"{cap.told}: {self._had(purse)}; it {when}; the rows left over would cost about {wanted}"
         wait = f", or use --wait, which goes on with the next {cap.period.per}" if cap.period else ""
         less = (
-            "max_tokens, or a lower one, makes that less"
+            "max_tokens, or a lower one, makes that less, and so does thinking_budget where the model thinks"
             if cap.max_tokens is None
-            else f"max_tokens below the {cap.max_tokens:,} of budgets makes that less"
+            else f"max_tokens below the {cap.max_tokens:,} of budgets makes that less, and so does thinking_budget where the model thinks"
         )
         advice = f"raise it by about {wanted}, and by {most} for each call at once{wait}; {less}"
         yield Obstacle(cap.name, found.rows, said, advice)

@@ -109,6 +109,7 @@ def test_a_budget_that_is_spent_is_told_in_chinese():
     page.spent = Decimal("19.98")
     monthly = replace(purse, cap=replace(purse.cap, period=Period("month", "UTC")))
     lacks = [Lack(each, page, price, asked) for each in (purse, monthly) for price in (None, Decimal("0.05")) for asked in (0, 20_000_000)]
+    lacks += [replace(lack, answered=33_168) for lack in lacks]
     page.others = Decimal(3)
     statement = Statement("run", "job")
     statement.lane("legal", "qwen-plus").add_usage(Usage(300, 100), Money("CNY", Decimal("0.5")))

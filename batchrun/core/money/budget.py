@@ -13,13 +13,13 @@ tells them. Such a cap is shared with other runs: a page may spend what the book
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
 from batchrun.core.classes import value
-from batchrun.core.ledger.attempts import Bound
+from batchrun.core.ledger.attempts import ASSUMED_OUTPUT_TOKENS, Bound
 from batchrun.core.ledger.brought_in import MOST_TOKENS_OF_FILES, MOST_TOKENS_OF_TOOLS
 from batchrun.core.model import Failure, Fault, Scope, Usage
 from batchrun.core.money.periods import ALWAYS, Period, Span
@@ -171,6 +171,13 @@ class Lack:
     """None where it is unknown."""
     asked: int = 0
     """Its input tokens at the most."""
+    answered: int = 0
+    """Its output tokens at the most."""
+
+    @property
+    def may_think(self) -> bool:
+        """Whether more output is taken than an answer has that nothing bounds: what a model thinks is in it, too."""
+        return self.answered > ASSUMED_OUTPUT_TOKENS
 
     @property
     def may_pass(self) -> bool:
@@ -196,7 +203,7 @@ def promise_all(purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float
     for purse in purses:
         price, page = purse.price(lane, most, at), purse.page(at)
         if price is None or price > page.left:
-            lacks.append(Lack(purse, page, price, most.input_tokens))
+            lacks.append(Lack(purse, page, price, *most))
         else:
             page.promised += price
             promised.append(Promise(page, price, at))
@@ -218,8 +225,8 @@ def broke(lack: Lack, model: str) -> Failure:
     spent = f"{told(page.spent + page.others, cap.unit)} spent"
     if page.others:
         spent += f", {told(page.others, cap.unit)} of it by other runs"
-    message = f"{cap}: {spent}; the next row may cost {told(lack.price, cap.unit)}{_why_so_much(lack.asked)}"
-    return Failure(Fault.PARK, Scope.LANE, "budget_spent", message, _ways_out(cap))
+    message = f"{cap}: {spent}; the next row may cost {told(lack.price, cap.unit)}{''.join(_why_so_much(lack))}"
+    return Failure(Fault.PARK, Scope.LANE, "budget_spent", message, _ways_out(lack))
 
 
 def price_wanted(model: str) -> str:
@@ -228,19 +235,24 @@ def price_wanted(model: str) -> str:
     return f"{own}; else give it a price in [prices], or say in the budget what an unpriced model counts as"
 
 
-def _why_so_much(asked: int) -> str:
-    if asked < MOST_TOKENS_OF_TOOLS:
-        return ""
-    brought_in = f"uploaded files as {MOST_TOKENS_OF_FILES:,}, and what the provider searches or runs for it as {MOST_TOKENS_OF_TOOLS:,}"
-    return f", its input being {told(Decimal(asked), TOKENS)} at the most: each byte counts as one, {brought_in}"
+def _why_so_much(lack: Lack) -> Iterator[str]:
+    if lack.asked >= MOST_TOKENS_OF_TOOLS:
+        files, tools = f"{MOST_TOKENS_OF_FILES:,}", f"{MOST_TOKENS_OF_TOOLS:,}"
+        brought_in = f"uploaded files as {files}, and what the provider searches or runs for it as {tools}"
+        yield f", its input being {told(Decimal(lack.asked), TOKENS)} at the most: each byte counts as one, {brought_in}"
+    if lack.may_think:
+        unbounded = "an answer without max_tokens, and thinking without thinking_budget,"
+        yield f", its output being {told(Decimal(lack.answered), TOKENS)} at the most: {unbounded} count as {ASSUMED_OUTPUT_TOKENS:,}"
 
 
-def _ways_out(cap: Cap) -> str:
+def _ways_out(lack: Lack) -> str:
+    cap = lack.purse.cap
     later = f", or wait for the next {cap.period.per} (--wait goes on by itself)" if cap.period else ""
     less = "set max_tokens, or a lower one: a row without it is taken to be answered at full length"
     if cap.max_tokens is not None:
         less = f"lower max_tokens, which budgets set to {cap.max_tokens:,} where a row sets none"
-    return f"raise the budget{later}, or {less}; then run the same command again"
+    thinking = "; where the model thinks, thinking_budget too, for max_tokens does not bound that" if lack.may_think else ""
+    return f"raise the budget{later}, or {less}{thinking}; then run the same command again"
 
 
 def told(amount: Decimal, unit: str) -> str:

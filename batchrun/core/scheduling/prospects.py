@@ -198,6 +198,7 @@ def _help(plan: LanePlan, hold: Hold | None, wanted: Mapping[str, float]) -> str
             text = f"widen {workspace}.window"
         case Hold(_, What.BUDGET):
             text = f"set max_tokens, or a lower one, in {workspace}: each call at once has the most that it may cost set aside of a budget"
+            text += "; thinking_budget bounds what is thought"
     return text
 
 

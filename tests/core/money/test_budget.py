@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started
+from batchrun.core.ledger.attempts import Bound, Ended, Opened, Started, most_answered
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.model import Failure, Fault, Money, Reply, Scope, Usage
 from batchrun.core.money.budget import Cap, Lack, Promise, Purse, broke, price_wanted, promise_all, told
@@ -319,6 +319,23 @@ def test_a_park_says_why_a_row_that_searches_or_names_files_may_cost_so_much():
     plain = promise_all((one,), ("legal", MODEL), Bound(30_000, 60))
     assert isinstance(plain, Lack)
     assert broke(plain, MODEL).message.endswith("the next row may cost 30,060 tokens")
+
+
+def test_a_park_says_of_a_model_that_thinks_what_bounds_that_for_max_tokens_does_not():
+    one = purse(20_000)
+    thinking = promise_all((one,), ("legal", MODEL), Bound(100, most_answered({"model": "qwen3.6-plus", "max_tokens": 400})))
+    assert isinstance(thinking, Lack)
+    failure = broke(thinking, "qwen3.6-plus")
+    assert failure.message.endswith(
+        "the next row may cost 33,268 tokens, its output being 33,168 tokens at the most: "
+        "an answer without max_tokens, and thinking without thinking_budget, count as 32,768"
+    )
+    assert "; where the model thinks, thinking_budget too, for max_tokens does not bound that; then run" in failure.advice
+    bounded = {"model": "qwen3.6-plus", "max_tokens": 400, "thinking_budget": 30_000}
+    for body in (bounded, {"model": "qwen-plus"}):
+        without = promise_all((one,), ("legal", MODEL), Bound(100, most_answered(body)))
+        assert isinstance(without, Lack)
+        assert "think" not in broke(without, MODEL).message + broke(without, MODEL).advice
 
 
 def test_a_park_counts_what_other_runs_spent_and_says_so():

@@ -215,12 +215,21 @@ OF_FAILURES = (
         "{cap}：已花费 {spent}，其中其他运行 {others}；下一行最多可能花费 {price}{may}",
     ),
     (
-        r"(?P<cap>.+ = .+): (?P<spent>[^;]+) spent; the next row may cost (?P<price>[^;]*?)(?P<may>(?:, its input being .*)?)",
+        r"(?P<cap>.+ = .+): (?P<spent>[^;]+) spent; the next row may cost (?P<price>[^;]*?)(?P<may>(?:, its .*)?)",
         "{cap}：已花费 {spent}；下一行最多可能花费 {price}{may}",
+    ),
+    (r"(?P<may>, its input being .+)(?P<may_too>, its output being .+)", "{may}{may_too}"),
+    (
+        r", its output being (?P<most>[\d,]+) tokens at the most: .+ count as (?P<each>[\d,]+)",
+        "，其输出最多按 {most} Token 计：未设 max_tokens 的回答与未设 thinking_budget 的思考各计 {each}",
     ),
     (
         r", its input being (?P<asked>[\d,]+) tokens at the most: .+ one, uploaded files as (?P<files>[\d,]+), .+ (?P<tools>[\d,]+)",
         "，其输入最多按 {asked} Token 计：每字节计 1，上传的文件计 {files}，服务商为其搜索或运行的内容计 {tools}",
+    ),
+    (
+        r"(?P<said>raise the budget.+); where the model thinks, thinking_budget too, for max_tokens does not bound that",
+        "{said}；会思考的模型还需设置 thinking_budget，因为 max_tokens 不限制思考的长度",
     ),
     (
         r"raise the budget, or wait for the next (?:day|month) \(--wait goes on by itself\), or set max_tokens.+",
