@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.attribution import Attribution
-from batchrun.core.ledger.course import Course
+from batchrun.core.ledger.course import Course, Trouble
 from batchrun.core.ledger.durations import Durations
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Part, Totals
@@ -499,6 +499,23 @@ def test_of_more_hours_than_a_table_shows_the_rest_is_told_as_one():
     assert shown.count("T23:00+08:00 ") == 16
     assert re.search(r"2026-11-17T15:00\+08:00 .*? 50 more .*? 350 .*? 50 ", shown)
     assert "not told by the ledger" not in shown
+
+
+def test_what_a_table_of_many_workspaces_does_not_show_is_told_as_one_or_counted():
+    """Calls in doubt of forty workspaces and models had been listed, and those of others stood in the sum above alone."""
+    many = [(f"w-{n:03}", "m", Totals(pending=2, in_doubt=1, in_doubt_input_tokens=3)) for n in range(450)]
+    course = Course()
+    course.trouble.update(Trouble("w-000", "again", f"code-{n:02}") for n in range(45))
+    parked = [Parked("workspace", f"w-{n:03}", 1, "budget_spent") for n in range(403)]
+    job = {"workspaces": {f"w-{n:03}": {"budget": {"tokens": 5}} for n in range(407)}}
+    shown = text_of(page(subject(*many, course=course, parked=parked, job=job)))
+    assert "50 more 50 150 –" in shown.partition("By workspace and model")[2]
+    assert re.search(r"w-399 0.0 % – – – 2 50 more 0.0 % – – – 100 ", shown)
+    assert "code-39 failed, tried again 1 w-000 1 5 more reasons" in re.sub(r"(What happened|Calls|Where) (?=[a-z\d])", "", shown)
+    parks, budgets = shown.partition("Parked until a person acts")[2].split("Budgets", 1)
+    assert "w-402" not in parks.partition("Workspace Progress")[0]
+    assert "and 3 more" in parks
+    assert "and 7 more" in budgets
 
 
 def test_what_comes_from_a_ledger_is_only_ever_text(tmp_path):

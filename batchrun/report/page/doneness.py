@@ -12,7 +12,7 @@ from batchrun.report.amounts import amount
 from batchrun.report.page.chinese import worded
 from batchrun.report.page.figures import bar, percent, whole
 from batchrun.report.page.markup import Markup, h, name, visible
-from batchrun.report.page.spending import MOST_ROWS
+from batchrun.report.page.spending import MOST_ROWS, cut
 from batchrun.report.page.subject import Parked, Subject, rows_of
 from batchrun.report.page.tables import Cell, Column, count, table, text
 from batchrun.report.page.words import Words
@@ -48,8 +48,14 @@ def _parked(subject: Subject, words: Words) -> list[Markup]:
     parts = []
     for key, kind, scopes in (("parked", "bad", subject.needs_a_person), ("closed", "wait", subject.closed)):
         if scopes:
-            parts.append(h("div", h("h3", words.say(key)), [_scope(each, kind, words) for each in scopes[:MOST_ROWS]]))
+            told = [_scope(each, kind, words) for each in scopes[:MOST_ROWS]]
+            parts.append(h("div", h("h3", words.say(key)), told, _more(len(scopes), words)))
     return parts
+
+
+def _more(count: int, words: Words) -> Markup | None:
+    """That there are more than are told."""
+    return h("p", words.say("and_more", n=whole(count - MOST_ROWS)), class_="note") if count > MOST_ROWS else None
 
 
 def _scope(parked: Parked, kind: str, words: Words) -> Markup:
@@ -74,8 +80,8 @@ def _unfinished(subject: Subject, words: Words) -> Markup | None:
         return None
     columns = [Column(words.say("workspace"), number=False), Column(words.say("progress"), number=False, sorts=False, kind="wide")]
     columns += [Column(words.say(key)) for key in ("answered", "rejected", "exhausted", "pending")]
-    worst = sorted(left.items(), key=lambda each: -each[1].pending - each[1].rejected - each[1].exhausted)
-    rows = [_progress(key, totals) for key, totals in worst[:MOST_ROWS]]
+    worst = dict(sorted(left.items(), key=lambda each: -each[1].pending - each[1].rejected - each[1].exhausted))
+    rows = [_progress(label, totals) for _, label, totals in cut(worst, words)]
     others = len(subject.of_workspaces) - len(left)
     note = h("p", words.say("others_done", n=whole(others)), class_="note") if others else None
     shown = table(words, "is_done", columns, rows[:_FIRST])
@@ -85,12 +91,12 @@ def _unfinished(subject: Subject, words: Words) -> Markup | None:
     return Markup(shown + (note or ""))
 
 
-def _progress(workspace: str, totals: Totals) -> list[Cell]:
+def _progress(workspace: Markup, totals: Totals) -> list[Cell]:
     rows = rows_of(totals)
     drawn = bar([(totals.answered / rows, "good", ""), ((totals.rejected + totals.exhausted) / rows, "bad", "")])
     shown = [drawn, h("span", percent(totals.answered / rows), class_="share")]
     counts = [count(getattr(totals, key)) for key in ("answered", "rejected", "exhausted", "pending")]
-    return [text(name(workspace)), Cell(shown, totals.answered / rows), *counts]
+    return [text(workspace), Cell(shown, totals.answered / rows), *counts]
 
 
 def _budgets(subject: Subject, words: Words) -> Markup | None:
@@ -107,7 +113,7 @@ def _budgets(subject: Subject, words: Words) -> Markup | None:
     rows = [_budget(each, subject, words) for each in stated[:MOST_ROWS]]
     notes = ["budget_doubt"] if any(totals.in_doubt for totals in _paid_by(stated, subject)) else []
     notes += ["budget_shared"] if any(each.per != "run" for each in stated) else []
-    shown = table(words, "budgets", columns, rows, searched=True)
+    shown = table(words, "budgets", columns, rows, searched=True) + (_more(len(stated), words) or "")
     return Markup(h("h3", words.say("budgets")) + shown + "".join(h("p", words.say(note), class_="note") for note in notes))
 
 

@@ -45,7 +45,7 @@ def who(subject: Subject, words: Words) -> Markup:
             count(totals.calls),
             count(totals.answered),
         ]
-        for key, label, totals in _cut(subject.of_workspaces, words)
+        for key, label, totals in cut(subject.of_workspaces, words)
     ]
     foot = [text(words.say("total")), text(""), *_spent(subject, subject.total, decimals, words)]
     foot += [count(subject.total.calls), count(subject.total.answered)]
@@ -82,7 +82,7 @@ def _by_model(subject: Subject, words: Words) -> Markup:
     if subject.currency:
         columns.append(Column(words.say("per_thousand"), kind="minor"))
     rows = []
-    for key, label, totals in _cut(subject.of_models, words):
+    for key, label, totals in cut(subject.of_models, words):
         colour = subject.colours.get(key or "", COLOURS)
         row = [
             text(h("span", h("span", class_=f"swatch c{colour}"), label, class_="keyed")),
@@ -122,7 +122,7 @@ def _by(dimension: str, subject: Subject, words: Words) -> Markup:
             *_spent(subject, totals, decimals, words),
             count(totals.answered),
         ]
-        for key, label, totals in _cut(told, words)
+        for key, label, totals in cut(told, words)
     ]
     return Markup(h("h3", title) + table(words, "what", columns, rows, searched=True))
 
@@ -144,9 +144,8 @@ def _lanes(subject: Subject, words: Words) -> Markup:
         *(Column(words.say(key), kind=kind) for key, kind in _COUNTS),
     ]
     rows = []
-    for key, label, totals in _cut(subject.lanes, words):
-        labels = [text(name(key[0])), text(name(key[1]))] if key else [text(label), text("")]
-        rows.append([*labels, *_spent(subject, totals, decimals, words), *(count(getattr(totals, key)) for key, _ in _COUNTS)])
+    for key, label, totals in cut(subject.lanes, words):
+        rows.append([*lane(key, label), *_spent(subject, totals, decimals, words), *(count(getattr(totals, key)) for key, _ in _COUNTS)])
     shown = table(words, "lanes", columns, rows, searched=True)
     return h("details", h("summary", words.say("lanes")), shown, open=len(subject.lanes) <= FOLDED_FROM)
 
@@ -193,7 +192,7 @@ def _decimals(subject: Subject, parts: Mapping[_Key, Totals]) -> dict[str, int]:
     }
 
 
-def _cut(parts: Mapping[_Key, Totals], words: Words) -> Iterator[tuple[_Key | None, Markup, Totals]]:
+def cut(parts: Mapping[_Key, Totals], words: Words) -> Iterator[tuple[_Key | None, Markup, Totals]]:
     """Give the first parts, each with its key and its name, and the rest as one."""
     for key, totals in islice(parts.items(), MOST_ROWS):
         yield key, name(key) if isinstance(key, str) else Markup(""), totals
@@ -202,6 +201,11 @@ def _cut(parts: Mapping[_Key, Totals], words: Words) -> Iterator[tuple[_Key | No
         for totals in islice(parts.values(), MOST_ROWS, None):
             rest.add(totals)
         yield None, words.say("rest", n=whole(len(parts) - MOST_ROWS)), rest
+
+
+def lane(key: tuple[str, str] | None, label: Markup) -> list[Cell]:
+    """A workspace and a model; or what is beyond those that are told, in one."""
+    return [text(name(key[0])), text(name(key[1]))] if key else [text(label), text("")]
 
 
 def _models_of(subject: Subject) -> dict[str, dict[str, Totals]]:

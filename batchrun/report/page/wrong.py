@@ -10,6 +10,7 @@ from batchrun.core.ledger.unanswered import Told
 from batchrun.report.page.chinese import worded
 from batchrun.report.page.figures import money, whole
 from batchrun.report.page.markup import Child, Markup, h, name
+from batchrun.report.page.spending import cut, lane
 from batchrun.report.page.subject import Subject
 from batchrun.report.page.tables import Cell, Column, count, table, text
 from batchrun.report.page.words import Said, Words
@@ -61,8 +62,14 @@ def _reasons(subject: Subject, words: Words) -> Child:
                 text([advice, message, others]),
             ]
         )
-    rest = h("p", words.say("more_reasons", n=whole(len(ranked) - _MOST_REASONS)), class_="note") if len(ranked) > _MOST_REASONS else None
-    return [h("h3", words.say("reasons")), table(words, "reasons", columns, rows, stacked=True), rest]
+    return [h("h3", words.say("reasons")), table(words, "reasons", columns, rows, stacked=True), _more(len(ranked), words)]
+
+
+def _more(reasons: int, words: Words) -> Markup | None:
+    """That there are more than are told."""
+    if reasons <= _MOST_REASONS:
+        return None
+    return h("p", words.say("more_reasons", n=whole(reasons - _MOST_REASONS)), class_="note")
 
 
 def _rows(where: Mapping[str, Told]) -> int:
@@ -103,7 +110,8 @@ def _trouble(subject: Subject, words: Words) -> Child:
         ]
         for (verdict, code), where in ranked[:_MOST_REASONS]
     ]
-    return [h("h3", words.say("way")), h("p", words.say("way_lead"), class_="lead"), table(words, "way", columns, rows, stacked=True)]
+    lead, shown = h("p", words.say("way_lead"), class_="lead"), table(words, "way", columns, rows, stacked=True)
+    return [h("h3", words.say("way")), lead, shown, _more(len(ranked), words)]
 
 
 def _flight(subject: Subject, words: Words) -> Child:
@@ -124,15 +132,10 @@ def _doubt(subject: Subject, words: Words) -> Child:
     where = {key: totals for key, totals in subject.lanes.items() if totals.in_doubt}
     columns = [Column(words.say("workspace"), number=False), Column(words.say("model"), number=False), Column(words.say("in_doubt"))]
     columns += [Column(words.say("input")), Column(words.say("output"))]
+    ranked = dict(sorted(where.items(), key=lambda each: -each[1].in_doubt))
     rows = [
-        [
-            text(name(key[0])),
-            text(name(key[1])),
-            count(each.in_doubt),
-            count(each.in_doubt_input_tokens),
-            count(each.in_doubt_output_tokens),
-        ]
-        for key, each in sorted(where.items(), key=lambda each: -each[1].in_doubt)[:_MOST_REASONS]
+        [*lane(key, label), count(each.in_doubt), count(each.in_doubt_input_tokens), count(each.in_doubt_output_tokens)]
+        for key, label, each in cut(ranked, words)
     ]
     where_told = h("details", h("summary", words.say("by_lane")), table(words, "doubt", columns, rows), open=len(rows) <= _FEW)
     return [h("h3", words.say("doubt")), h("div", lead, class_="box wait"), where_told]
