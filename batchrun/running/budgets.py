@@ -93,8 +93,8 @@ def tell_spent(purses: Purses, note: Callable[[str], None]) -> None:
         if (share := purse.warning(now)) is not None:
             cap, page = purse.cap, purse.page(now)
             when = f" on {page.span.name}" if cap.period and cap.period.per == "day" else f" in {page.span.name}" if cap.period else ""
-            spent = told(page.spent + page.others, cap.unit)
-            note(f"{cap.name}: {share:.0%} is spent: {spent} of {told(cap.amount, cap.unit)}{when}")
+            spent = f"{told(page.taken, cap.unit)} of {told(cap.amount, cap.unit)}{when}{page.by_doubt(cap.unit)}"
+            note(f"{cap.name}: {share:.0%} is spent: {spent}")
 
 
 def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:

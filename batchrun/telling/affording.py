@@ -108,15 +108,14 @@ class Affording:
 
     def _left(self, purse: Purse) -> Decimal:
         page = self._page(purse)
-        return purse.cap.amount - page.spent - page.others
+        return purse.cap.amount - page.taken
 
     def _runs_out(self, purse: Purse, outlays: Sequence[Outlay]) -> RunsOut | None:
         return runs_out(outlays, purse.cap.amount, self._left(purse), purse.cap.period, self._begins_at.timestamp())
 
     def _had(self, purse: Purse) -> str:
         page, unit = self._page(purse), purse.cap.unit
-        by_others = f", {told(page.others, unit)} of it by other runs" if page.others else ""
-        return f"{told(page.spent + page.others, unit)} spent so far{by_others}"
+        return f"{told(page.taken, unit)} spent so far{page.whose(unit)}"
 
     def _spent(self, purse: Purse, outlays: Sequence[Outlay]) -> Iterator[Obstacle]:
         found = self._runs_out(purse, outlays)

@@ -122,6 +122,10 @@ def test_a_budget_that_is_spent_is_told_in_chinese():
             assert in_chinese(left.message).startswith(in_chinese(failure.message))
     page.others = Decimal(0)
     assert in_chinese(broke(lacks[2], "qwen-plus").message).startswith("workspaces.legal.budget = 20 CNY：已花费 19.98 CNY；")
+    page.in_doubt = Decimal(12)
+    assert "：已花费 19.98 CNY，其中存疑的调用最多 12 CNY；" in in_chinese(broke(lacks[2], "qwen-plus").message)
+    page.others = Decimal(3)
+    assert "：已花费 22.98 CNY，其中其他运行 3 CNY，其中存疑的调用最多 12 CNY；" in in_chinese(broke(lacks[2], "qwen-plus").message)
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,9 @@ def test_a_budget_is_told_of_when_half_is_spent_by_whomever_and_not_again():
     tell_spent(bought, notes.append)
     tell_spent(bought, notes.append)
     assert notes == ["job.budget: 50% is spent: 51 tokens of 100 tokens"]
+    page.others, page.in_doubt = Decimal(40), Decimal(45)
+    tell_spent(bought, notes.append)
+    assert notes[1:] == ["job.budget: 80% is spent: 89 tokens of 100 tokens, 45 tokens of it at the most by calls in doubt"]
 
 
 def test_of_a_budget_that_comes_anew_it_is_told_of_which_day_or_month_so_much_is_spent():

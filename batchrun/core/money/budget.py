@@ -90,6 +90,8 @@ class Page:
     allowed: Decimal
     """What this process may spend and promise in all."""
     spent: Decimal = _NOTHING
+    in_doubt: Decimal = _NOTHING
+    """Of what is spent, what nobody knows to be: calls in doubt, at the most."""
     promised: Decimal = _NOTHING
     """At the most, by what is under way."""
     others: Decimal = _NOTHING
@@ -107,6 +109,20 @@ class Page:
     def left(self) -> Decimal:
         """What nobody has spent or been promised; below nothing where an earlier opening overspent a cap that was lowered since."""
         return self.allowed - self.spent - self.promised
+
+    @property
+    def taken(self) -> Decimal:
+        """What this and other runs have spent."""
+        return self.spent + self.others
+
+    def by_doubt(self, unit: str) -> str:
+        """What of it nobody knows to be spent, to be said behind what is; nothing where there is none."""
+        return f", {told(self.in_doubt, unit)} of it at the most by calls in doubt" if self.in_doubt else ""
+
+    def whose(self, unit: str) -> str:
+        """What of it was not spent by answers of this run, to be said behind what is."""
+        by_others = f", {told(self.others, unit)} of it by other runs" if self.others else ""
+        return f"{by_others}{self.by_doubt(unit)}"
 
 
 class Promise(NamedTuple):
@@ -148,13 +164,13 @@ class Purse:
         cost = self.cost(lane, usage, at) if usage is not None else None
         if cost is None:
             cost = promised if in_doubt or usage is not None else _NOTHING
+            page.in_doubt += cost if in_doubt else _NOTHING
         page.spent += cost
 
     def warning(self, at: float) -> Decimal | None:
         """The share of WARNED_AT that is spent at a moment and was not told yet."""
         page = self.page(at)
-        spent = page.spent + page.others
-        share = max((each for each in WARNED_AT if spent >= each * self.cap.amount), default=_NOTHING)
+        share = max((each for each in WARNED_AT if page.taken >= each * self.cap.amount), default=_NOTHING)
         if share <= page.warned:
             return None
         page.warned = share
@@ -194,7 +210,7 @@ class Lack:
     @property
     def spendable(self) -> Decimal:
         """What there would be at the most for a row if all that is under way here cost nothing."""
-        return self.purse.cap.amount - self.page.spent - self.page.others
+        return self.purse.cap.amount - self.page.taken
 
 
 def promise_all(purses: tuple[Purse, ...], lane: LaneKey, most: Bound, at: float = 0.0) -> tuple[Promise, ...] | Lack:
@@ -222,9 +238,7 @@ def broke(lack: Lack, model: str) -> Failure:
         return Failure(Fault.PARK, Scope.LANE, "no_price", f"{cap}: {model} has no price in {cap.unit}", price_wanted(model))
     if page.withheld:
         return Failure(Fault.PARK, Scope.LANE, "budget_uncounted", page.withheld, "then run the same command again")
-    spent = f"{told(page.spent + page.others, cap.unit)} spent"
-    if page.others:
-        spent += f", {told(page.others, cap.unit)} of it by other runs"
+    spent = f"{told(page.taken, cap.unit)} spent{page.whose(cap.unit)}"
     message = f"{cap}: {spent}; the next row may cost {told(lack.price, cap.unit)}{''.join(_why_so_much(lack))}"
     return Failure(Fault.PARK, Scope.LANE, "budget_spent", message, _ways_out(lack))
 

@@ -52,7 +52,9 @@ class Spending:
                 amount = known.amount if known is not None and known.currency == purse.cap.unit else None
                 if amount is None:
                     amount = purse.price(lane, started.bound, started.at) or _NOTHING
-                purse.page(started.at).spent += amount
+                page = purse.page(started.at)
+                page.spent += amount
+                page.in_doubt += amount
 
     def _spend(self, lane: LaneKey, usage: Usage, told: Money | None, at: float | None) -> None:
         priced_at = self._now if at is None else at

@@ -350,6 +350,23 @@ def test_a_park_counts_what_other_runs_spent_and_says_so():
     assert unpriced.advice == price_wanted(MODEL)
 
 
+def test_a_park_says_how_much_of_what_is_spent_is_counted_at_the_most_for_calls_in_doubt_by_this_opening_and_by_earlier_ones():
+    one, night = purse(1_000), Started("1-0", *LANE, "r-0", Bound(300, 200))
+    spending = Spending(lambda _lane: (one,), 0.0)
+    spending.attempts([Opened(1), night])
+    spending.close()
+    for usage, in_doubt in ((None, True), (Usage(30, 12), False), (None, False)):
+        promised = promise_all((one,), LANE, Bound(50, 50))
+        assert isinstance(promised, tuple)
+        one.settle(LANE, promised[0], usage, in_doubt=in_doubt)
+    lack = promise_all((one,), LANE, Bound(500, 100))
+    assert isinstance(lack, Lack)
+    assert "= 1,000 tokens: 642 tokens spent, 600 tokens of it at the most by calls in doubt; the next row" in broke(lack, MODEL).message
+    one.page(0).others = Decimal(30)
+    spent = ": 672 tokens spent, 30 tokens of it by other runs, 600 tokens of it at the most by calls in doubt; the next row may cost"
+    assert spent in broke(lack, MODEL).message
+
+
 def test_what_earlier_openings_spent_is_read_from_the_ledger_and_what_is_in_doubt_at_its_bound():
     tokens, money = purse(1_000), Purse(Cap("job.budget", Decimal(9), "CNY"), lambda *_: Decimal(7), lambda *_: Decimal("0.5"))
     spending = Spending(lambda lane: (tokens, money) if lane == LANE else (), 0.0)

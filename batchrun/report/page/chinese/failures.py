@@ -211,13 +211,14 @@ OF_FAILURES = (
     ),
     (r"(?P<said>.+); the (?P<rows>[\d,]+) rows? left would come to about (?P<about>.+)", "{said}；剩余的 {rows} 行预计约为 {about}"),
     (
-        r"(?P<cap>.+ = .+): (?P<spent>[^;]+) spent, (?P<others>[^;]+) of it by other runs; .+ cost (?P<price>[^;]*?)(?P<may>(?:, its .*)?)",
-        "{cap}：已花费 {spent}，其中其他运行 {others}；下一行最多可能花费 {price}{may}",
+        (
+            r"(?P<cap>.+ = .+): (?P<spent>[^;]+) spent(?P<may_whose>(?:, [^;]+)?); "
+            r"the next row may cost (?P<price>[^;]*?)(?P<may>(?:, its .*)?)"
+        ),
+        "{cap}：已花费 {spent}{may_whose}；下一行最多可能花费 {price}{may}",
     ),
-    (
-        r"(?P<cap>.+ = .+): (?P<spent>[^;]+) spent; the next row may cost (?P<price>[^;]*?)(?P<may>(?:, its .*)?)",
-        "{cap}：已花费 {spent}；下一行最多可能花费 {price}{may}",
-    ),
+    (r", (?P<others>[^;]+) of it by other runs(?P<may>.*)", "，其中其他运行 {others}{may}"),
+    (r", (?P<doubt>[^;]+) of it at the most by calls in doubt", "，其中存疑的调用最多 {doubt}"),
     (r"(?P<may>, its input being .+)(?P<may_too>, its output being .+)", "{may}{may_too}"),
     (
         r", its output being (?P<most>[\d,]+) tokens at the most: .+ count as (?P<each>[\d,]+)",
