@@ -76,10 +76,11 @@ Send a file of prompts through Model Studio's sub-workspaces: per-workspace resu
 Exit codes
   0  every row is answered
   1  a bug in batchrun
-  2  the job, an argument, a key or (with --strict) an input line is wrong; nothing was called
+  2  the job, an argument, a key or (with --strict) an input line is wrong, or
+     (with --strict) a workspace or model would be parked; nothing was called
   3  finished, with rejected or exhausted rows or rejected input lines
-  4  stopped before the end and resumable: signal, parked, disk, memory, an input that
-     has grown meanwhile (4 beats 3)
+  4  stopped before the end and resumable: signal, parked, disk, memory, an
+     input that has grown meanwhile (4 beats 3)
   5  the run directory is in use by another process
   6  the run directory is damaged, or another job's
 """

@@ -20,7 +20,7 @@ _ABOUT = """\
 Check each workspace's key, endpoint, models and quotas, and list what to ask the account's owner for.
 
 Looks at the models that the job names. Without --probe nothing is spent. Exit 0: nothing is wrong (what could not be told is marked
-"?"); 4: a run would park rows.
+"?"); 4: a run would park rows; 2: the job is wrong.
 """
 
 

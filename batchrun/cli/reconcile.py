@@ -18,9 +18,11 @@ from batchrun.telling.reconciling import reconciled
 
 _EPILOG = """\b
 Exit codes
-  0  it closes: equal to the token, or every difference is explained by calls in doubt (within their bound), midnight or rounding
+  0  it closes: equal to the token, or every difference is explained by calls
+     in doubt (within their bound), midnight or rounding
   2  an argument is wrong, a directory is no run, a file is no bill export
-  3  it does not close: something differs without an explanation, others called, or a line of the bill was not understood
+  3  it does not close: something differs without an explanation, others
+     called, or a line of the bill was not understood
   6  a run directory is damaged
 """
 

@@ -32,9 +32,11 @@ from batchrun.telling.standing import told_as_parked
 _EPILOG = """\b
 Exit codes
   0  every run that was named is in the sums
-  2  an argument is wrong, there is no run directory, or Parquet is asked for and pyarrow is not there
+  2  an argument is wrong, there is no run directory, or Parquet is asked for
+     and pyarrow is not there
   4  a file could not be written
-  6  a run could not be read, or a copy of one made calls of its own: it is left out, and told; or a log tells of calls twice
+  6  a run could not be read, or a copy of one made calls of its own: it is
+     left out, and told; or a log tells of calls twice
 """
 _BESIDE = "usage.csv"
 _PAGE = "report.html"

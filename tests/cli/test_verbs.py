@@ -255,10 +255,18 @@ print(json.dumps([CliRunner().invoke(batchrun, [*asked.split(), "--help"]).stdou
 """
 
 
+VERBS = ["", "run", "plan", "doctor", "report", "check", "reconcile", "prices", "prices list", "prices import", "simulate", "schema"]
+
+
+@pytest.mark.parametrize("asked", VERBS)
+def test_help_fits_a_terminal_of_eighty_columns(asked):
+    told = CliRunner().invoke(batchrun, [*asked.split(), "--help"], terminal_width=80).stdout
+    assert [line for line in told.splitlines() if len(line) > 80] == []
+
+
 def test_help_is_the_same_where_python_leaves_docstrings_out():
-    verbs = ["", "run", "plan", "doctor", "report", "check", "reconcile", "prices", "prices list", "prices import", "simulate", "schema"]
     whole, without = (
-        json.loads(subprocess.run([sys.executable, level, "-c", _HELPS, *verbs], capture_output=True, text=True, check=True).stdout)
+        json.loads(subprocess.run([sys.executable, level, "-c", _HELPS, *VERBS], capture_output=True, text=True, check=True).stdout)
         for level in ("-I", "-OO")
     )
     assert without == whole
