@@ -94,7 +94,7 @@ def report(  # noqa: PLR0913 - an option each
     found = reported(runs, by=(*by, *needed), zone=zone, only=only, focus=focus, with_course=page_path is not None)
     if in_doubt and not printed:
         calls = [call for each in found.taken for call in doubtful_calls(each.path, only)]
-        put(orjson.dumps(doubt_json(calls), option=orjson.OPT_INDENT_2) if as_json else doubt_table(calls))
+        put(orjson.dumps(doubt_json(calls), option=orjson.OPT_INDENT_2) if as_json else doubt_table(calls, room()))
     elif as_json:
         told = found.as_json() | ({"attribution": found.statement.by(by).as_json()} if by else {})
         put(orjson.dumps(told, option=orjson.OPT_INDENT_2))

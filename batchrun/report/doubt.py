@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
+from batchrun.core.columns import printable
 from batchrun.core.counted import counted
 from batchrun.core.ledger.doubt import Doubtful
-from batchrun.report.drawn import drawn
+from batchrun.report.drawn import fitted
 
 Calls = Sequence[tuple[Doubtful, str]]
 """Each with its row's outcome."""
 
 
-def doubt_table(calls: Calls) -> str:
-    """Return a line a call, the rows left to do told as such: those are what --hold-in-doubt holds."""
+def doubt_table(calls: Calls, room: int | None = None) -> str:
+    """Return a line a call, for a terminal of *room* columns; rows left to do are told as such: those are what --hold-in-doubt holds."""
     if not calls:
         return "no call is in doubt"
     lines = [["workspace", "model", "id", "sent at", "at most", "why", "its row"]]
     lines += [_cells(doubtful, outcome) for doubtful, outcome in calls if doubtful.started.row_id]
     lines += _untold(doubtful for doubtful, _ in calls if not doubtful.started.row_id)
-    return "\n".join(drawn(lines, range(len(lines[0]))))
+    return "\n".join(chain.from_iterable(fitted(lines, range(len(lines[0])), room)))
 
 
 def doubt_json(calls: Calls) -> list[dict[str, Any]]:
@@ -45,7 +47,7 @@ def doubt_json(calls: Calls) -> list[dict[str, Any]]:
 def _cells(doubtful: Doubtful, outcome: str) -> list[str]:
     started, most = doubtful.started, doubtful.started.bound
     told = f"{most.input_tokens:,} + {most.output_tokens:,} tokens"
-    return [started.workspace, started.model, started.row_id, _moment(started.at), told, doubtful.why, outcome]
+    return [started.workspace, started.model, printable(started.row_id), _moment(started.at), told, doubtful.why, outcome]
 
 
 def _untold(calls: Iterable[Doubtful]) -> list[list[str]]:
