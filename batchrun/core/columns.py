@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from unicodedata import combining, east_asian_width
+
+_WORD = re.compile(r"( *)([^ ]+ -c '[^']*'[^ ]*|[^ ]+)")
+"""A word, and the gap before it. A program with its own text (``python3 -c '…'``) is one: a line that ends elsewhere is another program."""
 
 
 def width(text: str) -> int:
@@ -30,15 +34,13 @@ def folded(text: str, columns: int) -> str:
 
 def _folded(line: str, columns: int) -> Iterator[str]:
     begun = line[: len(line) - len(line.lstrip(" "))]
-    told, gap = begun, ""
-    for word in line.split(" ")[len(begun) :]:
-        if not word:
-            gap += " "
-        elif told.strip(" ") and width(told) + len(gap) + width(word) > columns:
+    told = begun
+    for gap, word in _WORD.findall(line[len(begun) :]):
+        if told.strip(" ") and width(told) + len(gap) + width(word) > columns:
             yield told
-            told, gap = begun + word, " "
+            told = begun + word
         else:
-            told, gap = f"{told}{gap}{word}", " "
+            told += gap + word
     yield told
 
 

@@ -35,5 +35,6 @@ def test_lines_are_broken_between_words_alone_and_none_is_wider_that_need_not_be
 def test_what_fits_stays_as_it_is_and_a_command_that_does_not_is_whole_in_a_line_of_its_own():
     assert folded("  a  table   row  ", 20) == "  a  table   row  "
     assert folded("go on with: batchrun/a/very/long/path and so on", 14) == "go on with:\nbatchrun/a/very/long/path\nand so on"
+    assert folded("a table by: python3 -c 'a = b; c(d)', it's said", 16) == "a table by:\npython3 -c 'a = b; c(d)',\nit's said"
     assert folded("", 8) == ""
     assert folded("预算 已花费", 8) == "预算\n已花费"
