@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from unicodedata import combining, east_asian_width
+from unicodedata import category, east_asian_width
 
+_UPON_ANOTHER = frozenset({"Mn", "Me"})
+"""Marks that stand above, beneath or around the letter before them: accents, vowels in Thai."""
 _WORD = re.compile(r"( *)([^ ]+ -c '[^']*'[^ ]*|[^ ]+)")
 """A word, and the gap before it. A program with its own text (``python3 -c '…'``) is one: a line that ends elsewhere is another program."""
 
 
 def width(text: str) -> int:
     """Columns that *text* takes."""
-    return sum(0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1 for character in text)
+    return sum(0 if category(character) in _UPON_ANOTHER else 2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def cut(text: str, columns: int) -> str:

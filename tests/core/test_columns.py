@@ -32,6 +32,10 @@ def test_lines_are_broken_between_words_alone_and_none_is_wider_that_need_not_be
     assert folded("\n".join(lines), columns) == "\n".join(folded(line, columns) for line in lines)
 
 
+def test_a_mark_upon_a_letter_takes_no_column():
+    assert [width(text) for text in ("ฝ่ายกฎหมาย", "ที่ปรึกษา", "e\u0301", "预算", "한국", "שיווק", "مَكتب")] == [9, 6, 1, 4, 4, 5, 4]
+
+
 def test_what_fits_stays_as_it_is_and_a_command_that_does_not_is_whole_in_a_line_of_its_own():
     assert folded("  a  table   row  ", 20) == "  a  table   row  "
     assert folded("go on with: batchrun/a/very/long/path and so on", 14) == "go on with:\nbatchrun/a/very/long/path\nand so on"
