@@ -272,6 +272,17 @@ def test_a_terminal_on_which_nothing_can_be_drawn_over_has_lines(terminal, monke
     assert "\x1b" not in stream.getvalue()
 
 
+@pytest.mark.parametrize("name", ["dumb", "unknown"])
+def test_on_a_terminal_on_which_nothing_can_be_drawn_over_reading_the_input_is_told_in_lines_too(terminal, monkeypatch, name):
+    monkeypatch.setenv("TERM", name)
+    stream, now = terminal(), [0.0]
+    bar = ReadingBar(stream, lambda: now[0])
+    now[0] = LINE_EVERY
+    bar.show(30_000_000, 60_000_000)
+    bar.close()
+    assert stream.getvalue() == "reading the input: 30 of 60 MB\n"
+
+
 def test_what_is_left_is_told_of_the_rows_that_nothing_stops(terminal):
     def left(*workspaces):
         stream = terminal()

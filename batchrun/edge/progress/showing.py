@@ -26,7 +26,7 @@ _FIXED = frozenset({"dumb", "unknown"})
 async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr) -> None:
     """Draw what *observe* gives until cancelled; a last time on the way out. A stream that is gone ends the drawing, never the run."""
     with suppress(OSError):
-        if stream.isatty() and os.environ.get("TERM") not in _FIXED:
+        if _draws(stream):
             from batchrun.edge.progress.bars import draw  # noqa: PLC0415 - what draws nothing need not wait for tqdm
 
             await draw(observe, stream)
@@ -45,6 +45,10 @@ def note(text: str, stream: TextIO = sys.stderr) -> None:
 
         with Bar.external_write_mode(file=stream):
             stream.write(f"{folded(told, size_of(stream).columns)}\n")
+
+
+def _draws(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") not in _FIXED
 
 
 async def _lines(observe: Callable[[], Progress], stream: TextIO) -> None:
@@ -92,7 +96,7 @@ class ReadingBar:
         self._clock = clock
         self._told_at = clock()
         self._bar: Bar | None = None
-        if stream.isatty():
+        if _draws(stream):
             from batchrun.edge.progress.bars import reading_bar  # noqa: PLC0415 - what draws nothing need not wait for tqdm
 
             self._bar = reading_bar(stream)
