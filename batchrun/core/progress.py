@@ -116,11 +116,11 @@ class Rate:
 
     def left(self, now: float, progress: Progress) -> float | None:
         """Seconds that the rows take which nothing stops, at the slowest of the paces so far; None where these tell nothing yet."""
-        rows, _ = self.of(now, progress)
         going = sum(each.going for each in progress.workspaces)
-        if rows <= 0 or (going <= 0 and progress.done < progress.rows):
-            return None
-        return max(going / rows, *self._of_paces(now, progress)) if going else 0.0
+        if going <= 0:
+            return 0.0 if progress.done >= progress.rows else None
+        rows, _ = self.of(now, progress)
+        return max(going / rows, *self._of_paces(now, progress)) if rows > 0 else None
 
     def _of_paces(self, now: float, progress: Progress) -> Iterator[float]:
         """Seconds that those take of each pace of which enough came to tell."""

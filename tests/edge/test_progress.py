@@ -296,6 +296,13 @@ def test_what_is_left_is_told_of_the_rows_that_nothing_stops(terminal):
     assert left(of("w0", 0)) == ("00:10", "?")
 
 
+def test_of_a_run_that_had_been_done_when_it_was_opened_nothing_is_left(terminal):
+    for opened in (Progress((of("w0", 100),), 0), Progress((), 0)):
+        stream = terminal()
+        shown(lambda _now, opened=opened: opened, stream, seconds=10)
+        assert " 00:10, 00:00 left" in stream.lines()[-1]
+
+
 def test_what_is_left_is_told_by_the_slowest_pace(terminal):
     def left(*paces):
         stream = terminal()
