@@ -81,7 +81,8 @@ def run(  # noqa: PLR0913 - an argument an option
         )
         at_first.begun()
         ending = run_blocking(job, wishes)
-    command = ["batchrun", "run", str(job_file), *(["--env-file", str(env_file)] if env_file else [])]
+    same = [*(["--env-file", str(env_file)] if env_file else []), *["--strict"] * strict, *["--wait"] * wait]
+    command = ["batchrun", "run", str(job_file), *same]
     holding = "--hold-in-doubt" if hold and job.retry.in_doubt != "hold" else ""
     last_words = ending_told(ending, shlex.join(command), job.run_directory, job.workspaces, holding=holding)
     try:

@@ -163,6 +163,10 @@ def test_why_rows_failed_is_told_where_no_page_is_written_and_the_command_that_g
             "once that is mended, ask rejected rows again with: batchrun run 'a job.toml' --env-file keys.env --retry-rejected",
         ]
     assert not (tmp_path / "a run" / "report.html").exists()
+    waiting = subprocess.run([*command, "--wait", "--strict"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert waiting.stderr.endswith(
+        "ask rejected rows again with: batchrun run 'a job.toml' --env-file keys.env --strict --wait --retry-rejected\n"
+    ), "without it, the run would end where this one had waited"
 
 
 @pytest.mark.parametrize("verb", ["check", "report", "reconcile"])
