@@ -464,6 +464,18 @@ def test_a_run_of_nothing_has_a_page_too():
     assert "There was nothing to do." in text_of(page(subject()))
     assert "没有需要处理的行" in text_of(page(subject(), "zh"))
     assert "cost is not known" not in text_of(page(subject()))
+    assert "No call was made." in text_of(page(subject()))
+
+
+def test_a_run_of_whose_input_no_line_is_a_row_is_told_as_that_and_not_as_done():
+    """Of a file in GBK it had been said, in green, that there was nothing to do, and that nothing went wrong."""
+    nothing = subject()
+    nothing.statement.rejected_input = 7
+    html = page(nothing)
+    assert "Nothing was asked: 7 lines of the input are no row, and there is no other." in text_of(html)
+    assert "输入中的 7 行均不是有效行" in text_of(page(nothing, "zh"))
+    assert 'class="verdict bad"' in html
+    assert "every call brought its answer" not in text_of(html)
 
 
 def test_rows_that_were_never_sent_make_no_day_of_dashes():

@@ -33,6 +33,10 @@ SAID: dict[str, tuple[str, str]] = {
         "未完成：还有 {n} 行在等待，且有事项需要人工处理。",
     ),
     "nothing_to_do": ("There was nothing to do.", "没有需要处理的行。"),
+    "no_row_at_all": (
+        "Nothing was asked: {n} {n:line|lines} of the input {n:is|are} no row, and there is no other.",
+        "没有提出任何请求：输入中的 {n} 行均不是有效行。",
+    ),
     "made_up": ("The simulator answered: the tokens and the money here are made up.", "由模拟器回答：此处的 Token 与费用均非真实。"),
     "partly_made_up": (
         "The simulator answered some of this: its tokens and money are made up, and stand in these sums beside real ones.",
@@ -145,7 +149,7 @@ SAID: dict[str, tuple[str, str]] = {
     # What went wrong.
     "wrong": ("What went wrong", "出了什么问题"),
     "nothing_wrong": ("Nothing: every call brought its answer.", "没有问题：每次调用都得到了回答。"),
-    "no_row_failed": ("No row failed.", "没有失败的行。"),
+    "no_call": ("No call was made.", "没有发出调用。"),
     "reasons": ("Why rows failed", "行失败的原因"),
     "reason": ("Reason", "原因"),
     "rows": ("Rows", "行数"),

@@ -72,8 +72,8 @@ def _verdict(subject: Subject, words: Words) -> Markup:
         )
     if failed:
         return _say_verdict(words, "wait", "finished_with_failures", failed)
-    if total.answered and (lines := subject.statement.rejected_input):
-        return _say_verdict(words, "wait", "all_done_but_lines", lines)
+    if lines := subject.statement.rejected_input:
+        return _say_verdict(words, "wait" if total.answered else "bad", "all_done_but_lines" if total.answered else "no_row_at_all", lines)
     return _say_verdict(words, "good", "all_done" if total.answered else "nothing_to_do", total.answered)
 
 

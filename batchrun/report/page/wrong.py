@@ -33,7 +33,8 @@ def wrong(subject: Subject, words: Words) -> Markup:
         _savings(subject, words),
     ]
     quiet = not (subject.course.reasons() or subject.course.trouble)
-    lead = h("p", words.say("nothing_wrong"), class_="lead") if quiet and not subject.total.in_doubt else None
+    said = "nothing_wrong" if subject.total.calls else "no_call"
+    lead = h("p", words.say(said), class_="lead") if quiet and not subject.total.in_doubt else None
     return h("section", h("h2", words.say("wrong")), lead, parts, _unread(subject, words), id="wrong")
 
 
