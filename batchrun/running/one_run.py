@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -30,7 +31,6 @@ import anyio.from_thread
 from batchrun.core.classes import value
 from batchrun.core.errors import JobError, Mistake, StoppedError
 from batchrun.core.jobs.job import Job, Workspace
-from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Failure, Scope
 from batchrun.core.money.pricing import Prices
 from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
@@ -167,21 +167,13 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         await plans.keeping.now()
         # A signal that came with the last answers has stopped nothing.
         stopped_by = way.stopped_by if any(plans.scheduler.left().values()) else None
-        came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.parked(), stopped_by, wishes.page)
+        held = opening.plan.held() + Counter(plans.scheduler.rows_held()) if wishes.holds_in_doubt(job) else None
+        came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.parked(), stopped_by, wishes.page, held)
         grown = await anyio.to_thread.run_sync(opening.source.grown)
-    held = _held(opening, plans.scheduler, came_to.statement) if wishes.holds_in_doubt(job) else 0
     return Ending(
-        came_to.statement, came_to.parked, stopped_by, tuple(way.unreadable), held, came_to.page, opening.no_rows, came_to.failures,
+        came_to.statement, came_to.parked, stopped_by, tuple(way.unreadable), came_to.held, came_to.page, opening.no_rows, came_to.failures,
         opening.plan.failed_and_gone(), opening.plan.changed, tuple(grown),
     )  # fmt: skip
-
-
-def _held(opening: Opening, scheduler: Scheduler, statement: Statement) -> int:
-    """Rows that wait for a person: those that were held, and those that the end has left in doubt, as the statement tells."""
-    # It counts them where their calls were made: of one whose line names another model since, it does not know that it is left.
-    # Of one that was rejected, and is held all the same where rejected ones were to be asked again, it knows that it is not.
-    total, held = statement.total(), opening.plan.held().total() + sum(scheduler.rows_held().values())
-    return min(max(held, total.rows_in_doubt), total.pending + total.exhausted)
 
 
 async def _begun(stack: AsyncExitStack, settings: _Settings) -> Opening:

@@ -16,6 +16,8 @@ from batchrun.core.pauses import pause_after
 from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.edge.environment import Keys, Missing
 
+HELD = "in_doubt"
+"""What rows are told to stand still for that are not sent again before a person says so."""
 _LOOK_EVERY = 1.0
 _MOST_TOLD = 6
 """Parks for the same reason that are told as they come: the end tells of all."""
@@ -39,6 +41,13 @@ def parks_before_any_call(
             message = "the job does not list this model for the workspace"
             parks.append((name, model, Failure(Fault.PARK, Scope.LANE, "model_not_listed", message, advice)))
     return parks
+
+
+def held_scopes(rows: Mapping[str, int]) -> Iterable[ParkedScope]:
+    """Rows that are held for a person, by workspace, as what stands still."""
+    advice = "batchrun report RUN --in-doubt lists them; to have them sent again, run with --send-in-doubt"
+    held = Failure(Fault.PARK, Scope.WORKSPACE, HELD, "a call of each may have been billed", advice)
+    return [ParkedScope(Scope.WORKSPACE, name, held, count) for name, count in rows.items()]
 
 
 def _unlisted(model: str, name: str, workspace: Workspace) -> str:

@@ -6,7 +6,7 @@ followed its own ledger and every file is byte for byte what was written (`follo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from batchrun.edge.ledger import Ledger
 from batchrun.report.page.languages import Language
 from batchrun.running.budgets import with_what_is_left
 from batchrun.running.opening import Opening
+from batchrun.running.parks import held_scopes
 from batchrun.running.statements import BY, read_statement, write_usage
 
 
@@ -30,6 +31,8 @@ class Sum(NamedTuple):
     """Where it was written; None where none was asked for."""
     failures: Mapping[Reason, Told]
     """Why rows have no answer."""
+    held: int
+    """Rows that wait for a person, for a call of theirs may have been billed."""
 
 
 def have_at_hand() -> None:
@@ -38,9 +41,13 @@ def have_at_hand() -> None:
     import batchrun.telling.reporting  # noqa: F401, PLC0415
 
 
-def sum_up(opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None) -> Sum:
+def sum_up(
+    opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], stopped_by: str | None, language: Language | None,
+    held: Mapping[str, int] | None = None,
+) -> Sum:  # fmt: skip
     """Write what is made from the ledger at the end, once it is closed; *language* is the page's, None for no page. Blocks.
 
+    *held* counts the rows that were held for a person, by workspace; None where rows of which a call is in doubt are sent again.
     Raises LedgerError where it cannot be written, RunDamagedError where somebody has changed the ledger meanwhile.
     """
     from batchrun.telling.publishing import note_ending, publish_run  # noqa: PLC0415 - a run does not begin later for its page
@@ -54,6 +61,16 @@ def sum_up(opening: Opening, ledger: Ledger, parked: tuple[ParkedScope, ...], st
     write_usage(directory, statement)
     write_usage_csv(directory / "usage.csv", statement)
     parked = tuple(with_what_is_left(each, statement) for each in parked)
-    note_ending(directory, parked, stopped_by)
+    waiting = {} if held is None else dict(_held(held, statement))
+    note_ending(directory, [*parked, *held_scopes(waiting)], stopped_by)
     page = None if language is None else publish_run(directory, statement, went, language=language)
-    return Sum(statement, parked, page, went.reasons())
+    return Sum(statement, parked, page, went.reasons(), sum(waiting.values()))
+
+
+def _held(held: Mapping[str, int], statement: Statement) -> Iterator[tuple[str, int]]:
+    """Rows that wait for a person: those that were held, and those that the end has left in doubt, as the statement tells."""
+    for name, (total, _) in statement.of_workspaces().items():
+        # It counts them where their calls were made: of one whose line names another model since, it does not know that it is left.
+        # Of one that was rejected, and is held all the same where rejected ones were to be asked again, it knows that it is not.
+        if rows := min(max(held.get(name, 0), total.rows_in_doubt), total.pending + total.exhausted):
+            yield name, rows

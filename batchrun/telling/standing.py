@@ -12,8 +12,11 @@ from batchrun.core.jobs.job import Workspace
 from batchrun.core.model import Scope
 from batchrun.core.scheduling.expected import LaneKey
 from batchrun.report.page.subject import Parked
+from batchrun.running.parks import HELD
 
-_FORESEEN = frozenset({"window_closed", "missing_key", "model_not_listed", "no_route", "budget_spent", "budget_uncounted", "no_price"})
+_FORESEEN = frozenset(
+    {HELD, "window_closed", "missing_key", "model_not_listed", "no_route", "budget_spent", "budget_uncounted", "no_price"}
+)
 """What a plan finds by itself, as things are now."""
 _MOST_TOLD = 6
 """Reasons."""
@@ -39,7 +42,8 @@ def told_as_parked(parked: Iterable[Parked]) -> Iterator[str]:
         alike.setdefault((each.run, each.code), []).append(each)
     for (run, code), scopes in alike.items():
         in_full = len(scopes) if len(scopes) <= _MOST_IN_FULL + 1 else _MOST_IN_FULL
-        where = f"parked: {run}: " if run else "parked: "
+        how = "held" if code == HELD else "parked"
+        where = f"{how}: {run}: " if run else f"{how}: "
         for each in scopes[:in_full]:
             status = f"{each.status} " if each.status else ""
             yield printable(f"{where}{each.name}, {counted(each.rows, 'row')}: {status}{code}: {each.message}")

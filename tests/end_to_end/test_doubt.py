@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from decimal import Decimal
 
@@ -26,15 +27,23 @@ def test_rows_in_doubt_are_held_listed_and_sent_again_only_when_told(tmp_path):
         assert (len(calls(url)), len(answered(tmp_path)), len(listed)) == (40, 28, 12)
         assert {(call["why"], call["row"]) for call in listed} <= {("connection_reset", "pending"), ("disconnected", "pending")}
         assert not {call["id"] for call in listed} & {entry["id"] for entry in answered(tmp_path)}
+        shown = run(tmp_path, "report", "run").stderr.decode()
+        assert sum(map(int, re.findall(r"^held: \w+, (\d+) rows: in_doubt: a call of each may", shown, re.MULTILINE))) == 12
+        assert "  batchrun report RUN --in-doubt lists them; to have them sent again, run with --send-in-doubt\n" in shown
+        html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+        assert "something needs a person" in html
+        assert "to have them sent again, run with --send-in-doubt" in html
 
         again = run(tmp_path, "run", str(job), "--hold-in-doubt")
         assert (again.returncode, len(calls(url))) == (4, 40), "what is held is not sent"
+        assert run(tmp_path, "report", "run").stderr.decode() == shown, "and is told still"
         assert b"28 of 40 rows (70.0 %)" in again.stderr, "nor is it done"
 
         last = run(tmp_path, "run", str(job), "--send-in-doubt", "--json")
         assert (last.returncode, len(calls(url))) == (0, 52), last.stderr
         told, billed, noted = json.loads(last.stdout)["total"], bill(url)["total"], calls(url)
     assert (told["in_doubt"], told["rows_in_doubt"], told["answered"]) == (12, 0, 40)
+    assert run(tmp_path, "report", "run").stderr == b""
     for kind in ("input_tokens", "output_tokens"):
         assert told[kind] < billed[kind] <= told[kind] + told[f"in_doubt_{kind}"]
     # Input at its dearest, which is that of what a cache takes in.

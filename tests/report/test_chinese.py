@@ -29,7 +29,7 @@ from batchrun.edge.environment import Missing, read_keys
 from batchrun.edge.media import _ADVICE, _PASSES, MediaRoot
 from batchrun.report.page.chinese import chinese, worded
 from batchrun.running.budgets import with_what_is_left
-from batchrun.running.parks import parks_before_any_call
+from batchrun.running.parks import held_scopes, parks_before_any_call
 from tests.core.rows.test_patterns import SLOW, TEXT, refused
 from tests.core.rows.test_rows import NOT_ROWS, read
 
@@ -93,6 +93,12 @@ def test_what_parks_before_any_call_is_told_in_chinese(tmp_path):
     both = read_keys(workspaces.values(), {"SOME_KEY": "sk-fake", "EMPTY": ""}, tmp_path / ".env")
     assert isinstance(both["it"], Missing)
     in_chinese(parks_before_any_call(workspaces, {**both, "legal": SecretStr("sk-fake")}, [("it", "qwen-plus")])[0][2].advice)
+
+
+def test_rows_that_are_held_for_a_person_are_told_in_chinese():
+    for each in held_scopes({"legal": 3}):
+        in_chinese(each.failure.message)
+        in_chinese(each.failure.advice)
 
 
 def test_a_model_without_a_route_is_told_in_chinese():

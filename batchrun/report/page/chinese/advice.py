@@ -5,6 +5,9 @@ from __future__ import annotations
 from batchrun.core.jobs.endpoints import HOSTS
 
 ADVICE = {
+    "batchrun report RUN --in-doubt lists them; to have them sent again, run with --send-in-doubt": (
+        "batchrun report RUN --in-doubt 可列出这些行；如需重新发送，请加 --send-in-doubt 运行"
+    ),
     "correct the row or the parameters it is asked under": "修正该行或其请求参数",
     "content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, the same row may pass": (
         "该行被内容审核拦截：请改写提示词；若被拦截的是回答，同一行重试可能通过"

@@ -13,6 +13,7 @@ MESSAGES = {
     "video": "视频",
     "is a name that no file can have": "不可能是文件名",
     "leads through too many links": "经过的链接过多",
+    "a call of each may have been billed": "每行都有一次调用可能已计费",
     # Before any call.
     "is not set in the environment": "未在环境变量中设置",
     "there is no API key": "没有 API 密钥",
