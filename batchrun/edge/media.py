@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from batchrun.core.jobs.words import without_keys_in
 from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.protocols.mishaps import ASKED_AGAIN
 from batchrun.core.rows.parts import Kind, Medium
 from batchrun.core.rows.urls import MAX_DATA_URL_BYTES, local_path
 
@@ -43,7 +44,6 @@ _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 """Not the row's fault, nor the file's: it must not be rejected for what the next minute mends."""
 
-_AGAIN = "the row runs at the next start with --retry-rejected"
 _ADVICE = {
     "media_missing": (
         "correct the path in the row or put the file there; a relative path starts at the input file's folder, and content in base64 "
@@ -212,7 +212,7 @@ class _Unfit(NamedTuple):
     passing: bool = False
 
 
-def _failure(medium: Medium, unfit: _Unfit, then: str = f"; {_AGAIN}") -> Failure:
+def _failure(medium: Medium, unfit: _Unfit, then: str = ASKED_AGAIN) -> Failure:
     fault, advice = (Fault.AGAIN, _PASSES) if unfit.passing else (Fault.REJECT, _ADVICE[unfit.code] + then)
     return Failure(fault, Scope.ROW, unfit.code, f"the {medium.kind} {_named(medium.url)} {unfit.what}", advice)
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from batchrun.core.jobs.endpoints import HOSTS
 from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.protocols.mishaps import ASKED_AGAIN
 
 RETRY_AFTER_CAP = 600.0
 """Seconds. A longer wait is the lane's own to find out: a header must not stop it for a day."""
@@ -41,7 +42,6 @@ class Line(NamedTuple):
 
 
 _THEN = "then run the same command again: the rows are still pending"
-_REJECTED = "the row runs at the next start with --retry-rejected"
 
 _KEY = (
     "check the key in the variable that api_key_env of this workspace names: it must be a live key of this workspace, from the same "
@@ -88,10 +88,10 @@ _REDIRECT = (
     f"leads to a page to sign in at, a gateway between here and the provider answers: ask whoever runs that; {_THEN}"
 )
 _PROXY = f"check the proxy that the job or the environment names, and its credentials; {_THEN}"
-_ROW = f"correct the row or the parameters it is asked under; {_REJECTED}"
-_TOO_LARGE = f"make the row smaller: the provider takes 16 MiB a call, 64 MiB with inline media; {_REJECTED}"
+_ROW = f"correct the row or the parameters it is asked under{ASKED_AGAIN}"
+_TOO_LARGE = f"make the row smaller: the provider takes 16 MiB a call, 64 MiB with inline media{ASKED_AGAIN}"
 _INSPECTION = (
-    f"content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, the same row may pass; {_REJECTED}"
+    f"content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, the same row may pass{ASKED_AGAIN}"
 )
 _SLOWER = "nothing: the lane slows down and asks again; set rpm and tpm of the quota in the job file if it happens often"
 _BURST = "nothing: the lane climbs more slowly and asks again"

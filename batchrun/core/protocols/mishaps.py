@@ -29,6 +29,10 @@ _NOT_A_CHAT_ENDPOINT = (
 )
 
 
+ASKED_AGAIN = "; the row runs at the next start with --retry-rejected"
+"""What the advice about most rejected rows ends with."""
+
+
 def _passing(message: str, advice: str) -> Mishap:
     return Mishap(Fault.AGAIN, Scope.ROW, message, advice)
 
@@ -38,7 +42,7 @@ def _standing(message: str, advice: str) -> Mishap:
 
 
 def _refused(message: str, advice: str) -> Mishap:
-    return Mishap(Fault.REJECT, Scope.ROW, message, f"{advice}; the row runs at the next start with --retry-rejected")
+    return Mishap(Fault.REJECT, Scope.ROW, message, advice + ASKED_AGAIN)
 
 
 MISHAPS: dict[str, Mishap] = {

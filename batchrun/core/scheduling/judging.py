@@ -8,6 +8,7 @@ from dataclasses import replace
 from batchrun.core.limits.refusals import About, about
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.protocols.failures import unsigned
+from batchrun.core.protocols.mishaps import ASKED_AGAIN
 from batchrun.core.scheduling.decisions import Ticket, Verdict
 from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.outages import SOON, TOO_LONG, TOO_LONG_AT_FIRST, never_met
@@ -170,6 +171,7 @@ class Judge:
         if parked is not None and parked.failure.code == failure.code:
             return self._put_back(ticket, failure, Verdict.PARKED)
         if lane.same_rejections_in_a_row(failure.code) >= SAME_REJECTION_PARKS:
-            advice = f"the first {SAME_REJECTION_PARKS} answers were all this: {failure.advice}; then run with --retry-rejected"
+            mend = failure.advice.removesuffix(ASKED_AGAIN)
+            advice = f"the first {SAME_REJECTION_PARKS} answers were all this: {mend}; then run with --retry-rejected"
             self._park(Scope.LANE, lane, replace(failure, advice=advice), now)
         return Verdict.REJECTED

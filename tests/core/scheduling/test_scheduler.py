@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from batchrun.core.model import Failure, Fault, Scope, Usage
+from batchrun.core.protocols.failures import classify
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, ParkedScope, Scheduler, Verdict, WaitUntil
 from batchrun.simulator.quotas import Caps, Meter
@@ -359,6 +360,15 @@ def test_twenty_same_rejections_from_the_start_park_the_lane():
     assert names(drained) == {(Scope.LANE, "legal qwen-plus"): 20}
     assert events.verdicts() == {Verdict.REJECTED: 20}
     assert "--retry-rejected" in drained.parked[0].failure.advice
+
+
+def test_a_first_lane_of_rejections_says_once_how_its_rows_are_asked_again():
+    mend = "correct the row or the parameters it is asked under"
+    failure = classify(400, "InvalidParameter", "wrong")
+    assert failure.advice == f"{mend}; the row runs at the next start with --retry-rejected"
+    drained = Events(schedule(lane(rows=40)), lambda _ticket: (failure, 1.0)).run()
+    assert drained is not None
+    assert drained.parked[0].failure.advice == f"the first 20 answers were all this: {mend}; then run with --retry-rejected"
 
 
 def test_rejections_in_flight_when_the_lane_parks_stay_pending():
