@@ -115,12 +115,17 @@ class Rate:
         return (progress.done - self.first.done) / seconds, (progress.tokens - self.first.tokens) / seconds
 
     def left(self, now: float, progress: Progress) -> float | None:
-        """Seconds that the rows take which nothing stops, at the slowest of the paces so far; None where these tell nothing yet."""
+        """Seconds that the rows take which nothing stops, at the slowest of the paces so far; None where they tell nothing yet."""
         going = sum(each.going for each in progress.workspaces)
         if going <= 0:
             return 0.0 if progress.done >= progress.rows else None
         rows, _ = self.of(now, progress)
-        return max(going / rows, *self._of_paces(now, progress)) if rows > 0 else None
+        return max(going / rows, *self._of_paces(now, progress)) if rows > 0 and self._any_came(progress) else None
+
+    def _any_came(self, progress: Progress) -> bool:
+        """Whether one of those that have rows left that nothing stops has settled any."""
+        before = {each.name: each.done for each in self.first.workspaces}
+        return any(each.done > before.get(each.name, 0) for each in progress.workspaces if each.going > 0)
 
     def _of_paces(self, now: float, progress: Progress) -> Iterator[float]:
         """Seconds that those take of each pace of which enough came to tell."""

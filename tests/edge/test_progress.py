@@ -294,6 +294,9 @@ def test_what_is_left_is_told_of_the_rows_that_nothing_stops(terminal):
     assert left(of("w0", 50), of("w1", 0, parked=60, closed=40)) == ("00:10", "00:10")
     assert left(of("w0", 100), of("w1", 0, parked=100)) == ("00:10", "?"), "until a person acts"
     assert left(of("w0", 0)) == ("00:10", "?")
+    assert left(of("w0", 100), of("w1", 0)) == ("00:10", "?"), "what came of another, which is done, tells nothing of it"
+    assert left(of("w0", 20, parked=80), of("w1", 0)) == ("00:10", "?")
+    assert left(of("w0", 100), of("w1", 50)) == ("00:10", "00:03")
 
 
 def test_of_a_run_that_had_been_done_when_it_was_opened_nothing_is_left(terminal):
