@@ -32,7 +32,7 @@ def price_table(listed: Listed, room: int | None = None) -> str:
     heading, *told = fitted([list(_HEADS), *(cells for cells, _ in lines)], range(_WORDS), room)
     rule = "─" * max(width(line) for each in (heading, *told) for line in each)
     beneath = (folded(f"    {text}", room or width(text) + 4).split("\n") if text else [] for _, text in lines)
-    sources = dict.fromkeys(_source(row) for row, _ in listed)
+    sources = dict.fromkeys([*["prices are for a million tokens"] * bool(listed), *(_source(row) for row, _ in listed)])
     return "\n".join([*heading, rule, *chain.from_iterable(chain.from_iterable(zip(told, beneath, strict=True))), *sources])
 
 

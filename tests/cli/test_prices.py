@@ -40,6 +40,7 @@ def test_the_shipped_list_says_what_a_tier_costs_and_where_that_is_from():
     assert lines[2].split() == ["qwen-plus", "cn", "2025-03-01", "0.8", "CNY", "2"]
     assert lines[3].split() == ["qwen-plus", "cn", "2026-04-01", "128,000", "0.8", "CNY", "2", "8"]
     assert lines[4].split() == ["256,000", "2.4", "CNY", "20", "24"]
+    assert "prices are for a million tokens" in lines
     assert "CNY, cn: Model Studio, page on models, about 2025-03" in lines
     assert "USD, intl: Model Studio, page on prices, about 2026-04; dollars by division; to the cent" in lines
 
