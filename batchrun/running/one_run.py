@@ -169,10 +169,9 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         stopped_by = way.stopped_by if any(plans.scheduler.left().values()) else None
         held = opening.plan.held() + Counter(plans.scheduler.rows_held()) if wishes.holds_in_doubt(job) else None
         came_to = await anyio.to_thread.run_sync(sum_up, opening, ledger, plans.parked(), stopped_by, wishes.page, held)
-        grown = await anyio.to_thread.run_sync(opening.source.grown)
     return Ending(
         came_to.statement, came_to.parked, stopped_by, tuple(way.unreadable), came_to.held, came_to.page, opening.no_rows, came_to.failures,
-        opening.plan.failed_and_gone(), opening.plan.changed, tuple(grown),
+        opening.plan.failed_and_gone(), opening.plan.changed, came_to.grown,
     )  # fmt: skip
 
 

@@ -33,6 +33,8 @@ class Sum(NamedTuple):
     """Why rows have no answer."""
     held: int
     """Rows that wait for a person, for a call of theirs may have been billed."""
+    grown: tuple[str, ...]
+    """Input files that have come, or become larger, since the run was opened."""
 
 
 def have_at_hand() -> None:
@@ -62,9 +64,10 @@ def sum_up(
     write_usage_csv(directory / "usage.csv", statement)
     parked = tuple(with_what_is_left(each, statement) for each in parked)
     waiting = {} if held is None else dict(_held(held, statement))
-    note_ending(directory, [*parked, *held_scopes(waiting)], stopped_by)
+    grown = tuple(opening.source.grown())
+    note_ending(directory, [*parked, *held_scopes(waiting)], stopped_by, grown)
     page = None if language is None else publish_run(directory, statement, went, language=language)
-    return Sum(statement, parked, page, went.reasons(), sum(waiting.values()))
+    return Sum(statement, parked, page, went.reasons(), sum(waiting.values()), grown)
 
 
 def _held(held: Mapping[str, int], statement: Statement) -> Iterator[tuple[str, int]]:

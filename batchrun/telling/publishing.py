@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from batchrun.core.columns import printable
+from batchrun.core.counted import shortened
 from batchrun.core.ledger.course import Course, Standstill
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.protocols.failures import classify
@@ -20,11 +22,14 @@ from batchrun.report.page.languages import Language
 from batchrun.report.page.subject import Parked, Ran, Subject
 from batchrun.running.statements import BY
 from batchrun.telling.reporting import Into, Report, Taken, made_up, why_no_rows
-from batchrun.telling.standing import stood_still, table
+from batchrun.telling.standing import input_grown, stood_still, table
 
 
-def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str | None) -> None:
-    """Put into run.json how this opening ended, until the next one writes it anew; one that was taken away meanwhile stays away."""
+def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str | None, grown: Sequence[str] = ()) -> None:
+    """Put into run.json how this opening ended, until the next one writes it anew; one that was taken away meanwhile stays away.
+
+    *grown* names the input files in which more stands than when it was opened.
+    """
     described = run_directory.read_description(directory)
     if described is None:
         return  # How it ended alone would be no description, and keep the next opening out.
@@ -33,7 +38,7 @@ def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str 
         | {"message": each.failure.message, "advice": each.failure.advice}
         for each in parked
     ]
-    ended = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stopped_by": stopped_by, "parked": scopes}
+    ended = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stopped_by": stopped_by, "parked": scopes, "grown": list(grown)}
     run_directory.write_description(directory, described | {"ended": ended})
 
 
@@ -72,7 +77,16 @@ def publish_run(directory: Path, statement: Statement, course: Course, *, langua
 def _ran(taken: Taken, described: Mapping[str, Any]) -> Ran:
     ended = described.get("ended")
     stopped_by = table(ended).get("stopped_by")
-    return Ran(taken.run, taken.name, isinstance(ended, dict), stopped_by if isinstance(stopped_by, str) else None)
+    stopped = stopped_by if isinstance(stopped_by, str) else None
+    return Ran(taken.run, taken.name, isinstance(ended, dict), stopped, bool(input_grown(described)))
+
+
+def grown(report: Report, only: str | None = None) -> Iterator[str]:
+    """Say of which runs of *report* the input had more when they ended; of one workspace nobody knows whether that is of its rows."""
+    for taken in report.taken if only is None else ():
+        if files := input_grown(run_directory.read_description(taken.path) or {}):
+            told = printable(f"more stands in the input than when {taken.path} was opened ({shortened(files)})")
+            yield f"{told}: the same command goes on with it"
 
 
 def standing_still(report: Report, only: str | None = None) -> list[Parked]:

@@ -35,6 +35,12 @@ def stood_still(described: Mapping[str, Any]) -> Iterator[Parked]:
             )  # fmt: skip
 
 
+def input_grown(described: Mapping[str, Any]) -> list[str]:
+    """The input files in which more stood when the last opening ended than when it began."""
+    files = table(described.get("ended")).get("grown")
+    return [each for each in files if isinstance(each, str)] if isinstance(files, list) else []
+
+
 def told_as_parked(parked: Iterable[Parked]) -> Iterator[str]:
     """Say what stands still, why, and what is to be done: of many for the same reason the first are told in full, and the others named."""
     alike: dict[tuple[str, str], list[Parked]] = {}

@@ -23,6 +23,8 @@ from batchrun.core.progress import Progress
 from batchrun.edge import run_directory, signals
 from batchrun.running.wishes import Wishes
 from batchrun.telling.foresight import look_ahead
+from batchrun.telling.publishing import grown
+from batchrun.telling.reporting import reported
 
 
 def job_in(tmp_path, model="qwen-plus", **tables):
@@ -284,11 +286,19 @@ def test_rows_that_were_appended_while_a_run_was_under_way_are_not_taken_for_ans
             with (tmp_path / "rows.jsonl").open("ab") as rows:
                 rows.write(orjson.dumps(late.pop()) + b"\n")
 
-    ending = run_blocking(job, Wishes(dotenv=None, page=None, hand_on=hand_on))
+    ending = run_blocking(job, Wishes(dotenv=None, hand_on=hand_on))
     assert (ending.exit_code, ending.grown) == (4, (str(tmp_path / "rows.jsonl"),))
     assert (ending.statement.total().answered, ending.statement.total().pending) == (12, 0)
-    ending = run_blocking(job, Wishes(dotenv=None, page=None))
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "more stands in the input now" in page
+    assert 'class="verdict good"' not in page
+    more = f"more stands in the input than when {tmp_path / 'run'} was opened ({tmp_path / 'rows.jsonl'}): the same command goes on with it"
+    assert [*grown(reported([tmp_path / "run"]))] == [more]
+    assert [*grown(reported([tmp_path / "run"]), "legal")] == [], "nobody knows whether it is its rows"
+    ending = run_blocking(job, Wishes(dotenv=None))
     assert (ending.exit_code, ending.grown, ending.statement.total().answered) == (0, (), 13)
+    assert 'class="verdict good"' in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert [*grown(reported([tmp_path / "run"]))] == []
 
 
 def test_rows_that_could_not_be_read_are_none_that_are_done(tmp_path):

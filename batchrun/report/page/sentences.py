@@ -24,6 +24,10 @@ SAID: dict[str, tuple[str, str]] = {
     "all_done_but_lines": (
         "Every row is answered; {n} {n:line|lines} of the input {n:is|are} no row.", "所有行均已得到回答；另有 {n} 行输入不是有效行。",
     ),
+    "all_done_but_grown": (
+        "Every row is answered that was there when the run was opened; more stands in the input now. The same command goes on with it.",
+        "运行开始时已有的行均已得到回答；此后输入中又有新增内容，用同一命令继续处理。",
+    ),
     "finished_with_failures": (
         "Finished: {n} {n:row|rows} could not be answered.", "已结束：{n} 行未能得到回答。",
     ),
@@ -135,7 +139,6 @@ SAID: dict[str, tuple[str, str]] = {
     "rows_wait": ("{n} {n:row waits|rows wait}", "{n} 行在等待"),
     "stopped_by": ("The run was stopped by {signal}.", "运行被 {signal} 停止。"),
     "under_way": ("The run was under way, or was killed, when this page was made.", "生成本页时运行仍在进行，或已被终止。"),
-    "go_on": ("The same command goes on with what is left: {command}", "用同一命令继续处理剩余部分：{command}"),
     "set_aside": (
         "{n} input {n:line was|lines were} no row: rejected-input.jsonl says which, and why.",
         "{n} 行输入不是有效的行：见 rejected-input.jsonl。",

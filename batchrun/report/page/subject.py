@@ -32,6 +32,8 @@ class Ran:
     finished: bool = True
     """Whether its last opening came to an end of its own: neither under way nor killed."""
     stopped_by: str | None = None
+    grown: bool = False
+    """Whether more stood in its input when it ended than when it was opened."""
 
 
 @value

@@ -74,6 +74,8 @@ def _verdict(subject: Subject, words: Words) -> Markup:
         return _say_verdict(words, "wait", "finished_with_failures", failed)
     if lines := subject.statement.rejected_input:
         return _say_verdict(words, "wait" if total.answered else "bad", "all_done_but_lines" if total.answered else "no_row_at_all", lines)
+    if any(run.grown for run in subject.runs):
+        return _say_verdict(words, "wait", "all_done_but_grown", total.answered)
     return _say_verdict(words, "good", "all_done" if total.answered else "nothing_to_do", total.answered)
 
 
