@@ -51,7 +51,7 @@ def publish(
     simulated = made_up(report.taken, only)
     described = [(run_directory.read_description(taken.path) or {}) for taken in report.taken]
     subject = Subject(
-        runs=[_ran(taken, told) for taken, told in zip(report.taken, described, strict=True)],
+        runs=[_ran(taken, told, _where(taken.path, report, only)) for taken, told in zip(report.taken, described, strict=True)],
         statement=report.statement,
         course=report.course or Course(),
         made_at=datetime.now(UTC),
@@ -74,11 +74,16 @@ def publish_run(directory: Path, statement: Statement, course: Course, *, langua
     return directory / "report.html"
 
 
-def _ran(taken: Taken, described: Mapping[str, Any]) -> Ran:
+def _where(path: Path, report: Report, only: str | None) -> str:
+    """How one of several runs is told from the others; a department's own page does not tell."""
+    return str(path) if len(report.taken) > 1 and only is None else ""
+
+
+def _ran(taken: Taken, described: Mapping[str, Any], where: str) -> Ran:
     ended = described.get("ended")
     stopped_by = table(ended).get("stopped_by")
     stopped = stopped_by if isinstance(stopped_by, str) else None
-    return Ran(taken.run, taken.name, isinstance(ended, dict), stopped, bool(input_grown(described)))
+    return Ran(taken.run, taken.name, isinstance(ended, dict), stopped, bool(input_grown(described)), where)
 
 
 def grown(report: Report, only: str | None = None) -> Iterator[str]:
@@ -98,7 +103,7 @@ def _parked(described: Sequence[tuple[Path, Mapping[str, Any]]], report: Report,
     """What the openings ended with; of a run that was killed, the lanes whose last call was refused in that way."""
     pending = report.statement.total().pending
     for path, each in described if pending else ():
-        run = str(path) if len(described) > 1 and only is None else ""
+        run = _where(path, report, only)
         yield from (replace(mine, run=run) for scope in stood_still(each) if (mine := _seen_by(scope, each, pending, only)) is not None)
     if not all(table(each.get("ended")) for _, each in described) and report.course is not None:
         yield from (_standing(each, report) for each in report.course.standstills.values() if _left(each, report))

@@ -454,6 +454,15 @@ def test_lines_that_were_no_row_are_not_passed_over_where_every_row_is_answered(
     assert "Done: every row" not in text_of(page(answered))
 
 
+def test_of_several_runs_it_is_told_which_was_stopped_and_which_was_killed_and_of_one_it_is_no_question():
+    lane, name = ("legal", "m", Totals(pending=2)), "night"
+    runs = [Ran("a", name, where="runs/1"), Ran("b", name, stopped_by="SIGINT", where="runs/2"), Ran("c", name, False, where="runs/3")]
+    told = text_of(page(subject(lane, runs=runs)))
+    assert "runs/2 : The run was stopped by SIGINT. runs/3 : The run was under way, or was killed, when" in told
+    assert "runs/1" not in told
+    assert "rows are answered. The run was stopped by SIGINT." in text_of(page(subject(lane, runs=[Ran("b", name, stopped_by="SIGINT")])))
+
+
 def test_what_cost_the_same_stands_in_the_order_of_names():
     costs = Totals(answered=1, calls=1, cost={"CNY": Decimal(1)})
     html = page(subject(*((name, "m", costs) for name in ("w10", "w2", "w1"))))

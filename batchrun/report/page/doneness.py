@@ -11,7 +11,7 @@ from batchrun.core.rows.reasons import told
 from batchrun.report.amounts import amount
 from batchrun.report.page.chinese import worded
 from batchrun.report.page.figures import bar, percent, whole
-from batchrun.report.page.markup import Markup, h, name, visible
+from batchrun.report.page.markup import Child, Markup, h, name, visible
 from batchrun.report.page.spending import MOST_ROWS, cut
 from batchrun.report.page.subject import Parked, Subject, rows_of
 from batchrun.report.page.tables import Cell, Column, count, table, text
@@ -32,15 +32,20 @@ def done(subject: Subject, words: Words) -> Markup:
 
 
 def _endings(subject: Subject, words: Words) -> Iterator[Markup]:
-    for run in subject.runs:
-        if subject.total.pending and run.stopped_by:
-            yield h("p", words.say("stopped_by", signal=visible(run.stopped_by)))
-        elif subject.total.pending and not run.finished:
-            yield h("p", words.say("under_way"))
+    for run in subject.runs if subject.total.pending else ():
+        if run.stopped_by:
+            yield h("p", _which(run.where), words.say("stopped_by", signal=visible(run.stopped_by)))
+        elif not run.finished:
+            yield h("p", _which(run.where), words.say("under_way"))
     if subject.statement.rejected_input and subject.workspace is None:
         yield h("p", words.say("set_aside", n=whole(subject.statement.rejected_input)), class_="warn")
         if why := [*told(subject.statement.rejected_input, subject.no_rows)]:
             yield h("ul", [h("li", worded(each, words.language)) for each in why], class_="quiet")
+
+
+def _which(run: str) -> Child:
+    """The run that something is said of, where there are several."""
+    return [h("code", name(run, _WHOLE)), ": "] if run else None
 
 
 def _parked(subject: Subject, words: Words) -> list[Markup]:
@@ -63,7 +68,7 @@ def _scope(parked: Parked, kind: str, words: Words) -> Markup:
     status = f" {parked.status}" if parked.status else ""
     head = h(
         "p",
-        [h("code", name(parked.run, _WHOLE)), ": "] if parked.run else None,
+        _which(parked.run),
         h("strong", name(parked.name, _WHOLE)),
         " ",
         h("span", scope, class_="quiet"),

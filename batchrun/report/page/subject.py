@@ -34,6 +34,8 @@ class Ran:
     stopped_by: str | None = None
     grown: bool = False
     """Whether more stood in its input when it ended than when it was opened."""
+    where: str = ""
+    """Its directory, where the page is about several, and may tell."""
 
 
 @value
