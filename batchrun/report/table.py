@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from batchrun.core.columns import printable
@@ -57,7 +57,15 @@ def table(statement: Statement, by: Sequence[str] = LANE, room: int | None = Non
     lines += [[*map(_label, key), *_counts(each, columns), *_amounts(each, currencies)] for key, each in told.items()]
     lines.append([*["total", *[""] * len(by)][: len(by)], *_counts(total, columns), *_amounts(total, currencies)])
     drawn = ruled(lines, range(len(by)), room)
-    return "\n".join([*drawn, *_notes(statement, total), *(["(others): beyond the first values of metadata"] if groups.crowded else [])])
+    crowded = ["(others): beyond the first values of metadata"] if groups.crowded else []
+    return "\n".join([*drawn, *_notes(statement, total), *crowded, *_unsaid(groups)])
+
+
+def _unsaid(groups: Attribution) -> Iterator[str]:
+    """The metadata that was asked for and that no row has: its name may be mistyped."""
+    for place, name in enumerate(groups.by):
+        if name.startswith("metadata.") and "" in (said := {key[place] for key in groups.groups}) and said <= {"", None}:
+            yield f"{name}: no row has it in its metadata"
 
 
 def money(amounts: Mapping[str, Decimal], unpriced: int = 0) -> str:

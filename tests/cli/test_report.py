@@ -182,6 +182,8 @@ def test_by_names_the_columns_in_their_order_and_comes_in_json_too(tmp_path):
     directory = night(tmp_path / "night")
     shown = ask(directory, "--by", "metadata.project,day", "--by", "workspace").stdout.splitlines()
     assert shown[0].split()[:3] == ["metadata.project", "day", "workspace"]
+    assert not any("no row has it" in line for line in shown)
+    assert ask(directory, "--by", "metadata.projekt").stdout.splitlines()[-1] == "metadata.projekt: no row has it in its metadata"
     assert [line.split()[:3] for line in shown[2:7]] == [
         ["q3", "2026-11-25", "legal"],
         ["q3", "2026-11-26", "legal"],
