@@ -54,7 +54,6 @@ _DAY = re.compile(r"(\d{4})(?:[-/.年](\d{1,2})[-/.月](\d{1,2})日?|(\d{2})(\d{
 _YEAR_LAST = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})\b")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})")
 """With how far its clock is from UTC: Z, or +08:00."""
-_CHINA = ZoneInfo("Asia/Shanghai")
 _CURRENCIES = {name: code for code, names in (("CNY", "rmb 人民币 元 人民币元 ¥ ￥"), ("USD", "美元 美金 $ us$")) for name in names.split()}
 _NARROW = str.maketrans("\uff08\uff09\uff1a\uff1b\uff0c\uff0e\uff0d", "():;,.-")
 """Chinese brackets, colons and what else stands in ids and numbers that were typed or converted with full-width letters."""
@@ -76,7 +75,7 @@ _NO_CSV = {
 Read = BillLine | OtherLine | UnreadableLine
 
 
-def read_bill(path: Path, zone: ZoneInfo = _CHINA) -> Iterator[Read]:
+def read_bill(path: Path, zone: ZoneInfo) -> Iterator[Read]:
     """Read the export at *path* line by line; raise JobError where it is none.
 
     A moment that tells how far its clock is from UTC is of the day that it is in *zone*; any other is as it stands.

@@ -15,7 +15,7 @@ def drawn(lines: Sequence[Sequence[str]], left: Container[int], gap: int = 2) ->
     return [(" " * gap).join(_cells(line, widths, left)).rstrip() for line in lines]
 
 
-def fitted(lines: Sequence[Sequence[str]], left: Container[int], room: int | None = None) -> list[list[str]]:
+def fitted(lines: Sequence[Sequence[str]], left: Container[int], room: int | None) -> list[list[str]]:
     """Draw each of *lines* as one line; where that is wider than *room*, what does not fit under the rest, in columns of its own.
 
     Only a cell wider than *room* is wider.
@@ -84,7 +84,7 @@ def _cut(widths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
     yield first, len(widths)
 
 
-def _with_rules(told: Sequence[Sequence[str]], room: int | None = None) -> list[str]:
+def _with_rules(told: Sequence[Sequence[str]], room: int | None) -> list[str]:
     """*told* is the heading, each line, and the total, each of one line or more."""
     widest = max(map(_width, told))
     rule = "─" * min(widest, room or widest)

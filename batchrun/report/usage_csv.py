@@ -21,7 +21,7 @@ _CURRENCIES = ("CNY", "USD")
 """Always there, so that the files of many runs have the same columns."""
 
 
-def usage_table(statement: Statement, by: Sequence[str] = (*LANE, "day")) -> tuple[list[str], Iterator[Row]]:
+def usage_table(statement: Statement, by: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
     """Return the heading and a line a group, but for groups of which it would tell nothing: calls without usage tell no metadata."""
     groups = statement.by(by)
     currencies = sorted({*_CURRENCIES, *(currency for totals in groups.groups.values() for currency in totals.cost)})

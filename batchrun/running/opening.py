@@ -84,7 +84,7 @@ def opened(
 @contextmanager
 def looked_into(
     job: Job, workspaces: Mapping[str, Workspace], directory: Path, scratch: Path | None, *,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None,
 ) -> Iterator[Opening]:  # fmt: skip
     """Find out the same and change nothing: *directory* need not be there, and may be held by another process.
 

@@ -11,7 +11,7 @@ import orjson
 from batchrun.core.classes import value
 from batchrun.core.model import Usage
 from batchrun.simulator import media, phrasing, tokens
-from batchrun.simulator.caching import NOTHING, Cached
+from batchrun.simulator.caching import Cached
 from batchrun.simulator.dice import Draw
 
 Body = dict[str, Any]
@@ -57,7 +57,7 @@ class Answer:
     """How many alternatives to each token are told; None where its likelihood is not."""
 
 
-def compose(body: Body, draw: Draw, *, thinking: bool, cached: Cached = NOTHING) -> Answer:
+def compose(body: Body, draw: Draw, *, thinking: bool, cached: Cached) -> Answer:
     """Answer a chat whose parameters were checked. The same body and draw give the same answer."""
     messages: list[Body] = body["messages"]
     tools = body.get("tools")

@@ -67,7 +67,7 @@ def publish(
         file.write(page(subject, language).encode("utf-8", "replace"))
 
 
-def publish_run(directory: Path, statement: Statement, course: Course, *, language: Language = "en") -> Path:
+def publish_run(directory: Path, statement: Statement, course: Course, *, language: Language) -> Path:
     """Write the page of one run into its directory, and say where."""
     taken = Taken(directory, statement.run, statement.name)
     publish(Report(statement, [taken], course=course), directory / "report.html", language=language)

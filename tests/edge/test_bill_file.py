@@ -6,6 +6,7 @@ import gzip
 import os
 from datetime import date
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,6 +14,7 @@ from batchrun.core.errors import JobError
 from batchrun.core.money.bill import BillLine, OtherLine, UnreadableLine, read_instance
 from batchrun.edge.bill_file import read_bill
 
+CHINA = ZoneInfo("Asia/Shanghai")
 CHINESE = "账期,账单日期,产品名称,实例ID,标签,计费项,用量,用量单位,应付金额,币种"
 ENGLISH = "Billing Cycle,Billing Date,Product Name,Instance ID,Tags,Billing Item,Usage,Usage Unit,Pretax Amount,Currency"
 KEYED = "12345;llm-x;qwen-max;output_token;app"
@@ -26,7 +28,7 @@ def a_line(instance=KEYED, *, day="2026-11-24", usage="1234", unit="token", amou
 def read(tmp_path, text, encoding="utf-8"):
     file = tmp_path / "bill.csv"
     file.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
-    return list(read_bill(file))
+    return list(read_bill(file, CHINA))
 
 
 def the_line(tmp_path, **fields):
@@ -90,7 +92,7 @@ def test_a_file_without_a_heading_that_is_needed_is_no_export(tmp_path):
     with pytest.raises(JobError, match="is no bill export"):
         read(tmp_path, b"")
     with pytest.raises(JobError, match="cannot be read"):
-        list(read_bill(tmp_path / "none.csv"))
+        list(read_bill(tmp_path / "none.csv", CHINA))
 
 
 @pytest.mark.parametrize(
@@ -265,4 +267,4 @@ def test_a_pipe_is_refused_and_not_waited_for_because_a_bill_is_read_twice(tmp_p
     """As `--bill <(zcat bill.csv.gz)` is one: what had been read to tell its encoding would be gone."""
     os.mkfifo(tmp_path / "bill.csv")
     with pytest.raises(JobError, match=r"bill\.csv: is no file but a pipe or a device"):
-        list(read_bill(tmp_path / "bill.csv"))
+        list(read_bill(tmp_path / "bill.csv", CHINA))

@@ -8,6 +8,7 @@ import os
 import subprocess
 import urllib.request
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_finance_can_join_the_focus_export_with_the_bill_by_the_instance_id_to_t
     ids = [argument for name in KEYS for argument in ("--id", f"llm-{name}={name}")]
     assert run(folder, "report", "run", "--focus", "focus.csv", *ids).returncode == 0
     billed: dict[str, list[Decimal]] = {}
-    for line in read_bill(folder / "bill.csv"):
+    for line in read_bill(folder / "bill.csv", ZoneInfo("Asia/Shanghai")):
         assert isinstance(line, BillLine)
         _add(billed, ";".join(line.instance[:3]), line.tokens, line.amount or 0)
     charged: dict[str, list[Decimal]] = {}

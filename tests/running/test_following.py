@@ -191,7 +191,8 @@ def read_anew(directory: Path) -> tuple[Statement, Course]:
 def as_files(statement: Statement) -> object:
     """What is written of a statement when a run ends, and what can be asked of it."""
     usage = {workspace: orjson.dumps(part) for workspace, part in statement.workspaces_json().items()}
-    return usage, [list(part) for part in usage_table(statement)], statement.as_json(), statement.by(("day", "workspace")).as_json()
+    rows = [list(part) for part in usage_table(statement, ("workspace", "model", "day"))]
+    return usage, rows, statement.as_json(), statement.by(("day", "workspace")).as_json()
 
 
 @given(OPENINGS)

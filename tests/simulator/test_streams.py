@@ -15,6 +15,7 @@ import pytest
 from batchrun.simulator import bodies
 from batchrun.simulator.answers import compose
 from batchrun.simulator.bodies import Envelope
+from batchrun.simulator.caching import NOTHING
 from batchrun.simulator.dice import Dice
 from batchrun.simulator.families import family
 from batchrun.simulator.plan import Plan, Wire
@@ -90,7 +91,7 @@ def assembled(chunks: list[Any]) -> list[Any]:
 def test_a_compatible_stream_makes_up_the_plain_answer_with_the_same_usage(name):
     # A body that asks for a stream is another body, and gets another answer: one answer is told both ways.
     body = orjson.loads(chat(**STREAMED[name]).body)
-    answer = compose(body, Dice(0).draw("marketing", b"any"), thinking=family(body["model"]).thinks(asked=None))
+    answer = compose(body, Dice(0).draw("marketing", b"any"), thinking=family(body["model"]).thinks(asked=None), cached=NOTHING)
     envelope = Envelope(body["model"], "any", int(NOW))
     chunks = compat_events(b"".join(bodies.events(answer, envelope, with_usage=True)))
     plain = orjson.loads(bodies.completion(answer, envelope))
