@@ -41,6 +41,7 @@ from tests.core.ledger.test_course import entry, seen
 from tests.report.written import MODELS, Night, departments, hostile, job_of, write_night
 from tests.steps import lines_run
 
+_OF_SUMS = ("plots.py", "subject.py", "statement.py", "spending.py", "summary.py", "doneness.py")
 _SPACES = dict.fromkeys((160, 5760, *range(8192, 8203), 8239, 8287, 12288), " ")
 EVERYTHING = st.text(st.characters(codec=None), max_size=40)
 
@@ -588,9 +589,19 @@ def test_a_page_of_many_models_is_no_more_work_for_each_of_them_than_one_of_few(
             course._latency["legal", f"m-{number}"] = durations = Durations()
             durations.add(100.0 + number)
         of = subject(*(("legal", f"m-{number}", Totals(answered=1, calls=1)) for number in range(models)), course=course)
-        return lines_run(lambda: page(of), "plots.py", "subject.py", "statement.py", "spending.py", "summary.py", "doneness.py") / models
+        return lines_run(lambda: page(of), *_OF_SUMS) / models
 
     assert work(800) <= work(100)
+
+
+def test_a_page_of_many_workspaces_is_no_more_work_for_each_of_them_than_one_of_few():
+    """The bar of each looks at the dearest one, and not at all of them to find it."""
+
+    def work(workspaces: int) -> float:
+        of = subject(*((f"w-{number}", "qwen-plus", Totals(answered=1, calls=1, input_tokens=number)) for number in range(workspaces)))
+        return lines_run(lambda: page(of), *_OF_SUMS) / workspaces
+
+    assert work(400) <= work(100)
 
 
 def test_many_runs_make_one_page(tmp_path):

@@ -216,8 +216,8 @@ def _models_of(subject: Subject) -> dict[str, dict[str, Totals]]:
 
 
 def _share_bar(subject: Subject, models: Mapping[str, Totals], totals: Totals) -> Child:
-    """As long as the workspace's part of the dearest one's, in the colours of its models."""
-    most = max((subject.weight(each) for each in subject.of_workspaces.values()), default=Decimal(0))
+    """As long as the workspace's part of the dearest one's, which stands first, in the colours of its models."""
+    most = subject.weight(next(iter(subject.of_workspaces.values())))
     if not most:
         return bar([])
     parts: dict[int, list[str]] = {}
