@@ -14,6 +14,7 @@ from batchrun.core.jobs.deadline import NO_PAUSE, Closures, Deadline, Outlook, P
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.jobs.job import Workspace
 from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.scheduling.plan import of_workspaces
 from batchrun.core.scheduling.scheduler import Scheduler
 
 LONGEST_SLEEP = 60.0
@@ -79,7 +80,7 @@ class Windows:
         return f"closed until {hours.told_from(now, hours.next_change(now))}"
 
     def _tell(self, closing: Iterable[str], opening: Iterable[str], now: float) -> None:
-        busy = {name for name, count in rows_left(self.scheduler).items() if count}
+        busy = {name for name, count in of_workspaces(self.scheduler.left()).items() if count}
         until: dict[str, list[str]] = {}
         for name in sorted(busy & set(closing)):
             until.setdefault(self._until(name, now), []).append(name)
@@ -91,7 +92,7 @@ class Windows:
 
 def windows_of(workspaces: Mapping[str, Workspace], scheduler: Scheduler, note: Callable[[str], None]) -> Windows:
     """Take up the hours of those *workspaces* that have rows left; what is closed now is closed on return."""
-    busy = rows_left(scheduler)
+    busy = of_workspaces(scheduler.left())
     hours = {name: each.window for name, each in workspaces.items() if name in busy and each.window is not None}
     windows = Windows(hours, scheduler, note)
     windows.follow()
@@ -104,14 +105,6 @@ async def by_the_clock(windows: Windows, deadline: Deadline | None, wake: Callab
         tasks.start_soon(windows.keep, wake)
         if deadline is not None:
             tasks.start_soon(watch, deadline, windows)
-
-
-def rows_left(scheduler: Scheduler) -> dict[str, int]:
-    """Rows not settled for good, by workspace."""
-    left: dict[str, int] = {}
-    for (workspace, _), count in scheduler.left().items():
-        left[workspace] = left.get(workspace, 0) + count
-    return left
 
 
 def _pause(hours: list[Hours], now: float) -> tuple[float, float]:
@@ -128,7 +121,7 @@ async def watch(deadline: Deadline, windows: Windows) -> None:
     """Note when the run turns out too slow for *deadline*, and when it is fast enough again, until cancelled."""
     scheduler, wall_time = windows.scheduler, windows.wall_time
     outlook = Outlook(deadline.after(wall_time()))
-    of_each = rows_left(scheduler)
+    of_each = of_workspaces(scheduler.left())
     rows = sum(of_each.values())
     stood: set[str] = set()
     while True:
@@ -137,7 +130,7 @@ async def watch(deadline: Deadline, windows: Windows) -> None:
         if closed | parked.keys() != stood:
             stood = closed | parked.keys()
             outlook.restart()
-        left = rows_left(scheduler)
+        left = of_workspaces(scheduler.left())
         # What waits for a person takes no time, however long it takes.
         waiting = {name: count - parked[name] for name, count in left.items() if count > parked[name]}
         going = sum(count for name, count in waiting.items() if name not in closed)

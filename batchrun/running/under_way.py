@@ -13,6 +13,7 @@ import anyio
 from batchrun.core.classes import slotted
 from batchrun.core.jobs.job import Job
 from batchrun.core.progress import Progress, WorkspaceProgress
+from batchrun.core.scheduling.plan import of_workspaces
 from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.edge import signals
 from batchrun.edge.ledger import Ledger
@@ -145,17 +146,13 @@ async def heard(way: UnderWay, wishes: Wishes) -> AsyncIterator[None]:
 
 def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Preparer) -> Callable[[], Progress]:
     """How far the run is, as often as that is asked."""
-    rows: dict[str, int] = {}
-    for (workspace, _), count in opening.plan.rows_of_the_run().items():
-        rows[workspace] = rows.get(workspace, 0) + count
+    rows = of_workspaces(opening.plan.rows_of_the_run())
     active = {workspace for workspace, _ in opening.plan.lanes()}
     kept = opening.plan.held()
     stood: set[str] = set()
 
     def observe() -> Progress:
-        left: dict[str, int] = {}
-        for (workspace, _), count in scheduler.left().items():
-            left[workspace] = left.get(workspace, 0) + count
+        left = of_workspaces(scheduler.left())
         held = scheduler.held(anyio.current_time())
         parked, closed = scheduler.rows_standing()
         to_retry, paces = scheduler.rows_to_retry(), scheduler.paces.look()
@@ -165,12 +162,12 @@ def observer(scheduler: Scheduler, opening: Opening, way: UnderWay, prepare: Pre
                 WorkspaceProgress(
                     name,
                     count,
-                    count - left.get(name, 0) - kept.get(name, 0) - scheduler.rows_held().get(name, 0) - way.unread[name],
+                    count - left[name] - kept[name] - scheduler.rows_held().get(name, 0) - way.unread[name],
                     scheduler.in_flight_of(name) if name in active else 0,
                     name in held,
                     parked[name],
                     closed[name],
-                    kept.get(name, 0) + scheduler.rows_held().get(name, 0),
+                    kept[name] + scheduler.rows_held().get(name, 0),
                     scheduler.rows_failed().get(name, 0),
                     to_retry.get(name, 0),
                     way.unread[name],

@@ -16,9 +16,10 @@ from batchrun.core.jobs.hours import read_hours
 from batchrun.core.jobs.job import Job
 from batchrun.core.limits.quota import Quota
 from batchrun.core.model import Failure, Fault, Scope
+from batchrun.core.scheduling.plan import of_workspaces
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, ParkedScope, Scheduler, Ticket
-from batchrun.running.closing import Windows, by_the_clock, rows_left
+from batchrun.running.closing import Windows, by_the_clock
 from batchrun.running.one_run import Wishes, run
 from tests.laboratory import Events, Scripted, again, answer, benched, ended, lane, launched, parks, throttled
 from tests.virtual_time import run_virtually
@@ -46,7 +47,7 @@ def test_a_closed_workspace_launches_nothing_and_what_is_in_flight_of_it_settles
     for ticket in out:
         ended(scheduler, ticket, answer(), 1.0)
     assert {ticket.workspace for ticket in launched(scheduler, 1.0)} == {"sales"}
-    assert rows_left(scheduler)["legal"] == 20 - len(mine)
+    assert of_workspaces(scheduler.left())["legal"] == 20 - len(mine)
 
 
 def test_a_run_with_nothing_but_closed_rows_left_ends_with_them_pending():
@@ -157,7 +158,7 @@ def test_a_workspace_closed_with_lanes_waiting_for_its_slots_sets_all_of_them_go
     events = Events(scheduler, lambda _ticket: (answer(), 1.0))
     events.now = 2.0
     assert events.run() == Drained(())
-    assert sum(rows_left(scheduler).values()) == 0
+    assert sum(of_workspaces(scheduler.left()).values()) == 0
 
 
 @settings(max_examples=150, deadline=None)
@@ -201,7 +202,7 @@ def test_whatever_happens_a_closed_workspace_launches_nothing_and_once_all_are_o
         now += 101
         out = launched(scheduler, now)
     parked = {each.name.split(" ")[0] for each in scheduler.parked()}
-    assert {name for name, left in rows_left(scheduler).items() if left} <= (set() if wait else parked)
+    assert {name for name, left in of_workspaces(scheduler.left()).items() if left} <= (set() if wait else parked)
 
 
 # Beside an engine.
@@ -276,11 +277,13 @@ def test_a_window_that_closes_lets_what_is_in_flight_end_and_the_other_workspace
     starts = night.bench.endpoint.starts_of("legal")
     assert 593 <= starts[-1] < 600
     assert (
-        len(starts) == 1000 - rows_left(night.bench.scheduler)["legal"] == sum(row.startswith("legal/") for row in night.bench.ledger.ids())
+        len(starts)
+        == 1000 - of_workspaces(night.bench.scheduler.left())["legal"]
+        == sum(row.startswith("legal/") for row in night.bench.ledger.ids())
     )
     assert night.bench.ended_at == 7000
     assert [(each.name, each.failure.code) for each in drained.parked] == [("legal", "window_closed")]
-    assert rows_left(night.bench.scheduler)["sales"] == 0
+    assert of_workspaces(night.bench.scheduler.left())["sales"] == 0
 
 
 def test_a_run_that_waits_calls_within_the_window_of_each_night_and_finishes():

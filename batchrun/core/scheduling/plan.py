@@ -205,3 +205,11 @@ class Plan:
             of_lanes = {lane: bytes(map(states.__getitem__, ordinals)) for lane, ordinals in self._index.lanes.items()}
             self._counted = {lane: (found.count(_PENDING), len(found) - found.count(_ANSWERED)) for lane, found in of_lanes.items()}
         return self._counted
+
+
+def of_workspaces(lanes: Mapping[LaneKey, int]) -> Counter[str]:
+    """Rows of *lanes*, by workspace."""
+    found: Counter[str] = Counter()
+    for (workspace, _), rows in lanes.items():
+        found[workspace] += rows
+    return found
