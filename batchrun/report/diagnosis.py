@@ -18,7 +18,7 @@ _MOST_NAMED = 6
 
 
 def diagnosis(examined: Sequence[Examined], room: int | None = None) -> str:
-    """Return a line a finding by workspace, for a terminal of *room* columns; advice beneath what is wrong, last the grants to ask for."""
+    """Return a line a finding by workspace, for a terminal of *room* columns; advice beneath it, last the grants to ask for."""
     fine = [each for each in examined if all(finding.state is State.OK for finding in each.findings)]
     folded = fine if len(examined) > _MOST_WHOLE else []
     shown = [each for each in examined if each not in folded]
@@ -31,15 +31,17 @@ def _findings(examined: Sequence[Examined], room: int | None) -> Iterator[str]:
         for each in examined
         for place, f in enumerate(each.findings)
     ]
-    lines = iter(fitted(cells, range(5), room) if cells else [])
-    told = room is None or not cells or max(map(width, drawn(cells, range(5)))) <= room
-    indent = " " * (sum(max(width(line[column]) for line in cells) for column in range(4)) + 8 if cells and told else 4)
+    if not cells:
+        return
+    lines = iter(fitted(cells, range(5), room))
+    is_whole = room is None or max(map(width, drawn(cells, range(5)))) <= room
+    indent = " " * (sum(max(width(line[column]) for line in cells) for column in range(4)) + 8 if is_whole else 4)
     for each in examined:
         if width(each.workspace) > _WIDEST:
             yield each.workspace
         for finding in each.findings:
             yield from next(lines)
-            if finding.advice and finding.state in {State.WRONG, State.UNKNOWN}:
+            if finding.advice:
                 yield indent + finding.advice
 
 

@@ -23,6 +23,16 @@ def test_each_finding_has_its_line_and_what_is_wrong_its_advice_below():
     ]
 
 
+def test_the_way_out_of_what_is_only_noted_is_told_too():
+    """As of a key that the environment hides: nothing is wrong yet, and whoever mended the file is refused again and again."""
+    noted = (Finding("key", State.NOTE, "that of the environment", "unset LEGAL_KEY to have the one in .env used"), *OK)
+    assert [line.strip() for line in diagnosis([Examined("legal", "public", noted)]).splitlines()[:3]] == [
+        "legal      key               that of the environment",
+        "unset LEGAL_KEY to have the one in .env used",
+        "ok  key               taken by the endpoint",
+    ]
+
+
 def test_a_long_name_stands_above_its_findings_and_widens_no_others():
     name = "customer-support-and-success-department-singapore"
     assert diagnosis([Examined(name, "public", BAD), Examined("legal", "public", OK)]).splitlines()[:3] == [
