@@ -19,9 +19,10 @@ _MOST_NAMED = 6
 
 def diagnosis(examined: Sequence[Examined], room: int | None = None) -> str:
     """Return a line a finding by workspace, for a terminal of *room* columns; advice beneath it, last the grants to ask for."""
-    fine = [each for each in examined if all(finding.state is State.OK for finding in each.findings)]
-    folded = fine if len(examined) > _MOST_WHOLE else []
-    shown = [each for each in examined if each not in folded]
+    folds = len(examined) > _MOST_WHOLE
+    shown, folded = list[Examined](), list[Examined]()
+    for each in examined:
+        (folded if folds and all(finding.state is State.OK for finding in each.findings) else shown).append(each)
     return "\n".join([*_findings(shown, room), *_fine(folded), *_closing(examined)])
 
 

@@ -7,6 +7,7 @@ import pytest
 from batchrun.core.columns import width
 from batchrun.core.diagnosis import Examined, Finding, State
 from batchrun.report.diagnosis import diagnosis
+from tests.steps import lines_run
 
 OK = (Finding("key", State.OK, "taken by the endpoint"), Finding("model", State.OK, "authorised", model="qwen-plus"))
 BAD = (Finding("key", State.WRONG, "LEGAL_KEY is not set", "set it to the API key of this workspace"),)
@@ -51,6 +52,14 @@ def test_of_many_workspaces_those_that_are_fine_are_named_in_a_line():
         "",
         "1,050 of 1,051 workspaces ready",
     ]
+
+
+def test_a_diagnosis_of_many_workspaces_is_no_more_work_for_each_of_them_than_one_of_few():
+    def work(workspaces: int) -> float:
+        examined = [Examined(f"w{number}", "public", OK) for number in range(workspaces)]
+        return lines_run(lambda: diagnosis(examined)) / workspaces
+
+    assert work(400) <= work(100)
 
 
 def test_nothing_is_said_to_stand_against_a_run_where_something_could_not_be_told():
