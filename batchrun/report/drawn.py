@@ -20,11 +20,8 @@ def fitted(lines: Sequence[Sequence[str]], left: Container[int], room: int | Non
 
     Only a cell wider than *room* is wider.
     """
-    for gap in (2, 1):
-        told = drawn(lines, left, gap)
-        if room is None or _width(told) <= room:
-            return [[line] for line in told]
-    return _wrapped(lines, left, room or 0)
+    told = drawn(lines, left)
+    return [[line] for line in told] if room is None or _width(told) <= room else _wrapped(lines, left, room)
 
 
 def ruled(lines: Sequence[Sequence[str]], left: Container[int], room: int | None = None) -> list[str]:
@@ -39,13 +36,13 @@ def ruled(lines: Sequence[Sequence[str]], left: Container[int], room: int | None
 
 
 def least_width(lines: Sequence[Sequence[str]], left: Container[int]) -> int:
-    """How much room `ruled` needs to leave each line whole."""
-    return _width(drawn(*(_without_names(lines, left) if 1 in left else (lines, left)), gap=1))
+    """How much room `ruled` needs to leave each line whole, where the second column holds words too."""
+    return _width(drawn(*_without_names(lines, left), gap=1))
 
 
 def _without_names(lines: Sequence[Sequence[str]], left: Container[int]) -> tuple[list[list[str]], set[int]]:
     """All but the first column, which stands above; and which of the others hold words."""
-    own = {column - 1 for column in range(1, len(lines[0])) if column in left} | {0}
+    own = {column - 1 for column in range(1, len(lines[0])) if column in left}
     return [[_INDENT + line[1] if line[1] else line[0], *line[2:]] for line in lines], own
 
 
@@ -64,12 +61,12 @@ def _wrapped(lines: Sequence[Sequence[str]], left: Container[int], room: int) ->
     parts = [
         drawn(
             [[_DEEPER * (first > 0) + line[first], *line[first + 1 : end]] for line in lines],
-            {0 if column == first and first else column - first for column in range(first, end) if column in left},
+            {column - first for column in range(first, end) if column in left},
             gap=1,
         )
         for first, end in _cut(_widths(lines), room)
     ]
-    return [[part[number] for part in parts if part[number]] or [""] for number in range(len(lines))]
+    return [[part[number] for part in parts if part[number]] for number in range(len(lines))]
 
 
 def _cut(widths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:

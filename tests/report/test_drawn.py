@@ -88,6 +88,15 @@ def test_a_table_with_one_name_a_line_is_wrapped_without_being_folded(room):
     assert ruled(lines, {0}, 16) == ["day        calls", "─" * 16, "2026-11-24 1,200", "─" * 16, "total      1,200"]
     rule = "─" * 10
     assert ruled(lines, {0}, room) == ["day", "    calls", rule, "2026-11-24", "    1,200", rule, "total", "    1,200"]
+    assert ruled(lines, {0}, 5)[2] == "─" * 5
+
+
+def test_where_a_table_is_wrapped_what_is_empty_takes_no_line():
+    lines = [["day", "calls", "limited by"], ["2026-11-24", "1,200", "rpm"], ["total", "1,200", ""]]
+    rule = "─" * 16
+    assert ruled(lines, {0, 2}, 16) == [
+        *("day        calls", "    limited by", rule, "2026-11-24 1,200", "    rpm", rule, "total      1,200"),
+    ]
 
 
 NAME = st.text(st.characters(categories=["L"]), min_size=1, max_size=9)
