@@ -99,6 +99,25 @@ def test_a_run_that_was_stopped_while_it_asked_failed_rows_again_says_so_though_
         "stopped by SIGINT: not all rows that had failed before were asked again",
         "results: runs/night/WORKSPACE/results.jsonl",
     ]
+    assert "failed before" not in "".join(told(Totals(answered=3, pending=2), held=2, stopped_by="SIGINT")), "all that is left is held"
+
+
+def test_exhausted_rows_and_those_that_are_left_are_asked_by_one_command_that_is_told_once():
+    assert [line for line in told(Totals(exhausted=2, pending=3)) if "with: " in line] == [
+        "3 rows are left; go on with: batchrun run night.toml"
+    ]
+
+
+def test_what_finds_no_connection_to_one_endpoint_is_told_together_and_to_two_apart():
+    def unmet(name, where="no connection to http://llm.example"):
+        failure = Failure(Fault.PARK, Scope.LANE, "connection_refused", where, "start it")
+        return ParkedScope(Scope.LANE, name, failure, 2)
+
+    lines = told(Totals(pending=6), parked=(unmet("w10 m"), unmet("w9 m"), unmet("hr m", "no connection to http://other.example")))
+    assert lines[:2] == [
+        "parked: w9 m, w10 m, 4 rows: connection_refused: no connection to http://llm.example\n  start it",
+        "parked: workspace and model hr m, 2 rows: connection_refused: no connection to http://other.example\n  start it",
+    ]
 
 
 def test_a_run_that_is_done_while_its_input_grew_says_that_there_is_more_and_how_it_is_asked():
