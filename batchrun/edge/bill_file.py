@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import stat
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -22,7 +22,6 @@ from zoneinfo import ZoneInfo
 from batchrun.core.errors import JobError
 from batchrun.core.money.bill import BillLine, OtherLine, UnreadableLine, read_instance
 
-_CHUNK_BYTES = 1 << 20
 _LONGEST_PREAMBLE = 50
 _HEADINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -103,15 +102,12 @@ def _refuse_what_is_no_csv(path: Path) -> None:
 
 def _encoding(path: Path) -> str:
     with path.open("rb") as file:
-        start = file.read(3)
-        if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        if file.read(2) in {BOM_UTF16_LE, BOM_UTF16_BE}:
             return "utf-16"
-        decoder = getincrementaldecoder("utf-8")()
+        file.seek(0)
         try:
-            decoder.decode(start.removeprefix(BOM_UTF8))
-            while chunk := file.read(_CHUNK_BYTES):
-                decoder.decode(chunk)
-            decoder.decode(b"", final=True)
+            for line in file:
+                line.decode()
         except UnicodeDecodeError:
             return "gb18030"
     return "utf-8-sig"
@@ -152,7 +148,7 @@ def _plain(text: str) -> str:
 
 def _cell(text: str) -> str:
     """A field without what consoles and spreadsheets put around long numbers: tabs, an apostrophe, ``="…"``."""
-    text = text.strip().lstrip("\ufeff").strip()
+    text = text.strip()
     if text.startswith('="') and text.endswith('"'):
         text = text[2:-1]
     return text.removeprefix("'").strip()
@@ -225,7 +221,7 @@ def _unit(text: str) -> int | None:
     if match is None:
         return None
     count, times, other = match.groups()
-    return int((count or "1").replace(",", "") or "1") * _TIMES[times or other]
+    return int((count or "").replace(",", "") or 1) * _TIMES[times or other]
 
 
 def _tokens(text: str, times: int) -> tuple[int, int, bool]:

@@ -36,19 +36,36 @@ def the_line(tmp_path, **fields):
     return found
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16", "utf-16-be"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_every_encoding_of_a_chinese_console_is_read(tmp_path, encoding, newline):
-    (found,) = read(tmp_path, newline.join([CHINESE, a_line(), ""]), encoding)
+    # UTF-16 is written with its mark, here as the other kind of machine does.
+    text = newline.join([CHINESE, a_line(), ""])
+    (found,) = read(tmp_path, f"\ufeff{text}" if encoding == "utf-16-be" else text, encoding)
     assert isinstance(found, BillLine)
     assert (found.day, found.tokens, found.amount, found.currency, found.line) == (date(2026, 11, 24), 1234, Decimal("0.5"), "CNY", 2)
 
 
 def test_an_encoding_is_told_by_the_whole_file_and_not_by_its_beginning(tmp_path):
-    many = "\n".join([ENGLISH, *[a_line(product="Model Studio")] * 20_000, a_line()])
-    found = read(tmp_path, many, "gbk")
-    assert len(found) == 20_001
-    assert all(isinstance(each, BillLine) for each in found)
+    many = "\n".join([ENGLISH, *[a_line(product="Model Studio")] * 20_000, a_line("i-1", product="云服务器")])
+    *others, last = read(tmp_path, many, "gbk")
+    assert len(others) == 20_000
+    assert all(isinstance(each, BillLine) for each in others)
+    assert isinstance(last, OtherLine)
+    assert last.what == "another product: 云服务器"
+
+
+def test_a_mark_before_a_heading_in_quotes_and_bytes_of_no_encoding_hide_no_line(tmp_path):
+    assert isinstance(read(tmp_path, f'"用量","账单日期","实例ID"\n7,2026-11-24,"{KEYED}"', "utf-8-sig")[0], BillLine)
+    assert isinstance(read(tmp_path, f"{CHINESE}\n{a_line()}".encode("gbk").replace("大".encode("gbk"), b"\xff"))[0], BillLine)
+
+
+def test_of_several_amounts_that_count_is_to_be_paid_wherever_it_stands(tmp_path):
+    for headings in ("应付金额,优惠后金额", "优惠后金额,应付金额"):
+        amounts = headings.replace("应付金额", "0.5").replace("优惠后金额", "0.6")
+        (found,) = read(tmp_path, f"账单日期,实例ID,用量,{headings}\n2026-11-24,{KEYED},7,{amounts}\n")
+        assert isinstance(found, BillLine)
+        assert found.amount == Decimal("0.5")
 
 
 @pytest.mark.parametrize("headings", [CHINESE, ENGLISH, CHINESE.replace("实例ID", "资产/资源实例ID"), ENGLISH.replace(" ", "")])
@@ -65,9 +82,9 @@ def test_columns_may_stand_in_any_order_and_a_preamble_may_come_first(tmp_path):
     assert (found.tokens, found.line, found.amount, found.instance.key_id) == (77, 5, None, None)
 
 
-@pytest.mark.parametrize("delimiter", ["\t", ","])
-def test_tabs_and_commas_separate_fields(tmp_path, delimiter):
-    (found,) = read(tmp_path, f"Usage{delimiter}Instance ID{delimiter}Billing Date\n77{delimiter}{KEYED}{delimiter}20261124\n")
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";"])
+def test_tabs_commas_and_semicolons_separate_fields(tmp_path, delimiter):
+    (found,) = read(tmp_path, f'Usage{delimiter}Instance ID{delimiter}Billing Date\n77{delimiter}"{KEYED}"{delimiter}20261124\n')
     assert isinstance(found, BillLine)
 
 
@@ -93,6 +110,10 @@ def test_a_file_without_a_heading_that_is_needed_is_no_export(tmp_path):
         read(tmp_path, b"")
     with pytest.raises(JobError, match="cannot be read"):
         list(read_bill(tmp_path / "none.csv", CHINA))
+    with pytest.raises(JobError, match="cannot be read: Is a directory"):
+        list(read_bill(tmp_path, CHINA))
+    with pytest.raises(JobError, match="not CSV: field larger than"):
+        read(tmp_path, CHINESE + '\n"' + "a line without its other quote\n" * 10_000)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +138,11 @@ def test_a_file_without_a_heading_that_is_needed_is_no_export(tmp_path):
         ("0", "token", 0, 0),
         ("0.000", "1K tokens", 0, 0),
         ("'1234", "token", 1234, 0),
+        ('=""1234""', "token", 1234, 0),
+        ("\t'1234 \t", "token", 1234, 0),
+        ("1234", "个词元", 1234, 0),
+        ("1.234", "千词元", 1234, 0),
+        ("2", "百万个令牌", 2_000_000, 1_000_000),
     ],
 )
 def test_numbers_and_units_become_tokens(tmp_path, usage, unit, tokens, step):
@@ -197,11 +223,15 @@ def test_what_is_no_tokens_of_a_model_is_told_as_that(tmp_path, fields, what):
     assert found.what == what
 
 
+def test_what_is_billed_for_a_model_counts_whatever_its_product_is_called(tmp_path):
+    assert isinstance(the_line(tmp_path, product="千问"), BillLine)
+
+
 def test_empty_lines_and_totals_are_no_lines_of_tokens(tmp_path):
-    text = f"{CHINESE}\n\n{a_line()}\n,,,,,,,,,\n合计,,,,,,1234,,0.5,CNY\nTotal:,,,,,,,,,\n"
+    text = f"{CHINESE}\n\n{a_line()}\n,,,,,,,,,\n合计,,,,,,1234,,0.5,CNY\n,小计：,,,,,9,,,\nTotal:,,,,,,,,,\n"
     line, *totals = read(tmp_path, text)
     assert isinstance(line, BillLine)
-    assert [(each.line, getattr(each, "what", None)) for each in totals] == [(5, "totals"), (6, "totals")]
+    assert [(each.line, getattr(each, "what", None)) for each in totals] == [(5, "totals"), (6, "totals"), (7, "totals")]
 
 
 def test_a_total_with_an_instance_id_is_a_line(tmp_path):
