@@ -207,6 +207,35 @@ def test_what_is_spent_of_a_budget_is_what_the_budget_counts_calls_in_doubt_at_t
     assert "Calls in doubt count here" not in text_of(sure)
 
 
+def budgets_on(html):
+    """The lines of the table of budgets, and the width and the kind of each bar; none where there is no such table."""
+    table = html.partition('data-t="budgets"')[2].partition("</table>")[0]
+    bars = re.findall(r'<rect x="0.00%" width="([^"]+)" height="100%" class="([^"]+)"', table)
+    return [text_of(row).strip() for row in table.split("<tr>")[2:]], bars
+
+
+def test_of_each_budget_it_is_told_whose_it_is_and_what_its_own_calls_have_spent():
+    cny, model_m, model_n = (
+        {"currency": "CNY"},
+        {"limits": {"m": {"budget": [{"tokens": 1_000}]}}},
+        ("n", Totals(input_tokens=9_000, output_tokens=1)),
+    )
+    lanes = [("legal", "m", Totals(input_tokens=300, output_tokens=45, cost={"CNY": Decimal(3), "USD": Decimal(9)}))]
+    lanes += [("legal", *model_n), ("sales", "m", Totals(input_tokens=7, cost={"CNY": Decimal("6.5")}))]
+    legal = {"budget": [{"amount": "2.5", **cny}, {"tokens": 10_000, "per": "month"}], **model_m}
+    job = {"job": {"budget": [{"amount": "10", **cny}, {"amount": "30", "per": "day", **cny}]}, "workspaces": {"legal": legal, "sales": {}}}
+    of_job = ["the whole job 95.0 % 9.50 10.00 CNY", "the whole job – 9.50 30.00 CNY a day"]
+    of_legal = ["legal 120.0 % 3.0000 2.5000 CNY", "legal – 9,346 10,000 tokens a month", "legal · m 34.5 % 345 1,000 tokens"]
+    html = page(subject(*lanes, job=job))
+    assert budgets_on(html) == ([*of_job, *of_legal], [("95.00%", "bad"), ("100.00%", "bad"), ("34.50%", "good")])
+    assert "is shared with other runs" in text_of(html)
+    assert budgets_on(page(subject(*lanes, job=job, workspace="legal")))[0] == of_legal
+    sales = page(subject(*lanes, job=job, workspace="sales"))
+    assert (budgets_on(sales)[0], "is shared with other runs" in text_of(sales)) == ([], False)
+    assert "is shared with other runs" not in text_of(page(subject(*lanes, job={"workspaces": {"legal": model_m}})))
+    assert budgets_on(page(subject(*lanes, job=job, runs=[Ran("a", "night"), Ran("b", "night")])))[0] == []
+
+
 @given(text=EVERYTHING)
 def test_no_text_becomes_an_element_or_an_attribute(text):
     parser = _Text()

@@ -143,19 +143,15 @@ def _counted(budget: StatedBudget, totals: Totals) -> Decimal:
 
 def _budget(budget: StatedBudget, subject: Subject, words: Words) -> list[Cell]:
     spent = sum((_counted(budget, totals) for totals in _paid_by([budget], subject)), Decimal(0))
-    share = float(spent / budget.amount) if budget.amount else 1.0
     whose = name(budget.workspace) if budget.workspace else words.say("of_job")
     what = [" · ", name(budget.model)] if budget.model else []
     decimals = 0 if budget.unit == TOKENS else 2 if budget.amount >= 10 else 4
-    if budget.per != "run":
-        limit = [
-            amount(budget.amount, decimals),
-            " ",
-            visible(budget.unit),
-            " ",
-            words.say("per_day" if budget.per == "day" else "per_month"),
-        ]
-        return [text([whose, what]), Cell("–", -1), Cell(amount(spent, decimals), float(spent)), Cell(limit, float(budget.amount))]
-    drawn = [bar([(min(share, 1.0), "bad" if share >= 0.95 else "good", "")]), h("span", percent(share), class_="share")]
-    shown = [amount(spent, decimals), [amount(budget.amount, decimals), " ", visible(budget.unit)]]
-    return [text([whose, what]), Cell(drawn, share), Cell(shown[0], float(spent)), Cell(shown[1], float(budget.amount))]
+    limit: list[Child] = [amount(budget.amount, decimals), " ", visible(budget.unit)]
+    if budget.per == "run":
+        share = float(spent / budget.amount) if budget.amount else 1.0
+        drawn = [bar([(min(share, 1.0), "bad" if share >= 0.95 else "good", "")]), h("span", percent(share), class_="share")]
+        part = Cell(drawn, share)
+    else:
+        limit += [" ", words.say("per_day" if budget.per == "day" else "per_month")]
+        part = Cell("–", -1)
+    return [text([whose, what]), part, Cell(amount(spent, decimals), float(spent)), Cell(limit, float(budget.amount))]
