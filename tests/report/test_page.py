@@ -207,6 +207,44 @@ def test_what_is_spent_of_a_budget_is_what_the_budget_counts_calls_in_doubt_at_t
     assert "Calls in doubt count here" not in text_of(sure)
 
 
+@pytest.mark.parametrize(
+    ("left", "ran", "said"),
+    [
+        (1, Ran("r", "night", stopped_by="SIGTERM"), "The run was stopped by SIGTERM."),
+        (1, Ran("r", "night", finished=False), "The run was under way, or was killed"),
+        (1, Ran("r", "night"), None),
+        (0, Ran("r", "night", stopped_by="SIGTERM"), None),
+        (0, Ran("r", "night", finished=False), None),
+    ],
+)
+def test_what_a_run_was_ended_by_is_told_where_rows_are_left(left, ran, said):
+    told = text_of(page(subject(("legal", "m", Totals(answered=2, pending=left)), runs=[ran])))
+    assert [each for each in ("The run was stopped by SIGTERM.", "The run was under way, or was killed") if each in told] == [said] * bool(
+        said
+    )
+
+
+def test_lines_that_are_no_rows_are_told_of_to_who_has_the_whole_input_alone():
+    for workspace, lines, is_told in ((None, 2, True), ("legal", 2, False), (None, 0, False)):
+        of = subject(("legal", "m", Totals(answered=2)), workspace=workspace)
+        of.statement.rejected_input = lines
+        assert ('data-t="set_aside"' in page(of)) is is_told
+
+
+def test_the_workspaces_with_most_left_stand_first_and_of_many_the_others_are_folded_away():
+    lanes = [(f"w-{number}", "m", Totals(answered=1, pending=number)) for number in range(1, 14)]
+    section = page(subject(*lanes, ("done", "m", Totals(answered=9)))).partition('id="done"')[2].partition("</section>")[0]
+    first, _, more = section.partition("<details")
+    assert [re.findall(r"w-\d+", text_of(part)) for part in (first, more)] == [
+        [f"w-{number}" for number in range(13, 3, -1)],
+        ["w-3", "w-2", "w-1"],
+    ]
+    assert "3 more" in text_of(more)
+    assert 'data-t="more_unfinished"' not in page(subject(*lanes[:10]))
+    assert 'data-t="others_done"' not in page(subject(*lanes[:10]))
+    assert 'data-t="others_done"' in section
+
+
 def budgets_on(html):
     """The lines of the table of budgets, and the width and the kind of each bar; none where there is no such table."""
     table = html.partition('data-t="budgets"')[2].partition("</table>")[0]
