@@ -99,6 +99,18 @@ def test_every_sentence_is_said_in_both_languages_with_the_same_things_put_in():
     assert Words("zh").plain("busiest", width=Said("width_minutes", {"n": "2"})) == "最忙的 2 分钟"
 
 
+def test_every_sentence_is_said_somewhere():
+    """Each stands in every page, in both languages."""
+    folder = resources.files("batchrun.report.page")
+    rooms = [
+        folder / "assets" / "page.js",
+        *(each for each in folder.iterdir() if each.name.endswith(".py") and each.name != "sentences.py"),
+    ]
+    code = "".join(room.read_text(encoding="utf-8") for room in rooms)
+    whole, beginnings = set(re.findall(r'"(\w+)"', code)), tuple(set(re.findall(r'f"(\w+_)\{', code)))
+    assert [key for key in SAID if key not in whole and not key.startswith(beginnings)] == []
+
+
 def test_who_knows_nothing_of_tokens_is_told_what_they_are(tmp_path):
     for language, said in (("en", "A token is a piece of text"), ("zh", "Token 是文本的计量单位")):
         assert said in written(tmp_path, Night(["legal"], rows=3), language=language)

@@ -18,7 +18,6 @@ SAID: dict[str, tuple[str, str]] = {
     "language_label": ("以中文显示本页", "Show this page in English"),
     "dark": ("Dark", "深色"),
     "light": ("Light", "浅色"),
-    "contents": ("Contents", "目录"),
     # The verdict.
     "all_done": ("Done: every row is answered.", "已完成：所有行均已得到回答。"),
     "all_done_but_lines": (
@@ -99,7 +98,6 @@ SAID: dict[str, tuple[str, str]] = {
     "lanes": ("Every workspace and model", "各业务空间与模型明细"),
     "by_lane": ("By workspace and model", "按业务空间与模型"),
     "find": ("Find", "查找"),
-    "sort_hint": ("Press a column's head to sort.", "点击列标题可排序。"),
     "plus_hint": (
         "A plus sign marks a sum that leaves out calls whose price is not known. Prices can be given in the job file, under [prices].",
         "带加号的合计不含价格未知的调用。可在作业文件的 [prices] 中给出价格。",
@@ -148,7 +146,6 @@ SAID: dict[str, tuple[str, str]] = {
     "of_job": ("the whole job", "整个作业"),
     "used": ("Spent", "已用"),
     "limit": ("Limit", "上限"),
-    "all_models": ("all models", "所有模型"),
     # What went wrong.
     "wrong": ("What went wrong", "出了什么问题"),
     "nothing_wrong": ("Nothing: every call brought its answer.", "没有问题：每次调用都得到了回答。"),
@@ -251,8 +248,6 @@ SAID: dict[str, tuple[str, str]] = {
     "quota_tpm": ("tokens a minute", "Token/分钟"),
     "busiest": ("Busiest {width}", "最忙的{width}"),
     "mean": ("Mean", "平均"),
-    "on_average": ("while calls were made", "有调用时的平均"),
-    "own_part": ("own part of the account's", "占账号配额的自身部分"),
     "untimed": (
         "{n} {n:call tells|calls tell} no time, or one that cannot be right, and {n:is|are} in no plot.",
         "{n} 次调用没有时间或时间有误，未计入图中。",
@@ -277,10 +272,6 @@ SAID: dict[str, tuple[str, str]] = {
     "about_own": (
         "It holds one workspace's part alone.", "本页只含一个业务空间的内容。",
     ),
-    "unit_seconds": ("{n} s", "{n} 秒"),
-    "unit_minutes": ("{n} min", "{n} 分钟"),
-    "unit_hours": ("{n} h", "{n} 小时"),
-    "unit_days": ("{n} d", "{n} 天"),
     "width_second": ("second", "一秒"),
     "width_seconds": ("{n} seconds", " {n} 秒"),
     "width_minute": ("minute", "一分钟"),
