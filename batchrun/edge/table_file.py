@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from io import TextIOWrapper
+from itertools import islice
 from typing import IO, Any
 
 from batchrun.core.errors import JobError
@@ -45,22 +46,12 @@ def write_parquet(file: IO[bytes], columns: Mapping[str, str], rows: Iterable[Ro
     types = {"text": pa.string(), "number": pa.decimal128(PRECISION, SCALE), "moment": pa.timestamp("us", tz="UTC")}
     schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
     with pq.ParquetWriter(file, schema) as writer:
-        for some in _in_batches(rows):
+        left = iter(rows)
+        while some := [dict(row) for row in islice(left, _ROWS_AT_ONCE)]:
             try:
-                writer.write_table(pa.Table.from_pylist([dict(row) for row in some], schema=schema))
+                writer.write_table(pa.Table.from_pylist(some, schema=schema))
             except pa.ArrowInvalid as error:
                 raise JobError(f"a number is too long for Parquet ({error}); CSV takes it") from None
-
-
-def _in_batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    some: list[Row] = []
-    for row in rows:
-        some.append(row)
-        if len(some) == _ROWS_AT_ONCE:
-            yield some
-            some = []
-    if some:
-        yield some
 
 
 def _field(value: str | Decimal | datetime | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from batchrun.core.classes import value
 from batchrun.report.page.markup import Child, Markup, h
@@ -95,8 +95,3 @@ def _cell(cell: Cell, column: Column, *, first: bool, stacked: bool = False) -> 
 
 def _kind(column: Column) -> str | None:
     return " ".join(filter(None, ("n" if column.number else "", column.kind))) or None
-
-
-def listed(items: Iterable[Child]) -> Markup:
-    """Items one below the other."""
-    return h("ul", [h("li", item) for item in items])
