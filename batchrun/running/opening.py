@@ -21,7 +21,7 @@ from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge import history, run_directory, trust
 from batchrun.edge.set_aside import collecting
-from batchrun.edge.source import Former, InputFile, SetAside, Source, former, named, would_match
+from batchrun.edge.source import Former, InputFile, SetAside, Source, former, named, would_lead_into, would_match
 from batchrun.running import noticed
 from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
@@ -210,7 +210,8 @@ def refuse_its_own(job: Job, directory: Path) -> None:
     ]
     if not mistakes:
         files = [str(directory / name) for name in _own_files(job.workspaces_resolved())]
-        met = [(path, next((file for file in files if would_match(path, file)), None)) for path in paths]
+        leading = [path for path in paths if would_lead_into(path, str(directory))]
+        met = [(path, next((file for file in files if would_match(path, file)), None)) for path in leading]
         mistakes = [
             Mistake(f'input "{path}"', f"a pattern that names files of this run's own directory too ({file})", wanted)
             for path, file in met

@@ -20,14 +20,16 @@ from hypothesis import strategies as st
 from batchrun.core.errors import JobError, LedgerError, RunDamagedError
 from batchrun.core.jobs.job import Job
 from batchrun.core.jobs.names import RUN_DIRECTORY_NAMES
-from batchrun.edge.source import would_match
+from batchrun.edge.source import would_lead_into, would_match
 from batchrun.edge.trust import look_over
 from batchrun.running.one_run import Wishes, run_blocking
+from batchrun.running.opening import refuse_its_own
 from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
 from batchrun.telling.foresight import look_ahead
 from batchrun.telling.reconciling import reconciled
 from tests.faults.children import entries, jsonl
+from tests.steps import lines_run
 
 WORKSPACES = ("marketing", "legal")
 FILES = ("results.jsonl", "errors.jsonl", "usage.json")
@@ -279,6 +281,19 @@ def test_a_pattern_is_told_to_match_what_glob_will_find(paths, pieces):
         files = [path for path in Path(name).rglob("*") if path.is_file()]
         if glob.has_magic(pattern) and not os.path.lexists(pattern):
             assert {str(path) for path in files if would_match(pattern, str(path))} == {str(path) for path in files} & found
+            folders = {str(folder) for path in files if str(path) in found for folder in path.parents}
+            assert all(would_lead_into(pattern, folder) for folder in folders)
+
+
+@pytest.mark.parametrize("name", ["in/{}.jsonl", "in/{}/*.jsonl", "{}-*.jsonl"])
+def test_inputs_of_many_workspaces_are_not_each_held_against_all_that_a_run_may_leave(tmp_path, name):
+    def lines(workspaces: int) -> float:
+        names = [f"w-{number}" for number in range(workspaces)]
+        inputs = [{"path": str(tmp_path / name.format(each)), "workspace": each} for each in names]
+        of_many = job(tmp_path, job={"input": inputs}, workspaces={each: {} for each in names})
+        return lines_run(lambda: refuse_its_own(of_many, tmp_path / "run"), "source/inputs.py", "running/opening.py") / workspaces
+
+    assert lines(80) < 1.5 * lines(20)
 
 
 def test_an_input_that_leads_round_in_a_circle_is_told_as_one_that_cannot_be_read(tmp_path):

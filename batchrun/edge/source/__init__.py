@@ -6,8 +6,8 @@ Each module is one step: `inputs` finds the files, `spool` unpacks what cannot b
 """
 
 from batchrun.edge.source.former import Former, former
-from batchrun.edge.source.inputs import InputFile, named, would_match
+from batchrun.edge.source.inputs import InputFile, named, would_lead_into, would_match
 from batchrun.edge.source.scan import Counts, SetAside
 from batchrun.edge.source.source import RowChanged, Source
 
-__all__ = ["Counts", "Former", "InputFile", "RowChanged", "SetAside", "Source", "former", "named", "would_match"]
+__all__ = ["Counts", "Former", "InputFile", "RowChanged", "SetAside", "Source", "former", "named", "would_lead_into", "would_match"]

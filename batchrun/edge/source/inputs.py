@@ -95,22 +95,30 @@ def named(paths: Sequence[str]) -> list[str]:
 
 def would_match(pattern: str, path: str) -> bool:
     """Whether a job's *pattern* names *path* as soon as there is such a file; a path that is no pattern names itself alone."""
-    if not _is_pattern(pattern):
-        return False
-    return _match(Path(os.path.abspath(path)).parts, Path(os.path.abspath(pattern)).parts)  # noqa: PTH100 - it may lead up again, over what is not there
+    return _is_pattern(pattern) and _match(_parts(path), _parts(pattern))
 
 
-def _match(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+def would_lead_into(pattern: str, folder: str) -> bool:
+    """Whether a job's *pattern* may name anything in *folder*: most do not, and need not be held against each file that may come there."""
+    return _is_pattern(pattern) and _match(_parts(folder), _parts(pattern), or_beyond=True)
+
+
+def _parts(path: str) -> Sequence[str]:
+    return Path(os.path.abspath(path)).parts  # noqa: PTH100 - it may lead up again, over what is not there
+
+
+def _match(parts: Sequence[str], patterns: Sequence[str], *, or_beyond: bool = False) -> bool:
     """As glob does: ``**`` stands for any folders, and what begins with a dot is named by its dot alone."""
     if not parts or not patterns:
-        return not parts and not patterns
+        return not parts and (or_beyond or not patterns)
     if patterns[0] == "**":
-        if not parts[0].startswith(".") and (_match(parts[1:], patterns) or (len(parts) == 1 and {*patterns} == {"**"})):
+        whole = len(parts) == 1 and {*patterns} == {"**"}
+        if not parts[0].startswith(".") and (whole or _match(parts[1:], patterns, or_beyond=or_beyond)):
             return True
-        return _match(parts, patterns[1:])
+        return _match(parts, patterns[1:], or_beyond=or_beyond)
     if parts[0].startswith(".") and not patterns[0].startswith("."):
         return False
-    return fnmatch(parts[0], patterns[0]) and _match(parts[1:], patterns[1:])
+    return fnmatch(parts[0], patterns[0]) and _match(parts[1:], patterns[1:], or_beyond=or_beyond)
 
 
 def _looks(
