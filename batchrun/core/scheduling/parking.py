@@ -73,6 +73,8 @@ class Parking:
     """Whether anything stands still."""
     _parks: dict[tuple[Scope, str], Parked] = field(default_factory=dict)
     _closed: dict[str, Parked] = field(default_factory=dict)
+    _together: dict[tuple[Scope, str], list[Lane]] = field(default_factory=dict)
+    """Those of each workspace and account, once any are asked for: all lanes are there by then."""
 
     def park(self, scope: Scope, lane: Lane, failure: Failure, *, probe: bool, at_first: bool = False) -> Parked | None:
         """Begin a park of the scope that *lane* stands in; None where it would change nothing, for one stands already."""
@@ -81,7 +83,7 @@ class Parking:
         standing = self._parks.get((scope, name))
         if standing is not None and (probe or (standing.failure == failure and not standing.passes)):
             return None
-        lanes = self._lanes_of(scope, lane)
+        lanes = [lane] if scope is Scope.LANE else self._lanes_of(scope, name)
         parked = Parked(scope, name, failure, lanes, probe, at_first)
         self._parks[scope, name] = parked
         self.stops_any = True
@@ -89,11 +91,11 @@ class Parking:
 
     def good_at(self, scope: Scope, lane: Lane) -> float:
         """When the latest call was launched, of all other lanes of the scope that *lane* stands in, that was answered; -inf: none was."""
-        return max((each.good_at for each in self._lanes_of(scope, lane) if each is not lane), default=-math.inf)
+        return max((each.good_at for each in self._lanes_of(scope, name_of(scope, lane)) if each is not lane), default=-math.inf)
 
     def close(self, workspace: str, failure: Failure) -> list[Lane]:
         """Close *workspace*; its lanes."""
-        lanes = [lane for lane in self.lanes.values() if lane.plan.workspace == workspace]
+        lanes = self._lanes_of(Scope.WORKSPACE, workspace)
         self._closed[workspace] = Parked(Scope.WORKSPACE, workspace, failure, lanes, passes=True)
         self.stops_any = True
         return lanes
@@ -143,11 +145,13 @@ class Parking:
                 (closed if stops == [self._closed.get(name)] else parked)[name] += lane.left
         return parked, closed
 
-    def _lanes_of(self, scope: Scope, lane: Lane) -> list[Lane]:
-        if scope is Scope.LANE:
-            return [lane]
-        name = name_of(scope, lane)
-        return [each for each in self.lanes.values() if name_of(scope, each) == name]
+    def _lanes_of(self, scope: Scope, name: str) -> list[Lane]:
+        """Those of a workspace or an account."""
+        if not self._together:
+            for lane in self.lanes.values():
+                for each in (Scope.WORKSPACE, Scope.ACCOUNT):
+                    self._together.setdefault((each, name_of(each, lane)), []).append(lane)
+        return self._together.get((scope, name), [])
 
     def scopes(self) -> tuple[ParkedScope, ...]:
         """What stands still, and has rows waiting; of a closed workspace those that wait for nothing but its hours."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -90,6 +91,18 @@ def test_a_workspace_that_is_parked_for_each_of_its_models_is_looked_for_once():
     assert begun[1:] == [None] * 999
     other = parking.park(Scope.WORKSPACE, lanes["legal", "m-7"], replace(no_key, code="invalid_api_key"), probe=False)
     assert other is not None, "what stands still for another reason says so"
+
+
+@pytest.mark.parametrize("account", ["main", "main-{}"])
+def test_thousands_of_workspaces_that_close_or_are_parked_are_each_found_without_a_look_at_the_others(account):
+    lanes = lanes_of([(f"w-{number}", "qwen-plus", account.format(number)) for number in range(1000)])
+    parking = Parking(lanes)
+    refused = Failure(Fault.PARK, Scope.WORKSPACE, "invalid_api_key", "said", "advice")
+    for lane in dict.values(lanes):
+        assert parking.close(lane.plan.workspace, refused) == [lane]
+        assert parking.good_at(Scope.WORKSPACE, lane) == -math.inf
+        parking.park(Scope.WORKSPACE, lane, refused, probe=True)
+    assert lanes.looks <= 1000
 
 
 def test_many_parks_whose_probes_are_due_at_once_cost_no_more_each_than_few():
