@@ -25,6 +25,8 @@ class Paying:
     def __init__(self, queues: Queues) -> None:
         self._queues = queues
         self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
+        self._aside: defaultdict[Purse, dict[Lane, None]] = defaultdict(dict)
+        """Lanes of which rows stand aside for a budget that comes anew, or have."""
         self._broke: dict[Lane, Parked] = {}
 
     def pay(self, ticket: Ticket, result: Reply | Failure) -> None:
@@ -46,6 +48,8 @@ class Paying:
             lane.front.appendleft((ticket.ordinal, ticket.attempt))
             self._park(lane, lack)
         else:
+            if lack.purse.cap.period is not None:
+                self._aside[lack.purse][lane] = None
             if not lane.aside.add(ticket.ordinal, ticket.attempt, lack):
                 lane.aside.add_undrawn(lane.undrawn)
                 lane.undrawn = 0
@@ -77,7 +81,7 @@ class Paying:
 
     def renew(self, purse: Purse) -> None:
         """Take note that a day or a month of *purse* has begun: what stands aside for it is looked at again."""
-        for lane in [lane for lane in self._queues.lanes.values() if purse in lane.aside.returns]:
+        for lane in [lane for lane in self._aside.pop(purse, ()) if purse in lane.aside.returns]:
             again, lane.fresh, more = lane.aside.back(lane.fresh)
             lane.front.extend(again)
             lane.undrawn += more

@@ -22,6 +22,7 @@ from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Ticket, Verdict, WaitUntil
 from batchrun.simulator.quotas import Caps, Meter
 from tests.laboratory import MODEL, Events, again, answer, ended, lane, launched, parks, throttled
+from tests.steps import lines_run
 
 TPM = Quota(tpm=60_000)
 """A thousand tokens a second."""
@@ -817,6 +818,15 @@ def test_a_budget_that_is_spent_parks_its_lane_until_its_day_has_begun_anew():
     scheduler.renew(purse)
     assert len(afforded(scheduler, 2.0, tomorrow)[0]) == 2
     assert scheduler.parked() == ()
+
+
+def test_the_new_day_of_one_of_many_budgets_looks_at_no_lane_of_the_others():
+    def lines(lanes):
+        purses = [Purse(Cap(f"workspaces.w{number}.budget", Decimal(40), TOKENS, DAILY)) for number in range(lanes)]
+        scheduler = Scheduler([but(lane(f"w{number}"), purses=(purse,)) for number, purse in enumerate(purses)], RetryPolicy())
+        return lines_run(lambda: scheduler.renew(purses[0]))
+
+    assert lines(200) == lines(20)
 
 
 def test_a_run_that_waits_waits_for_a_new_day_of_a_workspace_that_is_closed_meanwhile():
