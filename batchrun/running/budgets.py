@@ -102,7 +102,9 @@ def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:
     if parked.failure.code != "budget_spent":
         return parked
     # A model's name may have spaces in it: where its workspace's ends cannot be told of the two together.
-    totals = next((each for lane, each in statement.lanes.items() if " ".join(lane) == parked.name), None)
+    words = parked.name.split(" ")
+    lanes = ((" ".join(words[:place]), " ".join(words[place:])) for place in range(1, len(words)))
+    totals = next((statement.lanes[lane] for lane in lanes if lane in statement.lanes), None)
     if totals is None or not totals.billed_calls or not (done := totals.answered + totals.rejected + totals.exhausted):
         return parked
     share = Decimal(parked.rows) / done

@@ -23,6 +23,7 @@ from batchrun.edge import run_directory
 from batchrun.edge.ledger import Files, Ledger
 from batchrun.running.budgets import each_purse, most_tokens, purses_of, take_up, tell_budgets, tell_spent, with_what_is_left
 from batchrun.running.money import pricer, prices_of
+from tests.steps import lines_run
 from tests.virtual_time import run_virtually
 
 FLASH, OWN = "qwen-flash", "own-model"
@@ -412,3 +413,15 @@ def test_a_budget_prices_a_call_by_when_it_began_as_the_ledger_does_whenever_it_
     ((day, counted),) = again.pages.items()
     assert (day, counted.spent) == (page.span.name, page.spent + at_most)
     assert day == {"run": "", "day": "2026-12-01", "month": "2026-12"}[per] if begins >= MIDNIGHT else day in {"", "2026-11-30", "2026-11"}
+
+
+def test_what_is_left_of_one_of_many_lanes_is_told_without_a_look_at_the_others():
+    def lines(lanes: int) -> int:
+        statement = Statement("run", "job")
+        for number in range(lanes):
+            statement.lane("legal", f"m-{number}").add_usage(Usage(300, 100))
+            statement.lane("legal", f"m-{number}").answered = 1
+        last = replace(parked("budget_spent", 10), name=f"legal m-{lanes - 1}")
+        return lines_run(lambda: with_what_is_left(last, statement))
+
+    assert lines(500) == lines(50)
