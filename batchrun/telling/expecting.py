@@ -29,8 +29,8 @@ from batchrun.running.budgets import most_tokens
 from batchrun.running.opening import Opening
 from batchrun.running.planning import Learnt, lane_of, read_learnt
 from batchrun.running.terms import Terms, terms_of
-from batchrun.telling.costing import thinned
 from batchrun.telling.failing import Failing
+from batchrun.telling.known import NOTHING_KNOWN, Answer, Known, means_of
 from batchrun.telling.lengths import Lengths, lengths_of
 from batchrun.telling.obstacles import without_files
 from batchrun.telling.sampling import Most, Sample, asked_of, measured, most_of, sampled, some_of
@@ -44,14 +44,6 @@ _LEAST_ANSWERS = 10
 """Fewer say nothing."""
 _MOST_READ_AGAIN, _MOST_OF_ALL = 400, 4_000
 """Answers whose rows are looked at again: of a lane, and of all lanes together, as far as each may have the least."""
-
-
-class _Answer(NamedTuple):
-    """An answer in the ledger: what it took and cost, and which row's it is."""
-
-    seconds: float
-    ordinal: int
-    usage: Usage
 
 
 class Again(NamedTuple):
@@ -102,17 +94,18 @@ class ExpectedLane:
 class Seen:
     """What earlier openings left."""
 
-    answers: dict[LaneKey, list[_Answer]] = field(default_factory=dict)
+    answers: dict[LaneKey, list[Answer]] = field(default_factory=dict)
     totals: dict[LaneKey, Totals] = field(default_factory=dict)
     failing: Failing = field(default_factory=Failing)
     learnt: Learnt = field(default_factory=Learnt)
+    of_models: dict[str, Known] = field(default_factory=dict)
+    """Those of all lanes of each model that has enough of them."""
 
-    def of(self, lane: LaneKey) -> tuple[Sequence[_Answer], str]:
+    def of(self, lane: LaneKey) -> Known:
         """The latest answers of the lane, or of all lanes of its model; none where they are too few."""
         if len(own := self.answers.get(lane, [])) >= _LEAST_ANSWERS:
-            return own, "its own answers so far"
-        others = [answer for (_, model), answers in self.answers.items() if model == lane[1] for answer in answers]
-        return (others, "the answers of the same model in other workspaces") if len(others) >= _LEAST_ANSWERS else ((), "")
+            return Known(own, "its own answers so far")
+        return self.of_models.get(lane[1], NOTHING_KNOWN)
 
 
 def seen_so_far(directory: Path, workspaces: Mapping[str, Workspace], opening: Opening) -> Seen:
@@ -129,10 +122,19 @@ def seen_so_far(directory: Path, workspaces: Mapping[str, Workspace], opening: O
             lane, answer = _answer(line, opening)
             if answer is not None:
                 found.answers.setdefault(lane, []).append(answer)
+    found.of_models = _by_model(found.answers)
     return found
 
 
-def _answer(line: bytes, opening: Opening) -> tuple[LaneKey, _Answer | None]:
+def _by_model(answers: Mapping[LaneKey, Sequence[Answer]]) -> dict[str, Known]:
+    found: dict[str, list[Answer]] = {}
+    for (_, model), each in answers.items():
+        found.setdefault(model, []).extend(each)
+    told = "the answers of the same model in other workspaces"
+    return {model: Known(each, told) for model, each in found.items() if len(each) >= _LEAST_ANSWERS}
+
+
+def _answer(line: bytes, opening: Opening) -> tuple[LaneKey, Answer | None]:
     """Read what an entry tells of its call; nothing of one that tells nothing, or whose row is gone."""
     index = opening.source.index
     try:
@@ -142,7 +144,7 @@ def _answer(line: bytes, opening: Opening) -> tuple[LaneKey, _Answer | None]:
         usage, lane = read_usage(own["usage"]), (own["workspace"], own["model"])
         if ordinal is None or usage is None:
             return lane, None
-        return lane, _Answer(own["latency_ms"] / 1000, ordinal, usage)
+        return lane, Answer(own["latency_ms"] / 1000, ordinal, usage)
     except (ValueError, KeyError, TypeError):
         return ("", ""), None
 
@@ -152,19 +154,19 @@ def expected_lane(
 ) -> ExpectedLane:
     """What the rows of one of so many *lanes* are taken to cost and to last; rows that are *unfit* are left out."""
     key = (workspace.name, model)
-    answers, told = seen.of(key)
+    known = seen.of(key)
     estimate = seen.learnt.estimate(key)
     rows = array("I", (row for row in opening.plan.rows(key) if row not in unfit))
     read = some_of(opening.source, rows, lanes=lanes)
-    if answers:
-        latencies: Sequence[float] = sorted(each.seconds for each in answers)
+    if known.answers:
+        latencies, told, calls = known.latencies, known.told, known.calls
         most = max(_LEAST_ANSWERS, min(_MOST_READ_AGAIN, _MOST_OF_ALL // lanes))
-        known = [(answer, row, asked_of(row, estimate)) for answer, row in _with_rows(answers[-most:], opening)]
-        times = sum(each.usage.input_tokens for each, *_ in known) / max(1.0, sum(asked for *_, asked in known)) if known else 1.0
+        looked = [(answer, row, asked_of(row, estimate)) for answer, row in _with_rows(known.answers[-most:], opening)]
+        times = sum(each.usage.input_tokens for each, *_ in looked) / max(1.0, sum(asked for *_, asked in looked)) if looked else 1.0
         limit = most_tokens(job, workspace.name, model)
-        output = _means(answers)[1] * _kept((answer.usage.output_tokens, terms_of(row.model, row.body, limit)) for answer, row, _ in known)
+        output = known.means[1] * _kept((answer.usage.output_tokens, terms_of(row.model, row.body, limit)) for answer, row, _ in looked)
         lengths = (lengths_of(measured(opening.source, read, estimate)) or Lengths(0.0, estimate.tokens_a_byte)).times(times)
-        costs, calls = _costs([(each.usage, times * asked + output) for each, _, asked in known]), thinned([each.usage for each in answers])
+        costs = _costs([(each.usage, times * asked + output) for each, _, asked in looked])
     else:
         sample = sampled(job, workspace, model, opening.source, read, estimate)
         lengths, output, costs, calls = sample.lengths, sample.output, (1.0,), sample.calls
@@ -176,7 +178,7 @@ def expected_lane(
         tokens=lambda ordinal: lengths.of(line_bytes(ordinal)) + output,
     )
     totals = seen.totals.get(key, Totals())
-    each = Expected(latencies, costs, failing=seen.failing.seconds(key), reask_costs=_reask_costs(totals, answers))
+    each = Expected(latencies, costs, failing=seen.failing.seconds(key), reask_costs=_reask_costs(totals, known))
     outside = totals.calls - seen.failing.in_outages[key]
     expected = _with_shares(each, replace(totals, calls=outside, retries=seen.failing.count[key]), plan)
     obstacles = (*without_files(job, key, len(rows), opening.source, read),)
@@ -186,29 +188,23 @@ def expected_lane(
     return lane
 
 
-def _again(totals: Totals, answers: Sequence[_Answer]) -> Again:
+def _again(totals: Totals, answers: Sequence[Answer]) -> Again:
     """What calls were billed and made again, as answers are that did not fit, by *totals* of a log; *answers* are some of its own."""
     last = totals.calls - totals.retries - totals.throttles - totals.reasks
     if min(len(answers), last) < _LEAST_ANSWERS:
         return NO_MORE
-    asked, answered = (last * each for each in _means(answers))
+    asked, answered = (last * each for each in means_of(answers))
     return Again(1.0 + totals.input_tokens / max(1.0, asked), 1.0 + totals.output_tokens / max(1.0, answered))
 
 
-def _reask_costs(totals: Totals, answers: Sequence[_Answer]) -> float:
-    """Tokens of a call whose answer did not fit, in terms of those of the *answers*."""
-    if not (totals.reasks and answers):
+def _reask_costs(totals: Totals, known: Known) -> float:
+    """Tokens of a call whose answer did not fit, in terms of those of the answers."""
+    if not (totals.reasks and known.answers):
         return 1.0
-    return (totals.reask_input_tokens + totals.reask_output_tokens) / totals.reasks / max(1.0, math.fsum(_means(answers)))
+    return (totals.reask_input_tokens + totals.reask_output_tokens) / totals.reasks / max(1.0, math.fsum(known.means))
 
 
-def _means(answers: Sequence[_Answer]) -> tuple[float, float]:
-    """Tokens of input and of output, of one of them."""
-    count = max(1, len(answers))
-    return sum(each.usage.input_tokens for each in answers) / count, sum(each.usage.output_tokens for each in answers) / count
-
-
-def _with_rows(answers: Sequence[_Answer], opening: Opening) -> Iterator[tuple[_Answer, Row]]:
+def _with_rows(answers: Sequence[Answer], opening: Opening) -> Iterator[tuple[Answer, Row]]:
     """*answers* with their rows, as the job asks them now; without those whose rows are not what they were."""
     read = ((each, opening.source.read(each.ordinal)) for each in answers)
     return ((each, row) for each, row in read if isinstance(row, Row))

@@ -81,6 +81,21 @@ def test_what_is_assumed_of_many_workspaces_alike_is_worked_out_once():
     assert thirty < 2 * one
 
 
+def test_what_answers_of_other_workspaces_tell_is_worked_out_once_for_all_that_have_too_few():
+    """Of three thousand workspaces with five answers each that was most of what a plan took."""
+
+    def steps(workspaces):
+        names = [f"team-{number}" for number in range(workspaces)]
+        tables = {"job": {"input": "in.jsonl", "output": f"run-{workspaces}"}, "workspaces": {name: {} for name in names}}
+        write([row for name in names for row in rows_of(1, name)])
+        run_blocking(job_of(**tables), Wishes(dotenv=None, page=None))
+        write([row for name in names for row in rows_of(2, name)])
+        assert any("the same model in other workspaces" in each for each in planned(job_of(**tables)).assumed)
+        return lines_run(lambda: planned(job_of(**tables)), "telling/known.py") / workspaces
+
+    assert steps(60) < 1.5 * steps(15)
+
+
 def test_a_plan_makes_no_run_directory():
     write(rows_of(5))
     told = planned(job_of(workspaces={"legal": {}}))
