@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ import anyio
 from pydantic import SecretStr
 
 from batchrun.core.classes import value
+from batchrun.core.counted import shortened
 from batchrun.core.diagnosis import (
     Examined,
     Finding,
@@ -45,6 +46,8 @@ _MOST_PAGES = 20
 _PROBE = "Hi"
 
 _Told = TypeVar("_Told")
+_Sharing = Mapping[SecretStr, Sequence[str]]
+"""The workspaces that have each key."""
 
 
 @value
@@ -72,11 +75,12 @@ async def examine(job: Job, *, probe: bool, dotenv: Path | None = Path(".env")) 
     gate = anyio.CapacityLimiter(_AT_ONCE)
     async with simulated(job, workspaces) as simulator, transport_of(job, 2 * _AT_ONCE) as transport:
         keys = {**keys, **simulator.keys}
+        sharing = _sharing(keys)
 
         async def one(workspace: Workspace) -> None:
             endpoint = simulator.endpoint if workspace.endpoint.simulated and simulator.endpoint else workspace.endpoint
             async with gate:
-                found[workspace.name] = await _examined(job, workspace, endpoint, keys, transport, probe=probe)
+                found[workspace.name] = await _examined(job, workspace, endpoint, keys[workspace.name], sharing, transport, probe=probe)
 
         async with anyio.create_task_group() as tasks:
             for workspace in workspaces.values():
@@ -94,13 +98,14 @@ def _with_hidden_key(found: Examined, variable: str | None, dotenv: Path | None)
     return replace(found, findings=(note, *found.findings))
 
 
-async def _examined(job: Job, workspace: Workspace, endpoint: Endpoint, keys: Keys, transport: Transport, *, probe: bool) -> Examined:
-    key = keys[workspace.name]
+async def _examined(
+    job: Job, workspace: Workspace, endpoint: Endpoint, key: SecretStr | Missing, sharing: _Sharing, transport: Transport, *, probe: bool
+) -> Examined:
     if isinstance(key, Missing):
         wrong = Finding("key", State.WRONG, f"{key.variable} {key.why}", "set it to the API key of this workspace")
         return Examined(workspace.name, workspace.endpoint.name, (wrong,))
     patient = _Patient(workspace, endpoint, key, _models(job, workspace))
-    findings = [*_key_findings(workspace, key, keys)]
+    findings = [*_key_findings(workspace, key, sharing)]
     listed = await _listed(transport, patient, endpoint.bases["openai"])
     if isinstance(listed, Failure):
         findings += of_refused_list(listed, endpoint.bases["openai"])
@@ -126,12 +131,19 @@ def _models(job: Job, workspace: Workspace) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*([workspace.model] if workspace.model else []), *named]))
 
 
-def _key_findings(workspace: Workspace, key: SecretStr, keys: Keys) -> Iterable[Finding]:
+def _sharing(keys: Keys) -> _Sharing:
+    found: dict[SecretStr, list[str]] = {}
+    for name, key in keys.items():
+        if isinstance(key, SecretStr):
+            found.setdefault(key, []).append(name)
+    return found
+
+
+def _key_findings(workspace: Workspace, key: SecretStr, sharing: _Sharing) -> Iterable[Finding]:
     text = key.get_secret_value()
-    sharing = [name for name, other in keys.items() if name != workspace.name and isinstance(other, SecretStr) and other == key]
-    if sharing:
+    if others := [name for name in sharing[key] if name != workspace.name]:
         advice = "give each workspace its own key: the key decides whose bill a call is on"
-        yield Finding("key", State.WRONG, f"the same key as {', '.join(sharing)}", advice)
+        yield Finding("key", State.WRONG, f"the same key as {shortened(others)}", advice)
     if not text.startswith("sk-") and workspace.endpoint.name not in workspace.endpoint.bases.values():
         yield Finding("key", State.NOTE, "does not begin with sk-, as the provider's keys do", "see that it is the key, and not its name")
     if text.startswith("sk-sp-"):

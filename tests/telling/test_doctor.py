@@ -87,6 +87,13 @@ def test_one_key_for_two_workspaces_is_wrong_for_both(monkeypatch):
     assert [found[name].findings[0].said for name in workspaces] == ["the same key as hr", "the same key as legal"]
 
 
+def test_one_key_for_hundreds_of_workspaces_names_the_first_of_them_to_each(monkeypatch):
+    monkeypatch.setenv("ONE_KEY", "sk-fake-one")
+    names = [f"w{number}" for number in range(40)]
+    found = examined({"workspaces": {name: {"endpoint": NOWHERE, "api_key_env": "ONE_KEY"} for name in names}})
+    assert found["w0"].findings[0].said == f"the same key as {', '.join(names[1:21])}, …"
+
+
 def test_native_only_stream_only_and_tuned_models_are_probed_the_way_they_answer():
     workspace = {"models": ["qwen-audio-turbo", "qwq-plus", "qwen3.5-plus"], "deployments": ["tone-v3"], "model": "qwq-plus"}
     tables = {"workspaces": {"legal": workspace}, "simulator": {"workspaces": {"legal": {"deployments": ["tone-v3"]}}}}
