@@ -10,6 +10,7 @@ from time import time
 import anyio
 
 from batchrun.core.classes import slotted
+from batchrun.core.counted import shortened
 from batchrun.core.jobs.deadline import NO_PAUSE, Closures, Deadline, Outlook, Part
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.jobs.job import Workspace
@@ -85,9 +86,9 @@ class Windows:
         for name in sorted(busy & set(closing)):
             until.setdefault(self._until(name, now), []).append(name)
         for told, names in until.items():
-            self.note(f"{', '.join(names)}: {told}")
+            self.note(f"{shortened(names)}: {told}")
         if opened := sorted(busy & set(opening)):
-            self.note(f"{', '.join(opened)}: open")
+            self.note(f"{shortened(opened)}: open")
 
 
 def windows_of(workspaces: Mapping[str, Workspace], scheduler: Scheduler, note: Callable[[str], None]) -> Windows:

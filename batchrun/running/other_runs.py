@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from batchrun.core.counted import shortened
 from batchrun.core.errors import LedgerError, RunDamagedError
 from batchrun.core.money.books import Books, Part
 from batchrun.core.money.budget import LaneKey, Purse
@@ -89,7 +90,7 @@ class OtherRuns:
         try:
             return self._read_ledger(directory, named)
         except (RunDamagedError, LedgerError) as error:
-            caps = ", ".join(str(purse.cap) for purse in self._purses)
+            caps = shortened([str(purse.cap) for purse in self._purses])
             raise type(error)(
                 f"{directory}: what this run, which stands beside yours, has spent of {caps} cannot be counted, and no more may be spent "
                 f"than is left: {then}. {error}. Or move {directory.name} into another folder: what it spent counts no more then"

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from batchrun.core.counted import counted
+from batchrun.core.counted import counted, shortened
 from batchrun.core.jobs.hours import Hours
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.model import Money
@@ -204,7 +204,7 @@ def _by_the_clock(job: Job, workspaces: Mapping[str, Workspace], told: Sequence[
         yield f"the deadline {job.deadline.told(deadline)} {late}: as forecast, the run takes {until}"
     waiting = [name for name, at in ends.items() if (hours := workspaces[name].window) is not None and _closes(hours, begins, at)]
     if waiting:
-        yield f"{', '.join(waiting)}: closed for a while: without --wait, the run ends when only closed workspaces have rows left"
+        yield f"{shortened(waiting)}: closed for a while: without --wait, the run ends when only closed workspaces have rows left"
 
 
 def _closes(hours: Hours, begins: float, ends: float) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import quote
 from zoneinfo import ZoneInfo
 
+from batchrun.core.counted import shortened
 from batchrun.core.errors import JobError, RunDamagedError
 from batchrun.core.money.bill import Bill
 from batchrun.core.money.daybook import Daybook
@@ -54,7 +55,7 @@ def reconciled(
         book.end_run(is_still=holder is None and run_directory.holder(directory) is None)
     unknown = {name for names in ids.values() for name in names} - workspaces - book.workspaces
     if unknown:
-        raise JobError(f"--id: the runs have no workspace {', '.join(sorted(unknown))}; they have {', '.join(sorted(workspaces))}")
+        raise JobError(f"--id: the runs have no workspace {shortened(sorted(unknown))}; they have {shortened(sorted(workspaces))}")
     named = {workspace_id: as_one.get(names[0], names[0]) for workspace_id, names in ids.items()}
     known = {as_one.get(name, name) for name in workspaces}
     return reconcile(book, bill, named, known, timezone=zone.key, others_allowed=others_allowed, money_decides=money_decides)

@@ -256,6 +256,14 @@ def test_a_run_started_outside_all_windows_ends_at_once_without_a_call_and_says_
     assert night.notes == [(0, "legal, sales: closed until 22:00 (Asia/Shanghai)")]
 
 
+def test_of_hundreds_of_workspaces_that_close_and_open_together_the_first_are_named():
+    names = [f"w{number:02}" for number in range(30)]
+    night = Night(*map(lane, names), hours=dict.fromkeys(names, "22:00-08:00 UTC"), start="2026-11-23T21:00", wait=True)
+    night.run()
+    first = ", ".join(names[:20])
+    assert [text for _, text in night.notes] == [f"{first}, …: closed until 22:00 (UTC)", f"{first}, …: open"]
+
+
 def test_a_run_started_outside_its_window_waits_where_it_is_told_to_and_goes_on_by_itself_at_the_opening():
     night = Night(lane(rows=10, slots=2), hours={"legal": "22:00-08:00 UTC"}, start="2026-11-23T12:00", wait=True)
     assert night.run() == Drained(())
