@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrun.core.columns import printable
 from batchrun.core.counted import counted
-from batchrun.core.ledger.doubt import Doubtful
+from batchrun.core.ledger.doubts import Doubtful
 from batchrun.report.drawn import fitted
 
 Calls = Sequence[tuple[Doubtful, str]]

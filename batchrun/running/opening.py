@@ -252,8 +252,9 @@ def _past(
     past.untold, past.machine_was_lost = past.calls.lost_at_last()
     for started, why, _ in past.calls.in_doubt():
         past.lost += why == Calls.MISSING and plan.is_left(started.workspace, started.row_id)
-        rows[started.workspace, started.row_id] = None
-    held = plan.hold(rows) if hold_in_doubt else 0
+        if hold_in_doubt:
+            rows[started.workspace, started.row_id] = None
+    held = plan.hold(rows)
     return past, plan, held
 
 

@@ -15,7 +15,8 @@ from batchrun.core.errors import RunDamagedError
 from batchrun.core.ledger.apart import Doubtful as DoubtfulEntries
 from batchrun.core.ledger.apart import Joins
 from batchrun.core.ledger.attempts import Line, Started
-from batchrun.core.ledger.doubt import Calls, Doubtful
+from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.doubts import Doubtful
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.given import Given, parts
 from batchrun.core.ledger.marking import NOTHING, Mark

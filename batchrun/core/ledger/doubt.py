@@ -25,9 +25,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from itertools import chain
 
 from batchrun.core.ledger.attempts import Closed, Ended, Line, Opened, Promised, ReadIn, Started
+from batchrun.core.ledger.doubts import Doubtful, Doubts
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.glancing import Blocks, Glancing, UnderWay
 from batchrun.core.ledger.lost_lines import Opening
@@ -37,14 +38,6 @@ from batchrun.core.ledger.usual import Began, UsualAnswer
 from batchrun.core.rows.names import row_crc
 
 _FINAL = frozenset({"rejected", "exhausted"})
-
-
-class Doubtful(NamedTuple):
-    """A call that may have been billed, and why that is not known."""
-
-    started: Started
-    why: str
-    ended: Ended | None = None
 
 
 Call = tuple[Started, Ended | None]
@@ -71,7 +64,7 @@ class Calls:
         self._suspects: dict[tuple[str, str], int] | None = None
         """Calls by workspace and id of their row: those that are under way or in doubt, as far as attempts.log alone can tell. None until
         somebody asks: whoever only reads a log need not count them."""
-        self._doubts: list[Doubtful] = []
+        self._doubts = Doubts()
         self._numbered = Numbered()
         self._present = Opening()
         """The one that lines tell of now."""
@@ -173,8 +166,8 @@ class Calls:
     def suspects(self) -> Collection[tuple[str, str]]:
         """Workspace and id of each row for which a call in doubt was made, as far as attempts.log alone can tell; stays true to it."""
         if self._suspects is None:
-            calls = [*(started for started, _, _ in self._open.values()), *self._told.values()]
-            calls += [doubtful.started for doubtful in self._doubts if doubtful.why != self.UNTOLD]
+            doubts = (doubtful.started for doubtful in self._doubts if doubtful.why != self.UNTOLD)
+            calls = chain((started for started, _, _ in self._open.values()), self._told.values(), doubts)
             self._suspects = Counter((started.workspace, started.row_id) for started in calls)
         return self._suspects
 
@@ -232,7 +225,7 @@ class Calls:
             self._present.count(workspace, model, most)
         # A lost machine can lose the line that numbers an opening, and the next one names its attempts the same.
         if name in self._open:
-            self._doubts.append(Doubtful(self._open[name][0], self.KILLED))
+            self._doubts.add(self._open[name][0], self.KILLED)
             self._abandoned.discard(name)
         if (suspects := self._suspects) is not None:
             row = workspace, row_id
@@ -244,7 +237,7 @@ class Calls:
 
     def _ended(self, ended: Ended, started: Started, attempts: Attempts | None, number: int) -> None:
         if ended.in_doubt:
-            self._doubts.append(Doubtful(started, ended.code or "its answer told no usage", ended))
+            self._doubts.add(started, ended.code or "its answer told no usage", ended)
             return
         if self._suspects is not None:
             row = started.workspace, started.row_id
@@ -273,7 +266,8 @@ class Calls:
 
     def _lose_end(self, boot: str | None) -> None:
         if self._present.lost_its_end(boot):
-            self._doubts += (Doubtful(started, self.UNTOLD) for started in self._present.untold())
+            for started in self._present.untold():
+                self._doubts.add(started, self.UNTOLD)
 
     def _told_of(self, entry: Entry, attempts: Attempts | None, number: int) -> None:
         if self._open and entry.usage is not None and (found := self._open.get(entry.attempt or "")) is not None:

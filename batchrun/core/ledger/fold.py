@@ -4,8 +4,8 @@ The fold reads attempts.log first (every call, and which of them have no end), t
 (what became of rows, and their tokens); `doubt.py` holds the two against each other. What remains is: statement ≤ bill ≤ statement + doubt.
 
 Memory does not grow with rows, but for three things: a call that has begun is held until its end comes (what was in flight at once, and
-what each kill left), then in a byte; and a row that was rejected or exhausted is remembered by its digest, 18 to 36 bytes each, for a
-later entry undoes it.
+what each kill left), then in a byte; one in doubt is kept as a line (`doubts.py`); and a row that was rejected or exhausted is remembered
+by its digest, 18 to 36 bytes each, for a later entry undoes it.
 """
 
 from __future__ import annotations

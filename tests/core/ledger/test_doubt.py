@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import pytest
 
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, Promise, Promised, ReadIn, Started
 from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.doubts import Doubtful, Doubts
 from batchrun.core.ledger.entry import Entry
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.model import Usage
@@ -219,3 +221,45 @@ def test_a_log_with_gaps_in_its_numbers_is_remembered_in_little_more_than_a_byte
     for number in numbers[:: len(numbers) // 7]:
         assert calls.wrong(entry(number, str(number))) is None
         assert calls.wrong(entry(number, "another")) is not None
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        Doubtful(start(1, "zeile\n1 \u2028 \U0001f600"), Calls.KILLED),
+        Doubtful(
+            start(2)._replace(at=1.8e9 + 1 / 3), "total_timeout", end(2, "again", in_doubt=True, status=504)._replace(code="total_timeout")
+        ),
+        Doubtful(start(3), "why", end(3, in_doubt=True)._replace(at=0.1, metadata={"a": [None, 1.5, "é"]}, has_metadata=True)),
+    ],
+)
+def test_a_call_in_doubt_is_given_back_as_it_was_however_often_it_is_asked_for_and_after_a_checkpoint(doubtful):
+    doubts = Doubts()
+    doubts.add(*doubtful)
+    doubts.add(*doubtful)
+    assert [*doubts] == [*doubts] == [*pickle.loads(pickle.dumps(doubts))] == [doubtful, doubtful]
+
+
+def test_an_end_that_somebody_has_nested_too_deeply_to_be_written_leaves_its_call_in_doubt_all_the_same():
+    deep: object = None
+    for _ in range(500):
+        deep = [deep]
+    assert told([start(1), end(1, in_doubt=True)._replace(metadata=deep, has_metadata=True), start(2)]) == ["1-1", "1-2"]
+
+
+def test_an_answer_that_tells_no_usage_takes_little_more_memory_than_its_lines():
+    """Where no answer does, each row's is in doubt: a million of them had taken a gigabyte, and its checkpoint two."""
+
+    def lines():
+        for number in range(5_000):
+            yield start(number, f"row-{number}")._replace(at=1.8e9 + number / 7)
+            yield end(number, in_doubt=True)._replace(at=1.8e9 + number / 3)
+
+    calls = Calls()
+    tracemalloc.start()
+    for _ in calls.take(lines()):
+        pass
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(1 for _ in calls.in_doubt()) == 5_000
+    assert taken / 5_000 < 350
