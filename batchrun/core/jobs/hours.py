@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic_core import PydanticCustomError
@@ -106,8 +107,13 @@ def read_zone(name: str) -> str:
             return ZoneInfo(name).key
     except (LookupError, ValueError, OSError):  # OSError: a folder of zones, or a name that no disk takes.
         pass
-    meant = None if _NO_PLACE.match(name) else nearest(name, available_timezones())
+    meant = _meant(name)
     raise wrong(shown(name), A_ZONE if meant is None else f"did you mean '{meant}'? It must be {A_ZONE}")
+
+
+@lru_cache(maxsize=16)  # A job says the same in each of its workspaces.
+def _meant(name: str) -> str | None:
+    return None if _NO_PLACE.match(name) else nearest(name, available_timezones())
 
 
 def read_clock(text: str) -> int | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 _Keys = tuple[str | int, ...]
 _MOST_LINES = 20_000
 """A longer file is told without lines: a mistake in a generated job is found by its key."""
 _MOST_OF_A_STATEMENT = 300
+_NOWHERE = (False, -_MOST_LINES)
 
 
 def lines_of(text: str, places: Iterable[Sequence[str | int]]) -> list[int | None]:
@@ -22,18 +23,17 @@ def lines_of(text: str, places: Iterable[Sequence[str | int]]) -> list[int | Non
 
     What holds it may be named only as a part of others' names, as a is in [a.b]: it begins where the first of them does.
     """
-    statements = [*_statements(text)]
-    return [_line_of(statements, tuple(place)) for place in places]
+    begins: dict[_Keys, tuple[bool, int]] = {}
+    """By the first keys of statements: whether one has no more than these, and, less than nothing, the line of that one or of the first."""
+    for line, keys in _statements(text):
+        for some in (keys[:count] for count in range(1, len(keys) + 1)):
+            begins[some] = max(begins.get(some, _NOWHERE), (some == keys, -line))
+    return [_line_of(begins, tuple(place)) for place in places]
 
 
-def _line_of(statements: Sequence[tuple[int, _Keys]], place: _Keys) -> int | None:
-    found = [(shared, shared == len(keys), -line) for line, keys in statements if (shared := _shared(keys, place))]
-    return -max(found)[2] if found else None
-
-
-def _shared(keys: _Keys, place: _Keys) -> int:
-    """How many of the keys that lead to *place* a statement names."""
-    return next((at for at, pair in enumerate(zip(keys, place, strict=False)) if pair[0] != pair[1]), min(len(keys), len(place)))
+def _line_of(begins: Mapping[_Keys, tuple[bool, int]], place: _Keys) -> int | None:
+    named = (begins[some] for some in (place[:count] for count in range(len(place), 0, -1)) if some in begins)
+    return next((-line for _, line in named), None)
 
 
 def _statements(text: str) -> Iterator[tuple[int, _Keys]]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from batchrun.core.jobs.hours import DAYS, Hours, read_hours, read_zone
+from tests.steps import lines_run
 
 NIGHT = read_hours("22:00-08:00 Asia/Shanghai")
 CLOCK_CHANGES = {
@@ -234,6 +235,16 @@ def test_no_zone_is_proposed_for_initials_or_an_offset_which_would_have_the_hour
     with pytest.raises(PydanticCustomError) as caught:
         read_zone(name)
     assert caught.value.message() == 'a time zone, such as "Asia/Shanghai" or "UTC"'
+
+
+def test_what_a_mistyped_zone_means_is_looked_for_once_in_a_job_that_has_it_in_every_workspace():
+    def mistyped():
+        with pytest.raises(PydanticCustomError, match="did you mean 'Asia/Shanghai'"):
+            read_zone("Asia/Shanghaai")
+
+    first, second = (lines_run(mistyped, "difflib.py") for _ in range(2))
+    assert first > 1000
+    assert second == 0
 
 
 @given(st.text(max_size=40))
