@@ -9,6 +9,7 @@ import json
 import re
 import unicodedata
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from batchrun.core.rows.weight import brackets
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_ID_CHARACTERS = 512
 MAX_MODEL_CHARACTERS = 256
+_LONGEST_KNOWN = 100
+"""Letters: longer than any name that could be meant."""
 MAX_DEPTH = 128
 """orjson reads 1,024 levels and writes 254: a row between the two would be asked and paid for, and its entry could not be written."""
 _INTEGERS = range(-(1 << 63), 1 << 64)
@@ -272,6 +275,11 @@ def shown(name: str) -> str:
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
     """Find the known name that was probably meant: upper case and Unicode forms set apart, then a slip or two."""
+    return _near(name, frozenset(known)) if len(name) <= _LONGEST_KNOWN else None
+
+
+@lru_cache(maxsize=64)  # What a million lines name of which none is a row is a few names as a rule.
+def _near(name: str, known: frozenset[str]) -> str | None:
     # Only names of about this length, and not many: a million lines of nonsense must not take hours.
     alike = {_folded(each): each for each in sorted(known) if abs(len(each) - len(name)) <= 4}
     found = get_close_matches(_folded(name), sorted(alike)[:64], n=1) if alike else []
