@@ -6,7 +6,8 @@ import pytest
 
 from batchrun.core.columns import width
 from batchrun.core.ledger.attempts import Bound, Started
-from batchrun.core.ledger.doubt import Calls, Doubtful
+from batchrun.core.ledger.doubt import Calls
+from batchrun.core.ledger.doubts import Doubtful
 from batchrun.report.doubt import doubt_table
 
 WHYS = (Calls.KILLED, "connection_reset", "timeout")
