@@ -159,6 +159,7 @@ class Windows:
 
     def end_episode(self, now: float, lasted: float) -> None:
         """Refusals have *lasted* so many seconds."""
+        self.is_doubted = False
         is_long = lasted > _LASTS_LONG or self._was_short_empty
         may_be_long = is_long or (self.window == LONG and self.at_last.short < _LESS * self.at_first.short)
         if may_be_long and not (self.window == LONG and self._is_shown) and self._were_answers(now):

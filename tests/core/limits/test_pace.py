@@ -410,6 +410,21 @@ def test_a_minute_that_is_fuller_at_one_refusal_than_at_another_while_six_second
     assert pace.window == window
 
 
+def test_a_minute_that_goes_on_refusing_after_a_steep_climb_is_held_as_long_as_any():
+    pace, now = found(1.0, window=60.0), 0.0
+    while pace.rate(now) < 10.0:
+        pace.pay(now, 1.0)
+        pace.took(now, 1.0)
+        now = pace.free_at(now)
+    pace.ease(now, now, 1.0)
+    assert pace.climb.until == now + 20.0
+    pace.begin_episode(now + 1.0)
+    pace.refused_again(now + 9.0, now + 9.0, 1.0)
+    pace.find(now + 10.0, 8.0)
+    assert pace.window == 60.0
+    assert pace.climb.until >= now + 70.0
+
+
 @pytest.mark.parametrize(("after", "window"), [((60, 280), 6.0), ((60, 212), 60.0), ((80, 280), 60.0)])
 def test_so_it_is_of_tokens_that_a_minute_is_believed_to_count(after, window):
     pace = found_tokens(300.0, window=60.0)
