@@ -148,7 +148,7 @@ class Limiter:
             self._episode = None
 
     def blame_rate(self) -> None:
-        """Take note that refusals of attempts were shown to be their rate's doing, and no noise."""
+        """Take note that refusals of attempts were shown to be their rate's doing."""
         self.attempts.blame_rate()
 
     def took(self, now: float, launched_at: float, tokens: float) -> None:

@@ -8,7 +8,7 @@ nothing. Two things tell such noise from a quota that is full.
 *Where a rate is held*, a refusal breaks the hold, and the rate falls. If holds at lower and lower rates are broken again and again, and
 the share that is refused is small and stays, no lower rate mends it: the rate goes back to what it was before the first of them, and from
 then on twice that share is taken for chance, of all refusals, those too that come with others: a window that is full refuses several one
-after the other. A hold that passes with less of it halves the difference.
+after the other. A hold that passes with less of it halves the difference; what shows that the rate was at fault after all halves it.
 
 Of tokens each refusal is read. One that came alone though its row had room, by all that is known of the window, breaks no hold: five of
 these in a hold that passes, and half of its refusals, show how often it comes. Else a rate of tokens goes back as a rate of attempts does,

@@ -212,9 +212,9 @@ class Pace:
         self.climb.noise.beside += 1
 
     def blame_rate(self) -> None:
-        """Take note that refusals were shown to be the rate's doing: a known quota may be lower than it was named, and none are noise."""
+        """Take note that refusals were shown to be the rate's doing: a known quota may be lower than it was named, and noise less."""
         self.margin.quota_is_doubted = self.quota < inf
-        self.climb.noise.share = 0.0
+        self.climb.noise.share /= 2
 
     def _is_chance_yet(self, now: float) -> bool:
         if self.climb.noise.is_chance_yet():

@@ -15,7 +15,7 @@ tried again, for the share may be less by then, or more. Trials that agree are t
 with refusals of the quota. So is one that has become less since: where far fewer are refused than it has, no trial is waited for.
 
 Where it is none, or comes together as chance hardly has it, the *rate* is at fault: a known quota may be lower than it was named
-(`limits/margin.py`), and of one that was found no refusal is noise (`limits/noise.py`).
+(`limits/margin.py`), and of one that was found fewer refusals are noise (`limits/noise.py`).
 """
 
 from __future__ import annotations
