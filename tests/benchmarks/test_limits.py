@@ -51,6 +51,14 @@ def test_a_token_quota_of_six_seconds_that_is_to_be_found_and_counts_answers_is_
     assert what.refused <= 0.015
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_minutes_token_quota_that_is_to_be_found_is_used_though_few_rows_go_in_it(seed):
+    bar = unknown(tokens(100_000, 60), "100000 tpm, 60 s", 4.0)
+    what = measure(replace(bar, world=replace(bar.world, seed=seed)))
+    assert what.used >= 0.94
+    assert what.refused <= 0.015
+
+
 @pytest.mark.parametrize(
     ("period", "kind", "debit", "share", "used"),
     [

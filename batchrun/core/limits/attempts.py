@@ -48,7 +48,7 @@ _NO_LOWER = 0.4
 """Of a rate that was found over a minute: what one refusal makes of it at the least. Refusals in a row show more."""
 _OTHERWISE = 0.3
 """What a window that is not the full one holds more or less at two refusals, at the least."""
-_FAR, _GUESS_HOLDS = 1.2, 20.0
+FAR, _GUESS_HOLDS = 1.2, 20.0
 """Times what a minute held: a rate that a climb came to, of which that says little; and seconds that it is held for then."""
 _ALL_BUT = 0.1
 """Of an attempt: what a window may lack of it."""
@@ -179,7 +179,7 @@ class Attempts:
             exactly = windows.exactly(LONG, launched_at)
             held = windows.at_last.minute if exactly is None else exactly / LONG
             found = min(rate, max(held * UNDER, _NO_LOWER * rate))
-            windows.is_doubted = found * _FAR < rate
+            windows.is_doubted = found * FAR < rate
             return found
         few = windows.exactly(SHORT, launched_at)
         if few is not None and climb.held * SHORT / 2 <= few <= _FEW:

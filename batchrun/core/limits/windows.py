@@ -7,7 +7,7 @@ Theory of operation. Providers count over a few seconds or over a minute, and th
   answers come as at the first of them: so far falls no quota that quickly.
 - *What stays the same*. The window that is full holds the same at each refusal. If the minute held the same at two of them, and the six
   seconds did not, it is the minute, where all attempts cost one. If it is the minute that did not, while the six seconds were as full as
-  they get, it is these; that is asked of tokens too.
+  they get, it is these. Of tokens that is asked where a climb had come far beyond what the minute held.
 - *What it takes then.* A minute that a climb has filled in its last seconds takes next to nothing for as long as they are in it. If it has
   taken clearly more when the hold ends, it is the six seconds.
 

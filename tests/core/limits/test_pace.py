@@ -425,14 +425,17 @@ def test_a_minute_that_goes_on_refusing_after_a_steep_climb_is_held_as_long_as_a
     assert pace.climb.until >= now + 70.0
 
 
-@pytest.mark.parametrize(("after", "window"), [((60, 280), 6.0), ((60, 212), 60.0), ((80, 280), 60.0)])
-def test_so_it_is_of_tokens_that_a_minute_is_believed_to_count(after, window):
+@pytest.mark.parametrize(
+    ("after", "climbed", "window"), [((60, 280), 90.0, 6.0), ((60, 280), 0.0, 60.0), ((60, 212), 90.0, 60.0), ((80, 280), 90.0, 60.0)]
+)
+def test_so_it_is_of_tokens_that_a_minute_is_believed_to_count_once_a_climb_has_come_far_beyond_what_it_held(after, climbed, window):
     pace = found_tokens(300.0, window=60.0)
     for at, (short, minute) in ((60.0, (60, 200)), (200.0, after)):
         for number in range(minute - short):
             pay_and_take(pace, at - 30.0 + number / 100)
         for number in range(short):
             pay_and_take(pace, at - 2.0 + number / 100)
+        pace.climb._climbed = climbed
         pace.ease(at, at, 0.0)
     assert pace.window == window
 
@@ -897,14 +900,11 @@ def test_refusals_that_come_with_others_are_as_much_of_what_noise_explains():
     assert [pace.is_chance(10.0) for _ in range(9)] == [True] * 7 + [False] * 2
 
 
-def test_noise_is_forgotten_once_refusals_are_shown_to_be_the_rates_doing():
+def test_noise_is_believed_half_as_much_once_refusals_are_shown_to_be_the_rates_doing():
     pace = found(10.0)
     pace.climb.noise.share = 0.08
-    for number in range(100):
-        pace.pay(number / 10, 1.0)
-    assert pace.is_chance(10.0)
     pace.blame_rate()
-    assert not pace.is_chance(10.0)
+    assert pace.noise == pytest.approx(0.04)
     assert not pace.margin.quota_is_doubted, "there is none"
 
 
