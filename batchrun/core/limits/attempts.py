@@ -6,8 +6,7 @@ Theory of operation. *A quota that is known* is kept to by an even rate, a margi
 fiftieth under that. Where hardly anything had gone when refusals came in a row, others had filled it: no rate is shown, and what goes grows
 as at first once they are over. When the climb after it is refused, the rate falls back, and by how much depends on the window:
 
-- *A minute*: what went in the last minute is the quota, and the rate is that again. Where a climb had come far beyond it, that is a guess,
-  and held for a few seconds: if it was the minute that was full, next to nothing of what goes then is taken.
+- *A minute*: what went in the last minute is the quota, and the rate is that again.
 - *Six seconds*: the rate that filled them is that of three seconds before, their middle; a twentieth less, since it was too much. Where
   the last minute agrees it corrects that guess: it is measured over more.
 - *Six seconds with room for a few attempts only*: they are counted one by one. The rate is a whole number of them, and stays as it was as
@@ -48,8 +47,6 @@ _NO_LOWER = 0.4
 """Of a rate that was found over a minute: what one refusal makes of it at the least. Refusals in a row show more."""
 _OTHERWISE = 0.3
 """What a window that is not the full one holds more or less at two refusals, at the least."""
-FAR, _GUESS_HOLDS = 1.2, 20.0
-"""Times what a minute held: a rate that a climb came to, of which that says little; and seconds that it is held for then."""
 _ALL_BUT = 0.1
 """Of an attempt: what a window may lack of it."""
 _FILLED = 0.5
@@ -178,9 +175,7 @@ class Attempts:
                 bucket.pay(now, climb.use.typical)
             exactly = windows.exactly(LONG, launched_at)
             held = windows.at_last.minute if exactly is None else exactly / LONG
-            found = min(rate, max(held * UNDER, _NO_LOWER * rate))
-            windows.is_doubted = found * FAR < rate
-            return found
+            return min(rate, max(held * UNDER, _NO_LOWER * rate))
         few = windows.exactly(SHORT, launched_at)
         if few is not None and climb.held * SHORT / 2 <= few <= _FEW:
             return self._of_few(now, few)
@@ -210,9 +205,7 @@ class Attempts:
         return self
 
     def begin_hold(self, now: float) -> float:  # noqa: ARG002 - whenever that is.
-        """As long as a few hundred attempts take; or not for long, where the rate is a guess."""
-        if self.climb.windows.is_doubted:
-            return _GUESS_HOLDS
+        """As long as a few hundred attempts take."""
         shorter = short_hold(self.climb)
         if self.climb.windows.window == LONG:
             return LONG if shorter < _HOLD_MOST else 2 * LONG

@@ -81,8 +81,6 @@ class Climb:
         self.noise.end_hold()
         passed = now - max(self._looked_at, self.until)
         if passed > _STEPS:
-            if not self._climbed:
-                self.windows.end_hold(now)
             rate = self._at(self._climbed)
             if self.use.keeps_up(now, rate):
                 self._climbed += min(passed, max(_LONGEST_STEP, self.use.typical / rate))

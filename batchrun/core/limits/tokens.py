@@ -25,7 +25,7 @@ from math import inf
 from typing import ClassVar, Self
 
 from batchrun.core.classes import slotted
-from batchrun.core.limits.attempts import FAR, Attempts, short_hold
+from batchrun.core.limits.attempts import Attempts, short_hold
 from batchrun.core.limits.buckets import Bucket
 from batchrun.core.limits.climb import Climb
 from batchrun.core.limits.counting import Counting
@@ -37,6 +37,8 @@ from batchrun.core.limits.rules import UNDER, Rule
 from batchrun.core.limits.use import OF_ATTEMPTS, OF_ROWS
 from batchrun.core.limits.windows import LONG, SHORT
 
+_FAR = 1.2
+"""Times what a minute held: a rate that a climb came to, of which that says little."""
 _HOLD_ROWS = 300
 """A hold lasts a minute where so many rows go in it, or else two."""
 
@@ -162,7 +164,7 @@ class FoundTokens:
         rate, window = climb.rate(now), climb.windows.window
         held = self.found.refused(now, launched_at, climb.held, rate, cost, climbing=now >= climb.until)
         climb.windows.note(now, launched_at, cost, first=False)
-        if window == LONG and held * FAR < rate and climb.windows.is_no_minute:
+        if window == LONG and held * _FAR < rate and climb.windows.is_no_minute:
             climb.windows.window = SHORT
         return self._counted_anew(now, held, window)
 

@@ -8,8 +8,6 @@ Theory of operation. Providers count over a few seconds or over a minute, and th
 - *What stays the same*. The window that is full holds the same at each refusal. If the minute held the same at two of them, and the six
   seconds did not, it is the minute, where all attempts cost one. If it is the minute that did not, while the six seconds were as full as
   they get, it is these. Of tokens that is asked where a climb had come far beyond what the minute held.
-- *What it takes then.* A minute that a climb has filled in its last seconds takes next to nothing for as long as they are in it. If it has
-  taken clearly more when the hold ends, it is the six seconds.
 
 Refusals that go on while both windows are empty are no window's, and say nothing of a rate: a provider that is shut for an hour has its old
 quota after it.
@@ -53,8 +51,6 @@ _STAYED, _GONE = 0.3, 0.5
 at the most: as little may be left in an aligned window that has room again."""
 _ROWS = 10
 """Usual rows that a quota of answers goes for at the least."""
-_A_FEW = 2.0
-"""Usual attempts more in a minute than it held when it was full, at the least, that show that it was not."""
 _LEFT = 0.05
 """Of what went in a minute: what has left it by the time that it has room, if it was full."""
 _MORE = 1.5
@@ -98,8 +94,6 @@ class Windows:
     """And at the most."""
     _since: float = inf
     """When the first refusal of all came."""
-    is_doubted: bool = False
-    """A minute was taken to be full when a climb had come far beyond what it held."""
     is_late: bool = False
     """A minute was full at the latest refusal of what had gone before it, and was answered in it."""
     _is_shown: bool = False
@@ -145,13 +139,6 @@ class Windows:
         last = self.at_last
         return last.minute * LONG > _MORE * last.short * SHORT and not differ(last.minute, before.minute, _AS_BEFORE)
 
-    def end_hold(self, now: float) -> None:
-        """If the minute that is doubted has taken clearly more since it was full than it held then, it was not: it is the short window."""
-        full = self.at_last.minute * LONG
-        if self.is_doubted and self.use.trail.sum(now, LONG) > (1 + _ALIKE) * full + _A_FEW * self.use.typical:
-            self.window = SHORT
-        self.is_doubted = False
-
     def take_back(self, cost: float) -> None:
         """What was under way at the first refusal was refused as well."""
         short, minute, answers = self.at_first
@@ -159,7 +146,6 @@ class Windows:
 
     def end_episode(self, now: float, lasted: float) -> None:
         """Refusals have *lasted* so many seconds."""
-        self.is_doubted = False
         is_long = lasted > _LASTS_LONG or self._was_short_empty
         may_be_long = is_long or (self.window == LONG and self.at_last.short < _LESS * self.at_first.short)
         if may_be_long and not (self.window == LONG and self._is_shown) and self._were_answers(now):

@@ -410,21 +410,6 @@ def test_a_minute_that_is_fuller_at_one_refusal_than_at_another_while_six_second
     assert pace.window == window
 
 
-def test_a_minute_that_goes_on_refusing_after_a_steep_climb_is_held_as_long_as_any():
-    pace, now = found(1.0, window=60.0), 0.0
-    while pace.rate(now) < 10.0:
-        pace.pay(now, 1.0)
-        pace.took(now, 1.0)
-        now = pace.free_at(now)
-    pace.ease(now, now, 1.0)
-    assert pace.climb.until == now + 20.0
-    pace.begin_episode(now + 1.0)
-    pace.refused_again(now + 9.0, now + 9.0, 1.0)
-    pace.find(now + 10.0, 8.0)
-    assert pace.window == 60.0
-    assert pace.climb.until >= now + 70.0
-
-
 @pytest.mark.parametrize(
     ("after", "climbed", "window"), [((60, 280), 90.0, 6.0), ((60, 280), 0.0, 60.0), ((60, 212), 90.0, 60.0), ((80, 280), 90.0, 60.0)]
 )
@@ -444,26 +429,6 @@ def pay_and_take(pace, at):
     pace.pay(at, 100.0)
     pace.room.settle(at, 100.0, 100.0)
     pace.took(at, 100.0)
-
-
-@pytest.mark.parametrize(("takes", "window"), [(True, 6.0), (False, 60.0)])
-def test_a_minute_that_takes_as_much_again_within_seconds_of_being_full_was_not_full(takes, window):
-    """After a climb that had come far beyond what the minute held, which is kept to for no more than twenty seconds."""
-    pace, now = found(1.0, window=60.0), 0.0
-    while pace.rate(now) < 10.0:
-        pace.pay(now, 1.0)
-        pace.took(now, 1.0)
-        now = pace.free_at(now)
-    pace.ease(now, now, 1.0)
-    until = pace.climb.until
-    assert pace.held < 5.0
-    assert until == now + 20.0
-    while (now := pace.free_at(now)) < until:
-        pace.pay(now, 1.0)
-        if not takes:
-            pace.uncount(now, 1.0)
-    pace.rate(until + 0.2)
-    assert pace.window == window
 
 
 def test_refusals_that_go_on_while_all_windows_are_empty_show_neither_a_rate_nor_a_window():
