@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from batchrun.core.scheduling.chance import Chance
+from batchrun.core.scheduling.chance import Chance, Shown
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Scheduler
 from batchrun.core.scheduling.trial import Trial
@@ -102,6 +102,18 @@ def test_it_is_no_chance_where_half_is_refused_otherwise(refuses):
     assert calls.look(every(7))
     assert calls.shown(refuses) == 0.0
     assert calls.until(calls.now + 50.0, every(7)) > 60
+
+
+def test_a_trial_that_shows_no_chance_blames_the_rate_whether_a_quota_is_known_or_not():
+    for is_known in (False, True):
+        calls, shown = Calls(), None
+        calls.chance.is_known = is_known
+        assert calls.look(every(7))
+        while calls.tries_half():
+            calls.now += 0.2
+            calls.turns += 1
+            shown = calls.chance.sent(calls.now, LANES[calls.turns % 2])
+        assert shown is Shown.RATE
 
 
 def test_what_was_tried_in_vain_is_tried_again_ever_later():
