@@ -135,6 +135,8 @@ def test_chance_that_is_over_explains_nothing_a_minute_later_and_no_half_is_trie
     assert not calls.look(never)
     assert calls.chance.share == 0.0
     assert calls.until(calls.now + 10.0, every(7)) == 100 // 7
+    calls.until(calls.now + 90.0, every(7))
+    assert calls.tries_half(), "what comes again is looked into as at first"
 
 
 def test_chance_that_has_become_less_explains_no_more_than_that_a_few_minutes_later():
