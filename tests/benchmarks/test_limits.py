@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from batchrun.core.limits.quota import NO_QUOTA, Quota
-from tests.benchmarks.bars import changed, known_both, known_requests, known_tokens, measure, others, requests, seen, tokens, unknown
+from tests.benchmarks.bars import bars, changed, known_both, known_requests, known_tokens, measure, others, requests, seen, tokens, unknown
 from tests.benchmarks.limits import told_of_seeds
 from tests.benchmarks.play import Play, World
 
@@ -38,6 +38,16 @@ UNKNOWN = [
 def test_a_quota_is_used_up_and_hardly_overrun(bar):
     what = measure(bar)
     assert what.reaches(bar), what
+
+
+SHORT = [bar for bar in bars() if bar.least]
+
+
+@pytest.mark.parametrize("bar", SHORT, ids=lambda bar: bar.name)
+def test_where_as_much_cannot_be_reached_no_less_comes_of_it_than_did(bar):
+    what = measure(bar)
+    assert bar.least
+    assert what.is_at_least(bar.least), what
 
 
 @pytest.mark.parametrize(
