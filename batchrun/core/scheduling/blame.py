@@ -17,7 +17,7 @@ It is counted in refusals and not by time, for where all goes well they are minu
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import log
+from math import inf, log
 
 from batchrun.core.classes import slotted
 
@@ -37,14 +37,31 @@ _FOUND = 0.04
 
 
 @dataclass(slots=True, eq=False)
-class Suspect:
-    """What one lane sent, and how often it was refused, in the units of its pool."""
+class Sums:
+    """What was sent, and how often it was refused, in the units of a pool."""
 
     calls: float = 0.0
     tokens: float = 0.0
     weight: float = 0.0
-    """What its calls weigh."""
+    """What the calls weigh."""
     refused: float = 0.0
+
+    def add(self, other: Sums, times: float = 1.0) -> None:
+        """Count what *other* has, so many *times*."""
+        self.calls += times * other.calls
+        self.tokens += times * other.tokens
+        self.weight += times * other.weight
+        self.refused += times * other.refused
+
+    def without(self, other: Sums) -> Sums:
+        """What is left beside *other*."""
+        return Sums(self.calls - other.calls, self.tokens - other.tokens, self.weight - other.weight, self.refused - other.refused)
+
+
+@dataclass(slots=True, eq=False)
+class Suspect(Sums):
+    """Of one lane."""
+
     is_capped: bool = False
     """Its refusals are its own."""
     share: float = 0.0
@@ -58,19 +75,36 @@ class Suspect:
 
 @slotted
 class Blame:
-    """Of one pool."""
+    """Of one pool. What its lanes come to is kept: a refusal looks at all of them only where most may be capped."""
 
     suspects: list[Suspect] = field(default_factory=list)
     unit: float = 1.0
     """What counts as one now: rather than that all that was counted fades, what comes weighs more."""
     refused_share: float = 0.0
     """Of the latest calls of lanes that are not capped, and of the lane that was refused."""
+    _calls: float = 0.0
+    """Of all lanes."""
+    _free: Sums = field(default_factory=Sums)
+    """Of lanes that are not capped."""
 
     def sent(self, suspect: Suspect, tokens: float) -> None:
         """An attempt goes."""
-        suspect.calls += self.unit
-        suspect.tokens += self.unit * tokens
-        suspect.weight += self.unit * tokens**_WEIGHS
+        unit, free = self.unit, self._free
+        paid, weight = unit * tokens, unit * tokens**_WEIGHS
+        suspect.calls += unit
+        suspect.tokens += paid
+        suspect.weight += weight
+        self._calls += unit
+        if not suspect.is_capped:
+            free.calls += unit
+            free.tokens += paid
+            free.weight += weight
+
+    def judge(self, suspect: Suspect, *, is_capped: bool) -> None:
+        """Take its refusals for a lane's own from now on, or no more."""
+        if is_capped is not suspect.is_capped:
+            suspect.is_capped = is_capped
+            self._free.add(suspect, -1.0 if is_capped else 1.0)
 
     def refused(self, suspect: Suspect, *, of_tokens: bool = True) -> bool:
         """Count a refusal; say whether it is the lane's own, as far as counts can tell.
@@ -81,55 +115,78 @@ class Blame:
         if self.unit > _TOO_LARGE:
             self._rescale()
         suspect.refused += self.unit
-        others = [each for each in self.suspects if each is not suspect and not each.is_capped]
-        all_refused = suspect.refused + sum(each.refused for each in others)
-        other_calls = sum(each.calls for each in others)
-        shares = _share(suspect.calls, other_calls), _share(suspect.tokens, sum(each.tokens for each in others))
-        suspect.share = _share(suspect.calls, sum(each.calls for each in self.suspects if each is not suspect))
-        self.refused_share = all_refused / max(self.unit, suspect.calls + other_calls)
+        self._free.refused += 0.0 if suspect.is_capped else self.unit
+        these = self._with(suspect)
+        shares = _share(suspect.calls, these.calls), _share(suspect.tokens, these.tokens)
+        suspect.share = _share(suspect.calls, self._calls)
+        self.refused_share = these.refused / max(self.unit, these.calls)
         suspect.is_usual = max(shares) <= _TIMES * min(shares)
         is_larger = of_tokens and shares[1] > _TIMES * shares[0] and self.refused_share <= _FOUND
-        suspect.expected = _share(suspect.weight, sum(each.weight for each in others)) if is_larger else 0.0
-        share, part = max(*shares, suspect.expected), suspect.refused / all_refused
-        sure = all_refused / self.unit * _divergence(part, share)
-        suspect.is_capped = part > _TIMES * share and sure > (_STILL if suspect.is_capped else _SURE)
-        if of_tokens and (suspect.is_usual or suspect.expected) and not suspect.is_capped:
-            suspect.is_capped = self._is_one_of_several(suspect, [*others, suspect])
-        return suspect.is_capped
+        suspect.expected = _share(suspect.weight, these.weight) if is_larger else 0.0
+        share, part = max(*shares, suspect.expected), suspect.refused / these.refused
+        sure = these.refused / self.unit * _divergence(part, share)
+        is_capped = part > _TIMES * share and sure > (_STILL if suspect.is_capped else _SURE)
+        if of_tokens and (suspect.is_usual or suspect.expected) and not is_capped:
+            is_capped = self._is_one_of_several(suspect, these)
+        self.judge(suspect, is_capped=is_capped)
+        return is_capped
 
-    def _is_one_of_several(self, suspect: Suspect, suspects: list[Suspect]) -> bool:
+    def _with(self, suspect: Suspect) -> Sums:
+        """What the lanes come to that are not capped, and *suspect*."""
+        if not suspect.is_capped:
+            return self._free
+        these = Sums()
+        these.add(self._free)
+        these.add(suspect)
+        return these
+
+    def _is_one_of_several(self, suspect: Suspect, these: Sums) -> bool:
         """Whether *suspect* is one of those that are refused where the rest hardly ever is: where it is most, none of them stands out.
 
         That some seem so by chance is the likelier the more ways there are to choose as many. Rows that cost more are refused more often:
         of lanes whose rows do, it is told by what these weigh.
         """
-        suspects = sorted((each for each in suspects if each.calls), key=lambda each: each.refused / each.calls, reverse=True)
-        all_calls, all_tokens = sum(each.calls for each in suspects), sum(each.tokens for each in suspects)
-        all_weight, all_refused = sum(each.weight for each in suspects), sum(each.refused for each in suspects)
-        calls = tokens = weight = refused = ways = 0.0
+        suspects = [each for each in self.suspects if each.calls and not (each.is_capped or each is suspect)]
+        suspects.append(suspect)
+        suspects.sort(key=lambda each: each.refused / each.calls, reverse=True)
+        count, refusals = len(suspects), these.refused / self.unit
         surest, most = 0, _SURE
+        some, ways, place = Sums(), 0.0, 0
         for place, each in enumerate(suspects[:-1], 1):
-            calls, tokens = calls + each.calls, tokens + each.tokens
-            weight, refused = weight + each.weight, refused + each.refused
-            ways += log((len(suspects) - place + 1) / place)
-            of_calls, of_tokens, part = calls / all_calls, tokens / all_tokens, refused / all_refused
-            are_alike = max(of_calls, of_tokens) <= _TIMES * min(of_calls, of_tokens)
-            share = max(of_calls, of_tokens, 0.0 if are_alike else weight / all_weight)
-            sure = all_refused / self.unit * _divergence(part, share) - ways
-            stands_out = part * (1.0 - share) > _TIMES_THE_REST * share * (1.0 - part)
-            if sure > most and stands_out:
+            some.add(each)
+            ways += log((count - place + 1) / place)
+            if (sure := refusals * _stand_out(some, these) - ways) > most:
                 surest, most = place, sure
+            if 2 * place <= count and refusals * -log(max(some.calls / these.calls, some.tokens / these.tokens)) - ways <= most:
+                # Those beyond send more still, and may be chosen in more ways, until nearly all are.
+                break
+        others, ways = Sums(), 0.0
+        for left, each in enumerate(reversed(suspects[max(place, count - place) + 1 :]), 1):
+            others.add(each)
+            ways += log((count - left + 1) / left)
+            if (sure := refusals * _stand_out(these.without(others), these) - ways) > most:
+                surest, most = count - left, sure
         return suspect in suspects[:surest]
 
     def _rescale(self) -> None:
-        for each in self.suspects:
+        for each in (*self.suspects, self._free):
             each.calls, each.tokens = each.calls / self.unit, each.tokens / self.unit
             each.weight, each.refused = each.weight / self.unit, each.refused / self.unit
+        self._calls /= self.unit
         self.unit = 1.0
 
 
-def _share(own: float, others: float) -> float:
-    return own / (own + others) if own + others > 0.0 else 1.0
+def _share(own: float, of_all: float) -> float:
+    return own / of_all if of_all > 0.0 else 1.0
+
+
+def _stand_out(some: Sums, these: Sums) -> float:
+    """How unlikely it is, for each refusal, that chance has *some* of *these* refused so often; -inf where it is not often."""
+    of_calls, of_tokens, part = some.calls / these.calls, some.tokens / these.tokens, some.refused / these.refused
+    are_alike = max(of_calls, of_tokens) <= _TIMES * min(of_calls, of_tokens)
+    share = max(of_calls, of_tokens, 0.0 if are_alike else some.weight / these.weight)
+    stand_out = part * (1.0 - share) > _TIMES_THE_REST * share * (1.0 - part)
+    return _divergence(part, share) if stand_out else -inf
 
 
 def _divergence(part: float, share: float) -> float:

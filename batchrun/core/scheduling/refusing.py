@@ -64,7 +64,8 @@ def refused(ticket: Ticket, failure: Failure, now: float, jitter: float) -> bool
             each.refused_by_chance(launched_at)
         return False
     is_own = lane.pool.blame.refused(lane.suspect, of_tokens=subject is About.TOKENS)
-    is_own = lane.suspect.is_capped = lane.pool.unfinished > 1 and (is_own or _stands_out(lane, launched_at, failure.code))
+    is_own = lane.pool.unfinished > 1 and (is_own or _stands_out(lane, launched_at, failure.code))
+    lane.pool.blame.judge(lane.suspect, is_capped=is_own)
     may_be_full = lane.pool.limiter.may_explain(now, launched_at, failure.code)
     shared = _is_shared(lane, now, launched_at, failure.code, is_own=is_own, may_be_full=may_be_full)
     if shared:

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from batchrun.core.scheduling.blame import Blame, Suspect
+from tests.steps import lines_run
 
 
 def lanes(count):
@@ -57,6 +58,33 @@ def test_caps_of_most_lanes_of_a_pool_are_seen_though_none_of_them_stands_out_al
         sent(blame, suspects)
         blame.refused(suspects[turn % capped])
     assert [each.is_capped for each in suspects] == [True] * capped + [False] * (lanes_of_pool - capped)
+
+
+def in_turn(blame, suspects, refused, turns=500):
+    """Each sends, and so many of them are refused one after the other, all of which are taken for refusals of the pool."""
+    for turn in range(turns):
+        sent(blame, suspects, times=1)
+        blame.refused(suspects[turn % refused])
+        blame.judge(suspects[turn % refused], is_capped=False)
+
+
+@pytest.mark.parametrize(("refused", "others_send", "capped"), [(40, 1, True), (395, 1, False), (395, 300, True), (200, 1, False)])
+def test_caps_of_some_of_hundreds_of_lanes_or_of_nearly_all_are_seen(refused, others_send, capped):
+    blame, suspects = lanes(400)
+    in_turn(blame, [*suspects, *suspects[refused:] * (others_send - 1)], refused)
+    assert blame.refused(suspects[0]) is capped
+
+
+@pytest.mark.parametrize(("of_tokens", "lines_a_lane"), [(False, 0.1), (True, 3.0)])
+def test_a_refusal_costs_next_to_nothing_more_where_a_pool_has_many_lanes(of_tokens, lines_a_lane):
+    """Of two thousand each had taken several milliseconds, and all are refused where a quota is found."""
+
+    def lines(count):
+        blame, suspects = lanes(count)
+        in_turn(blame, suspects, count)
+        return lines_run(lambda: blame.refused(suspects[0], of_tokens=of_tokens), "scheduling/blame.py")
+
+    assert lines(800) - lines(400) < 400 * lines_a_lane
 
 
 def test_of_attempts_most_of_a_pool_are_not_taken_for_capped_by_how_often_they_are_refused():
