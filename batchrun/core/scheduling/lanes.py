@@ -91,6 +91,7 @@ class Pool:
     """Lanes that joined with a slot's turn, and keep it: they are next here, or were when they had none."""
     refused_lane: Lane | None = None
     refused_at: float = -math.inf
+    refused_lately: dict[Lane, None] = field(default_factory=dict)
     refused_in_a_row: int = 0
     """Refusals of the same lane, beyond the first."""
     blamed_at: float = -math.inf

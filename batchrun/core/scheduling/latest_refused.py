@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from batchrun.core.scheduling.lanes import Lane, Pool
 
 FEW = 3
@@ -25,12 +27,11 @@ def is_of_pool(lane: Lane, now: float, *, may_be_full: bool = True) -> bool:
     lately.
     """
     pool, latest = lane.pool, lane.pool.refused_lane
-    lane.refused_at = now
+    note_refused(lane, now)
     pool.refused_in_a_row = pool.refused_in_a_row + 1 if lane is latest else 0
     soon = now - pool.refused_at < _WITHIN
-    lately = soon or pool.limiter.has_found if may_be_full else _are_most_refused(pool, now)
     pool.refused_lane, pool.refused_at = lane, now
-    if latest is not None and latest is not lane and lately:
+    if latest is not None and latest is not lane and (soon or pool.limiter.has_found if may_be_full else _are_most_refused(pool, now)):
         if soon and not latest.suspect.is_capped:
             # What it was thought to have found of its own was this.
             latest.limiter.forget()
@@ -39,19 +40,29 @@ def is_of_pool(lane: Lane, now: float, *, may_be_full: bool = True) -> bool:
     return pool.unfinished <= 1 or (may_be_full and (_is_for_size(lane) or _is_chance(lane)))
 
 
+def note_refused(lane: Lane, now: float) -> None:
+    """Take note that *lane* was refused for a rate."""
+    lately, lane.refused_at = lane.pool.refused_lately, now
+    lately.pop(lane, None)
+    lately[lane] = None
+
+
 def _are_most_refused(pool: Pool, now: float) -> bool:
     """Not by chance, and of those that have sent lately, or a good few of many, who send half of what is taken: capped ones send less.
 
     What was refused before the pool's latest episode was over says nothing of the rate that was set by it.
     """
-    sent = [each for each in pool.lanes if now - each.limiter.attempts.use.launched_at < _WITHIN]
-    since = max(now - _WITHIN, pool.limiter.ended_at)
-    refused = [each for each in sent if each.refused_at > since]
-    if len(refused) <= min(len(sent) / 2, _MANY):
+    lately, since = pool.refused_lately, max(now - _WITHIN, pool.limiter.ended_at)
+    for lane in [*takewhile(lambda each: now - each.refused_at >= _WITHIN, lately)]:
+        del lately[lane]
+    enough, told = _FALLEN * pool.limiter.attempts.use.trail.sum(now, _WITHIN), pool.refused.sum(now, _WITHIN)
+    if max(len(lately), told) < enough:
         return False
-    refusals = max(len(refused), pool.refused.sum(now, _WITHIN))
-    is_more = refusals >= _FALLEN * pool.limiter.attempts.use.trail.sum(now, _WITHIN)
-    return is_more and 2 * _went(refused, now) >= _went(sent, now)
+    refused = [each for each in lately if each.refused_at > since and now - each.limiter.attempts.use.launched_at < _WITHIN]
+    if max(len(refused), told) < enough:
+        return False
+    sent = [each for each in pool.lanes if now - each.limiter.attempts.use.launched_at < _WITHIN]
+    return len(refused) > min(len(sent) / 2, _MANY) and 2 * _went(refused, now) >= _went(sent, now)
 
 
 def _is_for_size(lane: Lane) -> bool:

@@ -38,7 +38,7 @@ from batchrun.core.model import Failure
 from batchrun.core.scheduling.decisions import Ticket
 from batchrun.core.scheduling.fullness import Went
 from batchrun.core.scheduling.lanes import Lane
-from batchrun.core.scheduling.latest_refused import FEW, is_of_pool
+from batchrun.core.scheduling.latest_refused import FEW, is_of_pool, note_refused
 
 _EXPLAINED = 0.02
 """Of the latest calls: as many refusals as a quota that is found costs."""
@@ -106,7 +106,7 @@ def _is_shared(lane: Lane, now: float, launched_at: float, code: str, *, is_own:
     if not is_own:
         if launched_at <= pool.blamed_at:
             # It was under way at the one before, and belongs to it.
-            lane.refused_at = now
+            note_refused(lane, now)
             return True
         if is_of_pool(lane, now, may_be_full=may_be_full):
             return True

@@ -11,6 +11,7 @@ from batchrun.core.limits.slots import Slots
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
 from batchrun.core.scheduling.latest_refused import is_of_pool
+from tests.steps import lines_run
 
 
 def lanes_of(pool: Pool, weights: list[float]) -> list[Lane]:
@@ -171,3 +172,18 @@ def test_a_lane_that_took_its_pools_limit_for_its_own_lets_go_of_it_once_another
     assert one.limiter.has_found
     assert is_of_pool(two, 5.0)
     assert not one.limiter.has_found
+
+
+def test_where_few_calls_of_a_pool_are_refused_a_refusal_looks_at_none_of_its_many_lanes():
+    def lines(count):
+        pool = Pool("main", limiter(NO_QUOTA), unfinished=count)
+        lanes = lanes_of(pool, [1.0] * count)
+        for each in lanes:
+            each.limiter.pay(95.0, 1.0)
+            pool.limiter.pay(95.0, 1.0)
+        for _ in range(1000):
+            pool.limiter.pay(95.0, 1.0)
+        assert not is_of_pool(lanes[0], 99.0, may_be_full=False)
+        return lines_run(lambda: is_of_pool(lanes[1], 100.0, may_be_full=False))
+
+    assert lines(400) == lines(20)
