@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchrun.core.jobs.endpoints import KNOWN_NAMES, REGIONS, SIMULATOR, endpoint_of, is_host, is_url
 from batchrun.core.jobs.names import fold, variables_for
-from batchrun.core.jobs.words import Loc, Wrong, one_of, quoted, shown
+from batchrun.core.jobs.words import Loc, Names, Wrong, one_of, quoted, shown
 from batchrun.core.money.pricing import region_of
 from batchrun.core.rows.routes import PROTOCOLS, NoRoute, route
 from batchrun.core.rows.routes import one_of as either
@@ -33,18 +33,39 @@ def misfits(raw: Any) -> Iterator[Wrong]:
         found = f"{len(_table(raw, 'workspaces')):,} workspaces"
         yield Wrong(("workspaces",), found, f"at most {MAX_WORKSPACES:,}: make several jobs of it, each with an output of its own")
         return
-    yield from _inputs(raw)
-    yield from _endpoint(raw, ("defaults", "endpoint"), _table(raw, "defaults").get("endpoint"))
+    named = _Named.by(raw)
+    yield from _inputs(raw, named.workspaces)
+    yield from _endpoint(named, ("defaults", "endpoint"), _table(raw, "defaults").get("endpoint"))
     yield from _endpoint_names(raw)
     for kind in ("accounts", "workspaces"):
         yield from _twins(kind, _texts(_table(raw, kind)))
     for name, workspace in _table(raw, "workspaces").items():
         if isinstance(name, str) and isinstance(workspace, dict):  # What is no table may be a key of one, and no workspace.
-            yield from _workspace(raw, name)
-    yield from _price_regions(raw)
-    yield from _simulator(raw)
+            yield from _workspace(raw, named, name)
+    yield from _price_regions(raw, named.urls)
+    yield from _simulator(raw, named.workspaces)
     yield from _too_long(raw, ())
     yield from _no_json(_table(raw, "answers").get("schema"), ("answers", "schema"))
+
+
+class _Named(NamedTuple):
+    """What a job's tables are called that others of them name."""
+
+    workspaces: Names
+    accounts: Names
+    endpoints: Names
+    urls: dict[str, str]
+    """Of the job's own endpoints, where they are texts."""
+
+    @classmethod
+    def by(cls, raw: Any) -> _Named:
+        endpoints = _table(raw, "endpoints")
+        urls = {
+            name: url
+            for name, table in endpoints.items()
+            if isinstance(name, str) and isinstance(url := _table(table).get("base_url"), str)
+        }
+        return cls(Names(_workspace_names(raw)), Names(_texts(_table(raw, "accounts"))), Names(map(str, (*KNOWN_NAMES, *endpoints))), urls)
 
 
 def _no_json(value: Any, loc: Loc) -> Iterator[Wrong]:
@@ -84,15 +105,14 @@ def _table(parent: Any, *keys: Any) -> dict[Any, Any]:
     return parent if isinstance(parent, dict) else {}
 
 
-def _inputs(raw: Any) -> Iterator[Wrong]:
+def _inputs(raw: Any, known: Names) -> Iterator[Wrong]:
     inputs = _table(raw, "job").get("input")
     alone = not isinstance(inputs, list)
-    known = _workspace_names(raw)
     for place, one in enumerate([inputs] if alone else inputs or []):
         workspace = one.get("workspace") if isinstance(one, dict) else None
         if isinstance(workspace, str) and workspace not in known:
             loc = ("job", "input", "workspace") if alone else ("job", "input", place, "workspace")
-            yield Wrong(loc, shown(workspace), f"a workspace of this job; {one_of(workspace, known)}")
+            yield Wrong(loc, shown(workspace), f"a workspace of this job; {known.one_of(workspace)}")
 
 
 def _texts(values: Iterable[Any]) -> list[str]:
@@ -103,8 +123,7 @@ def _workspace_names(raw: Any) -> list[str]:
     return _texts(_table(raw, "workspaces")) or [DEFAULT_WORKSPACE]
 
 
-def _simulator(raw: Any) -> Iterator[Wrong]:
-    known = _workspace_names(raw)
+def _simulator(raw: Any, known: Names) -> Iterator[Wrong]:
     simulator = _table(raw, "simulator")
     places: list[tuple[Loc, Any]] = [(("workspaces", name), name) for name in _table(simulator, "workspaces")]
     for kind in ("faults", "changes"):
@@ -113,20 +132,13 @@ def _simulator(raw: Any) -> Iterator[Wrong]:
             places.append(((kind, number, "workspace"), _table(table).get("workspace")))
     for loc, name in places:
         if isinstance(name, str) and name not in known:
-            yield Wrong(("simulator", *loc), f"the name {shown(name)}", f"a workspace of this job; {one_of(name, known)}")
+            yield Wrong(("simulator", *loc), f"the name {shown(name)}", f"a workspace of this job; {known.one_of(name)}")
 
 
-def _endpoint(raw: Any, loc: tuple[str, ...], name: Any) -> Iterator[Wrong]:
-    known = [*KNOWN_NAMES, *_table(raw, "endpoints")]
-    if isinstance(name, str) and not is_url(name) and name not in known:
+def _endpoint(named: _Named, loc: tuple[str, ...], name: Any) -> Iterator[Wrong]:
+    if isinstance(name, str) and not is_url(name) and name not in named.endpoints:
         url = "a URL, with https:// or http:// before the host" if is_host(name) else "a URL"
-        yield Wrong(loc, shown(name), f"an endpoint's name, or {url}; {one_of(name, map(str, known))}")
-
-
-def _declared(raw: Any) -> dict[str, str]:
-    """The base URLs of the job's own endpoints, where they are texts."""
-    tables = {name: _table(table).get("base_url") for name, table in _table(raw, "endpoints").items()}
-    return {name: url for name, url in tables.items() if isinstance(name, str) and isinstance(url, str)}
+        yield Wrong(loc, shown(name), f"an endpoint's name, or {url}; {named.endpoints.one_of(name)}")
 
 
 def _endpoint_names(raw: Any) -> Iterator[Wrong]:
@@ -137,9 +149,9 @@ def _endpoint_names(raw: Any) -> Iterator[Wrong]:
             )
 
 
-def _price_regions(raw: Any) -> Iterator[Wrong]:
+def _price_regions(raw: Any, declared: dict[str, str]) -> Iterator[Wrong]:
     """Find prices that would hold nowhere: calls would be reckoned at the shipped ones in their place, and nobody told."""
-    priced_at = _priced_at(_declared(raw))
+    priced_at = _priced_at(declared)
     known = list(dict.fromkeys(priced_at.values()))
     for model, tables in _table(raw, "prices").items():
         for place, table in enumerate(tables if isinstance(tables, list) else [tables]):
@@ -168,25 +180,24 @@ def _twins(kind: str, names: list[str]) -> Iterator[Wrong]:
             yield Wrong((kind, name), f"the name {shown(name)}", f"a name that differs from {shown(twin)} by more than capitals")
 
 
-def _workspace(raw: Any, name: Any) -> Iterator[Wrong]:
+def _workspace(raw: Any, named: _Named, name: Any) -> Iterator[Wrong]:
     here = ("workspaces", name)
     workspace = _table(raw, *here)
-    yield from _endpoint(raw, (*here, "endpoint"), workspace.get("endpoint"))
-    yield from _account(raw, here, workspace)
+    yield from _endpoint(named, (*here, "endpoint"), workspace.get("endpoint"))
+    yield from _account(named.accounts, here, workspace)
     yield from _key(raw, here, workspace)
     yield from _models(raw, here, workspace)
-    yield from _routes(raw, here, workspace)
+    yield from _routes(raw, named.urls, here, workspace)
 
 
-def _account(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
-    accounts = _texts(_table(raw, "accounts"))
+def _account(accounts: Names, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
     match workspace.get("account"):
         case None if here[1] in accounts:
             yield Wrong((*here, "account"), "nothing", f"account = {quoted(here[1])}, or another name for the account: both are called so")
         case str(account) if not accounts:
             yield Wrong((*here, "account"), shown(account), "an account of this job, and it has none: declare it as [accounts.NAME]")
         case str(account) if account not in accounts:
-            yield Wrong((*here, "account"), shown(account), f"an account of this job; {one_of(account, accounts)}")
+            yield Wrong((*here, "account"), shown(account), f"an account of this job; {accounts.one_of(account)}")
 
 
 def _key(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
@@ -219,7 +230,7 @@ def _deployments(workspace: dict[Any, Any]) -> list[str]:
     return _texts(deployments) if isinstance(deployments, list) else []
 
 
-def _routes(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
+def _routes(raw: Any, declared: dict[str, str], here: tuple[str, str], workspace: dict[Any, Any]) -> Iterator[Wrong]:
     """Find models that this workspace names and that its endpoint cannot be asked for; one mistake a workspace."""
     defaults = _table(raw, "defaults")
     name = workspace.get("endpoint") or defaults.get("endpoint") or "public"
@@ -227,7 +238,6 @@ def _routes(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Itera
     # What a person wrote may be a list: in a set it would have to be hashable.
     if not isinstance(name, str) or protocol not in (None, *PROTOCOLS):
         return
-    declared = _declared(raw)
     if not (is_url(name) or name in KNOWN_NAMES or name in declared):
         return  # What it speaks is not known, and that it is none is told where it stands.
     try:

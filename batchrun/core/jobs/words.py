@@ -32,6 +32,8 @@ _SLIP = 0.87
 """How alike a name and a slip of it are at the least: "qwen-mxa" is one of "qwen-max", "qwen-vl-plus" none of "qwen-plus"."""
 _LONGEST_SHOWN = 60
 _MOST_LISTED = 40
+_MOST_MEANT = 20
+"""Names of which it is looked for what was meant."""
 
 
 class Wrong(NamedTuple):
@@ -142,6 +144,29 @@ def one_of(name: str, names: Iterable[str]) -> str:
     if meant is None:
         return "one of " + _listed(names)
     return f"did you mean '{meant}'? One of " + _listed([meant, *(known for known in names if known != meant)])
+
+
+class Names:
+    """The names that something in a job may have, for whoever finds another there.
+
+    Which was meant is looked for once of each name, and of the first that are none: a job of thousands of workspaces may be wrong in all.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = dict.fromkeys(names)
+        self._told: dict[str, str] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def one_of(self, name: str) -> str:
+        """Ask for one of them in the place of *name*."""
+        if name not in self._told and len(self._told) < _MOST_MEANT:
+            self._told[name] = one_of(name, self._names)
+        return self._told.get(name) or "one of " + _listed([*self._names])
 
 
 def _listed(names: list[str]) -> str:

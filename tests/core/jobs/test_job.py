@@ -23,6 +23,7 @@ from batchrun.core.jobs.hours import read_hours
 from batchrun.core.jobs.job import Job, Workspace, job_schema, settings_salt
 from batchrun.core.jobs.names import RUN_DIRECTORY_NAMES, VariableName, variables_for
 from batchrun.core.limits.quota import Quota
+from tests.steps import lines_run
 
 JOBS = sorted((Path(__file__).parents[3] / "jobs").glob("*.toml"))
 INPUT = {"input": "in.jsonl"}
@@ -208,6 +209,22 @@ def test_mistakes_in_hours_and_deadlines_are_told_where_they_stand():
     assert set(mistakes) == {"job.window", "job.deadline", "workspaces.legal.window", "workspaces.hr.window"}
     assert "with their time zone at the end" in mistakes["job.window"]
     assert "did you mean 'Asia/Shanghai'?" in mistakes["workspaces.legal.window"]
+
+
+@pytest.mark.parametrize("input_of", ["taem-1", "taem-{}"])
+def test_what_was_meant_by_names_that_are_none_is_looked_for_of_the_first_of_them_and_of_each_once(input_of):
+    """Of three thousand inputs of as many workspaces, a mistake in the name of each took minutes to be told."""
+    workspaces = {f"team-{number}": {"api_key_env": "K"} for number in range(40)}
+    told = {}
+
+    def lines(inputs):
+        named = [{"path": f"{number}.jsonl", "workspace": input_of.format(number)} for number in range(inputs)]
+        return lines_run(lambda: told.update(refused({"job": {"input": named}, "workspaces": workspaces})), "difflib.py")
+
+    assert lines(60) == lines(30)
+    assert len(told) == 60
+    assert "did you mean 'team-1'?" in told["job.input.1.workspace"]
+    assert "ne of team-" in told["job.input.59.workspace"]
 
 
 def test_a_deadline_may_be_a_moment_as_toml_writes_it():
