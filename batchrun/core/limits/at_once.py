@@ -19,7 +19,6 @@ A refusal at a level that was taken before is none of this limit's, unless it ha
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import field
 
 from batchrun.core.classes import slotted
@@ -54,7 +53,7 @@ class _Fall:
     tried: int
     refused: int
     """Before, and of what was under way."""
-    levels: deque[int]
+    levels: list[int]
     """Of these refusals."""
 
     @property
@@ -77,8 +76,8 @@ class AtOnce:
     _low: float = math.inf
     _low_at: float = -math.inf
     """The level that made this limit, and when a call was launched that was refused for it."""
-    _levels: deque[int] = field(default_factory=lambda: deque(maxlen=_LEVELS))
-    """Of refusals since the latest change."""
+    _levels: list[int] = field(default_factory=list)
+    """Of refusals since the latest change. A list, for most limits never see one: an empty deque takes ten times as much memory."""
     _fall: _Fall | None = None
     """The latest, until more is tried."""
     _borne: float = _REFUSED_SHARE
@@ -152,11 +151,11 @@ class AtOnce:
         # More than were tried went before the change, in its very moment.
         if launched_at >= self._changed_at and self._refused < self._tried:
             self._refused += 1
-            self._levels.append(level)
+            _note(self._levels, level)
             self._judge(now, launched_at)
         elif self._fall is not None:
             self._fall.refused += 1
-            self._fall.levels.append(level)
+            _note(self._fall.levels, level)
             self._lower(launched_at, self._fall.limit, self._fall.level)
 
     def _judge(self, now: float, launched_at: float) -> None:
@@ -220,4 +219,10 @@ class AtOnce:
 
     def _change(self, now: float) -> None:
         self._changed_at, self._tried, self._refused, self._answers = now, 0, 0, 0
-        self._levels = deque(maxlen=_LEVELS)
+        self._levels = []
+
+
+def _note(levels: list[int], level: int) -> None:
+    """Add a level to those of the latest refusals."""
+    levels.append(level)
+    del levels[:-_LEVELS]

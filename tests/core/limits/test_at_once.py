@@ -8,6 +8,8 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from gc import get_referents, is_tracked
+from sys import getsizeof
 
 import pytest
 from hypothesis import given
@@ -445,3 +447,9 @@ def test_a_limit_is_never_less_than_one_and_is_kept_to(events):
         else:
             calls.refuse(min(count, len(calls.places)))
         assert calls.limit.limit >= 1
+
+
+def test_a_limit_that_never_met_a_refusal_keeps_next_to_no_room_for_any():
+    """Each lane has one, and each pool: an empty deque takes 760 bytes, of tens of thousands most of which never see one."""
+    held = [each for each in get_referents(AtOnce()) if is_tracked(each) and not isinstance(each, type)]
+    assert sum(map(getsizeof, held)) < 100
