@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
-from difflib import get_close_matches
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from batchrun.core.rows.meant import folded, nearest_of
 from batchrun.core.rows.weight import brackets
 
 if TYPE_CHECKING:
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
 MAX_ID_CHARACTERS = 512
 MAX_MODEL_CHARACTERS = 256
-_LONGEST_KNOWN = 100
-"""Letters: longer than any name that could be meant."""
 MAX_DEPTH = 128
 """orjson reads 1,024 levels and writes 254: a row between the two would be asked and paid for, and its entry could not be written."""
 _INTEGERS = range(-(1 << 63), 1 << 64)
@@ -167,7 +163,7 @@ def _unfit_fields(value: dict[str, Any], allowed: frozenset[str]) -> str | None:
         return f'unknown field {shown(unknown)}; what is set for the model goes into "{where}"'
     if "messages" in allowed and unknown in _ELSEWHERE and isinstance(value[unknown], _ELSEWHERE[unknown][0]):
         return f"unknown field {shown(unknown)}; {_ELSEWHERE[unknown][1]}"
-    nearest = _nearest(unknown, allowed)
+    nearest = nearest_of(unknown, allowed)
     meant = f" (nearest: {nearest})" if nearest else ""
     asks = "" if nearest or not _ASKS.isdisjoint(value) else "; what is asked stands in prompt (text) or messages (a list)"
     return f'unknown field {shown(unknown)}{meant}{asks}; fields of your own go into "metadata"'
@@ -247,8 +243,8 @@ def unfit_workspace(name: Any, workspaces: Collection[str]) -> str | None:
     if isinstance(name, str):
         if name in workspaces:
             return None
-        nearest = _nearest(name, workspaces)
-        same = ", the same letters written another way" if nearest and _folded(nearest) == _folded(name) else ""
+        nearest = nearest_of(name, workspaces)
+        same = ", the same letters written another way" if nearest and folded(nearest) == folded(name) else ""
         meant = f" (nearest: {shown(nearest)}{same})" if nearest else ""
         return f"workspace {shown(name)} is not one of the job's{meant}"
     if name is None:
@@ -271,20 +267,3 @@ def shown(name: str) -> str:
     """Quote a name so that it fits a line, with all that does not print escaped."""
     quoted = repr(name[:40])
     return quoted if len(name) <= 40 and len(quoted) <= 60 else quoted[:60] + "…"
-
-
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    """Find the known name that was probably meant: upper case and Unicode forms set apart, then a slip or two."""
-    return _near(name, frozenset(known)) if len(name) <= _LONGEST_KNOWN else None
-
-
-@lru_cache(maxsize=64)  # What a million lines name of which none is a row is a few names as a rule.
-def _near(name: str, known: frozenset[str]) -> str | None:
-    # Only names of about this length, and not many: a million lines of nonsense must not take hours.
-    alike = {_folded(each): each for each in sorted(known) if abs(len(each) - len(name)) <= 4}
-    found = get_close_matches(_folded(name), sorted(alike)[:64], n=1) if alike else []
-    return alike[found[0]] if found else None
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold()
