@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from batchrun.core.classes import value
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Outcome, Rejected, Reply, Request, Row, Usage
+from batchrun.core.scheduling.billed import given_up
 from batchrun.core.scheduling.decisions import ANSWERED
 from batchrun.core.scheduling.scheduler import Ticket, Verdict
 
@@ -169,6 +170,7 @@ class Attempt:
             case Verdict.REJECTED:
                 return Rejected(self.row, self.result, call)
             case Verdict.EXHAUSTED:
-                return Exhausted(self.row, self.result, call)
+                billed = self.ticket.billed
+                return Exhausted(self.row, given_up(self.result, billed) if billed else self.result, call)
             case _:
                 return None

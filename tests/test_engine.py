@@ -19,6 +19,7 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.limits.quota import Quota
 from batchrun.core.model import Answered, Exhausted, Failure, Fault, Outcome, Rejected, Reply, Scope, Usage
 from batchrun.core.money.budget import Cap, Purse
+from batchrun.core.protocols.failures import classify
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Scheduler
 from batchrun.edge import lost_steps
@@ -856,6 +857,21 @@ def test_a_row_in_doubt_is_held_and_ends_the_run_without_an_entry_or_another_cal
     assert len(bench.endpoint.started["legal/qwen-plus/0"]) == 2
     assert bench.ledger.ids() == ["legal/qwen-plus/1"]
     assert sorted(bench.ledger.ends.values()) == ["again", "answered", "held"]
+
+
+def test_a_row_of_which_too_many_calls_may_have_been_billed_ends_with_an_entry_that_says_so_and_one_of_too_many_attempts_does_not():
+    timed_out = classify(500, "InternalError.Timeout", "more than 300 s")
+    script: Script = {"legal/qwen-plus/0": [again(), timed_out, timed_out, timed_out, answer()], "legal/qwen-plus/1": [again()] * 7}
+    bench = benched(lane(rows=2), endpoint=Scripted(script, seconds=1.0), retry=RetryPolicy())
+    assert bench.run() == Drained(())
+    ended = {outcome.row.id: outcome for _, outcome in bench.ledger.entries}
+    given_up, tried = ended["legal/qwen-plus/0"], ended["legal/qwen-plus/1"]
+    assert isinstance(given_up, Exhausted)
+    assert isinstance(tried, Exhausted)
+    assert given_up.failure.message == "given up after 3 calls that may each have been billed: more than 300 s"
+    assert given_up.call is not None
+    assert given_up.call.attempts == 4
+    assert tried.failure == again()
 
 
 def test_a_process_that_does_nothing_but_work_is_known_to_be_what_answers_wait_for():

@@ -111,7 +111,10 @@ def schedule(
         replace(lane_of(workspaces[name], model, count, opening, learnt.estimate((name, model))), purses=purses.get((name, model), ()))
         for (name, model), count in opening.plan.lanes().items()
     ]
-    policy = RetryPolicy(job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max, hold_in_doubt, job.stop.outage)
+    retry = job.retry
+    policy = RetryPolicy(
+        retry.max_attempts, retry.backoff.first, retry.backoff.max, hold_in_doubt, job.stop.outage, max_billed=retry.max_billed
+    )
     scheduler = Scheduler(lanes, policy, probe_every=job.stop.probe_every, wait_for_parked=wait)
     scheduler.lessons.teach(learnt.pools, anyio.current_time())
     scheduler.lessons.teach_slots(learnt.slots)

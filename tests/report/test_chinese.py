@@ -23,6 +23,7 @@ from batchrun.core.rows.parts import Medium
 from batchrun.core.rows.reasons import ALONE, HINTS, Reasons, told
 from batchrun.core.rows.routes import NoRoute, route
 from batchrun.core.rows.rows import NotARow
+from batchrun.core.scheduling.billed import given_up
 from batchrun.core.scheduling.judging import SAME_REJECTION_PARKS
 from batchrun.core.scheduling.scheduler import ParkedScope
 from batchrun.edge.environment import Missing, read_keys
@@ -51,6 +52,16 @@ def test_every_mishap_is_told_in_chinese_with_what_to_do(code):
     in_chinese(failure.advice)
     assert chinese(f"{failure.message} (a detail: 127.0.0.1:9)") == f"{in_chinese(failure.message)}（a detail: 127.0.0.1:9）"
     in_chinese(f"nothing but failures for 120 minutes, whatever the row: {failure.advice}")
+
+
+@pytest.mark.parametrize("code", ["total_timeout", "read_timeout", "half_body"])
+@pytest.mark.parametrize("calls", [1, 3])
+def test_a_row_that_is_given_up_for_what_its_calls_may_have_cost_is_told_in_chinese(code, calls):
+    failure = mishap(code, in_doubt=True)
+    told = given_up(failure, calls)
+    assert in_chinese(told.message) == f"{calls} 次可能已计费的调用之后放弃：{in_chinese(failure.message)}"
+    in_chinese(told.advice)
+    assert chinese(given_up(replace(failure, message="The provider's words."), calls).message, 2)
 
 
 def test_an_answer_that_says_nothing_and_a_first_lane_of_rejections_are_told_in_chinese():

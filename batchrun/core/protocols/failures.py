@@ -187,6 +187,7 @@ BY_STATUS: dict[int, Line] = {
     429: _throttled(source="RFC 6585"),
     # Said of a caller who is gone: to one who waits it means that a gateway on the way had gone.
     499: _again(source="nginx, ngx_http_request.h", in_doubt=True),
+    504: _again(advice=_TIMEOUT, source="RFC 9110", in_doubt=True),
 }
 """What is left to the status, for a code that the table does not have."""
 _REDIRECTS = _park(Scope.WORKSPACE, advice=_REDIRECT, source="RFC 9110")

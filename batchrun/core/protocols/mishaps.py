@@ -156,6 +156,10 @@ BEFORE_ANY_CALL = frozenset(
 """Mishaps of a connection that did not come to stand, or no longer stood: the provider knows nothing of the call."""
 
 
+TIMED_OUT = frozenset({"read_timeout", "total_timeout"})
+"""Mishaps of an answer that took longer than the job waits."""
+
+
 def mishap(
     code: str,
     detail: str = "",

@@ -56,6 +56,8 @@ class Ticket:
     """Which of its pool's calls it is."""
     sent: bool = True
     """False once it is known that no call is made."""
+    billed: int = 0
+    """Calls of its row that may have been billed for nothing, where no more are made for that."""
 
     @property
     def workspace(self) -> str:

@@ -9,6 +9,7 @@ from batchrun.core.limits.refusals import About, about
 from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.protocols.failures import unsigned
 from batchrun.core.protocols.mishaps import ASKED_AGAIN
+from batchrun.core.scheduling.billed import Billed, may_have_cost
 from batchrun.core.scheduling.decisions import Ticket, Verdict
 from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.outages import SOON, TOO_LONG, TOO_LONG_AT_FIRST, never_met
@@ -35,6 +36,7 @@ class Judge:
         self._queues = queues
         self._parking = queues.parking
         self._park = probing.park
+        self.billed = Billed()
 
     def verdict(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
         """Move the row to where it goes from here, and say where that is; *jitter* is uniform in [0, 1)."""
@@ -44,8 +46,11 @@ class Judge:
             self._park_after_a_long_outage(lane, failure, now)
             if never_met(failure):
                 return self._not_met(ticket, now, jitter)
-            attempt -= self._is_no_fault_of_its_row(ticket, now)
-        match next_step(self._retry, failure, attempt, jitter):
+            if self._is_no_fault_of_its_row(ticket, now):
+                attempt -= 1
+            elif may_have_cost(failure, now - ticket.launched_at):
+                ticket.billed = self.billed.count(ticket.ordinal, self._retry.max_billed)
+        match next_step(self._retry, failure, attempt, jitter, may_be_billed=not ticket.billed):
             case TryAgain(delay):
                 lane.wait(now + delay, ticket.ordinal, attempt + 1, ticket.launched_at)
                 return Verdict.AGAIN

@@ -23,6 +23,8 @@ class RetryPolicy:
     """A row of which a call may have been billed is not sent again until a person says so."""
     outage: float = 21_600.0
     """Seconds that an endpoint is waited for which had answered, and to which no connection comes to stand any more."""
+    max_billed: int = 3
+    """How many calls of a row may have been billed and brought nothing (`billed.py`), before no more are made."""
 
     def holds(self, failure: Failure) -> bool:
         """Whether a row is not to be sent again after such a failure, whatever its lane learns of it."""
@@ -48,7 +50,7 @@ class Reject:
 
 @value
 class Exhaust:
-    """The row had its last attempt."""
+    """The row had its last attempt, or its last that may have been billed for nothing."""
 
 
 @value
@@ -70,8 +72,11 @@ def backoff_cap(policy: RetryPolicy, attempt: int) -> float:
     return min(policy.max, policy.first * 2.0**doublings)
 
 
-def next_step(policy: RetryPolicy, failure: Failure, attempt: int, jitter: float) -> Step:
-    """What a row's *attempt*-th attempt leads to; *jitter* is uniform in [0, 1). A Retry-After is a floor."""
+def next_step(policy: RetryPolicy, failure: Failure, attempt: int, jitter: float, *, may_be_billed: bool = True) -> Step:
+    """What a row's *attempt*-th attempt leads to; *jitter* is uniform in [0, 1). A Retry-After is a floor.
+
+    Whether another of its calls *may be billed* and bring nothing is for `billed.py` to say.
+    """
     match failure.fault:
         case Fault.THROTTLED | Fault.REASK:
             return BackToFront()
@@ -81,7 +86,7 @@ def next_step(policy: RetryPolicy, failure: Failure, attempt: int, jitter: float
             return Park()
         case Fault.AGAIN if policy.holds(failure):
             return Hold()
-        case Fault.AGAIN if attempt >= policy.max_attempts:
+        case Fault.AGAIN if attempt >= policy.max_attempts or not may_be_billed:
             return Exhaust()
         case Fault.AGAIN:
             return TryAgain(max(jitter * backoff_cap(policy, attempt), failure.retry_after or 0.0))

@@ -27,7 +27,6 @@ from batchrun.core.scheduling.charging import Charging
 from batchrun.core.scheduling.decisions import ANSWERED, Drained, Launch, Ticket, Verdict, WaitUntil
 from batchrun.core.scheduling.judging import Judge
 from batchrun.core.scheduling.lane_plan import LanePlan
-from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.lessons import Lessons
 from batchrun.core.scheduling.outages import passing
 from batchrun.core.scheduling.paces import Paces
@@ -110,11 +109,11 @@ class Scheduler:
                 lane.too_large.forget()
             if self._parking.stops_any:
                 self._probing.answered(lane)
-            self._leave(lane)
+            self._leave(ticket)
             return ANSWERED
         verdict = self._judge.verdict(ticket, result, now, jitter)
         if verdict.final:
-            self._leave(lane)
+            self._leave(ticket)
             (self._rows_held if verdict is Verdict.HELD else self._rows_failed)[lane.plan.workspace] += 1
         return verdict
 
@@ -186,7 +185,7 @@ class Scheduler:
 
     def drop(self, ticket: Ticket) -> None:
         """Forget a row that could not be read: it is not this opening's any more. `release` follows."""
-        self._leave(ticket.lane)
+        self._leave(ticket)
         self._let_another_try(ticket)
 
     def reconsider(self, purse: Purse) -> None:
@@ -266,7 +265,9 @@ class Scheduler:
         """Rows behind parks, and those that wait for nothing but the hours of their window, each by workspace."""
         return self._parking.rows()
 
-    def _leave(self, lane: Lane) -> None:
+    def _leave(self, ticket: Ticket) -> None:
+        lane = ticket.lane
+        self._judge.billed.forget(ticket.ordinal)
         lane.left -= 1
         if not lane.left:
             self._queues.finished(lane)

@@ -102,6 +102,7 @@ def test_a_job_of_an_input_alone_has_the_documented_defaults():
     job = Job.model_validate({"job": INPUT})
     assert (job.name, job.run_directory, [one.path for one in job.inputs]) == ("job", "runs/job", ["in.jsonl"])
     assert (job.retry.max_attempts, job.retry.backoff.first, job.retry.backoff.max) == (6, 1, 60)
+    assert job.retry.max_billed == 3
     assert (job.timeouts.connect, job.timeouts.idle, job.timeouts.total) == (10, 120, 600)
     assert (job.stop.grace, job.stop.probe_every) == (120, 300)
     assert (job.output.raw, job.output.form) == (False, "batchrun")

@@ -154,6 +154,7 @@ def test_the_kind_that_openai_servers_send_with_every_refusal_does_not_hide_a_ba
         (502, None, True),
         (503, None, True),
         (504, None, True),
+        (504, "never_seen_before", True),
         (503, "never_seen_before", False),
     ],
 )

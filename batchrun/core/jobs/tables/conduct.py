@@ -116,6 +116,10 @@ class RetryTable(Table):
     """How often passing trouble is met with another try."""
 
     max_attempts: AtLeastOne = Field(default=6, description="attempts a row has before it is exhausted; throttled ones do not count")
+    max_billed: AtLeastOne = Field(
+        default=3,
+        description="attempts of a row that may have been billed and brought no answer, time-outs above all, before it is exhausted",
+    )
     backoff: BackoffTable = Field(default=BackoffTable(), description="the waits between attempts, with full jitter")
     in_doubt: InDoubt = Field(
         default="send", description='a row of which a call may have been billed is sent again, or waits for --send-in-doubt ("hold")'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from batchrun.core.jobs.endpoints import HOSTS
+from batchrun.core.scheduling.billed import OF_NO_USE
 
 ADVICE = {
     "batchrun report RUN --in-doubt lists them; to have them sent again, run with --send-in-doubt": (
@@ -66,6 +67,10 @@ ADVICE = {
     ),
     "nothing: it is tried again; if long answers are the reason, set stream = true, which gives them longer, or lower max_tokens": (
         "无需处理：会自动重试；若因回答过长，请设置 stream = true（时限更长），或调低 max_tokens"
+    ),
+    OF_NO_USE: (
+        "若回答很长，请设置 stream = true（时限更长）、调低 max_tokens，或提高 [timeouts] 中截断它们的 idle 与 total；"
+        "然后再次运行同一命令：会再次请求该行，次数以 [retry] 的 max_billed 为限；加 --hold-in-doubt 则不再请求"
     ),
     "nothing: it is tried again, and the same command goes on with the rows that are left": (
         "无需处理：会自动重试，同一命令会继续处理剩余的行"

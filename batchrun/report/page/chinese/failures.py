@@ -194,6 +194,7 @@ OF_FAILURES = (
         "{endpoint} 不支持 {protocol}，而作业设置了 {set}",
     ),
     (r"closed until (?P<when>.+)", "关闭至 {when}"),
+    (r"given up after (?P<calls>\d+) calls? that may (?:each )?have been billed: (?P<may>.+)", "{calls} 次可能已计费的调用之后放弃：{may}"),
     # Budgets.
     (r"(?P<cap>.+ = .+): (?P<model>\S+) has no price in (?P<unit>\S+)", "{cap}：{model} 没有以 {unit} 计的价格"),
     (
