@@ -111,7 +111,7 @@ class Bookkeeper:
         read = self._counted(self._others.stale(books, beside))
         self._others.take_in(books, beside, read, self._own.spent())
         for key, purse in self._others.present().items():
-            purse.page(self._wall_time()).others = books.others(self._run, key)
+            self._own.see_others(books, key, purse.page(self._wall_time()))
 
     def fund(self, asked: Sequence[tuple[tuple[Purse, ...], LaneKey, Bound]], at: float) -> Collection[int]:
         """Borrow what attempts may cost that are sent at a moment, where their budgets have too little of their own: all in one write.

@@ -93,8 +93,8 @@ def tell_spent(purses: Purses, note: Callable[[str], None]) -> None:
         if (share := purse.warning(now)) is not None:
             cap, page = purse.cap, purse.page(now)
             when = f" on {page.span.name}" if cap.period and cap.period.per == "day" else f" in {page.span.name}" if cap.period else ""
-            spent = f"{told(page.taken, cap.unit)} of {told(cap.amount, cap.unit)}{when}{page.by_doubt(cap.unit)}"
-            note(f"{cap.name}: {share:.0%} is spent: {spent}")
+            spent = f"{told(page.spent_by_all, cap.unit)} of {told(cap.amount, cap.unit)}{when}"
+            note(f"{cap.name}: {share:.0%} is spent: {spent}{page.by_doubt(cap.unit)}{page.held(cap.unit)}")
 
 
 def with_what_is_left(parked: ParkedScope, statement: Statement) -> ParkedScope:

@@ -33,7 +33,11 @@ class OwnPart:
         for key, page in self._pages():
             page.allowed = max(page.allowed, page.spent + page.promised)
             part.taken[key], part.spent[key] = page.allowed, page.spent
-            page.others = books.others(self.name, key)
+            self.see_others(books, key, page)
+
+    def see_others(self, books: Books, key: str, page: Page) -> None:
+        """Take note of what others have taken of *page*, which the books call so."""
+        page.others, page.others_hold = books.others(self.name, key), books.others_hold(self.name, key)
 
     def forget_before(self, month: str) -> None:
         """Drop the pages of months that the books drop: a run that goes on for a year would write all of its days into them each time."""
@@ -46,7 +50,7 @@ class OwnPart:
         """What calls to come may cost of *page*, if it took all that the books have left of it."""
         key, part = purse.cap.key(page.span.name), books.runs[self.name]
         part.taken[key], part.spent[key] = page.allowed, page.spent
-        page.others = books.others(self.name, key)
+        self.see_others(books, key, page)
         return page.left + max(purse.cap.amount - page.allowed - page.others, _NOTHING)
 
     def borrow(self, books: Books, purse: Purse, page: Page, more: Decimal) -> None:
@@ -61,7 +65,8 @@ class OwnPart:
     def _lend(self, books: Books, purse: Purse, page: Page, least: Decimal, wish: Decimal) -> None:
         key = purse.cap.key(page.span.name)
         books.lend(self.name, key, purse.cap.amount, least, max(wish, books.lot(self.name, key, purse.cap.amount)))
-        page.allowed, page.others = books.runs[self.name].taken[key], books.others(self.name, key)
+        page.allowed = books.runs[self.name].taken[key]
+        self.see_others(books, key, page)
 
     def holds_idly(self, books: Books) -> bool:
         """Whether the books have it hold what no call is under way for."""

@@ -115,7 +115,7 @@ class Affording:
 
     def _had(self, purse: Purse) -> str:
         page, unit = self._page(purse), purse.cap.unit
-        return f"{told(page.taken, unit)} spent so far{page.whose(unit)}"
+        return f"{told(page.spent_by_all, unit)} spent so far{page.whose(unit)}"
 
     def _spent(self, purse: Purse, outlays: Sequence[Outlay]) -> Iterator[Obstacle]:
         found = self._runs_out(purse, outlays)

@@ -143,6 +143,11 @@ def test_a_budget_that_is_spent_is_told_in_chinese():
     assert "：已花费 19.98 CNY，其中存疑的调用最多 12 CNY；" in in_chinese(broke(lacks[2], "qwen-plus").message)
     page.others = Decimal(3)
     assert "：已花费 22.98 CNY，其中其他运行 3 CNY，其中存疑的调用最多 12 CNY；" in in_chinese(broke(lacks[2], "qwen-plus").message)
+    page.others_hold = Decimal(1)
+    spent = "：已花费 21.98 CNY，其中其他运行 2 CNY，其中存疑的调用最多 12 CNY，另有 1 CNY 由其他运行为其调用预留；"
+    assert spent in in_chinese(broke(lacks[2], "qwen-plus").message)
+    page.others_hold, page.in_doubt = Decimal(3), Decimal(0)
+    assert "：已花费 19.98 CNY，另有 3 CNY 由其他运行为其调用预留；" in in_chinese(broke(lacks[2], "qwen-plus").message)
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,23 @@ def test_a_run_that_finds_nothing_left_waits_while_another_holds_some_and_takes_
     third.close()
 
 
+def test_what_another_run_holds_for_its_calls_is_told_apart_from_what_it_has_spent(tmp_path):
+    first, second = Run(tmp_path, "a").open(), Run(tmp_path, "b").open()
+    for _ in range(6):
+        assert first.send()
+    assert second.send()
+    assert (second.page.others, second.page.others_hold) == (60, 60)
+    assert second.purse.warning(NOON) is None, "nothing is spent yet"
+    for _ in range(6):
+        first.settle(10)
+    assert first.keeper._look([])
+    assert [second.send() for _ in range(4)] == [True] * 3 + [False]
+    assert (second.page.others, second.page.others_hold) == (60, 0)
+    assert second.purse.warning(NOON) == Decimal("0.5")
+    for each in (first, second):
+        each.close()
+
+
 def test_a_run_whose_locks_somebody_deleted_lives_all_the_same_and_what_it_holds_is_lent_to_nobody(tmp_path):
     first = Run(tmp_path, "a")
     with run_directory.locked(first.directory):

@@ -190,6 +190,20 @@ def test_a_budget_is_told_of_when_half_is_spent_by_whomever_and_not_again():
     assert notes[1:] == ["job.budget: 80% is spent: 89 tokens of 100 tokens, 45 tokens of it at the most by calls in doubt"]
 
 
+def test_what_other_runs_only_hold_of_a_budget_is_not_told_as_spent():
+    notes: list[str] = []
+    one = Purse(Cap("job.budget", Decimal(100), "tokens"))
+    bought = {("legal", OWN): (one,)}
+    page = one.page(0)
+    page.spent, page.others, page.others_hold = Decimal(30), Decimal(65), Decimal(60)
+    tell_spent(bought, notes.append)
+    assert notes == []
+    page.spent = Decimal(45)
+    page.others_hold = Decimal(50)
+    tell_spent(bought, notes.append)
+    assert notes == ["job.budget: 50% is spent: 60 tokens of 100 tokens, 50 tokens more held by other runs for their calls"]
+
+
 def test_of_a_budget_that_comes_anew_it_is_told_of_which_day_or_month_so_much_is_spent():
     notes: list[str] = []
     bought = purses(

@@ -747,11 +747,16 @@ def test_a_budget_in_tokens_or_of_the_day_is_looked_at_too_and_other_runs_have_t
     assert wrong.rows == 980
     assert "49,900 tokens of it by other runs" in wrong.said
     assert "is spent, or has too little left for a row" in wrong.said
+    Path(".books.json").write_bytes(_books({"another": 49_900}, held=900))
+    _, (wrong,) = affordable({"tokens": 50_000, "per": "month"})
+    assert wrong.rows == 980
+    assert "49,000 tokens of it by other runs, 900 tokens more held by other runs" in wrong.said
 
 
-def _books(taken):
+def _books(taken, held=0):
     page = f"rehearsed workspace legal | tokens | a month (Asia/Shanghai) | {BEGINS:%Y-%m}"
-    return Books("kept", {name: Part({page: Decimal(each)}, {page: Decimal(each)}) for name, each in taken.items()}).as_bytes()
+    parts = {name: Part({page: Decimal(each)}, {page: Decimal(each - held)}, open=held > 0) for name, each in taken.items()}
+    return Books("kept", parts).as_bytes()
 
 
 def test_a_model_without_a_price_is_told_before_it_is_not_called():

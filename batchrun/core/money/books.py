@@ -91,6 +91,10 @@ class Books:
         """What the other runs have taken of *page*."""
         return sum((part.taken.get(page, _NOTHING) for name, part in self.runs.items() if name != run), _NOTHING)
 
+    def others_hold(self, run: str, page: str) -> Decimal:
+        """What of that they hold for calls to come, or under way, and may give back."""
+        return sum((part.idle(page) for name, part in self.runs.items() if part.open and name != run), _NOTHING)
+
     def holders(self, run: str, page: str) -> list[str]:
         """Which other runs hold some of *page* that they may give back."""
         return [name for name, part in self.runs.items() if name != run and part.idle(page) > 0]

@@ -96,6 +96,8 @@ class Page:
     """At the most, by what is under way."""
     others: Decimal = _NOTHING
     """What other runs have taken, when the books were last looked into."""
+    others_hold: Decimal = _NOTHING
+    """Of that, what they have not spent, and may give back."""
     withheld: str = ""
     """Why nothing more is lent of it, where that is not for its being spent."""
     contested: bool = False
@@ -112,17 +114,27 @@ class Page:
 
     @property
     def taken(self) -> Decimal:
-        """What this and other runs have spent."""
+        """What this run has spent, and others have taken."""
         return self.spent + self.others
+
+    @property
+    def spent_by_all(self) -> Decimal:
+        """What this and other runs have spent, as far as these had written down."""
+        return self.taken - self.others_hold
 
     def by_doubt(self, unit: str) -> str:
         """What of it nobody knows to be spent, to be said behind what is; nothing where there is none."""
         return f", {told(self.in_doubt, unit)} of it at the most by calls in doubt" if self.in_doubt else ""
 
+    def held(self, unit: str) -> str:
+        """What other runs hold beside it, to be said behind all else; nothing where they hold none."""
+        return f", {told(self.others_hold, unit)} more held by other runs for their calls" if self.others_hold else ""
+
     def whose(self, unit: str) -> str:
         """What of it was not spent by answers of this run, to be said behind what is."""
-        by_others = f", {told(self.others, unit)} of it by other runs" if self.others else ""
-        return f"{by_others}{self.by_doubt(unit)}"
+        by_others = self.others - self.others_hold
+        spent = f", {told(by_others, unit)} of it by other runs" if by_others else ""
+        return f"{spent}{self.by_doubt(unit)}{self.held(unit)}"
 
 
 class Promise(NamedTuple):
@@ -170,7 +182,7 @@ class Purse:
     def warning(self, at: float) -> Decimal | None:
         """The share of WARNED_AT that is spent at a moment and was not told yet."""
         page = self.page(at)
-        share = max((each for each in WARNED_AT if page.taken >= each * self.cap.amount), default=_NOTHING)
+        share = max((each for each in WARNED_AT if page.spent_by_all >= each * self.cap.amount), default=_NOTHING)
         if share <= page.warned:
             return None
         page.warned = share
@@ -238,7 +250,7 @@ def broke(lack: Lack, model: str) -> Failure:
         return Failure(Fault.PARK, Scope.LANE, "no_price", f"{cap}: {model} has no price in {cap.unit}", price_wanted(model))
     if page.withheld:
         return Failure(Fault.PARK, Scope.LANE, "budget_uncounted", page.withheld, "then run the same command again")
-    spent = f"{told(page.taken, cap.unit)} spent{page.whose(cap.unit)}"
+    spent = f"{told(page.spent_by_all, cap.unit)} spent{page.whose(cap.unit)}"
     message = f"{cap}: {spent}; the next row may cost {told(lack.price, cap.unit)}{''.join(_why_so_much(lack))}"
     return Failure(Fault.PARK, Scope.LANE, "budget_spent", message, _ways_out(lack))
 

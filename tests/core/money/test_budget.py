@@ -344,6 +344,9 @@ def test_a_park_counts_what_other_runs_spent_and_says_so():
     failure = broke(Lack(one, one.page(0), Decimal(20)), MODEL)
     told_of = "workspaces.legal.budget = 100 tokens: 90 tokens spent, 30 tokens of it by other runs; the next row may cost 20 tokens"
     assert failure.message == told_of
+    one.page(0).others_hold = Decimal(10)
+    spent = ": 80 tokens spent, 20 tokens of it by other runs, 10 tokens more held by other runs for their calls; the next row"
+    assert spent in broke(Lack(one, one.page(0), Decimal(20)), MODEL).message
     unpriced = broke(Lack(one, one.page(0), None), MODEL)
     assert (unpriced.fault, unpriced.scope) == (Fault.PARK, Scope.LANE)
     assert (unpriced.code, unpriced.message) == ("no_price", f"workspaces.legal.budget = 100 tokens: {MODEL} has no price in tokens")

@@ -219,6 +219,7 @@ OF_FAILURES = (
         ),
         "{cap}：已花费 {spent}{may_whose}；下一行最多可能花费 {price}{may}",
     ),
+    (r"(?P<may>(?:, .+)?), (?P<held>[\d,.]+ \S+) more held by other runs for their calls", "{may}，另有 {held} 由其他运行为其调用预留"),
     (r", (?P<others>[^;]+) of it by other runs(?P<may>.*)", "，其中其他运行 {others}{may}"),
     (r", (?P<doubt>[^;]+) of it at the most by calls in doubt", "，其中存疑的调用最多 {doubt}"),
     (r"(?P<may>, its input being .+)(?P<may_too>, its output being .+)", "{may}{may_too}"),
