@@ -61,10 +61,13 @@ class Workers:
             except BaseException:
                 self._broken(attempt)
                 raise
+            # It may rest for hours, and the answer that it waited for may be large.
+            del given, step, attempt
             self._stepped()
             rest: asyncio.Future[tuple[Step, Attempt] | None] = loop.create_future()
             self._resting.append(rest)
             given = await rest
+            del rest
 
 
 class Sleep:
