@@ -12,7 +12,7 @@ import pytest
 from batchrun.core.errors import LedgerError
 from batchrun.core.ledger.attempts import Bound, Ended, Opened, closed_line, opened_line, read_attempt
 from batchrun.core.ledger.entry_reading import read_entry
-from batchrun.core.ledger.usual import spelt_out
+from batchrun.core.ledger.usual import UsualAnswer, spelt_out
 from batchrun.core.model import Answered, Call, Exhausted, Failure, Fault, Money, Rejected, Reply, Scope, Usage
 from batchrun.edge.history import Attempts
 from batchrun.edge.history import entries as entries_of
@@ -77,6 +77,29 @@ def test_the_providers_body_stands_in_an_entry_where_it_was_asked_for(tmp_path, 
         ledger.append(Answered(row("r-1"), Reply("an answer", "stop", None, body=b'{"id":"chatcmpl-1"}'), Call("1-1", 1, 1.0, 12)), 0.0)
     told = orjson.loads((tmp_path / "legal" / "results.jsonl").read_bytes())
     assert told.get("response") == ({"id": "chatcmpl-1"} if raw else None)
+
+
+def test_a_large_answer_is_told_and_let_go_of_though_nothing_more_is_written(tmp_path):
+    told: list[str] = []
+
+    def follow(noted, _came, _ordinals) -> None:
+        told.extend(each.name for each in noted if isinstance(each, UsualAnswer))
+
+    with Ledger(Files(tmp_path, open_to_append), 1) as ledger:
+        ledger.be_followed(follow)
+        names = []
+        for size in (10, 2_000_000):
+            asked = replace(row(f"r-{size}"), ordinal=size)
+            names.append(name := ledger.start(asked, Bound(9, 9), 1.0))
+            ledger.flush()
+            outcome = Answered(asked, Reply("a" * size, "stop", Usage(7, 3)), Call(name, 1, 1.0, 12))
+            ledger.append(outcome, 0.0)
+            ledger.flush()
+            ledger.end(name, "answered", outcome.reply, 2.0)
+            ledger.tell()
+            assert told == (names if size > 10 else [])
+        ends = [line.name for line in Attempts(tmp_path / "attempts.log") if isinstance(line, Ended)]
+        assert ends == names, "what is told is written"
 
 
 def test_what_is_followed_is_what_is_read_and_never_more_than_what_was_written(tmp_path, monkeypatch):

@@ -123,6 +123,22 @@ def _run(place: Path, address_space: int | None) -> subprocess.CompletedProcess[
     )  # fmt: skip
 
 
+def test_large_answers_of_a_workspace_take_no_more_memory_than_the_readme_says(tmp_path):
+    """However many of them come at once, and though each is read, parsed and written."""
+    slots, usual = 24, 80
+    with children.server("-m", "tests.faults.endpoints") as where:
+        (tmp_path / "job.toml").write_text(
+            '[job]\ninput = "rows.jsonl"\noutput = "run"\n[workspaces.heavy]\nmodel = "m"\napi_key_env = "KEY_heavy"\n'
+            f'concurrency = {slots}\nendpoint = "http://127.0.0.1:{where["port"]}/large/v1"\n'
+        )
+        children.jsonl(tmp_path / "rows.jsonl", [{"id": f"r-{number}", "workspace": "heavy", "prompt": "hello"} for number in range(slots)])
+        keys = {"KEY_heavy": "sk-fake-canary-heavy-0123456789"}
+        exit_code, most_mib = children.measured(tmp_path, "run", "job.toml", "--quiet", keys=keys)
+    assert exit_code == 0
+    assert children.count_of(tmp_path / "run") == slots
+    assert most_mib < usual + 20 * 16
+
+
 @pytest.mark.timeout(300)
 def test_a_run_that_may_have_no_more_memory_loses_nothing_and_goes_on_when_it_may(tmp_path):
     """Some calls fail for it, of others too; or a library that does not bear it ends the process. Either way the next run has them all."""

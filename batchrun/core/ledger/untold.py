@@ -22,6 +22,8 @@ Follower = Callable[[Sequence[Noted], Sequence[Entry], Sequence[int | None]], No
 with their rows' ordinals where known."""
 _TOGETHER = 64
 """Answers, lines and entries: each step's code is still at hand when the next one needs it."""
+_LARGE = 1 << 20
+"""Bytes of lines that are told whatever their number: until then the answers that they are made of are held."""
 
 
 class Untold:
@@ -39,6 +41,8 @@ class Untold:
         self._lines: list[Noted] = []
         self._entries: list[Entry] = []
         self._ordinals: list[int | None] = []
+        self._bytes = 0
+        """Of the lines of entries that are not told yet."""
         self._unended: set[str] = set()
         """Calls whose entries are noted by themselves, and whose ends are not."""
         self._lost = False
@@ -67,6 +71,7 @@ class Untold:
 
     def entry(self, outcome: Outcome, cost: Money | None, line: bytes) -> None:
         """Note an entry."""
+        self._bytes += len(line)
         try:
             if isinstance(outcome, Answered) and self._is_usual(outcome, cost):
                 return
@@ -89,9 +94,14 @@ class Untold:
         return True
 
     @property
+    def is_large(self) -> bool:
+        """Whether its answers take so much memory that it should be told whatever their number."""
+        return self._bytes >= _LARGE
+
+    @property
     def is_worth_telling(self) -> bool:
         """Whether there is so much of it that it should be told."""
-        return len(self._lines) + len(self._entries) >= _TOGETHER
+        return self.is_large or len(self._lines) + len(self._entries) >= _TOGETHER
 
     @property
     def is_all_told(self) -> bool:
@@ -114,6 +124,7 @@ class Untold:
         lines, self._lines = self._lines, []
         entries, self._entries = self._entries, []
         ordinals, self._ordinals = self._ordinals, []
+        self._bytes = 0
         if not self._lost:
             self._follow(lines, entries, ordinals)
 

@@ -162,6 +162,9 @@ class Ledger:
     def tell(self) -> None:
         """Tell whoever follows what is written, where it is worth it: calls are made before that, and not after."""
         if self._untold is not None and self._untold.is_worth_telling:
+            if self._untold.is_large and not self._starting:
+                # Ends that wait for the log's next line would hold their answers as long, and it may be long in coming.
+                self._catch_up()
             self._tell()
 
     def hand_over(self) -> None:
