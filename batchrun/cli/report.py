@@ -24,7 +24,7 @@ from batchrun.report.doubt import doubt_json, doubt_table
 from batchrun.report.page.languages import Language
 from batchrun.report.table import money, table
 from batchrun.running.statements import BY
-from batchrun.telling.publishing import grown, publish, standing_still
+from batchrun.telling.publishing import grown, left_json, publish, standing_still
 from batchrun.telling.reading import doubtful_calls
 from batchrun.telling.reporting import Into, Report, made_up, named, reported, why_no_rows, write_focus, write_usage_csv
 from batchrun.telling.standing import told_as_parked
@@ -96,7 +96,7 @@ def report(  # noqa: PLR0913 - an option each
         calls = [call for each in found.taken for call in doubtful_calls(each.path, only)]
         put(orjson.dumps(doubt_json(calls), option=orjson.OPT_INDENT_2) if as_json else doubt_table(calls, room()))
     elif as_json:
-        told = found.as_json() | ({"attribution": found.statement.by(by).as_json()} if by else {})
+        told = found.as_json() | left_json(found, only) | ({"attribution": found.statement.by(by).as_json()} if by else {})
         put(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     elif not printed:
         tell(table(found.statement, by or LANE, room()))

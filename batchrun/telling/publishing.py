@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,24 @@ def _ran(taken: Taken, described: Mapping[str, Any], where: str) -> Ran:
 
 def grown(report: Report, only: str | None = None) -> Iterator[str]:
     """Say of which runs of *report* the input had more when they ended; of one workspace nobody knows whether that is of its rows."""
+    for path, files in _grown(report, only):
+        told = printable(f"more stands in the input than when {path} was opened ({shortened(files)})")
+        yield f"{told}: the same command goes on with it"
+
+
+def _grown(report: Report, only: str | None) -> Iterator[tuple[Path, list[str]]]:
     for taken in report.taken if only is None else ():
         if files := input_grown(run_directory.read_description(taken.path) or {}):
-            told = printable(f"more stands in the input than when {taken.path} was opened ({shortened(files)})")
-            yield f"{told}: the same command goes on with it"
+            yield taken.path, files
+
+
+def left_json(report: Report, only: str | None = None) -> dict[str, Any]:
+    """What `standing_still` and `grown` tell, as ``report --json`` prints it beside the sums."""
+    parked = [asdict(each) for each in standing_still(report, only)]
+    for each in parked:
+        if run := each.pop("run"):
+            each["path"] = run
+    return {"parked": parked, "grown": [{"path": str(path), "input": files} for path, files in _grown(report, only)]}
 
 
 def standing_still(report: Report, only: str | None = None) -> list[Parked]:

@@ -315,7 +315,29 @@ def test_what_stands_still_is_told_beside_the_statement_with_what_to_do_and_to_e
     assert parked in ask(directory).stderr
     assert parked in ask(directory, "--workspace", "sales").stderr
     assert "parked" not in ask(directory, "--workspace", "legal").stderr
-    assert "parked" not in ask(write_night(tmp_path / "done", Night(["legal"], rows=10))).stderr
+    done = write_night(tmp_path / "done", Night(["legal"], rows=10))
+    assert "parked" not in ask(done).stderr
+    for arguments, rows in (
+        ([directory], [7]),
+        ([directory, "--workspace", "sales"], [7]),
+        ([directory, "--workspace", "legal"], []),
+        ([done], []),
+    ):
+        (*told,) = orjson.loads(ask(*arguments, "--json").stdout)["parked"]
+        assert [each["rows"] for each in told] == rows
+        for each in told:
+            assert (each["scope"], each["name"], each["status"], each["code"]) == ("lane", "sales qwen-max", 403, "Model.AccessDenied")
+            assert each["advice"].startswith("ask the account's owner")
+
+
+def test_input_that_has_grown_is_told_to_a_program_too(tmp_path):
+    directory = night(tmp_path / "night")
+    assert orjson.loads(ask(directory, "--json").stdout)["grown"] == []
+    described = orjson.loads((directory / "run.json").read_bytes())
+    ended = {"at": "2026-11-26T00:00:00+00:00", "stopped_by": None, "parked": [], "grown": ["rows.jsonl"]}
+    (directory / "run.json").write_bytes(orjson.dumps(described | {"ended": ended}))
+    assert orjson.loads(ask(directory, "--json").stdout)["grown"] == [{"path": str(directory), "input": ["rows.jsonl"]}]
+    assert orjson.loads(ask(directory, "--json", "--workspace", "legal").stdout)["grown"] == [], "nobody knows whether it is its rows"
 
 
 def test_of_several_runs_what_stands_still_is_told_with_the_run_that_it_is_of_but_on_a_departments_own(tmp_path):
@@ -327,6 +349,7 @@ def test_of_several_runs_what_stands_still_is_told_with_the_run_that_it_is_of_bu
     page = text_of((tmp_path / "all.html").read_text(encoding="utf-8"))
     for directory in directories:
         assert f"parked: {directory}: sales qwen-max, 7 rows: 403 Model.AccessDenied" in said
+        assert str(directory) in [each["path"] for each in orjson.loads(ask(*directories, "--json").stdout)["parked"]]
         assert f"{directory} : sales qwen-max" in page
     ask(*directories, "--html", tmp_path / "own.html", "--workspace", "sales")
     own = (tmp_path / "own.html").read_text(encoding="utf-8")
