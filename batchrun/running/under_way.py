@@ -82,7 +82,11 @@ async def drive(
             under_way.deadline = anyio.current_time() + job.stop.grace
             scheduler.stop()
             engine.wake()
-            wishes.note(f"{signal}: no new calls; {scheduler.in_flight} in flight have {job.stop.grace:.0f} s; once more stops at once")
+            if flying := scheduler.in_flight:
+                have = "1 in flight has" if flying == 1 else f"{flying:,} in flight have"
+                wishes.note(f"{signal}: no new calls; {have} {job.stop.grace:.0f} s; once more stops at once")
+            else:
+                wishes.note(f"{signal}: no new calls, and none is in flight")
 
         def break_off() -> None:
             under_way.cancel()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import anyio.lowlevel
@@ -187,6 +187,27 @@ def test_a_signal_that_comes_with_the_last_answer_has_stopped_nothing(tmp_path, 
     ending = run_blocking(job_in(tmp_path, workspaces=one_at_a_time), wishes)
     assert (ending.exit_code, ending.stopped_by) == (exit_code, stopped_by)
     assert (ending.statement.total().pending == 0) == (stopped_by is None)
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2])
+def test_a_run_that_is_stopped_says_how_long_what_is_in_flight_has_and_of_nothing_that_nothing_is(tmp_path, calls):
+    """Of a run that waited for its hours it had been "0 in flight have 120 s"."""
+    told: list[str] = []
+    soon = datetime.now(UTC) + timedelta(hours=2)
+    closed = {"window": f"{soon:%H}:00-{soon:%H}:59 UTC"}
+    workspaces = {name: {"concurrency": 1} | (closed if place >= calls else {}) for place, name in enumerate(("legal", "sales"))}
+
+    async def show(observe):
+        while sum(each.in_flight for each in observe().workspaces) < calls:
+            await anyio.lowlevel.checkpoint()
+        signal.raise_signal(signal.SIGTERM)
+
+    wishes = Wishes(dotenv=None, page=None, handle_signals=True, wait=True, note=told.append, show=show)
+    slow = {"seed": 1, "latency": {"median": 0.2, "sigma": 0.1}}
+    ending = run_blocking(job_in(tmp_path, workspaces=workspaces, stop={"grace": 30}, simulator=slow), wishes)
+    assert (ending.exit_code, ending.stopped_by) == (4, "SIGTERM")
+    how = {0: ", and none is in flight", 1: "; 1 in flight has 30 s; once more stops at once"}
+    assert f"SIGTERM: no new calls{how.get(calls, '; 2 in flight have 30 s; once more stops at once')}" in told
 
 
 def test_what_a_programs_own_loop_does_at_a_signal_it_does_again_once_a_run_that_listened_is_over(tmp_path):
