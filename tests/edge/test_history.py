@@ -167,12 +167,12 @@ def test_what_is_read_from_the_middle_on_is_the_lines_there_by_their_own_numbers
     with pytest.raises(RunDamagedError) as raised:
         list(history.entries(path, "法务", start=begins[3]))
     no_run = f"There is neither run.json nor attempts.log in {tmp_path}: give the job another output, if that is no run directory"
-    assert str(raised.value) == f"{path}: line 5: not an entry (KeyError). Nothing was changed. {no_run}"
+    assert str(raised.value) == f"{path}: line 5: not an entry: there is no field 'id'. Nothing was changed. {no_run}"
     (tmp_path / "attempts.log").touch()
     with pytest.raises(RunDamagedError) as raised:
         list(history.entries(path, "法务", start=begins[3]))
     told = f"batchrun check {tmp_path} lists all damage, and moves it aside with --repair"
-    assert str(raised.value) == f"{path}: line 5: not an entry (KeyError). Nothing was changed. {told}"
+    assert str(raised.value) == f"{path}: line 5: not an entry: there is no field 'id'. Nothing was changed. {told}"
     with pytest.raises(RunDamagedError, match=r"line 1: is an entry of another workspace\. Nothing"):
         next(history.entries(path, "legal"))
     renamed = (

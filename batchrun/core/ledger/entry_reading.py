@@ -19,6 +19,7 @@ from batchrun.core.ledger.fields import text
 from batchrun.core.ledger.seal import FIELD, is_whole
 from batchrun.core.ledger.usage_fields import read_usage
 from batchrun.core.model import named_tuple
+from batchrun.core.rows.unfit import why_not_json
 
 _OF_FAILURE = ("code", "status", "message", "advice")
 _NO_FAILURE = (None,) * len(_OF_FAILURE)
@@ -35,8 +36,21 @@ def read_entry(line: bytes) -> Entry:
         raise
     except NotAnEntryError as error:
         raise NotAnEntryError(f"not an entry: {error}") from None
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+    except orjson.JSONDecodeError:
+        raise NotAnEntryError(f"not an entry: {_why_not_json(line)}") from None
+    except KeyError as error:
+        raise NotAnEntryError(f"not an entry: there is no field {error}") from None
+    except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise NotAnEntryError(f"not an entry ({type(error).__name__})") from None
+
+
+def _why_not_json(line: bytes) -> str:
+    text = line.removesuffix(b"\n")  # Columns are counted from the last line's end.
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return why_not_json(text, error)
+    return "not JSON"
 
 
 def answered_by(line: bytes) -> str | None:

@@ -68,6 +68,23 @@ def test_of_a_line_that_is_no_entry_it_is_said_why(wrong, told):
     assert str(raised.value) == told
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b'{"id": "a"\n', "not JSON: unexpected end of data at column 11"),
+        (b"\n", "a blank line"),
+        (b"\0\0\n", "not JSON: NUL bytes, the first at position 1"),
+        (b'{"id": "\xff"}\n', "not UTF-8: a wrong byte at position 9"),
+        (b'{"workspace": "w"}\n', "there is no field 'id'"),
+        (b'{"custom_id": "a"}\n', "there is no field 'batchrun'"),
+    ],
+)
+def test_of_a_line_that_is_no_json_or_lacks_a_field_it_is_said_in_words_and_not_by_the_name_of_an_exception(line, told):
+    with pytest.raises(NotAnEntryError) as raised:
+        read_entry(line)
+    assert str(raised.value) == f"not an entry: {told}"
+
+
 def test_an_entry_of_before_the_rarer_counts_and_the_outcomes_name_is_read():
     usage = {"input_tokens": 1, "output_tokens": 2, "cached_tokens": 0, "reasoning_tokens": 0}
     line = orjson.dumps({"id": "a", "workspace": "w", "model": "m", "digest": "d", "usage": usage})
