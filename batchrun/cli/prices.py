@@ -15,6 +15,7 @@ from batchrun.cli.saying import put, room, tell
 from batchrun.core.counted import counted
 from batchrun.core.errors import JobError
 from batchrun.core.jobs.job import Job
+from batchrun.core.jobs.words import slip_of
 from batchrun.core.money.litellm_prices import Difference, NotTaken, differences, taken
 from batchrun.core.money.price_list import shipped
 from batchrun.core.money.pricing import region_of, standard_prices
@@ -69,10 +70,12 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
     chosen = [each for each in rows if not models or each[0].model in models]
     for model in models or (_named(job) if job is not None else ()):
         if all(row.model != model for row, _ in chosen):
-            tell(f"note: {model} has no known price{'' if job is None else _in_this_job(model, job)}", err=True)
+            where = "; batchrun prices lists the models that have one" if job is None else _in_this_job(model, job)
+            meant = slip_of(model, {row.model for row, _ in rows})
+            tell(f"note: {model} has no known price{where}" + f': is "{meant}" meant?' * (meant is not None), err=True)
     if as_json:
         put(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2))
-    else:
+    elif chosen:
         tell(price_table(chosen, room()))
 
 

@@ -234,8 +234,13 @@ def test_a_file_of_prices_that_is_not_there_is_told_with_who_names_it_and_where_
     assert str(done.exception) == f"job.toml: job.prices: singapore.toml: no such file; {where}"
 
 
-def test_a_model_without_a_price_is_named():
-    assert "nobodys has no known price" in told("--model", "nobodys").stderr
+def test_a_model_without_a_price_is_named_with_the_one_that_was_probably_meant_and_no_empty_table_is_drawn(tmp_path):
+    done, where = told("--model", "nobodys", "--model", "qwen-plsu"), "has no known price; batchrun prices lists the models that have one"
+    assert done.stderr.splitlines() == [f"note: nobodys {where}", f'note: qwen-plsu {where}: is "qwen-plus" meant?']
+    assert done.stdout == ""
+    (tmp_path / "job.toml").write_text(JOB)
+    slip = told(str(tmp_path / "job.toml"), "--model", "own-modle").stderr
+    assert slip == 'note: own-modle has no known price in this job; [prices] can give it one: is "own-model" meant?\n'
 
 
 def test_models_that_a_job_names_and_that_nobody_knows_a_price_of_are_named_too(tmp_path, monkeypatch):
