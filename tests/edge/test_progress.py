@@ -209,10 +209,25 @@ def test_however_narrow_the_terminal_and_long_the_names_a_bar_has_its_length_and
     shown(lambda _now: observed, stream, seconds=5.05)
     *workspaces, total = stream.lines()
     assert all(width(line) <= columns for line in stream.lines())
-    assert all(line.endswith(" 64 in flight, throttled") for line in workspaces if columns >= 80)
+    assert all(line.endswith(" 64 in flight, throttled" if columns >= 80 else "/1,200,000, throttled") for line in workspaces)
     assert re.search(r"\| +150,000/3,600,000 \S+, draining", total)
     assert all(len(line.split("|")[1]) >= 6 for line in stream.lines() if columns >= 80)
     assert ("tokens/s" in total) == (columns == 140)
+
+
+@pytest.mark.parametrize("columns", range(40, 61))
+def test_on_a_narrow_terminal_what_stands_still_or_failed_is_told_before_what_is_in_flight_and_no_word_is_cut(terminal, columns):
+    """At forty columns 200 rows were told without what they are: the word behind them, parked, was cut away."""
+    stream = terminal(columns=columns)
+    workspaces = (of("hr", 20, 200, 4), of("ops", 0, 200, 0, parked=200), replace(of("fin", 33, 200), failed=1))
+    shown(lambda _now: Progress(workspaces, 0), stream, seconds=1)
+    hr, ops, fin, total = stream.lines()
+    assert all(width(line) <= columns for line in stream.lines())
+    assert hr.endswith((" 20/200", " 20/200, 4 in flight"))
+    assert ops.endswith(("/200, 200 parked", "/200, 0 in flight, 200 parked"))
+    assert fin.endswith((" 33/200, 1 failed", " 33/200, 2 in flight, 1 failed"))
+    assert total.endswith((" left", " failed"))
+    assert ("1 failed" in total) or columns < 50
 
 
 def test_100_percent_is_said_of_what_is_done_and_of_nothing_else(terminal):

@@ -99,14 +99,17 @@ class _Bars:
         groups = [[by_name.pop(name)] for name in self._names]
         groups += [list(by_name.values())] if by_name else []
         counts = [_count(group) for group in groups] + [f"{progress.done:,}/{progress.rows:,}"]
-        digits, notes = max(map(len, counts)), [_note(group) for group in groups]
+        digits = max(map(len, counts))
+        beside = self._size.columns - self._label - _SHARE - digits
+        notes = [_note(group) for group in groups]
+        if max(map(len, notes), default=0) >= beside - 1:
+            notes = [_note(group, with_flying=False) for group in groups]
         # All of one width, so that all bars are: their lengths are compared by eye.
-        told = [f"{count.rjust(digits)}, {note.ljust(max(map(len, notes)))}" for count, note in zip(counts, notes, strict=False)]
+        told = [f"{count.rjust(digits)}{note.ljust(max(map(len, notes)))}" for count, note in zip(counts, notes, strict=False)]
         for bar, group, text in zip(self._bars, groups, told, strict=False):
             _set(bar, sum(each.done for each in group), sum(each.rows for each in group), text)
         self._bars[-1].took, self._bars[-1].left = self._times(progress)
-        room = self._size.columns - self._label - _SHARE - _LEAST_BAR - digits - _TIMES
-        _set(self._bars[-1], progress.done, progress.rows, counts[-1].rjust(digits), self._notes(progress, room))
+        _set(self._bars[-1], progress.done, progress.rows, counts[-1].rjust(digits), self._notes(progress, beside))
         self._stream.write("\r")  # What the terminal shows of a key (^C) wraps no line there, which would move all bars.
 
     def _times(self, progress: Progress) -> tuple[str, str]:
@@ -125,8 +128,11 @@ class _Bars:
         aside = f", {counted(progress.set_aside, 'line')} set aside" if progress.set_aside else ""
         notes = [", draining" * progress.draining, pace, flow, flying, held, failed, aside]
         for dispensable in (flow, flying, pace):
-            if len("".join(notes)) > room:
+            if len("".join(notes)) > room - _LEAST_BAR - _TIMES:
                 notes.remove(dispensable)
+        times = f" {self._bars[-1].took}{self._bars[-1].left}"
+        while notes and len(times + "".join(notes)) >= room - 1:
+            notes.pop()  # A word that is cut says nothing, or something else.
         return "".join(notes)
 
     def close(self) -> None:
@@ -143,8 +149,9 @@ def _count(workspaces: Sequence[WorkspaceProgress]) -> str:
     return f"{sum(each.done for each in workspaces):,}/{sum(each.rows for each in workspaces):,}"
 
 
-def _note(workspaces: Sequence[WorkspaceProgress]) -> str:
-    notes = [f"{sum(each.in_flight for each in workspaces):,} in flight"]
+def _note(workspaces: Sequence[WorkspaceProgress], *, with_flying: bool = True) -> str:
+    """What is told of them, but the calls in flight where there is no room for that."""
+    notes = [f"{sum(each.in_flight for each in workspaces):,} in flight"] if with_flying else []
     failed, to_retry = sum(each.failed for each in workspaces), sum(each.to_retry for each in workspaces)
     notes += [f"{failed:,} failed"] if failed else []
     notes += [f"{to_retry:,} to retry"] if to_retry else []
@@ -154,7 +161,7 @@ def _note(workspaces: Sequence[WorkspaceProgress]) -> str:
     notes += [f"{closed:,} closed"] if closed else []
     unread = sum(each.unread for each in workspaces)
     notes += [f"{unread:,} not read"] if unread else []
-    return ", ".join(notes)
+    return "".join(f", {note}" for note in notes)
 
 
 def size_of(stream: TextIO) -> os.terminal_size:
