@@ -43,6 +43,8 @@ _WAYS_OUT: tuple[tuple[str, Callable[[str], object], str], ...] = (
     *((said, bool, IN_SINGLE_QUOTES) for said in ("Invalid hex", "Unescaped", "Escaped character")),
 )
 """What a person probably has to change, by how TOML's complaint begins and what stands where it points to."""
+_TWICE = ("Cannot overwrite a value", "Cannot declare", "Duplicate inline table key")
+"""How complaints begin that point behind what stands there for the second time."""
 
 
 class _Read(NamedTuple):
@@ -151,6 +153,8 @@ def _mended_by(complaint: str, text: str) -> str:
         return "; its lines end in CR alone, as on old Macs: save it with LF"
     if "\0" in text:
         return "; NUL bytes stand in it, and it may not be whole: write it anew"
+    if complaint.startswith(_TWICE):
+        return "; what has that name stands above already: leave one of the two, and put a table's keys under one heading"
     found = _PLACE.search(complaint)
     if found is None:
         return ""

@@ -416,6 +416,12 @@ def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(written):
         ('[defaults]\nmodel = "qwen-plus",\nrpm = 6', "; no comma ends a line"),
         ("[defaults]\nparameters = { temperature = 0.2, }", "; no comma stands before }"),
         ("[defaults]\nstream = True", "; TOML writes true and false in small letters"),
+        ('[job]\ninput = "a"\ninput = "b"\n', "(at line 3, column 12); what has that name stands above already: leave one of the two"),
+        (
+            "[workspaces.hr]\nrpm = 6\n[workspaces.hr]\n",
+            "; what has that name stands above already: leave one of the two, and put a table's keys",
+        ),
+        ("[retry]\nbackoff = { max = 6, max = 7 }", "; what has that name stands above already: leave one of the two"),
         ('[job]\ninput: "a"', "; TOML writes a key and its value as key = value"),
         ("x = " + "1" * 5000, "a number is too long"),
         ("x = " + "[" * 5000, "nested too deeply"),
