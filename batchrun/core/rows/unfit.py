@@ -126,7 +126,6 @@ def unfit_plain(value: dict[str, Any]) -> str | None:
         or unfit_question(value.get("prompt"), value.get("messages"))
         or unfit_parameters(value.get("parameters"))
         or unfit_stream(value, "stream")
-        or None
     )
 
 
@@ -143,7 +142,6 @@ def unfit_batch(value: dict[str, Any]) -> str | None:
         or _unfit_url(value.get("url", BATCH_URL))
         or _unfit_messages(body.get("messages"), "body.messages")
         or unfit_stream(body, "body.stream")
-        or None
     )
 
 
