@@ -264,6 +264,8 @@ def test_a_native_sound_tells_in_its_url_what_its_format_told(data, url, format_
         {"image": ["u"]},
         {"video": ["u", 7]},
         {"type": "image_url", "image_url": {"url": None}},
+        {"type": "image_url", "image_url": ["u"]},
+        {"type": "video_url", "video_url": None},
         {"type": "input_audio", "input_audio": {"format": "wav"}},
         {},
         "text",
