@@ -109,8 +109,8 @@ def _closed(account: Account, fold: Fold, holder: str | None) -> Statement:
 
 
 def write_usage(directory: Path, statement: Statement) -> None:
-    """Write each workspace's usage.json; raises LedgerError where it cannot be."""
-    parts = statement.workspaces_json()
+    """Write each workspace's usage.json, of one that is no longer the job's too; raises LedgerError where it cannot be."""
+    parts = statement.workspaces_json(run_directory.told_before(directory))
     run_directory.write_summaries({directory / workspace / "usage.json": part for workspace, part in parts.items()})
 
 

@@ -244,7 +244,7 @@ class _Check:
                     if (done := _done(totals)) > has.get(model, 0):
                         entries = f"{counted(done, 'row')} of {model} with entries"
                         self._tell(name, f"{entries}, of {has.get(model, 0):,} that the run has", damage=False)
-        for name, sums in statement.workspaces_json().items():
+        for name, sums in statement.workspaces_json(run_directory.told_before(self._directory)).items():
             self._usage(self._directory / name / "usage.json", sums)
 
     def _usage(self, path: Path, sums: dict[str, Any]) -> None:

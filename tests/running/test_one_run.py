@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from batchrun.core.model import Usage
 from batchrun.core.progress import Progress
 from batchrun.edge import run_directory, signals
 from batchrun.running.wishes import Wishes
+from batchrun.telling.checking import checked
 from batchrun.telling.foresight import look_ahead
 from batchrun.telling.publishing import grown
 from batchrun.telling.reporting import reported
@@ -145,6 +147,25 @@ def test_a_file_in_the_place_of_a_workspaces_directory_ends_the_run_in_words(tmp
     (tmp_path / "run" / "sales").write_bytes(b"")
     with pytest.raises(LedgerError, match="sales"):
         run_blocking(job, Wishes(dotenv=None, page=None))
+
+
+def test_a_workspace_that_was_taken_out_before_its_first_call_is_not_told_for_ever_that_its_rows_are_pending(tmp_path):
+    run_blocking(
+        job_in(tmp_path, workspaces={"legal": {}, "sales": {"models": ["qwen-max"], "model": "qwen-max"}}), Wishes(dotenv=None, page=None)
+    )
+    usage = tmp_path / "run" / "sales" / "usage.json"
+    older = usage.read_bytes()
+    mine = shutil.copytree(usage.parent, tmp_path / "run" / "sales before") / "usage.json"
+    assert orjson.loads(older)["total"]["pending"] == 6
+    run_blocking(job_in(tmp_path, workspaces={"legal": {}}), Wishes(dotenv=None, page=None))
+    told = orjson.loads(usage.read_bytes())
+    assert (told["workspace"], told["total"]["pending"], told["models"]) == ("sales", 0, {})
+    assert not checked(tmp_path / "run", repair=False).findings
+    usage.write_bytes(older)
+    (found,) = checked(tmp_path / "run", repair=True).findings
+    assert "is older than the ledger" in found.what
+    assert orjson.loads(usage.read_bytes()) == told
+    assert mine.read_bytes() == older
 
 
 def test_signals_lead_to_what_they_did_before_wherever_a_run_does_not_listen_itself(tmp_path):

@@ -73,8 +73,12 @@ class Statement:
             found.setdefault(workspace, {})[model] = self.lanes[workspace, model]
         return {workspace: (_sum(models.values()), models) for workspace, models in found.items()}
 
-    def workspaces_json(self) -> dict[str, dict[str, Any]]:
-        """Return each workspace's part, as its usage.json holds it; nothing of the others is in it."""
+    def workspaces_json(self, before: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+        """Return each workspace's part, as its usage.json holds it; nothing of the others is in it.
+
+        One of those *before* of which nothing is left, neither rows nor calls, is told so.
+        """
+        parts = {**dict.fromkeys(before, (Totals(), {})), **self.of_workspaces()}
         return {
             workspace: {
                 "run": self.run,
@@ -83,7 +87,7 @@ class Statement:
                 "total": total.as_json(),
                 "models": {model: totals.as_json() for model, totals in models.items()},
             }
-            for workspace, (total, models) in self.of_workspaces().items()
+            for workspace, (total, models) in parts.items()
         }
 
     def as_json(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from batchrun.edge.run_directory.places import (
     sync_directory,
     workspace_directories,
 )
-from batchrun.edge.run_directory.whole import as_read, beside, read_summary, write_summaries, write_summary, write_whole
+from batchrun.edge.run_directory.whole import as_read, beside, read_summary, told_before, write_summaries, write_summary, write_whole
 
 __all__ = [
     "FORMAT",
@@ -36,6 +36,7 @@ __all__ = [
     "refuse_a_twin",
     "refuse_pipes",
     "sync_directory",
+    "told_before",
     "workspace_directories",
     "write_description",
     "write_summaries",

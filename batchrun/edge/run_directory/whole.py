@@ -34,6 +34,11 @@ def as_read(value: Any) -> Any:
     return orjson.loads(orjson.dumps(value))
 
 
+def told_before(directory: Path) -> list[str]:
+    """List the workspaces that have a usage.json in a run directory; one that was put into another folder by hand is none of theirs."""
+    return [path.parent.name for path in directory.glob("*/usage.json") if read_summary(path).get("workspace") == path.parent.name]
+
+
 def write_summary(path: Path, value: Any) -> None:
     """Write JSON as `write_whole` does."""
     write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
