@@ -107,6 +107,21 @@ def test_a_workspace_has_its_share_of_the_tokens_however_much_larger_its_rows_ar
     assert seen.refused_since(3) <= 0.02
 
 
+@pytest.mark.parametrize(
+    ("caps", "part"),
+    [
+        (calls(1200, 6), Quota(rpm=300)),
+        (calls(1200, 60, "aligned"), Quota(rpm=300)),
+        (tokens(2_000_000, 6), Quota(tpm=500_000)),
+        (tokens(2_000_000), Quota(tpm=500_000)),
+    ],
+)
+def test_four_processes_that_each_name_their_part_of_a_quota_use_all_of_it_and_are_hardly_refused(caps, part):
+    seen = Night(World("parts", (caps,), known=part, processes=4, seconds=600.0)).run()
+    assert seen.used >= 0.95
+    assert seen.refused_since(2) <= 0.01
+
+
 BESIDE = [each for each in several_processes() if each.known.tpm and each.processes == 2]
 
 
