@@ -225,7 +225,7 @@ def test_what_another_run_holds_for_its_calls_is_told_apart_from_what_it_has_spe
     for _ in range(6):
         assert first.send()
     assert second.send()
-    assert (second.page.others, second.page.others_hold) == (60, 60)
+    assert second.page.others == second.page.others_hold >= 60
     assert second.purse.warning(NOON) is None, "nothing is spent yet"
     for _ in range(6):
         first.settle(10)
