@@ -40,15 +40,19 @@ class Workers:
 
     def start(self, step: Step, attempt: Attempt) -> None:
         """Let one of them take *step*."""
-        if self._resting:
-            tell(self._resting.pop(), (step, attempt))
-        else:
-            self._tasks.start_soon(self._work, step, attempt)
+        while self._resting:
+            worker = self._resting.pop()
+            # One that was cancelled as it rested may not have had its turn since.
+            if not worker.done():
+                tell(worker, (step, attempt))
+                return
+        self._tasks.start_soon(self._work, step, attempt)
 
     def dismiss(self) -> None:
         """No more steps will come: all of them rest."""
         for worker in self._resting:
-            tell(worker, None)
+            if not worker.done():
+                tell(worker, None)
 
     async def _work(self, step: Step, attempt: Attempt) -> None:
         """Take step after step, until there are no more. Cancelled in a call, it leaves a start without an end: a doubt."""
