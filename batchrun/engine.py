@@ -88,7 +88,7 @@ class Engine:
             else:
                 self._sleep.end_at(self._loop.time() + _LONGEST_SLEEP)
                 await asleep
-                await checkpoint_if_cancelled()
+            await checkpoint_if_cancelled()
 
     # What came.
 

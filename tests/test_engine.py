@@ -738,6 +738,28 @@ def test_a_run_cancelled_while_it_is_being_woken_sends_nothing_more():
     assert (len(bench.ledger.starts), len(bench.ledger.ends), bench.scheduler.in_flight) == (4, 1, 0)
 
 
+def test_a_run_cancelled_between_two_turns_that_follow_at_once_sends_nothing_more():
+    def prepare(ticket):
+        if ticket.ordinal:
+            return prepared(ticket)
+        # The next turn follows at once. As what a socket or a signal brings, this comes after what lets it.
+        loop = asyncio.get_running_loop()
+        loop.call_at(loop.time(), scopes[0].cancel)
+        return Unreadable("the input was cut")
+
+    async def main():
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            await bench.drive()
+        return scope.cancelled_caught
+
+    scopes: list[anyio.CancelScope] = []
+    bench = benched(lane(rows=10, slots=2), prepare=prepare)
+    assert run_virtually(main)
+    assert list(bench.ledger.starts.values()) == ["legal/qwen-plus/1"]
+    assert bench.scheduler.in_flight == 0
+
+
 def test_a_stop_lets_what_is_in_flight_end_and_launches_nothing_more():
     async def stop(engine):
         await anyio.sleep(1.5)
