@@ -19,6 +19,10 @@ import errno
 from typing import NamedTuple
 
 _OF_RIGHTS = frozenset({errno.EACCES, errno.EPERM})
+NO_PLACE = _OF_RIGHTS | {
+    errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EISDIR, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL,
+}  # fmt: skip
+"""What a path says at which nothing can be written, whatever room its disk has: the job names another. All else is a disk's fault."""
 
 
 class BatchrunError(Exception):

@@ -19,15 +19,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from batchrun.core.errors import JobError, LedgerError, RunInUseError
+from batchrun.core.errors import NO_PLACE, JobError, LedgerError, RunInUseError
 from batchrun.edge.run_directory.places import make_whole_way, refuse_a_twin
 
 _FILE, _SOMEBODY = "run.lock", "another process"
-_NO_PLACE = frozenset({
-    errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP,
-    errno.EINVAL,
-})  # fmt: skip
-"""What a path says that can be no run directory, whatever room a disk has."""
 _GLANCES, _GLANCE = 25, 0.02
 """How often, and after how many seconds, it is looked who holds a run that another process has just taken."""
 
@@ -45,7 +40,7 @@ def locked(directory: Path) -> Iterator[Path]:
             itself = _opened(held, directory, os.O_RDONLY | os.O_DIRECTORY)
             lock = _opened(held, directory / _FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
-            raise (JobError if error.errno in _NO_PLACE else LedgerError)(_unusable(directory, _of_what(error))) from None
+            raise (JobError if error.errno in NO_PLACE else LedgerError)(_unusable(directory, _of_what(error))) from None
         _hold(itself, lock, directory)
         yield directory
 
@@ -60,7 +55,7 @@ def refuse_a_file(directory: Path) -> None:
     except NotADirectoryError:
         is_one = False
     except OSError as error:
-        if error.errno in _NO_PLACE:
+        if error.errno in NO_PLACE:
             return
         raise LedgerError(_unusable(directory, _of_what(error))) from None
     if not is_one:

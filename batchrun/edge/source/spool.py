@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 
 import orjson
 
-from batchrun.core.errors import Mistake
+from batchrun.core.errors import NO_PLACE, LedgerError, Mistake
 from batchrun.edge.source.files import CHUNK, File
 from batchrun.edge.source.inputs import GZIP, ZSTD, Found
 from batchrun.edge.source.mistakes import STDIN, printable, reading, unusable, where
@@ -93,6 +93,9 @@ class Unfolding:
         try:
             write_whole(target, pieces)
         except OSError as error:
+            if error.errno not in NO_PLACE:
+                needs = "it needs room for its unpacked size. Make some, and run the same command again"
+                raise LedgerError(f"{target.parent}: {where(shown)} cannot be unpacked there: {error.strerror}; {needs}") from None
             found = f"an input that cannot be unpacked into {target.parent} ({error.strerror})"
             raise unusable([Mistake(where(shown), found, "needs room there for its unpacked size, and the right to write")]) from error
 
