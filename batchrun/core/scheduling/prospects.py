@@ -195,7 +195,7 @@ def _help(plan: LanePlan, hold: Hold | None, wanted: Mapping[str, float]) -> str
         case Hold(_, What.THROTTLES):
             text = f"name the rpm and tpm of {plan.model} in the job, if you know them: a limit that is known is kept to"
         case Hold(_, What.WINDOW):
-            text = f"widen {workspace}.window"
+            text = f"widen {workspace}.window, or that of [job] where it has none of its own"
         case Hold(_, What.BUDGET):
             text = f"set max_tokens, or a lower one, in {workspace}: each call at once has the most that it may cost set aside of a budget"
             text += "; thinking_budget bounds what is thought"

@@ -41,7 +41,7 @@ _AGAIN, _THROTTLED, _REASKED = _failure(Fault.AGAIN), _failure(Fault.THROTTLED),
 
 @slotted
 class _Course:
-    """How a lane fares, once it has begun."""
+    """How a lane fares, once it has begun; that its workspace was closed until then counts too."""
 
     lane: Lane
     expected: Expected
@@ -64,7 +64,10 @@ class Rehearsal:
     _launched: int = 0
     _under_way: dict[LaneKey, _Course] = field(default_factory=dict)
     _done: dict[LaneKey, Foreseen] = field(default_factory=dict)
-    _closed: set[str] = field(default_factory=set)
+    _closed: dict[str, float] = field(default_factory=dict)
+    """Since when each workspace is that is closed."""
+    _was_closed: dict[str, float] = field(default_factory=dict)
+    """Seconds that each workspace was in all, until it last opened."""
     _changes_at: float = -math.inf
     _grid: float = _FIRST_GRID
     _looked: int = 0
@@ -91,11 +94,12 @@ class Rehearsal:
         begins_at, hours = self.calendar.begins_at, self.calendar.hours
         wall = begins_at + self.now
         should_be = {name for name, each in hours.items() if not each.is_open(wall)}
-        for name in should_be - self._closed:
+        for name in should_be - self._closed.keys():
             scheduler.close(name, _CLOSED)
-        for name in self._closed - should_be:
+            self._closed[name] = self.now
+        for name in self._closed.keys() - should_be:
             scheduler.open(name)
-        self._closed = should_be
+            self._was_closed[name] = self._was_closed.get(name, 0.0) + self.now - self._closed.pop(name)
         self._changes_at = min((each.next_change(wall) - begins_at for each in hours.values()), default=math.inf)
 
     def _is_paid(self, scheduler: Scheduler, ticket: Ticket) -> bool:
@@ -113,6 +117,8 @@ class Rehearsal:
         course = self._under_way.get(key)
         if course is None:
             course = self._under_way[key] = _Course(ticket.lane, self.expected[key])
+            if before := self._was_closed.get(ticket.workspace):
+                course.holds[_CLOSED_NOW] = before
         self._launched += 1
         course.calls += 1
         result = self._result(course.expected)

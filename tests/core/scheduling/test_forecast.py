@@ -120,7 +120,10 @@ def test_a_closed_workspace_is_waited_for_and_its_hours_are_what_limits():
     noon = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
     found = seen(lane(rows=100), lane("sales", rows=100), calendar=Calendar({"legal": read_hours("13:00-14:00 UTC")}, noon))
     assert found["legal"].ends_at == pytest.approx(3600 + 50, abs=2)
+    assert found["legal"].limit == Hold(Whose.WORKSPACE, What.WINDOW)
+    assert found["legal"].holds[found["legal"].limit] == pytest.approx(3600 / 3650, abs=0.01)
     assert found["sales"].ends_at == pytest.approx(50, abs=2)
+    assert Hold(Whose.WORKSPACE, What.WINDOW) not in found["sales"].holds
 
 
 def test_a_run_that_is_overtaken_by_its_closing_hour_goes_on_at_the_next_opening():
