@@ -34,6 +34,7 @@ from batchrun.telling.reading import LOG
 
 _MOST_LANES = 256
 _MOST_SETTINGS = 64
+_MOST_MOVED = 8
 _WRAPPER = "extra_body"
 _HEEDED = PARAMETERS - {_WRAPPER}
 _UNWRAPPED = "write it beside the others: parameters = { enable_thinking = false }"
@@ -92,11 +93,7 @@ def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], so
     """What is no longer as the run was *described*: the *job*, the input, the rows that are answered."""
     if described:
         yield from job_changes.told(described.get("job"), job)
-    if described and (described.get("input") != source.fingerprints or _is_of_others(source, described, job)):
-        since = before.since(described.get("input"), source)
-        became = since or _more(job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()))
-        yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
-        yield from _renamed(since, plan) if since else ()
+        yield from _of_the_input(plan, described, job, source, before)
     if plan.changed:
         yield kept(plan.changed)
     if plan.gone:
@@ -105,6 +102,17 @@ def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], so
     if failed := plan.failed_and_gone().total():
         gone = "row that failed no longer stands in the input: it stays", "rows that failed no longer stand in the input: they stay"
         yield f"{counted(failed, *gone)} in errors.jsonl and in the statement, and cannot be asked again"
+
+
+def _of_the_input(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], source: Source, before: Former) -> Iterator[str]:
+    is_another = described.get("input") != source.fingerprints or _is_of_others(source, described, job)
+    if is_another or _has_other_workspaces(described, job):
+        since = before.since(described.get("input"), source)
+        more = job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()) or 0
+        if is_another or (since.added if since else more > 0):
+            became = since or _more(more)
+            yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
+            yield from (*_renamed(since, plan), *_moved(since)) if since else ()
 
 
 def kept(changed: int) -> str:
@@ -200,6 +208,12 @@ def _is_of_others(source: Source, described: Mapping[str, Any], job: Mapping[str
     return "job.input" in others or (isinstance(rows, Mapping) and any(workspace not in rows for workspace, _ in source.index.lanes))
 
 
+def _has_other_workspaces(described: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
+    """Whether the job has others than it had. What names none of them is the row of one that is left alone, and else no row."""
+    was = described.get("job")
+    return isinstance(was, Mapping) and set(was.get("workspaces") or ()) != set(job.get("workspaces") or ())
+
+
 def _renamed(since: Since, plan: Plan) -> Iterator[str]:
     """Workspaces that may have another name now: to a run they are others, and so are their rows."""
     had_rows = {workspace for workspace, _ in plan.rows_of_the_run()}
@@ -210,7 +224,17 @@ def _renamed(since: Since, plan: Plan) -> Iterator[str]:
         yield f"{became}: if that is a new name only, {paid}"
 
 
-def _more(rows: int | None) -> str:
+def _moved(since: Since) -> Iterator[str]:
+    """Lines that nobody edited, and for which another key pays now: of rows that were answered, a second time."""
+    others = (each for each in since.moved if each.was not in since.went or each.now not in since.came)
+    for was, now, lines in islice(others, _MOST_MOVED):
+        had = "no rows" if was is None else f"rows of {was}"
+        pays = "its key pays for them" if was is None else "its key pays for them, and once more for those that were answered"
+        way_out = "where that is not meant, name the workspace in the lines, or for their whole input"
+        yield f"{counted(lines, 'line')} that had been {had}: rows of {now} now, by the job alone; {pays}; {way_out}"
+
+
+def _more(rows: int) -> str:
     return f"it has {counted(abs(rows), 'row')} {'more' if rows > 0 else 'fewer'}" if rows else ""
 
 

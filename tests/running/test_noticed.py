@@ -462,6 +462,37 @@ def test_a_file_that_the_job_gives_to_another_workspace_which_has_rows_already_i
     assert told("legal", "hr", "hr") == []
 
 
+def test_lines_that_the_job_alone_makes_another_workspaces_are_told_before_its_key_pays_for_them(tmp_path):
+    """They were told as rows that came and went, or not at all where one workspace was left and took what named none."""
+    of_files: dict[str, list[dict[str, str]]] = {"a": [{}], "b": [{}], "c": [{"workspace": "legal"}, {"workspace": "hr"}, {}]}
+    for file, tags in of_files.items():
+        rows = ({"id": f"{file}-{number}", "prompt": "Hi", **tag} for number, tag in enumerate(tags * 3))
+        (tmp_path / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def told(workspaces: str, **inputs: str | None) -> list[str]:
+        named = [{"path": str(tmp_path / file)} | ({"workspace": name} if name else {}) for file, name in inputs.items()]
+        job = Job.model_validate(
+            {
+                "job": {"input": named, "output": str(tmp_path / "run")},
+                "defaults": {"endpoint": "simulator", "model": "qwen-plus"},
+                "simulator": {"latency": {"median": 0.001}},
+                "workspaces": {name: {} for name in workspaces.split()},
+            }
+        )
+        return [note for note in noted(job) if "by the job alone" in note]
+
+    way_out = "where that is not meant, name the workspace in the lines, or for their whole input"
+    assert told("legal hr", a="legal", b="hr", c=None) == []
+    again = f"its key pays for them, and once more for those that were answered; {way_out}"
+    assert told("legal hr", c=None, b="legal", a="legal") == [
+        f"3 lines that had been rows of hr: rows of legal now, by the job alone; {again}"
+    ]
+    assert told("legal hr sales", c=None, b="legal", a="legal") == []
+    alone = f"3 lines that had been no rows: rows of legal now, by the job alone; its key pays for them; {way_out}"
+    assert told("legal", c=None, b="legal", a="legal") == [alone]
+    assert told("legal", c=None, b="legal", a="legal") == []
+
+
 def test_a_schema_that_was_edited_in_its_file_is_told_as_a_change_of_the_job_and_one_that_was_moved_is_none(simulated, tmp_path):
     """Answers that were held to the schema of then stood beside those of now, and nobody was told."""
     path, other = tmp_path / "schema.json", tmp_path / "other.json"

@@ -11,7 +11,7 @@ may be answered by such a twin (one in 10**13 at a million rows): whoever acts o
 from __future__ import annotations
 
 from array import array
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -111,6 +111,12 @@ class Index:
             file = place >> _OFFSET_BITS
             found.append((file, place & _OFFSET_MASK, following - place if following >> _OFFSET_BITS == file else None))
         return found
+
+    def at(self, file: int, offset: int) -> int | None:
+        """Ordinal of the row whose line starts there, or None."""
+        place = packed(file, offset)
+        nth = bisect_left(self._positions, place)
+        return nth if nth < len(self._positions) and self._positions[nth] == place else None
 
     def digest(self, ordinal: int) -> int:
         """The row's digest, 64 bits."""

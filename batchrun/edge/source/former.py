@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -31,7 +31,8 @@ class Former:
             _, arrays = read_arrays(self._arrays, self._told)
             salts = self._told["salts"]
             same = {name for name, salt in source.salts.items() if salts.get(name) == salt}
-            return since(Index.of_parts(self._told["index"], arrays), source.index, same)
+            files = _same_files(_listed(fingerprints), source.fingerprints)
+            return since(Index.of_parts(self._told["index"], arrays), source.index, same, files)
         except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError):
             return None
 
@@ -55,6 +56,12 @@ def _held(directory: Path, stack: ExitStack) -> Former:
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
         return Former()
     return Former(told, arrays) if known else Former()
+
+
+def _same_files(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+    """The number of each file that is what it was, and the one that it has now."""
+    there = {(of["path"], of["blake2b"]): number for number, of in enumerate(now)}
+    return {number: there[file] for number, of in enumerate(before) if (file := (of["path"], of["blake2b"])) in there}
 
 
 def _listed(fingerprints: object) -> list[Any]:
