@@ -184,6 +184,12 @@ WRONG = [
     ),
     (INPUT + KEYED + "budget = 600", "workspaces.legal.budget", "600", "a table: { amount = 20,"),
     (INPUT + KEYED + "budget = {}", "workspaces.legal.budget", "neither tokens nor amount", "one of the two"),
+    (
+        INPUT + KEYED + 'budget = { tokens = 9, zone = "Europe/Berlin" }',
+        "workspaces.legal.budget",
+        "a zone without per",
+        'per = "day" or per = "month" beside it, or no zone',
+    ),
     (INPUT + KEYED + "budget = { amount = 0 }", "workspaces.legal.budget.amount", "0", "greater than 0"),
     (INPUT + KEYED + "budget = { amount = 1, currency = 'EUR' }", "workspaces.legal.budget.currency", "EUR", "CNY"),
     (

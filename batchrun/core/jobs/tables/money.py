@@ -66,7 +66,9 @@ class BudgetTable(Table):
         default="run", description="how long it lasts; a day's or a month's is shared by all runs beside this one", examples=["day"]
     )
     zone: Annotated[str, said("the name of a time zone, such as Asia/Shanghai"), AfterValidator(read_zone)] = Field(
-        default="Asia/Shanghai", description="by whose clocks days and months begin", examples=["Europe/Berlin"]
+        default="Asia/Shanghai",
+        description="by whose clocks days and months begin, where per names one of these",
+        examples=["Europe/Berlin"],
     )
     max_tokens: AtLeastOne | None = Field(
         default=None,
@@ -78,6 +80,12 @@ class BudgetTable(Table):
     def _one_cap(self) -> BudgetTable:
         if (self.tokens is None) == (self.amount is None):
             raise wrong("both tokens and amount" if self.tokens else "neither tokens nor amount", "one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _ends_at_midnights(self) -> BudgetTable:
+        if "zone" in self.model_fields_set and "per" not in self.model_fields_set:
+            raise wrong("a zone without per", 'per = "day" or per = "month" beside it, or no zone: without per it is the whole run\'s')
         return self
 
 
