@@ -246,6 +246,18 @@ WRONG = [
     ),
     (INPUT + KEYED + 'models = ["qwen-plus"]\nmodel = "qwen-plsu"', "workspaces.legal.model", '"qwen-plsu"', "did you mean 'qwen-plus'?"),
     (
+        INPUT + KEYED + 'models = ["qwen-plsu"]\nmodel = "qwen-plus"',
+        "workspaces.legal.model",
+        '"qwen-plus"',
+        'where "qwen-plus" is right, correct "qwen-plsu" in models',
+    ),
+    (
+        INPUT + KEYED + 'models = ["qwen-plsu"]\n[defaults]\nmodel = "qwen-plus"',
+        "workspaces.legal.models",
+        "a list without the workspace's model",
+        'a model of its own beside it; "qwen-plsu" there may be mistyped, or "qwen-plus"',
+    ),
+    (
         INPUT + KEYED + 'models = ["qwen-plus"]\n[defaults]\nmodel = "qwen-max"',
         "workspaces.legal.models",
         "a list",

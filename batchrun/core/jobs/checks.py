@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchrun.core.jobs.endpoints import KNOWN_NAMES, REGIONS, SIMULATOR, endpoint_of, is_host, is_url
 from batchrun.core.jobs.names import fold, variables_for
-from batchrun.core.jobs.words import Loc, Names, Wrong, one_of, quoted, shown
+from batchrun.core.jobs.words import Loc, Names, Wrong, one_of, quoted, shown, slip_of
 from batchrun.core.money.pricing import region_of
 from batchrun.core.rows.routes import PROTOCOLS, NoRoute, route
 from batchrun.core.rows.routes import one_of as either
@@ -216,9 +216,13 @@ def _models(raw: Any, here: tuple[str, str], workspace: dict[Any, Any]) -> Itera
     known = [*_texts(models), *_deployments(workspace)]
     own, inherited = workspace.get("model"), _table(raw, "defaults").get("model")
     if isinstance(own, str) and own not in known:
-        yield Wrong((*here, "model"), shown(own), f"a model of this workspace's models; {one_of(own, known)}")
+        or_there = f"; where {quoted(own)} is right, correct {quoted(meant)} in models" if (meant := slip_of(own, known)) else ""
+        yield Wrong((*here, "model"), shown(own), f"a model of this workspace's models; {one_of(own, known)}{or_there}")
     if own is None and isinstance(inherited, str) and inherited not in known:
-        allowed = f"models with {shown(inherited)}, which [defaults] gives the workspace, or a model of its own; {one_of(inherited, known)}"
+        # The list is what stands here: what it has cannot be meant by what it has not.
+        meant = slip_of(inherited, known)
+        mistyped = f"; {quoted(meant)} there may be mistyped, or {quoted(inherited)}" if meant else ""
+        allowed = f"models with {shown(inherited)}, which [defaults] gives the workspace, or a model of its own beside it{mistyped}"
         yield Wrong((*here, "models"), "a list without the workspace's model", allowed)
     for model in _texts(_table(workspace, "limits")):
         if model not in known:
