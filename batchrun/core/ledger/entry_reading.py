@@ -23,6 +23,9 @@ from batchrun.core.rows.unfit import why_not_json
 
 _OF_FAILURE = ("code", "status", "message", "advice")
 _NO_FAILURE = (None,) * len(_OF_FAILURE)
+_OF_ANOTHER_KIND = TypeError, AttributeError, ValueError, ArithmeticError
+"""What comes of a field that holds a value of another kind than its reader expects."""
+_NOT_ITS_KIND = "holds something else than such a field does"
 
 
 def read_entry(line: bytes) -> Entry:
@@ -40,8 +43,8 @@ def read_entry(line: bytes) -> Entry:
         raise NotAnEntryError(f"not an entry: {_why_not_json(line)}") from None
     except KeyError as error:
         raise NotAnEntryError(f"not an entry: there is no field {error}") from None
-    except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
-        raise NotAnEntryError(f"not an entry ({type(error).__name__})") from None
+    except _OF_ANOTHER_KIND:
+        raise NotAnEntryError(f"not an entry: {_why_of_another_kind(orjson.loads(line))}") from None
 
 
 def _why_not_json(line: bytes) -> str:
@@ -51,6 +54,21 @@ def _why_not_json(line: bytes) -> str:
     except orjson.JSONDecodeError as error:
         return why_not_json(text, error)
     return "not JSON"
+
+
+def _why_of_another_kind(fields: Any) -> str:
+    if type(fields) is not dict:
+        return "JSON, and no object"
+    own = fields["batchrun"] if "custom_id" in fields else fields
+    if type(own) is not dict:
+        return "the field 'batchrun' is no object"
+    for name, read in _READ.items():
+        try:
+            if (told := own.get(name)) is not None:
+                read(told)
+        except _OF_ANOTHER_KIND:
+            return f"the field {name!r} {_NOT_ITS_KIND}"
+    return f"the field 'response' {_NOT_ITS_KIND}"
 
 
 def answered_by(line: bytes) -> str | None:
@@ -81,7 +99,7 @@ def _entry(line: bytes) -> Entry:
         *_only_reported(fields, own, batch=batch),
     )
     failure = told("failure")
-    code, status, message, advice = (failure.get(name) for name in _OF_FAILURE) if failure else _NO_FAILURE
+    code, status, message, advice = _failure(failure) if failure else _NO_FAILURE
     outcome = _outcome(told("outcome", "answered"))
     request_id = _request_id(fields, batch=batch) if outcome == "answered" else None
     values = (row_id, workspace, model, outcome, digest, *of_call, code, told("metadata"), status, message, advice, unknown, request_id)
@@ -134,3 +152,11 @@ def _outcome(value: object) -> Literal["answered", "rejected", "exhausted"]:
     if value in {"answered", "rejected", "exhausted"}:
         return value
     raise NotAnEntryError("an unknown outcome")
+
+
+def _failure(told: Any) -> tuple[Any, ...]:
+    return tuple(told.get(name) for name in _OF_FAILURE)
+
+
+_READ = {"usage": read_usage, "cost": read_cost, "started_at": moments.read, "failure": _failure, "outcome": _outcome}
+"""How the fields are read of which each holds a kind of its own."""

@@ -12,6 +12,8 @@ from batchrun.core.ledger.entry_reading import read_entry
 from batchrun.core.model import Answered, Usage
 from tests.core.ledger.outcomes import CALL, REPLY, ROW, TOKENS, VALUES, WHOLE, fields_of, own
 
+OF_A_KIND = "usage", "cost", "started_at", "failure"
+
 
 @pytest.mark.parametrize(
     ("told", "read"),
@@ -59,7 +61,10 @@ def test_why_an_openai_batch_lines_answer_ended_is_read_from_its_body(response, 
         ({"digest": None}, "not an entry: a field that must be text is not"),
         ({"mood": "good"}, "was changed after it was written: there is no field 'mood'"),
         ({"crc32": "00000000"}, "was changed after it was written: its crc32 is not that of its text"),
-        ({"usage": 7}, "not an entry (TypeError)"),
+        *[({name: 7}, f"not an entry: the field {name!r} holds something else than such a field does") for name in OF_A_KIND],
+        ({"usage": []}, "not an entry: the field 'usage' holds something else than such a field does"),
+        ({"outcome": ["won"]}, "not an entry: the field 'outcome' holds something else than such a field does"),
+        ({"cost": {"currency": "CNY", "amount": "much"}}, "not an entry: the field 'cost' holds something else than such a field does"),
     ],
 )
 def test_of_a_line_that_is_no_entry_it_is_said_why(wrong, told):
@@ -77,12 +82,20 @@ def test_of_a_line_that_is_no_entry_it_is_said_why(wrong, told):
         (b'{"id": "\xff"}\n', "not UTF-8: a wrong byte at position 9"),
         (b'{"workspace": "w"}\n', "there is no field 'id'"),
         (b'{"custom_id": "a"}\n', "there is no field 'batchrun'"),
+        (b'{"custom_id": "a", "batchrun": 7}\n', "the field 'batchrun' is no object"),
+        *[(line, "JSON, and no object") for line in (b"7\n", b"null\n", b"[]\n", b"[[]]\n", b'"custom_id"\n')],
     ],
 )
 def test_of_a_line_that_is_no_json_or_lacks_a_field_it_is_said_in_words_and_not_by_the_name_of_an_exception(line, told):
     with pytest.raises(NotAnEntryError) as raised:
         read_entry(line)
     assert str(raised.value) == f"not an entry: {told}"
+
+
+def test_a_batch_lines_response_that_is_none_is_what_is_told_of_it():
+    told: dict[str, object] = {**fields_of(Answered(ROW, REPLY, CALL), "openai-batch"), "response": 7}
+    with pytest.raises(NotAnEntryError, match=r"^not an entry: the field 'response' holds something else than such a field does$"):
+        read_entry(orjson.dumps(told))
 
 
 def test_an_entry_of_before_the_rarer_counts_and_the_outcomes_name_is_read():
