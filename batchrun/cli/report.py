@@ -24,7 +24,7 @@ from batchrun.report.doubt import doubt_json, doubt_table
 from batchrun.report.page.languages import Language
 from batchrun.report.table import money, table
 from batchrun.running.statements import BY
-from batchrun.telling.publishing import grown, left_json, publish, standing_still
+from batchrun.telling.publishing import grown, left_json, publish, standing_still, stopped
 from batchrun.telling.reading import doubtful_calls
 from batchrun.telling.reporting import Into, Report, made_up, named, reported, why_no_rows, write_focus, write_usage_csv
 from batchrun.telling.standing import told_as_parked
@@ -179,7 +179,7 @@ def _tell(found: Report, only: str | None) -> None:
     lines = found.statement.rejected_input
     for reason in reasons.told(lines, why_no_rows(found.taken) if lines else ()):
         tell(f"no row: {reason}", err=True)
-    for line in (*told_as_parked(standing_still(found, only)), *grown(found, only)):
+    for line in (*told_as_parked(standing_still(found, only)), *grown(found, only), *stopped(found, only)):
         tell(line, err=True)
     simulated = made_up(found.taken, only)
     if simulated.where and not simulated.all:

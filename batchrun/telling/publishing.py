@@ -22,13 +22,13 @@ from batchrun.report.page.languages import Language
 from batchrun.report.page.subject import Parked, Ran, Subject
 from batchrun.running.statements import BY
 from batchrun.telling.reporting import Into, Report, Taken, made_up, why_no_rows
-from batchrun.telling.standing import input_grown, stood_still, table
+from batchrun.telling.standing import input_grown, stood_still, stopped_by, table
 
 
-def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str | None, grown: Sequence[str] = ()) -> None:
+def note_ending(directory: Path, parked: Sequence[ParkedScope], signal: str | None, grown: Sequence[str] = ()) -> None:
     """Put into run.json how this opening ended, until the next one writes it anew; one that was taken away meanwhile stays away.
 
-    *grown* names the input files in which more stands than when it was opened.
+    *signal* is what stopped it, and *grown* names the input files in which more stands than when it was opened.
     """
     described = run_directory.read_description(directory)
     if described is None:
@@ -38,7 +38,7 @@ def note_ending(directory: Path, parked: Sequence[ParkedScope], stopped_by: str 
         | {"message": each.failure.message, "advice": each.failure.advice}
         for each in parked
     ]
-    ended = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stopped_by": stopped_by, "parked": scopes, "grown": list(grown)}
+    ended = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "stopped_by": signal, "parked": scopes, "grown": list(grown)}
     run_directory.write_description(directory, described | {"ended": ended})
 
 
@@ -80,10 +80,20 @@ def _where(path: Path, report: Report, only: str | None) -> str:
 
 
 def _ran(taken: Taken, described: Mapping[str, Any], where: str) -> Ran:
-    ended = described.get("ended")
-    stopped_by = table(ended).get("stopped_by")
-    stopped = stopped_by if isinstance(stopped_by, str) else None
-    return Ran(taken.run, taken.name, isinstance(ended, dict), stopped, bool(input_grown(described)), where)
+    has_ended = isinstance(described.get("ended"), dict)
+    return Ran(taken.run, taken.name, has_ended, stopped_by(described) or None, bool(input_grown(described)), where)
+
+
+def stopped(report: Report, only: str | None = None) -> Iterator[str]:
+    """Say which runs of *report* a signal ended before their rows were done, and have not gone on since; to one workspace not which."""
+    for each in _stopped(report, only):
+        yield printable(f"{each.get('path', 'the run')} was stopped by {each['by']}: the same command goes on with it")
+
+
+def _stopped(report: Report, only: str | None) -> Iterator[dict[str, str]]:
+    for taken in report.taken:
+        if signal := stopped_by(run_directory.read_description(taken.path) or {}):
+            yield ({"path": str(taken.path)} if only is None else {}) | {"by": signal}
 
 
 def grown(report: Report, only: str | None = None) -> Iterator[str]:
@@ -100,12 +110,16 @@ def _grown(report: Report, only: str | None) -> Iterator[tuple[Path, list[str]]]
 
 
 def left_json(report: Report, only: str | None = None) -> dict[str, Any]:
-    """What `standing_still` and `grown` tell, as ``report --json`` prints it beside the sums."""
+    """What `standing_still`, `grown` and `stopped` tell, as ``report --json`` prints it beside the sums."""
     parked = [asdict(each) for each in standing_still(report, only)]
     for each in parked:
         if run := each.pop("run"):
             each["path"] = run
-    return {"parked": parked, "grown": [{"path": str(path), "input": files} for path, files in _grown(report, only)]}
+    return {
+        "parked": parked,
+        "grown": [{"path": str(path), "input": files} for path, files in _grown(report, only)],
+        "stopped": [*_stopped(report, only)],
+    }
 
 
 def standing_still(report: Report, only: str | None = None) -> list[Parked]:

@@ -41,6 +41,11 @@ def input_grown(described: Mapping[str, Any]) -> list[str]:
     return [each for each in files if isinstance(each, str)] if isinstance(files, list) else []
 
 
+def stopped_by(described: Mapping[str, Any]) -> str:
+    """The signal that ended the last opening before its rows were done; empty where none did, or it is under way."""
+    return text(table(described.get("ended")).get("stopped_by"))
+
+
 def told_as_parked(parked: Iterable[Parked]) -> Iterator[str]:
     """Say what stands still, why, and what is to be done: of many for the same reason the first are told in full, and the others named."""
     alike: dict[tuple[str, str], list[Parked]] = {}

@@ -330,6 +330,19 @@ def test_what_stands_still_is_told_beside_the_statement_with_what_to_do_and_to_e
             assert each["advice"].startswith("ask the account's owner")
 
 
+def test_what_a_signal_has_stopped_is_told_on_the_screen_and_to_a_program_as_on_the_page(tmp_path):
+    """That rows were pending was all that either said: `run` itself had told why on a terminal that is gone."""
+    directory = night(tmp_path / "night")
+    assert orjson.loads(ask(directory, "--json").stdout)["stopped"] == []
+    described = orjson.loads((directory / "run.json").read_bytes())
+    ended = {"at": "2026-11-26T00:00:00+00:00", "stopped_by": "SIGTERM", "parked": [], "grown": []}
+    (directory / "run.json").write_bytes(orjson.dumps(described | {"ended": ended}))
+    assert f"{directory} was stopped by SIGTERM: the same command goes on with it\n" in ask(directory).stderr
+    assert orjson.loads(ask(directory, "--json").stdout)["stopped"] == [{"path": str(directory), "by": "SIGTERM"}]
+    assert "the run was stopped by SIGTERM" in ask(directory, "--workspace", "legal").stderr
+    assert orjson.loads(ask(directory, "--json", "--workspace", "legal").stdout)["stopped"] == [{"by": "SIGTERM"}]
+
+
 def test_input_that_has_grown_is_told_to_a_program_too(tmp_path):
     directory = night(tmp_path / "night")
     assert orjson.loads(ask(directory, "--json").stdout)["grown"] == []

@@ -103,7 +103,7 @@ def test_the_statement_equals_the_bill_to_the_token(tmp_path):
         told = json.loads(done.stdout)
         stated = {name: (part["total"]["input_tokens"], part["total"]["output_tokens"]) for name, part in told["workspaces"].items()}
         assert stated == billed(url)
-        assert total(tmp_path) == told | {"parked": [], "grown": []}
+        assert total(tmp_path) == told | {"parked": [], "grown": [], "stopped": []}
     assert told["total"]["answered"] == 600
     assert told["total"]["in_doubt"] == 0
     assert told["total"]["throttles"] > 0
