@@ -11,7 +11,8 @@ window of tokens that is well used has room for a small row nearly always, and f
 by what its calls *weigh*, which grows faster than their tokens; but only as long as no more is refused than finding a quota costs. A lane
 with a cap has more refused than that while it looks for it.
 
-It is counted in refusals and not by time, for where all goes well they are minutes apart: the latest hundred or so count.
+It is counted in refusals and not by time, for where all goes well they are minutes apart: the latest hundred or so count. The only one
+of a lane among these proves nothing: whose it would be was not said before it came.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _TIMES = 1.5
 """How much larger a capped lane's part of the refusals is than its part of what is sent, at the least."""
 _SURE, _STILL = 4.0, 1.0
 """The logarithm of how unlikely chance must be: one in fifty; and one in three, for one that is known to be capped."""
+_ONE_ALONE = 1.1
+"""Refusals of a lane that prove nothing of it: one of them has to be the first, however unlikely each is where there are many."""
 _TIMES_THE_REST = 4.0
 """How much more often several capped lanes are refused than the rest, for what they send, at the least."""
 _TOO_LARGE = 1e60
@@ -125,7 +128,8 @@ class Blame:
         suspect.expected = _share(suspect.weight, these.weight) if is_larger else 0.0
         share, part = max(*shares, suspect.expected), suspect.refused / these.refused
         sure = these.refused / self.unit * _divergence(part, share)
-        is_capped = part > _TIMES * share and sure > (_STILL if suspect.is_capped else _SURE)
+        is_sure = sure > _STILL if suspect.is_capped else sure > _SURE and suspect.refused > _ONE_ALONE * self.unit
+        is_capped = part > _TIMES * share and is_sure
         if of_tokens and (suspect.is_usual or suspect.expected) and not is_capped:
             is_capped = self._is_one_of_several(suspect, these)
         self.judge(suspect, is_capped=is_capped)

@@ -27,6 +27,29 @@ def test_a_lane_that_alone_is_refused_again_and_again_is_capped():
     assert [blame.refused(first) for _ in range(3)] == [False, False, True]
 
 
+@pytest.mark.parametrize("count", [55, 60, 1000])
+def test_a_lanes_first_refusal_proves_nothing_of_it_however_many_lanes_there_are_and_a_second_does(count):
+    """Each of a thousand that share a quota had been taken for capped at its first, and nothing slowed what they share."""
+    blame, suspects = lanes(count)
+    sent(blame, suspects)
+    assert not any(blame.refused(suspect) for suspect in suspects[:40])
+    blame, suspects = lanes(count)
+    sent(blame, suspects)
+    assert [blame.refused(suspects[0]) for _ in range(2)] == [False, True]
+    for _ in range(500):
+        blame.refused(suspects[0])
+    assert [blame.refused(suspects[1]), blame.refused(suspects[2])] == [False, False]
+
+
+def test_a_first_refusal_that_is_all_but_forgotten_beside_those_of_a_cap_is_no_earlier_one():
+    blame, (first, other, *others) = lanes(60)
+    sent(blame, [first, other, *others])
+    assert not blame.refused(other)
+    for _ in range(500):
+        blame.refused(first)
+    assert not blame.refused(other)
+
+
 def test_who_is_alone_in_its_pool_is_the_pool():
     blame, (only,) = lanes(1)
     for _ in range(100):
