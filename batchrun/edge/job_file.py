@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import re
 import stat
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,8 +14,9 @@ from pydantic import ValidationError
 from batchrun.core.columns import printable
 from batchrun.core.errors import JobError, Mistake
 from batchrun.core.jobs.job import Job
+from batchrun.core.jobs.no_toml import way_out
 from batchrun.core.jobs.places import lines_of
-from batchrun.core.jobs.words import IN_SINGLE_QUOTES, key_path, nearest, without_keys_in
+from batchrun.core.jobs.words import key_path, nearest, without_keys_in
 from batchrun.core.rows.answers import Schema
 
 if TYPE_CHECKING:
@@ -28,23 +28,6 @@ _MOST_OF_A_SOURCE = 200
 _SCHEMA = "answers", "schema"
 _SINCE = "2025-01-01"
 """As a table of prices has it that does not tell since when it holds."""
-_PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
-_ALONE = re.compile(r"\r(?!\n)")
-_TYPOGRAPHIC = "“”„‟‘’«»＂＇＝，：［］｛｝【】、。"
-"""What word processors and Chinese keyboards write in the place of TOML's own punctuation."""
-_WAYS_OUT: tuple[tuple[str, Callable[[str], object], str], ...] = (
-    ("", lambda rest: rest[0] in _TYPOGRAPHIC, "LETTER stands there: TOML wants plain punctuation, as a plain keyboard writes it"),
-    ("Invalid value", re.compile("(True|False)\\b").match, "TOML writes true and false in small letters"),
-    ("Invalid value", lambda rest: rest[0].isalpha(), "text stands in quotes"),
-    ("", re.compile(r"[^\W\d_a-zA-Z]").match, 'a name with other letters than A to Z stands in quotes: [workspaces."法务部"]'),
-    ("Expected newline or end of document", re.compile(",").match, "no comma ends a line"),
-    ("Invalid initial character", re.compile("}").match, "no comma stands before }"),
-    ("Expected '='", re.compile(":").match, "TOML writes a key and its value as key = value"),
-    *((said, bool, IN_SINGLE_QUOTES) for said in ("Invalid hex", "Unescaped", "Escaped character")),
-)
-"""What a person probably has to change, by how TOML's complaint begins and what stands where it points to."""
-_TWICE = ("Cannot overwrite a value", "Cannot declare", "Duplicate inline table key")
-"""How complaints begin that point behind what stands there for the second time."""
 
 
 class _Read(NamedTuple):
@@ -141,27 +124,10 @@ def _tables(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise JobError(f"{path}: not TOML: {without_keys_in(str(error))}{_mended_by(str(error), text)}") from None
+        raise JobError(f"{path}: not TOML: {without_keys_in(str(error))}{way_out(str(error), text)}") from None
     except ValueError:
         # int() alone raises a bare one: it reads no number of more than a few thousand digits.
         raise JobError(f"{path}: not TOML: a number is too long") from None
-
-
-def _mended_by(complaint: str, text: str) -> str:
-    """The way out, where TOML's complaint does not say it."""
-    if _ALONE.search(text):
-        return "; its lines end in CR alone, as on old Macs: save it with LF"
-    if "\0" in text:
-        return "; NUL bytes stand in it, and it may not be whole: write it anew"
-    if complaint.startswith(_TWICE):
-        return "; what has that name stands above already: leave one of the two, and put a table's keys under one heading"
-    found = _PLACE.search(complaint)
-    if found is None:
-        return ""
-    line = "".join(text.splitlines()[int(found[1]) - 1 :][:1])
-    rest = line[int(found[2]) - 1 :]
-    ways = (f"; {way}" for begins, about, way in _WAYS_OUT if rest and complaint.startswith(begins) and about(rest))
-    return next(ways, "").replace("LETTER", rest[:1])
 
 
 def _with_prices(tables: dict[str, Any], path: Path) -> tuple[dict[str, Any], _Prices]:
