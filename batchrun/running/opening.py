@@ -124,6 +124,7 @@ def _noticed(job: Job, source: Source, plan: Plan, described: Mapping[str, Any],
     yield from noticed.unheeded(source, plan)
     yield from noticed.without_workspaces(job)
     yield from noticed.weights_of_nothing(job)
+    yield from noticed.discounts_of_most(job)
     yield from noticed.changes(plan, described, _dumped(job), source, before)
 
 
