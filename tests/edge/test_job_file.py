@@ -48,6 +48,23 @@ WRONG = [
     ('[job]\ninput = { path = "a", workspace = "lega" }\n' + KEYED, "job.input.workspace", '"lega"', "did you mean 'legal'?"),
     ('[job]\ninput = ["b", { path = "a", workspace = "x" }]', "job.input[1].workspace", '"x"', "one of default"),
     (INPUT + 'output = ""', "job.output", '""', "a path"),
+    *[
+        (
+            INPUT + f'window = "{text} Asia/Shanghai"',
+            "job.window",
+            f'"{text} ',
+            'plain punctuation, as a plain keyboard writes it: "22:00-08:00 ',
+        )
+        for text in ("22：00-08：00", "22:00–08:00", "22:00～08:00", "２２：００至０８：００")
+    ],
+    (
+        INPUT + 'window = "Mon-Fri 22:00-08:00， Sat 9:00-10:00 UTC"',
+        "job.window",
+        '"Mon',
+        'writes it: "Mon-Fri 22:00-08:00, Sat 9:00-10:00 UTC"',
+    ),
+    (INPUT + 'window = "22：00—25：00 UTC"', "job.window", '"22：00—25：00"', "hours such as"),
+    (INPUT + 'deadline = "08：00 Asia/Shanghai"', "job.deadline", '"08：00 Asia', 'writes it: "08:00 Asia/Shanghai"'),
     (INPUT + 'name = "../up"', "job.name", '"../up"', "without '/'"),
     (INPUT + "max_line_bytes = 0", "job.max_line_bytes", "0", "an integer of at least 1"),
     (INPUT + "outptu = 'x'", "job.outptu", "an unknown key", "did you mean 'output'? One of output, name, input, max_line_bytes"),

@@ -9,6 +9,7 @@ import difflib
 import json
 import re
 import tomllib
+import unicodedata
 from decimal import Decimal
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +31,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBER = re.compile(r"[0-9]+")
 _SLIP = 0.87
 """How alike a name and a slip of it are at the least: "qwen-mxa" is one of "qwen-max", "qwen-vl-plus" none of "qwen-plus"."""
+_PLAIN = str.maketrans({**dict.fromkeys("‐‑‒–—―−~〜至", "-"), "、": ","})
 _LONGEST_SHOWN = 60
 _MOST_LISTED = 40
 _MOST_MEANT = 20
@@ -108,6 +110,11 @@ def shown(value: Any) -> str:  # noqa: PLR0911 - a kind a line
         case list() | tuple():
             return "a list"
     return f"a {type(value).__name__}"
+
+
+def in_plain(text: str) -> str:
+    """*text* in the punctuation and digits of a plain keyboard, where a Chinese one or a word processor has written others."""
+    return unicodedata.normalize("NFKC", text).translate(_PLAIN)
 
 
 def key_path(loc: Iterable[str | int]) -> str:

@@ -11,7 +11,7 @@ from batchrun.core.jobs.deadline import read_deadline
 from batchrun.core.jobs.endpoints import Proxy
 from batchrun.core.jobs.names import JobName
 from batchrun.core.jobs.tables.money import Budgets
-from batchrun.core.jobs.tables.values import WINDOWS, AtLeastOne, FilePath, Flag, Seconds, SecondsOrNone, Table, Window, as_list
+from batchrun.core.jobs.tables.values import WINDOWS, AtLeastOne, FilePath, Flag, Seconds, SecondsOrNone, Table, Window, as_list, read_by
 from batchrun.core.jobs.words import said, wrong
 
 MIB = 1024 * 1024
@@ -30,11 +30,6 @@ def _inputs(inputs: tuple[InputTable, ...]) -> tuple[InputTable, ...]:
     return inputs
 
 
-def _deadline(text: str) -> str:
-    read_deadline(text)
-    return text
-
-
 def _moment_as_text(value: Any) -> Any:
     """TOML has moments of its own, which need no quotes."""
     return value.isoformat() if isinstance(value, datetime) else value
@@ -45,7 +40,7 @@ DeadlineText = Annotated[
     str,
     said('a time and its zone, such as "08:00 Asia/Shanghai", or a moment, such as "2026-11-24T08:00:00+08:00"'),
     BeforeValidator(_moment_as_text, json_schema_input_type=str),
-    AfterValidator(_deadline),
+    read_by(read_deadline),
 ]
 Form = Annotated[Literal["batchrun", "openai-batch"], said('"batchrun" or "openai-batch"')]
 InDoubt = Annotated[Literal["send", "hold"], said('"send" or "hold"')]

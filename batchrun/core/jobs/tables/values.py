@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from batchrun.core.jobs.hours import read_hours
-from batchrun.core.jobs.words import IN_SINGLE_QUOTES, said, shown, wrong
+from batchrun.core.jobs.words import IN_SINGLE_QUOTES, in_plain, said, shown, wrong
 
 
 class Table(BaseModel):
@@ -43,9 +45,27 @@ def _path(text: str) -> str:
     return text
 
 
-def _window(text: str) -> str:
-    read_hours(text)
-    return text
+def read_by(read: Callable[[str], object]) -> AfterValidator:
+    """Take a text that *read* takes, as it is; of one that it would take in plain punctuation that is told."""
+
+    def check(text: str) -> str:
+        try:
+            read(text)
+        except PydanticCustomError:
+            if (plain := in_plain(text)) == text or not _is_taken(read, plain):
+                raise
+            raise wrong(shown(text), f"plain punctuation, as a plain keyboard writes it: {shown(plain)}") from None
+        return text
+
+    return AfterValidator(check)
+
+
+def _is_taken(read: Callable[[str], object], text: str) -> bool:
+    try:
+        read(text)
+    except PydanticCustomError:
+        return False
+    return True
 
 
 AtLeastOne = Annotated[int, Field(ge=1, le=2**64 - 1), said("an integer of at least 1")]
@@ -54,5 +74,5 @@ SecondsOrNone = Annotated[float, Field(ge=0), said("a number of seconds, 0 or mo
 PerMinute = Annotated[float, Field(ge=0.001, le=1e12), said("a number of at least 0.001")]
 Flag = Annotated[bool, said("true or false")]
 FilePath = Annotated[str, AfterValidator(_path)]
-Window = Annotated[str, said('hours and their time zone, such as "22:00-08:00 Asia/Shanghai"'), AfterValidator(_window)]
+Window = Annotated[str, said('hours and their time zone, such as "22:00-08:00 Asia/Shanghai"'), read_by(read_hours)]
 WINDOWS = ["22:00-08:00 Asia/Shanghai", "Mon-Fri 22:00-08:00, Sat-Sun 00:00-24:00 Asia/Shanghai"]
