@@ -65,6 +65,18 @@ WRONG = [
     ),
     (INPUT + 'window = "22：00—25：00 UTC"', "job.window", '"22：00—25：00"', "hours such as"),
     (INPUT + 'deadline = "08：00 Asia/Shanghai"', "job.deadline", '"08：00 Asia', 'writes it: "08:00 Asia/Shanghai"'),
+    (
+        INPUT + '[[workspaces]]\nname = "legal"',
+        "workspaces",
+        "a list",
+        "a table for each, under a heading with its name: [workspaces.NAME]",
+    ),
+    (
+        INPUT + "[[accounts.main.quotas]]\nrpm = 6",
+        "accounts.main.quotas",
+        "a list",
+        'a table for each, under a heading with its name: [accounts.main.quotas."MODEL"]',
+    ),
     (INPUT + 'name = "../up"', "job.name", '"../up"', "without '/'"),
     (INPUT + "max_line_bytes = 0", "job.max_line_bytes", "0", "an integer of at least 1"),
     (INPUT + "outptu = 'x'", "job.outptu", "an unknown key", "did you mean 'output'? One of output, name, input, max_line_bytes"),

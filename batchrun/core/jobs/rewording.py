@@ -82,6 +82,9 @@ def _found_and_allowed(details: ErrorDetails) -> tuple[str, str]:
     names = [step for step in details["loc"] if isinstance(step, str)]
     if details["type"] in {"dict_type", "model_type"} and names and names[-1] in _TABLES:
         return shown(details["input"]), _TABLES[names[-1]]
+    if details["type"] == "dict_type" and names and names[-1] in _NAMED_TABLES and isinstance(details["input"], list):
+        heading = key_path(names) + f".{_ANY_NAME.get(names[-1], 'NAME')}"
+        return shown(details["input"]), f"a table for each, under a heading with its name: [{heading}]"
     if details["type"] == "tuple_type" and isinstance(details["input"], str):
         return shown(details["input"]), f"a list: [{shown(details['input'])}]"
     message = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
