@@ -77,6 +77,15 @@ WRONG = [
         "a list",
         'a table for each, under a heading with its name: [accounts.main.quotas."MODEL"]',
     ),
+    *[
+        (
+            INPUT + f'[workspaces.legal]\napi_key_env = "{text}"',
+            "workspaces.legal.api_key_env",
+            "not shown",
+            "it stands alone, without $ or what else",
+        )
+        for text in ("$LEGAL_KEY", "${LEGAL_KEY}", "env:LEGAL_KEY", " LEGAL_KEY", "%LEGAL_KEY%", "os.environ/LEGAL_KEY")
+    ],
     (INPUT + 'name = "../up"', "job.name", '"../up"', "without '/'"),
     (INPUT + "max_line_bytes = 0", "job.max_line_bytes", "0", "an integer of at least 1"),
     (INPUT + "outptu = 'x'", "job.outptu", "an unknown key", "did you mean 'output'? One of output, name, input, max_line_bytes"),

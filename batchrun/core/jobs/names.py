@@ -34,6 +34,8 @@ _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u316
 _NAME = "letters and digits of any script, '-', '_' and '.', not beginning with '.' or '-' nor ending in '.', at most 64 characters"
 _KEY_OF = "DASHSCOPE_API_KEY"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_PUT_AROUND = re.compile(r"(\W+|\W*(env|os\.environ)\W+)[A-Z][A-Z0-9_]*\W*")
+"""A variable as shells and other programs' files name it: ``$KEY``, ``${KEY}``, ``%KEY%``, ``env:KEY``, ``os.environ/KEY``."""
 _VARIABLE_ALLOWED = 'the name of the environment variable that holds the key, such as "LEGAL_DASHSCOPE_API_KEY"'
 
 
@@ -86,7 +88,8 @@ def _variable_name(text: str) -> str:
     if text.startswith("sk-"):
         raise wrong("a value that looks like a key", f"looks like a key; write {_VARIABLE_ALLOWED}")
     if not _VARIABLE.fullmatch(text) or _scrambled(text):
-        raise wrong("a value that is no variable's name (not shown: it may be a key)", _VARIABLE_ALLOWED)
+        alone = "; it stands alone, without $ or what else is put around it elsewhere" if _PUT_AROUND.fullmatch(text) else ""
+        raise wrong("a value that is no variable's name (not shown: it may be a key)", _VARIABLE_ALLOWED + alone)
     return text
 
 
