@@ -234,6 +234,9 @@ def test_a_run_that_is_held_is_not_checked_and_what_is_no_run_is_refused(tmp_pat
         none = runner.invoke(batchrun, ["check", str(wrong)])
         assert getattr(none.exception, "exit_code", None) == 2
         assert str(none.exception) == f"{wrong}: is no run directory: there is no run.json in it; {meant}"
+    for wrong, meant in {"rn": f"did you mean '{tmp_path / 'run'}'?", "other": "name the directory that the job's output names"}.items():
+        none = runner.invoke(batchrun, ["report", str(tmp_path / wrong)])
+        assert str(none.exception) == f"{tmp_path / wrong}: is no run directory: nothing is there; {meant}"
 
 
 def test_a_folder_whose_name_another_system_wrote_is_no_damage_and_its_answers_are_neither_moved_aside_nor_asked_again(tmp_path):

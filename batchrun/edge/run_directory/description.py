@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.errors import JobError, LedgerError, RunDamagedError, RunTooNewError, said_by
+from batchrun.core.jobs.words import nearest
 from batchrun.edge.run_directory.places import NO_FILE, is_there
 from batchrun.edge.run_directory.whole import as_read, write_summary
 
@@ -95,7 +96,11 @@ def not_there(directory: Path, *, several: bool = False) -> JobError:
         meant = f"runs stand in it: name one, such as {within.parent}" + (f", or all of them, {directory}/*" if several else "")
     else:
         meant = "name the directory that the job's output names"
-    return JobError(f"{directory}: is no run directory: there is no run.json in it; {meant}")
+    if directory.exists():
+        return JobError(f"{directory}: is no run directory: there is no run.json in it; {meant}")
+    if beside := nearest(directory.name, (each.parent.name for each in directory.parent.glob("*/run.json"))):
+        meant = f"did you mean '{directory.with_name(beside)}'?"
+    return JobError(f"{directory}: is no run directory: nothing is there; {meant}")
 
 
 def must_hold(directory: Path, *names: str) -> None:
