@@ -114,10 +114,10 @@ def _meant(path: Path) -> str:
         is_input = ".jsonl" in path.suffixes and path.is_file()
     except OSError as error:
         return _hidden_by(error)
+    if is_input:
+        return f', and this is an input, which a job names: [job] input = "{path}"'
     name = nearest(path.name, names) or nearest(path.name + ".toml", names)
-    if name:
-        return f"; did you mean '{path.with_name(name)}'?"
-    return f', and this is an input, which a job names: [job] input = "{path}"' if is_input else ""
+    return f"; did you mean '{path.with_name(name)}'?" if name else ""
 
 
 def _tables(text: str, path: Path) -> dict[str, Any]:

@@ -528,6 +528,8 @@ def test_a_file_that_is_not_there_is_answered_with_the_nearest(written, tmp_path
     assert str(error_of("nightly")) == "nightly: a job file's name ends in .toml; did you mean 'nightly.toml'?"
     assert str(error_of(tmp_path / "nightly.json")).endswith(f"did you mean '{tmp_path / 'nightly.toml'}'?")
     assert str(error_of("other/nightly.toml")) == "other/nightly.toml: no such file"
+    (tmp_path / "nightly.jsonl").touch()
+    assert str(error_of("nightly.jsonl")).endswith('and this is an input, which a job names: [job] input = "nightly.jsonl"')
     (tmp_path / "tickets.jsonl.gz").touch()
     told = 'a job file\'s name ends in .toml, and this is an input, which a job names: [job] input = "tickets.jsonl.gz"'
     assert str(error_of("tickets.jsonl.gz")) == f"tickets.jsonl.gz: {told}"
