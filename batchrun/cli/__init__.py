@@ -30,6 +30,8 @@ _VERBS = {
     "simulate": "Stand in for the provider on a local port.",
     "schema": "Print the JSON Schema of the job file.",
 }
+_GOES_ON = frozenset({"resume", "continue", "restart", "retry", "start"})
+"""What other programs call it that a run goes on."""
 
 
 class _Verbs(click.Group):
@@ -55,6 +57,8 @@ class _Verbs(click.Group):
         if args[0] not in _VERBS and not args[0].startswith("-"):
             from batchrun.core.jobs.words import one_of  # noqa: PLC0415 - nothing is imported before it is needed
 
+            if args[0] in _GOES_ON or args[0].endswith(".toml"):
+                ctx.fail(f"No such command '{args[0]}': batchrun run JOB.toml carries a job out, and goes on with one that was stopped.")
             ctx.fail(f"No such command '{args[0]}': {one_of(args[0], _VERBS)}.")
         return super().resolve_command(ctx, args)
 

@@ -25,6 +25,13 @@ def test_a_verb_that_is_none_is_answered_with_the_nearest_and_all(typed, meant):
     assert f"No such command '{typed}': {meant}" in said.stderr
 
 
+@pytest.mark.parametrize("typed", ["jobs/night.toml", "resume", "continue"])
+def test_a_job_or_that_it_is_to_go_on_in_the_place_of_a_verb_is_answered_with_run(typed):
+    said = CliRunner().invoke(batchrun, [typed, "job.toml"])
+    assert said.exit_code == 2
+    assert f"'{typed}': batchrun run JOB.toml carries a job out, and goes on with one that was stopped.\n" in said.stderr
+
+
 def test_memory_that_runs_out_while_something_is_told_is_one_line_and_the_code_of_what_can_be_gone_on_with(monkeypatch, capsys):
     def starved(*_: object, **__: object) -> None:
         raise MemoryError
