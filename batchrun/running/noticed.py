@@ -140,16 +140,6 @@ def weights_of_nothing(job: Job) -> Iterator[str]:
         yield f"weight of {shortened(alone)}: no quota is shared there with another workspace, and a weight holds for nothing: {way_out}"
 
 
-def discounts_of_most(job: Job) -> Iterator[str]:
-    """Discounts by which less than half of a price is paid: it may be what is paid that was written, as in 8.5折."""
-    for name, account in job.accounts.items():
-        for model, share in [("", account.discount), *account.discounts.items()]:
-            if 2 * share > 1:
-                place = key_path(("accounts", name, "discounts", model) if model else ("accounts", name, "discount"))
-                taken = f"{share:%} is taken off, and costs and budgets count {1 - share:%} of a price"
-                yield f"{place} = {share}: {taken}; if {share:%} is what is paid, write {1 - share}"
-
-
 def of_keys(keys: Keys, hidden: Mapping[str, str], active: Collection[str], dotenv: Path | None) -> Iterator[str]:
     """Keys of *active* workspaces that are the same, and those that are *hidden* in the file *dotenv*: of which variable, by workspace."""
     yield from shared_keys(keys, active)

@@ -25,6 +25,7 @@ from batchrun.edge.source import Former, InputFile, SetAside, Source, former, na
 from batchrun.running import noticed
 from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
+from batchrun.running.other_units import in_other_units
 from batchrun.running.priced_before import FIELD, Before, kept
 from batchrun.running.rehearsals import refuse_to_mix
 from batchrun.running.schema_of import schema_in
@@ -124,7 +125,7 @@ def _noticed(job: Job, source: Source, plan: Plan, described: Mapping[str, Any],
     yield from noticed.unheeded(source, plan)
     yield from noticed.without_workspaces(job)
     yield from noticed.weights_of_nothing(job)
-    yield from noticed.discounts_of_most(job)
+    yield from in_other_units(job)
     yield from noticed.changes(plan, described, _dumped(job), source, before)
 
 

@@ -17,7 +17,7 @@ from batchrun.core.jobs.job import AnswersTable, Job
 from batchrun.core.ledger.attempts import opened_line
 from batchrun.edge.environment import Missing
 from batchrun.running import checkpoints
-from batchrun.running.noticed import discounts_of_most, shared_keys, weights_of_nothing
+from batchrun.running.noticed import shared_keys, weights_of_nothing
 from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.running.statements import read_statement
 from batchrun.telling.doctor import examine
@@ -102,33 +102,6 @@ def test_an_account_that_no_workspace_names_is_told_by_a_run_and_its_plan_for_it
     ]
     assert notes(account="main", main=said) == []
     assert notes(main={}) == []
-
-
-def test_a_discount_that_may_be_the_share_that_is_paid_is_told_for_budgets_would_count_a_part_of_what_is_spent():
-    """0.85 for 8.5折 had 15 % of each price counted, and nothing said so."""
-    account = {"discount": 0.85, "discounts": {"qwen-max": 0.5, "qwen-plus": 0.605}}
-    job = Job.model_validate({"job": {"input": "in"}, "defaults": {"endpoint": "simulator"}, "accounts": {"main": account, "other": {}}})
-    said = "is taken off, and costs and budgets count"
-    assert [*discounts_of_most(job)] == [
-        f"accounts.main.discount = 0.85: 85% {said} 15% of a price; if 85% is what is paid, write 0.15",
-        f"accounts.main.discounts.qwen-plus = 0.605: 60.5% {said} 39.5% of a price; if 60.5% is what is paid, write 0.395",
-    ]
-
-
-def test_a_plan_and_a_run_are_told_of_such_a_discount(tmp_path):
-    (tmp_path / "in.jsonl").write_text('{"id": "1", "prompt": "Hi"}\n')
-    job = Job.model_validate(
-        {
-            "job": {"input": str(tmp_path / "in.jsonl"), "output": str(tmp_path / "run")},
-            "defaults": {"endpoint": "simulator", "model": "qwen-plus"},
-            "workspaces": {"legal": {"account": "main"}},
-            "accounts": {"main": {"discount": 0.9}},
-            "simulator": {"latency": {"median": 0.0}},
-        }
-    )
-    (told,) = discounts_of_most(job)
-    assert told in look_ahead(job, NOW, dotenv=None).notes
-    assert told in noted(job)
 
 
 @pytest.mark.parametrize(
