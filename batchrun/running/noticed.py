@@ -22,7 +22,7 @@ from batchrun.core.ledger.unlogged import unlogged
 from batchrun.core.model import Row
 from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.rows.reasons import Reason, no_rows, told
-from batchrun.core.rows.since import Since
+from batchrun.core.rows.since import Moved, Since
 from batchrun.core.rows.unfit import PARAMETERS
 from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
@@ -112,7 +112,9 @@ def _of_the_input(plan: Plan, described: Mapping[str, Any], job: Mapping[str, An
         if is_another or (since.added if since else more > 0):
             became = since or _more(more)
             yield f"the input is no longer what it was when this run was last opened{became and f': {became}'}"
-            yield from (*_renamed(since, plan), *_moved(since)) if since else ()
+            yield from _renamed(since, plan) if since else ()
+            if since and since.added and _is_given_otherwise(described, job):
+                yield from _moved(before.moved(described.get("input"), source), since)
 
 
 def kept(changed: int) -> str:
@@ -208,6 +210,11 @@ def _is_of_others(source: Source, described: Mapping[str, Any], job: Mapping[str
     return "job.input" in others or (isinstance(rows, Mapping) and any(workspace not in rows for workspace, _ in source.index.lanes))
 
 
+def _is_given_otherwise(described: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
+    """Whether the job alone may have made lines another workspace's: only then is each of them looked at."""
+    return "job.input" in job_changes.changes(described.get("job"), job)[1] or _has_other_workspaces(described, job)
+
+
 def _has_other_workspaces(described: Mapping[str, Any], job: Mapping[str, Any]) -> bool:
     """Whether the job has others than it had. What names none of them is the row of one that is left alone, and else no row."""
     was = described.get("job")
@@ -224,9 +231,9 @@ def _renamed(since: Since, plan: Plan) -> Iterator[str]:
         yield f"{became}: if that is a new name only, {paid}"
 
 
-def _moved(since: Since) -> Iterator[str]:
+def _moved(moved: Iterable[Moved], since: Since) -> Iterator[str]:
     """Lines that nobody edited, and for which another key pays now: of rows that were answered, a second time."""
-    others = (each for each in since.moved if each.was not in since.went or each.now not in since.came)
+    others = (each for each in moved if each.was not in since.went or each.now not in since.came)
     for was, now, lines in islice(others, _MOST_MOVED):
         had = "no rows" if was is None else f"rows of {was}"
         pays = "its key pays for them" if was is None else "its key pays for them, and once more for those that were answered"

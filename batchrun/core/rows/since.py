@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from batchrun.core.classes import value
 from batchrun.core.counted import counted
 from batchrun.core.rows.index import Index
-
-_NONE: Mapping[int, int] = MappingProxyType({})
 
 
 class Moved(NamedTuple):
@@ -38,8 +35,6 @@ class Since:
     """Workspaces that have no rows any more."""
     came: tuple[str, ...] = ()
     """Workspaces that had none."""
-    moved: tuple[Moved, ...] = ()
-    """Of those that were added."""
 
     def __str__(self) -> str:
         if self == Since():
@@ -51,11 +46,10 @@ class Since:
         return told
 
 
-def since(before: Index, now: Index, same: Collection[str], files: Mapping[int, int] = _NONE) -> Since:
-    """Compare two indexes; *same* are the workspaces whose rows are asked under the settings of then. Takes one or two microseconds a row.
+def since(before: Index, now: Index, same: Collection[str]) -> Since:
+    """Compare two indexes; *same* are the workspaces whose rows are asked under the settings of then. Takes about a microsecond a row.
 
-    *files* are those that are what they were: the number of each then, and its number now. A row without an id of its own is named by what
-    it says: edited, it is one that was taken out and one that was added.
+    A row without an id of its own is named by what it says: edited, it is one that was taken out and one that was added.
     """
     taken_out = edited = not_known = 0
     find, digest = now.find_named, now.digest
@@ -71,11 +65,14 @@ def since(before: Index, now: Index, same: Collection[str], files: Mapping[int, 
                 edited += 1
     then, there = ({workspace for workspace, _ in index.lanes} for index in (before, now))
     added = len(now) - len(before) + taken_out
-    moved = tuple(_moved(before, now, files)) if added and files else ()
-    return Since(added, taken_out, edited, not_known, tuple(sorted(then - there)), tuple(sorted(there - then)), moved)
+    return Since(added, taken_out, edited, not_known, tuple(sorted(then - there)), tuple(sorted(there - then)))
 
 
-def _moved(before: Index, now: Index, files: Mapping[int, int]) -> Iterator[Moved]:
+def moved(before: Index, now: Index, files: Mapping[int, int]) -> tuple[Moved, ...]:
+    """Find the rows of *now* that another workspace had, or none; of most lines first. Takes two microseconds a row.
+
+    *files* are those that are what they were: the number of each then, and its number now.
+    """
     then = {number: former for former, number in files.items()}
     whose = _Whose(before)
     lines: Counter[tuple[str | None, str]] = Counter()
@@ -84,8 +81,7 @@ def _moved(before: Index, now: Index, files: Mapping[int, int]) -> Iterator[Move
             file, offset = now.position(ordinal)
             if file in then and (was := whose.at(then[file], offset)) != workspace:
                 lines[was, workspace] += 1
-    for (was, workspace), count in sorted(lines.items(), key=lambda each: -each[1]):
-        yield Moved(was, workspace, count)
+    return tuple(Moved(was, workspace, count) for (was, workspace), count in lines.most_common())
 
 
 class _Whose:

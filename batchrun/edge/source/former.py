@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import orjson
 
 from batchrun.core.rows.index import Index
-from batchrun.core.rows.since import Since, since
+from batchrun.core.rows.since import Moved, Since, moved, since
 from batchrun.edge.source.kept import FORMAT, read_arrays
 from batchrun.edge.source.source import Source
+
+_TORN = OSError, EOFError, KeyError, TypeError, ValueError, AttributeError
+"""What comes of an index that is not whole, or was kept by another version."""
 
 
 class Former:
@@ -25,20 +28,27 @@ class Former:
 
     def since(self, fingerprints: object, source: Source) -> Since | None:
         """Say what became of its rows in *source*; None where it is not, whole, the input that had these *fingerprints*."""
-        try:
-            if self._told is None or self._arrays is None or self._digests() != [of["blake2b"] for of in _listed(fingerprints)]:
-                return None
-            _, arrays = read_arrays(self._arrays, self._told)
-            salts = self._told["salts"]
-            same = {name for name, salt in source.salts.items() if salts.get(name) == salt}
-            files = _same_files(_listed(fingerprints), source.fingerprints)
-            return since(Index.of_parts(self._told["index"], arrays), source.index, same, files)
-        except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError):
-            return None
+        with suppress(*_TORN):
+            if self._told is not None and (index := self._index(fingerprints)) is not None:
+                salts = self._told["salts"]
+                return since(index, source.index, {name for name, salt in source.salts.items() if salts.get(name) == salt})
+        return None
 
-    def _digests(self) -> list[str]:
-        assert self._told is not None
-        return [of["blake2b"] for of in self._told["files"]]
+    def moved(self, fingerprints: object, source: Source) -> tuple[Moved, ...]:
+        """Say which lines are another workspace's rows in *source*, of files that are what they were; of any other input nothing."""
+        with suppress(*_TORN):
+            if (index := self._index(fingerprints)) is not None:
+                return moved(index, source.index, _same_files(_listed(fingerprints), source.fingerprints))
+        return ()
+
+    def _index(self, fingerprints: object) -> Index | None:
+        if self._told is None or self._arrays is None:
+            return None
+        if [of["blake2b"] for of in self._told["files"]] != [of["blake2b"] for of in _listed(fingerprints)]:
+            return None
+        self._arrays.seek(0)
+        _, arrays = read_arrays(self._arrays, self._told)
+        return Index.of_parts(self._told["index"], arrays)
 
 
 @contextmanager
