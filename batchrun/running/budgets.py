@@ -13,6 +13,7 @@ import anyio
 
 from batchrun.core.counted import counted
 from batchrun.core.jobs.job import BudgetTable, Job, Workspace
+from batchrun.core.ledger.marking import NONE, Mark
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.model import Usage
 from batchrun.core.money.budget import TOKENS, Cap, LaneKey, Purse, told
@@ -21,8 +22,9 @@ from batchrun.core.money.pricing import Prices
 from batchrun.core.money.spending import Spending
 from batchrun.core.scheduling.parking import ParkedScope
 from batchrun.edge import run_directory
-from batchrun.running.money import Bounder, Pricer, day_of, most_of, priced
-from batchrun.running.other_runs import spend
+from batchrun.running.checkpoints import Checkpoint
+from batchrun.running.money import Bounder, Pricer, day_of, most_of, priced, prices_of
+from batchrun.running.priced_before import of_prices
 
 _MILLION = Decimal(1_000_000)
 _LOOK_EVERY = 1.0
@@ -49,27 +51,57 @@ def purses_of(job: Job, workspaces: Mapping[str, Workspace], lanes: Iterable[Lan
     }
 
 
-def take_up(job: Job, purses: Purses, directory: Path) -> None:
-    """Count what the run has spent so far, from its ledger; raises RunDamagedError where that is damaged.
+def take_up(
+    job: Job, purses: Purses, directory: Path, *, keep: bool = False, known: Mapping[str, Mark] = NONE
+) -> tuple[Checkpoint, Spending] | None:  # fmt: skip
+    """Count what the run has spent so far, from its ledger; raises RunDamagedError where that is damaged. None where nothing asks for it.
 
-    What lanes have spent counts that have nothing left to do, too: their workspace's budget and the job's have paid for it.
+    What lanes have spent counts that have nothing left to do, too: their workspace's budget and the job's have paid for it. With *keep*,
+    what was read is kept, and can be followed: the caller holds the run. What is *known* to stand stands.
     """
-    if any(purses.values()):
-        spend(Spending(_payers(job, purses), time(), most_of(run_directory.read_description(directory) or {})), directory)
+    if not any(purses.values()):
+        return None
+    payers, most, now = _payers(job, purses), most_of(run_directory.read_description(directory) or {}), time()
+    checkpoint = Checkpoint(directory, "budgets", _decided_by(job), {"payers": payers, "most": most})
+    spending = checkpoint.read_on(lambda: Spending(payers, now, most), keep=keep, known=known)
+    spending.now = now
+    spending.close()
+    return checkpoint, spending
+
+
+def _decided_by(job: Job) -> object:
+    """What decides which budgets a call was paid from, in what units, by which days, and how much: not how much they allow."""
+    tables = {"": job.job.budget}
+    for name, workspace in job.workspaces.items():
+        tables |= {name: workspace.budget} | {f"{name} {model}": table.budget for model, table in workspace.limits.items()}
+    kinds = {where: [_kind(table) for table in some] for where, some in tables.items()}
+    return [of_prices(job.model_dump(mode="json", exclude_unset=True)), kinds]
+
+
+def _kind(table: BudgetTable) -> object:
+    return table.amount is None, table.model_dump(mode="json", exclude={"amount", "tokens", "max_tokens"})
 
 
 def _payers(job: Job, purses: Purses) -> Callable[[LaneKey], tuple[Purse, ...]]:
-    """Which of *purses* any lane's calls were paid from."""
-    standing: dict[str, list[Purse]] = {}
+    """Which budgets any lane's calls were paid from: *purses*, and of others some like them, for they may be wanted by the next opening."""
+    standing: dict[tuple[str, bool], list[Purse]] = {}
     for purse in each_purse(purses):
-        standing.setdefault(purse.cap.name, []).append(purse)
-    rehearsed = {name: each.endpoint.simulated for name, each in job.workspaces_resolved().items()}
+        standing.setdefault((purse.cap.name, purse.cap.rehearsed), []).append(purse)
+    workspaces, prices = job.workspaces_resolved(), prices_of(job)
+    costs = priced(prices, workspaces)
+
+    def made(where: str, whose: str, tables: Iterable[BudgetTable], *, rehearsed: bool) -> list[Purse]:
+        if (where, rehearsed) not in standing:
+            each = [_purse(where, whose, table, None, workspaces, prices, costs, rehearsed=rehearsed) for table in tables]
+            standing[where, rehearsed] = each
+        return standing[where, rehearsed]
 
     @cache
     def of(lane: LaneKey) -> tuple[Purse, ...]:
-        found = (purse for where, _, _ in _budgets(job, *lane) for purse in standing.get(where, ()))
         # Of a workspace that the job names no more nobody knows who answered it: all have paid.
-        return tuple(purse for purse in found if rehearsed.get(lane[0], purse.cap.rehearsed) is purse.cap.rehearsed)
+        answered_by = (workspaces[lane[0]].endpoint.simulated,) if lane[0] in workspaces else (False, True)
+        budgets = [(*each, rehearsed) for each in _budgets(job, *lane) for rehearsed in answered_by]
+        return tuple(purse for where, whose, tables, each in budgets for purse in made(where, whose, tables, rehearsed=each))
 
     return of
 

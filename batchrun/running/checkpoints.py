@@ -71,12 +71,13 @@ class Checkpoint:
         self.note: str | None = None
         """For a person: why what was kept is not used."""
 
-    def read_on(self, new: Callable[[], AReader], *, keep: bool) -> AReader:
+    def read_on(self, new: Callable[[], AReader], *, keep: bool, known: Mapping[str, Mark] = NONE) -> AReader:
         """Return a reader that has read all of the ledger: the one that was kept, or else a *new* one from the beginning.
 
-        With *keep* it is kept as it is now, where that is worth it: the caller holds the run, and nothing is appended meanwhile.
+        With *keep* it is kept as it is now, where that is worth it: the caller holds the run, and nothing is appended meanwhile. What is
+        *known* to stand stands.
         """
-        kept = self._kept()
+        kept = self._kept(known)
         if kept is None and not keep:
             reader = read_all(self._directory, new)
             reader.calls.reads_again(self._log)
@@ -200,6 +201,7 @@ def _code() -> str:
     rooms = (
         house / "running" / "checkpoints.py",
         house / "telling" / "reading.py",
+        *(house / "running" / name for name in ("budgets.py", "money.py", "priced_before.py")),
         *(house / "edge" / name for name in ("history.py", "ahead.py")),
     )
     whole = blake2b(f"{__version__} {sys.version}".encode(), digest_size=_SEAL_BYTES)

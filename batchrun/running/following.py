@@ -1,8 +1,8 @@
 """What an opening knows of its ledger, taken on from memory while it is written: the closing, and the next opening, need not read it.
 
-There are two readers. `Past` is what the next opening has to know; the statement's fold, with its course, is what the
-closing tells. Both are given the lines as they were written, once they are with the kernel, and share what they know of calls. Now and
-then, and at the end, each is kept in its checkpoint: killed after eight hours, a run is gone on with in seconds.
+There are up to three readers. `Past` is what the next opening has to know, and `Spending` is where there are budgets; the statement's fold,
+with its course, is what the closing tells. All are given the lines as they were written, once they are with the kernel, and share what they
+know of calls. Now and then, and at the end, each is kept in its checkpoint: killed after eight hours, a run is gone on with in seconds.
 
 None of it is believed where anything is unusual. At the end every file of the ledger must hold, byte for byte, what was read of it when
 the run was opened and what was written since, and nothing else; no entry may have contradicted another. Otherwise the ledger is read, as
@@ -27,6 +27,7 @@ from batchrun.core.ledger.marking import NOTHING, Growth, Mark
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.usual import Began, Noted, UsualAnswer, parted, spelt_out, together
 from batchrun.core.ledger.watched import Watched
+from batchrun.core.money.spending import Spending
 from batchrun.core.pauses import pause_after
 from batchrun.core.scheduling.past import Past
 from batchrun.edge import history, marks
@@ -51,20 +52,31 @@ class Followed:
         """*past* has read the ledger to where it is marked as *begun*."""
         self._account = account
         self._past = past
-        self._plan = plan
         self._begun = begun
         self._boot = history.boot_id()
-        self._statement: tuple[Checkpoint, Watched] | None = None
-        self._parts: tuple[Part, ...] = ()
-        """Of it: whoever counts a call and an entry by itself."""
+        self._statement: Watched | None = None
+        self._kept: list[tuple[Checkpoint, Past | Spending | Watched]] = [(plan, past)]
+        """Each reader, and what is kept of it."""
+        self._parts: list[Part] = []
+        """Of them, whoever counts a call and an entry by itself."""
+        self.stood = plan.stood
+        """What was found to stand when the run was opened."""
         self._off = False
         """What was taken in contradicts itself: it is told by whoever reads all of it."""
 
     def with_statement(self, checkpoint: Checkpoint, reader: Watched) -> None:
         """Have the statement made beside, by a *reader* that has read as far as the past."""
+        self._statement = reader
+        self._with(checkpoint, reader, reader.fold, reader.course)
+
+    def with_budgets(self, checkpoint: Checkpoint, reader: Spending) -> None:
+        """Have what is spent summed up beside, by a *reader* that has read as far as the past."""
+        self._with(checkpoint, reader, reader)
+
+    def _with(self, checkpoint: Checkpoint, reader: Spending | Watched, *parts: Part) -> None:
         reader.share(self._past.calls)
-        self._statement = checkpoint, reader
-        self._parts = (reader.fold, reader.course)
+        self._kept.append((checkpoint, reader))
+        self._parts += parts
 
     def take(self, noted: Sequence[Noted], entries: Sequence[Entry], ordinals: Sequence[int | None]) -> None:
         """Take in what was written."""
@@ -116,7 +128,7 @@ class Followed:
         _write(self._to_be_kept(marked))
         if self._off or self._statement is None:
             return None
-        reader = self._statement[1]
+        reader = self._statement
         reader.calls.reads_again(history.Attempts(directory / LOG))
         course.add(reader.course)
         return cast("Fold", reader.fold).close(self._account.rows)
@@ -131,9 +143,7 @@ class Followed:
         self.take([ReadIn(self._boot)], (), ())
         if marked is None or self._off:
             return []
-        readers: list[tuple[Checkpoint, Past | Watched]] = [(self._plan, self._past)]
-        readers += [] if self._statement is None else [self._statement]
-        worth_it = [each for each in readers if each[0].is_worth_it(_ends(marked))]
+        worth_it = [each for each in self._kept if each[0].is_worth_it(_ends(marked))]
         try:
             return [(checkpoint, marked, checkpoint.written(reader, marked)) for checkpoint, reader in worth_it]
         except MemoryError:

@@ -31,6 +31,7 @@ import anyio.from_thread
 from batchrun.core.classes import value
 from batchrun.core.errors import JobError, Mistake, StoppedError
 from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.ledger.marking import NONE
 from batchrun.core.model import Failure, Scope
 from batchrun.core.money.pricing import Prices
 from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
@@ -220,7 +221,8 @@ async def _planned(
     job, workspaces, wishes, directory = settings.job, settings.workspaces, settings.wishes, settings.directory
     learnt, prices = read_learnt(directory), prices_of(job)
     purses = purses_of(job, workspaces, opening.plan.lanes(), prices)
-    await anyio.to_thread.run_sync(take_up, job, purses, directory)
+    if note := await anyio.to_thread.run_sync(_take_up, settings, opening, purses):
+        wishes.note(note)
     books = Bookkeeper(directory, each_purse(purses), wishes.note)
     await anyio.to_thread.run_sync(stack.enter_context, books.open())
     scheduler = schedule(job, workspaces, opening, learnt, wait=wishes.wait, hold_in_doubt=wishes.holds_in_doubt(job), purses=purses)
@@ -229,6 +231,15 @@ async def _planned(
     keeping = Keeping(directory, learnt, scheduler, wishes.note)
     models = models_of(workspaces.values(), prices.models())
     return _Plans(scheduler, learnt, keeping, prices, purses, books, windows_of(workspaces, scheduler, wishes.note), models)
+
+
+def _take_up(settings: _Settings, opening: Opening, purses: Purses) -> str | None:
+    """Count what was spent so far, and have what will be summed up beside: the next opening need not read it. Gives a note for a person."""
+    followed = opening.followed
+    taken_up = take_up(settings.job, purses, settings.directory, keep=True, known=NONE if followed is None else followed.stood)
+    if taken_up is not None and followed is not None:
+        followed.with_budgets(*taken_up)
+    return None if taken_up is None else taken_up[0].note
 
 
 async def _carried_out(

@@ -30,7 +30,7 @@ def kept(described: Mapping[str, Any], job: Mapping[str, Any], made: int) -> lis
     """What run.json is to keep from now on, when the run it described is opened with *job*, after *made* openings; jobs are as dumped."""
     before = [*_told(described)]
     held = described.get("job")
-    if not made or not isinstance(held, Mapping) or (was := _of_prices(held)) == _of_prices(job):
+    if not made or not isinstance(held, Mapping) or (was := of_prices(held)) == of_prices(job):
         return before
     # What nothing was called by is no news: an opening that made no call is numbered as the one after it.
     return before if before and before[-1]["through"] >= made else [*before, {"through": made, "job": was}]
@@ -48,7 +48,7 @@ def _told(described: Mapping[str, Any]) -> Iterator[Before]:
             yield each
 
 
-def _of_prices(job: Mapping[str, Any]) -> dict[str, Any]:
+def of_prices(job: Mapping[str, Any]) -> dict[str, Any]:
     """What decides in a *job* what a call costs."""
     told = {
         "job": _JOB,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +39,7 @@ from batchrun.report.usage_csv import usage_table
 from batchrun.running import checkpoints, following
 from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
+from batchrun.running.money import Pricer
 from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.running.statements import BY, Account, read_statement
 from batchrun.telling.reading import read_into
@@ -161,12 +162,15 @@ def became(row: Row, verdict: str, result: Reply | Failure, call: Call) -> Outco
     return Exhausted(row, result, call) if verdict == "exhausted" else None
 
 
-def opened(directory: Path, number: int = 1, form: Form = "batchrun") -> Opened:
+def opened(
+    directory: Path, number: int = 1, form: Form = "batchrun", *, job: object = None, price: Pricer = price,
+    follow: Callable[[Followed, Past], None] = lambda _followed, _past: None,
+) -> Opened:  # fmt: skip
     index = Index()
     for place, row in enumerate(ROWS):
         index.add((row.workspace, row.model), row.id, place, place)
     rows = {"legal": {"qwen-plus": 4}, "sales": {"qwen-plus": 4}}
-    described = {"format": 1, "run": "run", "name": "night", "rejected_input": 2, "rows": rows, "job": {"job": {"name": "night"}}}
+    described = {"format": 1, "run": "run", "name": "night", "rejected_input": 2, "rows": rows, "job": job or {"job": {"name": "night"}}}
     directory.mkdir(exist_ok=True)
     run_directory.write_description(directory, described)
     for path in directory.rglob("*.*"):
@@ -176,6 +180,7 @@ def opened(directory: Path, number: int = 1, form: Form = "batchrun") -> Opened:
     answered = {(row.workspace, row.id) for row in ROWS if past.plan.is_answered(row.workspace, row.id)}
     found = followed(directory, past, plan)
     assert found is not None
+    follow(found, past)
     ledger = Ledger(Files(directory, run_directory.open_to_append), number, form=form, price=price, boot="a-boot")
     ledger.be_followed(found.take)
     ledger.opened(NIGHT + 86_400 * number)

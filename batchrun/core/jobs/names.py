@@ -18,7 +18,8 @@ from batchrun.core.jobs.words import quoted, shown, wrong
 RUN_DIRECTORY_NAMES = frozenset(
     {
         *("run.json", "attempts.log", "rejected-input.jsonl", "report.html", "usage.csv", "run.lock", "input"),
-        *("learnt.json", "books.lock", "index.bin", "index.json", "plan.checkpoint", "statement.checkpoint", "course.checkpoint"),
+        *("learnt.json", "books.lock", "index.bin", "index.json"),
+        *("plan.checkpoint", "statement.checkpoint", "course.checkpoint", "budgets.checkpoint"),
     },
 )
 """What a run directory holds beside its workspaces' directories, in lower case."""

@@ -403,4 +403,5 @@ def test_a_call_whose_cost_nobody_knows_is_counted_at_its_bound_by_whoever_reads
     one = Purse(Cap("job.budget", Decimal(9), "CNY"), lambda _lane, asked, told, _at: Decimal(asked + 10 * told), lambda *_: None)
     spending = Spending(lambda _lane: (one,), 0.0)
     spending.entries([Entry("r-0", *LANE, "answered", "d", "1-0", Usage(3, 2), None)])
+    spending.close()
     assert one.page(0).spent == 23
