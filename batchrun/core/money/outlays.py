@@ -98,11 +98,16 @@ def _spent_at(lanes: Sequence[Outlay], starts: float, ends: float, spare: Decima
     begun = sum((lane.spent(starts) for lane in lanes), Decimal(0))
     if spare < 0:
         return starts if any(lane.left(starts) for lane in lanes) else None
-    at, spent = starts, Decimal(0)
+
+    def spent(at: float) -> Decimal:
+        return sum((lane.spent(at) for lane in lanes), Decimal(0)) - begun
+
     turns = (turn for lane in lanes for turn in (lane.seconds, *(at for at, _ in lane.course)))
-    for stop in sorted({ends, *(turn for turn in turns if starts < turn < ends)}):
-        then = sum((lane.spent(stop) for lane in lanes), Decimal(0)) - begun
-        if then > spare:
-            return at + (stop - at) * float((spare - spent) / (then - spent))
-        at, spent = stop, then
-    return None
+    stops = [starts, *sorted({ends, *(turn for turn in turns if starts < turn < ends)})]
+    # No stop is looked at that need not be: of thousands of lanes each has one of its own.
+    beyond = bisect_right(stops, spare, 1, key=spent)
+    if beyond == len(stops):
+        return None
+    at, stop = stops[beyond - 1 : beyond + 1]
+    before = spent(at)
+    return at + (stop - at) * float((spare - before) / (spent(stop) - before))

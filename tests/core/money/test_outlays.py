@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from batchrun.core.jobs.hours import read_hours
 from batchrun.core.money.outlays import Outlay, RunsOut, in_hours, runs_out, total
 from batchrun.core.money.periods import Period
+from tests.steps import lines_run
 
 D = Decimal
 DAY = 86_400.0
@@ -52,6 +53,14 @@ def test_a_budget_of_the_run_is_spent_when_its_lanes_have_spent_it(lanes, left, 
     assert (told is None) == (found is None)
     if told and found:
         assert [told.at, told.rows, float(told.missing)] == pytest.approx([found.at, found.rows, float(found.missing)])
+
+
+def test_a_budget_of_many_lanes_is_looked_at_where_it_is_spent_and_not_when_each_lane_is_done():
+    def lines(lanes: int) -> int:
+        each = [lane(10, 100 + number, 10) for number in range(lanes)]
+        return lines_run(lambda: runs_out(each, D(10 * lanes), D(9 * lanes), None, NOON))
+
+    assert lines(800) < 6 * lines(200)
 
 
 HOUR = 3600.0
