@@ -107,16 +107,16 @@ def most_of(described: Mapping[str, Any]) -> Most:
 
     Nothing is known of the calls of a job that this batchrun would not take.
     """
+    before = jobs_before(described)
+    lasts = [through for through, _ in before]
 
-    # Most runs have no call in doubt.
+    # Most runs have no call in doubt, and few in all openings: where much has changed, each job that held is read when it is asked for.
     @cache
-    def jobs() -> tuple[list[int], list[Most]]:
-        before = jobs_before(described)
-        return [through for through, _ in before], [*(_most_in(job) for _, job in before), _most_in(described_job(described))]
+    def most_in(place: int) -> Most:
+        return _most_in(before[place][1]() if place < len(before) else described_job(described))
 
     def most(call: Started) -> Money | None:
-        lasts, mosts = jobs()
-        return mosts[bisect_left(lasts, opening_of(call.name))](call)
+        return most_in(bisect_left(lasts, opening_of(call.name)))(call)
 
     return most
 
@@ -140,7 +140,7 @@ def places_of(described: Mapping[str, Any]) -> dict[str, list[Place]]:
     A workspace that the job names no more was called as well.
     """
     found: dict[str, list[Place]] = {}
-    for job in (*(job for _, job in jobs_before(described)), described_job(described)):
+    for job in (*(read() for _, read in jobs_before(described)), described_job(described)):
         for name, workspace in (job.workspaces_resolved() if job else {}).items():
             places, place = found.setdefault(name, []), _place(workspace)
             if place in places:

@@ -7,7 +7,8 @@ as often as that changes. Each of these is a job that says nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -36,9 +37,9 @@ def kept(described: Mapping[str, Any], job: Mapping[str, Any], made: int) -> lis
     return before if before and before[-1]["through"] >= made else [*before, {"through": made, "job": was}]
 
 
-def jobs_before(described: Mapping[str, Any]) -> list[tuple[int, Job | None]]:
-    """What held to which opening, the earliest first; None where this batchrun would not take it any more."""
-    return [(each["through"], _read(each["job"])) for each in _told(described)]
+def jobs_before(described: Mapping[str, Any]) -> list[tuple[int, Callable[[], Job | None]]]:
+    """What held to which opening, the earliest first, to be read; that gives None where this batchrun would not take it any more."""
+    return [(each["through"], partial(_read, each["job"])) for each in _told(described)]
 
 
 def _told(described: Mapping[str, Any]) -> Iterator[Before]:

@@ -20,6 +20,7 @@ from batchrun.edge.ledger import Files, Ledger
 from batchrun.edge.run_directory import open_to_append
 from batchrun.running.money import day_of, most_of, pricer, prices_of
 from batchrun.running.priced_before import FIELD, kept
+from tests.steps import lines_run
 
 BILLS = ZoneInfo(DEFAULT_ZONE)
 A_MILLION = Usage(1_000_000, 0)
@@ -104,6 +105,18 @@ def test_a_call_in_doubt_is_priced_by_the_job_that_it_was_made_under_whatever_th
         number: MOST[which] for number, which in made_under.items()
     }
     assert len(described.get(FIELD, ())) <= len(made_under)
+
+
+def test_of_all_jobs_that_held_before_only_those_are_read_that_a_call_in_doubt_was_made_under():
+    def lines(openings: int) -> int:
+        described: dict[str, Any] = {}
+        for made in range(openings):
+            job = dumped(job_of(prices={"own": {"tiers": {"input": made + 1, "output": 1}}}))
+            described = {"job": job, FIELD: kept(described, job, made)}
+        most = most_of(described)
+        return lines_run(lambda: most(a_call(2)))
+
+    assert lines(60) < 2 * lines(6)
 
 
 def test_what_held_before_is_kept_without_what_else_the_job_says_and_only_where_it_was_another():
