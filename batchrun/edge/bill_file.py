@@ -197,11 +197,11 @@ def _line(fields: _Fields, file: str, at: int, zone: ZoneInfo) -> Read:
             instance,
             tokens,
             _plain(fields["unit"]),
+            _digest(fields.cells),
             step,
             shortened,
             amount,
             _currency(fields["currency"]),
-            _digest(fields.cells),
         )
     except _NotReadError as error:
         return UnreadableLine(file, at, str(error))

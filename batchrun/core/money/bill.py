@@ -12,7 +12,7 @@ not known is kept as it stands, for a person to say what it means.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 from datetime import date
 from decimal import Decimal
@@ -90,6 +90,8 @@ class BillLine:
     instance: Instance
     tokens: int
     unit: str
+    said: bytes
+    """A digest of all that stands in it."""
     step: int = 0
     """Tokens that its last digit stands for, where that is more than one; such a number may have been rounded."""
     shortened: bool = False
@@ -97,8 +99,6 @@ class BillLine:
     amount: Decimal | None = None
     """What is to be paid for it."""
     currency: str = ""
-    said: bytes = b""
-    """A digest of all that stands in it."""
 
 
 @value
@@ -146,9 +146,9 @@ class Bill:
     def __init__(self, kinds: Mapping[str, str] = MappingProxyType({})) -> None:
         self._kinds = kinds
         self._file = ""
-        self._here: Counter[Hashable] = Counter()
+        self._here: Counter[bytes] = Counter()
         """How often a line stood in the export that is read."""
-        self._before: Counter[Hashable] = Counter()
+        self._before: Counter[bytes] = Counter()
         """How often it did in one that was read before, at the most."""
         self._told_here: set[tuple[date, Instance]] = set()
         self._told_before: set[tuple[date, Instance]] = set()
@@ -190,10 +190,9 @@ class Bill:
             self._told_before |= self._told_here
             self._file, self._here, self._told_here = line.file, Counter(), set()
         told = line.day, line.instance
-        said = line.said or (*told, line.tokens)
-        self._here[said] += 1
+        self._here[line.said] += 1
         self._told_here.add(told)
-        if self._here[said] <= self._before[said]:
+        if self._here[line.said] <= self._before[line.said]:
             return True
         self.otherwise[line.file] += told in self._told_before
         return False

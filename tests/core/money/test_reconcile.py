@@ -38,8 +38,8 @@ def book_of(*entries, attempts=()):
 
 
 def line(tokens, kind="input_token", day=DAY, *, workspace_id="llm-legal", model="qwen-plus", at=1, key=None, **fields):
-    unit = "ktoken" if fields.get("step") is not None else "token"
-    return BillLine("bill.csv", at, day, Instance(workspace_id, model, kind, key), tokens, unit, **fields)
+    unit, instance = "ktoken" if fields.get("step") is not None else "token", Instance(workspace_id, model, kind, key)
+    return BillLine("bill.csv", at, day, instance, tokens, unit, **{"said": repr((day, instance, tokens)).encode()} | fields)
 
 
 def bill_of(*lines, kinds=None):
