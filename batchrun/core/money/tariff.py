@@ -219,6 +219,6 @@ def _metered_text(row: PriceRow, tier: Tier, usage: Usage, text: int, *, beside_
 
 def _is_explicit(usage: Usage) -> bool:
     """Whether the row asked for the cache: the provider says so in the details, and the two modes exclude each other in a request."""
-    details = (usage.raw or {}).get("prompt_tokens_details") or (usage.raw or {}).get("input_tokens_details")
-    told = details.get("cache_type") if isinstance(details, dict) else None
-    return usage.cache_creation_tokens > 0 or told == "ephemeral"
+    raw = usage.raw or {}
+    told = (raw.get("prompt_tokens_details"), raw.get("input_tokens_details"))
+    return usage.cache_creation_tokens > 0 or any(isinstance(each, dict) and each.get("cache_type") == "ephemeral" for each in told)

@@ -14,6 +14,7 @@ from batchrun.core.jobs.endpoints import endpoint_of
 from batchrun.core.model import Usage
 from batchrun.core.money.price_list import PriceRow, Tier, shipped
 from batchrun.core.money.pricing import Discounts, Prices, region_of, standard_prices
+from batchrun.core.protocols.usage import usage_of
 
 DAY = date(2026, 11, 24)
 ROWS = shipped()
@@ -212,6 +213,15 @@ def test_in_a_batch_no_price_is_taken_that_a_job_names_for_what_a_cache_held(cac
     assert plain is not None
     assert (found.amount, found.saved) == (plain.amount, Decimal(0))
     assert alone.amount != 2 * plain.amount
+
+
+@pytest.mark.parametrize("beside", [None, {}, {"cached_tokens": 900}, {"cached_tokens": 900, "cache_type": None}])
+@pytest.mark.parametrize("places", [("prompt_tokens_details", "input_tokens_details"), ("input_tokens_details", "prompt_tokens_details")])
+def test_a_cache_that_was_asked_for_is_priced_so_whichever_of_the_two_details_tells_of_it(beside, places):
+    told, other = places
+    usage = usage_of({"input_tokens": 1000, "output_tokens": 0, told: {"cached_tokens": 900, "cache_type": "ephemeral"}, other: beside})
+    assert usage is not None
+    assert cost("qwen-long", usage).amount == Decimal("0.000095"), "a tenth of 900 tokens at 0.5 CNY a million, and 100 of them in full"
 
 
 @pytest.mark.parametrize("of_media", [Usage(1000, 0, 950, image_tokens=900), Usage(1000, 0, 950, audio_tokens=900)])
