@@ -41,6 +41,16 @@ def test_it_agrees_with_the_shipped_dollars_but_for_what_is_listed():
     assert both == {"qwen-flash", "qwen-max", "qwen-plus", "qwen-turbo", "qwen3-max", "qwen3-vl-plus", "qwen3.8-flash", "qwq-plus"}
 
 
+def test_a_price_of_a_cache_that_is_what_the_rule_makes_of_the_input_is_no_difference():
+    rule = {"cache_read_input_token_cost": 0.2, "explicit_cache_read_input_token_cost": 0.1, "cache_creation_input_token_cost": 1.25}
+    entry = TABLE["dashscope/qwen-max"] | {
+        name: share * TABLE["dashscope/qwen-max"]["input_cost_per_token"] for name, share in rule.items()
+    }
+    rows, _ = rows_of({"dashscope/qwen-max": entry})
+    assert rows["qwen-max"].tiers[0].cached is not None
+    assert [*differences([*rows.values()], standard_prices(), DAY)] == []
+
+
 def vars_of(each):
     return (each.model, each.what, each.theirs, each.ours, each.why)
 
@@ -65,6 +75,7 @@ def test_tiers_reasoning_caches_and_aliases_are_taken():
         ({}, "it is no chat model: nothing is told of it"),
         (7, "it is no chat model: nothing is told of it"),
         ({"alias_of": "dashscope/none"}, "it is no chat model: nothing is told of it"),
+        ({"alias_of": ["dashscope/x"]}, "it is no chat model: nothing is told of it"),
         ({"mode": "chat"}, "no price for input and output tokens stands there, or it can not be read"),
         ({"mode": "chat", "input_cost_per_token": "x", "output_cost_per_token": 1}, "no price for input"),
         ({"mode": "chat", "input_cost_per_token": -1, "output_cost_per_token": 1}, "no price for input"),
@@ -73,6 +84,7 @@ def test_tiers_reasoning_caches_and_aliases_are_taken():
         ({"mode": "chat", "input_cost_per_token": 1e300, "output_cost_per_token": 1}, "no price for input"),
         ({"mode": "chat", "input_cost_per_token": 1, "output_cost_per_token": "nan"}, "no price for input"),
         ({"mode": "chat", "tiered_pricing": [{"range": [0]}]}, "no price for input"),
+        ({"mode": "chat", "tiered_pricing": [7]}, "no price for input"),
         (
             {"mode": "chat", "tiered_pricing": [{"range": [0, 0.5], "input_cost_per_token": 1, "output_cost_per_token": 1}]},
             "no price for input",

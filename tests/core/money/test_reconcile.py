@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from batchrun.core.model import Money, Usage
 from batchrun.core.money.bill import KINDS, Bill, BillLine, Instance, OtherLine, UnreadableLine, kind_of, read_instance
 from batchrun.core.money.daybook import Daybook, tokens_by_kind
 from batchrun.core.money.reconcile import reconcile, workspace_of
+from batchrun.core.money.reconciliation import NUMBERS
 from batchrun.report.reconcile import reconciliation_table
 
 CHINA = ZoneInfo("Asia/Shanghai")
@@ -90,8 +92,10 @@ def test_a_difference_that_nothing_explains_is_listed_and_keeps_it_open(lines, u
     assert [each.unexplained for each in result.lines if each.unexplained] == unexplained
 
 
-def test_a_line_that_differs_is_named_by_its_place_in_the_bill():
+def test_a_line_that_differs_is_named_by_its_place_in_the_bill_or_by_the_first_three():
     assert the(found(ONE, line(101, at=7), line(20, "output_token"))).places == ("bill.csv, line 7",)
+    of_many = the(found(ONE, *(line(20, at=number) for number in range(1, 9))))
+    assert (of_many.places, of_many.bill_lines) == (("bill.csv, line 1", "bill.csv, line 2", "bill.csv, line 3"), 8)
 
 
 def test_calls_of_others_are_too_much_of_input_and_of_output_and_keep_it_open_unless_they_are_allowed():
@@ -249,6 +253,39 @@ def test_a_workspace_id_is_named_by_the_mapping_before_its_own_name():
     assert found(ONE, line(60, workspace_id="llm-x7"), line(40), line(20, "output_token"), ids={"llm-x7": "legal"}).closes
     assert found(ONE, line(100, workspace_id="legal"), line(20, "output_token")).closes
     assert not found(ONE, line(100), line(20, "output_token"), ids={"llm-legal": "sales"}).closes
+
+
+AMOUNTS = st.decimals(0, 9, places=2)
+OF_TWO_IDS = st.lists(
+    st.builds(
+        line,
+        st.integers(1, 150),
+        st.sampled_from(["input_token", "output_token", "mystery_token"]),
+        workspace_id=st.sampled_from(["llm-x7", "llm-y8"]),
+        key=st.sampled_from([None, "", "12a"]),
+        amount=st.none() | AMOUNTS,
+        currency=st.sampled_from(["CNY", "USD"]),
+        step=st.sampled_from([0, 10]),
+        shortened=st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@given(OF_TWO_IDS)
+def test_two_workspace_ids_of_one_workspace_come_to_what_one_id_would(lines):
+    as_one = [replace(each, instance=each.instance._replace(workspace_id="llm-x7")) for each in lines]
+    both, one = (found(ONE, *each, ids={"llm-x7": "legal", "llm-y8": "legal"}).as_json() for each in (lines, as_one))
+    for each in (*both["lines"], *one["lines"]):
+        del each["places"]
+    assert both == one
+    keys = [Counter({each.instance.key_id: each.tokens}) for each in lines if each.instance.key_id is not None]
+    assert sum((Counter(each["keys"]) for each in both["lines"]), Counter()) == sum(keys, Counter())
+
+
+def test_of_a_workspace_of_which_nothing_is_known_but_a_call_in_doubt_the_bill_is_explained_by_that():
+    result = compared(book_of(attempts=[STARTED]), bill_of(line(50), line(30, "output_token")), workspaces=())
+    assert (result.strangers, result.total().in_doubt, result.closes) == ({}, 80, True)
 
 
 def test_a_kind_that_the_bill_does_not_tell_apart_is_compared_with_what_it_is_a_part_of():
@@ -484,5 +521,11 @@ def test_every_token_of_a_difference_is_told_once(calls, step):
     book, lines = told(calls)
     if lines:
         lines[0] = line(max(0, lines[0].tokens + step), lines[0].instance.amount_type, lines[0].day)
-    for each in found(book, *lines).lines:
-        assert each.billed == each.counted + each.midnight + each.in_doubt + each.rounded + each.others + each.unexplained
+    result = found(book, *lines).as_json()
+    for each in result["lines"]:
+        assert each["billed"] == sum(each[name] for name in NUMBERS if name != "billed"), each
+    for name in NUMBERS:
+        assert sum(each[name] for each in result["lines"]) == result["total"][name] == result["workspaces"]["legal"][name]
+    billed, called = sorted(each.day for each in lines), sorted(datetime.fromtimestamp(FIRST + call.at, CHINA).date() for call in calls)
+    assert result["bill_days"] == ([f"{billed[0]}", f"{billed[-1]}"] if billed else None)
+    assert result["days"] == [f"{called[0]}", f"{called[-1]}"]
