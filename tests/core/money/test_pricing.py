@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from batchrun.core.jobs.endpoints import endpoint_of
 from batchrun.core.model import Usage
+from batchrun.core.money.bill import INPUT_KINDS
+from batchrun.core.money.daybook import tokens_by_kind
 from batchrun.core.money.price_list import PriceRow, Tier, shipped
 from batchrun.core.money.pricing import Discounts, Prices, region_of, standard_prices
 from batchrun.core.protocols.usage import usage_of
@@ -37,6 +39,7 @@ def usages(draw):
     written = draw(st.integers(0, asked - cached))
     heard = draw(st.integers(0, asked - cached - written))
     seen = draw(st.integers(0, asked - cached - written - heard))
+    watched = draw(st.integers(0, asked - cached - written - heard - seen))
     return Usage(
         asked,
         told,
@@ -46,6 +49,7 @@ def usages(draw):
         cache_creation_tokens=written,
         audio_tokens=heard,
         image_tokens=seen,
+        video_tokens=watched,
         output_audio_tokens=draw(st.integers(0, told)),
     )
 
@@ -109,6 +113,13 @@ def test_every_token_is_charged_once(usage, model):
         assert sum(charge.tokens for charge in found.charges) == usage.input_tokens + usage.output_tokens
         assert found.amount == sum(charge.amount for charge in found.charges)
         assert found.saved >= 0
+
+
+@given(usages())
+def test_what_an_input_is_priced_by_where_all_its_kinds_have_a_price_is_what_a_bill_is_held_against(usage):
+    found = cost("qwen3-omni-flash", usage)
+    counted = {kind: tokens for kind, tokens in tokens_by_kind(usage) if tokens and kind in INPUT_KINDS}
+    assert {charge.meter: charge.tokens for charge in found.charges if charge.meter in INPUT_KINDS} == counted
 
 
 @given(usages(), usages(), st.sampled_from(CHINESE))
