@@ -220,6 +220,9 @@ class Foreign:
         (lambda whole: sealed_again(whole, lambda _: b"csubprocess\nPopen\n((S'true'\nltR."), "it is not made of what"),
         (lambda whole: sealed_again(whole, lambda _: b"cbatchrun.edge.threads\nThreads\n(I1\ntR."), "it is not made of what"),
         (lambda whole: sealed_again(whole, lambda _: b"cbatchrun.core.nowhere\nNothing\n."), "it is not made of what"),
+        # A class that a module of the core has from elsewhere, and a function of the core.
+        (lambda whole: sealed_again(whole, lambda _: b"cbatchrun.core.scheduling.paying\npartial\n."), "it is not made of what"),
+        (lambda whole: sealed_again(whole, lambda _: b"cbatchrun.core.money.budget\nbroke\n."), "it is not made of what"),
         (lambda whole: with_head(whole, lambda _: b"no head"), "it is not made of what"),
         (lambda whole: with_head(whole, lambda _: b"[]"), "it is not made of what"),
         (lambda whole: with_head(whole, lambda head: marked_as(head, {"attempts.log": [["1", 2]]})), "it is not made of what"),
