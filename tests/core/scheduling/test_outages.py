@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.model import Scope
 from batchrun.core.protocols.failures import classify
-from batchrun.core.protocols.mishaps import mishap
+from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL, mishap
 from batchrun.core.scheduling.outages import IN_A_ROW
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Verdict
@@ -282,6 +282,13 @@ def test_no_row_is_given_up_for_connections_that_do_not_stand_however_few_attemp
     assert events.run() == Drained(())
     assert events.verdicts()[Verdict.ANSWERED] == 300
     assert {ticket.attempt for ticket in events.launches} == {1}
+
+
+@pytest.mark.parametrize("code", sorted(BEFORE_ANY_CALL))
+def test_a_gateway_that_says_so_of_those_behind_it_was_met_itself_and_each_such_call_is_an_attempt(code):
+    events = Events(Scheduler([lane(rows=1)], RetryPolicy(max_attempts=3)), lambda _: (classify(503, code, "nobody is there"), 1.0))
+    assert events.run() == Drained(())
+    assert events.verdicts() == {Verdict.AGAIN: 2, Verdict.EXHAUSTED: 1}
 
 
 def test_a_row_on_which_the_provider_always_breaks_off_is_exhausted_and_the_others_go_on():
