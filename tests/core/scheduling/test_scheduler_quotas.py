@@ -428,6 +428,16 @@ def test_the_last_workspace_of_an_account_with_rows_left_finds_the_accounts_limi
     assert pool.episodes == 1
 
 
+def test_the_last_workspace_of_an_account_waits_no_longer_for_a_pause_that_was_taken_for_its_own():
+    scheduler = Scheduler([lane("legal", rows=1, account="main"), lane("sales", rows=40, account="main")], RetryPolicy())
+    legal, *mine = launched(scheduler, 0.0)
+    for ticket in mine:
+        ended(scheduler, ticket, throttled(), 0.05)
+    assert next_at(scheduler, 0.05) > 0.1
+    ended(scheduler, legal, answer(), 0.1)
+    assert one(scheduler, 0.1).workspace == "sales"
+
+
 def as_the_last(seed: int, events: list[Events]) -> int:
     """Rows of a workspace that are answered in ten minutes at 120 rpm, one call in twelve being refused; another had ended by then."""
     plans = [but(lane(name, rows=rows, account="main"), pool_quota=Quota(rpm=120)) for name, rows in (("legal", 300), ("sales", 10_000))]
