@@ -217,10 +217,11 @@ def test_a_lane_that_waited_for_its_workspace_comes_back_to_its_share_and_to_no_
 
 @pytest.mark.parametrize("models", ["ab", "abc"])
 @pytest.mark.parametrize("rpm", [10, 30, 100, 600])
-def test_lanes_of_a_workspace_take_turns_at_its_rate_and_use_all_of_it(rpm, models):
-    """However long it is between two calls: those that end meanwhile wake whoever waits."""
-    plans = [but(lane(model=model, rows=1000, slots=8), workspace_quota=Quota(rpm=rpm)) for model in models]
-    events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), 0.3))
+@pytest.mark.parametrize(("slots", "seconds"), [(8, 0.3), (1000, 90.0)])
+def test_lanes_of_a_workspace_take_turns_at_its_rate_and_use_all_of_it(rpm, models, slots, seconds):
+    """However long it is between two calls, of which one that ends meanwhile wakes whoever waits; and though none ends."""
+    plans = [but(lane(model=model, rows=1000, slots=slots), workspace_quota=Quota(rpm=rpm)) for model in models]
+    events = Events(Scheduler(plans, RetryPolicy()), lambda _ticket: (answer(), seconds))
     events.run(60.0 * 600 / rpm)
     by_model = Counter(ticket.model for ticket in events.launches)
     assert max(by_model.values()) - min(by_model.values()) <= 2
