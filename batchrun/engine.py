@@ -242,8 +242,8 @@ class Engine:
             self._scheduler.release(ticket)
             self.wake()
             return False
-        if ready.tokens is not None:
-            self._scheduler.reprice(ticket, ready.tokens)
+        if ready.tokens is not None and self._scheduler.reprice(ticket, ready.tokens):
+            self.wake()
         attempt.started_at, attempt.launched = at, now
         attempt.name = ports.ledger.start(ready.row, ready.most, at)
         return True

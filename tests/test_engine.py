@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
@@ -340,6 +341,27 @@ def test_calls_wait_for_the_books_of_budgets_that_another_has_and_no_others_do_a
     bench = Funding(Scheduler([budget], RetryPolicy()), beside=stop)
     assert bench.run() == Drained(())
     assert (bench.ledger.starts, bench.scheduler.left()) == ({}, {("legal", "qwen-plus"): 10})
+
+
+@pytest.mark.parametrize("kind", [Scripted, Beginning])
+@pytest.mark.parametrize("seconds", [5.0, 50.0])
+@pytest.mark.parametrize("holder", ["quota", "workspace_quota", "pool_quota"])
+def test_rows_that_need_less_than_was_thought_wait_for_what_they_need_though_no_call_ends_meanwhile(kind, seconds, holder):
+    """Thirty thousand tokens are taken for a line that is full of pictures, until it is read."""
+
+    def prepare(ticket):
+        ready = prepared(ticket)
+        assert isinstance(ready, Prepared)
+        return replace(ready, tokens=600.0)
+
+    def latest_start(thought):
+        parts: dict[str, Any] = {"tokens": lambda _ordinal: thought, holder: Quota(tpm=60_000)}
+        bench = benched(replace(lane(rows=60, slots=60), **parts), endpoint=kind(seconds=seconds), prepare=prepare)
+        bench.run()
+        return bench.endpoint.starts_of("legal")[-1]
+
+    assert latest_start(900.0) <= 1.2 * latest_start(600.0)
+    assert latest_start(30_000.0) <= 1.8 * latest_start(600.0)
 
 
 def test_only_outcomes_are_handed_on_and_each_once():

@@ -53,6 +53,9 @@ class Charging:
         for each in ticket.lane.limiters:
             each.reprice(ticket.launched_at, ticket.paid, tokens)
         self._corrected(ticket, tokens)
+        if ticket.lane.alarm:
+            # It may wait for its own rate alone, and no slot is given back that would have it looked at.
+            self._queues.wake(ticket.lane)
 
     def give_back(self, ticket: Ticket) -> None:
         """Let the quotas have back all that an attempt paid which was not made."""

@@ -84,6 +84,11 @@ class Queues:
             last.is_alone()
             self.wake(last)
 
+    @property
+    def has_ready(self) -> bool:
+        """Whether any lane or pool is worth a look."""
+        return bool(self._ready or self._ready_pools)
+
     def launched(self, now: float) -> Ticket | None:
         """Launch the next row that may go; None where none may, each lane being registered with what holds it back."""
         ready, ready_pools = self._ready, self._ready_pools

@@ -122,10 +122,14 @@ class Scheduler:
         """What a failure is after all that its lane has seen: `settle` takes it so, and an entry is to tell the same."""
         return passing(failure) if ticket.lane.varied else failure
 
-    def reprice(self, ticket: Ticket, tokens: float) -> None:
-        """Correct what the attempt is expected to cost, now that its row is known; before it settles. What is hardly off stays as it is."""
+    def reprice(self, ticket: Ticket, tokens: float) -> bool:
+        """Correct what the attempt is expected to cost, now that its row is known; before it settles. What is hardly off stays as it is.
+
+        Says whether anything is worth a look, for another may go by that at once.
+        """
         if abs(tokens - ticket.paid) > _HARDLY * ticket.paid:
             self._charging.reprice(ticket, tokens)
+        return self._queues.has_ready
 
     def release(self, ticket: Ticket) -> None:
         """Give a ticket's slot back: exactly once, when nothing of the attempt is left to do."""

@@ -110,6 +110,7 @@ def test_a_workspace_that_has_finished_leaves_as_many_others_as_there_are():
 def test_what_is_known_of_a_cost_once_the_row_was_read_is_charged_at_once(holder):
     scheduler = of_three_thousand(holder)
     ticket = one(scheduler)
+    assert next_at(scheduler, 0.0) >= 3.0, "for whoever waits by then"
     scheduler.reprice(ticket, 600.0)
     assert next_at(scheduler, 0.0) == pytest.approx(0.6, rel=0.02)
     ended(scheduler, ticket, used(900), 0.1)
