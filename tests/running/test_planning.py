@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
+
 from batchrun.core.jobs.job import Job
 from batchrun.core.limits.estimates import Estimate
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Scheduler
-from batchrun.running.planning import lane_of
+from batchrun.running.planning import Keeping, Learnt, lane_of, read_learnt
 from tests.laboratory import Events, answer
 
 QUOTA = 600
@@ -62,3 +64,15 @@ def test_a_batch_has_no_rates_whichever_way_it_is_named():
         "own": "https://llm.example/v1",
     }
     assert [plan.has_rates for plan in lanes(hosts)] == [False, False, True, True]
+
+
+def test_what_an_opening_learnt_of_its_lanes_is_what_the_next_one_is_given(tmp_path):
+    notes: list[str] = []
+    scheduler, learnt = Scheduler(lanes(HOSTS), RetryPolicy()), Learnt()
+    for number, name in enumerate(HOSTS):
+        learnt.estimate((name, "qwen-plus")).output = 10.0 + number
+    slots = {("sales", "qwen-plus"): {"limit": 2, "best": 0.1}}
+    scheduler.lessons.teach_slots(slots)
+    anyio.run(Keeping(tmp_path, learnt, scheduler, notes.append).now)
+    again = read_learnt(tmp_path)
+    assert (again.estimates, again.slots, notes) == (learnt.estimates, slots, [])
