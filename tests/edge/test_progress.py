@@ -145,6 +145,14 @@ def test_a_line_says_when_a_run_drains_and_how_many_rows_stand_still():
     assert told.endswith(", 10 in flight, throttled in 2 workspaces, 80 rows parked, 6 rows outside their window, draining\n")
 
 
+def test_a_line_tells_of_all_rows_that_are_not_done_what_they_wait_for():
+    stream = io.StringIO()
+    workspaces = (replace(of("legal"), held=1, unread=2, failed=1_003), replace(of("sales"), held=2, to_retry=4))
+    shown(lambda _now: Progress(workspaces, 0, draining=True, set_aside=1), stream, seconds=1)
+    told = ", 4 in flight, 3 rows held, 2 rows not read, 1,003 failed, 4 to be tried again, 1 line set aside, draining\n"
+    assert stream.getvalue().endswith(told)
+
+
 def test_a_line_has_one_size_however_many_workspaces_there_are():
     stream = io.StringIO()
     shown(lambda _now: Progress(tuple(of(f"部门{number}") for number in range(60)), 0), stream, seconds=1)
