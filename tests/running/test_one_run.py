@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from batchrun import Ending, run, run_blocking
-from batchrun.core.errors import LedgerError, RunDamagedError
+from batchrun.core.errors import JobError, LedgerError, RunDamagedError
 from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.seal import sealed
 from batchrun.core.ledger.usage_fields import usage_fields
@@ -138,6 +138,16 @@ def test_what_is_learnt_that_cannot_be_kept_costs_no_row_and_is_told_once(tmp_pa
     told = [note for note in notes if "learnt.json" in note]
     assert len(told) == 1
     assert "cannot be written" in told[0]
+
+
+def test_a_strict_run_names_all_that_would_be_parked_a_workspace_as_such_and_a_model_with_its_own(tmp_path):
+    (tmp_path / ".env").write_text("SALES_KEY=sk-fake\n")
+    workspaces = {"legal": {"api_key_env": "LEGAL_KEY"}, "sales": {"api_key_env": "SALES_KEY", "models": ["qwen-max"]}}
+    job = job_in(tmp_path, defaults={"endpoint": "http://127.0.0.1:9/v1", "model": "qwen-max"}, workspaces=workspaces)
+    with pytest.raises(JobError, match="not started, for --strict was given") as refused:
+        run_blocking(job, Wishes(dotenv=tmp_path / ".env", page=None, strict=True))
+    assert [each.where for each in refused.value.mistakes] == ["workspaces.legal", "workspaces.sales, model qwen-plus"]
+    assert not (tmp_path / "run" / "attempts.log").exists()
 
 
 def test_a_file_in_the_place_of_a_workspaces_directory_ends_the_run_in_words(tmp_path):
