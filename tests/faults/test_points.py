@@ -40,7 +40,7 @@ def test_a_run_that_is_struck_says_so_and_goes_on(tmp_path, call, number, way, c
 
 
 @pytest.mark.parametrize(
-    ("call", "number", "way"), [("openat", 34, "full from then on"), ("flock", 5, "fails once"), ("openat", 37, "ESTALE once")],
+    ("call", "number", "way"), [("openat", 35, "full from then on"), ("flock", 5, "fails once"), ("openat", 38, "ESTALE once")],
     ids=["its own hold on the books", "the books' lock", "the folder of the runs beside it"],
 )  # fmt: skip
 def test_a_run_whose_books_cannot_be_kept_says_so_before_any_call_and_goes_on(tmp_path, call, number, way):
