@@ -122,6 +122,15 @@ def test_four_processes_that_each_name_their_part_of_a_quota_use_all_of_it_and_a
     assert seen.refused_since(2) <= 0.01
 
 
+@pytest.mark.parametrize("known", [Quota(), Quota(rpm=1200)], ids=["unknown", "known"])
+@pytest.mark.parametrize(("processes", "refused"), [(3, 0.025), (4, 0.045)])
+def test_processes_that_name_no_part_of_the_quota_they_share_do_not_take_each_others_refusals_for_chance(processes, refused, known):
+    """Each had borne with twice what the others made, and made as much itself: of four one call in ten was refused."""
+    seen = Night(World("no parts", (calls(1200, 6),), known=known, processes=processes, seconds=1800.0)).run()
+    assert seen.used >= 0.93
+    assert seen.refused_since(2) <= refused
+
+
 BESIDE = [each for each in several_processes() if each.known.tpm and each.processes == 2]
 
 
@@ -297,6 +306,14 @@ def test_a_known_quota_is_used_though_a_few_calls_in_a_hundred_are_refused_by_ch
     seen = SeldomByChance(world).run()
     assert seen.used >= 0.94
     assert seen.refused_since(14) <= 0.05
+
+
+@pytest.mark.parametrize(("rpm", "period"), [(300, 6), (300, 60), (1200, 6), (1200, 60)])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_quota_that_is_unknown_is_used_though_a_few_calls_in_a_hundred_are_refused_by_chance(rpm, period, seed):
+    seen = SeldomByChance(World("seldom by chance", (calls(rpm, period),), seconds=2400.0, since=900.0, seed=seed)).run()
+    assert seen.used >= 0.75
+    assert seen.refused_since(15) <= 0.08
 
 
 @pytest.mark.parametrize(

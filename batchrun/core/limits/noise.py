@@ -10,12 +10,16 @@ the share that is refused is small and stays, no lower rate mends it: the rate g
 then on twice that share is taken for chance, of all refusals, those too that come with others: a window that is full refuses several one
 after the other. A hold that passes with less of it halves the difference; what shows that the rate was at fault after all halves it.
 
+Other processes may fill the same window, and then a rate that is a little lower mends nothing either, for they take what is left. Would
+each of them take the others' refusals for chance, each would bear with twice as many, and make them, ever more. So where a quota is all
+callers', more than finding it costs is believed only once the rate has fallen far, in vain.
+
 Of tokens each refusal is read. One that came alone though its row had room, by all that is known of the window, breaks no hold: five of
 these in a hold that passes, and half of its refusals, show how often it comes. Else a rate of tokens goes back as a rate of attempts does,
 where it has fallen the further the fewer were refused; but to none from before an episode: the quota has fallen then. Where others fill the
 same window it is only by this that chance is known to come, and then it is asked who had room.
 
-A larger share is no chance for it: then the rate goes on falling, until a pool tries half of what was taken (`scheduling/chance.py`).
+A larger share is no chance for it: then a pool tries half of what was taken (`scheduling/chance.py`).
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ _COLD_TRIES, _COLD_REFUSALS, _COLD_SHARE = 400, 3, 0.02
 """Attempts that count where nothing was found; refusals among them that are nothing; and the share of them that is chance."""
 _BROKEN_HOLDS, _LOWER, _MOST, _JUDGED_BY = 3, 0.95, 0.1, 100
 """What noise shows in: so many holds broken in a row, at a rate that is so much lower by then; so small a share; of so many attempts."""
+_LITTLE, _FAR = 0.016, 0.7
+"""The share where others may fill the same window, until the rate has come down to such a part."""
 
 _LOWER_BY, _HAD_ROOM = 1.5, 5
 """The same of rows, which differ in what they cost: the share that a rate has fallen by, times the refusals since; and refusals of what had
@@ -42,6 +48,8 @@ class Noise:
 
     of_rows: bool = False
     """A rate of tokens, and not of attempts."""
+    has_others: bool = False
+    """Processes that nobody here knows of may fill the same window."""
     share: float = 0.0
     """Of the attempts: what is refused whatever the rate."""
     tries: int = 0
@@ -90,11 +98,15 @@ class Noise:
         if self._broken < _BROKEN_HOLDS or self.tries < _JUDGED_BY or not self._is_lower(held):
             return None
         share = self.refusals / self.tries
-        if share > _MOST:
+        if share > self._most_at(held):
             return None
         self.share = max(self.share, share)
         self._broken = 0
         return max(self._fell_from, held)
+
+    def _most_at(self, held: float) -> float:
+        """The largest share that is noise, where it was refused at such a rate too."""
+        return _LITTLE if self.has_others and held > _FAR * self._fell_from else _MOST
 
     def _is_lower(self, held: float) -> bool:
         """Whether fewer were refused at such a rate than at the one before, if the rate was at fault."""

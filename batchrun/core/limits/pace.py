@@ -282,7 +282,7 @@ class Pace:
     def begin_anew(self) -> None:
         """Let go of all that refusals taught: they were no rate's doing."""
         self.forget()
-        self.climb.windows, self.climb.noise = Windows(self.use), Noise()
+        self.climb.windows, self.climb.noise = Windows(self.use), Noise(has_others=self.climb.noise.has_others)
 
     def _let_go(self) -> None:
         self.holds = False

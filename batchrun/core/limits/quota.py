@@ -32,16 +32,20 @@ class Quota:
 NO_QUOTA = Quota()
 
 
-def limiter(quota: Quota, *, under_known: bool = False) -> Limiter:
-    """A limiter for *quota*; *under_known* says that a wider quota is known, so that a single refusal means little."""
+def limiter(quota: Quota, *, under_known: bool = False, has_others: bool = False) -> Limiter:
+    """A limiter for *quota*.
+
+    *under_known* says that a wider quota is known, so that a single refusal means little; *has_others* that processes which nobody here
+    knows of may call in this one.
+    """
     ramp = Ramp() if quota.rpm is None and not under_known else Ramp(KNOWN_FIRST_RATE, KNOWN_DOUBLES_IN)
     rpm, tpm = (inf if each is None else each / 60.0 for each in (quota.rpm, quota.tpm))
-    return Limiter(pace_of_attempts(rpm), pace_of_tokens(tpm), under_known, ramp)
+    return Limiter(pace_of_attempts(rpm, has_others=has_others), pace_of_tokens(tpm), under_known, ramp)
 
 
-def pace_of_attempts(quota: float = inf) -> Pace:
+def pace_of_attempts(quota: float = inf, *, has_others: bool = False) -> Pace:
     """A pace of attempts a second, whose quota is known or to be found."""
-    climb, margin = Climb(quota, Use(Latest() if quota == inf else None)), Margin()
+    climb, margin = Climb(quota, Use(Latest() if quota == inf else None), Noise(has_others=has_others)), Margin()
     return Pace(climb, margin, Attempts(climb, margin))
 
 

@@ -30,12 +30,13 @@ from batchrun.core.scheduling.trial import Counts, Trial
 
 _LOOKS_FOR, _LOOKS_AT, _UNEXPLAINED = 30.0, 50, 4
 """Seconds between two looks at what is refused, and calls, or refusals that are not explained. Two looks make a minute."""
-_MORE, _MORE_OF_KNOWN, _LEAST = 0.08, 0.01, 0.005
-"""The share of calls that no look at a quota costs, and no network where it is known; and the least that is looked for."""
+_MORE_AT_FIRST, _MORE, _MORE_OF_KNOWN, _LEAST = 0.08, 0.04, 0.01, 0.005
+"""The share of calls that finding a quota never costs, and no look at one that was found, and no network where it is known; and the least
+that is looked for."""
 _BEATS = 4
 """Looks in a row with a minute each in which more was refused: a minute's window may refuse all that it does in one half of each."""
-_PAYS = 600.0
-"""Seconds from the first refusal until so small a share is worth a trial."""
+_FOUND, _PAYS = 200.0, 600.0
+"""Seconds from the first refusal until a quota is found; and until the share that a known one never costs is worth a trial."""
 _FALLEN, _MORE_FALLEN, _REFUSED_FALLEN = 0.5, 0.015, 4
 """Of what was taken a second: where less is taken by now a smaller share is looked into, too, if as many were refused in both looks."""
 _FEW = 0.15
@@ -135,8 +136,9 @@ class Chance:
 
     def _look(self, now: float) -> Shown | None:
         latest, both, began = self._counts, self._counts.with_those_of(self._before), self._before_began
-        more = _MORE_OF_KNOWN if self.is_known and now >= self._first + _PAYS else _MORE
-        self._minutes = self._minutes + 1 if both.is_more(_MORE) else 0
+        much = _MORE_AT_FIRST if self.is_known or now < self._first + _FOUND else _MORE
+        more = _MORE_OF_KNOWN if self.is_known and now >= self._first + _PAYS else much
+        self._minutes = self._minutes + 1 if both.is_more(much) else 0
         is_more = self._minutes >= _BEATS or all(each.is_more(more) for each in (latest, self._before))
         may_be_chance = latest.may_be_chance and self._before.may_be_chance
         self._taken = max(_FADES * self._taken, (latest.tries - latest.refused) / (now - self._began))

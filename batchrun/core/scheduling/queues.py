@@ -62,7 +62,7 @@ class Queues:
             workspace = self.workspaces[plan.workspace] = Workspace(plan.workspace, plan.concurrency, own)
         pool = self.pools.get(plan.pool_name)
         if pool is None:
-            pool = self.pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota))
+            pool = self.pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota, has_others=True))
             pool.chance.is_known = plan.pool_quota.rpm is not None
         else:
             pool.limiter.is_alone = False

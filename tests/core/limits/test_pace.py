@@ -725,6 +725,19 @@ def test_what_is_refused_at_any_rate_slows_for_no_more_than_the_twenty_seconds_t
     assert rates[-1][1] > 12.0
 
 
+@pytest.mark.parametrize(
+    ("every", "falls", "back_by"), [(100, 9.1, 32.0), (66, 9.1, 32.0), (50, 6.6, 60.0), (25, 6.9, 32.0), (12, 6.9, 32.0)]
+)
+def test_where_others_may_fill_the_window_more_than_a_few_are_chance_only_once_the_rate_has_fallen_far(every, falls, back_by):
+    pace = found(10.0)
+    pace.climb.noise.has_others = True
+    rates = noisy(pace, 0.0, 300.0, every)
+    assert falls <= min(rate for _, rate in rates) <= (9.5 if every > 60 else 7.0)
+    assert all(rate >= 9.99 for now, rate in rates if now > back_by)
+    pace.begin_anew()
+    assert pace.climb.noise.has_others
+
+
 @pytest.mark.parametrize("every", [9, 6])
 def test_more_than_a_tenth_that_is_refused_at_any_rate_is_taken_for_a_quota(every):
     pace = found(10.0)
