@@ -659,7 +659,7 @@ def begun(fault: server.Fault, **settings):
 )
 def test_of_a_begun_post_a_plain_answer_that_comes_in_parts_is_told_of_when_it_is_whole(answer, cuts):
     places = [0, *(cut % len(answer) for cut in cuts), len(answer)]
-    at_once, result, _ = begun(in_parts(*(answer[begin:end] for begin, end in itertools.pairwise(places))))
+    at_once, result, _ = begun(in_parts(*(answer[begin:end] for begin, end in itertools.pairwise(places)), pause=0.001))
     assert at_once
     assert isinstance(result, Reply)
 
