@@ -8,6 +8,7 @@ When one begins (`trial.py`: what it shows). In two looks in a row more was refu
 them, and one here and one there, as chance has it; much less is enough where not half as much is taken by now as was, before anything was
 refused or since. Where a quota is known and kept to, next to nothing is refused: there a hundredth of the calls is enough, once that has
 gone on for so long that the run gains by a trial. Without one each of them would widen the margin under the quota, which no margin helps.
+Where it is unknown, twice as much is borne with as long as it may not be found yet.
 
 Of chance follows: such a share of refusals is *explained*, and so are a few more that come together, as if those calls had never been
 sent. All that limits see is what is refused beyond; they begin anew, and find a quota as if there were no chance. Every few minutes half is

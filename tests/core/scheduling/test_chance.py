@@ -205,6 +205,16 @@ def test_a_few_in_a_hundred_are_looked_into_where_the_quota_is_known(others):
     assert (calls.shown(others) > 1 / 29) is (others is not never)
 
 
+@pytest.mark.parametrize(("is_known", "often", "looked_into"), [(False, 20, True), (False, 29, False), (True, 20, False)])
+def test_what_finding_a_quota_may_cost_is_looked_into_once_one_would_have_been_found(is_known, often, looked_into):
+    calls = Calls()
+    calls.chance.is_known = is_known
+    calls.until(200.0, every(often))
+    assert not calls.tries_half(), "it may be found yet"
+    calls.until(500.0, every(often))
+    assert calls.tries_half() is looked_into
+
+
 def test_the_fewer_are_refused_the_more_calls_a_trial_takes():
     calls = Calls()
     calls.chance.is_known = True
