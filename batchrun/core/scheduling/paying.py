@@ -3,12 +3,13 @@
 Budgets are asked when a row was read, for only then its bound is known. A row that they have too little left for goes back, and its lane
 waits for what is under way, which may cost less than was set aside. Where nothing is, or that would not be enough, the row stands aside
 (`aside.py`), and the lane goes on with others, which may cost less; when all that are left of it stand aside, it parks. A budget by the day
-or the month that comes anew brings them back (`renew`).
+or the month that comes anew brings them back (`renew`). Whose turn it is of lanes that wait for the same budget is told in `short.py`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import partial
 
 from batchrun.core.model import Failure, Reply, Scope
@@ -17,6 +18,7 @@ from batchrun.core.scheduling.decisions import Ticket
 from batchrun.core.scheduling.lanes import Lane
 from batchrun.core.scheduling.parking import Parked
 from batchrun.core.scheduling.queues import Queues
+from batchrun.core.scheduling.short import Short
 
 
 class Paying:
@@ -24,7 +26,7 @@ class Paying:
 
     def __init__(self, queues: Queues) -> None:
         self._queues = queues
-        self._short: defaultdict[Purse, list[Lane]] = defaultdict(list)
+        self._short: dict[Purse, Short] = {}
         self._aside: defaultdict[Purse, dict[Lane, None]] = defaultdict(dict)
         """Lanes of which rows stand aside for a budget that comes anew, or have."""
         self._broke: dict[Lane, Parked] = {}
@@ -35,15 +37,25 @@ class Paying:
         promised, ticket.promised = ticket.promised, ()
         for purse, promise in zip(ticket.lane.plan.purses, promised, strict=True):
             purse.settle(ticket.lane.key, promise, result.usage, in_doubt=in_doubt)
-            self.reconsider(purse)
+            if short := self._short.get(purse):
+                self._look_again(short.after(promise.page))
+
+    def promised(self, ticket: Ticket) -> None:
+        """Take note of what budgets have promised an attempt."""
+        lane = ticket.lane
+        lane.aside.paid(lane.plan.purses, ticket.promised)
+        if self._short:
+            for purse, promise in zip(lane.plan.purses, ticket.promised, strict=True):
+                if short := self._short.get(purse):
+                    short.promised(lane, promise.amount)
 
     def hold_back(self, ticket: Ticket, lack: Lack) -> None:
         """Let the lane wait for attempts that are paid from the same budget; or the row stand aside, where those leave too little."""
         lane = ticket.lane
-        if lack.may_pass:
+        if lack.price is not None and lack.may_pass:
             lane.front.appendleft((ticket.ordinal, ticket.attempt))
             lane.short_of = lack.purse
-            self._short[lack.purse].append(lane)
+            self._short.setdefault(lack.purse, Short(lack.purse)).wait(lane, lack.price)
         elif lack.price is None:
             lane.front.appendleft((ticket.ordinal, ticket.attempt))
             self._park(lane, lack)
@@ -75,7 +87,11 @@ class Paying:
 
     def reconsider(self, purse: Purse) -> None:
         """Let the lanes look again that *purse* had too little left for, and that wait for it."""
-        for lane in self._short.pop(purse, ()):
+        if short := self._short.get(purse):
+            self._look_again(short.all())
+
+    def _look_again(self, lanes: Iterable[Lane]) -> None:
+        for lane in lanes:
             lane.short_of = None
             self._queues.wake(lane)
 

@@ -181,7 +181,7 @@ class Scheduler:
         promised = promise_all(lane.plan.purses, lane.key, most, at)
         if not isinstance(promised, Lack):
             ticket.promised = promised
-            lane.aside.paid(lane.plan.purses, promised)
+            self._paying.promised(ticket)
             return True
         self.unsent(ticket)
         self._paying.hold_back(ticket, promised)
