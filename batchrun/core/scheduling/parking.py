@@ -115,6 +115,13 @@ class Parking:
         closed = self._closed.get(lane.plan.workspace)
         return parks if closed is None else [*parks, closed]
 
+    def probed_by(self, lane: Lane) -> tuple[Parked, ...]:
+        """The parks whose ends an attempt of *lane* tries that goes now: no other one does."""
+        probes = tuple(self.of(lane))
+        for parked in probes:
+            parked.probe_due = False
+        return probes
+
     def is_parked(self, scope: Scope, lane: Lane) -> bool:
         """Whether the scope that *lane* stands in is parked as a whole."""
         return (scope, name_of(scope, lane)) in self._parks

@@ -25,10 +25,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from batchrun.core.limits.quota import NO_QUOTA, limiter
-from batchrun.core.limits.slots import Slots
+from batchrun.core.limits.quota import NO_QUOTA
 from batchrun.core.scheduling.alarms import Alarms
 from batchrun.core.scheduling.decisions import Ticket
+from batchrun.core.scheduling.lane_of import lane_of
 from batchrun.core.scheduling.lane_plan import LanePlan
 from batchrun.core.scheduling.lanes import Lane, Pool, Workspace
 from batchrun.core.scheduling.parking import Parked, Parking
@@ -56,23 +56,8 @@ class Queues:
 
     def add(self, plan: LanePlan) -> None:
         """Let a lane be one of them."""
-        workspace = self.workspaces.get(plan.workspace)
-        if workspace is None:
-            own = limiter(plan.workspace_quota) if plan.workspace_quota != NO_QUOTA else None
-            workspace = self.workspaces[plan.workspace] = Workspace(plan.workspace, plan.concurrency, own)
-        pool = self.pools.get(plan.pool_name)
-        if pool is None:
-            pool = self.pools[plan.pool_name] = Pool(plan.pool_name, limiter(plan.pool_quota, has_others=True))
-            pool.chance.is_known = plan.pool_quota.rpm is not None
-        else:
-            pool.limiter.is_alone = False
-        slots = plan.concurrency if plan.lane_concurrency is None else min(plan.concurrency, plan.lane_concurrency)
-        of_lane = limiter(plan.quota, under_known=plan.pool_quota != NO_QUOTA or plan.workspace_quota != NO_QUOTA)
-        of_lane.is_alone = False
-        lane = Lane(plan, workspace, pool, of_lane, Slots(slots), iter(plan.rows), plan.count, plan.count)
-        workspace.lanes += 1
+        lane = lane_of(plan, self.workspaces, self.pools)
         self.lanes[lane.key] = lane
-        pool.unfinished += bool(lane.left)
         self.wake(lane)
 
     def finished(self, lane: Lane) -> None:
@@ -228,11 +213,7 @@ class Queues:
     def _launch(self, lane: Lane, now: float, tokens: float) -> Ticket:
         """Send the row at the front of *lane*, which is expected to cost so much."""
         ordinal, attempt = lane.front.popleft()
-        probes: tuple[Parked, ...] = ()
-        if self.parking.stops_any:
-            probes = tuple(self.parking.of(lane))
-            for parked in probes:
-                parked.probe_due = False
+        probes = self.parking.probed_by(lane) if self.parking.stops_any else ()
         workspace = lane.workspace
         if workspace.lanes > 1:
             self.look += 1

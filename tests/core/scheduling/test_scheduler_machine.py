@@ -91,8 +91,8 @@ class SlowLane:
     """When the first refusal came that would park it."""
     suspect: bool = False
     """It tries with one call at a time because of such a one."""
-    short: bool = False
-    """Its budget has too little left, and others' attempts are paid from it."""
+    short: int = 0
+    """What its next row may cost, where its budget has too little left, and others' attempts are paid from it."""
     aside: set[int] = field(default_factory=set)
     """Rows that its budget can not pay whatever those cost."""
     broke: SlowPark | None = None
@@ -441,7 +441,7 @@ class Machine(RuleBasedStateMachine):
         assert slow is not None
         assert slow.spent + slow.promised + price > slow.cap
         if slow.promised and slow.spent + price <= slow.cap:
-            lane.short = True
+            lane.short = price
         else:
             lane.aside.add(ticket.ordinal)
         self._taken_back(lane, ticket)
@@ -471,8 +471,12 @@ class Machine(RuleBasedStateMachine):
             slow.spent += ANSWERED
         elif result.in_doubt:
             slow.spent += sum(most(ticket))
-        for each in self.lanes.values():
-            each.short = each.short and each.plan.workspace != lane.plan.workspace
+        short = [each for each in self.lanes.values() if each.short and each.plan.workspace == lane.plan.workspace]
+        has_enough = not slow.promised or slow.spent + slow.promised + sum(each.short for each in short) <= slow.cap
+        for each in short:
+            # Where there is not enough for all of them, whose turn it is decides (`test_paying.py`).
+            if has_enough or self.scheduler._lanes[each.key].short_of is None:
+                each.short = 0
 
     def _open(self, name):
         self.scheduler.open(name)
@@ -560,6 +564,13 @@ class Machine(RuleBasedStateMachine):
         for park in [each for each in self.parks.values() if each.at_first and lane.stands_in(each.key)]:
             self._unpark(park)
 
+    def _is_no_fault_of_its_row(self, ticket, result):
+        """Whether a call failed for an outage, as that tells it: no attempt of its row is used up."""
+        real = ticket.lane
+        if ticket.attempt == 1 or result.fault is not Fault.AGAIN or self.now - ticket.launched_at > SOON:
+            return False
+        return real.outage.is_to_blame(real.good_at, real.left - real.aside.rows - real.undrawn)
+
     def _judge(self, lane, ticket, result: Result, jitter, verdict):
         if isinstance(result, Failure) and result.fault is Fault.AGAIN:
             self._fails(lane, ticket, result)
@@ -578,10 +589,11 @@ class Machine(RuleBasedStateMachine):
             self._end_parks_at_first(lane)
             self._settle(lane, ticket, verdict)
             return
-        match next_step(POLICY, result, ticket.attempt, jitter):
+        attempt = ticket.attempt - self._is_no_fault_of_its_row(ticket, result)
+        match next_step(POLICY, result, attempt, jitter):
             case TryAgain(delay):
                 assert verdict is Verdict.AGAIN
-                lane.pending[ticket.ordinal] = self.now + delay, ticket.attempt + 1
+                lane.pending[ticket.ordinal] = self.now + delay, attempt + 1
             case BackToFront():
                 self._throttled(lane, ticket, result, verdict)
             case Park():
