@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 
 import anyio
@@ -20,7 +20,7 @@ HELD = "in_doubt"
 """What rows are told to stand still for that are not sent again before a person says so."""
 _LOOK_EVERY = 1.0
 _MOST_TOLD = 6
-"""Parks for the same reason that are told as they come: the end tells of all."""
+"""Parks for the same reason, all that stand together, that are told as they come: the end tells of all."""
 _TOLD_ELSEWHERE = frozenset({"window_closed"})
 _OF_A_NAME = frozenset({"model_not_found", "ModelNotFound", "Model.AccessDenied"})
 """What the provider says of a model that it does not have: it may be mistyped."""
@@ -121,7 +121,7 @@ def _failing(failure: Failure) -> str:
 async def tell_parks(parked: Callable[[], Iterable[ParkedScope]], note: Callable[[str], None]) -> None:
     """Note what comes to stand still for want of a person, and what goes on again, until cancelled."""
     told: dict[tuple[Scope, str], str] = {}
-    counts: dict[str, int] = {}
+    stood: Container[tuple[Scope, str]] = ()
     took = 0.0
     while True:
         # What ends sooner says all of it at its end.
@@ -131,10 +131,10 @@ async def tell_parks(parked: Callable[[], Iterable[ParkedScope]], note: Callable
         for key in [key for key in told if key not in standing]:
             note(f"{key[1]}: goes on, {told.pop(key)} is over")
         for key, each in standing.items():
-            if key not in told and (count := counts.get(each.failure.code, 0)) <= _MOST_TOLD:
-                counts[each.failure.code] = count + 1
+            if key not in stood and (count := [*told.values()].count(each.failure.code)) <= _MOST_TOLD:
                 note(_told(each) if count < _MOST_TOLD else f"parked: more for the same reason, {each.failure.code}: the end tells which")
                 told[key] = each.failure.code
+        stood = standing
         took = anyio.current_time() - began
 
 

@@ -103,6 +103,22 @@ def test_of_many_that_stand_still_for_the_same_reason_some_are_noted_and_hours_a
     assert notes[6:] == ["parked: more for the same reason, invalid_api_key: the end tells which", "parked: x: 401 Arrearage: no: mend it"]
 
 
+def test_what_stands_still_night_after_night_is_noted_each_time_and_of_many_the_same_some():
+    notes = told_while(*[standing("legal", code="budget_spent"), standing()] * 20)
+    assert notes == ["parked: legal: 401 budget_spent: no: mend it", "legal: goes on, budget_spent is over"] * 20
+    many = standing(*(f"w{number}" for number in range(50)))
+    nights = told_while(*[many, many, standing()] * 3)
+    assert nights == nights[:14] * 3
+    assert nights[6] == "parked: more for the same reason, invalid_api_key: the end tells which"
+
+
+def test_of_many_that_stand_still_those_are_not_noted_later_that_stood_before():
+    many = [f"w{number}" for number in range(50)]
+    notes = told_while(standing(*many), standing(*many[3:]), standing(*many[3:]), standing(*many[3:], "late"))
+    assert notes[7:10] == [f"w{number}: goes on, invalid_api_key is over" for number in range(3)]
+    assert notes[10:] == ["parked: late: 401 invalid_api_key: no: mend it"]
+
+
 def test_looking_for_what_stands_still_takes_no_more_than_a_twentieth_of_the_time_however_much_that_is():
     looks = 0
 
