@@ -122,8 +122,12 @@ class Judge:
         return Verdict.AGAIN
 
     def _park_after_a_long_outage(self, lane: Lane, failure: Failure, now: float) -> None:
-        seconds = TOO_LONG_AT_FIRST if not lane.varied else self._retry.outage if never_met(failure) else TOO_LONG
-        if lane.outage.lasts and lane.outage.lasts_for(now) >= seconds:
+        outage = lane.outage
+        if lane.varied and not never_met(failure):
+            lasted, seconds = outage.met_for(now), TOO_LONG
+        else:
+            lasted, seconds = outage.lasts_for(now), self._retry.outage if lane.varied else TOO_LONG_AT_FIRST
+        if outage.lasts and lasted >= seconds:
             advice = f"nothing but failures for {seconds / 60:.0f} minutes, whatever the row: {failure.advice}"
             self._park(Scope.LANE, lane, replace(failure, advice=advice), now)
 

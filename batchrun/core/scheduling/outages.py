@@ -27,6 +27,7 @@ attempts of a whole night's rows. So:
   alone. No such refusal is an attempt of its row's.
 - One that lasts too long parks the lane; sooner where the lane never had an answer, for then the endpoint is likely to be named wrongly;
   later (the job says when) where it had, and finds no connection any more: a line comes back by itself, and waiting for it costs nothing.
+  A gateway comes back before those behind it: how long it fails counts from when it was met again.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ class Outage:
     """What a person is told of."""
     _since: float | None = None
     """When the first of them came."""
+    _met_since: float | None = None
+    """When the first came of those since the latest that found no connection."""
     refused_since: float = math.inf
     """When the first refusal came that would park."""
     _first_calls: list[float] = field(default_factory=list)
@@ -121,6 +124,10 @@ class Outage:
         self.failed, self.latest = self.failed + 1, failure
         if self._since is None:
             self._since = now
+        if never_met(failure):
+            self._met_since = None
+        elif self._met_since is None:
+            self._met_since = now
         if self.failed < self.in_a_row or (self.lasts and (self._tried_at is None or launched_at < self._tried_at)):
             return
         self.lasts, self._tried_at = True, None
@@ -157,12 +164,17 @@ class Outage:
         """The provider said something else."""
         self.refused_since, self._sent = math.inf, 0
         self.failed, self.lasts, self.latest, self._since = 0, False, None, None
+        self._met_since = None
         self._resumes_at, self._tried_at, self._pause = -math.inf, None, _FIRST_PAUSE
 
     def forget_since(self) -> None:
         """Nothing was sent for a while: that is no time of failures."""
-        self._since, self.refused_since = None, math.inf
+        self._since, self._met_since, self.refused_since = None, None, math.inf
 
     def lasts_for(self, now: float) -> float:
         """Seconds since its first failure; none where there is no outage."""
         return now - self._since if self.lasts and self._since is not None else 0.0
+
+    def met_for(self, now: float) -> float:
+        """The same, of the failures since the latest that found no connection."""
+        return now - self._met_since if self.lasts and self._met_since is not None else 0.0

@@ -263,6 +263,36 @@ def test_a_line_that_is_down_for_hours_ends_no_run_and_costs_no_row_an_attempt(o
     assert len(events.launches) < 2_000 + outage / 4
 
 
+@pytest.mark.parametrize("met", [again(), classify(502, "", "Bad Gateway")])
+@pytest.mark.parametrize("fails_for", [10.0, 3_000.0])
+def test_a_gateway_that_comes_back_before_those_behind_it_ends_no_night_however_long_no_connection_stood(met, fails_for):
+    def respond(ticket):
+        back = 60.0 + 2 * 3_600.0
+        if 70.0 <= ticket.launched_at < back:
+            return unreached(), 0.01
+        fails = 60.0 <= ticket.launched_at < back + fails_for
+        return (met, 0.01) if fails else (answer(), 1.0)
+
+    events = Events(Scheduler([lane(rows=2_000, slots=SLOTS)], RetryPolicy()), respond)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+
+
+def test_a_gateway_that_is_met_again_and_fails_for_an_hour_from_then_on_is_believed():
+    back = 60.0 + 2 * 3_600.0
+
+    def respond(ticket):
+        if ticket.launched_at < 60.0:
+            return answer(), 1.0
+        return (unreached() if ticket.launched_at < back else again()), 0.01
+
+    events = Events(Scheduler([lane(rows=2_000, slots=SLOTS)], RetryPolicy()), respond)
+    drained = events.run()
+    assert drained is not None
+    assert [each.failure.code for each in drained.parked] == ["internal_error"]
+    assert 3_600.0 <= events.now - back < 3_620.0
+
+
 def test_a_line_that_never_comes_back_ends_the_run_at_last_with_its_rows_pending():
     events = night(unreached(), ends=math.inf)
     drained = events.run()
