@@ -23,8 +23,8 @@ attempts of a whole night's rows. So:
   when a call is answered that was under way then, of whichever lane: of several gateways one may not know a new key for a second, or take
   another's for it. Where the lane has had answers, or another of the same workspace or account, one call tries now and then, and the
   refusal is believed after two minutes: providers refuse good keys for a minute, and a run that has no other lane would end there. Whatever
-  else the provider says meanwhile is the end of it. If others that it concerns are answered all the while, it is believed of this lane
-  alone. No such refusal is an attempt of its row's.
+  else the provider says meanwhile is the end of it, and with any other failure the two minutes begin anew. If others that it concerns are
+  answered all the while, it is believed of this lane alone. No such refusal is an attempt of its row's.
 - One that lasts too long parks the lane; sooner where the lane never had an answer, for then the endpoint is likely to be named wrongly;
   later (the job says when) where it had, and finds no connection any more: a line comes back by itself, and waiting for it costs nothing.
   A gateway comes back before those behind it: how long it fails counts from when it was met again.
@@ -119,6 +119,7 @@ class Outage:
 
     def fail(self, failure: Failure, now: float, launched_at: float, jitter: float) -> None:
         """A call failed that was launched then; *jitter* is uniform in [0, 1)."""
+        self.refused_since = math.inf
         if now - launched_at > SOON and not never_met(failure):
             return
         self.failed, self.latest = self.failed + 1, failure

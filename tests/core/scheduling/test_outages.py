@@ -476,6 +476,22 @@ def test_a_good_key_that_is_refused_for_a_minute_ends_no_night_and_costs_no_row_
 
 
 @EACH_STANDING
+@pytest.mark.parametrize("other", [again(), unreached()])
+def test_refusals_before_and_after_other_failures_are_not_taken_for_minutes_of_them(failure, other):
+    """What checks keys goes down first, and comes back last."""
+
+    def respond(ticket):
+        at = ticket.launched_at - 60.0
+        if at < 0.0 or at >= 760.0:
+            return answer(), 1.0
+        return (other if 60.0 <= at < 700.0 else failure), 0.01
+
+    events = Events(Scheduler([lane(rows=2_000, slots=SLOTS)], RetryPolicy()), respond)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 2_000
+
+
+@EACH_STANDING
 def test_one_that_is_refused_for_two_minutes_is_believed(failure):
     events = night(failure, ends=math.inf)
     drained = events.run()
