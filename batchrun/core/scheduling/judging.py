@@ -24,6 +24,8 @@ THROTTLED_FOR_TOO_LONG = 600.0
 """Seconds of throttles without one success: some 429s are a month's quota used up, under the same code."""
 THROTTLED_FOR_SURE = 7200.0
 """The same where calls are under way that may have been taken: an answer of Batch Chat takes up to an hour."""
+NOT_THROTTLED = 60.0
+"""Seconds of an outage: what is throttled before it and after it was not throttled all the while."""
 THROTTLED_IN_A_ROW = 20
 """Throttles that it takes where others of the pool are answered: of hundreds of workspaces each has its turn once in minutes."""
 
@@ -43,7 +45,7 @@ class Judge:
         lane, attempt = ticket.lane, ticket.attempt
         if failure.fault is Fault.AGAIN and ticket.sent:
             lane.outage.fail(failure, now, ticket.launched_at, jitter)
-            self._park_after_a_long_outage(lane, failure, now)
+            self._long_outage(lane, failure, now)
             if never_met(failure):
                 return self._not_met(ticket, now, jitter)
             if self._is_no_fault_of_its_row(ticket, now):
@@ -121,8 +123,11 @@ class Judge:
             ticket.lane.wait(now + jitter * backoff_cap(self._retry, 1), ticket.ordinal, ticket.attempt)
         return Verdict.AGAIN
 
-    def _park_after_a_long_outage(self, lane: Lane, failure: Failure, now: float) -> None:
+    def _long_outage(self, lane: Lane, failure: Failure, now: float) -> None:
+        """One that lasts is no time of throttles; one that lasts too long parks the lane."""
         outage = lane.outage
+        if outage.lasts_for(now) >= NOT_THROTTLED:
+            lane.throttled_since = None
         if lane.varied and not never_met(failure):
             lasted, seconds = outage.met_for(now), TOO_LONG
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import random
 from collections import Counter
@@ -14,7 +15,7 @@ from batchrun.core.protocols.failures import classify
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, LanePlan, Launch, ParkedScope, Scheduler, Verdict, WaitUntil
 from batchrun.simulator.quotas import Caps, Meter
-from tests.laboratory import Events, Result, again, answer, ended, lane, launched, parks, rejected, throttled
+from tests.laboratory import Events, Result, again, answer, ended, lane, launched, parks, rejected, throttled, unreached
 from tests.steps import lines_run
 
 AGAIN_LATER = WaitUntil(math.inf)
@@ -263,6 +264,28 @@ def test_throttles_that_pass_before_ten_minutes_park_nothing():
     events, drained = throttled_until(500)
     assert drained == Drained(())
     assert events.verdicts()[Verdict.ANSWERED] == 30
+
+
+@pytest.mark.parametrize("down", [unreached(), again()])
+def test_throttles_before_and_after_an_outage_are_not_taken_for_minutes_of_throttles(down):
+    def respond(ticket):
+        at = ticket.launched_at
+        if 10.0 <= at < 1_210.0:
+            return (down if 15.0 <= at < 1_205.0 else throttled()), 0.05
+        return answer(), 1.0
+
+    events = Events(schedule(lane(rows=300)), respond)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 300
+
+
+def test_throttles_without_one_answer_park_though_a_call_in_ten_fails_otherwise():
+    calls = itertools.count()
+    events = Events(schedule(lane(rows=300)), lambda _ticket: ((throttled(), again())[next(calls) % 10 == 9], 1.0))
+    drained = events.run()
+    assert drained is not None
+    assert [each.failure.code for each in drained.parked] == ["limit_requests"]
+    assert 600 <= events.now < 700
 
 
 def test_one_answer_in_between_keeps_throttles_from_parking():
