@@ -103,5 +103,6 @@ class Paying:
             lane.undrawn += more
             if self._is_parked(lane):
                 self._queues.parking.end(self._broke.pop(lane))
+                lane.stood_still()
             self._queues.wake(lane)
         self.reconsider(purse)

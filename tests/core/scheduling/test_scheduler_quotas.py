@@ -856,6 +856,24 @@ def test_a_run_that_waits_waits_for_a_new_day_of_a_workspace_that_is_closed_mean
     assert len(afforded(scheduler, 4.0, tomorrow)[0]) == 2
 
 
+def test_a_day_that_was_waited_for_is_no_time_of_throttles():
+    purse = Purse(Cap("job.budget", Decimal(40), TOKENS, DAILY))
+    purse.page(0.0).allowed = Decimal(40)
+    plans = [but(lane(name, rows=5, slots=1), purses=(purse,)) for name in ("legal", "sales")]
+    scheduler = Scheduler(plans, RetryPolicy(), wait_for_parked=True)
+    now, tomorrow = 0.0, 100_000.0
+    while "legal qwen-plus" not in {each.name for each in scheduler.parked()}:
+        out, _ = afforded(scheduler, now, now)
+        now += 1.0
+        for ticket in out:
+            ended(scheduler, ticket, used(20) if ticket.workspace == "sales" else throttled(), now)
+    purse.page(tomorrow).allowed = Decimal(40)
+    scheduler.renew(purse)
+    (ticket,) = [ticket for ticket in afforded(scheduler, tomorrow, tomorrow)[0] if ticket.workspace == "legal"]
+    ended(scheduler, ticket, throttled(), tomorrow + 1.0)
+    assert scheduler.parked() == ()
+
+
 def test_a_new_day_ends_no_park_that_came_after_for_another_reason():
     scheduler, purse = of_a_day(wait_for_parked=True)
     out, _ = afforded(scheduler, 0.0, 0.0)
