@@ -160,8 +160,8 @@ class Outlook:
         return done_at
 
     def _note(self, look: _Look) -> None:
-        if self._lately and look.at < self._lately[-1].at:
-            self.restart()  # The clock was set back: what it told of a speed is none.
+        if self._lately and not 0 <= look.at - self._lately[-1].at <= _LATELY:
+            self.restart()  # The clock was set, or the machine slept: what it told of a speed is none.
         self._began = self._began or look
         self._lately.append(look)
         while len(self._lately) > 1 and self._lately[1].at <= look.at - _LATELY:

@@ -228,3 +228,17 @@ def test_a_clock_that_is_set_back_is_followed_from_there_on():
     outlook = Outlook(deadline=10_000.0)
     assert looked(outlook, 20_000, 1.0, 86_500, since=86_400) == [(86_400, math.inf)]
     assert looked(outlook, 2000, 1.0, 900, settled=100) == [(120, 1900)]
+
+
+@pytest.mark.parametrize("hours", [1, 8])
+def test_hours_that_a_machine_slept_are_no_speed_of_its_run(hours):
+    outlook = Outlook(deadline=100_000.0)
+    assert looked(outlook, 20_000, 1.0, 900) == []
+    woken = 890 + hours * 3600
+    assert looked(outlook, 19_110, 1.0, woken + 900, since=woken, settled=890) == []
+
+
+def test_a_deadline_that_passes_while_a_machine_sleeps_is_told_once_it_wakes():
+    outlook = Outlook(deadline=10_000.0)
+    assert looked(outlook, 9_000, 1.0, 900) == []
+    assert outlook.look(20_000.0, 890, 8_110, NEVER_CLOSED) == math.inf
