@@ -23,7 +23,10 @@ def are_too_large(lane: Lane, now: float) -> bool:
     too_large = lane.too_large
     while lane.next_tokens() >= too_large.cost:
         if len(lane.retries) >= MOST:
-            return True
+            # One that is due makes room, and steps aside in its turn: what is waited for is none that is past.
+            take_due(lane, now)
+            if len(lane.retries) >= MOST:
+                return True
         lane.wait(too_large.until, *lane.front.popleft())
         if not (lane.front or lane.undrawn):
             # Those that are due had waited for others that were never sent.

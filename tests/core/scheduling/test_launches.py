@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from batchrun.core.limits.quota import NO_QUOTA, Quota
 from batchrun.core.model import Scope
 from batchrun.core.scheduling.retry import RetryPolicy
-from batchrun.core.scheduling.scheduler import Drained, Scheduler, WaitUntil
-from tests.laboratory import again, answer, ended, lane, launched, parks, rejected, throttled
+from batchrun.core.scheduling.scheduler import Drained, Scheduler, Verdict, WaitUntil
+from tests.laboratory import Events, again, answer, ended, lane, launched, parks, rejected, throttled
 
 QUOTAS = st.sampled_from([NO_QUOTA, Quota(rpm=600), Quota(rpm=6000), Quota(rpm=60_000, tpm=6_000_000)])
 BRINGS = st.sampled_from([answer(), answer(), answer(), again(), throttled(), rejected(), parks(Scope.LANE)])
@@ -79,6 +79,19 @@ def test_a_lane_that_is_alone_in_its_pool_goes_as_if_what_it_sends_were_counted_
             assert ended(one, first, brings, now) == ended(other, second, brings, now)
         del under_way[:times]
         now += passes
+
+
+def test_rows_that_are_due_while_a_thousand_that_are_too_large_stepped_aside_are_waited_for_until_no_time_that_is_past():
+    """An endpoint that fails for half a minute, and has no tokens left after it: `Events` refuses to wait for the past."""
+
+    def respond(ticket):
+        if ticket.launched_at < 60.0:
+            return answer(), 30.0
+        return (again() if ticket.launched_at < 100.0 else replace(throttled(), code="insufficient_quota")), 0.05
+
+    events = Events(Scheduler([lane(rows=2_000, slots=4)], RetryPolicy(), wait_for_parked=True), respond)
+    assert events.run(until=3_600.0) is None
+    assert events.verdicts()[Verdict.THROTTLED] > 10
 
 
 def test_a_row_that_was_due_while_others_were_left_goes_at_once_where_these_turn_out_to_be_too_large():
