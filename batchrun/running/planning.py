@@ -42,6 +42,8 @@ class Learnt:
     """By pool, what its limiter found."""
     slots: dict[LaneKey, Any] = field(default_factory=dict)
     """Of lanes that have no use for all of theirs."""
+    answered_by: dict[LaneKey, str] = field(default_factory=dict)
+    """The endpoints that had answered."""
 
     def estimate(self, lane: LaneKey) -> Estimate:
         """Give the lane's estimate, begun where there is none."""
@@ -52,20 +54,19 @@ def read_learnt(directory: Path) -> Learnt:
     """Read what earlier openings kept; nothing where there is nothing that can be read."""
     kept = run_directory.read_summary(directory / _FILE)
     lanes, pools = kept.get("lanes"), kept.get("pools")
-    estimates = {
-        (workspace, model): Estimate.from_json(told)
+    of_each = {
+        (workspace, model): told
         for workspace, models in (lanes.items() if isinstance(lanes, dict) else ())
         if isinstance(models, dict)
         for model, told in models.items()
     }
-    slots = {
-        (workspace, model): told["slots"]
-        for workspace, models in (lanes.items() if isinstance(lanes, dict) else ())
-        if isinstance(models, dict)
-        for model, told in models.items()
-        if isinstance(told, dict) and "slots" in told
-    }
-    return Learnt(estimates, {name: believed(told) for name, told in pools.items()} if isinstance(pools, dict) else {}, slots)
+    tables = {lane: told for lane, told in of_each.items() if isinstance(told, dict)}
+    return Learnt(
+        {lane: Estimate.from_json(told) for lane, told in of_each.items()},
+        {name: believed(told) for name, told in pools.items()} if isinstance(pools, dict) else {},
+        {lane: told["slots"] for lane, told in tables.items() if "slots" in told},
+        {lane: told["answered_by"] for lane, told in tables.items() if isinstance(told.get("answered_by"), str)},
+    )
 
 
 class Keeping:
@@ -95,10 +96,12 @@ class Keeping:
 
     def _known(self) -> dict[str, Any]:
         lanes: dict[str, dict[str, Any]] = {}
-        slots = self._scheduler.lessons.learnt_slots()
-        for (workspace, model), estimate in self._learnt.estimates.items():
-            found = slots.get((workspace, model))
-            lanes.setdefault(workspace, {})[model] = estimate.as_json() | ({"slots": found} if found else {})
+        lessons = self._scheduler.lessons
+        slots, answered_by = lessons.learnt_slots(), self._learnt.answered_by | lessons.answered_by()
+        for lane, estimate in self._learnt.estimates.items():
+            found = {"slots": slots.get(lane), "answered_by": answered_by.get(lane)}
+            workspace, model = lane
+            lanes.setdefault(workspace, {})[model] = estimate.as_json() | {name: told for name, told in found.items() if told}
         return {"lanes": lanes, "pools": self._learnt.pools | self._scheduler.lessons.learnt()}
 
 
@@ -108,7 +111,11 @@ def schedule(
 ) -> Scheduler:  # fmt: skip
     """Make the scheduler of an opening."""
     lanes = [
-        replace(lane_of(workspaces[name], model, count, opening, learnt.estimate((name, model))), purses=purses.get((name, model), ()))
+        replace(
+            lane_of(workspaces[name], model, count, opening, learnt.estimate((name, model))),
+            purses=purses.get((name, model), ()),
+            answered_by=learnt.answered_by.get((name, model)),
+        )
         for (name, model), count in opening.plan.lanes().items()
     ]
     retry = job.retry
@@ -138,6 +145,7 @@ def lane_of(workspace: Workspace, model: str, count: int, opening: Opening, esti
         workspace_quota=workspace.quota,
         pool_quota=workspace.account_quotas.get(model, NO_QUOTA),
         has_rates=not is_batch(workspace.endpoint),
+        endpoint=workspace.endpoint.name,
     )
 
 

@@ -6,13 +6,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import pytest
 
 from batchrun.core.jobs.job import Job
 from batchrun.core.limits.estimates import Estimate
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Scheduler
-from batchrun.running.planning import Keeping, Learnt, lane_of, read_learnt
-from tests.laboratory import Events, answer
+from batchrun.running.planning import Keeping, Learnt, lane_of, read_learnt, schedule
+from tests.laboratory import Events, answer, unreached
+from tests.virtual_time import run_virtually
 
 QUOTA = 600
 HOSTS = {
@@ -76,3 +78,32 @@ def test_what_an_opening_learnt_of_its_lanes_is_what_the_next_one_is_given(tmp_p
     anyio.run(Keeping(tmp_path, learnt, scheduler, notes.append).now)
     again = read_learnt(tmp_path)
     assert (again.estimates, again.slots, notes) == (learnt.estimates, slots, [])
+
+
+def test_which_endpoint_has_answered_is_known_to_the_next_opening_though_nothing_is_answered_in_one_between(tmp_path):
+    learnt, silent = Learnt(), Scheduler(lanes(HOSTS), RetryPolicy())
+    answered = Scheduler([plan for plan in lanes(HOSTS) if plan.workspace != "support"], RetryPolicy())
+    for name in HOSTS:
+        learnt.estimate((name, "qwen-plus"))
+    Events(answered, lambda _ticket: (answer(), 1.0)).run(until=10.0)
+    hosts = {(name, "qwen-plus"): host for name, host in HOSTS.items() if name != "support"}
+    for scheduler in (answered, silent):
+        anyio.run(Keeping(tmp_path, learnt, scheduler, lambda _text: None).now)
+        learnt = read_learnt(tmp_path)
+        assert learnt.answered_by == hosts
+
+
+@pytest.mark.parametrize(("answered_by", "left"), [("intl", 0), ("public", 10), (None, 10)])
+def test_an_endpoint_that_answered_an_earlier_opening_is_waited_for_from_the_start(answered_by, left):
+    """Killed in an outage and started again, a run is not to end two minutes later as one whose endpoint is mistyped."""
+    job = Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": {"legal": {"api_key_env": "K", "endpoint": "intl"}}})
+    rows = SimpleNamespace(rows=lambda _lane: range(10), lanes=lambda: {("legal", "qwen-plus"): 10})
+    opening: Any = SimpleNamespace(plan=rows, source=OPENING.source)
+    learnt = Learnt(answered_by={("legal", "qwen-plus"): answered_by} if answered_by else {})
+
+    async def scheduled():
+        return schedule(job, job.workspaces_resolved(), opening, learnt, wait=False)
+
+    scheduler = run_virtually(scheduled)
+    Events(scheduler, lambda each: (unreached() if each.launched_at < 3_600.0 else answer(), 0.1)).run()
+    assert sum(scheduler.left().values()) == left

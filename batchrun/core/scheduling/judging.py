@@ -128,10 +128,11 @@ class Judge:
         outage = lane.outage
         if outage.lasts_for(now) >= NOT_THROTTLED:
             lane.throttled_since = None
-        if lane.varied and not never_met(failure):
+        had_answers = lane.varied or lane.plan.answered_by == lane.plan.endpoint
+        if had_answers and not never_met(failure):
             lasted, seconds = outage.met_for(now), TOO_LONG
         else:
-            lasted, seconds = outage.lasts_for(now), self._retry.outage if lane.varied else TOO_LONG_AT_FIRST
+            lasted, seconds = outage.lasts_for(now), self._retry.outage if had_answers else TOO_LONG_AT_FIRST
         if outage.lasts and lasted >= seconds:
             advice = f"nothing but failures for {seconds / 60:.0f} minutes, whatever the row: {failure.advice}"
             self._park(Scope.LANE, lane, replace(failure, advice=advice), now)

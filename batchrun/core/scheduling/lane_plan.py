@@ -43,6 +43,10 @@ class LanePlan:
     """Its provider counts attempts and tokens; else whatever is refused is for want of capacity."""
     purses: tuple[Purse, ...] = ()
     """The budgets that its attempts are paid from."""
+    endpoint: str = ""
+    """Where its rows are sent."""
+    answered_by: str | None = None
+    """The endpoint that had answered some of its rows when an earlier opening ended; None where none had."""
 
     @property
     def pool_name(self) -> str:

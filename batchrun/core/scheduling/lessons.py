@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,11 @@ class Lessons:
                 pool.limiter.tokens.rule.keep_steady()
         for lane in self._lanes.values():
             lane.at_once.teach(None, steady=steady)
+
+    def answered_by(self) -> dict[LaneKey, str]:
+        """Return which endpoints have answered rows of lanes, in an earlier opening or in this one, to be kept."""
+        plans = ((lane.plan.endpoint if lane.good_at > -math.inf else lane.plan.answered_by, key) for key, lane in self._lanes.items())
+        return {key: endpoint for endpoint, key in plans if endpoint is not None}
 
     def learnt_slots(self) -> dict[LaneKey, dict[str, float]]:
         """Return how many slots lanes were found to have use for, to be kept."""

@@ -25,7 +25,8 @@ attempts of a whole night's rows. So:
   refusal is believed after two minutes: providers refuse good keys for a minute, and a run that has no other lane would end there. Whatever
   else the provider says meanwhile is the end of it, and with any other failure the two minutes begin anew. If others that it concerns are
   answered all the while, it is believed of this lane alone. No such refusal is an attempt of its row's.
-- One that lasts too long parks the lane; sooner where the lane never had an answer, for then the endpoint is likely to be named wrongly;
+- One that lasts too long parks the lane; sooner where the lane never had an answer from its endpoint, in an earlier opening neither, for
+  then the endpoint is likely to be named wrongly;
   later (the job says when) where it had, and finds no connection any more: a line comes back by itself, and waiting for it costs nothing.
   A gateway comes back before those behind it: how long it fails counts from when it was met again.
 """

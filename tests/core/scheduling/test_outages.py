@@ -245,6 +245,18 @@ def test_an_outage_from_the_start_parks_the_lane_in_two_minutes_and_costs_no_row
     assert 120.0 <= events.now < 140.0
 
 
+@pytest.mark.parametrize(("failure", "lasts"), [(unreached(), 5 * 3_600.0), (again(), 3_000.0)])
+def test_an_outage_from_the_start_is_waited_out_where_the_endpoint_had_answered_in_an_earlier_opening(failure, lasts):
+    def opened(answered_by):
+        plan = replace(lane(rows=100, slots=SLOTS), endpoint="public", answered_by=answered_by)
+        events = Events(Scheduler([plan], RetryPolicy()), lambda each: (failure if each.launched_at < lasts else answer(), 0.5))
+        return events.run()
+
+    assert opened("public") == Drained(())
+    assert [each.rows for each in opened("intl").parked] == [100]
+    assert [each.rows for each in opened(None).parked] == [100]
+
+
 def test_an_outage_of_a_provider_that_is_met_is_waited_out_for_an_hour():
     events = night(again(), ends=math.inf)
     drained = events.run()
