@@ -155,7 +155,18 @@ def _said_by(fields: dict[str, Any], line: bytes) -> Complaint:
 
 
 def _message_of(inner: dict[str, Any], fields: dict[str, Any]) -> str:
-    return _first_text(inner.get("message"), fields.get("message"), fields.get("detail"), fields.get("msg"))
+    told = _first_text(inner.get("message"), fields.get("message"), fields.get("detail"), fields.get("msg"))
+    return told or _mistakes(fields.get("detail"))
+
+
+def _mistakes(detail: object) -> str:
+    """What a list of mistakes says, each with its place, as FastAPI lists them; what it repeats of the row is left out."""
+    each = [mistake for mistake in detail if isinstance(mistake, dict)] if isinstance(detail, list) else []
+    return "; ".join(f"{_dotted(mistake.get('loc'))}{mistake['msg']}" for mistake in each if isinstance(mistake.get("msg"), str))
+
+
+def _dotted(place: object) -> str:
+    return f"{'.'.join(map(str, place))}: " if isinstance(place, list) and place else ""
 
 
 def _code(inner: dict[str, Any]) -> str | None:

@@ -248,6 +248,12 @@ BODIES = {
     "a web page": (b"<html><head><title>403 Forbidden</title></head></html>", "http_400", "a web page: 403 Forbidden", None),
     "nothing": (b"", "http_400", "the endpoint answered 400 and said nothing", None),
     "an empty object": (b"{}", "http_400", "the endpoint answered 400 and said nothing", None),
+    "a list of mistakes that repeats the row": (
+        b'{"detail":[{"loc":["body","messages",0],"msg":"Field required","input":"a secret"},{"loc":[],"msg":"no"},{"msg":7},"a secret"]}',
+        "http_400",
+        "body.messages.0: Field required; no",
+        None,
+    ),
     "a detail that repeats the row": (
         b'{"detail":[{"input":"a secret prompt"}]}',
         "http_400",
