@@ -875,6 +875,7 @@ def test_a_server_without_tls_under_https_fails_the_handshake():
     failure = anyio.run(main)
     assert isinstance(failure, Failure)
     assert (failure.code, failure.fault, failure.in_doubt) == ("tls_handshake", AGAIN, False)
+    assert "wrong version number" in failure.message
 
 
 def through(proxy: server.Fault, url: str, named="http://clerk:hush@127.0.0.1:{port}"):

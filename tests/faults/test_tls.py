@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import anyio
@@ -185,6 +188,36 @@ def test_a_handshake_that_fails_is_tried_again_and_nothing_is_sent(authority, ha
     # Whether the alert or the end of the connection is met first is chance.
     assert told["code"] in {"tls_handshake", "unreachable"}
     assert (told["fault"], told["in_doubt"], requests) == ("again", "False", [])
+
+
+def refusing(context: ssl.SSLContext, listening: socket.socket) -> None:
+    """Shake hands with whoever comes, say what TLS says where that fails, and wait until the other has gone: no reset overtakes it."""
+    with contextlib.suppress(OSError):
+        while True:
+            accepted, _ = listening.accept()
+            with context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False) as shaking:
+                with contextlib.suppress(ssl.SSLError):
+                    shaking.do_handshake()
+                while socket.socket.recv(shaking, 65_536):
+                    pass
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [(ssl.TLSVersion.TLSv1_2, "handshake failure"), (ssl.TLSVersion.TLSv1_3, "alert certificate required")],
+    ids=lambda each: each.name if isinstance(each, ssl.TLSVersion) else "",
+)
+def test_an_endpoint_that_wants_a_client_s_certificate_is_told_as_such_and_has_read_nothing(authority, version, why):
+    context = presenting(authority, "IP:127.0.0.1", 2)
+    context.verify_mode, context.minimum_version, context.maximum_version = ssl.CERT_REQUIRED, version, version
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        shakes = threading.Thread(target=refusing, args=(context, listening), daemon=True)
+        shakes.start()
+        told = anyio.run(ask, authority, f"https://127.0.0.1:{listening.getsockname()[1]}/v1")
+        listening.shutdown(socket.SHUT_RDWR)
+        shakes.join(20)
+    assert (told["code"], told["fault"], told["in_doubt"]) == ("tls_handshake", "again", "False")
+    assert why in told["message"]
 
 
 def test_an_authority_that_takes_another_s_place_is_trusted_from_when_the_machine_has_it(authority, tmp_path, monkeypatch):

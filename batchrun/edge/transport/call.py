@@ -15,7 +15,7 @@ import aiohttp
 from batchrun.core.classes import value
 from batchrun.core.model import Failure, Reply, Request
 from batchrun.core.protocols.failures import located
-from batchrun.core.protocols.mishaps import mishap
+from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL, mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import Attempt
 from batchrun.edge.transport.connections import Connection
@@ -137,7 +137,7 @@ class Call(Attempt):
         if not isinstance(error, TooLargeError):
             refused = 300 <= status < 500
             code = self.over or what(self._target, error)
-            in_doubt = self.connection is not None and not refused and code != "closed"
+            in_doubt = self.connection is not None and not refused and code not in BEFORE_ANY_CALL
             if self.connection is None and code in _OF_A_CONNECTION:
                 # It was to the proxy, or fell while it was made: nothing of the call has gone to the provider.
                 code = "proxy" if self._target.proxy else "unreachable"

@@ -63,6 +63,9 @@ def code_of(error: BaseException) -> str:
         case "total_timeout", OSError(errno=errno.ETIMEDOUT):
             # The system's own word for an other end that is there no more.
             return "connection_reset"
+        case "connection_reset", ssl.SSLError(reason="TLSV13_ALERT_CERTIFICATE_REQUIRED"):
+            # The last word of a handshake: in TLS 1.3 it comes behind the request, which nobody has read.
+            return "tls_handshake"
         case "unreachable", OSError(errno=int(number)):
             return _CODES_OF_ERRNO.get(number, code)
         case "proxy", aiohttp.ClientHttpProxyError(status=status) if status < 500 and status not in _PASSING:
@@ -81,6 +84,9 @@ def reason_of(error: BaseException) -> str:
             return f"{kind}: {said}"
         case aiohttp.ClientHttpProxyError(status=status):
             return f"{kind}: {status}"
+        case ssl.SSLError(reason=str(said)) | aiohttp.ClientConnectorError(os_error=ssl.SSLError(reason=str(said))):
+            # A word of OpenSSL's own for what has happened.
+            return f"{kind}: {said.replace('_', ' ').lower()}"
         case OSError(errno=int(number)) if number > 0 and not isinstance(error, ssl.SSLError):
             return f"{kind}: {os.strerror(number)}"
         case _:
