@@ -26,6 +26,7 @@ _LONGEST_NAME = 200
 _LONGEST_SEGMENT = 30
 """Of the path that a redirect leads to: longer than those of every provider's routes, shorter than a session's id in hexadecimal."""
 _LONGEST_BODY_BYTES = 16_384
+_FEW_WORDS_BYTES = 200
 
 _KEYS = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9._*-]{3,}|(?<=Bearer )\S+")
 _KEYS_IN_JSON = re.compile(
@@ -191,6 +192,17 @@ def _kept(fields: dict[str, Any], line: bytes) -> bytes:
 
 def _text(body: bytes) -> str:
     return clean(body[: 8 * _LONGEST_MESSAGE].decode("utf-8-sig", errors="replace"))
+
+
+def said_instead(body: bytes) -> str:
+    """What *body* says, which is no JSON object, where it is a few words: more may be an answer, and so may half an object."""
+    few = len(body) <= _FEW_WORDS_BYTES and not body.lstrip().startswith((b"{", b"["))
+    return _text(body) if few else ""
+
+
+def message_in(fields: dict[str, Any]) -> str:
+    """What the object *fields* says, which is neither an answer nor an error."""
+    return clean(_message_of(fields, fields))
 
 
 def page_title(body: bytes) -> str:

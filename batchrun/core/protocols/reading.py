@@ -15,7 +15,16 @@ import orjson
 
 from batchrun.core.classes import slotted, value
 from batchrun.core.model import Failure, Reply
-from batchrun.core.protocols.error_body import Complaint, complaint_of, error_in_200, page_title, refusal, request_id_of
+from batchrun.core.protocols.error_body import (
+    Complaint,
+    complaint_of,
+    error_in_200,
+    message_in,
+    page_title,
+    refusal,
+    request_id_of,
+    said_instead,
+)
 from batchrun.core.protocols.folding import Choices
 from batchrun.core.protocols.json_body import Document, Unreadable, begins_an_object, parse
 from batchrun.core.protocols.mishaps import mishap
@@ -185,8 +194,10 @@ class Reading:
         if isinstance(found, Document):
             fields, line, is_utf8 = found
             result = named(self.dialect.read(status, headers, fields, line), fields, self.asked)
+            if isinstance(result, Failure) and result.code == "no_choices" and (said := message_in(fields)):
+                return replace(result, message=f"{result.message} ({said})")
             return result if is_utf8 else if_whole(result, status)
-        failure = mishap(found.flaw, in_doubt=True, status=status, request_id=request_id_of(headers))
+        failure = mishap(found.flaw, said_instead(body), in_doubt=True, status=status, request_id=request_id_of(headers))
         return replace(failure, message=f"the answer is {page_title(body)}") if found.flaw == "html" else failure
 
 

@@ -256,6 +256,21 @@ def test_a_200_that_is_no_whole_answer_is_tried_again_and_said(body, code):
     assert got.in_doubt is (got.usage is None)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"Ollama is running\n", "the answer is no JSON (Ollama is running)"),
+        (b'"busy: sk-fake-1"', 'the answer is no JSON object ("busy: ***")'),
+        ({"success": False, "message": "the plan is\nused up"}, "the answer has no choices (the plan is used up)"),
+        ({"success": False, "data": "the plan is used up"}, "the answer has no choices"),
+        (b"a story " * 99, "the answer is no JSON"),
+        (orjson.dumps(ANSWER)[:-2], "the answer is no JSON"),
+    ],
+)
+def test_what_a_200_says_in_an_answer_s_place_is_told_where_it_can_be_no_answer(body, message):
+    assert failure(body).message == message
+
+
 @pytest.mark.parametrize("form", ["openai", "dashscope-text", "dashscope-multimodal"])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("title", "said"), [("Sign in\nhere", ": Sign in here"), ("", "")])
