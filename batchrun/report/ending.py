@@ -124,18 +124,18 @@ def _all_parked(parked: Iterable[ParkedScope]) -> Iterator[str]:
             yield _parked(scope) if done_so else f"{_parked(scope)}\n  {printable(scope.failure.advice)}"
         if rest := scopes[told_in_full:]:
             names, waiting = shortened([each.name for each in rest]), counted(sum(each.rows for each in rest), "row")
-            yield f"parked: {len(rest):,} more for the same reason, {printable(code)}, {waiting}: {names}"
+            yield printable(f"parked: {len(rest):,} more for the same reason, {code}, {waiting}: {names}")
 
 
 def _unmet(scopes: Sequence[ParkedScope]) -> str:
     """What is sent to one endpoint, and finds no connection to it."""
     failure, rows = scopes[0].failure, counted(sum(each.rows for each in scopes), "row")
     names = shortened(sorted((each.name for each in scopes), key=natural))
-    return f"parked: {names}, {rows}: {printable(failure.code)}: {printable(failure.message)}\n  {printable(failure.advice)}"
+    return "\n  ".join(map(printable, (f"parked: {names}, {rows}: {failure.code}: {failure.message}", failure.advice)))
 
 
 def _parked(parked: ParkedScope) -> str:
     failure = parked.failure
     what = {Scope.ACCOUNT: "account", Scope.WORKSPACE: "workspace"}.get(parked.scope, "workspace and model")
     status = f"{failure.status} " if failure.status else ""
-    return f"parked: {what} {parked.name}, {counted(parked.rows, 'row')}: {status}{printable(failure.code)}: {printable(failure.message)}"
+    return printable(f"parked: {what} {parked.name}, {counted(parked.rows, 'row')}: {status}{failure.code}: {failure.message}")

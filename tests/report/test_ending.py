@@ -135,9 +135,11 @@ def test_of_rows_that_could_not_be_read_none_goes_without_a_word():
 
 
 @pytest.mark.parametrize("code", ["Arrearage\x1b[2J", "connection_refused"])
-def test_what_an_endpoint_says_of_a_park_moves_no_cursor(code):
+@pytest.mark.parametrize("model", ["", " of\u202e a row"])
+@pytest.mark.parametrize("more", [(), tuple(map(str, range(9)))], ids=["two", "many"])
+def test_what_an_endpoint_says_of_a_park_or_a_row_calls_its_model_moves_no_cursor(code, model, more):
     failure = Failure(Fault.PARK, Scope.WORKSPACE, code, "no\x1b[2J\nresults: all of them", "set it\x07")
-    parked = [ParkedScope(Scope.WORKSPACE, name, failure, 3) for name in ("legal", "sales")]
+    parked = [ParkedScope(Scope.WORKSPACE, f"{name}{model}", failure, 3) for name in ("legal", "sales", *more)]
     for line in told(Totals(pending=6), parked=tuple(parked)):
         assert all(part.isprintable() for part in line.split("\n  "))
 
