@@ -279,6 +279,7 @@ PLAIN: dict[str, Kind] = {
     "what came until the provider's time was up": Kind(
         server.says(server.http(server.ANSWER, "X-DashScope-PartialResponse: true")), "partial_response", REJECT, in_doubt=False
     ),
+    "broken off, and it says so": Kind(server.says(server.http(said({"content": SAID}, "abort"))), "broken_off", in_doubt=False),
     "wrong UTF-8": Kind(server.says(server.http(server.ANSWER.replace(SAID.encode(), b"\xff\xfe"))), "not_utf8", REJECT, in_doubt=False),
     **{name: reply(server.says(server.http(body))) for name, body in _ODD_ANSWERS.items()},
 }
@@ -302,6 +303,7 @@ STREAMED: dict[str, Kind] = {
     "cut in its first event": Kind(_events(SPOKEN[:30]), "broken_event"),
     "cut after its first event": Kind(_events(SPOKEN), "no_finish_reason"),
     "cut before its finish reason, then done": Kind(_events(SPOKEN, DONE), "no_finish_reason"),
+    "broken off, and it says so, then done": Kind(_events(SPOKEN, chunk({}, "abort"), COUNTED, DONE), "broken_off", in_doubt=False),
     "cut, then silence": Kind(server.hangs(EVENTS + b"\r\n" + SPOKEN), "read_timeout"),
     "cut, then a reset": Kind(server.resets(EVENTS + b"Content-Length: 9999\r\n\r\n" + SPOKEN), "half_body"),
     "whole, then silence": reply(server.hangs(EVENTS + b"\r\n" + STREAM)),

@@ -1,8 +1,8 @@
 """The OpenAI-compatible chat wire format: ``POST {base}/chat/completions``.
 
 An answer is a Reply only when it is whole: status 2xx, one JSON object (or a stream that makes one up), and a finish reason in every
-choice. An answer cut at ``length`` or by a content filter is an answer. What the provider sends in an error's place is read by
-``error_body.py``.
+choice that does not say that the server gave up. An answer cut at ``length`` or by a content filter is an answer. What the provider sends
+in an error's place is read by ``error_body.py``.
 """
 
 from __future__ import annotations

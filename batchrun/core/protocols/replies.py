@@ -19,6 +19,8 @@ _REASONINGS = frozenset({"reasoning_content", "reasoning"})
 """What it is called; some servers of one's own have the shorter name (vLLM since 2025)."""
 _HANDED_ON = frozenset({"role", "content", "tool_calls", *_REASONINGS})
 """What a reply has places of its own for."""
+_BROKEN_OFF = ("error", "abort", "insufficient_system_resource")
+"""Finish reasons of an answer that its server did not finish: gateways' and vLLM's, vLLM's and SGLang's, and DeepSeek's own."""
 
 
 class Around(NamedTuple):
@@ -62,14 +64,21 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
         choices if len(choices) > 1 or _says_more(first, message, content) else None,
         line,
     )
+    if reason in _BROKEN_OFF or (len(choices) > 1 and (reason := _breaks_off(choices))):
+        return _brought_along("broken_off", reply, status, reason)
     # An answer that says of itself that it was cut is one.
     return _brought_along("partial_response", reply, status) if is_broken_off and reply.finish_reason != "length" else reply
 
 
-def _brought_along(code: str, reply: Reply, status: int) -> Failure:
+def _brought_along(code: str, reply: Reply, status: int, detail: str = "") -> Failure:
     """The failure that an answer is which was paid for and cannot stand: it brings along what there is of it."""
-    failure = mishap(code, in_doubt=reply.usage is None, status=status, request_id=reply.request_id, usage=reply.usage)
+    failure = mishap(code, detail, in_doubt=reply.usage is None, status=status, request_id=reply.request_id, usage=reply.usage)
     return replace(failure, reply=reply)
+
+
+def _breaks_off(choices: list[Any]) -> str:
+    """The finish reason of the first of several *choices* that was broken off; empty where none was."""
+    return next((reason for choice in choices if (reason := choice.get("finish_reason")) in _BROKEN_OFF), "")
 
 
 def if_whole(reply: Reply | Failure, status: int) -> Reply | Failure:

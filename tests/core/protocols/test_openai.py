@@ -53,6 +53,24 @@ def test_every_finish_reason_is_an_answer(reason):
     assert reply(ANSWER | {"choices": [CHOICE | {"finish_reason": reason}]}).finish_reason == reason
 
 
+@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource"])
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("usage", "in_doubt"), [(USAGE, False), (None, True)])
+def test_an_answer_that_says_that_its_server_broke_it_off_is_no_answer_and_is_brought_along(reason, streamed, usage, in_doubt):
+    answer = ANSWER | {"choices": [CHOICE | {"finish_reason": reason}], "usage": usage}
+    body = b"data: " + orjson.dumps(answer) + b"\n\ndata: [DONE]\n\n" if streamed else answer
+    got = failure(body)
+    assert (got.code, got.fault, got.scope, got.in_doubt) == ("broken_off", Fault.AGAIN, Scope.ROW, in_doubt)
+    assert got.usage == (None if usage is None else Usage(7, 3, raw=USAGE))
+    assert got.reply is not None
+    assert (got.reply.content, got.reply.finish_reason) == ("好", reason)
+    assert got.message.endswith(f"({reason})")
+
+
+def test_of_several_choices_one_that_was_broken_off_is_enough():
+    assert failure(ANSWER | {"choices": [CHOICE, CHOICE | {"finish_reason": "abort"}]}).code == "broken_off"
+
+
 @pytest.mark.parametrize(
     ("message", "content"),
     [
