@@ -1,8 +1,9 @@
 """Reads what an endpoint says when it refuses: code, message and request id, in any of the shapes that are about.
 
 ``{"error": {…}, "request_id": …}`` of the OpenAI-compatible route (the id at the top, or inside as ``id``), ``{"code", "message",
-"request_id"}`` of the native one, either of them in a ``data:`` line of an event stream, and what gateways say: plain text, a web page,
-nothing. Whatever comes is cleaned before it goes anywhere: an endpoint may echo a key, and a header may hold bytes that no JSON can.
+"request_id"}`` of the native one, either of them in a ``data:`` line of an event stream, and what gateways and servers of one's own say:
+the same in capitals, a ``detail`` (FastAPI), plain text, a web page, nothing. Whatever comes is cleaned before it goes anywhere: an
+endpoint may echo a key, and a header may hold bytes that no JSON can.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ _LONGEST_SEGMENT = 30
 """Of the path that a redirect leads to: longer than those of every provider's routes, shorter than a session's id in hexadecimal."""
 _LONGEST_BODY_BYTES = 16_384
 _FEW_WORDS_BYTES = 200
+
+_SPELT_LARGE = {"Code": "code", "Message": "message", "RequestId": "request_id"}
+"""As the OpenAPI gateway of Alibaba Cloud writes them, which says what RAM forbids."""
 
 _KEYS = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9._*-]{3,}|(?<=Bearer )\S+")
 _KEYS_IN_JSON = re.compile(
@@ -150,14 +154,21 @@ def _complaint(status: int, body: bytes) -> Complaint:
 
 def _said_by(fields: dict[str, Any], line: bytes) -> Complaint:
     error = fields.get("error")
-    inner = error if isinstance(error, dict) else fields
+    inner = error if isinstance(error, dict) else _spelt(fields)
     message = clean(_first_text(error, _message_of(inner, fields)))
     return Complaint(_code(inner), message, _request_id(fields, inner), body=_kept(fields, line))
 
 
+def _spelt(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**{name: fields[spelt] for spelt, name in _SPELT_LARGE.items() if spelt in fields}, **fields}
+
+
 def _message_of(inner: dict[str, Any], fields: dict[str, Any]) -> str:
-    told = _first_text(inner.get("message"), fields.get("message"), fields.get("detail"), fields.get("msg"))
-    return told or _mistakes(fields.get("detail"))
+    detail = fields.get("detail")
+    told = _first_text(inner.get("message"), fields.get("message"), detail, fields.get("msg"))
+    if isinstance(detail, dict):
+        return told or _first_text(detail.get("message"), detail.get("msg"), detail.get("error"))
+    return told or _mistakes(detail)
 
 
 def _mistakes(detail: object) -> str:

@@ -254,6 +254,8 @@ BODIES = {
         "body.messages.0: Field required; no",
         None,
     ),
+    "a detail in parts": (b'{"detail":{"error":"m","input":"a secret"}}', "http_400", "m", None),
+    "in capitals": (b'{"Code":"c","Message":"m","RequestId":"r-1","HostId":"h"}', "c", "m", "r-1"),
     "a detail that repeats the row": (
         b'{"detail":[{"input":"a secret prompt"}]}',
         "http_400",

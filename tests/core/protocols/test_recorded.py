@@ -167,6 +167,8 @@ def test_every_error_that_the_page_on_sub_workspaces_lists_is_what_the_page_says
             Scope.LANE,
         ),
         (MULTIMODAL, 403, recorded.refused_natively("NoPermission", "Action: sfm:CreateSession"), Fault.PARK, Scope.WORKSPACE),
+        # RAM's own word, by the gateway of all its services.
+        (TEXT, 400, {"Code": "NoPermission", "Message": "Action: sfm:CreateSession", "RequestId": ID}, Fault.PARK, Scope.WORKSPACE),
     ]
     advice = {}
     for protocol, status, body, fault, scope in listed:
