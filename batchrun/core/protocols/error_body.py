@@ -52,6 +52,8 @@ class Complaint(NamedTuple):
     request_id: str | None = None
     status: int | None = None
     """Where the body carries a status of its own (an event stream's ``:HTTP_STATUS/429``)."""
+    number: int | None = None
+    """The status that it is numbered as, whatever else it calls itself."""
     body: bytes = b""
     """The complaint as one line of JSON, keys masked; empty where it was no object, or a long one."""
 
@@ -77,10 +79,12 @@ def error_in_200(status: int, headers: Mapping[str, str], said: Complaint, usage
     Some gateways say all they have to say under 200, and number it as they would a status.
     """
     request_id = request_id_of(headers) or said.request_id
-    if said.status is not None or (said.code and known(status, said.code)):
-        return replace(classify(said.status or status, said.code, said.message, request_id=request_id, body=said.body), usage=usage)
-    if said.code and _STATUS.fullmatch(said.code):
-        numbered = classify(int(said.code), None, said.message, request_id=request_id, body=said.body)
+    told = said.status or said.number or status
+    if said.status is not None or (said.code and known(told, said.code)):
+        return replace(classify(told, said.code, said.message, request_id=request_id, body=said.body), usage=usage)
+    if said.number is not None:
+        code = None if said.code == str(said.number) else said.code
+        numbered = classify(said.number, code, said.message, request_id=request_id, body=said.body)
         return replace(numbered, in_doubt=usage is None, usage=usage)
     detail = f"{said.code or 'no code'}: {said.message}"
     return mishap("error_in_200", detail, in_doubt=usage is None, status=status, request_id=request_id, usage=usage)
@@ -156,7 +160,7 @@ def _said_by(fields: dict[str, Any], line: bytes) -> Complaint:
     error = fields.get("error")
     inner = error if isinstance(error, dict) else _spelt(fields)
     message = clean(_first_text(error, _message_of(inner, fields)))
-    return Complaint(_code(inner), message, _request_id(fields, inner), body=_kept(fields, line))
+    return Complaint(_code(inner), message, _request_id(fields, inner), number=_number(inner.get("code")), body=_kept(fields, line))
 
 
 def _spelt(fields: dict[str, Any]) -> dict[str, Any]:
@@ -185,6 +189,11 @@ def _code(inner: dict[str, Any]) -> str | None:
     code, kind = inner.get("code"), inner.get("type")
     word = isinstance(code, str) and not code.isdecimal()
     return clean(_first_text(code if word else None, kind, code, str(code) if isinstance(code, int) else None), _LONGEST_NAME) or None
+
+
+def _number(code: object) -> int | None:
+    told = str(code) if type(code) is int or isinstance(code, str) else ""
+    return int(told) if _STATUS.fullmatch(told) else None
 
 
 def _request_id(fields: dict[str, Any], inner: dict[str, Any]) -> str | None:

@@ -328,6 +328,25 @@ def test_an_error_under_200_that_is_numbered_as_a_status_is_what_that_status_is_
     assert "no" in got.message
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "fault", "in_doubt"),
+    [
+        ({"code": "429", "type": "throttling_error"}, "throttling_error", Fault.THROTTLED, True),
+        ({"code": 400, "type": "BadRequestError"}, "BadRequestError", Fault.REJECT, True),
+        ({"code": 400, "type": "invalid_request_error"}, "invalid_request_error", Fault.REJECT, False),
+        ({"code": 403, "type": "insufficient_quota"}, "insufficient_quota", Fault.PARK, False),
+        ({"code": 429, "type": "insufficient_quota"}, "insufficient_quota", Fault.THROTTLED, False),
+        ({"code": "model_not_found", "type": "400"}, "model_not_found", Fault.PARK, False),
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_error_under_200_that_has_a_number_and_a_name_is_told_by_its_name_and_taken_by_both(error, code, fault, in_doubt, streamed):
+    """As LiteLLM's proxy and vLLM say it in a stream that has begun."""
+    body = orjson.dumps({"error": {"message": "no", "param": None, **error}})
+    got = failure(b"data: " + body + b"\n\ndata: [DONE]\n\n" if streamed else body)
+    assert (got.code, got.fault, got.message, got.in_doubt) == (code, fault, "no", in_doubt)
+
+
 def test_tokens_reported_with_a_broken_answer_are_counted_and_not_doubted():
     got = failure(ANSWER | {"choices": []})
     assert (got.usage, got.in_doubt) == (Usage(7, 3, raw=USAGE), False)
