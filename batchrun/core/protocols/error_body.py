@@ -186,7 +186,8 @@ def _dotted(place: object) -> str:
 
 
 def _code(inner: dict[str, Any]) -> str | None:
-    code, kind = inner.get("code"), inner.get("type")
+    # LiteLLM writes what it has no name for as Python does.
+    code, kind = (None if said == "None" else said for said in (inner.get("code"), inner.get("type")))
     word = isinstance(code, str) and not code.isdecimal()
     return clean(_first_text(code if word else None, kind, code, str(code) if isinstance(code, int) else None), _LONGEST_NAME) or None
 

@@ -241,6 +241,7 @@ BODIES = {
     "the status as code, and a type": (b'{"error":{"code":400,"message":"m","type":"c"}}', "c", "m", None),
     "the status as code": (b'{"error":{"code":"400","message":"m"}}', "http_400", "m", None),
     "no code": (b'{"error":{"code":null,"message":"m","type":"c"}}', "c", "m", None),
+    "None for a type": (b'{"error":{"code":"400","message":"m","type":"None","param":"None"}}', "http_400", "m", None),
     "a plain string": (b'{"error":"m"}', "http_400", "m", None),
     "a msg": (b'{"code":"c","msg":"m","data":null}', "c", "m", None),
     "a detail": (b'{"detail":"m"}', "http_400", "m", None),
