@@ -149,11 +149,11 @@ def _complaint(status: int, body: bytes) -> Complaint:
             # A server that repeats its status as the code names nothing: "type" does, or the status table.
             return said._replace(code=None) if said.code == str(status) else said
         case Unreadable() if looks_like_events(body, whole=True):
-            return _complaint_in_stream(body) or Complaint(None, _text(body))
+            return _complaint_in_stream(body) or Complaint(None, words_of(body))
         case Unreadable("html"):
             return Complaint(None, page_title(body))
         case _:
-            return Complaint(None, _text(body))
+            return Complaint(None, words_of(body))
 
 
 def _said_by(fields: dict[str, Any], line: bytes) -> Complaint:
@@ -211,14 +211,15 @@ def _kept(fields: dict[str, Any], line: bytes) -> bytes:
     return _KEYS_IN_JSON.sub(b"***", orjson.dumps(fields)) if 0 < len(line) <= _LONGEST_BODY_BYTES else b""
 
 
-def _text(body: bytes) -> str:
+def words_of(body: bytes) -> str:
+    """What *body* says as a text, on one line."""
     return clean(body[: 8 * _LONGEST_MESSAGE].decode("utf-8-sig", errors="replace"))
 
 
 def said_instead(body: bytes) -> str:
     """What *body* says, which is no JSON object, where it is a few words: more may be an answer, and so may half an object."""
     few = len(body) <= _FEW_WORDS_BYTES and not body.lstrip().startswith((b"{", b"["))
-    return _text(body) if few else ""
+    return words_of(body) if few else ""
 
 
 def message_in(fields: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from batchrun.core.protocols.error_body import (
     refusal,
     request_id_of,
     said_instead,
+    words_of,
 )
 from batchrun.core.protocols.folding import Choices
 from batchrun.core.protocols.json_body import Document, Unreadable, begins_an_object, parse
@@ -221,6 +222,8 @@ class _Stream:
             case Document(fields, line, is_utf8):
                 self.is_utf8 = self.is_utf8 and is_utf8
                 self._chunk(event, fields, line)
+            case Unreadable() if event.kind == b"error" and not self.fold.choices.whole:
+                self.complaint, self.done = Complaint(None, words_of(event.data), status=event.status), True
             case Unreadable() if b"\n" in event.data and not self.fold.choices.whole:
                 self._each_line(event)
             case Unreadable():

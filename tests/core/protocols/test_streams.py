@@ -294,6 +294,20 @@ def test_an_error_that_nobody_knows_is_left_to_its_frame_s_status(protocol, stat
     assert got.fault is (Fault.REJECT if status == 400 else Fault.AGAIN)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("before", [0, 1])
+def test_an_error_event_that_is_no_json_is_told_in_its_own_words(protocol, before):
+    """As gateways write one that gave a call up."""
+    texts = TEXTS[protocol][:before]
+    got = fed(protocol, {}, *texts, b"event: error\ndata: upstream\ndata: timed out\n\n").result(200, HEADERS)
+    assert isinstance(got, Failure)
+    assert (got.code, got.fault, got.in_doubt) == ("error_in_200", Fault.AGAIN, True)
+    assert got.message.endswith("(no code: upstream timed out)")
+    got = fed(protocol, {}, *texts, b"event:error\n:HTTP_STATUS/429\ndata:slow down\n\n").result(200, HEADERS)
+    assert isinstance(got, Failure)
+    assert (got.code, got.fault, got.message, got.in_doubt) == ("http_429", Fault.THROTTLED, "slow down", bool(before))
+
+
 @pytest.mark.parametrize("protocol", NATIVE)
 def test_an_error_frame_without_a_code_is_an_error(protocol):
     got = streamed(protocol, b'event:error\n:HTTP_STATUS/503\ndata:{"message":"m"}\n\n')
