@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -474,6 +475,15 @@ def test_a_broken_compressed_file_is_named_and_leaves_no_spool(tmp_path, opened,
     assert list((tmp_path / "spool").iterdir()) == []
 
 
+def test_a_zstd_file_with_a_window_that_takes_too_much_memory_is_told_as_such_and_not_as_damaged(tmp_path, opened):
+    """As `zstd --long=28` makes one of a pipe."""
+    packing = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 28, zstd.CompressionParameter.content_size_flag: 0})
+    path = written(tmp_path / "in.jsonl.zst", packing.compress(line("a")) + packing.flush())
+    said = refusal(opened, path)
+    assert f'input "{path}" = a zstd file with a window of more than 128 MiB' in said
+    assert said.endswith("zstd -d --long=31 unpacks it")
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
 def test_standard_input_is_kept_and_never_read_again(tmp_path, opened, pack):
     assert opened("-", stdin=io.BytesIO(pack(line("a") + b"no row"))).prompts() == ["a"]
@@ -654,6 +664,22 @@ def test_an_input_that_is_a_link_which_leads_nowhere_is_told_as_such_and_is_not_
     assert "did you mean" not in told
 
 
+def tarred(content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        told = tarfile.TarInfo("in.jsonl")
+        told.size = len(content)
+        archive.addfile(told, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def test_a_row_that_speaks_of_ustar_where_a_tar_archive_says_it_is_a_row(tmp_path, opened):
+    prompt = "ustar".rjust(257 - len(b'{"id":"a","prompt":"') + len("ustar"), "x")
+    content = orjson.dumps({"id": "a", "prompt": prompt}) + b"\n"
+    assert content.startswith(b"ustar", 257)
+    assert opened(InputFile(str(written(tmp_path / "in.jsonl", content)))).prompts() == [prompt]
+
+
 def test_one_file_with_two_workspaces_is_a_mistake(tmp_path, opened):
     path = str(written(tmp_path / "in.jsonl", line("a")))
     told = refusal(opened, InputFile(path, "legal"), InputFile(path, "marketing"))
@@ -670,6 +696,9 @@ def test_one_file_with_two_workspaces_is_a_mistake(tmp_path, opened):
         (line("a").decode().encode("utf-16-le"), "UTF-16"),
         (line("a").decode().encode("utf-16-be"), "UTF-16"),
         (gzip.compress(line("a").decode().encode("utf-16"), mtime=0), "UTF-16"),
+        (tarred(line("a")), "a tar archive"),
+        (gzip.compress(tarred(line("a")), mtime=0), "a tar archive"),
+        (zstd.compress(gzip.compress(line("a"), mtime=0)), "compressed twice"),
         (b"PK\x03\x04....", "a zip archive"),
         (b"PAR1....", "a Parquet file"),
         (b"\xfd7zXZ\x00", "an xz file"),

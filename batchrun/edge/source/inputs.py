@@ -44,6 +44,9 @@ _FOREIGN = {
 }
 """Kinds of files by how they begin, and what may follow what an input must be."""
 
+_TAR, _TAR_FROM = b"ustar", 257
+"""What says that a file is one, and where."""
+
 
 @value
 class InputFile:
@@ -238,6 +241,15 @@ def foreign(path: str, head: bytes) -> Mistake | None:
     """What is wrong with a file that begins with *head*, where it is of a kind that batchrun does not read."""
     kinds = (Mistake(where(path), kind, _READABLE + way) for magic, (kind, way) in _FOREIGN.items() if head.startswith(magic))
     return next(kinds, None)
+
+
+def foreign_inside(path: str, begins: bytes) -> Mistake | None:
+    """The same of what was unpacked, if it was packed; *begins* is some kilobytes of it."""
+    if begins.startswith(GZIP + ZSTD):
+        return Mistake(where(path), "a file that was compressed twice", f"{_READABLE}, once: unpack it")
+    if begins.startswith(_TAR, _TAR_FROM) and b"\0" in begins[:_TAR_FROM]:
+        return Mistake(where(path), "a tar archive", f"{_READABLE}: tar -xf unpacks it")
+    return foreign(path, begins)
 
 
 def _misnamed(path: str, head: bytes) -> str | None:

@@ -16,7 +16,7 @@ from batchrun.core.rows.index import Duplicate, Index, LaneKey, occurrence_id, o
 from batchrun.core.rows.rows import Inherited, Line, NotARow, read_line
 from batchrun.edge.source.ahead import TOGETHER, Ahead
 from batchrun.edge.source.files import Files
-from batchrun.edge.source.inputs import foreign
+from batchrun.edge.source.inputs import foreign_inside
 from batchrun.edge.source.lines import Cutter, TooLong, chunks
 from batchrun.edge.source.mistakes import reading, unusable
 from batchrun.edge.source.progress import Progress
@@ -86,7 +86,7 @@ class Scan:
         glances, cutter = Glances(self._workspaces, file.workspace), Cutter(self._max_line_bytes)
         self._line_number = 1
         for nth, chunk in enumerate(chunks(file)):
-            if not nth and (mistake := foreign(file.shown, chunk)):
+            if not nth and (mistake := foreign_inside(file.shown, chunk)):
                 raise unusable([mistake])
             file.newlines.append(self._line_number - 1)
             content.update(chunk)

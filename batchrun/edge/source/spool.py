@@ -155,7 +155,14 @@ def _unpacked(stream: _Watched, shown: str) -> Iterator[bytes]:
             while piece := unpacked.read(1 << 20):
                 yield piece
     except _BROKEN as error:
-        raise unusable([Mistake(where(shown), "a compressed file that is damaged or cut short", _WHOLE)]) from error
+        raise unusable([_what_is_wrong(error, shown)]) from error
+
+
+def _what_is_wrong(error: Exception, shown: str) -> Mistake:
+    if isinstance(error, zstd.ZstdError) and "too much memory" in str(error):
+        way = "must have a smaller one, which unpacking it takes as memory: zstd -d --long=31 unpacks it"
+        return Mistake(where(shown), "a zstd file with a window of more than 128 MiB", way)
+    return Mistake(where(shown), "a compressed file that is damaged or cut short", _WHOLE)
 
 
 def _unpacking(stream: _Watched) -> IO[bytes]:
