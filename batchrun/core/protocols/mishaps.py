@@ -144,6 +144,7 @@ MISHAPS: dict[str, Mishap] = {
     "no_message": _passing("the answer's choice has no message", _NOT_A_CHAT_ENDPOINT),
     "no_finish_reason": _passing("the answer has no finish reason: it is not whole", _PASSES),
     "broken_off": _passing("the endpoint broke the answer off, as its finish reason says", _PASSES),
+    "empty_answer": _passing("the answer says nothing, and counts no token of it", _PASSES),
     "error_in_200": _passing("an error came under status 200", _PASSES),
 }
 

@@ -66,6 +66,8 @@ def reply_of(found: object, around: Around) -> Reply | Failure:
     )
     if reason in _BROKEN_OFF or (len(choices) > 1 and (reason := _breaks_off(choices))):
         return _brought_along("broken_off", reply, status, reason)
+    if reason == "stop" and not (usage and usage.output_tokens) and _says_nothing(reply):
+        return _brought_along("empty_answer", reply, status)
     # An answer that says of itself that it was cut is one.
     return _brought_along("partial_response", reply, status) if is_broken_off and reply.finish_reason != "length" else reply
 
@@ -74,6 +76,10 @@ def _brought_along(code: str, reply: Reply, status: int, detail: str = "") -> Fa
     """The failure that an answer is which was paid for and cannot stand: it brings along what there is of it."""
     failure = mishap(code, detail, in_doubt=reply.usage is None, status=status, request_id=reply.request_id, usage=reply.usage)
     return replace(failure, reply=reply)
+
+
+def _says_nothing(reply: Reply) -> bool:
+    return not (reply.content or reply.reasoning or reply.tool_calls or reply.choices)
 
 
 def _breaks_off(choices: list[Any]) -> str:

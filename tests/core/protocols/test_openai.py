@@ -67,6 +67,26 @@ def test_an_answer_that_says_that_its_server_broke_it_off_is_no_answer_and_is_br
     assert got.message.endswith(f"({reason})")
 
 
+@pytest.mark.parametrize("message", [{"content": ""}, {"content": None}, {"content": [], "reasoning_content": ""}, {"tool_calls": []}])
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [(None, None), ({"prompt_tokens": 0, "completion_tokens": 0}, None), ({"prompt_tokens": 7, "completion_tokens": 0}, (7, 0))],
+)
+def test_an_answer_that_says_nothing_and_counts_no_token_of_it_is_none(message, streamed, usage, counts):
+    """As gateways write one that gave a call up: a model that ends at once has said its last token."""
+    answer = ANSWER | {"choices": [CHOICE | {"message": message}], "usage": usage}
+    got = failure(b"data: " + orjson.dumps(answer) + b"\n\ndata: [DONE]\n\n" if streamed else answer)
+    assert (got.code, got.fault, got.scope, got.in_doubt) == ("empty_answer", Fault.AGAIN, Scope.ROW, counts is None)
+    assert counts == (got.usage and (got.usage.input_tokens, got.usage.output_tokens))
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", "tool_calls"])
+def test_an_answer_that_says_nothing_for_a_reason_is_one(reason):
+    counted = {"prompt_tokens": 7, "completion_tokens": 0}
+    assert reply(ANSWER | {"choices": [CHOICE | {"message": {"content": ""}, "finish_reason": reason}], "usage": counted}).content == ""
+
+
 def test_of_several_choices_one_that_was_broken_off_is_enough():
     assert failure(ANSWER | {"choices": [CHOICE, CHOICE | {"finish_reason": "abort"}]}).code == "broken_off"
 

@@ -60,6 +60,7 @@ MESSAGES = {
     "the answer's choice has no message": "回答的 choice 中没有 message",
     "the answer has no finish reason: it is not whole": "回答没有 finish_reason：不完整",
     "the endpoint broke the answer off, as its finish reason says": "endpoint 中断了回答，其 finish_reason 如此说明",
+    "the answer says nothing, and counts no token of it": "回答没有任何内容，也没有计入任何输出 token",
     "an error came under status 200": "状态码 200 之下返回了错误",
     "$: empty": "$：空",
     "$: nested too deeply": "$：嵌套过深",
