@@ -2,7 +2,8 @@
 
 The native dialect of Model Studio puts ``:HTTP_STATUS/429`` among the lines of an event, which the standard calls a comment. Lines may
 end in LF, CR LF or CR, a byte order mark may come first. An event that only lacks its last line end counts, which the standard denies it:
-whether it is torn is for the reader of its data to see.
+whether it is torn is for the reader of its data to see. So does a line that begins an object, which the standard passes over: gateways hand
+an error on as it came to them, in the middle of a stream.
 """
 
 from __future__ import annotations
@@ -73,6 +74,9 @@ class Events:
     def _line(self, line: bytes) -> Event | None:
         if not line:
             return self._dispatch()
+        if line.startswith(b"{"):
+            self._data.append(line)
+            return None
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":

@@ -32,6 +32,7 @@ LAYOUTS = {
     "a status is of one event": (b":HTTP_STATUS/400\ndata: a\n\ndata: b\n\n", [(b"a", b"", 400), (b"b", b"", None)]),
     "no blank line at the end": (b"data: a\n\ndata: b\n", [(b"a", b"", None), (b"b", b"", None)]),
     "no line end at the end": (b"data: a\n\ndata: b", [(b"a", b"", None), (b"b", b"", None)]),
+    "an object under no name": (b'data: a\n\n{"a":1}\n', [(b"a", b"", None), (b'{"a":1}', b"", None)]),
     "nothing": (b"", []),
 }
 ENDS = {"LF": b"\n", "CR LF": b"\r\n", "CR": b"\r"}

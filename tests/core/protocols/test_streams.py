@@ -308,6 +308,14 @@ def test_an_error_event_that_is_no_json_is_told_in_its_own_words(protocol, befor
     assert (got.code, got.fault, got.message, got.in_doubt) == ("http_429", Fault.THROTTLED, "slow down", bool(before))
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\ndata: [DONE]\n\n"])
+def test_an_error_that_a_gateway_hands_on_as_it_came_is_one_in_the_middle_of_a_stream_too(protocol, end):
+    got = fed(protocol, {}, TEXTS[protocol][0], b'{"error":{"code":"limit_requests","message":"m"}}' + end).result(200, HEADERS)
+    assert isinstance(got, Failure)
+    assert (got.code, got.fault, got.message, got.in_doubt) == ("limit_requests", Fault.THROTTLED, "m", True)
+
+
 @pytest.mark.parametrize("protocol", NATIVE)
 def test_an_error_frame_without_a_code_is_an_error(protocol):
     got = streamed(protocol, b'event:error\n:HTTP_STATUS/503\ndata:{"message":"m"}\n\n')
