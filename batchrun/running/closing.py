@@ -40,9 +40,8 @@ class Windows:
     closed: set[str] = field(default_factory=set)
     """The workspaces that are closed at the scheduler."""
 
-    def follow(self) -> bool:
-        """Close and open what is to be closed and opened by now; say whether that was anything."""
-        now = self.wall_time()
+    def follow(self, now: float) -> bool:
+        """Close and open what is to be closed and opened by *now*; say whether that was anything."""
         should_be = self.closed_at(now)
         closing, opening = should_be - self.closed, self.closed - should_be
         for name in sorted(closing):
@@ -57,9 +56,9 @@ class Windows:
     async def keep(self, wake: Callable[[], None]) -> None:
         """Follow the hours until cancelled; *wake* has the engine look again."""
         while True:
-            if self.follow():
+            now = self.wall_time()  # One for both: an edge between two looks at the clock would be met a sleep later.
+            if self.follow(now):
                 wake()
-            now = self.wall_time()
             ahead = min((hours.next_change(now) for hours in set(self.hours.values())), default=math.inf) - now
             await anyio.sleep(min(max(ahead, _SHORTEST_SLEEP), LONGEST_SLEEP))
 
@@ -96,7 +95,7 @@ def windows_of(workspaces: Mapping[str, Workspace], scheduler: Scheduler, note: 
     busy = of_workspaces(scheduler.left())
     hours = {name: each.window for name, each in workspaces.items() if name in busy and each.window is not None}
     windows = Windows(hours, scheduler, note)
-    windows.follow()
+    windows.follow(windows.wall_time())
     return windows
 
 

@@ -236,7 +236,7 @@ class Night:
 
     def run(self):
         async def first():
-            self.windows.follow()
+            self.windows.follow(self.wall_time())
             return await self.bench.drive()
 
         return run_virtually(first)
@@ -350,13 +350,29 @@ def test_a_clock_that_is_set_ahead_opens_within_a_minute_and_one_that_is_set_bac
             await night.bench.drive()
 
     async def first():
-        night.windows.follow()
+        night.windows.follow(night.wall_time())
         await a_while()
 
     run_virtually(first)
     starts = night.bench.endpoint.starts_of("legal")
     assert 1000 <= starts[0] <= 1060 + 360
     assert 5000 <= starts[-1] <= 5060
+
+
+@pytest.mark.parametrize(("start", "edge"), [("2026-11-23T12:00", 10 * HOUR), ("2026-11-24T07:00", HOUR)], ids=["opening", "closing"])
+def test_hours_that_begin_or_end_while_the_clock_is_looked_at_are_kept_to_the_second(start, edge):
+    looks = []
+
+    def behind_at_first(now):
+        looks.extend([now] * (now >= edge))
+        return edge - now - 1e-6 if len(looks) == 1 else 0.0
+
+    hours = {"legal": "22:00-08:00 UTC"}
+    night = Night(lane(rows=600, slots=1), hours=hours, start=start, wait=True, set_clock=behind_at_first, endpoint=Scripted(seconds=7.0))
+    night.run()
+    near = [at - edge for at in night.bench.endpoint.starts_of("legal") if abs(at - edge) < HOUR]
+    assert min(map(abs, near)) <= 7
+    assert all((at >= 0) is (edge == 10 * HOUR) for at in near)
 
 
 def test_waiting_out_a_day_costs_a_look_a_minute_and_no_more():
