@@ -99,13 +99,26 @@ class Progress:
         """Attempts under way."""
         return sum(each.in_flight for each in self.workspaces)
 
+    @property
+    def stands(self) -> bool:
+        """Whether rows are left, and all of them wait for a person or for an hour."""
+        return self.done < self.rows and not self.in_flight and all(each.going <= 0 for each in self.workspaces)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Rate:
-    """How fast a run goes, since it was first looked at; told the time."""
+    """How fast a run goes, since it was first looked at or last stood still; told the time."""
 
     since: float
     first: Progress
+    _stood: tuple[float, Progress] | None = None
+
+    def look(self, now: float, progress: Progress) -> None:
+        """Begin anew where the run goes on after it stood still: hours until a window opens say nothing of how fast it is."""
+        if progress.stands:
+            self._stood = now, progress
+        elif self._stood is not None:
+            (self.since, self.first), self._stood = self._stood, None
 
     def of(self, now: float, progress: Progress) -> tuple[float, float]:
         """Rows and tokens a second."""

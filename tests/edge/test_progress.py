@@ -137,6 +137,41 @@ def test_a_rate_is_of_this_opening_and_what_was_done_before_it_is_not_in_it():
     assert stream.getvalue().startswith("55 of 100 rows (55.0 %), 0.3 rows/s, 0 tokens/s, 2 in flight, about 2 min 15 s left\n")
 
 
+def closed_for(seconds):
+    """A run whose window opens after so long; from then on it takes two rows a second."""
+
+    def observe(now):
+        open_for = max(0, now - seconds)
+        legal = of("legal", int(2 * open_for), 10_000) if open_for else of("legal", 0, 10_000, 0, closed=10_000)
+        return Progress((legal,), int(100 * open_for))
+
+    return observe
+
+
+def test_the_hours_until_a_window_opens_are_one_line_and_no_part_of_how_fast_the_run_goes(terminal):
+    log, bars = io.StringIO(), terminal()
+    for stream in (log, bars):
+        shown(closed_for(8 * LINE_EVERY), stream, seconds=10 * LINE_EVERY + 0.1)
+    assert log.getvalue().splitlines()[:-1] == [
+        "0 of 10,000 rows (0.0 %), 0.0 rows/s, 0 tokens/s, 0 in flight, 10,000 rows outside their window",
+        "30 of 10,000 rows (0.3 %), 2.0 rows/s, 100 tokens/s, 2 in flight, about 1 h 23 min left",
+        "60 of 10,000 rows (0.6 %), 2.0 rows/s, 100 tokens/s, 2 in flight, about 1 h 23 min left",
+    ]
+    assert re.search(r" 02:30, 1:2\d:\d\d left, 2\.0 rows/s", bars.lines()[-1])
+
+
+def test_how_fast_a_run_was_before_it_stood_still_is_told_until_it_goes_on():
+    def observe(now):
+        return Progress((of("legal", 30, closed=70, in_flight=0) if now >= LINE_EVERY else of("legal", int(2 * now)),), 0)
+
+    stream = io.StringIO()
+    shown(observe, stream, seconds=LINE_EVERY + 5)
+    assert [line.partition(" tokens/s")[0] for line in stream.getvalue().splitlines()] == [
+        "30 of 100 rows (30.0 %), 2.0 rows/s, 0",
+        "30 of 100 rows (30.0 %), 1.5 rows/s, 0",
+    ]
+
+
 def test_a_line_says_when_a_run_drains_and_how_many_rows_stand_still():
     stream = io.StringIO()
     workspaces = tuple(of(f"w{number}", throttled=number < 2, parked=40 * (number > 2), closed=2 * (number < 3)) for number in range(5))

@@ -64,7 +64,8 @@ class _Bars:
 
     def __init__(self, first: Progress, stream: TextIO) -> None:
         self._stream = stream
-        self._rate = Rate(anyio.current_time(), first)
+        self._began = anyio.current_time()
+        self._rate = Rate(self._began, first)
         self._bars: list[Bar] = []
         self._lay_out(first, size_of(stream))
 
@@ -115,9 +116,10 @@ class _Bars:
     def _times(self, progress: Progress) -> tuple[str, str]:
         """How long it was looked at, and how long it takes yet: nothing of a run that ends before its rows."""
         now = anyio.current_time()
+        self._rate.look(now, progress)
         left = self._rate.left(now, progress)
         told = "" if progress.draining else f", {'?' if left is None else tqdm.format_interval(left)} left"
-        return tqdm.format_interval(now - self._rate.since), told
+        return tqdm.format_interval(now - self._began), told
 
     def _notes(self, progress: Progress, room: int) -> str:
         """What is told of the whole, as much as there is room for: what says least gives way first."""

@@ -52,11 +52,15 @@ def _draws(stream: TextIO) -> bool:
 
 
 async def _lines(observe: Callable[[], Progress], stream: TextIO) -> None:
-    rate = Rate(anyio.current_time(), observe())
+    rate, told = Rate(anyio.current_time(), observe()), None
     try:
         while True:
             await anyio.sleep(LINE_EVERY)
-            _write_line(observe(), rate, stream)
+            progress = observe()
+            rate.look(anyio.current_time(), progress)
+            if not (progress.stands and progress == told):  # A night's wait is one line of a log.
+                _write_line(progress, rate, stream)
+            told = progress
     finally:
         _write_line(observe(), rate, stream)
 
