@@ -68,7 +68,8 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
     job = load_job(job_file) if job_file else None
     rows = listed(job) if job is not None else [(row, Decimal(0)) for row in shipped()]
     chosen = [each for each in rows if not models or each[0].model in models]
-    for model in models or (_named(job) if job is not None else ()):
+    asked = models or (_named(job) if job is not None else ())
+    for model in asked:
         if all(row.model != model for row, _ in chosen):
             where = "; batchrun prices lists the models that have one" if job is None else _in_this_job(model, job)
             meant = slip_of(model, {row.model for row, _ in rows})
@@ -77,6 +78,12 @@ def list_prices(*, job_file: Path | None, models: tuple[str, ...], as_json: bool
         put(orjson.dumps(prices_json(chosen), option=orjson.OPT_INDENT_2))
     elif chosen:
         tell(price_table(chosen, room()))
+    if not rows and not asked:  # Its rows name the models.
+        where = ", ".join(sorted({row.region for row in shipped() if row.region is not None}))
+        tell(
+            f"note: no price applies where this job calls: those that are shipped hold in {where}; [prices] can give its models some",
+            err=True,
+        )
 
 
 def _in_this_job(model: str, job: Job) -> str:

@@ -254,3 +254,14 @@ def test_models_that_a_job_names_and_that_nobody_knows_a_price_of_are_named_too(
         "note: nobodys has no known price in this job; [prices] can give it one",
         "note: qwen-plus has no known price in this job: those that are shipped hold in cn, intl; [prices] can give it one",
     ]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_a_job_whose_rows_name_their_models_and_where_no_price_applies_is_told_so(tmp_path, arguments):
+    job = tmp_path / "job.toml"
+    job.write_text('[job]\ninput = "rows.jsonl"\n[defaults]\nendpoint = "http://127.0.0.1:8000/v1"\n')
+    done = told(str(job), *arguments)
+    assert done.stdout.strip() in ("", "[]")
+    assert done.stderr == (
+        "note: no price applies where this job calls: those that are shipped hold in cn, intl; [prices] can give its models some\n"
+    )
