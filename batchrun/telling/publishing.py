@@ -85,9 +85,13 @@ def _ran(taken: Taken, described: Mapping[str, Any], where: str) -> Ran:
 
 
 def stopped(report: Report, only: str | None = None) -> Iterator[str]:
-    """Say which runs of *report* a signal ended before their rows were done, and have not gone on since; to one workspace not which."""
+    """Say which runs of *report* ended before their rows were done, and have not gone on since; to one workspace not which."""
     for each in _stopped(report, only):
         yield printable(f"{each.get('path', 'the run')} was stopped by {each['by']}: the same command goes on with it")
+    for taken in report.taken:
+        if taken.left and not table((run_directory.read_description(taken.path) or {}).get("ended")):
+            which = taken.path if only is None else "the run"
+            yield printable(f"{which} was killed, or could not write any more: the same command goes on with it")
 
 
 def _stopped(report: Report, only: str | None) -> Iterator[dict[str, str]]:

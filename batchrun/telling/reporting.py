@@ -38,6 +38,8 @@ class Taken:
     path: Path
     run: str
     name: str
+    left: int = 0
+    """Rows that have no outcome, of one that no process holds."""
 
 
 @value
@@ -93,7 +95,7 @@ def reported(
     if len(paths) == 1:
         course = Course() if with_course else None
         statement = read_statement(paths[0], by=by, zone=zone, only=only, course=course)
-        report = Report(statement, [Taken(paths[0], statement.run, statement.name)], course=course)
+        report = Report(statement, [_taken(paths[0], statement)], course=course)
         report.overlapping += paths if statement.openings_again else ()
         _charge(focus, paths[0], statement)
     else:
@@ -107,7 +109,7 @@ def reported(
             else:
                 report.statement.add(statement)
                 _charge(focus, path, statement)
-                report.taken.append(Taken(path, statement.run, statement.name))
+                report.taken.append(_taken(path, statement))
                 if statement.openings_again:
                     report.overlapping.append(path)
                 if report.course is not None and course is not None:
@@ -118,6 +120,10 @@ def reported(
         where = "the runs that were named" if len(paths) > 1 else paths[0]
         raise JobError(f"--workspace {only}: {where}: no workspace of that name has rows there; it is written as in the job")
     return report
+
+
+def _taken(path: Path, statement: Statement) -> Taken:
+    return Taken(path, statement.run, statement.name, 0 if statement.under_way else statement.total().pending)
 
 
 def why_no_rows(taken: Iterable[Taken]) -> list[Reason]:

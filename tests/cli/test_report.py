@@ -64,6 +64,14 @@ def night(directory, run="run-1", rows=NIGHT, job=None):
     return write_run(directory, run, world.log, files, rows=count, job=job)
 
 
+def end(directory, **how):
+    """Have the last opening of a run end of itself, and not as one that was killed."""
+    described = orjson.loads((directory / "run.json").read_bytes())
+    ended = {"at": "2026-11-26T00:00:00+00:00", "stopped_by": None, "parked": [], "grown": []} | how
+    (directory / "run.json").write_bytes(orjson.dumps(described | {"ended": ended}))
+    return directory
+
+
 def ask(*arguments, code=0):
     result = CliRunner().invoke(report, [str(each) for each in arguments])
     assert result.exit_code == code, result.output
@@ -285,7 +293,7 @@ def test_a_run_that_is_taken_for_the_path_of_an_option_before_it_is_told_as_such
 @pytest.mark.parametrize("option", ["--csv", "--html"])
 def test_a_file_is_printed_instead_of_the_table_where_its_name_is_a_dash(tmp_path, option):
     """But for the mark by which spreadsheets know UTF-8: whatever reads a pipe takes that for a letter."""
-    directory = night(tmp_path / "night")
+    directory = end(night(tmp_path / "night"))
     ask(directory, option, tmp_path / "file")
     printed = ask(directory, option, "-")
     assert printed.stderr == ""
@@ -334,21 +342,31 @@ def test_what_a_signal_has_stopped_is_told_on_the_screen_and_to_a_program_as_on_
     """That rows were pending was all that either said: `run` itself had told why on a terminal that is gone."""
     directory = night(tmp_path / "night")
     assert orjson.loads(ask(directory, "--json").stdout)["stopped"] == []
-    described = orjson.loads((directory / "run.json").read_bytes())
-    ended = {"at": "2026-11-26T00:00:00+00:00", "stopped_by": "SIGTERM", "parked": [], "grown": []}
-    (directory / "run.json").write_bytes(orjson.dumps(described | {"ended": ended}))
+    end(directory, stopped_by="SIGTERM")
     assert f"{directory} was stopped by SIGTERM: the same command goes on with it\n" in ask(directory).stderr
     assert orjson.loads(ask(directory, "--json").stdout)["stopped"] == [{"path": str(directory), "by": "SIGTERM"}]
     assert "the run was stopped by SIGTERM" in ask(directory, "--workspace", "legal").stderr
     assert orjson.loads(ask(directory, "--json", "--workspace", "legal").stdout)["stopped"] == [{"by": "SIGTERM"}]
 
 
+def test_a_run_that_was_killed_with_rows_left_is_told_as_such_until_it_goes_on_or_ends_of_itself(tmp_path):
+    """It had not come to say why they are left: nothing but their number told of it."""
+    killed, other = night(tmp_path / "killed"), end(night(tmp_path / "other", run="run-2"))
+    done = night(tmp_path / "done", run="run-3", rows=[row("legal", "q3", "answered")])
+    told = "was killed, or could not write any more: the same command goes on with it"
+    assert f"{killed} {told}\n" in ask(killed).stderr
+    assert [line for line in ask(killed, other, done).stderr.splitlines() if told in line] == [f"{killed} {told}"]
+    assert f"the run {told}\n" in ask(killed, "--workspace", "sales").stderr
+    assert told not in ask(killed, "--workspace", "legal").stderr, "its rows are done"
+    with run_directory.locked(killed):
+        assert told not in ask(killed).stderr
+    assert told not in ask(end(killed)).stderr
+
+
 def test_input_that_has_grown_is_told_to_a_program_too(tmp_path):
     directory = night(tmp_path / "night")
     assert orjson.loads(ask(directory, "--json").stdout)["grown"] == []
-    described = orjson.loads((directory / "run.json").read_bytes())
-    ended = {"at": "2026-11-26T00:00:00+00:00", "stopped_by": None, "parked": [], "grown": ["rows.jsonl"]}
-    (directory / "run.json").write_bytes(orjson.dumps(described | {"ended": ended}))
+    end(directory, grown=["rows.jsonl"])
     assert orjson.loads(ask(directory, "--json").stdout)["grown"] == [{"path": str(directory), "input": ["rows.jsonl"]}]
     assert orjson.loads(ask(directory, "--json", "--workspace", "legal").stdout)["grown"] == [], "nobody knows whether it is its rows"
 
