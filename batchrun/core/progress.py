@@ -107,18 +107,20 @@ class Progress:
 
 @dataclass(slots=True)
 class Rate:
-    """How fast a run goes, since it was first looked at or last stood still; told the time."""
+    """How fast a run goes, since it was first looked at or one of its workspaces last stood still; told the time."""
 
     since: float
     first: Progress
-    _stood: tuple[float, Progress] | None = None
+    _stood: frozenset[str] = frozenset()
+    """The workspaces with rows behind a park or outside their window at the last look, and that look."""
+    _last: tuple[float, Progress] | None = None
 
     def look(self, now: float, progress: Progress) -> None:
-        """Begin anew where the run goes on after it stood still: hours until a window opens say nothing of how fast it is."""
-        if progress.stands:
-            self._stood = now, progress
-        elif self._stood is not None:
-            (self.since, self.first), self._stood = self._stood, None
+        """Begin anew where a workspace goes on that stood still: hours until its window opens say nothing of how fast it is."""
+        stand = frozenset(each.name for each in progress.workspaces if each.parked or each.closed)
+        if self._last is not None and self._stood - stand:
+            self.since, self.first = self._last
+        self._stood, self._last = stand, (now, progress)
 
     def of(self, now: float, progress: Progress) -> tuple[float, float]:
         """Rows and tokens a second."""

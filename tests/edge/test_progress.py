@@ -160,6 +160,16 @@ def test_the_hours_until_a_window_opens_are_one_line_and_no_part_of_how_fast_the
     assert re.search(r" 02:30, 1:2\d:\d\d left, 2\.0 rows/s", bars.lines()[-1])
 
 
+def test_a_workspace_that_opens_beside_a_slow_one_is_not_told_to_take_as_long_as_that_one_went_alone():
+    def observe(now):
+        late = closed_for(8 * LINE_EVERY)(now)
+        return Progress((of("slow", int(now / 60), 1000), *late.workspaces), 0)
+
+    stream = io.StringIO()
+    shown(observe, stream, seconds=12 * LINE_EVERY + 0.1)
+    assert stream.getvalue().splitlines()[-2].endswith("2.0 rows/s, 0 tokens/s, 4 in flight, about 1 h 30 min left")
+
+
 def test_how_fast_a_run_was_before_it_stood_still_is_told_until_it_goes_on():
     def observe(now):
         return Progress((of("legal", 30, closed=70, in_flight=0) if now >= LINE_EVERY else of("legal", int(2 * now)),), 0)
