@@ -34,18 +34,7 @@ async def simulated(job: Job, workspaces: Mapping[str, Workspace]) -> AsyncItera
     from batchrun.simulator.server import serve  # noqa: PLC0415
     from batchrun.simulator.service import Service  # noqa: PLC0415
 
-    keys = {name: _fresh_key() for name in asking}
-    # A workspace whose key the job wants wrong is known to the simulator under another.
-    known = {name: _fresh_key() if _wrong(job, name) else key for name, key in keys.items()}
-    scenario = job.simulator.scenario(known, {name: each.account for name, each in asking.items()})
+    keys = {name: SecretStr(f"sk-sim-{secrets.token_hex(16)}") for name in asking}
+    scenario = job.simulator.scenario(keys, {name: each.account for name, each in asking.items()})
     async with serve(Service(scenario)) as base:
         yield Simulated(simulator_at(base.url), keys)
-
-
-def _fresh_key() -> SecretStr:
-    return SecretStr(f"sk-sim-{secrets.token_hex(16)}")
-
-
-def _wrong(job: Job, workspace: str) -> bool:
-    settings = job.simulator.workspaces.get(workspace)
-    return settings is not None and settings.wrong_key
