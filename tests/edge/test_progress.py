@@ -170,6 +170,12 @@ def test_a_workspace_that_opens_beside_a_slow_one_is_not_told_to_take_as_long_as
     assert stream.getvalue().splitlines()[-2].endswith("2.0 rows/s, 0 tokens/s, 4 in flight, about 1 h 30 min left")
 
 
+def test_a_run_that_goes_on_and_is_done_before_the_next_line_is_told_of_without_its_wait():
+    stream = io.StringIO()
+    shown(closed_for(8 * LINE_EVERY), stream, seconds=8 * LINE_EVERY + 10)
+    assert stream.getvalue().splitlines()[-1].startswith("20 of 10,000 rows (0.2 %), 2.0 rows/s")
+
+
 def test_how_fast_a_run_was_before_it_stood_still_is_told_until_it_goes_on():
     def observe(now):
         return Progress((of("legal", 30, closed=70, in_flight=0) if now >= LINE_EVERY else of("legal", int(2 * now)),), 0)

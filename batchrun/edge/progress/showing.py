@@ -56,13 +56,18 @@ async def _lines(observe: Callable[[], Progress], stream: TextIO) -> None:
     try:
         while True:
             await anyio.sleep(LINE_EVERY)
-            progress = observe()
-            rate.look(anyio.current_time(), progress)
+            progress = _looked_at(observe, rate)
             if not (progress.stands and progress == told):  # A night's wait is one line of a log.
                 _write_line(progress, rate, stream)
             told = progress
     finally:
-        _write_line(observe(), rate, stream)
+        _write_line(_looked_at(observe, rate), rate, stream)
+
+
+def _looked_at(observe: Callable[[], Progress], rate: Rate) -> Progress:
+    progress = observe()
+    rate.look(anyio.current_time(), progress)
+    return progress
 
 
 def _write_line(progress: Progress, rate: Rate, stream: TextIO) -> None:
