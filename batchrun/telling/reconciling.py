@@ -38,7 +38,7 @@ def reconciled(
     book = Daybook(zone, as_one)
     workspaces: set[str] = set()
     seen: dict[str, Path] = {}
-    for directory in runs:
+    for directory in [each for each in runs if len(runs) == 1 or not run_directory.is_unbegun(each)]:
         run_directory.refuse_pipes(directory)
         trust.refuse_packed(directory)
         described = run_directory.read_description(directory)

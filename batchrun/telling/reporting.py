@@ -52,6 +52,8 @@ class LeftOut:
     """Its run is in the sums, from another path."""
     there: bool = True
     """Whether anything is, as far as that can be told."""
+    unbegun: bool = False
+    """Nothing was called there."""
 
 
 @slotted
@@ -69,7 +71,7 @@ class Report:
     @property
     def complete(self) -> bool:
         """Whether every run that was named is in the sums, and each of its calls once."""
-        return not self.overlapping and all(each.repeated for each in self.left_out)
+        return not self.overlapping and all(each.repeated or each.unbegun for each in self.left_out)
 
     def as_json(self) -> dict[str, Any]:
         """Return the whole, as ``report --json`` prints it: of one run its statement, of several which they are besides."""
@@ -201,7 +203,9 @@ def _each_once(paths: Sequence[Path], left_out: list[LeftOut]) -> list[Path]:
         except BatchrunError as error:
             left_out.append(LeftOut(path, str(error), there=not isinstance(error, JobError)))
             continue
-        if described is not None:
+        if described is not None and run_directory.is_unbegun(path):
+            left_out.append(LeftOut(path, str(run_directory.not_there(path)), unbegun=True))
+        elif described is not None:
             run = described.get("run")
             named.append((run if isinstance(run, str) else str(path), path))
             longest[named[-1][0]] = max(longest.get(named[-1][0], path), path, key=_size)

@@ -616,6 +616,19 @@ def test_a_damaged_run_is_left_out_whole_named_and_the_exit_code_says_so(tmp_pat
         reported([bad])
 
 
+def test_where_an_opening_was_refused_or_has_made_no_call_yet_nothing_is_missing_in_the_sums_of_the_runs_beside_it(tmp_path):
+    good, unbegun = night(tmp_path / "1"), tmp_path / "2"
+    told = f"{unbegun}: no run was begun there yet: nothing was called"
+    with run_directory.locked(unbegun):
+        assert f"not counted: {told}\n" in ask(good, unbegun).stderr
+    assert f"not counted: {told}\n" in ask(good, unbegun).stderr
+    with pytest.raises(JobError, match=re.escape(told)):
+        reported([unbegun])
+    (unbegun / "sales").mkdir()
+    (unbegun / "sales" / "results.jsonl").touch()
+    assert "is no run directory" in ask(good, unbegun, code=6).stderr
+
+
 @pytest.mark.parametrize(
     "described", [b"{", b"[]", b'{"format":1}', b'{"format":1,"run":"r","name":"n","rows":{"legal":7}}', b'{"format":9}']
 )

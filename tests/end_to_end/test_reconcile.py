@@ -231,6 +231,16 @@ def test_a_wrong_argument_ends_with_2_and_says_what_is_wanted(settled, arguments
     assert said in done.stderr.decode()
 
 
+def test_a_directory_beside_in_which_an_opening_was_refused_keeps_no_bill_open(settled):
+    folder, _, _ = settled
+    (folder / "typo.toml").write_text((folder / "job.toml").read_text().replace("rows.jsonl", "rosw.jsonl").replace('"run"', '"typo"'))
+    assert run(folder, "run", "typo.toml").returncode == 2
+    assert (folder / "typo").is_dir()
+    done = run(folder, "reconcile", "run", "typo", "--bill", "bill.csv")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert run(folder, "reconcile", "typo", "--bill", "bill.csv").returncode == 2
+
+
 def test_ids_that_are_no_names_are_mapped(settled):
     folder, forms, _ = settled
     (folder / "bill.csv").write_bytes(forms["2025"].replace(b"llm-legal;", b"llm-a1b2c3;"))

@@ -4,7 +4,7 @@
 place when they are whole; `description` is run.json.
 """
 
-from batchrun.edge.run_directory.description import FORMAT, digest_of, must_hold, not_there, read_description, write_description
+from batchrun.edge.run_directory.description import FORMAT, digest_of, is_unbegun, must_hold, not_there, read_description, write_description
 from batchrun.edge.run_directory.lock import holder, kept_still, locked, refuse_a_file
 from batchrun.edge.run_directory.places import (
     is_there,
@@ -24,6 +24,7 @@ __all__ = [
     "digest_of",
     "holder",
     "is_there",
+    "is_unbegun",
     "kept_still",
     "locked",
     "make",

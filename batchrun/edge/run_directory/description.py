@@ -86,10 +86,21 @@ _FIELDS: Mapping[str, Callable[[object], bool]] = MappingProxyType(
 )
 
 
+def is_unbegun(directory: Path) -> bool:
+    """Whether openings that made no call are all that *directory* has seen: they were refused, or stopped while they read the input."""
+    files = ("run.json", "attempts.log", "*/results.jsonl", "*/errors.jsonl")
+    try:
+        return is_there(directory / "run.lock") and not any(any(directory.glob(each)) for each in files)
+    except OSError:
+        return False  # Whoever reads on tells.
+
+
 def not_there(directory: Path, *, several: bool = False) -> JobError:
     """Say that *directory* is no run directory, and which may be meant; all that stand in it too, where *several* may be named."""
     if (directory / "attempts.log").is_file():
         return JobError(f"{directory}: its run.json was taken away: run its job again, which makes it anew from what else stands there")
+    if is_unbegun(directory):
+        return JobError(f"{directory}: no run was begun there yet: nothing was called")
     if (directory.parent / "run.json").is_file() and directory.is_dir():
         meant = f"it is a part of the run {directory.parent}: name that"
     elif (within := min(directory.glob("*/run.json"), default=None)) is not None:
