@@ -73,6 +73,15 @@ class Report:
         """Whether every run that was named is in the sums, and each of its calls once."""
         return not self.overlapping and all(each.repeated or each.unbegun for each in self.left_out)
 
+    def add(self, path: Path, statement: Statement, course: Course | None) -> None:
+        """Take in one of several runs."""
+        self.statement.add(statement)
+        self.taken.append(_taken(path, statement))
+        if statement.openings_again:
+            self.overlapping.append(path)
+        if self.course is not None and course is not None:
+            self.course.add(course)
+
     def as_json(self) -> dict[str, Any]:
         """Return the whole, as ``report --json`` prints it: of one run its statement, of several which they are besides."""
         told = self.statement.as_json()
@@ -94,7 +103,8 @@ def reported(
     """
     # A run that has ended keeps what it came to by day: where no more is asked, it need not be read again.
     by = BY if {*by} <= {*LANE, *BY} else tuple(by)
-    if len(paths) == 1:
+    read = len(paths) == 1
+    if read:
         course = Course() if with_course else None
         statement = read_statement(paths[0], by=by, zone=zone, only=only, course=course)
         report = Report(statement, [_taken(paths[0], statement)], course=course)
@@ -109,14 +119,14 @@ def reported(
             except BatchrunError as error:
                 report.left_out.append(LeftOut(path, str(error)))
             else:
-                report.statement.add(statement)
+                read = True
+                if only is not None and not statement.lanes:
+                    continue  # Another's run: not even its name is of this report.
+                report.add(path, statement, course)
                 _charge(focus, path, statement)
-                report.taken.append(_taken(path, statement))
-                if statement.openings_again:
-                    report.overlapping.append(path)
-                if report.course is not None and course is not None:
-                    report.course.add(course)
-    if not report.taken and not any(each.there for each in report.left_out):
+        if len(report.taken) == 1:
+            report.statement.run, report.statement.name = report.taken[0].run, report.taken[0].name
+    if not read and not any(each.there for each in report.left_out):
         raise JobError(f"{paths[0]} and {len(paths) - 1} more: there is no run directory among them")
     if only is not None and not report.statement.lanes:
         where = "the runs that were named" if len(paths) > 1 else paths[0]

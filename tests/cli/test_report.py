@@ -602,6 +602,21 @@ def test_of_a_folder_of_runs_it_is_told_which_stand_in_it(tmp_path):
         reported([tmp_path])
 
 
+def test_runs_in_which_a_workspace_has_no_rows_are_no_part_of_its_report_by_their_names_either(tmp_path):
+    mine = write_night(tmp_path / "mine", Night(["legal"], rows=10))
+    others = write_night(tmp_path / "skunkworks", Night(["sales"], rows=10, pending=7))
+    told = orjson.loads((others / "run.json").read_bytes())
+    (others / "run.json").write_bytes(orjson.dumps(told | {"run": "run-2", "name": "skunkworks"}))
+    both = [others, mine]
+    shown = ask(*both, "--workspace", "legal", "--html", tmp_path / "own.html")
+    assert "skunkworks" not in shown.output
+    assert "skunkworks" not in (tmp_path / "own.html").read_text(encoding="utf-8")
+    assert ask(*both, "--workspace", "legal", "--json").stdout == ask(mine, "--workspace", "legal", "--json").stdout
+    assert "skunkworks" in ask(*both, "--html", tmp_path / "all.html").stderr
+    with pytest.raises(JobError, match="no workspace of that name has rows there"):
+        reported(both, only="nobody")
+
+
 def test_a_damaged_run_is_left_out_whole_named_and_the_exit_code_says_so(tmp_path):
     good, bad = night(tmp_path / "1"), night(tmp_path / "2", "run-2")
     with (bad / "sales" / "results.jsonl").open("ab") as file:
