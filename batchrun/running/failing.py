@@ -50,8 +50,12 @@ _HELD_UP = (
 _AT_ONCE = b"batchrun: stopped at once, and its account is not made; the same command goes on, and makes it\n"
 
 
-class _OfNoneOfOursError(Exception):
-    """What a caller's function waited for was cancelled. A group would take that for one of its own tasks, and go on as if all was done."""
+class _OfTheirsError(Exception):
+    """Stands for what a caller's function raised, where that cannot come up through tasks as it is.
+
+    What it waited for was cancelled: a group would take that for one of its own tasks, and go on as if all was done. Or it ends the
+    program: a loop breaks off where a task raises that, with all others in their midst, and their threads would never end.
+    """
 
 
 def _is_being_cancelled() -> bool:
@@ -73,6 +77,8 @@ class Theirs:
         # What ends the program is theirs, too; a cancellation may be nobody's.
         if error is not None and not isinstance(error, asyncio.CancelledError | GeneratorExit) and self.raised is None:
             self.raised = error
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise _OfTheirsError from error
 
     def heard(self, wishes: Wishes) -> Wishes:
         """*wishes*, of whose functions this hears."""
@@ -102,21 +108,23 @@ class Theirs:
                     if _is_being_cancelled():
                         raise
                     self.raised = self.raised or error
-                    raise _OfNoneOfOursError from error
+                    raise _OfTheirsError from error
 
         return called
 
 
-def first_of_ours(group: BaseExceptionGroup[BaseException], theirs: BaseException | None) -> BaseException:
-    """Return what ended the run: what batchrun raised, that memory ran out, or *theirs*; otherwise the group as it is."""
-    ours, _ = group.split(BatchrunError)
+def first_of_ours(error: BaseException, theirs: BaseException | None) -> BaseException:
+    """Return what ended the run: what batchrun raised, that memory ran out, or *theirs*; otherwise what came up, as it is."""
+    if not isinstance(error, BaseExceptionGroup | _OfTheirsError):
+        return told(error)
+    ours = error.split(BatchrunError)[0] if isinstance(error, BaseExceptionGroup) else None
     if ours is None:
-        ended = told(group)
-        return ended if theirs is None or ended is not group else theirs
-    error: BaseException = ours
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+        ended = told(error)
+        return ended if theirs is None or ended is not error else theirs
+    first: BaseException = ours
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 def told(error: BaseException) -> BaseException:

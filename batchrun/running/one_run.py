@@ -84,8 +84,7 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
         async with anyio.create_task_group() as own:
             own.start_soon(carry_out)
     except BaseExceptionGroup as group:
-        error = group.exceptions[0]
-        raise (first_of_ours(error, theirs.raised) if isinstance(error, BaseExceptionGroup) else told(error)) from None
+        raise first_of_ours(group.exceptions[0], theirs.raised) from None
     if not came_to:
         raise asyncio.CancelledError  # By somebody who cancels all tasks but the one that waits here.
     return came_to[0]

@@ -6,6 +6,8 @@ import asyncio
 import os
 import shutil
 import signal
+import sys
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +15,7 @@ import anyio
 import anyio.lowlevel
 import orjson
 import pytest
+from anyio._backends._asyncio import WorkerThread
 
 from batchrun import Ending, run, run_blocking
 from batchrun.core.errors import JobError, LedgerError, RunDamagedError
@@ -421,6 +424,33 @@ def test_a_function_of_the_caller_may_end_the_program_and_no_group_of_errors_com
     (tmp_path / "rows.jsonl").write_bytes(b"no row, of which a note is made")
     with pytest.raises(end, match="line is no row"):
         run_blocking(job, Wishes(dotenv=None, page=None, note=note))
+
+
+def _end(_given):
+    sys.exit(7)
+
+
+async def _end_later(_given):
+    await anyio.sleep(0.001)
+    sys.exit(7)
+
+
+@pytest.mark.parametrize("ends", [{"note": _end}, {"hand_on": _end}, {"show": _end_later}], ids=lambda ends: next(iter(ends)))
+def test_a_program_that_a_function_of_the_caller_ends_waits_for_no_thread_of_a_loop_that_was_broken_off(tmp_path, ends):
+    """A task that raises it breaks asyncio's loop off: nothing told the threads of it to end, and the process waited for them for ever."""
+    job = job_in(tmp_path)
+    with (tmp_path / "rows.jsonl").open("ab") as rows:
+        rows.write(b"no row, of which a note is made")
+    others = {*threading.enumerate()}
+    with pytest.raises(SystemExit, match="7"):
+        asyncio.run(run(job, Wishes(dotenv=None, page=None, **ends)))
+    begun = {*threading.enumerate()} - others
+    for thread in begun:
+        thread.join(5)
+    still = [thread for thread in begun if isinstance(thread, WorkerThread) and thread.is_alive()]
+    for thread in still:
+        thread.stop()
+    assert still == []
 
 
 def test_a_description_that_is_taken_away_under_a_run_keeps_no_later_one_out(tmp_path):
