@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from decimal import getcontext, localcontext
 from types import TracebackType
 from typing import ParamSpec
 
@@ -64,9 +65,13 @@ def _is_being_cancelled() -> bool:
 
 
 class Theirs:
-    """Hears what the caller's own functions raise: it ends the run, and is the caller's to catch, whatever it comes up through."""
+    """Hears what the caller's own functions raise: it ends the run, and is the caller's to catch, whatever it comes up through.
+
+    They reckon with as many digits as where this was made, and not as a run does.
+    """
 
     def __init__(self) -> None:
+        self._digits = getcontext().copy()
         self.raised: BaseException | None = None
         """The first of it."""
 
@@ -93,14 +98,14 @@ class Theirs:
 
     def _called(self, function: Callable[_Given, None]) -> Callable[_Given, None]:
         def called(*given: _Given.args, **named: _Given.kwargs) -> None:
-            with self:
+            with self, localcontext(self._digits):
                 function(*given, **named)
 
         return called
 
     def _awaited(self, function: Callable[_Given, object]) -> Callable[_Given, Coroutine[None, None, None]]:
         async def called(*given: _Given.args, **named: _Given.kwargs) -> None:
-            with self:
+            with self, localcontext(self._digits):
                 # Whatever it gives is taken: found out at the first outcome, a mistake would leave calls in doubt that are paid for.
                 try:
                     await awaited(function(*given, **named))

@@ -33,6 +33,7 @@ from batchrun.core.errors import JobError, Mistake, StoppedError
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.ledger.marking import NONE
 from batchrun.core.model import Failure, Scope
+from batchrun.core.money.exact import exact
 from batchrun.core.money.pricing import Prices
 from batchrun.core.scheduling.scheduler import ParkedScope, Scheduler
 from batchrun.edge import history, lost_steps, run_directory, signals
@@ -77,7 +78,8 @@ async def run(job: Job, wishes: Wishes = NO_WISHES) -> Ending:
     theirs = Theirs()
 
     async def carry_out() -> None:
-        came_to.append(await _run(job, theirs.heard(wishes)))
+        with exact():
+            came_to.append(await _run(job, theirs.heard(wishes)))
 
     try:
         # A task that asyncio cancels leaves the threads behind that it waits for; a group's tasks wait for theirs.

@@ -15,6 +15,7 @@ from batchrun.core.ledger.course import Course
 from batchrun.core.ledger.fold import Fold
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.watched import Watched
+from batchrun.core.money.exact import exact
 from batchrun.edge import run_directory, trust
 from batchrun.running.checkpoints import AReader, Checkpoint
 from batchrun.running.money import most_of
@@ -74,6 +75,7 @@ class Account:
         return read_all(self.directory, new, self.only)
 
 
+@exact()
 def read_statement(
     directory: str | Path, *, by: Iterable[str] = (), zone: ZoneInfo | None = None, only: str | None = None,
     course: Course | None = None, keep: bool = False,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal, FloatOperation, Inexact, Rounded, getcontext, localcontext
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun import Wishes, read_statement, run_blocking
 from batchrun.core.jobs.job import Job
 from batchrun.core.ledger.attempts import Bound, Ended, Started
 from batchrun.core.ledger.attribution import DEFAULT_ZONE
@@ -146,3 +148,29 @@ def test_a_call_over_midnight_costs_what_it_did_when_it_began_whether_an_entry_t
     assert logged is not None
     assert logged.amount == 2
     assert logged == entered
+
+
+@pytest.mark.parametrize("digits", [Context(prec=3), Context(prec=60, traps=[Inexact, Rounded, FloatOperation])], ids=["few", "trapped"])
+def test_a_program_that_reckons_with_other_digits_rounds_nothing_that_a_run_states_and_goes_on_with_its_own(tmp_path, digits):
+    def told_by(directory, digits):
+        (tmp_path / "rows.jsonl").write_bytes(b"".join(b'{"id": "r-%d", "prompt": "Note %d."}\n' % (n, n) for n in range(12)))
+        tables = {
+            "job": {"name": "night", "input": str(tmp_path / "rows.jsonl"), "output": str(tmp_path / directory)},
+            "defaults": {"endpoint": "simulator", "model": "qwen-plus", "parameters": {"seed": 1}},
+            "prices": {"qwen-plus": {"since": "2026-01-01", "tiers": {"input": Decimal("0.87654321"), "output": Decimal("2.12345678")}}},
+            "simulator": {"seed": 1, "latency": {"median": 0.01, "sigma": 0.1}},
+        }
+        theirs = set()
+        with localcontext(digits):
+            ending = run_blocking(
+                Job.model_validate(tables), Wishes(dotenv=None, page=None, hand_on=lambda _outcome: theirs.add(getcontext().prec))
+            )
+            assert theirs == {getcontext().prec} == {digits.prec}
+            stated = ending.statement, read_statement(tmp_path / directory)
+        lines = (tmp_path / directory / "default" / "results.jsonl").read_bytes().splitlines()
+        costs = {(line := orjson.loads(each))["id"]: line["cost"]["amount"] for each in lines}
+        return costs, [each.total().cost for each in stated]
+
+    costs, stated = told_by("theirs", digits)
+    assert (costs, stated) == told_by("usual", Context(prec=28))
+    assert stated == [{"CNY": sum(map(Decimal, costs.values()))}] * 2
