@@ -12,7 +12,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from batchrun.core.errors import LedgerError
@@ -34,23 +34,11 @@ class BooksFile:
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other processes, and other threads, from the books; waits for them."""
-        return self._locked(fcntl.LOCK_EX)
+        return _holding(self._lock, fcntl.LOCK_EX)
 
     def locked_at_once(self) -> AbstractContextManager[None]:
         """Do the same, and raise BlockingIOError where another has them."""
-        return self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    @contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
-        try:
-            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise _unusable(self._lock, error) from None
-        try:
-            _hold(lock, self._lock, how)
-            yield
-        finally:
-            os.close(lock)
+        return _holding(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def read(self) -> Books | None:
         """Read the books; None where there are none that can be understood."""
@@ -79,18 +67,9 @@ class BooksFile:
         self._written = content, books
 
 
-@contextmanager
-def held(directory: Path) -> Iterator[None]:
+def held(directory: Path) -> AbstractContextManager[None]:
     """Show that a process lives which has borrowed for the run in *directory*; it holds the run's own lock already."""
-    try:
-        lock = os.open(directory / HOLDER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(directory / HOLDER, error) from None
-    try:
-        _hold(lock, directory / HOLDER, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
+    return _holding(directory / HOLDER, fcntl.LOCK_EX)
 
 
 def is_held(directory: Path) -> bool:
@@ -155,13 +134,27 @@ def ledger_bytes(directory: Path) -> tuple[int, float]:
     return sum(each.st_size for each in status), max((each.st_mtime for each in status), default=0.0)
 
 
-def _hold(lock: int, path: Path, how: int) -> None:
+@contextmanager
+def _holding(path: Path, how: int) -> Iterator[None]:
     try:
-        fcntl.flock(lock, how)
-    except BlockingIOError:
-        raise
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise _unusable(path, error) from None
+    by = os.getpid()
+    try:
+        try:
+            fcntl.flock(lock, how)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise _unusable(path, error) from None
+        yield
+    finally:
+        # What was forked meanwhile has it open too, for as long as it lives; and a fork that leaves the block ends nothing of its parent's.
+        with suppress(OSError):
+            if os.getpid() == by:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+        os.close(lock)
 
 
 def _is_run(path: Path) -> bool:

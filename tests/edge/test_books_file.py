@@ -9,7 +9,8 @@ import pytest
 
 from batchrun.core.errors import LedgerError
 from batchrun.core.money.books import Books, Part
-from batchrun.edge.books_file import BooksFile, is_held, is_there, ledger_bytes, runs_beside
+from batchrun.edge.books_file import BooksFile, held, is_held, is_there, ledger_bytes, runs_beside
+from tests.edge.forks import forked
 from tests.edge.rights import somebody_who_is_not_root
 
 
@@ -100,3 +101,19 @@ def test_books_that_were_written_here_are_given_out_again_and_never_in_place_of_
     assert found.runs["a"].taken == {"page": Decimal(3)}, "what could not be written is not there"
     (tmp_path / ".books.json").unlink()
     assert mine.read() is None
+
+
+def test_what_a_program_forks_meanwhile_neither_keeps_the_books_from_others_nor_gives_them_back(tmp_path):
+    books, living = BooksFile(tmp_path).locked(), held(tmp_path)
+    books.__enter__()
+    living.__enter__()
+    with forked(lambda: (books.__exit__(None, None, None), living.__exit__(None, None, None))):
+        assert is_held(tmp_path)
+        with pytest.raises(BlockingIOError), BooksFile(tmp_path).locked_at_once():
+            pass
+    with forked(lambda: None):
+        books.__exit__(None, None, None)
+        living.__exit__(None, None, None)
+        assert not is_held(tmp_path)
+        with BooksFile(tmp_path).locked_at_once():
+            pass

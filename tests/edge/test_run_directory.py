@@ -38,6 +38,7 @@ from batchrun.edge.run_directory import (
 from batchrun.edge.trust import look_over
 from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
+from tests.edge.forks import forked
 from tests.edge.rights import somebody_who_is_not_root
 
 
@@ -172,6 +173,19 @@ def test_a_lock_is_given_back_when_the_run_ends_in_an_error(tmp_path):
         raise ZeroDivisionError
     with locked(tmp_path):
         pass
+
+
+def test_what_a_program_forks_meanwhile_neither_holds_its_run_for_longer_nor_gives_it_back(tmp_path):
+    """As a pool of processes that takes the outcomes of one run is there while the next is opened."""
+    mine = locked(tmp_path)
+    mine.__enter__()
+    with forked(lambda: mine.__exit__(None, None, None)):
+        assert (holder(tmp_path) or "").startswith(f"process {os.getpid()} on ")
+    with forked(lambda: None):
+        mine.__exit__(None, None, None)
+        assert holder(tmp_path) is None
+        with locked(tmp_path):
+            pass
 
 
 def test_an_older_and_longer_owner_leaves_nothing_of_its_name(tmp_path):

@@ -3,6 +3,9 @@
 It is `flock` on a file that is never unlinked: the kernel lets go of it when the process dies, whoever else has the file open cannot take
 it away, and two processes can never hold two files of the same name. The pid in it is only for the message.
 
+What a program forks while it runs a job has the same files open, and lives for longer, maybe: a lock is given back by whoever took it, and
+not left to the last of them to close it.
+
 People do unlink what is called a lock, to have a run that is "in use" begin. So the directory itself is locked too, which cannot be deleted
 while a run stands in it; where a file system has no lock for directories (NFS), the file's is the only one.
 """
@@ -101,11 +104,15 @@ def take(lock: int) -> bool:
 def _opened(held: ExitStack, path: Path, flags: int) -> int:
     """Open *path* until *held* is left."""
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
-    held.callback(_close, descriptor)
+    held.callback(_close, descriptor, os.getpid())
     return descriptor
 
 
-def _close(descriptor: int) -> None:
+def _close(descriptor: int, by: int) -> None:
+    with suppress(OSError):
+        # A fork that leaves the block ends nothing of its parent's.
+        if os.getpid() == by:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     with suppress(OSError):  # The kernel has let go of it all the same.
         os.close(descriptor)
 
