@@ -478,6 +478,21 @@ def test_a_value_of_any_kind_in_the_place_of_any_other_is_taken_or_a_validation_
                 Job.model_validate(tables[""])
 
 
+@pytest.mark.parametrize("key", [KEY, "sk-cut", "sk-of/other+letters=="])
+def test_what_begins_like_a_key_is_not_shown_where_it_is_refused_wherever_that_is(key):
+    refused = 0
+    for place in places_in(FULL):
+        tables: Any = {"": deepcopy(FULL)}
+        reduce(getitem, ("", *place)[:-1], tables)[("", *place)[-1]] = key
+        try:
+            Job.model_validate(tables[""])
+        except ValidationError as error:
+            told = [each for each in error.errors() if each["loc"][: len(place)] == place]
+            refused += len(told)
+            assert key[3:] not in str(told)
+    assert refused > 50
+
+
 def test_a_key_is_in_no_part_of_the_error_that_a_program_sees():
     tables = {
         "job": {"input": KEY},
