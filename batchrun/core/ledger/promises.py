@@ -74,8 +74,7 @@ class _Lane:
         return NOTHING.and_(self.largest, _FEWEST).and_(grown, _AHEAD)
 
     def covers(self) -> bool:
-        calls, asked, answered = self.promised
-        return self.calls <= calls and self.input_tokens <= asked and self.output_tokens <= answered
+        return self.made().within(self.promised)
 
 
 @slotted

@@ -172,13 +172,39 @@ def test_what_is_promised_is_three_looks_of_what_went_on_and_four_of_the_largest
     assert [promises.count("legal", "m", Bound(7, 9)) for _ in range(5)] == [True] * 4 + [False]
 
 
-@pytest.mark.parametrize(("bound", "may"), [(Bound(106, 1), False), (Bound(1, 121), False), (Bound(98, 112), True), (Bound(99, 1), False)])
-def test_a_call_is_within_what_is_promised_in_calls_and_in_tokens_of_either_kind(bound, may):
+WITHIN = [
+    ([Bound(106, 1)], False),
+    ([Bound(1, 121)], False),
+    ([Bound(98, 112)], True),
+    ([Bound(99, 1)], False),
+    ([Bound(1, 1)] * 14, True),
+    ([Bound(1, 1)] * 15, False),
+]
+
+
+@pytest.mark.parametrize(("bounds", "may"), WITHIN)
+def test_a_call_is_within_what_is_promised_in_calls_and_in_tokens_of_either_kind(bounds, may):
     promises = Promises()
     promises.count("legal", "m", Bound(7, 8))
     promises.due()
     promises.stand(1)
-    assert promises.count("legal", "m", bound) is may
+    assert [promises.count("legal", "m", each) for each in bounds][-1] is may
+    assert promises.covers("legal", "m") is may
+
+
+@pytest.mark.parametrize("calls", [[Bound(25, 25)] * 40, [Bound(2_000, 100)] * 10, [Bound(100, 2_000)] * 10])
+def test_more_is_promised_behind_where_calls_or_tokens_of_either_kind_are_more_than_they_were(calls):
+    promises = Promises()
+
+    def look(calls: list[Bound]) -> list[Promise]:
+        for most in calls:
+            promises.count("legal", "m", most)
+        promised = promises.due()
+        promises.stand(promises.written)
+        return promised
+
+    (before,), (now,) = look([Bound(100, 100)] * 10), look(calls)
+    assert any(more > less for more, less in zip(now[2:], before[2:], strict=True))
 
 
 def test_lanes_are_promised_each_by_itself():
