@@ -186,7 +186,7 @@ class Calls:
 
     def lost_at_last(self) -> tuple[int, bool]:
         """How many calls of the latest opening may stand in no line, once all is taken in, and whether a machine was lost with them."""
-        if self._boot is None or not self._present.lost_its_end(self._boot):
+        if not self._present.lost_its_end(self._boot):
             return 0, False
         return sum(1 for _ in self._present.untold()), self._present.boot != self._boot
 

@@ -126,9 +126,7 @@ def _only_reported(fields: Any, own: Any, *, batch: bool) -> tuple[float | None,
 
 
 def _number(value: Any) -> float | None:
-    if value is None or type(value) is float:
-        return value
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if type(value) is float or type(value) is int else None
 
 
 def _finish_reason(fields: Any, own: Any, *, batch: bool) -> str | None:

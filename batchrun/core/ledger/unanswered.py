@@ -73,7 +73,7 @@ class Unanswered:
 
     def join(self, other: Unanswered) -> bool:
         """Take in rows of other workspaces, and know them; False where more reasons may have been met than are told apart."""
-        if len(self._reasons) + len(other._reasons) > MOST_REASONS or not self._reasons.keys().isdisjoint(other._reasons):
+        if len(self._reasons) + len(other._reasons) > MOST_REASONS:
             return False
         self._reasons.update(other._reasons)
         begin = len(self._told)

@@ -88,7 +88,7 @@ class Untold:
         name = call.attempt
         if ordinal is None or usage is None or name in self._started or name not in self._under_way:
             return False
-        if self._under_way[name][1] != call.started_at or not is_read_as_told(answer.reply, self._form):
+        if not is_read_as_told(answer.reply, self._form):
             return False
         self._answered[name] = answer, ordinal, usage, cost
         return True
