@@ -16,6 +16,7 @@ from batchrun.core.money.reconcile import reconcile
 from batchrun.core.money.reconciliation import Reconciliation
 from batchrun.edge import run_directory, trust
 from batchrun.edge.bill_file import read_bill
+from batchrun.running.statements import Account
 from batchrun.telling.reading import LOG, read_into
 
 
@@ -39,14 +40,11 @@ def reconciled(
     workspaces: set[str] = set()
     seen: dict[str, Path] = {}
     for directory in [each for each in runs if len(runs) == 1 or not run_directory.is_unbegun(each)]:
-        run_directory.refuse_pipes(directory)
         trust.refuse_packed(directory)
-        described = run_directory.read_description(directory)
-        if described is None:
-            raise run_directory.not_there(directory, several=True)
-        if (other := seen.setdefault(described["run"], directory)) is not directory:
+        account = Account.of(directory)
+        if (other := seen.setdefault(account.run, directory)) is not directory:
             raise JobError(f"{directory}: holds the same run as {other}: its calls would be counted twice; name one of them")
-        workspaces |= set(described["rows"])
+        workspaces |= {workspace for workspace, _ in account.rows}
         holder = run_directory.holder(directory)
         read_into(directory, book)
         if book.calls.openings_again:

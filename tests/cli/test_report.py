@@ -12,6 +12,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -29,6 +30,7 @@ from batchrun.edge.job_file import load_job
 from batchrun.running.money import described_job
 from batchrun.running.statements import read_statement
 from batchrun.telling.reading import DoubtfulCalls, doubtful_calls
+from batchrun.telling.reconciling import reconciled
 from batchrun.telling.reporting import reported
 from tests.core.ledger.test_attribution import MIDNIGHT, World, at_hours
 from tests.edge.rights import open_to_all, somebody_who_is_not_root
@@ -578,6 +580,15 @@ def test_a_copy_that_made_calls_of_its_own_is_told_as_not_counted_and_not_taken_
         assert [each["path"] for each in told["runs"]] == [str(one)]
 
 
+def test_of_a_copy_whose_log_cannot_be_read_it_is_said_that_nobody_knows_whether_it_made_calls_of_its_own(tmp_path):
+    one = night(tmp_path / "1")
+    shutil.copytree(one, tmp_path / "2")
+    (tmp_path / "2" / "attempts.log").unlink()
+    (tmp_path / "2" / "attempts.log").symlink_to("attempts.log")
+    result = ask(one, tmp_path / "2", code=6)
+    assert "whether it made calls of its own cannot be told: " in result.stderr
+
+
 def test_a_copy_that_was_opened_again_and_made_no_call_is_counted_with_the_run_it_is_of(tmp_path):
     one = night(tmp_path / "1")
     shutil.copytree(one, tmp_path / "2")
@@ -585,6 +596,17 @@ def test_a_copy_that_was_opened_again_and_made_no_call_is_counted_with_the_run_i
     with (tmp_path / "2" / "attempts.log").open("ab") as file:
         file.write(sealed(orjson.dumps({"opening": 7, "at": MIDNIGHT})))
     assert reported([one, tmp_path / "2"]).complete
+
+
+def held_against_no_bill(*directories):
+    return reconciled(directories, [], ZoneInfo("Asia/Shanghai"), ids={}, kinds={})
+
+
+def test_a_run_and_its_copy_are_not_both_held_against_a_bill(tmp_path):
+    one, other = night(tmp_path / "1"), night(tmp_path / "2")
+    with pytest.raises(JobError, match=r"2: holds the same run as .*1: its calls would be counted twice; name one of them"):
+        held_against_no_bill(one, other)
+    assert held_against_no_bill(one, night(tmp_path / "3", "run-3")).total().counted == 2 * held_against_no_bill(one).total().counted > 0
 
 
 def test_one_path_given_twice_is_one_run(tmp_path):
@@ -653,8 +675,9 @@ def test_a_description_that_cannot_be_read_is_damage_and_not_a_bug(tmp_path, des
     found = reported([good, bad])
     assert [each.path for each in found.left_out] == [bad]
     assert not found.complete
-    with pytest.raises(RunDamagedError):
-        reported([bad])
+    for asked in (lambda: reported([bad]), lambda: held_against_no_bill(good, bad)):
+        with pytest.raises(RunDamagedError):
+            asked()
 
 
 def test_no_run_among_the_paths_is_told(tmp_path):
