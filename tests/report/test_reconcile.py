@@ -1,0 +1,47 @@
+"""What came of holding a bill against ledgers, as a table for a terminal: all that keeps it open, or may mislead, is said in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from batchrun.core.money.reconciliation import Sum
+from batchrun.report.reconcile import reconciliation_table
+from tests.core.money.test_reconcile import EXACT, ONE, found, line
+
+CLOSED = found(ONE, *EXACT)
+UNREADABLE = [f"bill.csv, line {number}: no usage" for number in range(1, 26)]
+TOLD = [
+    ({}, ["it closes: equal to the token"]),
+    (
+        {"undated_tokens": 1234},
+        ["1,234 tokens of entries that do not tell when they were called are in no day", "it does not close: some entries have no day"],
+    ),
+    ({"unreadable_attempts": 2}, ["2 lines of attempts.log could not be read: doubt may be higher", "it closes: equal to the token"]),
+    ({"strangers": {"llm-x": 1500, "llm-y": 2}}, ["(--id WORKSPACE_ID=NAME does): llm-x 1,500, llm-y 2 tokens"]),
+    ({"other_days_tokens": 7000}, ["not compared, for they stand on other days: 7,000 tokens"]),
+    ({"other_lines": {"of another product": 3}}, ["not compared: 3 lines, of another product"]),
+    ({"unreadable": UNREADABLE[:1]}, [f"not understood: {UNREADABLE[0]}", "it does not close: 1 line of the bill was not understood"]),
+    (
+        {"unreadable": UNREADABLE},
+        [UNREADABLE[19], "… and 5 more lines not understood: --json tells all", "it does not close: 25 lines of the bill were not understood"],
+    ),
+    ({"sums": {"legal": Sum(doubtful_calls=2, most_in_doubt=3000)}}, ["in doubt: 2 calls, of at most 3,000 tokens"]),
+    ({"money_decides": True}, ["the bill tells no amounts: no money was compared"]),
+]
+
+
+@pytest.mark.parametrize(("fields", "told"), TOLD)
+def test_what_keeps_it_open_or_was_not_compared_is_said(fields, told):
+    table = reconciliation_table(replace(CLOSED, **fields))
+    assert [each for each in told if each not in table] == []
+    assert UNREADABLE[20] not in table
+
+
+def test_whose_keys_too_much_was_called_with_is_said_where_the_bill_tells_more_than_one():
+    by_key = {key: (line(asked, key=key), line(told, "output_token", key=key)) for key, asked, told in (("", 100, 20), ("k-1", 40, 9))}
+    table = reconciliation_table(found(ONE, *by_key[""], *by_key["k-1"]))
+    assert "+40 others' calls, or runs that were not named; by API key id: console 100, k-1 40" in table
+    assert "it does not close: 49 tokens are others' (--allow-others accepts them)" in table
+    assert "by API key id" not in reconciliation_table(found(ONE, line(140, key="k-1"), line(29, "output_token", key="k-1")))
