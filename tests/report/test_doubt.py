@@ -23,3 +23,23 @@ def test_calls_in_doubt_fit_the_terminal_and_a_line_that_is_narrower_than_it_is_
     assert max(map(width, told.splitlines())) <= room
     assert " ".join(told.split()) == " ".join(doubt_table(CALLS).split()), "nothing is left out"
     assert (told == doubt_table(CALLS)) is (room == 200)
+
+
+def test_calls_that_no_line_tells_of_are_told_together_by_workspace_model_and_loss():
+    def lost(workspace: str, at: float, *bounds: Bound) -> list[tuple[Doubtful, str]]:
+        return [(Doubtful(Started("2-", workspace, "qwen-plus", "", bound, at), Calls.UNTOLD), "pending") for bound in bounds]
+
+    legal = lost("legal", 0.0, Bound(900, 50), Bound(200, 7)) + lost("legal", 60.0, Bound(1, 2))
+    told = doubt_table([*CALLS, *legal, *lost("sales", 0.0, Bound(3, 4))])
+    assert [" ".join(line.split()) for line in told.splitlines()[len(CALLS) + 1 :]] == [
+        f"{workspace} qwen-plus (up to {calls}) 1970-01-01T00:0{minute}:00+00:00 {tokens} tokens {Calls.UNTOLD} unknown"
+        for workspace, calls, minute, tokens in (
+            ("legal", "2 calls", 0, "1,100 + 57"),
+            ("legal", "1 call", 1, "1 + 2"),
+            ("sales", "1 call", 0, "3 + 4"),
+        )
+    ]
+
+
+def test_that_no_call_is_in_doubt_is_said_and_not_shown_as_a_table_of_nothing():
+    assert doubt_table([]) == "no call is in doubt"

@@ -426,6 +426,18 @@ def test_doubt_is_told_with_its_bound_in_tokens_and_in_money():
     assert "in doubt: the provider's bill should be what stands here" in text_of(page(subject(("legal", "m", Totals(answered=1)))))
 
 
+def test_what_no_line_tells_of_or_two_lines_do_is_told_and_of_a_ledger_that_tells_all_nothing_is():
+    found = subject(("legal", "m", Totals(answered=1)))
+    assert "attempts.log" not in text_of(page(found))
+    found.statement.unreadable_attempts, found.statement.unlogged_answers, found.statement.openings_again = 3, 1, 1
+    found.course.untimed = 2
+    said = text_of(page(found))
+    assert "3 lines of attempts.log could not be read: calls and doubt may be higher by as many." in said
+    assert "attempts.log does not tell of the calls of 1 answer: calls and doubt may be higher." in said
+    assert "attempts.log was put together of parts that overlap: calls, retries and doubt are too high." in said
+    assert "2 calls tell no time, or one that cannot be right, and are in no plot." in said
+
+
 def test_a_name_stays_on_its_line_by_the_room_it_takes_and_not_by_its_letters():
     assert name("市场运营支持部") == '<bdi class="short">市场运营支持部</bdi>'
     assert name("客户服务与市场运营支持中心") == '<bdi class="middling">客户服务与市场运营支持中心</bdi>'

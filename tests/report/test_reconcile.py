@@ -25,7 +25,7 @@ TOLD = [
     ({"unreadable": UNREADABLE[:1]}, [f"not understood: {UNREADABLE[0]}", "it does not close: 1 line of the bill was not understood"]),
     (
         {"unreadable": UNREADABLE},
-        [UNREADABLE[19], "… and 5 more lines not understood: --json tells all", "it does not close: 25 lines of the bill were not understood"],
+        [UNREADABLE[19], "… and 5 more lines not understood: --json tells all", "not close: 25 lines of the bill were not understood"],
     ),
     ({"sums": {"legal": Sum(doubtful_calls=2, most_in_doubt=3000)}}, ["in doubt: 2 calls, of at most 3,000 tokens"]),
     ({"money_decides": True}, ["the bill tells no amounts: no money was compared"]),
