@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+import time
 import tracemalloc
 from typing import Any, cast
 
@@ -104,9 +105,21 @@ def test_a_file_that_has_not_been_touched_since_is_not_read_again(path, spool):
     assert len(Looked(spool, path).bytes_done) == 1
 
 
-def test_a_file_written_a_moment_before_the_pass_is_read_again(path, spool):
+def test_a_file_written_a_moment_before_the_pass_is_read_again_once(path, spool, monkeypatch):
     Looked(spool, path)
     assert len(Looked(spool, path).bytes_done) > 1
+    monkeypatch.setattr(kept, "time_ns", lambda: time.time_ns() + 10**10)
+    assert len(Looked(spool, path).bytes_done) > 1
+    assert len(Looked(spool, path).bytes_done) == 1
+
+
+def test_where_nothing_is_to_be_written_an_index_that_stands_there_is_used_and_left_as_it_is(path, spool, tmp_path):
+    first = Looked(spool, path)
+    stood = {each.name: each.read_bytes() for each in spool.iterdir()}
+    assert Looked(spool, path, read_only=True).told == first.told
+    assert {each.name: each.read_bytes() for each in spool.iterdir()} == stood
+    assert Looked(tmp_path / "other", path, read_only=True).told == first.told
+    assert not (tmp_path / "other").exists()
 
 
 def harmed(path, how):
@@ -132,6 +145,9 @@ HARMS = {
     "another key": ("index.json", lambda whole: told(whole, key="0" * 32)),
     "no files": ("index.json", lambda whole: told(whole, files=[])),
     "files of another kind": ("index.json", lambda whole: told(whole, files=[1])),
+    "files by their contents alone": ("index.json", lambda whole: told(whole, files=[{"blake2b": "0" * 32}])),
+    "contents that are no text": ("index.json", lambda whole: told(whole, files=[{"blake2b": 0, "stat": None}])),
+    "no moment": ("index.json", lambda whole: told(whole, at="yesterday")),
     "fewer rows": ("index.json", lambda whole: told(whole, index=orjson.loads(whole)["index"] | {"rows": 5})),
     "a lane less": ("index.json", lambda whole: told(whole, index=orjson.loads(whole)["index"] | {"lanes": []})),
     "no rows": ("index.json", lambda whole: told(whole, index=None)),
@@ -224,7 +240,9 @@ def became(spool, path, told=None, *, workspaces=WORKSPACES):
             [InputFile(str(path))], workspaces=workspaces, default_workspace="legal", spool_dir=spool, set_aside=lambda _: None
         ) as now,
     ):
-        return before.since(told, now), now.fingerprints
+        since = before.since(told, now)
+        assert since is not None or before.moved(told, now) == ()
+        return since, now.fingerprints
 
 
 @pytest.mark.parametrize("rows", [6, ROWS])
@@ -264,7 +282,7 @@ def test_what_is_torn_foreign_or_of_another_input_tells_nothing_of_what_came_and
     else:
         harmed(spool / name, how)
     path.write_bytes(line(1))
-    expected = None if harm != "another key" else Since(taken_out=5, went=("marketing",))
+    expected = None if harm not in {"another key", "no moment"} else Since(taken_out=5, went=("marketing",))
     assert became(spool, path, told)[0] == expected
     assert became(spool, path, [{**told[0], "blake2b": "0" * 32}])[0] is None
     assert became(spool, path, {"no": "list"})[0] is None

@@ -23,13 +23,13 @@ class Former:
     """What is left of an earlier input: which rows it had, and what each of them said, by digests."""
 
     def __init__(self, told: Mapping[str, Any] | None = None, arrays: IO[bytes] | None = None) -> None:
-        self._told = told
+        self._told = told or {}
         self._arrays = arrays
 
     def since(self, fingerprints: object, source: Source) -> Since | None:
         """Say what became of its rows in *source*; None where it is not, whole, the input that had these *fingerprints*."""
         with suppress(*_TORN):
-            if self._told is not None and (index := self._index(fingerprints)) is not None:
+            if (index := self._index(fingerprints)) is not None:
                 salts = self._told["salts"]
                 return since(index, source.index, {name for name, salt in source.salts.items() if salts.get(name) == salt})
         return None
@@ -42,9 +42,7 @@ class Former:
         return ()
 
     def _index(self, fingerprints: object) -> Index | None:
-        if self._told is None or self._arrays is None:
-            return None
-        if [of["blake2b"] for of in self._told["files"]] != [of["blake2b"] for of in _listed(fingerprints)]:
+        if self._arrays is None or [of["blake2b"] for of in self._told["files"]] != [of["blake2b"] for of in _listed(fingerprints)]:
             return None
         self._arrays.seek(0)
         _, arrays = read_arrays(self._arrays, self._told)

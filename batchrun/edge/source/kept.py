@@ -113,11 +113,8 @@ class Keeper:
             self._tell(scanned.digests, parts)
 
     def _tell(self, digests: Iterable[str], parts: Mapping[str, Any]) -> None:
-        files = [
-            # What changed during the pass is no file that may be taken for the same.
-            {"blake2b": digest, "stat": stat if stat == _stat(file) else None}
-            for file, stat, digest in zip(self._files, self._stats, digests, strict=True)
-        ]
+        # What has changed since it was looked at has another stat, or one that has not settled: it is not taken for the same.
+        files = [{"blake2b": digest, "stat": stat} for stat, digest in zip(self._stats, digests, strict=True)]
         told = {**parts, "format": FORMAT, "byteorder": sys.byteorder, "key": self._key, "at": self._began_ns, "files": files}
         told["salts"] = self._salts
         with suppress(OSError):
@@ -164,7 +161,7 @@ def _told(path: Path, key: str) -> dict[str, Any] | None:
     try:
         told: dict[str, Any] = orjson.loads(path.read_bytes())
         fits = (told["format"], told["byteorder"], told["key"]) == (FORMAT, sys.byteorder, key)
-        whole = all(isinstance(of["blake2b"], str) and of.keys() == {"blake2b", "stat"} for of in told["files"])
+        whole = all(of.keys() == {"blake2b", "stat"} for of in told["files"])
         return told if fits and whole and isinstance(told["at"], int) else None
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return None
