@@ -144,6 +144,7 @@ def joined(monkeypatch) -> list[bool]:
     [(outcome(kind, row("r-1", "法务"), name, told=True), "own", None) for kind, name in (("rejected", "1-2"), ("answered", "1-1"))],
     b"",
 )
+@example([("1-1", row("r-1", "法务"), "again")], [(outcome("rejected", row("r-1", "法务"), "1-1", told=True), "own", None)], b"")
 @example(
     [("1-1", row("r-1", "法务"), "never"), ("1-2", row("r-1", "法务"), "answered")],
     [(outcome("answered", row("r-1", "法务"), "1-2", told=True), "own", None)],

@@ -47,10 +47,10 @@ def told(watched):
     series = [
         [line.moments(), {key: line.counts(key) for key in sorted(line.keys(), key=str)}] for line in (course.timeline, course.minutes)
     ]
-    latency = {lane: durations.buckets() for lane, durations in course.latency().items()}
+    lasted = [{lane: durations.buckets() for lane, durations in each.items()} for each in (course.latency(), course.first_token())]
     by_group = {key: totals.as_json() for key, totals in statement.attribution.groups.items()}
     return (
-        statement.as_json(), by_group, series, latency,
+        statement.as_json(), by_group, series, lasted,
         course.untimed, course.began, course.ended, course.reasons(), course.standstills, course.trouble,
     )  # fmt: skip
 

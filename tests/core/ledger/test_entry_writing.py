@@ -160,6 +160,7 @@ def test_an_answer_without_a_body_tears_no_line():
         ({"choices": [{"message": {"role": "assistant", "content": [{"text": "答"}, {"text": "案"}]}, "finish_reason": "stop"}]}, ["答案"]),
         ({"text": "答案", "finish_reason": "stop"}, ["答案"]),
         ({"choices": [{"message": {"content": each}, "finish_reason": "stop"} for each in ("答案", None)]}, ["答案", None]),
+        ({"choices": [{"message": {"content": ["no part", {"text": "答案"}]}, "finish_reason": "stop"}]}, ["答案"]),
     ],
 )
 def test_a_native_answer_reads_as_any_other_in_an_openai_batch_line(output, choices):

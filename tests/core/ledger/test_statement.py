@@ -131,3 +131,12 @@ def test_a_failed_row_that_is_to_be_asked_with_another_model_now_is_not_pending_
     statement = fold.close(rows)
     assert [statement.lane(*lane).pending for lane in LANES] == pending
     assert statement.total().rejected + statement.total().exhausted == 1
+
+
+def test_each_row_that_has_an_entry_under_another_model_is_taken_off_one_lane_of_its_workspace():
+    fold = Fold("run", "job")
+    fold.entries(
+        [read_entry(write_entry(Rejected(replace(ROWS[0], id=name), failed(Fault.REJECT), CALL), "batchrun", raw=False)) for name in "ab"]
+    )
+    statement = fold.close({(LANES[0][0], model): 3 for model in ("x-1", "x-2", "x-3")})
+    assert [statement.lane(LANES[0][0], model).pending for model in ("x-1", "x-2", "x-3")] == [1, 3, 3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchrun.core.ledger.attempts import Bound, Ended, Line, Opened, Promise, Promised, ReadIn, Started
@@ -78,6 +78,7 @@ def all_told(past: Past, watched: Watched) -> object:
 
 
 @given(ANSWERS, EARLIER, st.sampled_from([(), ("hour",), ("hour", "metadata.project")]))
+@example([(each, Reply("a", "stop", Usage(1, 2), first_token_ms=each), None, NIGHT, NIGHT + 9 + each) for each in (0, 3, 6)], [], ())
 def test_usual_answers_taken_in_together_come_to_what_each_of_their_lines_comes_to(drawn, earlier, by):
     answers = answers_of(drawn)
     (past, watched), (read, reading) = readers(earlier, by), readers(earlier, by)
