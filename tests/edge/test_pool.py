@@ -95,6 +95,18 @@ def test_a_connection_that_is_gone_before_anything_is_written_to_it_is_told_as_o
     assert pooled(main) == ("disconnected", [None], 9)
 
 
+def test_a_free_connection_is_given_to_nobody_while_as_many_are_out_as_may_be():
+    async def main(pool, place):
+        rests = Still(rests_until=9.0)
+        place.free.append(rests)
+        pool._left = 0
+        none = given(pool, place)
+        pool._left = 1
+        return none, given(pool, place) is rests, pool._left
+
+    assert pooled(main) == (None, True, 0)
+
+
 @pytest.mark.parametrize(("seconds", "again"), [(29.9, True), (30.1, False)])
 def test_a_connection_that_lay_unused_for_half_a_minute_is_closed_and_not_given_out(seconds, again):
     async def main(pool, place):

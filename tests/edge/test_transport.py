@@ -441,14 +441,27 @@ def test_a_connection_whose_other_end_is_there_no_more_is_not_told_as_a_call_tha
     assert code_of(TimeoutError()) == "total_timeout"
 
 
-def test_connections_are_used_again():
+@pytest.mark.parametrize(("answer", "brings"), [(server.http(), Reply), (server.http(b"", status="429 Too Many Requests"), Failure)])
+def test_connections_are_used_again_after_a_refusal_too(answer, brings):
     async def main():
-        async with server.serving(server.keeps(server.http())) as endpoint, transport() as wire:
+        async with server.serving(server.keeps(answer)) as endpoint, transport() as wire:
             for _ in range(3):
-                assert isinstance(await wire.post(request(endpoint.url), reading()), Reply)
+                assert isinstance(await wire.post(request(endpoint.url), reading()), brings)
             return endpoint.connections
 
     assert anyio.run(main) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        (b'{"error": {"code": "limit_requests", "message": "You exceeded your current requests list."}}', "limit_requests"),
+        (b'{"choices": [{"index": 0, "delta": {"content": "\xff"}, "finish_reason": "stop"}]}', "not_utf8"),
+    ],
+)
+def test_what_a_stream_has_said_to_its_end_is_told_though_its_wire_breaks_then_be_it_no_answer(event, code):
+    failure = failure_of(server.says(server.chunked(b"data: " + event + b"\n\n", end=b"")))
+    assert (failure.code, failure.reply is not None) == (code, code == "not_utf8")
 
 
 @pytest.mark.parametrize("fault", [server.keeps(server.http()), server.resets(), server.says(server.http(b"", status="500 Broken"))])

@@ -89,7 +89,7 @@ def reply_without_key(reply: Reply, key: str) -> Reply:
         search_info=_each(reply.search_info, clean),
         usage=None if reply.usage is None else _usage(reply.usage, clean),
         parsed=_each(reply.parsed, clean),
-        body=orjson.dumps(_each(orjson.loads(reply.body), clean)) if reply.body else b"",
+        body=orjson.dumps(_each(orjson.loads(reply.body), clean)),
     )
 
 
@@ -97,7 +97,7 @@ def _may_hold(reply: Reply, key: str) -> bool:
     """Whether a closer look is worth its time: all that it says stands in its body, but for an id from a header and parts put together."""
     said = reply.body if reply.request_id is None else b"%b %b" % (reply.body, reply.request_id.encode(errors="replace"))
     # `in` takes what it is to look for for a number first, and makes an error of that: it costs as much again.
-    return max(map(said.find, _signs(key))) >= 0 or key in reply.content or not reply.body
+    return max(map(said.find, _signs(key))) >= 0 or key in reply.content
 
 
 def _each(value: Any, clean: Callable[[str], str]) -> Any:
