@@ -246,14 +246,16 @@ class _Stream:
             self.complaint, self.done = said._replace(status=event.status), True
 
     def result(self, read: Read, status: int, headers: Mapping[str, str], asked: Fields) -> Reply | Failure:
+        choices = self.fold.choices
+        if self.complaint is not None:
+            # Not all was there and counted by then: what may be billed is not known.
+            failure = error_in_200(status, headers, self.complaint)
+            return replace(failure, in_doubt=True) if choices.spoken else failure
         fields = self.fold.answer()
-        if not (self.fold.choices.whole or (self.done and self.complaint is None and self.fold.choices.ended)):
+        if not (choices.whole or (self.done and choices.ended)):
             # The native dialect counts as it goes: what it said before the end is less than what may be billed.
             fields.pop("usage", None)
         usage = usage_of(fields.get("usage"))
-        if self.complaint is not None:
-            failure = error_in_200(status, headers, self.complaint, usage)
-            return replace(failure, in_doubt=True) if self.fold.choices.spoken and usage is None else failure
         if self.broken:
             return mishap("broken_event", in_doubt=usage is None, status=status, request_id=request_id_of(headers), usage=usage)
         result = named(read(status, headers, fields, orjson.dumps(fields)), fields, asked)

@@ -407,6 +407,23 @@ def test_of_two_choices_one_that_comes_alone_to_the_stream_s_end_is_an_answer_an
     assert got.usage is not None
 
 
+def test_of_two_choices_one_that_comes_alone_has_no_cost_where_the_stream_breaks_off_or_complains_then():
+    """What is told by then is less than what may be billed for both."""
+    chunks = [recorded.chunk({"content": "a"}, "stop"), recorded.counted()]
+    broken = fed(OPENAI, {"n": 2}, *recorded.events(chunks, done=False)).result(200, HEADERS)
+    late = recorded.error_event(recorded.refused_natively("InternalError", "a gateway gave up"))
+    refused = streamed(OPENAI, *recorded.events(chunks, done=False), late, asked={"n": 2})
+    assert (broken.usage, refused.usage, refused.in_doubt) == (None, None, True)
+
+
+def test_an_answer_that_is_whole_and_told_to_cost_nothing_is_in_doubt_where_an_error_follows_it():
+    """A gateway that writes noughts has not counted: the call had stood in no sum, and in no doubt either."""
+    nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    late = recorded.error_event(recorded.refused_natively("InternalError", "a gateway gave up"))
+    got = streamed(OPENAI, *recorded.events([recorded.chunk({"content": "a"}, "stop") | {"usage": nothing}], done=False), late)
+    assert (got.code, got.usage, got.in_doubt) == ("InternalError", None, True)
+
+
 @pytest.mark.parametrize(
     "nothing",
     [{}, *({"prompt_tokens": count, "completion_tokens": count, "total_tokens": count} for count in (None, 0))],
