@@ -8,10 +8,8 @@ the very bytes whose digest is kept with it. What has not come is glanced at her
 from __future__ import annotations
 
 import marshal
-from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Self
 from zlib import crc32
@@ -19,10 +17,9 @@ from zlib import crc32
 from batchrun.beside.process import Beside, is_worth_it
 from batchrun.core.rows.glanced import Glanced, Packed, packed
 from batchrun.core.rows.glances import Glances
-from batchrun.core.rows.index import packed as packed_place
 from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source.files import CHUNK, Files
-from batchrun.edge.source.lines import Cutter
+from batchrun.edge.source.lines import Cutter, places
 
 TOGETHER = 64
 """Lines that are glanced at together."""
@@ -86,13 +83,12 @@ def _turn(file: IO[bytes], number: int, first: int, glances: Glances, limit: int
     for _ in range(_TURN - _HERE):
         if not (chunk := file.read(CHUNK)):
             break
-        start = packed_place(number, cutter.offset)
+        offset = cutter.offset
         cut = cutter.cut(chunk)
         lines = [line if type(line) is bytes else b"" for line in cut]
         if lines and not begun:
             # Where it starts is known to whoever has read what stands before.
             lines[0], begun = b"", True
         seen = [glances.of(lines[some : some + TOGETHER]) for some in range(0, len(lines), TOGETHER)]
-        places = array("Q", [*accumulate([len(line) + 1 for line in cut], initial=start)][:-1])
-        found.append((crc32(chunk), packed(seen, places)))
+        found.append((crc32(chunk), packed(seen, places(number, offset, cut))))
     return found

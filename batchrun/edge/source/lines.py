@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from io import BytesIO
+from itertools import accumulate
 
 from batchrun.core.classes import value
+from batchrun.core.rows.index import packed
 from batchrun.edge.source.files import CHUNK, File
 from batchrun.edge.source.mistakes import reading
 
@@ -75,6 +78,11 @@ class Cutter:
         self._read += len(chunk)
         if rest:
             self._line.add(rest)
+
+
+def places(number: int, offset: int, cut: Sequence[bytes | TooLong]) -> array[int]:
+    """Where each line starts that was *cut* of a file by its number, as the index has it; the first does at the byte *offset*."""
+    return array("Q", [*accumulate([len(line) + 1 for line in cut], initial=packed(number, offset))][:-1])
 
 
 class _Unfinished:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from array import array
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from itertools import accumulate
 from typing import cast
 
 from batchrun.core.classes import slotted, value
@@ -17,7 +15,7 @@ from batchrun.core.rows.rows import Inherited, Line, NotARow, read_line
 from batchrun.edge.source.ahead import TOGETHER, Ahead
 from batchrun.edge.source.files import Files
 from batchrun.edge.source.inputs import foreign_inside
-from batchrun.edge.source.lines import Cutter, TooLong, chunks
+from batchrun.edge.source.lines import Cutter, TooLong, chunks, places
 from batchrun.edge.source.mistakes import reading, unusable
 from batchrun.edge.source.progress import Progress
 
@@ -106,11 +104,11 @@ class Scan:
         self._index.expect(round(len(self._index) * progress.ahead))
 
     def _take_all(self, number: int, offset: int, cut: Sequence[bytes | TooLong], glances: Glances) -> None:
-        places = _places(number, offset, cut)
+        starts = places(number, offset, cut)
         for first in range(0, len(cut), TOGETHER):
             some = cut[first : first + TOGETHER]
             lanes, row_ids, digests = glances.of([line if type(line) is bytes else b"" for line in some])
-            self._take_each(number, Glanced(lanes, self._index.names_of(lanes, row_ids), digests, places[first : first + TOGETHER]), some)
+            self._take_each(number, Glanced(lanes, self._index.names_of(lanes, row_ids), digests, starts[first : first + TOGETHER]), some)
 
     def _take_glanced(self, number: int, glanced: Glanced, chunk: bytes, cutter: Cutter) -> None:
         lanes, offset = glanced.lanes, cutter.offset
@@ -121,7 +119,7 @@ class Scan:
         else:
             cut = cutter.cut(chunk)
             # Where the first one starts, which may have begun before, is known here alone.
-            glanced.positions = _places(number, offset, cut)
+            glanced.positions = places(number, offset, cut)
             self._take_each(number, glanced, cut, added)
 
     def _take_each(self, number: int, glanced: Glanced, lines: Sequence[bytes | TooLong], last: int = 0) -> None:
@@ -196,10 +194,6 @@ class Scan:
         self._index.end(packed(number, offset))
         file = self._files[number].shown
         self._tell(SetAside(file, line_number, offset, refused.reason, refused.id, refused.workspace, digest))
-
-
-def _places(number: int, offset: int, cut: Sequence[bytes | TooLong]) -> array[int]:
-    return array("Q", [*accumulate([len(line) + 1 for line in cut], initial=packed(number, offset))][:-1])
 
 
 def id_of(index: Index, ordinal: int, read: Line) -> str:
