@@ -197,11 +197,12 @@ class Queues:
         if keeps and lane.in_turn and (lane.is_next or len(pool.queue) > 1):
             lane.is_next = True
             lane.workspace.reserve.keep(lane, at)
+            self.look += 1
             self.pass_turn_on(lane.workspace)
         self._pass_turns_on(pool, now, keeps=keeps)
 
     def _is_fit(self, lane: Lane, now: float) -> bool:
-        # Since it was looked at nothing was launched but of other workspaces, so nothing can hold it back that did not then.
+        # Since it was looked at nothing was launched or kept but of other workspaces, so nothing can hold it back that did not then.
         return lane.fit_at == self.look or self._may_launch(lane, now)
 
     def _rest_pool(self, pool: Pool) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchrun.core.limits.quota import NO_QUOTA, Quota
@@ -16,6 +16,7 @@ from batchrun.core.scheduling.scheduler import Drained, Scheduler, Verdict, Wait
 from tests.laboratory import Events, again, answer, ended, lane, launched, parks, rejected, throttled
 
 QUOTAS = st.sampled_from([NO_QUOTA, Quota(rpm=600), Quota(rpm=6000), Quota(rpm=60_000, tpm=6_000_000)])
+RPM = Quota(rpm=6000)
 BRINGS = st.sampled_from([answer(), answer(), answer(), again(), throttled(), rejected(), parks(Scope.LANE)])
 STEPS = st.lists(st.tuples(st.integers(0, 40), BRINGS, st.floats(0.0, 2.0)), max_size=60)
 
@@ -38,7 +39,26 @@ def seen(tickets):
     return [(ticket.workspace, ticket.model, ticket.ordinal, ticket.attempt, ticket.launched_at, ticket.paid) for ticket in tickets]
 
 
+def next_in_its_pool():
+    """Lanes of a workspace with a rate, of which one is next in a pool that pauses: what it will need of the rate is kept then."""
+    kinds = [
+        ("w0", "m0", "a1", 3, 6, RPM, RPM), ("w0", "m1", "a1", 3, 6, RPM, NO_QUOTA), ("w0", "m2", "a1", 1, 6, RPM, NO_QUOTA),
+        ("w1", "m0", "a0", 3, 3, NO_QUOTA, NO_QUOTA), ("w2", "m0", "a1", 2, 3, NO_QUOTA, RPM), ("w2", "m1", "a1", 2, 3, NO_QUOTA, NO_QUOTA),
+    ]  # fmt: skip
+    return [
+        replace(
+            lane(name, rows=rows, slots=slots, model=model, account=account),
+            workspace_quota=own,
+            pool_quota=pool,
+            quota={"w0m0": RPM, "w0m1": NO_QUOTA, "w0m2": NO_QUOTA}.get(name + model, Quota(rpm=600)),
+            tokens=lambda ordinal: 50.0 + ordinal,
+        )
+        for name, model, account, rows, slots, own, pool in kinds
+    ]
+
+
 @given(plans(), STEPS)
+@example(next_in_its_pool(), [(2, answer(), 1.0), (0, throttled(), 1.0), (0, answer(), 0.0)])
 def test_what_is_launched_together_is_what_is_launched_one_by_one(lanes, steps):
     one, other = Scheduler(lanes, RetryPolicy()), Scheduler(lanes, RetryPolicy())
     now, under_way = 0.0, []
