@@ -145,7 +145,7 @@ def lane_of(workspace: Workspace, model: str, count: int, opening: Opening, esti
         workspace_quota=workspace.quota,
         pool_quota=workspace.account_quotas.get(model, NO_QUOTA),
         has_rates=not is_batch(workspace.endpoint),
-        endpoint=workspace.endpoint.name,
+        endpoint=workspace.endpoint.place,
     )
 
 

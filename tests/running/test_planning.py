@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from batchrun.core.jobs.endpoints import endpoint_of
 from batchrun.core.jobs.job import Job
 from batchrun.core.limits.estimates import Estimate
 from batchrun.core.scheduling.retry import RetryPolicy
@@ -86,17 +87,31 @@ def test_which_endpoint_has_answered_is_known_to_the_next_opening_though_nothing
     for name in HOSTS:
         learnt.estimate((name, "qwen-plus"))
     Events(answered, lambda _ticket: (answer(), 1.0)).run(until=10.0)
-    hosts = {(name, "qwen-plus"): host for name, host in HOSTS.items() if name != "support"}
+    hosts = {(name, "qwen-plus"): endpoint_of(host, {}).place for name, host in HOSTS.items() if name != "support"}
     for scheduler in (answered, silent):
         anyio.run(Keeping(tmp_path, learnt, scheduler, lambda _text: None).now)
         learnt = read_learnt(tmp_path)
         assert learnt.answered_by == hosts
 
 
-@pytest.mark.parametrize(("answered_by", "left"), [("intl", 0), ("public", 10), (None, 10)])
-def test_an_endpoint_that_answered_an_earlier_opening_is_waited_for_from_the_start(answered_by, left):
+HERE = "http://localhost:8000/v1"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "answered_by", "left"),
+    [
+        ("intl", "intl", 0),
+        ("intl", "public", 10),
+        ("intl", None, 10),
+        ("own", HERE, 0),
+        ("own", "http://localhost:80/v1", 10),
+        (HERE, HERE, 0),
+    ],
+)
+def test_an_endpoint_that_answered_an_earlier_opening_is_waited_for_from_the_start(endpoint, answered_by, left):
     """Killed in an outage and started again, a run is not to end two minutes later as one whose endpoint is mistyped."""
-    job = Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": {"legal": {"api_key_env": "K", "endpoint": "intl"}}})
+    workspaces = {"legal": {"api_key_env": "K", "endpoint": endpoint}}
+    job = Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": workspaces, "endpoints": {"own": {"base_url": HERE}}})
     rows = SimpleNamespace(rows=lambda _lane: range(10), lanes=lambda: {("legal", "qwen-plus"): 10})
     opening: Any = SimpleNamespace(plan=rows, source=OPENING.source)
     learnt = Learnt(answered_by={("legal", "qwen-plus"): answered_by} if answered_by else {})

@@ -79,6 +79,11 @@ class Endpoint:
     """The base URL of each protocol that it speaks, without a slash at its end."""
     simulated: bool = False
 
+    @property
+    def place(self) -> str:
+        """What it is known by in a later opening, when a name of the job's own may stand for another URL."""
+        return self.name if self.simulated or self.name in CLOUDS else " ".join(sorted({*self.bases.values()}))
+
 
 def endpoint_of(name: str, declared: Mapping[str, str]) -> Endpoint:
     """What *name* stands for in a checked job, *declared* being the base URLs of its own endpoints."""
