@@ -31,14 +31,21 @@ class Paying:
         """Lanes of which rows stand aside for a budget that comes anew, or have."""
         self._broke: dict[Lane, Parked] = {}
 
-    def pay(self, ticket: Ticket, result: Reply | Failure) -> None:
+    def pay(self, ticket: Ticket, result: Reply | Failure, now: float) -> None:
         """Spend what an attempt did cost of what was promised to it."""
         in_doubt = isinstance(result, Reply) or result.in_doubt
         promised, ticket.promised = ticket.promised, ()
         for purse, promise in zip(ticket.lane.plan.purses, promised, strict=True):
             purse.settle(ticket.lane.key, promise, result.usage, in_doubt=in_doubt)
             if short := self._short.get(purse):
-                self._look_again(short.after(promise.page))
+                self._look_again(short.after(promise.page, partial(self._is_held, now=now)))
+
+    def _is_held(self, lane: Lane, *, now: float) -> bool:
+        """Whether *lane* may be kept from using its turn, for as long as calls take or longer: by a park, its hours, a pause, or slots."""
+        workspace, crowd = lane.workspace, lane.pool.crowd
+        full = lane.in_flight >= min(lane.slots.limit, lane.at_once.limit) or workspace.in_flight >= workspace.slots
+        pauses = any(each.waits_until > now for each in lane.limiters)
+        return full or pauses or crowd.under_way >= crowd.at_once.limit or bool(self._queues.parking.of(lane))
 
     def promised(self, ticket: Ticket) -> None:
         """Take note of what budgets have promised an attempt."""

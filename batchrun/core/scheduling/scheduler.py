@@ -95,7 +95,7 @@ class Scheduler:
             self._probing.probed(parked, ticket, result, now)
         self._charging.charge(ticket, result, now, pressed=self.pressed)
         if ticket.promised:
-            self._paying.pay(ticket, result)
+            self._paying.pay(ticket, result, now)
         lane = ticket.lane
         if (lane.outage.failed or lane.outage.lasts) and ticket.sent and (isinstance(result, Reply) or result.fault not in _NO_END):
             lane.outage.end()

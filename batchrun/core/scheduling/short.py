@@ -1,14 +1,16 @@
 """Lanes that wait for what one budget has left, and whose turn it is: by what each was promised of it, over its weight.
 
 A call that ends leaves enough for a row or two. So those look again for whose rows it leaves enough, and no others: hundreds would look in
-vain each time. Turns are taken by start-time fair queueing, as in a pool (`lanes.py`): a row that is too large for what is left lets others
-go before it, until each was promised as much more as it may cost itself.
+vain each time. One that something else holds back has its turn beside the others, and keeps nothing from them. Turns are taken by
+start-time fair queueing, as in a pool (`lanes.py`): a row that is too large for what is left lets others go before it, until each was
+promised as much more as it may cost itself.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import insort
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
@@ -57,15 +59,15 @@ class Short:
         if self._turns:
             self._tags[lane] = max(self._tags.get(lane, 0.0), self._served) + float(amount) / lane.plan.weight
 
-    def after(self, page: Page) -> list[Lane]:
-        """Take out those that are due a look, now that a call has ended which was paid from *page*.
+    def after(self, page: Page, is_held: Callable[[Lane], bool]) -> list[Lane]:
+        """Take out those that are due a look, now that a call has ended which was paid from *page*; some *are held* by something else.
 
         All of them are where no other is under way, for nothing else would have them look.
         """
         if not page.promised:
             return self.all()
         amount = self._purse.cap.amount
-        due = self._in_vain(amount - page.spent) + self._fitting(amount - page.taken - page.promised)
+        due = self._in_vain(amount - page.spent) + self._fitting(amount - page.taken - page.promised, is_held)
         return [turn.lane for turn in due]
 
     def _in_vain(self, most: Decimal) -> list[_Turn]:
@@ -75,15 +77,16 @@ class Short:
         self._most = max((turn.price for turn in self._turns if turn.price <= most), default=_NOTHING)
         return self._take([turn for turn in self._turns if turn.price > most])
 
-    def _fitting(self, left: Decimal) -> list[_Turn]:
+    def _fitting(self, left: Decimal, is_held: Callable[[Lane], bool]) -> list[_Turn]:
         """Take out those for whose rows that is enough which is *left*."""
         found, last = [], math.inf
         for turn in self._turns:
             if left < self._least or turn.tag > last:
                 break
             if turn.price <= left:
-                left -= turn.price
                 found.append(turn)
+                if not is_held(turn.lane):
+                    left -= turn.price
             else:
                 last = min(last, turn.tag + float(turn.price) / turn.lane.plan.weight)
         else:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.limits.quota import Quota
-from batchrun.core.model import Reply, Usage
+from batchrun.core.model import Reply, Scope, Usage
 from batchrun.core.money.budget import TOKENS, Cap, Purse
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler
-from tests.laboratory import again, ended, lane, launched
+from tests.laboratory import MODEL, again, ended, lane, launched, parks
 from tests.steps import lines_run
 
 
@@ -168,6 +168,38 @@ def test_a_workspace_that_is_held_back_when_its_turn_comes_keeps_no_other_waitin
     later = Counter(ticket.workspace for ticket in till.sent[before:])
     assert later["w0"] == 0
     assert min(later["w1"], later["w2"]) > 500
+
+
+def closed(scheduler):
+    scheduler.close("w2", again())
+
+
+def pauses(scheduler):
+    scheduler._lanes["w2", MODEL].limiter.refused(1.0, 0.5, "limit_requests", 3_000.0, 0.5)
+
+
+def parked(scheduler):
+    scheduler.park(Scope.LANE, "w2", MODEL, parks(Scope.LANE), 1.0)
+
+
+@pytest.mark.parametrize("holds_back", [closed, pauses, parked])
+def test_a_turn_that_cannot_be_used_is_not_waited_for_while_a_call_of_an_hour_is_under_way(holds_back):
+    plans = workspaces(of(250), 1, 1, 1, slots=2, rows=30)
+    plans[0] = replace(plans[0], rows=range(1), count=1)
+    till = Till(plans, cost=lambda _ticket: 2, takes=lambda ticket: 3_600.0 if ticket.workspace == "w0" else 1.0)
+    till.run(until=0.5)
+    assert till.by_workspace() == {"w0": 1, "w1": 1}
+    holds_back(till.scheduler)
+    till.run(until=60.0)
+    assert till.by_workspace()["w1"] > 20
+
+
+def test_nor_is_that_of_a_workspace_whose_slots_are_all_taken_by_such_calls_of_another_model():
+    shared, first = of(250), lane("w2", rows=1, slots=1, model="slow", account="main")
+    plans = [replace(plan, purses=(shared,)) for plan in (first, lane("w2", rows=9, slots=1), lane("w1", rows=30, slots=2))]
+    till = Till(plans, cost=lambda _ticket: 2, takes=lambda ticket: 3_600.0 if ticket.model == "slow" else 1.0)
+    till.run(until=60.0)
+    assert till.by_workspace()["w1"] > 20
 
 
 @given(
