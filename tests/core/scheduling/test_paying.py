@@ -194,10 +194,21 @@ def test_a_turn_that_cannot_be_used_is_not_waited_for_while_a_call_of_an_hour_is
     assert till.by_workspace()["w1"] > 20
 
 
-def test_nor_is_that_of_a_workspace_whose_slots_are_all_taken_by_such_calls_of_another_model():
-    shared, first = of(250), lane("w2", rows=1, slots=1, model="slow", account="main")
-    plans = [replace(plan, purses=(shared,)) for plan in (first, lane("w2", rows=9, slots=1), lane("w1", rows=30, slots=2))]
-    till = Till(plans, cost=lambda _ticket: 2, takes=lambda ticket: 3_600.0 if ticket.model == "slow" else 1.0)
+@pytest.mark.parametrize("of_pool", [False, True], ids=["its workspace's slots", "what its pool takes at once"])
+def test_nor_is_that_of_a_lane_which_such_a_call_of_another_leaves_no_room(of_pool):
+    shared = of(150)
+    slow = lane("w3" if of_pool else "w2", rows=1, slots=1, model="slow", account="main")
+    waits = lane("w2", rows=9, slots=1, model="slow" if of_pool else MODEL, account="main")
+    plans = [replace(plan, purses=(shared,)) for plan in (lane("w1", rows=30, slots=2), waits, slow)]
+
+    def is_slow(ticket):
+        return (ticket.workspace, ticket.model) == (slow.workspace, slow.model)
+
+    till = Till(plans, lambda each: 10 if is_slow(each) else 100, lambda _each: 2, lambda each: 3_600.0 if is_slow(each) else 1.0)
+    till.run(until=0.5)
+    assert [ticket.workspace for ticket in till.sent] == ["w1", slow.workspace]
+    if of_pool:
+        till.scheduler._queues.pools["main slow"].crowd.at_once.limit = 1
     till.run(until=60.0)
     assert till.by_workspace()["w1"] > 20
 
