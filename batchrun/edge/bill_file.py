@@ -11,7 +11,6 @@ import re
 import stat
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
 from itertools import chain, islice
@@ -21,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from batchrun.core.errors import JobError
 from batchrun.core.money.bill import BillLine, OtherLine, UnreadableLine, read_instance
+from batchrun.core.money.bill_days import Days, NoDayError, is_month_first
 
 _LONGEST_PREAMBLE = 50
 _HEADINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -49,10 +49,6 @@ _HEADINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _NEEDED = ("instance", "day", "usage")
 _PRODUCTS = ("百炼", "modelstudio", "bailian", "大模型", "dashscope", "sfm")
 _TOTALS = frozenset({"合计", "总计", "小计", "汇总", "total", "subtotal", "sum", "grandtotal"})
-_DAY = re.compile(r"(\d{4})(?:[-/.年](\d{1,2})[-/.月](\d{1,2})日?|(\d{2})(\d{2}))(?:\D.*)?")
-_YEAR_LAST = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})\b")
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})")
-"""With how far its clock is from UTC: Z, or +08:00."""
 _CURRENCIES = {name: code for code, names in (("CNY", "rmb 人民币 元 人民币元 ¥ ￥"), ("USD", "美元 美金 $ us$")) for name in names.split()}
 _NARROW = str.maketrans("\uff08\uff09\uff1a\uff1b\uff0c\uff0e\uff0d", "():;,.-")
 """Chinese brackets, colons and what else stands in ids and numbers that were typed or converted with full-width letters."""
@@ -84,8 +80,10 @@ def read_bill(path: Path, zone: ZoneInfo) -> Iterator[Read]:
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise JobError(f"{path}: is no file but a pipe or a device, and a bill is read twice: write it to a file")
         _refuse_what_is_no_csv(path)
-        with path.open(encoding=_encoding(path), errors="replace", newline="") as file:
-            yield from _read(file, path, zone)
+        encoding = _encoding(path)
+        days = Days(zone, lambda: is_month_first(fields["day"] for _, fields in _read(path, encoding)))
+        for at, fields in _read(path, encoding):
+            yield _line(fields, str(path), at, days)
     except OSError as error:
         raise JobError(f"{path}: cannot be read: {error.strerror}") from None
     except csv.Error as error:
@@ -113,15 +111,17 @@ def _encoding(path: Path) -> str:
     return "utf-8-sig"
 
 
-def _read(file: Iterator[str], path: Path, zone: ZoneInfo) -> Iterator[Read]:
-    first = list(islice(file, _LONGEST_PREAMBLE))
-    delimiter, number, columns = _header(first, path)
-    reader = csv.reader(chain(first[number:], file), delimiter=delimiter)
-    for fields in reader:
-        at = number + reader.line_num
-        cells = [_cell(field) for field in fields]
-        if any(cells):
-            yield _line(_Fields(cells, columns), str(path), at, zone)
+def _read(path: Path, encoding: str) -> Iterator[tuple[int, _Fields]]:
+    """Each line that is not empty, with its number."""
+    with path.open(encoding=encoding, errors="replace", newline="") as file:
+        first = list(islice(file, _LONGEST_PREAMBLE))
+        delimiter, number, columns = _header(first, path)
+        reader = csv.reader(chain(first[number:], file), delimiter=delimiter)
+        for fields in reader:
+            at = number + reader.line_num
+            cells = [_cell(field) for field in fields]
+            if any(cells):
+                yield at, _Fields(cells, columns)
 
 
 def _header(first: Sequence[str], path: Path) -> tuple[str, int, dict[str, int]]:
@@ -173,7 +173,7 @@ class _NotReadError(ValueError):
     """Why a line cannot be understood."""
 
 
-def _line(fields: _Fields, file: str, at: int, zone: ZoneInfo) -> Read:
+def _line(fields: _Fields, file: str, at: int, days: Days) -> Read:
     if _is_total(fields):
         return OtherLine(file, at, "totals")
     product = fields["product"]
@@ -193,7 +193,7 @@ def _line(fields: _Fields, file: str, at: int, zone: ZoneInfo) -> Read:
         return BillLine(
             file,
             at,
-            _day(fields["day"], zone),
+            days.read(fields["day"]),
             instance,
             tokens,
             _plain(fields["unit"]),
@@ -203,7 +203,7 @@ def _line(fields: _Fields, file: str, at: int, zone: ZoneInfo) -> Read:
             amount,
             _currency(fields["currency"]),
         )
-    except _NotReadError as error:
+    except (_NotReadError, NoDayError) as error:
         return UnreadableLine(file, at, str(error))
 
 
@@ -259,17 +259,3 @@ def _number(text: str, what: str) -> Decimal:
     if not number.is_finite() or abs(number.adjusted()) > 30:
         raise _NotReadError(f"{what} {text!r}: no number that can be")
     return number
-
-
-def _day(text: str, zone: ZoneInfo) -> date:
-    match = _DAY.fullmatch(text)
-    try:
-        if _MOMENT.fullmatch(text):
-            return datetime.fromisoformat(text).astimezone(zone).date()
-        if match is not None:
-            return date(*(int(part) for part in match.groups() if part))
-    except (ValueError, OverflowError):
-        pass
-    if _YEAR_LAST.match(text):
-        raise _NotReadError(f"day {text!r}: day and month cannot be told apart; a spreadsheet writes so: give the file as it was exported")
-    raise _NotReadError(f"day {text!r}: no day; export the bill by day (统计周期: 按天)")

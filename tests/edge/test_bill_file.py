@@ -195,6 +195,26 @@ def test_a_moment_that_tells_its_clocks_distance_from_utc_is_of_the_day_that_it_
     assert the_line(tmp_path, day=moment).day == day
 
 
+@pytest.mark.parametrize("write", ["{1}/{0}/2026", "{0}/{1}/2026", "{1}.{0}.2026", "{0:02}-{1:02}-2026 0:00"])
+@pytest.mark.parametrize("telling", [0, 2])
+def test_one_day_behind_the_twelfth_tells_how_a_spreadsheet_wrote_all_of_an_export(tmp_path, write, telling):
+    days = [(11, 2), (11, 11), (12, 1)]
+    days.insert(telling, (11, 30))
+    found = read(tmp_path, "\n".join([CHINESE, *(a_line(day=write.format(*day)) for day in days)]))
+    assert [each.day for each in found] == [date(2026, *day) for day in days]
+
+
+@pytest.mark.parametrize("days", [["11/12/2026", "1/2/2026"], ["30/11/2026", "11/30/2026"], ["30/11/26", "1/11/26"], ["31/31/2026"]])
+def test_days_of_which_no_line_tells_how_they_are_written_or_two_differ_are_not_understood(tmp_path, days):
+    found = read(tmp_path, "\n".join([CHINESE, *(a_line(day=day) for day in days)]))
+    assert all(each.why.startswith(f"day {day!r}: day and month cannot be told apart") for each, day in zip(found, days, strict=True))
+
+
+@pytest.mark.parametrize("day", ["46356", "46356.5", "11月30日", "30-Nov-26", "30 Nov 2026"])
+def test_what_a_spreadsheet_shows_in_a_days_place_is_told_as_that(tmp_path, day):
+    assert the_line(tmp_path, day=day).why == f"day {day!r}: no day; a spreadsheet writes so: give the file as it was exported"
+
+
 @pytest.mark.parametrize("moment", ["2026-11-31T16:00:00Z", "0001-01-01T00:00:00+14:00", "2026-11-30T16:00:00+99:00"])
 def test_a_moment_that_is_none_is_told(tmp_path, moment):
     assert "no day" in the_line(tmp_path, day=moment).why
