@@ -50,6 +50,7 @@ _NEEDED = ("instance", "day", "usage")
 _PRODUCTS = ("百炼", "modelstudio", "bailian", "大模型", "dashscope", "sfm")
 _TOTALS = frozenset({"合计", "总计", "小计", "汇总", "total", "subtotal", "sum", "grandtotal"})
 _CURRENCIES = {name: code for code, names in (("CNY", "rmb 人民币 元 人民币元 ¥ ￥"), ("USD", "美元 美金 $ us$")) for name in names.split()}
+_OF_A_CURRENCY = re.compile("[\u00a5\uffe5$元]|CNY|RMB|USD?", re.IGNORECASE)
 _NARROW = str.maketrans("\uff08\uff09\uff1a\uff1b\uff0c\uff0e\uff0d", "():;,.-")
 """Chinese brackets, colons and what else stands in ids and numbers that were typed or converted with full-width letters."""
 _SPACES = re.compile("[ \u00a0\u2009\u202f]")
@@ -237,8 +238,8 @@ def _tokens(text: str, times: int) -> tuple[int, int, bool]:
 
 
 def _amount(text: str) -> Decimal | None:
-    bare = re.sub("[\u00a5\uffe5$]", "", text)
-    return _number(bare, "amount") if bare.strip("-") else None
+    bare = _OF_A_CURRENCY.sub("", text)
+    return _number(bare, "amount") if bare.strip("- ") else None
 
 
 def _currency(text: str) -> str:

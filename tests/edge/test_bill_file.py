@@ -280,7 +280,13 @@ def test_a_quoted_field_may_hold_commas_and_line_breaks(tmp_path):
     assert second.line == 4
 
 
-@pytest.mark.parametrize(("amount", "read_as"), [("¥1,234.50", "1234.50"), ("￥0.1", "0.1"), ("-", None), ("", None), ("-3", "-3")])
+@pytest.mark.parametrize(
+    ("amount", "read_as"),
+    [
+        *(("¥1,234.50", "1234.50"), ("￥0.1", "0.1"), ("-", None), ("", None), ("-3", "-3"), ("-¥ 3", "-3"), ("¥ -", None)),
+        *(("CNY 0.003602", "0.003602"), ("0.003602元", "0.003602"), ("1,234.50 RMB", "1234.50"), ("US$5", "5"), ("5 usd", "5")),
+    ],
+)
 def test_amounts_are_exact(tmp_path, amount, read_as):
     found = the_line(tmp_path, amount=f'"{amount}"')
     assert isinstance(found, BillLine), found
