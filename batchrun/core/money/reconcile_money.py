@@ -17,6 +17,8 @@ from batchrun.core.money.bill import Billed
 
 _NOTHING = Decimal(0)
 _HALF = Decimal("0.5")
+_DIGITS_OF_A_FLOAT = 15
+"""What stands behind them is no money, but what a program that saved the export again made of it: 0.0073573200000000004."""
 
 
 @slotted
@@ -38,7 +40,7 @@ class LaneMoney:
             self.billed[currency] = self.billed.get(currency, _NOTHING) + amount
             exponent = amount.as_tuple().exponent
             if isinstance(exponent, int) and (amount or exponent < 0):
-                self.exponent = min(self.exponent or 0, exponent)
+                self.exponent = min(self.exponent or 0, max(exponent, amount.adjusted() - _DIGITS_OF_A_FLOAT))
         self.lines += billed.lines
 
 

@@ -42,6 +42,8 @@ def lines(input_amount, output_amount, currency="CNY", tokens=100):
         ("0.7", ("0", "0"), "nothing is to be paid: a free quota, a coupon or a plan", True),
         ("0.00012", ("0", "0.00"), "the bill's amounts are rounded", False),
         ("5", ("0", "0"), "nothing is to be paid: a free quota, a coupon or a plan", True),
+        ("0.3", ("0.10000000000000001", "0.20000000000000001"), "the bill's amounts are rounded", False),
+        ("0.3", ("0.1000000000009", "0.2"), "nearly the same for the same tokens", True),
         (None, ("0.00008", "0.00004"), "120 tokens have no price here", False),
     ],
 )
