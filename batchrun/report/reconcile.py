@@ -175,6 +175,8 @@ def _of_days_without_a_bill(found: Reconciliation) -> list[str]:
 
 def _verdict(found: Reconciliation) -> str:
     total = found.total()
+    if found.closes and not found.lines:
+        return "it closes: there was nothing to compare, for neither the runs nor, on their days, the bill tell of any tokens of theirs"
     if found.closes:
         reasons = [words for name, words in (*_REASONS,) if any(getattr(line, name) for line in found.lines)]
         return "it closes: " + (f"every difference is explained ({', '.join(reasons)})" if reasons else "equal to the token")

@@ -39,6 +39,13 @@ def test_what_keeps_it_open_or_was_not_compared_is_said(fields, told):
     assert UNREADABLE[20] not in table
 
 
+def test_where_nothing_was_compared_the_table_does_not_say_that_it_was_equal():
+    """A run that was parked before its first call, or the export of another month, is no account that agrees to the token."""
+    told = reconciliation_table(replace(CLOSED, lines=[], other_days_tokens=7000)).splitlines()
+    assert "it closes: there was nothing to compare" in told[-1]
+    assert "equal to the token" not in told[-1]
+
+
 def test_whose_keys_too_much_was_called_with_is_said_where_the_bill_tells_more_than_one():
     by_key = {key: (line(asked, key=key), line(told, "output_token", key=key)) for key, asked, told in (("", 100, 20), ("k-1", 40, 9))}
     table = reconciliation_table(found(ONE, *by_key[""], *by_key["k-1"]))
