@@ -161,6 +161,8 @@ def _unfit_fields(value: dict[str, Any], allowed: frozenset[str]) -> str | None:
         return f'unknown field {shown(unknown)}; what is set for the model goes into "{where}"'
     if "messages" in allowed and unknown in _ELSEWHERE and isinstance(value[unknown], _ELSEWHERE[unknown][0]):
         return f"unknown field {shown(unknown)}; {_ELSEWHERE[unknown][1]}"
+    if "body" in allowed and unknown in PLAIN_FIELDS:
+        return f"unknown field {shown(unknown)}; beside a body, custom_id names the row, and all that is asked stands in the body"
     nearest = nearest_of(unknown, allowed)
     meant = f" (nearest: {nearest})" if nearest else ""
     asks = "" if nearest or not _ASKS.isdisjoint(value) else "; what is asked stands in prompt (text) or messages (a list)"
@@ -171,6 +173,8 @@ def unfit_id(row_id: Any, field: str) -> str | None:
     """What is wrong with an id that stands in *field*."""
     if type(row_id) is int:
         return None
+    if type(row_id) is float:
+        return f'{field} must be a non-empty string or an integer, and has a point: pandas makes integers of a column by astype("Int64")'
     if not isinstance(row_id, str) or not row_id or row_id.isspace():
         return f"{field} must be a non-empty string or an integer; leave it out and one is made"
     if len(row_id) > MAX_ID_CHARACTERS:

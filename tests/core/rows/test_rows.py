@@ -149,7 +149,9 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "no body": ({"custom_id": "t-3", "prompt": SECRET}, "body is missing"),
     "body as text": (batch(body=SECRET), "body is missing"),
     "body without messages": (batch(body={"model": "x"}), "body.messages must be a non-empty list"),
-    "id in batch form": (batch(id="x"), "unknown field 'id'"),
+    "id in batch form": (batch(id="x"), "unknown field 'id'; beside a body, custom_id names the row"),
+    "messages beside a body": (batch(messages=[USER]), "all that is asked stands in the body"),
+    "an id as tables with gaps have it": (asks(id=12.0), 'and has a point: pandas makes integers of a column by astype("Int64")'),
     "method GET": (batch(method="GET"), "method must be POST"),
     "the URL with its host": (
         batch(url="https://dashscope.aliyuncs.com/compatible-mode/v1/chat/completions"),
