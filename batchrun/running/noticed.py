@@ -21,7 +21,7 @@ from batchrun.core.jobs.words import key_path, quoted, slip_of
 from batchrun.core.ledger.unlogged import unlogged
 from batchrun.core.model import Row
 from batchrun.core.money.pricing import Prices, region_of
-from batchrun.core.rows.reasons import Reason, no_rows, told
+from batchrun.core.rows.reasons import Reason, no_rows, told, was_piped
 from batchrun.core.rows.since import Moved, Since
 from batchrun.core.rows.unfit import PARAMETERS
 from batchrun.core.scheduling.past import Past
@@ -39,16 +39,18 @@ _WRAPPER = "extra_body"
 _HEEDED = PARAMETERS - {_WRAPPER}
 _UNWRAPPED = "write it beside the others: parameters = { enable_thinking = false }"
 _NOT_KNOWN = "what was called before beyond the entries is not known, and may have been billed without a doubt that covers it"
+_MEND = "correct them and run the same command again"
 _THEIRS = "their entries are", "they count as in doubt, their rows are"
 
 
 def set_aside(source: Source, reasons: Iterable[Reason], workspaces: Iterable[str], directory: Path) -> Iterator[str]:
     """What is wrong with the input, told before a call is made rather than in the morning."""
     if lines := source.counts.set_aside:
+        kinds = list(reasons)
         others = "the others go on; " if source.counts.rows else ""
-        mend = "correct them and run the same command again"
+        mend = "give them, corrected, to a run with an output of its own" if any(map(was_piped, kinds)) else _MEND
         yield f"{no_rows(lines)} (all are in {directory}/rejected-input.jsonl): {others}{mend}"
-        yield from told(lines, reasons, workspaces)
+        yield from told(lines, kinds, workspaces)
     if not source.counts.rows:
         yield "no row stands in the input: there is nothing to do"
 

@@ -75,8 +75,10 @@ def environment(keys=None):
     return {**os.environ, **own, "PYTHONPATH": str(ROOT)}
 
 
-def run(tmp_path, *arguments, keys=None):
-    return subprocess.run([*BATCHRUN, *arguments], capture_output=True, cwd=tmp_path, env=environment(keys), timeout=100, check=False)
+def run(tmp_path, *arguments, keys=None, piped=None):
+    return subprocess.run(
+        [*BATCHRUN, *arguments], capture_output=True, cwd=tmp_path, env=environment(keys), input=piped, timeout=100, check=False
+    )
 
 
 def answered(tmp_path):
@@ -199,6 +201,21 @@ def test_bad_lines_are_set_aside_and_strict_refuses_to_start(tmp_path):
     assert sum(why in line for line in noted) == 2, "once before the first call, once at the end"
     aside = [json.loads(line) for line in (tmp_path / "run" / "rejected-input.jsonl").read_bytes().splitlines()]
     assert [line["line"] for line in aside] == [9, 10, 11]
+
+
+def test_lines_that_were_piped_in_and_are_no_rows_are_not_said_to_be_taken_by_the_same_command(tmp_path):
+    """It keeps what was piped in, and refuses other rows."""
+    with simulator(tmp_path) as url:
+        job = write_job(tmp_path, url, [])
+        job.write_text(job.read_text().replace('"rows.jsonl"', '"-"'))
+        whole = b'{"workspace": "legal", "prompt": "a"}\n{"workspace": "legal", "prompt": "b"}\n'
+        half = run(tmp_path, "run", str(job), piped=whole[:60])
+        refused = run(tmp_path, "run", str(job), piped=whole)
+    said = half.stderr.decode()
+    assert (half.returncode, refused.returncode) == (3, 2)
+    assert "the others go on; give them, corrected, to a run with an output of its own" in said
+    assert "what was piped in had ended too early" in said
+    assert "the same command" not in said
 
 
 def test_an_input_without_a_row_is_told(tmp_path):

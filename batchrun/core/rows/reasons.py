@@ -69,10 +69,18 @@ _begins_as_headings_do = re.compile(
 ).fullmatch
 """A word, one that begins as ``true``, ``false`` or ``null`` do, or one in quotes."""
 
+_is_of_ones_own = re.compile(
+    """unknown field (?!'instruction'|'conversations')(?P<quote>['"])[^;]*(?P=quote); fields of your own .*"""
+).fullmatch
+"""What is asked stands in such a line, and no field that is known is near."""
+
 HINTS: Mapping[str, Callable[[Reason], bool]] = {
     "a line must be one whole JSON object: jq -c writes one that stands over several lines so, and jq -c '.[]' those of an array; the last "
     "line of a file that is still being written may be half of one: run the same command again once it is whole": (
-        lambda each: each.said.startswith(("not JSON: unexpected end of data", "an array: "))
+        lambda each: each.said.startswith(("not JSON: unexpected end of data", "an array: ")) and not was_piped(each)
+    ),
+    "a line must be one whole JSON object; where the last one is half of one, what was piped in had ended too early": (
+        lambda each: each.said.startswith(("not JSON: unexpected end of data", "an array: ")) and was_piped(each)
     ),
     "the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK": lambda each: each.said.startswith("not UTF-8"),
     "a byte order mark stands where a file was put behind another: sed 's/^\\xef\\xbb\\xbf//' takes it away": (
@@ -89,6 +97,11 @@ HINTS: Mapping[str, Callable[[Reason], bool]] = {
     "instructions (Alpaca) are made rows by: python3 -c 'import json, sys; "
     '[print(json.dumps({"prompt": "\\n\\n".join(filter(None, (row["instruction"], row.get("input"))))})) '
     "for row in map(json.loads, sys.stdin.buffer)]'": lambda each: each.said.startswith("unknown field 'instruction'"),
+    "columns of your own are put into metadata by: python3 -c 'import json, sys; "
+    'asks = {"id", "workspace", "prompt", "messages", "model", "parameters", "stream", "custom_id", "method", "url", "body"}; '
+    '[print(json.dumps({name: cell for name, cell in row.items() if name in asks and cell is not None} | {"metadata": '
+    '{name: cell for name, cell in row.items() if name not in asks and name != "metadata"} | (row.get("metadata") or {})})) '
+    "for row in map(json.loads, sys.stdin.buffer)]'": lambda each: bool(_is_of_ones_own(each.said)),
     "conversations (ShareGPT) are made rows, each asked for its last answer anew, by: python3 -c 'import json, sys; "
     'role = {"human": "user", "gpt": "assistant"}; '
     'rows = ([{"role": role.get(turn["from"], turn["from"]), "content": turn["value"]} for turn in json.loads(line)["conversations"]] '
@@ -123,6 +136,11 @@ def told(lines: int, reasons: Iterable[Reason], workspaces: Iterable[str] = ()) 
     names = list(workspaces)
     if names and any(map(is_of_a_workspace, shown)):
         yield known(names)
+
+
+def was_piped(reason: Reason) -> bool:
+    """Whether its lines came by standard input, which is kept as it came: the run takes no others in their place."""
+    return reason.place.startswith("-, line ")
 
 
 def is_of_a_workspace(reason: Reason) -> bool:

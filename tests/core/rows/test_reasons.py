@@ -129,6 +129,41 @@ def test_lines_of_a_data_set_to_train_by_are_told_how_to_be_made_rows_and_what_i
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        {"id": None, "prompt": "你好\n", "标签": 1, "metadata": {"split": "test"}, "source's": None},
+        {"prompt": "a", "label": "it's; b"},
+        {"custom_id": "a", "body": {"messages": [{"role": "user", "content": "你好\n"}]}, "label": 1},
+    ],
+)
+def test_lines_with_columns_of_their_own_are_told_how_these_become_metadata_and_what_is_told_does_it(line):
+    written = orjson.dumps(line)
+    *_, hint = told(1, reasons_of(why(written, "legal")).most_frequent())
+    said, command = hint.split(": ", 1)
+    assert said == "columns of your own are put into metadata by"
+    made = subprocess.run(command, shell=True, input=written + b"\n", capture_output=True, check=True).stdout
+    row = read_line(made, {"legal": Inherited("qwen-plus", {}, b"")}, "legal")
+    assert not isinstance(row, NotARow)
+    own = {name: cell for name, cell in line.items() if name not in {"id", "custom_id", "prompt", "body", "metadata"}}
+    assert row.value["metadata"] == own | line.get("metadata", {})
+    assert row.body()["messages"][0]["content"] in {"你好\n", "a"}
+
+
+@pytest.mark.parametrize("line", [{"promt": "a"}, {"question": "a"}, {"prompt": "a", "temperature": 1}, {"prompt": "a", "system": "b"}])
+def test_of_a_line_that_lacks_something_else_nothing_is_said_of_metadata_and_a_command(line):
+    assert len([*told(1, reasons_of(why(orjson.dumps(line), "legal")).most_frequent())]) == 1
+
+
+def test_half_a_line_that_was_piped_in_is_no_file_to_wait_for():
+    """Standard input is kept as it came, and the same command takes no other rows in its place."""
+    reasons = Reasons()
+    reasons.add("-", 2, why(b'{"prompt": 1', "legal"))
+    place, hint = told(1, reasons.most_frequent())
+    assert place.startswith("-, line 2: ")
+    assert hint == "a line must be one whole JSON object; where the last one is half of one, what was piped in had ended too early"
+
+
+@pytest.mark.parametrize(
     "headings", ["id,prompt", "text,label", "ticket;prompt", "name\tprompt", "full_text,id", '"id","prompt"', '"text";"id"']
 )
 def test_a_table_is_known_whatever_its_first_heading_begins_with_and_in_quotes_or_not(headings):

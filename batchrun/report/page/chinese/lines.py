@@ -28,6 +28,9 @@ LINES = {
         "每行必须是一个完整的 JSON 对象：jq -c 可将跨多行的对象写成一行，jq -c '.[]' 可写出数组中的各个对象；"
         "仍在写入的文件，其最后一行可能只有一半：待其完整后再次运行同一命令"
     ),
+    "a line must be one whole JSON object; where the last one is half of one, what was piped in had ended too early": (
+        "每行必须是一个完整的 JSON 对象；若最后一行只有一半，则管道输入中断过早"
+    ),
 }
 
 OF_LINES = (
@@ -39,6 +42,7 @@ OF_LINES = (
     (r"the job's workspaces are (?P<names>.+)", "作业的业务空间有 {names}"),
     (r"a table with headings \(CSV\) is made JSON lines by: (?P<command>.+)", "带表头的表格（CSV）可由以下命令转换为 JSON 行：{command}"),
     (r"instructions \(Alpaca\) are made rows by: (?P<command>.+)", "指令数据（Alpaca）可由以下命令转换为输入行：{command}"),
+    (r"columns of your own are put into metadata by: (?P<command>.+)", "自定义的列可由以下命令移入 metadata：{command}"),
     (
         r"conversations \(ShareGPT\) are made rows, each asked for its last answer anew, by: (?P<command>.+)",
         "对话数据（ShareGPT）可由以下命令转换为输入行（各行重新请求最后一个回答）：{command}",
@@ -91,12 +95,20 @@ OF_LINES = (
         "未知字段 {name}；DashScope 调用中该字段所含的 messages 或 prompt 应直接写在行内",
     ),
     (
+        r"unknown field (?P<name>.+); beside a body, custom_id names the row, and all that is asked stands in the body",
+        "未知字段 {name}；与 body 并列时，以 custom_id 标识该行，其余请求内容均放在 body 中",
+    ),
+    (
         r'unknown field (?P<name>.+?)(?: \(nearest: (?P<near>\w+)\))?(?:; what is asked .+)?; fields of your own go into "metadata"',
         "未知字段 {name}；自定义字段应放在 metadata 中",
     ),
     (
         r"(?P<field>\w+) must be a non-empty string or an integer; leave it out and one is made",
         "{field} 必须是非空字符串或整数；可省略，将自动生成",
+    ),
+    (
+        r"(?P<field>\w+) must be a non-empty string or an integer, and has a point: pandas makes integers of a column by (?P<way>.+)",
+        "{field} 必须是非空字符串或整数，不得带小数点：pandas 中用 {way} 将该列转为整数",
     ),
     (r"(?P<field>\w+) has (?P<n>\d+) characters: at most (?P<most>\d+) may be", "{field} 有 {n} 个字符：最多 {most} 个"),
     (r"(?P<field>\w+) holds a control character", "{field} 含控制字符"),
