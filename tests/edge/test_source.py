@@ -1,5 +1,6 @@
 """From files to rows: every row found once, every other line set aside, every broken input named."""
 
+import errno
 import gc
 import gzip
 import hashlib
@@ -17,12 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchrun.core.errors import JobError
+from batchrun.core.errors import JobError, StoppedError
 from batchrun.core.model import Row
 from batchrun.core.rows.index import Index
 from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source import Counts, InputFile, RowChanged, SetAside, Source, scan
 from batchrun.edge.source.inputs import find
+from batchrun.edge.source.mistakes import reading
 from tests.edge.rights import somebody_who_is_not_root
 
 if sys.version_info >= (3, 14):
@@ -641,6 +643,25 @@ def test_a_file_in_a_folder_that_may_be_listed_and_not_entered_is_told_as_one_th
         (folder / "outer").chmod(0o600)
         with pytest.raises(JobError, match=r"rows.jsonl\" = a path that cannot be read \(Permission denied\)"):
             find([InputFile(f"{folder}/outer/*.jsonl")], {}, None)
+
+
+def test_an_input_that_its_disk_does_not_give_stops_the_opening_and_is_no_mistake_of_the_job(tmp_path, opened):
+    """Whoever is called at night must not look for it in the job: the same command goes on once the disk does."""
+    (tmp_path / "in.jsonl").symlink_to("/proc/self/mem")  # The kernel gives nothing of its first page: EIO.
+    with pytest.raises(StoppedError, match=r"/in.jsonl: cannot be read: Input/output error; once it can, run the same command again"):
+        opened(tmp_path / "in.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("failed", "ends"),
+    [
+        *((number, StoppedError) for number in (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EMFILE)),
+        *((number, JobError) for number in (errno.EACCES, errno.ENOENT, errno.EISDIR, errno.ELOOP)),
+    ],
+)
+def test_a_share_that_fails_while_an_input_is_read_stops_the_opening_and_what_the_job_names_wrongly_is_its_mistake(failed, ends):
+    with pytest.raises(ends, match=r"rows.jsonl.* cannot be read"), reading("rows.jsonl"):
+        raise OSError(failed, os.strerror(failed))
 
 
 def test_a_mistyped_input_is_told_with_the_file_beside_it_that_was_meant(tmp_path, opened):

@@ -24,7 +24,7 @@ from tests.peers.peer import program
         ("fdatasync", 1, "fails once", 4),
         ("rename", 4, "killed", -9),
         ("openat", 1, "ENFILE once", 2),
-        ("openat", 9, "ESTALE from then on", 2),
+        ("openat", 9, "ESTALE from then on", 4),
         ("openat", 16, "EROFS from then on", 4),
         ("openat", 27, "EMFILE from then on", 4),
         ("openat", 37, "ENOTCONN once", 4),

@@ -18,7 +18,7 @@ from batchrun.core.errors import Mistake
 from batchrun.core.jobs.words import nearest
 from batchrun.core.rows.index import MAX_FILES
 from batchrun.core.rows.rows import Inherited
-from batchrun.edge.source.mistakes import STDIN, printable, unusable, where
+from batchrun.edge.source.mistakes import STDIN, printable, refuse_of_a_disk, unusable, where
 
 GZIP = (b"\x1f\x8b",)
 ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + number, 0x2A, 0x4D, 0x18]) for number in range(16)))
@@ -192,6 +192,7 @@ def _look(path: str, workspace: str | None) -> tuple[object, Found] | Mistake:
         # A pipe must not be opened: that would wait for its writer.
         head = _head(path) if stat.S_ISREG(status.st_mode) else b""
     except OSError as error:
+        refuse_of_a_disk(path, error)
         wanted = "must be a file that is there and may be read" + (_meant(path) or _looked_for(path))
         return Mistake(where(path), f"a path that cannot be read ({error.strerror})", wanted)
     return _unfit(path, status.st_mode, head) or (

@@ -87,7 +87,7 @@ class Source:
         index: Index | None = None,
         read_only: bool = False,
     ) -> Self:
-        """Index *inputs* in one pass; raises `JobError` where they cannot be read as they are named, `LedgerError` where a disk is full.
+        """Index *inputs* in one pass; raises `JobError` where they cannot be read as they are named, `StoppedError` where a disk fails.
 
         *on_progress* gets bytes done and bytes in all; the latter grows as compressed inputs unfold. *stdin* stands in for the
         process's own, *index* (an empty one) for an index with the usual digests; such a one is not kept. Where it is *read_only*, nothing
