@@ -102,6 +102,12 @@ def described_job(described: Mapping[str, Any]) -> Job | None:
         return None
 
 
+def simulated_in(described: Mapping[str, Any]) -> set[str]:
+    """The workspaces that the simulator answers, by a run's description: of what they have nothing was paid."""
+    job = described_job(described)
+    return {name for name, each in job.workspaces_resolved().items() if each.endpoint.simulated} if job is not None else set()
+
+
 def most_of(described: Mapping[str, Any]) -> Most:
     """What a call of a run can cost at the most, by what held in its opening, as the run's description tells it.
 

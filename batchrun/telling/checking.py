@@ -22,7 +22,7 @@ from batchrun.core.ledger.unlogged import unlogged
 from batchrun.core.rows.names import id_digest
 from batchrun.edge import history, mending, run_directory
 from batchrun.edge.trust import LINK, PACKED, is_packed
-from batchrun.running.money import most_of
+from batchrun.running.money import most_of, simulated_in
 from batchrun.telling.findings import Checked, Finding
 from batchrun.telling.reading import FILES, LOG
 from batchrun.telling.suspect import Suspects
@@ -58,7 +58,7 @@ class _Check:
         most = most_of(self._described)
         self._fold = Fold(self._found.run, str(self._described.get("name", "")), self._described.get("rejected_input", 0), most=most)
         self._answered = Digests()
-        self._suspects = Suspects()
+        self._suspects = Suspects(simulated_in(self._described))
 
     def made(self) -> Checked:
         self._modes()

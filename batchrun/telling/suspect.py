@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from batchrun.core.classes import value
 from batchrun.core.counted import counted
@@ -26,7 +26,9 @@ class _Like:
 class Suspects:
     """What is told of all answers together; holds a few bytes of each, however many are suspect."""
 
-    def __init__(self) -> None:
+    def __init__(self, simulated: Collection[str] = ()) -> None:
+        """*simulated* are workspaces that the simulator answers: begun anew, it gives the same rows the same ids again."""
+        self._simulated = simulated
         self._requests = Digests()
         self._repeated: _Like | None = None
         """Came under the request id of another row's."""
@@ -35,7 +37,7 @@ class Suspects:
 
     def look_at(self, entry: Entry, line: bytes, place: str) -> None:
         """Take note of an entry, its line, and where that stands."""
-        if entry.outcome == "answered" and entry.request_id is not None:
+        if entry.outcome == "answered" and entry.request_id is not None and entry.workspace not in self._simulated:
             name = id_digest("", entry.request_id)
             if self._requests.get(name):
                 self._repeated = _one_more(self._repeated, place)

@@ -24,6 +24,7 @@ from batchrun.running.statements import read_statement
 from batchrun.telling.checking import checked
 from tests.edge.rights import open_to_all, somebody_who_is_not_root
 from tests.edge.test_run_directory import files_no_larger_than
+from tests.faults.accounts import entries_of
 from tests.faults.damage import DAMAGE
 from tests.faults.made_run import ROWS, WORKSPACES, made_run
 
@@ -328,6 +329,18 @@ def test_answers_that_came_under_one_request_id_are_told_with_the_first_and_are_
     told = [each for each in found.findings if "request id" in each.what]
     assert (found.whole, [each.place for each in told], [each.damage for each in told]) == (True, ["sales/results.jsonl line 1"], [False])
     assert told[0].what.startswith("2 answers have the request ids of other rows', this one first: ")
+
+
+def test_a_simulator_that_was_begun_anew_is_no_gateway_that_gave_one_answer_twice(tmp_path):
+    """Two rows of one text, asked in two openings of a rehearsal."""
+    tables = {"job": {"input": str(tmp_path / "rows.jsonl"), "output": str(tmp_path / "run")}, "simulator": {"latency": {"median": 0}}}
+    job = Job.model_validate({**tables, "defaults": {"model": "qwen-plus", "endpoint": "simulator"}})
+    for name in ("one", "two"):
+        with (tmp_path / "rows.jsonl").open("a") as rows:
+            rows.write(f'{{"id": "{name}", "prompt": "the same"}}\n')
+        assert run_blocking(job, Wishes(page=None)).exit_code == 0
+    assert len({entry["request_id"] for entry in entries_of(tmp_path / "run")}) == 1
+    assert checked(tmp_path / "run", repair=False).findings == []
 
 
 @pytest.mark.parametrize("form", ["batchrun", "openai-batch"])
