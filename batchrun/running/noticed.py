@@ -11,19 +11,16 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from batchrun.core.columns import printable
 from batchrun.core.counted import counted, shortened
 from batchrun.core.errors import LedgerError
 from batchrun.core.jobs import changes as job_changes
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.jobs.tables.tenants import AccountTable
-from batchrun.core.jobs.words import key_path, quoted, slip_of
+from batchrun.core.jobs.words import key_path, quoted
 from batchrun.core.ledger.unlogged import unlogged
-from batchrun.core.model import Row
 from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.rows.reasons import Reason, no_rows, told, was_piped
 from batchrun.core.rows.since import Moved, Since
-from batchrun.core.rows.unfit import PARAMETERS
 from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge import run_directory
@@ -32,12 +29,7 @@ from batchrun.edge.source import Former, Source
 from batchrun.running.money import day_of
 from batchrun.telling.reading import LOG
 
-_MOST_LANES = 256
-_MOST_SETTINGS = 64
 _MOST_MOVED = 8
-_WRAPPER = "extra_body"
-_HEEDED = PARAMETERS - {_WRAPPER}
-_UNWRAPPED = "write it beside the others: parameters = { enable_thinking = false }"
 _NOT_KNOWN = "what was called before beyond the entries is not known, and may have been billed without a doubt that covers it"
 _MEND = "correct them and run the same command again"
 _THEIRS = "their entries are", "they count as in doubt, their rows are"
@@ -73,22 +65,6 @@ def unnamed(source: Source, described: Mapping[str, Any]) -> Iterator[str]:
     if source.counts.rows and not described and (made := source.unnamed(0)):
         why = f"its answer stands under an id that is made of its text ({made}) and, as answers come, in another order"
         yield f"the first row has neither id nor metadata: {why}; to join answers to rows again, give each an id before they are asked"
-
-
-def unheeded(source: Source, plan: Plan) -> Iterator[str]:
-    """Settings that an endpoint may pass over, and the rows be paid for without: looked for in the first row that is left of each lane."""
-    firsts = ((lane, source.read(next(plan.rows(lane)))) for lane in islice(plan.lanes(), _MOST_LANES))
-    holding: dict[str, list[str]] = {}
-    for lane, row in firsts:
-        for name in islice((name for name in row.body if name not in _HEEDED), _MOST_SETTINGS) if isinstance(row, Row) else ():
-            holding.setdefault(name, []).append(" ".join(lane))
-    if lanes := holding.pop(_WRAPPER, None):
-        why = f"the openai SDK takes what it holds out of it before it sends, and nothing says that an endpoint looks into it; {_UNWRAPPED}"
-        yield f"parameters hold {_WRAPPER} ({shortened(lanes)}): {why}"
-    for name, lanes in sorted(holding.items()):
-        if meant := slip_of(name, _HEEDED):
-            why = f"is {meant} meant? Model Studio passes over a name that it does not know, and the rows would be paid for without it"
-            yield f"parameters hold {printable(name)} ({shortened(lanes)}): {why}"
 
 
 def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], source: Source, before: Former) -> Iterator[str]:

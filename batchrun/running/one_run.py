@@ -59,6 +59,7 @@ from batchrun.running.simulated import simulated
 from batchrun.running.statements import read_statement
 from batchrun.running.summing_up import have_at_hand, sum_up
 from batchrun.running.under_way import UnderWay, closing_beside, drive, heard, observer
+from batchrun.running.unheeded import looker
 from batchrun.running.wishes import NO_WISHES, Ending, Wishes
 
 __all__ = ["Ending", "Wishes", "read_statement", "run", "run_blocking"]
@@ -161,8 +162,8 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         simulator = await stack.enter_async_context(simulated(job, settings.workspaces))
         plans = await _planned(stack, settings, opening, parks)
         prepare = Preparer(
-            job, settings.workspaces, {**keys, **simulator.keys}, simulator.endpoint,
-            run=opening.run, source=opening.source, schema=schema, learnt=plans.learnt,
+            job, {**keys, **simulator.keys}, simulator.endpoint, run=opening.run, source=opening.source, schema=schema,
+            learnt=plans.learnt, look=looker(opening.source, opening.plan, wishes.note),
         )  # fmt: skip
         ledger = await _carried_out(stack, settings, opening, plans, prepare, way)
         tell_spent(plans.purses, wishes.note)

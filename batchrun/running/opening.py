@@ -29,6 +29,7 @@ from batchrun.running.other_units import in_other_units
 from batchrun.running.priced_before import FIELD, Before, kept
 from batchrun.running.rehearsals import refuse_to_mix
 from batchrun.running.schema_of import schema_in
+from batchrun.running.unheeded import unheeded
 from batchrun.telling.reading import FILES, LOG
 
 
@@ -122,7 +123,7 @@ def looked_into(
 def _noticed(job: Job, source: Source, plan: Plan, described: Mapping[str, Any], before: Former) -> Iterator[str]:
     """What a run and its plan are both told of the job, the input, and what has become of them."""
     yield from noticed.unnamed(source, described)
-    yield from noticed.unheeded(source, plan)
+    yield from unheeded(source, plan)
     yield from noticed.without_workspaces(job)
     yield from noticed.weights_of_nothing(job)
     yield from in_other_units(job)

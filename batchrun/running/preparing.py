@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from batchrun.core.jobs.endpoints import Endpoint, waits_for
-from batchrun.core.jobs.job import Job, Workspace
+from batchrun.core.jobs.job import Job
 from batchrun.core.jobs.tables.headers import laid_over
 from batchrun.core.ledger.attempts import Bound, most_asked
 from batchrun.core.ledger.brought_in import most_of_files
@@ -70,7 +70,6 @@ class Preparer:
     def __init__(
         self,
         job: Job,
-        workspaces: Mapping[str, Workspace],
         keys: Mapping[str, Any],
         simulator: Endpoint | None,
         *,
@@ -78,14 +77,17 @@ class Preparer:
         source: Source,
         schema: Schema | None,
         learnt: Learnt | None = None,
+        look: Callable[[Row], None] = lambda _row: None,
     ) -> None:
+        """*look* is called with each row that is read, when its turn has come."""
         self._job = job
-        self._workspaces = workspaces
+        self._workspaces = job.workspaces_resolved()
         self._keys = keys
         self._simulator = simulator
         self._run = run
         self._source = source
         self._learnt = learnt or Learnt()
+        self._look = look
         self._answers = Answers(schema, job.answers.reasks)
         self._roots: dict[Path, tuple[MediaRoot, Threads]] = {}
         self._lanes: dict[tuple[str, str], Lane] = {}
@@ -116,6 +118,7 @@ class Preparer:
     def _made_of(self, ordinal: int, row: Row | RowChanged) -> Prepared | Unsendable | Unreadable | Fetching:
         if not isinstance(row, Row):
             return Unreadable(row.reason)
+        self._look(row)
         messages = row.body["messages"]
         parts = in_parts(messages)
         media = [*media_of(messages)] if parts else []

@@ -240,6 +240,27 @@ def test_a_mistyped_setting_which_the_provider_would_pass_over_is_told_before_th
         ]
 
 
+def test_a_mistyped_setting_of_a_later_row_is_told_when_its_turn_comes_once_and_whatever_becomes_of_the_row(simulated, tmp_path):
+    """Only the first row of each model is looked at before a call is made: a file may have been put together of several."""
+    mistyped = {"parameters": {"max_token": 100, "top_k": 3, "min_tokens": 4}}
+    picture = [{"role": "user", "content": [{"image": "none.png"}]}]
+    rows = [
+        {"id": 1, "prompt": "Hi", "parameters": {"temprature": 0.1}},
+        {"id": 2, "prompt": "Hi", "parameters": {"temprature": 0.1}},
+        *({"id": number, "prompt": "Hi", **mistyped} for number in range(3, 6)),
+        {"id": 6, "messages": picture, "model": "qwen-vl-plus"},
+        {"id": 7, "messages": picture, "model": "qwen-vl-plus", "parameters": {"extra_body": {}, "max_token": 1}},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = sorted(note for note in noted(simulated) if note.startswith("parameters hold"))
+    begins = [
+        "parameters hold extra_body (first in legal 7): ",
+        "parameters hold max_token (first in legal ",
+        "temprature (legal qwen-plus): is",
+    ]
+    assert [begin in each for begin, each in zip(begins, said, strict=True)] == [True, True, True], said
+
+
 def test_an_answer_whose_entry_is_gone_is_told_once_and_not_once_more_at_each_opening(simulated, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "FROM_BYTES", 1)
     noted(simulated)

@@ -60,7 +60,7 @@ class Made:
         )
         keys = {name: SecretStr(f"sk-fake-{name}") for name in workspaces}
         simulator = simulator_at("http://127.0.0.1:9")
-        self.preparer = Preparer(self.job, workspaces, keys, simulator, run=run, source=self.source, schema=schema)
+        self.preparer = Preparer(self.job, keys, simulator, run=run, source=self.source, schema=schema)
 
     def what(self, ordinal=0):
         workspace, model = next(lane for lane, ordinals in self.source.index.lanes.items() if ordinal in ordinals)
@@ -693,7 +693,7 @@ def test_a_row_that_there_is_no_memory_for_is_left_and_those_beside_it_go_on(mad
     run = made(*[ask(f"prompt {number}", id=f"r-{number}") for number in range(3)])
     workspaces = run.job.workspaces_resolved()
     keys = {name: SecretStr(f"sk-fake-{name}") for name in workspaces}
-    prepare = Preparer(run.job, workspaces, keys, None, run="run-1", source=Scarce(run.source, 1), schema=None)
+    prepare = Preparer(run.job, keys, None, run="run-1", source=Scarce(run.source, 1), schema=None)
     scheduler = Scheduler([LanePlan("default", "qwen-plus", "default", range(3), 3, 3)], RetryPolicy())
     tickets, _ = scheduler.launches(0.0, 3)
     assert [type(each) for each in prepare(tickets)] == [Prepared, Unreadable, Prepared]

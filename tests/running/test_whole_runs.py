@@ -134,7 +134,7 @@ class WholeRun(World):
         books.__enter__()
         scheduler = schedule(job, workspaces, opening, learnt, wait=False, hold_in_doubt=self.hold, purses=purses)
         keys = {name: SecretStr(f"sk-fake-{name}") for name in workspaces}
-        prepare = Preparer(job, workspaces, keys, None, run=opening.run, source=opening.source, schema=None, learnt=learnt)
+        prepare = Preparer(job, keys, None, run=opening.run, source=opening.source, schema=None, learnt=learnt)
         files = Files(self.directory, run_directory.open_to_append)
         ledger = Ledger(files, opening.number, price=pricer(prices, workspaces), wall_time=lambda: self.clock)
         if opening.followed is not None:
