@@ -20,7 +20,7 @@ from batchrun.core.jobs.words import key_path, quoted
 from batchrun.core.ledger.unlogged import unlogged
 from batchrun.core.money.pricing import Prices, region_of
 from batchrun.core.rows.reasons import Reason, no_rows, told, was_piped
-from batchrun.core.rows.since import Moved, Since
+from batchrun.core.rows.since import MOST_READ, Moved, Since
 from batchrun.core.scheduling.past import Past
 from batchrun.core.scheduling.plan import Plan
 from batchrun.edge import run_directory
@@ -93,6 +93,8 @@ def _of_the_input(plan: Plan, described: Mapping[str, Any], job: Mapping[str, An
             yield from _renamed(since, plan) if since else ()
             if since and since.added and _is_given_otherwise(described, job):
                 yield from _moved(before.moved(described.get("input"), source), since)
+            elif since and since.added and since.taken_out:
+                yield from _retagged(before.retagged(described.get("input"), source), since)
 
 
 def kept(changed: int) -> str:
@@ -217,6 +219,14 @@ def _moved(moved: Iterable[Moved], since: Since) -> Iterator[str]:
         pays = "its key pays for them" if was is None else "its key pays for them, and once more for those that were answered"
         way_out = "where that is not meant, name the workspace in the lines, or for their whole input"
         yield f"{counted(lines, 'line')} that had been {had}: rows of {now} now, by the job alone; {pays}; {way_out}"
+
+
+def _retagged(moved: Iterable[Moved], since: Since) -> Iterator[str]:
+    """Rows that edited lines give to another workspace under the id that they had: to a run they are others."""
+    at_least = "at least " * (since.added > MOST_READ)
+    for was, now, rows in islice((each for each in moved if each.was not in since.went or each.now not in since.came), _MOST_MOVED):
+        paid = f"{now}'s key pays for them, and once more for what was answered"
+        yield f"of the rows added, {at_least}{rows:,} stood there as rows of {was} under the same id: {paid}"
 
 
 def _more(rows: int) -> str:

@@ -514,6 +514,31 @@ def test_lines_that_the_job_alone_makes_another_workspaces_are_told_before_its_k
     assert told("legal", c=None, b="legal", a="legal") == []
 
 
+def test_rows_that_edited_lines_give_to_another_workspace_are_told_before_its_key_pays_for_them(tmp_path):
+    """A tag that was put right was told as so many rows that came and went, and its answers were paid for by both."""
+    job = Job.model_validate(
+        {
+            "job": {"input": str(tmp_path / "rows.jsonl"), "output": str(tmp_path / "run")},
+            "defaults": {"endpoint": "simulator", "model": "qwen-plus"},
+            "simulator": {"latency": {"median": 0.001}},
+            "workspaces": {"legal": {}, "hr": {}},
+        }
+    )
+
+    def told(*tags: str) -> list[str]:
+        rows = [{"id": str(number), "workspace": tag, "prompt": "Hi"} for number, tag in enumerate(tags)]
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        foreseen, found = look_ahead(job, NOW, dotenv=None).notes, noted(job)
+        told = [[note for note in notes if "the same id" in note] for notes in (foreseen, found)]
+        assert told[0] == told[1]
+        return told[0]
+
+    paid = "hr's key pays for them, and once more for what was answered"
+    assert told("legal", "legal", "hr") == []
+    assert told("legal", "hr", "hr") == [f"of the rows added, 1 stood there as rows of legal under the same id: {paid}"]
+    assert told("legal", "hr", "hr", "legal") == []
+
+
 def test_a_schema_that_was_edited_in_its_file_is_told_as_a_change_of_the_job_and_one_that_was_moved_is_none(simulated, tmp_path):
     """Answers that were held to the schema of then stood beside those of now, and nobody was told."""
     path, other = tmp_path / "schema.json", tmp_path / "other.json"

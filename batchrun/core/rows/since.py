@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from batchrun.core.classes import value
 from batchrun.core.counted import counted
 from batchrun.core.rows.index import Index
 
+MOST_READ = 1000
+"""Rows that are read to find out whose they were."""
+
 
 class Moved(NamedTuple):
-    """Lines that are what they were, and are another workspace's rows: by the job."""
+    """Rows that were another workspace's: lines that are what they were, by the job, or those that name another now."""
 
     was: str | None
     """Whose they were; None where they were no rows."""
@@ -82,6 +86,24 @@ def moved(before: Index, now: Index, files: Mapping[int, int]) -> tuple[Moved, .
             if file in then and (was := whose.at(then[file], offset)) != workspace:
                 lines[was, workspace] += 1
     return tuple(Moved(was, workspace, count) for (was, workspace), count in lines.most_common())
+
+
+def retagged(before: Index, now: Index, id_of: Callable[[int], str | None]) -> tuple[Moved, ...]:
+    """Find rows of *now* that had stood in *before* with the same id as another workspace's, and stand there no more; of most rows first.
+
+    *id_of* reads the id of a row of *now*. That takes longer: no more than `MOST_READ` rows that came are looked at.
+    """
+    had = dict.fromkeys(workspace for workspace, _ in before.lanes)
+    came = ((workspace, ordinal) for (workspace, _), rows in now.lanes.items() for ordinal in rows if _is_new(before, now, ordinal))
+    rows: Counter[tuple[str | None, str]] = Counter()
+    for workspace, ordinal in islice(came, MOST_READ):
+        if (row_id := id_of(ordinal)) is not None:
+            rows.update((was, workspace) for was in had if before.find(was, row_id) is not None and now.find(was, row_id) is None)
+    return tuple(Moved(was, workspace, count) for (was, workspace), count in rows.most_common())
+
+
+def _is_new(before: Index, now: Index, ordinal: int) -> bool:
+    return before.find_named(now.name(ordinal)) is None
 
 
 class _Whose:

@@ -10,8 +10,9 @@ from typing import IO, Any
 
 import orjson
 
+from batchrun.core.model import Row
 from batchrun.core.rows.index import Index
-from batchrun.core.rows.since import Moved, Since, moved, since
+from batchrun.core.rows.since import Moved, Since, moved, retagged, since
 from batchrun.edge.source.kept import FORMAT, read_arrays
 from batchrun.edge.source.source import Source
 
@@ -39,6 +40,13 @@ class Former:
         with suppress(*_TORN):
             if (index := self._index(fingerprints)) is not None:
                 return moved(index, source.index, _same_files(_listed(fingerprints), source.fingerprints))
+        return ()
+
+    def retagged(self, fingerprints: object, source: Source) -> tuple[Moved, ...]:
+        """Say which rows name another workspace in *source* than they did, as far as some of those that came tell."""
+        with suppress(*_TORN):
+            if (index := self._index(fingerprints)) is not None:
+                return retagged(index, source.index, lambda ordinal: row.id if isinstance(row := source.read(ordinal), Row) else None)
         return ()
 
     def _index(self, fingerprints: object) -> Index | None:

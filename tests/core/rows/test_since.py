@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.core.rows.index import Index
-from batchrun.core.rows.since import Since, since
+from batchrun.core.rows.since import MOST_READ, Moved, Since, retagged, since
 
 WORKSPACES = ("legal", "sales")
 INPUTS = st.dictionaries(
@@ -45,3 +45,28 @@ def test_what_cannot_be_told_is_said():
     assert str(Since(1000, 0, 2, 3)) == told
     one = "1 row added, 0 taken out, 0 edited; 1 other is asked under other settings now: whether its line was edited is not known"
     assert str(Since(1, 0, 0, 1)) == one
+
+
+@given(INPUTS, INPUTS)
+def test_rows_that_name_another_workspace_now_are_those_of_the_same_id_that_came_in_one_and_went_in_another(before, now):
+    ids = [row_id for _, row_id in now]
+    expected = [
+        Moved(was, other, count)
+        for was, other in (WORKSPACES, WORKSPACES[::-1])
+        if (count := sum((was, each) in before.keys() - now.keys() for of, each in now.keys() - before.keys() if of == other))
+    ]
+    found = retagged(index_of(before), index_of(now), ids.__getitem__)
+    assert sorted(found) == sorted(expected)
+
+
+def test_of_many_rows_that_came_some_are_read():
+    read: list[int] = []
+
+    def id_of(ordinal):
+        read.append(ordinal)
+        return str(ordinal)
+
+    rows = {("sales", str(number)): ("m", 0) for number in range(3 * MOST_READ)}
+    before = index_of({("legal", row_id): what for (_, row_id), what in rows.items()})
+    assert retagged(before, index_of(rows), id_of) == (Moved("legal", "sales", MOST_READ),)
+    assert len(read) == MOST_READ
