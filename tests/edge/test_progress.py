@@ -289,6 +289,12 @@ def test_on_a_narrow_terminal_what_stands_still_or_failed_is_told_before_what_is
     assert ("1 failed" in total) or columns < 50
 
 
+def test_where_there_is_no_room_for_how_long_it_takes_yet_that_is_left_out_whole(terminal):
+    stream = terminal(columns=40)
+    shown(lambda _now: Progress((of("localisation", 62, 62), of("support", 27, 60, parked=33)), 0), stream, seconds=1)
+    assert stream.lines()[-1].endswith("| 89/122 00:01")
+
+
 def test_100_percent_is_said_of_what_is_done_and_of_nothing_else(terminal):
     stream = terminal()
     shown(lambda _now: Progress((of("legal", 999_999, 1_000_000), of("sales", 7, 7)), 0), stream, seconds=1)

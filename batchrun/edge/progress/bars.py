@@ -109,7 +109,9 @@ class _Bars:
         told = [f"{count.rjust(digits)}{note.ljust(max(map(len, notes)))}" for count, note in zip(counts, notes, strict=False)]
         for bar, group, text in zip(self._bars, groups, told, strict=False):
             _set(bar, sum(each.done for each in group), sum(each.rows for each in group), text)
-        self._bars[-1].took, self._bars[-1].left = self._times(progress)
+        took, left = self._times(progress)
+        # A word that is cut says nothing, or something else.
+        self._bars[-1].took, self._bars[-1].left = (took, left) if len(f" {took}{left}") < beside else (took, "")
         _set(self._bars[-1], progress.done, progress.rows, counts[-1].rjust(digits), self._notes(progress, beside))
         self._stream.write("\r")  # What the terminal shows of a key (^C) wraps no line there, which would move all bars.
 
@@ -134,7 +136,7 @@ class _Bars:
                 notes.remove(dispensable)
         times = f" {self._bars[-1].took}{self._bars[-1].left}"
         while notes and len(times + "".join(notes)) >= room - 1:
-            notes.pop()  # A word that is cut says nothing, or something else.
+            notes.pop()
         return "".join(notes)
 
     def close(self) -> None:
