@@ -16,7 +16,7 @@ from batchrun.core.errors import JobError, Mistake
 from batchrun.core.jobs.job import Job
 from batchrun.core.jobs.no_toml import way_out
 from batchrun.core.jobs.places import lines_of
-from batchrun.core.jobs.words import key_path, nearest, without_keys_in
+from batchrun.core.jobs.words import key_path, nearest_file, without_keys_in
 from batchrun.core.rows.answers import Schema
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _meant(path: Path) -> str:
         return _hidden_by(error)
     if is_input:
         return f', and this is an input, which a job names: [job] input = "{path}"'
-    name = nearest(path.name, names) or nearest(path.name + ".toml", names)
+    name = nearest_file(path.name, names)
     return f"; did you mean '{path.with_name(name)}'?" if name else ""
 
 

@@ -525,6 +525,7 @@ def test_a_windows_path_in_double_quotes_is_told_how_to_be_written(written):
 def test_a_file_that_is_not_there_is_answered_with_the_nearest(written, tmp_path):
     written(INPUT, "nightly.toml")
     assert str(error_of("nigthly.toml")) == "nigthly.toml: no such file; did you mean 'nightly.toml'?"
+    assert str(error_of("day.toml")) == "day.toml: no such file", "what all job files end in makes none alike"
     assert str(error_of("nightly")) == "nightly: a job file's name ends in .toml; did you mean 'nightly.toml'?"
     assert str(error_of(tmp_path / "nightly.json")).endswith(f"did you mean '{tmp_path / 'nightly.toml'}'?")
     assert str(error_of("other/nightly.toml")) == "other/nightly.toml: no such file"

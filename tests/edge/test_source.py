@@ -667,6 +667,10 @@ def test_a_share_that_fails_while_an_input_is_read_stops_the_opening_and_what_th
 def test_a_mistyped_input_is_told_with_the_file_beside_it_that_was_meant(tmp_path, opened):
     written(tmp_path / "tickets.jsonl", line("a"))
     assert f"did you mean '{tmp_path / 'tickets.jsonl'}'?" in refusal(opened, tmp_path / "tikcets.jsonl")
+    written(tmp_path / "rows-2026.11.30.jsonl", written(tmp_path / "rows-2026.11.29.jsonl").read_bytes())
+    for mistyped, meant in (("row-2026.11.30.jsonl", "rows-2026.11.30.jsonl"), ("tickets.json", "tickets.jsonl")):
+        assert f"did you mean '{tmp_path / meant}'?" in refusal(opened, tmp_path / mistyped)
+    assert "did you mean" not in refusal(opened, tmp_path / "a.jsonl"), "what all inputs end in makes none alike"
     written(tmp_path / "legals.toml", b"")  # A job, most likely the one that names the input.
     for other in (tmp_path / "legals.json", tmp_path / "legal", tmp_path / "none" / "tickets.jsonl"):
         assert "did you mean" not in refusal(opened, other)

@@ -30,6 +30,7 @@ _BEGINS_LIKE_A_KEY = re.compile(r"(?<![A-Za-z0-9])sk-\S")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBER = re.compile(r"[0-9]+")
 _SLIP = 0.87
+_SUFFIXES = re.compile(r"(?<=.)(?:\.[A-Za-z]+)+$")
 """How alike a name and a slip of it are at the least: "qwen-mxa" is one of "qwen-max", "qwen-vl-plus" none of "qwen-plus"."""
 _PLAIN = str.maketrans({**dict.fromkeys("‐‑‒–—―−~〜至", "-"), "、": ","})
 _LONGEST_SHOWN = 60
@@ -135,6 +136,14 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     by_fold = {known.casefold(): known for known in names}
     close = difflib.get_close_matches(name.casefold(), by_fold, n=1)
     return by_fold[close[0]] if close else None
+
+
+def nearest_file(name: str, names: Iterable[str]) -> str | None:
+    """The one of *names* of files that was probably meant: what they end in makes no two alike."""
+    suffix = _SUFFIXES.search(name)
+    kind = suffix[0] if suffix else ""
+    by_stem = {_SUFFIXES.sub("", known): known for known in sorted(names, key=lambda known: known.endswith(kind))}
+    return by_stem.get(nearest(_SUFFIXES.sub("", name), by_stem) or "")
 
 
 def slip_of(name: str, names: Iterable[str]) -> str | None:

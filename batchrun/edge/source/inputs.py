@@ -15,7 +15,7 @@ from pathlib import Path
 
 from batchrun.core.classes import value
 from batchrun.core.errors import Mistake
-from batchrun.core.jobs.words import nearest
+from batchrun.core.jobs.words import nearest_file
 from batchrun.core.rows.index import MAX_FILES
 from batchrun.core.rows.rows import Inherited
 from batchrun.edge.source.mistakes import STDIN, printable, refuse_of_a_disk, unusable, where
@@ -208,7 +208,7 @@ def _meant(path: str) -> str:
         if place.is_symlink():
             return f"; it is a link to {printable(str(place.readlink()))!r}, which is not there"
         beside = (each.name for each in islice(place.parent.iterdir(), _MOST_NEIGHBOURS) if each.suffix != ".toml")
-        near = None if place.exists() else nearest(place.name, beside)
+        near = None if place.exists() else nearest_file(place.name, beside)
     except OSError:
         return ""
     return f"; did you mean {printable(str(place.with_name(near)))!r}?" if near else ""
