@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import io
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from batchrun.core.errors import JobError, Mistake
 if TYPE_CHECKING:
     from batchrun.core.jobs.job import Workspace
 
+_UTF_16 = BOM_UTF16_LE, BOM_UTF16_BE
 _ALLOWED = "the key alone, as the console shows it: visible ASCII characters, without spaces or quotes"
 
 
@@ -107,8 +109,9 @@ def _decoded(content: bytes, dotenv: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
+        how = "is UTF-16, as PowerShell writes: save it as UTF-8" if content.startswith(_UTF_16) else "is not UTF-8"
     # Raised out here: the decoder's error holds the whole file, and would hang on to this one as its context.
-    raise _malformed(dotenv, line, "is not UTF-8")
+    raise _malformed(dotenv, line, how)
 
 
 def _malformed(dotenv: Path, line: int, how: str) -> JobError:
@@ -121,7 +124,7 @@ def _find(variable: str, environ: Mapping[str, str], in_file: Mapping[str, Secre
     elif variable in in_file:
         found = _Found(in_file[variable], str(dotenv))
     else:
-        return Missing(variable, _unset(dotenv))
+        return Missing(variable, _unset(dotenv) + _written_otherwise(variable, (*environ, *in_file)))
     if found.text.get_secret_value():
         return found
     hides = found.place == "environment" and variable in in_file
@@ -140,6 +143,17 @@ def _unset(dotenv: Path | None) -> str:
     except OSError:
         folder = "the folder where the command was run"
     return f"is not set in the environment, and no {dotenv.name} stands in {folder}"
+
+
+def _written_otherwise(variable: str, names: Iterable[str]) -> str:
+    """Tell which of *names* has the variable's letters. One with others may be another department's, and is not told."""
+    letters = _letters(variable)
+    other = next((name for name in names if name.isidentifier() and _letters(name) == letters), None)
+    return f" ({other} is)" if other else ""
+
+
+def _letters(name: str) -> str:
+    return name.replace("_", "").casefold()
 
 
 def _the(place: str) -> str:

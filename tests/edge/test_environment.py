@@ -82,6 +82,26 @@ def test_a_key_that_a_file_might_hold_which_is_not_there_says_in_which_folder_it
     assert read_keys(workspaces("legal"), {}, Path(".env"))["legal"] == nowhere
 
 
+def test_a_variable_of_the_same_letters_is_told_and_none_that_may_be_another_departments(tmp_path):
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("legal_key=sk-fake-legal\nHR_KEY_=sk-fake-hr\nIT2_KEY=sk-fake-it\n")
+    keys = read_keys(workspaces("legal", "hr", "it"), {"IT_KEYS": "sk-fake-its"}, dotenv)
+    where = f"is set neither in the environment nor in {dotenv}"
+    assert keys["legal"] == Missing("LEGAL_KEY", f"{where} (legal_key is)")
+    assert keys["hr"] == Missing("HR_KEY", f"{where} (HR_KEY_ is)")
+    assert keys["it"] == Missing("IT_KEY", where)
+    assert read_keys(workspaces("hr"), {"HrKey": "sk-fake-hr"}, None)["hr"] == Missing("HR_KEY", "is not set in the environment (HrKey is)")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_file_that_powershell_wrote_is_told_as_that_and_shows_nothing_of_it(tmp_path, encoding):
+    (tmp_path / ".env").write_bytes("\ufeffLEGAL_KEY=sk-fake-密\n".encode(encoding))
+    with pytest.raises(JobError) as refused:
+        read_keys(workspaces("legal"), {}, tmp_path / ".env")
+    how = "line 1 is UTF-16, as PowerShell writes: save it as UTF-8 (the line is not shown: it may hold a key)"
+    assert str(refused.value) == f"{tmp_path}/.env: {how}"
+
+
 def test_a_folder_of_that_name_as_of_a_virtual_environment_holds_no_key_and_stops_nothing(tmp_path):
     dotenv = tmp_path / ".env"
     dotenv.mkdir()

@@ -89,13 +89,15 @@ def test_what_is_cut_is_cut_in_both_languages():
 
 def test_what_parks_before_any_call_is_told_in_chinese(tmp_path):
     (tmp_path / ".env").write_text("EMPTY=\n")
+    (tmp_path / "other.env").write_text("no_such_key=sk-fake\n")
+    (tmp_path / "folder.env").mkdir()
     tables = {"api_key_env": "NO_SUCH_KEY", "endpoint": "http://127.0.0.1:9/v1", "model": "qwen-plus"}
     listed = {**tables, "api_key_env": "SOME_KEY", "models": ["qwen-plus"]}
     job = Job.model_validate(
         {"job": {"input": "in.jsonl"}, "workspaces": {"hr": tables, "it": {**tables, "api_key_env": "EMPTY"}, "legal": listed}}
     )
     workspaces = job.workspaces_resolved()
-    for dotenv in (None, tmp_path / ".env", tmp_path / "none.env"):
+    for dotenv in (None, *(tmp_path / name for name in (".env", "none.env", "other.env", "folder.env"))):
         keys = read_keys(workspaces.values(), {"SOME_KEY": "sk-fake"}, dotenv)
         lanes = [("hr", "qwen-plus"), ("it", "qwen-plus"), ("legal", "qwen-pluss"), ("legal", "deepseek-v3")]
         for _, _, failure in parks_before_any_call(workspaces, keys, lanes):

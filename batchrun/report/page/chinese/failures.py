@@ -171,6 +171,8 @@ OF_FAILURES = (
     ),
     (r"(?P<said>usually passes: .+); (?P<said_then>if .+)", "{said}；{said_then}"),
     # Keys, models, routes, hours.
+    (r"(?P<said>is (?:not )?set .+) \((?P<other>\w+) is\)", "{said}（已设置的是 {other}）"),
+    (r"is not set in the environment, and (?P<file>.+) is a folder", "未在环境变量中设置，且 {file} 是文件夹"),
     (r"is not set in the environment, and no (?P<file>.+) stands in (?P<folder>.+)", "未在环境变量中设置，{folder} 中也没有 {file}"),
     (r"is set neither in the environment nor in (?P<file>.+)", "在环境变量与 {file} 中均未设置"),
     (r"is empty in the (?P<place>\S+), which goes before (?P<file>.+)", "在 {place} 中为空，而它优先于 {file}"),
