@@ -45,6 +45,15 @@ class _Verbs(click.Group):
         at_first.imported()
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        verb = next((each for each in args if each in _VERBS), None)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if verb is not None and not error.option_name.startswith("--ver"):
+                ctx.fail(f"No such option '{error.option_name}' before a command: what {verb} takes stands behind it, batchrun {verb} …")
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)

@@ -25,6 +25,18 @@ def test_a_verb_that_is_none_is_answered_with_the_nearest_and_all(typed, meant):
     assert f"No such command '{typed}': {meant}" in said.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("--strict run job.toml", "run"), ("--json report runs/night", "report"), ("-q plan x", "plan")]
+)
+def test_an_option_that_stands_before_its_verb_is_told_where_it_stands(typed, meant):
+    """``--json report`` was asked whether --version is meant."""
+    said = CliRunner().invoke(batchrun, typed.split())
+    assert said.exit_code == 2
+    assert f"' before a command: what {meant} takes stands behind it, batchrun {meant} …\n" in said.stderr
+    assert "Did you mean" not in said.stderr
+    assert "Did you mean '--version'?" in CliRunner().invoke(batchrun, ["--verison", "run"]).stderr
+
+
 @pytest.mark.parametrize("typed", ["jobs/night.toml", "resume", "continue"])
 def test_a_job_or_that_it_is_to_go_on_in_the_place_of_a_verb_is_answered_with_run(typed):
     said = CliRunner().invoke(batchrun, [typed, "job.toml"])
