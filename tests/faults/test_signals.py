@@ -106,6 +106,25 @@ def test_a_terminal_that_is_stopped_holds_nothing_up(tmp_path, port):
         os.close(end)
 
 
+def test_ctrl_z_leaves_the_bars_standing_above_what_the_shell_says_and_the_run_goes_on_from_there(tmp_path, port):
+    """The prompt had been written over the first bar, and all that followed over the others."""
+    ours, theirs = pty.openpty()
+    keys = job(tmp_path, port, 120)
+    # A group of its own, of which somebody in the session knows: to any other the kernel does not give this signal.
+    process = starting(tmp_path, "run", "job.toml", keys=keys, stdout=subprocess.PIPE, stderr=theirs, process_group=0)
+    until(lambda: answered(tmp_path) > 5, process)
+    process.send_signal(signal.SIGTSTP)
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    said = os.read(ours, 1 << 16)
+    process.send_signal(signal.SIGCONT)
+    ended(process)
+    for end in (ours, theirs):
+        os.close(end)
+    assert os.WIFSTOPPED(status)
+    assert said.endswith(b"\r\n\r\n"), "below the bar of the workspace and that of all"
+    assert (process.returncode, answered(tmp_path)) == (0, 120)
+
+
 @pytest.mark.parametrize("waits", [True, False], ids=["waited for", "never waited for"])
 def test_a_pipe_for_notes_that_nobody_empties_holds_nothing_up(tmp_path, port, waits):
     read, write = os.pipe()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from time import sleep
+from types import FrameType
 from typing import Any, TextIO
 
 import anyio
@@ -22,6 +26,8 @@ _TOTAL = "{desc} {share:3}%|{bar}| {told} {took}{left}{notes}"
 _LEAST_BAR = 10
 """Columns of a bar; what is told beside it gives way."""
 _SHARE, _TIMES = len(" 100%|| "), len(" 00:00, 00:00 left")
+_UNTIL_WRITTEN = 0.05
+"""Seconds that what is told beside a run takes to be on the terminal."""
 _ERASE_BELOW = "\r\x1b[J"
 _LINES_KEPT = 4
 """Of the terminal, for the total, what stood there, and the prompt."""
@@ -30,14 +36,36 @@ _LINES_KEPT = 4
 async def draw(observe: Callable[[], Progress], stream: TextIO) -> None:
     """Draw what *observe* gives until cancelled; a last time on the way out. Raises OSError where the terminal is gone."""
     bars = _Bars(observe(), stream)
-    try:
-        while True:
-            began = anyio.current_time()
+    with _left_standing(bars):
+        try:
+            while True:
+                began = anyio.current_time()
+                bars.draw(observe())
+                await anyio.sleep(pause_after(anyio.current_time() - began, DRAW_EVERY))
+        finally:
             bars.draw(observe())
-            await anyio.sleep(pause_after(anyio.current_time() - began, DRAW_EVERY))
+            bars.close()
+
+
+@contextmanager
+def _left_standing(bars: _Bars) -> Iterator[None]:
+    """Have Ctrl-Z step below the bars: the cursor rests on the first, and what the shell says would be written over them."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        bars.step_below()
+        sleep(_UNTIL_WRITTEN)
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)  # It goes on behind this.
+        signal.signal(number, stop)
+
+    is_heard = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
+    if is_heard:
+        signal.signal(signal.SIGTSTP, stop)
+    try:
+        yield
     finally:
-        bars.draw(observe())
-        bars.close()
+        if is_heard:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
 
 class Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
@@ -114,6 +142,10 @@ class _Bars:
         self._bars[-1].took, self._bars[-1].left = (took, left) if len(f" {took}{left}") < beside else (took, "")
         _set(self._bars[-1], progress.done, progress.rows, counts[-1].rjust(digits), self._notes(progress, beside))
         self._stream.write("\r")  # What the terminal shows of a key (^C) wraps no line there, which would move all bars.
+
+    def step_below(self) -> None:
+        """Leave the bars as they stand; they are drawn anew where the cursor is then."""
+        self._stream.write("\n" * len(self._bars))
 
     def _times(self, progress: Progress) -> tuple[str, str]:
         """How long it was looked at, and how long it takes yet: nothing of a run that ends before its rows."""
