@@ -163,7 +163,7 @@ def _of_the_bill(found: Reconciliation) -> list[str]:
 
 def _of_days_without_a_bill(found: Reconciliation) -> list[str]:
     if not found.bill_days:
-        return ["no line of tokens stands in the bill, or none that is understood: wanted are its details by billable item (计费项) and day"]
+        return ["the bill has no line of tokens, or none that is understood: its details are wanted, by billable item (计费项) and day"]
     if not found.days:
         return []
     notes, (begins, ends), theirs = [], found.bill_days, found.days

@@ -28,7 +28,7 @@ TOLD = [
         [UNREADABLE[19], "… and 5 more lines not understood: --json tells all", "not close: 25 lines of the bill were not understood"],
     ),
     ({"sums": {"legal": Sum(doubtful_calls=2, most_in_doubt=3000)}}, ["in doubt: 2 calls, of at most 3,000 tokens"]),
-    ({"bill_days": None}, ["no line of tokens stands in the bill, or none that is understood"]),
+    ({"bill_days": None}, ["the bill has no line of tokens, or none that is understood"]),
     ({"money_decides": True}, ["the bill tells no amounts: no money was compared"]),
 ]
 
