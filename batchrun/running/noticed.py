@@ -83,7 +83,7 @@ def changes(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], so
 
 
 def _of_the_input(plan: Plan, described: Mapping[str, Any], job: Mapping[str, Any], source: Source, before: Former) -> Iterator[str]:
-    is_another = described.get("input") != source.fingerprints or _is_of_others(source, described, job)
+    is_another = _contents(described.get("input")) != _contents(source.fingerprints) or _is_of_others(source, described, job)
     if is_another or _has_other_workspaces(described, job):
         since = before.since(described.get("input"), source)
         more = job_changes.more_rows(described.get("rows"), plan.rows_of_the_run()) or 0
@@ -181,6 +181,13 @@ def held_back(held: int, directory: Path) -> Iterator[str]:
     if held:
         rows = counted(held, "row is held, for a call of it", "rows are held, for a call of theirs")
         yield f"{rows} may have been billed: batchrun report {quote(str(directory))} --in-doubt"
+
+
+def _contents(fingerprints: object) -> object:
+    """What files hold, by their *fingerprints*: one that is written or packed anew, as every night's export is, may be what it was."""
+    if not isinstance(fingerprints, list):
+        return fingerprints
+    return [(each.get("path"), each.get("blake2b")) if isinstance(each, Mapping) else each for each in fingerprints]
 
 
 def _is_of_others(source: Source, described: Mapping[str, Any], job: Mapping[str, Any]) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import shutil
 from datetime import UTC, datetime
 from functools import partial
@@ -370,6 +372,16 @@ def test_one_row_and_several_that_changed_or_went_are_told_each_as_it_is_said(si
     (told,) = [line for line in noted(simulated) if "answered" in line]
     it = "it stays" if len(edited) == 1 else "they stay"
     assert told.endswith(f"in the input: {it} in the results and in the statement")
+
+
+def test_an_input_that_is_written_anew_or_packed_otherwise_and_says_the_same_is_what_it_was(simulated, tmp_path):
+    """That it was not, and its rows were the same, was told each night of what an export writes."""
+    path, content = tmp_path / "in.jsonl", (tmp_path / "in.jsonl").read_bytes()
+    for written in (content, gzip.compress(content, 1, mtime=1), gzip.compress(content, 9, mtime=2)):
+        path.unlink()
+        path.write_bytes(written)
+        os.utime(path, ns=(len(written), len(written)))
+        assert not [note for note in noted(simulated) if note.startswith("the input")]
 
 
 @pytest.mark.parametrize(("rows", "became"), [(6, ": it has 2 rows more"), (5, ": it has 1 row more"), (4, "")])
