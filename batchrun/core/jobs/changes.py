@@ -47,6 +47,9 @@ def more_rows(before: object, now: Mapping[tuple[str, str], int]) -> int | None:
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for name in before.keys() | now.keys():
         old, new = before.get(name), now.get(name)
+        if not path and isinstance(table := old or new, Mapping) and not _ASKED.isdisjoint(table):
+            # A table that came or went whole: what is asked is told as that, whatever stands beside it.
+            old, new = old or {}, new or {}
         if isinstance(old, Mapping) and isinstance(new, Mapping) and name not in _NO_TABLE:
             yield from _differing(old, new, (*path, name))
         elif old != new and not (path == ("prices",) and _without_sources(old) == _without_sources(new)):

@@ -36,6 +36,12 @@ def test_headers_are_one_value_and_a_part_of_what_is_asked():
     assert changes(JOB, now) == (("defaults.headers",), ())
 
 
+def test_a_schema_that_came_or_went_with_its_whole_table_is_a_part_of_what_is_asked():
+    """It was told to hold from now on, as a limit does, and that rows that are answered are not held to it was not."""
+    now = changed(answers={"schema": {"type": "object"}, "reasks": 1})
+    assert changes(JOB, now) == changes(now, JOB) == (("answers.reasks", "answers.schema"), ())
+
+
 def test_a_price_that_was_only_read_elsewhere_is_no_other_price():
     def priced(**told):
         return changed(
