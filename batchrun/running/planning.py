@@ -15,7 +15,7 @@ import anyio
 
 from batchrun.core.classes import slotted
 from batchrun.core.errors import LedgerError
-from batchrun.core.jobs.endpoints import cloud_of, is_batch
+from batchrun.core.jobs.endpoints import is_batch, limited_as
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.limits.estimates import Estimate
 from batchrun.core.limits.kept import believed
@@ -118,13 +118,15 @@ def schedule(
         )
         for (name, model), count in opening.plan.lanes().items()
     ]
+    # How many slots another endpoint had use for, and how quick it was, says nothing of this one.
+    staying = {(lane.workspace, lane.model) for lane in lanes if lane.answered_by in {None, lane.endpoint}}
     retry = job.retry
     policy = RetryPolicy(
         retry.max_attempts, retry.backoff.first, retry.backoff.max, hold_in_doubt, job.stop.outage, max_billed=retry.max_billed
     )
     scheduler = Scheduler(lanes, policy, probe_every=job.stop.probe_every, wait_for_parked=wait)
     scheduler.lessons.teach(learnt.pools, anyio.current_time())
-    scheduler.lessons.teach_slots(learnt.slots)
+    scheduler.lessons.teach_slots({lane: found for lane, found in learnt.slots.items() if lane in staying})
     return scheduler
 
 
@@ -138,7 +140,7 @@ def lane_of(workspace: Workspace, model: str, count: int, opening: Opening, esti
         count,
         workspace.concurrency,
         workspace.limits.get(model),
-        pool=f"{workspace.account} {cloud_of(workspace.endpoint)} {model}",
+        pool=f"{workspace.account} {limited_as(workspace.endpoint)} {model}",
         weight=workspace.weight,
         tokens=_costing(opening, estimate),
         quota=workspace.quotas.get(model, NO_QUOTA),

@@ -18,6 +18,7 @@ from tests.laboratory import Events, answer, unreached
 from tests.virtual_time import run_virtually
 
 QUOTA = 600
+HERE, THERE = "http://localhost:8000/v1", "http://localhost:80/v1"
 HOSTS = {
     "legal": "https://llm-1a.cn-beijing.maas.aliyuncs.com",
     "sales": "https://llm-2b.cn-beijing.maas.aliyuncs.com/compatible-mode/v1",
@@ -59,6 +60,19 @@ def test_other_clouds_other_accounts_and_servers_of_ones_own_have_quotas_of_thei
     assert len(pools) == 1 + len(elsewhere) + 1
 
 
+def test_a_server_of_ones_own_has_its_limits_whatever_the_job_calls_it_and_another_has_none_of_them():
+    """What a server took was held against the one that the job called by its name the next day, for minutes."""
+
+    def pool_of(endpoint, url):
+        job = {"job": {"input": "in.jsonl"}, "endpoints": {"own": {"base_url": url}, "lab": {"base_url": url}}}
+        workspaces = {"legal": {"api_key_env": "K", "endpoint": endpoint}}
+        (workspace,) = Job.model_validate({**job, "workspaces": workspaces}).workspaces_resolved().values()
+        return lane_of(workspace, "qwen-plus", 1_000, OPENING, Estimate()).pool_name
+
+    assert pool_of("own", HERE) == pool_of("lab", HERE) == pool_of(HERE, HERE) != pool_of("own", THERE)
+    assert pool_of("own", HOSTS["audit"]) == pool_of("own", HOSTS["legal"]) == pool_of("public", HERE)
+
+
 def test_a_batch_has_no_rates_whichever_way_it_is_named():
     hosts = {
         "legal": "batch",
@@ -94,9 +108,6 @@ def test_which_endpoint_has_answered_is_known_to_the_next_opening_though_nothing
         assert learnt.answered_by == hosts
 
 
-HERE = "http://localhost:8000/v1"
-
-
 @pytest.mark.parametrize(
     ("endpoint", "answered_by", "left"),
     [
@@ -104,7 +115,7 @@ HERE = "http://localhost:8000/v1"
         ("intl", "public", 10),
         ("intl", None, 10),
         ("own", HERE, 0),
-        ("own", "http://localhost:80/v1", 10),
+        ("own", THERE, 10),
         (HERE, HERE, 0),
     ],
 )
@@ -122,3 +133,21 @@ def test_an_endpoint_that_answered_an_earlier_opening_is_waited_for_from_the_sta
     scheduler = run_virtually(scheduled)
     Events(scheduler, lambda each: (unreached() if each.launched_at < 3_600.0 else answer(), 0.1)).run()
     assert sum(scheduler.left().values()) == left
+
+
+@pytest.mark.parametrize(("answered_by", "at_once"), [(HERE, 2), (None, 2), (THERE, 8)])
+def test_slots_that_one_endpoint_had_no_use_for_are_there_for_another(answered_by, at_once):
+    """A job that left a slow endpoint for a quick one went on for an hour with the few calls at once that the slow one had use for."""
+    workspaces = {"legal": {"api_key_env": "K", "endpoint": HERE, "concurrency": 8}}
+    job = Job.model_validate({"job": {"input": "in.jsonl"}, "workspaces": workspaces})
+    rows = SimpleNamespace(rows=lambda _lane: range(100), lanes=lambda: {("legal", "qwen-plus"): 100})
+    opening: Any = SimpleNamespace(plan=rows, source=OPENING.source)
+    lane = "legal", "qwen-plus"
+    learnt = Learnt(slots={lane: {"limit": 2, "best": 0.05}}, answered_by={lane: answered_by} if answered_by else {})
+
+    async def scheduled():
+        return schedule(job, job.workspaces_resolved(), opening, learnt, wait=False)
+
+    events = Events(run_virtually(scheduled), lambda _ticket: (answer(), 1.0))
+    events.run(until=0.9)
+    assert len(events.launches) == at_once

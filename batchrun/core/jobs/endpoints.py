@@ -105,6 +105,12 @@ def cloud_of(endpoint: Endpoint) -> str:
     return found or next(filter(None, map(_cloud_behind, hosts)), endpoint.name)
 
 
+def limited_as(endpoint: Endpoint) -> str:
+    """Whose limits hold there: its cloud's, whichever door it is; elsewhere those of the server, whatever the job calls it by now."""
+    cloud = cloud_of(endpoint)
+    return endpoint.place if cloud == endpoint.name else cloud
+
+
 def _cloud_behind(host: str) -> str | None:
     """The cloud of the region that *host* is another door to; None where it is none."""
     if (door := _DOORS.fullmatch(host)) is None:
