@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from pathlib import Path
+from time import time
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +28,8 @@ from batchrun.running.budgets import Purses
 from batchrun.running.opening import Opening
 
 _KEPT_EVERY = 30.0
+_SLOTS_LAST = 3600.0
+"""Seconds for which slots stay away that lanes had no use for: how busy a provider is changes by the hour, and they come back slowly."""
 _FILE = "learnt.json"
 
 LaneKey = tuple[str, str]
@@ -61,10 +64,12 @@ def read_learnt(directory: Path) -> Learnt:
         for model, told in models.items()
     }
     tables = {lane: told for lane, told in of_each.items() if isinstance(told, dict)}
+    at = kept.get("at")
+    is_of_now = isinstance(at, float) and abs(time() - at) < _SLOTS_LAST
     return Learnt(
         {lane: Estimate.from_json(told) for lane, told in of_each.items()},
         {name: believed(told) for name, told in pools.items()} if isinstance(pools, dict) else {},
-        {lane: told["slots"] for lane, told in tables.items() if "slots" in told},
+        {lane: told["slots"] for lane, told in tables.items() if is_of_now and "slots" in told},
         {lane: told["answered_by"] for lane, told in tables.items() if isinstance(told.get("answered_by"), str)},
     )
 
@@ -102,7 +107,7 @@ class Keeping:
             found = {"slots": slots.get(lane), "answered_by": answered_by.get(lane)}
             workspace, model = lane
             lanes.setdefault(workspace, {})[model] = estimate.as_json() | {name: told for name, told in found.items() if told}
-        return {"lanes": lanes, "pools": self._learnt.pools | self._scheduler.lessons.learnt()}
+        return {"at": time(), "lanes": lanes, "pools": self._learnt.pools | self._scheduler.lessons.learnt()}
 
 
 def schedule(

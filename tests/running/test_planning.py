@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import orjson
 import pytest
 
 from batchrun.core.jobs.endpoints import endpoint_of
@@ -93,6 +94,19 @@ def test_what_an_opening_learnt_of_its_lanes_is_what_the_next_one_is_given(tmp_p
     anyio.run(Keeping(tmp_path, learnt, scheduler, notes.append).now)
     again = read_learnt(tmp_path)
     assert (again.estimates, again.slots, notes) == (learnt.estimates, slots, [])
+
+
+@pytest.mark.parametrize(("later", "kept"), [(1_800.0, True), (-1_800.0, True), (3 * 86_400.0, False), (None, False)])
+def test_slots_that_a_lane_had_no_use_for_are_all_there_again_the_next_night(tmp_path, later, kept):
+    """Begun in the evening with those that a busy provider had left in the morning, a night took half an hour to have them all again."""
+    scheduler, learnt, slots = Scheduler(lanes(HOSTS), RetryPolicy()), Learnt(), {("sales", "qwen-plus"): {"limit": 2, "best": 0.1}}
+    learnt.estimate(("sales", "qwen-plus")).output = 10.0
+    scheduler.lessons.teach_slots(slots)
+    anyio.run(Keeping(tmp_path, learnt, scheduler, lambda _text: None).now)
+    told = orjson.loads((tmp_path / "learnt.json").read_bytes())
+    (tmp_path / "learnt.json").write_bytes(orjson.dumps(told | {"at": later and told["at"] - later}))
+    again = read_learnt(tmp_path)
+    assert (again.slots, again.estimates) == (slots if kept else {}, learnt.estimates)
 
 
 def test_which_endpoint_has_answered_is_known_to_the_next_opening_though_nothing_is_answered_in_one_between(tmp_path):
