@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,10 +14,11 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from batchrun.core.model import Reply, Request
+from batchrun.core.model import Failure, Reply, Request
 from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport import Transport
+from batchrun.edge.transport.at_rest import AtRest
 from batchrun.edge.transport.mishaps import WireError
 from batchrun.edge.transport.pool import Pool
 from batchrun.edge.transport.turns import Few
@@ -29,9 +31,11 @@ from tests.virtual_time import run_virtually
 class Still:
     """A connection that stands."""
 
+    rests_since: float = -math.inf
     rests_until: float = 0.0
     ended: bool = True
     reusable: bool = True
+    unheard: bool = False
     how: list[str] = field(default_factory=list)
 
     def patience(self, most):
@@ -50,7 +54,7 @@ class Still:
 class Place:
     """A target."""
 
-    free: list[Still] = field(default_factory=list)
+    free: AtRest = field(default_factory=AtRest)
 
     def opening(self, _trusted):
         return None
@@ -61,7 +65,7 @@ def pooled(main, most=9):
 
     async def within():
         place = Place()
-        pool = Pool(asyncio.get_running_loop(), most, {("origin", "key"): place.free})  # type: ignore[dict-item]
+        pool = Pool(asyncio.get_running_loop(), most, {("origin", "key"): place.free})
         try:
             return await main(pool, place)
         finally:
@@ -241,3 +245,203 @@ def test_a_connection_that_its_endpoint_says_it_closes_sooner_is_not_given_out_s
         return connections
 
     assert run_in_own_time(main) == ([1, 1, 2] if rests else [1, 2, 3])
+
+
+def served(pool, place, connection):
+    """*connection* brings an answer, and is given back."""
+    pool._left -= 1
+    pool.give_back(place, connection)
+
+
+def lost(pool, place, connection):
+    """A request is written to *connection*, and nothing comes."""
+    pool._left -= 1
+    connection.ended, connection.unheard = False, True
+    pool.give_back(place, connection)
+
+
+async def lose(pool, place, connections=3, after=0.02):
+    """So many requests are lost soon after the answers before them."""
+    for _ in range(connections):
+        served(pool, place, Still())
+        taken = given(pool, place)
+        await anyio.sleep(after)
+        pool._left += 1
+        lost(pool, place, taken)
+
+
+@pytest.mark.parametrize(("after", "rests"), [(0.02, 0.1), (0.3, 0.6)])
+def test_where_requests_are_lost_soon_after_answers_a_connection_is_given_out_when_it_has_lain_for_longer_than_that(after, rests):
+    async def main(pool, place):
+        await lose(pool, place, after=after)
+        first, second = Still(), Still()
+        served(pool, place, first)
+        await anyio.sleep(rests - 0.01)
+        served(pool, place, second)
+        too_early = given(pool, place)
+        await anyio.sleep(0.02)
+        return too_early, given(pool, place) is first, given(pool, place), [*place.free] == [second]
+
+    assert pooled(main) == (None, True, None, True)
+
+
+def test_of_connections_that_lie_a_while_those_that_their_endpoint_has_closed_are_not_given_out():
+    async def main(pool, place):
+        await lose(pool, place)
+        closed, lives = Still(), Still()
+        served(pool, place, closed)
+        served(pool, place, lives)
+        closed.reusable = False
+        await anyio.sleep(0.2)
+        return given(pool, place) is lives, closed.how, pool._left
+
+    assert pooled(main) == (True, ["closed"], 8)
+
+
+@pytest.mark.parametrize(
+    ("lost_ones", "after", "first"), [(2, 0.02, False), (9, 1.1, False), (9, 0.02, True)], ids=["few", "late", "on new ones"]
+)
+def test_what_was_not_lost_for_the_answer_before_it_keeps_no_connection_from_being_given_out(lost_ones, after, first):
+    async def main(pool, place):
+        if first:
+            for _ in range(lost_ones):
+                lost(pool, place, Still())
+        else:
+            await lose(pool, place, lost_ones, after)
+        rests = Still()
+        served(pool, place, rests)
+        return given(pool, place) is rests
+
+    assert pooled(main)
+
+
+def test_losses_among_many_answers_keep_no_connection_from_being_given_out():
+    async def main(pool, place):
+        for _ in range(50):
+            await lose(pool, place, 1)
+            for _ in range(16):
+                served(pool, place, Still(rests_until=1.0))
+        return place.free.settles
+
+    assert pooled(main) == 0.0
+
+
+def test_once_enough_connections_have_served_again_all_is_as_it_was_and_the_next_time_it_takes_more():
+    async def main(pool, place):
+        took = []
+        for _ in range(5):
+            await lose(pool, place)
+            count = 0
+            while place.free.settles:
+                served(pool, place, Still(rests_until=1.0))
+                count += 1
+            took.append(count)
+            place.free.clear()
+        await lose(pool, place)
+        for _ in range(9999):
+            served(pool, place, Still())
+        return took, place.free.settles > 0
+
+    assert pooled(main) == ([64, 256, 1024, 4096, 4096], True), "that a new one serves tells nothing of those that are kept"
+
+
+class Wire:
+    """What stands under a connection."""
+
+    def __init__(self, stand: set[Wire]) -> None:
+        self.stand = stand
+        stand.add(self)
+
+    def is_closing(self):
+        return False
+
+    def get_extra_info(self, _name):
+        return None
+
+    def set_protocol(self, connection):
+        self.connection = connection
+
+    def close(self):
+        if self in self.stand:
+            self.stand.remove(self)
+            self.connection.connection_lost(None)
+
+    abort = close
+
+
+def test_a_restart_that_breaks_all_connections_at_once_counts_once_and_the_longest_to_live_tells():
+    async def main(pool, place):
+        for _ in range(50):
+            served(pool, place, Still())
+        under_way = [given(pool, place) for _ in range(50)]
+        await anyio.sleep(0.2)
+        pool._left += 50
+        for connection in under_way:
+            lost(pool, place, connection)
+        lost(pool, place, Still(rests_since=anyio.current_time()))
+        return place.free.settles, place.free.missing
+
+    assert pooled(main, most=50) == (0.4, 64)
+
+
+def test_connections_that_lie_before_they_are_given_out_are_few_beyond_those_that_may_be_out():
+    stand: set[Wire] = set()
+
+    class Opener:
+        async def connect(self, *_how):
+            wire = Wire(stand)
+            return SimpleNamespace(transport=wire, close=wire.close)
+
+        async def close(self):
+            pass
+
+    async def main(pool, place):
+        await pool.connector.close()
+        pool.connector = Opener()
+        await lose(pool, place)
+        made = [await pool.opened(place)]
+        pool.give_back(place, made[0])
+        for _ in range(60):
+            made.append(await pool.opened(place))
+            pool.give_back(place, made[-1])
+        then = len(stand)
+        await anyio.sleep(0.2)
+        return then, given(pool, place) is made[0], given(pool, place) is made[1]
+
+    assert pooled(main) == (9 + 32, True, True), "those that have lain longest are kept"
+
+
+def test_an_endpoint_that_closes_each_connection_a_moment_after_its_answer_loses_few_requests():
+    async def closes(_: server.Reader, writer: server.Writer) -> None:
+        writer.write(server.http())
+        await anyio.sleep(0.05)
+        writer.transport.abort()
+
+    async def main() -> list[str]:
+        async with (
+            server.serving(closes) as endpoint,
+            Transport(connect=5, idle=5, total=5, connections=1, proxy="none", max_response_bytes=65_536) as wire,
+        ):
+            results = [await wire.post(Request(endpoint.url, {}, b"{}"), Reading(OPENAI.dialect, {})) for _ in range(50)]
+        return [result.code if isinstance(result, Failure) else "" for result in results]
+
+    assert run_in_own_time(main) == ["", "disconnected"] * 3 + [""] * 44
+
+
+@pytest.mark.parametrize("then", [server.hangs(), server.says(b"HTTP/1.1 200 OK\r\nContent-"), server.says(server.http(b"{", length=9))])
+def test_a_call_that_timed_out_or_broke_in_its_answer_says_nothing_of_connections_that_are_kept(then):
+    endpoint = server.Server(0)
+
+    async def every_other(reader: server.Reader, writer: server.Writer) -> None:
+        await (then if len(endpoint.requests) % 2 == 0 else server.keeps(server.http()))(reader, writer)
+
+    async def main() -> tuple[int, int]:
+        nonlocal endpoint
+        async with (
+            server.serving(every_other) as endpoint,
+            Transport(connect=5, idle=5, total=0.5, connections=1, proxy="none", max_response_bytes=65_536) as wire,
+        ):
+            results = [await wire.post(Request(endpoint.url, {}, b"{}"), Reading(OPENAI.dialect, {})) for _ in range(20)]
+        return endpoint.connections, sum(isinstance(result, Failure) for result in results)
+
+    assert run_in_own_time(main) == (10, 10)

@@ -11,6 +11,7 @@ wait for the rest.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Callable
 
@@ -55,6 +56,7 @@ class Connection(Arriving, asyncio.BufferedProtocol):
         "_transport",
         "_waiter",
         "ends",
+        "rests_since",
         "rests_until",
     )
 
@@ -78,6 +80,8 @@ class Connection(Arriving, asyncio.BufferedProtocol):
         self._free = free
         self._gone = gone
         self._waiter: asyncio.Future[None] | None = None
+        self.rests_since = -math.inf
+        """On the loop's clock, when it was last given back."""
         self.rests_until = 0.0
         """On the loop's clock, for how long it may lie unused since it was last given back."""
         self.ends: float
@@ -92,6 +96,12 @@ class Connection(Arriving, asyncio.BufferedProtocol):
         self._is_half = False
         """Some of it has come, of which nobody was told yet."""
         super().__init__()
+
+    @property
+    def unheard(self) -> bool:
+        """Whether it broke before anything of the answer had come."""
+        error = self._error
+        return not (self.status or self._between) and isinstance(error, WireError | OSError) and not isinstance(error, TimeoutError)
 
     # What is done with it
 

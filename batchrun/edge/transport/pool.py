@@ -15,6 +15,7 @@ import aiohttp
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint
 
+from batchrun.edge.transport.at_rest import AtRest
 from batchrun.edge.transport.authorities import Authorities
 from batchrun.edge.transport.connections import INCOMING_BYTES, Connection
 from batchrun.edge.transport.mishaps import WireError
@@ -38,6 +39,8 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None,
 """Whoever waits for a connection has a deadline of its own."""
 _OPENINGS = 8
 """In a turn of the event loop: an opening takes several turns, and costs about what a row does, or with TLS as much as several."""
+_SETTLING = 32
+"""Connections beyond those that may be out, which lie a while before they are given out again (`at_rest.py`)."""
 _TURNS = 100
 """Of the event loop, that broken connections are given to be gone in."""
 
@@ -53,11 +56,11 @@ class Pool:
         self,
         loop: asyncio.AbstractEventLoop,
         most: int,
-        free: Mapping[tuple[str, str], list[Connection]],
+        free: Mapping[tuple[str, str], AtRest],
         lookup: Lookup = socket.getaddrinfo,
     ) -> None:
         self._loop = loop
-        self._left = most
+        self._most = self._left = most
         self._free = free
         self._waiting = Turns()
         self._openings = Few(loop, _OPENINGS)
@@ -74,6 +77,11 @@ class Pool:
         """Give a connection that has served *target* before; None where none is free, or too many are out."""
         free = target.free
         while free and self._left:
+            if free.settles:
+                found = free.settled(now)
+                if found is not None:
+                    self._left -= 1
+                return found
             found = free.pop()
             if found.reusable and now <= found.rests_until:
                 self._left -= 1
@@ -103,13 +111,19 @@ class Pool:
 
     def give_back(self, target: Target, connection: Connection) -> None:
         """Let others have *connection*, or end it: broken off where its answer has not come to its end."""
+        free = target.free
         if not connection.ended:
+            if connection.unheard:
+                free.lost(self._loop.time() - connection.rests_since)
             connection.abort()
         elif not connection.reusable:
             connection.close()
         else:
-            connection.rests_until = self._loop.time() + connection.patience(_KEEPALIVE)
-            target.free.append(connection)
+            if free.missing and connection.rests_until:
+                free.served()
+            connection.rests_since = now = self._loop.time()
+            connection.rests_until = now + connection.patience(_KEEPALIVE)
+            free.append(connection)
             if self._sweeper is None:
                 self._sweeper = self._loop.call_later(_KEEPALIVE, self._sweep)
         self._returned()
@@ -129,6 +143,8 @@ class Pool:
             await self.connector.close()
 
     async def _new(self, target: Target) -> Connection:
+        if len(self._open) >= self._most + _SETTLING:
+            self._make_room()
         trusted = self._authorities.context
         try:
             held = await self.connector.connect(target.opening(trusted), [], _NO_TIMEOUT)
@@ -146,6 +162,13 @@ class Pool:
         transport.set_protocol(connection)
         self._open.add(connection)
         return connection
+
+    def _make_room(self) -> None:
+        """End one of those that lie before they are given out again, the one that has lain shortest."""
+        for free in self._free.values():
+            if free.settles and free:
+                free.pop().close()
+                return
 
     def _returned(self) -> None:
         self._left += 1

@@ -16,7 +16,7 @@ from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Hidden, Request
 from batchrun.core.protocols.error_body import clean
 from batchrun.core.protocols.mishaps import mishap
-from batchrun.edge.transport.connections import Connection
+from batchrun.edge.transport.at_rest import AtRest
 from batchrun.edge.transport.proxies import Proxies
 from batchrun.edge.transport.room import Room, Rooms
 from batchrun.edge.transport.secrets import key_of
@@ -40,7 +40,7 @@ class Target:
     key: Hidden
     proxy: URL | None
     room: Room
-    free: list[Connection] = field(repr=False)
+    free: AtRest = field(repr=False)
     """Those that have served its endpoint and key before and may do so again, the latest last."""
     _opening: ClientRequest | None = None
     _head: bytes = field(default=b"", repr=False)
@@ -109,7 +109,7 @@ class Targets:
         self._known: dict[tuple[str, str], Target | Failure] = {}
         self._asked: dict[tuple[str, str], Target | Failure] = {}
         """The same by the header that says the key."""
-        self.free: dict[tuple[str, str], list[Connection]] = {}
+        self.free: dict[tuple[str, str], AtRest] = {}
         """Connections that are at rest, by the endpoint and the key that they have served: they never serve another."""
 
     def of(self, url: str, key: str = "") -> Target | Failure:
@@ -148,4 +148,4 @@ class Targets:
         return self._target(parsed, proxy, key)
 
     def _target(self, url: URL, proxy: URL | None, key: str) -> Target:
-        return Target(url, Hidden(key), proxy, self._rooms.of(key), self.free.setdefault((str(url.origin()), key), []))
+        return Target(url, Hidden(key), proxy, self._rooms.of(key), self.free.setdefault((str(url.origin()), key), AtRest()))
