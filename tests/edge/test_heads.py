@@ -1,4 +1,4 @@
-"""Heads that say their length again: taken where it is the same one, wherever they are cut; never where two differ."""
+"""Heads that say their length again, or a header in several lines: taken wherever they are cut; never where two lengths differ."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from batchrun.core.model import Failure, Reply, Request
 from batchrun.core.protocols.openai import OPENAI
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport import Transport
-from batchrun.edge.transport.heads import with_one_length
+from batchrun.edge.transport.heads import mended
 from tests.edge import fault_server as server
 
 SIZE = len(server.ANSWER)
@@ -29,6 +29,13 @@ SAME = {
     "twice, behind hints": HINTS + head(f"Content-Length: {SIZE}", f"Content-Length: {SIZE}"),
     "twice, with line feeds alone": head(f"Content-Length: {SIZE}", f"Content-Length: {SIZE}", end="\n"),
 }
+FOLDED = {
+    "a header in two lines": head("X-A: b", " c", f"Content-Length: {SIZE}"),
+    "in three, with tabs and blanks": head(f"Content-Length: {SIZE}", "X-A: b \t", "\t c", " ", "X-B: d"),
+    "a length in the second line": head("Content-Length:", f" {SIZE}"),
+    "behind hints, with line feeds alone": HINTS + head(f"Content-Length: {SIZE}", "X-A:", " b", end="\n"),
+    "and its length twice": head(f"Content-Length: {SIZE}", "X-A: b", " c", f"Content-Length: {SIZE}"),
+}
 OTHER = {
     "two": head(f"Content-Length: {SIZE}", "Content-Length: 3"),
     "two in a line": head(f"Content-Length: {SIZE}, 3"),
@@ -36,6 +43,8 @@ OTHER = {
     "no numbers": head("Content-Length: x", "Content-Length: x"),
     "negative ones": head("Content-Length: -1", "Content-Length: -1"),
     "nothing": head("Content-Length:", "Content-Length:"),
+    "two in two lines": head(f"Content-Length: {SIZE}", " 3"),
+    "two, and a header in two lines": head(f"Content-Length: {SIZE}", "X-A: b", " c", "Content-Length: 3"),
     "two, and another mistake": head(f"Content-Length: {SIZE}", f"Content-Length: {SIZE}", "nonsense"),
 }
 
@@ -62,14 +71,14 @@ def asked(said: bytes, *, posts: int = 1, cut: int | None = None) -> tuple[list[
     return anyio.run(main)
 
 
-@pytest.mark.parametrize("said", SAME.values(), ids=SAME.keys())
-def test_an_answer_whose_length_is_said_again_is_taken_and_its_connection_used_again(said):
+@pytest.mark.parametrize("said", (SAME | FOLDED).values(), ids=(SAME | FOLDED).keys())
+def test_an_answer_whose_length_is_said_again_or_a_header_in_several_lines_is_taken_and_its_connection_used_again(said):
     results, connections = asked(said + server.ANSWER, posts=3)
     assert [result.content for result in results if isinstance(result, Reply)] == ["好"] * 3
     assert connections == 1
 
 
-@pytest.mark.parametrize("said", SAME.values(), ids=SAME.keys())
+@pytest.mark.parametrize("said", (SAME | FOLDED).values(), ids=(SAME | FOLDED).keys())
 def test_wherever_such_a_head_is_cut_it_is_read_the_same(said):
     whole = said + server.ANSWER
     # A head that is cut in the midst of a line that names two lengths is refused by the parser before the second has come.
@@ -88,6 +97,14 @@ def test_an_answer_of_which_nobody_knows_where_it_ends_is_refused_and_in_doubt(s
 
 def test_what_a_body_says_is_no_head():
     body = b"\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n"
-    assert with_one_length(head(f"Content-Length: {len(body)}") + body) is None
+    assert mended(head(f"Content-Length: {len(body)}") + body) is None
     twice = head("Content-Length: 9", "Content-Length: 9")
-    assert with_one_length(twice + body) == head("Content-Length: 9") + body
+    assert mended(twice + body) == head("Content-Length: 9") + body
+    assert mended(head("X-A: b") + b" {\n }") is None
+
+
+def test_a_header_in_several_lines_is_one():
+    said = head("X-Request-Id: r-", "\t7", f"Content-Length: {SIZE}", "Connection:", "  close")
+    results, connections = asked(said + server.ANSWER, posts=2)
+    assert [result.request_id for result in results] == ["r- 7"] * 2
+    assert connections == 2

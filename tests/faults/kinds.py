@@ -92,6 +92,7 @@ def _before_the_body(head: bytes) -> dict[str, Kind]:
         "a status line without end": Kind(server.pours(b"HTTP/1.1 200 ", b"a" * 65_536), "bad_http"),
         "twenty thousand headers": Kind(says(head + _MANY_HEADERS + b"\r\n"), "bad_http"),
         "headers without end": Kind(server.pours(head, b"X-A: a\r\n" * 1_000), "bad_http"),
+        "headers in two lines, without end": Kind(server.pours(head, b"X-A: a\r\n b\r\n" * 1_000), "bad_http"),
         "interim answers without end": Kind(server.pours(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000), "bad_http"),
         "another protocol, politely": Kind(says(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"), "http_101"),
         "another protocol, as it should be": Kind(

@@ -11,7 +11,7 @@ from typing import Any
 
 import httptools
 
-from batchrun.edge.transport.heads import goes_on, with_one_length
+from batchrun.edge.transport.heads import goes_on, mended
 
 _MOST_BETWEEN = 1 << 16
 """Bytes that may come without one of a body among them."""
@@ -101,17 +101,17 @@ class Arriving:
         return None
 
     def _read_again(self, latest: memoryview) -> bool:
-        """Read anew what the parser refused, where its head does no more than say one length again; or let more of such a head come."""
+        """Read anew what the parser refused, where it can be `mended`; or let more of such a head come."""
         came = self._head + latest
         if goes_on(came):
             return self._between <= _MOST_BETWEEN
-        mended = with_one_length(came)
-        if mended is None:
+        anew = mended(came)
+        if anew is None:
             return False
         self._parser = _parser(self)
         self._answers, self._interim = 0, False
         try:
-            self._parser.feed_data(mended)
+            self._parser.feed_data(anew)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return False
         return True

@@ -1,7 +1,8 @@
-"""Heads of answers that say their length more than once, as some gateways write them: such an answer was paid for, and its end is known.
+"""Heads of answers that say their length more than once, or a header in several lines, as some gateways write them: each was paid for.
 
-RFC 9110, 8.6 leaves it to whoever reads one to take it by that one length or not at all, and the parser does the latter. Where two lengths
-differ it stays so: nobody knows then where the answer ends.
+RFC 9110, 8.6 leaves it to whoever reads a length said again to take it by that one or not at all; RFC 9112, 5.2 has a line that begins
+with a blank read as more of the one before it. The parser takes neither. Where two lengths differ it stays so: nobody knows then where
+the answer ends.
 """
 
 from __future__ import annotations
@@ -11,26 +12,31 @@ import re
 _END = re.compile(rb"\n\r?\n")
 _INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)[0-9]{2}\b")
 _AGAIN = re.compile(rb"\ncontent-length:", re.IGNORECASE)
+_FOLD = re.compile(rb"[ \t]*\r?\n[ \t]+")
 _LENGTH = re.compile(rb"(?<=\n)content-length:([^\r\n]*)\r?\n", re.IGNORECASE)
 
 
 def goes_on(came: bytes) -> bool:
-    """Whether *came*, an answer from its beginning on, is in a head yet that has begun to say its length again."""
+    """Whether *came*, an answer from its beginning on, is in a head yet that has begun to be one of these."""
     begin = _begin(came)
-    return _end(came, begin) is None and len(_AGAIN.findall(came, begin)) > 1
+    return _end(came, begin) is None and (len(_AGAIN.findall(came, begin)) > 1 or _FOLD.search(came, begin) is not None)
 
 
-def with_one_length(came: bytes) -> bytes | None:
-    """*came*, an answer from its beginning on, with its length said once; None where it does not say the same one several times."""
+def mended(came: bytes) -> bytes | None:
+    """*came*, an answer from its beginning on, with its length said once and a line for each header; None where it is none of these."""
     begin = _begin(came)
     end = _end(came, begin)
-    head = came[begin:end]
+    said = came[begin:end]
+    head = _with_one_length(_FOLD.sub(b" ", said))
+    return None if head == said else came[:begin] + head + (b"" if end is None else came[end:])
+
+
+def _with_one_length(head: bytes) -> bytes:
     said = [value.strip() for values in _LENGTH.findall(head) for value in values.split(b",")]
     if len(said) < 2 or not said[0].isdigit() or any(value != said[0] for value in said):
-        return None
+        return head
     lines = iter([b"Content-Length: %b\r\n" % said[0]])
-    mended = _LENGTH.sub(lambda _: next(lines, b""), head)
-    return came[:begin] + mended + (b"" if end is None else came[end:])
+    return _LENGTH.sub(lambda _: next(lines, b""), head)
 
 
 def _begin(came: bytes) -> int:
