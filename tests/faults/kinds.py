@@ -129,6 +129,10 @@ def _before_the_body(head: bytes) -> dict[str, Kind]:
     }
 
 
+def _by_transfer(said: bytes, encoding: str) -> bytes:
+    return said.replace(b"Transfer-Encoding: chunked", b"Transfer-Encoding: " + encoding.encode())
+
+
 def _framing(head: bytes, body: bytes, kind: str) -> dict[str, Kind]:
     """What goes wrong with the length and the packing of a body."""
     says, http, chunked = server.says, server.http, server.chunked
@@ -196,6 +200,12 @@ def _framing(head: bytes, body: bytes, kind: str) -> dict[str, Kind]:
         "in gzip once, in two lines": reply(says(typed(gzip.compress(body), PACKED, PACKED))),
         "in gzip, and no other": reply(says(typed(gzip.compress(body), "Content-Encoding: gzip, identity"))),
         "in gzip and chunks": reply(says(chunked(gzip.compress(body), headers=PACKED + "\r\n"))),
+        "in gzip by its transfer, in chunks": reply(says(_by_transfer(chunked(gzip.compress(body)), "gzip, chunked"))),
+        "in deflate by its transfer, in small letters, until the connection closes": reply(
+            says(head + b"transfer-encoding: Deflate\r\n\r\n" + zlib.compress(body))
+        ),
+        "in chunks in capitals": reply(says(_by_transfer(chunked(body), "Chunked"))),
+        "in gzip, in chunks in capitals": reply(says(_by_transfer(chunked(gzip.compress(body), headers=PACKED + "\r\n"), "CHUNKED"))),
         "in deflate": reply(says(typed(zlib.compress(body), "Content-Encoding: deflate"))),
         "after interim answers for minutes": reply(says(b"HTTP/1.1 102 Processing\r\n\r\n" * 300, typed())),
         "after three interim answers": reply(says(b"HTTP/1.1 100 Continue\r\n\r\n" * 3, typed())),

@@ -139,7 +139,10 @@ class Arriving:
             self._answers -= 1
             self._said.clear()
             return
-        self.headers = _headers(self._said)
+        self.headers = headers = _headers(self._said)
+        if headers.get("transfer-encoding", "chunked") != "chunked":
+            # What else is named there packs the body as a content's encoding does (RFC 9112, 7.2): of the parser only chunks are undone.
+            headers["content-encoding"] = f"{headers.get('content-encoding', '')},{headers['transfer-encoding']}"
         self._between = 0
         self.status = status
 
