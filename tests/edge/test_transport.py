@@ -441,7 +441,15 @@ def test_a_connection_whose_other_end_is_there_no_more_is_not_told_as_a_call_tha
     assert code_of(TimeoutError()) == "total_timeout"
 
 
-@pytest.mark.parametrize(("answer", "brings"), [(server.http(), Reply), (server.http(b"", status="429 Too Many Requests"), Failure)])
+@pytest.mark.parametrize(
+    ("answer", "brings"),
+    [
+        (server.http(), Reply),
+        (server.http(b"", status="429 Too Many Requests"), Failure),
+        (server.http(b"{}", status="400 Bad Request"), Failure),
+        (server.http(b'{"error": {"code": "limit_requests", "message": "slow"}}'), Failure),
+    ],
+)
 def test_connections_are_used_again_after_a_refusal_too(answer, brings):
     async def main():
         async with server.serving(server.keeps(answer)) as endpoint, transport() as wire:
@@ -450,6 +458,42 @@ def test_connections_are_used_again_after_a_refusal_too(answer, brings):
             return endpoint.connections
 
     assert anyio.run(main) == 1
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        *(server.http(b"", status=status) for status in ("302 Found", "403 No", "404 No", "500 Oops", "502 Bad", "503 No", "529 Too much")),
+        server.http(b'{"error": {"code": "internal_error", "message": "CUDA error"}}', status="500 Oops"),
+        server.http(b'{"error": {"code": "internal_error", "message": "CUDA error"}}'),
+        server.http(b'{"error": {"code": "invalid_api_key", "message": "no"}}', status="401 No"),
+        server.http(b"<html>Sign in</html>"),
+        server.http(b'data: {"error": {"message": "CUDA error"}}\n\n'),
+        server.http(b""),
+    ],
+)
+@pytest.mark.parametrize("begun", [False, True], ids=["waited for", "begun"])
+def test_a_connection_that_leads_to_a_server_that_fails_is_not_used_again(fails, begun):
+    endpoint = server.Server(0)
+
+    async def second_one_fails(_: server.Reader, writer: server.Writer) -> None:
+        writer.write(fails if len(endpoint.requests) == 2 else server.http())
+
+    async def ask(wire: Transport) -> Reply | Failure:
+        came: list[float] = []
+        call = wire.begin(request(endpoint.url), reading(), came.append) if begun else None
+        if call is None:
+            return await wire.post(request(endpoint.url), reading())
+        while not came:
+            await anyio.lowlevel.checkpoint()
+        return call.taken(came[0]) or await call.rest()
+
+    async def main():
+        nonlocal endpoint
+        async with server.serving(second_one_fails) as endpoint, transport(connections=1) as wire:
+            return [(type(await ask(wire)), endpoint.connections) for _ in range(4)]
+
+    assert anyio.run(main) == [(Reply, 1), (Failure, 1), (Reply, 2), (Reply, 2)]
 
 
 @pytest.mark.parametrize(

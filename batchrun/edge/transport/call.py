@@ -13,7 +13,7 @@ from collections.abc import Callable
 import aiohttp
 
 from batchrun.core.classes import value
-from batchrun.core.model import Failure, Reply, Request
+from batchrun.core.model import Failure, Fault, Reply, Request
 from batchrun.core.protocols.failures import located
 from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL, mishap
 from batchrun.core.protocols.reading import Reading
@@ -28,6 +28,9 @@ from batchrun.edge.transport.watch import Watch
 
 _OF_A_CONNECTION = frozenset({"disconnected", "bad_http", "half_body", "connection_reset"})
 """Mishaps of one that stands; before that they are other ones."""
+
+_THE_SERVERS = frozenset({Fault.AGAIN, Fault.PARK})
+"""Failures that another one of them might not have."""
 
 
 @value
@@ -79,7 +82,7 @@ class Call(Attempt):
 
     def taken(self, at: float) -> Reply | Failure | None:
         """What the answer that came *at* a time of the loop comes to; None where it is not there whole, or no plain one: `rest` tells."""
-        connection, target = self.connection, self._target
+        connection = self.connection
         assert connection is not None
         status = connection.status
         try:
@@ -90,7 +93,7 @@ class Call(Attempt):
                 self._read(body, at)
                 result = Attempt.result(self)
             if isinstance(result, Failure):
-                result = located(result, target.shown)
+                result = self._failed(result)
             result = self._cleaned(result)
         except MemoryError:
             result = mishap("no_memory", in_doubt=True)
@@ -111,7 +114,7 @@ class Call(Attempt):
     def result(self) -> Reply | Failure:
         """What the answer comes to; of one that may have come from another place it is told what was called."""
         result = super().result()
-        return located(result, self._target.shown) if isinstance(result, Failure) else result
+        return self._failed(result) if isinstance(result, Failure) else result
 
     def abort(self) -> None:
         """Break it off, if it is still under way; nothing is told of it any more."""
@@ -154,9 +157,19 @@ class Call(Attempt):
         if not 200 <= status < 300:
             # Masked before it is read: an excerpt could cut a key in two and keep a half.
             body = masked(await self.refusal(connection, terms.max_response_bytes, terms.idle), self._target.key)
-            return located(self.reading.refused(status, connection.headers, body), self._target.shown)
+            return self._failed(self.reading.refused(status, connection.headers, body))
         await self.feed(connection, terms.max_response_bytes, terms.idle, self._target.room, terms.turns)
         return self.result()
+
+    def _failed(self, failure: Failure) -> Failure:
+        """What an answer that is a *failure* comes to.
+
+        Where it is neither the row's nor a rate's, the connection may lead to the one of several servers that is broken. That is soon done
+        with each call, and would get most of them: so no other goes there.
+        """
+        if self.connection is not None and failure.fault in _THE_SERVERS:
+            self.connection.reusable = False
+        return located(failure, self._target.shown)
 
     async def _opened(self) -> Connection:
         """A connection that was waited for; *total* bounds the wait where it is shorter than *connect*."""
