@@ -36,6 +36,8 @@ from batchrun.core.protocols.usage import usage_of
 Fields = dict[str, Any]
 _OF_AN_UNFOLDED_BYTE = 6
 """Bytes of memory: an event may come in lines of a few characters."""
+_SIGNS_OF_LIFE = frozenset({b"ping", b"heartbeat", b"keepalive", b"keep-alive"})
+"""Kinds of events that say nothing else; in sse-starlette's, before its version 1, stands the time of day, which is no JSON."""
 _OF_NO_ANSWER = 1 << 16
 """Bytes that are kept of a large body that begins as no answer does: enough to say what it is."""
 
@@ -222,6 +224,8 @@ class _Stream:
             case Document(fields, line, is_utf8):
                 self.is_utf8 = self.is_utf8 and is_utf8
                 self._chunk(event, fields, line)
+            case Unreadable() if event.kind in _SIGNS_OF_LIFE:
+                pass
             case Unreadable() if event.kind == b"error" and not self.fold.choices.whole:
                 self.complaint, self.done = Complaint(None, words_of(event.data), status=event.status), True
             case Unreadable() if b"\n" in event.data and not self.fold.choices.whole:

@@ -360,6 +360,16 @@ def test_an_event_that_is_no_json_object_before_the_end_is_a_hole_in_the_answer(
         assert (got.code, got.fault, read.whole) == ("broken_event", Fault.AGAIN, False)
 
 
+@pytest.mark.parametrize("kind", [b"ping", b"heartbeat", b"keepalive", b"keep-alive"])
+@pytest.mark.parametrize("said", [b"2026-11-30 03:14:15.926535", b"", b"ping", b"{}", b'{"type": "ping"}', b"1\ndata: 2"])
+@EACH_TWIN
+def test_an_event_that_is_but_a_sign_of_life_is_no_part_of_an_answer(twin, kind, said):
+    sign = b"event: " + kind + b"\ndata: " + said + b"\n\n"
+    assert comparable(streamed(twin.protocol, sign + twin.stream.replace(b"\n\n", b"\n\n" + sign), asked=twin.asked)) == comparable(
+        plain(twin)
+    )
+
+
 @pytest.mark.parametrize("torn", [b"data: {", b"data: [DON", b"data: \n\n", b"dat", b"data: OK\n\n", b"event: ping\n\n"])
 @EACH_TWIN
 def test_an_event_torn_after_the_answer_is_whole_costs_no_answer(twin, torn):
