@@ -463,7 +463,10 @@ def test_connections_are_used_again_after_a_refusal_too(answer, brings):
 @pytest.mark.parametrize(
     "fails",
     [
-        *(server.http(b"", status=status) for status in ("302 Found", "403 No", "404 No", "500 Oops", "502 Bad", "503 No", "529 Too much")),
+        *(
+            server.http(b"", status=status)
+            for status in ("302 Found", "403 No", "404 No", "421 No", "500 Oops", "502 Bad", "503 No", "529 Too much")
+        ),
         server.http(b'{"error": {"code": "internal_error", "message": "CUDA error"}}', status="500 Oops"),
         server.http(b'{"error": {"code": "internal_error", "message": "CUDA error"}}'),
         server.http(b'{"error": {"code": "invalid_api_key", "message": "no"}}', status="401 No"),

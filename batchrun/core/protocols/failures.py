@@ -183,6 +183,9 @@ BY_STATUS: dict[int, Line] = {
     409: _again(source="draft-ietf-httpapi-idempotency-key-header, 2.7"),
     410: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
     413: _reject(advice=_TOO_LARGE, source="RFC 9110"),
+    421: _again(source="RFC 9110, 15.5.20: it is the connection's, which is used for no other call"),
+    # Text Generation Inference's word for what failed on its side: no memory on the card, say.
+    424: _again(source="RFC 4918; github huggingface/text-generation-inference, InferError"),
     425: _again(source="RFC 8470"),
     429: _throttled(source="RFC 6585"),
     # Said of a caller who is gone: to one who waits it means that a gateway on the way had gone.

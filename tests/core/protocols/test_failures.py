@@ -97,6 +97,8 @@ def test_a_known_code_decides_and_is_shown_as_it_came(status, code, fault, scope
         (418, REJECT, ROW),
         (422, REJECT, ROW),
         (409, AGAIN, ROW),
+        (421, AGAIN, ROW),
+        (424, AGAIN, ROW),
         (425, AGAIN, ROW),
         (429, THROTTLED, LANE),
         (499, AGAIN, ROW),
