@@ -21,6 +21,7 @@ TWICE = [
     (b'{"workspace":"a","id":"1","prompt":"x","work\\u0073pace":"b"}', "'workspace' stands twice, at columns 2 and 40"),
     ('{"prompt":"客户","workspace":"a","prompt":"x"}'.encode(), "'prompt' stands twice, at columns 2 and 32"),
     (b'{"prompt":"x","model":"m","workspace":"a","model":null}', "'model' stands twice, at columns 15 and 43"),
+    (b'{"mood":1,"workspace":"a","prompt":"x","mood":2}', "'mood' stands twice, at columns 2 and 40"),
     (b' {"prompt":"x","workspace":"a","prompt":"x"}\r', "'prompt' stands twice"),
     (b'{"custom_id":"1","workspace":"a","body":{"messages":[{"role":"user","content":"x"}],"model":"m","model":"n"}}',
      "'model' stands twice in body, at columns 85 and 97"),

@@ -125,6 +125,10 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "empty parts": (messages({"role": "user", "content": []}), "messages[0].content must be"),
     "a part as text": (messages({"role": "user", "content": [SECRET]}), "messages[0].content must be"),
     "a silent assistant": (messages({"role": "assistant", "content": None}), "messages[0].content must be"),
+    "an assistant's content as a number": (
+        messages({"role": "assistant", "content": 5, "tool_calls": [{}]}),
+        "messages[0].content must be",
+    ),
     "a user with tool_calls alone": (messages({"role": "user", "tool_calls": [{}]}), "messages[0].content must be"),
     "model as a number": (asks(model=5), "model must be a non-empty string"),
     "empty model": (asks(model=""), "model must be a non-empty string"),
@@ -138,7 +142,7 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "stream as a word": (asks(stream="yes"), "stream must be true or false"),
     "stream as a list": (asks(parameters={"stream": []}), "parameters.stream must be true or false"),
     "unknown field": (asks(promt="x"), "unknown field 'promt' (nearest: prompt)"),
-    "a field of the user's own": (asks(department="x"), 'fields of your own go into "metadata"'),
+    "a field of the user's own": (asks(customer="x"), "unknown field 'customer'; fields of your own go into \"metadata\""),
     "a prompt by another name": (
         b'{"workspace": "legal", "text": "a"}',
         "unknown field 'text'; what is asked stands in prompt (text) or messages (a list); fields of your own",
@@ -160,7 +164,8 @@ NOT_ROWS: dict[str, tuple[object, str]] = {
     "a system prompt beside": (asks(system=SECRET), "unknown field 'system'; a system prompt is the first of messages: "),
     "a call of DashScope's": ({"model": "m", "input": {"messages": [USER]}}, "unknown field 'input'; what DashScope's calls have in it"),
     "a text as input": ({"model": "m", "input": SECRET}, "unknown field 'input'; what is asked stands in prompt"),
-    "another URL": (batch(url="/v1/embeddings"), "url must be /v1/chat/completions"),
+    "another URL": (batch(url="/v1/embeddings"), "url must be /v1/chat/completions: batchrun asks chat models only"),
+    "a URL as a number": (batch(url=7), "url must be /v1/chat/completions: batchrun asks chat models only"),
     "stream in batch form": (batch(body={"messages": [USER], "stream": 1}), "body.stream must be true or false"),
 }
 
@@ -228,6 +233,7 @@ ROWS: dict[str, object] = {
     "line ends and spaces": b'  {"prompt": "x"} \r\n',
     "an id with path signs": asks(id="../a/b"),
     "a line separator in text": asks(id="a", metadata="\u2028\u2029\x7f"),
+    "an id with what is no control character and does not print": asks(id="Order\xa07\u200b\u2028"),
     "parts": messages({"role": "user", "content": [{"type": "text", "text": "x"}]}),
     "an assistant that called a tool": messages(USER, {"role": "assistant", "tool_calls": [{}]}, {"role": "tool", "content": ""}),
     "an assistant that called a function": messages(USER, {"role": "assistant", "content": None, "function_call": {"name": "f"}}),
@@ -305,6 +311,7 @@ def test_a_made_id_knows_workspace_and_content_but_not_the_order_of_keys():
     assert len(one.made_id()) == 18
     assert one.id is None
     assert row({"prompt": "x", "workspace": "legal"}).made_id() != row({"prompt": "x"}).made_id()
+    assert row({"prompt": "y", "model": "m"}).made_id() != one.made_id()
 
 
 JSON = st.recursive(
