@@ -100,7 +100,9 @@ WRONG = [
     (INPUT + '[defaults]\napi_key_env = "A"', "defaults.api_key_env", "an unknown key", "no such key"),
     (INPUT + '[defaults]\nmodel = ""', "defaults.model", '""', "qwen-plus"),
     (INPUT + '[defaults]\nmodel = "qwen plus"', "defaults.model", '"qwen plus"', "qwen-plus"),
+    (INPUT + '[defaults]\nmodel = "qwen-plus\\u200b"', "defaults.model", '"qwen-plus\\u200b"', "qwen-plus"),
     (INPUT + '[defaults]\nprotocol = "grpc"', "defaults.protocol", '"grpc"', '"openai", "dashscope"'),
+    (INPUT + KEYED + '[defaults]\nprotocol = "grpc"\nmodel = "qwen-plus"', "defaults.protocol", '"grpc"', '"openai", "dashscope"'),
     (
         INPUT + '[workspaces.legal]\napi_key_env = "K"\nendpoint = "finance"\nprotocol = "dashscope-multimodal"\nmodel = "qwen-vl-max"',
         "workspaces.legal.protocol",
@@ -112,6 +114,12 @@ WRONG = [
         "workspaces.legal.endpoint",
         'dashscope-multimodal for "qwen-audio-turbo"',
         'endpoint "batch" speaks: openai',
+    ),
+    (
+        INPUT + KEYED + 'endpoint = "https://llm.example/v1"\nmodel = "qwen-audio-turbo"',
+        "workspaces.legal.endpoint",
+        'dashscope-multimodal for "qwen-audio-turbo"',
+        'endpoint "https://llm.example/v1" speaks: openai',
     ),
     (INPUT + '[defaults]\nendpoint = "pubic"', "defaults.endpoint", '"pubic"', "did you mean 'public'? One of public, finance, intl"),
     (

@@ -575,6 +575,8 @@ def test_the_schema_describes_each_key_of_each_table():
         assert all(key["description"] for key in described["properties"].values()), name
     assert set(schema["properties"]) == set(FULL)
     assert "null" not in str(schema["$defs"]["WorkspaceTable"])
+    assert "'default': None" not in str(schema)
+    assert schema["$defs"]["RetryTable"]["properties"]["max_attempts"]["default"] == 6
 
 
 def test_the_schema_completes_the_names_of_endpoints():
