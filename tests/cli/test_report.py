@@ -117,6 +117,7 @@ def test_calls_are_in_flight_where_one_process_held_the_run_while_it_was_read_an
 ):
     """A holder that was killed left its calls in doubt, whoever has taken the run up since."""
     directory, real = night(tmp_path / "night"), reader.attempts
+    assert look(directory) == [Calls.KILLED]
     with ExitStack() as held:
         held.enter_context(run_directory.locked(directory))
         assert look(directory) == [Calls.IN_FLIGHT]

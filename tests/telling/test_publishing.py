@@ -102,14 +102,15 @@ def test_a_page_of_many_parked_scopes_adds_the_run_up_no_more_often_than_one_of_
 
 
 def test_a_department_is_shown_neither_what_is_parked_of_one_whose_name_begins_like_its_own_nor_what_its_account_was_told(tmp_path):
-    parked = ("lane legal qwen-plus", "lane legal-eu qwen-max", "workspace legal-eu", "account main", "account other")
+    parked = ("workspace legal", "lane legal qwen-plus", "lane legal-eu qwen-max", "workspace legal-eu", "account main", "account other")
     names = [each.split(" ", 1) for each in parked]
     scopes = [{"scope": scope, "name": name, "rows": 9, "message": f"of {name}", "advice": "mend it"} for scope, name in names]
     job = {"workspaces": {"legal": {"account": "main"}, "legal-eu": {"account": "other"}}}
     (tmp_path / "run.json").write_bytes(orjson.dumps({"format": 1, "name": "night", "job": job, "ended": {"at": "", "parked": scopes}}))
     report = Report(Statement("r", "night", {("legal", "qwen-plus"): Totals(pending=5)}), [Taken(tmp_path, "r", "night")], course=Course())
     told = [(each.name, each.rows, each.message, each.advice) for each in standing_still(report, "legal")]
-    assert told == [("legal qwen-plus", 9, "of legal qwen-plus", "mend it"), ("main", 5, "", "mend it")]
+    own = ("legal", "legal qwen-plus")
+    assert told == [*((name, 9, f"of {name}", "mend it") for name in own), ("main", 5, "", "mend it")]
 
 
 @pytest.mark.parametrize(
