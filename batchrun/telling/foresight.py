@@ -55,7 +55,7 @@ def look_ahead(
     with _scratch(directory) as scratch, looked_into(job, workspaces, directory, scratch, on_progress=on_index) as opening:
         counts = opening.plan.lanes()
         parked = {**wrong.without_route(workspaces, counts), **wrong.parks(workspaces, keys, counts)}
-        unfit = {lane: wrong.never_fitting(workspaces[lane[0]], lane[1], opening, counts) for lane in counts if lane not in parked}
+        unfit = {lane: wrong.never_fitting(workspaces[lane[0]], lane[1], opening) for lane in counts if lane not in parked}
         seen = seen_so_far(directory, workspaces, opening)
         lanes = [
             expected_lane(job, workspaces[name], model, opening, seen, unfit.get((name, model), frozenset()), lanes=len(counts))

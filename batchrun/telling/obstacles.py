@@ -58,10 +58,10 @@ def parked(parked: Mapping[LaneKey, Obstacle], counts: Mapping[LaneKey, int]) ->
     return (replace(obstacle, rows=count) for obstacle, count in rows.items())
 
 
-def never_fitting(workspace: Workspace, model: str, opening: Opening, counts: Mapping[LaneKey, int]) -> frozenset[int]:
+def never_fitting(workspace: Workspace, model: str, opening: Opening) -> frozenset[int]:
     """Rows that the run would reject, for they are larger than what may be sent in a minute; those that might be are read."""
     most = least_tpm(workspace, model)
-    if most is None or (workspace.name, model) not in counts:
+    if most is None:
         return frozenset()
     source, estimate = opening.source, read_learnt(opening.directory).estimate((workspace.name, model))
     suspicious = most / (_MOST_TOKENS_A_BYTE * estimate.ratio) - _PARAMETERS_BYTES
