@@ -27,7 +27,7 @@ from batchrun.core.diagnosis import (
     of_refused_list,
     quotas_told,
 )
-from batchrun.core.jobs.endpoints import Endpoint
+from batchrun.core.jobs.endpoints import CLOUDS, Endpoint, cloud_of
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.model import Failure, Hidden, Request
 from batchrun.core.protocols.error_body import complaint_of, error_in_200, refusal
@@ -144,7 +144,9 @@ def _key_findings(workspace: Workspace, key: SecretStr, sharing: _Sharing) -> It
     if others := [name for name in sharing[key] if name != workspace.name]:
         advice = "give each workspace its own key: the key decides whose bill a call is on"
         yield Finding("key", State.WRONG, f"the same key as {shortened(others)}", advice)
-    if not text.startswith("sk-") and workspace.endpoint.name not in workspace.endpoint.bases.values():
+    if cloud_of(workspace.endpoint) not in CLOUDS:
+        return  # A server of one's own has keys of any kind.
+    if not text.startswith("sk-"):
         yield Finding("key", State.NOTE, "does not begin with sk-, as the provider's keys do", "see that it is the key, and not its name")
     if text.startswith("sk-sp-"):
         yield Finding("key", State.WRONG, "a key of a coding plan, which is not for batches", "make a key in the workspace itself")

@@ -94,6 +94,32 @@ def test_one_key_for_hundreds_of_workspaces_names_the_first_of_them_to_each(monk
     assert found["w0"].findings[0].said == f"the same key as {', '.join(names[1:21])}, …"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "key", "told"),
+    [
+        ("public", "LEGAL_DASHSCOPE_API_KEY", [("note", "does not begin with sk-, as the provider's keys do")]),
+        ("https://llm-1a.cn-beijing.maas.aliyuncs.com", "b64-1", [("note", "does not begin with sk-, as the provider's keys do")]),
+        ("public", "sk-sp-fake", [("wrong", "a key of a coding plan, which is not for batches")]),
+        ("public", "sk-fake-legal", []),
+        (NOWHERE, "sk-sp-token-1", []),
+        ("own", "token-1", []),
+    ],
+)
+def test_a_key_that_is_not_like_the_providers_is_told_where_the_provider_is_called(monkeypatch, endpoint, key, told):
+    monkeypatch.setenv("A_KEY", key)
+    tables = {"workspaces": {"legal": {"endpoint": endpoint, "api_key_env": "A_KEY"}}, "endpoints": {"own": {"base_url": NOWHERE}}}
+    (legal,) = examined({**tables, "transport": {"proxy": "http://127.0.0.1:9"}}).values()
+    assert [(finding.state.value, finding.said) for finding in legal.findings if finding.check == "key"] == told
+    assert ("endpoint", None, "wrong") in states(legal)
+
+
+def test_a_workspace_of_whose_models_its_rows_alone_tell_is_told_so():
+    (alone,) = examined({"defaults": {"endpoint": "simulator"}, "workspaces": {"legal": {}}}).values()
+    assert [finding.said for finding in alone.findings if finding.check == "model"] == [
+        "the job names no model for this workspace: its rows do"
+    ]
+
+
 def test_native_only_stream_only_and_tuned_models_are_probed_the_way_they_answer():
     workspace = {"models": ["qwen-audio-turbo", "qwq-plus", "qwen3.5-plus"], "deployments": ["tone-v3"], "model": "qwq-plus"}
     tables = {"workspaces": {"legal": workspace}, "simulator": {"workspaces": {"legal": {"deployments": ["tone-v3"]}}}}
@@ -149,6 +175,20 @@ def test_a_key_is_taken_where_there_is_a_list_of_models_and_not_by_whatever_stan
     (finding,) = (each for each in alone.findings if each.check == "key")
     assert finding.state.value == key
     assert said in finding.said
+
+
+def test_a_model_to_which_no_way_leads_is_not_probed(monkeypatch):
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-fake-0123456789")
+
+    async def main():
+        async with server.serving(server.keeps(server.http(b'{"object": "list", "data": []}'))) as endpoint:
+            defaults = {"endpoint": f"http://127.0.0.1:{endpoint.port}/v1", "model": "qwen-audio-turbo"}
+            job = Job.model_validate({"job": {"input": "in.jsonl"}, "defaults": defaults})
+            return await examine(job, probe=True, dotenv=None), [request.split(b" ")[0] for request in endpoint.requests]
+
+    (alone,), methods = anyio.run(main)
+    assert states(alone)[2:] == [("model", "qwen-audio-turbo", "wrong")]
+    assert (alone.spent_tokens, {*methods}) == (0, {b"GET"})
 
 
 PERMITTED, QUOTAS = "permissions", "limits"
