@@ -87,6 +87,9 @@ WRONG = [
         for text in ("$LEGAL_KEY", "${LEGAL_KEY}", "env:LEGAL_KEY", " LEGAL_KEY", "%LEGAL_KEY%", "os.environ/LEGAL_KEY")
     ],
     (INPUT + 'name = "../up"', "job.name", '"../up"', "without '/'"),
+    (INPUT + 'name = "a/b"', "job.name", '"a/b"', "without '/'"),
+    (INPUT + 'name = "a\\u202eb"', "job.name", '"a\\u202eb"', "visible characters"),
+    (INPUT + f'name = "{"a" * 101}"', "job.name", '"aaaa', "at most 100"),
     (INPUT + "max_line_bytes = 0", "job.max_line_bytes", "0", "an integer of at least 1"),
     (INPUT + "outptu = 'x'", "job.outptu", "an unknown key", "did you mean 'output'? One of output, name, input, max_line_bytes"),
     (INPUT + "[default]\nmodel = 'x'", "default", "an unknown key", "did you mean 'defaults'?"),
@@ -120,6 +123,12 @@ WRONG = [
         "workspaces.legal.endpoint",
         'dashscope-multimodal for "qwen-audio-turbo"',
         'endpoint "https://llm.example/v1" speaks: openai',
+    ),
+    (
+        INPUT + KEYED + 'model = "qwen-audio-turbo"\n[defaults]\nendpoint = "batch"',
+        "workspaces.legal.endpoint",
+        'dashscope-multimodal for "qwen-audio-turbo"',
+        'endpoint "batch" speaks: openai',
     ),
     (INPUT + '[defaults]\nendpoint = "pubic"', "defaults.endpoint", '"pubic"', "did you mean 'public'? One of public, finance, intl"),
     (
@@ -209,6 +218,14 @@ WRONG = [
     (INPUT + "[endpoints.own]", "endpoints.own.base_url", "nothing", "needed: an https:// or http:// URL"),
     (INPUT + '[endpoints.own]\nbase_url = "llm.example/v1"', "endpoints.own.base_url", '"llm.example/v1"', "an https:// or http:// URL"),
     (INPUT + '[endpoints.own]\nbase_url = "https://h/v1?a=hush"', "endpoints.own.base_url", "a query", "without '?'"),
+    (INPUT + '[endpoints.own]\nbase_url = "https://h/v1#hush"', "endpoints.own.base_url", "a fragment", "without '?' and '#'"),
+    (INPUT + '[endpoints.own]\nbase_url = "https://h:0/v1"', "endpoints.own.base_url", '"https://h:0/v1"', "an https:// or http:// URL"),
+    (
+        INPUT + '[endpoints.own]\nbase_url = "https://h/api/v1/services/aigc/text-generation/generation"',
+        "endpoints.own.base_url",
+        '"https://h/api/v1/services/aigc/text-generation/generation"',
+        "the URL up to /api/v1",
+    ),
     (INPUT + '[endpoints.own]\nbase_url = "https://me:hush@h/v1"', "endpoints.own.base_url", "a password", "no secrets"),
     (INPUT + '[endpoints.own]\nbase_url = "https://h:99999/v1"', "endpoints.own.base_url", "99999", "URL"),
     (INPUT + '[endpoints.own]\nbase_url = "https://{WorkspaceId}.h/v1"', "endpoints.own.base_url", "{WorkspaceId}", "URL"),
@@ -281,6 +298,7 @@ WRONG = [
     (INPUT + KEYED + "[accounts.legal]", "workspaces.legal.account", "nothing", 'account = "legal"'),
     (INPUT + KEYED + 'endpoint = "finanse"', "workspaces.legal.endpoint", '"finanse"', "did you mean 'finance'?"),
     (INPUT + KEYED + "models = []", "workspaces.legal.models", "an empty list", "at least one"),
+    (INPUT + KEYED + 'models = []\nmodel = "qwen-plus"', "workspaces.legal.models", "an empty list", "at least one"),
     (INPUT + KEYED + "models = [3]", "workspaces.legal.models[0]", "3", "a string"),
     (INPUT + KEYED + 'models = "qwen-plus"', "workspaces.legal.models", '"qwen-plus"', 'a list: ["qwen-plus"]'),
     (INPUT + KEYED + "temperature = 0.2", "workspaces.legal.temperature", "an unknown key", "parameters = { temperature = … }"),
@@ -338,6 +356,15 @@ WRONG = [
     (INPUT + '[output]\nform = "csv"', "output.form", '"csv"', '"batchrun" or "openai-batch"'),
     (INPUT + "[output]\nraw = 1", "output.raw", "1", "true or false"),
     (INPUT + '[transport]\nproxy = "http://me:hush@proxy:3128"', "transport.proxy", "a password", "no secrets"),
+    *(
+        (
+            INPUT + f'[transport]\nproxy = "http://proxy:3128/{more}"',
+            "transport.proxy",
+            "a URL with a path or a query",
+            '"none", "environment"',
+        )
+        for more in ("hush", "?hush", "#hush")
+    ),
     (INPUT + '[transport]\nproxy = "socks5://proxy:3128"', "transport.proxy", '"socks5://proxy:3128"', '"none", "environment"'),
     (INPUT + "[transport]\nmax_response_bytes = 0", "transport.max_response_bytes", "0", "an integer of at least 1"),
     (INPUT + "[simulator]\nsed = 3", "simulator.sed", "an unknown key", "did you mean 'seed'?"),

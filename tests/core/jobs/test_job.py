@@ -126,6 +126,14 @@ def test_the_tiers_of_a_price_reach_further_one_after_the_other_and_the_last_alo
         assert [*refused(with_tiers(*unfit))] == ["prices.own.tiers"]
 
 
+def test_a_workspace_may_have_a_budget_of_each_kind_and_waits_that_are_always_the_same():
+    budgets: list[dict[str, Any]] = [{"amount": 20}, {"amount": 3, "currency": "USD"}, {"tokens": 1000}, {"tokens": 100, "per": "day"}]
+    tables = {"job": {**INPUT, "budget": budgets}, "retry": {"backoff": {"first": 3, "max": 3}}}
+    assert len(Job.model_validate(tables).job.budget) == 4
+    for twice in budgets:
+        assert [*refused({"job": {**INPUT, "budget": [*budgets, twice]}})] == ["job.budget"]
+
+
 def test_what_a_job_is_dumped_to_is_the_same_job_again():
     """As programs keep it in a database, or hand it to a service."""
     for tables in (FULL, *(tomllib.loads(path.read_text("utf-8")) for path in JOBS)):
