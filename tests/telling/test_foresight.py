@@ -227,6 +227,12 @@ def test_a_table_of_a_model_that_no_row_asks_is_told_where_its_name_is_a_slip(ta
     assert [note for note in told.notes if "meant" in note] == [f'{table}.{named}: no row asks that model: is "qwen-plus" meant?'] * is_told
 
 
+def test_a_table_of_a_model_that_a_workspace_lists_is_no_slip_though_no_row_asks_it_yet():
+    write(rows_of(2, "legal"))
+    legal = {"models": ["qwen-plus", "qwen-pluss"], "limits": {"qwen-pluss": {"rpm": 60}}}
+    assert [note for note in planned(job_of(workspaces={"legal": legal})).notes if "meant" in note] == []
+
+
 def test_a_model_without_a_route_is_found_before_a_call(monkeypatch):
     monkeypatch.setenv("A_KEY", "sk-fake-a")
     write(rows_of(5, model="qwen-audio-turbo"))
@@ -560,6 +566,31 @@ def test_answers_that_did_not_fit_are_paid_for_as_often_as_so_far():
     assert lane.cost.amount == Decimal(lane.input_tokens + lane.output_tokens * 20) / 1_000_000
 
 
+def test_of_answers_of_which_none_fitted_so_far_a_plan_takes_none_to_be_longer_than_those_that_will():
+    """There is nothing yet to hold their lengths against."""
+    write(rows_of(100))
+    log: list[dict[str, object]] = [{"opening": 1, "at": 0}]
+    usage = {"input_tokens": 5000, "output_tokens": 5000, "cached_tokens": 0, "reasoning_tokens": 0}
+
+    for number in range(40):
+        log.append({"start": f"1-{number}", "at": 0, "workspace": "legal", "model": "qwen-plus", "id": f"legal-{number}", "most": [1, 1]})
+        log.append({"end": f"1-{number}", "at": 3, "verdict": "reasked", "usage": usage})
+    job = job_of(workspaces={"legal": {"concurrency": 50, "tpm": 20_000}})
+    left([], attempts=log[:1])
+    at_once = planned(job).seconds
+    left([], attempts=log)
+    # Nine calls of ten at the most are taken to be made again.
+    assert at_once < planned(job).seconds < 12 * at_once
+
+
+def test_slots_that_a_quota_has_room_for_are_told_by_what_a_row_has_in_tokens():
+    write(rows_of(140))
+    left([entry(number) for number in range(40)])
+    (lane,) = planned(job_of(workspaces={"legal": {"concurrency": 1, "tpm": 102_000}})).lanes
+    # Ten rows of 170 tokens a second, of three seconds each, and a tenth to spare.
+    assert lane.help == "raise workspaces.legal.concurrency from 1 to about 33: then its quota is what limits"
+
+
 @pytest.mark.parametrize("throttles", [0, 1, 3])
 def test_a_few_throttles_that_no_rate_was_found_from_are_no_quota_to_a_plan(throttles):
     """A fifth of the calls had a plan of a thousand rows say five hours and a half for thirteen minutes, limited by requests."""
@@ -712,6 +743,15 @@ def test_a_budget_that_does_not_says_when_and_with_how_many_rows_left_over():
     assert wrong.rows == pytest.approx(980 - 477, abs=25)
     assert "0.004 CNY spent so far; it would be spent after " in wrong.said
     assert "raise it by about 0.1" in wrong.advice
+
+
+def test_a_budget_that_several_models_share_is_told_with_what_the_dearest_of_their_rows_may_cost():
+    write([*rows_of(600), *({**row, "id": f"max-{row['id']}", "model": "qwen-max"} for row in rows_of(600))])
+    prices = {model: {"tiers": {"input": price, "output": price}} for model, price in (("qwen-plus", 1), ("qwen-max", 100))}
+    budget = {"amount": 0.5, "max_tokens": 1000}
+    told = planned(job_of(job={"input": "in.jsonl", "output": "run", "budget": budget}, workspaces={"legal": {}}, prices=prices))
+    (wrong,) = [each for each in told.obstacles if each.where == "job.budget"]
+    assert "and by 0.1" in wrong.advice, "a thousand tokens at 100 CNY a million, and what is asked"
 
 
 def test_budgets_of_many_workspaces_take_as_long_as_there_are_of_them():
