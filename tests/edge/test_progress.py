@@ -249,6 +249,27 @@ def test_three_workspaces_have_a_bar_each_under_one_another_and_a_total(terminal
     assert len({width(line[: line.rindex("|")]) for line in (first, second, third)}) == 1, "bars are compared by eye"
 
 
+def test_the_bars_move_while_the_run_goes_on_and_not_at_its_end_alone(terminal):
+    stream = terminal()
+    totals = []
+
+    def observe(now):
+        totals.extend(re.findall(r"(\d+)/1,200", stream.lines()[-1]) if stream.lines() else [])
+        return three(int(10 * now))
+
+    shown(observe, stream, seconds=3.05)
+    assert len({*totals}) > 10
+    assert [*map(int, totals)] == sorted(map(int, totals))
+
+
+def test_bars_tell_of_rows_that_are_closed_or_held_and_of_lines_that_are_none(terminal):
+    stream = terminal(columns=140)
+    shown(lambda _now: Progress((replace(of("legal", 10, closed=83), held=7),), 0, set_aside=3), stream, seconds=1)
+    legal, total = stream.lines()
+    assert legal.endswith(" 10/100, 2 in flight, 83 closed")
+    assert total.endswith(", 2 in flight, 7 held, 3 lines set aside")
+
+
 def test_bars_that_are_written_beside_a_run_are_of_what_the_terminal_can_show(terminal):
     blocks, ascii_only = terminal(), terminal()
     ascii_only.encoding = "ascii"
@@ -302,13 +323,13 @@ def test_100_percent_is_said_of_what_is_done_and_of_nothing_else(terminal):
 
 
 def test_of_sixty_workspaces_those_with_most_left_are_shown_and_the_others_as_one_bar(terminal):
-    workspaces = tuple(of(f"部门{number}", done=number, in_flight=1) for number in range(60))
+    workspaces = tuple(of(f"部门{number}", done=number, in_flight=1, throttled=number == 59) for number in range(60))
     stream = terminal()
     shown(lambda _now: Progress(workspaces, 0), stream, seconds=1)
     lines = stream.lines()
     assert len(lines) == 21
     assert [line.split()[0] for line in lines[:19]] == [f"部门{number}" for number in range(19)]
-    assert re.fullmatch(r"41 others +39%\|█+.* +\| +1,599/4,100, 41 in flight", lines[19])
+    assert re.fullmatch(r"41 others +39%\|█+.* +\| +1,599/4,100, 41 in flight, throttled", lines[19])
     assert re.match(r"total +29%\|", lines[20])
     assert "more hidden" not in stream.getvalue()
 
