@@ -71,6 +71,7 @@ def test_what_is_written_is_read_back(parts):
         b'{"format": 1, "name": "x", "runs": {"a": {"open": true, "sizes": {}, "taken": {"p": "-1"}, "spent": {}}}}',
         b'{"format": 1, "name": "x", "runs": {"a": {"open": true, "sizes": {}, "taken": {"p": "NaN"}, "spent": {}}}}',
         b'{"format": 1, "name": "x", "runs": {"a": {"open": true, "sizes": {}, "taken": {"p": "many"}, "spent": {}}}}',
+        b'{"format": 1, "name": "x", "runs": {"a": {"open": true, "sizes": {"p": "7"}, "taken": {"p": "1"}, "spent": {}}}}',
     ],
 )
 def test_anything_else_is_no_books(content):
@@ -128,6 +129,15 @@ def test_what_runs_have_taken_stays_counted_whichever_of_them_stands_under_which
         part = kept.runs.setdefault(name, Part())
         part.run = run
         part.taken[PAGE] = part.taken.get(PAGE, Decimal(0)) + more
+
+
+@pytest.mark.parametrize("run", ["one", ""])
+def test_a_run_that_is_opened_again_stands_where_it_stood_and_is_no_other_to_itself(run):
+    kept = Books("first", {"a": Part({PAGE: Decimal(5)}, {PAGE: Decimal(5)}, run="one")})
+    kept.make_way("a", run)
+    kept.move("a", run, {"a"})
+    assert [*kept.runs] == ["a"]
+    assert (taken(kept), kept.others("a", PAGE)) == (Decimal(5), Decimal(0))
 
 
 @given(AMOUNTS, AMOUNTS)

@@ -38,6 +38,7 @@ def test_all_that_lanes_would_spend_is_what_each_would_and_nothing_where_there_a
         ([lane(100, 100, 100), lane(50, 50, 50)], 60, RunsOut(30.0, 90, D(90))),
         ([lane(100, 100, 100), lane(50, 50, 50)], 120, RunsOut(70.0, 30, D(30))),
         ([lane(100, 100, 100), lane(50, 50, 50)], 150, None),
+        ([lane(100, 100, 100, 1), lane(100, 100, 100, 30)], 130, RunsOut(50.0, 100, D(100))),
         ([lane(100, 100, 100)], 0, RunsOut(0.0, 100, D(100))),
         ([lane(10, 100, 100, 20)], 19, RunsOut(0.0, 10, D(100))),
         ([lane(10, 100, 100, 20)], -5, RunsOut(0.0, 10, D(100))),

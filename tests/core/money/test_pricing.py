@@ -263,6 +263,20 @@ def test_of_one_day_a_price_that_names_the_region_goes_before_one_that_holds_eve
     assert [each and each.amount for each in found] == [3, 5, 9]
 
 
+def test_a_price_that_is_to_come_is_that_of_its_own_region_and_none_where_one_holds():
+    at_home = PriceRow("own", "cn", "CNY", date(2026, 12, 1), (Tier(None, Decimal(1), Decimal(1)),), "the job")
+    prices = Prices([at_home, replace(at_home, since=date(2026, 12, 8))])
+    asked = [("cn", DAY), ("cn", date(2026, 12, 1)), ("intl", DAY)]
+    assert [prices.begins("own", region, day) for region, day in asked] == [date(2026, 12, 1), None, None]
+
+
+@pytest.mark.parametrize(("tokens", "input_price", "output_price"), [(1000, 1, 2), (1001, 3, 4), (2000, 3, 4), (2001, 5, 6), (9000, 5, 6)])
+def test_what_a_call_may_cost_is_by_the_tier_of_its_own_length_and_by_no_longer_one(tokens, input_price, output_price):
+    tiers = [Tier(up_to, Decimal(asked), Decimal(told)) for up_to, asked, told in ((1000, 1, 2), (2000, 3, 4), (None, 5, 6))]
+    prices = Prices([PriceRow("own", None, "CNY", date(2025, 1, 1), (*tiers,), "the job", cache_write=Decimal(1))])
+    assert prices.most("own", "x", tokens, 10, DAY) == ("CNY", Decimal(tokens * input_price + 10 * output_price) / 1_000_000)
+
+
 @pytest.mark.parametrize(
     ("model", "day", "amounts"),
     [

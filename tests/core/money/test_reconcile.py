@@ -106,6 +106,17 @@ def test_calls_of_others_are_too_much_of_input_and_of_output_and_keep_it_open_un
     assert found(ONE, *lines, others_allowed=True).closes
 
 
+def test_a_day_on_which_a_kind_is_missing_is_no_other_callers_however_much_there_is_of_the_others():
+    book = book_of(entry(Usage(100, 20, 30)))
+    result = found(book, line(140), line(10, "cached_token"), line(29, "output_token"), others_allowed=True)
+    assert [(each.kind, each.others, each.unexplained) for each in result.lines] == [
+        ("input_token", 0, 70),
+        ("cached_token", 0, -20),
+        ("output_token", 0, 9),
+    ]
+    assert not result.closes
+
+
 def test_a_model_that_no_run_called_is_others():
     result = found(ONE, *EXACT, line(7, model="qwen-max"), line(3, "output_token", model="qwen-max"))
     assert result.total().others == 10
@@ -396,6 +407,7 @@ def test_entries_without_a_time_keep_it_open():
         ("i-bp1234", None),
         ("", None),
         ("1;;qwen-max;output_token;app", None),
+        ("1;llm-x;qwen-max;output_token", None),
     ],
 )
 def test_both_forms_of_the_instance_id_are_read(text, instance):

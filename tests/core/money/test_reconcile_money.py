@@ -76,6 +76,16 @@ def test_a_bill_that_tells_no_currency_is_in_the_one_it_can_be():
     assert [(each.currency, each.why) for each in told.money] == [("USD", "")]
 
 
+def test_a_bill_that_tells_no_currency_is_in_none_where_it_may_be_in_two():
+    book = book_of(*(entry(Usage(50, 10), cost=Money(currency, D("0.00006"))) for currency in ("CNY", "USD")))
+    told = found(book, *lines("0.00008", "0.00004", currency=""))
+    assert [(each.currency, each.billed, each.counted) for each in told.money] == [
+        ("", EXACT, 0),
+        ("CNY", 0, EXACT / 2),
+        ("USD", 0, EXACT / 2),
+    ]
+
+
 def test_another_currency_is_another_line():
     told = found(calls("0.00012", currency="USD"), *lines("0.00058", "0.00029", currency="CNY"))
     assert [(each.currency, each.why) for each in told.money] == [
