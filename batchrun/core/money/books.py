@@ -93,7 +93,7 @@ class Books:
 
     def others_hold(self, run: str, page: str) -> Decimal:
         """What of that they hold for calls to come, or under way, and may give back."""
-        return sum((part.idle(page) for name, part in self.runs.items() if part.open and name != run), _NOTHING)
+        return sum((part.idle(page) for name, part in self.runs.items() if name != run), _NOTHING)
 
     def holders(self, run: str, page: str) -> list[str]:
         """Which other runs hold some of *page* that they may give back."""
@@ -185,7 +185,7 @@ def read_books(content: bytes) -> Books | None:
         if told["format"] != FORMAT or not isinstance(told["name"], str):
             return None
         return Books(told["name"], {name: _part(each) for name, each in told["runs"].items()})
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, InvalidOperation):
+    except (KeyError, TypeError, AttributeError, ValueError, InvalidOperation):
         return None
 
 
