@@ -24,6 +24,12 @@ def test_each_finding_has_its_line_and_what_is_wrong_its_advice_below():
     ]
 
 
+def test_what_probes_have_cost_is_told_and_nothing_of_it_where_none_was_made():
+    told = diagnosis([Examined(name, "public", OK, spent) for name, spent in (("legal", 1_200), ("hr", 34))])
+    assert "the probes cost 1,234 tokens, which stand in no run's statement" in told
+    assert "probes" not in diagnosis([Examined("legal", "public", OK)])
+
+
 def test_the_way_out_of_what_is_only_noted_is_told_too():
     """As of a key that the environment hides: nothing is wrong yet, and whoever mended the file is refused again and again."""
     noted = (Finding("key", State.NOTE, "that of the environment", "unset LEGAL_KEY to have the one in .env used"), *OK)

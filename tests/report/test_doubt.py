@@ -8,7 +8,7 @@ from batchrun.core.columns import width
 from batchrun.core.ledger.attempts import Bound, Started
 from batchrun.core.ledger.doubt import Calls
 from batchrun.core.ledger.doubts import Doubtful
-from batchrun.report.doubt import doubt_table
+from batchrun.report.doubt import doubt_json, doubt_table
 
 WHYS = (Calls.KILLED, "connection_reset", "timeout")
 CALLS = [
@@ -37,6 +37,28 @@ def test_calls_that_no_line_tells_of_are_told_together_by_workspace_model_and_lo
             ("legal", "2 calls", 0, "1,100 + 57"),
             ("legal", "1 call", 1, "1 + 2"),
             ("sales", "1 call", 0, "3 + 4"),
+        )
+    ]
+
+
+def test_calls_in_doubt_are_told_to_a_program_each_with_what_it_may_cost_and_what_became_of_its_row():
+    told = doubt_json([*CALLS, (Doubtful(Started("2-", "legal", "qwen-plus", "", Bound(900, 50), 60.0), Calls.UNTOLD), "pending")])
+    assert told[1:] == [
+        {
+            "attempt": attempt,
+            "workspace": workspace,
+            "model": "qwen-plus",
+            "id": row_id,
+            "sent_at": f"1970-01-01T00:0{minute}:00+00:00",
+            "input_tokens": asked,
+            "output_tokens": 50,
+            "why": why,
+            "row": outcome,
+        }
+        for attempt, workspace, row_id, minute, asked, why, outcome in (
+            ("1-1", "法务部", "row-1", 0, 9_000, "connection_reset", "answered"),
+            ("1-2", "研发中心", "row-2", 0, 18_000, "timeout", "answered"),
+            ("2-", "legal", "", 1, 900, Calls.UNTOLD, "pending"),
         )
     ]
 

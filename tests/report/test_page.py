@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.core.jobs.stated import StatedQuota
 from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.attribution import Attribution
 from batchrun.core.ledger.course import Course, Trouble
@@ -31,6 +32,7 @@ from batchrun.report.page.chinese import chinese, worded
 from batchrun.report.page.document import _data, page
 from batchrun.report.page.figures import percent, seconds, short, width
 from batchrun.report.page.markup import h, name, visible
+from batchrun.report.page.plots import how
 from batchrun.report.page.sentences import SAID
 from batchrun.report.page.subject import COLOURS, Parked, Ran, Subject
 from batchrun.report.page.words import _PUT_IN, Said, Words
@@ -693,6 +695,32 @@ def test_a_page_of_many_workspaces_is_no_more_work_for_each_of_them_than_one_of_
         return lines_run(lambda: page(of), *_OF_SUMS) / workspaces
 
     assert work(400) <= work(100)
+
+
+@pytest.mark.parametrize("only", [None, "legal"])
+def test_the_busiest_minute_of_each_quota_is_drawn_and_told_the_fullest_first_and_to_a_department_its_own_alone(only):
+    course, begins = Course(), 1_764_000_000
+    used = [
+        (StatedQuota(None, "hr", None, 50, None), "calls", (5,)),
+        (StatedQuota("main", None, "qwen-plus", 100, None), "calls", (50, 0, 30)),
+        (StatedQuota(None, "legal", None, 30, 1000), "calls", (36,)),
+        (StatedQuota(None, "legal", None, 30, 1000), "tokens", (499,)),
+    ]
+    for quota, kind, counts in used:
+        for minute, counted in enumerate(counts):
+            course.minutes.add((quota, kind), begins + 60 * minute, counted)
+    section, plots = how(subject(("legal", "qwen-plus", Totals(answered=1)), course=course, workspace=only), Words("en"))
+    told = [
+        ("legal", "requests a minute 30 36 120.0 % 120.0 %", [36, 0, 0]),
+        ("main · qwen-plus", "requests a minute 100 50 50.0 % 40.0 %", [50, 0, 30]),
+        ("legal", "tokens a minute 1,000 499 49.9 % 49.9 %", [499, 0, 0]),
+        ("hr", "requests a minute 50 5 10.0 % 10.0 %", [5, 0, 0]),
+    ]
+    shown = [each for each in told if only in {None, each[0]}]
+    assert [(each["name"], each["counts"]) for each in plots["quota"]["series"]] == [(quota, counts) for quota, _, counts in shown]
+    assert text_of(section).endswith(" Mean " + " ".join(f"{quota} {said}" for quota, said, _ in shown))
+    assert [section.count(f'class="{kind}"') for kind in ("bad", "good")] == [1, len(shown) - 1]
+    assert 'width="100.00%"' in section, "no bar is longer than its place"
 
 
 def test_many_runs_make_one_page(tmp_path):

@@ -13,7 +13,7 @@ from tests.core.money.test_reconcile import EXACT, ONE, found, line
 CLOSED = found(ONE, *EXACT)
 UNREADABLE = [f"bill.csv, line {number}: no usage" for number in range(1, 26)]
 TOLD = [
-    ({}, ["it closes: equal to the token"]),
+    ({}, ["it closes: equal to the token", "a bill has no request ids: sums by day, workspace, model and kind are compared"]),
     (
         {"undated_tokens": 1234},
         ["1,234 tokens of entries that do not tell when they were called are in no day", "it does not close: some entries have no day"],
@@ -45,6 +45,17 @@ def test_where_nothing_was_compared_the_table_does_not_say_that_it_was_equal():
     told = reconciliation_table(replace(CLOSED, lines=[], other_days_tokens=7000)).splitlines()
     assert "it closes: there was nothing to compare" in told[-1]
     assert "equal to the token" not in told[-1]
+
+
+def test_each_workspace_has_its_sums_and_several_a_total():
+    def sums(**found_of):
+        table = reconciliation_table(replace(CLOSED, sums=found_of))
+        lines = [" ".join(line.split()) for line in table.splitlines()]
+        return lines[lines.index("tokens billed counted in doubt others unexplained money billed money counted") + 1 : lines.index("", 2)]
+
+    legal, hr = Sum(billed=1_200, counted=1_150, in_doubt=50), Sum(billed=7, others=3, unexplained=4, unpriced_tokens=1)
+    assert sums(legal=legal) == ["legal 1,200 1,150 50 0 0 - -"]
+    assert sums(legal=legal, hr=hr) == ["legal 1,200 1,150 50 0 0 - -", "hr 7 0 0 3 4 - unknown", "total 1,207 1,150 50 3 4 - unknown"]
 
 
 def test_whose_keys_too_much_was_called_with_is_said_where_the_bill_tells_more_than_one():

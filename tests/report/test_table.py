@@ -11,7 +11,7 @@ from batchrun.core.ledger.attempts import Bound
 from batchrun.core.ledger.statement import Statement
 from batchrun.core.ledger.totals import Totals
 from batchrun.core.model import Money
-from batchrun.report.table import table
+from batchrun.report.table import money, table
 
 ALWAYS = ["workspace", "model", "answered", "pending", "calls", "input", "output"]
 
@@ -95,6 +95,18 @@ def test_what_it_cost_stands_at_the_end_and_what_is_not_known_is_no_nothing():
         "1,235.0679+",
     ]
     assert lines[-1].startswith("cost unknown: 3 calls with 5,500 tokens have no known price")
+
+
+def test_an_amount_in_a_line_says_how_many_calls_are_in_none_of_it():
+    some = {"USD": Decimal("0.5"), "CNY": Decimal("1234.56789")}
+    assert [money(amounts, unpriced) for amounts in (some, {}) for unpriced in (0, 1, 1200)] == [
+        "1,234.5679 CNY, 0.5000 USD",
+        "1,234.5679 CNY, 0.5000 USD, 1 call of unknown cost",
+        "1,234.5679 CNY, 0.5000 USD, 1,200 calls of unknown cost",
+        "",
+        "cost unknown",
+        "cost unknown",
+    ]
 
 
 @pytest.mark.parametrize(("count", "told"), [(1, "1 web search"), (1200, "1,200 web searches")])
