@@ -743,6 +743,7 @@ def test_a_budget_that_does_not_says_when_and_with_how_many_rows_left_over():
     assert wrong.rows == pytest.approx(980 - 477, abs=25)
     assert "0.004 CNY spent so far; it would be spent after " in wrong.said
     assert "raise it by about 0.1" in wrong.advice
+    assert [note for note in told.notes if "budget" in note] == []
 
 
 def test_a_budget_that_several_models_share_is_told_with_what_the_dearest_of_their_rows_may_cost():
@@ -800,7 +801,8 @@ def _books(taken, held=0):
 
 
 def test_a_model_without_a_price_is_told_before_it_is_not_called():
-    _, (wrong,) = affordable({"amount": 1, "currency": "USD"})
+    told, (wrong,) = affordable({"amount": 1, "currency": "USD"})
+    assert [note for note in told.notes if "budget" in note] == []
     assert wrong.said == "workspaces.legal.budget = 1 USD: qwen-plus has no price in USD: it would not be called"
     assert wrong.rows == 980
     # A price in dollars, made up for one that has its own in CNY, would make a statement that no bill agrees with.
@@ -891,6 +893,15 @@ def test_a_plan_of_a_table_says_how_it_becomes_json_lines():
     assert [each.where for each in found] == ["in.jsonl, line 2 (and 1 more)", "in.jsonl, line 1"]
     assert found[1].advice.startswith("a table with headings (CSV) is made JSON lines by: python3 -c")
     assert found[0].advice == "correct the lines; the run sets them aside and goes on"
+
+
+def test_of_lines_that_are_no_rows_for_many_reasons_a_plan_tells_the_most_frequent_and_counts_the_rest():
+    bad = [b"true", b"[]", b"7", b"{}", b'{"prompt": ""}', b'{"prompt": "x", "id": true}', b'{"prompt": "x", "model": ""}', b"nonsense"]
+    Path("in.jsonl").write_bytes(b"\n".join([b'{"prompt": "x"}', *bad]) + b"\n")
+    (*_, rest), told = obstacles(job_of(workspaces={"legal": {}}))
+    assert rest == ("the input", 3)
+    assert told.obstacles[-1].said == "lines that are no row for other reasons"
+    assert sum(each.rows for each in told.obstacles) == len(bad)
 
 
 @pytest.mark.parametrize(("names", "way_out"), [(("legal",), "the job's workspaces are legal; "), ((), "give it a table for each")])

@@ -82,6 +82,24 @@ def test_elsewhere_an_answer_is_taken_to_be_no_longer_than_its_own_row_lets_it_b
     assert lane.input_tokens == 20 * (len(ENGLISH) / 4 + 5)
 
 
+TOOL = {"type": "function", "function": {"name": "look_up", "description": ENGLISH * 4, "parameters": {"type": "object"}}}
+
+
+def test_text_in_parts_is_asked_as_text_is_and_tools_are_asked_besides(monkeypatch):
+    monkeypatch.setenv("A_KEY", "sk-fake-a")
+    legal = {"endpoint": "http://127.0.0.1:9/v1", "api_key_env": "A_KEY"}
+
+    def asked(content: object, **parameters: object) -> int:
+        row = {"workspace": "legal", "messages": [{"role": "user", "content": content}], "parameters": parameters}
+        rows = [{"id": str(number), **row} for number in range(20)]
+        (lane,) = look_ahead(job_of(rows, workspaces={"legal": legal}), BEGINS, dotenv=None).lanes
+        return lane.input_tokens
+
+    plain = asked(ENGLISH * 2)
+    assert asked([{"type": "text", "text": ENGLISH}, {"type": "text", "text": ENGLISH}]) == asked([{"text": ENGLISH * 2}]) == plain
+    assert asked(ENGLISH * 2, tools=[TOOL]) - plain > 20 * len(ENGLISH)
+
+
 @pytest.mark.parametrize("said", [-1, 0, True, -(2**63)])
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_a_limit_that_is_none_bounds_no_forecast_and_no_estimate(monkeypatch, name, said):
