@@ -541,6 +541,38 @@ def test_a_run_that_was_all_answered_says_so_and_names_no_trouble():
     assert "Parked" not in said
 
 
+DENIED = Parked("lane", "legal qwen-plus", 7, "Model.AccessDenied", 403, "Model access denied.", "ask the account's owner")
+
+
+@pytest.mark.parametrize(
+    ("totals", "more", "verdict"),
+    [
+        (Totals(answered=40), {}, "✓ Done: every row is answered."),
+        (Totals(), {}, "✓ There was nothing to do."),
+        (Totals(answered=38, rejected=1), {}, "! Finished: 1 row could not be answered."),
+        (Totals(answered=38, exhausted=2), {}, "! Finished: 2 rows could not be answered."),
+        (Totals(answered=30, rejected=2, pending=8), {}, "! Not done: 8 rows are still waiting."),
+        (Totals(pending=7), {"parked": [DENIED]}, "! Not done: 7 rows are still waiting, and something needs a person."),
+        (Totals(answered=40), {"lines": 2}, "! Every row is answered; 2 lines of the input are no row."),
+        (Totals(), {"lines": 1}, "! Nothing was asked: 1 line of the input is no row, and there is no other."),
+        (
+            Totals(answered=40),
+            {"grown": True},
+            "! Every row is answered that was there when the run was opened; more stands in the input now.",
+        ),
+    ],
+)
+def test_the_first_that_a_page_says_is_whether_all_is_done(totals, more, verdict):
+    found = subject(("legal", "m", totals), parked=more.get("parked", []), runs=[Ran("run-id", "night", grown=more.get("grown", False))])
+    found.statement.rejected_input = more.get("lines", 0)
+    assert f" run-id Made 2026-11-25 08:00 {verdict} " in text_of(page(found))
+
+
+def test_what_needs_a_person_is_told_with_the_providers_own_words_and_what_to_do():
+    said = text_of(page(subject(("legal", "qwen-plus", Totals(pending=7)), parked=[DENIED])))
+    assert "7 rows wait ask the account's owner Model.AccessDenied 403 Model access denied. " in said
+
+
 def test_lines_that_were_no_row_are_not_passed_over_where_every_row_is_answered():
     answered = subject(("legal", "m", Totals(answered=40, calls=40)))
     answered.statement.rejected_input = 2
