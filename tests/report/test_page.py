@@ -568,6 +568,20 @@ def test_the_first_that_a_page_says_is_whether_all_is_done(totals, more, verdict
     assert f" run-id Made 2026-11-25 08:00 {verdict} " in text_of(page(found))
 
 
+@pytest.mark.parametrize(
+    ("cost", "calls", "told"),
+    [
+        ({}, 0, "0 30 input and 6 output tokens"),
+        ({"CNY": Decimal("0.5")}, 0, "0.5000 CNY 30 input and 6 output tokens"),
+        ({"CNY": Decimal("0.5")}, 2, "0.5000+ CNY 30 input and 6 output tokens without 2 calls whose price is not known"),
+        ({}, 3, "unknown 30 input and 6 output tokens the price of no call is known"),
+    ],
+)
+def test_what_was_spent_says_how_many_calls_are_in_none_of_it(cost, calls, told):
+    totals = Totals(answered=3, calls=3, input_tokens=30, output_tokens=6, unpriced_calls=calls, unpriced_tokens=12 * calls, cost=cost)
+    assert f" Spent {told} By whom " in text_of(page(subject(("legal", "m", totals))))
+
+
 def test_what_needs_a_person_is_told_with_the_providers_own_words_and_what_to_do():
     said = text_of(page(subject(("legal", "qwen-plus", Totals(pending=7)), parked=[DENIED])))
     assert "7 rows wait ask the account's owner Model.AccessDenied 403 Model access denied. " in said
