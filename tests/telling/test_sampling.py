@@ -166,7 +166,9 @@ ELSEWHERE = {"endpoint": "http://127.0.0.1:9/v1", "api_key_env": "FAR_KEY"}
         ("qwen-plus", {}, 10),
         ("qwen-plus", {"enable_thinking": True}, 40),
         ("qwq-plus", {}, 40),
+        ("qwen3-8b", {}, 40),
         ("qwen3-8b", {"enable_thinking": False}, 10),
+        ("qwen3.6-plus", {}, 40),
     ],
 )
 def test_before_any_answer_a_row_is_priced_by_its_own_length_and_by_whether_it_makes_the_model_think(monkeypatch, model, asked, output):

@@ -125,6 +125,18 @@ def test_a_row_is_streamed_where_its_model_only_streams_or_only_thinks_in_stream
     assert families.needs_stream(model, {"enable_thinking": None}) is needs[0]
 
 
+@pytest.mark.parametrize(
+    ("model", "unasked"),
+    [
+        *(("qwen-plus", False), ("qwen3-max", False), ("qwen2.5-72b-instruct", False), ("qwen3-235b-a22b-instruct-2507", False)),
+        *(("qwen3-8b", True), ("qwen3-235b-a22b-thinking-2507", True), ("qwen3.6-plus", True), ("qwen4-max", True), ("qwq-plus", True)),
+    ],
+)
+def test_a_model_thinks_as_its_row_says_or_else_as_is_its_habit(model, unasked):
+    assert [families.thinks(model, {"enable_thinking": said}) for said in (True, False, None, "yes")] == [True, False, unasked, unasked]
+    assert families.thinks(model, {}) is unasked
+
+
 @pytest.mark.parametrize("thinking", [1, "true", [True]])
 def test_only_true_asks_for_thinking(thinking):
     assert not families.needs_stream("qwen-plus", {"enable_thinking": thinking})
