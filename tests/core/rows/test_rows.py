@@ -181,6 +181,15 @@ def test_a_line_that_is_no_row_is_told_what_it_lacks_and_never_quoted(kind):
     assert found.reason.isprintable()
 
 
+def test_text_in_quotes_that_does_not_end_is_told_as_a_line_that_was_cut_and_not_as_one_behind_which_more_stands():
+    found = read(b'"id","prompt')
+    assert isinstance(found, NotARow)
+    assert "behind text in quotes" in found.reason
+    cut = read(b'"Summarise')
+    assert isinstance(cut, NotARow)
+    assert "behind" not in cut.reason
+
+
 def test_a_line_refused_for_something_else_still_tells_its_id_and_workspace():
     assert read({"id": 7, "workspace": "legal", "prompt": ""}) == NotARow("prompt must be text that is not blank", "7", "legal")
 
