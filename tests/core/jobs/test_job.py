@@ -386,6 +386,19 @@ def test_a_changed_default_changes_the_salt_and_a_changed_endpoint_or_limit_does
     assert 0 < len(plain) <= 64  # blake2b's longest key
 
 
+def test_a_changed_protocol_changes_the_salt_and_one_that_is_named_though_it_is_the_usual_one_does_not():
+    def salt(**table: object) -> bytes:
+        return settings_salt(workspace_of({"workspaces": {"legal": {"api_key_env": "LEGAL_KEY", **table}}}))
+
+    assert salt(protocol="openai") == salt() != salt(protocol="dashscope")
+
+
+def test_a_protocol_of_the_defaults_is_that_of_each_workspace_that_names_none():
+    tables = {"legal": {"api_key_env": "A"}, "hr": {"api_key_env": "B", "protocol": "openai"}}
+    resolved = Job.model_validate({"job": INPUT, "defaults": {"protocol": "dashscope"}, "workspaces": tables}).workspaces_resolved()
+    assert {name: each.protocol for name, each in resolved.items()} == {"legal": "dashscope", "hr": "openai"}
+
+
 def test_a_parameter_moved_from_the_defaults_to_the_workspace_leaves_the_salt_as_it_was():
     above = workspace_of({"defaults": {"parameters": {"seed": 7}}, "workspaces": {"legal": {"api_key_env": "K"}}})
     below = workspace_of({"workspaces": {"legal": {"api_key_env": "K", "parameters": {"seed": 7}}}})
