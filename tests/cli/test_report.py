@@ -133,6 +133,16 @@ def test_calls_are_in_flight_where_one_process_held_the_run_while_it_was_read_an
         assert look(directory) == [Calls.KILLED]
 
 
+def test_calls_in_doubt_are_listed_with_what_became_of_their_rows_since(tmp_path):
+    kinds = (("killed", "answered"), ("killed", "rejected"), ("killed",))
+    rows = [row(workspace, "q3", *each) for workspace, each in zip(("legal", "sales", "hr"), kinds, strict=True)]
+    directory = night(tmp_path / "night", rows=rows)
+    listed = orjson.loads(ask(directory, "--in-doubt", "--json").stdout)
+    assert {each["workspace"]: each["row"] for each in listed} == {"legal": "answered", "sales": "rejected", "hr": "pending"}
+    (own,) = orjson.loads(ask(directory, "--in-doubt", "--workspace", "sales", "--json").stdout)
+    assert (own["workspace"], own["row"]) == ("sales", "rejected")
+
+
 def test_sums_of_made_up_and_real_money_say_so(tmp_path):
     """A rehearsal that stands beside the month's runs was added to what a department pays, without a word."""
 
