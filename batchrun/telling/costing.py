@@ -25,7 +25,7 @@ def cost_of(asked: int, answered: int, like: Sequence[Usage], price: Callable[[U
     """
     whole = [price(each) for each in like]
     asking = [price(replace(each, output_tokens=0, reasoning_tokens=0, output_audio_tokens=0)) for each in like]
-    if None in whole or None in asking or not any(each.input_tokens + each.output_tokens for each in like):
+    if None in whole or not any(each.input_tokens + each.output_tokens for each in like):
         return None
     for_asking = sum(filter(None, asking), Decimal(0))
     for_answers = sum(filter(None, whole), Decimal(0)) - for_asking
@@ -36,6 +36,6 @@ def cost_of(asked: int, answered: int, like: Sequence[Usage], price: Callable[[U
 
 def money_of(asked: int, answered: int, like: Sequence[Usage], price: Callable[[Usage], Money | None]) -> Money | None:
     """The same with its currency, which is one for all calls of a model."""
-    paid = [price(each) for each in like[:1]]
+    first = next(map(price, like), None)
     amount = cost_of(asked, answered, like, lambda usage: None if (found := price(usage)) is None else found.amount)
-    return Money(paid[0].currency, amount) if amount is not None and paid and paid[0] is not None else None
+    return None if first is None or amount is None else Money(first.currency, amount)
