@@ -134,6 +134,21 @@ def test_a_workspace_may_have_a_budget_of_each_kind_and_waits_that_are_always_th
         assert [*refused({"job": {**INPUT, "budget": [*budgets, twice]}})] == ["job.budget"]
 
 
+def test_a_workspace_may_have_its_deployment_for_its_model_and_limits_of_it_though_its_models_do_not_list_it():
+    legal = {
+        "api_key_env": "K",
+        "models": ["qwen-plus"],
+        "deployments": ["tone-v3"],
+        "model": "tone-v3",
+        "limits": {"tone-v3": {"rpm": 60}},
+    }
+    assert workspace_of({"workspaces": {"legal": legal}}).model == "tone-v3"
+    assert set(refused({"job": INPUT, "workspaces": {"legal": {**legal, "deployments": ["tone-v4"]}}})) == {
+        "workspaces.legal.model",
+        "workspaces.legal.limits.tone-v3",
+    }
+
+
 def test_what_a_job_is_dumped_to_is_the_same_job_again():
     """As programs keep it in a database, or hand it to a service."""
     for tables in (FULL, *(tomllib.loads(path.read_text("utf-8")) for path in JOBS)):
