@@ -536,6 +536,14 @@ def test_answers_that_tell_no_tokens_are_no_measure_of_those_to_come():
     assert told.assumed == ("answers are taken to take 3.0 s and to have 70 tokens, after its own answers so far",)
 
 
+def test_what_is_assumed_of_lanes_that_differ_is_told_from_the_least_to_the_most():
+    write([*rows_of(40), *rows_of(40, "sales")])
+    left([entry(number, latency_ms=1000) for number in range(20)])
+    left([entry(number, "sales", latency_ms=4000, output=140) for number in range(20)], "sales")
+    told = planned(job_of(workspaces={"legal": {}, "sales": {}}))
+    assert told.assumed == ("answers are taken to take 1.0 to 4.0 s and to have 70 to 140 tokens, after its own answers so far",)
+
+
 def test_an_outage_that_is_over_slows_no_plan():
     """Of sixty calls that hung until they were given up, a plan would tell twice as much time for the rows that are left."""
     write(rows_of(140))
