@@ -131,6 +131,15 @@ def test_what_runs_have_taken_stays_counted_whichever_of_them_stands_under_which
         part.taken[PAGE] = part.taken.get(PAGE, Decimal(0)) + more
 
 
+@pytest.mark.parametrize(("size", "counted"), [(50, 9), (100, 9), (150, 5)])
+def test_of_a_run_that_was_killed_what_the_books_know_stays_counted_where_its_ledger_tells_less(size, counted):
+    """All that it had taken, where the ledger is one of before it was opened; what it was known to have spent, where that has grown."""
+    kept = Books("first", {"a": Part({PAGE: Decimal(9)}, {PAGE: Decimal(5)}, open=True, sizes={PAGE: 100})})
+    kept.tell("a", {PAGE: Decimal(3)}, size)
+    kept.runs["a"].settle({PAGE: Decimal(3)}, size)
+    assert taken(kept) == counted
+
+
 @pytest.mark.parametrize("run", ["one", ""])
 def test_a_run_that_is_opened_again_stands_where_it_stood_and_is_no_other_to_itself(run):
     kept = Books("first", {"a": Part({PAGE: Decimal(5)}, {PAGE: Decimal(5)}, run="one")})

@@ -263,6 +263,19 @@ def test_of_one_day_a_price_that_names_the_region_goes_before_one_that_holds_eve
     assert [each and each.amount for each in found] == [3, 5, 9]
 
 
+def test_the_dearest_price_is_that_of_any_place_in_the_currency_that_is_asked_for():
+    def row(region: str | None, currency: str, asked: int, told: int) -> PriceRow:
+        tier = Tier(None, Decimal(asked), Decimal(told))
+        return PriceRow("own", region, currency, date(2025, 1, 1), (tier,), "the job", cache_write=Decimal(1))
+
+    prices = Prices([row("cn", "CNY", 1, 100), row("us", "CNY", 3, 5), row("intl", "USD", 900, 900)])
+    assert prices.dearest("own", "CNY", 1000, 10, DAY) == Decimal(3050) / 1_000_000
+    assert prices.dearest("own", "CNY", 10, 1000, DAY) == Decimal(100_010) / 1_000_000
+    assert prices.dearest("own", "USD", 10, 0, DAY) == Decimal(9000) / 1_000_000
+    assert prices.dearest("own", "EUR", 10, 0, DAY) is None
+    assert Prices([row(None, "CNY", 1, 1)]).dearest("own", "CNY", 10, 0, DAY) == Decimal(10) / 1_000_000
+
+
 def test_a_price_that_is_to_come_is_that_of_its_own_region_and_none_where_one_holds():
     at_home = PriceRow("own", "cn", "CNY", date(2026, 12, 1), (Tier(None, Decimal(1), Decimal(1)),), "the job")
     prices = Prices([at_home, replace(at_home, since=date(2026, 12, 8))])
