@@ -743,6 +743,15 @@ def test_a_page_of_many_workspaces_is_no_more_work_for_each_of_them_than_one_of_
     assert work(400) <= work(100)
 
 
+@pytest.mark.parametrize(("models", "others"), [(1, None), (2, False), (COLOURS, False), (COLOURS + 1, True)])
+def test_the_legend_names_each_model_that_has_a_colour_of_its_own_and_the_others_together(models, others):
+    lanes = [("legal", f"m-{place}", Totals(answered=1, calls=1, output_tokens=50 - place)) for place in range(models)]
+    legend = re.search(r'<ul class="legend">.*?</ul>', page(subject(*lanes)))
+    told = None if legend is None else text_of(legend[0]).split()
+    named = [f"m-{place}" for place in range(min(models, COLOURS))]
+    assert told == (None if others is None else [*named, *["other", "models"] * others])
+
+
 @pytest.mark.parametrize("only", [None, "legal"])
 def test_the_busiest_minute_of_each_quota_is_drawn_and_told_the_fullest_first_and_to_a_department_its_own_alone(only):
     course, begins = Course(), 1_764_000_000
