@@ -253,6 +253,12 @@ def test_a_native_sound_tells_in_its_url_what_its_format_told(data, url, format_
     assert to_native(part) == {"audio": f"data:audio/{mime};base64,{url}"}
 
 
+@pytest.mark.parametrize("told", [{}, {"format": None}, {"format": 7}])
+def test_a_native_sound_whose_format_nothing_tells_has_none_made_up(told):
+    data = f"data:;base64,{SOUND}"
+    assert to_native({"type": "input_audio", "input_audio": {"data": data, **told}}) == {"audio": data}
+
+
 @pytest.mark.parametrize(
     "part",
     [
