@@ -67,7 +67,10 @@ class Step:
     """What an executor's thread takes from its queue."""
 
     def __init__(self, error: BaseException) -> None:
-        self.run = partial(fails, error)
+        self._error = error
+
+    def run(self, *_context: object) -> None:  # CPython 3.14 gives it one
+        fails(self._error)
 
 
 async def in_an_executor(error):
