@@ -87,7 +87,7 @@ def open_to_append(path: Path) -> int:
 
     Neither name is synced by that: `edge/ledger` does so with what it writes.
     """
-    if not path.parent.exists():
+    if not is_there(path.parent):
         path.parent.mkdir(mode=0o700, exist_ok=True)
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
@@ -103,7 +103,7 @@ def sync_directory(directory: Path) -> None:
 
 def make_whole_way(directory: Path) -> None:
     """Make *directory* and what it stands in; each new name is synced, and not only the last one's."""
-    if not directory.exists():
+    if not is_there(directory):
         make_whole_way(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
         sync_directory(directory.parent)
