@@ -40,6 +40,18 @@ def test_a_file_that_went_was_cut_touched_or_replaced_and_one_that_has_another_n
     assert growth.since() == []
 
 
+def test_a_file_that_could_not_be_looked_at_for_a_moment_when_it_was_named_is_none(tmp_path):
+    """A run that had answered every row had ended as one that is to be gone on with, and told that more stood in its input."""
+    share = tmp_path / "share"
+    share.mkdir()
+    (share / "c.jsonl").write_text("{}\n")
+    (tmp_path / "in" / "c.jsonl").symlink_to(share / "c.jsonl")
+    away = share.rename(tmp_path / "away")
+    growth = Growth(["in/*.jsonl"])
+    away.rename(share)
+    assert growth.since() == []
+
+
 def test_one_file_by_two_names_is_one(tmp_path):
     growth = Growth(["in/a.jsonl", "in/../in/a.jsonl"])
     assert growth.since() == []

@@ -6,7 +6,7 @@ was told that every row is answered. A file that another was put in the place of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,19 +18,24 @@ class Growth:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = paths
-        self._sizes = {path: (file, size) for path, file, size in self._seen()}
+        self._named = {*named(paths)}
+        self._sizes = {path: (file, size) for path, file, size in _seen(self._named)}
 
     def since(self) -> list[str]:
         """Name the files that are larger than they were, and those that were not there."""
         files = {file for file, _ in self._sizes.values()}
-        return [path for path, file, size in self._seen() if self._is_more(path, file, size, files)]
+        return [path for path, file, size in _seen(named(self._paths)) if self._is_more(path, file, size, files)]
 
     def _is_more(self, path: str, file: tuple[int, int], size: int, files: set[tuple[int, int]]) -> bool:
-        before, then = self._sizes.get(path, (None, 0))
-        return file not in files if before is None else file == before and size > then
+        if path not in self._sizes:
+            # One that was named and could not be looked at for a moment was there: its lines are those that were read.
+            return path not in self._named and file not in files
+        before, then = self._sizes[path]
+        return file == before and size > then
 
-    def _seen(self) -> Iterator[tuple[str, tuple[int, int], int]]:
-        for path in named(self._paths):
-            with suppress(OSError):
-                found = Path(path).stat()
-                yield path, (found.st_dev, found.st_ino), found.st_size
+
+def _seen(paths: Iterable[str]) -> Iterator[tuple[str, tuple[int, int], int]]:
+    for path in paths:
+        with suppress(OSError):
+            found = Path(path).stat()
+            yield path, (found.st_dev, found.st_ino), found.st_size
