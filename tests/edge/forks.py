@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,11 @@ from contextlib import contextmanager
 def forked(does: Callable[[], object]) -> Iterator[None]:
     """One that has done what it *does* when the block begins, and lives until that is left."""
     (has_done, says_so), (waits, lets_go) = os.pipe(), os.pipe()
-    if (child := os.fork()) == 0:
+    with warnings.catch_warnings():
+        # Since Python 3.12, of a process that has threads, as any that runs tests may have by then.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
         try:
             os.close(lets_go)
             does()
