@@ -19,6 +19,7 @@ from tests.benchmarks.worlds import (
     World,
     calls,
     few,
+    longer_answers,
     others_come_and_go,
     own_quotas,
     several_processes,
@@ -395,3 +396,26 @@ def test_once_others_are_gone_that_had_half_the_calls_refused_a_quota_is_used_an
     seen = Night(world).run()
     assert seen.used >= 0.92
     assert seen.refused_since(14) <= 0.02
+
+
+OVER = [each for each in longer_answers() if each.name.startswith("known 300000 tpm, 60 s, ") and each.name.endswith("er answers of 10 s")]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("world", OVER, ids=lambda world: world.name)
+def test_a_quota_of_tokens_is_used_though_a_file_goes_over_to_rows_whose_answers_are_forty_times_as_long_or_back(world, seed):
+    """Another window had been believed in: what was under way at refusals was not known yet, and was far off what had been expected."""
+    seen = Night(replace(world, seed=seed)).run()
+    assert seen.used >= 0.95
+    assert min(seen.minutes[2:]) >= 0.8
+    assert seen.refused_since(2) <= 0.04
+
+
+BOTH = [each for each in longer_answers() if each.name == "known 300000 tpm, 60 s, long and short answers of 30 s"]
+
+
+@pytest.mark.parametrize("world", BOTH, ids=lambda world: world.name)
+def test_a_quota_of_tokens_is_used_and_kept_to_though_answers_take_half_a_minute(world):
+    seen = Night(world).run()
+    assert seen.used >= 0.92
+    assert seen.refused_since(2) <= 0.01

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from batchrun.core.limits.estimates import Estimate, Size
 from batchrun.core.limits.quota import NO_QUOTA, Quota
 from batchrun.core.model import Failure, Fault, Reply, Scope, Usage
 from batchrun.core.scheduling.retry import RetryPolicy
@@ -41,6 +42,16 @@ POOL = ""
 """Who a change is about, where it is the whole account."""
 
 
+class Answers(NamedTuple):
+    """So many rows, whose answers are alike; what is expected of them is learnt from those before."""
+
+    rows: int
+    tokens: int
+    """Of their usual answer."""
+    most: int
+    """That a row lets its answer have."""
+
+
 class Tenant(NamedTuple):
     """A workspace with one model."""
 
@@ -55,6 +66,9 @@ class Tenant(NamedTuple):
     phases: tuple[tuple[int, float], ...] = ()
     """So many rows of so many times the usual size, one after the other and again; where there are none all are alike."""
     spread: float = 0.8
+    answers: tuple[Answers, ...] = ()
+    """Rows of so much input have such answers besides, one kind after the other and again; where there are none, the guess of a row is off
+    by as much as *misjudged*, and never to one side."""
 
 
 class Others(NamedTuple):
@@ -188,7 +202,10 @@ class _Held:
 
 class _Row(NamedTuple):
     cost: int
-    guess: float
+    guess: float = 0.0
+    size: Size = Size(0.0)
+    output: int = 0
+    """Of the cost: the answer's."""
 
 
 class Night:
@@ -201,6 +218,7 @@ class Night:
         self.own = {each.name: _Held(each.own) for each in world.tenants if each.own}
         self.growth = Growth(*world.growth) if world.growth else None
         self.rows: dict[tuple[int, str, int], _Row] = {}
+        self.estimates: dict[tuple[int, str], Estimate] = defaultdict(Estimate)
         self.schedulers = [self._scheduler(place) for place in range(world.processes)]
         self.seen = Seen()
         self.events: list[tuple[float, int, Callable[[float], None]]] = []
@@ -230,7 +248,7 @@ class Night:
             tenant.concurrency,
             pool="pool",
             weight=tenant.weight,
-            tokens=lambda ordinal: self._row(process, tenant, ordinal).guess,
+            tokens=lambda ordinal: self._guess(process, tenant, ordinal),
             pool_quota=self.world.known,
         )
 
@@ -239,10 +257,17 @@ class Night:
         row = self.rows.get(key)
         if row is None:
             dice = random.Random(f"{self.world.seed} {key}")
+            if tenant.answers:
+                row = self.rows[key] = _answered(tenant, ordinal, dice)
+                return row
             usual = tenant.tokens * _times(tenant.phases, ordinal)
             cost = max(1, int(min(_LARGEST * usual, dice.lognormvariate(math.log(usual), tenant.spread))))
             row = self.rows[key] = _Row(cost, cost * dice.lognormvariate(0.0, self.world.misjudged))
         return row
+
+    def _guess(self, process: int, tenant: Tenant, ordinal: int) -> float:
+        row = self._row(process, tenant, ordinal)
+        return self.estimates[process, tenant.name].of(row.size) if tenant.answers else row.guess
 
     def run(self) -> Seen:
         """Play to the end."""
@@ -328,7 +353,10 @@ class Night:
         if at >= world.since:
             self.got[name] += row.cost
             self.got_calls[name] += 1
-        self._ends(place, ticket, ended, Reply("", "stop", Usage(row.cost, 0)))
+        usage = Usage(row.cost - row.output, row.output)
+        self._ends(place, ticket, ended, Reply("", "stop", usage))
+        if row.output:
+            self._at(ended, lambda _: self.estimates[place, name].learn(row.size, 0, usage))
 
     def _refuses(self, own: _Held | None, at: float, tokens: int) -> str | None:
         if self.growth is not None:
@@ -365,6 +393,17 @@ class Night:
             seen.served[tenant.name] = self.got[tenant.name] / tenant.weight
             seen.served_calls[tenant.name] = self.got_calls[tenant.name]
         return seen
+
+
+def _answered(tenant: Tenant, ordinal: int, dice: random.Random) -> _Row:
+    ordinal %= sum(each.rows for each in tenant.answers)
+    for each in tenant.answers:
+        if ordinal < each.rows:
+            break
+        ordinal -= each.rows
+    prompt = max(1, int(dice.lognormvariate(math.log(tenant.tokens), tenant.spread)))
+    output = max(1, min(each.most, int(dice.lognormvariate(math.log(each.tokens), 0.6))))
+    return _Row(prompt + output, size=Size(prompt * dice.lognormvariate(0.0, 0.15), each.most), output=output)
 
 
 def _times(phases: Sequence[tuple[int, float]], ordinal: int) -> float:
@@ -638,6 +677,24 @@ def later_answers() -> Iterator[World]:
             )
 
 
+def longer_answers() -> Iterator[World]:
+    """A file goes over to rows whose answers are forty times as long, or back; or has both, and answers are slow."""
+    short, long = (20, 30), (800, 2000)
+    for tpm in (300_000, 1_000_000):
+        few, many = tpm * 8 // 300, tpm * 12 // 1100
+        orders = {
+            "longer answers": (Answers(few, *short), Answers(many, *long)),
+            "shorter answers": (Answers(many, *long), Answers(few, *short)),
+            "long and short answers": (Answers(1, *short), Answers(1, *long)),
+        }
+        for name, answers in orders.items():
+            tenants = (Tenant(tokens=200, spread=0.6, concurrency=4000, answers=answers),)
+            for period, answer in itertools.product((6, 60), (3.0, 10.0, 30.0)):
+                for knows, known in (("unknown", NO_QUOTA), ("known", Quota(tpm=tpm))):
+                    told = f"{knows} {tpm} tpm, {period} s, {name} of {answer:.0f} s"
+                    yield World(told, (tokens(tpm, period),), tenants, known, latency=((0.0, answer),), seconds=1500.0)
+
+
 WORLDS = (
     two_windows,
     in_turn,
@@ -652,6 +709,7 @@ WORLDS = (
     several_processes,
     others_come_and_go,
     later_answers,
+    longer_answers,
 )
 
 

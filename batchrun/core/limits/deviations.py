@@ -44,6 +44,10 @@ class Deviations:
         if self.count < (MOST if counting.at_end else _ENOUGH):
             self.count *= _WIDER_STILL_AT_END if counting.at_end else _WIDER
 
+    def explain(self) -> None:
+        """The latest refusals were because all that was under way was guessed wrong, which it is no longer."""
+        self.count = min(self.count, FIRST)
+
     def took(self) -> None:
         """A row was taken."""
         counting = self.counting

@@ -3,6 +3,10 @@
 A guess that is large is more often too large than too small, and one that is mostly input is nearer than one that is mostly answer: so a
 ratio that is right for all tokens in the sum leaves too much free for a large row, and too little for a small one. Sizes stand in classes
 of twice each other; one of which little was seen goes by what is true of all.
+
+A file may go over to other rows, whose answers are many times as long. The next rows are soon expected to be like the latest; but as many
+as are under way went before that was known, and where answers take long, they are most of what a window holds. So it is also told when the
+latest rows are far off what was expected when they went (`Latest`): then those under way are so too.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ _OF_ALL = 4.0
 """Rows that what is true of all counts for in each class."""
 _MOST_OFF = 3.0
 """Times what was expected: what is further off says no more."""
+_LATEST_KEEPS, _LATEST_ROWS, _FAR = 0.97, 20.0, 1.5
+"""Of what the latest rows were off, for each further one; how many rows it takes; and how many times more or less is far off."""
 
 
 class Expected(NamedTuple):
@@ -86,3 +92,23 @@ class Guesses:
         own.ratio = (own.costs + like_all * of_all.ratio) / (own.guesses + like_all)
         own.spread = (weight * own.own_spread + _OF_ALL * of_all.spread) / (weight + _OF_ALL)
         self.usual = of_all.costs / of_all.weight
+
+
+@slotted
+class Latest:
+    """By how much the latest rows were off what was expected of them when they went."""
+
+    expected: float = 0.0
+    costs: float = 0.0
+    rows: float = 0.0
+
+    def learn(self, expected: float, cost: float) -> float | None:
+        """A row did cost *cost*, of which *expected* was; how many times more or less those are that went as it did, where that is far."""
+        most = _MOST_OFF * expected
+        self.expected = expected = _LATEST_KEEPS * self.expected + expected
+        self.costs = costs = _LATEST_KEEPS * self.costs + (cost if cost < most else most)
+        self.rows = rows = _LATEST_KEEPS * self.rows + 1.0
+        if rows < _LATEST_ROWS or expected <= _FAR * costs <= _FAR * _FAR * expected:
+            return None
+        self.expected = self.costs = self.rows = 0.0
+        return costs / expected

@@ -46,11 +46,12 @@ class _Reckoned:
     """Nothing more is learnt of the provider: nobody is there to refuse anything."""
     deviation: float = 0.0
     """Of what the window would have held at the latest refusal."""
-    _refusals: Refusals = field(default_factory=Refusals)
+    _refusals: Refusals = field(init=False)
 
     def __post_init__(self) -> None:
         self.deviations = Deviations(self.counting)
         self.room = Room(self.counting, self.deviations, self.guesses)
+        self._refusals = Refusals(self.room.went)
         self._begin_learning()
 
     def _begin_learning(self) -> None:

@@ -24,7 +24,7 @@ from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.ceilings import Ceiling
 from batchrun.core.limits.counting import FIRST, WINDOWS, Counting
 from batchrun.core.limits.deviations import Deviations
-from batchrun.core.limits.guesses import Expected, Guesses
+from batchrun.core.limits.guesses import Expected, Guesses, Latest
 from batchrun.core.limits.tape import Amount, Tape
 from batchrun.core.limits.under_way import UnderWay
 
@@ -51,6 +51,7 @@ class Room:
     refused_at: float = -math.inf
     """When the latest row was: where answers are counted, nothing but this moment speaks against the next one."""
     _under_way: UnderWay = field(init=False)
+    _latest: Latest = field(default_factory=Latest)
     _since: float = -math.inf
     """When it began to be known what went."""
 
@@ -93,6 +94,14 @@ class Room:
         self.went.correct(launched_at, cost, -mean, -variance)
         if cost > 0 and paid > 0:
             self.guesses.learn(paid, cost)
+            if mean > 0 and (times := self._latest.learn(mean, cost)) is not None:
+                self._expect_anew(times)
+
+    def _expect_anew(self, times: float) -> None:
+        """What is under way is like the latest rows, which came to so many times what was expected of them."""
+        self._under_way.expect_anew(times)
+        self.went.guess_anew(times)
+        self.deviations.explain()
 
     # When the next may go.
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from batchrun.core.classes import slotted
 
-LONGEST = 80.0
-"""Seconds that a tape can look back."""
+LONGEST = 125.0
+"""Seconds that a tape can look back: a minute's window, and as long again before it is asked what that held."""
 _CELLS = 128
 """A second."""
 
@@ -96,6 +96,14 @@ class Tape:
             self.known += known
             self.guessed += guessed
             self.variance += variance
+
+    def guess_anew(self, times: float) -> None:
+        """All that is guessed comes to so many times what it was guessed to."""
+        for cell in self._cells.values():
+            cell.guessed *= times
+            cell.variance *= times * times
+        self.guessed *= times
+        self.variance *= times * times
 
     def held(self, now: float) -> Amount:
         """What the window holds at *now*."""

@@ -1,7 +1,8 @@
 """What is expected of the rows that are under way, each at the time it went and the price it paid.
 
 What was expected when a row went is what must be taken back when its cost is known, although what is expected of such rows may have
-changed since: so it is kept. Rows that went in the same moment at the same price are told apart by nothing, and need not be.
+changed since: so it is kept, until all of it is known to be far off. Rows that went in the same moment at the same price are told apart by
+nothing, and need not be.
 """
 
 from __future__ import annotations
@@ -43,3 +44,20 @@ class UnderWay:
         if others is not None:
             self._expected[key] = others
         return expected
+
+    def expect_anew(self, times: float) -> None:
+        """All that is under way comes to so many times what was expected of it."""
+        for key, alike in self._expected.items():
+            self._expected[key] = _times(alike, times)
+
+
+def _times(alike: _Alike, times: float) -> _Alike:
+    all_alike: list[tuple[float, float]] = []
+    rest: _Alike | None = alike
+    while rest is not None:
+        (mean, variance), rest = rest
+        all_alike.append((mean * times, variance * times * times))
+    made: _Alike = all_alike.pop(), None
+    while all_alike:
+        made = all_alike.pop(), made
+    return made

@@ -1,11 +1,11 @@
 """What refusals say, looked at afterwards, of how a provider counts: over which window, and whether when calls come or when answers end.
 
 Theory of operation. A window that is full refuses; so whichever window the provider counts over was full at every refusal, and the others
-were full only by chance. That is seen badly in the moment, while much of what went is only guessed. It is looked at three seconds later,
-when more of it is known: then the tapes are asked, for each window that there may be, whether it was full when the row was refused, the row
-included; once of what went, and once of the answers that ended. What is under way still counts as what is expected of it: while answers are
-slow it is nearly all that went, and who left it out would find windows full of answers alone. Each refusal adds to a count for each of
-them, and older ones fade.
+were full only by chance. That is seen badly in the moment, while much of what went is only guessed; and a row is refused just when too
+little was guessed. So it is looked at once nearly all of it is known, three seconds later or up to a minute: then the tapes are asked, for
+each window that there may be, whether it was full when the row was refused, the row included; once of what went, and once of the answers
+that ended. What is still under way counts as what is expected of it: while answers are slow it is much of what went, and who left it out
+would find windows full of answers alone. Each refusal adds to a count for each of them, and older ones fade.
 
 Then the verdict. A window that was full at most refusals explains them; of those that explain them as well as any, the longest one is
 taken, since a full long window may have full short ones in it. What is believed stands as long as it explains at least half of what the
@@ -20,16 +20,22 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import field
+from math import inf
 from typing import NamedTuple
 
 from batchrun.core.classes import slotted
 from batchrun.core.limits.counting import WINDOWS, Counting
 from batchrun.core.limits.room import Room
+from batchrun.core.limits.tape import LONGEST, Tape
 
 LARGER = 1.1
 """Times a window's quota: what such a row costs shows that the window is longer, if it is taken."""
-_LOOKED_AT_AFTER = 3.0
-"""Seconds after a refusal, by when more of what was under way is known."""
+_LOOKED_AT_AFTER, _AT_THE_LATEST = 3.0, 60.0
+"""Seconds after a refusal at which it is looked at, if what was under way is known by then; and whatever is known."""
+_STILL_GUESSED = 0.1
+"""Of what was guessed at a refusal: as little of it says nothing more."""
+_ASKED_AGAIN = 0.5
+"""Seconds until it is asked again how much is known."""
 APART = 0.5
 """Seconds between two refusals that are looked at."""
 _FORGETS = 0.1
@@ -52,19 +58,42 @@ class Refusal(NamedTuple):
     """What the row costs at the most."""
     mean: float
     """What it is expected to."""
+    guessed: float = 0.0
+    """What was expected of the rows that were under way."""
 
 
-class Refusals(deque[Refusal]):
+@slotted
+class Refusals:
     """Those that were not looked at yet."""
+
+    went: Tape
+    _waiting: deque[Refusal] = field(default_factory=deque)
+    _asked_at: float = -inf
+    """When it was last asked how much is known."""
+
+    def __bool__(self) -> bool:
+        """Whether there is one."""
+        return bool(self._waiting)
 
     def add(self, refusal: Refusal) -> None:
         """Remember one, if it is not of the same moment as the one before."""
-        if not self or refusal.launched_at - self[-1].launched_at >= APART:
-            self.append(refusal)
+        if not self._waiting or refusal.launched_at - self._waiting[-1].launched_at >= APART:
+            guessed = self.went.amount(refusal.launched_at, LONGEST).guessed
+            self._waiting.append(refusal._replace(guessed=guessed))
 
     def due(self, now: float) -> Refusal | None:
         """Return the first one if it can be looked at by now; there is one."""
-        return self.popleft() if now - self[0].refused_at >= _LOOKED_AT_AFTER else None
+        first = self._waiting[0]
+        if now - first.refused_at < _LOOKED_AT_AFTER or now - self._asked_at < _ASKED_AGAIN:
+            return None
+        if now - first.refused_at < _AT_THE_LATEST and not self._is_known(first):
+            self._asked_at = now
+            return None
+        return self._waiting.popleft()
+
+    def _is_known(self, refusal: Refusal) -> bool:
+        """Whether it is what nearly all that was under way at a refusal did cost."""
+        return self.went.amount(refusal.launched_at, LONGEST).guessed <= _STILL_GUESSED * refusal.guessed
 
 
 @slotted
@@ -88,7 +117,7 @@ class Witness:
 
     def look_at(self, refusal: Refusal) -> None:
         """Note which windows were full at a refusal."""
-        at, ended_at, rate, cost, _ = refusal
+        at, ended_at, rate, cost, _, _ = refusal
         went, ended = self.room.went, self.room.ended
         self._looks += 1.0 - _FORGETS * self._looks
         for place, seconds in enumerate(WINDOWS):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.core.limits.guesses import Guesses
+from batchrun.core.limits.guesses import Guesses, Latest
 
 TOKENS = st.floats(1e-3, 1e7)
 
@@ -66,3 +66,26 @@ def test_a_row_is_always_expected_to_cost_something_that_can_be_reckoned_with(pa
     expected = taught(pairs).expected(guess)
     assert 0 < expected.mean < math.inf
     assert 0 <= expected.variance < math.inf
+
+
+@pytest.mark.parametrize("times", [0.1, 0.5, 2.0])
+def test_rows_that_are_far_off_what_was_expected_are_told_once_enough_of_them_are(times):
+    latest = Latest()
+    told = [latest.learn(100.0, 100.0 * times) for _ in range(60)]
+    first = next(place for place, each in enumerate(told) if each is not None)
+    assert 20 <= first < 40
+    assert told[first] == pytest.approx(times)
+    assert set(told[first + 1 : 2 * first]) == {None}, "it is begun anew"
+
+
+def test_one_row_that_is_a_thousand_times_off_says_no_more_than_three_times_as_much():
+    latest = Latest()
+    told = [latest.learn(100.0, 100_000.0 if place == 30 else 100.0) for place in range(60)]
+    assert told == [None] * 60
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rows_that_are_off_to_either_side_are_as_was_expected(seed):
+    dice, latest, spread = random.Random(seed), Latest(), 0.6
+    rows = ((100.0, 100.0 * dice.lognormvariate(-(spread**2) / 2, spread)) for _ in range(1_000))
+    assert sum(latest.learn(*row) is not None for row in rows) <= 2

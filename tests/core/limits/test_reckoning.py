@@ -49,6 +49,38 @@ def test_a_window_that_is_known_is_never_overrun_whatever_goes_and_whenever_it_i
         assert counted.used(now) <= RATE * window
 
 
+def test_rows_that_are_under_way_are_expected_to_come_to_as_much_as_the_latest_did_whatever_was_expected_when_they_went():
+    reckoning = counting(60.0)
+    room, deviations = reckoning.room, reckoning.deviations
+    for number in range(100):
+        room.pay(number / 10, 100.0)
+    for _ in range(9):
+        deviations.refused()
+    for number in range(28):
+        room.settle(number / 10, 100.0, 250.0)
+    assert room.went.held(10.0).guessed == pytest.approx(72 * 100.0)
+    assert deviations.count > 3.0
+    for number in range(28, 40):
+        room.settle(number / 10, 100.0, 250.0)
+    assert room.went.held(10.0).guessed == pytest.approx(60 * 250.0)
+    assert deviations.count == 2.0, "that explains what was refused"
+    for number in range(40, 100):
+        room.settle(number / 10, 100.0, 250.0)
+    assert room.went.held(10.0) == pytest.approx((100 * 250.0, 0.0, 0.0), abs=1e-6)
+
+
+def test_rows_that_nothing_tells_apart_are_all_expected_to_come_to_as_much_as_the_latest_did():
+    room = counting(60.0).room
+    for _ in range(100):
+        room.pay(1.0, 100.0)
+    for _ in range(40):
+        room.settle(1.0, 100.0, 50.0)
+    assert room.went.held(1.0).guessed == pytest.approx(60 * 50.0)
+    for _ in range(60):
+        room.settle(1.0, 100.0, 50.0)
+    assert room.went.held(1.0) == pytest.approx((100 * 50.0, 0.0, 0.0), abs=1e-6)
+
+
 EVENTS = st.lists(st.tuples(st.sampled_from(["take", "take", "refuse", "late"]), st.floats(1, 30_000), st.floats(0, 5)), max_size=120)
 
 

@@ -177,8 +177,21 @@ def test_a_sum_finds_what_the_window_has_let_go_of_and_forgets_after_longer_than
     tape.know(70.0, 1.0)
     assert tape.sum(70.0, 70.0) == 13.0
     assert tape.sum(40.0, 15.0) == 7.0
-    tape.know(90.0, 1.0)
-    assert tape.sum(90.0, 90.0) == 9.0
+    tape.know(126.0, 1.0)
+    assert tape.sum(126.0, 126.0) == 9.0
+
+
+def test_what_is_guessed_anew_is_taken_back_as_it_was_guessed_then_and_what_is_known_stays():
+    tape = Tape(2.0)
+    tape.know(0.0, 7.0)
+    tape.guess(0.0, 10.0, 4.0)
+    tape.guess(5.0, 20.0, 16.0)
+    tape.guess_anew(3.0)
+    assert tape.held(5.0) == (0.0, 60.0, 144.0)
+    tape.correct(0.0, 31.0, -30.0, -36.0)
+    tape.correct(5.0, 62.0, -60.0, -144.0)
+    assert tape.held(5.0) == (62.0, 0.0, 0.0)
+    assert tape.amount(5.0, 10.0) == (100.0, 0.0, 0.0)
 
 
 def test_what_becomes_known_after_it_left_the_window_counts_again_once_the_window_grows():

@@ -6,6 +6,7 @@ import pytest
 
 from batchrun.core.limits.counting import WINDOWS
 from batchrun.core.limits.reckoning import Reckoning
+from batchrun.core.limits.tape import Tape
 from batchrun.core.limits.witness import Refusal, Refusals, Witness
 
 RATE, EACH = 1000.0, 100.0
@@ -44,13 +45,33 @@ def test_a_window_is_full_of_what_is_under_way(window):
 
 
 def test_a_refusal_is_looked_at_three_seconds_later_and_those_of_its_moment_are_not():
-    refusals = Refusals()
+    refusals = Refusals(Tape(60.0))
     for at in (1.0, 1.4, 1.5):
         refusals.add(Refusal(at, at + 0.1, RATE, EACH, EACH))
     assert refusals.due(4.0) is None
     due = [refusals.due(at) for at in (4.2, 4.7)]
     assert [each and each.launched_at for each in due] == [1.0, 1.5]
     assert not refusals
+
+
+def test_a_refusal_is_looked_at_once_nearly_all_is_known_that_was_under_way_or_a_minute_later():
+    went = Tape(60.0)
+    for at in range(10):
+        went.guess(float(at), EACH, 0.0)
+    refusals = Refusals(went)
+    refusals.add(Refusal(9.0, 9.1, RATE, EACH, EACH))
+    went.guess(10.0, 100 * EACH, 0.0)
+    for at in range(8):
+        went.correct(float(at), EACH, -EACH, 0.0)
+    assert refusals.due(20.0) is None
+    went.correct(8.0, EACH, -EACH, 0.0)
+    assert refusals.due(20.4) is None, "it is not asked at every answer"
+    due = refusals.due(20.5)
+    assert due is not None
+    assert due.launched_at == 9.0
+    refusals.add(Refusal(30.0, 30.1, RATE, EACH, EACH))
+    assert refusals.due(90.0) is None
+    assert refusals.due(90.6) is not None
 
 
 def answered_until(seconds: float) -> tuple[Reckoning, Witness]:
