@@ -54,7 +54,7 @@ class Prepared:
     """Whether a whole answer is one that the row takes."""
     tokens: float | None = None
     """What one attempt is expected to cost, now that the row is known."""
-    learn: Callable[[Usage], None] = lambda _usage: None
+    learn: Callable[[Usage, int], None] = lambda _usage, _under_way: None
     """Gets what an attempt did cost."""
     done: Callable[[], None] = lambda: None
     """Called when the row leaves the run, whatever became of it."""

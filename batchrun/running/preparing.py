@@ -250,9 +250,9 @@ class Preparer:
             partial(self._kept.keep, ordinal, made),
         )
 
-    def _learn(self, estimate: Estimate, size: Size, line_bytes: int, usage: Usage) -> None:
+    def _learn(self, estimate: Estimate, size: Size, line_bytes: int, usage: Usage, under_way: int) -> None:
         self.tokens += usage.input_tokens + usage.output_tokens
-        estimate.learn(size, line_bytes, usage)
+        estimate.learn(size, line_bytes, usage, under_way)
 
 
 def _idempotency_key(named: str, row: Row, asks: int) -> str:

@@ -105,6 +105,8 @@ class World:
     seconds: float = 1800.0
     latency: tuple[tuple[float, float], ...] = ((0.0, 0.8),)
     """From when which median."""
+    a_token: float = 0.0
+    """Seconds that each token of an answer takes besides."""
     jitter: float = 0.02
     misjudged: float = 0.3
     failing: float = 0.0
@@ -337,7 +339,7 @@ class Night:
             self._ends(place, ticket, at + _REFUSED_AFTER, failure)
             return
         median = next(median for since, median in reversed(world.latency) if since <= at)
-        ended = at + self.dice.lognormvariate(math.log(median), 0.5)
+        ended = at + self.dice.lognormvariate(math.log(median), 0.5) + world.a_token * row.output
         if at < world.failing_until and self.dice.random() < world.failing:
             self.rows[place, name, ticket.ordinal] = row
             self._ends(place, ticket, ended, Failure(Fault.AGAIN, Scope.ROW, "internal_error", "", "", status=500))
@@ -356,7 +358,10 @@ class Night:
         usage = Usage(row.cost - row.output, row.output)
         self._ends(place, ticket, ended, Reply("", "stop", usage))
         if row.output:
-            self._at(ended, lambda _: self.estimates[place, name].learn(row.size, 0, usage))
+            self._at(ended, lambda _: self._learn(place, name, row, usage))
+
+    def _learn(self, place: int, name: str, row: _Row, usage: Usage) -> None:
+        self.estimates[place, name].learn(row.size, 0, usage, self.schedulers[place].in_flight_of(name))
 
     def _refuses(self, own: _Held | None, at: float, tokens: int) -> str | None:
         if self.growth is not None:
@@ -695,6 +700,15 @@ def longer_answers() -> Iterator[World]:
                     yield World(told, (tokens(tpm, period),), tenants, known, latency=((0.0, answer),), seconds=1500.0)
 
 
+def answers_as_they_come() -> Iterator[World]:
+    """Answers take as long as they are: the shortest come first, and the longest minutes later."""
+    for tpm, period in itertools.product((300_000, 1_000_000), (6, 60)):
+        tenants = (Tenant(tokens=200, spread=0.6, concurrency=4000, answers=(Answers(1, 800, 4000),)),)
+        for knows, known in (("unknown", NO_QUOTA), ("known", Quota(tpm=tpm))):
+            told = f"{knows} {tpm} tpm, {period} s, answers as they come"
+            yield World(told, (tokens(tpm, period),), tenants, known, latency=((0.0, 1.0),), a_token=0.027, since=240.0)
+
+
 WORLDS = (
     two_windows,
     in_turn,
@@ -710,6 +724,7 @@ WORLDS = (
     others_come_and_go,
     later_answers,
     longer_answers,
+    answers_as_they_come,
 )
 
 

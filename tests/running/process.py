@@ -93,7 +93,7 @@ class Process:
         for attempt in ended:
             attempt.ended = self._now
             if attempt.result.usage is not None:
-                attempt.ready.learn(attempt.result.usage)
+                attempt.ready.learn(attempt.result.usage, 1)
             if isinstance(attempt.result, Failure):
                 attempt.result = self._tools.scheduler.taken_as(attempt.ticket, attempt.result)
             attempt.verdict = self._tools.scheduler.settle(attempt.ticket, attempt.result, self._now, 0.5)

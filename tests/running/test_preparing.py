@@ -588,7 +588,7 @@ def test_a_row_that_is_sent_again_is_neither_read_nor_written_again(made):
 def test_what_a_row_that_is_sent_again_is_expected_to_cost_is_what_is_known_by_then(made):
     run = made(ask("x" * 4000))
     first = run.ready()
-    first.learn(Usage(50_000, 5_000))
+    first.learn(Usage(50_000, 5_000), 1)
     first.again()
     later = run.ready().tokens
     assert first.tokens is not None
@@ -598,8 +598,8 @@ def test_what_a_row_that_is_sent_again_is_expected_to_cost_is_what_is_known_by_t
 
 def test_what_attempts_have_cost_is_added_up_as_it_is_told_while_the_run_goes_on(made):
     rows = made(ask(), ask(id="r-2"))
-    rows.ready(0).learn(Usage(5, 40))
-    rows.ready(1).learn(Usage(7, 0))
+    rows.ready(0).learn(Usage(5, 40), 1)
+    rows.ready(1).learn(Usage(7, 0), 1)
     assert rows.preparer.tokens == 52
 
 

@@ -21,7 +21,8 @@ _OF_MEDIA = 1_500.0
 _FIRST_OUTPUT = 512.0
 """Of an answer, before any was seen."""
 _LEARNS, _LEARNS_LENGTH = 0.05, 0.01
-"""Of each row: of its input, and of how long its answer is, of which single ones tell less. The first answers count more."""
+"""Of each row: of its input, and of how long its answer is, of which single ones tell less. The first answers count more, and each counts
+less where more are under way: short answers come first, and long ones last, of all that went in one minute."""
 _LEAST_RATIO, _MOST = 1e-3, 1e9
 """That are believed of what was kept, which a person may have edited: a ratio, and tokens of an answer or answers."""
 _MOST_MORE, _MOST_MORE_A_BYTE = 0.45, 0.2
@@ -75,8 +76,8 @@ class Estimate:
         output, cap = self.output, size.most_output
         return output if cap is None or output <= cap else cap
 
-    def learn(self, size: Size, line_bytes: int, usage: Usage) -> None:
-        """Take in what a request did cost."""
+    def learn(self, size: Size, line_bytes: int, usage: Usage, under_way: int = 0) -> None:
+        """Take in what a request did cost, while so many of its kind are *under way*."""
         by_letters, cost = size.tokens, float(usage.input_tokens)
         expected = self.ratio * by_letters
         if expected > 0.0 and cost > 0.0:
@@ -90,8 +91,9 @@ class Estimate:
             more = _LEARNS / usual * (cost - self.tokens_a_byte * in_bytes)
             self.tokens_a_byte += more if more < _MOST_MORE_A_BYTE else _MOST_MORE_A_BYTE
         self.answers += 1
+        latest = _LEARNS_LENGTH if _LEARNS_LENGTH * under_way <= 1.0 else 1.0 / under_way
         learns = 1.0 / self.answers
-        self.output += (learns if learns > _LEARNS_LENGTH else _LEARNS_LENGTH) * (usage.output_tokens - self.output)
+        self.output += (learns if learns > latest else latest) * (usage.output_tokens - self.output)
 
     def as_json(self) -> dict[str, Any]:
         """Return what was learnt, to be kept."""

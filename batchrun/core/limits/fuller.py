@@ -6,7 +6,8 @@ differ from it. So at each refusal it is counted how many of the moments in the 
 that the provider counts over it is nearly all of them; in another it is half of them, and some more.
 
 Of answers it is asked in the same way whether they are counted: is the window fuller of them, at refusals, than of calls that went? There
-only moments count at which a row was taken: answers that are under way may fill a window to more than it has room for.
+only moments count at which a row was taken: answers that are under way may fill a window to more than it has room for. And those after the
+refusal count as well as those before: else it would seem fuller of whatever grows.
 
 Rows that are far dearer than usual say little: they are refused by a window that is not full either.
 
@@ -57,19 +58,21 @@ class Fuller:
         self._looks = self._went = self._answers = 0.0
         self._short = [0.0] * len(_SHORT)
 
-    def look_at(self, refusal: Refusal, largest: float) -> int | None:
-        """Note how full windows were at a refusal, and in what is believed, whether answers are counted.
+    def look_at(self, refusal: Refusal, largest: float, now: float) -> int | None:
+        """Note by *now* how full windows were at a refusal, and in what is believed, whether answers are counted.
 
         Return the short window to go on with, into which the *largest* row goes, if it is another.
         """
         room, counting, at = self.room, self.room.counting, refusal.launched_at
-        taken, window = _taken(room.went, at), [counting.window]
+        after = min(_BEFORE[-1], max(0, int((now - at) * _PARTS)))
+        end, window = at + after / _PARTS, [counting.window]
+        taken = _taken(room.went, end, after)
         if refusal.mean > _DEAR * room.usual or not taken:
             return None
         for place, fuller in enumerate(_fuller(room.went, at, _BEFORE, _SHORT)):
             self._short[place] += fuller - _FORGETS * self._short[place]
-        self._went += _fuller(room.went, at, taken, window)[0] - _FORGETS * self._went
-        self._answers += _fuller(room.ended, at, taken, window)[0] - _FORGETS * self._answers
+        self._went += _fuller(room.went, end, taken, window, after)[0] - _FORGETS * self._went
+        self._answers += _fuller(room.ended, end, taken, window, after)[0] - _FORGETS * self._answers
         self._looks += 1.0 - _FORGETS * self._looks
         if self._looks < _LOOKS:
             return None
@@ -90,15 +93,19 @@ class Fuller:
         return best if fuller[best] >= _FULLER and fuller[best] >= fuller[rung] + _CLEARLY else None
 
 
-def _taken(went: Tape, at: float) -> list[int]:
-    """In each of the seconds before *at*: how many parts of one before it a row was taken, if any was."""
-    course = went.course(at, _PARTS * (_SECONDS[-1] + 1), _PARTS)
-    firsts = (next((part for part in range(before, before + _PARTS) if course[part] >= 1.0), None) for before in _BEFORE)
-    return [part + 1 for part in firsts if part is not None]
+def _taken(went: Tape, end: float, after: int) -> list[int]:
+    """In each of the seconds before and after a refusal: how many parts of one before *end* a row was taken, if any was.
+
+    The refusal was so many parts before *end*.
+    """
+    course = went.course(end, after + _PARTS * (_SECONDS[-1] + 1), _PARTS)
+    seconds = [after + before for before in _BEFORE] + [after - before for before in _BEFORE if before <= after]
+    firsts = (next((part for part in range(first, first + _PARTS) if course[part] >= 1.0), None) for first in seconds)
+    return [part + 1 for part in firsts if part is not None and part + 1 != after]
 
 
-def _fuller(tape: Tape, at: float, moments: Sequence[int], windows: Sequence[float]) -> list[float]:
-    """At how many of the *moments*, so many parts of a second before *at*, each of the *windows* was less full than at it."""
-    until = [0.0, *accumulate(tape.course(at, moments[-1] + round(_PARTS * max(windows)), _PARTS))]
-    parts = [round(_PARTS * seconds) for seconds in windows]
-    return [sum(until[each] > until[moment + each] - until[moment] for moment in moments) / len(moments) for each in parts]
+def _fuller(tape: Tape, end: float, moments: Sequence[int], windows: Sequence[float], refusal: int = 0) -> list[float]:
+    """At how many of the *moments* each of the *windows* was less full than at the *refusal*; all are so many parts before *end*."""
+    until = [0.0, *accumulate(tape.course(end, max(*moments, refusal) + round(_PARTS * max(windows)), _PARTS))]
+    held = [[until[moment + round(_PARTS * seconds)] - until[moment] for moment in (refusal, *moments)] for seconds in windows]
+    return [sum(amount < at_refusal for amount in others) / len(others) for at_refusal, *others in held]

@@ -4,6 +4,9 @@ A guess that is large is more often too large than too small, and one that is mo
 ratio that is right for all tokens in the sum leaves too much free for a large row, and too little for a small one. Sizes stand in classes
 of twice each other; one of which little was seen goes by what is true of all.
 
+What is learnt last counts most, but no fewer rows count than are under way: short answers come first, and long ones last, of all that went
+in one minute; who went by the latest hundred would take rows for short and for long in turn.
+
 A file may go over to other rows, whose answers are many times as long. The next rows are soon expected to be like the latest; but as many
 as are under way went before that was known, and where answers take long, they are most of what a window holds. So it is also told when the
 latest rows are far off what was expected when they went (`Latest`): then those under way are so too.
@@ -19,7 +22,7 @@ from batchrun.core.classes import slotted
 
 _FIRST_SPREAD = 0.3
 """The deviation of a row's cost, by what it was expected to be, before any was seen."""
-_LEARNS, _KEEPS = 0.02, 0.98
+_LEARNS = 0.02
 _OF_ALL = 4.0
 """Rows that what is true of all counts for in each class."""
 _MOST_OFF = 3.0
@@ -70,8 +73,10 @@ class Guesses:
         mean = own.ratio * guess
         return Expected(mean, own.spread * mean * mean)
 
-    def learn(self, guess: float, cost: float) -> None:
-        """A row that was guessed to cost *guess* did cost *cost*; both are more than nothing."""
+    def learn(self, guess: float, cost: float, under_way: int = 0) -> None:
+        """A row that was guessed to cost *guess* did cost *cost*; both are more than nothing, and so many are *under way*."""
+        lately = _LEARNS if _LEARNS * under_way <= 1.0 else 1.0 / under_way
+        keeps = 1.0 - lately
         of_all, place = self._all, frexp(guess)[1]
         own = self._classes.get(place)
         if own is None:
@@ -80,11 +85,11 @@ class Guesses:
         off = (times if times < _MOST_OFF else _MOST_OFF) - 1.0
         off *= off
         for each in (of_all, own):
-            each.guesses = _KEEPS * each.guesses + guess
-            each.costs = _KEEPS * each.costs + cost
-            each.weight = weight = _KEEPS * each.weight + 1.0
+            each.guesses = keeps * each.guesses + guess
+            each.costs = keeps * each.costs + cost
+            each.weight = weight = keeps * each.weight + 1.0
             learns = 1.0 / (weight + _OF_ALL)
-            each.own_spread += (learns if learns > _LEARNS else _LEARNS) * (off - each.own_spread)
+            each.own_spread += (learns if learns > lately else lately) * (off - each.own_spread)
         of_all.ratio, of_all.spread = of_all.costs / of_all.guesses, of_all.own_spread
         # So far as little was seen of its size, it is like all.
         weight = own.weight

@@ -208,7 +208,7 @@ class ToldReckoning(_Reckoned):
             return None
         self.deviations.took()
         if self._refusals and (refusal := self._refusals.due(now)) is not None:
-            rung = self._fuller.look_at(refusal, self._largest)
+            rung = self._fuller.look_at(refusal, self._largest, now)
             if rung is not None:
                 self.tell(now, WINDOWS[rung], held)
                 self._is_shown = self.counting.is_shown = True

@@ -26,6 +26,10 @@ class UnderWay:
     _expected: dict[tuple[float, float], _Alike] = field(default_factory=dict)
     """By when they went and what they paid."""
 
+    def __len__(self) -> int:
+        """How many; of those that nothing tells apart one."""
+        return len(self._expected)
+
     def add(self, launched_at: float, paid: float) -> tuple[float, float]:
         """A row goes that is expected to cost so much; what it comes to, corrected by how far such rows were off."""
         like, key = self.guesses.like(paid), (launched_at, paid)

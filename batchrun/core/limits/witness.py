@@ -7,9 +7,13 @@ each window that there may be, whether it was full when the row was refused, the
 that ended. What is still under way counts as what is expected of it: while answers are slow it is much of what went, and who left it out
 would find windows full of answers alone. Each refusal adds to a count for each of them, and older ones fade.
 
+What is under way for long is dearer than was expected. So a window is called full by what is known and expected; but that it was not full
+is only believed if that holds though what is still under way came to three times as much.
+
 Then the verdict. A window that was full at most refusals explains them; of those that explain them as well as any, the longest one is
 taken, since a full long window may have full short ones in it. What is believed stands as long as it explains at least half of what the
-best does, or nearly all of it where answers explain them too: it is not given up for a little.
+best does, or nearly all of it where answers explain them too: it is not given up for a little. And it stands as long as it, or a longer
+one, may have been full at all refusals.
 
 Refusals of one moment tell the same, and are looked at once.
 
@@ -32,6 +36,8 @@ LARGER = 1.1
 """Times a window's quota: what such a row costs shows that the window is longer, if it is taken."""
 _LOOKED_AT_AFTER, _AT_THE_LATEST = 3.0, 60.0
 """Seconds after a refusal at which it is looked at, if what was under way is known by then; and whatever is known."""
+_AT_MOST_TIMES = 3.0
+"""What was expected of a row that is still under way then: what it may come to."""
 _STILL_GUESSED = 0.1
 """Of what was guessed at a refusal: as little of it says nothing more."""
 _ASKED_AGAIN = 0.5
@@ -103,12 +109,13 @@ class Witness:
     room: Room
     _looks: float = 0.0
     _full: list[float] = field(default_factory=lambda: [0.0] * len(WINDOWS))
+    _may_be_full: list[float] = field(default_factory=lambda: [0.0] * len(WINDOWS))
     _full_of_answers: list[float] = field(default_factory=lambda: [0.0] * len(WINDOWS))
 
     def forget(self) -> None:
         """Begin anew: another window is believed in."""
         self._looks = 0.0
-        self._full, self._full_of_answers = [0.0] * len(WINDOWS), [0.0] * len(WINDOWS)
+        self._full, self._may_be_full, self._full_of_answers = ([0.0] * len(WINDOWS) for _ in range(3))
 
     @property
     def has_seen_enough(self) -> bool:
@@ -121,7 +128,10 @@ class Witness:
         went, ended = self.room.went, self.room.ended
         self._looks += 1.0 - _FORGETS * self._looks
         for place, seconds in enumerate(WINDOWS):
-            full = went.amount(at, seconds).expected + cost >= _FULL * rate * seconds
+            known, guessed, _ = went.amount(at, seconds)
+            least = _FULL * rate * seconds - cost - known
+            self._may_be_full[place] += (_AT_MOST_TIMES * guessed >= least) - _FORGETS * self._may_be_full[place]
+            full = guessed >= least
             self._full[place] += full - _FORGETS * self._full[place]
             # An answer counted when the refusal was made that only came here after it.
             full = ended.sum(ended_at, seconds + ended_at - at) >= _FULL_OF_ANSWERS * rate * seconds
@@ -140,6 +150,8 @@ class Witness:
         if best < _EXPLAINS * self._looks:
             return None
         by_went, by_answers = self._full[went] >= _AS_WELL * best, self._full_of_answers[answers] >= _AS_WELL * best
+        if not counting.at_end and max(self._may_be_full[counting.rung :]) >= _AS_WELL * best:
+            return went if by_went and went > counting.rung else None
         if self._in_use(counting) < (_BETTER if by_answers else _FAILS) * best:
             # Where both explain it, what was concluded before stands, or the longer of the two windows.
             counting.at_end = by_answers and (counting.at_end or not by_went or answers > went)

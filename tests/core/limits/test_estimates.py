@@ -166,3 +166,14 @@ def test_what_may_have_been_is_taken_up(ratio, tokens_a_byte):
     again = Estimate.from_json({"ratio": ratio, "tokens_a_byte": tokens_a_byte, "output": 80.0, "answers": 3})
     assert (again.ratio, again.tokens_a_byte, again.answers) == (ratio, tokens_a_byte, 3)
     assert again.output_of(size_of("a")) == 80
+
+
+def test_the_first_answers_that_come_of_many_under_way_do_not_stand_for_all():
+    few, many = Estimate(), Estimate()
+    for estimate, under_way in ((few, 0), (many, 2_000)):
+        for _ in range(2_000):
+            estimate.learn(Size(10.0), 10, Usage(10, 1_000), under_way)
+        for _ in range(100):
+            estimate.learn(Size(10.0), 10, Usage(10, 100), under_way)
+    assert few.output < 500.0
+    assert many.output > 950.0

@@ -34,7 +34,7 @@ def looked_at(seconds: float, *, mean: float = EACH, times: int = 8, rung: int =
             for _ in range(4 if is_full else 1 if is_before else 2):
                 reckoning.room.pay(now, EACH)
                 reckoning.room.settle(now, EACH, EACH)
-        said.append(fuller.look_at(Refusal(now, now + 0.05, RATE, mean, mean), EACH))
+        said.append(fuller.look_at(Refusal(now, now + 0.05, RATE, mean, mean), EACH, now))
     return said
 
 
@@ -85,13 +85,31 @@ def counts_answers(*, went_by_refusal: int, answered_by_refusal: int, rests: boo
                 room.pay(now, EACH)
                 room.settle(now, EACH, EACH)
             room.ended.know(now, EACH * (answered_by_refusal if is_refused_soon else 2 if not is_rest else 40 if part < 100 else 0))
-        fuller.look_at(Refusal(now, now + 0.05, RATE, EACH, EACH), EACH)
+        fuller.look_at(Refusal(now, now + 0.05, RATE, EACH, EACH), EACH, now)
     return room.counting.at_end
 
 
 def test_answers_that_fill_the_window_more_than_usual_at_refusals_are_what_is_counted():
     assert counts_answers(went_by_refusal=2, answered_by_refusal=4)
     assert not counts_answers(went_by_refusal=4, answered_by_refusal=2)
+
+
+@pytest.mark.parametrize(("after", "are_counted"), [(0.0, True), (15.0, False)])
+def test_answers_that_grow_all_the_time_are_not_taken_to_be_counted_once_it_is_seen_that_they_go_on(after, are_counted):
+    """After a burst of slow ones they come in more and more, and rows are taken though there are more than at a refusal."""
+    reckoning = ToldReckoning()
+    room, fuller, now, refusals = reckoning.room, Fuller(reckoning.room), 0.0, list[Refusal]()
+    for part in range(1_200):
+        now += 0.1
+        for _ in range(2):
+            room.pay(now, EACH)
+            room.settle(now, EACH, EACH)
+        room.ended.know(now, EACH * part / 600)
+        if part % 60 == 30:
+            refusals.append(Refusal(now, now + 0.05, RATE, EACH, EACH))
+        if refusals and now >= refusals[0].launched_at + after:
+            fuller.look_at(refusals.pop(0), EACH, now)
+    assert room.counting.at_end is are_counted
 
 
 def test_answers_that_come_while_nothing_is_sent_hide_nothing():

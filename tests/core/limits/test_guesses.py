@@ -42,6 +42,21 @@ def test_rows_of_a_size_whose_guesses_come_true_are_trusted_though_those_of_anot
     assert math.sqrt(vague.variance) > 0.3 * vague.mean
 
 
+def test_the_first_that_come_of_many_that_are_under_way_do_not_stand_for_all():
+    few, many = taught([]), taught([])
+    for guesses, under_way in ((few, 0), (many, 2_000)):
+        for _ in range(2_000):
+            guesses.learn(1_000.0, 1_000.0, under_way)
+        for _ in range(100):
+            guesses.learn(1_000.0, 500.0, under_way)
+    assert few.expected(1_000.0).mean < 600.0
+    assert few.usual is not None
+    assert few.usual < 600.0
+    assert many.expected(1_000.0).mean > 950.0
+    assert many.usual is not None
+    assert many.usual > 950.0
+
+
 def test_a_size_that_was_never_seen_goes_by_what_is_true_of_all():
     guesses = taught([(1_000.0, 500.0)] * 100)
     assert guesses.expected(50_000.0).mean == pytest.approx(25_000.0, rel=0.01)

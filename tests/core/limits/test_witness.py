@@ -26,6 +26,12 @@ def filled(reckoning: Reckoning, seconds: float) -> float:
     return now
 
 
+def counting_a_minute() -> Reckoning:
+    reckoning = Reckoning()
+    reckoning.teach({"window": 60.0}, 0.0)
+    return reckoning
+
+
 def looked_at(witness: Witness, now: float) -> None:
     for _ in range(20):
         witness.look_at(Refusal(now, now + 0.05, RATE, EACH, EACH))
@@ -42,6 +48,25 @@ def test_a_window_is_full_of_what_is_under_way(window):
     assert not reckoning.counting.at_end
     longest = len(WINDOWS) - 1
     assert witness.verdict(RATE, EACH) == (None if reckoning.counting.rung == longest else longest), "all were full"
+
+
+def test_a_window_that_what_is_under_way_may_have_filled_is_not_given_up():
+    """What is under way for long is dearer than was expected: what came by then, and is known, had been taken for what is counted."""
+    said = []
+    for known in (58.0, 46.0):
+        reckoning = counting_a_minute()
+        room, witness = reckoning.room, Witness(reckoning.room)
+        for number in range(600):
+            room.pay(number / 10, 100.0)
+            if number % 60 < known:
+                room.settle(number / 10, 100.0, 85.0)
+        for _ in range(30):
+            room.ended.know(60.0, 4_000.0)
+        for _ in range(20):
+            witness.look_at(Refusal(60.0, 60.1, RATE, EACH, EACH))
+        witness.verdict(RATE, EACH)
+        said.append(reckoning.counting.at_end)
+    assert said == [True, False]
 
 
 def test_a_refusal_is_looked_at_three_seconds_later_and_those_of_its_moment_are_not():
