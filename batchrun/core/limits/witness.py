@@ -40,6 +40,8 @@ _AT_MOST_TIMES = 3.0
 """What was expected of a row that is still under way then: what it may come to."""
 _STILL_GUESSED = 0.1
 """Of what was guessed at a refusal: as little of it says nothing more."""
+_NOTHING = 1.0
+"""Tokens: what rounding may leave of what is known."""
 _ASKED_AGAIN = 0.5
 """Seconds until it is asked again how much is known."""
 APART = 0.5
@@ -99,7 +101,7 @@ class Refusals:
 
     def _is_known(self, refusal: Refusal) -> bool:
         """Whether it is what nearly all that was under way at a refusal did cost."""
-        return self.went.amount(refusal.launched_at, LONGEST).guessed <= _STILL_GUESSED * refusal.guessed
+        return self.went.amount(refusal.launched_at, LONGEST).guessed <= max(_STILL_GUESSED * refusal.guessed, _NOTHING)
 
 
 @slotted

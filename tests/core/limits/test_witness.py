@@ -99,6 +99,14 @@ def test_a_refusal_is_looked_at_once_nearly_all_is_known_that_was_under_way_or_a
     assert refusals.due(90.6) is not None
 
 
+def test_what_rounding_leaves_of_what_is_known_keeps_no_refusal_from_being_looked_at():
+    went = Tape(60.0)
+    refusals = Refusals(went)
+    refusals.add(Refusal(9.0, 9.1, RATE, EACH, EACH))
+    went.guess(8.0, 1e-9, 0.0)
+    assert refusals.due(13.0) is not None
+
+
 def answered_until(seconds: float) -> tuple[Reckoning, Witness]:
     """Refusals so long after the last answer of a minute that was full of answers, of rows that had gone long before."""
     reckoning = Reckoning()
