@@ -29,8 +29,8 @@ _KEY = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9._-]{16,}")
 _BEGINS_LIKE_A_KEY = re.compile(r"(?<![A-Za-z0-9])sk-\S")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBER = re.compile(r"[0-9]+")
-_SLIP = 0.87
 _SUFFIXES = re.compile(r"(?<=.)(?:\.[A-Za-z]+)+$")
+_SLIP = 0.87
 """How alike a name and a slip of it are at the least: "qwen-mxa" is one of "qwen-max", "qwen-vl-plus" none of "qwen-plus"."""
 _PLAIN = str.maketrans({**dict.fromkeys("‐‑‒–—―−~〜至", "-"), "、": ","})
 _LONGEST_SHOWN = 60
