@@ -563,6 +563,18 @@ def test_after_each_call_it_is_said_whether_its_row_is_done_or_will_be_sent_agai
     assert sorted(said) == ["0 again", "0 again", "0 done", "1 done"]
 
 
+def test_what_an_answer_cost_is_told_with_how_many_calls_its_workspace_had_in_flight():
+    told = []
+
+    def prepare(ticket):
+        ready = prepared(ticket)
+        assert isinstance(ready, Prepared)
+        return replace(ready, learn=lambda usage, in_flight: told.append((ticket.workspace, usage, in_flight)))
+
+    benched(lane(rows=4, slots=3), lane("hr", rows=1), prepare=prepare).run()
+    assert sorted(told) == [("hr", answer().usage, 1), *(("legal", answer().usage, each) for each in (1, 3, 3, 3))]
+
+
 # Ends.
 
 
