@@ -11,7 +11,7 @@ price_per_1k_tokens = 0.002       # what an account with a balance pays, whateve
 journal = 100000
 honour_idempotency_key = false
 open_keys = false                 # true: any key sk-sim-NAME is the key of a workspace NAME
-latency = { median = 0.8, sigma = 0.5 }
+latency = { median = 0.8, sigma = 0.5, per_token = 0.02 }   # models write 20 to 100 tokens a second
 
 [accounts.main]
 balance = 20.0                    # at nothing: 400 Arrearage for marketing and legal alike

@@ -106,10 +106,11 @@ _NAMEABLE = frozenset({Mishap.ERROR, Mishap.ERROR_IN_200, Mishap.MISLABELLED, Mi
 
 
 class Latency(Table):
-    """How long an answer takes: lognormal, in seconds. A median of 0 means no wait."""
+    """How long an answer takes: lognormal, in seconds, and as long as it is besides. A median of 0 means no wait for its beginning."""
 
     median: float = Field(default=0.8, ge=0, le=3600, description="half of the answers take longer, in seconds")
     sigma: float = Field(default=0.5, ge=0, le=5, description="how far they spread: the standard deviation of the logarithm")
+    per_token: float = Field(default=0.0, ge=0, le=10, description="seconds that each token of an answer takes besides, of thinking too")
 
 
 class PlannedFault(Table):

@@ -196,7 +196,7 @@ class Service:
                 request_id=given.draw.request_id,
             )
         )
-        plan = told(asked, given, delay, fault)
+        plan = told(asked, given, delay + self._written_in(usage), fault)
         return replace(plan, delay=plan.delay + passage.wait) if passage.wait else plan
 
     def _given_to(self, asked: Asked, passage: Passage, draw: Draw, note: CallNote, seconds: float) -> tuple[Given, bool] | Refusal:
@@ -213,7 +213,7 @@ class Service:
         cached = self._cache.look_up(asked.workspace, asked.model, asked.body["messages"], note.at)
         given = Given(compose(asked.body, draw, thinking=thinking, cached=cached), draw, note.at)
         usage = given.answer.usage
-        refusal = count(passage, note.at, tokens=usage.input_tokens + usage.output_tokens, took=seconds)
+        refusal = count(passage, note.at, tokens=usage.input_tokens + usage.output_tokens, took=seconds + self._written_in(usage))
         if refusal is not None:
             return _REFUSALS[refusal]
         self._cache.keep(cached, note.at)
@@ -230,6 +230,10 @@ class Service:
 
     def _latency(self, draw: Draw) -> float:
         return draw.lognormal(self.scenario.latency.median, self.scenario.latency.sigma)
+
+    def _written_in(self, usage: Usage) -> float:
+        """Seconds that an answer of that *usage* takes once it has begun."""
+        return self.scenario.latency.per_token * usage.output_tokens
 
     def _turn_away(self, refusal: Refusal, draw: Draw, note: CallNote, route: Route, *, events: bool) -> Plan:
         self._journal.note(note._replace(status=refusal.status, code=refusal.code_for(native=route.native)))

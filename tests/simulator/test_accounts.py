@@ -266,9 +266,10 @@ def test_tokens_are_debited_by_the_calls_real_cost_and_what_does_not_fit_is_refu
 
 
 def test_tokens_that_count_at_completion_count_when_the_answer_is_due():
-    provider = service(quota={"tpm": 1, "debit": "completion"}, latency=Latency(median=5.0))
-    due = provider.answer(chat(key="sk-fake-sales"), NOW).delay
-    assert [said(provider, now=NOW + due - 0.001), said(provider, now=NOW + due)] == [200, "insufficient_quota"]
+    for latency in (Latency(median=5.0), Latency(median=5.0, per_token=0.5)):
+        provider = service(quota={"tpm": 1, "debit": "completion"}, latency=latency)
+        due = provider.answer(chat(key="sk-fake-sales"), NOW).delay
+        assert [said(provider, now=NOW + due - 0.001), said(provider, now=NOW + due)] == [200, "insufficient_quota"]
 
 
 def test_a_mistake_and_a_planned_failure_count_as_calls_and_a_planned_throttle_and_a_proxys_page_do_not():

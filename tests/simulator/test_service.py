@@ -244,6 +244,17 @@ def test_delays_are_lognormal_around_the_median():
     assert statistics.stdev(map(math.log, delays)) == pytest.approx(0.5, rel=0.08)
 
 
+def test_an_answer_takes_as_long_as_it_is_and_a_refusal_does_not():
+    quick, slow = (Service(scenario(latency=Latency(median=2.0, per_token=each))) for each in (0.0, 0.03))
+    for number in range(20):
+        call = chat(f"{number}")
+        written = slow.answer(call, NOW)
+        tokens = orjson.loads(written.body)["usage"]["completion_tokens"]
+        assert written.delay - quick.answer(call, NOW).delay == pytest.approx(0.03 * tokens)
+    call = chat(key="sk-fake-nobody")
+    assert slow.answer(call, NOW).delay == quick.answer(call, NOW).delay
+
+
 def test_planned_faults_strike_as_often_as_planned():
     every = Service(scenario(PlannedFault(kind=Mishap.UNAVAILABLE, every=4)))
     assert [every.answer(chat(), NOW).status for _ in range(8)] == [200, 200, 200, 503] * 2
