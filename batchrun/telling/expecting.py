@@ -242,7 +242,9 @@ def _assumed(job: Job, workspace: Workspace, sample: Sample) -> tuple[Sequence[f
     if workspace.endpoint.simulated:
         told = job.simulator.latency
         lengths = "what it answers to some of the rows" if sample.answered else "the model's name"
-        return _latencies(told.median * math.exp(told.sigma**2 / 2), told.sigma), f"[simulator] latency and {lengths}"
+        begun = _latencies(told.median * math.exp(told.sigma**2 / 2), told.sigma)
+        written = told.per_token * sample.output
+        return [each + written for each in begun] if written else begun, f"[simulator] latency and {lengths}"
     seconds = FIRST_LATENCY + LATENCY_A_TOKEN * sample.output
     a_token = f"{FIRST_LATENCY} s and {LATENCY_A_TOKEN * 1000:.0f} ms a token of output"
     return _latencies(seconds, _SPREAD), f"{a_token}, and lengths after the model's name: none was seen yet"

@@ -1,4 +1,4 @@
-"""What `batchrun plan` forecasts against the run that follows, for five jobs that differ: `python -m tests.benchmarks.plans [JOB]`.
+"""What `batchrun plan` forecasts against the run that follows, for seven jobs that differ: `python -m tests.benchmarks.plans [JOB]`.
 
 Everything is the real thing (input, ledger, engine, transport, the simulator on a socket) but the time: whenever nothing is ready and no
 thread is at work, both clocks jump to the next timer. Each job is carried out twice: first a quarter of its rows, of which nothing is known
@@ -77,13 +77,17 @@ def _quotas(known: Mapping[str, int], real: Mapping[str, int] | None = None, acc
 
 
 def _jobs() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
-    """Five: name, job file but for its head, rows."""
+    """Seven: name, job file but for its head, rows."""
     one = '[workspaces.a]\naccount = "main"\n'
     yield "held by 600 rpm", _quotas({"rpm": 600}) + one, _rows("a", 4_000, median=400, spread=0.3)
     tpm = {"tpm": 300_000}
     yield "held by 300,000 tpm, heavy-tailed rows", _quotas(tpm) + one, _rows("a", 4_000, median=800, spread=1.0)
     slots = "[simulator.latency]\nmedian = 2.0\n[workspaces.a]\nconcurrency = 12\n"
     yield "held by 12 slots", slots, _rows("a", 4_000, median=600, spread=0.5)
+    slow = "[simulator.latency]\nmedian = 1.0\nper_token = 0.2\n"
+    yield "held by 12 slots, answers as they come", slow + "[workspaces.a]\nconcurrency = 12\n", _rows("a", 4_000, median=600, spread=0.5)
+    many = f'{slow}{_quotas({"tpm": 300_000})}[workspaces.a]\naccount = "main"\nconcurrency = 400\n'
+    yield "held by 300,000 tpm, answers as they come", many, _rows("a", 4_000, median=600, spread=0.5)
     mixed = (
         _quotas({"rpm": 600})
         + '[[simulator.faults]]\nkind = "throttle"\nrate = 0.05\nworkspace = "a"\n[[simulator.faults]]\nkind = "unavailable"\nrate = 0.02\n'

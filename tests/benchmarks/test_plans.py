@@ -1,4 +1,4 @@
-"""One of the five jobs whose forecasts are held against their runs; `python -m tests.benchmarks.plans` has them all."""
+"""One of the seven jobs whose forecasts are held against their runs; `python -m tests.benchmarks.plans` has them all."""
 
 from __future__ import annotations
 

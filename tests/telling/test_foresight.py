@@ -81,6 +81,21 @@ def test_what_is_assumed_of_many_workspaces_alike_is_worked_out_once():
     assert thirty < 2 * one
 
 
+def test_a_rehearsal_of_answers_that_take_as_long_as_they_are_is_foretold_to():
+    write(rows_of(400))
+    defaults = {"model": "qwen-plus", "endpoint": "simulator", "concurrency": 4}
+
+    def lane(per_token):
+        simulator = {"latency": {"median": 0.0, "per_token": per_token}}
+        return planned(job_of(defaults=defaults, workspaces={"legal": {}}, simulator=simulator)).lanes[0]
+
+    at_once, written = lane(0.0), lane(0.5)
+    assert at_once.seconds is not None
+    assert written.seconds is not None
+    assert written.output_tokens == at_once.output_tokens > 400
+    assert written.seconds - at_once.seconds == pytest.approx(0.5 * written.output_tokens / 4, rel=0.05)
+
+
 def test_what_answers_of_other_workspaces_tell_is_worked_out_once_for_all_that_have_too_few():
     """Of three thousand workspaces with five answers each that was most of what a plan took."""
 
