@@ -27,8 +27,8 @@ _OF_ALL = 4.0
 """Rows that what is true of all counts for in each class."""
 _MOST_OFF = 3.0
 """Times what was expected: what is further off says no more."""
-_LATEST_KEEPS, _LATEST_ROWS, _FAR = 0.97, 20.0, 1.5
-"""Of what the latest rows were off, for each further one; how many rows it takes; and how many times more or less is far off."""
+_LATEST_ROWS, _FAR = 30, 1.5
+"""How many rows are looked at together; and how many times more or less is far off."""
 
 
 class Expected(NamedTuple):
@@ -105,15 +105,17 @@ class Latest:
 
     expected: float = 0.0
     costs: float = 0.0
-    rows: float = 0.0
+    rows: int = 0
 
     def learn(self, expected: float, cost: float) -> float | None:
         """A row did cost *cost*, of which *expected* was; how many times more or less those are that went as it did, where that is far."""
+        self.expected += expected
         most = _MOST_OFF * expected
-        self.expected = expected = _LATEST_KEEPS * self.expected + expected
-        self.costs = costs = _LATEST_KEEPS * self.costs + (cost if cost < most else most)
-        self.rows = rows = _LATEST_KEEPS * self.rows + 1.0
-        if rows < _LATEST_ROWS or expected <= _FAR * costs <= _FAR * _FAR * expected:
-            return None
-        self.expected = self.costs = self.rows = 0.0
-        return costs / expected
+        self.costs += cost if cost < most else most
+        self.rows += 1
+        return None if self.rows < _LATEST_ROWS else self._looked_at()
+
+    def _looked_at(self) -> float | None:
+        expected, costs = self.expected, self.costs
+        self.expected, self.costs, self.rows = 0.0, 0.0, 0
+        return None if expected <= _FAR * costs <= _FAR * _FAR * expected else costs / expected
