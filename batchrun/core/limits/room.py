@@ -93,7 +93,7 @@ class Room:
         mean, variance = self._under_way.take(launched_at, paid)
         self.went.correct(launched_at, cost, -mean, -variance)
         if cost > 0 and paid > 0:
-            self.guesses.learn(paid, cost, len(self._under_way))
+            self.guesses.learn(paid, cost, self._under_way.rows)
             if mean > 0 and (times := self._latest.learn(mean, cost)) is not None:
                 self._expect_anew(times)
 

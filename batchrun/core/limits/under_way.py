@@ -23,12 +23,10 @@ class UnderWay:
     """Mean and variance of each row's cost."""
 
     guesses: Guesses
+    rows: int = 0
+    """How many."""
     _expected: dict[tuple[float, float], _Alike] = field(default_factory=dict)
     """By when they went and what they paid."""
-
-    def __len__(self) -> int:
-        """How many; of those that nothing tells apart one."""
-        return len(self._expected)
 
     def add(self, launched_at: float, paid: float) -> tuple[float, float]:
         """A row goes that is expected to cost so much; what it comes to, corrected by how far such rows were off."""
@@ -36,6 +34,7 @@ class UnderWay:
         mean = like.ratio * paid
         expected = mean, like.spread * mean * mean
         self._expected[key] = expected, self._expected.get(key)
+        self.rows += 1
         return expected
 
     def take(self, launched_at: float, paid: float) -> tuple[float, float]:
@@ -44,6 +43,7 @@ class UnderWay:
         alike = self._expected.pop(key, None)
         if alike is None:
             return NOTHING
+        self.rows -= 1
         expected, others = alike
         if others is not None:
             self._expected[key] = others

@@ -69,6 +69,15 @@ def test_rows_that_are_under_way_are_expected_to_come_to_as_much_as_the_latest_d
     assert room.went.held(10.0) == pytest.approx((100 * 250.0, 0.0, 0.0), abs=1e-6)
 
 
+def test_of_rows_that_nothing_tells_apart_as_many_are_learnt_from_as_are_under_way():
+    room = counting(60.0).room
+    for _ in range(1_000):
+        room.pay(1.0, 100.0)
+    for number in range(400):
+        room.settle(1.0, 100.0, 100.0 if number < 300 else 80.0)
+    assert room.usual > 90.0
+
+
 def test_rows_that_nothing_tells_apart_are_all_expected_to_come_to_as_much_as_the_latest_did():
     room = counting(60.0).room
     for _ in range(100):
