@@ -154,7 +154,7 @@ class Engine:
         called = attempt.name is not None
         if called:
             if result.usage is not None:
-                ready.learn(result.usage, self._scheduler.in_flight_of(attempt.ticket.workspace))
+                attempt.ticket.expected = ready.learn(result.usage, self._scheduler.in_flight_of(attempt.ticket.workspace))
             if ready.check is not None and isinstance(result, Reply):
                 result = attempt.result = ready.check(result)
         if isinstance(result, Failure):

@@ -54,8 +54,8 @@ class Prepared:
     """Whether a whole answer is one that the row takes."""
     tokens: float | None = None
     """What one attempt is expected to cost, now that the row is known."""
-    learn: Callable[[Usage, int], None] = lambda _usage, _under_way: None
-    """Gets what an attempt did cost."""
+    learn: Callable[[Usage, int], float | None] = lambda _usage, _under_way: None
+    """Gets what an attempt did cost, and gives what would have been expected of it by what is known now, before it is learnt."""
     done: Callable[[], None] = lambda: None
     """Called when the row leaves the run, whatever became of it."""
     again: Callable[[], None] = lambda: None

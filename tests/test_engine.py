@@ -575,6 +575,19 @@ def test_what_an_answer_cost_is_told_with_how_many_calls_its_workspace_had_in_fl
     assert sorted(told) == [("hr", answer().usage, 1), *(("legal", answer().usage, each) for each in (1, 3, 3, 3))]
 
 
+def test_what_a_row_would_be_expected_to_cost_by_now_is_told_with_its_end():
+    tickets = []
+
+    def prepare(ticket):
+        tickets.append(ticket)
+        ready = prepared(ticket)
+        assert isinstance(ready, Prepared)
+        return replace(ready, learn=lambda _usage, _in_flight: 40.0 + ticket.ordinal)
+
+    benched(lane(rows=3), prepare=prepare).run()
+    assert [ticket.expected for ticket in tickets] == [40.0, 41.0, 42.0]
+
+
 # Ends.
 
 

@@ -250,9 +250,11 @@ class Preparer:
             partial(self._kept.keep, ordinal, made),
         )
 
-    def _learn(self, estimate: Estimate, size: Size, line_bytes: int, usage: Usage, under_way: int) -> None:
+    def _learn(self, estimate: Estimate, size: Size, line_bytes: int, usage: Usage, under_way: int) -> float:
         self.tokens += usage.input_tokens + usage.output_tokens
+        expected = estimate.of(size)
         estimate.learn(size, line_bytes, usage, under_way)
+        return expected
 
 
 def _idempotency_key(named: str, row: Row, asks: int) -> str:

@@ -422,8 +422,8 @@ def test_a_quota_of_tokens_is_used_and_kept_to_though_answers_take_half_a_minute
     assert seen.refused_since(2) <= 0.01
 
 
-LEAST = {"unknown 300000": 0.9, "known 300000": 0.8, "unknown 1000000": 0.93, "known 1000000": 0.92}
-"""Of a minute's quota: what is used of it. It had been half to nine tenths."""
+LEAST = {"unknown 300000": 0.92, "known 300000": 0.93, "unknown 1000000": 0.95, "known 1000000": 0.965}
+"""Of a minute's quota: what is used of it from the third minute on. It had been half to nine tenths."""
 AS_THEY_COME = [each for each in answers_as_they_come() if "60 s" in each.name]
 
 
@@ -431,6 +431,6 @@ AS_THEY_COME = [each for each in answers_as_they_come() if "60 s" in each.name]
 @pytest.mark.parametrize("world", AS_THEY_COME, ids=lambda world: world.name)
 def test_a_minutes_quota_of_tokens_is_used_though_answers_take_as_long_as_they_are(world, seed):
     """Rows had been taken for short and for long in turn, as the short ones come first; and answers, for what the provider counts."""
-    seen = Night(replace(world, seed=seed)).run()
+    seen = Night(replace(world, seed=seed, since=120.0, seconds=1200.0)).run()
     assert seen.used >= LEAST[world.name.split(" tpm")[0]]
-    assert seen.refused_since(4) <= 0.02
+    assert seen.refused_since(4) <= 0.01

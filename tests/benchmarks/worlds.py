@@ -356,7 +356,7 @@ class Night:
             self.got[name] += row.cost
             self.got_calls[name] += 1
         usage = Usage(row.cost - row.output, row.output)
-        self._ends(place, ticket, ended, Reply("", "stop", usage))
+        self._ends(place, ticket, ended, Reply("", "stop", usage), row)
         if row.output:
             self._at(ended, lambda _: self._learn(place, name, row, usage))
 
@@ -371,10 +371,10 @@ class Night:
         why = (own.refuses(at, tokens) if own else None) or self.pool.refuses(at, tokens)
         return None if why is None else self.world.codes[why]
 
-    def _ends(self, place: int, ticket: Ticket, at: float, result: Reply | Failure) -> None:
-        self._at(at, lambda now: self._end(place, ticket, result, now))
+    def _ends(self, place: int, ticket: Ticket, at: float, result: Reply | Failure, row: _Row = _Row(0)) -> None:
+        self._at(at, lambda now: self._end(place, ticket, result, now, row))
 
-    def _end(self, place: int, ticket: Ticket, result: Reply | Failure, now: float) -> None:
+    def _end(self, place: int, ticket: Ticket, result: Reply | Failure, now: float, row: _Row) -> None:
         if isinstance(result, Failure):
             if result.fault is Fault.THROTTLED:
                 self.seen.refused += 1
@@ -382,6 +382,8 @@ class Night:
             else:
                 self.seen.failed += 1
         scheduler = self.schedulers[place]
+        if isinstance(result, Reply) and row.output:
+            ticket.expected = self.estimates[place, ticket.workspace].of(row.size)
         verdict = scheduler.settle(ticket, result, now, self.dice.random())
         self.seen.exhausted += verdict.final and isinstance(result, Failure)
         scheduler.release(ticket)

@@ -21,7 +21,7 @@ In the order in which to read it:
     tokens.py           the rules for tokens
     found.py            what a refusal says of a token quota that is to be found
     reckoning.py        what is believed to be in a window of tokens, and what refusals teach; joins the next seven
-    room.py             when the next row finds room in the window; joins the last four of the eleven
+    room.py             when the next row finds room in the window; joins the last five of the twelve
     counting.py         over which window, and when, the provider counts
     deviations.py       how much is kept free for guesses that are off
     witness.py          what refusals show of how it counts
@@ -32,6 +32,7 @@ In the order in which to read it:
     under_way.py        what is expected of rows under way
     tape.py             what went, entry by entry
     guesses.py          how far expectations are off
+    lifetimes.py        what the time that a row has been under way tells of its cost
     estimates.py        what a row is expected to cost
     priors.py           how long answers are before any was seen
     at_once.py          how many calls a provider takes at once, by what it refuses for want of capacity

@@ -60,6 +60,8 @@ class Guesses:
 
     usual: float | None = None
     """What a row costs in the mean; None before any was seen."""
+    too_little: float = 1.0
+    """How many times what was learnt rows come to, since it was learnt from those that end (`lifetimes.py`)."""
     _all: Class = field(default_factory=Class)
     _classes: dict[int, Class] = field(default_factory=dict)
 
@@ -70,7 +72,7 @@ class Guesses:
     def expected(self, guess: float) -> Expected:
         """What a row costs that is guessed to cost so much."""
         own = self.like(guess)
-        mean = own.ratio * guess
+        mean = self.too_little * own.ratio * guess
         return Expected(mean, own.spread * mean * mean)
 
     def learn(self, guess: float, cost: float, under_way: int = 0) -> None:

@@ -118,13 +118,13 @@ class Limiter:
             if pace.room is not None:
                 pace.room.reprice(launched_at, paid, tokens)
 
-    def settle(self, launched_at: float, paid: float, tokens: float) -> None:
-        """An attempt that was expected to cost *paid* tokens cost *tokens*."""
+    def settle(self, launched_at: float, paid: float, tokens: float, expected: float | None = None) -> None:
+        """An attempt that was expected to cost *paid* tokens cost *tokens*; by now, such a one is *expected* to cost so much."""
         if self.counts:
             pace = self.tokens
             pace.pay_back(paid - tokens)
             if pace.room is not None:
-                pace.room.settle(launched_at, paid, tokens)
+                pace.room.settle(launched_at, paid, tokens, expected)
         if not tokens:
             self._refunded = paid
 

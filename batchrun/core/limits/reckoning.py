@@ -30,6 +30,8 @@ from batchrun.core.limits.trials import Trials, Try
 from batchrun.core.limits.unexplained import Unexplained
 from batchrun.core.limits.witness import Refusal, Refusals, Witness, least_rung
 
+_MAY_BE_FULL = 0.9
+"""Of a window's quota: what holds less, all that is under way at its most, was not full by guesses that were off."""
 _AT_MOST = 4.0
 """Deviations above what was expected of a row that may be what a refused one costs: it was refused for it."""
 
@@ -70,7 +72,8 @@ class _Reckoned:
             if counting.told:
                 room.ceiling.go_back(cost)
             room.ceiling.refused(now, min(rate * counting.window, would_hold), deviation, counting.window)
-        self.deviations.refused()
+        if counting.at_end or would_hold + _AT_MOST * deviation >= _MAY_BE_FULL * rate * counting.window:
+            self.deviations.refused()
         self._refusals.add(self._refusal(now, launched_at, rate, cost))
         return would_hold
 
@@ -110,7 +113,7 @@ class Reckoning(_Reckoned):
     def took(self, now: float, rate: float, cost: float) -> None:
         """The provider took and answered a row."""
         quota, trials = rate * self.counting.window, self._trials
-        self.room.ended.know(now, cost)
+        self.room.answered(now, cost)
         if cost > trials.largest:
             trials.largest = cost
         if self.steady:
@@ -201,7 +204,7 @@ class ToldReckoning(_Reckoned):
 
     def took(self, now: float, cost: float, held: float) -> float | None:
         """The provider took and answered a row; the seconds to count over from now on, at the *held* rate, if refusals have shown it."""
-        self.room.ended.know(now, cost)
+        self.room.answered(now, cost)
         if cost > self._largest:
             self._largest = cost
         if self.steady:

@@ -25,6 +25,7 @@ from batchrun.core.limits.ceilings import Ceiling
 from batchrun.core.limits.counting import FIRST, WINDOWS, Counting
 from batchrun.core.limits.deviations import Deviations
 from batchrun.core.limits.guesses import Expected, Guesses, Latest
+from batchrun.core.limits.lifetimes import Lifetimes
 from batchrun.core.limits.tape import Amount, Tape
 from batchrun.core.limits.under_way import UnderWay
 
@@ -32,6 +33,8 @@ _LATE = 0.025
 """Seconds that the network may hold one call up longer than another."""
 _DEARER = 4.0
 """How much larger rows keep fewer deviations free."""
+_WEIGHED_AGAIN = 1.0
+"""Seconds until it is asked again what the ages of rows tell."""
 _MOMENT = 0.1
 """Seconds in which no more goes than there is room for, where the quota is a guess: though nothing counts before it is answered, all of it
 would be refused if the guess is too high. Where it is known, nothing goes for as long after a refusal: what is counted may be another."""
@@ -52,6 +55,11 @@ class Room:
     """When the latest row was: where answers are counted, nothing but this moment speaks against the next one."""
     _under_way: UnderWay = field(init=False)
     _latest: Latest = field(default_factory=Latest)
+    _lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    _weighed_at: float = -math.inf
+    """When it was last worked out what the ages of rows tell."""
+    _settled: tuple[float, float, float] | None = None
+    """When the latest row went of which it is known what it did cost; what was expected of it, and its size."""
     _since: float = -math.inf
     """When it began to be known what went."""
 
@@ -77,25 +85,51 @@ class Room:
 
     def pay(self, now: float, cost: float) -> None:
         """A row goes that is expected to cost so much."""
-        mean, variance = self._under_way.add(now, cost)
+        mean, variance, _ = self._under_way.add(now, cost)
         self.went.guess(now, mean, variance)
         if cost >= self.ceiling.cost:
             self.ceiling.launch(cost)
 
     def reprice(self, launched_at: float, paid: float, cost: float) -> None:
         """A row under way that was expected to cost *paid* is expected to cost *cost*."""
-        was, varied = self._under_way.take(launched_at, paid)
-        mean, variance = self._under_way.add(launched_at, cost)
+        was, varied, _ = self._under_way.take(launched_at, paid)
+        mean, variance, _ = self._under_way.add(launched_at, cost)
         self.went.correct(launched_at, 0.0, mean - was, variance - varied)
 
-    def settle(self, launched_at: float, paid: float, cost: float) -> None:
-        """A row that was expected to cost *paid* did cost *cost*; nothing, where the provider refused it."""
-        mean, variance = self._under_way.take(launched_at, paid)
-        self.went.correct(launched_at, cost, -mean, -variance)
+    def settle(self, launched_at: float, paid: float, cost: float, expected: float | None = None) -> None:
+        """A row that was expected to cost *paid* did cost *cost*; nothing, where the provider refused it.
+
+        By what was learnt since it went, such a row is *expected* to cost so much: only what that is off is still to be learnt.
+        """
+        mean, variance, size = self._under_way.take(launched_at, paid)
+        self.went.correct(launched_at, cost, -mean, -variance, -1 if size else 0)
+        self._settled = None
         if cost > 0 and paid > 0:
-            self.guesses.learn(paid, cost, self._under_way.rows)
-            if mean > 0 and (times := self._latest.learn(mean, cost)) is not None:
+            self.guesses.learn(expected or paid, cost, self._under_way.rows)
+            if mean > 0:
+                self._settled = launched_at, mean, size
+
+    def answered(self, now: float, cost: float) -> None:
+        """The row that was settled just now was answered, and did cost so much."""
+        self.ended.know(now, cost)
+        if self._settled is not None:
+            (launched_at, mean, size), self._settled = self._settled, None
+            age, since, lifetimes = now - launched_at, now - self._weighed_at, self._lifetimes
+            times = self._latest.learn(mean * lifetimes.usual(age), cost)
+            lifetimes.ended(age, age if age < since else since, size, cost, self._under_way.rows)
+            if times is not None:
                 self._expect_anew(times)
+        if now - self._weighed_at >= _WEIGHED_AGAIN:
+            self._weigh(now)
+
+    def _weigh(self, now: float) -> None:
+        """See what the ages of those under way tell of them, and how long rows are under way."""
+        lifetimes = self._lifetimes
+        lifetimes.work_out()
+        for place, amount in enumerate(self.went.weigh(now, lifetimes.times, self._weighed_at)):
+            if amount:
+                lifetimes.exposed(place, amount)
+        self._weighed_at, self.guesses.too_little = now, lifetimes.too_little
 
     def _expect_anew(self, times: float) -> None:
         """What is under way is like the latest rows, which came to so many times what was expected of them."""
@@ -118,7 +152,7 @@ class Room:
         if counting.at_end or now < ceiling.until or cost >= ceiling.cost:
             return False
         row, held = self.guesses.like(cost), self.went
-        mean = row.ratio * cost
+        mean = self.guesses.too_little * row.ratio * cost
         variance = (held.variance if held.variance > 0.0 else 0.0) + row.spread * mean * mean
         return held.known + held.guessed + mean + self.deviations.count * sqrt(variance) <= quota
 

@@ -7,13 +7,14 @@ no more than 128 cells a second, however many entries there are, and never less 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from math import floor, inf
 from typing import NamedTuple
 
 from batchrun.core.classes import slotted
+from batchrun.core.limits.lifetimes import place_of
 
 LONGEST = 125.0
 """Seconds that a tape can look back: a minute's window, and as long again before it is asked what that held."""
@@ -44,6 +45,18 @@ class _Cell:
     known: float = 0.0
     guessed: float = 0.0
     variance: float = 0.0
+    rows: int = 0
+    """How many of them are guessed."""
+    times: float = 1.0
+    """How many times what was guessed when it went it is guessed to by now."""
+
+    def weigh(self, times: float) -> tuple[float, float]:
+        """It comes to so many times what was guessed when it went; how much more that is than until now, and how much more its variance."""
+        by, guessed, variance = times / self.times, self.guessed, self.variance
+        self.times = times
+        self.guessed *= by
+        self.variance *= by * by
+        return self.guessed - guessed, self.variance - variance
 
 
 _NONE = _Cell(-1)
@@ -79,19 +92,28 @@ class Tape:
     def guess(self, now: float, mean: float, variance: float) -> None:
         """Add an entry that is guessed."""
         cell = self._latest if now < self._until else self._cell(now)
+        if cell.times != 1.0:
+            mean, variance = cell.times * mean, cell.times * cell.times * variance
         cell.guessed += mean
         cell.variance += variance
+        cell.rows += 1
         self.guessed += mean
         self.variance += variance
 
-    def correct(self, at: float, known: float, guessed: float, variance: float) -> None:
-        """Of the entry of *at* so much more is *known*, and so much more *guessed*: less, where that was guessed before."""
+    def correct(self, at: float, known: float, guessed: float, variance: float, rows: int = 0) -> None:
+        """Of the entry of *at* so much more is *known*, and so much more was *guessed* when it went, of so many more *rows*.
+
+        It is less, where it is known now.
+        """
         cell = self._cells.get(floor(at * _CELLS))
         if cell is None:
             return
+        if cell.times != 1.0:
+            guessed, variance = cell.times * guessed, cell.times * cell.times * variance
         cell.known += known
         cell.guessed += guessed
         cell.variance += variance
+        cell.rows += rows
         if cell.is_live:
             self.known += known
             self.guessed += guessed
@@ -104,6 +126,25 @@ class Tape:
             cell.variance *= times * times
         self.guessed *= times
         self.variance *= times * times
+
+    def weigh(self, now: float, times: Sequence[float], since: float) -> list[float]:
+        """What is guessed comes to so many *times* what was guessed when it went, by the class of its age (`lifetimes.py`).
+
+        Return, by class, how many rows are guessed, times the seconds that they were under way *since* then.
+        """
+        exposed = [0.0] * len(times)
+        self._roll(now)
+        for cell in chain(self._past, self._live):
+            if cell.rows > 0:
+                went = cell.index / _CELLS
+                place = place_of(now - went)
+                exposed[place] += cell.rows * (now - max(since, went))
+                if cell.times != times[place]:
+                    guessed, variance = cell.weigh(times[place])
+                    if cell.is_live:
+                        self.guessed += guessed
+                        self.variance += variance
+        return exposed
 
     def held(self, now: float) -> Amount:
         """What the window holds at *now*."""

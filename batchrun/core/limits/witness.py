@@ -11,7 +11,8 @@ What is under way for long is dearer than was expected. So a window is called fu
 is only believed if that holds though what is still under way came to three times as much.
 
 Then the verdict. A window that was full at most refusals explains them; of those that explain them as well as any, the longest one is
-taken, since a full long window may have full short ones in it. What is believed stands as long as it explains at least half of what the
+taken, since a full long window may have full short ones in it. So is a longer one that may have been full at all of them, where the one
+that is believed in surely was not. What is believed stands as long as it explains at least half of what the
 best does, or nearly all of it where answers explain them too: it is not given up for a little. And it stands as long as it, or a longer
 one, may have been full at all refusals.
 
@@ -150,15 +151,22 @@ class Witness:
         answers = self._longest_of_answers(counting)
         best = max(self._full[went], self._full_of_answers[answers])
         if best < _EXPLAINS * self._looks:
-            return None
+            return None if counting.at_end else self._longer(counting)
         by_went, by_answers = self._full[went] >= _AS_WELL * best, self._full_of_answers[answers] >= _AS_WELL * best
         if not counting.at_end and max(self._may_be_full[counting.rung :]) >= _AS_WELL * best:
-            return went if by_went and went > counting.rung else None
+            return went if by_went and went > counting.rung else self._longer(counting)
         if self._in_use(counting) < (_BETTER if by_answers else _FAILS) * best:
             # Where both explain it, what was concluded before stands, or the longer of the two windows.
             counting.at_end = by_answers and (counting.at_end or not by_went or answers > went)
             return answers if counting.at_end else went
         return went if by_went and went > counting.rung and not counting.at_end else None
+
+    def _longer(self, counting: Counting) -> int | None:
+        """A longer window that may have been full at all refusals, where the one that is believed in surely was not at most of them."""
+        if self._may_be_full[counting.rung] >= _FAILS * self._looks:
+            return None
+        longest = _longest(self._may_be_full, counting.rung)
+        return longest if self._may_be_full[longest] >= _AS_WELL * self._looks else None
 
     def _in_use(self, counting: Counting) -> float:
         """For how many refusals the window that is believed in was full."""

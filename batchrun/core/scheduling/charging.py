@@ -28,7 +28,7 @@ class Charging:
             # All that is counted from here on are floats: Python's own code for two of a kind takes half the time.
             tokens = float(usage.input_tokens + usage.output_tokens)
             for each in lane.limiters:
-                each.settle(launched_at, paid, tokens)
+                each.settle(launched_at, paid, tokens, ticket.expected)
             self._corrected(ticket, tokens)
         elif isinstance(result, Failure) and not result.in_doubt:
             self._correct(ticket, 0.0)

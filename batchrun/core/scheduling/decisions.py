@@ -58,6 +58,8 @@ class Ticket:
     """False once it is known that no call is made."""
     billed: int = 0
     """Calls of its row that may have been billed for nothing, where no more are made for that."""
+    expected: float | None = None
+    """What it would be expected to cost by what is known once it has ended: None where that is as much as it paid."""
 
     @property
     def workspace(self) -> str:

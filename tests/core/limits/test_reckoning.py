@@ -14,6 +14,7 @@ from batchrun.core.limits.counting import WINDOWS
 from batchrun.core.limits.limiter import Limiter
 from batchrun.core.limits.quota import Quota, limiter
 from batchrun.core.limits.reckoning import Reckoning
+from batchrun.core.limits.room import Room
 from batchrun.core.limits.tokens import KnownTokens
 from batchrun.core.limits.trials import Trials
 from batchrun.simulator.quotas import Sliding
@@ -49,6 +50,11 @@ def test_a_window_that_is_known_is_never_overrun_whatever_goes_and_whenever_it_i
         assert counted.used(now) <= RATE * window
 
 
+def answered(room: Room, now: float, launched_at: float, paid: float, cost: float) -> None:
+    room.settle(launched_at, paid, cost)
+    room.answered(now, cost)
+
+
 def test_rows_that_are_under_way_are_expected_to_come_to_as_much_as_the_latest_did_whatever_was_expected_when_they_went():
     reckoning = counting(60.0)
     room, deviations = reckoning.room, reckoning.deviations
@@ -57,16 +63,30 @@ def test_rows_that_are_under_way_are_expected_to_come_to_as_much_as_the_latest_d
     for _ in range(9):
         deviations.refused()
     for number in range(28):
-        room.settle(number / 10, 100.0, 250.0)
+        answered(room, 10.0, number / 10, 100.0, 250.0)
     assert room.went.held(10.0).guessed == pytest.approx(72 * 100.0)
     assert deviations.count > 3.0
     for number in range(28, 40):
-        room.settle(number / 10, 100.0, 250.0)
+        answered(room, 10.0, number / 10, 100.0, 250.0)
     assert room.went.held(10.0).guessed == pytest.approx(60 * 250.0)
     assert deviations.count == 2.0, "that explains what was refused"
     for number in range(40, 100):
-        room.settle(number / 10, 100.0, 250.0)
+        answered(room, 10.0, number / 10, 100.0, 250.0)
     assert room.went.held(10.0) == pytest.approx((100 * 250.0, 0.0, 0.0), abs=1e-6)
+
+
+def test_a_refusal_that_no_guess_explains_widens_nothing():
+    """The window that is believed in was all but empty: another one was full, or others filled it, and what is kept free of it is lost."""
+    counts = []
+    for launched in (10, 55):
+        reckoning = counting(6.0)
+        for number in range(launched):
+            reckoning.room.pay(100.0 + number / 100, 100.0)
+        reckoning.room.pay(101.0, 100.0)
+        reckoning.room.settle(101.0, 100.0, 0.0)
+        reckoning.refused(101.05, 101.0, 1000.0, 100.0)
+        counts.append(reckoning.deviations.count)
+    assert counts[0] == 2.0 < counts[1]
 
 
 def test_of_rows_that_nothing_tells_apart_as_many_are_learnt_from_as_are_under_way():
@@ -83,10 +103,10 @@ def test_rows_that_nothing_tells_apart_are_all_expected_to_come_to_as_much_as_th
     for _ in range(100):
         room.pay(1.0, 100.0)
     for _ in range(40):
-        room.settle(1.0, 100.0, 50.0)
+        answered(room, 1.0, 1.0, 100.0, 50.0)
     assert room.went.held(1.0).guessed == pytest.approx(60 * 50.0)
     for _ in range(60):
-        room.settle(1.0, 100.0, 50.0)
+        answered(room, 1.0, 1.0, 100.0, 50.0)
     assert room.went.held(1.0) == pytest.approx((100 * 50.0, 0.0, 0.0), abs=1e-6)
 
 
@@ -324,6 +344,7 @@ def test_one_refusal_in_two_hundred_and_forty_calls_leaves_what_is_kept_free_as_
     for at_end, calls, wider in ((False, 238, 2.3), (True, 1275, 2.5)):
         reckoning = reckoned(deviations=2.0, usual=100.0)
         reckoning.counting.at_end = at_end
+        reckoning.room.went.know(0.0, RATE * reckoning.counting.window)
         refuse(reckoning, 0.0)
         assert reckoning.deviations.count == pytest.approx(wider)
         for _ in range(calls):
@@ -357,6 +378,7 @@ def test_a_known_quota_may_be_full_as_long_as_it_is_not_known_of_a_whole_window_
 
 def test_what_is_kept_free_has_bounds():
     reckoning = reckoned(usual=100.0)
+    reckoning.room.went.know(0.0, RATE * WINDOWS[-1])
     for _ in range(100):
         refuse(reckoning, 0.0)
     assert reckoning.deviations.count == 8.0

@@ -69,6 +69,22 @@ def test_a_window_that_what_is_under_way_may_have_filled_is_not_given_up():
     assert said == [True, False]
 
 
+def test_a_longer_window_that_may_have_been_full_is_taken_where_the_one_believed_in_surely_was_not():
+    """In a rush that filled a minute all later ones are refused, while next to nothing goes: the six seconds are empty by then."""
+    said = []
+    for at in (60.0, 20.0):
+        reckoning = Reckoning()
+        room, witness = reckoning.room, Witness(reckoning.room)
+        for number in range(580):
+            room.pay(number / 30, 100.0)
+            if number % 10:
+                room.settle(number / 30, 100.0, 100.0)
+        for _ in range(20):
+            witness.look_at(Refusal(at, at + 0.1, RATE, EACH, EACH))
+        said.append(witness.verdict(RATE, EACH))
+    assert said == [len(WINDOWS) - 1, 3]
+
+
 def test_a_refusal_is_looked_at_three_seconds_later_and_those_of_its_moment_are_not():
     refusals = Refusals(Tape(60.0))
     for at in (1.0, 1.4, 1.5):
