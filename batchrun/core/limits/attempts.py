@@ -200,6 +200,9 @@ class Attempts:
             return self.climb.held * _LOWER
         return UNDER * few / SHORT
 
+    def corrected(self, more: float) -> None:
+        """All cost one."""
+
     def when_held(self, now: float) -> Rule:  # noqa: ARG002 - whenever that is.
         """Go on."""
         return self

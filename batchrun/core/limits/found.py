@@ -47,6 +47,8 @@ class Found:
     """What refusals have shown of one quota; rates are tokens a second."""
 
     reckoning: ToldReckoning
+    is_first: bool = False
+    """The rate is as the first refusals of all showed it."""
     of_this_run: bool = False
     """It was found since the run began, and not kept from an earlier opening, which may have filled a part of the window."""
     has_fallen: bool = False
@@ -68,6 +70,7 @@ class Found:
         window, deviations = reckoning.counting.window, reckoning.deviations.count
         would_hold = reckoning.refused(now, launched_at, rate, cost)
         self._held_at, self._full_at, self._before = held, would_hold / window, None
+        self.is_first = False
         self._knows_all = reckoning.room.knows_all(now, SHORT if self.of_this_run else LONG)
         self.has_fallen = self._knows_all and self._is_short_of(held, would_hold, reckoning.deviation)
         if climbing:
@@ -144,5 +147,5 @@ class Found:
 
     def fell(self, held: float) -> float:
         """Return the rate to hold after an episode."""
-        self._is_guess = True
+        self._is_guess, self.is_first = True, False
         return min(held, self._full_at) if self._knows_all else held

@@ -127,6 +127,8 @@ class Limiter:
                 pace.room.settle(launched_at, paid, tokens, expected)
         if not tokens:
             self._refunded = paid
+        elif launched_at < self._fell_at:
+            self.tokens.correct(launched_at, tokens - paid)
 
     def unsent(self, launched_at: float) -> None:
         """An attempt that paid was not made; its tokens were settled already. If it was let through to try, the next one is."""

@@ -248,6 +248,12 @@ class Pace:
         self.rule.refused_again(now, launched_at, cost)
         self._as_of = -inf
 
+    def correct(self, launched_at: float, more: float) -> None:
+        """Take note that what went before the latest refusals came to so much *more* than was thought then."""
+        if self.climb.windows.correct(launched_at, more) and self.is_found:
+            self.rule.corrected(more)
+            self._as_of = -inf
+
     def was_chance(self, now: float, lasted: float) -> bool:
         """Whether an episode was, whose refusals *lasted* so many seconds: the next one was taken though the window held as much.
 

@@ -73,6 +73,9 @@ class Rule(Protocol):
     def fell(self, now: float, lasted: float) -> float:
         """An episode is over, whose refusals *lasted* so many seconds; the rate to hold."""
 
+    def corrected(self, more: float) -> None:
+        """What the minute held at the first refusal came to so much *more* than it was thought to, as answers showed since."""
+
     # The rate that is held.
 
     def when_held(self, now: float) -> Rule:

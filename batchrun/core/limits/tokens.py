@@ -105,7 +105,7 @@ class UnknownTokens(Attempts):
         use, reckoning = self.climb.use, ToldReckoning()
         reckoning.room.begin(now, use.trail, use.answers)
         reckoning.counting.at_end = self.climb.windows.of_answers
-        return FoundTokens(self.climb, self.margin, Found(reckoning, of_this_run=use.began < inf))
+        return FoundTokens(self.climb, self.margin, Found(reckoning, is_first=True, of_this_run=use.began < inf))
 
     def teach(self, kept: Mapping[str, object], now: float) -> float | None:  # noqa: ARG002 - whenever that is.
         """The rate, its window, and whether answers fill it."""
@@ -196,6 +196,13 @@ class FoundTokens:
         if windows.of_answers and not at_end:
             return windows.least * UNDER
         return self._counted_anew(now, self.found.fell(self.climb.rate(now)), window)
+
+    def corrected(self, more: float) -> None:
+        """So is the quota, if it was found by that minute, and nothing was refused since."""
+        climb = self.climb
+        if self.found.is_first and climb.windows.window == LONG:
+            climb.held = max(climb.held / 2, climb.held + UNDER * more / LONG)
+            self.found.held_at_least(climb.held)
 
     def _counted_anew(self, now: float, held: float, window: float) -> float:
         """The rate that is *held* by what a *window* showed; at least what went in a minute, if that window turned out too short.

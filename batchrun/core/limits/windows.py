@@ -144,6 +144,16 @@ class Windows:
         short, minute, answers = self.at_first
         self.at_first = Held(max(0.0, short - cost / SHORT), max(0.0, minute - cost / LONG), answers)
 
+    def correct(self, launched_at: float, more: float) -> bool:
+        """What went before the first refusal came to so much *more* than was thought then; say whether the minute held it."""
+        if not self.first_at - LONG <= launched_at <= self.first_at:
+            return False
+        short, minute, answers = self.at_first
+        if launched_at >= self.first_at - SHORT:
+            short = max(0.0, short + more / SHORT)
+        self.at_first = Held(short, max(0.0, minute + more / LONG), answers)
+        return True
+
     def end_episode(self, now: float, lasted: float) -> None:
         """Refusals have *lasted* so many seconds."""
         is_long = lasted > _LASTS_LONG or self._was_short_empty

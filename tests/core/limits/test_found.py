@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from batchrun.core.limits.buckets import Trail
 from batchrun.core.limits.found import Found
+from batchrun.core.limits.limiter import Limiter
 from batchrun.core.limits.quota import NO_QUOTA, limiter, pace_of_tokens
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.tokens import FoundTokens
@@ -46,6 +47,52 @@ def confirmed(holds: float) -> Found:
 
 def refused(one: Found, *, at: float = 100.0, held: float = HELD, rate: float = HELD, cost: float = 500.0, climbing: bool = False) -> float:
     return one.refused(at, at, held, rate, cost, climbing=climbing)
+
+
+def found_by_a_rush(*, answers: float, after: float = 65.0) -> Limiter:
+    """A hundred rows of a thousand, as they are guessed, fill a minute within two seconds; *after* so many one more is taken."""
+    limits, costs = limiter(NO_QUOTA), [answers if number < 90 else 0.0 for number in range(100)]
+    for number, cost in enumerate(costs):
+        limits.pay(number / 50, 1000.0)
+        if not cost:
+            limits.settle(number / 50, 1000.0, 0.0)
+            limits.refused(2.1, number / 50, "insufficient_quota", None, 0.5)
+    now = 2.2
+    while now < 61.0:
+        now = limits.free_at(now, 1000.0)
+        if now < 61.0:
+            limits.pay(now, 1000.0)
+            limits.settle(now, 1000.0, 0.0)
+            limits.refused(now + 0.05, now, "insufficient_quota", None, 0.5)
+            now += 0.05
+    for number in range(60):
+        limits.settle(number / 50, 1000.0, answers)
+        limits.took(61.0, number / 50, answers)
+    limits.pay(after, 1000.0)
+    limits.free_at(after + 20.0, 1000.0)
+    return limits
+
+
+@pytest.mark.parametrize("answers", [500.0, 1000.0, 1600.0])
+def test_a_minute_that_was_filled_by_a_rush_is_found_by_what_that_came_to_and_not_by_what_it_was_guessed_to(answers):
+    limits = found_by_a_rush(answers=answers)
+    assert limits.tokens.counts_minutes
+    assert limits.tokens.held == pytest.approx(0.98 * (60 * answers + 30_000) / 60)
+    for number in range(60, 90):
+        limits.settle(number / 50, 1000.0, answers)
+        limits.took(90.0, number / 50, answers)
+    assert limits.tokens.held == pytest.approx(0.98 * 90 * answers / 60), "and so it is by those that come after"
+
+
+def test_what_comes_after_another_refusal_corrects_no_rate_any_more():
+    limits = found_by_a_rush(answers=1600.0)
+    for number in range(3):
+        limits.pay(90.0 + number / 10, 1000.0)
+        limits.settle(90.0 + number / 10, 1000.0, 0.0)
+        limits.refused(90.05 + number / 10, 90.0 + number / 10, "insufficient_quota", None, 0.5)
+    held = limits.tokens.held
+    limits.settle(80 / 50, 1000.0, 1600.0)
+    assert limits.tokens.held == held
 
 
 def test_a_climb_that_was_refused_raises_the_rate_half_of_the_way_to_what_the_window_held():
