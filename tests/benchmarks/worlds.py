@@ -371,10 +371,10 @@ class Night:
         why = (own.refuses(at, tokens) if own else None) or self.pool.refuses(at, tokens)
         return None if why is None else self.world.codes[why]
 
-    def _ends(self, place: int, ticket: Ticket, at: float, result: Reply | Failure, row: _Row = _Row(0)) -> None:
+    def _ends(self, place: int, ticket: Ticket, at: float, result: Reply | Failure, row: _Row | None = None) -> None:
         self._at(at, lambda now: self._end(place, ticket, result, now, row))
 
-    def _end(self, place: int, ticket: Ticket, result: Reply | Failure, now: float, row: _Row) -> None:
+    def _end(self, place: int, ticket: Ticket, result: Reply | Failure, now: float, row: _Row | None) -> None:
         if isinstance(result, Failure):
             if result.fault is Fault.THROTTLED:
                 self.seen.refused += 1
@@ -382,7 +382,7 @@ class Night:
             else:
                 self.seen.failed += 1
         scheduler = self.schedulers[place]
-        if isinstance(result, Reply) and row.output:
+        if row is not None and row.output:
             ticket.expected = self.estimates[place, ticket.workspace].of(row.size)
         verdict = scheduler.settle(ticket, result, now, self.dice.random())
         self.seen.exhausted += verdict.final and isinstance(result, Failure)

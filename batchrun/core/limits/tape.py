@@ -82,6 +82,8 @@ class Tape:
     """What comes before *until* is entered here."""
     _until: float = -inf
     _cells: dict[int, _Cell] = field(default_factory=dict)
+    _guessed: dict[int, _Cell] = field(default_factory=dict)
+    """Those of which some is not known yet."""
 
     def know(self, now: float, amount: float) -> None:
         """Add an entry that is known."""
@@ -94,6 +96,8 @@ class Tape:
         cell = self._latest if now < self._until else self._cell(now)
         if cell.times != 1.0:
             mean, variance = cell.times * mean, cell.times * cell.times * variance
+        if not cell.rows:
+            self._guessed[cell.index] = cell
         cell.guessed += mean
         cell.variance += variance
         cell.rows += 1
@@ -113,7 +117,10 @@ class Tape:
         cell.known += known
         cell.guessed += guessed
         cell.variance += variance
-        cell.rows += rows
+        if rows:
+            cell.rows += rows
+            if not cell.rows:
+                self._guessed.pop(cell.index, None)
         if cell.is_live:
             self.known += known
             self.guessed += guessed
@@ -134,16 +141,15 @@ class Tape:
         """
         exposed = [0.0] * len(times)
         self._roll(now)
-        for cell in chain(self._past, self._live):
-            if cell.rows > 0:
-                went = cell.index / _CELLS
-                place = place_of(now - went)
-                exposed[place] += cell.rows * (now - max(since, went))
-                if cell.times != times[place]:
-                    guessed, variance = cell.weigh(times[place])
-                    if cell.is_live:
-                        self.guessed += guessed
-                        self.variance += variance
+        for cell in self._guessed.values():
+            went = cell.index / _CELLS
+            place = place_of(now - went)
+            exposed[place] += cell.rows * (now - max(since, went))
+            if cell.times != times[place]:
+                guessed, variance = cell.weigh(times[place])
+                if cell.is_live:
+                    self.guessed += guessed
+                    self.variance += variance
         return exposed
 
     def held(self, now: float) -> Amount:
@@ -232,7 +238,9 @@ class Tape:
         if not live:
             self.known = self.guessed = self.variance = 0.0
         while past and (past[0].index + 1) / _CELLS + LONGEST <= now:
-            del self._cells[past.popleft().index]
+            index = past.popleft().index
+            del self._cells[index]
+            self._guessed.pop(index, None)
 
     def _count(self, cell: _Cell, sign: int) -> None:
         self.known += sign * cell.known
