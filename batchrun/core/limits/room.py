@@ -1,7 +1,8 @@
 """When the next row finds room in the window that a provider counts tokens over.
 
 Theory of operation. Each call that goes is written on a tape (`tape.py`): at what it did cost, where that is known; at what it is expected
-to cost, give or take, while it is under way. The tape's last seconds are what the provider's window holds. A row may go as soon as
+to cost, give or take, while it is under way, and the longer it is, the more, where that tells (`lifetimes.py`). The tape's last seconds
+are what the provider's window holds. A row may go as soon as
 
     what the window holds + what the row is expected to cost + what is kept free  <=  the quota of one window
 
