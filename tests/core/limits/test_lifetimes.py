@@ -119,6 +119,41 @@ def test_those_that_have_ended_tell_too_little_while_as_many_as_were_dearer_are_
     assert lifetimes.too_little > 1.1
 
 
+def test_those_that_go_on_after_the_last_that_ended_come_to_more_if_that_grew_until_there():
+    """Of a hundred rows ten each have ended after one second, two, three and four, and came to as much; the others are under way."""
+    told = []
+    for grows in (True, False):
+        lifetimes = Lifetimes()
+        for age in (1.0, 1.5, 2.0, 3.0, 4.0):
+            for _ in range(10):
+                lifetimes.ended(age, 0.0, 1.0, 100.0 * (age if grows else 1.0), 0)
+            lifetimes.exposed(place_of(age), 60.0 * SECONDS[place_of(age)])
+        lifetimes.work_out()
+        told.append(lifetimes._from_the_end()[PLACES] / lifetimes._come_to(place_of(4.0)))
+    assert told[0] > 1.3
+    assert told[1] == pytest.approx(1.0)
+
+
+def test_no_fewer_rows_count_than_are_under_way():
+    """Short answers come first, and long ones last, of all that went: who went by the latest four hundred would take rows for either."""
+    told = []
+    for under_way in (0, 4000):
+        lifetimes = Lifetimes()
+        for number in range(3000):
+            lifetimes.ended(3.0, 3.0, 1.0, 100.0 if number < 1500 else 300.0, under_way)
+        told.append(lifetimes._all_costs / lifetimes._all_sizes)
+    assert told[0] > 290.0
+    assert told[1] < 250.0
+
+
+def test_a_row_waits_for_the_room_that_it_takes_by_what_those_that_ended_tell_too_little():
+    room = Played(flat=True, seed=0).room
+    room.went.know(0.0, 500.0)
+    assert room.free_at(1.0, 1000.0 / 60.0, 300.0) == 1.0
+    room.guesses.too_little = 2.0
+    assert room.free_at(1.0, 1000.0 / 60.0, 300.0) > 59.0
+
+
 def test_a_row_of_twice_the_size_counts_as_two():
     whole, halves = Lifetimes(), Lifetimes()
     for _ in range(30):
