@@ -69,8 +69,12 @@ def test_a_window_that_what_is_under_way_may_have_filled_is_not_given_up():
     assert said == [True, False]
 
 
-def test_a_longer_window_that_may_have_been_full_is_taken_where_the_one_believed_in_surely_was_not():
-    """In a rush that filled a minute all later ones are refused, while next to nothing goes: the six seconds are empty by then."""
+@pytest.mark.parametrize("answers", [0.0, 7_000.0])
+def test_a_longer_window_that_may_have_been_full_is_taken_where_the_one_believed_in_surely_was_not(answers):
+    """In a rush that filled a minute all later ones are refused, while next to nothing goes: the six seconds are empty by then.
+
+    That the rush's answers come just then, as many as fill six seconds, is no better reason.
+    """
     said = []
     for at in (60.0, 20.0):
         reckoning = Reckoning()
@@ -79,9 +83,10 @@ def test_a_longer_window_that_may_have_been_full_is_taken_where_the_one_believed
             room.pay(number / 30, 100.0)
             if number % 10:
                 room.settle(number / 30, 100.0, 100.0)
-        for _ in range(20):
-            witness.look_at(Refusal(at, at + 0.1, RATE, EACH, EACH))
+        room.ended.know(at, answers)
+        looked_at(witness, at)
         said.append(witness.verdict(RATE, EACH))
+        assert not reckoning.counting.at_end
     assert said == [len(WINDOWS) - 1, 3]
 
 
