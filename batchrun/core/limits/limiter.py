@@ -63,6 +63,8 @@ class Limiter:
     _strikes: Strikes = field(default_factory=Strikes)
     _fell_at: float = -math.inf
     """Attempts launched before this were refused for what has been mended since."""
+    _next_at: float = math.inf
+    """When the first attempt was launched after that."""
     _refunded: float = 0.0
     """Tokens of the latest attempt that cost none."""
     _is_open: bool = False
@@ -98,9 +100,11 @@ class Limiter:
         else:
             ramp.pay(now)
         if self.counts:
-            if self._episode is not None or self.attempts.holds:
-                # Neither a pause nor a rate that is a guess: what goes all at once after it is all refused.
+            if self._episode is not None or self.attempts.holds or self._strikes.in_a_row > 1:
+                # Neither a pause nor a rate that is a guess, nor refusals in a row: what goes all at once after it is all refused.
                 self.tokens.make_up_for_nothing(now)
+            if self._next_at == math.inf:
+                self._next_at = now
             self.attempts.pay(now, 1.0)
             self.tokens.pay(now, tokens)
             strikes = self._strikes
@@ -273,12 +277,14 @@ class Limiter:
                 self._fell_at = now
             return
         pace.use.expect(self._refunded)
-        self._strikes.add(launched_at - self._fell_at, self._gap(pace, now))
+        # Room in the window of a known quota keeps the next one back for a while.
+        is_next = pace.room is not None and pace.quota < pace.held == math.inf and launched_at <= self._next_at
+        self._strikes.add(launched_at - self._fell_at, self._gap(pace, now), is_next=is_next)
         if pace.rule.reads_each:
             self._read(pace, now, launched_at, jitter)
         else:
             self._count(pace, now, launched_at, jitter)
-        self._fell_at = now
+        self._fell_at, self._next_at = now, math.inf
 
     def _read(self, pace: Pace, now: float, launched_at: float, jitter: float) -> None:
         """Each refusal shows something by itself; some, that the quota has fallen. But chance comes alone."""

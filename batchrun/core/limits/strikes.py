@@ -3,7 +3,8 @@
 Theory of operation. One refusal may be chance: a call that came a little early, a large row, somebody else's peak, a provider's mishap.
 Two countings tell chance from a window that is full.
 
-*In a row*: refused attempts, each launched right after the refusal before it. How many of them it takes depends on what is known. Where a
+*In a row*: refused attempts, each launched right after the refusal before it; under a known quota of tokens, each the next to be launched
+after it, however long it waited for room. How many of them it takes depends on what is known. Where a
 rate was found, two are a climb's end. Where a quota is known, six: the rate is right, and chance makes a few. Where nothing is known,
 three. Rows that differ in what they cost, three: one that is dearer than was expected may be refused twice.
 
@@ -68,9 +69,12 @@ class Strikes:
         self._shut_out += 1.0
         self.within += _WITHIN_LEARNS * (min(_MOST_WITHIN, max(_LEAST_WITHIN, within)) - self.within)
 
-    def add(self, apart: float, gap: float) -> None:
-        """Count a refusal whose attempt was launched *apart* seconds after the one before it; usual attempts are *gap* seconds apart."""
-        self.in_a_row = 1 if apart > max(_IN_A_ROW, _IN_A_ROW_GAPS * gap) else self.in_a_row + 1
+    def add(self, apart: float, gap: float, *, is_next: bool = False) -> None:
+        """Count a refusal whose attempt was launched *apart* seconds after the one before it; usual attempts are *gap* seconds apart.
+
+        Where it *is next*, nothing was launched between.
+        """
+        self.in_a_row = self.in_a_row + 1 if is_next or apart <= max(_IN_A_ROW, _IN_A_ROW_GAPS * gap) else 1
 
     def is_shut(self, subject: About, *, is_cold: bool) -> bool:
         """Whether most of the latest attempts were refused, and nothing is known: no more need be sent for it to show.

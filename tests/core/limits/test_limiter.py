@@ -840,3 +840,29 @@ def test_an_episode_that_the_first_try_ends_while_the_window_holds_as_much_was_c
     limits.took(at + 0.3, at, 30.0)
     limits.free_at(at + 1.0)
     assert limits.tokens.held == 1000.0
+
+
+def rush(limits, taken):
+    """A minute of a known quota is full: so many rows are *taken*, all others refused after 50 ms, for forty seconds. How many those are."""
+    now, went, refused, out = 0.0, 0, 0, []
+    while now < 40.0:
+        at = limits.free_at(now, 100.0)
+        if out and out[0] + 0.05 <= at:
+            now = max(now, out[0] + 0.05)
+            limits.settle(out[0], 100.0, 0.0)
+            limits.refused(now, out.pop(0), TPM, None, 0.5)
+            refused += 1
+        else:
+            now, went = max(now, at), went + 1
+            limits.pay(now, 100.0)
+            if went > taken:
+                out.append(now)
+    return refused
+
+
+@pytest.mark.parametrize(("tpm", "taken", "most"), [(60_000, 20, 40), (600_000, 80, 300)])
+def test_a_known_quota_whose_window_is_longer_than_is_believed_is_not_run_into_by_the_dozen_once_it_is_full(tpm, taken, most):
+    """What a refusal had held back for two seconds went all at once then, and was refused all at once: hundreds in one minute."""
+    limits = limiter(Quota(tpm=tpm))
+    assert rush(limits, taken) <= most
+    assert limits.episodes == 1
