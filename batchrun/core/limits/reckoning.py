@@ -72,7 +72,7 @@ class _Reckoned:
             if counting.told:
                 room.ceiling.go_back(cost)
             room.ceiling.refused(now, min(rate * counting.window, would_hold), deviation, counting.window)
-        if counting.at_end or would_hold + _AT_MOST * deviation >= _MAY_BE_FULL * rate * counting.window:
+        if counting.told or counting.at_end or would_hold + _AT_MOST * deviation >= _MAY_BE_FULL * rate * counting.window:
             self.deviations.refused()
         self._refusals.add(self._refusal(now, launched_at, rate, cost))
         return would_hold

@@ -92,6 +92,8 @@ class Windows:
     """What the short one held of answers, in units a second, at the refusals of the latest episode: at the least."""
     _most: float = 0.0
     """And at the most."""
+    _more: float = 0.0
+    """What the minute held at the first refusal of the latest episode came to besides, as answers showed since."""
     _since: float = inf
     """When the first refusal of all came."""
     is_late: bool = False
@@ -114,6 +116,7 @@ class Windows:
         answers = self.at_last.answers
         if first:
             self.at_first, self.first_at, self.least, self._most = self.at_last, now, answers, answers
+            self._more = 0.0
         self.least, self._most = min(self.least, answers), max(self._most, answers)
         if differ(self.at_last.short, self._alike.short, _ALIKE):
             self._alike = self.at_last
@@ -145,13 +148,13 @@ class Windows:
         self.at_first = Held(max(0.0, short - cost / SHORT), max(0.0, minute - cost / LONG), answers)
 
     def correct(self, launched_at: float, more: float) -> bool:
-        """What went before the first refusal came to so much *more* than was thought then; say whether the minute held it."""
+        """What went before the first refusal came to so much *more* than was thought then; say whether the minute held it.
+
+        Of a short window as much is known sooner than its answers come: by what it takes later.
+        """
         if not self.first_at - LONG <= launched_at <= self.first_at:
             return False
-        short, minute, answers = self.at_first
-        if launched_at >= self.first_at - SHORT:
-            short = max(0.0, short + more / SHORT)
-        self.at_first = Held(short, max(0.0, minute + more / LONG), answers)
+        self._more += more
         return True
 
     def end_episode(self, now: float, lasted: float) -> None:
@@ -163,6 +166,7 @@ class Windows:
         elif is_long:
             self.window, self.of_answers = LONG, False
             self._is_shown = self._is_shown or self.least * SHORT < self.use.typical
+            self.at_first = self.at_first._replace(minute=max(0.0, self.at_first.minute + self._more / LONG))
 
     @property
     def _was_short_empty(self) -> bool:
