@@ -843,8 +843,9 @@ def test_an_episode_that_the_first_try_ends_while_the_window_holds_as_much_was_c
 
 
 def rush(limits, taken):
-    """A minute of a known quota is full: so many rows are *taken*, all others refused after 50 ms, for forty seconds. How many those are."""
-    now, went, refused, out = 0.0, 0, 0, []
+    """A minute of a known quota is full: so many rows are *taken*, all others refused after 50 ms, for forty seconds; how many."""
+    now, went, refused = 0.0, 0, 0
+    out: list[float] = []
     while now < 40.0:
         at = limits.free_at(now, 100.0)
         if out and out[0] + 0.05 <= at:
