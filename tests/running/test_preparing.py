@@ -596,6 +596,16 @@ def test_what_a_row_that_is_sent_again_is_expected_to_cost_is_what_is_known_by_t
     assert later > first.tokens
 
 
+def test_what_an_answer_cost_is_told_with_what_would_have_been_expected_of_its_row_by_then(made):
+    run = made(ask("x" * 4000), ask("x" * 4000, id="r-2"))
+    first, second = run.ready(0), run.ready(1)
+    assert first.learn(Usage(50_000, 5_000), 1) == pytest.approx(first.tokens)
+    by_now = second.learn(Usage(50_000, 5_000), 1)
+    assert by_now is not None
+    assert second.tokens is not None
+    assert by_now > second.tokens
+
+
 def test_what_attempts_have_cost_is_added_up_as_it_is_told_while_the_run_goes_on(made):
     rows = made(ask(), ask(id="r-2"))
     rows.ready(0).learn(Usage(5, 40), 1)

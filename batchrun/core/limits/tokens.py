@@ -202,7 +202,6 @@ class FoundTokens:
         climb = self.climb
         if self.found.is_first and climb.windows.window == LONG:
             climb.held = max(climb.held / 2, climb.held + UNDER * more / LONG)
-            self.found.held_at_least(climb.held)
 
     def _counted_anew(self, now: float, held: float, window: float) -> float:
         """The rate that is *held* by what a *window* showed; at least what went in a minute, if that window turned out too short.

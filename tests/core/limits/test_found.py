@@ -16,6 +16,8 @@ from batchrun.core.limits.limiter import Limiter
 from batchrun.core.limits.quota import NO_QUOTA, limiter, pace_of_tokens
 from batchrun.core.limits.reckoning import ToldReckoning
 from batchrun.core.limits.tokens import FoundTokens
+from batchrun.core.limits.use import Use
+from batchrun.core.limits.windows import Windows
 from tests.benchmarks.bars import changed, tokens
 from tests.benchmarks.play import Play, World
 
@@ -82,6 +84,31 @@ def test_a_minute_that_was_filled_by_a_rush_is_found_by_what_that_came_to_and_no
         limits.settle(number / 50, 1000.0, answers)
         limits.took(90.0, number / 50, answers)
     assert limits.tokens.held == pytest.approx(0.98 * 90 * answers / 60), "and so it is by those that come after"
+
+
+def test_only_what_went_in_the_minute_before_the_first_refusal_corrects_what_that_held():
+    windows = Windows(Use())
+    windows.use.trail.add(100.0, 6000.0)
+    windows.note(100.5, math.inf, 0.0, first=True)
+    assert [windows.correct(at, 600.0) for at in (39.0, 41.0, 90.0, 100.5, 101.0)] == [False, True, True, True, False]
+    windows.end_episode(130.0, 29.0)
+    assert windows.window == 60.0
+    assert windows.at_first.minute == pytest.approx(7800.0 / 60)
+    windows.note(200.0, math.inf, 0.0, first=True)
+    windows.end_episode(230.0, 29.0)
+    assert windows.at_first.minute == 0.0, "what the one before came to besides is no more of this one"
+
+
+def test_any_refusal_ends_that():
+    one = found(holds=50_000.0)
+    one.is_first = True
+    refused(one)
+    assert not one.is_first
+    limits = found_by_a_rush(answers=1600.0)
+    assert isinstance(limits.tokens.rule, FoundTokens)
+    held, limits.tokens.rule.found.is_first = limits.tokens.held, False
+    limits.settle(80 / 50, 1000.0, 1600.0)
+    assert limits.tokens.held == held
 
 
 def test_what_comes_after_another_refusal_corrects_no_rate_any_more():

@@ -229,6 +229,13 @@ def test_once_all_is_known_nothing_of_what_was_guessed_stays_however_it_was_weig
     assert held.known == pytest.approx(sum(cost for at, cost in known if math.floor(at * 128) + 1 > (now - 60.0) * 128))
 
 
+def test_a_row_that_went_longer_ago_than_a_tape_looks_back_is_weighed_no_more():
+    tape = Tape(6.0)
+    tape.guess(0.0, 100.0, 16.0)
+    assert sum(tape.weigh(100.0, [1.0] * PLACES, 99.0)) == pytest.approx(1.0)
+    assert sum(tape.weigh(126.0, [1.0] * PLACES, 125.0)) == 0.0
+
+
 def test_what_the_window_holds_is_weighed_by_the_age_of_each_and_what_has_left_it_too():
     tape = Tape(6.0)
     for at in (0.0, 5.0, 7.0):
