@@ -38,6 +38,7 @@ def test_what_keeps_it_open_or_was_not_compared_is_said(fields, told):
     table = reconciliation_table(replace(CLOSED, **fields))
     assert [each for each in told if each not in table] == []
     assert UNREADABLE[20] not in table
+    assert ("… and" in table) is (len(fields.get("unreadable", ())) > 20)
 
 
 def test_where_nothing_was_compared_the_table_does_not_say_that_it_was_equal():

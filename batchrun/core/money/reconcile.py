@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 
-from batchrun.core.money.bill import KINDS, Bill, Billed
+from batchrun.core.money.bill import Bill, Billed
 from batchrun.core.money.daybook import Counted, Daybook, Doubt
 from batchrun.core.money.reconcile_lane import LaneCompared
 from batchrun.core.money.reconcile_money import LaneMoney, money_lines
@@ -52,7 +52,7 @@ def reconcile(
         LaneCompared(lane, billed.get(lane, {}), counted.get(lane, {}), doubts.get(lane, {}), bill).into(found, money[lane])
     _count_money(book, found, money)
     found.money = list(money_lines(money))
-    found.lines.sort(key=lambda line: (line.day, line.workspace, line.model, _rank(line.kind)))
+    found.lines.sort(key=lambda line: (line.day, line.workspace, line.model))
     return found
 
 
@@ -113,10 +113,6 @@ def _count_money(book: Daybook, found: Reconciliation, money: Mapping[_Lane, Lan
         money[workspace, model].unpriced_tokens += cost.unpriced_tokens
         for into in (total.counted_money, money[workspace, model].counted):
             add_money(into, cost.amounts)
-
-
-def _rank(kind: str) -> tuple[int, str]:
-    return (KINDS.index(kind) if kind in KINDS else len(KINDS), kind)
 
 
 def _merged(one: Billed, other: Billed) -> Billed:

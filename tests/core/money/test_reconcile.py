@@ -158,6 +158,21 @@ def test_a_call_in_doubt_may_stand_on_the_day_on_which_it_was_waited_for_in_vain
     assert (result.total().in_doubt, result.other_days_tokens) == ((49, 0) if next_day_is_explained else (0, 49))
 
 
+def test_a_call_in_doubt_that_may_have_ended_after_midnight_may_stand_on_the_day_it_was_made_on():
+    book = book_of(entry(Usage(100, 20)), attempts=[STARTED._replace(at=FIRST + 23.5 * HOUR)])
+    result = found(book, line(150), line(50, "output_token"))
+    assert (result.total().in_doubt, result.closes) == (80, True)
+
+
+def test_what_one_kind_has_taken_of_the_doubt_near_midnight_explains_no_other_kind_on_the_day_after():
+    late = STARTED._replace(name="1-8", bound=Bound(30, 0), at=FIRST + 23.5 * HOUR)
+    book = book_of(entry(Usage(100, 20)), entry(Usage(1, 1), NOON + 24 * HOUR), attempts=[STARTED, late])
+    tomorrow = DAY + timedelta(days=1)
+    lines = [line(120), line(20, "output_token"), line(1, day=tomorrow), line(1, "output_token", tomorrow)]
+    assert found(book, *lines, line(30, "cached_token", tomorrow)).closes
+    assert not found(book, *lines, line(31, "cached_token", tomorrow)).closes
+
+
 def test_doubt_is_shared_by_the_kinds_of_its_side():
     book = book_of(entry(Usage(100, 20)), attempts=[STARTED])
     assert found(book, line(120), line(30, "cached_token"), line(20, "output_token")).closes
@@ -173,10 +188,11 @@ def test_an_attempt_whose_usage_stands_in_its_entry_is_in_no_doubt():
 
 def test_a_reask_is_counted_with_the_usage_of_its_attempt():
     book = book_of(attempts=[STARTED, Ended("1-9", "reasked", in_doubt=False, usage=Usage(40, 5), at=NOON + 2)])
-    assert found(book, line(40), line(5, "output_token")).closes
+    result = found(book, line(40), line(5, "output_token"))
+    assert ([each.counted for each in result.lines], result.closes) == ([40, 5], True)
 
 
-@pytest.mark.parametrize(("at", "latency"), [(23.99, 60), (23.99, 0), (23.5, 1)])
+@pytest.mark.parametrize(("at", "latency"), [(23.99, 60), (23.99, 0), (23.5, 1), (22.5, 3000)])
 def test_a_call_near_midnight_may_stand_on_the_next_day(at, latency):
     book = book_of(entry(Usage(100, 20)), entry(Usage(10, 2), FIRST + at * HOUR, latency * 1000), entry(Usage(1, 1), NOON + 24 * HOUR))
     after = DAY + timedelta(days=1)
@@ -204,6 +220,21 @@ def test_the_last_days_calls_may_stand_on_a_day_after_it_that_is_not_compared():
     after = DAY + timedelta(days=1)
     assert found(book, line(400, day=after), line(80, "output_token", after)).closes
     assert not found(book, line(99, day=after), line(80, "output_token", after)).closes
+
+
+def test_that_another_kind_is_billed_to_the_token_keeps_no_late_call_from_the_day_after():
+    book = book_of(entry(Usage(50, 9, reasoning_tokens=9)), entry(Usage(100, 20), FIRST + 23.99 * HOUR))
+    after = DAY + timedelta(days=1)
+    lines = line(50), line(9, "thinking_output_token"), line(100, day=after), line(20, "output_token", after)
+    assert found(book, *lines).closes
+
+
+@pytest.mark.parametrize(("near_midnight", "beside"), [(FIRST + 23.99 * HOUR, 1), (FIRST + 30, -1)])
+def test_however_much_others_have_on_a_day_beside_no_more_is_gone_there_than_was_called_near_that_midnight(near_midnight, beside):
+    book, there = book_of(entry(Usage(100, 20)), entry(Usage(5, 2), near_midnight)), DAY + timedelta(days=beside)
+    others = line(400, day=there), line(80, "output_token", there)
+    assert found(book, line(100), EXACT[1], *others).closes
+    assert not found(book, line(95), EXACT[1], *others).closes
 
 
 @pytest.mark.parametrize(("called", "beside"), [(FIRST + 23.9 * HOUR, 1), (FIRST + 30, -1)])
@@ -292,6 +323,11 @@ def test_two_workspace_ids_of_one_workspace_come_to_what_one_id_would(lines):
     assert both == one
     keys = [Counter({each.instance.key_id: each.tokens}) for each in lines if each.instance.key_id is not None]
     assert sum((Counter(each["keys"]) for each in both["lines"]), Counter()) == sum(keys, Counter())
+
+
+def test_a_workspace_that_only_a_ledger_names_is_compared_as_the_runs_own():
+    result = compared(ONE, bill_of(*EXACT), workspaces=())
+    assert (result.strangers, [each.billed for each in result.lines], result.closes) == ({}, [100, 20], True)
 
 
 def test_of_a_workspace_of_which_nothing_is_known_but_a_call_in_doubt_the_bill_is_explained_by_that():

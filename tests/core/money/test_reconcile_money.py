@@ -37,6 +37,7 @@ def lines(input_amount, output_amount, currency="CNY", tokens=100):
         ("0.03", ("0.01", "0.01"), "the bill's amounts are rounded", False),
         ("0.04", ("0.01", "0.01"), "0.5000 of what was counted for the same tokens: a discount that the job does not name", True),
         ("0.00012", ("0.00016", "0.00008"), "2.0000 of what was counted for the same tokens: another price", True),
+        ("0.00012", ("0.00012", "0.00006"), "1.5000 of what was counted for the same tokens: another price, or a discount that has", True),
         ("0.7", ("0.00", "0"), "nothing is to be paid", True),
         ("0.7", ("1", "0"), "the bill's amounts are rounded", False),
         ("0.7", ("0", "0"), "nothing is to be paid: a free quota, a coupon or a plan", True),
