@@ -199,9 +199,9 @@ def test_a_moment_that_tells_its_clocks_distance_from_utc_is_of_the_day_that_it_
 @pytest.mark.parametrize("telling", [0, 2])
 def test_one_day_behind_the_twelfth_tells_how_a_spreadsheet_wrote_all_of_an_export(tmp_path, write, telling):
     days = [(11, 2), (11, 11), (12, 1)]
-    days.insert(telling, (11, 30))
-    found = read(tmp_path, "\n".join([CHINESE, *(a_line(day=write.format(*day)) for day in days)]))
-    assert [each.day for each in found] == [date(2026, *day) for day in days]
+    days.insert(telling, (12, 13))
+    found = read(tmp_path, "\n".join([CHINESE, *(a_line(day=write.format(*day)) for day in days), a_line(day="2026-12-02")]))
+    assert [each.day for each in found] == [*(date(2026, *day) for day in days), date(2026, 12, 2)]
 
 
 @pytest.mark.parametrize("days", [["11/12/2026", "1/2/2026"], ["30/11/2026", "11/30/2026"], ["30/11/26", "1/11/26"], ["31/31/2026"]])

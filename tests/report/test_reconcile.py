@@ -46,6 +46,20 @@ def test_where_nothing_was_compared_the_table_does_not_say_that_it_was_equal():
     told = reconciliation_table(replace(CLOSED, lines=[], other_days_tokens=7000)).splitlines()
     assert "it closes: there was nothing to compare" in told[-1]
     assert "equal to the token" not in told[-1]
+    unread = reconciliation_table(replace(CLOSED, lines=[], unreadable=UNREADABLE[:1])).splitlines()[-1]
+    assert unread == "it does not close: 1 line of the bill was not understood"
+
+
+def test_of_a_bill_that_is_the_ledger_nothing_is_told_but_what_was_compared_and_how():
+    beneath = reconciliation_table(CLOSED).split("\n\n")[-1].splitlines()
+    assert beneath[0] == "compared: 2026-11-24 to 2026-11-24 (Asia/Shanghai), the days on which the runs made calls"
+    assert len(beneath) == 3
+
+
+def test_where_differences_are_explained_it_is_said_by_what_and_not_that_it_was_equal():
+    explained = [replace(CLOSED.lines[0], billed=101, in_doubt=1), *CLOSED.lines[1:]]
+    told = reconciliation_table(replace(CLOSED, lines=explained)).splitlines()[-1]
+    assert told.startswith("it closes: every difference is explained (")
 
 
 def test_each_workspace_has_its_sums_and_several_a_total():

@@ -106,6 +106,14 @@ def test_calls_of_others_are_too_much_of_input_and_of_output_and_keep_it_open_un
     assert found(ONE, *lines, others_allowed=True).closes
 
 
+def test_calls_of_others_beside_a_kind_that_is_exact_are_theirs_all_the_same():
+    lines = line(140), line(5, "cached_token"), line(29, "output_token")
+    result = found(book_of(entry(Usage(105, 20, 5))), *lines)
+    assert [(each.kind, each.others, each.unexplained) for each in result.lines] == [
+        ("input_token", 40, 0), ("cached_token", 0, 0), ("output_token", 9, 0),
+    ]  # fmt: skip
+
+
 def test_a_day_on_which_a_kind_is_missing_is_no_other_callers_however_much_there_is_of_the_others():
     book = book_of(entry(Usage(100, 20, 30)))
     result = found(book, line(140), line(10, "cached_token"), line(29, "output_token"), others_allowed=True)
@@ -267,6 +275,8 @@ def test_other_days_and_other_workspaces_are_not_compared_and_are_told():
     result = found(ONE, *EXACT, line(9, day=DAY + timedelta(days=3)), line(5, workspace_id="llm-x7"))
     assert result.closes
     assert (result.other_days_tokens, result.strangers) == (9, {"llm-x7": 5})
+    of_none = found(book_of(), *EXACT)
+    assert (of_none.other_days_tokens, of_none.lines) == (120, [])
 
 
 @pytest.mark.parametrize(
@@ -368,11 +378,20 @@ def test_rounded_numbers_explain_half_of_their_last_digit(billed, closes):
 
 def test_a_file_that_tells_tokens_elsewhere_has_left_off_zeros_only():
     book = book_of(entry(Usage(12_400, 20)))
-    assert not found(book, line(12_000, step=1000), line(20, "output_token", step=0)).closes
+    of_thousands, of_tokens = line(12_000, step=1000), line(20, "output_token", step=0)
+    assert not found(book, of_thousands, of_tokens).closes
+    assert not found(book, of_tokens, of_thousands).closes
+
+
+def test_what_doubt_explains_rounding_need_not():
+    lines = line(12_000, step=1000), line(20, "output_token")
+    explained = the(found(book_of(entry(Usage(11_970, 20)), attempts=[STARTED]), *lines))
+    assert (explained.in_doubt, explained.rounded, explained.unexplained) == (30, 0, 0)
 
 
 def test_an_unreadable_line_keeps_it_open_and_other_lines_do_not():
-    assert found(ONE, *EXACT, OtherLine("bill.csv", 9, "totals")).closes
+    beside = found(ONE, *EXACT, *[OtherLine("bill.csv", 9, "totals")] * 2)
+    assert (beside.other_lines, beside.closes) == ({"totals": 2}, True)
     result = found(ONE, *EXACT, UnreadableLine("bill.csv", 9, "day '?'"))
     assert not result.closes
     assert result.unreadable == ["bill.csv, line 9: day '?'"]
