@@ -252,6 +252,20 @@ def test_what_was_promised_stands_though_more_was_written_before_its_sync_had_en
     assert promises.covers("legal", "m")
 
 
+def test_a_sync_lets_nothing_go_by_what_was_promised_after_it_had_begun():
+    promises = Promises()
+    promises.count("legal", "m", Bound(7, 8))
+    promises.due()
+    begun = promises.written
+    promises.count("sales", "m", Bound(7, 8))
+    promises.due_at_once()
+    asked = promises.written
+    promises.stand(begun)
+    assert (promises.covers("legal", "m"), promises.covers("sales", "m")) == (True, False)
+    promises.stand(asked)
+    assert promises.covers("sales", "m")
+
+
 def test_no_more_is_sent_than_any_line_lets_of_which_nobody_knows_whether_it_is_on_the_disk():
     promises = Promises()
     assert [promises.count("legal", "m", Bound(1, 1)) for _ in range(100)] == [False] * 100
