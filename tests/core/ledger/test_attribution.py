@@ -337,6 +337,13 @@ def test_a_day_ends_at_the_zones_midnight_to_the_millisecond():
     assert list(only_group(world, "day", zone=ZoneInfo("UTC"))) == ["2026-11-25"]
 
 
+@pytest.mark.parametrize(("zone", "minutes"), [("Asia/Kolkata", 150), ("Asia/Kathmandu", 135), ("Pacific/Chatham", -345)])
+def test_a_day_ends_at_midnight_where_that_is_at_no_full_hour_too(zone, minutes):
+    """*minutes* after the one of Shanghai."""
+    rows = [row_of(None, "answered", hours=[minutes / 60 + beside] * 4) for beside in (-1 / 3600, 0)]
+    assert list(only_group(World(rows), "day", zone=ZoneInfo(zone))) == ["2026-11-25", "2026-11-26"]
+
+
 def test_an_entry_that_does_not_tell_when_it_was_made_has_no_day():
     world = World([row_of(None, "answered")])
     world.log.clear()
@@ -356,7 +363,7 @@ def test_more_values_than_there_is_room_for_stand_together_and_the_sums_stay(mon
     assert len(folded.groups) <= 6
 
 
-@pytest.mark.parametrize("by", ["metadata.", "metadata", "week", "", "Workspace"])
+@pytest.mark.parametrize("by", ["metadata.", "metadata", "week", "", "Workspace", "metadata.\ud800"])
 def test_what_is_no_dimension_is_refused(by):
     with pytest.raises(ValueError, match="is wanted"):
         checked([by])

@@ -222,6 +222,17 @@ def test_a_cost_whose_make_up_is_not_known_is_an_adjustment_and_never_a_price_th
     assert row["x_Tokens"] == "340.0"
 
 
+def test_tokens_of_adjustments_in_two_currencies_are_told_in_neither():
+    """How many of them were paid in which nothing tells, and in both they would be counted twice."""
+    totals = Totals()
+    for currency in ("CNY", "USD"):
+        totals.add_usage(Usage(3, 4), Money(currency, Decimal("0.5")))
+    rows = list(charged(Attribution(DAYS, SHANGHAI.key, {("sales", "m", "2026-11-25"): totals})).rows())
+    assert [(row["BillingCurrency"], row["BilledCost"], row["x_Tokens"]) for row in rows] == [
+        ("CNY", Decimal("0.5"), None), ("USD", Decimal("0.5"), None),
+    ]  # fmt: skip
+
+
 def test_charges_that_do_not_add_up_to_their_amount_are_adjusted_to_it(tmp_path):
     rows = one_charge(tmp_path, Charges((("input_token", 300, Decimal("0.4")),)), "0.0005")
     assert {row["ChargeCategory"]: row["BilledCost"] for row in rows} == {"Usage": "0.00012", "Adjustment": "0.00038"}
@@ -245,13 +256,14 @@ def test_a_day_is_as_long_as_it_is_in_the_zone_and_the_hour_that_comes_twice_is_
 
 def test_what_the_specification_has_no_place_for_is_left_out_and_counted():
     totals = Totals()
-    totals.add_usage(Usage(3, 4))
+    totals.add_usage(Usage(3, 4, searches=2))
     undated = Totals()
-    undated.add_usage(Usage(1, 1), Money("CNY", Decimal("0.5")))
+    undated.add_usage(Usage(1, 1, searches=1), Money("CNY", Decimal("0.5")))
     groups: dict[Key, Totals] = {("sales", "m", "2026-11-25"): totals, ("sales", "m", None): undated}
     focus = charged(Attribution(DAYS, SHANGHAI.key, groups))
     assert list(focus.rows()) == []
     assert (focus.unpriced_calls, focus.unpriced_tokens, focus.undated) == (1, 7, {"CNY": Decimal("0.5")})
+    assert focus.searches == 3
 
 
 def test_metadata_becomes_tags_and_what_has_none_has_no_tag(tmp_path):
