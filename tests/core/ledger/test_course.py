@@ -237,7 +237,10 @@ def test_what_a_row_was_told_is_told_of_no_other_once_it_has_been_asked_again():
 
 def test_messages_that_name_something_of_each_row_do_not_grow_without_end_and_their_rows_are_counted():
     entries = [entry(f"r-{number}", "rejected", code="E", status=400, message=f"line {number}") for number in range(1000)]
-    assert seen(entries=entries).reasons() == {Reason("legal", "rejected", "E", 400): Told(1000, "line 0", "", others=999)}
+    reason = Reason("legal", "rejected", "E", 400)
+    assert seen(entries=entries).reasons() == {reason: Told(1000, "line 0", "", others=999)}
+    known = [entry(f"s-{number}", "rejected", code="E", status=400, message="line 3") for number in range(5)]
+    assert seen(entries=[*entries, *known]).reasons() == {reason: Told(1005, "line 3", "", others=999)}
 
 
 def test_the_quotas_and_budgets_of_a_described_job_are_found():
