@@ -234,7 +234,8 @@ def test_that_another_kind_is_billed_to_the_token_keeps_no_late_call_from_the_da
     book = book_of(entry(Usage(50, 9, reasoning_tokens=9)), entry(Usage(100, 20), FIRST + 23.99 * HOUR))
     after = DAY + timedelta(days=1)
     lines = line(50), line(9, "thinking_output_token"), line(100, day=after), line(20, "output_token", after)
-    assert found(book, *lines).closes
+    result = found(book, *lines)
+    assert (len(result.lines), result.other_days_tokens, result.closes) == (5, 0, True)
 
 
 @pytest.mark.parametrize(("near_midnight", "beside"), [(FIRST + 23.99 * HOUR, 1), (FIRST + 30, -1)])
