@@ -301,6 +301,22 @@ def test_one_answer_in_between_keeps_throttles_from_parking():
     assert events.now > 6000
 
 
+def test_an_answer_that_did_not_fit_keeps_throttles_from_parking_as_a_good_one_does():
+    asked_again = iter([400.0, 800.0, math.inf])
+    due = next(asked_again)
+
+    def respond(ticket):
+        nonlocal due
+        if ticket.launched_at >= due:
+            due = next(asked_again)
+            return reasked(), 1.0
+        return throttled() if ticket.launched_at < 1_200.0 else answer(), 1.0
+
+    events = Events(schedule(lane(rows=3, slots=1)), respond)
+    assert events.run() == Drained(())
+    assert (due, events.verdicts()[Verdict.ANSWERED]) == (math.inf, 3)
+
+
 def test_hundreds_of_workspaces_that_share_a_small_quota_are_not_parked_for_throttles_that_come_at_a_turn_each_in_minutes():
     scheduler = schedule(*(lane(f"ward-{number}", rows=2, slots=4, account="main") for number in range(300)))
     meter, dice = Meter(Caps(requests=15)), random.Random(1)
