@@ -125,6 +125,15 @@ def test_rows_in_doubt_are_those_that_are_neither_answered_nor_rejected():
     assert (totals.in_doubt, totals.rows_in_doubt, totals.pending) == (4, 2, 2)
 
 
+def test_a_row_that_is_exhausted_stays_in_doubt_for_an_earlier_call_of_it_even_where_it_was_rejected_between():
+    """The next run sends it again."""
+    fold = Fold("run", "job")
+    fold.attempts([start(1, "a"), start(2, "a"), end(2, "exhausted"), start(3, "b"), start(4, "b"), end(4, "rejected")])
+    fold.entries([entry(2, "a", "exhausted", None), entry(4, "b", "rejected", None), entry(5, "b", "exhausted", None)])
+    totals = fold.close({LANE: 2}).total()
+    assert (totals.in_doubt, totals.rows_in_doubt, totals.exhausted) == (2, 2, 2)
+
+
 def doubts(*lines, entries=(), only=None):
     calls = Calls(only)
     calls.take_all(lines)
