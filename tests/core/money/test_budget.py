@@ -75,6 +75,18 @@ def doubt():
     return Failure(Fault.AGAIN, Scope.ROW, "broken", "no answer", "wait", in_doubt=True)
 
 
+@pytest.mark.parametrize("under_way", [0, 60])
+def test_a_row_that_a_budget_of_its_own_cannot_pay_now_waits_for_none_that_other_runs_hold(under_way):
+    """It would keep cheaper rows of its lane waiting for as long as those have it, and its lane from being told for what it is spent."""
+    own, shared = purse(100), purse(1000, name="job.budget")
+    own.page(0).spent, own.page(0).promised = Decimal(30 if under_way else 90), Decimal(under_way)
+    shared.page(0).allowed, shared.page(0).contested = Decimal(0), True
+    for purses in ((own, shared), (shared, own)):
+        lack = promise_all(purses, LANE, Bound(30, 30))
+        assert isinstance(lack, Lack)
+        assert (lack.purse, lack.may_pass) == (own, bool(under_way))
+
+
 @given(cap=st.integers(1, 4000), slots=st.integers(1, 200), bound=st.integers(1, 300), seed=st.integers(0, 1000))
 def test_a_budget_is_never_overspent_and_what_is_left_at_the_end_buys_no_row(cap, slots, bound, seed):
     dice, one = random.Random(seed), purse(cap)
