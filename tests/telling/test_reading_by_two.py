@@ -218,6 +218,17 @@ def test_a_line_that_is_damaged_is_named_as_by_one(ledger, joined):
     assert "line 501" in str(said)
 
 
+@pytest.mark.parametrize("workspace", ["legal", "法务"])
+def test_an_answer_that_stands_twice_is_named_as_by_one_and_counted_twice_by_neither(ledger, joined, workspace):
+    path = ledger / workspace / "results.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    append(path, lines[300])
+    said = read(ledger, lambda place: read_all(place, new))
+    assert said == read(ledger, by_one)
+    assert f"line {len(lines) + 1}" in str(said)
+    assert "which another entry names already" in str(said)
+
+
 def test_what_is_appended_meanwhile_is_read_by_neither(ledger, joined, monkeypatch):
     before = read(ledger, by_one)
     real = Fold.called
