@@ -353,6 +353,23 @@ def test_what_is_written_twice_before_a_sync_stands_as_it_was_written_last():
     assert promises.covers("legal", "m")
 
 
+@pytest.mark.parametrize(
+    ("more", "lost"),
+    [
+        ([ReadIn("a")], (0, False)),
+        ([Closed(), ReadIn("b")], (0, False)),
+        ([ReadIn("b")], (4, True)),
+        ([None, ReadIn("a")], (4, False)),
+        ([None, ReadIn("b")], (4, True)),
+    ],
+)
+def test_that_calls_of_the_last_seconds_may_stand_in_no_line_is_told_where_lines_were_lost_and_nowhere_else(more, lost):
+    """A process that was killed on a machine that lives has lost none, whatever had been promised to it."""
+    calls = Calls()
+    calls.take_all([Opened(1, "a"), Promised((Promise(*LANES[0], 5, 99, 99),), 5.0), Started("1-1", *LANES[0], "r", Bound(1, 1)), *more])
+    assert calls.lost_at_last() == lost
+
+
 def test_the_lost_end_of_an_earlier_opening_stays_in_doubt_whatever_comes_later():
     lines = [Opened(1, "a"), Promised((Promise("legal", "qwen-plus", 3, 301, 30),), 5.0), Opened(2, "b"), Closed(), ReadIn("b")]
     found = doubtful(lines)
