@@ -177,6 +177,28 @@ def test_a_key_is_taken_where_there_is_a_list_of_models_and_not_by_whatever_stan
     assert said in finding.said
 
 
+def test_where_there_is_no_list_of_models_a_probe_tells_of_key_and_model(monkeypatch):
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-fake-0123456789")
+
+    async def fault(_reader, writer):
+        asked = seen[0].requests[-1].startswith(b"POST")
+        writer.write(server.http() if asked else server.http(b"not found", status="404 Not Found"))
+        await writer.drain()
+
+    seen: list[server.Server] = []
+
+    async def main():
+        async with server.serving(fault) as endpoint:
+            seen.append(endpoint)
+            defaults = {"endpoint": f"http://127.0.0.1:{endpoint.port}/v1", "model": "qwen-plus"}
+            job = Job.model_validate({"job": {"input": "in.jsonl"}, "defaults": defaults})
+            return await examine(job, probe=True, dotenv=None)
+
+    (alone,) = anyio.run(main)
+    assert states(alone) == [("endpoint", None, "ok"), ("key", None, "unknown"), ("model", "qwen-plus", "ok")]
+    assert alone.spent_tokens > 0
+
+
 def test_a_model_to_which_no_way_leads_is_not_probed(monkeypatch):
     monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-fake-0123456789")
 

@@ -329,3 +329,12 @@ def test_who_asks_for_the_calls_in_doubt_of_one_workspace_is_told_of_no_other(tm
         assert [(each.workspace, each.row_id) for each in told] == [
             (each.workspace, each.id) for each in asked if each.workspace == workspace
         ]
+
+
+def test_of_each_call_in_doubt_it_is_told_what_has_become_of_its_row_since(tmp_path):
+    asked = {name: row(name, "legal") for name in ("pending", "answered", "rejected")}
+    made = [(f"1-{number}", of, "never") for number, of in enumerate(asked.values(), 1)]
+    later = [(f"2-{number}", asked[name], name) for number, name in enumerate(("answered", "rejected"), 1)]
+    written(tmp_path, [*made, *later], [(outcome(name, of, attempt, told=True), "own", None) for attempt, of, name in later])
+    told = [(call.started.row_id, what) for call, what in doubtful_calls(tmp_path)]
+    assert told == [(name, name) for name in asked]
