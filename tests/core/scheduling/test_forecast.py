@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -208,6 +209,20 @@ def test_slots_that_would_use_the_quota_up_are_advised_and_then_do():
     raised = lane(rows=2000, slots=22, pool_quota=Quota(rpm=600))
     assert seen(raised)["legal"].limit == Hold(Whose.POOL, What.RPM)
     assert help_of(raised) == "ask for more rpm for qwen-plus in account legal, or give some rows another model"
+
+
+def test_no_more_slots_are_advised_where_the_quota_would_take_less_than_two_more():
+    plan = lane(rows=500, slots=2, pool_quota=Quota(rpm=60))
+    assert seen(plan, expected=Expected((2.1,)))["legal"].limit == Hold(Whose.WORKSPACE, What.CONCURRENCY)
+    assert help_of(plan, latency=2.1) == ""
+
+
+@pytest.mark.parametrize("what", ["rpm", "tpm"])
+def test_a_cap_that_the_job_gives_a_workspace_or_its_model_is_told_by_its_place_in_it(what):
+    quota = Quota(rpm=60) if what == "rpm" else Quota(tpm=6_000)
+    advised, large = f"{what}, if the provider gives more", partial(lane, rows=500, slots=50, tokens=lambda _row: 100.0)
+    assert help_of(large(workspace_quota=quota)) == f"raise workspaces.legal.{advised}"
+    assert help_of(large(quota=quota)) == f'raise workspaces.legal.limits."qwen-plus".{advised}'
 
 
 def test_slots_without_a_quota_are_the_only_limit_that_the_job_names():
