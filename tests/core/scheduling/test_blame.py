@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from batchrun.core.scheduling.blame import Blame, Suspect
+from batchrun.core.scheduling import blame as blaming
+from batchrun.core.scheduling.blame import Blame, Sums, Suspect
 from tests.steps import lines_run
 
 
@@ -247,3 +250,25 @@ def test_after_a_night_of_refusals_it_is_counted_as_at_first():
         assert not blame.refused(suspects[turn % 3])
     sent(blame, suspects)
     assert [blame.refused(suspects[0]) for _ in range(60)][-1]
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0, 1, 5, 40]), st.sampled_from([1.0, 100.0, 3_000.0]), st.integers(0, 6)))
+
+
+@given(STEPS, st.sampled_from([1.05, 1e60]))
+def test_what_is_kept_is_always_what_the_lanes_that_are_not_capped_come_to(steps, too_large):
+    blame, suspects = lanes(4)
+    sent(blame, suspects, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blaming, "_TOO_LARGE", too_large)
+        for place, times, tokens, refused in steps:
+            sent(blame, [suspects[place]], times, tokens)
+            for _ in range(refused):
+                blame.refused(suspects[place], of_tokens=tokens > 1.0)
+    free = Sums()
+    for each in suspects:
+        if not each.is_capped:
+            free.add(each)
+    for name in ("calls", "tokens", "weight", "refused"):
+        assert getattr(blame._free, name) == pytest.approx(getattr(free, name), rel=1e-6, abs=1e-3), name
+    assert blame._calls == pytest.approx(sum(each.calls for each in suspects))
