@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -308,6 +309,23 @@ def test_no_slot_is_kept_for_a_model_while_its_accounts_quota_pauses():
     events.run(200.0)
     during = Counter(ticket.model for ticket in events.launches if ticket.workspace == "legal" and 110.0 <= ticket.launched_at < 200.0)
     assert during["quick"] >= 0.95 * 90
+
+
+@pytest.mark.parametrize("pause", [20.0, 60.0])
+def test_a_slot_that_was_kept_for_a_model_before_its_accounts_quota_paused_is_given_to_the_other(pause):
+    sales, legal, quick = beside_a_quick_model(1_000, slots=1)
+    shared = {"tokens": sales.tokens, "pool_quota": sales.pool_quota}
+    others = [but(lane(name, rows=5000, account="main", slots=64), **shared) for name in ("sales", "hr", "it")]
+
+    def respond(ticket):
+        if ticket.model == "quick":
+            return answer(), 1.0
+        return (throttled(pause) if ticket.launched_at >= 100.0 and ticket.workspace != "legal" else used(1_000)), 0.5
+
+    events = Events(Scheduler([*others, legal, quick], RetryPolicy()), respond)
+    events.run(200.0)
+    during = [ticket.launched_at for ticket in events.launches if ticket.workspace == "legal" and ticket.launched_at >= 95.0]
+    assert max(later - earlier for earlier, later in pairwise(during)) < 2.0
 
 
 def test_a_lane_that_has_had_enough_leaves_its_workspaces_rate_to_the_others():
