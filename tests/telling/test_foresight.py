@@ -661,6 +661,14 @@ def test_a_missed_deadline_and_hours_that_are_waited_for_are_noted():
     assert missed.startswith("the deadline 2026-11-23 22:00")
     assert "would be missed" in missed
     assert "legal: closed for a while" in closed
+
+
+@pytest.mark.parametrize(("window", "closes"), [("21:00-22:01 UTC", True), ("21:00-22:30 UTC", False), ("23:00-23:30 UTC", True)])
+def test_of_hours_it_is_noted_where_the_run_would_wait_for_them_and_nowhere_else(window, closes):
+    write(rows_of(140))
+    left([entry(number) for number in range(40)])
+    told = planned(job_of(workspaces={"legal": {"concurrency": 4, "window": window}}))
+    assert any("closed for a while" in note for note in told.notes) is closes
     assert told.exit_code == 0
 
 
