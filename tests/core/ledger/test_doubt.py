@@ -121,8 +121,8 @@ def test_rows_in_doubt_are_those_that_are_neither_answered_nor_rejected():
     fold = Fold("run", "job")
     fold.attempts([start(1, "a"), start(2, "b"), start(3, "c"), start(4, "c"), start(5, "d"), end(5, "again", in_doubt=True)])
     fold.entries([entry(1, "a"), entry(2, "b", "rejected", None)])
-    totals = fold.close({LANE: 4}).total()
-    assert (totals.in_doubt, totals.rows_in_doubt, totals.pending) == (4, 2, 2)
+    totals = fold.close({LANE: 9}).total()
+    assert (totals.in_doubt, totals.rows_in_doubt, totals.pending) == (4, 2, 7)
 
 
 def test_a_row_that_is_exhausted_stays_in_doubt_for_an_earlier_call_of_it_even_where_it_was_rejected_between():
