@@ -211,6 +211,25 @@ def test_what_stood_aside_for_a_budget_of_the_day_goes_first_on_the_next_but_for
     assert [(each.rows, each.failure.code) for each in drained.parked] == [(1, "budget_spent")]
 
 
+def test_a_row_that_stood_aside_when_it_was_to_be_sent_again_is_sent_again_on_the_next_day_before_any_other():
+    daily = Purse(Cap("workspaces.legal.budget", Decimal(100), "tokens", Period("day", "UTC")))
+    plan = replace(lane(rows=5, slots=1), purses=(daily,))
+    fails = {(1, 1), (1, 2)}
+    night = Night([plan], lambda _: Bound(0, 30), lambda each: doubt() if (each.ordinal, each.attempt) in fails else used(30))
+    order = []
+    night.at_each = lambda ticket: order.append((ticket.ordinal, ticket.attempt))
+    for day in range(3):
+        night.now = max(night.now, 86_400.0 * day)
+        daily.page(night.now).allowed = Decimal(100)
+        if day:
+            night.scheduler.renew(daily)
+        drained = night.run()
+    assert order[:3] == [(0, 1), (1, 1), (2, 1)]
+    assert order[3] == (1, 2)
+    assert sorted(order[4:]) == [(1, 3), (3, 1), (4, 1)]
+    assert drained == Drained(())
+
+
 def test_a_model_without_a_price_is_refused_by_a_budget_in_money():
     one = Purse(Cap("job.budget", Decimal(5), "CNY"), lambda *_call: None)
     night = Night([replace(lane(rows=3), purses=(one,))], lambda _ticket: Bound(1, 1), lambda _ticket: used(1))
