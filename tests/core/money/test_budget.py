@@ -194,6 +194,16 @@ def test_a_lane_whose_latest_thousand_rows_may_cost_more_than_what_is_left_parks
     assert len(night.stood_aside) == 1
 
 
+@pytest.mark.parametrize("every", [2, 300])
+def test_rows_that_a_budget_can_pay_are_sent_however_many_among_them_it_cannot(every):
+    rows, one = 5 * MANY, purse(10 * MANY)
+    night = Night(
+        [replace(lane(rows=rows), purses=(one,))], lambda each: Bound(0, 1 if each.ordinal % every else 20 * MANY), lambda _: used(1)
+    )
+    (parked,) = night.run().parked
+    assert (parked.rows, night.sent) == (len(range(0, rows, every)), rows - len(range(0, rows, every)))
+
+
 def test_what_stood_aside_for_a_budget_of_the_day_goes_first_on_the_next_but_for_what_no_day_can_pay():
     daily = Purse(Cap("workspaces.legal.budget", Decimal(100), "tokens", Period("day", "UTC")))
     prices = {1: 80, 2: 500}
