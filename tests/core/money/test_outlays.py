@@ -42,6 +42,7 @@ def test_all_that_lanes_would_spend_is_what_each_would_and_nothing_where_there_a
         ([lane(100, 100, 100)], 0, RunsOut(0.0, 100, D(100))),
         ([lane(10, 100, 100, 20)], 19, RunsOut(0.0, 10, D(100))),
         ([lane(10, 100, 100, 20)], -5, RunsOut(0.0, 10, D(100))),
+        ([lane(0, 0, 0), lane(10, 100, 100, 20)], 19, RunsOut(0.0, 10, D(100))),
         ([lane(100, 100, 0)], 0, None),
         ([], 0, None),
         ([], -5, None),
