@@ -118,7 +118,7 @@ GROUPS = {
     "transport": Group(
         ("edge/transport/*.py",),
         (
-            *(f"tests/edge/test_{name}.py" for name in ("transport", "pool", "room", "unpacking", "lost_steps", "attempt")),
+            *(f"tests/edge/test_{name}.py" for name in ("transport", "pool", "room", "unpacking", "lost_steps", "attempt", "watch")),
             *(f"tests/faults/test_{name}.py" for name in ("kinds", "wire")),
             "tests/faults/test_memory.py::test_no_memory_for_one_answer_is_that_calls_failure_and_in_doubt",
             "tests/faults/test_memory.py::test_no_memory_to_write_a_request_is_that_calls_failure_and_in_doubt_and_its_connection_is_given_up",
