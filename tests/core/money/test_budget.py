@@ -226,7 +226,7 @@ def test_a_row_that_stood_aside_when_it_was_to_be_sent_again_is_sent_again_on_th
     plan = replace(lane(rows=5, slots=1), purses=(daily,))
     fails = {(1, 1), (1, 2)}
     night = Night([plan], lambda _: Bound(0, 30), lambda each: doubt() if (each.ordinal, each.attempt) in fails else used(30))
-    order = []
+    order, drained = [], Drained(())
     night.at_each = lambda ticket: order.append((ticket.ordinal, ticket.attempt))
     for day in range(3):
         night.now = max(night.now, 86_400.0 * day)
@@ -237,7 +237,7 @@ def test_a_row_that_stood_aside_when_it_was_to_be_sent_again_is_sent_again_on_th
     assert order[:3] == [(0, 1), (1, 1), (2, 1)]
     assert order[3] == (1, 2)
     assert sorted(order[4:]) == [(1, 3), (3, 1), (4, 1)]
-    assert drained == Drained(())
+    assert (drained, len(order)) == (Drained(()), 7)
 
 
 def test_a_model_without_a_price_is_refused_by_a_budget_in_money():
