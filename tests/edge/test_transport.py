@@ -7,6 +7,7 @@ import gc
 import inspect
 import itertools
 import logging
+import random
 import re
 import shutil
 import socket
@@ -476,11 +477,17 @@ def test_connections_are_used_again_after_a_refusal_too(answer, brings):
     ],
 )
 @pytest.mark.parametrize("begun", [False, True], ids=["waited for", "begun"])
-def test_a_connection_that_leads_to_a_server_that_fails_is_not_used_again(fails, begun):
+@pytest.mark.parametrize(
+    ("failing", "over"),
+    [({1}, [1, 2, 2, 2]), ({2}, [1, 1, 1, 1]), ({2, 3}, [1, 1, 1, 2]), ({2, 4}, [1, 1, 1, 1]), ({1, 2}, [1, 2, 3, 3])],
+    ids=lambda each: f"{each} fail" if isinstance(each, set) else "",
+)
+def test_a_connection_that_leads_to_a_server_that_fails_is_not_used_again(fails, begun, failing, over):
+    """One that had answered may have failed by chance, and is asked once more."""
     endpoint = server.Server(0)
 
-    async def second_one_fails(_: server.Reader, writer: server.Writer) -> None:
-        writer.write(fails if len(endpoint.requests) == 2 else server.http())
+    async def some_fail(_reader: server.Reader, writer: server.Writer) -> None:
+        writer.write(fails if len(endpoint.requests) in failing else server.http())
 
     async def ask(wire: Transport) -> Reply | Failure:
         came: list[float] = []
@@ -493,10 +500,55 @@ def test_a_connection_that_leads_to_a_server_that_fails_is_not_used_again(fails,
 
     async def main():
         nonlocal endpoint
-        async with server.serving(second_one_fails) as endpoint, transport(connections=1) as wire:
+        async with server.serving(some_fail) as endpoint, transport(connections=1) as wire:
             return [(type(await ask(wire)), endpoint.connections) for _ in range(4)]
 
-    assert anyio.run(main) == [(Reply, 1), (Failure, 1), (Reply, 2), (Reply, 2)]
+    brings = [Failure if number in failing else Reply for number in range(1, 5)]
+    assert anyio.run(main) == list(zip(brings, over, strict=True))
+
+
+def failures_and_connections(fails) -> tuple[int, int]:
+    """Of 400 calls, eight at a time, to what *fails* some of them, told the number of the connection and that of its request."""
+    requests: dict[server.Writer, tuple[int, int]] = {}
+
+    async def answers(_reader: server.Reader, writer: server.Writer) -> None:
+        number, asked = requests.get(writer, (len(requests), 0))
+        requests[writer] = number, asked + 1
+        is_broken = fails(number, asked)
+        # What fails does it soon, and what answers takes a moment.
+        for _ in range(0 if is_broken else 20):
+            await anyio.lowlevel.checkpoint()
+        writer.write(server.http(b"", status="503 Busy") if is_broken else server.http())
+
+    async def main() -> tuple[int, int]:
+        results: list[Reply | Failure] = []
+        async with server.serving(answers) as endpoint, transport(connections=8) as wire, anyio.create_task_group() as tasks:
+
+            async def posts() -> None:
+                results.extend([await wire.post(request(endpoint.url), reading()) for _ in range(50)])
+
+            for _ in range(8):
+                tasks.start_soon(posts)
+        return sum(isinstance(result, Failure) for result in results), len(requests)
+
+    return anyio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("fails", "most"),
+    [(lambda number, _: number % 4 == 0, 6), (lambda number, asked: number % 4 == 0 and asked > 5, 8)],
+    ids=["from the beginning", "later"],
+)
+def test_of_several_servers_behind_one_address_one_that_is_broken_gets_few_calls(fails, most):
+    failures, _ = failures_and_connections(fails)
+    assert 2 <= failures <= most
+
+
+def test_a_service_that_fails_some_calls_by_chance_is_called_over_few_new_connections():
+    dice = random.Random(5)
+    failures, connections = failures_and_connections(lambda *_: dice.random() < 0.1)
+    assert failures > 30
+    assert connections < 8 + failures / 4
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,8 @@ class Call(Attempt):
                 result = Attempt.result(self)
             if isinstance(result, Failure):
                 result = self._failed(result)
+            else:
+                connection.answered = True
             result = self._cleaned(result)
         except MemoryError:
             result = mishap("no_memory", in_doubt=True)
@@ -114,7 +116,11 @@ class Call(Attempt):
     def result(self) -> Reply | Failure:
         """What the answer comes to; of one that may have come from another place it is told what was called."""
         result = super().result()
-        return self._failed(result) if isinstance(result, Failure) else result
+        if isinstance(result, Failure):
+            return self._failed(result)
+        assert self.connection is not None
+        self.connection.answered = True
+        return result
 
     def abort(self) -> None:
         """Break it off, if it is still under way; nothing is told of it any more."""
@@ -165,10 +171,12 @@ class Call(Attempt):
         """What an answer that is a *failure* comes to.
 
         Where it is neither the row's nor a rate's, the connection may lead to the one of several servers that is broken. That is soon done
-        with each call, and would get most of them: so no other goes there.
+        with each call, and would get most of them: so no other goes there, or one more where the call before was answered over it. For a
+        service fails some calls by chance, over whatever connection, and a new one costs as much as several calls, and with TLS as ten.
         """
-        if self.connection is not None and failure.fault in _THE_SERVERS:
-            self.connection.reusable = False
+        connection = self.connection
+        if connection is not None and failure.fault in _THE_SERVERS:
+            connection.reusable, connection.answered = connection.reusable and connection.answered, False
         return located(failure, self._target.shown)
 
     async def _opened(self) -> Connection:

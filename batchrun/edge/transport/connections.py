@@ -55,6 +55,7 @@ class Connection(Arriving, asyncio.BufferedProtocol):
         "_told",
         "_transport",
         "_waiter",
+        "answered",
         "ends",
         "rests_since",
         "rests_until",
@@ -84,6 +85,8 @@ class Connection(Arriving, asyncio.BufferedProtocol):
         """On the loop's clock, when it was last given back."""
         self.rests_until = 0.0
         """On the loop's clock, for how long it may lie unused since it was last given back."""
+        self.answered = False
+        """Whether the latest call over it that was told anything of its server was answered."""
         self.ends: float
         """On the loop's clock, when an answer that has come in part is told of as it is."""
         self._paused = False
