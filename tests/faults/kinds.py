@@ -118,6 +118,8 @@ def _before_the_body(head: bytes) -> dict[str, Kind]:
         "502, a web page": Kind(says(http(b"<html>", status="502 Bad Gateway")), "http_502"),
         "503": Kind(says(http(b"{}", "Retry-After: 1", status="503 Unavailable")), "http_503"),
         "504": Kind(says(http(b"", status="504 Gateway Timeout")), "http_504"),
+        "511, a web page": Kind(says(http(b"<html>", status="511 Sign in")), "http_511", PARK, in_doubt=False),
+        "406, a web page": Kind(says(http(b"<html>", status="406 No")), "http_406", REJECT, in_doubt=False),
         "529": Kind(says(http(b"", status="529 Overloaded")), "http_529"),
         "a status beyond all": Kind(says(http(b"", status="999 What")), "http_999"),
         "a refusal that never ends": Kind(

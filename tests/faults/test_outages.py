@@ -66,7 +66,7 @@ def test_where_nothing_listens_all_rows_stay_pending_after_a_few_calls_and_one_l
     assert all(why.startswith(refused) for _, why in told)
 
 
-@pytest.mark.parametrize("status", [200, 302, 404, 405])
+@pytest.mark.parametrize("status", [200, 302, 404, 405, 511])
 def test_an_address_that_answers_a_web_page_to_everything_parks_and_gives_no_row_up(tmp_path, status):
     async def main() -> Ending:
         said = b"HTTP/1.1 %d No\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s" % (status, len(PAGE), PAGE)
@@ -146,8 +146,10 @@ class Firewall:
             return await carried_out(job_of(home, f"http://127.0.0.1:{self.there.port}/v1", rows=rows, retry=retry), home)
 
 
-@pytest.mark.parametrize("status", [403, 405, 302])
-@pytest.mark.parametrize("text", [b"Note 0.", b"Note 20."], ids=["the first", "one in the midst"])
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [*((status, text) for status in (403, 405, 302) for text in (b"Note 0.", b"Note 20.")), (406, b"Note 20.")],
+)
 def test_a_row_that_a_firewall_refuses_for_its_text_is_given_up_and_the_others_are_answered(tmp_path, status, text):
     firewall = Firewall(status, lambda request, _: text in request)
     ending = anyio.run(firewall.carried_out, tmp_path)
@@ -158,7 +160,7 @@ def test_a_row_that_a_firewall_refuses_for_its_text_is_given_up_and_the_others_a
     assert "a firewall or a gateway between here and the provider refuses it" in entry["failure"]["advice"]
 
 
-@pytest.mark.parametrize("status", [404, 405, 307])
+@pytest.mark.parametrize("status", [404, 405, 307, 400, 406, 511])
 def test_a_gateway_that_sends_its_web_page_for_a_while_parks_nothing(tmp_path, status):
     firewall = Firewall(status, lambda _, count: 50 <= count < 90)
     # As in earnest, a row waits longer than the others take to begin an outage: with quick retries one may by chance be in all of it.

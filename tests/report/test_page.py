@@ -162,6 +162,7 @@ def test_a_bucket_of_time_is_told_in_its_largest_unit_and_one_is_not_counted(wid
 
 def test_every_advice_that_the_table_of_failures_gives_is_there_in_chinese():
     advices = {line.advice for line in (*failures.TABLE, *failures.BY_STATUS.values())} | {closing._ADVICE}
+    advices.add(failures.classify(406, None, "a web page", is_page=True).advice)
     assert {advice for advice in advices if chinese(advice) is None} == set()
     assert worded("<b>", "zh") == '<span lang="en">&lt;b&gt;</span>'
 

@@ -56,6 +56,8 @@ class Complaint(NamedTuple):
     """The status that it is numbered as, whatever else it calls itself."""
     body: bytes = b""
     """The complaint as one line of JSON, keys masked; empty where it was no object, or a long one."""
+    is_page: bool = False
+    """It is a web page."""
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
@@ -70,6 +72,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         request_id=request_id_of(headers) or said.request_id,
         retry_after=seconds_of(header(headers, "retry-after"), header(headers, "date")),
         body=said.body,
+        is_page=said.is_page,
     )
 
 
@@ -151,7 +154,7 @@ def _complaint(status: int, body: bytes) -> Complaint:
         case Unreadable() if looks_like_events(body, whole=True):
             return _complaint_in_stream(body) or Complaint(None, words_of(body))
         case Unreadable("html"):
-            return Complaint(None, page_title(body))
+            return Complaint(None, page_title(body), is_page=True)
         case _:
             return Complaint(None, words_of(body))
 

@@ -83,6 +83,14 @@ _ADDRESS = (
     f"correct endpoint of this workspace, or model: this address does not serve chat calls for it; the provider's endpoints are {HOSTS}, "
     f"and one's own is a URL up to /chat/completions; {_THEN}"
 )
+_BLOCKED = (
+    "if this is a web page, a firewall or a gateway between here and the provider has refused the call, maybe for the row's text (Alibaba "
+    f"Cloud's own web application firewall says 405): ask whoever runs that; else {_ADDRESS}"
+)
+_SIGN_IN = (
+    "a gateway between here and the provider wants somebody to sign in to the network first: do so from this machine, or ask whoever runs "
+    f"it; {_THEN}"
+)
 _REDIRECT = (
     "put the URL that really answers into endpoint of this workspace, up to /chat/completions (natively up to /api/v1); if the redirect "
     f"leads to a page to sign in at, a gateway between here and the provider answers: ask whoever runs that; {_THEN}"
@@ -90,6 +98,14 @@ _REDIRECT = (
 _PROXY = f"check the proxy that the job or the environment names, and its credentials; {_THEN}"
 _ROW = f"correct the row or the parameters it is asked under{ASKED_AGAIN}"
 _TOO_LARGE = f"make the row smaller: the provider takes 16 MiB a call, 64 MiB with inline media{ASKED_AGAIN}"
+_TOO_LARGE_ON_THE_WAY = (
+    "if the row is no larger than the provider takes (16 MiB a call, 64 MiB with inline media), a gateway between here and it takes less: "
+    f"have whoever runs that raise its limit (nginx's client_max_body_size is 1 MiB by default); else make the row smaller{ASKED_AGAIN}"
+)
+_OF_A_PAGE = (
+    "a web page is not the provider's word: a firewall or a gateway between here and it has refused the call, maybe for the row's text: "
+    f"ask whoever runs that; if a server of your own says so, correct the row or the parameters it is asked under{ASKED_AGAIN}"
+)
 _INSPECTION = (
     f"content inspection stopped this row: rephrase its prompt; if it was the answer that was stopped, the same row may pass{ASKED_AGAIN}"
 )
@@ -101,6 +117,12 @@ _FETCHING = (
     "put them where it can, or name local files"
 )
 _TIMEOUT = "nothing: it is tried again; if long answers are the reason, set stream = true, which gives them longer, or lower max_tokens"
+
+_GAVE_UP = (
+    "nothing: it is tried again; if long answers are the reason, set stream = true, which gives them longer, or lower max_tokens; if calls "
+    "end so after the same time each, 60 seconds say, that is the limit of a gateway between here and the provider: have whoever runs it "
+    "raise it (nginx: proxy_read_timeout)"
+)
 
 
 def _reject(*codes: str, status: int | None = None, advice: str = _ROW, source: str = "page") -> Line:
@@ -176,13 +198,13 @@ BY_STATUS: dict[int, Line] = {
     402: _park(Scope.ACCOUNT, advice=_ARREARS, source="RFC 9110"),
     403: _park(Scope.LANE, advice=_FORBIDDEN, source="RFC 9110"),
     404: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
-    405: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
+    405: _park(Scope.LANE, advice=_BLOCKED, source="RFC 9110"),
     407: _park(Scope.WORKSPACE, advice=_PROXY, source="RFC 9110"),
     408: _again(advice=_TIMEOUT, source="RFC 9110", in_doubt=True),
     # A gateway that keeps Idempotency-Key says so while the earlier call under it, which timed out here, is still being answered there.
     409: _again(source="draft-ietf-httpapi-idempotency-key-header, 2.7"),
     410: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),
-    413: _reject(advice=_TOO_LARGE, source="RFC 9110"),
+    413: _reject(advice=_TOO_LARGE_ON_THE_WAY, source="RFC 9110; nginx, ngx_http_core_module"),
     421: _again(source="RFC 9110, 15.5.20: it is the connection's, which is used for no other call"),
     # Text Generation Inference's word for what failed on its side: no memory on the card, say.
     424: _again(source="RFC 4918; github huggingface/text-generation-inference, InferError"),
@@ -190,18 +212,21 @@ BY_STATUS: dict[int, Line] = {
     429: _throttled(source="RFC 6585"),
     # Said of a caller who is gone: to one who waits it means that a gateway on the way had gone.
     499: _again(source="nginx, ngx_http_request.h", in_doubt=True),
-    504: _again(advice=_TIMEOUT, source="RFC 9110", in_doubt=True),
+    504: _again(advice=_GAVE_UP, source="RFC 9110; nginx, ngx_http_proxy_module", in_doubt=True),
+    511: _park(Scope.WORKSPACE, advice=_SIGN_IN, source="RFC 6585, 6: no endpoint says it, but what lets nobody through to one"),
 }
 """What is left to the status, for a code that the table does not have."""
 _REDIRECTS = _park(Scope.WORKSPACE, advice=_REDIRECT, source="RFC 9110")
 _OTHER_REFUSALS = _reject(source="RFC 9110")
+_REFUSED_BY_A_PAGE = _reject(advice=_OF_A_PAGE, source="mod_security says 406, and others what they like")
 _OTHER_TROUBLE = _again(source="RFC 9110")
 
 _ASTRAY = frozenset({404, 405, 410})
 """Statuses of an address that is not there, or not for this; a redirect is another."""
 _PAGE = "html"
 """The mishap of a web page for an answer: it says the same."""
-_SAID_BY_ANYBODY = _ASTRAY | {403}
+_SIGN_IN_FIRST = 511
+_SAID_BY_ANYBODY = _ASTRAY | {403, _SIGN_IN_FIRST}
 """Statuses that a firewall and a gateway on the way give as well, to one row for its text or to all of them for a minute."""
 
 _BY_CODE = {(code.lower(), line.status): line for line in TABLE for code in line.codes}
@@ -224,14 +249,18 @@ def classify(
     request_id: str | None = None,
     retry_after: float | None = None,
     body: bytes = b"",
+    is_page: bool = False,
 ) -> Failure:
     """The failure that an error answer is.
 
     A code that is not in the table is shown as it came and left to *status*; None is an answer without one, and is shown as ``http_503``.
-    With a code it is the provider's word, and not billed; a 5xx without one is a gateway that gave up on a call that may have been.
+    With a code it is the provider's word, and not billed; a 5xx without one is a gateway that gave up on a call that may have been. A web
+    page (*is_page*) is not the provider's word.
     """
     line = (known(status, code) if code else None) or _by_status(status)
-    gave_up = code is None and not 300 <= status < 500
+    if is_page and line is _OTHER_REFUSALS:
+        line = _REFUSED_BY_A_PAGE
+    gave_up = code is None and not 300 <= status < 500 and status != _SIGN_IN_FIRST
     return Failure(
         line.fault,
         line.scope,
@@ -257,6 +286,11 @@ def unsigned(failure: Failure) -> bool:
     if failure.fault is not Fault.PARK or status is None or failure.code not in {"redirect", _PAGE, f"http_{status}"}:
         return False
     return failure.code == _PAGE or status in _SAID_BY_ANYBODY or 300 <= status < 400
+
+
+def refused_by_a_page(failure: Failure) -> bool:
+    """Whether what rejects is a web page: a gateway may say so to all rows for a while."""
+    return failure.fault is Fault.REJECT and failure.advice == _OF_A_PAGE
 
 
 def located(failure: Failure, url: str) -> Failure:

@@ -80,7 +80,8 @@ MISHAPS: dict[str, Mishap] = {
     "tls_handshake": _passing("the TLS handshake failed", f"{_NETWORK}: is it https that is spoken there?"),
     "tls": _standing(
         "the endpoint's TLS certificate could not be verified",
-        "check the host in the workspace's endpoint; where a company proxy opens TLS, name its certificate file in SSL_CERT_FILE; "
+        "check the host in the workspace's endpoint, and this machine's clock where it is said to have expired or not to be valid yet; "
+        "where a company proxy opens TLS, name its certificate file in SSL_CERT_FILE; "
         "then run the same command again",
     ),
     "proxy": _passing("the proxy could not be used", f"{_PASSES}; if it stays, check the proxy that the job or the environment names"),

@@ -21,9 +21,9 @@ from batchrun.core.protocols.mishaps import TIMED_OUT
 from batchrun.core.scheduling.outages import SOON
 
 OF_NO_USE = (
-    "if answers are long, set stream = true, which gives them longer, lower max_tokens, or raise idle and total under [timeouts] where "
-    "those cut them off; then run the same command again: it asks the row again, as often as max_billed under [retry] says, and not at all "
-    "with --hold-in-doubt"
+    "if answers are long, set stream = true, which gives them longer, lower max_tokens, or raise idle and total under [timeouts], or the "
+    "time that a gateway on the way allows (nginx: proxy_read_timeout), where those cut them off; then run the same command again: it asks "
+    "the row again, as often as max_billed under [retry] says, and not at all with --hold-in-doubt"
 )
 """What to do about a row of which no more calls are made."""
 

@@ -18,7 +18,7 @@ attempts of a whole night's rows. So:
   unless the provider asks for longer ones.
 - What else would park the lane at once (a certificate, a proxy, a web page, a status that no provider's word comes with) is a failure like
   these where the lane has had answers: a firewall refuses one row for its text, a gateway says 404 for a minute, and neither is the end of
-  a night.
+  a night. Nor does a web page reject a row there, whatever its status: a gateway may send it to all rows for a minute.
 - That a key, a model or a bill is refused by name is believed at once where nothing that it concerns ever had an answer, and taken back
   when a call is answered that was under way then, of whichever lane: of several gateways one may not know a new key for a second, or take
   another's for it. Where the lane has had answers, or another of the same workspace or account, one call tries now and then, and the
@@ -38,8 +38,8 @@ from dataclasses import field, replace
 
 from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Fault, Scope
-from batchrun.core.protocols.failures import unsigned
-from batchrun.core.protocols.mishaps import BEFORE_ANY_CALL
+from batchrun.core.protocols.failures import refused_by_a_page, unsigned
+from batchrun.core.protocols.mishaps import ASKED_AGAIN, BEFORE_ANY_CALL
 
 IN_A_ROW = 20
 """Failures that begin one."""
@@ -70,9 +70,9 @@ IN_THE_WAY = (
 
 
 def passing(failure: Failure) -> Failure:
-    """What *failure* is in a lane that has had answers: one that may pass, where nothing says that the provider itself would park it."""
-    if unsigned(failure):
-        return replace(failure, fault=Fault.AGAIN, scope=Scope.ROW, advice=IN_THE_WAY + failure.advice)
+    """What *failure* is in a lane that has had answers: one that may pass, where nothing says that it is the provider's own."""
+    if unsigned(failure) or refused_by_a_page(failure):
+        return replace(failure, fault=Fault.AGAIN, scope=Scope.ROW, advice=IN_THE_WAY + failure.advice.removesuffix(ASKED_AGAIN))
     if failure.fault is Fault.PARK and never_met(failure):
         return replace(failure, fault=Fault.AGAIN, scope=Scope.ROW)
     return failure

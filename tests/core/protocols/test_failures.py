@@ -106,6 +106,7 @@ def test_a_known_code_decides_and_is_shown_as_it_came(status, code, fault, scope
         (502, AGAIN, ROW),
         (503, AGAIN, ROW),
         (504, AGAIN, ROW),
+        (511, PARK, WORKSPACE),
         (529, AGAIN, ROW),
         (999, AGAIN, ROW),
     ],
@@ -404,3 +405,35 @@ def test_a_stream_without_an_error_is_a_refusal_all_the_same():
 def test_the_url_that_was_called_is_told_where_it_may_be_wrong_and_not_beside_the_provider_s_word_on_a_model(status, code, told):
     failure = classify(status, code, "no")
     assert located(failure, "http://a.test/v1").message == "no" + " (called: http://a.test/v1)" * told
+
+
+PAGE = b"<html><head><title>413 Request Entity Too Large</title></head><body><hr><center>nginx</center></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (406, "a firewall or a gateway between here and it has refused the call"),
+        (400, "a firewall or a gateway between here and it has refused the call"),
+        (405, "a firewall or a gateway between here and the provider has refused the call"),
+        (413, "a gateway between here and it takes less: have whoever runs that raise its limit (nginx's client_max_body_size"),
+        (504, "the limit of a gateway between here and the provider: have whoever runs it raise it (nginx: proxy_read_timeout)"),
+        (511, "wants somebody to sign in to the network first"),
+    ],
+)
+def test_what_stands_between_here_and_the_provider_is_named_with_what_is_to_be_set_there(status, says):
+    assert says in refusal(status, {}, PAGE).advice
+
+
+def test_a_refusal_in_the_provider_s_own_words_says_nothing_of_what_stands_between():
+    said = b'{"error": {"code": "InvalidParameter", "message": "wrong"}}'
+    for failure in (
+        refusal(400, {}, said),
+        refusal(400, {}, b"{}"),
+        refusal(413, {}, said.replace(b"InvalidParameter", b"BadRequest.TooLarge")),
+    ):
+        assert "gateway" not in failure.advice
+
+
+def test_nobody_is_billed_for_a_call_that_met_a_network_to_sign_in_to():
+    assert not refusal(511, {}, PAGE).in_doubt

@@ -16,6 +16,11 @@ ADVICE = {
     "make the row smaller: the provider takes 16 MiB a call, 64 MiB with inline media": (
         "缩小该行：服务商每次调用最多接收 16 MiB，含内联媒体时为 64 MiB"
     ),
+    "if the row is no larger than the provider takes (16 MiB a call, 64 MiB with inline media), a gateway between here and it takes less: "
+    "have whoever runs that raise its limit (nginx's client_max_body_size is 1 MiB by default); else make the row smaller": (
+        "若该行未超过服务商的上限（每次调用 16 MiB，含内联媒体时为 64 MiB），则是本机与服务商之间的网关上限更低："
+        "请其管理者调高（nginx 的 client_max_body_size 默认为 1 MiB）；否则缩小该行"
+    ),
     "check the key in the variable that api_key_env of this workspace names: it must be a live key of this workspace, from the same region "
     "as its endpoint": "检查该业务空间 api_key_env 所指变量中的密钥：须为该业务空间的有效密钥，且与 endpoint 属于同一地域",
     "ask the account's owner to admit this key to the workspace in the console (Model Studio > workspace), or correct api_key_env and "
@@ -68,8 +73,15 @@ ADVICE = {
     "nothing: it is tried again; if long answers are the reason, set stream = true, which gives them longer, or lower max_tokens": (
         "无需处理：会自动重试；若因回答过长，请设置 stream = true（时限更长），或调低 max_tokens"
     ),
+    "nothing: it is tried again; if long answers are the reason, set stream = true, which gives them longer, or lower max_tokens; if calls "
+    "end so after the same time each, 60 seconds say, that is the limit of a gateway between here and the provider: have whoever runs it "
+    "raise it (nginx: proxy_read_timeout)": (
+        "无需处理：会自动重试；若因回答过长，请设置 stream = true（时限更长），或调低 max_tokens；"
+        "若每次都在相同时长（如 60 秒）后如此，则是本机与服务商之间网关的时限：请其管理者调高（nginx：proxy_read_timeout）"
+    ),
     OF_NO_USE: (
-        "若回答很长，请设置 stream = true（时限更长）、调低 max_tokens，或提高 [timeouts] 中截断它们的 idle 与 total；"
+        "若回答很长，请设置 stream = true（时限更长）、调低 max_tokens，"
+        "或提高截断它们的时限：[timeouts] 中的 idle 与 total，或途中网关的时限（nginx：proxy_read_timeout）；"
         "然后再次运行同一命令：会再次请求该行，次数以 [retry] 的 max_billed 为限；加 --hold-in-doubt 则不再请求"
     ),
     "nothing: it is tried again, and the same command goes on with the rows that are left": (
@@ -80,6 +92,17 @@ ADVICE = {
         "修正该业务空间的 endpoint 或 model：此地址不提供该模型的对话调用；"
         f"服务商的 endpoint 有 {HOSTS}，自有服务则填 /chat/completions 之前的 URL"
     ),
+    "if this is a web page, a firewall or a gateway between here and the provider has refused the call, maybe for the row's text "
+    "(Alibaba Cloud's own web application firewall says 405): ask whoever runs that; else correct endpoint of this workspace, or model: "
+    f"this address does not serve chat calls for it; the provider's endpoints are {HOSTS}, and one's own is a URL up to "
+    "/chat/completions": (
+        "若返回的是网页，则是本机与服务商之间的防火墙或网关拒绝了该调用，可能因该行的文本（阿里云 Web 应用防火墙即返回 405）："
+        "请询问其管理者；"
+        "否则修正该业务空间的 endpoint 或 model：此地址不提供该模型的对话调用；"
+        f"服务商的 endpoint 有 {HOSTS}，自有服务则填 /chat/completions 之前的 URL"
+    ),
+    "a gateway between here and the provider wants somebody to sign in to the network first: do so from this machine, or ask whoever runs "
+    "it": ("本机与服务商之间的网关要求先登录网络：请从本机登录，或询问其管理者"),
     "check the proxy that the job or the environment names, and its credentials": "检查作业或环境变量所指的代理及其凭据",
     "put the URL that really answers into endpoint of this workspace, up to /chat/completions (natively up to /api/v1); if the redirect "
     "leads to a page to sign in at, a gateway between here and the provider answers: ask whoever runs that": (

@@ -93,6 +93,11 @@ MESSAGES = {
     f"if it stays, the host in the workspace's endpoint is mistyped: the provider's are {HOSTS}": (
         f"若持续如此，则该业务空间 endpoint 的主机名有误：服务商的主机为 {HOSTS}"
     ),
+    "a web page is not the provider's word: a firewall or a gateway between here and it has refused the call, maybe for the row's text: "
+    "ask whoever runs that; if a server of your own says so, correct the row or the parameters it is asked under": (
+        "网页并非服务商的答复：本机与服务商之间的防火墙或网关拒绝了该调用，可能因该行的文本：请询问其管理者；"
+        "若由自建服务返回，请修正该行或其请求参数"
+    ),
     "if it stays, check the proxy that the job or the environment names": "若持续如此，请检查作业或环境变量所指的代理",
     'name one under http or https: transport.proxy in the job or, where that is "environment", HTTPS_PROXY or HTTP_PROXY, which go '
     "before ALL_PROXY": (
@@ -109,8 +114,10 @@ MESSAGES = {
     "make it smaller, or name it by an http(s) URL": "缩小文件，或用 http(s) URL 指明它",
     "correct endpoint of this workspace in the job file": "修正作业文件中该业务空间的 endpoint",
     "raise the limit of open files (ulimit -n) or lower concurrency": "调高打开文件数上限（ulimit -n）或调低 concurrency",
-    "check the host in the workspace's endpoint; where a company proxy opens TLS, name its certificate file in SSL_CERT_FILE": (
-        "检查该业务空间 endpoint 的主机名；若公司代理会解开 TLS，请在 SSL_CERT_FILE 中指明其证书文件"
+    "check the host in the workspace's endpoint, and this machine's clock where it is said to have expired or not to be valid yet; where a "
+    "company proxy opens TLS, name its certificate file in SSL_CERT_FILE": (
+        "检查该业务空间 endpoint 的主机名；若提示证书已过期或尚未生效，请检查本机时钟；"
+        "若公司代理会解开 TLS，请在 SSL_CERT_FILE 中指明其证书文件"
     ),
     "have whoever runs the endpoint, or a gateway before it, answer in UTF-8 (what could be read stands beside this failure)": (
         "请 endpoint 或其前网关的管理者以 UTF-8 应答（能读出的内容在该失败旁）"
