@@ -1,4 +1,4 @@
-"""Heads that say their length again, or a header in several lines: taken wherever they are cut; never where two lengths differ."""
+"""Heads that say their length again, a header in several lines, or no encoding: taken wherever they are cut; never where lengths differ."""
 
 from __future__ import annotations
 
@@ -36,7 +36,15 @@ FOLDED = {
     "behind hints, with line feeds alone": HINTS + head(f"Content-Length: {SIZE}", "X-A:", " b", end="\n"),
     "and its length twice": head(f"Content-Length: {SIZE}", "X-A: b", " c", f"Content-Length: {SIZE}"),
 }
+NO_ENCODING = {
+    "an encoding that is none": head("Transfer-Encoding: identity", f"Content-Length: {SIZE}"),
+    "behind the length, in capitals": head(f"Content-Length: {SIZE}", "TRANSFER-ENCODING:IDENTITY ", "X-A: b"),
+    "an encoding that is not named": head("Transfer-Encoding:", f"Content-Length: {SIZE}"),
+    "no encoding, behind hints, with line feeds alone": HINTS + head("transfer-encoding: identity", f"Content-Length: {SIZE}", end="\n"),
+    "no encoding, and its length twice": head(f"Content-Length: {SIZE}", "Transfer-Encoding: identity", f"Content-Length: {SIZE}"),
+}
 OTHER = {
+    "one that is beside chunks that are none": head(f"Content-Length: {SIZE}", "Transfer-Encoding: chunked"),
     "two": head(f"Content-Length: {SIZE}", "Content-Length: 3"),
     "two in a line": head(f"Content-Length: {SIZE}, 3"),
     "two of three": head(f"Content-Length: {SIZE}", f"Content-Length: {SIZE}", f"Content-Length: 0{SIZE}"),
@@ -47,6 +55,7 @@ OTHER = {
     "two, and a header in two lines": head(f"Content-Length: {SIZE}", "X-A: b", " c", "Content-Length: 3"),
     "two, and another mistake": head(f"Content-Length: {SIZE}", f"Content-Length: {SIZE}", "nonsense"),
 }
+TAKEN = SAME | FOLDED | NO_ENCODING
 
 
 def asked(said: bytes, *, posts: int = 1, cut: int | None = None) -> tuple[list[Reply | Failure], int]:
@@ -71,14 +80,14 @@ def asked(said: bytes, *, posts: int = 1, cut: int | None = None) -> tuple[list[
     return anyio.run(main)
 
 
-@pytest.mark.parametrize("said", (SAME | FOLDED).values(), ids=(SAME | FOLDED).keys())
-def test_an_answer_whose_length_is_said_again_or_a_header_in_several_lines_is_taken_and_its_connection_used_again(said):
+@pytest.mark.parametrize("said", TAKEN.values(), ids=TAKEN.keys())
+def test_an_answer_whose_head_is_one_of_these_is_taken_as_soon_as_it_is_whole_and_its_connection_used_again(said):
     results, connections = asked(said + server.ANSWER, posts=3)
     assert [result.content for result in results if isinstance(result, Reply)] == ["好"] * 3
     assert connections == 1
 
 
-@pytest.mark.parametrize("said", (SAME | FOLDED).values(), ids=(SAME | FOLDED).keys())
+@pytest.mark.parametrize("said", TAKEN.values(), ids=TAKEN.keys())
 def test_wherever_such_a_head_is_cut_it_is_read_the_same(said):
     whole = said + server.ANSWER
     # A head that is cut in the midst of a line that names two lengths is refused by the parser before the second has come.

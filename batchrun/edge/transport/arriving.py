@@ -27,6 +27,10 @@ class _StatusError(Exception):
     """A status that is none."""
 
 
+class _IdentityError(Exception):
+    """A length stands there, and the parser would read on until the connection ends."""
+
+
 class Arriving:
     """The answer to the request that was written last, as far as it has come."""
 
@@ -110,6 +114,7 @@ class Arriving:
             return False
         self._parser = _parser(self)
         self._answers, self._interim = 0, False
+        self._said.clear()
         try:
             self._parser.feed_data(anew)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -141,6 +146,8 @@ class Arriving:
             return
         self.headers = headers = _headers(self._said)
         if headers.get("transfer-encoding", "chunked") != "chunked":
+            if headers["transfer-encoding"].strip().lower() == "identity" and "content-length" in headers:
+                raise _IdentityError
             # What else is named there packs the body as a content's encoding does (RFC 9112, 7.2): of the parser only chunks are undone.
             headers["content-encoding"] = f"{headers.get('content-encoding', '')},{headers['transfer-encoding']}"
         self._between = 0
