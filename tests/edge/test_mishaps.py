@@ -35,6 +35,7 @@ def by_proxy(status: int) -> aiohttp.ClientHttpProxyError:
         (refused(errno.ETIMEDOUT), "connect_timeout"),
         (refused(errno.EMFILE), "open_files"),
         (refused(errno.ENFILE), "open_files"),
+        (refused(errno.EADDRNOTAVAIL), "no_port"),
         (refused(errno.EHOSTUNREACH), "unreachable"),
         (aiohttp.ClientConnectorDNSError(_KEY, OSError(errno.EMFILE, "")), "dns"),
         (UnicodeError("label too long"), "dns"),

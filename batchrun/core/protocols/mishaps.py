@@ -77,6 +77,12 @@ MISHAPS: dict[str, Mishap] = {
     "connect_timeout": _passing("no connection stood within timeouts.connect", _NETWORK),
     "unreachable": _passing("the endpoint could not be reached", _NETWORK),
     "open_files": _passing("this process may open no more connections", "raise the limit of open files (ulimit -n) or lower concurrency"),
+    # A port is kept from use for a minute after its connection was closed.
+    "no_port": _passing(
+        "this machine has no port left for another connection to the endpoint",
+        f"{_PASSES}; if it stays, look at what else calls from here, lower concurrency, or have the system give more ports "
+        "(sysctl net.ipv4.ip_local_port_range)",
+    ),
     "tls_handshake": _passing("the TLS handshake failed", f"{_NETWORK}: is it https that is spoken there?"),
     "tls": _standing(
         "the endpoint's TLS certificate could not be verified",
@@ -86,7 +92,9 @@ MISHAPS: dict[str, Mishap] = {
     ),
     "proxy": _passing("the proxy could not be used", f"{_PASSES}; if it stays, check the proxy that the job or the environment names"),
     "proxy_refused": _standing(
-        "the proxy refused the connection", "check the proxy that the job or the environment names, and its credentials"
+        "the proxy refused the connection",
+        "check the proxy that the job or the environment names, its credentials (407), and whether it lets calls to this host through "
+        "(403)",
     ),
     # after it
     "connection_reset": _passing("the connection was reset", _NETWORK),
@@ -153,6 +161,7 @@ BEFORE_ANY_CALL = frozenset(
     {
         *("connection_refused", "dns", "connect_timeout", "unreachable", "open_files", "tls_handshake", "tls", "proxy", "proxy_refused"),
         "invalid_proxy",
+        "no_port",
         "closed",
     }
 )

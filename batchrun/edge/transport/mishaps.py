@@ -47,6 +47,7 @@ _CODES_OF_ERRNO = {
     errno.ETIMEDOUT: "connect_timeout",
     errno.EMFILE: "open_files",
     errno.ENFILE: "open_files",
+    errno.EADDRNOTAVAIL: "no_port",
 }
 
 

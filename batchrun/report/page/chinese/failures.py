@@ -31,6 +31,7 @@ MESSAGES = {
     "no connection stood within timeouts.connect": "在 timeouts.connect 内未能建立连接",
     "the endpoint could not be reached": "无法到达 endpoint",
     "this process may open no more connections": "本进程不能再打开更多连接",
+    "this machine has no port left for another connection to the endpoint": "本机没有可用于再连接 endpoint 的端口",
     "the TLS handshake failed": "TLS 握手失败",
     "the endpoint's TLS certificate could not be verified": "无法验证 endpoint 的 TLS 证书",
     "the proxy could not be used": "无法使用代理",
@@ -102,6 +103,13 @@ MESSAGES = {
     'name one under http or https: transport.proxy in the job or, where that is "environment", HTTPS_PROXY or HTTP_PROXY, which go '
     "before ALL_PROXY": (
         "请指定以 http 或 https 开头的代理：作业中的 transport.proxy；若其为 environment，则为 HTTPS_PROXY 或 HTTP_PROXY（先于 ALL_PROXY）"
+    ),
+    "check the proxy that the job or the environment names, its credentials (407), and whether it lets calls to this host through (403)": (
+        "检查作业或环境变量所指的代理、其凭据（407），以及它是否放行到该主机的调用（403）"
+    ),
+    "if it stays, look at what else calls from here, lower concurrency, or have the system give more ports (sysctl "
+    "net.ipv4.ip_local_port_range)": (
+        "若持续如此，请查看本机还有什么在发起调用，调低 concurrency，或让系统提供更多端口（sysctl net.ipv4.ip_local_port_range）"
     ),
     "if it stays, lower concurrency or transport.max_response_bytes": "若持续如此，请调低 concurrency 或 transport.max_response_bytes",
     "if it stays, look at the disk and at the limit of open files (ulimit -n)": "若持续如此，请检查磁盘与打开文件数上限（ulimit -n）",
