@@ -1,4 +1,4 @@
-"""nginx before the simulator: limits per key, 504 pages of its own, and connections that break."""
+"""nginx before the simulator: limits per key, 413 and 504 pages of its own, and connections that break."""
 
 from __future__ import annotations
 
@@ -56,6 +56,10 @@ http {
       reset_timedout_connection on;
       if ($fate = reset) { return 444; }
       proxy_read_timeout 200ms;
+      proxy_pass SIMULATOR/;
+    }
+    location /small/ {
+      client_max_body_size 20k;
       proxy_pass SIMULATOR/;
     }
   }
@@ -128,3 +132,19 @@ def test_pages_of_504_and_resets_of_a_gateway_cost_no_row_and_the_doubt_covers_t
     assert total["in_doubt"] == met[504] + met[444]
     for kind in ("input_tokens", "output_tokens"):
         assert total[kind] <= charged[kind] <= total[kind] + total[f"in_doubt_{kind}"]
+
+
+def test_a_row_that_is_larger_than_a_gateway_takes_is_rejected_with_what_is_to_be_set_there(tmp_path, tell):
+    with simulator(tmp_path, LATENCY) as behind, nginx(tmp_path, behind) as front:
+        job = Job(tmp_path, f"{front}/small/compatible-mode/v1", KEYS, settings=SETTINGS)
+        rows = rows_of(tuple(KEYS), 30)
+        large = {"id": "large", "workspace": "legal", "prompt": "What does this say? " * 20_000}
+        job.asks([*rows[:15], large, *rows[15:]])
+        done = job.run("--json")
+    assert done.code == 3, done.said
+    once_each(job, rows)
+    [entry] = job.failed()
+    tell(statuses=dict(statuses(tmp_path)), advice=entry["failure"]["advice"])
+    assert (entry["id"], entry["outcome"], entry["failure"]["status"]) == ("large", "rejected", 413)
+    assert "have whoever runs that raise its limit (nginx's client_max_body_size" in entry["failure"]["advice"]
+    assert done.total()["in_doubt"] == 0
