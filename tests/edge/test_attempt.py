@@ -8,6 +8,7 @@ from typing import ClassVar, cast
 import anyio
 import pytest
 
+from batchrun.core.model import Reply
 from batchrun.core.protocols.formats import FORMATS
 from batchrun.core.protocols.reading import Reading
 from batchrun.edge.transport.attempt import Attempt
@@ -45,6 +46,50 @@ def test_a_stream_is_waited_for_until_it_has_said_what_it_cost_and_two_seconds_m
     over, (*earlier, last) = run_virtually(main)
     assert set(earlier) == {IDLE}, "what it cost is still to come: without it the call would be in doubt"
     assert (last, over) == (2.0, "read_timeout")
+
+
+WHOLE = b'{"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}}'
+PART = b'{"choices": [{"message": {"content": "{}'
+REST = b'"}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}}'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "waited"),
+    [
+        ([WHOLE], 2.0),
+        ([WHOLE[:30], WHOLE[30:] + b" \n"], 2.0),
+        ([WHOLE.ljust(1 << 19)], 2.0),
+        ([PART], IDLE),
+        ([PART, REST], 2.0),
+        ([WHOLE[:-2]], IDLE),
+        ([WHOLE[:-1]], IDLE),
+    ],
+)
+def test_a_plain_answer_that_is_whole_is_waited_for_two_seconds_more_whatever_its_head_says_of_its_length(pieces, waited):
+    """A gateway changes a body and not its length, or forgets the last chunk: each such call would hold its slot for `idle`."""
+
+    class Open(Wire):
+        status = 200
+
+        async def piece(self) -> bytes:
+            if self._pieces:
+                return self._pieces.pop(0)
+            self.gives_up = asyncio.get_running_loop().create_future()
+            return cast("bytes", await self.gives_up)
+
+        def fail(self, error: Exception) -> None:
+            self.gives_up.set_exception(error)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        attempt = Attempt(loop, Reading(FORMATS["openai"].dialect, {}), loop.time(), loop.time() + 600.0)
+        attempt.connection = cast("Connection", Open([*pieces]))
+        with pytest.raises(TimeoutError) as silence:
+            await attempt.feed(attempt.connection, 1 << 24, IDLE, Rooms(1 << 30, 1 << 30).of(""), Few(loop, 1))
+        return loop.time(), attempt.over, isinstance(attempt.outlived(silence.value), Reply)
+
+    took, over, is_reply = run_virtually(main)
+    assert (took, over, is_reply) == (pytest.approx(waited), "read_timeout", waited == 2.0)
 
 
 class Slow(Reading):

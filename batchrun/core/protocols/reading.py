@@ -117,6 +117,11 @@ class Reading:
         return self._plain
 
     @property
+    def may_be_all(self) -> bool:
+        """Whether what has come of a plain body ends as an object does: that may be all of it, whatever its head says of its length."""
+        return self._plain and self._pieces[-1].rstrip().endswith(b"}")
+
+    @property
     def spoken(self) -> bool:
         """Whether a stream's first token has come."""
         return self._stream is not None and self._stream.fold.choices.spoken

@@ -19,7 +19,7 @@ from batchrun.edge.transport.watch import TICK, overslept
 from batchrun.waking import another_turn
 
 _AFTERWORD = 2.0
-"""Seconds that a stream may take to end after it has said everything; longer, and its connection is not used again."""
+"""Seconds that an answer may take to end after it has said everything; longer, and its connection is not used again."""
 TURN_BYTES = 1 << 18
 """Of an answer are read before the other calls have their turn: a bomb unpacks without a wait in between."""
 _PORTION_BYTES, _A_TURN_BYTES, _A_TURN_EVENTS = 1 << 12, 1 << 14, 200
@@ -34,6 +34,7 @@ class Attempt:
         "_loop",
         "_queues",
         "_rings_at",
+        "_spare",
         "_timer",
         "_until",
         "began",
@@ -59,6 +60,8 @@ class Attempt:
         self._rings_at: float
         """When the timer does. uvloop's handles can not always tell."""
         self._until: float
+        self._spare = 0.0
+        """Seconds that it may be silent for besides, should what looks like all of it turn out to be none."""
         self._queues = False
         """It has something to read, and waits for its turn: whether it is in time shows when that has come."""
         self.waits: asyncio.Future[None] | None = None
@@ -123,7 +126,7 @@ class Attempt:
         await room.hold(self, held)
         await another_turn()
         if timed:
-            self._allow(self._loop.time() + idle)
+            self._allow(self._loop.time() + self._patience(idle))
 
     async def refusal(self, connection: Connection, most_bytes: int, idle: float) -> bytes:
         """The body of a refusal, cut at the largest size that is taken; what came, where it breaks off and its status tells enough."""
@@ -194,7 +197,10 @@ class Attempt:
 
     def _patience(self, idle: float) -> float:
         """Seconds in which the next is to come."""
-        return min(idle, _AFTERWORD) if self.reading.said_all else idle
+        may_be_all = self.reading.may_be_all
+        patience = min(idle, _AFTERWORD) if may_be_all or self.reading.said_all else idle
+        self._spare = idle - patience if may_be_all else 0.0
+        return patience
 
     def _read(self, piece: bytes, now: float) -> None:
         self.reading.feed(piece)
@@ -217,5 +223,13 @@ class Attempt:
         self._timer = None
         if self._until > self._loop.time() + TICK:
             self._wind()
+        elif self._spare and not self._is_reply():
+            spare, self._spare = self._spare, 0.0
+            self._allow(self._until + spare)
         else:
             self.expire("read_timeout" if self._until < self.ends else "total_timeout")
+
+    def _is_reply(self) -> bool:
+        """Whether what has come is an answer as it is. Looked at after a silence, and not at each piece: it costs what reading it does."""
+        assert self.connection is not None
+        return isinstance(self.reading.result(self.connection.status, self.connection.headers), Reply)

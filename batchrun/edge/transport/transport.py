@@ -10,7 +10,7 @@ What is decided here, and why:
   counted between events: a comment that keeps the connection alive is no event. What has come and waits for this process to read it, as
   that of a thousand streams at once does, costs neither *idle* nor *total*: answers that are paid for would be lost by it. An answer whose
   stream has said everything stands, whatever becomes of its wire, and so does a plain one whose object is there to its last bracket: a last
-  chunk that never comes, or a length that is too large, costs no answer that was paid for.
+  chunk that never comes, or a length that is too large, costs no answer that was paid for, and two seconds instead of *idle*.
 - A head is written once a workspace, one timer watches all calls, and an answer wakes whoever waits for it once. `ClientSession` is left
   for GETs.
 
