@@ -83,6 +83,10 @@ _ADDRESS = (
     f"correct endpoint of this workspace, or model: this address does not serve chat calls for it; the provider's endpoints are {HOSTS}, "
     f"and one's own is a URL up to /chat/completions; {_THEN}"
 )
+_KEY_OR_SIGN_IN = (
+    "if this is a web page, a gateway between here and the provider wants a name and a password of its own: ask whoever runs that; else "
+    f"{_KEY}"
+)
 _BLOCKED = (
     "if this is a web page, a firewall or a gateway between here and the provider has refused the call, maybe for the row's text (Alibaba "
     f"Cloud's own web application firewall says 405): ask whoever runs that; else {_ADDRESS}"
@@ -194,7 +198,7 @@ TABLE: tuple[Line, ...] = (
 )
 
 BY_STATUS: dict[int, Line] = {
-    401: _park(Scope.WORKSPACE, advice=_KEY, source="RFC 9110"),
+    401: _park(Scope.WORKSPACE, advice=_KEY_OR_SIGN_IN, source="RFC 9110"),
     402: _park(Scope.ACCOUNT, advice=_ARREARS, source="RFC 9110"),
     403: _park(Scope.LANE, advice=_FORBIDDEN, source="RFC 9110"),
     404: _park(Scope.LANE, advice=_ADDRESS, source="RFC 9110"),

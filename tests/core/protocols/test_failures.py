@@ -415,6 +415,7 @@ PAGE = b"<html><head><title>413 Request Entity Too Large</title></head><body><hr
     [
         (406, "a firewall or a gateway between here and it has refused the call"),
         (400, "a firewall or a gateway between here and it has refused the call"),
+        (401, "a gateway between here and the provider wants a name and a password of its own"),
         (405, "a firewall or a gateway between here and the provider has refused the call"),
         (413, "a gateway between here and it takes less: have whoever runs that raise its limit (nginx's client_max_body_size"),
         (504, "the limit of a gateway between here and the provider: have whoever runs it raise it (nginx: proxy_read_timeout)"),

@@ -23,6 +23,12 @@ ADVICE = {
     ),
     "check the key in the variable that api_key_env of this workspace names: it must be a live key of this workspace, from the same region "
     "as its endpoint": "检查该业务空间 api_key_env 所指变量中的密钥：须为该业务空间的有效密钥，且与 endpoint 属于同一地域",
+    "if this is a web page, a gateway between here and the provider wants a name and a password of its own: ask whoever runs that; else "
+    "check the key in the variable that api_key_env of this workspace names: it must be a live key of this workspace, from the same region "
+    "as its endpoint": (
+        "若返回的是网页，则是本机与服务商之间的网关要求其自己的用户名与密码：请询问其管理者；"
+        "否则检查该业务空间 api_key_env 所指变量中的密钥：须为该业务空间的有效密钥，且与 endpoint 属于同一地域"
+    ),
     "ask the account's owner to admit this key to the workspace in the console (Model Studio > workspace), or correct api_key_env and "
     "endpoint so that both belong to the same workspace": (
         "请账号所有者在控制台（百炼 > 业务空间）允许该密钥访问此业务空间，或修正 api_key_env 与 endpoint，使两者属于同一业务空间"
