@@ -11,7 +11,7 @@ import re
 import stat
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
@@ -19,8 +19,9 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from batchrun.core.errors import JobError
-from batchrun.core.money.bill import BillLine, OtherLine, UnreadableLine, read_instance
+from batchrun.core.money.bill import BillLine, OtherLine, Understood, UnreadableLine, read_instance
 from batchrun.core.money.bill_days import Days, NoDayError, is_month_first
+from batchrun.core.money.bill_numbers import NoNumberError, Numbers, marks_of
 
 _LONGEST_PREAMBLE = 50
 _HEADINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -53,8 +54,6 @@ _CURRENCIES = {name: code for code, names in (("CNY", "rmb 人民币 元 人民�
 _OF_A_CURRENCY = re.compile("[\u00a5\uffe5$元]|CNY|RMB|USD?", re.IGNORECASE)
 _NARROW = str.maketrans("\uff08\uff09\uff1a\uff1b\uff0c\uff0e\uff0d", "():;,.-")
 """Chinese brackets, colons and what else stands in ids and numbers that were typed or converted with full-width letters."""
-_SPACES = re.compile("[ \u00a0\u2009\u202f]")
-"""That separate thousands."""
 _UNIT = re.compile(
     r"(?:每|per|/)?([\d,]*)(k|m|千|万|百万|thousand|million)?(?:个)?tokens?|(千|万|百万)(?:个)?(?:词元|令牌)|(?:个)?(?:词元|令牌)"
 )
@@ -68,7 +67,7 @@ _NO_CSV = {
 }
 """What else comes out of a console or a spreadsheet, by its first bytes."""
 
-Read = BillLine | OtherLine | UnreadableLine
+Read = BillLine | OtherLine | UnreadableLine | Understood
 
 
 def read_bill(path: Path, zone: ZoneInfo) -> Iterator[Read]:
@@ -83,12 +82,25 @@ def read_bill(path: Path, zone: ZoneInfo) -> Iterator[Read]:
         _refuse_what_is_no_csv(path)
         encoding = _encoding(path)
         days = Days(zone, lambda: is_month_first(fields["day"] for _, fields in _read(path, encoding)))
+        numbers = _numbers(path, encoding)
         for at, fields in _read(path, encoding):
-            yield _line(fields, str(path), at, days)
+            yield _line(fields, str(path), at, days, numbers)
+        if numbers.has_decimal_commas:
+            yield Understood(str(path), "commas stand before decimals there, and points between thousands")
     except OSError as error:
         raise JobError(f"{path}: cannot be read: {error.strerror}") from None
     except csv.Error as error:
         raise JobError(f"{path}: not CSV: {error}") from None
+
+
+def _numbers(path: Path, encoding: str) -> Numbers:
+    def marks() -> frozenset[str]:
+        lines = (fields for _, fields in _read(path, encoding))
+        return marks_of(text for fields in lines for text in (fields["usage"], _bare(fields["amount"])))
+
+    with path.open(encoding=encoding, errors="replace", newline="") as file:
+        delimiter, _, _ = _header([*islice(file, _LONGEST_PREAMBLE)], path)
+    return Numbers(marks, between_commas=delimiter == ",")
 
 
 def _refuse_what_is_no_csv(path: Path) -> None:
@@ -174,7 +186,7 @@ class _NotReadError(ValueError):
     """Why a line cannot be understood."""
 
 
-def _line(fields: _Fields, file: str, at: int, days: Days) -> Read:
+def _line(fields: _Fields, file: str, at: int, days: Days, numbers: Numbers) -> Read:
     if _is_total(fields):
         return OtherLine(file, at, "totals")
     product = fields["product"]
@@ -189,8 +201,8 @@ def _line(fields: _Fields, file: str, at: int, days: Days) -> Read:
             return OtherLine(file, at, f"not tokens: {fields['unit']}")
         if instance is None:
             raise _NotReadError(f"instance id {fields['instance']!r}: neither of the forms with workspace, model and amount type")  # noqa: TRY301
-        tokens, step, shortened = _tokens(fields["usage"], times)
-        amount = _amount(fields["amount"])
+        tokens, step, shortened = _tokens(fields["usage"], times, numbers)
+        amount = _amount(fields["amount"], numbers)
         return BillLine(
             file,
             at,
@@ -204,7 +216,7 @@ def _line(fields: _Fields, file: str, at: int, days: Days) -> Read:
             amount,
             _currency(fields["currency"]),
         )
-    except (_NotReadError, NoDayError) as error:
+    except (_NotReadError, NoDayError, NoNumberError) as error:
         return UnreadableLine(file, at, str(error))
 
 
@@ -225,9 +237,9 @@ def _unit(text: str) -> int | None:
     return int((count or "").replace(",", "") or 1) * _TIMES[times or other]
 
 
-def _tokens(text: str, times: int) -> tuple[int, int, bool]:
+def _tokens(text: str, times: int, numbers: Numbers) -> tuple[int, int, bool]:
     """The tokens, what the last digit stands for where that is more than one, and whether the number was written with an exponent."""
-    number = _number(text, "usage")
+    number = numbers.read(text, "usage")
     tokens = number * times
     if tokens < 0 or tokens != tokens.to_integral_value():
         raise _NotReadError(f"usage {text!r}: no whole number of tokens")
@@ -237,26 +249,16 @@ def _tokens(text: str, times: int) -> tuple[int, int, bool]:
     return int(tokens), step if step > 1 else 0, "e" in text.lower()
 
 
-def _amount(text: str) -> Decimal | None:
-    bare = _OF_A_CURRENCY.sub("", text)
-    return _number(bare, "amount") if bare.strip("- ") else None
+def _amount(text: str, numbers: Numbers) -> Decimal | None:
+    bare = _bare(text)
+    return numbers.read(bare, "amount") if bare.strip("- ") else None
+
+
+def _bare(text: str) -> str:
+    return _OF_A_CURRENCY.sub("", text)
 
 
 def _currency(text: str) -> str:
     """As a job writes it, whatever the console calls it."""
     plain = _plain(text)
     return _CURRENCIES.get(plain, plain.upper())
-
-
-def _number(text: str, what: str) -> Decimal:
-    plain = _SPACES.sub("", text.translate(_NARROW))
-    # A comma is a thousands separator or nothing: one in another place would change the number by its size.
-    if "," in plain and not re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", plain):
-        raise _NotReadError(f"{what} {text!r}: no number")
-    try:
-        number = Decimal(plain.replace(",", ""))
-    except InvalidOperation:
-        raise _NotReadError(f"{what} {text!r}: no number") from None
-    if not number.is_finite() or abs(number.adjusted()) > 30:
-        raise _NotReadError(f"{what} {text!r}: no number that can be")
-    return number

@@ -139,7 +139,7 @@ def _of_no_money(found: Reconciliation, total: Sum) -> list[str]:
 
 
 def _of_the_bill(found: Reconciliation) -> list[str]:
-    notes = _of_days_without_a_bill(found)
+    notes = [*_of_days_without_a_bill(found), *(f"{file}: {what}" for file, what in found.understood.items())]
     if found.strangers:
         named = ", ".join(f"{name} {tokens:,}" for name, tokens in list(found.strangers.items())[:_MOST_NAMED])
         notes.append(f"not compared, for these runs do not name the workspace (--id WORKSPACE_ID=NAME does): {named} tokens")

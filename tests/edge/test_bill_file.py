@@ -88,6 +88,54 @@ def test_tabs_commas_and_semicolons_separate_fields(tmp_path, delimiter):
     assert isinstance(found, BillLine)
 
 
+SEMICOLONS = "Usage;Unit;Instance ID;Billing Date;Payable Amount"
+
+
+def amounts(tmp_path, *lines: tuple[str, str], unit: str = "1k tokens", delimiter: str = ";") -> list[object]:
+    """Tokens and amount of each line, or why it cannot be read, and last what the file was taken to mean."""
+    told = [SEMICOLONS, *(f'"{usage}";{unit};"{KEYED}";2026-11-24;"{amount}"' for usage, amount in lines)]
+    text = "\n".join(told)
+    if delimiter != ";":
+        text = text.replace(KEYED, "ID").replace(";", delimiter).replace("ID", KEYED).replace(f"Instance {KEYED}", "Instance ID")
+    found = read(tmp_path, text)
+    return [
+        (each.tokens, each.amount) if isinstance(each, BillLine) else each.why if isinstance(each, UnreadableLine) else each.what
+        for each in found
+    ]
+
+
+def test_a_comma_before_three_digits_is_what_the_other_numbers_of_the_file_say_it_is(tmp_path):
+    """Read as a thousand and more what is one and a part would be a bill of a thousand times the money."""
+    commas = "commas stand before decimals there, and points between thousands"
+    assert amounts(tmp_path, ("1,234", "1,234"), ("2,000", "0,0236")) == [
+        (1234, Decimal("1.234")), (2000, Decimal("0.0236")), commas
+    ]  # fmt: skip
+    assert amounts(tmp_path, ("1.234,5", "1.234"), ("1,23457E+03", "1.234.567,8")) == [
+        (1_234_500, Decimal(1234)), (1_234_570, Decimal("1234567.8")), commas
+    ]  # fmt: skip
+    for text in ("0.0236", "1,234.5", "1,234,567"):
+        of_it = Decimal(text.replace(",", ""))
+        assert amounts(tmp_path, ("1,234", "1,234"), ("1", text)) == [(1_234_000, Decimal(1234)), (1000, of_it)]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_comma_that_nothing_tells_is_asked_for_and_not_guessed(tmp_path, delimiter):
+    why = "usage '1,234': is that 1.234 or 1234? Nothing else in the file tells; save the file with a point before decimals, and without"
+    for other, as_read in (("5", (5000, Decimal(7))), ("", None)):
+        told = amounts(tmp_path, ("1,234", "7"), *[(other, "7")] * bool(other), delimiter=delimiter)
+        assert str(told[0]).startswith(why)
+        assert told[1:] == ([as_read] if as_read else [])
+    both = amounts(tmp_path, ("1,234", "7"), ("0,5", "0.5"), delimiter=delimiter)
+    assert str(both[0]).startswith(why)
+    assert both[1] == "usage '0,5': no number"
+
+
+def test_between_commas_a_comma_separates_thousands_unless_another_number_says_otherwise(tmp_path):
+    """Who writes decimals behind commas has semicolons between fields."""
+    assert amounts(tmp_path, ("1,234", "7"), delimiter=",") == [(1_234_000, Decimal(7))]
+    assert amounts(tmp_path, ("1,234", "0,07"), delimiter=",")[0] == (1234, Decimal("0.07"))
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -155,6 +155,20 @@ def test_a_price_that_is_no_longer_the_providers_is_found_where_money_decides(se
     assert wrong["why"].startswith("1.5000 of what was counted for the same tokens: another price")
 
 
+def test_a_bill_that_a_spreadsheet_of_decimal_commas_has_saved_again_closes_in_money_and_says_how_it_was_read(settled):
+    folder, forms, _ = settled
+    lines = [*csv.reader(forms["2025"].decode("utf-8-sig").splitlines())]
+    for cells in lines[1:]:
+        cells[9] = f"{int(cells[9]):,}".replace(",", ".")
+        cells[11] = cells[11].replace(".", ",")
+    with (folder / "bill.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=";").writerows(lines)
+    code, told = found(folder, "--money")
+    how = {"bill.csv": "commas stand before decimals there, and points between thousands"}
+    assert (code, told["closes"], told["understood"]) == (0, True, how)
+    assert f"bill.csv: {how['bill.csv']}" in reconcile(folder)[1]
+
+
 def _with_amount(text, share):
     cells = text.split(",")
     cells[11] = str(Decimal(cells[11]) * Decimal(share))

@@ -119,6 +119,14 @@ class UnreadableLine:
     why: str
 
 
+@value
+class Understood:
+    """What a whole export was taken to mean."""
+
+    file: str
+    what: str
+
+
 @slotted
 class Billed:
     """The tokens of one day, workspace id, model and kind."""
@@ -159,12 +167,14 @@ class Bill:
         self.unreadable: list[UnreadableLine] = []
         self.others: Counter[str] = Counter()
         """Lines that are no tokens of a model, by what they are."""
+        self.understood: dict[str, str] = {}
+        """What exports were taken to mean, by file."""
         self.again: Counter[str] = Counter()
         """Lines that stood in an export before theirs, by file."""
         self.otherwise: Counter[str] = Counter()
         """Lines that count though an export before theirs has one of the same day and instance, which says something else."""
 
-    def add(self, line: BillLine | OtherLine | UnreadableLine) -> None:
+    def add(self, line: BillLine | OtherLine | UnreadableLine | Understood) -> None:
         """Take in a line."""
         match line:
             case BillLine():
@@ -176,6 +186,8 @@ class Bill:
                 self.others[line.what] += 1
             case UnreadableLine():
                 self.unreadable.append(line)
+            case Understood():
+                self.understood[line.file] = line.what
 
     def rounding(self, billed: Billed) -> int:
         """Tokens that *billed* may be off by, for its numbers were shortened.

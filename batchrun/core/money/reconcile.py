@@ -98,6 +98,7 @@ def _begun(
         undated_tokens=book.undated_tokens,
         unreadable_attempts=book.unreadable_attempts,
         unlogged_answers=book.unlogged_answers,
+        understood=bill.understood,
         lines_again=dict(bill.again),
         lines_otherwise={file: count for file, count in bill.otherwise.items() if count},
         others_allowed=others_allowed,

@@ -117,6 +117,8 @@ class Reconciliation:
     """Bill lines that stand in an export named before theirs, and count once: by file."""
     lines_otherwise: dict[str, int] = field(default_factory=dict)
     """Bill lines of a day and instance that an export named before theirs tells otherwise; both count: by file."""
+    understood: dict[str, str] = field(default_factory=dict)
+    """What whole exports were taken to mean, by file."""
     others_allowed: bool = False
     money: list[MoneyLine] = field(default_factory=list)
     """By workspace, model and currency, on the days that are compared; nothing where the bill tells no amounts."""
@@ -158,6 +160,7 @@ class Reconciliation:
             "unreadable_lines": self.unreadable,
             "lines_again": self.lines_again,
             "lines_otherwise": self.lines_otherwise,
+            "understood": self.understood,
             "undated_tokens": self.undated_tokens,
             "unreadable_attempts": self.unreadable_attempts,
             "unlogged_answers": self.unlogged_answers,
