@@ -27,7 +27,8 @@ def line(number: int, **fields: object) -> bytes:
 def content():
     own = b"".join(map(line, range(ROWS)))
     made = b"".join(orjson.dumps({"workspace": "legal", "prompt": f"{number % 2}"}) + b"\n" for number in range(6))
-    return b"\xef\xbb\xbf" + own + b"no row\n\n" + made + line(7) + line(-1, model="qwen-max", metadata=[1]) + line(-2, id=" ")
+    ends = line(7), line(-1, model="qwen-max", parameters={"user": 1}, metadata=[1]), line(-2, id=" ")
+    return b"".join([b"\xef\xbb\xbf", own, b"no row\n\n", made, *ends])
 
 
 class Looked:
@@ -41,7 +42,7 @@ class Looked:
         open_ = cast("Any", Source.open)
         with open_(inputs, workspaces=workspaces, spool_dir=spool, set_aside=self.aside.append, **more) as source:
             index = source.index
-            self.told = index.parts(), source.counts, source.fingerprints, self.aside
+            self.told = index.parts(), source.counts, source.fingerprints, self.aside, dict(source.settings())
             self.rows = len(index)
             shown = [*range(0, self.rows, 997), *range(max(0, self.rows - 10), self.rows)]
             self.read = [source.read(ordinal) for ordinal in shown]
@@ -76,6 +77,7 @@ def test_a_second_opening_makes_no_pass_and_tells_the_same(path, spool):
     assert second.found
     assert second.kept == first.kept is not None
     assert len(first.aside) == 3
+    assert first.told[-1] == {"user": ROWS + 6}
     assert second.bytes_done[-1] == (path.stat().st_size,) * 2
 
 
@@ -154,10 +156,16 @@ HARMS = {
 }
 
 
-@pytest.mark.parametrize("harm", HARMS)
+OF_SETTINGS = {
+    "settings that are none": ("index.json", lambda whole: told(whole, settings=["user"])),
+    "settings of nowhere": ("index.json", lambda whole: told(whole, settings={"user": "here"})),
+}
+
+
+@pytest.mark.parametrize("harm", [*HARMS, *OF_SETTINGS])
 def test_an_index_that_is_torn_stale_or_foreign_is_never_believed_and_is_made_again(path, spool, harm):
     first = Looked(spool, path)
-    name, how = HARMS[harm]
+    name, how = (HARMS | OF_SETTINGS)[harm]
     harmed(spool / name, how)
     second = Looked(spool, path)
     assert second.told == first.told

@@ -62,7 +62,7 @@ def made(paths: list[Path], folder: Path, **more) -> object:
         newlines = [list(file.newlines) for file in opened._files]
         kept = (folder / "index.bin").read_bytes()
         contents = [each["blake2b"] for each in opened.fingerprints]
-        return opened.index.parts(), opened.counts, aside, contents, progress, newlines, kept
+        return opened.index.parts(), opened.counts, aside, contents, progress, newlines, kept, dict(opened.settings())
 
 
 def by_one(paths: list[Path], folder: Path, **more) -> object:
@@ -83,6 +83,7 @@ ODD = st.sampled_from(
         orjson.dumps({"custom_id": "b-1", "workspace": "legal", "body": {"messages": [{"role": "user", "content": "c"}]}}),
         line(1, workspace="nobody"),
         line(2, model="qwen-max"),
+        *(line(number, parameters={name: 1}) for number in (1, 50) for name in ("max_token", "seed", "user")),
         line(3) + b"\r",
         line(4, "long " * 60),
     ]
@@ -119,7 +120,14 @@ def test_the_index_that_two_make_is_the_one_that_one_makes(tmp_path_factory, con
         assert found == by_one(paths, folder / "by-one", max_line_bytes=250)
 
 
-NO_ROWS = [b"not json", b"", line(5), line(6, workspace="nobody"), orjson.dumps({"prompt": "made", "workspace": "法务"})]
+NO_ROWS = [
+    b"not json",
+    b"",
+    line(-1, parameters={"max_token": 9}),
+    line(5),
+    line(6, workspace="nobody"),
+    orjson.dumps({"prompt": "made", "workspace": "法务"}),
+]
 
 
 MADE = [orjson.dumps({"prompt": f"made {number % 9}", "workspace": "法务"}) for number in range(20)]
@@ -134,7 +142,8 @@ def large(request, tmp_path: Path) -> Path:
     path = tmp_path / "in.jsonl"
     with path.open("wb") as file:
         for number in range(20_000):
-            usual = line(number, "Ask. " * dice.randrange(1, 40), workspace=dice.choice([*WORKSPACES]))
+            own = {"parameters": {f"own_{number}": 1}} if number % 1111 == 500 else {}
+            usual = line(number, "Ask. " * dice.randrange(1, 40), workspace=dice.choice([*WORKSPACES]), **own)
             file.write((dice.choice(request.param) if number % 300 == 150 else usual) + b"\n")
     return path
 

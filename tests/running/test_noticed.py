@@ -242,8 +242,8 @@ def test_a_mistyped_setting_which_the_provider_would_pass_over_is_told_before_th
         ]
 
 
-def test_a_mistyped_setting_of_a_later_row_is_told_when_its_turn_comes_once_and_whatever_becomes_of_the_row(simulated, tmp_path):
-    """Only the first row of each model is looked at before a call is made: a file may have been put together of several."""
+def test_a_mistyped_setting_of_a_later_row_is_told_before_the_first_call_once_and_whatever_becomes_of_the_row(simulated, tmp_path):
+    """A file may have been put together of several: two hundred rows would be paid for before the first that is wrong is told."""
     mistyped = {"parameters": {"max_token": 100, "top_k": 3, "min_tokens": 4}}
     picture = [{"role": "user", "content": [{"image": "none.png"}]}]
     rows = [
@@ -254,13 +254,31 @@ def test_a_mistyped_setting_of_a_later_row_is_told_when_its_turn_comes_once_and_
         {"id": 7, "messages": picture, "model": "qwen-vl-plus", "parameters": {"extra_body": {}, "max_token": 1}},
     ]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    said = sorted(note for note in noted(simulated) if note.startswith("parameters hold"))
+    planned = look_ahead(simulated, NOW, dotenv=None).notes
+    told: list[tuple[str, int]] = []
+    calls = list[object]()
+    wishes = Wishes(note=lambda each: told.append((each, len(calls))), hand_on=calls.append, page=None, dotenv=None)
+    run_blocking(simulated, wishes)
+    said = sorted(note for note, _ in told if note.startswith("parameters hold"))
+    assert said == sorted(note for note in planned if note.startswith("parameters hold"))
+    assert {answered for note, answered in told if note in said} == {0}
     begins = [
         "parameters hold extra_body (first in legal 7): ",
-        "parameters hold max_token (first in legal ",
+        "parameters hold max_token (first in legal 3): ",
         "temprature (legal qwen-plus): is",
     ]
     assert [begin in each for begin, each in zip(begins, said, strict=True)] == [True, True, True], said
+
+
+def test_a_mistyped_setting_whose_first_row_is_answered_is_told_when_the_turn_of_another_comes(simulated, tmp_path):
+    rows = [{"id": number, "prompt": "Hi"} | ({"parameters": {"max_token": 9}} if number in {2, 5} else {}) for number in range(4)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert next(note for note in noted(simulated) if "max_token" in note).startswith("parameters hold max_token (first in legal 2): ")
+    assert not [note for note in noted(simulated) if "max_token" in note]
+    rows += [{"id": number, "prompt": "Hi"} | ({"parameters": {"max_token": 9}} if number == 5 else {}) for number in (4, 5)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (note,) = (note for note in noted(simulated) if "max_token" in note)
+    assert note.startswith("parameters hold max_token (first in legal 5): ")
 
 
 def test_an_answer_whose_entry_is_gone_is_told_once_and_not_once_more_at_each_opening(simulated, tmp_path, monkeypatch):

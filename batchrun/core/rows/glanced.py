@@ -12,7 +12,7 @@ from batchrun.core.rows.index import LaneKey
 from batchrun.core.rows.names import names_of
 
 Numbers: TypeAlias = "array[int]"
-Packed = tuple[list[LaneKey], bytes, bytes, bytes, bytes]
+Packed = tuple[list[LaneKey], bytes, bytes, bytes, bytes, list[tuple[int, str]]]
 
 
 @slotted
@@ -25,21 +25,25 @@ class Glanced:
     """Each row's `id_digest`."""
     digests: Numbers
     positions: Numbers
+    settings: Sequence[tuple[int, str]]
+    """As `Seen` has them."""
 
     @classmethod
     def of(cls, packed: Packed) -> Self:
         """Make of it what was packed."""
-        known, lanes, names, digests, positions = packed
+        known, lanes, names, digests, positions, settings = packed
         named = [None, *known]
-        return cls([named[number] for number in array("I", lanes)], array("Q", names), array("Q", digests), array("Q", positions))
+        of = [named[number] for number in array("I", lanes)]
+        return cls(of, array("Q", names), array("Q", digests), array("Q", positions), settings)
 
 
 def packed(seen: Sequence[Seen], positions: Numbers) -> Packed:
     """What `Glanced.of` makes the same of, and more of it."""
     numbers: dict[LaneKey | None, int] = {None: 0}
-    lanes, names, digests = array("I"), array("Q"), array("Q")
+    lanes, names, digests, settings = array("I"), array("Q"), array("Q"), list[tuple[int, str]]()
     for some in seen:
+        settings += [(len(lanes) + place, name) for place, name in some.settings]
         lanes.extend([numbers.setdefault(lane, len(numbers)) for lane in some.lanes])
         names += names_of(some.lanes, some.row_ids)
         digests += some.digests
-    return cast("list[LaneKey]", [*numbers][1:]), lanes.tobytes(), names.tobytes(), digests.tobytes(), positions.tobytes()
+    return cast("list[LaneKey]", [*numbers][1:]), lanes.tobytes(), names.tobytes(), digests.tobytes(), positions.tobytes(), settings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import orjson
 
 from batchrun.core.rows.names import digests_of, made_ids
+from batchrun.core.rows.own_settings import OwnSettings
 from batchrun.core.rows.repeated import colons, says_all_once
 from batchrun.core.rows.rows import JSON_SPACE, MAX_VALUES, Inherited
 from batchrun.core.rows.unfit import (
@@ -47,6 +48,8 @@ class Seen(NamedTuple):
     row_ids: Sequence[str | None]
     """Made ids among them, as the first row with each has it."""
     digests: array[int]
+    settings: list[tuple[int, str]]
+    """Names of `OwnSettings`, each with the place of the first of all lines that has it."""
 
 
 class Glances:
@@ -61,13 +64,15 @@ class Glances:
         self._default = default_workspace
         self._begun: dict[tuple[str, str | None], _Begun] = {}
         """By workspace and a row's own model."""
+        self._settings = OwnSettings()
         self._lanes: dict[tuple[str, str], tuple[str, str]] = {}
 
     def of(self, lines: Sequence[bytes]) -> Seen:
         """Glance at *lines*, with or without their line ends."""
         texts = [line.strip(JSON_SPACE) for line in lines]
         values = _values(texts)
-        row_ids, names, models = _flat(texts, values, self._default) or _fit(texts, values, self._default)
+        flat = _flat(texts, values, self._default)
+        row_ids, names, models = flat or _fit(texts, values, self._default)
         known = self._begun.get
         begun = [
             _NOWHERE if row_id is None else known(named) or self._begin(*named)
@@ -77,7 +82,14 @@ class Glances:
         if _MADE in row_ids:
             row_ids = _with_made(row_ids, lanes, values)
         mixed = [text + ends for text, (_, _, ends) in zip(texts, begun, strict=True)]
-        return Seen(lanes, row_ids, digests_of([begin() for _, begin, _ in begun], mixed))
+        settings = [] if flat else self._own_settings(lanes, values)
+        return Seen(lanes, row_ids, digests_of([begin() for _, begin, _ in begun], mixed), settings)
+
+    def _own_settings(self, lanes: Sequence[tuple[str, str] | None], values: Sequence[Any]) -> list[tuple[int, str]]:
+        asked = [value.get("parameters") or value.get("body") or () if lane else () for lane, value in zip(lanes, values, strict=True)]
+        if self._settings.knows_all(asked):
+            return []
+        return [(place, name) for place, each in enumerate(asked) for name in self._settings.new_in(each)]
 
     def _begin(self, name: str, own_model: str | None) -> _Begun:
         inherited = self._workspaces.get(name)

@@ -114,7 +114,10 @@ class Index:
 
     def at(self, file: int, offset: int) -> int | None:
         """Ordinal of the row whose line starts there, or None."""
-        place = packed(file, offset)
+        return self.at_packed(packed(file, offset))
+
+    def at_packed(self, place: int) -> int | None:
+        """The same of a `packed` position."""
         nth = bisect_left(self._positions, place)
         return nth if nth < len(self._positions) and self._positions[nth] == place else None
 

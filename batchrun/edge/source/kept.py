@@ -73,7 +73,7 @@ class Keeper:
             with self._arrays.open("rb") as file:
                 blob, arrays = read_arrays(file, told)
             aside = [SetAside(**orjson.loads(line)) for line in blob.splitlines()]
-            scanned = Scanned(Index.of_parts(told["index"], arrays), Counts(**told["counts"]), digests)
+            scanned = Scanned(Index.of_parts(told["index"], arrays), Counts(**told["counts"]), digests, _settings(told))
         except (OSError, EOFError, KeyError, TypeError, ValueError):
             return None
         for each in aside:
@@ -81,7 +81,8 @@ class Keeper:
         known = all(stat == of["stat"] and _settled(stat, told["at"]) for stat, of in zip(self._stats, told["files"], strict=True))
         if not known and not self._read_only:
             # What was read again to be sure of it is known from now on.
-            self._tell(digests, {name: told[name] for name in ("index", "counts", "set_aside_bytes", "blake2b")})
+            parts = {name: told[name] for name in ("index", "counts", "set_aside_bytes", "blake2b")}
+            self._tell(digests, {**parts, "settings": scanned.settings})
         return scanned
 
     def watching(self, tell: Callable[[SetAside], None]) -> Callable[[SetAside], None]:
@@ -110,7 +111,7 @@ class Keeper:
         with suppress(OSError):
             write_whole(self._arrays, [blob, *arrays])
             parts = {"index": told, "counts": asdict(scanned.counts), "set_aside_bytes": len(blob), "blake2b": whole.hexdigest()}
-            self._tell(scanned.digests, parts)
+            self._tell(scanned.digests, {**parts, "settings": scanned.settings})
 
     def _tell(self, digests: Iterable[str], parts: Mapping[str, Any]) -> None:
         # What has changed since it was looked at has another stat, or one that has not settled: it is not taken for the same.
@@ -165,6 +166,14 @@ def _told(path: Path, key: str) -> dict[str, Any] | None:
         return told if fits and whole and isinstance(told["at"], int) else None
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _settings(told: Mapping[str, Any]) -> dict[str, int]:
+    """Names and places; none of an index that an earlier version kept."""
+    settings = told.get("settings", {})
+    if not isinstance(settings, dict) or not all(type(place) is int for place in settings.values()):
+        raise ValueError
+    return settings
 
 
 def read_arrays(file: IO[bytes], told: Mapping[str, Any]) -> tuple[bytes, list[array[int]]]:

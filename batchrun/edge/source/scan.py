@@ -11,6 +11,7 @@ from batchrun.core.classes import slotted, value
 from batchrun.core.rows.glanced import Glanced
 from batchrun.core.rows.glances import Glances
 from batchrun.core.rows.index import Duplicate, Index, LaneKey, occurrence_id, offset_of, packed
+from batchrun.core.rows.own_settings import OwnSettings
 from batchrun.core.rows.rows import Inherited, Line, NotARow, read_line
 from batchrun.edge.source.ahead import TOGETHER, Ahead
 from batchrun.edge.source.files import Files
@@ -53,6 +54,8 @@ class Scanned:
     counts: Counts
     digests: tuple[str, ...]
     """Of each file: blake2b-128 of its content, unpacked."""
+    settings: Mapping[str, int]
+    """Names of `OwnSettings`, each with where the first line stands, packed, that has it."""
 
 
 class Scan:
@@ -72,12 +75,14 @@ class Scan:
         self._ahead = ahead
         self._line_number = 1
         """Of the line that is cut next, in its file."""
+        self._own_settings = OwnSettings()
+        self._settings: dict[str, int] = {}
 
     def all(self, progress: Progress) -> Scanned:
         """Take in every file; raises JobError where one cannot be read to its end, or is of another kind."""
         for number in range(len(self._files)):
             self._file(number, progress)
-        return Scanned(self._index, self._counts, tuple(self._digests))
+        return Scanned(self._index, self._counts, tuple(self._digests), self._settings)
 
     def _file(self, number: int, progress: Progress) -> None:
         file, content = self._files[number], blake2b(digest_size=16)
@@ -107,8 +112,9 @@ class Scan:
         starts = places(number, offset, cut)
         for first in range(0, len(cut), TOGETHER):
             some = cut[first : first + TOGETHER]
-            lanes, row_ids, digests = glances.of([line if type(line) is bytes else b"" for line in some])
-            self._take_each(number, Glanced(lanes, self._index.names_of(lanes, row_ids), digests, starts[first : first + TOGETHER]), some)
+            lanes, row_ids, digests, settings = glances.of([line if type(line) is bytes else b"" for line in some])
+            names, positions = self._index.names_of(lanes, row_ids), starts[first : first + TOGETHER]
+            self._take_each(number, Glanced(lanes, names, digests, positions, settings), some)
 
     def _take_glanced(self, number: int, glanced: Glanced, chunk: bytes, cutter: Cutter) -> None:
         lanes, offset = glanced.lanes, cutter.offset
@@ -116,6 +122,7 @@ class Scan:
         if added == len(lanes):
             cutter.skip(chunk)
             self._line_number += added
+            self._note_settings(glanced)
         else:
             cut = cutter.cut(chunk)
             # Where the first one starts, which may have begun before, is known here alone.
@@ -138,6 +145,14 @@ class Scan:
                 self._take(number, self._line_number + place, offset_of(glanced.positions[place]), lines[place])
                 last = place + 1
         self._line_number += len(lines)
+        self._note_settings(glanced)
+
+    def _note_settings(self, glanced: Glanced) -> None:
+        for place, name in glanced.settings:
+            self._note_setting(name, glanced.positions[place])
+
+    def _note_setting(self, name: str, position: int) -> None:
+        self._settings[name] = min(position, self._settings.get(name, position))
 
     def _add_some(self, glanced: Glanced, first: int, last: int) -> int:
         """Add rows from the *first* on to the *last*, up to one whose name is taken; how many were added."""
@@ -160,6 +175,8 @@ class Scan:
             return
         read = read_line(line, self._workspaces, self._files[number].workspace)
         refused = read if isinstance(read, NotARow) else self._add(read, packed(number, offset))
+        for name in self._own_settings.of(read.value) if isinstance(read, Line) else ():
+            self._note_setting(name, packed(number, offset))
         if refused is None:
             self._counts.rows += 1
         else:

@@ -15,7 +15,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from hashlib import blake2b
 from pathlib import Path
@@ -69,6 +69,7 @@ class Source:
         """What the user may want to know about how the input was taken."""
         self.grown = growth.since
         """Names the files that have come, or become larger, since. Blocks."""
+        self._settings = scanned.settings
         self._files = files
         self._rereader = Rereader(workspaces)
 
@@ -164,6 +165,12 @@ class Source:
             )
         row_id = id_of(self.index, ordinal, read) if read.id is None else read.id
         return read.row(row_id, ordinal, place[2] or 0)
+
+    def settings(self) -> Iterator[tuple[str, int]]:
+        """Give the names of settings that no example of the provider has, each with the ordinal of the first row that asks by it."""
+        for name, place in self._settings.items():
+            if (ordinal := self.index.at_packed(place)) is not None:
+                yield name, ordinal
 
     def line_bytes(self, ordinal: int) -> int:
         """Tell how long the row's line is, with its end."""
