@@ -14,6 +14,7 @@ from batchrun.cli.saying import put, room, tell
 from batchrun.edge.job_file import load_job
 from batchrun.edge.progress import ReadingBar
 from batchrun.report.forecast import forecast_table
+from batchrun.running.begun_elsewhere import refuse_begun_elsewhere
 from batchrun.telling.foresight import look_ahead
 
 _ABOUT = """\
@@ -33,6 +34,7 @@ damaged, or another run's.
 def plan(*, job_file: Path, as_json: bool, env_file: Path | None) -> None:
     """Carry out ``batchrun plan``."""
     job = load_job(job_file)
+    refuse_begun_elsewhere(job, job_file)
     with closing(ReadingBar()) as bar:
         forecast = look_ahead(job, datetime.now(UTC).astimezone(), dotenv=env_file or Path(".env"), on_index=bar.show)
     if as_json:

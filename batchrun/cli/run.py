@@ -22,6 +22,7 @@ from batchrun.edge.job_file import load_job
 from batchrun.report.ending import ending_told
 from batchrun.report.page.languages import Language
 from batchrun.report.table import table
+from batchrun.running.begun_elsewhere import refuse_begun_elsewhere
 from batchrun.running.one_run import run_blocking
 from batchrun.running.wishes import NO_WISHES, Wishes
 
@@ -68,6 +69,7 @@ def run(  # noqa: PLR0913 - an argument an option
     """Carry out ``batchrun run``."""
     signals.outlive_the_terminal()
     job = load_job(job_file)
+    refuse_begun_elsewhere(job, job_file)
     with _told_on_the_way(quiet=quiet) as told:
         wishes = replace(
             told,
