@@ -16,6 +16,8 @@ from batchrun.core.ledger.totals import plain
 PRECISION, SCALE = 38, 20
 """Of numbers in Parquet: a decimal128 that holds eighteen digits before the point and twenty behind it."""
 _ROWS_AT_ONCE = 10_000
+_BEGIN_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are the first in full width, which a spreadsheet in Chinese or Japanese takes for them."""
 
 Row = Mapping[str, str | Decimal | datetime | None]
 
@@ -72,4 +74,4 @@ def _pointed(value: str | Decimal | datetime | None) -> str:
 
 def _harmless(value: str | Decimal | datetime | None) -> str:
     field = _field(value)
-    return f"'{field}" if isinstance(value, str) and field.startswith(("=", "+", "-", "@", "\t", "\r")) else field
+    return f"'{field}" if isinstance(value, str) and field.startswith(_BEGIN_FORMULAS) else field

@@ -35,7 +35,7 @@ def test_csv_is_exact_without_exponents_each_number_has_a_point_and_nothing_is_a
 
 
 def test_a_spreadsheet_knows_the_script_and_takes_no_name_for_a_formula(tmp_path):
-    names = ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "法务"]
+    names = ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "\uff1dHYPERLINK(1)", "\uff0b1", "\uff0d1", "\uff20x", "法务"]
     with beside(tmp_path / "x.csv") as file:
         write_csv(file, ["name"], [{"name": name} for name in names], for_spreadsheets=True, marked=True)
     raw = (tmp_path / "x.csv").read_bytes()
