@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 import orjson
 
-from batchrun.cli.options import by_option, html_option, language_option, pairs_option, refuse_what_is_kept, workspace_option, zone_option
+from batchrun.cli.options import by_option, html_option, language_option, names_option, refuse_what_is_kept, workspace_option, zone_option
 from batchrun.cli.run_paths import no_job_files
 from batchrun.cli.saying import put, room, tell, while_anybody_reads
 from batchrun.core.counted import counted, shortened
@@ -75,12 +75,16 @@ flight of a run that is under way stand apart: they are in no doubt yet.
     help="Write the charges in the columns of FOCUS 1.2, by day, or by hour with --by hour; metadata of --by becomes tags. "
     "PATH ends in .csv or .parquet.",
 )
-@pairs_option("--id", "ids", metavar="ID=NAME", about="The provider's id of a workspace, for --focus: llm-xxx=legal; may be given again.")
+@names_option(
+    "--id", "ids", metavar="ID=NAME",
+    about="The provider's id of a workspace, for --focus: llm-xxx=legal; may be given again, for one id too: names that a workspace had "
+    "one after the other.",
+)  # fmt: skip
 @html_option
 @language_option
 def report(  # noqa: PLR0913 - an option each
     *, runs: tuple[Path, ...], by: tuple[str, ...], zone: ZoneInfo, only: str | None, in_doubt: bool, as_json: bool,
-    csv_path: str | None, focus_path: Path | None, ids: dict[str, str], html_path: str | None, language: Language,
+    csv_path: str | None, focus_path: Path | None, ids: dict[str, tuple[str, ...]], html_path: str | None, language: Language,
 ) -> None:  # fmt: skip
     """Carry out ``batchrun report``."""
     if not runs:
@@ -110,7 +114,9 @@ def report(  # noqa: PLR0913 - an option each
         _tell_written(page_path)
     if focus_path is not None and focus is not None:
         write_focus(focus_path, focus)
-        _tell_focus(focus_path, focus)
+        _tell_focus(focus_path, focus, of_all=only is None)
+        if (simulated := made_up(found.taken, only)).all and simulated.where:
+            tell(f"{shortened(simulated.where)}: the simulator answered there: what it charges is made up", err=True)
     _tell(found, only)
     sys.exit(0 if found.complete else 6)
 
@@ -147,17 +153,25 @@ def _into(given: str | None, beside: str) -> Into:
     return run_directory.beside if given == beside else named
 
 
-def _focus(path: Path | None, ids: dict[str, str]) -> Focus | None:
+def _focus(path: Path | None, ids: dict[str, tuple[str, ...]]) -> Focus | None:
     if path is None:
         return None
     if path.suffix not in {".csv", ".parquet"}:
         raise click.BadParameter(f"{path}: a name that ends in .csv or .parquet is wanted", param_hint="--focus")
-    return Focus({name: workspace_id for workspace_id, name in ids.items()})
+    by_name: dict[str, str] = {}
+    for workspace_id, names in ids.items():
+        for name in names:
+            if by_name.setdefault(name, workspace_id) != workspace_id:
+                told = f"{name} has one id in the whole file, and is given {by_name[name]} and {workspace_id}"
+                raise click.BadParameter(told, param_hint="--id")
+    return Focus(by_name)
 
 
-def _tell_focus(path: Path, focus: Focus) -> None:
+def _tell_focus(path: Path, focus: Focus, *, of_all: bool) -> None:
     """Say what is written, and what could not be: FOCUS has no place for it."""
     tell(f"written: {path}", err=True)
+    if of_all and (unused := sorted(focus.unused_ids())):
+        tell(f"--id: no charge is of {shortened(unused)}", err=True)
     if focus.unpriced_calls:
         tell(f"not in it: {counted(focus.unpriced_calls, 'call')} with {focus.unpriced_tokens:,} tokens, whose cost is unknown", err=True)
     if focus.searches:

@@ -226,6 +226,7 @@ def test_by_names_the_columns_in_their_order_and_comes_in_json_too(tmp_path):
         (["--zone", "Mars/Base"], "a time zone, such as"),
         (["--focus", "x.xlsx"], "ends in .csv or .parquet"),
         (["--id", "llm-1"], "NAME=MEANING is wanted"),
+        (["--focus", "x.csv", "--id", "a=legal", "--id", "b=legal"], "legal has one id in the whole file, and is given a and b"),
     ],
 )
 def test_a_wrong_argument_is_told_with_what_is_wanted(tmp_path, arguments, told):
@@ -409,6 +410,29 @@ def test_focus_is_valid_adds_up_and_says_what_is_not_in_it(tmp_path):
     assert violations(list(rows[0]), rows) == []
     assert sum(Decimal(line["BilledCost"] or 0) for line in rows) == reported([directory]).statement.total().cost["CNY"]
     assert {(line["SubAccountId"], line["Tags"]) for line in rows} == {("llm-9", '{"project":"q3"}'), ("llm-9", '{"project":"q4"}')}
+
+
+def test_focus_gives_a_workspace_that_was_renamed_one_id_and_tells_of_a_name_that_no_charge_has(tmp_path):
+    """A mistyped name had left the workspace without its id, and what was to be joined by that was joined with nothing."""
+    nights = [night(tmp_path / name, name, [row(name, "q3", "answered")]) for name in ("mkt", "marketing")]
+    ids = ("--id", "llm-1=mkt", "--id", "llm-1=marketing")
+    found = ask(*nights, "--focus", tmp_path / "focus.csv", *ids)
+    rows = lines_of(tmp_path / "focus.csv", "utf-8")
+    assert {(line["SubAccountId"], line["SubAccountName"]) for line in rows} == {("llm-1", "mkt"), ("llm-1", "marketing")}
+    assert "--id" not in found.stderr
+    assert "--id: no charge is of leagl" in ask(*nights, "--focus", tmp_path / "focus.csv", *ids, "--id", "llm-2=leagl").stderr
+    own = ask(*nights, "--focus", tmp_path / "focus.csv", *ids, "--workspace", "mkt")
+    assert "marketing" not in own.output
+
+
+def test_focus_of_what_the_simulator_answered_says_that_its_charges_are_made_up(tmp_path):
+    def told(name: str, endpoint: str) -> str:
+        tables = {each: {"endpoint": endpoint, "api_key_env": "K"} for each in ("legal", "sales")}
+        job = {"job": {"input": "in.jsonl"}, "workspaces": tables}
+        return str(ask(night(tmp_path / name, run=name, job=job), "--focus", tmp_path / "focus.csv").stderr)
+
+    assert "the simulator answered there: what it charges is made up" in told("rehearsed", "simulator")
+    assert "made up" not in told("real", "public")
 
 
 def test_focus_tells_what_calls_cost_that_do_not_tell_when_they_were_made_and_of_none_where_all_do(tmp_path):

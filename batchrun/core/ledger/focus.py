@@ -150,6 +150,10 @@ class Focus:
         for (part, currency), adjusted in sorted(self._adjusted.items(), key=lambda each: _order(*each[0])):
             yield _row(part, currency, self._id(part)) | _adjustment(part, adjusted)
 
+    def unused_ids(self) -> set[str]:
+        """Workspaces that an id was given of, and no row is of."""
+        return self.ids.keys() - {part.workspace for part, _ in (*self._charges, *self._adjusted)}
+
     def _take(self, part: _Part, totals: Totals) -> None:
         left = dict(totals.cost)
         for meter, tokens in totals.meters.items():
