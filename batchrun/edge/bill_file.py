@@ -241,7 +241,9 @@ def _tokens(text: str, times: int, numbers: Numbers) -> tuple[int, int, bool]:
     """The tokens, what the last digit stands for where that is more than one, and whether the number was written with an exponent."""
     number = numbers.read(text, "usage")
     tokens = number * times
-    if tokens < 0 or tokens != tokens.to_integral_value():
+    if tokens < 0:
+        raise _NotReadError(f"usage {text!r}: less than nothing, as a refund or a correction is: it is in no sum here, nor is its amount")
+    if tokens != tokens.to_integral_value():
         raise _NotReadError(f"usage {text!r}: no whole number of tokens")
     exponent = number.as_tuple().exponent
     assert isinstance(exponent, int)  # A number that is none was refused above.

@@ -203,7 +203,7 @@ def test_numbers_and_units_become_tokens(tmp_path, usage, unit, tokens, step):
     ("fields", "why"),
     [
         ({"usage": "1.2"}, "usage '1.2': no whole number of tokens"),
-        ({"usage": "-5"}, "usage '-5': no whole number of tokens"),
+        ({"usage": "-5"}, "usage '-5': less than nothing, as a refund or a correction is: it is in no sum here, nor is its amount"),
         ({"usage": ""}, "usage '': no number"),
         ({"usage": "12,34"}, "usage '12,34': no number"),
         ({"usage": "NaN"}, "usage 'NaN': no number that can be"),
