@@ -84,6 +84,11 @@ class Kept:
         while self._bytes > MOST_KEPT_BYTES:
             self._bytes -= self.made.pop(next(iter(self.made))).weight
 
+    def forget(self, workspace: str) -> None:
+        """Keep none of a workspace's."""
+        for ordinal in [ordinal for ordinal, made in self.made.items() if made.row.workspace == workspace]:
+            self.take(ordinal)
+
     def take(self, ordinal: int) -> Made | None:
         """Take a row's out, where it was kept."""
         made = self.made.pop(ordinal, None)

@@ -54,6 +54,7 @@ from batchrun.running.parks import Models, models_of, parks_before_any_call, tel
 from batchrun.running.planning import Keeping, Learnt, read_learnt, schedule
 from batchrun.running.preparing import Preparer, transport_of
 from batchrun.running.providing import provided
+from batchrun.running.renewing import Renewal
 from batchrun.running.schema_of import read_schema
 from batchrun.running.simulated import simulated
 from batchrun.running.statements import read_statement
@@ -164,6 +165,7 @@ async def _run(job: Job, wishes: Wishes) -> Ending:
         prepare = Preparer(
             job, {**keys, **simulator.keys}, simulator.endpoint, run=opening.run, source=opening.source, schema=schema,
             learnt=plans.learnt, look=looker(opening.source, opening.plan, wishes.note),
+            renewed=Renewal(settings.workspaces, keys, dotenv, wishes.note).of,
         )  # fmt: skip
         ledger = await _carried_out(stack, settings, opening, plans, prepare, way)
         tell_spent(plans.purses, wishes.note)

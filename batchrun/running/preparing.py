@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import SecretStr
 
 from batchrun.core.jobs.endpoints import Endpoint, waits_for
 from batchrun.core.jobs.job import Job
@@ -67,7 +68,7 @@ def transport_of(job: Job, connections: int) -> Transport:
 class Preparer:
     """Makes rows ready, those of a turn at a time; the engine's `prepare`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact that only the run knows
         self,
         job: Job,
         keys: Mapping[str, Any],
@@ -78,11 +79,16 @@ class Preparer:
         schema: Schema | None,
         learnt: Learnt | None = None,
         look: Callable[[Row], None] = lambda _row: None,
+        renewed: Callable[[str], SecretStr | None] = lambda _workspace: None,
     ) -> None:
-        """*look* is called with each row that is read, when its turn has come."""
+        """*look* is called with each row that is read, when its turn has come.
+
+        *renewed* gives the key that a workspace has by now, where that is another. It is asked when what stands still is tried again.
+        """
         self._job = job
         self._workspaces = job.workspaces_resolved()
-        self._keys = keys
+        self._keys = dict(keys)
+        self._renewed = renewed
         self._simulator = simulator
         self._run = run
         self._source = source
@@ -98,12 +104,22 @@ class Preparer:
     def __call__(self, tickets: Sequence[Ticket]) -> list[Prepared | Unsendable | Unreadable | Fetching]:
         """Make the tickets' rows ready for one attempt each; only local media are waited for."""
         ordinals = [ticket.ordinal for ticket in tickets]
+        for ticket in tickets:
+            if ticket.probes:
+                self._renew(ticket.lane.plan.workspace)
         kept = self._kept.made
         rows = self._source.read_together([ordinal for ordinal in ordinals if ordinal not in kept])
         if not kept:
             with suppress(MemoryError):
                 return [self._made_of(ordinal, rows.get(ordinal) or self._source.read(ordinal)) for ordinal in ordinals]
         return [self._ready(ordinal, rows.get(ordinal)) for ordinal in ordinals]
+
+    def _renew(self, workspace: str) -> None:
+        if key := self._renewed(workspace):
+            self._keys[workspace] = key
+            # What is written already holds the former.
+            self._lanes = {lane: each for lane, each in self._lanes.items() if lane[0] != workspace}
+            self._kept.forget(workspace)
 
     def _ready(self, ordinal: int, row: Row | RowChanged | None) -> Prepared | Unsendable | Unreadable | Fetching:
         """Make one ready by itself, which may have been made before; the others go on where there is no memory for it."""
