@@ -32,7 +32,7 @@ class Finding:
     """One fact about a workspace."""
 
     check: str
-    """``key``, ``endpoint``, ``model`` or ``quota``."""
+    """``key``, ``endpoint``, ``model``, ``quota`` or ``last run``."""
     state: State
     said: str
     advice: str = ""

@@ -27,6 +27,7 @@ from batchrun.core.diagnosis import (
     of_refused_list,
     quotas_told,
 )
+from batchrun.core.errors import BatchrunError
 from batchrun.core.jobs.endpoints import CLOUDS, Endpoint, cloud_of
 from batchrun.core.jobs.job import Job, Workspace
 from batchrun.core.model import Failure, Hidden, Request
@@ -36,10 +37,12 @@ from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.protocols.reading import Reading
 from batchrun.core.rows import families
 from batchrun.core.rows.routes import NoRoute, Route, route
+from batchrun.edge import run_directory
 from batchrun.edge.environment import Keys, Missing, hidden_keys, read_keys
 from batchrun.edge.transport import Transport
 from batchrun.running.preparing import transport_of
 from batchrun.running.simulated import simulated
+from batchrun.telling.standing import stood_in
 
 _AT_ONCE = 16
 _MOST_PAGES = 20
@@ -86,7 +89,33 @@ async def examine(job: Job, *, probe: bool, dotenv: Path | None = Path(".env")) 
             for workspace in workspaces.values():
                 tasks.start_soon(one, workspace)
     hidden = hidden_keys(workspaces.values(), os.environ, dotenv)
+    if not probe and (described := _described(job)):
+        found = {name: _with_what_stood(each, workspaces[name], described) for name, each in found.items()}
     return [_with_hidden_key(found[name], hidden.get(name), dotenv) for name in workspaces]
+
+
+def _described(job: Job) -> Mapping[str, Any] | None:
+    """What the run says of itself, if there is one that can be read: its directory is not what is examined."""
+    try:
+        return run_directory.read_description(Path(job.run_directory))
+    except BatchrunError:
+        return None
+
+
+def _with_what_stood(found: Examined, workspace: Workspace, described: Mapping[str, Any]) -> Examined:
+    """Say of one that nothing seems to be wrong with what stood still when the run last ended: a bill that is due shows in calls alone."""
+    if found.wrong:
+        return found
+    stood = [
+        Finding(
+            "last run",
+            State.UNKNOWN,
+            f"parked at its end: {f'{each.status} ' if each.status else ''}{each.code}: {each.message}",
+            each.advice,
+        )
+        for each in stood_in(described, workspace)
+    ]
+    return replace(found, findings=(*found.findings, *stood))
 
 
 def _with_hidden_key(found: Examined, variable: str | None, dotenv: Path | None) -> Examined:

@@ -78,6 +78,15 @@ def still_to_mend(described: Mapping[str, Any], workspaces: Mapping[str, Workspa
         yield printable(sentence("parked when the run last ended, and taken here for mended", where, what, first.message, advice))
 
 
+def stood_in(described: Mapping[str, Any], workspace: Workspace) -> Iterator[Parked]:
+    """What an endpoint had refused to *workspace* when the run last ended, and no look without a call may tell to be mended."""
+    of_it = {Scope.WORKSPACE.value: workspace.name, Scope.ACCOUNT.value: workspace.account}
+    for each in stood_still(described):
+        is_its = each.name.startswith(f"{workspace.name} ") if each.scope == Scope.LANE else of_it.get(each.scope) == each.name
+        if is_its and each.code not in _FORESEEN:
+            yield each
+
+
 def _left(workspaces: Mapping[str, Workspace], counts: Mapping[LaneKey, int]) -> Counter[tuple[str, str]]:
     """Rows by kind and name of each scope."""
     left = Counter[tuple[str, str]]()

@@ -15,6 +15,7 @@ from batchrun.core.model import Failure, Fault, Scope
 from batchrun.core.protocols.error_body import refusal
 from batchrun.core.rows.routes import Route, route
 from batchrun.report.diagnosis import diagnosis
+from batchrun.running.one_run import Wishes, run_blocking
 from batchrun.telling.doctor import examine
 from tests.edge import fault_server as server
 
@@ -66,6 +67,32 @@ def test_an_account_in_arrears_is_asked_of_its_owner_by_a_probe():
     (grant,) = asked_of_the_owner(found.values())
     assert "Arrearage" in grant
     assert "top up" in grant
+
+
+def test_what_stood_still_when_the_run_last_ended_is_told_where_no_look_without_a_call_tells_whether_it_was_mended(tmp_path):
+    """Of a department whose bill was due it had been said that nothing stands against a run."""
+    (tmp_path / "in.jsonl").write_text('{"workspace": "legal", "prompt": "Hi"}\n{"workspace": "hr", "prompt": "Hi"}\n')
+    tables = {
+        "job": {"input": str(tmp_path / "in.jsonl"), "output": str(tmp_path / "run")},
+        "workspaces": {"legal": {}, "hr": {}},
+        "simulator": {"workspaces": {"legal": {"in_arrears": True}}},
+    }
+    fine = [("endpoint", None, "ok"), ("key", None, "ok"), ("model", "qwen-plus", "ok")]
+    assert states(examined(tables)["legal"]) == fine
+    job = {"defaults": {"endpoint": "simulator", "model": "qwen-plus"}, **tables}
+    run_blocking(Job.model_validate(job), Wishes(page=None, dotenv=None))
+    found = examined(tables)
+    assert states(found["legal"]) == [*fine, ("last run", None, "unknown")]
+    assert states(found["hr"]) == fine
+    (*_, last) = found["legal"].findings
+    assert last.said.startswith("parked at its end: 400 Arrearage: ")
+    assert "top up" in last.advice
+    assert "2 of 2 workspaces ready: nothing that is known stands against a run; see what is marked ?" in diagnosis([*found.values()])
+    mended = {**tables, "simulator": {}}
+    assert states(examined(mended)["legal"])[-1] == ("last run", None, "unknown")
+    assert states(examined(mended, probe=True)["legal"]) == fine
+    (tmp_path / "run" / "run.json").write_text("{")
+    assert states(examined(tables)["legal"]) == fine
 
 
 def test_a_missing_key_and_an_endpoint_that_nobody_listens_at_are_told_apart(monkeypatch):
