@@ -23,6 +23,7 @@ from batchrun.edge import history, run_directory, trust
 from batchrun.edge.set_aside import collecting
 from batchrun.edge.source import Former, InputFile, SetAside, Source, former, named, would_lead_into, would_match
 from batchrun.running import noticed
+from batchrun.running.by_proxy import passed_over
 from batchrun.running.checkpoints import Checkpoint
 from batchrun.running.following import Followed, followed
 from batchrun.running.other_units import in_other_units
@@ -127,6 +128,7 @@ def _noticed(job: Job, source: Source, plan: Plan, described: Mapping[str, Any],
     yield from noticed.without_workspaces(job)
     yield from noticed.weights_of_nothing(job)
     yield from in_other_units(job)
+    yield from passed_over(job, job.workspaces_resolved(), {name for name, _ in plan.lanes()})
     yield from noticed.changes(plan, described, _dumped(job), source, before)
 
 

@@ -40,12 +40,14 @@ from batchrun.core.rows.routes import NoRoute, Route, route
 from batchrun.edge import run_directory
 from batchrun.edge.environment import Keys, Missing, hidden_keys, read_keys
 from batchrun.edge.transport import Transport
+from batchrun.running.by_proxy import WAY_OUT, is_passed_over
 from batchrun.running.preparing import transport_of
 from batchrun.running.simulated import simulated
 from batchrun.telling.standing import stood_in
 
 _AT_ONCE = 16
 _MOST_PAGES = 20
+_NO_WAY = frozenset({"dns", "connection_refused", "connect_timeout", "unreachable", "tls_handshake", "connection_reset", "disconnected"})
 _PROBE = "Hi"
 
 _Told = TypeVar("_Told")
@@ -138,6 +140,9 @@ async def _examined(
     listed = await _listed(transport, patient, endpoint.bases["openai"])
     if isinstance(listed, Failure):
         findings += of_refused_list(listed, endpoint.bases["openai"])
+        if listed.code in _NO_WAY and is_passed_over(job, workspace):
+            said = "the environment names one (HTTPS_PROXY or its like), and calls go without"
+            findings.append(Finding("proxy", State.NOTE, said, WAY_OUT))
         if not probe or any(each.state is State.WRONG for each in findings):
             return Examined(workspace.name, workspace.endpoint.name, tuple(findings))
     else:
