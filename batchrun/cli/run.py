@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -114,6 +115,6 @@ def _told_on_the_way(*, quiet: bool) -> Iterator[Wishes]:
 
         async def show(observe: Callable[[], Progress]) -> None:
             bar.close()
-            await progress.show(observe, aside)
+            await progress.show(observe, aside, lambda: datetime.now().astimezone())
 
         yield NO_WISHES if quiet else Wishes(note=tell, show=show, on_index=bar.show)

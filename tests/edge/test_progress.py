@@ -9,6 +9,7 @@ import os
 import re
 import termios
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -129,6 +130,20 @@ def test_where_there_is_no_terminal_a_line_comes_every_so_often_and_one_at_the_e
         f"60 of 1,200 rows (5.0 %), 2.0 rows/s, 100 tokens/s, {tail} 4 min 30 s left",
         f"70 of 1,200 rows (5.8 %), 2.0 rows/s, 100 tokens/s, {tail} 4 min 25 s left",
     ]
+
+
+def test_where_there_is_no_terminal_each_line_tells_the_time():
+    """Of a log that cron keeps nobody could tell when a department had come to stand still."""
+    stream = io.StringIO()
+    times = iter(datetime(2026, 12, 1, 0, 0, tzinfo=UTC) + timedelta(seconds=LINE_EVERY * number) for number in (-1, 0, 1))
+
+    async def main() -> None:
+        with anyio.move_on_after(2 * LINE_EVERY + 5):
+            await show(lambda: three(int(anyio.current_time()), 0), stream, lambda: next(times))
+
+    run_virtually(main)
+    begins = [re.split(r": \d+ of 1,200 rows", line)[0] for line in stream.getvalue().splitlines()]
+    assert begins == ["2026-11-30 23:59:45", "2026-12-01 00:00:00", "2026-12-01 00:00:15"]
 
 
 def test_a_rate_is_of_this_opening_and_what_was_done_before_it_is_not_in_it():

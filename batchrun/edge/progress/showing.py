@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,15 +24,18 @@ _FIXED = frozenset({"dumb", "unknown"})
 """Terminals on which nothing can be drawn over (an editor's shell, some consoles of build servers)."""
 
 
-async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr) -> None:
-    """Draw what *observe* gives until cancelled; a last time on the way out. A stream that is gone ends the drawing, never the run."""
+async def show(observe: Callable[[], Progress], stream: TextIO = sys.stderr, clock: Callable[[], datetime] | None = None) -> None:
+    """Draw what *observe* gives until cancelled; a last time on the way out. A stream that is gone ends the drawing, never the run.
+
+    Where it is no terminal, each line tells the time by *clock*: of a log it is asked in the morning when something came to stand still.
+    """
     with suppress(OSError):
         if _draws(stream):
             from batchrun.edge.progress.bars import draw  # noqa: PLC0415 - what draws nothing need not wait for tqdm
 
             await draw(observe, stream)
         else:
-            await _lines(observe, stream)
+            await _lines(observe, stream, clock)
 
 
 def note(text: str, stream: TextIO = sys.stderr) -> None:
@@ -51,17 +55,17 @@ def _draws(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") not in _FIXED
 
 
-async def _lines(observe: Callable[[], Progress], stream: TextIO) -> None:
+async def _lines(observe: Callable[[], Progress], stream: TextIO, clock: Callable[[], datetime] | None) -> None:
     rate, told = Rate(anyio.current_time(), observe()), None
     try:
         while True:
             await anyio.sleep(LINE_EVERY)
             progress = _looked_at(observe, rate)
             if not (progress.stands and progress == told):  # A night's wait is one line of a log.
-                _write_line(progress, rate, stream)
+                _write_line(progress, rate, stream, clock)
             told = progress
     finally:
-        _write_line(_looked_at(observe, rate), rate, stream)
+        _write_line(_looked_at(observe, rate), rate, stream, clock)
 
 
 def _looked_at(observe: Callable[[], Progress], rate: Rate) -> Progress:
@@ -70,7 +74,7 @@ def _looked_at(observe: Callable[[], Progress], rate: Rate) -> Progress:
     return progress
 
 
-def _write_line(progress: Progress, rate: Rate, stream: TextIO) -> None:
+def _write_line(progress: Progress, rate: Rate, stream: TextIO, clock: Callable[[], datetime] | None) -> None:
     now = anyio.current_time()
     rows, tokens = rate.of(now, progress)
     throttled = sum(each.throttled for each in progress.workspaces)
@@ -87,8 +91,9 @@ def _write_line(progress: Progress, rate: Rate, stream: TextIO) -> None:
     notes += [f"{counted(progress.set_aside, 'line')} set aside"] if progress.set_aside else []
     left = rate.left(now, progress)
     notes += ["draining"] if progress.draining else [f"about {duration(left)} left"] if left else []
+    begins = f"{clock():%Y-%m-%d %H:%M:%S}: " if clock else ""
     stream.write(
-        f"{progress.done:,} of {counted(progress.rows, 'row')} ({share:.1f} %), {rows:.1f} rows/s, {tokens:,.0f} tokens/s, "
+        f"{begins}{progress.done:,} of {counted(progress.rows, 'row')} ({share:.1f} %), {rows:.1f} rows/s, {tokens:,.0f} tokens/s, "
         f"{', '.join(notes)}\n"
     )
     stream.flush()
