@@ -85,7 +85,9 @@ def _notes(forecast: Forecast) -> Iterator[str]:
         if following is None or following.advice != wrong.advice:
             yield f"  {wrong.advice}"
     if not forecast.obstacles:
-        yield "nothing is wrong that can be seen without a call; batchrun doctor asks the endpoints"
+        # A note may tell of what is: that a parameter is mistyped, say.
+        fine = "no row would be parked or rejected, as far as shows" if forecast.notes else "nothing is wrong that can be seen"
+        yield f"{fine} without a call; batchrun doctor asks the endpoints"
 
 
 def _money(forecast: Forecast) -> Iterator[str]:

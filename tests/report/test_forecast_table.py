@@ -130,3 +130,11 @@ def test_an_end_that_no_calendar_reaches_is_said():
     told = Forecast(BEGINS, (Prospect("legal", "m", 1, 1, 1, 1e14, SLOTS),))
     assert "beyond any calendar" in forecast_table(told)
     assert told.as_json()["finishes_at"] is None
+
+
+def test_where_nothing_would_stand_still_no_more_than_that_is_said_for_a_note_may_tell_what_is_wrong():
+    """Beneath a parameter that was mistyped it had been said that nothing is wrong."""
+    told = forecast_table(Forecast(BEGINS, (), notes=("parameters hold max_token: is max_tokens meant?",)))
+    said = "no row would be parked or rejected, as far as shows without a call; batchrun doctor asks the endpoints"
+    assert told.splitlines()[-1] == said
+    assert said not in forecast_table(Forecast(BEGINS, (), obstacles=(Obstacle("in.jsonl", 3, "not JSON", "correct the lines"),)))
