@@ -69,6 +69,9 @@ _begins_as_headings_do = re.compile(
 ).fullmatch
 """A word, one that begins as ``true``, ``false`` or ``null`` do, or one in quotes."""
 
+_is_of_no_number = re.compile(r"not JSON: .*, where -?(NaN|Infinity) stands: JSON has no such word, .*").fullmatch
+"""As Python's json writes it; others have other spellings, and it would not read those."""
+
 _is_of_ones_own = re.compile(
     """unknown field (?!'instruction'|'conversations')(?P<quote>['"])[^;]*(?P=quote); fields of your own .*"""
 ).fullmatch
@@ -85,6 +88,10 @@ HINTS: Mapping[str, Callable[[Reason], bool]] = {
     "the input must be UTF-8: iconv -f GB18030 -t UTF-8 makes it of GBK": lambda each: each.said.startswith("not UTF-8"),
     "a byte order mark stands where a file was put behind another: sed 's/^\\xef\\xbb\\xbf//' takes it away": (
         lambda each: each.said.startswith("not JSON: ") and "byte order mark" in each.said
+    ),
+    "NaN and Infinity, which pandas' to_json writes as null and json.dumps does not, are made null by: python3 -c 'import json, sys; "
+    "[print(json.dumps(json.loads(line, parse_constant=lambda word: None))) for line in sys.stdin.buffer if line.strip()]'": (
+        lambda each: bool(_is_of_no_number(each.said))
     ),
     # Of a file whose very first word is wrong, that may be all.
     "a table with headings (CSV) is made JSON lines by: "

@@ -149,6 +149,19 @@ def test_lines_with_columns_of_their_own_are_told_how_these_become_metadata_and_
     assert row.body()["messages"][0]["content"] in {"你好\n", "a"}
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_none_is_told_how_to_be_made_null_and_what_is_told_does_it_and_changes_nothing_else(word):
+    """Programs that write a table by json.dumps write so what a cell has nothing of."""
+    written = f'{{"id": 12345678901234567, "prompt": "1,234 NaN", "metadata": {{"amount": {word}, "paid": "0,10"}}}}'.encode()
+    *_, hint = told(1, reasons_of(why(written, "legal")).most_frequent())
+    said, command = hint.split(": ", 1)
+    assert said == "NaN and Infinity, which pandas' to_json writes as null and json.dumps does not, are made null by"
+    made = subprocess.run(command, shell=True, input=written + b"\n\n", capture_output=True, check=True).stdout
+    row = read_line(made, {"legal": Inherited("qwen-plus", {}, b"")}, "legal")
+    assert not isinstance(row, NotARow)
+    assert row.value == {"id": 12345678901234567, "prompt": "1,234 NaN", "metadata": {"amount": None, "paid": "0,10"}}
+
+
 @pytest.mark.parametrize("line", [{"promt": "a"}, {"question": "a"}, {"prompt": "a", "temperature": 1}, {"prompt": "a", "system": "b"}])
 def test_of_a_line_that_lacks_something_else_nothing_is_said_of_metadata_and_a_command(line):
     assert len([*told(1, reasons_of(why(orjson.dumps(line), "legal")).most_frequent())]) == 1

@@ -42,6 +42,10 @@ OF_LINES = (
     (r"the job's workspaces are (?P<names>.+)", "作业的业务空间有 {names}"),
     (r"a table with headings \(CSV\) is made JSON lines by: (?P<command>.+)", "带表头的表格（CSV）可由以下命令转换为 JSON 行：{command}"),
     (r"instructions \(Alpaca\) are made rows by: (?P<command>.+)", "指令数据（Alpaca）可由以下命令转换为输入行：{command}"),
+    (
+        r"NaN and Infinity, which pandas' to_json writes as null and json\.dumps does not, are made null by: (?P<command>.+)",
+        "NaN 与 Infinity（pandas 的 to_json 会写成 null，json.dumps 则不会）可由以下命令改为 null：{command}",
+    ),
     (r"columns of your own are put into metadata by: (?P<command>.+)", "自定义的列可由以下命令移入 metadata：{command}"),
     (
         r"conversations \(ShareGPT\) are made rows, each asked for its last answer anew, by: (?P<command>.+)",
