@@ -149,10 +149,13 @@ class Course:
 
     def answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> None:
         """Look at usual answers, from their calls' starts on."""
-        for (workspace, model, at), some in answers.items():
+        for (workspace, model, _), some in answers.items():
             tracks = self._tracks_of(workspace, model)
-            self._began(tracks, at, len(some))
-            self._spent(tracks, as_told(at), [each.usage for each in some])
+            begun = [each.at for each in some]
+            self._began(tracks, earliest := min(begun), len(some))
+            if plausible(latest := max(begun)):
+                self._passed(latest)
+            self._spent(tracks, as_told(earliest), [each.usage for each in some])
             tracks.latency.add(*[each.outcome.call.latency_ms for each in some])
             tracks.first_token.add(*[first for each in some if (first := each.outcome.reply.first_token_ms) is not None])
             if ended := [each.ended_at for each in some if plausible(each.ended_at)]:

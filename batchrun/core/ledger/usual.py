@@ -39,7 +39,9 @@ class UsualAnswer(NamedTuple):
 Noted = Line | UsualAnswer
 """What a ledger tells whoever follows it: a line of attempts.log, or three lines in one."""
 Began = tuple[str, str, float]
-"""Workspace, model, and the wall time at which a call began."""
+"""Workspace, model, and the wall time at which calls began, or the second in which those did that are taken `together`."""
+_ROUNDED_UP = 0.999999
+"""Of a second: from there on it may be written as the next one (`moments.py`)."""
 
 
 def parted(noted: Iterable[Noted]) -> tuple[list[Line], list[UsualAnswer]]:
@@ -73,13 +75,17 @@ def spelt_out(noted: Iterable[Noted]) -> tuple[list[Line], list[Entry], list[int
 
 
 def together(answers: Iterable[UsualAnswer]) -> Mapping[Began, Sequence[UsualAnswer]]:
-    """Those together whose calls began at one moment for one workspace and model."""
-    moments: dict[Began, list[UsualAnswer]] = {}
+    """Those together whose calls began in one second for one workspace and model, as their entries tell it too.
+
+    Nothing that is counted tells moments of a second apart: where answers come one by one, each had cost as much as all of a turn do.
+    """
+    seconds: dict[Began, list[UsualAnswer]] = {}
     for each in answers:
-        row = each.outcome.row
-        began = row.workspace, row.model, each.at
-        if began in moments:
-            moments[began].append(each)
+        row, at = each.outcome.row, each.at
+        # What an entry may tell as the next second stands by itself.
+        began = row.workspace, row.model, at // 1.0 if at % 1.0 < _ROUNDED_UP else at
+        if began in seconds:
+            seconds[began].append(each)
         else:
-            moments[began] = [each]
-    return moments
+            seconds[began] = [each]
+    return seconds

@@ -22,6 +22,7 @@ from batchrun.core.scheduling.past import Past
 from tests.core.ledger.folded import known_of
 from tests.core.ledger.test_counting import JOB, LANES, MOMENTS, NIGHT, told
 from tests.running.test_checkpoints import told_of_plan
+from tests.steps import lines_run
 
 ROWS = 12
 METERS = (("input_token", 7, Decimal("0.8")), ("output_token", 3, Decimal(2)))
@@ -29,8 +30,8 @@ COSTS = st.sampled_from([None, Money("CNY", Decimal("0.0000116"), Charges(METERS
 USAGES = st.builds(Usage, st.integers(0, 9), st.integers(0, 9), st.integers(0, 3), image_tokens=st.integers(0, 1))
 REPLIES = st.builds(Reply, st.just("a"), st.sampled_from(["stop", "length"]), USAGES, first_token_ms=st.none() | st.integers(0, 900))
 ENDS = st.sampled_from([NIGHT + 0.7, NIGHT + 900.0004, NIGHT + 86_400, 3.0])
-STARTS = st.sampled_from([*MOMENTS, NIGHT + 799.9999997, NIGHT + 799.9994])
-"""Some of them at the end of an hour, as an entry tells it or does not."""
+STARTS = st.sampled_from([*MOMENTS, NIGHT + 0.25, NIGHT + 0.75, NIGHT + 799.9999997, NIGHT + 799.9994, NIGHT + 799.25])
+"""Some of them in one second; some at the end of an hour, as an entry tells it or does not."""
 ANSWERS = st.lists(st.tuples(st.integers(0, ROWS - 1), REPLIES, COSTS, STARTS, ENDS), max_size=ROWS, unique_by=lambda each: each[0])
 EARLIER = st.lists(st.tuples(st.integers(0, ROWS - 1), st.sampled_from(["rejected", "exhausted", "killed"])), max_size=6)
 
@@ -93,6 +94,21 @@ def test_usual_answers_taken_in_together_come_to_what_each_of_their_lines_comes_
     for part in (reading.fold, reading.course):
         part.told(entries)
     assert all_told(past, watched) == all_told(read, reading)
+
+
+def test_answers_of_one_second_are_counted_together_whether_they_began_at_one_moment_or_one_by_one():
+    def lines(starts: list[float]) -> int:
+        answers = answers_of([(number % ROWS, Reply("a", "stop", Usage(1, 2)), None, at, NIGHT + 9) for number, at in enumerate(starts)])
+        _, watched = readers([], ())
+
+        def count() -> None:
+            for part in (watched.fold, watched.course):
+                part.answered(together(answers))
+
+        return lines_run(count)
+
+    at_one_moment, one_by_one = (lines([NIGHT + number * apart for number in range(64)]) for apart in (0.0, 0.01))
+    assert one_by_one <= 1.1 * at_one_moment, (one_by_one, at_one_moment)
 
 
 def test_an_answer_of_a_row_that_is_answered_already_contradicts_what_is_known():
