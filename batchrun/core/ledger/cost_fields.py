@@ -26,9 +26,10 @@ def cost_fields(cost: Money | None) -> dict[str, Any] | None:
     fields: dict[str, Any] = {"currency": cost.currency, "amount": _plain(cost.amount)}
     if (made_of := cost.charges) is not None:
         fields["charges"] = {meter: [tokens, _plain(price)] for meter, tokens, price in made_of.meters}
-        for name, plain in _PLAINLY.items():
-            if (value := getattr(made_of, name)) != plain:
-                fields[name] = _plain(value)
+        if made_of.discount or made_of.saved or made_of.share != _PLAINLY["share"]:
+            for name, plain in _PLAINLY.items():
+                if (value := getattr(made_of, name)) != plain:
+                    fields[name] = _plain(value)
     return fields
 
 

@@ -170,10 +170,11 @@ class Totals:
         for kind, counted, unit_price in made_of.meters:
             # A meter is a tuple, and found by any that is like it: one is made only for the first call.
             meter: Any = (currency, kind, unit_price, discount, share)
-            if meter in meters:
-                meters[meter] += counted
-            else:
+            # Each time it is looked up its prices are hashed anew, which costs as much as all else here.
+            if (before := meters.get(meter)) is None:
                 meters[Meter(*meter)] = counted
+            else:
+                meters[meter] = before + counted
         if made_of.saved:
             _pay(self.cache_saved, currency, made_of.saved)
 

@@ -64,7 +64,7 @@ class Cost:
     @property
     def amount(self) -> Decimal:
         """The sum."""
-        amount, paid = _NOTHING, 1 - self.discount
+        amount, paid = _NOTHING, _WHOLE - self.discount
         for _, tokens, unit_price in self.meters:
             amount += tokens * unit_price / _MILLION * paid
         return amount
@@ -86,7 +86,7 @@ class Tariff:
     def __init__(self, row: PriceRow, discount: Decimal, *, batch: bool) -> None:
         self._at_the_most = [*_at_the_most(row)]
         # Half is taken off, and no more for what a cache held: the provider's pages on Batch and on its cache.
-        self._row = row = _without_caches(row) if batch else row
+        self._row = row = _in_share(_without_caches(row), _BATCH) if batch else row
         self._discount = discount
         self._share = _BATCH if batch else _WHOLE
         self._paid = (1 - discount) * self._share
@@ -110,7 +110,7 @@ class Tariff:
         row, share = self._row, self._share
         for tier, saved in self._tiers:
             if tier.up_to is None or usage.input_tokens <= tier.up_to:
-                meters = tuple([(meter, tokens, price * share) for meter, tokens, price in _metered(row, tier, usage)])
+                meters = tuple(_metered(row, tier, usage))
                 if usage.cached_tokens:
                     cached = sum((tokens * price / _MILLION for meter, tokens, price in meters if meter == "cached_token"), _NOTHING)
                     return Cost(row.currency, meters, self._discount, self._saved(tier, usage.cached_tokens, cached), share)
@@ -130,13 +130,32 @@ class Tariff:
         return self._row.currency, (input_tokens * asked + output_tokens * told) / _MILLION * self._paid
 
     def _saved(self, tier: Tier, cached_tokens: int, cached: Decimal) -> Decimal:
-        return (cached_tokens * tier.input * self._share / _MILLION - cached) * (1 - self._discount)
+        return (cached_tokens * tier.input / _MILLION - cached) * (1 - self._discount)
 
 
 def _without_caches(row: PriceRow) -> PriceRow:
     """The same prices where what a cache held is plain input."""
     tiers = tuple(replace(tier, cached=None, cache_hit=None, cache_write=None) for tier in row.tiers)
     return replace(row, tiers=tiers, cached=_WHOLE, cache_hit=_WHOLE, cache_write=_WHOLE)
+
+
+def _in_share(row: PriceRow, share: Decimal) -> PriceRow:
+    """The same prices, each of them a *share* of what it is: once, and not for each call."""
+
+    def part(price: Decimal | None) -> Decimal | None:
+        return None if price is None else price * share
+
+    tiers = tuple(
+        replace(
+            tier, input=tier.input * share, output=tier.output * share, thinking=part(tier.thinking),
+            cached=part(tier.cached), cache_hit=part(tier.cache_hit), cache_write=part(tier.cache_write),
+        )
+        for tier in row.tiers
+    )  # fmt: skip
+    return replace(
+        row, tiers=tiers, audio_input=part(row.audio_input), image_input=part(row.image_input),
+        output_of_media=part(row.output_of_media), audio_output=part(row.audio_output),
+    )  # fmt: skip
 
 
 def _at_the_most(row: PriceRow) -> Iterator[tuple[int, Decimal, Decimal]]:
