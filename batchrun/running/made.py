@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import NamedTuple
 
 from batchrun.core.classes import slotted
@@ -26,8 +27,8 @@ class Lane:
 
     text_way: Route | NoRoute
     media_way: Route | NoRoute
-    named: str
-    """What their idempotency keys begin with."""
+    begun_key: Callable[[], blake2b]
+    """Gives what each of their idempotency keys is made of first, hashed once for all of them."""
     headers: Mapping[str, str]
     """Those that the job names."""
     authorization: str

@@ -165,7 +165,7 @@ class Preparer:
         lane = self._lanes[name, model] = Lane(
             text,
             media,
-            f"{self._run}\0{name}\0",
+            blake2b(f"{self._run}\0{name}\0".encode(), digest_size=16).copy,
             laid_over(workspace.headers, waits_for(workspace.endpoint, total)),
             Hidden(f"Bearer {self._keys[name].get_secret_value()}"),
             self._learnt.estimate((name, model)),
@@ -213,7 +213,7 @@ class Preparer:
         # As many bytes as it has: what orjson gives may hold eight times as many, and would for as long as the call takes.
         written = bytes(memoryview(wire_format.encode(body, terms.stream)))
         # Last, so that nothing that a job says can stand in their place.
-        headers = {**lane.headers, "Authorization": lane.authorization, "Idempotency-Key": _idempotency_key(lane.named, row, asks)}
+        headers = {**lane.headers, "Authorization": lane.authorization, "Idempotency-Key": _idempotency_key(lane, row, asks)}
         if terms.stream:
             headers |= wire_format.stream_headers
         sent_media = 0
@@ -273,10 +273,11 @@ class Preparer:
         return expected
 
 
-def _idempotency_key(named: str, row: Row, asks: int) -> str:
+def _idempotency_key(lane: Lane, row: Row, asks: int) -> str:
     """One a row and ask, the same over its retries: a server that honours it bills a repeated call once."""
-    named = f"{named}{row.id}\0{row.digest}"
-    return blake2b((f"{named}\0{asks}" if asks else named).encode(), digest_size=16).hexdigest()
+    named, key = f"{row.id}\0{row.digest}", lane.begun_key()
+    key.update((f"{named}\0{asks}" if asks else named).encode())
+    return key.hexdigest()
 
 
 def _nothing() -> None:
