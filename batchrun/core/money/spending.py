@@ -63,7 +63,7 @@ class Spending:
         """Sum up calls that have ended, which `calls` gives."""
         for started, end in ended:
             if end.usage is not None:
-                self._spend((started.workspace, started.model), end.usage, end.cost, started.at)
+                self._spend((started.workspace, started.model), [(end.usage, end.cost)], started.at)
 
     def told(self, entries: Iterable[Entry]) -> None:
         """Sum up entries, which `calls` is told by another."""
@@ -74,13 +74,12 @@ class Spending:
             if at is None:
                 self._undated.append((lane, entry.usage, entry.cost))
             else:
-                self._spend(lane, entry.usage, entry.cost, at)
+                self._spend(lane, [(entry.usage, entry.cost)], at)
 
     def answered(self, answers: Mapping[Began, Sequence[UsualAnswer]]) -> None:
         """Sum up usual answers, which `calls` is told by another."""
         for (workspace, model, at), some in answers.items():
-            for each in some:
-                self._spend((workspace, model), each.usage, each.cost, as_told(at))
+            self._spend((workspace, model), [(each.usage, each.cost) for each in some], as_told(at))
 
     def close(self) -> None:
         """Have the purses pay for all that was read, what is in doubt too: it may have been billed. What is summed up stays as it is."""
@@ -101,7 +100,8 @@ class Spending:
                 page.spent += most
                 page.in_doubt += most
 
-    def _spend(self, lane: LaneKey, usage: Usage, told: Money | None, at: float) -> None:
+    def _spend(self, lane: LaneKey, calls: Sequence[tuple[Usage, Money | None]], at: float) -> None:
+        """Sum up *calls* of one moment, or of one second."""
         purses = self._purses(lane)
         all_sums = self._sums.get(lane)
         if all_sums is None:
@@ -109,7 +109,9 @@ class Spending:
         for purse, sums in zip(purses, all_sums, strict=True):
             page = self._page(purse.cap.period, at)
             first, spent = sums.get(page, (at, _NOTHING))
-            sums[page] = first, spent + _cost(purse, lane, usage, told, at)
+            for usage, told in calls:
+                spent += _cost(purse, lane, usage, told, at)
+            sums[page] = first, spent
 
     def _page(self, period: Period | None, at: float) -> str:
         """The name of the page of a moment; it is not begun by that."""
