@@ -7,6 +7,7 @@ take: a head, a trailer or a chunk's size that goes on and on, and answers in a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import httptools
@@ -172,9 +173,14 @@ class Arriving:
 
 def _headers(said: dict[bytes, bytes]) -> dict[str, str]:
     """The headers *said*, by their names in small letters; the first of a name counts. All together: no header has a line feed in it."""
-    names = b"\n".join(reversed(said)).decode("latin-1").lower()
     values = b"\n".join(reversed(said.values())).decode("utf-8", "surrogateescape")
-    return dict(zip(names.split("\n"), values.split("\n"), strict=True))
+    return dict(zip(_names(b"\n".join(reversed(said))), values.split("\n"), strict=True))
+
+
+@lru_cache(maxsize=32)
+def _names(said: bytes) -> list[str]:
+    """The same names stand in the same order in nearly all answers of an endpoint: they are read once, and kept once."""
+    return said.decode("latin-1").lower().split("\n")
 
 
 def _parser(answer: Arriving) -> Any:
