@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from operator import attrgetter
 
 from batchrun.core.classes import value
 from batchrun.core.model import Charges, Money, Usage
@@ -19,6 +20,12 @@ _MILLION = Decimal(1_000_000)
 _BATCH = Decimal("0.5")
 _NOTHING = Decimal(0)
 _WHOLE = Decimal(1)
+_details = attrgetter(
+    "cached_tokens", "reasoning_tokens", "cache_creation_tokens", "image_tokens", "audio_tokens", "video_tokens", "output_audio_tokens",
+    "uncounted_reasoning",
+)  # fmt: skip
+_NO_DETAILS = (0, 0, 0, 0, 0, 0, 0, False)
+"""Of nearly all calls: nothing itemises what they used."""
 
 
 @value
@@ -190,6 +197,9 @@ def _cache_write(row: PriceRow, tier: Tier) -> Decimal:
 
 def _metered(row: PriceRow, tier: Tier, usage: Usage) -> list[tuple[str, int, Decimal]]:
     """Each kind of tokens that there are any of, and what a million of them cost."""
+    asked, told = usage.input_tokens, usage.output_tokens
+    if asked and told and _details(usage) == _NO_DETAILS:
+        return [("input_token", asked, tier.input), ("output_token", told, tier.output)]
     plain, cached, written, audio, seen = _parted(row, usage)
     metered = []
     if plain:
@@ -202,10 +212,10 @@ def _metered(row: PriceRow, tier: Tier, usage: Usage) -> list[tuple[str, int, De
         metered.append(("audio_input_token", audio, row.audio_input or _NOTHING))
     if seen:
         metered.append(("image_input_token", seen, row.image_input or _NOTHING))
-    sound = min(usage.output_audio_tokens, usage.output_tokens) if row.audio_output is not None else 0
+    sound = min(usage.output_audio_tokens, told) if row.audio_output is not None else 0
     if sound and row.audio_output is not None:
         metered.append(("audio_output_token", sound, row.audio_output))
-    if text := usage.output_tokens - sound:
+    if text := told - sound:
         metered.append(_metered_text(row, tier, usage, text, beside_sound=sound > 0))
     return metered
 
